@@ -1,0 +1,379 @@
+"""Every error that hashdb raises on purpose.
+
+    HashDBError
+    ├── MalformedRequest          the bytes are not what they claim to be (not JSON, not multipart)
+    ├── NotAuthenticated          no key, or not one that is valid now
+    ├── NotAllowed
+    │   ├── ScopeMissing          the key lacks a scope
+    │   ├── MemberSuspended       the key's member is suspended
+    │   ├── NotYours              the thing belongs to another member
+    │   └── MediaRefused          this service takes hashes, not pictures
+    ├── NotFound
+    ├── MethodNotAllowed
+    ├── Conflict
+    │   ├── AlreadyWithdrawn
+    │   ├── NotActive             a contribution that no longer matches cannot be amended
+    │   ├── AlreadyRevoked
+    │   ├── NameTaken             a member of that name exists
+    │   └── IdempotencyKeyReused  the same Idempotency-Key came with another body
+    ├── FeedRestarted             the cursor is of another epoch, or past the head of the log
+    ├── TooLarge
+    ├── UnsupportedContent
+    │   ├── WrongContentType
+    │   └── UnreadablePicture     not a picture, truncated, a bomb, a zero side, too slow to read
+    ├── InvalidInput              well-formed, but refused: every fault of the request at once
+    ├── LimitReached              a limit of the member; says when to come again
+    ├── Unavailable
+    │   ├── StoreBusy             the database did not take the write, or does not answer
+    │   └── HashingBusy           the queue of pictures is full
+    ├── ServiceError              (client) an answer that the contract does not know
+    ├── ServiceUnreachable        (client) no answer at all
+    └── CannotStart               (command line) said instead of starting
+        ├── BadSetting
+        ├── SchemaOutdated
+        ├── PortInUse
+        └── HomeInUse
+
+Each is a dataclass that carries its data; `str()` of it is one sentence in lower case without a full stop.
+Nothing here knows HTTP: `hashdb.web.problems` holds the table of status codes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with an input: where (`contributions[3].signals[0]`) and why."""
+
+    at: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.at}: {self.reason}" if self.at else self.reason
+
+
+@dataclass(eq=False)
+class HashDBError(Exception):
+    """The root; catching it catches all that hashdb raises on purpose."""
+
+    slug: ClassVar[str] = "error"
+    title: ClassVar[str] = "Error"
+
+    def __reduce__(self) -> tuple[type[HashDBError], tuple[object, ...]]:
+        """Pickle by field, so that an error crosses from a worker process whole."""
+        return type(self), tuple(getattr(self, field.name) for field in dataclasses.fields(self))
+
+
+@dataclass(eq=False)
+class MalformedRequest(HashDBError):
+    reason: str
+    slug: ClassVar[str] = "malformed-request"
+    title: ClassVar[str] = "Malformed request"
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass(eq=False)
+class NotAuthenticated(HashDBError):
+    slug: ClassVar[str] = "not-authenticated"
+    title: ClassVar[str] = "Not authenticated"
+
+    def __str__(self) -> str:
+        return "a valid key is needed: send it as `Authorization: Bearer hdb_…`"
+
+
+@dataclass(eq=False)
+class NotAllowed(HashDBError):
+    slug: ClassVar[str] = "not-allowed"
+    title: ClassVar[str] = "Not allowed"
+
+
+@dataclass(eq=False)
+class ScopeMissing(NotAllowed):
+    scope: str
+    slug: ClassVar[str] = "scope-missing"
+    title: ClassVar[str] = "Scope missing"
+
+    def __str__(self) -> str:
+        return f"this key lacks the scope {self.scope}"
+
+
+@dataclass(eq=False)
+class MemberSuspended(NotAllowed):
+    slug: ClassVar[str] = "member-suspended"
+    title: ClassVar[str] = "Member suspended"
+
+    def __str__(self) -> str:
+        return "the member of this key is suspended"
+
+
+@dataclass(eq=False)
+class NotYours(NotAllowed):
+    what: str
+    id: int
+    slug: ClassVar[str] = "not-yours"
+    title: ClassVar[str] = "Not yours"
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.id} is another member's"
+
+
+@dataclass(eq=False)
+class MediaRefused(NotAllowed):
+    slug: ClassVar[str] = "media-refused"
+    title: ClassVar[str] = "Pictures are not accepted"
+
+    def __str__(self) -> str:
+        return "this service takes hashes only: hash pictures at your side, with `hashdb hash`"
+
+
+@dataclass(eq=False)
+class NotFound(HashDBError):
+    what: str
+    slug: ClassVar[str] = "not-found"
+    title: ClassVar[str] = "Not found"
+
+    def __str__(self) -> str:
+        return f"{self.what} does not exist"
+
+
+@dataclass(eq=False)
+class MethodNotAllowed(HashDBError):
+    allowed: str
+    slug: ClassVar[str] = "method-not-allowed"
+    title: ClassVar[str] = "Method not allowed"
+
+    def __str__(self) -> str:
+        return f"this address takes {self.allowed}"
+
+
+@dataclass(eq=False)
+class Conflict(HashDBError):
+    slug: ClassVar[str] = "conflict"
+    title: ClassVar[str] = "Conflict"
+
+
+@dataclass(eq=False)
+class AlreadyWithdrawn(Conflict):
+    contribution: int
+    slug: ClassVar[str] = "already-withdrawn"
+    title: ClassVar[str] = "Already withdrawn"
+
+    def __str__(self) -> str:
+        return f"contribution {self.contribution} is already withdrawn"
+
+
+@dataclass(eq=False)
+class NotActive(Conflict):
+    contribution: int
+    status: str
+    slug: ClassVar[str] = "not-active"
+    title: ClassVar[str] = "Not active"
+
+    def __str__(self) -> str:
+        return f"contribution {self.contribution} is {self.status} and can no longer be amended"
+
+
+@dataclass(eq=False)
+class AlreadyRevoked(Conflict):
+    key: int
+    slug: ClassVar[str] = "already-revoked"
+    title: ClassVar[str] = "Already revoked"
+
+    def __str__(self) -> str:
+        return f"key {self.key} is already revoked"
+
+
+@dataclass(eq=False)
+class NameTaken(Conflict):
+    name: str
+    slug: ClassVar[str] = "name-taken"
+    title: ClassVar[str] = "Name taken"
+
+    def __str__(self) -> str:
+        return f"a member named {self.name} exists already"
+
+
+@dataclass(eq=False)
+class IdempotencyKeyReused(Conflict):
+    slug: ClassVar[str] = "idempotency-key-reused"
+    title: ClassVar[str] = "Idempotency key reused"
+
+    def __str__(self) -> str:
+        return "this Idempotency-Key was used within 24 hours for another request"
+
+
+@dataclass(eq=False)
+class FeedRestarted(HashDBError):
+    epoch: str
+    slug: ClassVar[str] = "feed-restarted"
+    title: ClassVar[str] = "Start over"
+
+    def __str__(self) -> str:
+        return "this cursor is not of the present log: drop your copy and read again from 0"
+
+
+@dataclass(eq=False)
+class TooLarge(HashDBError):
+    what: str
+    limit: int
+    slug: ClassVar[str] = "too-large"
+    title: ClassVar[str] = "Too large"
+
+    def __str__(self) -> str:
+        return f"{self.what} may have at most {self.limit:,}"
+
+
+@dataclass(eq=False)
+class UnsupportedContent(HashDBError):
+    slug: ClassVar[str] = "unsupported-content"
+    title: ClassVar[str] = "Unsupported content"
+
+
+@dataclass(eq=False)
+class WrongContentType(UnsupportedContent):
+    expected: str
+    slug: ClassVar[str] = "wrong-content-type"
+    title: ClassVar[str] = "Wrong Content-Type"
+
+    def __str__(self) -> str:
+        return f"this address takes {self.expected}"
+
+
+@dataclass(eq=False)
+class UnreadablePicture(UnsupportedContent):
+    reason: str
+    faults: tuple[Fault, ...] = ()
+    slug: ClassVar[str] = "unreadable-picture"
+    title: ClassVar[str] = "Unreadable picture"
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass(eq=False)
+class InvalidInput(HashDBError):
+    faults: tuple[Fault, ...]
+    omitted: int = 0
+    slug: ClassVar[str] = "invalid-input"
+    title: ClassVar[str] = "Invalid input"
+
+    def __str__(self) -> str:
+        count = len(self.faults) + self.omitted
+        if count == 1:
+            return str(self.faults[0])
+        return f"{count:,} faults, the first: {self.faults[0]}"
+
+
+@dataclass(eq=False)
+class LimitReached(HashDBError):
+    limit: str
+    retry_after: int
+    slug: ClassVar[str] = "limit-reached"
+    title: ClassVar[str] = "Limit reached"
+
+    def __str__(self) -> str:
+        return f"the limit of {self.limit} is reached"
+
+
+@dataclass(eq=False)
+class Unavailable(HashDBError):
+    retry_after: int
+    slug: ClassVar[str] = "unavailable"
+    title: ClassVar[str] = "Unavailable"
+
+    def __str__(self) -> str:
+        return "the service cannot answer now"
+
+
+@dataclass(eq=False)
+class StoreBusy(Unavailable):
+    slug: ClassVar[str] = "store-busy"
+    title: ClassVar[str] = "Store busy"
+
+    def __str__(self) -> str:
+        return "the database is busy or away; nothing was stored"
+
+
+@dataclass(eq=False)
+class HashingBusy(Unavailable):
+    slug: ClassVar[str] = "hashing-busy"
+    title: ClassVar[str] = "Hashing busy"
+
+    def __str__(self) -> str:
+        return "too many pictures are waiting to be hashed; nothing was stored"
+
+
+@dataclass(eq=False)
+class ServiceError(HashDBError):
+    status: int
+    detail: str
+    slug: ClassVar[str] = "service-error"
+    title: ClassVar[str] = "Service error"
+
+    def __str__(self) -> str:
+        return f"the service answered {self.status}: {self.detail}"
+
+
+@dataclass(eq=False)
+class ServiceUnreachable(HashDBError):
+    url: str
+    reason: str
+    slug: ClassVar[str] = "service-unreachable"
+    title: ClassVar[str] = "Service unreachable"
+
+    def __str__(self) -> str:
+        return f"no answer from {self.url}: {self.reason}"
+
+
+@dataclass(eq=False)
+class CannotStart(HashDBError):
+    slug: ClassVar[str] = "cannot-start"
+    title: ClassVar[str] = "Cannot start"
+
+
+@dataclass(eq=False)
+class BadSetting(CannotStart):
+    setting: str
+    reason: str
+    slug: ClassVar[str] = "bad-setting"
+    title: ClassVar[str] = "Bad setting"
+
+    def __str__(self) -> str:
+        return f"{self.setting}: {self.reason}"
+
+
+@dataclass(eq=False)
+class SchemaOutdated(CannotStart):
+    found: str
+    needed: str
+    slug: ClassVar[str] = "schema-outdated"
+    title: ClassVar[str] = "Schema outdated"
+
+    def __str__(self) -> str:
+        return f"the database has schema {self.found}, this version needs {self.needed}: run `hashdb upgrade`"
+
+
+@dataclass(eq=False)
+class PortInUse(CannotStart):
+    address: str
+    slug: ClassVar[str] = "port-in-use"
+    title: ClassVar[str] = "Port in use"
+
+    def __str__(self) -> str:
+        return f"{self.address} is already in use: stop what listens there, or choose another --port"
+
+
+@dataclass(eq=False)
+class HomeInUse(CannotStart):
+    home: str
+    slug: ClassVar[str] = "home-in-use"
+    title: ClassVar[str] = "Home in use"
+
+    def __str__(self) -> str:
+        return f"another hashdb serves from {self.home}: stop it, or set HASHDB_HOME"
