@@ -1,0 +1,86 @@
+"""Event: an entry of the audit log, and its leaf in the Merkle tree."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from hashdb.domain.instants import format_instant
+
+
+class Action(StrEnum):
+    """What can be done, in the past tense."""
+
+    CONTRIBUTION_ADDED = "contribution.added"
+    CONTRIBUTION_AMENDED = "contribution.amended"
+    CONTRIBUTION_WITHDRAWN = "contribution.withdrawn"
+    CONTRIBUTION_EXPIRED = "contribution.expired"
+    CONTRIBUTION_SUSPENDED = "contribution.suspended"
+    CONTRIBUTION_REINSTATED = "contribution.reinstated"
+    CONTRIBUTION_ERASED = "contribution.erased"
+    MEMBER_ADDED = "member.added"
+    MEMBER_AMENDED = "member.amended"
+    MEMBER_SUSPENDED = "member.suspended"
+    MEMBER_REINSTATED = "member.reinstated"
+    KEY_ISSUED = "key.issued"
+    KEY_REVOKED = "key.revoked"
+    FEED_READ = "feed.read"
+
+    @property
+    def changes_feed(self) -> bool:
+        """Whether the set of active contributions, or what a reader sees of it, may differ after it."""
+        return self.startswith("contribution.") and self is not Action.CONTRIBUTION_ERASED
+
+
+type_of_detail = str | int | list[str] | None
+Details = Mapping[str, type_of_detail]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a service writes to the log: one action on one subject (`contribution`, 17)."""
+
+    action: Action
+    kind: str
+    id: int
+    details: Details
+
+    @property
+    def subject(self) -> str:
+        """The form of the log, kind:id."""
+        return f"{self.kind}:{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An entry with its number, its time and its actor: what anyone may verify."""
+
+    seq: int
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    details: Details
+    leaf: bytes
+
+
+def leaf(seq: int, at: datetime, actor: str, action: str, subject: str, details: Details) -> bytes:
+    """SHA-256(0x00 ‖ the event as RFC 8785 canonical JSON): the event's leaf in the tree of RFC 9162.
+
+    Details hold ASCII keys, strings, integers below 2⁵³ and lists of strings, for which sorted compact JSON is
+    RFC 8785's form (a test compares them).
+    """
+    event = {
+        "action": action,
+        "actor": actor,
+        "at": format_instant(at),
+        "details": details,
+        "seq": seq,
+        "subject": subject,
+    }
+    text = json.dumps(event, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(b"\x00" + text.encode()).digest()

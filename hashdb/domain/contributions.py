@@ -1,0 +1,165 @@
+"""Draft and Contribution: one removed item, as sent and as recorded."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from hashdb.domain.signals import Signal
+
+
+class Media(StrEnum):
+    """What kind of thing was removed."""
+
+    IMAGE = "image"
+    VIDEO = "video"
+    VIDEO_FRAME = "video_frame"
+    DOCUMENT = "document"
+    AUDIO = "audio"
+
+
+class Status(StrEnum):
+    """Whether a contribution matches, and if not, why."""
+
+    ACTIVE = "active"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+    SUSPENDED = "suspended"
+
+
+class Standing(StrEnum):
+    """What opinions and decisions about a contribution add up to."""
+
+    UNREVIEWED = "unreviewed"
+    CONFIRMED = "confirmed"
+    DISPUTED = "disputed"
+    QUARANTINED = "quarantined"
+    RETIRED = "retired"
+
+    @property
+    def matches(self) -> bool:
+        """Whether such a contribution is answered as a match."""
+        return self not in (Standing.QUARANTINED, Standing.RETIRED)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a member sends: one removed item with 1 to 64 signals."""
+
+    signals: tuple[Signal, ...]
+    labels: tuple[str, ...]
+    removed_at: datetime | None
+    quality: int | None = None
+    media: Media = Media.IMAGE
+    severity: int | None = None
+    basis: str | None = None
+    tco_ground: str | None = None
+    entity: str | None = None
+    incident: str | None = None
+    context: tuple[str, ...] = ()
+    notified_at: datetime | None = None
+    reference: str | None = None
+    expires_at: datetime | None = None
+
+    def fingerprint(self) -> bytes:
+        """32 bytes that are equal for equal sets of signals, whatever their order."""
+        return hashlib.sha256(" ".join(sorted({str(s) for s in self.signals})).encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What is recorded: one removed item, by one member.
+
+    `signals` is empty and `reference` None where the reader may not see them, or once erased.
+    """
+
+    id: int
+    member: int
+    member_name: str
+    status: Status
+    standing: Standing
+    received_at: datetime
+    signals: tuple[Signal, ...]
+    labels: tuple[str, ...]
+    removed_at: datetime | None
+    quality: int | None
+    media: Media
+    severity: int | None
+    basis: str | None
+    tco_ground: str | None
+    entity: str | None
+    incident: str | None
+    context: tuple[str, ...]
+    notified_at: datetime | None
+    reference: str | None
+    expires_at: datetime | None
+    withdrawn_at: datetime | None
+    withdrawal_reason: str | None
+    erased: bool
+
+    def shown(self, *, signals: bool, reference: bool) -> Contribution:
+        """The same contribution as a reader with these rights sees it."""
+        return replace(
+            self,
+            signals=self.signals if signals else (),
+            reference=self.reference if reference else None,
+        )
+
+
+class Unset(StrEnum):
+    """The mark of a field that a change leaves as it is (None means: set to nothing)."""
+
+    UNSET = "unset"
+
+
+UNSET = Unset.UNSET
+
+
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """What is sent to change a contribution."""
+
+    labels: tuple[str, ...] | Unset = UNSET
+    severity: int | None | Unset = UNSET
+    basis: str | None | Unset = UNSET
+    context: tuple[str, ...] | Unset = UNSET
+    incident: str | None | Unset = UNSET
+    expires_at: datetime | None | Unset = UNSET
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The answer to one draft; `known` means that the member had this set of signals active already."""
+
+    contribution: Contribution
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The answer to a request that contributes: durable and matchable up to `checkpoint`."""
+
+    recorded: tuple[Recorded, ...]
+    checkpoint: int
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which contributions to list; None is any. `since` and `until` bound `received_at` (from, before)."""
+
+    member: int | None = None
+    status: Status | None = None
+    standing: Standing | None = None
+    label: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """What makes a repeated request one: the member's own key and a digest of the body."""
+
+    key: str
+    digest: bytes

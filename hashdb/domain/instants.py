@@ -1,0 +1,46 @@
+"""Instants: points in time as aware UTC datetimes, and their RFC 3339 text."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+_RFC3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)",
+    re.ASCII,
+)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def parse_instant(text: str) -> datetime:
+    """The UTC instant that an RFC 3339 date-time with a zone names; digits past the microsecond are cut.
+
+    Raises ValueError with a sentence.
+    """
+    if not _RFC3339.fullmatch(text):
+        raise ValueError("a time is RFC 3339 with a zone, like 2026-11-20T10:00:00Z")
+    try:
+        return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError("there is no such time in the calendar") from None
+
+
+def format_instant(at: datetime) -> str:
+    """RFC 3339 in UTC with microseconds, the only form that hashdb writes.
+
+    >>> format_instant(parse_instant("2026-11-20T11:00:00+01:00"))
+    '2026-11-20T10:00:00.000000Z'
+    """
+    utc = at.astimezone(UTC)
+    return f"{utc:%Y-%m-%dT%H:%M:%S.%f}Z" if utc.year > 999 else f"{utc.isoformat(timespec='microseconds')[:-6]}Z"
+
+
+def to_microseconds(at: datetime) -> int:
+    """Microseconds since 1970 in UTC, as the store keeps instants."""
+    return (at - EPOCH) // _MICROSECOND
+
+
+def from_microseconds(count: int) -> datetime:
+    """The inverse of `to_microseconds`."""
+    return EPOCH + timedelta(microseconds=count)

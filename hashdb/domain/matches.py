@@ -1,0 +1,85 @@
+"""Query, Neighbor, Match: what is asked, what the index finds, what a member is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import NamedTuple
+
+from hashdb.domain.contributions import Standing
+from hashdb.domain.signals import Algorithm, Signal
+
+MATCHES_A_QUERY = 1_000
+MATCHES_A_REQUEST = 20_000
+NOTHING: Mapping[Algorithm, int] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One item with its signals; `radius` (bits) overrides the algorithm's default."""
+
+    signals: tuple[Signal, ...]
+    id: str | None = None
+    radius: Mapping[Algorithm, int] = NOTHING
+
+    def radius_of(self, algorithm: Algorithm) -> int:
+        """The radius in bits that this query asks for."""
+        return self.radius.get(algorithm, algorithm.radius)
+
+
+class Neighbor(NamedTuple):
+    """A stored value within the radius, with its Hamming distance in bits."""
+
+    distance: int
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """An active contribution that is close to the query: advice to review, never a command."""
+
+    contribution: int
+    distance: Mapping[Algorithm, int]
+    labels: tuple[str, ...]
+    severity: int | None
+    standing: Standing
+    context: tuple[str, ...]
+    removed_at: datetime | None
+    received_at: datetime
+
+    @property
+    def agree(self) -> tuple[Algorithm, ...]:
+        """The algorithms that are within their radius."""
+        return tuple(self.distance)
+
+    @property
+    def rank(self) -> tuple[float, int, int]:
+        """Sorts nearest first: smallest distance against its default radius, more agreeing, lower id."""
+        nearest = min(distance / algorithm.radius for algorithm, distance in self.distance.items())
+        return nearest, -len(self.distance), self.contribution
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The answer to one query. `members` counts those that contributed or confirmed any of the matches."""
+
+    id: str | None
+    matches: tuple[Match, ...]
+    members: int
+    truncated: bool = False
+    signals: tuple[Signal, ...] = ()
+
+    @property
+    def action(self) -> str:
+        """`review` or `none`; there is no other."""
+        return "review" if self.matches else "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a request that matches: one result a query, in order, level with `checkpoint`."""
+
+    results: tuple[Result, ...] = field(default=())
+    checkpoint: int = 0

@@ -1,0 +1,136 @@
+"""Members, their keys, and the Actor: who is doing something, and whether they may."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from hashdb.errors import MemberSuspended, ScopeMissing
+
+
+class MemberKind(StrEnum):
+    """What an organisation that takes part is."""
+
+    PLATFORM = "platform"
+    TRUSTED_FLAGGER = "trusted_flagger"
+    AUTHORITY = "authority"
+    OPERATOR = "operator"
+
+
+class MemberStatus(StrEnum):
+    """Whether a member takes part now."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+
+
+class Scope(StrEnum):
+    """What a key may be used for; `admin` includes `review` and `audit`."""
+
+    CONTRIBUTE = "contribute"
+    MATCH = "match"
+    FEED = "feed"
+    AUDIT = "audit"
+    REVIEW = "review"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class MemberLimits:
+    """What a member may use; None is no limit."""
+
+    contributions_per_day: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MemberDraft:
+    """What is sent to add a member."""
+
+    name: str
+    kind: MemberKind
+    contact: str = ""
+    limits: MemberLimits = MemberLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class MemberChange:
+    """What is sent to change a member; None leaves a field as it is."""
+
+    name: str | None = None
+    kind: MemberKind | None = None
+    contact: str | None = None
+    limits: MemberLimits | None = None
+    status: MemberStatus | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An organisation that takes part."""
+
+    id: int
+    name: str
+    kind: MemberKind
+    status: MemberStatus
+    contact: str
+    limits: MemberLimits
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A member's API credential, without its secret (only a digest of that is kept)."""
+
+    id: int
+    member: int
+    scopes: frozenset[Scope]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+    def valid(self, now: datetime) -> bool:
+        """Whether the key opens anything at `now`."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedKey:
+    """A key just made, with its secret, which is shown this once."""
+
+    key: Key
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts: a member by one of its keys, or the system itself (`member` is None then)."""
+
+    name: str
+    scopes: frozenset[Scope]
+    member: Member | None = None
+
+    def __str__(self) -> str:
+        """The form of the audit log, kind:id."""
+        return self.name
+
+    def has(self, scope: Scope) -> bool:
+        """Whether `scope` is given, `admin` counting as `review` and `audit`."""
+        return scope in self.scopes or (scope in (Scope.REVIEW, Scope.AUDIT) and Scope.ADMIN in self.scopes)
+
+    def require(self, *any_of: Scope) -> None:
+        """Raise MemberSuspended or ScopeMissing unless the actor takes part and has one of the scopes (if any)."""
+        if self.member is not None and self.member.status is MemberStatus.SUSPENDED:
+            raise MemberSuspended()
+        if any_of and not any(self.has(scope) for scope in any_of):
+            raise ScopeMissing(" or ".join(any_of))
+
+    def require_member(self, scope: Scope) -> Member:
+        """The member that acts, having `scope`. Raises as `require`; the system itself is no member."""
+        self.require(scope)
+        if self.member is None:
+            raise ScopeMissing(scope)
+        return self.member
+
+
+SYSTEM = Actor("system:hashdb", frozenset(Scope))
+COMMAND_LINE = Actor("system:cli", frozenset(Scope))

@@ -1,0 +1,118 @@
+"""Rules: what this service accepts, as a value; each rule answers with a sentence or None."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from hashdb.domain.contributions import UNSET, Amendment, Draft
+from hashdb.domain.labels import Vocabulary, incident_fault
+from hashdb.domain.matches import NOTHING, Query
+from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
+from hashdb.errors import Fault
+
+SIGNALS_AN_ITEM = 64
+DRAFTS_A_REQUEST = 1_000
+QUERIES_A_REQUEST = 1_000
+SIGNALS_A_REQUEST = 4_000
+CLOCK_SKEW = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The algorithms, radii and labels in force."""
+
+    algorithms: tuple[Algorithm, ...]
+    vocabulary: Vocabulary
+    max_radius: Mapping[Algorithm, int] = field(default=NOTHING)
+
+    def algorithm_fault(self, algorithm: Algorithm) -> str | None:
+        """Why signals of `algorithm` are not taken, or None."""
+        if algorithm in self.algorithms:
+            return None
+        return f"{algorithm} is not enabled on this service: {', '.join(self.algorithms)}"
+
+    def signal_fault(self, signal: Signal) -> str | None:
+        """Why `signal` may not be contributed, or None."""
+        return self.algorithm_fault(signal.algorithm) or signal.fault()
+
+    def radius_fault(self, algorithm: Algorithm, radius: int) -> str | None:
+        """Why a query may not ask for `radius` bits, or None."""
+        widest = max(algorithm.radius, self.max_radius.get(algorithm, 0))
+        if 0 <= radius <= widest:
+            return None
+        return f"a radius of {algorithm} is 0 to {widest} bits on this service"
+
+    def draft_faults(self, draft: Draft, now: datetime) -> Iterator[Fault]:
+        """All that is wrong with a draft, each fault at its field."""
+        for position, signal in enumerate(draft.signals):
+            if reason := self.signal_fault(signal):
+                yield Fault(f"signals[{position}]", reason)
+        if reason := quality_fault(draft.quality):
+            yield Fault("quality", reason)
+        if draft.removed_at is not None and (reason := past_fault(draft.removed_at, now)):
+            yield Fault("removed_at", reason)
+        if draft.notified_at is not None and (reason := past_fault(draft.notified_at, now)):
+            yield Fault("notified_at", reason)
+        if draft.expires_at is not None and (reason := future_fault(draft.expires_at, now)):
+            yield Fault("expires_at", reason)
+        yield from self.code_faults("behaviour", "labels", draft.labels)
+        yield from self.code_faults("context", "context", draft.context)
+        yield from self._single_faults(draft.basis, draft.tco_ground, draft.entity, draft.incident)
+
+    def amendment_faults(self, change: Amendment, now: datetime) -> Iterator[Fault]:
+        """All that is wrong with a change to a contribution, each fault at its field."""
+        if change.labels is not UNSET:
+            yield from self.code_faults("behaviour", "labels", change.labels)
+        if change.context is not UNSET:
+            yield from self.code_faults("context", "context", change.context)
+        if change.expires_at is not UNSET and change.expires_at is not None:
+            if reason := future_fault(change.expires_at, now):
+                yield Fault("expires_at", reason)
+        basis = None if change.basis is UNSET else change.basis
+        incident = None if change.incident is UNSET else change.incident
+        yield from self._single_faults(basis, None, None, incident)
+
+    def query_faults(self, query: Query) -> Iterator[Fault]:
+        """All that is wrong with a query, each fault at its field."""
+        for position, signal in enumerate(query.signals):
+            if reason := self.algorithm_fault(signal.algorithm):
+                yield Fault(f"signals[{position}]", reason)
+        for algorithm, radius in query.radius.items():
+            if reason := self.radius_fault(algorithm, radius):
+                yield Fault(f"radius.{algorithm}", reason)
+
+    def code_faults(self, kind: str, at: str, codes: tuple[str, ...]) -> Iterator[Fault]:
+        """The codes of a list that the vocabulary does not have."""
+        for position, code in enumerate(codes):
+            if reason := self.vocabulary.fault(kind, code):
+                yield Fault(f"{at}[{position}]", reason)
+
+    def _single_faults(
+        self, basis: str | None, tco_ground: str | None, entity: str | None, incident: str | None
+    ) -> Iterator[Fault]:
+        found = {
+            "basis": None if basis is None else self.vocabulary.fault("basis", basis),
+            "tco_ground": None if tco_ground is None else self.vocabulary.fault("tco_ground", tco_ground),
+            "entity": None if entity is None else self.vocabulary.entity_fault(entity),
+            "incident": None if incident is None else incident_fault(incident),
+        }
+        yield from (Fault(at, reason) for at, reason in found.items() if reason)
+
+
+def quality_fault(quality: int | None) -> str | None:
+    """Why a picture of this PDQ quality (0 to 100) is not fit for matching, or None."""
+    if quality is None or quality >= MINIMUM_QUALITY:
+        return None
+    return f"a picture of quality {quality} gives a hash that matches by accident: at least {MINIMUM_QUALITY} is needed"
+
+
+def past_fault(at: datetime, now: datetime) -> str | None:
+    """Why something that has happened cannot have happened at `at`, or None."""
+    return None if at <= now + CLOCK_SKEW else "this lies in the future"
+
+
+def future_fault(at: datetime, now: datetime) -> str | None:
+    """Why something cannot be planned for `at`, or None."""
+    return None if at > now else "this lies in the past"

@@ -1,0 +1,128 @@
+"""Settings: all that can be set, read once from HASHDB_* into one frozen object."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from hashdb.domain.labels import Vocabulary
+from hashdb.domain.rules import Rules
+from hashdb.domain.signals import Algorithm
+from hashdb.errors import BadSetting
+
+_MEGABYTE = 1024 * 1024
+DEFAULT_LABELS = Path(__file__).with_name("labels.toml")
+
+
+class Settings(BaseSettings):
+    """What an operator or a member may set; each field is the environment variable HASHDB_<NAME>."""
+
+    model_config = SettingsConfigDict(env_prefix="HASHDB_", frozen=True, extra="ignore")
+
+    home: Path = Field(Path("hashdb-data"), description="Folder of the embedded database, the index and the locks.")
+    database_url: SecretStr | None = Field(
+        None, description="Database as an SQLAlchemy URL, like `postgresql://user@host/hashdb`; SQLite in the home."
+    )
+    algorithms: Annotated[tuple[Algorithm, ...], NoDecode] = Field(
+        (Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH),
+        description="Algorithms that are accepted and computed, separated by commas.",
+    )
+    labels: Path = Field(DEFAULT_LABELS, description="File of the label vocabulary (TOML).")
+    max_radius: Annotated[dict[Algorithm, int], NoDecode] = Field(
+        {}, description="Widest radius that a query may ask for, like `pdq=60,phash=10`; else the default radius."
+    )
+    busy_seconds: float = Field(
+        10.0, gt=0, le=300, description="How long a write waits for the database before it is refused with 503."
+    )
+    max_body: int = Field(
+        16 * _MEGABYTE, ge=1024, description="Largest request body in bytes (media endpoints have limits of their own)."
+    )
+    accept_media: bool = Field(True, description="Whether pictures are accepted; if not, members hash at their side.")
+    media_max_bytes: int = Field(20 * _MEGABYTE, ge=1024, description="Largest picture in bytes.")
+    media_max_request: int = Field(64 * _MEGABYTE, ge=1024, description="Largest request of pictures in bytes.")
+    media_max_pixels: int = Field(50_000_000, ge=64, description="Largest picture in pixels, before it is decoded.")
+    media_workers: int = Field(1, ge=1, le=64, description="Processes that hash pictures, for each web worker.")
+    media_queue: int = Field(64, ge=1, description="Pictures that may wait to be hashed, for each web worker.")
+    media_seconds: float = Field(10.0, gt=0, description="How long hashing one picture may take.")
+    media_memory: int = Field(1024 * _MEGABYTE, ge=64 * _MEGABYTE, description="Memory for hashing one picture, bytes.")
+    url: str = Field("http://127.0.0.1:8000", description="(member's side) Address of the service.")
+    key: SecretStr | None = Field(None, description="(member's side) Secret of the key.")
+
+    @classmethod
+    def read(cls) -> Self:
+        """The settings of the environment. Raises BadSetting, naming the first that is wrong."""
+        try:
+            return cls()
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            name = "_".join(str(part) for part in first["loc"][:1]).upper()
+            raise BadSetting(f"HASHDB_{name}", first["msg"].removeprefix("Value error, ")) from None
+
+    @field_validator("algorithms", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        names = [name.strip() for name in value.split(",") if name.strip()]
+        if not names:
+            raise ValueError("at least one algorithm is needed")
+        return tuple(dict.fromkeys(_algorithm(name) for name in names))
+
+    @field_validator("max_radius", mode="before")
+    @classmethod
+    def _pairs(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        radii: dict[Algorithm, int] = {}
+        for pair in filter(None, (part.strip() for part in value.split(","))):
+            name, equals, bits = pair.partition("=")
+            algorithm = _algorithm(name.strip())
+            if not equals or not bits.strip().isdecimal() or int(bits) > algorithm.bits:
+                raise ValueError(f"write {algorithm}=<bits>, at most {algorithm.bits}")
+            radii[algorithm] = int(bits)
+        return radii
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL in force."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{(self.home / 'hashdb.sqlite').absolute()}"
+
+    def vocabulary(self) -> Vocabulary:
+        """The label vocabulary of the `labels` file. Raises BadSetting."""
+        try:
+            parsed = tomllib.loads(self.labels.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise BadSetting("HASHDB_LABELS", f"cannot be read: {error}") from None
+        return _vocabulary(parsed)
+
+    def rules(self) -> Rules:
+        """What the service accepts. Raises BadSetting."""
+        return Rules(self.algorithms, self.vocabulary(), dict(self.max_radius))
+
+
+def _algorithm(name: str) -> Algorithm:
+    try:
+        return Algorithm(name)
+    except ValueError:
+        raise ValueError(f"{name!r} is not an algorithm: {', '.join(Algorithm)}") from None
+
+
+def _vocabulary(parsed: dict[str, Any]) -> Vocabulary:
+    kinds = Vocabulary.kinds()
+    if unknown := parsed.keys() - set(kinds):
+        raise BadSetting("HASHDB_LABELS", f"unknown kinds: {', '.join(sorted(unknown))}")
+    for kind in kinds:
+        codes = parsed.get(kind)
+        if not isinstance(codes, list) or not codes or not all(_is_code(code) for code in codes):
+            raise BadSetting("HASHDB_LABELS", f"{kind} must be a list of codes without spaces, at least one")
+    return Vocabulary(**{kind: tuple(parsed[kind]) for kind in kinds})
+
+
+def _is_code(code: object) -> bool:
+    return isinstance(code, str) and code.isascii() and code.isprintable() and 0 < len(code) <= 64 and " " not in code
