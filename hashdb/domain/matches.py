@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
 from typing import NamedTuple
 
 from hashdb.domain.contributions import Standing
@@ -13,7 +12,6 @@ from hashdb.domain.signals import Algorithm, Signal
 
 MATCHES_A_QUERY = 1_000
 MATCHES_A_REQUEST = 20_000
-NOTHING: Mapping[Algorithm, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +20,7 @@ class Query:
 
     signals: tuple[Signal, ...]
     id: str | None = None
-    radius: Mapping[Algorithm, int] = NOTHING
+    radius: Mapping[Algorithm, int] = field(default_factory=dict)
 
     def radius_of(self, algorithm: Algorithm) -> int:
         """The radius in bits that this query asks for."""

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from hashdb.domain.contributions import UNSET, Amendment, Draft
 from hashdb.domain.labels import Vocabulary, incident_fault
-from hashdb.domain.matches import NOTHING, Query
+from hashdb.domain.matches import Query
 from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
 from hashdb.errors import Fault
 
@@ -25,7 +25,7 @@ class Rules:
 
     algorithms: tuple[Algorithm, ...]
     vocabulary: Vocabulary
-    max_radius: Mapping[Algorithm, int] = field(default=NOTHING)
+    max_radius: Mapping[Algorithm, int] = field(default_factory=dict)
 
     def algorithm_fault(self, algorithm: Algorithm) -> str | None:
         """Why signals of `algorithm` are not taken, or None."""
