@@ -23,34 +23,46 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="HASHDB_", frozen=True, extra="ignore")
 
-    home: Path = Field(Path("hashdb-data"), description="Folder of the embedded database, the index and the locks.")
+    home: Path = Field(
+        default=Path("hashdb-data"), description="Folder of the embedded database, the index and the locks."
+    )
     database_url: SecretStr | None = Field(
-        None, description="Database as an SQLAlchemy URL, like `postgresql://user@host/hashdb`; SQLite in the home."
+        default=None,
+        description="Database as an SQLAlchemy URL, like `postgresql://user@host/hashdb`; SQLite in the home.",
     )
     algorithms: Annotated[tuple[Algorithm, ...], NoDecode] = Field(
-        (Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH),
+        default=(Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH),
         description="Algorithms that are accepted and computed, separated by commas.",
     )
-    labels: Path = Field(DEFAULT_LABELS, description="File of the label vocabulary (TOML).")
+    labels: Path = Field(default=DEFAULT_LABELS, description="File of the label vocabulary (TOML).")
     max_radius: Annotated[dict[Algorithm, int], NoDecode] = Field(
-        {}, description="Widest radius that a query may ask for, like `pdq=60,phash=10`; else the default radius."
+        default={},
+        description="Widest radius that a query may ask for, like `pdq=60,phash=10`; else the default radius.",
     )
     busy_seconds: float = Field(
-        10.0, gt=0, le=300, description="How long a write waits for the database before it is refused with 503."
+        default=10.0, gt=0, le=300, description="How long a write waits for the database before it is refused with 503."
     )
     max_body: int = Field(
-        16 * _MEGABYTE, ge=1024, description="Largest request body in bytes (media endpoints have limits of their own)."
+        default=16 * _MEGABYTE,
+        ge=1024,
+        description="Largest request body in bytes (media endpoints have limits of their own).",
     )
-    accept_media: bool = Field(True, description="Whether pictures are accepted; if not, members hash at their side.")
-    media_max_bytes: int = Field(20 * _MEGABYTE, ge=1024, description="Largest picture in bytes.")
-    media_max_request: int = Field(64 * _MEGABYTE, ge=1024, description="Largest request of pictures in bytes.")
-    media_max_pixels: int = Field(50_000_000, ge=64, description="Largest picture in pixels, before it is decoded.")
-    media_workers: int = Field(1, ge=1, le=64, description="Processes that hash pictures, for each web worker.")
-    media_queue: int = Field(64, ge=1, description="Pictures that may wait to be hashed, for each web worker.")
-    media_seconds: float = Field(10.0, gt=0, description="How long hashing one picture may take.")
-    media_memory: int = Field(1024 * _MEGABYTE, ge=64 * _MEGABYTE, description="Memory for hashing one picture, bytes.")
-    url: str = Field("http://127.0.0.1:8000", description="(member's side) Address of the service.")
-    key: SecretStr | None = Field(None, description="(member's side) Secret of the key.")
+    accept_media: bool = Field(
+        default=True, description="Whether pictures are accepted; if not, members hash at their side."
+    )
+    media_max_bytes: int = Field(default=20 * _MEGABYTE, ge=1024, description="Largest picture in bytes.")
+    media_max_request: int = Field(default=64 * _MEGABYTE, ge=1024, description="Largest request of pictures in bytes.")
+    media_max_pixels: int = Field(
+        default=50_000_000, ge=64, description="Largest picture in pixels, before it is decoded."
+    )
+    media_workers: int = Field(default=1, ge=1, le=64, description="Processes that hash pictures, for each web worker.")
+    media_queue: int = Field(default=64, ge=1, description="Pictures that may wait to be hashed, for each web worker.")
+    media_seconds: float = Field(default=10.0, gt=0, description="How long hashing one picture may take.")
+    media_memory: int = Field(
+        default=1024 * _MEGABYTE, ge=64 * _MEGABYTE, description="Memory for hashing one picture, bytes."
+    )
+    url: str = Field(default="http://127.0.0.1:8000", description="(member's side) Address of the service.")
+    key: SecretStr | None = Field(default=None, description="(member's side) Secret of the key.")
 
     @classmethod
     def read(cls) -> Self:

@@ -63,9 +63,15 @@ class Event:
     at: datetime
     actor: str
     action: str
-    subject: str
+    kind: str
+    id: int
     details: Details
     leaf: bytes
+
+    @property
+    def subject(self) -> str:
+        """What it was done to, kind:id."""
+        return f"{self.kind}:{self.id}"
 
 
 def leaf(seq: int, at: datetime, actor: str, action: str, subject: str, details: Details) -> bytes:

@@ -72,7 +72,7 @@ class Draft:
 class Contribution:
     """What is recorded: one removed item, by one member.
 
-    `signals` is empty and `reference` None where the reader may not see them, or once erased.
+    `hidden` names the fields that the reader may not see; they are empty then, as they are once erased.
     """
 
     id: int
@@ -98,13 +98,16 @@ class Contribution:
     withdrawn_at: datetime | None
     withdrawal_reason: str | None
     erased: bool
+    hidden: frozenset[str] = frozenset()
 
     def shown(self, *, signals: bool, reference: bool) -> Contribution:
         """The same contribution as a reader with these rights sees it."""
+        shown = {"signals": signals, "reference": reference}
         return replace(
             self,
             signals=self.signals if signals else (),
             reference=self.reference if reference else None,
+            hidden=frozenset(name for name, may in shown.items() if not may),
         )
 
 

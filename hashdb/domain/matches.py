@@ -81,3 +81,18 @@ class Answer:
 
     results: tuple[Result, ...] = field(default=())
     checkpoint: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """An active contribution that holds a value which the index found."""
+
+    signal: Signal
+    contribution: int
+    member: int
+    labels: tuple[str, ...]
+    severity: int | None
+    standing: Standing
+    context: tuple[str, ...]
+    removed_at: datetime | None
+    received_at: datetime

@@ -108,6 +108,7 @@ class Actor:
     name: str
     scopes: frozenset[Scope]
     member: Member | None = None
+    key: Key | None = None
 
     def __str__(self) -> str:
         """The form of the audit log, kind:id."""

@@ -1,0 +1,48 @@
+"""What one may do. HashDB = store + live index + clock; each verb reads `verb(db, actor, value) -> value`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+
+from hashdb.domain.rules import Rules
+from hashdb.service.live import Live
+from hashdb.store import Store
+
+__all__ = ["HashDB", "open_hashdb", "system_clock"]
+
+
+def system_clock() -> datetime:
+    """The time of this machine, in UTC."""
+    return datetime.now(UTC)
+
+
+class HashDB:
+    """A service of one process: the store, its view of the log, and the rules in force."""
+
+    def __init__(self, store: Store, rules: Rules, clock: Callable[[], datetime] = system_clock) -> None:
+        """Over an open store with a current schema; the index fills at the first `live.level`."""
+        self.store = store
+        self.rules = rules
+        self.now = clock
+        self.live = Live(store, rules.algorithms)
+        self.feed_read_on: dict[int, date] = {}
+
+    def close(self) -> None:
+        """Close the store's connections."""
+        self.store.close()
+
+
+def open_hashdb(
+    url: str, rules: Rules, *, busy_seconds: float = 10.0, clock: Callable[[], datetime] = system_clock
+) -> HashDB:
+    """Open the database at `url`: SQLite is made or brought up, PostgreSQL must be current.
+
+    Raises BadSetting, SchemaOutdated, StoreBusy.
+    """
+    store = Store(url, busy_seconds)
+    if store.embedded:
+        store.migrate()
+    else:
+        store.require_current()
+    return HashDB(store, rules, clock)

@@ -1,0 +1,25 @@
+"""The audit log, as an auditor reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hashdb.domain.audit import Event
+from hashdb.domain.members import Actor, Scope
+from hashdb.service import HashDB
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events to list; None is any. `subject` is a kind and an id."""
+
+    actor: str | None = None
+    action: str | None = None
+    subject: tuple[str, int] | None = None
+
+
+def events(db: HashDB, actor: Actor, chosen: EventFilter, after: int, limit: int) -> tuple[Event, ...]:
+    """At most `limit` events with numbers above `after` that the filter lets through, in order."""
+    actor.require(Scope.AUDIT)
+    with db.store.read() as tx:
+        return tx.audit.events(after, limit, chosen.actor, chosen.action, chosen.subject)

@@ -1,0 +1,77 @@
+"""The feed: what changed in the set of active contributions, for matching at the member's side."""
+
+from __future__ import annotations
+
+import time
+from threading import BoundedSemaphore
+
+from hashdb.domain.audit import Action, Entry
+from hashdb.domain.changes import Change, Changes, Gone
+from hashdb.domain.contributions import Contribution, Status
+from hashdb.domain.members import Actor, Scope
+from hashdb.errors import FeedRestarted
+from hashdb.service import HashDB
+
+_FEED = tuple(action for action in Action if action.changes_feed)
+_WAITING = BoundedSemaphore(4)
+"""Readers that wait, in each process: the other threads stay free for matches."""
+_POLL = 0.1
+
+
+def read(db: HashDB, actor: Actor, after: int, limit: int, epoch: str | None = None) -> Changes:
+    """At most `limit` changes after number `after`; read from 0, they give the present state.
+
+    Raises FeedRestarted when `epoch` or `after` are not of this log.
+    """
+    actor.require(Scope.FEED)
+    _note(db, actor)
+    with db.store.read() as tx:
+        head = tx.audit.head()
+        if after > head.seq or epoch not in (None, head.epoch):
+            raise FeedRestarted(head.epoch)
+        events = tx.audit.since(after, limit + 1, _FEED)
+        page = events[:limit]
+        told = tx.contributions.told([event.id for event in page], db.now())
+        changes = tuple(Change(event.seq, _state(told[event.id])) for event in page)
+    more = len(events) > limit
+    return Changes(changes, page[-1].seq if more else head.seq, more, head.epoch)
+
+
+def wait(db: HashDB, actor: Actor, after: int, seconds: float) -> None:
+    """Return when there is a change after number `after`, at the latest after `seconds`, or at once if many wait."""
+    actor.require(Scope.FEED)
+    if not _WAITING.acquire(blocking=False):
+        return
+    try:
+        until = time.monotonic() + seconds
+        while not _changed(db, after) and time.monotonic() < until:
+            time.sleep(_POLL)
+    finally:
+        _WAITING.release()
+
+
+def _changed(db: HashDB, after: int) -> bool:
+    with db.store.read() as tx:
+        # A cursor past the head is a change too: the reader must start over.
+        return tx.audit.head().seq < after or bool(tx.audit.since(after, 1, _FEED))
+
+
+def _state(told: Contribution) -> Contribution | Gone:
+    """What a reader of the feed is to hold of a contribution, given as the log last told of it.
+
+    Not as it is this instant: of what an expiry or a suspension changes, the reader hears by an event of its own.
+    """
+    if told.status is Status.ACTIVE and told.standing.matches:
+        return told.shown(signals=True, reference=False)
+    return Gone(told.id, str(told.standing if told.status is Status.ACTIVE else told.status))
+
+
+def _note(db: HashDB, actor: Actor) -> None:
+    """Write one event a key a day."""
+    now = db.now()
+    if actor.key is None or db.feed_read_on.get(actor.key.id) == now.date():
+        return
+    db.feed_read_on[actor.key.id] = now.date()
+    with db.store.begin() as tx:
+        if tx.members.first_feed_read(actor.key.id, now.date().isoformat()):
+            tx.audit.append(now, actor, [Entry(Action.FEED_READ, "key", actor.key.id, {})])

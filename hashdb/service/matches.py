@@ -1,0 +1,143 @@
+"""Matches: the index suggests, the store decides."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import groupby
+
+from hashdb.domain.contributions import Standing
+from hashdb.domain.matches import (
+    MATCHES_A_QUERY,
+    MATCHES_A_REQUEST,
+    Answer,
+    Holder,
+    Match,
+    Query,
+    Result,
+)
+from hashdb.domain.members import Actor, Scope
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.errors import Fault, InvalidInput
+from hashdb.service import HashDB
+from hashdb.store import Transaction
+
+Distances = Mapping[Signal, int]
+"""What the index found for one query: stored signal → distance in bits to the nearest of the query's."""
+
+
+def match(db: HashDB, actor: Actor, queries: Sequence[Query], *, quarantined: bool = False) -> Answer:
+    """For each query the active contributions within its radius, nearest first, level with the log of this moment.
+
+    `quarantined` (scope `audit`) answers those too. Raises InvalidInput.
+    """
+    actor.require(Scope.MATCH)
+    if quarantined:
+        actor.require(Scope.AUDIT)
+    check(db, queries)
+    checkpoint = db.live.level().seq
+    suggested = suggest(db, queries)
+    if not any(suggested):
+        return Answer(tuple(Result(query.id, (), 0) for query in queries), checkpoint)
+    results, left = [], MATCHES_A_REQUEST
+    with db.store.read() as tx:
+        for query, found in zip(queries, suggested, strict=True):
+            result = _decide(tx, query, found, db.now(), min(left, MATCHES_A_QUERY), quarantined)
+            left -= len(result.matches)
+            results.append(result)
+    return Answer(tuple(results), checkpoint)
+
+
+def check(db: HashDB, queries: Sequence[Query]) -> None:
+    """Raise InvalidInput with every fault of the queries, each at `queries[i].field`."""
+    faults = [
+        Fault(f"queries[{position}].{fault.at}", fault.reason)
+        for position, query in enumerate(queries)
+        for fault in db.rules.query_faults(query)
+    ]
+    if faults:
+        raise InvalidInput(tuple(faults))
+
+
+def suggest(db: HashDB, queries: Sequence[Query]) -> Sequence[Distances]:
+    """What the index holds within each query's radius: a search an algorithm and radius for all queries at once."""
+    asked: dict[tuple[Algorithm, int], dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for position, query in enumerate(queries):
+        for signal in query.signals:
+            group = asked[signal.algorithm, query.radius_of(signal.algorithm)]
+            group[signal.value].append(position)
+    suggested: list[dict[Signal, int]] = [{} for _ in queries]
+    for (algorithm, radius), values in asked.items():
+        answers = db.live.index(algorithm).search(list(values), radius)
+        for positions, neighbors in zip(values.values(), answers, strict=True):
+            for distance, value in neighbors:
+                signal = Signal(algorithm, value)
+                for position in positions:
+                    nearest = suggested[position]
+                    nearest[signal] = min(distance, nearest.get(signal, distance))
+    return suggested
+
+
+def _decide(tx: Transaction, query: Query, found: Distances, now: datetime, limit: int, quarantined: bool) -> Result:
+    """Which contributions hold what the index found, and how near each is."""
+    standings = tuple(standing for standing in Standing if quarantined or standing.matches)
+    holders, truncated = _holders(tx, found, now, limit, standings)
+    matches = sorted((_match(held, found) for held in _by_contribution(holders)), key=lambda one: one.rank)
+    return Result(query.id, tuple(matches), len({holder.member for holder in holders}), truncated)
+
+
+def _holders(
+    tx: Transaction, found: Distances, now: datetime, limit: int, standings: tuple[Standing, ...]
+) -> tuple[Sequence[Holder], bool]:
+    """The holders of at most `limit` contributions, the nearest, and whether there are more.
+
+    Popular values have more holders than an answer may have, so past that the store is asked ring by ring.
+    """
+    holders = tx.contributions.holders(found, now, standings, limit + 1)
+    if len(holders) <= limit:
+        return holders, False
+    chosen: dict[int, None] = {}
+    for ring in _rings(found):
+        chosen.update(dict.fromkeys(tx.contributions.holding(ring, now, standings, limit + 1)))
+        if len(chosen) > limit:
+            break
+    nearest = list(chosen)[:limit]
+    return tx.contributions.holders(found, now, standings, only=nearest), len(chosen) > limit
+
+
+def _rings(found: Distances) -> Iterator[list[Signal]]:
+    """The found signals, nearest first against their default radius, those of one nearness together."""
+
+    def nearness(signal: Signal) -> float:
+        return found[signal] / signal.algorithm.radius
+
+    for _, ring in groupby(sorted(found, key=nearness), key=nearness):
+        yield list(ring)
+
+
+def _by_contribution(holders: Sequence[Holder]) -> Collection[list[Holder]]:
+    grouped: dict[int, list[Holder]] = defaultdict(list)
+    for holder in holders:
+        grouped[holder.contribution].append(holder)
+    return grouped.values()
+
+
+def _match(holders: Sequence[Holder], found: Distances) -> Match:
+    first = holders[0]
+    distance: dict[Algorithm, int] = {}
+    for bits, algorithm in sorted((found[holder.signal], holder.signal.algorithm) for holder in holders):
+        distance.setdefault(algorithm, bits)
+    return Match(
+        contribution=first.contribution,
+        distance=dict(sorted(distance.items(), key=lambda pair: _ORDER[pair[0]])),
+        labels=first.labels,
+        severity=first.severity,
+        standing=first.standing,
+        context=first.context,
+        removed_at=first.removed_at,
+        received_at=first.received_at,
+    )
+
+
+_ORDER = {algorithm: position for position, algorithm in enumerate(Algorithm)}

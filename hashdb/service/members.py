@@ -1,0 +1,144 @@
+"""Members and keys: who takes part, and with which rights."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+
+from hashdb.domain.audit import Action, Details, Entry
+from hashdb.domain.members import (
+    Actor,
+    IssuedKey,
+    Key,
+    Member,
+    MemberChange,
+    MemberDraft,
+    MemberStatus,
+    Scope,
+)
+from hashdb.domain.rules import future_fault
+from hashdb.errors import AlreadyRevoked, Fault, InvalidInput, NotAuthenticated, NotFound
+from hashdb.service import HashDB
+
+_PREFIX = "hdb_"
+_SECRET_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class KeyDraft:
+    """What is asked of a new key."""
+
+    scopes: frozenset[Scope]
+    expires_at: datetime | None = None
+
+
+def authenticate(db: HashDB, secret: str) -> Actor:
+    """Who holds this secret now. Raises NotAuthenticated."""
+    if not secret.startswith(_PREFIX):
+        raise NotAuthenticated()
+    db.live.level()
+    found = db.live.key(_digest(secret))
+    if found is None or not found[0].valid(db.now()):
+        raise NotAuthenticated()
+    key, member = found
+    return Actor(f"key:{key.id}", key.scopes, member, key)
+
+
+def add(db: HashDB, actor: Actor, draft: MemberDraft) -> Member:
+    """Take a member in. Raises NameTaken."""
+    actor.require(Scope.ADMIN)
+    now = db.now()
+    with db.store.begin() as tx:
+        member = tx.members.add(draft, now)
+        tx.audit.append(now, actor, [Entry(Action.MEMBER_ADDED, "member", member.id, {"kind": str(member.kind)})])
+    return member
+
+
+def get(db: HashDB, actor: Actor, member: int) -> Member:
+    """One member. Raises NotFound."""
+    actor.require(Scope.ADMIN)
+    with db.store.read() as tx:
+        return tx.members.get(member)
+
+
+def named(db: HashDB, actor: Actor, name: str) -> Member:
+    """The member of that name. Raises NotFound."""
+    actor.require(Scope.ADMIN)
+    with db.store.read() as tx:
+        return tx.members.named(name)
+
+
+def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[Member, ...]:
+    """At most `limit` members with ids above `after`."""
+    actor.require(Scope.ADMIN)
+    with db.store.read() as tx:
+        return tx.members.page(after, limit)
+
+
+def change(db: HashDB, actor: Actor, member: int, asked: MemberChange) -> Member:
+    """Change a member. A suspension acts at once; an event for each of its contributions follows (`announce`).
+
+    Raises NotFound, NameTaken.
+    """
+    actor.require(Scope.ADMIN)
+    now = db.now()
+    with db.store.begin() as tx:
+        before = tx.members.get(member)
+        after = tx.members.change(member, asked)
+        tx.audit.append(now, actor, _changes(before, after))
+    return after
+
+
+def issue_key(db: HashDB, actor: Actor, member: int, draft: KeyDraft) -> IssuedKey:
+    """Make a key of a member; its secret is in the answer and nowhere else. Raises NotFound, InvalidInput."""
+    actor.require(Scope.ADMIN)
+    now = db.now()
+    if draft.expires_at is not None and (reason := future_fault(draft.expires_at, now)):
+        raise InvalidInput((Fault("expires_at", reason),))
+    secret = _PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
+    with db.store.begin() as tx:
+        tx.members.get(member)
+        key = tx.members.add_key(member, _digest(secret), draft.scopes, now, draft.expires_at)
+        details: Details = {"member": member, "scopes": sorted(map(str, key.scopes))}
+        tx.audit.append(now, actor, [Entry(Action.KEY_ISSUED, "key", key.id, details)])
+    return IssuedKey(key, secret)
+
+
+def keys(db: HashDB, actor: Actor, member: int, after: int, limit: int) -> tuple[Key, ...]:
+    """At most `limit` keys of a member with ids above `after`. Raises NotFound."""
+    actor.require(Scope.ADMIN)
+    with db.store.read() as tx:
+        tx.members.get(member)
+        return tx.members.keys(member, after, limit)
+
+
+def revoke_key(db: HashDB, actor: Actor, key: int, member: int | None = None) -> Key:
+    """Make a key worthless from the next request on. Raises NotFound (also when not `member`'s), AlreadyRevoked."""
+    actor.require(Scope.ADMIN)
+    now = db.now()
+    with db.store.begin() as tx:
+        found = tx.members.key(key)
+        if member is not None and found.member != member:
+            raise NotFound(f"key {key} of member {member}")
+        if found.revoked_at is not None:
+            raise AlreadyRevoked(key)
+        revoked = tx.members.revoke(key, now)
+        tx.audit.append(now, actor, [Entry(Action.KEY_REVOKED, "key", key, {"member": found.member})])
+    return revoked
+
+
+def _changes(before: Member, after: Member) -> list[Entry]:
+    fields = [name for name in ("contact", "kind", "limits", "name") if getattr(before, name) != getattr(after, name)]
+    entries = [Entry(Action.MEMBER_AMENDED, "member", after.id, {"fields": fields})] if fields else []
+    if before.status is not after.status:
+        suspended = after.status is MemberStatus.SUSPENDED
+        action = Action.MEMBER_SUSPENDED if suspended else Action.MEMBER_REINSTATED
+        entries.append(Entry(action, "member", after.id, {}))
+    return entries
+
+
+def _digest(secret: str) -> bytes:
+    # A secret holds 256 random bits, so a plain digest cannot be guessed back.
+    return hashlib.sha256(secret.encode()).digest()

@@ -1,0 +1,132 @@
+"""Durable truth in SQL: Store.begin() gives one unit of work; rows never leave this package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from hashdb.errors import BadSetting, StoreBusy
+from hashdb.store.audit import Audit
+from hashdb.store.contributions import Contributions
+from hashdb.store.members import Members
+from hashdb.store.migrations import migrate, require_current
+
+__all__ = ["Store", "Transaction"]
+
+_RETRY_AFTER = 2
+
+
+class Transaction:
+    """One unit of work: what was written in it is durable when it ends, or has never been."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Over an open connection; made by `Store`."""
+        self.audit = Audit(connection)
+        self.members = Members(connection)
+        self.contributions = Contributions(connection)
+
+
+class Store:
+    """The database, SQLite or PostgreSQL."""
+
+    def __init__(self, url: str, busy_seconds: float = 10.0) -> None:
+        """Opens no connection yet. Raises BadSetting when the URL or its driver cannot be used."""
+        try:
+            parsed = make_url(url)
+            if parsed.get_backend_name() == "sqlite":
+                self._engine = _sqlite(url, busy_seconds)
+            elif parsed.get_backend_name() == "postgresql":
+                self._engine = _postgresql(url, busy_seconds)
+            else:
+                raise BadSetting("HASHDB_DATABASE_URL", "use sqlite or postgresql")
+        except ArgumentError:
+            raise BadSetting("HASHDB_DATABASE_URL", "is not a database URL") from None
+        except ImportError:
+            raise BadSetting("HASHDB_DATABASE_URL", "the driver is missing: pip install 'hashdb[postgres]'") from None
+
+    @property
+    def embedded(self) -> bool:
+        """Whether this is SQLite, whose schema hashdb keeps up by itself."""
+        return self._engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def begin(self) -> Iterator[Transaction]:
+        """A unit of work that may write; rolled back when the block raises. Raises StoreBusy."""
+        with self._transaction(writes=True) as connection:
+            yield Transaction(connection)
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """A snapshot: all that is read in the block is of one moment. Raises StoreBusy."""
+        with self._transaction(writes=False) as connection:
+            yield Transaction(connection)
+
+    def migrate(self) -> None:
+        """Make or bring up the schema."""
+        with self._transaction(writes=True) as connection:
+            migrate(connection)
+
+    def require_current(self) -> None:
+        """Raise SchemaOutdated unless the schema is this version's."""
+        with self._transaction(writes=False) as connection:
+            require_current(connection)
+
+    def close(self) -> None:
+        """Close every connection of this process."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _transaction(self, writes: bool) -> Iterator[Connection]:
+        with _busy_told(), self._engine.connect() as connection:
+            if self.embedded:
+                connection = connection.execution_options(hashdb_writes=writes)
+            elif not writes:
+                connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            with connection.begin():
+                yield connection
+
+
+@contextmanager
+def _busy_told() -> Iterator[None]:
+    """A database that is locked, full or away is StoreBusy; a fault of ours stays what it is."""
+    try:
+        yield
+    except (OperationalError, PoolTimeout) as error:
+        raise StoreBusy(_RETRY_AFTER) from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise StoreBusy(_RETRY_AFTER) from error
+        raise
+
+
+def _sqlite(url: str, busy_seconds: float) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": busy_seconds, "isolation_level": None})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: object, record: object) -> None:
+        cursor = connection.cursor()  # type: ignore[attr-defined]
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A read that turns into a write fails at once whatever the timeout, so a write takes the lock first.
+        writes = connection.get_execution_options().get("hashdb_writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgresql(url: str, busy_seconds: float) -> Engine:
+    options = f"-c lock_timeout={int(busy_seconds * 1000)} -c statement_timeout={int(busy_seconds * 6000)}"
+    return create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_timeout=busy_seconds,
+        connect_args={"options": options, "connect_timeout": max(1, int(busy_seconds))},
+    )

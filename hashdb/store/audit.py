@@ -1,0 +1,106 @@
+"""The audit log in SQL: appended to without gaps in commit order, read as events."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import NamedTuple, cast
+
+from sqlalchemy import Connection, Row, Select, bindparam, insert, select, update
+
+from hashdb.domain.audit import Action, Entry, Event, leaf
+from hashdb.domain.members import Actor
+from hashdb.store.tables import events, log
+
+
+class Head(NamedTuple):
+    """The number and time of the last event, and which log this is."""
+
+    seq: int
+    at: datetime
+    epoch: str
+
+
+class Audit:
+    """The log within one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Over an open connection."""
+        self._connection = connection
+
+    def head(self) -> Head:
+        """The last event as this transaction sees it."""
+        row = self._connection.execute(_HEAD).one()
+        return Head(row.seq, row.at, row.epoch)
+
+    def append(self, now: datetime, actor: Actor, entries: Sequence[Entry]) -> int:
+        """Give each entry the next number and return the last one.
+
+        The row of the head is held from here to the end of the transaction, so numbers follow the order of commits,
+        none is missed by whoever reads after N, and none is lost by a roll-back: append last.
+        """
+        if not entries:
+            return self.head().seq
+        row = self._connection.execute(_TAKE, {"count": len(entries)}).one()
+        at, first = max(now, row.at), row.seq - len(entries) + 1
+        self._connection.execute(_KEEP_TIME, {"time": at})
+        self._connection.execute(
+            insert(events), [_row(first + i, at, str(actor), entry) for i, entry in enumerate(entries)]
+        )
+        return cast(int, row.seq)
+
+    def since(self, after: int, limit: int, actions: Collection[Action] | None = None) -> tuple[Event, ...]:
+        """At most `limit` events with numbers above `after`, in order."""
+        query = select(events).where(events.c.seq > after).order_by(events.c.seq).limit(limit)
+        if actions is not None:
+            query = query.where(events.c.action.in_([str(action) for action in actions]))
+        return tuple(map(_event, self._connection.execute(query)))
+
+    def events(
+        self, after: int, limit: int, actor: str | None, action: str | None, subject: tuple[str, int] | None
+    ) -> tuple[Event, ...]:
+        """At most `limit` events after a number, by an actor, of an action, on a subject; None is any."""
+        query: Select[tuple[object, ...]] = select(events).where(events.c.seq > after)
+        if actor is not None:
+            query = query.where(events.c.actor == actor)
+        if action is not None:
+            query = query.where(events.c.action == action)
+        if subject is not None:
+            query = query.where(events.c.subject_kind == subject[0], events.c.subject_id == subject[1])
+        return tuple(map(_event, self._connection.execute(query.order_by(events.c.seq).limit(limit))))
+
+    def kinds(self, after: int, upto: int) -> frozenset[str]:
+        """The kinds of subject of the events with `after` < seq ≤ `upto`."""
+        query = select(events.c.subject_kind).distinct().where(events.c.seq > after, events.c.seq <= upto)
+        return frozenset(self._connection.scalars(query))
+
+
+_HEAD = select(log.c.seq, log.c.at, log.c.epoch)
+_TAKE = update(log).values(seq=log.c.seq + bindparam("count")).returning(log.c.seq, log.c.at)
+_KEEP_TIME = update(log).values(at=bindparam("time"))
+
+
+def _row(seq: int, at: datetime, actor: str, entry: Entry) -> dict[str, object]:
+    return {
+        "seq": seq,
+        "at": at,
+        "actor": actor,
+        "action": str(entry.action),
+        "subject_kind": entry.kind,
+        "subject_id": entry.id,
+        "details": entry.details,
+        "leaf": leaf(seq, at, actor, entry.action, entry.subject, entry.details),
+    }
+
+
+def _event(row: Row[tuple[object, ...]]) -> Event:
+    return Event(
+        seq=row.seq,
+        at=row.at,
+        actor=row.actor,
+        action=row.action,
+        kind=row.subject_kind,
+        id=row.subject_id,
+        details=row.details,
+        leaf=row.leaf,
+    )

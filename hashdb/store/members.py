@@ -1,0 +1,156 @@
+"""Members and keys in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import cast
+
+from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from hashdb.domain.members import (
+    Key,
+    Member,
+    MemberChange,
+    MemberDraft,
+    MemberKind,
+    MemberLimits,
+    MemberStatus,
+    Scope,
+)
+from hashdb.errors import NameTaken, NotFound
+from hashdb.store.tables import keys, members
+
+
+class Members:
+    """Members and their keys within one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Over an open connection."""
+        self._connection = connection
+
+    def add(self, draft: MemberDraft, now: datetime) -> Member:
+        """Record a member. Raises NameTaken."""
+        row = {
+            "name": draft.name,
+            "kind": draft.kind,
+            "status": MemberStatus.ACTIVE,
+            "contact": draft.contact,
+            "contributions_per_day": draft.limits.contributions_per_day,
+            "created_at": now,
+        }
+        with _unique_name(draft.name):
+            added = self._connection.execute(insert(members).returning(members), row).one()
+        return _member(added)
+
+    def get(self, member: int) -> Member:
+        """One member. Raises NotFound."""
+        row = self._connection.execute(select(members).where(members.c.id == member)).one_or_none()
+        if row is None:
+            raise NotFound(f"member {member}")
+        return _member(row)
+
+    def named(self, name: str) -> Member:
+        """The member of that name. Raises NotFound."""
+        row = self._connection.execute(select(members).where(members.c.name == name)).one_or_none()
+        if row is None:
+            raise NotFound(f"a member named {name}")
+        return _member(row)
+
+    def lock(self, member: int) -> None:
+        """Hold this member to the end of the transaction, so that two of its requests come one after the other."""
+        query = select(members.c.id).where(members.c.id == member)
+        self._connection.execute(query.with_for_update(key_share=True))
+
+    def page(self, after: int, limit: int) -> tuple[Member, ...]:
+        """At most `limit` members with ids above `after`, in order."""
+        query = select(members).where(members.c.id > after).order_by(members.c.id).limit(limit)
+        return tuple(map(_member, self._connection.execute(query)))
+
+    def change(self, member: int, change: MemberChange) -> Member:
+        """Change what is set in `change`. Raises NotFound, NameTaken."""
+        values: dict[str, object] = {
+            name: value
+            for name in ("name", "kind", "contact", "status")
+            if (value := getattr(change, name)) is not None
+        }
+        if change.limits is not None:
+            values["contributions_per_day"] = change.limits.contributions_per_day
+        if values:
+            with _unique_name(change.name or ""):
+                self._connection.execute(update(members).where(members.c.id == member).values(values))
+        return self.get(member)
+
+    def add_key(
+        self, member: int, digest: bytes, scopes: Iterable[Scope], now: datetime, expires_at: datetime | None
+    ) -> Key:
+        """Record a key by the digest of its secret."""
+        row = {
+            "member_id": member,
+            "digest": digest,
+            "scopes": tuple(sorted(scopes)),
+            "created_at": now,
+            "expires_at": expires_at,
+        }
+        return _key(self._connection.execute(insert(keys).returning(keys), row).one())
+
+    def key(self, key: int) -> Key:
+        """One key. Raises NotFound."""
+        row = self._connection.execute(select(keys).where(keys.c.id == key)).one_or_none()
+        if row is None:
+            raise NotFound(f"key {key}")
+        return _key(row)
+
+    def key_with(self, digest: bytes) -> Key | None:
+        """The key whose secret has this digest, if there is one."""
+        row = self._connection.execute(select(keys).where(keys.c.digest == digest)).one_or_none()
+        return None if row is None else _key(row)
+
+    def keys(self, member: int, after: int, limit: int) -> tuple[Key, ...]:
+        """At most `limit` keys of a member with ids above `after`, in order."""
+        query = select(keys).where(keys.c.member_id == member, keys.c.id > after).order_by(keys.c.id).limit(limit)
+        return tuple(map(_key, self._connection.execute(query)))
+
+    def revoke(self, key: int, now: datetime) -> Key:
+        """Mark a key as revoked."""
+        self._connection.execute(update(keys).where(keys.c.id == key).values(revoked_at=now))
+        return self.key(key)
+
+    def first_feed_read(self, key: int, day: str) -> bool:
+        """Whether this is the key's first reading of the feed on `day`; from now on it is not."""
+        query = update(keys).where(keys.c.id == key, keys.c.feed_read_on.is_distinct_from(day))
+        return self._connection.execute(query.values(feed_read_on=day)).rowcount == 1
+
+
+@contextmanager
+def _unique_name(name: str) -> Iterator[None]:
+    """Turns the database's refusal of a second member of that name into NameTaken."""
+    try:
+        yield
+    except IntegrityError:
+        raise NameTaken(name) from None
+
+
+def _member(row: Row[tuple[object, ...]]) -> Member:
+    return Member(
+        id=row.id,
+        name=row.name,
+        kind=MemberKind(row.kind),
+        status=MemberStatus(row.status),
+        contact=row.contact,
+        limits=MemberLimits(row.contributions_per_day),
+        created_at=row.created_at,
+    )
+
+
+def _key(row: Row[tuple[object, ...]]) -> Key:
+    return Key(
+        id=row.id,
+        member=row.member_id,
+        scopes=frozenset(Scope(scope) for scope in cast(tuple[str, ...], row.scopes)),
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+    )

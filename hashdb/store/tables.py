@@ -1,0 +1,191 @@
+"""The tables, all of them. A change here needs a migration (a test compares them)."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+from hashdb.domain.instants import from_microseconds, to_microseconds
+
+Identity = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware datetime, kept as microseconds since 1970 in UTC: the same number on every database."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """To the database."""
+        return None if value is None else to_microseconds(value)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        """From the database."""
+        return None if value is None else from_microseconds(value)
+
+
+class Json(TypeDecorator[dict[str, object]]):
+    """A small JSON object, kept as text, so that what was hashed comes back to the letter."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: object, dialect: Dialect) -> str | None:
+        """To the database."""
+        return None if value is None else json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> dict[str, object] | None:
+        """From the database."""
+        return None if value is None else json.loads(value)
+
+
+class Words(TypeDecorator[tuple[str, ...]]):
+    """A few codes without spaces, kept as ` a b c ` so that `LIKE '% b %'` finds one."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[str, ...] | None, dialect: Dialect) -> str | None:
+        """To the database."""
+        return None if value is None else f" {' '.join(value)} " if value else ""
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[str, ...] | None:
+        """From the database."""
+        return None if value is None else tuple(value.split())
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+log = Table(
+    "log",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("epoch", String(32), nullable=False),
+    comment="One row: the number and time of the last event. Who holds it appends next.",
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", Identity, primary_key=True, autoincrement=False),
+    Column("at", Instant, nullable=False),
+    Column("actor", String(64), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("subject_kind", String(32), nullable=False),
+    Column("subject_id", BigInteger, nullable=False),
+    Column("details", Json, nullable=False),
+    Column("leaf", LargeBinary(32), nullable=False),
+    Index(None, "subject_kind", "subject_id", "seq"),
+    Index(None, "actor", "seq"),
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("name", String(100), nullable=False, unique=True),
+    Column("kind", String(32), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("contact", String(200), nullable=False),
+    Column("contributions_per_day", Integer),
+    Column("created_at", Instant, nullable=False),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("member_id", ForeignKey("members.id"), nullable=False, index=True),
+    Column("digest", LargeBinary(32), nullable=False, unique=True, comment="SHA-256 of the secret"),
+    Column("scopes", Words, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("revoked_at", Instant),
+    Column("feed_read_on", String(10), comment="The last day (UTC) on which it read the feed"),
+)
+
+contributions = Table(
+    "contributions",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("member_id", ForeignKey("members.id"), nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("removed_at", Instant),
+    Column("notified_at", Instant),
+    Column("labels", Words, nullable=False),
+    Column("quality", SmallInteger),
+    Column("media", String(16), nullable=False),
+    Column("severity", SmallInteger),
+    Column("basis", String(64)),
+    Column("tco_ground", String(64)),
+    Column("entity", String(80)),
+    Column("incident", String(80)),
+    Column("context", Words, nullable=False),
+    Column("reference", String(200)),
+    Column("fingerprint", LargeBinary(32), comment="Of the set of signals; empty once erased"),
+    Column("standing", String(16), nullable=False),
+    Column("announced", String(16), nullable=False, comment="The status that the log last told"),
+    Column("expires_at", Instant),
+    Column("withdrawn_at", Instant),
+    Column("withdrawal_reason", String(64)),
+    Column("erased_at", Instant),
+    Index(None, "member_id", "fingerprint"),
+    Index(None, "member_id", "received_at"),
+    Index("ix_contributions_announced_expires_at", "announced", "expires_at"),
+    sqlite_autoincrement=True,
+)
+
+signals = Table(
+    "signals",
+    metadata,
+    Column("contribution_id", ForeignKey("contributions.id"), primary_key=True),
+    Column("position", SmallInteger, primary_key=True),
+    Column("algorithm", String(16), nullable=False),
+    Column("value", LargeBinary(32), nullable=False),
+    Index(None, "algorithm", "value", "contribution_id"),
+)
+
+amendments = Table(
+    "amendments",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("contribution_id", ForeignKey("contributions.id"), nullable=False, index=True),
+    Column("at", Instant, nullable=False),
+    Column("before", Json, nullable=False, comment="The old values of the fields that were changed"),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("member_id", ForeignKey("members.id"), primary_key=True),
+    Column("key", String(200), primary_key=True, comment="The Idempotency-Key"),
+    Column("digest", LargeBinary(32), nullable=False, comment="SHA-256 of the request"),
+    Column("at", Instant, nullable=False, index=True),
+    Column("answer", Json, nullable=False, comment="The ids that were answered, never the body"),
+)

@@ -1,0 +1,162 @@
+"""Values and JSON: the pydantic models of the wire, the only place that spells field names.
+
+Requests refuse unknown fields by name; answers may gain fields, so a reader ignores those it does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    PlainSerializer,
+    PlainValidator,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+)
+
+from hashdb.domain.instants import format_instant, parse_instant
+from hashdb.domain.rules import Rules
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.errors import Fault, InvalidInput, MalformedRequest
+
+FAULTS_TOLD = 1_000
+LARGEST_ID = 2**53 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a request is checked against while it is read: the rules in force, and the time."""
+
+    rules: Rules
+    now: datetime
+
+
+class Sent(BaseModel):
+    """The base of what a client sends."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Answered(BaseModel):
+    """The base of what the service answers; fields that are not set are not written."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+    def json_text(self) -> str:
+        """The JSON text of what is set."""
+        return self.model_dump_json(exclude_unset=True)
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def read(model: type[_Model], text: str | bytes, terms: Terms | None = None) -> _Model:
+    """What a JSON text says, as a model. Raises MalformedRequest (not JSON) or InvalidInput with every fault."""
+    try:
+        return model.model_validate_json(text, context=terms)
+    except ValidationError as error:
+        raise refusal(error) from None
+
+
+def refusal(error: ValidationError, more: Iterable[Fault] = ()) -> MalformedRequest | InvalidInput:
+    """Pydantic's error, and further faults, in our words."""
+    found = error.errors(include_url=False, include_input=False)
+    if found[0]["type"] == "json_invalid":
+        return MalformedRequest("the body is not JSON in UTF-8")
+    return refused([*(Fault(path(one["loc"]), _reason(one)) for one in found), *more])
+
+
+def refused(faults: Sequence[Fault]) -> InvalidInput:
+    """The error that tells of the first thousand faults and counts the others."""
+    return InvalidInput(tuple(faults[:FAULTS_TOLD]), max(0, len(faults) - FAULTS_TOLD))
+
+
+def path(parts: Iterable[int | str]) -> str:
+    """Where a fault is: ("contributions", 3, "signals", 0) is `contributions[3].signals[0]`."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts if part != "[key]")
+    return text.removeprefix(".")
+
+
+_REASONS = {
+    "missing": "is required",
+    "extra_forbidden": "is not a field of this request",
+    "list_type": "takes a list",
+    "string_type": "takes a string",
+    "int_type": "takes a whole number",
+    "int_parsing": "takes a whole number",
+    "model_type": "takes an object",
+    "dict_type": "takes an object",
+    "bool_type": "takes true or false",
+    "bool_parsing": "takes true or false",
+}
+
+
+def _reason(error: Any) -> str:
+    kind, context = error["type"], error.get("ctx", {})
+    if kind in ("value_error", "assertion_error"):
+        return str(context["error"])
+    if kind in ("too_long", "too_short"):
+        limit = context.get("max_length", context.get("min_length"))
+        return f"takes at {'most' if kind == 'too_long' else 'least'} {limit:,} entries"
+    if kind in ("string_too_long", "string_too_short"):
+        limit = context.get("max_length", context.get("min_length"))
+        return f"takes at {'most' if kind == 'string_too_long' else 'least'} {limit:,} characters"
+    if kind in ("less_than_equal", "greater_than_equal"):
+        return f"is at most {context['le']}" if "le" in context else f"is at least {context['ge']}"
+    if kind == "enum":
+        return f"is one of {context['expected']}"
+    fallback: str = error["msg"]
+    return _REASONS.get(kind, fallback[:1].lower() + fallback[1:])
+
+
+def _parse(parser: Callable[[str], Any]) -> PlainValidator:
+    def validate(value: object) -> object:
+        if not isinstance(value, str):
+            raise ValueError("takes a string")
+        return parser(value)
+
+    return PlainValidator(validate)
+
+
+def _plain(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("takes printable characters only")
+    return text
+
+
+_SIGNAL_SCHEMA = {
+    "type": "string",
+    "pattern": rf"^({'|'.join(Algorithm)}):([0-9a-f]{{16}}|[0-9a-f]{{64}})$",
+    "examples": ["phash:d1c4b2a09f8e7d6c"],
+}
+SignalText = Annotated[
+    Signal, _parse(Signal.parse), PlainSerializer(str, return_type=str), WithJsonSchema(_SIGNAL_SCHEMA)
+]
+Moment = Annotated[
+    datetime,
+    _parse(parse_instant),
+    PlainSerializer(format_instant, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+Line = Annotated[str, StringConstraints(max_length=200), AfterValidator(_plain)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_plain)]
+Token = Annotated[str, StringConstraints(max_length=80), AfterValidator(_plain)]
+
+
+def ruled(rule: Callable[[Terms, Any], str | None]) -> AfterValidator:
+    """A validator that asks the rules in force; where there are none (at the member's side) all is well."""
+
+    def validate(value: Any, info: ValidationInfo) -> Any:
+        if isinstance(info.context, Terms) and (reason := rule(info.context, value)):
+            raise ValueError(reason)
+        return value
+
+    return AfterValidator(validate)

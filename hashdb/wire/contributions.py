@@ -1,0 +1,337 @@
+"""Contributions on the wire."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from typing import Annotated, Any
+
+from annotated_types import Ge, Le, Len
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, ValidationInfo
+
+from hashdb.domain.contributions import (
+    UNSET,
+    Amendment,
+    Contribution,
+    Draft,
+    Media,
+    Receipt,
+    Recorded,
+    Standing,
+    Status,
+)
+from hashdb.domain.labels import incident_fault
+from hashdb.domain.rules import (
+    DRAFTS_A_REQUEST,
+    SIGNALS_AN_ITEM,
+    future_fault,
+    past_fault,
+    quality_fault,
+)
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.errors import Fault
+from hashdb.wire import (
+    Answered,
+    Line,
+    Moment,
+    Sent,
+    SignalText,
+    Terms,
+    Token,
+    path,
+    refusal,
+    refused,
+    ruled,
+)
+
+CODES_A_LIST = 32
+
+
+def _code(kind: str) -> AfterValidator:
+    return ruled(lambda terms, code: terms.rules.vocabulary.fault(kind, code))
+
+
+def _needed(quality: int | None, info: ValidationInfo) -> int | None:
+    if quality is None and any(signal.algorithm is Algorithm.PDQ for signal in info.data.get("signals", ())):
+        raise ValueError(_QUALITY_NEEDED)
+    return quality
+
+
+_QUALITY_NEEDED = "is required with pdq: the picture's quality, 0 to 100, as PDQ gives it"
+_Contributed = Annotated[SignalText, ruled(lambda terms, signal: terms.rules.signal_fault(signal))]
+_Past = Annotated[Moment, ruled(lambda terms, at: past_fault(at, terms.now))]
+_Future = Annotated[Moment, ruled(lambda terms, at: future_fault(at, terms.now))]
+_Labels = Annotated[list[Annotated[Token, _code("behaviour")]], Len(1, CODES_A_LIST)]
+_Context = Annotated[list[Annotated[Token, _code("context")]], Len(0, CODES_A_LIST)]
+_Basis = Annotated[Token, _code("basis")]
+_Ground = Annotated[Token, _code("tco_ground")]
+_Reason = Annotated[Token, _code("reason")]
+_Entity = Annotated[Token, ruled(lambda terms, entity: terms.rules.vocabulary.entity_fault(entity))]
+_Incident = Annotated[Token, ruled(lambda terms, incident: incident_fault(incident))]
+_Severity = Annotated[int, Ge(0), Le(4)]
+_Quality = Annotated[int, Ge(0), Le(100), ruled(lambda terms, quality: quality_fault(quality))]
+
+
+class MetadataIn(Sent):
+    """What is said of a removed item, apart from its signals."""
+
+    labels: _Labels = Field(description="What the content does, from the vocabulary.")
+    removed_at: _Past = Field(description="When it was removed.")
+    media: Media = Media.IMAGE
+    severity: _Severity | None = Field(None, description="0 to 4, higher is worse, 4 = crisis.")
+    basis: _Basis | None = Field(None, description="Why it was removed, from the vocabulary.")
+    tco_ground: _Ground | None = Field(None, description="Ground of Regulation (EU) 2021/784, Art. 2(7).")
+    entity: _Entity | None = Field(None, description="List and slug, like `UN:example`.")
+    incident: _Incident | None = Field(None, description="`CIP:<slug>` or `CI:<slug>`.")
+    context: _Context = Field([], description="What a reviewer should know, from the vocabulary.")
+    notified_at: _Past | None = Field(None, description="When the platform was told of it.")
+    reference: Line | None = Field(None, description="Your own id; shown to you and to auditors only.")
+    expires_at: _Future | None = Field(None, description="When it stops matching.")
+
+    def draft(self, signals: Sequence[Signal], quality: int | None) -> Draft:
+        """The draft of an item with these signals."""
+        return Draft(
+            signals=tuple(dict.fromkeys(signals)),
+            labels=tuple(dict.fromkeys(self.labels)),
+            removed_at=self.removed_at,
+            quality=quality,
+            media=self.media,
+            severity=self.severity,
+            basis=self.basis,
+            tco_ground=self.tco_ground,
+            entity=self.entity,
+            incident=self.incident,
+            context=tuple(dict.fromkeys(self.context)),
+            notified_at=self.notified_at,
+            reference=self.reference,
+            expires_at=self.expires_at,
+        )
+
+
+class DraftIn(MetadataIn):
+    """A removed item with its signals."""
+
+    signals: Annotated[list[_Contributed], Len(1, SIGNALS_AN_ITEM)] = Field(
+        description="Hashes of the item: several algorithms, and variants of it."
+    )
+    quality: Annotated[_Quality | None, AfterValidator(_needed)] = Field(
+        None, validate_default=True, description="The picture's PDQ quality; required with pdq."
+    )
+
+    @classmethod
+    def of(cls, draft: Draft) -> DraftIn:
+        """The wire form of a draft; `draft` is the inverse."""
+        return cls.model_construct(**{f.name: _listed(getattr(draft, f.name)) for f in fields(draft)})
+
+
+class ContributionsIn(Sent):
+    """A request that contributes."""
+
+    contributions: Annotated[list[DraftIn], Len(1, DRAFTS_A_REQUEST)]
+
+    @classmethod
+    def of(cls, drafts: Sequence[Draft]) -> ContributionsIn:
+        """The wire form of drafts; `read_drafts` is the inverse."""
+        return cls.model_construct(contributions=[DraftIn.of(draft) for draft in drafts])
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def read_drafts(text: bytes, terms: Terms) -> tuple[Draft, ...]:
+    """The drafts of a request, in order. Raises MalformedRequest or InvalidInput with every fault."""
+    try:
+        request = ContributionsIn.model_validate_json(text, context=terms)
+    except ValidationError as error:
+        raise refusal(error, _qualities_missing(error, text)) from None
+    return tuple(one.draft(one.signals, one.quality) for one in request.contributions)
+
+
+def read_metadata(text: str, count: int, terms: Terms) -> tuple[MetadataIn, ...]:
+    """What is said of `count` pictures: one object for all, or a list of as many. Raises as `read_drafts`."""
+    single = text.lstrip()[:1] == "{"
+    adapter: TypeAdapter[Any] = _ONE if single else _MANY
+    try:
+        said = adapter.validate_json(text, context=terms)
+    except ValidationError as error:
+        raise refusal(error) from None
+    if not single and len(said) != count:
+        raise refused([Fault("metadata", f"takes one object, or one for each of {count} files; got {len(said)}")])
+    return (said,) * count if single else tuple(said)
+
+
+_ONE = TypeAdapter(MetadataIn)
+_MANY = TypeAdapter(list[MetadataIn])
+
+
+def _qualities_missing(error: ValidationError, text: bytes) -> Iterator[Fault]:
+    """Where quality is missing beside a signal that is itself faulty, which hides it from the validator."""
+    faulty = {one["loc"][1] for one in error.errors(include_url=False) if one["loc"][2:3] == ("signals",)}
+    if not faulty:
+        return
+    try:
+        drafts = json.loads(text)["contributions"]
+    except ValueError:
+        return
+    for position, draft in enumerate(drafts):
+        if position in faulty and draft.get("quality") is None:
+            signals = draft.get("signals")
+            if isinstance(signals, list) and any(isinstance(one, str) and one.startswith("pdq:") for one in signals):
+                yield Fault(path(("contributions", position, "quality")), _QUALITY_NEEDED)
+
+
+class AmendmentIn(Sent):
+    """A change to a contribution: the fields to change."""
+
+    labels: _Labels = Field([], description="Replaces the labels.")
+    severity: _Severity | None = None
+    basis: _Basis | None = None
+    context: _Context = []
+    incident: _Incident | None = None
+    expires_at: _Future | None = None
+
+    @classmethod
+    def of(cls, change: Amendment) -> AmendmentIn:
+        """The wire form of a change; `value` is the inverse."""
+        asked = {f.name: _listed(getattr(change, f.name)) for f in fields(change)}
+        return cls.model_construct(**{name: value for name, value in asked.items() if value is not UNSET})
+
+    def value(self) -> Amendment:
+        """The change; what was not sent stays as it is."""
+        sent = self.model_fields_set
+        return Amendment(
+            labels=tuple(dict.fromkeys(self.labels)) if "labels" in sent else UNSET,
+            severity=self.severity if "severity" in sent else UNSET,
+            basis=self.basis if "basis" in sent else UNSET,
+            context=tuple(dict.fromkeys(self.context)) if "context" in sent else UNSET,
+            incident=self.incident if "incident" in sent else UNSET,
+            expires_at=self.expires_at if "expires_at" in sent else UNSET,
+        )
+
+
+class WithdrawalIn(Sent):
+    """Why a contribution is taken back."""
+
+    reason: _Reason = Field(description="A reason of the vocabulary.")
+
+
+class Contributor(Answered):
+    """The member behind a contribution."""
+
+    id: int
+    name: str
+
+
+class ContributionOut(Answered):
+    """A contribution; `signals` and `reference` are left out for readers who may not see them."""
+
+    id: int
+    known: bool = Field(False, description="(answer to a contribution) You had this same set of signals active.")
+    status: Status
+    standing: Standing
+    member: Contributor
+    received_at: Moment
+    signals: list[SignalText] = []
+    labels: list[str]
+    removed_at: Moment | None
+    quality: int | None
+    media: Media
+    severity: int | None
+    basis: str | None
+    tco_ground: str | None
+    entity: str | None
+    incident: str | None
+    context: list[str]
+    notified_at: Moment | None
+    reference: str | None = None
+    expires_at: Moment | None
+    withdrawn_at: Moment | None
+    withdrawal_reason: str | None
+    erased: bool
+
+    @classmethod
+    def of(cls, contribution: Contribution, **more: Any) -> ContributionOut:
+        """The wire form of a contribution; `value` is the inverse."""
+        seen: dict[str, Any] = {
+            "id": contribution.id,
+            "status": contribution.status,
+            "standing": contribution.standing,
+            "member": Contributor.model_construct(id=contribution.member, name=contribution.member_name),
+            "received_at": contribution.received_at,
+            "signals": list(contribution.signals),
+            "labels": list(contribution.labels),
+            "removed_at": contribution.removed_at,
+            "quality": contribution.quality,
+            "media": contribution.media,
+            "severity": contribution.severity,
+            "basis": contribution.basis,
+            "tco_ground": contribution.tco_ground,
+            "entity": contribution.entity,
+            "incident": contribution.incident,
+            "context": list(contribution.context),
+            "notified_at": contribution.notified_at,
+            "reference": contribution.reference,
+            "expires_at": contribution.expires_at,
+            "withdrawn_at": contribution.withdrawn_at,
+            "withdrawal_reason": contribution.withdrawal_reason,
+            "erased": contribution.erased,
+        }
+        return cls.model_construct(
+            **{name: value for name, value in seen.items() if name not in contribution.hidden}, **more
+        )
+
+    def value(self) -> Contribution:
+        """The contribution that this spells."""
+        return Contribution(
+            id=self.id,
+            member=self.member.id,
+            member_name=self.member.name,
+            status=self.status,
+            standing=self.standing,
+            received_at=self.received_at,
+            signals=tuple(self.signals),
+            labels=tuple(self.labels),
+            removed_at=self.removed_at,
+            quality=self.quality,
+            media=self.media,
+            severity=self.severity,
+            basis=self.basis,
+            tco_ground=self.tco_ground,
+            entity=self.entity,
+            incident=self.incident,
+            context=tuple(self.context),
+            notified_at=self.notified_at,
+            reference=self.reference,
+            expires_at=self.expires_at,
+            withdrawn_at=self.withdrawn_at,
+            withdrawal_reason=self.withdrawal_reason,
+            erased=self.erased,
+            hidden=frozenset({"signals", "reference"} - self.model_fields_set),
+        )
+
+
+class ReceiptOut(Answered):
+    """The answer to a request that contributes, in order."""
+
+    contributions: list[ContributionOut]
+    checkpoint: int
+
+    @classmethod
+    def of(cls, receipt: Receipt) -> ReceiptOut:
+        """The wire form of a receipt; `value` is the inverse."""
+        recorded = [ContributionOut.of(one.contribution, known=one.known) for one in receipt.recorded]
+        return cls.model_construct(contributions=recorded, checkpoint=receipt.checkpoint)
+
+    def value(self) -> Receipt:
+        """The receipt that this spells."""
+        recorded = tuple(Recorded(one.value(), one.known) for one in self.contributions)
+        return Receipt(recorded, self.checkpoint)
+
+
+class ContributionsOut(Answered):
+    """A page of contributions."""
+
+    contributions: list[ContributionOut]
+    next: int | None

@@ -1,0 +1,151 @@
+"""Queries and matches on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from annotated_types import Len
+from pydantic import AfterValidator, Field
+
+from hashdb.domain.contributions import Standing
+from hashdb.domain.matches import Answer, Match, Query, Result
+from hashdb.domain.rules import QUERIES_A_REQUEST, SIGNALS_A_REQUEST, SIGNALS_AN_ITEM
+from hashdb.domain.signals import Algorithm
+from hashdb.wire import Answered, Line, Moment, Sent, SignalText, Terms, read, ruled
+
+
+def _radii_fault(terms: Terms, radii: dict[Algorithm, int]) -> str | None:
+    faults = [terms.rules.radius_fault(algorithm, radius) for algorithm, radius in radii.items()]
+    return "; ".join(fault for fault in faults if fault) or None
+
+
+_Asked = Annotated[SignalText, ruled(lambda terms, signal: terms.rules.algorithm_fault(signal.algorithm))]
+
+
+class QueryIn(Sent):
+    """One item to match."""
+
+    id: Line | None = Field(None, description="Comes back with the result.")
+    signals: Annotated[list[_Asked], Len(1, SIGNALS_AN_ITEM)]
+    radius: Annotated[dict[Algorithm, int], ruled(_radii_fault)] = Field(
+        {}, description="Bits that may differ, by algorithm, where less than the default is wanted."
+    )
+
+    def value(self) -> Query:
+        """The query that this spells."""
+        return Query(tuple(dict.fromkeys(self.signals)), self.id, self.radius)
+
+
+def _few_enough(queries: list[QueryIn]) -> list[QueryIn]:
+    if sum(len(query.signals) for query in queries) > SIGNALS_A_REQUEST:
+        raise ValueError(f"take at most {SIGNALS_A_REQUEST:,} signals in all")
+    return queries
+
+
+class QueriesIn(Sent):
+    """A request that matches."""
+
+    queries: Annotated[list[QueryIn], Len(1, QUERIES_A_REQUEST), AfterValidator(_few_enough)]
+
+    @classmethod
+    def of(cls, queries: Sequence[Query]) -> QueriesIn:
+        """The wire form of queries; `read_queries` is the inverse."""
+        asked = [
+            QueryIn.model_construct(id=query.id, signals=list(query.signals), radius=dict(query.radius))
+            for query in queries
+        ]
+        return cls.model_construct(queries=asked)
+
+
+def read_queries(text: bytes, terms: Terms) -> tuple[Query, ...]:
+    """The queries of a request, in order. Raises MalformedRequest or InvalidInput with every fault."""
+    return tuple(query.value() for query in read(QueriesIn, text, terms).queries)
+
+
+class MatchOut(Answered):
+    """An active contribution that is close to the query."""
+
+    contribution: int
+    distance: dict[Algorithm, int] = Field(description="Bits apart, by algorithm, of those within the radius.")
+    agree: list[Algorithm]
+    labels: list[str]
+    severity: int | None
+    standing: Standing
+    context: list[str]
+    removed_at: Moment | None
+    received_at: Moment
+
+    @classmethod
+    def of(cls, match: Match) -> MatchOut:
+        """The wire form of a match; `value` is the inverse."""
+        return cls.model_construct(
+            contribution=match.contribution,
+            distance=match.distance,
+            agree=list(match.agree),
+            labels=list(match.labels),
+            severity=match.severity,
+            standing=match.standing,
+            context=list(match.context),
+            removed_at=match.removed_at,
+            received_at=match.received_at,
+        )
+
+    def value(self) -> Match:
+        """The match that this spells."""
+        return Match(
+            contribution=self.contribution,
+            distance=self.distance,
+            labels=tuple(self.labels),
+            severity=self.severity,
+            standing=self.standing,
+            context=tuple(self.context),
+            removed_at=self.removed_at,
+            received_at=self.received_at,
+        )
+
+
+class ResultOut(Answered):
+    """The answer to one query: advice to review, never a command."""
+
+    id: str | None
+    signals: list[SignalText] = Field([], description="(matches of media) The picture's own signals.")
+    members: int = Field(description="How many members contributed or confirmed any of the matches.")
+    action: Literal["review", "none"]
+    truncated: bool
+    matches: list[MatchOut]
+
+    @classmethod
+    def of(cls, result: Result) -> ResultOut:
+        """The wire form of a result; `value` is the inverse."""
+        signals: dict[str, Any] = {"signals": list(result.signals)} if result.signals else {}
+        return cls.model_construct(
+            id=result.id,
+            members=result.members,
+            action=result.action,
+            truncated=result.truncated,
+            matches=[MatchOut.of(match) for match in result.matches],
+            **signals,
+        )
+
+    def value(self) -> Result:
+        """The result that this spells."""
+        matches = tuple(match.value() for match in self.matches)
+        return Result(self.id, matches, self.members, self.truncated, tuple(self.signals))
+
+
+class AnswerOut(Answered):
+    """The answer to a request that matches: a result a query, in order."""
+
+    results: list[ResultOut]
+    checkpoint: int
+
+    @classmethod
+    def of(cls, answer: Answer) -> AnswerOut:
+        """The wire form of an answer; `value` is the inverse."""
+        results = [ResultOut.of(result) for result in answer.results]
+        return cls.model_construct(results=results, checkpoint=answer.checkpoint)
+
+    def value(self) -> Answer:
+        """The answer that this spells."""
+        return Answer(tuple(result.value() for result in self.results), self.checkpoint)

@@ -1,0 +1,212 @@
+"""Members and keys on the wire."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from annotated_types import Ge, Le, Len
+from pydantic import Field
+
+from hashdb.domain.members import (
+    IssuedKey,
+    Key,
+    Member,
+    MemberChange,
+    MemberDraft,
+    MemberKind,
+    MemberLimits,
+    MemberStatus,
+    Scope,
+)
+from hashdb.domain.rules import Rules
+from hashdb.domain.signals import Algorithm
+from hashdb.wire import Answered, Line, Moment, Name, Sent
+
+
+class LimitsIn(Sent):
+    """What a member may use."""
+
+    contributions_per_day: Annotated[int, Ge(0), Le(2**31 - 1)] | None = None
+
+    def value(self) -> MemberLimits:
+        """The limits that this spells."""
+        return MemberLimits(self.contributions_per_day)
+
+
+class LimitsOut(Answered):
+    """What a member may use; null is no limit."""
+
+    contributions_per_day: int | None
+
+
+class MemberIn(Sent):
+    """A member to add."""
+
+    name: Name
+    kind: MemberKind
+    contact: Line = ""
+    limits: LimitsIn = LimitsIn()
+
+    def value(self) -> MemberDraft:
+        """The draft that this spells."""
+        return MemberDraft(self.name, self.kind, self.contact, self.limits.value())
+
+
+class MemberChangeIn(Sent):
+    """A change to a member: the fields to change."""
+
+    name: Name | None = None
+    kind: MemberKind | None = None
+    contact: Line | None = None
+    limits: LimitsIn | None = None
+    status: MemberStatus | None = None
+
+    def value(self) -> MemberChange:
+        """The change that this spells."""
+        limits = None if self.limits is None else self.limits.value()
+        return MemberChange(self.name, self.kind, self.contact, limits, self.status)
+
+
+class MemberOut(Answered):
+    """A member."""
+
+    id: int
+    name: str
+    kind: MemberKind
+    status: MemberStatus
+    contact: str
+    limits: LimitsOut
+    created_at: Moment
+
+    @classmethod
+    def of(cls, member: Member) -> MemberOut:
+        """The wire form of a member; `value` is the inverse."""
+        return cls.model_construct(
+            id=member.id,
+            name=member.name,
+            kind=member.kind,
+            status=member.status,
+            contact=member.contact,
+            limits=_limits(member.limits),
+            created_at=member.created_at,
+        )
+
+    def value(self) -> Member:
+        """The member that this spells."""
+        limits = MemberLimits(self.limits.contributions_per_day)
+        return Member(self.id, self.name, self.kind, self.status, self.contact, limits, self.created_at)
+
+
+class MembersOut(Answered):
+    """A page of members."""
+
+    members: list[MemberOut]
+    next: int | None
+
+
+class KeyIn(Sent):
+    """A key to issue."""
+
+    scopes: Annotated[list[Scope], Len(1, len(Scope))]
+    expires_at: Moment | None = Field(None, description="When it stops opening anything.")
+
+
+class KeyOut(Answered):
+    """A key, without its secret."""
+
+    id: str
+    scopes: list[Scope]
+    created_at: Moment
+    expires_at: Moment | None
+    revoked_at: Moment | None
+
+    @classmethod
+    def of(cls, key: Key) -> KeyOut:
+        """The wire form of a key."""
+        return cls.model_construct(**_key(key))
+
+
+class KeysOut(Answered):
+    """A page of keys."""
+
+    keys: list[KeyOut]
+    next: int | None
+
+
+class IssuedKeyOut(KeyOut):
+    """A key just made; the secret is shown this once."""
+
+    secret: str
+
+    @classmethod
+    def issued(cls, issued: IssuedKey) -> IssuedKeyOut:
+        """The wire form of a key with its secret."""
+        return cls.model_construct(secret=issued.secret, **_key(issued.key))
+
+
+class MemberWithKeyOut(Answered):
+    """What the command line prints of a member added with its first key."""
+
+    member: MemberOut
+    key: IssuedKeyOut
+
+
+class OwnKey(Answered):
+    """The key of a request."""
+
+    id: str
+    scopes: list[Scope]
+
+
+class AlgorithmOut(Answered):
+    """An algorithm that this service takes."""
+
+    bits: int
+    radius: int = Field(description="How many bits may differ, where a query does not say.")
+    max_radius: int = Field(description="The widest radius that a query may ask for.")
+
+
+class MeOut(Answered):
+    """Who you are here, and what this service takes."""
+
+    member: MemberOut
+    key: OwnKey
+    limits: LimitsOut
+    algorithms: dict[Algorithm, AlgorithmOut]
+    labels: dict[str, list[str]]
+    version: str
+
+    @classmethod
+    def of(cls, member: Member, key: Key, rules: Rules, version: str) -> MeOut:
+        """The answer for a member's key under these rules."""
+        vocabulary = rules.vocabulary
+        return cls.model_construct(
+            member=MemberOut.of(member),
+            key=OwnKey.model_construct(id=str(key.id), scopes=sorted(key.scopes)),
+            limits=_limits(member.limits),
+            algorithms={algorithm: _algorithm(algorithm, rules) for algorithm in rules.algorithms},
+            labels={kind: list(getattr(vocabulary, kind)) for kind in vocabulary.kinds()},
+            version=version,
+        )
+
+
+def _limits(limits: MemberLimits) -> LimitsOut:
+    return LimitsOut.model_construct(contributions_per_day=limits.contributions_per_day)
+
+
+def _key(key: Key) -> dict[str, Any]:
+    return {
+        "id": str(key.id),
+        "scopes": sorted(key.scopes),
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+    }
+
+
+def _algorithm(algorithm: Algorithm, rules: Rules) -> AlgorithmOut:
+    return AlgorithmOut.model_construct(
+        bits=algorithm.bits,
+        radius=algorithm.radius,
+        max_radius=max(algorithm.radius, rules.max_radius.get(algorithm, 0)),
+    )

@@ -1,0 +1,79 @@
+"""Errors on the wire: RFC 9457 problem details, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import ValidationError
+
+from hashdb.errors import Fault, HashDBError, ServiceError
+from hashdb.wire import Answered
+
+PREFIX = "/problems/"
+_SPELLED_APART = {"faults", "omitted"}
+
+
+class FaultOut(Answered):
+    """One thing that is wrong with a request."""
+
+    at: str
+    reason: str
+
+
+class Problem(Answered):
+    """What went wrong (RFC 9457); further members carry the data of the error."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[FaultOut] = []
+    omitted: int = 0
+
+
+def problem(error: HashDBError, status: int) -> dict[str, Any]:
+    """The problem details of an error; `error_of` is the inverse."""
+    faults: tuple[Fault, ...] = getattr(error, "faults", ())
+    said: dict[str, Any] = {
+        "type": PREFIX + error.slug,
+        "title": error.title,
+        "status": status,
+        "detail": str(error),
+    }
+    if faults:
+        said["errors"] = [{"at": fault.at, "reason": fault.reason} for fault in faults]
+    if omitted := getattr(error, "omitted", 0):
+        said["omitted"] = omitted
+    data = {field.name: getattr(error, field.name) for field in dataclasses.fields(error)}
+    return {name: value for name, value in data.items() if name not in _SPELLED_APART} | said
+
+
+def error_of(status: int, text: bytes) -> HashDBError:
+    """The error that a problem spells; ServiceError where it is none that this version knows."""
+    try:
+        said = Problem.model_validate_json(text)
+        raw = json.loads(text)
+    except ValidationError:
+        return ServiceError(status, "not an answer of hashdb")
+    known = {kind.slug: kind for kind in _kinds(HashDBError)}
+    kind = known.get(said.type.removeprefix(PREFIX))
+    if kind is None:
+        return ServiceError(status, said.detail)
+    given: dict[str, Any] = {
+        **raw,
+        "faults": tuple(Fault(fault.at, fault.reason) for fault in said.errors),
+        "omitted": said.omitted,
+    }
+    try:
+        return kind(**{field.name: given[field.name] for field in dataclasses.fields(kind)})
+    except KeyError:
+        return ServiceError(status, said.detail)
+
+
+def _kinds(kind: type[HashDBError]) -> Iterator[type[HashDBError]]:
+    yield kind
+    for narrower in kind.__subclasses__():
+        yield from _kinds(narrower)
