@@ -94,6 +94,14 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyDraft:
+    """What is asked of a new key."""
+
+    scopes: frozenset[Scope]
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class IssuedKey:
     """A key just made, with its secret, which is shown this once."""
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import dataclass
-from datetime import datetime
 
 from hashdb.domain.audit import Action, Details, Entry
 from hashdb.domain.members import (
     Actor,
     IssuedKey,
     Key,
+    KeyDraft,
     Member,
     MemberChange,
     MemberDraft,
@@ -24,14 +23,6 @@ from hashdb.service import HashDB
 
 _PREFIX = "hdb_"
 _SECRET_BYTES = 32
-
-
-@dataclass(frozen=True, slots=True)
-class KeyDraft:
-    """What is asked of a new key."""
-
-    scopes: frozenset[Scope]
-    expires_at: datetime | None = None
 
 
 def authenticate(db: HashDB, secret: str) -> Actor:

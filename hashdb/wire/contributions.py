@@ -188,7 +188,7 @@ class AmendmentIn(Sent):
     labels: _Labels = Field([], description="Replaces the labels.")
     severity: _Severity | None = None
     basis: _Basis | None = None
-    context: _Context = []
+    context: _Context = Field([])
     incident: _Incident | None = None
     expires_at: _Future | None = None
 
@@ -233,7 +233,7 @@ class ContributionOut(Answered):
     standing: Standing
     member: Contributor
     received_at: Moment
-    signals: list[SignalText] = []
+    signals: list[SignalText] = Field([])
     labels: list[str]
     removed_at: Moment | None
     quality: int | None

@@ -10,6 +10,7 @@ from pydantic import Field
 from hashdb.domain.members import (
     IssuedKey,
     Key,
+    KeyDraft,
     Member,
     MemberChange,
     MemberDraft,
@@ -109,6 +110,10 @@ class KeyIn(Sent):
 
     scopes: Annotated[list[Scope], Len(1, len(Scope))]
     expires_at: Moment | None = Field(None, description="When it stops opening anything.")
+
+    def value(self) -> KeyDraft:
+        """The draft that this spells."""
+        return KeyDraft(frozenset(self.scopes), self.expires_at)
 
 
 class KeyOut(Answered):

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from hashdb.errors import Fault, HashDBError, ServiceError
 from hashdb.wire import Answered
@@ -30,7 +30,7 @@ class Problem(Answered):
     title: str
     status: int
     detail: str
-    errors: list[FaultOut] = []
+    errors: list[FaultOut] = Field([])
     omitted: int = 0
 
 
@@ -48,7 +48,7 @@ def problem(error: HashDBError, status: int) -> dict[str, Any]:
     if omitted := getattr(error, "omitted", 0):
         said["omitted"] = omitted
     data = {field.name: getattr(error, field.name) for field in dataclasses.fields(error)}
-    return {name: value for name, value in data.items() if name not in _SPELLED_APART} | said
+    return said | {name: value for name, value in data.items() if name not in _SPELLED_APART}
 
 
 def error_of(status: int, text: bytes) -> HashDBError:

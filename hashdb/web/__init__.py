@@ -1,0 +1,45 @@
+"""The HTTP face: read, call one service function, write."""
+
+from __future__ import annotations
+
+from apiflask import APIFlask
+from flask import Response
+
+from hashdb import __version__
+from hashdb.service import HashDB
+from hashdb.settings import Settings
+from hashdb.web import openapi, problems
+from hashdb.web.api import audit, changes, contributions, matches, me, members, operation, signals
+from hashdb.web.context import Face, Request
+
+__all__ = ["create_app"]
+
+_SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+def create_app(db: HashDB, settings: Settings) -> APIFlask:
+    """The WSGI application over an open HashDB."""
+    app = APIFlask("hashdb.web", title="hashdb", version=__version__, docs_path=None, spec_path=None)
+    app.request_class = Request
+    app.config.update(MAX_CONTENT_LENGTH=settings.max_body, PROPAGATE_EXCEPTIONS=False)
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.extensions["hashdb"] = Face(db, settings)
+    problems.register(app)
+    openapi.register(app)
+    for noun in (contributions, matches, signals, changes, members, me, audit, operation):
+        app.register_blueprint(noun.blueprint)
+    app.after_request(_secure)
+    return app
+
+
+def _secure(response: Response) -> Response:
+    for name, value in _SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response

@@ -1,0 +1,48 @@
+"""/v1/changes"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from apiflask import APIBlueprint
+from flask import Response, request
+
+from hashdb.domain.changes import Changes
+from hashdb.domain.members import Actor, Scope
+from hashdb.service import HashDB, changes
+from hashdb.web.context import actor, answer, hashdb, query
+from hashdb.web.openapi import operation
+from hashdb.wire.changes import ChangeOut, ChangesEnd, ChangesOut
+from hashdb.wire.pages import ChangesQuery
+
+blueprint = APIBlueprint("changes", __name__, url_prefix="/v1/changes", tag="Feed")
+
+_PAGE = 1000
+_LINES = "application/x-ndjson"
+
+
+@blueprint.get("")
+@operation(blueprint, {200: ChangesOut}, scopes=[Scope.FEED], takes=ChangesQuery, refuses=[410])
+def follow() -> Response:
+    """Read what changed in the set of active contributions, to match at your side.
+
+    With `Accept: application/x-ndjson` one change a line, and a last line with checkpoint, more and epoch.
+    """
+    asked = query(ChangesQuery)
+    page = changes.read(hashdb(), actor(), asked.after, asked.limit or _PAGE, asked.epoch)
+    if asked.wait and not page.changes:
+        changes.wait(hashdb(), actor(), page.checkpoint, asked.wait)
+        page = changes.read(hashdb(), actor(), asked.after, asked.limit or _PAGE, asked.epoch)
+    if request.accept_mimetypes.best_match(["application/json", _LINES]) == _LINES:
+        return Response(_stream(hashdb(), actor(), page, asked.limit is None), mimetype=_LINES)
+    return answer(ChangesOut.of(page))
+
+
+def _stream(db: HashDB, reader: Actor, page: Changes, onwards: bool) -> Iterator[str]:
+    while True:
+        yield "".join(f"{ChangeOut.of(change).json_text()}\n" for change in page.changes)
+        if not (page.more and onwards):
+            break
+        page = changes.read(db, reader, page.checkpoint, _PAGE, page.epoch)
+    end = ChangesEnd.model_construct(checkpoint=page.checkpoint, more=page.more, epoch=page.epoch)
+    yield f"{end.json_text()}\n"

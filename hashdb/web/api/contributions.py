@@ -1,0 +1,114 @@
+"""/v1/contributions"""
+
+from __future__ import annotations
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from hashdb.domain.members import Scope
+from hashdb.service import contributions
+from hashdb.web import media
+from hashdb.web.context import actor, answer, body, cut, hashdb, known_id, nothing, once, query, terms
+from hashdb.web.openapi import operation
+from hashdb.wire import read
+from hashdb.wire.contributions import (
+    AmendmentIn,
+    ContributionOut,
+    ContributionsIn,
+    ContributionsOut,
+    ReceiptOut,
+    WithdrawalIn,
+    read_drafts,
+    read_metadata,
+)
+from hashdb.wire.pages import ContributionsQuery
+from hashdb.wire.signals import ContributedMediaIn
+
+blueprint = APIBlueprint("contributions", __name__, url_prefix="/v1/contributions", tag="Contribute")
+
+
+@blueprint.post("")
+@operation(
+    blueprint,
+    {201: ReceiptOut},
+    scopes=[Scope.CONTRIBUTE],
+    reads=ContributionsIn,
+    idempotent=True,
+    refuses=[409, 429],
+)
+def contribute() -> Response:
+    """Contribute hashes of removed items.
+
+    All or none. When this answers, they are durable and the next match, of any worker, finds them.
+    """
+    text = body()
+    key = once(text)
+    drafts = read_drafts(text, terms())
+    return answer(ReceiptOut.of(contributions.contribute(hashdb(), actor(), drafts, key)), 201)
+
+
+@blueprint.post("/media")
+@operation(
+    blueprint,
+    {201: ReceiptOut},
+    scopes=[Scope.CONTRIBUTE],
+    form=ContributedMediaIn,
+    idempotent=True,
+    refuses=[409, 429],
+)
+def contribute_media() -> Response:
+    """Contribute pictures: each is hashed here, in memory, and not kept."""
+    form = media.read_form()
+    key = once(form.metadata.encode(), *form.files)
+    said = read_metadata(form.metadata, len(form.files), terms())
+    pictures = media.hash_pictures(form.files)
+    drafts = [one.draft(picture.signals, picture.quality) for one, picture in zip(said, pictures, strict=True)]
+    contributions.check(hashdb(), drafts, hashdb().now(), at="file")
+    return answer(ReceiptOut.of(contributions.contribute(hashdb(), actor(), drafts, key)), 201)
+
+
+@blueprint.get("")
+@operation(blueprint, {200: ContributionsOut}, takes=ContributionsQuery)
+def browse() -> Response:
+    """List your own contributions, or with scope audit all."""
+    asked = query(ContributionsQuery)
+    found = contributions.page(hashdb(), actor(), asked.value(), asked.after, asked.limit + 1)
+    page, more = cut(found, asked.limit)
+    listed = [ContributionOut.of(one) for one in page]
+    return answer(ContributionsOut.model_construct(contributions=listed, next=page[-1].id if more else None))
+
+
+@blueprint.get("/<int:contribution_id>")
+@operation(blueprint, {200: ContributionOut}, refuses=[404])
+def show(contribution_id: int) -> Response:
+    """Show one contribution: yours, any with scope audit, any active one with scope match or feed."""
+    found = contributions.get(hashdb(), actor(), known_id(contribution_id, "contribution"))
+    return answer(ContributionOut.of(found))
+
+
+@blueprint.patch("/<int:contribution_id>")
+@operation(blueprint, {200: ContributionOut}, scopes=[Scope.CONTRIBUTE], reads=AmendmentIn, refuses=[404, 409])
+def amend(contribution_id: int) -> Response:
+    """Change labels, severity, basis, context, incident or expiry of your contribution."""
+    change = read(AmendmentIn, body(), terms()).value()
+    return answer(
+        ContributionOut.of(contributions.amend(hashdb(), actor(), known_id(contribution_id, "contribution"), change))
+    )
+
+
+@blueprint.post("/<int:contribution_id>/withdrawal")
+@operation(blueprint, {200: ContributionOut}, scopes=[Scope.CONTRIBUTE], reads=WithdrawalIn, refuses=[404, 409])
+def withdraw(contribution_id: int) -> Response:
+    """Take your contribution back: the next match no longer has it."""
+    reason = read(WithdrawalIn, body(), terms()).reason
+    return answer(
+        ContributionOut.of(contributions.withdraw(hashdb(), actor(), known_id(contribution_id, "contribution"), reason))
+    )
+
+
+@blueprint.delete("/<int:contribution_id>/content")
+@operation(blueprint, {204: None}, scopes=[Scope.CONTRIBUTE, Scope.ADMIN], refuses=[404])
+def erase(contribution_id: int) -> Response:
+    """Erase signals, reference and old values of a contribution for good; its events stay in the log."""
+    contributions.erase(hashdb(), actor(), known_id(contribution_id, "contribution"))
+    return nothing()

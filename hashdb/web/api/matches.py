@@ -1,0 +1,43 @@
+"""/v1/matches"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from hashdb.domain.matches import Query
+from hashdb.domain.members import Scope
+from hashdb.service import matches
+from hashdb.web import media
+from hashdb.web.context import actor, answer, body, hashdb, query, terms
+from hashdb.web.openapi import operation
+from hashdb.wire.matches import AnswerOut, QueriesIn, read_queries
+from hashdb.wire.pages import MatchesQuery
+from hashdb.wire.signals import MediaIn
+
+blueprint = APIBlueprint("matches", __name__, url_prefix="/v1/matches", tag="Match")
+
+
+@blueprint.post("")
+@operation(blueprint, {200: AnswerOut}, scopes=[Scope.MATCH], reads=QueriesIn, takes=MatchesQuery)
+def match() -> Response:
+    """Ask which contributions are close to items, by their hashes. A match is advice to review."""
+    quarantined = query(MatchesQuery).include is not None
+    queries = read_queries(body(), terms())
+    return answer(AnswerOut.of(matches.match(hashdb(), actor(), queries, quarantined=quarantined)))
+
+
+@blueprint.post("/media")
+@operation(blueprint, {200: AnswerOut}, scopes=[Scope.MATCH], form=MediaIn, takes=MatchesQuery)
+def match_media() -> Response:
+    """Ask the same of pictures: each is hashed here, in memory, and not kept."""
+    quarantined = query(MatchesQuery).include is not None
+    pictures = media.hash_pictures(media.read_form(metadata=False).files)
+    queries = [Query(picture.signals) for picture in pictures]
+    found = matches.match(hashdb(), actor(), queries, quarantined=quarantined)
+    results = tuple(
+        replace(result, signals=picture.signals) for result, picture in zip(found.results, pictures, strict=True)
+    )
+    return answer(AnswerOut.of(replace(found, results=results)))

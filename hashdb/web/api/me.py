@@ -1,0 +1,24 @@
+"""/v1/me"""
+
+from __future__ import annotations
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from hashdb import __version__
+from hashdb.errors import NotAuthenticated
+from hashdb.web.context import actor, answer, hashdb
+from hashdb.web.openapi import operation
+from hashdb.wire.members import MeOut
+
+blueprint = APIBlueprint("me", __name__, url_prefix="/v1/me", tag="Who you are")
+
+
+@blueprint.get("")
+@operation(blueprint, {200: MeOut})
+def show() -> Response:
+    """Show who you are here, and what this service takes."""
+    me = actor()
+    if me.member is None or me.key is None:
+        raise NotAuthenticated()
+    return answer(MeOut.of(me.member, me.key, hashdb().rules, __version__))

@@ -1,0 +1,143 @@
+"""All that a view may ask of its request: the service, the actor, the body, the query string."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from io import BytesIO
+from typing import IO, TypeVar, cast
+
+import flask
+from flask import Response, current_app, g
+from pydantic import BaseModel, ValidationError
+
+from hashdb.domain.contributions import Once
+from hashdb.domain.members import Actor
+from hashdb.errors import Fault, InvalidInput, NotAuthenticated, NotFound, WrongContentType
+from hashdb.hashing import Limits
+from hashdb.hashing.pool import HashingPool
+from hashdb.service import HashDB
+from hashdb.service.members import authenticate
+from hashdb.settings import Settings
+from hashdb.wire import LARGEST_ID, Answered, Terms, refusal
+
+_Query = TypeVar("_Query", bound=BaseModel)
+_Item = TypeVar("_Item")
+_KEY_LENGTH = 200
+
+
+class Request(flask.Request):
+    """A request whose uploads are held in memory only: what was removed is never written to a disk."""
+
+    def _get_file_stream(
+        self,
+        total_content_length: int | None,
+        content_type: str | None,
+        filename: str | None = None,
+        content_length: int | None = None,
+    ) -> IO[bytes]:
+        return BytesIO()
+
+
+class Face:
+    """What the application holds: the service, its settings, and the processes that hash pictures."""
+
+    def __init__(self, db: HashDB, settings: Settings) -> None:
+        """Starts nothing yet."""
+        self.db = db
+        self.settings = settings
+
+    @cached_property
+    def pool(self) -> HashingPool:
+        """The hashing processes of this worker, started when first needed."""
+        s = self.settings
+        limits = Limits(max_bytes=s.media_max_bytes, max_pixels=s.media_max_pixels)
+        return HashingPool(
+            workers=s.media_workers,
+            queue=s.media_queue,
+            seconds=s.media_seconds,
+            memory_bytes=s.media_memory,
+            limits=limits,
+        )
+
+
+def face() -> Face:
+    """What the application holds."""
+    return cast(Face, current_app.extensions["hashdb"])
+
+
+def hashdb() -> HashDB:
+    """The service."""
+    return face().db
+
+
+def actor() -> Actor:
+    """Who makes this request. Raises NotAuthenticated."""
+    if "actor" not in g:
+        scheme, _, secret = flask.request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            raise NotAuthenticated()
+        g.actor = authenticate(hashdb(), secret.strip())
+    return cast(Actor, g.actor)
+
+
+def terms() -> Terms:
+    """What a request is checked against."""
+    db = hashdb()
+    return Terms(db.rules, db.now())
+
+
+def body() -> bytes:
+    """The JSON text of this request. Raises WrongContentType."""
+    request = flask.request
+    if request.mimetype != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
+        raise WrongContentType("application/json")
+    return request.get_data(cache=False)
+
+
+def query(model: type[_Query]) -> _Query:
+    """The query string of this request as a model. Raises InvalidInput."""
+    given = flask.request.args
+    if twice := [Fault(name, "is given twice") for name in given if len(given.getlist(name)) > 1]:
+        raise InvalidInput(tuple(twice))
+    try:
+        return model.model_validate(given.to_dict(), context=terms())
+    except ValidationError as error:
+        raise refusal(error) from None
+
+
+def once(*parts: bytes) -> Once | None:
+    """The idempotency of this request, whose content is `parts`. Raises InvalidInput."""
+    key = flask.request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not 0 < len(key) <= _KEY_LENGTH or not key.isprintable():
+        raise InvalidInput((Fault("Idempotency-Key", f"takes 1 to {_KEY_LENGTH} printable characters"),))
+    digest = hashlib.sha256(flask.request.path.encode())
+    for part in parts:
+        digest.update(hashlib.sha256(part).digest())
+    return Once(key, digest.digest())
+
+
+def known_id(id: int, what: str) -> int:
+    """An id from an address. Raises NotFound where no id is that large."""
+    if id > LARGEST_ID:
+        raise NotFound(f"{what} of that id")
+    return id
+
+
+def answer(said: Answered, status: int = 200) -> Response:
+    """A JSON response."""
+    return Response(said.json_text(), status, mimetype="application/json")
+
+
+def nothing() -> Response:
+    """A response without content."""
+    response = Response(status=204)
+    del response.headers["Content-Type"]
+    return response
+
+
+def cut(found: tuple[_Item, ...], limit: int) -> tuple[tuple[_Item, ...], bool]:
+    """A page of at most `limit` of what was found, and whether there is more."""
+    return found[:limit], len(found) > limit

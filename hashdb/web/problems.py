@@ -1,0 +1,103 @@
+"""Errors as HTTP: the table of status codes, and application/problem+json (RFC 9457)."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from types import TracebackType
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import (
+    HTTPException,
+    RequestEntityTooLarge,
+)
+from werkzeug.exceptions import (
+    MethodNotAllowed as WrongMethod,
+)
+from werkzeug.exceptions import (
+    NotFound as NoSuchAddress,
+)
+
+from hashdb import errors
+from hashdb.wire.problems import problem
+
+log = logging.getLogger("hashdb.web")
+
+STATUS: dict[type[errors.HashDBError], int] = {
+    errors.MalformedRequest: 400,
+    errors.NotAuthenticated: 401,
+    errors.NotAllowed: 403,
+    errors.NotFound: 404,
+    errors.MethodNotAllowed: 405,
+    errors.Conflict: 409,
+    errors.FeedRestarted: 410,
+    errors.TooLarge: 413,
+    errors.UnsupportedContent: 415,
+    errors.InvalidInput: 422,
+    errors.LimitReached: 429,
+    errors.Unavailable: 503,
+}
+"""A class stands for those below it in the tree."""
+
+
+def status_of(kind: type[errors.HashDBError]) -> int:
+    """The HTTP status of an error class; 500 where the table has none, which is a fault of ours."""
+    return next((STATUS[parent] for parent in kind.__mro__ if parent in STATUS), 500)
+
+
+def respond(error: errors.HashDBError) -> Response:
+    """The response that tells of an error."""
+    status = status_of(type(error))
+    response = Response(json.dumps(problem(error, status)), status, mimetype="application/problem+json")
+    retry_after = getattr(error, "retry_after", None)
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(retry_after)
+    if isinstance(error, errors.NotAuthenticated):
+        response.headers["WWW-Authenticate"] = 'Bearer realm="hashdb"'
+    if isinstance(error, errors.MethodNotAllowed):
+        response.headers["Allow"] = error.allowed
+    return response
+
+
+def register(app: Flask) -> None:
+    """Let every error of the application end as a problem."""
+    app.register_error_handler(errors.HashDBError, _deliberate)
+    app.register_error_handler(HTTPException, _werkzeugs)
+    app.register_error_handler(Exception, _unforeseen)
+
+
+def _deliberate(error: errors.HashDBError) -> Response:
+    if status_of(type(error)) == 500:
+        return _unforeseen(error)
+    return respond(error)
+
+
+def _werkzeugs(error: HTTPException) -> Response:
+    if isinstance(error, WrongMethod):
+        return respond(errors.MethodNotAllowed(", ".join(sorted(error.valid_methods or ()))))
+    if isinstance(error, RequestEntityTooLarge):
+        limit = request.max_content_length or 0
+        return respond(errors.TooLarge("a request here, in bytes,", limit))
+    if isinstance(error, NoSuchAddress):
+        return respond(errors.NotFound("this address"))
+    if (error.code or 500) < 400:
+        return Response(status=error.code, headers=dict(error.get_headers()))
+    if (error.code or 500) < 500:
+        return respond(errors.MalformedRequest("the request cannot be read"))
+    return _unforeseen(error)
+
+
+def _unforeseen(error: Exception) -> Response:
+    # The text of an error that nobody foresaw may hold content, so only where it arose is logged.
+    where = [f"{frame.tb_frame.f_code.co_qualname}:{frame.tb_lineno}" for frame in _frames(error)]
+    log.error("unforeseen %s at %s", type(error).__name__, " < ".join(reversed(where[-8:])))
+    said = {"type": "/problems/internal", "title": "Internal error", "status": 500, "detail": "a fault of the service"}
+    return Response(json.dumps(said), 500, mimetype="application/problem+json")
+
+
+def _frames(error: Exception) -> Iterator[TracebackType]:
+    trace = error.__traceback__
+    while trace is not None:
+        yield trace
+        trace = trace.tb_next

@@ -1,0 +1,83 @@
+"""Query strings on the wire: cursors, filters, options."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Le
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from hashdb.domain.audit import Action
+from hashdb.domain.contributions import Filter, Standing, Status
+from hashdb.wire import LARGEST_ID, Line, Moment, Token, ruled
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str) and not (value.isascii() and value.isdecimal() and len(value) <= 16):
+        raise ValueError("takes a whole number")
+    return value
+
+
+Count = Annotated[int, Ge(0), Le(LARGEST_ID), BeforeValidator(_whole)]
+
+
+def _subject(value: Any) -> Any:
+    kind, _, id = value.partition(":")
+    if not kind.isprintable() or not id:
+        raise ValueError("is a kind and an id, like contribution:17")
+    return kind, int(_whole(id))
+
+
+class Asked(BaseModel):
+    """The base of what a query string may hold; what is unknown is refused by name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PageQuery(Asked):
+    """A page of a list."""
+
+    after: Count = Field(0, description="The cursor: `next` of the page before.")
+    limit: Annotated[Count, Ge(1), Le(1000)] = 100
+
+
+class ContributionsQuery(PageQuery):
+    """Which contributions to list."""
+
+    status: Status | None = None
+    standing: Standing | None = None
+    label: Annotated[Token, ruled(lambda terms, code: terms.rules.vocabulary.fault("behaviour", code))] | None = None
+    member: Count | None = None
+    since: Moment | None = Field(None, description="Received at this time or later.")
+    until: Moment | None = Field(None, description="Received before this time.")
+
+    def value(self) -> Filter:
+        """The filter that this spells."""
+        return Filter(self.member, self.status, self.standing, self.label, self.since, self.until)
+
+
+class MatchesQuery(Asked):
+    """What else to answer as matches."""
+
+    include: Literal["quarantined"] | None = Field(None, description="Quarantined and retired ones too (scope audit).")
+
+
+class ChangesQuery(Asked):
+    """Where to read the feed on."""
+
+    after: Count = Field(0, description="The checkpoint of the page before.")
+    limit: Annotated[Count, Ge(1), Le(1000)] | None = Field(
+        None, description="Changes a page, 1000 by default; a stream goes to the head by default."
+    )
+    epoch: Token | None = Field(None, description="The epoch of your copy; another one is answered with 410.")
+    wait: Annotated[Count, Le(30)] = Field(0, description="Seconds to wait for a change at the head.")
+
+
+class EventsQuery(PageQuery):
+    """Which events to list."""
+
+    actor: Line | None = Field(None, description="kind:id, like `key:9`.")
+    action: Action | None = None
+    subject: Annotated[tuple[str, int], BeforeValidator(_subject), WithJsonSchema({"type": "string"})] | None = Field(
+        None, description="kind:id, like `contribution:17`."
+    )
