@@ -185,10 +185,10 @@ def _qualities_missing(error: ValidationError, text: bytes) -> Iterator[Fault]:
 class AmendmentIn(Sent):
     """A change to a contribution: the fields to change."""
 
-    labels: _Labels = Field([], description="Replaces the labels.")
+    labels: _Labels = Field(default_factory=list, description="Replaces the labels.")
     severity: _Severity | None = None
     basis: _Basis | None = None
-    context: _Context = Field([])
+    context: _Context = Field(default_factory=list)
     incident: _Incident | None = None
     expires_at: _Future | None = None
 
