@@ -8,7 +8,7 @@ from flask import Response
 from hashdb import __version__
 from hashdb.service import HashDB
 from hashdb.settings import Settings
-from hashdb.web import openapi, problems
+from hashdb.web import logs, openapi, problems
 from hashdb.web.api import audit, changes, contributions, matches, me, members, operation, signals
 from hashdb.web.context import Face, Request
 
@@ -31,6 +31,7 @@ def create_app(db: HashDB, settings: Settings) -> APIFlask:
     app.config.update(MAX_CONTENT_LENGTH=settings.max_body, PROPAGATE_EXCEPTIONS=False)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["hashdb"] = Face(db, settings)
+    logs.register(app)
     problems.register(app)
     openapi.register(app)
     for noun in (contributions, matches, signals, changes, members, me, audit, operation):

@@ -48,6 +48,12 @@ class MemberIn(Sent):
     contact: Line = ""
     limits: LimitsIn = LimitsIn()
 
+    @classmethod
+    def of(cls, draft: MemberDraft) -> MemberIn:
+        """The wire form of a draft; `value` is the inverse."""
+        limits = LimitsIn.model_construct(contributions_per_day=draft.limits.contributions_per_day)
+        return cls.model_construct(name=draft.name, kind=draft.kind, contact=draft.contact, limits=limits)
+
     def value(self) -> MemberDraft:
         """The draft that this spells."""
         return MemberDraft(self.name, self.kind, self.contact, self.limits.value())

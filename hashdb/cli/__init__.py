@@ -1,0 +1,68 @@
+"""The command line: one function a command; the composition root, which may import anything."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from hashdb import __version__
+from hashdb.errors import BadSetting, HashDBError
+
+_COMMANDS = {
+    "contribute": "hashdb.cli.contribute",
+    "demo": "hashdb.cli.demo",
+    "hash": "hashdb.cli.hash",
+    "key": "hashdb.cli.keys",
+    "match": "hashdb.cli.match",
+    "member": "hashdb.cli.members",
+    "serve": "hashdb.cli.serve",
+    "upgrade": "hashdb.cli.upgrade",
+    "withdraw": "hashdb.cli.withdraw",
+}
+_FAILED, _USAGE, _INTERRUPTED = 1, 2, 130
+
+
+class _Lazy(click.Group):
+    """A group that imports a command's module when it is asked for: `hashdb hash` needs no database."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = _COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        command: click.Command = importlib.import_module(module).command
+        return command
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="hashdb")
+def hashdb() -> None:
+    """A shared database of perceptual hashes of removed terrorist content.
+
+    The member's side (hash, contribute, match, withdraw) reads HASHDB_URL and HASHDB_KEY; the service's side (serve,
+    member, key, upgrade) reads HASHDB_HOME and HASHDB_DATABASE_URL.
+    """
+
+
+def main() -> None:
+    """Run a command: exit 0 when done, 1 when something failed, 2 on wrong usage; an error is one sentence."""
+    try:
+        status = hashdb.main(prog_name="hashdb", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(_USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(_INTERRUPTED)
+    except HashDBError as error:
+        click.echo(f"hashdb: {error}", err=True)
+        sys.exit(_USAGE if isinstance(error, BadSetting) else _FAILED)
+    except BrokenPipeError:
+        # Whoever read the output has gone: the interpreter must have somewhere to flush to when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(_FAILED)
+    sys.exit(status if isinstance(status, int) else 0)

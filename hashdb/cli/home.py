@@ -1,0 +1,52 @@
+"""The service's side of the command line: the home, and the HashDB that is opened from it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hashdb.errors import BadSetting, HomeInUse
+from hashdb.service import HashDB, open_hashdb
+from hashdb.settings import Settings
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[HashDB]:
+    """The HashDB of these settings, its schema made or brought up where it is SQLite; closed at the end."""
+    prepare_home(settings.home)
+    with _locked(settings.home / "schema.lock", wait=True):
+        db = open_hashdb(settings.database, settings.rules(), busy_seconds=settings.busy_seconds)
+    try:
+        yield db
+    finally:
+        db.close()
+
+
+def prepare_home(home: Path) -> None:
+    """Make the home, readable by its owner only. Raises BadSetting."""
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadSetting("HASHDB_HOME", f"{home} cannot be made: {(error.strerror or '').lower()}") from None
+    if not os.access(home, os.W_OK | os.X_OK):
+        raise BadSetting("HASHDB_HOME", f"{home} cannot be written to")
+
+
+@contextmanager
+def serving_alone(home: Path) -> Iterator[None]:
+    """Hold the home, so that no second service starts from it. Raises HomeInUse."""
+    with _locked(home / "serve.lock", wait=False):
+        yield
+
+
+@contextmanager
+def _locked(path: Path, *, wait: bool) -> Iterator[None]:
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise HomeInUse(str(path.parent)) from None
+        yield

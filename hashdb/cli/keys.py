@@ -1,0 +1,76 @@
+"""hashdb key: what opens the service to a member."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+
+from hashdb.cli.home import opened
+from hashdb.cli.instants import Instant
+from hashdb.cli.members import find, scopes_option
+from hashdb.cli.output import as_json, print_json, print_table
+from hashdb.domain.members import COMMAND_LINE, KeyDraft, Scope
+from hashdb.service import members
+from hashdb.settings import Settings
+from hashdb.wire.members import IssuedKeyOut, KeyOut, KeysOut
+
+
+@click.group("key")
+def command() -> None:
+    """Issue, list and revoke keys, on the service's machine."""
+
+
+@command.command("add")
+@click.argument("member")
+@scopes_option
+@click.option("--expires-at", type=Instant(), help="When it stops opening anything.")
+@as_json
+def add(member: str, scopes: tuple[str, ...], expires_at: datetime | None, as_json: bool) -> None:
+    """Issue a key to a member (its id or name). The secret is shown this once."""
+    if not scopes:
+        raise click.UsageError("give at least one --scope")
+    with opened(Settings.read()) as db:
+        draft = KeyDraft(frozenset(map(Scope, scopes)), expires_at)
+        issued = members.issue_key(db, COMMAND_LINE, find(db, member).id, draft)
+    if as_json:
+        print_json(IssuedKeyOut.issued(issued))
+        return
+    click.echo(f"key {issued.key.id} ({' '.join(sorted(issued.key.scopes))}), its secret, shown this once:")
+    click.echo(issued.secret)
+
+
+@command.command("list")
+@click.argument("member")
+@as_json
+def browse(member: str, as_json: bool) -> None:
+    """List a member's keys (its id or name), without their secrets."""
+    with opened(Settings.read()) as db:
+        found = members.keys(db, COMMAND_LINE, find(db, member).id, 0, 1000)
+    if as_json:
+        print_json(KeysOut.model_construct(keys=[KeyOut.of(key) for key in found], next=None))
+        return
+    rows = [
+        [
+            str(key.id),
+            " ".join(sorted(key.scopes)),
+            f"{key.created_at:%Y-%m-%d}",
+            f"{key.expires_at:%Y-%m-%d}" if key.expires_at else "",
+            f"{key.revoked_at:%Y-%m-%d}" if key.revoked_at else "",
+        ]
+        for key in found
+    ]
+    print_table([">id", "scopes", "since", "expires", "revoked"], rows)
+
+
+@command.command("revoke")
+@click.argument("key", type=click.IntRange(min=1))
+@as_json
+def revoke(key: int, as_json: bool) -> None:
+    """Revoke a key: it opens nothing from the next request on."""
+    with opened(Settings.read()) as db:
+        revoked = members.revoke_key(db, COMMAND_LINE, key)
+    if as_json:
+        print_json(KeyOut.of(revoked))
+    else:
+        click.echo(f"key {key} is revoked")

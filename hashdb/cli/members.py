@@ -1,0 +1,116 @@
+"""hashdb member: who takes part."""
+
+from __future__ import annotations
+
+import click
+
+from hashdb.cli.home import opened
+from hashdb.cli.output import as_json, print_json, print_table
+from hashdb.domain.members import (
+    COMMAND_LINE,
+    KeyDraft,
+    Member,
+    MemberChange,
+    MemberDraft,
+    MemberKind,
+    MemberStatus,
+    Scope,
+)
+from hashdb.errors import NotFound
+from hashdb.service import HashDB, contributions, members
+from hashdb.settings import Settings
+from hashdb.wire import read
+from hashdb.wire.members import IssuedKeyOut, MemberIn, MemberOut, MembersOut, MemberWithKeyOut
+
+_SCOPES = click.Choice(list(map(str, Scope)))
+scopes_option = click.option("--scope", "scopes", multiple=True, type=_SCOPES, help="May be repeated.")
+
+
+@click.group("member")
+def command() -> None:
+    """Add, list, suspend and reinstate members, on the service's machine."""
+
+
+@command.command("add")
+@click.argument("name")
+@click.option("--kind", required=True, type=click.Choice(list(map(str, MemberKind))), help="What the member is.")
+@click.option("--contact", default="", help="Whom to write to.")
+@scopes_option
+@as_json
+def add(name: str, kind: str, contact: str, scopes: tuple[str, ...], as_json: bool) -> None:
+    """Add a member, with a first key where scopes are given. The key's secret is shown this once."""
+    draft = checked(MemberDraft(name, MemberKind(kind), contact))
+    with opened(Settings.read()) as db:
+        member = members.add(db, COMMAND_LINE, draft)
+        chosen = KeyDraft(frozenset(map(Scope, scopes)))
+        issued = members.issue_key(db, COMMAND_LINE, member.id, chosen) if scopes else None
+    if as_json:
+        spelled = {"member": MemberOut.of(member)} | ({"key": IssuedKeyOut.issued(issued)} if issued else {})
+        print_json(MemberWithKeyOut.model_construct(None, **spelled))
+        return
+    click.echo(f"member {member.id}: {member.name} ({member.kind})")
+    if issued is not None:
+        click.echo(f"key {issued.key.id} ({' '.join(sorted(issued.key.scopes))}), its secret, shown this once:")
+        click.echo(issued.secret)
+
+
+@command.command("list")
+@as_json
+def browse(as_json: bool) -> None:
+    """List the members."""
+    with opened(Settings.read()) as db:
+        found = list(_all(db))
+    if as_json:
+        print_json(MembersOut.model_construct(members=[MemberOut.of(member) for member in found], next=None))
+        return
+    rows = [[str(one.id), one.name, one.kind, one.status, f"{one.created_at:%Y-%m-%d}"] for one in found]
+    print_table([">id", "name", "kind", "status", "since"], rows)
+
+
+@command.command("suspend")
+@click.argument("member")
+@as_json
+def suspend(member: str, as_json: bool) -> None:
+    """Suspend a member (its id or name): its keys open nothing, and its contributions no longer match, at once."""
+    _set_status(member, MemberStatus.SUSPENDED, as_json)
+
+
+@command.command("reinstate")
+@click.argument("member")
+@as_json
+def reinstate(member: str, as_json: bool) -> None:
+    """Reinstate a suspended member (its id or name): its keys open again, and its contributions match."""
+    _set_status(member, MemberStatus.ACTIVE, as_json)
+
+
+def find(db: HashDB, text: str) -> Member:
+    """The member of that id or name. Raises NotFound."""
+    if text.isascii() and text.isdecimal() and len(text) < 16:
+        try:
+            return members.get(db, COMMAND_LINE, int(text))
+        except NotFound:
+            pass
+    return members.named(db, COMMAND_LINE, text)
+
+
+def checked(draft: MemberDraft) -> MemberDraft:
+    """The draft, if the service would take it over the wire. Raises InvalidInput."""
+    return read(MemberIn, MemberIn.of(draft).model_dump_json()).value()
+
+
+def _set_status(text: str, status: MemberStatus, as_json: bool) -> None:
+    with opened(Settings.read()) as db:
+        member = members.change(db, COMMAND_LINE, find(db, text).id, MemberChange(status=status))
+        while contributions.announce(db):
+            pass
+    if as_json:
+        print_json(MemberOut.of(member))
+    else:
+        click.echo(f"member {member.id} ({member.name}) is {member.status}")
+
+
+def _all(db: HashDB) -> list[Member]:
+    found: list[Member] = []
+    while page := members.page(db, COMMAND_LINE, found[-1].id if found else 0, 1000):
+        found += page
+    return found

@@ -1,0 +1,59 @@
+"""What the commands print: tables and sentences for people, one JSON document for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from hashdb.wire import Answered
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+def print_json(said: Answered | Sequence[Any]) -> None:
+    """Print one JSON document on standard output."""
+    click.echo(said.json_text() if isinstance(said, Answered) else json.dumps(said, ensure_ascii=False, indent=1))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> None:
+    """Print rows under headings; numbers stand at the right by a leading `>` of their heading."""
+    table = Table(title=title, box=None, header_style="bold", title_justify="left", pad_edge=False)
+    for column in columns:
+        table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console().print(table)
+
+
+def console() -> Console:
+    """Standard output: as wide as the terminal, unbounded where it is none; text is printed as it is."""
+    out = Console(markup=False, highlight=False, emoji=False)
+    return out if out.is_terminal else Console(markup=False, highlight=False, emoji=False, width=200)
+
+
+def tracked(what: str, total: int) -> tuple[Progress, Callable[[], None]]:
+    """A progress bar on standard error, shown on a terminal only, and what moves it on by one."""
+    screen = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=screen,
+        transient=True,
+        disable=not screen.is_terminal or total < 2,
+    )
+    task = bar.add_task(what, total=total, rate="")
+
+    def advance() -> None:
+        speed = bar.tasks[0].speed
+        bar.update(task, advance=1, rate=f"{speed:.0f}/s" if speed else "")
+
+    return bar, advance

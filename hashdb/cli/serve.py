@@ -1,0 +1,121 @@
+"""hashdb serve: the service, by gunicorn."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import tempfile
+from threading import Event, Thread
+
+import click
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+
+from hashdb import __version__
+from hashdb.cli.home import opened, prepare_home, serving_alone
+from hashdb.errors import HashDBError, PortInUse
+from hashdb.service import HashDB, contributions, open_hashdb
+from hashdb.settings import Settings
+from hashdb.web import create_app
+from hashdb.web.logs import write_json_lines
+
+_THREADS = 8
+_ANNOUNCE_EVERY = 5.0
+_BATCH = 500
+log = logging.getLogger("hashdb.serve")
+
+
+@click.command("serve")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 256), help="Processes.")
+def command(host: str, port: int, workers: int) -> None:
+    """Serve the API until interrupted. Makes or brings up the schema where the database is SQLite."""
+    settings = Settings.read()
+    prepare_home(settings.home)
+    with serving_alone(settings.home):
+        port = _free(host, port)
+        with opened(settings) as db:
+            members_known = bool(db.live.level().seq)
+        write_json_lines()
+        click.echo(f"hashdb {__version__} serves on http://{_bracketed(host)}:{port}", err=True)
+        if not members_known:
+            click.echo(
+                "no member yet: `hashdb member add NAME --kind platform --scope contribute --scope match`", err=True
+            )
+        _Gunicorn(settings, host, port, workers).run()
+
+
+class _Gunicorn(BaseApplication):  # type: ignore[misc]
+    """The application in gunicorn's hands: each worker opens its own database connections and index."""
+
+    def __init__(self, settings: Settings, host: str, port: int, workers: int) -> None:
+        self._settings = settings
+        self._bind = f"{_bracketed(host)}:{port}"
+        self._workers = workers
+        super().__init__()
+
+    def load_config(self) -> None:
+        chosen = {
+            "bind": self._bind,
+            "workers": self._workers,
+            "worker_class": "gthread",
+            "threads": _THREADS,
+            # Without it the kernel gives most short connections to one worker.
+            "reuse_port": True,
+            "control_socket_disable": True,
+            "keepalive": 30,
+            "timeout": 120,
+            "graceful_timeout": 30,
+            # Its own lines would hold addresses; requests are logged by hashdb.web.logs.
+            "loglevel": "error",
+            "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir(),
+            "proc_name": "hashdb",
+        }
+        for name, value in chosen.items():
+            if name in self.cfg.settings:
+                self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        s = self._settings
+        db = open_hashdb(s.database, s.rules(), busy_seconds=s.busy_seconds)
+        Thread(target=_announce, args=(db, Event()), name="announce", daemon=True).start()
+        return create_app(db, s)
+
+    def run(self) -> None:
+        Arbiter(self).run()
+
+
+def _announce(db: HashDB, stop: Event) -> None:
+    """Fill the index, then tell the log of what expired and of members suspended, for as long as the worker lives."""
+    while not stop.is_set():
+        try:
+            db.live.level()
+            while contributions.announce(db, _BATCH) == _BATCH:
+                pass
+        except HashDBError as error:
+            log.warning("announcing waits: %s", error)
+        except Exception as error:
+            # It must go on whatever happens: the next round tries again.
+            log.error("announcing failed: %s", type(error).__name__)
+        stop.wait(_ANNOUNCE_EVERY)
+
+
+def _free(host: str, port: int) -> int:
+    """The port to listen on. Raises PortInUse: with reuse-port, two services would share it without a word."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # A port whose last connections linger is free; one on which somebody listens is not.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            raise PortInUse(f"{_bracketed(host)}:{port}") from None
+        bound: int = probe.getsockname()[1]
+        return bound
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

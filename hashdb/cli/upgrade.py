@@ -1,0 +1,23 @@
+"""hashdb upgrade: make the database's schema, or bring it up to this version."""
+
+from __future__ import annotations
+
+import click
+
+from hashdb.cli.home import prepare_home
+from hashdb.settings import Settings
+from hashdb.store import Store
+
+
+@click.command("upgrade")
+def command() -> None:
+    """Make or bring up the schema of HASHDB_DATABASE_URL. Safe to repeat."""
+    settings = Settings.read()
+    prepare_home(settings.home)
+    store = Store(settings.database, settings.busy_seconds)
+    try:
+        store.migrate()
+        store.require_current()
+    finally:
+        store.close()
+    click.echo("the schema is current")

@@ -1,0 +1,190 @@
+"""Client: the service's verbs over HTTP, in the same values and with the same errors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+from pydantic import ValidationError
+
+from hashdb.domain.changes import Changes
+from hashdb.domain.contributions import Amendment, Contribution, Draft, Filter, Receipt
+from hashdb.domain.instants import format_instant
+from hashdb.domain.matches import Answer, Query
+from hashdb.errors import BadSetting, HashDBError, ServiceError, ServiceUnreachable
+from hashdb.wire import Answered
+from hashdb.wire.changes import ChangesOut
+from hashdb.wire.contributions import (
+    AmendmentIn,
+    ContributionOut,
+    ContributionsIn,
+    ContributionsOut,
+    ReceiptOut,
+    WithdrawalIn,
+)
+from hashdb.wire.matches import AnswerOut, QueriesIn
+from hashdb.wire.members import MeOut
+from hashdb.wire.problems import error_of
+
+_Answer = TypeVar("_Answer", bound=Answered)
+
+
+class Client:
+    """A member's connection to a service; safe to use from several threads; close it, or use it in a `with`.
+
+    Every verb raises what the service raises (`hashdb.errors`), ServiceUnreachable where there is no answer, and
+    ServiceError for an answer that is not hashdb's.
+    """
+
+    def __init__(
+        self, url: str, key: str, *, timeout: float = 30.0, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        """`url` is the service's root, `key` a key's secret, `timeout` in seconds. Raises BadSetting."""
+        self._url = url.rstrip("/")
+        if not self._url.startswith(("http://", "https://")):
+            raise BadSetting("HASHDB_URL", "takes an address like https://hashdb.example")
+        try:
+            headers = {"Authorization": f"Bearer {key}", "Accept": "application/json"}
+            self._http = httpx.Client(base_url=self._url, headers=headers, timeout=timeout, transport=transport)
+        except (httpx.InvalidURL, UnicodeEncodeError):
+            raise BadSetting("HASHDB_URL or HASHDB_KEY", "has characters that cannot be sent") from None
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """A client for HASHDB_URL and HASHDB_KEY. Raises BadSetting."""
+        key = os.environ.get("HASHDB_KEY", "")
+        if not key:
+            raise BadSetting("HASHDB_KEY", "is not set: put the secret of your key there")
+        return cls(os.environ.get("HASHDB_URL", "http://127.0.0.1:8000"), key)
+
+    def __enter__(self) -> Self:
+        """Use the client in a `with` block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def me(self) -> MeOut:
+        """Who this key is, and what the service takes."""
+        return self._ask(MeOut, "GET", "/v1/me")
+
+    def contribute(self, drafts: Sequence[Draft], *, idempotency_key: str | None = None) -> Receipt:
+        """Record 1 to 1,000 drafts: all, or none. With the same `idempotency_key`, once."""
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        text = ContributionsIn.of(drafts).model_dump_json()
+        return self._ask(ReceiptOut, "POST", "/v1/contributions", text, headers=headers).value()
+
+    def match(self, queries: Sequence[Query]) -> Answer:
+        """A result for each of 1 to 1,000 queries, in order."""
+        return self._ask(AnswerOut, "POST", "/v1/matches", QueriesIn.of(queries).model_dump_json()).value()
+
+    def contribution(self, id: int) -> Contribution:
+        """One contribution, as much of it as this key may see."""
+        return self._ask(ContributionOut, "GET", f"/v1/contributions/{id}").value()
+
+    def contributions(self, chosen: Filter | None = None) -> Iterator[Contribution]:
+        """Every contribution that the filter lets through, page by page."""
+        asked = _query(chosen or Filter())
+        after: int | None = 0
+        while after is not None:
+            page = self._ask(ContributionsOut, "GET", "/v1/contributions", params={**asked, "after": after})
+            yield from (one.value() for one in page.contributions)
+            after = page.next
+
+    def amend(self, id: int, change: Amendment) -> Contribution:
+        """Change what was said of a contribution."""
+        text = AmendmentIn.of(change).model_dump_json(exclude_unset=True)
+        return self._ask(ContributionOut, "PATCH", f"/v1/contributions/{id}", text).value()
+
+    def withdraw(self, id: int, reason: str) -> Contribution:
+        """Take a contribution back."""
+        text = WithdrawalIn.model_construct(reason=reason).model_dump_json()
+        return self._ask(ContributionOut, "POST", f"/v1/contributions/{id}/withdrawal", text).value()
+
+    def erase(self, id: int) -> None:
+        """Erase the signals and the reference of a contribution for good."""
+        self._send("DELETE", f"/v1/contributions/{id}/content")
+
+    def changes(self, after: int, *, limit: int = 1000, epoch: str | None = None, wait: int = 0) -> Changes:
+        """A page of the feed after number `after`; at the head it waits up to `wait` seconds for a change."""
+        params: dict[str, Any] = {"after": after, "limit": limit, "wait": wait}
+        if epoch is not None:
+            params["epoch"] = epoch
+        return self._ask(ChangesOut, "GET", "/v1/changes", params=params, longer=wait).value()
+
+    def _ask(
+        self,
+        model: type[_Answer],
+        method: str,
+        path: str,
+        text: str | None = None,
+        *,
+        params: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        longer: int = 0,
+    ) -> _Answer:
+        response = self._send(method, path, text, params=params, headers=headers, longer=longer)
+        try:
+            return model.model_validate_json(response.content)
+        except ValidationError:
+            raise ServiceError(response.status_code, "not an answer of hashdb") from None
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        text: str | None = None,
+        *,
+        params: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        longer: int = 0,
+    ) -> httpx.Response:
+        sent = dict(headers or {}) | ({} if text is None else {"Content-Type": "application/json"})
+        request = self._http.build_request(method, path, content=text, params=params, headers=sent)
+        if longer:
+            request.extensions["timeout"] = {name: seconds + longer for name, seconds in _timeouts(request).items()}
+        try:
+            response = self._http.send(request)
+        except httpx.HTTPError as error:
+            raise ServiceUnreachable(self._url, _why(error)) from None
+        if response.is_success:
+            return response
+        raise _error(response)
+
+
+def _error(response: httpx.Response) -> HashDBError:
+    return error_of(response.status_code, response.content)
+
+
+def _timeouts(request: httpx.Request) -> dict[str, float]:
+    return {name: seconds for name, seconds in request.extensions["timeout"].items() if seconds is not None}
+
+
+def _why(error: httpx.HTTPError) -> str:
+    if isinstance(error, httpx.TimeoutException):
+        return "it took too long"
+    if isinstance(error, httpx.ConnectError):
+        return "it refuses the connection, or is not there"
+    return "the connection broke"
+
+
+def _query(chosen: Filter) -> dict[str, str | int]:
+    asked = {
+        "status": chosen.status,
+        "standing": chosen.standing,
+        "label": chosen.label,
+        "member": chosen.member,
+        "since": None if chosen.since is None else format_instant(chosen.since),
+        "until": None if chosen.until is None else format_instant(chosen.until),
+    }
+    return {name: value for name, value in asked.items() if value is not None}
