@@ -32,7 +32,8 @@
         ├── BadSetting
         ├── SchemaOutdated
         ├── PortInUse
-        └── HomeInUse
+        ├── HomeInUse
+        └── DemoFailed
 
 Each is a dataclass that carries its data; `str()` of it is one sentence in lower case without a full stop.
 Nothing here knows HTTP: `hashdb.web.problems` holds the table of status codes.
@@ -377,3 +378,13 @@ class HomeInUse(CannotStart):
 
     def __str__(self) -> str:
         return f"another hashdb serves from {self.home}: stop it, or set HASHDB_HOME"
+
+
+@dataclass(eq=False)
+class DemoFailed(CannotStart):
+    reason: str
+    slug: ClassVar[str] = "demo-failed"
+    title: ClassVar[str] = "Demo failed"
+
+    def __str__(self) -> str:
+        return self.reason

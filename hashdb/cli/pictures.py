@@ -15,7 +15,7 @@ from hashdb.errors import UnreadablePicture
 from hashdb.hashing import Hashed, Limits, hash_file, warm
 from hashdb.settings import Settings
 
-_NAMES = "avif bmp gif ico j2k jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm tga tif tiff webp"
+_NAMES = "avif bmp gif j2k jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp"
 SUFFIXES = frozenset(f".{name}" for name in _NAMES.split(" "))
 """What is taken from a folder; a file that is named is always tried."""
 

@@ -1,0 +1,243 @@
+"""hashdb demo: the main job on real photographs, with the real service."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple, NoReturn
+
+import click
+import httpx
+from PIL import Image
+
+import hashdb
+from hashdb.cli.alterations import ALTERATIONS
+from hashdb.cli.output import console, print_table
+from hashdb.client import Client
+from hashdb.domain.matches import Query, Result
+from hashdb.domain.signals import Algorithm
+from hashdb.errors import DemoFailed
+from hashdb.hashing import Limits, hash_picture
+from hashdb.settings import Settings
+
+PHOTOS = Path(hashdb.__file__).parent / "photos"
+_CONTRIBUTED = 12
+_STARTS_WITHIN = 30.0
+
+
+class Trial(NamedTuple):
+    """One picture that was asked about, what was expected, and what came."""
+
+    photo: str
+    alteration: str
+    expected: bool
+    result: Result
+    milliseconds: float
+
+    @property
+    def held(self) -> bool:
+        """Whether the expectation held."""
+        return bool(self.result.matches) == self.expected
+
+
+@click.command("demo")
+@click.option("--once", is_flag=True, help="End when the table is printed: exit 0 if every expectation held.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Another, if taken.")
+def command(once: bool, port: int) -> int:
+    """Run the real service in a folder of its own, and the main job on it, on real photographs."""
+    photos = sorted(PHOTOS.glob("*.jpg"))
+    with _folder() as home, _serving(home, _free_port(port)) as url:
+        say = console().print
+        say(f"service       {url}  (SQLite in {home})")
+        alpha = _member(home, "Alpha Video", "contribute", "match", "feed")
+        beta = _member(home, "Beta Photos", "match")
+        say("members       Alpha Video, which contributes; Beta Photos, which matches")
+        half = _CONTRIBUTED // 2
+        _contribute_by_command(home, url, alpha, photos[:half])
+        say(f"contributed   {half} photographs by `hashdb contribute` (hashed here)")
+        _contribute_by_api(url, alpha, photos[half:_CONTRIBUTED])
+        say(f"contributed   {half} photographs by POST /v1/contributions/media (hashed by the service)")
+        say()
+        with Client(url, beta) as client:
+            trials = list(_try_all(client, photos))
+        _print_trials(trials)
+        if not once:
+            say()
+            say("It stays up until Ctrl-C. As Beta Photos, try a picture of your own:")
+            say(f"  export HASHDB_URL={url} HASHDB_KEY={beta}", soft_wrap=True)
+            say("  hashdb match PATH        (.venv/bin/hashdb, if it is not on your PATH)")
+            say(f"  {url}/docs")
+            _wait()
+    return 0 if all(trial.held for trial in trials) else 1
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="hashdb-demo-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _serving(home: Path, port: int) -> Iterator[str]:
+    """The service in a process of its own, stopped by its pid."""
+    url, log = f"http://127.0.0.1:{port}", home / "serve.log"
+    signal.signal(signal.SIGTERM, _interrupt)
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hashdb", "serve", "--port", str(port)],
+            env=_environment(home),
+            stderr=out,
+            stdout=out,
+        )
+    try:
+        _await(url, process, log)
+        yield url
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    until = time.monotonic() + _STARTS_WITHIN
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            if httpx.get(f"{url}/readyz").is_success:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.05)
+    raise DemoFailed(f"the service did not start: {log.read_text('utf-8', 'replace')[-1000:].strip()}")
+
+
+def _free_port(wanted: int) -> int:
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            bound: int = probe.getsockname()[1]
+            return bound
+    raise DemoFailed("no port is free on 127.0.0.1")
+
+
+def _environment(home: Path, **more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
+    return kept | {"HASHDB_HOME": str(home)} | more
+
+
+def _command(home: Path, *arguments: str, **environment: str) -> Any:
+    """What a hashdb command prints with --json."""
+    done = subprocess.run(
+        [sys.executable, "-m", "hashdb", *arguments, "--json"],
+        env=_environment(home, **environment),
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+    if done.returncode:
+        raise DemoFailed(f"`hashdb {arguments[0]}` ended with {done.returncode}")
+    return json.loads(done.stdout)
+
+
+def _member(home: Path, name: str, *scopes: str) -> str:
+    options = [word for scope in scopes for word in ("--scope", scope)]
+    secret: str = _command(home, "member", "add", name, "--kind", "platform", *options)["key"]["secret"]
+    return secret
+
+
+def _contribute_by_command(home: Path, url: str, key: str, photos: Sequence[Path]) -> None:
+    said = ["--label", "glorification", "--severity", "2", "--removed-at", "now"]
+    _command(home, "contribute", *map(str, photos), *said, HASHDB_URL=url, HASHDB_KEY=key)
+
+
+def _contribute_by_api(url: str, key: str, photos: Sequence[Path]) -> None:
+    metadata = {
+        "labels": ["incitement"],
+        "severity": 3,
+        "removed_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+    httpx.post(
+        f"{url}/v1/contributions/media",
+        headers={"Authorization": f"Bearer {key}"},
+        files=[("file", (photo.name, photo.read_bytes(), "image/jpeg")) for photo in photos],
+        data={"metadata": json.dumps(metadata)},
+        timeout=60,
+    ).raise_for_status()
+
+
+def _try_all(client: Client, photos: Sequence[Path]) -> Iterator[Trial]:
+    for photo in photos[:_CONTRIBUTED]:
+        with Image.open(photo) as picture:
+            for name, alter in ALTERATIONS.items():
+                yield _try(client, photo.stem, name, alter(picture), expected=True)
+    for photo in photos[_CONTRIBUTED:]:
+        yield _try(client, photo.stem, "another photo", photo.read_bytes(), expected=False)
+
+
+def _try(client: Client, photo: str, alteration: str, octets: bytes, *, expected: bool) -> Trial:
+    settings = Settings.read()
+    limits = Limits(max_bytes=settings.media_max_bytes, max_pixels=settings.media_max_pixels)
+    query = Query(hash_picture(octets, settings.algorithms, limits).signals)
+    start = time.perf_counter()
+    answer = client.match([query])
+    return Trial(photo, alteration, expected, answer.results[0], (time.perf_counter() - start) * 1000)
+
+
+def _print_trials(trials: Sequence[Trial]) -> None:
+    algorithms = Settings.read().algorithms
+    columns = ["photograph", "uploaded as", *(f">{algorithm}" for algorithm in algorithms), ">agree", "answer", ">ms"]
+    print_table([*columns, ""], [_row(trial, algorithms) for trial in trials])
+    copies, others = ([trial for trial in trials if trial.expected is kind] for kind in (True, False))
+    hit = sum(bool(trial.result.matches) for trial in copies)
+    false = sum(bool(trial.result.matches) for trial in others)
+    say = console().print
+    say()
+    say(f"{hit} of {len(copies)} altered copies were recognised; {false} of {len(others)} other photographs were.")
+    say("Distances are bits that differ, where they are within the radius; – is further away.")
+    say(f"A match took {median(trial.milliseconds for trial in trials):.1f} ms (median, one query a request).")
+
+
+def _row(trial: Trial, algorithms: Sequence[Algorithm]) -> list[str]:
+    nearest = trial.result.matches[0].distance if trial.result.matches else {}
+    distances = [str(nearest.get(algorithm, "–")) for algorithm in algorithms]
+    agree = f"{len(nearest)} of {len(algorithms)}"
+    answer = "review" if nearest else "no match"
+    return [
+        trial.photo,
+        trial.alteration,
+        *distances,
+        agree,
+        answer,
+        f"{trial.milliseconds:.1f}",
+        "✓" if trial.held else "✗ not as expected",
+    ]
+
+
+def _wait() -> None:
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        click.echo()
