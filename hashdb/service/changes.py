@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from threading import BoundedSemaphore
 
 from hashdb.domain.audit import Action, Entry
@@ -31,8 +32,9 @@ def read(db: HashDB, actor: Actor, after: int, limit: int, epoch: str | None = N
             raise FeedRestarted(head.epoch)
         events = tx.audit.since(after, limit + 1, _FEED)
         page = events[:limit]
-        told = tx.contributions.told([event.id for event in page], db.now())
-        changes = tuple(Change(event.seq, _state(told[event.id])) for event in page)
+        ids = [event.id for event in page]
+        found, told = tx.contributions.get(ids, db.now()), tx.statuses.told(ids)
+        changes = tuple(Change(event.seq, _state(found[event.id], told[event.id])) for event in page)
     more = len(events) > limit
     return Changes(changes, page[-1].seq if more else head.seq, more, head.epoch)
 
@@ -56,14 +58,14 @@ def _changed(db: HashDB, after: int) -> bool:
         return tx.audit.head().seq < after or bool(tx.audit.since(after, 1, _FEED))
 
 
-def _state(told: Contribution) -> Contribution | Gone:
-    """What a reader of the feed is to hold of a contribution, given as the log last told of it.
+def _state(contribution: Contribution, told: Status) -> Contribution | Gone:
+    """What a reader of the feed is to hold of a contribution, whose status is what the log last told.
 
-    Not as it is this instant: of what an expiry or a suspension changes, the reader hears by an event of its own.
+    Not what it is this instant: of what an expiry or a suspension changes, the reader hears by an event of its own.
     """
-    if told.status is Status.ACTIVE and told.standing.matches:
-        return told.shown(signals=True, reference=False)
-    return Gone(told.id, str(told.standing if told.status is Status.ACTIVE else told.status))
+    if told is Status.ACTIVE and contribution.standing.matches:
+        return replace(contribution, status=told).shown(signals=True, reference=False)
+    return Gone(contribution.id, str(contribution.standing if told is Status.ACTIVE else told))
 
 
 def _note(db: HashDB, actor: Actor) -> None:

@@ -47,14 +47,14 @@ def contribute(db: HashDB, actor: Actor, drafts: Sequence[Draft], once: Once | N
     check(db, drafts, now)
     with db.store.begin() as tx:
         tx.members.lock(member.id)
-        if once is not None and (answer := tx.contributions.answered(member.id, once, now - _REMEMBERED)):
+        if once is not None and (answer := tx.requests.answered(member.id, once, now - _REMEMBERED)):
             return _answered(tx, answer, now)
         recorded = _record(tx, member, drafts, now)
         fresh = [one.contribution for one in recorded if not one.known]
         checkpoint = tx.audit.append(now, actor, [_added(member, contribution) for contribution in fresh])
         receipt = Receipt(recorded, checkpoint)
         if once is not None:
-            tx.contributions.remember(member.id, once, _ids(receipt), now, now - _REMEMBERED)
+            tx.requests.remember(member.id, once, _ids(receipt), now, now - _REMEMBERED)
     return receipt
 
 
@@ -150,12 +150,12 @@ def announce(db: HashDB, limit: int = 500) -> int:
     """
     now = db.now()
     with db.store.read() as tx:
-        if not tx.contributions.owed(now, 1, hold=False):
+        if not tx.statuses.owed(now, 1, hold=False):
             return 0
     with db.store.begin() as tx:
-        owed = sorted(tx.contributions.owed(now, limit), key=lambda one: one.now)
+        owed = sorted(tx.statuses.owed(now, limit), key=lambda one: one.now)
         for status, group in groupby(owed, key=lambda one: one.now):
-            tx.contributions.announce([one.id for one in group], status)
+            tx.statuses.announce([one.id for one in group], status)
         tx.audit.append(now, SYSTEM, [Entry(_ANNOUNCED[one.now], "contribution", one.id, {}) for one in owed])
     return len(owed)
 

@@ -71,7 +71,7 @@ class Live:
                 # A new dict, not a cleared one: a reader that began before this may still fill the old one.
                 self._keys = {}
             fresh: dict[Algorithm, list[int]] = defaultdict(list)
-            for signal in tx.contributions.values(known.seq, head.seq):
+            for signal in tx.matches.values(known.seq, head.seq):
                 fresh[signal.algorithm].append(signal.value)
         for algorithm, values in fresh.items():
             if algorithm in self._algorithms:

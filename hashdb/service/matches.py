@@ -94,16 +94,16 @@ def _holders(
 
     Popular values have more holders than an answer may have, so past that the store is asked ring by ring.
     """
-    holders = tx.contributions.holders(found, now, standings, limit + 1)
+    holders = tx.matches.holders(found, now, standings, limit + 1)
     if len(holders) <= limit:
         return holders, False
     chosen: dict[int, None] = {}
     for ring in _rings(found):
-        chosen.update(dict.fromkeys(tx.contributions.holding(ring, now, standings, limit + 1)))
+        chosen.update(dict.fromkeys(tx.matches.holding(ring, now, standings, limit + 1)))
         if len(chosen) > limit:
             break
     nearest = list(chosen)[:limit]
-    return tx.contributions.holders(found, now, standings, only=nearest), len(chosen) > limit
+    return tx.matches.holders(found, now, standings, only=nearest), len(chosen) > limit
 
 
 def _rings(found: Distances) -> Iterator[list[Signal]]:

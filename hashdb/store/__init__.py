@@ -12,8 +12,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from hashdb.errors import BadSetting, StoreBusy
 from hashdb.store.audit import Audit
 from hashdb.store.contributions import Contributions
+from hashdb.store.matches import Matches
 from hashdb.store.members import Members
 from hashdb.store.migrations import migrate, require_current
+from hashdb.store.requests import Requests
+from hashdb.store.statuses import Statuses
 
 __all__ = ["Store", "Transaction"]
 
@@ -28,6 +31,9 @@ class Transaction:
         self.audit = Audit(connection)
         self.members = Members(connection)
         self.contributions = Contributions(connection)
+        self.statuses = Statuses(connection)
+        self.matches = Matches(connection)
+        self.requests = Requests(connection)
 
 
 class Store:

@@ -1,0 +1,114 @@
+"""What a match asks of the store: the values for the index, and who holds those that it found."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Select, and_, select
+
+from hashdb.domain.contributions import Standing
+from hashdb.domain.matches import Holder
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.store.chunks import chunks
+from hashdb.store.statuses import active
+from hashdb.store.tables import contributions, events, members, signals
+
+_Selected = TypeVar("_Selected", bound=Select[Any])
+
+
+class Matches:
+    """Matching within one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Over an open connection."""
+        self._connection = connection
+
+    def values(self, after: int, upto: int) -> Iterator[Signal]:
+        """The signals of contributions added by events `after` < seq ≤ `upto`; from 0, all there are now."""
+        query = select(signals.c.algorithm, signals.c.value).distinct()
+        if after > 0:
+            query = query.join(
+                events,
+                and_(events.c.subject_kind == "contribution", events.c.subject_id == signals.c.contribution_id),
+            ).where(events.c.seq > after, events.c.seq <= upto, events.c.action == "contribution.added")
+        for row in self._connection.execute(query.execution_options(yield_per=10_000)):
+            yield Signal.from_bytes(Algorithm(row.algorithm), row.value)
+
+    def holders(
+        self,
+        found: Collection[Signal],
+        now: datetime,
+        standings: Collection[Standing],
+        limit: int | None = None,
+        only: Collection[int] | None = None,
+    ) -> list[Holder]:
+        """Who holds any of the signals and is active: one holder a contribution and signal, in no order.
+
+        At most `limit`, which is then cut anywhere; `only` names the contributions that may be answered.
+        """
+        holders: list[Holder] = []
+        for algorithm, octets in _by_algorithm(found):
+            query = _held(select(*_HELD), algorithm, octets, now, standings)
+            for ids in [None] if only is None else chunks(list(only)):
+                part = query if ids is None else query.where(contributions.c.id.in_(ids))
+                rows = self._connection.execute(part.limit(None if limit is None else limit - len(holders)))
+                holders += [_holder(algorithm, row) for row in rows]
+        return holders
+
+    def holding(
+        self, found: Collection[Signal], now: datetime, standings: Collection[Standing], limit: int
+    ) -> list[int]:
+        """The ids of at most `limit` active contributions that hold any of the signals, the lowest, in order."""
+        ids: set[int] = set()
+        for algorithm, octets in _by_algorithm(found):
+            query = _held(select(contributions.c.id).distinct(), algorithm, octets, now, standings)
+            ids.update(self._connection.scalars(query.order_by(contributions.c.id).limit(limit)))
+        return sorted(ids)[:limit]
+
+
+_HELD = (
+    signals.c.value,
+    contributions.c.id,
+    contributions.c.member_id,
+    contributions.c.labels,
+    contributions.c.severity,
+    contributions.c.standing,
+    contributions.c.context,
+    contributions.c.removed_at,
+    contributions.c.received_at,
+)
+
+
+def _held(
+    query: _Selected, algorithm: Algorithm, octets: Sequence[bytes], now: datetime, standings: Collection[Standing]
+) -> _Selected:
+    return (
+        query.select_from(signals)
+        .join(contributions, contributions.c.id == signals.c.contribution_id)
+        .join(members, members.c.id == contributions.c.member_id)
+        .where(signals.c.algorithm == str(algorithm), signals.c.value.in_(octets), active(now))
+        .where(contributions.c.standing.in_([str(standing) for standing in standings]))
+    )
+
+
+def _by_algorithm(found: Collection[Signal]) -> Iterator[tuple[Algorithm, Sequence[bytes]]]:
+    for algorithm, group in groupby(sorted(found), key=lambda signal: signal.algorithm):
+        for octets in chunks([signal.to_bytes() for signal in group]):
+            yield algorithm, octets
+
+
+def _holder(algorithm: Algorithm, row: Any) -> Holder:
+    return Holder(
+        signal=Signal.from_bytes(algorithm, row.value),
+        contribution=row.id,
+        member=row.member_id,
+        labels=row.labels,
+        severity=row.severity,
+        standing=Standing(row.standing),
+        context=row.context,
+        removed_at=row.removed_at,
+        received_at=row.received_at,
+    )

@@ -1,0 +1,90 @@
+"""The status of contributions in SQL: what it is at an instant, and what the log has told of it so far."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, and_, case, literal, or_, select, update
+
+from hashdb.domain.contributions import Status
+from hashdb.domain.members import MemberStatus
+from hashdb.store.chunks import chunks
+from hashdb.store.tables import contributions, members
+
+
+class Owed(NamedTuple):
+    """A contribution whose status is no longer what the log told."""
+
+    id: int
+    told: Status
+    now: Status
+
+
+class Statuses:
+    """Statuses within one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Over an open connection."""
+        self._connection = connection
+
+    def told(self, ids: Collection[int]) -> dict[int, Status]:
+        """The statuses that the log last told of contributions, by id."""
+        found: dict[int, Status] = {}
+        for some in chunks(sorted(set(ids))):
+            query = select(contributions.c.id, contributions.c.announced).where(contributions.c.id.in_(some))
+            found.update((row[0], Status(row[1])) for row in self._connection.execute(query))
+        return found
+
+    def owed(self, now: datetime, limit: int, *, hold: bool = True) -> tuple[Owed, ...]:
+        """At most `limit` contributions whose status differs from what the log told.
+
+        With `hold` they are held to the end of the transaction, and those that another one holds are left out.
+        """
+        active, suspended = str(Status.ACTIVE), str(Status.SUSPENDED)
+        told = contributions.c.announced
+        differs = or_(
+            and_(told == active, contributions.c.expires_at <= now),
+            and_(told == active, members.c.status == str(MemberStatus.SUSPENDED)),
+            and_(told == suspended, contributions.c.expires_at <= now),
+            and_(told == suspended, members.c.status == str(MemberStatus.ACTIVE)),
+        )
+        query = (
+            select(contributions.c.id, told, status_at(now).label("status"))
+            .join(members, members.c.id == contributions.c.member_id)
+            .where(told.in_([active, suspended]), differs)
+            .order_by(contributions.c.id)
+            .limit(limit)
+        )
+        if hold:
+            query = query.with_for_update(of=contributions, skip_locked=True)
+        return tuple(Owed(row.id, Status(row.announced), Status(row.status)) for row in self._connection.execute(query))
+
+    def announce(self, ids: Collection[int], status: Status) -> None:
+        """Note what the log now tells of these contributions."""
+        for some in chunks(list(ids)):
+            self._connection.execute(
+                update(contributions).where(contributions.c.id.in_(some)).values(announced=str(status))
+            )
+
+
+def unended(now: datetime) -> ColumnElement[bool]:
+    """Neither withdrawn nor expired, whatever its member is."""
+    expires = contributions.c.expires_at
+    return and_(contributions.c.withdrawn_at.is_(None), or_(expires.is_(None), expires > now))
+
+
+def active(now: datetime) -> ColumnElement[bool]:
+    """Active at `now`; the query joins the members."""
+    return and_(unended(now), members.c.status == str(MemberStatus.ACTIVE))
+
+
+def status_at(now: datetime) -> ColumnElement[str]:
+    """The status at `now`, whatever the log has told so far; the query joins the members."""
+    return case(
+        (contributions.c.withdrawn_at.is_not(None), literal(str(Status.WITHDRAWN))),
+        (contributions.c.expires_at <= now, literal(str(Status.EXPIRED))),
+        (members.c.status == str(MemberStatus.SUSPENDED), literal(str(Status.SUSPENDED))),
+        else_=literal(str(Status.ACTIVE)),
+    )
