@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 _RFC3339 = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)",
+    r"\d{4}-\d\d-\d\d[Tt ](?P<hour>\d\d):\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:(?P<minutes>\d\d))",
     re.ASCII,
 )
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -18,9 +18,13 @@ def parse_instant(text: str) -> datetime:
 
     Raises ValueError with a sentence.
     """
-    if not _RFC3339.fullmatch(text):
+    found = _RFC3339.fullmatch(text)
+    if not found:
         raise ValueError("a time is RFC 3339 with a zone, like 2026-11-20T10:00:00Z")
     try:
+        # Python takes zones of 99 minutes and, where it is new enough, the hour 24.
+        if found["hour"] > "23" or (found["minutes"] or "") > "59":
+            raise ValueError
         return datetime.fromisoformat(text.upper()).astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError("there is no such time in the calendar") from None

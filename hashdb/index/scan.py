@@ -40,7 +40,7 @@ class ScanIndex:
     def _words(self, values: Sequence[int]) -> NDArray[np.uint64]:
         """Shape (words, values); the first row holds the most significant words."""
         octets = b"".join(value.to_bytes(self._octets) for value in values)
-        return np.frombuffer(octets, ">u8").astype(np.uint64).reshape(len(values), -1).T
+        return np.frombuffer(octets, ">u8").astype(np.uint64).reshape(len(values), self._octets // 8).T
 
     def _scan(self, columns: NDArray[np.uint64], value: int, radius: int) -> list[Neighbor]:
         # bitwise_count answers uint8, in which 256 differing bits would wrap to 0.

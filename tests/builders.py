@@ -1,0 +1,95 @@
+"""What the tests are about: signals, drafts, members with keys, and a clock that is set by hand."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+from hashdb.domain.contributions import Contribution, Draft
+from hashdb.domain.matches import Query
+from hashdb.domain.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, MemberKind, MemberLimits, Scope
+from hashdb.domain.rules import Rules
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.service import HashDB, contributions, members
+from hashdb.settings import Settings
+from hashdb.store import Store
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+RULES = Settings().rules()
+USUAL = (Scope.CONTRIBUTE, Scope.MATCH, Scope.FEED)
+
+_names = count(1)
+
+
+class Clock:
+    """A clock that stands still until it is set."""
+
+    def __init__(self, at: datetime = NOON) -> None:
+        self.at = at
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def go(self, **by: float) -> None:
+        """Go on (or back) by days, hours, seconds, …"""
+        self.at += timedelta(**by)
+
+
+def signal(seed: int, algorithm: Algorithm = Algorithm.PDQ) -> Signal:
+    """A random signal with exactly half of its bits set, always the same for a seed."""
+    rng = random.Random(f"{algorithm}:{seed}")
+    return Signal(algorithm, sum(1 << bit for bit in rng.sample(range(algorithm.bits), algorithm.bits // 2)))
+
+
+def near(origin: Signal, distance: int, seed: int = 0) -> Signal:
+    """A signal at that distance whose number of set bits differs by one at most."""
+    rng = random.Random(seed)
+    bits = range(origin.algorithm.bits)
+    ones = [bit for bit in bits if origin.value >> bit & 1]
+    zeros = [bit for bit in bits if not origin.value >> bit & 1]
+    flipped = rng.sample(ones, distance // 2) + rng.sample(zeros, distance - distance // 2)
+    return replace(origin, value=origin.value ^ sum(1 << bit for bit in flipped))
+
+
+def draft(*signals: Signal | int, **fields: object) -> Draft:
+    """A draft of these signals (a number is the seed of one), removed an hour before noon."""
+    made = tuple(signal(one) if isinstance(one, int) else one for one in signals)
+    usual = Draft(made, labels=("glorification",), removed_at=NOON - timedelta(hours=1), quality=90)
+    return replace(usual, **fields)  # type: ignore[arg-type]
+
+
+def query(*signals: Signal | int, **radius: int) -> Query:
+    """A query of these signals (a number is the seed of one), with radii by the names of algorithms."""
+    made = tuple(signal(one) if isinstance(one, int) else one for one in signals)
+    return Query(made, radius={Algorithm(name): bits for name, bits in radius.items()})
+
+
+def hashdb(url: str, clock: Clock, rules: Rules = RULES, busy_seconds: float = 10.0) -> HashDB:
+    """A service over the database at `url`, whose schema is made if it is not there."""
+    store = Store(url, busy_seconds)
+    store.migrate()
+    return HashDB(store, rules, clock)
+
+
+def key_of(db: HashDB, member: int, *scopes: Scope) -> Actor:
+    """Who holds a new key of a member."""
+    return members.authenticate(db, members.issue_key(db, COMMAND_LINE, member, KeyDraft(frozenset(scopes))).secret)
+
+
+def member_with(db: HashDB, *scopes: Scope, a_day: int | None = None, kind: MemberKind = MemberKind.PLATFORM) -> Actor:
+    """Who holds a key of a new member, with these scopes (else those of a platform)."""
+    wanted = MemberDraft(f"Member {next(_names)}", kind, limits=MemberLimits(a_day))
+    return key_of(db, members.add(db, COMMAND_LINE, wanted).id, *(scopes or USUAL))
+
+
+def again(db: HashDB, actor: Actor, *scopes: Scope) -> Actor:
+    """The same member, as it is now, with a new key."""
+    assert actor.member is not None
+    return key_of(db, actor.member.id, *(scopes or USUAL))
+
+
+def contributed(db: HashDB, actor: Actor, *drafts: Draft) -> tuple[Contribution, ...]:
+    """What was recorded of these drafts."""
+    return tuple(one.contribution for one in contributions.contribute(db, actor, drafts).recorded)

@@ -1,0 +1,82 @@
+"""Events: their leaf is RFC 8785 and SHA-256, as any verifier computes it."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+
+import rfc8785
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hashdb.domain.audit import Action, Entry, Event, leaf
+from hashdb.domain.instants import format_instant
+
+AT = datetime(2026, 11, 24, 8, tzinfo=UTC)
+
+printable = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20)
+any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+numbers = st.integers(-(2**53) + 1, 2**53 - 1)
+details = st.dictionaries(printable, any_text | numbers | st.none() | st.lists(any_text, max_size=4), max_size=6)
+
+
+def test_the_leaf_is_that_of_the_published_example() -> None:
+    example = leaf(1, AT, "system:cli", "member.added", "member:1", {})
+    assert example.hex() == "a5813f05a35694b72a6603709f8fe1e55d198434a284f92bef4c64f8a8634fa2"
+
+
+@given(
+    seq=st.integers(1, 2**53 - 1),
+    at=st.datetimes(timezones=st.just(UTC)),
+    actor=any_text,
+    action=st.sampled_from(list(Action)),
+    subject=any_text,
+    details=details,
+)
+def test_the_leaf_is_that_of_canonical_json(
+    seq: int, at: datetime, actor: str, action: Action, subject: str, details: dict[str, str | int | list[str] | None]
+) -> None:
+    event = {
+        "seq": seq,
+        "at": format_instant(at),
+        "actor": actor,
+        "action": str(action),
+        "subject": subject,
+        "details": details,
+    }
+    expected = hashlib.sha256(b"\x00" + rfc8785.dumps(event)).digest()  # type: ignore[arg-type]
+    assert leaf(seq, at, actor, action, subject, details) == expected
+
+
+def test_every_field_is_in_the_leaf() -> None:
+    plain = leaf(1, AT, "key:1", "key.issued", "key:2", {"member": 3})
+    others = [
+        leaf(2, AT, "key:1", "key.issued", "key:2", {"member": 3}),
+        leaf(1, AT.replace(microsecond=1), "key:1", "key.issued", "key:2", {"member": 3}),
+        leaf(1, AT, "key:2", "key.issued", "key:2", {"member": 3}),
+        leaf(1, AT, "key:1", "key.revoked", "key:2", {"member": 3}),
+        leaf(1, AT, "key:1", "key.issued", "key:3", {"member": 3}),
+        leaf(1, AT, "key:1", "key.issued", "key:2", {"member": 4}),
+    ]
+    assert len({plain, *others}) == 7
+
+
+def test_an_action_is_named_subject_and_verb_in_the_past() -> None:
+    for action in Action:
+        assert action == action.name.lower().replace("_", ".", 1)
+
+
+def test_only_what_changes_the_active_contributions_is_in_the_feed() -> None:
+    assert {str(action) for action in Action if action.changes_feed} == {
+        "contribution.added",
+        "contribution.amended",
+        "contribution.withdrawn",
+        "contribution.expired",
+        "contribution.suspended",
+        "contribution.reinstated",
+    }
+
+
+def test_a_subject_is_written_as_kind_and_id() -> None:
+    assert Entry(Action.KEY_ISSUED, "key", 7, {}).subject == "key:7"
+    assert Event(1, AT, "system:cli", "key.issued", "key", 7, {}, b"").subject == "key:7"

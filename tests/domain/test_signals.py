@@ -1,0 +1,141 @@
+"""Signals: their text, their distance, and which of them may be contributed."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
+from tests.builders import near, signal
+
+ALGORITHMS = list(Algorithm)
+
+
+def signals(algorithms: list[Algorithm] = ALGORITHMS) -> st.SearchStrategy[Signal]:
+    return st.sampled_from(algorithms).flatmap(
+        lambda algorithm: st.builds(Signal, st.just(algorithm), st.integers(0, 2**algorithm.bits - 1))
+    )
+
+
+def pairs() -> st.SearchStrategy[tuple[Signal, Signal, Signal]]:
+    return st.sampled_from(ALGORITHMS).flatmap(lambda one: st.tuples(*[signals([one])] * 3))
+
+
+@given(signals())
+def test_parse_and_str_are_each_others_inverse(one: Signal) -> None:
+    text = str(one)
+    assert Signal.parse(text) == one
+    assert str(Signal.parse(text)) == text
+
+
+@given(signals())
+def test_the_text_has_leading_zeros_and_is_in_lower_case(one: Signal) -> None:
+    assert re.fullmatch(rf"{one.algorithm}:[0-9a-f]{{{one.algorithm.bits // 4}}}", str(one))
+
+
+@given(signals())
+def test_to_bytes_and_from_bytes_are_each_others_inverse(one: Signal) -> None:
+    octets = one.to_bytes()
+    assert len(octets) == one.algorithm.bits // 8
+    assert Signal.from_bytes(one.algorithm, octets) == one
+    assert octets.hex() == str(one).partition(":")[2]
+
+
+@given(st.text(max_size=80))
+def test_any_other_text_is_refused_with_a_sentence(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\Aa signal is algorithm:hex"):
+        Signal.parse(text)
+
+
+@given(pairs())
+def test_the_distance_is_a_metric(three: tuple[Signal, Signal, Signal]) -> None:
+    a, b, c = three
+    assert a.distance(a) == 0
+    assert a.distance(b) == b.distance(a) == sum(x != y for x, y in zip(_bits(a), _bits(b), strict=True))
+    assert a.distance(c) <= a.distance(b) + b.distance(c)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_complement_differs_in_every_bit(algorithm: Algorithm) -> None:
+    one = signal(1, algorithm)
+    assert one.distance(Signal(algorithm, one.value ^ (2**algorithm.bits - 1))) == algorithm.bits
+
+
+def test_signals_of_different_algorithms_are_not_compared() -> None:
+    with pytest.raises(ValueError, match=r"^pdq and phash256 cannot be compared$"):
+        signal(1, Algorithm.PDQ).distance(signal(1, Algorithm.PHASH256))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "a signal is algorithm:hex, with an algorithm of pdq, phash256, phash, dhash, whash, ahash"),
+        ("pdq", "a signal is algorithm:hex, with an algorithm of pdq, phash256, phash, dhash, whash, ahash"),
+        ("md5:00", "a signal is algorithm:hex, with an algorithm of pdq, phash256, phash, dhash, whash, ahash"),
+        ("PDQ:00", "a signal is algorithm:hex, with an algorithm of pdq, phash256, phash, dhash, whash, ahash"),
+        ("phash:", "phash takes 16 hex digits, got 0"),
+        ("pdq:" + "0" * 63, "pdq takes 64 hex digits, got 63"),
+        ("phash:" + "0" * 17, "phash takes 16 hex digits, got 17"),
+        ("phash:D1C4B2A09F8E7D6C", "phash takes 16 hex digits in lower case"),
+        ("phash:d1c4b2a09f8e7d6g", "phash takes 16 hex digits in lower case"),
+        ("phash:0x1c4b2a09f8e7d6", "phash takes 16 hex digits in lower case"),
+        ("phash: d1c4b2a09f8e7d6", "phash takes 16 hex digits in lower case"),
+        ("phash:d1c4b2a09f8e7d6c\n", "phash takes 16 hex digits in lower case"),
+        ("phash:d1c4b2a0_9f8e7d6", "phash takes 16 hex digits in lower case"),
+        ("phash:" + "\N{ARABIC-INDIC DIGIT ONE}" * 16, "phash takes 16 hex digits in lower case"),
+        ("phash:d1c4:b2a09f8e7d6", "phash takes 16 hex digits in lower case"),
+    ],
+)
+def test_a_refusal_says_what_is_wrong(text: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        Signal.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "bits", "radius", "fewest", "most"),
+    [
+        ("pdq", 256, 31, 120, 136),
+        ("phash256", 256, 50, 120, 136),
+        ("phash", 64, 6, 24, 40),
+        ("dhash", 64, 4, 8, 56),
+        ("whash", 64, 4, 8, 56),
+        ("ahash", 64, 4, 8, 56),
+    ],
+)
+def test_an_algorithm_has_its_length_radius_and_set_bits(
+    algorithm: Algorithm, bits: int, radius: int, fewest: int, most: int
+) -> None:
+    algorithm = Algorithm(algorithm)
+    assert (algorithm.bits, algorithm.radius) == (bits, radius)
+    for count in range(bits + 1):
+        fault = Signal(algorithm, 2**count - 1).fault()
+        expected = (
+            f"{algorithm} with {count} of {bits} bits set is not of an ordinary picture "
+            f"({fewest} to {most} are accepted)"
+        )
+        assert fault == (None if fewest <= count <= most else expected)
+
+
+def test_the_quality_needed_is_what_pdq_advises() -> None:
+    assert MINIMUM_QUALITY == 50
+
+
+@pytest.mark.parametrize("value", [0, 2**63, 2**64 - 1])
+def test_what_phash_gives_for_flat_and_gradient_pictures_is_refused(value: int) -> None:
+    assert Signal(Algorithm.PHASH, value).fault()
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_the_signals_that_the_tests_draw_may_be_contributed(algorithm: Algorithm) -> None:
+    for seed in range(20):
+        drawn = signal(seed, algorithm)
+        assert drawn.value.bit_count() == algorithm.bits // 2
+        assert drawn.fault() is None
+        assert near(drawn, 5, seed).distance(drawn) == 5
+
+
+def _bits(one: Signal) -> str:
+    return f"{one.value:0{one.algorithm.bits}b}"
