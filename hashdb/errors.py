@@ -172,12 +172,12 @@ class AlreadyWithdrawn(Conflict):
 @dataclass(eq=False)
 class NotActive(Conflict):
     contribution: int
-    status: str
+    now: str
     slug: ClassVar[str] = "not-active"
     title: ClassVar[str] = "Not active"
 
     def __str__(self) -> str:
-        return f"contribution {self.contribution} is {self.status} and can no longer be amended"
+        return f"contribution {self.contribution} is {self.now} and can no longer be amended"
 
 
 @dataclass(eq=False)

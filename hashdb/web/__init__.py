@@ -10,7 +10,7 @@ from hashdb.service import HashDB
 from hashdb.settings import Settings
 from hashdb.web import logs, openapi, problems
 from hashdb.web.api import audit, changes, contributions, matches, me, members, operation, signals
-from hashdb.web.context import Face, Request
+from hashdb.web.context import Face, Id, Request
 
 __all__ = ["create_app"]
 
@@ -29,7 +29,8 @@ def create_app(db: HashDB, settings: Settings) -> APIFlask:
     app = APIFlask("hashdb.web", title="hashdb", version=__version__, docs_path=None, spec_path=None)
     app.request_class = Request
     app.config.update(MAX_CONTENT_LENGTH=settings.max_body, PROPAGATE_EXCEPTIONS=False)
-    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.url_map.merge_slashes = False
+    app.url_map.converters["id"] = Id
     app.extensions["hashdb"] = Face(db, settings)
     logs.register(app)
     problems.register(app)

@@ -10,16 +10,18 @@ from typing import IO, TypeVar, cast
 import flask
 from flask import Response, current_app, g
 from pydantic import BaseModel, ValidationError
+from werkzeug.formparser import FormDataParser
+from werkzeug.routing import IntegerConverter, Map
 
 from hashdb.domain.contributions import Once
 from hashdb.domain.members import Actor
-from hashdb.errors import Fault, InvalidInput, NotAuthenticated, NotFound, WrongContentType
+from hashdb.errors import Fault, InvalidInput, NotAuthenticated, WrongContentType
 from hashdb.hashing import Limits
 from hashdb.hashing.pool import HashingPool
 from hashdb.service import HashDB
 from hashdb.service.members import authenticate
 from hashdb.settings import Settings
-from hashdb.wire import LARGEST_ID, Answered, Terms, refusal
+from hashdb.wire import LARGEST_ID, Answered, Terms, path, refusal, refused
 
 _Query = TypeVar("_Query", bound=BaseModel)
 _Item = TypeVar("_Item")
@@ -37,6 +39,22 @@ class Request(flask.Request):
         content_length: int | None = None,
     ) -> IO[bytes]:
         return BytesIO()
+
+    def make_form_data_parser(self) -> FormDataParser:
+        """A parser that does not take a broken form for an empty one."""
+        parser = super().make_form_data_parser()
+        parser.silent = False
+        return parser
+
+
+class Id(IntegerConverter):
+    """An id in an address: one spelling each, and none larger than an id can be."""
+
+    regex = "(?:0|[1-9][0-9]{0,15})"
+
+    def __init__(self, map: Map) -> None:
+        """As Werkzeug asks for it."""
+        super().__init__(map, max=LARGEST_ID)
 
 
 class Face:
@@ -98,8 +116,8 @@ def body() -> bytes:
 def query(model: type[_Query]) -> _Query:
     """The query string of this request as a model. Raises InvalidInput."""
     given = flask.request.args
-    if twice := [Fault(name, "is given twice") for name in given if len(given.getlist(name)) > 1]:
-        raise InvalidInput(tuple(twice))
+    if twice := [Fault(path([name]), "is given twice") for name in given if len(given.getlist(name)) > 1]:
+        raise refused(twice)
     try:
         return model.model_validate(given.to_dict(), context=terms())
     except ValidationError as error:
@@ -117,13 +135,6 @@ def once(*parts: bytes) -> Once | None:
     for part in parts:
         digest.update(hashlib.sha256(part).digest())
     return Once(key, digest.digest())
-
-
-def known_id(id: int, what: str) -> int:
-    """An id from an address. Raises NotFound where no id is that large."""
-    if id > LARGEST_ID:
-        raise NotFound(f"{what} of that id")
-    return id
 
 
 def answer(said: Answered, status: int = 200) -> Response:

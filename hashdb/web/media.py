@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from flask import request
 
-from hashdb.errors import Fault, InvalidInput, MediaRefused, TooLarge, UnreadablePicture, WrongContentType
+from hashdb.errors import Fault, MalformedRequest, MediaRefused, TooLarge, UnreadablePicture, WrongContentType
 from hashdb.hashing import Hashed
 from hashdb.web.context import face
+from hashdb.wire import path, refused
 from hashdb.wire.signals import FILES_A_REQUEST
 
-_METADATA_BYTES = 1024 * 1024
+METADATA_BYTES = 1024 * 1024
 _PARTS = 64
 
 
@@ -35,17 +36,20 @@ def read_form(*, metadata: bool = True) -> MediaForm:
     if request.mimetype != "multipart/form-data":
         raise WrongContentType("multipart/form-data")
     request.max_content_length = settings.media_max_request
-    request.max_form_memory_size = _METADATA_BYTES
+    request.max_form_memory_size = settings.media_max_request
     request.max_form_parts = _PARTS
-    files = request.files.getlist("file")
-    if faults := _faults(metadata):
-        raise InvalidInput(tuple(faults))
+    try:
+        files = request.files.getlist("file")
+    except ValueError:
+        raise MalformedRequest("the body is not multipart/form-data, or is cut short") from None
     if len(files) > FILES_A_REQUEST:
         raise TooLarge("a request here, in files,", FILES_A_REQUEST)
+    if faults := _faults(metadata):
+        raise refused(faults)
     octets = tuple(file.stream.read() for file in files)
     if any(len(one) > settings.media_max_bytes for one in octets):
         raise TooLarge("a picture, in bytes,", settings.media_max_bytes)
-    return MediaForm(octets, request.form.get("metadata", ""))
+    return MediaForm(octets, _metadata())
 
 
 def hash_pictures(files: Sequence[bytes]) -> list[Hashed]:
@@ -64,13 +68,29 @@ def hash_pictures(files: Sequence[bytes]) -> list[Hashed]:
 
 def _faults(metadata: bool) -> list[Fault]:
     faults = []
-    if not request.files.getlist("file"):
+    fields, files = request.form, request.files
+    if "file" in fields:
+        faults.append(Fault("file", "takes files, each with a file name"))
+    elif not files.getlist("file"):
         faults.append(Fault("file", "is required: one picture or more"))
-    if metadata and "metadata" not in request.form:
+    told = len(fields.getlist("metadata")) + len(files.getlist("metadata"))
+    if metadata and told == 0:
         faults.append(Fault("metadata", "is required: a JSON object, or a list of them"))
-    known = {"metadata"} if metadata else set()
-    faults += [Fault(name, "is not a field of this request") for name in sorted(set(request.form) - known)]
-    faults += [Fault(name, "is not a file of this request") for name in sorted(set(request.files) - {"file"})]
-    if len(request.form.getlist("metadata")) > 1:
+    if metadata and told > 1:
         faults.append(Fault("metadata", "is given twice"))
+    known = {"file", "metadata"} if metadata else {"file"}
+    # A part without a name has None for one.
+    unknown = {name or "" for name in (*fields, *files)} - known
+    faults += [Fault(path([name]), "is not a field of this request") for name in sorted(unknown)]
     return faults
+
+
+def _metadata() -> str:
+    """What is said of the files; curl sends it as a file where it comes from one."""
+    part = request.files.get("metadata")
+    text = request.form.get("metadata", "") if part is None else part.stream.read().decode("utf-8", "replace")
+    if len(text) > METADATA_BYTES:
+        raise TooLarge("metadata, in characters,", METADATA_BYTES)
+    if "\ufffd" in text:
+        raise MalformedRequest("the metadata is not JSON in UTF-8")
+    return text

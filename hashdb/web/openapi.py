@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
+from inspect import cleandoc
 from typing import Any
 
 from apiflask import APIBlueprint, APIFlask
-from flask import Response
+from flask import Response, current_app
 from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 
 from hashdb.domain.members import Scope
-from hashdb.web.context import actor
+from hashdb.web.context import actor, query
+from hashdb.wire import LARGEST_ID
+from hashdb.wire.pages import Asked
 from hashdb.wire.problems import Problem
 
 View = Callable[..., Response]
@@ -47,19 +51,21 @@ class Idempotent(BaseModel):
 
 def operation(
     blueprint: APIBlueprint,
-    answers: Mapping[int, type[BaseModel] | str | None],
+    answers: Mapping[int, type[BaseModel] | None],
     *,
     scopes: Sequence[Scope] | None = (),
     reads: type[BaseModel] | None = None,
     form: type[BaseModel] | None = None,
     takes: type[BaseModel] | None = None,
+    streams: str | None = None,
     idempotent: bool = False,
     refuses: Sequence[int] = (),
 ) -> Callable[[View], View]:
     """Document a view, and ask for a key with one of `scopes` before anything else is read (None: for no key).
 
-    `answers` maps a status to the model of its JSON or to another media type; `reads` is the model of the JSON body,
-    `form` of the multipart body, `takes` of the query string; `refuses` are statuses beside those that these imply.
+    `answers` maps a status to the model of its JSON; `streams` is another media type of the first; `reads` is the model
+    of the JSON body, `form` of the multipart body, `takes` of the query string (which is otherwise refused); `refuses`
+    are statuses beside those that these imply.
     """
 
     def decorate(view: View) -> View:
@@ -67,14 +73,19 @@ def operation(
         def guarded(**values: Any) -> Response:
             if scopes is not None:
                 actor().require(*scopes)
+                if takes is None:
+                    query(Asked)
             return view(**values)
 
-        implied = {503} | ({401, 403} if scopes is not None else set())
-        implied |= {400, 413, 415, 422} if reads or form else set()
-        implied |= {422} if takes else set()
+        implied = {503} | ({401, 403, 422} if scopes is not None else set())
+        implied |= {400, 413, 415} if reads or form else set()
         responses: Any = {status: _answer(said) for status, said in answers.items()}
+        if streams:
+            responses[min(answers)]["content"][streams] = {"schema": {"type": "string"}}
         responses |= {status: _refusal(status) for status in sorted(implied.union(refuses))}
-        documented: Any = blueprint.doc(responses=responses, security="key" if scopes is not None else None)(guarded)
+        security = "key" if scopes is not None else None
+        noted = blueprint.doc(responses=responses, security=security, description=_description(view, scopes))
+        documented: Any = noted(guarded)
         # What APIFlask's own decorators note of a view, which would parse the request a second time.
         args = [(model, "query") for model in (takes,) if model] + [(Idempotent, "headers")] * idempotent
         documented._spec["args"] = args
@@ -106,9 +117,33 @@ def _complete(spec: Any) -> Any:
     spec.setdefault("components", {}).setdefault("schemas", {}).update(found["$defs"])
     for operations in spec["paths"].values():
         for operation in operations.values():
-            if isinstance(operation, dict) and "requestBody" in operation:
+            if "requestBody" in operation:
                 operation["requestBody"]["required"] = True
+            for parameter in operation.get("parameters", ()):
+                parameter["schema"] = _parameter(parameter)
     return spec
+
+
+def _parameter(parameter: Any) -> dict[str, Any]:
+    if parameter["in"] == "path":
+        return {"type": "integer", "minimum": 0, "maximum": LARGEST_ID}
+    # Nothing in a query string or a header is null.
+    schema = dict(parameter["schema"])
+    if schema.get("default", ...) is None:
+        del schema["default"]
+    said, *null = schema.pop("anyOf", [{}])
+    assert all(one == {"type": "null"} for one in null)
+    return schema | said
+
+
+def document() -> str:
+    """The OpenAPI document of the application, the same text at each call."""
+    text: str | None = current_app.extensions.get("hashdb.openapi")
+    if text is None:
+        assert isinstance(current_app, APIFlask)
+        text = json.dumps(current_app._get_spec("json"), ensure_ascii=False, sort_keys=True)
+        text = current_app.extensions.setdefault("hashdb.openapi", text)
+    return text
 
 
 def _schema(model: type[BaseModel], mode: str) -> dict[str, str]:
@@ -116,18 +151,25 @@ def _schema(model: type[BaseModel], mode: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{model.__name__}"}
 
 
-def _answer(said: type[BaseModel] | str | None) -> dict[str, Any]:
+def _description(view: View, scopes: Sequence[Scope] | None) -> str:
+    told = cleandoc(view.__doc__ or "").partition("\n\n")[2]
+    needed = " or ".join(f"`{scope}`" for scope in scopes or ())
+    return "\n\n".join(filter(None, [told, needed and f"Needs a key with scope {needed}."]))
+
+
+def _answer(said: type[BaseModel] | None) -> dict[str, Any]:
     if said is None:
         return {"description": "Done; no content."}
-    if isinstance(said, str):
-        return {"description": "The answer.", "content": {said: {"schema": {"type": "string"}}}}
     return {"description": "The answer.", "content": {JSON: {"schema": _schema(said, "serialization")}}}
 
 
 def _refusal(status: int) -> dict[str, Any]:
-    headers = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
-    return {
+    said: dict[str, Any] = {
         "description": _REFUSALS[status],
         "content": {PROBLEM: {"schema": _schema(Problem, "serialization")}},
-        **({"headers": headers} if status in (429, 503) else {}),
     }
+    if status == 401:
+        said["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "Bearer."}}
+    if status in (429, 503):
+        said["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+    return said

@@ -77,8 +77,7 @@ def _werkzeugs(error: HTTPException) -> Response:
     if isinstance(error, WrongMethod):
         return respond(errors.MethodNotAllowed(", ".join(sorted(error.valid_methods or ()))))
     if isinstance(error, RequestEntityTooLarge):
-        limit = request.max_content_length or 0
-        return respond(errors.TooLarge("a request here, in bytes,", limit))
+        return respond(_too_large())
     if isinstance(error, NoSuchAddress):
         return respond(errors.NotFound("this address"))
     if (error.code or 500) < 400:
@@ -86,6 +85,13 @@ def _werkzeugs(error: HTTPException) -> Response:
     if (error.code or 500) < 500:
         return respond(errors.MalformedRequest("the request cannot be read"))
     return _unforeseen(error)
+
+
+def _too_large() -> errors.TooLarge:
+    limit = request.max_content_length or 0
+    if request.mimetype == "multipart/form-data" and (request.content_length or 0) <= limit:
+        return errors.TooLarge("a form here, in parts,", request.max_form_parts or 0)
+    return errors.TooLarge("a request here, in bytes,", limit)
 
 
 def _unforeseen(error: Exception) -> Response:

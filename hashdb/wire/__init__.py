@@ -5,6 +5,9 @@ Requests refuse unknown fields by name; answers may gain fields, so a reader ign
 
 from __future__ import annotations
 
+import json
+import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -63,15 +66,21 @@ def read(model: type[_Model], text: str | bytes, terms: Terms | None = None) -> 
     try:
         return model.model_validate_json(text, context=terms)
     except ValidationError as error:
-        raise refusal(error) from None
+        raise refusal(error, text) from None
 
 
-def refusal(error: ValidationError, more: Iterable[Fault] = ()) -> MalformedRequest | InvalidInput:
-    """Pydantic's error, and further faults, in our words."""
+def refusal(
+    error: ValidationError,
+    text: str | bytes | None = None,
+    *,
+    more: Iterable[Fault] = (),
+    within: Sequence[int | str] = (),
+) -> MalformedRequest | InvalidInput:
+    """Pydantic's error about a JSON text (if it was one), and further faults, in our words; all `within` a part."""
     found = error.errors(include_url=False, include_input=False)
-    if found[0]["type"] == "json_invalid":
-        return MalformedRequest("the body is not JSON in UTF-8")
-    return refused([*(Fault(path(one["loc"]), _reason(one)) for one in found), *more])
+    if found[0]["type"] == "json_invalid" or (text is not None and not _is_json(text)):
+        return MalformedRequest(f"the {within[0] if within else 'body'} is not JSON in UTF-8")
+    return refused([*(Fault(path((*within, *one["loc"])), _told(_reason(one))) for one in found), *more])
 
 
 def refused(faults: Sequence[Fault]) -> InvalidInput:
@@ -80,9 +89,39 @@ def refused(faults: Sequence[Fault]) -> InvalidInput:
 
 
 def path(parts: Iterable[int | str]) -> str:
-    """Where a fault is: ("contributions", 3, "signals", 0) is `contributions[3].signals[0]`."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts if part != "[key]")
+    """Where a fault is: ("contributions", 3, "signals", 0) is `contributions[3].signals[0]`.
+
+    Names come from whoever sent them: long ones are cut, and a hash in one is not repeated.
+    """
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{_name(part)}" for part in parts if part != "[key]")
     return text.removeprefix(".")
+
+
+def _name(part: str) -> str:
+    told = _told(part)
+    return told if len(told) <= _NAME_TOLD else f"{told[:_NAME_TOLD]}…"
+
+
+def _told(text: str) -> str:
+    """A text without the hashes that somebody put in a wrong place: errors end in logs."""
+    return _HASH.sub("…", text)
+
+
+def _is_json(text: str | bytes) -> bool:
+    """Whether a text that pydantic read is JSON by RFC 8259, which has no NaN and no Infinity."""
+    try:
+        json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+_NAME_TOLD = 64
+_HASH = re.compile(r"[0-9A-Fa-f]{16,}")
 
 
 _REASONS = {
@@ -132,9 +171,15 @@ def _plain(text: str) -> str:
     return text
 
 
+def _no_controls(text: str) -> str:
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        raise ValueError("takes no control characters")
+    return text
+
+
 _SIGNAL_SCHEMA = {
     "type": "string",
-    "pattern": rf"^({'|'.join(Algorithm)}):([0-9a-f]{{16}}|[0-9a-f]{{64}})$",
+    "pattern": f"^({'|'.join(f'{algorithm}:[0-9a-f]{{{algorithm.bits // 4}}}' for algorithm in Algorithm)})$",
     "examples": ["phash:d1c4b2a09f8e7d6c"],
 }
 SignalText = Annotated[
@@ -146,7 +191,9 @@ Moment = Annotated[
     PlainSerializer(format_instant, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
-Line = Annotated[str, StringConstraints(max_length=200), AfterValidator(_plain)]
+Opaque = Annotated[str, StringConstraints(max_length=200)]
+"""What only its sender understands; it comes back as it was sent."""
+Line = Annotated[Opaque, AfterValidator(_no_controls)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_plain)]
 Token = Annotated[str, StringConstraints(max_length=80), AfterValidator(_plain)]
 

@@ -145,7 +145,7 @@ def read_drafts(text: bytes, terms: Terms) -> tuple[Draft, ...]:
     try:
         request = ContributionsIn.model_validate_json(text, context=terms)
     except ValidationError as error:
-        raise refusal(error, _qualities_missing(error, text)) from None
+        raise refusal(error, text, more=_qualities_missing(error, text)) from None
     return tuple(one.draft(one.signals, one.quality) for one in request.contributions)
 
 
@@ -156,7 +156,7 @@ def read_metadata(text: str, count: int, terms: Terms) -> tuple[MetadataIn, ...]
     try:
         said = adapter.validate_json(text, context=terms)
     except ValidationError as error:
-        raise refusal(error) from None
+        raise refusal(error, text, within=["metadata"]) from None
     if not single and len(said) != count:
         raise refused([Fault("metadata", f"takes one object, or one for each of {count} files; got {len(said)}")])
     return (said,) * count if single else tuple(said)

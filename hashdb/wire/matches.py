@@ -6,18 +6,28 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from annotated_types import Len
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo
+from pydantic_core import InitErrorDetails
 
 from hashdb.domain.contributions import Standing
 from hashdb.domain.matches import Answer, Match, Query, Result
 from hashdb.domain.rules import QUERIES_A_REQUEST, SIGNALS_A_REQUEST, SIGNALS_AN_ITEM
 from hashdb.domain.signals import Algorithm
-from hashdb.wire import Answered, Line, Moment, Sent, SignalText, Terms, read, ruled
+from hashdb.wire import Answered, Moment, Opaque, Sent, SignalText, Terms, read, ruled
 
 
-def _radii_fault(terms: Terms, radii: dict[Algorithm, int]) -> str | None:
-    faults = [terms.rules.radius_fault(algorithm, radius) for algorithm, radius in radii.items()]
-    return "; ".join(fault for fault in faults if fault) or None
+def _within_rules(radii: dict[Algorithm, int], info: ValidationInfo) -> dict[Algorithm, int]:
+    if not isinstance(info.context, Terms):
+        return radii
+    rules = info.context.rules
+    faults = {algorithm: rules.radius_fault(algorithm, radius) for algorithm, radius in radii.items()}
+    if told := [_line(str(algorithm), fault) for algorithm, fault in faults.items() if fault]:
+        raise ValidationError.from_exception_data("radius", told)
+    return radii
+
+
+def _line(name: str, reason: str) -> InitErrorDetails:
+    return {"type": "value_error", "loc": (name,), "input": None, "ctx": {"error": ValueError(reason)}}
 
 
 _Asked = Annotated[SignalText, ruled(lambda terms, signal: terms.rules.algorithm_fault(signal.algorithm))]
@@ -26,9 +36,9 @@ _Asked = Annotated[SignalText, ruled(lambda terms, signal: terms.rules.algorithm
 class QueryIn(Sent):
     """One item to match."""
 
-    id: Line | None = Field(None, description="Comes back with the result.")
+    id: Opaque | None = Field(None, description="Comes back with the result.")
     signals: Annotated[list[_Asked], Len(1, SIGNALS_AN_ITEM)]
-    radius: Annotated[dict[Algorithm, int], ruled(_radii_fault)] = Field(
+    radius: Annotated[dict[Algorithm, int], AfterValidator(_within_rules)] = Field(
         {}, description="Bits that may differ, by algorithm, where less than the default is wanted."
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Annotated, Any
 
 from annotated_types import Ge, Le, Len
@@ -23,11 +24,19 @@ from hashdb.domain.rules import Rules
 from hashdb.domain.signals import Algorithm
 from hashdb.wire import Answered, Line, Moment, Name, Sent
 
+_UNSENT: Any = Field(default_factory=lambda: None)
+"""The default of a field of a change: it may be left out, and null is refused."""
+
 
 class LimitsIn(Sent):
     """What a member may use."""
 
     contributions_per_day: Annotated[int, Ge(0), Le(2**31 - 1)] | None = None
+
+    @classmethod
+    def of(cls, limits: MemberLimits) -> LimitsIn:
+        """The wire form of limits; `value` is the inverse."""
+        return cls.model_construct(contributions_per_day=limits.contributions_per_day)
 
     def value(self) -> MemberLimits:
         """The limits that this spells."""
@@ -51,7 +60,7 @@ class MemberIn(Sent):
     @classmethod
     def of(cls, draft: MemberDraft) -> MemberIn:
         """The wire form of a draft; `value` is the inverse."""
-        limits = LimitsIn.model_construct(contributions_per_day=draft.limits.contributions_per_day)
+        limits = LimitsIn.of(draft.limits)
         return cls.model_construct(name=draft.name, kind=draft.kind, contact=draft.contact, limits=limits)
 
     def value(self) -> MemberDraft:
@@ -62,15 +71,22 @@ class MemberIn(Sent):
 class MemberChangeIn(Sent):
     """A change to a member: the fields to change."""
 
-    name: Name | None = None
-    kind: MemberKind | None = None
-    contact: Line | None = None
-    limits: LimitsIn | None = None
-    status: MemberStatus | None = None
+    name: Name = _UNSENT
+    kind: MemberKind = _UNSENT
+    contact: Line = _UNSENT
+    limits: LimitsIn = Field(LimitsIn(), description="A limit that is not sent stays as it is; null is no limit.")
+    status: MemberStatus = _UNSENT
+
+    @classmethod
+    def of(cls, change: MemberChange) -> MemberChangeIn:
+        """The wire form of a change; `value` is the inverse."""
+        limits = None if change.limits is None else LimitsIn.of(change.limits)
+        asked = {**{f.name: getattr(change, f.name) for f in fields(change)}, "limits": limits}
+        return cls.model_construct(**{name: value for name, value in asked.items() if value is not None})
 
     def value(self) -> MemberChange:
-        """The change that this spells."""
-        limits = None if self.limits is None else self.limits.value()
+        """The change that this spells; what was not sent stays as it is."""
+        limits = self.limits.value() if self.limits.model_fields_set else None
         return MemberChange(self.name, self.kind, self.contact, limits, self.status)
 
 
@@ -116,6 +132,11 @@ class KeyIn(Sent):
 
     scopes: Annotated[list[Scope], Len(1, len(Scope))]
     expires_at: Moment | None = Field(None, description="When it stops opening anything.")
+
+    @classmethod
+    def of(cls, draft: KeyDraft) -> KeyIn:
+        """The wire form of a draft; `value` is the inverse."""
+        return cls.model_construct(scopes=sorted(draft.scopes), expires_at=draft.expires_at)
 
     def value(self) -> KeyDraft:
         """The draft that this spells."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
@@ -18,14 +19,15 @@ def _whole(value: Any) -> Any:
     return value
 
 
+_SUBJECT = re.compile(r"([a-z]{1,32}):([0-9]{1,16})")
 Count = Annotated[int, Ge(0), Le(LARGEST_ID), BeforeValidator(_whole)]
 
 
 def _subject(value: Any) -> Any:
-    kind, _, id = value.partition(":")
-    if not kind.isprintable() or not id:
+    found = _SUBJECT.fullmatch(value)
+    if not found:
         raise ValueError("is a kind and an id, like contribution:17")
-    return kind, int(_whole(id))
+    return found[1], int(found[2])
 
 
 class Asked(BaseModel):
@@ -34,11 +36,14 @@ class Asked(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Limit = Annotated[int, Ge(1), Le(1000), BeforeValidator(_whole)]
+
+
 class PageQuery(Asked):
     """A page of a list."""
 
     after: Count = Field(0, description="The cursor: `next` of the page before.")
-    limit: Annotated[Count, Ge(1), Le(1000)] = 100
+    limit: Limit = 100
 
 
 class ContributionsQuery(PageQuery):
@@ -66,11 +71,20 @@ class ChangesQuery(Asked):
     """Where to read the feed on."""
 
     after: Count = Field(0, description="The checkpoint of the page before.")
-    limit: Annotated[Count, Ge(1), Le(1000)] | None = Field(
+    limit: Limit | None = Field(
         None, description="Changes a page, 1000 by default; a stream goes to the head by default."
     )
     epoch: Token | None = Field(None, description="The epoch of your copy; another one is answered with 410.")
-    wait: Annotated[Count, Le(30)] = Field(0, description="Seconds to wait for a change at the head.")
+    wait: Annotated[int, Ge(0), Le(30), BeforeValidator(_whole)] = Field(
+        0, description="Seconds to wait for a change at the head."
+    )
+
+
+_Subject = Annotated[
+    tuple[str, int],
+    BeforeValidator(_subject),
+    WithJsonSchema({"type": "string", "pattern": "^[a-z]{1,32}:[0-9]{1,16}$"}),
+]
 
 
 class EventsQuery(PageQuery):
@@ -78,6 +92,4 @@ class EventsQuery(PageQuery):
 
     actor: Line | None = Field(None, description="kind:id, like `key:9`.")
     action: Action | None = None
-    subject: Annotated[tuple[str, int], BeforeValidator(_subject), WithJsonSchema({"type": "string"})] | None = Field(
-        None, description="kind:id, like `contribution:17`."
-    )
+    subject: _Subject | None = Field(None, description="kind:id, like `contribution:17`.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from annotated_types import Len
-from pydantic import BaseModel, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from hashdb.wire import Answered, SignalText
 
@@ -16,6 +16,8 @@ _File = Annotated[bytes, WithJsonSchema({"type": "string", "contentMediaType": "
 
 class MediaIn(BaseModel):
     """A form of pictures."""
+
+    model_config = ConfigDict(extra="forbid")
 
     file: Annotated[list[_File], Len(1, FILES_A_REQUEST)] = Field(description="One picture or more.")
 

@@ -8,7 +8,7 @@ from flask import Response
 from hashdb.domain.members import Scope
 from hashdb.service import contributions
 from hashdb.web import media
-from hashdb.web.context import actor, answer, body, cut, hashdb, known_id, nothing, once, query, terms
+from hashdb.web.context import actor, answer, body, cut, hashdb, nothing, once, query, terms
 from hashdb.web.openapi import operation
 from hashdb.wire import read
 from hashdb.wire.contributions import (
@@ -78,37 +78,33 @@ def browse() -> Response:
     return answer(ContributionsOut.model_construct(contributions=listed, next=page[-1].id if more else None))
 
 
-@blueprint.get("/<int:contribution_id>")
+@blueprint.get("/<id:contribution_id>")
 @operation(blueprint, {200: ContributionOut}, refuses=[404])
 def show(contribution_id: int) -> Response:
     """Show one contribution: yours, any with scope audit, any active one with scope match or feed."""
-    found = contributions.get(hashdb(), actor(), known_id(contribution_id, "contribution"))
+    found = contributions.get(hashdb(), actor(), contribution_id)
     return answer(ContributionOut.of(found))
 
 
-@blueprint.patch("/<int:contribution_id>")
+@blueprint.patch("/<id:contribution_id>")
 @operation(blueprint, {200: ContributionOut}, scopes=[Scope.CONTRIBUTE], reads=AmendmentIn, refuses=[404, 409])
 def amend(contribution_id: int) -> Response:
     """Change labels, severity, basis, context, incident or expiry of your contribution."""
     change = read(AmendmentIn, body(), terms()).value()
-    return answer(
-        ContributionOut.of(contributions.amend(hashdb(), actor(), known_id(contribution_id, "contribution"), change))
-    )
+    return answer(ContributionOut.of(contributions.amend(hashdb(), actor(), contribution_id, change)))
 
 
-@blueprint.post("/<int:contribution_id>/withdrawal")
+@blueprint.post("/<id:contribution_id>/withdrawal")
 @operation(blueprint, {200: ContributionOut}, scopes=[Scope.CONTRIBUTE], reads=WithdrawalIn, refuses=[404, 409])
 def withdraw(contribution_id: int) -> Response:
     """Take your contribution back: the next match no longer has it."""
     reason = read(WithdrawalIn, body(), terms()).reason
-    return answer(
-        ContributionOut.of(contributions.withdraw(hashdb(), actor(), known_id(contribution_id, "contribution"), reason))
-    )
+    return answer(ContributionOut.of(contributions.withdraw(hashdb(), actor(), contribution_id, reason)))
 
 
-@blueprint.delete("/<int:contribution_id>/content")
+@blueprint.delete("/<id:contribution_id>/content")
 @operation(blueprint, {204: None}, scopes=[Scope.CONTRIBUTE, Scope.ADMIN], refuses=[404])
 def erase(contribution_id: int) -> Response:
     """Erase signals, reference and old values of a contribution for good; its events stay in the log."""
-    contributions.erase(hashdb(), actor(), known_id(contribution_id, "contribution"))
+    contributions.erase(hashdb(), actor(), contribution_id)
     return nothing()

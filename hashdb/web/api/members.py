@@ -7,7 +7,7 @@ from flask import Response
 
 from hashdb.domain.members import Scope
 from hashdb.service import members
-from hashdb.web.context import actor, answer, body, cut, hashdb, known_id, nothing, query
+from hashdb.web.context import actor, answer, body, cut, hashdb, nothing, query
 from hashdb.web.openapi import operation
 from hashdb.wire import read
 from hashdb.wire.members import (
@@ -45,44 +45,44 @@ def add() -> Response:
     return answer(MemberOut.of(members.add(hashdb(), actor(), draft)), 201)
 
 
-@blueprint.get("/<int:member_id>")
+@blueprint.get("/<id:member_id>")
 @operation(blueprint, {200: MemberOut}, scopes=_ADMIN, refuses=[404])
 def show(member_id: int) -> Response:
     """Show one member."""
-    return answer(MemberOut.of(members.get(hashdb(), actor(), known_id(member_id, "member"))))
+    return answer(MemberOut.of(members.get(hashdb(), actor(), member_id)))
 
 
-@blueprint.patch("/<int:member_id>")
+@blueprint.patch("/<id:member_id>")
 @operation(blueprint, {200: MemberOut}, scopes=_ADMIN, reads=MemberChangeIn, refuses=[404, 409])
 def change(member_id: int) -> Response:
     """Change a member, suspend or reinstate it. A suspension acts at once."""
     asked = read(MemberChangeIn, body()).value()
-    return answer(MemberOut.of(members.change(hashdb(), actor(), known_id(member_id, "member"), asked)))
+    return answer(MemberOut.of(members.change(hashdb(), actor(), member_id, asked)))
 
 
-@blueprint.get("/<int:member_id>/keys")
+@blueprint.get("/<id:member_id>/keys")
 @operation(blueprint, {200: KeysOut}, scopes=_ADMIN, takes=PageQuery, refuses=[404])
 def keys(member_id: int) -> Response:
     """List a member's keys, without their secrets."""
     asked = query(PageQuery)
-    found = members.keys(hashdb(), actor(), known_id(member_id, "member"), asked.after, asked.limit + 1)
+    found = members.keys(hashdb(), actor(), member_id, asked.after, asked.limit + 1)
     page, more = cut(found, asked.limit)
     listed = [KeyOut.of(key) for key in page]
     return answer(KeysOut.model_construct(keys=listed, next=page[-1].id if more else None))
 
 
-@blueprint.post("/<int:member_id>/keys")
+@blueprint.post("/<id:member_id>/keys")
 @operation(blueprint, {201: IssuedKeyOut}, scopes=_ADMIN, reads=KeyIn, refuses=[404])
 def issue_key(member_id: int) -> Response:
     """Issue a key. Its secret is in this answer and nowhere else."""
     draft = read(KeyIn, body()).value()
-    issued = members.issue_key(hashdb(), actor(), known_id(member_id, "member"), draft)
+    issued = members.issue_key(hashdb(), actor(), member_id, draft)
     return answer(IssuedKeyOut.issued(issued), 201)
 
 
-@blueprint.delete("/<int:member_id>/keys/<int:key_id>")
+@blueprint.delete("/<id:member_id>/keys/<id:key_id>")
 @operation(blueprint, {204: None}, scopes=_ADMIN, refuses=[404, 409])
 def revoke_key(member_id: int, key_id: int) -> Response:
     """Revoke a key: it opens nothing from the next request on."""
-    members.revoke_key(hashdb(), actor(), known_id(key_id, "key"), known_id(member_id, "member"))
+    members.revoke_key(hashdb(), actor(), key_id, member_id)
     return nothing()

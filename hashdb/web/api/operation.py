@@ -1,13 +1,14 @@
-"""What needs no key: health, the OpenAPI document and its page."""
+"""What needs no key: health, the OpenAPI document, its page, and what stands at the root."""
 
 from __future__ import annotations
 
-from apiflask import APIBlueprint, APIFlask
-from flask import Response, current_app, jsonify, render_template
+from apiflask import APIBlueprint
+from flask import Response, render_template, request
 
+from hashdb import __version__
 from hashdb.service import health
 from hashdb.web.context import answer, hashdb
-from hashdb.web.openapi import operation
+from hashdb.web.openapi import document, operation
 from hashdb.wire.health import HealthOut, ReadyOut
 
 blueprint = APIBlueprint("operation", __name__, tag="Operation")
@@ -31,8 +32,11 @@ def ready() -> Response:
 @blueprint.doc(hide=True)
 def openapi() -> Response:
     """The OpenAPI document."""
-    assert isinstance(current_app, APIFlask)
-    return jsonify(current_app._get_spec("json"))
+    response = Response(document(), mimetype="application/json")
+    response.headers["Cache-Control"] = "no-cache"
+    response.add_etag()
+    response.make_conditional(request)
+    return response
 
 
 @blueprint.get("/docs")
@@ -40,3 +44,10 @@ def openapi() -> Response:
 def docs() -> Response:
     """The OpenAPI document as a page."""
     return Response(render_template("docs.html"))
+
+
+@blueprint.get("/")
+@blueprint.doc(hide=True)
+def root() -> Response:
+    """Name the service, for people."""
+    return Response(render_template("root.html", version=__version__))
