@@ -1,0 +1,25 @@
+FROM python:3.13-slim AS build
+
+WORKDIR /src
+COPY . .
+RUN python -m venv /opt/hashdb \
+    && /opt/hashdb/bin/pip install --no-cache-dir --constraint constraints.txt '.[postgres]'
+
+
+FROM python:3.13-slim
+
+COPY --from=build /opt/hashdb /opt/hashdb
+ENV PATH=/opt/hashdb/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    HASHDB_HOME=/var/lib/hashdb
+RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/hashdb --create-home --shell /usr/sbin/nologin hashdb
+
+USER 10001:10001
+WORKDIR /var/lib/hashdb
+VOLUME /var/lib/hashdb
+EXPOSE 8000
+
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+    CMD ["python", "-c", "import urllib.request as u; u.build_opener(u.ProxyHandler({})).open('http://127.0.0.1:8000/healthz', timeout=4)"]
+
+CMD ["hashdb", "serve", "--host", "0.0.0.0"]
