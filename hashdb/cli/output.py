@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
-from hashdb.wire import Answered
+if TYPE_CHECKING:
+    # At run time these cost a command that does not need them a third of its start.
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from hashdb.wire import Answered
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
 def print_json(said: Answered | Sequence[Any]) -> None:
     """Print one JSON document on standard output."""
-    click.echo(said.json_text() if isinstance(said, Answered) else json.dumps(said, ensure_ascii=False, indent=1))
+    click.echo(json.dumps(said, ensure_ascii=False, indent=1) if isinstance(said, Sequence) else said.json_text())
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> None:
     """Print rows under headings; numbers stand at the right by a leading `>` of their heading."""
+    from rich.table import Table
+
     table = Table(title=title, box=None, header_style="bold", title_justify="left", pad_edge=False)
     for column in columns:
         table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
@@ -33,12 +37,17 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title:
 
 def console() -> Console:
     """Standard output: as wide as the terminal, unbounded where it is none; text is printed as it is."""
+    from rich.console import Console
+
     out = Console(markup=False, highlight=False, emoji=False)
     return out if out.is_terminal else Console(markup=False, highlight=False, emoji=False, width=200)
 
 
 def tracked(what: str, total: int) -> tuple[Progress, Callable[[], None]]:
     """A progress bar on standard error, shown on a terminal only, and what moves it on by one."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     screen = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}"),

@@ -37,11 +37,11 @@ def command(host: str, port: int, workers: int) -> None:
     prepare_home(settings.home)
     with serving_alone(settings.home):
         port = _free(host, port)
-        with opened(settings) as db:
-            members_known = bool(db.live.level().seq)
+        with opened(settings) as db, db.store.read() as tx:
+            empty = tx.audit.head().seq == 0
         write_json_lines()
         click.echo(f"hashdb {__version__} serves on http://{_bracketed(host)}:{port}", err=True)
-        if not members_known:
+        if empty:
             click.echo(
                 "no member yet: `hashdb member add NAME --kind platform --scope contribute --scope match`", err=True
             )

@@ -4,36 +4,46 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, inspect, select, text
 
 from hashdb.errors import SchemaOutdated
+
+NEWEST = "0001"
+"""The newest of versions/; known here so that a current schema costs one query and no import of Alembic (0.2 s)."""
 
 _LOCK = 0x68617368
 """Of PostgreSQL's advisory locks, the one that two upgrades at a time wait for."""
 
 
 def migrate(connection: Connection) -> None:
-    """Make or bring up the schema; does nothing when it is current. Commit afterwards."""
+    """Make or bring up the schema; does nothing when it is current. Commit afterwards.
+
+    Raises SchemaOutdated when a newer version made it.
+    """
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
-    config = _config()
+    found = _found(connection)
+    if found == NEWEST:
+        return
+    if found is not None and found > NEWEST:
+        raise SchemaOutdated(found, NEWEST)
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 
 
 def require_current(connection: Connection) -> None:
     """Raise SchemaOutdated unless the schema is the one that this version was written for."""
-    needed = ScriptDirectory.from_config(_config()).get_current_head()
-    found = MigrationContext.configure(connection).get_current_revision()
-    if found != needed:
-        raise SchemaOutdated(found or "none", needed or "none")
+    found = _found(connection)
+    if found != NEWEST:
+        raise SchemaOutdated(found or "none", NEWEST)
 
 
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
-    return config
+def _found(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()

@@ -1,0 +1,91 @@
+"""A home, a service that is really served from it, and the commands as processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+import hashdb
+from hashdb.cli import main
+from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.service import members, open_hashdb
+from hashdb.settings import Settings
+from tests.serving import serving
+
+PHOTOS = sorted((Path(hashdb.__file__).parent / "photos").glob("*.jpg"))
+
+
+@dataclass
+class Commands:
+    """Runs `hashdb` with settings of its own."""
+
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, *arguments: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run one in this process, as the console script does."""
+        out, err, words = StringIO(), StringIO(), ["hashdb", *map(str, arguments)]
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.setattr(sys, "argv", words)
+            for name, value in (self.environment | settings).items():
+                patch.setenv(name, value)
+            with pytest.raises(SystemExit) as ended:
+                main()
+        return subprocess.CompletedProcess(words, cast(int, ended.value.code), out.getvalue(), err.getvalue())
+
+    def process(self, *arguments: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run one in a process of its own."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
+        return subprocess.run(
+            [sys.executable, "-m", "hashdb", *map(str, arguments)],
+            env=kept | self.environment | settings,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def json(self, *arguments: str | Path, status: int = 0, **settings: str) -> Any:
+        """The one JSON document that a command prints."""
+        done = self(*arguments, "--json", **settings)
+        assert done.returncode == status, done.stderr
+        return json.loads(done.stdout)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Commands:
+    """Commands on an empty home."""
+    return Commands({"HASHDB_HOME": str(tmp_path / "home")})
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of the service of this session."""
+    return tmp_path_factory.mktemp("served") / "home"
+
+
+@pytest.fixture(scope="session")
+def served(home: Path) -> Iterator[str]:
+    """The address of a service with two workers."""
+    with serving(home) as url:
+        yield url
+
+
+@pytest.fixture
+def member(served: str, home: Path, request: pytest.FixtureRequest) -> Commands:
+    """Commands of a member of the served service, new for each test, with a key of every scope."""
+    settings = Settings(home=home)
+    db = open_hashdb(settings.database, settings.rules())
+    added = members.add(db, COMMAND_LINE, MemberDraft(request.node.name[:90], MemberKind.PLATFORM))
+    issued = members.issue_key(db, COMMAND_LINE, added.id, KeyDraft(frozenset(Scope)))
+    db.close()
+    return Commands({"HASHDB_HOME": str(home), "HASHDB_URL": served, "HASHDB_KEY": issued.secret})

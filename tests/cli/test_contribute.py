@@ -1,0 +1,121 @@
+"""hashdb contribute, and match and withdraw after it, against a served service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.cli.conftest import PHOTOS, Commands
+
+SAID = ("--label", "glorification", "--removed-at", "2026-11-20T10:00:00Z")
+
+
+def test_a_picture_is_contributed_and_every_field_arrives(member: Commands) -> None:
+    said = member.json(
+        *("contribute", PHOTOS[0], *SAID, "--label", "incitement", "--severity", "3", "--basis", "terms"),
+        *("--tco-ground", "2.7.a", "--entity", "UN:example", "--incident", "CIP:example", "--context", "synthetic"),
+        *("--notified-at", "2026-11-20T09:00:00Z", "--expires-at", "2099-01-01T00:00:00Z", "--reference", "mine-1"),
+    )
+    assert len(said) == 1
+    expected = {
+        "path": str(PHOTOS[0]),
+        "known": False,
+        "status": "active",
+        "labels": ["glorification", "incitement"],
+        "severity": 3,
+        "basis": "terms",
+        "tco_ground": "2.7.a",
+        "entity": "UN:example",
+        "incident": "CIP:example",
+        "context": ["synthetic"],
+        "removed_at": "2026-11-20T10:00:00.000000Z",
+        "notified_at": "2026-11-20T09:00:00.000000Z",
+        "expires_at": "2099-01-01T00:00:00.000000Z",
+        "reference": "mine-1",
+    }
+    assert said[0] | expected == said[0]
+
+
+def test_a_folder_is_contributed_once_and_known_the_second_time(member: Commands) -> None:
+    first = member.json("contribute", PHOTOS[0].parent, *SAID)
+    again = member.json("contribute", PHOTOS[0].parent, *SAID)
+    assert [one["id"] for one in again] == [one["id"] for one in first]
+    assert {one["known"] for one in first} == {False}
+    assert {one["known"] for one in again} == {True}
+    assert "(known already)" in member("contribute", PHOTOS[0], *SAID).stdout
+
+
+def test_a_flat_or_broken_picture_is_named_and_the_others_are_contributed(member: Commands, tmp_path: Path) -> None:
+    flat, broken = tmp_path / "flat.png", tmp_path / "broken.jpg"
+    Image.new("RGB", (64, 64), "gray").save(flat)
+    broken.write_bytes(b"not a picture")
+    said = member.json("contribute", flat, PHOTOS[0], broken, *SAID, status=1)
+    assert ["error" in one for one in said] == [True, False, True]
+    assert "quality 0" in said[0]["error"]
+
+
+def test_what_the_service_refuses_is_named_for_each_picture(member: Commands) -> None:
+    said = member.json("contribute", PHOTOS[0], "--label", "unheard_of", *SAID[2:], status=1)
+    assert "'unheard_of' is not a behaviour" in said[0]["error"]
+
+
+def test_a_match_names_the_contribution_and_the_distances(member: Commands, tmp_path: Path) -> None:
+    id = member.json("contribute", PHOTOS[2], *SAID)[0]["id"]
+    smaller = tmp_path / "smaller.jpg"
+    with Image.open(PHOTOS[2]) as photo:
+        photo.resize((photo.width // 2, photo.height // 2)).save(smaller, quality=80)
+    said = member.json("match", smaller, PHOTOS[2])
+    assert [one["action"] for one in said] == ["review", "review"]
+    assert id in [match["contribution"] for match in said[0]["matches"]]
+    lines = member("match", smaller).stdout.splitlines()
+    assert lines[0].startswith(f"{smaller}  review (")
+    assert any(line.startswith(f"  contribution {id}: pdq ") for line in lines)
+
+
+def test_a_radius_narrows_a_match_and_is_checked(member: Commands, tmp_path: Path) -> None:
+    member.json("contribute", PHOTOS[3], *SAID)
+    tiny = tmp_path / "tiny.jpg"
+    with Image.open(PHOTOS[3]) as photo:
+        photo.resize((photo.width // 3, photo.height // 3)).save(tiny, quality=30)
+    assert "pdq" in member.json("match", tiny)[0]["matches"][0]["agree"]
+    found = member.json("match", tiny, "--radius", "pdq=0")[0]["matches"]
+    assert all("pdq" not in match["agree"] for match in found)
+    assert member("match", tiny, "--radius", "pdq").returncode == 2
+    assert "0 to 31 bits" in member("match", tiny, "--radius", "pdq=32").stderr
+
+
+def test_a_withdrawn_contribution_no_longer_matches(member: Commands) -> None:
+    id = member.json("contribute", PHOTOS[4], *SAID)[0]["id"]
+    assert member.json("withdraw", str(id), "--reason", "removal_reversed")["status"] == "withdrawn"
+    found = member.json("match", PHOTOS[4])[0]["matches"]
+    assert id not in [match["contribution"] for match in found]
+    assert member("withdraw", str(id), "--reason", "other").stderr == (
+        f"hashdb: contribution {id} is already withdrawn\n"
+    )
+
+
+def test_without_a_key_the_setting_is_named(member: Commands) -> None:
+    done = member("match", PHOTOS[0], HASHDB_KEY="")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "hashdb: HASHDB_KEY: is not set: put the secret of your key there\n",
+    )
+
+
+def test_with_a_wrong_key_one_sentence_says_so(member: Commands) -> None:
+    done = member("match", PHOTOS[0], HASHDB_KEY="hdb_wrong")
+    assert done.returncode == 1
+    assert done.stderr.startswith("hashdb: a valid key is needed")
+
+
+def test_without_a_service_one_sentence_says_so(member: Commands) -> None:
+    done = member("match", PHOTOS[0], HASHDB_URL="http://127.0.0.1:9")
+    assert done.returncode == 1
+    assert done.stderr.startswith("hashdb: no answer from http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--label", "glorification"), ("--removed-at", "now")])
+def test_labels_and_the_time_of_removal_are_needed(member: Commands, arguments: tuple[str, ...]) -> None:
+    assert member("contribute", PHOTOS[0], *arguments).returncode == 2

@@ -1,0 +1,62 @@
+"""hashdb hash."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hashdb.domain.signals import Algorithm
+from hashdb.hashing import Limits, hash_file
+from tests.cli.conftest import PHOTOS, Commands
+
+
+def test_a_picture_is_hashed_without_a_service(run: Commands) -> None:
+    algorithms = (Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH)
+    hashed = hash_file(PHOTOS[0], algorithms, Limits(max_bytes=10**7, max_pixels=10**7))
+    said = run.json("hash", PHOTOS[0])
+    assert said == [
+        {"path": str(PHOTOS[0]), "signals": [str(one) for one in hashed.signals], "quality": hashed.quality}
+    ]
+
+
+def test_algorithms_can_be_chosen(run: Commands) -> None:
+    said = run.json("hash", PHOTOS[0], "--algorithm", "dhash", "--algorithm", "whash")
+    assert [signal.partition(":")[0] for signal in said[0]["signals"]] == ["dhash", "whash"]
+    assert said[0]["quality"] is None
+
+
+def test_a_folder_gives_its_pictures_and_passes_over_what_is_none(run: Commands, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures" / "below"
+    folder.mkdir(parents=True)
+    (folder / "b.jpg").write_bytes(PHOTOS[1].read_bytes())
+    (folder.parent / "a.JPG").write_bytes(PHOTOS[0].read_bytes())
+    (folder.parent / "notes.txt").write_text("not a picture")
+    (folder.parent / ".hidden.jpg").write_text("not a picture")
+    said = run.json("hash", folder.parent)
+    assert [Path(one["path"]).name for one in said] == ["a.JPG", "b.jpg"]
+
+
+def test_what_cannot_be_read_is_named_and_the_others_go_on(run: Commands, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(PHOTOS[0].read_bytes()[:2000])
+    done = run("hash", broken, PHOTOS[0], tmp_path / "missing.jpg")
+    assert done.returncode == 1
+    assert str(PHOTOS[0]) in done.stdout
+    assert [line.split(": ")[1] for line in done.stderr.splitlines()] == [str(broken), f"{tmp_path}/missing.jpg"]
+    said = run.json("hash", broken, PHOTOS[0], status=1)
+    assert ["error" in one for one in said] == [True, False]
+
+
+def test_for_people_each_signal_stands_on_one_line(run: Commands) -> None:
+    lines = run("hash", PHOTOS[0]).stdout.splitlines()
+    assert lines[0].startswith(str(PHOTOS[0]))
+    assert [line.strip().partition(":")[0] for line in lines[1:]] == ["pdq", "phash256", "phash"]
+
+
+def test_no_path_is_wrong_usage(run: Commands) -> None:
+    assert run("hash").returncode == 2
+
+
+def test_an_unknown_algorithm_in_the_settings_is_named(run: Commands) -> None:
+    done = run("hash", PHOTOS[0], HASHDB_ALGORITHMS="pdq,md5")
+    assert done.returncode == 2
+    assert done.stderr.startswith("hashdb: HASHDB_ALGORITHMS: 'md5' is not an algorithm")

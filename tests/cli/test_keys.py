@@ -1,0 +1,38 @@
+"""hashdb key."""
+
+from __future__ import annotations
+
+from tests.cli.conftest import Commands
+
+
+def test_a_key_is_issued_listed_and_revoked(run: Commands) -> None:
+    run("member", "add", "Alpha", "--kind", "platform")
+    issued = run.json("key", "add", "Alpha", "--scope", "feed", "--expires-at", "2099-01-01T00:00:00Z")
+    assert issued["scopes"] == ["feed"]
+    assert issued["expires_at"] == "2099-01-01T00:00:00.000000Z"
+    assert run.json("key", "revoke", issued["id"])["revoked_at"]
+    assert run("key", "revoke", issued["id"]).stderr == "hashdb: key 1 is already revoked\n"
+    listed = run.json("key", "list", "Alpha")["keys"]
+    assert [key["id"] for key in listed] == [issued["id"]]
+
+
+def test_a_key_without_a_scope_is_wrong_usage(run: Commands) -> None:
+    run("member", "add", "Alpha", "--kind", "platform")
+    assert run("key", "add", "Alpha").returncode == 2
+
+
+def test_a_key_that_has_expired_already_is_refused(run: Commands) -> None:
+    run("member", "add", "Alpha", "--kind", "platform")
+    done = run("key", "add", "Alpha", "--scope", "feed", "--expires-at", "2020-01-01T00:00:00Z")
+    assert (done.returncode, done.stderr) == (1, "hashdb: expires_at: this lies in the past\n")
+
+
+def test_a_time_without_a_zone_is_wrong_usage(run: Commands) -> None:
+    done = run("key", "add", "Alpha", "--scope", "feed", "--expires-at", "2099-01-01")
+    assert done.returncode == 2
+    assert "RFC 3339" in done.stderr
+
+
+def test_an_unknown_member_or_key_is_named(run: Commands) -> None:
+    assert run("key", "add", "7", "--scope", "match").stderr == "hashdb: a member named 7 does not exist\n"
+    assert run("key", "revoke", "7").stderr == "hashdb: key 7 does not exist\n"

@@ -1,0 +1,109 @@
+"""hashdb serve and upgrade: what starts, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.cli.conftest import Commands
+from tests.serving import serving
+
+
+def test_a_port_in_use_is_refused(run: Commands) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        done = run.process("serve", "--port", port)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"hashdb: 127.0.0.1:{port} is already in use: stop what listens there, or choose another --port\n"
+    )
+
+
+def test_a_second_service_from_one_home_is_refused(served: str, home: Path) -> None:
+    done = Commands({"HASHDB_HOME": str(home)}).process("serve", "--port", "0")
+    assert done.returncode == 1
+    assert done.stderr == f"hashdb: another hashdb serves from {home}: stop it, or set HASHDB_HOME\n"
+
+
+def test_the_home_is_readable_by_its_owner_only(served: str, home: Path) -> None:
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+
+
+def test_a_home_that_cannot_be_made_is_a_bad_setting(run: Commands, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = run.process("serve", HASHDB_HOME=str(tmp_path / "file" / "home"))
+    assert done.returncode == 2
+    assert done.stderr.startswith("hashdb: HASHDB_HOME: ")
+
+
+def test_a_setting_that_is_wrong_is_named(run: Commands) -> None:
+    done = run.process("serve", HASHDB_MAX_BODY="lots")
+    assert (done.returncode, done.stderr[:25]) == (2, "hashdb: HASHDB_MAX_BODY: ")
+
+
+def test_an_old_schema_is_refused_on_postgresql_until_upgraded(run: Commands, postgres_url: str) -> None:
+    done = run.process("serve", "--port", "0", HASHDB_DATABASE_URL=postgres_url)
+    assert done.returncode == 1
+    assert done.stderr == "hashdb: the database has schema none, this version needs 0001: run `hashdb upgrade`\n"
+    assert run("upgrade", HASHDB_DATABASE_URL=postgres_url).stdout == "the schema is current\n"
+    assert run("upgrade", HASHDB_DATABASE_URL=postgres_url).returncode == 0
+    with serving(Path(run.environment["HASHDB_HOME"]), HASHDB_DATABASE_URL=postgres_url) as url:
+        assert httpx.get(f"{url}/readyz").status_code == 200
+
+
+@pytest.mark.parametrize("url", ["nonsense", "mysql://127.0.0.1/x"])
+def test_a_database_that_cannot_be_used_is_a_bad_setting(run: Commands, url: str) -> None:
+    done = run("upgrade", HASHDB_DATABASE_URL=url)
+    assert done.returncode == 2
+    assert done.stderr.startswith("hashdb: HASHDB_DATABASE_URL: ")
+
+
+def test_a_database_that_is_away_is_told_in_one_sentence(run: Commands) -> None:
+    done = run("upgrade", HASHDB_DATABASE_URL="postgresql://127.0.0.1:9/hashdb", HASHDB_BUSY_SECONDS="1")
+    assert (done.returncode, done.stderr) == (1, "hashdb: the database is busy or away; nothing was stored\n")
+
+
+def test_both_workers_answer_and_log_no_query_string(tmp_path: Path) -> None:
+    log = tmp_path / "serve.log"
+    with serving(tmp_path / "home", log=log) as url:
+        for _ in range(20):
+            assert httpx.get(f"{url}/healthz?secret=hdb_hidden").status_code == 200
+        assert httpx.get(f"{url}/v1/contributions/pdq:abcdef").status_code == 404
+    text = log.read_text()
+    assert '"route": "/healthz"' in text
+    assert "hdb_hidden" not in text
+    assert "abcdef" not in text
+    assert '127.0.0.1"' not in text
+
+
+def test_the_service_ends_when_told_to(tmp_path: Path) -> None:
+    with serving(tmp_path / "home") as url:
+        assert httpx.get(f"{url}/healthz").status_code == 200
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{url}/healthz")
+
+
+def test_help_names_every_command_and_the_version_is_printed(run: Commands) -> None:
+    shown = run.process("--help").stdout
+    for command in ("contribute", "demo", "hash", "key", "match", "member", "serve", "upgrade", "withdraw"):
+        assert f"\n  {command} " in shown
+    assert run("--version").stdout.startswith("hashdb, version 0.")
+    assert run("frobnicate").returncode == 2
+
+
+def test_a_reader_that_goes_away_is_no_traceback(run: Commands) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    import subprocess
+    import sys
+
+    done = subprocess.run(
+        [sys.executable, "-m", "hashdb", "--help"], stdout=writing, stderr=subprocess.PIPE, timeout=30, check=False
+    )
+    os.close(writing)
+    assert done.stderr == b""

@@ -1,0 +1,53 @@
+"""A real service on 127.0.0.1 for the length of a test: bounded in time, stopped by its own pid."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+_STARTS_WITHIN = 30.0
+_ENDS_WITHIN = 20.0
+
+
+@contextmanager
+def serving(home: Path, *, workers: int = 2, log: Path | None = None, **settings: str) -> Iterator[str]:
+    """The address of `hashdb serve` from a home, on a free port, when it is ready.
+
+    What it writes goes to `log` (a file in the home's parent by default) and is shown where it does not start.
+    """
+    out = log or home.parent / f"{home.name}.log"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
+    words = [sys.executable, "-m", "hashdb", "serve", "--port", "0", "--workers", str(workers)]
+    with out.open("wb") as file:
+        process = subprocess.Popen(words, env=kept | {"HASHDB_HOME": str(home)} | settings, stdout=file, stderr=file)
+    try:
+        yield _await(process, out)
+    finally:
+        process.terminate()
+        try:
+            process.wait(_ENDS_WITHIN)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+
+
+def _await(process: subprocess.Popen[bytes], out: Path) -> str:
+    until = time.monotonic() + _STARTS_WITHIN
+    while time.monotonic() < until and process.poll() is None:
+        found = re.search(r"serves on (http://127\.0\.0\.1:\d+)", out.read_text("utf-8", "replace"))
+        try:
+            if found and httpx.get(f"{found[1]}/readyz").is_success:
+                return found[1]
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.05)
+    raise AssertionError(f"the service did not start:\n{out.read_text('utf-8', 'replace')}")
