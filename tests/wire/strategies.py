@@ -1,0 +1,214 @@
+"""Values of the domain, any that the wire can carry."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from hypothesis import strategies as st
+
+from hashdb.domain.changes import Change, Changes, Gone
+from hashdb.domain.contributions import (
+    UNSET,
+    Amendment,
+    Contribution,
+    Draft,
+    Media,
+    Receipt,
+    Recorded,
+    Standing,
+    Status,
+)
+from hashdb.domain.matches import Answer, Match, Query, Result
+from hashdb.domain.members import (
+    Key,
+    KeyDraft,
+    Member,
+    MemberChange,
+    MemberDraft,
+    MemberKind,
+    MemberLimits,
+    MemberStatus,
+    Scope,
+)
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.wire import Terms
+from tests.builders import NOON, RULES
+
+TERMS = Terms(RULES, NOON)
+
+ids = st.integers(1, 2**53 - 1)
+maybe_ids = st.none() | st.integers(0, 2**31 - 1)
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=200)
+opaque = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
+names = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=100)
+_past = st.timedeltas(timedelta(days=-700_000), timedelta(0)).map(lambda before: NOON + before)
+_future = st.timedeltas(timedelta(microseconds=1), timedelta(days=2_900_000)).map(lambda after: NOON + after)
+moments = _past | _future
+
+
+def _signal(algorithm: Algorithm) -> st.SearchStrategy[Signal]:
+    return st.builds(Signal, st.just(algorithm), st.integers(0, 2**algorithm.bits - 1))
+
+
+@st.composite
+def usual_signals(draw: st.DrawFn) -> Signal:
+    """A signal of an enabled algorithm with half of its bits set."""
+    algorithm = draw(st.sampled_from(RULES.algorithms))
+    order = draw(st.randoms(use_true_random=False)).sample(range(algorithm.bits), algorithm.bits // 2)
+    return Signal(algorithm, sum(1 << bit for bit in order))
+
+
+signals = st.sampled_from(Algorithm).flatmap(_signal)
+
+
+def _codes(kind: str, least: int = 0) -> st.SearchStrategy[tuple[str, ...]]:
+    known: tuple[str, ...] = getattr(RULES.vocabulary, kind)
+    return st.lists(st.sampled_from(known), min_size=least, max_size=5, unique=True).map(tuple)
+
+
+def _code(kind: str) -> st.SearchStrategy[str | None]:
+    known: tuple[str, ...] = getattr(RULES.vocabulary, kind)
+    return st.none() | st.sampled_from(known)
+
+
+_entities = st.none() | st.sampled_from(["UN:example", "EU:a-b_c", f"UK:{'a' * 64}"])
+_incidents = st.none() | st.sampled_from(["CIP:example", "CI:2026-x"])
+_severities = st.none() | st.integers(0, 4)
+
+drafts = st.builds(
+    Draft,
+    signals=st.lists(usual_signals(), min_size=1, max_size=4, unique=True).map(tuple),
+    labels=_codes("behaviour", 1),
+    removed_at=_past,
+    quality=st.integers(50, 100),
+    media=st.sampled_from(Media),
+    severity=_severities,
+    basis=_code("basis"),
+    tco_ground=_code("tco_ground"),
+    entity=_entities,
+    incident=_incidents,
+    context=_codes("context"),
+    notified_at=st.none() | _past,
+    reference=st.none() | texts,
+    expires_at=st.none() | _future,
+)
+
+amendments = st.builds(
+    Amendment,
+    labels=st.just(UNSET) | _codes("behaviour", 1),
+    severity=st.just(UNSET) | _severities,
+    basis=st.just(UNSET) | _code("basis"),
+    context=st.just(UNSET) | _codes("context"),
+    incident=st.just(UNSET) | _incidents,
+    expires_at=st.just(UNSET) | st.none() | _future,
+)
+
+_whole = st.builds(
+    Contribution,
+    id=ids,
+    member=ids,
+    member_name=names,
+    status=st.sampled_from(Status),
+    standing=st.sampled_from(Standing),
+    received_at=moments,
+    signals=st.lists(signals, max_size=4).map(tuple),
+    labels=_codes("behaviour"),
+    removed_at=st.none() | moments,
+    quality=st.none() | st.integers(0, 100),
+    media=st.sampled_from(Media),
+    severity=_severities,
+    basis=_code("basis"),
+    tco_ground=_code("tco_ground"),
+    entity=_entities,
+    incident=_incidents,
+    context=_codes("context"),
+    notified_at=st.none() | moments,
+    reference=st.none() | texts,
+    expires_at=st.none() | moments,
+    withdrawn_at=st.none() | moments,
+    withdrawal_reason=_code("reason"),
+    erased=st.booleans(),
+)
+
+
+@st.composite
+def contributions(draw: st.DrawFn) -> Contribution:
+    """A contribution as some reader sees it."""
+    return draw(_whole).shown(signals=draw(st.booleans()), reference=draw(st.booleans()))
+
+
+receipts = st.builds(
+    Receipt, st.lists(st.builds(Recorded, contributions(), st.booleans()), max_size=3).map(tuple), checkpoint=ids
+)
+
+changes = st.builds(
+    Changes,
+    st.lists(
+        st.builds(Change, ids, contributions() | st.builds(Gone, ids, st.sampled_from(["withdrawn", "expired"]))),
+        max_size=3,
+    ).map(tuple),
+    checkpoint=st.integers(0, 2**53 - 1),
+    more=st.booleans(),
+    epoch=st.text("0123456789abcdef", min_size=32, max_size=32),
+)
+
+_radii = st.dictionaries(st.sampled_from(RULES.algorithms), st.integers(0, 6), max_size=3)
+queries = st.builds(
+    Query,
+    signals=st.lists(usual_signals(), min_size=1, max_size=4, unique=True).map(tuple),
+    id=st.none() | opaque,
+    radius=_radii,
+)
+
+_matches = st.builds(
+    Match,
+    contribution=ids,
+    distance=st.dictionaries(st.sampled_from(Algorithm), st.integers(0, 256), min_size=1),
+    labels=_codes("behaviour"),
+    severity=_severities,
+    standing=st.sampled_from(Standing),
+    context=_codes("context"),
+    removed_at=st.none() | moments,
+    received_at=moments,
+)
+_results = st.builds(
+    Result,
+    id=st.none() | opaque,
+    matches=st.lists(_matches, max_size=3).map(tuple),
+    members=st.integers(0, 1000),
+    truncated=st.booleans(),
+    signals=st.lists(signals, max_size=3).map(tuple),
+)
+answers = st.builds(Answer, st.lists(_results, max_size=3).map(tuple), checkpoint=ids)
+
+limits = st.builds(MemberLimits, maybe_ids)
+member_drafts = st.builds(MemberDraft, names, st.sampled_from(MemberKind), texts, limits)
+member_changes = st.builds(
+    MemberChange,
+    name=st.none() | names,
+    kind=st.none() | st.sampled_from(MemberKind),
+    contact=st.none() | texts,
+    limits=st.none() | limits,
+    status=st.none() | st.sampled_from(MemberStatus),
+)
+members = st.builds(
+    Member,
+    id=ids,
+    name=names,
+    kind=st.sampled_from(MemberKind),
+    status=st.sampled_from(MemberStatus),
+    contact=texts,
+    limits=limits,
+    created_at=moments,
+)
+scopes = st.frozensets(st.sampled_from(Scope), min_size=1)
+key_drafts = st.builds(KeyDraft, scopes, st.none() | moments)
+keys = st.builds(
+    Key,
+    id=ids,
+    member=st.just(0),
+    scopes=scopes,
+    created_at=moments,
+    expires_at=st.none() | moments,
+    revoked_at=st.none() | moments,
+)

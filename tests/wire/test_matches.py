@@ -1,0 +1,87 @@
+"""Queries and answers: the two directions are each other's inverse, and every fault is told."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hashdb.domain.matches import Answer, Query, Result
+from hashdb.domain.signals import Algorithm
+from hashdb.errors import InvalidInput
+from hashdb.wire.matches import AnswerOut, QueriesIn, read_queries
+from tests.builders import signal
+from tests.wire.strategies import TERMS, answers, queries
+
+_PDQ = str(signal(1))
+
+
+def _faults(*asked: Any) -> dict[str, str]:
+    with pytest.raises(InvalidInput) as refusal:
+        read_queries(json.dumps({"queries": list(asked)}).encode(), TERMS)
+    return {fault.at: fault.reason for fault in refusal.value.faults}
+
+
+@given(st.lists(queries, min_size=1, max_size=3))
+def test_queries_come_back_as_they_were_sent(sent: list[Query]) -> None:
+    assert read_queries(QueriesIn.of(sent).model_dump_json().encode(), TERMS) == tuple(sent)
+
+
+@given(answers)
+def test_an_answer_comes_back(answered: Answer) -> None:
+    assert AnswerOut.model_validate_json(AnswerOut.of(answered).json_text()).value() == answered
+
+
+def test_a_result_without_matches_asks_for_nothing() -> None:
+    said = json.loads(AnswerOut.of(Answer((Result("u", (), 0),), 7)).json_text())
+    none = {"id": "u", "members": 0, "action": "none", "truncated": False, "matches": []}
+    assert said == {"results": [none], "checkpoint": 7}
+
+
+def test_every_fault_of_a_query_is_told_where_it_is() -> None:
+    faults = _faults(
+        {"signals": [_PDQ, "ahash:0123456789abcdef", "pdq:1"], "id": 3},
+        {"signals": [_PDQ], "radius": {"pdq": 32, "phash": 7, "md5": 1}, "limit": 4},
+        {"signals": [_PDQ], "radius": {"pdq": 32, "phash": 7}},
+        {"signals": [_PDQ], "radius": {"pdq": -1}},
+        {"signals": [_PDQ], "radius": {"pdq": 1.5}},
+        {},
+    )
+    assert set(faults) == {
+        "queries[0].signals[1]",
+        "queries[0].signals[2]",
+        "queries[0].id",
+        "queries[1].radius.md5",
+        "queries[1].limit",
+        "queries[2].radius.pdq",
+        "queries[2].radius.phash",
+        "queries[3].radius.pdq",
+        "queries[4].radius.pdq",
+        "queries[5].signals",
+    }
+    assert faults["queries[2].radius.pdq"] == "a radius of pdq is 0 to 31 bits on this service"
+
+
+def test_64_signals_a_query_4000_in_all_and_1000_queries_are_taken() -> None:
+    assert _faults({"signals": [_PDQ] * 65}) == {"queries[0].signals": "takes at most 64 entries"}
+    assert _faults(*[{"signals": [_PDQ] * 5}] * 801) == {"queries": "take at most 4,000 signals in all"}
+    assert _faults(*[{"signals": [_PDQ]}] * 1001) == {"queries": "takes at most 1,000 entries"}
+    assert _faults() == {"queries": "takes at least 1 entries"}
+    assert len(read_queries(json.dumps({"queries": [{"signals": [_PDQ] * 4}] * 1000}).encode(), TERMS)) == 1000
+
+
+def test_an_id_is_any_string_of_200_characters() -> None:
+    odd = "a\u0000\n\U0001f468\u200d\u3000" + "x" * 194
+    (asked,) = read_queries(json.dumps({"queries": [{"signals": [_PDQ], "id": odd}]}).encode(), TERMS)
+    assert asked.id == odd
+    assert list(_faults({"signals": [_PDQ], "id": odd + "yy"})) == ["queries[0].id"]
+
+
+def test_a_radius_narrows() -> None:
+    asked = {"signals": [_PDQ], "radius": {"pdq": 0}}
+    (read_one,) = read_queries(json.dumps({"queries": [asked]}).encode(), TERMS)
+    assert read_one.radius_of(Algorithm.PDQ) == 0
+    assert read_one.radius_of(Algorithm.PHASH) == 6

@@ -1,0 +1,80 @@
+"""Errors: problem details and errors are each other's inverse, for every class of the tree."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hashdb.errors import Fault, HashDBError, InvalidInput, NotActive, ServiceError
+from hashdb.wire.problems import error_of, problem
+
+
+def _kinds(kind: type[HashDBError] = HashDBError) -> Iterator[type[HashDBError]]:
+    yield kind
+    for narrower in kind.__subclasses__():
+        yield from _kinds(narrower)
+
+
+_KINDS = list(_kinds())
+_VALUES: dict[object, st.SearchStrategy[object]] = {
+    str: st.text(st.characters(exclude_categories=["Cs"]), max_size=30),
+    int: st.integers(0, 2**53 - 1),
+    tuple[Fault, ...]: st.lists(st.builds(Fault, st.text(max_size=9), st.text(max_size=9)), min_size=1).map(tuple),
+}
+
+
+@st.composite
+def _errors(draw: st.DrawFn) -> HashDBError:
+    kind = draw(st.sampled_from(_KINDS))
+    types = typing.get_type_hints(kind)
+    return kind(*(draw(_VALUES[types[field.name]]) for field in dataclasses.fields(kind)))
+
+
+@given(_errors())
+def test_an_error_comes_back_equal(error: HashDBError) -> None:
+    status = getattr(error, "status", 422)
+    said = problem(error, status)
+    assert (said["status"], said["title"], said["type"]) == (status, error.title, f"/problems/{error.slug}")
+    assert isinstance(said["detail"], str)
+    assert error_of(status, json.dumps(said).encode()).__reduce__() == error.__reduce__()
+
+
+def test_every_slug_is_of_one_class() -> None:
+    assert len({kind.slug for kind in _KINDS}) == len(_KINDS)
+
+
+def test_the_data_of_an_error_does_not_hide_the_members_of_the_problem() -> None:
+    said = problem(NotActive(17, "withdrawn"), 409)
+    assert said["status"] == 409
+    assert said["detail"] == "contribution 17 is withdrawn and can no longer be amended"
+
+
+def test_faults_beyond_a_thousand_are_counted() -> None:
+    said = problem(InvalidInput((Fault("a", "b"),), 41), 422)
+    assert said["errors"] == [{"at": "a", "reason": "b"}]
+    assert said["omitted"] == 41
+    assert said["detail"] == "42 faults, the first: a: b"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b'{"type": "about:blank", "title": "Bad", "status": "x", "detail": ""}',
+        b"\xff",
+        b'{"type": "/problems/too-large", "title": "x", "status": 413, "detail": "gone"}',
+        b'{"type": "/problems/new", "title": "x", "status": 418, "detail": "of a later version"}',
+    ],
+)
+def test_an_answer_that_is_no_problem_we_know_is_a_service_error(text: bytes) -> None:
+    error = error_of(502, text)
+    assert isinstance(error, ServiceError)
+    assert error.status == 502
