@@ -357,7 +357,9 @@ class SchemaOutdated(CannotStart):
     title: ClassVar[str] = "Schema outdated"
 
     def __str__(self) -> str:
-        return f"the database has schema {self.found}, this version needs {self.needed}: run `hashdb upgrade`"
+        newer = self.found.isdecimal() and self.found > self.needed
+        remedy = "it was made by a newer hashdb" if newer else "run `hashdb upgrade`"
+        return f"the database has schema {self.found}, this version needs {self.needed}: {remedy}"
 
 
 @dataclass(eq=False)

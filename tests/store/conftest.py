@@ -1,0 +1,27 @@
+"""What every test of the store may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from hashdb.domain.members import Member, MemberDraft, MemberKind
+from hashdb.store import Store
+from tests.builders import NOON
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    """An open store with an empty schema."""
+    store = Store(database_url)
+    store.migrate()
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def member(store: Store) -> Member:
+    """A member of that store."""
+    with store.begin() as tx:
+        return tx.members.add(MemberDraft("Example", MemberKind.PLATFORM), NOON)

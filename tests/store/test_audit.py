@@ -1,0 +1,119 @@
+"""The audit log in SQL."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+
+from hashdb.domain.audit import Action, Details, Entry, leaf
+from hashdb.domain.members import COMMAND_LINE, SYSTEM
+from hashdb.errors import NotFound
+from hashdb.store import Store, Transaction
+from tests.builders import NOON
+
+ADDED, ISSUED, READ = Action.MEMBER_ADDED, Action.KEY_ISSUED, Action.FEED_READ
+
+
+def append(store: Store, *entries: Entry, seconds: float = 0) -> int:
+    with store.begin() as tx:
+        return tx.audit.append(NOON + timedelta(seconds=seconds), SYSTEM, entries)
+
+
+def test_an_empty_log_ends_at_0(store: Store) -> None:
+    with store.read() as tx:
+        head = tx.audit.head()
+        assert head.seq == 0
+        assert len(head.epoch) == 32
+        assert tx.audit.since(0, 10) == ()
+
+
+def test_events_are_numbered_from_1_and_come_back_to_the_letter(store: Store) -> None:
+    details: Details = {"labels": ["b", "a"], "count": 2**52, "basis": None, "text": 'ä"\\\n'}
+    assert append(store, Entry(ADDED, "member", 1, {}), Entry(ISSUED, "key", 2, details)) == 2
+    assert append(store, Entry(READ, "key", 2**40, {})) == 3
+    with store.read() as tx:
+        events = tx.audit.since(0, 10)
+    assert [(event.seq, event.action, event.subject) for event in events] == [
+        (1, "member.added", "member:1"),
+        (2, "key.issued", "key:2"),
+        (3, "feed.read", f"key:{2**40}"),
+    ]
+    assert events[1].details == details
+    for event in events:
+        assert event.leaf == leaf(event.seq, event.at, event.actor, event.action, event.subject, event.details)
+
+
+def test_nothing_appended_answers_the_last_number(store: Store) -> None:
+    assert append(store) == 0
+    append(store, Entry(ADDED, "member", 1, {}))
+    assert append(store) == 1
+
+
+def test_a_unit_of_work_may_append_more_than_once(store: Store) -> None:
+    with store.begin() as tx:
+        assert tx.audit.append(NOON, SYSTEM, [Entry(ADDED, "member", 1, {})]) == 1
+        assert tx.audit.append(NOON, SYSTEM, [Entry(ADDED, "member", 2, {})] * 2) == 3
+    with store.read() as tx:
+        assert tx.audit.head()[:2] == (3, NOON)
+
+
+def test_time_stands_still_while_the_clock_is_set_back(store: Store) -> None:
+    for seconds in (0, -3600, 5, 4, 6):
+        append(store, Entry(ADDED, "member", 1, {}), seconds=seconds)
+    with store.read() as tx:
+        times = [(event.at - NOON).total_seconds() for event in tx.audit.since(0, 10)]
+        assert tx.audit.head().at == NOON + timedelta(seconds=6)
+    assert times == [0, 0, 5, 5, 6]
+    assert all(one <= other for one, other in pairwise(times))
+
+
+def test_a_roll_back_uses_no_number(store: Store) -> None:
+    append(store, Entry(ADDED, "member", 1, {}))
+    with pytest.raises(NotFound), store.begin() as tx:
+        _append_and_fail(tx)
+    assert append(store, Entry(ADDED, "member", 3, {})) == 2
+    with store.read() as tx:
+        assert [event.id for event in tx.audit.since(0, 10)] == [1, 3]
+
+
+def test_the_log_is_read_on_in_pages_and_by_action(store: Store) -> None:
+    append(store, *[Entry(ISSUED if id % 3 else READ, "key", id, {}) for id in range(1, 11)])
+    with store.read() as tx:
+        assert [event.seq for event in tx.audit.since(4, 3)] == [5, 6, 7]
+        assert [event.seq for event in tx.audit.since(8, 3)] == [9, 10]
+        assert tx.audit.since(10, 3) == ()
+        assert [event.seq for event in tx.audit.since(3, 2, [READ])] == [6, 9]
+        assert tx.audit.since(0, 10, []) == ()
+
+
+def test_events_are_chosen_by_actor_action_and_subject(store: Store) -> None:
+    append(store, Entry(ADDED, "member", 1, {}), Entry(ISSUED, "key", 1, {}), Entry(ISSUED, "key", 2, {}))
+    with store.begin() as tx:
+        tx.audit.append(NOON, COMMAND_LINE, [Entry(ISSUED, "key", 1, {})])
+
+    def chosen(after: int = 0, limit: int = 10, **by: object) -> list[int]:
+        wanted = {"actor": None, "action": None, "subject": None} | by
+        with store.read() as tx:
+            return [event.seq for event in tx.audit.events(after, limit, **wanted)]  # type: ignore[arg-type]
+
+    assert chosen() == [1, 2, 3, 4]
+    assert chosen(after=1, limit=2) == [2, 3]
+    assert chosen(actor="system:cli") == [4]
+    assert chosen(action="key.issued", actor="system:hashdb") == [2, 3]
+    assert chosen(subject=("key", 1)) == [2, 4]
+    assert chosen(subject=("member", 2)) == []
+
+
+def test_the_kinds_of_subject_between_two_numbers(store: Store) -> None:
+    append(store, *[Entry(ADDED, kind, 1, {}) for kind in ("member", "key", "contribution", "key")])
+    with store.read() as tx:
+        assert tx.audit.kinds(0, 4) == {"member", "key", "contribution"}
+        assert tx.audit.kinds(1, 2) == {"key"}
+        assert tx.audit.kinds(4, 4) == frozenset()
+
+
+def _append_and_fail(tx: Transaction) -> None:
+    assert tx.audit.append(NOON, SYSTEM, [Entry(ADDED, "member", 2, {})]) == 2
+    tx.members.get(2)

@@ -1,0 +1,124 @@
+"""The log under concurrent writers and readers: no reader ever misses an event."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import pairwise
+
+from hashdb.domain.audit import Action, Entry, Event, leaf
+from hashdb.domain.members import SYSTEM, Actor, Member
+from hashdb.store import Store
+from tests.builders import NOON, draft
+from tests.processes import processes
+
+WRITERS, READERS, WRITES = 8, 3, 30
+SECONDS = 60
+"""When a reader gives up; the whole takes a few."""
+
+
+class RolledBack(Exception):
+    """Raised in a unit of work that is not to be."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a writer was told: the numbers of its events by subject, and what it rolled back."""
+
+    numbers: dict[int, int]
+    rolled_back: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What a reader saw."""
+
+    events: tuple[Event, ...]
+    epochs: frozenset[str]
+    reads: int
+
+
+def write(url: str, member: Member, writer: int) -> Written:
+    """Units of work of a contribution and 1 to 4 events; one in ten is rolled back; the clock jumps."""
+    store, rng = Store(url, SECONDS), random.Random(writer)
+    numbers: dict[int, int] = {}
+    rolled_back: set[int] = set()
+    for unit in range(WRITES):
+        now = NOON + timedelta(seconds=rng.randrange(-600, 600))
+        subjects = [writer * 1_000_000 + unit * 10 + i for i in range(rng.randint(1, 4))]
+        fails = rng.random() < 0.1
+        try:
+            with store.begin() as tx:
+                tx.contributions.add(member, [draft(subjects[0])], now)
+                entries = [Entry(Action.KEY_ISSUED, "key", subject, {"member": writer}) for subject in subjects]
+                last = tx.audit.append(now, Actor(f"key:{writer}", frozenset()), entries)
+                if fails:
+                    raise RolledBack
+        except RolledBack:
+            rolled_back.update(subjects)
+        else:
+            numbers |= zip(subjects, range(last - len(subjects) + 1, last + 1), strict=True)
+    store.close()
+    return Written(numbers, frozenset(rolled_back))
+
+
+def follow(url: str, limit: int) -> Followed:
+    """Read after the last number seen until the system speaks, as an index, a member's copy and a proof do."""
+    store, deadline = Store(url, SECONDS), time.monotonic() + SECONDS
+    seen: list[Event] = []
+    epochs: set[str] = set()
+    reads = 0
+    while not (seen and seen[-1].actor == str(SYSTEM)) and time.monotonic() < deadline:
+        with store.read() as tx:
+            after = seen[-1].seq if seen else 0
+            fresh, head = tx.audit.since(after, limit), tx.audit.head()
+        assert [event.seq for event in fresh] == list(range(after + 1, after + 1 + len(fresh)))
+        assert len(fresh) == min(limit, head.seq - after)
+        seen += fresh
+        epochs.add(head.epoch)
+        reads += 1
+    store.close()
+    return Followed(tuple(seen), frozenset(epochs), reads)
+
+
+def test_no_reader_ever_misses_an_event_of_concurrent_writers(store: Store, member: Member, database_url: str) -> None:
+    with processes(WRITERS + READERS) as pool:
+        readers = [pool.submit(follow, database_url, limit) for limit in (1_000, 7, 1)[:READERS]]
+        writers = [pool.submit(write, database_url, member, writer) for writer in range(1, WRITERS + 1)]
+        written = [writer.result() for writer in writers]
+        with store.begin() as tx:
+            last = tx.audit.append(NOON, SYSTEM, [Entry(Action.MEMBER_ADDED, "member", member.id, {})])
+        followed = [reader.result() for reader in readers]
+
+    with store.read() as tx:
+        truth, head = tx.audit.since(0, 1_000_000), tx.audit.head()
+    for reader in followed:
+        assert reader.events == truth
+        assert reader.epochs == {head.epoch}
+        assert reader.reads > 1
+    assert [event.seq for event in truth] == list(range(1, last + 1))
+    assert head.seq == last
+    _every_commit_is_there_and_no_rollback(truth[:-1], written)
+    _times_never_decrease(truth)
+    _leaves_verify(truth)
+
+
+def _every_commit_is_there_and_no_rollback(events: Sequence[Event], written: Sequence[Written]) -> None:
+    told = {subject: seq for writer in written for subject, seq in writer.numbers.items()}
+    assert {event.id: event.seq for event in events} == told
+    assert any(writer.rolled_back for writer in written)
+    for writer in written:
+        assert writer.rolled_back.isdisjoint(told)
+        assert list(writer.numbers.values()) == sorted(writer.numbers.values())
+
+
+def _times_never_decrease(events: Sequence[Event]) -> None:
+    assert all(one.at <= other.at for one, other in pairwise(events))
+
+
+def _leaves_verify(events: Sequence[Event]) -> None:
+    for event in events:
+        assert event.leaf == leaf(event.seq, event.at, event.actor, event.action, event.subject, event.details)

@@ -1,0 +1,246 @@
+"""Units of work on a real database: all or nothing, snapshots, and a database that is busy or away."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal as signals
+import sqlite3
+from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, create_engine, make_url, text
+
+from hashdb.domain.audit import Action, Entry
+from hashdb.domain.members import SYSTEM, Member, MemberDraft, MemberKind
+from hashdb.errors import BadSetting, NameTaken, StoreBusy
+from hashdb.store import Store, Transaction
+from tests.builders import NOON, draft
+from tests.processes import processes
+
+DRAFT = MemberDraft("Another", MemberKind.AUTHORITY)
+
+
+def write(tx: Transaction, member: Member, seed: int = 1) -> int:
+    """A contribution and its event, and the event's number."""
+    (added,) = tx.contributions.add(member, [draft(seed)], NOON)
+    return tx.audit.append(NOON, SYSTEM, [Entry(Action.CONTRIBUTION_ADDED, "contribution", added.id, {})])
+
+
+def all_of(store: Store) -> tuple[object, ...]:
+    with store.read() as tx:
+        signals = tx.contributions.signals(range(1, 200))
+        return tx.members.page(0, 100), signals, tx.audit.since(0, 1_000), tx.audit.head()
+
+
+def test_a_roll_back_leaves_nothing(store: Store, member: Member) -> None:
+    before = all_of(store)
+    with pytest.raises(NameTaken), store.begin() as tx:
+        _write_and_fail(tx, member)
+    assert all_of(store) == before
+
+
+def _write_and_fail(tx: Transaction, member: Member) -> None:
+    write(tx, member)
+    tx.members.add(DRAFT, NOON)
+    tx.members.add(DRAFT, NOON)
+
+
+def test_what_was_written_is_there_for_whoever_opens_the_database_next(
+    store: Store, member: Member, database_url: str
+) -> None:
+    with store.begin() as tx:
+        write(tx, member)
+    other = Store(database_url)
+    assert all_of(other) == all_of(store)
+    other.close()
+
+
+def test_all_that_is_read_in_a_block_is_of_one_moment(store: Store, member: Member) -> None:
+    with store.read() as early:
+        head = early.audit.head()
+        with store.begin() as tx:
+            write(tx, member)
+        assert early.audit.head() == head
+        assert early.contributions.signals([1]) == {}
+        assert early.audit.since(head.seq, 10) == ()
+    with store.read() as late:
+        assert late.audit.head().seq == head.seq + 1
+
+
+def write_and_die(url: str, member: Member) -> None:
+    """Commit five units of work, and be killed in the sixth."""
+    store = Store(url)
+    for seed in range(5):
+        with store.begin() as tx:
+            write(tx, member, seed)
+    with store.begin() as tx:
+        write(tx, member, 5)
+        os.kill(os.getpid(), signals.SIGKILL)
+
+
+def test_a_killed_process_leaves_what_it_had_committed(store: Store, member: Member, database_url: str) -> None:
+    with processes(1) as pool, pytest.raises(BrokenProcessPool):
+        pool.submit(write_and_die, database_url, member).result(30)
+    with store.begin() as tx:
+        assert write(tx, member, 6) == 6
+        assert [event.seq for event in tx.audit.since(0, 10)] == [1, 2, 3, 4, 5, 6]
+        assert sum(len(one) for one in tx.contributions.signals(range(20)).values()) == 6
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("", "is not a database URL"),
+        ("nonsense", "is not a database URL"),
+        ("mysql://localhost/hashdb", "use sqlite or postgresql"),
+        ("oracle://localhost/hashdb", "use sqlite or postgresql"),
+        ("postgresql+pg8000://localhost/hashdb", "the driver is missing: pip install 'hashdb[postgres]'"),
+        ("postgresql+nodriver://localhost/hashdb", "is not a database URL"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_told(url: str, reason: str) -> None:
+    with pytest.raises(BadSetting) as caught:
+        Store(url)
+    assert (caught.value.setting, caught.value.reason) == ("HASHDB_DATABASE_URL", reason)
+
+
+def test_only_sqlite_is_embedded(store: Store, database_url: str) -> None:
+    assert store.embedded is database_url.startswith("sqlite")
+
+
+class TestSQLite:
+    """What only the embedded database does."""
+
+    @pytest.fixture
+    def file(self, tmp_path: Path) -> Path:
+        return tmp_path / "hashdb.sqlite"
+
+    @pytest.fixture
+    def store(self, file: Path) -> Iterator[Store]:
+        store = Store(f"sqlite:///{file}", busy_seconds=0.05)
+        store.migrate()
+        yield store
+        store.close()
+
+    def test_it_writes_ahead(self, store: Store, file: Path) -> None:
+        with closing(sqlite3.connect(file)) as other:
+            assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+    def test_while_another_writes_a_write_is_refused_and_a_read_is_not(self, store: Store, file: Path) -> None:
+        with closing(sqlite3.connect(file, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreBusy) as caught, store.begin():
+                pass
+            assert caught.value.retry_after > 0
+            with store.read() as tx:
+                assert tx.audit.head().seq == 0
+            other.execute("ROLLBACK")
+        with store.begin() as tx:
+            assert tx.members.add(DRAFT, NOON).name == "Another"
+
+    def test_a_file_that_may_not_be_written_is_busy(self, store: Store, file: Path, member: Member) -> None:
+        readonly = Store(f"sqlite:///file:{file}?mode=ro&uri=true", busy_seconds=0.05)
+        with pytest.raises(StoreBusy), readonly.begin() as tx:
+            write(tx, member)
+        assert all_of(readonly) == all_of(store)
+        readonly.close()
+
+    def test_a_full_disk_is_busy_and_nothing_is_half_stored(self, store: Store, file: Path, member: Member) -> None:
+        with processes(1) as pool:
+            committed = pool.submit(write_until_full, f"sqlite:///{file}", member).result(30)
+        assert committed > 0
+        with store.begin() as tx:
+            assert len(tx.audit.since(0, 1_000)) == committed
+            assert len(tx.contributions.signals(range(1_000))) == committed
+            assert write(tx, member) == committed + 1
+
+    def test_a_folder_that_is_not_there_is_busy(self, tmp_path: Path) -> None:
+        with pytest.raises(StoreBusy), Store(f"sqlite:///{tmp_path}/absent/hashdb.sqlite").read():
+            pass
+
+
+def write_until_full(url: str, member: Member) -> int:
+    """How many units of work could be committed before a file may grow no further."""
+    store, committed = Store(url, busy_seconds=0.05), 0
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+    try:
+        while committed < 1_000:
+            with store.begin() as tx:
+                write(tx, member, committed)
+            committed += 1
+    except StoreBusy:
+        pass
+    return committed
+
+
+class TestPostgreSQL:
+    """What only a server does."""
+
+    @pytest.fixture
+    def store(self, postgres_url: str) -> Iterator[Store]:
+        store = Store(postgres_url, busy_seconds=0.2)
+        store.migrate()
+        yield store
+        store.close()
+
+    def test_a_write_that_waits_too_long_for_the_log_is_refused(
+        self, store: Store, postgres_url: str, member: Member
+    ) -> None:
+        with connected(postgres_url) as other:
+            other.execute(text("BEGIN"))
+            other.execute(text("UPDATE log SET seq = seq"))
+            with pytest.raises(StoreBusy), store.begin() as tx:
+                write(tx, member)
+            with store.read() as reading:
+                assert reading.contributions.signals([1, 2]) == {}
+            other.execute(text("ROLLBACK"))
+        with store.begin() as tx:
+            assert write(tx, member) == 1
+
+    def test_a_server_that_goes_away_is_busy_until_it_is_back(self, store: Store, postgres_url: str) -> None:
+        with pytest.raises(StoreBusy), store.read() as tx, away(postgres_url):
+            tx.audit.head()
+        with away(postgres_url):
+            with pytest.raises(StoreBusy), store.read():
+                pass
+            with pytest.raises(StoreBusy), store.begin():
+                pass
+            with pytest.raises(StoreBusy):
+                store.require_current()
+        with store.begin() as tx:
+            assert tx.members.add(DRAFT, NOON).name == "Another"
+
+    def test_a_server_that_was_never_there_is_busy(self, tmp_path: Path) -> None:
+        with pytest.raises(StoreBusy), Store(f"postgresql:///hashdb?host={tmp_path}", busy_seconds=0.2).read():
+            pass
+
+
+@contextmanager
+def connected(url: str, database: str | None = None) -> Iterator[Connection]:
+    """A connection that commits each statement."""
+    chosen = make_url(url) if database is None else make_url(url).set(database=database)
+    engine = create_engine(chosen, isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def away(url: str) -> Iterator[None]:
+    """For the block's length nobody is connected to that database, and nobody can be."""
+    name = make_url(url).database
+    with connected(url, "postgres") as server:
+        server.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
+        server.execute(
+            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"), {"name": name}
+        )
+        try:
+            yield
+        finally:
+            server.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true"))
