@@ -1,0 +1,269 @@
+"""What of docs/ is made from the code: settings, commands, routes, errors, algorithms, labels."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from annotated_types import Ge, Gt, Le
+from apiflask import APIFlask
+from pydantic.fields import FieldInfo
+
+from hashdb import errors
+from hashdb.cli import hashdb as command_line
+from hashdb.domain.labels import Vocabulary
+from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind
+from hashdb.domain.signals import Algorithm
+from hashdb.service import members, open_hashdb
+from hashdb.settings import DEFAULT_LABELS, Settings
+from hashdb.web import create_app
+from hashdb.web.problems import STATUS, status_of
+from hashdb.wire.problems import PREFIX
+
+ROOT = Path(__file__).resolve().parent.parent
+_BLOCK = re.compile(r"(<!-- made by scripts/docs: ([a-z-]+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
+
+
+def table(heads: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+
+
+# Settings
+
+
+def settings(mine: bool) -> str:
+    """The settings of the member's side, or else those of the service's."""
+    chosen = {name: field for name, field in Settings.model_fields.items() if (field.description or "")[:1] == "("}
+    if not mine:
+        chosen = {name: field for name, field in Settings.model_fields.items() if name not in chosen}
+    rows = (
+        (f"`HASHDB_{name.upper()}`", _default(field), _takes(field), (field.description or "").split(") ", mine)[-1])
+        for name, field in chosen.items()
+    )
+    return table(["setting", "default", "takes", "meaning"], rows)
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.default
+    if value is None or value == {}:
+        return "none"
+    if value == DEFAULT_LABELS:
+        return "the one that comes with hashdb"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{','.join(map(str, value)) if isinstance(value, tuple) else value}`"
+
+
+def _takes(field: FieldInfo) -> str:
+    kinds = {bool: "`true` or `false`", int: "a whole number", float: "a number", Path: "a path"}
+    bounds = [
+        f"{word} {getattr(bound, name)}"
+        for bound in field.metadata
+        for kind, name, word in ((Ge, "ge", "at least"), (Gt, "gt", "above"), (Le, "le", "at most"))
+        if isinstance(bound, kind)
+    ]
+    return ", ".join([kinds.get(field.annotation, "a text"), *bounds])  # type: ignore[arg-type]
+
+
+# The command line
+
+
+def commands() -> str:
+    """Every command with its arguments and options."""
+    return "\n".join(_command(names, command) for names, command in walk())
+
+
+def walk(
+    names: tuple[str, ...] = ("hashdb",), command: click.Command = command_line
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Every command that does something, with the words that call it."""
+    if not isinstance(command, click.Group):
+        yield names, command
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        found = command.get_command(context, name)
+        assert found is not None
+        yield from walk((*names, name), found)
+
+
+def _command(names: tuple[str, ...], command: click.Command) -> str:
+    words = " ".join(names)
+    context = click.Context(command, info_name=words)
+    usage = " ".join(command.collect_usage_pieces(context))
+    text = f"### {words}\n\n{(command.help or '').strip()}\n\n```text\n{words} {usage}\n```\n"
+    options = [param for param in command.params if isinstance(param, click.Option)]
+    if options:
+        text += "\n" + table(["option", "takes", "meaning"], (_option(option, context) for option in options))
+    return text
+
+
+def _option(option: click.Option, context: click.Context) -> tuple[str, str, str]:
+    takes = "" if option.is_flag else _values(option.type)
+    needed = " Required." if option.required else ""
+    default = option.get_default(context)
+    preset = f" Default: `{default}`." if option.show_default and default is not None else ""
+    return ", ".join(f"`{name}`" for name in option.opts), takes, f"{option.help or ''}{needed}{preset}".strip()
+
+
+def _values(kind: click.ParamType[Any]) -> str:
+    if isinstance(kind, click.Choice):
+        return ", ".join(f"`{choice}`" for choice in kind.choices)
+    if isinstance(kind, click.IntRange):
+        return f"{kind.min} to {kind.max}" if kind.max is not None else f"{kind.min} or more"
+    return {"time": "a time, or `now`", "radius": "`algorithm=bits`"}.get(kind.name, kind.name)
+
+
+# The API
+
+
+def routes() -> str:
+    """Every address: which scope it asks for, what it answers and refuses, what it does."""
+    with tempfile.TemporaryDirectory() as folder:
+        here = Settings(home=Path(folder))
+        db = open_hashdb(here.database, here.rules())
+        app = create_app(db, here)
+        member = members.add(db, COMMAND_LINE, MemberDraft("no scope at all", MemberKind.OPERATOR))
+        secret = members.issue_key(db, COMMAND_LINE, member.id, KeyDraft(frozenset())).secret
+        rows = list(_documented(app, secret)) + list(_undocumented(app))
+        db.close()
+    return table(["address", "scope", "answers", "refuses", "what it does"], iter(rows))
+
+
+def _documented(app: APIFlask, secret: str) -> Iterator[tuple[str, ...]]:
+    for path, operations in app.test_client().get("/openapi.json").get_json()["paths"].items():
+        for method, said in operations.items():
+            statuses = sorted(said["responses"])
+            answers = ", ".join(status for status in statuses if status < "400")
+            refuses = ", ".join(status for status in statuses if status >= "400")
+            scope = _scope(app, method, path, secret)
+            yield f"`{method.upper()} {path}`", scope, answers, refuses, said["summary"].rstrip(".")
+
+
+def _scope(app: APIFlask, method: str, path: str, secret: str) -> str:
+    """What a key without any scope is told that it lacks."""
+    address = re.sub(r"\{\w+\}", "1", path)
+    browser = app.test_client()
+    if browser.open(address, method=method.upper()).status_code != 401:
+        return "no key"
+    refusal = browser.open(address, method=method.upper(), headers={"Authorization": f"Bearer {secret}"})
+    lacking = json.loads(refusal.data or "{}").get("scope", "")
+    return " or ".join(f"`{scope}`" for scope in lacking.split(" or ")) if lacking else "any key"
+
+
+def _undocumented(app: APIFlask) -> Iterator[tuple[str, ...]]:
+    """What is for people, and so not in the OpenAPI document."""
+    documented = app.test_client().get("/openapi.json").get_json()["paths"]
+    for rule in sorted(app.url_map.iter_rules(), key=str):
+        view = app.view_functions[rule.endpoint]
+        if not rule.arguments and str(rule) not in documented:
+            summary = (view.__doc__ or "").splitlines()[0].rstrip(".")
+            yield f"`GET {rule}`", "no key", "200", "", summary
+
+
+def problems() -> str:
+    """Every error that the service answers."""
+    rows = (
+        (str(status_of(kind)), f"`{PREFIX}{kind.slug}`", f"`{kind.__name__}`", _carries(kind), _meaning(kind))
+        for kind in sorted(kinds(), key=status_of)
+        if status_of(kind) != 500 and kind not in (errors.NotAllowed, errors.Conflict, errors.UnsupportedContent)
+    )
+    return table(["status", "`type`", "raised by the client as", "carries", "when"], rows)
+
+
+def refusals() -> str:
+    """Every error that is not an answer of the service: of the client, and of the command line."""
+    abstract = (errors.HashDBError, errors.CannotStart)
+    own = [kind for kind in kinds() if status_of(kind) == 500 and kind not in abstract]
+    return table(["error", "carries", "when"], ((f"`{one.__name__}`", _carries(one), _meaning(one)) for one in own))
+
+
+def kinds(kind: type[errors.HashDBError] = errors.HashDBError) -> list[type[errors.HashDBError]]:
+    """An error class and those below it."""
+    return [kind, *(found for below in kind.__subclasses__() for found in kinds(below))]
+
+
+def _carries(kind: type[errors.HashDBError]) -> str:
+    names = ["errors" if field.name == "faults" else field.name for field in dataclasses.fields(kind)]
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _meaning(kind: type[errors.HashDBError]) -> str:
+    """What the tree in the docstring of errors.py says of a class, else what an error of it says itself."""
+    if found := re.search(rf"── {kind.__name__} +(.+)", errors.__doc__ or ""):
+        return found[1].removeprefix("(client) ")
+    example = kind(**{field.name: _example(field) for field in dataclasses.fields(kind)})
+    return f"“{example}”".replace("`", "")
+
+
+def _example(field: dataclasses.Field[Any]) -> object:
+    return 1000 if field.type == "int" else f"({field.name})"
+
+
+# Words
+
+
+def algorithms() -> str:
+    """Every algorithm, and which are on by default."""
+    rows = (
+        (f"`{one}`", str(one.bits), str(one.radius), f"{one.set_bits.start} to {one.set_bits.stop - 1}", _enabled(one))
+        for one in Algorithm
+    )
+    return table(["algorithm", "bits", "default radius", "set bits accepted", "on by default"], rows)
+
+
+def _enabled(algorithm: Algorithm) -> str:
+    return "yes" if algorithm in Settings.model_fields["algorithms"].default else "no"
+
+
+def labels() -> str:
+    """The codes of the default vocabulary."""
+    vocabulary = Settings().vocabulary()
+    rows = ((f"`{kind}`", ", ".join(f"`{code}`" for code in getattr(vocabulary, kind))) for kind in Vocabulary.kinds())
+    return table(["kind", "codes"], rows)
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "settings-service": lambda: settings(mine=False),
+    "settings-member": lambda: settings(mine=True),
+    "commands": commands,
+    "routes": routes,
+    "problems": problems,
+    "refusals": refusals,
+    "algorithms": algorithms,
+    "labels": labels,
+}
+
+
+def regenerated(text: str) -> str:
+    """A page with every block as the code has it now."""
+    return _BLOCK.sub(lambda found: f"{found[1]}\n{BLOCKS[found[2]]()}\n{found[3]}", text)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the pages, or with --check name those that are not up to date."""
+    assert set(STATUS) <= set(kinds())
+    stale = []
+    for page in sorted(ROOT.glob("docs/**/*.md")):
+        before = page.read_text("utf-8")
+        after = regenerated(before)
+        if before != after:
+            stale.append(page)
+            if "--check" not in arguments:
+                page.write_text(after, "utf-8")
+    for page in stale:
+        print(page.relative_to(ROOT))
+    return 1 if stale and "--check" in arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,194 @@
+"""The measurements that docs/decisions/ quotes; prints a line each. PostgreSQL by HASHDB_DATABASE_URL (empty)."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import random
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import make_dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import rfc8785
+from pydantic import ValidationError
+from sqlalchemy import Column, Integer, MetaData, Table
+from sqlalchemy.orm import registry
+
+from hashdb.domain.audit import Details, leaf
+from hashdb.domain.contributions import Draft
+from hashdb.domain.instants import format_instant
+from hashdb.domain.matches import Query
+from hashdb.domain.members import (
+    COMMAND_LINE,
+    Actor,
+    KeyDraft,
+    MemberChange,
+    MemberDraft,
+    MemberKind,
+    MemberStatus,
+    Scope,
+)
+from hashdb.domain.rules import Rules
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.service import HashDB, contributions, matches, members
+from hashdb.settings import Settings
+from hashdb.store import Store
+from hashdb.wire import Terms
+from hashdb.wire.contributions import ContributionsIn
+
+RNG = random.Random(1)
+NOW = datetime.now(UTC)
+
+
+def main() -> None:
+    """Everything, on the database of the environment or on SQLite in a folder of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        url = os.environ.get("HASHDB_DATABASE_URL", f"sqlite:///{Path(folder) / 'hashdb.sqlite'}")
+        store = Store(url)
+        store.migrate()
+        print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {url.partition(':')[0]}")
+        db = HashDB(store, Settings().rules())
+        mapped_classes()
+        leaves()
+        parsing(db.rules)
+        levelling(db)
+        sets_of_signals(db)
+        suspension(db)
+        db.close()
+
+
+def mapped_classes() -> None:
+    """0002: whether the ORM can map a frozen value such as those of the domain."""
+    for slots in (False, True):
+        frozen = make_dataclass("Frozen", [("id", int)], frozen=True, slots=slots)
+        try:
+            registry().map_imperatively(frozen, Table("frozen", MetaData(), Column("id", Integer, primary_key=True)))
+            frozen(1)
+            outcome = "works"
+        except (AttributeError, TypeError) as error:
+            outcome = f"{type(error).__name__}: {error}"
+        print(f"a frozen dataclass {'with' if slots else 'without'} slots, mapped by the ORM: {outcome}")
+
+
+def leaves() -> None:
+    """0006: the leaf by sorted compact JSON, and by a library of RFC 8785."""
+    details: Details = {"member": 3, "labels": ["glorification"], "algorithms": ["pdq", "phash"], "basis": "terms"}
+    event: Any = {"seq": 7, "at": format_instant(NOW), "actor": "key:9", "action": "contribution.added"}
+    event |= {"subject": "contribution:17", "details": details}
+    ours = each(lambda: leaf(7, NOW, "key:9", "contribution.added", "contribution:17", details), 2_000)
+    theirs = each(lambda: rfc8785.dumps(event), 2_000)
+    print(f"a leaf: {ours * 1e6:.0f} µs; RFC 8785 by a library in Python: {theirs * 1e6:.0f} µs, before hashing")
+
+
+def parsing(rules: Rules) -> None:
+    """0008: a request of 100 drafts by pydantic's JSON mode, and as a framework does it, JSON first."""
+    terms = Terms(rules, NOW)
+    text = ContributionsIn.of([draft() for _ in range(100)]).model_dump_json().encode()
+    one = each(lambda: ContributionsIn.model_validate_json(text, context=terms), 100)
+    loads = each(lambda: json.loads(text), 100)
+    print(f"100 drafts: {one * 1e3:.2f} ms in JSON mode; json.loads alone before another mode: {loads * 1e3:.2f} ms")
+    try:
+        ContributionsIn.model_validate(json.loads(text), context=terms)
+    except ValidationError as error:
+        print(
+            f"the same request in strict Python mode: {error.error_count()} faults, like {error.errors()[0]['msg']!r}"
+        )
+
+
+def levelling(db: HashDB) -> None:
+    """0004: what looking at the head costs a match, and what catching up costs."""
+    alpha = member(db)
+    contributions.contribute(db, alpha, [draft()])
+    db.live.level()
+    nothing_new = each(lambda: db.live.level(), 500)
+    lagging = HashDB(db.store, db.rules)
+    lagging.live.level()
+    waits = []
+    for _ in range(100):
+        sent = draft()
+        contributions.contribute(db, alpha, [sent])
+        start = time.perf_counter()
+        answer = matches.match(lagging, alpha, [Query(sent.signals)])
+        waits.append(time.perf_counter() - start)
+        assert len(answer.results[0].matches) == 1
+    print(
+        f"looking at the head: {nothing_new * 1e6:.0f} µs; catching up with one contribution and matching it:"
+        f" {median(waits) * 1e3:.1f} ms"
+    )
+
+
+def sets_of_signals(db: HashDB) -> None:
+    """0007: contributing a thousand that are new, and the same thousand again."""
+    alpha = member(db)
+    fill(db, alpha, 20_000)
+    new = [draft() for _ in range(1_000)]
+    first, again = timed(db, alpha, new), timed(db, alpha, new)
+    print(f"1,000 in one request beside 20,000 of the member's: {first:.2f} s new, {again:.2f} s known")
+
+
+def suspension(db: HashDB) -> None:
+    """0005: how long a suspension takes to act, and to be told to the log."""
+    alpha = member(db)
+    fill(db, alpha, 10_000)
+    assert alpha.member is not None
+    start = time.perf_counter()
+    members.change(db, COMMAND_LINE, alpha.member.id, MemberChange(status=MemberStatus.SUSPENDED))
+    acted = time.perf_counter() - start
+    batches = []
+    while True:
+        start = time.perf_counter()
+        if not contributions.announce(db):
+            break
+        batches.append(time.perf_counter() - start)
+    print(
+        f"suspending a member with 10,000 contributions: {acted * 1e3:.0f} ms to act, {sum(batches):.1f} s until the"
+        f" log has told of each, in {len(batches)} transactions of at most {max(batches) * 1e3:.0f} ms"
+    )
+
+
+def each(do: Callable[[], object], times: int) -> float:
+    """Seconds that one call takes: the median."""
+    taken = []
+    for _ in range(times):
+        start = time.perf_counter()
+        do()
+        taken.append(time.perf_counter() - start)
+    return median(taken)
+
+
+def timed(db: HashDB, actor: Actor, drafts: Sequence[Draft]) -> float:
+    start = time.perf_counter()
+    contributions.contribute(db, actor, drafts)
+    return time.perf_counter() - start
+
+
+def fill(db: HashDB, actor: Actor, count: int) -> None:
+    for _ in range(count // 1_000):
+        contributions.contribute(db, actor, [draft() for _ in range(1_000)])
+
+
+def draft() -> Draft:
+    """One item with a signal of each algorithm that is on by default."""
+    algorithms = (Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH)
+    return Draft(tuple(map(signal, algorithms)), ("glorification",), NOW, quality=90)
+
+
+def signal(algorithm: Algorithm) -> Signal:
+    return Signal(algorithm, sum(1 << bit for bit in RNG.sample(range(algorithm.bits), algorithm.bits // 2)))
+
+
+def member(db: HashDB) -> Actor:
+    """Who holds a key of a new member."""
+    added = members.add(db, COMMAND_LINE, MemberDraft(f"member {RNG.random()}", MemberKind.PLATFORM))
+    scopes = frozenset({Scope.CONTRIBUTE, Scope.MATCH})
+    return members.authenticate(db, members.issue_key(db, COMMAND_LINE, added.id, KeyDraft(scopes)).secret)
+
+
+if __name__ == "__main__":
+    main()
