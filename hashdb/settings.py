@@ -24,7 +24,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="HASHDB_", frozen=True, extra="ignore")
 
     home: Path = Field(
-        default=Path("hashdb-data"), description="Folder of the embedded database, the index and the locks."
+        default=Path("hashdb-data"), description="Folder of the embedded database and the locks."
     )
     database_url: SecretStr | None = Field(
         default=None,
