@@ -1,0 +1,35 @@
+"""The types in which the tables keep values: what goes in comes out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy.dialects import sqlite
+
+from hashdb.store.tables import Instant, Json, Words
+
+DIALECT = sqlite.dialect()
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+objects = st.dictionaries(texts, texts | st.integers() | st.none() | st.lists(texts))
+codes = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1)
+
+
+@given(st.datetimes(timezones=st.just(UTC)) | st.none())
+def test_an_instant_comes_back_to_the_microsecond(at: datetime | None) -> None:
+    kept = Instant().process_bind_param(at, DIALECT)
+    assert Instant().process_result_value(kept, DIALECT) == at
+
+
+@given(objects | st.none())
+def test_json_comes_back_to_the_letter(value: dict[str, object] | None) -> None:
+    kept = Json().process_bind_param(value, DIALECT)
+    assert Json().process_result_value(kept, DIALECT) == value
+
+
+@given(st.lists(codes, max_size=5).map(tuple) | st.none())
+def test_words_come_back_in_order_and_each_can_be_found(words: tuple[str, ...] | None) -> None:
+    kept = Words().process_bind_param(words, DIALECT)
+    assert Words().process_result_value(kept, DIALECT) == words
+    assert all(f" {word} " in (kept or "") for word in words or ())
