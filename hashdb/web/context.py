@@ -11,7 +11,7 @@ import flask
 from flask import Response, current_app, g
 from pydantic import BaseModel, ValidationError
 from werkzeug.formparser import FormDataParser
-from werkzeug.routing import IntegerConverter, Map
+from werkzeug.routing import IntegerConverter
 
 from hashdb.domain.contributions import Once
 from hashdb.domain.members import Actor
@@ -21,7 +21,7 @@ from hashdb.hashing.pool import HashingPool
 from hashdb.service import HashDB
 from hashdb.service.members import authenticate
 from hashdb.settings import Settings
-from hashdb.wire import LARGEST_ID, Answered, Terms, path, refusal, refused
+from hashdb.wire import Answered, Terms, path, refusal, refused
 
 _Query = TypeVar("_Query", bound=BaseModel)
 _Item = TypeVar("_Item")
@@ -48,13 +48,9 @@ class Request(flask.Request):
 
 
 class Id(IntegerConverter):
-    """An id in an address: one spelling each, and none larger than an id can be."""
+    """An id in an address: one spelling each, and none larger than a database can hold."""
 
     regex = "(?:0|[1-9][0-9]{0,15})"
-
-    def __init__(self, map: Map) -> None:
-        """As Werkzeug asks for it."""
-        super().__init__(map, max=LARGEST_ID)
 
 
 class Face:

@@ -1,0 +1,244 @@
+"""/v1/contributions: what is recorded, what is answered, who sees what."""
+
+from __future__ import annotations
+
+import pytest
+
+from hashdb.domain.members import Scope
+from tests.builders import near, signal
+from tests.web.callers import Caller, Service, body, faults, item, pdq, problem, service_at
+
+URL = "/v1/contributions"
+
+
+def test_a_contribution_is_answered_whole(platform: Caller) -> None:
+    phash = "phash:d1c4b2a09f8e7d6c"
+    said = {
+        "labels": ["glorification", "incitement"],
+        "media": "video_frame",
+        "severity": 2,
+        "basis": "terms",
+        "tco_ground": "2.7.a",
+        "entity": "UN:example",
+        "incident": "CIP:example-2026",
+        "context": ["contains_victim"],
+        "reference": "your-own-id-123",
+    }
+    times = {"notified_at": "2026-11-20T10:00:00+01:00", "expires_at": "2027-01-01T00:00:00.5Z"}
+    response = platform.post(URL, {"contributions": [item(signals=[pdq(), phash], **said, **times)]})
+    assert response.status_code == 201
+    answer = body(response)
+    assert answer["contributions"] == [
+        {
+            "id": 1,
+            "known": False,
+            "status": "active",
+            "standing": "unreviewed",
+            "member": {"id": platform.member, "name": "Platform"},
+            "received_at": "2026-11-20T12:00:00.000000Z",
+            "signals": [pdq(), phash],
+            "removed_at": "2026-11-20T10:00:00.000000Z",
+            "quality": 97,
+            **said,
+            "notified_at": "2026-11-20T09:00:00.000000Z",
+            "expires_at": "2027-01-01T00:00:00.500000Z",
+            "withdrawn_at": None,
+            "withdrawal_reason": None,
+            "erased": False,
+        }
+    ]
+    assert isinstance(answer["checkpoint"], int)
+
+
+def test_what_may_be_left_out_is_answered_as_null_or_empty(platform: Caller) -> None:
+    (answered,) = platform.contribute(item())
+    optional = ("severity", "basis", "tco_ground", "entity", "incident", "notified_at", "reference", "expires_at")
+    assert {name: answered[name] for name in optional} == dict.fromkeys(optional)
+    assert (answered["media"], answered["context"]) == ("image", [])
+
+
+def test_what_is_active_already_is_known_also_within_a_request(platform: Caller, other: Caller) -> None:
+    first, again = platform.contribute(item(1), item(1, severity=3))
+    (later,) = platform.contribute(item(1, labels=["incitement"]))
+    assert [one["known"] for one in (first, again, later)] == [False, True, True]
+    assert again["id"] == later["id"] == first["id"]
+    assert later["labels"] == ["glorification"]
+    assert other.contribute(item(1))[0]["known"] is False
+
+
+def test_after_a_withdrawal_the_same_set_is_stored_anew(platform: Caller) -> None:
+    (first,) = platform.contribute(item())
+    platform.post(f"{URL}/{first['id']}/withdrawal", {"reason": "wrong_label"})
+    (second,) = platform.contribute(item())
+    assert second["known"] is False
+    assert second["id"] > first["id"]
+
+
+def test_a_request_is_stored_whole_or_not_at_all(service: Service, platform: Caller) -> None:
+    before = service.rows()
+    told = faults(platform.post(URL, {"contributions": [item(1), item(2, labels=["nonsense"])]}))
+    assert list(told) == ["contributions[1].labels[0]"]
+    assert service.rows() == before
+
+
+def test_a_thousand_items_are_taken_and_no_more(service: Service, platform: Caller) -> None:
+    before = service.rows()
+    assert list(faults(platform.post(URL, {"contributions": [item(1)] * 1001}))) == ["contributions"]
+    assert service.rows() == before
+    assert len(platform.contribute(*(item(seed) for seed in range(1000)))) == 1000
+
+
+def test_the_limit_of_a_day_says_when_to_come_again(service: Service) -> None:
+    caller = service.caller(Scope.CONTRIBUTE, a_day=2)
+    caller.contribute(item(1), item(1), item(2))
+    caller.contribute(item(1))
+    response = caller.post(URL, {"contributions": [item(3)]})
+    assert problem(response, 429, "limit-reached")["limit"] == "2 contributions a day"
+    assert response.headers["Retry-After"] == "43201"
+
+
+def test_a_contribution_shows_signals_and_reference_to_whom_they_are_meant(service: Service, platform: Caller) -> None:
+    (mine,) = platform.contribute(item(reference="mine"))
+    url = f"{URL}/{mine['id']}"
+    seen = {
+        "own": body(service.key(platform.member, Scope.CONTRIBUTE).get(url)),
+        "audit": body(service.caller(Scope.AUDIT).get(url)),
+        "admin": body(service.caller(Scope.ADMIN).get(url)),
+        "feed": body(service.caller(Scope.FEED).get(url)),
+        "match": body(service.caller(Scope.MATCH).get(url)),
+    }
+    assert {who: ("signals" in one, "reference" in one) for who, one in seen.items()} == {
+        "own": (True, True),
+        "audit": (True, True),
+        "admin": (True, True),
+        "feed": (True, False),
+        "match": (False, False),
+    }
+    assert seen["audit"] == {name: value for name, value in mine.items() if name != "known"}
+    problem(service.caller(Scope.CONTRIBUTE).get(url), 404, "not-found")
+    problem(service.caller(Scope.REVIEW).get(url), 404, "not-found")
+
+
+def test_what_no_longer_matches_is_shown_to_its_owner_and_to_auditors_only(
+    service: Service, platform: Caller, other: Caller
+) -> None:
+    (mine,) = platform.contribute(item(expires_at="2026-11-20T13:00:00Z"))
+    url = f"{URL}/{mine['id']}"
+    service.clock.go(hours=1)
+    problem(other.get(url), 404)
+    assert body(platform.get(url))["status"] == "expired"
+    assert body(service.caller(Scope.AUDIT).get(url))["status"] == "expired"
+
+
+@pytest.mark.parametrize(
+    "id", ["0", "-1", "9999999", "9007199254740992", "9" * 20, "9" * 5000, "%00", "x", "1.0", "01"]
+)
+def test_an_id_that_is_none_is_not_found(platform: Caller, id: str) -> None:
+    platform.contribute(item())
+    problem(platform.get(f"{URL}/{id}"), 404, "not-found")
+    problem(platform.patch(f"{URL}/{id}", {}), 404, "not-found")
+    problem(platform.post(f"{URL}/{id}/withdrawal", {"reason": "other"}), 404, "not-found")
+    problem(platform.delete(f"{URL}/{id}/content"), 404, "not-found")
+
+
+def test_an_amendment_changes_what_it_names(service: Service, platform: Caller) -> None:
+    (mine,) = platform.contribute(item(severity=1, context=["synthetic"], basis="terms"))
+    url = f"{URL}/{mine['id']}"
+    change = {"labels": ["manifesto"], "severity": 4, "context": [], "basis": None, "incident": "CI:x"}
+    expected = {**mine, **change}
+    del expected["known"]
+    assert body(platform.patch(url, change)) == expected
+    assert body(platform.get(url)) == expected
+    (event,) = body(service.caller(Scope.AUDIT).get("/v1/events?action=contribution.amended"))["events"]
+    assert event["details"] == {"fields": ["basis", "context", "incident", "labels", "severity"]}
+
+
+def test_an_amendment_that_changes_nothing_is_no_event(service: Service, platform: Caller) -> None:
+    (mine,) = platform.contribute(item(severity=1))
+    before = service.rows()
+    body(platform.patch(f"{URL}/{mine['id']}", {"severity": 1}))
+    body(platform.patch(f"{URL}/{mine['id']}", {}))
+    assert service.rows() == before
+
+
+def test_an_amendment_is_refused_by_field(platform: Caller) -> None:
+    (mine,) = platform.contribute(item())
+    change = {
+        "signals": [],
+        "quality": 60,
+        "reference": "x",
+        "labels": [],
+        "severity": 9,
+        "expires_at": "2020-01-01T00:00:00Z",
+    }
+    assert set(faults(platform.patch(f"{URL}/{mine['id']}", change))) == set(change)
+
+
+def test_only_ones_own_active_contributions_are_amended(platform: Caller, other: Caller, admin: Caller) -> None:
+    (mine,) = platform.contribute(item())
+    url = f"{URL}/{mine['id']}"
+    problem(other.patch(url, {"severity": 1}), 403, "not-yours")
+    problem(admin.patch(url, {"severity": 1}), 403, "scope-missing")
+    platform.post(f"{url}/withdrawal", {"reason": "other"})
+    problem(platform.patch(url, {"severity": 1}), 409, "not-active")
+
+
+def test_an_expiry_may_be_set_and_lifted(service: Service, platform: Caller) -> None:
+    (mine,) = platform.contribute(item())
+    url = f"{URL}/{mine['id']}"
+    assert body(platform.patch(url, {"expires_at": "2026-11-20T12:00:01Z"}))["status"] == "active"
+    assert body(platform.patch(url, {"expires_at": None}))["expires_at"] is None
+    service.clock.go(days=1)
+    assert body(platform.get(url))["status"] == "active"
+
+
+def test_a_withdrawal_is_ones_own_once_and_at_once(platform: Caller, other: Caller) -> None:
+    (mine,) = platform.contribute(item())
+    url = f"{URL}/{mine['id']}/withdrawal"
+    assert other.matched(pdq()) == [mine["id"]]
+    problem(other.post(url, {"reason": "removal_reversed"}), 403, "not-yours")
+    answer = body(platform.post(url, {"reason": "removal_reversed"}))
+    assert (answer["status"], answer["withdrawal_reason"]) == ("withdrawn", "removal_reversed")
+    assert answer["withdrawn_at"] == "2026-11-20T12:00:00.000000Z"
+    assert other.matched(pdq()) == []
+    problem(platform.post(url, {"reason": "other"}), 409, "already-withdrawn")
+
+
+def test_a_withdrawal_needs_a_reason_that_there_is(platform: Caller) -> None:
+    (mine,) = platform.contribute(item())
+    url = f"{URL}/{mine['id']}/withdrawal"
+    assert list(faults(platform.post(url, {}))) == ["reason"]
+    assert list(faults(platform.post(url, {"reason": "boredom", "note": "x"}))) == ["reason", "note"]
+    assert body(platform.get(f"{URL}/{mine['id']}"))["status"] == "active"
+
+
+def test_an_erasure_withdraws_and_leaves_no_signal(service: Service, platform: Caller, other: Caller) -> None:
+    mine, second = platform.contribute(item(1, reference="mine"), item(2))
+    url = f"{URL}/{mine['id']}"
+    problem(other.delete(f"{url}/content"), 403, "not-yours")
+    response = platform.delete(f"{url}/content")
+    assert (response.status_code, response.data) == (204, b"")
+    erased = body(platform.get(url))
+    assert (erased["signals"], erased["reference"], erased["erased"]) == ([], None, True)
+    assert erased["status"] == "withdrawn"
+    assert other.matched(pdq(1)) == []
+    assert platform.delete(f"{url}/content").status_code == 204
+    assert service.caller(Scope.ADMIN).delete(f"{URL}/{second['id']}/content").status_code == 204
+    assert service.rows()["signals"] == 0
+
+
+def test_contributions_and_matches_are_the_same_on_every_database(database_url: str) -> None:
+    with service_at(database_url) as service:
+        one, two = service.caller(), service.caller()
+        (mine,) = one.contribute(item(1, reference="caf\u00e9 \u3000", expires_at="9999-12-31T23:59:59Z"))
+        close = str(near(signal(1), 6))
+        assert two.matched(close) == [mine["id"]]
+        assert body(one.patch(f"{URL}/{mine['id']}", {"labels": ["manifesto"]}))["labels"] == ["manifesto"]
+        assert len(body(two.get("/v1/changes"))["changes"]) == 2
+        assert list(faults(one.post(URL, {"contributions": [item(reference="a\u0000b")]}))) == [
+            "contributions[0].reference"
+        ]
+        body(one.post(f"{URL}/{mine['id']}/withdrawal", {"reason": "other"}))
+        assert two.matched(close) == []
+        assert one.delete(f"{URL}/{mine['id']}/content").status_code == 204
+        assert body(one.get(f"{URL}?until=2026-11-20T12:00:01Z&status=withdrawn"))["contributions"][0]["erased"]

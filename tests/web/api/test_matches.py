@@ -1,0 +1,144 @@
+"""/v1/matches: who matches what, in which order, and how much of it."""
+
+from __future__ import annotations
+
+import random
+
+from hashdb.domain.members import Scope
+from hashdb.domain.signals import Algorithm
+from tests.builders import near, signal
+from tests.web.callers import Caller, Service, body, faults, item, pdq, problem, service_at
+
+URL = "/v1/matches"
+PHASH = str(signal(1, Algorithm.PHASH))
+
+
+def test_a_match_is_answered_whole(platform: Caller, other: Caller) -> None:
+    said = item(signals=[pdq(), PHASH], severity=2, context=["synthetic"], reference="not told")
+    (mine,) = platform.contribute(said)
+    close = [str(near(signal(1), 6)), str(near(signal(1, Algorithm.PHASH), 2))]
+    asked = [{"id": "upload-991", "signals": close, "radius": {"pdq": 20}}, {"signals": [pdq(2)]}]
+    answer = body(other.post(URL, {"queries": asked}))
+    assert answer["results"] == [
+        {
+            "id": "upload-991",
+            "members": 1,
+            "action": "review",
+            "truncated": False,
+            "matches": [
+                {
+                    "contribution": mine["id"],
+                    "distance": {"pdq": 6, "phash": 2},
+                    "agree": ["pdq", "phash"],
+                    "labels": ["glorification"],
+                    "severity": 2,
+                    "standing": "unreviewed",
+                    "context": ["synthetic"],
+                    "removed_at": "2026-11-20T10:00:00.000000Z",
+                    "received_at": "2026-11-20T12:00:00.000000Z",
+                }
+            ],
+        },
+        {"id": None, "members": 0, "action": "none", "truncated": False, "matches": []},
+    ]
+    assert isinstance(answer["checkpoint"], int)
+
+
+def test_what_was_answered_is_in_the_very_next_match(platform: Caller, other: Caller) -> None:
+    for seed in range(50):
+        (mine,) = platform.contribute(item(seed))
+        assert other.matched(pdq(seed)) == [mine["id"]]
+
+
+def test_nearest_comes_first_then_more_agreeing_then_the_lower_id(platform: Caller, other: Caller) -> None:
+    origin, phash = signal(1), signal(1, Algorithm.PHASH)
+    far, low, high, both = platform.contribute(
+        item(signals=[str(near(origin, 20))]),
+        item(signals=[str(near(origin, 4, 1))]),
+        item(signals=[str(near(origin, 4, 2))]),
+        item(signals=[str(near(origin, 4, 3)), str(near(phash, 6))]),
+    )
+    found = other.matched(str(origin), str(phash))
+    assert found == [both["id"], low["id"], high["id"], far["id"]]
+
+
+def test_a_radius_narrows_and_is_refused_beyond_the_default(platform: Caller, other: Caller) -> None:
+    (mine,) = platform.contribute(item(signals=[str(near(signal(1), 10))]))
+    assert other.matched(pdq(), radius={"pdq": 10}) == [mine["id"]]
+    assert other.matched(pdq(), radius={"pdq": 9}) == []
+    refused = other.post(URL, {"queries": [{"signals": [pdq()], "radius": {"pdq": 32, "phash": 7}}]})
+    assert set(faults(refused)) == {"queries[0].radius.pdq", "queries[0].radius.phash"}
+
+
+def test_an_operator_may_allow_a_wider_radius() -> None:
+    with service_at("sqlite://", max_radius="pdq=60,phash=10") as service:
+        one, two = service.caller(), service.caller()
+        (mine,) = one.contribute(item(signals=[str(near(signal(1), 60))]))
+        assert two.matched(pdq()) == []
+        assert two.matched(pdq(), radius={"pdq": 60}) == [mine["id"]]
+
+
+def test_members_counts_who_contributed(platform: Caller, other: Caller) -> None:
+    platform.contribute(item(), item(signals=[str(near(signal(1), 2))]))
+    other.contribute(item())
+    (result,) = body(other.post(URL, {"queries": [{"signals": [pdq()]}]}))["results"]
+    assert (result["members"], len(result["matches"])) == (2, 3)
+
+
+def test_an_answer_holds_a_thousand_matches_a_query_and_20000_in_all(service: Service, platform: Caller) -> None:
+    phash = signal(7, Algorithm.PHASH)
+    crowd = [item(signals=[str(phash), pdq(seed)]) for seed in range(1005)]
+    platform.contribute(*crowd[:500])
+    platform.contribute(*crowd[500:])
+    asked = {"queries": [{"signals": [str(phash)]}] * 22}
+    results = body(service.caller(Scope.MATCH).post(URL, asked))["results"]
+    assert [len(result["matches"]) for result in results] == [1000] * 20 + [0, 0]
+    assert all(result["truncated"] for result in results)
+    assert [match["contribution"] for match in results[0]["matches"]] == list(range(1, 1001))
+
+
+def test_a_batch_of_a_thousand_queries_is_answered_in_order(platform: Caller, other: Caller) -> None:
+    platform.contribute(*(item(seed) for seed in range(0, 1000, 10)))
+    rng = random.Random(1)
+    queries = [
+        {"id": str(n), "signals": [pdq(n), *(pdq(rng.randrange(2000, 2100)) for _ in "abc")]} for n in range(1000)
+    ]
+    results = body(other.post(URL, {"queries": queries}))["results"]
+    assert [result["id"] for result in results] == [str(n) for n in range(1000)]
+    assert [n for n in range(1000) if results[n]["matches"]] == list(range(0, 1000, 10))
+
+
+def test_64_signals_a_query_are_taken(platform: Caller, other: Caller) -> None:
+    (mine,) = platform.contribute(item(63))
+    assert other.matched(*(pdq(seed) for seed in range(64))) == [mine["id"]]
+
+
+def test_a_batch_beyond_the_limits_is_refused(platform: Caller) -> None:
+    assert list(faults(platform.post(URL, {"queries": [{"signals": [pdq()]}] * 1001}))) == ["queries"]
+    assert list(faults(platform.post(URL, {"queries": [{"signals": [pdq()] * 5}] * 801}))) == ["queries"]
+    assert list(faults(platform.post(URL, {"queries": [{"signals": [pdq()] * 65}]}))) == ["queries[0].signals"]
+    assert list(faults(platform.post(URL, {"queries": [{"signals": []}]}))) == ["queries[0].signals"]
+
+
+def test_quarantined_ones_are_for_auditors(service: Service, platform: Caller) -> None:
+    asked = {"queries": [{"signals": [pdq()]}]}
+    assert problem(platform.post(f"{URL}?include=quarantined", asked), 403, "scope-missing")["scope"] == "audit"
+    auditor = service.caller(Scope.MATCH, Scope.AUDIT)
+    assert body(auditor.post(f"{URL}?include=quarantined", asked))["results"][0]["action"] == "none"
+    assert list(faults(auditor.post(f"{URL}?include=all", asked))) == ["include"]
+
+
+def test_a_match_ends_at_the_instant_of_expiry(service: Service, platform: Caller, other: Caller) -> None:
+    (mine,) = platform.contribute(item(expires_at="2026-11-20T13:00:00Z"))
+    service.clock.go(minutes=59, seconds=59)
+    assert other.matched(pdq()) == [mine["id"]]
+    service.clock.go(seconds=1)
+    assert other.matched(pdq()) == []
+
+
+def test_a_match_ends_with_the_suspension_of_the_member(platform: Caller, other: Caller, admin: Caller) -> None:
+    (mine,) = platform.contribute(item())
+    body(admin.patch(f"/v1/members/{platform.member}", {"status": "suspended"}))
+    assert other.matched(pdq()) == []
+    body(admin.patch(f"/v1/members/{platform.member}", {"status": "active"}))
+    assert other.matched(pdq()) == [mine["id"]]

@@ -1,0 +1,162 @@
+"""A service on a database of its own, and who calls it: a program with a key, over WSGI."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from flask.testing import FlaskClient
+from sqlalchemy import create_engine, func, select
+from werkzeug.test import TestResponse
+
+from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, MemberLimits, Scope
+from hashdb.service import HashDB, members
+from hashdb.settings import Settings
+from hashdb.store.tables import metadata
+from hashdb.web import create_app
+from hashdb.web.context import Face
+from tests import builders
+
+REMOVED = "2026-11-20T10:00:00Z"
+
+
+class Caller:
+    """A program with a key (or with none)."""
+
+    def __init__(self, client: FlaskClient, secret: str | None, member: int = 0, key: int = 0) -> None:
+        self.client = client
+        self.secret = secret
+        self.member = member
+        self.key = key
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What names the key."""
+        return {} if self.secret is None else {"Authorization": f"Bearer {self.secret}"}
+
+    def ask(self, method: str, path: str, *, headers: dict[str, str] | None = None, **more: Any) -> TestResponse:
+        """The answer to a request."""
+        return self.client.open(path, method=method, headers={**self.headers, **(headers or {})}, **more)
+
+    def get(self, path: str, **more: Any) -> TestResponse:
+        """The answer to a GET."""
+        return self.ask("GET", path, **more)
+
+    def post(self, path: str, json: object = None, **more: Any) -> TestResponse:
+        """The answer to a POST of JSON, or of `data`."""
+        sent = more if "data" in more else {**more, "json": json}
+        return self.ask("POST", path, **sent)
+
+    def patch(self, path: str, json: object, **more: Any) -> TestResponse:
+        """The answer to a PATCH."""
+        return self.ask("PATCH", path, json=json, **more)
+
+    def delete(self, path: str, **more: Any) -> TestResponse:
+        """The answer to a DELETE."""
+        return self.ask("DELETE", path, **more)
+
+    def contribute(self, *items: dict[str, Any], **more: Any) -> list[Any]:
+        """What was answered of these contributions."""
+        response = self.post("/v1/contributions", {"contributions": items}, **more)
+        assert response.status_code == 201, response.text
+        return list(body(response)["contributions"])
+
+    def matched(self, *signals: str, **asked: Any) -> list[int]:
+        """The ids of what matches these signals."""
+        response = self.post("/v1/matches", {"queries": [{"signals": signals, **asked}]})
+        assert response.status_code == 200, response.text
+        return [match["contribution"] for match in body(response)["results"][0]["matches"]]
+
+
+class Service:
+    """The application over an open database, and the clock that both go by."""
+
+    def __init__(self, url: str, **settings: Any) -> None:
+        self.url = url
+        self.clock = builders.Clock()
+        self.settings = Settings(**settings)
+        self.db: HashDB = builders.hashdb(url, self.clock, self.settings.rules())
+        self.app = create_app(self.db, self.settings)
+        self.anyone = Caller(self.app.test_client(), None)
+        self._count = 0
+
+    def close(self) -> None:
+        """Close the database and end the processes that hash."""
+        held = self.app.extensions["hashdb"]
+        assert isinstance(held, Face)
+        if "pool" in vars(held):
+            held.pool.close()
+        self.db.close()
+
+    def caller(self, *scopes: Scope, name: str | None = None, a_day: int | None = None) -> Caller:
+        """A key of a new member, with these scopes (else all)."""
+        self._count += 1
+        draft = MemberDraft(name or f"Member {self._count}", MemberKind.PLATFORM, limits=MemberLimits(a_day))
+        return self.key(members.add(self.db, COMMAND_LINE, draft).id, *scopes)
+
+    def key(self, member: int, *scopes: Scope) -> Caller:
+        """A further key of a member."""
+        issued = members.issue_key(self.db, COMMAND_LINE, member, KeyDraft(frozenset(scopes or Scope)))
+        return Caller(self.app.test_client(), issued.secret, member, issued.key.id)
+
+    def rows(self) -> dict[str, int]:
+        """How many rows each table has."""
+        engine = create_engine(self.url)
+        try:
+            with engine.connect() as connection:
+                counts = {
+                    table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
+                    for table in metadata.sorted_tables
+                }
+        finally:
+            engine.dispose()
+        return counts
+
+
+@contextmanager
+def service_at(url: str, **settings: Any) -> Iterator[Service]:
+    """A service for as long as the block lasts."""
+    service = Service(url, **settings)
+    try:
+        yield service
+    finally:
+        service.close()
+
+
+def item(seed: int = 1, /, **fields: Any) -> dict[str, Any]:
+    """A contribution as a client spells it, of one PDQ signal."""
+    usual = {"signals": [pdq(seed)], "labels": ["glorification"], "removed_at": REMOVED, "quality": 97}
+    return {**usual, **fields}
+
+
+def pdq(seed: int = 1) -> str:
+    """The text of a PDQ signal."""
+    return str(builders.signal(seed))
+
+
+def body(response: TestResponse) -> Any:
+    """The JSON of an answer that succeeded."""
+    assert response.status_code in (200, 201), response.text
+    assert response.mimetype == "application/json"
+    return json.loads(response.data)
+
+
+def problem(response: TestResponse, status: int, slug: str | None = None) -> Any:
+    """The problem details of a refusal, which must be that."""
+    assert response.status_code == status, response.text
+    assert response.mimetype == "application/problem+json"
+    said = json.loads(response.data)
+    assert said["status"] == status
+    assert all(isinstance(said[name], str) and said[name] for name in ("type", "title", "detail"))
+    assert said["type"].startswith("/problems/")
+    assert "Traceback" not in response.text
+    if slug is not None:
+        assert said["type"] == f"/problems/{slug}"
+    return said
+
+
+def faults(response: TestResponse) -> dict[str, str]:
+    """Where a request was refused by 422, and why."""
+    return {fault["at"]: fault["reason"] for fault in problem(response, 422, "invalid-input")["errors"]}

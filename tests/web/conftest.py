@@ -1,0 +1,36 @@
+"""A service for each test, and callers of the usual kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hashdb.domain.members import Scope
+from tests.web.callers import Caller, Service, service_at
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """The application over an empty database on SQLite."""
+    with service_at(f"sqlite:///{tmp_path}/hashdb.sqlite") as made:
+        yield made
+
+
+@pytest.fixture
+def platform(service: Service) -> Caller:
+    """A member that contributes, matches and follows."""
+    return service.caller(Scope.CONTRIBUTE, Scope.MATCH, Scope.FEED, name="Platform")
+
+
+@pytest.fixture
+def other(service: Service) -> Caller:
+    """Another member of that kind."""
+    return service.caller(Scope.CONTRIBUTE, Scope.MATCH, Scope.FEED, name="Other")
+
+
+@pytest.fixture
+def admin(service: Service) -> Caller:
+    """The operator's key."""
+    return service.caller(Scope.ADMIN, name="Operator")
