@@ -23,9 +23,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="HASHDB_", frozen=True, extra="ignore")
 
-    home: Path = Field(
-        default=Path("hashdb-data"), description="Folder of the embedded database and the locks."
-    )
+    home: Path = Field(default=Path("hashdb-data"), description="Folder of the embedded database and the locks.")
     database_url: SecretStr | None = Field(
         default=None,
         description="Database as an SQLAlchemy URL, like `postgresql://user@host/hashdb`; SQLite in the home.",
