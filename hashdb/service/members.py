@@ -76,6 +76,7 @@ def change(db: HashDB, actor: Actor, member: int, asked: MemberChange) -> Member
     actor.require(Scope.ADMIN)
     now = db.now()
     with db.store.begin() as tx:
+        tx.members.lock(member)
         before = tx.members.get(member)
         after = tx.members.change(member, asked)
         tx.audit.append(now, actor, _changes(before, after))
@@ -110,7 +111,7 @@ def revoke_key(db: HashDB, actor: Actor, key: int, member: int | None = None) ->
     actor.require(Scope.ADMIN)
     now = db.now()
     with db.store.begin() as tx:
-        found = tx.members.key(key)
+        found = tx.members.key(key, lock=True)
         if member is not None and found.member != member:
             raise NotFound(f"key {key} of member {member}")
         if found.revoked_at is not None:

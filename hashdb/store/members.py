@@ -96,9 +96,10 @@ class Members:
         }
         return _key(self._connection.execute(insert(keys).returning(keys), row).one())
 
-    def key(self, key: int) -> Key:
-        """One key. Raises NotFound."""
-        row = self._connection.execute(select(keys).where(keys.c.id == key)).one_or_none()
+    def key(self, key: int, *, lock: bool = False) -> Key:
+        """One key, held to the end of the transaction with `lock`. Raises NotFound."""
+        query = select(keys).where(keys.c.id == key)
+        row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
         if row is None:
             raise NotFound(f"key {key}")
         return _key(row)

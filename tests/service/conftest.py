@@ -1,0 +1,37 @@
+"""What every test of the service may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from hashdb.domain.members import Actor
+from hashdb.service import HashDB
+from tests.builders import Clock, hashdb, member_with
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The clock of the service: it stands at noon until it is set."""
+    return Clock()
+
+
+@pytest.fixture
+def db(database_url: str, clock: Clock) -> Iterator[HashDB]:
+    """An empty service."""
+    db = hashdb(database_url, clock)
+    yield db
+    db.close()
+
+
+@pytest.fixture
+def actor(db: HashDB) -> Actor:
+    """A platform that contributes, matches and reads the feed."""
+    return member_with(db)
+
+
+@pytest.fixture
+def other(db: HashDB) -> Actor:
+    """Another platform."""
+    return member_with(db)
