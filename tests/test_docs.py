@@ -1,0 +1,170 @@
+"""The documentation is held to the code: what there is, is documented; what is documented, is so."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import click
+import pytest
+
+from hashdb.domain.audit import Action
+from hashdb.domain.members import MemberKind, Scope
+from hashdb.settings import Settings
+from hashdb.store.tables import metadata
+from hashdb.web.problems import STATUS, status_of
+from scripts import docs
+from tests.serving import serving
+from tests.snippets import ROOT, fits, run, steps
+
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+_LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def _page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text("utf-8")
+
+
+def _name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def _without_code(text: str) -> str:
+    return re.sub(r"`[^`\n]*`", "", re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE))
+
+
+def _anchors(text: str) -> set[str]:
+    heads = re.findall(
+        r"^#{1,6} (.+)$", re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE), re.MULTILINE
+    )
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_what_is_made_from_the_code_is_up_to_date(page: Path) -> None:
+    text = page.read_text("utf-8")
+    assert text == docs.regenerated(text), "run scripts/docs"
+
+
+def test_every_block_that_can_be_made_is_on_a_page() -> None:
+    text = "".join(page.read_text("utf-8") for page in PAGES)
+    assert set(re.findall(r"<!-- made by scripts/docs: ([a-z-]+) -->", text)) == set(docs.BLOCKS)
+
+
+def test_every_setting_is_documented() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description
+        assert f"| `HASHDB_{name.upper()}` |" in _page("settings.md")
+
+
+def test_every_command_and_option_is_documented() -> None:
+    text = _page("cli.md")
+    for words, command in docs.walk():
+        section = text.partition(f"\n### {' '.join(words)}\n")[2].partition("\n### ")[0]
+        assert command.help
+        for option in command.params:
+            if isinstance(option, click.Option):
+                assert f"`{option.opts[0]}`" in section
+
+
+def test_every_route_is_documented_with_its_scope() -> None:
+    text = _page("api.md")
+    rows = re.findall(r"^\| `([A-Z]+) (\S+)` \| ([^|]+) \| ([^|]+) \|", text, re.MULTILINE)
+    assert len(rows) > 20
+    for method, path, scope, answers in rows:
+        assert scope in ("no key", "any key") or all(f"`{one}`" in scope for one in re.findall(r"`(\w+)`", scope))
+        assert answers.strip() in ("200", "201", "204")
+        assert f"`{method} {path.split('?')[0]}" in text
+
+
+def test_every_error_is_documented_with_its_status() -> None:
+    text = _page("api.md")
+    for kind in docs.kinds():
+        if any(below for below in kind.__subclasses__()) and kind not in STATUS:
+            continue
+        if status_of(kind) != 500 and kind.__name__ not in ("NotAllowed", "Conflict", "UnsupportedContent"):
+            assert f"| {status_of(kind)} | `/problems/{kind.slug}` | `{kind.__name__}` |" in text
+        elif status_of(kind) == 500:
+            assert f"| `{kind.__name__}` |" in text
+
+
+def test_every_action_of_the_log_is_documented() -> None:
+    for action in Action:
+        assert f"| `{action}` |" in _page("api.md")
+
+
+def test_every_table_of_the_database_is_in_the_data_flows() -> None:
+    for table in metadata.tables:
+        assert f"| `{table}` |" in _page("dataflows.md")
+
+
+def test_every_scope_and_kind_of_member_is_in_the_glossary() -> None:
+    for word in (*Scope, *MemberKind):
+        assert f"`{word}`" in _page("glossary.md")
+
+
+def test_every_page_and_decision_is_in_the_table_of_contents() -> None:
+    linked = {(ROOT / "docs" / link.partition("#")[0]).resolve() for link in _LINK.findall(_page("index.md"))}
+    assert {page for page in PAGES if page.parent != ROOT and page.name != "index.md"} <= linked
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for link in _LINK.findall(_without_code(page.read_text("utf-8"))):
+        if link.startswith(("https://", "mailto:")):
+            continue
+        place, _, anchor = link.partition("#")
+        target = (page.parent / place).resolve() if place else page
+        assert target.exists(), link
+        assert target.is_relative_to(ROOT), link
+        if anchor:
+            assert anchor in _anchors(target.read_text("utf-8")), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_no_page_names_a_machine_or_a_registry(page: Path) -> None:
+    text = page.read_text("utf-8")
+    assert not re.search(r"(?<![\w./])/(home|root|work|tmp|Users|opt|mnt)/", text)
+    assert not re.search(r"pypi\.|pythonhosted|npmjs|docker\.io|ghcr\.", text)
+    assert "localhost" not in text
+
+
+def test_the_commands_of_the_readme_exist() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    for script in set(re.findall(r"\./scripts/(\w+)", text)):
+        assert (ROOT / "scripts" / script).stat().st_mode & 0o111
+    known = {" ".join(words) for words, _ in docs.walk()}
+    for words in re.findall(r"^\$.*?hashdb ([a-z]+(?: add)?)", text, re.MULTILINE):
+        assert f"hashdb {words}" in known
+
+
+def test_every_decision_has_its_three_parts() -> None:
+    for page in (ROOT / "docs" / "decisions").glob("*.md"):
+        text = page.read_text("utf-8")
+        assert re.match(rf"# {page.name[:4]}\W", text), page.name
+        for part in ("## Context", "## Decision", "## Consequences"):
+            assert part in text, page.name
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="the snippets take curl")
+@pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md"])
+def test_the_snippets_print_what_the_page_says(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "clone"
+    folder.mkdir()
+    with serving(folder / "hashdb-data") as url:
+        given = {"HASHDB_URL": url}
+        wrong = run(ROOT / name, folder, given, {"http://127.0.0.1:8000": url})
+    assert not wrong, "\n\n".join(wrong)
+
+
+def test_a_snippet_is_told_from_what_it_prints() -> None:
+    page = "```console run\n$ one \\\n  two\nthis\n$ three\n```\n\n```python run\nx\n```\n\n```text\nthat\n```\n"
+    found = [(step.line, step.command, step.output) for step in steps(page)]
+    assert found[:2] == [(1, "one \\\n  two\n", "this\n"), (1, "three\n", "")]
+    assert found[2][2] == "that\n"
+    assert fits("hdb_abc.\n", "hdb_….\n")
+    assert not fits("hdb_a\nbc.\n", "hdb_….\n")
