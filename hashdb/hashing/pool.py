@@ -1,0 +1,92 @@
+"""Hashing in processes of its own, which a hostile picture can neither take down nor hold."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import LifoQueue
+from threading import Lock
+from typing import Self
+
+from hashdb.domain.signals import Algorithm
+from hashdb.errors import HashingBusy, UnreadablePicture
+from hashdb.hashing import Hashed
+from hashdb.hashing.pictures import Limits
+from hashdb.hashing.worker import Worker
+
+
+class HashingPool:
+    """Hashes pictures in `workers` processes, each of which is replaced when a picture breaks it.
+
+    `queue` pictures may wait beside those that are being hashed; each has `seconds` once it has its worker, and
+    `memory_bytes` of address space beyond what the process takes at rest. Processes start when first needed and end
+    with `close()`, or with this process, however it ends. Any thread may use it; after a fork, each side has its own.
+    """
+
+    def __init__(self, workers: int, queue: int, seconds: float, memory_bytes: int, limits: Limits) -> None:
+        self._workers = workers
+        self._capacity = workers + queue
+        self._seconds = seconds
+        self._memory_bytes = memory_bytes
+        self._limits = limits
+        self._lock = Lock()
+        self._owner = 0
+
+    def hash(self, pictures: Sequence[bytes], algorithms: Sequence[Algorithm]) -> list[Hashed | UnreadablePicture]:
+        """For each picture, in order, its signals or why there are none.
+
+        Raises HashingBusy where they do not all find a place (an idle pool takes any number), and Unavailable where
+        no process can be started.
+        """
+        threads = self._admit(len(pictures))
+        jobs = [threads.submit(self._hash_one, octets, algorithms) for octets in pictures]
+        for job in jobs:
+            job.add_done_callback(self._release)
+        return [job.result() for job in jobs]
+
+    def close(self) -> None:
+        """End the processes, once the pictures that wait are hashed."""
+        if self._owner == os.getpid():
+            self._owner = 0
+            self._threads.shutdown()
+            while not self._idle.empty():
+                self._idle.get().stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _admit(self, count: int) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._owner != os.getpid():
+                self._start()
+            if self._pending and self._pending + count > self._capacity:
+                raise HashingBusy(retry_after=1)
+            self._pending += count
+            return self._threads
+
+    def _start(self) -> None:
+        self._owner = os.getpid()
+        self._pending = 0
+        self._threads = ThreadPoolExecutor(self._workers, "hashing")
+        self._idle = LifoQueue[Worker]()
+        for _ in range(self._workers):
+            self._idle.put(Worker(self._seconds, self._memory_bytes, self._limits))
+
+    def _release(self, _: Future[Hashed | UnreadablePicture]) -> None:
+        with self._lock:
+            self._pending -= 1
+
+    def _hash_one(self, octets: bytes, algorithms: Sequence[Algorithm]) -> Hashed | UnreadablePicture:
+        worker = self._idle.get()
+        try:
+            self._limits.check_bytes(len(octets))
+            return worker.hash(octets, algorithms)
+        except UnreadablePicture as refusal:
+            # A new one: this one's traceback would keep the picture in memory.
+            return UnreadablePicture(refusal.reason)
+        finally:
+            self._idle.put(worker)

@@ -1,0 +1,115 @@
+"""One worker of the pool: a confined process, the socket to it, and another process when that one breaks."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import weakref
+from collections.abc import Sequence
+from socket import socket, socketpair
+from typing import Final
+
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.errors import Unavailable, UnreadablePicture
+from hashdb.hashing import Hashed
+from hashdb.hashing.messages import receive, send
+from hashdb.hashing.pictures import OUT_OF_MEMORY, Limits
+
+_START_SECONDS: Final = 60
+_ANSWER_BYTES: Final = 16_384
+# What a process sees of the environment: not the rest, which may hold the database's password.
+_INHERITED: Final = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "PYTHONHOME")
+_ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+class Worker:
+    """Hashes one picture at a time in a process of its own, which starts with the first."""
+
+    def __init__(self, seconds: float, memory_bytes: int, limits: Limits) -> None:
+        self._seconds = seconds
+        self._numbers = (memory_bytes, limits.max_bytes, limits.max_pixels)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def hash(self, octets: bytes, algorithms: Sequence[Algorithm]) -> Hashed:
+        """The picture's signals. Raises UnreadablePicture, and Unavailable where no process can be started."""
+        if self._process is None or self._process.poll() is not None:
+            self._start()
+        try:
+            return self._ask(octets, algorithms)
+        except UnreadablePicture as refusal:
+            # What is left of the memory may be in pieces too small for the next picture.
+            if refusal.reason == OUT_OF_MEMORY:
+                self.stop()
+            raise
+        except TimeoutError:
+            reason = f"the picture takes longer than {self._seconds:g} seconds to hash"
+        except (OSError, EOFError, LookupError, TypeError, ValueError):
+            reason = "the picture brings down what reads it"
+        self.stop()
+        raise UnreadablePicture(reason)
+
+    def stop(self) -> None:
+        """Kill the process, if there is one."""
+        if self._process is not None:
+            self._process = None
+            self._end()
+
+    def _ask(self, octets: bytes, algorithms: Sequence[Algorithm]) -> Hashed:
+        deadline = time.monotonic() + self._seconds
+        self._connection.settimeout(self._seconds)
+        send(self._connection, " ".join(algorithms).encode())
+        send(self._connection, octets)
+        self._connection.settimeout(max(deadline - time.monotonic(), 0.001))
+        answer = json.loads(receive(self._connection, _ANSWER_BYTES))
+        if "reason" in answer:
+            raise UnreadablePicture(str(answer["reason"]))
+        quality = answer["quality"]
+        return Hashed(tuple(map(Signal.parse, answer["signals"])), None if quality is None else int(quality))
+
+    def _start(self) -> None:
+        self.stop()
+        self._connection, theirs = socketpair()
+        try:
+            with theirs:
+                self._process = _spawn(theirs, self._numbers)
+            self._end = weakref.finalize(self, _end, os.getpid(), self._process, self._connection)
+            self._connection.settimeout(_START_SECONDS)
+            receive(self._connection, _ANSWER_BYTES)
+        except (OSError, EOFError, ValueError):
+            self._connection.close()
+            self.stop()
+            raise Unavailable(retry_after=10) from None
+
+
+def _spawn(connection: socket, numbers: tuple[int, ...]) -> subprocess.Popen[bytes]:
+    """A confined process that speaks over `connection`.
+
+    Not by multiprocessing: its children import the parent's main program anew, and with it the whole service. Standard
+    input is the process's lifeline. In a session of its own it is not interrupted with its parent by Control-C.
+    """
+    environment = {name: os.environ[name] for name in _INHERITED if name in os.environ} | _ONE_THREAD
+    environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
+    arguments = [str(number) for number in (connection.fileno(), *numbers)]
+    return subprocess.Popen(
+        [sys.executable, "-P", "-B", "-m", "hashdb.hashing.confined", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        pass_fds=(connection.fileno(),),
+        env=environment,
+        start_new_session=True,
+    )
+
+
+def _end(owner: int, process: subprocess.Popen[bytes], connection: socket) -> None:
+    """Kill and reap; also run at the exit of the interpreter, but not at that of a fork of it."""
+    connection.close()
+    if process.stdin is not None:
+        process.stdin.close()
+    if owner == os.getpid():
+        process.kill()
+        process.wait()
+    else:
+        process.returncode = 0  # of another's child: Popen would warn that it still runs

@@ -1,0 +1,37 @@
+"""Looking at the processes that hash."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+
+def workers(parent: int | None = None) -> set[int]:
+    """The confined processes that are children of `parent` (of this process)."""
+    tasks = Path(f"/proc/{parent or os.getpid()}/task").glob("*/children")
+    children = {int(child) for task in tasks for child in task.read_text().split()}
+    return {child for child in children if b"hashdb.hashing.confined" in _read(child, "cmdline")}
+
+
+def is_running(process: int) -> bool:
+    """Whether it is there and not merely waiting to be reaped."""
+    return _read(process, "stat").rpartition(b")")[2].split()[:1] not in ([], [b"Z"], [b"X"])
+
+
+def eventually(condition: Callable[[], object], seconds: float = 10) -> bool:
+    """Whether the condition comes to hold within that time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def _read(process: int, name: str) -> bytes:
+    try:
+        return Path(f"/proc/{process}/{name}").read_bytes()
+    except OSError:
+        return b""

@@ -1,0 +1,34 @@
+"""Pictures to hash: those of the package, and ones that are drawn here."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+_ROOT = Path(__file__).parents[2]
+
+PHOTOS = tuple(sorted((_ROOT / "hashdb" / "photos").glob("*.jpg")))
+REFERENCE = _ROOT.parent / "shared" / "data" / "pdq"
+NO_REFERENCE = "the reference pictures of PDQ are not beside the repository (../shared/data/pdq)"
+
+
+def drawn(width: int = 320, height: int = 240, seed: int = 7) -> Image.Image:
+    """A picture without symmetries, as full of detail as a photograph: a smooth ground with shapes on it."""
+    rng = np.random.default_rng(seed)
+    ground = Image.fromarray(rng.integers(0, 256, (9, 12, 3), dtype=np.uint8))
+    image = ground.resize((width, height), Image.Resampling.BICUBIC)
+    pen = ImageDraw.Draw(image)
+    for _ in range(12):
+        (left, right), (top, bottom) = (sorted(rng.integers(0, side + 1, 2).tolist()) for side in (width, height))
+        pen.ellipse((left, top, right, bottom), fill=tuple(rng.integers(0, 256, 3).tolist()))
+    return image
+
+
+def encoded(image: Image.Image, format: str = "PNG", **options: object) -> bytes:
+    """The picture as the bytes of a file."""
+    file = BytesIO()
+    image.save(file, format, **options)
+    return file.getvalue()

@@ -1,0 +1,92 @@
+"""A picture is read once and hashed by every algorithm asked for."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from hashdb.domain.signals import Algorithm
+from hashdb.errors import UnreadablePicture
+from hashdb.hashing import Hashed, Limits, hash_file, hash_picture, warm
+from hashdb.hashing.pdq import pdq
+from hashdb.hashing.perceptual import perceptual
+from hashdb.hashing.pictures import Picture
+from tests.hashing.samples import drawn, encoded
+
+OCTETS = encoded(drawn())
+
+
+def _refusal(path: str | Path, limits: Limits | None = None) -> str:
+    with pytest.raises(UnreadablePicture) as refused:
+        hash_file(path, [Algorithm.PDQ], limits or Limits())
+    assert refused.value.__context__ is None
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("algorithms", [tuple(Algorithm), tuple(Algorithm)[::-1], (Algorithm.PHASH,), ()], ids=str)
+def test_signals_come_in_the_order_asked_for(algorithms: Sequence[Algorithm]) -> None:
+    hashed = hash_picture(OCTETS, algorithms, Limits())
+    assert tuple(signal.algorithm for signal in hashed.signals) == tuple(algorithms)
+
+
+def test_the_signals_are_those_of_each_algorithm() -> None:
+    picture = Picture(drawn())
+    signal, quality = pdq(picture)
+    assert hash_picture(OCTETS, [Algorithm.DHASH, Algorithm.PDQ], Limits()) == Hashed(
+        (perceptual(picture, Algorithm.DHASH), signal), quality
+    )
+
+
+def test_without_pdq_there_is_no_quality() -> None:
+    assert hash_picture(OCTETS, [Algorithm.PHASH], Limits()).quality is None
+
+
+def test_a_file_hashes_as_its_bytes_do(tmp_path: Path) -> None:
+    path = tmp_path / "picture"
+    path.write_bytes(OCTETS)
+    assert hash_file(str(path), tuple(Algorithm), Limits()) == hash_picture(OCTETS, tuple(Algorithm), Limits())
+
+
+def test_a_file_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    assert _refusal(tmp_path / "none.jpg") == "the file cannot be read: no such file or directory"
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    assert _refusal(tmp_path) == "the file cannot be read: is a directory"
+
+
+@pytest.mark.parametrize("path", [os.devnull, "/dev/zero"])
+def test_a_device_is_refused(path: str) -> None:
+    assert _refusal(path) == "not a regular file"
+
+
+def test_a_named_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert _refusal(tmp_path / "pipe") == "not a regular file"
+
+
+def test_a_file_too_large_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    path.touch()
+    os.truncate(path, 2**40)
+    assert _refusal(path) == "the picture has more than 20,000,000 bytes"
+
+
+def test_warming_loads_what_loads_late() -> None:
+    loaded = "{name for name in ('scipy.fftpack', 'pywt') if name in sys.modules}"
+    program = (
+        "import sys; from hashdb.domain.signals import Algorithm; from hashdb.hashing import warm\n"
+        f"early = {loaded}; warm(tuple(Algorithm)); print(len(early), len({loaded}))"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["0", "2"]
+
+
+def test_warming_what_is_warm_is_harmless() -> None:
+    warm(())
+    warm(tuple(Algorithm))

@@ -1,0 +1,98 @@
+"""PDQ against the reference implementations, their figures, and the plain arithmetic."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.hashing import Limits, hash_file
+from hashdb.hashing.pdq import bands, pdq
+from hashdb.hashing.pictures import Picture, read_picture
+from tests.hashing.samples import NO_REFERENCE, PHOTOS, REFERENCE, drawn
+
+FIGURES = json.loads((Path(__file__).parents[1] / "data" / "pdq_vectors.json").read_text())
+VECTORS = json.loads((REFERENCE / "vectors.json").read_text()) if REFERENCE.exists() else {}
+SIZES = [(500, 375), (375, 500), (64, 64), (65, 63), (127, 129), (129, 257), (900, 40), (33, 1200), (1024, 768)]
+
+
+def _by_pdqhash(image: Image.Image) -> tuple[Signal, int]:
+    pdqhash = pytest.importorskip("pdqhash", reason="pdqhash, the oracle of PDQ, is not installed")
+    bits, quality = pdqhash.compute(np.asarray(image))
+    return Signal.from_bytes(Algorithm.PDQ, np.packbits(bits).tobytes()), quality
+
+
+@pytest.mark.parametrize("name", VECTORS or [pytest.param("", marks=pytest.mark.skip(NO_REFERENCE))])
+def test_a_reference_picture_has_its_published_hash_and_quality(name: str) -> None:
+    hashed = hash_file(REFERENCE / name, [Algorithm.PDQ], Limits())
+    assert (str(hashed.signals[0]), hashed.quality) == (f"pdq:{VECTORS[name]['pdq']}", VECTORS[name]["quality"])
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_photo_of_the_package_has_the_hash_that_pdqhash_gave_it(name: str) -> None:
+    hashed = hash_file(PHOTOS[0].with_name(name), [Algorithm.PDQ], Limits())
+    assert (str(hashed.signals[0]), hashed.quality) == (f"pdq:{FIGURES[name]['pdq']}", FIGURES[name]["quality"])
+
+
+@pytest.mark.parametrize("photo", PHOTOS, ids=lambda photo: photo.name)
+def test_photos_hash_as_by_pdqhash(photo: Path) -> None:
+    picture = read_picture(photo.read_bytes(), Limits())
+    assert pdq(picture) == _by_pdqhash(picture.colour)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("seed", range(5))
+def test_pictures_of_any_size_hash_as_by_pdqhash(size: tuple[int, int], seed: int) -> None:
+    image = drawn(*size, seed)
+    assert pdq(Picture(image)) == _by_pdqhash(image)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_noise_hashes_as_by_pdqhash(size: tuple[int, int]) -> None:
+    width, height = size
+    image = Image.fromarray(np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8))
+    assert pdq(Picture(image)) == _by_pdqhash(image)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (4, 300), (300, 4)], ids=str)
+def test_a_picture_too_small_to_hash_has_quality_0(size: tuple[int, int]) -> None:
+    image = drawn(*size)
+    assert pdq(Picture(image)) == (Signal(Algorithm.PDQ, 0), 0) == _by_pdqhash(image)
+
+
+@pytest.mark.parametrize("colour", ["black", "white", "teal"])
+def test_a_flat_picture_has_quality_0(colour: str) -> None:
+    assert pdq(Picture(Image.new("RGB", (400, 300), colour)))[1] == 0
+
+
+@pytest.mark.parametrize("photo", PHOTOS[:6], ids=lambda photo: photo.name)
+def test_half_of_the_bits_of_a_photo_are_set(photo: Path) -> None:
+    signal, _ = pdq(read_picture(photo.read_bytes(), Limits()))
+    assert signal.value.bit_count() == 128
+
+
+@pytest.mark.parametrize("length", [1, 5, 63, 64, 65, 127, 128, 129, 255, 257, 300, 1000, 1023])
+def test_the_bands_blur_twice_and_sample(length: int) -> None:
+    line = np.random.default_rng(length).random(length)
+    blurred = _box_blurred(_box_blurred(line))
+    expected = [blurred[int((sample + 0.5) * length / 64)] for sample in range(64)]
+    sampled = [band.weights @ line[band.first : band.last] for band in bands(length)]
+    assert np.allclose(sampled, expected, atol=1e-6)
+
+
+@given(st.integers(1, 65_535))
+def test_the_weights_of_a_band_add_up_to_1(length: int) -> None:
+    assert np.allclose([band.weights.sum() for band in bands(length)], 1, atol=1e-5)
+
+
+def _box_blurred(line: np.ndarray[tuple[int], np.dtype[np.float64]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """The mean of each place's box, one by one: a 128th of the line, an even one reaching further ahead than back."""
+    size = -(-len(line) // 128)
+    back, ahead = (size - 1) // 2, size // 2
+    return np.array([line[max(0, place - back) : place + ahead + 1].mean() for place in range(len(line))])

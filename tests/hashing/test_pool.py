@@ -1,0 +1,163 @@
+"""The pool: many pictures, few processes, and none of them spoils another's."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from PIL import Image
+
+from hashdb.domain.signals import Algorithm
+from hashdb.errors import HashingBusy, UnreadablePicture
+from hashdb.hashing import Hashed, Limits, hash_picture
+from hashdb.hashing.pool import HashingPool
+from tests.hashing.processes import workers
+from tests.hashing.samples import drawn, encoded
+
+LIMITS = Limits()
+MEMORY = 3_000_000_000
+SMALL = encoded(drawn())
+LARGE = encoded(Image.new("1", (7000, 7000)))
+QUICK = (Algorithm.PDQ, Algorithm.PHASH)
+SLOW = (Algorithm.WHASH,) * 20
+
+
+def reasons(answers: list[Hashed | UnreadablePicture]) -> list[str | None]:
+    return [str(answer) if isinstance(answer, UnreadablePicture) else None for answer in answers]
+
+
+def test_each_picture_has_its_own_answer_in_order() -> None:
+    pictures = [encoded(drawn(seed=seed)) for seed in range(5)]
+    with HashingPool(2, 8, 30, MEMORY, LIMITS) as pool:
+        answers = pool.hash([*pictures, b"no picture"], QUICK)
+    assert answers[:5] == [hash_picture(octets, QUICK, LIMITS) for octets in pictures]
+    assert isinstance(answers[5], UnreadablePicture)
+
+
+def test_no_pictures_have_no_answers() -> None:
+    with HashingPool(1, 0, 30, MEMORY, LIMITS) as pool:
+        assert pool.hash([], QUICK) == []
+
+
+def test_processes_start_when_needed_and_end_with_the_pool() -> None:
+    pool = HashingPool(2, 8, 30, MEMORY, LIMITS)
+    assert workers() == set()
+    pool.hash([SMALL], QUICK)
+    assert len(workers()) == 1
+    pool.hash([SMALL] * 8, QUICK)
+    assert len(workers()) == 2
+    pool.close()
+    assert workers() == set()
+
+
+def test_closing_twice_or_unused_is_harmless() -> None:
+    pool = HashingPool(1, 1, 30, MEMORY, LIMITS)
+    pool.close()
+    pool.hash([SMALL], QUICK)
+    pool.close()
+    pool.close()
+
+
+def test_many_threads_share_a_pool() -> None:
+    expected = hash_picture(SMALL, QUICK, LIMITS)
+    with HashingPool(2, 40, 30, MEMORY, LIMITS) as pool, ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: pool.hash([SMALL] * 2, QUICK), range(20)))
+    assert answers == [[expected] * 2] * 20
+
+
+def test_a_picture_that_crashes_its_process_spoils_no_other() -> None:
+    with HashingPool(2, 8, 30, MEMORY, LIMITS) as pool, ThreadPoolExecutor(1) as threads:
+        pool.hash([SMALL], QUICK)
+        (victim,) = workers()
+        slow = threads.submit(pool.hash, [LARGE], SLOW)
+        quick = [pool.hash([SMALL], QUICK) for _ in range(5)]
+        os.kill(victim, signal.SIGKILL)
+        assert reasons(slow.result()) == ["the picture brings down what reads it"]
+        assert quick == [[hash_picture(SMALL, QUICK, LIMITS)]] * 5
+        assert pool.hash([SMALL] * 4, QUICK) == [hash_picture(SMALL, QUICK, LIMITS)] * 4
+
+
+def test_pictures_that_take_too_long_or_too_much_are_refused_alone() -> None:
+    with HashingPool(1, 8, 1, 60_000_000, LIMITS) as pool:
+        assert reasons(pool.hash([SMALL, LARGE, SMALL], QUICK)) == [
+            None,
+            "the picture takes more memory to hash than is allowed",
+            None,
+        ]
+    with HashingPool(1, 8, 0.5, MEMORY, LIMITS) as pool:
+        assert reasons(pool.hash([LARGE, SMALL], SLOW)) == [
+            "the picture takes longer than 0.5 seconds to hash",
+            None,
+        ]
+
+
+def test_waiting_does_not_count_as_time() -> None:
+    large = encoded(Image.new("RGB", (2000, 2000)))
+    started = time.monotonic()
+    with HashingPool(1, 20, 1, MEMORY, LIMITS) as pool:
+        answers = pool.hash([large] * 15, [Algorithm.WHASH])
+    assert reasons(answers) == [None] * 15
+    assert time.monotonic() - started > 1
+
+
+def test_a_picture_of_too_many_bytes_is_not_even_sent() -> None:
+    with HashingPool(1, 1, 30, MEMORY, Limits(max_bytes=100)) as pool:
+        assert reasons(pool.hash([SMALL], QUICK)) == ["the picture has more than 100 bytes"]
+        assert workers() == set()
+
+
+def test_beyond_the_queue_the_pool_is_busy() -> None:
+    with HashingPool(1, 1, 0.7, MEMORY, LIMITS) as pool:
+        with ThreadPoolExecutor(3) as threads:
+            calls = [threads.submit(pool.hash, [LARGE], SLOW) for _ in range(3)]
+        (refused,) = filter(None, (call.exception() for call in calls))
+        assert isinstance(refused, HashingBusy)
+        assert refused.retry_after == 1
+        assert reasons(pool.hash([SMALL], QUICK)) == [None]
+
+
+def test_an_idle_pool_takes_more_pictures_than_its_queue() -> None:
+    with HashingPool(1, 0, 30, MEMORY, LIMITS) as pool:
+        assert reasons(pool.hash([SMALL] * 5, QUICK)) == [None] * 5
+
+
+PROGRAM = f"""
+import os, sys
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+print("main runs")
+from hashdb.hashing.pool import *
+from tests.hashing.test_pool import *
+pool = HashingPool(1, 1, 30, MEMORY, LIMITS)
+print(reasons(pool.hash([SMALL], QUICK)), flush=True)
+"""
+FORKING = f"""{PROGRAM}
+import warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+before = workers()
+if (child := os.fork()) == 0:
+    print("child", reasons(pool.hash([SMALL], QUICK)), workers().isdisjoint(before), flush=True)
+    sys.exit()
+os.waitpid(child, 0)
+print("parent", reasons(pool.hash([SMALL], QUICK)), workers() == before)
+"""
+
+
+def test_a_program_of_any_kind_may_be_the_parent_and_need_not_close_the_pool(tmp_path: Path) -> None:
+    script = tmp_path / "hashdb"
+    script.write_text(PROGRAM)
+    for arguments in (["-c", PROGRAM], [str(script)]):
+        ran = subprocess.run(
+            [sys.executable, "-W", "error", *arguments], capture_output=True, text=True, cwd=tmp_path, check=True
+        )
+        assert (ran.stdout, ran.stderr) == ("main runs\n[None]\n", "")
+
+
+def test_after_a_fork_each_side_has_its_own_processes() -> None:
+    ran = subprocess.run([sys.executable, "-c", FORKING], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[2:] == ["child [None] True", "parent [None] True"]
+    assert ran.stderr == ""
