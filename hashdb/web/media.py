@@ -15,6 +15,7 @@ from hashdb.wire.signals import FILES_A_REQUEST
 
 METADATA_BYTES = 1024 * 1024
 _PARTS = 64
+_BROKEN = "the body is not multipart/form-data, or is cut short"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,10 @@ def read_form(*, metadata: bool = True) -> MediaForm:
     try:
         files = request.files.getlist("file")
     except ValueError:
-        raise MalformedRequest("the body is not multipart/form-data, or is cut short") from None
+        raise MalformedRequest(_BROKEN) from None
+    if not request.files and not request.form:
+        # RFC 2046 asks for one part at least; Werkzeug takes any text for what comes before the first.
+        raise MalformedRequest(_BROKEN)
     if len(files) > FILES_A_REQUEST:
         raise TooLarge("a request here, in files,", FILES_A_REQUEST)
     if faults := _faults(metadata):

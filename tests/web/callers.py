@@ -38,7 +38,7 @@ class Caller:
 
     def ask(self, method: str, path: str, *, headers: dict[str, str] | None = None, **more: Any) -> TestResponse:
         """The answer to a request."""
-        return self.client.open(path, method=method, headers={**self.headers, **(headers or {})}, **more)
+        return self.client.open(path, method=method, headers={**self.headers, **(headers or {})}, buffered=True, **more)
 
     def get(self, path: str, **more: Any) -> TestResponse:
         """The answer to a GET."""

@@ -1,0 +1,219 @@
+"""What every request goes through: the key, the scope, the body, the query string, idempotency."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from hashdb.domain.members import Scope
+from tests.web.callers import Caller, Service, body, faults, item, pdq, problem, service_at
+
+URL = "/v1/contributions"
+JSON = "application/json"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        None,
+        "",
+        " ",
+        "Bearer",
+        "Bearer ",
+        "Bearer hdb_",
+        "Bearer hdb_wrong",
+        "Bearer nonsense",
+        "Bearer caf\u00e9",
+        "Bearer hdb_caf\u00e9",
+        "Basic aGRiXzpo",
+        "Basic {}",
+        "{}",
+        "Token {}",
+        "Bearer {}x",
+        "Bearer {}, Bearer {}",
+        "Bearer hdb_ {}",
+        "Bearer hdb_" + "x" * 100_000,
+    ],
+)
+def test_without_a_key_that_is_valid_now_nothing_opens(service: Service, platform: Caller, sent: str | None) -> None:
+    headers = {} if sent is None else {"Authorization": sent.replace("{}", str(platform.secret))}
+    response = service.anyone.get("/v1/me", headers=headers)
+    problem(response, 401, "not-authenticated")
+    assert response.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize("sent", ["Bearer {}", "bearer {}", "BEARER {}", "Bearer   {}", "Bearer {} "])
+def test_the_scheme_is_spelled_as_http_allows(service: Service, platform: Caller, sent: str) -> None:
+    headers = {"Authorization": sent.format(platform.secret)}
+    assert service.anyone.get("/v1/me", headers=headers).status_code == 200
+
+
+WRITES = [
+    ("POST", "/v1/contributions", Scope.CONTRIBUTE),
+    ("POST", "/v1/contributions/media", Scope.CONTRIBUTE),
+    ("PATCH", "/v1/contributions/1", Scope.CONTRIBUTE),
+    ("POST", "/v1/contributions/1/withdrawal", Scope.CONTRIBUTE),
+    ("POST", "/v1/matches", Scope.MATCH),
+    ("POST", "/v1/matches/media", Scope.MATCH),
+    ("POST", "/v1/signals", Scope.MATCH),
+    ("POST", "/v1/members", Scope.ADMIN),
+    ("PATCH", "/v1/members/1", Scope.ADMIN),
+    ("POST", "/v1/members/1/keys", Scope.ADMIN),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "scope"), WRITES)
+def test_the_key_comes_before_the_scope_and_the_scope_before_the_body(
+    service: Service, method: str, path: str, scope: Scope
+) -> None:
+    bodies: list[dict[str, Any]] = [
+        {},
+        {"data": b"\xff", "content_type": "text/plain"},
+        {"data": b"{", "content_type": JSON},
+        {"data": b"{}", "content_type": JSON},
+        {"data": b"{}", "content_type": JSON, "query_string": "nonsense=1"},
+        {"data": b"x" * 20_000_000, "content_type": JSON},
+    ]
+    without, auditor = service.anyone, service.caller(Scope.AUDIT)
+    for sent in bodies:
+        problem(without.ask(method, path, **sent), 401)
+        problem(auditor.ask(method, path, **sent), 403, "scope-missing")
+
+
+@pytest.mark.parametrize(("method", "path", "scope"), WRITES)
+@pytest.mark.parametrize("content_type", [None, "", "text/plain", "application/x-www-form-urlencoded", "a/b/c", "json"])
+def test_another_content_type_is_refused(
+    service: Service, method: str, path: str, scope: Scope, content_type: str | None
+) -> None:
+    response = service.caller(scope).ask(method, path, data=b"{}", content_type=content_type)
+    problem(response, 415, "wrong-content-type")
+
+
+def test_json_may_name_its_charset_but_not_be_compressed(platform: Caller) -> None:
+    text = json.dumps({"contributions": [item()]}).encode()
+    assert platform.post(URL, data=text, content_type="application/json; charset=utf-8").status_code == 201
+    for encoding in ("gzip", "br", "deflate", "identity, gzip"):
+        packed = gzip.compress(text)
+        response = platform.post(URL, data=packed, content_type=JSON, headers={"Content-Encoding": encoding})
+        problem(response, 415, "wrong-content-type")
+    problem(platform.post(URL, data=gzip.compress(text), content_type=JSON), 400, "malformed-request")
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xef\xbb\xbf{}", b'{"contributions": NaN}', b"\x00", b"[" * 9999])
+def test_a_body_that_is_not_json_is_malformed(service: Service, data: bytes) -> None:
+    caller = service.caller()
+    for method, path, _ in WRITES:
+        if not path.endswith(("media", "signals")):
+            problem(caller.ask(method, path, data=data, content_type=JSON), 400, "malformed-request")
+
+
+@pytest.mark.parametrize("data", [b"3", b"null", b'"x"', b"[]", b"[{}]", b"true", b"-0.0"])
+def test_json_that_is_no_object_is_refused(service: Service, data: bytes) -> None:
+    caller = service.caller()
+    for method, path, _ in WRITES:
+        if not path.endswith(("media", "signals")):
+            assert list(faults(caller.ask(method, path, data=data, content_type=JSON))) == [""]
+
+
+def test_a_body_over_the_cap_is_too_large(service: Service, platform: Caller) -> None:
+    before = service.rows()
+    padding = b" " * (16 * 1024 * 1024)
+    response = platform.post(URL, data=b"{}" + padding, content_type=JSON)
+    assert problem(response, 413, "too-large")["limit"] == 16 * 1024 * 1024
+    chunked = {"wsgi.input_terminated": True}
+    stream = io.BytesIO(b'{"contributions": []}' + padding)
+    response = platform.post(URL, data=b"", input_stream=stream, content_type=JSON, environ_overrides=chunked)
+    problem(response, 413, "too-large")
+    assert service.rows() == before
+
+
+def test_a_chunked_body_below_the_cap_is_read(platform: Caller) -> None:
+    stream = io.BytesIO(json.dumps({"contributions": [item()]}).encode())
+    chunked = {"wsgi.input_terminated": True}
+    response = platform.post(URL, data=b"", input_stream=stream, content_type=JSON, environ_overrides=chunked)
+    assert response.status_code == 201
+
+
+def test_an_operator_may_set_the_cap() -> None:
+    with service_at("sqlite://", max_body=1024) as service:
+        caller = service.caller()
+        assert problem(caller.post(URL, {"contributions": [item()] * 9}), 413)["limit"] == 1024
+        assert caller.post(URL, {"contributions": [item()]}).status_code == 201
+
+
+def test_an_address_that_takes_no_parameters_refuses_them(service: Service) -> None:
+    caller = service.caller()
+    assert list(faults(caller.get("/v1/me?x=1"))) == ["x"]
+    assert list(faults(caller.post(f"{URL}?dry_run=1", {"contributions": [item()]}))) == ["dry_run"]
+    lost = pdq()
+    assert lost[4:] not in str(faults(caller.get(f"/v1/me?{lost}={lost}&{lost}=2")))
+    assert service.rows()["contributions"] == 0
+
+
+def test_the_same_key_and_body_get_the_same_answer(service: Service, platform: Caller) -> None:
+    text = json.dumps({"contributions": [item(1), item(2)]}).encode()
+
+    def send(data: bytes = text, key: str = "k-1", caller: Caller = platform) -> Any:
+        return caller.post(URL, data=data, content_type=JSON, headers={"Idempotency-Key": key})
+
+    first = body(send())
+    rows = service.rows()
+    assert body(send()) == first
+    problem(send(data=text + b" "), 409, "idempotency-key-reused")
+    assert service.rows() == rows
+    assert [one["known"] for one in body(send(key="k-2"))["contributions"]] == [True, True]
+    platform.post(f"{URL}/{first['contributions'][0]['id']}/withdrawal", {"reason": "other"})
+    again = body(send())
+    assert [one["id"] for one in again["contributions"]] == [one["id"] for one in first["contributions"]]
+    assert again["contributions"][0]["status"] == "withdrawn"
+    service.clock.go(hours=24)
+    assert body(send())["contributions"][0]["id"] > first["contributions"][1]["id"]
+
+
+def test_an_idempotency_key_is_of_one_member(platform: Caller, other: Caller) -> None:
+    headers = {"Idempotency-Key": "shared"}
+    platform.contribute(item(1), headers=headers)
+    assert other.contribute(item(2), headers=headers)[0]["known"] is False
+
+
+def test_concurrent_retries_are_stored_once(service: Service, platform: Caller) -> None:
+    answers: list[Any] = []
+    lock = threading.Lock()
+
+    def send() -> None:
+        caller = Caller(service.app.test_client(), platform.secret)
+        answer = body(caller.post(URL, {"contributions": [item()]}, headers={"Idempotency-Key": "k"}))
+        with lock:
+            answers.append(answer)
+
+    threads = [threading.Thread(target=send) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 8
+    assert all(answer == answers[0] for answer in answers)
+    assert service.rows()["contributions"] == 1
+
+
+@pytest.mark.parametrize("key", ["", "x" * 201, "a\x7fb", "a\tb"])
+def test_an_idempotency_key_is_1_to_200_printable_characters(platform: Caller, key: str) -> None:
+    response = platform.post(URL, {"contributions": [item()]}, headers={"Idempotency-Key": key})
+    assert list(faults(response)) == ["Idempotency-Key"]
+
+
+def test_elsewhere_the_header_is_ignored(platform: Caller) -> None:
+    headers = {"Idempotency-Key": ""}
+    for seed in (1, 2):
+        assert platform.post("/v1/matches", {"queries": [{"signals": [pdq(seed)]}]}, headers=headers).status_code == 200
+
+
+def test_a_refused_request_does_not_use_up_its_idempotency_key(platform: Caller) -> None:
+    headers = {"Idempotency-Key": "k"}
+    faults(platform.post(URL, {"contributions": [item(labels=[])]}, headers=headers))
+    assert platform.contribute(item(), headers=headers)[0]["known"] is False

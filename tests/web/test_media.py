@@ -1,0 +1,151 @@
+"""Pictures over HTTP: forms that are whole, broken, too large; and nothing of them on a disk."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from hashdb.domain.members import Scope
+from tests.hashing.samples import encoded
+from tests.web.callers import Caller, Service, body, faults, problem, service_at
+from tests.web.pictures import SAID, TEXT, flat, form, multipart, photo
+
+MEGABYTE = 1024 * 1024
+PATHS = ("/v1/signals", "/v1/matches/media", "/v1/contributions/media")
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One for all, for the processes that hash take their time to start."""
+    with service_at(f"sqlite:///{tmp_path_factory.mktemp('media')}/hashdb.sqlite") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def caller(service: Service) -> Caller:
+    """A key of all scopes."""
+    return service.caller()
+
+
+def _said(path: str) -> Any:
+    return SAID if path.startswith("/v1/contributions") else None
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_file_that_is_no_picture_or_is_cut_short_is_named(service: Service, caller: Caller, path: str) -> None:
+    before = service.rows()
+    response = caller.post(path, **form(photo(), TEXT, photo()[:900], b"", said=_said(path)))
+    said = problem(response, 415, "unreadable-picture")
+    assert [fault["at"] for fault in said["errors"]] == ["file[1]", "file[2]", "file[3]"]
+    assert service.rows() == before
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_form_without_files_or_with_unknown_fields_is_refused_by_name(caller: Caller, path: str) -> None:
+    metadata = ["metadata"] if _said(path) else []
+    assert list(faults(caller.post(path, **multipart("b", ('name="x"', b"1"))))) == ["file", *metadata, "x"]
+    unknown = {"signals": "1", "": "2", "caption\x00": "3"}
+    told = faults(caller.post(path, **form(photo(), said=_said(path), **unknown)))
+    assert set(told) == {"signals", "", "caption\x00"}
+    parts = [('name="picture"; filename="a.png"', photo()), ('name="file"', b"text"), ("x", b"without a name")]
+    assert {"picture", "file", ""} <= set(faults(caller.post(path, **multipart("b", *parts))))
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    ("content_type", "data"),
+    [
+        ("multipart/form-data", b"--b\r\n"),
+        ("multipart/form-data; boundary=", b"--b\r\n"),
+        ("multipart/form-data; boundary=caf\u00e9", b"--b\r\n"),
+        ("multipart/form-data; boundary=b", b""),
+        ("multipart/form-data; boundary=b", b"no boundary in here"),
+        (
+            "multipart/form-data; boundary=b",
+            b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nx',
+        ),
+        ("multipart/form-data; boundary=b", b"--b\r\nContent-Disposition: form-da"),
+    ],
+)
+def test_a_broken_form_is_malformed(caller: Caller, path: str, content_type: str, data: bytes) -> None:
+    problem(caller.post(path, data=data, content_type=content_type), 400, "malformed-request")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_more_than_32_files_are_too_large(caller: Caller, path: str) -> None:
+    for count in (33, 64, 200):
+        problem(caller.post(path, **form(*[TEXT] * count, said=_said(path))), 413, "too-large")
+
+
+def test_32_files_are_taken(caller: Caller) -> None:
+    assert len(body(caller.post("/v1/signals", **form(*[photo()] * 32)))["pictures"]) == 32
+
+
+def test_a_picture_over_20_megabytes_or_a_request_over_64_is_too_large(service: Service, caller: Caller) -> None:
+    before = service.rows()
+    big = bytes(20 * MEGABYTE + 1)
+    assert problem(caller.post("/v1/signals", **form(big)), 413, "too-large")["limit"] == 20 * MEGABYTE
+    sent = form(*[bytes(17 * MEGABYTE)] * 4)
+    assert problem(caller.post("/v1/matches/media", **sent), 413, "too-large")["limit"] == 64 * MEGABYTE
+    chunked = {"wsgi.input_terminated": True}
+    whole = multipart("b", ('name="file"; filename="a"', bytes(65 * MEGABYTE)))
+    stream = io.BytesIO(whole.pop("data"))
+    response = caller.post("/v1/signals", data=b"", input_stream=stream, environ_overrides=chunked, **whole)
+    assert problem(response, 413, "too-large")["limit"] == 64 * MEGABYTE
+    assert service.rows() == before
+
+
+def test_a_form_may_be_larger_than_other_bodies(caller: Caller) -> None:
+    response = caller.post("/v1/signals", **form(*[bytes(10 * MEGABYTE)] * 3))
+    assert len(problem(response, 415)["errors"]) == 3
+
+
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(caller: Caller) -> None:
+    bomb = encoded(Image.new("1", (20_000, 20_000)))
+    assert len(bomb) < MEGABYTE
+    problem(caller.post("/v1/signals", **form(bomb)), 415, "unreadable-picture")
+
+
+def test_metadata_has_a_size_too(caller: Caller) -> None:
+    response = caller.post("/v1/contributions/media", **form(photo(), said=" " * (MEGABYTE + 1)))
+    problem(response, 413, "too-large")
+
+
+def test_no_file_is_opened_for_an_upload(caller: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    body(caller.post("/v1/signals", **form(photo())))
+    large = encoded(Image.frombytes("RGB", (1500, 1200), os.urandom(1500 * 1200 * 3)), "BMP")
+    assert len(large) > 5 * MEGABYTE
+    sent = multipart("b", ('name="file"; filename="a.bmp"', large), ('name="file"; filename="b.png"', photo()))
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+        with pytest.raises(FileNotFoundError), tempfile.TemporaryFile():
+            pass
+        assert len(body(caller.post("/v1/signals", **sent))["pictures"]) == 2
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_an_operator_may_refuse_pictures(path: str) -> None:
+    with service_at("sqlite://", accept_media=False) as service:
+        caller = service.caller()
+        problem(caller.post(path, **form(photo(), said=_said(path))), 403, "media-refused")
+        problem(caller.post(path, data=b"x", content_type="text/plain"), 403, "media-refused")
+        problem(service.anyone.post(path, **form(photo())), 401)
+        problem(service.caller(Scope.AUDIT).post(path, **form(photo())), 403, "scope-missing")
+
+
+def test_a_flat_picture_is_hashed_but_not_contributed(service: Service, caller: Caller) -> None:
+    assert body(caller.post("/v1/signals", **form(flat())))["pictures"][0]["quality"] == 0
+    before = service.rows()
+    told = faults(caller.post("/v1/contributions/media", **form(photo(), flat(), said=SAID)))
+    assert told
+    assert all(at.startswith("file[1].") for at in told)
+    assert "file[1].quality" in told
+    assert service.rows() == before

@@ -1,0 +1,166 @@
+"""The OpenAPI document: valid, complete, and what the service does."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed
+from hypothesis import settings as hypothesis_settings
+from openapi_spec_validator import validate
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from hashdb.domain.members import Scope
+from tests.web.callers import Caller, Service, body, item, service_at
+
+CHECKS = (
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+)
+PUBLIC = {"/healthz", "/readyz"}
+EXAMPLES = 25
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One for all, which fills as it is tried."""
+    with service_at(f"sqlite:///{tmp_path_factory.mktemp('openapi')}/hashdb.sqlite", media_seconds=5) as made:
+        made.caller(Scope.MATCH).get("/v1/me")
+        yield made
+
+
+@pytest.fixture(scope="module")
+def document(service: Service) -> Any:
+    """The document."""
+    return body(service.anyone.get("/openapi.json"))
+
+
+def _operations(document: Any) -> Iterator[tuple[str, str, Any]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield path, method.upper(), operation
+
+
+def test_the_document_is_valid_openapi_3_1(document: Any) -> None:
+    validate(document)
+    assert document["openapi"].startswith("3.1")
+    assert document["info"]["license"]["identifier"] == "Apache-2.0"
+
+
+def test_every_address_of_the_service_is_documented(service: Service, document: Any) -> None:
+    documented = {(path, method) for path, method, _ in _operations(document)}
+    served = {
+        (re.sub(r"<id:(\w+)>", r"{\1}", rule.rule), method)
+        for rule in service.app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if not rule.rule.startswith("/static")
+    }
+    assert served - documented == {("/", "GET"), ("/docs", "GET"), ("/openapi.json", "GET")}
+    assert documented <= served
+
+
+def test_every_operation_says_what_it_is_and_whether_it_needs_a_key(document: Any) -> None:
+    ids = []
+    for path, _method, operation in _operations(document):
+        assert operation["summary"]
+        assert len(operation["tags"]) == 1
+        assert (operation.get("security") == [{"key": []}]) == (path not in PUBLIC)
+        ids.append(operation["operationId"])
+    assert len(set(ids)) == len(ids)
+    assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+
+
+def test_every_refusal_is_documented_where_it_can_occur(document: Any) -> None:
+    for path, method, operation in _operations(document):
+        told = {int(status) for status in operation["responses"]}
+        assert 503 in told
+        assert path in PUBLIC or {401, 403, 422} <= told
+        assert "{" not in path or 404 in told
+        if method in ("POST", "PATCH"):
+            assert {400, 413, 415, 422} <= told
+            assert operation["requestBody"]["required"] is True
+        for status in told:
+            answer = operation["responses"][str(status)]
+            types = set(answer.get("content", {}))
+            if status >= 400:
+                assert types == {"application/problem+json"}
+            assert ("Retry-After" in answer.get("headers", {})) == (status in (429, 503))
+
+
+def test_the_limits_of_the_contract_stand_in_the_document(document: Any) -> None:
+    schemas = document["components"]["schemas"]
+    assert schemas["ContributionsIn"]["properties"]["contributions"]["maxItems"] == 1000
+    assert schemas["DraftIn"]["properties"]["signals"]["maxItems"] == 64
+    assert schemas["DraftIn"]["additionalProperties"] is False
+    assert set(schemas["DraftIn"]["required"]) == {"signals", "labels", "removed_at"}
+    feed = document["paths"]["/v1/changes"]["get"]
+    limits = {one["name"]: one["schema"] for one in feed["parameters"]}
+    assert (limits["limit"]["minimum"], limits["limit"]["maximum"], limits["wait"]["maximum"]) == (1, 1000, 30)
+    assert "application/x-ndjson" in feed["responses"]["200"]["content"]
+    headers = [one["name"] for one in document["paths"]["/v1/contributions"]["post"]["parameters"]]
+    assert headers == ["Idempotency-Key"]
+
+
+def test_the_document_tells_a_signal_from_what_is_none(document: Any) -> None:
+    pattern = document["components"]["schemas"]["QueryIn"]["properties"]["signals"]["items"]["pattern"]
+    assert re.search(pattern, item()["signals"][0])
+    assert not re.search(pattern, "pdq:0123456789abcdef")
+    assert not re.search(pattern, "phash:" + "0" * 64)
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+def test_the_service_answers_as_the_document_says(service: Service, tmp_path: Path, mode: GenerationMode) -> None:
+    caller = service.caller()
+    caller.contribute(item())
+    schema = schemathesis.openapi.from_wsgi("/openapi.json", service.app)
+    tried = 0
+    for found in schema.get_all_operations():
+        assert isinstance(found, Ok)
+        operation = found.ok()
+        if mode is GenerationMode.NEGATIVE and not (operation.body or operation.query or operation.path_parameters):
+            continue
+        # For too many files the contract has 413, which that check does not take for a refusal.
+        refuses = mode is GenerationMode.NEGATIVE and not operation.path.endswith(("/media", "/signals"))
+        _try(operation, mode, caller, (*CHECKS, negative_data_rejection) if refuses else CHECKS)
+        tried += 1
+    assert tried > 10
+
+
+def _try(operation: Any, mode: GenerationMode, caller: Caller, checks: Any) -> None:
+    @seed(1)
+    @hypothesis_settings(
+        max_examples=EXAMPLES,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def answers_as_documented(case: Any) -> None:
+        case.query.pop("wait", None)
+        answer = case.call(headers=caller.headers)
+        case.validate_response(answer, checks=checks, headers=caller.headers)
+
+    answers_as_documented()
+
+
+def test_the_document_is_the_same_in_every_process(document: Any) -> None:
+    with service_at("sqlite://") as another:
+        assert json.dumps(body(another.anyone.get("/openapi.json"))) == json.dumps(document)

@@ -1,0 +1,135 @@
+"""The application as a whole: addresses, methods, and the headers of every answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from hashdb.domain.members import Scope
+from tests.web.callers import Caller, Service, body, problem
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nowhere",
+        "/v1",
+        "/v1/",
+        "/v1/me/",
+        "/v1/contributions/",
+        "/v1/contributions/1/",
+        "/v1//me",
+        "//v1/me",
+        "/V1/ME",
+        "/v1/me/..",
+        "/v1/contributions/%D9%A1",
+        "/%00",
+        "/%ff",
+        "/%e2%80%a8",
+        "/v1/me%00",
+        "/v1/me%20",
+        "/v1/me;x=1",
+        "/" + "a" * 100_000,
+        "/" + "/".join("a" * 5000),
+        "/v1/contributions/" + "9" * 5000,
+    ],
+)
+def test_an_address_that_is_none_is_not_found(service: Service, path: str) -> None:
+    caller = service.caller()
+    for method in ("GET", "POST", "PATCH", "DELETE", "HEAD"):
+        response = caller.ask(method, path)
+        if method == "HEAD":
+            assert response.status_code == 404
+        else:
+            assert problem(response, 404, "not-found")["what"] == "this address"
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v1/me", {"GET", "HEAD", "OPTIONS"}),
+        ("/v1/contributions", {"GET", "HEAD", "OPTIONS", "POST"}),
+        ("/v1/contributions/1", {"GET", "HEAD", "OPTIONS", "PATCH"}),
+        ("/v1/contributions/1/withdrawal", {"OPTIONS", "POST"}),
+        ("/v1/contributions/1/content", {"DELETE", "OPTIONS"}),
+        ("/v1/contributions/media", {"OPTIONS", "POST"}),
+        ("/v1/matches", {"OPTIONS", "POST"}),
+        ("/v1/members/1/keys", {"GET", "HEAD", "OPTIONS", "POST"}),
+        ("/v1/members/1/keys/1", {"DELETE", "OPTIONS"}),
+        ("/healthz", {"GET", "HEAD", "OPTIONS"}),
+    ],
+)
+def test_a_wrong_method_is_told_the_right_ones(service: Service, path: str, allowed: set[str]) -> None:
+    caller = service.caller()
+    for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "LINK", "X" * 1000} - allowed:
+        response = caller.ask(method, path)
+        problem(response, 405, "method-not-allowed")
+        assert set(response.headers["Allow"].split(", ")) == allowed
+    options = caller.ask("OPTIONS", path)
+    assert options.status_code == 200
+    assert set(options.headers["Allow"].split(", ")) == allowed
+
+
+def test_head_is_get_without_a_body(service: Service) -> None:
+    caller = service.caller()
+    for path in ("/healthz", "/v1/me", "/v1/contributions", "/v1/changes", "/v1/events", "/openapi.json", "/docs", "/"):
+        head, get = caller.ask("HEAD", path), caller.get(path)
+        assert (head.status_code, head.data) == (200, b"")
+        assert head.content_type == get.content_type
+    assert caller.ask("HEAD", "/v1/contributions/1").status_code == 404
+    assert service.anyone.ask("HEAD", "/v1/me").status_code == 401
+
+
+def test_every_answer_carries_the_headers_that_protect_it(service: Service) -> None:
+    caller = service.caller()
+    answers = [caller.get(path) for path in ("/", "/docs", "/v1/me", "/nowhere", "/v1/contributions/9", "/healthz")]
+    answers += [service.anyone.get("/v1/me"), caller.post("/v1/me"), caller.post("/v1/matches", data=b"x")]
+    for answer in answers:
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["X-Frame-Options"] == "DENY"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("host", ["a b", "[", "caf\u00e9", "-", "..", "a" * 300, "x:99999999", "<script>", "a\\b", ""])
+def test_a_host_that_is_none_breaks_nothing(service: Service, platform: Caller, host: str) -> None:
+    response = platform.get("/v1/me", headers={"Host": host})
+    if response.status_code != 200:
+        problem(response, 400, "malformed-request")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Long": "x" * 200_000},
+        {"Accept": "text/html"},
+        {"Accept": "nonsense;;;q=x"},
+        {"Accept": "application/x-ndjson;q=0"},
+        {"Content-Length": "-1"},
+        {"Content-Length": "x"},
+        {"Range": "bytes=0-3"},
+        {"If-None-Match": "*"},
+        {"If-Modified-Since": "yesterday"},
+        {"Cookie": "a=b; \x01=\xff"},
+        {"X-Forwarded-For": "nonsense"},
+        {"X-HTTP-Method-Override": "DELETE"},
+    ],
+)
+def test_odd_headers_change_nothing(platform: Caller, headers: dict[str, str]) -> None:
+    assert body(platform.get("/v1/me", headers=headers)) == body(platform.get("/v1/me"))
+    assert body(platform.get("/v1/changes", headers=headers))["more"] is False
+
+
+def test_scopes_open_what_they_name_and_nothing_else(service: Service) -> None:
+    reads = {
+        "/v1/changes": {Scope.FEED},
+        "/v1/events": {Scope.AUDIT, Scope.ADMIN},
+        "/v1/members": {Scope.ADMIN},
+        "/v1/me": set(Scope),
+        "/v1/contributions": set(Scope),
+    }
+    for scope in Scope:
+        caller = service.caller(scope)
+        for path, opened_by in reads.items():
+            assert (caller.get(path).status_code == 200) == (scope in opened_by)
