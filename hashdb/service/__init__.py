@@ -41,8 +41,12 @@ def open_hashdb(
     Raises BadSetting, SchemaOutdated, StoreBusy.
     """
     store = Store(url, busy_seconds)
-    if store.embedded:
-        store.migrate()
-    else:
-        store.require_current()
+    try:
+        if store.embedded:
+            store.migrate()
+        else:
+            store.require_current()
+    except BaseException:
+        store.close()
+        raise
     return HashDB(store, rules, clock)

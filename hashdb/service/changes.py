@@ -73,7 +73,7 @@ def _note(db: HashDB, actor: Actor) -> None:
     now = db.now()
     if actor.key is None or db.feed_read_on.get(actor.key.id) == now.date():
         return
-    db.feed_read_on[actor.key.id] = now.date()
     with db.store.begin() as tx:
         if tx.members.first_feed_read(actor.key.id, now.date().isoformat()):
             tx.audit.append(now, actor, [Entry(Action.FEED_READ, "key", actor.key.id, {})])
+    db.feed_read_on[actor.key.id] = now.date()

@@ -1,0 +1,28 @@
+"""Readiness: the store answers, and the index is level with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hashdb.domain.members import Actor
+from hashdb.domain.signals import Algorithm
+from hashdb.errors import StoreBusy
+from hashdb.service import HashDB
+from hashdb.service.health import ready
+from hashdb.store import Store
+from tests.builders import RULES, contributed, draft
+
+
+def test_a_ready_service_is_level_with_the_log(db: HashDB, actor: Actor) -> None:
+    contributed(db, actor, draft(1))
+    with db.store.read() as tx:
+        assert ready(db) == tx.audit.head().seq
+    assert len(db.live.index(Algorithm.PDQ)) == 1
+
+
+def test_without_its_store_it_is_not_ready(tmp_path: Path) -> None:
+    db = HashDB(Store(f"sqlite:///{tmp_path}/absent/hashdb.sqlite"), RULES)
+    with pytest.raises(StoreBusy):
+        ready(db)

@@ -1,0 +1,146 @@
+"""Any history of verbs: readers' copies, matches and the service agree on what is active."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import suppress
+from datetime import timedelta
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from hashdb.domain.contributions import Amendment, Contribution, Filter, Status
+from hashdb.domain.members import (
+    COMMAND_LINE,
+    SYSTEM,
+    Actor,
+    KeyDraft,
+    MemberChange,
+    MemberDraft,
+    MemberKind,
+    MemberStatus,
+)
+from hashdb.errors import AlreadyWithdrawn, MemberSuspended, NotActive
+from hashdb.service import HashDB, contributions, matches, members
+from tests.builders import USUAL, Clock, draft, hashdb, query
+from tests.service.copies import Copy
+
+SEEDS = range(5)
+hours = st.integers(1, 5)
+whoever = st.integers(0, 1)
+some = st.integers(0, 10_000)
+
+
+class Histories(RuleBasedStateMachine):
+    """Two members that do as they please, a clock, and two readers of the feed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.clock = Clock()
+        self.db: HashDB = hashdb(f"sqlite:///{self.folder.name}/hashdb.sqlite", self.clock)
+        self.slow, self.quick = Copy(), Copy()
+
+    @initialize()
+    def begin(self) -> None:
+        """Take the two members in."""
+        self.members, self.secrets = [], []
+        for name in ("One", "Two"):
+            member = members.add(self.db, COMMAND_LINE, MemberDraft(name, MemberKind.PLATFORM))
+            self.members.append(member.id)
+            key = members.issue_key(self.db, COMMAND_LINE, member.id, KeyDraft(frozenset(USUAL)))
+            self.secrets.append(key.secret)
+
+    def actor(self, who: int) -> Actor:
+        return members.authenticate(self.db, self.secrets[who])
+
+    def everything(self) -> tuple[Contribution, ...]:
+        return contributions.page(self.db, COMMAND_LINE, Filter(), 0, 1_000)
+
+    def one_of(self, who: int, choice: int) -> int | None:
+        theirs = [one.id for one in self.everything() if one.member == self.members[who]]
+        return theirs[choice % len(theirs)] if theirs else None
+
+    @rule(who=whoever, seeds=st.lists(st.sampled_from(SEEDS), min_size=1, max_size=3), ends=st.none() | hours)
+    def contribute(self, who: int, seeds: list[int], ends: int | None) -> None:
+        at = None if ends is None else self.clock() + timedelta(hours=ends)
+        try:
+            contributions.contribute(self.db, self.actor(who), [draft(seed, expires_at=at) for seed in seeds])
+        except MemberSuspended:
+            assert self.status(who) is MemberStatus.SUSPENDED
+
+    @rule(who=whoever, choice=some, severity=st.integers(0, 4), ends=st.none() | hours)
+    def amend(self, who: int, choice: int, severity: int, ends: int | None) -> None:
+        at = None if ends is None else self.clock() + timedelta(hours=ends)
+        self.attempt(contributions.amend, who, choice, Amendment(severity=severity, expires_at=at))
+
+    @rule(who=whoever, choice=some)
+    def withdraw(self, who: int, choice: int) -> None:
+        self.attempt(contributions.withdraw, who, choice, "other")
+
+    @rule(who=whoever, choice=some)
+    def erase(self, who: int, choice: int) -> None:
+        self.attempt(contributions.erase, who, choice)
+
+    def attempt(self, verb: object, who: int, choice: int, *rest: object) -> None:
+        id = self.one_of(who, choice)
+        if id is not None:
+            with suppress(MemberSuspended, NotActive, AlreadyWithdrawn):
+                verb(self.db, self.actor(who), id, *rest)  # type: ignore[operator]
+
+    def status(self, who: int) -> MemberStatus:
+        return members.get(self.db, COMMAND_LINE, self.members[who]).status
+
+    @rule(who=whoever, status=st.sampled_from(MemberStatus))
+    def set_status(self, who: int, status: MemberStatus) -> None:
+        members.change(self.db, COMMAND_LINE, self.members[who], MemberChange(status=status))
+
+    @rule(by=hours)
+    def go_on(self, by: int) -> None:
+        self.clock.go(hours=by)
+
+    @rule(limit=st.integers(1, 3))
+    def announce(self, limit: int) -> None:
+        contributions.announce(self.db, limit)
+
+    @rule(limit=st.integers(1, 4), times=st.integers(1, 2))
+    def read_on(self, limit: int, times: int) -> None:
+        self.slow.read(self.db, SYSTEM, limit, times=times)
+
+    @invariant()
+    def a_reader_at_the_head_holds_what_a_new_one_does(self) -> None:
+        if hasattr(self, "members"):
+            self.quick.follow(self.db, SYSTEM)
+            fresh = Copy()
+            fresh.follow(self.db, SYSTEM, 7)
+            assert self.quick.held == fresh.held
+
+    @rule()
+    def matches_are_what_is_active(self) -> None:
+        active = [one for one in self.everything() if one.status is Status.ACTIVE]
+        answer = matches.match(self.db, SYSTEM, [query(seed) for seed in SEEDS])
+        found = {match.contribution for result in answer.results for match in result.matches}
+        assert found == {one.id for one in active}
+
+    @rule()
+    def all_announced_copies_are_the_truth(self) -> None:
+        while contributions.announce(self.db):
+            pass
+        truth = {one.id: one for one in self.everything() if one.status is Status.ACTIVE}
+        for copy in (self.quick, self.slow):
+            copy.follow(self.db, SYSTEM, 3)
+            assert copy.held == {id: one.shown(signals=True, reference=False) for id, one in truth.items()}
+
+    def teardown(self) -> None:
+        if hasattr(self, "members"):
+            self.matches_are_what_is_active()
+            self.all_announced_copies_are_the_truth()
+        self.db.close()
+        self.folder.cleanup()
+
+
+TestHistories = Histories.TestCase
+TestHistories.settings = settings(
+    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)

@@ -1,0 +1,257 @@
+"""Matches: exact, nearest first, bounded, and level with the log."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from hashdb.domain.contributions import Contribution, Standing, Status
+from hashdb.domain.matches import Match, Query, Result
+from hashdb.domain.members import COMMAND_LINE, Actor, MemberChange, MemberStatus, Scope
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.errors import InvalidInput, MemberSuspended, ScopeMissing
+from hashdb.service import HashDB, contributions, matches, members
+from tests.builders import NOON, RULES, Clock, again, contributed, draft, hashdb, member_with, near, query, signal
+
+PDQ, PHASH256, PHASH = Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH
+
+
+def match(db: HashDB, actor: Actor, *queries: Query) -> tuple[Result, ...]:
+    return matches.match(db, actor, queries).results
+
+
+def ids(result: Result) -> list[int]:
+    return [one.contribution for one in result.matches]
+
+
+def plainly(active: Sequence[Contribution], asked: Query) -> Result:
+    """What the contract says, one contribution after the other."""
+    found = []
+    for one in active:
+        distances = [
+            (theirs.algorithm, ours.distance(theirs))
+            for ours in asked.signals
+            for theirs in one.signals
+            if ours.algorithm is theirs.algorithm
+        ]
+        within = {a: min(d for b, d in distances if a is b) for a in Algorithm if a in dict(distances)}
+        within = {a: d for a, d in within.items() if d <= asked.radius_of(a)}
+        if within:
+            found.append((one, within))
+    found.sort(key=lambda pair: (min(d / a.radius for a, d in pair[1].items()), -len(pair[1]), pair[0].id))
+    return Result(
+        asked.id,
+        tuple(
+            Match(
+                one.id,
+                within,
+                one.labels,
+                one.severity,
+                one.standing,
+                one.context,
+                one.removed_at,
+                one.received_at,
+            )
+            for one, within in found
+        ),
+        len({one.member for one, _ in found}),
+    )
+
+
+def test_what_is_answered_is_what_plain_python_finds(db: HashDB, clock: Clock) -> None:
+    rng = random.Random(1)
+    actors = [member_with(db) for _ in range(4)]
+    centres = [signal(seed, algorithm) for seed in range(3) for algorithm in (PDQ, PHASH256, PHASH)]
+
+    def some(count: int) -> list[Signal]:
+        chosen = rng.sample(centres, count)
+        return [near(one, rng.randrange(0, one.algorithm.radius + 4), rng.randrange(99)) for one in chosen]
+
+    for actor in actors:
+        for _ in range(12):
+            ends = NOON + timedelta(hours=1) if rng.random() < 0.2 else None
+            (one,) = contributed(db, actor, draft(*some(rng.randint(1, 4)), severity=rng.randrange(5), expires_at=ends))
+            if rng.random() < 0.15:
+                contributions.withdraw(db, actor, one.id, "other")
+    members.change(db, COMMAND_LINE, _member(actors[3]), MemberChange(status=MemberStatus.SUSPENDED))
+    clock.go(hours=1)
+
+    with db.store.read() as tx:
+        active = [one for one in tx.contributions.get(range(1, 100), clock()).values() if one.status is Status.ACTIVE]
+    assert 20 < len(active) < 40
+    queries = [
+        Query(tuple(some(rng.randint(1, 3))), str(number), {PDQ: rng.randrange(32)} if number % 3 else {})
+        for number in range(40)
+    ]
+    expected = tuple(plainly(active, one) for one in queries)
+    assert sum(len(result.matches) for result in expected) > 40
+    assert match(db, actors[0], *queries) == expected
+
+
+def test_queries_are_answered_one_each_in_order(db: HashDB, actor: Actor) -> None:
+    (one,) = contributed(db, actor, draft(1))
+    asked = [replace(query(seed), id=name) for seed, name in ((2, "b"), (1, None), (1, "a"), (2, "b"))]
+    answer = matches.match(db, actor, asked)
+    assert [result.id for result in answer.results] == ["b", None, "a", "b"]
+    assert [ids(result) for result in answer.results] == [[], [one.id], [one.id], []]
+    assert [(result.members, result.action) for result in answer.results[:2]] == [(0, "none"), (1, "review")]
+    with db.store.read() as tx:
+        assert answer.checkpoint == tx.audit.head().seq
+    assert matches.match(db, actor, []).results == ()
+
+
+def test_nearest_first_then_more_agreeing_then_the_lower_id(db: HashDB, actor: Actor, other: Actor) -> None:
+    pdq, phash = signal(1, PDQ), signal(1, PHASH)
+    drafts = [
+        draft(near(pdq, 31)),
+        draft(near(phash, 3)),  # 3/6
+        draft(near(phash, 3, 1), near(pdq, 31, 1)),  # 3/6, two agree
+        draft(near(phash, 3, 2)),  # 3/6
+        draft(near(pdq, 6)),  # 6/31
+        draft(pdq, near(phash, 6)),
+        draft(near(pdq, 32), near(phash, 7)),
+    ]
+    one = [contribution.id for contribution in contributed(db, actor, *drafts)]
+    (result,) = match(db, other, query(pdq, phash))
+    assert ids(result) == [one[5], one[4], one[2], one[1], one[3], one[0]]
+    assert [dict(found.distance) for found in result.matches] == [
+        {PDQ: 0, PHASH: 6},
+        {PDQ: 6},
+        {PDQ: 31, PHASH: 3},
+        {PHASH: 3},
+        {PHASH: 3},
+        {PDQ: 31},
+    ]
+    assert result.matches[2].agree == (PDQ, PHASH)
+
+
+def test_the_distance_is_the_nearest_of_all_variants(db: HashDB, actor: Actor) -> None:
+    origin = signal(1)
+    contributed(db, actor, draft(near(origin, 20), near(origin, 12), near(origin, 16)))
+    (result,) = match(db, actor, query(near(origin, 30, 5), origin, origin))
+    assert [dict(found.distance) for found in result.matches] == [{PDQ: 12}]
+
+
+def test_members_are_counted_once_each(db: HashDB, actor: Actor, other: Actor) -> None:
+    contributed(db, actor, draft(1), draft(near(signal(1), 4)), draft(2))
+    contributed(db, other, draft(1))
+    assert [result.members for result in match(db, actor, query(1), query(2), query(3))] == [2, 1, 0]
+
+
+@pytest.mark.parametrize(("asked", "expected"), [({}, True), ({"pdq": 20}, True), ({"pdq": 19}, False)])
+def test_a_radius_narrows(db: HashDB, actor: Actor, asked: dict[str, int], expected: bool) -> None:
+    contributed(db, actor, draft(near(signal(1), 20)))
+    (result,) = match(db, actor, query(1, **asked))
+    assert bool(result.matches) is expected
+
+
+def test_a_wider_radius_is_the_operators_to_allow(db: HashDB, actor: Actor, clock: Clock, database_url: str) -> None:
+    contributed(db, actor, draft(near(signal(1), 60)))
+    with pytest.raises(InvalidInput) as caught:
+        match(db, actor, query(2), query(1, pdq=32))
+    assert str(caught.value) == "queries[1].radius.pdq: a radius of pdq is 0 to 31 bits on this service"
+    wide = hashdb(database_url, clock, replace(RULES, max_radius={PDQ: 60}))
+    assert [len(result.matches) for result in match(wide, actor, query(1, pdq=60), query(1, pdq=59), query(1))] == [
+        1,
+        0,
+        0,
+    ]
+    with pytest.raises(InvalidInput):
+        match(wide, actor, query(1, pdq=61))
+    wide.close()
+
+
+def test_an_algorithm_that_is_not_enabled_is_refused(db: HashDB, actor: Actor) -> None:
+    with pytest.raises(InvalidInput, match=r"^queries\[0\]\.signals\[1\]: ahash is not enabled on this service: "):
+        match(db, actor, query(1, signal(1, Algorithm.AHASH)))
+
+
+def test_an_algorithm_that_was_disabled_since_does_no_harm(
+    db: HashDB, actor: Actor, clock: Clock, database_url: str
+) -> None:
+    contributed(db, actor, draft(1, signal(1, PHASH)))
+    narrow = hashdb(database_url, clock, replace(RULES, algorithms=(PDQ,)))
+    (result,) = match(narrow, actor, query(1))
+    assert [found.agree for found in result.matches] == [(PDQ,)]
+    narrow.close()
+
+
+def test_only_who_may_match_does(db: HashDB, actor: Actor) -> None:
+    with pytest.raises(ScopeMissing, match=r"^this key lacks the scope match$"):
+        match(db, replace(actor, scopes=frozenset(Scope) - {Scope.MATCH}), query(1))
+    members.change(db, COMMAND_LINE, _member(actor), MemberChange(status=MemberStatus.SUSPENDED))
+    with pytest.raises(MemberSuspended):
+        match(db, again(db, actor), query(1))
+
+
+@pytest.mark.parametrize("standing", Standing)
+def test_quarantined_and_retired_ones_are_answered_to_auditors_that_ask(
+    db: HashDB, actor: Actor, database_url: str, standing: Standing
+) -> None:
+    (one,) = contributed(db, actor, draft(1))
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE contributions SET standing = :standing"), {"standing": str(standing)})
+    engine.dispose()
+    auditor = member_with(db, Scope.MATCH, Scope.AUDIT)
+    for reader in (actor, auditor):
+        (result,) = match(db, reader, query(1))
+        assert ids(result) == ([one.id] if standing.matches else [])
+    (result,) = matches.match(db, auditor, [query(1)], quarantined=True).results
+    assert [(found.contribution, found.standing) for found in result.matches] == [(one.id, standing)]
+    with pytest.raises(ScopeMissing, match=r"^this key lacks the scope audit$"):
+        matches.match(db, actor, [query(1)], quarantined=True)
+
+
+class TestBounds:
+    """A popular value has more holders than an answer may have."""
+
+    @pytest.fixture
+    def popular(self, db: HashDB, actor: Actor) -> list[int]:
+        """1,000 contributions that hold one value, each a set of its own, and its ids."""
+        value = near(signal(1), 10)
+        drafts = [draft(value, signal(seed, PHASH)) for seed in range(1_000)]
+        return [one.id for one in contributed(db, actor, *drafts)]
+
+    def test_a_thousand_are_answered_and_the_nearest_win(
+        self, db: HashDB, actor: Actor, other: Actor, popular: list[int]
+    ) -> None:
+        (result,) = match(db, actor, query(1))
+        assert (ids(result), result.truncated) == (popular, False)
+        far, exact, close = contributed(db, other, draft(near(signal(1), 12)), draft(1), draft(near(signal(1), 9)))
+        (result,) = match(db, actor, query(1))
+        assert result.truncated
+        assert ids(result) == [exact.id, close.id, *popular[:998]]
+        assert far.id not in ids(result)
+        assert result.members == 2
+        contributions.withdraw(db, other, exact.id, "other")
+        assert ids(match(db, actor, query(1))[0]) == [close.id, *popular[:999]]
+
+    def test_a_contribution_that_holds_several_near_values_counts_once(
+        self, db: HashDB, actor: Actor, popular: list[int]
+    ) -> None:
+        for id in popular[300:311]:
+            contributions.withdraw(db, actor, id, "other")
+        (result,) = match(db, actor, query(1, *[signal(seed, PHASH) for seed in range(60)]))
+        assert not result.truncated
+        assert len(result.matches) == 989
+        assert ids(result)[:60] == popular[:60]
+        assert [len(found.agree) for found in result.matches[:61]] == [2] * 60 + [1]
+
+    def test_a_request_is_answered_with_20_000_at_most(self, db: HashDB, actor: Actor, popular: list[int]) -> None:
+        for id in popular[990:]:
+            contributions.withdraw(db, actor, id, "other")
+        results = match(db, actor, *[query(1)] * 22, query(2))
+        assert [len(result.matches) for result in results] == [990] * 20 + [200, 0, 0]
+        assert [result.truncated for result in results] == [False] * 20 + [True, True, False]
+        assert ids(results[20]) == popular[:200]
+
+
+def _member(actor: Actor) -> int:
+    assert actor.member is not None
+    return actor.member.id

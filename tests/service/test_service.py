@@ -1,0 +1,35 @@
+"""Opening a service over a database."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from hashdb.errors import BadSetting, SchemaOutdated
+from hashdb.service import open_hashdb, system_clock
+from hashdb.store import Store
+from tests.builders import RULES
+
+
+def test_an_embedded_database_is_made_and_a_server_must_be_current(database_url: str) -> None:
+    if not database_url.startswith("sqlite"):
+        with pytest.raises(SchemaOutdated, match=r"run `hashdb upgrade`$"):
+            open_hashdb(database_url, RULES)
+        store = Store(database_url)
+        store.migrate()
+        store.close()
+    for _ in range(2):
+        db = open_hashdb(database_url, RULES)
+        assert db.live.level().seq == 0
+        db.close()
+
+
+def test_a_database_that_is_none_is_told() -> None:
+    with pytest.raises(BadSetting, match=r"^HASHDB_DATABASE_URL: "):
+        open_hashdb("nonsense", RULES)
+
+
+def test_the_system_clock_is_in_utc() -> None:
+    assert system_clock().tzinfo is UTC
+    assert abs(system_clock() - datetime.now(UTC)) < timedelta(minutes=1)
