@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     media_queue: int = Field(default=64, ge=1, description="Pictures that may wait to be hashed, for each web worker.")
     media_seconds: float = Field(default=10.0, gt=0, description="How long hashing one picture may take.")
     media_memory: int = Field(
-        default=1024 * _MEGABYTE, ge=64 * _MEGABYTE, description="Memory for hashing one picture, bytes."
+        default=1536 * _MEGABYTE, ge=64 * _MEGABYTE, description="Memory for hashing one picture, bytes."
     )
     url: str = Field(default="http://127.0.0.1:8000", description="(member's side) Address of the service.")
     key: SecretStr | None = Field(default=None, description="(member's side) Secret of the key.")
