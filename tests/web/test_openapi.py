@@ -161,6 +161,6 @@ def _try(operation: Any, mode: GenerationMode, caller: Caller, checks: Any) -> N
     answers_as_documented()
 
 
-def test_the_document_is_the_same_in_every_process(document: Any) -> None:
+def test_the_document_is_the_same_of_every_application(document: Any) -> None:
     with service_at("sqlite://") as another:
         assert json.dumps(body(another.anyone.get("/openapi.json"))) == json.dumps(document)

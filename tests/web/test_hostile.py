@@ -1,0 +1,221 @@
+"""Hundreds of requests that are wrong in ways nobody thought of: refused in order, and nothing of them stored."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from tests.web.callers import Caller, Service, item, pdq, problem, service_at
+from tests.web.pictures import SAID, TEXT, multipart
+
+EACH = 120
+REFUSALS = {400, 401, 403, 404, 405, 409, 413, 415, 422, 429}
+
+VALID: dict[str, tuple[str, str, Any]] = {
+    "contribute": (
+        "POST",
+        "/v1/contributions",
+        {"contributions": [item(11, severity=2, context=[], reference="r"), item(12, entity="UN:example")]},
+    ),
+    "match": ("POST", "/v1/matches", {"queries": [{"id": "u", "signals": [pdq(1)], "radius": {"pdq": 20}}]}),
+    "amend": ("PATCH", "/v1/contributions/1", {"labels": ["manifesto"], "severity": 3, "incident": None}),
+    "withdraw": ("POST", "/v1/contributions/2/withdrawal", {"reason": "removal_reversed"}),
+    "add a member": (
+        "POST",
+        "/v1/members",
+        {"name": "New", "kind": "platform", "contact": "a@b", "limits": {"contributions_per_day": 5}},
+    ),
+    "change a member": ("PATCH", "/v1/members/1", {"contact": "c@d", "limits": {"contributions_per_day": 10_000}}),
+    "issue a key": ("POST", "/v1/members/1/keys", {"scopes": ["match"], "expires_at": "2027-01-01T00:00:00Z"}),
+}
+
+HOSTILE: tuple[Any, ...] = (
+    None,
+    True,
+    False,
+    0,
+    -1,
+    2**31,
+    2**63,
+    2**64,
+    10**400,
+    1.5,
+    -0.0,
+    1e308,
+    float("nan"),
+    float("inf"),
+    "",
+    " ",
+    "\x00",
+    "\ud800",
+    "\u202e",
+    "\uffff",
+    "x" * 100_000,
+    "'; DROP TABLE members; --",
+    "%s%n{0}${x}",
+    "../../etc/passwd",
+    "pdq:",
+    "pdq:" + "g" * 64,
+    "PDQ:" + "0" * 64,
+    "phash:" + "٣" * 16,
+    "2026-13-40T99:99:99Z",
+    "0000-00-00T00:00:00Z",
+    "0001-01-01T00:00:00+23:59",
+    "9999-12-31T23:59:60-23:59",
+    [],
+    [[]],
+    [None] * 2000,
+    {},
+    {"": {}},
+    {"__class__": "x"},
+    {"x" * 1000: 1},
+)
+
+
+@pytest.fixture
+def caller(service: Service) -> Caller:
+    """A key of all scopes, whose member has three contributions."""
+    caller = service.caller()
+    caller.contribute(item(1), item(2), item(3))
+    return caller
+
+
+def _nodes(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Each place in a JSON value, as the container and the key in it."""
+    pairs: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in pairs:
+        yield value, key
+        yield from _nodes(inner)
+
+
+def _replace(rng: random.Random, value: Any) -> None:
+    container, key = rng.choice(list(_nodes(value)))
+    container[key] = copy.deepcopy(rng.choice(HOSTILE))
+
+
+def _remove(rng: random.Random, value: Any) -> None:
+    container, key = rng.choice(list(_nodes(value)))
+    del container[key]
+
+
+def _add(rng: random.Random, value: Any) -> None:
+    container, _ = rng.choice(list(_nodes(value)))
+    if isinstance(container, dict):
+        container[rng.choice(["id", "admin", "", "\x00", "é" * 99, "__proto__", pdq(9)])] = copy.deepcopy(rng.choice(HOSTILE))
+    else:
+        container.insert(0, copy.deepcopy(rng.choice(HOSTILE)))
+
+
+def _wrap(rng: random.Random, value: Any) -> None:
+    container, key = rng.choice(list(_nodes(value)))
+    for _ in range(rng.choice([1, 2, 50, 150])):
+        container[key] = rng.choice([[container[key]], {"a": container[key]}])
+
+
+def _cut(rng: random.Random, text: bytes) -> bytes:
+    return text[: rng.randrange(len(text))]
+
+
+def _flip(rng: random.Random, text: bytes) -> bytes:
+    at = rng.randrange(len(text))
+    return text[:at] + bytes([text[at] ^ 1 << rng.randrange(8)]) + text[at + 1 :]
+
+
+def _insert(rng: random.Random, text: bytes) -> bytes:
+    at = rng.randrange(len(text) + 1)
+    odd = [b"\x00", b"\xff", b"\xed\xa0\x80", b'"', b"{", b"]", b",", b"\\u", b"\\ud800", b"1e999", b"/**/", b"NaN"]
+    return text[:at] + rng.choice(odd) + text[at:]
+
+
+def _double(rng: random.Random, text: bytes) -> bytes:
+    return text + text[rng.randrange(len(text)) :]
+
+
+VALUES: tuple[Callable[[random.Random, Any], None], ...] = (_replace, _replace, _remove, _add, _wrap)
+TEXTS: tuple[Callable[[random.Random, bytes], bytes], ...] = (_cut, _flip, _insert, _double)
+
+
+def _mutated(rng: random.Random, valid: Any) -> bytes:
+    value = copy.deepcopy(valid)
+    for _ in range(rng.choice([1, 1, 2, 3])):
+        if list(_nodes(value)):
+            rng.choice(VALUES)(rng, value)
+    text = json.dumps(value).encode()
+    return rng.choice(TEXTS)(rng, text) if rng.random() < 0.4 else text
+
+
+def _refused(service: Service, response: TestResponse, before: dict[str, int]) -> bool:
+    """Whether a request was refused as it should be; it may also have been taken, where nothing was wrong with it."""
+    if response.status_code in (200, 201):
+        return False
+    assert response.status_code in REFUSALS, response.text
+    said = problem(response, response.status_code)
+    if response.status_code == 422:
+        assert 0 < len(said["errors"]) <= 1000
+        assert all(isinstance(fault["at"], str) and fault["reason"] for fault in said["errors"])
+    assert len(response.data) < 500_000
+    assert service.rows() == before
+    return True
+
+
+@pytest.mark.parametrize("name", VALID)
+def test_mutated_json_is_refused_and_nothing_of_it_stored(service: Service, caller: Caller, name: str) -> None:
+    method, path, valid = VALID[name]
+    rng = random.Random(name)
+    refused, before = 0, service.rows()
+    for _ in range(EACH):
+        text = _mutated(rng, valid)
+        if _refused(service, caller.ask(method, path, data=text, content_type="application/json"), before):
+            refused += 1
+        else:
+            before = service.rows()
+    assert refused >= EACH * 2 / 3
+
+
+@pytest.mark.parametrize("path", ["/v1/signals", "/v1/matches/media", "/v1/contributions/media"])
+def test_mutated_forms_are_refused_and_nothing_of_them_stored(service: Service, caller: Caller, path: str) -> None:
+    rng = random.Random(path)
+    before = service.rows()
+    parts = [('name="file"; filename="a.png"', TEXT), ('name="metadata"', json.dumps(SAID).encode())]
+    for _ in range(EACH // 2):
+        form = multipart("b", *parts)
+        form["data"] = rng.choice(TEXTS)(rng, form["data"])
+        assert _refused(service, caller.post(path, **form), before)
+
+
+def test_mutated_query_strings_are_refused(service: Service, caller: Caller) -> None:
+    rng = random.Random(5)
+    names = ["after", "limit", "status", "label", "member", "since", "wait", "epoch", "subject", "actor", "x", ""]
+    values = ["", "-1", "1", "9" * 30, "%00", "%ff", "%ed%a0%80", "x" * 5000, "1e5", "true", "%F0%9F%92%A9", "%25", "+"]
+    caller.get("/v1/changes")
+    before = service.rows()
+    refused = 0
+    for _ in range(EACH):
+        asked = rng.choice("&;").join(f"{rng.choice(names)}={rng.choice(values)}" for _ in range(rng.randrange(1, 4)))
+        path = rng.choice(["/v1/contributions", "/v1/events", "/v1/changes", "/v1/members", "/v1/me"])
+        response = caller.get(f"{path}?{asked}".replace("wait=1&", ""))
+        if response.status_code != 200:
+            assert response.status_code in {403, 410, 422}
+            problem(response, response.status_code)
+            refused += 1
+    assert refused > EACH / 2
+    assert service.rows() == before
+
+
+@pytest.mark.parametrize("name", ["contribute", "match", "add a member"])
+def test_postgresql_refuses_the_same(postgres_url: str, name: str) -> None:
+    method, path, valid = VALID[name]
+    rng = random.Random(name)
+    with service_at(postgres_url) as service:
+        caller = service.caller()
+        before = service.rows()
+        for _ in range(EACH // 2):
+            text = _mutated(rng, valid)
+            if not _refused(service, caller.ask(method, path, data=text, content_type="application/json"), before):
+                before = service.rows()
