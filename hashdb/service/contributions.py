@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from hashdb.domain.audit import Action, Details, Entry
-from hashdb.domain.contributions import (
-    Amendment,
-    Contribution,
-    Draft,
-    Filter,
-    Once,
-    Receipt,
-    Recorded,
-    Status,
-)
+from hashdb.domain.audit import Action, Entry
+from hashdb.domain.contributions import Amendment, Contribution, Draft, Filter, Once, Receipt, Recorded, Status
 from hashdb.domain.members import SYSTEM, Actor, Member, Scope
 from hashdb.errors import (
     AlreadyWithdrawn,
@@ -103,7 +94,8 @@ def amend(db: HashDB, actor: Actor, id: int, asked: Amendment) -> Contribution:
             raise NotActive(id, found.status)
         fields = tx.contributions.amend(found, asked, now)
         if fields:
-            tx.audit.append(now, actor, [Entry(Action.CONTRIBUTION_AMENDED, "contribution", id, _amended(fields))])
+            details = {"fields": list(fields)}
+            tx.audit.append(now, actor, [Entry(Action.CONTRIBUTION_AMENDED, "contribution", id, details)])
         return tx.contributions.one(id, now)
 
 
@@ -209,10 +201,6 @@ def _added(member: Member, contribution: Contribution) -> Entry:
         "seconds_to_remove": _seconds(contribution.notified_at, contribution.removed_at),
     }
     return Entry(Action.CONTRIBUTION_ADDED, "contribution", contribution.id, details)
-
-
-def _amended(fields: Iterable[str]) -> Details:
-    return {"fields": list(fields)}
 
 
 def _seconds(start: datetime | None, end: datetime | None) -> int | None:

@@ -1,0 +1,157 @@
+"""Settings: read from HASHDB_*, each wrong one told by its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from hashdb.domain.signals import Algorithm
+from hashdb.errors import BadSetting
+from hashdb.settings import DEFAULT_LABELS, Settings
+
+LABELS = """
+behaviour = ["bad"]
+tco_ground = ["2.7.a"]
+entity_list = ["UN"]
+context = ["synthetic"]
+basis = ["terms"]
+reason = ["other"]
+"""
+
+
+def with_environment(patch: pytest.MonkeyPatch, **values: str) -> Settings:
+    for name, value in values.items():
+        patch.setenv(f"HASHDB_{name.upper()}", value)
+    return Settings.read()
+
+
+def test_the_defaults_are_those_of_the_documentation() -> None:
+    settings = Settings.read()
+    assert settings.home == Path("hashdb-data")
+    assert settings.database == f"sqlite:///{Path.cwd() / 'hashdb-data' / 'hashdb.sqlite'}"
+    assert settings.algorithms == (Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH)
+    assert settings.max_radius == {}
+    assert settings.max_body == 16 * 2**20
+    assert (settings.accept_media, settings.media_max_bytes, settings.media_max_request) == (
+        True,
+        20 * 2**20,
+        64 * 2**20,
+    )
+    assert settings.media_max_pixels == 50_000_000
+    assert (settings.url, settings.key) == ("http://127.0.0.1:8000", None)
+
+
+def test_every_setting_has_its_help_text() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description and field.description.endswith("."), name
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError):
+        Settings().max_body = 1
+
+
+def test_each_is_read_from_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = with_environment(
+        monkeypatch,
+        home="/srv/hashdb",
+        database_url="postgresql://user:password@host/hashdb",
+        algorithms=" phash, pdq,,pdq ",
+        max_radius="pdq=60, phash = 10,",
+        accept_media="0",
+        media_workers="3",
+        busy_seconds="1.5",
+        key="hdb_secret",
+    )
+    assert settings.algorithms == (Algorithm.PHASH, Algorithm.PDQ)
+    assert settings.max_radius == {Algorithm.PDQ: 60, Algorithm.PHASH: 10}
+    assert (settings.accept_media, settings.media_workers, settings.busy_seconds) == (False, 3, 1.5)
+    assert settings.database == "postgresql://user:password@host/hashdb"
+    assert settings.home == Path("/srv/hashdb")
+
+
+def test_the_rules_hold_what_was_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "labels.toml").write_text(LABELS)
+    settings = with_environment(
+        monkeypatch, algorithms="dhash", max_radius="dhash=9", labels=str(tmp_path / "labels.toml")
+    )
+    rules = settings.rules()
+    assert (rules.algorithms, rules.max_radius) == ((Algorithm.DHASH,), {Algorithm.DHASH: 9})
+    assert rules.vocabulary.behaviour == ("bad",)
+
+
+def test_no_secret_is_in_the_text_of_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = with_environment(monkeypatch, key="hdb_secret", database_url="postgresql://user:password@host/hashdb")
+    for text in (repr(settings), str(settings), settings.model_dump_json()):
+        assert "hdb_secret" not in text
+        assert "password" not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("algorithms", "", "at least one algorithm is needed"),
+        ("algorithms", "pdq,md5", "'md5' is not an algorithm: pdq, phash256, phash, dhash, whash, ahash"),
+        ("algorithms", "PDQ", "'PDQ' is not an algorithm: pdq, phash256, phash, dhash, whash, ahash"),
+        ("max_radius", "pdq", "write pdq=<bits>, at most 256"),
+        ("max_radius", "pdq=", "write pdq=<bits>, at most 256"),
+        ("max_radius", "pdq=-1", "write pdq=<bits>, at most 256"),
+        ("max_radius", "pdq=257", "write pdq=<bits>, at most 256"),
+        ("max_radius", "phash=65", "write phash=<bits>, at most 64"),
+        ("max_radius", "md5=1", "'md5' is not an algorithm: pdq, phash256, phash, dhash, whash, ahash"),
+        ("max_body", "many", None),
+        ("max_body", "0", None),
+        ("busy_seconds", "0", None),
+        ("busy_seconds", "nan", None),
+        ("accept_media", "perhaps", None),
+        ("media_workers", "0", None),
+    ],
+)
+def test_a_wrong_one_is_told_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, reason: str | None
+) -> None:
+    with pytest.raises(BadSetting) as caught:
+        with_environment(monkeypatch, **{name: value})
+    assert caught.value.setting == f"HASHDB_{name.upper()}"
+    assert caught.value.reason == reason or reason is None
+    assert str(caught.value).isprintable()
+
+
+def test_a_wrong_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HASHDB_KEY", "hdb_secret")
+    with pytest.raises(BadSetting) as caught:
+        with_environment(monkeypatch, max_body="hdb_value")
+    assert "hdb_" not in str(caught.value)
+
+
+def test_the_default_label_file_is_part_of_the_package() -> None:
+    assert Settings().labels == DEFAULT_LABELS
+    assert DEFAULT_LABELS.is_file()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "cannot be read: "),
+        (b"\xff", "cannot be read: "),
+        (b"behaviour = [", "cannot be read: "),
+        (b"", "behaviour must be a list of codes without spaces, at least one"),
+        (LABELS.replace('["bad"]', "[]").encode(), "behaviour must be a list of codes without spaces, at least one"),
+        (LABELS.replace('["bad"]', '"bad"').encode(), "behaviour must be a list of codes without spaces"),
+        (LABELS.replace('["bad"]', '["a b"]').encode(), "behaviour must be a list of codes without spaces"),
+        (LABELS.replace('["bad"]', "[1]").encode(), "behaviour must be a list of codes without spaces"),
+        (LABELS.replace('["terms"]', '[""]').encode(), "basis must be a list of codes without spaces"),
+        (LABELS.replace('["terms"]', '["ä"]').encode(), "basis must be a list of codes without spaces"),
+        ((LABELS + 'mood = ["a"]\n').encode(), "unknown kinds: mood"),
+    ],
+)
+def test_a_label_file_that_cannot_be_used_is_told(tmp_path: Path, content: bytes | None, reason: str) -> None:
+    file = tmp_path / "labels.toml"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(BadSetting) as caught:
+        Settings(labels=file).rules()
+    assert caught.value.setting == "HASHDB_LABELS"
+    assert caught.value.reason.startswith(reason)

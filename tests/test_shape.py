@@ -1,0 +1,233 @@
+"""The shape of the code: which layer may import what, how large things get, and that tests mirror it."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted((ROOT / "hashdb").rglob("*.py"))
+
+LAYERS = {
+    "__init__": set[str](),
+    "__main__": {"cli"},
+    "errors": set[str](),
+    "settings": {"errors", "domain"},
+    "domain": {"errors"},
+    "index": {"domain", "errors"},
+    "hashing": {"domain", "errors"},
+    "store": {"domain", "errors"},
+    "service": {"domain", "errors", "index", "store"},
+    "wire": {"domain", "errors"},
+    "web": {"service", "wire", "hashing", "settings", "domain", "errors"},
+    "client": {"wire", "hashing", "index", "domain", "errors"},
+    "cli": {"client", "domain", "errors", "hashing", "index", "service", "settings", "store", "web", "wire"},
+}
+"""What each layer may import of the others; the table of docs/architecture."""
+
+PACKAGES = {
+    "settings": {"pydantic", "pydantic_settings"},
+    "index": {"numpy", "pybktree"},
+    "hashing": {"numpy", "PIL", "imagehash"},
+    "store": {"sqlalchemy", "alembic"},
+    "wire": {"pydantic", "pydantic_core", "annotated_types"},
+    "web": {"flask", "apiflask", "werkzeug", "pydantic"},
+    "client": {"httpx", "pydantic"},
+    "cli": {"click", "rich", "flask", "gunicorn", "httpx", "PIL"},
+}
+"""What each layer may import from elsewhere, beside the standard library."""
+
+LONG_MODULES = {"errors.py": 420, "wire/contributions.py": 340}
+LONG_FUNCTIONS: dict[str, int] = {}
+
+TESTED_IN = {
+    "index/bktree.py": "index/test_index.py",
+    "index/scan.py": "index/test_index.py",
+    "store/migrations/__init__.py": "store/test_migrations.py",
+    "store/chunks.py": "store/test_contributions.py",
+    "web/api/audit.py": "web/api/test_lists.py",
+    "web/api/signals.py": "web/api/test_media.py",
+    "cli/__init__.py": "cli/test_serve.py",
+    "cli/alterations.py": "cli/test_demo.py",
+    "cli/home.py": "cli/test_serve.py",
+    "cli/instants.py": "cli/test_contribute.py",
+    "cli/match.py": "cli/test_contribute.py",
+    "cli/output.py": "cli/test_contribute.py",
+    "cli/pictures.py": "cli/test_contribute.py",
+    "cli/upgrade.py": "cli/test_serve.py",
+    "cli/withdraw.py": "cli/test_contribute.py",
+}
+"""Modules without a file of tests of their own, and where they are tested instead."""
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+of_every_module = pytest.mark.parametrize("path", MODULES, ids=lambda path: _name(path))
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT / "hashdb").as_posix()
+
+
+def _layer(path: Path) -> str:
+    return path.relative_to(ROOT / "hashdb").with_suffix("").parts[0]
+
+
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """The modules that are imported anywhere in a file, in full."""
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: write imports in full"
+            names = [f".{alias.name}" for alias in node.names] if node.module == "hashdb" else [""]
+            yield from (f"{node.module}{name}" for name in names)
+
+
+def _is_migration(path: Path) -> bool:
+    return "migrations" in path.parts and path.name != "__init__.py"
+
+
+def _public(tree: ast.Module) -> Iterator[ast.ClassDef | Function]:
+    """Public classes, functions and methods; not what overrides a method of another package's class."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | Function) and not node.name.startswith("_"):
+            yield node
+            if isinstance(node, ast.ClassDef) and not node.bases:
+                methods = (inner for inner in node.body if isinstance(inner, Function))
+                yield from (method for method in methods if not method.name.startswith("_"))
+
+
+@of_every_module
+def test_a_layer_imports_only_what_it_may(path: Path) -> None:
+    layer = _layer(path)
+    allowed = LAYERS[layer] | {layer, "__version__"}
+    for module in _imports(path):
+        package, _, inner = module.partition(".")
+        if package == "hashdb":
+            assert not inner or inner.split(".")[0] in allowed, f"{_name(path)} imports {module}"
+        elif package not in sys.stdlib_module_names:
+            assert package in PACKAGES.get(layer, set()), f"{_name(path)} imports {module}"
+
+
+def test_every_layer_is_in_the_table() -> None:
+    assert {_layer(path) for path in MODULES} == set(LAYERS)
+
+
+def test_imports_point_inward() -> None:
+    """The table has no circle, so neither have the layers."""
+    left = dict(LAYERS)
+    while left:
+        inner = {layer for layer, imports in left.items() if not imports & left.keys()}
+        assert inner, f"a circle among {sorted(left)}"
+        left = {layer: imports for layer, imports in left.items() if layer not in inner}
+
+
+@pytest.mark.parametrize(
+    ("package", "layers"),
+    [
+        ("flask", {"web", "cli"}),
+        ("apiflask", {"web"}),
+        ("sqlalchemy", {"store"}),
+        ("sqlite3", set[str]()),
+        ("psycopg", set[str]()),
+        ("imagehash", {"hashing"}),
+        ("pybktree", {"index"}),
+        ("httpx", {"client", "cli"}),
+    ],
+)
+def test_a_package_stays_in_its_layers(package: str, layers: set[str]) -> None:
+    found = {_layer(path) for path in MODULES if package in {module.split(".")[0] for module in _imports(path)}}
+    assert found == layers
+
+
+def test_sql_is_in_the_store_and_nowhere_else() -> None:
+    statement = re.compile(r"^\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE|ALTER|DROP|PRAGMA|BEGIN)\b")
+    for path in MODULES:
+        if _layer(path) != "store":
+            strings = (node.value for node in ast.walk(_tree(path)) if isinstance(node, ast.Constant))
+            assert not [text for text in strings if isinstance(text, str) and statement.match(text)], _name(path)
+
+
+def test_nothing_below_the_web_knows_http() -> None:
+    status = re.compile(r"\b(status_code|http_status|HTTPStatus)\b")
+    for path in MODULES:
+        if _layer(path) not in ("web", "client", "cli"):
+            assert not status.search(path.read_text("utf-8")), _name(path)
+
+
+@of_every_module
+def test_a_module_says_in_one_line_what_it_is(path: Path) -> None:
+    first, *rest = (ast.get_docstring(_tree(path)) or "").splitlines() or [""]
+    assert first
+    assert not rest or rest[0] == ""
+
+
+@of_every_module
+def test_everything_public_says_what_it_is(path: Path) -> None:
+    if _name(path) == "errors.py":
+        return  # each is a line of the tree in the module's docstring
+    missing = [node.name for node in _public(_tree(path)) if not ast.get_docstring(node)]
+    assert not missing
+
+
+@of_every_module
+def test_a_module_fits_on_a_few_screens(path: Path) -> None:
+    lines = len(path.read_text("utf-8").splitlines())
+    assert lines <= LONG_MODULES.get(_name(path), 300)
+
+
+@of_every_module
+def test_a_function_fits_on_a_screen(path: Path) -> None:
+    if _is_migration(path):
+        return
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, Function):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            assert lines <= LONG_FUNCTIONS.get(f"{_name(path)}:{node.name}", 50), node.name
+
+
+@of_every_module
+def test_a_module_has_its_file_of_tests(path: Path) -> None:
+    code = [node for node in _tree(path).body if isinstance(node, ast.ClassDef | Function)]
+    if not code or _is_migration(path):
+        return
+    relative = path.relative_to(ROOT / "hashdb")
+    package = path.name == "__init__.py"
+    own = relative.parent / f"test_{relative.parent.name if package else relative.stem}.py"
+    elsewhere = TESTED_IN.get(_name(path), own)
+    assert any((ROOT / "tests" / file).is_file() for file in (own, elsewhere)), f"write tests/{own}"
+
+
+def test_exceptions_are_of_modules_that_exist() -> None:
+    names = {_name(path) for path in MODULES}
+    assert (TESTED_IN.keys() | LONG_MODULES.keys() | {name.partition(":")[0] for name in LONG_FUNCTIONS}) <= names
+
+
+def test_modules_are_named_for_what_they_hold() -> None:
+    vague = {"common", "data", "handler", "handlers", "helper", "helpers", "info", "item", "items", "manager", "misc"}
+    assert {path.stem for path in MODULES}.isdisjoint(vague | {"process", "util", "utils"})
+
+
+def test_only_the_command_line_prints() -> None:
+    for path in MODULES:
+        if _layer(path) != "cli":
+            assert not [node for node in ast.walk(_tree(path)) if isinstance(node, ast.Name) and node.id == "print"]
+
+
+def test_no_secret_is_in_the_repository() -> None:
+    secret = re.compile(r"\bhdb_[A-Za-z0-9_-]{40,}|-----BEGIN [A-Z ]*PRIVATE KEY-----|\b(ghp_|AKIA)[A-Za-z0-9]{16,}")
+    folders = ("hashdb", "tests", "docs", "examples", "scripts", ".ci")
+    endings = {".py", ".md", ".toml", ".cfg", ".txt", ".yaml", ".yml", ".json", ".html", ""}
+    files = [path for name in folders for path in (ROOT / name).rglob("*")] + list(ROOT.glob("*"))
+    for path in files:
+        if path.is_file() and path.suffix in endings:
+            assert not secret.search(path.read_text("utf-8", "replace")), path
