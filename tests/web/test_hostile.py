@@ -107,7 +107,9 @@ def _remove(rng: random.Random, value: Any) -> None:
 def _add(rng: random.Random, value: Any) -> None:
     container, _ = rng.choice(list(_nodes(value)))
     if isinstance(container, dict):
-        container[rng.choice(["id", "admin", "", "\x00", "é" * 99, "__proto__", pdq(9)])] = copy.deepcopy(rng.choice(HOSTILE))
+        container[rng.choice(["id", "admin", "", "\x00", "é" * 99, "__proto__", pdq(9)])] = copy.deepcopy(
+            rng.choice(HOSTILE)
+        )
     else:
         container.insert(0, copy.deepcopy(rng.choice(HOSTILE)))
 
