@@ -8,13 +8,17 @@ from pathlib import Path
 
 import click
 import pytest
+from sqlalchemy import create_engine, make_url
 
 from hashdb.domain.audit import Action
 from hashdb.domain.members import MemberKind, Scope
+from hashdb.errors import FeedRestarted
+from hashdb.service import changes
 from hashdb.settings import Settings
 from hashdb.store.tables import metadata
 from hashdb.web.problems import STATUS, status_of
 from scripts import docs
+from tests import builders
 from tests.serving import serving
 from tests.snippets import ROOT, fits, run, steps
 
@@ -33,14 +37,12 @@ def _name(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-def _without_code(text: str) -> str:
-    return re.sub(r"`[^`\n]*`", "", re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE))
+def _without_fences(text: str) -> str:
+    return re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
 
 
 def _anchors(text: str) -> set[str]:
-    heads = re.findall(
-        r"^#{1,6} (.+)$", re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE), re.MULTILINE
-    )
+    heads = re.findall(r"^#{1,6} (.+)$", _without_fences(text), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
@@ -114,7 +116,7 @@ def test_every_page_and_decision_is_in_the_table_of_contents() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_every_link_leads_somewhere(page: Path) -> None:
-    for link in _LINK.findall(_without_code(page.read_text("utf-8"))):
+    for link in _LINK.findall(re.sub(r"`[^`\n]*`", "", _without_fences(page.read_text("utf-8")))):
         if link.startswith(("https://", "mailto:")):
             continue
         place, _, anchor = link.partition("#")
@@ -145,9 +147,25 @@ def test_the_commands_of_the_readme_exist() -> None:
 def test_every_decision_has_its_three_parts() -> None:
     for page in (ROOT / "docs" / "decisions").glob("*.md"):
         text = page.read_text("utf-8")
-        assert re.match(rf"# {page.name[:4]}\W", text), page.name
+        assert re.match(rf"# {int(page.name[:4])}\. ", text), page.name
         for part in ("## Context", "## Decision", "## Consequences"):
             assert part in text, page.name
+
+
+def test_the_statement_for_another_epoch_lets_every_reader_start_over(database_url: str) -> None:
+    statements = re.findall(r"^(UPDATE log .*;) +-- (\w+)$", _page("operations.md"), re.MULTILINE)
+    db = builders.hashdb(database_url, builders.Clock())
+    reader = builders.member_with(db, Scope.FEED)
+    before = changes.read(db, reader, 0, 10).epoch
+    (statement,) = (one for one, name in statements if name.lower() == make_url(database_url).get_backend_name())
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(statement)
+    engine.dispose()
+    with pytest.raises(FeedRestarted):
+        changes.read(db, reader, 0, 10, before)
+    assert changes.read(db, reader, 0, 10).epoch != before
+    db.close()
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="the snippets take curl")

@@ -1,0 +1,30 @@
+"""Contribute the pictures of a folder. Set HASHDB_URL and HASHDB_KEY (scope contribute); give the folder."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hashdb.client import Client
+from hashdb.domain.contributions import Draft
+from hashdb.errors import InvalidInput, UnreadablePicture
+from hashdb.hashing import Limits, hash_file
+
+LIMITS = Limits(max_bytes=20_000_000, max_pixels=50_000_000)
+
+with Client.from_environment() as client:
+    algorithms = tuple(client.me().algorithms)
+    for path in sorted(Path(sys.argv[1]).glob("*.jpg")):
+        try:
+            hashed = hash_file(path, algorithms, LIMITS)
+            removed_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+            draft = Draft(hashed.signals, ("glorification",), removed_at, hashed.quality, reference=path.name)
+            # Sent again after a failure, the same request is recorded once.
+            key = hashlib.sha256(path.name.encode()).hexdigest()
+            (recorded,) = client.contribute([draft], idempotency_key=key).recorded
+        except (UnreadablePicture, InvalidInput) as refused:
+            print(f"{path.name}: {refused}", file=sys.stderr)
+        else:
+            print(f"{path.name}: contribution {recorded.contribution.id}{' (known)' * recorded.known}")

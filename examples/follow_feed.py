@@ -1,0 +1,35 @@
+"""Keep a copy of the list in memory and follow its changes. Set HASHDB_URL and HASHDB_KEY (scope feed)."""
+
+from __future__ import annotations
+
+from hashdb.client import Client
+from hashdb.domain.changes import Gone
+from hashdb.domain.contributions import Contribution
+from hashdb.errors import FeedRestarted
+
+
+def follow(client: Client) -> None:
+    """Say what changes, for ever."""
+    copy: dict[int, Contribution] = {}
+    after, epoch = 0, None
+    while True:
+        try:
+            page = client.changes(after, epoch=epoch, wait=20)
+        except FeedRestarted:
+            copy.clear()
+            after, epoch = 0, None
+            continue
+        for change in page.changes:
+            what = change.what
+            if isinstance(what, Gone):
+                copy.pop(what.contribution, None)
+                print(f"{change.seq}: contribution {what.contribution} is gone ({what.reason})", flush=True)
+            else:
+                copy[what.id] = what
+                print(f"{change.seq}: contribution {what.id}, {len(copy)} in the copy", flush=True)
+        after, epoch = page.checkpoint, page.epoch
+
+
+if __name__ == "__main__":
+    with Client.from_environment() as client:
+        follow(client)
