@@ -9,7 +9,7 @@ from inspect import cleandoc
 from typing import Any
 
 from apiflask import APIBlueprint, APIFlask
-from flask import Response, current_app
+from flask import Response, current_app, request
 from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 
@@ -73,7 +73,7 @@ def operation(
         def guarded(**values: Any) -> Response:
             if scopes is not None:
                 actor().require(*scopes)
-                if takes is None:
+                if takes is None and request.args:
                     query(Asked)
             return view(**values)
 
