@@ -15,7 +15,7 @@ from werkzeug.routing import IntegerConverter
 
 from hashdb.domain.contributions import Once
 from hashdb.domain.members import Actor
-from hashdb.errors import Fault, InvalidInput, NotAuthenticated, WrongContentType
+from hashdb.errors import Fault, InvalidInput, NotAuthenticated, TooLarge, WrongContentType
 from hashdb.hashing import Limits
 from hashdb.hashing.pool import HashingPool
 from hashdb.service import HashDB
@@ -102,11 +102,16 @@ def terms() -> Terms:
 
 
 def body() -> bytes:
-    """The JSON text of this request. Raises WrongContentType."""
+    """The JSON text of this request. Raises WrongContentType, TooLarge."""
     request = flask.request
     if request.mimetype != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
         raise WrongContentType("application/json")
-    return request.get_data(cache=False)
+    octets = request.get_data(cache=False)
+    limit = request.max_content_length
+    if limit is not None and request.content_length is None and len(octets) >= limit:
+        # Werkzeug cuts a chunked body at the limit without a word.
+        raise TooLarge("a request here, in bytes,", limit)
+    return octets
 
 
 def query(model: type[_Query]) -> _Query:

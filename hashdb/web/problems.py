@@ -89,8 +89,9 @@ def _werkzeugs(error: HTTPException) -> Response:
 
 def _too_large() -> errors.TooLarge:
     limit = request.max_content_length or 0
-    if request.mimetype == "multipart/form-data" and (request.content_length or 0) <= limit:
-        return errors.TooLarge("a form here, in parts,", request.max_form_parts or 0)
+    if request.mimetype == "multipart/form-data":
+        # The parser does not tell which of the two it was.
+        return errors.TooLarge(f"a form here, of {request.max_form_parts} parts at most, in bytes,", limit)
     return errors.TooLarge("a request here, in bytes,", limit)
 
 

@@ -19,6 +19,12 @@ from hashdb.web import create_app
 from hashdb.web.context import Face
 from tests import builders
 
+CHUNKED: dict[str, Any] = {
+    "data": b"",
+    "headers": {"Transfer-Encoding": "chunked"},
+    "environ_overrides": {"wsgi.input_terminated": True},
+}
+"""What tells Flask's test client, beside an `input_stream`, to send it as a server passes on a chunked body."""
 REMOVED = "2026-11-20T10:00:00Z"
 
 

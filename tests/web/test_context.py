@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hashdb.domain.members import Scope
-from tests.web.callers import Caller, Service, body, faults, item, pdq, problem, service_at
+from tests.web.callers import CHUNKED, Caller, Service, body, faults, item, pdq, problem, service_at
 
 URL = "/v1/contributions"
 JSON = "application/json"
@@ -125,17 +125,15 @@ def test_a_body_over_the_cap_is_too_large(service: Service, platform: Caller) ->
     padding = b" " * (16 * 1024 * 1024)
     response = platform.post(URL, data=b"{}" + padding, content_type=JSON)
     assert problem(response, 413, "too-large")["limit"] == 16 * 1024 * 1024
-    chunked = {"wsgi.input_terminated": True}
-    stream = io.BytesIO(b'{"contributions": []}' + padding)
-    response = platform.post(URL, data=b"", input_stream=stream, content_type=JSON, environ_overrides=chunked)
-    problem(response, 413, "too-large")
+    whole = json.dumps({"contributions": [item()]}).encode()
+    response = platform.post(URL, input_stream=io.BytesIO(whole + padding), content_type=JSON, **CHUNKED)
+    assert problem(response, 413, "too-large")["limit"] == 16 * 1024 * 1024
     assert service.rows() == before
 
 
 def test_a_chunked_body_below_the_cap_is_read(platform: Caller) -> None:
     stream = io.BytesIO(json.dumps({"contributions": [item()]}).encode())
-    chunked = {"wsgi.input_terminated": True}
-    response = platform.post(URL, data=b"", input_stream=stream, content_type=JSON, environ_overrides=chunked)
+    response = platform.post(URL, input_stream=stream, content_type=JSON, **CHUNKED)
     assert response.status_code == 201
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from hashdb.domain.members import Scope
 from tests.hashing.samples import encoded
-from tests.web.callers import Caller, Service, body, faults, problem, service_at
+from tests.web.callers import CHUNKED, Caller, Service, body, faults, problem, service_at
 from tests.web.pictures import SAID, TEXT, flat, form, multipart, photo
 
 MEGABYTE = 1024 * 1024
@@ -94,10 +94,9 @@ def test_a_picture_over_20_megabytes_or_a_request_over_64_is_too_large(service: 
     assert problem(caller.post("/v1/signals", **form(big)), 413, "too-large")["limit"] == 20 * MEGABYTE
     sent = form(*[bytes(17 * MEGABYTE)] * 4)
     assert problem(caller.post("/v1/matches/media", **sent), 413, "too-large")["limit"] == 64 * MEGABYTE
-    chunked = {"wsgi.input_terminated": True}
     whole = multipart("b", ('name="file"; filename="a"', bytes(65 * MEGABYTE)))
     stream = io.BytesIO(whole.pop("data"))
-    response = caller.post("/v1/signals", data=b"", input_stream=stream, environ_overrides=chunked, **whole)
+    response = caller.post("/v1/signals", input_stream=stream, **CHUNKED, **whole)
     assert problem(response, 413, "too-large")["limit"] == 64 * MEGABYTE
     assert service.rows() == before
 
