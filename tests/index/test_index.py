@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
@@ -119,9 +120,18 @@ def test_any_values_are_found_exactly(
     ]
 
 
+@pytest.fixture
+def eager_threads() -> Iterator[None]:
+    """Threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
 @of_every_index
 @of_every_length
-def test_adding_while_searching_loses_nothing(make: Callable[[int], Index], bits: int) -> None:
+def test_adding_while_searching_loses_nothing(make: Callable[[int], Index], bits: int, eager_threads: None) -> None:
     rng = random.Random(bits)
     index = make(bits)
     values = [rng.getrandbits(bits) for _ in range(600)]

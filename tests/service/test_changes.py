@@ -91,6 +91,7 @@ def test_an_expiry_is_told_when_it_is_announced(db: HashDB, actor: Actor, clock:
     after = head(db)
     clock.go(hours=1)
     assert read(db, after) == ()
+    assert [change.what for change in read(db)] == [one.shown(signals=True, reference=False)]
     contributions.announce(db)
     (change,) = read(db, after)
     assert change.what == Gone(one.id, "expired")
