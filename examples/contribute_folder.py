@@ -7,18 +7,14 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hashdb.client import Client
-from hashdb.domain.contributions import Draft
+from hashdb import Client, Draft, hash_file
 from hashdb.errors import InvalidInput, UnreadablePicture
-from hashdb.hashing import Limits, hash_file
-
-LIMITS = Limits(max_bytes=20_000_000, max_pixels=50_000_000)
 
 with Client.from_environment() as client:
     algorithms = tuple(client.me().algorithms)
     for path in sorted(Path(sys.argv[1]).glob("*.jpg")):
         try:
-            hashed = hash_file(path, algorithms, LIMITS)
+            hashed = hash_file(path, algorithms)
             removed_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
             draft = Draft(hashed.signals, ("glorification",), removed_at, hashed.quality, reference=path.name)
             # Sent again after a failure, the same request is recorded once.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from hashdb.client import Client
-from hashdb.domain.changes import Gone
-from hashdb.domain.contributions import Contribution
+from hashdb import Client, Contribution, Gone
 from hashdb.errors import FeedRestarted
 
 

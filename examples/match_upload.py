@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from flask import Flask, request
 
-from hashdb.client import Client
-from hashdb.domain.matches import Query
-from hashdb.domain.signals import Algorithm
+from hashdb import Algorithm, Client, Query, hash_picture
 from hashdb.errors import HashDBError, UnreadablePicture
-from hashdb.hashing import Limits, hash_picture
 
-LIMITS = Limits(max_bytes=20_000_000, max_pixels=50_000_000)
 ALGORITHMS = (Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH)
 
 app = Flask(__name__)
@@ -21,7 +17,7 @@ hashdb = Client.from_environment()  # one for the process: it keeps its connecti
 def upload() -> tuple[dict[str, object], int]:
     octets = request.files["picture"].read()
     try:
-        signals = hash_picture(octets, ALGORITHMS, LIMITS).signals  # the picture stays here
+        signals = hash_picture(octets, ALGORITHMS).signals  # the picture stays here
         (result,) = hashdb.match([Query(signals)]).results
     except UnreadablePicture as refused:
         return {"error": str(refused)}, 415

@@ -1,3 +1,51 @@
 """hashdb: a shared database of perceptual hashes of removed terrorist content."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hashdb.client import Client
+    from hashdb.domain.changes import Gone
+    from hashdb.domain.contributions import Amendment, Contribution, Draft, Filter
+    from hashdb.domain.matches import Match, Query, Result
+    from hashdb.domain.signals import Algorithm, Signal
+    from hashdb.hashing import Hashed, hash_file, hash_picture
+
 __version__ = "0.1.0.dev0"
+__all__ = [
+    "Algorithm",
+    "Amendment",
+    "Client",
+    "Contribution",
+    "Draft",
+    "Filter",
+    "Gone",
+    "Hashed",
+    "Match",
+    "Query",
+    "Result",
+    "Signal",
+    "__version__",
+    "hash_file",
+    "hash_picture",
+]
+
+_HOMES = {
+    "hashdb.client": ("Client",),
+    "hashdb.domain.changes": ("Gone",),
+    "hashdb.domain.contributions": ("Amendment", "Contribution", "Draft", "Filter"),
+    "hashdb.domain.matches": ("Match", "Query", "Result"),
+    "hashdb.domain.signals": ("Algorithm", "Signal"),
+    "hashdb.hashing": ("Hashed", "hash_file", "hash_picture"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    """What a client user imports, loaded when it is first asked for: a command that needs none of it starts sooner."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'hashdb' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOME[name]), name)

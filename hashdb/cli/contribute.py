@@ -47,7 +47,13 @@ class Sent(NamedTuple):
 @click.option("--notified-at", type=Instant(), help="When you were told of it.")
 @click.option("--expires-at", type=Instant(), help="When it stops matching.")
 @click.option("--reference", help="Your own id for it; shown to you and to auditors only.")
-@click.option("--media", type=click.Choice(list(map(str, Media))), default="image", show_default=True)
+@click.option(
+    "--media",
+    type=click.Choice(list(map(str, Media))),
+    default="image",
+    show_default=True,
+    help="What kind of thing was removed.",
+)
 @as_json
 def command(paths: tuple[Path, ...], as_json: bool, media: str, **said: Any) -> int:
     """Contribute the hashes of pictures that you removed (files, or folders of them). The pictures stay here."""

@@ -56,7 +56,9 @@ class Trial(NamedTuple):
 
 @click.command("demo")
 @click.option("--once", is_flag=True, help="End when the table is printed: exit 0 if every expectation held.")
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Another, if taken.")
+@click.option(
+    "--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="A free one, where this is taken."
+)
 def command(once: bool, port: int) -> int:
     """Run the real service in a folder of its own, and the main job on it, on real photographs."""
     photos = sorted(PHOTOS.glob("*.jpg"))

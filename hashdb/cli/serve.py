@@ -7,6 +7,7 @@ import os
 import socket
 import tempfile
 from threading import Event, Thread
+from typing import Any
 
 import click
 from flask import Flask
@@ -71,6 +72,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
             "graceful_timeout": 30,
             # Its own lines would hold addresses; requests are logged by hashdb.web.logs.
             "loglevel": "error",
+            "post_worker_init": _let_waits_end,
             "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir(),
             "proc_name": "hashdb",
         }
@@ -86,6 +88,11 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
 
     def run(self) -> None:
         Arbiter(self).run()
+
+
+def _let_waits_end(worker: Any) -> None:
+    """Let readers that wait for a change be answered when the worker is told to stop."""
+    worker.wsgi.extensions["hashdb"].db.stopping = lambda: not worker.alive
 
 
 def _announce(db: HashDB, stop: Event) -> None:

@@ -19,6 +19,10 @@ from hashdb.hashing.pictures import OUT_OF_MEMORY, Limits, Picture, read_picture
 __all__ = ["Hashed", "Limits", "hash_file", "hash_picture", "warm"]
 
 
+DEFAULTS = Limits()
+"""20 MB, 50 megapixels."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hashed:
     """A picture's signals, in the order asked for, and its PDQ quality (0 to 100; None where PDQ was not asked for)."""
@@ -27,7 +31,7 @@ class Hashed:
     quality: int | None = None
 
 
-def hash_picture(octets: bytes, algorithms: Sequence[Algorithm], limits: Limits) -> Hashed:
+def hash_picture(octets: bytes, algorithms: Sequence[Algorithm], limits: Limits = DEFAULTS) -> Hashed:
     """The signals of the picture in these bytes. Raises UnreadablePicture."""
     picture = read_picture(octets, limits)
     try:
@@ -37,7 +41,7 @@ def hash_picture(octets: bytes, algorithms: Sequence[Algorithm], limits: Limits)
     raise UnreadablePicture(reason)
 
 
-def hash_file(path: str | Path, algorithms: Sequence[Algorithm], limits: Limits) -> Hashed:
+def hash_file(path: str | Path, algorithms: Sequence[Algorithm], limits: Limits = DEFAULTS) -> Hashed:
     """The signals of the picture in a regular file. Raises UnreadablePicture, also where the file cannot be read."""
     try:
         octets = _read(path, limits)

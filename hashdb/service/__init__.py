@@ -27,6 +27,7 @@ class HashDB:
         self.now = clock
         self.live = Live(store, rules.algorithms)
         self.feed_read_on: dict[int, date] = {}
+        self.stopping: Callable[[], bool] = lambda: False
 
     def close(self) -> None:
         """Close the store's connections."""

@@ -40,13 +40,16 @@ def read(db: HashDB, actor: Actor, after: int, limit: int, epoch: str | None = N
 
 
 def wait(db: HashDB, actor: Actor, after: int, seconds: float) -> None:
-    """Return when there is a change after number `after`, at the latest after `seconds`, or at once if many wait."""
+    """Return when there is a change after number `after`, at the latest after `seconds`.
+
+    Returns at once where many wait already, and when the process is told to stop.
+    """
     actor.require(Scope.FEED)
     if not _WAITING.acquire(blocking=False):
         return
     try:
         until = time.monotonic() + seconds
-        while not _changed(db, after) and time.monotonic() < until:
+        while not (_changed(db, after) or db.stopping()) and time.monotonic() < until:
             time.sleep(_POLL)
     finally:
         _WAITING.release()

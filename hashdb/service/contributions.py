@@ -49,6 +49,20 @@ def contribute(db: HashDB, actor: Actor, drafts: Sequence[Draft], once: Once | N
     return receipt
 
 
+def repeated(db: HashDB, actor: Actor, once: Once | None) -> Receipt | None:
+    """What the same request was answered within 24 hours, whatever has changed since. Raises IdempotencyKeyReused.
+
+    Asked before a request is read: what was right then (an expiry in the future) may be refused by now.
+    """
+    member = actor.require_member(Scope.CONTRIBUTE)
+    if once is None:
+        return None
+    now = db.now()
+    with db.store.read() as tx:
+        answer = tx.requests.answered(member.id, once, now - _REMEMBERED)
+        return None if answer is None else _answered(tx, answer, now)
+
+
 def check(db: HashDB, drafts: Sequence[Draft], now: datetime, at: str = "contributions") -> None:
     """Raise InvalidInput with every fault of the drafts, each at `at[i].field`."""
     faults = [

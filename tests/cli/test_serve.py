@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -99,11 +103,23 @@ def test_help_names_every_command_and_the_version_is_printed(run: Commands) -> N
 def test_a_reader_that_goes_away_is_no_traceback(run: Commands) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    import subprocess
-    import sys
 
     done = subprocess.run(
         [sys.executable, "-m", "hashdb", "--help"], stdout=writing, stderr=subprocess.PIPE, timeout=30, check=False
     )
     os.close(writing)
     assert done.stderr == b""
+
+
+def test_a_reader_that_waits_does_not_hold_the_end_up(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with ThreadPoolExecutor(1) as pool, serving(home) as url:
+        added = Commands({"HASHDB_HOME": str(home)}).json("member", "add", "A", "--kind", "platform", "--scope", "feed")
+        headers = {"Authorization": f"Bearer {added['key']['secret']}"}
+        reading = pool.submit(httpx.get, f"{url}/v1/changes?wait=30", headers=headers, timeout=40)
+        time.sleep(1)
+        assert reading.running()
+        stopped = time.monotonic()
+    assert reading.result().json()["changes"] == []
+    # A reader waits 30 s where nothing ends it; no figure of speed.
+    assert time.monotonic() - stopped < 20

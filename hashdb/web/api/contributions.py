@@ -5,6 +5,7 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import Response
 
+from hashdb.domain.contributions import Draft
 from hashdb.domain.members import Scope
 from hashdb.service import contributions
 from hashdb.web import media
@@ -43,8 +44,10 @@ def contribute() -> Response:
     """
     text = body()
     key = once(text)
-    drafts = read_drafts(text, terms())
-    return answer(ReceiptOut.of(contributions.contribute(hashdb(), actor(), drafts, key)), 201)
+    receipt = contributions.repeated(hashdb(), actor(), key)
+    if receipt is None:
+        receipt = contributions.contribute(hashdb(), actor(), read_drafts(text, terms()), key)
+    return answer(ReceiptOut.of(receipt), 201)
 
 
 @blueprint.post("/media")
@@ -60,11 +63,10 @@ def contribute_media() -> Response:
     """Contribute pictures: each is hashed here, in memory, and not kept."""
     form = media.read_form()
     key = once(form.metadata.encode(), *form.files)
-    said = read_metadata(form.metadata, len(form.files), terms())
-    pictures = media.hash_pictures(form.files)
-    drafts = [one.draft(picture.signals, picture.quality) for one, picture in zip(said, pictures, strict=True)]
-    contributions.check(hashdb(), drafts, hashdb().now(), at="file")
-    return answer(ReceiptOut.of(contributions.contribute(hashdb(), actor(), drafts, key)), 201)
+    receipt = contributions.repeated(hashdb(), actor(), key)
+    if receipt is None:
+        receipt = contributions.contribute(hashdb(), actor(), _drafts(form), key)
+    return answer(ReceiptOut.of(receipt), 201)
 
 
 @blueprint.get("")
@@ -108,3 +110,12 @@ def erase(contribution_id: int) -> Response:
     """Erase signals, reference and old values of a contribution for good; its events stay in the log."""
     contributions.erase(hashdb(), actor(), contribution_id)
     return nothing()
+
+
+def _drafts(form: media.MediaForm) -> list[Draft]:
+    """What the pictures of a form are, hashed. Raises InvalidInput with every fault, at `file[i]` and `metadata[i]`."""
+    said = read_metadata(form.metadata, len(form.files), terms())
+    pictures = media.hash_pictures(form.files)
+    drafts = [one.draft(picture.signals, picture.quality) for one, picture in zip(said, pictures, strict=True)]
+    contributions.check(hashdb(), drafts, hashdb().now(), at="file")
+    return drafts

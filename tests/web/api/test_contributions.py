@@ -242,3 +242,16 @@ def test_contributions_and_matches_are_the_same_on_every_database(database_url: 
         assert two.matched(close) == []
         assert one.delete(f"{URL}/{mine['id']}/content").status_code == 204
         assert body(one.get(f"{URL}?until=2026-11-20T12:00:01Z&status=withdrawn"))["contributions"][0]["erased"]
+
+
+def test_a_repeated_request_gets_its_answer_even_where_it_would_now_be_refused(
+    service: Service, platform: Caller
+) -> None:
+    sent = {"contributions": [item(expires_at="2026-11-20T13:00:00Z")]}
+    headers = {"Idempotency-Key": "k"}
+    first = body(platform.post(URL, sent, headers=headers))
+    service.clock.go(hours=2)
+    again = body(platform.post(URL, sent, headers=headers))
+    assert again["contributions"][0] == {**first["contributions"][0], "status": "expired"}
+    assert again["checkpoint"] == first["checkpoint"]
+    assert set(faults(platform.post(URL, sent))) == {"contributions[0].expires_at"}
