@@ -25,6 +25,7 @@
     ├── LimitReached              a limit of the member; says when to come again
     ├── Unavailable
     │   ├── StoreBusy             the database did not take the write, or does not answer
+    │   ├── MatchingBusy          too many batches of queries wait
     │   └── HashingBusy           the queue of pictures is full
     ├── ServiceError              (client) an answer that the contract does not know
     ├── ServiceUnreachable        (client) no answer at all
@@ -298,7 +299,16 @@ class StoreBusy(Unavailable):
     title: ClassVar[str] = "Store busy"
 
     def __str__(self) -> str:
-        return "the database is busy or away; nothing was stored"
+        return "the database is busy or away: ask again"
+
+
+@dataclass(eq=False)
+class MatchingBusy(Unavailable):
+    slug: ClassVar[str] = "matching-busy"
+    title: ClassVar[str] = "Matching busy"
+
+    def __str__(self) -> str:
+        return "too many batches of queries are waiting"
 
 
 @dataclass(eq=False)

@@ -82,6 +82,13 @@ class Settings(BaseSettings):
             raise ValueError("at least one algorithm is needed")
         return tuple(dict.fromkeys(_algorithm(name) for name in names))
 
+    @field_validator("database_url")
+    @classmethod
+    def _lasting(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and value.get_secret_value() in ("sqlite://", "sqlite:///", "sqlite:///:memory:"):
+            raise ValueError("names no file: a database in memory would be gone at the end")
+        return value
+
     @field_validator("max_radius", mode="before")
     @classmethod
     def _pairs(cls, value: object) -> object:

@@ -71,8 +71,8 @@ class Result:
 
     @property
     def action(self) -> str:
-        """`review` or `none`; there is no other."""
-        return "review" if self.matches else "none"
+        """`review` or `none`, there is no other; where matches were cut off, `none` would not be true."""
+        return "review" if self.matches or self.truncated else "none"
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,13 +33,17 @@ class BKTreeIndex:
 
     def search(self, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
         """For each value, all that is stored within `radius` bits of it, nearest first."""
-        with self._lock:
-            found = [self._tree.find(value, radius) for value in values]
-        return [[Neighbor(*pair) for pair in pairs] for pairs in found]
+        return [self._near(value, radius) for value in values]
 
     def __len__(self) -> int:
         """How many distinct values are stored."""
         return len(self._known)
+
+    def _near(self, value: int, radius: int) -> list[Neighbor]:
+        # For one value at a time, so that others come in between.
+        with self._lock:
+            found = self._tree.find(value, radius)
+        return [Neighbor(*pair) for pair in found]
 
 
 def _distance(a: int, b: int) -> int:

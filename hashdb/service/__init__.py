@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 
 from hashdb.domain.rules import Rules
+from hashdb.service.batches import Batches
 from hashdb.service.live import Live
 from hashdb.store import Store
 
@@ -26,6 +27,7 @@ class HashDB:
         self.rules = rules
         self.now = clock
         self.live = Live(store, rules.algorithms)
+        self.batches = Batches()
         self.feed_read_on: dict[int, date] = {}
         self.stopping: Callable[[], bool] = lambda: False
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from hashdb.domain.audit import Action, Entry
+from hashdb.domain.audit import Action, Details, Entry, type_of_detail
 from hashdb.domain.contributions import Amendment, Contribution, Draft, Filter, Once, Receipt, Recorded, Status
 from hashdb.domain.members import SYSTEM, Actor, Member, Scope
 from hashdb.errors import (
@@ -22,6 +22,7 @@ from hashdb.errors import (
 )
 from hashdb.service import HashDB
 from hashdb.store import Transaction
+from hashdb.store.statuses import Owed
 
 _REMEMBERED = timedelta(hours=24)
 _DAY = timedelta(days=1)
@@ -38,6 +39,7 @@ def contribute(db: HashDB, actor: Actor, drafts: Sequence[Draft], once: Once | N
     check(db, drafts, now)
     with db.store.begin() as tx:
         tx.members.lock(member.id)
+        now = db.now()
         if once is not None and (answer := tx.requests.answered(member.id, once, now - _REMEMBERED)):
             return _answered(tx, answer, now)
         recorded = _record(tx, member, drafts, now)
@@ -107,10 +109,11 @@ def amend(db: HashDB, actor: Actor, id: int, asked: Amendment) -> Contribution:
         if found.status is not Status.ACTIVE:
             raise NotActive(id, found.status)
         fields = tx.contributions.amend(found, asked, now)
+        amended = tx.contributions.one(id, now)
         if fields:
-            details = {"fields": list(fields)}
+            details = _amended(amended, fields)
             tx.audit.append(now, actor, [Entry(Action.CONTRIBUTION_AMENDED, "contribution", id, details)])
-        return tx.contributions.one(id, now)
+        return amended
 
 
 def withdraw(db: HashDB, actor: Actor, id: int, reason: str) -> Contribution:
@@ -121,12 +124,12 @@ def withdraw(db: HashDB, actor: Actor, id: int, reason: str) -> Contribution:
     actor.require_member(Scope.CONTRIBUTE)
     if fault := db.rules.vocabulary.fault("reason", reason):
         raise InvalidInput((Fault("reason", fault),))
-    now = db.now()
     with db.store.begin() as tx:
+        now = db.now()
         found = _own(tx, actor, id, now)
         if found.status is Status.WITHDRAWN:
             raise AlreadyWithdrawn(id)
-        _withdraw(tx, actor, id, reason, now)
+        _withdraw(tx, actor, found, reason, now)
         return tx.contributions.one(id, now)
 
 
@@ -136,17 +139,18 @@ def erase(db: HashDB, actor: Actor, id: int) -> None:
     The member's own, or any with `admin`. Erasing again changes nothing. Raises NotFound, NotYours, ScopeMissing.
     """
     actor.require(Scope.CONTRIBUTE, Scope.ADMIN)
-    now = db.now()
     with db.store.begin() as tx:
+        now = db.now()
         found = tx.contributions.one(id, now, lock=True)
         if not actor.has(Scope.ADMIN) and not _owns(actor, found):
             raise NotYours("contribution", id)
         if found.erased:
             return
         if found.status is not Status.WITHDRAWN:
-            _withdraw(tx, actor, id, "other", now)
+            _withdraw(tx, actor, found, "other", now)
         tx.contributions.erase(id, now)
         tx.audit.append(now, actor, [Entry(Action.CONTRIBUTION_ERASED, "contribution", id, {})])
+    db.store.scrub()
 
 
 def announce(db: HashDB, limit: int = 500) -> int:
@@ -162,7 +166,7 @@ def announce(db: HashDB, limit: int = 500) -> int:
         owed = sorted(tx.statuses.owed(now, limit), key=lambda one: one.now)
         for status, group in groupby(owed, key=lambda one: one.now):
             tx.statuses.announce([one.id for one in group], status)
-        tx.audit.append(now, SYSTEM, [Entry(_ANNOUNCED[one.now], "contribution", one.id, {}) for one in owed])
+        tx.audit.append(now, SYSTEM, [_told(one) for one in owed])
     return len(owed)
 
 
@@ -234,9 +238,24 @@ def _answered(tx: Transaction, answer: Mapping[str, object], now: datetime) -> R
     return Receipt(tuple(Recorded(found[id], known) for id, known in pairs), checkpoint)
 
 
-def _withdraw(tx: Transaction, actor: Actor, id: int, reason: str, now: datetime) -> None:
-    tx.contributions.withdraw(id, reason, now)
-    tx.audit.append(now, actor, [Entry(Action.CONTRIBUTION_WITHDRAWN, "contribution", id, {"reason": reason})])
+def _withdraw(tx: Transaction, actor: Actor, found: Contribution, reason: str, now: datetime) -> None:
+    tx.contributions.withdraw(found.id, reason, now)
+    details = {"reason": reason, "before": str(found.status)}
+    tx.audit.append(now, actor, [Entry(Action.CONTRIBUTION_WITHDRAWN, "contribution", found.id, details)])
+
+
+def _told(owed: Owed) -> Entry:
+    return Entry(_ANNOUNCED[owed.now], "contribution", owed.id, {"before": str(owed.told)})
+
+
+def _amended(amended: Contribution, fields: Sequence[str]) -> Details:
+    """The names of the fields, and of those that reports count by what they are now."""
+    now: dict[str, type_of_detail] = {
+        "labels": list(amended.labels),
+        "severity": amended.severity,
+        "basis": amended.basis,
+    }
+    return {"fields": list(fields)} | {name: value for name, value in now.items() if name in fields}
 
 
 def _own(tx: Transaction, actor: Actor, id: int, now: datetime) -> Contribution:

@@ -23,6 +23,9 @@ from hashdb.errors import Fault, InvalidInput
 from hashdb.service import HashDB
 from hashdb.store import Transaction
 
+FEW = 8
+"""Queries of a request that is answered at once; one of more is a batch."""
+
 Distances = Mapping[Signal, int]
 """What the index found for one query: stored signal → distance in bits to the nearest of the query's."""
 
@@ -36,6 +39,13 @@ def match(db: HashDB, actor: Actor, queries: Sequence[Query], *, quarantined: bo
     if quarantined:
         actor.require(Scope.AUDIT)
     check(db, queries)
+    if len(queries) <= FEW:
+        return _match(db, queries, quarantined)
+    with db.batches.turn():
+        return _match(db, queries, quarantined)
+
+
+def _match(db: HashDB, queries: Sequence[Query], quarantined: bool) -> Answer:
     checkpoint = db.live.level().seq
     suggested = suggest(db, queries)
     if not any(suggested):
@@ -83,7 +93,7 @@ def _decide(tx: Transaction, query: Query, found: Distances, now: datetime, limi
     """Which contributions hold what the index found, and how near each is."""
     standings = tuple(standing for standing in Standing if quarantined or standing.matches)
     holders, truncated = _holders(tx, found, now, limit, standings)
-    matches = sorted((_match(held, found) for held in _by_contribution(holders)), key=lambda one: one.rank)
+    matches = sorted((_spell(held, found) for held in _by_contribution(holders)), key=lambda one: one.rank)
     return Result(query.id, tuple(matches), len({holder.member for holder in holders}), truncated)
 
 
@@ -98,8 +108,9 @@ def _holders(
     if len(holders) <= limit:
         return holders, False
     chosen: dict[int, None] = {}
+    nearest_first = sorted(found, key=lambda signal: found[signal] / signal.algorithm.radius)
     for ring in _rings(found):
-        chosen.update(dict.fromkeys(tx.matches.holding(ring, now, standings, limit + 1)))
+        chosen.update(dict.fromkeys(tx.matches.holding(ring, nearest_first, now, standings, limit + 1)))
         if len(chosen) > limit:
             break
     nearest = list(chosen)[:limit]
@@ -123,7 +134,7 @@ def _by_contribution(holders: Sequence[Holder]) -> Collection[list[Holder]]:
     return grouped.values()
 
 
-def _match(holders: Sequence[Holder], found: Distances) -> Match:
+def _spell(holders: Sequence[Holder], found: Distances) -> Match:
     first = holders[0]
     distance: dict[Algorithm, int] = {}
     for bits, algorithm in sorted((found[holder.signal], holder.signal.algorithm) for holder in holders):

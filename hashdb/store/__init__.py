@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -21,6 +21,7 @@ from hashdb.store.statuses import Statuses
 __all__ = ["Store", "Transaction"]
 
 _RETRY_AFTER = 2
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY", "secure_delete=ON")
 
 
 class Transaction:
@@ -42,11 +43,11 @@ class Store:
     def __init__(self, url: str, busy_seconds: float = 10.0) -> None:
         """Opens no connection yet. Raises BadSetting when the URL or its driver cannot be used."""
         try:
-            parsed = make_url(url)
+            parsed = _parsed(url)
             if parsed.get_backend_name() == "sqlite":
-                self._engine = _sqlite(url, busy_seconds)
+                self._engine = _sqlite(parsed, busy_seconds)
             elif parsed.get_backend_name() == "postgresql":
-                self._engine = _postgresql(url, busy_seconds)
+                self._engine = _postgresql(parsed, busy_seconds)
             else:
                 raise BadSetting("HASHDB_DATABASE_URL", "use sqlite or postgresql")
         except ArgumentError:
@@ -81,6 +82,15 @@ class Store:
         with self._transaction(writes=False) as connection:
             require_current(connection)
 
+    def scrub(self) -> None:
+        """Let nothing of what was deleted stay in SQLite's journal, where no reader still needs it."""
+        if self.embedded:
+            connection = self._engine.raw_connection()
+            try:
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+            finally:
+                connection.close()
+
     def close(self) -> None:
         """Close every connection of this process."""
         self._engine.dispose()
@@ -109,13 +119,21 @@ def _busy_told() -> Iterator[None]:
         raise
 
 
-def _sqlite(url: str, busy_seconds: float) -> Engine:
+def _parsed(url: str) -> URL:
+    scheme, _, path = url.partition(":///")
+    if scheme != "sqlite":
+        return make_url(url)
+    # The whole rest is the path: a folder may have a question mark in its name.
+    return URL.create("sqlite", database=path)
+
+
+def _sqlite(url: URL, busy_seconds: float) -> Engine:
     engine = create_engine(url, connect_args={"timeout": busy_seconds, "isolation_level": None})
 
     @event.listens_for(engine, "connect")
     def prepare(connection: object, record: object) -> None:
         cursor = connection.cursor()  # type: ignore[attr-defined]
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
+        for pragma in _PRAGMAS:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
@@ -128,7 +146,7 @@ def _sqlite(url: str, busy_seconds: float) -> Engine:
     return engine
 
 
-def _postgresql(url: str, busy_seconds: float) -> Engine:
+def _postgresql(url: URL, busy_seconds: float) -> Engine:
     options = f"-c lock_timeout={int(busy_seconds * 1000)} -c statement_timeout={int(busy_seconds * 6000)}"
     return create_engine(
         url,

@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, and_, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, func, or_, select
 
 from hashdb.domain.contributions import Standing
 from hashdb.domain.matches import Holder
@@ -17,6 +17,7 @@ from hashdb.store.statuses import active
 from hashdb.store.tables import contributions, events, members, signals
 
 _Selected = TypeVar("_Selected", bound=Select[Any])
+_AGREEING = 10_000
 
 
 class Matches:
@@ -59,14 +60,32 @@ class Matches:
         return holders
 
     def holding(
-        self, found: Collection[Signal], now: datetime, standings: Collection[Standing], limit: int
+        self,
+        ring: Collection[Signal],
+        found: Collection[Signal],
+        now: datetime,
+        standings: Collection[Standing],
+        limit: int,
     ) -> list[int]:
-        """The ids of at most `limit` active contributions that hold any of the signals, the lowest, in order."""
-        ids: set[int] = set()
-        for algorithm, octets in _by_algorithm(found):
-            query = _held(select(contributions.c.id).distinct(), algorithm, octets, now, standings)
-            ids.update(self._connection.scalars(query.order_by(contributions.c.id).limit(limit)))
-        return sorted(ids)[:limit]
+        """The ids of at most `limit` active contributions that hold any signal of the ring.
+
+        First those of which more algorithms are among the `found` signals (of these the first ten thousand count),
+        then the lower ids.
+        """
+        agreeing = signals.alias()
+        counted = func.count(agreeing.c.algorithm.distinct())
+        within = _among(agreeing, list(found)[:_AGREEING])
+        ranked: dict[int, int] = {}
+        for algorithm, octets in _by_algorithm(ring):
+            query = (
+                _held(select(contributions.c.id, counted), algorithm, octets, now, standings)
+                .join(agreeing, and_(agreeing.c.contribution_id == contributions.c.id, within))
+                .group_by(contributions.c.id)
+                .order_by(counted.desc(), contributions.c.id)
+                .limit(limit)
+            )
+            ranked.update((row[0], row[1]) for row in self._connection.execute(query))
+        return sorted(ranked, key=lambda id: (-ranked[id], id))[:limit]
 
 
 _HELD = (
@@ -92,6 +111,15 @@ def _held(
         .where(signals.c.algorithm == str(algorithm), signals.c.value.in_(octets), active(now))
         .where(contributions.c.standing.in_([str(standing) for standing in standings]))
     )
+
+
+def _among(table: FromClause, found: Collection[Signal]) -> ColumnElement[bool]:
+    """Whether a row of signals is one of these."""
+    each = [
+        and_(table.c.algorithm == str(algorithm), table.c.value.in_([signal.to_bytes() for signal in group]))
+        for algorithm, group in groupby(sorted(found), key=lambda signal: signal.algorithm)
+    ]
+    return or_(*each)
 
 
 def _by_algorithm(found: Collection[Signal]) -> Iterator[tuple[Algorithm, Sequence[bytes]]]:

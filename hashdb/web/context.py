@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from io import BytesIO
 from typing import IO, TypeVar, cast
@@ -10,12 +12,21 @@ from typing import IO, TypeVar, cast
 import flask
 from flask import Response, current_app, g
 from pydantic import BaseModel, ValidationError
+from werkzeug.exceptions import HTTPException
 from werkzeug.formparser import FormDataParser
 from werkzeug.routing import IntegerConverter
 
 from hashdb.domain.contributions import Once
 from hashdb.domain.members import Actor
-from hashdb.errors import Fault, InvalidInput, NotAuthenticated, TooLarge, WrongContentType
+from hashdb.errors import (
+    Fault,
+    HashDBError,
+    InvalidInput,
+    MalformedRequest,
+    NotAuthenticated,
+    TooLarge,
+    WrongContentType,
+)
 from hashdb.hashing import Limits
 from hashdb.hashing.pool import HashingPool
 from hashdb.service import HashDB
@@ -106,12 +117,25 @@ def body() -> bytes:
     request = flask.request
     if request.mimetype != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
         raise WrongContentType("application/json")
-    octets = request.get_data(cache=False)
+    with sent_whole("the body is not sent as its headers say"):
+        octets = request.get_data(cache=False)
     limit = request.max_content_length
     if limit is not None and request.content_length is None and len(octets) >= limit:
         # Werkzeug cuts a chunked body at the limit without a word.
         raise TooLarge("a request here, in bytes,", limit)
     return octets
+
+
+@contextmanager
+def sent_whole(otherwise: str) -> Iterator[None]:
+    """What the server raises while it reads a body (of another length, in broken chunks) is MalformedRequest."""
+    try:
+        yield
+    except (HTTPException, HashDBError):
+        raise
+    except Exception:
+        # Each server has its own errors for it, and nothing else is read here.
+        raise MalformedRequest(otherwise) from None
 
 
 def query(model: type[_Query]) -> _Query:

@@ -9,7 +9,7 @@ from flask import request
 
 from hashdb.errors import Fault, MalformedRequest, MediaRefused, TooLarge, UnreadablePicture, WrongContentType
 from hashdb.hashing import Hashed
-from hashdb.web.context import face
+from hashdb.web.context import face, sent_whole
 from hashdb.wire import path, refused
 from hashdb.wire.signals import FILES_A_REQUEST
 
@@ -39,10 +39,8 @@ def read_form(*, metadata: bool = True) -> MediaForm:
     request.max_content_length = settings.media_max_request
     request.max_form_memory_size = settings.media_max_request
     request.max_form_parts = _PARTS
-    try:
+    with sent_whole(_BROKEN):
         files = request.files.getlist("file")
-    except ValueError:
-        raise MalformedRequest(_BROKEN) from None
     if not request.files and not request.form:
         # RFC 2046 asks for one part at least; Werkzeug takes any text for what comes before the first.
         raise MalformedRequest(_BROKEN)

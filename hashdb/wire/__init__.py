@@ -165,6 +165,12 @@ def _parse(parser: Callable[[str], Any]) -> PlainValidator:
     return PlainValidator(validate)
 
 
+def _proper(text: str) -> str:
+    if text != text.strip() or text.isdecimal():
+        raise ValueError("takes a name that is no number, without spaces around it")
+    return _plain(text)
+
+
 def _plain(text: str) -> str:
     if not text.isprintable():
         raise ValueError("takes printable characters only")
@@ -194,7 +200,7 @@ Moment = Annotated[
 Opaque = Annotated[str, StringConstraints(max_length=200)]
 """What only its sender understands; it comes back as it was sent."""
 Line = Annotated[Opaque, AfterValidator(_no_controls)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_plain)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_proper)]
 Token = Annotated[str, StringConstraints(max_length=80), AfterValidator(_plain)]
 
 

@@ -325,13 +325,14 @@ class TestRights:
 class TestAmend:
     """Changing what a member said of its own."""
 
-    def test_the_event_names_the_fields_and_not_their_values(self, db: HashDB, actor: Actor) -> None:
+    def test_the_event_names_the_fields_and_the_codes_that_reports_count_by(self, db: HashDB, actor: Actor) -> None:
         (one,) = contributed(db, actor, draft(1, severity=1))
         asked = Amendment(labels=("manifesto",), severity=None, basis=None)
         amended = contributions.amend(db, actor, one.id, asked)
         assert amended == contributions.get(db, actor, one.id) == replace(one, labels=("manifesto",), severity=None)
         last = events(db)[-1]
-        assert (last.action, last.details) == ("contribution.amended", {"fields": ["labels", "severity"]})
+        told = {"fields": ["labels", "severity"], "labels": ["manifesto"], "severity": None}
+        assert (last.action, last.details) == ("contribution.amended", told)
 
     def test_what_changes_nothing_is_no_event(self, db: HashDB, actor: Actor) -> None:
         (one,) = contributed(db, actor, draft(1, severity=1))
@@ -380,7 +381,7 @@ class TestWithdraw:
         assert (last.action, last.subject, last.details) == (
             "contribution.withdrawn",
             f"contribution:{one.id}",
-            {"reason": "removal_reversed"},
+            {"reason": "removal_reversed", "before": "active"},
         )
         elsewhere.close()
 

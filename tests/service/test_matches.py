@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
@@ -14,8 +16,10 @@ from hashdb.domain.contributions import Contribution, Standing, Status
 from hashdb.domain.matches import Match, Query, Result
 from hashdb.domain.members import COMMAND_LINE, Actor, MemberChange, MemberStatus, Scope
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.errors import InvalidInput, MemberSuspended, ScopeMissing
+from hashdb.errors import InvalidInput, MatchingBusy, MemberSuspended, ScopeMissing
 from hashdb.service import HashDB, contributions, matches, members
+from hashdb.service.batches import WAITING
+from hashdb.service.matches import FEW
 from tests.builders import NOON, RULES, Clock, again, contributed, draft, hashdb, member_with, near, query, signal
 
 PDQ, PHASH256, PHASH = Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH
@@ -255,3 +259,41 @@ class TestBounds:
 def _member(actor: Actor) -> int:
     assert actor.member is not None
     return actor.member.id
+
+
+def test_what_is_cut_off_is_for_review_even_where_nothing_of_it_is_shown() -> None:
+    assert Result(None, (), 0, truncated=True).action == "review"
+    assert Result(None, (), 0).action == "none"
+
+
+def test_of_a_thousand_equally_near_those_that_agree_by_more_algorithms_come_first(db: HashDB) -> None:
+    actor, popular, agreeing = member_with(db), signal(1), signal(5000, PHASH)
+    contributed(db, actor, *(draft(popular, signal(seed, PHASH)) for seed in range(1000)))
+    contributed(db, actor, *(draft(popular, signal(seed, PHASH)) for seed in range(1000, 1050)))
+    late = contributed(db, actor, *(draft(popular, agreeing, signal(9000 + seed)) for seed in range(20)))
+    (result,) = match(db, actor, query(popular, agreeing))
+    assert result.truncated
+    assert ids(result)[:20] == [one.id for one in late]
+    assert all(one.distance == {PDQ: 0, PHASH: 0} for one in result.matches[:20])
+    assert ids(result)[20:] == list(range(1, 981))
+
+
+def test_batches_come_one_after_the_other_and_single_matches_pass_them(db: HashDB) -> None:
+    actor = member_with(db)
+    many = [query(seed) for seed in range(FEW + 1)]
+    with ThreadPoolExecutor(WAITING) as pool:
+        with db.batches.turn():
+            waiting = [pool.submit(matches.match, db, actor, many) for _ in range(WAITING)]
+            wait_until(lambda: db.batches.waiting == WAITING)
+            with pytest.raises(MatchingBusy):
+                matches.match(db, actor, many)
+            assert len(match(db, actor, *many[:FEW])) == FEW
+            assert not any(one.done() for one in waiting)
+        assert [len(one.result(20).results) for one in waiting] == [FEW + 1] * WAITING
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.01)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from flask.testing import FlaskClient
@@ -122,13 +123,14 @@ class Service:
 
 
 @contextmanager
-def service_at(url: str, **settings: Any) -> Iterator[Service]:
-    """A service for as long as the block lasts."""
-    service = Service(url, **settings)
-    try:
-        yield service
-    finally:
-        service.close()
+def service_at(url: str | None, **settings: Any) -> Iterator[Service]:
+    """A service for as long as the block lasts; on SQLite in a folder of its own, where no database is named."""
+    with TemporaryDirectory() as folder:
+        service = Service(url or f"sqlite:///{folder}/hashdb.sqlite", **settings)
+        try:
+            yield service
+        finally:
+            service.close()
 
 
 def item(seed: int = 1, /, **fields: Any) -> dict[str, Any]:

@@ -132,7 +132,7 @@ def test_no_file_is_opened_for_an_upload(caller: Caller, tmp_path: Path, monkeyp
 
 @pytest.mark.parametrize("path", PATHS)
 def test_an_operator_may_refuse_pictures(path: str) -> None:
-    with service_at("sqlite://", accept_media=False) as service:
+    with service_at(None, accept_media=False) as service:
         caller = service.caller()
         problem(caller.post(path, **form(photo(), said=_said(path))), 403, "media-refused")
         problem(caller.post(path, data=b"x", content_type="text/plain"), 403, "media-refused")

@@ -40,7 +40,9 @@ ids = st.integers(1, 2**53 - 1)
 maybe_ids = st.none() | st.integers(0, 2**31 - 1)
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=200)
 opaque = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
-names = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=100)
+names = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=100).filter(
+    lambda name: not name.isdecimal()
+)
 _past = st.timedeltas(timedelta(days=-700_000), timedelta(0)).map(lambda before: NOON + before)
 _future = st.timedeltas(timedelta(microseconds=1), timedelta(days=2_900_000)).map(lambda after: NOON + after)
 moments = _past | _future

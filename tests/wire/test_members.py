@@ -47,6 +47,9 @@ def test_only_a_key_just_issued_shows_its_secret(key: Key) -> None:
     [
         ("{}", ["name", "kind"]),
         ('{"name": "", "kind": "platform"}', ["name"]),
+        ('{"name": " ", "kind": "platform"}', ["name"]),
+        ('{"name": "Alpha ", "kind": "platform"}', ["name"]),
+        ('{"name": "17", "kind": "platform"}', ["name"]),
         ('{"name": "a\\u0000", "kind": "platform"}', ["name"]),
         ('{"name": "a\\u202eb", "kind": "platform"}', ["name"]),
         (json.dumps({"name": "x" * 101, "kind": "bank"}), ["name", "kind"]),

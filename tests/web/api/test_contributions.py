@@ -150,7 +150,8 @@ def test_an_amendment_changes_what_it_names(service: Service, platform: Caller) 
     assert body(platform.patch(url, change)) == expected
     assert body(platform.get(url)) == expected
     (event,) = body(service.caller(Scope.AUDIT).get("/v1/events?action=contribution.amended"))["events"]
-    assert event["details"] == {"fields": ["basis", "context", "incident", "labels", "severity"]}
+    fields = ["basis", "context", "incident", "labels", "severity"]
+    assert event["details"] == {"fields": fields, "labels": ["manifesto"], "severity": 4, "basis": None}
 
 
 def test_an_amendment_that_changes_nothing_is_no_event(service: Service, platform: Caller) -> None:

@@ -71,7 +71,7 @@ def test_a_radius_narrows_and_is_refused_beyond_the_default(platform: Caller, ot
 
 
 def test_an_operator_may_allow_a_wider_radius() -> None:
-    with service_at("sqlite://", max_radius="pdq=60,phash=10") as service:
+    with service_at(None, max_radius="pdq=60,phash=10") as service:
         one, two = service.caller(), service.caller()
         (mine,) = one.contribute(item(signals=[str(near(signal(1), 60))]))
         assert two.matched(pdq()) == []

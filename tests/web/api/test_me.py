@@ -28,7 +28,7 @@ def test_what_the_service_takes_is_told(service: Service) -> None:
 
 
 def test_a_wider_radius_and_other_algorithms_are_told() -> None:
-    with service_at("sqlite://", algorithms="dhash,pdq", max_radius="pdq=60") as service:
+    with service_at(None, algorithms="dhash,pdq", max_radius="pdq=60") as service:
         told = body(service.caller().get("/v1/me"))["algorithms"]
     assert told == {
         "dhash": {"bits": 64, "radius": 4, "max_radius": 4},

@@ -124,7 +124,7 @@ def test_the_same_pictures_are_the_same_request_whatever_the_boundary(service: S
 
 
 def test_only_the_algorithms_in_force_are_computed() -> None:
-    with service_at("sqlite://", algorithms="dhash") as service:
+    with service_at(None, algorithms="dhash") as service:
         picture = _hashed(service.caller(), photo())
     assert [signal.partition(":")[0] for signal in picture["signals"]] == ["dhash"]
     assert picture["quality"] is None

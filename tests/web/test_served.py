@@ -1,0 +1,61 @@
+"""What only a real server and a raw connection can show."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.service import members, open_hashdb
+from hashdb.settings import Settings
+from tests.serving import serving
+
+Served = tuple[httpx.URL, str]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The address of a service, and the secret of a key of it."""
+    home = tmp_path_factory.mktemp("served") / "home"
+    with serving(home) as url:
+        settings = Settings(home=home)
+        db = open_hashdb(settings.database, settings.rules())
+        added = members.add(db, COMMAND_LINE, MemberDraft("Alpha", MemberKind.PLATFORM))
+        issued = members.issue_key(db, COMMAND_LINE, added.id, KeyDraft(frozenset(Scope)))
+        db.close()
+        yield httpx.URL(url), issued.secret
+
+
+def sent(served: Served, address: str, octets: bytes, *headers: str) -> bytes:
+    """All that the service answers to a request, on a connection of its own."""
+    url, secret = served
+    lines = [f"POST {address} HTTP/1.1", f"Host: {url.host}", f"Authorization: Bearer {secret}", *headers]
+    with socket.create_connection((url.host, url.port or 80), timeout=20) as connection:
+        connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + octets)
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+@pytest.mark.parametrize("octets", [b"zz\r\n", b"-1\r\n", b"5\r\nabcdefgh\r\n0\r\n\r\n", b"0\r\nX: y\r\n"])
+@pytest.mark.parametrize("address", ["/v1/matches", "/v1/contributions", "/v1/signals"])
+def test_a_body_in_broken_chunks_is_refused(served: Served, address: str, octets: bytes) -> None:
+    kind = "multipart/form-data; boundary=x" if address == "/v1/signals" else "application/json"
+    answer = sent(served, address, octets, f"Content-Type: {kind}", "Transfer-Encoding: chunked")
+    assert answer.startswith(b"HTTP/1.1 400 "), answer
+    assert b"/problems/malformed-request" in answer
+
+
+def test_a_chunked_body_over_the_cap_is_refused(served: Served) -> None:
+    chunk = b"100000\r\n" + b"x" * 0x100000 + b"\r\n"
+    answer = sent(
+        served, "/v1/matches", chunk * 17 + b"0\r\n\r\n", "Content-Type: application/json", "Transfer-Encoding: chunked"
+    )
+    assert answer.startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_body_cut_short_is_refused(served: Served) -> None:
+    answer = sent(served, "/v1/matches", b'{"queries": [', "Content-Type: application/json", "Content-Length: 1000")
+    assert answer.startswith(b"HTTP/1.1 400 ")
