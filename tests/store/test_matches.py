@@ -42,13 +42,13 @@ def test_what_is_not_active_is_not_held(store: Store, member: Member) -> None:
     with store.begin() as tx:
         added = tx.contributions.add(member, [draft(1), draft(1), draft(1, expires_at=NOON + second)], NOON)
         ids = [one.id for one in added]
-        assert tx.matches.holding([signal(1)], NOON, ANY, 10) == ids
+        assert tx.matches.holding([signal(1)], [signal(1)], NOON, ANY, 10) == ids
         tx.contributions.withdraw(ids[0], "other", NOON)
-        assert tx.matches.holding([signal(1)], NOON, ANY, 10) == ids[1:]
-        assert tx.matches.holding([signal(1)], NOON + second, ANY, 10) == ids[1:2]
-        assert tx.matches.holding([signal(1)], NOON, [Standing.CONFIRMED], 10) == []
+        assert tx.matches.holding([signal(1)], [signal(1)], NOON, ANY, 10) == ids[1:]
+        assert tx.matches.holding([signal(1)], [signal(1)], NOON + second, ANY, 10) == ids[1:2]
+        assert tx.matches.holding([signal(1)], [signal(1)], NOON, [Standing.CONFIRMED], 10) == []
         tx.members.change(member.id, MemberChange(status=MemberStatus.SUSPENDED))
-        assert tx.matches.holding([signal(1)], NOON, ANY, 10) == []
+        assert tx.matches.holding([signal(1)], [signal(1)], NOON, ANY, 10) == []
         assert tx.matches.holders([signal(1)], NOON, ANY) == []
 
 
@@ -59,8 +59,8 @@ def test_more_values_than_a_statement_takes_are_asked_for_in_pieces(store: Store
         every = [signal(seed) for seed in seeds]
         ids = [one.id for one in added]
         assert sorted(holder.contribution for holder in tx.matches.holders(every, NOON, ANY)) == ids
-        assert tx.matches.holding(every, NOON, ANY, 2_000) == ids
-        assert tx.matches.holding(every, NOON, ANY, 3) == ids[:3]
+        assert tx.matches.holding(every, every, NOON, ANY, 2_000) == ids
+        assert tx.matches.holding(every, every, NOON, ANY, 3) == ids[:3]
         assert len(tx.matches.holders(every, NOON, ANY, 700)) == 700
         chosen = tx.matches.holders(every, NOON, ANY, only=ids[100:800])
         assert sorted(holder.contribution for holder in chosen) == ids[100:800]
