@@ -25,6 +25,7 @@
     ├── LimitReached              a limit of the member; says when to come again
     ├── Unavailable
     │   ├── StoreBusy             the database did not take the write, or does not answer
+    │   ├── IndexNotReady         the index is being built from the store
     │   └── HashingBusy           the queue of pictures is full
     ├── ServiceError              (client) an answer that the contract does not know
     ├── ServiceUnreachable        (client) no answer at all
@@ -299,6 +300,15 @@ class StoreBusy(Unavailable):
 
     def __str__(self) -> str:
         return "the database is busy or away; nothing was stored"
+
+
+@dataclass(eq=False)
+class IndexNotReady(Unavailable):
+    slug: ClassVar[str] = "index-not-ready"
+    title: ClassVar[str] = "Index not ready"
+
+    def __str__(self) -> str:
+        return "the index is being built from the database"
 
 
 @dataclass(eq=False)

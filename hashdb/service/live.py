@@ -2,51 +2,72 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hashdb.domain.members import Key, Member
 from hashdb.domain.signals import Algorithm
+from hashdb.errors import IndexNotReady
 from hashdb.index import Index
-from hashdb.index.bktree import BKTreeIndex
-from hashdb.store import Store
+from hashdb.index.files import DamagedSegment
+from hashdb.index.shelf import Shelf
+from hashdb.index.tiered import ARRAY
+from hashdb.index.words import Words, from_octets, to_octets
+from hashdb.store import Store, Transaction
 from hashdb.store.audit import Head
+
+Progress = Callable[[int], None]
+"""Told how many values more have been read."""
+
+_PATIENCE = 1.0
+_RETRY_AFTER = 5
+log = logging.getLogger("hashdb.index")
 
 
 class Live:
     """An index an algorithm, and the keys seen lately, as of one number of the log."""
 
-    def __init__(self, store: Store, algorithms: Collection[Algorithm]) -> None:
-        """Empty, at number 0; `level` fills it."""
+    def __init__(self, store: Store, radii: Mapping[Algorithm, int], folder: Path | None = None) -> None:
+        """Empty, at number 0; `level` fills it. Segments stand in `folder` (None: all is kept in memory)."""
         self._store = store
-        self._algorithms = frozenset(algorithms)
+        self._shelf = Shelf(folder, radii)
         self._lock = Lock()
         self._head: Head | None = None
-        self._indexes: Mapping[Algorithm, Index] = self._empty()
         self._keys: dict[bytes, tuple[Key, Member]] = {}
+        self._checked = False
 
     @property
     def head(self) -> Head | None:
         """The last event that this process knows of; None before the first `level`."""
         return self._head
 
-    def level(self) -> Head:
+    def level(self, progress: Progress | None = None) -> Head:
         """Take in what the log has and this process has not, in a transaction of its own; return the head.
 
         After this, a search finds every contribution that was answered before the call, by any process.
+        Raises IndexNotReady while another thread fills the index.
         """
         with self._store.read() as tx:
             head = tx.audit.head()
         known = self._head
         if known is not None and known.epoch == head.epoch and known.seq >= head.seq:
             return head
-        with self._lock:
-            return self._catch_up()
+        # Catching up takes milliseconds, filling an index of millions does not: then say so instead of waiting.
+        if not self._lock.acquire(timeout=_PATIENCE if known is None else -1):
+            raise IndexNotReady(_RETRY_AFTER)
+        try:
+            return self._catch_up(progress or _untold)
+        finally:
+            self._lock.release()
 
     def index(self, algorithm: Algorithm) -> Index:
         """The index of an algorithm's values."""
-        return self._indexes[algorithm]
+        return self._shelf.indexes[algorithm]
 
     def key(self, digest: bytes) -> tuple[Key, Member] | None:
         """The key whose secret has this digest and its member, as of the last `level`."""
@@ -61,23 +82,83 @@ class Live:
             cache[digest] = found
         return found
 
-    def _catch_up(self) -> Head:
+    def maintain(self, at_once: bool = False) -> None:
+        """Write what is in memory to segments once it is much (`at_once`: whatever it is), and merge segments.
+
+        One process does it; for the others, and while there is little to do, it costs nothing. Searches go on.
+        """
+        if self._head is None or (self._shelf.in_memory < ARRAY and self._checked and not at_once):
+            return
+        with self._shelf.writing() as may:
+            if not may:
+                return
+            self._check()
+            with self._lock:
+                head = self._catch_up(_untold)
+                held = {algorithm: index.held() for algorithm, index in self._shelf.indexes.items()}
+            if at_once or any(len(words) >= ARRAY for words in held.values()):
+                self._shelf.frozen(head.seq, held)
+            while self._shelf.merge(self._alive):
+                pass
+
+    def _check(self) -> None:
+        """Once a process: read the files against their checksums, and start over where one is damaged."""
+        if self._checked:
+            return
+        try:
+            self._shelf.verify()
+        except DamagedSegment as error:
+            log.warning("the index is built anew from the store: %s", error)
+            self._shelf.forget()
+            with self._lock:
+                self._head = None
+        self._checked = True
+
+    def _catch_up(self, progress: Progress) -> Head:
         with self._store.read() as tx:
             head = tx.audit.head()
             known = self._head
             if known is None or known.epoch != head.epoch or known.seq > head.seq:
-                self._indexes, known = self._empty(), Head(0, head.at, head.epoch)
-            if known.seq == 0 or tx.audit.kinds(known.seq, head.seq) & {"member", "key"}:
-                # A new dict, not a cleared one: a reader that began before this may still fill the old one.
-                self._keys = {}
-            fresh: dict[Algorithm, list[int]] = defaultdict(list)
-            for signal in tx.matches.values(known.seq, head.seq):
-                fresh[signal.algorithm].append(signal.value)
-        for algorithm, values in fresh.items():
-            if algorithm in self._algorithms:
-                self._indexes[algorithm].add(values)
+                after, self._keys = self._shelf.start(head.epoch, head.seq), {}
+            else:
+                after = known.seq
+                self._shelf.refresh(head.seq)
+                if tx.audit.kinds(after, head.seq) & {"member", "key"}:
+                    # A new dict, not a cleared one: a reader that began before this may still fill the old one.
+                    self._keys = {}
+            self._take_in(tx, after, head.seq, progress)
         self._head = head
         return head
 
-    def _empty(self) -> Mapping[Algorithm, Index]:
-        return {algorithm: BKTreeIndex() for algorithm in self._algorithms}
+    def _take_in(self, tx: Transaction, after: int, upto: int, progress: Progress) -> None:
+        if after == 0:
+            for algorithm, index in self._shelf.indexes.items():
+                parts = list(_counted(tx.matches.every(algorithm), algorithm.bits // 8, progress))
+                index.load(from_octets(b"".join(parts), algorithm.bits), upto)
+            return
+        for algorithm, values in tx.matches.added(after, upto).items():
+            found = self._shelf.indexes.get(algorithm)
+            if found is None:
+                continue
+            if len(values) < ARRAY:
+                found.add(map(int.from_bytes, values), upto)
+            else:
+                found.load(from_octets(b"".join(values), algorithm.bits), upto)
+
+    def _alive(self, algorithm: Algorithm, words: Words) -> NDArray[np.bool_]:
+        with self._store.read() as tx:
+            if not tx.matches.ended():
+                return np.ones(len(words), bool)
+            octets = to_octets(words)
+            lasting = tx.matches.lasting(algorithm, octets)
+        return np.fromiter((one in lasting for one in octets), bool, len(octets))
+
+
+def _untold(count: int) -> None:
+    pass
+
+
+def _counted(parts: Iterable[bytes], size: int, progress: Progress) -> Iterable[bytes]:
+    for part in parts:
+        progress(len(part) // size)
+        yield part
