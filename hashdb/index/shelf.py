@@ -47,6 +47,11 @@ class Shelf:
         self._guard = Lock()
 
     @property
+    def on_disk(self) -> bool:
+        """Whether there is a folder for segments."""
+        return self._folder is not None
+
+    @property
     def in_memory(self) -> int:
         """How many values no file holds yet."""
         return sum(index.in_memory for index in self.indexes.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from threading import Lock
 
@@ -46,11 +47,11 @@ class Live:
         """The last event that this process knows of; None before the first `level`."""
         return self._head
 
-    def level(self, progress: Progress | None = None) -> Head:
+    def level(self) -> Head:
         """Take in what the log has and this process has not, in a transaction of its own; return the head.
 
         After this, a search finds every contribution that was answered before the call, by any process.
-        Raises IndexNotReady while another thread fills the index.
+        Raises IndexNotReady while the index is being filled, where that takes long.
         """
         with self._store.read() as tx:
             head = tx.audit.head()
@@ -61,9 +62,22 @@ class Live:
         if not self._lock.acquire(timeout=_PATIENCE if known is None else -1):
             raise IndexNotReady(_RETRY_AFTER)
         try:
-            return self._catch_up(progress or _untold)
+            return self._catch_up(None)
         finally:
             self._lock.release()
+
+    def fill(self, progress: Progress) -> Head:
+        """The same, and where segments are missing, build them from the store, which takes a while.
+
+        One process does; for the others IndexNotReady is raised until it has.
+        """
+        with self._lock:
+            return self._catch_up(progress)
+
+    def backlog(self) -> int:
+        """How many signals the store has: what `fill` reads where there are no segments."""
+        with self._store.read() as tx:
+            return tx.matches.count()
 
     def index(self, algorithm: Algorithm) -> Index:
         """The index of an algorithm's values."""
@@ -94,7 +108,7 @@ class Live:
                 return
             self._check()
             with self._lock:
-                head = self._catch_up(_untold)
+                head = self._catch_up(_untold, writing=True)
                 held = {algorithm: index.held() for algorithm, index in self._shelf.indexes.items()}
             if at_once or any(len(words) >= ARRAY for words in held.values()):
                 self._shelf.frozen(head.seq, held)
@@ -114,19 +128,34 @@ class Live:
                 self._head = None
         self._checked = True
 
-    def _catch_up(self, progress: Progress) -> Head:
+    def _catch_up(self, progress: Progress | None, *, writing: bool = False) -> Head:
+        """Catch up; `progress` is given by who may take long, `writing` by who holds the shelf's lock."""
         with self._store.read() as tx:
             head = tx.audit.head()
             known = self._head
             if known is None or known.epoch != head.epoch or known.seq > head.seq:
                 after, self._keys = self._shelf.start(head.epoch, head.seq), {}
+                if after == 0 and self._shelf.on_disk and tx.matches.count() >= ARRAY:
+                    return self._build(tx, head, progress, writing)
             else:
                 after = known.seq
                 self._shelf.refresh(head.seq)
                 if tx.audit.kinds(after, head.seq) & {"member", "key"}:
                     # A new dict, not a cleared one: a reader that began before this may still fill the old one.
                     self._keys = {}
-            self._take_in(tx, after, head.seq, progress)
+            self._take_in(tx, after, head.seq, progress or _untold)
+        self._head = head
+        return head
+
+    def _build(self, tx: Transaction, head: Head, progress: Progress | None, writing: bool) -> Head:
+        """Fill an index of many values, which one process does for all."""
+        if progress is None:
+            raise IndexNotReady(_RETRY_AFTER)
+        with nullcontext(True) if writing else self._shelf.writing() as may:
+            if not may:
+                raise IndexNotReady(_RETRY_AFTER)
+            self._take_in(tx, 0, head.seq, progress)
+            self._shelf.frozen(head.seq, {name: index.held() for name, index in self._shelf.indexes.items()})
         self._head = head
         return head
 
