@@ -53,8 +53,7 @@ class Live:
         After this, a search finds every contribution that was answered before the call, by any process.
         Raises IndexNotReady while the index is being filled, where that takes long.
         """
-        with self._store.read() as tx:
-            head = tx.audit.head()
+        head = self._store.head()
         known = self._head
         if known is not None and known.epoch == head.epoch and known.seq >= head.seq:
             return head
