@@ -86,8 +86,11 @@ def open_segment(path: Path) -> Segment:
     Checks the header and the size, not the body (`verify` does). Raises DamagedSegment.
     """
     header, body_at = _header(path)
-    with path.open("rb") as file:
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    try:
+        with path.open("rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise _unreadable(path, error) from None
     arrays = {
         one["name"]: np.frombuffer(mapped, one["type"], int(np.prod(one["shape"])), body_at + one["at"]).reshape(
             one["shape"]
@@ -102,11 +105,14 @@ def open_segment(path: Path) -> Segment:
 def verify(path: Path) -> None:
     """Read a file's whole body against its checksums. Raises DamagedSegment."""
     header, body_at = _header(path)
-    with path.open("rb") as file:
-        file.seek(body_at)
-        for number, checksum in enumerate(header["checksums"]):
-            if zlib.crc32(file.read(_BLOCK)) != checksum:
-                raise DamagedSegment(f"block {number} of {path.name} is not what was written")
+    try:
+        with path.open("rb") as file:
+            file.seek(body_at)
+            damaged = [i for i, known in enumerate(header["checksums"]) if zlib.crc32(file.read(_BLOCK)) != known]
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    if damaged:
+        raise DamagedSegment(f"block {damaged[0]} of {path.name} is not what was written")
 
 
 def _header(path: Path) -> tuple[Any, int]:
@@ -119,13 +125,19 @@ def _header(path: Path) -> tuple[Any, int]:
             text = file.read(min(length, _LONGEST_HEADER))
             size = os.fstat(file.fileno()).st_size
     except OSError as error:
-        raise DamagedSegment(f"{path.name} cannot be read: {(error.strerror or '').lower()}") from None
+        raise _unreadable(path, error) from None
     if zlib.crc32(text).to_bytes(4, "little") != start[-4:]:
         raise DamagedSegment(f"the header of {path.name} is not what was written")
     header = json.loads(text)
-    if header["order"] != sys.byteorder or size != _body_at(length) + header["size"]:
+    if header["order"] != sys.byteorder:
+        raise DamagedSegment(f"{path.name} was written on a machine of another byte order")
+    if size != _body_at(length) + header["size"]:
         raise DamagedSegment(f"{path.name} has {size:,} bytes, which is not its size")
     return header, _body_at(length)
+
+
+def _unreadable(path: Path, error: OSError) -> DamagedSegment:
+    return DamagedSegment(f"{path.name} cannot be read: {(error.strerror or '').lower()}")
 
 
 def _body_at(header_length: int) -> int:

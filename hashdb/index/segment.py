@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from hashdb.index.kernel import Table, kernel
+from hashdb.index.kernel import Found, Table, kernel
 from hashdb.index.plan import Chunks, choose, masks, worth_probing, worth_verifying
 from hashdb.index.words import Words, distinct
 
@@ -57,18 +57,23 @@ class Segment:
 
     def search(self, queries: Words, radius: int) -> Hits:
         """Every row within `radius` bits of each query, each once, in no order."""
-        probing, native = self._probing.get(radius), kernel()
+        probing = self._probing.get(radius)
         if probing is None:
             probing = self._probing[radius] = worth_probing(self.cut, len(self), radius)
-        if native is not None:
-            table = self._table
-            found = native.probe(table, self.cut, queries, radius) if probing else native.scan(table, queries, radius)
-            count = found.struct.count
-            return Hits(found.queries[:count], found.rows[:count], found.distances[:count])
-        if not probing:
-            return _joined([self._scan(queries, position, radius) for position in range(len(queries))])
+        return self.probe(queries, radius) if probing else self.scan(queries, radius)
+
+    def probe(self, queries: Words, radius: int) -> Hits:
+        """The same by the tables; only a query that has too many candidates is compared with every row."""
+        if (native := kernel()) is not None:
+            return _told(native.probe(self._table, self.cut, queries, radius))
         blocks = range(0, len(queries), _BLOCK)
         return _joined([hits for start in blocks for hits in self._probe(queries, start, radius)])
+
+    def scan(self, queries: Words, radius: int) -> Hits:
+        """The same by comparing every row."""
+        if (native := kernel()) is not None:
+            return _told(native.scan(self._table, queries, radius))
+        return _joined([self._scan(queries, position, radius) for position in range(len(queries))])
 
     @cached_property
     def _table(self) -> Table:
@@ -121,13 +126,13 @@ class Segment:
         return _shifted(found, position)
 
 
-def build(words: Words, radius: int) -> Segment:
-    """The segment of some values, which need not be distinct, cut for searches at `radius`."""
+def build(words: Words, radius: int, cut: Chunks | None = None) -> Segment:
+    """The segment of some values, which need not be distinct, cut for searches at `radius` (or as said)."""
     arranged = distinct(words)
     bits = words.shape[1] * 64
     width = 1 if bits == 64 else 2
     lanes = [np.ascontiguousarray(arranged[:, start : start + width]) for start in range(0, bits // 64, width)]
-    cut = choose(len(arranged), bits, radius)
+    cut = cut or choose(len(arranged), bits, radius)
     if not cut.widths:
         return Segment(lanes, cut)
     offsets, ids = np.empty(cut.bases[-1], np.uint32), np.empty(len(arranged) * len(cut.widths), np.uint32)
@@ -246,6 +251,11 @@ def _once(hits: Hits, count: int) -> Hits:
         return hits
     _, kept = np.unique(hits.queries.astype(np.int64) * count + hits.rows, return_index=True)
     return Hits(hits.queries[kept], hits.rows[kept], hits.distances[kept])
+
+
+def _told(found: Found) -> Hits:
+    count = found.struct.count
+    return Hits(found.queries[:count], found.rows[:count], found.distances[:count])
 
 
 def _shifted(hits: Hits, first: int) -> Hits:

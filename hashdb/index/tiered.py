@@ -54,13 +54,17 @@ class TieredIndex:
         self._state = _State(BKTreeIndex(), self._array(0), self._array(0), (), ())
 
     def add(self, values: Iterable[int], seq: int = 0) -> None:
-        """Take in the values of the events up to this number; one that is in memory already changes nothing."""
+        """Take in the values of the events up to this number; one that is in memory already is noted as of then.
+
+        It may have ended since it first came, and left the segments at a merge that has not heard of it again.
+        """
         with self._lock:
-            fresh = [value for value in dict.fromkeys(values) if value not in self._known]
+            given = dict.fromkeys(values, seq)
+            fresh = [value for value in given if value not in self._known]
+            self._append(fresh)
+            self._known.update(given)
             if not fresh:
                 return
-            self._append(fresh)
-            self._known.update(dict.fromkeys(fresh, seq))
             state, memory = self._state, self._array(len(self._known))
             if len(state.live) + len(fresh) <= LIVE:
                 state.live.add(fresh)

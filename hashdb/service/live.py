@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import nullcontext
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
@@ -15,7 +15,6 @@ from hashdb.domain.members import Key, Member
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import IndexNotReady
 from hashdb.index import Index
-from hashdb.index.files import DamagedSegment
 from hashdb.index.shelf import Shelf
 from hashdb.index.tiered import ARRAY
 from hashdb.index.words import Words, from_octets, to_octets
@@ -30,6 +29,10 @@ _RETRY_AFTER = 5
 log = logging.getLogger("hashdb.index")
 
 
+def _untold(count: int) -> None:
+    pass
+
+
 class Live:
     """An index an algorithm, and the keys seen lately, as of one number of the log."""
 
@@ -37,6 +40,7 @@ class Live:
         """Empty, at number 0; `level` fills it. Segments stand in `folder` (None: all is kept in memory)."""
         self._store = store
         self._shelf = Shelf(folder, radii)
+        self._indexes = self._shelf.indexes
         self._lock = Lock()
         self._head: Head | None = None
         self._keys: dict[bytes, tuple[Key, Member]] = {}
@@ -58,10 +62,10 @@ class Live:
         if known is not None and known.epoch == head.epoch and known.seq >= head.seq:
             return head
         # Catching up takes milliseconds, filling an index of millions does not: then say so instead of waiting.
-        if not self._lock.acquire(timeout=_PATIENCE if known is None else -1):
+        if not self._lock.acquire(timeout=_PATIENCE if _starts_over(known, head) else -1):
             raise IndexNotReady(_RETRY_AFTER)
         try:
-            return self._catch_up(None)
+            return self._catch_up()
         finally:
             self._lock.release()
 
@@ -70,8 +74,8 @@ class Live:
 
         One process does; for the others IndexNotReady is raised until it has.
         """
-        with self._lock:
-            return self._catch_up(progress)
+        with self._shelf.writing() as may, self._lock:
+            return self._catch_up(progress, writing=may)
 
     def backlog(self) -> int:
         """How many signals the store has: what `fill` reads where there are no segments."""
@@ -80,7 +84,7 @@ class Live:
 
     def index(self, algorithm: Algorithm) -> Index:
         """The index of an algorithm's values."""
-        return self._shelf.indexes[algorithm]
+        return self._indexes[algorithm]
 
     def key(self, digest: bytes) -> tuple[Key, Member] | None:
         """The key whose secret has this digest and its member, as of the last `level`."""
@@ -98,65 +102,57 @@ class Live:
     def maintain(self, at_once: bool = False) -> None:
         """Write what is in memory to segments once it is much (`at_once`: whatever it is), and merge segments.
 
-        One process does it; for the others, and while there is little to do, it costs nothing. Searches go on.
+        One process does it; for the others, and while there is little to do, it costs a look. Searches go on.
         """
-        if self._head is None or (self._shelf.in_memory < ARRAY and self._checked and not at_once):
-            return
         with self._shelf.writing() as may:
-            if not may:
-                return
-            self._check()
-            with self._lock:
-                head = self._catch_up(_untold, writing=True)
-                held = {algorithm: index.held() for algorithm, index in self._shelf.indexes.items()}
-            if at_once or any(len(words) >= ARRAY for words in held.values()):
-                self._shelf.frozen(head.seq, held)
-            while self._shelf.merge(self._alive):
-                pass
+            with self._lock, suppress(IndexNotReady):
+                self._catch_up(writing=may)
+            if may and (at_once or not self._checked or self._shelf.in_memory >= ARRAY):
+                self._write(at_once)
 
-    def _check(self) -> None:
-        """Once a process: read the files against their checksums, and start over where one is damaged."""
-        if self._checked:
-            return
-        try:
-            self._shelf.verify()
-        except DamagedSegment as error:
-            log.warning("the index is built anew from the store: %s", error)
-            self._shelf.forget()
-            with self._lock:
-                self._head = None
+    def _write(self, at_once: bool) -> None:
+        sound = self._shelf.sound(thoroughly=not self._checked)
         self._checked = True
+        with self._lock:
+            if not sound:
+                self._head = None
+            head = self._catch_up(writing=True)
+            held = self._shelf.hold()
+        if at_once or any(len(words) >= ARRAY for words in held.words.values()):
+            self._shelf.frozen(head.seq, held)
+        while self._shelf.merge(self._alive):
+            pass
 
-    def _catch_up(self, progress: Progress | None, *, writing: bool = False) -> Head:
-        """Catch up; `progress` is given by who may take long, `writing` by who holds the shelf's lock."""
+    def _catch_up(self, progress: Progress = _untold, *, writing: bool = False) -> Head:
+        """Take in what is new; with `writing` (the shelf's lock is held) build segments where they are missing."""
         with self._store.read() as tx:
             head = tx.audit.head()
             known = self._head
-            if known is None or known.epoch != head.epoch or known.seq > head.seq:
-                after, self._keys = self._shelf.start(head.epoch, head.seq), {}
+            if known is None or _starts_over(known, head):
+                # Until all is there again: the next one who asks must not take this for level.
+                self._head, self._keys = None, {}
+                after = self._shelf.start(head.epoch, head.seq)
                 if after == 0 and self._shelf.on_disk and tx.matches.count() >= ARRAY:
-                    return self._build(tx, head, progress, writing)
+                    self._build(tx, head, progress, writing)
+                    after = head.seq
             else:
-                after = known.seq
                 self._shelf.refresh(head.seq)
-                if tx.audit.kinds(after, head.seq) & {"member", "key"}:
+                after = max(known.seq, self._shelf.covers)
+                if tx.audit.kinds(known.seq, head.seq) & {"member", "key"}:
                     # A new dict, not a cleared one: a reader that began before this may still fill the old one.
                     self._keys = {}
-            self._take_in(tx, after, head.seq, progress or _untold)
+            self._take_in(tx, after, head.seq, progress)
+        self._indexes = self._shelf.indexes
         self._head = head
         return head
 
-    def _build(self, tx: Transaction, head: Head, progress: Progress | None, writing: bool) -> Head:
+    def _build(self, tx: Transaction, head: Head, progress: Progress, writing: bool) -> None:
         """Fill an index of many values, which one process does for all."""
-        if progress is None:
+        if not writing:
             raise IndexNotReady(_RETRY_AFTER)
-        with nullcontext(True) if writing else self._shelf.writing() as may:
-            if not may:
-                raise IndexNotReady(_RETRY_AFTER)
-            self._take_in(tx, 0, head.seq, progress)
-            self._shelf.frozen(head.seq, {name: index.held() for name, index in self._shelf.indexes.items()})
-        self._head = head
-        return head
+        log.info("the index is built from the store")
+        self._take_in(tx, 0, head.seq, progress)
+        self._shelf.frozen(head.seq, self._shelf.hold())
 
     def _take_in(self, tx: Transaction, after: int, upto: int, progress: Progress) -> None:
         if after == 0:
@@ -182,8 +178,9 @@ class Live:
         return np.fromiter((one in lasting for one in octets), bool, len(octets))
 
 
-def _untold(count: int) -> None:
-    pass
+def _starts_over(known: Head | None, head: Head) -> bool:
+    """Whether what is known is not the beginning of the log with this head: nothing yet, or before a restore."""
+    return known is None or known.epoch != head.epoch or known.seq > head.seq
 
 
 def _counted(parts: Iterable[bytes], size: int, progress: Progress) -> Iterable[bytes]:
