@@ -20,6 +20,7 @@ from hashdb import __version__
 from hashdb.cli.home import opened, prepare_home, serving_alone
 from hashdb.cli.output import tracked
 from hashdb.errors import HashDBError, IndexNotReady, PortInUse
+from hashdb.index.kernel import engine
 from hashdb.index.shelf import low_priority
 from hashdb.service import HashDB, contributions, open_hashdb
 from hashdb.settings import Settings
@@ -47,7 +48,7 @@ def command(host: str, port: int, workers: int) -> None:
         with opened(settings) as db, db.store.read() as tx:
             empty = tx.audit.head().seq == 0
         write_json_lines()
-        click.echo(f"hashdb {__version__} serves on http://{_bracketed(host)}:{port}", err=True)
+        click.echo(f"hashdb {__version__} serves on http://{_bracketed(host)}:{port} (index: {engine()})", err=True)
         if empty:
             click.echo(
                 "no member yet: `hashdb member add NAME --kind platform --scope contribute --scope match`", err=True
