@@ -168,7 +168,7 @@ class _Run:
             for _ in range(self.rounds):
                 for radius in radii:
                     for one, process in processes.items():
-                        if one.queries < 10 and len(rounds[radius][one.name]["p50"]) > 1:
+                        if one.queries < 10 and rounds[radius][one.name]["p50"]:
                             continue
                         took = process.ask("single", radius=radius, count=one.queries)
                         if one.batch:
@@ -261,17 +261,11 @@ class _Run:
         took = statistics.median(one["milliseconds"] for one in opened)
         self.targets.append(Target(f"open {name} to the first right answer", "≤ 50 ms", f"{took:.1f} ms", took <= 50))
         shares, threads = self.shared(folder), {on: self.threads(folder, on) for on in kernels}
-        pauses = {on: own_pauses(folder, on) for on in kernels}
+        pauses = {on: own_pauses(folder, on) for on in kernels[: 1 if self.quick else 2]}
         for on, phases in pauses.items():
-            worst = max(one["p99"] for phase, one in phases.items() if phase != "nothing" and one["queries"])
-            self.targets.append(
-                Target(
-                    f"queries while {name} are merged, {_engine(on)}, worst p99",
-                    "≤ 20 ms",
-                    f"{worst:.1f} ms",
-                    worst <= 20,
-                )
-            )
+            slow = phases["all of these"]["p99"]
+            what = f"queries while {name} are frozen and merged, {_engine(on)}, p99"
+            self.targets.append(Target(what, "≤ 20 ms", f"{slow:.1f} ms", slow <= 20))
         by_kernel = {"build": built, "threads": threads, "pauses": pauses}
         self.results[f"hashdb alone, {name}"] = {
             "keep": kept,
@@ -302,7 +296,7 @@ class _Run:
         return [
             f"### {name}: build, open, share",
             "",
-            f"Building takes {seconds}; the files hold {size:.1f} bytes a value;",
+            f"Building takes {seconds} of the processor's time; the files hold {size:.1f} bytes a value;",
             f"from nothing to the first right answer it takes {took:.1f} ms. Two threads answer {twice}.",
             *report.table(("processes", "MB in all (PSS)", "MB of files", "MB of its own, each"), memory),
             f"### {name}: queries while another thread writes segments, milliseconds on the wall",

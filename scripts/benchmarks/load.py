@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -42,20 +44,41 @@ end
 
 
 class Load(NamedTuple):
-    """What is sent: to where, with which key, and the bodies, in turns."""
+    """What is sent: to where (and the service's process), with which key, and the bodies, in turns."""
 
     url: str
+    service: int
     key: str
     bodies: Sequence[bytes]
     content_type: str = "application/json"
 
 
 class Told(NamedTuple):
-    """Requests a second, and milliseconds."""
+    """Requests a second, milliseconds, and microseconds of the service's processor time a request."""
 
     rate: float
     p50: float
     p99: float
+    work: float
+
+
+def descendants(process: int) -> list[int]:
+    """A process, those that it started, and so on."""
+    found = [process]
+    for tasks in Path(f"/proc/{process}/task").glob("*/children"):
+        with suppress(OSError):
+            found += [one for child in tasks.read_text().split() for one in descendants(int(child))]
+    return found
+
+
+def _worked(processes: Sequence[int]) -> float:
+    """Seconds of processor time that processes have had."""
+    ticks = 0
+    for process in processes:
+        with suppress(OSError):
+            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def client() -> str:
@@ -86,6 +109,8 @@ class Sending:
             words = [sys.executable, "-m", "scripts.benchmarks.load", load.url, str(clients), str(seconds), *arguments]
         self._process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         self._limit = seconds + 60
+        self._service = descendants(load.service)
+        self._before = _worked(self._service)
 
     def told(self) -> Told:
         """Wait for the end. Raises SystemExit where a request failed."""
@@ -93,7 +118,8 @@ class Sending:
         said = json.loads(next(line for line in out.splitlines() if line.startswith("RESULT"))[len("RESULT") :])
         if said["failed"] or not said["requests"]:
             raise SystemExit(f"{said['failed']} of {said['requests']} requests failed")
-        return Told(said["requests"] / said["us"] * 1e6, said["p50"] / 1000, said["p99"] / 1000)
+        work = (_worked(self._service) - self._before) / said["requests"] * 1e6
+        return Told(said["requests"] / said["us"] * 1e6, said["p50"] / 1000, said["p99"] / 1000, work)
 
     def __enter__(self) -> Sending:
         return self
@@ -140,7 +166,7 @@ def main() -> None:
     """The client in Python."""
     url, clients, seconds, folder, key, content_type, many = sys.argv[1:]
     bodies = [(Path(folder) / str(number)).read_bytes() for number in range(1, int(many) + 1)]
-    asyncio.run(_clients(Load(url, key, bodies, content_type), int(clients), float(seconds)))
+    asyncio.run(_clients(Load(url, 0, key, bodies, content_type), int(clients), float(seconds)))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from scripts.benchmarks.engines import ROOT, surroundings
 _EPOCH = "benchmark"
 _ALGORITHM = Algorithm.PDQ
 _SMALL = 5_000
+_IDLE = "nothing"
 
 
 def measure(what: str, folder: Path, radius: int, *, kernel: bool = True) -> dict[str, Any]:
@@ -35,14 +36,15 @@ def measure(what: str, folder: Path, radius: int, *, kernel: bool = True) -> dic
 
 
 def build(folder: Path, radius: int) -> dict[str, Any]:
-    """Seconds to build the segment of all values in memory, the median of some times."""
+    """Seconds of the processor's time to build the segment of all values in memory, the median of some times."""
     words = np.load(folder / "values.npy")
-    taken = []
+    taken, passed = [], []
     for _ in range(5 if len(words) <= 1_000_000 else 1):
-        begun = time.perf_counter()
+        at, begun = time.perf_counter(), time.process_time()
         segment = build_segment(words, radius)
-        taken.append(time.perf_counter() - begun)
-    return {"seconds": statistics.median(taken), "chunks": segment.cut.widths}
+        taken.append(time.process_time() - begun)
+        passed.append(time.perf_counter() - at)
+    return {"seconds": statistics.median(taken), "wall": statistics.median(passed), "chunks": segment.cut.widths}
 
 
 def keep(folder: Path, radius: int) -> dict[str, Any]:
@@ -52,7 +54,7 @@ def keep(folder: Path, radius: int) -> dict[str, Any]:
     begun = time.perf_counter()
     with shelf.writing():
         shelf.indexes[_ALGORITHM].load(kept, 1)
-        shelf.frozen(1, {_ALGORITHM: shelf.indexes[_ALGORITHM].held()})
+        shelf.frozen(1, shelf.hold())
     seconds = time.perf_counter() - begun
     return {"seconds": seconds, "bytes": _bytes(folder), "values": len(kept)}
 
@@ -86,7 +88,9 @@ def pauses(folder: Path, radius: int) -> dict[str, Any]:
             latencies.append((begun, clock() - begun))
     work.join()
     every = np.array(latencies)
-    return {name: _spread(every, begun, ended) for name, begun, ended in phases}
+    spread = {name: _spread(every, begun, ended) for name, begun, ended in phases}
+    busy = [(begun, ended) for name, begun, ended in phases if not name.startswith(_IDLE)]
+    return spread | {"all of these": _spread(every, busy[0][0], busy[-1][1])}
 
 
 def _work(shelf: Shelf, later: Words, phases: list[tuple[str, float, float]]) -> None:
@@ -106,11 +110,11 @@ def _work(shelf: Shelf, later: Words, phases: list[tuple[str, float, float]]) ->
             index.load(part, seq)
 
     def freeze(seq: int) -> None:
-        shelf.frozen(seq, {_ALGORITHM: index.held()})
+        shelf.frozen(seq, shelf.hold())
 
     parts = (later[:_SMALL], later[_SMALL : 2 * _SMALL], later[2 * _SMALL :])
     with shelf.writing():
-        phase("nothing", lambda: time.sleep(2))
+        phase(_IDLE, lambda: time.sleep(2))
         for seq, part in enumerate(parts[:2], start=2):
             phase(f"adding {len(part):,} ({seq - 1})", lambda part=part, seq=seq: add(part, seq))  # type: ignore[misc]
             phase(f"freezing {len(part):,} ({seq - 1})", lambda seq=seq: freeze(seq))  # type: ignore[misc]
