@@ -26,6 +26,7 @@
     ├── Unavailable
     │   ├── StoreBusy             the database did not take the write, or does not answer
     │   ├── MatchingBusy          too many batches of queries wait
+    │   ├── IndexNotReady         the index is being built from the store
     │   └── HashingBusy           the queue of pictures is full
     ├── ServiceError              (client) an answer that the contract does not know
     ├── ServiceUnreachable        (client) no answer at all
@@ -309,6 +310,15 @@ class MatchingBusy(Unavailable):
 
     def __str__(self) -> str:
         return "too many batches of queries are waiting"
+
+
+@dataclass(eq=False)
+class IndexNotReady(Unavailable):
+    slug: ClassVar[str] = "index-not-ready"
+    title: ClassVar[str] = "Index not ready"
+
+    def __str__(self) -> str:
+        return "the index is being built from the database"
 
 
 @dataclass(eq=False)

@@ -39,8 +39,23 @@ class _Lazy(click.Group):
         return command
 
 
+def _print_version(context: click.Context, option: click.Parameter, asked: bool) -> None:
+    """Print the version and what the index runs on, which takes NumPy to tell: no other command waits for it."""
+    if asked and not context.resilient_parsing:
+        engine = importlib.import_module("hashdb.index.kernel").engine()
+        click.echo(f"hashdb, version {__version__} (index: {engine})")
+        context.exit()
+
+
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="hashdb")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_version,
+    help="Show the version and what the index runs on, and exit.",
+)
 def hashdb() -> None:
     """A shared database of perceptual hashes of removed terrorist content.
 

@@ -43,8 +43,8 @@ def console() -> Console:
     return out if out.is_terminal else Console(markup=False, highlight=False, emoji=False, width=200)
 
 
-def tracked(what: str, total: int) -> tuple[Progress, Callable[[], None]]:
-    """A progress bar on standard error, shown on a terminal only, and what moves it on by one."""
+def tracked(what: str, total: int) -> tuple[Progress, Callable[..., None]]:
+    """A progress bar on standard error, shown on a terminal only, and what moves it on by one, or by a number."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -61,8 +61,8 @@ def tracked(what: str, total: int) -> tuple[Progress, Callable[[], None]]:
     )
     task = bar.add_task(what, total=total, rate="")
 
-    def advance() -> None:
+    def advance(count: int = 1) -> None:
         speed = bar.tasks[0].speed
-        bar.update(task, advance=1, rate=f"{speed:.0f}/s" if speed else "")
+        bar.update(task, advance=count, rate=f"{speed:.0f}/s" if speed else "")
 
     return bar, advance

@@ -6,6 +6,8 @@ import logging
 import os
 import socket
 import tempfile
+from collections.abc import Callable
+from contextlib import suppress
 from threading import Event, Thread
 from typing import Any
 
@@ -16,14 +18,19 @@ from gunicorn.arbiter import Arbiter
 
 from hashdb import __version__
 from hashdb.cli.home import opened, prepare_home, serving_alone
-from hashdb.errors import HashDBError, PortInUse
+from hashdb.cli.output import tracked
+from hashdb.errors import HashDBError, IndexNotReady, PortInUse
+from hashdb.index.kernel import engine
+from hashdb.index.shelf import low_priority
 from hashdb.service import HashDB, contributions, open_hashdb
 from hashdb.settings import Settings
 from hashdb.web import create_app
 from hashdb.web.logs import write_json_lines
 
 _THREADS = 8
-_ANNOUNCE_EVERY = 5.0
+_MAINTAIN_EVERY = 1.0
+_ANNOUNCE_EVERY = 5
+"""Rounds of maintenance."""
 _BATCH = 500
 log = logging.getLogger("hashdb.serve")
 
@@ -41,7 +48,7 @@ def command(host: str, port: int, workers: int) -> None:
         with opened(settings) as db, db.store.read() as tx:
             empty = tx.audit.head().seq == 0
         write_json_lines()
-        click.echo(f"hashdb {__version__} serves on http://{_bracketed(host)}:{port}", err=True)
+        click.echo(f"hashdb {__version__} serves on http://{_bracketed(host)}:{port} (index: {engine()})", err=True)
         if empty:
             click.echo(
                 "no member yet: `hashdb member add NAME --kind platform --scope contribute --scope match`", err=True
@@ -82,8 +89,8 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> Flask:
         s = self._settings
-        db = open_hashdb(s.database, s.rules(), busy_seconds=s.busy_seconds)
-        Thread(target=_announce, args=(db, Event()), name="announce", daemon=True).start()
+        db = open_hashdb(s.database, s.rules(), busy_seconds=s.busy_seconds, index=s.home / "index")
+        Thread(target=_keep_up, args=(db, Event()), name="keep-up", daemon=True).start()
         return create_app(db, s)
 
     def run(self) -> None:
@@ -95,19 +102,43 @@ def _let_waits_end(worker: Any) -> None:
     worker.wsgi.extensions["hashdb"].db.stopping = lambda: not worker.alive
 
 
-def _announce(db: HashDB, stop: Event) -> None:
-    """Fill the index, then tell the log of what expired and of members suspended, for as long as the worker lives."""
-    while not stop.is_set():
-        try:
-            db.live.level()
-            while contributions.announce(db, _BATCH) == _BATCH:
-                pass
-        except HashDBError as error:
-            log.warning("announcing waits: %s", error)
-        except Exception as error:
-            # It must go on whatever happens: the next round tries again.
-            log.error("announcing failed: %s", type(error).__name__)
-        stop.wait(_ANNOUNCE_EVERY)
+def _keep_up(db: HashDB, stop: Event) -> None:
+    """Fill the index, then keep it in segments and tell the log of what expired, for as long as the worker lives."""
+    _fill(db, stop)
+    low_priority()
+    rounds = 0
+    while not stop.wait(_MAINTAIN_EVERY):
+        rounds += 1
+        _undisturbed(db.live.maintain)
+        if rounds % _ANNOUNCE_EVERY == 0:
+            _undisturbed(lambda: _announce(db))
+
+
+def _fill(db: HashDB, stop: Event) -> None:
+    while db.live.head is None and not stop.is_set():
+        _undisturbed(lambda: _fill_once(db))
+        stop.wait(0 if db.live.head else 1)
+
+
+def _fill_once(db: HashDB) -> None:
+    bar, advance = tracked("building the index", db.live.backlog())
+    with suppress(IndexNotReady), bar:
+        db.live.fill(advance)
+
+
+def _announce(db: HashDB) -> None:
+    while contributions.announce(db, _BATCH) == _BATCH:
+        pass
+
+
+def _undisturbed(act: Callable[[], object]) -> None:
+    """Do something in the background, which goes on whatever happens: the next round tries again."""
+    try:
+        act()
+    except HashDBError as error:
+        log.warning("background work waits: %s", error)
+    except Exception as error:
+        log.error("background work failed: %s", type(error).__name__)
 
 
 def _free(host: str, port: int) -> int:

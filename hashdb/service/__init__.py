@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 from hashdb.domain.rules import Rules
 from hashdb.service.batches import Batches
@@ -21,12 +22,22 @@ def system_clock() -> datetime:
 class HashDB:
     """A service of one process: the store, its view of the log, and the rules in force."""
 
-    def __init__(self, store: Store, rules: Rules, clock: Callable[[], datetime] = system_clock) -> None:
-        """Over an open store with a current schema; the index fills at the first `live.level`."""
+    def __init__(
+        self,
+        store: Store,
+        rules: Rules,
+        clock: Callable[[], datetime] = system_clock,
+        index: Path | None = None,
+    ) -> None:
+        """Over an open store with a current schema; the index fills at the first `live.level`.
+
+        `index` is the folder of its segments (None: all is kept in memory).
+        """
         self.store = store
         self.rules = rules
         self.now = clock
-        self.live = Live(store, rules.algorithms)
+        radii = {one: max(one.radius, rules.max_radius.get(one, 0)) for one in rules.algorithms}
+        self.live = Live(store, radii, index)
         self.batches = Batches()
         self.feed_read_on: dict[int, date] = {}
         self.stopping: Callable[[], bool] = lambda: False
@@ -37,9 +48,16 @@ class HashDB:
 
 
 def open_hashdb(
-    url: str, rules: Rules, *, busy_seconds: float = 10.0, clock: Callable[[], datetime] = system_clock
+    url: str,
+    rules: Rules,
+    *,
+    busy_seconds: float = 10.0,
+    clock: Callable[[], datetime] = system_clock,
+    index: Path | None = None,
 ) -> HashDB:
     """Open the database at `url`: SQLite is made or brought up, PostgreSQL must be current.
+
+    `index` is the folder of the index's segments (None: all is kept in memory).
 
     Raises BadSetting, SchemaOutdated, StoreBusy.
     """
@@ -52,4 +70,4 @@ def open_hashdb(
     except BaseException:
         store.close()
         raise
-    return HashDB(store, rules, clock)
+    return HashDB(store, rules, clock, index)

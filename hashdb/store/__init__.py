@@ -10,8 +10,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from hashdb.errors import BadSetting, StoreBusy
-from hashdb.store.audit import Audit
+from hashdb.store.audit import Audit, Head
 from hashdb.store.contributions import Contributions
+from hashdb.store.heads import Heads
 from hashdb.store.matches import Matches
 from hashdb.store.members import Members
 from hashdb.store.migrations import migrate, require_current
@@ -50,6 +51,7 @@ class Store:
                 self._engine = _postgresql(parsed, busy_seconds)
             else:
                 raise BadSetting("HASHDB_DATABASE_URL", "use sqlite or postgresql")
+            self._heads = Heads(self._engine)
         except ArgumentError:
             raise BadSetting("HASHDB_DATABASE_URL", "is not a database URL") from None
         except ImportError:
@@ -72,6 +74,13 @@ class Store:
         with self._transaction(writes=False) as connection:
             yield Transaction(connection)
 
+    def head(self) -> Head:
+        """The last event of the log, now. Raises StoreBusy."""
+        try:
+            return self._heads.read()
+        except self._engine.dialect.loaded_dbapi.Error as error:
+            raise StoreBusy(_RETRY_AFTER) from error
+
     def migrate(self) -> None:
         """Make or bring up the schema."""
         with self._transaction(writes=True) as connection:
@@ -93,6 +102,7 @@ class Store:
 
     def close(self) -> None:
         """Close every connection of this process."""
+        self._heads.close()
         self._engine.dispose()
 
     @contextmanager

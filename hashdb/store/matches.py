@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
@@ -9,7 +10,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, func, or_, select
 
-from hashdb.domain.contributions import Standing
+from hashdb.domain.audit import Action
+from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.matches import Holder
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.store.chunks import chunks
@@ -18,6 +20,7 @@ from hashdb.store.tables import contributions, events, members, signals
 
 _Selected = TypeVar("_Selected", bound=Select[Any])
 _AGREEING = 10_000
+_MANY = 10_000
 
 
 class Matches:
@@ -27,16 +30,49 @@ class Matches:
         """Over an open connection."""
         self._connection = connection
 
-    def values(self, after: int, upto: int) -> Iterator[Signal]:
-        """The signals of contributions added by events `after` < seq ≤ `upto`; from 0, all there are now."""
-        query = select(signals.c.algorithm, signals.c.value).distinct()
-        if after > 0:
-            query = query.join(
+    def added(self, after: int, upto: int) -> dict[Algorithm, list[bytes]]:
+        """The distinct values of contributions added by events `after` < seq ≤ `upto`, big-endian."""
+        query = (
+            select(signals.c.algorithm, signals.c.value)
+            .distinct()
+            .join(
                 events,
                 and_(events.c.subject_kind == "contribution", events.c.subject_id == signals.c.contribution_id),
-            ).where(events.c.seq > after, events.c.seq <= upto, events.c.action == "contribution.added")
-        for row in self._connection.execute(query.execution_options(yield_per=10_000)):
-            yield Signal.from_bytes(Algorithm(row.algorithm), row.value)
+            )
+            .where(events.c.seq > after, events.c.seq <= upto, events.c.action == str(Action.CONTRIBUTION_ADDED))
+        )
+        found: dict[Algorithm, list[bytes]] = defaultdict(list)
+        for row in self._connection.execute(query):
+            found[Algorithm(row.algorithm)].append(row.value)
+        return found
+
+    def every(self, algorithm: Algorithm) -> Iterator[bytes]:
+        """Every distinct value of an algorithm, big-endian, many joined at a time."""
+        query = select(signals.c.value).distinct().where(signals.c.algorithm == str(algorithm))
+        rows = self._connection.execution_options(yield_per=_MANY).scalars(query)
+        for part in rows.partitions():
+            yield b"".join(part)
+
+    def count(self) -> int:
+        """How many signals there are: how long reading them all may take."""
+        return self._connection.execute(select(func.count()).select_from(signals)).scalar_one()
+
+    def ended(self) -> bool:
+        """Whether any contribution has ended, so that values may be held by none that can match."""
+        return self._connection.execute(select(contributions.c.id).where(~_lasting()).limit(1)).first() is not None
+
+    def lasting(self, algorithm: Algorithm, values: Sequence[bytes]) -> set[bytes]:
+        """Those of the values that some contribution holds which may match, now or later (suspended ones may)."""
+        found: set[bytes] = set()
+        for some in chunks(values):
+            query = (
+                select(signals.c.value)
+                .distinct()
+                .join(contributions, contributions.c.id == signals.c.contribution_id)
+                .where(signals.c.algorithm == str(algorithm), signals.c.value.in_(some), _lasting())
+            )
+            found.update(self._connection.scalars(query))
+        return found
 
     def holders(
         self,
@@ -99,6 +135,14 @@ _HELD = (
     contributions.c.removed_at,
     contributions.c.received_at,
 )
+
+
+def _lasting() -> ColumnElement[bool]:
+    return and_(
+        contributions.c.withdrawn_at.is_(None),
+        contributions.c.announced != str(Status.EXPIRED),
+        contributions.c.standing != str(Standing.RETIRED),
+    )
 
 
 def _held(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import stat
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from hashdb import __version__
 from tests.cli.conftest import Commands
 from tests.serving import serving
 
@@ -92,12 +94,29 @@ def test_the_service_ends_when_told_to(tmp_path: Path) -> None:
         httpx.get(f"{url}/healthz")
 
 
-def test_help_names_every_command_and_the_version_is_printed(run: Commands) -> None:
+def test_help_names_every_command(run: Commands) -> None:
     shown = run.process("--help").stdout
     for command in ("contribute", "demo", "hash", "key", "match", "member", "serve", "upgrade", "withdraw"):
         assert f"\n  {command} " in shown
-    assert run("--version").stdout.startswith("hashdb, version 0.")
     assert run("frobnicate").returncode == 2
+
+
+def test_the_version_is_printed_with_what_the_index_runs_on(run: Commands) -> None:
+    assert re.fullmatch(rf"hashdb, version {__version__} \(index: (C kernel|NumPy)\)\n", run("--version").stdout)
+    without = run.process("--version", HASHDB_KERNEL="0")
+    assert (without.returncode, without.stdout) == (0, f"hashdb, version {__version__} (index: NumPy)\n")
+
+
+def test_the_service_says_what_the_index_runs_on(tmp_path: Path) -> None:
+    log = tmp_path / "serve.log"
+    with serving(tmp_path / "home", log=log, HASHDB_KERNEL="0") as url:
+        assert log.read_text().splitlines()[0] == f"hashdb {__version__} serves on {url} (index: NumPy)"
+
+
+def test_a_command_that_searches_nothing_does_not_wait_for_numpy() -> None:
+    program = "import sys, hashdb.cli; print('numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_a_reader_that_goes_away_is_no_traceback(run: Commands) -> None:

@@ -1,0 +1,167 @@
+"""Segments in files: written whole or not at all, opened by memory-mapping, checked in blocks.
+
+A file is a magic line, the length and checksum of a JSON header, the header, and the arrays, each at a multiple of 64
+bytes. Everything is little-endian.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashdb.index.plan import Chunks
+from hashdb.index.segment import Segment
+
+_MAGIC = b"hashdb segment 1\n"
+_BLOCK = 16 * 1024 * 1024
+_ALIGNED = 64
+_LONGEST_HEADER = 1024 * 1024
+
+Step = Callable[[str], None]
+"""Told the name of each step of a write before it is taken; a test ends the process there."""
+
+
+class DamagedSegment(Exception):
+    """A file that is not a whole segment of this version; it is rebuilt from the store."""
+
+
+def no_step(name: str) -> None:
+    """Does nothing."""
+
+
+def write_segment(path: Path, segment: Segment, step: Step = no_step) -> None:
+    """Write a segment: after this it is whole and durable under `path`, before it nothing is there."""
+    arrays = _arrays(segment)
+    sections, place = [], 0
+    for name, array in arrays:
+        sections.append({"name": name, "type": array.dtype.str, "shape": array.shape, "at": place})
+        place += -(-array.nbytes // _ALIGNED) * _ALIGNED
+    header = {
+        "bits": segment.cut.bits,
+        "widths": segment.cut.widths,
+        "count": len(segment),
+        "order": sys.byteorder,
+        "sections": sections,
+        "size": place,
+        "checksums": [zlib.crc32(block) for block in _blocks(arrays)],
+    }
+    text = json.dumps(header).encode()
+    start = _MAGIC + len(text).to_bytes(8, "little") + zlib.crc32(text).to_bytes(4, "little") + text
+    unfinished = path.with_suffix(".part")
+    step(f"write {path.suffix}")
+    with unfinished.open("wb") as file:
+        file.write(start.ljust(_body_at(len(text)), b"\0"))
+        step("body")
+        for block in _blocks(arrays):
+            file.write(block)
+        file.flush()
+        step("sync")
+        os.fsync(file.fileno())
+    step("rename")
+    unfinished.rename(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def open_segment(path: Path) -> Segment:
+    """The segment in a file, memory-mapped: pages are shared by all processes and read when needed.
+
+    Checks the header and the size, not the body (`verify` does). Raises DamagedSegment.
+    """
+    header, body_at = _header(path)
+    try:
+        with path.open("rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    arrays = {
+        one["name"]: np.frombuffer(mapped, one["type"], int(np.prod(one["shape"])), body_at + one["at"]).reshape(
+            one["shape"]
+        )
+        for one in header["sections"]
+    }
+    lanes = [arrays[name] for name in sorted(arrays) if name.startswith("lane")]
+    cut = Chunks(header["bits"], tuple(header["widths"]))
+    return Segment(lanes, cut, arrays.get("offsets"), arrays.get("ids"))
+
+
+def verify(path: Path) -> None:
+    """Read a file's whole body against its checksums. Raises DamagedSegment."""
+    header, body_at = _header(path)
+    try:
+        with path.open("rb") as file:
+            file.seek(body_at)
+            damaged = [i for i, known in enumerate(header["checksums"]) if zlib.crc32(file.read(_BLOCK)) != known]
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    if damaged:
+        raise DamagedSegment(f"block {damaged[0]} of {path.name} is not what was written")
+
+
+def _header(path: Path) -> tuple[Any, int]:
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_MAGIC) + 12)
+            if start[: len(_MAGIC)] != _MAGIC:
+                raise DamagedSegment(f"{path.name} is no segment of this version")
+            length = int.from_bytes(start[len(_MAGIC) : -4], "little")
+            text = file.read(min(length, _LONGEST_HEADER))
+            size = os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    if zlib.crc32(text).to_bytes(4, "little") != start[-4:]:
+        raise DamagedSegment(f"the header of {path.name} is not what was written")
+    header = json.loads(text)
+    if header["order"] != sys.byteorder:
+        raise DamagedSegment(f"{path.name} was written on a machine of another byte order")
+    if size != _body_at(length) + header["size"]:
+        raise DamagedSegment(f"{path.name} has {size:,} bytes, which is not its size")
+    return header, _body_at(length)
+
+
+def _unreadable(path: Path, error: OSError) -> DamagedSegment:
+    return DamagedSegment(f"{path.name} cannot be read: {(error.strerror or '').lower()}")
+
+
+def _body_at(header_length: int) -> int:
+    return -(-(len(_MAGIC) + 12 + header_length) // 4096) * 4096
+
+
+def _arrays(segment: Segment) -> list[tuple[str, NDArray[Any]]]:
+    arrays: list[tuple[str, NDArray[Any]]] = [(f"lane{number}", lane) for number, lane in enumerate(segment.lanes)]
+    if segment.offsets is not None and segment.ids is not None:
+        arrays += [("offsets", segment.offsets), ("ids", segment.ids)]
+    return arrays
+
+
+def _blocks(arrays: list[tuple[str, NDArray[Any]]]) -> Iterator[bytes]:
+    """The body in blocks of one size (the last one is shorter)."""
+    held = bytearray()
+    for _, array in arrays:
+        octets = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+        for start in range(0, len(octets), _BLOCK):
+            held += octets[start : start + _BLOCK]
+            while len(held) >= _BLOCK:
+                yield bytes(held[:_BLOCK])
+                del held[:_BLOCK]
+        held += bytes(-len(octets) % _ALIGNED)
+    while held:
+        yield bytes(held[:_BLOCK])
+        del held[:_BLOCK]

@@ -1,0 +1,242 @@
+"""The shelf: every algorithm's tiers, and the folder in which their segments stand.
+
+One process writes at a time (it holds the lock file); the others notice a new manifest. Whatever is lost in the folder
+is in the store: a manifest of another log, of a number past its head, or with a damaged file counts as none.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Lock, get_native_id
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashdb.domain.signals import Algorithm
+from hashdb.index.files import DamagedSegment, Step, no_step, open_segment, verify, write_segment
+from hashdb.index.manifest import NAME, NOWHERE, Manifest, read_manifest, stamp, write_manifest
+from hashdb.index.segment import Segment, build
+from hashdb.index.tiered import TieredIndex
+from hashdb.index.words import Words
+
+log = logging.getLogger("hashdb.index")
+
+GROWTH = 4
+"""A segment is merged with the next smaller one when that has more than a fourth of its values."""
+
+Alive = Callable[[Algorithm, Words], NDArray[np.bool_]]
+"""Which of these values a contribution still holds that may match, now or later."""
+
+
+class Held(NamedTuple):
+    """What was in memory at one moment, beside the files of this manifest."""
+
+    manifest: Manifest
+    words: Mapping[Algorithm, Words]
+
+
+class Shelf:
+    """The tiers of some algorithms, with segments in a folder (None: all in memory)."""
+
+    def __init__(self, folder: Path | None, radii: Mapping[Algorithm, int], step: Step = no_step) -> None:
+        """`radii` are those that each algorithm is mostly searched at. Opens nothing yet."""
+        self._folder, self._step = folder, step
+        self.indexes = {algorithm: TieredIndex(algorithm.bits, radius) for algorithm, radius in radii.items()}
+        self._manifest: Manifest | None = None
+        self._stamp = NOWHERE
+        self._open: dict[str, Segment] = {}
+        # Held from looking at a manifest until it is taken over, so that none is taken over after a later one.
+        self._guard = Lock()
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether there is a folder for segments."""
+        return self._folder is not None
+
+    @property
+    def in_memory(self) -> int:
+        """How many values no file holds yet."""
+        return sum(index.in_memory for index in self.indexes.values())
+
+    @property
+    def covers(self) -> int:
+        """The number of the log up to which files hold every value."""
+        return 0 if self._manifest is None else self._manifest.covers
+
+    def start(self, epoch: str, head: int) -> int:
+        """Begin with what the folder holds of the log of this epoch; return the number up to which that is all.
+
+        `indexes` are others from here on: who searches goes on in those of before.
+        """
+        with self._guard:
+            self.indexes = {name: TieredIndex(index.bits, index.radius) for name, index in self.indexes.items()}
+            self._manifest, self._stamp, self._open = Manifest(epoch), NOWHERE, {}
+            taken = self._refresh(head)
+            if not taken and self._folder is not None and stamp(self._folder) not in (NOWHERE, self._stamp):
+                fault = self._fault(read_manifest(self._folder), self._manifest, head)
+                log.warning("the index on disk is not used: %s", fault)
+        return self.covers
+
+    def refresh(self, head: int) -> bool:
+        """Take over what another process has written since; return whether there was anything."""
+        with self._guard:
+            return self._refresh(head)
+
+    def hold(self) -> Held:
+        """What is in memory now, to be written. For who holds the lock."""
+        assert self._manifest is not None
+        return Held(self._manifest, {algorithm: index.held() for algorithm, index in self.indexes.items()})
+
+    def frozen(self, head: int, held: Held) -> None:
+        """Write what was held in memory at number `head` of the log, and let it go. For who holds the lock."""
+        files: dict[Algorithm, tuple[str, ...]] = {}
+        # Only those of today: of an algorithm that is no longer enabled, nothing is known up to `head`.
+        for algorithm, words in held.words.items():
+            files[algorithm] = held.manifest.files.get(algorithm, ())
+            if len(words):
+                files[algorithm] += (self._write(algorithm, build(words, algorithm.radius)),)
+        self._publish(held.manifest, Manifest(held.manifest.epoch, head, files))
+
+    def merge(self, alive: Alive) -> bool:
+        """Merge the two last segments of an algorithm that are of like size; return whether there were any.
+
+        Values that are not `alive` leave. For who holds the lock.
+        """
+        with self._guard:
+            manifest, opened = self._manifest, self._open
+        assert manifest is not None
+        for algorithm in self.indexes:
+            segments = [opened[name] for name in manifest.files.get(algorithm, ())]
+            if len(segments) > 1 and len(segments[-1]) * GROWTH > len(segments[-2]):
+                self._replace(manifest, algorithm, segments[-2:], alive)
+                return True
+        return False
+
+    def sound(self, *, thoroughly: bool) -> bool:
+        """Whether the folder has what this process goes on from, `thoroughly` read against its checksums.
+
+        What is of no use is removed, so that everything is built anew. For who holds the lock.
+        """
+        assert self._folder is not None and self._manifest is not None
+        try:
+            if read_manifest(self._folder) == self._manifest:
+                for name in self._manifest.names:
+                    check = verify if thoroughly else open_segment
+                    check(self._folder / name)
+                self._tidy(self._manifest)
+                return True
+        except DamagedSegment as error:
+            log.warning("the index is built anew from the store: %s", error)
+        (self._folder / NAME).unlink(missing_ok=True)
+        self._tidy(Manifest(self._manifest.epoch))
+        # At 0 there is nothing on disk to miss.
+        return self.covers == 0
+
+    @contextmanager
+    def writing(self) -> Iterator[bool]:
+        """Whether this process may write now; it may until the block ends."""
+        if self._folder is None:
+            yield False
+            return
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (self._folder / "lock").open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+
+    def _refresh(self, head: int) -> bool:
+        if self._folder is None or self._manifest is None:
+            return False
+        while (now := stamp(self._folder)) != self._stamp:
+            found = read_manifest(self._folder)
+            if found is None or self._fault(found, self._manifest, head):
+                return False
+            try:
+                self._take(found)
+            except DamagedSegment as error:
+                if stamp(self._folder) != now:
+                    continue  # They were merged away while we looked.
+                log.warning("the index on disk is not used: %s", error)
+                self._stamp = now
+                return False
+            self._stamp = now
+            return True
+        return False
+
+    def _fault(self, found: Manifest | None, known: Manifest, head: int) -> str | None:
+        """Why a manifest cannot be taken over at number `head`; None: it can."""
+        if found is None:
+            return "its manifest is damaged or of another version"
+        if found.epoch != known.epoch:
+            return "it is of another log"
+        if found.covers > head:
+            return f"it covers events up to {found.covers:,}, and the log has {head:,}"
+        if found.covers < known.covers:
+            return "it is older than what is in use"
+        if missing := set(self.indexes) - set(found.files):
+            # Enabled since: its values are in no file.
+            return f"it does not have {', '.join(sorted(missing))}"
+        return None
+
+    def _replace(self, manifest: Manifest, algorithm: Algorithm, merged: Sequence[Segment], alive: Alive) -> None:
+        words = np.concatenate([segment.words(slice(None)) for segment in merged])
+        words = words[alive(algorithm, words)]
+        kept = manifest.files[algorithm][: -len(merged)]
+        if len(words):
+            kept += (self._write(algorithm, build(words, algorithm.radius)),)
+        self._publish(manifest, Manifest(manifest.epoch, manifest.covers, {**manifest.files, algorithm: kept}))
+
+    def _write(self, algorithm: Algorithm, segment: Segment) -> str:
+        assert self._folder is not None
+        name = f"{algorithm}-{secrets.token_hex(8)}.segment"
+        try:
+            write_segment(self._folder / name, segment, self._step)
+        except OSError:
+            # As on a full disk: let the next attempt have the room.
+            (self._folder / name).with_suffix(".part").unlink(missing_ok=True)
+            raise
+        return name
+
+    def _publish(self, before: Manifest, manifest: Manifest) -> None:
+        assert self._folder is not None
+        write_manifest(self._folder, manifest, self._step)
+        with self._guard:
+            # If this process has started over with another log meanwhile, this is not for it.
+            if self._manifest in (before, manifest):
+                self._take(manifest)
+                self._stamp = stamp(self._folder)
+        self._step("tidy")
+        self._tidy(manifest)
+
+    def _tidy(self, manifest: Manifest) -> None:
+        """Remove files that the manifest does not name: merged ones, and what a process left that ended in a write."""
+        assert self._folder is not None
+        for path in self._folder.iterdir():
+            if path.suffix in (".segment", ".part") and path.name not in manifest.names:
+                path.unlink(missing_ok=True)
+
+    def _take(self, manifest: Manifest) -> None:
+        assert self._folder is not None
+        opened: dict[str, Segment] = {}
+        for name in (name for algorithm in self.indexes for name in manifest.files[algorithm]):
+            known = self._open.get(name)
+            opened[name] = open_segment(self._folder / name) if known is None else known
+        for algorithm, index in self.indexes.items():
+            index.adopt([opened[name] for name in manifest.files[algorithm]], manifest.covers)
+        self._open, self._manifest = opened, manifest
+
+
+def low_priority() -> None:
+    """Let the calling thread give way to others (Linux; elsewhere nothing happens)."""
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, get_native_id(), 10)

@@ -1,0 +1,159 @@
+"""The tiers of one algorithm: a live BK-tree, an array in memory, and segments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from threading import Lock
+from typing import NamedTuple
+
+import numpy as np
+
+from hashdb.domain.matches import Neighbor
+from hashdb.index.bktree import BKTreeIndex
+from hashdb.index.plan import Chunks
+from hashdb.index.segment import Hits, Lane, Segment, build
+from hashdb.index.words import Words, pack, unpack
+
+LIVE = 16
+"""Values that the BK-tree holds at most: it takes about 0.2 µs a value to search, an array 1 ns."""
+ARRAY = 4_096
+"""Values in memory from which on they should become a segment."""
+_FEW = 4
+"""Queries up to which the BK-tree is asked; more are a batch, for which its values are scanned with the array's."""
+
+
+class _State(NamedTuple):
+    """What a search reads: one reference, so that it sees each value in one tier or another, never in none.
+
+    `memory` is the array with what the tree holds; `loaded` are segments that no file holds yet.
+    """
+
+    live: BKTreeIndex
+    array: Segment
+    memory: Segment
+    loaded: tuple[Loaded, ...]
+    segments: tuple[Segment, ...]
+
+
+class Loaded(NamedTuple):
+    """Values that came many at once, of the events up to number `seq`."""
+
+    segment: Segment
+    seq: int
+
+
+class TieredIndex:
+    """An exact index that grows at once, is searched without waiting, and hands its values on to segments."""
+
+    def __init__(self, bits: int, radius: int) -> None:
+        """For values of `bits` bits, built to be searched at `radius`; empty."""
+        self.bits, self.radius = bits, radius
+        self._lock = Lock()
+        self._known: dict[int, int] = {}
+        self._lanes = _empty(bits, 1024)
+        self._state = _State(BKTreeIndex(), self._array(0), self._array(0), (), ())
+
+    def add(self, values: Iterable[int], seq: int = 0) -> None:
+        """Take in the values of the events up to this number; one that is in memory already is noted as of then.
+
+        It may have ended since it first came, and left the segments at a merge that has not heard of it again.
+        """
+        with self._lock:
+            given = dict.fromkeys(values, seq)
+            fresh = [value for value in given if value not in self._known]
+            self._append(fresh)
+            self._known.update(given)
+            if not fresh:
+                return
+            state, memory = self._state, self._array(len(self._known))
+            if len(state.live) + len(fresh) <= LIVE:
+                state.live.add(fresh)
+                self._state = state._replace(memory=memory)
+            else:
+                self._state = state._replace(live=BKTreeIndex(), array=memory, memory=memory)
+
+    def load(self, words: Words, seq: int) -> None:
+        """Take in many values at once (shape (values, bits / 64)), of the events up to this number."""
+        segment = build(words, self.radius)
+        with self._lock:
+            self._state = self._state._replace(loaded=(*self._state.loaded, Loaded(segment, seq)))
+
+    def search(self, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
+        """For each value, all that is stored within `radius` bits of it, each once, nearest first."""
+        live, array, memory, loaded, segments = self._state
+        queries = pack(values, self.bits)
+        found: dict[tuple[int, int], int] = {}
+        if len(values) > _FEW:
+            array = memory
+        elif len(live):
+            for position, neighbors in enumerate(live.search(values, radius)):
+                found.update(((position, value), distance) for distance, value in neighbors)
+        for tier in (array, *(one.segment for one in loaded), *segments):
+            if len(tier):
+                hits = tier.search(queries, radius)
+                if len(hits.rows):
+                    found.update(_spelled(tier, hits))
+        answer: list[list[Neighbor]] = [[] for _ in values]
+        for (position, value), distance in found.items():
+            answer[position].append(Neighbor(distance, value))
+        for neighbors in answer if found else ():
+            neighbors.sort()
+        return answer
+
+    def __len__(self) -> int:
+        """How many values the tiers hold; one that is in several counts several times."""
+        return self.in_memory + sum(map(len, self._state.segments))
+
+    @property
+    def in_memory(self) -> int:
+        """How many values no file holds yet."""
+        return len(self._state.memory) + sum(len(one.segment) for one in self._state.loaded)
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """The segments that files hold, oldest first."""
+        return self._state.segments
+
+    def held(self) -> Words:
+        """The values that no file holds yet."""
+        state, every = self._state, slice(None)
+        return np.concatenate([state.memory.words(every), *(one.segment.words(every) for one in state.loaded)])
+
+    def adopt(self, segments: Sequence[Segment], covers: int) -> None:
+        """Go on with other segments, which hold every value of the events up to number `covers`."""
+        with self._lock:
+            left = {value: seq for value, seq in self._known.items() if seq > covers}
+            # New lanes: whoever searches now still reads the old ones.
+            self._lanes, self._known = _empty(self.bits, max(1024, len(left))), {}
+            self._append(list(left))
+            self._known = left
+            memory = self._array(len(left))
+            loaded = tuple(one for one in self._state.loaded if one.seq > covers)
+            self._state = _State(BKTreeIndex(), memory, memory, loaded, tuple(segments))
+
+    def _append(self, values: Sequence[int]) -> None:
+        """Put values behind those in memory, where nobody who searches reads yet."""
+        start, count = len(self._known), len(self._known) + len(values)
+        if count > len(self._lanes[0]):
+            self._lanes = [_grown(lane, max(count, 2 * len(lane))) for lane in self._lanes]
+        for lane, part in zip(self._lanes, np.hsplit(pack(values, self.bits), len(self._lanes)), strict=True):
+            lane[start:count] = part
+
+    def _array(self, count: int) -> Segment:
+        return Segment([lane[:count] for lane in self._lanes], Chunks(self.bits, ()))
+
+
+def _spelled(tier: Segment, hits: Hits) -> Iterator[tuple[tuple[int, int], int]]:
+    positions, distances = hits.queries.tolist(), hits.distances.tolist()
+    return zip(zip(positions, unpack(tier.words(hits.rows)), strict=True), distances, strict=True)
+
+
+def _empty(bits: int, room: int) -> list[Lane]:
+    width = 1 if bits == 64 else 2
+    return [np.empty((room, width), np.uint64) for _ in range(bits // 64 // width)]
+
+
+def _grown(lane: Lane, room: int) -> Lane:
+    larger = np.empty((room, lane.shape[1]), np.uint64)
+    larger[: len(lane)] = lane
+    return larger

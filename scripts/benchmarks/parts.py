@@ -1,0 +1,147 @@
+"""Where the time of one match request goes: the application called in this process, with a clock around each part.
+
+The clock counts the processor's time of this thread, so that other work on the machine does not add to any part.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import statistics
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO, StringIO
+from pathlib import Path
+from typing import Any
+
+from hashdb.service import matches, open_hashdb
+from hashdb.service.live import Live
+from hashdb.settings import Settings
+from hashdb.web import create_app
+from hashdb.web import logs as web_logs
+from hashdb.web.api import matches as view
+from hashdb.wire.matches import AnswerOut
+
+PARTS = ("parse", "freshness", "search", "store", "answer", "log", "Flask and the rest")
+_WARM = 200
+
+
+def measure(home: Path, key: str, bodies: Sequence[bytes]) -> dict[str, float]:
+    """Microseconds of each part of a request, the mean (most requests find nothing); `all` is the whole request."""
+    settings = Settings.read().model_copy(update={"home": home})
+    db = open_hashdb(settings.database, settings.rules(), index=home / "index")
+    getattr(db.live, "fill", lambda _: db.live.level())(lambda _: None)
+    with _silent():
+        app = create_app(db, settings)
+        taken: dict[str, list[float]] = defaultdict(list)
+        with _timed(taken):
+            for body in bodies[:_WARM]:
+                _call(app, key, body)
+            taken.clear()
+            for body in bodies[_WARM:]:
+                begun = time.thread_time()
+                _call(app, key, body)
+                taken["all"].append(time.thread_time() - begun)
+    db.close()
+    # A request asks for freshness twice (who is asking, what matches) and for the store only where something is found.
+    many = len(taken["all"])
+    means = {name: sum(each) / many * 1e6 for name, each in taken.items()}
+    means["store"] = means.get("match", 0) - means.get("search", 0) - means["freshness in match"]
+    found = {name: means.get(name, 0.0) for name in PARTS}
+    found["freshness"] = means["freshness"]
+    found["Flask and the rest"] = means["all"] - sum(found[name] for name in PARTS[:-1])
+    return found | {"all": means["all"], "all, median": statistics.median(taken["all"]) * 1e6}
+
+
+def _call(app: Callable[..., Any], key: str, body: bytes) -> None:
+    told: list[str] = []
+    around = {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": "/v1/matches",
+        "SCRIPT_NAME": "",
+        "QUERY_STRING": "",
+        "SERVER_NAME": "127.0.0.1",
+        "SERVER_PORT": "8000",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "CONTENT_TYPE": "application/json",
+        "CONTENT_LENGTH": str(len(body)),
+        "HTTP_HOST": "127.0.0.1:8000",
+        "HTTP_AUTHORIZATION": f"Bearer {key}",
+        "wsgi.input": BytesIO(body),
+        "wsgi.errors": StringIO(),
+        "wsgi.url_scheme": "http",
+        "wsgi.version": (1, 0),
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+    }
+    parts = app(around, lambda status, headers, info=None: told.append(status))
+    b"".join(parts)
+    if not told[0].startswith("200"):
+        raise SystemExit(f"a request failed: {told[0]}")
+
+
+@contextmanager
+def _timed(taken: dict[str, list[float]]) -> Iterator[None]:
+    """Clocks around the functions that do each part, for the length of the block."""
+    inside: list[str] = []
+
+    def clocked(name: str, act: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any, **named: Any) -> Any:
+            begun = time.thread_time()
+            inside.append(name)
+            try:
+                return act(*arguments, **named)
+            finally:
+                inside.pop()
+                passed = time.thread_time() - begun
+                taken[name].append(passed)
+                if name == "freshness" and "match" in inside:
+                    taken["freshness in match"].append(passed)
+
+        return run
+
+    places: list[tuple[Any, str, str]] = [
+        (view, "read_queries", "parse"),
+        (Live, "level", "freshness"),
+        (matches, "suggest", "search"),
+        (matches, "match", "match"),
+        (AnswerOut, "json_text", "answer"),
+        (web_logs.log, "info", "log"),
+    ]
+    before = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
+    for owner, name, part in places:
+        setattr(owner, name, clocked(part, getattr(owner, name)))
+    try:
+        yield
+    finally:
+        for owner, name, act in before:
+            setattr(owner, name, act)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Log as a worker does, to nowhere."""
+    web_logs.write_json_lines()
+    handler = logging.getLogger("hashdb").handlers[0]
+    assert isinstance(handler, logging.StreamHandler)
+    with open("/dev/null", "w") as nowhere:
+        old = handler.setStream(nowhere)
+        try:
+            yield
+        finally:
+            handler.setStream(old or sys.stderr)
+
+
+def main() -> None:
+    """Measure in the process of its own: HOME KEY FOLDER-OF-BODIES."""
+    home, key, folder = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
+    bodies = [path.read_bytes() for path in sorted(folder.iterdir())]
+    print(json.dumps(measure(home, key, bodies)))
+
+
+if __name__ == "__main__":
+    main()

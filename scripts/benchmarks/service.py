@@ -1,0 +1,119 @@
+"""A home with a full store for the benchmark of the whole service, and requests for it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import numpy as np
+from sqlalchemy import create_engine, insert
+
+from hashdb.domain.audit import Action, Entry
+from hashdb.domain.contributions import Media, Standing, Status
+from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.domain.rules import Rules
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.index.words import Words, to_octets, unpack
+from hashdb.service import HashDB, members
+from hashdb.store import Store
+from hashdb.store.tables import contributions, signals
+from scripts.benchmarks import data
+
+LABELS = ("glorification",)
+_BATCH = 20_000
+_HITS = 10
+"""One query in so many finds something."""
+
+
+def fill(url: str, rules: Rules, words: Words) -> str:
+    """Record a contribution of one PDQ hash for each value, in batches; return a key that may do all."""
+    store = Store(url)
+    if store.embedded:
+        store.migrate()
+    db = HashDB(store, rules)
+    member = members.add(db, COMMAND_LINE, MemberDraft("benchmark", MemberKind.PLATFORM))
+    scopes = frozenset({Scope.CONTRIBUTE, Scope.MATCH})
+    key = members.issue_key(db, COMMAND_LINE, member.id, KeyDraft(scopes)).secret
+    engine, now = create_engine(url), datetime.now(UTC)
+    # In the order of the index of values: a million entries in no order would take minutes.
+    values = sorted(to_octets(words))
+    for start in range(0, len(values), _BATCH):
+        some = values[start : start + _BATCH]
+        rows = [_row(start + i + 1, member.id, now) for i in range(len(some))]
+        held = [
+            {"contribution_id": start + i + 1, "position": 0, "algorithm": str(Algorithm.PDQ), "value": octets}
+            for i, octets in enumerate(some)
+        ]
+        with engine.begin() as connection:
+            if store.embedded:
+                connection.exec_driver_sql("PRAGMA cache_size = -400000")
+            connection.execute(insert(contributions), rows)
+            connection.execute(insert(signals), held)
+        # One event a batch: each contribution's own would take longer to write than all else.
+        with store.begin() as tx:
+            tx.audit.append(now, COMMAND_LINE, [Entry(Action.CONTRIBUTION_ADDED, "contribution", start + 1, {})])
+    engine.dispose()
+    db.close()
+    return key
+
+
+def _row(id: int, member: int, now: datetime) -> dict[str, object]:
+    return {
+        "id": id,
+        "member_id": member,
+        "received_at": now,
+        "removed_at": now,
+        "labels": LABELS,
+        "media": Media.IMAGE,
+        "context": (),
+        "fingerprint": hashlib.sha256(str(id).encode()).digest(),
+        "standing": Standing.UNREVIEWED,
+        "announced": Status.ACTIVE,
+        "quality": 90,
+    }
+
+
+def match_bodies(words: Words, many: int, queries: int) -> list[bytes]:
+    """Requests of so many queries each, of which one query in ten is near a stored value."""
+    rng = np.random.default_rng([data.SEED, many, queries])
+    total = many * queries
+    asked = rng.integers(0, 2**64, (total, 4), np.uint64, endpoint=False)
+    near = rng.random(total) < 1 / _HITS
+    changes = rng.integers(0, Algorithm.PDQ.radius + 1, int(near.sum()))
+    asked[near] = words[rng.integers(0, len(words), len(changes))] ^ data.flips(rng, changes, 256)
+    texts = [str(Signal(Algorithm.PDQ, value)) for value in unpack(asked)]
+    return [
+        json.dumps({"queries": [{"signals": [text]} for text in texts[start : start + queries]]}).encode()
+        for start in range(0, total, queries)
+    ]
+
+
+def contribute_bodies(rng: np.random.Generator, many: int, size: int) -> Iterator[bytes]:
+    """Requests that contribute so many new hashes each, with what a hash must look like."""
+    for _ in range(many):
+        yield json.dumps({"contributions": [_contribution(rng) for _ in range(size)]}).encode()
+
+
+def _contribution(rng: np.random.Generator) -> dict[str, object]:
+    return {
+        "signals": [f"pdq:{balanced(rng):064x}"],
+        "labels": LABELS,
+        "removed_at": "2024-05-01T12:00:00Z",
+        "quality": 90,
+    }
+
+
+def balanced(rng: np.random.Generator) -> int:
+    """A value of 256 bits of which 128 are set, as PDQ's are."""
+    bits = np.zeros(256, np.uint8)
+    bits[rng.permutation(256)[:128]] = 1
+    return int.from_bytes(np.packbits(bits).tobytes())
+
+
+def form(picture: bytes) -> tuple[bytes, str]:
+    """A form with one picture, and its content type."""
+    line = b"hashdb-benchmark"
+    body = b'--%s\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n%s\r\n--%s--\r\n'
+    return body % (line, picture, line), f"multipart/form-data; boundary={line.decode()}"

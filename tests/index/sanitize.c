@@ -1,0 +1,266 @@
+/* Runs the index's kernel on drawn segments and compares it with counting one by one; test_sanitizers.py compiles it
+   with what finds undefined behaviour. Every path that this processor can run is run. Exits 0 when all agree. */
+
+#include "../../hashdb/index/kernel.c"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CASES = 400, ASKED = 5, CHUNKS = 32 };
+
+#define CHECK(holds)                                                              \
+    do {                                                                          \
+        if (!(holds)) {                                                           \
+            fprintf(stderr, "line %d: %s does not hold\n", __LINE__, #holds);     \
+            exit(1);                                                              \
+        }                                                                         \
+    } while (0)
+
+static uint64_t state = 88172645463325252u;
+
+static uint64_t drawn(void) {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return state;
+}
+
+static int below(int many) { return (int)(drawn() % (uint64_t)many); }
+
+/* Exactly as much as is asked for, so that a byte past it is found. */
+static void *room(size_t bytes) {
+    void *got = malloc(bytes ? bytes : 1);
+    CHECK(got);
+    return got;
+}
+
+static unsigned counted(uint64_t word) {
+    unsigned count = 0;
+    for (; word; word &= word - 1) count++;
+    return count;
+}
+
+static unsigned distance_of(const uint64_t *a, const uint64_t *b, int words) {
+    unsigned distance = 0;
+    for (int w = 0; w < words; w++) distance += counted(a[w] ^ b[w]);
+    return distance;
+}
+
+/* A chunk, bit by bit. */
+static uint32_t plain_chunk(const uint64_t *value, int words, int shift, int width) {
+    uint32_t chunk = 0;
+    for (int bit = 0; bit < width; bit++) {
+        int place = shift + bit;
+        chunk |= (uint32_t)(value[words - 1 - place / 64] >> (place % 64) & 1) << bit;
+    }
+    return chunk;
+}
+
+static void flip(uint64_t *value, int words, int times) {
+    while (times--) {
+        int bit = below(64 * words);
+        value[bit / 64] ^= UINT64_C(1) << (bit % 64);
+    }
+}
+
+/* Values that are spread, equal, nearly zero, or each other's complement. */
+static void fill(uint64_t *values, int64_t rows, int words, int kind) {
+    for (int64_t row = 0; row < rows; row++)
+        for (int w = 0; w < words; w++) {
+            uint64_t *word = values + row * words + w;
+            if (kind == 0) *word = drawn();
+            if (kind == 1) *word = UINT64_C(0x9e3779b97f4a7c15);
+            if (kind == 2) *word = below(8) ? 0 : UINT64_C(1) << below(64);
+            if (kind == 3) *word = row % 2 ? UINT64_MAX : 0;
+        }
+}
+
+/* The masks of a chunk, nearest first. */
+static uint32_t *masks_of(int width, int radius, int32_t *count) {
+    uint32_t *masks = room(sizeof *masks << width);
+    *count = 0;
+    for (int near = 0; near <= radius; near++)
+        for (uint32_t mask = 0; mask >> width == 0; mask++)
+            if ((int)counted(mask) == near) masks[(*count)++] = mask;
+    return masks;
+}
+
+/* Whether the hits are those that counting finds, each once; those past the room are only counted. */
+static void compare(const uint64_t *values, int64_t rows, int words, const uint64_t *queries, int64_t many, int radius,
+                    const Hits *hits) {
+    uint8_t *seen = room((size_t)(rows * many));
+    int64_t expected = 0, told = hits->count < hits->room ? hits->count : hits->room;
+    memset(seen, 0, (size_t)(rows * many));
+    for (int64_t q = 0; q < many; q++)
+        for (int64_t row = 0; row < rows; row++)
+            expected += (int)distance_of(values + row * words, queries + q * words, words) <= radius;
+    CHECK(hits->count == expected);
+    for (int64_t i = 0; i < told; i++) {
+        uint32_t q = hits->queries[i], row = hits->rows[i];
+        CHECK(q < many && row < rows && !seen[q * rows + row]++);
+        CHECK(hits->distances[i] == distance_of(values + row * words, queries + q * words, words));
+        CHECK(hits->distances[i] <= radius);
+    }
+    free(seen);
+}
+
+static void check_order(const uint64_t *values, int64_t rows, int words, int shift, int width, uint32_t base,
+                        const uint32_t *table, const uint32_t *ids) {
+    CHECK(table[0] == base && table[(size_t)1 << width] == base + rows);
+    for (uint32_t value = 0; value >> width == 0; value++) {
+        CHECK(table[value] <= table[value + 1]);
+        for (uint32_t at = table[value] - base; at < table[value + 1] - base; at++) {
+            CHECK(plain_chunk(values + (int64_t)ids[at] * words, words, shift, width) == value);
+            CHECK(at == table[value] - base || ids[at - 1] < ids[at]);
+        }
+    }
+}
+
+typedef struct {
+    Segment segment;
+    Probes probes;
+    uint8_t widths[CHUNKS], shifts[CHUNKS];
+    int64_t bases[CHUNKS];
+    int8_t radii[CHUNKS];
+    const uint32_t *masks[CHUNKS];
+    int32_t counts[CHUNKS];
+    uint64_t *lanes[2];
+    uint32_t *offsets, *ids;
+} Case;
+
+/* Chunks of 8 to 12 bits, one of which may be of up to 20 and is searched at radius 1 at most. */
+static void cut(Case *c, int words, int64_t rows) {
+    int left = 64 * words, chunks = 0, wide = below(2);
+    int64_t places = 0;
+    while (left) {
+        int width = wide && left >= 40 ? 13 + below(8) : 8 + below(5);
+        wide = 0;
+        if (left - width < 8) width = left < 20 ? left : 10;
+        left -= width;
+        c->widths[chunks] = (uint8_t)width;
+        c->shifts[chunks] = (uint8_t)left;
+        c->bases[chunks++] = places;
+        places += ((int64_t)1 << width) + 1;
+    }
+    c->offsets = room((size_t)places * sizeof *c->offsets);
+    c->ids = room((size_t)(rows * chunks) * sizeof *c->ids);
+    c->segment.chunks = chunks;
+}
+
+/* The radii of the chunks for a radius: r = m·a + b, and b + 1 of them at a, the others at a − 1. */
+static void plan(Case *c, int radius, int64_t limit) {
+    int chunks = c->segment.chunks;
+    for (int chunk = 0; chunk < chunks; chunk++) {
+        c->radii[chunk] = (int8_t)(chunk <= radius % chunks ? radius / chunks : radius / chunks - 1);
+        c->masks[chunk] = masks_of(c->widths[chunk], c->radii[chunk], &c->counts[chunk]);
+    }
+    c->probes = (Probes){c->radii, c->masks, c->counts, limit};
+}
+
+static Case *made(const uint64_t *values, int64_t rows, int words, int radius, int64_t limit) {
+    Case *c = room(sizeof *c);
+    size_t width = words == 1 ? 1 : 2;
+    cut(c, words, rows);
+    for (int chunk = 0; chunk < c->segment.chunks; chunk++) {
+        uint32_t base = (uint32_t)(chunk * rows), *table = c->offsets + c->bases[chunk], *ids = c->ids + base;
+        hashdb_order(values, rows, words, c->shifts[chunk], c->widths[chunk], base, table, ids);
+        check_order(values, rows, words, c->shifts[chunk], c->widths[chunk], base, table, ids);
+    }
+    for (int lane = 0; lane < 2; lane++) {
+        c->lanes[lane] = room((size_t)rows * width * sizeof(uint64_t));
+        for (int64_t row = 0; row < rows && lane * 2 < words; row++)
+            memcpy(c->lanes[lane] + (size_t)row * width, values + row * words + 2 * lane, width * sizeof(uint64_t));
+    }
+    c->segment = (Segment){c->lanes[0], words == 1 ? NULL : c->lanes[1], rows,       c->segment.chunks, c->widths,
+                           c->shifts,   c->bases,                        c->offsets, c->ids};
+    plan(c, radius, limit);
+    return c;
+}
+
+static void dropped(Case *c) {
+    for (int chunk = 0; chunk < c->segment.chunks; chunk++) free((void *)c->masks[chunk]);
+    free(c->lanes[0]);
+    free(c->lanes[1]);
+    free(c->offsets);
+    free(c->ids);
+    free(c);
+}
+
+static Hits hits_of(int64_t many) {
+    size_t count = (size_t)many;
+    return (Hits){room(count * sizeof(uint32_t)), room(count * sizeof(uint32_t)), room(count * sizeof(uint16_t)), many, 0};
+}
+
+static void forgotten(Hits *hits) {
+    free(hits->queries);
+    free(hits->rows);
+    free(hits->distances);
+}
+
+/* The ways to search that this processor has, and the one that is chosen. */
+static int ways(Scan **scans, Probe **probes) {
+    int many = 0;
+    scans[many] = scan_portable, probes[many++] = probe_portable;
+    scans[many] = best_scan(), probes[many++] = best_probe();
+#ifdef CLONES
+    if (has_popcnt()) scans[many] = scan_popcnt, probes[many++] = probe_popcnt;
+    if (has_wide()) scans[many] = scan_wide, probes[many++] = probe_popcnt;
+#endif
+    return many;
+}
+
+static void damage(Case *c, const uint64_t *queries, int words, Hits *hits) {
+    int64_t rows = c->segment.rows, chunks = c->segment.chunks;
+    (void)words;
+    c->probes.limit = INT64_MAX;
+    for (int64_t i = 0; i < rows * chunks; i++) c->ids[i] = (uint32_t)rows + (uint32_t)(i % 2 ? 0 : 1u << 31);
+    hashdb_probe(&c->segment, &c->probes, queries, ASKED, 64, hits);
+    for (int chunk = 0; chunk < chunks; chunk++)
+        for (size_t place = 0; place <= (size_t)1 << c->widths[chunk]; place++)
+            c->offsets[c->bases[chunk] + (int64_t)place] = (uint32_t)drawn();
+    CHECK(hashdb_probe(&c->segment, &c->probes, queries, ASKED, 64, hits) == -1);
+}
+
+static void run(int number) {
+    static const int64_t sizes[] = {0, 1, 2, 15, 16, 17, 100, 2047, 2048, 2049};
+    int words = number % 2 ? 4 : 1, kind = below(4);
+    int64_t rows = sizes[number % (int)(sizeof sizes / sizeof *sizes)];
+    /* Up to radius 1 a chunk, and now and then up to 3, which few bits have time for. */
+    int radius = below(number % 5 ? 10 * words : 20 * words), limit = number % 3 ? 1 << 30 : below(200);
+    uint64_t *values = room((size_t)(rows * words) * sizeof *values), queries[ASKED * 4];
+    fill(values, rows, words, kind);
+    fill(queries, ASKED, words, 0);
+    for (int q = 0; q < ASKED && rows; q++) {
+        memcpy(queries + q * words, values + below((int)rows) * words, (size_t)words * sizeof *values);
+        if (q == 1)
+            for (int w = 0; w < words; w++) queries[words + w] = ~queries[words + w];
+        if (q > 1) flip(queries + q * words, words, radius + q - 2);
+    }
+    Case *c = made(values, rows, words, radius, limit);
+    Scan *scans[4];
+    Probe *probes[4];
+    Hits hits = hits_of(number % 4 ? rows * ASKED : below(8));
+    for (int way = ways(scans, probes); way--;) {
+        hits.count = 0;
+        CHECK(probes[way](&c->segment, &c->probes, queries, ASKED, (unsigned)radius, &hits, scans[way]) == DONE);
+        compare(values, rows, words, queries, ASKED, radius, &hits);
+        for (int wide = 0; wide < 2; wide++) {
+            int all = wide ? 64 * words : radius;
+            hits.count = 0;
+            scans[way](&c->segment, queries, ASKED, 0, (unsigned)all, &hits);
+            compare(values, rows, words, queries, ASKED, all, &hits);
+        }
+    }
+    compare(values, rows, words, queries, 0, radius, &(Hits){.count = hashdb_scan(&c->segment, queries, 0, radius, &hits)});
+    damage(c, queries, words, &hits);
+    forgotten(&hits);
+    dropped(c);
+    free(values);
+}
+
+int main(void) {
+    CHECK(hashdb_version() == VERSION);
+    for (int number = 0; number < CASES; number++) run(number);
+    return 0;
+}

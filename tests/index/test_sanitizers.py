@@ -1,0 +1,57 @@
+"""kernel.c under the compilers' sanitizers, by a driver in C, and without a warning."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+DRIVER = Path(__file__).with_name("sanitize.c")
+KERNEL = DRIVER.parents[2] / "hashdb" / "index" / "kernel.c"
+WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Wshadow", "-Werror"]
+SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
+
+
+def run(words: Sequence[str | Path], **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        list(map(str, words)), env=os.environ | environment, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+@pytest.fixture(params=COMPILERS or ["none"])
+def compiler(request: pytest.FixtureRequest) -> str:
+    """Each compiler that there is."""
+    if not COMPILERS:
+        pytest.skip("there is no C compiler: install gcc or clang")
+    return str(request.param)
+
+
+@pytest.mark.parametrize("level", ["-O0", "-O3"])
+def test_the_kernel_compiles_without_a_warning(compiler: str, level: str, tmp_path: Path) -> None:
+    done = run([compiler, *WARNINGS, level, "-fPIC", "-c", KERNEL, "-o", tmp_path / "kernel.o"])
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_kernel_in_plain_c_agrees_with_counting(compiler: str, tmp_path: Path) -> None:
+    built = run([compiler, *WARNINGS, "-DPLAIN", "-O2", DRIVER, "-o", tmp_path / "plain"])
+    assert (built.returncode, built.stderr) == (0, "")
+    done = run([tmp_path / "plain"])
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("level", ["-O1", "-O3"])
+def test_the_sanitizers_find_nothing_and_every_search_agrees_with_counting(
+    compiler: str, level: str, tmp_path: Path
+) -> None:
+    (tmp_path / "empty.c").write_text("int main(void) { return 0; }\n")
+    if run([compiler, *SANITIZERS, tmp_path / "empty.c", "-o", tmp_path / "empty"]).returncode:
+        pytest.skip(f"{compiler} has no sanitizers: install those that belong to it (libasan, libubsan, compiler-rt)")
+    built = run([compiler, *WARNINGS, *SANITIZERS, "-g", level, DRIVER, "-o", tmp_path / "sanitize"])
+    assert (built.returncode, built.stderr) == (0, "")
+    done = run([tmp_path / "sanitize"], UBSAN_OPTIONS="print_stacktrace=1")
+    assert (done.returncode, done.stderr) == (0, "")
