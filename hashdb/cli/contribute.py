@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,15 +16,14 @@ import click
 from hashdb.cli.instants import Instant
 from hashdb.cli.output import as_json, console, print_json, tracked
 from hashdb.cli.pictures import Outcome, expand, fit_to_contribute, hash_all, in_batches, report_failures
+from hashdb.cli.repeats import repeated
 from hashdb.cli.texts import TEXT
 from hashdb.client import Client
 from hashdb.domain.contributions import Draft, Media, Receipt, Recorded
-from hashdb.errors import Fault, InvalidInput, ServiceUnreachable, Unavailable
+from hashdb.errors import Fault, InvalidInput
 from hashdb.settings import Settings
 from hashdb.wire.contributions import ContributionOut
 
-_REPEATS = 3
-_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
 _POSITION = re.compile(r"contributions\[(\d+)\]")
 
 
@@ -98,14 +96,7 @@ def _send(client: Client, template: Draft, batch: list[Outcome]) -> list[Recorde
 def _contribute(client: Client, drafts: Sequence[Draft]) -> Receipt:
     """Contribute; where no answer comes, again with the same key, so that what was stored is not stored twice."""
     key = uuid.uuid4().hex
-    for _ in range(_REPEATS):
-        try:
-            return client.contribute(drafts, idempotency_key=key)
-        except ServiceUnreachable:
-            time.sleep(_PAUSE)
-        except Unavailable as error:
-            time.sleep(min(error.retry_after, _LONGEST_PAUSE))
-    return client.contribute(drafts, idempotency_key=key)
+    return repeated(lambda: client.contribute(drafts, idempotency_key=key))
 
 
 def _faulty(refused: InvalidInput, positions: Sequence[int]) -> dict[int, str]:

@@ -67,3 +67,10 @@ def test_a_busy_service_is_asked_three_times_more(member: Commands, served: str)
     assert [one["error"] for one in said] == ["the database is busy or away: ask again"]
     assert len(proxy.keys) == 4
     assert len(set(proxy.keys)) == 1
+
+
+def test_a_match_that_finds_the_service_busy_is_asked_again(member: Commands, served: str) -> None:
+    with between(served, lambda number: StoreBusy(1) if number == 1 else None) as proxy:
+        (said,) = member.json("match", PHOTOS[6], HASHDB_URL=proxy.url)
+    assert "action" in said
+    assert len(proxy.keys) == 2
