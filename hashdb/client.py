@@ -46,6 +46,8 @@ class Client:
         self._url = url.rstrip("/")
         if not self._url.startswith(("http://", "https://")):
             raise BadSetting("HASHDB_URL", "takes an address like https://hashdb.example")
+        if not key.isprintable():
+            raise BadSetting("HASHDB_KEY", "has characters that cannot be sent")
         try:
             headers = {"Authorization": f"Bearer {key}", "Accept": "application/json"}
             self._http = httpx.Client(base_url=self._url, headers=headers, timeout=timeout, transport=transport)
@@ -54,11 +56,11 @@ class Client:
 
     @classmethod
     def from_environment(cls) -> Self:
-        """A client for HASHDB_URL and HASHDB_KEY. Raises BadSetting."""
-        key = os.environ.get("HASHDB_KEY", "")
+        """A client for HASHDB_URL and HASHDB_KEY, without the white space around them. Raises BadSetting."""
+        key = os.environ.get("HASHDB_KEY", "").strip()
         if not key:
             raise BadSetting("HASHDB_KEY", "is not set: put the secret of your key there")
-        return cls(os.environ.get("HASHDB_URL", "http://127.0.0.1:8000"), key)
+        return cls(os.environ.get("HASHDB_URL", "http://127.0.0.1:8000").strip(), key)
 
     def __enter__(self) -> Self:
         """Use the client in a `with` block."""

@@ -179,3 +179,17 @@ def test_a_key_that_cannot_be_sent_is_a_bad_setting() -> None:
 def test_without_a_key_in_the_environment_the_setting_is_named() -> None:
     with pytest.raises(errors.BadSetting, match="HASHDB_KEY"):
         Client.from_environment()
+
+
+def test_white_space_around_the_settings_is_not_part_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HASHDB_URL", " http://127.0.0.1:9/\n")
+    monkeypatch.setenv("HASHDB_KEY", "\thdb_x\r\n")
+    with Client.from_environment() as client, pytest.raises(errors.ServiceUnreachable) as caught:
+        client.me()
+    assert caught.value.url == "http://127.0.0.1:9"
+
+
+@pytest.mark.parametrize("inner", ["\n", "\r\n", "\x00", "\x7f", "\udcff"])
+def test_a_key_with_control_characters_is_a_bad_setting(inner: str) -> None:
+    with pytest.raises(errors.BadSetting, match="HASHDB_KEY"):
+        Client("http://hashdb.test", f"hdb_{inner}x")

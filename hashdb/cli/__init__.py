@@ -9,6 +9,7 @@ import sys
 import click
 
 from hashdb import __version__
+from hashdb.cli.output import print_anything
 from hashdb.errors import BadSetting, HashDBError
 
 _COMMANDS = {
@@ -66,6 +67,7 @@ def hashdb() -> None:
 
 def main() -> None:
     """Run a command: exit 0 when done, 1 when something failed, 2 on wrong usage; an error is one sentence."""
+    print_anything()
     try:
         status = hashdb.main(prog_name="hashdb", standalone_mode=False)
     except click.ClickException as error:

@@ -5,48 +5,43 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
-from hashdb.cli.hash import report_failures
 from hashdb.cli.instants import Instant
 from hashdb.cli.output import as_json, console, print_json, tracked
-from hashdb.cli.pictures import Outcome, expand, fit_to_contribute, hash_all
+from hashdb.cli.pictures import Outcome, expand, fit_to_contribute, hash_all, in_batches, report_failures
+from hashdb.cli.repeats import repeated
+from hashdb.cli.texts import TEXT
 from hashdb.client import Client
-from hashdb.domain.contributions import Draft, Media, Recorded
+from hashdb.domain.contributions import Draft, Media, Receipt, Recorded
 from hashdb.errors import Fault, InvalidInput
 from hashdb.settings import Settings
 from hashdb.wire.contributions import ContributionOut
 
-_BATCH = 100
 _POSITION = re.compile(r"contributions\[(\d+)\]")
-
-
-class Sent(NamedTuple):
-    """What came of one path."""
-
-    path: Path
-    recorded: Recorded | None
-    error: str | None
 
 
 @click.command("contribute")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--label", "labels", multiple=True, required=True, help="What the content does; may be repeated.")
+@click.option(
+    "--label", "labels", multiple=True, type=TEXT, required=True, help="What the content does; may be repeated."
+)
 @click.option("--removed-at", type=Instant(), required=True, help="When it was removed: RFC 3339, or `now`.")
 @click.option("--severity", type=click.IntRange(0, 4), help="0 to 4, 4 = crisis.")
-@click.option("--basis", help="Why it was removed, like `terms` or `removal_order`.")
-@click.option("--tco-ground", help="Ground of Regulation (EU) 2021/784, like `2.7.a`.")
-@click.option("--entity", help="List and slug of the entity behind it, like `UN:example`.")
-@click.option("--incident", help="Incident, like `CIP:example-2026`.")
-@click.option("--context", "contexts", multiple=True, help="What a reviewer should know; may be repeated.")
+@click.option("--basis", type=TEXT, help="Why it was removed, like `terms` or `removal_order`.")
+@click.option("--tco-ground", type=TEXT, help="Ground of Regulation (EU) 2021/784, like `2.7.a`.")
+@click.option("--entity", type=TEXT, help="List and slug of the entity behind it, like `UN:example`.")
+@click.option("--incident", type=TEXT, help="Incident, like `CIP:example-2026`.")
+@click.option("--context", "contexts", multiple=True, type=TEXT, help="What a reviewer should know; may be repeated.")
 @click.option("--notified-at", type=Instant(), help="When you were told of it.")
 @click.option("--expires-at", type=Instant(), help="When it stops matching.")
-@click.option("--reference", help="Your own id for it; shown to you and to auditors only.")
+@click.option("--reference", type=TEXT, help="Your own id for it; shown to you and to auditors only.")
 @click.option(
     "--media",
     type=click.Choice(list(map(str, Media))),
@@ -71,45 +66,37 @@ def command(paths: tuple[Path, ...], as_json: bool, media: str, **said: Any) -> 
     with Client.from_environment() as client, bar:
         algorithms = tuple(client.me().algorithms)
         outcomes = map(fit_to_contribute, hash_all(files, algorithms, settings))
-        for result in _send_all(client, outcomes, template):
+        for outcome, recorded in in_batches(list(files), outcomes, partial(_send, client, template)):
             advance()
-            results.append(result)
-            if not as_json:
-                _tell(result)
+            results.append((outcome, recorded))
+            if not as_json and recorded is not None:
+                _tell(outcome.path, recorded)
     if as_json:
-        print_json([_object(result) for result in results])
-    return report_failures([(result.path, result.error) for result in results if result.error])
+        print_json([_object(*one) for one in results])
+    return report_failures([outcome for outcome, _ in results])
 
 
-def _send_all(client: Client, outcomes: Iterator[Outcome], template: Draft) -> Iterator[Sent]:
-    """Send in batches; what comes of each path, in order."""
-    batch: list[Outcome] = []
-    for outcome in outcomes:
-        batch.append(outcome)
-        if len(batch) == _BATCH:
-            yield from _send(client, batch, template)
-            batch = []
-    if batch:
-        yield from _send(client, batch, template)
-
-
-def _send(client: Client, batch: Sequence[Outcome], template: Draft) -> Iterator[Sent]:
+def _send(client: Client, template: Draft, batch: list[Outcome]) -> list[Recorded | None]:
     drafts = {
         position: _draft(template, outcome) for position, outcome in enumerate(batch) if outcome.hashed is not None
     }
-    errors = {position: outcome.error for position, outcome in enumerate(batch) if outcome.error is not None}
     recorded: dict[int, Recorded] = {}
     while drafts and not recorded:
         try:
-            receipt = client.contribute(list(drafts.values()), idempotency_key=uuid.uuid4().hex)
+            receipt = _contribute(client, list(drafts.values()))
             recorded = dict(zip(drafts, receipt.recorded, strict=True))
         except InvalidInput as refused:
             # The request is all or none: name the faulty ones, and send the others again.
             for position, fault in _faulty(refused, list(drafts)).items():
-                errors[position] = fault
+                batch[position] = batch[position].failed(fault)
                 del drafts[position]
-    for position, outcome in enumerate(batch):
-        yield Sent(outcome.path, recorded.get(position), errors.get(position))
+    return [recorded.get(position) for position in range(len(batch))]
+
+
+def _contribute(client: Client, drafts: Sequence[Draft]) -> Receipt:
+    """Contribute; where no answer comes, again with the same key, so that what was stored is not stored twice."""
+    key = uuid.uuid4().hex
+    return repeated(lambda: client.contribute(drafts, idempotency_key=key))
 
 
 def _faulty(refused: InvalidInput, positions: Sequence[int]) -> dict[int, str]:
@@ -128,14 +115,13 @@ def _draft(template: Draft, outcome: Outcome) -> Draft:
     return replace(template, signals=outcome.hashed.signals, quality=outcome.hashed.quality)
 
 
-def _tell(result: Sent) -> None:
-    if result.recorded is not None:
-        known = " (known already)" if result.recorded.known else ""
-        console().print(f"{result.path}  contribution {result.recorded.contribution.id}{known}", soft_wrap=True)
+def _tell(path: Path, recorded: Recorded) -> None:
+    known = " (known already)" if recorded.known else ""
+    console().print(f"{path}  contribution {recorded.contribution.id}{known}", soft_wrap=True)
 
 
-def _object(result: Sent) -> dict[str, object]:
-    if result.recorded is None:
-        return {"path": str(result.path), "error": result.error}
-    spelled = ContributionOut.of(result.recorded.contribution, known=result.recorded.known)
-    return {"path": str(result.path), **json.loads(spelled.json_text())}
+def _object(outcome: Outcome, recorded: Recorded | None) -> dict[str, object]:
+    if recorded is None:
+        return {"path": str(outcome.path), "error": outcome.error}
+    spelled = ContributionOut.of(recorded.contribution, known=recorded.known)
+    return {"path": str(outcome.path), **json.loads(spelled.json_text())}

@@ -14,44 +14,22 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import click
 import httpx
-from PIL import Image
 
 import hashdb
-from hashdb.cli.alterations import ALTERATIONS
-from hashdb.cli.output import console, print_table
+from hashdb.cli.output import as_json, console, print_json
+from hashdb.cli.trials import print_trials, spelled, try_all
 from hashdb.client import Client
 from hashdb.domain.instants import format_instant
-from hashdb.domain.matches import Query, Result
-from hashdb.domain.signals import Algorithm
 from hashdb.errors import DemoFailed
-from hashdb.hashing import Limits, hash_picture
 from hashdb.service import system_clock
-from hashdb.settings import Settings
 
 PHOTOS = Path(hashdb.__file__).parent / "photos"
 _CONTRIBUTED = 12
 _STARTS_WITHIN = 30.0
-
-
-class Trial(NamedTuple):
-    """One picture that was asked about, what was expected, and what came."""
-
-    photo: str
-    alteration: str
-    expected: int | None
-    result: Result
-    milliseconds: float
-
-    @property
-    def held(self) -> bool:
-        """Whether the nearest match is the contribution that was expected, or none was and none came."""
-        nearest = self.result.matches[0].contribution if self.result.matches else None
-        return nearest == self.expected
 
 
 @click.command("demo")
@@ -59,11 +37,12 @@ class Trial(NamedTuple):
 @click.option(
     "--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="A free one, where this is taken."
 )
-def command(once: bool, port: int) -> int:
+@as_json
+def command(once: bool, port: int, as_json: bool) -> int:
     """Run the real service in a folder of its own, and the main job on it, on real photographs."""
     photos = sorted(PHOTOS.glob("*.jpg"))
     with _folder() as home, _serving(home, _free_port(port)) as url:
-        say = console().print
+        say = console(err=as_json).print
         say(f"service       {url}  (SQLite in {home})")
         alpha = _member(home, "Alpha Video", "contribute", "match", "feed")
         beta = _member(home, "Beta Photos", "match")
@@ -75,8 +54,11 @@ def command(once: bool, port: int) -> int:
         say(f"contributed   {half} photographs by POST /v1/contributions/media (hashed by the service)")
         say()
         with Client(url, beta) as client:
-            trials = list(_try_all(client, photos, ids))
-        _print_trials(trials)
+            trials = list(try_all(client, photos, ids))
+        if as_json:
+            print_json(spelled(trials))
+        else:
+            print_trials(trials)
         if not once:
             say()
             say("It stays up until Ctrl-C. As Beta Photos, try a picture of your own:")
@@ -191,58 +173,9 @@ def _contribute_by_api(url: str, key: str, photos: Sequence[Path]) -> list[int]:
     return [one["id"] for one in response.json()["contributions"]]
 
 
-def _try_all(client: Client, photos: Sequence[Path], ids: Sequence[int]) -> Iterator[Trial]:
-    for photo, id in zip(photos, ids, strict=False):
-        with Image.open(photo) as picture:
-            for name, alter in ALTERATIONS.items():
-                yield _try(client, photo.stem, name, alter(picture), id)
-    for photo in photos[len(ids) :]:
-        yield _try(client, photo.stem, "another photo", photo.read_bytes(), None)
-
-
-def _try(client: Client, photo: str, alteration: str, octets: bytes, expected: int | None) -> Trial:
-    settings = Settings.read()
-    limits = Limits(max_bytes=settings.media_max_bytes, max_pixels=settings.media_max_pixels)
-    query = Query(hash_picture(octets, settings.algorithms, limits).signals)
-    start = time.perf_counter()
-    answer = client.match([query])
-    return Trial(photo, alteration, expected, answer.results[0], (time.perf_counter() - start) * 1000)
-
-
-def _print_trials(trials: Sequence[Trial]) -> None:
-    algorithms = Settings.read().algorithms
-    columns = ["photograph", "uploaded as", *(f">{algorithm}" for algorithm in algorithms), ">agree", "answer", ">ms"]
-    print_table([*columns, ""], [_row(trial, algorithms) for trial in trials])
-    copies = [trial for trial in trials if trial.expected is not None]
-    others = [trial for trial in trials if trial.expected is None]
-    hit = sum(trial.held for trial in copies)
-    false = sum(bool(trial.result.matches) for trial in others)
-    say = console().print
-    say()
-    say(f"{hit} of {len(copies)} altered copies were recognised; {false} of {len(others)} other photographs were.")
-    say("Distances are bits that differ, where they are within the radius; – is further away.")
-    say(f"A match took {median(trial.milliseconds for trial in trials):.1f} ms (median, one query a request).")
-
-
-def _row(trial: Trial, algorithms: Sequence[Algorithm]) -> list[str]:
-    nearest = trial.result.matches[0].distance if trial.result.matches else {}
-    distances = [str(nearest.get(algorithm, "–")) for algorithm in algorithms]
-    agree = f"{len(nearest)} of {len(algorithms)}"
-    answer = "review" if nearest else "no match"
-    return [
-        trial.photo,
-        trial.alteration,
-        *distances,
-        agree,
-        answer,
-        f"{trial.milliseconds:.1f}",
-        "✓" if trial.held else "✗ not as expected",
-    ]
-
-
 def _wait() -> None:
     try:
         while True:
             time.sleep(3600)
     except KeyboardInterrupt:
-        click.echo()
+        click.echo(err=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from hashdb.cli.output import as_json, console, print_json, tracked
-from hashdb.cli.pictures import Outcome, expand, hash_all
+from hashdb.cli.pictures import Outcome, expand, hash_all, report_failures
 from hashdb.domain.signals import Algorithm
 from hashdb.settings import Settings
 
@@ -37,20 +37,13 @@ def command(paths: tuple[Path, ...], names: tuple[str, ...], as_json: bool) -> i
                 _tell(outcome)
     if as_json:
         print_json([_object(outcome) for outcome in outcomes])
-    return report_failures([(outcome.path, outcome.error) for outcome in outcomes if outcome.error])
-
-
-def report_failures(failures: list[tuple[Path, str]], done: int | None = None) -> int:
-    """Name each path that failed, on standard error, and return the exit status."""
-    for path, error in failures:
-        click.echo(f"hashdb: {path}: {error}", err=True)
-    return 1 if failures else 0
+    return report_failures(outcomes)
 
 
 def _tell(outcome: Outcome) -> None:
     if outcome.hashed is not None:
         quality = "" if outcome.hashed.quality is None else f"  quality {outcome.hashed.quality}"
-        console().print(f"{outcome.path}{quality}")
+        console().print(f"{outcome.path}{quality}", soft_wrap=True)
         for signal in outcome.hashed.signals:
             console().print(f"  {signal}", soft_wrap=True)
 

@@ -26,13 +26,15 @@ def opened(settings: Settings) -> Iterator[HashDB]:
 
 
 def prepare_home(home: Path) -> None:
-    """Make the home, readable by its owner only. Raises BadSetting."""
+    """Make the home, and from now on every file, readable by its owner only. Raises BadSetting."""
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise BadSetting("HASHDB_HOME", f"{home} cannot be made: {(error.strerror or '').lower()}") from None
     if not os.access(home, os.W_OK | os.X_OK):
         raise BadSetting("HASHDB_HOME", f"{home} cannot be written to")
+    # A home that was there keeps its mode.
+    os.umask(0o077)
 
 
 @contextmanager

@@ -10,9 +10,11 @@ from hashdb.cli.home import opened
 from hashdb.cli.instants import Instant
 from hashdb.cli.members import find, scopes_option
 from hashdb.cli.output import as_json, print_json, print_table
+from hashdb.cli.texts import TEXT
 from hashdb.domain.members import COMMAND_LINE, KeyDraft, Scope
 from hashdb.service import members
 from hashdb.settings import Settings
+from hashdb.wire import LARGEST_ID
 from hashdb.wire.members import IssuedKeyOut, KeyOut, KeysOut
 
 
@@ -22,7 +24,7 @@ def command() -> None:
 
 
 @command.command("add")
-@click.argument("member")
+@click.argument("member", type=TEXT)
 @scopes_option
 @click.option("--expires-at", type=Instant(), help="When it stops opening anything.")
 @as_json
@@ -41,7 +43,7 @@ def add(member: str, scopes: tuple[str, ...], expires_at: datetime | None, as_js
 
 
 @command.command("list")
-@click.argument("member")
+@click.argument("member", type=TEXT)
 @as_json
 def browse(member: str, as_json: bool) -> None:
     """List a member's keys (its id or name), without their secrets."""
@@ -64,7 +66,7 @@ def browse(member: str, as_json: bool) -> None:
 
 
 @command.command("revoke")
-@click.argument("key", type=click.IntRange(min=1))
+@click.argument("key", type=click.IntRange(1, LARGEST_ID))
 @as_json
 def revoke(key: int, as_json: bool) -> None:
     """Revoke a key: it opens nothing from the next request on."""

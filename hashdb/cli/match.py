@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
-from hashdb.cli.hash import report_failures
 from hashdb.cli.output import as_json, console, print_json, tracked
-from hashdb.cli.pictures import Outcome, expand, hash_all
+from hashdb.cli.pictures import Outcome, expand, hash_all, in_batches, report_failures
+from hashdb.cli.repeats import repeated
 from hashdb.client import Client
 from hashdb.domain.matches import Match, Query, Result
 from hashdb.domain.signals import Algorithm
 from hashdb.settings import Settings
 from hashdb.wire.matches import ResultOut
-
-_BATCH = 100
 
 
 class Radius(click.ParamType[tuple[Algorithm, int]]):
@@ -37,14 +36,6 @@ class Radius(click.ParamType[tuple[Algorithm, int]]):
             self.fail("write it as algorithm=bits, like pdq=20", param, ctx)
 
 
-class Asked(NamedTuple):
-    """What came of one path."""
-
-    path: Path
-    result: Result | None
-    error: str | None
-
-
 @click.command("match")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--radius", "radii", multiple=True, type=Radius(), help="Narrower than the default, like `pdq=20`.")
@@ -57,46 +48,36 @@ def command(paths: tuple[Path, ...], radii: tuple[tuple[Algorithm, int], ...], a
     results = []
     with Client.from_environment() as client, bar:
         algorithms = tuple(client.me().algorithms)
-        for asked in _ask_all(client, hash_all(files, algorithms, settings), dict(radii)):
+        outcomes = hash_all(files, algorithms, settings)
+        for outcome, result in in_batches(list(files), outcomes, partial(_ask, client, dict(radii))):
             advance()
-            results.append(asked)
-            if not as_json:
-                _tell(asked)
+            results.append((outcome, result))
+            if not as_json and result is not None:
+                _tell(outcome.path, result)
     if as_json:
-        print_json([_object(asked) for asked in results])
-    return report_failures([(asked.path, asked.error) for asked in results if asked.error])
+        print_json([_object(*one) for one in results])
+    return report_failures([outcome for outcome, _ in results])
 
 
-def _ask_all(client: Client, outcomes: Iterator[Outcome], radii: Mapping[Algorithm, int]) -> Iterator[Asked]:
-    batch: list[Outcome] = []
-    for outcome in outcomes:
-        batch.append(outcome)
-        if len(batch) == _BATCH:
-            yield from _ask(client, batch, radii)
-            batch = []
-    if batch:
-        yield from _ask(client, batch, radii)
+def _ask(client: Client, radii: Mapping[Algorithm, int], batch: Sequence[Outcome]) -> list[Result | None]:
+    queries = [Query(outcome.hashed.signals, radius=radii) for outcome in batch if outcome.hashed is not None]
+    answered = iter(repeated(lambda: client.match(queries)).results if queries else ())
+    return [None if outcome.hashed is None else next(answered) for outcome in batch]
 
 
-def _ask(client: Client, batch: Sequence[Outcome], radii: Mapping[Algorithm, int]) -> Iterator[Asked]:
-    hashed = [outcome for outcome in batch if outcome.hashed is not None]
-    queries = [Query(outcome.hashed.signals, radius=radii) for outcome in hashed if outcome.hashed]
-    answered = iter(client.match(queries).results) if queries else iter(())
-    for outcome in batch:
-        yield Asked(outcome.path, next(answered) if outcome.hashed else None, outcome.error)
-
-
-def _tell(asked: Asked) -> None:
-    if asked.result is None:
-        return
-    if not asked.result.matches:
-        console().print(f"{asked.path}  no match", soft_wrap=True)
-        return
-    members = asked.result.members
-    corroborated = "1 member" if members == 1 else f"{members} members"
-    console().print(f"{asked.path}  review ({corroborated})", soft_wrap=True)
-    for match in asked.result.matches:
+def _tell(path: Path, result: Result) -> None:
+    console().print(f"{path}  {advice(result)}", soft_wrap=True)
+    for match in result.matches:
         console().print(f"  {_spelled(match)}", soft_wrap=True)
+
+
+def advice(result: Result) -> str:
+    """What a result says, in words."""
+    if result.action == "none":
+        return "no match"
+    members = "1 member" if result.members == 1 else f"{result.members} members"
+    told = [members] * bool(result.matches) + ["not all shown"] * result.truncated
+    return f"review ({', '.join(told)})"
 
 
 def _spelled(match: Match) -> str:
@@ -105,7 +86,7 @@ def _spelled(match: Match) -> str:
     return f"contribution {match.contribution}: {distances}; {' '.join(match.labels)}{severity}, {match.standing}"
 
 
-def _object(asked: Asked) -> dict[str, object]:
-    if asked.result is None:
-        return {"path": str(asked.path), "error": asked.error}
-    return {"path": str(asked.path), **json.loads(ResultOut.of(asked.result).json_text())}
+def _object(outcome: Outcome, result: Result | None) -> dict[str, object]:
+    if result is None:
+        return {"path": str(outcome.path), "error": outcome.error}
+    return {"path": str(outcome.path), **json.loads(ResultOut.of(result).json_text())}

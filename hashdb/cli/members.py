@@ -6,6 +6,7 @@ import click
 
 from hashdb.cli.home import opened
 from hashdb.cli.output import as_json, print_json, print_table
+from hashdb.cli.texts import TEXT
 from hashdb.domain.members import (
     COMMAND_LINE,
     KeyDraft,
@@ -32,9 +33,9 @@ def command() -> None:
 
 
 @command.command("add")
-@click.argument("name")
+@click.argument("name", type=TEXT)
 @click.option("--kind", required=True, type=click.Choice(list(map(str, MemberKind))), help="What the member is.")
-@click.option("--contact", default="", help="Whom to write to.")
+@click.option("--contact", type=TEXT, default="", help="Whom to write to.")
 @scopes_option
 @as_json
 def add(name: str, kind: str, contact: str, scopes: tuple[str, ...], as_json: bool) -> None:
@@ -68,7 +69,7 @@ def browse(as_json: bool) -> None:
 
 
 @command.command("suspend")
-@click.argument("member")
+@click.argument("member", type=TEXT)
 @as_json
 def suspend(member: str, as_json: bool) -> None:
     """Suspend a member (its id or name): its keys open nothing, and its contributions no longer match, at once."""
@@ -76,7 +77,7 @@ def suspend(member: str, as_json: bool) -> None:
 
 
 @command.command("reinstate")
-@click.argument("member")
+@click.argument("member", type=TEXT)
 @as_json
 def reinstate(member: str, as_json: bool) -> None:
     """Reinstate a suspended member (its id or name): its keys open again, and its contributions match."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,16 +20,26 @@ if TYPE_CHECKING:
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
-def print_json(said: Answered | Sequence[Any]) -> None:
-    """Print one JSON document on standard output."""
-    click.echo(json.dumps(said, ensure_ascii=False, indent=1) if isinstance(said, Sequence) else said.json_text())
+def print_json(said: Answered | Mapping[str, Any] | Sequence[Any]) -> None:
+    """Print one JSON document on standard output, in ASCII: whatever a file is called, it can be written and read."""
+    if isinstance(said, Mapping | Sequence):
+        click.echo(json.dumps(said, indent=1))
+    else:
+        click.echo(json.dumps(json.loads(said.json_text()), separators=(",", ":")))
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> None:
+def print_anything() -> None:
+    """Let a character that cannot be written, as of a file's name that is not UTF-8, be written as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print rows under headings; numbers stand at the right by a leading `>` of their heading."""
     from rich.table import Table
 
-    table = Table(title=title, box=None, header_style="bold", title_justify="left", pad_edge=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
         table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
     for row in rows:
@@ -35,12 +47,12 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title:
     console().print(table)
 
 
-def console() -> Console:
-    """Standard output: as wide as the terminal, unbounded where it is none; text is printed as it is."""
+def console(*, err: bool = False) -> Console:
+    """Standard output or error: as wide as the terminal, 200 columns where it is none; text is printed as it is."""
     from rich.console import Console
 
-    out = Console(markup=False, highlight=False, emoji=False)
-    return out if out.is_terminal else Console(markup=False, highlight=False, emoji=False, width=200)
+    out = Console(stderr=err, markup=False, highlight=False, emoji=False)
+    return out if out.is_terminal else Console(stderr=err, markup=False, highlight=False, emoji=False, width=200)
 
 
 def tracked(what: str, total: int) -> tuple[Progress, Callable[..., None]]:

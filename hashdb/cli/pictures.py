@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+import click
 
 from hashdb.domain.rules import quality_fault
 from hashdb.domain.signals import Algorithm
-from hashdb.errors import UnreadablePicture
+from hashdb.errors import HashDBError, UnreadablePicture
 from hashdb.hashing import Hashed, Limits, hash_file, warm
 from hashdb.settings import Settings
 
 _NAMES = "avif bmp gif j2k jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp"
 SUFFIXES = frozenset(f".{name}" for name in _NAMES.split(" "))
 """What is taken from a folder; a file that is named is always tried."""
+_BATCH = 100
+_Said = TypeVar("_Said")
 
 
 class Outcome(NamedTuple):
@@ -27,28 +32,61 @@ class Outcome(NamedTuple):
     hashed: Hashed | None
     error: str | None
 
+    def failed(self, error: str) -> Outcome:
+        """The same path, with what went wrong; what went wrong before stays."""
+        return Outcome(self.path, None, self.error or error)
 
-def expand(paths: Sequence[Path]) -> list[Path]:
-    """The files named, and the pictures below the folders named, in order, each once."""
-    found: dict[Path, None] = {}
+
+def expand(paths: Sequence[Path]) -> dict[Path, str | None]:
+    """The files named, and the pictures below the folders named, in order, each once.
+
+    A folder that cannot be read is among them, with what is wrong; of one without pictures standard error tells.
+    """
+    found: dict[Path, str | None] = {}
     for path in paths:
-        found.update(dict.fromkeys(_below(path) if path.is_dir() else [path]))
-    return list(found)
+        # Unlike Path.is_dir it says no, where a name is too long to be one.
+        below = _below(path) if os.path.isdir(path) else {path: None}
+        if not below:
+            click.echo(f"hashdb: no pictures in {path}", err=True)
+        found.update(below)
+    return found
 
 
-def hash_all(paths: Iterable[Path], algorithms: Sequence[Algorithm], settings: Settings) -> Iterator[Outcome]:
+def hash_all(
+    paths: Mapping[Path, str | None], algorithms: Sequence[Algorithm], settings: Settings
+) -> Iterator[Outcome]:
     """What comes of each path, in order. Pillow and NumPy let go of the lock, so threads use every core."""
     limits = Limits(max_bytes=settings.media_max_bytes, max_pixels=settings.media_max_pixels)
     warm(algorithms)
     cores = os.cpu_count() or 1
     with ThreadPoolExecutor(cores) as pool:
         running: deque[Future[Outcome]] = deque()
-        for path in paths:
-            running.append(pool.submit(_hash, path, algorithms, limits))
+        for path, error in paths.items():
+            running.append(pool.submit(_hash, path, error, algorithms, limits))
             if len(running) > 2 * cores:
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()
+
+
+def in_batches(
+    paths: Sequence[Path], outcomes: Iterator[Outcome], ask: Callable[[list[Outcome]], Sequence[_Said | None]]
+) -> Iterator[tuple[Outcome, _Said | None]]:
+    """What comes of each path, in order, of which `ask` sends a hundred in a request, and what was said of it.
+
+    `ask` may put errors into its list. When it raises, that is the error of what it was given and of all that is
+    left, and nothing is sent any more.
+    """
+    done = 0
+    while batch := list(islice(outcomes, _BATCH)):
+        done += len(batch)
+        try:
+            said = ask(batch)
+        except HashDBError as error:
+            left = (Outcome(path, None, None) for path in paths[done:])
+            yield from ((outcome.failed(str(error)), None) for outcome in (*batch, *left))
+            return
+        yield from zip(batch, said, strict=True)
 
 
 def fit_to_contribute(outcome: Outcome) -> Outcome:
@@ -57,19 +95,35 @@ def fit_to_contribute(outcome: Outcome) -> Outcome:
         return outcome
     faults = [quality_fault(outcome.hashed.quality), *(signal.fault() for signal in outcome.hashed.signals)]
     error = next((fault for fault in faults if fault), None)
-    return outcome if error is None else Outcome(outcome.path, None, error)
+    return outcome if error is None else outcome.failed(error)
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder):
+def report_failures(outcomes: Sequence[Outcome]) -> int:
+    """Name each path that failed, on standard error, and return the exit status."""
+    failures = [outcome for outcome in outcomes if outcome.error is not None]
+    for outcome in failures:
+        click.echo(f"hashdb: {outcome.path}: {outcome.error}", err=True)
+    return 1 if failures else 0
+
+
+def _below(folder: Path) -> dict[Path, str | None]:
+    found: dict[Path, str | None] = {}
+
+    def tell(error: OSError) -> None:
+        found[Path(error.filename)] = f"the folder cannot be read: {(error.strerror or 'unknown error').lower()}"
+
+    for parent, folders, names in os.walk(folder, onerror=tell):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
-                yield Path(parent, name)
+                found[Path(parent, name)] = None
+    return found
 
 
-def _hash(path: Path, algorithms: Sequence[Algorithm], limits: Limits) -> Outcome:
+def _hash(path: Path, error: str | None, algorithms: Sequence[Algorithm], limits: Limits) -> Outcome:
+    if error is not None:
+        return Outcome(path, None, error)
     try:
         return Outcome(path, hash_file(path, algorithms, limits), None)
-    except UnreadablePicture as error:
-        return Outcome(path, None, str(error))
+    except UnreadablePicture as refusal:
+        return Outcome(path, None, str(refusal))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import socket
@@ -19,7 +20,8 @@ from gunicorn.arbiter import Arbiter
 from hashdb import __version__
 from hashdb.cli.home import opened, prepare_home, serving_alone
 from hashdb.cli.output import tracked
-from hashdb.errors import HashDBError, IndexNotReady, PortInUse
+from hashdb.cli.texts import TEXT
+from hashdb.errors import BadSetting, CannotStart, HashDBError, IndexNotReady, PortInUse
 from hashdb.index.kernel import engine
 from hashdb.index.shelf import low_priority
 from hashdb.service import HashDB, contributions, open_hashdb
@@ -36,7 +38,7 @@ log = logging.getLogger("hashdb.serve")
 
 
 @click.command("serve")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--host", type=TEXT, default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 256), help="Processes.")
 def command(host: str, port: int, workers: int) -> None:
@@ -142,17 +144,33 @@ def _undisturbed(act: Callable[[], object]) -> None:
 
 
 def _free(host: str, port: int) -> int:
-    """The port to listen on. Raises PortInUse: with reuse-port, two services would share it without a word."""
+    """The port to listen on. Raises PortInUse: with reuse-port, two services would share it without a word.
+
+    Raises BadSetting for an address on which this machine cannot listen.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # A port whose last connections linger is free; one on which somebody listens is not.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            # A port whose last connections linger is free; one on which somebody listens is not.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
-        except OSError:
-            raise PortInUse(f"{_bracketed(host)}:{port}") from None
-        bound: int = probe.getsockname()[1]
-        return bound
+            bound: int = probe.getsockname()[1]
+            return bound
+    except (OSError, UnicodeError, TypeError) as error:
+        raise not_bound(error, host, port) from None
+
+
+def not_bound(error: Exception, host: str, port: int) -> CannotStart:
+    """What is wrong with an address, by what the system says of it."""
+    if not isinstance(error, OSError) or isinstance(error, socket.gaierror):
+        return BadSetting("--host", f"there is no machine of the name {host}")
+    if error.errno == errno.EADDRINUSE:
+        return PortInUse(f"{_bracketed(host)}:{port}")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return BadSetting("--port", f"{port} is not for everybody to listen on: choose one above 1023")
+    if error.errno == errno.EADDRNOTAVAIL:
+        return BadSetting("--host", f"{host} is not an address of this machine")
+    return BadSetting("--host", f"{host} cannot be listened on: {(error.strerror or 'unknown error').lower()}")
 
 
 def _bracketed(host: str) -> str:

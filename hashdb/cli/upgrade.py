@@ -5,12 +5,15 @@ from __future__ import annotations
 import click
 
 from hashdb.cli.home import prepare_home
+from hashdb.cli.output import as_json, print_json
 from hashdb.settings import Settings
 from hashdb.store import Store
+from hashdb.store.migrations import NEWEST
 
 
 @click.command("upgrade")
-def command() -> None:
+@as_json
+def command(as_json: bool) -> None:
     """Make or bring up the schema of HASHDB_DATABASE_URL. Safe to repeat."""
     settings = Settings.read()
     prepare_home(settings.home)
@@ -20,4 +23,7 @@ def command() -> None:
         store.require_current()
     finally:
         store.close()
-    click.echo("the schema is current")
+    if as_json:
+        print_json({"schema": NEWEST})
+    else:
+        click.echo("the schema is current")

@@ -131,9 +131,9 @@ def _busy_told() -> Iterator[None]:
 
 def _parsed(url: str) -> URL:
     scheme, _, path = url.partition(":///")
-    if scheme != "sqlite":
+    if scheme != "sqlite" or path.endswith("uri=true"):
         return make_url(url)
-    # The whole rest is the path: a folder may have a question mark in its name.
+    # The whole rest is the path, except in SQLite's own URIs: a folder may have a question mark in its name.
     return URL.create("sqlite", database=path)
 
 

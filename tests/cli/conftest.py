@@ -34,15 +34,18 @@ class Commands:
     def __call__(self, *arguments: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run one in this process, as the console script does."""
         out, err, words = StringIO(), StringIO(), ["hashdb", *map(str, arguments)]
+        mask = os.umask(0o022)
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
             patch.setattr(sys, "argv", words)
             for name, value in (self.environment | settings).items():
                 patch.setenv(name, value)
             with pytest.raises(SystemExit) as ended:
                 main()
+        # Commands make files that only their owner reads; the other tests do not.
+        os.umask(mask)
         return subprocess.CompletedProcess(words, cast(int, ended.value.code), out.getvalue(), err.getvalue())
 
-    def process(self, *arguments: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    def process(self, *arguments: str | Path, timeout: float = 60, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run one in a process of its own."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
         return subprocess.run(
@@ -50,7 +53,7 @@ class Commands:
             env=kept | self.environment | settings,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=timeout,
             check=False,
         )
 

@@ -96,6 +96,12 @@ def test_a_withdrawn_contribution_no_longer_matches(member: Commands) -> None:
     )
 
 
+def test_an_id_that_no_contribution_can_have_is_wrong_usage(member: Commands) -> None:
+    assert member("withdraw", str(2**53), "--reason", "other").returncode == 2
+    none = member("withdraw", str(2**53 - 1), "--reason", "other")
+    assert none.stderr == f"hashdb: contribution {2**53 - 1} does not exist\n"
+
+
 def test_without_a_key_the_setting_is_named(member: Commands) -> None:
     done = member("match", PHOTOS[0], HASHDB_KEY="")
     assert (done.returncode, done.stderr) == (

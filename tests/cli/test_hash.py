@@ -60,3 +60,10 @@ def test_an_unknown_algorithm_in_the_settings_is_named(run: Commands) -> None:
     done = run("hash", PHOTOS[0], HASHDB_ALGORITHMS="pdq,md5")
     assert done.returncode == 2
     assert done.stderr.startswith("hashdb: HASHDB_ALGORITHMS: 'md5' is not an algorithm")
+
+
+def test_a_long_path_stays_on_one_line(run: Commands, tmp_path: Path) -> None:
+    path = tmp_path / ("long " * 40) / "photo.jpg"
+    path.parent.mkdir()
+    path.write_bytes(PHOTOS[0].read_bytes())
+    assert run("hash", path).stdout.splitlines()[0].startswith(str(path))

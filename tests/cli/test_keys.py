@@ -36,3 +36,8 @@ def test_a_time_without_a_zone_is_wrong_usage(run: Commands) -> None:
 def test_an_unknown_member_or_key_is_named(run: Commands) -> None:
     assert run("key", "add", "7", "--scope", "match").stderr == "hashdb: a member named 7 does not exist\n"
     assert run("key", "revoke", "7").stderr == "hashdb: key 7 does not exist\n"
+
+
+def test_an_id_that_no_key_can_have_is_wrong_usage(run: Commands) -> None:
+    assert run("key", "revoke", str(2**53)).returncode == 2
+    assert run("key", "revoke", str(2**53 - 1)).stderr == f"hashdb: key {2**53 - 1} does not exist\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import socket
@@ -16,6 +17,7 @@ import httpx
 import pytest
 
 from hashdb import __version__
+from hashdb.cli.serve import not_bound
 from tests.cli.conftest import Commands
 from tests.serving import serving
 
@@ -30,6 +32,27 @@ def test_a_port_in_use_is_refused(run: Commands) -> None:
     )
 
 
+@pytest.mark.parametrize("host", ["nowhere.invalid", "a" * 64, "é" * 64, "192.0.2.1", "2001:db8::1"])
+def test_an_address_that_is_not_of_this_machine_is_a_bad_setting(run: Commands, host: str) -> None:
+    done = run("serve", "--host", host, "--port", "0")
+    assert done.returncode == 2
+    assert done.stderr.startswith("hashdb: --host: ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (errno.EADDRINUSE, "[::1]:80 is already in use: stop what listens there, or choose another --port"),
+        (errno.EACCES, "--port: 80 is not for everybody to listen on: choose one above 1023"),
+        (errno.EADDRNOTAVAIL, "--host: ::1 is not an address of this machine"),
+        (errno.EAFNOSUPPORT, "--host: ::1 cannot be listened on: address family not supported by protocol"),
+    ],
+)
+def test_what_the_system_says_of_an_address_is_told_apart(error: int, sentence: str) -> None:
+    assert str(not_bound(OSError(error, os.strerror(error)), "::1", 80)) == sentence
+
+
 def test_a_second_service_from_one_home_is_refused(served: str, home: Path) -> None:
     done = Commands({"HASHDB_HOME": str(home)}).process("serve", "--port", "0")
     assert done.returncode == 1
@@ -38,6 +61,17 @@ def test_a_second_service_from_one_home_is_refused(served: str, home: Path) -> N
 
 def test_the_home_is_readable_by_its_owner_only(served: str, home: Path) -> None:
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
+
+
+def test_what_is_made_in_a_home_that_others_may_enter_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    home.chmod(0o755)
+    with serving(home):
+        Commands({"HASHDB_HOME": str(home)}).process("member", "add", "Alpha", "--kind", "platform")
+        made = {path.name: stat.S_IMODE(path.stat().st_mode) for path in home.iterdir()}
+    assert {"hashdb.sqlite", "hashdb.sqlite-wal", "serve.lock"} <= made.keys()
+    assert set(made.values()) == {0o600}
 
 
 def test_a_home_that_cannot_be_made_is_a_bad_setting(run: Commands, tmp_path: Path) -> None:
@@ -58,6 +92,7 @@ def test_an_old_schema_is_refused_on_postgresql_until_upgraded(run: Commands, po
     assert done.stderr == "hashdb: the database has schema none, this version needs 0001: run `hashdb upgrade`\n"
     assert run("upgrade", HASHDB_DATABASE_URL=postgres_url).stdout == "the schema is current\n"
     assert run("upgrade", HASHDB_DATABASE_URL=postgres_url).returncode == 0
+    assert run.json("upgrade", HASHDB_DATABASE_URL=postgres_url) == {"schema": "0001"}
     with serving(Path(run.environment["HASHDB_HOME"]), HASHDB_DATABASE_URL=postgres_url) as url:
         assert httpx.get(f"{url}/readyz").status_code == 200
 
@@ -71,7 +106,7 @@ def test_a_database_that_cannot_be_used_is_a_bad_setting(run: Commands, url: str
 
 def test_a_database_that_is_away_is_told_in_one_sentence(run: Commands) -> None:
     done = run("upgrade", HASHDB_DATABASE_URL="postgresql://127.0.0.1:9/hashdb", HASHDB_BUSY_SECONDS="1")
-    assert (done.returncode, done.stderr) == (1, "hashdb: the database is busy or away; nothing was stored\n")
+    assert (done.returncode, done.stderr) == (1, "hashdb: the database is busy or away: ask again\n")
 
 
 def test_both_workers_answer_and_log_no_query_string(tmp_path: Path) -> None:

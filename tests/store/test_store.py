@@ -158,6 +158,14 @@ class TestSQLite:
             assert len(tx.contributions.signals(range(1_000))) == committed
             assert write(tx, member) == committed + 1
 
+    def test_a_question_mark_in_a_path_is_part_of_it(self, tmp_path: Path) -> None:
+        folder = tmp_path / "a?b #c%41 ü"
+        folder.mkdir()
+        store = Store(f"sqlite:///{folder}/hashdb.sqlite")
+        store.migrate()
+        store.close()
+        assert (folder / "hashdb.sqlite").exists()
+
     def test_a_folder_that_is_not_there_is_busy(self, tmp_path: Path) -> None:
         with pytest.raises(StoreBusy), Store(f"sqlite:///{tmp_path}/absent/hashdb.sqlite").read():
             pass

@@ -1,0 +1,75 @@
+"""Paths on the command line: whatever they are called, and whatever they are."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import PHOTOS, Commands
+
+SAID = ("--label", "glorification", "--removed-at", "now")
+
+
+@pytest.fixture
+def oddly_named(tmp_path: Path) -> Path:
+    """A folder with a picture and a text, whose names are Latin-1."""
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    (folder / os.fsdecode(b"caf\xe9.jpg")).write_bytes(PHOTOS[0].read_bytes())
+    (folder / os.fsdecode(b"th\xe9.jpg")).write_text("not a picture")
+    return folder
+
+
+def test_a_name_that_is_too_long_is_told_in_a_sentence(run: Commands) -> None:
+    done = run("hash", "a" * 5000)
+    assert done.returncode == 1
+    assert done.stderr == f"hashdb: {'a' * 5000}: the file cannot be read: file name too long\n"
+
+
+def test_a_folder_that_cannot_be_read_is_named_and_the_others_go_on(run: Commands, tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    top.mkdir()
+    shutil.copy(PHOTOS[0], top / "a.jpg")
+    # Deeper than a path may be long: that keeps root out as well, which tests may run as.
+    here = os.open(top, os.O_RDONLY)
+    for _ in range(20):
+        os.mkdir("d" * 250, dir_fd=here)
+        below = os.open("d" * 250, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    said = run.json("hash", top, status=1)
+    assert [one.get("error") for one in said] == [None, "the folder cannot be read: file name too long"]
+    shutil.rmtree(top)
+
+
+def test_names_that_are_not_utf8_are_json_all_the_same(run: Commands, oddly_named: Path) -> None:
+    done = run.process("hash", oddly_named, "--json")
+    said = json.loads(done.stdout)
+    assert [os.fsencode(one["path"]) for one in said] == [os.fsencode(path) for path in sorted(oddly_named.iterdir())]
+    assert ["error" in one for one in said] == [False, True]
+
+
+@pytest.mark.parametrize("words", [("hash",), ("match",), ("contribute", *SAID)])
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_names_that_are_not_utf8_are_told_to_people(
+    member: Commands, oddly_named: Path, words: tuple[str, ...], encoding: str
+) -> None:
+    done = member.process(*words, oddly_named, PYTHONIOENCODING=encoding)
+    assert done.returncode == 1
+    assert f"{oddly_named}/caf\\udce9.jpg" in done.stdout
+    assert done.stderr.startswith(f"hashdb: {oddly_named}/th\\udce9.jpg: not a picture")
+
+
+@pytest.mark.parametrize("words", [("hash",), ("match",), ("contribute", *SAID)])
+def test_a_folder_without_pictures_is_said_to_have_none(
+    member: Commands, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "notes.txt").write_text("not a picture")
+    done = member(*words, tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", f"hashdb: no pictures in {tmp_path}\n")
+    assert member.json(*words, tmp_path) == []
