@@ -37,7 +37,7 @@ def with_header(octets: bytes, **fields: object) -> bytes:
     """The file with other fields in its header, of the same length, and the checksum that fits."""
     length = int.from_bytes(octets[len(MAGIC) : len(MAGIC) + 8], "little")
     at = len(MAGIC) + 12
-    text = json.dumps(json.loads(octets[at : at + length]) | fields).encode()
+    text = json.dumps(json.loads(octets[at : at + length]) | fields, separators=(",", ":")).encode()
     assert len(text) <= length
     text = text.ljust(length)
     start = MAGIC + length.to_bytes(8, "little") + zlib.crc32(text).to_bytes(4, "little")
@@ -135,8 +135,8 @@ def test_a_file_of_a_machine_of_another_byte_order_is_refused(path: Path) -> Non
 def test_a_header_that_this_version_does_not_understand_is_refused(path: Path) -> None:
     whole = path.read_bytes()
     header = json.loads(whole[len(MAGIC) + 12 :].split(b"\0")[0])
-    wrong: list[dict[str, object]] = [{"size": 1}, {"size": None}, {"sections": []}, {"sections": 3}]
-    for fields in [*wrong, {"widths": None}, {"bits": None}]:
+    wrong: dict[str, list[object]] = {"size": [1, None], "sections": [[], 3], "widths": [None], "bits": [None]}
+    for fields in ({name: value} for name, values in wrong.items() for value in values):
         path.write_bytes(with_header(whole, **fields))
         with pytest.raises(DamagedSegment):
             open_segment(path)
