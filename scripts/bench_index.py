@@ -263,8 +263,8 @@ class _Run:
         shares, threads = self.shared(folder), {on: self.threads(folder, on) for on in kernels}
         pauses = {on: own_pauses(folder, on) for on in kernels[: 1 if self.quick else 2]}
         for on, phases in pauses.items():
-            slow = phases["all of these"]["p99"]
-            what = f"queries while {name} are frozen and merged, {_engine(on)}, p99"
+            slow = phases["all of these"]["wait"]
+            what = f"queries while {name} are frozen and merged, {_engine(on)}, p99 of whoever comes at any moment"
             self.targets.append(Target(what, "≤ 20 ms", f"{slow:.1f} ms", slow <= 20))
         by_kernel = {"build": built, "threads": threads, "pauses": pauses}
         self.results[f"hashdb alone, {name}"] = {
@@ -288,7 +288,7 @@ class _Run:
                 phase,
                 number(one["seconds"]),
                 f"{one['queries']:,}",
-                *(number(one[key]) if key in one else "" for key in ("p50", "p99", "max")),
+                *(number(one[key]) if key in one else "" for key in ("p50", "p99", "wait", "max")),
             )
             for on, phases in pauses.items()
             for phase, one in phases.items()
@@ -300,7 +300,7 @@ class _Run:
             f"from nothing to the first right answer it takes {took:.1f} ms. Two threads answer {twice}.",
             *report.table(("processes", "MB in all (PSS)", "MB of files", "MB of its own, each"), memory),
             f"### {name}: queries while another thread writes segments, milliseconds on the wall",
-            *report.table(("engine", "meanwhile", "s", "queries", "p50", "p99", "longest"), rows),
+            *report.table(("engine", "meanwhile", "s", "queries", "p50", "p99", "p99 at any moment", "longest"), rows),
         ]
 
     def shared(self, folder: Path) -> dict[int, dict[str, float]]:

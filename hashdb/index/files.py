@@ -91,15 +91,10 @@ def open_segment(path: Path) -> Segment:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as error:
         raise _unreadable(path, error) from None
-    arrays = {
-        one["name"]: np.frombuffer(mapped, one["type"], int(np.prod(one["shape"])), body_at + one["at"]).reshape(
-            one["shape"]
-        )
-        for one in header["sections"]
-    }
-    lanes = [arrays[name] for name in sorted(arrays) if name.startswith("lane")]
-    cut = Chunks(header["bits"], tuple(header["widths"]))
-    return Segment(lanes, cut, arrays.get("offsets"), arrays.get("ids"))
+    try:
+        return _segment(header, mapped, body_at)
+    except (KeyError, TypeError, ValueError):
+        raise _foreign(path) from None
 
 
 def verify(path: Path) -> None:
@@ -115,25 +110,45 @@ def verify(path: Path) -> None:
         raise DamagedSegment(f"block {damaged[0]} of {path.name} is not what was written")
 
 
+def _segment(header: Any, mapped: mmap.mmap, body_at: int) -> Segment:
+    arrays = {
+        one["name"]: np.frombuffer(mapped, one["type"], int(np.prod(one["shape"])), body_at + one["at"]).reshape(
+            one["shape"]
+        )
+        for one in header["sections"]
+    }
+    first, *others = [arrays[name] for name in sorted(arrays) if name.startswith("lane")]
+    cut = Chunks(int(header["bits"]), tuple(header["widths"]))
+    return Segment([first, *others], cut, arrays.get("offsets"), arrays.get("ids"))
+
+
 def _header(path: Path) -> tuple[Any, int]:
     try:
         with path.open("rb") as file:
             start = file.read(len(_MAGIC) + 12)
             if start[: len(_MAGIC)] != _MAGIC:
-                raise DamagedSegment(f"{path.name} is no segment of this version")
+                raise _foreign(path)
             length = int.from_bytes(start[len(_MAGIC) : -4], "little")
             text = file.read(min(length, _LONGEST_HEADER))
             size = os.fstat(file.fileno()).st_size
     except OSError as error:
         raise _unreadable(path, error) from None
-    if zlib.crc32(text).to_bytes(4, "little") != start[-4:]:
+    if len(text) != length or zlib.crc32(text).to_bytes(4, "little") != start[-4:]:
         raise DamagedSegment(f"the header of {path.name} is not what was written")
-    header = json.loads(text)
-    if header["order"] != sys.byteorder:
+    try:
+        header = json.loads(text)
+        order, whole = header["order"], _body_at(length) + header["size"]
+    except (KeyError, TypeError, ValueError):
+        raise _foreign(path) from None
+    if order != sys.byteorder:
         raise DamagedSegment(f"{path.name} was written on a machine of another byte order")
-    if size != _body_at(length) + header["size"]:
+    if size != whole:
         raise DamagedSegment(f"{path.name} has {size:,} bytes, which is not its size")
     return header, _body_at(length)
+
+
+def _foreign(path: Path) -> DamagedSegment:
+    return DamagedSegment(f"{path.name} is no segment of this version")
 
 
 def _unreadable(path: Path, error: OSError) -> DamagedSegment:

@@ -78,10 +78,13 @@ class Shelf:
         with self._guard:
             self.indexes = {name: TieredIndex(index.bits, index.radius) for name, index in self.indexes.items()}
             self._manifest, self._stamp, self._open = Manifest(epoch), NOWHERE, {}
-            taken = self._refresh(head)
-            if not taken and self._folder is not None and stamp(self._folder) not in (NOWHERE, self._stamp):
-                fault = self._fault(read_manifest(self._folder), self._manifest, head)
-                log.warning("the index on disk is not used: %s", fault)
+            if (
+                not self._refresh(head)
+                and self._folder is not None
+                and stamp(self._folder) not in (NOWHERE, self._stamp)
+            ):
+                if fault := self._fault(read_manifest(self._folder), self._manifest, head):
+                    log.warning("the index on disk is not used: %s", fault)
         return self.covers
 
     def refresh(self, head: int) -> bool:

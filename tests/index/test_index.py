@@ -9,39 +9,47 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hashdb.domain.matches import Neighbor
 from hashdb.index import Index
 from hashdb.index.bktree import BKTreeIndex
+from hashdb.index.kernel import kernel
 from hashdb.index.scan import ScanIndex
+from hashdb.index.tiered import TieredIndex
+from tests.index.samples import SKEWED, SegmentedIndex, at_distance, clusters, plainly, skewed
 
-BITS = [64, 256]
-INDEXES: list[Callable[[int], Index]] = [lambda bits: BKTreeIndex(), ScanIndex]
-of_every_index = pytest.mark.parametrize("make", INDEXES, ids=["bktree", "scan"])
-of_every_length = pytest.mark.parametrize("bits", BITS)
-
-
-def plainly(stored: set[int], value: int, radius: int) -> list[Neighbor]:
-    found = (Neighbor((one ^ value).bit_count(), one) for one in stored)
-    return sorted(neighbor for neighbor in found if neighbor.distance <= radius)
-
-
-def at_distance(value: int, distance: int, bits: int, rng: random.Random) -> int:
-    return value ^ sum(1 << bit for bit in rng.sample(range(bits), distance))
+Make = Callable[[int], Index]
+MAKE: dict[str, Make] = {
+    "bktree": lambda bits: BKTreeIndex(),
+    "scan": ScanIndex,
+    "tiered": lambda bits: TieredIndex(bits, bits // 8),
+    "segmented": SegmentedIndex,
+}
+of_every_length = pytest.mark.parametrize("bits", [64, 256])
 
 
-def clusters(bits: int, rng: random.Random) -> list[int]:
-    """Values around a few centres, at every distance from them, and the centres' complements."""
-    centres = [rng.getrandbits(bits) for _ in range(4)]
-    around = [at_distance(one, distance, bits, rng) for one in centres for distance in range(0, bits + 1, 5)]
-    return centres + around + [one ^ (2**bits - 1) for one in centres]
+@pytest.fixture(params=["bktree", "scan", "tiered-numpy", "tiered-kernel", "segmented-numpy", "segmented-kernel"])
+def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+    """Every kind of index, those that have a kernel with it and without."""
+    kind, _, engine = request.param.partition("-")
+    if engine == "numpy":
+        monkeypatch.setenv("HASHDB_KERNEL", "0")
+    kernel.cache_clear()
+    if engine == "kernel" and kernel() is None:
+        pytest.skip("the index's kernel was not built: install hashdb where there is a C compiler (gcc or clang)")
+    yield MAKE[kind]
+    kernel.cache_clear()
 
 
-@of_every_index
+def found_by(index: Index, queries: list[int], radius: int) -> list[list[Neighbor]]:
+    """What a search finds, in one order where several are equally near."""
+    return [sorted(found) for found in index.search(queries, radius)]
+
+
 @of_every_length
-def test_an_empty_index_finds_nothing(make: Callable[[int], Index], bits: int) -> None:
+def test_an_empty_index_finds_nothing(make: Make, bits: int) -> None:
     index = make(bits)
     assert len(index) == 0
     assert index.search([], bits) == []
@@ -50,9 +58,8 @@ def test_an_empty_index_finds_nothing(make: Callable[[int], Index], bits: int) -
     assert len(index) == 0
 
 
-@of_every_index
 @of_every_length
-def test_every_radius_finds_what_plain_python_finds(make: Callable[[int], Index], bits: int) -> None:
+def test_every_radius_finds_what_plain_python_finds(make: Make, bits: int) -> None:
     rng = random.Random(bits)
     stored = clusters(bits, rng)
     index = make(bits)
@@ -60,14 +67,52 @@ def test_every_radius_finds_what_plain_python_finds(make: Callable[[int], Index]
     index.add(stored[50:])
     assert len(index) == len(set(stored))
     queries = [*stored[:4], at_distance(stored[0], 3, bits, rng), rng.getrandbits(bits), 0, 2**bits - 1]
+    every = [plainly(set(stored), query, bits) for query in queries]
     for radius in range(bits + 1):
-        expected = [plainly(set(stored), query, radius) for query in queries]
-        assert [sorted(found) for found in index.search(queries, radius)] == expected
+        expected = [[one for one in found if one.distance <= radius] for found in every]
+        assert found_by(index, queries, radius) == expected
+        if radius % 16 in (0, 15):
+            assert [found_by(index, [query], radius)[0] for query in queries] == expected
 
 
-@of_every_index
+@pytest.mark.parametrize("kind", SKEWED)
 @of_every_length
-def test_the_nearest_come_first(make: Callable[[int], Index], bits: int) -> None:
+def test_skewed_values_are_found_exactly(make: Make, bits: int, kind: str) -> None:
+    rng = random.Random(f"{kind}{bits}")
+    stored = skewed(kind, 400, bits, rng)
+    index = make(bits)
+    for start in range(0, len(stored), 40):
+        index.add(stored[start : start + 40])
+    queries = [
+        *stored[::80],
+        stored[0] ^ (2**bits - 1),
+        at_distance(stored[-1], 3, bits, rng),
+        0,
+        rng.getrandbits(bits),
+    ]
+    for radius in [*range(0, bits // 5, 3), bits // 4, bits // 2, bits - 1, bits]:
+        expected = [plainly(set(stored), query, radius) for query in queries]
+        assert found_by(index, queries, radius) == expected
+        assert [found_by(index, [query], radius)[0] for query in queries] == expected
+
+
+@of_every_length
+def test_thousands_of_hits_are_all_found(make: Make, bits: int) -> None:
+    rng = random.Random(bits)
+    centre = rng.getrandbits(bits)
+    stored = list({at_distance(centre, rng.randrange(2, 6), bits, rng) for _ in range(5_000)})
+    index = make(bits)
+    for start in range(0, len(stored), 1_000):
+        index.add(stored[start : start + 1_000])
+    expected = plainly(set(stored), centre, 5)
+    assert len(expected) == len(stored) > 4_000
+    assert found_by(index, [centre], 5) == [expected]
+    assert found_by(index, [centre] * 6, 5) == [expected] * 6
+    assert index.search([centre, centre ^ (2**bits - 1)], 1) == [[], []]
+
+
+@of_every_length
+def test_the_nearest_come_first(make: Make, bits: int) -> None:
     rng = random.Random(bits)
     index = make(bits)
     index.add(clusters(bits, rng))
@@ -75,9 +120,8 @@ def test_the_nearest_come_first(make: Callable[[int], Index], bits: int) -> None
         assert [one.distance for one in found] == sorted(one.distance for one in found)
 
 
-@of_every_index
 @pytest.mark.parametrize(("bits", "radius"), [(64, 0), (64, 6), (64, 63), (256, 31), (256, 50), (256, 255)])
-def test_the_radius_is_inside_and_one_more_is_not(make: Callable[[int], Index], bits: int, radius: int) -> None:
+def test_the_radius_is_inside_and_one_more_is_not(make: Make, bits: int, radius: int) -> None:
     rng = random.Random(radius)
     value = rng.getrandbits(bits)
     inside, outside = (at_distance(value, distance, bits, rng) for distance in (radius, radius + 1))
@@ -87,18 +131,16 @@ def test_the_radius_is_inside_and_one_more_is_not(make: Callable[[int], Index], 
     assert index.search([value], radius + 1) == [[Neighbor(radius, inside), Neighbor(radius + 1, outside)]]
 
 
-@of_every_index
 @of_every_length
-def test_a_complement_is_found_at_the_full_length_only(make: Callable[[int], Index], bits: int) -> None:
+def test_a_complement_is_found_at_the_full_length_only(make: Make, bits: int) -> None:
     index = make(bits)
     index.add([2**bits - 1])
     assert index.search([0], bits) == [[Neighbor(bits, 2**bits - 1)]]
     assert index.search([0], bits - 1) == [[]]
 
 
-@of_every_index
 @of_every_length
-def test_a_value_is_found_once_however_often_it_was_added(make: Callable[[int], Index], bits: int) -> None:
+def test_a_value_is_found_once_however_often_it_was_added(make: Make, bits: int) -> None:
     index = make(bits)
     index.add([5] * 3_000)
     for _ in range(3):
@@ -107,17 +149,14 @@ def test_a_value_is_found_once_however_often_it_was_added(make: Callable[[int], 
     assert index.search([5, 5], bits) == [[Neighbor(0, 5), Neighbor(2, 6)]] * 2
 
 
-@of_every_index
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=st.lists(st.integers(0, 2**64 - 1), max_size=30), query=st.integers(0, 2**64 - 1), data=st.data())
-def test_any_values_are_found_exactly(
-    make: Callable[[int], Index], values: list[int], query: int, data: st.DataObject
-) -> None:
+def test_any_values_are_found_exactly(make: Make, values: list[int], query: int, data: st.DataObject) -> None:
     radius = data.draw(st.integers(0, 64))
     index = make(64)
+    index.add(values[::2])
     index.add(values)
-    assert [sorted(found) for found in index.search([query, *values], radius)] == [
-        plainly(set(values), one, radius) for one in [query, *values]
-    ]
+    assert found_by(index, [query, *values], radius) == [plainly(set(values), one, radius) for one in [query, *values]]
 
 
 @pytest.fixture
@@ -129,9 +168,8 @@ def eager_threads() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
-@of_every_index
 @of_every_length
-def test_adding_while_searching_loses_nothing(make: Callable[[int], Index], bits: int, eager_threads: None) -> None:
+def test_adding_while_searching_loses_nothing(make: Make, bits: int, eager_threads: None) -> None:
     rng = random.Random(bits)
     index = make(bits)
     values = [rng.getrandbits(bits) for _ in range(600)]

@@ -1,0 +1,139 @@
+"""Segments: tables and scan find the same, with whatever cut; with the kernel and without."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from hashdb.index.kernel import kernel
+from hashdb.index.plan import Chunks, worth_verifying
+from hashdb.index.segment import Hits, Segment, build
+from hashdb.index.words import pack, unpack
+from tests.index.samples import SKEWED, at_distance, plainly, skewed
+
+of_every_length = pytest.mark.parametrize("bits", [64, 256])
+Found = list[tuple[int, int, int]]
+
+
+@pytest.fixture(params=["numpy", "kernel"])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """What searches: the kernel, or NumPy."""
+    if request.param == "numpy":
+        monkeypatch.setenv("HASHDB_KERNEL", "0")
+    kernel.cache_clear()
+    if request.param == "kernel" and kernel() is None:
+        pytest.skip("the index's kernel was not built: install hashdb where there is a C compiler (gcc or clang)")
+    yield request.param
+    kernel.cache_clear()
+
+
+def found(segment: Segment, hits: Hits) -> Found:
+    """Query, distance and value of each hit, in order."""
+    values = unpack(segment.words(hits.rows))
+    return sorted(zip(hits.queries.tolist(), hits.distances.tolist(), values, strict=True))
+
+
+def expected(stored: list[int], queries: list[int], radius: int) -> Found:
+    """What plain Python finds."""
+    return sorted(
+        (position, near.distance, near.value)
+        for position, query in enumerate(queries)
+        for near in plainly(set(stored), query, radius)
+    )
+
+
+def cut_of(bits: int, width: int) -> Chunks:
+    return Chunks(bits, (width,) * (bits // width) + ((bits % width,) if bits % width else ()))
+
+
+@of_every_length
+@pytest.mark.parametrize("width", [1, 3, 8, 13, 16, 20])
+@pytest.mark.parametrize("kind", ["even", *SKEWED])
+def test_tables_and_scan_find_what_plain_python_finds(engine: str, bits: int, width: int, kind: str) -> None:
+    rng = random.Random(f"{bits}{width}{kind}")
+    stored = [rng.getrandbits(bits) for _ in range(150)] if kind == "even" else skewed(kind, 150, bits, rng)
+    # More than one block of queries.
+    queries = [*stored[:30], *(at_distance(one, 5, bits, rng) for one in stored[:8]), 0, 2**bits - 1]
+    cut = cut_of(bits, width)
+    segment, asked = build(pack(stored, bits), 8, cut), pack(queries, bits)
+    assert segment.cut == cut
+    assert sorted(unpack(segment.words(slice(None)))) == sorted(set(stored))
+    for radius in (0, 1, 5, bits // width, bits // 8, bits // 3, bits):
+        right = expected(stored, queries, radius)
+        assert found(segment, segment.scan(asked, radius)) == right
+        assert found(segment, segment.search(asked, radius)) == right
+        if cut.probes(radius) < 5_000:
+            assert found(segment, segment.probe(asked, radius)) == right
+
+
+@of_every_length
+def test_a_query_with_too_many_candidates_is_scanned_beside_others_that_are_not(engine: str, bits: int) -> None:
+    rng = random.Random(bits)
+    # Half of the values share their first chunk, so whoever has it too meets half of them.
+    crowd = [rng.getrandbits(bits - 16) for _ in range(1_000)]
+    strangers = [rng.getrandbits(bits) for _ in range(1_000)]
+    queries = [crowd[0], strangers[0], at_distance(strangers[1], 2, bits, rng), crowd[1], rng.getrandbits(bits)]
+    segment = build(pack(crowd + strangers, bits), 4, cut_of(bits, 16))
+    assert not worth_verifying(len(crowd), len(segment))
+    for radius in (0, 1, 3, bits // 16):
+        hits = segment.probe(pack(queries, bits), radius)
+        assert found(segment, hits) == expected(crowd + strangers, queries, radius)
+
+
+@of_every_length
+def test_a_row_that_several_chunks_find_is_told_once(engine: str, bits: int) -> None:
+    rng = random.Random(bits)
+    stored = [rng.getrandbits(bits) for _ in range(200)]
+    segment = build(pack(stored, bits), 8, cut_of(bits, 16))
+    for many in (1, 2, 40):
+        hits = segment.probe(pack(stored[:many], bits), 2)
+        assert found(segment, hits) == [(position, 0, value) for position, value in enumerate(stored[:many])]
+
+
+@of_every_length
+def test_no_values_and_no_queries(engine: str, bits: int) -> None:
+    none = build(pack([], bits), 4)
+    assert (len(none), unpack(none.words(slice(None)))) == (0, [])
+    assert len(none.search(pack([1, 2], bits), bits).rows) == 0
+    for cut in (None, cut_of(bits, 16)):
+        some = build(pack([1, 2], bits), 4, cut)
+        assert len(some.search(pack([], bits), bits).rows) == 0
+
+
+@of_every_length
+def test_many_values_get_tables_and_few_do_not(bits: int) -> None:
+    rng = np.random.default_rng(bits)
+    words = rng.integers(0, 2**64, (200_000, bits // 64), np.uint64)
+    assert build(words, 4).offsets is not None
+    assert build(words[:1_000], 4).offsets is None
+
+
+@of_every_length
+def test_a_large_segment_finds_what_a_scan_finds(engine: str, bits: int) -> None:
+    rng = np.random.default_rng(bits)
+    words = rng.integers(0, 2**64, (200_000, bits // 64), np.uint64)
+    segment = build(words, bits // 9)
+    assert segment.cut.widths
+    queries = words[:50].copy()
+    queries[::2, 0] ^= np.uint64(0b10110)
+    for radius in (0, 3, bits // 9, bits // 4):
+        for asked in (queries, queries[:1]):
+            assert found(segment, segment.search(asked, radius)) == found(segment, segment.scan(asked, radius))
+    assert len(segment.search(queries, 3).rows) >= 50
+
+
+@of_every_length
+def test_both_engines_make_the_same_tables(monkeypatch: pytest.MonkeyPatch, bits: int) -> None:
+    words = np.random.default_rng(bits).integers(0, 2**64, (500, bits // 64), np.uint64)
+    made = []
+    for value in ("1", "0"):
+        monkeypatch.setenv("HASHDB_KERNEL", value)
+        kernel.cache_clear()
+        made.append(build(words, 4, cut_of(bits, 12)))
+    kernel.cache_clear()
+    one, other = made
+    assert one.offsets is not None and one.ids is not None and other.offsets is not None and other.ids is not None
+    assert np.array_equal(one.offsets, other.offsets) and np.array_equal(one.ids, other.ids)

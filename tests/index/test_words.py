@@ -1,0 +1,50 @@
+"""Values as words: there and back, and each once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hashdb.index.words import distinct, from_octets, pack, to_octets, unpack
+
+of_every_length = pytest.mark.parametrize("bits", [64, 256])
+
+
+@of_every_length
+@given(data=st.data())
+def test_values_come_back_from_words_and_from_octets(bits: int, data: st.DataObject) -> None:
+    values = data.draw(st.lists(st.integers(0, 2**bits - 1)))
+    words = pack(values, bits)
+    assert words.shape == (len(values), bits // 64)
+    assert words.dtype == np.uint64
+    assert unpack(words) == values
+    octets = to_octets(words)
+    assert octets == [value.to_bytes(bits // 8) for value in values]
+    assert np.array_equal(from_octets(b"".join(octets), bits), words)
+
+
+def test_the_most_significant_word_stands_first() -> None:
+    assert pack([1 << 192 | 2 << 128 | 3 << 64 | 4], 256).tolist() == [[1, 2, 3, 4]]
+
+
+@of_every_length
+def test_a_value_that_is_too_long_or_negative_is_refused(bits: int) -> None:
+    for value in (2**bits, -1):
+        with pytest.raises(OverflowError):
+            pack([0, value], bits)
+
+
+@of_every_length
+@given(data=st.data())
+def test_distinct_values_are_each_there_once(bits: int, data: st.DataObject) -> None:
+    # Of few words, so that many values are equal, or differ in their last word only.
+    word = st.sampled_from([0, 1, 2**63, 2**64 - 1])
+    rows = data.draw(st.lists(st.lists(word, min_size=bits // 64, max_size=bits // 64)))
+    words = np.array(rows, np.uint64).reshape(-1, bits // 64)
+    found = unpack(distinct(words))
+    assert len(found) == len(set(found))
+    assert set(found) == set(unpack(words))
+    firsts = [value >> (bits - 64) for value in found]
+    assert firsts == sorted(firsts)
