@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from hashdb.domain.audit import Action, Entry
-from hashdb.domain.contributions import Standing
+from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.members import SYSTEM, Member, MemberChange, MemberStatus
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.store import Store
@@ -77,7 +77,25 @@ def test_the_index_gets_what_was_added_between_two_numbers(store: Store, member:
         ]
         assert tx.audit.append(NOON, SYSTEM, entries) == 5
     with store.read() as tx:
-        assert sorted(tx.matches.values(0, 5)) == sorted([signal(1), signal(2), signal(3), PHASH])
-        assert sorted(tx.matches.values(1, 4)) == sorted([signal(1), signal(2)])
-        assert list(tx.matches.values(4, 5)) == [signal(3)]
-        assert list(tx.matches.values(5, 5)) == []
+        octets = {seed: signal(seed).to_bytes() for seed in (1, 2, 3)}
+        assert sorted(tx.matches.added(1, 4)[Algorithm.PDQ]) == sorted([octets[1], octets[2]])
+        assert tx.matches.added(4, 5) == {Algorithm.PDQ: [octets[3]]}
+        assert tx.matches.added(5, 5) == {}
+        every = b"".join(tx.matches.every(Algorithm.PDQ))
+        assert sorted(every[start : start + 32] for start in range(0, len(every), 32)) == sorted(octets.values())
+        assert b"".join(tx.matches.every(Algorithm.PHASH)) == PHASH.to_bytes()
+        assert tx.matches.count() == 5
+
+
+def test_a_value_lasts_while_any_contribution_of_it_may_match_now_or_later(store: Store, member: Member) -> None:
+    with store.begin() as tx:
+        ids = [one.id for one in tx.contributions.add(member, [draft(1), draft(1), draft(2), draft(3)], NOON)]
+        octets = [signal(seed).to_bytes() for seed in (1, 2, 3)]
+        assert not tx.matches.ended()
+        tx.contributions.withdraw(ids[0], "other", NOON)
+        tx.members.change(member.id, MemberChange(status=MemberStatus.SUSPENDED))
+        assert tx.matches.ended()
+        assert tx.matches.lasting(Algorithm.PDQ, octets) == set(octets)
+        tx.contributions.withdraw(ids[1], "other", NOON)
+        tx.statuses.announce([ids[2]], Status.EXPIRED)
+        assert tx.matches.lasting(Algorithm.PDQ, octets) == {octets[2]}
