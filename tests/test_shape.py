@@ -35,6 +35,7 @@ PACKAGES = {
     "index": {"numpy", "pybktree"},
     "hashing": {"numpy", "PIL", "imagehash"},
     "store": {"sqlalchemy", "alembic"},
+    "service": {"numpy"},
     "wire": {"pydantic", "pydantic_core", "annotated_types"},
     "web": {"flask", "apiflask", "werkzeug", "pydantic"},
     "client": {"httpx", "pydantic"},

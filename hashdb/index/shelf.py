@@ -78,13 +78,13 @@ class Shelf:
         with self._guard:
             self.indexes = {name: TieredIndex(index.bits, index.radius) for name, index in self.indexes.items()}
             self._manifest, self._stamp, self._open = Manifest(epoch), NOWHERE, {}
-            if (
-                not self._refresh(head)
-                and self._folder is not None
-                and stamp(self._folder) not in (NOWHERE, self._stamp)
-            ):
+            self._refresh(head)
+            now = NOWHERE if self._folder is None else stamp(self._folder)
+            if self._folder is not None and now not in (NOWHERE, self._stamp):
                 if fault := self._fault(read_manifest(self._folder), self._manifest, head):
                     log.warning("the index on disk is not used: %s", fault)
+                    # Nor later, when a log that was set back has grown to where it was.
+                    self._stamp = now
         return self.covers
 
     def refresh(self, head: int) -> bool:

@@ -57,9 +57,10 @@ class Live:
         After this, a search finds every contribution that was answered before the call, by any process.
         Raises IndexNotReady while the index is being filled, where that takes long.
         """
-        head = self._store.head()
+        # In this order: a head below what was known before has been set back, by a restore.
         known = self._head
-        if known is not None and known.epoch == head.epoch and known.seq >= head.seq:
+        head = self._store.head()
+        if known is not None and (known.seq, known.epoch) == (head.seq, head.epoch):
             return head
         # Catching up takes milliseconds, filling an index of millions does not: then say so instead of waiting.
         if not self._lock.acquire(timeout=_PATIENCE if _starts_over(known, head) else -1):

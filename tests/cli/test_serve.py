@@ -69,8 +69,9 @@ def test_what_is_made_in_a_home_that_others_may_enter_is_readable_by_its_owner_o
     home.chmod(0o755)
     with serving(home):
         Commands({"HASHDB_HOME": str(home)}).process("member", "add", "Alpha", "--kind", "platform")
-        made = {path.name: stat.S_IMODE(path.stat().st_mode) for path in home.iterdir()}
-    assert {"hashdb.sqlite", "hashdb.sqlite-wal", "serve.lock"} <= made.keys()
+        made = {path.name: stat.S_IMODE(path.stat().st_mode) for path in home.rglob("*")}
+    assert {"hashdb.sqlite", "hashdb.sqlite-wal", "serve.lock", "index"} <= made.keys()
+    assert made.pop("index") == 0o700
     assert set(made.values()) == {0o600}
 
 

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from hashdb.domain.signals import Algorithm
 from hashdb.index.files import no_step
 from hashdb.index.shelf import Shelf
-from hashdb.index.words import Words, pack, unpack
+from hashdb.index.words import Words, unpack
 
 PHASH, PDQ = Algorithm.PHASH, Algorithm.PDQ
+STEPS = ("write .segment", "body", "sync", "rename", "manifest", "swap", "swapped", "tidy")
+"""What a shelf does to write one segment, in order."""
 
 
 @dataclass
@@ -97,13 +99,3 @@ class Keeper:
 def files_of(folder: Path) -> set[str]:
     """The names of all files but the manifest and the lock."""
     return {path.name for path in folder.iterdir()} - {"manifest.json", "lock"}
-
-
-def write_alone(folder: Path, count: int) -> None:
-    """Write a segment of that many values, as a process would that knows of no other."""
-    Keeper(Log().add(count), folder).write()
-
-
-def words(*values: int) -> Words:
-    """Of 64 bits."""
-    return pack(values, 64)

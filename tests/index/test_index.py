@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
@@ -157,15 +156,6 @@ def test_any_values_are_found_exactly(make: Make, values: list[int], query: int,
     index.add(values[::2])
     index.add(values)
     assert found_by(index, [query, *values], radius) == [plainly(set(values), one, radius) for one in [query, *values]]
-
-
-@pytest.fixture
-def eager_threads() -> Iterator[None]:
-    """Threads take turns as often as they can."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
 
 
 @of_every_length

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import random
-import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Lock
 
@@ -86,15 +84,6 @@ def test_growing_does_not_disturb_who_holds_an_older_state() -> None:
     index.adopt([], 1)
     index.add(range(5_000, 9_000), 2)
     assert unpack(before) == list(range(2_000))
-
-
-@pytest.fixture
-def eager_threads() -> Iterator[None]:
-    """Threads take turns as often as they can."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    yield
-    sys.setswitchinterval(before)
 
 
 @pytest.mark.parametrize("bits", [64, 256])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -35,3 +36,9 @@ def actor(db: HashDB) -> Actor:
 def other(db: HashDB) -> Actor:
     """Another platform."""
     return member_with(db)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where an index may keep its segments."""
+    return tmp_path / "index"

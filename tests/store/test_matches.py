@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from sqlalchemy import create_engine, text
+
 from hashdb.domain.audit import Action, Entry
 from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.members import SYSTEM, Member, MemberChange, MemberStatus
@@ -76,26 +78,79 @@ def test_the_index_gets_what_was_added_between_two_numbers(store: Store, member:
             Entry(Action.CONTRIBUTION_AMENDED, "contribution", three.id, {}),
         ]
         assert tx.audit.append(NOON, SYSTEM, entries) == 5
-    with store.read() as tx:
-        octets = {seed: signal(seed).to_bytes() for seed in (1, 2, 3)}
-        assert sorted(tx.matches.added(1, 4)[Algorithm.PDQ]) == sorted([octets[1], octets[2]])
-        assert tx.matches.added(4, 5) == {Algorithm.PDQ: [octets[3]]}
-        assert tx.matches.added(5, 5) == {}
-        every = b"".join(tx.matches.every(Algorithm.PDQ))
-        assert sorted(every[start : start + 32] for start in range(0, len(every), 32)) == sorted(octets.values())
-        assert b"".join(tx.matches.every(Algorithm.PHASH)) == PHASH.to_bytes()
-        assert tx.matches.count() == 5
+    first, second, third, phash = (one.to_bytes() for one in (signal(1), signal(2), signal(3), PHASH))
+
+    def added(after: int, upto: int) -> dict[Algorithm, list[bytes]]:
+        with store.read() as tx:
+            found = tx.matches.added(after, upto)
+        return {algorithm: sorted(values) for algorithm, values in found.items()}
+
+    assert added(0, 5) == {Algorithm.PDQ: sorted([first, second, third]), Algorithm.PHASH: [phash]}
+    assert added(1, 4) == {Algorithm.PDQ: sorted([first, second])}
+    assert added(4, 5) == {Algorithm.PDQ: [third]}
+    assert added(5, 5) == {}
 
 
-def test_a_value_lasts_while_any_contribution_of_it_may_match_now_or_later(store: Store, member: Member) -> None:
+def test_the_index_is_filled_with_every_distinct_value(store: Store, member: Member) -> None:
     with store.begin() as tx:
-        ids = [one.id for one in tx.contributions.add(member, [draft(1), draft(1), draft(2), draft(3)], NOON)]
-        octets = [signal(seed).to_bytes() for seed in (1, 2, 3)]
+        tx.contributions.add(member, [draft(1, PHASH), draft(1, 2), draft(3)], NOON)
+    with store.read() as tx:
+        assert tx.matches.count() == 5
+        every = b"".join(tx.matches.every(Algorithm.PDQ))
+        assert sorted(every[at : at + 32] for at in range(0, len(every), 32)) == sorted(
+            signal(seed).to_bytes() for seed in (1, 2, 3)
+        )
+        assert b"".join(tx.matches.every(Algorithm.PHASH)) == PHASH.to_bytes()
+        assert list(tx.matches.every(Algorithm.AHASH)) == []
+
+
+def test_very_many_values_are_read_in_parts(store: Store, member: Member) -> None:
+    values = range(25_000)
+    with store.begin() as tx:
+        some = [Signal(Algorithm.PHASH, value) for value in values]
+        tx.contributions.add(member, [draft(*some[start : start + 500]) for start in range(0, len(some), 500)], NOON)
+    with store.read() as tx:
+        parts = list(tx.matches.every(Algorithm.PHASH))
+        octets = b"".join(parts)
+        assert len(parts) > 1
+        assert {int.from_bytes(octets[at : at + 8]) for at in range(0, len(octets), 8)} == set(values)
+        assert len(octets) == 8 * len(values)
+        assert tx.matches.count() == len(values)
+
+
+def test_a_value_lasts_as_long_as_one_contribution_of_it_may_match_now_or_later(store: Store, member: Member) -> None:
+    with store.begin() as tx:
+        added = tx.contributions.add(member, [draft(seed) for seed in [*range(8), 1, 3, 6]], NOON)
+        ids = [one.id for one in added]
+        everything = [signal(seed).to_bytes() for seed in range(9)]
         assert not tx.matches.ended()
+        assert tx.matches.lasting(Algorithm.PDQ, everything) == set(everything[:8])
         tx.contributions.withdraw(ids[0], "other", NOON)
-        tx.members.change(member.id, MemberChange(status=MemberStatus.SUSPENDED))
         assert tx.matches.ended()
-        assert tx.matches.lasting(Algorithm.PDQ, octets) == set(octets)
         tx.contributions.withdraw(ids[1], "other", NOON)
-        tx.statuses.announce([ids[2]], Status.EXPIRED)
-        assert tx.matches.lasting(Algorithm.PDQ, octets) == {octets[2]}
+        tx.statuses.announce(ids[2:4], Status.EXPIRED)
+        tx.statuses.announce(ids[4:5], Status.SUSPENDED)
+        tx.contributions.withdraw(ids[7], "other", NOON)
+        tx.contributions.erase(ids[7], NOON)
+        # 1 and 3 have another contribution, 4 is only suspended.
+        lasting = {everything[seed] for seed in (1, 3, 4, 5, 6)}
+        assert tx.matches.lasting(Algorithm.PDQ, everything) == lasting
+        assert tx.matches.lasting(Algorithm.PDQ, everything[:2]) == {everything[1]}
+        assert tx.matches.lasting(Algorithm.PHASH256, everything) == set()
+        assert tx.matches.lasting(Algorithm.PDQ, []) == set()
+
+
+def test_a_quarantined_value_lasts_and_a_retired_one_does_not(store: Store, member: Member, database_url: str) -> None:
+    with store.begin() as tx:
+        added = tx.contributions.add(member, [draft(seed) for seed in range(len(Standing))], NOON)
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        for one, standing in zip(added, Standing, strict=True):
+            words = {"standing": str(standing), "id": one.id}
+            connection.execute(text("UPDATE contributions SET standing = :standing WHERE id = :id"), words)
+    engine.dispose()
+    values = {standing: signal(seed).to_bytes() for seed, standing in enumerate(Standing)}
+    with store.read() as tx:
+        assert tx.matches.ended()
+        lasting = tx.matches.lasting(Algorithm.PDQ, list(values.values()))
+    assert values.keys() - {Standing.RETIRED} == {standing for standing, value in values.items() if value in lasting}

@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from hashdb.settings import Settings
+from hashdb.web import create_app
+from tests.builders import Clock, hashdb, member_with
+from tests.service.folders import fill_store, opened
 from tests.web.callers import Caller, Service, body, item, problem, service_at
 
 
@@ -30,6 +34,22 @@ def test_a_service_without_its_database_is_alive_but_not_ready(tmp_path: Path) -
             problem(answer, 503, "store-busy")
             assert int(answer.headers["Retry-After"]) > 0
         assert body(service.anyone.get("/healthz")) == {"status": "alive"}
+
+
+def test_a_service_whose_index_is_being_built_says_so(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/hashdb.sqlite"
+    db = hashdb(url, Clock())
+    fill_store(db, member_with(db))
+    db.close()
+    with opened(url, tmp_path / "index") as db:
+        anyone = Caller(create_app(db, Settings()).test_client(), None)
+        refused = Caller(anyone.client, "hdb_unknown")
+        for answer in (anyone.get("/readyz"), refused.get("/v1/me"), refused.post("/v1/matches", {"queries": []})):
+            problem(answer, 503, "index-not-ready")
+            assert int(answer.headers["Retry-After"]) > 0
+        assert body(anyone.get("/healthz")) == {"status": "alive"}
+        head = db.live.fill(lambda count: None)
+        assert body(anyone.get("/readyz")) == {"status": "ready", "checkpoint": head.seq}
 
 
 def test_the_root_names_the_service_and_links_to_what_there_is(service: Service) -> None:

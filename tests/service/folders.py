@@ -1,0 +1,50 @@
+"""Services whose index has a folder, and what is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hashdb.domain.audit import Action, Entry
+from hashdb.domain.members import SYSTEM, Actor
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.index.tiered import ARRAY, TieredIndex
+from hashdb.service import HashDB, matches, open_hashdb
+from tests.builders import NOON, RULES, Clock, draft, query, signal
+
+PHASH = Algorithm.PHASH
+
+
+@contextmanager
+def opened(url: str, folder: Path, clock: Clock | None = None) -> Iterator[HashDB]:
+    """Another process's view, as it were."""
+    db = open_hashdb(url, RULES, clock=clock or Clock(), index=folder)
+    try:
+        yield db
+    finally:
+        db.close()
+
+
+def index_of(db: HashDB, algorithm: Algorithm = Algorithm.PDQ) -> TieredIndex:
+    """The tiers of an algorithm."""
+    index = db.live.index(algorithm)
+    assert isinstance(index, TieredIndex)
+    return index
+
+
+def missed(db: HashDB, actor: Actor, seeds: range | list[int]) -> list[int]:
+    """The seeds of contributed signals that no match finds."""
+    answer = matches.match(db, actor, [query(seed) for seed in seeds])
+    return [seed for seed, found in zip(seeds, answer.results, strict=True) if not found.matches]
+
+
+def fill_store(db: HashDB, actor: Actor, count: int = ARRAY) -> list[Signal]:
+    """Put so many signals into the store that an index of them is not read at a request."""
+    assert actor.member is not None
+    made = [signal(seed, PHASH) for seed in range(count)]
+    with db.store.begin() as tx:
+        drafts = [draft(*made[start : start + 64]) for start in range(0, count, 64)]
+        added = tx.contributions.add(actor.member, drafts, NOON)
+        tx.audit.append(NOON, SYSTEM, [Entry(Action.CONTRIBUTION_ADDED, "contribution", one.id, {}) for one in added])
+    return made

@@ -1,0 +1,157 @@
+"""An index with a folder: opened again as it was left, without what has ended, and started over after a restore."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from threading import Event
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from hashdb.domain.members import COMMAND_LINE, Actor, MemberChange, MemberStatus
+from hashdb.service import HashDB, contributions, members
+from tests.builders import NOON, Clock, contributed, draft, signal
+from tests.service.concurrently import at_once
+from tests.service.folders import PHASH, fill_store, index_of, missed, opened
+
+
+def test_an_index_is_opened_again_as_it_was_left(db: HashDB, actor: Actor, database_url: str, folder: Path) -> None:
+    contributed(db, actor, *map(draft, range(20)))
+    with opened(database_url, folder) as one:
+        assert missed(one, actor, range(20)) == []
+        one.live.maintain(at_once=True)
+        assert (index_of(one).in_memory, len(index_of(one).segments)) == (0, 1)
+        contributed(one, actor, draft(20))
+        assert missed(one, actor, range(21)) == []
+    with opened(database_url, folder) as again:
+        assert missed(again, actor, range(21)) == []
+        # Only what came after was read.
+        assert (index_of(again).in_memory, len(index_of(again))) == (1, 21)
+
+
+def test_little_is_left_in_memory_and_much_becomes_a_segment(
+    db: HashDB, actor: Actor, database_url: str, folder: Path
+) -> None:
+    with opened(database_url, folder) as one:
+        contributed(one, actor, *map(draft, range(20)))
+        for _ in range(3):
+            one.live.maintain()
+            assert index_of(one).in_memory == 20
+        made = fill_store(one, actor)
+        one.live.maintain()
+        assert index_of(one).in_memory == index_of(one, PHASH).in_memory == 0
+        assert len(index_of(one, PHASH)) == len(set(made))
+        assert missed(one, actor, range(20)) == []
+
+
+def test_values_leave_when_all_that_hold_them_have_ended_and_not_before(
+    db: HashDB, actor: Actor, other: Actor, clock: Clock, database_url: str, folder: Path
+) -> None:
+    soon = NOON + timedelta(hours=1)
+    withdrawn, shared, _, _, erased = contributed(
+        db, actor, draft(1), draft(2), draft(3, expires_at=soon), draft(4, expires_at=soon), draft(5)
+    )
+    contributed(db, other, draft(2), draft(6))
+    contributed(db, actor, *map(draft, range(100, 110)))
+
+    with opened(database_url, folder, clock) as one:
+
+        def held(*seeds: int) -> list[int]:
+            one.live.level()
+            found = index_of(one).search([signal(seed).value for seed in seeds], 0)
+            return [seed for seed, near in zip(seeds, found, strict=True) if near]
+
+        one.live.maintain(at_once=True)
+        contributions.withdraw(one, actor, withdrawn.id, "other")
+        contributions.withdraw(one, actor, shared.id, "other")
+        contributions.erase(one, actor, erased.id)
+        clock.go(hours=2)
+        contributed(one, actor, draft(4))
+        contributions.announce(one)
+        assert other.member is not None
+        members.change(one, COMMAND_LINE, other.member.id, MemberChange(status=MemberStatus.SUSPENDED))
+        contributions.announce(one)
+        assert held(1, 2, 3, 4, 5, 6) == [1, 2, 3, 4, 5, 6]
+        assert missed(one, actor, [1, 2, 3, 4, 5, 6, 100]) == [1, 2, 3, 5, 6]
+
+        contributed(one, actor, *map(draft, range(110, 120)))
+        one.live.maintain(at_once=True)
+        assert held(1, 2, 3, 4, 5, 6) == [2, 4, 6]
+        assert missed(one, actor, [4, *range(100, 120)]) == []
+        members.change(one, COMMAND_LINE, other.member.id, MemberChange(status=MemberStatus.ACTIVE))
+        contributions.announce(one)
+        assert missed(one, actor, [2, 6]) == []
+        contributed(one, actor, draft(1), draft(3))
+        assert missed(one, actor, [1, 3]) == []
+        one.live.maintain(at_once=True)
+        assert missed(one, actor, [1, 2, 3, 4, 6]) == []
+
+
+def test_a_restore_starts_over(db: HashDB, actor: Actor, database_url: str, folder: Path) -> None:
+    for epoch in ("restored", None):
+        with opened(database_url, folder) as one, opened(database_url, folder) as idle:
+            base = one.live.level().seq * 10 + 1_000
+            contributed(one, actor, draft(base))
+            kept = one.live.level().seq
+            lost = contributed(one, actor, draft(base + 1), draft(base + 2))
+            for each in (one, idle):
+                each.live.maintain(at_once=True)
+            _go_back(database_url, kept, lost[0].id, epoch)
+
+            for each in (one, idle):
+                assert missed(each, actor, [base, base + 1, base + 2]) == [base + 1, base + 2]
+            contributed(one, actor, *map(draft, range(base + 3, base + 13)))
+            for each in (one, idle):
+                assert missed(each, actor, [base, base + 1, *range(base + 3, base + 13)]) == [base + 1]
+                each.live.maintain(at_once=True)
+                assert missed(each, actor, [base, base + 1, *range(base + 3, base + 13)]) == [base + 1]
+        with opened(database_url, folder) as again:
+            assert missed(again, actor, [base, base + 1, *range(base + 3, base + 13)]) == [base + 1]
+            assert index_of(again).in_memory == 0
+
+
+def _go_back(url: str, seq: int, contribution: int, epoch: str | None) -> None:
+    """What a restore from a backup does (and without a new epoch, what none should)."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        words = {"id": contribution, "seq": seq, "epoch": epoch}
+        connection.execute(text("DELETE FROM signals WHERE contribution_id >= :id"), words)
+        connection.execute(text("DELETE FROM contributions WHERE id >= :id"), words)
+        connection.execute(text("DELETE FROM events WHERE seq > :seq"), words)
+        connection.execute(text("UPDATE log SET seq = :seq, epoch = coalesce(:epoch, epoch)"), words)
+    engine.dispose()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_threads_find_each_others_while_one_of_them_freezes_and_merges(
+    actor: Actor, database_url: str, folder: Path
+) -> None:
+    done = Event()
+    with opened(database_url, folder) as one:
+
+        def work(thread: int) -> int:
+            misses = 0
+            for time in range(40):
+                seeds = [thread * 1_000 + time, *(thread * 1_000 + 500 + i for i in range(time % 20))]
+                contributed(one, actor, *map(draft, seeds))
+                misses += len(missed(one, actor, seeds))
+            return misses
+
+        def maintain() -> int:
+            times = 0
+            while not done.is_set():
+                one.live.maintain(at_once=True)
+                times += 1
+            return times
+
+        with ThreadPoolExecutor(1) as pool:
+            maintaining = pool.submit(maintain)
+            try:
+                assert at_once([partial(work, thread) for thread in range(3)]) == [0, 0, 0]
+            finally:
+                done.set()
+            assert maintaining.result(60) > 1
+        assert len(index_of(one).segments) > 0
