@@ -51,6 +51,7 @@ TESTED_IN = {
     "service/batches.py": "service/test_matches.py",
     "__init__.py": "test_hashdb.py",
     "index/bktree.py": "index/test_index.py",
+    "index/lookups.py": "index/test_segment.py",
     "index/scan.py": "index/test_index.py",
     "store/migrations/__init__.py": "store/test_migrations.py",
     "store/chunks.py": "store/test_contributions.py",

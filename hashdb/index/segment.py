@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hashdb.index.kernel import Found, Table, kernel
-from hashdb.index.plan import Chunks, choose, masks, worth_probing, worth_verifying
+from hashdb.index.lookups import chunk_of, chunk_values, lookups, ranges
+from hashdb.index.plan import Chunks, choose, worth_probing, worth_verifying
 from hashdb.index.words import Words, distinct
 
 Lane: TypeAlias = NDArray[np.uint64]
@@ -82,10 +83,10 @@ class Segment:
     def _probe(self, queries: Words, first: int, radius: int) -> Iterator[Hits]:
         """Look a block of queries up, together."""
         assert self.offsets is not None and self.ids is not None
-        asked, shape = queries[first : first + _BLOCK], _shape(self.cut, radius)
-        places = _chunk_values(asked, self.cut)[:, shape.chunk]
-        places ^= shape.mask
-        places += shape.base
+        asked, looked = queries[first : first + _BLOCK], lookups(self.cut, radius)
+        places = chunk_values(asked, self.cut)[:, looked.chunk]
+        places ^= looked.mask
+        places += looked.base
         starts = self.offsets.take(places)
         counts = self.offsets.take(places + 1) - starts
         candidates = counts.sum(axis=1, dtype=np.int64)
@@ -93,7 +94,7 @@ class Segment:
             if not worth_verifying(many, len(self)):
                 counts[position] = candidates[position] = 0
                 yield self._scan(queries, first + position, radius)
-        rows = self.ids.take(_ranges(starts.ravel(), counts.ravel()))
+        rows = self.ids.take(ranges(starts.ravel(), counts.ravel()))
         owners = np.repeat(np.arange(len(asked)), candidates)
         yield _shifted(_once(self._verify(asked, rows, owners, radius), len(self)), first)
 
@@ -150,7 +151,7 @@ def _order(
     if (native := kernel()) is not None:
         native.order(values, shift, width, base, table, rows)
         return
-    chunk = _chunk(values.T, shift, width)
+    chunk = chunk_of(values.T, shift, width)
     table[0] = base
     np.cumsum(np.bincount(chunk.view(np.int64), minlength=1 << width), out=table[1:])
     table[1:] += np.uint32(base)
@@ -159,74 +160,6 @@ def _order(
     chunk |= np.arange(len(values), dtype=np.uint64)
     chunk.sort()
     rows[:] = chunk.astype(np.uint32)
-
-
-class _Shape(NamedTuple):
-    """Of each look-up of a plan: what is XORed, with which chunk's value, in the table that begins where."""
-
-    mask: NDArray[np.int64]
-    chunk: NDArray[np.intp]
-    base: NDArray[np.int64]
-
-
-@lru_cache(maxsize=64)
-def _shape(cut: Chunks, radius: int) -> _Shape:
-    each = [
-        (chunk, masks(width, near))
-        for chunk, (width, near) in enumerate(zip(cut.widths, cut.radii(radius), strict=True))
-        if near >= 0
-    ]
-    chunk = np.concatenate([np.full(len(mask), number) for number, mask in each])
-    mask = np.concatenate([mask for _, mask in each]).astype(np.int64)
-    return _Shape(mask, chunk, np.array(cut.bases)[chunk])
-
-
-def _chunk(columns: NDArray[np.uint64], shift: int, width: int) -> NDArray[np.uint64]:
-    """A chunk of every value; `columns` has shape (words, values), the most significant word first."""
-    low, bit = divmod(shift, 64)
-    part = columns[-1 - low] >> np.uint64(bit)
-    if bit + width > 64:
-        part |= columns[-2 - low] << np.uint64(64 - bit)
-    kept: NDArray[np.uint64] = part & np.uint64((1 << width) - 1)
-    return kept
-
-
-class _Places(NamedTuple):
-    """Of each chunk: the word that holds its lowest bit, the word above, how far to shift each, and what to keep."""
-
-    low: NDArray[np.intp]
-    high: NDArray[np.intp]
-    right: NDArray[np.uint64]
-    left: NDArray[np.uint64]
-    kept: NDArray[np.uint64]
-
-
-@lru_cache(maxsize=64)
-def _places(cut: Chunks) -> _Places:
-    words = cut.bits // 64
-    low = np.array([words - 1 - shift // 64 for shift in cut.shifts])
-    bit = np.array([shift % 64 for shift in cut.shifts], np.uint64)
-    kept = np.array([(1 << width) - 1 for width in cut.widths], np.uint64)
-    # A shift by 64 is not one: a chunk that begins at a word's lowest bit has nothing above.
-    high, left = np.maximum(low - 1, 0), np.where(bit == 0, np.uint64(63), np.uint64(64) - bit)
-    return _Places(low, high, bit, left, kept)
-
-
-def _chunk_values(asked: Words, cut: Chunks) -> NDArray[np.int64]:
-    """Shape (queries, chunks)."""
-    at = _places(cut)
-    parts = asked[:, at.high]
-    parts <<= at.left
-    parts |= asked[:, at.low] >> at.right
-    parts &= at.kept
-    return parts.view(np.int64)
-
-
-def _ranges(starts: NDArray[np.uint32], counts: NDArray[np.uint32]) -> NDArray[np.int64]:
-    """The numbers from each start on, as many as it counts, one range after the other."""
-    ends = np.cumsum(counts, dtype=np.int64)
-    total = int(ends[-1])
-    return np.repeat(starts - (ends - counts), counts) + np.arange(total)
 
 
 def _taken(lane: Lane, rows: NDArray[np.integer]) -> Lane:

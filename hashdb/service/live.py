@@ -119,7 +119,7 @@ class Live:
                 self._head = None
             head = self._catch_up(writing=True)
             held = self._shelf.hold()
-        if at_once or any(len(words) >= ARRAY for words in held.words.values()):
+        if at_once or sum(map(len, held.words.values())) >= ARRAY:
             self._shelf.frozen(head.seq, held)
         while self._shelf.merge(self._alive):
             pass

@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from hashdb.domain.members import Actor
 from hashdb.errors import IndexNotReady
@@ -140,3 +141,26 @@ def test_who_asks_while_another_thread_fills_the_index_is_told_so(
         for db in (one, other):
             db.live.level()
             assert len(index_of(db, PHASH)) == len(set(made))
+
+
+def test_who_was_level_before_the_index_is_built_anew_searches_all_of_the_old_one(
+    db: HashDB, actor: Actor, database_url: str, folder: Path
+) -> None:
+    made, searched = fill_store(db, actor), []
+    with opened(database_url, folder) as one:
+        one.live.fill(lambda count: None)
+        engine = create_engine(database_url)
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE log SET epoch = 'restored'"))
+        engine.dispose()
+        with pytest.raises(IndexNotReady):
+            one.live.level()
+
+        def search(count: int) -> None:
+            searched.append(index_of(one, PHASH).search([made[0].value], 0)[0])
+
+        for _ in range(2):
+            search(0)
+            one.live.fill(search)
+        assert len(searched) >= 3
+        assert all([near.value for near in found] == [made[0].value] for found in searched)

@@ -16,7 +16,7 @@ from tests.processes import exit_code, processes
 from tests.service.concurrently import at_once
 from tests.service.folders import missed, opened
 
-TIMES = 40
+TIMES = 70
 _opened: dict[str, HashDB] = {}
 
 
