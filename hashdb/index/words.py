@@ -38,10 +38,12 @@ def distinct(words: Words) -> Words:
     """The distinct values, sorted by their first word."""
     arranged = words[np.argsort(words[:, 0])]
     first = np.ascontiguousarray(arranged[:, 0])
-    if not (first[1:] == first[:-1]).any():
+    after = np.flatnonzero(first[1:] == first[:-1]) + 1
+    if not len(after):
         return arranged
-    # Where first words are equal, equal values need not be neighbours: sort by every word.
-    arranged = arranged[np.lexsort(arranged.T[::-1])]
+    # Where first words are equal, equal values need not be neighbours: sort those rows by every word.
+    tied = np.union1d(after, after - 1)
+    arranged[tied] = arranged[tied][np.lexsort(arranged[tied].T[::-1])]
     fresh = np.ones(len(arranged), bool)
-    fresh[1:] = (arranged[1:] != arranged[:-1]).any(axis=1)
+    fresh[after] = (arranged[after] != arranged[after - 1]).any(axis=1)
     return arranged[fresh]

@@ -36,7 +36,8 @@ class HashDB:
         self.store = store
         self.rules = rules
         self.now = clock
-        radii = {one: max(one.radius, rules.max_radius.get(one, 0)) for one in rules.algorithms}
+        # Segments are cut for the radius of nearly all queries; a wider one is answered as exactly, only slower.
+        radii = {one: one.radius for one in rules.algorithms}
         self.live = Live(store, radii, index)
         self.batches = Batches()
         self.feed_read_on: dict[int, date] = {}
