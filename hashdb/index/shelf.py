@@ -50,7 +50,7 @@ class Shelf:
         self._folder, self._step = folder, step
         self.indexes = {algorithm: TieredIndex(algorithm.bits, radius) for algorithm, radius in radii.items()}
         self._manifest: Manifest | None = None
-        self._stamp = NOWHERE
+        self._stamp = self._refused = NOWHERE
         self._open: dict[str, Segment] = {}
         # Held from looking at a manifest until it is taken over, so that none is taken over after a later one.
         self._guard = Lock()
@@ -76,6 +76,7 @@ class Shelf:
         `indexes` are others from here on: who searches goes on in those of before.
         """
         with self._guard:
+            again = self._manifest is not None
             self.indexes = {name: TieredIndex(index.bits, index.radius) for name, index in self.indexes.items()}
             self._manifest, self._stamp, self._open = Manifest(epoch), NOWHERE, {}
             self._refresh(head)
@@ -84,7 +85,7 @@ class Shelf:
                 if fault := self._fault(read_manifest(self._folder), self._manifest, head):
                     log.warning("the index on disk is not used: %s", fault)
                     # Nor later, when a log that was set back has grown to where it was.
-                    self._stamp = now
+                    self._stamp, self._refused = now, now if again else NOWHERE
         return self.covers
 
     def refresh(self, head: int) -> bool:
@@ -160,7 +161,7 @@ class Shelf:
     def _refresh(self, head: int) -> bool:
         if self._folder is None or self._manifest is None:
             return False
-        while (now := stamp(self._folder)) != self._stamp:
+        while (now := stamp(self._folder)) not in (self._stamp, self._refused):
             found = read_manifest(self._folder)
             if found is None or self._fault(found, self._manifest, head):
                 return False

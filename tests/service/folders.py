@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sqlalchemy import create_engine, text
+
 from hashdb.domain.audit import Action, Entry
 from hashdb.domain.members import SYSTEM, Actor
 from hashdb.domain.signals import Algorithm, Signal
@@ -48,3 +50,15 @@ def fill_store(db: HashDB, actor: Actor, count: int = ARRAY) -> list[Signal]:
         added = tx.contributions.add(actor.member, drafts, NOON)
         tx.audit.append(NOON, SYSTEM, [Entry(Action.CONTRIBUTION_ADDED, "contribution", one.id, {}) for one in added])
     return made
+
+
+def set_back(url: str, seq: int, contribution: int, epoch: str | None) -> None:
+    """What a restore from a backup does (and without a new epoch, what none should)."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        words = {"id": contribution, "seq": seq, "epoch": epoch}
+        connection.execute(text("DELETE FROM signals WHERE contribution_id >= :id"), words)
+        connection.execute(text("DELETE FROM contributions WHERE id >= :id"), words)
+        connection.execute(text("DELETE FROM events WHERE seq > :seq"), words)
+        connection.execute(text("UPDATE log SET seq = :seq, epoch = coalesce(:epoch, epoch)"), words)
+    engine.dispose()

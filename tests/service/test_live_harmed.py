@@ -14,7 +14,7 @@ from hashdb.errors import IndexNotReady
 from hashdb.index.manifest import NAME, read_manifest, write_manifest
 from hashdb.service import HashDB
 from tests.builders import contributed, draft
-from tests.service.folders import PHASH, fill_store, index_of, missed, opened
+from tests.service.folders import PHASH, fill_store, index_of, missed, opened, set_back
 
 
 def harm(folder: Path, how: str) -> None:
@@ -164,3 +164,22 @@ def test_who_was_level_before_the_index_is_built_anew_searches_all_of_the_old_on
             one.live.fill(search)
         assert len(searched) >= 3
         assert all([near.value for near in found] == [made[0].value] for found in searched)
+
+
+def test_an_index_that_was_left_behind_is_not_level_when_the_log_has_grown_back(
+    db: HashDB, actor: Actor, database_url: str, folder: Path
+) -> None:
+    made = fill_store(db, actor)
+    (lost,) = contributed(db, actor, draft(1))
+    with opened(database_url, folder) as one:
+        known = one.live.fill(lambda count: None)
+        set_back(database_url, known.seq - 1, lost.id, None)
+        with pytest.raises(IndexNotReady):
+            one.live.level()
+        contributed(db, actor, draft(2))
+        with pytest.raises(IndexNotReady):
+            one.live.level()
+        one.live.maintain()
+        assert one.live.level().seq == known.seq
+        assert missed(one, actor, [1, 2]) == [1]
+        assert len(index_of(one, PHASH)) == len(set(made))

@@ -9,13 +9,12 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from sqlalchemy import create_engine, text
 
 from hashdb.domain.members import COMMAND_LINE, Actor, MemberChange, MemberStatus
 from hashdb.service import HashDB, contributions, members
 from tests.builders import NOON, Clock, contributed, draft, signal
 from tests.service.concurrently import at_once
-from tests.service.folders import PHASH, fill_store, index_of, missed, opened
+from tests.service.folders import PHASH, fill_store, index_of, missed, opened, set_back
 
 
 def test_an_index_is_opened_again_as_it_was_left(db: HashDB, actor: Actor, database_url: str, folder: Path) -> None:
@@ -99,7 +98,7 @@ def test_a_restore_starts_over(db: HashDB, actor: Actor, database_url: str, fold
             lost = contributed(one, actor, draft(base + 1), draft(base + 2))
             for each in (one, idle):
                 each.live.maintain(at_once=True)
-            _go_back(database_url, kept, lost[0].id, epoch)
+            set_back(database_url, kept, lost[0].id, epoch)
 
             for each in (one, idle):
                 assert missed(each, actor, [base, base + 1, base + 2]) == [base + 1, base + 2]
@@ -111,18 +110,6 @@ def test_a_restore_starts_over(db: HashDB, actor: Actor, database_url: str, fold
         with opened(database_url, folder) as again:
             assert missed(again, actor, [base, base + 1, *range(base + 3, base + 13)]) == [base + 1]
             assert index_of(again).in_memory == 0
-
-
-def _go_back(url: str, seq: int, contribution: int, epoch: str | None) -> None:
-    """What a restore from a backup does (and without a new epoch, what none should)."""
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        words = {"id": contribution, "seq": seq, "epoch": epoch}
-        connection.execute(text("DELETE FROM signals WHERE contribution_id >= :id"), words)
-        connection.execute(text("DELETE FROM contributions WHERE id >= :id"), words)
-        connection.execute(text("DELETE FROM events WHERE seq > :seq"), words)
-        connection.execute(text("UPDATE log SET seq = :seq, epoch = coalesce(:epoch, epoch)"), words)
-    engine.dispose()
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
