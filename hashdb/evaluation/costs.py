@@ -1,0 +1,70 @@
+"""What search pays: bytes of the index an item, and time of a query, measured on random values."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+import numpy as np
+
+from hashdb.domain.signals import Algorithm
+from hashdb.index.segment import Segment, build
+from hashdb.index.words import Words
+
+MOST: Final = 300_000
+"""Values that are measured; more are taken to be as many segments of this size as it takes."""
+_QUERIES, _ROUNDS = 20, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of one algorithm, at one radius."""
+
+    bytes_an_item: float
+    microseconds_a_query: float
+    """Of one picture that is asked about, all of its transforms together."""
+    measured: int
+    """Values in the segment that was measured."""
+    scanned: bool
+    """Whether every value is compared, as no table pays at this radius."""
+
+
+def cost(algorithm: Algorithm, radius: int, items: int, values_an_item: float, values_a_query: float) -> Cost:
+    """What an index of so many items takes, in memory and for each query, on this machine, with one thread.
+
+    Random values are spread more evenly than those of pictures, so where tables are used the time is the least that
+    can be expected. It is taken to grow with the values, which is exact for a scan and too much for tables.
+    """
+    values = max(1, round(items * values_an_item))
+    measured = min(values, MOST)
+    random = np.random.default_rng(measured)
+    segment = build(_random(random, measured, algorithm), radius)
+    seconds = _seconds(segment, _random(random, _QUERIES, algorithm), radius)
+    return Cost(
+        bytes_an_item=_bytes(segment) / measured * values_an_item,
+        microseconds_a_query=seconds * 1e6 / _QUERIES * values_a_query * values / measured,
+        measured=measured,
+        scanned=not segment.cut.widths,
+    )
+
+
+def _seconds(segment: Segment, queries: Words, radius: int) -> float:
+    segment.search(queries, radius)
+    spent = []
+    for _ in range(_ROUNDS):
+        start = time.perf_counter()
+        segment.search(queries, radius)
+        spent.append(time.perf_counter() - start)
+    return median(spent)
+
+
+def _bytes(segment: Segment) -> int:
+    tables = [table.nbytes for table in (segment.offsets, segment.ids) if table is not None]
+    return sum(lane.nbytes for lane in segment.lanes) + sum(tables)
+
+
+def _random(random: np.random.Generator, count: int, algorithm: Algorithm) -> Words:
+    words: Words = random.integers(2**64, size=(count, algorithm.bits // 64), dtype=np.uint64)
+    return words

@@ -1,0 +1,51 @@
+"""What is hashed of a picture: of one that is contributed, by profile; of one that is asked about, with transforms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.hashing.pdq import pdq
+from hashdb.hashing.perceptual import perceptual
+from hashdb.hashing.pictures import Picture
+from hashdb.index.words import Words, pack
+
+PROFILES: Final = ("plain",)
+"""How many variants of a picture are contributed, least first."""
+
+Hashes: TypeAlias = Mapping[Algorithm, Words]
+"""For each algorithm the values of a picture, shape (values, bits / 64); there may be none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """What is measured: with which algorithms and profiles, under which alterations, and from which seed."""
+
+    algorithms: tuple[Algorithm, ...]
+    profiles: tuple[str, ...]
+    alterations: tuple[str, ...]
+    seed: int = 0
+
+
+def contributed(picture: Picture, algorithms: Sequence[Algorithm], profile: str) -> Hashes:
+    """What a contribution of this picture stores: its own values and its variants', but none that is refused."""
+    del profile
+    signals = [_signal(picture, algorithm) for algorithm in algorithms]
+    return _by_algorithm([signal for signal in signals if signal.fault() is None], algorithms)
+
+
+def asked(picture: Picture, algorithms: Sequence[Algorithm]) -> Hashes:
+    """What a query with this picture asks for: first its own value, then what its transforms add."""
+    return _by_algorithm([_signal(picture, algorithm) for algorithm in algorithms], algorithms)
+
+
+def _signal(picture: Picture, algorithm: Algorithm) -> Signal:
+    return pdq(picture)[0] if algorithm is Algorithm.PDQ else perceptual(picture, algorithm)
+
+
+def _by_algorithm(signals: Sequence[Signal], algorithms: Sequence[Algorithm]) -> Hashes:
+    """Each algorithm's values, in order, each once."""
+    values = {a: dict.fromkeys(signal.value for signal in signals if signal.algorithm is a) for a in algorithms}
+    return {algorithm: pack(list(found), algorithm.bits) for algorithm, found in values.items()}

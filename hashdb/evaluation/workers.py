@@ -1,0 +1,33 @@
+"""The pictures of a folder, measured in processes of their own."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import islice
+from multiprocessing import get_context
+
+from hashdb.evaluation.samples import Job, Sample, Unfit, measure
+from hashdb.evaluation.schemes import Scheme
+
+
+def measure_all(jobs: Sequence[Job], scheme: Scheme, processes: int) -> Iterator[Sample | Unfit]:
+    """What comes of each picture, in order; no more than a few are under way, so memory stays flat.
+
+    With one process, in this one. Processes are spawned: a fork would take threads' locks along.
+    """
+    if processes == 1:
+        for job in jobs:
+            yield measure(job, scheme)
+        return
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        rest = iter(jobs)
+        running: deque[Future[Sample | Unfit]] = deque()
+        running.extend(pool.submit(measure, job, scheme) for job in islice(rest, 3 * processes))
+        try:
+            while running:
+                yield running.popleft().result()
+                running.extend(pool.submit(measure, job, scheme) for job in islice(rest, 1))
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
