@@ -15,6 +15,7 @@ from hashdb.errors import BadSetting, HashDBError
 _COMMANDS = {
     "contribute": "hashdb.cli.contribute",
     "demo": "hashdb.cli.demo",
+    "evaluate": "hashdb.cli.evaluate",
     "hash": "hashdb.cli.hash",
     "key": "hashdb.cli.keys",
     "match": "hashdb.cli.match",

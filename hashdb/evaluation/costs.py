@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import median
 from typing import Final
 
@@ -39,15 +40,21 @@ def cost(algorithm: Algorithm, radius: int, items: int, values_an_item: float, v
     """
     values = max(1, round(items * values_an_item))
     measured = min(values, MOST)
-    random = np.random.default_rng(measured)
-    segment = build(_random(random, measured, algorithm), radius)
-    seconds = _seconds(segment, _random(random, _QUERIES, algorithm), radius)
+    octets, seconds, scanned = _measured(algorithm, radius, measured)
     return Cost(
-        bytes_an_item=_bytes(segment) / measured * values_an_item,
-        microseconds_a_query=seconds * 1e6 / _QUERIES * values_a_query * values / measured,
+        bytes_an_item=octets / measured * values_an_item,
+        microseconds_a_query=seconds * 1e6 * values_a_query * values / measured,
         measured=measured,
-        scanned=not segment.cut.widths,
+        scanned=scanned,
     )
+
+
+@lru_cache(maxsize=64)
+def _measured(algorithm: Algorithm, radius: int, count: int) -> tuple[int, float, bool]:
+    """Bytes of a segment of so many random values, seconds of a query of one, and whether it is scanned."""
+    random = np.random.default_rng(count)
+    segment = build(_random(random, count, algorithm), radius)
+    return _bytes(segment), _seconds(segment, _random(random, _QUERIES, algorithm), radius), not segment.cut.widths
 
 
 def _seconds(segment: Segment, queries: Words, radius: int) -> float:
@@ -57,7 +64,7 @@ def _seconds(segment: Segment, queries: Words, radius: int) -> float:
         start = time.perf_counter()
         segment.search(queries, radius)
         spent.append(time.perf_counter() - start)
-    return median(spent)
+    return median(spent) / _QUERIES
 
 
 def _bytes(segment: Segment) -> int:

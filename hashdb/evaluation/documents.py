@@ -30,10 +30,14 @@ def spelled(evaluation: Evaluation) -> Document:
         "alterations": [{"name": name, "family": str(ALTERATIONS[name].family)} for name in scheme.alterations],
         "choices": [_choice(evaluation, outcome) for outcome in evaluation.outcomes],
         "together": [
-            {"profile": profile, "transforms": transforms, "recall": evaluation.together(profile, transforms).tolist()}
+            {
+                "profile": profile,
+                "transforms": transforms,
+                "recall": evaluation.together(profile, transforms, in_force=False).tolist(),
+                "recall_in_force": evaluation.together(profile, transforms, in_force=True).tolist(),
+            }
             for profile in scheme.profiles
             for transforms in (False, True)
-            if evaluation.outcomes
         ],
     }
 
@@ -45,9 +49,10 @@ def _choice(evaluation: Evaluation, outcome: Outcome) -> Document:
         "profile": outcome.choice.profile,
         "transforms": outcome.choice.transforms,
         "radius": outcome.radius,
-        "default_radius": algorithm.radius,
+        "curved_radius": outcome.curved_radius,
+        "radius_in_force": outcome.in_force,
         "recall": outcome.recalls(outcome.radius).tolist(),
-        "default_recall": outcome.recalls(algorithm.radius).tolist(),
+        "recall_in_force": outcome.recalls(outcome.in_force).tolist(),
         "found": _found(outcome),
         "values_an_item": outcome.values_an_item,
         "values_a_query": outcome.values_a_query,

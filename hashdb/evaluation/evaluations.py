@@ -40,12 +40,16 @@ class Outcome:
     """The same where the picture that asks is altered, too: each by one of the alterations, in turn."""
     tail: Tail | None
     check: Check | None
+    in_force: int
+    """The radius that was given, or the algorithm's default one."""
     radius: int | None
-    """The widest at which false matches are rare enough."""
+    """The widest at which false matches are rare enough, cautiously estimated."""
+    curved_radius: int | None
+    """The same by the curved estimate."""
     values_an_item: float
     values_a_query: float
     costs: Mapping[int, Cost]
-    """By radius: the default one, and the one above."""
+    """By radius, for both."""
 
     def recalls(self, radius: int | None) -> NDArray[np.float64]:
         """The share of each alteration's copies that are within the radius (None: nothing is)."""
@@ -84,13 +88,16 @@ class Evaluation:
     """Pairs of pictures that are taken to be the same."""
     outcomes: tuple[Outcome, ...]
 
-    def together(self, profile: str, transforms: bool) -> NDArray[np.float64]:
-        """The share of each alteration's copies that any algorithm finds within the radius that was worked out."""
-        found = [
-            outcome.distances <= (-1 if outcome.radius is None else outcome.radius)
-            for outcome in self.outcomes
-            if outcome.choice.profile == profile and outcome.choice.transforms == transforms
-        ]
+    def together(self, profile: str, transforms: bool, *, in_force: bool) -> NDArray[np.float64]:
+        """The share of each alteration's copies that any algorithm finds within its radius.
+
+        That is the one in force, or the one that the rate of false matches allows.
+        """
+        found = []
+        for one in self.outcomes:
+            if one.choice.profile == profile and one.choice.transforms == transforms:
+                radius = one.in_force if in_force else one.radius
+                found.append(one.distances <= (-1 if radius is None else radius))
         reached: NDArray[np.float64] = np.logical_or.reduce(found).mean(axis=0)
         return reached
 

@@ -109,9 +109,11 @@ def _outcomes(
     queries = float(np.mean([len(sample.asked[algorithm]) for sample in samples]))
     for transforms in (False, True):
         tail = fit(pairs[transforms], scheme.seed)
-        radius = None if tail is None else tail.radius(rate / len(scheme.algorithms))
+        part = rate / len(scheme.algorithms)
+        radius = None if tail is None else tail.radius(part)
         asked = queries if transforms else 1.0
-        radii = {algorithm.radius, algorithm.radius if radius is None else radius}
+        in_force = scheme.radius(algorithm)
+        radii = {in_force, in_force if radius is None else radius}
         yield Outcome(
             choice=Choice(algorithm, profile, transforms),
             distances=distances[:, :, int(transforms)],
@@ -119,7 +121,9 @@ def _outcomes(
             altered_pairs=altered[transforms],
             tail=tail,
             check=check(pairs[transforms], scheme.seed),
+            in_force=in_force,
             radius=radius,
+            curved_radius=None if tail is None else tail.curved_radius(part),
             values_an_item=values,
             values_a_query=asked,
             costs={bits: cost(algorithm, bits, items, values, asked) for bits in sorted(radii)},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from hashdb.domain.signals import Algorithm, Signal
@@ -27,6 +27,12 @@ class Scheme:
     profiles: tuple[str, ...]
     alterations: tuple[str, ...]
     seed: int = 0
+    radii: Mapping[Algorithm, int] = field(default_factory=dict)
+    """Of those algorithms whose default radius is not meant."""
+
+    def radius(self, algorithm: Algorithm) -> int:
+        """The radius in force: the one that was given, or the default one."""
+        return self.radii.get(algorithm, algorithm.radius)
 
 
 def contributed(picture: Picture, algorithms: Sequence[Algorithm], profile: str) -> Hashes:
