@@ -8,12 +8,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import click
 
 from hashdb.cli.output import as_json, console, print_json, print_table, tracked
 from hashdb.cli.pictures import expand
+from hashdb.cli.radii import Radius
 from hashdb.domain.signals import Algorithm
 from hashdb.evaluation import figures
 from hashdb.evaluation.alterations import ALTERATIONS
@@ -26,18 +26,6 @@ from hashdb.hashing import Limits
 from hashdb.settings import Settings
 
 _FEWEST = 2
-
-
-class _Radius(click.ParamType[tuple[Algorithm, int]]):
-    """An algorithm and a number of bits, as `pdq=44`."""
-
-    name = "algorithm=bits"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Algorithm, int]:
-        name, _, bits = str(value).partition("=")
-        if name in set(Algorithm) and bits.isascii() and bits.isdecimal() and int(bits) <= Algorithm(name).bits // 2:
-            return Algorithm(name), int(bits)
-        return self.fail(f"{value!r} is not like pdq=44, of at most half of the algorithm's bits", param, ctx)
 
 
 @click.command("evaluate")
@@ -63,7 +51,7 @@ class _Radius(click.ParamType[tuple[Algorithm, int]]):
     "--radius",
     "radii",
     multiple=True,
-    type=_Radius(),
+    type=Radius(),
     help="The radius of an algorithm, like `pdq=44`, instead of the default one; may be given several times.",
 )
 @click.option(
@@ -110,7 +98,7 @@ def command(
         tuple(profile for profile in PROFILES if not profiles or profile in profiles),
         tuple(ALTERATIONS),
         seed,
-        dict(radii),
+        _bounded(radii),
     )
     limits = Limits(max_bytes=settings.media_max_bytes, max_pixels=settings.media_max_pixels)
     watch = _Watch(len(paths))
@@ -142,6 +130,14 @@ def _drawn(paths: Sequence[Path], limit: int | None, seed: int) -> list[Path]:
     if limit is None or limit >= len(paths):
         return list(paths)
     return sorted(Random(seed).sample(paths, limit))
+
+
+def _bounded(radii: Sequence[tuple[Algorithm, int]]) -> dict[Algorithm, int]:
+    for algorithm, bits in radii:
+        if not 0 <= bits < algorithm.bits // 2:
+            most = algorithm.bits // 2 - 1
+            raise click.BadParameter(f"a radius of {algorithm} is 0 to {most} bits here", param_hint="--radius")
+    return dict(radii)
 
 
 def _make(output: Path | None) -> None:

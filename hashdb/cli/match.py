@@ -6,34 +6,18 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 
 from hashdb.cli.output import as_json, console, print_json, tracked
 from hashdb.cli.pictures import Outcome, expand, hash_all, in_batches, report_failures
+from hashdb.cli.radii import Radius
 from hashdb.cli.repeats import repeated
 from hashdb.client import Client
 from hashdb.domain.matches import Match, Query, Result
 from hashdb.domain.signals import Algorithm
 from hashdb.settings import Settings
 from hashdb.wire.matches import ResultOut
-
-
-class Radius(click.ParamType[tuple[Algorithm, int]]):
-    """`algorithm=bits`."""
-
-    name = "radius"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Algorithm, int]:
-        """The algorithm and the bits; a usage error where there are none."""
-        if isinstance(value, tuple):
-            return value
-        name, _, bits = value.partition("=")
-        try:
-            return Algorithm(name), int(bits)
-        except ValueError:
-            self.fail("write it as algorithm=bits, like pdq=20", param, ctx)
 
 
 @click.command("match")
