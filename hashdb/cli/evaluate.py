@@ -46,7 +46,7 @@ _FEWEST = 2
 )
 @click.option("--limit", type=click.IntRange(_FEWEST), help="Measure this many pictures, drawn by the seed.")
 @click.option("--seed", default=0, show_default=True, help="Decides all that is left to chance.")
-@click.option("--processes", type=click.IntRange(1, 256), help="How many run at once.  [default: one a core]")
+@click.option("--processes", type=click.IntRange(1, 256), help="How many run at once; one a core, if not said.")
 @click.option(
     "--radius",
     "radii",
