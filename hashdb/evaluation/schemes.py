@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from hashdb.domain.profiles import Profile
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.hashing.pdq import pdq
 from hashdb.hashing.perceptual import perceptual
 from hashdb.hashing.pictures import Picture
+from hashdb.hashing.transforms import transforms
+from hashdb.hashing.variants import variants
 from hashdb.index.words import Words, pack
 
-PROFILES: Final = ("plain",)
+PROFILES: Final = tuple(map(str, Profile))
 """How many variants of a picture are contributed, least first."""
 
 Hashes: TypeAlias = Mapping[Algorithm, Words]
@@ -37,18 +40,20 @@ class Scheme:
 
 def contributed(picture: Picture, algorithms: Sequence[Algorithm], profile: str) -> Hashes:
     """What a contribution of this picture stores: its own values and its variants', but none that is refused."""
-    del profile
-    signals = [_signal(picture, algorithm) for algorithm in algorithms]
-    return _by_algorithm([signal for signal in signals if signal.fault() is None], algorithms)
+    signals = [signal for signal in _own(picture, algorithms) if signal.fault() is None]
+    if Algorithm.PHASH256 in algorithms:
+        signals += variants(picture, Profile(profile))
+    return _by_algorithm(signals, algorithms)
 
 
 def asked(picture: Picture, algorithms: Sequence[Algorithm]) -> Hashes:
     """What a query with this picture asks for: first its own value, then what its transforms add."""
-    return _by_algorithm([_signal(picture, algorithm) for algorithm in algorithms], algorithms)
+    turned = (signal for _, signals in transforms(picture, algorithms) for signal in signals)
+    return _by_algorithm([*_own(picture, algorithms), *turned], algorithms)
 
 
-def _signal(picture: Picture, algorithm: Algorithm) -> Signal:
-    return pdq(picture)[0] if algorithm is Algorithm.PDQ else perceptual(picture, algorithm)
+def _own(picture: Picture, algorithms: Sequence[Algorithm]) -> list[Signal]:
+    return [pdq(picture)[0] if one is Algorithm.PDQ else perceptual(picture, one) for one in algorithms]
 
 
 def _by_algorithm(signals: Sequence[Signal], algorithms: Sequence[Algorithm]) -> Hashes:
