@@ -46,19 +46,22 @@ class _Box(NamedTuple):
 
 
 def framed(grey: Floats) -> tuple[tuple[str, Window], ...]:
-    """What may be in a frame in a reduced picture: at most three parts, and whether in a `border` or a `caption`.
+    """What may be in a frame in a reduced picture: at most four parts, and whether in a `border` or a `caption`.
 
-    First what is left without the outermost plain bands, then without those that come to light, then without bands
-    that hold text. Nothing where the picture starts at its edges, as most do; a picture with a plain sky may lose it,
-    which costs a query and no more, as the whole picture is asked about, too.
+    First what is left without the outermost plain bands, then without those that come to light; then without bands
+    above and below that hold text, and without all such bands. Nothing where the picture starts at its edges, as most
+    do; a picture with a plain sky may lose it, which costs a query and no more, as the whole picture is asked about,
+    too.
     """
     height, width = grey.shape
     whole = _Box(0, 0, width, height)
     outer = _trimmed(grey, whole, False, 1)
     inner = _trimmed(grey, outer, False, _ROUNDS)
-    captioned = _trimmed(grey, whole, True, _ROUNDS)
+    above, below = _both_ends(grey, True)
+    captioned = whole._replace(top=above, bottom=height - below) if above + below < height else whole
+    surrounded = _trimmed(grey, whole, True, _ROUNDS)
     found: list[tuple[str, Window]] = []
-    for name, box in (("border", outer), ("border", inner), ("caption", captioned)):
+    for name, box in (("border", outer), ("border", inner), ("caption", captioned), ("caption", surrounded)):
         window = Window(box.left / width, box.top / height, box.right / width, box.bottom / height)
         if all(_differ(window, known) for known in (WHOLE, *(other for _, other in found))):
             found.append((name, window))

@@ -47,8 +47,8 @@ def _cut(left: float, top: float, right: float, bottom: float) -> Window:
 WINDOWS: Final = {
     Profile.PLAIN: (),
     Profile.BALANCED: (
-        *_centred(0.05, 0.09, 0.14),
-        *_sides(0.07, 0.14),
+        *_centred(0.03, 0.06, 0.1, 0.14),
+        *_sides(0.08, 0.14),
         *_corners((0.08, 0.06), (0.06, 0.08)),
     ),
     Profile.THOROUGH: (
@@ -58,7 +58,7 @@ WINDOWS: Final = {
     ),
 }
 """The parts that are hashed, by profile."""
-TILTS: Final = {Profile.PLAIN: (), Profile.BALANCED: (3.5, -3.5), Profile.THOROUGH: (2.5, -2.5, 4.5, -4.5, 6.5, -6.5)}
+TILTS: Final = {Profile.PLAIN: (), Profile.BALANCED: (3.7, -3.7), Profile.THOROUGH: (2.5, -2.5, 4.5, -4.5, 6.5, -6.5)}
 """The degrees by which the picture is turned and then cropped to what is left of it, by profile."""
 
 
