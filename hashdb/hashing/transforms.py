@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.hashing.frames import framed
 from hashdb.hashing.orientations import orientations
-from hashdb.hashing.pdq import SHORTEST_SIDE, Floats, pdq_coefficients, pdq_signal, sample
+from hashdb.hashing.pdq import SHORTEST_SIDE, Floats, pdq_coefficients, pdq_signal, quality, sample
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.windows import Window, coefficients, part, phash256_signal, reduced, turned, whole_coefficients
 
@@ -22,9 +22,10 @@ Frames: TypeAlias = Sequence[tuple[str, Window]]
 def transforms(picture: Picture, algorithms: Sequence[Algorithm]) -> Iterator[tuple[str, tuple[Signal, ...]]]:
     """The name and the signals of each transform; of algorithms other than PDQ and phash256 there are none.
 
-    64 bits are too few to be asked so often. A signal that is not of an ordinary picture is left out.
+    64 bits are too few to be asked so often. A signal that is not of an ordinary picture is left out, and of a flat
+    one there are none: its bits are the noise of rounding.
     """
-    if min(picture.colour.size) < SHORTEST_SIDE:
+    if min(picture.colour.size) < SHORTEST_SIDE or not quality(picture.sampled):
         return
     grey = reduced(picture)
     frames = framed(grey)
