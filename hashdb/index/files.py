@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from hashdb.index.plan import Chunks
 from hashdb.index.segment import Segment
 
-_MAGIC = b"hashdb segment 1\n"
+_MAGIC = b"hashdb segment 2\n"
 _BLOCK = 16 * 1024 * 1024
 _ALIGNED = 64
 _LONGEST_HEADER = 1024 * 1024
@@ -117,9 +117,11 @@ def _segment(header: Any, mapped: mmap.mmap, body_at: int) -> Segment:
         )
         for one in header["sections"]
     }
+    cut, entries = Chunks(int(header["bits"]), tuple(header["widths"])), arrays.get("entries")
+    if cut.bits == 64 and cut.widths:
+        return Segment([arrays["entries"][: header["count"], None]], cut, arrays["offsets"], entries)
     first, *others = [arrays[name] for name in sorted(arrays) if name.startswith("lane")]
-    cut = Chunks(int(header["bits"]), tuple(header["widths"]))
-    return Segment([first, *others], cut, arrays.get("offsets"), arrays.get("ids"))
+    return Segment([first, *others], cut, arrays.get("offsets"), entries)
 
 
 def _header(path: Path) -> tuple[Any, int]:
@@ -160,10 +162,12 @@ def _body_at(header_length: int) -> int:
 
 
 def _arrays(segment: Segment) -> list[tuple[str, NDArray[Any]]]:
-    arrays: list[tuple[str, NDArray[Any]]] = [(f"lane{number}", lane) for number, lane in enumerate(segment.lanes)]
-    if segment.offsets is not None and segment.ids is not None:
-        arrays += [("offsets", segment.offsets), ("ids", segment.ids)]
-    return arrays
+    lanes: list[tuple[str, NDArray[Any]]] = [(f"lane{number}", lane) for number, lane in enumerate(segment.lanes)]
+    if segment.offsets is None or segment.entries is None:
+        return lanes
+    tables = [("offsets", segment.offsets), ("entries", segment.entries)]
+    # Values of 64 bits stand at the beginning of the entries.
+    return tables if segment.cut.bits == 64 else lanes + tables
 
 
 def _blocks(arrays: list[tuple[str, NDArray[Any]]]) -> Iterator[bytes]:

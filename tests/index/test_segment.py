@@ -77,7 +77,7 @@ def test_a_query_with_too_many_candidates_is_scanned_beside_others_that_are_not(
     strangers = [rng.getrandbits(bits) for _ in range(1_000)]
     queries = [crowd[0], strangers[0], at_distance(strangers[1], 2, bits, rng), crowd[1], rng.getrandbits(bits)]
     segment = build(pack(crowd + strangers, bits), 4, cut_of(bits, 16))
-    assert not worth_verifying(len(crowd), len(segment))
+    assert not worth_verifying(len(crowd), len(segment), bits)
     for radius in (0, 1, 3, bits // 16):
         hits = segment.probe(pack(queries, bits), radius)
         assert found(segment, hits) == expected(crowd + strangers, queries, radius)
@@ -135,5 +135,6 @@ def test_both_engines_make_the_same_tables(monkeypatch: pytest.MonkeyPatch, bits
         made.append(build(words, 4, cut_of(bits, 12)))
     kernel.cache_clear()
     one, other = made
-    assert one.offsets is not None and one.ids is not None and other.offsets is not None and other.ids is not None
-    assert np.array_equal(one.offsets, other.offsets) and np.array_equal(one.ids, other.ids)
+    for ours, theirs in ((one.offsets, other.offsets), (one.entries, other.entries)):
+        assert ours is not None and theirs is not None and ours.dtype == theirs.dtype
+        assert np.array_equal(ours, theirs)
