@@ -11,8 +11,10 @@ from threading import Event
 import pytest
 
 from hashdb.domain.signals import Algorithm
+from hashdb.index import segment as segments
+from hashdb.index.segment import most
 from hashdb.index.shelf import Shelf
-from tests.index.shelves import PDQ, STEPS, Keeper, Log, files_of
+from tests.index.shelves import PDQ, PHASH, STEPS, Keeper, Log, files_of
 
 
 def test_who_looks_at_any_step_finds_everything(folder: Path) -> None:
@@ -164,6 +166,28 @@ def test_an_algorithm_that_was_switched_off_for_a_while_is_read_anew(folder: Pat
         narrow.frozen(log.add(10).head, log.leaf(log.head), narrow.hold())
     again = Keeper(log, folder)
     assert (again.begun, again.missed()) == (0, [])
+
+
+def test_no_segment_has_more_values_than_its_tables_can_number(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "_PLACES", 3_200)
+    assert most(64) == 399
+
+    def sizes() -> list[int]:
+        return [len(segment) for segment in keeper.shelf.indexes[PHASH].segments]
+
+    keeper = Keeper(Log().add(300), folder)
+    keeper.write()
+    keeper.log.add(100)
+    keeper.write()
+    assert sizes() == [300, 100]
+    # A merge of small ones goes on.
+    keeper.log.add(50)
+    keeper.write()
+    assert sizes() == [300, 150]
+    keeper.log.add(900)
+    keeper.write()
+    assert sizes() == [300, 150, 399, 399, 102]
+    assert keeper.missed() == Keeper(keeper.log, folder).missed() == []
 
 
 def test_in_memory_nothing_is_written() -> None:
