@@ -7,7 +7,6 @@ folder cannot be written, all stays in memory.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import secrets
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from hashdb.domain.signals import Algorithm
 from hashdb.index.files import DamagedSegment, Step, no_step, open_segment, verify, write_segment
+from hashdb.index.lock import locked
 from hashdb.index.manifest import NOWHERE, Manifest, read_manifest, stamp, write_manifest
 from hashdb.index.merging import merged
 from hashdb.index.segment import Segment, arrange, build, most
@@ -60,7 +60,7 @@ class Shelf:
         self.failing = False
         """Whether the folder could not be written when this was last tried."""
         self._manifest: Manifest | None = None
-        self._stamp = self._refused = NOWHERE
+        self._stamp = self._refused = self._seen = NOWHERE
         self._open: dict[str, Segment] = {}
         # Held from looking at a manifest until it is taken over, so that none is taken over after a later one.
         self._guard = Lock()
@@ -69,6 +69,11 @@ class Shelf:
     def on_disk(self) -> bool:
         """Whether there is a folder for segments."""
         return self._folder is not None
+
+    @property
+    def moved(self) -> bool:
+        """Whether another process has written since this one last looked."""
+        return self._folder is not None and stamp(self._folder) != self._seen
 
     @property
     def in_memory(self) -> int:
@@ -92,7 +97,7 @@ class Shelf:
             self.doubted = False
             self._refresh(head, leaf)
             now = NOWHERE if self._folder is None else stamp(self._folder)
-            if self._folder is not None and now not in (NOWHERE, self._stamp):
+            if self._folder is not None and now not in (NOWHERE, self._stamp, self._refused):
                 if fault := self._fault(read_manifest(self._folder), self._manifest, head, leaf):
                     log.warning("the index on disk is not used: %s", fault)
                     # Nor later, when a log that was set back has grown to where it was.
@@ -188,22 +193,17 @@ class Shelf:
             yield False
             return
         with ExitStack() as stack:
+            may = False
             try:
-                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                file = stack.enter_context((self._folder / "lock").open("a"))
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                may = True
-            except BlockingIOError:
-                may = False
+                may = stack.enter_context(locked(self._folder))
             except OSError as error:
                 self.fail(error)
-                may = False
             yield may
 
     def _refresh(self, head: int, leaf: Leaf) -> bool:
         if self._folder is None or self._manifest is None:
             return True
-        while (now := stamp(self._folder)) not in (self._stamp, self._refused):
+        while (now := self._look()) not in (self._stamp, self._refused):
             found = read_manifest(self._folder)
             if found is not None and found.void and found.epoch == self._manifest.epoch:
                 self._stamp = now
@@ -218,6 +218,11 @@ class Shelf:
                 log.warning("the index on disk is not used: %s", error)
             self._stamp = now
         return True
+
+    def _look(self) -> tuple[int, int]:
+        assert self._folder is not None
+        self._seen = stamp(self._folder)
+        return self._seen
 
     def _fault(self, found: Manifest | None, known: Manifest, head: int, leaf: Leaf) -> str | None:
         """Why a manifest cannot be taken over at number `head`; None: it can."""
@@ -264,7 +269,7 @@ class Shelf:
             # If this process has started over with another log meanwhile, this is not for it.
             if self._manifest in (before, manifest):
                 self._take(manifest)
-                self._stamp = stamp(self._folder)
+                self._stamp = self._seen = stamp(self._folder)
         if self.failing:
             self.failing = False
             log.warning("the index is written again")
@@ -286,6 +291,8 @@ class Shelf:
             opened[name] = open_segment(self._folder / name) if known is None else known
         for algorithm, index in self.indexes.items():
             index.adopt([opened[name] for name in manifest.files[algorithm]], manifest.covers)
+        # What was doubted is gone.
+        self.doubted = self.doubted and not self._open.keys().isdisjoint(opened)
         self._open, self._manifest = opened, manifest
 
 

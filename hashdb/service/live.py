@@ -69,7 +69,7 @@ class Live:
         # In this order: a head below what was known before has been set back, by a restore.
         known = self._head
         head = self._store.head()
-        if known == head and not self._shelf.doubted:
+        if known == head and not (self._shelf.doubted or self._shelf.moved):
             return head
         # Catching up takes milliseconds, filling an index of millions does not: then say so instead of waiting.
         if not self._lock.acquire(timeout=_PATIENCE if _starts_over(known, head) else -1):
@@ -129,15 +129,20 @@ class Live:
         with self._shelf.writing() as may:
             with self._lock, suppress(IndexNotReady):
                 self._catch_up(writing=may)
-            due = at_once or (self._shelf.in_memory >= ARRAY and monotonic() >= self._again)
             unsure = not self._checked or self._shelf.doubted
             # What cannot be written must be checked too.
-            if (may and due) or (unsure and (may or self._shelf.failing)):
+            if (may and self._due(at_once)) or (unsure and (may or self._shelf.failing)):
                 try:
                     self._write(at_once, writing=may)
                 except OSError as error:
-                    self._shelf.fail(error)
-                    self._again = monotonic() + _AFTER_FAILURE
+                    self._failed(error)
+
+    def _due(self, at_once: bool) -> bool:
+        return at_once or (self._shelf.in_memory >= ARRAY and monotonic() >= self._again)
+
+    def _failed(self, error: OSError) -> None:
+        self._shelf.fail(error)
+        self._again = monotonic() + _AFTER_FAILURE
 
     def _write(self, at_once: bool, *, writing: bool) -> None:
         doubted = self._shelf.doubted
@@ -151,7 +156,7 @@ class Live:
         if not writing:
             return
         # Where something was thrown away, other processes wait for what comes in its place.
-        if at_once or not sound or sum(map(len, held.words.values())) >= ARRAY:
+        if not sound or self._due(at_once):
             self._shelf.frozen(head.seq, leaf, held)
         while self._shelf.merge(self._alive):
             pass
@@ -198,8 +203,7 @@ class Live:
             try:
                 self._shelf.frozen(head.seq, tx.audit.leaf(head.seq), self._shelf.hold())
             except OSError as error:
-                self._shelf.fail(error)
-                self._again = monotonic() + _AFTER_FAILURE
+                self._failed(error)
 
     def _take_in(self, tx: Transaction, after: int, upto: int, progress: Progress) -> None:
         if after == 0:
