@@ -15,7 +15,11 @@ from hashdb.index.plan import Chunks, choose, probing, scanning, worth_probing
 from hashdb.index.vectors import Entries, Hits, Lane
 from hashdb.index.words import Words, distinct
 
-__all__ = ["Hits", "Lane", "Segment", "build"]
+__all__ = ["Hits", "Lane", "Segment", "arrange", "build", "most"]
+
+_PLACES = 2**32
+_COUNTED = 4_194_304
+"""Values that are counted at a time: what counts them lets no other thread run."""
 
 
 class Segment:
@@ -82,12 +86,26 @@ class Segment:
 
 
 def build(words: Words, radius: int, cut: Chunks | None = None) -> Segment:
-    """The segment of some values, which need not be distinct, cut for searches at `radius` (or as said)."""
-    arranged = distinct(words)
-    bits = words.shape[1] * 64
+    """The segment of some values, which need not be distinct, cut for searches at `radius` (or as said).
+
+    Raises ValueError for more than a segment holds.
+    """
+    return arrange(distinct(words), radius, cut)
+
+
+def most(bits: int) -> int:
+    """How many values a segment holds at most, however it is cut: its tables have places of 32 bits."""
+    return (_PLACES - 1) // (bits // 8)
+
+
+def arrange(arranged: Words, radius: int, cut: Chunks | None = None) -> Segment:
+    """The same of values that are distinct and sorted."""
+    bits = arranged.shape[1] * 64
+    cut = cut or choose(len(arranged), bits, radius)
+    if len(arranged) * max(1, len(cut.widths)) >= _PLACES:
+        raise ValueError(f"a segment cannot hold {len(arranged):,} values")
     width = 1 if bits == 64 else 2
     lanes = [np.ascontiguousarray(arranged[:, start : start + width]) for start in range(0, bits // 64, width)]
-    cut = cut or choose(len(arranged), bits, radius)
     if not cut.widths:
         return Segment(lanes, cut)
     count, offsets = len(arranged), np.empty(cut.bases[-1], np.uint32)
@@ -105,9 +123,11 @@ def _order(values: Words, shift: int, width: int, base: int, table: NDArray[np.u
         native.order(values, shift, width, base, table, entries)
         return
     chunk = chunk_of(values.T, shift, width)
+    table[:] = 0
+    for start in range(0, len(chunk), _COUNTED):
+        table[1:] += np.bincount(chunk[start : start + _COUNTED].view(np.int64), minlength=1 << width).astype(np.uint32)
     table[0] = base
-    np.cumsum(np.bincount(chunk.view(np.int64), minlength=1 << width), out=table[1:])
-    table[1:] += np.uint32(base)
+    np.cumsum(table, out=table)
     # To sort value and row in one word is several times faster than an argsort.
     chunk <<= np.uint64(32)
     chunk |= np.arange(len(values), dtype=np.uint64)

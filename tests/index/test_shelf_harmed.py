@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -75,9 +76,10 @@ def test_what_is_of_no_use_is_not_used_and_says_why(folder: Path, caplog: pytest
     wrong = {
         "it is of another log": Manifest("other", used.covers, used.files),
         "it covers events up to 301, and the log has 300": Manifest(used.epoch, 301, used.files),
-        "it does not have phash": Manifest(used.epoch, used.covers, {PDQ: ()}),
+        "it does not have phash": Manifest(used.epoch, used.covers, {PDQ: ()}, used.leaf),
+        "event 300 is not what it was when it was written: the log was set back": replace(used, leaf="0"),
         "gone.segment cannot be read: no such file or directory": Manifest(
-            used.epoch, used.covers, {PDQ: (), PHASH: ("gone.segment",)}
+            used.epoch, used.covers, {PDQ: (), PHASH: ("gone.segment",)}, used.leaf
         ),
     }
     for reason, manifest in wrong.items():
