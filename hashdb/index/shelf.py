@@ -55,10 +55,8 @@ class Shelf:
         """`radii` are those that each algorithm is mostly searched at. Opens nothing yet."""
         self._folder, self._step = folder, step
         self.indexes = {algorithm: TieredIndex(algorithm.bits, radius) for algorithm, radius in radii.items()}
-        self.doubted = False
-        """Whether a search has shown that an open file is damaged: who searches on may miss something."""
-        self.failing = False
-        """Whether the folder could not be written when this was last tried."""
+        # Whether a search has shown that an open file is damaged; whether the folder could not be written lately.
+        self.doubted = self.failing = False
         self._manifest: Manifest | None = None
         self._stamp = self._refused = self._seen = NOWHERE
         self._open: dict[str, Segment] = {}

@@ -34,5 +34,5 @@ def test_who_is_killed_holds_it_no_longer(folder: Path) -> None:
 def test_where_no_folder_can_be_made_it_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(OSError, match="exists|directory"), locked(folder):
+        with pytest.raises(OSError, match=r"exists|directory"), locked(folder):
             pass
