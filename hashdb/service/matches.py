@@ -50,11 +50,18 @@ def _match(db: HashDB, queries: Sequence[Query], quarantined: bool) -> Answer:
     suggested = suggest(db, queries)
     if not any(suggested):
         return Answer(tuple(Result(query.id, (), 0) for query in queries), checkpoint)
-    results, left = [], MATCHES_A_REQUEST
+    standings = tuple(standing for standing in Standing if quarantined or standing.matches)
+    results, left, now = [], MATCHES_A_REQUEST, db.now()
     with db.store.read() as tx:
+        everyone = _everyone(tx, suggested, now, standings)
         for query, found in zip(queries, suggested, strict=True):
-            result = _decide(tx, query, found, db.now(), min(left, MATCHES_A_QUERY), quarantined)
-            left -= len(result.matches)
+            if found:
+                limit = min(left, MATCHES_A_QUERY)
+                known = None if everyone is None else [one for signal in found for one in everyone.get(signal, ())]
+                result = _decide(tx, query, found, known, now, limit, standings)
+                left -= len(result.matches)
+            else:
+                result = Result(query.id, (), 0)
             results.append(result)
     return Answer(tuple(results), checkpoint)
 
@@ -89,10 +96,33 @@ def suggest(db: HashDB, queries: Sequence[Query]) -> Sequence[Distances]:
     return suggested
 
 
-def _decide(tx: Transaction, query: Query, found: Distances, now: datetime, limit: int, quarantined: bool) -> Result:
-    """Which contributions hold what the index found, and how near each is."""
-    standings = tuple(standing for standing in Standing if quarantined or standing.matches)
-    holders, truncated = _holders(tx, found, now, limit, standings)
+def _everyone(
+    tx: Transaction, suggested: Sequence[Distances], now: datetime, standings: tuple[Standing, ...]
+) -> Mapping[Signal, Sequence[Holder]] | None:
+    """Who holds what the index found for any query, by signal; None where that is more than an answer may have."""
+    found = {signal for distances in suggested for signal in distances}
+    holders = tx.matches.holders(found, now, standings, MATCHES_A_REQUEST + 1)
+    if len(holders) > MATCHES_A_REQUEST:
+        return None
+    held: dict[Signal, list[Holder]] = defaultdict(list)
+    for holder in holders:
+        held[holder.signal].append(holder)
+    return held
+
+
+def _decide(
+    tx: Transaction,
+    query: Query,
+    found: Distances,
+    known: Sequence[Holder] | None,
+    now: datetime,
+    limit: int,
+    standings: tuple[Standing, ...],
+) -> Result:
+    """Which contributions hold what the index found, and how near each is; `known` are all holders, if known."""
+    holders, truncated = known or (), False
+    if known is None or len(known) > limit:
+        holders, truncated = _holders(tx, found, now, limit, standings)
     matches = sorted((_spell(held, found) for held in _by_contribution(holders)), key=lambda one: one.rank)
     return Result(query.id, tuple(matches), len({holder.member for holder in holders}), truncated)
 
