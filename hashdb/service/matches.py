@@ -22,6 +22,7 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import Fault, InvalidInput
 from hashdb.service import HashDB
 from hashdb.store import Transaction
+from hashdb.store.audit import Head
 
 FEW = 8
 """Queries of a request that is answered at once; one of more is a batch."""
@@ -30,23 +31,26 @@ Distances = Mapping[Signal, int]
 """What the index found for one query: stored signal → distance in bits to the nearest of the query's."""
 
 
-def match(db: HashDB, actor: Actor, queries: Sequence[Query], *, quarantined: bool = False) -> Answer:
+def match(
+    db: HashDB, actor: Actor, queries: Sequence[Query], *, quarantined: bool = False, level: Head | None = None
+) -> Answer:
     """For each query the active contributions within its radius, nearest first, level with the log of this moment.
 
-    `quarantined` (scope `audit`) answers those too. Raises InvalidInput.
+    `quarantined` (scope `audit`) answers those too; `level` is what the index was brought level with since the
+    request came, so that a single match need not ask again. Raises InvalidInput.
     """
     actor.require(Scope.MATCH)
     if quarantined:
         actor.require(Scope.AUDIT)
     check(db, queries)
     if len(queries) <= FEW:
-        return _match(db, queries, quarantined)
+        return _match(db, queries, quarantined, level or db.live.level())
     with db.batches.turn():
-        return _match(db, queries, quarantined)
+        return _match(db, queries, quarantined, db.live.level())
 
 
-def _match(db: HashDB, queries: Sequence[Query], quarantined: bool) -> Answer:
-    checkpoint = db.live.level().seq
+def _match(db: HashDB, queries: Sequence[Query], quarantined: bool, level: Head) -> Answer:
+    checkpoint = level.seq
     suggested = suggest(db, queries)
     if not any(suggested):
         return Answer(tuple(Result(query.id, (), 0) for query in queries), checkpoint)
