@@ -66,7 +66,7 @@ class Answered(BaseModel):
         """
         answer = cls.__new__(cls)
         for name, value in (
-            ("__dict__", {**_defaults(cls), **fields}),
+            ("__dict__", {**_blank(cls), **fields}),
             ("__pydantic_fields_set__", set(fields)),
             ("__pydantic_extra__", None),
             ("__pydantic_private__", None),
@@ -76,9 +76,10 @@ class Answered(BaseModel):
 
 
 @cache
-def _defaults(model: type[BaseModel]) -> dict[str, Any]:
+def _blank(model: type[BaseModel]) -> dict[str, Any]:
+    """The fields in order, with their defaults."""
     fields = model.model_fields.items()
-    return {name: field.get_default(call_default_factory=True) for name, field in fields if not field.is_required()}
+    return {name: None if field.is_required() else field.get_default() for name, field in fields}
 
 
 _Model = TypeVar("_Model", bound=BaseModel)
