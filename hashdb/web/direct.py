@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from hashdb.domain.members import Actor, Scope
 from hashdb.service import matches
@@ -13,9 +14,6 @@ from hashdb.web import logs, problems
 from hashdb.web.context import Face, holder
 from hashdb.wire import Terms
 from hashdb.wire.matches import AnswerOut, read_queries
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 ROUTE = "/v1/matches"
 Headers = list[tuple[str, str]]
