@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, bindparam, func, or_, select
 
 from hashdb.domain.audit import Action
 from hashdb.domain.contributions import Standing, Status
@@ -93,11 +93,13 @@ class Matches:
         At most `limit`, which is then cut anywhere; `only` names the contributions that may be answered.
         """
         holders: list[Holder] = []
+        asked: dict[str, Any] = {"now": now, "standings": _texts(standings)}
         for algorithm, octets in _by_algorithm(found):
-            query = _held(select(*_HELD), algorithm, octets, now, standings)
+            asked |= {"algorithm": str(algorithm), "octets": octets}
             for ids in [None] if only is None else chunks(list(only)):
-                part = query if ids is None else query.where(contributions.c.id.in_(ids))
-                rows = self._connection.execute(part.limit(None if limit is None else limit - len(holders)))
+                asked["limit"] = _ALL if limit is None else limit - len(holders)
+                statement = _HOLDERS if ids is None else _HOLDERS_ONLY
+                rows = self._connection.execute(statement, asked if ids is None else asked | {"only": ids})
                 holders += [_holder(algorithm, row) for row in rows]
         return holders
 
@@ -120,13 +122,14 @@ class Matches:
         ranked: dict[int, int] = {}
         for algorithm, octets in _by_algorithm(ring):
             query = (
-                _held(select(contributions.c.id, counted), algorithm, octets, now, standings)
+                _held(select(contributions.c.id, counted))
                 .join(agreeing, and_(agreeing.c.contribution_id == contributions.c.id, within))
                 .group_by(contributions.c.id)
                 .order_by(counted.desc(), contributions.c.id)
                 .limit(limit)
             )
-            ranked.update((row[0], row[1]) for row in self._connection.execute(query))
+            asked = {"algorithm": str(algorithm), "octets": octets, "now": now, "standings": _texts(standings)}
+            ranked.update((row[0], row[1]) for row in self._connection.execute(query, asked))
         return sorted(ranked, key=lambda id: (-ranked[id], id))[:limit]
 
 
@@ -163,16 +166,26 @@ def _lasting() -> ColumnElement[bool]:
     )
 
 
-def _held(
-    query: _Selected, algorithm: Algorithm, octets: Sequence[bytes], now: datetime, standings: Collection[Standing]
-) -> _Selected:
+def _held(query: _Selected) -> _Selected:
+    """Of active contributions, with the algorithm, octets, now and standings still to be given."""
+    now = bindparam("now", type_=contributions.c.expires_at.type)
     return (
         query.select_from(signals)
         .join(contributions, contributions.c.id == signals.c.contribution_id)
         .join(members, members.c.id == contributions.c.member_id)
-        .where(signals.c.algorithm == str(algorithm), signals.c.value.in_(octets), active(now))
-        .where(contributions.c.standing.in_([str(standing) for standing in standings]))
+        .where(
+            signals.c.algorithm == bindparam("algorithm"),
+            signals.c.value.in_(bindparam("octets", expanding=True)),
+            active(now),
+            contributions.c.standing.in_(bindparam("standings", expanding=True)),
+        )
     )
+
+
+# Built once: to build one takes longer than to ask it.
+_HOLDERS = _held(select(*_HELD)).limit(bindparam("limit"))
+_HOLDERS_ONLY = _HOLDERS.where(contributions.c.id.in_(bindparam("only", expanding=True)))
+_ALL = 2**63 - 1
 
 
 def _among(table: FromClause, found: Collection[Signal]) -> ColumnElement[bool]:
@@ -182,6 +195,10 @@ def _among(table: FromClause, found: Collection[Signal]) -> ColumnElement[bool]:
         for algorithm, group in groupby(sorted(found), key=lambda signal: signal.algorithm)
     ]
     return or_(*each)
+
+
+def _texts(standings: Collection[Standing]) -> list[str]:
+    return [str(standing) for standing in standings]
 
 
 def _by_algorithm(found: Collection[Signal]) -> Iterator[tuple[Algorithm, Sequence[bytes]]]:
