@@ -14,13 +14,24 @@ from hashdb.domain.profiles import Profile
 from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import UnreadablePicture
+from hashdb.hashing.modes import Mode
 from hashdb.hashing.pdq import pdq
 from hashdb.hashing.perceptual import perceptual
 from hashdb.hashing.pictures import OUT_OF_MEMORY, Limits, Picture, read_picture
 from hashdb.hashing.transforms import transforms
 from hashdb.hashing.variants import variants
 
-__all__ = ["Hashed", "Limits", "hash_file", "hash_picture", "hash_transforms", "hash_variants", "warm"]
+__all__ = [
+    "Hashed",
+    "Limits",
+    "Mode",
+    "hash_as",
+    "hash_file",
+    "hash_picture",
+    "hash_transforms",
+    "hash_variants",
+    "warm",
+]
 
 
 DEFAULTS = Limits()
@@ -57,22 +68,26 @@ def hash_transforms(octets: bytes, algorithms: Sequence[Algorithm], limits: Limi
     return _read_and(octets, limits, lambda picture: _with_transforms(_hash(picture, algorithms), picture, algorithms))
 
 
+def hash_as(octets: bytes, algorithms: Sequence[Algorithm], limits: Limits, mode: Mode) -> Hashed:
+    """What `hash_variants` or `hash_transforms` make of the picture in these bytes. Raises UnreadablePicture."""
+    if mode is Mode.TRANSFORMS:
+        return hash_transforms(octets, algorithms, limits)
+    return hash_variants(octets, algorithms, Profile(mode), limits)
+
+
 def hash_file(
     path: str | Path,
     algorithms: Sequence[Algorithm],
     limits: Limits = DEFAULTS,
-    hashes: Callable[[bytes, Sequence[Algorithm], Limits], Hashed] = hash_picture,
+    mode: Mode = Mode.PLAIN,
 ) -> Hashed:
-    """The signals of the picture in a regular file, by `hashes`: which of them, and in what order.
-
-    Raises UnreadablePicture, also where the file cannot be read.
-    """
+    """What is hashed of the picture in a regular file. Raises UnreadablePicture, also where it cannot be read."""
     try:
         octets = _read(path, limits)
     except OSError as error:
         reason = f"the file cannot be read: {(error.strerror or 'unknown error').lower()}"
     else:
-        return hashes(octets, algorithms, limits)
+        return hash_as(octets, algorithms, limits, mode)
     raise UnreadablePicture(reason)
 
 
