@@ -187,7 +187,7 @@ def _tell(evaluation: Evaluation, watch: _Watch, as_json: bool) -> None:
         return
     say = console().print
     for title, table in (
-        ("Percent recognised", figures.recall(evaluation)),
+        ("Percent recognised", figures.recall(evaluation, brief=True)),
         ("At the radii in force", figures.in_force(evaluation)),
         (f"At the radii of {figures.rare(evaluation.rate)} false matches a pair", figures.choices(evaluation)),
     ):

@@ -25,6 +25,7 @@ table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabula
 th, td { padding: .2rem .5rem; border-bottom: 1px solid var(--rule); text-align: left; vertical-align: bottom; }
 th { background: var(--soft); } .number { text-align: right; }
 td:first-child, th:first-child { position: sticky; left: 0; background: var(--paper); }
+th:first-child { background: var(--soft); }
 .high { background: var(--high); } .fair { background: var(--fair); }
 .low { background: var(--low); } .none { background: var(--none); }
 ul { padding-left: 1.2rem; overflow-wrap: anywhere; } .legend { list-style: none; padding: 0; columns: 16rem; }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -21,7 +22,7 @@ def measure_all(jobs: Sequence[Job], scheme: Scheme, processes: int) -> Iterator
         for job in jobs:
             yield measure(job, scheme)
         return
-    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), _leave_interrupts) as pool:
         rest = iter(jobs)
         running: deque[Future[Sample | Unfit]] = deque()
         running.extend(pool.submit(measure, job, scheme) for job in islice(rest, 3 * processes))
@@ -31,3 +32,8 @@ def measure_all(jobs: Sequence[Job], scheme: Scheme, processes: int) -> Iterator
                 running.extend(pool.submit(measure, job, scheme) for job in islice(rest, 1))
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C reaches every process of a terminal: the one that waits for the others tells of it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
