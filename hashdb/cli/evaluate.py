@@ -194,6 +194,8 @@ def _tell(evaluation: Evaluation, watch: _Watch, as_json: bool) -> None:
         say(title)
         print_table(*table)
         say()
+    say("In force, at the rate: by any algorithm at the radius of the one or the other table, with transforms.")
+    say()
     for title, sentences in (
         ("The fit of half of the pictures, and what the other half has:", figures.checks(evaluation)),
         ("Nearest pairs of different pictures:", figures.nearest(evaluation, 3)),

@@ -31,7 +31,7 @@ def recall(evaluation: Evaluation, *, brief: bool = False) -> Table:
             columns.append(f">{one.choice.algorithm} ≤ {one.in_force}")
             shares.append(one.recalls(one.in_force))
     for profile in scheme.profiles:
-        columns.append(f">{profile}, any in force")
+        columns.append(f">{profile}, in force")
         shares.append(evaluation.together(profile, transforms=True, in_force=True))
     for one in evaluation.outcomes:
         if not brief and one.choice.transforms and one.radius is not None:
@@ -39,7 +39,7 @@ def recall(evaluation: Evaluation, *, brief: bool = False) -> Table:
             shares.append(one.recalls(one.radius))
     if any(one.radius is not None for one in evaluation.outcomes):
         for profile in scheme.profiles:
-            columns.append(f">{profile}, any at the rate")
+            columns.append(f">{profile}, at the rate")
             shares.append(evaluation.together(profile, transforms=True, in_force=False))
     rows = []
     for family, places in evaluation.families():

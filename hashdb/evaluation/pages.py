@@ -50,6 +50,7 @@ def page(evaluation: Evaluation) -> str:
         "<h2>The choices, at the radii in force</h2>",
         _table(figures.in_force(evaluation)),
         "<h2>Percent recognised of each alteration</h2>",
+        "<p>In force, at the rate: by any algorithm at the radius of the one or the other table, with transforms.</p>",
         _table(figures.recall(evaluation), shaded=True),
         "<h2>The fits, checked on the other half of the pictures</h2>",
         _list(figures.checks(evaluation)),
