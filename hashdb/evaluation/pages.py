@@ -41,7 +41,7 @@ def page(evaluation: Evaluation) -> str:
         "<h1>What altered pictures are recognised</h1>",
         *_introduction(evaluation),
         "<h2>Recall against false matches</h2>",
-        "<p>The dotted upright line is the rate of false matches that was asked for. Mean of the alterations of a "
+        "<p>False matches by the cautious estimate; the dotted upright line is the rate asked for. Mean of the alterations of a "
         "kind.</p>",
         _legend(evaluation),
         f'<div class="curves">{everything(evaluation)}{"".join(families)}</div>',
