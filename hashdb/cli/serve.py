@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import logging
 import os
 import socket
@@ -34,6 +35,8 @@ _MAINTAIN_EVERY = 1.0
 _ANNOUNCE_EVERY = 5
 """Rounds of maintenance."""
 _BATCH = 500
+_YOUNG = 10_000
+"""Objects made between two rounds of the collector (Python's own 700 are fewer than one large request makes)."""
 log = logging.getLogger("hashdb.serve")
 
 
@@ -93,7 +96,12 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
         s = self._settings
         db = open_hashdb(s.database, s.rules(), busy_seconds=s.busy_seconds, index=s.home / "index")
         Thread(target=_keep_up, args=(db, Event()), name="keep-up", daemon=True).start()
-        return create_app(db, s)
+        app = create_app(db, s)
+        # What is here now stays: the collector need not look at it again with each large request.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_YOUNG)
+        return app
 
     def run(self) -> None:
         Arbiter(self).run()

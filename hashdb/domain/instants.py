@@ -36,8 +36,7 @@ def format_instant(at: datetime) -> str:
     >>> format_instant(parse_instant("2026-11-20T11:00:00+01:00"))
     '2026-11-20T10:00:00.000000Z'
     """
-    utc = at.astimezone(UTC)
-    return f"{utc:%Y-%m-%dT%H:%M:%S.%f}Z" if utc.year > 999 else f"{utc.isoformat(timespec='microseconds')[:-6]}Z"
+    return f"{at.astimezone(UTC).isoformat(timespec='microseconds')[:-6]}Z"
 
 
 def to_microseconds(at: datetime) -> int:

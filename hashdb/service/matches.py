@@ -22,6 +22,7 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import Fault, InvalidInput
 from hashdb.service import HashDB
 from hashdb.store import Transaction
+from hashdb.store.audit import Head
 
 FEW = 8
 """Queries of a request that is answered at once; one of more is a batch."""
@@ -30,31 +31,41 @@ Distances = Mapping[Signal, int]
 """What the index found for one query: stored signal → distance in bits to the nearest of the query's."""
 
 
-def match(db: HashDB, actor: Actor, queries: Sequence[Query], *, quarantined: bool = False) -> Answer:
+def match(
+    db: HashDB, actor: Actor, queries: Sequence[Query], *, quarantined: bool = False, level: Head | None = None
+) -> Answer:
     """For each query the active contributions within its radius, nearest first, level with the log of this moment.
 
-    `quarantined` (scope `audit`) answers those too. Raises InvalidInput.
+    `quarantined` (scope `audit`) answers those too; `level` is what the index was brought level with since the
+    request came, so that a single match need not ask again. Raises InvalidInput.
     """
     actor.require(Scope.MATCH)
     if quarantined:
         actor.require(Scope.AUDIT)
     check(db, queries)
     if len(queries) <= FEW:
-        return _match(db, queries, quarantined)
+        return _match(db, queries, quarantined, level or db.live.level())
     with db.batches.turn():
-        return _match(db, queries, quarantined)
+        return _match(db, queries, quarantined, db.live.level())
 
 
-def _match(db: HashDB, queries: Sequence[Query], quarantined: bool) -> Answer:
-    checkpoint = db.live.level().seq
+def _match(db: HashDB, queries: Sequence[Query], quarantined: bool, level: Head) -> Answer:
+    checkpoint = level.seq
     suggested = suggest(db, queries)
     if not any(suggested):
         return Answer(tuple(Result(query.id, (), 0) for query in queries), checkpoint)
-    results, left = [], MATCHES_A_REQUEST
+    standings = tuple(standing for standing in Standing if quarantined or standing.matches)
+    results, left, now = [], MATCHES_A_REQUEST, db.now()
     with db.store.read() as tx:
+        everyone = _everyone(tx, suggested, now, standings)
         for query, found in zip(queries, suggested, strict=True):
-            result = _decide(tx, query, found, db.now(), min(left, MATCHES_A_QUERY), quarantined)
-            left -= len(result.matches)
+            if found:
+                limit = min(left, MATCHES_A_QUERY)
+                known = None if everyone is None else [one for signal in found for one in everyone.get(signal, ())]
+                result = _decide(tx, query, found, known, now, limit, standings)
+                left -= len(result.matches)
+            else:
+                result = Result(query.id, (), 0)
             results.append(result)
     return Answer(tuple(results), checkpoint)
 
@@ -79,7 +90,7 @@ def suggest(db: HashDB, queries: Sequence[Query]) -> Sequence[Distances]:
             group[signal.value].append(position)
     suggested: list[dict[Signal, int]] = [{} for _ in queries]
     for (algorithm, radius), values in asked.items():
-        answers = db.live.index(algorithm).search(list(values), radius)
+        answers = db.live.search(algorithm, list(values), radius)
         for positions, neighbors in zip(values.values(), answers, strict=True):
             for distance, value in neighbors:
                 signal = Signal(algorithm, value)
@@ -89,10 +100,33 @@ def suggest(db: HashDB, queries: Sequence[Query]) -> Sequence[Distances]:
     return suggested
 
 
-def _decide(tx: Transaction, query: Query, found: Distances, now: datetime, limit: int, quarantined: bool) -> Result:
-    """Which contributions hold what the index found, and how near each is."""
-    standings = tuple(standing for standing in Standing if quarantined or standing.matches)
-    holders, truncated = _holders(tx, found, now, limit, standings)
+def _everyone(
+    tx: Transaction, suggested: Sequence[Distances], now: datetime, standings: tuple[Standing, ...]
+) -> Mapping[Signal, Sequence[Holder]] | None:
+    """Who holds what the index found for any query, by signal; None where that is more than an answer may have."""
+    found = {signal for distances in suggested for signal in distances}
+    holders = tx.matches.holders(found, now, standings, MATCHES_A_REQUEST + 1)
+    if len(holders) > MATCHES_A_REQUEST:
+        return None
+    held: dict[Signal, list[Holder]] = defaultdict(list)
+    for holder in holders:
+        held[holder.signal].append(holder)
+    return held
+
+
+def _decide(
+    tx: Transaction,
+    query: Query,
+    found: Distances,
+    known: Sequence[Holder] | None,
+    now: datetime,
+    limit: int,
+    standings: tuple[Standing, ...],
+) -> Result:
+    """Which contributions hold what the index found, and how near each is; `known` are all holders, if known."""
+    holders, truncated = known or (), False
+    if known is None or len(known) > limit:
+        holders, truncated = _holders(tx, found, now, limit, standings)
     matches = sorted((_spell(held, found) for held in _by_contribution(holders)), key=lambda one: one.rank)
     return Result(query.id, tuple(matches), len({holder.member for holder in holders}), truncated)
 

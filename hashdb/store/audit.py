@@ -6,10 +6,11 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple, cast
 
-from sqlalchemy import Connection, Row, Select, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, select, update
 
 from hashdb.domain.audit import Action, Entry, Event, leaf
 from hashdb.domain.members import Actor
+from hashdb.store.bulk import insert_rows
 from hashdb.store.tables import events, log
 
 
@@ -33,6 +34,11 @@ class Audit:
         row = self._connection.execute(_HEAD).one()
         return Head(row.seq, row.at, row.epoch)
 
+    def leaf(self, seq: int) -> str:
+        """The leaf of an event, in hex; empty where there is none of this number."""
+        found = self._connection.execute(select(events.c.leaf).where(events.c.seq == seq)).scalar_one_or_none()
+        return "" if found is None else found.hex()
+
     def append(self, now: datetime, actor: Actor, entries: Sequence[Entry]) -> int:
         """Give each entry the next number and return the last one.
 
@@ -44,9 +50,8 @@ class Audit:
         row = self._connection.execute(_TAKE, {"count": len(entries)}).one()
         at, first = max(now, row.at), row.seq - len(entries) + 1
         self._connection.execute(_KEEP_TIME, {"time": at})
-        self._connection.execute(
-            insert(events), [_row(first + i, at, str(actor), entry) for i, entry in enumerate(entries)]
-        )
+        rows = [_row(first + i, at, str(actor), entry) for i, entry in enumerate(entries)]
+        insert_rows(self._connection, events, rows)
         return cast(int, row.seq)
 
     def since(self, after: int, limit: int, actions: Collection[Action] | None = None) -> tuple[Event, ...]:

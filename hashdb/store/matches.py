@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, bindparam, func, or_, select
 
 from hashdb.domain.audit import Action
 from hashdb.domain.contributions import Standing, Status
@@ -16,7 +16,7 @@ from hashdb.domain.matches import Holder
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.store.chunks import chunks
 from hashdb.store.statuses import active
-from hashdb.store.tables import contributions, events, members, signals
+from hashdb.store.tables import contributions, events, log, members, signals
 
 _Selected = TypeVar("_Selected", bound=Select[Any])
 _AGREEING = 10_000
@@ -31,7 +31,10 @@ class Matches:
         self._connection = connection
 
     def added(self, after: int, upto: int) -> dict[Algorithm, list[bytes]]:
-        """The distinct values of contributions added by events `after` < seq ≤ `upto`, big-endian."""
+        """The distinct values of contributions that events `after` < seq ≤ `upto` may let match, big-endian.
+
+        They were added, or had ended and have not any more: an event after which one does not match names none.
+        """
         query = (
             select(signals.c.algorithm, signals.c.value)
             .distinct()
@@ -39,16 +42,19 @@ class Matches:
                 events,
                 and_(events.c.subject_kind == "contribution", events.c.subject_id == signals.c.contribution_id),
             )
-            .where(events.c.seq > after, events.c.seq <= upto, events.c.action == str(Action.CONTRIBUTION_ADDED))
+            .where(events.c.seq > after, events.c.seq <= upto, events.c.action.not_in(_ENDING))
         )
         found: dict[Algorithm, list[bytes]] = defaultdict(list)
         for row in self._connection.execute(query):
             found[Algorithm(row.algorithm)].append(row.value)
         return found
 
-    def every(self, algorithm: Algorithm) -> Iterator[bytes]:
-        """Every distinct value of an algorithm, big-endian, many joined at a time."""
-        query = select(signals.c.value).distinct().where(signals.c.algorithm == str(algorithm))
+    def every(self, algorithm: Algorithm, *, lasting: bool = False) -> Iterator[bytes]:
+        """Every distinct value of an algorithm (those that last: see `lasting`), sorted, big-endian, many joined."""
+        value = signals.c.value
+        query = select(value).distinct().where(signals.c.algorithm == str(algorithm)).order_by(value)
+        if lasting:
+            query = query.join(contributions, contributions.c.id == signals.c.contribution_id).where(_lasting())
         rows = self._connection.execution_options(yield_per=_MANY).scalars(query)
         for part in rows.partitions():
             yield b"".join(part)
@@ -87,11 +93,13 @@ class Matches:
         At most `limit`, which is then cut anywhere; `only` names the contributions that may be answered.
         """
         holders: list[Holder] = []
+        asked: dict[str, Any] = {"now": now, "standings": _texts(standings)}
         for algorithm, octets in _by_algorithm(found):
-            query = _held(select(*_HELD), algorithm, octets, now, standings)
+            asked |= {"algorithm": str(algorithm), "octets": octets}
             for ids in [None] if only is None else chunks(list(only)):
-                part = query if ids is None else query.where(contributions.c.id.in_(ids))
-                rows = self._connection.execute(part.limit(None if limit is None else limit - len(holders)))
+                asked["limit"] = _ALL if limit is None else limit - len(holders)
+                statement = _HOLDERS if ids is None else _HOLDERS_ONLY
+                rows = self._connection.execute(statement, asked if ids is None else asked | {"only": ids})
                 holders += [_holder(algorithm, row) for row in rows]
         return holders
 
@@ -114,16 +122,27 @@ class Matches:
         ranked: dict[int, int] = {}
         for algorithm, octets in _by_algorithm(ring):
             query = (
-                _held(select(contributions.c.id, counted), algorithm, octets, now, standings)
+                _held(select(contributions.c.id, counted))
                 .join(agreeing, and_(agreeing.c.contribution_id == contributions.c.id, within))
                 .group_by(contributions.c.id)
                 .order_by(counted.desc(), contributions.c.id)
                 .limit(limit)
             )
-            ranked.update((row[0], row[1]) for row in self._connection.execute(query))
+            asked = {"algorithm": str(algorithm), "octets": octets, "now": now, "standings": _texts(standings)}
+            ranked.update((row[0], row[1]) for row in self._connection.execute(query, asked))
         return sorted(ranked, key=lambda id: (-ranked[id], id))[:limit]
 
 
+_ENDING = [
+    str(action)
+    for action in (
+        Action.CONTRIBUTION_WITHDRAWN,
+        Action.CONTRIBUTION_EXPIRED,
+        Action.CONTRIBUTION_SUSPENDED,
+        Action.CONTRIBUTION_ERASED,
+    )
+]
+_HEAD_AT = select(log.c.at).scalar_subquery()
 _HELD = (
     signals.c.value,
     contributions.c.id,
@@ -138,23 +157,35 @@ _HELD = (
 
 
 def _lasting() -> ColumnElement[bool]:
+    expires = contributions.c.expires_at
     return and_(
         contributions.c.withdrawn_at.is_(None),
-        contributions.c.announced != str(Status.EXPIRED),
+        # What the log told to have expired may have been given more time since.
+        or_(contributions.c.announced != str(Status.EXPIRED), expires.is_(None), expires > _HEAD_AT),
         contributions.c.standing != str(Standing.RETIRED),
     )
 
 
-def _held(
-    query: _Selected, algorithm: Algorithm, octets: Sequence[bytes], now: datetime, standings: Collection[Standing]
-) -> _Selected:
+def _held(query: _Selected) -> _Selected:
+    """Of active contributions, with the algorithm, octets, now and standings still to be given."""
+    now = bindparam("now", type_=contributions.c.expires_at.type)
     return (
         query.select_from(signals)
         .join(contributions, contributions.c.id == signals.c.contribution_id)
         .join(members, members.c.id == contributions.c.member_id)
-        .where(signals.c.algorithm == str(algorithm), signals.c.value.in_(octets), active(now))
-        .where(contributions.c.standing.in_([str(standing) for standing in standings]))
+        .where(
+            signals.c.algorithm == bindparam("algorithm"),
+            signals.c.value.in_(bindparam("octets", expanding=True)),
+            active(now),
+            contributions.c.standing.in_(bindparam("standings", expanding=True)),
+        )
     )
+
+
+# Built once: to build one takes longer than to ask it.
+_HOLDERS = _held(select(*_HELD)).limit(bindparam("limit"))
+_HOLDERS_ONLY = _HOLDERS.where(contributions.c.id.in_(bindparam("only", expanding=True)))
+_ALL = 2**63 - 1
 
 
 def _among(table: FromClause, found: Collection[Signal]) -> ColumnElement[bool]:
@@ -164,6 +195,10 @@ def _among(table: FromClause, found: Collection[Signal]) -> ColumnElement[bool]:
         for algorithm, group in groupby(sorted(found), key=lambda signal: signal.algorithm)
     ]
     return or_(*each)
+
+
+def _texts(standings: Collection[Standing]) -> list[str]:
+    return [str(standing) for standing in standings]
 
 
 def _by_algorithm(found: Collection[Signal]) -> Iterator[tuple[Algorithm, Sequence[bytes]]]:

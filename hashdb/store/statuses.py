@@ -6,12 +6,15 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, case, literal, or_, select, update
+from sqlalchemy import BindParameter, ColumnElement, Connection, and_, case, literal, or_, select, update
 
 from hashdb.domain.contributions import Status
 from hashdb.domain.members import MemberStatus
 from hashdb.store.chunks import chunks
 from hashdb.store.tables import contributions, members
+
+Instant = datetime | BindParameter[datetime]
+"""An instant, or the place of one in a statement that is built once."""
 
 
 class Owed(NamedTuple):
@@ -69,13 +72,13 @@ class Statuses:
             )
 
 
-def unended(now: datetime) -> ColumnElement[bool]:
+def unended(now: Instant) -> ColumnElement[bool]:
     """Neither withdrawn nor expired, whatever its member is."""
     expires = contributions.c.expires_at
     return and_(contributions.c.withdrawn_at.is_(None), or_(expires.is_(None), expires > now))
 
 
-def active(now: datetime) -> ColumnElement[bool]:
+def active(now: Instant) -> ColumnElement[bool]:
     """Active at `now`; the query joins the members."""
     return and_(unended(now), members.c.status == str(MemberStatus.ACTIVE))
 

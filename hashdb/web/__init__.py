@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from apiflask import APIFlask
-from flask import Response
 
 from hashdb import __version__
 from hashdb.service import HashDB
@@ -11,6 +10,7 @@ from hashdb.settings import Settings
 from hashdb.web import logs, openapi, problems
 from hashdb.web.api import audit, changes, contributions, matches, me, members, operation, signals
 from hashdb.web.context import Face, Id, Request
+from hashdb.web.direct import Direct, secured
 
 __all__ = ["create_app"]
 
@@ -37,11 +37,7 @@ def create_app(db: HashDB, settings: Settings) -> APIFlask:
     openapi.register(app)
     for noun in (contributions, matches, signals, changes, members, me, audit, operation):
         app.register_blueprint(noun.blueprint)
-    app.after_request(_secure)
+    application = Direct(app.wsgi_app, app.extensions["hashdb"])
+    # Flask's own way to put something before an application.
+    app.wsgi_app = secured(application, list(_SECURITY_HEADERS.items()))  # type: ignore[method-assign, assignment]
     return app
-
-
-def _secure(response: Response) -> Response:
-    for name, value in _SECURITY_HEADERS.items():
-        response.headers.setdefault(name, value)
-    return response

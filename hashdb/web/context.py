@@ -99,11 +99,16 @@ def hashdb() -> HashDB:
 def actor() -> Actor:
     """Who makes this request. Raises NotAuthenticated."""
     if "actor" not in g:
-        scheme, _, secret = flask.request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            raise NotAuthenticated()
-        g.actor = authenticate(hashdb(), secret.strip())
+        g.actor = holder(hashdb(), flask.request.headers.get("Authorization", ""))
     return cast(Actor, g.actor)
+
+
+def holder(db: HashDB, authorization: str) -> Actor:
+    """Who holds the key of an `Authorization` header. Raises NotAuthenticated."""
+    scheme, _, secret = authorization.partition(" ")
+    if scheme.lower() != "bearer":
+        raise NotAuthenticated()
+    return authenticate(db, secret.strip())
 
 
 def terms() -> Terms:
@@ -140,11 +145,17 @@ def sent_whole(otherwise: str) -> Iterator[None]:
 
 def query(model: type[_Query]) -> _Query:
     """The query string of this request as a model. Raises InvalidInput."""
+    if not flask.request.query_string:
+        return _validated(model, {})
     given = flask.request.args
     if twice := [Fault(path([name]), "is given twice") for name in given if len(given.getlist(name)) > 1]:
         raise refused(twice)
+    return _validated(model, given.to_dict())
+
+
+def _validated(model: type[_Query], given: dict[str, str]) -> _Query:
     try:
-        return model.model_validate(given.to_dict(), context=terms())
+        return model.model_validate(given, context=terms())
     except ValidationError as error:
         raise refusal(error) from None
 

@@ -46,9 +46,10 @@ def status_of(kind: type[errors.HashDBError]) -> int:
     return next((STATUS[parent] for parent in kind.__mro__ if parent in STATUS), 500)
 
 
-def respond(error: errors.HashDBError) -> Response:
-    """The response that tells of an error."""
-    status = status_of(type(error))
+def respond(error: Exception) -> Response:
+    """The response that tells of an error; of one that nobody foresaw it tells nothing."""
+    if not isinstance(error, errors.HashDBError) or (status := status_of(type(error))) == 500:
+        return _unforeseen(error)
     response = Response(json.dumps(problem(error, status)), status, mimetype="application/problem+json")
     retry_after = getattr(error, "retry_after", None)
     if retry_after is not None:
@@ -62,15 +63,9 @@ def respond(error: errors.HashDBError) -> Response:
 
 def register(app: Flask) -> None:
     """Let every error of the application end as a problem."""
-    app.register_error_handler(errors.HashDBError, _deliberate)
+    app.register_error_handler(errors.HashDBError, respond)
     app.register_error_handler(HTTPException, _werkzeugs)
-    app.register_error_handler(Exception, _unforeseen)
-
-
-def _deliberate(error: errors.HashDBError) -> Response:
-    if status_of(type(error)) == 500:
-        return _unforeseen(error)
-    return respond(error)
+    app.register_error_handler(Exception, respond)
 
 
 def _werkzeugs(error: HTTPException) -> Response:

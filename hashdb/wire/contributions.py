@@ -258,7 +258,7 @@ class ContributionOut(Answered):
             "id": contribution.id,
             "status": contribution.status,
             "standing": contribution.standing,
-            "member": Contributor.model_construct(id=contribution.member, name=contribution.member_name),
+            "member": Contributor.made(id=contribution.member, name=contribution.member_name),
             "received_at": contribution.received_at,
             "signals": list(contribution.signals),
             "labels": list(contribution.labels),
@@ -278,9 +278,7 @@ class ContributionOut(Answered):
             "withdrawal_reason": contribution.withdrawal_reason,
             "erased": contribution.erased,
         }
-        return cls.model_construct(
-            **{name: value for name, value in seen.items() if name not in contribution.hidden}, **more
-        )
+        return cls.made(**{name: value for name, value in seen.items() if name not in contribution.hidden}, **more)
 
     def value(self) -> Contribution:
         """The contribution that this spells."""
@@ -322,7 +320,7 @@ class ReceiptOut(Answered):
     def of(cls, receipt: Receipt) -> ReceiptOut:
         """The wire form of a receipt; `value` is the inverse."""
         recorded = [ContributionOut.of(one.contribution, known=one.known) for one in receipt.recorded]
-        return cls.model_construct(contributions=recorded, checkpoint=receipt.checkpoint)
+        return cls.made(contributions=recorded, checkpoint=receipt.checkpoint)
 
     def value(self) -> Receipt:
         """The receipt that this spells."""

@@ -89,7 +89,7 @@ class MatchOut(Answered):
     @classmethod
     def of(cls, match: Match) -> MatchOut:
         """The wire form of a match; `value` is the inverse."""
-        return cls.model_construct(
+        return cls.made(
             contribution=match.contribution,
             distance=match.distance,
             agree=list(match.agree),
@@ -129,7 +129,7 @@ class ResultOut(Answered):
     def of(cls, result: Result) -> ResultOut:
         """The wire form of a result; `value` is the inverse."""
         signals: dict[str, Any] = {"signals": list(result.signals)} if result.signals else {}
-        return cls.model_construct(
+        return cls.made(
             id=result.id,
             members=result.members,
             action=result.action,
@@ -154,7 +154,7 @@ class AnswerOut(Answered):
     def of(cls, answer: Answer) -> AnswerOut:
         """The wire form of an answer; `value` is the inverse."""
         results = [ResultOut.of(result) for result in answer.results]
-        return cls.model_construct(results=results, checkpoint=answer.checkpoint)
+        return cls.made(results=results, checkpoint=answer.checkpoint)
 
     def value(self) -> Answer:
         """The answer that this spells."""

@@ -20,12 +20,11 @@ from typing import Any
 from hashdb.service import matches, open_hashdb
 from hashdb.service.live import Live
 from hashdb.settings import Settings
-from hashdb.web import create_app
+from hashdb.web import create_app, direct
 from hashdb.web import logs as web_logs
-from hashdb.web.api import matches as view
 from hashdb.wire.matches import AnswerOut
 
-PARTS = ("parse", "freshness", "search", "store", "answer", "log", "Flask and the rest")
+PARTS = ("parse", "freshness", "search", "store", "answer", "log", "the rest")
 _WARM = 200
 
 
@@ -46,13 +45,13 @@ def measure(home: Path, key: str, bodies: Sequence[bytes]) -> dict[str, float]:
                 _call(app, key, body)
                 taken["all"].append(time.thread_time() - begun)
     db.close()
-    # A request asks for freshness twice (who is asking, what matches) and for the store only where something is found.
+    # The store is asked only where something is found.
     many = len(taken["all"])
     means = {name: sum(each) / many * 1e6 for name, each in taken.items()}
-    means["store"] = means.get("match", 0) - means.get("search", 0) - means["freshness in match"]
+    means["store"] = means.get("match", 0) - means.get("search", 0) - means.get("freshness in match", 0)
     found = {name: means.get(name, 0.0) for name in PARTS}
     found["freshness"] = means["freshness"]
-    found["Flask and the rest"] = means["all"] - sum(found[name] for name in PARTS[:-1])
+    found["the rest"] = means["all"] - sum(found[name] for name in PARTS[:-1])
     return found | {"all": means["all"], "all, median": statistics.median(taken["all"]) * 1e6}
 
 
@@ -105,12 +104,12 @@ def _timed(taken: dict[str, list[float]]) -> Iterator[None]:
         return run
 
     places: list[tuple[Any, str, str]] = [
-        (view, "read_queries", "parse"),
+        (direct, "read_queries", "parse"),
         (Live, "level", "freshness"),
         (matches, "suggest", "search"),
         (matches, "match", "match"),
         (AnswerOut, "json_text", "answer"),
-        (web_logs.log, "info", "log"),
+        (web_logs, "tell", "log"),
     ]
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
     for owner, name, part in places:

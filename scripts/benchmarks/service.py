@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import numpy as np
-from sqlalchemy import create_engine, insert
+from sqlalchemy import create_engine, text
 
 from hashdb.domain.audit import Action, Entry
 from hashdb.domain.contributions import Media, Standing, Status
@@ -18,6 +18,7 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.index.words import Words, to_octets, unpack
 from hashdb.service import HashDB, members
 from hashdb.store import Store
+from hashdb.store.bulk import insert_rows
 from hashdb.store.tables import contributions, signals
 from scripts.benchmarks import data
 
@@ -49,11 +50,16 @@ def fill(url: str, rules: Rules, words: Words) -> str:
         with engine.begin() as connection:
             if store.embedded:
                 connection.exec_driver_sql("PRAGMA cache_size = -400000")
-            connection.execute(insert(contributions), rows)
-            connection.execute(insert(signals), held)
+            insert_rows(connection, contributions, rows)
+            insert_rows(connection, signals, held)
         # One event a batch: each contribution's own would take longer to write than all else.
         with store.begin() as tx:
             tx.audit.append(now, COMMAND_LINE, [Entry(Action.CONTRIBUTION_ADDED, "contribution", start + 1, {})])
+    if not store.embedded:
+        with engine.begin() as connection:
+            connection.execute(
+                text("SELECT setval(pg_get_serial_sequence('contributions', 'id'), :last)"), {"last": len(values)}
+            )
     engine.dispose()
     db.close()
     return key
@@ -83,9 +89,9 @@ def match_bodies(words: Words, many: int, queries: int) -> list[bytes]:
     near = rng.random(total) < 1 / _HITS
     changes = rng.integers(0, Algorithm.PDQ.radius + 1, int(near.sum()))
     asked[near] = words[rng.integers(0, len(words), len(changes))] ^ data.flips(rng, changes, 256)
-    texts = [str(Signal(Algorithm.PDQ, value)) for value in unpack(asked)]
+    spelled = [str(Signal(Algorithm.PDQ, value)) for value in unpack(asked)]
     return [
-        json.dumps({"queries": [{"signals": [text]} for text in texts[start : start + queries]]}).encode()
+        json.dumps({"queries": [{"signals": [one]} for one in spelled[start : start + queries]]}).encode()
         for start in range(0, total, queries)
     ]
 

@@ -1,0 +1,45 @@
+"""Many rows of one table at once, by the driver's own fastest way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Column, Connection, Dialect, Table
+
+Row = Mapping[str, Any]
+_Process = Callable[[Any], Any] | None
+
+
+def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Insert rows, all with the keys of the first; SQLAlchemy takes several times as long for a thousand."""
+    if not rows:
+        return
+    names = tuple(rows[0])
+    processes = _processes(table, names, connection.dialect)
+    columns = [
+        [row[name] for row in rows] if process is None else [process(row[name]) for row in rows]
+        for name, process in zip(names, processes, strict=True)
+    ]
+    values = list(zip(*columns, strict=True))
+    if connection.dialect.name == "sqlite":
+        places = ", ".join("?" * len(names))
+        connection.exec_driver_sql(f"INSERT INTO {_spelled(table, names)} VALUES ({places})", values)
+    else:
+        cursor: Any = connection.connection.cursor()
+        with cursor, cursor.copy(f"COPY {_spelled(table, names)} FROM STDIN") as copy:
+            for one in values:
+                copy.write_row(one)
+
+
+def _spelled(table: Table, names: Sequence[str]) -> str:
+    quoted = ", ".join(f'"{name}"' for name in names)
+    return f"{table.name} ({quoted})"
+
+
+@cache
+def _processes(table: Table, names: tuple[str, ...], dialect: Dialect) -> tuple[_Process, ...]:
+    """How each column's values become what the driver takes."""
+    columns: list[Column[Any]] = [table.c[name] for name in names]
+    return tuple(column.type.dialect_impl(dialect).bind_processor(dialect) for column in columns)
