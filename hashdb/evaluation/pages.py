@@ -41,8 +41,8 @@ def page(evaluation: Evaluation) -> str:
         "<h1>What altered pictures are recognised</h1>",
         *_introduction(evaluation),
         "<h2>Recall against false matches</h2>",
-        "<p>False matches by the cautious estimate; the dotted upright line is the rate asked for. Mean of the alterations of a "
-        "kind.</p>",
+        "<p>False matches by the cautious estimate; the dotted upright line is the rate asked for. "
+        "Mean of the alterations of a kind.</p>",
         _legend(evaluation),
         f'<div class="curves">{everything(evaluation)}{"".join(families)}</div>',
         "<h2>The choices, at the radius that the rate allows</h2>",
