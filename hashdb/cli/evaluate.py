@@ -187,13 +187,15 @@ def _tell(evaluation: Evaluation, watch: _Watch, as_json: bool) -> None:
         return
     say = console().print
     for title, table in (
-        ("Percent recognised", figures.recall(evaluation)),
+        ("Percent recognised", figures.recall(evaluation, brief=True)),
         ("At the radii in force", figures.in_force(evaluation)),
         (f"At the radii of {figures.rare(evaluation.rate)} false matches a pair", figures.choices(evaluation)),
     ):
         say(title)
         print_table(*table)
         say()
+    say("In force, at the rate: by any algorithm at the radius of the one or the other table, with transforms.")
+    say()
     for title, sentences in (
         ("The fit of half of the pictures, and what the other half has:", figures.checks(evaluation)),
         ("Nearest pairs of different pictures:", figures.nearest(evaluation, 3)),

@@ -68,8 +68,10 @@ def _seconds(segment: Segment, queries: Words, radius: int) -> float:
 
 
 def _bytes(segment: Segment) -> int:
-    tables = [table.nbytes for table in (segment.offsets, segment.ids) if table is not None]
-    return sum(lane.nbytes for lane in segment.lanes) + sum(tables)
+    """Of values of 64 bits, the first table is the values."""
+    tables = [table for table in (segment.offsets, segment.entries) if table is not None]
+    lanes = [lane for lane in segment.lanes if not any(np.may_share_memory(lane, table) for table in tables)]
+    return sum(lane.nbytes for lane in lanes) + sum(table.nbytes for table in tables)
 
 
 def _random(random: np.random.Generator, count: int, algorithm: Algorithm) -> Words:

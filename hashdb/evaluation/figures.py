@@ -18,11 +18,11 @@ class Table(NamedTuple):
     rows: Sequence[Row]
 
 
-def recall(evaluation: Evaluation) -> Table:
+def recall(evaluation: Evaluation, *, brief: bool = False) -> Table:
     """Percent recognised of each alteration.
 
     By each algorithm plainly at the radius in force; by all together with transforms and each profile; and, where the
-    pairs were enough to work radii out, the same at these.
+    pairs were enough to work radii out, the same at these, and (unless `brief`) by each algorithm.
     """
     scheme = evaluation.scheme
     columns, shares = [], []
@@ -31,15 +31,15 @@ def recall(evaluation: Evaluation) -> Table:
             columns.append(f">{one.choice.algorithm} ≤ {one.in_force}")
             shares.append(one.recalls(one.in_force))
     for profile in scheme.profiles:
-        columns.append(f">{profile}, any in force")
+        columns.append(f">{profile}, in force")
         shares.append(evaluation.together(profile, transforms=True, in_force=True))
     for one in evaluation.outcomes:
-        if one.choice.transforms and one.radius is not None:
+        if not brief and one.choice.transforms and one.radius is not None:
             columns.append(f">{one.choice.profile}, {one.choice.algorithm} ≤ {one.radius}")
             shares.append(one.recalls(one.radius))
     if any(one.radius is not None for one in evaluation.outcomes):
         for profile in scheme.profiles:
-            columns.append(f">{profile}, any of these")
+            columns.append(f">{profile}, at the rate")
             shares.append(evaluation.together(profile, transforms=True, in_force=False))
     rows = []
     for family, places in evaluation.families():

@@ -16,11 +16,11 @@ _YELLOW = (255, 204, 77)
 def watermarked(scene: Scene) -> Image.Image:
     """A line of half-transparent white text across the lower part."""
     picture = scene.picture
-    layer = Image.new("RGBA", picture.size)
+    shine = Image.new("L", picture.size)
     place = (picture.width * 0.08, picture.height * 0.8)
     text = "uploaded again by somebody"
-    ImageDraw.Draw(layer).text(place, text, fill=(*WHITE, 160), font_size=max(4, picture.width // 18))
-    return _laid(picture, layer)
+    ImageDraw.Draw(shine).text(place, text, fill=160, font_size=max(4, picture.width // 18))
+    return _whitened(picture, shine)
 
 
 def tiled(scene: Scene) -> Image.Image:
@@ -28,14 +28,14 @@ def tiled(scene: Scene) -> Image.Image:
     picture = scene.picture
     size = max(4, picture.width // 20)
     side = math.ceil(math.hypot(*picture.size))
-    layer = Image.new("RGBA", (side, side))
-    draw = ImageDraw.Draw(layer)
+    shine = Image.new("L", (side, side))
+    draw = ImageDraw.Draw(shine)
     for row, top in enumerate(range(0, side, size * 4)):
         for left in range(-(row % 2) * size * 5, side, size * 10):
-            draw.text((left, top), "copy · preview", fill=(*WHITE, 90), font_size=size)
-    layer = layer.rotate(30, Image.Resampling.BICUBIC)
+            draw.text((left, top), "copy · preview", fill=90, font_size=size)
+    shine = shine.rotate(30, Image.Resampling.BICUBIC)
     left, top = (side - picture.width) // 2, (side - picture.height) // 2
-    return _laid(picture, layer.crop((left, top, left + picture.width, top + picture.height)))
+    return _whitened(picture, shine.crop((left, top, left + picture.width, top + picture.height)))
 
 
 def branded(scene: Scene) -> Image.Image:
@@ -108,5 +108,8 @@ def _draw_face(draw: ImageDraw.ImageDraw, left: float, top: float, side: float) 
     draw.arc(box(0.22, 0.3, 0.56, 0.5), 20, 160, BLACK, max(1, round(side / 16)))
 
 
-def _laid(picture: Image.Image, layer: Image.Image) -> Image.Image:
-    return Image.alpha_composite(picture.convert("RGBA"), layer).convert("RGB")
+def _whitened(picture: Image.Image, shine: Image.Image) -> Image.Image:
+    """White laid over the picture, as much of it at each place as `shine` (8-bit grey) says."""
+    altered = picture.copy()
+    altered.paste(WHITE, mask=shine)
+    return altered

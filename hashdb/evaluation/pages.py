@@ -25,6 +25,7 @@ table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabula
 th, td { padding: .2rem .5rem; border-bottom: 1px solid var(--rule); text-align: left; vertical-align: bottom; }
 th { background: var(--soft); } .number { text-align: right; }
 td:first-child, th:first-child { position: sticky; left: 0; background: var(--paper); }
+th:first-child { background: var(--soft); }
 .high { background: var(--high); } .fair { background: var(--fair); }
 .low { background: var(--low); } .none { background: var(--none); }
 ul { padding-left: 1.2rem; overflow-wrap: anywhere; } .legend { list-style: none; padding: 0; columns: 16rem; }
@@ -40,8 +41,8 @@ def page(evaluation: Evaluation) -> str:
         "<h1>What altered pictures are recognised</h1>",
         *_introduction(evaluation),
         "<h2>Recall against false matches</h2>",
-        "<p>The dotted upright line is the rate of false matches that was asked for. Mean of the alterations of a "
-        "kind.</p>",
+        "<p>False matches by the cautious estimate; the dotted upright line is the rate asked for. "
+        "Mean of the alterations of a kind.</p>",
         _legend(evaluation),
         f'<div class="curves">{everything(evaluation)}{"".join(families)}</div>',
         "<h2>The choices, at the radius that the rate allows</h2>",
@@ -49,6 +50,7 @@ def page(evaluation: Evaluation) -> str:
         "<h2>The choices, at the radii in force</h2>",
         _table(figures.in_force(evaluation)),
         "<h2>Percent recognised of each alteration</h2>",
+        "<p>In force, at the rate: by any algorithm at the radius of the one or the other table, with transforms.</p>",
         _table(figures.recall(evaluation), shaded=True),
         "<h2>The fits, checked on the other half of the pictures</h2>",
         _list(figures.checks(evaluation)),

@@ -16,6 +16,8 @@ from hashdb.index.words import Words
 Distances: TypeAlias = NDArray[np.uint16]
 _BLOCK = 32
 """Pictures that ask at a time."""
+_AT_ONCE = 8
+"""Blocks under way."""
 KEPT: Final = 0.02
 """The share of the pairs, the nearest ones, that is kept pair by pair; and all that agree on three bits of four."""
 
@@ -65,21 +67,26 @@ def compare(
     (asks, stored) in `left_out`, and every picture beside itself, are not counted.
     """
     store = _Store(stored)
-    skipped = np.zeros((len(asked), len(stored)), bool)
-    np.fill_diagonal(skipped, True)
+    tallies = (_Tally(bits), _Tally(bits))
+    skipped = {place: [place] for place in range(len(asked))}
     for one, other in left_out:
-        skipped[one, other] = True
+        skipped[one].append(other)
 
-    def block(start: int) -> tuple[Distances, Distances]:
-        rows = slice(start, start + _BLOCK)
-        found = np.stack([store.distances(queries) for queries in asked[rows]])
-        found[skipped[rows]] = FAR
-        return found[:, :, 0], found[:, :, 1]
+    def block(start: int) -> Distances:
+        found = np.stack([store.distances(queries) for queries in asked[start : start + _BLOCK]])
+        for row in range(len(found)):
+            found[row, skipped[start + row]] = FAR
+        return found
 
     with ThreadPoolExecutor() as pool:
-        blocks = list(pool.map(block, range(0, len(asked), _BLOCK)))
-    alone, transformed = (np.concatenate([part[side] for part in blocks]) for side in (0, 1))
-    return _counted(alone, bits), _counted(transformed, bits)
+        # A few blocks at a time: all distances at once would take memory by the square of the pictures.
+        for first in range(0, len(asked), _AT_ONCE * _BLOCK):
+            starts = range(first, min(len(asked), first + _AT_ONCE * _BLOCK), _BLOCK)
+            for start, found in zip(starts, pool.map(block, starts), strict=True):
+                for side, tally in enumerate(tallies):
+                    tally.add(start, found[:, :, side])
+    alone, transformed = (tally.pairs(len(asked)) for tally in tallies)
+    return alone, transformed
 
 
 class _Store:
@@ -108,9 +115,30 @@ class _Store:
         return least
 
 
-def _counted(distances: Distances, bits: int) -> Pairs:
-    counts = np.bincount(distances.ravel(), minlength=FAR + 1)[: bits + 1].astype(np.int64)
-    limit = max(bits // 4, int(np.searchsorted(np.cumsum(counts), KEPT * counts.sum(), side="right")))
-    one, other = np.nonzero(distances <= limit)
-    near = np.stack([one, other, distances[one, other]], axis=1).astype(np.int64)
-    return Pairs(len(distances), counts, limit, near)
+class _Tally:
+    """Counts distances, and keeps the rows of the nearest pairs."""
+
+    def __init__(self, bits: int) -> None:
+        self._bits = bits
+        self._counts = np.zeros(bits + 1, np.int64)
+        self._near: list[NDArray[np.int64]] = []
+        self._most = -1
+
+    def add(self, start: int, distances: Distances) -> None:
+        """Take in the pictures from `start` on. What the first ones have twice too much of is kept of all."""
+        self._counts += np.bincount(distances.ravel(), minlength=FAR + 1)[: self._bits + 1]
+        if self._most < 0:
+            self._most = self._limit(2 * KEPT)
+        one, other = np.nonzero(distances <= self._most)
+        self._near.append(np.stack([one + start, other, distances[one, other]], axis=1).astype(np.int64))
+
+    def pairs(self, pictures: int) -> Pairs:
+        """What was taken in."""
+        limit = min(self._most, self._limit(KEPT))
+        near = np.concatenate(self._near)
+        return Pairs(pictures, self._counts, limit, near[near[:, 2] <= limit])
+
+    def _limit(self, share: float) -> int:
+        """The distance within which that share of the pairs lies; a quarter of the bits at least."""
+        seen = np.cumsum(self._counts)
+        return max(self._bits // 4, int(np.searchsorted(seen, share * seen[-1], side="right")))

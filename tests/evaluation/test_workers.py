@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 
 from hashdb.domain.signals import Algorithm
@@ -16,7 +18,9 @@ def test_two_processes_find_what_one_does_in_the_same_order() -> None:
     scheme = Scheme((Algorithm.PDQ,), ("plain",), ("noise 10", "10 % off one side"))
     paths = [*PHOTOS[:8], PHOTOS[0].parent / "missing.jpg", PHOTOS[8]]
     jobs = [Job(place, path, PHOTOS[9], Limits()) for place, path in enumerate(paths)]
+    before = dict(os.environ)
     alone, together = (list(measure_all(jobs, scheme, processes)) for processes in (1, 2))
+    assert dict(os.environ) == before
     assert [found.place for found in together] == list(range(len(paths)))
     for one, other in zip(alone, together, strict=True):
         if isinstance(one, Unfit):
