@@ -64,6 +64,7 @@ TESTED_IN = {
     "cli/repeats.py": "cli/test_failures.py",
     "service/batches.py": "service/test_matches.py",
     "__init__.py": "test_hashdb.py",
+    "hashing/modes.py": "hashing/test_pool.py",
     "index/bktree.py": "index/test_index.py",
     "index/lookups.py": "index/test_segment.py",
     "index/scan.py": "index/test_index.py",

@@ -56,7 +56,7 @@ def read_form(*, metadata: bool = True) -> MediaForm:
 
 
 def hash_pictures(files: Sequence[bytes], modes: Iterable[Mode] = repeat(Mode.PLAIN)) -> list[Hashed]:
-    """What is computed of each picture, in its mode. Raises HashingBusy, and UnreadablePicture naming all faulty ones."""
+    """What is computed of each picture, in its mode. Raises HashingBusy, or UnreadablePicture that names all faulty."""
     outcomes = face().pool.hash(files, face().db.rules.algorithms, modes)
     faults = tuple(
         Fault(f"file[{position}]", str(outcome))
