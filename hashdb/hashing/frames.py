@@ -109,8 +109,9 @@ def _thickness(lines: Floats, text: bool) -> int:
 
 def _start(lines: Floats, off: float) -> NDArray[np.bool_] | None:
     """Which pixels are of the grey of the first line, or of the second (the first may be a rest of something else)."""
+    middle = lines.shape[1] // 2
     for first in range(min(2, len(lines))):
-        level = np.median(lines[first])
+        level = np.partition(lines[first], middle)[middle]
         if (np.abs(lines[first] - level) <= _BORDER.off).mean() >= _BORDER.plain:
             near: NDArray[np.bool_] = np.abs(lines - level) <= off
             near[: first + 1] = True

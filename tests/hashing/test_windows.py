@@ -59,11 +59,12 @@ def test_a_reduced_picture_keeps_its_proportions(size: tuple[int, int]) -> None:
 def test_what_is_cut_out_of_a_turned_picture_is_nothing_but_picture() -> None:
     white = np.full((240, 320), 255, np.float32)
     pixels, window = turned(white, 5)
-    left, right = round(window.left * 320), round(window.right * 320)
-    top, bottom = round(window.top * 240), round(window.bottom * 240)
+    height, width = pixels.shape
+    left, right = round(window.left * width), round(window.right * width)
+    top, bottom = round(window.top * height), round(window.bottom * height)
     assert pixels.min() == 0
     assert pixels[top + 1 : bottom - 1, left + 1 : right - 1].min() > 250
-    assert (right - left) * (bottom - top) > 0.7 * white.size
+    assert (right - left) * (bottom - top) > 0.7 * pixels.size
 
 
 def test_a_slender_picture_is_turned_whole() -> None:
