@@ -41,10 +41,10 @@ class Matches:
             )
             .where(events.c.seq > after, events.c.seq <= upto, events.c.action == str(Action.CONTRIBUTION_ADDED))
         )
-        found: dict[Algorithm, list[bytes]] = defaultdict(list)
-        for row in self._connection.execute(query):
-            found[Algorithm(row.algorithm)].append(row.value)
-        return found
+        found: dict[str, list[bytes]] = defaultdict(list)
+        for algorithm, value in self._connection.execute(query):
+            found[algorithm].append(value)
+        return {Algorithm(algorithm): values for algorithm, values in found.items()}
 
     def every(self, algorithm: Algorithm) -> Iterator[bytes]:
         """Every distinct value of an algorithm, big-endian, many joined at a time."""
