@@ -1,5 +1,11 @@
 FROM python:3.13-slim AS build
 
+# What compiles the index's kernel; they stay in this stage, and follow the image's release.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --no-install-recommends --yes gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
+
 WORKDIR /src
 COPY . .
 RUN python -m venv /opt/hashdb \

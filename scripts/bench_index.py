@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hashdb.index.kernel import kernel
+from hashdb.index.tiered import ARRAY, LIVE
 from hashdb.index.words import Words
 from scripts.benchmarks import data, own, report
 from scripts.benchmarks.engines import Process, installed, make
@@ -88,7 +89,8 @@ class _Run:
             f"Seed {data.SEED}; each figure is the median of {self.rounds} rounds that all engines took in turns, each",
             "in a process of its own that loaded what another one had made. Time is the processor's, which other work",
             "on the machine disturbs least, where nothing else is said. Every engine's answers were compared with a",
-            "scan's. hashdb has its live tier full: 16 values in the tree and 4,096 in the array, the rest in files.",
+            f"scan's. hashdb has its live tier full: {LIVE} values in the tree and {ARRAY:,} in the array, the rest in",
+            "files.",
             "",
         ]
         body = [

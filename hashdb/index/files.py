@@ -13,7 +13,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,14 @@ from numpy.typing import NDArray
 from hashdb.index.plan import Chunks
 from hashdb.index.segment import Segment
 
-_MAGIC = b"hashdb segment 1\n"
+_MAGIC = b"hashdb segment 2\n"
 _BLOCK = 16 * 1024 * 1024
+"""Bytes that have a checksum of their own."""
+_PIECE = 1024 * 1024
+"""Bytes that are read or written at a time."""
 _ALIGNED = 64
 _LONGEST_HEADER = 1024 * 1024
+_LARGEST = 2**32 - 1
 
 Step = Callable[[str], None]
 """Told the name of each step of a write before it is taken; a test ends the process there."""
@@ -52,17 +56,19 @@ def write_segment(path: Path, segment: Segment, step: Step = no_step) -> None:
         "order": sys.byteorder,
         "sections": sections,
         "size": place,
-        "checksums": [zlib.crc32(block) for block in _blocks(arrays)],
+        # As long as any.
+        "checksums": [_LARGEST] * -(-place // _BLOCK),
     }
-    text = json.dumps(header).encode()
-    start = _MAGIC + len(text).to_bytes(8, "little") + zlib.crc32(text).to_bytes(4, "little") + text
+    length = len(json.dumps(header))
     unfinished = path.with_suffix(".part")
     step(f"write {path.suffix}")
     with unfinished.open("wb") as file:
-        file.write(start.ljust(_body_at(len(text)), b"\0"))
+        file.write(bytes(_body_at(length)))
         step("body")
-        for block in _blocks(arrays):
-            file.write(block)
+        header["checksums"] = list(_write_body(file, arrays))
+        text = json.dumps(header).ljust(length).encode()
+        file.seek(0)
+        file.write(_MAGIC + length.to_bytes(8, "little") + zlib.crc32(text).to_bytes(4, "little") + text)
         file.flush()
         step("sync")
         os.fsync(file.fileno())
@@ -103,7 +109,7 @@ def verify(path: Path) -> None:
     try:
         with path.open("rb") as file:
             file.seek(body_at)
-            damaged = [i for i, known in enumerate(header["checksums"]) if zlib.crc32(file.read(_BLOCK)) != known]
+            damaged = [i for i, known in enumerate(header["checksums"]) if _checksum(file) != known]
     except OSError as error:
         raise _unreadable(path, error) from None
     if damaged:
@@ -117,9 +123,11 @@ def _segment(header: Any, mapped: mmap.mmap, body_at: int) -> Segment:
         )
         for one in header["sections"]
     }
+    cut, entries = Chunks(int(header["bits"]), tuple(header["widths"])), arrays.get("entries")
+    if cut.bits == 64 and cut.widths:
+        return Segment([arrays["entries"][: header["count"], None]], cut, arrays["offsets"], entries)
     first, *others = [arrays[name] for name in sorted(arrays) if name.startswith("lane")]
-    cut = Chunks(int(header["bits"]), tuple(header["widths"]))
-    return Segment([first, *others], cut, arrays.get("offsets"), arrays.get("ids"))
+    return Segment([first, *others], cut, arrays.get("offsets"), entries)
 
 
 def _header(path: Path) -> tuple[Any, int]:
@@ -160,23 +168,37 @@ def _body_at(header_length: int) -> int:
 
 
 def _arrays(segment: Segment) -> list[tuple[str, NDArray[Any]]]:
-    arrays: list[tuple[str, NDArray[Any]]] = [(f"lane{number}", lane) for number, lane in enumerate(segment.lanes)]
-    if segment.offsets is not None and segment.ids is not None:
-        arrays += [("offsets", segment.offsets), ("ids", segment.ids)]
-    return arrays
+    lanes: list[tuple[str, NDArray[Any]]] = [(f"lane{number}", lane) for number, lane in enumerate(segment.lanes)]
+    if segment.offsets is None or segment.entries is None:
+        return lanes
+    tables = [("offsets", segment.offsets), ("entries", segment.entries)]
+    # Values of 64 bits stand at the beginning of the entries.
+    return tables if segment.cut.bits == 64 else lanes + tables
 
 
-def _blocks(arrays: list[tuple[str, NDArray[Any]]]) -> Iterator[bytes]:
-    """The body in blocks of one size (the last one is shorter)."""
-    held = bytearray()
+def _write_body(file: BinaryIO, arrays: list[tuple[str, NDArray[Any]]]) -> Iterator[int]:
+    """Write the arrays, each filled up to its place; yield the checksum of each block."""
+    checksum = place = 0
     for _, array in arrays:
         octets = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
-        for start in range(0, len(octets), _BLOCK):
-            held += octets[start : start + _BLOCK]
-            while len(held) >= _BLOCK:
-                yield bytes(held[:_BLOCK])
-                del held[:_BLOCK]
-        held += bytes(-len(octets) % _ALIGNED)
-    while held:
-        yield bytes(held[:_BLOCK])
-        del held[:_BLOCK]
+        for part in (octets, memoryview(bytes(-len(octets) % _ALIGNED))):
+            start = 0
+            while start < len(part):
+                # To copy or to check more at a time would let no other thread run.
+                piece = part[start : start + min(_PIECE, _BLOCK - place % _BLOCK)]
+                file.write(piece)
+                checksum = zlib.crc32(piece, checksum)
+                start, place = start + len(piece), place + len(piece)
+                if place % _BLOCK == 0:
+                    yield checksum
+                    checksum = 0
+    if place % _BLOCK:
+        yield checksum
+
+
+def _checksum(file: BinaryIO) -> int:
+    """Of the block that begins where the file stands."""
+    checksum = 0
+    for _ in range(_BLOCK // _PIECE):
+        checksum = zlib.crc32(file.read(_PIECE), checksum)
+    return checksum

@@ -4,8 +4,9 @@
    is compiled three times, and the processor is asked which it can run: popcnt makes a probe twice as fast, and
    vpopcntdq a scan of many queries two to three times.
 
-   A value of 64 bits is one word; one of 256 bits is two lanes of two words each, so that the first lane alone tells
-   nearly all strangers apart, at one line of memory a candidate. */
+   A value of 256 bits is two lanes of two words each, so that the first lane alone tells nearly all strangers apart, at
+   one line of memory a candidate. Values of 64 bits stand in every table themselves, so that a bucket of them is read
+   from one end to the other. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -35,7 +36,7 @@ INLINE unsigned BITS(uint64_t word) {
 #endif
 
 /* What hashdb.index.kernel expects: count up when a structure or a function changes. */
-enum { VERSION = 2 };
+enum { VERSION = 3 };
 /* How probing a chunk ends. */
 enum { DONE, TOO_MANY, DAMAGED };
 enum { BLOCK = 64, AHEAD = 16, SCAN_ROWS = 2048 };
@@ -49,7 +50,8 @@ typedef struct {
     const uint8_t *shifts;   /* place of each chunk: its lowest bit, counted from the lowest of the value */
     const int64_t *bases;    /* where each chunk's table begins in offsets */
     const uint32_t *offsets; /* per chunk 2^width + 1 places in ids */
-    const uint32_t *ids;     /* rows in the order of each chunk's value, one chunk after the other */
+    const uint32_t *ids;     /* rows in the order of each chunk's value, one chunk after the other (256 bits) */
+    const uint64_t *ordered; /* the same with the values themselves, of which the first are in rows' order (64 bits) */
 } Segment;
 
 typedef struct {
@@ -63,9 +65,22 @@ typedef struct {
     uint32_t *queries;
     uint32_t *rows;
     uint16_t *distances;
+    uint8_t *values; /* room for 32 octets a hit, which hashdb_near fills */
     int64_t room;
     int64_t count; /* hits found; those past the room are counted, not written */
 } Hits;
+
+typedef struct {
+    const Segment *segment;
+    const Probes *probes; /* NULL: every row is compared */
+} Part;
+
+typedef struct {
+    const Part *parts;
+    int32_t many;
+    int32_t words;
+    int32_t radius;
+} Parts;
 
 INLINE void tell(Hits *hits, uint32_t query, uint32_t row, unsigned distance) {
     if (hits->count < hits->room) {
@@ -95,26 +110,26 @@ INLINE int found_before(const Segment *s, const Probes *p, const uint64_t *diffe
 }
 
 INLINE void verify(const Segment *s, const Probes *p, const uint64_t *query, uint32_t number, unsigned radius,
-                   int chunk, uint32_t row, Hits *hits, int words) {
-    uint64_t difference[4];
-    unsigned distance;
-    if (words == 1) {
-        difference[0] = s->first[row] ^ query[0];
-        distance = BITS(difference[0]);
-        if (distance > radius) return;
-    } else {
-        const uint64_t *lane = s->first + 2 * (size_t)row;
-        difference[0] = lane[0] ^ query[0];
-        difference[1] = lane[1] ^ query[1];
-        distance = BITS(difference[0]) + BITS(difference[1]);
-        if (distance > radius) return;
-        lane = s->second + 2 * (size_t)row;
-        difference[2] = lane[0] ^ query[2];
-        difference[3] = lane[1] ^ query[3];
-        distance += BITS(difference[2]) + BITS(difference[3]);
-        if (distance > radius) return;
+                   int chunk, uint32_t row, Hits *hits) {
+    const uint64_t *lane = s->first + 2 * (size_t)row;
+    uint64_t difference[4] = {lane[0] ^ query[0], lane[1] ^ query[1]};
+    unsigned distance = BITS(difference[0]) + BITS(difference[1]);
+    if (distance > radius) return;
+    lane = s->second + 2 * (size_t)row;
+    difference[2] = lane[0] ^ query[2];
+    difference[3] = lane[1] ^ query[3];
+    distance += BITS(difference[2]) + BITS(difference[3]);
+    if (distance <= radius && !found_before(s, p, difference, 4, chunk)) tell(hits, number, row, distance);
+}
+
+/* A bucket of values of 64 bits; told is the place in the order. */
+INLINE void verify_bucket(const Segment *s, const Probes *p, uint64_t query, uint32_t number, unsigned radius, int chunk,
+                          uint32_t start, uint32_t end, Hits *hits) {
+    for (uint32_t at = start; at < end; at++) {
+        uint64_t difference = s->ordered[at] ^ query;
+        unsigned distance = BITS(difference);
+        if (distance <= radius && !found_before(s, p, &difference, 1, chunk)) tell(hits, number, at, distance);
     }
-    if (!found_before(s, p, difference, words, chunk)) tell(hits, number, row, distance);
 }
 
 /* One chunk of one query: its buckets a block at a time, each fetched ahead of its use. Sizes come from the table
@@ -136,24 +151,30 @@ INLINE int probe_chunk(const Segment *s, const Probes *p, const uint64_t *query,
             const uint32_t *place = table + (value ^ masks[from + i]);
             starts[i] = place[0];
             ends[i] = place[1];
-            PREFETCH(s->ids + starts[i]);
+            if (words == 1) {
+                PREFETCH(s->ordered + starts[i]);
+                PREFETCH(s->ordered + starts[i] + 8);
+            } else {
+                PREFETCH(s->ids + starts[i]);
+            }
             outside |= (starts[i] > ends[i]) | (ends[i] > most);
             *left -= (uint32_t)(ends[i] - starts[i]);
         }
         if (outside) return DAMAGED;
         if (*left < 0) return TOO_MANY;
-        for (int32_t i = 0; i < many; i++) {
+        for (int32_t i = 0; i < many && words == 1; i++)
+            verify_bucket(s, p, *query, number, radius, chunk, starts[i], ends[i], hits);
+        for (int32_t i = 0; i < many && words != 1; i++) {
             for (uint32_t at = starts[i]; at < ends[i]; at++) {
                 uint32_t row = s->ids[at];
                 if (row >= (uint64_t)s->rows) return DAMAGED;
-                PREFETCH(s->first + (words == 1 ? 1 : 2) * (size_t)row);
-                if (queued - done == AHEAD)
-                    verify(s, p, query, number, radius, chunk, ring[done++ % AHEAD], hits, words);
+                PREFETCH(s->first + 2 * (size_t)row);
+                if (queued - done == AHEAD) verify(s, p, query, number, radius, chunk, ring[done++ % AHEAD], hits);
                 ring[queued++ % AHEAD] = row;
             }
         }
     }
-    while (done < queued) verify(s, p, query, number, radius, chunk, ring[done++ % AHEAD], hits, words);
+    while (done < queued) verify(s, p, query, number, radius, chunk, ring[done++ % AHEAD], hits);
     return DONE;
 }
 
@@ -258,12 +279,29 @@ static Probe *best_probe(void) {
 
 EXPORT int32_t hashdb_version(void) { return VERSION; }
 
+/* The row of the value at a place in the order; the number of rows where the file is damaged. The first chunk's order is
+   that of the rows, which are sorted. */
+static uint32_t row_at(const Segment *s, uint32_t place) {
+    int64_t low = 0, high = s->rows;
+    uint64_t value = s->ordered[place];
+    if (place < s->rows) return place;
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        if (s->first[middle] < value) low = middle + 1;
+        else high = middle;
+    }
+    return (uint32_t)(low < s->rows && s->first[low] == value ? low : s->rows);
+}
+
 /* Find the rows within the radius of each query by the tables. Returns how many there are, −1 where the tables point
    outside of the arrays: a file that was damaged must not be more than an error. */
 EXPORT int64_t hashdb_probe(const Segment *s, const Probes *p, const uint64_t *queries, int64_t many, int32_t radius,
                             Hits *hits) {
     hits->count = 0;
-    return best_probe()(s, p, queries, many, (unsigned)radius, hits, best_scan()) == DONE ? hits->count : -1;
+    if (best_probe()(s, p, queries, many, (unsigned)radius, hits, best_scan()) != DONE) return -1;
+    for (int64_t i = 0; s->ordered && i < hits->count && i < hits->room; i++)
+        if ((hits->rows[i] = row_at(s, hits->rows[i])) == s->rows) return -1;
+    return hits->count;
 }
 
 /* The same by comparing every row. */
@@ -273,18 +311,51 @@ EXPORT int64_t hashdb_scan(const Segment *s, const uint64_t *queries, int64_t ma
     return hits->count;
 }
 
+/* A value in octets, most significant first; of 64 bits by its place in the order where there is one. */
+INLINE void spell(const Segment *s, uint32_t row, int words, uint8_t *octets) {
+    for (int word = 0; word < words; word++) {
+        uint64_t part = words > 1 ? (word < 2 ? s->first : s->second)[2 * (size_t)row + word % 2]
+                                  : (s->ordered ? s->ordered : s->first)[row];
+        for (int octet = 0; octet < 8; octet++) octets[8 * word + octet] = (uint8_t)(part >> (56 - 8 * octet));
+    }
+}
+
+/* One query over many segments, each searched by its tables or, where it has no probes, by comparing every row. The query
+   and what is found are octets, most significant first: of each hit the value, one after the other, and its distance.
+   Returns how many there are, −1 where tables are damaged. */
+EXPORT int64_t hashdb_near(const Parts *parts, const uint8_t *value, Hits *hits) {
+    uint64_t query[4] = {0};
+    int words = parts->words;
+    for (int octet = 0; octet < 8 * words; octet++) query[octet / 8] = query[octet / 8] << 8 | value[octet];
+    Scan *scan = best_scan();
+    Probe *probe = best_probe();
+    hits->count = 0;
+    for (int32_t i = 0; i < parts->many; i++) {
+        const Segment *s = parts->parts[i].segment;
+        const Probes *p = parts->parts[i].probes;
+        int64_t at = hits->count;
+        if (!p) scan(s, query, 1, 0, (unsigned)parts->radius, hits);
+        else if (probe(s, p, query, 1, (unsigned)parts->radius, hits, scan) != DONE) return -1;
+        for (; at < hits->count && at < hits->room; at++) spell(s, hits->rows[at], words, hits->values + 8 * words * at);
+    }
+    return hits->count;
+}
+
 /* Sort the rows by a chunk of their values (rows × words, most significant first): `table` gets 2^width + 1 places, each
-   counted from `base`, and `ids` the rows. */
+   counted from `base`, and `ids` the rows, or for 64 bits `ordered` the values. */
 EXPORT void hashdb_order(const uint64_t *values, int64_t rows, int32_t words, int32_t shift, int32_t width, uint32_t base,
-                         uint32_t *table, uint32_t *ids) {
+                         uint32_t *table, uint32_t *ids, uint64_t *ordered) {
     int64_t buckets = (int64_t)1 << width;
     for (int64_t b = 0; b <= buckets; b++) table[b] = 0;
     for (int64_t row = 0; row < rows; row++)
         table[chunk_of(values + row * words, words, (unsigned)shift, (unsigned)width) + 1]++;
     for (int64_t b = 0; b < buckets; b++) table[b + 1] += table[b];
     /* table[b] is where bucket b goes on; when all are placed, it is where b + 1 begins, so move it back by one. */
-    for (int64_t row = 0; row < rows; row++)
-        ids[table[chunk_of(values + row * words, words, (unsigned)shift, (unsigned)width)]++] = (uint32_t)row;
+    for (int64_t row = 0; row < rows; row++) {
+        uint32_t at = table[chunk_of(values + row * words, words, (unsigned)shift, (unsigned)width)]++;
+        if (ids) ids[at] = (uint32_t)row;
+        else ordered[at] = values[row];
+    }
     for (int64_t b = buckets; b > 0; b--) table[b] = table[b - 1] + base;
     table[0] = base;
 }

@@ -17,12 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashdb.index.plan import Chunks, masks
+from hashdb.index.vectors import Entries
 from hashdb.index.words import Words
 
-_VERSION = 2
+_VERSION = 3
 """What hashdb_version of a kernel.c that fits must answer: one compiled from older sources is not used."""
-_ROOM, _KEPT = 4_096, 1 << 20
-"""Hits that a thread has room for at first, and at most between searches (10 MB)."""
+_ROOM, _KEPT = 4_096, 1 << 18
+"""Hits that a thread has room for at first, and at most between searches (11 MB)."""
+_DAMAGED = "the tables of a segment point outside of it"
+_BRIEF = 15_000
+"""Nanoseconds of a search up to which the interpreter's lock is kept: to hand it over takes as long."""
 _CANDIDATE = 4
 """Rows that are scanned in the time in which one candidate of a large bucket is verified: 3 to 6, measured."""
 
@@ -38,6 +42,7 @@ class _Segment(ctypes.Structure):
         ("bases", ctypes.c_void_p),
         ("offsets", ctypes.c_void_p),
         ("ids", ctypes.c_void_p),
+        ("ordered", ctypes.c_void_p),
     ]
 
 
@@ -55,20 +60,36 @@ class _Hits(ctypes.Structure):
         ("queries", ctypes.c_void_p),
         ("rows", ctypes.c_void_p),
         ("distances", ctypes.c_void_p),
+        ("values", ctypes.c_void_p),
         ("room", ctypes.c_int64),
         ("count", ctypes.c_int64),
     ]
 
 
+class _Part(ctypes.Structure):
+    _fields_ = [("segment", ctypes.c_void_p), ("probes", ctypes.c_void_p)]
+
+
+class _Parts(ctypes.Structure):
+    _fields_ = [
+        ("parts", ctypes.c_void_p),
+        ("many", ctypes.c_int32),
+        ("words", ctypes.c_int32),
+        ("radius", ctypes.c_int32),
+    ]
+
+
 class Found:
-    """Room for what a search finds: which query, which row, how many bits apart."""
+    """Room for what a search finds: which query, which row, how many bits apart, and for `near` which value."""
 
     def __init__(self, room: int) -> None:
         """For `room` hits."""
         self.queries = np.empty(room, np.uint32)
         self.rows = np.empty(room, np.uint32)
         self.distances = np.empty(room, np.uint16)
-        self.struct = _Hits(_at(self.queries), _at(self.rows), _at(self.distances), room, 0)
+        self.values = np.empty((room, 32), np.uint8)
+        self.octets = self.values.data.cast("B")
+        self.struct = _Hits(_at(self.queries), _at(self.rows), _at(self.distances), _at(self.values), room, 0)
         self.address = ctypes.addressof(self.struct)
 
 
@@ -80,12 +101,12 @@ class Table:
         lanes: Sequence[Words],
         cut: Chunks,
         offsets: NDArray[np.uint32] | None,
-        ids: NDArray[np.uint32] | None,
+        entries: Entries | None,
     ) -> None:
         """`lanes` are the values' words, two by two (one by one for 64 bits)."""
         widths, shifts = np.array(cut.widths, np.uint8), np.array(cut.shifts, np.uint8)
         bases = np.array(cut.bases, np.int64)
-        self._kept = (lanes, offsets, ids, widths, shifts, bases)
+        self._kept = (lanes, offsets, entries, widths, shifts, bases)
         self.struct = _Segment(
             _at(lanes[0]),
             _at(lanes[1]) if len(lanes) > 1 else None,
@@ -95,14 +116,32 @@ class Table:
             _at(shifts),
             _at(bases),
             None if offsets is None else _at(offsets),
-            None if ids is None else _at(ids),
+            None if entries is None or entries.dtype != np.uint32 else _at(entries),
+            None if entries is None or entries.dtype != np.uint64 else _at(entries),
         )
         self.address = ctypes.addressof(self.struct)
         self.rows = len(lanes[0])
 
 
+class Parts:
+    """Segments that are searched together, as the kernel reads them; keeps them alive."""
+
+    def __init__(self, searched: Sequence[tuple[Table, Chunks | None]], bits: int, radius: int, cost: float) -> None:
+        """Of each segment its table, and its cut where it is looked up (None: it is scanned); `cost` in nanoseconds."""
+        probes = [None if cut is None else _probes(cut, radius, table.rows // _CANDIDATE) for table, cut in searched]
+        parts = [
+            _Part(table.address, None if one is None else one.address)
+            for (table, _), one in zip(searched, probes, strict=True)
+        ]
+        structs = (_Part * len(parts))(*parts)
+        self._kept = (searched, probes, structs)
+        self.struct = _Parts(ctypes.addressof(structs), len(parts), bits // 64, radius)
+        self.address = ctypes.addressof(self.struct)
+        self.octets, self.brief = bits // 8, cost < _BRIEF
+
+
 class Kernel:
-    """The compiled loops. They let go of the interpreter's lock."""
+    """The compiled loops. They let go of the interpreter's lock, but for searches that take less than that."""
 
     def __init__(self, path: str) -> None:
         """Loads the shared library at `path`. Raises OSError where it cannot be loaded or is of another version."""
@@ -115,8 +154,11 @@ class Kernel:
         self._probe.argtypes = (pointer, pointer, pointer, count, small, pointer)
         self._scan.argtypes = (pointer, pointer, count, small, pointer)
         self._probe.restype = self._scan.restype = count
-        self._order.argtypes = (pointer, count, small, small, small, ctypes.c_uint32, pointer, pointer)
+        self._order.argtypes = (pointer, count, small, small, small, ctypes.c_uint32, pointer, pointer, pointer)
         self._order.restype = None
+        self._near = library.hashdb_near, ctypes.PyDLL(path).hashdb_near
+        for near in self._near:
+            near.argtypes, near.restype = (pointer, pointer, pointer), count
         self._local = local()
 
     def probe(self, table: Table, cut: Chunks, queries: Words, radius: int) -> Found:
@@ -131,19 +173,43 @@ class Kernel:
         """What comparing every row finds. The answer is this thread's to read until its next search."""
         return self._search(self._scan, table.address, _at(queries), len(queries), radius)
 
-    def _search(self, search: Callable[..., int], *asked: int) -> Found:
+    def near(self, parts: Parts, value: int) -> list[tuple[int, int]]:
+        """Distance and value of all that the parts hold near a value; what several hold comes several times.
+
+        Raises OverflowError where the value is longer, IndexError where tables are damaged.
+        """
+        octets, found = value.to_bytes(parts.octets), self._room()
+        search = self._near[parts.brief]
+        count = search(parts.address, octets, found.address)
+        if count == 0:
+            return []
+        if count < 0:
+            raise IndexError(_DAMAGED)
+        if count > len(found.rows):
+            found = self._room(count)
+            search(parts.address, octets, found.address)
+        size, told = parts.octets, found.octets
+        values = [int.from_bytes(told[at : at + size]) for at in range(0, count * size, size)]
+        return list(zip(found.distances[:count].tolist(), values, strict=True))
+
+    def _room(self, count: int = 0) -> Found:
+        """This thread's room, for so many hits at least."""
         found: Found | None = getattr(self._local, "found", None)
-        if found is None:
-            found = self._local.found = Found(_ROOM)
+        if found is None or count > len(found.rows):
+            found = Found(max(_ROOM, count))
+            if count <= _KEPT:
+                self._local.found = found
+        return found
+
+    def _search(self, search: Callable[..., int], *asked: int) -> Found:
+        found = self._room()
         count = search(*asked, found.address)
         if count > len(found.rows):
             # What did not fit was counted: search again.
-            found = Found(count)
+            found = self._room(count)
             search(*asked, found.address)
-            if count <= _KEPT:
-                self._local.found = found
         if count < 0:
-            raise IndexError("the tables of a segment point outside of it")
+            raise IndexError(_DAMAGED)
         return found
 
     def order(
@@ -153,11 +219,12 @@ class Kernel:
         width: int,
         base: int,
         table: NDArray[np.uint32],
-        ids: NDArray[np.uint32],
+        entries: Entries,
     ) -> None:
-        """Fill `table` with where each chunk value's rows begin (counted from `base`), and `ids` with the rows."""
+        """Fill `table` with where each chunk value's entries begin (counted from `base`), and `entries` with them."""
         rows, words = values.shape
-        self._order(_at(values), rows, words, shift, width, base, _at(table), _at(ids))
+        into = (None, _at(entries)) if words == 1 else (_at(entries), None)
+        self._order(_at(values), rows, words, shift, width, base, _at(table), *into)
 
 
 class _Prepared:

@@ -13,11 +13,14 @@ from hashdb.index.words import Words
 
 
 class Lookups(NamedTuple):
-    """Of each look-up of a plan: what is XORed, with which chunk's value, in the table that begins where."""
+    """Of each look-up of a plan: what is XORed with which chunk's value, and where that chunk's table begins.
+
+    `around` has shape (2, 1, look-ups): in its second half it is the place after, where what is looked up ends.
+    """
 
     mask: NDArray[np.int64]
     chunk: NDArray[np.intp]
-    base: NDArray[np.int64]
+    around: NDArray[np.int64]
 
 
 @lru_cache(maxsize=64)
@@ -30,7 +33,8 @@ def lookups(cut: Chunks, radius: int) -> Lookups:
     ]
     chunk = np.concatenate([np.full(len(mask), number) for number, mask in each])
     mask = np.concatenate([mask for _, mask in each]).astype(np.int64)
-    return Lookups(mask, chunk, np.array(cut.bases)[chunk])
+    base = np.array(cut.bases)[chunk]
+    return Lookups(mask, chunk, np.stack([base, base + 1])[:, None])
 
 
 def chunk_of(columns: NDArray[np.uint64], shift: int, width: int) -> NDArray[np.uint64]:
@@ -67,15 +71,17 @@ def _places(cut: Chunks) -> _Places:
 def chunk_values(asked: Words, cut: Chunks) -> NDArray[np.int64]:
     """Every chunk of each query. Shape (queries, chunks)."""
     at = _places(cut)
-    parts = asked[:, at.high]
+    parts = asked.take(at.high, axis=1)
     parts <<= at.left
-    parts |= asked[:, at.low] >> at.right
+    parts |= asked.take(at.low, axis=1) >> at.right
     parts &= at.kept
     return parts.view(np.int64)
 
 
-def ranges(starts: NDArray[np.uint32], counts: NDArray[np.uint32]) -> NDArray[np.int64]:
-    """The numbers from each start on, as many as it counts, one range after the other."""
-    ends = np.cumsum(counts, dtype=np.int64)
-    total = int(ends[-1])
-    return np.repeat(starts - (ends - counts), counts) + np.arange(total)
+def ranges(starts: NDArray[np.int64], counts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The numbers from each start on, as many as it counts, one range after the other; `ends` sums the counts up."""
+    first = starts + counts
+    first -= ends
+    numbers = first.repeat(counts)
+    numbers += np.arange(len(numbers))
+    return numbers

@@ -14,18 +14,27 @@ from hashdb.index.files import Step, no_step, sync_folder
 
 NAME = "manifest.json"
 """Of the file in the folder."""
-_VERSION = 1
+_VERSION = 2
 NOWHERE = (0, 0)
 """The stamp of a folder without a manifest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The segments that hold every value of the events up to `covers`, of the log of this epoch."""
+    """The segments that hold every value of the events up to `covers`, of the log of this epoch.
+
+    `leaf` is that of event `covers`, in hex: a log that was set back and grew again has another one there.
+    """
 
     epoch: str
     covers: int = 0
     files: Mapping[Algorithm, tuple[str, ...]] = field(default_factory=dict)
+    leaf: str = ""
+
+    @property
+    def void(self) -> bool:
+        """Whether it says that what there was is of no use, and was thrown away."""
+        return not self.covers and not self.files
 
     @property
     def names(self) -> frozenset[str]:
@@ -40,7 +49,7 @@ def read_manifest(folder: Path) -> Manifest | None:
         if said["version"] != _VERSION or said.pop("checksum") != _checksum(said):
             return None
         files = {Algorithm(name): tuple(map(str, names)) for name, names in said["files"].items()}
-        return Manifest(str(said["epoch"]), int(said["covers"]), files)
+        return Manifest(str(said["epoch"]), int(said["covers"]), files, str(said["leaf"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
@@ -51,6 +60,7 @@ def write_manifest(folder: Path, manifest: Manifest, step: Step = no_step) -> No
         "version": _VERSION,
         "epoch": manifest.epoch,
         "covers": manifest.covers,
+        "leaf": manifest.leaf,
         "files": {str(algorithm): list(names) for algorithm, names in manifest.files.items()},
     }
     said["checksum"] = _checksum(said)

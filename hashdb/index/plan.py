@@ -6,9 +6,8 @@ r = m·a + b, two values within r bits agree within a bits on one of b + 1 chunk
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import combinations
 from math import comb
 
@@ -20,11 +19,11 @@ WIDEST = 24
 SCANNED = 16_384
 """Fewer values than this are scanned faster than they are looked up."""
 _BYTES_A_VALUE = {64: 40.0, 256: 124.0}
-_PROBE, _CANDIDATE, _SCANNED_VALUE = 12.0, 9.0, 0.6
+_PROBE, _CANDIDATE, _SCANNED_VALUE = 12.0, {64: 0.8, 256: 9.0}, {64: 0.3, 256: 0.6}
 """Nanoseconds of one look-up in a table, of one candidate, and of one value that is scanned."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Chunks:
     """A cut of `bits` bits into neighbouring chunks, most significant first."""
 
@@ -39,6 +38,11 @@ class Chunks:
             place -= width
             places.append(place)
         return tuple(places)
+
+    @cached_property
+    def places(self) -> tuple[tuple[int, int], ...]:
+        """Of each chunk its lowest bit and its width."""
+        return tuple(zip(self.shifts, self.widths, strict=True))
 
     @property
     def bases(self) -> tuple[int, ...]:
@@ -59,6 +63,11 @@ class Chunks:
         """How many chunk values a radius asks for."""
         return sum(ball(width, near) for width, near in zip(self.widths, self.radii(radius), strict=True))
 
+    def expected(self, count: int, radius: int) -> tuple[int, float]:
+        """How many look-ups one query takes, and how many candidates it meets among `count` evenly spread values."""
+        balls = [(ball(width, near), width) for width, near in zip(self.widths, self.radii(radius), strict=True)]
+        return sum(many for many, _ in balls), sum(many * count / 2**width for many, width in balls)
+
 
 def ball(width: int, radius: int) -> int:
     """How many values of `width` bits lie within `radius` bits of one."""
@@ -69,24 +78,35 @@ def choose(count: int, bits: int, radius: int) -> Chunks:
     """The cut that is expected to be the fastest for `count` values at `radius`; no chunks: scan."""
     if count < SCANNED:
         return Chunks(bits, ())
-    best, least = Chunks(bits, ()), count * _SCANNED_VALUE
+    best, least = Chunks(bits, ()), scanning(count, bits)
     for many in range(-(-bits // WIDEST), bits // 8 + 1):
         cut = Chunks(bits, _even(bits, many))
-        if bits / 8 + 4 * many + 4 * cut.bases[-1] / count > _BYTES_A_VALUE[bits]:
+        if (8 * many if bits == 64 else bits / 8 + 4 * many) + 4 * cut.bases[-1] / count > _BYTES_A_VALUE[bits]:
             continue
-        if (cost := _cost(cut, count, radius)) < least:
+        if (cost := probing(cut, count, radius)) < least:
             best, least = cut, cost
     return best
 
 
+def probing(cut: Chunks, count: int, radius: int) -> float:
+    """Nanoseconds of looking one query up in the kernel, for values spread evenly."""
+    probes, candidates = cut.expected(count, radius)
+    return probes * _PROBE + candidates * _CANDIDATE[cut.bits]
+
+
+def scanning(count: int, bits: int) -> float:
+    """Nanoseconds of comparing every value with one query in the kernel."""
+    return count * _SCANNED_VALUE[bits]
+
+
 def worth_probing(cut: Chunks, count: int, radius: int) -> bool:
     """Whether looking up is expected to beat a scan."""
-    return bool(cut.widths) and _cost(cut, count, radius) < count * _SCANNED_VALUE
+    return bool(cut.widths) and probing(cut, count, radius) < scanning(count, cut.bits)
 
 
-def worth_verifying(candidates: int, count: int) -> bool:
+def worth_verifying(candidates: int, count: int, bits: int) -> bool:
     """Whether that many candidates, once counted, still beat a scan."""
-    return candidates * _CANDIDATE < count * _SCANNED_VALUE
+    return candidates * _CANDIDATE[bits] < scanning(count, bits)
 
 
 @lru_cache(maxsize=64)
@@ -101,11 +121,3 @@ def masks(width: int, radius: int) -> NDArray[np.uint32]:
 def _even(bits: int, many: int) -> tuple[int, ...]:
     width, wider = divmod(bits, many)
     return (width + 1,) * wider + (width,) * (many - wider)
-
-
-def _cost(cut: Chunks, count: int, radius: int) -> float:
-    """Nanoseconds of one query, for values spread evenly."""
-    near: Sequence[tuple[int, int]] = list(zip(cut.widths, cut.radii(radius), strict=True))
-    probes = sum(ball(width, a) for width, a in near)
-    candidates = sum(ball(width, a) * count / 2**width for width, a in near)
-    return float(probes * _PROBE + candidates * _CANDIDATE)

@@ -1,17 +1,18 @@
 """The shelf: every algorithm's tiers, and the folder in which their segments stand.
 
 One process writes at a time (it holds the lock file); the others notice a new manifest. Whatever is lost in the folder
-is in the store: a manifest of another log, of a number past its head, or with a damaged file counts as none.
+is in the store: a manifest of another log, of a number past its head, or with a damaged file counts as none. Where the
+folder cannot be written, all stays in memory.
 """
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock, get_native_id
 from typing import NamedTuple
@@ -21,8 +22,10 @@ from numpy.typing import NDArray
 
 from hashdb.domain.signals import Algorithm
 from hashdb.index.files import DamagedSegment, Step, no_step, open_segment, verify, write_segment
-from hashdb.index.manifest import NAME, NOWHERE, Manifest, read_manifest, stamp, write_manifest
-from hashdb.index.segment import Segment, build
+from hashdb.index.lock import locked
+from hashdb.index.manifest import NOWHERE, Manifest, read_manifest, stamp, write_manifest
+from hashdb.index.merging import merged
+from hashdb.index.segment import Segment, arrange, build, most
 from hashdb.index.tiered import TieredIndex
 from hashdb.index.words import Words
 
@@ -32,7 +35,10 @@ GROWTH = 4
 """A segment is merged with the next smaller one when that has more than a fourth of its values."""
 
 Alive = Callable[[Algorithm, Words], NDArray[np.bool_]]
-"""Which of these values a contribution still holds that may match, now or later."""
+"""Which of these values (distinct and sorted) a contribution still holds that may match, now or later."""
+
+Leaf = Callable[[int], str]
+"""The leaf of an event of the store's log, in hex; empty where there is none of this number."""
 
 
 class Held(NamedTuple):
@@ -49,8 +55,10 @@ class Shelf:
         """`radii` are those that each algorithm is mostly searched at. Opens nothing yet."""
         self._folder, self._step = folder, step
         self.indexes = {algorithm: TieredIndex(algorithm.bits, radius) for algorithm, radius in radii.items()}
+        # Whether a search has shown that an open file is damaged; whether the folder could not be written lately.
+        self.doubted = self.failing = False
         self._manifest: Manifest | None = None
-        self._stamp = self._refused = NOWHERE
+        self._stamp = self._refused = self._seen = NOWHERE
         self._open: dict[str, Segment] = {}
         # Held from looking at a manifest until it is taken over, so that none is taken over after a later one.
         self._guard = Lock()
@@ -59,6 +67,11 @@ class Shelf:
     def on_disk(self) -> bool:
         """Whether there is a folder for segments."""
         return self._folder is not None
+
+    @property
+    def moved(self) -> bool:
+        """Whether another process has written since this one last looked."""
+        return self._folder is not None and stamp(self._folder) != self._seen
 
     @property
     def in_memory(self) -> int:
@@ -70,7 +83,7 @@ class Shelf:
         """The number of the log up to which files hold every value."""
         return 0 if self._manifest is None else self._manifest.covers
 
-    def start(self, epoch: str, head: int) -> int:
+    def start(self, epoch: str, head: int, leaf: Leaf) -> int:
         """Begin with what the folder holds of the log of this epoch; return the number up to which that is all.
 
         `indexes` are others from here on: who searches goes on in those of before.
@@ -79,54 +92,62 @@ class Shelf:
             again = self._manifest is not None
             self.indexes = {name: TieredIndex(index.bits, index.radius) for name, index in self.indexes.items()}
             self._manifest, self._stamp, self._open = Manifest(epoch), NOWHERE, {}
-            self._refresh(head)
+            self.doubted = False
+            self._refresh(head, leaf)
             now = NOWHERE if self._folder is None else stamp(self._folder)
-            if self._folder is not None and now not in (NOWHERE, self._stamp):
-                if fault := self._fault(read_manifest(self._folder), self._manifest, head):
+            if self._folder is not None and now not in (NOWHERE, self._stamp, self._refused):
+                if fault := self._fault(read_manifest(self._folder), self._manifest, head, leaf):
                     log.warning("the index on disk is not used: %s", fault)
                     # Nor later, when a log that was set back has grown to where it was.
                     self._stamp, self._refused = now, now if again else NOWHERE
         return self.covers
 
-    def refresh(self, head: int) -> bool:
-        """Take over what another process has written since; return whether there was anything."""
+    def refresh(self, head: int, leaf: Leaf) -> bool:
+        """Take over what another process has written since; return whether what is open is still of use.
+
+        It is not after another process has thrown it away, as it was damaged.
+        """
         with self._guard:
-            return self._refresh(head)
+            return self._refresh(head, leaf)
 
     def hold(self) -> Held:
         """What is in memory now, to be written. For who holds the lock."""
         assert self._manifest is not None
         return Held(self._manifest, {algorithm: index.held() for algorithm, index in self.indexes.items()})
 
-    def frozen(self, head: int, held: Held) -> None:
-        """Write what was held in memory at number `head` of the log, and let it go. For who holds the lock."""
+    def frozen(self, head: int, leaf: str, held: Held) -> None:
+        """Write what was held in memory at number `head` of the log, and let it go. For who holds the lock.
+
+        `leaf` is that of event `head`. Raises OSError where the folder cannot be written.
+        """
         files: dict[Algorithm, tuple[str, ...]] = {}
         # Only those of today: of an algorithm that is no longer enabled, nothing is known up to `head`.
         for algorithm, words in held.words.items():
             files[algorithm] = held.manifest.files.get(algorithm, ())
-            if len(words):
-                files[algorithm] += (self._write(algorithm, build(words, algorithm.radius)),)
-        self._publish(held.manifest, Manifest(held.manifest.epoch, head, files))
+            for start in range(0, len(words), most(algorithm.bits)):
+                part = words[start : start + most(algorithm.bits)]
+                files[algorithm] += (self._write(algorithm, build(part, algorithm.radius)),)
+        self._publish(held.manifest, Manifest(held.manifest.epoch, head, files, leaf))
 
     def merge(self, alive: Alive) -> bool:
         """Merge the two last segments of an algorithm that are of like size; return whether there were any.
 
-        Values that are not `alive` leave. For who holds the lock.
+        Values that are not `alive` leave. For who holds the lock. Raises OSError where the folder cannot be written.
         """
         with self._guard:
             manifest, opened = self._manifest, self._open
         assert manifest is not None
         for algorithm in self.indexes:
-            segments = [opened[name] for name in manifest.files.get(algorithm, ())]
-            if len(segments) > 1 and len(segments[-1]) * GROWTH > len(segments[-2]):
-                self._replace(manifest, algorithm, segments[-2:], alive)
+            last = [opened[name] for name in manifest.files.get(algorithm, ())[-2:]]
+            if len(last) == 2 and len(last[1]) * GROWTH > len(last[0]) and sum(map(len, last)) <= most(algorithm.bits):
+                self._replace(manifest, algorithm, last, alive)
                 return True
         return False
 
     def sound(self, *, thoroughly: bool) -> bool:
         """Whether the folder has what this process goes on from, `thoroughly` read against its checksums.
 
-        What is of no use is removed, so that everything is built anew. For who holds the lock.
+        What is of no use is thrown away, in every process, so that everything is built anew. For who holds the lock.
         """
         assert self._folder is not None and self._manifest is not None
         try:
@@ -138,10 +159,30 @@ class Shelf:
                 return True
         except DamagedSegment as error:
             log.warning("the index is built anew from the store: %s", error)
-        (self._folder / NAME).unlink(missing_ok=True)
-        self._tidy(Manifest(self._manifest.epoch))
+        self.throw_away()
         # At 0 there is nothing on disk to miss.
         return self.covers == 0
+
+    def throw_away(self) -> None:
+        """Let no process go on with what the folder holds. For who holds the lock."""
+        assert self._folder is not None and self._manifest is not None
+        now = stamp(self._folder)
+        if now == NOWHERE:
+            return
+        void = Manifest(self._manifest.epoch)
+        try:
+            write_manifest(self._folder, void, self._step)
+            self._tidy(void)
+        except OSError as error:
+            # Then at least not in this one.
+            self._refused = now
+            self.fail(error)
+
+    def fail(self, error: OSError) -> None:
+        """Note that the folder could not be written, and log it once."""
+        if not self.failing:
+            log.warning("the index cannot be written and stays in memory: %s", (error.strerror or "").lower())
+        self.failing = True
 
     @contextmanager
     def writing(self) -> Iterator[bool]:
@@ -149,35 +190,39 @@ class Shelf:
         if self._folder is None:
             yield False
             return
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (self._folder / "lock").open("a") as file:
+        with ExitStack() as stack:
+            may = False
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
+                may = stack.enter_context(locked(self._folder))
+            except OSError as error:
+                self.fail(error)
+            yield may
 
-    def _refresh(self, head: int) -> bool:
+    def _refresh(self, head: int, leaf: Leaf) -> bool:
         if self._folder is None or self._manifest is None:
-            return False
-        while (now := stamp(self._folder)) not in (self._stamp, self._refused):
+            return True
+        while (now := self._look()) not in (self._stamp, self._refused):
             found = read_manifest(self._folder)
-            if found is None or self._fault(found, self._manifest, head):
-                return False
+            if found is not None and found.void and found.epoch == self._manifest.epoch:
+                self._stamp = now
+                return self.covers == 0
+            if found is None or self._fault(found, self._manifest, head, leaf):
+                return True
             try:
                 self._take(found)
             except DamagedSegment as error:
                 if stamp(self._folder) != now:
                     continue  # They were merged away while we looked.
                 log.warning("the index on disk is not used: %s", error)
-                self._stamp = now
-                return False
             self._stamp = now
-            return True
-        return False
+        return True
 
-    def _fault(self, found: Manifest | None, known: Manifest, head: int) -> str | None:
+    def _look(self) -> tuple[int, int]:
+        assert self._folder is not None
+        self._seen = stamp(self._folder)
+        return self._seen
+
+    def _fault(self, found: Manifest | None, known: Manifest, head: int, leaf: Leaf) -> str | None:
         """Why a manifest cannot be taken over at number `head`; None: it can."""
         if found is None:
             return "its manifest is damaged or of another version"
@@ -185,6 +230,8 @@ class Shelf:
             return "it is of another log"
         if found.covers > head:
             return f"it covers events up to {found.covers:,}, and the log has {head:,}"
+        if found.leaf != leaf(found.covers):
+            return f"event {found.covers:,} is not what it was when it was written: the log was set back"
         if found.covers < known.covers:
             return "it is older than what is in use"
         if missing := set(self.indexes) - set(found.files):
@@ -192,13 +239,15 @@ class Shelf:
             return f"it does not have {', '.join(sorted(missing))}"
         return None
 
-    def _replace(self, manifest: Manifest, algorithm: Algorithm, merged: Sequence[Segment], alive: Alive) -> None:
-        words = np.concatenate([segment.words(slice(None)) for segment in merged])
-        words = words[alive(algorithm, words)]
-        kept = manifest.files[algorithm][: -len(merged)]
+    def _replace(self, manifest: Manifest, algorithm: Algorithm, segments: Sequence[Segment], alive: Alive) -> None:
+        words = merged(segments)
+        lasting = alive(algorithm, words)
+        if not lasting.all():
+            words = words.compress(lasting, axis=0)
+        kept = manifest.files[algorithm][: -len(segments)]
         if len(words):
-            kept += (self._write(algorithm, build(words, algorithm.radius)),)
-        self._publish(manifest, Manifest(manifest.epoch, manifest.covers, {**manifest.files, algorithm: kept}))
+            kept += (self._write(algorithm, arrange(words, algorithm.radius)),)
+        self._publish(manifest, replace(manifest, files={**manifest.files, algorithm: kept}))
 
     def _write(self, algorithm: Algorithm, segment: Segment) -> str:
         assert self._folder is not None
@@ -218,7 +267,10 @@ class Shelf:
             # If this process has started over with another log meanwhile, this is not for it.
             if self._manifest in (before, manifest):
                 self._take(manifest)
-                self._stamp = stamp(self._folder)
+                self._stamp = self._seen = stamp(self._folder)
+        if self.failing:
+            self.failing = False
+            log.warning("the index is written again")
         self._step("tidy")
         self._tidy(manifest)
 
@@ -237,6 +289,8 @@ class Shelf:
             opened[name] = open_segment(self._folder / name) if known is None else known
         for algorithm, index in self.indexes.items():
             index.adopt([opened[name] for name in manifest.files[algorithm]], manifest.covers)
+        # What was doubted is gone.
+        self.doubted = self.doubted and not self._open.keys().isdisjoint(opened)
         self._open, self._manifest = opened, manifest
 
 

@@ -10,12 +10,13 @@ import numpy as np
 
 from hashdb.domain.matches import Neighbor
 from hashdb.index.bktree import BKTreeIndex
+from hashdb.index.kernel import Parts, kernel
 from hashdb.index.plan import Chunks
 from hashdb.index.segment import Hits, Lane, Segment, build
 from hashdb.index.words import Words, pack, unpack
 
-LIVE = 16
-"""Values that the BK-tree holds at most: it takes about 0.2 µs a value to search, an array 1 ns."""
+LIVE = 8
+"""Values that the BK-tree holds at most: it takes about 0.3 µs a value to search, an array 1 ns."""
 ARRAY = 4_096
 """Values in memory from which on they should become a segment."""
 _FEW = 4
@@ -33,6 +34,16 @@ class _State(NamedTuple):
     memory: Segment
     loaded: tuple[Loaded, ...]
     segments: tuple[Segment, ...]
+    asked: dict[int, Parts]
+
+    def parts(self, bits: int, radius: int) -> Parts:
+        """What the kernel searches at a radius, where the tree's values are scanned with the array's."""
+        parts = self.asked.get(radius)
+        if parts is None:
+            tiers = [self.memory, *(one.segment for one in self.loaded), *self.segments]
+            searched = [(tier.table, tier.cut if tier.probed(radius) else None) for tier in tiers if len(tier)]
+            parts = self.asked[radius] = Parts(searched, bits, radius, sum(tier.cost(radius) for tier in tiers))
+        return parts
 
 
 class Loaded(NamedTuple):
@@ -51,7 +62,7 @@ class TieredIndex:
         self._lock = Lock()
         self._known: dict[int, int] = {}
         self._lanes = _empty(bits, 1024)
-        self._state = _State(BKTreeIndex(), self._array(0), self._array(0), (), ())
+        self._state = _State(BKTreeIndex(), self._array(0), self._array(0), (), (), {})
 
     def add(self, values: Iterable[int], seq: int = 0) -> None:
         """Take in the values of the events up to this number; one that is in memory already is noted as of then.
@@ -68,37 +79,42 @@ class TieredIndex:
             state, memory = self._state, self._array(len(self._known))
             if len(state.live) + len(fresh) <= LIVE:
                 state.live.add(fresh)
-                self._state = state._replace(memory=memory)
+                self._state = state._replace(asked={}, memory=memory)
             else:
-                self._state = state._replace(live=BKTreeIndex(), array=memory, memory=memory)
+                self._state = state._replace(asked={}, live=BKTreeIndex(), array=memory, memory=memory)
 
     def load(self, words: Words, seq: int) -> None:
         """Take in many values at once (shape (values, bits / 64)), of the events up to this number."""
         segment = build(words, self.radius)
         with self._lock:
-            self._state = self._state._replace(loaded=(*self._state.loaded, Loaded(segment, seq)))
+            self._state = self._state._replace(asked={}, loaded=(*self._state.loaded, Loaded(segment, seq)))
 
     def search(self, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
         """For each value, all that is stored within `radius` bits of it, each once, nearest first."""
-        live, array, memory, loaded, segments = self._state
-        queries = pack(values, self.bits)
-        found: dict[tuple[int, int], int] = {}
-        if len(values) > _FEW:
-            array = memory
-        elif len(live):
-            for position, neighbors in enumerate(live.search(values, radius)):
-                found.update(((position, value), distance) for distance, value in neighbors)
-        for tier in (array, *(one.segment for one in loaded), *segments):
-            if len(tier):
-                hits = tier.search(queries, radius)
-                if len(hits.rows):
-                    found.update(_spelled(tier, hits))
+        state = self._state
+        if len(values) <= _FEW:
+            if (native := kernel()) is not None:
+                parts = state.parts(self.bits, radius)
+                return [_nearest(native.near(parts, value)) for value in values]
+            return [_nearest(self._near(state, value, radius)) for value in values]
+        queries, found = pack(values, self.bits), dict[tuple[int, int], int]()
+        for tier in (state.memory, *(one.segment for one in state.loaded), *state.segments):
+            hits = tier.search(queries, radius)
+            if len(hits.rows):
+                found.update(_spelled(tier, hits))
         answer: list[list[Neighbor]] = [[] for _ in values]
         for (position, value), distance in found.items():
             answer[position].append(Neighbor(distance, value))
         for neighbors in answer if found else ():
             neighbors.sort()
         return answer
+
+    def _near(self, state: _State, value: int, radius: int) -> list[tuple[int, int]]:
+        """Distance and value of all near one value, some twice; the tree is asked before the others."""
+        found: list[tuple[int, int]] = [*state.live.search([value], radius)[0]]
+        for tier in (state.array, *(one.segment for one in state.loaded), *state.segments):
+            found.extend(tier.near(value, radius))
+        return found
 
     def __len__(self) -> int:
         """How many values the tiers hold; one that is in several counts several times."""
@@ -129,7 +145,7 @@ class TieredIndex:
             self._known = left
             memory = self._array(len(left))
             loaded = tuple(one for one in self._state.loaded if one.seq > covers)
-            self._state = _State(BKTreeIndex(), memory, memory, loaded, tuple(segments))
+            self._state = _State(BKTreeIndex(), memory, memory, loaded, tuple(segments), {})
 
     def _append(self, values: Sequence[int]) -> None:
         """Put values behind those in memory, where nobody who searches reads yet."""
@@ -143,6 +159,11 @@ class TieredIndex:
         return Segment([lane[:count] for lane in self._lanes], Chunks(self.bits, ()))
 
 
+def _nearest(found: list[tuple[int, int]]) -> list[Neighbor]:
+    """Each once, nearest first."""
+    return list(map(Neighbor._make, sorted(set(found)) if len(found) > 1 else found))
+
+
 def _spelled(tier: Segment, hits: Hits) -> Iterator[tuple[tuple[int, int], int]]:
     positions, distances = hits.queries.tolist(), hits.distances.tolist()
     return zip(zip(positions, unpack(tier.words(hits.rows)), strict=True), distances, strict=True)
@@ -150,10 +171,15 @@ def _spelled(tier: Segment, hits: Hits) -> Iterator[tuple[tuple[int, int], int]]
 
 def _empty(bits: int, room: int) -> list[Lane]:
     width = 1 if bits == 64 else 2
-    return [np.empty((room, width), np.uint64) for _ in range(bits // 64 // width)]
+    return [_lane(room, width) for _ in range(bits // 64 // width)]
 
 
 def _grown(lane: Lane, room: int) -> Lane:
-    larger = np.empty((room, lane.shape[1]), np.uint64)
+    larger = _lane(room, lane.shape[1])
     larger[: len(lane)] = lane
     return larger
+
+
+def _lane(room: int, width: int) -> Lane:
+    """Row by row for the kernel; column by column for NumPy, which scans it so."""
+    return np.empty((room, width), np.uint64, "F" if kernel() is None else "C")

@@ -34,16 +34,37 @@ def unpack(words: Words) -> list[int]:
     return [int.from_bytes(octets) for octets in to_octets(words)]
 
 
+def among(words: Words, others: Words) -> NDArray[np.bool_]:
+    """Which of some values, distinct and sorted, are among others. Shape (values,)."""
+    first, found = np.ascontiguousarray(words[:, 0]), np.zeros(len(words), bool)
+    places = np.searchsorted(first, others[:, 0])
+    inside = np.flatnonzero(places < len(words))
+    places = places.take(inside)
+    same = (words.take(places, axis=0) == others.take(inside, axis=0)).all(axis=1)
+    found[places.compress(same)] = True
+    # Where several begin with the same word, the first of them was compared with.
+    tied = np.flatnonzero(first[1:] == first[:-1]) + 1
+    if len(tied):
+        known = set(to_octets(others))
+        found[tied] = [one in known for one in to_octets(words.take(tied, axis=0))]
+    return found
+
+
 def distinct(words: Words) -> Words:
-    """The distinct values, sorted by their first word."""
-    arranged = words[np.argsort(words[:, 0])]
+    """The distinct values, sorted."""
+    # Whole rows are taken several times faster than they are indexed.
+    arranged = words.take(np.argsort(np.ascontiguousarray(words[:, 0])), axis=0)
     first = np.ascontiguousarray(arranged[:, 0])
-    after = np.flatnonzero(first[1:] == first[:-1]) + 1
-    if not len(after):
+    same = first[1:] == first[:-1]
+    if not same.any():
         return arranged
     # Where first words are equal, equal values need not be neighbours: sort those rows by every word.
-    tied = np.union1d(after, after - 1)
-    arranged[tied] = arranged[tied][np.lexsort(arranged[tied].T[::-1])]
+    tied = np.zeros(len(arranged), bool)
+    tied[1:] = same
+    tied[:-1] |= same
+    rows, after = np.flatnonzero(tied), np.flatnonzero(same) + 1
+    group = arranged.take(rows, axis=0)
+    arranged[rows] = group.take(np.lexsort(group.T[::-1]), axis=0)
     fresh = np.ones(len(arranged), bool)
-    fresh[after] = (arranged[after] != arranged[after - 1]).any(axis=1)
-    return arranged[fresh]
+    fresh[after] = (arranged.take(after, axis=0) != arranged.take(after - 1, axis=0)).any(axis=1)
+    return arranged if fresh.all() else arranged.compress(fresh, axis=0)

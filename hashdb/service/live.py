@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
+from time import monotonic
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hashdb.domain.matches import Neighbor
 from hashdb.domain.members import Key, Member
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import IndexNotReady
 from hashdb.index import Index
+from hashdb.index.segment import most
 from hashdb.index.shelf import Shelf
-from hashdb.index.tiered import ARRAY
-from hashdb.index.words import Words, from_octets, to_octets
+from hashdb.index.tiered import ARRAY, TieredIndex
+from hashdb.index.words import Words, among, from_octets, to_octets
 from hashdb.store import Store, Transaction
 from hashdb.store.audit import Head
 
@@ -26,6 +29,10 @@ Progress = Callable[[int], None]
 
 _PATIENCE = 1.0
 _RETRY_AFTER = 5
+_AFTER_FAILURE = 60.0
+"""Seconds until segments are written again after that has failed."""
+_FEW = 20_000
+"""Values up to which the store is asked for each whether it lasts, and not for all that last."""
 log = logging.getLogger("hashdb.index")
 
 
@@ -44,7 +51,9 @@ class Live:
         self._lock = Lock()
         self._head: Head | None = None
         self._keys: dict[bytes, tuple[Key, Member]] = {}
+        self._leaf = ""
         self._checked = False
+        self._again = 0.0
 
     @property
     def head(self) -> Head | None:
@@ -60,7 +69,7 @@ class Live:
         # In this order: a head below what was known before has been set back, by a restore.
         known = self._head
         head = self._store.head()
-        if known is not None and (known.seq, known.epoch) == (head.seq, head.epoch):
+        if known == head and not (self._shelf.doubted or self._shelf.moved):
             return head
         # Catching up takes milliseconds, filling an index of millions does not: then say so instead of waiting.
         if not self._lock.acquire(timeout=_PATIENCE if _starts_over(known, head) else -1):
@@ -87,6 +96,18 @@ class Live:
         """The index of an algorithm's values."""
         return self._indexes[algorithm]
 
+    def search(self, algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
+        """For each value, all of an algorithm that are stored within `radius` bits of it, nearest first.
+
+        Raises IndexNotReady where a file of the index turns out to be damaged, until it is built anew.
+        """
+        try:
+            return self._indexes[algorithm].search(values, radius)
+        except IndexError as error:
+            log.warning("the index is checked: %s", error)
+            self._shelf.doubted = True
+            raise IndexNotReady(_RETRY_AFTER) from error
+
     def key(self, digest: bytes) -> tuple[Key, Member] | None:
         """The key whose secret has this digest and its member, as of the last `level`."""
         cache = self._keys
@@ -108,19 +129,35 @@ class Live:
         with self._shelf.writing() as may:
             with self._lock, suppress(IndexNotReady):
                 self._catch_up(writing=may)
-            if may and (at_once or not self._checked or self._shelf.in_memory >= ARRAY):
-                self._write(at_once)
+            unsure = not self._checked or self._shelf.doubted
+            # What cannot be written must be checked too.
+            if (may and self._due(at_once)) or (unsure and (may or self._shelf.failing)):
+                try:
+                    self._write(at_once, writing=may)
+                except OSError as error:
+                    self._failed(error)
 
-    def _write(self, at_once: bool) -> None:
-        sound = self._shelf.sound(thoroughly=not self._checked)
+    def _due(self, at_once: bool) -> bool:
+        return at_once or (self._shelf.in_memory >= ARRAY and monotonic() >= self._again)
+
+    def _failed(self, error: OSError) -> None:
+        self._shelf.fail(error)
+        self._again = monotonic() + _AFTER_FAILURE
+
+    def _write(self, at_once: bool, *, writing: bool) -> None:
+        doubted = self._shelf.doubted
+        sound = self._shelf.sound(thoroughly=doubted or not self._checked)
         self._checked = True
         with self._lock:
-            if not sound:
+            if doubted or not sound:
                 self._head = None
-            head = self._catch_up(writing=True)
-            held = self._shelf.hold()
-        if at_once or sum(map(len, held.words.values())) >= ARRAY:
-            self._shelf.frozen(head.seq, held)
+            head = self._catch_up(writing=writing)
+            held, leaf = self._shelf.hold(), self._leaf
+        if not writing:
+            return
+        # Where something was thrown away, other processes wait for what comes in its place.
+        if not sound or self._due(at_once):
+            self._shelf.frozen(head.seq, leaf, held)
         while self._shelf.merge(self._alive):
             pass
 
@@ -128,38 +165,50 @@ class Live:
         """Take in what is new; with `writing` (the shelf's lock is held) build segments where they are missing."""
         with self._store.read() as tx:
             head = tx.audit.head()
-            known = self._head
-            if known is None or _starts_over(known, head):
+            known, leaf = self._head, tx.audit.leaf
+            if (
+                known is None
+                or _starts_over(known, head)
+                or leaf(known.seq) != self._leaf
+                or not self._shelf.refresh(head.seq, leaf)
+            ):
                 # Until all is there again: the next one who asks must not take this for level.
                 self._head, self._keys = None, {}
-                after = self._shelf.start(head.epoch, head.seq)
+                after = self._shelf.start(head.epoch, head.seq, leaf)
                 if after == 0 and self._shelf.on_disk and tx.matches.count() >= ARRAY:
                     self._build(tx, head, progress, writing)
                     after = head.seq
+            elif self._shelf.doubted:
+                raise IndexNotReady(_RETRY_AFTER)
             else:
-                self._shelf.refresh(head.seq)
                 after = max(known.seq, self._shelf.covers)
                 if tx.audit.kinds(known.seq, head.seq) & {"member", "key"}:
                     # A new dict, not a cleared one: a reader that began before this may still fill the old one.
                     self._keys = {}
             self._take_in(tx, after, head.seq, progress)
+            self._leaf = leaf(head.seq)
         self._indexes = self._shelf.indexes
         self._head = head
         return head
 
     def _build(self, tx: Transaction, head: Head, progress: Progress, writing: bool) -> None:
-        """Fill an index of many values, which one process does for all."""
-        if not writing:
+        """Fill an index of many values, which one process does for all where it can be written."""
+        if not writing and not self._shelf.failing:
             raise IndexNotReady(_RETRY_AFTER)
         log.info("the index is built from the store")
+        if writing:
+            self._shelf.throw_away()
         self._take_in(tx, 0, head.seq, progress)
-        self._shelf.frozen(head.seq, self._shelf.hold())
+        if writing:
+            try:
+                self._shelf.frozen(head.seq, tx.audit.leaf(head.seq), self._shelf.hold())
+            except OSError as error:
+                self._failed(error)
 
     def _take_in(self, tx: Transaction, after: int, upto: int, progress: Progress) -> None:
         if after == 0:
             for algorithm, index in self._shelf.indexes.items():
-                parts = list(_counted(tx.matches.every(algorithm), algorithm.bits // 8, progress))
-                index.load(from_octets(b"".join(parts), algorithm.bits), upto)
+                self._load(index, _counted(tx.matches.every(algorithm), algorithm.bits // 8, progress), upto)
             return
         for algorithm, values in tx.matches.added(after, upto).items():
             found = self._shelf.indexes.get(algorithm)
@@ -168,15 +217,28 @@ class Live:
             if len(values) < ARRAY:
                 found.add(map(int.from_bytes, values), upto)
             else:
-                found.load(from_octets(b"".join(values), algorithm.bits), upto)
+                self._load(found, values, upto)
+
+    def _load(self, index: TieredIndex, parts: Iterable[bytes], upto: int) -> None:
+        """Take in many values at once, no more together than a segment holds."""
+        words = from_octets(b"".join(parts), index.bits)
+        for start in range(0, len(words), most(index.bits)):
+            index.load(words[start : start + most(index.bits)], upto)
 
     def _alive(self, algorithm: Algorithm, words: Words) -> NDArray[np.bool_]:
         with self._store.read() as tx:
+            if len(words) <= _FEW:
+                octets = to_octets(words)
+                lasting = tx.matches.lasting(algorithm, octets)
+                return np.fromiter((one in lasting for one in octets), bool, len(octets))
             if not tx.matches.ended():
                 return np.ones(len(words), bool)
-            octets = to_octets(words)
-            lasting = tx.matches.lasting(algorithm, octets)
-        return np.fromiter((one in lasting for one in octets), bool, len(octets))
+            found, first = np.zeros(len(words), bool), np.ascontiguousarray(words[:, 0])
+            for part in tx.matches.every(algorithm, lasting=True):
+                others = from_octets(part, algorithm.bits)
+                start, end = np.searchsorted(first, others[0, 0]), np.searchsorted(first, others[-1, 0], "right")
+                found[start:end] |= among(words[start:end], others)
+            return found
 
 
 def _starts_over(known: Head | None, head: Head) -> bool:

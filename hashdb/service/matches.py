@@ -90,7 +90,7 @@ def suggest(db: HashDB, queries: Sequence[Query]) -> Sequence[Distances]:
             group[signal.value].append(position)
     suggested: list[dict[Signal, int]] = [{} for _ in queries]
     for (algorithm, radius), values in asked.items():
-        answers = db.live.index(algorithm).search(list(values), radius)
+        answers = db.live.search(algorithm, list(values), radius)
         for positions, neighbors in zip(values.values(), answers, strict=True):
             for distance, value in neighbors:
                 signal = Signal(algorithm, value)

@@ -34,6 +34,11 @@ class Audit:
         row = self._connection.execute(_HEAD).one()
         return Head(row.seq, row.at, row.epoch)
 
+    def leaf(self, seq: int) -> str:
+        """The leaf of an event, in hex; empty where there is none of this number."""
+        found = self._connection.execute(select(events.c.leaf).where(events.c.seq == seq)).scalar_one_or_none()
+        return "" if found is None else found.hex()
+
     def append(self, now: datetime, actor: Actor, entries: Sequence[Entry]) -> int:
         """Give each entry the next number and return the last one.
 

@@ -16,7 +16,7 @@ from hashdb.domain.matches import Holder
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.store.chunks import chunks
 from hashdb.store.statuses import active
-from hashdb.store.tables import contributions, events, members, signals
+from hashdb.store.tables import contributions, events, log, members, signals
 
 _Selected = TypeVar("_Selected", bound=Select[Any])
 _AGREEING = 10_000
@@ -31,7 +31,10 @@ class Matches:
         self._connection = connection
 
     def added(self, after: int, upto: int) -> dict[Algorithm, list[bytes]]:
-        """The distinct values of contributions added by events `after` < seq ≤ `upto`, big-endian."""
+        """The distinct values of contributions that events `after` < seq ≤ `upto` may let match, big-endian.
+
+        They were added, or had ended and have not any more: an event after which one does not match names none.
+        """
         query = (
             select(signals.c.algorithm, signals.c.value)
             .distinct()
@@ -39,16 +42,19 @@ class Matches:
                 events,
                 and_(events.c.subject_kind == "contribution", events.c.subject_id == signals.c.contribution_id),
             )
-            .where(events.c.seq > after, events.c.seq <= upto, events.c.action == str(Action.CONTRIBUTION_ADDED))
+            .where(events.c.seq > after, events.c.seq <= upto, events.c.action.not_in(_ENDING))
         )
         found: dict[str, list[bytes]] = defaultdict(list)
         for algorithm, value in self._connection.execute(query):
             found[algorithm].append(value)
         return {Algorithm(algorithm): values for algorithm, values in found.items()}
 
-    def every(self, algorithm: Algorithm) -> Iterator[bytes]:
-        """Every distinct value of an algorithm, big-endian, many joined at a time."""
-        query = select(signals.c.value).distinct().where(signals.c.algorithm == str(algorithm))
+    def every(self, algorithm: Algorithm, *, lasting: bool = False) -> Iterator[bytes]:
+        """Every distinct value of an algorithm (those that last: see `lasting`), sorted, big-endian, many joined."""
+        value = signals.c.value
+        query = select(value).distinct().where(signals.c.algorithm == str(algorithm)).order_by(value)
+        if lasting:
+            query = query.join(contributions, contributions.c.id == signals.c.contribution_id).where(_lasting())
         rows = self._connection.execution_options(yield_per=_MANY).scalars(query)
         for part in rows.partitions():
             yield b"".join(part)
@@ -127,6 +133,16 @@ class Matches:
         return sorted(ranked, key=lambda id: (-ranked[id], id))[:limit]
 
 
+_ENDING = [
+    str(action)
+    for action in (
+        Action.CONTRIBUTION_WITHDRAWN,
+        Action.CONTRIBUTION_EXPIRED,
+        Action.CONTRIBUTION_SUSPENDED,
+        Action.CONTRIBUTION_ERASED,
+    )
+]
+_HEAD_AT = select(log.c.at).scalar_subquery()
 _HELD = (
     signals.c.value,
     contributions.c.id,
@@ -141,9 +157,11 @@ _HELD = (
 
 
 def _lasting() -> ColumnElement[bool]:
+    expires = contributions.c.expires_at
     return and_(
         contributions.c.withdrawn_at.is_(None),
-        contributions.c.announced != str(Status.EXPIRED),
+        # What the log told to have expired may have been given more time since.
+        or_(contributions.c.announced != str(Status.EXPIRED), expires.is_(None), expires > _HEAD_AT),
         contributions.c.standing != str(Standing.RETIRED),
     )
 

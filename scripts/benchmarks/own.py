@@ -55,7 +55,7 @@ def keep(folder: Path, radius: int) -> dict[str, Any]:
     begun = time.perf_counter()
     with shelf.writing():
         shelf.indexes[_ALGORITHM].load(kept, 1)
-        shelf.frozen(1, shelf.hold())
+        shelf.frozen(1, "", shelf.hold())
     seconds = time.perf_counter() - begun
     return {"seconds": seconds, "bytes": _bytes(folder), "values": len(kept)}
 
@@ -111,7 +111,7 @@ def _work(shelf: Shelf, later: Words, phases: list[tuple[str, float, float]]) ->
             index.load(part, seq)
 
     def freeze(seq: int) -> None:
-        shelf.frozen(seq, shelf.hold())
+        shelf.frozen(seq, "", shelf.hold())
 
     parts = (later[:_SMALL], later[_SMALL : 2 * _SMALL], later[2 * _SMALL :])
     with shelf.writing():
@@ -161,7 +161,7 @@ def _wait(taken: NDArray[np.float64]) -> float:
 
 def _shelf(folder: Path, radius: int) -> Shelf:
     shelf = Shelf(folder / "shelf", {_ALGORITHM: radius})
-    shelf.start(_EPOCH, 1)
+    shelf.start(_EPOCH, 1, lambda seq: "")
     return shelf
 
 

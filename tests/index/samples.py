@@ -67,7 +67,7 @@ class Probing(Segment):
 def probing(words: Words, radius: int) -> Segment:
     """Values in such a segment."""
     made = build(words, radius, cut_small(words.shape[1] * 64))
-    return Probing(made.lanes, made.cut, made.offsets, made.ids)
+    return Probing(made.lanes, made.cut, made.offsets, made.entries)
 
 
 class SegmentedIndex(TieredIndex):

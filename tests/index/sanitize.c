@@ -105,14 +105,29 @@ static void compare(const uint64_t *values, int64_t rows, int words, const uint6
     free(seen);
 }
 
+/* Values of 64 bits stand sorted, each once; returns how many are left. */
+static int64_t arranged(uint64_t *values, int64_t rows) {
+    int64_t kept = 0;
+    for (int64_t i = 1; i < rows; i++)
+        for (int64_t j = i; j && values[j - 1] > values[j]; j--) {
+            uint64_t other = values[j];
+            values[j] = values[j - 1];
+            values[j - 1] = other;
+        }
+    for (int64_t i = 0; i < rows; i++)
+        if (!i || values[i] != values[kept - 1]) values[kept++] = values[i];
+    return kept;
+}
+
 static void check_order(const uint64_t *values, int64_t rows, int words, int shift, int width, uint32_t base,
-                        const uint32_t *table, const uint32_t *ids) {
+                        const uint32_t *table, const uint32_t *ids, const uint64_t *ordered) {
     CHECK(table[0] == base && table[(size_t)1 << width] == base + rows);
     for (uint32_t value = 0; value >> width == 0; value++) {
         CHECK(table[value] <= table[value + 1]);
         for (uint32_t at = table[value] - base; at < table[value + 1] - base; at++) {
-            CHECK(plain_chunk(values + (int64_t)ids[at] * words, words, shift, width) == value);
-            CHECK(at == table[value] - base || ids[at - 1] < ids[at]);
+            const uint64_t *one = ids ? values + (int64_t)ids[at] * words : ordered + at;
+            CHECK(plain_chunk(one, words, shift, width) == value);
+            if (at > table[value] - base) CHECK(ids ? ids[at - 1] < ids[at] : ordered[at - 1] < ordered[at]);
         }
     }
 }
@@ -125,7 +140,7 @@ typedef struct {
     int8_t radii[CHUNKS];
     const uint32_t *masks[CHUNKS];
     int32_t counts[CHUNKS];
-    uint64_t *lanes[2];
+    uint64_t *lanes[2], *ordered;
     uint32_t *offsets, *ids;
 } Case;
 
@@ -144,7 +159,8 @@ static void cut(Case *c, int words, int64_t rows) {
         places += ((int64_t)1 << width) + 1;
     }
     c->offsets = room((size_t)places * sizeof *c->offsets);
-    c->ids = room((size_t)(rows * chunks) * sizeof *c->ids);
+    c->ids = words == 1 ? NULL : room((size_t)(rows * chunks) * sizeof *c->ids);
+    c->ordered = words == 1 ? room((size_t)(rows * chunks) * sizeof *c->ordered) : NULL;
     c->segment.chunks = chunks;
 }
 
@@ -163,9 +179,11 @@ static Case *made(const uint64_t *values, int64_t rows, int words, int radius, i
     size_t width = words == 1 ? 1 : 2;
     cut(c, words, rows);
     for (int chunk = 0; chunk < c->segment.chunks; chunk++) {
-        uint32_t base = (uint32_t)(chunk * rows), *table = c->offsets + c->bases[chunk], *ids = c->ids + base;
-        hashdb_order(values, rows, words, c->shifts[chunk], c->widths[chunk], base, table, ids);
-        check_order(values, rows, words, c->shifts[chunk], c->widths[chunk], base, table, ids);
+        uint32_t base = (uint32_t)(chunk * rows), *table = c->offsets + c->bases[chunk];
+        uint32_t *ids = words == 1 ? NULL : c->ids + base;
+        uint64_t *ordered = words == 1 ? c->ordered + base : NULL;
+        hashdb_order(values, rows, words, c->shifts[chunk], c->widths[chunk], base, table, ids, ordered);
+        check_order(values, rows, words, c->shifts[chunk], c->widths[chunk], base, table, ids, ordered);
     }
     for (int lane = 0; lane < 2; lane++) {
         c->lanes[lane] = room((size_t)rows * width * sizeof(uint64_t));
@@ -173,7 +191,7 @@ static Case *made(const uint64_t *values, int64_t rows, int words, int radius, i
             memcpy(c->lanes[lane] + (size_t)row * width, values + row * words + 2 * lane, width * sizeof(uint64_t));
     }
     c->segment = (Segment){c->lanes[0], words == 1 ? NULL : c->lanes[1], rows,       c->segment.chunks, c->widths,
-                           c->shifts,   c->bases,                        c->offsets, c->ids};
+                           c->shifts,   c->bases,                        c->offsets, c->ids, c->ordered};
     plan(c, radius, limit);
     return c;
 }
@@ -184,18 +202,21 @@ static void dropped(Case *c) {
     free(c->lanes[1]);
     free(c->offsets);
     free(c->ids);
+    free(c->ordered);
     free(c);
 }
 
 static Hits hits_of(int64_t many) {
     size_t count = (size_t)many;
-    return (Hits){room(count * sizeof(uint32_t)), room(count * sizeof(uint32_t)), room(count * sizeof(uint16_t)), many, 0};
+    return (Hits){room(count * sizeof(uint32_t)), room(count * sizeof(uint32_t)), room(count * sizeof(uint16_t)),
+                  room(count * 32), many, 0};
 }
 
 static void forgotten(Hits *hits) {
     free(hits->queries);
     free(hits->rows);
     free(hits->distances);
+    free(hits->values);
 }
 
 /* The ways to search that this processor has, and the one that is chosen. */
@@ -214,12 +235,37 @@ static void damage(Case *c, const uint64_t *queries, int words, Hits *hits) {
     int64_t rows = c->segment.rows, chunks = c->segment.chunks;
     (void)words;
     c->probes.limit = INT64_MAX;
-    for (int64_t i = 0; i < rows * chunks; i++) c->ids[i] = (uint32_t)rows + (uint32_t)(i % 2 ? 0 : 1u << 31);
+    for (int64_t i = 0; i < rows * chunks; i++) {
+        if (c->ids) c->ids[i] = (uint32_t)rows + (uint32_t)(i % 2 ? 0 : 1u << 31);
+        else c->ordered[i] = drawn();
+    }
     hashdb_probe(&c->segment, &c->probes, queries, ASKED, 64, hits);
     for (int chunk = 0; chunk < chunks; chunk++)
         for (size_t place = 0; place <= (size_t)1 << c->widths[chunk]; place++)
             c->offsets[c->bases[chunk] + (int64_t)place] = (uint32_t)drawn();
     CHECK(hashdb_probe(&c->segment, &c->probes, queries, ASKED, 64, hits) == -1);
+}
+
+/* One query over the tables and the same values without tables: each value twice, the octets from the top down. */
+static void check_near(Case *c, const uint64_t *values, int64_t rows, int words, const uint64_t *query, int radius,
+                       Hits *hits) {
+    uint8_t asked[32];
+    Segment plain = c->segment;
+    Part parts[] = {{&c->segment, &c->probes}, {&plain, NULL}};
+    Parts all = {parts, 2, words, radius};
+    int64_t expected = 0;
+    plain.ordered = NULL;
+    plain.chunks = 0;
+    for (int octet = 0; octet < 8 * words; octet++) asked[octet] = (uint8_t)(query[octet / 8] >> (56 - octet % 8 * 8));
+    for (int64_t row = 0; row < rows; row++)
+        expected += 2 * ((int)distance_of(values + row * words, query, words) <= radius);
+    CHECK(hashdb_near(&all, asked, hits) == expected && hits->count == expected);
+    for (int64_t i = 0; i < expected && i < hits->room; i++) {
+        uint64_t told[4] = {0};
+        for (int octet = 0; octet < 8 * words; octet++)
+            told[octet / 8] = told[octet / 8] << 8 | hits->values[8 * words * i + octet];
+        CHECK(hits->distances[i] == distance_of(told, query, words) && hits->distances[i] <= radius);
+    }
 }
 
 static void run(int number) {
@@ -230,6 +276,7 @@ static void run(int number) {
     int radius = below(number % 5 ? 10 * words : 20 * words), limit = number % 3 ? 1 << 30 : below(200);
     uint64_t *values = room((size_t)(rows * words) * sizeof *values), queries[ASKED * 4];
     fill(values, rows, words, kind);
+    if (words == 1) rows = arranged(values, rows);
     fill(queries, ASKED, words, 0);
     for (int q = 0; q < ASKED && rows; q++) {
         memcpy(queries + q * words, values + below((int)rows) * words, (size_t)words * sizeof *values);
@@ -244,6 +291,8 @@ static void run(int number) {
     for (int way = ways(scans, probes); way--;) {
         hits.count = 0;
         CHECK(probes[way](&c->segment, &c->probes, queries, ASKED, (unsigned)radius, &hits, scans[way]) == DONE);
+        for (int64_t i = 0; words == 1 && i < hits.count && i < hits.room; i++)
+            hits.rows[i] = row_at(&c->segment, hits.rows[i]);
         compare(values, rows, words, queries, ASKED, radius, &hits);
         for (int wide = 0; wide < 2; wide++) {
             int all = wide ? 64 * words : radius;
@@ -253,6 +302,9 @@ static void run(int number) {
         }
     }
     compare(values, rows, words, queries, 0, radius, &(Hits){.count = hashdb_scan(&c->segment, queries, 0, radius, &hits)});
+    for (int q = 0; q < ASKED; q++) check_near(c, values, rows, words, queries + q * words, radius, &hits);
+    CHECK(hashdb_probe(&c->segment, &c->probes, queries, ASKED, radius, &hits) == hits.count);
+    compare(values, rows, words, queries, ASKED, radius, &hits);
     damage(c, queries, words, &hits);
     forgotten(&hits);
     dropped(c);

@@ -49,6 +49,10 @@ class Log:
         """The values that must be found."""
         return [value for value in self.values if value not in self.ended]
 
+    def leaf(self, seq: int) -> str:
+        """What stands for event `seq`."""
+        return f"{self.values[seq - 1]:x}" if 0 < seq <= self.head else ""
+
     def alive(self, algorithm: Algorithm, words: Words) -> NDArray[np.bool_]:
         """Which values have not ended."""
         return np.array([value not in self.ended for value in unpack(words)], bool)
@@ -60,13 +64,13 @@ class Keeper:
     def __init__(self, log: Log, folder: Path, step: Callable[[str], None] = no_step) -> None:
         self.log = log
         self.shelf = Shelf(folder, {PHASH: 6, PDQ: 31}, step)
-        self.known = self.begun = self.shelf.start(log.epoch, log.head)
+        self.known = self.begun = self.shelf.start(log.epoch, log.head, log.leaf)
         self.level()
 
     def level(self) -> None:
         """Take in what is new."""
         head = self.log.head
-        self.shelf.refresh(head)
+        self.shelf.refresh(head, self.log.leaf)
         for seq in range(max(self.known, self.shelf.covers), head):
             self.shelf.indexes[PHASH].add([self.log.values[seq]], seq + 1)
         self.known = head
@@ -78,9 +82,9 @@ class Keeper:
                 return False
             self.level()
             if not self.shelf.sound(thoroughly=True):
-                self.known = self.shelf.start(self.log.epoch, self.log.head)
+                self.known = self.shelf.start(self.log.epoch, self.log.head, self.log.leaf)
                 self.level()
-            self.shelf.frozen(self.known, self.shelf.hold())
+            self.shelf.frozen(self.known, self.log.leaf(self.known), self.shelf.hold())
             while self.shelf.merge(self.log.alive):
                 pass
         return True

@@ -17,7 +17,7 @@ from hashdb.index.segment import Segment, build
 from hashdb.index.words import pack
 
 CUTS = [(64, ()), (64, (16, 16, 16, 16)), (256, ()), (256, (20,) * 12 + (16,))]
-MAGIC = b"hashdb segment 1\n"
+MAGIC = b"hashdb segment 2\n"
 
 
 def segment_of(count: int, bits: int = 64, widths: tuple[int, ...] = (8,) * 8) -> Segment:
@@ -53,7 +53,7 @@ def test_what_was_written_is_opened(tmp_path: Path, bits: int, widths: tuple[int
     opened = open_segment(path)
     assert opened.cut == written.cut
     assert np.array_equal(opened.words(slice(None)), written.words(slice(None)))
-    for ours, theirs in ((opened.offsets, written.offsets), (opened.ids, written.ids)):
+    for ours, theirs in ((opened.offsets, written.offsets), (opened.entries, written.entries)):
         assert (ours is None) == (theirs is None)
         assert ours is None or theirs is None or np.array_equal(ours, theirs)
     queries = written.words(slice(0, 5))
@@ -113,7 +113,7 @@ def test_a_flipped_bit_is_found_wherever_something_is_written(path: Path) -> Non
 @pytest.mark.parametrize(
     ("start", "reason"),
     [
-        (b"hashdb segment 2\n", "is no segment of this version"),
+        (b"hashdb segment 1\n", "is no segment of this version"),
         (b"\x7fELF", "is no segment of this version"),
         (b"", "bytes|header"),
     ],

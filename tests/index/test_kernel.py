@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 
 from hashdb.index import kernel as kernels
 from hashdb.index import segment as segments
-from hashdb.index.kernel import Found, Kernel, Table, engine, kernel
+from hashdb.index import vectors
+from hashdb.index.kernel import Found, Kernel, Parts, Table, engine, kernel
 from hashdb.index.plan import Chunks
-from hashdb.index.segment import Lane, Segment
-from hashdb.index.words import Words, distinct, pack
+from hashdb.index.segment import Segment
+from hashdb.index.vectors import Lane
+from hashdb.index.words import Words, distinct, pack, unpack
 
 _PROBES = 60_000
 """Chunk values that a drawn case asks for at most."""
@@ -37,21 +39,22 @@ def cut_into(words: Words, cut: Chunks, order: Kernel | None = None) -> Segment:
     """A segment of distinct values by a given cut, ordered by NumPy, or by the kernel."""
     rows, width = len(words), 1 if cut.bits == 64 else 2
     lanes: list[Lane] = [np.ascontiguousarray(words[:, at : at + width]) for at in range(0, words.shape[1], width)]
-    offsets, ids = np.empty(cut.bases[-1], np.uint32), np.empty(rows * len(cut.widths), np.uint32)
+    offsets = np.empty(cut.bases[-1], np.uint32)
+    entries = np.empty(rows * len(cut.widths), np.uint64 if cut.bits == 64 else np.uint32)
     for chunk, (shift, size) in enumerate(zip(cut.shifts, cut.widths, strict=True)):
         start, base = chunk * rows, cut.bases[chunk]
-        table, into = offsets[base : base + (1 << size) + 1], ids[start : start + rows]
+        table, into = offsets[base : base + (1 << size) + 1], entries[start : start + rows]
         if order is None:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(segments, "kernel", lambda: None)
                 segments._order(words, shift, size, start, table, into)
         else:
             order.order(words, shift, size, start, table, into)
-    return Segment(lanes, cut, offsets, ids)
+    return Segment(lanes, cut, offsets, entries)
 
 
 def table_of(segment: Segment) -> Table:
-    return Table(segment.lanes, segment.cut, segment.offsets, segment.ids)
+    return segment.table
 
 
 def told(found: Found) -> list[tuple[int, int, int]]:
@@ -69,8 +72,8 @@ def plainly(words: Words, queries: Words, radius: int) -> list[tuple[int, int, i
 
 def by_numpy(segment: Segment, queries: Words, radius: int) -> list[tuple[int, int, int]]:
     """What the same tables find without the kernel."""
-    parts = [hits for first in range(0, len(queries), 32) for hits in segment._probe(queries, first, radius)]
-    return sorted(hit for part in parts for hit in zip(*(np.asarray(column).tolist() for column in part), strict=True))
+    hits = vectors.probe(segment, queries, radius)
+    return sorted(zip(*(np.asarray(column).tolist() for column in hits), strict=True))
 
 
 def flipped(value: int, distance: int, bits: int, rng: random.Random) -> int:
@@ -142,9 +145,9 @@ def test_the_kernel_orders_as_numpy_does(native: Kernel, bits: int, data: st.Dat
     words = pack(drawn(kind, data.draw(st.sampled_from([0, 1, 50, 1000])), bits, rng), bits)
     ours, numpys = cut_into(words, cut, native), cut_into(words, cut)
     assert ours.offsets is not None and numpys.offsets is not None
-    assert ours.ids is not None and numpys.ids is not None
+    assert ours.entries is not None and numpys.entries is not None
     assert np.array_equal(ours.offsets, numpys.offsets)
-    assert np.array_equal(ours.ids, numpys.ids)
+    assert np.array_equal(ours.entries, numpys.entries)
 
 
 def near_one(bits: int, count: int) -> tuple[Segment, Words]:
@@ -215,18 +218,65 @@ def test_threads_that_search_at_once_get_their_own_answers(native: Kernel, bits:
         assert all(pool.map(ask, range(32)))
 
 
-@pytest.mark.parametrize("where", ["offsets", "ids"])
+def parts_of(segments: list[Segment], radius: int, cost: float) -> Parts:
+    """Searched by their tables, but for the last one."""
+    cuts = [segment.cut for segment in segments[:-1]] + [None]
+    tables = [segment.table for segment in segments]
+    return Parts(list(zip(tables, cuts, strict=True)), segments[0].cut.bits, radius, cost)
+
+
+@of_every_length
+@given(data=st.data())
+def test_one_value_is_asked_of_several_segments_at_once(native: Kernel, bits: int, data: st.DataObject) -> None:
+    rng = random.Random(data.draw(st.integers(0, 2**32)))
+    kinds = ["spread", "equal", "flat", "bucket", "complements"]
+    cut = data.draw(cuts(bits))
+    radius = data.draw(radii(cut))
+    groups = [
+        drawn(data.draw(st.sampled_from(kinds)), data.draw(st.sampled_from([0, 1, 40])), bits, rng) for _ in "abc"
+    ]
+    asked = [0, 2**bits - 1, *(one for group in groups for one in group[:2])]
+    for group in groups:
+        group += [flipped(asked[-1], min(radius + beyond, bits), bits, rng) for beyond in (0, 1)]
+    parts = parts_of(
+        [cut_into(distinct(pack(group, bits)), cut) for group in groups], radius, data.draw(st.integers(0, 10**6))
+    )
+    for value in asked:
+        expected = [((one ^ value).bit_count(), one) for group in groups for one in set(group)]
+        assert sorted(native.near(parts, value)) == sorted(pair for pair in expected if pair[0] <= radius)
+
+
+@of_every_length
+def test_values_past_the_room_are_told_too(native: Kernel, bits: int) -> None:
+    segment, queries = near_one(bits, 5_000)
+    [centre] = unpack(queries[1:2])
+    parts = parts_of([segment, segment], 8, 0)
+    assert len(native.near(parts, centre)) == 2 * len(segment) > kernels._ROOM
+    assert set(native.near(parts, centre)) == {
+        ((v ^ centre).bit_count(), v) for v in unpack(segment.words(slice(None)))
+    }
+
+
+def test_a_value_that_is_too_long_is_refused(native: Kernel) -> None:
+    segment, _ = near_one(64, 100)
+    with pytest.raises(OverflowError):
+        native.near(parts_of([segment], 8, 0), 2**64)
+
+
+@pytest.mark.parametrize("where", ["offsets", "entries"])
 def test_damaged_tables_are_an_error_and_no_crash(native: Kernel, where: str) -> None:
     rng = random.Random(1)
     words = distinct(pack(drawn("spread", 100, 256, rng), 256))
     segment = cut_into(words, Chunks(256, (16,) * 16))
-    assert segment.offsets is not None and segment.ids is not None
+    assert segment.offsets is not None and segment.entries is not None
     if where == "offsets":
         segment.offsets[:] = np.random.default_rng(1).integers(0, 2**32, len(segment.offsets), np.uint32)
     else:
-        segment.ids[:] = 2**31
+        segment.entries[:] = 2**31
     with pytest.raises(IndexError):
         native.probe(table_of(segment), segment.cut, words[:1], 15)
+    with pytest.raises(IndexError):
+        native.near(parts_of([segment, segment], 15, 0), unpack(words[:1])[0])
 
 
 def test_a_library_that_is_missing_or_of_other_sources_is_not_used(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hashdb.domain.signals import Algorithm
 from hashdb.index.manifest import NAME, NOWHERE, Manifest, read_manifest, stamp, write_manifest
 
-ONE = Manifest("epoch", 12, {Algorithm.PDQ: ("a.segment", "b.segment"), Algorithm.PHASH: ()})
+ONE = Manifest("epoch", 12, {Algorithm.PDQ: ("a.segment", "b.segment"), Algorithm.PHASH: ()}, "ab")
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
@@ -54,7 +54,9 @@ def test_a_flipped_bit_counts_as_none(tmp_path: Path) -> None:
         assert read_manifest(tmp_path) is None
 
 
-@pytest.mark.parametrize("change", [{"version": 2}, {"covers": 13}, {"epoch": "other"}, {"files": {"pdq": []}}])
+@pytest.mark.parametrize(
+    "change", [{"version": 3}, {"leaf": "ac"}, {"covers": 13}, {"epoch": "other"}, {"files": {"pdq": []}}]
+)
 def test_another_version_and_a_change_by_hand_count_as_none(tmp_path: Path, change: dict[str, object]) -> None:
     write_manifest(tmp_path, ONE)
     said = json.loads((tmp_path / NAME).read_text())

@@ -88,11 +88,13 @@ def test_a_chosen_cut_fits_the_values_and_the_memory(bits: int, count: int) -> N
         assert max(cut.widths, default=0) <= WIDEST
         if cut.widths:
             assert worth_probing(cut, count, radius)
-            assert bits / 8 + 4 * len(cut.widths) + 4 * cut.bases[-1] / count <= {64: 40, 256: 124}[bits]
+            held = 8 * len(cut.widths) if bits == 64 else 32 + 4 * len(cut.widths)
+            assert held + 4 * cut.bases[-1] / count <= {64: 40, 256: 124}[bits]
     assert bool(choose(count, bits, 4).widths) or count < 1_000_000
 
 
-def test_many_candidates_are_not_worth_it() -> None:
-    assert worth_verifying(0, 10)
-    assert not worth_verifying(10, 10)
-    assert not worth_verifying(0, 0)
+@of_every_length
+def test_many_candidates_are_not_worth_it(bits: int) -> None:
+    assert worth_verifying(0, 10, bits)
+    assert not worth_verifying(10, 10, bits)
+    assert not worth_verifying(0, 0, bits)

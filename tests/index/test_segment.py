@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from hashdb.index import segment as segments
 from hashdb.index.kernel import kernel
 from hashdb.index.plan import Chunks, worth_verifying
-from hashdb.index.segment import Hits, Segment, build
+from hashdb.index.segment import Hits, Segment, build, most
 from hashdb.index.words import pack, unpack
 from tests.index.samples import SKEWED, at_distance, plainly, skewed
 
@@ -77,7 +78,7 @@ def test_a_query_with_too_many_candidates_is_scanned_beside_others_that_are_not(
     strangers = [rng.getrandbits(bits) for _ in range(1_000)]
     queries = [crowd[0], strangers[0], at_distance(strangers[1], 2, bits, rng), crowd[1], rng.getrandbits(bits)]
     segment = build(pack(crowd + strangers, bits), 4, cut_of(bits, 16))
-    assert not worth_verifying(len(crowd), len(segment))
+    assert not worth_verifying(len(crowd), len(segment), bits)
     for radius in (0, 1, 3, bits // 16):
         hits = segment.probe(pack(queries, bits), radius)
         assert found(segment, hits) == expected(crowd + strangers, queries, radius)
@@ -135,5 +136,16 @@ def test_both_engines_make_the_same_tables(monkeypatch: pytest.MonkeyPatch, bits
         made.append(build(words, 4, cut_of(bits, 12)))
     kernel.cache_clear()
     one, other = made
-    assert one.offsets is not None and one.ids is not None and other.offsets is not None and other.ids is not None
-    assert np.array_equal(one.offsets, other.offsets) and np.array_equal(one.ids, other.ids)
+    for ours, theirs in ((one.offsets, other.offsets), (one.entries, other.entries)):
+        assert ours is not None and theirs is not None and ours.dtype == theirs.dtype
+        assert np.array_equal(ours, theirs)
+
+
+def test_more_than_its_tables_can_number_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert most(64) * 8 < 2**32 <= (most(64) + 1) * 8
+    assert most(256) * 32 < 2**32 <= (most(256) + 1) * 32
+    monkeypatch.setattr(segments, "_PLACES", 800)
+    words = pack(list(range(100)), 64)
+    assert len(build(words[:99], 4, Chunks(64, (8,) * 8))) == most(64) == 99
+    with pytest.raises(ValueError, match="a segment cannot hold 100 values"):
+        build(words, 4, Chunks(64, (8,) * 8))

@@ -11,8 +11,10 @@ from threading import Event
 import pytest
 
 from hashdb.domain.signals import Algorithm
+from hashdb.index import segment as segments
+from hashdb.index.segment import most
 from hashdb.index.shelf import Shelf
-from tests.index.shelves import PDQ, STEPS, Keeper, Log, files_of
+from tests.index.shelves import PDQ, PHASH, STEPS, Keeper, Log, files_of
 
 
 def test_who_looks_at_any_step_finds_everything(folder: Path) -> None:
@@ -77,7 +79,7 @@ def test_a_value_that_comes_again_while_a_merge_drops_it_is_not_lost(folder: Pat
     writer.write()
     log.add(200)
     writer.level()
-    writer.shelf.frozen(log.head, writer.shelf.hold())
+    writer.shelf.frozen(log.head, log.leaf(log.head), writer.shelf.hold())
     log.end_some()
     assert again in log.ended
     with writer.shelf.writing():
@@ -142,12 +144,12 @@ def test_another_log_starts_over_even_as_the_old_one_is_written(folder: Path) ->
             if name == at:
                 (keeper,) = keepers
                 keeper.log = new
-                keeper.known = keeper.shelf.start(new.epoch, new.head)
+                keeper.known = keeper.shelf.start(new.epoch, new.head, new.leaf)
                 keeper.level()
 
         keepers.append(keeper := Keeper(old, folder, restore))
         with keeper.shelf.writing():
-            keeper.shelf.frozen(old.head, keeper.shelf.hold())
+            keeper.shelf.frozen(old.head, old.leaf(old.head), keeper.shelf.hold())
         assert keeper.held() == sorted(new.values)
         assert Keeper(new, folder).held() == sorted(new.values)
         keeper.write()
@@ -158,18 +160,40 @@ def test_an_algorithm_that_was_switched_off_for_a_while_is_read_anew(folder: Pat
     log = Log().add(300)
     Keeper(log, folder).write()
     narrow = Shelf(folder, {PDQ: 31})
-    assert narrow.start(log.epoch, log.head) == 300
+    assert narrow.start(log.epoch, log.head, log.leaf) == 300
     with narrow.writing():
         assert not narrow.merge(log.alive)
-        narrow.frozen(log.add(10).head, narrow.hold())
+        narrow.frozen(log.add(10).head, log.leaf(log.head), narrow.hold())
     again = Keeper(log, folder)
     assert (again.begun, again.missed()) == (0, [])
 
 
+def test_no_segment_has_more_values_than_its_tables_can_number(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "_PLACES", 3_200)
+    assert most(64) == 399
+
+    def sizes() -> list[int]:
+        return [len(segment) for segment in keeper.shelf.indexes[PHASH].segments]
+
+    keeper = Keeper(Log().add(300), folder)
+    keeper.write()
+    keeper.log.add(100)
+    keeper.write()
+    assert sizes() == [300, 100]
+    # A merge of small ones goes on.
+    keeper.log.add(50)
+    keeper.write()
+    assert sizes() == [300, 150]
+    keeper.log.add(900)
+    keeper.write()
+    assert sizes() == [300, 150, 399, 399, 102]
+    assert keeper.missed() == Keeper(keeper.log, folder).missed() == []
+
+
 def test_in_memory_nothing_is_written() -> None:
     shelf = Shelf(None, {Algorithm.PHASH: 6})
-    assert shelf.start("epoch", 5) == 0
+    assert shelf.start("epoch", 5, lambda seq: "") == 0
     assert not shelf.on_disk
     with shelf.writing() as may:
         assert not may
-    assert not shelf.refresh(5)
+    assert shelf.refresh(5, lambda seq: "")

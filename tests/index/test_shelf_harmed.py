@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from tests.index.shelves import PDQ, PHASH, STEPS, Keeper, Log, files_of
 from tests.processes import exit_code
 
 WRITES = 4
+MADE_GOOD = ("manifest", "swap", "swapped", *STEPS)
+"""What it does where a file is damaged."""
 
 
 def work(folder: Path, log: Log, die_at: int) -> list[str]:
@@ -67,6 +70,50 @@ def test_a_process_that_is_killed_at_any_step_leaves_everything_to_be_found(fold
     assert (last.begun, last.shelf.in_memory, last.missed()) == (again.log.head, 0, [])
 
 
+def make_good(folder: Path, log: Log, die_at: int) -> list[str]:
+    """Find a file damaged, throw all away and write it anew, and be killed at that step; return the steps."""
+    steps: list[str] = []
+
+    def step(name: str) -> None:
+        if len(steps) == die_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        steps.append(name)
+
+    Keeper(log, folder, step).write()
+    return steps
+
+
+def be_killed_at_it(folder: Path, die_at: int) -> None:
+    make_good(folder, Log().add(300), die_at)
+
+
+@pytest.mark.parametrize("die_at", range(-1, len(MADE_GOOD)), ids=lambda at: f"{at}-{MADE_GOOD[at] if at >= 0 else ''}")
+def test_a_process_that_is_killed_as_it_makes_good_what_is_damaged_leaves_everything_to_be_found(
+    folder: Path, die_at: int
+) -> None:
+    log = Log().add(300)
+    Keeper(log, folder).write()
+    other = Keeper(log, folder)
+    (name,) = files_of(folder)
+    body = (folder / name).read_bytes()
+    (folder / name).write_bytes(body[:-8] + bytes(octet ^ 1 for octet in body[-8:]))
+    if die_at < 0:
+        assert make_good(folder, log, die_at) == list(MADE_GOOD)
+    else:
+        assert exit_code(be_killed_at_it, folder, die_at) == -signal.SIGKILL
+    # Once it was thrown away, nobody goes on with it.
+    found = read_manifest(folder)
+    assert found is not None
+    thrown_away = found.void
+    assert thrown_away == (2 <= die_at < len(MADE_GOOD) - 2)
+    assert other.shelf.refresh(log.head, log.leaf) == (not thrown_away)
+    again = Keeper(log, folder)
+    assert again.begun == found.covers
+    again.write()
+    assert again.missed() == Keeper(log, folder).missed() == []
+    assert Keeper(log, folder).begun == log.head
+
+
 def test_what_is_of_no_use_is_not_used_and_says_why(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     log = Log().add(300)
     Keeper(log, folder).write()
@@ -75,9 +122,10 @@ def test_what_is_of_no_use_is_not_used_and_says_why(folder: Path, caplog: pytest
     wrong = {
         "it is of another log": Manifest("other", used.covers, used.files),
         "it covers events up to 301, and the log has 300": Manifest(used.epoch, 301, used.files),
-        "it does not have phash": Manifest(used.epoch, used.covers, {PDQ: ()}),
+        "it does not have phash": Manifest(used.epoch, used.covers, {PDQ: ()}, used.leaf),
+        "event 300 is not what it was when it was written: the log was set back": replace(used, leaf="0"),
         "gone.segment cannot be read: no such file or directory": Manifest(
-            used.epoch, used.covers, {PDQ: (), PHASH: ("gone.segment",)}
+            used.epoch, used.covers, {PDQ: (), PHASH: ("gone.segment",)}, used.leaf
         ),
     }
     for reason, manifest in wrong.items():

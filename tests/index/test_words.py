@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashdb.index.words import distinct, from_octets, pack, to_octets, unpack
+from hashdb.index.words import among, distinct, from_octets, pack, to_octets, unpack
 
 of_every_length = pytest.mark.parametrize("bits", [64, 256])
 
@@ -43,8 +43,14 @@ def test_distinct_values_are_each_there_once(bits: int, data: st.DataObject) -> 
     word = st.sampled_from([0, 1, 2**63, 2**64 - 1])
     rows = data.draw(st.lists(st.lists(word, min_size=bits // 64, max_size=bits // 64)))
     words = np.array(rows, np.uint64).reshape(-1, bits // 64)
-    found = unpack(distinct(words))
-    assert len(found) == len(set(found))
-    assert set(found) == set(unpack(words))
-    firsts = [value >> (bits - 64) for value in found]
-    assert firsts == sorted(firsts)
+    assert unpack(distinct(words)) == sorted(set(unpack(words)))
+
+
+@of_every_length
+@given(data=st.data())
+def test_which_values_are_among_others(bits: int, data: st.DataObject) -> None:
+    word = st.sampled_from([0, 1, 2**63, 2**64 - 1])
+    rows = st.lists(st.lists(word, min_size=bits // 64, max_size=bits // 64))
+    words, others = (distinct(np.array(data.draw(rows), np.uint64).reshape(-1, bits // 64)) for _ in range(2))
+    known = set(unpack(others))
+    assert among(words, others).tolist() == [value in known for value in unpack(words)]

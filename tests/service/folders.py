@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,6 +11,8 @@ from sqlalchemy import create_engine, text
 from hashdb.domain.audit import Action, Entry
 from hashdb.domain.members import SYSTEM, Actor
 from hashdb.domain.signals import Algorithm, Signal
+from hashdb.index.files import open_segment
+from hashdb.index.manifest import read_manifest
 from hashdb.index.tiered import ARRAY, TieredIndex
 from hashdb.service import HashDB, matches, open_hashdb
 from tests.builders import NOON, RULES, Clock, draft, query, signal
@@ -62,3 +64,24 @@ def set_back(url: str, seq: int, contribution: int, epoch: str | None) -> None:
         connection.execute(text("DELETE FROM events WHERE seq > :seq"), words)
         connection.execute(text("UPDATE log SET seq = :seq, epoch = coalesce(:epoch, epoch)"), words)
     engine.dispose()
+
+
+def found(db: HashDB, made: Sequence[Signal]) -> int:
+    """How many of these signals the index finds."""
+    answers = index_of(db, PHASH).search([one.value for one in made], 0)
+    return sum([near.value for near in some] == [one.value] for one, some in zip(made, answers, strict=True))
+
+
+def flip(folder: Path, name: str) -> None:
+    """Harm a part of every segment where it stands, as a disk may, also for who has mapped it."""
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    for path in (folder / name for name in manifest.names):
+        opened = open_segment(path)
+        array = {"first": opened.lanes[0], "offsets": opened.offsets, "ids": opened.ids}[name]
+        assert array is not None
+        octets = array.tobytes()
+        at = path.read_bytes().index(octets)
+        with path.open("r+b") as file:
+            file.seek(at)
+            file.write(bytes(octet ^ 0x55 for octet in octets))

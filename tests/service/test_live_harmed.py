@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 
@@ -11,10 +13,11 @@ from sqlalchemy import create_engine, text
 
 from hashdb.domain.members import Actor
 from hashdb.errors import IndexNotReady
+from hashdb.index import segment, shelf
 from hashdb.index.manifest import NAME, read_manifest, write_manifest
-from hashdb.service import HashDB
-from tests.builders import contributed, draft
-from tests.service.folders import PHASH, fill_store, index_of, missed, opened, set_back
+from hashdb.service import HashDB, health, live, matches
+from tests.builders import Clock, contributed, draft, query
+from tests.service.folders import PHASH, fill_store, flip, found, index_of, missed, opened, set_back
 
 
 def harm(folder: Path, how: str) -> None:
@@ -183,3 +186,219 @@ def test_an_index_that_was_left_behind_is_not_level_when_the_log_has_grown_back(
         assert one.live.level().seq == known.seq
         assert missed(one, actor, [1, 2]) == [1]
         assert len(index_of(one, PHASH)) == len(set(made))
+
+
+@pytest.mark.parametrize("meanwhile", [False, True], ids=["while closed", "while open"])
+def test_a_log_that_was_set_back_and_has_grown_past_what_files_cover_is_noticed(
+    db: HashDB, actor: Actor, database_url: str, folder: Path, meanwhile: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    contributed(db, actor, *map(draft, range(20)))
+    with opened(database_url, folder) as one:
+        kept = one.live.level().seq
+        lost = contributed(one, actor, draft(20), draft(21))
+        one.live.maintain(at_once=True)
+        set_back(database_url, kept, lost[0].id, None)
+        contributed(db, actor, *map(draft, range(22, 30)))
+        assert not meanwhile or missed(one, actor, range(30)) == [20, 21]
+    with opened(database_url, folder) as again:
+        assert missed(again, actor, range(30)) == [20, 21]
+        again.live.maintain(at_once=True)
+        assert missed(again, actor, range(30)) == [20, 21]
+    assert "is not what it was when it was written: the log was set back" in caplog.text
+
+
+def test_a_log_that_was_set_back_and_has_grown_to_the_same_number_is_noticed(
+    db: HashDB, actor: Actor, clock: Clock, database_url: str
+) -> None:
+    _, second = contributed(db, actor, draft(1), draft(2))
+    known = db.live.level()
+    set_back(database_url, known.seq - 1, second.id, None)
+    clock.go(seconds=1)
+    contributed(db, actor, draft(3))
+    assert db.live.level().seq == known.seq
+    assert missed(db, actor, [1, 2, 3]) == [2]
+
+
+@pytest.mark.parametrize("where", ["first", "offsets", "ids"])
+@pytest.mark.parametrize("kernel", [True, False], ids=["kernel", "numpy"])
+def test_a_file_that_turns_out_damaged_in_a_search_is_built_anew_and_nobody_is_answered_from_it(
+    db: HashDB,
+    actor: Actor,
+    database_url: str,
+    folder: Path,
+    where: str,
+    kernel: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    if not kernel:
+        monkeypatch.setattr(segment, "kernel", lambda: None)
+    made = fill_store(db, actor, 20_000)
+    with opened(database_url, folder) as one, opened(database_url, folder) as other:
+        one.live.fill(lambda count: None)
+        one.live.maintain()
+        other.live.level()
+        assert found(one, made[:50]) == found(other, made[:50]) == 50
+        flip(folder, where)
+        asked = [query(value, phash=6) for value in made[:200]]
+        # Which no search can tell (or which makes it compare with all), only reading the whole file.
+        silent = where == "first" or (where == "offsets" and not kernel)
+        for each in (one, other):
+            if silent:
+                each.live._checked = False
+                continue
+            for _ in range(2):
+                with pytest.raises(IndexNotReady) as raised:
+                    matches.match(each, actor, asked)
+                assert raised.value.retry_after > 0
+                with pytest.raises(IndexNotReady):
+                    health.ready(each)
+        # One builds it anew; the other, who cannot write meanwhile, is not ready until it is.
+        with one.live._shelf.writing() as may:
+            assert may
+            other.live.maintain()
+        if not silent:
+            with pytest.raises(IndexNotReady):
+                other.live.level()
+        one.live.maintain()
+        for each in (one, other):
+            assert health.ready(each) == one.live.level().seq
+            assert found(each, made) == len(made)
+            each.live.maintain()
+        assert index_of(one, PHASH).in_memory == 0
+    assert "the index is built anew from the store: block 0 of phash-" in caplog.text
+    with opened(database_url, folder) as again:
+        again.live.level()
+        assert found(again, made) == len(made)
+
+
+def test_what_one_process_has_found_damaged_no_other_one_goes_on_with(
+    db: HashDB, actor: Actor, database_url: str, folder: Path
+) -> None:
+    made = fill_store(db, actor)
+    with opened(database_url, folder) as one, opened(database_url, folder) as other:
+        one.live.fill(lambda count: None)
+        other.live.level()
+        flip(folder, "first")
+
+        def build(count: int) -> None:
+            with pytest.raises(IndexNotReady):
+                other.live.level()
+            told.append(count)
+
+        told: list[int] = []
+        with one.live._shelf.writing():
+            assert not one.live._shelf.sound(thoroughly=True)
+        with pytest.raises(IndexNotReady):
+            other.live.level()
+        one.live._head = None
+        one.live.fill(build)
+        assert sum(told) == len(set(made))
+        for each in (one, other):
+            each.live.level()
+            assert found(each, made) == len(made)
+
+
+def test_a_small_index_that_was_thrown_away_is_read_anew_at_once(
+    db: HashDB, actor: Actor, database_url: str, folder: Path
+) -> None:
+    contributed(db, actor, *map(draft, range(30)))
+    with opened(database_url, folder) as one, opened(database_url, folder) as other:
+        one.live.maintain(at_once=True)
+        assert missed(other, actor, range(30)) == []
+        flip(folder, "first")
+        one.live._checked = False
+        with one.live._shelf.writing():
+            assert not one.live._shelf.sound(thoroughly=True)
+        assert missed(other, actor, range(30)) == []
+        assert index_of(other).in_memory == 30
+        one.live.maintain(at_once=True)
+        for each in (one, other):
+            assert missed(each, actor, range(30)) == []
+            assert index_of(each).in_memory == 0
+
+
+@pytest.mark.parametrize("fault", ["folder", "disk"])
+def test_what_cannot_be_written_stays_in_memory_is_ready_and_is_tried_again(
+    db: HashDB,
+    actor: Actor,
+    database_url: str,
+    folder: Path,
+    fault: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    made = fill_store(db, actor)
+    monkeypatch.setattr(live, "_AFTER_FAILURE", 0.0)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    if fault == "folder":
+        folder.write_text("in its place")
+    with monkeypatch.context() as patch, opened(database_url, folder) as one, opened(database_url, folder) as other:
+        if fault == "disk":
+            patch.setattr(shelf, "write_segment", full)
+        for each in (one, other):
+            for _ in range(3):
+                with suppress(IndexNotReady):
+                    each.live.fill(lambda count: None)
+                each.live.maintain()
+            contributed(db, actor, draft(1))
+            assert health.ready(each) == db.store.head().seq
+            assert found(each, made) == len(made)
+            assert missed(each, actor, [1]) == []
+        warned = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+        reason = {"folder": "file exists", "disk": "no space left on device"}[fault]
+        assert warned == [f"the index cannot be written and stays in memory: {reason}"] * 2
+        patch.undo()
+        if fault == "folder":
+            folder.unlink()
+        for each in (one, other):
+            each.live.maintain()
+            assert found(each, made) == len(made)
+        assert caplog.messages[-1] == "the index is written again"
+        assert index_of(one, PHASH).in_memory == 0
+    with opened(database_url, folder) as again:
+        again.live.level()
+        assert index_of(again, PHASH).in_memory == 0
+        assert found(again, made) == len(made)
+
+
+def test_a_full_disk_is_not_tried_again_at_once(
+    db: HashDB, actor: Actor, database_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def full(*_: object) -> None:
+        tried.append(1)
+        raise OSError(28, "No space left on device")
+
+    fill_store(db, actor)
+    monkeypatch.setattr(shelf, "write_segment", full)
+    with opened(database_url, folder) as one:
+        one.live.fill(lambda count: None)
+        for _ in range(5):
+            one.live.maintain()
+        assert len(tried) == 1
+
+
+def test_a_damaged_index_that_cannot_be_written_is_made_good_in_memory(
+    db: HashDB, actor: Actor, database_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = fill_store(db, actor)
+    with opened(database_url, folder) as one:
+        one.live.fill(lambda count: None)
+    flip(folder, "first")
+
+    def read_only(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(fcntl, "flock", read_only)
+    monkeypatch.setattr(shelf, "write_manifest", read_only)
+    with opened(database_url, folder) as one:
+        for _ in range(3):
+            one.live.maintain()
+        one.live.level()
+        assert found(one, made) == len(made)
+        assert index_of(one, PHASH).in_memory == len(set(made))

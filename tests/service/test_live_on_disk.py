@@ -10,8 +10,9 @@ from threading import Event
 
 import pytest
 
+from hashdb.domain.contributions import Amendment
 from hashdb.domain.members import COMMAND_LINE, Actor, MemberChange, MemberStatus
-from hashdb.service import HashDB, contributions, members
+from hashdb.service import HashDB, contributions, live, members
 from tests.builders import NOON, Clock, contributed, draft, signal
 from tests.service.concurrently import at_once
 from tests.service.folders import PHASH, fill_store, index_of, missed, opened, set_back
@@ -46,9 +47,19 @@ def test_little_is_left_in_memory_and_much_becomes_a_segment(
         assert missed(one, actor, range(20)) == []
 
 
+@pytest.mark.parametrize("few", [True, False], ids=["asked for each", "asked for all"])
 def test_values_leave_when_all_that_hold_them_have_ended_and_not_before(
-    db: HashDB, actor: Actor, other: Actor, clock: Clock, database_url: str, folder: Path
+    db: HashDB,
+    actor: Actor,
+    other: Actor,
+    clock: Clock,
+    database_url: str,
+    folder: Path,
+    few: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if not few:
+        monkeypatch.setattr(live, "_FEW", 0)
     soon = NOON + timedelta(hours=1)
     withdrawn, shared, _, _, erased = contributed(
         db, actor, draft(1), draft(2), draft(3, expires_at=soon), draft(4, expires_at=soon), draft(5)
@@ -87,6 +98,35 @@ def test_values_leave_when_all_that_hold_them_have_ended_and_not_before(
         assert missed(one, actor, [1, 3]) == []
         one.live.maintain(at_once=True)
         assert missed(one, actor, [1, 2, 3, 4, 6]) == []
+
+
+@pytest.mark.parametrize("few", [True, False], ids=["asked for each", "asked for all"])
+def test_what_had_ended_and_left_is_found_when_it_is_given_more_time(
+    db: HashDB, actor: Actor, database_url: str, folder: Path, few: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not few:
+        monkeypatch.setattr(live, "_FEW", 0)
+    soon, later = NOON + timedelta(hours=1), NOON + timedelta(hours=3)
+    ended, *_ = contributed(db, actor, draft(1, expires_at=soon), *map(draft, range(100, 110)))
+    ahead = Clock(NOON + timedelta(hours=2))
+    with opened(database_url, folder) as one, opened(database_url, folder, ahead) as hasty:
+        hasty.live.maintain(at_once=True)
+        assert contributions.announce(hasty) == 1
+        contributed(one, actor, *map(draft, range(110, 120)))
+        hasty.live.maintain(at_once=True)
+        assert index_of(hasty).search([signal(1).value], 0) == [[]]
+        assert missed(one, actor, [1, *range(100, 120)]) == [1]
+        contributions.amend(one, actor, ended.id, Amendment(expires_at=later))
+        for each in (one, hasty):
+            assert missed(each, actor, [1]) == []
+        for start in (120, 140):
+            contributed(one, actor, *map(draft, range(start, start + 20)))
+            hasty.live.maintain(at_once=True)
+            assert index_of(hasty).in_memory == 0
+            for each in (one, hasty):
+                assert missed(each, actor, [1, *range(100, start + 20)]) == []
+    with opened(database_url, folder) as again:
+        assert missed(again, actor, [1, *range(100, 160)]) == []
 
 
 def test_a_restore_starts_over(db: HashDB, actor: Actor, database_url: str, folder: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from threading import Thread
 
 import pytest
+from sqlalchemy import event
 
 from hashdb.domain.audit import Action, Entry
 from hashdb.domain.members import SYSTEM
@@ -40,3 +42,21 @@ def test_without_a_log_the_store_is_busy_and_recovers(database_url: str) -> None
     store.migrate()
     assert store.head().seq == 0
     store.close()
+
+
+def test_the_connection_of_a_thread_is_closed_when_it_ends_or_fails(database_url: str) -> None:
+    store = Store(database_url)
+    with pytest.raises(StoreBusy):
+        store.head()
+    store.migrate()
+    closed: list[object] = []
+    event.listen(store._engine, "close_detached", lambda connection: closed.append(connection))
+    for number in range(1, 4):
+        thread = Thread(target=store.head)
+        thread.start()
+        thread.join()
+        assert len(closed) == number
+    assert store.head().seq == 0
+    assert len(closed) == 3
+    store.close()
+    assert len(closed) == 4

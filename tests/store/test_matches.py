@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import create_engine, text
 
 from hashdb.domain.audit import Action, Entry
@@ -69,15 +70,16 @@ def test_more_values_than_a_statement_takes_are_asked_for_in_pieces(store: Store
         assert tx.matches.holders(every, NOON, ANY, only=[]) == []
 
 
-def test_the_index_gets_what_was_added_between_two_numbers(store: Store, member: Member) -> None:
+def test_the_index_gets_what_may_match_since_a_number(store: Store, member: Member) -> None:
     with store.begin() as tx:
         one, two, three = tx.contributions.add(member, [draft(1, PHASH), draft(1, 2), draft(3)], NOON)
         entries = [Entry(Action.CONTRIBUTION_ADDED, "contribution", added.id, {}) for added in (one, two, three)]
         entries[2:2] = [
             Entry(Action.CONTRIBUTION_ADDED, "member", three.id, {}),
-            Entry(Action.CONTRIBUTION_AMENDED, "contribution", three.id, {}),
+            Entry(Action.CONTRIBUTION_WITHDRAWN, "contribution", three.id, {}),
+            Entry(Action.CONTRIBUTION_EXPIRED, "contribution", three.id, {}),
         ]
-        assert tx.audit.append(NOON, SYSTEM, entries) == 5
+        assert tx.audit.append(NOON, SYSTEM, entries) == 6
     first, second, third, phash = (one.to_bytes() for one in (signal(1), signal(2), signal(3), PHASH))
 
     def added(after: int, upto: int) -> dict[Algorithm, list[bytes]]:
@@ -85,10 +87,20 @@ def test_the_index_gets_what_was_added_between_two_numbers(store: Store, member:
             found = tx.matches.added(after, upto)
         return {algorithm: sorted(values) for algorithm, values in found.items()}
 
-    assert added(0, 5) == {Algorithm.PDQ: sorted([first, second, third]), Algorithm.PHASH: [phash]}
-    assert added(1, 4) == {Algorithm.PDQ: sorted([first, second])}
-    assert added(4, 5) == {Algorithm.PDQ: [third]}
-    assert added(5, 5) == {}
+    assert added(0, 6) == {Algorithm.PDQ: sorted([first, second, third]), Algorithm.PHASH: [phash]}
+    assert added(1, 5) == {Algorithm.PDQ: sorted([first, second])}
+    assert added(5, 6) == {Algorithm.PDQ: [third]}
+    assert added(6, 6) == {}
+
+
+# Whatever else is done to a contribution may let it match again, also what a later version does.
+@pytest.mark.parametrize("action", [Action.CONTRIBUTION_AMENDED, Action.CONTRIBUTION_REINSTATED, "contribution.new"])
+def test_the_index_gets_what_may_match_again(store: Store, member: Member, action: Action) -> None:
+    with store.begin() as tx:
+        one, two = tx.contributions.add(member, [draft(1), draft(2)], NOON)
+        entries = [Entry(Action.CONTRIBUTION_ADDED, "contribution", added.id, {}) for added in (one, two)]
+        assert tx.audit.append(NOON, SYSTEM, [*entries, Entry(action, "contribution", one.id, {})]) == 3
+        assert tx.matches.added(2, 3) == {Algorithm.PDQ: [signal(1).to_bytes()]}
 
 
 def test_the_index_is_filled_with_every_distinct_value(store: Store, member: Member) -> None:
@@ -120,7 +132,7 @@ def test_very_many_values_are_read_in_parts(store: Store, member: Member) -> Non
 
 def test_a_value_lasts_as_long_as_one_contribution_of_it_may_match_now_or_later(store: Store, member: Member) -> None:
     with store.begin() as tx:
-        added = tx.contributions.add(member, [draft(seed) for seed in [*range(8), 1, 3, 6]], NOON)
+        added = tx.contributions.add(member, [draft(seed, expires_at=NOON) for seed in [*range(8), 1, 3, 6]], NOON)
         ids = [one.id for one in added]
         everything = [signal(seed).to_bytes() for seed in range(9)]
         assert not tx.matches.ended()
@@ -129,6 +141,7 @@ def test_a_value_lasts_as_long_as_one_contribution_of_it_may_match_now_or_later(
         assert tx.matches.ended()
         tx.contributions.withdraw(ids[1], "other", NOON)
         tx.statuses.announce(ids[2:4], Status.EXPIRED)
+        tx.audit.append(NOON, SYSTEM, [Entry(Action.CONTRIBUTION_EXPIRED, "contribution", ids[2], {})])
         tx.statuses.announce(ids[4:5], Status.SUSPENDED)
         tx.contributions.withdraw(ids[7], "other", NOON)
         tx.contributions.erase(ids[7], NOON)
@@ -138,6 +151,20 @@ def test_a_value_lasts_as_long_as_one_contribution_of_it_may_match_now_or_later(
         assert tx.matches.lasting(Algorithm.PDQ, everything[:2]) == {everything[1]}
         assert tx.matches.lasting(Algorithm.PHASH256, everything) == set()
         assert tx.matches.lasting(Algorithm.PDQ, []) == set()
+        assert b"".join(tx.matches.every(Algorithm.PDQ, lasting=True)) == b"".join(sorted(lasting))
+
+
+def test_a_value_lasts_that_the_log_told_to_have_expired_and_that_has_more_time(store: Store, member: Member) -> None:
+    times = [NOON, NOON + timedelta(hours=1), None]
+    with store.begin() as tx:
+        added = tx.contributions.add(member, [draft(seed, expires_at=time) for seed, time in enumerate(times)], NOON)
+        tx.statuses.announce([one.id for one in added], Status.EXPIRED)
+        everything = [signal(seed).to_bytes() for seed in range(3)]
+        assert tx.matches.lasting(Algorithm.PDQ, everything) == set(everything)
+        for hours, left in ((0, everything[1:]), (1, everything[2:])):
+            entry = Entry(Action.CONTRIBUTION_EXPIRED, "contribution", added[0].id, {})
+            tx.audit.append(NOON + timedelta(hours=hours), SYSTEM, [entry])
+            assert tx.matches.lasting(Algorithm.PDQ, everything) == set(left)
 
 
 def test_a_quarantined_value_lasts_and_a_retired_one_does_not(store: Store, member: Member, database_url: str) -> None:

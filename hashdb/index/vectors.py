@@ -1,0 +1,214 @@
+"""The search of a segment in NumPy: by look-ups in its tables, or by comparing every value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashdb.index.lookups import chunk_values, lookups, ranges
+from hashdb.index.plan import Chunks, worth_verifying
+from hashdb.index.words import Words, pack
+
+Lane: TypeAlias = NDArray[np.uint64]
+"""A part of every value that is compared at once. Shape (values, 2), or (values, 1) where values have 64 bits."""
+Entries: TypeAlias = NDArray[Any]
+"""What the tables lead to, chunk after chunk, in a chunk's order: rows as uint32, or values of 64 bits as uint64."""
+
+_BLOCK, _ROOM = 32, 16_384
+"""Queries that are looked up at a time, and look-ups or candidates that they may expect together.
+
+Larger arrays are given back to the system each time and fetched anew, which takes as long as the search.
+"""
+_ROWS = 16_384
+"""Values that are scanned at a time: two lanes of them stay in the processor's cache."""
+_NONE = np.empty(0, np.intp)
+
+
+class Hits(NamedTuple):
+    """What a search finds: arrays of equal length, which are the reader's only until this thread's next search."""
+
+    queries: NDArray[np.integer]
+    rows: NDArray[np.integer]
+    distances: NDArray[np.integer]
+
+
+NOTHING = Hits(_NONE, _NONE, _NONE)
+
+
+class Searched(Protocol):
+    """What of a segment is searched."""
+
+    @property
+    def lanes(self) -> Sequence[Lane]:
+        """The values."""
+
+    @property
+    def cut(self) -> Chunks:
+        """How they are cut."""
+
+    @property
+    def offsets(self) -> NDArray[np.uint32] | None:
+        """Where in the entries those of each chunk value begin."""
+
+    @property
+    def entries(self) -> Entries | None:
+        """What the tables lead to."""
+
+    def __len__(self) -> int:
+        """How many values there are."""
+
+
+def probe(segment: Searched, queries: Words, radius: int) -> Hits:
+    """What the tables find; a query with too many candidates is compared with every row."""
+    probes, candidates = segment.cut.expected(len(segment), radius)
+    many = min(_BLOCK, int(_ROOM / max(1, probes, candidates)) + 1)
+    blocks = (queries[first : first + many] for first in range(0, len(queries), many))
+    parts = [
+        _shifted(hits, many * block) for block, asked in enumerate(blocks) for hits in _probe(segment, asked, radius)
+    ]
+    return _joined(parts)
+
+
+def scan(segment: Searched, queries: Words, radius: int) -> Hits:
+    """What comparing every row finds."""
+    return _joined([_shifted(_scan(segment, query, radius), position) for position, query in enumerate(queries)])
+
+
+def near(segment: Searched, value: int, radius: int, *, probing: bool) -> Iterable[tuple[int, int]]:
+    """Distance and value of all that is near one value, by the tables or by a scan.
+
+    What two chunks find comes twice.
+    """
+    query = pack([value], segment.cut.bits)[0]
+    if not probing:
+        return _told(segment, _scan(segment, query, radius))
+    assert segment.entries is not None
+    chunks = np.array([[value >> shift & (1 << width) - 1 for shift, width in segment.cut.places]])
+    starts, counts = _buckets(segment, chunks, radius)
+    ends = counts.cumsum()
+    if not worth_verifying(int(ends[-1]), len(segment), segment.cut.bits):
+        return _told(segment, _scan(segment, query, radius))
+    entries = segment.entries.take(ranges(starts, counts, ends))
+    distances = _distances(_first(segment, entries), query)
+    [close] = (distances <= radius).nonzero()
+    if not len(close):
+        return ()
+    if entries.dtype == np.uint64:
+        return zip(distances[close].tolist(), entries[close].tolist(), strict=True)
+    owners = np.zeros(len(close), np.intp)
+    return _told(segment, _rest(segment, query[None], Hits(owners, entries[close], distances[close]), radius))
+
+
+def _buckets(segment: Searched, chunks: NDArray[np.int64], radius: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where the buckets begin that are looked up for these chunks, and how many entries each has.
+
+    `chunks` has shape (queries, chunks); one query's look-ups follow the other's.
+    """
+    assert segment.offsets is not None
+    looked = lookups(segment.cut, radius)
+    places = chunks.take(looked.chunk, axis=1)
+    places ^= looked.mask
+    # Every place is inside: to be told so, take copies its answer once more.
+    if len(chunks) == 1:
+        starts, ends = segment.offsets.take(places + looked.around, mode="clip").astype(np.int64)
+    else:
+        places += looked.around[0]
+        starts = segment.offsets.take(places, mode="clip").astype(np.int64)
+        places += 1
+        ends = segment.offsets.take(places, mode="clip").astype(np.int64)
+    ends -= starts
+    return starts.ravel(), ends.ravel()
+
+
+def _probe(segment: Searched, asked: Words, radius: int) -> Iterator[Hits]:
+    """Look a block of queries up, together."""
+    assert segment.entries is not None
+    starts, counts = _buckets(segment, chunk_values(asked, segment.cut), radius)
+    candidates = counts.reshape(len(asked), -1).sum(axis=1)
+    for position, many in enumerate(candidates.tolist()):
+        if not worth_verifying(many, len(segment), segment.cut.bits):
+            counts.reshape(len(asked), -1)[position] = candidates[position] = 0
+            yield _shifted(_scan(segment, asked[position], radius), position)
+    entries = segment.entries.take(ranges(starts, counts, counts.cumsum()))
+    owners = np.repeat(np.arange(len(asked)), candidates)
+    distances = _distances(_first(segment, entries), asked.take(owners, axis=0))
+    [close] = (distances <= radius).nonzero()
+    found = Hits(owners[close], entries[close], distances[close])
+    if entries.dtype == np.uint64:
+        found = found._replace(rows=np.searchsorted(segment.lanes[0][:, 0], found.rows))
+    yield _once(_rest(segment, asked, found, radius), len(segment))
+
+
+def _scan(segment: Searched, query: Words, radius: int) -> Hits:
+    """Compare every value with one query, by the first lane and what it leaves by the others."""
+    lane, parts = segment.lanes[0], []
+    for start in range(0, len(segment), _ROWS):
+        distances = _distances(lane[start : start + _ROWS], query)
+        [close] = (distances <= radius).nonzero()
+        if len(close):
+            parts.append(Hits(np.zeros(len(close), np.intp), start + close, distances[close]))
+    return _rest(segment, query[None], _joined(parts), radius) if parts else NOTHING
+
+
+def _rest(segment: Searched, asked: Words, hits: Hits, radius: int) -> Hits:
+    """Of hits by the first lane, those that are hits by all."""
+    for lane in segment.lanes[1:]:
+        theirs = asked[:, 2:].take(hits.queries, axis=0)
+        distances = hits.distances.astype(np.uint16) + _distances(_taken(lane, hits.rows), theirs)
+        [close] = (distances <= radius).nonzero()
+        hits = Hits(hits.queries[close], hits.rows[close], distances[close])
+    return hits
+
+
+def _first(segment: Searched, entries: NDArray[Any]) -> Lane:
+    return entries[:, None] if entries.dtype == np.uint64 else _taken(segment.lanes[0], entries)
+
+
+def _taken(lane: Lane, rows: NDArray[np.integer]) -> Lane:
+    """Some rows of a lane; two words are fetched as one number of 16 bytes, which is one access less."""
+    if lane.shape[1] == 1 or not lane.flags.c_contiguous:
+        return lane.take(rows, axis=0)
+    return lane.view(np.complex128)[:, 0].take(rows).view(np.uint64).reshape(-1, 2)
+
+
+def _distances(values: Lane, theirs: NDArray[np.uint64]) -> NDArray[np.uint8]:
+    """How many bits each value is from the query (one for all, or one each), at most 128.
+
+    Column by column: to XOR pairs of words with one pair takes four times as long.
+    """
+    total: NDArray[np.uint8] = np.bitwise_count(values[:, 0] ^ theirs[..., 0])
+    if values.shape[1] == 2:
+        total += np.bitwise_count(values[:, 1] ^ theirs[..., 1])
+    return total
+
+
+def _told(segment: Searched, hits: Hits) -> Iterable[tuple[int, int]]:
+    """Distance and value of each hit."""
+    if not len(hits.rows):
+        return ()
+    values = [0] * len(hits.rows)
+    for lane in segment.lanes:
+        for words in lane[hits.rows].T.tolist():
+            values = [value << 64 | word for value, word in zip(values, words, strict=True)]
+    return zip(hits.distances.tolist(), values, strict=True)
+
+
+def _once(hits: Hits, count: int) -> Hits:
+    """The hits without those that a second chunk found again."""
+    if len(hits.rows) < 2:
+        return hits
+    _, kept = np.unique(hits.queries.astype(np.int64) * count + hits.rows, return_index=True)
+    return Hits(hits.queries[kept], hits.rows[kept], hits.distances[kept])
+
+
+def _shifted(hits: Hits, first: int) -> Hits:
+    return Hits(hits.queries + first, hits.rows, hits.distances) if first else hits
+
+
+def _joined(parts: Sequence[Hits]) -> Hits:
+    if len(parts) < 2:
+        return parts[0] if parts else NOTHING
+    return Hits(*(np.concatenate([part[column] for part in parts]) for column in range(3)))
