@@ -18,7 +18,7 @@ WIDEST = 24
 """Bits of a chunk at most: a table of 2²⁴ places takes 64 MiB."""
 SCANNED = 16_384
 """Fewer values than this are scanned faster than they are looked up."""
-_BYTES_A_VALUE = {64: 40.0, 256: 124.0}
+_BYTES_A_VALUE = {64: 64.0, 256: 124.0}
 _PROBE, _CANDIDATE, _SCANNED_VALUE = 12.0, {64: 0.8, 256: 9.0}, {64: 0.3, 256: 0.6}
 """Nanoseconds of one look-up in a table, of one candidate, and of one value that is scanned."""
 

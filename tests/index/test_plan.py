@@ -89,7 +89,7 @@ def test_a_chosen_cut_fits_the_values_and_the_memory(bits: int, count: int) -> N
         if cut.widths:
             assert worth_probing(cut, count, radius)
             held = 8 * len(cut.widths) if bits == 64 else 32 + 4 * len(cut.widths)
-            assert held + 4 * cut.bases[-1] / count <= {64: 40, 256: 124}[bits]
+            assert held + 4 * cut.bases[-1] / count <= {64: 64, 256: 124}[bits]
     assert bool(choose(count, bits, 4).widths) or count < 1_000_000
 
 

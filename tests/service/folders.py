@@ -78,7 +78,7 @@ def flip(folder: Path, name: str) -> None:
     assert manifest is not None
     for path in (folder / name for name in manifest.names):
         opened = open_segment(path)
-        array = {"first": opened.lanes[0], "offsets": opened.offsets, "ids": opened.ids}[name]
+        array = {"first": opened.lanes[0], "offsets": opened.offsets, "entries": opened.entries}[name]
         assert array is not None
         octets = array.tobytes()
         at = path.read_bytes().index(octets)
