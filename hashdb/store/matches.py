@@ -35,17 +35,8 @@ class Matches:
 
         They were added, or had ended and have not any more: an event after which one does not match names none.
         """
-        query = (
-            select(signals.c.algorithm, signals.c.value)
-            .distinct()
-            .join(
-                events,
-                and_(events.c.subject_kind == "contribution", events.c.subject_id == signals.c.contribution_id),
-            )
-            .where(events.c.seq > after, events.c.seq <= upto, events.c.action.not_in(_ENDING))
-        )
         found: dict[str, list[bytes]] = defaultdict(list)
-        for algorithm, value in self._connection.execute(query):
+        for algorithm, value in self._connection.execute(_ADDED, {"after": after, "upto": upto}):
             found[algorithm].append(value)
         return {Algorithm(algorithm): values for algorithm, values in found.items()}
 
@@ -183,6 +174,16 @@ def _held(query: _Selected) -> _Selected:
 
 
 # Built once: to build one takes longer than to ask it.
+_ADDED = (
+    select(signals.c.algorithm, signals.c.value)
+    .distinct()
+    .join(events, and_(events.c.subject_kind == "contribution", events.c.subject_id == signals.c.contribution_id))
+    .where(
+        events.c.seq > bindparam("after"),
+        events.c.seq <= bindparam("upto"),
+        events.c.action.not_in(_ENDING),
+    )
+)
 _HOLDERS = _held(select(*_HELD)).limit(bindparam("limit"))
 _HOLDERS_ONLY = _HOLDERS.where(contributions.c.id.in_(bindparam("only", expanding=True)))
 _ALL = 2**63 - 1
