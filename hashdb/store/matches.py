@@ -134,6 +134,20 @@ _ENDING = [
     )
 ]
 _HEAD_AT = select(log.c.at).scalar_subquery()
+_ADDED = (
+    select(signals.c.algorithm, signals.c.value)
+    .distinct()
+    .join(
+        events,
+        and_(
+            # As it stands, SQLite would take the index that begins with it, and read every event of the log.
+            events.c.subject_kind.concat("") == "contribution",
+            events.c.subject_id == signals.c.contribution_id,
+        ),
+    )
+    .where(events.c.seq > bindparam("after"), events.c.seq <= bindparam("upto"), events.c.action.not_in(_ENDING))
+)
+
 _HELD = (
     signals.c.value,
     contributions.c.id,
