@@ -188,16 +188,6 @@ def _held(query: _Selected) -> _Selected:
 
 
 # Built once: to build one takes longer than to ask it.
-_ADDED = (
-    select(signals.c.algorithm, signals.c.value)
-    .distinct()
-    .join(events, and_(events.c.subject_kind == "contribution", events.c.subject_id == signals.c.contribution_id))
-    .where(
-        events.c.seq > bindparam("after"),
-        events.c.seq <= bindparam("upto"),
-        events.c.action.not_in(_ENDING),
-    )
-)
 _HOLDERS = _held(select(*_HELD)).limit(bindparam("limit"))
 _HOLDERS_ONLY = _HOLDERS.where(contributions.c.id.in_(bindparam("only", expanding=True)))
 _ALL = 2**63 - 1
