@@ -88,5 +88,7 @@ def leaf(seq: int, at: datetime, actor: str, action: str, subject: str, details:
         "seq": seq,
         "subject": subject,
     }
-    text = json.dumps(event, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(b"\x00" + text.encode()).digest()
+    return hashlib.sha256(b"\x00" + _canonical(event).encode()).digest()
+
+
+_canonical = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode

@@ -41,6 +41,9 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else from_microseconds(value)
 
 
+_compact = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+
+
 class Json(TypeDecorator[dict[str, object]]):
     """A small JSON object, kept as text, so that what was hashed comes back to the letter."""
 
@@ -49,7 +52,7 @@ class Json(TypeDecorator[dict[str, object]]):
 
     def process_bind_param(self, value: object, dialect: Dialect) -> str | None:
         """To the database."""
-        return None if value is None else json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return None if value is None else _compact(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> dict[str, object] | None:
         """From the database."""

@@ -57,9 +57,10 @@ def fill(url: str, rules: Rules, words: Words) -> str:
             tx.audit.append(now, COMMAND_LINE, [Entry(Action.CONTRIBUTION_ADDED, "contribution", start + 1, {})])
     if not store.embedded:
         with engine.begin() as connection:
-            connection.execute(
-                text("SELECT setval(pg_get_serial_sequence('contributions', 'id'), :last)"), {"last": len(values)}
-            )
+            last = {"last": len(values)}
+            connection.execute(text("SELECT setval(pg_get_serial_sequence('contributions', 'id'), :last)"), last)
+            # What autovacuum does within a minute: until then the plans are for empty tables.
+            connection.execute(text("ANALYZE"))
     engine.dispose()
     db.close()
     return key
