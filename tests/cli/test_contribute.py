@@ -140,6 +140,6 @@ def test_a_mirrored_copy_is_found_with_transforms(member: Commands, tmp_path: Pa
     copy = tmp_path / "mirrored.png"
     ImageOps.mirror(Image.open(PHOTOS[14])).save(copy)
     assert member.json("match", copy)[0]["matches"] == []
-    (found,) = member.json("match", "--transforms", copy)[0]["matches"]
-    assert (found["contribution"], found["transform"]) == (mine["id"], "mirror")
+    found = member.json("match", "--transforms", copy)[0]["matches"]
+    assert (mine["id"], "mirror") in [(one["contribution"], one["transform"]) for one in found]
     assert "(mirror)" in member("match", "--transforms", copy).stdout

@@ -37,7 +37,7 @@ def test_a_copy_within_the_folder_is_named_and_makes_no_false_match(small: Evalu
 
 
 def test_costs_are_of_the_radius_in_force(small: Evaluation) -> None:
-    assert [list(outcome.costs) for outcome in small.outcomes] == [[44], [44], [50], [50]]
+    assert [list(outcome.costs) for outcome in small.outcomes] == [[44], [44], [46], [46]]
 
 
 def test_a_run_can_be_repeated(small: Evaluation) -> None:
