@@ -94,8 +94,7 @@ def _transforms(picture: Picture) -> Values:
 
 
 WAYS = {
-    "crop-resistant hash, one segment": Way(_segments, _segments, _nearest(1)),
-    "crop-resistant hash, two segments": Way(_segments, _segments, _nearest(2)),
+    "crop-resistant hash": Way(_segments, _segments, _nearest(1)),
     "grid of 25 halves, one": Way(_grid, _grid, _nearest(1)),
     "grid of 25 halves, vote of three": Way(_grid, _grid, _nearest(3)),
     "variants and transforms": Way(_variants, _transforms, _nearest(1)),

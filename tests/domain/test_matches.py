@@ -27,7 +27,7 @@ def test_matches_are_ordered_by_relative_distance_then_agreement_then_id() -> No
         a_match(9, pdq=0),
         a_match(8, pdq=31, phash=1),  # 1/6
         a_match(7, phash=3, pdq=31),  # 1/2, two agree
-        a_match(2, phash256=25),  # 1/2
+        a_match(2, phash256=23),  # 1/2
         a_match(3, phash=3),  # 1/2
         a_match(1, pdq=31),
     ]
