@@ -15,20 +15,20 @@ EMPTY = hashlib.sha256().digest()
 
 
 class Place(NamedTuple):
-    """Of a complete subtree: over the leaves index·2^level to (index+1)·2^level, the end left out, from 0."""
+    """Of a complete subtree: over the leaves nth·2^level to (nth+1)·2^level, the end left out, from 0."""
 
     level: int
-    index: int
+    nth: int
 
     @property
     def begin(self) -> int:
         """The first leaf below it."""
-        return self.index << self.level
+        return self.nth << self.level
 
     @property
     def end(self) -> int:
         """The leaf after the last below it: the size of the tree that completed it."""
-        return (self.index + 1) << self.level
+        return (self.nth + 1) << self.level
 
     @property
     def number(self) -> int:
@@ -68,7 +68,7 @@ def peaks(size: int) -> tuple[Place, ...]:
     """The complete subtrees that make up a tree, from the left; their hashes make the root, and grow the tree.
 
     >>> peaks(6)
-    (Place(level=2, index=0), Place(level=1, index=2))
+    (Place(level=2, nth=0), Place(level=1, nth=2))
     """
     levels = range(size.bit_length() - 1, -1, -1)
     return tuple(Place(level, (size >> level) - 1) for level in levels if size >> level & 1)
@@ -143,7 +143,7 @@ def consistency(first: int, second: int) -> tuple[Span, ...]:
 def parts(span: Span) -> tuple[Place, ...]:
     """The complete subtrees that a span of a proof consists of."""
     begin, end = span
-    return tuple(Place(level, (begin >> level) + index) for level, index in peaks(end - begin))
+    return tuple(Place(level, (begin >> level) + nth) for level, nth in peaks(end - begin))
 
 
 def proof(spans: Iterable[Span], hashes: Mapping[Place, bytes]) -> tuple[bytes, ...]:
