@@ -28,6 +28,7 @@ class Action(StrEnum):
     MEMBER_REINSTATED = "member.reinstated"
     KEY_ISSUED = "key.issued"
     KEY_REVOKED = "key.revoked"
+    SIGNER_ADDED = "signer.added"
     FEED_READ = "feed.read"
 
     @property

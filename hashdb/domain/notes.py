@@ -73,6 +73,34 @@ class Signer:
         """Its public half."""
         return Verifier(self.name, self.private.public_key().public_bytes_raw())
 
+    @classmethod
+    def new(cls, name: str) -> Signer:
+        """A key that nobody had before."""
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        return cls(name, Ed25519PrivateKey.generate())
+
+    @classmethod
+    def read(cls, name: str, pem: bytes) -> Signer:
+        """The inverse of `pem`. Raises BadNote."""
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+        try:
+            key = load_pem_private_key(pem, None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            key = None
+        if not isinstance(key, Ed25519PrivateKey):
+            raise BadNote("it holds no private key of Ed25519 in PEM, without a password")
+        return cls(name, key)
+
+    def pem(self) -> bytes:
+        """The private key as PKCS 8 in PEM, as openssl writes it."""
+        from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+        return self.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
     def sign(self, text: str) -> str:
         """The signed note of a text that ends with a newline."""
         octets = self.verifier.id + self.private.sign(text.encode())

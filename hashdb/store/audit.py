@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import NamedTuple, cast
 
 from sqlalchemy import BigInteger, Connection, Row, Select, Text, bindparam, select, type_coerce, update
+from sqlalchemy.types import NullType
 
 from hashdb.domain.audit import Action, Entry, Event, leaf
 from hashdb.domain.members import Actor
@@ -101,7 +102,7 @@ _ROWS = select(
     events.c.subject_kind,
     events.c.subject_id,
     type_coerce(events.c.details, Text).label("details"),
-    events.c.leaf,
+    type_coerce(events.c.leaf, NullType()).label("leaf"),
 ).order_by(events.c.seq)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Column, ColumnElement, Connection, select, type_coerce
+from sqlalchemy.types import NullType
 
 from hashdb.domain import merkle
 from hashdb.domain.merkle import Inner, Place, Span
@@ -23,7 +25,7 @@ class Tree:
 
     def edge(self) -> tuple[int, tuple[bytes, ...]]:
         """The size of the tree, and the hashes of its peaks: one read, whatever the size."""
-        row = self._connection.execute(select(log.c.seq, log.c.peaks)).one()
+        row = self._connection.execute(select(log.c.seq, _raw(log.c.peaks))).one()
         return row.seq, cut(row.peaks)
 
     def leaf(self, seq: int) -> bytes:
@@ -37,7 +39,8 @@ class Tree:
 
     def inner(self, after: int, upto: int) -> Iterator[tuple[int, Inner]]:
         """The inner nodes with `after` < number ≤ `upto`, in order, with their numbers."""
-        query = select(nodes).where(nodes.c.number > after, nodes.c.number <= upto).order_by(nodes.c.number)
+        query = select(nodes.c.number, _raw(nodes.c.hash), _raw(nodes.c.left))
+        query = query.where(nodes.c.number > after, nodes.c.number <= upto).order_by(nodes.c.number)
         return ((row.number, Inner(row.hash, row.left)) for row in self._connection.execute(query))
 
     def has_beyond(self, number: int) -> bool:
@@ -65,6 +68,11 @@ def grow(connection: Connection, size: int, peaks: bytes, leaves: Sequence[bytes
     rows = [{"number": first + i, "hash": node.hash, "left": node.left} for i, node in enumerate(inner)]
     insert_rows(connection, nodes, rows)
     return b"".join(edge)
+
+
+def _raw(column: Column[bytes]) -> ColumnElement[Any]:
+    """A column as it is: SQLite keeps text in it where somebody writes some."""
+    return type_coerce(column, NullType()).label(column.name)
 
 
 def cut(peaks: bytes) -> tuple[bytes, ...]:
