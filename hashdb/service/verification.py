@@ -106,18 +106,27 @@ class _Walk:
 
     def end(self) -> None:
         """After the last row: whether there should be more, and whether the head of the log is that of these rows."""
-        size, (_, edge) = self.size, self._tx.tree.edge()
+        size = self.size
         later = [signed for signed in self._sizes if signed > size]
         if size < self._last:
             self.found = Finding(size + 1, self._last, "missing, the log ends later")
-        elif later:
-            self.found = Finding(size + 1, later[-1], f"missing, {self._signed[later[-1]][0].place} was signed of them")
         elif self._tx.tree.has_beyond(merkle.inner_nodes(size)):
             self.found = Finding(size + 1, size + 1, "missing, the tree has nodes over it")
-        elif list(edge) != self.edge:
-            pairs = zip(merkle.peaks(size), self.edge, [*edge, *[b""] * len(self.edge)], strict=False)
-            self.found = next((self._over(place) for place, ours, theirs in pairs if ours != theirs), None)
-            self.found = self.found or Finding(size + 1, size + 1, "missing, the head of the log is over it")
+        elif later:
+            place = self._signed[later[0]][0].place
+            self.found = Finding(self.agreed + 1, later[0], f"not those of which {place} was signed")
+        else:
+            self.found = self._head()
+
+    def _head(self) -> Finding | None:
+        """Whether the head of the log is over the rows that were read, all that there are."""
+        _, edge = self._tx.tree.edge()
+        if len(edge) != len(self.edge):
+            return Finding(self.size + 1, self.size + 1, "missing, the head of the log is over it")
+        for place, ours, theirs in zip(merkle.peaks(self.size), self.edge, edge, strict=True):
+            if ours != theirs:
+                return self._over(place)
+        return None
 
     def _fault(self, seq: int, row: Any) -> Finding | None:
         if row.seq > seq:
@@ -143,7 +152,9 @@ class _Walk:
             self.size, self.edge = stop, edge
             for signed in self._signed.get(stop, ()) if stop in stops else ():
                 if signed.root != merkle.fold(edge):
-                    self.found = Finding(self.agreed + 1, stop, f"not those of which {signed.place} was signed")
+                    found = Finding(self.agreed + 1, stop, f"not those of which {signed.place} was signed")
+                    # The head may tell it more exactly.
+                    self.found = (self._head() if stop == self._last else None) or found
                     return
             self.agreed = stop if stop in stops else self.agreed
 
@@ -154,7 +165,9 @@ class _Walk:
         return self._over(Place(0, place.begin + right))
 
     def _over(self, place: Place) -> Finding:
-        first = max(place.begin, self.agreed if self.agreed < place.end else 0) + 1
+        if self.agreed >= place.end:
+            return Finding(None, None, "the head of the log is of something else than its events")
+        first = max(place.begin, self.agreed) + 1
         return Finding(first, place.end, "not what was written, the tree over the log is of something else")
 
 
