@@ -28,7 +28,7 @@
     │   ├── MatchingBusy          too many batches of queries wait
     │   ├── IndexNotReady         the index is being built from the store
     │   └── HashingBusy           the queue of pictures is full
-    ├── BadNote                   a signed checkpoint that is none, or not signed by the log's key
+    ├── BadNote                   (client) a signed checkpoint that is none, or not signed by the log's key
     ├── LogRewritten              (client) the log is not the one of which a checkpoint was kept
     ├── ServiceError              (client) an answer that the contract does not know
     ├── ServiceUnreachable        (client) no answer at all

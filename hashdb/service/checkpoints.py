@@ -119,4 +119,4 @@ def _signing(db: HashDB) -> Signing:
 
 def _unnamed() -> str:
     """A name that no other log has, for one that nobody named."""
-    return f"hashdb/{secrets.token_hex(8)}"
+    return f"hashdb/{secrets.token_hex(6)}"

@@ -11,7 +11,7 @@ from hashdb.web.openapi import operation
 from hashdb.wire.pages import ConsistencyQuery, InclusionQuery
 from hashdb.wire.proofs import ConsistencyOut, InclusionOut, LogOut
 
-blueprint = APIBlueprint("proofs", __name__, url_prefix="/v1", tag="Audit")
+blueprint = APIBlueprint("proofs", __name__, url_prefix="/v1", tag="Proofs")
 
 
 @blueprint.get("/log")
