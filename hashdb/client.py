@@ -91,7 +91,9 @@ class Client:
 
     def match(self, queries: Sequence[Query]) -> Answer:
         """A result for each of 1 to 1,000 queries, in order."""
-        return self._ask(AnswerOut, "POST", "/v1/matches", QueriesIn.of(queries).model_dump_json()).value()
+        return self._ask(
+            AnswerOut, "POST", "/v1/matches", QueriesIn.of(queries).model_dump_json(exclude_unset=True)
+        ).value()
 
     def contribution(self, id: int) -> Contribution:
         """One contribution, as much of it as this key may see."""

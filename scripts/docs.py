@@ -21,6 +21,7 @@ from hashdb.cli import hashdb as command_line
 from hashdb.domain.labels import Vocabulary
 from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind
 from hashdb.domain.signals import Algorithm
+from hashdb.evaluation.alterations import ALTERATIONS, Family
 from hashdb.service import members, open_hashdb
 from hashdb.settings import DEFAULT_LABELS, Settings
 from hashdb.web import create_app
@@ -120,7 +121,9 @@ def _values(kind: click.ParamType[Any]) -> str:
         return ", ".join(f"`{choice}`" for choice in kind.choices)
     if isinstance(kind, click.IntRange):
         return f"{kind.min} to {kind.max}" if kind.max is not None else f"{kind.min} or more"
-    return {"time": "a time, or `now`", "radius": "`algorithm=bits`"}.get(kind.name, kind.name)
+    return {"time": "a time, or `now`", "radius": "`algorithm=bits`", "float range": "a number"}.get(
+        kind.name, kind.name
+    )
 
 
 # The API
@@ -232,6 +235,14 @@ def labels() -> str:
     return table(["kind", "codes"], rows)
 
 
+def alterations() -> str:
+    """Every alteration that an evaluation makes, by family."""
+    rows = (
+        (str(family), " · ".join(one.name for one in ALTERATIONS.values() if one.family is family)) for family in Family
+    )
+    return table(["family", "alterations"], rows)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "settings-service": lambda: settings(mine=False),
     "settings-member": lambda: settings(mine=True),
@@ -241,6 +252,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "refusals": refusals,
     "algorithms": algorithms,
     "labels": labels,
+    "alterations": alterations,
 }
 
 

@@ -16,6 +16,7 @@ _COMMANDS = {
     "audit": "hashdb.cli.audit",
     "contribute": "hashdb.cli.contribute",
     "demo": "hashdb.cli.demo",
+    "evaluate": "hashdb.cli.evaluate",
     "hash": "hashdb.cli.hash",
     "key": "hashdb.cli.keys",
     "match": "hashdb.cli.match",

@@ -20,7 +20,9 @@ from hashdb.cli.repeats import repeated
 from hashdb.cli.texts import TEXT
 from hashdb.client import Client
 from hashdb.domain.contributions import Draft, Media, Receipt, Recorded
+from hashdb.domain.profiles import Profile
 from hashdb.errors import Fault, InvalidInput
+from hashdb.hashing import Mode
 from hashdb.settings import Settings
 from hashdb.wire.contributions import ContributionOut
 
@@ -49,8 +51,13 @@ _POSITION = re.compile(r"contributions\[(\d+)\]")
     show_default=True,
     help="What kind of thing was removed.",
 )
+@click.option(
+    "--profile",
+    type=click.Choice(list(map(str, Profile))),
+    help="How many variants are stored.  [default: thorough at severity 3 and 4, else balanced]",
+)
 @as_json
-def command(paths: tuple[Path, ...], as_json: bool, media: str, **said: Any) -> int:
+def command(paths: tuple[Path, ...], as_json: bool, media: str, profile: str | None, **said: Any) -> int:
     """Contribute the hashes of pictures that you removed (files, or folders of them). The pictures stay here."""
     settings = Settings.read()
     files = expand(paths)
@@ -61,11 +68,12 @@ def command(paths: tuple[Path, ...], as_json: bool, media: str, **said: Any) -> 
         media=Media(media),
         **said,
     )
+    mode = Mode(profile or Profile.of_severity(template.severity))
     bar, advance = tracked("contributing", len(files))
     results = []
     with Client.from_environment() as client, bar:
         algorithms = tuple(client.me().algorithms)
-        outcomes = map(fit_to_contribute, hash_all(files, algorithms, settings))
+        outcomes = map(fit_to_contribute, hash_all(files, algorithms, settings, mode))
         for outcome, recorded in in_batches(list(files), outcomes, partial(_send, client, template)):
             advance()
             results.append((outcome, recorded))

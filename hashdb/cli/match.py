@@ -6,41 +6,29 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 
 from hashdb.cli.output import as_json, console, print_json, tracked
 from hashdb.cli.pictures import Outcome, expand, hash_all, in_batches, report_failures
+from hashdb.cli.radii import Radius
 from hashdb.cli.repeats import repeated
 from hashdb.client import Client
 from hashdb.domain.matches import Match, Query, Result
 from hashdb.domain.signals import Algorithm
+from hashdb.hashing import Mode
 from hashdb.settings import Settings
 from hashdb.wire.matches import ResultOut
-
-
-class Radius(click.ParamType[tuple[Algorithm, int]]):
-    """`algorithm=bits`."""
-
-    name = "radius"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Algorithm, int]:
-        """The algorithm and the bits; a usage error where there are none."""
-        if isinstance(value, tuple):
-            return value
-        name, _, bits = value.partition("=")
-        try:
-            return Algorithm(name), int(bits)
-        except ValueError:
-            self.fail("write it as algorithm=bits, like pdq=20", param, ctx)
 
 
 @click.command("match")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--radius", "radii", multiple=True, type=Radius(), help="Narrower than the default, like `pdq=20`.")
+@click.option(
+    "--transforms", is_flag=True, help="Also try each mirrored, turned, straightened, without borders or caption bands."
+)
 @as_json
-def command(paths: tuple[Path, ...], radii: tuple[tuple[Algorithm, int], ...], as_json: bool) -> int:
+def command(paths: tuple[Path, ...], radii: tuple[tuple[Algorithm, int], ...], transforms: bool, as_json: bool) -> int:
     """Ask whether pictures (files, or folders of them) are close to contributions. The pictures stay here."""
     settings = Settings.read()
     files = expand(paths)
@@ -48,7 +36,7 @@ def command(paths: tuple[Path, ...], radii: tuple[tuple[Algorithm, int], ...], a
     results = []
     with Client.from_environment() as client, bar:
         algorithms = tuple(client.me().algorithms)
-        outcomes = hash_all(files, algorithms, settings)
+        outcomes = hash_all(files, algorithms, settings, Mode.TRANSFORMS if transforms else Mode.PLAIN)
         for outcome, result in in_batches(list(files), outcomes, partial(_ask, client, dict(radii))):
             advance()
             results.append((outcome, result))
@@ -60,7 +48,8 @@ def command(paths: tuple[Path, ...], radii: tuple[tuple[Algorithm, int], ...], a
 
 
 def _ask(client: Client, radii: Mapping[Algorithm, int], batch: Sequence[Outcome]) -> list[Result | None]:
-    queries = [Query(outcome.hashed.signals, radius=radii) for outcome in batch if outcome.hashed is not None]
+    hashed = [outcome.hashed for outcome in batch if outcome.hashed is not None]
+    queries = [Query(one.signals, radius=radii, transforms=dict(one.transforms)) for one in hashed]
     answered = iter(repeated(lambda: client.match(queries)).results if queries else ())
     return [None if outcome.hashed is None else next(answered) for outcome in batch]
 
@@ -83,7 +72,9 @@ def advice(result: Result) -> str:
 def _spelled(match: Match) -> str:
     distances = ", ".join(f"{algorithm} {bits}" for algorithm, bits in match.distance.items())
     severity = "" if match.severity is None else f", severity {match.severity}"
-    return f"contribution {match.contribution}: {distances}; {' '.join(match.labels)}{severity}, {match.standing}"
+    through = "" if match.transform is None else f" ({match.transform})"
+    labels = " ".join(match.labels)
+    return f"contribution {match.contribution}{through}: {distances}; {labels}{severity}, {match.standing}"
 
 
 def _object(outcome: Outcome, result: Result | None) -> dict[str, object]:

@@ -15,7 +15,7 @@ import click
 from hashdb.domain.rules import quality_fault
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import HashDBError, UnreadablePicture
-from hashdb.hashing import Hashed, Limits, hash_file, warm
+from hashdb.hashing import Hashed, Limits, Mode, hash_file, warm
 from hashdb.settings import Settings
 
 _NAMES = "avif bmp gif j2k jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp"
@@ -53,7 +53,10 @@ def expand(paths: Sequence[Path]) -> dict[Path, str | None]:
 
 
 def hash_all(
-    paths: Mapping[Path, str | None], algorithms: Sequence[Algorithm], settings: Settings
+    paths: Mapping[Path, str | None],
+    algorithms: Sequence[Algorithm],
+    settings: Settings,
+    mode: Mode = Mode.PLAIN,
 ) -> Iterator[Outcome]:
     """What comes of each path, in order. Pillow and NumPy let go of the lock, so threads use every core."""
     limits = Limits(max_bytes=settings.media_max_bytes, max_pixels=settings.media_max_pixels)
@@ -62,7 +65,7 @@ def hash_all(
     with ThreadPoolExecutor(cores) as pool:
         running: deque[Future[Outcome]] = deque()
         for path, error in paths.items():
-            running.append(pool.submit(_hash, path, error, algorithms, limits))
+            running.append(pool.submit(_hash, path, error, algorithms, limits, mode))
             if len(running) > 2 * cores:
                 yield running.popleft().result()
         while running:
@@ -120,10 +123,10 @@ def _below(folder: Path) -> dict[Path, str | None]:
     return found
 
 
-def _hash(path: Path, error: str | None, algorithms: Sequence[Algorithm], limits: Limits) -> Outcome:
+def _hash(path: Path, error: str | None, algorithms: Sequence[Algorithm], limits: Limits, mode: Mode) -> Outcome:
     if error is not None:
         return Outcome(path, None, error)
     try:
-        return Outcome(path, hash_file(path, algorithms, limits), None)
+        return Outcome(path, hash_file(path, algorithms, limits, mode), None)
     except UnreadablePicture as refusal:
         return Outcome(path, None, str(refusal))

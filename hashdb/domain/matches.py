@@ -16,11 +16,15 @@ MATCHES_A_REQUEST = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One item with its signals; `radius` (bits) overrides the algorithm's default."""
+    """One item with its signals; `radius` (bits) overrides the algorithm's default.
+
+    `transforms` has the signals of what the item may have been before it was altered, by the transform's name.
+    """
 
     signals: tuple[Signal, ...]
     id: str | None = None
     radius: Mapping[Algorithm, int] = field(default_factory=dict)
+    transforms: Mapping[str, tuple[Signal, ...]] = field(default_factory=dict)
 
     def radius_of(self, algorithm: Algorithm) -> int:
         """The radius in bits that this query asks for."""
@@ -46,6 +50,8 @@ class Match:
     context: tuple[str, ...]
     removed_at: datetime | None
     received_at: datetime
+    transform: str | None = None
+    """The transform through which alone it was found; None where the item itself is close."""
 
     @property
     def agree(self) -> tuple[Algorithm, ...]:

@@ -79,6 +79,10 @@ class Rules:
         for position, signal in enumerate(query.signals):
             if reason := self.algorithm_fault(signal.algorithm):
                 yield Fault(f"signals[{position}]", reason)
+        for name, signals in query.transforms.items():
+            for position, signal in enumerate(signals):
+                if reason := self.algorithm_fault(signal.algorithm):
+                    yield Fault(f"transforms.{name}[{position}]", reason)
         for algorithm, radius in query.radius.items():
             if reason := self.radius_fault(algorithm, radius):
                 yield Fault(f"radius.{algorithm}", reason)

@@ -43,7 +43,7 @@ class Algorithm(StrEnum):
 _BITS = {a: 256 if a in (Algorithm.PDQ, Algorithm.PHASH256) else 64 for a in Algorithm}
 _RADII = {
     Algorithm.PDQ: 31,
-    Algorithm.PHASH256: 50,
+    Algorithm.PHASH256: 46,
     Algorithm.PHASH: 6,
     Algorithm.DHASH: 4,
     Algorithm.WHASH: 4,

@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
 
+from hashdb.domain.profiles import Profile
+from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import UnreadablePicture
+from hashdb.hashing.modes import Mode
 from hashdb.hashing.pdq import pdq
 from hashdb.hashing.perceptual import perceptual
 from hashdb.hashing.pictures import OUT_OF_MEMORY, Limits, Picture, read_picture
+from hashdb.hashing.transforms import transforms
+from hashdb.hashing.variants import variants
 
-__all__ = ["Hashed", "Limits", "hash_file", "hash_picture", "warm"]
+__all__ = [
+    "Hashed",
+    "Limits",
+    "Mode",
+    "hash_as",
+    "hash_file",
+    "hash_picture",
+    "hash_transforms",
+    "hash_variants",
+    "warm",
+]
 
 
 DEFAULTS = Limits()
@@ -29,32 +44,76 @@ class Hashed:
 
     signals: tuple[Signal, ...]
     quality: int | None = None
+    transforms: tuple[tuple[str, tuple[Signal, ...]], ...] = ()
+    """The names of transforms, like `mirror`, and what the picture so altered gives; where they were asked for."""
 
 
 def hash_picture(octets: bytes, algorithms: Sequence[Algorithm], limits: Limits = DEFAULTS) -> Hashed:
     """The signals of the picture in these bytes. Raises UnreadablePicture."""
-    picture = read_picture(octets, limits)
-    try:
-        return _hash(picture, algorithms)
-    except MemoryError:
-        reason = OUT_OF_MEMORY
-    raise UnreadablePicture(reason)
+    return hash_variants(octets, algorithms, Profile.PLAIN, limits)
 
 
-def hash_file(path: str | Path, algorithms: Sequence[Algorithm], limits: Limits = DEFAULTS) -> Hashed:
-    """The signals of the picture in a regular file. Raises UnreadablePicture, also where the file cannot be read."""
+def hash_variants(
+    octets: bytes, algorithms: Sequence[Algorithm], profile: Profile, limits: Limits = DEFAULTS
+) -> Hashed:
+    """What a contribution of the picture in these bytes stores: first its own signals, then its variants', 64 at most.
+
+    Variants are of phash256, and there are none where it is not asked for. Raises UnreadablePicture.
+    """
+    return _read_and(octets, limits, lambda picture: _with_variants(_hash(picture, algorithms), picture, profile))
+
+
+def hash_transforms(octets: bytes, algorithms: Sequence[Algorithm], limits: Limits = DEFAULTS) -> Hashed:
+    """The signals of the picture in these bytes, and its transforms. Raises UnreadablePicture."""
+    return _read_and(octets, limits, lambda picture: _with_transforms(_hash(picture, algorithms), picture, algorithms))
+
+
+def hash_as(octets: bytes, algorithms: Sequence[Algorithm], limits: Limits, mode: Mode) -> Hashed:
+    """What `hash_variants` or `hash_transforms` make of the picture in these bytes. Raises UnreadablePicture."""
+    if mode is Mode.TRANSFORMS:
+        return hash_transforms(octets, algorithms, limits)
+    return hash_variants(octets, algorithms, Profile(mode), limits)
+
+
+def hash_file(
+    path: str | Path,
+    algorithms: Sequence[Algorithm],
+    limits: Limits = DEFAULTS,
+    mode: Mode = Mode.PLAIN,
+) -> Hashed:
+    """What is hashed of the picture in a regular file. Raises UnreadablePicture, also where it cannot be read."""
     try:
         octets = _read(path, limits)
     except OSError as error:
         reason = f"the file cannot be read: {(error.strerror or 'unknown error').lower()}"
     else:
-        return hash_picture(octets, algorithms, limits)
+        return hash_as(octets, algorithms, limits, mode)
     raise UnreadablePicture(reason)
 
 
 def warm(algorithms: Sequence[Algorithm]) -> None:
     """Load now what these algorithms load when they first run (SciPy and PyWavelets, about 0.3 s)."""
     _hash(Picture(Image.new("RGB", (512, 512))), algorithms)
+
+
+def _read_and(octets: bytes, limits: Limits, then: Callable[[Picture], Hashed]) -> Hashed:
+    picture = read_picture(octets, limits)
+    try:
+        return then(picture)
+    except MemoryError:
+        reason = OUT_OF_MEMORY
+    raise UnreadablePicture(reason)
+
+
+def _with_variants(hashed: Hashed, picture: Picture, profile: Profile) -> Hashed:
+    if Algorithm.PHASH256 not in (signal.algorithm for signal in hashed.signals):
+        return hashed
+    further = [signal for signal in variants(picture, profile) if signal not in hashed.signals]
+    return replace(hashed, signals=(*hashed.signals, *further)[:SIGNALS_AN_ITEM])
+
+
+def _with_transforms(hashed: Hashed, picture: Picture, algorithms: Sequence[Algorithm]) -> Hashed:
+    return replace(hashed, transforms=tuple(transforms(picture, algorithms)))
 
 
 def _hash(picture: Picture, algorithms: Sequence[Algorithm]) -> Hashed:

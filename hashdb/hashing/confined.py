@@ -17,7 +17,7 @@ from socket import socket
 
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import UnreadablePicture
-from hashdb.hashing import hash_picture, warm
+from hashdb.hashing import Mode, hash_as, warm
 from hashdb.hashing.messages import receive, send
 from hashdb.hashing.pictures import OUT_OF_MEMORY, Limits
 
@@ -45,14 +45,15 @@ def _serve(connection: socket, limits: Limits) -> None:
 
 
 def _answer(connection: socket, limits: Limits) -> dict[str, object]:
-    """What becomes of the next picture: the algorithms come first, then its bytes."""
-    algorithms = [Algorithm(name) for name in receive(connection, 1024).decode().split()]
+    """What becomes of the next picture: the mode and the algorithms come first, then its bytes."""
+    mode, *names = receive(connection, 1024).decode().split()
     octets = receive(connection, limits.max_bytes)
     try:
-        hashed = hash_picture(octets, algorithms, limits)
+        hashed = hash_as(octets, list(map(Algorithm, names)), limits, Mode(mode))
     except UnreadablePicture as refusal:
         return {"reason": refusal.reason}
-    return {"signals": [str(signal) for signal in hashed.signals], "quality": hashed.quality}
+    turned = [[name, list(map(str, signals))] for name, signals in hashed.transforms]
+    return {"signals": list(map(str, hashed.signals)), "quality": hashed.quality, "transforms": turned}
 
 
 def _die_with_parent(lifeline: int) -> None:

@@ -8,18 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.hashing.pictures import Picture
 
-_Floats: TypeAlias = NDArray[np.float32]
+if TYPE_CHECKING:
+    from hashdb.hashing.pictures import Picture
+
+Floats: TypeAlias = NDArray[np.float32]
 
 _SAMPLES = 64
-_SHORTEST_SIDE = 5
+SHORTEST_SIDE = 5
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 _BANDS_A_STRIP = 8
 _FREQUENCIES = np.arange(1, 17)[:, None] * (2 * np.arange(_SAMPLES) + 1)
@@ -32,48 +35,57 @@ def pdq(picture: Picture) -> tuple[Signal, int]:
     Where a side is shorter than 5 pixels, both are 0, as in the reference. Where the picture has no detail in one
     direction (flat, plain stripes), the bits are the noise of rounding and differ between implementations.
     """
-    if min(picture.colour.size) < _SHORTEST_SIDE:
+    if min(picture.colour.size) < SHORTEST_SIDE:
         return Signal(Algorithm.PDQ, 0), 0
-    sampled = _sample(picture)
-    transformed = _COSINES @ sampled @ _COSINES.T
-    lower_median = np.partition(transformed, 127, axis=None)[127]
-    bits = np.packbits(transformed > lower_median, bitorder="little")
-    return Signal.from_bytes(Algorithm.PDQ, bits[::-1].tobytes()), _quality(sampled)
+    return pdq_signal(pdq_coefficients(picture.sampled)), quality(picture.sampled)
 
 
-def _quality(sampled: _Floats) -> int:
-    """How much the 64 x 64 luminances change from each to the next, in percent of what is enough."""
+def pdq_signal(coefficients: Floats) -> Signal:
+    """The signal whose bits say which of the 16 x 16 coefficients are greater than their lower median."""
+    lower_median = np.partition(coefficients, 127, axis=None)[127]
+    bits = np.packbits(coefficients > lower_median, bitorder="little")
+    return Signal.from_bytes(Algorithm.PDQ, bits[::-1].tobytes())
+
+
+def pdq_coefficients(sampled: Floats) -> Floats:
+    """The coefficients of the frequencies 1 to 16 downwards (rows) and across (columns)."""
+    transformed: Floats = _COSINES @ sampled @ _COSINES.T
+    return transformed
+
+
+def quality(sampled: Floats) -> int:
+    """How much the luminances change from each to the next, in percent of what is enough for 64 x 64 of them."""
     changes = (np.trunc(np.diff(sampled, axis=axis) * 100 / 255) for axis in (0, 1))
     return min(100, int(sum(np.abs(change).sum() for change in changes)) // 90)
 
 
-def _sample(picture: Picture) -> _Floats:
-    """The blurred luminance at 64 x 64 places.
+def sample(colour: Image.Image) -> Floats:
+    """The blurred luminance of an RGB picture at 64 x 64 places; each of its sides has 5 pixels or more.
 
     Luminance is a weighted sum and the blur is linear, so the colours are blurred downwards first: only a 64th of the
     pixels is then left to be weighed, without an 8-bit grey picture's rounding. Not by BLAS, whose threads wait for
     each other as soon as the machine is busy (12 megapixels beside two busy processes: 986 ms, this way 49).
     """
-    width, height = picture.colour.size
+    width, height = colour.size
     colours = np.empty((_SAMPLES, width * 3), np.float32)
-    for row, (weights, pixels) in enumerate(_weighted_rows(picture, bands(height))):
+    for row, (weights, pixels) in enumerate(_weighted_rows(colour, bands(height))):
         np.einsum("y,yx->x", weights, pixels, out=colours[row])
     luminance = np.einsum("yxc,c->xy", colours.reshape(_SAMPLES, width, 3), _LUMINANCE)
     across = [np.einsum("x,xy->y", band.weights, luminance[band.first : band.last]) for band in bands(width)]
     return np.stack(across, axis=1)
 
 
-def _weighted_rows(picture: Picture, bands: tuple[Band, ...]) -> Iterator[tuple[_Floats, NDArray[np.uint8]]]:
+def _weighted_rows(colour: Image.Image, bands: tuple[Band, ...]) -> Iterator[tuple[Floats, NDArray[np.uint8]]]:
     """Each band's weights and the rows of pixels (n x 3w) that they are for.
 
     The pixels leave Pillow a strip at a time: as a whole, they fall out of the processor's cache and take three times
     as long.
     """
-    width = picture.colour.width
+    width = colour.width
     for start in range(0, _SAMPLES, _BANDS_A_STRIP):
         strip = bands[start : start + _BANDS_A_STRIP]
         top, bottom = strip[0].first, strip[-1].last
-        pixels = np.asarray(picture.colour.crop((0, top, width, bottom))).reshape(bottom - top, width * 3)
+        pixels = np.asarray(colour.crop((0, top, width, bottom))).reshape(bottom - top, width * 3)
         for band in strip:
             yield band.weights, pixels[band.first - top : band.last - top]
 
@@ -84,7 +96,7 @@ class Band:
 
     first: int
     last: int
-    weights: _Floats
+    weights: Floats
 
 
 @lru_cache(maxsize=64)

@@ -27,7 +27,9 @@ _HASHES: dict[Algorithm, Callable[[Image.Image], imagehash.ImageHash]] = {
 def perceptual(picture: Picture, algorithm: Algorithm) -> Signal:
     """The signal of any algorithm but PDQ: what imagehash makes of the picture, bit for bit.
 
-    imagehash turns every picture to 8-bit grey first, which leaves a grey one as it is, so one conversion serves all.
+    imagehash turns every picture to 8-bit grey first, which leaves a grey one as it is, so one conversion serves all;
+    and so it is with phash256's 64 x 64 pixels.
     """
-    bits = np.packbits(_HASHES[algorithm](picture.grey).hash)
+    start = picture.small if algorithm is Algorithm.PHASH256 else picture.grey
+    bits = np.packbits(_HASHES[algorithm](start).hash)
     return Signal.from_bytes(algorithm, bits.tobytes())

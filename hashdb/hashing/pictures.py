@@ -21,6 +21,7 @@ from PIL import (
 )
 
 from hashdb.errors import UnreadablePicture
+from hashdb.hashing.pdq import Floats, sample
 from hashdb.hashing.pixels import on_white, upright
 from hashdb.hashing.quiet import QUIET
 
@@ -78,6 +79,16 @@ class Picture:
     def grey(self) -> Image.Image:
         """Pillow's 8-bit luminance, which the algorithms of imagehash start from."""
         return self.colour.convert("L")
+
+    @cached_property
+    def small(self) -> Image.Image:
+        """That at 64 x 64, which phash256 starts from."""
+        return self.grey.resize((64, 64), Image.Resampling.LANCZOS)
+
+    @cached_property
+    def sampled(self) -> Floats:
+        """The blurred luminance at 64 x 64 places, which PDQ starts from; for sides of 5 pixels or more."""
+        return sample(self.colour)
 
 
 def read_picture(octets: bytes, limits: Limits) -> Picture:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import repeat
 from queue import LifoQueue
 from threading import Lock
 from typing import Self
 
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import HashingBusy, UnreadablePicture
-from hashdb.hashing import Hashed
+from hashdb.hashing import Hashed, Mode
 from hashdb.hashing.pictures import Limits
 from hashdb.hashing.worker import Worker
 
@@ -33,14 +34,19 @@ class HashingPool:
         self._lock = Lock()
         self._owner = 0
 
-    def hash(self, pictures: Sequence[bytes], algorithms: Sequence[Algorithm]) -> list[Hashed | UnreadablePicture]:
-        """For each picture, in order, its signals or why there are none.
+    def hash(
+        self, pictures: Sequence[bytes], algorithms: Sequence[Algorithm], modes: Iterable[Mode] = repeat(Mode.PLAIN)
+    ) -> list[Hashed | UnreadablePicture]:
+        """For each picture, in order, its signals or why there are none; `modes` has one for each.
 
         Raises HashingBusy where they do not all find a place (an idle pool takes any number), and Unavailable where
         no process can be started.
         """
         threads = self._admit(len(pictures))
-        jobs = [threads.submit(self._hash_one, octets, algorithms) for octets in pictures]
+        jobs = [
+            threads.submit(self._hash_one, octets, algorithms, mode)
+            for octets, mode in zip(pictures, modes, strict=False)
+        ]
         for job in jobs:
             job.add_done_callback(self._release)
         return [job.result() for job in jobs]
@@ -80,11 +86,11 @@ class HashingPool:
         with self._lock:
             self._pending -= 1
 
-    def _hash_one(self, octets: bytes, algorithms: Sequence[Algorithm]) -> Hashed | UnreadablePicture:
+    def _hash_one(self, octets: bytes, algorithms: Sequence[Algorithm], mode: Mode) -> Hashed | UnreadablePicture:
         worker = self._idle.get()
         try:
             self._limits.check_bytes(len(octets))
-            return worker.hash(octets, algorithms)
+            return worker.hash(octets, algorithms, mode)
         except UnreadablePicture as refusal:
             # A new one: this one's traceback would keep the picture in memory.
             return UnreadablePicture(refusal.reason)

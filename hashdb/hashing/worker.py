@@ -14,7 +14,7 @@ from typing import Final
 
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import Unavailable, UnreadablePicture
-from hashdb.hashing import Hashed
+from hashdb.hashing import Hashed, Mode
 from hashdb.hashing.messages import receive, send
 from hashdb.hashing.pictures import OUT_OF_MEMORY, Limits
 
@@ -33,12 +33,12 @@ class Worker:
         self._numbers = (memory_bytes, limits.max_bytes, limits.max_pixels)
         self._process: subprocess.Popen[bytes] | None = None
 
-    def hash(self, octets: bytes, algorithms: Sequence[Algorithm]) -> Hashed:
+    def hash(self, octets: bytes, algorithms: Sequence[Algorithm], mode: Mode = Mode.PLAIN) -> Hashed:
         """The picture's signals. Raises UnreadablePicture, and Unavailable where no process can be started."""
         if self._process is None or self._process.poll() is not None:
             self._start()
         try:
-            return self._ask(octets, algorithms)
+            return self._ask(octets, algorithms, mode)
         except UnreadablePicture as refusal:
             # What is left of the memory may be in pieces too small for the next picture.
             if refusal.reason == OUT_OF_MEMORY:
@@ -57,17 +57,18 @@ class Worker:
             self._process = None
             self._end()
 
-    def _ask(self, octets: bytes, algorithms: Sequence[Algorithm]) -> Hashed:
+    def _ask(self, octets: bytes, algorithms: Sequence[Algorithm], mode: Mode) -> Hashed:
         deadline = time.monotonic() + self._seconds
         self._connection.settimeout(self._seconds)
-        send(self._connection, " ".join(algorithms).encode())
+        send(self._connection, " ".join((mode, *algorithms)).encode())
         send(self._connection, octets)
         self._connection.settimeout(max(deadline - time.monotonic(), 0.001))
         answer = json.loads(receive(self._connection, _ANSWER_BYTES))
         if "reason" in answer:
             raise UnreadablePicture(str(answer["reason"]))
         quality = answer["quality"]
-        return Hashed(tuple(map(Signal.parse, answer["signals"])), None if quality is None else int(quality))
+        turned = tuple((str(name), tuple(map(Signal.parse, signals))) for name, signals in answer["transforms"])
+        return Hashed(tuple(map(Signal.parse, answer["signals"])), None if quality is None else int(quality), turned)
 
     def _start(self) -> None:
         self.stop()

@@ -51,18 +51,18 @@ def match(
 
 def _match(db: HashDB, queries: Sequence[Query], quarantined: bool, level: Head) -> Answer:
     checkpoint = level.seq
-    suggested = suggest(db, queries)
+    suggested, through = _suggest_all(db, queries)
     if not any(suggested):
         return Answer(tuple(Result(query.id, (), 0) for query in queries), checkpoint)
     standings = tuple(standing for standing in Standing if quarantined or standing.matches)
     results, left, now = [], MATCHES_A_REQUEST, db.now()
     with db.store.read() as tx:
         everyone = _everyone(tx, suggested, now, standings)
-        for query, found in zip(queries, suggested, strict=True):
+        for query, found, turns in zip(queries, suggested, through, strict=True):
             if found:
                 limit = min(left, MATCHES_A_QUERY)
                 known = None if everyone is None else [one for signal in found for one in everyone.get(signal, ())]
-                result = _decide(tx, query, found, known, now, limit, standings)
+                result = _decide(tx, query, found, known, now, limit, standings, turns)
                 left -= len(result.matches)
             else:
                 result = Result(query.id, (), 0)
@@ -100,6 +100,25 @@ def suggest(db: HashDB, queries: Sequence[Query]) -> Sequence[Distances]:
     return suggested
 
 
+def _suggest_all(db: HashDB, queries: Sequence[Query]) -> tuple[Sequence[Distances], Sequence[Mapping[Signal, str]]]:
+    """The same with the queries' transforms, and for each query what only a transform found, by the nearest's name."""
+    turned = [
+        (position, name, Query(signals, radius=query.radius))
+        for position, query in enumerate(queries)
+        for name, signals in query.transforms.items()
+    ]
+    found = suggest(db, [*queries, *(query for _, _, query in turned)])
+    together = [dict(distances) for distances in found[: len(queries)]]
+    through: list[dict[Signal, str]] = [{} for _ in queries]
+    for (position, name, _), distances in zip(turned, found[len(queries) :], strict=True):
+        for signal, distance in distances.items():
+            if distance < together[position].get(signal, distance + 1):
+                together[position][signal] = distance
+                if signal not in found[position]:
+                    through[position][signal] = name
+    return together, through
+
+
 def _everyone(
     tx: Transaction, suggested: Sequence[Distances], now: datetime, standings: tuple[Standing, ...]
 ) -> Mapping[Signal, Sequence[Holder]] | None:
@@ -122,12 +141,13 @@ def _decide(
     now: datetime,
     limit: int,
     standings: tuple[Standing, ...],
+    through: Mapping[Signal, str],
 ) -> Result:
     """Which contributions hold what the index found, and how near each is; `known` are all holders, if known."""
     holders, truncated = known or (), False
     if known is None or len(known) > limit:
         holders, truncated = _holders(tx, found, now, limit, standings)
-    matches = sorted((_spell(held, found) for held in _by_contribution(holders)), key=lambda one: one.rank)
+    matches = sorted((_spell(held, found, through) for held in _by_contribution(holders)), key=lambda one: one.rank)
     return Result(query.id, tuple(matches), len({holder.member for holder in holders}), truncated)
 
 
@@ -168,11 +188,12 @@ def _by_contribution(holders: Sequence[Holder]) -> Collection[list[Holder]]:
     return grouped.values()
 
 
-def _spell(holders: Sequence[Holder], found: Distances) -> Match:
+def _spell(holders: Sequence[Holder], found: Distances, through: Mapping[Signal, str]) -> Match:
     first = holders[0]
     distance: dict[Algorithm, int] = {}
-    for bits, algorithm in sorted((found[holder.signal], holder.signal.algorithm) for holder in holders):
-        distance.setdefault(algorithm, bits)
+    nearest_first = sorted((holder.signal for holder in holders), key=lambda signal: (found[signal], signal.algorithm))
+    for signal in nearest_first:
+        distance.setdefault(signal.algorithm, found[signal])
     return Match(
         contribution=first.contribution,
         distance=dict(sorted(distance.items(), key=lambda pair: _ORDER[pair[0]])),
@@ -182,6 +203,7 @@ def _spell(holders: Sequence[Holder], found: Distances) -> Match:
         context=first.context,
         removed_at=first.removed_at,
         received_at=first.received_at,
+        transform=through.get(nearest_first[0]) if all(signal in through for signal in nearest_first) else None,
     )
 
 

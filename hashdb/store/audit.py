@@ -38,7 +38,7 @@ class Audit:
 
     def leaf(self, seq: int) -> str:
         """The leaf of an event, in hex; empty where there is none of this number."""
-        found = self._connection.execute(select(events.c.leaf).where(events.c.seq == seq)).scalar_one_or_none()
+        found = self._connection.execute(_LEAF, {"number": seq}).scalar_one_or_none()
         return "" if found is None else found.hex()
 
     def append(self, now: datetime, actor: Actor, entries: Sequence[Entry]) -> int:
@@ -87,10 +87,10 @@ class Audit:
 
     def kinds(self, after: int, upto: int) -> frozenset[str]:
         """The kinds of subject of the events with `after` < seq ≤ `upto`."""
-        query = select(events.c.subject_kind).distinct().where(events.c.seq > after, events.c.seq <= upto)
-        return frozenset(self._connection.scalars(query))
+        return frozenset(self._connection.scalars(_KINDS, {"after": after, "upto": upto}))
 
 
+# Built once: every process asks these for every contribution.
 _HEAD = select(log.c.seq, log.c.at, log.c.epoch)
 _TAKE = update(log).values(seq=log.c.seq + bindparam("count")).returning(log.c.seq, log.c.at, log.c.peaks)
 _KEEP = update(log).values(at=bindparam("time"), peaks=bindparam("edge"))
@@ -104,6 +104,10 @@ _ROWS = select(
     type_coerce(events.c.details, Text).label("details"),
     type_coerce(events.c.leaf, NullType()).label("leaf"),
 ).order_by(events.c.seq)
+_LEAF = select(events.c.leaf).where(events.c.seq == bindparam("number"))
+_KINDS = (
+    select(events.c.subject_kind).distinct().where(events.c.seq > bindparam("after"), events.c.seq <= bindparam("upto"))
+)
 
 
 def _row(seq: int, at: datetime, actor: str, entry: Entry) -> dict[str, object]:

@@ -7,7 +7,20 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Text, delete, func, insert, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Text,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 
 from hashdb.domain.contributions import UNSET, Amendment, Contribution, Draft, Filter, Media, Standing, Status
 from hashdb.domain.members import Member
@@ -37,6 +50,15 @@ _COPIED = (
 
 _LAST_ID = text("SELECT seq FROM sqlite_sequence WHERE name = 'contributions'")
 _NEXT_IDS = text("SELECT nextval(pg_get_serial_sequence('contributions', 'id')) FROM generate_series(1, :count)")
+_KNOWN = (
+    select(contributions.c.fingerprint, func.min(contributions.c.id))
+    .where(
+        contributions.c.member_id == bindparam("member"),
+        contributions.c.fingerprint.in_(bindparam("fingerprints", expanding=True)),
+        unended(bindparam("now", type_=contributions.c.expires_at.type)),
+    )
+    .group_by(contributions.c.fingerprint)
+)
 
 
 class Contributions:
@@ -65,12 +87,8 @@ class Contributions:
         """The member's active contributions with these sets of signals: fingerprint → id, the lowest."""
         found: dict[bytes, int] = {}
         for some in chunks(list(fingerprints)):
-            query = (
-                select(contributions.c.fingerprint, func.min(contributions.c.id))
-                .where(contributions.c.member_id == member, contributions.c.fingerprint.in_(some), unended(now))
-                .group_by(contributions.c.fingerprint)
-            )
-            found.update((row[0], row[1]) for row in self._connection.execute(query))
+            asked = {"member": member, "fingerprints": some, "now": now}
+            found.update((row[0], row[1]) for row in self._connection.execute(_KNOWN, asked))
         return found
 
     def get(self, ids: Collection[int], now: datetime) -> dict[int, Contribution]:

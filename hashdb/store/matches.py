@@ -35,17 +35,8 @@ class Matches:
 
         They were added, or had ended and have not any more: an event after which one does not match names none.
         """
-        query = (
-            select(signals.c.algorithm, signals.c.value)
-            .distinct()
-            .join(
-                events,
-                and_(events.c.subject_kind == "contribution", events.c.subject_id == signals.c.contribution_id),
-            )
-            .where(events.c.seq > after, events.c.seq <= upto, events.c.action.not_in(_ENDING))
-        )
         found: dict[str, list[bytes]] = defaultdict(list)
-        for algorithm, value in self._connection.execute(query):
+        for algorithm, value in self._connection.execute(_ADDED, {"after": after, "upto": upto}):
             found[algorithm].append(value)
         return {Algorithm(algorithm): values for algorithm, values in found.items()}
 
@@ -143,6 +134,20 @@ _ENDING = [
     )
 ]
 _HEAD_AT = select(log.c.at).scalar_subquery()
+_ADDED = (
+    select(signals.c.algorithm, signals.c.value)
+    .distinct()
+    .join(
+        events,
+        and_(
+            # As it stands, SQLite would take the index that begins with it, and read every event of the log.
+            events.c.subject_kind.concat("") == "contribution",
+            events.c.subject_id == signals.c.contribution_id,
+        ),
+    )
+    .where(events.c.seq > bindparam("after"), events.c.seq <= bindparam("upto"), events.c.action.not_in(_ENDING))
+)
+
 _HELD = (
     signals.c.value,
     contributions.c.id,

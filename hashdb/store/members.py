@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import cast
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from hashdb.domain.members import (
@@ -47,7 +47,7 @@ class Members:
 
     def get(self, member: int) -> Member:
         """One member. Raises NotFound."""
-        row = self._connection.execute(select(members).where(members.c.id == member)).one_or_none()
+        row = self._connection.execute(_MEMBER, {"member": member}).one_or_none()
         if row is None:
             raise NotFound(f"member {member}")
         return _member(row)
@@ -61,8 +61,9 @@ class Members:
 
     def lock(self, member: int) -> None:
         """Hold this member to the end of the transaction, so that two of its requests come one after the other."""
-        query = select(members.c.id).where(members.c.id == member)
-        self._connection.execute(query.with_for_update(key_share=True))
+        # In SQLite, whoever may write is alone from the beginning of the transaction on.
+        if self._connection.dialect.name != "sqlite":
+            self._connection.execute(_LOCK, {"member": member})
 
     def page(self, after: int, limit: int) -> tuple[Member, ...]:
         """At most `limit` members with ids above `after`, in order."""
@@ -132,6 +133,10 @@ def _unique_name(name: str) -> Iterator[None]:
         yield
     except IntegrityError:
         raise NameTaken(name) from None
+
+
+_MEMBER = select(members).where(members.c.id == bindparam("member"))
+_LOCK = select(members.c.id).where(members.c.id == bindparam("member")).with_for_update(key_share=True)
 
 
 def _member(row: Row[tuple[object, ...]]) -> Member:

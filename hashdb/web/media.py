@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 from flask import request
 
 from hashdb.errors import Fault, MalformedRequest, MediaRefused, TooLarge, UnreadablePicture, WrongContentType
-from hashdb.hashing import Hashed
+from hashdb.hashing import Hashed, Mode
 from hashdb.web.context import face, sent_whole
 from hashdb.wire import path, refused
 from hashdb.wire.signals import FILES_A_REQUEST
@@ -54,9 +55,9 @@ def read_form(*, metadata: bool = True) -> MediaForm:
     return MediaForm(octets, _metadata())
 
 
-def hash_pictures(files: Sequence[bytes]) -> list[Hashed]:
-    """What is computed of each picture. Raises UnreadablePicture, naming every faulty one, and HashingBusy."""
-    outcomes = face().pool.hash(files, face().db.rules.algorithms)
+def hash_pictures(files: Sequence[bytes], modes: Iterable[Mode] = repeat(Mode.PLAIN)) -> list[Hashed]:
+    """What is computed of each picture, in its mode. Raises HashingBusy, or UnreadablePicture that names all faulty."""
+    outcomes = face().pool.hash(files, face().db.rules.algorithms, modes)
     faults = tuple(
         Fault(f"file[{position}]", str(outcome))
         for position, outcome in enumerate(outcomes)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from annotated_types import Len
-from pydantic import AfterValidator, Field, ValidationError, ValidationInfo
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError, ValidationInfo
 from pydantic_core import InitErrorDetails
 
 from hashdb.domain.contributions import Standing
@@ -30,6 +30,13 @@ def _line(name: str, reason: str) -> InitErrorDetails:
     return {"type": "value_error", "loc": (name,), "input": None, "ctx": {"error": ValueError(reason)}}
 
 
+def _few_signals(transforms: dict[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    if sum(map(len, transforms.values())) > SIGNALS_AN_ITEM:
+        raise ValueError(f"take at most {SIGNALS_AN_ITEM} signals in all")
+    return transforms
+
+
+TransformName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")]
 _Asked = Annotated[SignalText, ruled(lambda terms, signal: terms.rules.algorithm_fault(signal.algorithm))]
 
 
@@ -38,17 +45,22 @@ class QueryIn(Sent):
 
     id: Opaque | None = Field(None, description="Comes back with the result.")
     signals: Annotated[list[_Asked], Len(1, SIGNALS_AN_ITEM)]
+    transforms: Annotated[dict[TransformName, list[_Asked]], AfterValidator(_few_signals)] = Field(
+        {}, description="Signals of the item with an alteration undone or tried, by the name of that transform."
+    )
     radius: Annotated[dict[Algorithm, int], AfterValidator(_within_rules)] = Field(
         {}, description="Bits that may differ, by algorithm, where less than the default is wanted."
     )
 
     def value(self) -> Query:
         """The query that this spells."""
-        return Query(tuple(dict.fromkeys(self.signals)), self.id, self.radius)
+        turned = {name: tuple(signals) for name, signals in self.transforms.items()}
+        return Query(tuple(dict.fromkeys(self.signals)), self.id, self.radius, turned)
 
 
 def _few_enough(queries: list[QueryIn]) -> list[QueryIn]:
-    if sum(len(query.signals) for query in queries) > SIGNALS_A_REQUEST:
+    asked = sum(len(query.signals) + sum(map(len, query.transforms.values())) for query in queries)
+    if asked > SIGNALS_A_REQUEST:
         raise ValueError(f"take at most {SIGNALS_A_REQUEST:,} signals in all")
     return queries
 
@@ -61,11 +73,16 @@ class QueriesIn(Sent):
     @classmethod
     def of(cls, queries: Sequence[Query]) -> QueriesIn:
         """The wire form of queries; `read_queries` is the inverse."""
-        asked = [
-            QueryIn.model_construct(id=query.id, signals=list(query.signals), radius=dict(query.radius))
-            for query in queries
-        ]
+        asked = [QueryIn.model_construct(**_spelled(query)) for query in queries]
         return cls.model_construct(queries=asked)
+
+
+def _spelled(query: Query) -> dict[str, Any]:
+    said = {"id": query.id, "signals": list(query.signals), "radius": dict(query.radius)}
+    # An older service does not know the field.
+    return said | (
+        {"transforms": {name: list(of) for name, of in query.transforms.items()}} if query.transforms else {}
+    )
 
 
 def read_queries(text: bytes, terms: Terms) -> tuple[Query, ...]:
@@ -85,6 +102,7 @@ class MatchOut(Answered):
     context: list[str]
     removed_at: Moment | None
     received_at: Moment
+    transform: str | None = Field(None, description="Where only this transform of the item is close.")
 
     @classmethod
     def of(cls, match: Match) -> MatchOut:
@@ -99,6 +117,7 @@ class MatchOut(Answered):
             context=list(match.context),
             removed_at=match.removed_at,
             received_at=match.received_at,
+            **({} if match.transform is None else {"transform": match.transform}),
         )
 
     def value(self) -> Match:
@@ -112,6 +131,7 @@ class MatchOut(Answered):
             context=tuple(self.context),
             removed_at=self.removed_at,
             received_at=self.received_at,
+            transform=self.transform,
         )
 
 

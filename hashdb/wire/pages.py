@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from hashdb.domain.audit import Action
 from hashdb.domain.contributions import Filter, Standing, Status
+from hashdb.domain.profiles import Profile
 from hashdb.wire import LARGEST_ID, Line, Moment, Token, ruled
 
 
@@ -65,6 +66,23 @@ class MatchesQuery(Asked):
     """What else to answer as matches."""
 
     include: Literal["quarantined"] | None = Field(None, description="Quarantined and retired ones too (scope audit).")
+
+
+class MediaMatchesQuery(MatchesQuery):
+    """What else to answer as matches of pictures, and to ask."""
+
+    transforms: Annotated[int, Ge(0), Le(1), BeforeValidator(_whole)] = Field(
+        0, description="1: also try each picture mirrored, turned, straightened, without borders or caption bands."
+    )
+
+
+class MediaQuery(Asked):
+    """How pictures are contributed."""
+
+    profile: Profile | None = Field(
+        None,
+        description="How many variants are stored of each; by default `thorough` at severity 3 and 4, else `balanced`.",
+    )
 
 
 class ChangesQuery(Asked):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from tests.cli.conftest import PHOTOS, Commands
 
@@ -125,3 +125,21 @@ def test_without_a_service_one_sentence_says_so(member: Commands) -> None:
 @pytest.mark.parametrize("arguments", [(), ("--label", "glorification"), ("--removed-at", "now")])
 def test_labels_and_the_time_of_removal_are_needed(member: Commands, arguments: tuple[str, ...]) -> None:
     assert member("contribute", PHOTOS[0], *arguments).returncode == 2
+
+
+def test_the_profile_says_how_much_is_stored(member: Commands) -> None:
+    counts = [
+        len(member.json("contribute", PHOTOS[place], *SAID, *said)[0]["signals"])
+        for place, said in enumerate([("--profile", "plain"), (), ("--severity", "4")], 10)
+    ]
+    assert counts[0] == 3 < counts[1] < counts[2] <= 64
+
+
+def test_a_mirrored_copy_is_found_with_transforms(member: Commands, tmp_path: Path) -> None:
+    (mine,) = member.json("contribute", PHOTOS[14], *SAID)
+    copy = tmp_path / "mirrored.png"
+    ImageOps.mirror(Image.open(PHOTOS[14])).save(copy)
+    assert member.json("match", copy)[0]["matches"] == []
+    found = member.json("match", "--transforms", copy)[0]["matches"]
+    assert (mine["id"], "mirror") in [(one["contribution"], one["transform"]) for one in found]
+    assert "(mirror)" in member("match", "--transforms", copy).stdout

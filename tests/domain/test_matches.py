@@ -19,7 +19,7 @@ def a_match(contribution: int, **distance: int) -> Match:
 
 def test_a_query_asks_for_the_default_radius_unless_it_says_otherwise() -> None:
     asked = query(1, phash=3, pdq=0)
-    assert [asked.radius_of(algorithm) for algorithm in (PDQ, PHASH256, PHASH)] == [0, 50, 3]
+    assert [asked.radius_of(algorithm) for algorithm in (PDQ, PHASH256, PHASH)] == [0, 46, 3]
 
 
 def test_matches_are_ordered_by_relative_distance_then_agreement_then_id() -> None:

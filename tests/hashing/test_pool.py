@@ -14,7 +14,7 @@ from PIL import Image
 
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import HashingBusy, UnreadablePicture
-from hashdb.hashing import Hashed, Limits, hash_picture
+from hashdb.hashing import Hashed, Limits, Mode, hash_as, hash_picture
 from hashdb.hashing.pool import HashingPool
 from tests.hashing.processes import workers
 from tests.hashing.samples import drawn, encoded
@@ -37,6 +37,14 @@ def test_each_picture_has_its_own_answer_in_order() -> None:
         answers = pool.hash([*pictures, b"no picture"], QUICK)
     assert answers[:5] == [hash_picture(octets, QUICK, LIMITS) for octets in pictures]
     assert isinstance(answers[5], UnreadablePicture)
+
+
+def test_each_picture_is_hashed_in_its_mode() -> None:
+    algorithms = (Algorithm.PDQ, Algorithm.PHASH256)
+    with HashingPool(1, 8, 30, MEMORY, LIMITS) as pool:
+        assert pool.hash([SMALL] * len(Mode), algorithms, Mode) == [
+            hash_as(SMALL, algorithms, LIMITS, mode) for mode in Mode
+        ]
 
 
 def test_no_pictures_have_no_answers() -> None:

@@ -297,3 +297,26 @@ def wait_until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < until
         time.sleep(0.01)
+
+
+def test_what_only_a_transform_finds_says_which(db: HashDB, actor: Actor) -> None:
+    stored, other = signal(901), signal(902)
+    (mine,) = contributed(db, actor, draft(stored))
+    asked = Query((other,), transforms={"flip": (near(stored, 9),), "mirror": (near(stored, 4), signal(903))})
+    (result,) = match(db, actor, asked)
+    (found,) = result.matches
+    assert (found.contribution, found.transform, found.distance) == (mine.id, "mirror", {stored.algorithm: 4})
+
+
+def test_what_the_item_itself_finds_names_no_transform(db: HashDB, actor: Actor) -> None:
+    stored = signal(904)
+    contributed(db, actor, draft(stored))
+    (result,) = match(db, actor, Query((near(stored, 7),), transforms={"mirror": (stored,)}))
+    assert [(one.transform, one.distance) for one in result.matches] == [(None, {stored.algorithm: 0})]
+
+
+def test_transforms_are_asked_within_the_querys_radius(db: HashDB, actor: Actor) -> None:
+    stored = signal(905)
+    contributed(db, actor, draft(stored))
+    asked = Query((signal(906),), radius={stored.algorithm: 3}, transforms={"mirror": (near(stored, 4),)})
+    assert match(db, actor, asked)[0].matches == ()

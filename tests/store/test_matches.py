@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -11,7 +12,7 @@ from hashdb.domain.audit import Action, Entry
 from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.members import SYSTEM, Member, MemberChange, MemberStatus
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.store import Store
+from hashdb.store import Store, matches
 from tests.builders import NOON, draft, signal
 
 ANY = tuple(Standing)
@@ -181,3 +182,17 @@ def test_a_quarantined_value_lasts_and_a_retired_one_does_not(store: Store, memb
         assert tx.matches.ended()
         lasting = tx.matches.lasting(Algorithm.PDQ, list(values.values()))
     assert values.keys() - {Standing.RETIRED} == {standing for standing, value in values.items() if value in lasting}
+
+
+def test_what_was_added_is_looked_up_by_the_numbers_of_its_events(tmp_path: Path) -> None:
+    """Not by reading the whole log, which each worker would do after each contribution."""
+    url = f"sqlite:///{tmp_path / 'hashdb.sqlite'}"
+    store = Store(url)
+    store.migrate()
+    store.close()
+    engine = create_engine(url)
+    asked = matches._ADDED.params(after=1, upto=2).compile(engine, compile_kwargs={"literal_binds": True})
+    with engine.connect() as connection:
+        steps = [str(row[3]) for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked}")]
+    engine.dispose()
+    assert "SEARCH events USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)" in steps

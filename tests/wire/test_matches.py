@@ -85,3 +85,21 @@ def test_a_radius_narrows() -> None:
     (read_one,) = read_queries(json.dumps({"queries": [asked]}).encode(), TERMS)
     assert read_one.radius_of(Algorithm.PDQ) == 0
     assert read_one.radius_of(Algorithm.PHASH) == 6
+
+
+def test_transforms_of_a_query_come_back() -> None:
+    sent = Query((signal(1),), transforms={"mirror": (signal(2), signal(3))})
+    assert read_queries(QueriesIn.of([sent]).model_dump_json(exclude_unset=True).encode(), TERMS) == (sent,)
+
+
+def test_a_query_without_transforms_does_not_speak_of_them() -> None:
+    assert "transforms" not in QueriesIn.of([Query((signal(1),))]).model_dump_json(exclude_unset=True)
+
+
+def test_faults_of_transforms_are_told() -> None:
+    many = [str(signal(seed)) for seed in range(65)]
+    assert list(_faults({"signals": [_PDQ], "transforms": {"mirror": ["ahash:0123456789abcdef"]}})) == [
+        "queries[0].transforms.mirror[0]"
+    ]
+    assert list(_faults({"signals": [_PDQ], "transforms": {"mirror": many}})) == ["queries[0].transforms"]
+    assert list(_faults({"signals": [_PDQ], "transforms": {"Mirror!": [_PDQ]}})) == ["queries[0].transforms.Mirror!"]

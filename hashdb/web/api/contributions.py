@@ -7,6 +7,8 @@ from flask import Response
 
 from hashdb.domain.contributions import Draft
 from hashdb.domain.members import Scope
+from hashdb.domain.profiles import Profile
+from hashdb.hashing import Mode
 from hashdb.service import contributions
 from hashdb.web import media
 from hashdb.web.context import actor, answer, body, cut, hashdb, nothing, once, query, terms
@@ -22,7 +24,7 @@ from hashdb.wire.contributions import (
     read_drafts,
     read_metadata,
 )
-from hashdb.wire.pages import ContributionsQuery
+from hashdb.wire.pages import ContributionsQuery, MediaQuery
 from hashdb.wire.signals import ContributedMediaIn
 
 blueprint = APIBlueprint("contributions", __name__, url_prefix="/v1/contributions", tag="Contribute")
@@ -56,16 +58,18 @@ def contribute() -> Response:
     {201: ReceiptOut},
     scopes=[Scope.CONTRIBUTE],
     form=ContributedMediaIn,
+    takes=MediaQuery,
     idempotent=True,
     refuses=[409, 429],
 )
 def contribute_media() -> Response:
     """Contribute pictures: each is hashed here, in memory, and not kept."""
+    profile = query(MediaQuery).profile
     form = media.read_form()
-    key = once(form.metadata.encode(), *form.files)
+    key = once(form.metadata.encode(), *form.files, *([profile.encode()] if profile else ()))
     receipt = contributions.repeated(hashdb(), actor(), key)
     if receipt is None:
-        receipt = contributions.contribute(hashdb(), actor(), _drafts(form), key)
+        receipt = contributions.contribute(hashdb(), actor(), _drafts(form, profile), key)
     return answer(ReceiptOut.of(receipt), 201)
 
 
@@ -112,10 +116,11 @@ def erase(contribution_id: int) -> Response:
     return nothing()
 
 
-def _drafts(form: media.MediaForm) -> list[Draft]:
+def _drafts(form: media.MediaForm, profile: Profile | None) -> list[Draft]:
     """What the pictures of a form are, hashed. Raises InvalidInput with every fault, at `file[i]` and `metadata[i]`."""
     said = read_metadata(form.metadata, len(form.files), terms())
-    pictures = media.hash_pictures(form.files)
+    modes = [Mode(profile or Profile.of_severity(one.severity)) for one in said]
+    pictures = media.hash_pictures(form.files, modes)
     drafts = [one.draft(picture.signals, picture.quality) for one, picture in zip(said, pictures, strict=True)]
     contributions.check(hashdb(), drafts, hashdb().now(), at="file")
     return drafts

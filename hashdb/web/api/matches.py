@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import repeat
 
 from apiflask import APIBlueprint
 from flask import Response
 
 from hashdb.domain.matches import Query
 from hashdb.domain.members import Scope
+from hashdb.hashing import Mode
 from hashdb.service import matches
 from hashdb.web import media
 from hashdb.web.context import actor, answer, body, hashdb, query, terms
 from hashdb.web.openapi import operation
 from hashdb.wire.matches import AnswerOut, QueriesIn, read_queries
-from hashdb.wire.pages import MatchesQuery
+from hashdb.wire.pages import MatchesQuery, MediaMatchesQuery
 from hashdb.wire.signals import MediaIn
 
 blueprint = APIBlueprint("matches", __name__, url_prefix="/v1/matches", tag="Match")
@@ -30,12 +32,14 @@ def match() -> Response:
 
 
 @blueprint.post("/media")
-@operation(blueprint, {200: AnswerOut}, scopes=[Scope.MATCH], form=MediaIn, takes=MatchesQuery)
+@operation(blueprint, {200: AnswerOut}, scopes=[Scope.MATCH], form=MediaIn, takes=MediaMatchesQuery)
 def match_media() -> Response:
     """Ask the same of pictures: each is hashed here, in memory, and not kept."""
-    quarantined = query(MatchesQuery).include is not None
-    pictures = media.hash_pictures(media.read_form(metadata=False).files)
-    queries = [Query(picture.signals) for picture in pictures]
+    asked = query(MediaMatchesQuery)
+    quarantined = asked.include is not None
+    mode = Mode.TRANSFORMS if asked.transforms else Mode.PLAIN
+    pictures = media.hash_pictures(media.read_form(metadata=False).files, repeat(mode))
+    queries = [Query(picture.signals, transforms=dict(picture.transforms)) for picture in pictures]
     found = matches.match(hashdb(), actor(), queries, quarantined=quarantined)
     results = tuple(
         replace(result, signals=picture.signals) for result, picture in zip(found.results, pictures, strict=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from PIL import Image, ImageOps
 
 from hashdb.domain.members import Scope
 from tests.web.callers import Caller, Service, body, faults, problem, service_at
@@ -52,7 +53,8 @@ def test_each_picture_is_a_contribution_with_what_is_said_of_all(caller: Caller)
     assert response.status_code == 201
     answered = body(response)["contributions"]
     hashed = [_hashed(caller, picture) for picture in pictures]
-    assert [{name: one[name] for name in ("signals", "quality")} for one in answered] == hashed
+    own = [{"signals": one["signals"][:3], "quality": one["quality"]} for one in answered]
+    assert own == hashed
     assert [(one["severity"], one["reference"], one["known"]) for one in answered] == [(3, "batch", False)] * 3
 
 
@@ -102,10 +104,62 @@ def test_a_picture_that_was_contributed_is_matched_with_its_plain_signals(servic
     assert (nothing["matches"], nothing["action"], found["action"]) == ([], "none", "review")
     assert found["matches"][0]["contribution"] == mine["id"]
     assert found["matches"][0]["distance"] == {"pdq": 0, "phash256": 0, "phash": 0}
-    assert found["signals"] == mine["signals"]
+    assert found["signals"] == mine["signals"][:3]
     assert len(nothing["signals"]) == 3
     assert found["id"] is None
     assert set(answer) == {"results", "checkpoint"}
+
+
+def test_more_is_stored_of_what_is_worse(caller: Caller) -> None:
+    said = [{**SAID, "severity": severity} for severity in (2, 3)]
+    answered = body(caller.post(URL, **form(photo(45), photo(46), said=said)))["contributions"]
+    balanced, thorough = (len(one["signals"]) for one in answered)
+    assert 3 < balanced < thorough <= 64
+
+
+@pytest.mark.parametrize("profile", ["plain", "balanced", "thorough"])
+def test_the_profile_may_be_named(caller: Caller, profile: str) -> None:
+    (one,) = body(caller.post(f"{URL}?profile={profile}", **form(photo(47), said=SAID)))["contributions"]
+    assert {"plain": 3, "balanced": 26, "thorough": 60}[profile] - 3 <= len(one["signals"]) <= 64
+    assert all(signal.startswith("phash256:") for signal in one["signals"][3:])
+
+
+def test_another_profile_is_another_request(caller: Caller) -> None:
+    headers = {"Idempotency-Key": "profile"}
+    first = body(caller.post(f"{URL}?profile=plain", headers=headers, **form(photo(48), said=SAID)))
+    assert body(caller.post(f"{URL}?profile=plain", headers=headers, **form(photo(48), said=SAID))) == first
+    problem(caller.post(URL, headers=headers, **form(photo(48), said=SAID)), 409, "idempotency-key-reused")
+
+
+def test_an_unknown_profile_is_refused(caller: Caller) -> None:
+    assert list(faults(caller.post(f"{URL}?profile=best", **form(photo(1), said=SAID)))) == ["profile"]
+    assert list(faults(caller.post("/v1/matches/media?transforms=2", **form(photo(1))))) == ["transforms"]
+
+
+def _mirrored(octets: bytes) -> bytes:
+    out = io.BytesIO()
+    ImageOps.mirror(Image.open(io.BytesIO(octets)).convert("RGB")).save(out, "PNG")
+    return out.getvalue()
+
+
+def test_a_mirrored_copy_is_found_through_a_transform_that_is_named(service: Service, caller: Caller) -> None:
+    (mine,) = body(caller.post(URL, **form(photo(43), said=SAID)))["contributions"]
+    other = service.caller(Scope.MATCH)
+    copy = _mirrored(photo(43))
+    assert body(other.post("/v1/matches/media", **form(copy)))["results"][0]["matches"] == []
+    (result,) = body(other.post("/v1/matches/media?transforms=1", **form(copy)))["results"]
+    (match,) = result["matches"]
+    assert (match["contribution"], match["transform"]) == (mine["id"], "mirror")
+    assert match["distance"]["phash256"] == 0
+    assert len(result["signals"]) == 3
+    assert result["signals"] != mine["signals"][:3]
+
+
+def test_what_is_close_as_it_is_names_no_transform(service: Service, caller: Caller) -> None:
+    caller.post(URL, **form(photo(44), said=SAID))
+    answer = body(service.caller(Scope.MATCH).post("/v1/matches/media?transforms=1", **form(photo(44))))
+    (match,) = answer["results"][0]["matches"]
+    assert "transform" not in match
 
 
 def test_the_same_pictures_are_the_same_request_whatever_the_boundary(service: Service, caller: Caller) -> None:

@@ -1,0 +1,208 @@
+"""hashdb evaluate: what of altered pictures is recognised, measured on a folder of one's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+
+import click
+
+from hashdb.cli.output import as_json, console, print_json, print_table, tracked
+from hashdb.cli.pictures import expand
+from hashdb.cli.radii import Radius
+from hashdb.domain.signals import Algorithm
+from hashdb.evaluation import figures
+from hashdb.evaluation.alterations import ALTERATIONS
+from hashdb.evaluation.documents import spelled
+from hashdb.evaluation.evaluations import Evaluation
+from hashdb.evaluation.pages import everything, page
+from hashdb.evaluation.runs import evaluate
+from hashdb.evaluation.schemes import PROFILES, Scheme
+from hashdb.hashing import Limits
+from hashdb.settings import Settings
+
+_FEWEST = 2
+
+
+@click.command("evaluate")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--algorithm",
+    "names",
+    multiple=True,
+    type=click.Choice(list(map(str, Algorithm))),
+    help="Measure only this one; may be given several times.",
+)
+@click.option(
+    "--profile",
+    "profiles",
+    multiple=True,
+    type=click.Choice(list(PROFILES)),
+    help="Contribute by this one only; may be given several times.",
+)
+@click.option("--limit", type=click.IntRange(_FEWEST), help="Measure this many pictures, drawn by the seed.")
+@click.option("--seed", default=0, show_default=True, help="Decides all that is left to chance.")
+@click.option("--processes", type=click.IntRange(1, 256), help="How many run at once; one a core, if not said.")
+@click.option(
+    "--radius",
+    "radii",
+    multiple=True,
+    type=Radius(),
+    help="The radius of an algorithm, like `pdq=44`, instead of the default one; may be given several times.",
+)
+@click.option(
+    "--rate",
+    default=1e-11,
+    show_default=True,
+    type=click.FloatRange(0, 1, min_open=True),
+    help="False matches allowed per pair of pictures: 1e-11 is 10 in a million queries of a million items.",
+)
+@click.option(
+    "--items",
+    default=1_000_000,
+    show_default=True,
+    type=click.IntRange(1, 100_000_000),
+    help="Size of the index whose costs are told.",
+)
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write evaluation.json, curves.svg and index.html into this folder.",
+)
+@as_json
+def command(
+    folder: Path,
+    names: tuple[str, ...],
+    profiles: tuple[str, ...],
+    limit: int | None,
+    seed: int,
+    processes: int | None,
+    radii: tuple[tuple[Algorithm, int], ...],
+    rate: float,
+    items: int,
+    output: Path | None,
+    as_json: bool,
+) -> int:
+    """Measure what of the pictures of a folder is recognised after people's usual alterations, and at what cost."""
+    _make(output)
+    settings = Settings.read()
+    found = expand([folder])
+    paths = _drawn([path for path, error in found.items() if error is None], limit, seed)
+    failures = {str(path): error for path, error in found.items() if error is not None}
+    scheme = Scheme(
+        tuple(map(Algorithm, dict.fromkeys(names))) or settings.algorithms,
+        tuple(profile for profile in PROFILES if not profiles or profile in profiles),
+        tuple(ALTERATIONS),
+        seed,
+        _bounded(radii),
+    )
+    limits = Limits(max_bytes=settings.media_max_bytes, max_pixels=settings.media_max_pixels)
+    watch = _Watch(len(paths))
+    with watch.bar:
+        evaluation = evaluate(
+            paths,
+            scheme,
+            rate=rate,
+            items=items,
+            limits=limits,
+            processes=processes or os.cpu_count() or 1,
+            advance=watch.advance,
+        )
+    failures.update(evaluation.unfit)
+    if len(evaluation.names) >= _FEWEST:
+        _tell(evaluation, watch, as_json)
+        _write(evaluation, output)
+    for path, reason in failures.items():
+        click.echo(f"hashdb: {path}: {reason}", err=True)
+    if len(evaluation.names) < _FEWEST:
+        usable = len(evaluation.names)
+        click.echo(f"hashdb: {folder}: an evaluation takes {_FEWEST} pictures at least, here are {usable}", err=True)
+        return 1
+    return 1 if failures else 0
+
+
+def _drawn(paths: Sequence[Path], limit: int | None, seed: int) -> list[Path]:
+    """So many of the paths, in their order."""
+    if limit is None or limit >= len(paths):
+        return list(paths)
+    return sorted(Random(seed).sample(paths, limit))
+
+
+def _bounded(radii: Sequence[tuple[Algorithm, int]]) -> dict[Algorithm, int]:
+    for algorithm, bits in radii:
+        if not 0 <= bits < algorithm.bits // 2:
+            most = algorithm.bits // 2 - 1
+            raise click.BadParameter(f"a radius of {algorithm} is 0 to {most} bits here", param_hint="--radius")
+    return dict(radii)
+
+
+def _make(output: Path | None) -> None:
+    """Make the folder before minutes are spent on what could not be written into it."""
+    if output is None:
+        return
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "evaluation.json").touch()
+    except OSError as error:
+        reason = (error.strerror or "unknown error").lower()
+        raise click.BadParameter(f"it cannot be written to: {reason}", param_hint="--output") from error
+
+
+def _write(evaluation: Evaluation, output: Path | None) -> None:
+    if output is None:
+        return
+    (output / "evaluation.json").write_text(json.dumps(spelled(evaluation)), "utf-8")
+    (output / "curves.svg").write_text(everything(evaluation, alone=True), "utf-8")
+    (output / "index.html").write_text(page(evaluation), "utf-8", errors="backslashreplace")
+
+
+class _Watch:
+    """Times the pictures, and shows how far it is."""
+
+    def __init__(self, total: int) -> None:
+        self.bar, self._move = tracked("evaluating", total)
+        self.total, self._start, self._last = total, time.monotonic(), time.monotonic()
+
+    def advance(self) -> None:
+        """A picture is done."""
+        self._move()
+        self._last = time.monotonic()
+
+    def __str__(self) -> str:
+        seconds, whole = self._last - self._start, time.monotonic() - self._start
+        minutes = seconds / 60 * 1000 / self.total
+        return (
+            f"{self.total:,} pictures took {seconds:,.0f} s, and {whole - seconds:,.0f} s more for pairs and costs; "
+            f"1,000 like them would take about {minutes:.0f} minutes."
+        )
+
+
+def _tell(evaluation: Evaluation, watch: _Watch, as_json: bool) -> None:
+    if as_json:
+        print_json(spelled(evaluation))
+        return
+    say = console().print
+    for title, table in (
+        ("Percent recognised", figures.recall(evaluation, brief=True)),
+        ("At the radii in force", figures.in_force(evaluation)),
+        (f"At the radii of {figures.rare(evaluation.rate)} false matches a pair", figures.choices(evaluation)),
+    ):
+        say(title)
+        print_table(*table)
+        say()
+    say("In force, at the rate: by any algorithm at the radius of the one or the other table, with transforms.")
+    say()
+    for title, sentences in (
+        ("The fit of half of the pictures, and what the other half has:", figures.checks(evaluation)),
+        ("Nearest pairs of different pictures:", figures.nearest(evaluation, 3)),
+        ("Taken to be of the same thing, and not counted:", figures.same(evaluation)),
+    ):
+        for number, sentence in enumerate(sentences):
+            if not number:
+                say(title)
+            say(f"  {sentence}", soft_wrap=True)
+    say(str(watch))

@@ -1,0 +1,1 @@
+"""What an algorithm, a radius, variants and transforms recognise of altered pictures, and what they cost."""

@@ -1,0 +1,204 @@
+"""Every alteration that is measured, by name: what people do to a picture before they upload it again.
+
+An alteration is a function of the pixels, the seed and its name, and nothing else. It ends as an upload does, encoded
+as a file, so an edit carries the loss of a JPEG of quality 85.
+
+Shares are of the width and of the height. A centred crop of 10 % takes 10 % of the width and 10 % of the height away,
+half of that at each side; 10 % off one side takes all of it there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from random import Random
+from typing import Final
+
+from PIL import Image, ImageEnhance
+
+from hashdb.evaluation import frames, marks, shapes, tones
+from hashdb.evaluation.scenes import Draw, Scene, decoded, encoded
+
+
+class Family(StrEnum):
+    """Alterations of a kind, in the order in which they are told."""
+
+    ENCODING = "encoding"
+    SIZE = "size"
+    COLOUR = "colour"
+    DETAIL = "detail"
+    MARKS = "marks"
+    CROPS = "centred crops"
+    SIDES = "sides cropped"
+    PROPORTIONS = "proportions"
+    FRAMES = "frames"
+    TURNS = "turns"
+    TILTS = "tilts"
+    CAPTIONS = "captions"
+    SURROUNDINGS = "surroundings"
+    CHAINS = "chains"
+
+
+@dataclass(frozen=True, slots=True)
+class Alteration:
+    """What is done to a picture, and how it is saved then: `JPEG` or `WEBP`, of a quality of 1 to 100."""
+
+    name: str
+    family: Family
+    draw: Draw
+    quality: int = 85
+    format: str = "JPEG"
+
+    def draw_on(self, picture: Image.Image, seed: int | str = 0, beside: Image.Image | None = None) -> Image.Image:
+        """What is done to the pixels. `picture` is RGB; `beside` (its negative, if none) is what a collage adds."""
+        other = picture.point(lambda value: 255 - value) if beside is None else beside
+        return self.draw(Scene(picture, Random(f"{seed} {self.name}"), other))
+
+    def upload(self, picture: Image.Image, seed: int | str = 0, beside: Image.Image | None = None) -> bytes:
+        """The file that is uploaded then."""
+        return encoded(self.draw_on(picture, seed, beside), self.format, self.quality)
+
+    def apply(self, picture: Image.Image, seed: int | str = 0, beside: Image.Image | None = None) -> Image.Image:
+        """The pixels of that file, RGB."""
+        return decoded(self.upload(picture, seed, beside))
+
+
+def _one_after_another(scene: Scene, *, draws: tuple[Draw, ...]) -> Image.Image:
+    for draw in draws:
+        scene = scene.with_picture(draw(scene))
+    return scene.picture
+
+
+def _enhanced(by: Callable[[Image.Image], ImageEnhance._Enhance], factor: float) -> Draw:
+    return partial(tones.enhanced, by=by, factor=factor)
+
+
+def _all() -> tuple[Alteration, ...]:
+    return (*_in_place(), *_outlines(), *_framed(), *_chains())
+
+
+def _in_place() -> tuple[Alteration, ...]:
+    jpegs = [Alteration(f"JPEG {q}", Family.ENCODING, tones.unaltered, q) for q in (50, 30, 10)]
+    webps = [Alteration(f"WebP {q}", Family.ENCODING, tones.unaltered, q, "WEBP") for q in (75, 30)]
+    sizes: dict[str, Draw] = {
+        "half size": partial(tones.scaled, share=0.5),
+        "quarter size": partial(tones.scaled, share=0.25),
+        "200 px": partial(tones.reduced, pixels=200),
+    }
+    colours: dict[str, Draw] = {
+        "brightness × 1.3": _enhanced(ImageEnhance.Brightness, 1.3),
+        "brightness × 0.7": _enhanced(ImageEnhance.Brightness, 0.7),
+        "contrast × 1.4": _enhanced(ImageEnhance.Contrast, 1.4),
+        "contrast × 0.6": _enhanced(ImageEnhance.Contrast, 0.6),
+        "gamma 0.7": partial(tones.gamma, power=0.7),
+        "gamma 1.5": partial(tones.gamma, power=1.5),
+        "saturation × 1.8": _enhanced(ImageEnhance.Color, 1.8),
+        "saturation × 0.4": _enhanced(ImageEnhance.Color, 0.4),
+        "warmer": tones.warmed,
+        "grey": tones.grey,
+    }
+    details: dict[str, Draw] = {
+        "sharpened": _enhanced(ImageEnhance.Sharpness, 3),
+        "blur 1.5": partial(tones.blurred, radius=1.5),
+        "blur 3": partial(tones.blurred, radius=3),
+        "noise 10": partial(tones.noisy, deviation=10),
+        "noise 25": partial(tones.noisy, deviation=25),
+    }
+    laid_over: dict[str, Draw] = {
+        "watermark": marks.watermarked,
+        "tiled watermark": marks.tiled,
+        "logo": marks.branded,
+        "sticker": marks.stickered,
+        "emoji": partial(marks.faced, many=1),
+        "three emoji": partial(marks.faced, many=3),
+        "blurred region": marks.hidden,
+    }
+    return (
+        *jpegs,
+        *webps,
+        *_of(Family.SIZE, sizes),
+        Alteration("200 px, JPEG 50", Family.SIZE, partial(tones.reduced, pixels=200), 50),
+        *_of(Family.COLOUR, colours),
+        *_of(Family.DETAIL, details),
+        *_of(Family.MARKS, laid_over),
+    )
+
+
+def _outlines() -> tuple[Alteration, ...]:
+    crops: dict[str, Draw] = {
+        f"crop {share} %": partial(shapes.cropped, share=share / 100) for share in (2, 5, 10, 15, 20, 30)
+    }
+    sides: dict[str, Draw] = {
+        f"{share} % off one side": partial(shapes.cropped_at_a_side, share=share / 100) for share in (5, 10, 15, 20)
+    }
+    corner = partial(shapes.cropped_at_a_corner, more=0.1, less=0.05)
+    proportions: dict[str, Draw] = {
+        "10 % wider": partial(shapes.stretched, factor=1.1),
+        "10 % narrower": partial(shapes.stretched, factor=0.9),
+    }
+    turns: dict[str, Draw] = {
+        "mirrored": partial(shapes.turned, how=Image.Transpose.FLIP_LEFT_RIGHT),
+        "flipped": partial(shapes.turned, how=Image.Transpose.FLIP_TOP_BOTTOM),
+        "turned 90°": partial(shapes.turned, how=Image.Transpose.ROTATE_90),
+        "turned 180°": partial(shapes.turned, how=Image.Transpose.ROTATE_180),
+        "turned 270°": partial(shapes.turned, how=Image.Transpose.ROTATE_270),
+    }
+    tilts: dict[str, Draw] = {f"tilted {d}°": partial(shapes.tilted, degrees=d) for d in (1, 2, 3, 5)}
+    cut: dict[str, Draw] = {f"tilted {d}°, cropped": partial(shapes.straightened, degrees=d) for d in (1, 2, 3, 5)}
+    return (
+        *_of(Family.CROPS, crops),
+        *_of(Family.SIDES, sides | {"10 % and 5 % off a corner": corner}),
+        *_of(Family.PROPORTIONS, proportions),
+        *_of(Family.TURNS, turns),
+        *_of(Family.TILTS, tilts | cut),
+    )
+
+
+def _framed() -> tuple[Alteration, ...]:
+    borders: dict[str, Draw] = {
+        f"border {share} %": partial(frames.bordered, share=share / 100) for share in (2, 5, 10)
+    }
+    bars: dict[str, Draw] = {
+        "letterbox": frames.letterboxed,
+        "pillarbox": frames.pillarboxed,
+        "on its blur": frames.on_its_blur,
+    }
+    captions: dict[str, Draw] = {
+        "caption above": partial(frames.captioned, above=True),
+        "caption below": partial(frames.captioned, above=False),
+        "captions over": frames.written_over,
+    }
+    surroundings: dict[str, Draw] = {"screenshot": frames.on_a_phone, "collage of two": frames.in_a_collage}
+    return (
+        *_of(Family.FRAMES, borders | bars),
+        *_of(Family.CAPTIONS, captions),
+        *_of(Family.SURROUNDINGS, surroundings),
+    )
+
+
+def _chains() -> tuple[Alteration, ...]:
+    mirror = partial(shapes.turned, how=Image.Transpose.FLIP_LEFT_RIGHT)
+    crop = partial(shapes.cropped, share=0.05)
+    meme = (partial(frames.captioned, above=True), partial(tones.scaled, share=0.5))
+    chains: dict[str, tuple[int, tuple[Draw, ...]]] = {
+        "saved twice": (60, (partial(tones.passed_on, times=1),)),
+        "saved five times": (50, (partial(tones.passed_on, times=4),)),
+        "letterbox, crop 5 %, JPEG 30": (30, (frames.letterboxed, crop)),
+        "mirrored, crop 5 %, JPEG 50": (50, (mirror, crop)),
+        "border, watermark, JPEG 50": (50, (marks.watermarked, partial(frames.bordered, share=0.05))),
+        "meme (caption, half size, JPEG 40)": (40, meme),
+    }
+    return tuple(
+        Alteration(name, Family.CHAINS, partial(_one_after_another, draws=draws), quality)
+        for name, (quality, draws) in chains.items()
+    )
+
+
+def _of(family: Family, draws: dict[str, Draw]) -> tuple[Alteration, ...]:
+    return tuple(Alteration(name, family, draw) for name, draw in draws.items())
+
+
+ALTERATIONS: Final = {alteration.name: alteration for alteration in _all()}
+"""In the order in which they are told."""

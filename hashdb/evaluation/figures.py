@@ -1,0 +1,158 @@
+"""The rows of an evaluation's tables, for people: the same on a terminal and on a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, TypeAlias
+
+from hashdb.evaluation.evaluations import Evaluation, Outcome
+from hashdb.evaluation.tails import Tail
+
+Row: TypeAlias = tuple[str, ...]
+
+
+class Table(NamedTuple):
+    """Headings, of which a leading `>` says that numbers stand under it, and rows."""
+
+    columns: Row
+    rows: Sequence[Row]
+
+
+def recall(evaluation: Evaluation, *, brief: bool = False) -> Table:
+    """Percent recognised of each alteration.
+
+    By each algorithm plainly at the radius in force; by all together with transforms and each profile; and, where the
+    pairs were enough to work radii out, the same at these, and (unless `brief`) by each algorithm.
+    """
+    scheme = evaluation.scheme
+    columns, shares = [], []
+    for one in evaluation.outcomes:
+        if not one.choice.transforms and one.choice.profile == scheme.profiles[0]:
+            columns.append(f">{one.choice.algorithm} ≤ {one.in_force}")
+            shares.append(one.recalls(one.in_force))
+    for profile in scheme.profiles:
+        columns.append(f">{profile}, in force")
+        shares.append(evaluation.together(profile, transforms=True, in_force=True))
+    for one in evaluation.outcomes:
+        if not brief and one.choice.transforms and one.radius is not None:
+            columns.append(f">{one.choice.profile}, {one.choice.algorithm} ≤ {one.radius}")
+            shares.append(one.recalls(one.radius))
+    if any(one.radius is not None for one in evaluation.outcomes):
+        for profile in scheme.profiles:
+            columns.append(f">{profile}, at the rate")
+            shares.append(evaluation.together(profile, transforms=True, in_force=False))
+    rows = []
+    for family, places in evaluation.families():
+        for place in places:
+            name = scheme.alterations[place]
+            rows.append((name, str(family), *(f"{share[place] * 100:.1f}" for share in shares)))
+    return Table(("alteration", "family", *columns), rows)
+
+
+def choices(evaluation: Evaluation) -> Table:
+    """Each choice: the radius that the rate of false matches allows, what it finds and what it costs."""
+    columns = (
+        "algorithm",
+        "profile",
+        "transforms",
+        ">values an item",
+        ">values a query",
+        ">nearest pair",
+        ">radius",
+        ">(curved)",
+        ">recall %",
+        ">bytes an item",
+        ">µs a query",
+        "searched by",
+    )
+    return Table(columns, [_choice(outcome) for outcome in evaluation.outcomes])
+
+
+def in_force(evaluation: Evaluation) -> Table:
+    """What the radii in force mean."""
+    columns = (
+        "algorithm",
+        "profile",
+        "transforms",
+        ">radius",
+        ">recall %",
+        ">false pairs",
+        ">of altered",
+        ">a pair, at most",
+        ">bytes an item",
+        ">µs a query",
+    )
+    return Table(columns, [_in_force(outcome) for outcome in evaluation.outcomes])
+
+
+def checks(evaluation: Evaluation) -> Iterator[str]:
+    """A sentence for each choice: what the fit of half of the pictures foretold of the other half."""
+    for outcome in evaluation.outcomes:
+        if (check := outcome.check) is not None:
+            yield (
+                f"{outcome.choice}: within {check.radius} bits {check.cautious:.0f} pairs foretold "
+                f"({check.curved:.0f} by the curved estimate), {check.found} found"
+            )
+
+
+def nearest(evaluation: Evaluation, many: int) -> Iterator[str]:
+    """The nearest pairs of different pictures, by name, for every algorithm with all of its variants."""
+    for outcome in evaluation.outcomes:
+        if outcome.choice.transforms and outcome.choice.profile == evaluation.scheme.profiles[-1]:
+            for one, other, distance in outcome.pairs.first(many):
+                names = evaluation.names
+                yield f"{outcome.choice.algorithm} {distance}: {names[one]} – {names[other]}"
+
+
+def same(evaluation: Evaluation) -> Iterator[str]:
+    """The pairs that are taken to be of the same thing, by name."""
+    return (f"{evaluation.names[one]} – {evaluation.names[other]}" for one, other in evaluation.same)
+
+
+def rare(rate: float | None) -> str:
+    """A rate as 1.2e-11."""
+    return "–" if rate is None else f"{rate:.1e}"
+
+
+def _choice(outcome: Outcome) -> Row:
+    radius = outcome.radius
+    cost = outcome.costs.get(-1 if radius is None else radius)
+    return (
+        *_named(outcome),
+        f"{outcome.values_an_item:.1f}",
+        f"{outcome.values_a_query:.1f}",
+        _number(outcome.pairs.nearest),
+        _number(radius),
+        _number(outcome.curved_radius),
+        f"{outcome.recalls(radius).mean() * 100:.1f}",
+        "–" if cost is None else f"{cost.bytes_an_item:,.0f}",
+        "–" if cost is None else f"{cost.microseconds_a_query:,.0f}",
+        "–" if cost is None else "scan" if cost.scanned else "tables",
+    )
+
+
+def _in_force(outcome: Outcome) -> Row:
+    radius = outcome.in_force
+    cost = outcome.costs[radius]
+    return (
+        *_named(outcome),
+        str(radius),
+        f"{outcome.recalls(radius).mean() * 100:.1f}",
+        f"{outcome.pairs.within(radius):,}",
+        f"{outcome.altered_pairs.within(radius):,}",
+        rare(_upper(outcome.tail, radius)),
+        f"{cost.bytes_an_item:,.0f}",
+        f"{cost.microseconds_a_query:,.0f}",
+    )
+
+
+def _named(outcome: Outcome) -> Row:
+    return str(outcome.choice.algorithm), outcome.choice.profile, "yes" if outcome.choice.transforms else "no"
+
+
+def _upper(tail: Tail | None, radius: int) -> float | None:
+    return float(tail.high[radius]) if tail is not None and radius <= tail.threshold else None
+
+
+def _number(value: int | None) -> str:
+    return "–" if value is None else str(value)

@@ -1,0 +1,144 @@
+"""Pairs of different pictures: how near any value that one asks for comes to any value that the other stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashdb.evaluation.samples import FAR
+from hashdb.index.words import Words
+
+Distances: TypeAlias = NDArray[np.uint16]
+_BLOCK = 32
+"""Pictures that ask at a time."""
+_AT_ONCE = 8
+"""Blocks under way."""
+KEPT: Final = 0.02
+"""The share of the pairs, the nearest ones, that is kept pair by pair; and all that agree on three bits of four."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """The least distance of each ordered pair of different pictures (one asks, the other is stored).
+
+    `counts[d]` pairs are d bits apart. Of the nearest, those at up to `limit` bits, `near` has a row each: the place
+    of the one that asks, of the one that is stored, and the distance.
+    """
+
+    pictures: int
+    counts: NDArray[np.int64]
+    limit: int
+    near: NDArray[np.int64]
+
+    @property
+    def total(self) -> int:
+        """How many pairs there are."""
+        return int(self.counts.sum())
+
+    def within(self, radius: int) -> int:
+        """How many pairs a search at this radius takes for the same picture."""
+        return int(self.counts[: max(0, radius + 1)].sum())
+
+    @property
+    def nearest(self) -> int | None:
+        """The least distance of all pairs."""
+        found = np.flatnonzero(self.counts)
+        return int(found[0]) if len(found) else None
+
+    def first(self, many: int) -> list[tuple[int, int, int]]:
+        """The nearest of the pairs, each of two pictures once: which two, and their distance."""
+        found: dict[tuple[int, int], int] = {}
+        for one, other, distance in self.near[np.argsort(self.near[:, 2], kind="stable")].tolist():
+            found.setdefault((min(one, other), max(one, other)), distance)
+        return [(*pair, distance) for pair, distance in list(found.items())[:many]]
+
+
+def compare(
+    asked: Sequence[Words], stored: Sequence[Words], bits: int, left_out: Iterable[tuple[int, int]] = ()
+) -> tuple[Pairs, Pairs]:
+    """Every picture that asks beside every other one that is stored: without transforms, and with them.
+
+    Picture i asks for the values `asked[i]`, of which the first is its own, and has stored `stored[i]`. The pairs
+    (asks, stored) in `left_out`, and every picture beside itself, are not counted.
+    """
+    store = _Store(stored)
+    tallies = (_Tally(bits), _Tally(bits))
+    skipped = {place: [place] for place in range(len(asked))}
+    for one, other in left_out:
+        skipped[one].append(other)
+
+    def block(start: int) -> Distances:
+        found = np.stack([store.distances(queries) for queries in asked[start : start + _BLOCK]])
+        for row in range(len(found)):
+            found[row, skipped[start + row]] = FAR
+        return found
+
+    with ThreadPoolExecutor() as pool:
+        # A few blocks at a time: all distances at once would take memory by the square of the pictures.
+        for first in range(0, len(asked), _AT_ONCE * _BLOCK):
+            starts = range(first, min(len(asked), first + _AT_ONCE * _BLOCK), _BLOCK)
+            for start, found in zip(starts, pool.map(block, starts), strict=True):
+                for side, tally in enumerate(tallies):
+                    tally.add(start, found[:, :, side])
+    alone, transformed = (tally.pairs(len(asked)) for tally in tallies)
+    return alone, transformed
+
+
+class _Store:
+    """The values of all pictures, in columns of words."""
+
+    def __init__(self, stored: Sequence[Words]) -> None:
+        counts = np.array([len(values) for values in stored])
+        self._filled = np.flatnonzero(counts)
+        self._starts = (np.cumsum(counts) - counts)[self._filled]
+        self._columns = np.ascontiguousarray(np.concatenate(stored).T)
+        self._pictures = len(stored)
+
+    def distances(self, queries: Words) -> Distances:
+        """To each picture, from the first query and from any. Shape (pictures, 2)."""
+        least = np.full((self._pictures, 2), FAR, np.uint16)
+        if not len(self._filled):
+            return least
+        for row, query in enumerate(queries):
+            apart = np.zeros(self._columns.shape[1], np.uint16)
+            for column, word in zip(self._columns, query, strict=True):
+                apart += np.bitwise_count(column ^ word)
+            found = np.minimum.reduceat(apart, self._starts)
+            if row == 0:
+                least[self._filled, 0] = found
+            least[self._filled, 1] = np.minimum(least[self._filled, 1], found)
+        return least
+
+
+class _Tally:
+    """Counts distances, and keeps the rows of the nearest pairs."""
+
+    def __init__(self, bits: int) -> None:
+        self._bits = bits
+        self._counts = np.zeros(bits + 1, np.int64)
+        self._near: list[NDArray[np.int64]] = []
+        self._most = -1
+
+    def add(self, start: int, distances: Distances) -> None:
+        """Take in the pictures from `start` on. What the first ones have twice too much of is kept of all."""
+        self._counts += np.bincount(distances.ravel(), minlength=FAR + 1)[: self._bits + 1]
+        if self._most < 0:
+            self._most = self._limit(2 * KEPT)
+        one, other = np.nonzero(distances <= self._most)
+        self._near.append(np.stack([one + start, other, distances[one, other]], axis=1).astype(np.int64))
+
+    def pairs(self, pictures: int) -> Pairs:
+        """What was taken in."""
+        limit = min(self._most, self._limit(KEPT))
+        near = np.concatenate(self._near)
+        return Pairs(pictures, self._counts, limit, near[near[:, 2] <= limit])
+
+    def _limit(self, share: float) -> int:
+        """The distance within which that share of the pairs lies; a quarter of the bits at least."""
+        seen = np.cumsum(self._counts)
+        return max(self._bits // 4, int(np.searchsorted(seen, share * seen[-1], side="right")))

@@ -1,0 +1,164 @@
+"""How rarely two different pictures come within a radius, beyond what can be counted.
+
+The model: the number of pairs at distance d, for d up to a threshold that about one pair in a thousand reaches, is a
+Poisson count about exp(a + b·x + c·x²), x = d − threshold, fitted by maximum likelihood. With c = 0 it is an
+exponential tail, the straight line on a logarithmic axis (of the generalised Pareto laws to which tails over a
+threshold tend, that of shape 0: Pickands, 1975). A distance is a sum of many bits, so its tail falls ever more steeply
+(c < 0: a normal tail); the straight line then says too many false matches, never too few, which makes it the *cautious*
+estimate, by which radii are chosen. The curved one is told beside it.
+
+Pairs share pictures, so they are not independent. The interval is the bootstrap's: pictures are drawn with
+replacement, a pair counts as often as both of its pictures together were drawn, and the fit is made again (Owen: The
+pigeonhole bootstrap, 2007).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashdb.evaluation.pairs import Pairs
+
+SHARE: Final = 1e-3
+"""Of the pairs: those that are fitted, the nearest ones."""
+FEWEST: Final = 60
+"""Pairs that a fit needs at least."""
+_COUNTED = 30
+"""Where this many pairs are within a radius they are counted, not extrapolated."""
+_DRAWS = 200
+_STEPS = 50
+
+_Floats: TypeAlias = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tail:
+    """False matches per pair of pictures, at the radii from 0 to the threshold."""
+
+    fitted: int
+    """Pairs that the fit was made from: those up to the threshold."""
+    cautious: _Floats
+    low: _Floats
+    high: _Floats
+    """Between them lie 95 % of the bootstrap's cautious estimates."""
+    curved: _Floats
+
+    @property
+    def threshold(self) -> int:
+        """The distance up to which pairs were fitted."""
+        return len(self.cautious) - 1
+
+    def radius(self, rate: float) -> int | None:
+        """The widest radius at which the upper end of the cautious estimate is at most `rate`; None: not even 0."""
+        return _widest(self.high, rate)
+
+    def curved_radius(self, rate: float) -> int | None:
+        """The widest at which the curved estimate is."""
+        return _widest(self.curved, rate)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What the fit of half of the pictures foretells of the other half, and what is there."""
+
+    radius: int
+    cautious: float
+    curved: float
+    """Pairs within the radius, by either estimate."""
+    found: int
+
+
+def fit(pairs: Pairs, seed: int = 0) -> Tail | None:
+    """The tail of these pairs; None where they are too few to say anything."""
+    threshold = _threshold(pairs)
+    if threshold is None:
+        return None
+    counts = pairs.counts[: threshold + 1].astype(np.float64)
+    drawn = [_rates(draw, pairs.total, curved=False) for draw in _draws(pairs, threshold, seed)]
+    low, high = np.quantile(np.stack(drawn), (0.025, 0.975), axis=0)
+    cautious, curved = (_rates(counts, pairs.total, curved=curved) for curved in (False, True))
+    return Tail(int(counts.sum()), cautious, np.minimum(low, cautious), np.maximum(high, cautious), curved)
+
+
+def check(pairs: Pairs, seed: int = 0) -> Check | None:
+    """Fit the pairs among a random half of the pictures, and count those among the other half at a far radius.
+
+    That is where the cautious estimate expects ten pairs, so the check is of an extrapolation. None where there are
+    too few pairs to fit.
+    """
+    half = np.random.default_rng(seed).permutation(pairs.pictures) < pairs.pictures // 2
+    known, other = (_among(pairs, chosen) for chosen in (half, ~half))
+    threshold = _threshold(known)
+    if threshold is None:
+        return None
+    counts = known.counts[: threshold + 1].astype(np.float64)
+    scale = _all(other) / _all(known)
+    cautious, curved = (np.cumsum(_model(counts, curved=curved)) * scale for curved in (False, True))
+    radius = int(np.searchsorted(cautious, 10, side="right")) - 1
+    return None if radius < 0 else Check(radius, float(cautious[radius]), float(curved[radius]), other.within(radius))
+
+
+def _threshold(pairs: Pairs) -> int | None:
+    """The distance within which SHARE of the pairs lie, or FEWEST, where that is more."""
+    seen = np.cumsum(pairs.counts[: pairs.limit + 1])
+    threshold = int(np.searchsorted(seen, max(FEWEST, SHARE * _all(pairs))))
+    if threshold > pairs.limit or np.count_nonzero(pairs.counts[: threshold + 1]) < 3:
+        return None
+    return threshold
+
+
+def _all(pairs: Pairs) -> int:
+    return pairs.pictures * (pairs.pictures - 1)
+
+
+def _among(pairs: Pairs, chosen: NDArray[np.bool_]) -> Pairs:
+    """Those of the near pairs of which both pictures are chosen."""
+    near = pairs.near[chosen[pairs.near[:, 0]] & chosen[pairs.near[:, 1]]]
+    counts = np.bincount(near[:, 2], minlength=len(pairs.counts)).astype(np.int64)
+    return Pairs(int(chosen.sum()), counts, pairs.limit, near)
+
+
+def _draws(pairs: Pairs, threshold: int, seed: int) -> Iterator[_Floats]:
+    """The counts of the pigeonhole bootstrap."""
+    one, other, distance = pairs.near[pairs.near[:, 2] <= threshold].T
+    random = np.random.default_rng(seed)
+    for _ in range(_DRAWS):
+        times = np.bincount(random.integers(pairs.pictures, size=pairs.pictures), minlength=pairs.pictures)
+        counts = np.bincount(distance, times[one] * times[other], threshold + 1)
+        yield counts.astype(np.float64)
+
+
+def _rates(counts: _Floats, total: int, *, curved: bool) -> _Floats:
+    """The share of pairs within each radius: counted where there are enough, else of the model."""
+    seen = np.cumsum(counts)
+    rates: _Floats = np.where(seen >= _COUNTED, seen, np.cumsum(_model(counts, curved=curved))) / total
+    return rates
+
+
+def _model(counts: _Floats, *, curved: bool) -> _Floats:
+    """The expected counts, by Newton's method; a curve that would bend upwards is a straight line instead."""
+    place = np.linspace(-1, 0, len(counts))
+    columns = np.stack([np.ones_like(place), place, place**2][: 2 + curved], axis=1)
+    weights = np.zeros(columns.shape[1])
+    weights[0], weights[1] = np.log(max(counts.sum(), 1) / 4), 8.0
+    for _ in range(_STEPS):
+        expected = np.exp(np.clip(columns @ weights, -700, 50))
+        slope = columns.T @ (counts - expected)
+        bend = (columns.T * expected) @ columns + 1e-9 * np.eye(len(weights))
+        step = np.linalg.solve(bend, slope)
+        weights = weights + step * min(1, 2 / max(1e-12, np.abs(step).max()))
+        if np.abs(step).max() < 1e-9:
+            break
+    if curved and weights[2] > 0:
+        return _model(counts, curved=False)
+    expected_counts: _Floats = np.exp(np.clip(columns @ weights, -700, 50))
+    return expected_counts
+
+
+def _widest(rates: _Floats, most: float) -> int | None:
+    fits = np.flatnonzero(rates <= most)
+    return int(fits[-1]) if len(fits) else None

@@ -1,0 +1,145 @@
+"""What was put around a picture: borders, the bars of a letterbox, captions, the rest of a screenshot.
+
+A band starts at an edge whose line (row or column) is of one grey, and is made of lines of that grey. A border's lines
+are all plain. A caption's may be broken by text, so of its plain lines the one is sought after which most pixels, all
+at once, are of another grey: after a line of text they are fewer.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashdb.hashing.pdq import Floats
+from hashdb.hashing.windows import WHOLE, Window
+
+LEAST: Final = 0.012
+"""A frame that leaves more of each side is not worth a hash of its own: the whole picture's says the same."""
+_THINNEST = 0.006
+_ROUNDS = 4
+_LEFT = 0.15
+_TEXT_HEIGHT = 0.3
+_TEXT_SHARE = 0.02
+_STEP = 3
+_SUDDEN = 0.6
+
+
+class _Finish(NamedTuple):
+    """How even the lines of a band are: greys that a pixel may be off, and the share of pixels that are not."""
+
+    off: float
+    plain: float
+
+
+_BORDER, _CAPTION = _Finish(10, 0.92), _Finish(12, 0.85)
+
+
+class _Box(NamedTuple):
+    """A part of a picture, in pixels."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+def framed(grey: Floats) -> tuple[tuple[str, Window], ...]:
+    """What may be in a frame in a reduced picture: at most four parts, and whether in a `border` or a `caption`.
+
+    First what is left without the outermost plain bands, then without those that come to light; then without bands
+    above and below that hold text, and without all such bands. Nothing where the picture starts at its edges, as most
+    do; a picture with a plain sky may lose it, which costs a query and no more, as the whole picture is asked about,
+    too.
+    """
+    height, width = grey.shape
+    whole = _Box(0, 0, width, height)
+    outer = _trimmed(grey, whole, False, 1)
+    inner = _trimmed(grey, outer, False, _ROUNDS)
+    above, below = _both_ends(grey, True)
+    captioned = whole._replace(top=above, bottom=height - below) if above + below < height else whole
+    surrounded = _trimmed(grey, whole, True, _ROUNDS)
+    found: list[tuple[str, Window]] = []
+    for name, box in (("border", outer), ("border", inner), ("caption", captioned), ("caption", surrounded)):
+        window = Window(box.left / width, box.top / height, box.right / width, box.bottom / height)
+        if all(_differ(window, known) for known in (WHOLE, *(other for _, other in found))):
+            found.append((name, window))
+    return tuple(found)
+
+
+def _differ(one: Window, other: Window) -> bool:
+    return max(abs(a - b) for a, b in zip(one, other, strict=True)) > LEAST
+
+
+def _trimmed(grey: Floats, box: _Box, text: bool, rounds: int) -> _Box:
+    """The box without the bands at its edges, as often as there are new ones; as it was where little would be left."""
+    for _ in range(rounds):
+        left, top, right, bottom = box
+        above, below = _both_ends(grey[top:bottom, left:right], text)
+        if above + below > (1 - _LEFT) * (bottom - top):
+            return box
+        top, bottom = top + above, bottom - below
+        before, after = _both_ends(grey[top:bottom, left:right].T, text)
+        if before + after > (1 - _LEFT) * (right - left):
+            return box
+        trimmed = _Box(left + before, top, right - after, bottom)
+        if trimmed == box:
+            break
+        box = trimmed
+    return box
+
+
+def _both_ends(lines: Floats, text: bool) -> tuple[int, int]:
+    return _thickness(lines, text), _thickness(lines[::-1], text)
+
+
+def _thickness(lines: Floats, text: bool) -> int:
+    """How many of the first lines are a band."""
+    finish = _CAPTION if text else _BORDER
+    start = _start(lines, finish.off)
+    if start is None:
+        return 0
+    share = start.mean(axis=1)
+    end = _end_of_caption(start, share, finish.plain) if text else _first(share < finish.plain)
+    if end < max(1, _THINNEST * max(lines.shape)):
+        return 0
+    return _sharpest(lines, end)
+
+
+def _start(lines: Floats, off: float) -> NDArray[np.bool_] | None:
+    """Which pixels are of the grey of the first line, or of the second (the first may be a rest of something else)."""
+    middle = lines.shape[1] // 2
+    for first in range(min(2, len(lines))):
+        level = np.partition(lines[first], middle)[middle]
+        if (np.abs(lines[first] - level) <= _BORDER.off).mean() >= _BORDER.plain:
+            near: NDArray[np.bool_] = np.abs(lines - level) <= off
+            near[: first + 1] = True
+            return near
+    return None
+
+
+def _end_of_caption(near: NDArray[np.bool_], share: NDArray[np.float64], plain: float) -> int:
+    height = len(near)
+    lines = np.flatnonzero(share[: _first(share < _TEXT_SHARE)] >= plain)
+    lines = lines[: _first(np.diff(lines) > _TEXT_HEIGHT * height) + 1]
+    lines = lines[lines < height - _STEP]
+    sudden = (near[lines] & ~near[lines + _STEP]).mean(axis=1)
+    if not len(sudden):
+        return height
+    most = float(sudden.max())
+    return int(lines[sudden >= most - _TEXT_SHARE][-1] if most >= _SUDDEN else lines[-1]) + 1
+
+
+def _first(of: NDArray[np.bool_]) -> int:
+    """The place of the first that is true; the length where none is."""
+    return int(of.argmax()) if of.any() else len(of)
+
+
+def _sharpest(lines: Floats, end: int) -> int:
+    """The sharpest step between lines near the end of a band, which JPEG and scaling have blurred."""
+    first, last = max(end - 2, 0), min(end + 5, len(lines) - 1)
+    if last <= first:
+        return end
+    steps = np.abs(np.diff(lines[first : last + 1], axis=0)).mean(axis=1)
+    return first + int(steps.argmax()) + 1

@@ -1,0 +1,71 @@
+"""What is asked about a picture beside its own hashes: alterations undone that it may have gone through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final, TypeAlias
+
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.hashing.frames import framed
+from hashdb.hashing.orientations import orientations
+from hashdb.hashing.pdq import SHORTEST_SIDE, Floats, pdq_coefficients, pdq_signal, quality, sample
+from hashdb.hashing.pictures import Picture
+from hashdb.hashing.windows import Window, coefficients, part, phash256_signal, reduced, turned, whole_coefficients
+
+MIDDLE: Final = Window(0.14, 0.14, 0.86, 0.86)
+"""One of the parts that are stored of a picture; asked about, it finds one whose edges were written over."""
+_TILT = 3.5
+
+Frames: TypeAlias = Sequence[tuple[str, Window]]
+
+
+def transforms(picture: Picture, algorithms: Sequence[Algorithm]) -> Iterator[tuple[str, tuple[Signal, ...]]]:
+    """The name and the signals of each transform; of algorithms other than PDQ and phash256 there are none.
+
+    64 bits are too few to be asked so often. A signal that is not of an ordinary picture is left out, and of a flat
+    one there are none: its bits are the noise of rounding.
+    """
+    if min(picture.colour.size) < SHORTEST_SIDE or not quality(picture.sampled):
+        return
+    grey = reduced(picture)
+    frames = framed(grey)
+    asked = {
+        Algorithm.PDQ: lambda: _pdq(picture, frames),
+        Algorithm.PHASH256: lambda: _phash256(picture, grey, frames),
+    }
+    found: dict[str, list[Signal]] = {}
+    for algorithm in algorithms:
+        for name, signal in asked[algorithm]() if algorithm in asked else ():
+            if signal.fault() is None:
+                found.setdefault(name, []).append(signal)
+    yield from ((name, tuple(signals)) for name, signals in found.items())
+
+
+def _phash256(picture: Picture, grey: Floats, frames: Frames) -> Iterator[tuple[str, Signal]]:
+    for name, turn in orientations(whole_coefficients(picture), 0):
+        yield name, phash256_signal(turn)
+    for name, window in frames:
+        yield from _and_mirrored(name, coefficients(grey, window))
+    for name, degrees in (("tilt-left", _TILT), ("tilt-right", -_TILT)):
+        yield name, phash256_signal(coefficients(*turned(grey, degrees)))
+    yield "middle", phash256_signal(coefficients(grey, MIDDLE))
+
+
+def _and_mirrored(name: str, part: Floats) -> Iterator[tuple[str, Signal]]:
+    yield name, phash256_signal(part)
+    for turn, turned_part in orientations(part, 0):
+        if turn == "mirror":
+            yield f"{name}-{turn}", phash256_signal(turned_part)
+
+
+def _pdq(picture: Picture, frames: Frames) -> Iterator[tuple[str, Signal]]:
+    """Of the whole picture and of what is in a frame only: variants are not of PDQ.
+
+    Two parts in frames have one name, and a signal each.
+    """
+    for name, turn in orientations(pdq_coefficients(picture.sampled), 1):
+        yield name, pdq_signal(turn)
+    for name, window in frames:
+        inside = part(picture.colour, window)
+        if min(inside.size) >= SHORTEST_SIDE:
+            yield name, pdq_signal(pdq_coefficients(sample(inside)))

@@ -1,0 +1,121 @@
+"""phash256 of any part of a picture, from one reduced picture: two small matrix products each.
+
+phash256 samples a picture at 64 x 64 places (Lanczos) and keeps the 16 x 16 lowest frequencies of their cosine
+transform. Both are linear and separable, so a part's coefficients are R · P · Cᵀ: P the reduced picture, R and C one
+matrix each way that depend on the part and the size alone, and are kept.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.hashing.pdq import Floats
+from hashdb.hashing.pictures import Picture
+
+REDUCED: Final = 320
+"""Pixels of the longer side of a reduced picture, at most."""
+_PART = 1024
+_SAMPLES, _FREQUENCIES, _LOBES = 64, 16, 3
+_COSINES = np.cos(
+    np.pi / (2 * _SAMPLES) * np.arange(_FREQUENCIES)[:, None] * (2 * np.arange(_SAMPLES) + 1),
+)
+
+
+class Window(NamedTuple):
+    """A part of a picture: its edges, in shares of the width and of the height."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+WHOLE: Final = Window(0, 0, 1, 1)
+
+
+def reduced(picture: Picture) -> Floats:
+    """The luminances (h x w, 0 to 255) of the picture made small enough to look at it often; mean of pixels each."""
+    grey = picture.grey
+    scale = REDUCED / max(grey.size)
+    if scale < 1:
+        size = (max(1, round(grey.width * scale)), max(1, round(grey.height * scale)))
+        grey = grey.resize(size, Image.Resampling.BOX)
+    return np.asarray(grey, np.float32)
+
+
+def turned(grey: Floats, degrees: float) -> tuple[Floats, Window]:
+    """The picture turned about its middle, counter-clockwise, and the largest part that holds nothing but picture.
+
+    At half its size, which takes a third of the time and moves phash256 by 3 bits of 256.
+    """
+    image = Image.fromarray(grey.astype(np.uint8))
+    image = (image.reduce(2) if min(image.size) > 2 * _SAMPLES else image).rotate(degrees, Image.Resampling.BILINEAR)
+    height, width = grey.shape
+    across, down = _inside(width, height, math.radians(abs(degrees)))
+    left, top = (1 - across / width) / 2, (1 - down / height) / 2
+    return np.asarray(image, np.float32), Window(left, top, 1 - left, 1 - top)
+
+
+def part(colour: Image.Image, window: Window) -> Image.Image:
+    """That part of a picture, of at most 1,024 pixels a side: reducing it moves PDQ by a few bits."""
+    across, down = colour.size
+    left, right = round(window.left * across), round(window.right * across)
+    inside = colour.crop((left, round(window.top * down), right, round(window.bottom * down)))
+    scale = _PART / max(inside.size)
+    if scale >= 1:
+        return inside
+    return inside.resize(
+        (max(1, round(inside.width * scale)), max(1, round(inside.height * scale))), Image.Resampling.BOX
+    )
+
+
+def whole_coefficients(picture: Picture) -> Floats:
+    """The 16 x 16 coefficients of phash256 as imagehash has them, from the full picture."""
+    sampled = np.asarray(picture.small, np.float64)
+    transformed: Floats = (_COSINES @ sampled @ _COSINES.T).astype(np.float32)
+    return transformed
+
+
+def coefficients(grey: Floats, window: Window) -> Floats:
+    """The 16 x 16 coefficients of a part of a reduced picture."""
+    height, width = grey.shape
+    down = _rows(height, window.top, window.bottom) @ grey
+    transformed: Floats = np.asarray(down @ _rows(width, window.left, window.right).T, np.float32)
+    return transformed
+
+
+def phash256_signal(transformed: Floats) -> Signal:
+    """The signal whose bits say which of the 16 x 16 coefficients are greater than their median."""
+    lower, upper = np.partition(transformed, (127, 128), axis=None)[127:129]
+    bits = np.packbits(transformed > (lower + upper) / 2)
+    return Signal.from_bytes(Algorithm.PHASH256, bits.tobytes())
+
+
+@lru_cache(maxsize=4096)
+def _rows(length: int, first: float, last: float) -> Floats:
+    """The matrix (16 x length) that samples the part from `first` to `last` of a side, and transforms."""
+    start, stop = first * length, last * length
+    step = (stop - start) / _SAMPLES
+    middles = start + (np.arange(_SAMPLES) + 0.5) * step
+    pixels = np.arange(length) + 0.5
+    away = (pixels[None] - middles[:, None]) / max(step, 1)
+    weights = np.where(np.abs(away) < _LOBES, np.sinc(away) * np.sinc(away / _LOBES), 0)
+    weights *= (pixels > start) & (pixels < stop)
+    sums = weights.sum(axis=1, keepdims=True)
+    weights /= np.where(np.abs(sums) < 1e-6, 1, sums)
+    return np.ascontiguousarray((_COSINES @ weights).astype(np.float32))
+
+
+def _inside(width: float, height: float, angle: float) -> tuple[float, float]:
+    """Width and height of the largest upright rectangle in one that is turned by a small angle, in radians."""
+    sine, cosine = math.sin(angle), math.cos(angle)
+    if min(width, height) <= 2 * sine * cosine * max(width, height):
+        return width, height
+    scale = cosine**2 - sine**2
+    return (width * cosine - height * sine) / scale, (height * cosine - width * sine) / scale

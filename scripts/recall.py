@@ -1,0 +1,38 @@
+"""Writes tests/data/recall.json: how many of the photos in the repo are recognised after each alteration."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import hashdb
+from hashdb.domain.signals import Algorithm
+from hashdb.evaluation.alterations import ALTERATIONS
+from hashdb.evaluation.runs import evaluate
+from hashdb.evaluation.schemes import PROFILES, Scheme
+from hashdb.hashing import Limits
+
+ROOT = Path(__file__).resolve().parent.parent
+FILE = ROOT / "tests" / "data" / "recall.json"
+PHOTOS = Path(hashdb.__file__).parent / "photos"
+ALGORITHMS = (Algorithm.PDQ, Algorithm.PHASH256)
+
+
+def counted() -> dict[str, dict[str, int]]:
+    """For each way of matching at the radii in force, and each alteration, how many of the photos are recognised."""
+    photos = sorted(PHOTOS.glob("*.jpg"))
+    scheme = Scheme(ALGORITHMS, PROFILES, tuple(ALTERATIONS))
+    made = evaluate(photos, scheme, rate=1e-11, items=1, limits=Limits(), processes=1)
+    ways = {
+        str(outcome.choice): outcome.recalls(outcome.in_force)
+        for outcome in made.outcomes
+        if outcome.choice.transforms or outcome.choice.profile == PROFILES[0]
+    }
+    return {
+        way: {name: round(share * len(photos)) for name, share in zip(scheme.alterations, shares, strict=True)}
+        for way, shares in ways.items()
+    }
+
+
+if __name__ == "__main__":
+    FILE.write_text(json.dumps(counted(), indent=1, ensure_ascii=False) + "\n", "utf-8")

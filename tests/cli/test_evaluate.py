@@ -1,0 +1,100 @@
+"""hashdb evaluate."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import PHOTOS, Commands
+
+QUICK = ("--algorithm", "pdq", "--processes", "1", "--items", "1000")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three photographs, one of them in a folder below."""
+    below = tmp_path / "pictures" / "below"
+    below.mkdir(parents=True)
+    for place, photo in zip((below.parent, below.parent, below), PHOTOS, strict=False):
+        (place / photo.name).write_bytes(photo.read_bytes())
+    return below.parent
+
+
+def test_it_prints_tables_and_writes_the_page_the_curves_and_the_document(
+    run: Commands, folder: Path, tmp_path: Path
+) -> None:
+    done = run("evaluate", folder, *QUICK, "--radius", "pdq=40", "--output", tmp_path / "new" / "out")
+    assert done.returncode == 0
+    assert "pdq ≤ 40" in done.stdout
+    assert "3 pictures took" in done.stdout
+    assert {path.name for path in (tmp_path / "new" / "out").iterdir()} == {
+        "evaluation.json",
+        "curves.svg",
+        "index.html",
+    }
+    said = json.loads((tmp_path / "new" / "out" / "evaluation.json").read_text("utf-8"))
+    assert said["pictures"] == 3
+    assert [choice["radius_in_force"] for choice in said["choices"]] == [40] * len(said["choices"])
+
+
+def test_for_programs_it_is_one_document_and_what_cannot_be_read_is_named_at_the_end(
+    run: Commands, folder: Path
+) -> None:
+    (folder / "broken.jpg").write_bytes(PHOTOS[0].read_bytes()[:2000])
+    done = run("evaluate", folder, *QUICK, "--json", "--seed", "7")
+    assert done.returncode == 1
+    said = json.loads(done.stdout)
+    assert (said["pictures"], said["seed"]) == (3, 7)
+    assert done.stderr == f"hashdb: {folder}/broken.jpg: the picture is damaged or cut short\n"
+
+
+def test_a_number_of_pictures_is_drawn_by_the_seed(run: Commands, folder: Path) -> None:
+    done = run.json("evaluate", folder, *QUICK, "--limit", "2")
+    assert done["pictures"] == 2
+
+
+def test_one_picture_is_not_enough(run: Commands, folder: Path) -> None:
+    for path in sorted(folder.rglob("*.jpg"))[1:]:
+        path.unlink()
+    done = run("evaluate", folder, *QUICK)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"hashdb: {folder}: an evaluation takes 2 pictures at least, here are 1\n"
+
+
+def test_a_folder_without_pictures_is_told(run: Commands, tmp_path: Path) -> None:
+    done = run("evaluate", tmp_path, *QUICK)
+    assert done.returncode == 1
+    assert f"no pictures in {tmp_path}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--radius", "pdq"),
+        ("--radius", "pdq=128"),
+        ("--radius", "pdq=-1"),
+        ("--rate", "0"),
+        ("--limit", "1"),
+        ("--algorithm", "md5"),
+        ("--profile", "huge"),
+        ("--processes", "0"),
+    ],
+)
+def test_wrong_usage_is_told_before_anything_is_measured(run: Commands, folder: Path, wrong: tuple[str, str]) -> None:
+    done = run("evaluate", folder, *wrong)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert wrong[0] in done.stderr
+
+
+def test_a_folder_that_is_none_is_refused(run: Commands, folder: Path) -> None:
+    assert run("evaluate", folder / "missing").returncode == 2
+    assert run("evaluate", PHOTOS[0]).returncode == 2
+
+
+def test_an_output_that_cannot_be_written_is_told_before_anything_is_measured(run: Commands, folder: Path) -> None:
+    (folder / "file").touch()
+    done = run("evaluate", folder, "--output", folder / "file" / "out")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--output" in done.stderr

@@ -1,0 +1,37 @@
+"""A small evaluation, made once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from hashdb.domain.signals import Algorithm
+from hashdb.evaluation.evaluations import Evaluation
+from hashdb.evaluation.runs import evaluate
+from hashdb.evaluation.schemes import Scheme
+from hashdb.hashing import Limits
+from tests.evaluation.photos import PHOTOS
+
+SCHEME = Scheme(
+    (Algorithm.PDQ, Algorithm.PHASH256), ("plain",), ("JPEG 50", "JPEG 10", "mirrored"), radii={Algorithm.PDQ: 44}
+)
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
+    """Of six photographs, one of them twice, and of a file that is none, whose name is awkward."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for photo in PHOTOS[:6]:
+        (folder / photo.name).write_bytes(photo.read_bytes())
+    with Image.open(PHOTOS[0]) as picture:
+        picture.resize((400, 225)).save(folder / "again.jpg", quality=60)
+    (folder / "<b>&.jpg").write_text("not a picture")
+    done: list[Path] = []
+    paths = sorted(folder.iterdir())
+    made = evaluate(
+        paths, SCHEME, rate=1e-11, items=1_000, limits=Limits(), processes=1, advance=lambda: done.append(folder)
+    )
+    assert len(done) == len(paths)
+    return made

@@ -1,0 +1,9 @@
+"""The photographs in the repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import hashdb
+
+PHOTOS = sorted((Path(hashdb.__file__).parent / "photos").glob("*.jpg"))

@@ -1,0 +1,57 @@
+"""Pairs of different pictures, compared with plain Python."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+
+import numpy as np
+import pytest
+
+from hashdb.evaluation.pairs import compare
+from hashdb.index.words import pack
+
+
+def _values(random: Random, bits: int, least: int) -> list[list[int]]:
+    """Of 70 pictures, which is more than a block: some values each, all within a few bits of one another."""
+    return [
+        [random.getrandbits(bits) & random.getrandbits(bits) for _ in range(random.randint(least, 4))]
+        for _ in range(70)
+    ]
+
+
+@pytest.mark.parametrize("bits", [64, 256])
+def test_each_pair_counts_once_at_its_least_distance(bits: int) -> None:
+    random = Random(bits)
+    asked, stored = _values(random, bits, 1), _values(random, bits, 0)
+    left_out = {(3, 4), (4, 3), (69, 0)}
+    alone, transformed = compare(
+        [pack(values, bits) for values in asked], [pack(values, bits) for values in stored], bits, left_out
+    )
+    for found, many in ((alone, 1), (transformed, 4)):
+        expected = {
+            (one, other): min((query ^ value).bit_count() for query in asked[one][:many] for value in stored[other])
+            for one in range(70)
+            for other in range(70)
+            if one != other and (one, other) not in left_out and stored[other]
+        }
+        assert {d: n for d, n in enumerate(found.counts.tolist()) if n} == Counter(expected.values())
+        assert found.total == len(expected)
+        assert found.nearest == min(expected.values())
+        near = {(one, other): distance for one, other, distance in found.near.tolist()}
+        assert near == {pair: distance for pair, distance in expected.items() if distance <= found.limit}
+        assert found.within(found.nearest) == Counter(expected.values())[found.nearest]
+        assert found.within(-1) == 0
+
+
+def test_a_pair_is_named_once_whichever_asks() -> None:
+    words = [pack([value], 64) for value in (0b0, 0b1, 0xFFFF_FFFF_0000_0000)]
+    pairs, _ = compare(words, words, 64)
+    assert pairs.first(5) == [(0, 1, 1)]
+
+
+def test_pictures_without_any_value_make_no_pair() -> None:
+    nothing = [np.empty((0, 4), np.uint64)] * 3
+    asked = [pack([value], 256) for value in (1, 2, 3)]
+    pairs, _ = compare(asked, nothing, 256)
+    assert (pairs.total, pairs.nearest, pairs.first(3)) == (0, None, [])

@@ -1,0 +1,77 @@
+"""A picture is asked about as it may have been before somebody altered it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.evaluation.alterations import ALTERATIONS
+from hashdb.hashing import Limits, hash_picture, hash_transforms
+from hashdb.hashing.pictures import Picture, read_picture
+from hashdb.hashing.transforms import transforms
+from tests.hashing.samples import PHOTOS, drawn, encoded
+
+UNDONE = {
+    "mirrored": "mirror",
+    "flipped": "flip",
+    "turned 90°": "rotate-270",
+    "turned 180°": "rotate-180",
+    "turned 270°": "rotate-90",
+    "border 5 %": "border",
+    "letterbox": "border",
+    "pillarbox": "border",
+    "caption above": "caption",
+    "caption below": "caption",
+}
+"""Which transform finds the original of a copy."""
+
+
+def _nearest(signals: tuple[Signal, ...], original: Signal) -> int:
+    return min(signal.distance(original) for signal in signals if signal.algorithm is original.algorithm)
+
+
+@pytest.mark.parametrize("algorithm", [Algorithm.PDQ, Algorithm.PHASH256])
+@pytest.mark.parametrize("name", UNDONE)
+@pytest.mark.parametrize("photo", PHOTOS[1:9:3], ids=lambda photo: photo.name)
+def test_an_alteration_is_undone(photo: Path, name: str, algorithm: Algorithm) -> None:
+    picture = read_picture(photo.read_bytes(), Limits())
+    (original,) = hash_picture(photo.read_bytes(), [algorithm]).signals
+    asked = hash_transforms(ALTERATIONS[name].upload(picture.colour, 1), [algorithm])
+    assert original.distance(asked.signals[0]) > algorithm.radius
+    assert _nearest(dict(asked.transforms)[UNDONE[name]], original) <= algorithm.radius
+
+
+def test_a_mirrored_picture_with_a_caption_is_found() -> None:
+    photo = read_picture(PHOTOS[1].read_bytes(), Limits()).colour
+    mirrored = ALTERATIONS["mirrored"].draw_on(photo)
+    (original,) = hash_picture(PHOTOS[1].read_bytes(), [Algorithm.PHASH256]).signals
+    asked = hash_transforms(ALTERATIONS["caption above"].upload(mirrored, 1), [Algorithm.PHASH256])
+    assert _nearest(dict(asked.transforms)["caption-mirror"], original) <= Algorithm.PHASH256.radius
+
+
+def test_the_pictures_own_signals_are_what_they_are_without_transforms() -> None:
+    octets = encoded(drawn())
+    plain, asked = hash_picture(octets, tuple(Algorithm)), hash_transforms(octets, tuple(Algorithm))
+    assert (plain.signals, plain.quality) == (asked.signals, asked.quality)
+    assert plain.transforms == ()
+
+
+def test_only_hashes_of_256_bits_are_transformed() -> None:
+    algorithms = {
+        signal.algorithm for _, signals in transforms(Picture(drawn()), tuple(Algorithm)) for signal in signals
+    }
+    assert algorithms == {Algorithm.PDQ, Algorithm.PHASH256}
+    assert list(transforms(Picture(drawn()), [Algorithm.PHASH])) == []
+
+
+@pytest.mark.parametrize("size", [(1, 1), (4, 300), (5, 5), (1000, 6), (64, 64)], ids=str)
+def test_pictures_of_any_size_can_be_asked_about(size: tuple[int, int]) -> None:
+    names = [name for name, _ in transforms(Picture(drawn(*size)), tuple(Algorithm))]
+    assert len(names) == len(set(names))
+
+
+def test_a_flat_picture_is_not_asked_about() -> None:
+    picture = Picture(drawn(300, 200).point(lambda _: 128))
+    assert list(transforms(picture, tuple(Algorithm))) == []

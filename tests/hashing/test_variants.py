@@ -1,0 +1,103 @@
+"""Parts of a removed picture are stored beside it, so that it is known again when it comes back as one of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageDraw
+
+from hashdb.domain.profiles import Profile
+from hashdb.domain.rules import SIGNALS_AN_ITEM
+from hashdb.domain.signals import Algorithm
+from hashdb.evaluation.alterations import ALTERATIONS
+from hashdb.hashing import Limits, hash_picture, hash_variants
+from hashdb.hashing.pictures import Picture, read_picture
+from hashdb.hashing.variants import TILTS, WINDOWS, quality_of, variants
+from hashdb.hashing.windows import WHOLE, Window
+from tests.hashing.samples import PHOTOS, drawn, encoded
+
+DEFAULTS = (Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH)
+OCTETS = encoded(drawn())
+
+
+@pytest.mark.parametrize("profile", Profile)
+@pytest.mark.parametrize("photo", PHOTOS[:4], ids=lambda photo: photo.name)
+def test_the_pictures_own_signals_come_first(photo: Path, profile: Profile) -> None:
+    octets = photo.read_bytes()
+    plain, hashed = hash_picture(octets, DEFAULTS), hash_variants(octets, DEFAULTS, profile)
+    assert hashed.signals[: len(plain.signals)] == plain.signals
+    assert hashed.quality == plain.quality
+
+
+@pytest.mark.parametrize("profile", [Profile.BALANCED, Profile.THOROUGH])
+@pytest.mark.parametrize("photo", PHOTOS, ids=lambda photo: photo.name)
+def test_what_is_stored_is_fit_to_be_and_each_once(photo: Path, profile: Profile) -> None:
+    hashed = hash_variants(photo.read_bytes(), tuple(Algorithm), profile)
+    further = hashed.signals[len(Algorithm) :]
+    assert len(hashed.signals) == len(set(hashed.signals)) <= SIGNALS_AN_ITEM
+    assert all(signal.algorithm is Algorithm.PHASH256 and signal.fault() is None for signal in further)
+
+
+def test_the_plain_profile_has_no_variants() -> None:
+    assert hash_variants(OCTETS, DEFAULTS, Profile.PLAIN) == hash_picture(OCTETS, DEFAULTS)
+
+
+def test_without_phash256_there_are_no_variants() -> None:
+    assert len(hash_variants(OCTETS, [Algorithm.PDQ], Profile.THOROUGH).signals) == 1
+
+
+@pytest.mark.parametrize("profile", [Profile.BALANCED, Profile.THOROUGH])
+def test_each_part_of_a_picture_full_of_detail_is_stored(profile: Profile) -> None:
+    found = list(variants(Picture(drawn()), profile))
+    assert len(found) >= len(WINDOWS[profile]) + len(TILTS[profile])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "crop 10 %",
+        "crop 20 %",
+        "10 % off one side",
+        "15 % off one side",
+        "10 % and 5 % off a corner",
+        "tilted 3°, cropped",
+    ],
+)
+@pytest.mark.parametrize("photo", PHOTOS[::3], ids=lambda photo: photo.name)
+def test_a_cropped_copy_is_within_the_radius_of_a_variant(photo: Path, name: str) -> None:
+    picture = read_picture(photo.read_bytes(), Limits())
+    (asked,) = hash_picture(ALTERATIONS[name].upload(picture.colour, 5), [Algorithm.PHASH256]).signals
+    nearest = min(asked.distance(stored) for stored in variants(picture, Profile.BALANCED))
+    assert nearest <= Algorithm.PHASH256.radius
+
+
+def test_what_is_in_a_frame_is_stored_too() -> None:
+    photo = Picture(drawn(400, 300))
+    framed = Image.new("RGB", (400, 420), "black")
+    framed.paste(photo.colour, (0, 60))
+    (inside,) = hash_picture(encoded(photo.colour), [Algorithm.PHASH256]).signals
+    assert min(inside.distance(stored) for stored in variants(Picture(framed), Profile.BALANCED)) <= 12
+
+
+def test_a_part_without_detail_is_not_stored() -> None:
+    image = Image.new("RGB", (400, 300), "white")
+    image.paste(drawn(60, 300), (0, 0))
+    assert quality_of(Picture(image).sampled, Window(0.25, 0, 1, 1)) == 0
+    assert len(list(variants(Picture(image), Profile.THOROUGH))) < len(WINDOWS[Profile.THOROUGH])
+
+
+@pytest.mark.parametrize("photo", PHOTOS[:6], ids=lambda photo: photo.name)
+def test_the_quality_of_a_part_is_about_that_of_the_part_cut_out(photo: Path) -> None:
+    picture = read_picture(photo.read_bytes(), Limits())
+    width, height = picture.colour.size
+    cut = picture.colour.crop((round(0.2 * width), 0, width, round(0.8 * height)))
+    told = quality_of(picture.sampled, Window(0.2, 0, 1, 0.8))
+    assert abs(told - quality_of(Picture(cut).sampled, WHOLE)) <= 25
+
+
+@pytest.mark.parametrize("size", [(1, 1), (4, 300), (5, 5), (1000, 6)], ids=str)
+def test_pictures_of_any_size_have_variants_or_none(size: tuple[int, int]) -> None:
+    image = Image.new("RGB", size, "white")
+    ImageDraw.Draw(image).point((0, 0), "black")
+    assert list(variants(Picture(image), Profile.THOROUGH)) == []
