@@ -11,10 +11,12 @@ import httpx
 from pydantic import ValidationError
 
 from hashdb.domain.changes import Changes
+from hashdb.domain.checkpoints import Checked, Checkpoint, Consistency, Inclusion, Log, read_checkpoint
 from hashdb.domain.contributions import Amendment, Contribution, Draft, Filter, Receipt
 from hashdb.domain.instants import format_instant
 from hashdb.domain.matches import Answer, Query
-from hashdb.errors import BadSetting, HashDBError, ServiceError, ServiceUnreachable
+from hashdb.domain.notes import Verifier
+from hashdb.errors import BadNote, BadSetting, HashDBError, LogRewritten, ServiceError, ServiceUnreachable
 from hashdb.wire import Answered
 from hashdb.wire.changes import ChangesOut
 from hashdb.wire.contributions import (
@@ -28,6 +30,7 @@ from hashdb.wire.contributions import (
 from hashdb.wire.matches import AnswerOut, QueriesIn
 from hashdb.wire.members import MeOut
 from hashdb.wire.problems import error_of
+from hashdb.wire.proofs import ConsistencyOut, InclusionOut, LogOut
 
 _Answer = TypeVar("_Answer", bound=Answered)
 
@@ -126,6 +129,39 @@ class Client:
             params["epoch"] = epoch
         return self._ask(ChangesOut, "GET", "/v1/changes", params=params, longer=wait).value()
 
+    def log(self) -> Log:
+        """The log's name, and the keys that sign its checkpoints."""
+        return self._ask(LogOut, "GET", "/v1/log").value()
+
+    def checkpoint(self) -> str:
+        """A signed note: how many events there are, and the root of the tree over them."""
+        return self._send("GET", "/v1/checkpoint").text
+
+    def inclusion(self, seq: int, size: int) -> Inclusion:
+        """The proof that event `seq` is among the first `size`."""
+        return self._ask(InclusionOut, "GET", "/v1/proofs/inclusion", params={"seq": seq, "size": size}).value()
+
+    def consistency(self, first: int, second: int) -> Consistency:
+        """The proof that the first `second` events begin with what were the first `first`."""
+        asked = {"first": first, "second": second}
+        return self._ask(ConsistencyOut, "GET", "/v1/proofs/consistency", params=asked).value()
+
+    def check(self, kept: str | None = None) -> Checked:
+        """Hold the log against a checkpoint that was kept (None: there is none yet, only the signature is verified).
+
+        Raises LogRewritten where the log did not only grow since, BadNote where a checkpoint is none or not signed.
+        """
+        note, log = self.checkpoint(), self.log()
+        now, key = _signed("the log's checkpoint", note, log)
+        if kept is None:
+            return Checked(None, now, key, False, note)
+        before, old = _signed("the checkpoint that was kept", kept, log)
+        if now.size < before.size:
+            raise LogRewritten(f"it has {now.size:,} events, and had {before.size:,}")
+        if now.origin != before.origin or not self.consistency(before.size, now.size).proves(before, now):
+            raise LogRewritten(f"its first {before.size:,} events are not what they were")
+        return Checked(before, now, key, key != old, note)
+
     def _ask(
         self,
         model: type[_Answer],
@@ -168,6 +204,13 @@ class Client:
 
 def _error(response: httpx.Response) -> HashDBError:
     return error_of(response.status_code, response.content)
+
+
+def _signed(what: str, note: str, log: Log) -> tuple[Checkpoint, Verifier]:
+    try:
+        return read_checkpoint(note, log.verifiers)
+    except BadNote as error:
+        raise BadNote(f"{what}: {error}") from None
 
 
 def _timeouts(request: httpx.Request) -> dict[str, float]:

@@ -28,11 +28,14 @@
     │   ├── MatchingBusy          too many batches of queries wait
     │   ├── IndexNotReady         the index is being built from the store
     │   └── HashingBusy           the queue of pictures is full
+    ├── BadNote                   (client) a signed checkpoint that is none, or not signed by the log's key
+    ├── LogRewritten              (client) the log is not the one of which a checkpoint was kept
     ├── ServiceError              (client) an answer that the contract does not know
     ├── ServiceUnreachable        (client) no answer at all
     └── CannotStart               (command line) said instead of starting
         ├── BadSetting
         ├── SchemaOutdated
+        ├── WrongSigningKey       the log is signed by another key than the one that is here
         ├── PortInUse
         ├── HomeInUse
         └── DemoFailed
@@ -331,6 +334,26 @@ class HashingBusy(Unavailable):
 
 
 @dataclass(eq=False)
+class BadNote(HashDBError):
+    reason: str
+    slug: ClassVar[str] = "bad-note"
+    title: ClassVar[str] = "Bad note"
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass(eq=False)
+class LogRewritten(HashDBError):
+    reason: str
+    slug: ClassVar[str] = "log-rewritten"
+    title: ClassVar[str] = "Log rewritten"
+
+    def __str__(self) -> str:
+        return f"the log is not the one of which the checkpoint was kept: {self.reason}"
+
+
+@dataclass(eq=False)
 class ServiceError(HashDBError):
     status: int
     detail: str
@@ -380,6 +403,18 @@ class SchemaOutdated(CannotStart):
         newer = self.found.isdecimal() and self.found > self.needed
         remedy = "it was made by a newer hashdb" if newer else "run `hashdb upgrade`"
         return f"the database has schema {self.found}, this version needs {self.needed}: {remedy}"
+
+
+@dataclass(eq=False)
+class WrongSigningKey(CannotStart):
+    needed: str
+    reason: str
+    slug: ClassVar[str] = "wrong-signing-key"
+    title: ClassVar[str] = "Wrong signing key"
+
+    def __str__(self) -> str:
+        remedy = "put the key there, or run `hashdb key rotate-signing`"
+        return f"the log is signed by {self.needed}, and {self.reason}: {remedy}"
 
 
 @dataclass(eq=False)

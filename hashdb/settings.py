@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from hashdb.domain.labels import Vocabulary
+from hashdb.domain.notes import is_name
 from hashdb.domain.rules import Rules
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import BadSetting
@@ -23,10 +24,21 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="HASHDB_", frozen=True, extra="ignore")
 
-    home: Path = Field(default=Path("hashdb-data"), description="Folder of the embedded database and the locks.")
+    home: Path = Field(
+        default=Path("hashdb-data"),
+        description="Folder of the embedded database, the index, the signing key, the checkpoints and the locks.",
+    )
     database_url: SecretStr | None = Field(
         default=None,
         description="Database as an SQLAlchemy URL, like `postgresql://user@host/hashdb`; SQLite in the home.",
+    )
+    signing_key_file: Path | None = Field(
+        default=None, description="File of the private key that signs the log's checkpoints; `signing.key` in the home."
+    )
+    origin: str | None = Field(
+        default=None,
+        max_length=200,
+        description="Name of the log in its checkpoints, like `hashes.example/log`; fixed at the first start.",
     )
     algorithms: Annotated[tuple[Algorithm, ...], NoDecode] = Field(
         default=(Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH),
@@ -89,6 +101,13 @@ class Settings(BaseSettings):
             raise ValueError("names no file: a database in memory would be gone at the end")
         return value
 
+    @field_validator("origin")
+    @classmethod
+    def _nameable(cls, value: str | None) -> str | None:
+        if value is not None and not is_name(value):
+            raise ValueError("takes a name without spaces and plus signs")
+        return value
+
     @field_validator("max_radius", mode="before")
     @classmethod
     def _pairs(cls, value: object) -> object:
@@ -102,6 +121,11 @@ class Settings(BaseSettings):
                 raise ValueError(f"write {algorithm}=<bits>, at most {algorithm.bits}")
             radii[algorithm] = int(bits)
         return radii
+
+    @property
+    def signing_key(self) -> Path:
+        """The file of the private key in force."""
+        return self.signing_key_file or self.home / "signing.key"
 
     @property
     def database(self) -> str:

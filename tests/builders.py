@@ -13,6 +13,7 @@ from hashdb.domain.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, Me
 from hashdb.domain.rules import Rules
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.service import HashDB, contributions, members
+from hashdb.service.signing import Signing
 from hashdb.settings import Settings
 from hashdb.store import Store
 
@@ -66,11 +67,13 @@ def query(*signals: Signal | int, **radius: int) -> Query:
     return Query(made, radius={Algorithm(name): bits for name, bits in radius.items()})
 
 
-def hashdb(url: str, clock: Clock, rules: Rules = RULES, busy_seconds: float = 10.0) -> HashDB:
+def hashdb(
+    url: str, clock: Clock, rules: Rules = RULES, busy_seconds: float = 10.0, signing: Signing | None = None
+) -> HashDB:
     """A service over the database at `url`, whose schema is made if it is not there."""
     store = Store(url, busy_seconds)
     store.migrate()
-    return HashDB(store, rules, clock)
+    return HashDB(store, rules, clock, signing=signing)
 
 
 def key_of(db: HashDB, member: int, *scopes: Scope) -> Actor:

@@ -15,11 +15,14 @@ from flask import Flask
 from hashdb import errors
 from hashdb.client import Client
 from hashdb.domain.changes import Gone
+from hashdb.domain.checkpoints import Checkpoint
 from hashdb.domain.contributions import Amendment, Draft, Filter, Status
 from hashdb.domain.matches import Query
 from hashdb.domain.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.domain.notes import Signer
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.service import HashDB, contributions, matches, members, open_hashdb
+from hashdb.service import HashDB, checkpoints, contributions, matches, members, open_hashdb
+from hashdb.service.signing import Signing
 from hashdb.settings import Settings
 from hashdb.web import create_app
 
@@ -41,7 +44,9 @@ class Service:
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
     settings = Settings(home=tmp_path)
-    db = open_hashdb(settings.database, settings.rules())
+    signing = Signing(settings.signing_key, tmp_path / "checkpoints.txt")
+    db = open_hashdb(settings.database, settings.rules(), signing=signing)
+    checkpoints.start(db)
     member = members.add(db, COMMAND_LINE, MemberDraft("Alpha", MemberKind.PLATFORM))
     issued = members.issue_key(db, COMMAND_LINE, member.id, KeyDraft(frozenset(Scope)))
     yield Service(db, create_app(db, settings), members.authenticate(db, issued.secret), issued.secret)
@@ -193,3 +198,38 @@ def test_white_space_around_the_settings_is_not_part_of_them(monkeypatch: pytest
 def test_a_key_with_control_characters_is_a_bad_setting(inner: str) -> None:
     with pytest.raises(errors.BadSetting, match="HASHDB_KEY"):
         Client("http://hashdb.test", f"hdb_{inner}x")
+
+
+def test_the_log_is_checked_against_a_checkpoint_that_was_kept(service: Service, client: Client) -> None:
+    first = client.check()
+    assert (first.before, first.new_key, first.note) == (None, False, client.checkpoint())
+    contributions.contribute(service.db, service.actor, [draft(seed) for seed in range(5)])
+    second = client.check(first.note)
+    assert second.before == first.now
+    assert second.now.size == first.now.size + 5
+    assert client.inclusion(3, second.now.size).proves(second.now)
+    checkpoints.rotate(service.db, COMMAND_LINE)
+    third = client.check(second.note)
+    assert (third.before, third.new_key) == (second.now, True)
+    assert not client.check(third.note).new_key
+    assert [key.until is None for key in client.log().keys] == [False, True]
+
+
+def test_a_log_that_was_rewritten_is_told(service: Service, client: Client) -> None:
+    (signer,) = client.log().verifiers
+    assert service.db.signing is not None
+    private = service.db.signing.signer(signer)
+    now = client.check().now
+    for other in (Checkpoint(now.origin, now.size, bytes(32)), Checkpoint(now.origin, now.size - 1, bytes(32))):
+        with pytest.raises(errors.LogRewritten, match=rf"its first {other.size} events are not what they were$"):
+            client.check(other.signed(private))
+    with pytest.raises(errors.LogRewritten, match=r"it has \d+ events, and had \d+$"):
+        client.check(Checkpoint(now.origin, now.size + 1, now.root).signed(private))
+
+
+def test_a_checkpoint_of_another_log_is_told(client: Client) -> None:
+    note = Checkpoint("other.example", 1, bytes(32)).signed(Signer.new("other.example"))
+    with pytest.raises(errors.BadNote, match=r"^the checkpoint that was kept: it is not signed by a key of this log$"):
+        client.check(note)
+    with pytest.raises(errors.BadNote):
+        client.check("")

@@ -90,6 +90,23 @@ def test_the_feed_is_followed_as_it_changes(member: Member, tmp_path: Path) -> N
         client.withdraw(second, "other")  # what waits in the service for the one that was killed, ends
 
 
+def test_the_log_is_monitored_and_a_forged_checkpoint_is_an_alarm(member: Member, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    for _ in range(2):
+        done = member.run("monitor_log.py", kept)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    note = kept.read_text()
+    assert note.splitlines()[4].startswith("\u2014 hashdb/")
+    kept.write_text(note.replace("\n", "\n1", 1))
+    done = member.run("monitor_log.py", kept)
+    assert done.returncode == 1
+    assert done.stderr == "ALARM: the checkpoint that was kept: the signature is not of this text\n"
+    assert kept.read_text() != note
+    kept.write_text(note)
+    away = Member({**member.settings, "HASHDB_URL": "http://127.0.0.1:9"}).run("monitor_log.py", kept)
+    assert (away.returncode, away.stderr[:13], kept.read_text()) == (1, "not checked: ", note)
+
+
 def _until(lines: Iterator[str], said: str) -> None:
     assert any(said in line for line in lines)
 

@@ -44,6 +44,7 @@ LAYERS = {
 """What each layer may import of the others; the table of docs/architecture."""
 
 PACKAGES = {
+    "domain": {"cryptography"},
     "settings": {"pydantic", "pydantic_settings"},
     "index": {"numpy", "pybktree"},
     "hashing": {"numpy", "PIL", "imagehash"},
@@ -57,7 +58,7 @@ PACKAGES = {
 }
 """What each layer may import from elsewhere, beside the standard library."""
 
-LONG_MODULES = {"errors.py": 420, "wire/contributions.py": 340}
+LONG_MODULES = {"errors.py": 460, "wire/contributions.py": 340}
 LONG_FUNCTIONS: dict[str, int] = {}
 
 TESTED_IN = {
@@ -163,6 +164,7 @@ def test_imports_point_inward() -> None:
         ("apiflask", {"web"}),
         ("sqlalchemy", {"store"}),
         ("sqlite3", set[str]()),
+        ("cryptography", {"domain"}),
         ("psycopg", set[str]()),
         ("imagehash", {"hashing"}),
         ("pybktree", {"index"}),

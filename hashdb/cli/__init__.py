@@ -13,6 +13,7 @@ from hashdb.cli.output import print_anything
 from hashdb.errors import BadSetting, HashDBError
 
 _COMMANDS = {
+    "audit": "hashdb.cli.audit",
     "contribute": "hashdb.cli.contribute",
     "demo": "hashdb.cli.demo",
     "evaluate": "hashdb.cli.evaluate",
@@ -61,8 +62,8 @@ def _print_version(context: click.Context, option: click.Parameter, asked: bool)
 def hashdb() -> None:
     """A shared database of perceptual hashes of removed terrorist content.
 
-    The member's side (hash, contribute, match, withdraw) reads HASHDB_URL and HASHDB_KEY; the service's side (serve,
-    member, key, upgrade) reads HASHDB_HOME and HASHDB_DATABASE_URL.
+    The member's side (hash, contribute, match, withdraw, audit check) reads HASHDB_URL and HASHDB_KEY; the service's
+    side (serve, member, key, audit verify, upgrade) reads HASHDB_HOME and HASHDB_DATABASE_URL.
     """
 
 

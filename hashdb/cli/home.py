@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hashdb.errors import BadSetting, HomeInUse
 from hashdb.service import HashDB, open_hashdb
+from hashdb.service.signing import Signing
 from hashdb.settings import Settings
 
 
@@ -18,11 +19,17 @@ def opened(settings: Settings) -> Iterator[HashDB]:
     """The HashDB of these settings, its schema made or brought up where it is SQLite; closed at the end."""
     prepare_home(settings.home)
     with _locked(settings.home / "schema.lock", wait=True):
-        db = open_hashdb(settings.database, settings.rules(), busy_seconds=settings.busy_seconds)
+        rules, signing = settings.rules(), signing_of(settings)
+        db = open_hashdb(settings.database, rules, busy_seconds=settings.busy_seconds, signing=signing)
     try:
         yield db
     finally:
         db.close()
+
+
+def signing_of(settings: Settings) -> Signing:
+    """What this machine signs the log with, and where it writes that down."""
+    return Signing(settings.signing_key, settings.home / "checkpoints.txt", settings.origin)
 
 
 def prepare_home(home: Path) -> None:

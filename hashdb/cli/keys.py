@@ -12,7 +12,7 @@ from hashdb.cli.members import find, scopes_option
 from hashdb.cli.output import as_json, print_json, print_table
 from hashdb.cli.texts import TEXT
 from hashdb.domain.members import COMMAND_LINE, KeyDraft, Scope
-from hashdb.service import members
+from hashdb.service import checkpoints, members
 from hashdb.settings import Settings
 from hashdb.wire import LARGEST_ID
 from hashdb.wire.members import IssuedKeyOut, KeyOut, KeysOut
@@ -20,7 +20,7 @@ from hashdb.wire.members import IssuedKeyOut, KeyOut, KeysOut
 
 @click.group("key")
 def command() -> None:
-    """Issue, list and revoke keys, on the service's machine."""
+    """Issue, list and revoke keys, and renew the one that signs the log, on the service's machine."""
 
 
 @command.command("add")
@@ -76,3 +76,18 @@ def revoke(key: int, as_json: bool) -> None:
         print_json(KeyOut.of(revoked))
     else:
         click.echo(f"key {key} is revoked")
+
+
+@command.command("rotate-signing")
+@as_json
+def rotate_signing(as_json: bool) -> None:
+    """Sign the log's checkpoints with a new key from now on; the old one still verifies what it signed.
+
+    The new one is written where the old one was. A service that runs takes it up by itself.
+    """
+    with opened(Settings.read()) as db:
+        verifier = checkpoints.rotate(db, COMMAND_LINE)
+    if as_json:
+        print_json({"vkey": str(verifier)})
+    else:
+        click.echo(f"the log is signed by {verifier} from now on")

@@ -19,13 +19,14 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
 from hashdb import __version__
-from hashdb.cli.home import opened, prepare_home, serving_alone
+from hashdb.cli.home import opened, prepare_home, serving_alone, signing_of
 from hashdb.cli.output import tracked
 from hashdb.cli.texts import TEXT
+from hashdb.domain.members import COMMAND_LINE
 from hashdb.errors import BadSetting, CannotStart, HashDBError, IndexNotReady, PortInUse
 from hashdb.index.kernel import engine
 from hashdb.index.shelf import low_priority
-from hashdb.service import HashDB, contributions, open_hashdb
+from hashdb.service import HashDB, checkpoints, contributions, members, open_hashdb
 from hashdb.settings import Settings
 from hashdb.web import create_app
 from hashdb.web.logs import write_json_lines
@@ -50,8 +51,9 @@ def command(host: str, port: int, workers: int) -> None:
     prepare_home(settings.home)
     with serving_alone(settings.home):
         port = _free(host, port)
-        with opened(settings) as db, db.store.read() as tx:
-            empty = tx.audit.head().seq == 0
+        with opened(settings) as db:
+            checkpoints.start(db)
+            empty = not members.page(db, COMMAND_LINE, 0, 1)
         write_json_lines()
         click.echo(f"hashdb {__version__} serves on http://{_bracketed(host)}:{port} (index: {engine()})", err=True)
         if empty:
@@ -85,6 +87,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
             # Its own lines would hold addresses; requests are logged by hashdb.web.logs.
             "loglevel": "error",
             "post_worker_init": _let_waits_end,
+            "on_exit": lambda arbiter: _undisturbed(self._sign_the_end),
             "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir(),
             "proc_name": "hashdb",
         }
@@ -94,7 +97,8 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> Flask:
         s = self._settings
-        db = open_hashdb(s.database, s.rules(), busy_seconds=s.busy_seconds, index=s.home / "index")
+        signing, index = signing_of(s), s.home / "index"
+        db = open_hashdb(s.database, s.rules(), busy_seconds=s.busy_seconds, index=index, signing=signing)
         Thread(target=_keep_up, args=(db, Event()), name="keep-up", daemon=True).start()
         app = create_app(db, s)
         # What is here now stays: the collector need not look at it again with each large request.
@@ -102,6 +106,11 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
         gc.freeze()
         gc.set_threshold(_YOUNG)
         return app
+
+    def _sign_the_end(self) -> None:
+        """Sign what the workers wrote until they ended."""
+        with opened(self._settings) as db:
+            checkpoints.keep(db, at_once=True)
 
     def run(self) -> None:
         Arbiter(self).run()
@@ -113,7 +122,7 @@ def _let_waits_end(worker: Any) -> None:
 
 
 def _keep_up(db: HashDB, stop: Event) -> None:
-    """Fill the index, then keep it in segments and tell the log of what expired, for as long as the worker lives."""
+    """Fill the index, then keep it in segments, tell the log of what expired and sign it, while the worker lives."""
     _fill(db, stop)
     low_priority()
     rounds = 0
@@ -122,6 +131,7 @@ def _keep_up(db: HashDB, stop: Event) -> None:
         _undisturbed(db.live.maintain)
         if rounds % _ANNOUNCE_EVERY == 0:
             _undisturbed(lambda: _announce(db))
+            _undisturbed(lambda: checkpoints.keep(db))
 
 
 def _fill(db: HashDB, stop: Event) -> None:

@@ -28,6 +28,7 @@ class Action(StrEnum):
     MEMBER_REINSTATED = "member.reinstated"
     KEY_ISSUED = "key.issued"
     KEY_REVOKED = "key.revoked"
+    SIGNER_ADDED = "signer.added"
     FEED_READ = "feed.read"
 
     @property
@@ -80,15 +81,18 @@ def leaf(seq: int, at: datetime, actor: str, action: str, subject: str, details:
     Details hold ASCII keys, strings, integers below 2⁵³ and lists of strings, for which sorted compact JSON is
     RFC 8785's form (a test compares them).
     """
-    event = {
-        "action": action,
-        "actor": actor,
-        "at": format_instant(at),
-        "details": details,
-        "seq": seq,
-        "subject": subject,
-    }
-    return hashlib.sha256(b"\x00" + _canonical(event).encode()).digest()
+    return leaf_of_text(seq, at, actor, action, subject, canonical(details))
 
 
-_canonical = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+def leaf_of_text(seq: int, at: datetime, actor: str, action: str, subject: str, details: str) -> bytes:
+    """The same from the canonical JSON of the details."""
+    text = (
+        f'{{"action":{_quoted(action)},"actor":{_quoted(actor)},"at":"{format_instant(at)}","details":{details}'
+        f',"seq":{seq},"subject":{_quoted(subject)}}}'
+    )
+    return hashlib.sha256(b"\x00" + text.encode()).digest()
+
+
+canonical = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+"""An object as sorted compact JSON."""
+_quoted = json.encoder.encode_basestring

@@ -9,6 +9,7 @@ from pathlib import Path
 from hashdb.domain.rules import Rules
 from hashdb.service.batches import Batches
 from hashdb.service.live import Live
+from hashdb.service.signing import Signing
 from hashdb.store import Store
 
 __all__ = ["HashDB", "open_hashdb", "system_clock"]
@@ -28,14 +29,16 @@ class HashDB:
         rules: Rules,
         clock: Callable[[], datetime] = system_clock,
         index: Path | None = None,
+        signing: Signing | None = None,
     ) -> None:
         """Over an open store with a current schema; the index fills at the first `live.level`.
 
-        `index` is the folder of its segments (None: all is kept in memory).
+        `index` is the folder of its segments (None: all is kept in memory); without `signing` no checkpoint is signed.
         """
         self.store = store
         self.rules = rules
         self.now = clock
+        self.signing = signing
         # Segments are cut for the radius of nearly all queries; a wider one is answered as exactly, only slower.
         radii = {one: one.radius for one in rules.algorithms}
         self.live = Live(store, radii, index)
@@ -55,6 +58,7 @@ def open_hashdb(
     busy_seconds: float = 10.0,
     clock: Callable[[], datetime] = system_clock,
     index: Path | None = None,
+    signing: Signing | None = None,
 ) -> HashDB:
     """Open the database at `url`: SQLite is made or brought up, PostgreSQL must be current.
 
@@ -71,4 +75,4 @@ def open_hashdb(
     except BaseException:
         store.close()
         raise
-    return HashDB(store, rules, clock, index)
+    return HashDB(store, rules, clock, index, signing)

@@ -11,6 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from hashdb.errors import BadSetting, StoreBusy
 from hashdb.store.audit import Audit, Head
+from hashdb.store.checkpoints import Checkpoints
 from hashdb.store.contributions import Contributions
 from hashdb.store.heads import Heads
 from hashdb.store.matches import Matches
@@ -18,6 +19,7 @@ from hashdb.store.members import Members
 from hashdb.store.migrations import migrate, require_current
 from hashdb.store.requests import Requests
 from hashdb.store.statuses import Statuses
+from hashdb.store.tree import Tree
 
 __all__ = ["Store", "Transaction"]
 
@@ -40,6 +42,8 @@ class Transaction:
     def __init__(self, connection: Connection) -> None:
         """Over an open connection; made by `Store`."""
         self.audit = Audit(connection)
+        self.tree = Tree(connection)
+        self.checkpoints = Checkpoints(connection)
         self.members = Members(connection)
         self.contributions = Contributions(connection)
         self.statuses = Statuses(connection)

@@ -6,12 +6,14 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple, cast
 
-from sqlalchemy import Connection, Row, Select, bindparam, select, update
+from sqlalchemy import BigInteger, Connection, Row, Select, Text, bindparam, select, type_coerce, update
+from sqlalchemy.types import NullType
 
 from hashdb.domain.audit import Action, Entry, Event, leaf
 from hashdb.domain.members import Actor
 from hashdb.store.bulk import insert_rows
 from hashdb.store.tables import events, log
+from hashdb.store.tree import grow
 
 
 class Head(NamedTuple):
@@ -48,10 +50,11 @@ class Audit:
         if not entries:
             return self.head().seq
         row = self._connection.execute(_TAKE, {"count": len(entries)}).one()
-        at, first = max(now, row.at), row.seq - len(entries) + 1
-        self._connection.execute(_KEEP_TIME, {"time": at})
-        rows = [_row(first + i, at, str(actor), entry) for i, entry in enumerate(entries)]
+        at, size = max(now, row.at), row.seq - len(entries)
+        rows = [_row(size + i, at, str(actor), entry) for i, entry in enumerate(entries, 1)]
         insert_rows(self._connection, events, rows)
+        peaks = grow(self._connection, size, row.peaks, [cast(bytes, row["leaf"]) for row in rows])
+        self._connection.execute(_KEEP, {"time": at, "edge": peaks})
         return cast(int, row.seq)
 
     def since(self, after: int, limit: int, actions: Collection[Action] | None = None) -> tuple[Event, ...]:
@@ -74,6 +77,14 @@ class Audit:
             query = query.where(events.c.subject_kind == subject[0], events.c.subject_id == subject[1])
         return tuple(map(_event, self._connection.execute(query.order_by(events.c.seq).limit(limit))))
 
+    def rows(self, after: int | None, limit: int) -> Sequence[Row[tuple[object, ...]]]:
+        """At most `limit` events after a number (None: from the first row there is), as they are stored.
+
+        Whoever edits a database may put anything into it, so nothing is taken for what it should be.
+        """
+        query = _ROWS if after is None else _ROWS.where(events.c.seq > after)
+        return self._connection.execute(query.limit(limit)).all()
+
     def kinds(self, after: int, upto: int) -> frozenset[str]:
         """The kinds of subject of the events with `after` < seq ≤ `upto`."""
         return frozenset(self._connection.scalars(_KINDS, {"after": after, "upto": upto}))
@@ -81,12 +92,22 @@ class Audit:
 
 # Built once: every process asks these for every contribution.
 _HEAD = select(log.c.seq, log.c.at, log.c.epoch)
+_TAKE = update(log).values(seq=log.c.seq + bindparam("count")).returning(log.c.seq, log.c.at, log.c.peaks)
+_KEEP = update(log).values(at=bindparam("time"), peaks=bindparam("edge"))
+_ROWS = select(
+    events.c.seq,
+    type_coerce(events.c.at, BigInteger).label("at"),
+    events.c.actor,
+    events.c.action,
+    events.c.subject_kind,
+    events.c.subject_id,
+    type_coerce(events.c.details, Text).label("details"),
+    type_coerce(events.c.leaf, NullType()).label("leaf"),
+).order_by(events.c.seq)
 _LEAF = select(events.c.leaf).where(events.c.seq == bindparam("number"))
 _KINDS = (
     select(events.c.subject_kind).distinct().where(events.c.seq > bindparam("after"), events.c.seq <= bindparam("upto"))
 )
-_TAKE = update(log).values(seq=log.c.seq + bindparam("count")).returning(log.c.seq, log.c.at)
-_KEEP_TIME = update(log).values(at=bindparam("time"))
 
 
 def _row(seq: int, at: datetime, actor: str, entry: Entry) -> dict[str, object]:

@@ -21,6 +21,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
+from hashdb.domain.audit import canonical
 from hashdb.domain.instants import from_microseconds, to_microseconds
 
 Identity = BigInteger().with_variant(Integer, "sqlite")
@@ -41,9 +42,6 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else from_microseconds(value)
 
 
-_compact = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
-
-
 class Json(TypeDecorator[dict[str, object]]):
     """A small JSON object, kept as text, so that what was hashed comes back to the letter."""
 
@@ -52,7 +50,7 @@ class Json(TypeDecorator[dict[str, object]]):
 
     def process_bind_param(self, value: object, dialect: Dialect) -> str | None:
         """To the database."""
-        return None if value is None else _compact(value)
+        return None if value is None else canonical(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> dict[str, object] | None:
         """From the database."""
@@ -90,6 +88,9 @@ log = Table(
     Column("seq", BigInteger, nullable=False),
     Column("at", Instant, nullable=False),
     Column("epoch", String(32), nullable=False),
+    Column(
+        "peaks", LargeBinary, nullable=False, comment="Hashes of the complete subtrees over all events, largest first"
+    ),
     comment="One row: the number and time of the last event. Who holds it appends next.",
 )
 
@@ -106,6 +107,33 @@ events = Table(
     Column("leaf", LargeBinary(32), nullable=False),
     Index(None, "subject_kind", "subject_id", "seq"),
     Index(None, "actor", "seq"),
+)
+
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("number", Identity, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary(32), nullable=False),
+    Column("left", LargeBinary(32), comment="The left one of the two leaves directly below it"),
+    comment="The inner nodes of the tree over the events, in the order in which they were completed.",
+)
+
+signers = Table(
+    "signers",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("name", String(200), nullable=False, comment="The log's origin"),
+    Column("public", LargeBinary(32), nullable=False, unique=True, comment="The public half of its key"),
+    Column("since", Instant, nullable=False),
+    Column("until", Instant),
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("size", Identity, primary_key=True, autoincrement=False),
+    Column("at", Instant, nullable=False),
+    Column("note", Text, nullable=False, comment="Signed"),
 )
 
 members = Table(

@@ -22,6 +22,7 @@ from hashdb.wire.problems import Problem
 View = Callable[..., Response]
 JSON = "application/json"
 FORM = "multipart/form-data"
+TEXT = "text/plain"
 PROBLEM = "application/problem+json"
 
 _REFUSALS = {
@@ -51,7 +52,7 @@ class Idempotent(BaseModel):
 
 def operation(
     blueprint: APIBlueprint,
-    answers: Mapping[int, type[BaseModel] | None],
+    answers: Mapping[int, type[BaseModel] | type[str] | None],
     *,
     scopes: Sequence[Scope] | None = (),
     reads: type[BaseModel] | None = None,
@@ -63,9 +64,9 @@ def operation(
 ) -> Callable[[View], View]:
     """Document a view, and ask for a key with one of `scopes` before anything else is read (None: for no key).
 
-    `answers` maps a status to the model of its JSON; `streams` is another media type of the first; `reads` is the model
-    of the JSON body, `form` of the multipart body, `takes` of the query string (which is otherwise refused); `refuses`
-    are statuses beside those that these imply.
+    `answers` maps a status to the model of its JSON (`str`: it is a plain text); `streams` is another media type of the
+    first; `reads` is the model of the JSON body, `form` of the multipart body, `takes` of the query string (which is
+    otherwise refused); `refuses` are statuses beside those that these imply.
     """
 
     def decorate(view: View) -> View:
@@ -156,9 +157,11 @@ def _description(view: View, scopes: Sequence[Scope] | None) -> str:
     return "\n\n".join(filter(None, [told, needed and f"Needs a key with scope {needed}."]))
 
 
-def _answer(said: type[BaseModel] | None) -> dict[str, Any]:
+def _answer(said: type[BaseModel] | type[str] | None) -> dict[str, Any]:
     if said is None:
         return {"description": "Done; no content."}
+    if issubclass(said, str):
+        return {"description": "The answer.", "content": {TEXT: {"schema": {"type": "string"}}}}
     return {"description": "The answer.", "content": {JSON: {"schema": _schema(said, "serialization")}}}
 
 

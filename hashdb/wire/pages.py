@@ -98,6 +98,20 @@ class ChangesQuery(Asked):
     )
 
 
+class InclusionQuery(Asked):
+    """Of which event to prove that it is in the log."""
+
+    seq: Count = Field(description="The number of the event.")
+    size: Count = Field(description="The size of a checkpoint: the proof is against its root.")
+
+
+class ConsistencyQuery(Asked):
+    """Between which sizes to prove that the log only grew."""
+
+    first: Count = Field(description="The size of a checkpoint that you kept.")
+    second: Count = Field(description="The size of a later one.")
+
+
 _Subject = Annotated[
     tuple[str, int],
     BeforeValidator(_subject),

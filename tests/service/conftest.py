@@ -9,6 +9,7 @@ import pytest
 
 from hashdb.domain.members import Actor
 from hashdb.service import HashDB
+from hashdb.service.signing import Signing
 from tests.builders import Clock, hashdb, member_with
 
 
@@ -19,9 +20,15 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def db(database_url: str, clock: Clock) -> Iterator[HashDB]:
-    """An empty service."""
-    db = hashdb(database_url, clock)
+def signing(tmp_path: Path) -> Signing:
+    """Where the service's key stands, and its checkpoints are written down."""
+    return Signing(tmp_path / "signing.key", tmp_path / "checkpoints.txt", "log.example/1")
+
+
+@pytest.fixture
+def db(database_url: str, clock: Clock, signing: Signing) -> Iterator[HashDB]:
+    """An empty service, which has not named its log yet."""
+    db = hashdb(database_url, clock, signing=signing)
     yield db
     db.close()
 

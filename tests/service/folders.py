@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 
+from hashdb.domain import merkle
 from hashdb.domain.audit import Action, Entry
 from hashdb.domain.members import SYSTEM, Actor
 from hashdb.domain.signals import Algorithm, Signal
@@ -61,9 +62,19 @@ def set_back(url: str, seq: int, contribution: int, epoch: str | None) -> None:
         words = {"id": contribution, "seq": seq, "epoch": epoch}
         connection.execute(text("DELETE FROM signals WHERE contribution_id >= :id"), words)
         connection.execute(text("DELETE FROM contributions WHERE id >= :id"), words)
-        connection.execute(text("DELETE FROM events WHERE seq > :seq"), words)
-        connection.execute(text("UPDATE log SET seq = :seq, epoch = coalesce(:epoch, epoch)"), words)
+        log_set_back(connection, seq)
+        connection.execute(text("UPDATE log SET epoch = coalesce(:epoch, epoch)"), words)
     engine.dispose()
+
+
+def log_set_back(connection: Connection, seq: int) -> None:
+    """The log as it was at a number, with the tree over it."""
+    leaves = connection.execute(text("SELECT leaf FROM events WHERE seq <= :seq ORDER BY seq"), {"seq": seq}).scalars()
+    inner, edge = merkle.grow(0, (), leaves.all())
+    words = {"seq": seq, "count": len(inner), "peaks": b"".join(edge)}
+    connection.execute(text("DELETE FROM events WHERE seq > :seq"), words)
+    connection.execute(text("DELETE FROM nodes WHERE number > :count"), words)
+    connection.execute(text("UPDATE log SET seq = :seq, peaks = :peaks"), words)
 
 
 def found(db: HashDB, made: Sequence[Signal]) -> int:

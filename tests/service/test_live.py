@@ -18,6 +18,7 @@ from hashdb.service import HashDB, contributions, matches, members
 from tests.builders import NOON, RULES, USUAL, Clock, contributed, draft, hashdb, query, signal
 from tests.processes import processes
 from tests.service.concurrently import at_once
+from tests.service.folders import log_set_back
 
 PROCESSES, DRIVERS, TIMES = 3, 4, 50
 
@@ -135,8 +136,8 @@ def test_after_a_restore_numbers_are_used_again_and_nothing_is_missed(
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM signals WHERE contribution_id >= :id"), {"id": lost[0].id})
         connection.execute(text("DELETE FROM contributions WHERE id >= :id"), {"id": lost[0].id})
-        connection.execute(text("DELETE FROM events WHERE seq > :seq"), {"seq": kept})
-        connection.execute(text("UPDATE log SET epoch = 'restored', seq = :seq"), {"seq": kept})
+        log_set_back(connection, kept)
+        connection.execute(text("UPDATE log SET epoch = 'restored'"))
     engine.dispose()
 
     contributed(db, actor, draft(4), draft(5))

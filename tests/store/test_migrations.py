@@ -9,7 +9,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, text
 
-from hashdb.domain.members import MemberDraft, MemberKind
+from hashdb.domain import merkle
+from hashdb.domain.audit import Action, Entry
+from hashdb.domain.members import SYSTEM, MemberDraft, MemberKind
 from hashdb.errors import SchemaOutdated
 from hashdb.store import Store, migrations
 from hashdb.store.tables import metadata
@@ -48,6 +50,29 @@ def test_the_newest_version_is_named() -> None:
     assert max(path.stem[:4] for path in versions) == migrations.NEWEST
 
 
+def test_the_tree_is_made_over_the_events_that_there_are(database_url: str) -> None:
+    entries = [Entry(Action.KEY_ISSUED, "key", number, {}) for number in range(1, 46)]
+    store = Store(database_url)
+    store.migrate()
+    with store.begin() as tx:
+        tx.audit.append(NOON, SYSTEM, entries)
+    with store.read() as tx:
+        expected = tx.tree.edge(), list(tx.tree.inner(0, 100))
+    for table in ("nodes", "signers", "checkpoints"):
+        run(database_url, f"DROP TABLE {table}")
+    run(database_url, "ALTER TABLE log DROP COLUMN peaks")
+    run(database_url, "UPDATE alembic_version SET version_num = '0001'")
+    store.migrate()
+    with store.read() as tx:
+        assert (tx.tree.edge(), list(tx.tree.inner(0, 100))) == expected
+    with store.begin() as tx:
+        tx.audit.append(NOON, SYSTEM, entries)
+    with store.read() as tx:
+        size, peaks = tx.tree.edge()
+        assert (size, merkle.fold(peaks)) == (90, merkle.root([event.leaf for event in tx.audit.since(0, 100)]))
+    store.close()
+
+
 def test_the_comparison_would_tell_a_difference(database_url: str) -> None:
     migrate(database_url)
     run(database_url, "ALTER TABLE members ADD COLUMN extra INTEGER")
@@ -76,7 +101,7 @@ def test_a_database_without_a_schema_is_told(database_url: str) -> None:
     store = Store(database_url)
     with pytest.raises(SchemaOutdated) as caught:
         store.require_current()
-    assert (caught.value.found, caught.value.needed) == ("none", "0001")
+    assert (caught.value.found, caught.value.needed) == ("none", "0002")
     store.close()
 
 
@@ -87,7 +112,7 @@ def test_another_schema_is_told_and_left_as_it_is(database_url: str) -> None:
     for attempt in (store.require_current, store.migrate):
         with pytest.raises(SchemaOutdated) as caught:
             attempt()
-        assert (caught.value.found, caught.value.needed) == ("9999", "0001")
+        assert (caught.value.found, caught.value.needed) == ("9999", "0002")
     store.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -14,6 +15,7 @@ from werkzeug.test import TestResponse
 
 from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, MemberLimits, Scope
 from hashdb.service import HashDB, members
+from hashdb.service.signing import Signing
 from hashdb.settings import Settings
 from hashdb.store.tables import metadata
 from hashdb.web import create_app
@@ -80,11 +82,12 @@ class Caller:
 class Service:
     """The application over an open database, and the clock that both go by."""
 
-    def __init__(self, url: str, **settings: Any) -> None:
+    def __init__(self, url: str, folder: Path, **settings: Any) -> None:
         self.url = url
         self.clock = builders.Clock()
         self.settings = Settings(**settings)
-        self.db: HashDB = builders.hashdb(url, self.clock, self.settings.rules())
+        signing = Signing(folder / "signing.key", folder / "checkpoints.txt", "log.example/1")
+        self.db: HashDB = builders.hashdb(url, self.clock, self.settings.rules(), signing=signing)
         self.app = create_app(self.db, self.settings)
         self.anyone = Caller(self.app.test_client(), None)
         self._count = 0
@@ -126,7 +129,7 @@ class Service:
 def service_at(url: str | None, **settings: Any) -> Iterator[Service]:
     """A service for as long as the block lasts; on SQLite in a folder of its own, where no database is named."""
     with TemporaryDirectory() as folder:
-        service = Service(url or f"sqlite:///{folder}/hashdb.sqlite", **settings)
+        service = Service(url or f"sqlite:///{folder}/hashdb.sqlite", Path(folder), **settings)
         try:
             yield service
         finally:

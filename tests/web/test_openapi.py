@@ -25,6 +25,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from hashdb.domain.members import Scope
+from hashdb.service import checkpoints
 from tests.web.callers import Caller, Service, body, item, service_at
 
 CHECKS = (
@@ -34,7 +35,7 @@ CHECKS = (
     response_headers_conformance,
     response_schema_conformance,
 )
-PUBLIC = {"/healthz", "/readyz"}
+PUBLIC = {"/healthz", "/readyz", "/v1/log", "/v1/checkpoint"}
 EXAMPLES = 25
 
 
@@ -42,6 +43,7 @@ EXAMPLES = 25
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """One for all, which fills as it is tried."""
     with service_at(f"sqlite:///{tmp_path_factory.mktemp('openapi')}/hashdb.sqlite", media_seconds=5) as made:
+        checkpoints.start(made.db)
         made.caller(Scope.MATCH).get("/v1/me")
         yield made
 

@@ -13,7 +13,13 @@ from hashdb.errors import HashDBError
 from hashdb.web.problems import respond, status_of
 from tests.web.callers import Service, problem
 
-CLIENT_SIDE = (errors.ServiceError, errors.ServiceUnreachable, errors.CannotStart)
+CLIENT_SIDE = (
+    errors.BadNote,
+    errors.LogRewritten,
+    errors.ServiceError,
+    errors.ServiceUnreachable,
+    errors.CannotStart,
+)
 
 
 def _leaves(kind: type[HashDBError] = HashDBError) -> Iterator[type[HashDBError]]:

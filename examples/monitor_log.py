@@ -1,0 +1,23 @@
+"""Check from cron that the log only grew. Set HASHDB_URL and HASHDB_KEY (any scope); give a file to keep."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from hashdb import Client
+from hashdb.errors import BadNote, HashDBError, LogRewritten
+
+kept = Path(sys.argv[1])
+try:
+    with Client.from_environment() as client:
+        checked = client.check(kept.read_text("utf-8") if kept.exists() else None)
+except (BadNote, LogRewritten) as alarm:
+    sys.exit(f"ALARM: {alarm}")  # what is kept stays, as the evidence; cron mails what is written
+except HashDBError as error:
+    sys.exit(f"not checked: {error}")
+if checked.new_key:
+    print(f"signed by a new key: {checked.key}")
+beside = kept.with_suffix(".new")
+beside.write_text(checked.note, "utf-8")
+beside.replace(kept)

@@ -1,0 +1,202 @@
+"""The Merkle tree of RFC 9162, section 2.1 (the same as RFC 6962's): roots, proofs, and what verifies them.
+
+A complete subtree over 2^level leaves has a *place*, and its hash never changes: it is computed once and kept. Every
+root and every proof is put together from the hashes of some 2·log₂(size) places.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+EMPTY = hashlib.sha256().digest()
+"""The root of a tree without leaves."""
+
+
+class Place(NamedTuple):
+    """Of a complete subtree: over the leaves nth·2^level to (nth+1)·2^level, the end left out, from 0."""
+
+    level: int
+    nth: int
+
+    @property
+    def begin(self) -> int:
+        """The first leaf below it."""
+        return self.nth << self.level
+
+    @property
+    def end(self) -> int:
+        """The leaf after the last below it: the size of the tree that completed it."""
+        return (self.nth + 1) << self.level
+
+    @property
+    def number(self) -> int:
+        """Which of all inner nodes it is, from 1, as they are completed when leaf after leaf is added."""
+        return inner_nodes(self.end - 1) + self.level
+
+
+class Inner(NamedTuple):
+    """An inner node: its hash and, directly above two leaves, the left one, by which to tell them apart."""
+
+    hash: bytes
+    left: bytes | None
+
+
+Span = tuple[int, int]
+"""Leaves from a number (from 0) to another, the end left out: what one hash of a proof is over."""
+
+
+def interior(left: bytes, right: bytes) -> bytes:
+    """The hash of an inner node: SHA-256(0x01 ‖ left ‖ right)."""
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+def inner_nodes(size: int) -> int:
+    """How many complete inner nodes a tree has."""
+    return size - size.bit_count()
+
+
+def inner_places(begin: int, end: int) -> Iterator[Place]:
+    """The inner nodes that are completed when a tree grows from one size to another, in order."""
+    for size in range(begin + 1, end + 1):
+        for level in range(1, (size & -size).bit_length()):
+            yield Place(level, (size >> level) - 1)
+
+
+def peaks(size: int) -> tuple[Place, ...]:
+    """The complete subtrees that make up a tree, from the left; their hashes make the root, and grow the tree.
+
+    >>> peaks(6)
+    (Place(level=2, nth=0), Place(level=1, nth=2))
+    """
+    levels = range(size.bit_length() - 1, -1, -1)
+    return tuple(Place(level, (size >> level) - 1) for level in levels if size >> level & 1)
+
+
+def fold(hashes: Sequence[bytes]) -> bytes:
+    """The root over complete subtrees next to each other, smaller to the right."""
+    if not hashes:
+        return EMPTY
+    root = hashes[-1]
+    for left in reversed(hashes[:-1]):
+        root = interior(left, root)
+    return root
+
+
+def grow(size: int, edge: Sequence[bytes], leaves: Iterable[bytes]) -> tuple[list[Inner], list[bytes]]:
+    """Add leaves to a tree of that size, whose peaks have the hashes `edge`.
+
+    Returns the inner nodes that this completes, in the order of their numbers, and the new peaks' hashes.
+    """
+    edge, inner = list(edge), []
+    for node in leaves:
+        size += 1
+        left: bytes | None = None
+        for level in range((size & -size).bit_length() - 1):
+            left = edge.pop()
+            node = interior(left, node)
+            inner.append(Inner(node, None if level else left))
+        edge.append(node)
+    return inner, edge
+
+
+def root(leaves: Sequence[bytes]) -> bytes:
+    """The root over all leaves."""
+    return fold(grow(0, (), leaves)[1])
+
+
+def inclusion(index: int, size: int) -> tuple[Span, ...]:
+    """What the proof that leaf `index` (from 0) is in a tree of `size` consists of, from the leaf up."""
+    spans: list[Span] = []
+    begin, end = 0, size
+    while end - begin > 1:
+        middle = begin + _half(end - begin)
+        if index < middle:
+            spans.append((middle, end))
+            end = middle
+        else:
+            spans.append((begin, middle))
+            begin = middle
+    return tuple(reversed(spans))
+
+
+def consistency(first: int, second: int) -> tuple[Span, ...]:
+    """What the proof that the tree of size `first` began that of size `second` consists of."""
+    if first in (0, second):
+        return ()
+    spans: list[Span] = []
+    begin, end = 0, second
+    while end != first:
+        middle = begin + _half(end - begin)
+        if first <= middle:
+            spans.append((middle, end))
+            end = middle
+        else:
+            spans.append((begin, middle))
+            begin = middle
+    if begin:
+        spans.append((begin, end))
+    return tuple(reversed(spans))
+
+
+def parts(span: Span) -> tuple[Place, ...]:
+    """The complete subtrees that a span of a proof consists of."""
+    begin, end = span
+    return tuple(Place(level, (begin >> level) + nth) for level, nth in peaks(end - begin))
+
+
+def proof(spans: Iterable[Span], hashes: Mapping[Place, bytes]) -> tuple[bytes, ...]:
+    """The hashes of a proof, from those of all `parts` of its spans."""
+    return tuple(fold([hashes[place] for place in parts(span)]) for span in spans)
+
+
+def includes(index: int, size: int, leaf: bytes, hashes: Sequence[bytes], root: bytes) -> bool:
+    """Whether an inclusion proof shows that the tree of that size and root has this leaf (RFC 9162, 2.1.3.2)."""
+    if not 0 <= index < size:
+        return False
+    node, last = leaf, size - 1
+    for other in hashes:
+        if not last:
+            return False
+        if index & 1 or index == last:
+            node = interior(other, node)
+            while not index & 1 and index:
+                index, last = index >> 1, last >> 1
+        else:
+            node = interior(node, other)
+        index, last = index >> 1, last >> 1
+    return not last and node == root
+
+
+def extends(first: int, second: int, first_root: bytes, second_root: bytes, hashes: Sequence[bytes]) -> bool:
+    """Whether a consistency proof shows that the second tree begins with the first (RFC 9162, 2.1.4.2)."""
+    if not 0 < first < second:
+        # Every tree begins with the empty one, of which there is nothing to prove.
+        roots = first_root == EMPTY if first == 0 else first_root == second_root
+        return 0 <= first <= second and not hashes and roots
+    path = list(hashes)
+    if first.bit_count() == 1:
+        path.insert(0, first_root)
+    if not path:
+        return False
+    index, last = first - 1, second - 1
+    while index & 1:
+        index, last = index >> 1, last >> 1
+    old = new = path[0]
+    for other in path[1:]:
+        if not last:
+            return False
+        if index & 1 or index == last:
+            old, new = interior(other, old), interior(other, new)
+            while not index & 1 and index:
+                index, last = index >> 1, last >> 1
+        else:
+            new = interior(new, other)
+        index, last = index >> 1, last >> 1
+    return not last and (old, new) == (first_root, second_root)
+
+
+def _half(size: int) -> int:
+    """The largest power of two below a size of at least 2."""
+    return 1 << (size - 1).bit_length() - 1

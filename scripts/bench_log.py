@@ -1,0 +1,152 @@
+"""The log at a million events and more: appending, checkpoints, proofs, verifying. PostgreSQL by HASHDB_DATABASE_URL.
+
+    scripts/bench log [EVENTS | --quick]
+
+A million by default, a tenth of it with --quick. The database must be empty. What appending costs is measured with the
+tree and without it, in turns.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import platform
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from hashdb.domain.audit import Action, Details, Entry
+from hashdb.domain.checkpoints import read_checkpoint
+from hashdb.domain.members import COMMAND_LINE, SYSTEM
+from hashdb.service import HashDB, checkpoints, proofs
+from hashdb.service.signing import Signing
+from hashdb.service.verification import verify
+from hashdb.settings import Settings
+from hashdb.store import Store, audit
+
+_BATCH, _ROUNDS = 1_000, 40
+_DETAILS: Details = {
+    "member": 3,
+    "kind": "platform",
+    "labels": ["glorification"],
+    "algorithms": ["pdq", "phash", "phash256"],
+    "media": "image",
+    "basis": "terms",
+    "severity": 2,
+    "seconds_to_share": 3_600,
+    "seconds_to_remove": None,
+}
+RNG = random.Random(1)
+IDS = itertools.count(1)
+
+
+def main(count: int) -> None:
+    """Everything, on the database of the environment or on SQLite in a folder of its own."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        url = os.environ.get("HASHDB_DATABASE_URL", f"sqlite:///{folder / 'hashdb.sqlite'}")
+        store = Store(url)
+        store.migrate()
+        print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {url.partition(':')[0]}")
+        signing = Signing(folder / "signing.key", folder / "checkpoints.txt", "log.example")
+        db = HashDB(store, Settings().rules(), signing=signing)
+        checkpoints.start(db)
+        if store.embedded:
+            appending()
+        fill(db, count)
+        checkpoints.keep(db, at_once=True)
+        proving(db)
+        verifying(db)
+        db.close()
+
+
+def appending() -> None:
+    """What the tree adds to an append of one event, and of a thousand, in stores of their own."""
+    names = vars(audit)
+    grown = names["grow"]
+    for size in (1, _BATCH):
+        taken: dict[str, list[float]] = {"with the tree": [], "without": []}
+        for _ in range(_ROUNDS):
+            for how, times in taken.items():
+                with tempfile.TemporaryDirectory() as name:
+                    store = Store(f"sqlite:///{name}/hashdb.sqlite")
+                    store.migrate()
+                    append(store, _BATCH - 1)
+                    names["grow"] = grown if how == "with the tree" else lambda *given: b""
+                    times.append(seconds(lambda store=store, size=size: append(store, size)))  # type: ignore[misc]
+                    names["grow"] = grown
+                    store.close()
+        told = ", ".join(f"{median(times) * 1e3:.2f} ms {how}" for how, times in taken.items())
+        print(f"appending {size:,} in one transaction, durable: {told}")
+
+
+def fill(db: HashDB, count: int) -> None:
+    """Append that many events, a thousand at a time; tell what the first and the last took, and what of it the tree."""
+    names, trees, times = vars(audit), [], []
+    grown = names["grow"]
+
+    def timed(*given: Any) -> bytes:
+        started = time.perf_counter()
+        peaks: bytes = grown(*given)
+        trees.append(time.perf_counter() - started)
+        return peaks
+
+    names["grow"] = timed
+    start = time.perf_counter()
+    for _ in range(count // _BATCH):
+        times.append(seconds(lambda: append(db.store, _BATCH)))
+    names["grow"] = grown
+    print(f"{count:,} events in {time.perf_counter() - start:.0f} s")
+    for when, part in {"beginning": slice(0, 50), "end": slice(-50, None)}.items():
+        whole, tree = median(times[part]) * 1e3, median(trees[part]) * 1e3
+        print(f"a thousand took {whole:.1f} ms at the {when}, of which the tree {tree:.1f} ms (medians of 50)")
+
+
+def proving(db: HashDB) -> None:
+    """A checkpoint and proofs, and that they hold."""
+    size = db.store.head().seq
+    checkpoint, _ = read_checkpoint(checkpoints.latest(db), checkpoints.log(db).verifiers)
+    taken: dict[str, list[float]] = {"a checkpoint": [], "inclusion": [], "consistency": []}
+    for _ in range(300):
+        seq = RNG.randint(1, size)
+        taken["a checkpoint"].append(seconds(lambda: checkpoints.latest(db)))
+        taken["inclusion"].append(seconds(lambda seq=seq: proofs.inclusion(db, SYSTEM, seq, size)))  # type: ignore[misc]
+        taken["consistency"].append(seconds(lambda seq=seq: proofs.consistency(db, SYSTEM, seq, size)))  # type: ignore[misc]
+        assert proofs.inclusion(db, SYSTEM, seq, size).proves(checkpoint)
+    for what, times in taken.items():
+        times.sort()
+        print(f"{what} at {size:,} events: {median(times) * 1e3:.2f} ms (median), {times[-4] * 1e3:.2f} ms (p99)")
+
+
+def verifying(db: HashDB) -> None:
+    """Every row, the whole tree."""
+    start, worked = time.perf_counter(), time.process_time()
+    verdict = verify(db, COMMAND_LINE)
+    taken, worked = time.perf_counter() - start, time.process_time() - worked
+    assert not verdict.findings
+    print(f"verifying {verdict.size:,} events: {taken:.1f} s, of which {worked:.1f} s of processor time")
+
+
+def append(store: Store, count: int) -> None:
+    with store.begin() as tx:
+        entries = [
+            Entry(Action.CONTRIBUTION_ADDED, "contribution", RNG.randrange(10**9), _DETAILS) for _ in range(count)
+        ]
+        tx.audit.append(datetime.now(UTC), SYSTEM, entries)
+
+
+def seconds(do: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    do()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    given = sys.argv[1:] or ["1000000"]
+    main(100_000 if given == ["--quick"] else int(given[0]))

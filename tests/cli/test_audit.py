@@ -1,0 +1,158 @@
+"""hashdb audit and the key that signs the log: on the service's machine, and from outside."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from hashdb.domain.notes import Signer
+from tests.cli.conftest import Commands
+from tests.service.independent import opened
+from tests.serving import serving
+
+
+def contents(home: Path) -> list[str]:
+    """The sizes of the checkpoints that were written down."""
+    return re.findall(r"^(\d+)$", (home / "checkpoints.txt").read_text(), re.MULTILINE)
+
+
+def last_of(home: Path) -> str:
+    """The newest note that was written down, from its third line."""
+    return (home / "checkpoints.txt").read_text().rpartition("log.example/1\n4\n")[2][:-1]
+
+
+@pytest.fixture
+def stopped(run: Commands) -> Path:
+    """The home of a service that was started once, and stopped after three events."""
+    home = Path(run.environment["HASHDB_HOME"])
+    with serving(home, workers=1, HASHDB_ORIGIN="log.example/1"):
+        run.json("member", "add", "Alpha", "--kind", "platform", "--scope", "match")
+    return home
+
+
+def edit(home: Path, statement: str) -> None:
+    """Edit the database underneath."""
+    with sqlite3.connect(home / "hashdb.sqlite") as connection:
+        connection.execute(statement)
+    connection.close()
+
+
+def test_what_is_left_of_a_service_is_signed_to_the_end(run: Commands, stopped: Path) -> None:
+    assert contents(stopped)[-1] == "3"
+    for name in ("signing.key", "checkpoints.txt"):
+        assert stat.S_IMODE((stopped / name).stat().st_mode) == 0o600
+    verdict = run.json("audit", "verify")
+    assert (verdict["verified"], verdict["size"], verdict["first_bad"], verdict["findings"]) == (True, 3, None, [])
+    assert verdict["checkpoints"] == len(contents(stopped))
+    done = run("audit", "verify")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"3 events and \d signed checkpoints: nothing was rewritten\n", done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("UPDATE events SET actor = 'key:9' WHERE seq = 2", "event 2: not what was written"),
+        ("DELETE FROM events WHERE seq = 3", "event 3: missing"),
+        ("DELETE FROM events WHERE seq = 1", "event 1: missing"),
+        ("UPDATE checkpoints SET note = 'x'", "the checkpoint of "),
+    ],
+)
+def test_a_tampered_database_is_told_and_ends_with_1(run: Commands, stopped: Path, statement: str, said: str) -> None:
+    edit(stopped, statement)
+    done = run("audit", "verify")
+    assert done.returncode == 1
+    assert done.stdout.startswith(said)
+    verdict = run.json("audit", "verify", status=1)
+    assert verdict["verified"] is False
+    assert verdict["findings"][0]["first"] == verdict["first_bad"]
+
+
+def test_another_key_is_refused_in_one_sentence(run: Commands, stopped: Path) -> None:
+    file = stopped / "signing.key"
+    key = file.read_bytes()
+    file.unlink()
+    done = run.process("serve", "--port", "0")
+    assert done.returncode == 1
+    assert re.fullmatch(
+        rf"hashdb: the log is signed by log\.example/1\+\S+, and there is no {file}: "
+        r"put the key there, or run `hashdb key rotate-signing`\n",
+        done.stderr,
+    )
+    file.write_bytes(Signer.new("log.example/1").pem())
+    assert "holds another key" in run.process("serve", "--port", "0").stderr
+    elsewhere = stopped.parent / "key"
+    elsewhere.write_bytes(key)
+    with serving(stopped, HASHDB_SIGNING_KEY_FILE=str(elsewhere)):
+        pass
+    done = run.process("serve", "--port", "0", HASHDB_ORIGIN="other", HASHDB_SIGNING_KEY_FILE=str(elsewhere))
+    assert done.returncode == 2
+    assert done.stderr == "hashdb: HASHDB_ORIGIN: this log is named log.example/1 since its first start\n"
+
+
+@pytest.mark.parametrize("origin", ["", "a b", "a+b", "x" * 201])
+def test_a_name_that_none_can_have_is_a_bad_setting(run: Commands, origin: str) -> None:
+    done = run.process("serve", "--port", "0", HASHDB_ORIGIN=origin)
+    assert (done.returncode, done.stderr[:23]) == (2, "hashdb: HASHDB_ORIGIN: ")
+
+
+def test_a_lost_key_is_replaced_and_what_it_signed_still_verifies(run: Commands, stopped: Path) -> None:
+    (stopped / "signing.key").unlink()
+    vkey = run.json("key", "rotate-signing")["vkey"]
+    assert contents(stopped)[-1] == "4"
+    assert opened("log.example/1\n4\n" + last_of(stopped), vkey)[1] == 4
+    assert run.json("audit", "verify")["verified"]
+    assert run("key", "rotate-signing").stdout.startswith("the log is signed by log.example/1+")
+    with serving(stopped):
+        pass
+
+
+def test_a_member_checks_the_log_from_outside(member: Commands, tmp_path: Path) -> None:
+    file = tmp_path / "checkpoint"
+    done = member("audit", "check", "--checkpoint", file)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"hashdb: there is no {file}: keep a first checkpoint with --save\n"
+    first = member.json("audit", "check", "--checkpoint", file, "--save")
+    assert (first["before"], first["saved"], first["new_key"]) == (None, True, False)
+    kept = file.read_text()
+    assert opened(kept, first["key"])[:2] == (first["origin"], first["size"])
+    member("member", "add", "Another", "--kind", "platform")
+    done = member("audit", "check", "--checkpoint", file)
+    sizes = f"{first['size']} events, now {first['size'] + 1}"
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"the log of {first['origin']} only grew: {sizes}\n"
+    assert file.read_text() == kept
+    second = member.json("audit", "check", "--checkpoint", file, "--save")
+    assert (second["before"], second["size"]) == (first["size"], first["size"] + 1)
+    assert opened(file.read_text(), second["key"])[1] == second["size"]
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+def test_a_service_takes_up_a_new_key_while_it_runs(member: Commands, tmp_path: Path) -> None:
+    file = tmp_path / "checkpoint"
+    old = member.json("audit", "check", "--checkpoint", file, "--save")
+    new = member.json("key", "rotate-signing")["vkey"]
+    done = member("audit", "check", "--checkpoint", file, "--save")
+    assert done.returncode == 0
+    assert done.stderr == f"it is signed by another key than the checkpoint that was kept: {new}\n"
+    assert old["key"] != new
+    assert not member.json("audit", "check", "--checkpoint", file)["new_key"]
+
+
+def test_what_was_kept_and_is_no_checkpoint_is_told(member: Commands, tmp_path: Path) -> None:
+    file = tmp_path / "checkpoint"
+    member("audit", "check", "--checkpoint", file, "--save")
+    text = file.read_text()
+    file.write_text(re.sub(r"^\d+$", "1", text, flags=re.MULTILINE))
+    done = member("audit", "check", "--checkpoint", file, "--save")
+    assert done.returncode == 1
+    assert done.stderr == "hashdb: the checkpoint that was kept: the signature is not of this text\n"
+    file.write_bytes(b"\xff")
+    assert member("audit", "check", "--checkpoint", file).stderr.endswith("cannot be read as a checkpoint\n")
+    done = member("audit", "check", "--checkpoint", tmp_path / "away" / "file", "--save")
+    assert done.stderr.endswith("cannot be written: no such file or directory\n")
+    assert member("audit", "check").returncode == 2

@@ -1,0 +1,89 @@
+"""/v1/log, /v1/checkpoint and /v1/proofs, held against a verifier that shares no code with the service."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from hashdb.domain.members import Scope
+from hashdb.service import checkpoints
+from tests.service.independent import leaf_of, opened, root_by_inclusion, root_of, roots_by_consistency
+from tests.web.callers import Caller, Service, body, faults, item, problem
+
+
+@pytest.fixture
+def log(service: Service, platform: Caller) -> Service:
+    """A log with a key and some events."""
+    checkpoints.start(service.db)
+    platform.contribute(*(item(seed) for seed in range(5)))
+    return service
+
+
+def checkpoint(service: Service) -> tuple[str, int, bytes]:
+    """What the checkpoint says, once its signature is verified."""
+    answer = service.anyone.get("/v1/checkpoint")
+    assert (answer.status_code, answer.content_type) == (200, "text/plain; charset=utf-8")
+    (key,) = body(service.anyone.get("/v1/log"))["keys"]
+    return opened(answer.text, key["vkey"])
+
+
+def events(service: Service) -> list[Any]:
+    return list(body(service.caller(Scope.AUDIT).get("/v1/events?limit=1000"))["events"])
+
+
+def hashes(answer: Any) -> list[bytes]:
+    return [base64.b64decode(hash, validate=True) for hash in answer["hashes"]]
+
+
+def test_an_outsider_verifies_all_of_it(log: Service, platform: Caller) -> None:
+    origin, first, old = checkpoint(log)
+    platform.contribute(*(item(seed) for seed in range(10, 19)))
+    listed = events(log)
+    _, second, new = checkpoint(log)
+    leaves = [leaf_of(event) for event in listed]
+    assert [leaf.hex() for leaf in leaves] == [event["leaf"] for event in listed]
+    assert (origin, second) == ("log.example/1", len(listed))
+    assert (old, new) == (root_of(leaves[:first]), root_of(leaves))
+    said = body(platform.get(f"/v1/proofs/consistency?first={first}&second={second}"))
+    assert set(said) == {"first", "second", "hashes"}
+    assert roots_by_consistency(first, second, old, hashes(said)) == (old, new)
+    for event in listed:
+        said = body(platform.get(f"/v1/proofs/inclusion?seq={event['seq']}&size={second}"))
+        assert set(said) == {"seq", "size", "leaf", "hashes"}
+        assert said["leaf"] == event["leaf"]
+        assert root_by_inclusion(event["seq"] - 1, second, leaf_of(event), hashes(said)) == new
+
+
+def test_a_checkpoint_covers_what_was_answered_before(log: Service, platform: Caller) -> None:
+    for seed in range(30, 35):
+        answer = body(platform.post("/v1/contributions", {"contributions": [item(seed)]}))
+        assert checkpoint(log)[1] == answer["checkpoint"]
+
+
+def test_the_log_names_its_keys(log: Service) -> None:
+    said = body(log.anyone.get("/v1/log"))
+    (key,) = said["keys"]
+    assert said["origin"] == "log.example/1"
+    assert key["vkey"].startswith("log.example/1+")
+    assert (key["since"], key["until"]) == ("2026-11-20T12:00:00.000000Z", None)
+
+
+def test_proofs_take_a_key_and_two_numbers(log: Service, platform: Caller) -> None:
+    for path in ("inclusion?seq=1&size=2", "consistency?first=1&second=2"):
+        problem(log.anyone.get(f"/v1/proofs/{path}"), 401)
+        assert body(platform.get(f"/v1/proofs/{path}"))["hashes"]
+    assert set(faults(platform.get("/v1/proofs/inclusion"))) == {"seq", "size"}
+    assert set(faults(platform.get("/v1/proofs/inclusion?seq=x&size=-1&by=1"))) == {"seq", "size", "by"}
+    assert faults(platform.get("/v1/proofs/inclusion?seq=3&size=2")) == {"seq": "is 1 to 2 here"}
+    assert set(faults(platform.get("/v1/proofs/consistency"))) == {"first", "second"}
+    assert set(faults(platform.get("/v1/proofs/consistency?first=1&second=999"))) == {"second"}
+    assert body(platform.get("/v1/proofs/consistency?first=0&second=2"))["hashes"] == []
+
+
+def test_a_log_that_was_never_started_answers_that_it_cannot(service: Service) -> None:
+    for path in ("/v1/log", "/v1/checkpoint"):
+        answer = service.anyone.get(path)
+        problem(answer, 503, "unavailable")
+        assert int(answer.headers["Retry-After"]) > 0
