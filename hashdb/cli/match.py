@@ -49,7 +49,7 @@ def command(paths: tuple[Path, ...], radii: tuple[tuple[Algorithm, int], ...], t
 
 def _ask(client: Client, radii: Mapping[Algorithm, int], batch: Sequence[Outcome]) -> list[Result | None]:
     hashed = [outcome.hashed for outcome in batch if outcome.hashed is not None]
-    queries = [Query(one.asked, radius=radii, transforms=dict(one.transforms)) for one in hashed]
+    queries = [Query(one.signals, radius=radii, transforms=dict(one.transforms)) for one in hashed]
     answered = iter(repeated(lambda: client.match(queries)).results if queries else ())
     return [None if outcome.hashed is None else next(answered) for outcome in batch]
 

@@ -50,7 +50,7 @@ def try_all(client: Client, photos: Sequence[Path], ids: Sequence[int]) -> Itera
 def _try(client: Client, photo: str, alteration: str, octets: bytes, expected: int | None) -> Trial:
     settings = Settings.read()
     limits = Limits(max_bytes=settings.media_max_bytes, max_pixels=settings.media_max_pixels)
-    query = Query(hash_picture(octets, settings.algorithms, limits).asked)
+    query = Query(hash_picture(octets, settings.algorithms, limits).signals)
     start = time.perf_counter()
     answer = client.match([query])
     return Trial(photo, alteration, expected, answer.results[0], (time.perf_counter() - start) * 1000)

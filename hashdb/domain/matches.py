@@ -19,12 +19,14 @@ class Query:
     """One item with its signals; `radius` (bits) overrides the algorithm's default.
 
     `transforms` has the signals of what the item may have been before it was altered, by the transform's name.
+    What only `supporting` algorithms find is no match; beside others they count.
     """
 
     signals: tuple[Signal, ...]
     id: str | None = None
     radius: Mapping[Algorithm, int] = field(default_factory=dict)
     transforms: Mapping[str, tuple[Signal, ...]] = field(default_factory=dict)
+    supporting: frozenset[Algorithm] = frozenset()
 
     def radius_of(self, algorithm: Algorithm) -> int:
         """The radius in bits that this query asks for."""

@@ -48,14 +48,13 @@ class Hashed:
     """The names of transforms, like `mirror`, and what the picture so altered gives; where they were asked for."""
 
     @property
-    def asked(self) -> tuple[Signal, ...]:
-        """The picture's signals that are worth asking about: without phash where phash256 is there.
+    def supporting(self) -> frozenset[Algorithm]:
+        """Algorithms that should not make a match by themselves: phash, where phash256 is there.
 
         What 64 bits recognise 256 do too, and 64 take different pictures for each other a thousand times as often.
         """
-        if all(signal.algorithm is not Algorithm.PHASH256 for signal in self.signals):
-            return self.signals
-        return tuple(signal for signal in self.signals if signal.algorithm is not Algorithm.PHASH)
+        wide = any(signal.algorithm is Algorithm.PHASH256 for signal in self.signals)
+        return frozenset({Algorithm.PHASH} if wide else ())
 
 
 def hash_picture(octets: bytes, algorithms: Sequence[Algorithm], limits: Limits = DEFAULTS) -> Hashed:

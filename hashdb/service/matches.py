@@ -147,8 +147,11 @@ def _decide(
     holders, truncated = known or (), False
     if known is None or len(known) > limit:
         holders, truncated = _holders(tx, found, now, limit, standings)
-    matches = sorted((_spell(held, found, through) for held in _by_contribution(holders)), key=lambda one: one.rank)
-    return Result(query.id, tuple(matches), len({holder.member for holder in holders}), truncated)
+    groups = [
+        held for held in _by_contribution(holders) if any(one.signal.algorithm not in query.supporting for one in held)
+    ]
+    matches = sorted((_spell(held, found, through) for held in groups), key=lambda one: one.rank)
+    return Result(query.id, tuple(matches), len({one.member for held in groups for one in held}), truncated)
 
 
 def _holders(

@@ -92,8 +92,7 @@ def test_warming_what_is_warm_is_harmless() -> None:
     warm(tuple(Algorithm))
 
 
-def test_phash_is_not_asked_where_phash256_is() -> None:
+def test_phash_only_supports_where_phash256_is() -> None:
     own, wide, narrow = (Signal(one, 1) for one in (Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH))
-    assert Hashed((own, wide, narrow)).asked == (own, wide)
-    assert Hashed((own, narrow)).asked == (own, narrow)
-    assert Hashed((narrow,)).asked == (narrow,)
+    assert Hashed((own, wide, narrow)).supporting == {Algorithm.PHASH}
+    assert Hashed((own, narrow)).supporting == Hashed((narrow,)).supporting == frozenset()

@@ -320,3 +320,15 @@ def test_transforms_are_asked_within_the_querys_radius(db: HashDB, actor: Actor)
     contributed(db, actor, draft(stored))
     asked = Query((signal(906),), radius={stored.algorithm: 3}, transforms={"mirror": (near(stored, 4),)})
     assert match(db, actor, asked)[0].matches == ()
+
+
+def test_what_only_supporting_algorithms_find_is_no_match(db: HashDB, actor: Actor) -> None:
+    wide, narrow = signal(1), signal(1, Algorithm.PHASH)
+    both, alone = contributed(db, actor, draft(wide, narrow), draft(narrow, signal(2)))
+    asked = query(wide, narrow)
+    [plain, supported] = match(db, actor, asked, replace(asked, supporting=frozenset({Algorithm.PHASH})))
+    assert ids(plain) == [both.id, alone.id]
+    assert ids(supported) == [both.id] and supported.members == 1
+    assert supported.matches[0].distance == {Algorithm.PDQ: 0, Algorithm.PHASH: 0}
+    [none] = match(db, actor, replace(query(narrow), supporting=frozenset({Algorithm.PHASH})))
+    assert (none.matches, none.members, none.action) == ((), 0, "none")
