@@ -14,7 +14,7 @@ from hashdb.cli.output import as_json, print_json, tracked
 from hashdb.client import Client
 from hashdb.domain.checkpoints import Checked
 from hashdb.domain.members import COMMAND_LINE
-from hashdb.errors import BadNote
+from hashdb.errors import BadNote, BadSetting
 from hashdb.service.verification import Finding, Verdict, verify
 from hashdb.settings import Settings
 
@@ -38,6 +38,9 @@ def verify_log(as_json: bool) -> int:
             bar, advance = tracked("verifying the log", tx.audit.head().seq)
         with bar:
             verdict = verify(db, COMMAND_LINE, advance)
+    if not (verdict.size or verdict.checkpoints or verdict.findings):
+        # As of a home that is another than the service's: of nothing, nothing can be said.
+        raise BadSetting("HASHDB_HOME", "its log is empty (or HASHDB_DATABASE_URL's): name what the service uses")
     if as_json:
         print_json(_spelled(verdict))
     elif verdict.findings:

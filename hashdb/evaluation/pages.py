@@ -43,6 +43,7 @@ def page(evaluation: Evaluation) -> str:
         "<h2>Recall against false matches</h2>",
         "<p>False matches by the cautious estimate; the dotted upright line is the rate asked for. "
         "Mean of the alterations of a kind.</p>",
+        *_without_curves(evaluation),
         _legend(evaluation),
         f'<div class="curves">{everything(evaluation)}{"".join(families)}</div>',
         "<h2>The choices, at the radius that the rate allows</h2>",
@@ -87,6 +88,15 @@ def _introduction(evaluation: Evaluation) -> list[str]:
         f"Radii are chosen so that all algorithms together make at most {figures.rare(evaluation.rate)} false matches "
         f"per pair of different pictures, of the upper end of the cautious estimate. "
         f"Costs are of an index of {evaluation.items:,} items.</p>"
+    ]
+
+
+def _without_curves(evaluation: Evaluation) -> list[str]:
+    """Why there are no lines, where the pictures were too few for any."""
+    if any(outcome.tail is not None for outcome in evaluation.outcomes):
+        return []
+    return [
+        "<p>These pictures are too few for an estimate, so there are hardly any lines to draw: take some hundreds.</p>"
     ]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hashdb.domain.notes import Signer, Verifier
 from hashdb.errors import BadNote, BadSetting, WrongSigningKey
+from hashdb.index.files import sync_folder
 
 _KEY_SETTING = "HASHDB_SIGNING_KEY_FILE"
 _SIGNED = re.compile("\n\u2014 [^\n]+\n\n".encode())
@@ -78,7 +79,7 @@ class Signing:
             # Somebody else who saw that the new key is in force may have done it.
             with suppress(FileNotFoundError):
                 self._next.replace(self._key)
-            _sync(self._key.parent)
+            sync_folder(self._key.parent)
         except OSError as error:
             raise _unusable(self._key, error) from None
 
@@ -124,11 +125,3 @@ def _unusable(path: Path, error: OSError) -> BadSetting:
 
 def _why(error: OSError) -> str:
     return (error.strerror or "unknown error").lower()
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -53,6 +53,13 @@ def test_what_is_left_of_a_service_is_signed_to_the_end(run: Commands, stopped: 
     assert re.fullmatch(r"3 events and \d signed checkpoints: nothing was rewritten\n", done.stdout)
 
 
+def test_of_an_empty_log_nothing_is_said_to_be_proved(run: Commands) -> None:
+    for options in ([], ["--json"]):
+        done = run("audit", "verify", *options)
+        assert done.returncode == 2 and "rewritten" not in done.stdout + done.stderr
+        assert "HASHDB_HOME: its log is empty" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("statement", "said"),
     [

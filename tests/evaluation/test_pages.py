@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 from hashdb.evaluation.evaluations import Evaluation
@@ -56,3 +57,9 @@ def test_it_is_made_for_narrow_screens_and_for_the_dark(small: Evaluation) -> No
 
 def test_a_curve_of_all_alterations_can_stand_alone(small: Evaluation) -> None:
     assert everything(small, alone=True).startswith("<svg")
+
+
+def test_it_says_why_there_are_no_lines(small: Evaluation) -> None:
+    bare = replace(small, outcomes=tuple(replace(one, tail=None) for one in small.outcomes))
+    assert "too few for an estimate" in page(bare)
+    assert ("too few for an estimate" in page(small)) == all(outcome.tail is None for outcome in small.outcomes)
