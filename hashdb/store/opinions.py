@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 from itertools import groupby
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, func, insert, select, union_all, update
 
 from hashdb.domain.members import MemberStatus
 from hashdb.domain.opinions import Opinion, OpinionDraft, Stance, counts
@@ -83,7 +83,7 @@ class Opinions:
 
         With `hold` they are held to the end of the transaction, and those that another one holds are left out.
         """
-        query = select(contributions.c.id).where(or_(*_OWED)).limit(limit)
+        query = select(contributions.c.id).where(contributions.c.id.in_(_OWED)).limit(limit)
         if hold:
             query = query.with_for_update(skip_locked=True)
         return tuple(self._connection.scalars(query))
@@ -117,16 +117,15 @@ _OPINIONS = (
 )
 
 
-def _differing(status: MemberStatus, *, silent: bool) -> ColumnElement[bool]:
-    """A contribution of which the log told a standing that counts members of this status otherwise."""
+def _differing(status: MemberStatus, *, silent: bool) -> Select[tuple[int]]:
+    """The contributions of which the log told a standing that counts members of this status otherwise."""
     those = select(members.c.id).where(members.c.status == str(status))
-    said = select(opinions.c.contribution_id).where(
+    return select(opinions.c.contribution_id).where(
         opinions.c.member_id.in_(those), ~opinions.c.replaced, opinions.c.silent == silent
     )
-    return contributions.c.id.in_(said)
 
 
-_OWED = (_differing(MemberStatus.SUSPENDED, silent=False), _differing(MemberStatus.ACTIVE, silent=True))
+_OWED = union_all(_differing(MemberStatus.SUSPENDED, silent=False), _differing(MemberStatus.ACTIVE, silent=True))
 
 
 def _opinion(row: Row[tuple[object, ...]]) -> Opinion:

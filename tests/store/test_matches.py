@@ -96,7 +96,10 @@ def test_the_index_gets_what_may_match_since_a_number(store: Store, member: Memb
 
 
 # Whatever else is done to a contribution may let it match again, also what a later version does.
-@pytest.mark.parametrize("action", [Action.CONTRIBUTION_AMENDED, Action.CONTRIBUTION_REINSTATED, "contribution.new"])
+@pytest.mark.parametrize(
+    "action",
+    [Action.CONTRIBUTION_AMENDED, Action.CONTRIBUTION_REINSTATED, Action.CONTRIBUTION_CLEARED, "contribution.new"],
+)
 def test_the_index_gets_what_may_match_again(store: Store, member: Member, action: Action) -> None:
     with store.begin() as tx:
         one, two = tx.contributions.add(member, [draft(1), draft(2)], NOON)
