@@ -10,14 +10,17 @@ from typing import Any, Self, TypeVar
 import httpx
 from pydantic import ValidationError
 
+from hashdb.domain.cases import Case, CaseState, Decision
 from hashdb.domain.changes import Changes
 from hashdb.domain.checkpoints import Checked, Checkpoint, Consistency, Inclusion, Log, read_checkpoint
 from hashdb.domain.contributions import Amendment, Contribution, Draft, Filter, Receipt
 from hashdb.domain.instants import format_instant
 from hashdb.domain.matches import Answer, Query
 from hashdb.domain.notes import Verifier
+from hashdb.domain.opinions import Opinion, OpinionDraft
 from hashdb.errors import BadNote, BadSetting, HashDBError, LogRewritten, ServiceError, ServiceUnreachable
 from hashdb.wire import Answered
+from hashdb.wire.cases import CaseOut, CasesOut, DecisionIn
 from hashdb.wire.changes import ChangesOut
 from hashdb.wire.contributions import (
     AmendmentIn,
@@ -29,6 +32,7 @@ from hashdb.wire.contributions import (
 )
 from hashdb.wire.matches import AnswerOut, QueriesIn
 from hashdb.wire.members import MeOut
+from hashdb.wire.opinions import OpinionIn, OpinionOut, OpinionsOut
 from hashdb.wire.problems import error_of
 from hashdb.wire.proofs import ConsistencyOut, InclusionOut, LogOut
 
@@ -85,9 +89,8 @@ class Client:
 
     def contribute(self, drafts: Sequence[Draft], *, idempotency_key: str | None = None) -> Receipt:
         """Record 1 to 1,000 drafts: all, or none. With the same `idempotency_key`, once."""
-        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
         text = ContributionsIn.of(drafts).model_dump_json()
-        return self._ask(ReceiptOut, "POST", "/v1/contributions", text, headers=headers).value()
+        return self._ask(ReceiptOut, "POST", "/v1/contributions", text, headers=_once(idempotency_key)).value()
 
     def match(self, queries: Sequence[Query]) -> Answer:
         """A result for each of 1 to 1,000 queries, in order."""
@@ -121,6 +124,37 @@ class Client:
     def erase(self, id: int) -> None:
         """Erase the signals and the reference of a contribution for good."""
         self._send("DELETE", f"/v1/contributions/{id}/content")
+
+    def give_opinion(self, contribution: int, draft: OpinionDraft, *, idempotency_key: str | None = None) -> Opinion:
+        """Confirm or dispute another member's contribution. With the same `idempotency_key`, once."""
+        path, text = f"/v1/contributions/{contribution}/opinions", OpinionIn.of(draft).model_dump_json()
+        return self._ask(OpinionOut, "POST", path, text, headers=_once(idempotency_key)).value()
+
+    def opinions(self, contribution: int) -> Iterator[Opinion]:
+        """Every opinion on a contribution, page by page, in the order in which they were given."""
+        after: int | None = 0
+        while after is not None:
+            page = self._ask(OpinionsOut, "GET", f"/v1/contributions/{contribution}/opinions", params={"after": after})
+            yield from (one.value() for one in page.opinions)
+            after = page.next
+
+    def cases(self, state: CaseState | None = None) -> Iterator[Case]:
+        """Every case that this key may see, page by page, in the order of their opening."""
+        asked = {} if state is None else {"state": str(state)}
+        after: int | None = 0
+        while after is not None:
+            page = self._ask(CasesOut, "GET", "/v1/cases", params={**asked, "after": after})
+            yield from (one.value() for one in page.cases)
+            after = page.next
+
+    def case(self, id: int) -> Case:
+        """One case, as much of it as this key may see."""
+        return self._ask(CaseOut, "GET", f"/v1/cases/{id}").value()
+
+    def decide(self, case: int, decision: Decision, note: str | None = None) -> Case:
+        """Decide a case, once."""
+        text = DecisionIn.model_construct(decision=decision, note=note).model_dump_json()
+        return self._ask(CaseOut, "POST", f"/v1/cases/{case}/decision", text).value()
 
     def changes(self, after: int, *, limit: int = 1000, epoch: str | None = None, wait: int = 0) -> Changes:
         """A page of the feed after number `after`; at the head it waits up to `wait` seconds for a change."""
@@ -200,6 +234,10 @@ class Client:
         if response.is_success:
             return response
         raise _error(response)
+
+
+def _once(key: str | None) -> dict[str, str]:
+    return {} if key is None else {"Idempotency-Key": key}
 
 
 def _error(response: httpx.Response) -> HashDBError:

@@ -7,12 +7,14 @@
     │   ├── ScopeMissing          the key lacks a scope
     │   ├── MemberSuspended       the key's member is suspended
     │   ├── NotYours              the thing belongs to another member
+    │   ├── OwnContribution       opinions on it are for other members to give
     │   └── MediaRefused          this service takes hashes, not pictures
     ├── NotFound
     ├── MethodNotAllowed
     ├── Conflict
     │   ├── AlreadyWithdrawn
-    │   ├── NotActive             a contribution that no longer matches cannot be amended
+    │   ├── NotActive             a contribution that has ended, or is suspended, takes no change and no opinion
+    │   ├── AlreadyDecided        a case is decided once
     │   ├── AlreadyRevoked
     │   ├── NameTaken             a member of that name exists
     │   └── IdempotencyKeyReused  the same Idempotency-Key came with another body
@@ -130,6 +132,16 @@ class NotYours(NotAllowed):
 
 
 @dataclass(eq=False)
+class OwnContribution(NotAllowed):
+    contribution: int
+    slug: ClassVar[str] = "own-contribution"
+    title: ClassVar[str] = "Your own contribution"
+
+    def __str__(self) -> str:
+        return f"contribution {self.contribution} is your own: opinions on it are for other members to give"
+
+
+@dataclass(eq=False)
 class MediaRefused(NotAllowed):
     slug: ClassVar[str] = "media-refused"
     title: ClassVar[str] = "Pictures are not accepted"
@@ -182,7 +194,17 @@ class NotActive(Conflict):
     title: ClassVar[str] = "Not active"
 
     def __str__(self) -> str:
-        return f"contribution {self.contribution} is {self.now} and can no longer be amended"
+        return f"contribution {self.contribution} is {self.now}: it takes no change and no opinion"
+
+
+@dataclass(eq=False)
+class AlreadyDecided(Conflict):
+    case: int
+    slug: ClassVar[str] = "already-decided"
+    title: ClassVar[str] = "Already decided"
+
+    def __str__(self) -> str:
+        return f"case {self.case} is already decided"
 
 
 @dataclass(eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -48,6 +49,12 @@ class Settings(BaseSettings):
     max_radius: Annotated[dict[Algorithm, int], NoDecode] = Field(
         default={},
         description="Widest radius that a query may ask for, like `pdq=60,phash=10`; else the default radius.",
+    )
+    hours_to_decide: float = Field(
+        default=72.0,
+        gt=0,
+        le=8760,
+        description="Time in which a reviewer is to decide a case; shown as `due_at`, nothing is decided by itself.",
     )
     busy_seconds: float = Field(
         default=10.0, gt=0, le=300, description="How long a write waits for the database before it is refused with 503."
@@ -144,7 +151,8 @@ class Settings(BaseSettings):
 
     def rules(self) -> Rules:
         """What the service accepts. Raises BadSetting."""
-        return Rules(self.algorithms, self.vocabulary(), dict(self.max_radius))
+        time_to_decide = timedelta(hours=self.hours_to_decide)
+        return Rules(self.algorithms, self.vocabulary(), dict(self.max_radius), time_to_decide)
 
 
 def _algorithm(name: str) -> Algorithm:

@@ -14,14 +14,16 @@ from flask import Flask
 
 from hashdb import errors
 from hashdb.client import Client
+from hashdb.domain.cases import CaseState, Decision
 from hashdb.domain.changes import Gone
 from hashdb.domain.checkpoints import Checkpoint
 from hashdb.domain.contributions import Amendment, Draft, Filter, Status
 from hashdb.domain.matches import Query
 from hashdb.domain.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, MemberKind, Scope
 from hashdb.domain.notes import Signer
+from hashdb.domain.opinions import OpinionDraft, Stance
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.service import HashDB, checkpoints, contributions, matches, members, open_hashdb
+from hashdb.service import HashDB, cases, checkpoints, contributions, matches, members, open_hashdb, opinions
 from hashdb.service.signing import Signing
 from hashdb.settings import Settings
 from hashdb.web import create_app
@@ -109,6 +111,32 @@ def test_amending_withdrawing_and_erasing_show_in_the_feed(client: Client) -> No
     page = client.changes(0)
     assert page.changes[-1].what == Gone(id, "withdrawn")
     assert client.changes(page.checkpoint, epoch=page.epoch).changes == ()
+
+
+def test_opinions_and_cases_are_the_same_values_as_the_services(service: Service, client: Client) -> None:
+    id = client.contribute([draft(1)]).recorded[0].contribution.id
+    dispute = OpinionDraft(Stance.DISPUTES, "edsa_context", "a news report")
+    member = members.add(service.db, COMMAND_LINE, MemberDraft("Beta", MemberKind.PLATFORM))
+    issued = members.issue_key(service.db, COMMAND_LINE, member.id, KeyDraft(frozenset({Scope.MATCH})))
+    beta = members.authenticate(service.db, issued.secret)
+    with service.client(issued.secret) as other:
+        given = other.give_opinion(id, dispute, idempotency_key="a")
+        assert other.give_opinion(id, dispute, idempotency_key="a") == given
+        assert list(other.opinions(id)) == [given] == list(opinions.page(service.db, beta, id, 0, 10))
+        assert given.case is not None
+        assert [case.id for case in client.cases(CaseState.OPEN)] == [given.case]
+        decided = client.decide(given.case, Decision.RETIRE, "so it is")
+        assert decided == client.case(given.case) == cases.get(service.db, service.actor, given.case)
+        assert list(client.cases()) == [decided]
+        assert list(client.cases(CaseState.OPEN)) == []
+        assert other.case(given.case) == cases.get(service.db, beta, given.case) != decided
+        with pytest.raises(errors.NotFound):
+            other.give_opinion(id, OpinionDraft(Stance.CONFIRMS))
+    with pytest.raises(errors.AlreadyDecided) as caught:
+        client.decide(given.case, Decision.UPHOLD)
+    assert caught.value.case == given.case
+    with pytest.raises(errors.OwnContribution):
+        client.give_opinion(id, OpinionDraft(Stance.CONFIRMS))
 
 
 @pytest.mark.parametrize(

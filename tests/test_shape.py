@@ -58,7 +58,7 @@ PACKAGES = {
 }
 """What each layer may import from elsewhere, beside the standard library."""
 
-LONG_MODULES = {"errors.py": 460, "wire/contributions.py": 340}
+LONG_MODULES = {"errors.py": 480, "wire/contributions.py": 340}
 LONG_FUNCTIONS: dict[str, int] = {}
 
 TESTED_IN = {

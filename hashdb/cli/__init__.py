@@ -14,6 +14,7 @@ from hashdb.errors import BadSetting, HashDBError
 
 _COMMANDS = {
     "audit": "hashdb.cli.audit",
+    "case": "hashdb.cli.cases",
     "contribute": "hashdb.cli.contribute",
     "demo": "hashdb.cli.demo",
     "evaluate": "hashdb.cli.evaluate",
@@ -21,6 +22,7 @@ _COMMANDS = {
     "key": "hashdb.cli.keys",
     "match": "hashdb.cli.match",
     "member": "hashdb.cli.members",
+    "opinion": "hashdb.cli.opinions",
     "serve": "hashdb.cli.serve",
     "upgrade": "hashdb.cli.upgrade",
     "withdraw": "hashdb.cli.withdraw",
@@ -62,8 +64,8 @@ def _print_version(context: click.Context, option: click.Parameter, asked: bool)
 def hashdb() -> None:
     """A shared database of perceptual hashes of removed terrorist content.
 
-    The member's side (hash, contribute, match, withdraw, audit check) reads HASHDB_URL and HASHDB_KEY; the service's
-    side (serve, member, key, audit verify, upgrade) reads HASHDB_HOME and HASHDB_DATABASE_URL.
+    The member's side (hash, contribute, match, opinion, case, withdraw, audit check) reads HASHDB_URL and HASHDB_KEY;
+    the service's side (serve, member, key, audit verify, upgrade) reads HASHDB_HOME and HASHDB_DATABASE_URL.
     """
 
 

@@ -18,7 +18,7 @@ from hashdb.domain.members import (
     Scope,
 )
 from hashdb.errors import NotFound
-from hashdb.service import HashDB, contributions, members
+from hashdb.service import HashDB, contributions, members, opinions
 from hashdb.settings import Settings
 from hashdb.wire import read
 from hashdb.wire.members import IssuedKeyOut, MemberIn, MemberOut, MembersOut, MemberWithKeyOut
@@ -102,7 +102,7 @@ def checked(draft: MemberDraft) -> MemberDraft:
 def _set_status(text: str, status: MemberStatus, as_json: bool) -> None:
     with opened(Settings.read()) as db:
         member = members.change(db, COMMAND_LINE, find(db, text).id, MemberChange(status=status))
-        while contributions.announce(db):
+        while contributions.announce(db) or opinions.recount(db):
             pass
     if as_json:
         print_json(MemberOut.of(member))

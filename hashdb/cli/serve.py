@@ -26,7 +26,7 @@ from hashdb.domain.members import COMMAND_LINE
 from hashdb.errors import BadSetting, CannotStart, HashDBError, IndexNotReady, PortInUse
 from hashdb.index.kernel import engine
 from hashdb.index.shelf import low_priority
-from hashdb.service import HashDB, checkpoints, contributions, members, open_hashdb
+from hashdb.service import HashDB, checkpoints, contributions, members, open_hashdb, opinions
 from hashdb.settings import Settings
 from hashdb.web import create_app
 from hashdb.web.logs import write_json_lines
@@ -148,6 +148,8 @@ def _fill_once(db: HashDB) -> None:
 
 def _announce(db: HashDB) -> None:
     while contributions.announce(db, _BATCH) == _BATCH:
+        pass
+    while opinions.recount(db, _BATCH) == _BATCH:
         pass
 
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from hashdb.domain.contributions import UNSET, Amendment, Draft
 from hashdb.domain.labels import Vocabulary, incident_fault
 from hashdb.domain.matches import Query
+from hashdb.domain.opinions import OpinionDraft, stance_fault
 from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
 from hashdb.errors import Fault
 
@@ -21,11 +22,12 @@ CLOCK_SKEW = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The algorithms, radii and labels in force."""
+    """The algorithms, radii and labels in force, and the time that a reviewer has for a case."""
 
     algorithms: tuple[Algorithm, ...]
     vocabulary: Vocabulary
     max_radius: Mapping[Algorithm, int] = field(default_factory=dict)
+    time_to_decide: timedelta = timedelta(hours=72)
 
     def algorithm_fault(self, algorithm: Algorithm) -> str | None:
         """Why signals of `algorithm` are not taken, or None."""
@@ -86,6 +88,14 @@ class Rules:
         for algorithm, radius in query.radius.items():
             if reason := self.radius_fault(algorithm, radius):
                 yield Fault(f"radius.{algorithm}", reason)
+
+    def opinion_faults(self, draft: OpinionDraft) -> Iterator[Fault]:
+        """All that is wrong with an opinion, each fault at its field."""
+        reason = stance_fault(draft.stance, draft.reason)
+        if reason is None and draft.reason is not None:
+            reason = self.vocabulary.fault("reason", draft.reason)
+        if reason:
+            yield Fault("reason", reason)
 
     def code_faults(self, kind: str, at: str, codes: tuple[str, ...]) -> Iterator[Fault]:
         """The codes of a list that the vocabulary does not have."""

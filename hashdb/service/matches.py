@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
 
@@ -55,19 +56,20 @@ def _match(db: HashDB, queries: Sequence[Query], quarantined: bool, level: Head)
     if not any(suggested):
         return Answer(tuple(Result(query.id, (), 0) for query in queries), checkpoint)
     standings = tuple(standing for standing in Standing if quarantined or standing.matches)
-    results, left, now = [], MATCHES_A_REQUEST, db.now()
+    decided: list[tuple[Result, set[int]]] = []
+    left, now = MATCHES_A_REQUEST, db.now()
     with db.store.read() as tx:
         everyone = _everyone(tx, suggested, now, standings)
         for query, found, turns in zip(queries, suggested, through, strict=True):
             if found:
                 limit = min(left, MATCHES_A_QUERY)
                 known = None if everyone is None else [one for signal in found for one in everyone.get(signal, ())]
-                result = _decide(tx, query, found, known, now, limit, standings, turns)
-                left -= len(result.matches)
+                decided.append(_decide(tx, query, found, known, now, limit, standings, turns))
+                left -= len(decided[-1][0].matches)
             else:
-                result = Result(query.id, (), 0)
-            results.append(result)
-    return Answer(tuple(results), checkpoint)
+                decided.append((Result(query.id, (), 0), set()))
+        results = _corroborated(tx, decided)
+    return Answer(results, checkpoint)
 
 
 def check(db: HashDB, queries: Sequence[Query]) -> None:
@@ -142,8 +144,11 @@ def _decide(
     limit: int,
     standings: tuple[Standing, ...],
     through: Mapping[Signal, str],
-) -> Result:
-    """Which contributions hold what the index found, and how near each is; `known` are all holders, if known."""
+) -> tuple[Result, set[int]]:
+    """Which contributions hold what the index found, how near each is, and the members that contributed them.
+
+    `known` are all holders, if known.
+    """
     holders, truncated = known or (), False
     if known is None or len(known) > limit:
         holders, truncated = _holders(tx, found, now, limit, standings)
@@ -151,7 +156,23 @@ def _decide(
         held for held in _by_contribution(holders) if any(one.signal.algorithm not in query.supporting for one in held)
     ]
     matches = sorted((_spell(held, found, through) for held in groups), key=lambda one: one.rank)
-    return Result(query.id, tuple(matches), len({one.member for held in groups for one in held}), truncated)
+    contributors = {one.member for held in groups for one in held}
+    return Result(query.id, tuple(matches), len(contributors), truncated), contributors
+
+
+def _corroborated(tx: Transaction, decided: Sequence[tuple[Result, set[int]]]) -> tuple[Result, ...]:
+    """The results, whose `members` count who confirmed as well; asked only where there is an opinion on any match."""
+    judged = [
+        [match.contribution for match in result.matches if match.standing is not Standing.UNREVIEWED]
+        for result, _ in decided
+    ]
+    if not any(judged):
+        return tuple(result for result, _ in decided)
+    confirming = tx.matches.confirming({id for ids in judged for id in ids})
+    return tuple(
+        replace(result, members=len(contributors.union(*(confirming.get(id, ()) for id in ids)))) if ids else result
+        for (result, contributors), ids in zip(decided, judged, strict=True)
+    )
 
 
 def _holders(

@@ -11,12 +11,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from hashdb.errors import BadSetting, StoreBusy
 from hashdb.store.audit import Audit, Head
+from hashdb.store.cases import Cases
 from hashdb.store.checkpoints import Checkpoints
 from hashdb.store.contributions import Contributions
 from hashdb.store.heads import Heads
 from hashdb.store.matches import Matches
 from hashdb.store.members import Members
 from hashdb.store.migrations import migrate, require_current
+from hashdb.store.opinions import Opinions
 from hashdb.store.requests import Requests
 from hashdb.store.statuses import Statuses
 from hashdb.store.tree import Tree
@@ -47,6 +49,8 @@ class Transaction:
         self.members = Members(connection)
         self.contributions = Contributions(connection)
         self.statuses = Statuses(connection)
+        self.opinions = Opinions(connection)
+        self.cases = Cases(connection)
         self.matches = Matches(connection)
         self.requests = Requests(connection)
 

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Dialect,
     ForeignKey,
@@ -209,6 +210,39 @@ amendments = Table(
     Column("contribution_id", ForeignKey("contributions.id"), nullable=False, index=True),
     Column("at", Instant, nullable=False),
     Column("before", Json, nullable=False, comment="The old values of the fields that were changed"),
+)
+
+cases = Table(
+    "cases",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("contribution_id", ForeignKey("contributions.id"), nullable=False, index=True),
+    Column("reason", String(64), nullable=False, comment="Of the dispute that opened it, or another cause"),
+    Column("holds", Boolean, nullable=False, comment="The contribution is quarantined while it is open"),
+    Column("opened_at", Instant, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("decision", String(16)),
+    Column("note", Text, comment="Of the decision; empty once the contribution is erased"),
+    Column("decided_at", Instant),
+    Column("decided_by", String(64), comment="An actor"),
+    Index(None, "decision", "id"),
+)
+
+opinions = Table(
+    "opinions",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("contribution_id", ForeignKey("contributions.id"), nullable=False),
+    Column("member_id", ForeignKey("members.id"), nullable=False),
+    Column("opinion", String(16), nullable=False),
+    Column("reason", String(64)),
+    Column("note", Text, comment="Empty once the contribution is erased"),
+    Column("given_at", Instant, nullable=False),
+    Column("case_id", ForeignKey("cases.id"), index=True, comment="The one that was open then, or that it opened"),
+    Column("replaced", Boolean, nullable=False, comment="By a later one of its member"),
+    Column("silent", Boolean, nullable=False, comment="The standing that was told counts its member as suspended"),
+    Index(None, "contribution_id", "id"),
+    Index(None, "member_id", "replaced", "silent"),
 )
 
 requests = Table(

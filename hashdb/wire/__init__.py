@@ -201,6 +201,11 @@ def _plain(text: str) -> str:
     return text
 
 
+def _lines(text: str) -> str:
+    _no_controls(text.replace("\n", "").replace("\r", "").replace("\t", ""))
+    return text
+
+
 def _no_controls(text: str) -> str:
     if any(unicodedata.category(character) == "Cc" for character in text):
         raise ValueError("takes no control characters")
@@ -224,6 +229,7 @@ Moment = Annotated[
 Opaque = Annotated[str, StringConstraints(max_length=200)]
 """What only its sender understands; it comes back as it was sent."""
 Line = Annotated[Opaque, AfterValidator(_no_controls)]
+Note = Annotated[str, StringConstraints(max_length=2000), AfterValidator(_lines)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_proper)]
 Token = Annotated[str, StringConstraints(max_length=80), AfterValidator(_plain)]
 

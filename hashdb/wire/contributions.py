@@ -66,7 +66,7 @@ _Labels = Annotated[list[Annotated[Token, _code("behaviour")]], Len(1, CODES_A_L
 _Context = Annotated[list[Annotated[Token, _code("context")]], Len(0, CODES_A_LIST)]
 _Basis = Annotated[Token, _code("basis")]
 _Ground = Annotated[Token, _code("tco_ground")]
-_Reason = Annotated[Token, _code("reason")]
+Reason = Annotated[Token, _code("reason")]
 _Entity = Annotated[Token, ruled(lambda terms, entity: terms.rules.vocabulary.entity_fault(entity))]
 _Incident = Annotated[Token, ruled(lambda terms, incident: incident_fault(incident))]
 _Severity = Annotated[int, Ge(0), Le(4)]
@@ -214,7 +214,7 @@ class AmendmentIn(Sent):
 class WithdrawalIn(Sent):
     """Why a contribution is taken back."""
 
-    reason: _Reason = Field(description="A reason of the vocabulary.")
+    reason: Reason = Field(description="A reason of the vocabulary.")
 
 
 class Contributor(Answered):

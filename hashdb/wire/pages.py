@@ -9,6 +9,7 @@ from annotated_types import Ge, Le
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from hashdb.domain.audit import Action
+from hashdb.domain.cases import CaseState
 from hashdb.domain.contributions import Filter, Standing, Status
 from hashdb.domain.profiles import Profile
 from hashdb.wire import LARGEST_ID, Line, Moment, Token, ruled
@@ -60,6 +61,12 @@ class ContributionsQuery(PageQuery):
     def value(self) -> Filter:
         """The filter that this spells."""
         return Filter(self.member, self.status, self.standing, self.label, self.since, self.until)
+
+
+class CasesQuery(PageQuery):
+    """Which cases to list."""
+
+    state: CaseState | None = None
 
 
 class MatchesQuery(Asked):

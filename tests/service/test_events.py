@@ -12,14 +12,34 @@ from datetime import timedelta
 import pytest
 
 import hashdb.service
+from hashdb.domain.cases import Decision
 from hashdb.domain.contributions import Amendment
-from hashdb.domain.members import COMMAND_LINE, Actor, KeyDraft, MemberChange, MemberDraft, MemberKind, Scope
-from hashdb.service import HashDB, changes, checkpoints, contributions, members
-from tests.builders import NOON, contributed, draft
+from hashdb.domain.members import (
+    COMMAND_LINE,
+    Actor,
+    KeyDraft,
+    MemberChange,
+    MemberDraft,
+    MemberKind,
+    MemberStatus,
+    Scope,
+)
+from hashdb.domain.opinions import OpinionDraft, Stance
+from hashdb.service import HashDB, cases, changes, checkpoints, contributions, members, opinions
+from tests.builders import NOON, contributed, draft, member_with
 
 Verb = Callable[[HashDB, Actor, int], object]
 
+
+def disputed(db: HashDB, id: int) -> int:
+    """The case that another member opened on a contribution."""
+    case = opinions.give(db, member_with(db), id, OpinionDraft(Stance.DISPUTES, "other")).case
+    assert case is not None
+    return case
+
+
 CHANGES: dict[str, Verb] = {
+    "cases.decide": lambda db, actor, id: cases.decide(db, COMMAND_LINE, disputed(db, id), Decision.UPHOLD),
     "changes.read": lambda db, actor, id: changes.read(db, actor, 0, 10),
     "checkpoints.rotate": lambda db, actor, id: checkpoints.rotate(db, COMMAND_LINE),
     "checkpoints.start": lambda db, actor, id: checkpoints.start(db),
@@ -28,6 +48,8 @@ CHANGES: dict[str, Verb] = {
     "contributions.contribute": lambda db, actor, id: contributions.contribute(db, actor, [draft(99)]),
     "contributions.erase": lambda db, actor, id: contributions.erase(db, actor, id),
     "contributions.withdraw": lambda db, actor, id: contributions.withdraw(db, actor, id, "other"),
+    "opinions.give": lambda db, actor, id: disputed(db, id),
+    "opinions.recount": lambda db, actor, id: opinions.recount(db),
     "members.add": lambda db, actor, id: members.add(db, COMMAND_LINE, MemberDraft("New", MemberKind.OPERATOR)),
     "members.change": lambda db, actor, id: members.change(db, COMMAND_LINE, 1, MemberChange(name="Other")),
     "members.issue_key": lambda db, actor, id: members.issue_key(
@@ -72,6 +94,9 @@ def test_a_verb_that_changes_something_writes_an_event(db: HashDB, actor: Actor,
     (one,) = contributed(db, actor, draft(1, severity=2, expires_at=NOON + timedelta(minutes=1)))
     if verb == "contributions.announce":
         db.now = lambda: NOON + timedelta(minutes=2)
+    if verb == "opinions.recount":
+        disputed(db, one.id)
+        members.change(db, COMMAND_LINE, 2, MemberChange(status=MemberStatus.SUSPENDED))
     before = db.store.head().seq
     CHANGES[verb](db, actor, one.id)
     assert db.store.head().seq > before

@@ -87,7 +87,10 @@ def browse() -> Response:
 @blueprint.get("/<id:contribution_id>")
 @operation(blueprint, {200: ContributionOut}, refuses=[404])
 def show(contribution_id: int) -> Response:
-    """Show one contribution: yours, any with scope audit, any active one with scope match or feed."""
+    """Show one contribution: yours, any with scope audit, any active one with scope match or feed.
+
+    With scope review any on which there is a case.
+    """
     found = contributions.get(hashdb(), actor(), contribution_id)
     return answer(ContributionOut.of(found))
 
