@@ -71,6 +71,7 @@ TESTED_IN = {
     "index/scan.py": "index/test_index.py",
     "store/migrations/__init__.py": "store/test_migrations.py",
     "store/chunks.py": "store/test_contributions.py",
+    "store/filters.py": "store/test_listings.py",
     "web/api/audit.py": "web/api/test_lists.py",
     "web/api/signals.py": "web/api/test_media.py",
     "evaluation/frames.py": "evaluation/test_alterations.py",

@@ -26,7 +26,7 @@ from hashdb.domain.members import COMMAND_LINE
 from hashdb.errors import BadSetting, CannotStart, HashDBError, IndexNotReady, PortInUse
 from hashdb.index.kernel import engine
 from hashdb.index.shelf import low_priority
-from hashdb.service import HashDB, checkpoints, contributions, members, open_hashdb, opinions
+from hashdb.service import HashDB, checkpoints, contributions, members, open_hashdb, opinions, overviews
 from hashdb.settings import Settings
 from hashdb.web import create_app
 from hashdb.web.logs import write_json_lines
@@ -131,6 +131,7 @@ def _keep_up(db: HashDB, stop: Event) -> None:
         _undisturbed(db.live.maintain)
         if rounds % _ANNOUNCE_EVERY == 0:
             _undisturbed(lambda: _announce(db))
+            _undisturbed(lambda: _follow(db))
             _undisturbed(lambda: checkpoints.keep(db))
 
 
@@ -150,6 +151,11 @@ def _announce(db: HashDB) -> None:
     while contributions.announce(db, _BATCH) == _BATCH:
         pass
     while opinions.recount(db, _BATCH) == _BATCH:
+        pass
+
+
+def _follow(db: HashDB) -> None:
+    while overviews.follow(db) == overviews.BLOCK:
         pass
 
 

@@ -15,10 +15,12 @@ from hashdb.store.cases import Cases
 from hashdb.store.checkpoints import Checkpoints
 from hashdb.store.contributions import Contributions
 from hashdb.store.heads import Heads
+from hashdb.store.listings import Listings
 from hashdb.store.matches import Matches
 from hashdb.store.members import Members
 from hashdb.store.migrations import migrate, require_current
 from hashdb.store.opinions import Opinions
+from hashdb.store.overviews import Overviews
 from hashdb.store.requests import Requests
 from hashdb.store.statuses import Statuses
 from hashdb.store.tree import Tree
@@ -48,10 +50,12 @@ class Transaction:
         self.checkpoints = Checkpoints(connection)
         self.members = Members(connection)
         self.contributions = Contributions(connection)
+        self.listings = Listings(connection)
         self.statuses = Statuses(connection)
         self.opinions = Opinions(connection)
         self.cases = Cases(connection)
         self.matches = Matches(connection)
+        self.overviews = Overviews(connection)
         self.requests = Requests(connection)
 
 

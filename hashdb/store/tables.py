@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    text,
 )
 
 from hashdb.domain.audit import canonical
@@ -71,6 +72,12 @@ class Words(TypeDecorator[tuple[str, ...]]):
     def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[str, ...] | None:
         """From the database."""
         return None if value is None else tuple(value.split())
+
+
+def _partial(condition: str, *columns: str, ops: dict[str, str] | None = None) -> Index:
+    """An index over the rows of which a condition holds."""
+    where = text(condition)
+    return Index(None, *columns, sqlite_where=where, postgresql_where=where, postgresql_ops=ops or {})
 
 
 metadata = MetaData(
@@ -190,6 +197,13 @@ contributions = Table(
     Index(None, "member_id", "fingerprint"),
     Index(None, "member_id", "received_at"),
     Index("ix_contributions_announced_expires_at", "announced", "expires_at"),
+    # The orders of the console's list, and what is rare enough to be looked for first.
+    Index(None, "received_at", "id"),
+    Index(None, "removed_at", "id"),
+    Index(None, "severity", "id"),
+    _partial("standing <> 'unreviewed'", "standing", "received_at"),
+    _partial("incident IS NOT NULL", "incident"),
+    _partial("reference IS NOT NULL", "reference", ops={"reference": "text_pattern_ops"}),
     sqlite_autoincrement=True,
 )
 
@@ -253,4 +267,29 @@ requests = Table(
     Column("digest", LargeBinary(32), nullable=False, comment="SHA-256 of the request"),
     Column("at", Instant, nullable=False, index=True),
     Column("answer", Json, nullable=False, comment="The ids that were answered, never the body"),
+)
+
+figures_by_day = Table(
+    "figures_by_day",
+    metadata,
+    Column("day", String(10), primary_key=True, comment="UTC"),
+    Column("what", String(32), primary_key=True),
+    Column("member", BigInteger, primary_key=True, autoincrement=False, comment="0 is all together"),
+    Column("times", BigInteger, nullable=False),
+    comment="Counted from the log: the figures of the console. Emptied together with `followed`, they are made anew.",
+)
+
+figures_in_all = Table(
+    "figures_in_all",
+    metadata,
+    Column("what", String(32), primary_key=True),
+    Column("member", BigInteger, primary_key=True, autoincrement=False),
+    Column("times", BigInteger, nullable=False),
+)
+
+followed = Table(
+    "followed",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, nullable=False, comment="The last event that the figures have counted"),
 )
