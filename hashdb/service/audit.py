@@ -23,3 +23,18 @@ def events(db: HashDB, actor: Actor, chosen: EventFilter, after: int, limit: int
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
         return tx.audit.events(after, limit, chosen.actor, chosen.action, chosen.subject)
+
+
+def latest(db: HashDB, actor: Actor, chosen: EventFilter, before: int | None, limit: int) -> tuple[Event, ...]:
+    """At most `limit` events below `before` (None: from the head on) that the filter lets through, the last first."""
+    actor.require(Scope.AUDIT)
+    with db.store.read() as tx:
+        end = tx.audit.head().seq + 1 if before is None else before
+        return tx.audit.before(end, limit, chosen.actor, chosen.action, chosen.subject)
+
+
+def one(db: HashDB, actor: Actor, seq: int) -> Event:
+    """The event of that number. Raises NotFound."""
+    actor.require(Scope.AUDIT)
+    with db.store.read() as tx:
+        return tx.audit.one(seq)

@@ -20,8 +20,10 @@ from hashdb.store.members import Members
 from hashdb.store.migrations import migrate, require_current
 from hashdb.store.opinions import Opinions
 from hashdb.store.requests import Requests
+from hashdb.store.sessions import Sessions
 from hashdb.store.statuses import Statuses
 from hashdb.store.tree import Tree
+from hashdb.store.users import Users
 
 __all__ = ["Store", "Transaction"]
 
@@ -53,6 +55,8 @@ class Transaction:
         self.cases = Cases(connection)
         self.matches = Matches(connection)
         self.requests = Requests(connection)
+        self.users = Users(connection)
+        self.sessions = Sessions(connection)
 
 
 class Store:
