@@ -99,12 +99,12 @@ class NotAuthenticated(HashDBError):
 
 @dataclass(eq=False)
 class SignInRefused(NotAuthenticated):
-    what: str
+    reason: str
     slug: ClassVar[str] = "sign-in-refused"
     title: ClassVar[str] = "Not signed in"
 
     def __str__(self) -> str:
-        return f"{self.what} not right"
+        return self.reason
 
 
 @dataclass(eq=False)

@@ -115,6 +115,11 @@ class Event:
         """Its canonical JSON, of which the leaf is."""
         return text_of(self.seq, self.at, self.actor, self.action, self.subject, canonical(self.details))
 
+    @property
+    def computed_leaf(self) -> bytes:
+        """The leaf that its text has; `leaf` is the one that was stored."""
+        return leaf(self.seq, self.at, self.actor, self.action, self.subject, self.details)
+
 
 def leaf(seq: int, at: datetime, actor: str, action: str, subject: str, details: Details) -> bytes:
     """SHA-256(0x00 ‖ the event as RFC 8785 canonical JSON): the event's leaf in the tree of RFC 9162.

@@ -111,8 +111,8 @@ def keys(db: HashDB, actor: Actor, member: int, after: int, limit: int) -> tuple
         return tx.members.keys(member, after, limit)
 
 
-def key(db: HashDB, actor: Actor, key: int, member: int) -> Key:
-    """One key of a member. Raises NotFound (also when it is another's)."""
+def key(db: HashDB, actor: Actor, key: int, member: int | None = None) -> Key:
+    """One key. Raises NotFound (also when it is not `member`'s)."""
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
         return _own(tx.members.key(key), member)
@@ -140,8 +140,7 @@ def revoke_key(db: HashDB, actor: Actor, key: int, member: int | None = None) ->
     now = db.now()
     with db.store.begin() as tx:
         found = tx.members.key(key, lock=True)
-        if member is not None:
-            _own(found, member)
+        _own(found, member)
         if found.revoked_at is not None:
             raise AlreadyRevoked(key)
         revoked = tx.members.revoke(key, now)
@@ -159,8 +158,8 @@ def _changes(before: Member, after: Member) -> list[Entry]:
     return entries
 
 
-def _own(key: Key, member: int) -> Key:
-    if key.member != member:
+def _own(key: Key, member: int | None) -> Key:
+    if member not in (None, key.member):
         raise NotFound(f"key {key.id} of member {member}")
     return key
 

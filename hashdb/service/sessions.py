@@ -42,7 +42,7 @@ def sign_in(db: HashDB, name: str, password: str, address: str) -> Opened:
                 return _open(tx, user, now, complete=False)
             return _signed_in(tx, user, now, {"by": "password"})
         _refuse(tx, user, now, "password")
-    raise SignInRefused("the name or the password is")
+    raise SignInRefused("the name or the password is not right")
 
 
 def confirm(db: HashDB, token: str, code: str, address: str) -> Opened:
@@ -63,7 +63,7 @@ def confirm(db: HashDB, token: str, code: str, address: str) -> Opened:
             tx.sessions.end(session.id)
             return _signed_in(tx, user, now, {"by": "password", "second": by})
         _refuse(tx, user, now, "code")
-    raise SignInRefused("the code is")
+    raise SignInRefused("the code is not right")
 
 
 def admit(db: HashDB, name: str, subject: str) -> Opened:
@@ -81,17 +81,17 @@ def admit(db: HashDB, name: str, subject: str) -> Opened:
             if tied in (None, subject):
                 return _signed_in(tx, user, now, {"by": "provider"})
         _refuse(tx, user, now, "provider")
-    raise SignInRefused("there is no user here of the name that the provider told, or it is tied to another: that is")
+    raise SignInRefused("no user here has the name that the provider told, or it belongs to somebody else there")
 
 
-def who(db: HashDB, token: str, lifetime: Lifetime) -> Session:
-    """The session of this secret, complete or half open. Raises NotAuthenticated."""
+def who(db: HashDB, token: str, lifetime: Lifetime, *, in_use: bool = True) -> Session:
+    """The session of this secret, complete or half open, which counts as used. Raises NotAuthenticated."""
     now = db.now()
     with db.store.read() as tx:
         session = tx.sessions.with_digest(_digest(token))
     if session is None or session.user.status is not UserStatus.ACTIVE or not session.valid(now, lifetime):
         raise NotAuthenticated()
-    if session.complete and now - session.seen_at >= _SEEN_EVERY:
+    if in_use and session.complete and now - session.seen_at >= _SEEN_EVERY:
         with db.store.begin() as tx:
             tx.sessions.see(session.id, now)
     return session

@@ -24,6 +24,7 @@ from hashdb.store.sessions import Sessions
 from hashdb.store.statuses import Statuses
 from hashdb.store.tree import Tree
 from hashdb.store.users import Users
+from hashdb.store.verifications import Verifications
 
 __all__ = ["Store", "Transaction"]
 
@@ -57,6 +58,7 @@ class Transaction:
         self.requests = Requests(connection)
         self.users = Users(connection)
         self.sessions = Sessions(connection)
+        self.verifications = Verifications(connection)
 
 
 class Store:

@@ -72,12 +72,18 @@ class Audit:
         query = _chosen(actor, action, subject).where(events.c.seq > after).order_by(events.c.seq)
         return tuple(map(_event, self._connection.execute(query.limit(limit))))
 
-    def before(
-        self, before: int, limit: int, actor: str | None, action: str | None, subject: tuple[str, int] | None
+    def between(
+        self,
+        after: int,
+        before: int,
+        limit: int,
+        actor: str | None,
+        action: str | None,
+        subject: tuple[str, int] | None,
     ) -> tuple[Event, ...]:
-        """At most `limit` events with numbers below `before`, chosen as by `events`, the last first."""
-        query = _chosen(actor, action, subject).where(events.c.seq < before).order_by(events.c.seq.desc())
-        return tuple(map(_event, self._connection.execute(query.limit(limit))))
+        """At most `limit` events with `after` < number < `before`, chosen as by `events`, the last first."""
+        query = _chosen(actor, action, subject).where(events.c.seq > after, events.c.seq < before)
+        return tuple(map(_event, self._connection.execute(query.order_by(events.c.seq.desc()).limit(limit))))
 
     def one(self, seq: int) -> Event:
         """The event of that number. Raises NotFound."""

@@ -282,6 +282,21 @@ tries = Table(
     comment="Sign-ins that failed within a day.",
 )
 
+verifications = Table(
+    "verifications",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("actor", String(64), nullable=False),
+    Column("begun_at", Instant, nullable=False),
+    Column("touched_at", Instant, nullable=False),
+    Column("size", BigInteger, nullable=False, comment="Events of the log when it began"),
+    Column("done", BigInteger, nullable=False, comment="Events that were read"),
+    Column("outcome", String(16), comment="Empty while it goes on"),
+    Column("checkpoints", BigInteger, nullable=False, comment="Signed checkpoints that agreed"),
+    Column("findings", Json, nullable=False),
+    comment="Of the log, asked for in the console.",
+)
+
 requests = Table(
     "requests",
     metadata,

@@ -17,11 +17,24 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from hashdb.errors import HashDBError, NotFound
-from hashdb.web.console import account, cookies, events, guard, looks, members, pages, problems, sessions, users
+from hashdb.web.console import (
+    account,
+    cookies,
+    events,
+    guard,
+    looks,
+    members,
+    pages,
+    problems,
+    provider,
+    sessions,
+    settings,
+    users,
+)
 
 __all__ = ["register"]
 
-_NOUNS = (sessions, account, looks, members, users, events)
+_NOUNS = (sessions, provider, account, looks, members, users, events, settings)
 
 
 def register(app: Flask) -> None:

@@ -21,6 +21,8 @@ _FIRST_THINGS = {
     "factor": {"console.account.factor", "console.account.add_factor"},
 }
 FORM = "form"
+POLL = "poll"
+"""How the ids of elements begin that htmx asks for by itself."""
 
 
 def enter() -> Response | None:
@@ -30,7 +32,10 @@ def enter() -> Response | None:
         _require_own_form()
     if endpoint in OPEN:
         return None
-    g.session = sessions.who(hashdb(), cookies.get(cookies.SESSION), face().settings.lifetime)
+    # What a page asks by itself, again and again, is no sign that somebody sits before it.
+    by_itself = request.headers.get("HX-Trigger", "").startswith(POLL)
+    token, lifetime = cookies.get(cookies.SESSION), face().settings.lifetime
+    g.session = sessions.who(hashdb(), token, lifetime, in_use=not by_itself)
     if not session().complete:
         if endpoint in _HALF_OPEN:
             return None

@@ -72,6 +72,12 @@ def change(member_id: int) -> Response:
     return pages.done(_address(member_id), f"{changed.name} was changed.")
 
 
+@blueprint.get("/keys/<id:key_id>")
+def find_key(key_id: int) -> Response:
+    """Go to the member whose key it is."""
+    return pages.to(_address(members.key(hashdb(), actor(), key_id).member))
+
+
 @blueprint.get("/<id:member_id>/status")
 def ask_status(member_id: int) -> Response:
     """Say what a suspension or a reinstatement would do, before it is done."""

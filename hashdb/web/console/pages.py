@@ -6,20 +6,30 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 from apiflask import APIBlueprint
-from flask import Flask, Response, g, render_template, request, url_for
+from flask import Flask, Response, current_app, g, render_template, request, url_for
 from markupsafe import Markup
+from pydantic import BaseModel, ValidationError
 
 from hashdb import __version__
 from hashdb.domain.instants import format_instant
 from hashdb.domain.members import Scope
 from hashdb.errors import Conflict, Fault, HashDBError, InvalidInput, MalformedRequest, SignInRefused
 from hashdb.web.console import cookies, guard, navigation
-from hashdb.web.context import hashdb
+from hashdb.web.context import hashdb, terms
+from hashdb.wire import refusal
 
+_Query = TypeVar("_Query", bound=BaseModel)
+_PAGES = {
+    "case": ("console.cases.show", "case_id"),
+    "contribution": ("console.contributions.show", "contribution_id"),
+    "key": ("console.members.find_key", "key_id"),
+    "member": ("console.members.show", "member_id"),
+    "user": ("console.users.show", "user_id"),
+}
 REFUSALS = (InvalidInput, Conflict, MalformedRequest, SignInRefused)
 """What is told on the form that was sent; other errors have a page of their own."""
 
@@ -61,6 +71,16 @@ class Form:
         self.faults = {fault.at: fault.reason for fault in faults}
         self.error = "" if faults else str(error)
         return self
+
+
+def asked(model: type[_Query], *, form: Form) -> _Query | None:
+    """The query string as a model, what was left empty apart; None where it is refused, which the form tells then."""
+    form.values = {name: value for name, value in request.args.to_dict().items() if value.strip()}
+    try:
+        return model.model_validate(form.values, context=terms())
+    except ValidationError as error:
+        form.refused(refusal(error))
+        return None
 
 
 def blueprint_of(noun: str, module: str, prefix: str | None = None) -> APIBlueprint:
@@ -109,6 +129,7 @@ def context() -> dict[str, Any]:
     session = here if here is not None and here.complete else None
     return {
         "asset": asset,
+        "address_of": address_of,
         "csrf": lambda: Markup('<input type="hidden" name="csrf" value="{}">').format(guard.form_secret()),
         "may": lambda scope: session is not None and session.user.actor.has(Scope(scope)),
         "menu": navigation.seen_by(session.user.actor) if session else (),
@@ -123,6 +144,15 @@ def context() -> dict[str, Any]:
 def asset(name: str) -> str:
     """The address of a static file; another version of hashdb has another."""
     return url_for("static", filename=name, v=__version__)
+
+
+def address_of(name: str) -> str | None:
+    """The page of an actor or a subject of the log (kind:id), where it has one."""
+    kind, _, id = name.partition(":")
+    endpoint, argument = _PAGES.get(kind, ("", ""))
+    if endpoint not in current_app.view_functions or not id.isdecimal() or id == "0":
+        return None
+    return url_for(endpoint, **{argument: int(id)})
 
 
 def add_filters(app: Flask) -> None:

@@ -17,7 +17,7 @@ blueprint = pages.blueprint_of("sessions", __name__, "/sign-in")
 @blueprint.get("")
 def sign_in() -> Response:
     """Ask for name and password."""
-    return _asked(Form({"next": request.args.get("next", "")}))
+    return ask(Form({"next": request.args.get("next", "")}))
 
 
 @blueprint.post("")
@@ -27,7 +27,7 @@ def begin() -> Response:
     try:
         opened = sessions.sign_in(hashdb(), sent.text("name"), sent.secret("password"), _address())
     except (SignInRefused, LimitReached) as error:
-        return _asked(sent.refused(error), status=_status(error))
+        return ask(sent.refused(error), status=_status(error))
     if not opened.session.complete:
         return begun(opened, url_for("console.sessions.code", next=sent.text("next") or None))
     return begun(opened, pages.local(sent.text("next")))
@@ -67,7 +67,8 @@ def begun(opened: Opened, address: str) -> Response:
     return response
 
 
-def _asked(form: Form, status: int = 200) -> Response:
+def ask(form: Form, status: int = 200) -> Response:
+    """The page that asks for name and password, with what went wrong."""
     response = pages.page("sign_in.html", form=form, provider=face().settings.oidc_issuer, status=status)
     if not cookies.get(cookies.SESSION):
         cookies.put(response, cookies.VISIT, cookies.visit())

@@ -1,4 +1,4 @@
-"""Users of the console, their sessions, and the sign-ins that failed."""
+"""Users of the console, their sessions, the sign-ins that failed, and verifications of the log."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -64,3 +64,17 @@ def upgrade() -> None:
         comment="Sign-ins that failed within a day.",
     )
     op.create_index("ix_tries_last", "tries", ["last"])
+    op.create_table(
+        "verifications",
+        sa.Column("id", _IDENTITY, nullable=False),
+        sa.Column("actor", sa.String(length=64), nullable=False),
+        sa.Column("begun_at", sa.BigInteger(), nullable=False),
+        sa.Column("touched_at", sa.BigInteger(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False, comment="Events of the log when it began"),
+        sa.Column("done", sa.BigInteger(), nullable=False, comment="Events that were read"),
+        sa.Column("outcome", sa.String(length=16), nullable=True, comment="Empty while it goes on"),
+        sa.Column("checkpoints", sa.BigInteger(), nullable=False, comment="Signed checkpoints that agreed"),
+        sa.Column("findings", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_verifications"),
+        comment="Of the log, asked for in the console.",
+    )
