@@ -50,15 +50,15 @@ PACKAGES = {
     "hashing": {"numpy", "PIL", "imagehash"},
     "evaluation": {"numpy", "PIL"},
     "store": {"sqlalchemy", "alembic"},
-    "service": {"numpy"},
+    "service": {"numpy", "argon2", "pyotp"},
     "wire": {"pydantic", "pydantic_core", "annotated_types"},
-    "web": {"flask", "apiflask", "werkzeug", "pydantic"},
+    "web": {"flask", "apiflask", "werkzeug", "pydantic", "markupsafe", "itsdangerous", "segno", "authlib", "joserfc"},
     "client": {"httpx", "pydantic"},
     "cli": {"click", "rich", "flask", "gunicorn", "httpx", "PIL"},
 }
 """What each layer may import from elsewhere, beside the standard library."""
 
-LONG_MODULES = {"errors.py": 480, "wire/contributions.py": 340}
+LONG_MODULES = {"errors.py": 520, "wire/contributions.py": 340}
 LONG_FUNCTIONS: dict[str, int] = {}
 
 TESTED_IN = {

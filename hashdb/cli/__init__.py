@@ -25,6 +25,7 @@ _COMMANDS = {
     "opinion": "hashdb.cli.opinions",
     "serve": "hashdb.cli.serve",
     "upgrade": "hashdb.cli.upgrade",
+    "user": "hashdb.cli.users",
     "withdraw": "hashdb.cli.withdraw",
 }
 _FAILED, _USAGE, _INTERRUPTED = 1, 2, 130

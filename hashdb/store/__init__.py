@@ -22,8 +22,11 @@ from hashdb.store.migrations import migrate, require_current
 from hashdb.store.opinions import Opinions
 from hashdb.store.overviews import Overviews
 from hashdb.store.requests import Requests
+from hashdb.store.sessions import Sessions
 from hashdb.store.statuses import Statuses
 from hashdb.store.tree import Tree
+from hashdb.store.users import Users
+from hashdb.store.verifications import Verifications
 
 __all__ = ["Store", "Transaction"]
 
@@ -57,6 +60,9 @@ class Transaction:
         self.matches = Matches(connection)
         self.overviews = Overviews(connection)
         self.requests = Requests(connection)
+        self.users = Users(connection)
+        self.sessions = Sessions(connection)
+        self.verifications = Verifications(connection)
 
 
 class Store:

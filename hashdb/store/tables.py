@@ -259,6 +259,58 @@ opinions = Table(
     Index(None, "member_id", "replaced", "silent"),
 )
 
+users = Table(
+    "users",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("name", String(100), nullable=False, unique=True),
+    Column("role", String(16), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("password", Text, comment="Argon2id, with its salt and costs; empty where only a provider signs in"),
+    Column("provisional", Boolean, nullable=False, comment="The password was chosen by another"),
+    Column("secret", String(64), comment="Of the second factor (RFC 6238)"),
+    Column("step", BigInteger, nullable=False, comment="The last step of the second factor that was used"),
+    Column("recovery", Words, nullable=False, comment="SHA-256 of the recovery codes that are left"),
+    Column("subject", String(255), comment="By which name the provider knows the user, since the first sign-in"),
+    Column("created_at", Instant, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
+    Column("digest", LargeBinary(32), nullable=False, unique=True, comment="SHA-256 of the secret"),
+    Column("complete", Boolean, nullable=False, comment="False while the second factor is outstanding"),
+    Column("created_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+)
+
+tries = Table(
+    "tries",
+    metadata,
+    Column("digest", LargeBinary(32), primary_key=True, comment="SHA-256 of a user's name or an address"),
+    Column("kind", String(16), nullable=False, comment="user or address"),
+    Column("count", Integer, nullable=False),
+    Column("last", Instant, nullable=False, index=True),
+    comment="Sign-ins that failed within a day.",
+)
+
+verifications = Table(
+    "verifications",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("actor", String(64), nullable=False),
+    Column("begun_at", Instant, nullable=False),
+    Column("touched_at", Instant, nullable=False),
+    Column("size", BigInteger, nullable=False, comment="Events of the log when it began"),
+    Column("done", BigInteger, nullable=False, comment="Events that were read"),
+    Column("outcome", String(16), comment="Empty while it goes on"),
+    Column("checkpoints", BigInteger, nullable=False, comment="Signed checkpoints that agreed"),
+    Column("findings", Json, nullable=False),
+    comment="Of the log, asked for in the console.",
+)
+
 requests = Table(
     "requests",
     metadata,

@@ -7,7 +7,7 @@ from apiflask import APIFlask
 from hashdb import __version__
 from hashdb.service import HashDB
 from hashdb.settings import Settings
-from hashdb.web import logs, openapi, problems
+from hashdb.web import console, logs, openapi, problems
 from hashdb.web.api import (
     audit,
     cases,
@@ -50,6 +50,7 @@ def create_app(db: HashDB, settings: Settings) -> APIFlask:
     nouns = (contributions, opinions, cases, matches, signals, changes, members, me, audit, proofs, operation)
     for noun in nouns:
         app.register_blueprint(noun.blueprint)
+    console.register(app)
     application = Direct(app.wsgi_app, app.extensions["hashdb"])
     # Flask's own way to put something before an application.
     app.wsgi_app = secured(application, list(_SECURITY_HEADERS.items()))  # type: ignore[method-assign, assignment]
