@@ -17,6 +17,7 @@
     │   ├── AlreadyWithdrawn
     │   ├── NotActive             a contribution that has ended, or is suspended, takes no change and no opinion
     │   ├── AlreadyDecided        a case is decided once
+    │   ├── AlreadyOpen           of a contribution, one case is open at a time
     │   ├── AlreadyRevoked
     │   ├── NameTaken             a member or a user of that name exists
     │   └── IdempotencyKeyReused  the same Idempotency-Key came with another body
@@ -226,6 +227,16 @@ class AlreadyDecided(Conflict):
 
     def __str__(self) -> str:
         return f"case {self.case} is already decided"
+
+
+@dataclass(eq=False)
+class AlreadyOpen(Conflict):
+    contribution: int
+    slug: ClassVar[str] = "already-open"
+    title: ClassVar[str] = "Already open"
+
+    def __str__(self) -> str:
+        return f"a case on contribution {self.contribution} is open already"
 
 
 @dataclass(eq=False)

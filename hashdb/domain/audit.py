@@ -44,6 +44,7 @@ class Action(StrEnum):
     USER_SIGNED_IN = "user.signed-in"
     USER_SIGNED_OUT = "user.signed-out"
     USER_REFUSED = "user.refused"
+    LISTING_EXPORTED = "listing.exported"
     SIGNER_ADDED = "signer.added"
     FEED_READ = "feed.read"
 

@@ -9,11 +9,11 @@ from datetime import datetime
 
 from hashdb.domain.audit import STANDINGS, Action, Details, Entry
 from hashdb.domain.cases import Case, CaseState, Cause, Decision, ruling
-from hashdb.domain.contributions import Contribution, Standing
+from hashdb.domain.contributions import Contribution, Standing, Status
 from hashdb.domain.members import Actor, Scope
 from hashdb.domain.opinions import Opinion, standing
 from hashdb.domain.rules import Rules
-from hashdb.errors import AlreadyDecided
+from hashdb.errors import AlreadyDecided, AlreadyOpen, Fault, InvalidInput, NotActive
 from hashdb.service import HashDB
 from hashdb.store import Transaction
 
@@ -46,6 +46,26 @@ def decide(db: HashDB, actor: Actor, id: int, decision: Decision, note: str | No
         tx.cases.decide(id, decision, None if found.erased else note, str(actor), now)
         tx.audit.append(now, actor, [_decided(case, decision, now), *settle(tx, [found], case.reason)])
         return shown(actor, tx.cases.one(id))
+
+
+def bring(db: HashDB, actor: Actor, contribution: int, reason: str, *, holds: bool) -> Case:
+    """Open a case on an active contribution, as a reviewer who doubts it; `holds` quarantines it until the decision.
+
+    Raises InvalidInput, NotFound, NotActive, AlreadyOpen.
+    """
+    actor.require(Scope.REVIEW)
+    if fault := db.rules.vocabulary.fault("reason", reason):
+        raise InvalidInput((Fault("reason", fault),))
+    with db.store.begin() as tx:
+        now = db.now()
+        found = tx.contributions.one(contribution, now, lock=True)
+        if found.status is not Status.ACTIVE:
+            raise NotActive(contribution, found.status)
+        if any(case.state is CaseState.OPEN for case in tx.cases.of([contribution]).get(contribution, ())):
+            raise AlreadyOpen(contribution)
+        case = tx.cases.open(contribution, reason, now, now + db.rules.time_to_decide, holds=holds)
+        tx.audit.append(now, actor, [opened(case), *settle(tx, [found], reason)])
+        return shown(actor, case)
 
 
 def hold(tx: Transaction, rules: Rules, found: Contribution, cause: Cause, now: datetime) -> list[Entry]:

@@ -14,16 +14,19 @@ from hashdb.store.audit import Audit, Head
 from hashdb.store.cases import Cases
 from hashdb.store.checkpoints import Checkpoints
 from hashdb.store.contributions import Contributions
+from hashdb.store.effects import Effects
 from hashdb.store.heads import Heads
 from hashdb.store.listings import Listings
 from hashdb.store.matches import Matches
 from hashdb.store.members import Members
 from hashdb.store.migrations import migrate, require_current
+from hashdb.store.neighbors import Neighbors
 from hashdb.store.opinions import Opinions
 from hashdb.store.overviews import Overviews
 from hashdb.store.requests import Requests
 from hashdb.store.sessions import Sessions
 from hashdb.store.statuses import Statuses
+from hashdb.store.timelines import Timelines
 from hashdb.store.tree import Tree
 from hashdb.store.users import Users
 from hashdb.store.verifications import Verifications
@@ -58,6 +61,9 @@ class Transaction:
         self.opinions = Opinions(connection)
         self.cases = Cases(connection)
         self.matches = Matches(connection)
+        self.neighbors = Neighbors(connection)
+        self.timelines = Timelines(connection)
+        self.effects = Effects(connection)
         self.overviews = Overviews(connection)
         self.requests = Requests(connection)
         self.users = Users(connection)
