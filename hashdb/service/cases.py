@@ -32,6 +32,20 @@ def page(db: HashDB, actor: Actor, state: CaseState | None, after: int, limit: i
         return tuple(shown(actor, case) for case in tx.cases.page(state, _party(actor), after, limit))
 
 
+def on(db: HashDB, actor: Actor, contribution: int) -> tuple[Case, ...]:
+    """The cases on a contribution, in the order of their opening, without what was said under them."""
+    actor.require(Scope.REVIEW, Scope.AUDIT)
+    with db.store.read() as tx:
+        return tx.cases.of([contribution]).get(contribution, ())
+
+
+def latest(db: HashDB, actor: Actor, before: int | None, limit: int) -> tuple[Case, ...]:
+    """At most `limit` decided cases with ids below `before`, the last that was opened first."""
+    actor.require(Scope.REVIEW, Scope.AUDIT)
+    with db.store.read() as tx:
+        return tx.cases.latest(before, limit)
+
+
 def decide(db: HashDB, actor: Actor, id: int, decision: Decision, note: str | None = None) -> Case:
     """Rule on a contribution: the next match of any process follows it. Raises NotFound, AlreadyDecided."""
     actor.require(Scope.REVIEW)

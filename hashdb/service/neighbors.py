@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 
 from hashdb.domain.contributions import Contribution
 from hashdb.domain.members import Actor, Scope
@@ -70,12 +71,15 @@ def _nearest(
 ) -> dict[Signal, tuple[int, str, Signal]]:
     """Stored values near to what is asked: of each the distance, the transform and the signal that is nearest."""
     found: dict[Signal, tuple[int, str, Signal]] = {}
-    for name, signal in asked:
-        [answers] = db.live.search(signal.algorithm, [signal.value], radii[signal.algorithm])
-        for distance, value in answers[:VALUES]:
-            stored = Signal(signal.algorithm, value)
-            # The thing itself goes before its transforms, whose names are not empty.
-            found[stored] = min(found.get(stored, (distance, name, signal)), (distance, name, signal))
+    in_order = sorted(asked, key=lambda one: one[1].algorithm)
+    for algorithm, group in groupby(in_order, key=lambda one: one[1].algorithm):
+        together = list(group)
+        answers = db.live.search(algorithm, [signal.value for _, signal in together], radii[algorithm])
+        for (name, signal), nearest in zip(together, answers, strict=True):
+            for distance, value in nearest[:VALUES]:
+                # The thing itself goes before its transforms, whose names are not empty.
+                stored, this = Signal(algorithm, value), (distance, name, signal)
+                found[stored] = min(found.get(stored, this), this)
     return found
 
 

@@ -150,10 +150,11 @@ class EventsPageQuery(Asked):
     @property
     def period(self) -> tuple[datetime | None, datetime | None]:
         """From the beginning of the first day to the end of the last, in UTC."""
-        return _midnight(self.since, 0), _midnight(self.until, 1)
+        return midnight(self.since, 0), midnight(self.until, 1)
 
 
-def _midnight(day: date | None, more: int) -> datetime | None:
+def midnight(day: date | None, more: int) -> datetime | None:
+    """The beginning of a day in UTC, so many days later; None where the calendar has none."""
     try:
         return None if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=more)
     except OverflowError:

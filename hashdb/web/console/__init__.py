@@ -19,11 +19,15 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from hashdb.errors import HashDBError, NotFound
 from hashdb.web.console import (
     account,
+    cases,
+    contributions,
     cookies,
     events,
     guard,
     looks,
     members,
+    neighbors,
+    overviews,
     pages,
     problems,
     provider,
@@ -34,7 +38,20 @@ from hashdb.web.console import (
 
 __all__ = ["register"]
 
-_NOUNS = (sessions, provider, account, looks, members, users, events, settings)
+_NOUNS = (
+    sessions,
+    provider,
+    account,
+    looks,
+    overviews,
+    contributions,
+    cases,
+    neighbors,
+    members,
+    users,
+    events,
+    settings,
+)
 
 
 def register(app: Flask) -> None:
@@ -58,7 +75,7 @@ def register(app: Flask) -> None:
 
 def landing() -> Response:
     """Go to the first page."""
-    return pages.to(url_for("console.events.browse"))
+    return pages.to(url_for("console.overviews.show"))
 
 
 def nowhere(rest: str) -> Response:

@@ -18,6 +18,10 @@ class Entry:
 
 
 MENU = (
+    Entry("Overview", "home", "console.overviews.show"),
+    Entry("Contributions", "folder", "console.contributions.browse"),
+    Entry("Cases", "gavel", "console.cases.browse"),
+    Entry("Match debugger", "search", "console.neighbors.ask"),
     Entry("Members and keys", "building", "console.members.browse"),
     Entry("Audit log", "list", "console.events.browse"),
     Entry("Vocabulary and settings", "settings", "console.settings.show"),

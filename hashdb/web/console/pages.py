@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
@@ -18,7 +18,7 @@ from hashdb import __version__
 from hashdb.domain.instants import format_instant
 from hashdb.domain.members import Scope
 from hashdb.errors import Conflict, Fault, HashDBError, InvalidInput, MalformedRequest, SignInRefused
-from hashdb.web.console import cookies, guard, navigation
+from hashdb.web.console import cookies, guard, navigation, words
 from hashdb.web.context import hashdb, terms
 from hashdb.wire import refusal
 
@@ -73,9 +73,10 @@ class Form:
         return self
 
 
-def asked(model: type[_Query], *, form: Form) -> _Query | None:
+def asked(model: type[_Query], *, form: Form, apart: Collection[str] = ()) -> _Query | None:
     """The query string as a model, what was left empty apart; None where it is refused, which the form tells then."""
-    form.values = {name: value for name, value in request.args.to_dict().items() if value.strip()}
+    given = request.args.to_dict().items()
+    form.values = {name: value for name, value in given if value.strip() and name not in apart}
     try:
         return model.model_validate(form.values, context=terms())
     except ValidationError as error:
@@ -160,6 +161,7 @@ def add_filters(app: Flask) -> None:
     app.jinja_env.filters.update(
         instant=instant,
         day=day,
+        **words.FILTERS,
         number=lambda value: f"{value:,}",
         sentence=sentence,
         slug=lambda text: re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-"),
