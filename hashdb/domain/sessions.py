@@ -64,5 +64,5 @@ class Tries:
         beyond = self.count - _FREE_TRIES[self.kind]
         if beyond < 0:
             return timedelta(0)
-        delay = min(_FIRST_DELAY * 2 ** min(beyond, 10), _LONGEST_DELAY)
+        delay = min(_FIRST_DELAY * int(2 ** min(beyond, 10)), _LONGEST_DELAY)
         return max(timedelta(0), self.last + delay - now)

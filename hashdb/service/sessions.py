@@ -123,6 +123,7 @@ _NO_LIFETIME = Lifetime(timedelta(0), timedelta(0))
 
 
 def _take_turn(tx: Transaction, counted: Counted, now: datetime) -> None:
+    tx.sessions.hold_tries(counted, now)
     waits = (tries.wait(now) for tries in tx.sessions.tries(counted))
     longest = max(waits, default=timedelta(0))
     if longest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import Connection, Executable, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from hashdb.domain.sessions import FORGOTTEN_AFTER, Session, Tries
@@ -68,18 +68,21 @@ class Sessions:
         query = select(tries.c.kind, tries.c.count, tries.c.last).where(tries.c.digest.in_(list(digests.values())))
         return tuple(Tries(*row) for row in self._connection.execute(query))
 
-    def count_try(self, digests: Mapping[str, bytes], now: datetime) -> None:
-        """Count a failure for each kind, and forget those of the day before."""
+    def hold_tries(self, digests: Mapping[str, bytes], now: datetime) -> None:
+        """Hold what is counted under these digests to the end of the transaction; forget what is a day old."""
         self._connection.execute(delete(tries).where(tries.c.last < now - FORGOTTEN_AFTER))
+        dialect = sqlite if self._connection.dialect.name == "sqlite" else postgresql
+        held = dialect.insert(tries).on_conflict_do_update(
+            index_elements=[tries.c.digest], set_={"count": tries.c.count}
+        )
         # In one order, so that two at a time do not wait for each other in a circle.
         for kind, digest in sorted(digests.items()):
-            self._connection.execute(self._counted, {"digest": digest, "kind": kind, "count": 1, "last": now})
+            self._connection.execute(held, {"digest": digest, "kind": kind, "count": 0, "last": now})
 
-    @property
-    def _counted(self) -> Executable:
-        made = (sqlite if self._connection.dialect.name == "sqlite" else postgresql).insert(tries)
-        more = {"count": tries.c.count + 1, "last": made.excluded.last}
-        return made.on_conflict_do_update(index_elements=[tries.c.digest], set_=more)
+    def count_try(self, digests: Mapping[str, bytes], now: datetime) -> None:
+        """Count a failure under digests that are held."""
+        query = update(tries).where(tries.c.digest.in_(list(digests.values())))
+        self._connection.execute(query.values(count=tries.c.count + 1, last=now))
 
     def uncount_try(self, digest: bytes) -> None:
         """Take one back: it did not fail."""

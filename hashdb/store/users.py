@@ -73,7 +73,8 @@ class Users:
 
     def subject(self, user: int) -> str | None:
         """By which name the provider knows the user, if it ever signed in by it."""
-        return self._connection.execute(select(users.c.subject).where(users.c.id == user)).scalar_one()
+        found: str | None = self._connection.execute(select(users.c.subject).where(users.c.id == user)).scalar_one()
+        return found
 
     def set_subject(self, user: int, subject: str | None) -> User:
         """Tie the user to that name at the provider."""

@@ -9,6 +9,7 @@ import pkgutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
+import pyotp
 import pytest
 
 import hashdb.service
@@ -25,9 +26,23 @@ from hashdb.domain.members import (
     Scope,
 )
 from hashdb.domain.opinions import OpinionDraft, Stance
-from hashdb.service import HashDB, cases, changes, checkpoints, contributions, members, opinions
+from hashdb.domain.sessions import Opened, Session
+from hashdb.domain.users import Role, UserChange, UserDraft
+from hashdb.service import (
+    HashDB,
+    cases,
+    changes,
+    checkpoints,
+    contributions,
+    members,
+    opinions,
+    passwords,
+    sessions,
+    users,
+)
 from tests.builders import NOON, contributed, draft, member_with
 
+PASSWORD = "correct horse battery staple"
 Verb = Callable[[HashDB, Actor, int], object]
 
 
@@ -36,6 +51,36 @@ def disputed(db: HashDB, id: int) -> int:
     case = opinions.give(db, member_with(db), id, OpinionDraft(Stance.DISPUTES, "other")).case
     assert case is not None
     return case
+
+
+def opened(db: HashDB) -> Opened:
+    """The session of a user who has just signed in."""
+    if not users.page(db, COMMAND_LINE, 0, 1):
+        users.add(db, COMMAND_LINE, UserDraft("ada", Role.ADMIN), PASSWORD)
+    return sessions.sign_in(db, "ada", PASSWORD, "")
+
+
+def session(db: HashDB) -> Session:
+    """The same."""
+    return opened(db).session
+
+
+def with_factor(db: HashDB) -> tuple[str, ...]:
+    """The recovery codes of a user who has just set up a second factor."""
+    secret = passwords.new_secret()
+    return users.add_factor(db, session(db), PASSWORD, secret, pyotp.TOTP(secret).at(db.now()))
+
+
+def two_sessions(db: HashDB) -> Session:
+    """The later of two sessions."""
+    session(db)
+    return session(db)
+
+
+def confirmed(db: HashDB) -> Opened:
+    """What a recovery code opens."""
+    code = with_factor(db)[0]
+    return sessions.confirm(db, opened(db).token, code, "")
 
 
 CHANGES: dict[str, Verb] = {
@@ -56,10 +101,25 @@ CHANGES: dict[str, Verb] = {
         db, COMMAND_LINE, 1, KeyDraft(frozenset({Scope.MATCH}))
     ),
     "members.revoke_key": lambda db, actor, id: members.revoke_key(db, COMMAND_LINE, 1),
+    "sessions.admit": lambda db, actor, id: (session(db), sessions.admit(db, "ada", "subject")),
+    "sessions.confirm": lambda db, actor, id: confirmed(db),
+    "sessions.end_others": lambda db, actor, id: sessions.end_others(db, two_sessions(db)),
+    "sessions.sign_in": lambda db, actor, id: opened(db),
+    "sessions.sign_out": lambda db, actor, id: sessions.sign_out(db, session(db)),
+    "users.add": lambda db, actor, id: users.add(db, COMMAND_LINE, UserDraft("new", Role.ADMIN)),
+    "users.add_factor": lambda db, actor, id: with_factor(db),
+    "users.change": lambda db, actor, id: users.change(db, COMMAND_LINE, session(db).user.id, UserChange(Role.AUDITOR)),
+    "users.choose_password": lambda db, actor, id: users.choose_password(db, session(db), PASSWORD, f"{PASSWORD}, too"),
+    "users.remove_factor": lambda db, actor, id: users.remove_factor(db, session(db), PASSWORD),
+    "users.reset": lambda db, actor, id: users.reset(db, COMMAND_LINE, session(db).user.id),
 }
 """Every verb that writes, and one use of it that changes something."""
 
-WITHOUT = {"checkpoints.keep": "what it writes is over the events, and signed"}
+WITHOUT = {
+    "checkpoints.keep": "what it writes is over the events, and signed",
+    "sessions.who": "it notes when a session was last used, once a minute",
+    "verifications.start": "it changes nothing of what it verifies",
+}
 """Verbs that write and add no event, and why."""
 
 

@@ -37,9 +37,7 @@ def enter() -> Response | None:
     token, lifetime = cookies.get(cookies.SESSION), face().settings.lifetime
     g.session = sessions.who(hashdb(), token, lifetime, in_use=not by_itself)
     if not session().complete:
-        if endpoint in _HALF_OPEN:
-            return None
-        raise NotAuthenticated()
+        return None if endpoint in _HALF_OPEN else _go("console.sessions.code")
     g.actor = session().user.actor
     return None if endpoint in _ALWAYS else _first_things(endpoint)
 
@@ -70,7 +68,11 @@ def _first_things(endpoint: str) -> Response | None:
     needs_factor = face().settings.require_second_factor and user.has_password and not user.second_factor
     for needed, what in ((user.provisional, "password"), (needs_factor, "factor")):
         if needed and endpoint not in _FIRST_THINGS[what]:
-            return Response(status=303, headers={"Location": url_for(f"console.account.{what}")})
+            return _go(f"console.account.{what}")
         if needed:
             return None
     return None
+
+
+def _go(endpoint: str) -> Response:
+    return Response(status=303, headers={"Location": url_for(endpoint)})

@@ -24,7 +24,7 @@ MENU = (
     Entry("Match debugger", "search", "console.neighbors.ask"),
     Entry("Members and keys", "building", "console.members.browse"),
     Entry("Audit log", "list", "console.events.browse"),
-    Entry("Vocabulary and settings", "settings", "console.settings.show"),
+    Entry("Settings", "settings", "console.settings.show"),
     Entry("Users", "users", "console.users.browse"),
 )
 

@@ -153,7 +153,8 @@ def address_of(name: str) -> str | None:
     endpoint, argument = _PAGES.get(kind, ("", ""))
     if endpoint not in current_app.view_functions or not id.isdecimal() or id == "0":
         return None
-    return url_for(endpoint, **{argument: int(id)})
+    values: dict[str, Any] = {argument: int(id)}
+    return url_for(endpoint, **values)
 
 
 def add_filters(app: Flask) -> None:

@@ -27,8 +27,8 @@ def respond(error: Exception) -> Response:
 def _sign_in() -> Response:
     here = request.full_path.rstrip("?") if request.method == "GET" else ""
     halves = bool(cookies.get(cookies.SESSION))
-    more = {"next": here} if here and here != url_for("console.landing") else {}
-    address = url_for("console.sessions.sign_in", **more)
+    back = here if here and here != url_for("console.landing") else None
+    address = url_for("console.sessions.sign_in", next=back)
     if request.headers.get("HX-Request"):
         # What htmx asks for in the background is not to be replaced by a form to sign in, but left for it.
         return Response(status=204, headers={"HX-Redirect": url_for("console.sessions.sign_in")})

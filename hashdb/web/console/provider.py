@@ -116,8 +116,8 @@ def _claims(code: str) -> _Claims:
     expected = jwt.JWTClaimsRegistry(
         now=int(hashdb().now().timestamp()),
         leeway=_LEEWAY,
-        iss={"essential": True, "value": settings.oidc_issuer},
-        aud={"essential": True, "value": settings.oidc_client_id},
+        iss={"essential": True, "value": settings.oidc_issuer or ""},
+        aud={"essential": True, "value": settings.oidc_client_id or ""},
         exp={"essential": True},
         sub={"essential": True},
     )
