@@ -39,6 +39,7 @@ _NAMES = (
 _KINDS = {"Internet Referral Desk": MemberKind.AUTHORITY, "Civil Watch": MemberKind.TRUSTED_FLAGGER}
 _REFERENCES = ("tkt", "case", "rm", "q")
 _CONTEXTS = ((), (), (), ("contains_victim",), ("edsa_copies_known",), ("synthetic",))
+_REASONS = ("edsa_context", "not_terrorist_content", "false_match", "wrong_label")
 _NOTES = (
     "The same frame stands in a news broadcast that we keep up.",
     "This is a museum's page about the period; the picture is shown with its history.",
@@ -96,6 +97,11 @@ def _member(db: HashDB, name: str) -> Actor:
     return members.authenticate(db, members.issue_key(db, COMMAND_LINE, member.id, KeyDraft(scopes)).secret)
 
 
+def _id(actor: Actor) -> int:
+    assert actor.member is not None
+    return actor.member.id
+
+
 @dataclass(slots=True)
 class _Batch:
     rows: list[dict[str, object]]
@@ -115,15 +121,14 @@ def _days(rng: np.random.Generator, size: int, end: datetime) -> np.ndarray:
     return np.sort(np.minimum(seconds, end.timestamp() - 60))
 
 
-def _contributions(
-    rng: np.random.Generator, everyone: Sequence[Member], size: Year, end: datetime
-) -> Iterator[_Batch]:
+def _contributions(rng: np.random.Generator, everyone: Sequence[Member], size: Year, end: datetime) -> Iterator[_Batch]:
     count = size.contributions
     at = _days(rng, count, end)
     share = rng.pareto(1.1, len(everyone)) + 0.15
     whose = rng.choice(len(everyone), count, p=share / share.sum())
     delays = np.exp(rng.normal(6.9, 1.5, count)) * np.where(rng.random(count) < 0.03, 60, 1)
-    pdq, phash = data.stored(count, 256), data.stored(count, 64)
+    pdq = rng.integers(0, 2**64, (count, 4), np.uint64, endpoint=False)
+    phash = rng.integers(0, 2**64, (count, 1), np.uint64, endpoint=False)
     _draw_near(rng, pdq, size.near)
     for start in range(0, count, _BATCH):
         batch = _Batch([], [], [])
@@ -146,9 +151,7 @@ _LABELS = ("glorification", "branded_propaganda", "incitement", "graphic_violenc
 _ODDS = np.array([34, 24, 12, 10, 7, 5, 4, 2, 1.5, 0.5]) / 100
 
 
-def _add(
-    batch: _Batch, rng: np.random.Generator, place: int, member: Member, at: float, delay: float
-) -> None:
+def _add(batch: _Batch, rng: np.random.Generator, place: int, member: Member, at: float, delay: float) -> None:
     id, received = place + 1, datetime.fromtimestamp(at, UTC)
     removed = None if place % 41 == 0 else received - timedelta(seconds=min(delay, 40 * 86_400))
     first, second = rng.choice(len(_LABELS), 2, p=_ODDS)
@@ -242,7 +245,7 @@ def _after(url: str, store: Store, count: int) -> None:
 
 
 def _judge(
-    db: HashDB, everyone: Sequence[Actor], size: Year, clock: _Clock, end: datetime, rng: np.random.Generator
+    db: HashDB, everyone: list[Actor], size: Year, clock: _Clock, end: datetime, rng: np.random.Generator
 ) -> None:
     """Opinions, disputes and decisions, through the services, in the last days."""
     step = (end - clock.at) / (size.opinions + size.decided + 1)
@@ -250,9 +253,9 @@ def _judge(
     for place, id in enumerate(chosen):
         clock.at += step
         found = contributions.get(db, COMMAND_LINE, int(id))
-        other = next(one for one in everyone[place % len(everyone) :] + everyone if one.member.id != found.member)  # type: ignore[operator, union-attr]
+        other = next(one for one in everyone[place % len(everyone) :] + everyone if _id(one) != found.member)
         disputes = place % 5 == 4
-        reason = ("edsa_context", "not_terrorist_content", "false_match", "wrong_label")[place % 4] if disputes else None
+        reason = _REASONS[place % len(_REASONS)] if disputes else None
         note = _NOTES[place % len(_NOTES)] if disputes else None
         stance = Stance.DISPUTES if disputes else Stance.CONFIRMS
         opinions.give(db, other, found.id, OpinionDraft(stance, reason, note))
