@@ -58,7 +58,7 @@ PACKAGES = {
 }
 """What each layer may import from elsewhere, beside the standard library."""
 
-LONG_MODULES = {"errors.py": 520, "wire/contributions.py": 340}
+LONG_MODULES = {"errors.py": 520, "store/tables.py": 400, "wire/contributions.py": 340}
 LONG_FUNCTIONS: dict[str, int] = {}
 
 TESTED_IN = {
