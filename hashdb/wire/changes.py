@@ -19,8 +19,8 @@ class ChangeOut(Answered):
     def of(cls, change: Change) -> ChangeOut:
         """The wire form of a change; `value` is the inverse."""
         if isinstance(change.what, Gone):
-            return cls.model_construct(seq=change.seq, gone=change.what.contribution, reason=change.what.reason)
-        return cls.model_construct(seq=change.seq, contribution=ContributionOut.of(change.what))
+            return cls.made(seq=change.seq, gone=change.what.contribution, reason=change.what.reason)
+        return cls.made(seq=change.seq, contribution=ContributionOut.of(change.what))
 
     def value(self) -> Change:
         """The change that this spells."""
