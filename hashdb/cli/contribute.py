@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -16,10 +15,9 @@ import click
 from hashdb.cli.instants import Instant
 from hashdb.cli.output import as_json, console, print_json, tracked
 from hashdb.cli.pictures import Outcome, expand, fit_to_contribute, hash_all, in_batches, report_failures
-from hashdb.cli.repeats import repeated
 from hashdb.cli.texts import TEXT
 from hashdb.client import Client
-from hashdb.domain.contributions import Draft, Media, Receipt, Recorded
+from hashdb.domain.contributions import Draft, Media, Recorded
 from hashdb.domain.profiles import Profile
 from hashdb.errors import Fault, InvalidInput
 from hashdb.hashing import Mode
@@ -91,7 +89,7 @@ def _send(client: Client, template: Draft, batch: list[Outcome]) -> list[Recorde
     recorded: dict[int, Recorded] = {}
     while drafts and not recorded:
         try:
-            receipt = _contribute(client, list(drafts.values()))
+            receipt = client.contribute(list(drafts.values()))
             recorded = dict(zip(drafts, receipt.recorded, strict=True))
         except InvalidInput as refused:
             # The request is all or none: name the faulty ones, and send the others again.
@@ -99,12 +97,6 @@ def _send(client: Client, template: Draft, batch: list[Outcome]) -> list[Recorde
                 batch[position] = batch[position].failed(fault)
                 del drafts[position]
     return [recorded.get(position) for position in range(len(batch))]
-
-
-def _contribute(client: Client, drafts: Sequence[Draft]) -> Receipt:
-    """Contribute; where no answer comes, again with the same key, so that what was stored is not stored twice."""
-    key = uuid.uuid4().hex
-    return repeated(lambda: client.contribute(drafts, idempotency_key=key))
 
 
 def _faulty(refused: InvalidInput, positions: Sequence[int]) -> dict[int, str]:

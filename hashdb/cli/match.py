@@ -12,7 +12,6 @@ import click
 from hashdb.cli.output import as_json, console, print_json, tracked
 from hashdb.cli.pictures import Outcome, expand, hash_all, in_batches, report_failures
 from hashdb.cli.radii import Radius
-from hashdb.cli.repeats import repeated
 from hashdb.client import Client
 from hashdb.domain.matches import Match, Query, Result
 from hashdb.domain.signals import Algorithm
@@ -50,7 +49,7 @@ def command(paths: tuple[Path, ...], radii: tuple[tuple[Algorithm, int], ...], t
 def _ask(client: Client, radii: Mapping[Algorithm, int], batch: Sequence[Outcome]) -> list[Result | None]:
     hashed = [outcome.hashed for outcome in batch if outcome.hashed is not None]
     queries = [Query(one.signals, radius=radii, transforms=dict(one.transforms)) for one in hashed]
-    answered = iter(repeated(lambda: client.match(queries)).results if queries else ())
+    answered = iter(client.match(queries).results if queries else ())
     return [None if outcome.hashed is None else next(answered) for outcome in batch]
 
 

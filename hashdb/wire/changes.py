@@ -54,3 +54,24 @@ class ChangesEnd(Answered):
     checkpoint: int
     more: bool
     epoch: str
+
+
+class _Line(ChangeOut):
+    """A line of a stream: a change, or the end."""
+
+    seq: int = 0
+    checkpoint: int | None = None
+    more: bool = True
+    epoch: str = ""
+
+
+def read_lines(text: bytes) -> Changes:
+    """What some whole lines of a stream say; only the last ones tell the epoch. Raises ValueError where one is none."""
+    lines = [_Line.model_validate_json(line) for line in text.splitlines()]
+    end = lines.pop() if lines and lines[-1].checkpoint is not None else None
+    if not all(line.seq for line in lines):
+        raise ValueError("a line is neither a change nor the end")
+    changes = tuple([line.value() for line in lines])
+    if end is None or end.checkpoint is None:
+        return Changes(changes, changes[-1].seq if changes else 0, True, "")
+    return Changes(changes, end.checkpoint, end.more, end.epoch)
