@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from hashdb.domain.matches import Match, Query, Result
     from hashdb.domain.signals import Algorithm, Signal
     from hashdb.hashing import Hashed, hash_file, hash_picture
+    from hashdb.local import LocalIndex
 
 __version__ = "0.1.0.dev0"
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Filter",
     "Gone",
     "Hashed",
+    "LocalIndex",
     "Match",
     "Query",
     "Result",
@@ -38,6 +40,7 @@ _HOMES = {
     "hashdb.domain.matches": ("Match", "Query", "Result"),
     "hashdb.domain.signals": ("Algorithm", "Signal"),
     "hashdb.hashing": ("Hashed", "hash_file", "hash_picture"),
+    "hashdb.local": ("LocalIndex",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -59,6 +59,7 @@ class Client:
         A request that was not answered, or with 429 or 503, is sent up to `retries` times more, where that does no
         harm: after what `Retry-After` says (up to 30 seconds), else after pauses that grow.
         """
+        self.url = url
         self._connection = Connection(url, key, timeout, retries, transport)
 
     @classmethod

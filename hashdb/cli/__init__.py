@@ -22,6 +22,7 @@ _COMMANDS = {
     "match": "hashdb.cli.match",
     "member": "hashdb.cli.members",
     "serve": "hashdb.cli.serve",
+    "sync": "hashdb.cli.sync",
     "upgrade": "hashdb.cli.upgrade",
     "withdraw": "hashdb.cli.withdraw",
 }
@@ -62,8 +63,8 @@ def _print_version(context: click.Context, option: click.Parameter, asked: bool)
 def hashdb() -> None:
     """A shared database of perceptual hashes of removed terrorist content.
 
-    The member's side (hash, contribute, match, withdraw, audit check) reads HASHDB_URL and HASHDB_KEY; the service's
-    side (serve, member, key, audit verify, upgrade) reads HASHDB_HOME and HASHDB_DATABASE_URL.
+    The member's side (hash, contribute, match, sync, withdraw, audit check) reads HASHDB_URL and HASHDB_KEY; the
+    service's side (serve, member, key, audit verify, upgrade) reads HASHDB_HOME and HASHDB_DATABASE_URL.
     """
 
 

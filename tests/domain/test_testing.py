@@ -24,7 +24,9 @@ def test_the_published_signals_are_those_of_the_picture() -> None:
 
 def test_the_picture_is_the_one_that_the_script_draws() -> None:
     with Image.open(PICTURE) as picture:
-        difference = ImageChops.difference(picture.convert("RGB"), drawn().quantize(64, dither=0).convert("RGB"))
+        difference = ImageChops.difference(
+            picture.convert("RGB"), drawn().quantize(64, dither=Image.Dither.NONE).convert("RGB")
+        )
     assert difference.getbbox() is None
 
 

@@ -153,7 +153,7 @@ def test_of_imported_ones_time_and_quality_may_be_unknown(platform: Caller) -> N
     told = problem(platform.post(URL, {"contributions": [unknown]}), 422, "invalid-input")
     assert {one["at"] for one in told["errors"]} == {"contributions[0].removed_at", "contributions[0].quality"}
     for said in (unknown, unknown | {"removed_at": None, "quality": None}):
-        (one,) = body(platform.post(f"{URL}?imported=1", {"contributions": [said]}), 201)["contributions"]
+        (one,) = body(platform.post(f"{URL}?imported=1", {"contributions": [said]}))["contributions"]
         assert (one["removed_at"], one["quality"]) == (None, None)
     problem(platform.post(f"{URL}?imported=1", {"contributions": [unknown | {"quality": 7}]}), 422, "invalid-input")
     problem(platform.post(f"{URL}?imported=2", {"contributions": [unknown]}), 422, "invalid-input")
