@@ -12,7 +12,7 @@ import httpx
 from pydantic import ValidationError
 
 from hashdb.connection import Connection, Request
-from hashdb.domain.changes import Changes
+from hashdb.domain.changes import Changes, Steps
 from hashdb.domain.checkpoints import Checked, Checkpoint, Consistency, Inclusion, Log, read_checkpoint
 from hashdb.domain.contributions import Amendment, Contribution, Draft, Filter, Receipt, Recorded
 from hashdb.domain.instants import format_instant
@@ -161,8 +161,8 @@ class Client:
         request = Request("GET", "/v1/changes", params=_since(after, epoch, wait) | {"limit": limit}, longer=wait)
         return self._ask(ChangesOut, request).value()
 
-    def stream(self, after: int, *, epoch: str | None = None, wait: int = 0) -> Iterator[Changes]:
-        """All of the feed after number `after`, some at a time as they come; the last page alone tells the epoch.
+    def stream(self, after: int, *, epoch: str | None = None, wait: int = 0) -> Iterator[Steps]:
+        """All of the feed after number `after`, some at a time as they come, as a copy takes them in.
 
         Raises ServiceUnreachable where it breaks off; what came until then is right.
         """

@@ -279,12 +279,12 @@ def test_the_feed_streams_to_the_head(client: Client) -> None:
     client.contribute([draft(seed) for seed in range(1_500)])
     client.withdraw(7, "other")
     pages = list(client.stream(0))
-    changes = [change for page in pages for change in page.changes]
-    assert [change.seq for change in changes] == sorted(change.seq for change in changes)
-    assert len(changes) == 1_501
+    steps = [step for page in pages for step in page.steps]
+    assert [step.seq for step in steps] == sorted(step.seq for step in steps)
+    assert len(steps) == 1_501
     head = client.changes(0, limit=1)
     assert (pages[-1].more, pages[-1].epoch) == (False, head.epoch)
-    assert changes[6].what == Gone(7, "withdrawn")
+    assert steps[6].what == Gone(7, "withdrawn")
     with pytest.raises(errors.FeedRestarted):
         list(client.stream(0, epoch="another"))
 

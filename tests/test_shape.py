@@ -63,7 +63,7 @@ PACKAGES = {
 }
 """What each layer may import from elsewhere, beside the standard library."""
 
-LONG_MODULES = {"errors.py": 460, "wire/contributions.py": 340}
+LONG_MODULES = {"errors.py": 490, "wire/contributions.py": 380}
 LONG_FUNCTIONS: dict[str, int] = {}
 
 TESTED_IN = {

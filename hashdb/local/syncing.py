@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hashdb.client import Client
-from hashdb.domain.changes import Change
+from hashdb.domain.changes import Step
 from hashdb.errors import CopyInUse, FeedRestarted, ServiceUnreachable
 from hashdb.index.lock import locked
 from hashdb.local.tables import State, Tables
@@ -99,13 +99,13 @@ class Sync:
     def _read(self, tables: Tables, wait: int, progress: Callable[[int], None]) -> int:
         count, epoch = 0, tables.state().epoch
         while True:
-            before, pending = tables.cursor(), list[Change]()
+            before, pending = tables.cursor(), list[Step]()
             cursor = before
             try:
                 for page in self._client.stream(before, epoch=epoch, wait=wait):
-                    pending += page.changes
+                    pending += page.steps
                     cursor = page.checkpoint
-                    progress(len(page.changes))
+                    progress(len(page.steps))
                     if page.epoch or len(pending) >= _BATCH:
                         tables.take(pending, cursor, self._now() if page.epoch and not page.more else None)
                         count += len(pending)

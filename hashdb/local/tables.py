@@ -13,8 +13,8 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from hashdb.domain.changes import Change, Gone
-from hashdb.domain.contributions import Contribution, Standing
+from hashdb.domain.changes import Copied, Gone, Step
+from hashdb.domain.contributions import Standing
 from hashdb.domain.instants import from_microseconds, to_microseconds
 from hashdb.domain.matches import Holder
 from hashdb.domain.rules import Rules
@@ -112,19 +112,17 @@ class Tables:
         with self._writing() as connection:
             connection.execute("UPDATE state SET me = ?", (me.json_text(),))
 
-    def take(self, changes: Sequence[Change], cursor: int, level_at: datetime | None) -> None:
-        """Take in changes, note up to where that is all, and since when if it was the head: all of it or none."""
-        last = {
-            change.what.contribution if isinstance(change.what, Gone) else change.what.id: change for change in changes
-        }
+    def take(self, steps: Sequence[Step], cursor: int, level_at: datetime | None) -> None:
+        """Take in some changes, note up to where that is all, and since when if it was the head: all of it or none."""
+        last = {step.what.contribution if isinstance(step.what, Gone) else step.what.id: step for step in steps}
         with self._writing() as connection:
             (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM contributions").fetchone()
             old = [(id,) for id in last if id <= newest]
             connection.executemany("DELETE FROM signals WHERE contribution = ?", old)
             connection.executemany("DELETE FROM contributions WHERE id = ?", old)
-            kept = [(change.seq, change.what) for change in last.values() if isinstance(change.what, Contribution)]
+            kept = [(step.seq, step.what) for step in last.values() if isinstance(step.what, Copied)]
             connection.executemany(_WRITTEN, [_row(seq, one) for seq, one in kept])
-            held = [(str(s.algorithm), s.to_bytes(), one.id) for _, one in kept for s in one.signals]
+            held = [(algorithm, octets, one.id) for _, one in kept for algorithm, octets in one.signals]
             connection.executemany("INSERT OR IGNORE INTO signals VALUES (?, ?, ?)", sorted(held))
             at = None if level_at is None else to_microseconds(level_at)
             connection.execute("UPDATE state SET cursor = ?, at = coalesce(?, at)", (cursor, at))
@@ -190,7 +188,7 @@ class Tables:
                 raise
 
 
-def _row(seq: int, one: Contribution) -> tuple[object, ...]:
+def _row(seq: int, one: Copied) -> tuple[object, ...]:
     removed, expires = one.removed_at, one.expires_at
     return (
         one.id,
@@ -198,7 +196,7 @@ def _row(seq: int, one: Contribution) -> tuple[object, ...]:
         one.member,
         " ".join(one.labels),
         one.severity,
-        str(one.standing),
+        one.standing,
         " ".join(one.context),
         None if removed is None else to_microseconds(removed),
         to_microseconds(one.received_at),

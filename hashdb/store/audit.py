@@ -67,7 +67,7 @@ class Audit:
     def subjects(self, after: int, limit: int, actions: Collection[Action]) -> tuple[tuple[int, int], ...]:
         """The number of at most `limit` events of some actions above `after`, in order, and what each is about."""
         asked = {"after": after, "limit": limit, "actions": list(map(str, actions))}
-        return tuple((seq, id) for seq, id in self._connection.execute(_SUBJECTS, asked))
+        return tuple((seq, id) for seq, id in self._connection.execute(_SUBJECTS, asked).all())
 
     def events(
         self, after: int, limit: int, actor: str | None, action: str | None, subject: tuple[str, int] | None

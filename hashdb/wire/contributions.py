@@ -283,31 +283,8 @@ class ContributionOut(Answered):
     @classmethod
     def of(cls, contribution: Contribution, **more: Any) -> ContributionOut:
         """The wire form of a contribution; `value` is the inverse."""
-        seen: dict[str, Any] = {
-            "id": contribution.id,
-            "status": contribution.status,
-            "standing": contribution.standing,
-            "member": Contributor.made(id=contribution.member, name=contribution.member_name),
-            "received_at": contribution.received_at,
-            "signals": list(contribution.signals),
-            "labels": list(contribution.labels),
-            "removed_at": contribution.removed_at,
-            "quality": contribution.quality,
-            "media": contribution.media,
-            "severity": contribution.severity,
-            "basis": contribution.basis,
-            "tco_ground": contribution.tco_ground,
-            "entity": contribution.entity,
-            "incident": contribution.incident,
-            "context": list(contribution.context),
-            "notified_at": contribution.notified_at,
-            "reference": contribution.reference,
-            "expires_at": contribution.expires_at,
-            "withdrawn_at": contribution.withdrawn_at,
-            "withdrawal_reason": contribution.withdrawal_reason,
-            "erased": contribution.erased,
-        }
-        return cls.made(**{name: value for name, value in seen.items() if name not in contribution.hidden}, **more)
+        member = Contributor.made(id=contribution.member, name=contribution.member_name)
+        return cls.made(**seen(contribution) | {"member": member}, **more)
 
     def value(self) -> Contribution:
         """The contribution that this spells."""
@@ -337,6 +314,37 @@ class ContributionOut(Answered):
             erased=self.erased,
             hidden=frozenset({"signals", "reference"} - self.model_fields_set),
         )
+
+
+def seen(contribution: Contribution) -> dict[str, Any]:
+    """What the reader sees of a contribution, by the names of the wire's fields."""
+    said: dict[str, Any] = {
+        "id": contribution.id,
+        "status": contribution.status,
+        "standing": contribution.standing,
+        "member": {"id": contribution.member, "name": contribution.member_name},
+        "received_at": contribution.received_at,
+        "signals": list(contribution.signals),
+        "labels": list(contribution.labels),
+        "removed_at": contribution.removed_at,
+        "quality": contribution.quality,
+        "media": contribution.media,
+        "severity": contribution.severity,
+        "basis": contribution.basis,
+        "tco_ground": contribution.tco_ground,
+        "entity": contribution.entity,
+        "incident": contribution.incident,
+        "context": list(contribution.context),
+        "notified_at": contribution.notified_at,
+        "reference": contribution.reference,
+        "expires_at": contribution.expires_at,
+        "withdrawn_at": contribution.withdrawn_at,
+        "withdrawal_reason": contribution.withdrawal_reason,
+        "erased": contribution.erased,
+    }
+    for name in contribution.hidden:
+        del said[name]
+    return said
 
 
 class ReceiptOut(Answered):

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from hashdb.domain.changes import Change, Gone
-from hashdb.domain.contributions import Contribution
+from hashdb.domain.changes import Copied, Gone, Step
+from hashdb.domain.contributions import Standing
 from hashdb.domain.signals import Algorithm
 from hashdb.local.tables import Tables
-from tests.builders import NOON, contributed, draft, signal
+from tests.builders import NOON, signal
 from tests.local.conftest import Service
 
 
@@ -23,13 +23,14 @@ def tables(service: Service, tmp_path: Path) -> Tables:
     return made
 
 
-def one(service: Service, seed: int, **said: object) -> Contribution:
-    (made,) = contributed(service.db, service.actor, draft(seed, signal(seed, Algorithm.PHASH), **said))
-    return made
+def one(id: int, expires_at: datetime | None = None) -> Copied:
+    """As it comes from the feed; its number is the seed of its signals."""
+    signals = tuple((of.algorithm, of.to_bytes()) for of in (signal(id), signal(id, Algorithm.PHASH)))
+    return Copied(id, 1, signals, ("glorification",), None, Standing.UNREVIEWED, (), NOON, NOON, expires_at)
 
 
-def test_what_is_taken_in_twice_is_there_once(service: Service, tables: Tables) -> None:
-    change = Change(5, one(service, 1))
+def test_what_is_taken_in_twice_is_there_once(tables: Tables) -> None:
+    change = Step(5, one(1))
     for _ in range(2):
         tables.take([change, change], 5, NOON)
     assert tables.count() == 1
@@ -39,25 +40,25 @@ def test_what_is_taken_in_twice_is_there_once(service: Service, tables: Tables) 
     tables.close()
 
 
-def test_what_is_gone_is_gone_with_its_signals(service: Service, tables: Tables) -> None:
-    first, second = one(service, 1), one(service, 2)
-    tables.take([Change(5, first), Change(6, second)], 6, NOON)
-    tables.take([Change(7, Gone(first.id, "withdrawn"))], 7, None)
+def test_what_is_gone_is_gone_with_its_signals(tables: Tables) -> None:
+    first, second = one(1), one(2)
+    tables.take([Step(5, first), Step(6, second)], 6, NOON)
+    tables.take([Step(7, Gone(first.id, "withdrawn"))], 7, None)
     assert tables.holders([signal(1)], NOON) == []
     assert tables.every(Algorithm.PDQ) == signal(2).to_bytes()
     assert (tables.state().cursor, tables.state().at) == (7, NOON)
     tables.close()
 
 
-def test_what_has_expired_is_held_by_none(service: Service, tables: Tables) -> None:
-    tables.take([Change(5, one(service, 1, expires_at=NOON + timedelta(hours=1)))], 5, NOON)
+def test_what_has_expired_is_held_by_none(tables: Tables) -> None:
+    tables.take([Step(5, one(1, NOON + timedelta(hours=1)))], 5, NOON)
     assert tables.holders([signal(1)], NOON)
     assert tables.holders([signal(1)], NOON + timedelta(hours=1)) == []
     tables.close()
 
 
-def test_either_all_of_some_changes_is_taken_in_or_nothing(service: Service, tables: Tables) -> None:
-    broken = [Change(5, one(service, 1)), Change("six", one(service, 2))]  # type: ignore[arg-type]
+def test_either_all_of_some_changes_is_taken_in_or_nothing(tables: Tables) -> None:
+    broken = [Step(5, one(1)), Step("six", one(2))]  # type: ignore[arg-type]
     tables._connection.execute("CREATE TRIGGER no BEFORE UPDATE ON state BEGIN SELECT raise(ABORT, 'no'); END")
     with pytest.raises(Exception, match="no"):
         tables.take(broken, 6, NOON)
@@ -65,8 +66,8 @@ def test_either_all_of_some_changes_is_taken_in_or_nothing(service: Service, tab
     tables.close()
 
 
-def test_a_fork_has_a_connection_of_its_own(service: Service, tables: Tables) -> None:
-    tables.take([Change(5, one(service, 1))], 5, NOON)
+def test_a_fork_has_a_connection_of_its_own(tables: Tables) -> None:
+    tables.take([Step(5, one(1))], 5, NOON)
     child = os.fork()
     if child == 0:
         os._exit(0 if tables.count() == 1 else 1)
