@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from hashdb.cli.output import as_json, console, print_json, tracked
-from hashdb.cli.pictures import Outcome, expand, hash_all, in_batches, report_failures
+from hashdb.cli.pictures import Outcome, expand, hash_all, in_batches, jobs_option, report_failures
 from hashdb.cli.radii import Radius
 from hashdb.client import Client
 from hashdb.domain.matches import Answer, Match, Query, Result
@@ -30,9 +30,15 @@ from hashdb.wire.matches import ResultOut
     "--transforms", is_flag=True, help="Also try each mirrored, turned, straightened, without borders or caption bands."
 )
 @click.option("--local", is_flag=True, help="Ask the copy that `hashdb sync` keeps here, not the service.")
+@jobs_option
 @as_json
 def command(
-    paths: tuple[Path, ...], radii: tuple[tuple[Algorithm, int], ...], transforms: bool, local: bool, as_json: bool
+    paths: tuple[Path, ...],
+    radii: tuple[tuple[Algorithm, int], ...],
+    transforms: bool,
+    local: bool,
+    jobs: int | None,
+    as_json: bool,
 ) -> int:
     """Ask whether pictures (files, or folders of them) are close to contributions. The pictures stay here."""
     settings = Settings.read()
@@ -42,7 +48,7 @@ def command(
     with ExitStack() as stack:
         algorithms, match = stack.enter_context(_copy(settings) if local else _service())
         stack.enter_context(bar)
-        outcomes = hash_all(files, algorithms, settings, Mode.TRANSFORMS if transforms else Mode.PLAIN)
+        outcomes = hash_all(files, algorithms, settings, Mode.TRANSFORMS if transforms else Mode.PLAIN, jobs)
         for outcome, result in in_batches(list(files), outcomes, partial(_ask, match, dict(radii))):
             advance()
             results.append((outcome, result))
