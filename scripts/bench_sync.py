@@ -1,6 +1,7 @@
-"""How long a copy takes to fill, and a change to arrive: `python -m scripts.bench_sync [THOUSANDS OF CONTRIBUTIONS]`.
+"""How long a copy takes to fill, and a change to arrive: `python -m scripts.bench_sync [THOUSANDS [HOME]]`.
 
 A service with two workers and the member's `hashdb sync` share one machine. Each contribution has a PDQ and a phash.
+So many thousand are made; in a HOME they are kept, for the next time.
 """
 
 from __future__ import annotations
@@ -31,18 +32,20 @@ THOUSANDS = 1_000
 _CHANGES, _QUERIES = 30, 2_000
 
 
-def main(thousands: int) -> None:
+def main(thousands: int, kept: Path | None) -> None:
     """Print what was measured."""
     print(report.told(report.machine("numpy", "pydantic", "httpx")))
     rng = np.random.default_rng(SEED)
     with tempfile.TemporaryDirectory() as place:
-        home = Path(place, "service")
-        begun = time.perf_counter()
-        secret = fill(home, thousands, rng)
-        print(f"{thousands:,} thousand contributions made in {time.perf_counter() - begun:.0f} s, seed {SEED}\n")
+        home = kept or Path(place, "service")
+        if not (home / "secret").exists():
+            begun = time.perf_counter()
+            (home / "secret").write_text(fill(home, thousands, rng))
+            print(f"{thousands:,} thousand contributions made in {time.perf_counter() - begun:.0f} s, seed {SEED}\n")
+        secret = (home / "secret").read_text()
         with serving(home) as url, Client(url, secret) as client:
-            kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
-            environment = kept | {"HASHDB_HOME": f"{place}/own", "HASHDB_URL": url, "HASHDB_KEY": secret}
+            inherited = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
+            environment = inherited | {"HASHDB_HOME": f"{place}/own", "HASHDB_URL": url, "HASHDB_KEY": secret}
             sync([sys.executable, "-m", "hashdb", "sync"], environment, Path(place, "own", "local"))
             follow([sys.executable, "-m", "hashdb", "sync", "--follow"], environment, client, rng)
         match(Path(place, "own", "local"), rng)
@@ -124,4 +127,4 @@ def match(folder: Path, rng: np.random.Generator) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else THOUSANDS)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else THOUSANDS, Path(sys.argv[2]) if len(sys.argv) > 2 else None)

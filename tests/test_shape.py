@@ -63,7 +63,7 @@ PACKAGES = {
 }
 """What each layer may import from elsewhere, beside the standard library."""
 
-LONG_MODULES = {"errors.py": 490, "wire/contributions.py": 380}
+LONG_MODULES = {"errors.py": 490, "wire/contributions.py": 390}
 LONG_FUNCTIONS: dict[str, int] = {}
 
 TESTED_IN = {
@@ -83,6 +83,7 @@ TESTED_IN = {
     "evaluation/tones.py": "evaluation/test_alterations.py",
     "evaluation/scenes.py": "evaluation/test_alterations.py",
     "cli/__init__.py": "cli/test_serve.py",
+    "cli/exports.py": "cli/test_imports.py",
     "cli/home.py": "cli/test_serve.py",
     "cli/instants.py": "cli/test_contribute.py",
     "cli/match.py": "cli/test_contribute.py",

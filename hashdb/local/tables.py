@@ -71,7 +71,7 @@ class Tables:
         self._connection = sqlite3.connect(
             self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
-        for setting in ("journal_mode = WAL", "synchronous = NORMAL", "cache_size = -65536"):
+        for setting in ("journal_mode = WAL", "synchronous = NORMAL", "cache_size = -262144"):
             self._connection.execute(f"PRAGMA {setting}")
 
     def close(self) -> None:

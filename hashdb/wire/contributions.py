@@ -41,6 +41,7 @@ from hashdb.wire import (
     Terms,
     Token,
     path,
+    read,
     refusal,
     refused,
     ruled,
@@ -176,6 +177,12 @@ def read_drafts(text: bytes, terms: Terms) -> tuple[Draft, ...]:
         missing = () if terms.imported else _qualities_missing(error, text)
         raise refusal(error, text, more=missing) from None
     return tuple(one.draft(one.signals, one.quality) for one in request.contributions)
+
+
+def read_draft(text: str, terms: Terms) -> Draft:
+    """The draft that an object spells. Raises MalformedRequest or InvalidInput with every fault."""
+    one = read(DraftIn, text, terms)
+    return one.draft(one.signals, one.quality)
 
 
 def read_metadata(text: str, count: int, terms: Terms) -> tuple[MetadataIn, ...]:

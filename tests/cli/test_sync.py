@@ -56,14 +56,14 @@ def test_a_copy_matches_as_the_service_does_with_the_service_away(own: Member) -
     first = own.run.json("sync")
     assert (first["started_over"], first["changes"] > 0, first["contributions"] > 0) == (False, True, True)
     expected = own.run.json("match", *PHOTOS[1:4])
-    away = {"HASHDB_URL": "http://127.0.0.1:9"}
-    assert own.run.json("match", *PHOTOS[1:4], "--local", **away) == expected
-    done = own.run("match", PHOTOS[2], "--local", **away)
+    away = "http://127.0.0.1:9"
+    assert own.run.json("match", *PHOTOS[1:4], "--local", HASHDB_URL=away) == expected
+    done = own.run("match", PHOTOS[2], "--local", HASHDB_URL=away)
     assert "review" in done.stdout
     assert done.stderr.startswith("hashdb: the local copy is ") and "(event " in done.stderr
     assert own.run.json("sync")["changes"] == 0
     assert own.run("sync").stdout.startswith("level with event ")
-    assert own.run("sync", **away).returncode == 1
+    assert own.run("sync", HASHDB_URL=away).returncode == 1
 
 
 def test_killed_at_any_moment_it_goes_on(own: Member) -> None:
