@@ -7,12 +7,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from hypothesis import example, given
 
 from hashdb.domain.changes import Change, Changes, Copied, Gone
 from hashdb.domain.contributions import Contribution, Media, Standing, Status
 from hashdb.domain.signals import Algorithm
 from hashdb.wire.changes import ChangeOut, ChangesOut, line, read_lines
 from tests.builders import NOON, signal
+from tests.wire.strategies import changes
 
 ONE = Contribution(
     id=17,
@@ -43,14 +45,30 @@ ONE = Contribution(
 PAGE = Changes((Change(5, ONE), Change(7, Gone(4, "withdrawn"))), 7, False, "9f3c")
 
 
-def test_a_page_comes_back_as_the_same_value() -> None:
-    assert ChangesOut.model_validate_json(ChangesOut.of(PAGE).json_text()).value() == PAGE
+@given(changes)
+@example(PAGE)
+def test_a_page_comes_back(page: Changes) -> None:
+    assert ChangesOut.model_validate_json(ChangesOut.of(page).json_text()).value() == page
 
 
-@pytest.mark.parametrize("change", PAGE.changes)
-def test_a_line_says_what_the_page_does(change: Change) -> None:
-    assert json.loads(line(change)) == json.loads(ChangeOut.of(change).json_text())
-    assert line(change).count("\n") == 1
+@given(changes)
+@example(PAGE)
+def test_a_line_says_what_the_page_does(page: Changes) -> None:
+    for change in page.changes:
+        assert json.loads(line(change)) == json.loads(ChangeOut.of(change).json_text())
+        assert line(change).count("\n") == 1
+        if isinstance(change.what, Gone) or "signals" not in change.what.hidden:
+            assert read_lines(line(change).encode()).checkpoint == change.seq
+
+
+def test_what_is_gone_is_an_id_and_a_reason() -> None:
+    page = Changes((Change(4002, Gone(17, "withdrawn")),), 4002, True, "9f3c")
+    assert json.loads(ChangesOut.of(page).json_text()) == {
+        "changes": [{"seq": 4002, "gone": 17, "reason": "withdrawn"}],
+        "checkpoint": 4002,
+        "more": True,
+        "epoch": "9f3c",
+    }
 
 
 def test_lines_are_read_as_a_copy_takes_them_in() -> None:
