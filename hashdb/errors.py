@@ -32,6 +32,8 @@
     │   └── HashingBusy           the queue of pictures is full
     ├── BadNote                   (client) a signed checkpoint that is none, or not signed by the log's key
     ├── LogRewritten              (client) the log is not the one of which a checkpoint was kept
+    ├── NoCopy                    (client) there is no local copy, or none that was ever level
+    ├── CopyInUse                 (client) another process syncs the local copy
     ├── ServiceError              (client) an answer that the contract does not know
     ├── ServiceUnreachable        (client) no answer at all
     └── CannotStart               (command line) said instead of starting
@@ -373,6 +375,26 @@ class LogRewritten(HashDBError):
 
     def __str__(self) -> str:
         return f"the log is not the one of which the checkpoint was kept: {self.reason}"
+
+
+@dataclass(eq=False)
+class NoCopy(HashDBError):
+    folder: str
+    slug: ClassVar[str] = "no-copy"
+    title: ClassVar[str] = "No local copy"
+
+    def __str__(self) -> str:
+        return f"there is no local copy in {self.folder}: run `hashdb sync`"
+
+
+@dataclass(eq=False)
+class CopyInUse(HashDBError):
+    folder: str
+    slug: ClassVar[str] = "copy-in-use"
+    title: ClassVar[str] = "Local copy in use"
+
+    def __str__(self) -> str:
+        return f"another process syncs the local copy in {self.folder}"
 
 
 @dataclass(eq=False)

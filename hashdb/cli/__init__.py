@@ -18,12 +18,16 @@ _COMMANDS = {
     "contribute": "hashdb.cli.contribute",
     "demo": "hashdb.cli.demo",
     "evaluate": "hashdb.cli.evaluate",
+    "export": "hashdb.cli.exports",
     "hash": "hashdb.cli.hash",
+    "import": "hashdb.cli.imports",
     "key": "hashdb.cli.keys",
     "match": "hashdb.cli.match",
     "member": "hashdb.cli.members",
     "opinion": "hashdb.cli.opinions",
+    "selftest": "hashdb.cli.selftest",
     "serve": "hashdb.cli.serve",
+    "sync": "hashdb.cli.sync",
     "upgrade": "hashdb.cli.upgrade",
     "withdraw": "hashdb.cli.withdraw",
 }
@@ -64,8 +68,9 @@ def _print_version(context: click.Context, option: click.Parameter, asked: bool)
 def hashdb() -> None:
     """A shared database of perceptual hashes of removed terrorist content.
 
-    The member's side (hash, contribute, match, opinion, case, withdraw, audit check) reads HASHDB_URL and HASHDB_KEY;
-    the service's side (serve, member, key, audit verify, upgrade) reads HASHDB_HOME and HASHDB_DATABASE_URL.
+    The member's side (hash, contribute, match, import, export, opinion, case, sync, selftest, withdraw, audit check)
+    reads HASHDB_URL and HASHDB_KEY; the service's side (serve, member, key, audit verify, upgrade) reads HASHDB_HOME
+    and HASHDB_DATABASE_URL.
     """
 
 

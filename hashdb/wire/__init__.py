@@ -37,10 +37,14 @@ LARGEST_ID = 2**53 - 1
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a request is checked against while it is read: the rules in force, and the time."""
+    """What a request is checked against while it is read: the rules in force, and the time.
+
+    Of what is `imported`, it may be unknown when it was removed, and of what quality it is.
+    """
 
     rules: Rules
     now: datetime
+    imported: bool = False
 
 
 class Sent(BaseModel):

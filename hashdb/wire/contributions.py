@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
+from datetime import datetime
 from typing import Annotated, Any
 
 from annotated_types import Ge, Le, Len
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, ValidationInfo
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo
 
 from hashdb.domain.contributions import (
     UNSET,
@@ -40,6 +41,7 @@ from hashdb.wire import (
     Terms,
     Token,
     path,
+    read,
     refusal,
     refused,
     ruled,
@@ -52,7 +54,30 @@ def _code(kind: str) -> AfterValidator:
     return ruled(lambda terms, code: terms.rules.vocabulary.fault(kind, code))
 
 
+def _given(removed_at: datetime | None, info: ValidationInfo) -> datetime | None:
+    if removed_at is None and not _imported(info):
+        raise ValueError("is required")
+    return removed_at
+
+
+def _imported(info: ValidationInfo) -> bool:
+    return isinstance(info.context, Terms) and info.context.imported
+
+
+def _require_removed_at(schema: dict[str, Any]) -> None:
+    """Tell in the document what holds of all that is not imported."""
+    removed_at = schema["properties"]["removed_at"]
+    schema["properties"]["removed_at"] = {
+        "type": "string",
+        "format": "date-time",
+        **{name: removed_at[name] for name in ("title", "description")},
+    }
+    schema["required"] = sorted({*schema.get("required", ()), "removed_at"})
+
+
 def _needed(quality: int | None, info: ValidationInfo) -> int | None:
+    if _imported(info):
+        return quality
     if quality is None and any(signal.algorithm is Algorithm.PDQ for signal in info.data.get("signals", ())):
         raise ValueError(_QUALITY_NEEDED)
     return quality
@@ -76,8 +101,12 @@ _Quality = Annotated[int, Ge(0), Le(100), ruled(lambda terms, quality: quality_f
 class MetadataIn(Sent):
     """What is said of a removed item, apart from its signals."""
 
+    model_config = ConfigDict(json_schema_extra=_require_removed_at)
+
     labels: _Labels = Field(description="What the content does, from the vocabulary.")
-    removed_at: _Past = Field(description="When it was removed.")
+    removed_at: Annotated[_Past | None, AfterValidator(_given)] = Field(
+        None, validate_default=True, description="When it was removed."
+    )
     media: Media = Media.IMAGE
     severity: _Severity | None = Field(None, description="0 to 4, higher is worse, 4 = crisis.")
     basis: _Basis | None = Field(None, description="Why it was removed, from the vocabulary.")
@@ -145,8 +174,15 @@ def read_drafts(text: bytes, terms: Terms) -> tuple[Draft, ...]:
     try:
         request = ContributionsIn.model_validate_json(text, context=terms)
     except ValidationError as error:
-        raise refusal(error, text, more=_qualities_missing(error, text)) from None
+        missing = () if terms.imported else _qualities_missing(error, text)
+        raise refusal(error, text, more=missing) from None
     return tuple(one.draft(one.signals, one.quality) for one in request.contributions)
+
+
+def read_draft(text: str, terms: Terms) -> Draft:
+    """The draft that an object spells. Raises MalformedRequest or InvalidInput with every fault."""
+    one = read(DraftIn, text, terms)
+    return one.draft(one.signals, one.quality)
 
 
 def read_metadata(text: str, count: int, terms: Terms) -> tuple[MetadataIn, ...]:
@@ -254,31 +290,8 @@ class ContributionOut(Answered):
     @classmethod
     def of(cls, contribution: Contribution, **more: Any) -> ContributionOut:
         """The wire form of a contribution; `value` is the inverse."""
-        seen: dict[str, Any] = {
-            "id": contribution.id,
-            "status": contribution.status,
-            "standing": contribution.standing,
-            "member": Contributor.made(id=contribution.member, name=contribution.member_name),
-            "received_at": contribution.received_at,
-            "signals": list(contribution.signals),
-            "labels": list(contribution.labels),
-            "removed_at": contribution.removed_at,
-            "quality": contribution.quality,
-            "media": contribution.media,
-            "severity": contribution.severity,
-            "basis": contribution.basis,
-            "tco_ground": contribution.tco_ground,
-            "entity": contribution.entity,
-            "incident": contribution.incident,
-            "context": list(contribution.context),
-            "notified_at": contribution.notified_at,
-            "reference": contribution.reference,
-            "expires_at": contribution.expires_at,
-            "withdrawn_at": contribution.withdrawn_at,
-            "withdrawal_reason": contribution.withdrawal_reason,
-            "erased": contribution.erased,
-        }
-        return cls.made(**{name: value for name, value in seen.items() if name not in contribution.hidden}, **more)
+        member = Contributor.made(id=contribution.member, name=contribution.member_name)
+        return cls.made(**seen(contribution) | {"member": member}, **more)
 
     def value(self) -> Contribution:
         """The contribution that this spells."""
@@ -308,6 +321,37 @@ class ContributionOut(Answered):
             erased=self.erased,
             hidden=frozenset({"signals", "reference"} - self.model_fields_set),
         )
+
+
+def seen(contribution: Contribution) -> dict[str, Any]:
+    """What the reader sees of a contribution, by the names of the wire's fields."""
+    said: dict[str, Any] = {
+        "id": contribution.id,
+        "status": contribution.status,
+        "standing": contribution.standing,
+        "member": {"id": contribution.member, "name": contribution.member_name},
+        "received_at": contribution.received_at,
+        "signals": list(contribution.signals),
+        "labels": list(contribution.labels),
+        "removed_at": contribution.removed_at,
+        "quality": contribution.quality,
+        "media": contribution.media,
+        "severity": contribution.severity,
+        "basis": contribution.basis,
+        "tco_ground": contribution.tco_ground,
+        "entity": contribution.entity,
+        "incident": contribution.incident,
+        "context": list(contribution.context),
+        "notified_at": contribution.notified_at,
+        "reference": contribution.reference,
+        "expires_at": contribution.expires_at,
+        "withdrawn_at": contribution.withdrawn_at,
+        "withdrawal_reason": contribution.withdrawal_reason,
+        "erased": contribution.erased,
+    }
+    for name in contribution.hidden:
+        del said[name]
+    return said
 
 
 class ReceiptOut(Answered):

@@ -83,6 +83,14 @@ class MediaMatchesQuery(MatchesQuery):
     )
 
 
+class ContributeQuery(Asked):
+    """What is contributed."""
+
+    imported: Annotated[int, Ge(0), Le(1), BeforeValidator(_whole)] = Field(
+        0, description="1: they come from a list; `removed_at`, and `quality` with pdq, may be unknown (null)."
+    )
+
+
 class MediaQuery(Asked):
     """How pictures are contributed."""
 
