@@ -9,6 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from hashdb.domain.hits import MatchLog
 from hashdb.domain.labels import Vocabulary
 from hashdb.domain.notes import is_name
 from hashdb.domain.rules import Rules
@@ -48,6 +49,11 @@ class Settings(BaseSettings):
     max_radius: Annotated[dict[Algorithm, int], NoDecode] = Field(
         default={},
         description="Widest radius that a query may ask for, like `pdq=60,phash=10`; else the default radius.",
+    )
+    match_log: MatchLog = Field(
+        default=MatchLog.HITS,
+        description="What is kept of matches: `hits`, or `counts` only, without which contribution was answered to whom"
+        " (then there are no reversals and no times to the first catch).",
     )
     busy_seconds: float = Field(
         default=10.0, gt=0, le=300, description="How long a write waits for the database before it is refused with 503."

@@ -63,6 +63,8 @@ LONG_FUNCTIONS: dict[str, int] = {}
 
 TESTED_IN = {
     "cli/repeats.py": "cli/test_failures.py",
+    "domain/hits.py": "service/test_tallies.py",
+    "domain/refusals.py": "service/test_refusals.py",
     "service/batches.py": "service/test_matches.py",
     "__init__.py": "test_hashdb.py",
     "hashing/modes.py": "hashing/test_pool.py",

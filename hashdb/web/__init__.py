@@ -33,7 +33,7 @@ def create_app(db: HashDB, settings: Settings) -> APIFlask:
     app.url_map.converters["id"] = Id
     app.extensions["hashdb"] = Face(db, settings)
     logs.register(app)
-    problems.register(app)
+    problems.register(app, db)
     openapi.register(app)
     for noun in (contributions, matches, signals, changes, members, me, audit, proofs, operation):
         app.register_blueprint(noun.blueprint)

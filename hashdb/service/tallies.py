@@ -1,0 +1,137 @@
+"""Tallies: what a process has counted of matches and refusals, and not yet written down."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from threading import Lock
+from typing import NamedTuple
+
+from hashdb.domain.counts import ANY, Cell, Kind, Outcome
+from hashdb.domain.hits import Hit
+from hashdb.domain.matches import Match, Query, Result
+from hashdb.domain.members import Actor
+from hashdb.domain.refusals import Reason
+
+
+class Refusal(NamedTuple):
+    """Who was turned away (None: nobody with a valid key), why, and which scopes would have done."""
+
+    actor: Actor | None
+    reason: Reason
+    scopes: tuple[str, ...] = ()
+
+
+class _Matched(NamedTuple):
+    at: datetime
+    member: int
+    queries: Sequence[Query]
+    results: Sequence[Result]
+
+
+class _Refused(NamedTuple):
+    at: datetime
+    kind: Kind
+    member: int
+    code: str
+    turned_away: Refusal | None
+
+
+@dataclass(slots=True)
+class Seen:
+    """How often, and by which algorithms, a contribution was answered to a member on a day."""
+
+    first_at: datetime
+    last_at: datetime
+    distance: dict[str, int]
+    times: int = 0
+    algorithms: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was counted since the last one was written down."""
+
+    counts: dict[date, Counter[Cell]] = field(default_factory=dict)
+    hits: dict[tuple[date, int, int], Seen] = field(default_factory=dict)
+    keyless: Counter[str] = field(default_factory=Counter)
+    keys: dict[int, Refusal] = field(default_factory=dict)
+    """The first refusal of each key."""
+
+    def add(self, matched: _Matched) -> None:
+        """Count the queries of a request, and which contributions were answered."""
+        day = matched.at.date()
+        cells = self.counts.setdefault(day, Counter())
+        for query, result in zip(matched.queries, matched.results, strict=True):
+            found = [match for match in result.matches if match.standing.matches]
+            near = {str(algorithm) for match in found for algorithm in match.distance}
+            asked = {str(signal.algorithm) for signal in query.signals} | near
+            for algorithm in (ANY, *asked):
+                hit = found if algorithm == ANY else algorithm in near
+                cells[Cell(Kind.QUERY, matched.member, algorithm, Outcome.HIT if hit else Outcome.NONE)] += 1
+            self._see(day, matched, found)
+
+    def _see(self, day: date, matched: _Matched, found: Iterable[Match]) -> None:
+        for match in found:
+            where = day, matched.member, match.contribution
+            seen = self.hits.get(where)
+            if seen is None:
+                distance = {str(algorithm): bits for algorithm, bits in match.distance.items()}
+                seen = self.hits[where] = Seen(matched.at, matched.at, distance)
+            seen.last_at = max(seen.last_at, matched.at)
+            seen.times += 1
+            seen.algorithms.update(map(str, match.distance))
+
+    def refuse(self, refused: _Refused) -> None:
+        """Count a refusal."""
+        cells = self.counts.setdefault(refused.at.date(), Counter())
+        cells[Cell(refused.kind, refused.member, ANY, refused.code)] += 1
+        one = refused.turned_away
+        if one is not None and one.actor is not None and one.actor.key is not None:
+            self.keys.setdefault(one.actor.key.id, one)
+        elif one is not None:
+            self.keyless[one.reason] += 1
+
+    def found(self) -> list[Hit]:
+        """The hits."""
+        return [
+            Hit(day, member, contribution, seen.first_at, seen.last_at, seen.times, seen.distance)
+            for (day, member, contribution), seen in self.hits.items()
+        ]
+
+
+class Tallies:
+    """Takes what is to be counted in the way of requests: an append each, and all else later, in the background."""
+
+    def __init__(self) -> None:
+        """Nothing is counted yet."""
+        self.writing = Lock()
+        self._matched: deque[_Matched] = deque()
+        self._refused: deque[_Refused] = deque()
+        self._tally = Tally()
+
+    def match(self, at: datetime, member: int, queries: Sequence[Query], results: Sequence[Result]) -> None:
+        """Note what was answered to a member."""
+        self._matched.append(_Matched(at, member, queries, results))
+
+    def refuse(self, at: datetime, member: int, code: str) -> None:
+        """Note that contributions of a member were refused."""
+        self._refused.append(_Refused(at, Kind.REFUSAL, member, code, None))
+
+    def turn_away(self, at: datetime, member: int, refusal: Refusal) -> None:
+        """Note that a request was turned away; `member` is whose the key is or was, 0 where none is known."""
+        self._refused.append(_Refused(at, Kind.ACCESS, member, refusal.reason, refusal))
+
+    def take(self) -> Tally:
+        """All that was noted and is not yet `written`. One thread at a time: hold `writing`."""
+        while self._matched:
+            self._tally.add(self._matched.popleft())
+        while self._refused:
+            self._tally.refuse(self._refused.popleft())
+        return self._tally
+
+    def written(self) -> None:
+        """Forget what was taken: it is durable."""
+        self._tally = Tally()
