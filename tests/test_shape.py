@@ -65,6 +65,7 @@ TESTED_IN = {
     "cli/repeats.py": "cli/test_failures.py",
     "domain/hits.py": "service/test_tallies.py",
     "domain/refusals.py": "service/test_refusals.py",
+    "domain/reversals.py": "service/test_reversals.py",
     "service/batches.py": "service/test_matches.py",
     "__init__.py": "test_hashdb.py",
     "hashing/modes.py": "hashing/test_pool.py",

@@ -19,6 +19,7 @@ class MatchLog(StrEnum):
 class Hit:
     """That a contribution was answered to a member on a day: from when to when, and how often.
 
+    `seq` is the number of the log with which the first answer was level: what ended the contribution came after it.
     `distance` has the nearest of each algorithm in the first answer, in bits; nothing tells what was asked.
     """
 
@@ -27,5 +28,6 @@ class Hit:
     contribution: int
     first_at: datetime
     last_at: datetime
+    seq: int
     times: int
     distance: Mapping[str, int]

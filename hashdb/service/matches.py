@@ -49,7 +49,7 @@ def match(
         with db.batches.turn():
             answer = _match(db, queries, quarantined, db.live.level())
     if actor.member is not None:
-        db.tallies.match(db.now(), actor.member.id, queries, answer.results)
+        db.tallies.match(db.now(), actor.member.id, queries, answer)
     return answer
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from hashdb.domain.counts import ANY, Cell, Kind, Outcome
 from hashdb.domain.hits import Hit
-from hashdb.domain.matches import Match, Query, Result
+from hashdb.domain.matches import Answer, Match, Query
 from hashdb.domain.members import Actor
 from hashdb.domain.refusals import Reason
 
@@ -28,7 +28,7 @@ class _Matched(NamedTuple):
     at: datetime
     member: int
     queries: Sequence[Query]
-    results: Sequence[Result]
+    answer: Answer
 
 
 class _Refused(NamedTuple):
@@ -45,6 +45,7 @@ class Seen:
 
     first_at: datetime
     last_at: datetime
+    seq: int
     distance: dict[str, int]
     times: int = 0
     algorithms: Counter[str] = field(default_factory=Counter)
@@ -64,7 +65,7 @@ class Tally:
         """Count the queries of a request, and which contributions were answered."""
         day = matched.at.date()
         cells = self.counts.setdefault(day, Counter())
-        for query, result in zip(matched.queries, matched.results, strict=True):
+        for query, result in zip(matched.queries, matched.answer.results, strict=True):
             found = [match for match in result.matches if match.standing.matches]
             near = {str(algorithm) for match in found for algorithm in match.distance}
             asked = {str(signal.algorithm) for signal in query.signals} | near
@@ -79,7 +80,7 @@ class Tally:
             seen = self.hits.get(where)
             if seen is None:
                 distance = {str(algorithm): bits for algorithm, bits in match.distance.items()}
-                seen = self.hits[where] = Seen(matched.at, matched.at, distance)
+                seen = self.hits[where] = Seen(matched.at, matched.at, matched.answer.checkpoint, distance)
             seen.last_at = max(seen.last_at, matched.at)
             seen.times += 1
             seen.algorithms.update(map(str, match.distance))
@@ -97,7 +98,7 @@ class Tally:
     def found(self) -> list[Hit]:
         """The hits."""
         return [
-            Hit(day, member, contribution, seen.first_at, seen.last_at, seen.times, seen.distance)
+            Hit(day, member, contribution, seen.first_at, seen.last_at, seen.seq, seen.times, seen.distance)
             for (day, member, contribution), seen in self.hits.items()
         ]
 
@@ -112,9 +113,9 @@ class Tallies:
         self._refused: deque[_Refused] = deque()
         self._tally = Tally()
 
-    def match(self, at: datetime, member: int, queries: Sequence[Query], results: Sequence[Result]) -> None:
+    def match(self, at: datetime, member: int, queries: Sequence[Query], answer: Answer) -> None:
         """Note what was answered to a member."""
-        self._matched.append(_Matched(at, member, queries, results))
+        self._matched.append(_Matched(at, member, queries, answer))
 
     def refuse(self, at: datetime, member: int, code: str) -> None:
         """Note that contributions of a member were refused."""

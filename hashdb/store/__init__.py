@@ -21,6 +21,7 @@ from hashdb.store.members import Members
 from hashdb.store.migrations import migrate, require_current
 from hashdb.store.refusals import Refusals
 from hashdb.store.requests import Requests
+from hashdb.store.reversals import Reversals
 from hashdb.store.statuses import Statuses
 from hashdb.store.tree import Tree
 
@@ -55,6 +56,7 @@ class Transaction:
         self.counts = Counts(connection)
         self.hits = Hits(connection)
         self.refusals = Refusals(connection)
+        self.reversals = Reversals(connection)
 
 
 class Store:

@@ -29,12 +29,13 @@ class Hits:
                 "day": hit.day,
                 "first_at": hit.first_at,
                 "last_at": hit.last_at,
+                "seq": hit.seq,
                 "times": hit.times,
                 "distance": dict(hit.distance),
             }
             for hit in sorted(found, key=lambda hit: (hit.member, hit.contribution, hit.day))
         ]
-        upsert(self._connection, hits, rows, adds=("times",), least=("first_at",), most=("last_at",))
+        upsert(self._connection, hits, rows, adds=("times",), least=("first_at", "seq"), most=("last_at",))
 
     def contributors(self, ids: Collection[int]) -> dict[int, int]:
         """The members whose contributions these are, by the contribution's id."""

@@ -257,6 +257,7 @@ hits = Table(
     Column("day", Day, primary_key=True),
     Column("first_at", Instant, nullable=False),
     Column("last_at", Instant, nullable=False),
+    Column("seq", BigInteger, nullable=False, comment="The event with which the first answer was level"),
     Column("times", BigInteger, nullable=False),
     Column("distance", Json, nullable=False, comment="By algorithm, of the first"),
     Index(None, "contribution"),

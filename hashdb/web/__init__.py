@@ -8,7 +8,19 @@ from hashdb import __version__
 from hashdb.service import HashDB
 from hashdb.settings import Settings
 from hashdb.web import logs, openapi, problems
-from hashdb.web.api import audit, changes, contributions, matches, me, members, operation, proofs, signals
+from hashdb.web.api import (
+    audit,
+    changes,
+    contributions,
+    counts,
+    matches,
+    me,
+    members,
+    operation,
+    proofs,
+    reversals,
+    signals,
+)
 from hashdb.web.context import Face, Id, Request
 from hashdb.web.direct import Direct, secured
 
@@ -35,7 +47,7 @@ def create_app(db: HashDB, settings: Settings) -> APIFlask:
     logs.register(app)
     problems.register(app, db)
     openapi.register(app)
-    for noun in (contributions, matches, signals, changes, members, me, audit, proofs, operation):
+    for noun in (contributions, matches, reversals, signals, changes, members, me, audit, counts, proofs, operation):
         app.register_blueprint(noun.blueprint)
     application = Direct(app.wsgi_app, app.extensions["hashdb"])
     # Flask's own way to put something before an application.

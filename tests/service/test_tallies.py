@@ -9,7 +9,7 @@ from datetime import timedelta
 from hashdb.domain.contributions import Standing
 from hashdb.domain.counts import ANY, Cell, Kind, Outcome
 from hashdb.domain.hits import Hit, MatchLog
-from hashdb.domain.matches import Match, Result
+from hashdb.domain.matches import Answer, Match, Result
 from hashdb.domain.signals import Algorithm
 from hashdb.service.tallies import Tallies
 from hashdb.settings import Settings
@@ -26,7 +26,7 @@ def _query(algorithm: str, outcome: Outcome) -> Cell:
 
 def test_a_query_counts_once_for_each_algorithm_and_once_in_all() -> None:
     tallies = Tallies()
-    tallies.match(NOON, 3, [BOTH, query(2)], [Result(None, (MATCH,), 1), Result(None, (), 0)])
+    tallies.match(NOON, 3, [BOTH, query(2)], Answer((Result(None, (MATCH,), 1), Result(None, (), 0)), 40))
     tally = tallies.take()
     assert tally.counts == {
         DAY: Counter(
@@ -39,7 +39,7 @@ def test_a_query_counts_once_for_each_algorithm_and_once_in_all() -> None:
             }
         )
     }
-    assert tally.found() == [Hit(DAY, 3, 17, NOON, NOON, 1, {"pdq": 6})]
+    assert tally.found() == [Hit(DAY, 3, 17, NOON, NOON, 40, 1, {"pdq": 6})]
 
 
 def test_hits_of_one_contribution_become_one_that_keeps_the_first_distance() -> None:
@@ -47,13 +47,14 @@ def test_hits_of_one_contribution_become_one_that_keeps_the_first_distance() -> 
     later = NOON + timedelta(seconds=1)
     for at, distance in ((NOON, 6), (later, 2)):
         match = replace(MATCH, distance={Algorithm.PDQ: distance})
-        tallies.match(at, 3, [query(1)], [Result(None, (match,), 1)])
-    assert tallies.take().found() == [Hit(DAY, 3, 17, NOON, later, 2, {"pdq": 6})]
+        tallies.match(at, 3, [query(1)], Answer((Result(None, (match,), 1),), 40 + distance))
+    assert tallies.take().found() == [Hit(DAY, 3, 17, NOON, later, 46, 2, {"pdq": 6})]
 
 
 def test_a_quarantined_match_that_was_asked_for_is_no_hit() -> None:
     tallies = Tallies()
-    tallies.match(NOON, 3, [query(1)], [Result(None, (replace(MATCH, standing=Standing.QUARANTINED),), 1)])
+    match = replace(MATCH, standing=Standing.QUARANTINED)
+    tallies.match(NOON, 3, [query(1)], Answer((Result(None, (match,), 1),), 40))
     tally = tallies.take()
     assert tally.found() == []
     assert tally.counts[DAY] == {_query(ANY, Outcome.NONE): 1, _query("pdq", Outcome.NONE): 1}

@@ -11,7 +11,7 @@ from hashdb.store import Store
 from tests.builders import NOON, draft
 
 HOUR = timedelta(hours=1)
-HIT = Hit(NOON.date(), 3, 17, NOON, NOON + HOUR, 2, {"pdq": 6})
+HIT = Hit(NOON.date(), 3, 17, NOON, NOON + HOUR, 9, 2, {"pdq": 6})
 
 
 def test_hits_of_one_day_become_one(store: Store) -> None:

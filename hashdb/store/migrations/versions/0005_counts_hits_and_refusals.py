@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.Column("day", sa.String(length=10), nullable=False),
         sa.Column("first_at", sa.BigInteger(), nullable=False),
         sa.Column("last_at", sa.BigInteger(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False, comment="The event with which the first answer was level"),
         sa.Column("times", sa.BigInteger(), nullable=False),
         sa.Column("distance", sa.Text(), nullable=False, comment="By algorithm, of the first"),
         sa.PrimaryKeyConstraint("member", "contribution", "day", name="pk_hits"),
