@@ -21,6 +21,7 @@ _COMMANDS = {
     "key": "hashdb.cli.keys",
     "match": "hashdb.cli.match",
     "member": "hashdb.cli.members",
+    "report": "hashdb.cli.report",
     "serve": "hashdb.cli.serve",
     "upgrade": "hashdb.cli.upgrade",
     "withdraw": "hashdb.cli.withdraw",
@@ -63,7 +64,7 @@ def hashdb() -> None:
     """A shared database of perceptual hashes of removed terrorist content.
 
     The member's side (hash, contribute, match, withdraw, audit check) reads HASHDB_URL and HASHDB_KEY; the service's
-    side (serve, member, key, audit verify, upgrade) reads HASHDB_HOME and HASHDB_DATABASE_URL.
+    side (serve, member, key, report, audit verify, upgrade) reads HASHDB_HOME and HASHDB_DATABASE_URL.
     """
 
 

@@ -18,6 +18,7 @@ from hashdb.web.api import (
     members,
     operation,
     proofs,
+    reports,
     reversals,
     signals,
 )
@@ -47,7 +48,20 @@ def create_app(db: HashDB, settings: Settings) -> APIFlask:
     logs.register(app)
     problems.register(app, db)
     openapi.register(app)
-    for noun in (contributions, matches, reversals, signals, changes, members, me, audit, counts, proofs, operation):
+    for noun in (
+        contributions,
+        matches,
+        reversals,
+        signals,
+        changes,
+        members,
+        me,
+        audit,
+        counts,
+        reports,
+        proofs,
+        operation,
+    ):
         app.register_blueprint(noun.blueprint)
     application = Direct(app.wsgi_app, app.extensions["hashdb"])
     # Flask's own way to put something before an application.
