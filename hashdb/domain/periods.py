@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -24,13 +23,10 @@ class Period:
     @property
     def end(self) -> datetime:
         """The first instant after it."""
+        if self.last == date.max:
+            return datetime.max.replace(tzinfo=UTC)
         return datetime.combine(self.last, time.min, UTC) + _DAY
 
     def __contains__(self, at: datetime) -> bool:
         """Whether an instant is in it."""
         return self.start <= at < self.end
-
-    def days(self) -> Iterator[date]:
-        """Each day, in order."""
-        for number in range((self.last - self.first).days + 1):
-            yield self.first + number * _DAY

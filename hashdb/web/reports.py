@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from html import escape
 
 from hashdb.domain.reports import Asked, Durations, OfDay, Report, Share
@@ -19,7 +20,7 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
   padding: 1rem; max-width: 1120px; }
 h1 { font-size: 1.5rem; margin-bottom: .2rem; } h2 { font-size: 1.15rem; margin-top: 2rem; } h3 { font-size: 1rem; }
 .charts, .tiles { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(320px, 100%), 1fr)); }
-.tiles { grid-template-columns: repeat(auto-fill, minmax(140px, 1fr)); padding: 0; list-style: none; }
+.tiles { gap: .6rem; grid-template-columns: repeat(auto-fill, minmax(124px, 1fr)); padding: 0; list-style: none; }
 .tiles li { background: var(--soft); border-radius: 6px; padding: .6rem .8rem; }
 .tiles b { display: block; font-size: 1.4rem; font-variant-numeric: tabular-nums; }
 .wide { overflow-x: auto; }
@@ -28,7 +29,7 @@ th, td { padding: .25rem .7rem .25rem 0; border-bottom: 1px solid var(--rule); t
 th:first-child, td:first-child { text-align: left; } .note { opacity: .8; }
 """
 _COLUMNS = 62
-"""Of a chart over time at most; a longer period is drawn by months."""
+"""Of a chart over time; where there are more days than that, it is drawn by months or years."""
 _GROUPS = {"member": "member", "kind": "kind of member", "label": "label", "algorithm": "algorithm", "basis": "basis"}
 _WHO = {"all": "all", "trusted_flagger": "trusted flaggers", "others": "other members"}
 _HOW_LONG = ("median", "90 % within", "within 1 h", "within 24 h")
@@ -91,7 +92,7 @@ def _introduction(report: Report) -> list[str]:
 def _contributions(report: Report) -> list[str]:
     found = report.contributions
     tables = [
-        f"<section><h3>By {title}</h3>{_table(['', 'added', 'withdrawn', 'active at the end'], rows)}</section>"
+        f"<section><h3>By {title}</h3>{_table(['', 'added', 'withdrawn', 'active'], rows)}</section>"
         for name, title in _GROUPS.items()
         if (
             rows := [
@@ -102,6 +103,7 @@ def _contributions(report: Report) -> list[str]:
     labels = [(key, one.added) for key, one in _most(found.by["label"])]
     return [
         "<h2>Contributions</h2>",
+        '<p class="note">Added and withdrawn in these days; active when they end.</p>',
         '<div class="charts">',
         bars("Added, by label", labels),
         bars("Withdrawn, by reason", _sorted(found.withdrawn)),
@@ -166,14 +168,18 @@ def _refusals(report: Report) -> list[str]:
 
 
 def _over_time(report: Report, of: Callable[[OfDay], int]) -> list[tuple[str, int]]:
-    """A number a day, or a month where the days are many."""
-    days = list(report.period.days())
-    if len(days) <= _COLUMNS:
-        return [(day.isoformat(), of(report.days.get(day, OfDay()))) for day in days]
-    months = dict.fromkeys((f"{day:%Y-%m}" for day in days), 0)
+    """A number a day from the first to the last that has any, or a month or a year where those are many."""
+    if not report.days:
+        return []
+    first, last = min(report.days), max(report.days)
+    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    for letters in (10, 7, 4):
+        numbers = dict.fromkeys((day.isoformat()[:letters] for day in days), 0)
+        if len(numbers) <= _COLUMNS:
+            break
     for day, one in report.days.items():
-        months[f"{day:%Y-%m}"] += of(one)
-    return list(months.items())
+        numbers[day.isoformat()[:letters]] += of(one)
+    return list(numbers.items())
 
 
 def _most(shares: Mapping[str, Share]) -> list[tuple[str, Share]]:

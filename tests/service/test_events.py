@@ -15,7 +15,7 @@ import hashdb.service
 from hashdb.domain.contributions import Amendment
 from hashdb.domain.members import COMMAND_LINE, Actor, KeyDraft, MemberChange, MemberDraft, MemberKind, Scope
 from hashdb.domain.refusals import Reason
-from hashdb.service import HashDB, changes, checkpoints, contributions, counts, matches, members, refusals
+from hashdb.service import HashDB, changes, checkpoints, contributions, counts, matches, members, refusals, reports
 from hashdb.service.tallies import Refusal
 from tests.builders import NOON, contributed, draft, query
 
@@ -38,6 +38,7 @@ CHANGES: dict[str, Verb] = {
         db, COMMAND_LINE, 1, KeyDraft(frozenset({Scope.MATCH}))
     ),
     "members.revoke_key": lambda db, actor, id: members.revoke_key(db, COMMAND_LINE, 1),
+    "reports.transparency": lambda db, actor, id: reports.transparency(db, COMMAND_LINE, None, None, form="json"),
     "refusals.tell": lambda db, actor, id: _tell(db),
 }
 """Every verb that writes, and one use of it that changes something."""
