@@ -18,13 +18,14 @@ ISSUED = (("key:1", 4), ("key:2", 5))
 
 
 def reviews(said: str, *, only: int | None = None, days: int = 0) -> Reviews:
-    """What is said of contribution 17 of member 3, in turn: by a key (`1+`, `2-`), a decision, `!4` (suspended), `?4`."""
+    """What is said of contribution 17 of member 3, in turn: by a key (`1+`, `2-`), a decision, `!4` (ends), `?4`."""
     taken, numbers = Reviews(TODAY, {17: 3}.get, only), count(10)
     for key, member in ISSUED:
         taken.take(Event(1, NOON, "system:cli", "key.issued", "key", int(key[4:]), {"member": member}, b""))
     at = NOON + timedelta(days=days)
     for word in said.split():
-        actor, details, action, kind, id = "key:9", {"contribution": 17}, "case.decided", "case", next(numbers)
+        actor, action, kind, id = "key:9", "case.decided", "case", next(numbers)
+        details: dict[str, str | int] = {"contribution": 17}
         if word[0] in "12":
             actor, action, kind = f"key:{word[0]}", "opinion.given", "opinion"
             details |= {"opinion": "confirms" if word[1] == "+" else "disputes", "reason": "other"}

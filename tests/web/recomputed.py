@@ -118,7 +118,7 @@ def reviews(events: list[Any], first: str, last: str) -> dict[str, Any]:
     }
 
 
-def counted(days: dict[str, list[str]]) -> dict[str, Any]:
+def counted(days: list[list[str]]) -> dict[str, Any]:
     """Queries, matches and refusals, from the lines that are sealed."""
     names = {
         ("query", "hit"): "queries_hit",
@@ -133,7 +133,7 @@ def counted(days: dict[str, list[str]]) -> dict[str, Any]:
     by_algorithm: dict[str, Any] = defaultdict(nothing)
     by_member: dict[str, Any] = defaultdict(nothing)
     refusals: dict[str, Any] = {"contributions": defaultdict(int), "requests": defaultdict(int)}
-    for lines in days.values():
+    for lines in days:
         for line in lines:
             kind, member, algorithm, outcome, times = line.split()
             if kind == "refusal":

@@ -61,7 +61,7 @@ def test_the_json_is_what_its_model_reads() -> None:
 def test_the_csv_has_every_figure_a_line_and_no_name_that_somebody_chose() -> None:
     heads, *rows = csv.reader(io.StringIO(csv_text(REPORT)))
     assert heads == ["figure", "value"]
-    found = dict(map(tuple, rows))
+    found = {row[0]: row[1] for row in rows}
     assert len(found) == len(rows)
     assert found["contributions.by.member.3.added"] == "2"
     assert found["time_to_remove.all.median"] == found["member"] == ""
