@@ -37,7 +37,7 @@ def flush(db: HashDB) -> bool:
     """
     with db.tallies.writing:
         tally, now = db.tallies.take(), db.now()
-        if not tally.counts:
+        if not tally:
             return refusals.tell(db)
         with db.store.read() as tx:
             contributors = tx.hits.contributors({contribution for _, _, contribution in tally.hits})
@@ -107,7 +107,7 @@ def _unsealed(tx: Transaction, today: date) -> tuple[date, ...]:
 
 def _with_hits(tally: Tally, contributors: Mapping[int, int]) -> dict[date, Counter[Cell]]:
     """All numbers, with those of hits on the member's own contributions and on others'."""
-    numbers = {day: Counter(cells) for day, cells in tally.counts.items()}
+    numbers = tally.numbers()
     for (day, member, contribution), seen in tally.hits.items():
         whose = Outcome.OWN if contributors.get(contribution) == member else Outcome.OTHERS
         for algorithm, times in ((ANY, seen.times), *seen.algorithms.items()):

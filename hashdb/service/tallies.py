@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -14,6 +14,7 @@ from hashdb.domain.hits import Hit
 from hashdb.domain.matches import Answer, Match, Query
 from hashdb.domain.members import Actor
 from hashdb.domain.refusals import Reason
+from hashdb.domain.signals import Algorithm
 
 
 class Refusal(NamedTuple):
@@ -25,10 +26,13 @@ class Refusal(NamedTuple):
 
 
 class _Matched(NamedTuple):
+    """What is kept of a query: nothing of its signals, and little enough that a thousand a second are no burden."""
+
     at: datetime
+    seq: int
     member: int
-    queries: Sequence[Query]
-    answer: Answer
+    asked: tuple[Algorithm, ...]
+    matches: tuple[Match, ...]
 
 
 class _Refused(NamedTuple):
@@ -51,28 +55,43 @@ class Seen:
     algorithms: Counter[str] = field(default_factory=Counter)
 
 
+_Alike = tuple[date, int, tuple[Algorithm, ...], frozenset[Algorithm] | None]
+"""Queries of one day and member, by the same algorithms, found by the same (None: by none)."""
+
+
 @dataclass(slots=True)
 class Tally:
     """What was counted since the last one was written down."""
 
-    counts: dict[date, Counter[Cell]] = field(default_factory=dict)
+    queries: Counter[_Alike] = field(default_factory=Counter)
+    refused: Counter[tuple[date, Cell]] = field(default_factory=Counter)
     hits: dict[tuple[date, int, int], Seen] = field(default_factory=dict)
     keyless: Counter[str] = field(default_factory=Counter)
     keys: dict[int, Refusal] = field(default_factory=dict)
     """The first refusal of each key."""
 
+    def __bool__(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(self.queries or self.refused)
+
     def add(self, matched: _Matched) -> None:
-        """Count the queries of a request, and which contributions were answered."""
-        day = matched.at.date()
-        cells = self.counts.setdefault(day, Counter())
-        for query, result in zip(matched.queries, matched.answer.results, strict=True):
-            found = [match for match in result.matches if match.standing.matches]
-            near = {str(algorithm) for match in found for algorithm in match.distance}
-            asked = {str(signal.algorithm) for signal in query.signals} | near
-            for algorithm in (ANY, *asked):
-                hit = found if algorithm == ANY else algorithm in near
-                cells[Cell(Kind.QUERY, matched.member, algorithm, Outcome.HIT if hit else Outcome.NONE)] += 1
-            self._see(day, matched, found)
+        """Count a query, and which contributions were answered."""
+        day, found = matched.at.date(), [match for match in matched.matches if match.standing.matches]
+        near = frozenset(algorithm for match in found for algorithm in match.distance) if found else None
+        self.queries[day, matched.member, matched.asked, near] += 1
+        self._see(day, matched, found)
+
+    def numbers(self) -> dict[date, Counter[Cell]]:
+        """How many queries and refusals there were, by day."""
+        numbers: dict[date, Counter[Cell]] = defaultdict(Counter)
+        for (day, member, asked, near), times in self.queries.items():
+            numbers[day][Cell(Kind.QUERY, member, ANY, Outcome.NONE if near is None else Outcome.HIT)] += times
+            for algorithm in {*asked, *(near or ())}:
+                outcome = Outcome.HIT if near and algorithm in near else Outcome.NONE
+                numbers[day][Cell(Kind.QUERY, member, str(algorithm), outcome)] += times
+        for (day, cell), times in self.refused.items():
+            numbers[day][cell] += times
+        return numbers
 
     def _see(self, day: date, matched: _Matched, found: Iterable[Match]) -> None:
         for match in found:
@@ -80,15 +99,14 @@ class Tally:
             seen = self.hits.get(where)
             if seen is None:
                 distance = {str(algorithm): bits for algorithm, bits in match.distance.items()}
-                seen = self.hits[where] = Seen(matched.at, matched.at, matched.answer.checkpoint, distance)
+                seen = self.hits[where] = Seen(matched.at, matched.at, matched.seq, distance)
             seen.last_at = max(seen.last_at, matched.at)
             seen.times += 1
             seen.algorithms.update(map(str, match.distance))
 
     def refuse(self, refused: _Refused) -> None:
         """Count a refusal."""
-        cells = self.counts.setdefault(refused.at.date(), Counter())
-        cells[Cell(refused.kind, refused.member, ANY, refused.code)] += 1
+        self.refused[refused.at.date(), Cell(refused.kind, refused.member, ANY, refused.code)] += 1
         one = refused.turned_away
         if one is not None and one.actor is not None and one.actor.key is not None:
             self.keys.setdefault(one.actor.key.id, one)
@@ -115,7 +133,9 @@ class Tallies:
 
     def match(self, at: datetime, member: int, queries: Sequence[Query], answer: Answer) -> None:
         """Note what was answered to a member."""
-        self._matched.append(_Matched(at, member, queries, answer))
+        for query, result in zip(queries, answer.results, strict=True):
+            asked = tuple(dict.fromkeys(signal.algorithm for signal in query.signals))
+            self._matched.append(_Matched(at, answer.checkpoint, member, asked, result.matches))
 
     def refuse(self, at: datetime, member: int, code: str) -> None:
         """Note that contributions of a member were refused."""

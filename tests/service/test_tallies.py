@@ -28,7 +28,7 @@ def test_a_query_counts_once_for_each_algorithm_and_once_in_all() -> None:
     tallies = Tallies()
     tallies.match(NOON, 3, [BOTH, query(2)], Answer((Result(None, (MATCH,), 1), Result(None, (), 0)), 40))
     tally = tallies.take()
-    assert tally.counts == {
+    assert tally.numbers() == {
         DAY: Counter(
             {
                 _query(ANY, Outcome.HIT): 1,
@@ -57,7 +57,7 @@ def test_a_quarantined_match_that_was_asked_for_is_no_hit() -> None:
     tallies.match(NOON, 3, [query(1)], Answer((Result(None, (match,), 1),), 40))
     tally = tallies.take()
     assert tally.found() == []
-    assert tally.counts[DAY] == {_query(ANY, Outcome.NONE): 1, _query("pdq", Outcome.NONE): 1}
+    assert tally.numbers()[DAY] == {_query(ANY, Outcome.NONE): 1, _query("pdq", Outcome.NONE): 1}
 
 
 def test_what_is_not_written_is_taken_again_and_added_to() -> None:
@@ -65,9 +65,9 @@ def test_what_is_not_written_is_taken_again_and_added_to() -> None:
     for _ in range(2):
         tallies.refuse(NOON, 3, "limit-reached")
         tally = tallies.take()
-    assert tally.counts == {DAY: {Cell(Kind.REFUSAL, 3, ANY, "limit-reached"): 2}}
+    assert tally.numbers() == {DAY: {Cell(Kind.REFUSAL, 3, ANY, "limit-reached"): 2}}
     tallies.written()
-    assert tallies.take().counts == {}
+    assert not tallies.take()
 
 
 def test_hits_are_kept_by_default() -> None:
