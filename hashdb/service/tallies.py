@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from threading import Lock
@@ -25,14 +25,11 @@ class Refusal(NamedTuple):
     scopes: tuple[str, ...] = ()
 
 
-class _Matched(NamedTuple):
-    """What is kept of a query: nothing of its signals, and little enough that a thousand a second are no burden."""
+_Matched = tuple[datetime, int, int, list[Algorithm], tuple[Match, ...]]
+"""What is kept of a query: when, level with which event, of whom, the algorithm of each signal, what was answered.
 
-    at: datetime
-    seq: int
-    member: int
-    asked: tuple[Algorithm, ...]
-    matches: tuple[Match, ...]
+Nothing of its signals, and a plain tuple: it is made in the way of every match.
+"""
 
 
 class _Refused(NamedTuple):
@@ -76,10 +73,12 @@ class Tally:
 
     def add(self, matched: _Matched) -> None:
         """Count a query, and which contributions were answered."""
-        day, found = matched.at.date(), [match for match in matched.matches if match.standing.matches]
+        at, seq, member, asked, matches = matched
+        found = [match for match in matches if match.standing.matches]
         near = frozenset(algorithm for match in found for algorithm in match.distance) if found else None
-        self.queries[day, matched.member, matched.asked, near] += 1
-        self._see(day, matched, found)
+        self.queries[at.date(), member, tuple(dict.fromkeys(asked)), near] += 1
+        for match in found:
+            self._see(at, seq, member, match)
 
     def numbers(self) -> dict[date, Counter[Cell]]:
         """How many queries and refusals there were, by day."""
@@ -93,16 +92,15 @@ class Tally:
             numbers[day][cell] += times
         return numbers
 
-    def _see(self, day: date, matched: _Matched, found: Iterable[Match]) -> None:
-        for match in found:
-            where = day, matched.member, match.contribution
-            seen = self.hits.get(where)
-            if seen is None:
-                distance = {str(algorithm): bits for algorithm, bits in match.distance.items()}
-                seen = self.hits[where] = Seen(matched.at, matched.at, matched.seq, distance)
-            seen.last_at = max(seen.last_at, matched.at)
-            seen.times += 1
-            seen.algorithms.update(map(str, match.distance))
+    def _see(self, at: datetime, seq: int, member: int, match: Match) -> None:
+        where = at.date(), member, match.contribution
+        seen = self.hits.get(where)
+        if seen is None:
+            distance = {str(algorithm): bits for algorithm, bits in match.distance.items()}
+            seen = self.hits[where] = Seen(at, at, seq, distance)
+        seen.last_at = max(seen.last_at, at)
+        seen.times += 1
+        seen.algorithms.update(map(str, match.distance))
 
     def refuse(self, refused: _Refused) -> None:
         """Count a refusal."""
@@ -133,9 +131,10 @@ class Tallies:
 
     def match(self, at: datetime, member: int, queries: Sequence[Query], answer: Answer) -> None:
         """Note what was answered to a member."""
+        seq = answer.checkpoint
         for query, result in zip(queries, answer.results, strict=True):
-            asked = tuple(dict.fromkeys(signal.algorithm for signal in query.signals))
-            self._matched.append(_Matched(at, answer.checkpoint, member, asked, result.matches))
+            asked = [signal.algorithm for signal in query.signals]
+            self._matched.append((at, seq, member, asked, result.matches))
 
     def refuse(self, at: datetime, member: int, code: str) -> None:
         """Note that contributions of a member were refused."""
