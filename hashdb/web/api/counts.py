@@ -12,7 +12,7 @@ from hashdb.web.openapi import operation
 from hashdb.wire.counts import CountsOut
 from hashdb.wire.pages import DayQuery
 
-blueprint = APIBlueprint("counts", __name__, url_prefix="/v1/counts", tag="Audit")
+blueprint = APIBlueprint("counts", __name__, url_prefix="/v1/counts", tag="Counts")
 
 
 @blueprint.get("")

@@ -13,7 +13,7 @@ from hashdb.web.reports import page
 from hashdb.wire.pages import ReportQuery
 from hashdb.wire.reports import ReportOut, csv_text
 
-blueprint = APIBlueprint("reports", __name__, url_prefix="/v1/reports", tag="Audit")
+blueprint = APIBlueprint("reports", __name__, url_prefix="/v1/reports", tag="Reports")
 
 _JSON, _CSV, _HTML = "application/json", "text/csv", "text/html"
 _NAMES = {_JSON: "json", _CSV: "csv", _HTML: "html"}

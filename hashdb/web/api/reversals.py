@@ -12,7 +12,7 @@ from hashdb.web.openapi import operation
 from hashdb.wire.pages import PageQuery
 from hashdb.wire.reversals import ReversalOut, ReversalsOut
 
-blueprint = APIBlueprint("reversals", __name__, url_prefix="/v1/reversals", tag="Match")
+blueprint = APIBlueprint("reversals", __name__, url_prefix="/v1/reversals", tag="Reversals")
 
 
 @blueprint.get("")
