@@ -20,6 +20,7 @@ from hashdb.domain.instants import format_instant
 from hashdb.domain.matches import Answer, Query, Result
 from hashdb.domain.notes import Verifier
 from hashdb.domain.opinions import Opinion, OpinionDraft
+from hashdb.domain.reversals import Reversal
 from hashdb.domain.rules import DRAFTS_A_REQUEST
 from hashdb.errors import BadNote, BadSetting, LogRewritten, ServiceError
 from hashdb.wire import Answered
@@ -38,6 +39,7 @@ from hashdb.wire.members import MeOut
 from hashdb.wire.opinions import OpinionIn, OpinionOut, OpinionsOut
 from hashdb.wire.problems import positions_from
 from hashdb.wire.proofs import ConsistencyOut, InclusionOut, LogOut
+from hashdb.wire.reversals import ReversalsOut
 
 _Answer = TypeVar("_Answer", bound=Answered)
 
@@ -214,6 +216,14 @@ class Client:
             except ValueError:
                 raise ServiceError(200, "not an answer of hashdb") from None
 
+    def reversals(self, after: int = 0) -> Iterator[Reversal]:
+        """What this member was given as a match and is none any more, above a number, page by page."""
+        following: int | None = after
+        while following is not None:
+            page = self._ask(ReversalsOut, Request("GET", "/v1/reversals", params={"after": following}))
+            yield from (one.value() for one in page.reversals)
+            following = page.next
+
     def log(self) -> Log:
         """The log's name, and the keys that sign its checkpoints."""
         return self._ask(LogOut, Request("GET", "/v1/log")).value()
@@ -235,7 +245,8 @@ class Client:
     def check(self, kept: str | None = None) -> Checked:
         """Hold the log against a checkpoint that was kept (None: there is none yet, only the signature is verified).
 
-        Raises LogRewritten where the log did not only grow since, BadNote where a checkpoint is none or not signed.
+        Raises LogRewritten where the log did not only grow since, BadNote where a checkpoint is none or not signed,
+        ScopeMissing where it has grown and this key may not ask for the proof (scope `audit`).
         """
         note, log = self.checkpoint(), self.log()
         now, key = _signed("the log's checkpoint", note, log)
@@ -244,9 +255,15 @@ class Client:
         before, old = _signed("the checkpoint that was kept", kept, log)
         if now.size < before.size:
             raise LogRewritten(f"it has {now.size:,} events, and had {before.size:,}")
-        if now.origin != before.origin or not self.consistency(before.size, now.size).proves(before, now):
+        if now.origin != before.origin or not self._grew(before, now):
             raise LogRewritten(f"its first {before.size:,} events are not what they were")
         return Checked(before, now, key, key != old, note)
+
+    def _grew(self, before: Checkpoint, now: Checkpoint) -> bool:
+        # Of the same size there is nothing to prove, and so nothing to ask.
+        if before.size == now.size:
+            return before.root == now.root
+        return self.consistency(before.size, now.size).proves(before, now)
 
     def _ask(self, model: type[_Answer], request: Request) -> _Answer:
         response = self._connection.send(request)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from hashdb.domain.hits import MatchLog
 from hashdb.domain.labels import Vocabulary
 from hashdb.domain.notes import is_name
 from hashdb.domain.rules import Rules
@@ -55,6 +56,11 @@ class Settings(BaseSettings):
         gt=0,
         le=8760,
         description="Time in which a reviewer is to decide a case; shown as `due_at`, nothing is decided by itself.",
+    )
+    match_log: MatchLog = Field(
+        default=MatchLog.HITS,
+        description="What is kept of matches: `hits`, or `counts` only, without which contribution was answered to whom"
+        " (then there are no reversals and no times to the first catch).",
     )
     busy_seconds: float = Field(
         default=10.0, gt=0, le=300, description="How long a write waits for the database before it is refused with 503."

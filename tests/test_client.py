@@ -25,7 +25,17 @@ from hashdb.domain.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, Me
 from hashdb.domain.notes import Signer
 from hashdb.domain.opinions import OpinionDraft, Stance
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.service import HashDB, cases, checkpoints, contributions, matches, members, open_hashdb, opinions
+from hashdb.service import (
+    HashDB,
+    cases,
+    checkpoints,
+    contributions,
+    matches,
+    members,
+    open_hashdb,
+    opinions,
+    reversals,
+)
 from hashdb.service.signing import Signing
 from hashdb.settings import Settings
 from hashdb.web import create_app
@@ -321,3 +331,24 @@ def test_pictures_are_matched_by_the_service(client: Client) -> None:
     octets = (Path(hashdb.__file__).parent / "test.png").read_bytes()
     (result,) = client.match_media([octets]).results
     assert [match.labels for match in result.matches] == [("test",)]
+
+
+def test_reversals_come_page_by_page(service: Service, client: Client) -> None:
+    receipt = client.contribute([draft(seed) for seed in range(103)])
+    client.match([Query(one.contribution.signals) for one in receipt.recorded])
+    for one in receipt.recorded:
+        client.withdraw(one.contribution.id, "other")
+    told = list(client.reversals())
+    assert [one.contribution for one in told] == [one.contribution.id for one in receipt.recorded]
+    assert told == list(reversals.page(service.db, service.actor, 0, 1000))
+    assert list(client.reversals(told[-2].seq)) == told[-1:]
+
+
+def test_of_a_log_that_has_not_grown_no_proof_is_asked_for(service: Service) -> None:
+    issued = members.issue_key(service.db, COMMAND_LINE, 1, KeyDraft(frozenset({Scope.MATCH})))
+    with service.client(issued.secret) as client:
+        kept = client.check().note
+        assert client.check(kept).now == client.check().now
+        members.add(service.db, COMMAND_LINE, MemberDraft("Beta", MemberKind.PLATFORM))
+        with pytest.raises(errors.ScopeMissing):
+            client.check(kept)

@@ -41,7 +41,7 @@ class Member:
 def member(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Member]:
     home = tmp_path_factory.mktemp("examples") / "home"
     with serving(home, workers=1) as url:
-        scopes = [word for scope in ("contribute", "match", "feed") for word in ("--scope", scope)]
+        scopes = [word for scope in ("contribute", "match", "feed", "audit") for word in ("--scope", scope)]
         added = Commands({"HASHDB_HOME": str(home)}).json("member", "add", "Alpha", "--kind", "platform", *scopes)
         yield Member({"HASHDB_URL": url, "HASHDB_KEY": added["key"]["secret"]})
 

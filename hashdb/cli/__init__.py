@@ -25,6 +25,7 @@ _COMMANDS = {
     "match": "hashdb.cli.match",
     "member": "hashdb.cli.members",
     "opinion": "hashdb.cli.opinions",
+    "report": "hashdb.cli.report",
     "selftest": "hashdb.cli.selftest",
     "serve": "hashdb.cli.serve",
     "sync": "hashdb.cli.sync",
@@ -69,8 +70,8 @@ def hashdb() -> None:
     """A shared database of perceptual hashes of removed terrorist content.
 
     The member's side (hash, contribute, match, import, export, opinion, case, sync, selftest, withdraw, audit check)
-    reads HASHDB_URL and HASHDB_KEY; the service's side (serve, member, key, audit verify, upgrade) reads HASHDB_HOME
-    and HASHDB_DATABASE_URL.
+    reads HASHDB_URL and HASHDB_KEY; the service's side (serve, member, key, report, audit verify, upgrade) reads
+    HASHDB_HOME and HASHDB_DATABASE_URL.
     """
 
 

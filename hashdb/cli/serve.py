@@ -26,7 +26,7 @@ from hashdb.domain.members import COMMAND_LINE
 from hashdb.errors import BadSetting, CannotStart, HashDBError, IndexNotReady, PortInUse
 from hashdb.index.kernel import engine
 from hashdb.index.shelf import low_priority
-from hashdb.service import HashDB, checkpoints, contributions, members, open_hashdb, opinions
+from hashdb.service import HashDB, checkpoints, contributions, counts, members, open_hashdb, opinions
 from hashdb.settings import Settings
 from hashdb.web import create_app
 from hashdb.web.logs import write_json_lines
@@ -35,6 +35,9 @@ _THREADS = 8
 _MAINTAIN_EVERY = 1.0
 _ANNOUNCE_EVERY = 5
 """Rounds of maintenance."""
+_FLUSH_EVERY = 1.0
+_SEAL_EVERY = 10
+"""Rounds of flushing."""
 _BATCH = 500
 _YOUNG = 10_000
 """Objects made between two rounds of the collector (Python's own 700 are fewer than one large request makes)."""
@@ -87,6 +90,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
             # Its own lines would hold addresses; requests are logged by hashdb.web.logs.
             "loglevel": "error",
             "post_worker_init": _let_waits_end,
+            "worker_exit": lambda server, worker: _undisturbed(lambda: _write_the_rest(worker)),
             "on_exit": lambda arbiter: _undisturbed(self._sign_the_end),
             "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir(),
             "proc_name": "hashdb",
@@ -98,8 +102,10 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
     def load(self) -> Flask:
         s = self._settings
         signing, index = signing_of(s), s.home / "index"
-        db = open_hashdb(s.database, s.rules(), busy_seconds=s.busy_seconds, index=index, signing=signing)
+        rules, busy = s.rules(), s.busy_seconds
+        db = open_hashdb(s.database, rules, busy_seconds=busy, index=index, signing=signing, match_log=s.match_log)
         Thread(target=_keep_up, args=(db, Event()), name="keep-up", daemon=True).start()
+        Thread(target=_write_down, args=(db, Event()), name="write-down", daemon=True).start()
         app = create_app(db, s)
         # What is here now stays: the collector need not look at it again with each large request.
         gc.collect()
@@ -119,6 +125,21 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
 def _let_waits_end(worker: Any) -> None:
     """Let readers that wait for a change be answered when the worker is told to stop."""
     worker.wsgi.extensions["hashdb"].db.stopping = lambda: not worker.alive
+
+
+def _write_the_rest(worker: Any) -> None:
+    """Let nothing that a worker has counted be lost when it ends."""
+    counts.flush(worker.wsgi.extensions["hashdb"].db)
+
+
+def _write_down(db: HashDB, stop: Event) -> None:
+    """Write what is counted each second, and seal the days that are over; segments may keep the other thread long."""
+    rounds = 0
+    while not stop.wait(_FLUSH_EVERY):
+        _undisturbed(lambda: counts.flush(db))
+        if rounds % _SEAL_EVERY == 0:
+            _undisturbed(lambda: counts.seal(db))
+        rounds += 1
 
 
 def _keep_up(db: HashDB, stop: Event) -> None:

@@ -39,6 +39,9 @@ class Action(StrEnum):
     KEY_REVOKED = "key.revoked"
     SIGNER_ADDED = "signer.added"
     FEED_READ = "feed.read"
+    AUTH_REFUSED = "auth.refused"
+    COUNTS_SEALED = "counts.sealed"
+    REPORT_EXPORTED = "report.exported"
 
     @property
     def changes_feed(self) -> bool:

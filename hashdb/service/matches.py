@@ -42,9 +42,13 @@ def match(
         actor.require(Scope.AUDIT)
     check(db, queries)
     if len(queries) <= FEW:
-        return _match(db, queries, quarantined, level or db.live.level())
-    with db.batches.turn():
-        return _match(db, queries, quarantined, db.live.level())
+        answer = _match(db, queries, quarantined, level or db.live.level())
+    else:
+        with db.batches.turn():
+            answer = _match(db, queries, quarantined, db.live.level())
+    if actor.member is not None:
+        db.tallies.match(db.now(), actor.member.id, queries, answer)
+    return answer
 
 
 def _match(db: HashDB, queries: Sequence[Query], quarantined: bool, level: Head) -> Answer:

@@ -17,23 +17,27 @@ from hashdb.domain.members import (
     MemberStatus,
     Scope,
 )
+from hashdb.domain.refusals import Reason
 from hashdb.domain.rules import future_fault
 from hashdb.errors import AlreadyRevoked, Fault, InvalidInput, NotAuthenticated, NotFound
 from hashdb.service import HashDB
+from hashdb.service.tallies import Refusal
 
 _PREFIX = "hdb_"
 _SECRET_BYTES = 32
 
 
 def authenticate(db: HashDB, secret: str) -> Actor:
-    """Who holds this secret now. Raises NotAuthenticated."""
+    """Who holds this secret now. Raises NotAuthenticated, and counts that."""
     if not secret.startswith(_PREFIX):
-        raise NotAuthenticated()
+        raise _turned_away(db, Reason.UNKNOWN_KEY if secret else Reason.NO_KEY)
     db.live.level()
     found = db.live.key(_digest(secret))
-    if found is None or not found[0].valid(db.now()):
-        raise NotAuthenticated()
+    if found is None:
+        raise _turned_away(db, Reason.UNKNOWN_KEY)
     key, member = found
+    if not key.valid(db.now()):
+        raise _turned_away(db, Reason.EXPIRED_KEY if key.revoked_at is None else Reason.REVOKED_KEY, member.id)
     return Actor(f"key:{key.id}", key.scopes, member, key)
 
 
@@ -119,6 +123,11 @@ def revoke_key(db: HashDB, actor: Actor, key: int, member: int | None = None) ->
         revoked = tx.members.revoke(key, now)
         tx.audit.append(now, actor, [Entry(Action.KEY_REVOKED, "key", key, {"member": found.member})])
     return revoked
+
+
+def _turned_away(db: HashDB, reason: Reason, member: int = 0) -> NotAuthenticated:
+    db.tallies.turn_away(db.now(), member, Refusal(None, reason))
+    return NotAuthenticated()
 
 
 def _changes(before: Member, after: Member) -> list[Entry]:

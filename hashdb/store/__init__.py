@@ -14,12 +14,16 @@ from hashdb.store.audit import Audit, Head
 from hashdb.store.cases import Cases
 from hashdb.store.checkpoints import Checkpoints
 from hashdb.store.contributions import Contributions
+from hashdb.store.counts import Counts
 from hashdb.store.heads import Heads
+from hashdb.store.hits import Hits
 from hashdb.store.matches import Matches
 from hashdb.store.members import Members
 from hashdb.store.migrations import migrate, require_current
 from hashdb.store.opinions import Opinions
+from hashdb.store.refusals import Refusals
 from hashdb.store.requests import Requests
+from hashdb.store.reversals import Reversals
 from hashdb.store.statuses import Statuses
 from hashdb.store.tree import Tree
 
@@ -53,6 +57,10 @@ class Transaction:
         self.cases = Cases(connection)
         self.matches = Matches(connection)
         self.requests = Requests(connection)
+        self.counts = Counts(connection)
+        self.hits = Hits(connection)
+        self.refusals = Refusals(connection)
+        self.reversals = Reversals(connection)
 
 
 class Store:

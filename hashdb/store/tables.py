@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import (
     BigInteger,
@@ -61,6 +61,21 @@ class Json(TypeDecorator[dict[str, object]]):
     def process_result_value(self, value: str | None, dialect: Dialect) -> dict[str, object] | None:
         """From the database."""
         return None if value is None else json.loads(value)
+
+
+class Day(TypeDecorator[date]):
+    """A day, kept as its ISO 8601 text: the same on every database."""
+
+    impl = String(10)
+    cache_ok = True
+
+    def process_bind_param(self, value: date | None, dialect: Dialect) -> str | None:
+        """To the database."""
+        return None if value is None else value.isoformat()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> date | None:
+        """From the database."""
+        return None if value is None else date.fromisoformat(value)
 
 
 class Words(TypeDecorator[tuple[str, ...]]):
@@ -270,4 +285,39 @@ requests = Table(
     Column("digest", LargeBinary(32), nullable=False, comment="SHA-256 of the request"),
     Column("at", Instant, nullable=False, index=True),
     Column("answer", Json, nullable=False, comment="The ids that were answered, never the body"),
+)
+
+counts = Table(
+    "counts",
+    metadata,
+    Column("day", Day, primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("member", BigInteger, primary_key=True, autoincrement=False, comment="0 where none is known"),
+    Column("algorithm", String(16), primary_key=True),
+    Column("outcome", String(64), primary_key=True),
+    Column("times", BigInteger, nullable=False),
+    comment="A day that is over is sealed by an event with the digest of its counts.",
+)
+
+hits = Table(
+    "hits",
+    metadata,
+    # Numbers, no references: on PostgreSQL those would be held while a hit is written.
+    Column("member", BigInteger, primary_key=True, autoincrement=False),
+    Column("contribution", BigInteger, primary_key=True, autoincrement=False),
+    Column("day", Day, primary_key=True),
+    Column("first_at", Instant, nullable=False),
+    Column("last_at", Instant, nullable=False),
+    Column("seq", BigInteger, nullable=False, comment="The event with which the first answer was level"),
+    Column("times", BigInteger, nullable=False),
+    Column("distance", Json, nullable=False, comment="By algorithm, of the first"),
+    Index(None, "contribution"),
+)
+
+refusals = Table(
+    "refusals",
+    metadata,
+    Column("reason", String(64), primary_key=True),
+    Column("times", BigInteger, nullable=False),
+    comment="Requests without a valid key that no event tells of yet.",
 )

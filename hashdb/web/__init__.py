@@ -13,12 +13,15 @@ from hashdb.web.api import (
     cases,
     changes,
     contributions,
+    counts,
     matches,
     me,
     members,
     operation,
     opinions,
     proofs,
+    reports,
+    reversals,
     signals,
 )
 from hashdb.web.context import Face, Id, Request
@@ -45,10 +48,24 @@ def create_app(db: HashDB, settings: Settings) -> APIFlask:
     app.url_map.converters["id"] = Id
     app.extensions["hashdb"] = Face(db, settings)
     logs.register(app)
-    problems.register(app)
+    problems.register(app, db)
     openapi.register(app)
-    nouns = (contributions, opinions, cases, matches, signals, changes, members, me, audit, proofs, operation)
-    for noun in nouns:
+    for noun in (
+        contributions,
+        opinions,
+        cases,
+        matches,
+        reversals,
+        signals,
+        changes,
+        members,
+        me,
+        audit,
+        counts,
+        reports,
+        proofs,
+        operation,
+    ):
         app.register_blueprint(noun.blueprint)
     application = Direct(app.wsgi_app, app.extensions["hashdb"])
     # Flask's own way to put something before an application.

@@ -25,8 +25,22 @@ from hashdb.domain.members import (
     Scope,
 )
 from hashdb.domain.opinions import OpinionDraft, Stance
-from hashdb.service import HashDB, cases, changes, checkpoints, contributions, members, opinions
-from tests.builders import NOON, contributed, draft, member_with
+from hashdb.domain.refusals import Reason
+from hashdb.service import (
+    HashDB,
+    cases,
+    changes,
+    checkpoints,
+    contributions,
+    counts,
+    matches,
+    members,
+    opinions,
+    refusals,
+    reports,
+)
+from hashdb.service.tallies import Refusal
+from tests.builders import NOON, contributed, draft, member_with, query
 
 Verb = Callable[[HashDB, Actor, int], object]
 
@@ -50,14 +64,38 @@ CHANGES: dict[str, Verb] = {
     "contributions.withdraw": lambda db, actor, id: contributions.withdraw(db, actor, id, "other"),
     "opinions.give": lambda db, actor, id: disputed(db, id),
     "opinions.recount": lambda db, actor, id: opinions.recount(db),
+    "counts.flush": lambda db, actor, id: _turned_away(db),
+    "counts.seal": lambda db, actor, id: _seal(db, actor),
     "members.add": lambda db, actor, id: members.add(db, COMMAND_LINE, MemberDraft("New", MemberKind.OPERATOR)),
     "members.change": lambda db, actor, id: members.change(db, COMMAND_LINE, 1, MemberChange(name="Other")),
     "members.issue_key": lambda db, actor, id: members.issue_key(
         db, COMMAND_LINE, 1, KeyDraft(frozenset({Scope.MATCH}))
     ),
     "members.revoke_key": lambda db, actor, id: members.revoke_key(db, COMMAND_LINE, 1),
+    "reports.transparency": lambda db, actor, id: reports.transparency(db, COMMAND_LINE, None, None, form="json"),
+    "refusals.tell": lambda db, actor, id: _tell(db),
 }
 """Every verb that writes, and one use of it that changes something."""
+
+
+def _turned_away(db: HashDB) -> bool:
+    db.tallies.turn_away(db.now(), 0, Refusal(None, Reason.NO_KEY))
+    return counts.flush(db)
+
+
+def _seal(db: HashDB, actor: Actor) -> bool:
+    matches.match(db, actor, [query(1)])
+    counts.flush(db)
+    db.now = lambda: NOON + timedelta(days=1)
+    return counts.seal(db)
+
+
+def _tell(db: HashDB) -> bool:
+    for _ in range(2):
+        _turned_away(db)
+    db.now = lambda: NOON + timedelta(minutes=1)
+    return refusals.tell(db)
+
 
 WITHOUT = {"checkpoints.keep": "what it writes is over the events, and signed"}
 """Verbs that write and add no event, and why."""

@@ -22,7 +22,7 @@ _LINES = "application/x-ndjson"
 
 
 @blueprint.get("")
-@operation(blueprint, {200: ChangesOut}, scopes=[Scope.FEED], takes=ChangesQuery, streams=_LINES, refuses=[410])
+@operation(blueprint, {200: ChangesOut}, scopes=[Scope.FEED], takes=ChangesQuery, streams=[_LINES], refuses=[410])
 def follow() -> Response:
     """Read what changed in the set of active contributions, to match at your side.
 
