@@ -10,14 +10,18 @@ from typing import Any, Self, TypeVar
 import httpx
 from pydantic import ValidationError
 
+from hashdb.domain.benign import Benign, BenignDraft
 from hashdb.domain.changes import Changes
 from hashdb.domain.checkpoints import Checked, Checkpoint, Consistency, Inclusion, Log, read_checkpoint
 from hashdb.domain.contributions import Amendment, Contribution, Draft, Filter, Receipt
+from hashdb.domain.incidents import Incident, IncidentChange, IncidentDraft
 from hashdb.domain.instants import format_instant
 from hashdb.domain.matches import Answer, Query
 from hashdb.domain.notes import Verifier
+from hashdb.domain.proposals import Proposal
 from hashdb.errors import BadNote, BadSetting, HashDBError, LogRewritten, ServiceError, ServiceUnreachable
 from hashdb.wire import Answered
+from hashdb.wire.benign import BenignIn, BenignOut, BenignsOut
 from hashdb.wire.changes import ChangesOut
 from hashdb.wire.contributions import (
     AmendmentIn,
@@ -27,12 +31,15 @@ from hashdb.wire.contributions import (
     ReceiptOut,
     WithdrawalIn,
 )
+from hashdb.wire.incidents import IncidentChangeIn, IncidentIn, IncidentOut, IncidentsOut
 from hashdb.wire.matches import AnswerOut, QueriesIn
 from hashdb.wire.members import MeOut
 from hashdb.wire.problems import error_of
 from hashdb.wire.proofs import ConsistencyOut, InclusionOut, LogOut
+from hashdb.wire.proposals import ProposalOut, ProposalsOut
 
 _Answer = TypeVar("_Answer", bound=Answered)
+_Page = TypeVar("_Page", ContributionsOut, BenignsOut, IncidentsOut, ProposalsOut)
 
 
 class Client:
@@ -101,12 +108,8 @@ class Client:
 
     def contributions(self, chosen: Filter | None = None) -> Iterator[Contribution]:
         """Every contribution that the filter lets through, page by page."""
-        asked = _query(chosen or Filter())
-        after: int | None = 0
-        while after is not None:
-            page = self._ask(ContributionsOut, "GET", "/v1/contributions", params={**asked, "after": after})
+        for page in self._pages(ContributionsOut, "/v1/contributions", _query(chosen or Filter())):
             yield from (one.value() for one in page.contributions)
-            after = page.next
 
     def amend(self, id: int, change: Amendment) -> Contribution:
         """Change what was said of a contribution."""
@@ -128,6 +131,45 @@ class Client:
         if epoch is not None:
             params["epoch"] = epoch
         return self._ask(ChangesOut, "GET", "/v1/changes", params=params, longer=wait).value()
+
+    def benign(self) -> Iterator[Benign]:
+        """Every entry of the benign list, page by page."""
+        for page in self._pages(BenignsOut, "/v1/benign"):
+            yield from (one.value() for one in page.benign)
+
+    def add_benign(self, draft: BenignDraft) -> Benign | Proposal:
+        """Let nothing close to these signals be accepted or matched; a proposal where that takes a second person."""
+        response = self._send("POST", "/v1/benign", BenignIn.of(draft).model_dump_json())
+        if response.status_code == 202:
+            return _read(ProposalOut, response).value()
+        return _read(BenignOut, response).value()
+
+    def delete_benign(self, id: int) -> None:
+        """Take an entry of the benign list away."""
+        self._send("DELETE", f"/v1/benign/{id}")
+
+    def incidents(self) -> Iterator[Incident]:
+        """Every incident, page by page."""
+        for page in self._pages(IncidentsOut, "/v1/incidents"):
+            yield from (one.value() for one in page.incidents)
+
+    def add_incident(self, draft: IncidentDraft) -> Incident:
+        """Open an incident."""
+        return self._ask(IncidentOut, "POST", "/v1/incidents", IncidentIn.of(draft).model_dump_json()).value()
+
+    def change_incident(self, id: int, change: IncidentChange) -> Incident:
+        """Change an incident; what was contributed under its label follows."""
+        text = IncidentChangeIn.of(change).model_dump_json(exclude_unset=True)
+        return self._ask(IncidentOut, "PATCH", f"/v1/incidents/{id}", text).value()
+
+    def proposals(self) -> Iterator[Proposal]:
+        """Every request that waits for a second person, page by page."""
+        for page in self._pages(ProposalsOut, "/v1/proposals"):
+            yield from (one.value() for one in page.proposals)
+
+    def drop_proposal(self, id: int) -> None:
+        """Let a proposal be forgotten."""
+        self._send("DELETE", f"/v1/proposals/{id}")
 
     def log(self) -> Log:
         """The log's name, and the keys that sign its checkpoints."""
@@ -162,6 +204,13 @@ class Client:
             raise LogRewritten(f"its first {before.size:,} events are not what they were")
         return Checked(before, now, key, key != old, note)
 
+    def _pages(self, model: type[_Page], path: str, asked: dict[str, str | int] | None = None) -> Iterator[_Page]:
+        after: int | None = 0
+        while after is not None:
+            page = self._ask(model, "GET", path, params={**(asked or {}), "after": after})
+            yield page
+            after = page.next
+
     def _ask(
         self,
         model: type[_Answer],
@@ -173,11 +222,7 @@ class Client:
         headers: dict[str, str] | None = None,
         longer: int = 0,
     ) -> _Answer:
-        response = self._send(method, path, text, params=params, headers=headers, longer=longer)
-        try:
-            return model.model_validate_json(response.content)
-        except ValidationError:
-            raise ServiceError(response.status_code, "not an answer of hashdb") from None
+        return _read(model, self._send(method, path, text, params=params, headers=headers, longer=longer))
 
     def _send(
         self,
@@ -200,6 +245,13 @@ class Client:
         if response.is_success:
             return response
         raise _error(response)
+
+
+def _read(model: type[_Answer], response: httpx.Response) -> _Answer:
+    try:
+        return model.model_validate_json(response.content)
+    except ValidationError:
+        raise ServiceError(response.status_code, "not an answer of hashdb") from None
 
 
 def _error(response: httpx.Response) -> HashDBError:

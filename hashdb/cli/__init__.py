@@ -14,13 +14,16 @@ from hashdb.errors import BadSetting, HashDBError
 
 _COMMANDS = {
     "audit": "hashdb.cli.audit",
+    "benign": "hashdb.cli.benign",
     "contribute": "hashdb.cli.contribute",
     "demo": "hashdb.cli.demo",
     "evaluate": "hashdb.cli.evaluate",
     "hash": "hashdb.cli.hash",
+    "incident": "hashdb.cli.incidents",
     "key": "hashdb.cli.keys",
     "match": "hashdb.cli.match",
     "member": "hashdb.cli.members",
+    "proposal": "hashdb.cli.proposals",
     "serve": "hashdb.cli.serve",
     "upgrade": "hashdb.cli.upgrade",
     "withdraw": "hashdb.cli.withdraw",
@@ -63,7 +66,8 @@ def hashdb() -> None:
     """A shared database of perceptual hashes of removed terrorist content.
 
     The member's side (hash, contribute, match, withdraw, audit check) reads HASHDB_URL and HASHDB_KEY; the service's
-    side (serve, member, key, audit verify, upgrade) reads HASHDB_HOME and HASHDB_DATABASE_URL.
+    side (serve, member, key, benign, incident, proposal, audit verify, upgrade) reads HASHDB_HOME and
+    HASHDB_DATABASE_URL.
     """
 
 

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from hashdb.domain.audit import Action, Details, Entry, type_of_detail
-from hashdb.domain.contributions import Amendment, Contribution, Draft, Filter, Once, Receipt, Recorded, Status
+from hashdb.domain.contributions import UNSET, Amendment, Contribution, Draft, Filter, Once, Receipt, Recorded, Status
 from hashdb.domain.members import SYSTEM, Actor, Member, Scope
+from hashdb.domain.rules import FAULTS_TOLD
 from hashdb.errors import (
     AlreadyWithdrawn,
     Fault,
@@ -21,6 +22,8 @@ from hashdb.errors import (
     ScopeMissing,
 )
 from hashdb.service import HashDB
+from hashdb.service.admission import Admission, append
+from hashdb.service.expiry import amend_with_expiry, expiry_of
 from hashdb.store import Transaction
 from hashdb.store.statuses import Owed
 
@@ -35,16 +38,27 @@ def contribute(db: HashDB, actor: Actor, drafts: Sequence[Draft], once: Once | N
     Raises InvalidInput, LimitReached, IdempotencyKeyReused.
     """
     member = actor.require_member(Scope.CONTRIBUTE)
-    now = db.now()
-    check(db, drafts, now)
+    return db.live.admitting(lambda admission, known: _contribute(db, actor, member, drafts, once, admission, known))
+
+
+def _contribute(
+    db: HashDB,
+    actor: Actor,
+    member: Member,
+    drafts: Sequence[Draft],
+    once: Once | None,
+    admission: Admission,
+    known: int,
+) -> Receipt:
+    check(db, drafts, db.now())
     with db.store.begin() as tx:
         tx.members.lock(member.id)
         now = db.now()
         if once is not None and (answer := tx.requests.answered(member.id, once, now - _REMEMBERED)):
             return _answered(tx, answer, now)
-        recorded = _record(tx, member, drafts, now)
+        recorded = _record(db, tx, member, drafts, now, admission)
         fresh = [one.contribution for one in recorded if not one.known]
-        checkpoint = tx.audit.append(now, actor, [_added(member, contribution) for contribution in fresh])
+        checkpoint = append(tx, now, actor, [_added(member, contribution) for contribution in fresh], known)
         receipt = Receipt(recorded, checkpoint)
         if once is not None:
             tx.requests.remember(member.id, once, _ids(receipt), now, now - _REMEMBERED)
@@ -67,13 +81,11 @@ def repeated(db: HashDB, actor: Actor, once: Once | None) -> Receipt | None:
 
 def check(db: HashDB, drafts: Sequence[Draft], now: datetime, at: str = "contributions") -> None:
     """Raise InvalidInput with every fault of the drafts, each at `at[i].field`."""
-    faults = [
-        Fault(f"{at}[{position}].{fault.at}", fault.reason)
-        for position, draft in enumerate(drafts)
-        for fault in db.rules.draft_faults(draft, now)
-    ]
+    ruled = ((position, fault) for position, one in enumerate(drafts) for fault in db.rules.draft_faults(one, now))
+    found = sorted((*ruled, *db.live.admission().faults(drafts, now)), key=lambda pair: pair[0])
+    faults = [Fault(f"{at}[{position}].{fault.at}", fault.reason) for position, fault in found]
     if faults:
-        raise InvalidInput(tuple(faults))
+        raise InvalidInput(tuple(faults[:FAULTS_TOLD]), max(0, len(faults) - FAULTS_TOLD))
 
 
 def get(db: HashDB, actor: Actor, id: int) -> Contribution:
@@ -101,18 +113,26 @@ def page(db: HashDB, actor: Actor, chosen: Filter, after: int, limit: int) -> tu
 def amend(db: HashDB, actor: Actor, id: int, asked: Amendment) -> Contribution:
     """Change what a member said of its own contribution. Raises InvalidInput, NotFound, NotYours, NotActive."""
     actor.require_member(Scope.CONTRIBUTE)
+    return db.live.admitting(lambda admission, known: _amend(db, actor, id, asked, admission, known))
+
+
+def _amend(db: HashDB, actor: Actor, id: int, asked: Amendment, admission: Admission, known: int) -> Contribution:
     now = db.now()
-    if faults := tuple(db.rules.amendment_faults(asked, now)):
-        raise InvalidInput(faults)
+    faults = list(db.rules.amendment_faults(asked, now))
+    label = None if asked.incident is UNSET else asked.incident
+    if reason := admission.incident_fault(label, now):
+        faults.append(Fault("incident", reason))
+    if faults:
+        raise InvalidInput(tuple(faults))
     with db.store.begin() as tx:
         found = _own(tx, actor, id, now)
         if found.status is not Status.ACTIVE:
             raise NotActive(id, found.status)
-        fields = tx.contributions.amend(found, asked, now)
+        fields = amend_with_expiry(db, tx, found, asked, now, admission)
         amended = tx.contributions.one(id, now)
         if fields:
             details = _amended(amended, fields)
-            tx.audit.append(now, actor, [Entry(Action.CONTRIBUTION_AMENDED, "contribution", id, details)])
+            append(tx, now, actor, [Entry(Action.CONTRIBUTION_AMENDED, "contribution", id, details)], known)
         return amended
 
 
@@ -177,7 +197,9 @@ _ANNOUNCED = {
 }
 
 
-def _record(tx: Transaction, member: Member, drafts: Sequence[Draft], now: datetime) -> tuple[Recorded, ...]:
+def _record(
+    db: HashDB, tx: Transaction, member: Member, drafts: Sequence[Draft], now: datetime, admission: Admission
+) -> tuple[Recorded, ...]:
     fingerprints = [draft.fingerprint() for draft in drafts]
     known = tx.contributions.known(member.id, set(fingerprints), now)
     firsts: dict[bytes, Draft] = {}
@@ -185,7 +207,9 @@ def _record(tx: Transaction, member: Member, drafts: Sequence[Draft], now: datet
         if fingerprint not in known:
             firsts.setdefault(fingerprint, draft)
     _within_limit(tx, member, len(firsts), now)
-    added = dict(zip(firsts, tx.contributions.add(member, list(firsts.values()), now), strict=True))
+    fresh = list(firsts.values())
+    expiries = [expiry_of(db, draft, now, admission) for draft in fresh]
+    added = dict(zip(firsts, tx.contributions.add(member, fresh, now, expiries), strict=True))
     old = tx.contributions.get(known.values(), now)
     recorded = []
     for fingerprint in fingerprints:

@@ -22,14 +22,14 @@ from sqlalchemy import (
     update,
 )
 
-from hashdb.domain.contributions import UNSET, Amendment, Contribution, Draft, Filter, Media, Standing, Status
+from hashdb.domain.contributions import UNSET, Amendment, Contribution, Draft, Filter, Media, Standing, Status, Unset
 from hashdb.domain.members import Member
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import NotFound
 from hashdb.store.bulk import insert_rows
 from hashdb.store.chunks import chunks
 from hashdb.store.statuses import status_at, unended
-from hashdb.store.tables import amendments, contributions, members, signals
+from hashdb.store.tables import amendments, contributions, masks, members, signals
 
 _COPIED = (
     "removed_at",
@@ -68,12 +68,17 @@ class Contributions:
         """Over an open connection."""
         self._connection = connection
 
-    def add(self, member: Member, drafts: Sequence[Draft], now: datetime) -> tuple[Contribution, ...]:
-        """Record drafts of a member, in order."""
+    def add(
+        self, member: Member, drafts: Sequence[Draft], now: datetime, expiries: Sequence[datetime | None] | None = None
+    ) -> tuple[Contribution, ...]:
+        """Record drafts of a member, in order; `expiries` are when they expire, where not when they ask to."""
         if not drafts:
             return ()
         ids = self._ids(len(drafts))
         rows = [{"id": id, **_row(member, draft, now)} for id, draft in zip(ids, drafts, strict=True)]
+        if expiries is not None:
+            drafts = [dataclasses.replace(draft, expires_at=at) for draft, at in zip(drafts, expiries, strict=True)]
+            rows = [row | {"expires_at": at} for row, at in zip(rows, expiries, strict=True)]
         insert_rows(self._connection, contributions, rows)
         held = [
             {"contribution_id": id, "position": i, "algorithm": signal.algorithm, "value": signal.to_bytes()}
@@ -113,7 +118,7 @@ class Contributions:
         return tuple(self._read(query.order_by(contributions.c.id).limit(limit)).values())
 
     def signals(self, ids: Collection[int]) -> dict[int, tuple[Signal, ...]]:
-        """The signals of contributions, by id, in the order they were sent."""
+        """The signals of contributions that match, by id, in the order they were sent."""
         found: dict[int, tuple[Signal, ...]] = {}
         for some in chunks(sorted(set(ids))):
             query = (
@@ -126,8 +131,13 @@ class Contributions:
                 found[id] = tuple(Signal.from_bytes(Algorithm(row.algorithm), row.value) for row in group)
         return found
 
-    def amend(self, contribution: Contribution, change: Amendment, now: datetime) -> tuple[str, ...]:
-        """Change the fields that are set and differ, keep their old values, and return their names, sorted."""
+    def amend(
+        self, contribution: Contribution, change: Amendment, now: datetime, own: datetime | None | Unset = UNSET
+    ) -> tuple[str, ...]:
+        """Change the fields that are set and differ, keep their old values, and return their names, sorted.
+
+        `own` is the expiry that its member asks for, where it is not to be the change's.
+        """
         asked = {f.name: getattr(change, f.name) for f in dataclasses.fields(change)}
         values = {
             name: value for name, value in asked.items() if value is not UNSET and value != getattr(contribution, name)
@@ -136,7 +146,10 @@ class Contributions:
             before = {name: _plain(getattr(contribution, name)) for name in values}
             row = {"contribution_id": contribution.id, "at": now, "before": before}
             self._connection.execute(insert(amendments), row)
-            self._connection.execute(update(contributions).where(contributions.c.id == contribution.id).values(values))
+        expiry = change.expires_at if own is UNSET else own
+        written = values | ({} if expiry is UNSET else {"own_expiry": expiry})
+        if written:
+            self._connection.execute(update(contributions).where(contributions.c.id == contribution.id).values(written))
         return tuple(sorted(values))
 
     def withdraw(self, id: int, reason: str, now: datetime) -> None:
@@ -147,6 +160,7 @@ class Contributions:
     def erase(self, id: int, now: datetime) -> None:
         """Remove signals, reference, old values and what names the set of signals; the row stays, empty."""
         self._connection.execute(delete(signals).where(signals.c.contribution_id == id))
+        self._connection.execute(delete(masks).where(masks.c.contribution_id == id))
         self._connection.execute(delete(amendments).where(amendments.c.contribution_id == id))
         values = {"reference": None, "fingerprint": None, "erased_at": now}
         self._connection.execute(update(contributions).where(contributions.c.id == id).values(values))
@@ -175,9 +189,13 @@ class Contributions:
 
 
 def _contributions(now: datetime) -> Select[tuple[object, ...]]:
-    return select(contributions, members.c.name.label("member_name"), status_at(now).label("status")).join(
-        members, members.c.id == contributions.c.member_id
-    )
+    masked = select(func.count()).where(masks.c.contribution_id == contributions.c.id).scalar_subquery()
+    return select(
+        contributions,
+        members.c.name.label("member_name"),
+        status_at(now).label("status"),
+        masked.label("masked"),
+    ).join(members, members.c.id == contributions.c.member_id)
 
 
 def _conditions(chosen: Filter, now: datetime) -> Iterator[ColumnElement[bool]]:
@@ -199,6 +217,7 @@ def _row(member: Member, draft: Draft, now: datetime) -> dict[str, object]:
     return {name: getattr(draft, name) for name in _COPIED} | {
         "member_id": member.id,
         "received_at": now,
+        "own_expiry": draft.expires_at,
         "fingerprint": draft.fingerprint(),
         "standing": Standing.UNREVIEWED,
         "announced": Status.ACTIVE,
@@ -233,6 +252,7 @@ def _contribution(row: Row[tuple[object, ...]], found: tuple[Signal, ...]) -> Co
         withdrawn_at=row.withdrawn_at,
         withdrawal_reason=row.withdrawal_reason,
         erased=row.erased_at is not None,
+        masked=row.masked,
         **{name: getattr(row, name) for name in _COPIED} | {"media": Media(row.media)},
     )
 

@@ -8,7 +8,20 @@ from hashdb import __version__
 from hashdb.service import HashDB
 from hashdb.settings import Settings
 from hashdb.web import logs, openapi, problems
-from hashdb.web.api import audit, changes, contributions, matches, me, members, operation, proofs, signals
+from hashdb.web.api import (
+    audit,
+    benign,
+    changes,
+    contributions,
+    incidents,
+    matches,
+    me,
+    members,
+    operation,
+    proofs,
+    proposals,
+    signals,
+)
 from hashdb.web.context import Face, Id, Request
 from hashdb.web.direct import Direct, secured
 
@@ -35,7 +48,8 @@ def create_app(db: HashDB, settings: Settings) -> APIFlask:
     logs.register(app)
     problems.register(app)
     openapi.register(app)
-    for noun in (contributions, matches, signals, changes, members, me, audit, proofs, operation):
+    member_side = (contributions, matches, signals, changes, me, audit, proofs)
+    for noun in (*member_side, members, benign, incidents, proposals, operation):
         app.register_blueprint(noun.blueprint)
     application = Direct(app.wsgi_app, app.extensions["hashdb"])
     # Flask's own way to put something before an application.

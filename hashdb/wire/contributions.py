@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from annotated_types import Ge, Le, Len
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, ValidationInfo
 
+from hashdb.domain.benign import REFUSAL
 from hashdb.domain.contributions import (
     UNSET,
     Amendment,
@@ -145,7 +146,7 @@ def read_drafts(text: bytes, terms: Terms) -> tuple[Draft, ...]:
     try:
         request = ContributionsIn.model_validate_json(text, context=terms)
     except ValidationError as error:
-        raise refusal(error, text, more=_qualities_missing(error, text)) from None
+        raise refusal(error, text, more=_hidden(error, text, terms)) from None
     return tuple(one.draft(one.signals, one.quality) for one in request.contributions)
 
 
@@ -166,20 +167,36 @@ _ONE = TypeAdapter(MetadataIn)
 _MANY = TypeAdapter(list[MetadataIn])
 
 
-def _qualities_missing(error: ValidationError, text: bytes) -> Iterator[Fault]:
-    """Where quality is missing beside a signal that is itself faulty, which hides it from the validator."""
-    faulty = {one["loc"][1] for one in error.errors(include_url=False) if one["loc"][2:3] == ("signals",)}
-    if not faulty:
-        return
+def _hidden(error: ValidationError, text: bytes, terms: Terms) -> Iterator[Fault]:
+    """What the validator does not come to tell beside other faults."""
+    faulty = {one["loc"][1:4] for one in error.errors(include_url=False) if one["loc"][:1] == ("contributions",)}
     try:
         drafts = json.loads(text)["contributions"]
-    except ValueError:
+    except (ValueError, KeyError, TypeError):
         return
-    for position, draft in enumerate(drafts):
-        if position in faulty and draft.get("quality") is None:
-            signals = draft.get("signals")
-            if isinstance(signals, list) and any(isinstance(one, str) and one.startswith("pdq:") for one in signals):
+    for position, draft in enumerate(drafts) if isinstance(drafts, list) else ():
+        signals = draft.get("signals") if isinstance(draft, dict) else None
+        if not isinstance(signals, list):
+            continue
+        # A signal that is itself faulty hides that the quality is missing.
+        if draft.get("quality") is None and any(place[:2] == (position, "signals") for place in faulty):
+            if any(isinstance(one, str) and one.startswith("pdq:") for one in signals):
                 yield Fault(path(("contributions", position, "quality")), _QUALITY_NEEDED)
+        sound = {place: _sound(one) for place, one in enumerate(signals) if (position, "signals", place) not in faulty}
+        touched = terms.touched([one for one in sound.values() if one]) if terms.touched else ()
+        yield from (
+            Fault(path(("contributions", position, "signals", place)), REFUSAL)
+            for place, one in sound.items()
+            if one in touched
+        )
+
+
+def _sound(text: object) -> Signal | None:
+    """The signal that a text spells, if it does."""
+    try:
+        return Signal.parse(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
 
 
 class AmendmentIn(Sent):
@@ -250,6 +267,7 @@ class ContributionOut(Answered):
     withdrawn_at: Moment | None
     withdrawal_reason: str | None
     erased: bool
+    masked: int = Field(0, description="Signals that match nothing, as they are close to what everybody may show.")
 
     @classmethod
     def of(cls, contribution: Contribution, **more: Any) -> ContributionOut:
@@ -277,6 +295,7 @@ class ContributionOut(Answered):
             "withdrawn_at": contribution.withdrawn_at,
             "withdrawal_reason": contribution.withdrawal_reason,
             "erased": contribution.erased,
+            "masked": contribution.masked,
         }
         return cls.made(**{name: value for name, value in seen.items() if name not in contribution.hidden}, **more)
 
@@ -306,6 +325,7 @@ class ContributionOut(Answered):
             withdrawn_at=self.withdrawn_at,
             withdrawal_reason=self.withdrawal_reason,
             erased=self.erased,
+            masked=self.masked,
             hidden=frozenset({"signals", "reference"} - self.model_fields_set),
         )
 
