@@ -24,9 +24,7 @@ LIST = (
 )
 
 
-@pytest.mark.parametrize(
-    ("distance", "entries"), [(0, {1, 2}), (15, {1, 2}), (16, {2}), (31, {2}), (32, set())]
-)
+@pytest.mark.parametrize(("distance", "entries"), [(0, {1, 2}), (15, {1, 2}), (16, {2}), (31, {2}), (32, set())])
 def test_each_benign_signal_has_a_radius_of_its_own(distance: int, entries: set[int]) -> None:
     one = near(signal(1), distance)
     assert Admission(LIST, ()).touched([one]).get(one) in (entries or {None})

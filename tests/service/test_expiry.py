@@ -74,9 +74,7 @@ def test_what_was_there_before_goes_by_another_retention_once_it_is_settled(
     lifted.close()
 
 
-def test_interrupted_it_goes_on_where_it_was(
-    database_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interrupted_it_goes_on_where_it_was(database_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(expiry, "_BATCH", 2)
     db = kept(database_url, clock, Retention({}))
     actor = member_with(db)

@@ -67,7 +67,10 @@ def test_signals_of_an_algorithm_that_is_no_longer_enabled_are_masked_too(
 ) -> None:
     before = hashdb(database_url, clock, EVERY)
     actor = member_with(before)
-    close, far = near(signal(1, algorithm), algorithm.radius // 2), near(signal(1, algorithm), algorithm.radius // 2 + 1)
+    close, far = (
+        near(signal(1, algorithm), algorithm.radius // 2),
+        near(signal(1, algorithm), algorithm.radius // 2 + 1),
+    )
     item, another = contributed(before, actor, draft(close), draft(far))
     others = tuple(one for one in Algorithm if one is not algorithm)
     after = hashdb(database_url, clock, replace(EVERY, algorithms=others))
@@ -129,9 +132,7 @@ def test_masks_are_at_any_time_what_the_list_says(db: HashDB, actor: Actor) -> N
 
 
 def _touched(one: Signal, entries: list[Benign]) -> bool:
-    return any(
-        one.distance(other) <= entry.radius[other.algorithm] for entry in entries for other in entry.signals
-    )
+    return any(one.distance(other) <= entry.radius[other.algorithm] for entry in entries for other in entry.signals)
 
 
 def test_an_erasure_leaves_nothing_whichever_comes_first(db: HashDB, actor: Actor) -> None:
