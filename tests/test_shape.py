@@ -64,6 +64,8 @@ LONG_FUNCTIONS: dict[str, int] = {}
 TESTED_IN = {
     "cli/repeats.py": "cli/test_failures.py",
     "service/batches.py": "service/test_matches.py",
+    "service/receipts.py": "service/test_contributions.py",
+    "wire/hidden.py": "wire/test_contributions.py",
     "__init__.py": "test_hashdb.py",
     "hashing/modes.py": "hashing/test_pool.py",
     "index/bktree.py": "index/test_index.py",

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import groupby
 
 from hashdb.domain.audit import Action, Details, Entry, type_of_detail
-from hashdb.domain.contributions import UNSET, Amendment, Contribution, Draft, Filter, Once, Receipt, Recorded, Status
+from hashdb.domain.contributions import UNSET, Amendment, Contribution, Draft, Filter, Once, Receipt, Status
 from hashdb.domain.members import SYSTEM, Actor, Member, Scope
 from hashdb.domain.rules import FAULTS_TOLD
 from hashdb.errors import (
     AlreadyWithdrawn,
     Fault,
     InvalidInput,
-    LimitReached,
     NotActive,
     NotFound,
     NotYours,
@@ -23,12 +22,12 @@ from hashdb.errors import (
 )
 from hashdb.service import HashDB
 from hashdb.service.admission import Admission, append
-from hashdb.service.expiry import amend_with_expiry, expiry_of
+from hashdb.service.expiry import amend_with_expiry
+from hashdb.service.receipts import added, answered, ids, record
 from hashdb.store import Transaction
 from hashdb.store.statuses import Owed
 
 _REMEMBERED = timedelta(hours=24)
-_DAY = timedelta(days=1)
 
 
 def contribute(db: HashDB, actor: Actor, drafts: Sequence[Draft], once: Once | None = None) -> Receipt:
@@ -55,13 +54,13 @@ def _contribute(
         tx.members.lock(member.id)
         now = db.now()
         if once is not None and (answer := tx.requests.answered(member.id, once, now - _REMEMBERED)):
-            return _answered(tx, answer, now)
-        recorded = _record(db, tx, member, drafts, now, admission)
+            return answered(tx, answer, now)
+        recorded = record(db, tx, member, drafts, now, admission)
         fresh = [one.contribution for one in recorded if not one.known]
-        checkpoint = append(tx, now, actor, [_added(member, contribution) for contribution in fresh], known)
+        checkpoint = append(tx, now, actor, [added(member, contribution) for contribution in fresh], known)
         receipt = Receipt(recorded, checkpoint)
         if once is not None:
-            tx.requests.remember(member.id, once, _ids(receipt), now, now - _REMEMBERED)
+            tx.requests.remember(member.id, once, ids(receipt), now, now - _REMEMBERED)
     return receipt
 
 
@@ -76,7 +75,7 @@ def repeated(db: HashDB, actor: Actor, once: Once | None) -> Receipt | None:
     now = db.now()
     with db.store.read() as tx:
         answer = tx.requests.answered(member.id, once, now - _REMEMBERED)
-        return None if answer is None else _answered(tx, answer, now)
+        return None if answer is None else answered(tx, answer, now)
 
 
 def check(db: HashDB, drafts: Sequence[Draft], now: datetime, at: str = "contributions") -> None:
@@ -195,71 +194,6 @@ _ANNOUNCED = {
     Status.EXPIRED: Action.CONTRIBUTION_EXPIRED,
     Status.SUSPENDED: Action.CONTRIBUTION_SUSPENDED,
 }
-
-
-def _record(
-    db: HashDB, tx: Transaction, member: Member, drafts: Sequence[Draft], now: datetime, admission: Admission
-) -> tuple[Recorded, ...]:
-    fingerprints = [draft.fingerprint() for draft in drafts]
-    known = tx.contributions.known(member.id, set(fingerprints), now)
-    firsts: dict[bytes, Draft] = {}
-    for fingerprint, draft in zip(fingerprints, drafts, strict=True):
-        if fingerprint not in known:
-            firsts.setdefault(fingerprint, draft)
-    _within_limit(tx, member, len(firsts), now)
-    fresh = list(firsts.values())
-    expiries = [expiry_of(db, draft, now, admission) for draft in fresh]
-    added = dict(zip(firsts, tx.contributions.add(member, fresh, now, expiries), strict=True))
-    old = tx.contributions.get(known.values(), now)
-    recorded = []
-    for fingerprint in fingerprints:
-        if fingerprint in known:
-            recorded.append(Recorded(old[known[fingerprint]], known=True))
-        else:
-            recorded.append(Recorded(added[fingerprint], known=firsts.pop(fingerprint, None) is None))
-    return tuple(recorded)
-
-
-def _within_limit(tx: Transaction, member: Member, count: int, now: datetime) -> None:
-    limit = tx.members.get(member.id).limits.contributions_per_day
-    if limit is None:
-        return
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    if tx.contributions.received_since(member.id, midnight) + count > limit:
-        seconds = (midnight + _DAY - now).total_seconds()
-        raise LimitReached(f"{limit:,} contributions a day", int(seconds) + 1)
-
-
-def _added(member: Member, contribution: Contribution) -> Entry:
-    details: dict[str, str | int | list[str] | None] = {
-        "member": member.id,
-        "kind": str(member.kind),
-        "labels": list(contribution.labels),
-        "algorithms": sorted({str(signal.algorithm) for signal in contribution.signals}),
-        "media": str(contribution.media),
-        "basis": contribution.basis,
-        "severity": contribution.severity,
-        "seconds_to_share": _seconds(contribution.removed_at, contribution.received_at),
-        "seconds_to_remove": _seconds(contribution.notified_at, contribution.removed_at),
-    }
-    return Entry(Action.CONTRIBUTION_ADDED, "contribution", contribution.id, details)
-
-
-def _seconds(start: datetime | None, end: datetime | None) -> int | None:
-    return None if start is None or end is None else int((end - start).total_seconds())
-
-
-def _ids(receipt: Receipt) -> Mapping[str, object]:
-    pairs = [[one.contribution.id, one.known] for one in receipt.recorded]
-    return {"contributions": pairs, "checkpoint": receipt.checkpoint}
-
-
-def _answered(tx: Transaction, answer: Mapping[str, object], now: datetime) -> Receipt:
-    pairs = answer["contributions"]
-    checkpoint = answer["checkpoint"]
-    assert isinstance(pairs, list) and isinstance(checkpoint, int)
-    found = tx.contributions.get([id for id, _ in pairs], now)
-    return Receipt(tuple(Recorded(found[id], known) for id, known in pairs), checkpoint)
 
 
 def _withdraw(tx: Transaction, actor: Actor, found: Contribution, reason: str, now: datetime) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Annotated, Any
 
 from annotated_types import Ge, Le, Len
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, ValidationInfo
 
-from hashdb.domain.benign import REFUSAL
 from hashdb.domain.contributions import (
     UNSET,
     Amendment,
@@ -40,11 +38,11 @@ from hashdb.wire import (
     SignalText,
     Terms,
     Token,
-    path,
     refusal,
     refused,
     ruled,
 )
+from hashdb.wire.hidden import QUALITY_NEEDED, hidden
 
 CODES_A_LIST = 32
 
@@ -55,11 +53,10 @@ def _code(kind: str) -> AfterValidator:
 
 def _needed(quality: int | None, info: ValidationInfo) -> int | None:
     if quality is None and any(signal.algorithm is Algorithm.PDQ for signal in info.data.get("signals", ())):
-        raise ValueError(_QUALITY_NEEDED)
+        raise ValueError(QUALITY_NEEDED)
     return quality
 
 
-_QUALITY_NEEDED = "is required with pdq: the picture's quality, 0 to 100, as PDQ gives it"
 _Contributed = Annotated[SignalText, ruled(lambda terms, signal: terms.rules.signal_fault(signal))]
 _Past = Annotated[Moment, ruled(lambda terms, at: past_fault(at, terms.now))]
 _Future = Annotated[Moment, ruled(lambda terms, at: future_fault(at, terms.now))]
@@ -146,7 +143,7 @@ def read_drafts(text: bytes, terms: Terms) -> tuple[Draft, ...]:
     try:
         request = ContributionsIn.model_validate_json(text, context=terms)
     except ValidationError as error:
-        raise refusal(error, text, more=_hidden(error, text, terms)) from None
+        raise refusal(error, text, more=hidden(error, text, terms)) from None
     return tuple(one.draft(one.signals, one.quality) for one in request.contributions)
 
 
@@ -165,38 +162,6 @@ def read_metadata(text: str, count: int, terms: Terms) -> tuple[MetadataIn, ...]
 
 _ONE = TypeAdapter(MetadataIn)
 _MANY = TypeAdapter(list[MetadataIn])
-
-
-def _hidden(error: ValidationError, text: bytes, terms: Terms) -> Iterator[Fault]:
-    """What the validator does not come to tell beside other faults."""
-    faulty = {one["loc"][1:4] for one in error.errors(include_url=False) if one["loc"][:1] == ("contributions",)}
-    try:
-        drafts = json.loads(text)["contributions"]
-    except (ValueError, KeyError, TypeError):
-        return
-    for position, draft in enumerate(drafts) if isinstance(drafts, list) else ():
-        signals = draft.get("signals") if isinstance(draft, dict) else None
-        if not isinstance(signals, list):
-            continue
-        # A signal that is itself faulty hides that the quality is missing.
-        if draft.get("quality") is None and any(place[:2] == (position, "signals") for place in faulty):
-            if any(isinstance(one, str) and one.startswith("pdq:") for one in signals):
-                yield Fault(path(("contributions", position, "quality")), _QUALITY_NEEDED)
-        sound = {place: _sound(one) for place, one in enumerate(signals) if (position, "signals", place) not in faulty}
-        touched = terms.touched([one for one in sound.values() if one]) if terms.touched else ()
-        yield from (
-            Fault(path(("contributions", position, "signals", place)), REFUSAL)
-            for place, one in sound.items()
-            if one in touched
-        )
-
-
-def _sound(text: object) -> Signal | None:
-    """The signal that a text spells, if it does."""
-    try:
-        return Signal.parse(text) if isinstance(text, str) else None
-    except ValueError:
-        return None
 
 
 class AmendmentIn(Sent):

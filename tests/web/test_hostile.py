@@ -26,6 +26,13 @@ VALID: dict[str, tuple[str, str, Any]] = {
     "match": ("POST", "/v1/matches", {"queries": [{"id": "u", "signals": [pdq(1)], "radius": {"pdq": 20}}]}),
     "amend": ("PATCH", "/v1/contributions/1", {"labels": ["manifesto"], "severity": 3, "incident": None}),
     "withdraw": ("POST", "/v1/contributions/2/withdrawal", {"reason": "removal_reversed"}),
+    "add a benign entry": ("POST", "/v1/benign", {"signals": [pdq(77)], "radius": {"pdq": 3}, "note": "card"}),
+    "open an incident": (
+        "POST",
+        "/v1/incidents",
+        {"label": "CI:x", "start": "2026-11-20T10:00:00Z", "end": "2027-11-20T10:00:00Z", "expires": True},
+    ),
+    "change an incident": ("PATCH", "/v1/incidents/1", {"start": "2026-11-20T10:00:00Z", "end": None}),
     "add a member": (
         "POST",
         "/v1/members",
@@ -80,8 +87,9 @@ HOSTILE: tuple[Any, ...] = (
 
 @pytest.fixture
 def caller(service: Service) -> Caller:
-    """A key of all scopes, whose member has three contributions."""
+    """A key of all scopes, whose member has three contributions, and an incident."""
     caller = service.caller()
+    caller.post("/v1/incidents", {"label": "CI:first", "start": "2026-11-20T10:00:00Z"})
     caller.contribute(item(1), item(2), item(3))
     return caller
 

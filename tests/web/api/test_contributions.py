@@ -45,6 +45,7 @@ def test_a_contribution_is_answered_whole(platform: Caller) -> None:
             "withdrawn_at": None,
             "withdrawal_reason": None,
             "erased": False,
+            "masked": 0,
         }
     ]
     assert isinstance(answer["checkpoint"], int)
