@@ -27,7 +27,7 @@ def last_of(home: Path) -> str:
 
 @pytest.fixture
 def stopped(run: Commands) -> Path:
-    """The home of a service that was started once (8 events, its key and the built-in list), and stopped after two more."""
+    """The home of a service that was stopped after 10 events: its key, the built-in list, and two more."""
     home = Path(run.environment["HASHDB_HOME"])
     with serving(home, workers=1, HASHDB_ORIGIN="log.example/1"):
         run.json("member", "add", "Alpha", "--kind", "platform", "--scope", "match")

@@ -84,7 +84,7 @@ def test_adding_one_masks_what_it_touches_with_one_event_a_contribution(db: Hash
     assert found(db, other, 3) == [none.id]
     assert entry.masked == 4
     said = ("contribution.amended", {"fields": ["signals"], "benign": entry.id, "masked": 1})
-    assert told(db, both.id) == [("contribution.amended", {**said[1], "masked": 2})]  # type: ignore[dict-item]
+    assert told(db, both.id) == [("contribution.amended", {**said[1], "masked": 2})]
     assert told(db, one.id) == told(db, theirs.id) == [said]
     assert told(db, none.id) == []
     seen = contributions.get(db, actor, both.id)

@@ -45,18 +45,25 @@ BEFORE: dict[str, Callable[[HashDB], object]] = {
     "benign.delete": lambda db: benign.start(db, [BENIGN]),
     "masks.settle": lambda db: benign.start(db, [BENIGN]),
     "expiry.start": lambda db: setattr(db, "rules", RETAINED),
-    "expiry.settle": lambda db: (setattr(db, "rules", RETAINED), expiry.start(db)),
+    "expiry.settle": lambda db: _retained(db),
     "incidents.change": lambda db: incidents.add(db, COMMAND_LINE, IncidentDraft("CI:x", NOON)),
     "proposals.drop": lambda db: _proposed(db),
-    "proposals.expire": lambda db: (_proposed(db), setattr(db, "now", lambda: NOON + timedelta(days=4))),
+    "proposals.expire": lambda db: _proposed(db, later=True),
     "contributions.announce": lambda db: setattr(db, "now", lambda: NOON + timedelta(days=3)),
 }
 """What comes before some of them."""
 
 
-def _proposed(db: HashDB) -> None:
+def _retained(db: HashDB) -> None:
+    db.rules = RETAINED
+    expiry.start(db)
+
+
+def _proposed(db: HashDB, *, later: bool = False) -> None:
     db.rules = replace(db.rules, two_persons=True)
     benign.add(db, COMMAND_LINE, BENIGN)
+    if later:
+        db.now = lambda: NOON + timedelta(days=4)
 
 
 CHANGES: dict[str, Verb] = {

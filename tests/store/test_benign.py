@@ -35,7 +35,7 @@ def test_a_deleted_entry_is_kept_until_it_is_settled_and_its_note_is_not(store: 
         assert tx.benign.unsettled() == ()
         tx.benign.delete(id, NOON)
     with store.begin() as tx:
-        assert tx.benign.every() == tx.benign.page(0, 10) == ()
+        assert (tx.benign.every(), tx.benign.page(0, 10)) == ((), ())
         assert len(tx.benign.signals(id)) == 2
         # Whoever was still settling what came before does not settle this.
         tx.benign.settle(Unsettled(id, False))
