@@ -74,5 +74,7 @@ class Retention:
         self, own: datetime | None, labels: tuple[str, ...], received_at: datetime, incident: Incident | None
     ) -> datetime | None:
         """When a contribution expires: the earliest of what its member asked, its incident's end and the retention."""
+        if incident is None and not self.days:
+            return own
         others = (incident.expiry if incident else None, self.until(labels, received_at))
         return min((at for at in (own, *others) if at is not None), default=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from hashdb.domain.audit import Entry
@@ -39,19 +39,23 @@ class Admission:
             index = self._indexes[algorithm, radius] = TieredIndex(algorithm.bits, radius)
             index.add(values)
 
-    def touched(self, signals: Collection[Signal]) -> dict[Signal, int]:
+    def touched(self, signals: Iterable[Signal]) -> dict[Signal, int]:
         """Those of the signals that are close to a benign one, and one entry of which each is."""
         found: dict[Signal, int] = {}
+        # Not a set of signals: there may be thousands, and next to none is close to any.
+        asked: dict[Algorithm, list[int]] = defaultdict(list)
+        for one in signals if self._indexes else ():
+            asked[one.algorithm].append(one.value)
         for (algorithm, radius), index in self._indexes.items():
-            asked = [one.value for one in signals if one.algorithm is algorithm]
-            for value, neighbors in zip(asked, index.search(asked, radius) if asked else (), strict=True):
+            values = asked.get(algorithm, [])
+            for value, neighbors in zip(values, index.search(values, radius) if values else (), strict=True):
                 if neighbors:
                     found.setdefault(Signal(algorithm, value), self._entries[algorithm, radius][neighbors[0].value])
         return found
 
     def faults(self, drafts: Sequence[Draft], now: datetime) -> Iterator[tuple[int, Fault]]:
         """What is wrong with drafts, each fault at its field, with the position of its draft."""
-        touched = self.touched({signal for draft in drafts for signal in draft.signals})
+        touched = self.touched(signal for draft in drafts for signal in draft.signals)
         for position, draft in enumerate(drafts):
             for place, signal in enumerate(draft.signals) if touched else ():
                 if signal in touched:

@@ -77,8 +77,9 @@ class Contributions:
         ids = self._ids(len(drafts))
         rows = [{"id": id, **_row(member, draft, now)} for id, draft in zip(ids, drafts, strict=True)]
         if expiries is not None:
-            drafts = [dataclasses.replace(draft, expires_at=at) for draft, at in zip(drafts, expiries, strict=True)]
-            rows = [row | {"expires_at": at} for row, at in zip(rows, expiries, strict=True)]
+            drafts = [_expiring(draft, at) for draft, at in zip(drafts, expiries, strict=True)]
+            for row, at in zip(rows, expiries, strict=True):
+                row["expires_at"] = at
         insert_rows(self._connection, contributions, rows)
         held = [
             {"contribution_id": id, "position": i, "algorithm": signal.algorithm, "value": signal.to_bytes()}
@@ -211,6 +212,10 @@ def _conditions(chosen: Filter, now: datetime) -> Iterator[ColumnElement[bool]]:
         yield contributions.c.received_at >= chosen.since
     if chosen.until is not None:
         yield contributions.c.received_at < chosen.until
+
+
+def _expiring(draft: Draft, at: datetime | None) -> Draft:
+    return draft if draft.expires_at == at else dataclasses.replace(draft, expires_at=at)
 
 
 def _row(member: Member, draft: Draft, now: datetime) -> dict[str, object]:
