@@ -13,9 +13,10 @@ from hashdb.cli.radii import Radius
 from hashdb.cli.texts import TEXT
 from hashdb.domain.benign import Benign, BenignDraft
 from hashdb.domain.members import COMMAND_LINE
+from hashdb.domain.profiles import Profile
 from hashdb.domain.proposals import Proposal
 from hashdb.domain.signals import Algorithm
-from hashdb.hashing import Limits, hash_file
+from hashdb.hashing import Limits, Mode, hash_file
 from hashdb.service import HashDB, benign
 from hashdb.settings import Settings
 from hashdb.wire import LARGEST_ID, read
@@ -31,12 +32,19 @@ def command() -> None:
 @click.argument("picture", type=click.Path(path_type=Path))
 @click.option("--radius", "radii", type=Radius(), multiple=True, help="Bits around it, like `pdq=20`; half the usual.")
 @click.option("--note", type=TEXT, default="", help="What it is, for whoever reads the list; its name, if not said.")
+@click.option(
+    "--profile",
+    default=str(Profile.BALANCED),
+    show_default=True,
+    type=click.Choice(list(map(str, Profile))),
+    help="Which variants are added with it: a contribution of it by that profile has the same.",
+)
 @as_json
-def add(picture: Path, radii: tuple[tuple[Algorithm, int], ...], note: str, as_json: bool) -> None:
+def add(picture: Path, radii: tuple[tuple[Algorithm, int], ...], note: str, profile: str, as_json: bool) -> None:
     """Accept and match nothing that is close to this picture, like a splash screen or a channel's test card."""
     settings = Settings.read()
     limits = Limits(settings.media_max_bytes, settings.media_max_pixels)
-    signals = hash_file(picture, settings.algorithms, limits).signals
+    signals = hash_file(picture, settings.algorithms, limits, Mode(profile)).signals
     draft = checked(BenignDraft(signals, dict(radii), note or picture.name))
     with opened(settings) as db:
         added = benign.add(db, COMMAND_LINE, draft)

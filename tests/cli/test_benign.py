@@ -8,7 +8,9 @@ from tests.cli.conftest import PHOTOS, Commands
 
 
 def test_a_picture_is_added_listed_and_deleted(run: Commands) -> None:
-    added = run.json("benign", "add", PHOTOS[0], "--radius", "pdq=9", "--note", "our splash screen")
+    added = run.json(
+        "benign", "add", PHOTOS[0], "--radius", "pdq=9", "--note", "our splash screen", "--profile", "plain"
+    )
     assert (added["note"], added["radius"]) == ("our splash screen", {"pdq": 9, "phash256": 23, "phash": 3})
     assert [signal.partition(":")[0] for signal in added["signals"]] == ["pdq", "phash256", "phash"]
     assert run.json("benign", "list") == {"benign": [added], "next": None}
@@ -35,7 +37,11 @@ def test_what_cannot_be_added_is_told_in_one_sentence(run: Commands, tmp_path: P
 def test_the_service_goes_by_what_the_command_line_adds(member: Commands, tmp_path: Path) -> None:
     sent = ("--label", "glorification", "--removed-at", "2026-11-20T10:00:00Z", "--profile", "plain")
     photo = PHOTOS[3]
+    member.json("contribute", photo, *sent[:-1], "balanced")
+    assert member.json("match", photo)[0]["action"] == "review"
     added = member.json("benign", "add", photo)
+    assert added["masked"] > 20
+    assert member.json("match", photo)[0]["action"] == "none"
     (refused,) = member.json("contribute", photo, *sent, status=1)
     assert "everybody may show" in refused["error"]
     member("benign", "delete", str(added["id"]))
