@@ -45,6 +45,8 @@ def start(db: HashDB) -> None:
         if tx.retention.in_force() == chosen:
             return
     with db.store.begin() as tx:
+        # In the order in which those who are at it take them: this row, then the head of the log.
+        tx.retention.after(lock=True)
         tx.checkpoints.hold()
         if tx.retention.in_force() != chosen:
             tx.retention.begin(chosen)
