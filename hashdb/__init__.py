@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hashdb.client import Client
+    from hashdb.domain.cases import Decision
     from hashdb.domain.changes import Gone
     from hashdb.domain.contributions import Amendment, Contribution, Draft, Filter
     from hashdb.domain.matches import Match, Query, Result
+    from hashdb.domain.opinions import OpinionDraft, Stance
     from hashdb.domain.signals import Algorithm, Signal
     from hashdb.hashing import Hashed, hash_file, hash_picture
+    from hashdb.local import LocalIndex
 
 __version__ = "0.1.0.dev0"
 __all__ = [
@@ -18,14 +21,18 @@ __all__ = [
     "Amendment",
     "Client",
     "Contribution",
+    "Decision",
     "Draft",
     "Filter",
     "Gone",
     "Hashed",
+    "LocalIndex",
     "Match",
+    "OpinionDraft",
     "Query",
     "Result",
     "Signal",
+    "Stance",
     "__version__",
     "hash_file",
     "hash_picture",
@@ -33,11 +40,14 @@ __all__ = [
 
 _HOMES = {
     "hashdb.client": ("Client",),
+    "hashdb.domain.cases": ("Decision",),
     "hashdb.domain.changes": ("Gone",),
     "hashdb.domain.contributions": ("Amendment", "Contribution", "Draft", "Filter"),
     "hashdb.domain.matches": ("Match", "Query", "Result"),
+    "hashdb.domain.opinions": ("OpinionDraft", "Stance"),
     "hashdb.domain.signals": ("Algorithm", "Signal"),
     "hashdb.hashing": ("Hashed", "hash_file", "hash_picture"),
+    "hashdb.local": ("LocalIndex",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -7,12 +7,14 @@
     │   ├── ScopeMissing          the key lacks a scope
     │   ├── MemberSuspended       the key's member is suspended
     │   ├── NotYours              the thing belongs to another member
+    │   ├── OwnContribution       opinions on it are for other members to give
     │   └── MediaRefused          this service takes hashes, not pictures
     ├── NotFound
     ├── MethodNotAllowed
     ├── Conflict
     │   ├── AlreadyWithdrawn
-    │   ├── NotActive             a contribution that no longer matches cannot be amended
+    │   ├── NotActive             a contribution that has ended, or is suspended, takes no change and no opinion
+    │   ├── AlreadyDecided        a case is decided once
     │   ├── AlreadyRevoked
     │   ├── NameTaken             a member of that name exists
     │   ├── IncidentExists        an incident of that label exists
@@ -31,6 +33,8 @@
     │   └── HashingBusy           the queue of pictures is full
     ├── BadNote                   (client) a signed checkpoint that is none, or not signed by the log's key
     ├── LogRewritten              (client) the log is not the one of which a checkpoint was kept
+    ├── NoCopy                    (client) there is no local copy, or none that was ever level
+    ├── CopyInUse                 (client) another process syncs the local copy
     ├── ServiceError              (client) an answer that the contract does not know
     ├── ServiceUnreachable        (client) no answer at all
     └── CannotStart               (command line) said instead of starting
@@ -131,6 +135,16 @@ class NotYours(NotAllowed):
 
 
 @dataclass(eq=False)
+class OwnContribution(NotAllowed):
+    contribution: int
+    slug: ClassVar[str] = "own-contribution"
+    title: ClassVar[str] = "Your own contribution"
+
+    def __str__(self) -> str:
+        return f"contribution {self.contribution} is your own: opinions on it are for other members to give"
+
+
+@dataclass(eq=False)
 class MediaRefused(NotAllowed):
     slug: ClassVar[str] = "media-refused"
     title: ClassVar[str] = "Pictures are not accepted"
@@ -183,7 +197,17 @@ class NotActive(Conflict):
     title: ClassVar[str] = "Not active"
 
     def __str__(self) -> str:
-        return f"contribution {self.contribution} is {self.now} and can no longer be amended"
+        return f"contribution {self.contribution} is {self.now}: it takes no change and no opinion"
+
+
+@dataclass(eq=False)
+class AlreadyDecided(Conflict):
+    case: int
+    slug: ClassVar[str] = "already-decided"
+    title: ClassVar[str] = "Already decided"
+
+    def __str__(self) -> str:
+        return f"case {self.case} is already decided"
 
 
 @dataclass(eq=False)
@@ -362,6 +386,26 @@ class LogRewritten(HashDBError):
 
     def __str__(self) -> str:
         return f"the log is not the one of which the checkpoint was kept: {self.reason}"
+
+
+@dataclass(eq=False)
+class NoCopy(HashDBError):
+    folder: str
+    slug: ClassVar[str] = "no-copy"
+    title: ClassVar[str] = "No local copy"
+
+    def __str__(self) -> str:
+        return f"there is no local copy in {self.folder}: run `hashdb sync`"
+
+
+@dataclass(eq=False)
+class CopyInUse(HashDBError):
+    folder: str
+    slug: ClassVar[str] = "copy-in-use"
+    title: ClassVar[str] = "Local copy in use"
+
+    def __str__(self) -> str:
+        return f"another process syncs the local copy in {self.folder}"
 
 
 @dataclass(eq=False)

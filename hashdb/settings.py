@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from hashdb.domain.hits import MatchLog
 from hashdb.domain.incidents import Retention
 from hashdb.domain.labels import Vocabulary
 from hashdb.domain.notes import is_name
@@ -59,6 +61,17 @@ class Settings(BaseSettings):
     two_persons: bool = Field(
         default=False,
         description="Whether suspending a member and adding a benign signal take a second person's same request.",
+    )
+    hours_to_decide: float = Field(
+        default=72.0,
+        gt=0,
+        le=8760,
+        description="Time in which a reviewer is to decide a case; shown as `due_at`, nothing is decided by itself.",
+    )
+    match_log: MatchLog = Field(
+        default=MatchLog.HITS,
+        description="What is kept of matches: `hits`, or `counts` only, without which contribution was answered to whom"
+        " (then there are no reversals and no times to the first catch).",
     )
     busy_seconds: float = Field(
         default=10.0, gt=0, le=300, description="How long a write waits for the database before it is refused with 503."
@@ -172,8 +185,14 @@ class Settings(BaseSettings):
         for label in self.retention:
             if reason := vocabulary.fault("behaviour", label):
                 raise BadSetting("HASHDB_RETENTION", reason)
-        retention = Retention(dict(self.retention))
-        return Rules(self.algorithms, vocabulary, dict(self.max_radius), retention, self.two_persons)
+        return Rules(
+            self.algorithms,
+            vocabulary,
+            dict(self.max_radius),
+            time_to_decide=timedelta(hours=self.hours_to_decide),
+            retention=Retention(dict(self.retention)),
+            two_persons=self.two_persons,
+        )
 
 
 def _algorithm(name: str) -> Algorithm:

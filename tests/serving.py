@@ -18,8 +18,10 @@ _ENDS_WITHIN = 20.0
 
 
 @contextmanager
-def serving(home: Path, *, workers: int = 2, log: Path | None = None, **settings: str) -> Iterator[str]:
-    """The address of `hashdb serve` from a home, on a free port, when it is ready.
+def serving(
+    home: Path, *, workers: int = 2, log: Path | None = None, within: float = _STARTS_WITHIN, **settings: str
+) -> Iterator[str]:
+    """The address of `hashdb serve` from a home, on a free port, when it is ready (`within` seconds).
 
     What it writes goes to `log` (a file in the home's parent by default) and is shown where it does not start.
     """
@@ -29,7 +31,7 @@ def serving(home: Path, *, workers: int = 2, log: Path | None = None, **settings
     with out.open("wb") as file:
         process = subprocess.Popen(words, env=kept | {"HASHDB_HOME": str(home)} | settings, stdout=file, stderr=file)
     try:
-        yield _await(process, out)
+        yield _await(process, out, within)
     finally:
         process.terminate()
         try:
@@ -40,8 +42,8 @@ def serving(home: Path, *, workers: int = 2, log: Path | None = None, **settings
             raise
 
 
-def _await(process: subprocess.Popen[bytes], out: Path) -> str:
-    until = time.monotonic() + _STARTS_WITHIN
+def _await(process: subprocess.Popen[bytes], out: Path, within: float) -> str:
+    until = time.monotonic() + within
     while time.monotonic() < until and process.poll() is None:
         found = re.search(r"serves on (http://127\.0\.0\.1:\d+)", out.read_text("utf-8", "replace"))
         try:

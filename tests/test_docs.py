@@ -178,7 +178,7 @@ def test_the_statement_for_another_epoch_lets_every_reader_start_over(database_u
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="the snippets take curl")
-@pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md", "docs/audit.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md", "docs/audit.md", "docs/members.md"])
 def test_the_snippets_print_what_the_page_says(name: str, tmp_path: Path) -> None:
     folder = tmp_path / "clone"
     folder.mkdir()

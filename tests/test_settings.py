@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,14 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
     assert settings.media_max_pixels == 50_000_000
     assert (settings.retention, settings.two_persons) == ({}, False)
     assert (settings.url, settings.key) == ("http://127.0.0.1:8000", None)
+
+
+def test_the_time_to_decide_is_in_hours(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings.read().rules().time_to_decide == timedelta(hours=72)
+    assert with_environment(monkeypatch, hours_to_decide="0.5").rules().time_to_decide == timedelta(minutes=30)
+    for wrong in ("0", "-1", "9000", "nan", "soon"):
+        with pytest.raises(BadSetting, match=r"^HASHDB_HOURS_TO_DECIDE: "):
+            with_environment(monkeypatch, hours_to_decide=wrong)
 
 
 def test_every_setting_has_its_help_text() -> None:

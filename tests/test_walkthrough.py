@@ -211,6 +211,32 @@ def test_a_suspended_member_is_out_at_once_and_in_again(service: Service, alpha:
     assert alpha.ask("GET", "/v1/me")["member"]["status"] == "active"
 
 
+def test_what_is_disputed_and_ruled_out_is_out_on_every_worker_and_comes_back(
+    service: Service, alpha: Platform, beta: Platform
+) -> None:
+    one = alpha.contribute(signal(35))
+    disputed = beta.ask(
+        "POST",
+        f"/v1/contributions/{one['id']}/opinions",
+        201,
+        json={"opinion": "disputes", "reason": "edsa_context", "note": "a news report"},
+    )
+    readers = _one_a_worker(service, beta, 2).values()
+    assert [reader.match(signal(35)) for reader in readers] == [[one["id"]]] * 2
+    reviewer = service.member("review", "match")
+    assert disputed["case"] in [case["id"] for case in reviewer.ask("GET", "/v1/cases?state=open&limit=1000")["cases"]]
+    decision = {"decision": "quarantine", "note": "until we know more"}
+    reviewer.ask("POST", f"/v1/cases/{disputed['case']}/decision", json=decision)
+    assert [reader.match(signal(35)) for reader in readers] == [[]] * 2
+    (told,) = alpha.run.json("case", "list")["cases"]
+    assert (told["decision"], told["note"], told["reason"]) == ("quarantine", "until we know more", "edsa_context")
+    assert one["id"] not in _replayed(beta.changes(0))
+    again = reviewer.run.json("opinion", str(one["id"]), "confirms")
+    reviewer.run.json("case", "decide", str(again["case"]), "uphold")
+    assert [reader.match(signal(35)) for reader in readers] == [[one["id"]]] * 2
+    assert _replayed(beta.changes(0))[one["id"]]["standing"] == "confirmed"
+
+
 def test_the_log_has_no_gap_and_every_leaf_can_be_computed_again(service: Service, alpha: Platform) -> None:
     auditor = service.member("audit")
     contributed = alpha.contribute(signal(40), reference="case-40")

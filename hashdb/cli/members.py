@@ -20,7 +20,7 @@ from hashdb.domain.members import (
 )
 from hashdb.domain.proposals import Proposal
 from hashdb.errors import NotFound
-from hashdb.service import HashDB, contributions, members
+from hashdb.service import HashDB, contributions, members, opinions
 from hashdb.settings import Settings
 from hashdb.wire import read
 from hashdb.wire.members import IssuedKeyOut, MemberIn, MemberOut, MembersOut, MemberWithKeyOut
@@ -107,7 +107,7 @@ def _set_status(text: str, status: MemberStatus, as_json: bool) -> None:
         if isinstance(member, Proposal):
             print_proposal(member, as_json)
             return
-        while contributions.announce(db):
+        while contributions.announce(db) or opinions.recount(db):
             pass
     if as_json:
         print_json(MemberOut.of(member))

@@ -78,3 +78,20 @@ def tracked(what: str, total: int) -> tuple[Progress, Callable[..., None]]:
         bar.update(task, advance=count, rate=f"{speed:.0f}/s" if speed else "")
 
     return bar, advance
+
+
+def counted(what: str) -> tuple[Progress, Callable[[int], None]]:
+    """The same for work whose end is not known: how much is done, and how fast."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn
+
+    screen = Console(stderr=True)
+    columns = SpinnerColumn(), TextColumn("{task.description} {task.completed:,.0f}  {task.fields[rate]}")
+    bar = Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
+    task = bar.add_task(what, total=None, rate="")
+
+    def advance(count: int) -> None:
+        speed = bar.tasks[0].speed
+        bar.update(task, advance=count, rate=f"{speed:,.0f}/s" if speed else "")
+
+    return bar, advance

@@ -15,13 +15,16 @@ import click
 from hashdb.domain.rules import quality_fault
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import HashDBError, UnreadablePicture
-from hashdb.hashing import Hashed, Limits, Mode, hash_file, warm
+from hashdb.hashing import Hashed, Limits, Mode, hash_file, read_file, warm
+from hashdb.hashing.pool import HashingPool
 from hashdb.settings import Settings
 
 _NAMES = "avif bmp gif j2k jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp"
 SUFFIXES = frozenset(f".{name}" for name in _NAMES.split(" "))
 """What is taken from a folder; a file that is named is always tried."""
 _BATCH = 100
+_MANY = 8
+"""Pictures for which processes are worth starting."""
 _Said = TypeVar("_Said")
 
 
@@ -52,21 +55,47 @@ def expand(paths: Sequence[Path]) -> dict[Path, str | None]:
     return found
 
 
+jobs_option = click.option(
+    "--jobs", type=click.IntRange(1, 256), help="Processes that hash, where there are many.  [default: one a core]"
+)
+
+
 def hash_all(
     paths: Mapping[Path, str | None],
     algorithms: Sequence[Algorithm],
     settings: Settings,
     mode: Mode = Mode.PLAIN,
+    jobs: int | None = None,
 ) -> Iterator[Outcome]:
-    """What comes of each path, in order. Pillow and NumPy let go of the lock, so threads use every core."""
+    """What comes of each path, in order, hashed by so many processes; a few are hashed in this one.
+
+    Where a picture breaks what reads it, or takes too long or too much memory, that is what comes of its path.
+    """
     limits = Limits(max_bytes=settings.media_max_bytes, max_pixels=settings.media_max_pixels)
-    warm(algorithms)
-    cores = os.cpu_count() or 1
-    with ThreadPoolExecutor(cores) as pool:
+    if len(paths) < _MANY:
+        warm(algorithms)
+        yield from (
+            _hashed(path, error, lambda path: hash_file(path, algorithms, limits, mode))
+            for path, error in paths.items()
+        )
+        return
+    workers = jobs or os.cpu_count() or 1
+    ahead = 2 * workers
+    with (
+        HashingPool(workers, ahead, settings.media_seconds, settings.media_memory, limits) as pool,
+        ThreadPoolExecutor(ahead) as threads,
+    ):
+
+        def hashed(path: Path) -> Hashed:
+            (found,) = pool.hash([read_file(path, limits)], algorithms, [mode])
+            if isinstance(found, UnreadablePicture):
+                raise found
+            return found
+
         running: deque[Future[Outcome]] = deque()
         for path, error in paths.items():
-            running.append(pool.submit(_hash, path, error, algorithms, limits, mode))
-            if len(running) > 2 * cores:
+            running.append(threads.submit(_hashed, path, error, hashed))
+            if len(running) > 2 * ahead:
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()
@@ -123,10 +152,10 @@ def _below(folder: Path) -> dict[Path, str | None]:
     return found
 
 
-def _hash(path: Path, error: str | None, algorithms: Sequence[Algorithm], limits: Limits, mode: Mode) -> Outcome:
+def _hashed(path: Path, error: str | None, ask: Callable[[Path], Hashed]) -> Outcome:
     if error is not None:
         return Outcome(path, None, error)
     try:
-        return Outcome(path, hash_file(path, algorithms, limits, mode), None)
+        return Outcome(path, ask(path), None)
     except UnreadablePicture as refusal:
         return Outcome(path, None, str(refusal))

@@ -33,10 +33,12 @@ from hashdb.service import (
     benign,
     checkpoints,
     contributions,
+    counts,
     expiry,
     masks,
     members,
     open_hashdb,
+    opinions,
     proposals,
 )
 from hashdb.settings import Settings
@@ -47,6 +49,9 @@ _THREADS = 8
 _MAINTAIN_EVERY = 1.0
 _ANNOUNCE_EVERY = 5
 """Rounds of maintenance."""
+_FLUSH_EVERY = 1.0
+_SEAL_EVERY = 10
+"""Rounds of flushing."""
 _BATCH = 500
 _YOUNG = 10_000
 """Objects made between two rounds of the collector (Python's own 700 are fewer than one large request makes)."""
@@ -101,6 +106,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
             # Its own lines would hold addresses; requests are logged by hashdb.web.logs.
             "loglevel": "error",
             "post_worker_init": _let_waits_end,
+            "worker_exit": lambda server, worker: _undisturbed(lambda: _write_the_rest(worker)),
             "on_exit": lambda arbiter: _undisturbed(self._sign_the_end),
             "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir(),
             "proc_name": "hashdb",
@@ -112,8 +118,10 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
     def load(self) -> Flask:
         s = self._settings
         signing, index = signing_of(s), s.home / "index"
-        db = open_hashdb(s.database, s.rules(), busy_seconds=s.busy_seconds, index=index, signing=signing)
+        rules, busy = s.rules(), s.busy_seconds
+        db = open_hashdb(s.database, rules, busy_seconds=busy, index=index, signing=signing, match_log=s.match_log)
         Thread(target=_keep_up, args=(db, Event()), name="keep-up", daemon=True).start()
+        Thread(target=_write_down, args=(db, Event()), name="write-down", daemon=True).start()
         app = create_app(db, s)
         # What is here now stays: the collector need not look at it again with each large request.
         gc.collect()
@@ -133,6 +141,21 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
 def _let_waits_end(worker: Any) -> None:
     """Let readers that wait for a change be answered when the worker is told to stop."""
     worker.wsgi.extensions["hashdb"].db.stopping = lambda: not worker.alive
+
+
+def _write_the_rest(worker: Any) -> None:
+    """Let nothing that a worker has counted be lost when it ends."""
+    counts.flush(worker.wsgi.extensions["hashdb"].db)
+
+
+def _write_down(db: HashDB, stop: Event) -> None:
+    """Write what is counted each second, and seal the days that are over; segments may keep the other thread long."""
+    rounds = 0
+    while not stop.wait(_FLUSH_EVERY):
+        _undisturbed(lambda: counts.flush(db))
+        if rounds % _SEAL_EVERY == 0:
+            _undisturbed(lambda: counts.seal(db))
+        rounds += 1
 
 
 def _keep_up(db: HashDB, stop: Event) -> None:
@@ -164,6 +187,8 @@ def _fill_once(db: HashDB) -> None:
 
 def _announce(db: HashDB) -> None:
     while contributions.announce(db, _BATCH) == _BATCH:
+        pass
+    while opinions.recount(db, _BATCH) == _BATCH:
         pass
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from hashdb.domain.contributions import Standing
 from hashdb.domain.instants import format_instant
 
 
@@ -22,6 +23,14 @@ class Action(StrEnum):
     CONTRIBUTION_SUSPENDED = "contribution.suspended"
     CONTRIBUTION_REINSTATED = "contribution.reinstated"
     CONTRIBUTION_ERASED = "contribution.erased"
+    CONTRIBUTION_CONFIRMED = "contribution.confirmed"
+    CONTRIBUTION_DISPUTED = "contribution.disputed"
+    CONTRIBUTION_QUARANTINED = "contribution.quarantined"
+    CONTRIBUTION_RETIRED = "contribution.retired"
+    CONTRIBUTION_CLEARED = "contribution.cleared"
+    OPINION_GIVEN = "opinion.given"
+    CASE_OPENED = "case.opened"
+    CASE_DECIDED = "case.decided"
     MEMBER_ADDED = "member.added"
     MEMBER_AMENDED = "member.amended"
     MEMBER_SUSPENDED = "member.suspended"
@@ -39,12 +48,35 @@ class Action(StrEnum):
     SETTINGS_CHANGED = "settings.changed"
     SIGNER_ADDED = "signer.added"
     FEED_READ = "feed.read"
+    AUTH_REFUSED = "auth.refused"
+    COUNTS_SEALED = "counts.sealed"
+    REPORT_EXPORTED = "report.exported"
 
     @property
     def changes_feed(self) -> bool:
         """Whether the set of active contributions, or what a reader sees of it, may differ after it."""
         return self.startswith("contribution.") and self is not Action.CONTRIBUTION_ERASED
 
+    @property
+    def reverses(self) -> bool:
+        """Whether what was answered as a match before it is none after it: who acted on the match should know."""
+        return self in _REVERSING
+
+
+_REVERSING = (
+    Action.CONTRIBUTION_WITHDRAWN,
+    Action.CONTRIBUTION_EXPIRED,
+    Action.CONTRIBUTION_QUARANTINED,
+    Action.CONTRIBUTION_RETIRED,
+)
+STANDINGS = {
+    Standing.UNREVIEWED: Action.CONTRIBUTION_CLEARED,
+    Standing.CONFIRMED: Action.CONTRIBUTION_CONFIRMED,
+    Standing.DISPUTED: Action.CONTRIBUTION_DISPUTED,
+    Standing.QUARANTINED: Action.CONTRIBUTION_QUARANTINED,
+    Standing.RETIRED: Action.CONTRIBUTION_RETIRED,
+}
+"""What tells the log of a contribution's new standing."""
 
 type_of_detail = str | int | list[str] | None
 Details = Mapping[str, type_of_detail]

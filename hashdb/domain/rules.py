@@ -11,6 +11,7 @@ from hashdb.domain.contributions import UNSET, Amendment, Draft
 from hashdb.domain.incidents import Retention
 from hashdb.domain.labels import Vocabulary, incident_fault
 from hashdb.domain.matches import Query
+from hashdb.domain.opinions import OpinionDraft, stance_fault
 from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
 from hashdb.errors import Fault
 
@@ -24,11 +25,12 @@ CLOCK_SKEW = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The algorithms, radii and labels in force."""
+    """The algorithms, radii and labels in force, and the time that a reviewer has for a case."""
 
     algorithms: tuple[Algorithm, ...]
     vocabulary: Vocabulary
     max_radius: Mapping[Algorithm, int] = field(default_factory=dict)
+    time_to_decide: timedelta = timedelta(hours=72)
     retention: Retention = field(default_factory=lambda: Retention({}))
     two_persons: bool = False
 
@@ -106,6 +108,14 @@ class Rules:
         for algorithm, radius in query.radius.items():
             if reason := self.radius_fault(algorithm, radius):
                 yield Fault(f"radius.{algorithm}", reason)
+
+    def opinion_faults(self, draft: OpinionDraft) -> Iterator[Fault]:
+        """All that is wrong with an opinion, each fault at its field."""
+        reason = stance_fault(draft.stance, draft.reason)
+        if reason is None and draft.reason is not None:
+            reason = self.vocabulary.fault("reason", draft.reason)
+        if reason:
+            yield Fault("reason", reason)
 
     def code_faults(self, kind: str, at: str, codes: tuple[str, ...]) -> Iterator[Fault]:
         """The codes of a list that the vocabulary does not have."""

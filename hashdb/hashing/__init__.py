@@ -31,6 +31,7 @@ __all__ = [
     "hash_picture",
     "hash_transforms",
     "hash_variants",
+    "read_file",
     "warm",
 ]
 
@@ -92,12 +93,15 @@ def hash_file(
     mode: Mode = Mode.PLAIN,
 ) -> Hashed:
     """What is hashed of the picture in a regular file. Raises UnreadablePicture, also where it cannot be read."""
+    return hash_as(read_file(path, limits), algorithms, limits, mode)
+
+
+def read_file(path: str | Path, limits: Limits = DEFAULTS) -> bytes:
+    """The bytes of a regular file that is not too large. Raises UnreadablePicture."""
     try:
-        octets = _read(path, limits)
+        return _read(path, limits)
     except OSError as error:
         reason = f"the file cannot be read: {(error.strerror or 'unknown error').lower()}"
-    else:
-        return hash_as(octets, algorithms, limits, mode)
     raise UnreadablePicture(reason)
 
 

@@ -37,9 +37,9 @@ INLINE unsigned BITS(uint64_t word) {
 
 /* What hashdb.index.kernel expects: count up when a structure or a function changes. */
 enum { VERSION = 3 };
-/* How probing a chunk ends. */
+/* How probing a query ends. */
 enum { DONE, TOO_MANY, DAMAGED };
-enum { BLOCK = 64, AHEAD = 16, SCAN_ROWS = 2048 };
+enum { BLOCK = 16, AHEAD = 32, SCAN_ROWS = 2048 };
 
 typedef struct {
     const uint64_t *first;   /* rows × 2 words (256 bits) or rows × 1 (64 bits) */
@@ -132,49 +132,113 @@ INLINE void verify_bucket(const Segment *s, const Probes *p, uint64_t query, uin
     }
 }
 
-/* One chunk of one query: its buckets a block at a time, each fetched ahead of its use. Sizes come from the table
-   alone, so that a bucket which has more rows than are `left` to verify is not read. */
-INLINE int probe_chunk(const Segment *s, const Probes *p, const uint64_t *query, uint32_t number, unsigned radius,
-                       int chunk, Hits *hits, int64_t *left, int words) {
-    uint64_t most = (uint64_t)s->rows * (uint64_t)s->chunks;
-    const uint32_t *table = s->offsets + s->bases[chunk];
-    const uint32_t *masks = p->masks[chunk];
-    uint32_t value = chunk_of(query, words, s->shifts[chunk], s->widths[chunk]);
-    uint32_t starts[BLOCK], ends[BLOCK], ring[AHEAD];
-    int32_t total = p->counts[chunk];
-    uint64_t queued = 0, done = 0;
-    for (int32_t from = 0; from < total; from += BLOCK) {
-        int32_t many = total - from < BLOCK ? total - from : BLOCK;
-        unsigned outside = 0;
-        for (int32_t i = 0; i < many; i++) PREFETCH(table + (value ^ masks[from + i]));
-        for (int32_t i = 0; i < many; i++) {
-            const uint32_t *place = table + (value ^ masks[from + i]);
-            starts[i] = place[0];
-            ends[i] = place[1];
-            if (words == 1) {
-                PREFETCH(s->ordered + starts[i]);
-                PREFETCH(s->ordered + starts[i] + 8);
-            } else {
-                PREFETCH(s->ids + starts[i]);
-            }
-            outside |= (starts[i] > ends[i]) | (ends[i] > most);
-            *left -= (uint32_t)(ends[i] - starts[i]);
+/* Some look-ups of one query: the place in the table, and what stands there once it is read. */
+typedef struct {
+    const uint32_t *places[BLOCK];
+    uint32_t starts[BLOCK], ends[BLOCK];
+    uint8_t chunks[BLOCK];
+    int many;
+} Block;
+
+/* Where the look-ups of one query go on. */
+typedef struct {
+    int chunk;
+    int32_t mask;
+} Place;
+
+/* Take the next look-ups of a query, and have their places in the tables fetched. */
+INLINE void take_block(const Segment *s, const Probes *p, const uint64_t *query, int words, Place *next, Block *block) {
+    block->many = 0;
+    while (block->many < BLOCK && next->chunk < s->chunks) {
+        int chunk = next->chunk, room = BLOCK - block->many;
+        int32_t left = p->radii[chunk] < 0 ? 0 : p->counts[chunk] - next->mask, some = left < room ? left : room;
+        const uint32_t *table = s->offsets + s->bases[chunk], *masks = p->masks[chunk] + next->mask;
+        uint32_t value = chunk_of(query, words, s->shifts[chunk], s->widths[chunk]);
+        for (int32_t i = 0; i < some; i++) {
+            const uint32_t *place = table + (value ^ masks[i]);
+            PREFETCH(place);
+            block->places[block->many] = place;
+            block->chunks[block->many++] = (uint8_t)chunk;
         }
-        if (outside) return DAMAGED;
-        if (*left < 0) return TOO_MANY;
-        for (int32_t i = 0; i < many && words == 1; i++)
-            verify_bucket(s, p, *query, number, radius, chunk, starts[i], ends[i], hits);
-        for (int32_t i = 0; i < many && words != 1; i++) {
-            for (uint32_t at = starts[i]; at < ends[i]; at++) {
-                uint32_t row = s->ids[at];
-                if (row >= (uint64_t)s->rows) return DAMAGED;
-                PREFETCH(s->first + 2 * (size_t)row);
-                if (queued - done == AHEAD) verify(s, p, query, number, radius, chunk, ring[done++ % AHEAD], hits);
-                ring[queued++ % AHEAD] = row;
-            }
+        next->mask += some;
+        if (some == left) *next = (Place){chunk + 1, 0};
+    }
+}
+
+/* Read where the buckets of a block are, and have them fetched. Sizes come from the tables alone, so that a bucket which
+   has more rows than are `left` to verify is not read. */
+INLINE int open_block(const Segment *s, Block *block, int words, int64_t *left) {
+    uint64_t most = (uint64_t)s->rows * (uint64_t)s->chunks;
+    unsigned outside = 0;
+    for (int i = 0; i < block->many; i++) {
+        uint32_t start = block->places[i][0], end = block->places[i][1];
+        if (words == 1) {
+            PREFETCH(s->ordered + start);
+            PREFETCH(s->ordered + start + 8);
+        } else {
+            PREFETCH(s->ids + start);
+            PREFETCH(s->ids + end);
+        }
+        outside |= (start > end) | (end > most);
+        *left -= (uint32_t)(end - start);
+        block->starts[i] = start;
+        block->ends[i] = end;
+    }
+    return outside ? DAMAGED : *left < 0 ? TOO_MANY : DONE;
+}
+
+/* Rows that are fetched and then verified, first in first out. */
+typedef struct {
+    uint32_t rows[AHEAD];
+    uint8_t chunks[AHEAD];
+    uint32_t queued, done;
+} Ring;
+
+INLINE void verify_next(const Segment *s, const Probes *p, const uint64_t *query, uint32_t number, unsigned radius,
+                        Ring *ring, Hits *hits) {
+    uint32_t at = ring->done++ % AHEAD;
+    verify(s, p, query, number, radius, ring->chunks[at], ring->rows[at], hits);
+}
+
+/* Verify the rows of a block's buckets, of 256 bits as each row has had time to be fetched. */
+INLINE int read_block(const Segment *s, const Probes *p, const uint64_t *query, uint32_t number, unsigned radius,
+                      const Block *block, Ring *ring, Hits *hits, int words) {
+    for (int i = 0; i < block->many; i++) {
+        if (words == 1) {
+            verify_bucket(s, p, *query, number, radius, block->chunks[i], block->starts[i], block->ends[i], hits);
+            continue;
+        }
+        for (uint32_t at = block->starts[i]; at < block->ends[i]; at++) {
+            uint32_t row = s->ids[at];
+            if (row >= (uint64_t)s->rows) return DAMAGED;
+            PREFETCH(s->first + 2 * (size_t)row);
+            if (ring->queued - ring->done == AHEAD) verify_next(s, p, query, number, radius, ring, hits);
+            ring->rows[ring->queued % AHEAD] = row;
+            ring->chunks[ring->queued++ % AHEAD] = block->chunks[i];
         }
     }
-    while (done < queued) verify(s, p, query, number, radius, chunk, ring[done++ % AHEAD], hits);
+    return DONE;
+}
+
+/* One query: while the buckets of a block are read, those of the next one are on their way, and of the one after it the
+   places in the tables. */
+INLINE int probe_query(const Segment *s, const Probes *p, const uint64_t *query, uint32_t number, unsigned radius,
+                       Hits *hits, int words) {
+    Block blocks[3];
+    Ring ring = {.queued = 0, .done = 0};
+    Place next = {0, 0};
+    int64_t left = p->limit;
+    int end;
+    take_block(s, p, query, words, &next, &blocks[0]);
+    take_block(s, p, query, words, &next, &blocks[1]);
+    if ((end = open_block(s, &blocks[0], words, &left)) != DONE) return end;
+    for (unsigned block = 0; blocks[block % 3].many; block++) {
+        take_block(s, p, query, words, &next, &blocks[(block + 2) % 3]);
+        if ((end = open_block(s, &blocks[(block + 1) % 3], words, &left)) != DONE) return end;
+        end = read_block(s, p, query, number, radius, &blocks[block % 3], &ring, hits, words);
+        if (end != DONE) return end;
+    }
+    while (ring.done < ring.queued) verify_next(s, p, query, number, radius, &ring, hits);
     return DONE;
 }
 
@@ -221,16 +285,12 @@ INLINE int probe_words(const Segment *s, const Probes *p, const uint64_t *querie
                        Hits *hits, Scan *scan, int words) {
     for (int64_t q = 0; q < many; q++) {
         const uint64_t *query = queries + words * q;
-        int64_t left = p->limit, before = hits->count;
-        for (int c = 0; c < s->chunks; c++) {
-            if (p->radii[c] < 0) continue;
-            int end = probe_chunk(s, p, query, (uint32_t)q, radius, c, hits, &left, words);
-            if (end == DONE) continue;
-            if (end == DAMAGED) return DAMAGED;
-            hits->count = before;
-            scan(s, query, 1, (uint32_t)q, radius, hits);
-            break;
-        }
+        int64_t before = hits->count;
+        int end = probe_query(s, p, query, (uint32_t)q, radius, hits, words);
+        if (end == DAMAGED) return DAMAGED;
+        if (end == DONE) continue;
+        hits->count = before;
+        scan(s, query, 1, (uint32_t)q, radius, hits);
     }
     return DONE;
 }

@@ -41,8 +41,8 @@ class Chunks:
 
     @cached_property
     def places(self) -> tuple[tuple[int, int], ...]:
-        """Of each chunk its lowest bit and its width."""
-        return tuple(zip(self.shifts, self.widths, strict=True))
+        """Of each chunk its lowest bit, and what keeps so many bits as it has."""
+        return tuple(zip(self.shifts, ((1 << width) - 1 for width in self.widths), strict=True))
 
     @property
     def bases(self) -> tuple[int, ...]:

@@ -110,10 +110,17 @@ class TieredIndex:
         return answer
 
     def _near(self, state: _State, value: int, radius: int) -> list[tuple[int, int]]:
-        """Distance and value of all near one value, some twice; the tree is asked before the others."""
-        found: list[tuple[int, int]] = [*state.live.search([value], radius)[0]]
-        for tier in (state.array, *(one.segment for one in state.loaded), *state.segments):
-            found.extend(tier.near(value, radius))
+        """Distance and value of all near one value, some twice."""
+        found: list[tuple[int, int]] = []
+        if len(state.array):
+            # Where there is an array to be scanned, the tree's values cost less with it than in the tree.
+            found.extend(state.memory.near(value, radius))
+        else:
+            found.extend(state.live.search([value], radius)[0])
+        for one in state.loaded:
+            found.extend(one.segment.near(value, radius))
+        for segment in state.segments:
+            found.extend(segment.near(value, radius))
         return found
 
     def __len__(self) -> int:

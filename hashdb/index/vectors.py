@@ -25,6 +25,7 @@ Larger arrays are given back to the system each time and fetched anew, which tak
 _ROWS = 16_384
 """Values that are scanned at a time: two lanes of them stay in the processor's cache."""
 _NONE = np.empty(0, np.intp)
+_NUMBERS = np.arange(_ROOM)
 
 
 class Hits(NamedTuple):
@@ -82,24 +83,55 @@ def near(segment: Searched, value: int, radius: int, *, probing: bool) -> Iterab
 
     What two chunks find comes twice.
     """
-    query = pack([value], segment.cut.bits)[0]
     if not probing:
-        return _told(segment, _scan(segment, query, radius))
+        return _scanned(segment, value, radius)
     assert segment.entries is not None
-    chunks = np.array([[value >> shift & (1 << width) - 1 for shift, width in segment.cut.places]])
-    starts, counts = _buckets(segment, chunks, radius)
-    ends = counts.cumsum()
-    if not worth_verifying(int(ends[-1]), len(segment), segment.cut.bits):
-        return _told(segment, _scan(segment, query, radius))
-    entries = segment.entries.take(ranges(starts, counts, ends))
-    distances = _distances(_first(segment, entries), query)
+    ends, counts = _around(segment, value, radius)
+    candidates = np.add.accumulate(counts)
+    many = int(candidates[-1])
+    if not worth_verifying(many, len(segment), segment.cut.bits):
+        return _scanned(segment, value, radius)
+    ends -= candidates
+    places = ends.repeat(counts)
+    places += _NUMBERS[:many] if many <= _ROOM else np.arange(many)
+    entries = segment.entries.take(places)
+    if entries.dtype == np.uint64:
+        return _close(entries, value, radius)
+    query = pack([value], segment.cut.bits)[0]
+    distances = _distances(_taken(segment.lanes[0], entries), query)
     [close] = (distances <= radius).nonzero()
     if not len(close):
         return ()
-    if entries.dtype == np.uint64:
-        return zip(distances[close].tolist(), entries[close].tolist(), strict=True)
     owners = np.zeros(len(close), np.intp)
     return _told(segment, _rest(segment, query[None], Hits(owners, entries[close], distances[close]), radius))
+
+
+def _close(values: NDArray[np.uint64], value: int, radius: int) -> Iterable[tuple[int, int]]:
+    """Distance and value of those of 64 bits that are within the radius."""
+    distances = np.bitwise_count(values ^ value)
+    [close] = (distances <= radius).nonzero()
+    return zip(distances[close].tolist(), values[close].tolist(), strict=True) if len(close) else ()
+
+
+def _scanned(segment: Searched, value: int, radius: int) -> Iterable[tuple[int, int]]:
+    """The same of all values of a segment, by comparing each."""
+    if segment.cut.bits == 64 and len(segment) <= _ROWS:
+        return _close(segment.lanes[0][:, 0], value, radius)
+    return _told(segment, _scan(segment, pack([value], segment.cut.bits)[0], radius))
+
+
+def _around(segment: Searched, value: int, radius: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where the buckets end that are looked up for a value, and how many entries each has. Shape (look-ups,) each.
+
+    Of so few numbers the cost is that of the calls: to index takes half as long as `take`.
+    """
+    assert segment.offsets is not None
+    looked = lookups(segment.cut, radius)
+    places = np.array([value >> shift & kept for shift, kept in segment.cut.places])[looked.chunk]
+    places ^= looked.mask
+    found = segment.offsets.take(places + looked.around, mode="clip").astype(np.int64)
+    starts, ends = found[0, 0], found[1, 0]
+    return ends, ends - starts
 
 
 def _buckets(segment: Searched, chunks: NDArray[np.int64], radius: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -111,14 +143,11 @@ def _buckets(segment: Searched, chunks: NDArray[np.int64], radius: int) -> tuple
     looked = lookups(segment.cut, radius)
     places = chunks.take(looked.chunk, axis=1)
     places ^= looked.mask
+    places += looked.around[0]
     # Every place is inside: to be told so, take copies its answer once more.
-    if len(chunks) == 1:
-        starts, ends = segment.offsets.take(places + looked.around, mode="clip").astype(np.int64)
-    else:
-        places += looked.around[0]
-        starts = segment.offsets.take(places, mode="clip").astype(np.int64)
-        places += 1
-        ends = segment.offsets.take(places, mode="clip").astype(np.int64)
+    starts = segment.offsets.take(places, mode="clip").astype(np.int64)
+    places += 1
+    ends = segment.offsets.take(places, mode="clip").astype(np.int64)
     ends -= starts
     return starts.ravel(), ends.ravel()
 

@@ -11,6 +11,7 @@ from hashdb.domain.audit import Action, Details, Entry, type_of_detail
 from hashdb.domain.contributions import UNSET, Amendment, Contribution, Draft, Filter, Once, Receipt, Status
 from hashdb.domain.members import SYSTEM, Actor, Member, Scope
 from hashdb.domain.rules import FAULTS_TOLD
+from hashdb.domain.testing import TEST_ID, contribution_of_test
 from hashdb.errors import (
     AlreadyWithdrawn,
     Fault,
@@ -27,7 +28,7 @@ from hashdb.service.receipts import added, answered, ids, record
 from hashdb.store import Transaction
 from hashdb.store.statuses import Owed
 
-_REMEMBERED = timedelta(hours=24)
+REMEMBERED = timedelta(hours=24)
 
 
 def contribute(db: HashDB, actor: Actor, drafts: Sequence[Draft], once: Once | None = None) -> Receipt:
@@ -53,14 +54,14 @@ def _contribute(
     with db.store.begin() as tx:
         tx.members.lock(member.id)
         now = db.now()
-        if once is not None and (answer := tx.requests.answered(member.id, once, now - _REMEMBERED)):
+        if once is not None and (answer := tx.requests.answered(member.id, once, now - REMEMBERED)):
             return answered(tx, answer, now)
         recorded = record(db, tx, member, drafts, now, admission)
         fresh = [one.contribution for one in recorded if not one.known]
         checkpoint = append(tx, now, actor, [added(member, contribution) for contribution in fresh], known)
         receipt = Receipt(recorded, checkpoint)
         if once is not None:
-            tx.requests.remember(member.id, once, ids(receipt), now, now - _REMEMBERED)
+            tx.requests.remember(member.id, once, ids(receipt), now, now - REMEMBERED)
     return receipt
 
 
@@ -74,7 +75,7 @@ def repeated(db: HashDB, actor: Actor, once: Once | None) -> Receipt | None:
         return None
     now = db.now()
     with db.store.read() as tx:
-        answer = tx.requests.answered(member.id, once, now - _REMEMBERED)
+        answer = tx.requests.answered(member.id, once, now - REMEMBERED)
         return None if answer is None else answered(tx, answer, now)
 
 
@@ -90,10 +91,12 @@ def check(db: HashDB, drafts: Sequence[Draft], now: datetime, at: str = "contrib
 def get(db: HashDB, actor: Actor, id: int) -> Contribution:
     """One contribution, as much of it as the actor may see. Raises NotFound."""
     actor.require()
+    if id == TEST_ID:
+        return contribution_of_test(db.rules.algorithms)
     with db.store.read() as tx:
         found = tx.contributions.one(id, db.now())
-    if _visible(actor, found):
-        return _shown(actor, found)
+        if visible(tx, actor, found):
+            return _shown(actor, found)
     raise NotFound(f"contribution {id}")
 
 
@@ -161,13 +164,15 @@ def erase(db: HashDB, actor: Actor, id: int) -> None:
     with db.store.begin() as tx:
         now = db.now()
         found = tx.contributions.one(id, now, lock=True)
-        if not actor.has(Scope.ADMIN) and not _owns(actor, found):
+        if not actor.has(Scope.ADMIN) and not owns(actor, found):
             raise NotYours("contribution", id)
         if found.erased:
             return
         if found.status is not Status.WITHDRAWN:
             _withdraw(tx, actor, found, "other", now)
         tx.contributions.erase(id, now)
+        tx.opinions.erase(id)
+        tx.cases.erase(id)
         tx.audit.append(now, actor, [Entry(Action.CONTRIBUTION_ERASED, "contribution", id, {})])
     db.store.scrub()
 
@@ -187,6 +192,21 @@ def announce(db: HashDB, limit: int = 500) -> int:
             tx.statuses.announce([one.id for one in group], status)
         tx.audit.append(now, SYSTEM, [_told(one) for one in owed])
     return len(owed)
+
+
+def visible(tx: Transaction, actor: Actor, contribution: Contribution) -> bool:
+    """Whether the actor may see that there is this contribution, and what is said of it."""
+    if owns(actor, contribution) or actor.has(Scope.AUDIT):
+        return True
+    if contribution.status is Status.ACTIVE and contribution.standing.matches:
+        if actor.has(Scope.MATCH) or actor.has(Scope.FEED):
+            return True
+    return actor.has(Scope.REVIEW) and bool(tx.cases.of([contribution.id]))
+
+
+def owns(actor: Actor, contribution: Contribution) -> bool:
+    """Whether it is a contribution of the actor's member."""
+    return actor.member is not None and actor.member.id == contribution.member
 
 
 _ANNOUNCED = {
@@ -218,22 +238,11 @@ def _amended(amended: Contribution, fields: Sequence[str]) -> Details:
 
 def _own(tx: Transaction, actor: Actor, id: int, now: datetime) -> Contribution:
     found = tx.contributions.one(id, now, lock=True)
-    if not _owns(actor, found):
+    if not owns(actor, found):
         raise NotYours("contribution", id)
     return found
 
 
-def _owns(actor: Actor, contribution: Contribution) -> bool:
-    return actor.member is not None and actor.member.id == contribution.member
-
-
-def _visible(actor: Actor, contribution: Contribution) -> bool:
-    if _owns(actor, contribution) or actor.has(Scope.AUDIT):
-        return True
-    matches = contribution.status is Status.ACTIVE and contribution.standing.matches
-    return matches and (actor.has(Scope.MATCH) or actor.has(Scope.FEED))
-
-
 def _shown(actor: Actor, contribution: Contribution) -> Contribution:
-    close = _owns(actor, contribution) or actor.has(Scope.AUDIT)
+    close = owns(actor, contribution) or actor.has(Scope.AUDIT)
     return contribution.shown(signals=close or actor.has(Scope.FEED), reference=close)

@@ -19,24 +19,28 @@ from hashdb.domain.members import (
     Scope,
 )
 from hashdb.domain.proposals import Act, Proposal, Request
+from hashdb.domain.refusals import Reason
 from hashdb.domain.rules import future_fault
 from hashdb.errors import AlreadyRevoked, Fault, InvalidInput, NotAuthenticated, NotFound
 from hashdb.service import HashDB
 from hashdb.service.proposals import second
+from hashdb.service.tallies import Refusal
 
 _PREFIX = "hdb_"
 _SECRET_BYTES = 32
 
 
 def authenticate(db: HashDB, secret: str) -> Actor:
-    """Who holds this secret now. Raises NotAuthenticated."""
+    """Who holds this secret now. Raises NotAuthenticated, and counts that."""
     if not secret.startswith(_PREFIX):
-        raise NotAuthenticated()
+        raise _turned_away(db, Reason.UNKNOWN_KEY if secret else Reason.NO_KEY)
     db.live.level()
     found = db.live.key(_digest(secret))
-    if found is None or not found[0].valid(db.now()):
-        raise NotAuthenticated()
+    if found is None:
+        raise _turned_away(db, Reason.UNKNOWN_KEY)
     key, member = found
+    if not key.valid(db.now()):
+        raise _turned_away(db, Reason.EXPIRED_KEY if key.revoked_at is None else Reason.REVOKED_KEY, member.id)
     return Actor(f"key:{key.id}", key.scopes, member, key)
 
 
@@ -134,6 +138,11 @@ def _content(asked: MemberChange) -> dict[str, object]:
     said = {name: getattr(asked, name) for name in ("name", "kind", "contact", "status")}
     content: dict[str, object] = {name: str(value) for name, value in said.items() if value is not None}
     return content | ({} if asked.limits is None else {"limits": dataclasses.asdict(asked.limits)})
+
+
+def _turned_away(db: HashDB, reason: Reason, member: int = 0) -> NotAuthenticated:
+    db.tallies.turn_away(db.now(), member, Refusal(None, reason))
+    return NotAuthenticated()
 
 
 def _changes(before: Member, after: Member) -> list[Entry]:

@@ -64,6 +64,11 @@ class Audit:
             query = query.where(events.c.action.in_([str(action) for action in actions]))
         return tuple(map(_event, self._connection.execute(query)))
 
+    def subjects(self, after: int, limit: int, actions: Collection[Action]) -> tuple[tuple[int, int], ...]:
+        """The number of at most `limit` events of some actions above `after`, in order, and what each is about."""
+        asked = {"after": after, "limit": limit, "actions": list(map(str, actions))}
+        return tuple((seq, id) for seq, id in self._connection.execute(_SUBJECTS, asked).all())
+
     def events(
         self, after: int, limit: int, actor: str | None, action: str | None, subject: tuple[str, int] | None
     ) -> tuple[Event, ...]:
@@ -105,6 +110,12 @@ _ROWS = select(
     type_coerce(events.c.leaf, NullType()).label("leaf"),
 ).order_by(events.c.seq)
 _LEAF = select(events.c.leaf).where(events.c.seq == bindparam("number"))
+_SUBJECTS = (
+    select(events.c.seq, events.c.subject_id)
+    .where(events.c.seq > bindparam("after"), events.c.action.in_(bindparam("actions", expanding=True)))
+    .order_by(events.c.seq)
+    .limit(bindparam("limit"))
+)
 _KINDS = (
     select(events.c.subject_kind).distinct().where(events.c.seq > bindparam("after"), events.c.seq <= bindparam("upto"))
 )

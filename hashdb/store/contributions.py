@@ -6,11 +6,12 @@ import dataclasses
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
+from operator import itemgetter
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
     Select,
     Text,
     bindparam,
@@ -48,6 +49,9 @@ _COPIED = (
 )
 """Fields that have one name in the draft, the contribution and the table."""
 
+_ONES = tuple(name for name in _COPIED if name != "media")
+_FIRST = itemgetter(0)
+_ALGORITHMS = {str(algorithm): algorithm for algorithm in Algorithm}
 _LAST_ID = text("SELECT seq FROM sqlite_sequence WHERE name = 'contributions'")
 _NEXT_IDS = text("SELECT nextval(pg_get_serial_sequence('contributions', 'id')) FROM generate_series(1, :count)")
 _KNOWN = (
@@ -58,6 +62,11 @@ _KNOWN = (
         unended(bindparam("now", type_=contributions.c.expires_at.type)),
     )
     .group_by(contributions.c.fingerprint)
+)
+_SIGNALS = (
+    select(signals.c.contribution_id, signals.c.algorithm, signals.c.value)
+    .where(signals.c.contribution_id.in_(bindparam("ids", expanding=True)))
+    .order_by(signals.c.contribution_id, signals.c.position)
 )
 
 
@@ -97,11 +106,13 @@ class Contributions:
             found.update((row[0], row[1]) for row in self._connection.execute(_KNOWN, asked))
         return found
 
-    def get(self, ids: Collection[int], now: datetime) -> dict[int, Contribution]:
-        """The contributions with these ids; those that do not exist are left out."""
+    def get(
+        self, ids: Collection[int], now: datetime, *, hidden: frozenset[str] = frozenset()
+    ) -> dict[int, Contribution]:
+        """The contributions with these ids, without the fields that are `hidden`; what does not exist is left out."""
         found: dict[int, Contribution] = {}
         for some in chunks(sorted(set(ids))):
-            found.update(self._read(_contributions(now).where(contributions.c.id.in_(some))))
+            found.update(self._read(_contributions(now).where(contributions.c.id.in_(some)), hidden))
         return found
 
     def one(self, id: int, now: datetime, *, lock: bool = False) -> Contribution:
@@ -122,14 +133,9 @@ class Contributions:
         """The signals of contributions that match, by id, in the order they were sent."""
         found: dict[int, tuple[Signal, ...]] = {}
         for some in chunks(sorted(set(ids))):
-            query = (
-                select(signals.c.contribution_id, signals.c.algorithm, signals.c.value)
-                .where(signals.c.contribution_id.in_(some))
-                .order_by(signals.c.contribution_id, signals.c.position)
-            )
-            rows = self._connection.execute(query)
-            for id, group in groupby(rows, key=lambda row: row.contribution_id):
-                found[id] = tuple(Signal.from_bytes(Algorithm(row.algorithm), row.value) for row in group)
+            rows = self._connection.execute(_SIGNALS, {"ids": some}).all()
+            for id, group in groupby(rows, key=_FIRST):
+                found[id] = tuple(Signal(_ALGORITHMS[name], int.from_bytes(octets)) for _, name, octets in group)
         return found
 
     def amend(
@@ -183,19 +189,28 @@ class Contributions:
             return list(range(last + 1, last + count + 1))
         return list(self._connection.scalars(_NEXT_IDS, {"count": count}))
 
-    def _read(self, query: Select[tuple[object, ...]]) -> dict[int, Contribution]:
+    def _read(self, query: Select[tuple[Any, ...]], hidden: frozenset[str] = frozenset()) -> dict[int, Contribution]:
         rows = self._connection.execute(query).all()
-        found = self.signals([row.id for row in rows])
-        return {row.id: _contribution(row, found.get(row.id, ())) for row in rows}
+        found = self.signals([row[0] for row in rows])
+        return {row[0]: _contribution(row, found.get(row[0], ()), hidden) for row in rows}
 
 
-def _contributions(now: datetime) -> Select[tuple[object, ...]]:
+def _contributions(now: datetime) -> Select[tuple[Any, ...]]:
+    """What `_contribution` makes one of, in its order."""
     masked = select(func.count()).where(masks.c.contribution_id == contributions.c.id).scalar_subquery()
     return select(
-        contributions,
-        members.c.name.label("member_name"),
-        status_at(now).label("status"),
-        masked.label("masked"),
+        contributions.c.id,
+        contributions.c.member_id,
+        members.c.name,
+        status_at(now),
+        contributions.c.standing,
+        contributions.c.received_at,
+        contributions.c.media,
+        contributions.c.withdrawn_at,
+        contributions.c.withdrawal_reason,
+        contributions.c.erased_at,
+        masked,
+        *(contributions.c[name] for name in _ONES),
     ).join(members, members.c.id == contributions.c.member_id)
 
 
@@ -245,21 +260,33 @@ def _recorded(id: int, member: Member, draft: Draft, now: datetime) -> Contribut
     )
 
 
-def _contribution(row: Row[tuple[object, ...]], found: tuple[Signal, ...]) -> Contribution:
+def _contribution(row: Sequence[Any], found: tuple[Signal, ...], hidden: frozenset[str]) -> Contribution:
+    id, member, name, status, standing, received, media, withdrawn, reason, erased, masked, *said = row
+    copied: dict[str, Any] = dict(zip(_ONES, said, strict=True))
+    if "reference" in hidden:
+        copied["reference"] = None
     return Contribution(
-        id=row.id,
-        member=row.member_id,
-        member_name=row.member_name,
-        status=Status(row.status),
-        standing=Standing(row.standing),
-        received_at=row.received_at,
+        id=id,
+        member=member,
+        member_name=name,
+        status=_STATUSES[status],
+        standing=_STANDINGS[standing],
+        received_at=received,
         signals=found,
-        withdrawn_at=row.withdrawn_at,
-        withdrawal_reason=row.withdrawal_reason,
-        erased=row.erased_at is not None,
-        masked=row.masked,
-        **{name: getattr(row, name) for name in _COPIED} | {"media": Media(row.media)},
+        media=_MEDIA[media],
+        withdrawn_at=withdrawn,
+        withdrawal_reason=reason,
+        erased=erased is not None,
+        masked=masked,
+        hidden=hidden,
+        **copied,
     )
+
+
+# A feed reads a million: to call an enum or to ask a row by name, one by one, takes as long as the query.
+_MEDIA = {str(media): media for media in Media}
+_STATUSES = {str(status): status for status in Status}
+_STANDINGS = {str(standing): standing for standing in Standing}
 
 
 def _plain(value: object) -> object:

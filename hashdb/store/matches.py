@@ -13,10 +13,12 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, bind
 from hashdb.domain.audit import Action
 from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.matches import Holder
+from hashdb.domain.members import MemberStatus
+from hashdb.domain.opinions import Stance
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.store.chunks import chunks
 from hashdb.store.statuses import active
-from hashdb.store.tables import contributions, events, log, members, signals
+from hashdb.store.tables import contributions, events, log, members, opinions, signals
 
 _Selected = TypeVar("_Selected", bound=Select[Any])
 _AGREEING = 10_000
@@ -58,8 +60,19 @@ class Matches:
         """Whether any contribution has ended, so that values may be held by none that can match."""
         return self._connection.execute(select(contributions.c.id).where(~_lasting()).limit(1)).first() is not None
 
+    def confirming(self, ids: Collection[int]) -> dict[int, set[int]]:
+        """The members whose confirmation of these contributions counts, by contribution."""
+        found: dict[int, set[int]] = defaultdict(set)
+        for some in chunks(list(ids)):
+            for contribution, member in self._connection.execute(_CONFIRMING, {"ids": some}):
+                found[contribution].add(member)
+        return found
+
     def lasting(self, algorithm: Algorithm, values: Sequence[bytes]) -> set[bytes]:
-        """Those of the values that some contribution holds which may match, now or later (suspended ones may)."""
+        """Those of the values that some contribution holds which may match, now or later (suspended ones may).
+
+        And those that a retired one holds: what is near to them is looked for when something is contributed.
+        """
         found: set[bytes] = set()
         for some in chunks(values):
             query = (
@@ -163,11 +176,13 @@ _HELD = (
 
 def _lasting() -> ColumnElement[bool]:
     expires = contributions.c.expires_at
-    return and_(
-        contributions.c.withdrawn_at.is_(None),
-        # What the log told to have expired may have been given more time since.
-        or_(contributions.c.announced != str(Status.EXPIRED), expires.is_(None), expires > _HEAD_AT),
-        contributions.c.standing != str(Standing.RETIRED),
+    return or_(
+        contributions.c.standing == str(Standing.RETIRED),
+        and_(
+            contributions.c.withdrawn_at.is_(None),
+            # What the log told to have expired may have been given more time since.
+            or_(contributions.c.announced != str(Status.EXPIRED), expires.is_(None), expires > _HEAD_AT),
+        ),
     )
 
 
@@ -190,6 +205,16 @@ def _held(query: _Selected) -> _Selected:
 # Built once: to build one takes longer than to ask it.
 _HOLDERS = _held(select(*_HELD)).limit(bindparam("limit"))
 _HOLDERS_ONLY = _HOLDERS.where(contributions.c.id.in_(bindparam("only", expanding=True)))
+_CONFIRMING = (
+    select(opinions.c.contribution_id, opinions.c.member_id)
+    .join(members, members.c.id == opinions.c.member_id)
+    .where(
+        opinions.c.contribution_id.in_(bindparam("ids", expanding=True)),
+        opinions.c.opinion == str(Stance.CONFIRMS),
+        ~opinions.c.replaced,
+        members.c.status == str(MemberStatus.ACTIVE),
+    )
+)
 _ALL = 2**63 - 1
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from collections.abc import Callable
+from datetime import date, datetime
 
 from sqlalchemy import (
     BigInteger,
@@ -41,7 +42,11 @@ class Instant(TypeDecorator[datetime]):
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
         """From the database."""
-        return None if value is None else from_microseconds(value)
+        return _instant(value)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[int | None], datetime | None]:
+        """The same, without a call in between."""
+        return _instant
 
 
 class Json(TypeDecorator[dict[str, object]]):
@@ -59,6 +64,21 @@ class Json(TypeDecorator[dict[str, object]]):
         return None if value is None else json.loads(value)
 
 
+class Day(TypeDecorator[date]):
+    """A day, kept as its ISO 8601 text: the same on every database."""
+
+    impl = String(10)
+    cache_ok = True
+
+    def process_bind_param(self, value: date | None, dialect: Dialect) -> str | None:
+        """To the database."""
+        return None if value is None else value.isoformat()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> date | None:
+        """From the database."""
+        return None if value is None else date.fromisoformat(value)
+
+
 class Words(TypeDecorator[tuple[str, ...]]):
     """A few codes without spaces, kept as ` a b c ` so that `LIKE '% b %'` finds one."""
 
@@ -71,7 +91,19 @@ class Words(TypeDecorator[tuple[str, ...]]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[str, ...] | None:
         """From the database."""
-        return None if value is None else tuple(value.split())
+        return _words(value)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | None], tuple[str, ...] | None]:
+        """The same, without a call in between."""
+        return _words
+
+
+def _instant(value: int | None) -> datetime | None:
+    return None if value is None else from_microseconds(value)
+
+
+def _words(value: str | None) -> tuple[str, ...] | None:
+    return None if value is None else tuple(value.split())
 
 
 metadata = MetaData(
@@ -220,6 +252,39 @@ amendments = Table(
     Column("before", Json, nullable=False, comment="The old values of the fields that were changed"),
 )
 
+cases = Table(
+    "cases",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("contribution_id", ForeignKey("contributions.id"), nullable=False, index=True),
+    Column("reason", String(64), nullable=False, comment="Of the dispute that opened it, or another cause"),
+    Column("holds", Boolean, nullable=False, comment="The contribution is quarantined while it is open"),
+    Column("opened_at", Instant, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("decision", String(16)),
+    Column("note", Text, comment="Of the decision; empty once the contribution is erased"),
+    Column("decided_at", Instant),
+    Column("decided_by", String(64), comment="An actor"),
+    Index(None, "decision", "id"),
+)
+
+opinions = Table(
+    "opinions",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("contribution_id", ForeignKey("contributions.id"), nullable=False),
+    Column("member_id", ForeignKey("members.id"), nullable=False),
+    Column("opinion", String(16), nullable=False),
+    Column("reason", String(64)),
+    Column("note", Text, comment="Empty once the contribution is erased"),
+    Column("given_at", Instant, nullable=False),
+    Column("case_id", ForeignKey("cases.id"), index=True, comment="The one that was open then, or that it opened"),
+    Column("replaced", Boolean, nullable=False, comment="By a later one of its member"),
+    Column("silent", Boolean, nullable=False, comment="The standing that was told counts its member as suspended"),
+    Index(None, "contribution_id", "id"),
+    Index(None, "member_id", "replaced", "silent"),
+)
+
 requests = Table(
     "requests",
     metadata,
@@ -297,4 +362,39 @@ proposals = Table(
     Column("proposed_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
     sqlite_autoincrement=True,
+)
+
+counts = Table(
+    "counts",
+    metadata,
+    Column("day", Day, primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("member", BigInteger, primary_key=True, autoincrement=False, comment="0 where none is known"),
+    Column("algorithm", String(16), primary_key=True),
+    Column("outcome", String(64), primary_key=True),
+    Column("times", BigInteger, nullable=False),
+    comment="A day that is over is sealed by an event with the digest of its counts.",
+)
+
+hits = Table(
+    "hits",
+    metadata,
+    # Numbers, no references: on PostgreSQL those would be held while a hit is written.
+    Column("member", BigInteger, primary_key=True, autoincrement=False),
+    Column("contribution", BigInteger, primary_key=True, autoincrement=False),
+    Column("day", Day, primary_key=True),
+    Column("first_at", Instant, nullable=False),
+    Column("last_at", Instant, nullable=False),
+    Column("seq", BigInteger, nullable=False, comment="The event with which the first answer was level"),
+    Column("times", BigInteger, nullable=False),
+    Column("distance", Json, nullable=False, comment="By algorithm, of the first"),
+    Index(None, "contribution"),
+)
+
+refusals = Table(
+    "refusals",
+    metadata,
+    Column("reason", String(64), primary_key=True),
+    Column("times", BigInteger, nullable=False),
+    comment="Requests without a valid key that no event tells of yet.",
 )

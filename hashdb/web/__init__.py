@@ -11,15 +11,20 @@ from hashdb.web import logs, openapi, problems
 from hashdb.web.api import (
     audit,
     benign,
+    cases,
     changes,
     contributions,
+    counts,
     incidents,
     matches,
     me,
     members,
     operation,
+    opinions,
     proofs,
     proposals,
+    reports,
+    reversals,
     signals,
 )
 from hashdb.web.context import Face, Id, Request
@@ -46,10 +51,27 @@ def create_app(db: HashDB, settings: Settings) -> APIFlask:
     app.url_map.converters["id"] = Id
     app.extensions["hashdb"] = Face(db, settings)
     logs.register(app)
-    problems.register(app)
+    problems.register(app, db)
     openapi.register(app)
-    member_side = (contributions, matches, signals, changes, me, audit, proofs)
-    for noun in (*member_side, members, benign, incidents, proposals, operation):
+    for noun in (
+        contributions,
+        opinions,
+        cases,
+        matches,
+        reversals,
+        signals,
+        changes,
+        members,
+        me,
+        benign,
+        incidents,
+        proposals,
+        audit,
+        counts,
+        reports,
+        proofs,
+        operation,
+    ):
         app.register_blueprint(noun.blueprint)
     application = Direct(app.wsgi_app, app.extensions["hashdb"])
     # Flask's own way to put something before an application.

@@ -23,7 +23,6 @@ from hashdb.errors import (
     HashDBError,
     InvalidInput,
     MalformedRequest,
-    NotAuthenticated,
     TooLarge,
     WrongContentType,
 )
@@ -106,15 +105,13 @@ def actor() -> Actor:
 def holder(db: HashDB, authorization: str) -> Actor:
     """Who holds the key of an `Authorization` header. Raises NotAuthenticated."""
     scheme, _, secret = authorization.partition(" ")
-    if scheme.lower() != "bearer":
-        raise NotAuthenticated()
-    return authenticate(db, secret.strip())
+    return authenticate(db, secret.strip() if scheme.lower() == "bearer" else "")
 
 
 def terms() -> Terms:
     """What a request is checked against."""
     db = hashdb()
-    return Terms(db.rules, db.now(), lambda signals: db.live.admission().touched(signals))
+    return Terms(db.rules, db.now(), touched=lambda signals: db.live.admission().touched(signals))
 
 
 def body() -> bytes:

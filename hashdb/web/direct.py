@@ -9,7 +9,7 @@ from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from hashdb.domain.members import Actor, Scope
-from hashdb.service import matches
+from hashdb.service import matches, refusals
 from hashdb.web import logs, problems
 from hashdb.web.context import Face, holder
 from hashdb.wire import Terms
@@ -43,6 +43,7 @@ class Direct:
             answer = matches.match(db, actor, queries, level=level)
             said = AnswerOut.of(answer).json_text().encode()
         except Exception as error:
+            refusals.note(db, actor, error)
             response = problems.respond(error)
             logs.tell("POST", ROUTE, response.status_code, started, actor)
             return response(environ, start_response)

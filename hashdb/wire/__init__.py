@@ -36,10 +36,14 @@ LARGEST_ID = 2**53 - 1
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a request is checked against while it is read: the rules in force, and the time."""
+    """What a request is checked against while it is read: the rules in force, and the time.
+
+    Of what is `imported`, it may be unknown when it was removed, and of what quality it is.
+    """
 
     rules: Rules
     now: datetime
+    imported: bool = False
     touched: Callable[[Collection[Signal]], Collection[Signal]] | None = None
     """Those of some signals that are close to a benign one; asked where a request is refused for something else, too,
     to tell all that is wrong with it."""
@@ -203,6 +207,11 @@ def _plain(text: str) -> str:
     return text
 
 
+def _lines(text: str) -> str:
+    _no_controls(text.replace("\n", "").replace("\r", "").replace("\t", ""))
+    return text
+
+
 def _no_controls(text: str) -> str:
     if any(unicodedata.category(character) == "Cc" for character in text):
         raise ValueError("takes no control characters")
@@ -226,6 +235,7 @@ Moment = Annotated[
 Opaque = Annotated[str, StringConstraints(max_length=200)]
 """What only its sender understands; it comes back as it was sent."""
 Line = Annotated[Opaque, AfterValidator(_no_controls)]
+Note = Annotated[str, StringConstraints(max_length=2000), AfterValidator(_lines)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_proper)]
 Token = Annotated[str, StringConstraints(max_length=80), AfterValidator(_plain)]
 

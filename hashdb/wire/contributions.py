@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
+from datetime import datetime
 from typing import Annotated, Any
 
 from annotated_types import Ge, Le, Len
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, ValidationInfo
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo
 
 from hashdb.domain.contributions import (
     UNSET,
@@ -38,6 +39,7 @@ from hashdb.wire import (
     SignalText,
     Terms,
     Token,
+    read,
     refusal,
     refused,
     ruled,
@@ -51,7 +53,30 @@ def _code(kind: str) -> AfterValidator:
     return ruled(lambda terms, code: terms.rules.vocabulary.fault(kind, code))
 
 
+def _given(removed_at: datetime | None, info: ValidationInfo) -> datetime | None:
+    if removed_at is None and not _imported(info):
+        raise ValueError("is required")
+    return removed_at
+
+
+def _imported(info: ValidationInfo) -> bool:
+    return isinstance(info.context, Terms) and info.context.imported
+
+
+def _require_removed_at(schema: dict[str, Any]) -> None:
+    """Tell in the document what holds of all that is not imported."""
+    removed_at = schema["properties"]["removed_at"]
+    schema["properties"]["removed_at"] = {
+        "type": "string",
+        "format": "date-time",
+        **{name: removed_at[name] for name in ("title", "description")},
+    }
+    schema["required"] = sorted({*schema.get("required", ()), "removed_at"})
+
+
 def _needed(quality: int | None, info: ValidationInfo) -> int | None:
+    if _imported(info):
+        return quality
     if quality is None and any(signal.algorithm is Algorithm.PDQ for signal in info.data.get("signals", ())):
         raise ValueError(QUALITY_NEEDED)
     return quality
@@ -64,7 +89,7 @@ _Labels = Annotated[list[Annotated[Token, _code("behaviour")]], Len(1, CODES_A_L
 _Context = Annotated[list[Annotated[Token, _code("context")]], Len(0, CODES_A_LIST)]
 _Basis = Annotated[Token, _code("basis")]
 _Ground = Annotated[Token, _code("tco_ground")]
-_Reason = Annotated[Token, _code("reason")]
+Reason = Annotated[Token, _code("reason")]
 _Entity = Annotated[Token, ruled(lambda terms, entity: terms.rules.vocabulary.entity_fault(entity))]
 _Incident = Annotated[Token, ruled(lambda terms, incident: incident_fault(incident))]
 _Severity = Annotated[int, Ge(0), Le(4)]
@@ -74,8 +99,12 @@ _Quality = Annotated[int, Ge(0), Le(100), ruled(lambda terms, quality: quality_f
 class MetadataIn(Sent):
     """What is said of a removed item, apart from its signals."""
 
+    model_config = ConfigDict(json_schema_extra=_require_removed_at)
+
     labels: _Labels = Field(description="What the content does, from the vocabulary.")
-    removed_at: _Past = Field(description="When it was removed.")
+    removed_at: Annotated[_Past | None, AfterValidator(_given)] = Field(
+        None, validate_default=True, description="When it was removed."
+    )
     media: Media = Media.IMAGE
     severity: _Severity | None = Field(None, description="0 to 4, higher is worse, 4 = crisis.")
     basis: _Basis | None = Field(None, description="Why it was removed, from the vocabulary.")
@@ -147,6 +176,12 @@ def read_drafts(text: bytes, terms: Terms) -> tuple[Draft, ...]:
     return tuple(one.draft(one.signals, one.quality) for one in request.contributions)
 
 
+def read_draft(text: str, terms: Terms) -> Draft:
+    """The draft that an object spells. Raises MalformedRequest or InvalidInput with every fault."""
+    one = read(DraftIn, text, terms)
+    return one.draft(one.signals, one.quality)
+
+
 def read_metadata(text: str, count: int, terms: Terms) -> tuple[MetadataIn, ...]:
     """What is said of `count` pictures: one object for all, or a list of as many. Raises as `read_drafts`."""
     single = text.lstrip()[:1] == "{"
@@ -196,7 +231,7 @@ class AmendmentIn(Sent):
 class WithdrawalIn(Sent):
     """Why a contribution is taken back."""
 
-    reason: _Reason = Field(description="A reason of the vocabulary.")
+    reason: Reason = Field(description="A reason of the vocabulary.")
 
 
 class Contributor(Answered):
@@ -237,32 +272,8 @@ class ContributionOut(Answered):
     @classmethod
     def of(cls, contribution: Contribution, **more: Any) -> ContributionOut:
         """The wire form of a contribution; `value` is the inverse."""
-        seen: dict[str, Any] = {
-            "id": contribution.id,
-            "status": contribution.status,
-            "standing": contribution.standing,
-            "member": Contributor.made(id=contribution.member, name=contribution.member_name),
-            "received_at": contribution.received_at,
-            "signals": list(contribution.signals),
-            "labels": list(contribution.labels),
-            "removed_at": contribution.removed_at,
-            "quality": contribution.quality,
-            "media": contribution.media,
-            "severity": contribution.severity,
-            "basis": contribution.basis,
-            "tco_ground": contribution.tco_ground,
-            "entity": contribution.entity,
-            "incident": contribution.incident,
-            "context": list(contribution.context),
-            "notified_at": contribution.notified_at,
-            "reference": contribution.reference,
-            "expires_at": contribution.expires_at,
-            "withdrawn_at": contribution.withdrawn_at,
-            "withdrawal_reason": contribution.withdrawal_reason,
-            "erased": contribution.erased,
-            "masked": contribution.masked,
-        }
-        return cls.made(**{name: value for name, value in seen.items() if name not in contribution.hidden}, **more)
+        member = Contributor.made(id=contribution.member, name=contribution.member_name)
+        return cls.made(**seen(contribution) | {"member": member}, **more)
 
     def value(self) -> Contribution:
         """The contribution that this spells."""
@@ -293,6 +304,38 @@ class ContributionOut(Answered):
             masked=self.masked,
             hidden=frozenset({"signals", "reference"} - self.model_fields_set),
         )
+
+
+def seen(contribution: Contribution) -> dict[str, Any]:
+    """What the reader sees of a contribution, by the names of the wire's fields."""
+    said: dict[str, Any] = {
+        "id": contribution.id,
+        "status": contribution.status,
+        "standing": contribution.standing,
+        "member": {"id": contribution.member, "name": contribution.member_name},
+        "received_at": contribution.received_at,
+        "signals": list(contribution.signals),
+        "labels": list(contribution.labels),
+        "removed_at": contribution.removed_at,
+        "quality": contribution.quality,
+        "media": contribution.media,
+        "severity": contribution.severity,
+        "basis": contribution.basis,
+        "tco_ground": contribution.tco_ground,
+        "entity": contribution.entity,
+        "incident": contribution.incident,
+        "context": list(contribution.context),
+        "notified_at": contribution.notified_at,
+        "reference": contribution.reference,
+        "expires_at": contribution.expires_at,
+        "withdrawn_at": contribution.withdrawn_at,
+        "withdrawal_reason": contribution.withdrawal_reason,
+        "erased": contribution.erased,
+        "masked": contribution.masked,
+    }
+    for name in contribution.hidden:
+        del said[name]
+    return said
 
 
 class ReceiptOut(Answered):

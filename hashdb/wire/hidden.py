@@ -27,7 +27,11 @@ def hidden(error: ValidationError, text: bytes, terms: Terms) -> Iterator[Fault]
         if not isinstance(signals, list):
             continue
         # A signal that is itself faulty hides that the quality is missing.
-        if draft.get("quality") is None and any(place[:2] == (position, "signals") for place in faulty):
+        if (
+            not terms.imported
+            and draft.get("quality") is None
+            and any(place[:2] == (position, "signals") for place in faulty)
+        ):
             if any(isinstance(one, str) and one.startswith("pdq:") for one in signals):
                 yield Fault(path(("contributions", position, "quality")), QUALITY_NEEDED)
         sound = {place: _sound(one) for place, one in enumerate(signals) if (position, "signals", place) not in faulty}

@@ -73,3 +73,15 @@ def test_a_folder_without_pictures_is_said_to_have_none(
     done = member(*words, tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", f"hashdb: no pictures in {tmp_path}\n")
     assert member.json(*words, tmp_path) == []
+
+
+def test_a_picture_that_takes_too_long_is_its_own_error_and_the_others_go_on(run: Commands, tmp_path: Path) -> None:
+    for photo in PHOTOS[:9]:
+        shutil.copy(photo, tmp_path)
+    said = run.json("hash", tmp_path, "--jobs", "2", status=1, HASHDB_MEDIA_SECONDS="0.0001")
+    assert {one["error"] for one in said} == {"the picture takes longer than 0.0001 seconds to hash"}
+    assert len(said) == 9
+
+
+def test_many_processes_say_what_one_says(run: Commands) -> None:
+    assert run.json("hash", *PHOTOS, "--jobs", "2") == [run.json("hash", photo)[0] for photo in PHOTOS]

@@ -9,7 +9,8 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashdb.domain.audit import Action, Entry, Event, leaf
+from hashdb.domain.audit import STANDINGS, Action, Entry, Event, leaf
+from hashdb.domain.contributions import Standing
 from hashdb.domain.instants import format_instant
 
 AT = datetime(2026, 11, 24, 8, tzinfo=UTC)
@@ -74,7 +75,26 @@ def test_only_what_changes_the_active_contributions_is_in_the_feed() -> None:
         "contribution.expired",
         "contribution.suspended",
         "contribution.reinstated",
+        "contribution.confirmed",
+        "contribution.disputed",
+        "contribution.quarantined",
+        "contribution.retired",
+        "contribution.cleared",
     }
+
+
+def test_what_ends_a_match_for_good_or_for_now_reverses_it() -> None:
+    assert {str(action) for action in Action if action.reverses} == {
+        "contribution.withdrawn",
+        "contribution.expired",
+        "contribution.quarantined",
+        "contribution.retired",
+    }
+
+
+def test_every_standing_has_its_action() -> None:
+    assert set(STANDINGS) == set(Standing)
+    assert all(action.changes_feed for action in STANDINGS.values())
 
 
 def test_a_subject_is_written_as_kind_and_id() -> None:

@@ -352,7 +352,7 @@ class TestAmend:
         contributions.withdraw(db, actor, one.id, "other")
         clock.go(hours=1)
         for id, status in ((one.id, "withdrawn"), (two.id, "expired")):
-            with pytest.raises(NotActive, match=rf"^contribution {id} is {status} and can no longer be amended$"):
+            with pytest.raises(NotActive, match=rf"^contribution {id} is {status}: it takes no change and no opinion$"):
                 contributions.amend(db, actor, id, Amendment(severity=1, expires_at=None))
 
     def test_a_new_end_holds_at_once(self, db: HashDB, actor: Actor, clock: Clock) -> None:

@@ -14,24 +14,50 @@ import pytest
 
 import hashdb.service
 from hashdb.domain.benign import BenignDraft
+from hashdb.domain.cases import Decision
 from hashdb.domain.contributions import Amendment
 from hashdb.domain.incidents import IncidentChange, IncidentDraft, Retention
-from hashdb.domain.members import COMMAND_LINE, Actor, KeyDraft, MemberChange, MemberDraft, MemberKind, Scope
+from hashdb.domain.members import (
+    COMMAND_LINE,
+    Actor,
+    KeyDraft,
+    MemberChange,
+    MemberDraft,
+    MemberKind,
+    MemberStatus,
+    Scope,
+)
+from hashdb.domain.opinions import OpinionDraft, Stance
+from hashdb.domain.refusals import Reason
 from hashdb.service import (
     HashDB,
     benign,
+    cases,
     changes,
     checkpoints,
     contributions,
+    counts,
     expiry,
     incidents,
     masks,
+    matches,
     members,
+    opinions,
     proposals,
+    refusals,
+    reports,
 )
-from tests.builders import NOON, RULES, contributed, draft, signal
+from hashdb.service.tallies import Refusal
+from tests.builders import NOON, RULES, contributed, draft, member_with, query, signal
 
 Verb = Callable[[HashDB, Actor, int], object]
+
+
+def disputed(db: HashDB, id: int) -> int:
+    """The case that another member opened on a contribution."""
+    case = opinions.give(db, member_with(db), id, OpinionDraft(Stance.DISPUTES, "other")).case
+    assert case is not None
+    return case
 
 
 def _delete_benign(db: HashDB) -> None:
@@ -50,6 +76,7 @@ BEFORE: dict[str, Callable[[HashDB], object]] = {
     "proposals.drop": lambda db: _proposed(db),
     "proposals.expire": lambda db: _proposed(db, later=True),
     "contributions.announce": lambda db: setattr(db, "now", lambda: NOON + timedelta(days=3)),
+    "opinions.recount": lambda db: _silenced(db),
 }
 """What comes before some of them."""
 
@@ -66,10 +93,16 @@ def _proposed(db: HashDB, *, later: bool = False) -> None:
         db.now = lambda: NOON + timedelta(days=4)
 
 
+def _silenced(db: HashDB) -> None:
+    disputed(db, 1)
+    members.change(db, COMMAND_LINE, 2, MemberChange(status=MemberStatus.SUSPENDED))
+
+
 CHANGES: dict[str, Verb] = {
     "benign.add": lambda db, actor, id: benign.add(db, COMMAND_LINE, BENIGN),
     "benign.delete": lambda db, actor, id: _delete_benign(db),
     "benign.start": lambda db, actor, id: benign.start(db, [BENIGN]),
+    "cases.decide": lambda db, actor, id: cases.decide(db, COMMAND_LINE, disputed(db, id), Decision.UPHOLD),
     "expiry.settle": lambda db, actor, id: expiry.settle(db),
     "expiry.start": lambda db, actor, id: expiry.start(db),
     "incidents.add": lambda db, actor, id: incidents.add(db, COMMAND_LINE, IncidentDraft("CI:x", NOON)),
@@ -85,14 +118,40 @@ CHANGES: dict[str, Verb] = {
     "contributions.contribute": lambda db, actor, id: contributions.contribute(db, actor, [draft(99)]),
     "contributions.erase": lambda db, actor, id: contributions.erase(db, actor, id),
     "contributions.withdraw": lambda db, actor, id: contributions.withdraw(db, actor, id, "other"),
+    "opinions.give": lambda db, actor, id: disputed(db, id),
+    "opinions.recount": lambda db, actor, id: opinions.recount(db),
+    "counts.flush": lambda db, actor, id: _turned_away(db),
+    "counts.seal": lambda db, actor, id: _seal(db, actor),
     "members.add": lambda db, actor, id: members.add(db, COMMAND_LINE, MemberDraft("New", MemberKind.OPERATOR)),
     "members.change": lambda db, actor, id: members.change(db, COMMAND_LINE, 1, MemberChange(name="Other")),
     "members.issue_key": lambda db, actor, id: members.issue_key(
         db, COMMAND_LINE, 1, KeyDraft(frozenset({Scope.MATCH}))
     ),
     "members.revoke_key": lambda db, actor, id: members.revoke_key(db, COMMAND_LINE, 1),
+    "reports.transparency": lambda db, actor, id: reports.transparency(db, COMMAND_LINE, None, None, form="json"),
+    "refusals.tell": lambda db, actor, id: _tell(db),
 }
 """Every verb that writes, and one use of it that changes something."""
+
+
+def _turned_away(db: HashDB) -> bool:
+    db.tallies.turn_away(db.now(), 0, Refusal(None, Reason.NO_KEY))
+    return counts.flush(db)
+
+
+def _seal(db: HashDB, actor: Actor) -> bool:
+    matches.match(db, actor, [query(1)])
+    counts.flush(db)
+    db.now = lambda: NOON + timedelta(days=1)
+    return counts.seal(db)
+
+
+def _tell(db: HashDB) -> bool:
+    for _ in range(2):
+        _turned_away(db)
+    db.now = lambda: NOON + timedelta(minutes=1)
+    return refusals.tell(db)
+
 
 WITHOUT = {"checkpoints.keep": "what it writes is over the events, and signed"}
 """Verbs that write and add no event, and why."""

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from hashdb.domain.cases import CaseState, Cause, Decision, ruling
 from hashdb.domain.contributions import Amendment, Contribution, Filter, Status
 from hashdb.domain.members import (
     COMMAND_LINE,
@@ -21,12 +22,14 @@ from hashdb.domain.members import (
     MemberKind,
     MemberStatus,
 )
-from hashdb.errors import AlreadyWithdrawn, MemberSuspended, NotActive
-from hashdb.service import HashDB, contributions, matches, members
+from hashdb.domain.opinions import OpinionDraft, Stance, standing
+from hashdb.errors import AlreadyWithdrawn, MemberSuspended, NotActive, NotFound
+from hashdb.service import HashDB, cases, contributions, matches, members, opinions
 from tests.builders import USUAL, Clock, draft, hashdb, query
 from tests.service.copies import Copy
 
 SEEDS = range(5)
+SAID = [OpinionDraft(Stance.CONFIRMS), OpinionDraft(Stance.DISPUTES, "other")]
 hours = st.integers(1, 5)
 whoever = st.integers(0, 1)
 some = st.integers(0, 10_000)
@@ -83,6 +86,31 @@ class Histories(RuleBasedStateMachine):
     def erase(self, who: int, choice: int) -> None:
         self.attempt(contributions.erase, who, choice)
 
+    @rule(who=whoever, choice=some, said=st.sampled_from(SAID))
+    def give_opinion(self, who: int, choice: int, said: OpinionDraft) -> None:
+        id = self.one_of(1 - who, choice)
+        if id is not None:
+            with suppress(MemberSuspended, NotActive, NotFound):
+                opinions.give(self.db, self.actor(who), id, said)
+
+    @rule(choice=some, decision=st.sampled_from(Decision))
+    def decide(self, choice: int, decision: Decision) -> None:
+        left = cases.page(self.db, COMMAND_LINE, CaseState.OPEN, 0, 1_000)
+        if left:
+            cases.decide(self.db, COMMAND_LINE, left[choice % len(left)].id, decision)
+
+    @rule(choice=some)
+    def hold(self, choice: int) -> None:
+        id = self.one_of(choice % 2, choice)
+        if id is not None:
+            with self.db.store.begin() as tx:
+                found, now = tx.contributions.one(id, self.clock(), lock=True), self.clock()
+                tx.audit.append(now, SYSTEM, cases.hold(tx, self.db.rules, found, Cause.FLOOD, now))
+
+    @rule(limit=st.integers(1, 3))
+    def recount(self, limit: int) -> None:
+        opinions.recount(self.db, limit)
+
     def attempt(self, verb: object, who: int, choice: int, *rest: object) -> None:
         id = self.one_of(who, choice)
         if id is not None:
@@ -118,23 +146,36 @@ class Histories(RuleBasedStateMachine):
 
     @rule()
     def matches_are_what_is_active(self) -> None:
-        active = [one for one in self.everything() if one.status is Status.ACTIVE]
+        active = [one for one in self.everything() if one.status is Status.ACTIVE and one.standing.matches]
         answer = matches.match(self.db, SYSTEM, [query(seed) for seed in SEEDS])
         found = {match.contribution for result in answer.results for match in result.matches}
         assert found == {one.id for one in active}
 
     @rule()
     def all_announced_copies_are_the_truth(self) -> None:
-        while contributions.announce(self.db):
+        while contributions.announce(self.db) or opinions.recount(self.db):
             pass
-        truth = {one.id: one for one in self.everything() if one.status is Status.ACTIVE}
+        everything = self.everything()
+        truth = {one.id: one for one in everything if one.status is Status.ACTIVE and one.standing.matches}
         for copy in (self.quick, self.slow):
             copy.follow(self.db, SYSTEM, 3)
             assert copy.held == {id: one.shown(signals=True, reference=False) for id, one in truth.items()}
 
+    @rule()
+    def all_recounted_standings_are_what_opinions_and_decisions_add_up_to(self) -> None:
+        while opinions.recount(self.db):
+            pass
+        everything = self.everything()
+        with self.db.store.read() as tx:
+            ids = [one.id for one in everything]
+            said, ruled = tx.opinions.of(ids), tx.cases.of(ids)
+        for one in everything:
+            assert one.standing is standing(said.get(one.id, ()), ruling(ruled.get(one.id, ())))
+
     def teardown(self) -> None:
         if hasattr(self, "members"):
             self.matches_are_what_is_active()
+            self.all_recounted_standings_are_what_opinions_and_decisions_add_up_to()
             self.all_announced_copies_are_the_truth()
         self.db.close()
         self.folder.cleanup()

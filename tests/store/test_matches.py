@@ -6,11 +6,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine
 
 from hashdb.domain.audit import Action, Entry
 from hashdb.domain.contributions import Standing, Status
-from hashdb.domain.members import SYSTEM, Member, MemberChange, MemberStatus
+from hashdb.domain.members import SYSTEM, Member, MemberChange, MemberDraft, MemberKind, MemberStatus
+from hashdb.domain.opinions import OpinionDraft, Stance
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.store import Store, matches
 from tests.builders import NOON, draft, signal
@@ -95,7 +96,10 @@ def test_the_index_gets_what_may_match_since_a_number(store: Store, member: Memb
 
 
 # Whatever else is done to a contribution may let it match again, also what a later version does.
-@pytest.mark.parametrize("action", [Action.CONTRIBUTION_AMENDED, Action.CONTRIBUTION_REINSTATED, "contribution.new"])
+@pytest.mark.parametrize(
+    "action",
+    [Action.CONTRIBUTION_AMENDED, Action.CONTRIBUTION_REINSTATED, Action.CONTRIBUTION_CLEARED, "contribution.new"],
+)
 def test_the_index_gets_what_may_match_again(store: Store, member: Member, action: Action) -> None:
     with store.begin() as tx:
         one, two = tx.contributions.add(member, [draft(1), draft(2)], NOON)
@@ -168,20 +172,30 @@ def test_a_value_lasts_that_the_log_told_to_have_expired_and_that_has_more_time(
             assert tx.matches.lasting(Algorithm.PDQ, everything) == set(left)
 
 
-def test_a_quarantined_value_lasts_and_a_retired_one_does_not(store: Store, member: Member, database_url: str) -> None:
+def test_a_value_lasts_whatever_the_standing_and_a_retired_one_for_good(store: Store, member: Member) -> None:
     with store.begin() as tx:
         added = tx.contributions.add(member, [draft(seed) for seed in range(len(Standing))], NOON)
-    engine = create_engine(database_url)
-    with engine.begin() as connection:
         for one, standing in zip(added, Standing, strict=True):
-            words = {"standing": str(standing), "id": one.id}
-            connection.execute(text("UPDATE contributions SET standing = :standing WHERE id = :id"), words)
-    engine.dispose()
-    values = {standing: signal(seed).to_bytes() for seed, standing in enumerate(Standing)}
-    with store.read() as tx:
+            tx.statuses.judge([one.id], standing)
+        values = {standing: signal(seed).to_bytes() for seed, standing in enumerate(Standing)}
+        assert tx.matches.lasting(Algorithm.PDQ, list(values.values())) == set(values.values())
+        for one in added:
+            tx.contributions.withdraw(one.id, "other", NOON)
+        assert tx.matches.lasting(Algorithm.PDQ, list(values.values())) == {values[Standing.RETIRED]}
         assert tx.matches.ended()
-        lasting = tx.matches.lasting(Algorithm.PDQ, list(values.values()))
-    assert values.keys() - {Standing.RETIRED} == {standing for standing, value in values.items() if value in lasting}
+
+
+def test_confirmations_are_counted_by_member_while_they_count(store: Store, member: Member) -> None:
+    confirm, dispute = OpinionDraft(Stance.CONFIRMS), OpinionDraft(Stance.DISPUTES, "other")
+    with store.begin() as tx:
+        one, two, three = (added.id for added in tx.contributions.add(member, [draft(i) for i in range(3)], NOON))
+        others = [tx.members.add(MemberDraft(f"Other {i}", MemberKind.PLATFORM), NOON).id for i in range(3)]
+        for contribution, other, said in ((one, 0, confirm), (one, 1, confirm), (one, 2, dispute), (two, 0, confirm)):
+            tx.opinions.add(contribution, others[other], said, None, NOON)
+        assert tx.matches.confirming([one, two, three]) == {one: {others[0], others[1]}, two: {others[0]}}
+        tx.opinions.add(one, others[0], dispute, None, NOON)
+        tx.members.change(others[1], MemberChange(status=MemberStatus.SUSPENDED))
+        assert tx.matches.confirming([one, two]) == {two: {others[0]}}
 
 
 def test_what_was_added_is_looked_up_by_the_numbers_of_its_events(tmp_path: Path) -> None:

@@ -33,6 +33,12 @@ VALID: dict[str, tuple[str, str, Any]] = {
         {"label": "CI:x", "start": "2026-11-20T10:00:00Z", "end": "2027-11-20T10:00:00Z", "expires": True},
     ),
     "change an incident": ("PATCH", "/v1/incidents/1", {"start": "2026-11-20T10:00:00Z", "end": None}),
+    "give an opinion": (
+        "POST",
+        "/v1/contributions/4/opinions",
+        {"opinion": "disputes", "reason": "edsa_context", "note": "a news report"},
+    ),
+    "decide a case": ("POST", "/v1/cases/1/decision", {"decision": "quarantine", "note": "for now"}),
     "add a member": (
         "POST",
         "/v1/members",
@@ -87,10 +93,16 @@ HOSTILE: tuple[Any, ...] = (
 
 @pytest.fixture
 def caller(service: Service) -> Caller:
-    """A key of all scopes, whose member has three contributions, and an incident."""
-    caller = service.caller()
+    """A key of all scopes, whose member has three contributions, one of them disputed; the fourth is another's."""
+    return _caller(service)
+
+
+def _caller(service: Service) -> Caller:
+    caller, other = service.caller(), service.caller()
     caller.post("/v1/incidents", {"label": "CI:first", "start": "2026-11-20T10:00:00Z"})
     caller.contribute(item(1), item(2), item(3))
+    other.contribute(item(4))
+    other.post("/v1/contributions/3/opinions", {"opinion": "disputes", "reason": "other"})
     return caller
 
 
@@ -201,14 +213,28 @@ def test_mutated_forms_are_refused_and_nothing_of_them_stored(service: Service, 
 
 def test_mutated_query_strings_are_refused(service: Service, caller: Caller) -> None:
     rng = random.Random(5)
-    names = ["after", "limit", "status", "label", "member", "since", "wait", "epoch", "subject", "actor", "x", ""]
+    names = [
+        "after",
+        "limit",
+        "status",
+        "label",
+        "member",
+        "since",
+        "wait",
+        "epoch",
+        "subject",
+        "actor",
+        "state",
+        "x",
+        "",
+    ]
     values = ["", "-1", "1", "9" * 30, "%00", "%ff", "%ed%a0%80", "x" * 5000, "1e5", "true", "%F0%9F%92%A9", "%25", "+"]
     caller.get("/v1/changes")
     before = service.rows()
     refused = 0
     for _ in range(EACH):
         asked = rng.choice("&;").join(f"{rng.choice(names)}={rng.choice(values)}" for _ in range(rng.randrange(1, 4)))
-        path = rng.choice(["/v1/contributions", "/v1/events", "/v1/changes", "/v1/members", "/v1/me"])
+        path = rng.choice(["/v1/contributions", "/v1/events", "/v1/changes", "/v1/members", "/v1/me", "/v1/cases"])
         response = caller.get(f"{path}?{asked}".replace("wait=1&", ""))
         if response.status_code != 200:
             assert response.status_code in {403, 410, 422}
@@ -218,12 +244,12 @@ def test_mutated_query_strings_are_refused(service: Service, caller: Caller) -> 
     assert service.rows() == before
 
 
-@pytest.mark.parametrize("name", ["contribute", "match", "add a member"])
+@pytest.mark.parametrize("name", ["contribute", "match", "give an opinion", "add a member"])
 def test_postgresql_refuses_the_same(postgres_url: str, name: str) -> None:
     method, path, valid = VALID[name]
     rng = random.Random(name)
     with service_at(postgres_url) as service:
-        caller = service.caller()
+        caller = _caller(service)
         before = service.rows()
         for _ in range(EACH // 2):
             text = _mutated(rng, valid)

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from hypothesis import strategies as st
 
+from hashdb.domain.cases import Case, Cause, Decision
 from hashdb.domain.changes import Change, Changes, Gone
 from hashdb.domain.contributions import (
     UNSET,
@@ -30,6 +31,7 @@ from hashdb.domain.members import (
     MemberStatus,
     Scope,
 )
+from hashdb.domain.opinions import Opinion, OpinionDraft, Stance
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.wire import Terms
 from tests.builders import NOON, RULES
@@ -215,3 +217,49 @@ keys = st.builds(
     expires_at=st.none() | moments,
     revoked_at=st.none() | moments,
 )
+
+notes = st.none() | st.text(st.characters(exclude_categories=["Cs", "Cc"], include_characters="\n"), max_size=2000)
+opinion_drafts = st.builds(OpinionDraft, st.just(Stance.CONFIRMS), st.none(), notes) | st.builds(
+    OpinionDraft, st.just(Stance.DISPUTES), st.sampled_from(RULES.vocabulary.reason), notes
+)
+_opinions = st.builds(
+    Opinion,
+    id=ids,
+    contribution=ids,
+    member=ids,
+    member_name=names,
+    stance=st.sampled_from(Stance),
+    reason=_code("reason"),
+    note=notes,
+    given_at=moments,
+    case=st.none() | ids,
+    counts=st.booleans(),
+)
+_cases = st.builds(
+    Case,
+    id=ids,
+    contribution=ids,
+    member=ids,
+    member_name=names,
+    reason=st.sampled_from([*RULES.vocabulary.reason, *Cause]).map(str),
+    holds=st.booleans(),
+    opened_at=moments,
+    due_at=moments,
+    decision=st.none() | st.sampled_from(Decision),
+    note=notes,
+    decided_at=st.none() | moments,
+    decided_by=st.none() | st.just("key:9"),
+    opinions=st.lists(_opinions, max_size=2).map(tuple),
+)
+
+
+@st.composite
+def opinions(draw: st.DrawFn) -> Opinion:
+    """An opinion as some reader sees it."""
+    return draw(_opinions).shown(note=draw(st.booleans()))
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """A case as some reader sees it."""
+    return draw(_cases).shown(decided_by=draw(st.booleans()))

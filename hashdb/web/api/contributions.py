@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from apiflask import APIBlueprint
 from flask import Response
 
@@ -24,7 +26,7 @@ from hashdb.wire.contributions import (
     read_drafts,
     read_metadata,
 )
-from hashdb.wire.pages import ContributionsQuery, MediaQuery
+from hashdb.wire.pages import ContributeQuery, ContributionsQuery, MediaQuery
 from hashdb.wire.signals import ContributedMediaIn
 
 blueprint = APIBlueprint("contributions", __name__, url_prefix="/v1/contributions", tag="Contribute")
@@ -36,6 +38,7 @@ blueprint = APIBlueprint("contributions", __name__, url_prefix="/v1/contribution
     {201: ReceiptOut},
     scopes=[Scope.CONTRIBUTE],
     reads=ContributionsIn,
+    takes=ContributeQuery,
     idempotent=True,
     refuses=[409, 429],
 )
@@ -44,11 +47,13 @@ def contribute() -> Response:
 
     All or none. When this answers, they are durable and the next match, of any worker, finds them.
     """
+    imported = bool(query(ContributeQuery).imported)
     text = body()
-    key = once(text)
+    key = once(text, *([b"imported"] if imported else ()))
     receipt = contributions.repeated(hashdb(), actor(), key)
     if receipt is None:
-        receipt = contributions.contribute(hashdb(), actor(), read_drafts(text, terms()), key)
+        drafts = read_drafts(text, replace(terms(), imported=imported))
+        receipt = contributions.contribute(hashdb(), actor(), drafts, key)
     return answer(ReceiptOut.of(receipt), 201)
 
 
@@ -87,7 +92,10 @@ def browse() -> Response:
 @blueprint.get("/<id:contribution_id>")
 @operation(blueprint, {200: ContributionOut}, refuses=[404])
 def show(contribution_id: int) -> Response:
-    """Show one contribution: yours, any with scope audit, any active one with scope match or feed."""
+    """Show one contribution: yours, any with scope audit, any active one with scope match or feed.
+
+    With scope review any on which there is a case.
+    """
     found = contributions.get(hashdb(), actor(), contribution_id)
     return answer(ContributionOut.of(found))
 

@@ -172,15 +172,33 @@ def test_what_no_longer_matches_is_shown_to_its_owner_and_to_auditors_only(
     assert body(service.caller(Scope.AUDIT).get(url))["status"] == "expired"
 
 
-@pytest.mark.parametrize(
-    "id", ["0", "-1", "9999999", "9007199254740992", "9" * 20, "9" * 5000, "%00", "x", "1.0", "01"]
-)
+@pytest.mark.parametrize("id", ["-1", "9999999", "9007199254740992", "9" * 20, "9" * 5000, "%00", "x", "1.0", "01"])
 def test_an_id_that_is_none_is_not_found(platform: Caller, id: str) -> None:
     platform.contribute(item())
     problem(platform.get(f"{URL}/{id}"), 404, "not-found")
     problem(platform.patch(f"{URL}/{id}", {}), 404, "not-found")
     problem(platform.post(f"{URL}/{id}/withdrawal", {"reason": "other"}), 404, "not-found")
     problem(platform.delete(f"{URL}/{id}/content"), 404, "not-found")
+
+
+def test_the_test_item_is_shown_to_all_and_is_nobodys(platform: Caller) -> None:
+    shown = body(platform.get(f"{URL}/0"))
+    assert (shown["id"], shown["labels"], len(shown["signals"])) == (0, ["test"], 3)
+    assert body(platform.get(URL))["contributions"] == []
+    problem(platform.patch(f"{URL}/0", {}), 404, "not-found")
+    problem(platform.post(f"{URL}/0/withdrawal", {"reason": "other"}), 404, "not-found")
+    problem(platform.delete(f"{URL}/0/content"), 404, "not-found")
+
+
+def test_of_imported_ones_time_and_quality_may_be_unknown(platform: Caller) -> None:
+    unknown = {name: said for name, said in item().items() if name not in ("removed_at", "quality")}
+    told = problem(platform.post(URL, {"contributions": [unknown]}), 422, "invalid-input")
+    assert {one["at"] for one in told["errors"]} == {"contributions[0].removed_at", "contributions[0].quality"}
+    for said in (unknown, unknown | {"removed_at": None, "quality": None}):
+        (one,) = body(platform.post(f"{URL}?imported=1", {"contributions": [said]}))["contributions"]
+        assert (one["removed_at"], one["quality"]) == (None, None)
+    problem(platform.post(f"{URL}?imported=1", {"contributions": [unknown | {"quality": 7}]}), 422, "invalid-input")
+    problem(platform.post(f"{URL}?imported=2", {"contributions": [unknown]}), 422, "invalid-input")
 
 
 def test_an_amendment_changes_what_it_names(service: Service, platform: Caller) -> None:

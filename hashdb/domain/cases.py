@@ -1,0 +1,99 @@
+"""Case: a contribution before a reviewer; Decision: what the reviewer rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from hashdb.domain.contributions import Standing
+from hashdb.domain.opinions import Opinion, Stance
+
+
+class Decision(StrEnum):
+    """What a reviewer rules on a contribution: it stands, is kept out until further notice, or was wrong."""
+
+    UPHOLD = "uphold"
+    QUARANTINE = "quarantine"
+    RETIRE = "retire"
+
+    @property
+    def ruling(self) -> Standing | None:
+        """The standing that it gives, whatever members say; None leaves it to their opinions."""
+        return _RULINGS[self]
+
+
+_RULINGS = {
+    Decision.UPHOLD: None,
+    Decision.QUARANTINE: Standing.QUARANTINED,
+    Decision.RETIRE: Standing.RETIRED,
+}
+
+
+class Cause(StrEnum):
+    """Why a case was opened that no dispute opened; else it is the reason of the dispute."""
+
+    CONTESTED = "contested"
+    """A member confirmed what is quarantined or retired."""
+    NEAR_RETIRED = "near_retired"
+    FLOOD = "flood"
+
+
+class CaseState(StrEnum):
+    """Whether a reviewer still has to decide."""
+
+    OPEN = "open"
+    DECIDED = "decided"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A contribution before a reviewer, from its opening to the decision; of a contribution, one is open at a time.
+
+    `member` is the contributor. While one that `holds` is open, the contribution is quarantined. `opinions` are those
+    given while it was open, the last of each member. `hidden` names the fields that the reader may not see.
+    """
+
+    id: int
+    contribution: int
+    member: int
+    member_name: str
+    reason: str
+    holds: bool
+    opened_at: datetime
+    due_at: datetime
+    decision: Decision | None = None
+    note: str | None = None
+    decided_at: datetime | None = None
+    decided_by: str | None = None
+    opinions: tuple[Opinion, ...] = ()
+    hidden: frozenset[str] = frozenset()
+
+    @property
+    def state(self) -> CaseState:
+        """Whether it is decided."""
+        return CaseState.OPEN if self.decision is None else CaseState.DECIDED
+
+    def shown(self, *, decided_by: bool) -> Case:
+        """The same case as a reader sees it who may see by which key it was decided, or may not."""
+        return self if decided_by else replace(self, decided_by=None, hidden=frozenset({"decided_by"}))
+
+
+def ruling(cases: Sequence[Case]) -> Standing | None:
+    """What the cases on a contribution make of it, in the order of their opening: the last decision counts.
+
+    None leaves its standing to the opinions.
+    """
+    decisions = [case.decision for case in cases if case.decision is not None]
+    ruled = decisions[-1].ruling if decisions else None
+    if ruled is None and any(case.holds and case.state is CaseState.OPEN for case in cases):
+        return Standing.QUARANTINED
+    return ruled
+
+
+def opens_case(stance: Stance, cases: Sequence[Case]) -> bool:
+    """Whether an opinion opens a case: a dispute, or one for what was ruled out, where no case is open."""
+    if any(case.state is CaseState.OPEN for case in cases):
+        return False
+    return stance is Stance.DISPUTES or ruling(cases) is not None

@@ -1,0 +1,116 @@
+"""Cases: show them, decide them; and give contributions the standing that opinions and decisions add up to."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime
+
+from hashdb.domain.audit import STANDINGS, Action, Details, Entry
+from hashdb.domain.cases import Case, CaseState, Cause, Decision, ruling
+from hashdb.domain.contributions import Contribution, Standing
+from hashdb.domain.members import Actor, Scope
+from hashdb.domain.opinions import Opinion, standing
+from hashdb.domain.rules import Rules
+from hashdb.errors import AlreadyDecided
+from hashdb.service import HashDB
+from hashdb.store import Transaction
+
+
+def get(db: HashDB, actor: Actor, id: int) -> Case:
+    """One case: any with `review` or `audit`, else one to which the actor's member is a party. Raises NotFound."""
+    actor.require()
+    with db.store.read() as tx:
+        return shown(actor, tx.cases.one(id, _party(actor)))
+
+
+def page(db: HashDB, actor: Actor, state: CaseState | None, after: int, limit: int) -> tuple[Case, ...]:
+    """At most `limit` cases with ids above `after` that the actor may see, in the order of their opening."""
+    actor.require()
+    with db.store.read() as tx:
+        return tuple(shown(actor, case) for case in tx.cases.page(state, _party(actor), after, limit))
+
+
+def decide(db: HashDB, actor: Actor, id: int, decision: Decision, note: str | None = None) -> Case:
+    """Rule on a contribution: the next match of any process follows it. Raises NotFound, AlreadyDecided."""
+    actor.require(Scope.REVIEW)
+    with db.store.begin() as tx:
+        now = db.now()
+        found = tx.contributions.one(tx.cases.one(id).contribution, now, lock=True)
+        # Read again, now that nobody else decides on it.
+        case = tx.cases.one(id)
+        if case.decision is not None:
+            raise AlreadyDecided(id)
+        # Erasure is done, and would not come to a note of today.
+        tx.cases.decide(id, decision, None if found.erased else note, str(actor), now)
+        tx.audit.append(now, actor, [_decided(case, decision, now), *settle(tx, [found], case.reason)])
+        return shown(actor, tx.cases.one(id))
+
+
+def hold(tx: Transaction, rules: Rules, found: Contribution, cause: Cause, now: datetime) -> list[Entry]:
+    """Quarantine a contribution, which is held, until a reviewer decides; return the events, for the caller to append.
+
+    For what the service itself finds. Where a case on it is open already, nothing happens.
+    """
+    if any(case.state is CaseState.OPEN for case in tx.cases.of([found.id]).get(found.id, ())):
+        return []
+    case = tx.cases.open(found.id, cause, now, now + rules.time_to_decide, holds=True)
+    return [opened(case), *settle(tx, [found], cause)]
+
+
+def settle(tx: Transaction, found: Collection[Contribution], reason: str | None = None) -> list[Entry]:
+    """Give contributions, which are held, the standing that opinions and cases now add up to.
+
+    Returns the events of those where it is another one, for the caller to append; `reason` is what led to it.
+    """
+    ids = [one.id for one in found]
+    tx.opinions.tell(ids)
+    opinions, cases = tx.opinions.of(ids), tx.cases.of(ids)
+    changed: dict[Standing, list[Contribution]] = defaultdict(list)
+    for one in found:
+        now = standing(opinions.get(one.id, ()), ruling(cases.get(one.id, ())))
+        if now is not one.standing:
+            changed[now].append(one)
+    for now, those in changed.items():
+        tx.statuses.judge([one.id for one in those], now)
+    return [_judged(one, now, reason) for now, those in changed.items() for one in those]
+
+
+def opened(case: Case) -> Entry:
+    """The event of a case that was opened."""
+    return Entry(Action.CASE_OPENED, "case", case.id, {"contribution": case.contribution, "reason": case.reason})
+
+
+def shown(actor: Actor, case: Case) -> Case:
+    """As much of a case as a party to it, or a reviewer, may see."""
+    opinions = tuple(shown_opinion(actor, opinion, case.member) for opinion in case.opinions)
+    return replace(case, opinions=opinions).shown(decided_by=_party(actor) is None)
+
+
+def shown_opinion(actor: Actor, opinion: Opinion, contributor: int) -> Opinion:
+    """As much of an opinion as the actor may see: a note is for its author, the contributor and who reviews."""
+    return opinion.shown(note=_party(actor) in (None, opinion.member, contributor))
+
+
+def _party(actor: Actor) -> int | None:
+    """The member as a party to which the actor sees; None for one that sees all."""
+    if actor.member is None or actor.has(Scope.REVIEW) or actor.has(Scope.AUDIT):
+        return None
+    return actor.member.id
+
+
+def _decided(case: Case, decision: Decision, now: datetime) -> Entry:
+    details: Details = {
+        "contribution": case.contribution,
+        "decision": str(decision),
+        "reason": case.reason,
+        "seconds_to_decide": int((now - case.opened_at).total_seconds()),
+        "seconds_late": max(0, int((now - case.due_at).total_seconds())),
+    }
+    return Entry(Action.CASE_DECIDED, "case", case.id, details)
+
+
+def _judged(contribution: Contribution, now: Standing, reason: str | None) -> Entry:
+    details: Details = {"before": str(contribution.standing), "reason": reason}
+    return Entry(STANDINGS[now], "contribution", contribution.id, details)

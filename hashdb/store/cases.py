@@ -1,0 +1,113 @@
+"""Cases in SQL: contributions before a reviewer, and what was decided."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime
+from itertools import groupby
+
+from sqlalchemy import ColumnElement, Connection, Row, insert, or_, select, update
+
+from hashdb.domain.cases import Case, CaseState, Decision
+from hashdb.domain.opinions import Stance
+from hashdb.errors import NotFound
+from hashdb.store.chunks import chunks
+from hashdb.store.opinions import Opinions
+from hashdb.store.tables import cases, contributions, members, opinions
+
+
+class Cases:
+    """Cases within one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Over an open connection."""
+        self._connection = connection
+
+    def open(self, contribution: int, reason: str, now: datetime, due: datetime, *, holds: bool = False) -> Case:
+        """Put a contribution before a reviewer; `holds` quarantines it until the decision."""
+        row = {
+            "contribution_id": contribution,
+            "reason": reason,
+            "holds": holds,
+            "opened_at": now,
+            "due_at": due,
+        }
+        return self.one(self._connection.execute(insert(cases).returning(cases.c.id), row).scalar_one())
+
+    def one(self, id: int, party: int | None = None) -> Case:
+        """One case; `party` is a member that must be one to it. Raises NotFound."""
+        query = _CASES.where(cases.c.id == id)
+        row = self._connection.execute(query if party is None else query.where(_concerns(party))).one_or_none()
+        if row is None:
+            raise NotFound(f"case {id}")
+        return self._with_opinions([row])[0]
+
+    def page(self, state: CaseState | None, party: int | None, after: int, limit: int) -> tuple[Case, ...]:
+        """At most `limit` cases with ids above `after`, in order; of that state, and to which that member is a party.
+
+        A member is one to the cases on its contributions, and to those under which it disputed another's.
+        """
+        query = _CASES.where(cases.c.id > after).order_by(cases.c.id).limit(limit)
+        if state is not None:
+            query = query.where(
+                cases.c.decision.is_(None) if state is CaseState.OPEN else cases.c.decision.is_not(None)
+            )
+        if party is not None:
+            query = query.where(_concerns(party))
+        return self._with_opinions(self._connection.execute(query).all())
+
+    def of(self, ids: Collection[int]) -> dict[int, tuple[Case, ...]]:
+        """The cases on contributions, by contribution, in the order of their opening and without opinions."""
+        found: dict[int, tuple[Case, ...]] = {}
+        for some in chunks(sorted(set(ids))):
+            query = _CASES.where(cases.c.contribution_id.in_(some))
+            rows = self._connection.execute(query.order_by(cases.c.contribution_id, cases.c.id))
+            for id, group in groupby(rows, key=lambda row: row.contribution_id):
+                found[id] = tuple(map(_case, group))
+        return found
+
+    def decide(self, id: int, decision: Decision, note: str | None, by: str, now: datetime) -> None:
+        """Close a case."""
+        values = {"decision": decision, "note": note, "decided_at": now, "decided_by": by}
+        self._connection.execute(update(cases).where(cases.c.id == id).values(values))
+
+    def erase(self, contribution: int) -> None:
+        """Remove the notes on a contribution; what was decided stays."""
+        notes = update(cases).where(cases.c.contribution_id == contribution, cases.c.note.is_not(None))
+        self._connection.execute(notes.values(note=None))
+
+    def _with_opinions(self, rows: Collection[Row[tuple[object, ...]]]) -> tuple[Case, ...]:
+        said = Opinions(self._connection).under([row.id for row in rows])
+        return tuple(replace(_case(row), opinions=said.get(row.id, ())) for row in rows)
+
+
+_CASES = (
+    select(cases, contributions.c.member_id, members.c.name.label("member_name"))
+    .join(contributions, contributions.c.id == cases.c.contribution_id)
+    .join(members, members.c.id == contributions.c.member_id)
+)
+
+
+def _concerns(party: int) -> ColumnElement[bool]:
+    disputed = select(opinions.c.case_id).where(
+        opinions.c.member_id == party, opinions.c.opinion == str(Stance.DISPUTES), opinions.c.case_id.is_not(None)
+    )
+    return or_(contributions.c.member_id == party, cases.c.id.in_(disputed))
+
+
+def _case(row: Row[tuple[object, ...]]) -> Case:
+    return Case(
+        id=row.id,
+        contribution=row.contribution_id,
+        member=row.member_id,
+        member_name=row.member_name,
+        reason=row.reason,
+        holds=row.holds,
+        opened_at=row.opened_at,
+        due_at=row.due_at,
+        decision=None if row.decision is None else Decision(row.decision),
+        note=row.note,
+        decided_at=row.decided_at,
+        decided_by=row.decided_by,
+    )

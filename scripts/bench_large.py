@@ -1,0 +1,183 @@
+"""What shows only at size: prints tables, and writes docs/benchmarks/large.md and large.json.
+
+Contributions while ten million values are served: how long until one is answered, and whether the very next query,
+which any of the workers may get, finds it. Pictures with transforms among a million items of the balanced profile: how
+long until one is answered, and how long the service takes to build such an index from the store.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+
+from hashdb.index.kernel import engine
+from hashdb.settings import Settings
+from scripts.bench_http import process
+from scripts.benchmarks import data, report, service
+from scripts.benchmarks.load import Load, Sending
+from scripts.benchmarks.report import Target, number
+from tests.serving import serving
+
+WORKERS = 2
+VALUES, ITEMS = 10_000_000, 1_000_000
+SIGNALS_AN_ITEM = 24
+"""Of the balanced profile: one of PDQ, 23 of phash256."""
+_BUILT_WITHIN = 1_200.0
+_LONGEST_PAUSE, _LONGEST_PICTURE = 20.0, 60.0
+_ONE_BY_ONE, _REQUESTS, _AT_ONCE = 500, 150, 100
+_PICTURES = 200
+
+
+def main() -> None:
+    """Measure both, one after the other."""
+    parser = argparse.ArgumentParser(prog="scripts/bench large", description=__doc__)
+    parser.add_argument("--values", type=int, default=VALUES, help="served while contributions come (default: 10 M)")
+    parser.add_argument("--items", type=int, default=ITEMS, help="among which pictures are matched (default: 1 M)")
+    parser.add_argument("--pictures", type=Path, help="a folder of pictures to ask for (default: those of the package)")
+    arguments = parser.parse_args()
+    machine = report.machine("flask", "gunicorn", "sqlalchemy", "numpy")
+    results: dict[str, Any] = {"machine": machine, "seed": data.SEED, "engine": engine()}
+    targets: list[Target] = []
+    body = [
+        *_in_a_home(lambda home: _contributing(home, arguments.values, results, targets)),
+        *_in_a_home(lambda home: _pictures(home, arguments.items, arguments.pictures, results, targets)),
+    ]
+    results["targets"] = [one._asdict() for one in targets]
+    lines = [
+        "# The service at size, measured",
+        "",
+        "Written by `./scripts/bench large`; do not edit.",
+        report.told(machine),
+        f"`hashdb serve --workers {WORKERS}` on loopback with SQLite; seed {data.SEED}.",
+        f"The index's engine: {engine()}.",
+        "",
+        "## Targets",
+        *report.targets(targets),
+        *body,
+    ]
+    report.write("large", lines, results)
+
+
+def _in_a_home(measure: Callable[[Path], list[str]]) -> list[str]:
+    folder = Path(tempfile.mkdtemp(prefix="hashdb-bench-"))
+    try:
+        home = folder / "home"
+        home.mkdir(mode=0o700)
+        return measure(home)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _contributing(home: Path, count: int, results: dict[str, Any], targets: list[Target]) -> list[str]:
+    """Contributions that arrive while so many values are served, each asked for at once."""
+    words, rng = data.stored(count, 256), np.random.default_rng(data.SEED)
+    key = service.fill(f"sqlite:///{home / 'hashdb.sqlite'}", Settings().rules(), words)
+    begun = time.monotonic()
+    with serving(home, workers=WORKERS, within=_BUILT_WITHIN) as url:
+        built = time.monotonic() - begun
+        single = Load(f"{url}/v1/matches", process(), key, service.match_bodies(words, 2_000, 1))
+        with Sending(single, 1, 5) as sending:
+            alone = sending.told()
+        ones = _asked_for(url, key, list(service.contribute_bodies(rng, _ONE_BY_ONE, 1)))
+        batches = list(service.contribute_bodies(rng, _REQUESTS, _AT_ONCE))
+        begun = time.monotonic()
+        many = _asked_for(url, key, batches)
+        seconds = time.monotonic() - begun
+        # Once more at the same pace, as another one asks all the time.
+        with Sending(single, 1, seconds) as sending:
+            meanwhile = _asked_for(url, key, list(service.contribute_bodies(rng, _REQUESTS, _AT_ONCE)))
+            busy = sending.told()
+    rows = []
+    for what, taken in (("one", ones), (f"{_AT_ONCE}", many), (f"{_AT_ONCE}, while others ask", meanwhile)):
+        answered, found = (np.percentile(part, (50, 99)) * 1e3 for part in np.array(taken).T)
+        rows.append((what, len(taken), number(answered[0]), number(answered[1]), number(found[0]), number(found[1])))
+    results["contributing"] = {
+        "values": count, "built": built, "rows": rows, "alone": alone._asdict(), "busy": busy._asdict(),
+    }  # fmt: skip
+    asked = f"single queries by one client while contributions arrive, frozen and merged, among {count:,}: p99"
+    targets.append(Target(asked, f"≤ {_LONGEST_PAUSE:g} ms", f"{busy.p99:.1f} ms", bool(busy.p99 <= _LONGEST_PAUSE)))
+    return [
+        f"## Contributions while {count:,} values are served",
+        f"From a start without an index to ready it took {built:.0f} s: the index is built from the store.",
+        "Every contribution was found by the query that followed its answer, on a connection of its own.",
+        f"A single query took {alone.p50:.2f} ms (p99 {alone.p99:.2f} ms) alone,",
+        f"and {busy.p50:.2f} ms (p99 {busy.p99:.2f} ms)",
+        f"while {_REQUESTS * _AT_ONCE:,} contributions arrived, were frozen and merged.",
+        *report.table(
+            ("contributed at once", "requests", "answered p50 ms", "p99 ms", "found after p50 ms", "p99 ms"), rows
+        ),
+    ]
+
+
+def _asked_for(url: str, key: str, bodies: list[bytes]) -> list[tuple[float, float]]:
+    """Seconds from each contribution's request to its answer, and to that of a query which finds it."""
+    taken, headers = [], {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    with httpx.Client(headers=headers, timeout=60) as contributing:
+        for number_, body in enumerate(bodies):
+            drafts = json.loads(body)["contributions"]
+            query = json.dumps({"queries": [{"signals": drafts[number_ % len(drafts)]["signals"]}]})
+            # Connected before, so that only the answers are timed; any of the workers may have taken the connection.
+            with httpx.Client(headers=headers, timeout=60) as asking:
+                asking.get(f"{url}/healthz").raise_for_status()
+                begun = time.perf_counter()
+                contributing.post(f"{url}/v1/contributions", content=body).raise_for_status()
+                answered = time.perf_counter()
+                answer = asking.post(f"{url}/v1/matches", content=query).raise_for_status().json()
+                found = time.perf_counter()
+            if not answer["results"][0]["matches"]:
+                raise SystemExit("a contribution that had been answered was not found")
+            taken.append((answered - begun, found - begun))
+    return taken
+
+
+def _pictures(home: Path, items: int, folder: Path | None, results: dict[str, Any], targets: list[Target]) -> list[str]:
+    """Pictures with transforms among so many items."""
+    begun = time.monotonic()
+    key = service.fill_items(f"sqlite:///{home / 'hashdb.sqlite'}", Settings().rules(), items, SIGNALS_AN_ITEM)
+    print(f"{items:,} items stored in {time.monotonic() - begun:.0f} s", flush=True)
+    paths = sorted((folder or Path(__file__).parents[1] / "hashdb" / "photos").glob("*.[jJ][pP]*[gG]"))[:_PICTURES]
+    begun = time.monotonic()
+    with serving(home, workers=WORKERS, within=_BUILT_WITHIN) as url:
+        built = time.monotonic() - begun
+        size = sum(path.stat().st_size for path in (home / "index").iterdir())
+        print(f"ready after {built:.0f} s, {size / 1e9:.2f} GB of files", flush=True)
+        taken: dict[str, list[float]] = {"plain": [], "with transforms": []}
+        with httpx.Client(headers={"Authorization": f"Bearer {key}"}, timeout=60) as asking:
+            for path in (paths[0], *paths):
+                for how, times in taken.items():
+                    begun = time.perf_counter()
+                    answer = asking.post(
+                        f"{url}/v1/matches/media" + ("?transforms=1" if how != "plain" else ""),
+                        files={"file": path.read_bytes()},
+                    )
+                    times.append(time.perf_counter() - begun)
+                    answer.raise_for_status()
+    rows = []
+    for how, times in taken.items():
+        # The first one of each warms up.
+        p50, p90, p99 = np.percentile(times[1:], (50, 90, 99)) * 1e3
+        rows.append((how, len(times) - 1, f"{p50:.1f}", f"{p90:.1f}", f"{p99:.1f}"))
+        if how != "plain":
+            asked = f"a picture with transforms among {items:,} items, over HTTP: p50"
+            targets.append(Target(asked, f"≤ {_LONGEST_PICTURE:g} ms", f"{p50:.1f} ms", bool(p50 <= _LONGEST_PICTURE)))
+    targets.append(Target(f"index of {items:,} items", "≤ 3 GB", f"{size / 1e9:.2f} GB", size <= 3e9))
+    results["pictures"] = {"items": items, "built": built, "bytes": size, "rows": rows}
+    return [
+        f"## Pictures among {items:,} items",
+        f"Each item has {SIGNALS_AN_ITEM} signals, as the balanced profile makes them.",
+        f"From a start without an index to ready it took {built:.0f} s; the index takes {size / 1e9:.2f} GB of files.",
+        *report.table(("a picture", "pictures", "p50 ms", "p90 ms", "p99 ms"), rows),
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""hashdb case, against a served service."""
+
+from __future__ import annotations
+
+from tests.cli.conftest import Commands
+from tests.cli.test_opinions import one, other
+
+__all__ = ["one", "other"]
+
+
+def test_a_case_is_listed_and_decided(member: Commands, other: Commands, one: int) -> None:
+    case = other.json("opinion", str(one), "disputes", "--reason", "edsa_context")["case"]
+    assert [found["id"] for found in other.json("case", "list")["cases"]] == [case]
+    assert case in [found["id"] for found in member.json("case", "list", "--state", "open")["cases"]]
+    decided = member("case", "decide", str(case), "retire", "--note", "a news\nreport")
+    assert decided.stdout == f"case {case} on contribution {one} is decided: retire\n"
+    (heads, row) = other("case", "list").stdout.splitlines()
+    assert heads.split() == ["id", "contribution", "reason", "opened", "due", "decision", "note"]
+    assert row.split()[:3] == [str(case), str(one), "edsa_context"]
+    assert row.rstrip().endswith("retire    a news report")
+    assert other.json("case", "list", "--state", "open")["cases"] == []
+    again = member("case", "decide", str(case), "uphold")
+    assert (again.returncode, again.stderr) == (1, f"hashdb: case {case} is already decided\n")
+
+
+def test_who_may_not_decide_is_told_why(member: Commands, other: Commands, one: int) -> None:
+    case = other.json("opinion", str(one), "disputes", "--reason", "other")["case"]
+    assert other("case", "decide", str(case), "uphold").stderr == "hashdb: this key lacks the scope review\n"
+    assert member("case", "decide", str(case), "burn").returncode == 2
+    assert member.json("case", "decide", str(case), "uphold", "--note", "it stands")["note"] == "it stands"
