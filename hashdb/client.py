@@ -11,19 +11,23 @@ from typing import Self, TypeVar
 import httpx
 from pydantic import ValidationError
 
-from hashdb.connection import Connection, Request
+from hashdb.connection import Asked, Connection, Request
+from hashdb.domain.benign import Benign, BenignDraft
 from hashdb.domain.cases import Case, CaseState, Decision
 from hashdb.domain.changes import Changes, Steps
 from hashdb.domain.checkpoints import Checked, Checkpoint, Consistency, Inclusion, Log, read_checkpoint
 from hashdb.domain.contributions import Amendment, Contribution, Draft, Filter, Receipt, Recorded
+from hashdb.domain.incidents import Incident, IncidentChange, IncidentDraft
 from hashdb.domain.instants import format_instant
 from hashdb.domain.matches import Answer, Query, Result
 from hashdb.domain.notes import Verifier
 from hashdb.domain.opinions import Opinion, OpinionDraft
+from hashdb.domain.proposals import Proposal
 from hashdb.domain.reversals import Reversal
 from hashdb.domain.rules import DRAFTS_A_REQUEST
 from hashdb.errors import BadNote, BadSetting, LogRewritten, ServiceError
 from hashdb.wire import Answered
+from hashdb.wire.benign import BenignIn, BenignOut, BenignsOut
 from hashdb.wire.cases import CaseOut, CasesOut, DecisionIn
 from hashdb.wire.changes import ChangesOut, read_lines
 from hashdb.wire.contributions import (
@@ -34,14 +38,17 @@ from hashdb.wire.contributions import (
     ReceiptOut,
     WithdrawalIn,
 )
+from hashdb.wire.incidents import IncidentChangeIn, IncidentIn, IncidentOut, IncidentsOut
 from hashdb.wire.matches import AnswerOut, QueriesIn, in_requests
 from hashdb.wire.members import MeOut
 from hashdb.wire.opinions import OpinionIn, OpinionOut, OpinionsOut
 from hashdb.wire.problems import positions_from
 from hashdb.wire.proofs import ConsistencyOut, InclusionOut, LogOut
+from hashdb.wire.proposals import ProposalOut, ProposalsOut
 from hashdb.wire.reversals import ReversalsOut
 
 _Answer = TypeVar("_Answer", bound=Answered)
+_Page = TypeVar("_Page", ContributionsOut, OpinionsOut, CasesOut, ReversalsOut, BenignsOut, IncidentsOut, ProposalsOut)
 
 
 class Client:
@@ -141,11 +148,8 @@ class Client:
     def contributions(self, chosen: Filter | None = None) -> Iterator[Contribution]:
         """Every contribution that the filter lets through, page by page."""
         asked = _query(chosen or Filter()) | {"limit": 1000}
-        after: int | None = 0
-        while after is not None:
-            page = self._ask(ContributionsOut, Request("GET", "/v1/contributions", params={**asked, "after": after}))
+        for page in self._pages(ContributionsOut, "/v1/contributions", asked):
             yield from (one.value() for one in page.contributions)
-            after = page.next
 
     def amend(self, id: int, change: Amendment) -> Contribution:
         """Change what was said of a contribution."""
@@ -173,21 +177,14 @@ class Client:
 
     def opinions(self, contribution: int) -> Iterator[Opinion]:
         """Every opinion on a contribution, page by page, in the order in which they were given."""
-        after: int | None = 0
-        while after is not None:
-            path = f"/v1/contributions/{contribution}/opinions"
-            page = self._ask(OpinionsOut, Request("GET", path, params={"after": after}))
+        for page in self._pages(OpinionsOut, f"/v1/contributions/{contribution}/opinions"):
             yield from (one.value() for one in page.opinions)
-            after = page.next
 
     def cases(self, state: CaseState | None = None) -> Iterator[Case]:
         """Every case that this key may see, page by page, in the order of their opening."""
         asked = {} if state is None else {"state": str(state)}
-        after: int | None = 0
-        while after is not None:
-            page = self._ask(CasesOut, Request("GET", "/v1/cases", params={**asked, "after": after}))
+        for page in self._pages(CasesOut, "/v1/cases", asked):
             yield from (one.value() for one in page.cases)
-            after = page.next
 
     def case(self, id: int) -> Case:
         """One case, as much of it as this key may see."""
@@ -218,11 +215,49 @@ class Client:
 
     def reversals(self, after: int = 0) -> Iterator[Reversal]:
         """What this member was given as a match and is none any more, above a number, page by page."""
-        following: int | None = after
-        while following is not None:
-            page = self._ask(ReversalsOut, Request("GET", "/v1/reversals", params={"after": following}))
+        for page in self._pages(ReversalsOut, "/v1/reversals", after=after):
             yield from (one.value() for one in page.reversals)
-            following = page.next
+
+    def benign(self) -> Iterator[Benign]:
+        """Every entry of the benign list, page by page."""
+        for page in self._pages(BenignsOut, "/v1/benign"):
+            yield from (one.value() for one in page.benign)
+
+    def add_benign(self, draft: BenignDraft) -> Benign | Proposal:
+        """Let nothing close to these signals be accepted or matched; a proposal where that takes a second person."""
+        text = BenignIn.of(draft).model_dump_json()
+        response = self._connection.send(Request("POST", "/v1/benign", text, safe=False))
+        if response.status_code == 202:
+            return _read(ProposalOut, response).value()
+        return _read(BenignOut, response).value()
+
+    def delete_benign(self, id: int) -> None:
+        """Take an entry of the benign list away."""
+        self._connection.send(Request("DELETE", f"/v1/benign/{id}", safe=False))
+
+    def incidents(self) -> Iterator[Incident]:
+        """Every incident, page by page."""
+        for page in self._pages(IncidentsOut, "/v1/incidents"):
+            yield from (one.value() for one in page.incidents)
+
+    def add_incident(self, draft: IncidentDraft) -> Incident:
+        """Open an incident."""
+        text = IncidentIn.of(draft).model_dump_json()
+        return self._ask(IncidentOut, Request("POST", "/v1/incidents", text, safe=False)).value()
+
+    def change_incident(self, id: int, change: IncidentChange) -> Incident:
+        """Change an incident; what was contributed under its label follows."""
+        text = IncidentChangeIn.of(change).model_dump_json(exclude_unset=True)
+        return self._ask(IncidentOut, Request("PATCH", f"/v1/incidents/{id}", text)).value()
+
+    def proposals(self) -> Iterator[Proposal]:
+        """Every request that waits for a second person, page by page."""
+        for page in self._pages(ProposalsOut, "/v1/proposals"):
+            yield from (one.value() for one in page.proposals)
+
+    def drop_proposal(self, id: int) -> None:
+        """Let a proposal be forgotten."""
+        self._connection.send(Request("DELETE", f"/v1/proposals/{id}", safe=False))
 
     def log(self) -> Log:
         """The log's name, and the keys that sign its checkpoints."""
@@ -265,12 +300,23 @@ class Client:
             return before.root == now.root
         return self.consistency(before.size, now.size).proves(before, now)
 
+    def _pages(
+        self, model: type[_Page], path: str, asked: Asked | None = None, after: int | None = 0
+    ) -> Iterator[_Page]:
+        while after is not None:
+            page = self._ask(model, Request("GET", path, params={**(asked or {}), "after": after}))
+            yield page
+            after = page.next
+
     def _ask(self, model: type[_Answer], request: Request) -> _Answer:
-        response = self._connection.send(request)
-        try:
-            return model.model_validate_json(response.content)
-        except ValidationError:
-            raise ServiceError(response.status_code, "not an answer of hashdb") from None
+        return _read(model, self._connection.send(request))
+
+
+def _read(model: type[_Answer], response: httpx.Response) -> _Answer:
+    try:
+        return model.model_validate_json(response.content)
+    except ValidationError:
+        raise ServiceError(response.status_code, "not an answer of hashdb") from None
 
 
 def _signed(what: str, note: str, log: Log) -> tuple[Checkpoint, Verifier]:

@@ -17,6 +17,7 @@
     │   ├── AlreadyDecided        a case is decided once
     │   ├── AlreadyRevoked
     │   ├── NameTaken             a member of that name exists
+    │   ├── IncidentExists        an incident of that label exists
     │   └── IdempotencyKeyReused  the same Idempotency-Key came with another body
     ├── FeedRestarted             the cursor is of another epoch, or past the head of the log
     ├── TooLarge
@@ -227,6 +228,16 @@ class NameTaken(Conflict):
 
     def __str__(self) -> str:
         return f"a member named {self.name} exists already"
+
+
+@dataclass(eq=False)
+class IncidentExists(Conflict):
+    label: str
+    slug: ClassVar[str] = "incident-exists"
+    title: ClassVar[str] = "Incident exists"
+
+    def __str__(self) -> str:
+        return f"an incident labelled {self.label} exists already"
 
 
 @dataclass(eq=False)

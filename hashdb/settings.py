@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from hashdb.domain.hits import MatchLog
+from hashdb.domain.incidents import Retention
 from hashdb.domain.labels import Vocabulary
 from hashdb.domain.notes import is_name
 from hashdb.domain.rules import Rules
@@ -18,6 +19,8 @@ from hashdb.domain.signals import Algorithm
 from hashdb.errors import BadSetting
 
 _MEGABYTE = 1024 * 1024
+_LONGEST = 36_500
+"""Days that anything is kept, at most."""
 DEFAULT_LABELS = Path(__file__).with_name("labels.toml")
 
 
@@ -50,6 +53,14 @@ class Settings(BaseSettings):
     max_radius: Annotated[dict[Algorithm, int], NoDecode] = Field(
         default={},
         description="Widest radius that a query may ask for, like `pdq=60,phash=10`; else the default radius.",
+    )
+    retention: Annotated[dict[str, int], NoDecode] = Field(
+        default={},
+        description="Days after which contributions expire, by label, like `graphic_violence=365,manifesto=730`.",
+    )
+    two_persons: bool = Field(
+        default=False,
+        description="Whether suspending a member and adding a benign signal take a second person's same request.",
     )
     hours_to_decide: float = Field(
         default=72.0,
@@ -135,6 +146,19 @@ class Settings(BaseSettings):
             radii[algorithm] = int(bits)
         return radii
 
+    @field_validator("retention", mode="before")
+    @classmethod
+    def _days(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        days: dict[str, int] = {}
+        for pair in filter(None, (part.strip() for part in value.split(","))):
+            label, _, count = (part.strip() for part in pair.partition("="))
+            if not label or not (count.isascii() and count.isdecimal()) or not 0 < int(count[:6]) <= _LONGEST:
+                raise ValueError(f"write label=<days>, 1 to {_LONGEST}")
+            days[label] = int(count)
+        return days
+
     @property
     def signing_key(self) -> Path:
         """The file of the private key in force."""
@@ -157,8 +181,18 @@ class Settings(BaseSettings):
 
     def rules(self) -> Rules:
         """What the service accepts. Raises BadSetting."""
-        time_to_decide = timedelta(hours=self.hours_to_decide)
-        return Rules(self.algorithms, self.vocabulary(), dict(self.max_radius), time_to_decide)
+        vocabulary = self.vocabulary()
+        for label in self.retention:
+            if reason := vocabulary.fault("behaviour", label):
+                raise BadSetting("HASHDB_RETENTION", reason)
+        return Rules(
+            self.algorithms,
+            vocabulary,
+            dict(self.max_radius),
+            time_to_decide=timedelta(hours=self.hours_to_decide),
+            retention=Retention(dict(self.retention)),
+            two_persons=self.two_persons,
+        )
 
 
 def _algorithm(name: str) -> Algorithm:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,17 +16,21 @@ from flask import Flask
 import hashdb
 from hashdb import errors
 from hashdb.client import Client
+from hashdb.domain.benign import Benign, BenignDraft
 from hashdb.domain.cases import CaseState, Decision
 from hashdb.domain.changes import Gone
 from hashdb.domain.checkpoints import Checkpoint
 from hashdb.domain.contributions import Amendment, Draft, Filter, Status
+from hashdb.domain.incidents import IncidentChange, IncidentDraft
 from hashdb.domain.matches import Query
 from hashdb.domain.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, MemberKind, Scope
 from hashdb.domain.notes import Signer
 from hashdb.domain.opinions import OpinionDraft, Stance
+from hashdb.domain.proposals import Proposal
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.service import (
     HashDB,
+    benign,
     cases,
     checkpoints,
     contributions,
@@ -123,6 +127,38 @@ def test_amending_withdrawing_and_erasing_show_in_the_feed(client: Client) -> No
     page = client.changes(0)
     assert page.changes[-1].what == Gone(id, "withdrawn")
     assert client.changes(page.checkpoint, epoch=page.epoch).changes == ()
+
+
+def test_an_administrator_keeps_the_benign_list(service: Service, client: Client) -> None:
+    asked = BenignDraft(draft(1).signals, {Algorithm.PDQ: 9}, "a test card")
+    added = client.add_benign(asked)
+    assert isinstance(added, Benign)
+    assert list(client.benign()) == [added] == [benign.get(service.db, service.actor, added.id)]
+    with pytest.raises(errors.InvalidInput, match="everybody may show"):
+        client.contribute([draft(1)])
+    client.delete_benign(added.id)
+    assert list(client.benign()) == []
+    client.contribute([draft(1)])
+
+
+def test_an_administrator_opens_and_changes_incidents(client: Client) -> None:
+    start = datetime(2026, 11, 1, tzinfo=UTC)
+    opened = client.add_incident(IncidentDraft("CI:x", start, expires=True))
+    (mine,) = client.contribute([draft(1, incident="CI:x")]).recorded
+    changed = client.change_incident(opened.id, IncidentChange(end=datetime(2999, 1, 1, tzinfo=UTC)))
+    assert list(client.incidents()) == [changed]
+    assert client.contribution(mine.contribution.id).expires_at == changed.end
+    with pytest.raises(errors.IncidentExists):
+        client.add_incident(IncidentDraft("CI:x", start))
+
+
+def test_what_takes_two_persons_is_answered_with_a_proposal(service: Service, client: Client) -> None:
+    service.db.rules = replace(service.db.rules, two_persons=True)
+    waits = client.add_benign(BenignDraft(draft(1).signals))
+    assert isinstance(waits, Proposal)
+    assert list(client.proposals()) == [waits]
+    client.drop_proposal(waits.id)
+    assert list(client.proposals()) == []
 
 
 def test_opinions_and_cases_are_the_same_values_as_the_services(service: Service, client: Client) -> None:

@@ -63,7 +63,7 @@ PACKAGES = {
 }
 """What each layer may import from elsewhere, beside the standard library."""
 
-LONG_MODULES = {"errors.py": 500, "wire/contributions.py": 390}
+LONG_MODULES = {"client.py": 350, "errors.py": 510, "store/tables.py": 400, "wire/contributions.py": 390}
 LONG_FUNCTIONS: dict[str, int] = {}
 
 TESTED_IN = {
@@ -71,6 +71,8 @@ TESTED_IN = {
     "domain/refusals.py": "service/test_refusals.py",
     "domain/reversals.py": "service/test_reversals.py",
     "service/batches.py": "service/test_matches.py",
+    "service/receipts.py": "service/test_contributions.py",
+    "wire/hidden.py": "wire/test_contributions.py",
     "__init__.py": "test_hashdb.py",
     "hashing/modes.py": "hashing/test_pool.py",
     "index/bktree.py": "index/test_index.py",

@@ -14,6 +14,7 @@ from hashdb.errors import BadSetting, HashDBError
 
 _COMMANDS = {
     "audit": "hashdb.cli.audit",
+    "benign": "hashdb.cli.benign",
     "case": "hashdb.cli.cases",
     "contribute": "hashdb.cli.contribute",
     "demo": "hashdb.cli.demo",
@@ -21,10 +22,12 @@ _COMMANDS = {
     "export": "hashdb.cli.exports",
     "hash": "hashdb.cli.hash",
     "import": "hashdb.cli.imports",
+    "incident": "hashdb.cli.incidents",
     "key": "hashdb.cli.keys",
     "match": "hashdb.cli.match",
     "member": "hashdb.cli.members",
     "opinion": "hashdb.cli.opinions",
+    "proposal": "hashdb.cli.proposals",
     "report": "hashdb.cli.report",
     "selftest": "hashdb.cli.selftest",
     "serve": "hashdb.cli.serve",
@@ -70,8 +73,8 @@ def hashdb() -> None:
     """A shared database of perceptual hashes of removed terrorist content.
 
     The member's side (hash, contribute, match, import, export, opinion, case, sync, selftest, withdraw, audit check)
-    reads HASHDB_URL and HASHDB_KEY; the service's side (serve, member, key, report, audit verify, upgrade) reads
-    HASHDB_HOME and HASHDB_DATABASE_URL.
+    reads HASHDB_URL and HASHDB_KEY; the service's side (serve, member, key, benign, incident, proposal, report,
+    audit verify, upgrade) reads HASHDB_HOME and HASHDB_DATABASE_URL.
     """
 
 

@@ -21,10 +21,10 @@ from hashdb.cli.rows import Format, Row, read_rows
 from hashdb.cli.texts import TEXT
 from hashdb.client import Client
 from hashdb.domain.contributions import Draft
-from hashdb.domain.rules import DRAFTS_A_REQUEST
+from hashdb.domain.rules import DRAFTS_A_REQUEST, FAULTS_TOLD
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import Fault, InvalidInput, MalformedRequest
-from hashdb.wire import FAULTS_TOLD, Terms
+from hashdb.wire import Terms
 from hashdb.wire.contributions import read_draft
 
 _POSITION = re.compile(r"contributions\[(\d+)\]\.?")

@@ -10,6 +10,7 @@ import socket
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from threading import Event, Thread
 from typing import Any
 
@@ -24,9 +25,22 @@ from hashdb.cli.output import tracked
 from hashdb.cli.texts import TEXT
 from hashdb.domain.members import COMMAND_LINE
 from hashdb.errors import BadSetting, CannotStart, HashDBError, IndexNotReady, PortInUse
+from hashdb.hashing.benign import built_in
 from hashdb.index.kernel import engine
 from hashdb.index.shelf import low_priority
-from hashdb.service import HashDB, checkpoints, contributions, counts, members, open_hashdb, opinions
+from hashdb.service import (
+    HashDB,
+    benign,
+    checkpoints,
+    contributions,
+    counts,
+    expiry,
+    masks,
+    members,
+    open_hashdb,
+    opinions,
+    proposals,
+)
 from hashdb.settings import Settings
 from hashdb.web import create_app
 from hashdb.web.logs import write_json_lines
@@ -56,6 +70,8 @@ def command(host: str, port: int, workers: int) -> None:
         port = _free(host, port)
         with opened(settings) as db:
             checkpoints.start(db)
+            benign.start(db, built_in())
+            expiry.start(db)
             empty = not members.page(db, COMMAND_LINE, 0, 1)
         write_json_lines()
         click.echo(f"hashdb {__version__} serves on http://{_bracketed(host)}:{port} (index: {engine()})", err=True)
@@ -143,7 +159,7 @@ def _write_down(db: HashDB, stop: Event) -> None:
 
 
 def _keep_up(db: HashDB, stop: Event) -> None:
-    """Fill the index, then keep it in segments, tell the log of what expired and sign it, while the worker lives."""
+    """Fill the index, then keep it in segments, settle what changed, tell and sign the log, while the worker lives."""
     _fill(db, stop)
     low_priority()
     rounds = 0
@@ -151,6 +167,8 @@ def _keep_up(db: HashDB, stop: Event) -> None:
         rounds += 1
         _undisturbed(db.live.maintain)
         if rounds % _ANNOUNCE_EVERY == 0:
+            for task in (masks.settle, expiry.settle, proposals.expire):
+                _undisturbed(partial(task, db))
             _undisturbed(lambda: _announce(db))
             _undisturbed(lambda: checkpoints.keep(db))
 

@@ -14,6 +14,7 @@ from hashdb.domain.profiles import Profile
 from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import UnreadablePicture
+from hashdb.hashing.benign import built_in, is_benign
 from hashdb.hashing.modes import Mode
 from hashdb.hashing.pdq import pdq
 from hashdb.hashing.perceptual import perceptual
@@ -105,8 +106,9 @@ def read_file(path: str | Path, limits: Limits = DEFAULTS) -> bytes:
 
 
 def warm(algorithms: Sequence[Algorithm]) -> None:
-    """Load now what these algorithms load when they first run (SciPy and PyWavelets, about 0.3 s)."""
+    """Load now what is loaded when it is first needed: what these algorithms take (about 0.3 s), the benign list."""
     _hash(Picture(Image.new("RGB", (512, 512))), algorithms)
+    built_in()
 
 
 def _read_and(octets: bytes, limits: Limits, then: Callable[[Picture], Hashed]) -> Hashed:
@@ -121,7 +123,8 @@ def _read_and(octets: bytes, limits: Limits, then: Callable[[Picture], Hashed]) 
 def _with_variants(hashed: Hashed, picture: Picture, profile: Profile) -> Hashed:
     if Algorithm.PHASH256 not in (signal.algorithm for signal in hashed.signals):
         return hashed
-    further = [signal for signal in variants(picture, profile) if signal not in hashed.signals]
+    found = (signal for signal in variants(picture, profile) if signal not in hashed.signals)
+    further = [signal for signal in found if not is_benign(signal)]
     return replace(hashed, signals=(*hashed.signals, *further)[:SIGNALS_AN_ITEM])
 
 

@@ -68,6 +68,8 @@ def _state(contribution: Contribution, told: Status) -> Contribution | Gone:
     Not what it is this instant: of what an expiry or a suspension changes, the reader hears by an event of its own.
     """
     if told is Status.ACTIVE and contribution.standing.matches:
+        if contribution.masked and not contribution.signals:
+            return Gone(contribution.id, "masked")
         return contribution if contribution.status is told else replace(contribution, status=told)
     return Gone(contribution.id, str(contribution.standing if told is Status.ACTIVE else told))
 

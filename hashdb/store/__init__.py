@@ -11,18 +11,23 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from hashdb.errors import BadSetting, StoreBusy
 from hashdb.store.audit import Audit, Head
+from hashdb.store.benign import BenignList
 from hashdb.store.cases import Cases
 from hashdb.store.checkpoints import Checkpoints
 from hashdb.store.contributions import Contributions
 from hashdb.store.counts import Counts
 from hashdb.store.heads import Heads
 from hashdb.store.hits import Hits
+from hashdb.store.incidents import Incidents
+from hashdb.store.masks import Masks
 from hashdb.store.matches import Matches
 from hashdb.store.members import Members
 from hashdb.store.migrations import migrate, require_current
 from hashdb.store.opinions import Opinions
+from hashdb.store.proposals import Proposals
 from hashdb.store.refusals import Refusals
 from hashdb.store.requests import Requests
+from hashdb.store.retention import Retentions
 from hashdb.store.reversals import Reversals
 from hashdb.store.statuses import Statuses
 from hashdb.store.tree import Tree
@@ -57,6 +62,11 @@ class Transaction:
         self.cases = Cases(connection)
         self.matches = Matches(connection)
         self.requests = Requests(connection)
+        self.benign = BenignList(connection)
+        self.masks = Masks(connection)
+        self.incidents = Incidents(connection)
+        self.retention = Retentions(connection)
+        self.proposals = Proposals(connection)
         self.counts = Counts(connection)
         self.hits = Hits(connection)
         self.refusals = Refusals(connection)

@@ -23,14 +23,14 @@ from sqlalchemy import (
     update,
 )
 
-from hashdb.domain.contributions import UNSET, Amendment, Contribution, Draft, Filter, Media, Standing, Status
+from hashdb.domain.contributions import UNSET, Amendment, Contribution, Draft, Filter, Media, Standing, Status, Unset
 from hashdb.domain.members import Member
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import NotFound
 from hashdb.store.bulk import insert_rows
 from hashdb.store.chunks import chunks
 from hashdb.store.statuses import status_at, unended
-from hashdb.store.tables import amendments, contributions, members, signals
+from hashdb.store.tables import amendments, contributions, masks, members, signals
 
 _COPIED = (
     "removed_at",
@@ -77,12 +77,18 @@ class Contributions:
         """Over an open connection."""
         self._connection = connection
 
-    def add(self, member: Member, drafts: Sequence[Draft], now: datetime) -> tuple[Contribution, ...]:
-        """Record drafts of a member, in order."""
+    def add(
+        self, member: Member, drafts: Sequence[Draft], now: datetime, expiries: Sequence[datetime | None] | None = None
+    ) -> tuple[Contribution, ...]:
+        """Record drafts of a member, in order; `expiries` are when they expire, where not when they ask to."""
         if not drafts:
             return ()
         ids = self._ids(len(drafts))
         rows = [{"id": id, **_row(member, draft, now)} for id, draft in zip(ids, drafts, strict=True)]
+        if expiries is not None:
+            drafts = [_expiring(draft, at) for draft, at in zip(drafts, expiries, strict=True)]
+            for row, at in zip(rows, expiries, strict=True):
+                row["expires_at"] = at
         insert_rows(self._connection, contributions, rows)
         held = [
             {"contribution_id": id, "position": i, "algorithm": signal.algorithm, "value": signal.to_bytes()}
@@ -124,7 +130,7 @@ class Contributions:
         return tuple(self._read(query.order_by(contributions.c.id).limit(limit)).values())
 
     def signals(self, ids: Collection[int]) -> dict[int, tuple[Signal, ...]]:
-        """The signals of contributions, by id, in the order they were sent."""
+        """The signals of contributions that match, by id, in the order they were sent."""
         found: dict[int, tuple[Signal, ...]] = {}
         for some in chunks(sorted(set(ids))):
             rows = self._connection.execute(_SIGNALS, {"ids": some}).all()
@@ -132,8 +138,13 @@ class Contributions:
                 found[id] = tuple(Signal(_ALGORITHMS[name], int.from_bytes(octets)) for _, name, octets in group)
         return found
 
-    def amend(self, contribution: Contribution, change: Amendment, now: datetime) -> tuple[str, ...]:
-        """Change the fields that are set and differ, keep their old values, and return their names, sorted."""
+    def amend(
+        self, contribution: Contribution, change: Amendment, now: datetime, own: datetime | None | Unset = UNSET
+    ) -> tuple[str, ...]:
+        """Change the fields that are set and differ, keep their old values, and return their names, sorted.
+
+        `own` is the expiry that its member asks for, where it is not to be the change's.
+        """
         asked = {f.name: getattr(change, f.name) for f in dataclasses.fields(change)}
         values = {
             name: value for name, value in asked.items() if value is not UNSET and value != getattr(contribution, name)
@@ -142,7 +153,10 @@ class Contributions:
             before = {name: _plain(getattr(contribution, name)) for name in values}
             row = {"contribution_id": contribution.id, "at": now, "before": before}
             self._connection.execute(insert(amendments), row)
-            self._connection.execute(update(contributions).where(contributions.c.id == contribution.id).values(values))
+        expiry = change.expires_at if own is UNSET else own
+        written = values | ({} if expiry is UNSET else {"own_expiry": expiry})
+        if written:
+            self._connection.execute(update(contributions).where(contributions.c.id == contribution.id).values(written))
         return tuple(sorted(values))
 
     def withdraw(self, id: int, reason: str, now: datetime) -> None:
@@ -153,6 +167,7 @@ class Contributions:
     def erase(self, id: int, now: datetime) -> None:
         """Remove signals, reference, old values and what names the set of signals; the row stays, empty."""
         self._connection.execute(delete(signals).where(signals.c.contribution_id == id))
+        self._connection.execute(delete(masks).where(masks.c.contribution_id == id))
         self._connection.execute(delete(amendments).where(amendments.c.contribution_id == id))
         values = {"reference": None, "fingerprint": None, "erased_at": now}
         self._connection.execute(update(contributions).where(contributions.c.id == id).values(values))
@@ -182,6 +197,7 @@ class Contributions:
 
 def _contributions(now: datetime) -> Select[tuple[Any, ...]]:
     """What `_contribution` makes one of, in its order."""
+    masked = select(func.count()).where(masks.c.contribution_id == contributions.c.id).scalar_subquery()
     return select(
         contributions.c.id,
         contributions.c.member_id,
@@ -193,6 +209,7 @@ def _contributions(now: datetime) -> Select[tuple[Any, ...]]:
         contributions.c.withdrawn_at,
         contributions.c.withdrawal_reason,
         contributions.c.erased_at,
+        masked,
         *(contributions.c[name] for name in _ONES),
     ).join(members, members.c.id == contributions.c.member_id)
 
@@ -212,10 +229,15 @@ def _conditions(chosen: Filter, now: datetime) -> Iterator[ColumnElement[bool]]:
         yield contributions.c.received_at < chosen.until
 
 
+def _expiring(draft: Draft, at: datetime | None) -> Draft:
+    return draft if draft.expires_at == at else dataclasses.replace(draft, expires_at=at)
+
+
 def _row(member: Member, draft: Draft, now: datetime) -> dict[str, object]:
     return {name: getattr(draft, name) for name in _COPIED} | {
         "member_id": member.id,
         "received_at": now,
+        "own_expiry": draft.expires_at,
         "fingerprint": draft.fingerprint(),
         "standing": Standing.UNREVIEWED,
         "announced": Status.ACTIVE,
@@ -239,7 +261,7 @@ def _recorded(id: int, member: Member, draft: Draft, now: datetime) -> Contribut
 
 
 def _contribution(row: Sequence[Any], found: tuple[Signal, ...], hidden: frozenset[str]) -> Contribution:
-    id, member, name, status, standing, received, media, withdrawn, reason, erased, *said = row
+    id, member, name, status, standing, received, media, withdrawn, reason, erased, masked, *said = row
     copied: dict[str, Any] = dict(zip(_ONES, said, strict=True))
     if "reference" in hidden:
         copied["reference"] = None
@@ -255,6 +277,7 @@ def _contribution(row: Sequence[Any], found: tuple[Signal, ...], hidden: frozens
         withdrawn_at=withdrawn,
         withdrawal_reason=reason,
         erased=erased is not None,
+        masked=masked,
         hidden=hidden,
         **copied,
     )

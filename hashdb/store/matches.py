@@ -48,7 +48,7 @@ class Matches:
         query = select(value).distinct().where(signals.c.algorithm == str(algorithm)).order_by(value)
         if lasting:
             query = query.join(contributions, contributions.c.id == signals.c.contribution_id).where(_lasting())
-        rows = self._connection.execution_options(yield_per=_MANY).scalars(query)
+        rows = self._connection.scalars(query, execution_options={"yield_per": _MANY})
         for part in rows.partitions():
             yield b"".join(part)
 

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    text,
 )
 
 from hashdb.domain.audit import canonical
@@ -216,12 +217,19 @@ contributions = Table(
     Column("standing", String(16), nullable=False),
     Column("announced", String(16), nullable=False, comment="The status that the log last told"),
     Column("expires_at", Instant),
+    Column("own_expiry", Instant, comment="The expires_at that its member asked for"),
     Column("withdrawn_at", Instant),
     Column("withdrawal_reason", String(64)),
     Column("erased_at", Instant),
     Index(None, "member_id", "fingerprint"),
     Index(None, "member_id", "received_at"),
     Index("ix_contributions_announced_expires_at", "announced", "expires_at"),
+    Index(
+        None,
+        "incident",
+        sqlite_where=text("incident IS NOT NULL"),
+        postgresql_where=text("incident IS NOT NULL"),
+    ),
     sqlite_autoincrement=True,
 )
 
@@ -285,6 +293,75 @@ requests = Table(
     Column("digest", LargeBinary(32), nullable=False, comment="SHA-256 of the request"),
     Column("at", Instant, nullable=False, index=True),
     Column("answer", Json, nullable=False, comment="The ids that were answered, never the body"),
+)
+
+benign = Table(
+    "benign",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("built_in", String(80), comment="Its name in the list of hashdb itself"),
+    Column("note", String(200), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("deleted_at", Instant),
+    Column("settled", Boolean, nullable=False, comment="Whether all it touches is masked, or nothing once deleted"),
+    sqlite_autoincrement=True,
+)
+
+benign_signals = Table(
+    "benign_signals",
+    metadata,
+    Column("benign_id", ForeignKey("benign.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("algorithm", String(16), nullable=False),
+    Column("value", LargeBinary(32), nullable=False),
+    Column("radius", SmallInteger, nullable=False),
+)
+
+masks = Table(
+    "masks",
+    metadata,
+    Column("contribution_id", ForeignKey("contributions.id"), primary_key=True),
+    Column("position", SmallInteger, primary_key=True),
+    Column("algorithm", String(16), nullable=False),
+    Column("value", LargeBinary(32), nullable=False),
+    Column("benign_id", ForeignKey("benign.id"), nullable=False),
+    Index(None, "benign_id", "contribution_id"),
+    comment="Signals that match nothing because they are close to a benign one: out of the table of signals.",
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("label", String(80), nullable=False, unique=True),
+    Column("start", Instant, nullable=False),
+    Column("end", Instant),
+    Column("expires", Boolean, nullable=False, comment="Whether its contributions expire at its end"),
+    Column("settled", Boolean, nullable=False, comment="Whether its contributions go by it"),
+)
+
+retention = Table(
+    "retention",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("days", Json, nullable=False, comment="Days by label"),
+    Column("after", BigInteger, comment="The last contribution that goes by it; empty: all do"),
+    comment="One row: the retention in force, and how far the contributions go by it.",
+)
+
+proposals = Table(
+    "proposals",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("act", String(64), nullable=False),
+    Column("subject_kind", String(32), nullable=False),
+    Column("subject_id", BigInteger, nullable=False),
+    Column("content", Json, nullable=False, comment="What was asked"),
+    Column("actor", String(64), nullable=False),
+    Column("person", String(64), nullable=False, comment="Who is not to be the second one"),
+    Column("proposed_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    sqlite_autoincrement=True,
 )
 
 counts = Table(

@@ -111,7 +111,7 @@ def holder(db: HashDB, authorization: str) -> Actor:
 def terms() -> Terms:
     """What a request is checked against."""
     db = hashdb()
-    return Terms(db.rules, db.now())
+    return Terms(db.rules, db.now(), touched=lambda signals: db.live.admission().touched(signals))
 
 
 def body() -> bytes:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Annotated, Any
@@ -40,12 +39,12 @@ from hashdb.wire import (
     SignalText,
     Terms,
     Token,
-    path,
     read,
     refusal,
     refused,
     ruled,
 )
+from hashdb.wire.hidden import QUALITY_NEEDED, hidden
 
 CODES_A_LIST = 32
 
@@ -79,11 +78,10 @@ def _needed(quality: int | None, info: ValidationInfo) -> int | None:
     if _imported(info):
         return quality
     if quality is None and any(signal.algorithm is Algorithm.PDQ for signal in info.data.get("signals", ())):
-        raise ValueError(_QUALITY_NEEDED)
+        raise ValueError(QUALITY_NEEDED)
     return quality
 
 
-_QUALITY_NEEDED = "is required with pdq: the picture's quality, 0 to 100, as PDQ gives it"
 _Contributed = Annotated[SignalText, ruled(lambda terms, signal: terms.rules.signal_fault(signal))]
 _Past = Annotated[Moment, ruled(lambda terms, at: past_fault(at, terms.now))]
 _Future = Annotated[Moment, ruled(lambda terms, at: future_fault(at, terms.now))]
@@ -174,8 +172,7 @@ def read_drafts(text: bytes, terms: Terms) -> tuple[Draft, ...]:
     try:
         request = ContributionsIn.model_validate_json(text, context=terms)
     except ValidationError as error:
-        missing = () if terms.imported else _qualities_missing(error, text)
-        raise refusal(error, text, more=missing) from None
+        raise refusal(error, text, more=hidden(error, text, terms)) from None
     return tuple(one.draft(one.signals, one.quality) for one in request.contributions)
 
 
@@ -200,22 +197,6 @@ def read_metadata(text: str, count: int, terms: Terms) -> tuple[MetadataIn, ...]
 
 _ONE = TypeAdapter(MetadataIn)
 _MANY = TypeAdapter(list[MetadataIn])
-
-
-def _qualities_missing(error: ValidationError, text: bytes) -> Iterator[Fault]:
-    """Where quality is missing beside a signal that is itself faulty, which hides it from the validator."""
-    faulty = {one["loc"][1] for one in error.errors(include_url=False) if one["loc"][2:3] == ("signals",)}
-    if not faulty:
-        return
-    try:
-        drafts = json.loads(text)["contributions"]
-    except ValueError:
-        return
-    for position, draft in enumerate(drafts):
-        if position in faulty and draft.get("quality") is None:
-            signals = draft.get("signals")
-            if isinstance(signals, list) and any(isinstance(one, str) and one.startswith("pdq:") for one in signals):
-                yield Fault(path(("contributions", position, "quality")), _QUALITY_NEEDED)
 
 
 class AmendmentIn(Sent):
@@ -286,6 +267,7 @@ class ContributionOut(Answered):
     withdrawn_at: Moment | None
     withdrawal_reason: str | None
     erased: bool
+    masked: int = Field(0, description="Signals that match nothing, as they are close to what everybody may show.")
 
     @classmethod
     def of(cls, contribution: Contribution, **more: Any) -> ContributionOut:
@@ -319,6 +301,7 @@ class ContributionOut(Answered):
             withdrawn_at=self.withdrawn_at,
             withdrawal_reason=self.withdrawal_reason,
             erased=self.erased,
+            masked=self.masked,
             hidden=frozenset({"signals", "reference"} - self.model_fields_set),
         )
 
@@ -348,6 +331,7 @@ def seen(contribution: Contribution) -> dict[str, Any]:
         "withdrawn_at": contribution.withdrawn_at,
         "withdrawal_reason": contribution.withdrawal_reason,
         "erased": contribution.erased,
+        "masked": contribution.masked,
     }
     for name in contribution.hidden:
         del said[name]

@@ -10,7 +10,7 @@ import pytest
 
 from hashdb.domain.cases import Case, CaseState, Cause, Decision
 from hashdb.domain.contributions import Contribution, Filter, Standing
-from hashdb.domain.members import COMMAND_LINE, Actor, MemberChange, MemberStatus, Scope
+from hashdb.domain.members import COMMAND_LINE, Actor, Member, MemberChange, MemberStatus, Scope
 from hashdb.domain.opinions import OpinionDraft, Stance
 from hashdb.errors import AlreadyDecided, MemberSuspended, NotFound, ScopeMissing
 from hashdb.service import HashDB, cases, contributions, matches, members, opinions
@@ -258,6 +258,7 @@ def test_the_parties_see_the_outcome_and_its_reason_and_others_nothing(
 def test_a_suspended_member_sees_no_cases(db: HashDB, other: Actor, case: int) -> None:
     assert other.member is not None
     suspended = members.change(db, COMMAND_LINE, other.member.id, MemberChange(status=MemberStatus.SUSPENDED))
+    assert isinstance(suspended, Member)
     for verb in (lambda who: cases.page(db, who, None, 0, 10), lambda who: cases.get(db, who, case)):
         with pytest.raises(MemberSuspended):
             verb(replace(other, member=suspended))

@@ -7,13 +7,16 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 import hashdb.service
+from hashdb.domain.benign import BenignDraft
 from hashdb.domain.cases import Decision
 from hashdb.domain.contributions import Amendment
+from hashdb.domain.incidents import IncidentChange, IncidentDraft, Retention
 from hashdb.domain.members import (
     COMMAND_LINE,
     Actor,
@@ -28,19 +31,24 @@ from hashdb.domain.opinions import OpinionDraft, Stance
 from hashdb.domain.refusals import Reason
 from hashdb.service import (
     HashDB,
+    benign,
     cases,
     changes,
     checkpoints,
     contributions,
     counts,
+    expiry,
+    incidents,
+    masks,
     matches,
     members,
     opinions,
+    proposals,
     refusals,
     reports,
 )
 from hashdb.service.tallies import Refusal
-from tests.builders import NOON, contributed, draft, member_with, query
+from tests.builders import NOON, RULES, contributed, draft, member_with, query, signal
 
 Verb = Callable[[HashDB, Actor, int], object]
 
@@ -52,8 +60,56 @@ def disputed(db: HashDB, id: int) -> int:
     return case
 
 
+def _delete_benign(db: HashDB) -> None:
+    (entry,) = benign.page(db, COMMAND_LINE, 0, 1)
+    benign.delete(db, COMMAND_LINE, entry.id)
+
+
+BENIGN = BenignDraft((signal(1),), built_in="one")
+RETAINED = replace(RULES, retention=Retention({"glorification": 1}))
+BEFORE: dict[str, Callable[[HashDB], object]] = {
+    "benign.delete": lambda db: benign.start(db, [BENIGN]),
+    "masks.settle": lambda db: benign.start(db, [BENIGN]),
+    "expiry.start": lambda db: setattr(db, "rules", RETAINED),
+    "expiry.settle": lambda db: _retained(db),
+    "incidents.change": lambda db: incidents.add(db, COMMAND_LINE, IncidentDraft("CI:x", NOON)),
+    "proposals.drop": lambda db: _proposed(db),
+    "proposals.expire": lambda db: _proposed(db, later=True),
+    "contributions.announce": lambda db: setattr(db, "now", lambda: NOON + timedelta(days=3)),
+    "opinions.recount": lambda db: _silenced(db),
+}
+"""What comes before some of them."""
+
+
+def _retained(db: HashDB) -> None:
+    db.rules = RETAINED
+    expiry.start(db)
+
+
+def _proposed(db: HashDB, *, later: bool = False) -> None:
+    db.rules = replace(db.rules, two_persons=True)
+    benign.add(db, COMMAND_LINE, BENIGN)
+    if later:
+        db.now = lambda: NOON + timedelta(days=4)
+
+
+def _silenced(db: HashDB) -> None:
+    disputed(db, 1)
+    members.change(db, COMMAND_LINE, 2, MemberChange(status=MemberStatus.SUSPENDED))
+
+
 CHANGES: dict[str, Verb] = {
+    "benign.add": lambda db, actor, id: benign.add(db, COMMAND_LINE, BENIGN),
+    "benign.delete": lambda db, actor, id: _delete_benign(db),
+    "benign.start": lambda db, actor, id: benign.start(db, [BENIGN]),
     "cases.decide": lambda db, actor, id: cases.decide(db, COMMAND_LINE, disputed(db, id), Decision.UPHOLD),
+    "expiry.settle": lambda db, actor, id: expiry.settle(db),
+    "expiry.start": lambda db, actor, id: expiry.start(db),
+    "incidents.add": lambda db, actor, id: incidents.add(db, COMMAND_LINE, IncidentDraft("CI:x", NOON)),
+    "incidents.change": lambda db, actor, id: incidents.change(db, COMMAND_LINE, 1, IncidentChange(expires=True)),
+    "masks.settle": lambda db, actor, id: masks.settle(db),
+    "proposals.drop": lambda db, actor, id: proposals.drop(db, COMMAND_LINE, 1),
+    "proposals.expire": lambda db, actor, id: proposals.expire(db),
     "changes.read": lambda db, actor, id: changes.read(db, actor, 0, 10),
     "checkpoints.rotate": lambda db, actor, id: checkpoints.rotate(db, COMMAND_LINE),
     "checkpoints.start": lambda db, actor, id: checkpoints.start(db),
@@ -129,12 +185,9 @@ def test_every_verb_that_writes_is_tried_here() -> None:
 
 @pytest.mark.parametrize("verb", CHANGES)
 def test_a_verb_that_changes_something_writes_an_event(db: HashDB, actor: Actor, verb: str) -> None:
-    (one,) = contributed(db, actor, draft(1, severity=2, expires_at=NOON + timedelta(minutes=1)))
-    if verb == "contributions.announce":
-        db.now = lambda: NOON + timedelta(minutes=2)
-    if verb == "opinions.recount":
-        disputed(db, one.id)
-        members.change(db, COMMAND_LINE, 2, MemberChange(status=MemberStatus.SUSPENDED))
+    (one,) = contributed(db, actor, draft(1, severity=2, expires_at=NOON + timedelta(days=2)))
+    if verb in BEFORE:
+        BEFORE[verb](db)
     before = db.store.head().seq
     CHANGES[verb](db, actor, one.id)
     assert db.store.head().seq > before

@@ -11,7 +11,7 @@ from hashdb.domain.contributions import Draft
 from hashdb.domain.members import Scope
 from hashdb.domain.profiles import Profile
 from hashdb.hashing import Mode
-from hashdb.service import contributions
+from hashdb.service import benign, contributions
 from hashdb.web import media
 from hashdb.web.context import actor, answer, body, cut, hashdb, nothing, once, query, terms
 from hashdb.web.openapi import operation
@@ -129,6 +129,10 @@ def _drafts(form: media.MediaForm, profile: Profile | None) -> list[Draft]:
     said = read_metadata(form.metadata, len(form.files), terms())
     modes = [Mode(profile or Profile.of_severity(one.severity)) for one in said]
     pictures = media.hash_pictures(form.files, modes)
-    drafts = [one.draft(picture.signals, picture.quality) for one, picture in zip(said, pictures, strict=True)]
+    own = len(hashdb().rules.algorithms)
+    drafts = [
+        one.draft(benign.spared(hashdb(), picture.signals, own), picture.quality)
+        for one, picture in zip(said, pictures, strict=True)
+    ]
     contributions.check(hashdb(), drafts, hashdb().now(), at="file")
     return drafts
