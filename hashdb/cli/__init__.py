@@ -14,6 +14,7 @@ from hashdb.errors import BadSetting, HashDBError
 
 _COMMANDS = {
     "audit": "hashdb.cli.audit",
+    "backup": "hashdb.cli.backup",
     "case": "hashdb.cli.cases",
     "contribute": "hashdb.cli.contribute",
     "demo": "hashdb.cli.demo",
@@ -26,6 +27,7 @@ _COMMANDS = {
     "member": "hashdb.cli.members",
     "opinion": "hashdb.cli.opinions",
     "report": "hashdb.cli.report",
+    "restore": "hashdb.cli.restore",
     "selftest": "hashdb.cli.selftest",
     "serve": "hashdb.cli.serve",
     "sync": "hashdb.cli.sync",
@@ -70,8 +72,8 @@ def hashdb() -> None:
     """A shared database of perceptual hashes of removed terrorist content.
 
     The member's side (hash, contribute, match, import, export, opinion, case, sync, selftest, withdraw, audit check)
-    reads HASHDB_URL and HASHDB_KEY; the service's side (serve, member, key, report, audit verify, upgrade) reads
-    HASHDB_HOME and HASHDB_DATABASE_URL.
+    reads HASHDB_URL and HASHDB_KEY; the service's side (serve, member, key, report, audit verify, backup,
+    restore, upgrade) reads HASHDB_HOME and HASHDB_DATABASE_URL.
     """
 
 

@@ -38,6 +38,7 @@ class Action(StrEnum):
     KEY_ISSUED = "key.issued"
     KEY_REVOKED = "key.revoked"
     SIGNER_ADDED = "signer.added"
+    LOG_RESTORED = "log.restored"
     FEED_READ = "feed.read"
     AUTH_REFUSED = "auth.refused"
     COUNTS_SEALED = "counts.sealed"
