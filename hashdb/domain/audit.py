@@ -47,6 +47,7 @@ class Action(StrEnum):
     PROPOSAL_EXPIRED = "proposal.expired"
     SETTINGS_CHANGED = "settings.changed"
     SIGNER_ADDED = "signer.added"
+    LOG_RESTORED = "log.restored"
     FEED_READ = "feed.read"
     AUTH_REFUSED = "auth.refused"
     COUNTS_SEALED = "counts.sealed"
