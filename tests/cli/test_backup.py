@@ -9,6 +9,7 @@ import stat
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -21,16 +22,25 @@ from tests.postgres import WHEEL, PostgresServer
 from tests.serving import serving
 
 
+class Databases(NamedTuple):
+    """The URLs of who is backed up and of where it is restored, and the PATH with what copies them."""
+
+    first: str
+    second: str
+    path: str
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def databases(request: pytest.FixtureRequest) -> Iterator[tuple[dict[str, str], dict[str, str]]]:
-    """The settings of two homes beside HASHDB_HOME: those of who is backed up, and of where it is restored."""
+def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databases]:
+    """Of one kind each."""
+    path = os.environ["PATH"]
     if request.param == "sqlite":
-        yield {}, {}
+        first, second = (f"sqlite:///{tmp_path / name / 'hashdb.sqlite'}" for name in ("home", "other"))
+        yield Databases(first, second, path)
         return
     server: PostgresServer = request.getfixturevalue("postgres")
-    path = f"{_programs()}{os.pathsep}{os.environ['PATH']}"
-    with server.new_database() as first, server.new_database() as second:
-        yield {"HASHDB_DATABASE_URL": first, "PATH": path}, {"HASHDB_DATABASE_URL": second, "PATH": path}
+    with server.new_database() as one, server.new_database() as other:
+        yield Databases(one, other, f"{_programs()}{os.pathsep}{path}")
 
 
 def _programs() -> str:
@@ -41,29 +51,29 @@ def _programs() -> str:
     return str(max(Path(spec.origin).parent.glob("pginstall*")) / "bin")
 
 
-def test_a_service_comes_back_from_a_backup_made_while_it_served(
-    run: Commands, tmp_path: Path, databases: tuple[dict[str, str], dict[str, str]]
-) -> None:
-    (before, after), home, file = databases, Path(run.environment["HASHDB_HOME"]), tmp_path / "backup.tar"
-    if before:
-        run("upgrade", **before)
-    with serving(home, workers=1, **before) as url:
-        key = run.json("member", "add", "Alpha", "--kind", "platform", "--scope", "contribute", "--scope", "match",
-                       "--scope", "feed", "--scope", "audit", **before)["key"]["secret"]  # fmt: skip
+def test_a_service_comes_back_from_a_backup_made_while_it_served(tmp_path: Path, databases: Databases) -> None:
+    home, other, file = tmp_path / "home", tmp_path / "other", tmp_path / "backup.tar"
+    before = Commands({"HASHDB_HOME": str(home), "HASHDB_DATABASE_URL": databases.first, "PATH": databases.path})
+    after = Commands({"HASHDB_HOME": str(other), "HASHDB_DATABASE_URL": databases.second, "PATH": databases.path})
+    before("upgrade")
+    with serving(home, workers=1, HASHDB_DATABASE_URL=databases.first) as url:
+        key = before.json("member", "add", "Alpha", "--kind", "platform", "--scope", "contribute", "--scope", "match",
+                          "--scope", "feed", "--scope", "audit")["key"]["secret"]  # fmt: skip
         with Client(url, key) as client:
             client.contribute([draft(seed) for seed in range(20)])
             known = client.check().note
             epoch = client.changes(0).epoch
-            made = run.json("backup", file, "--with-key", **before)
+            made = before.json("backup", file, "--with-key")
             client.contribute([draft(99)])
             later = client.check().note
     assert made["bytes"] == file.stat().st_size and stat.S_IMODE(file.stat().st_mode) == 0o600
-    other = tmp_path / "other"
-    told = run.json("restore", file, HASHDB_HOME=str(other), **after)
+    told = after.json("restore", file)
     assert (told["verified"], told["findings"], told["with_key"]) == (True, [], True)
     names = {path.name for path in other.iterdir() if path.suffix != ".lock"}
-    assert names - {"checkpoints.txt"} == {"signing.key"} | (set() if after else {"hashdb.sqlite"})
-    with serving(other, workers=1, **after) as url, Client(url, key) as client:
+    assert names - {"checkpoints.txt"} == {"signing.key"} | (
+        {"hashdb.sqlite"} if "sqlite" in databases.first else set()
+    )
+    with serving(other, workers=1, HASHDB_DATABASE_URL=databases.second) as url, Client(url, key) as client:
         found = client.match([Query(draft(seed).signals) for seed in (3, 99)]).results
         assert [len(result.matches) for result in found] == [1, 0]
         with pytest.raises(FeedRestarted):
@@ -75,7 +85,7 @@ def test_a_service_comes_back_from_a_backup_made_while_it_served(
         client.contribute([draft(seed) for seed in range(100, 130)])
         with pytest.raises(LogRewritten):
             client.check(later)
-    assert run.json("audit", "verify", HASHDB_HOME=str(other), **after)["verified"]
+    assert after.json("audit", "verify")["verified"]
 
 
 @pytest.fixture
@@ -105,8 +115,8 @@ def test_what_a_backup_cannot_be_restored_into_is_left_as_it_is(run: Commands, t
     assert run.json("member", "list")["members"]
     elsewhere = tmp_path / "elsewhere.sqlite"
     sqlite3.connect(elsewhere).execute("CREATE TABLE mine (id INTEGER)").connection.close()
-    settings = {"HASHDB_HOME": str(tmp_path / "new"), "HASHDB_DATABASE_URL": f"sqlite:///{elsewhere}"}
-    assert "the database has tables already" in run("restore", backed_up, **settings).stderr
+    done = run("restore", backed_up, HASHDB_HOME=str(tmp_path / "new"), HASHDB_DATABASE_URL=f"sqlite:///{elsewhere}")
+    assert "the database has tables already" in done.stderr
     with serving(tmp_path / "third", workers=1):
         assert "another hashdb serves" in run("restore", backed_up, HASHDB_HOME=str(tmp_path / "third")).stderr
 
