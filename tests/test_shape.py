@@ -55,7 +55,7 @@ PACKAGES = {
     "store": {"sqlalchemy", "alembic"},
     "service": {"numpy"},
     "wire": {"pydantic", "pydantic_core", "annotated_types"},
-    "web": {"flask", "apiflask", "werkzeug", "pydantic"},
+    "web": {"flask", "apiflask", "limits", "prometheus_client", "werkzeug", "pydantic"},
     "connection": {"httpx"},
     "client": {"httpx", "pydantic"},
     "local": {"numpy"},
