@@ -40,7 +40,7 @@ def requests(found: Samples, route: str, status: int) -> float:
 
 def test_requests_are_counted_by_route_and_status_whatever_way_they_take(service: Service, admin: Caller) -> None:
     platform = service.caller(name="Platform")
-    platform.contribute(item(pdq(1)))
+    platform.contribute(item(1))
     platform.matched(pdq(1))
     platform.post("/v1/matches?include=quarantined", {"queries": [{"signals": [pdq(1)]}]})
     platform.get("/v1/contributions/999")
