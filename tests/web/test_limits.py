@@ -13,7 +13,7 @@ from hashdb.web.limits import FAILURES, RateLimits
 from tests.web.callers import Caller, Service, service_at
 
 WRONG = {"Authorization": "Bearer hdb_wrong"}
-MATCH = {"queries": [{"signals": []}]}
+MATCH: dict[str, object] = {"queries": [{"signals": []}]}
 
 
 @pytest.fixture
