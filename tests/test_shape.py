@@ -63,7 +63,7 @@ PACKAGES = {
 }
 """What each layer may import from elsewhere, beside the standard library."""
 
-LONG_MODULES = {"client.py": 350, "errors.py": 510, "store/tables.py": 400, "wire/contributions.py": 390}
+LONG_MODULES = {"client.py": 350, "errors.py": 510, "store/tables.py": 420, "wire/contributions.py": 390}
 LONG_FUNCTIONS: dict[str, int] = {}
 
 TESTED_IN = {
