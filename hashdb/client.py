@@ -190,10 +190,10 @@ class Client:
         """One case, as much of it as this key may see."""
         return self._ask(CaseOut, Request("GET", f"/v1/cases/{id}")).value()
 
-    def decide(self, case: int, decision: Decision, note: str | None = None) -> Case:
-        """Decide a case, once."""
+    def decide(self, case: int, decision: Decision, note: str | None = None) -> Case | Proposal:
+        """Decide a case, once; a proposal where retiring takes a second person."""
         text = DecisionIn.model_construct(decision=decision, note=note).model_dump_json()
-        return self._ask(CaseOut, Request("POST", f"/v1/cases/{case}/decision", text, safe=False)).value()
+        return self._done(CaseOut, Request("POST", f"/v1/cases/{case}/decision", text, safe=False)).value()
 
     def changes(self, after: int, *, limit: int = 1000, epoch: str | None = None, wait: int = 0) -> Changes:
         """A page of the feed after number `after`; at the head it waits up to `wait` seconds for a change."""
@@ -226,10 +226,7 @@ class Client:
     def add_benign(self, draft: BenignDraft) -> Benign | Proposal:
         """Let nothing close to these signals be accepted or matched; a proposal where that takes a second person."""
         text = BenignIn.of(draft).model_dump_json()
-        response = self._connection.send(Request("POST", "/v1/benign", text, safe=False))
-        if response.status_code == 202:
-            return _read(ProposalOut, response).value()
-        return _read(BenignOut, response).value()
+        return self._done(BenignOut, Request("POST", "/v1/benign", text, safe=False)).value()
 
     def delete_benign(self, id: int) -> None:
         """Take an entry of the benign list away."""
@@ -307,6 +304,11 @@ class Client:
             page = self._ask(model, Request("GET", path, params={**(asked or {}), "after": after}))
             yield page
             after = page.next
+
+    def _done(self, model: type[_Answer], request: Request) -> _Answer | ProposalOut:
+        """What was done, or the proposal that it waits as."""
+        response = self._connection.send(request)
+        return _read(ProposalOut, response) if response.status_code == 202 else _read(model, response)
 
     def _ask(self, model: type[_Answer], request: Request) -> _Answer:
         return _read(model, self._connection.send(request))

@@ -60,7 +60,13 @@ class Settings(BaseSettings):
     )
     two_persons: bool = Field(
         default=False,
-        description="Whether suspending a member and adding a benign signal take a second person's same request.",
+        description="Whether suspending a member, adding a benign signal and retiring a contribution take a second"
+        " person's same request.",
+    )
+    flood_cap: int | None = Field(
+        default=None,
+        ge=1,
+        description="Hits on one contribution within an hour above which it is quarantined until a reviewer decides.",
     )
     hours_to_decide: float = Field(
         default=72.0,
@@ -211,6 +217,7 @@ class Settings(BaseSettings):
             time_to_decide=timedelta(hours=self.hours_to_decide),
             retention=Retention(dict(self.retention)),
             two_persons=self.two_persons,
+            flood_cap=self.flood_cap,
         )
 
 

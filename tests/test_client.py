@@ -159,6 +159,15 @@ def test_what_takes_two_persons_is_answered_with_a_proposal(service: Service, cl
     assert list(client.proposals()) == [waits]
     client.drop_proposal(waits.id)
     assert list(client.proposals()) == []
+    (one,) = client.contribute([draft(1)]).recorded
+    beta = members.add(service.db, COMMAND_LINE, MemberDraft("Beta", MemberKind.PLATFORM)).id
+    issued = members.issue_key(service.db, COMMAND_LINE, beta, KeyDraft(frozenset({Scope.MATCH})))
+    with service.client(issued.secret) as other:
+        case = other.give_opinion(one.contribution.id, OpinionDraft(Stance.DISPUTES, "other")).case
+    assert case is not None
+    asked = client.decide(case, Decision.RETIRE)
+    assert isinstance(asked, Proposal)
+    assert list(client.proposals()) == [asked]
 
 
 def test_opinions_and_cases_are_the_same_values_as_the_services(service: Service, client: Client) -> None:

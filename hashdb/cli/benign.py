@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 
 from hashdb.cli.home import opened
-from hashdb.cli.output import as_json, print_json, print_table
-from hashdb.cli.proposals import print_proposal
+from hashdb.cli.output import as_json, print_json, print_proposal, print_table
 from hashdb.cli.radii import Radius
 from hashdb.cli.texts import TEXT
 from hashdb.domain.benign import Benign, BenignDraft

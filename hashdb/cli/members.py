@@ -5,8 +5,7 @@ from __future__ import annotations
 import click
 
 from hashdb.cli.home import opened
-from hashdb.cli.output import as_json, print_json, print_table
-from hashdb.cli.proposals import print_proposal
+from hashdb.cli.output import as_json, print_json, print_proposal, print_table
 from hashdb.cli.texts import TEXT
 from hashdb.domain.members import (
     COMMAND_LINE,

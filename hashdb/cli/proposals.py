@@ -7,7 +7,6 @@ import click
 from hashdb.cli.home import opened
 from hashdb.cli.output import as_json, print_json, print_table
 from hashdb.domain.members import COMMAND_LINE
-from hashdb.domain.proposals import Proposal
 from hashdb.service import proposals
 from hashdb.settings import Settings
 from hashdb.wire import LARGEST_ID
@@ -46,12 +45,3 @@ def drop(proposal: int, as_json: bool) -> None:
         print_json({"dropped": proposal})
     else:
         click.echo(f"proposal {proposal} is dropped")
-
-
-def print_proposal(proposal: Proposal, as_json: bool) -> None:
-    """Tell that a second person has to ask for the same."""
-    if as_json:
-        print_json(ProposalOut.of(proposal))
-    else:
-        until = f"{proposal.expires_at:%Y-%m-%d %H:%M} UTC"
-        click.echo(f"proposal {proposal.id}: nothing is done until a second person asks for the same, by {until}")

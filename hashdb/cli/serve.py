@@ -35,6 +35,7 @@ from hashdb.service import (
     contributions,
     counts,
     expiry,
+    floods,
     masks,
     members,
     open_hashdb,
@@ -50,7 +51,7 @@ _MAINTAIN_EVERY = 1.0
 _ANNOUNCE_EVERY = 5
 """Rounds of maintenance."""
 _FLUSH_EVERY = 1.0
-_SEAL_EVERY = 10
+_GUARD_EVERY = 10
 """Rounds of flushing."""
 _BATCH = 500
 _YOUNG = 10_000
@@ -153,11 +154,15 @@ def _write_the_rest(worker: Any) -> None:
 
 
 def _write_down(db: HashDB, stop: Event) -> None:
-    """Write what is counted each second, and seal the days that are over; segments may keep the other thread long."""
+    """Write what is counted each second, guard against floods, and seal the days that are over.
+
+    Segments may keep the other thread long.
+    """
     rounds = 0
     while not stop.wait(_FLUSH_EVERY):
         _undisturbed(lambda: counts.flush(db))
-        if rounds % _SEAL_EVERY == 0:
+        if rounds % _GUARD_EVERY == 0:
+            _undisturbed(lambda: floods.guard(db))
             _undisturbed(lambda: counts.seal(db))
         rounds += 1
 

@@ -13,7 +13,11 @@ class Act(StrEnum):
 
     SUSPEND = "member.suspend"
     BENIGN = "benign.add"
-    RETIRE = "contribution.retire"
+    RETIRE = "case.retire"
+
+
+REVIEWED = (Act.RETIRE,)
+"""What is for those who review."""
 
 
 @dataclass(frozen=True, slots=True)

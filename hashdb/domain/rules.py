@@ -33,6 +33,7 @@ class Rules:
     time_to_decide: timedelta = timedelta(hours=72)
     retention: Retention = field(default_factory=lambda: Retention({}))
     two_persons: bool = False
+    flood_cap: int | None = None
 
     def algorithm_fault(self, algorithm: Algorithm) -> str | None:
         """Why signals of `algorithm` are not taken, or None."""

@@ -74,10 +74,11 @@ class Admission:
 def append(tx: Transaction, now: datetime, actor: Actor, entries: Sequence[Entry], known: int) -> int:
     """Append to the log what was held against the admission of number `known`. Raises Overtaken where it has changed.
 
+    Or where something was retired since, near which it may be.
     Whoever appends is alone until its transaction ends, so nothing comes in between from here on.
     """
     seq = tx.audit.append(now, actor, entries)
     before = seq - len(entries)
-    if before > known and tx.audit.kinds(known, before) & KINDS:
+    if before > known and tx.audit.kinds(known, before) & {*KINDS, "retired"}:
         raise Overtaken
     return seq

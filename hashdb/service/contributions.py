@@ -25,6 +25,7 @@ from hashdb.service import HashDB
 from hashdb.service.admission import Admission, append
 from hashdb.service.expiry import amend_with_expiry
 from hashdb.service.receipts import added, answered, ids, record
+from hashdb.service.returns import hold_returns, suggest
 from hashdb.store import Transaction
 from hashdb.store.statuses import Owed
 
@@ -51,14 +52,16 @@ def _contribute(
     known: int,
 ) -> Receipt:
     check(db, drafts, db.now())
+    near = suggest(db, drafts)
     with db.store.begin() as tx:
         tx.members.lock(member.id)
         now = db.now()
         if once is not None and (answer := tx.requests.answered(member.id, once, now - REMEMBERED)):
             return answered(tx, answer, now)
-        recorded = record(db, tx, member, drafts, now, admission)
+        recorded, held = hold_returns(db, tx, record(db, tx, member, drafts, now, admission), near, now)
         fresh = [one.contribution for one in recorded if not one.known]
-        checkpoint = append(tx, now, actor, [added(member, contribution) for contribution in fresh], known)
+        told = [*(added(member, contribution) for contribution in fresh), *held]
+        checkpoint = append(tx, now, actor, told, known)
         receipt = Receipt(recorded, checkpoint)
         if once is not None:
             tx.requests.remember(member.id, once, ids(receipt), now, now - REMEMBERED)

@@ -47,6 +47,8 @@ def flush(db: HashDB) -> bool:
                 tx.counts.add(day, numbers)
             if db.match_log is MatchLog.HITS:
                 tx.hits.add(tally.found())
+            if db.rules.flood_cap is not None:
+                tx.floods.add(tally.recent(members=db.match_log is MatchLog.HITS), now)
             refusals.write(tx, tally, now)
         db.tallies.written()
         return True

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from hashdb.domain.audit import Action, Entry
 from hashdb.domain.members import SYSTEM, Actor, Scope
-from hashdb.domain.proposals import Proposal, Request
+from hashdb.domain.proposals import REVIEWED, Act, Proposal, Request
 from hashdb.service import HashDB
 from hashdb.store import Transaction
 
@@ -14,19 +15,19 @@ WAITS = timedelta(hours=72)
 
 
 def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[Proposal, ...]:
-    """At most `limit` proposals that wait, with ids above `after`, in order."""
-    actor.require(Scope.ADMIN)
+    """At most `limit` proposals that wait, with ids above `after`, in order: all, or with `review` those on cases."""
+    acts = _acts(actor)
     with db.store.read() as tx:
-        return tx.proposals.page(after, limit, db.now())
+        return tx.proposals.page(after, limit, db.now(), acts)
 
 
 def drop(db: HashDB, actor: Actor, id: int) -> None:
-    """Let a proposal be forgotten. Raises NotFound."""
-    actor.require(Scope.ADMIN)
+    """Let a proposal be forgotten: any, or with `review` one on a case. Raises NotFound."""
+    acts = _acts(actor)
     with db.store.begin() as tx:
         tx.proposals.hold()
         now = db.now()
-        found = tx.proposals.one(id, now)
+        found = tx.proposals.one(id, now, acts)
         tx.proposals.remove(id)
         tx.audit.append(now, actor, [_entry(Action.PROPOSAL_DROPPED, found)])
 
@@ -66,6 +67,11 @@ def second(db: HashDB, tx: Transaction, actor: Actor, request: Request, now: dat
     tx.proposals.remove(found.proposal.id)
     tx.audit.append(now, actor, [_entry(Action.PROPOSAL_APPROVED, found.proposal)])
     return None
+
+
+def _acts(actor: Actor) -> Collection[Act]:
+    actor.require(Scope.ADMIN, Scope.REVIEW)
+    return tuple(Act) if actor.has(Scope.ADMIN) else REVIEWED
 
 
 def _entry(action: Action, proposal: Proposal) -> Entry:

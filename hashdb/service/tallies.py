@@ -10,6 +10,7 @@ from threading import Lock
 from typing import NamedTuple
 
 from hashdb.domain.counts import ANY, Cell, Kind, Outcome
+from hashdb.domain.floods import step_of
 from hashdb.domain.hits import Hit
 from hashdb.domain.matches import Answer, Match, Query
 from hashdb.domain.members import Actor
@@ -111,6 +112,13 @@ class Tally:
             self.keys.setdefault(one.actor.key.id, one)
         elif one is not None:
             self.keyless[one.reason] += 1
+
+    def recent(self, *, members: bool) -> Counter[tuple[int, int, datetime]]:
+        """How often contributions were answered, by (contribution, member, five minutes): 0 without `members`."""
+        times: Counter[tuple[int, int, datetime]] = Counter()
+        for (_, member, contribution), seen in self.hits.items():
+            times[contribution, member if members else 0, step_of(seen.last_at)] += seen.times
+        return times
 
     def found(self) -> list[Hit]:
         """The hits."""

@@ -18,6 +18,7 @@ from hashdb.store.cases import Cases
 from hashdb.store.checkpoints import Checkpoints
 from hashdb.store.contributions import Contributions
 from hashdb.store.counts import Counts
+from hashdb.store.floods import Floods
 from hashdb.store.heads import Heads
 from hashdb.store.hits import Hits
 from hashdb.store.incidents import Incidents
@@ -71,6 +72,7 @@ class Transaction:
         self.proposals = Proposals(connection)
         self.counts = Counts(connection)
         self.hits = Hits(connection)
+        self.floods = Floods(connection)
         self.refusals = Refusals(connection)
         self.reversals = Reversals(connection)
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple, cast
 
-from sqlalchemy import BigInteger, Connection, Row, Select, Text, bindparam, select, type_coerce, update
+from sqlalchemy import BigInteger, Connection, Row, Select, Text, bindparam, case, select, type_coerce, update
 from sqlalchemy.types import NullType
 
 from hashdb.domain.audit import Action, Entry, Event, leaf
@@ -96,7 +96,7 @@ class Audit:
         return self._connection.execute(query.limit(limit)).all()
 
     def kinds(self, after: int, upto: int) -> frozenset[str]:
-        """The kinds of subject of the events with `after` < seq ≤ `upto`."""
+        """The kinds of subject of the events with `after` < seq ≤ `upto`; for one that retired something, `retired`."""
         return frozenset(self._connection.scalars(_KINDS, {"after": after, "upto": upto}))
 
 
@@ -122,7 +122,9 @@ _SUBJECTS = (
     .limit(bindparam("limit"))
 )
 _KINDS = (
-    select(events.c.subject_kind).distinct().where(events.c.seq > bindparam("after"), events.c.seq <= bindparam("upto"))
+    select(case((events.c.action == str(Action.CONTRIBUTION_RETIRED), "retired"), else_=events.c.subject_kind))
+    .distinct()
+    .where(events.c.seq > bindparam("after"), events.c.seq <= bindparam("upto"))
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
@@ -32,8 +33,7 @@ class Proposals:
 
     def like(self, request: Request, now: datetime) -> Open | None:
         """The proposal of the same request that waits, if there is one."""
-        query = _open(now).where(
-            proposals.c.act == str(request.act),
+        query = _open(now, [request.act]).where(
             proposals.c.subject_kind == request.kind,
             proposals.c.subject_id == request.id,
             proposals.c.content == dict(request.content),
@@ -55,16 +55,16 @@ class Proposals:
         }
         return _proposal(self._connection.execute(insert(proposals).returning(proposals), row).one())
 
-    def one(self, id: int, now: datetime) -> Proposal:
-        """One that waits. Raises NotFound."""
-        row = self._connection.execute(_open(now).where(proposals.c.id == id)).one_or_none()
+    def one(self, id: int, now: datetime, acts: Collection[Act]) -> Proposal:
+        """One of these acts that waits. Raises NotFound."""
+        row = self._connection.execute(_open(now, acts).where(proposals.c.id == id)).one_or_none()
         if row is None:
             raise NotFound(f"proposal {id}")
         return _proposal(row)
 
-    def page(self, after: int, limit: int, now: datetime) -> tuple[Proposal, ...]:
-        """At most `limit` that wait, with ids above `after`, in order."""
-        query = _open(now).where(proposals.c.id > after).order_by(proposals.c.id).limit(limit)
+    def page(self, after: int, limit: int, now: datetime, acts: Collection[Act]) -> tuple[Proposal, ...]:
+        """At most `limit` of these acts that wait, with ids above `after`, in order."""
+        query = _open(now, acts).where(proposals.c.id > after).order_by(proposals.c.id).limit(limit)
         return tuple(map(_proposal, self._connection.execute(query)))
 
     def remove(self, id: int) -> None:
@@ -77,8 +77,8 @@ class Proposals:
         return tuple(self._connection.scalars(query))
 
 
-def _open(now: datetime) -> Select[tuple[object, ...]]:
-    return select(proposals).where(proposals.c.expires_at > now)
+def _open(now: datetime, acts: Collection[Act]) -> Select[tuple[object, ...]]:
+    return select(proposals).where(proposals.c.expires_at > now, proposals.c.act.in_([str(act) for act in acts]))
 
 
 def _proposal(row: Row[tuple[object, ...]]) -> Proposal:

@@ -391,6 +391,17 @@ hits = Table(
     Index(None, "contribution"),
 )
 
+recent_hits = Table(
+    "recent_hits",
+    metadata,
+    Column("contribution", BigInteger, primary_key=True, autoincrement=False),
+    Column("member", BigInteger, primary_key=True, autoincrement=False, comment="0 where it is not kept"),
+    Column("since", Instant, primary_key=True, comment="The beginning of five minutes"),
+    Column("times", BigInteger, nullable=False),
+    Index(None, "since"),
+    comment="Hits of the last hour, for the flood guard; empty where there is no cap.",
+)
+
 refusals = Table(
     "refusals",
     metadata,

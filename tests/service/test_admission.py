@@ -46,11 +46,18 @@ def test_faults_stand_at_their_fields() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "overtakes"), [("benign", True), ("incident", True), ("contribution", False), ("key", False)]
+    ("action", "overtakes"),
+    [
+        (Action.BENIGN_ADDED, True),
+        (Action.INCIDENT_AMENDED, True),
+        (Action.CONTRIBUTION_RETIRED, True),
+        (Action.CONTRIBUTION_ADDED, False),
+        (Action.KEY_ISSUED, False),
+    ],
 )
-def test_what_was_overtaken_is_not_appended(db: HashDB, kind: str, overtakes: bool) -> None:
+def test_what_was_overtaken_is_not_appended(db: HashDB, action: Action, overtakes: bool) -> None:
     known = db.live.level().seq
-    entry = Entry(Action.BENIGN_ADDED, kind, 1, {})
+    entry = Entry(action, action.partition(".")[0], 1, {})
     with db.store.begin() as tx:
         tx.audit.append(NOON, SYSTEM, [entry])
     if overtakes:

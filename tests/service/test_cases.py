@@ -12,6 +12,7 @@ from hashdb.domain.cases import Case, CaseState, Cause, Decision
 from hashdb.domain.contributions import Contribution, Filter, Standing
 from hashdb.domain.members import COMMAND_LINE, Actor, Member, MemberChange, MemberStatus, Scope
 from hashdb.domain.opinions import OpinionDraft, Stance
+from hashdb.domain.proposals import Proposal
 from hashdb.errors import AlreadyDecided, MemberSuspended, NotFound, ScopeMissing
 from hashdb.service import HashDB, cases, contributions, matches, members, opinions
 from tests.builders import NOON, Clock, contributed, draft, hashdb, member_with, query
@@ -42,7 +43,7 @@ class Hand:
     def holds(self) -> None:
         with self.db.store.begin() as tx:
             found = tx.contributions.one(self.one, NOON, lock=True)
-            told = cases.hold(tx, self.db.rules, found, Cause.FLOOD, NOON)
+            told = cases.hold(tx, self.db.rules, [found], Cause.FLOOD, NOON)
             tx.audit.append(NOON, COMMAND_LINE, told)
 
     def suspends(self, who: int = 0, status: MemberStatus = MemberStatus.SUSPENDED) -> None:
@@ -91,7 +92,9 @@ ROWS: list[tuple[list[Step], str]] = [
     ([HOLD, C], "quarantined"),
     ([C, HOLD], "quarantined"),
     ([D, UPHOLD, HOLD], "quarantined"),
+    ([D, HOLD], "quarantined"),
     ([HOLD, UPHOLD], "unreviewed"),
+    ([D, HOLD, UPHOLD], "unreviewed"),
     # Ruled out, until another decision, whatever is said.
     ([D, QUARANTINE], "quarantined"),
     ([C, D2, QUARANTINE], "quarantined"),
@@ -151,6 +154,7 @@ def test_a_decision_is_told_and_acts_at_once_in_every_process(
     clock.go(hours=73)
     after = head(db)
     decided = cases.decide(db, reviewer, case, Decision.RETIRE, "a news report, indeed")
+    assert isinstance(decided, Case)
     assert (decided.state, decided.decision, decided.note) == (
         (CaseState.DECIDED, Decision.RETIRE, "a news report, indeed")
     )
@@ -199,7 +203,7 @@ def test_a_case_is_decided_once(db: HashDB, reviewer: Actor, case: int) -> None:
 
 
 def test_of_decisions_at_once_one_counts(db: HashDB, reviewer: Actor, one: Contribution, case: int) -> None:
-    def decide(decision: Decision) -> Case | None:
+    def decide(decision: Decision) -> Case | Proposal | None:
         try:
             return cases.decide(db, reviewer, case, decision)
         except AlreadyDecided:
@@ -227,7 +231,8 @@ def test_only_reviewers_decide(db: HashDB, actor: Actor, other: Actor, case: int
     for who in (actor, other, member_with(db, *(set(Scope) - {Scope.REVIEW, Scope.ADMIN}))):
         with pytest.raises(ScopeMissing):
             cases.decide(db, who, case, Decision.UPHOLD)
-    assert cases.decide(db, member_with(db, Scope.ADMIN), case, Decision.UPHOLD).state is CaseState.DECIDED
+    cases.decide(db, member_with(db, Scope.ADMIN), case, Decision.UPHOLD)
+    assert cases.get(db, COMMAND_LINE, case).state is CaseState.DECIDED
     with pytest.raises(NotFound, match=r"^case 99 does not exist$"):
         cases.decide(db, COMMAND_LINE, 99, Decision.UPHOLD)
 

@@ -39,6 +39,7 @@ from hashdb.service import (
     contributions,
     counts,
     expiry,
+    floods,
     incidents,
     masks,
     matches,
@@ -78,6 +79,7 @@ BEFORE: dict[str, Callable[[HashDB], object]] = {
     "proposals.expire": lambda db: _proposed(db, later=True),
     "contributions.announce": lambda db: setattr(db, "now", lambda: NOON + timedelta(days=3)),
     "opinions.recount": lambda db: _silenced(db),
+    "floods.guard": lambda db: _flooded(db),
 }
 """What comes before some of them."""
 
@@ -94,6 +96,14 @@ def _proposed(db: HashDB, *, later: bool = False) -> None:
         db.now = lambda: NOON + timedelta(days=4)
 
 
+def _flooded(db: HashDB) -> None:
+    db.rules = replace(db.rules, flood_cap=1)
+    member = member_with(db)
+    for _ in range(2):
+        matches.match(db, member, [query(1)])
+    counts.flush(db)
+
+
 def _silenced(db: HashDB) -> None:
     disputed(db, 1)
     members.change(db, COMMAND_LINE, 2, MemberChange(status=MemberStatus.SUSPENDED))
@@ -103,6 +113,7 @@ CHANGES: dict[str, Verb] = {
     "benign.add": lambda db, actor, id: benign.add(db, COMMAND_LINE, BENIGN),
     "benign.delete": lambda db, actor, id: _delete_benign(db),
     "benign.start": lambda db, actor, id: benign.start(db, [BENIGN]),
+    "floods.guard": lambda db, actor, id: floods.guard(db),
     "cases.decide": lambda db, actor, id: cases.decide(db, COMMAND_LINE, disputed(db, id), Decision.UPHOLD),
     "expiry.settle": lambda db, actor, id: expiry.settle(db),
     "expiry.start": lambda db, actor, id: expiry.start(db),

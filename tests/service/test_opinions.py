@@ -217,6 +217,7 @@ def test_erasure_takes_the_notes(db: HashDB, actor: Actor, other: Actor, one: Co
     with pytest.raises(NotActive):
         opinions.give(db, other, one.id, CONFIRMS)
     decided = cases.decide(db, COMMAND_LINE, given.case, Decision.RETIRE, "it would be here for ever")
+    assert isinstance(decided, Case)
     assert (decided.decision, decided.note) == (Decision.RETIRE, None)
 
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from hashdb.domain.benign import Benign, BenignDraft
+from hashdb.domain.cases import Case, CaseState, Decision
 from hashdb.domain.members import COMMAND_LINE, Actor, Member, MemberChange, MemberStatus, Scope
+from hashdb.domain.opinions import OpinionDraft, Stance
 from hashdb.domain.proposals import Act, Proposal
-from hashdb.errors import NotFound, ScopeMissing
-from hashdb.service import HashDB, benign, members, proposals
-from tests.builders import Clock, again, member_with, signal
+from hashdb.errors import AlreadyDecided, NotFound, ScopeMissing
+from hashdb.service import HashDB, benign, cases, members, opinions, proposals
+from tests.builders import Clock, again, contributed, draft, member_with, signal
+from tests.service.concurrently import at_once
 
 SUSPENDED = MemberChange(status=MemberStatus.SUSPENDED)
 
@@ -143,6 +147,56 @@ VERBS: list[Callable[[HashDB, Actor], object]] = [
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_proposals_are_for_administrators(db: HashDB, verb: Callable[[HashDB, Actor], object]) -> None:
+def test_proposals_are_for_administrators_and_reviewers(db: HashDB, verb: Callable[[HashDB, Actor], object]) -> None:
     with pytest.raises(ScopeMissing):
-        verb(db, member_with(db, *(scope for scope in Scope if scope is not Scope.ADMIN)))
+        verb(db, member_with(db, *(scope for scope in Scope if scope not in (Scope.ADMIN, Scope.REVIEW))))
+
+
+@pytest.fixture
+def case(db: HashDB, actor: Actor) -> int:
+    """A case on a contribution of a platform."""
+    (one,) = contributed(db, actor, draft(1))
+    case = opinions.give(db, member_with(db), one.id, OpinionDraft(Stance.DISPUTES, "other")).case
+    assert case is not None
+    return case
+
+
+def test_a_contribution_is_retired_by_the_second_persons_same_request(db: HashDB, actor: Actor, case: int) -> None:
+    one, two = (member_with(db, Scope.REVIEW) for _ in range(2))
+    waits = cases.decide(db, one, case, Decision.RETIRE, "a first look")
+    assert isinstance(waits, Proposal)
+    assert (waits.request.act, waits.request.subject) == (Act.RETIRE, f"case:{case}")
+    assert cases.decide(db, one, case, Decision.RETIRE) == waits
+    assert cases.get(db, actor, case).state is CaseState.OPEN
+    decided = cases.decide(db, two, case, Decision.RETIRE, "it is news")
+    assert isinstance(decided, Case)
+    assert (decided.decision, decided.note, decided.decided_by) == (Decision.RETIRE, "it is news", str(two))
+    assert told(db, "proposal") == [("proposal.made", str(one)), ("proposal.approved", str(two))]
+    with pytest.raises(AlreadyDecided):
+        cases.decide(db, one, case, Decision.RETIRE)
+
+
+def test_other_decisions_take_one_person(db: HashDB, case: int) -> None:
+    decided = cases.decide(db, member_with(db, Scope.REVIEW), case, Decision.QUARANTINE)
+    assert isinstance(decided, Case) and decided.decision is Decision.QUARANTINE
+
+
+def test_who_reviews_sees_and_drops_what_is_asked_of_cases_alone(
+    db: HashDB, actor: Actor, admin: Actor, case: int
+) -> None:
+    suspended, reviewer = suspend(db, admin, actor), member_with(db, Scope.REVIEW)
+    retired = cases.decide(db, reviewer, case, Decision.RETIRE)
+    assert isinstance(suspended, Proposal) and isinstance(retired, Proposal)
+    assert proposals.page(db, reviewer, 0, 9) == (retired,)
+    assert proposals.page(db, admin, 0, 9) == (suspended, retired)
+    with pytest.raises(NotFound):
+        proposals.drop(db, reviewer, suspended.id)
+    proposals.drop(db, reviewer, retired.id)
+    assert proposals.page(db, admin, 0, 9) == (suspended,)
+
+
+def test_two_reviewers_who_retire_at_once_retire_once(db: HashDB, case: int) -> None:
+    persons = [member_with(db, Scope.REVIEW) for _ in range(2)]
+    done = at_once([partial(cases.decide, db, who, case, Decision.RETIRE) for who in persons])
+    assert sorted(type(one).__name__ for one in done) == ["Case", "Proposal"]
+    assert [action for action, _ in told(db, "proposal")] == ["proposal.made", "proposal.approved"]

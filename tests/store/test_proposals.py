@@ -13,6 +13,7 @@ from hashdb.store.proposals import Open
 from tests.builders import NOON
 
 REQUEST = Request(Act.SUSPEND, "member", 3, {"status": "suspended", "limits": {"contributions_per_day": None}})
+ACTS = tuple(Act)
 UNTIL = NOON + timedelta(hours=1)
 
 
@@ -29,15 +30,18 @@ def test_a_proposal_is_found_by_its_request_until_it_expires(store: Store) -> No
             Request(Act.SUSPEND, "member", 3, {"status": "suspended"}),
         ):
             assert tx.proposals.like(other, NOON) is None
-        assert tx.proposals.page(0, 9, NOON) == (made,)
-        assert tx.proposals.page(made.id, 9, NOON) == ()
-        assert tx.proposals.one(made.id, NOON) == made
+        assert tx.proposals.page(0, 9, NOON, ACTS) == (made,)
+        assert tx.proposals.page(made.id, 9, NOON, ACTS) == ()
+        assert tx.proposals.one(made.id, NOON, ACTS) == made
+        assert tx.proposals.page(0, 9, NOON, [Act.RETIRE]) == ()
+        with pytest.raises(NotFound):
+            tx.proposals.one(made.id, NOON, [Act.RETIRE])
         assert tx.proposals.expired(NOON) == ()
         assert tx.proposals.like(REQUEST, UNTIL) is None
-        assert tx.proposals.page(0, 9, UNTIL) == ()
+        assert tx.proposals.page(0, 9, UNTIL, ACTS) == ()
         assert tx.proposals.expired(UNTIL) == (made.id,)
         with pytest.raises(NotFound):
-            tx.proposals.one(made.id, UNTIL)
+            tx.proposals.one(made.id, UNTIL, ACTS)
 
 
 def test_one_that_is_removed_is_gone(store: Store) -> None:

@@ -14,13 +14,16 @@ from hashdb.wire.proposals import ProposalOut, ProposalsOut
 
 blueprint = APIBlueprint("proposals", __name__, url_prefix="/v1/proposals", tag="Two persons")
 
-_ADMIN = [Scope.ADMIN]
+_WHO = [Scope.ADMIN, Scope.REVIEW]
 
 
 @blueprint.get("")
-@operation(blueprint, {200: ProposalsOut}, scopes=_ADMIN, takes=PageQuery)
+@operation(blueprint, {200: ProposalsOut}, scopes=_WHO, takes=PageQuery)
 def browse() -> Response:
-    """List what waits for a second person: who sends the same request as the first one, approves it."""
+    """List what waits for a second person: who sends the same request as the first one, approves it.
+
+    With scope review only what is asked of cases.
+    """
     asked = query(PageQuery)
     page, more = cut(proposals.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
     listed = [ProposalOut.of(one) for one in page]
@@ -28,7 +31,7 @@ def browse() -> Response:
 
 
 @blueprint.delete("/<id:proposal_id>")
-@operation(blueprint, {204: None}, scopes=_ADMIN, refuses=[404])
+@operation(blueprint, {204: None}, scopes=_WHO, refuses=[404])
 def drop(proposal_id: int) -> Response:
     """Let a proposal be forgotten."""
     proposals.drop(hashdb(), actor(), proposal_id)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
 from hashdb.domain.members import Scope
-from tests.web.callers import Caller, Service, body, pdq, problem, service_at
+from tests.web.callers import Caller, Service, body, item, pdq, problem, service_at
 
 URL = "/v1/proposals"
 
@@ -64,8 +65,24 @@ def test_a_proposal_is_dropped_once(platform: Caller, admin: Caller, second: Cal
     assert second.patch(*asked).status_code == 202
 
 
-def test_proposals_are_for_administrators(service: Service) -> None:
-    for scope in set(Scope) - {Scope.ADMIN}:
+def test_a_contribution_is_retired_by_the_same_request_of_a_second_person(
+    service: Service, platform: Caller, admin: Caller
+) -> None:
+    one, other = service.caller(Scope.REVIEW), service.caller()
+    (mine,) = platform.contribute(item(1))
+    dispute = {"opinion": "disputes", "reason": "other"}
+    case = body(other.post(f"/v1/contributions/{mine['id']}/opinions", dispute))["case"]
+    asked = f"/v1/cases/{case}/decision", {"decision": "retire"}
+    response = one.post(*asked)
+    assert response.status_code == 202
+    waits = json.loads(response.data)
+    assert (waits["act"], waits["subject"], waits["content"]) == ("case.retire", f"case:{case}", {"decision": "retire"})
+    assert body(one.get(URL)) == {"proposals": [waits], "next": None}
+    assert body(admin.post(*asked))["decision"] == "retire"
+
+
+def test_proposals_are_for_administrators_and_reviewers(service: Service) -> None:
+    for scope in set(Scope) - {Scope.ADMIN, Scope.REVIEW}:
         caller = service.caller(scope)
         problem(caller.get(URL), 403, "scope-missing")
         problem(caller.delete(f"{URL}/1"), 403, "scope-missing")

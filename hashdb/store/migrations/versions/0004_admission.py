@@ -49,6 +49,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_proposals"),
         sqlite_autoincrement=True,
     )
+    op.create_table(
+        "recent_hits",
+        sa.Column("contribution", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("member", sa.BigInteger(), autoincrement=False, nullable=False, comment="0 where it is not kept"),
+        sa.Column("since", sa.BigInteger(), nullable=False, comment="The beginning of five minutes"),
+        sa.Column("times", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("contribution", "member", "since", name="pk_recent_hits"),
+        comment="Hits of the last hour, for the flood guard; empty where there is no cap.",
+    )
+    op.create_index("ix_recent_hits_since", "recent_hits", ["since"])
     op.add_column(
         "contributions",
         sa.Column("own_expiry", sa.BigInteger(), nullable=True, comment="The expires_at that its member asked for"),
