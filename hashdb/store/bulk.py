@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Column, Connection, Dialect, Table
+from sqlalchemy import Column, Connection, Dialect, Table, case
+from sqlalchemy.dialects import postgresql, sqlite
 
 Row = Mapping[str, Any]
 _Process = Callable[[Any], Any] | None
@@ -31,6 +32,30 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> No
         with cursor, cursor.copy(f"COPY {_spelled(table, names)} FROM STDIN") as copy:
             for one in values:
                 copy.write_row(one)
+
+
+def upsert(
+    connection: Connection,
+    table: Table,
+    rows: Sequence[Row],
+    *,
+    adds: Sequence[str] = (),
+    least: Sequence[str] = (),
+    most: Sequence[str] = (),
+) -> None:
+    """Insert rows; where one of that primary key is there, add to it, or keep the lesser or the greater value.
+
+    Its other columns stay. Rows come in the order of their keys, so that two who do this wait for each other in turn.
+    """
+    if not rows:
+        return
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    query: Any = insert(table)
+    given = query.excluded
+    changed = {name: table.c[name] + given[name] for name in adds}
+    changed |= {name: case((given[name] < table.c[name], given[name]), else_=table.c[name]) for name in least}
+    changed |= {name: case((given[name] > table.c[name], given[name]), else_=table.c[name]) for name in most}
+    connection.execute(query.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed), rows)
 
 
 def _spelled(table: Table, names: Sequence[str]) -> str:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, insert, text
 
 from hashdb.domain import merkle
-from hashdb.domain.audit import Action, Entry
+from hashdb.domain.audit import Action, Entry, leaf
 from hashdb.domain.members import SYSTEM, MemberDraft, MemberKind
 from hashdb.errors import SchemaOutdated
 from hashdb.store import Store, migrations
-from hashdb.store.tables import metadata
+from hashdb.store.tables import events, metadata
 from tests.builders import NOON
 from tests.processes import processes
 
@@ -50,37 +52,61 @@ def test_the_newest_version_is_named() -> None:
     assert max(path.stem[:4] for path in versions) == migrations.NEWEST
 
 
+def at_revision(url: str, revision: str) -> Engine:
+    """An engine to a database whose schema is an old one."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    return engine
+
+
 def test_the_tree_is_made_over_the_events_that_there_are(database_url: str) -> None:
     entries = [Entry(Action.KEY_ISSUED, "key", number, {}) for number in range(1, 46)]
+    engine = at_revision(database_url, "0001")
+    leaves = [leaf(number, NOON, str(SYSTEM), one.action, one.subject, {}) for number, one in enumerate(entries, 1)]
+    with engine.begin() as connection:
+        for number, one in enumerate(leaves, 1):
+            row = {"seq": number, "at": NOON, "actor": str(SYSTEM), "action": str(Action.KEY_ISSUED)}
+            rest = {"subject_kind": "key", "subject_id": number, "details": {}, "leaf": one}
+            connection.execute(insert(events), row | rest)
+        connection.execute(text("UPDATE log SET seq = 45"))
+    engine.dispose()
     store = Store(database_url)
     store.migrate()
-    with store.begin() as tx:
-        tx.audit.append(NOON, SYSTEM, entries)
     with store.read() as tx:
-        expected = tx.tree.edge(), list(tx.tree.inner(0, 100))
-    for table in (
-        "sessions",
-        "users",
-        "tries",
-        "verifications",
-        "opinions",
-        "cases",
-        "nodes",
-        "signers",
-        "checkpoints",
-    ):
-        run(database_url, f"DROP TABLE {table}")
-    run(database_url, "ALTER TABLE log DROP COLUMN peaks")
-    run(database_url, "UPDATE alembic_version SET version_num = '0001'")
-    store.migrate()
-    with store.read() as tx:
-        assert (tx.tree.edge(), list(tx.tree.inner(0, 100))) == expected
+        size, peaks = tx.tree.edge()
+        assert (size, merkle.fold(peaks)) == (45, merkle.root(leaves))
     with store.begin() as tx:
         tx.audit.append(NOON, SYSTEM, entries)
     with store.read() as tx:
         size, peaks = tx.tree.edge()
         assert (size, merkle.fold(peaks)) == (90, merkle.root([event.leaf for event in tx.audit.since(0, 100)]))
     store.close()
+
+
+def test_the_expiry_that_was_asked_for_is_kept_apart_from_the_one_in_force(database_url: str) -> None:
+    engine = at_revision(database_url, "0002")
+    with engine.begin() as connection:
+        connection.execute(
+            text("INSERT INTO members VALUES (1, 'Example', 'platform', 'active', '', NULL, 0)"),
+        )
+        for id, expiry in ((1, "7"), (2, "NULL")):
+            connection.execute(
+                text(
+                    "INSERT INTO contributions (id, member_id, received_at, labels, media, context, standing,"
+                    f" announced, expires_at) VALUES ({id}, 1, 0, '', 'image', '', 'unreviewed', 'active', {expiry})"
+                )
+            )
+    store = Store(database_url)
+    store.migrate()
+    store.close()
+    with engine.connect() as connection:
+        found = connection.execute(text("SELECT own_expiry FROM contributions ORDER BY id")).scalars().all()
+    engine.dispose()
+    assert found == [7, None]
 
 
 def test_the_comparison_would_tell_a_difference(database_url: str) -> None:
