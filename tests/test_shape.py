@@ -75,7 +75,7 @@ PACKAGES = {
 }
 """What each layer may import from elsewhere, beside the standard library."""
 
-LONG_MODULES = {"client.py": 350, "errors.py": 540, "store/tables.py": 440, "wire/contributions.py": 390}
+LONG_MODULES = {"client.py": 350, "errors.py": 540, "store/tables.py": 480, "wire/contributions.py": 390}
 LONG_FUNCTIONS: dict[str, int] = {}
 
 TESTED_IN = {
