@@ -104,7 +104,7 @@ class Settings(BaseSettings):
         default=0,
         ge=0,
         le=10,
-        description="Reverse proxies before the service: whose X-Forwarded-For tells who asks without a key, or signs in.",
+        description="Proxies before the service: whose X-Forwarded-For tells who asks without a key or signs in.",
     )
     metrics_port: int | None = Field(
         default=None, ge=1, le=65535, description="Port for Prometheus, without a key; else `/metrics` takes one."
