@@ -1,4 +1,4 @@
-"""Check from cron that the log only grew. Set HASHDB_URL and HASHDB_KEY (any scope); give a file to keep."""
+"""Check from cron that the log only grew. Set HASHDB_URL and HASHDB_KEY (scope audit); give a file to keep."""
 
 from __future__ import annotations
 

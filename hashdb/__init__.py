@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hashdb.domain.opinions import OpinionDraft, Stance
     from hashdb.domain.signals import Algorithm, Signal
     from hashdb.hashing import Hashed, hash_file, hash_picture
+    from hashdb.local import LocalIndex
 
 __version__ = "0.1.0.dev0"
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Filter",
     "Gone",
     "Hashed",
+    "LocalIndex",
     "Match",
     "OpinionDraft",
     "Query",
@@ -45,6 +47,7 @@ _HOMES = {
     "hashdb.domain.opinions": ("OpinionDraft", "Stance"),
     "hashdb.domain.signals": ("Algorithm", "Signal"),
     "hashdb.hashing": ("Hashed", "hash_file", "hash_picture"),
+    "hashdb.local": ("LocalIndex",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import httpx
 from pydantic import ValidationError
 
+from hashdb.connection import Asked, Connection, Request
+from hashdb.domain.benign import Benign, BenignDraft
 from hashdb.domain.cases import Case, CaseState, Decision
-from hashdb.domain.changes import Changes
+from hashdb.domain.changes import Changes, Steps
 from hashdb.domain.checkpoints import Checked, Checkpoint, Consistency, Inclusion, Log, read_checkpoint
-from hashdb.domain.contributions import Amendment, Contribution, Draft, Filter, Receipt
+from hashdb.domain.contributions import Amendment, Contribution, Draft, Filter, Receipt, Recorded
+from hashdb.domain.incidents import Incident, IncidentChange, IncidentDraft
 from hashdb.domain.instants import format_instant
-from hashdb.domain.matches import Answer, Query
+from hashdb.domain.matches import Answer, Query, Result
 from hashdb.domain.notes import Verifier
 from hashdb.domain.opinions import Opinion, OpinionDraft
-from hashdb.errors import BadNote, BadSetting, HashDBError, LogRewritten, ServiceError, ServiceUnreachable
+from hashdb.domain.proposals import Proposal
+from hashdb.domain.reversals import Reversal
+from hashdb.domain.rules import DRAFTS_A_REQUEST
+from hashdb.errors import BadNote, BadSetting, LogRewritten, ServiceError
 from hashdb.wire import Answered
+from hashdb.wire.benign import BenignIn, BenignOut, BenignsOut
 from hashdb.wire.cases import CaseOut, CasesOut, DecisionIn
-from hashdb.wire.changes import ChangesOut
+from hashdb.wire.changes import ChangesOut, read_lines
 from hashdb.wire.contributions import (
     AmendmentIn,
     ContributionOut,
@@ -30,13 +38,17 @@ from hashdb.wire.contributions import (
     ReceiptOut,
     WithdrawalIn,
 )
-from hashdb.wire.matches import AnswerOut, QueriesIn
+from hashdb.wire.incidents import IncidentChangeIn, IncidentIn, IncidentOut, IncidentsOut
+from hashdb.wire.matches import AnswerOut, QueriesIn, in_requests
 from hashdb.wire.members import MeOut
 from hashdb.wire.opinions import OpinionIn, OpinionOut, OpinionsOut
-from hashdb.wire.problems import error_of
+from hashdb.wire.problems import positions_from
 from hashdb.wire.proofs import ConsistencyOut, InclusionOut, LogOut
+from hashdb.wire.proposals import ProposalOut, ProposalsOut
+from hashdb.wire.reversals import ReversalsOut
 
 _Answer = TypeVar("_Answer", bound=Answered)
+_Page = TypeVar("_Page", ContributionsOut, OpinionsOut, CasesOut, ReversalsOut, BenignsOut, IncidentsOut, ProposalsOut)
 
 
 class Client:
@@ -47,19 +59,21 @@ class Client:
     """
 
     def __init__(
-        self, url: str, key: str, *, timeout: float = 30.0, transport: httpx.BaseTransport | None = None
+        self,
+        url: str,
+        key: str,
+        *,
+        timeout: float = 30.0,
+        retries: int = 3,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """`url` is the service's root, `key` a key's secret, `timeout` in seconds. Raises BadSetting."""
-        self._url = url.rstrip("/")
-        if not self._url.startswith(("http://", "https://")):
-            raise BadSetting("HASHDB_URL", "takes an address like https://hashdb.example")
-        if not key.isprintable():
-            raise BadSetting("HASHDB_KEY", "has characters that cannot be sent")
-        try:
-            headers = {"Authorization": f"Bearer {key}", "Accept": "application/json"}
-            self._http = httpx.Client(base_url=self._url, headers=headers, timeout=timeout, transport=transport)
-        except (httpx.InvalidURL, UnicodeEncodeError):
-            raise BadSetting("HASHDB_URL or HASHDB_KEY", "has characters that cannot be sent") from None
+        """`url` is the service's root, `key` a key's secret, `timeout` in seconds. Raises BadSetting.
+
+        A request that was not answered, or with 429 or 503, is sent up to `retries` times more, where that does no
+        harm: after what `Retry-After` says (up to 30 seconds), else after pauses that grow.
+        """
+        self.url = url
+        self._connection = Connection(url, key, timeout, retries, transport)
 
     @classmethod
     def from_environment(cls) -> Self:
@@ -81,109 +95,190 @@ class Client:
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._connection.close()
 
     def me(self) -> MeOut:
         """Who this key is, and what the service takes."""
-        return self._ask(MeOut, "GET", "/v1/me")
+        return self._ask(MeOut, Request("GET", "/v1/me"))
 
-    def contribute(self, drafts: Sequence[Draft], *, idempotency_key: str | None = None) -> Receipt:
-        """Record 1 to 1,000 drafts: all, or none. With the same `idempotency_key`, once."""
-        text = ContributionsIn.of(drafts).model_dump_json()
-        return self._ask(ReceiptOut, "POST", "/v1/contributions", text, headers=_once(idempotency_key)).value()
+    def contribute(
+        self, drafts: Sequence[Draft], *, idempotency_key: str | None = None, imported: bool = False
+    ) -> Receipt:
+        """Record drafts, a thousand a request: each request's all or none, and once, however often it is sent.
+
+        With an `idempotency_key` of your own, that holds across processes too (24 hours). `imported` ones may leave
+        `removed_at` and `quality` unknown. Of what is refused, InvalidInput tells by positions in `drafts`; the
+        thousands before it are recorded then, and when they are sent again, known.
+        """
+        key = idempotency_key or uuid.uuid4().hex
+        recorded: list[Recorded] = []
+        checkpoint = 0
+        for number, start in enumerate(range(0, max(1, len(drafts)), DRAFTS_A_REQUEST)):
+            headers = {"Idempotency-Key": f"{key}.{number}" if number else key}
+            text = ContributionsIn.of(drafts[start : start + DRAFTS_A_REQUEST]).model_dump_json()
+            request = Request("POST", "/v1/contributions", text, {"imported": 1} if imported else {}, headers)
+            with positions_from(start):
+                receipt = self._ask(ReceiptOut, request).value()
+            recorded += receipt.recorded
+            checkpoint = receipt.checkpoint
+        return Receipt(tuple(recorded), checkpoint)
 
     def match(self, queries: Sequence[Query]) -> Answer:
-        """A result for each of 1 to 1,000 queries, in order."""
-        return self._ask(
-            AnswerOut, "POST", "/v1/matches", QueriesIn.of(queries).model_dump_json(exclude_unset=True)
-        ).value()
+        """A result for each query, in order, level with `checkpoint` at least; as many requests as it takes."""
+        results: list[Result] = []
+        checkpoints: list[int] = []
+        for part in in_requests(queries):
+            text = QueriesIn.of(part).model_dump_json(exclude_unset=True)
+            with positions_from(len(results)):
+                answer = self._ask(AnswerOut, Request("POST", "/v1/matches", text)).value()
+            results += answer.results
+            checkpoints.append(answer.checkpoint)
+        return Answer(tuple(results), min(checkpoints))
+
+    def match_media(self, pictures: Sequence[bytes], *, transforms: bool = False) -> Answer:
+        """A result for each of 1 to 32 pictures, which the service hashes. Better hash here, and `match`."""
+        files = tuple((f"{number}", octets) for number, octets in enumerate(pictures))
+        asked = {"transforms": 1} if transforms else {}
+        return self._ask(AnswerOut, Request("POST", "/v1/matches/media", params=asked, files=files)).value()
 
     def contribution(self, id: int) -> Contribution:
         """One contribution, as much of it as this key may see."""
-        return self._ask(ContributionOut, "GET", f"/v1/contributions/{id}").value()
+        return self._ask(ContributionOut, Request("GET", f"/v1/contributions/{id}")).value()
 
     def contributions(self, chosen: Filter | None = None) -> Iterator[Contribution]:
         """Every contribution that the filter lets through, page by page."""
-        asked = _query(chosen or Filter())
-        after: int | None = 0
-        while after is not None:
-            page = self._ask(ContributionsOut, "GET", "/v1/contributions", params={**asked, "after": after})
+        asked = _query(chosen or Filter()) | {"limit": 1000}
+        for page in self._pages(ContributionsOut, "/v1/contributions", asked):
             yield from (one.value() for one in page.contributions)
-            after = page.next
 
     def amend(self, id: int, change: Amendment) -> Contribution:
         """Change what was said of a contribution."""
         text = AmendmentIn.of(change).model_dump_json(exclude_unset=True)
-        return self._ask(ContributionOut, "PATCH", f"/v1/contributions/{id}", text).value()
+        return self._ask(ContributionOut, Request("PATCH", f"/v1/contributions/{id}", text)).value()
 
     def withdraw(self, id: int, reason: str) -> Contribution:
         """Take a contribution back."""
         text = WithdrawalIn.model_construct(reason=reason).model_dump_json()
-        return self._ask(ContributionOut, "POST", f"/v1/contributions/{id}/withdrawal", text).value()
+        request = Request("POST", f"/v1/contributions/{id}/withdrawal", text, safe=False)
+        return self._ask(ContributionOut, request).value()
 
     def erase(self, id: int) -> None:
         """Erase the signals and the reference of a contribution for good."""
-        self._send("DELETE", f"/v1/contributions/{id}/content")
+        self._connection.send(Request("DELETE", f"/v1/contributions/{id}/content"))
 
     def give_opinion(self, contribution: int, draft: OpinionDraft, *, idempotency_key: str | None = None) -> Opinion:
-        """Confirm or dispute another member's contribution. With the same `idempotency_key`, once."""
+        """Confirm or dispute another member's contribution: once, however often it is sent.
+
+        With an `idempotency_key` of your own, that holds across processes too (24 hours).
+        """
         path, text = f"/v1/contributions/{contribution}/opinions", OpinionIn.of(draft).model_dump_json()
-        return self._ask(OpinionOut, "POST", path, text, headers=_once(idempotency_key)).value()
+        headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+        return self._ask(OpinionOut, Request("POST", path, text, headers=headers)).value()
 
     def opinions(self, contribution: int) -> Iterator[Opinion]:
         """Every opinion on a contribution, page by page, in the order in which they were given."""
-        after: int | None = 0
-        while after is not None:
-            page = self._ask(OpinionsOut, "GET", f"/v1/contributions/{contribution}/opinions", params={"after": after})
+        for page in self._pages(OpinionsOut, f"/v1/contributions/{contribution}/opinions"):
             yield from (one.value() for one in page.opinions)
-            after = page.next
 
     def cases(self, state: CaseState | None = None) -> Iterator[Case]:
         """Every case that this key may see, page by page, in the order of their opening."""
         asked = {} if state is None else {"state": str(state)}
-        after: int | None = 0
-        while after is not None:
-            page = self._ask(CasesOut, "GET", "/v1/cases", params={**asked, "after": after})
+        for page in self._pages(CasesOut, "/v1/cases", asked):
             yield from (one.value() for one in page.cases)
-            after = page.next
 
     def case(self, id: int) -> Case:
         """One case, as much of it as this key may see."""
-        return self._ask(CaseOut, "GET", f"/v1/cases/{id}").value()
+        return self._ask(CaseOut, Request("GET", f"/v1/cases/{id}")).value()
 
-    def decide(self, case: int, decision: Decision, note: str | None = None) -> Case:
-        """Decide a case, once."""
+    def decide(self, case: int, decision: Decision, note: str | None = None) -> Case | Proposal:
+        """Decide a case, once; a proposal where retiring takes a second person."""
         text = DecisionIn.model_construct(decision=decision, note=note).model_dump_json()
-        return self._ask(CaseOut, "POST", f"/v1/cases/{case}/decision", text).value()
+        return self._done(CaseOut, Request("POST", f"/v1/cases/{case}/decision", text, safe=False)).value()
 
     def changes(self, after: int, *, limit: int = 1000, epoch: str | None = None, wait: int = 0) -> Changes:
         """A page of the feed after number `after`; at the head it waits up to `wait` seconds for a change."""
-        params: dict[str, Any] = {"after": after, "limit": limit, "wait": wait}
-        if epoch is not None:
-            params["epoch"] = epoch
-        return self._ask(ChangesOut, "GET", "/v1/changes", params=params, longer=wait).value()
+        request = Request("GET", "/v1/changes", params=_since(after, epoch, wait) | {"limit": limit}, longer=wait)
+        return self._ask(ChangesOut, request).value()
+
+    def stream(self, after: int, *, epoch: str | None = None, wait: int = 0) -> Iterator[Steps]:
+        """All of the feed after number `after`, some at a time as they come, as a copy takes them in.
+
+        Raises ServiceUnreachable where it breaks off; what came until then is right.
+        """
+        headers = {"Accept": "application/x-ndjson"}
+        request = Request("GET", "/v1/changes", params=_since(after, epoch, wait), headers=headers, longer=wait)
+        for lines in self._connection.lines(request):
+            try:
+                yield read_lines(lines)
+            except ValueError:
+                raise ServiceError(200, "not an answer of hashdb") from None
+
+    def reversals(self, after: int = 0) -> Iterator[Reversal]:
+        """What this member was given as a match and is none any more, above a number, page by page."""
+        for page in self._pages(ReversalsOut, "/v1/reversals", after=after):
+            yield from (one.value() for one in page.reversals)
+
+    def benign(self) -> Iterator[Benign]:
+        """Every entry of the benign list, page by page."""
+        for page in self._pages(BenignsOut, "/v1/benign"):
+            yield from (one.value() for one in page.benign)
+
+    def add_benign(self, draft: BenignDraft) -> Benign | Proposal:
+        """Let nothing close to these signals be accepted or matched; a proposal where that takes a second person."""
+        text = BenignIn.of(draft).model_dump_json()
+        return self._done(BenignOut, Request("POST", "/v1/benign", text, safe=False)).value()
+
+    def delete_benign(self, id: int) -> None:
+        """Take an entry of the benign list away."""
+        self._connection.send(Request("DELETE", f"/v1/benign/{id}", safe=False))
+
+    def incidents(self) -> Iterator[Incident]:
+        """Every incident, page by page."""
+        for page in self._pages(IncidentsOut, "/v1/incidents"):
+            yield from (one.value() for one in page.incidents)
+
+    def add_incident(self, draft: IncidentDraft) -> Incident:
+        """Open an incident."""
+        text = IncidentIn.of(draft).model_dump_json()
+        return self._ask(IncidentOut, Request("POST", "/v1/incidents", text, safe=False)).value()
+
+    def change_incident(self, id: int, change: IncidentChange) -> Incident:
+        """Change an incident; what was contributed under its label follows."""
+        text = IncidentChangeIn.of(change).model_dump_json(exclude_unset=True)
+        return self._ask(IncidentOut, Request("PATCH", f"/v1/incidents/{id}", text)).value()
+
+    def proposals(self) -> Iterator[Proposal]:
+        """Every request that waits for a second person, page by page."""
+        for page in self._pages(ProposalsOut, "/v1/proposals"):
+            yield from (one.value() for one in page.proposals)
+
+    def drop_proposal(self, id: int) -> None:
+        """Let a proposal be forgotten."""
+        self._connection.send(Request("DELETE", f"/v1/proposals/{id}", safe=False))
 
     def log(self) -> Log:
         """The log's name, and the keys that sign its checkpoints."""
-        return self._ask(LogOut, "GET", "/v1/log").value()
+        return self._ask(LogOut, Request("GET", "/v1/log")).value()
 
     def checkpoint(self) -> str:
         """A signed note: how many events there are, and the root of the tree over them."""
-        return self._send("GET", "/v1/checkpoint").text
+        return self._connection.send(Request("GET", "/v1/checkpoint")).text
 
     def inclusion(self, seq: int, size: int) -> Inclusion:
         """The proof that event `seq` is among the first `size`."""
-        return self._ask(InclusionOut, "GET", "/v1/proofs/inclusion", params={"seq": seq, "size": size}).value()
+        request = Request("GET", "/v1/proofs/inclusion", params={"seq": seq, "size": size})
+        return self._ask(InclusionOut, request).value()
 
     def consistency(self, first: int, second: int) -> Consistency:
         """The proof that the first `second` events begin with what were the first `first`."""
         asked = {"first": first, "second": second}
-        return self._ask(ConsistencyOut, "GET", "/v1/proofs/consistency", params=asked).value()
+        return self._ask(ConsistencyOut, Request("GET", "/v1/proofs/consistency", params=asked)).value()
 
     def check(self, kept: str | None = None) -> Checked:
         """Hold the log against a checkpoint that was kept (None: there is none yet, only the signature is verified).
 
-        Raises LogRewritten where the log did not only grow since, BadNote where a checkpoint is none or not signed.
+        Raises LogRewritten where the log did not only grow since, BadNote where a checkpoint is none or not signed,
+        ScopeMissing where it has grown and this key may not ask for the proof (scope `audit`).
         """
         note, log = self.checkpoint(), self.log()
         now, key = _signed("the log's checkpoint", note, log)
@@ -192,56 +287,38 @@ class Client:
         before, old = _signed("the checkpoint that was kept", kept, log)
         if now.size < before.size:
             raise LogRewritten(f"it has {now.size:,} events, and had {before.size:,}")
-        if now.origin != before.origin or not self.consistency(before.size, now.size).proves(before, now):
+        if now.origin != before.origin or not self._grew(before, now):
             raise LogRewritten(f"its first {before.size:,} events are not what they were")
         return Checked(before, now, key, key != old, note)
 
-    def _ask(
-        self,
-        model: type[_Answer],
-        method: str,
-        path: str,
-        text: str | None = None,
-        *,
-        params: dict[str, Any] | None = None,
-        headers: dict[str, str] | None = None,
-        longer: int = 0,
-    ) -> _Answer:
-        response = self._send(method, path, text, params=params, headers=headers, longer=longer)
-        try:
-            return model.model_validate_json(response.content)
-        except ValidationError:
-            raise ServiceError(response.status_code, "not an answer of hashdb") from None
+    def _grew(self, before: Checkpoint, now: Checkpoint) -> bool:
+        # Of the same size there is nothing to prove, and so nothing to ask.
+        if before.size == now.size:
+            return before.root == now.root
+        return self.consistency(before.size, now.size).proves(before, now)
 
-    def _send(
-        self,
-        method: str,
-        path: str,
-        text: str | None = None,
-        *,
-        params: dict[str, Any] | None = None,
-        headers: dict[str, str] | None = None,
-        longer: int = 0,
-    ) -> httpx.Response:
-        sent = dict(headers or {}) | ({} if text is None else {"Content-Type": "application/json"})
-        request = self._http.build_request(method, path, content=text, params=params, headers=sent)
-        if longer:
-            request.extensions["timeout"] = {name: seconds + longer for name, seconds in _timeouts(request).items()}
-        try:
-            response = self._http.send(request)
-        except httpx.HTTPError as error:
-            raise ServiceUnreachable(self._url, _why(error)) from None
-        if response.is_success:
-            return response
-        raise _error(response)
+    def _pages(
+        self, model: type[_Page], path: str, asked: Asked | None = None, after: int | None = 0
+    ) -> Iterator[_Page]:
+        while after is not None:
+            page = self._ask(model, Request("GET", path, params={**(asked or {}), "after": after}))
+            yield page
+            after = page.next
+
+    def _done(self, model: type[_Answer], request: Request) -> _Answer | ProposalOut:
+        """What was done, or the proposal that it waits as."""
+        response = self._connection.send(request)
+        return _read(ProposalOut, response) if response.status_code == 202 else _read(model, response)
+
+    def _ask(self, model: type[_Answer], request: Request) -> _Answer:
+        return _read(model, self._connection.send(request))
 
 
-def _once(key: str | None) -> dict[str, str]:
-    return {} if key is None else {"Idempotency-Key": key}
-
-
-def _error(response: httpx.Response) -> HashDBError:
-    return error_of(response.status_code, response.content)
+def _read(model: type[_Answer], response: httpx.Response) -> _Answer:
+    try:
+        return model.model_validate_json(response.content)
+    except ValidationError:
+        raise ServiceError(response.status_code, "not an answer of hashdb") from None
 
 
 def _signed(what: str, note: str, log: Log) -> tuple[Checkpoint, Verifier]:
@@ -251,16 +328,8 @@ def _signed(what: str, note: str, log: Log) -> tuple[Checkpoint, Verifier]:
         raise BadNote(f"{what}: {error}") from None
 
 
-def _timeouts(request: httpx.Request) -> dict[str, float]:
-    return {name: seconds for name, seconds in request.extensions["timeout"].items() if seconds is not None}
-
-
-def _why(error: httpx.HTTPError) -> str:
-    if isinstance(error, httpx.TimeoutException):
-        return "it took too long"
-    if isinstance(error, httpx.ConnectError):
-        return "it refuses the connection, or is not there"
-    return "the connection broke"
+def _since(after: int, epoch: str | None, wait: int) -> dict[str, str | int]:
+    return {"after": after, "wait": wait} | ({} if epoch is None else {"epoch": epoch})
 
 
 def _query(chosen: Filter) -> dict[str, str | int]:

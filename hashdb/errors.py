@@ -20,6 +20,7 @@
     │   ├── AlreadyOpen           of a contribution, one case is open at a time
     │   ├── AlreadyRevoked
     │   ├── NameTaken             a member or a user of that name exists
+    │   ├── IncidentExists        an incident of that label exists
     │   └── IdempotencyKeyReused  the same Idempotency-Key came with another body
     ├── FeedRestarted             the cursor is of another epoch, or past the head of the log
     ├── TooLarge
@@ -35,6 +36,8 @@
     │   └── HashingBusy           the queue of pictures is full
     ├── BadNote                   (client) a signed checkpoint that is none, or not signed by the log's key
     ├── LogRewritten              (client) the log is not the one of which a checkpoint was kept
+    ├── NoCopy                    (client) there is no local copy, or none that was ever level
+    ├── CopyInUse                 (client) another process syncs the local copy
     ├── ServiceError              (client) an answer that the contract does not know
     ├── ServiceUnreachable        (client) no answer at all
     └── CannotStart               (command line) said instead of starting
@@ -43,6 +46,7 @@
         ├── WrongSigningKey       the log is signed by another key than the one that is here
         ├── PortInUse
         ├── HomeInUse
+        ├── BackupFailed
         └── DemoFailed
 
 Each is a dataclass that carries its data; `str()` of it is one sentence in lower case without a full stop.
@@ -261,6 +265,16 @@ class NameTaken(Conflict):
 
 
 @dataclass(eq=False)
+class IncidentExists(Conflict):
+    label: str
+    slug: ClassVar[str] = "incident-exists"
+    title: ClassVar[str] = "Incident exists"
+
+    def __str__(self) -> str:
+        return f"an incident labelled {self.label} exists already"
+
+
+@dataclass(eq=False)
 class IdempotencyKeyReused(Conflict):
     slug: ClassVar[str] = "idempotency-key-reused"
     title: ClassVar[str] = "Idempotency key reused"
@@ -409,6 +423,26 @@ class LogRewritten(HashDBError):
 
 
 @dataclass(eq=False)
+class NoCopy(HashDBError):
+    folder: str
+    slug: ClassVar[str] = "no-copy"
+    title: ClassVar[str] = "No local copy"
+
+    def __str__(self) -> str:
+        return f"there is no local copy in {self.folder}: run `hashdb sync`"
+
+
+@dataclass(eq=False)
+class CopyInUse(HashDBError):
+    folder: str
+    slug: ClassVar[str] = "copy-in-use"
+    title: ClassVar[str] = "Local copy in use"
+
+    def __str__(self) -> str:
+        return f"another process syncs the local copy in {self.folder}"
+
+
+@dataclass(eq=False)
 class ServiceError(HashDBError):
     status: int
     detail: str
@@ -490,6 +524,16 @@ class HomeInUse(CannotStart):
 
     def __str__(self) -> str:
         return f"another hashdb serves from {self.home}: stop it, or set HASHDB_HOME"
+
+
+@dataclass(eq=False)
+class BackupFailed(CannotStart):
+    reason: str
+    slug: ClassVar[str] = "backup-failed"
+    title: ClassVar[str] = "Backup failed"
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 @dataclass(eq=False)

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from hashdb.domain.hits import MatchLog
+from hashdb.domain.incidents import Retention
 from hashdb.domain.labels import Vocabulary
 from hashdb.domain.notes import is_name
 from hashdb.domain.rules import Rules
@@ -18,6 +20,8 @@ from hashdb.domain.signals import Algorithm
 from hashdb.errors import BadSetting
 
 _MEGABYTE = 1024 * 1024
+_LONGEST = 36_500
+"""Days that anything is kept, at most."""
 DEFAULT_LABELS = Path(__file__).with_name("labels.toml")
 
 
@@ -51,11 +55,30 @@ class Settings(BaseSettings):
         default={},
         description="Widest radius that a query may ask for, like `pdq=60,phash=10`; else the default radius.",
     )
+    retention: Annotated[dict[str, int], NoDecode] = Field(
+        default={},
+        description="Days after which contributions expire, by label, like `graphic_violence=365,manifesto=730`.",
+    )
+    two_persons: bool = Field(
+        default=False,
+        description="Whether suspending a member, adding a benign signal and retiring a contribution take a second"
+        " person's same request.",
+    )
+    flood_cap: int | None = Field(
+        default=None,
+        ge=1,
+        description="Hits on one contribution within an hour above which it is quarantined until a reviewer decides.",
+    )
     hours_to_decide: float = Field(
         default=72.0,
         gt=0,
         le=8760,
         description="Time in which a reviewer is to decide a case; shown as `due_at`, nothing is decided by itself.",
+    )
+    match_log: MatchLog = Field(
+        default=MatchLog.HITS,
+        description="What is kept of matches: `hits`, or `counts` only, without which contribution was answered to whom"
+        " (then there are no reversals and no times to the first catch).",
     )
     busy_seconds: float = Field(
         default=10.0, gt=0, le=300, description="How long a write waits for the database before it is refused with 503."
@@ -68,6 +91,25 @@ class Settings(BaseSettings):
     accept_media: bool = Field(
         default=True, description="Whether pictures are accepted; if not, members hash at their side."
     )
+    rate_limit: str | None = Field(
+        default=None,
+        pattern=r"^[1-9][0-9]*/(second|minute|hour|day)$",
+        description="Requests that a key may make, like `1000/second`; none, if not set.",
+    )
+    rate_limit_storage: str = Field(
+        default="memory://",
+        description="Where requests of a key are counted: each worker for itself, or `redis://…` for all together.",
+    )
+    proxies: int = Field(
+        default=0,
+        ge=0,
+        le=10,
+        description="Proxies before the service: whose X-Forwarded-For tells who asks without a key or signs in.",
+    )
+    metrics_port: int | None = Field(
+        default=None, ge=1, le=65535, description="Port for Prometheus, without a key; else `/metrics` takes one."
+    )
+    metrics_host: str = Field(default="127.0.0.1", description="Address on which that port listens.")
     media_max_bytes: int = Field(default=20 * _MEGABYTE, ge=1024, description="Largest picture in bytes.")
     media_max_request: int = Field(default=64 * _MEGABYTE, ge=1024, description="Largest request of pictures in bytes.")
     media_max_pixels: int = Field(
@@ -84,12 +126,6 @@ class Settings(BaseSettings):
         max_length=200,
         pattern=r"^https?://[^/\s]+$",
         description="Address at which people reach the console; with `https://hashes.example` its cookies are Secure.",
-    )
-    proxies: int = Field(
-        default=0,
-        ge=0,
-        le=9,
-        description="How many proxies stand before the service, whose `X-Forwarded-For` and `-Proto` are believed.",
     )
     session_idle: float = Field(
         default=60.0, ge=1, le=1440, description="Minutes without a request after which a session of the console ends."
@@ -175,6 +211,19 @@ class Settings(BaseSettings):
         """How long a session of the console lasts."""
         return Lifetime(timedelta(minutes=self.session_idle), timedelta(hours=self.session_hours))
 
+    @field_validator("retention", mode="before")
+    @classmethod
+    def _days(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        days: dict[str, int] = {}
+        for pair in filter(None, (part.strip() for part in value.split(","))):
+            label, _, count = (part.strip() for part in pair.partition("="))
+            if not label or not (count.isascii() and count.isdecimal()) or not 0 < int(count[:6]) <= _LONGEST:
+                raise ValueError(f"write label=<days>, 1 to {_LONGEST}")
+            days[label] = int(count)
+        return days
+
     @property
     def signing_key(self) -> Path:
         """The file of the private key in force."""
@@ -197,8 +246,19 @@ class Settings(BaseSettings):
 
     def rules(self) -> Rules:
         """What the service accepts. Raises BadSetting."""
-        time_to_decide = timedelta(hours=self.hours_to_decide)
-        return Rules(self.algorithms, self.vocabulary(), dict(self.max_radius), time_to_decide)
+        vocabulary = self.vocabulary()
+        for label in self.retention:
+            if reason := vocabulary.fault("behaviour", label):
+                raise BadSetting("HASHDB_RETENTION", reason)
+        return Rules(
+            self.algorithms,
+            vocabulary,
+            dict(self.max_radius),
+            time_to_decide=timedelta(hours=self.hours_to_decide),
+            retention=Retention(dict(self.retention)),
+            two_persons=self.two_persons,
+            flood_cap=self.flood_cap,
+        )
 
 
 def _algorithm(name: str) -> Algorithm:

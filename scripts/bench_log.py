@@ -1,9 +1,10 @@
 """The log at a million events and more: appending, checkpoints, proofs, verifying. PostgreSQL by HASHDB_DATABASE_URL.
 
-    scripts/bench log [EVENTS | --quick]
+    scripts/bench log [EVENTS [FOLDER] | --quick]
 
-A million by default, a tenth of it with --quick. The database must be empty. What appending costs is measured with the
-tree and without it, in turns.
+A million by default, a tenth of it with --quick. The database must be empty, or be one that this has made: with a
+FOLDER, which is kept, each run appends at most four millions, and measures when all are there. What appending costs is
+measured with the tree and without it, in turns.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import itertools
 import os
 import platform
 import random
+import resource
 import sys
 import tempfile
 import time
@@ -31,6 +33,7 @@ from hashdb.settings import Settings
 from hashdb.store import Store, audit
 
 _BATCH, _ROUNDS = 1_000, 40
+_A_RUN = 4_000_000
 _DETAILS: Details = {
     "member": 3,
     "kind": "platform",
@@ -46,24 +49,36 @@ RNG = random.Random(1)
 IDS = itertools.count(1)
 
 
-def main(count: int) -> None:
-    """Everything, on the database of the environment or on SQLite in a folder of its own."""
+def main(count: int, kept: Path | None = None) -> None:
+    """Everything, on the database of the environment or on SQLite in a folder of its own, or in one that is kept."""
+    if kept is not None:
+        kept.mkdir(parents=True, exist_ok=True)
+        measure(count, kept)
+        return
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        url = os.environ.get("HASHDB_DATABASE_URL", f"sqlite:///{folder / 'hashdb.sqlite'}")
-        store = Store(url)
-        store.migrate()
-        print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {url.partition(':')[0]}")
-        signing = Signing(folder / "signing.key", folder / "checkpoints.txt", "log.example")
-        db = HashDB(store, Settings().rules(), signing=signing)
-        checkpoints.start(db)
-        if store.embedded:
-            appending()
-        fill(db, count)
+        measure(count, Path(name))
+
+
+def measure(count: int, folder: Path) -> None:
+    """Append what is missing, in as many runs as that takes, then ask and verify."""
+    url = os.environ.get("HASHDB_DATABASE_URL", f"sqlite:///{folder / 'hashdb.sqlite'}")
+    store = Store(url)
+    store.migrate()
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {url.partition(':')[0]}")
+    signing = Signing(folder / "signing.key", folder / "checkpoints.txt", "log.example")
+    db = HashDB(store, Settings().rules(), signing=signing)
+    checkpoints.start(db)
+    there = store.head().seq
+    if store.embedded and there < _BATCH:
+        appending()
+    if there < count:
+        fill(db, min(count - there, _A_RUN))
         checkpoints.keep(db, at_once=True)
+    if store.head().seq >= count:
         proving(db)
         verifying(db)
-        db.close()
+        print(f"at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB of memory")
+    db.close()
 
 
 def appending() -> None:
@@ -99,7 +114,7 @@ def fill(db: HashDB, count: int) -> None:
 
     names["grow"] = timed
     start = time.perf_counter()
-    for _ in range(count // _BATCH):
+    for _ in range(-(-count // _BATCH)):
         times.append(seconds(lambda: append(db.store, _BATCH)))
     names["grow"] = grown
     print(f"{count:,} events in {time.perf_counter() - start:.0f} s")
@@ -149,4 +164,4 @@ def seconds(do: Callable[[], object]) -> float:
 
 if __name__ == "__main__":
     given = sys.argv[1:] or ["1000000"]
-    main(100_000 if given == ["--quick"] else int(given[0]))
+    main(100_000 if given == ["--quick"] else int(given[0]), *map(Path, given[1:]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import re
 import sys
@@ -101,7 +102,7 @@ def _command(names: tuple[str, ...], command: click.Command) -> str:
     words = " ".join(names)
     context = click.Context(command, info_name=words)
     usage = " ".join(command.collect_usage_pieces(context))
-    text = f"### {words}\n\n{(command.help or '').strip()}\n\n```text\n{words} {usage}\n```\n"
+    text = f"### {words}\n\n{inspect.cleandoc(command.help or '')}\n\n```text\n{words} {usage}\n```\n"
     options = [param for param in command.params if isinstance(param, click.Option)]
     if options:
         text += "\n" + table(["option", "takes", "meaning"], (_option(option, context) for option in options))

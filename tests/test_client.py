@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,18 +13,33 @@ import httpx
 import pytest
 from flask import Flask
 
+import hashdb
 from hashdb import errors
 from hashdb.client import Client
+from hashdb.domain.benign import Benign, BenignDraft
 from hashdb.domain.cases import CaseState, Decision
 from hashdb.domain.changes import Gone
 from hashdb.domain.checkpoints import Checkpoint
 from hashdb.domain.contributions import Amendment, Draft, Filter, Status
+from hashdb.domain.incidents import IncidentChange, IncidentDraft
 from hashdb.domain.matches import Query
 from hashdb.domain.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, MemberKind, Scope
 from hashdb.domain.notes import Signer
 from hashdb.domain.opinions import OpinionDraft, Stance
+from hashdb.domain.proposals import Proposal
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.service import HashDB, cases, checkpoints, contributions, matches, members, open_hashdb, opinions
+from hashdb.service import (
+    HashDB,
+    benign,
+    cases,
+    checkpoints,
+    contributions,
+    matches,
+    members,
+    open_hashdb,
+    opinions,
+    reversals,
+)
 from hashdb.service.signing import Signing
 from hashdb.settings import Settings
 from hashdb.web import create_app
@@ -113,6 +129,47 @@ def test_amending_withdrawing_and_erasing_show_in_the_feed(client: Client) -> No
     assert client.changes(page.checkpoint, epoch=page.epoch).changes == ()
 
 
+def test_an_administrator_keeps_the_benign_list(service: Service, client: Client) -> None:
+    asked = BenignDraft(draft(1).signals, {Algorithm.PDQ: 9}, "a test card")
+    added = client.add_benign(asked)
+    assert isinstance(added, Benign)
+    assert list(client.benign()) == [added] == [benign.get(service.db, service.actor, added.id)]
+    with pytest.raises(errors.InvalidInput, match="everybody may show"):
+        client.contribute([draft(1)])
+    client.delete_benign(added.id)
+    assert list(client.benign()) == []
+    client.contribute([draft(1)])
+
+
+def test_an_administrator_opens_and_changes_incidents(client: Client) -> None:
+    start = datetime(2026, 11, 1, tzinfo=UTC)
+    opened = client.add_incident(IncidentDraft("CI:x", start, expires=True))
+    (mine,) = client.contribute([draft(1, incident="CI:x")]).recorded
+    changed = client.change_incident(opened.id, IncidentChange(end=datetime(2999, 1, 1, tzinfo=UTC)))
+    assert list(client.incidents()) == [changed]
+    assert client.contribution(mine.contribution.id).expires_at == changed.end
+    with pytest.raises(errors.IncidentExists):
+        client.add_incident(IncidentDraft("CI:x", start))
+
+
+def test_what_takes_two_persons_is_answered_with_a_proposal(service: Service, client: Client) -> None:
+    service.db.rules = replace(service.db.rules, two_persons=True)
+    waits = client.add_benign(BenignDraft(draft(1).signals))
+    assert isinstance(waits, Proposal)
+    assert list(client.proposals()) == [waits]
+    client.drop_proposal(waits.id)
+    assert list(client.proposals()) == []
+    (one,) = client.contribute([draft(1)]).recorded
+    beta = members.add(service.db, COMMAND_LINE, MemberDraft("Beta", MemberKind.PLATFORM)).id
+    issued = members.issue_key(service.db, COMMAND_LINE, beta, KeyDraft(frozenset({Scope.MATCH})))
+    with service.client(issued.secret) as other:
+        case = other.give_opinion(one.contribution.id, OpinionDraft(Stance.DISPUTES, "other")).case
+    assert case is not None
+    asked = client.decide(case, Decision.RETIRE)
+    assert isinstance(asked, Proposal)
+    assert list(client.proposals()) == [asked]
+
+
 def test_opinions_and_cases_are_the_same_values_as_the_services(service: Service, client: Client) -> None:
     id = client.contribute([draft(1)]).recorded[0].contribution.id
     dispute = OpinionDraft(Stance.DISPUTES, "edsa_context", "a news report")
@@ -147,7 +204,7 @@ def test_opinions_and_cases_are_the_same_values_as_the_services(service: Service
         (lambda client: client.changes(99), errors.FeedRestarted),
         (lambda client: client.match([Query(())]), errors.InvalidInput),
         (lambda client: client.contribute([draft(1, labels=("unheard_of",))]), errors.InvalidInput),
-        (lambda client: client.contribute([draft(1)] * 1001), errors.InvalidInput),
+        (lambda client: client.contribute([]), errors.InvalidInput),
     ],
 )
 def test_the_client_raises_what_the_service_raises(client: Client, act: object, expected: object) -> None:
@@ -261,3 +318,82 @@ def test_a_checkpoint_of_another_log_is_told(client: Client) -> None:
         client.check(note)
     with pytest.raises(errors.BadNote):
         client.check("")
+
+
+def test_more_than_a_request_takes_goes_in_several(client: Client) -> None:
+    drafts = [draft(seed) for seed in range(2_100)]
+    receipt = client.contribute(drafts, idempotency_key="many")
+    assert [one.contribution.id for one in receipt.recorded] == list(range(1, 2_101))
+    assert client.contribute(drafts, idempotency_key="many") == receipt
+    answer = client.match([Query(one.signals, str(number)) for number, one in enumerate(drafts)])
+    assert [result.id for result in answer.results] == list(map(str, range(2_100)))
+    assert all(result.matches for result in answer.results)
+    wide = Query(tuple(one.signals[0] for one in drafts[:60]))
+    assert len(client.match([wide] * 70).results) == 70  # 4,200 signals
+
+
+def test_a_fault_is_told_by_its_position_among_all(client: Client) -> None:
+    drafts = [draft(seed) for seed in range(1_003)]
+    drafts[1_001] = draft(1, labels=("unheard_of",))
+    with pytest.raises(errors.InvalidInput) as caught:
+        client.contribute(drafts)
+    assert [fault.at for fault in caught.value.faults] == ["contributions[1001].labels[0]"]
+    assert [one.known for one in client.contribute(drafts[:1_000]).recorded] == [True] * 1_000
+
+
+def test_of_what_is_imported_time_and_quality_may_be_unknown(service: Service, client: Client) -> None:
+    unknown = draft(1, removed_at=None, quality=None)
+    with pytest.raises(errors.InvalidInput) as caught:
+        client.contribute([unknown])
+    assert {fault.at for fault in caught.value.faults} == {"contributions[0].removed_at", "contributions[0].quality"}
+    (recorded,) = client.contribute([unknown], imported=True).recorded
+    assert (recorded.contribution.removed_at, recorded.contribution.quality) == (None, None)
+
+
+def test_threads_share_a_client(client: Client) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        receipts = list(pool.map(lambda seed: client.contribute([draft(seed)]), range(24)))
+        answers = list(pool.map(lambda seed: client.match([Query(draft(seed).signals)]), range(24)))
+    expected = [receipt.recorded[0].contribution.id for receipt in receipts]
+    assert [answer.results[0].matches[0].contribution for answer in answers] == expected
+
+
+def test_the_feed_streams_to_the_head(client: Client) -> None:
+    client.contribute([draft(seed) for seed in range(1_500)])
+    client.withdraw(7, "other")
+    pages = list(client.stream(0))
+    steps = [step for page in pages for step in page.steps]
+    assert [step.seq for step in steps] == sorted(step.seq for step in steps)
+    assert len(steps) == 1_501
+    head = client.changes(0, limit=1)
+    assert (pages[-1].more, pages[-1].epoch) == (False, head.epoch)
+    assert steps[6].what == Gone(7, "withdrawn")
+    with pytest.raises(errors.FeedRestarted):
+        list(client.stream(0, epoch="another"))
+
+
+def test_pictures_are_matched_by_the_service(client: Client) -> None:
+    octets = (Path(hashdb.__file__).parent / "test.png").read_bytes()
+    (result,) = client.match_media([octets]).results
+    assert [match.labels for match in result.matches] == [("test",)]
+
+
+def test_reversals_come_page_by_page(service: Service, client: Client) -> None:
+    receipt = client.contribute([draft(seed) for seed in range(103)])
+    client.match([Query(one.contribution.signals) for one in receipt.recorded])
+    for one in receipt.recorded:
+        client.withdraw(one.contribution.id, "other")
+    told = list(client.reversals())
+    assert [one.contribution for one in told] == [one.contribution.id for one in receipt.recorded]
+    assert told == list(reversals.page(service.db, service.actor, 0, 1000))
+    assert list(client.reversals(told[-2].seq)) == told[-1:]
+
+
+def test_of_a_log_that_has_not_grown_no_proof_is_asked_for(service: Service) -> None:
+    issued = members.issue_key(service.db, COMMAND_LINE, 1, KeyDraft(frozenset({Scope.MATCH})))
+    with service.client(issued.secret) as client:
+        kept = client.check().note
+        assert client.check(kept).now == client.check().now
+        members.add(service.db, COMMAND_LINE, MemberDraft("Beta", MemberKind.PLATFORM))
+        with pytest.raises(errors.ScopeMissing):
+            client.check(kept)

@@ -28,18 +28,20 @@ class Member:
 
     settings: dict[str, str]
 
-    def run(self, name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    def run(self, name: str, *arguments: str | Path, said: str = "") -> subprocess.CompletedProcess[str]:
         """An example, run as a program."""
         words = [sys.executable, ROOT / "examples" / name, *arguments]
         environment = {**os.environ, **self.settings, "PYTHONPATH": str(ROOT)}
-        return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(
+            words, env=environment, input=said, capture_output=True, text=True, timeout=60, check=False
+        )
 
 
 @pytest.fixture(scope="module")
 def member(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Member]:
     home = tmp_path_factory.mktemp("examples") / "home"
     with serving(home, workers=1) as url:
-        scopes = [word for scope in ("contribute", "match", "feed") for word in ("--scope", scope)]
+        scopes = [word for scope in ("contribute", "match", "feed", "audit") for word in ("--scope", scope)]
         added = Commands({"HASHDB_HOME": str(home)}).json("member", "add", "Alpha", "--kind", "platform", *scopes)
         yield Member({"HASHDB_URL": url, "HASHDB_KEY": added["key"]["secret"]})
 
@@ -69,6 +71,16 @@ def test_a_folder_is_contributed_and_recognised_in_an_upload(
         assert upload(PHOTOS[0].read_bytes()) == (202, "review")
         assert upload(PHOTOS[9].read_bytes()) == (201, "published")
         assert upload(b"no picture") == (415, None)
+
+
+def test_a_queue_of_uploads_is_matched(member: Member, tmp_path: Path) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    shutil.copy(PHOTOS[3], tmp_path)
+    member.run("contribute_folder.py", tmp_path)
+    waiting = [PHOTOS[3], tmp_path / "broken.jpg", PHOTOS[11]]
+    done = member.run("queue_worker.py", said="".join(f"{path}\n" for path in waiting))
+    assert done.stdout.splitlines() == [f"{PHOTOS[3]}: review", f"{PHOTOS[11]}: none"]
+    assert done.stderr.startswith(f"{tmp_path}/broken.jpg: ")
 
 
 def test_the_feed_is_followed_as_it_changes(member: Member, tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
         64 * 2**20,
     )
     assert settings.media_max_pixels == 50_000_000
+    assert (settings.retention, settings.two_persons) == ({}, False)
     assert (settings.url, settings.key) == ("http://127.0.0.1:8000", None)
 
 
@@ -91,6 +92,20 @@ def test_the_rules_hold_what_was_set(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert rules.vocabulary.behaviour == ("bad",)
 
 
+def test_retention_and_two_persons_are_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = with_environment(monkeypatch, retention=" manifesto=7, incitement = 36500,", two_persons="true")
+    rules = settings.rules()
+    assert rules.retention.days == {"manifesto": 7, "incitement": 36_500}
+    assert rules.two_persons
+
+
+def test_a_retention_of_an_unknown_label_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BadSetting) as caught:
+        with_environment(monkeypatch, retention="nice=7").rules()
+    assert caught.value.setting == "HASHDB_RETENTION"
+    assert caught.value.reason.startswith("'nice' is not a behaviour")
+
+
 def test_no_secret_is_in_the_text_of_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = with_environment(monkeypatch, key="hdb_secret", database_url="postgresql://user:password@host/hashdb")
     for text in (repr(settings), str(settings), settings.model_dump_json()):
@@ -110,6 +125,12 @@ def test_no_secret_is_in_the_text_of_settings(monkeypatch: pytest.MonkeyPatch) -
         ("max_radius", "pdq=257", "write pdq=<bits>, at most 256"),
         ("max_radius", "phash=65", "write phash=<bits>, at most 64"),
         ("max_radius", "md5=1", "'md5' is not an algorithm: pdq, phash256, phash, dhash, whash, ahash"),
+        ("retention", "manifesto", "write label=<days>, 1 to 36500"),
+        ("retention", "=7", "write label=<days>, 1 to 36500"),
+        ("retention", "manifesto=0", "write label=<days>, 1 to 36500"),
+        ("retention", "manifesto=36501", "write label=<days>, 1 to 36500"),
+        ("retention", "manifesto=9999999", "write label=<days>, 1 to 36500"),
+        ("two_persons", "perhaps", None),
         ("max_body", "many", None),
         ("max_body", "0", None),
         ("busy_seconds", "0", None),

@@ -14,16 +14,26 @@ from hashdb.errors import BadSetting, HashDBError
 
 _COMMANDS = {
     "audit": "hashdb.cli.audit",
+    "backup": "hashdb.cli.backup",
+    "benign": "hashdb.cli.benign",
     "case": "hashdb.cli.cases",
     "contribute": "hashdb.cli.contribute",
     "demo": "hashdb.cli.demo",
     "evaluate": "hashdb.cli.evaluate",
+    "export": "hashdb.cli.exports",
     "hash": "hashdb.cli.hash",
+    "import": "hashdb.cli.imports",
+    "incident": "hashdb.cli.incidents",
     "key": "hashdb.cli.keys",
     "match": "hashdb.cli.match",
     "member": "hashdb.cli.members",
     "opinion": "hashdb.cli.opinions",
+    "proposal": "hashdb.cli.proposals",
+    "report": "hashdb.cli.report",
+    "restore": "hashdb.cli.restore",
+    "selftest": "hashdb.cli.selftest",
     "serve": "hashdb.cli.serve",
+    "sync": "hashdb.cli.sync",
     "upgrade": "hashdb.cli.upgrade",
     "user": "hashdb.cli.users",
     "withdraw": "hashdb.cli.withdraw",
@@ -65,8 +75,9 @@ def _print_version(context: click.Context, option: click.Parameter, asked: bool)
 def hashdb() -> None:
     """A shared database of perceptual hashes of removed terrorist content.
 
-    The member's side (hash, contribute, match, opinion, case, withdraw, audit check) reads HASHDB_URL and HASHDB_KEY;
-    the service's side (serve, member, key, audit verify, upgrade) reads HASHDB_HOME and HASHDB_DATABASE_URL.
+    The member's side (hash, contribute, match, import, export, opinion, case, sync, selftest, withdraw, audit check)
+    reads HASHDB_URL and HASHDB_KEY; the service's side (serve, member, key, benign, incident, proposal, report,
+    audit verify, backup, restore, upgrade) reads HASHDB_HOME and HASHDB_DATABASE_URL.
     """
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
-from hashdb.cli.output import as_json, print_json, print_table
+from hashdb.cli.output import as_json, print_json, print_proposal, print_table
 from hashdb.cli.texts import TEXT
 from hashdb.client import Client
 from hashdb.domain.cases import CaseState, Decision
+from hashdb.domain.proposals import Proposal
 from hashdb.wire import LARGEST_ID
 from hashdb.wire.cases import CaseOut, CasesOut
 
@@ -51,7 +52,9 @@ def decide(case: int, decision: str, note: str | None, as_json: bool) -> None:
     """Decide a case, once: `uphold` the contribution, `quarantine` it until further notice, or `retire` it."""
     with Client.from_environment() as client:
         decided = client.decide(case, Decision(decision), note)
-    if as_json:
+    if isinstance(decided, Proposal):
+        print_proposal(decided, as_json)
+    elif as_json:
         print_json(CaseOut.of(decided))
     else:
         click.echo(f"case {decided.id} on contribution {decided.contribution} is decided: {decided.decision}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,13 +12,13 @@ from typing import Any
 
 import click
 
+from hashdb.cli.done import Done
 from hashdb.cli.instants import Instant
 from hashdb.cli.output import as_json, console, print_json, tracked
-from hashdb.cli.pictures import Outcome, expand, fit_to_contribute, hash_all, in_batches, report_failures
-from hashdb.cli.repeats import repeated
+from hashdb.cli.pictures import Outcome, expand, fit_to_contribute, hash_all, in_batches, jobs_option, report_failures
 from hashdb.cli.texts import TEXT
 from hashdb.client import Client
-from hashdb.domain.contributions import Draft, Media, Receipt, Recorded
+from hashdb.domain.contributions import Draft, Media, Recorded
 from hashdb.domain.profiles import Profile
 from hashdb.errors import Fault, InvalidInput
 from hashdb.hashing import Mode
@@ -56,11 +55,26 @@ _POSITION = re.compile(r"contributions\[(\d+)\]")
     type=click.Choice(list(map(str, Profile))),
     help="How many variants are stored.  [default: thorough at severity 3 and 4, else balanced]",
 )
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A file in which what was done is noted: run again, it goes on from there.",
+)
+@jobs_option
 @as_json
-def command(paths: tuple[Path, ...], as_json: bool, media: str, profile: str | None, **said: Any) -> int:
+def command(
+    paths: tuple[Path, ...],
+    as_json: bool,
+    media: str,
+    profile: str | None,
+    state: Path | None,
+    jobs: int | None,
+    **said: Any,
+) -> int:
     """Contribute the hashes of pictures that you removed (files, or folders of them). The pictures stay here."""
     settings = Settings.read()
-    files = expand(paths)
+    done = Done(state)
+    files, before = done.apart(expand(paths))
     template = Draft(
         signals=(),
         labels=said.pop("labels"),
@@ -71,16 +85,20 @@ def command(paths: tuple[Path, ...], as_json: bool, media: str, profile: str | N
     mode = Mode(profile or Profile.of_severity(template.severity))
     bar, advance = tracked("contributing", len(files))
     results = []
-    with Client.from_environment() as client, bar:
+    with done, Client.from_environment() as client, bar:
         algorithms = tuple(client.me().algorithms)
-        outcomes = map(fit_to_contribute, hash_all(files, algorithms, settings, mode))
+        outcomes = map(fit_to_contribute, hash_all(files, algorithms, settings, mode, jobs))
         for outcome, recorded in in_batches(list(files), outcomes, partial(_send, client, template)):
             advance()
             results.append((outcome, recorded))
-            if not as_json and recorded is not None:
-                _tell(outcome.path, recorded)
+            if recorded is not None:
+                done.note(outcome.path, recorded.contribution.id)
+                if not as_json:
+                    _tell(outcome.path, recorded)
+    if before:
+        click.echo(f"hashdb: {len(before):,} done before, as {state} says", err=True)
     if as_json:
-        print_json([_object(*one) for one in results])
+        print_json([*before, *(_object(*one) for one in results)])
     return report_failures([outcome for outcome, _ in results])
 
 
@@ -91,7 +109,7 @@ def _send(client: Client, template: Draft, batch: list[Outcome]) -> list[Recorde
     recorded: dict[int, Recorded] = {}
     while drafts and not recorded:
         try:
-            receipt = _contribute(client, list(drafts.values()))
+            receipt = client.contribute(list(drafts.values()))
             recorded = dict(zip(drafts, receipt.recorded, strict=True))
         except InvalidInput as refused:
             # The request is all or none: name the faulty ones, and send the others again.
@@ -99,12 +117,6 @@ def _send(client: Client, template: Draft, batch: list[Outcome]) -> list[Recorde
                 batch[position] = batch[position].failed(fault)
                 del drafts[position]
     return [recorded.get(position) for position in range(len(batch))]
-
-
-def _contribute(client: Client, drafts: Sequence[Draft]) -> Receipt:
-    """Contribute; where no answer comes, again with the same key, so that what was stored is not stored twice."""
-    key = uuid.uuid4().hex
-    return repeated(lambda: client.contribute(drafts, idempotency_key=key))
 
 
 def _faulty(refused: InvalidInput, positions: Sequence[int]) -> dict[int, str]:

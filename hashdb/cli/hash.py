@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from hashdb.cli.output import as_json, console, print_json, tracked
-from hashdb.cli.pictures import Outcome, expand, hash_all, report_failures
+from hashdb.cli.pictures import Outcome, expand, hash_all, jobs_option, report_failures
 from hashdb.domain.signals import Algorithm
 from hashdb.settings import Settings
 
@@ -21,8 +21,9 @@ from hashdb.settings import Settings
     type=click.Choice(list(map(str, Algorithm))),
     help="Compute only this one; may be given several times.",
 )
+@jobs_option
 @as_json
-def command(paths: tuple[Path, ...], names: tuple[str, ...], as_json: bool) -> int:
+def command(paths: tuple[Path, ...], names: tuple[str, ...], jobs: int | None, as_json: bool) -> int:
     """Print the hashes of pictures (files, or folders of them)."""
     settings = Settings.read()
     algorithms = tuple(map(Algorithm, names)) or settings.algorithms
@@ -30,7 +31,7 @@ def command(paths: tuple[Path, ...], names: tuple[str, ...], as_json: bool) -> i
     bar, advance = tracked("hashing", len(files))
     outcomes = []
     with bar:
-        for outcome in hash_all(files, algorithms, settings):
+        for outcome in hash_all(files, algorithms, settings, jobs=jobs):
             advance()
             outcomes.append(outcome)
             if not as_json:

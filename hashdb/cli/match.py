@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import click
 
 from hashdb.cli.output import as_json, console, print_json, tracked
-from hashdb.cli.pictures import Outcome, expand, hash_all, in_batches, report_failures
+from hashdb.cli.pictures import Outcome, expand, hash_all, in_batches, jobs_option, report_failures
 from hashdb.cli.radii import Radius
-from hashdb.cli.repeats import repeated
 from hashdb.client import Client
-from hashdb.domain.matches import Match, Query, Result
+from hashdb.domain.matches import Answer, Match, Query, Result
 from hashdb.domain.signals import Algorithm
 from hashdb.hashing import Mode
+from hashdb.local import LocalIndex
 from hashdb.settings import Settings
 from hashdb.wire.matches import ResultOut
 
@@ -27,17 +29,27 @@ from hashdb.wire.matches import ResultOut
 @click.option(
     "--transforms", is_flag=True, help="Also try each mirrored, turned, straightened, without borders or caption bands."
 )
+@click.option("--local", is_flag=True, help="Ask the copy that `hashdb sync` keeps here, not the service.")
+@jobs_option
 @as_json
-def command(paths: tuple[Path, ...], radii: tuple[tuple[Algorithm, int], ...], transforms: bool, as_json: bool) -> int:
+def command(
+    paths: tuple[Path, ...],
+    radii: tuple[tuple[Algorithm, int], ...],
+    transforms: bool,
+    local: bool,
+    jobs: int | None,
+    as_json: bool,
+) -> int:
     """Ask whether pictures (files, or folders of them) are close to contributions. The pictures stay here."""
     settings = Settings.read()
     files = expand(paths)
     bar, advance = tracked("matching", len(files))
     results = []
-    with Client.from_environment() as client, bar:
-        algorithms = tuple(client.me().algorithms)
-        outcomes = hash_all(files, algorithms, settings, Mode.TRANSFORMS if transforms else Mode.PLAIN)
-        for outcome, result in in_batches(list(files), outcomes, partial(_ask, client, dict(radii))):
+    with ExitStack() as stack:
+        algorithms, match = stack.enter_context(_copy(settings) if local else _service())
+        stack.enter_context(bar)
+        outcomes = hash_all(files, algorithms, settings, Mode.TRANSFORMS if transforms else Mode.PLAIN, jobs)
+        for outcome, result in in_batches(list(files), outcomes, partial(_ask, match, dict(radii))):
             advance()
             results.append((outcome, result))
             if not as_json and result is not None:
@@ -47,10 +59,39 @@ def command(paths: tuple[Path, ...], radii: tuple[tuple[Algorithm, int], ...], t
     return report_failures([outcome for outcome, _ in results])
 
 
-def _ask(client: Client, radii: Mapping[Algorithm, int], batch: Sequence[Outcome]) -> list[Result | None]:
+Asked = tuple[tuple[Algorithm, ...], Callable[[Sequence[Query]], Answer]]
+"""The algorithms in force, and what answers queries."""
+
+
+@contextmanager
+def _service() -> Iterator[Asked]:
+    with Client.from_environment() as client:
+        yield tuple(client.me().algorithms), client.match
+
+
+@contextmanager
+def _copy(settings: Settings) -> Iterator[Asked]:
+    with LocalIndex(settings.home / "local") as index:
+        yield index.rules.algorithms, index.match
+        click.echo(f"hashdb: the local copy is {spelled_age(index.age)} old (event {index.checkpoint:,})", err=True)
+
+
+def spelled_age(age: timedelta) -> str:
+    """How long that is, in the largest unit that fits."""
+    seconds = max(0, int(age.total_seconds()))
+    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
+        if seconds >= size or size == 1:
+            count = seconds // size
+            return f"{count:,} {unit}{'' if count == 1 else 's'}"
+    raise AssertionError("a loop without an end")
+
+
+def _ask(
+    match: Callable[[Sequence[Query]], Answer], radii: Mapping[Algorithm, int], batch: Sequence[Outcome]
+) -> list[Result | None]:
     hashed = [outcome.hashed for outcome in batch if outcome.hashed is not None]
     queries = [Query(one.signals, radius=radii, transforms=dict(one.transforms)) for one in hashed]
-    answered = iter(repeated(lambda: client.match(queries)).results if queries else ())
+    answered = iter(match(queries).results if queries else ())
     return [None if outcome.hashed is None else next(answered) for outcome in batch]
 
 

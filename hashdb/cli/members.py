@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from hashdb.cli.home import opened
-from hashdb.cli.output import as_json, print_json, print_table
+from hashdb.cli.output import as_json, print_json, print_proposal, print_table
 from hashdb.cli.texts import TEXT
 from hashdb.domain.members import (
     COMMAND_LINE,
@@ -17,6 +17,7 @@ from hashdb.domain.members import (
     MemberStatus,
     Scope,
 )
+from hashdb.domain.proposals import Proposal
 from hashdb.errors import NotFound
 from hashdb.service import HashDB, contributions, members, opinions
 from hashdb.settings import Settings
@@ -102,6 +103,9 @@ def checked(draft: MemberDraft) -> MemberDraft:
 def _set_status(text: str, status: MemberStatus, as_json: bool) -> None:
     with opened(Settings.read()) as db:
         member = members.change(db, COMMAND_LINE, find(db, text).id, MemberChange(status=status))
+        if isinstance(member, Proposal):
+            print_proposal(member, as_json)
+            return
         while contributions.announce(db) or opinions.recount(db):
             pass
     if as_json:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
+    from hashdb.domain.proposals import Proposal
     from hashdb.wire import Answered
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -26,6 +27,17 @@ def print_json(said: Answered | Mapping[str, Any] | Sequence[Any]) -> None:
         click.echo(json.dumps(said, indent=1))
     else:
         click.echo(json.dumps(json.loads(said.json_text()), separators=(",", ":")))
+
+
+def print_proposal(proposal: Proposal, as_json: bool) -> None:
+    """Tell that a second person has to ask for the same."""
+    if as_json:
+        from hashdb.wire.proposals import ProposalOut
+
+        print_json(ProposalOut.of(proposal))
+    else:
+        until = f"{proposal.expires_at:%Y-%m-%d %H:%M} UTC"
+        click.echo(f"proposal {proposal.id}: nothing is done until a second person asks for the same, by {until}")
 
 
 def print_anything() -> None:
@@ -76,5 +88,22 @@ def tracked(what: str, total: int) -> tuple[Progress, Callable[..., None]]:
     def advance(count: int = 1) -> None:
         speed = bar.tasks[0].speed
         bar.update(task, advance=count, rate=f"{speed:.0f}/s" if speed else "")
+
+    return bar, advance
+
+
+def counted(what: str) -> tuple[Progress, Callable[[int], None]]:
+    """The same for work whose end is not known: how much is done, and how fast."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn
+
+    screen = Console(stderr=True)
+    columns = SpinnerColumn(), TextColumn("{task.description} {task.completed:,.0f}  {task.fields[rate]}")
+    bar = Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
+    task = bar.add_task(what, total=None, rate="")
+
+    def advance(count: int) -> None:
+        speed = bar.tasks[0].speed
+        bar.update(task, advance=count, rate=f"{speed:,.0f}/s" if speed else "")
 
     return bar, advance

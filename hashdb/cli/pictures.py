@@ -15,13 +15,16 @@ import click
 from hashdb.domain.rules import quality_fault
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import HashDBError, UnreadablePicture
-from hashdb.hashing import Hashed, Limits, Mode, hash_file, warm
+from hashdb.hashing import Hashed, Limits, Mode, hash_file, read_file, warm
+from hashdb.hashing.pool import HashingPool
 from hashdb.settings import Settings
 
 _NAMES = "avif bmp gif j2k jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp"
 SUFFIXES = frozenset(f".{name}" for name in _NAMES.split(" "))
 """What is taken from a folder; a file that is named is always tried."""
 _BATCH = 100
+_MANY = 200
+"""Pictures for which processes are worth starting: fewer are hashed before they have."""
 _Said = TypeVar("_Said")
 
 
@@ -52,21 +55,50 @@ def expand(paths: Sequence[Path]) -> dict[Path, str | None]:
     return found
 
 
+jobs_option = click.option(
+    "--jobs",
+    type=click.IntRange(1, 256),
+    help="Pictures hashed at a time, by processes where there are many.  [default: one a core]",
+)
+
+
 def hash_all(
     paths: Mapping[Path, str | None],
     algorithms: Sequence[Algorithm],
     settings: Settings,
     mode: Mode = Mode.PLAIN,
+    jobs: int | None = None,
 ) -> Iterator[Outcome]:
-    """What comes of each path, in order. Pillow and NumPy let go of the lock, so threads use every core."""
+    """What comes of each path, in order; `jobs` are hashed at a time, by default one a core.
+
+    Many are hashed by processes of their own: where a picture breaks what reads it, or takes too long or too much
+    memory, that is what comes of its path. A few are hashed here, as processes take longer to start than that.
+    """
     limits = Limits(max_bytes=settings.media_max_bytes, max_pixels=settings.media_max_pixels)
-    warm(algorithms)
-    cores = os.cpu_count() or 1
-    with ThreadPoolExecutor(cores) as pool:
+    workers = jobs or os.cpu_count() or 1
+    if len(paths) < _MANY:
+        warm(algorithms)
+        yield from _in_threads(paths, workers, lambda path: hash_file(path, algorithms, limits, mode))
+        return
+    ahead = 2 * workers
+    with HashingPool(workers, ahead, settings.media_seconds, settings.media_memory, limits) as pool:
+
+        def ask(path: Path) -> Hashed:
+            (found,) = pool.hash([read_file(path, limits)], algorithms, [mode])
+            if isinstance(found, UnreadablePicture):
+                raise found
+            return found
+
+        yield from _in_threads(paths, ahead, ask)
+
+
+def _in_threads(paths: Mapping[Path, str | None], many: int, ask: Callable[[Path], Hashed]) -> Iterator[Outcome]:
+    """What comes of each path, in order, so many asked about at a time, and not far ahead of who listens."""
+    with ThreadPoolExecutor(many) as threads:
         running: deque[Future[Outcome]] = deque()
         for path, error in paths.items():
-            running.append(pool.submit(_hash, path, error, algorithms, limits, mode))
-            if len(running) > 2 * cores:
+            running.append(threads.submit(_hashed, path, error, ask))
+            if len(running) > 2 * many:
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()
@@ -123,10 +155,10 @@ def _below(folder: Path) -> dict[Path, str | None]:
     return found
 
 
-def _hash(path: Path, error: str | None, algorithms: Sequence[Algorithm], limits: Limits, mode: Mode) -> Outcome:
+def _hashed(path: Path, error: str | None, ask: Callable[[Path], Hashed]) -> Outcome:
     if error is not None:
         return Outcome(path, None, error)
     try:
-        return Outcome(path, hash_file(path, algorithms, limits, mode), None)
+        return Outcome(path, ask(path), None)
     except UnreadablePicture as refusal:
         return Outcome(path, None, str(refusal))

@@ -10,6 +10,7 @@ import socket
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from threading import Event, Thread
 from typing import Any
 
@@ -24,17 +25,35 @@ from hashdb.cli.output import tracked
 from hashdb.cli.texts import TEXT
 from hashdb.domain.members import COMMAND_LINE
 from hashdb.errors import BadSetting, CannotStart, HashDBError, IndexNotReady, PortInUse
+from hashdb.hashing.benign import built_in
 from hashdb.index.kernel import engine
 from hashdb.index.shelf import low_priority
-from hashdb.service import HashDB, checkpoints, contributions, members, open_hashdb, opinions, overviews
+from hashdb.service import (
+    HashDB,
+    benign,
+    checkpoints,
+    contributions,
+    counts,
+    expiry,
+    floods,
+    masks,
+    members,
+    open_hashdb,
+    opinions,
+    overviews,
+    proposals,
+)
 from hashdb.settings import Settings
-from hashdb.web import create_app
+from hashdb.web import create_app, metrics
 from hashdb.web.logs import write_json_lines
 
 _THREADS = 8
 _MAINTAIN_EVERY = 1.0
 _ANNOUNCE_EVERY = 5
 """Rounds of maintenance."""
+_FLUSH_EVERY = 1.0
+_GUARD_EVERY = 10
+"""Rounds of flushing."""
 _BATCH = 500
 _YOUNG = 10_000
 """Objects made between two rounds of the collector (Python's own 700 are fewer than one large request makes)."""
@@ -53,8 +72,11 @@ def command(host: str, port: int, workers: int) -> None:
         port = _free(host, port)
         with opened(settings) as db:
             checkpoints.start(db)
+            benign.start(db, built_in())
+            expiry.start(db)
             empty = not members.page(db, COMMAND_LINE, 0, 1)
         write_json_lines()
+        metrics.share(settings.home / "metrics")
         click.echo(f"hashdb {__version__} serves on http://{_bracketed(host)}:{port} (index: {engine()})", err=True)
         if empty:
             click.echo(
@@ -87,6 +109,8 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
             # Its own lines would hold addresses; requests are logged by hashdb.web.logs.
             "loglevel": "error",
             "post_worker_init": _let_waits_end,
+            "worker_exit": lambda server, worker: _undisturbed(lambda: _write_the_rest(worker)),
+            "child_exit": lambda server, worker: metrics.ended(worker.pid),
             "on_exit": lambda arbiter: _undisturbed(self._sign_the_end),
             "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir(),
             "proc_name": "hashdb",
@@ -98,9 +122,13 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
     def load(self) -> Flask:
         s = self._settings
         signing, index = signing_of(s), s.home / "index"
-        db = open_hashdb(s.database, s.rules(), busy_seconds=s.busy_seconds, index=index, signing=signing)
+        rules, busy = s.rules(), s.busy_seconds
+        db = open_hashdb(s.database, rules, busy_seconds=busy, index=index, signing=signing, match_log=s.match_log)
         Thread(target=_keep_up, args=(db, Event()), name="keep-up", daemon=True).start()
+        Thread(target=_write_down, args=(db, Event()), name="write-down", daemon=True).start()
         app = create_app(db, s)
+        if s.metrics_port is not None:
+            metrics.serve(app.extensions["hashdb"].metrics, s.metrics_host, s.metrics_port)
         # What is here now stays: the collector need not look at it again with each large request.
         gc.collect()
         gc.freeze()
@@ -121,8 +149,27 @@ def _let_waits_end(worker: Any) -> None:
     worker.wsgi.extensions["hashdb"].db.stopping = lambda: not worker.alive
 
 
+def _write_the_rest(worker: Any) -> None:
+    """Let nothing that a worker has counted be lost when it ends."""
+    counts.flush(worker.wsgi.extensions["hashdb"].db)
+
+
+def _write_down(db: HashDB, stop: Event) -> None:
+    """Write what is counted each second, guard against floods, and seal the days that are over.
+
+    Segments may keep the other thread long.
+    """
+    rounds = 0
+    while not stop.wait(_FLUSH_EVERY):
+        _undisturbed(lambda: counts.flush(db))
+        if rounds % _GUARD_EVERY == 0:
+            _undisturbed(lambda: floods.guard(db))
+            _undisturbed(lambda: counts.seal(db))
+        rounds += 1
+
+
 def _keep_up(db: HashDB, stop: Event) -> None:
-    """Fill the index, then keep it in segments, tell the log of what expired and sign it, while the worker lives."""
+    """Fill the index, then keep it in segments, settle what changed, tell and sign the log, while the worker lives."""
     _fill(db, stop)
     low_priority()
     rounds = 0
@@ -130,6 +177,8 @@ def _keep_up(db: HashDB, stop: Event) -> None:
         rounds += 1
         _undisturbed(db.live.maintain)
         if rounds % _ANNOUNCE_EVERY == 0:
+            for task in (masks.settle, expiry.settle, proposals.expire):
+                _undisturbed(partial(task, db))
             _undisturbed(lambda: _announce(db))
             _undisturbed(lambda: _follow(db))
             _undisturbed(lambda: checkpoints.keep(db))

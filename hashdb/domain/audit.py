@@ -45,26 +45,28 @@ class Action(StrEnum):
     USER_SIGNED_OUT = "user.signed-out"
     USER_REFUSED = "user.refused"
     LISTING_EXPORTED = "listing.exported"
+    BENIGN_ADDED = "benign.added"
+    BENIGN_DELETED = "benign.deleted"
+    INCIDENT_ADDED = "incident.added"
+    INCIDENT_AMENDED = "incident.amended"
+    PROPOSAL_MADE = "proposal.made"
+    PROPOSAL_APPROVED = "proposal.approved"
+    PROPOSAL_DROPPED = "proposal.dropped"
+    PROPOSAL_EXPIRED = "proposal.expired"
+    SETTINGS_CHANGED = "settings.changed"
     SIGNER_ADDED = "signer.added"
+    LOG_RESTORED = "log.restored"
     FEED_READ = "feed.read"
+    AUTH_REFUSED = "auth.refused"
+    COUNTS_SEALED = "counts.sealed"
+    REPORT_EXPORTED = "report.exported"
 
     @property
     def changes_feed(self) -> bool:
         """Whether the set of active contributions, or what a reader sees of it, may differ after it."""
         return self.startswith("contribution.") and self is not Action.CONTRIBUTION_ERASED
 
-    @property
-    def reverses(self) -> bool:
-        """Whether what was answered as a match before it is none after it: who acted on the match should know."""
-        return self in _REVERSING
 
-
-_REVERSING = (
-    Action.CONTRIBUTION_WITHDRAWN,
-    Action.CONTRIBUTION_EXPIRED,
-    Action.CONTRIBUTION_QUARANTINED,
-    Action.CONTRIBUTION_RETIRED,
-)
 STANDINGS = {
     Standing.UNREVIEWED: Action.CONTRIBUTION_CLEARED,
     Standing.CONFIRMED: Action.CONTRIBUTION_CONFIRMED,

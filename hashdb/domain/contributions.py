@@ -98,6 +98,8 @@ class Contribution:
     withdrawn_at: datetime | None
     withdrawal_reason: str | None
     erased: bool
+    masked: int = 0
+    """How many of its signals match nothing, because they are close to a benign one; they are not among `signals`."""
     hidden: frozenset[str] = frozenset()
 
     def shown(self, *, signals: bool, reference: bool) -> Contribution:

@@ -6,13 +6,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from hashdb.domain.benign import BenignDraft
 from hashdb.domain.contributions import UNSET, Amendment, Draft
+from hashdb.domain.incidents import Retention
 from hashdb.domain.labels import Vocabulary, incident_fault
 from hashdb.domain.matches import Query
 from hashdb.domain.opinions import OpinionDraft, stance_fault
 from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
 from hashdb.errors import Fault
 
+FAULTS_TOLD = 1_000
 SIGNALS_AN_ITEM = 64
 DRAFTS_A_REQUEST = 1_000
 QUERIES_A_REQUEST = 1_000
@@ -28,6 +31,9 @@ class Rules:
     vocabulary: Vocabulary
     max_radius: Mapping[Algorithm, int] = field(default_factory=dict)
     time_to_decide: timedelta = timedelta(hours=72)
+    retention: Retention = field(default_factory=lambda: Retention({}))
+    two_persons: bool = False
+    flood_cap: int | None = None
 
     def algorithm_fault(self, algorithm: Algorithm) -> str | None:
         """Why signals of `algorithm` are not taken, or None."""
@@ -62,6 +68,21 @@ class Rules:
         yield from self.code_faults("behaviour", "labels", draft.labels)
         yield from self.code_faults("context", "context", draft.context)
         yield from self._single_faults(draft.basis, draft.tco_ground, draft.entity, draft.incident)
+
+    def benign_faults(self, draft: BenignDraft) -> Iterator[Fault]:
+        """All that is wrong with an entry of the benign list, each fault at its field."""
+        for position, signal in enumerate(draft.signals):
+            if reason := self.algorithm_fault(signal.algorithm):
+                yield Fault(f"signals[{position}]", reason)
+        for algorithm, radius in draft.radius.items():
+            if reason := self.benign_radius_fault(algorithm, radius):
+                yield Fault(f"radius.{algorithm}", reason)
+
+    def benign_radius_fault(self, algorithm: Algorithm, radius: int) -> str | None:
+        """Why a benign signal may not have this radius, or None: a wider one would mask what is unlike it."""
+        if 0 <= radius <= algorithm.radius:
+            return None
+        return f"a radius of {algorithm} is 0 to {algorithm.radius} bits here"
 
     def amendment_faults(self, change: Amendment, now: datetime) -> Iterator[Fault]:
         """All that is wrong with a change to a contribution, each fault at its field."""

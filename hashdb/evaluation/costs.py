@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import lru_cache
+from math import log
 from statistics import median
 from typing import Final
 
@@ -14,8 +15,10 @@ from hashdb.domain.signals import Algorithm
 from hashdb.index.segment import Segment, build
 from hashdb.index.words import Words
 
-MOST: Final = 300_000
-"""Values that are measured; more are taken to be as many segments of this size as it takes."""
+MOST: Final = 2_000_000
+"""Values that are measured; what more of them take follows from how the time grows up to here."""
+_FEWER = 8
+"""How many times fewer values are measured too, to see how the time grows."""
 _QUERIES, _ROUNDS = 20, 3
 
 
@@ -36,17 +39,26 @@ def cost(algorithm: Algorithm, radius: int, items: int, values_an_item: float, v
     """What an index of so many items takes, in memory and for each query, on this machine, with one thread.
 
     Random values are spread more evenly than those of pictures, so where tables are used the time is the least that
-    can be expected. It is taken to grow with the values, which is exact for a scan and too much for tables.
+    can be expected. Past what is measured it is taken to grow as a power of the values: a scan's grows with them, that
+    of tables ever more slowly, since a larger segment has wider chunks.
     """
     values = max(1, round(items * values_an_item))
     measured = min(values, MOST)
     octets, seconds, scanned = _measured(algorithm, radius, measured)
+    if values > measured:
+        growth = 1.0 if scanned else _growth(seconds, _measured(algorithm, radius, measured // _FEWER)[1])
+        seconds *= (values / measured) ** growth
     return Cost(
         bytes_an_item=octets / measured * values_an_item,
-        microseconds_a_query=seconds * 1e6 * values_a_query * values / measured,
+        microseconds_a_query=seconds * 1e6 * values_a_query,
         measured=measured,
         scanned=scanned,
     )
+
+
+def _growth(seconds: float, fewer: float) -> float:
+    """The power with which time grows; at most that of a scan."""
+    return min(1.0, max(0.0, log(seconds / fewer, _FEWER)))
 
 
 @lru_cache(maxsize=64)

@@ -14,6 +14,7 @@ from hashdb.domain.profiles import Profile
 from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import UnreadablePicture
+from hashdb.hashing.benign import built_in, is_benign
 from hashdb.hashing.modes import Mode
 from hashdb.hashing.pdq import pdq
 from hashdb.hashing.perceptual import perceptual
@@ -30,6 +31,7 @@ __all__ = [
     "hash_picture",
     "hash_transforms",
     "hash_variants",
+    "read_file",
     "warm",
 ]
 
@@ -91,18 +93,22 @@ def hash_file(
     mode: Mode = Mode.PLAIN,
 ) -> Hashed:
     """What is hashed of the picture in a regular file. Raises UnreadablePicture, also where it cannot be read."""
+    return hash_as(read_file(path, limits), algorithms, limits, mode)
+
+
+def read_file(path: str | Path, limits: Limits = DEFAULTS) -> bytes:
+    """The bytes of a regular file that is not too large. Raises UnreadablePicture."""
     try:
-        octets = _read(path, limits)
+        return _read(path, limits)
     except OSError as error:
         reason = f"the file cannot be read: {(error.strerror or 'unknown error').lower()}"
-    else:
-        return hash_as(octets, algorithms, limits, mode)
     raise UnreadablePicture(reason)
 
 
 def warm(algorithms: Sequence[Algorithm]) -> None:
-    """Load now what these algorithms load when they first run (SciPy and PyWavelets, about 0.3 s)."""
+    """Load now what is loaded when it is first needed: what these algorithms take (about 0.3 s), the benign list."""
     _hash(Picture(Image.new("RGB", (512, 512))), algorithms)
+    built_in()
 
 
 def _read_and(octets: bytes, limits: Limits, then: Callable[[Picture], Hashed]) -> Hashed:
@@ -117,7 +123,8 @@ def _read_and(octets: bytes, limits: Limits, then: Callable[[Picture], Hashed]) 
 def _with_variants(hashed: Hashed, picture: Picture, profile: Profile) -> Hashed:
     if Algorithm.PHASH256 not in (signal.algorithm for signal in hashed.signals):
         return hashed
-    further = [signal for signal in variants(picture, profile) if signal not in hashed.signals]
+    found = (signal for signal in variants(picture, profile) if signal not in hashed.signals)
+    further = [signal for signal in found if not is_benign(signal)]
     return replace(hashed, signals=(*hashed.signals, *further)[:SIGNALS_AN_ITEM])
 
 

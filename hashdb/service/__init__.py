@@ -6,10 +6,12 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from hashdb.domain.hits import MatchLog
 from hashdb.domain.rules import Rules
 from hashdb.service.batches import Batches
 from hashdb.service.live import Live
 from hashdb.service.signing import Signing
+from hashdb.service.tallies import Tallies
 from hashdb.store import Store
 
 __all__ = ["HashDB", "open_hashdb", "system_clock"]
@@ -30,10 +32,12 @@ class HashDB:
         clock: Callable[[], datetime] = system_clock,
         index: Path | None = None,
         signing: Signing | None = None,
+        match_log: MatchLog = MatchLog.HITS,
     ) -> None:
         """Over an open store with a current schema; the index fills at the first `live.level`.
 
         `index` is the folder of its segments (None: all is kept in memory); without `signing` no checkpoint is signed.
+        What is counted of matches and refusals is durable with the next `counts.flush`.
         """
         self.store = store
         self.rules = rules
@@ -43,6 +47,8 @@ class HashDB:
         radii = {one: one.radius for one in rules.algorithms}
         self.live = Live(store, radii, index)
         self.batches = Batches()
+        self.match_log = match_log
+        self.tallies = Tallies()
         self.feed_read_on: dict[int, date] = {}
         self.stopping: Callable[[], bool] = lambda: False
 
@@ -59,6 +65,7 @@ def open_hashdb(
     clock: Callable[[], datetime] = system_clock,
     index: Path | None = None,
     signing: Signing | None = None,
+    match_log: MatchLog = MatchLog.HITS,
 ) -> HashDB:
     """Open the database at `url`: SQLite is made or brought up, PostgreSQL must be current.
 
@@ -75,4 +82,4 @@ def open_hashdb(
     except BaseException:
         store.close()
         raise
-    return HashDB(store, rules, clock, index, signing)
+    return HashDB(store, rules, clock, index, signing, match_log)

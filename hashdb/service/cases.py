@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
 
 from hashdb.domain.audit import STANDINGS, Action, Details, Entry
 from hashdb.domain.cases import Case, CaseState, Cause, Decision, ruling
 from hashdb.domain.contributions import Contribution, Standing, Status
 from hashdb.domain.members import Actor, Scope
 from hashdb.domain.opinions import Opinion, standing
+from hashdb.domain.proposals import Act, Proposal, Request
 from hashdb.domain.rules import Rules
 from hashdb.errors import AlreadyDecided, AlreadyOpen, Fault, InvalidInput, NotActive
 from hashdb.service import HashDB
+from hashdb.service.proposals import second
 from hashdb.store import Transaction
 
 
@@ -46,8 +49,12 @@ def latest(db: HashDB, actor: Actor, before: int | None, limit: int) -> tuple[Ca
         return tx.cases.latest(before, limit)
 
 
-def decide(db: HashDB, actor: Actor, id: int, decision: Decision, note: str | None = None) -> Case:
-    """Rule on a contribution: the next match of any process follows it. Raises NotFound, AlreadyDecided."""
+def decide(db: HashDB, actor: Actor, id: int, decision: Decision, note: str | None = None) -> Case | Proposal:
+    """Rule on a contribution: the next match of any process follows it.
+
+    Retiring may take two persons: of the first one's request a proposal is made, and answered; the note is the second
+    one's. Raises NotFound, AlreadyDecided.
+    """
     actor.require(Scope.REVIEW)
     with db.store.begin() as tx:
         now = db.now()
@@ -56,6 +63,10 @@ def decide(db: HashDB, actor: Actor, id: int, decision: Decision, note: str | No
         case = tx.cases.one(id)
         if case.decision is not None:
             raise AlreadyDecided(id)
+        if decision is Decision.RETIRE:
+            request = Request(Act.RETIRE, "case", id, {"decision": str(decision)})
+            if waits := second(db, tx, actor, request, now):
+                return waits
         # Erasure is done, and would not come to a note of today.
         tx.cases.decide(id, decision, None if found.erased else note, str(actor), now)
         tx.audit.append(now, actor, [_decided(case, decision, now), *settle(tx, [found], case.reason)])
@@ -82,21 +93,39 @@ def bring(db: HashDB, actor: Actor, contribution: int, reason: str, *, holds: bo
         return shown(actor, case)
 
 
-def hold(tx: Transaction, rules: Rules, found: Contribution, cause: Cause, now: datetime) -> list[Entry]:
-    """Quarantine a contribution, which is held, until a reviewer decides; return the events, for the caller to append.
+def hold(
+    tx: Transaction,
+    rules: Rules,
+    found: Collection[Contribution],
+    cause: Cause,
+    now: datetime,
+    figures: Mapping[int, Details] = MappingProxyType({}),
+) -> list[Entry]:
+    """Quarantine contributions, which are held, until a reviewer decides; return the events, for the caller to append.
 
-    For what the service itself finds. Where a case on it is open already, nothing happens.
+    For what the service itself finds, with the figures of each that the event tells. A case that is open already
+    holds the contribution from then on.
     """
-    if any(case.state is CaseState.OPEN for case in tx.cases.of([found.id]).get(found.id, ())):
-        return []
-    case = tx.cases.open(found.id, cause, now, now + rules.time_to_decide, holds=True)
-    return [opened(case), *settle(tx, [found], cause)]
+    known, entries = tx.cases.of([one.id for one in found]), []
+    for one in found:
+        case = next((case for case in known.get(one.id, ()) if case.state is CaseState.OPEN), None)
+        if case is None:
+            entries.append(opened(tx.cases.open(one.id, cause, now, now + rules.time_to_decide, holds=True)))
+        elif not case.holds:
+            tx.cases.hold(case.id)
+    return [*entries, *settle(tx, found, cause, figures)]
 
 
-def settle(tx: Transaction, found: Collection[Contribution], reason: str | None = None) -> list[Entry]:
+def settle(
+    tx: Transaction,
+    found: Collection[Contribution],
+    reason: str | None = None,
+    figures: Mapping[int, Details] = MappingProxyType({}),
+) -> list[Entry]:
     """Give contributions, which are held, the standing that opinions and cases now add up to.
 
-    Returns the events of those where it is another one, for the caller to append; `reason` is what led to it.
+    Returns the events of those where it is another one, for the caller to append; `reason` and `figures` (by the
+    contribution) are what led to it.
     """
     ids = [one.id for one in found]
     tx.opinions.tell(ids)
@@ -108,7 +137,7 @@ def settle(tx: Transaction, found: Collection[Contribution], reason: str | None 
             changed[now].append(one)
     for now, those in changed.items():
         tx.statuses.judge([one.id for one in those], now)
-    return [_judged(one, now, reason) for now, those in changed.items() for one in those]
+    return [_judged(one, now, reason, figures.get(one.id, {})) for now, those in changed.items() for one in those]
 
 
 def opened(case: Case) -> Entry:
@@ -145,6 +174,6 @@ def _decided(case: Case, decision: Decision, now: datetime) -> Entry:
     return Entry(Action.CASE_DECIDED, "case", case.id, details)
 
 
-def _judged(contribution: Contribution, now: Standing, reason: str | None) -> Entry:
-    details: Details = {"before": str(contribution.standing), "reason": reason}
+def _judged(contribution: Contribution, now: Standing, reason: str | None, figures: Details) -> Entry:
+    details: Details = {"before": str(contribution.standing), "reason": reason, **figures}
     return Entry(STANDINGS[now], "contribution", contribution.id, details)

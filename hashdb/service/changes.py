@@ -14,6 +14,7 @@ from hashdb.errors import FeedRestarted
 from hashdb.service import HashDB
 
 _FEED = tuple(action for action in Action if action.changes_feed)
+_HIDDEN = frozenset({"reference"})
 _WAITING = BoundedSemaphore(4)
 """Readers that wait, in each process: the other threads stay free for matches."""
 _POLL = 0.1
@@ -30,13 +31,13 @@ def read(db: HashDB, actor: Actor, after: int, limit: int, epoch: str | None = N
         head = tx.audit.head()
         if after > head.seq or epoch not in (None, head.epoch):
             raise FeedRestarted(head.epoch)
-        events = tx.audit.since(after, limit + 1, _FEED)
+        events = tx.audit.subjects(after, limit + 1, _FEED)
         page = events[:limit]
-        ids = [event.id for event in page]
-        found, told = tx.contributions.get(ids, db.now()), tx.statuses.told(ids)
-        changes = tuple(Change(event.seq, _state(found[event.id], told[event.id])) for event in page)
+        ids = [id for _, id in page]
+        found, told = tx.contributions.get(ids, db.now(), hidden=_HIDDEN), tx.statuses.told(ids)
+        changes = tuple(Change(seq, _state(found[id], told[id])) for seq, id in page)
     more = len(events) > limit
-    return Changes(changes, page[-1].seq if more else head.seq, more, head.epoch)
+    return Changes(changes, page[-1][0] if more else head.seq, more, head.epoch)
 
 
 def wait(db: HashDB, actor: Actor, after: int, seconds: float) -> None:
@@ -67,7 +68,9 @@ def _state(contribution: Contribution, told: Status) -> Contribution | Gone:
     Not what it is this instant: of what an expiry or a suspension changes, the reader hears by an event of its own.
     """
     if told is Status.ACTIVE and contribution.standing.matches:
-        return replace(contribution, status=told).shown(signals=True, reference=False)
+        if contribution.masked and not contribution.signals:
+            return Gone(contribution.id, "masked")
+        return contribution if contribution.status is told else replace(contribution, status=told)
     return Gone(contribution.id, str(contribution.standing if told is Status.ACTIVE else told))
 
 

@@ -1,4 +1,4 @@
-"""Live: this process's view of the log (the index, and who the keys are), brought level before each answer."""
+"""Live: this process's view of the log (the index, the keys, the benign list), brought level before each answer."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from time import monotonic
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +22,11 @@ from hashdb.index.segment import most
 from hashdb.index.shelf import Shelf
 from hashdb.index.tiered import ARRAY, TieredIndex
 from hashdb.index.words import Words, among, from_octets, to_octets
+from hashdb.service.admission import KINDS, Admission, Overtaken
 from hashdb.store import Store, Transaction
 from hashdb.store.audit import Head
 
+_Done = TypeVar("_Done")
 Progress = Callable[[int], None]
 """Told how many values more have been read."""
 
@@ -40,6 +43,13 @@ def _untold(count: int) -> None:
     pass
 
 
+class Size(NamedTuple):
+    """Values of an index in memory, and in files; one that is in several tiers counts several times."""
+
+    in_memory: int
+    in_files: int
+
+
 class Live:
     """An index an algorithm, and the keys seen lately, as of one number of the log."""
 
@@ -51,6 +61,7 @@ class Live:
         self._lock = Lock()
         self._head: Head | None = None
         self._keys: dict[bytes, tuple[Key, Member]] = {}
+        self._admission: list[Admission] = []
         self._leaf = ""
         self._checked = False
         self._again = 0.0
@@ -96,6 +107,12 @@ class Live:
         """The index of an algorithm's values."""
         return self._indexes[algorithm]
 
+    def sizes(self) -> Mapping[Algorithm, Size]:
+        """How many values each index holds here."""
+        return {
+            name: Size(index.in_memory, len(index) - index.in_memory) for name, index in self._shelf.indexes.items()
+        }
+
     def search(self, algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
         """For each value, all of an algorithm that are stored within `radius` bits of it, nearest first.
 
@@ -120,6 +137,24 @@ class Live:
                 found = key, tx.members.get(key.member)
             cache[digest] = found
         return found
+
+    def admission(self) -> Admission:
+        """The benign list and the incidents, as of the last `level` or later."""
+        cache = self._admission
+        if not cache:
+            with self._store.read() as tx:
+                cache.append(Admission(tx.benign.every(), tx.incidents.every()))
+        return cache[0]
+
+    def admitting(self, verb: Callable[[Admission, int], _Done]) -> _Done:
+        """What a verb does that holds something against the admission of a number of the log (see `append` there).
+
+        It is done again where the admission changes before it is written.
+        """
+        while True:
+            known = self.level().seq
+            with suppress(Overtaken):
+                return verb(self.admission(), known)
 
     def maintain(self, at_once: bool = False) -> None:
         """Write what is in memory to segments once it is much (`at_once`: whatever it is), and merge segments.
@@ -173,7 +208,7 @@ class Live:
                 or not self._shelf.refresh(head.seq, leaf)
             ):
                 # Until all is there again: the next one who asks must not take this for level.
-                self._head, self._keys = None, {}
+                self._head, self._keys, self._admission = None, {}, []
                 after = self._shelf.start(head.epoch, head.seq, leaf)
                 if after == 0 and self._shelf.on_disk and tx.matches.count() >= ARRAY:
                     self._build(tx, head, progress, writing)
@@ -182,9 +217,12 @@ class Live:
                 raise IndexNotReady(_RETRY_AFTER)
             else:
                 after = max(known.seq, self._shelf.covers)
-                if tx.audit.kinds(known.seq, head.seq) & {"member", "key"}:
-                    # A new dict, not a cleared one: a reader that began before this may still fill the old one.
+                kinds = tx.audit.kinds(known.seq, head.seq)
+                # New ones, not cleared ones: a reader that began before this may still fill the old ones.
+                if kinds & {"member", "key"}:
                     self._keys = {}
+                if kinds & KINDS:
+                    self._admission = []
             self._take_in(tx, after, head.seq, progress)
             self._leaf = leaf(head.seq)
         self._indexes = self._shelf.indexes

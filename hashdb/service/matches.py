@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from itertools import groupby
 
 from hashdb.domain.contributions import Standing
 from hashdb.domain.matches import (
@@ -14,12 +13,13 @@ from hashdb.domain.matches import (
     MATCHES_A_REQUEST,
     Answer,
     Holder,
-    Match,
     Query,
     Result,
 )
 from hashdb.domain.members import Actor, Scope
-from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signals import Signal
+from hashdb.domain.suggestions import Distances, Through, by_contribution, nearness, rings, spelled, suggest
+from hashdb.domain.testing import holders_of_test
 from hashdb.errors import Fault, InvalidInput
 from hashdb.service import HashDB
 from hashdb.store import Transaction
@@ -27,9 +27,6 @@ from hashdb.store.audit import Head
 
 FEW = 8
 """Queries of a request that is answered at once; one of more is a batch."""
-
-Distances = Mapping[Signal, int]
-"""What the index found for one query: stored signal → distance in bits to the nearest of the query's."""
 
 
 def match(
@@ -45,14 +42,18 @@ def match(
         actor.require(Scope.AUDIT)
     check(db, queries)
     if len(queries) <= FEW:
-        return _match(db, queries, quarantined, level or db.live.level())
-    with db.batches.turn():
-        return _match(db, queries, quarantined, db.live.level())
+        answer = _match(db, queries, quarantined, level or db.live.level())
+    else:
+        with db.batches.turn():
+            answer = _match(db, queries, quarantined, db.live.level())
+    if actor.member is not None:
+        db.tallies.match(db.now(), actor.member.id, queries, answer)
+    return answer
 
 
 def _match(db: HashDB, queries: Sequence[Query], quarantined: bool, level: Head) -> Answer:
     checkpoint = level.seq
-    suggested, through = _suggest_all(db, queries)
+    suggested, through = suggest(queries, db.live.search)
     if not any(suggested):
         return Answer(tuple(Result(query.id, (), 0) for query in queries), checkpoint)
     standings = tuple(standing for standing in Standing if quarantined or standing.matches)
@@ -83,44 +84,6 @@ def check(db: HashDB, queries: Sequence[Query]) -> None:
         raise InvalidInput(tuple(faults))
 
 
-def suggest(db: HashDB, queries: Sequence[Query]) -> Sequence[Distances]:
-    """What the index holds within each query's radius: a search an algorithm and radius for all queries at once."""
-    asked: dict[tuple[Algorithm, int], dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for position, query in enumerate(queries):
-        for signal in query.signals:
-            group = asked[signal.algorithm, query.radius_of(signal.algorithm)]
-            group[signal.value].append(position)
-    suggested: list[dict[Signal, int]] = [{} for _ in queries]
-    for (algorithm, radius), values in asked.items():
-        answers = db.live.search(algorithm, list(values), radius)
-        for positions, neighbors in zip(values.values(), answers, strict=True):
-            for distance, value in neighbors:
-                signal = Signal(algorithm, value)
-                for position in positions:
-                    nearest = suggested[position]
-                    nearest[signal] = min(distance, nearest.get(signal, distance))
-    return suggested
-
-
-def _suggest_all(db: HashDB, queries: Sequence[Query]) -> tuple[Sequence[Distances], Sequence[Mapping[Signal, str]]]:
-    """The same with the queries' transforms, and for each query what only a transform found, by the nearest's name."""
-    turned = [
-        (position, name, Query(signals, radius=query.radius))
-        for position, query in enumerate(queries)
-        for name, signals in query.transforms.items()
-    ]
-    found = suggest(db, [*queries, *(query for _, _, query in turned)])
-    together = [dict(distances) for distances in found[: len(queries)]]
-    through: list[dict[Signal, str]] = [{} for _ in queries]
-    for (position, name, _), distances in zip(turned, found[len(queries) :], strict=True):
-        for signal, distance in distances.items():
-            if distance < together[position].get(signal, distance + 1):
-                together[position][signal] = distance
-                if signal not in found[position]:
-                    through[position][signal] = name
-    return together, through
-
-
 def _everyone(
     tx: Transaction, suggested: Sequence[Distances], now: datetime, standings: tuple[Standing, ...]
 ) -> Mapping[Signal, Sequence[Holder]] | None:
@@ -143,19 +106,19 @@ def _decide(
     now: datetime,
     limit: int,
     standings: tuple[Standing, ...],
-    through: Mapping[Signal, str],
+    through: Through,
 ) -> tuple[Result, set[int]]:
     """Which contributions hold what the index found, how near each is, and the members that contributed them.
 
     `known` are all holders, if known.
     """
+    tests = holders_of_test(found) if limit else []
+    limit -= bool(tests)
     holders, truncated = known or (), False
     if known is None or len(known) > limit:
         holders, truncated = _holders(tx, found, now, limit, standings)
-    groups = [
-        held for held in _by_contribution(holders) if any(one.signal.algorithm not in query.supporting for one in held)
-    ]
-    matches = sorted((_spell(held, found, through) for held in groups), key=lambda one: one.rank)
+    groups = by_contribution([*tests, *holders], query.supporting)
+    matches = sorted((spelled(held, found, through) for held in groups), key=lambda one: one.rank)
     contributors = {one.member for held in groups for one in held}
     return Result(query.id, tuple(matches), len(contributors), truncated), contributors
 
@@ -186,49 +149,10 @@ def _holders(
     if len(holders) <= limit:
         return holders, False
     chosen: dict[int, None] = {}
-    nearest_first = sorted(found, key=lambda signal: found[signal] / signal.algorithm.radius)
-    for ring in _rings(found):
+    nearest_first = sorted(found, key=lambda signal: nearness(found, signal))
+    for ring in rings(found):
         chosen.update(dict.fromkeys(tx.matches.holding(ring, nearest_first, now, standings, limit + 1)))
         if len(chosen) > limit:
             break
     nearest = list(chosen)[:limit]
     return tx.matches.holders(found, now, standings, only=nearest), len(chosen) > limit
-
-
-def _rings(found: Distances) -> Iterator[list[Signal]]:
-    """The found signals, nearest first against their default radius, those of one nearness together."""
-
-    def nearness(signal: Signal) -> float:
-        return found[signal] / signal.algorithm.radius
-
-    for _, ring in groupby(sorted(found, key=nearness), key=nearness):
-        yield list(ring)
-
-
-def _by_contribution(holders: Sequence[Holder]) -> Collection[list[Holder]]:
-    grouped: dict[int, list[Holder]] = defaultdict(list)
-    for holder in holders:
-        grouped[holder.contribution].append(holder)
-    return grouped.values()
-
-
-def _spell(holders: Sequence[Holder], found: Distances, through: Mapping[Signal, str]) -> Match:
-    first = holders[0]
-    distance: dict[Algorithm, int] = {}
-    nearest_first = sorted((holder.signal for holder in holders), key=lambda signal: (found[signal], signal.algorithm))
-    for signal in nearest_first:
-        distance.setdefault(signal.algorithm, found[signal])
-    return Match(
-        contribution=first.contribution,
-        distance=dict(sorted(distance.items(), key=lambda pair: _ORDER[pair[0]])),
-        labels=first.labels,
-        severity=first.severity,
-        standing=first.standing,
-        context=first.context,
-        removed_at=first.removed_at,
-        received_at=first.received_at,
-        transform=through.get(nearest_first[0]) if all(signal in through for signal in nearest_first) else None,
-    )
-
-
-_ORDER = {algorithm: position for position, algorithm in enumerate(Algorithm)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import secrets
 from collections.abc import Iterable
@@ -21,9 +22,13 @@ from hashdb.domain.members import (
     MemberStatus,
     Scope,
 )
+from hashdb.domain.proposals import Act, Proposal, Request
+from hashdb.domain.refusals import Reason
 from hashdb.domain.rules import future_fault
 from hashdb.errors import AlreadyRevoked, Fault, InvalidInput, NotAuthenticated, NotFound
 from hashdb.service import HashDB
+from hashdb.service.proposals import second
+from hashdb.service.tallies import Refusal
 
 LATELY = timedelta(days=30)
 _PREFIX = "hdb_"
@@ -31,14 +36,16 @@ _SECRET_BYTES = 32
 
 
 def authenticate(db: HashDB, secret: str) -> Actor:
-    """Who holds this secret now. Raises NotAuthenticated."""
+    """Who holds this secret now. Raises NotAuthenticated, and counts that."""
     if not secret.startswith(_PREFIX):
-        raise NotAuthenticated()
+        raise _turned_away(db, Reason.UNKNOWN_KEY if secret else Reason.NO_KEY)
     db.live.level()
     found = db.live.key(_digest(secret))
-    if found is None or not found[0].valid(db.now()):
-        raise NotAuthenticated()
+    if found is None:
+        raise _turned_away(db, Reason.UNKNOWN_KEY)
     key, member = found
+    if not key.valid(db.now()):
+        raise _turned_away(db, Reason.EXPIRED_KEY if key.revoked_at is None else Reason.REVOKED_KEY, member.id)
     return Actor(f"key:{key.id}", key.scopes, member, key)
 
 
@@ -73,8 +80,10 @@ def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[Member, ...]
         return tx.members.page(after, limit)
 
 
-def change(db: HashDB, actor: Actor, member: int, asked: MemberChange) -> Member:
+def change(db: HashDB, actor: Actor, member: int, asked: MemberChange) -> Member | Proposal:
     """Change a member. A suspension acts at once; an event for each of its contributions follows (`announce`).
+
+    A suspension may take two persons: of the first one's request a proposal is made, and answered.
 
     Raises NotFound, NameTaken.
     """
@@ -83,6 +92,9 @@ def change(db: HashDB, actor: Actor, member: int, asked: MemberChange) -> Member
     with db.store.begin() as tx:
         tx.members.lock(member)
         before = tx.members.get(member)
+        if asked.status is MemberStatus.SUSPENDED and before.status is not asked.status:
+            if waits := second(db, tx, actor, Request(Act.SUSPEND, "member", member, _content(asked)), now):
+                return waits
         after = tx.members.change(member, asked)
         tx.audit.append(now, actor, _changes(before, after))
     return after
@@ -146,6 +158,18 @@ def revoke_key(db: HashDB, actor: Actor, key: int, member: int | None = None) ->
         revoked = tx.members.revoke(key, now)
         tx.audit.append(now, actor, [Entry(Action.KEY_REVOKED, "key", key, {"member": found.member})])
     return revoked
+
+
+def _content(asked: MemberChange) -> dict[str, object]:
+    """What is asked, as it is asked over HTTP."""
+    said = {name: getattr(asked, name) for name in ("name", "kind", "contact", "status")}
+    content: dict[str, object] = {name: str(value) for name, value in said.items() if value is not None}
+    return content | ({} if asked.limits is None else {"limits": dataclasses.asdict(asked.limits)})
+
+
+def _turned_away(db: HashDB, reason: Reason, member: int = 0) -> NotAuthenticated:
+    db.tallies.turn_away(db.now(), member, Refusal(None, reason))
+    return NotAuthenticated()
 
 
 def _changes(before: Member, after: Member) -> list[Entry]:

@@ -14,6 +14,7 @@ from hashdb.domain.members import Actor, Scope
 from hashdb.domain.merkle import Inner, Place
 from hashdb.errors import BadNote
 from hashdb.service import HashDB
+from hashdb.service.counts import unlike_sealed
 from hashdb.store import Transaction
 
 _BLOCK = 8_192
@@ -70,7 +71,9 @@ def verify(db: HashDB, actor: Actor, advance: Callable[[int], object] = lambda c
             advance(count)
         if walk.found is None:
             walk.end()
-        findings += _unannounced(db, keys, walk.keys) if walk.found is None else []
+        if walk.found is None:
+            findings += _unannounced(db, keys, walk.keys)
+            findings += [Finding(seq, seq, reason) for seq, reason in unlike_sealed(tx)]
         found = [walk.found] if walk.found else []
         agreed = sum(len(ones) for size, ones in signed.items() if size <= walk.agreed)
         return Verdict(walk.size, merkle.fold(walk.edge), agreed, (*found, *findings))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
@@ -11,19 +12,30 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from hashdb.errors import BadSetting, StoreBusy
 from hashdb.store.audit import Audit, Head
+from hashdb.store.backups import read_copy, write_copy
+from hashdb.store.benign import BenignList
 from hashdb.store.cases import Cases
 from hashdb.store.checkpoints import Checkpoints
 from hashdb.store.contributions import Contributions
+from hashdb.store.counts import Counts
 from hashdb.store.effects import Effects
+from hashdb.store.floods import Floods
 from hashdb.store.heads import Heads
+from hashdb.store.hits import Hits
+from hashdb.store.incidents import Incidents
 from hashdb.store.listings import Listings
+from hashdb.store.masks import Masks
 from hashdb.store.matches import Matches
 from hashdb.store.members import Members
 from hashdb.store.migrations import migrate, require_current
 from hashdb.store.neighbors import Neighbors
 from hashdb.store.opinions import Opinions
 from hashdb.store.overviews import Overviews
+from hashdb.store.proposals import Proposals
+from hashdb.store.refusals import Refusals
 from hashdb.store.requests import Requests
+from hashdb.store.retention import Retentions
+from hashdb.store.reversals import Reversals
 from hashdb.store.sessions import Sessions
 from hashdb.store.statuses import Statuses
 from hashdb.store.timelines import Timelines
@@ -69,6 +81,16 @@ class Transaction:
         self.users = Users(connection)
         self.sessions = Sessions(connection)
         self.verifications = Verifications(connection)
+        self.benign = BenignList(connection)
+        self.masks = Masks(connection)
+        self.incidents = Incidents(connection)
+        self.retention = Retentions(connection)
+        self.proposals = Proposals(connection)
+        self.counts = Counts(connection)
+        self.hits = Hits(connection)
+        self.floods = Floods(connection)
+        self.refusals = Refusals(connection)
+        self.reversals = Reversals(connection)
 
 
 class Store:
@@ -132,6 +154,14 @@ class Store:
                 connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
             finally:
                 connection.close()
+
+    def copy_to(self, path: Path) -> None:
+        """Write a copy of the whole database into a new file, while it is in use. Raises BackupFailed."""
+        write_copy(self._engine, path)
+
+    def fill_from(self, path: Path) -> None:
+        """Fill the database, which is empty, from such a copy. Raises BackupFailed."""
+        read_copy(self._engine, path)
 
     def close(self) -> None:
         """Close every connection of this process."""

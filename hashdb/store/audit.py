@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple, cast
 
-from sqlalchemy import BigInteger, Connection, Row, Select, Text, bindparam, select, type_coerce, update
+from sqlalchemy import BigInteger, Connection, Row, Select, Text, bindparam, case, select, type_coerce, update
 from sqlalchemy.types import NullType
 
 from hashdb.domain.audit import Action, Entry, Event, leaf
@@ -37,6 +38,10 @@ class Audit:
         row = self._connection.execute(_HEAD).one()
         return Head(row.seq, row.at, row.epoch)
 
+    def renew_epoch(self) -> None:
+        """Give the log another epoch: whoever reads it goes back to its beginning."""
+        self._connection.execute(update(log).values(epoch=secrets.token_hex(16)))
+
     def leaf(self, seq: int) -> str:
         """The leaf of an event, in hex; empty where there is none of this number."""
         found = self._connection.execute(_LEAF, {"number": seq}).scalar_one_or_none()
@@ -64,6 +69,11 @@ class Audit:
         if actions is not None:
             query = query.where(events.c.action.in_([str(action) for action in actions]))
         return tuple(map(_event, self._connection.execute(query)))
+
+    def subjects(self, after: int, limit: int, actions: Collection[Action]) -> tuple[tuple[int, int], ...]:
+        """The number of at most `limit` events of some actions above `after`, in order, and what each is about."""
+        asked = {"after": after, "limit": limit, "actions": list(map(str, actions))}
+        return tuple((seq, id) for seq, id in self._connection.execute(_SUBJECTS, asked).all())
 
     def events(
         self, after: int, limit: int, actor: str | None, action: str | None, subject: tuple[str, int] | None
@@ -113,7 +123,7 @@ class Audit:
         return self._connection.execute(query.limit(limit)).all()
 
     def kinds(self, after: int, upto: int) -> frozenset[str]:
-        """The kinds of subject of the events with `after` < seq ≤ `upto`."""
+        """The kinds of subject of the events with `after` < seq ≤ `upto`; for one that retired something, `retired`."""
         return frozenset(self._connection.scalars(_KINDS, {"after": after, "upto": upto}))
 
 
@@ -132,8 +142,16 @@ _ROWS = select(
     type_coerce(events.c.leaf, NullType()).label("leaf"),
 ).order_by(events.c.seq)
 _LEAF = select(events.c.leaf).where(events.c.seq == bindparam("number"))
+_SUBJECTS = (
+    select(events.c.seq, events.c.subject_id)
+    .where(events.c.seq > bindparam("after"), events.c.action.in_(bindparam("actions", expanding=True)))
+    .order_by(events.c.seq)
+    .limit(bindparam("limit"))
+)
 _KINDS = (
-    select(events.c.subject_kind).distinct().where(events.c.seq > bindparam("after"), events.c.seq <= bindparam("upto"))
+    select(case((events.c.action == str(Action.CONTRIBUTION_RETIRED), "retired"), else_=events.c.subject_kind))
+    .distinct()
+    .where(events.c.seq > bindparam("after"), events.c.seq <= bindparam("upto"))
 )
 
 

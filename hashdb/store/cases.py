@@ -35,6 +35,12 @@ class Cases:
         }
         return self.one(self._connection.execute(insert(cases).returning(cases.c.id), row).scalar_one())
 
+    def waiting(self, now: datetime) -> tuple[int, int]:
+        """How many cases are open, and how many of them should have been decided."""
+        query = select(func.count(), func.count().filter(cases.c.due_at < now)).where(cases.c.decision.is_(None))
+        waiting, late = self._connection.execute(query).one()
+        return waiting, late
+
     def one(self, id: int, party: int | None = None) -> Case:
         """One case; `party` is a member that must be one to it. Raises NotFound."""
         query = _CASES.where(cases.c.id == id)
@@ -80,6 +86,15 @@ class Cases:
             for id, group in groupby(rows, key=lambda row: row.contribution_id):
                 found[id] = tuple(map(_case, group))
         return found
+
+    def hold(self, id: int) -> None:
+        """Quarantine the contribution while this case is open."""
+        self._connection.execute(update(cases).where(cases.c.id == id).values(holds=True))
+
+    def retiring(self) -> bool:
+        """Whether any case was ever decided by retiring a contribution."""
+        query = select(cases.c.id).where(cases.c.decision == str(Decision.RETIRE)).limit(1)
+        return self._connection.execute(query).first() is not None
 
     def decide(self, id: int, decision: Decision, note: str | None, by: str, now: datetime) -> None:
         """Close a case."""

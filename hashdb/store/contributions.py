@@ -6,10 +6,11 @@ import dataclasses
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from itertools import groupby
+from operator import itemgetter
+from typing import Any
 
 from sqlalchemy import (
     Connection,
-    Row,
     Select,
     bindparam,
     delete,
@@ -20,7 +21,7 @@ from sqlalchemy import (
     update,
 )
 
-from hashdb.domain.contributions import UNSET, Amendment, Contribution, Draft, Filter, Media, Standing, Status
+from hashdb.domain.contributions import UNSET, Amendment, Contribution, Draft, Filter, Media, Standing, Status, Unset
 from hashdb.domain.members import Member
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import NotFound
@@ -28,7 +29,7 @@ from hashdb.store.bulk import insert_rows
 from hashdb.store.chunks import chunks
 from hashdb.store.filters import conditions
 from hashdb.store.statuses import status_at, unended
-from hashdb.store.tables import amendments, contributions, members, signals
+from hashdb.store.tables import amendments, contributions, masks, members, signals
 
 _COPIED = (
     "removed_at",
@@ -47,6 +48,9 @@ _COPIED = (
 )
 """Fields that have one name in the draft, the contribution and the table."""
 
+_ONES = tuple(name for name in _COPIED if name != "media")
+_FIRST = itemgetter(0)
+_ALGORITHMS = {str(algorithm): algorithm for algorithm in Algorithm}
 _LAST_ID = text("SELECT seq FROM sqlite_sequence WHERE name = 'contributions'")
 _NEXT_IDS = text("SELECT nextval(pg_get_serial_sequence('contributions', 'id')) FROM generate_series(1, :count)")
 _KNOWN = (
@@ -58,6 +62,11 @@ _KNOWN = (
     )
     .group_by(contributions.c.fingerprint)
 )
+_SIGNALS = (
+    select(signals.c.contribution_id, signals.c.algorithm, signals.c.value)
+    .where(signals.c.contribution_id.in_(bindparam("ids", expanding=True)))
+    .order_by(signals.c.contribution_id, signals.c.position)
+)
 
 
 class Contributions:
@@ -67,12 +76,18 @@ class Contributions:
         """Over an open connection."""
         self._connection = connection
 
-    def add(self, member: Member, drafts: Sequence[Draft], now: datetime) -> tuple[Contribution, ...]:
-        """Record drafts of a member, in order."""
+    def add(
+        self, member: Member, drafts: Sequence[Draft], now: datetime, expiries: Sequence[datetime | None] | None = None
+    ) -> tuple[Contribution, ...]:
+        """Record drafts of a member, in order; `expiries` are when they expire, where not when they ask to."""
         if not drafts:
             return ()
         ids = self._ids(len(drafts))
         rows = [{"id": id, **_row(member, draft, now)} for id, draft in zip(ids, drafts, strict=True)]
+        if expiries is not None:
+            drafts = [_expiring(draft, at) for draft, at in zip(drafts, expiries, strict=True)]
+            for row, at in zip(rows, expiries, strict=True):
+                row["expires_at"] = at
         insert_rows(self._connection, contributions, rows)
         held = [
             {"contribution_id": id, "position": i, "algorithm": signal.algorithm, "value": signal.to_bytes()}
@@ -90,11 +105,13 @@ class Contributions:
             found.update((row[0], row[1]) for row in self._connection.execute(_KNOWN, asked))
         return found
 
-    def get(self, ids: Collection[int], now: datetime) -> dict[int, Contribution]:
-        """The contributions with these ids; those that do not exist are left out."""
+    def get(
+        self, ids: Collection[int], now: datetime, *, hidden: frozenset[str] = frozenset()
+    ) -> dict[int, Contribution]:
+        """The contributions with these ids, without the fields that are `hidden`; what does not exist is left out."""
         found: dict[int, Contribution] = {}
         for some in chunks(sorted(set(ids))):
-            found.update(self._read(_contributions(now).where(contributions.c.id.in_(some))))
+            found.update(self._read(_contributions(now).where(contributions.c.id.in_(some)), hidden))
         return found
 
     def one(self, id: int, now: datetime, *, lock: bool = False) -> Contribution:
@@ -112,21 +129,21 @@ class Contributions:
         return tuple(self._read(query.order_by(contributions.c.id).limit(limit)).values())
 
     def signals(self, ids: Collection[int]) -> dict[int, tuple[Signal, ...]]:
-        """The signals of contributions, by id, in the order they were sent."""
+        """The signals of contributions that match, by id, in the order they were sent."""
         found: dict[int, tuple[Signal, ...]] = {}
         for some in chunks(sorted(set(ids))):
-            query = (
-                select(signals.c.contribution_id, signals.c.algorithm, signals.c.value)
-                .where(signals.c.contribution_id.in_(some))
-                .order_by(signals.c.contribution_id, signals.c.position)
-            )
-            rows = self._connection.execute(query)
-            for id, group in groupby(rows, key=lambda row: row.contribution_id):
-                found[id] = tuple(Signal.from_bytes(Algorithm(row.algorithm), row.value) for row in group)
+            rows = self._connection.execute(_SIGNALS, {"ids": some}).all()
+            for id, group in groupby(rows, key=_FIRST):
+                found[id] = tuple(Signal(_ALGORITHMS[name], int.from_bytes(octets)) for _, name, octets in group)
         return found
 
-    def amend(self, contribution: Contribution, change: Amendment, now: datetime) -> tuple[str, ...]:
-        """Change the fields that are set and differ, keep their old values, and return their names, sorted."""
+    def amend(
+        self, contribution: Contribution, change: Amendment, now: datetime, own: datetime | None | Unset = UNSET
+    ) -> tuple[str, ...]:
+        """Change the fields that are set and differ, keep their old values, and return their names, sorted.
+
+        `own` is the expiry that its member asks for, where it is not to be the change's.
+        """
         asked = {f.name: getattr(change, f.name) for f in dataclasses.fields(change)}
         values = {
             name: value for name, value in asked.items() if value is not UNSET and value != getattr(contribution, name)
@@ -135,7 +152,10 @@ class Contributions:
             before = {name: _plain(getattr(contribution, name)) for name in values}
             row = {"contribution_id": contribution.id, "at": now, "before": before}
             self._connection.execute(insert(amendments), row)
-            self._connection.execute(update(contributions).where(contributions.c.id == contribution.id).values(values))
+        expiry = change.expires_at if own is UNSET else own
+        written = values | ({} if expiry is UNSET else {"own_expiry": expiry})
+        if written:
+            self._connection.execute(update(contributions).where(contributions.c.id == contribution.id).values(written))
         return tuple(sorted(values))
 
     def withdraw(self, id: int, reason: str, now: datetime) -> None:
@@ -146,6 +166,7 @@ class Contributions:
     def erase(self, id: int, now: datetime) -> None:
         """Remove signals, reference, old values and what names the set of signals; the row stays, empty."""
         self._connection.execute(delete(signals).where(signals.c.contribution_id == id))
+        self._connection.execute(delete(masks).where(masks.c.contribution_id == id))
         self._connection.execute(delete(amendments).where(amendments.c.contribution_id == id))
         values = {"reference": None, "fingerprint": None, "erased_at": now}
         self._connection.execute(update(contributions).where(contributions.c.id == id).values(values))
@@ -167,22 +188,40 @@ class Contributions:
             return list(range(last + 1, last + count + 1))
         return list(self._connection.scalars(_NEXT_IDS, {"count": count}))
 
-    def _read(self, query: Select[tuple[object, ...]]) -> dict[int, Contribution]:
+    def _read(self, query: Select[tuple[Any, ...]], hidden: frozenset[str] = frozenset()) -> dict[int, Contribution]:
         rows = self._connection.execute(query).all()
-        found = self.signals([row.id for row in rows])
-        return {row.id: _contribution(row, found.get(row.id, ())) for row in rows}
+        found = self.signals([row[0] for row in rows])
+        return {row[0]: _contribution(row, found.get(row[0], ()), hidden) for row in rows}
 
 
-def _contributions(now: datetime) -> Select[tuple[object, ...]]:
-    return select(contributions, members.c.name.label("member_name"), status_at(now).label("status")).join(
-        members, members.c.id == contributions.c.member_id
-    )
+def _contributions(now: datetime) -> Select[tuple[Any, ...]]:
+    """What `_contribution` makes one of, in its order."""
+    masked = select(func.count()).where(masks.c.contribution_id == contributions.c.id).scalar_subquery()
+    return select(
+        contributions.c.id,
+        contributions.c.member_id,
+        members.c.name,
+        status_at(now),
+        contributions.c.standing,
+        contributions.c.received_at,
+        contributions.c.media,
+        contributions.c.withdrawn_at,
+        contributions.c.withdrawal_reason,
+        contributions.c.erased_at,
+        masked,
+        *(contributions.c[name] for name in _ONES),
+    ).join(members, members.c.id == contributions.c.member_id)
+
+
+def _expiring(draft: Draft, at: datetime | None) -> Draft:
+    return draft if draft.expires_at == at else dataclasses.replace(draft, expires_at=at)
 
 
 def _row(member: Member, draft: Draft, now: datetime) -> dict[str, object]:
     return {name: getattr(draft, name) for name in _COPIED} | {
         "member_id": member.id,
         "received_at": now,
+        "own_expiry": draft.expires_at,
         "fingerprint": draft.fingerprint(),
         "standing": Standing.UNREVIEWED,
         "announced": Status.ACTIVE,
@@ -205,20 +244,33 @@ def _recorded(id: int, member: Member, draft: Draft, now: datetime) -> Contribut
     )
 
 
-def _contribution(row: Row[tuple[object, ...]], found: tuple[Signal, ...]) -> Contribution:
+def _contribution(row: Sequence[Any], found: tuple[Signal, ...], hidden: frozenset[str]) -> Contribution:
+    id, member, name, status, standing, received, media, withdrawn, reason, erased, masked, *said = row
+    copied: dict[str, Any] = dict(zip(_ONES, said, strict=True))
+    if "reference" in hidden:
+        copied["reference"] = None
     return Contribution(
-        id=row.id,
-        member=row.member_id,
-        member_name=row.member_name,
-        status=Status(row.status),
-        standing=Standing(row.standing),
-        received_at=row.received_at,
+        id=id,
+        member=member,
+        member_name=name,
+        status=_STATUSES[status],
+        standing=_STANDINGS[standing],
+        received_at=received,
         signals=found,
-        withdrawn_at=row.withdrawn_at,
-        withdrawal_reason=row.withdrawal_reason,
-        erased=row.erased_at is not None,
-        **{name: getattr(row, name) for name in _COPIED} | {"media": Media(row.media)},
+        media=_MEDIA[media],
+        withdrawn_at=withdrawn,
+        withdrawal_reason=reason,
+        erased=erased is not None,
+        masked=masked,
+        hidden=hidden,
+        **copied,
     )
+
+
+# A feed reads a million: to call an enum or to ask a row by name, one by one, takes as long as the query.
+_MEDIA = {str(media): media for media in Media}
+_STATUSES = {str(status): status for status in Status}
+_STANDINGS = {str(standing): standing for standing in Standing}
 
 
 def _plain(value: object) -> object:

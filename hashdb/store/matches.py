@@ -48,7 +48,7 @@ class Matches:
         query = select(value).distinct().where(signals.c.algorithm == str(algorithm)).order_by(value)
         if lasting:
             query = query.join(contributions, contributions.c.id == signals.c.contribution_id).where(_lasting())
-        rows = self._connection.execution_options(yield_per=_MANY).scalars(query)
+        rows = self._connection.scalars(query, execution_options={"yield_per": _MANY})
         for part in rows.partitions():
             yield b"".join(part)
 
@@ -67,6 +67,15 @@ class Matches:
             for contribution, member in self._connection.execute(_CONFIRMING, {"ids": some}):
                 found[contribution].add(member)
         return found
+
+    def retired(self, found: Collection[Signal]) -> dict[Signal, int]:
+        """Those of the signals that a retired contribution holds, whatever its status, and the first that does."""
+        held: dict[Signal, int] = {}
+        for algorithm, octets in _by_algorithm(found):
+            for value, id in self._connection.execute(_RETIRED, {"algorithm": str(algorithm), "octets": octets}):
+                one = Signal.from_bytes(algorithm, value)
+                held[one] = min(id, held.get(one, id))
+        return held
 
     def lasting(self, algorithm: Algorithm, values: Sequence[bytes]) -> set[bytes]:
         """Those of the values that some contribution holds which may match, now or later (suspended ones may).
@@ -205,6 +214,16 @@ def _held(query: _Selected) -> _Selected:
 # Built once: to build one takes longer than to ask it.
 _HOLDERS = _held(select(*_HELD)).limit(bindparam("limit"))
 _HOLDERS_ONLY = _HOLDERS.where(contributions.c.id.in_(bindparam("only", expanding=True)))
+_RETIRED = (
+    select(signals.c.value, func.min(contributions.c.id))
+    .join(contributions, contributions.c.id == signals.c.contribution_id)
+    .where(
+        signals.c.algorithm == bindparam("algorithm"),
+        signals.c.value.in_(bindparam("octets", expanding=True)),
+        contributions.c.standing == str(Standing.RETIRED),
+    )
+    .group_by(signals.c.value)
+)
 _CONFIRMING = (
     select(opinions.c.contribution_id, opinions.c.member_id)
     .join(members, members.c.id == opinions.c.member_id)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from collections.abc import Callable
+from datetime import date, datetime
 
 from sqlalchemy import (
     BigInteger,
@@ -41,7 +42,11 @@ class Instant(TypeDecorator[datetime]):
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
         """From the database."""
-        return None if value is None else from_microseconds(value)
+        return _instant(value)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[int | None], datetime | None]:
+        """The same, without a call in between."""
+        return _instant
 
 
 class Json(TypeDecorator[dict[str, object]]):
@@ -59,6 +64,21 @@ class Json(TypeDecorator[dict[str, object]]):
         return None if value is None else json.loads(value)
 
 
+class Day(TypeDecorator[date]):
+    """A day, kept as its ISO 8601 text: the same on every database."""
+
+    impl = String(10)
+    cache_ok = True
+
+    def process_bind_param(self, value: date | None, dialect: Dialect) -> str | None:
+        """To the database."""
+        return None if value is None else value.isoformat()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> date | None:
+        """From the database."""
+        return None if value is None else date.fromisoformat(value)
+
+
 class Words(TypeDecorator[tuple[str, ...]]):
     """A few codes without spaces, kept as ` a b c ` so that `LIKE '% b %'` finds one."""
 
@@ -71,7 +91,19 @@ class Words(TypeDecorator[tuple[str, ...]]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[str, ...] | None:
         """From the database."""
-        return None if value is None else tuple(value.split())
+        return _words(value)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | None], tuple[str, ...] | None]:
+        """The same, without a call in between."""
+        return _words
+
+
+def _instant(value: int | None) -> datetime | None:
+    return None if value is None else from_microseconds(value)
+
+
+def _words(value: str | None) -> tuple[str, ...] | None:
+    return None if value is None else tuple(value.split())
 
 
 def _partial(condition: str, *columns: str, ops: dict[str, str] | None = None) -> Index:
@@ -191,6 +223,7 @@ contributions = Table(
     Column("standing", String(16), nullable=False),
     Column("announced", String(16), nullable=False, comment="The status that the log last told"),
     Column("expires_at", Instant),
+    Column("own_expiry", Instant, comment="The expires_at that its member asked for"),
     Column("withdrawn_at", Instant),
     Column("withdrawal_reason", String(64)),
     Column("erased_at", Instant),
@@ -319,6 +352,121 @@ requests = Table(
     Column("digest", LargeBinary(32), nullable=False, comment="SHA-256 of the request"),
     Column("at", Instant, nullable=False, index=True),
     Column("answer", Json, nullable=False, comment="The ids that were answered, never the body"),
+)
+
+benign = Table(
+    "benign",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("built_in", String(80), comment="Its name in the list of hashdb itself"),
+    Column("note", String(200), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("deleted_at", Instant),
+    Column("settled", Boolean, nullable=False, comment="Whether all it touches is masked, or nothing once deleted"),
+    sqlite_autoincrement=True,
+)
+
+benign_signals = Table(
+    "benign_signals",
+    metadata,
+    Column("benign_id", ForeignKey("benign.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("algorithm", String(16), nullable=False),
+    Column("value", LargeBinary(32), nullable=False),
+    Column("radius", SmallInteger, nullable=False),
+)
+
+masks = Table(
+    "masks",
+    metadata,
+    Column("contribution_id", ForeignKey("contributions.id"), primary_key=True),
+    Column("position", SmallInteger, primary_key=True),
+    Column("algorithm", String(16), nullable=False),
+    Column("value", LargeBinary(32), nullable=False),
+    Column("benign_id", ForeignKey("benign.id"), nullable=False),
+    Index(None, "benign_id", "contribution_id"),
+    comment="Signals that match nothing because they are close to a benign one: out of the table of signals.",
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("label", String(80), nullable=False, unique=True),
+    Column("start", Instant, nullable=False),
+    Column("end", Instant),
+    Column("expires", Boolean, nullable=False, comment="Whether its contributions expire at its end"),
+    Column("settled", Boolean, nullable=False, comment="Whether its contributions go by it"),
+)
+
+retention = Table(
+    "retention",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("days", Json, nullable=False, comment="Days by label"),
+    Column("after", BigInteger, comment="The last contribution that goes by it; empty: all do"),
+    comment="One row: the retention in force, and how far the contributions go by it.",
+)
+
+proposals = Table(
+    "proposals",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("act", String(64), nullable=False),
+    Column("subject_kind", String(32), nullable=False),
+    Column("subject_id", BigInteger, nullable=False),
+    Column("content", Json, nullable=False, comment="What was asked"),
+    Column("actor", String(64), nullable=False),
+    Column("person", String(64), nullable=False, comment="Who is not to be the second one"),
+    Column("proposed_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+counts = Table(
+    "counts",
+    metadata,
+    Column("day", Day, primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("member", BigInteger, primary_key=True, autoincrement=False, comment="0 where none is known"),
+    Column("algorithm", String(16), primary_key=True),
+    Column("outcome", String(64), primary_key=True),
+    Column("times", BigInteger, nullable=False),
+    comment="A day that is over is sealed by an event with the digest of its counts.",
+)
+
+hits = Table(
+    "hits",
+    metadata,
+    # Numbers, no references: on PostgreSQL those would be held while a hit is written.
+    Column("member", BigInteger, primary_key=True, autoincrement=False),
+    Column("contribution", BigInteger, primary_key=True, autoincrement=False),
+    Column("day", Day, primary_key=True),
+    Column("first_at", Instant, nullable=False),
+    Column("last_at", Instant, nullable=False),
+    Column("seq", BigInteger, nullable=False, comment="The event with which the first answer was level"),
+    Column("times", BigInteger, nullable=False),
+    Column("distance", Json, nullable=False, comment="By algorithm, of the first"),
+    Index(None, "contribution"),
+)
+
+recent_hits = Table(
+    "recent_hits",
+    metadata,
+    Column("contribution", BigInteger, primary_key=True, autoincrement=False),
+    Column("member", BigInteger, primary_key=True, autoincrement=False, comment="0 where it is not kept"),
+    Column("since", Instant, primary_key=True, comment="The beginning of five minutes"),
+    Column("times", BigInteger, nullable=False),
+    Index(None, "since"),
+    comment="Hits of the last hour, for the flood guard; empty where there is no cap.",
+)
+
+refusals = Table(
+    "refusals",
+    metadata,
+    Column("reason", String(64), primary_key=True),
+    Column("times", BigInteger, nullable=False),
+    comment="Requests without a valid key that no event tells of yet.",
 )
 
 figures_by_day = Table(

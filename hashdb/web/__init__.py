@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from wsgiref.types import WSGIApplication
+
 from apiflask import APIFlask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from hashdb import __version__
 from hashdb.service import HashDB
@@ -10,15 +13,21 @@ from hashdb.settings import Settings
 from hashdb.web import console, logs, openapi, problems
 from hashdb.web.api import (
     audit,
+    benign,
     cases,
     changes,
     contributions,
+    counts,
+    incidents,
     matches,
     me,
     members,
     operation,
     opinions,
     proofs,
+    proposals,
+    reports,
+    reversals,
     signals,
 )
 from hashdb.web.context import Face, Id, Request
@@ -45,13 +54,32 @@ def create_app(db: HashDB, settings: Settings) -> APIFlask:
     app.url_map.converters["id"] = Id
     app.extensions["hashdb"] = Face(db, settings)
     logs.register(app)
-    problems.register(app)
+    problems.register(app, db)
     openapi.register(app)
-    nouns = (contributions, opinions, cases, matches, signals, changes, members, me, audit, proofs, operation)
-    for noun in nouns:
+    for noun in (
+        contributions,
+        opinions,
+        cases,
+        matches,
+        reversals,
+        signals,
+        changes,
+        members,
+        me,
+        benign,
+        incidents,
+        proposals,
+        audit,
+        counts,
+        reports,
+        proofs,
+        operation,
+    ):
         app.register_blueprint(noun.blueprint)
     console.register(app)
-    application = Direct(app.wsgi_app, app.extensions["hashdb"])
+    application: WSGIApplication = Direct(app.wsgi_app, app.extensions["hashdb"])
+    if settings.proxies:
+        application = ProxyFix(application, x_for=settings.proxies, x_proto=settings.proxies)
     # Flask's own way to put something before an application.
     app.wsgi_app = secured(application, list(_SECURITY_HEADERS.items()))  # type: ignore[method-assign, assignment]
     return app

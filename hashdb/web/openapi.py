@@ -58,13 +58,13 @@ def operation(
     reads: type[BaseModel] | None = None,
     form: type[BaseModel] | None = None,
     takes: type[BaseModel] | None = None,
-    streams: str | None = None,
+    streams: Sequence[str] = (),
     idempotent: bool = False,
     refuses: Sequence[int] = (),
 ) -> Callable[[View], View]:
     """Document a view, and ask for a key with one of `scopes` before anything else is read (None: for no key).
 
-    `answers` maps a status to the model of its JSON (`str`: it is a plain text); `streams` is another media type of the
+    `answers` maps a status to the model of its JSON (`str`: it is a plain text); `streams` are other media types of the
     first; `reads` is the model of the JSON body, `form` of the multipart body, `takes` of the query string (which is
     otherwise refused); `refuses` are statuses beside those that these imply.
     """
@@ -78,11 +78,11 @@ def operation(
                     query(Asked)
             return view(**values)
 
-        implied = {503} | ({401, 403, 422} if scopes is not None else set())
+        implied = {503} | ({401, 403, 422, 429} if scopes is not None else set())
         implied |= {400, 413, 415} if reads or form else set()
         responses: Any = {status: _answer(said) for status, said in answers.items()}
-        if streams:
-            responses[min(answers)]["content"][streams] = {"schema": {"type": "string"}}
+        for other in streams:
+            responses[min(answers)]["content"][other] = {"schema": {"type": "string"}}
         responses |= {status: _refusal(status) for status in sorted(implied.union(refuses))}
         security = "key" if scopes is not None else None
         noted = blueprint.doc(responses=responses, security=security, description=_description(view, scopes))

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator
 from types import TracebackType
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from werkzeug.exceptions import (
     HTTPException,
     RequestEntityTooLarge,
@@ -20,6 +20,7 @@ from werkzeug.exceptions import (
 )
 
 from hashdb import errors
+from hashdb.service import HashDB, refusals
 from hashdb.wire.problems import problem
 
 log = logging.getLogger("hashdb.web")
@@ -39,6 +40,9 @@ STATUS: dict[type[errors.HashDBError], int] = {
     errors.Unavailable: 503,
 }
 """A class stands for those below it in the tree."""
+
+
+_CONTRIBUTING = ("/v1/contributions", "/v1/contributions/media")
 
 
 def status_of(kind: type[errors.HashDBError]) -> int:
@@ -61,9 +65,16 @@ def respond(error: Exception) -> Response:
     return response
 
 
-def register(app: Flask) -> None:
-    """Let every error of the application end as a problem."""
-    app.register_error_handler(errors.HashDBError, respond)
+def register(app: Flask, db: HashDB) -> None:
+    """Let every error of the application end as a problem, and refusals be counted."""
+
+    def refuse(error: errors.HashDBError) -> Response:
+        refusals.note(db, g.get("actor"), error)
+        if request.method == "POST" and request.url_rule is not None and request.url_rule.rule in _CONTRIBUTING:
+            refusals.note_contribution(db, g.get("actor"), error)
+        return respond(error)
+
+    app.register_error_handler(errors.HashDBError, refuse)
     app.register_error_handler(HTTPException, _werkzeugs)
     app.register_error_handler(Exception, respond)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -27,20 +27,26 @@ from pydantic import (
 )
 
 from hashdb.domain.instants import format_instant, parse_instant
-from hashdb.domain.rules import Rules
+from hashdb.domain.rules import FAULTS_TOLD, Rules
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import Fault, InvalidInput, MalformedRequest
 
-FAULTS_TOLD = 1_000
 LARGEST_ID = 2**53 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a request is checked against while it is read: the rules in force, and the time."""
+    """What a request is checked against while it is read: the rules in force, and the time.
+
+    Of what is `imported`, it may be unknown when it was removed, and of what quality it is.
+    """
 
     rules: Rules
     now: datetime
+    imported: bool = False
+    touched: Callable[[Collection[Signal]], Collection[Signal]] | None = None
+    """Those of some signals that are close to a benign one; asked where a request is refused for something else, too,
+    to tell all that is wrong with it."""
 
 
 class Sent(BaseModel):

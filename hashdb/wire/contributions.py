@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
+from datetime import datetime
 from typing import Annotated, Any
 
 from annotated_types import Ge, Le, Len
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, ValidationInfo
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo
 
 from hashdb.domain.contributions import (
     UNSET,
@@ -39,11 +39,12 @@ from hashdb.wire import (
     SignalText,
     Terms,
     Token,
-    path,
+    read,
     refusal,
     refused,
     ruled,
 )
+from hashdb.wire.hidden import QUALITY_NEEDED, hidden
 
 CODES_A_LIST = 32
 
@@ -52,13 +53,35 @@ def _code(kind: str) -> AfterValidator:
     return ruled(lambda terms, code: terms.rules.vocabulary.fault(kind, code))
 
 
+def _given(removed_at: datetime | None, info: ValidationInfo) -> datetime | None:
+    if removed_at is None and not _imported(info):
+        raise ValueError("is required")
+    return removed_at
+
+
+def _imported(info: ValidationInfo) -> bool:
+    return isinstance(info.context, Terms) and info.context.imported
+
+
+def _require_removed_at(schema: dict[str, Any]) -> None:
+    """Tell in the document what holds of all that is not imported."""
+    removed_at = schema["properties"]["removed_at"]
+    schema["properties"]["removed_at"] = {
+        "type": "string",
+        "format": "date-time",
+        **{name: removed_at[name] for name in ("title", "description")},
+    }
+    schema["required"] = sorted({*schema.get("required", ()), "removed_at"})
+
+
 def _needed(quality: int | None, info: ValidationInfo) -> int | None:
+    if _imported(info):
+        return quality
     if quality is None and any(signal.algorithm is Algorithm.PDQ for signal in info.data.get("signals", ())):
-        raise ValueError(_QUALITY_NEEDED)
+        raise ValueError(QUALITY_NEEDED)
     return quality
 
 
-_QUALITY_NEEDED = "is required with pdq: the picture's quality, 0 to 100, as PDQ gives it"
 _Contributed = Annotated[SignalText, ruled(lambda terms, signal: terms.rules.signal_fault(signal))]
 _Past = Annotated[Moment, ruled(lambda terms, at: past_fault(at, terms.now))]
 _Future = Annotated[Moment, ruled(lambda terms, at: future_fault(at, terms.now))]
@@ -76,8 +99,12 @@ _Quality = Annotated[int, Ge(0), Le(100), ruled(lambda terms, quality: quality_f
 class MetadataIn(Sent):
     """What is said of a removed item, apart from its signals."""
 
+    model_config = ConfigDict(json_schema_extra=_require_removed_at)
+
     labels: _Labels = Field(description="What the content does, from the vocabulary.")
-    removed_at: _Past = Field(description="When it was removed.")
+    removed_at: Annotated[_Past | None, AfterValidator(_given)] = Field(
+        None, validate_default=True, description="When it was removed."
+    )
     media: Media = Media.IMAGE
     severity: _Severity | None = Field(None, description="0 to 4, higher is worse, 4 = crisis.")
     basis: _Basis | None = Field(None, description="Why it was removed, from the vocabulary.")
@@ -145,8 +172,14 @@ def read_drafts(text: bytes, terms: Terms) -> tuple[Draft, ...]:
     try:
         request = ContributionsIn.model_validate_json(text, context=terms)
     except ValidationError as error:
-        raise refusal(error, text, more=_qualities_missing(error, text)) from None
+        raise refusal(error, text, more=hidden(error, text, terms)) from None
     return tuple(one.draft(one.signals, one.quality) for one in request.contributions)
+
+
+def read_draft(text: str, terms: Terms) -> Draft:
+    """The draft that an object spells. Raises MalformedRequest or InvalidInput with every fault."""
+    one = read(DraftIn, text, terms)
+    return one.draft(one.signals, one.quality)
 
 
 def read_metadata(text: str, count: int, terms: Terms) -> tuple[MetadataIn, ...]:
@@ -164,22 +197,6 @@ def read_metadata(text: str, count: int, terms: Terms) -> tuple[MetadataIn, ...]
 
 _ONE = TypeAdapter(MetadataIn)
 _MANY = TypeAdapter(list[MetadataIn])
-
-
-def _qualities_missing(error: ValidationError, text: bytes) -> Iterator[Fault]:
-    """Where quality is missing beside a signal that is itself faulty, which hides it from the validator."""
-    faulty = {one["loc"][1] for one in error.errors(include_url=False) if one["loc"][2:3] == ("signals",)}
-    if not faulty:
-        return
-    try:
-        drafts = json.loads(text)["contributions"]
-    except ValueError:
-        return
-    for position, draft in enumerate(drafts):
-        if position in faulty and draft.get("quality") is None:
-            signals = draft.get("signals")
-            if isinstance(signals, list) and any(isinstance(one, str) and one.startswith("pdq:") for one in signals):
-                yield Fault(path(("contributions", position, "quality")), _QUALITY_NEEDED)
 
 
 class AmendmentIn(Sent):
@@ -250,35 +267,13 @@ class ContributionOut(Answered):
     withdrawn_at: Moment | None
     withdrawal_reason: str | None
     erased: bool
+    masked: int = Field(0, description="Signals that match nothing, as they are close to what everybody may show.")
 
     @classmethod
     def of(cls, contribution: Contribution, **more: Any) -> ContributionOut:
         """The wire form of a contribution; `value` is the inverse."""
-        seen: dict[str, Any] = {
-            "id": contribution.id,
-            "status": contribution.status,
-            "standing": contribution.standing,
-            "member": Contributor.made(id=contribution.member, name=contribution.member_name),
-            "received_at": contribution.received_at,
-            "signals": list(contribution.signals),
-            "labels": list(contribution.labels),
-            "removed_at": contribution.removed_at,
-            "quality": contribution.quality,
-            "media": contribution.media,
-            "severity": contribution.severity,
-            "basis": contribution.basis,
-            "tco_ground": contribution.tco_ground,
-            "entity": contribution.entity,
-            "incident": contribution.incident,
-            "context": list(contribution.context),
-            "notified_at": contribution.notified_at,
-            "reference": contribution.reference,
-            "expires_at": contribution.expires_at,
-            "withdrawn_at": contribution.withdrawn_at,
-            "withdrawal_reason": contribution.withdrawal_reason,
-            "erased": contribution.erased,
-        }
-        return cls.made(**{name: value for name, value in seen.items() if name not in contribution.hidden}, **more)
+        member = Contributor.made(id=contribution.member, name=contribution.member_name)
+        return cls.made(**seen(contribution) | {"member": member}, **more)
 
     def value(self) -> Contribution:
         """The contribution that this spells."""
@@ -306,8 +301,41 @@ class ContributionOut(Answered):
             withdrawn_at=self.withdrawn_at,
             withdrawal_reason=self.withdrawal_reason,
             erased=self.erased,
+            masked=self.masked,
             hidden=frozenset({"signals", "reference"} - self.model_fields_set),
         )
+
+
+def seen(contribution: Contribution) -> dict[str, Any]:
+    """What the reader sees of a contribution, by the names of the wire's fields."""
+    said: dict[str, Any] = {
+        "id": contribution.id,
+        "status": contribution.status,
+        "standing": contribution.standing,
+        "member": {"id": contribution.member, "name": contribution.member_name},
+        "received_at": contribution.received_at,
+        "signals": list(contribution.signals),
+        "labels": list(contribution.labels),
+        "removed_at": contribution.removed_at,
+        "quality": contribution.quality,
+        "media": contribution.media,
+        "severity": contribution.severity,
+        "basis": contribution.basis,
+        "tco_ground": contribution.tco_ground,
+        "entity": contribution.entity,
+        "incident": contribution.incident,
+        "context": list(contribution.context),
+        "notified_at": contribution.notified_at,
+        "reference": contribution.reference,
+        "expires_at": contribution.expires_at,
+        "withdrawn_at": contribution.withdrawn_at,
+        "withdrawal_reason": contribution.withdrawal_reason,
+        "erased": contribution.erased,
+        "masked": contribution.masked,
+    }
+    for name in contribution.hidden:
+        del said[name]
+    return said
 
 
 class ReceiptOut(Answered):

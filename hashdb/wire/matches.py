@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 from annotated_types import Len
@@ -75,6 +75,18 @@ class QueriesIn(Sent):
         """The wire form of queries; `read_queries` is the inverse."""
         asked = [QueryIn.model_construct(**_spelled(query)) for query in queries]
         return cls.model_construct(queries=asked)
+
+
+def in_requests(queries: Sequence[Query]) -> Iterator[Sequence[Query]]:
+    """The queries in parts that a request may have, at least one."""
+    start = signals = 0
+    for position, query in enumerate(queries):
+        more = len(query.signals) + sum(map(len, query.transforms.values()))
+        if position > start and (position - start == QUERIES_A_REQUEST or signals + more > SIGNALS_A_REQUEST):
+            yield queries[start:position]
+            start, signals = position, 0
+        signals += more
+    yield queries[start:]
 
 
 def _spelled(query: Query) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from annotated_types import Ge, Le, Len
 from pydantic import Field
 
+from hashdb.domain.labels import Vocabulary
 from hashdb.domain.members import (
     IssuedKey,
     Key,
@@ -220,6 +221,12 @@ class MeOut(Answered):
             labels={kind: list(getattr(vocabulary, kind)) for kind in vocabulary.kinds()},
             version=version,
         )
+
+    def rules(self) -> Rules:
+        """What this service accepts, as far as it tells."""
+        codes = {kind: tuple(self.labels.get(kind, ())) for kind in Vocabulary.kinds()}
+        radii = {name: one.max_radius for name, one in self.algorithms.items()}
+        return Rules(tuple(self.algorithms), Vocabulary(**codes), radii)
 
 
 def _limits(limits: MemberLimits) -> LimitsOut:

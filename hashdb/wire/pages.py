@@ -39,6 +39,16 @@ class Asked(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _day(value: Any) -> Any:
+    if isinstance(value, str) and not re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.ASCII):
+        raise ValueError("takes a day, like 2026-11-20")
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise ValueError("there is no such day in the calendar") from None
+
+
+Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
 Limit = Annotated[int, Ge(1), Le(1000), BeforeValidator(_whole)]
 
 
@@ -84,6 +94,14 @@ class MediaMatchesQuery(MatchesQuery):
     )
 
 
+class ContributeQuery(Asked):
+    """What is contributed."""
+
+    imported: Annotated[int, Ge(0), Le(1), BeforeValidator(_whole)] = Field(
+        0, description="1: they come from a list; `removed_at`, and `quality` with pdq, may be unknown (null)."
+    )
+
+
 class MediaQuery(Asked):
     """How pictures are contributed."""
 
@@ -104,6 +122,21 @@ class ChangesQuery(Asked):
     wait: Annotated[int, Ge(0), Le(30), BeforeValidator(_whole)] = Field(
         0, description="Seconds to wait for a change at the head."
     )
+
+
+class DayQuery(Asked):
+    """Of which day."""
+
+    day: Day = Field(description="A day in UTC, like 2026-11-20.")
+
+
+class ReportQuery(Asked):
+    """Of which days; both are included."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    first: Day | None = Field(None, alias="from", description="The first day (UTC); the first of the log by default.")
+    last: Day | None = Field(None, alias="to", description="The last day (UTC), included; today by default.")
 
 
 class InclusionQuery(Asked):

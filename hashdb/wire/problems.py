@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pydantic import Field, ValidationError
 
-from hashdb.errors import Fault, HashDBError, ServiceError
+from hashdb.errors import Fault, HashDBError, InvalidInput, ServiceError
 from hashdb.wire import Answered
 
 PREFIX = "/problems/"
+_POSITION = re.compile(r"\[(\d+)\]")
 _SPELLED_APART = {"faults", "omitted"}
 
 
@@ -71,6 +74,19 @@ def error_of(status: int, text: bytes) -> HashDBError:
         return kind(**{field.name: given[field.name] for field in dataclasses.fields(kind)})
     except KeyError:
         return ServiceError(status, said.detail)
+
+
+@contextmanager
+def positions_from(start: int) -> Iterator[None]:
+    """Let the faults of a request, which has a part of a list from `start` on, name positions in the whole list."""
+    try:
+        yield
+    except InvalidInput as refused:
+        faults = tuple(
+            Fault(_POSITION.sub(lambda found: f"[{int(found[1]) + start}]", one.at, 1), one.reason)
+            for one in refused.faults
+        )
+        raise InvalidInput(faults, refused.omitted) from None
 
 
 def _kinds(kind: type[HashDBError]) -> Iterator[type[HashDBError]]:

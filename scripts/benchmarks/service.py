@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import product
 
 import numpy as np
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 
 from hashdb.domain.audit import Action, Entry
 from hashdb.domain.contributions import Media, Standing, Status
@@ -41,21 +41,17 @@ def fill(url: str, rules: Rules, words: Words) -> str:
     engine, now = create_engine(url), datetime.now(UTC)
     # In the order of the index of values: a million entries in no order would take minutes.
     values = sorted(to_octets(words))
-    for start in range(0, len(values), _BATCH):
-        some = values[start : start + _BATCH]
-        rows = [_row(start + i + 1, member.id, now) for i in range(len(some))]
-        held = [
-            {"contribution_id": start + i + 1, "position": 0, "algorithm": str(Algorithm.PDQ), "value": octets}
-            for i, octets in enumerate(some)
-        ]
-        with engine.begin() as connection:
-            if store.embedded:
-                connection.exec_driver_sql("PRAGMA cache_size = -400000")
-            insert_rows(connection, contributions, rows)
-            insert_rows(connection, signals, held)
-        # One event a batch: each contribution's own would take longer to write than all else.
-        with store.begin() as tx:
-            tx.audit.append(now, COMMAND_LINE, [Entry(Action.CONTRIBUTION_ADDED, "contribution", start + 1, {})])
+    if store.embedded:
+        _fill_embedded(engine, _row(1, member.id, now), values)
+    else:
+        for start in range(0, len(values), _BATCH):
+            ids = range(start + 1, min(start + _BATCH, len(values)) + 1)
+            with engine.begin() as connection:
+                insert_rows(connection, contributions, [_row(id, member.id, now) for id in ids])
+                insert_rows(connection, signals, [_signal(id, values[id - 1]) for id in ids])
+    # One event for all: each contribution's own would take longer to write than all else.
+    with store.begin() as tx:
+        tx.audit.append(now, COMMAND_LINE, [Entry(Action.CONTRIBUTION_ADDED, "contribution", len(values), {})])
     if not store.embedded:
         with engine.begin() as connection:
             last = {"last": len(values)}
@@ -65,6 +61,31 @@ def fill(url: str, rules: Rules, words: Words) -> str:
     engine.dispose()
     db.close()
     return key
+
+
+def _fill_embedded(engine: Engine, first: dict[str, object], values: Sequence[bytes]) -> None:
+    """The same in SQLite, where rows that differ in hardly anything are copied from the first."""
+    same = ", ".join(column.name for column in contributions.columns if column.name not in ("id", "fingerprint"))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("PRAGMA cache_size = -400000")
+        insert_rows(connection, contributions, [first])
+        connection.exec_driver_sql(
+            f"INSERT INTO contributions (id, fingerprint, {same}) WITH RECURSIVE numbers(number) AS "
+            "(SELECT 2 UNION ALL SELECT number + 1 FROM numbers WHERE number < ?) "
+            f"SELECT number, randomblob(32), {same} FROM numbers CROSS JOIN contributions WHERE id = 1",
+            (len(values),),
+        )
+        _write_signals(connection, ((id, 0, str(Algorithm.PDQ), value) for id, value in enumerate(values, start=1)))
+
+
+def _write_signals(connection: Connection, rows: Iterable[tuple[int, int, str, bytes]]) -> None:
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    driver.executemany("INSERT INTO signals (contribution_id, position, algorithm, value) VALUES (?, ?, ?, ?)", rows)
+
+
+def _signal(id: int, value: bytes) -> dict[str, object]:
+    return {"contribution_id": id, "position": 0, "algorithm": str(Algorithm.PDQ), "value": value}
 
 
 def fill_items(url: str, rules: Rules, items: int, many: int) -> str:
@@ -80,12 +101,9 @@ def fill_items(url: str, rules: Rules, items: int, many: int) -> str:
     for start in range(0, items, _BATCH):
         some = range(start + 1, min(start + _BATCH, items) + 1)
         octets = to_octets(rng.integers(0, 2**64, (len(some) * (many - 1), 4), np.uint64, endpoint=False))
-        rows = [
-            {"contribution_id": id, "position": 1 + position, "algorithm": str(Algorithm.PHASH256), "value": value}
-            for (id, position), value in zip(product(some, range(many - 1)), octets, strict=True)
-        ]
+        placed = zip(product(some, range(1, many)), octets, strict=True)
         with engine.begin() as connection:
-            insert_rows(connection, signals, rows)
+            _write_signals(connection, ((id, at, str(Algorithm.PHASH256), value) for (id, at), value in placed))
     with engine.begin() as connection:
         by_value.create(connection)
     engine.dispose()

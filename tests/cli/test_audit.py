@@ -22,12 +22,12 @@ def contents(home: Path) -> list[str]:
 
 def last_of(home: Path) -> str:
     """The newest note that was written down, from its third line."""
-    return (home / "checkpoints.txt").read_text().rpartition("log.example/1\n4\n")[2][:-1]
+    return (home / "checkpoints.txt").read_text().rpartition("log.example/1\n11\n")[2][:-1]
 
 
 @pytest.fixture
 def stopped(run: Commands) -> Path:
-    """The home of a service that was started once, and stopped after three events."""
+    """The home of a service that was stopped after 10 events: its key, the built-in list, and two more."""
     home = Path(run.environment["HASHDB_HOME"])
     with serving(home, workers=1, HASHDB_ORIGIN="log.example/1"):
         run.json("member", "add", "Alpha", "--kind", "platform", "--scope", "match")
@@ -42,15 +42,15 @@ def edit(home: Path, statement: str) -> None:
 
 
 def test_what_is_left_of_a_service_is_signed_to_the_end(run: Commands, stopped: Path) -> None:
-    assert contents(stopped)[-1] == "3"
+    assert contents(stopped)[-1] == "10"
     for name in ("signing.key", "checkpoints.txt"):
         assert stat.S_IMODE((stopped / name).stat().st_mode) == 0o600
     verdict = run.json("audit", "verify")
-    assert (verdict["verified"], verdict["size"], verdict["first_bad"], verdict["findings"]) == (True, 3, None, [])
+    assert (verdict["verified"], verdict["size"], verdict["first_bad"], verdict["findings"]) == (True, 10, None, [])
     assert verdict["checkpoints"] == len(contents(stopped))
     done = run("audit", "verify")
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.fullmatch(r"3 events and \d signed checkpoints: nothing was rewritten\n", done.stdout)
+    assert re.fullmatch(r"10 events and \d signed checkpoints: nothing was rewritten\n", done.stdout)
 
 
 def test_of_an_empty_log_nothing_is_said_to_be_proved(run: Commands) -> None:
@@ -110,8 +110,8 @@ def test_a_name_that_none_can_have_is_a_bad_setting(run: Commands, origin: str) 
 def test_a_lost_key_is_replaced_and_what_it_signed_still_verifies(run: Commands, stopped: Path) -> None:
     (stopped / "signing.key").unlink()
     vkey = run.json("key", "rotate-signing")["vkey"]
-    assert contents(stopped)[-1] == "4"
-    assert opened("log.example/1\n4\n" + last_of(stopped), vkey)[1] == 4
+    assert contents(stopped)[-1] == "11"
+    assert opened("log.example/1\n11\n" + last_of(stopped), vkey)[1] == 11
     assert run.json("audit", "verify")["verified"]
     assert run("key", "rotate-signing").stdout.startswith("the log is signed by log.example/1+")
     with serving(stopped):
@@ -129,14 +129,26 @@ def test_a_member_checks_the_log_from_outside(member: Commands, tmp_path: Path) 
     assert opened(kept, first["key"])[:2] == (first["origin"], first["size"])
     member("member", "add", "Another", "--kind", "platform")
     done = member("audit", "check", "--checkpoint", file)
-    sizes = f"{first['size']} events, now {first['size'] + 1}"
+    # What others were refused meanwhile may be an event of its own.
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"the log of {first['origin']} only grew: {sizes}\n"
+    said = re.fullmatch(r"the log of (\S+) only grew: (\d+) events, now (\d+)\n", done.stdout)
+    assert said and (said[1], said[2]) == (first["origin"], str(first["size"])) and int(said[3]) > first["size"]
     assert file.read_text() == kept
     second = member.json("audit", "check", "--checkpoint", file, "--save")
-    assert (second["before"], second["size"]) == (first["size"], first["size"] + 1)
+    assert second["before"] == first["size"] < second["size"]
     assert opened(file.read_text(), second["key"])[1] == second["size"]
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+def test_without_the_scope_for_proofs_the_check_says_so(member: Commands, tmp_path: Path) -> None:
+    file = tmp_path / "checkpoint"
+    secret = member.json("member", "add", "No auditor", "--kind", "platform", "--scope", "match")["key"]["secret"]
+    assert member("audit", "check", "--checkpoint", file, "--save", HASHDB_KEY=secret).returncode == 0
+    member("member", "add", "One more", "--kind", "platform")
+    kept = file.read_text()
+    done = member("audit", "check", "--checkpoint", file, "--save", HASHDB_KEY=secret)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "hashdb: this key lacks the scope audit\n")
+    assert file.read_text() == kept
 
 
 def test_a_service_takes_up_a_new_key_while_it_runs(member: Commands, tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ def test_a_case_is_listed_and_decided(member: Commands, other: Commands, one: in
     case = other.json("opinion", str(one), "disputes", "--reason", "edsa_context")["case"]
     assert [found["id"] for found in other.json("case", "list")["cases"]] == [case]
     assert case in [found["id"] for found in member.json("case", "list", "--state", "open")["cases"]]
-    decided = member("case", "decide", str(case), "retire", "--note", "a news\nreport")
-    assert decided.stdout == f"case {case} on contribution {one} is decided: retire\n"
+    decided = member("case", "decide", str(case), "quarantine", "--note", "a news\nreport")
+    assert decided.stdout == f"case {case} on contribution {one} is decided: quarantine\n"
     (heads, row) = other("case", "list").stdout.splitlines()
     assert heads.split() == ["id", "contribution", "reason", "opened", "due", "decision", "note"]
     assert row.split()[:3] == [str(case), str(one), "edsa_context"]
-    assert row.rstrip().endswith("retire    a news report")
+    assert row.rstrip().endswith("quarantine  a news report")
     assert other.json("case", "list", "--state", "open")["cases"] == []
     again = member("case", "decide", str(case), "uphold")
     assert (again.returncode, again.stderr) == (1, f"hashdb: case {case} is already decided\n")

@@ -10,8 +10,9 @@ import pytest
 
 from hashdb.domain.cases import Case, CaseState, Cause, Decision
 from hashdb.domain.contributions import Contribution, Filter, Standing
-from hashdb.domain.members import COMMAND_LINE, Actor, MemberChange, MemberStatus, Scope
+from hashdb.domain.members import COMMAND_LINE, Actor, Member, MemberChange, MemberStatus, Scope
 from hashdb.domain.opinions import OpinionDraft, Stance
+from hashdb.domain.proposals import Proposal
 from hashdb.errors import (
     AlreadyDecided,
     AlreadyOpen,
@@ -50,7 +51,7 @@ class Hand:
     def holds(self) -> None:
         with self.db.store.begin() as tx:
             found = tx.contributions.one(self.one, NOON, lock=True)
-            told = cases.hold(tx, self.db.rules, found, Cause.FLOOD, NOON)
+            told = cases.hold(tx, self.db.rules, [found], Cause.FLOOD, NOON)
             tx.audit.append(NOON, COMMAND_LINE, told)
 
     def suspends(self, who: int = 0, status: MemberStatus = MemberStatus.SUSPENDED) -> None:
@@ -99,7 +100,9 @@ ROWS: list[tuple[list[Step], str]] = [
     ([HOLD, C], "quarantined"),
     ([C, HOLD], "quarantined"),
     ([D, UPHOLD, HOLD], "quarantined"),
+    ([D, HOLD], "quarantined"),
     ([HOLD, UPHOLD], "unreviewed"),
+    ([D, HOLD, UPHOLD], "unreviewed"),
     # Ruled out, until another decision, whatever is said.
     ([D, QUARANTINE], "quarantined"),
     ([C, D2, QUARANTINE], "quarantined"),
@@ -159,6 +162,7 @@ def test_a_decision_is_told_and_acts_at_once_in_every_process(
     clock.go(hours=73)
     after = head(db)
     decided = cases.decide(db, reviewer, case, Decision.RETIRE, "a news report, indeed")
+    assert isinstance(decided, Case)
     assert (decided.state, decided.decision, decided.note) == (
         (CaseState.DECIDED, Decision.RETIRE, "a news report, indeed")
     )
@@ -207,7 +211,7 @@ def test_a_case_is_decided_once(db: HashDB, reviewer: Actor, case: int) -> None:
 
 
 def test_of_decisions_at_once_one_counts(db: HashDB, reviewer: Actor, one: Contribution, case: int) -> None:
-    def decide(decision: Decision) -> Case | None:
+    def decide(decision: Decision) -> Case | Proposal | None:
         try:
             return cases.decide(db, reviewer, case, decision)
         except AlreadyDecided:
@@ -235,7 +239,8 @@ def test_only_reviewers_decide(db: HashDB, actor: Actor, other: Actor, case: int
     for who in (actor, other, member_with(db, *(set(Scope) - {Scope.REVIEW, Scope.ADMIN}))):
         with pytest.raises(ScopeMissing):
             cases.decide(db, who, case, Decision.UPHOLD)
-    assert cases.decide(db, member_with(db, Scope.ADMIN), case, Decision.UPHOLD).state is CaseState.DECIDED
+    cases.decide(db, member_with(db, Scope.ADMIN), case, Decision.UPHOLD)
+    assert cases.get(db, COMMAND_LINE, case).state is CaseState.DECIDED
     with pytest.raises(NotFound, match=r"^case 99 does not exist$"):
         cases.decide(db, COMMAND_LINE, 99, Decision.UPHOLD)
 
@@ -266,6 +271,7 @@ def test_the_parties_see_the_outcome_and_its_reason_and_others_nothing(
 def test_a_suspended_member_sees_no_cases(db: HashDB, other: Actor, case: int) -> None:
     assert other.member is not None
     suspended = members.change(db, COMMAND_LINE, other.member.id, MemberChange(status=MemberStatus.SUSPENDED))
+    assert isinstance(suspended, Member)
     for verb in (lambda who: cases.page(db, who, None, 0, 10), lambda who: cases.get(db, who, case)):
         with pytest.raises(MemberSuspended):
             verb(replace(other, member=suspended))
@@ -299,23 +305,6 @@ def test_what_the_service_holds_is_quarantined_until_it_is_decided(db: HashDB, r
         ]
     (case,) = cases.page(db, reviewer, None, 0, 10)
     assert (case.holds, case.reason, case.due_at) == (True, "flood", NOON + timedelta(hours=72))
-
-
-def test_what_reverses_a_match_is_told_after_a_number(db: HashDB, actor: Actor, reviewer: Actor, case: int) -> None:
-    """The state's side of reversals: which contributions match no more, since when and why."""
-    two, _ = contributed(db, actor, draft(2), draft(3))
-    after = head(db)
-    cases.decide(db, reviewer, case, Decision.RETIRE)
-    contributions.withdraw(db, actor, two.id, "removal_reversed")
-    with db.store.read() as tx:
-        told = tx.statuses.reversed(after, 10)
-        assert [(one.contribution, one.now, one.reason) for one in told] == [
-            (1, "retired", "edsa_context"),
-            (two.id, "withdrawn", "removal_reversed"),
-        ]
-        assert [one.seq for one in told] == [after + 2, after + 3]
-        assert tx.statuses.reversed(told[0].seq, 10) == told[1:]
-        assert tx.statuses.reversed(after, 1) == told[:1]
 
 
 def test_a_reviewer_who_doubts_opens_a_case_and_may_hold_the_contribution(db: HashDB, actor: Actor) -> None:

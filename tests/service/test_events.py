@@ -7,14 +7,17 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pyotp
 import pytest
 
 import hashdb.service
+from hashdb.domain.benign import BenignDraft
 from hashdb.domain.cases import Decision
 from hashdb.domain.contributions import Amendment
+from hashdb.domain.incidents import IncidentChange, IncidentDraft, Retention
 from hashdb.domain.members import (
     COMMAND_LINE,
     Actor,
@@ -26,21 +29,34 @@ from hashdb.domain.members import (
     Scope,
 )
 from hashdb.domain.opinions import OpinionDraft, Stance
+from hashdb.domain.refusals import Reason
 from hashdb.domain.sessions import Opened, Session
 from hashdb.domain.users import Role, UserChange, UserDraft
 from hashdb.service import (
     HashDB,
+    backups,
+    benign,
     cases,
     changes,
     checkpoints,
     contributions,
+    counts,
+    expiry,
+    floods,
+    incidents,
+    masks,
+    matches,
     members,
     opinions,
     passwords,
+    proposals,
+    refusals,
+    reports,
     sessions,
     users,
 )
-from tests.builders import NOON, contributed, draft, member_with
+from hashdb.service.tallies import Refusal
+from tests.builders import NOON, RULES, contributed, draft, member_with, query, signal
 
 PASSWORD = "correct horse battery staple"
 Verb = Callable[[HashDB, Actor, int], object]
@@ -83,8 +99,66 @@ def confirmed(db: HashDB) -> Opened:
     return sessions.confirm(db, opened(db).token, code, "")
 
 
+def _delete_benign(db: HashDB) -> None:
+    (entry,) = benign.page(db, COMMAND_LINE, 0, 1)
+    benign.delete(db, COMMAND_LINE, entry.id)
+
+
+BENIGN = BenignDraft((signal(1),), built_in="one")
+RETAINED = replace(RULES, retention=Retention({"glorification": 1}))
+BEFORE: dict[str, Callable[[HashDB], object]] = {
+    "benign.delete": lambda db: benign.start(db, [BENIGN]),
+    "masks.settle": lambda db: benign.start(db, [BENIGN]),
+    "expiry.start": lambda db: setattr(db, "rules", RETAINED),
+    "expiry.settle": lambda db: _retained(db),
+    "incidents.change": lambda db: incidents.add(db, COMMAND_LINE, IncidentDraft("CI:x", NOON)),
+    "proposals.drop": lambda db: _proposed(db),
+    "proposals.expire": lambda db: _proposed(db, later=True),
+    "contributions.announce": lambda db: setattr(db, "now", lambda: NOON + timedelta(days=3)),
+    "opinions.recount": lambda db: _silenced(db),
+    "floods.guard": lambda db: _flooded(db),
+}
+"""What comes before some of them."""
+
+
+def _retained(db: HashDB) -> None:
+    db.rules = RETAINED
+    expiry.start(db)
+
+
+def _proposed(db: HashDB, *, later: bool = False) -> None:
+    db.rules = replace(db.rules, two_persons=True)
+    benign.add(db, COMMAND_LINE, BENIGN)
+    if later:
+        db.now = lambda: NOON + timedelta(days=4)
+
+
+def _flooded(db: HashDB) -> None:
+    db.rules = replace(db.rules, flood_cap=1)
+    member = member_with(db)
+    for _ in range(2):
+        matches.match(db, member, [query(1)])
+    counts.flush(db)
+
+
+def _silenced(db: HashDB) -> None:
+    disputed(db, 1)
+    members.change(db, COMMAND_LINE, 2, MemberChange(status=MemberStatus.SUSPENDED))
+
+
 CHANGES: dict[str, Verb] = {
+    "benign.add": lambda db, actor, id: benign.add(db, COMMAND_LINE, BENIGN),
+    "benign.delete": lambda db, actor, id: _delete_benign(db),
+    "benign.start": lambda db, actor, id: benign.start(db, [BENIGN]),
+    "floods.guard": lambda db, actor, id: floods.guard(db),
     "cases.decide": lambda db, actor, id: cases.decide(db, COMMAND_LINE, disputed(db, id), Decision.UPHOLD),
+    "expiry.settle": lambda db, actor, id: expiry.settle(db),
+    "expiry.start": lambda db, actor, id: expiry.start(db),
+    "incidents.add": lambda db, actor, id: incidents.add(db, COMMAND_LINE, IncidentDraft("CI:x", NOON)),
+    "incidents.change": lambda db, actor, id: incidents.change(db, COMMAND_LINE, 1, IncidentChange(expires=True)),
+    "masks.settle": lambda db, actor, id: masks.settle(db),
+    "proposals.drop": lambda db, actor, id: proposals.drop(db, COMMAND_LINE, 1),
+    "proposals.expire": lambda db, actor, id: proposals.expire(db),
     "changes.read": lambda db, actor, id: changes.read(db, actor, 0, 10),
     "checkpoints.rotate": lambda db, actor, id: checkpoints.rotate(db, COMMAND_LINE),
     "checkpoints.start": lambda db, actor, id: checkpoints.start(db),
@@ -95,6 +169,9 @@ CHANGES: dict[str, Verb] = {
     "contributions.withdraw": lambda db, actor, id: contributions.withdraw(db, actor, id, "other"),
     "opinions.give": lambda db, actor, id: disputed(db, id),
     "opinions.recount": lambda db, actor, id: opinions.recount(db),
+    "backups.restored": lambda db, actor, id: backups.restored(db, COMMAND_LINE),
+    "counts.flush": lambda db, actor, id: _turned_away(db),
+    "counts.seal": lambda db, actor, id: _seal(db, actor),
     "members.add": lambda db, actor, id: members.add(db, COMMAND_LINE, MemberDraft("New", MemberKind.OPERATOR)),
     "members.change": lambda db, actor, id: members.change(db, COMMAND_LINE, 1, MemberChange(name="Other")),
     "members.issue_key": lambda db, actor, id: members.issue_key(
@@ -112,8 +189,30 @@ CHANGES: dict[str, Verb] = {
     "users.choose_password": lambda db, actor, id: users.choose_password(db, session(db), PASSWORD, f"{PASSWORD}, too"),
     "users.remove_factor": lambda db, actor, id: users.remove_factor(db, session(db), PASSWORD),
     "users.reset": lambda db, actor, id: users.reset(db, COMMAND_LINE, session(db).user.id),
+    "reports.transparency": lambda db, actor, id: reports.transparency(db, COMMAND_LINE, None, None, form="json"),
+    "refusals.tell": lambda db, actor, id: _tell(db),
 }
 """Every verb that writes, and one use of it that changes something."""
+
+
+def _turned_away(db: HashDB) -> bool:
+    db.tallies.turn_away(db.now(), 0, Refusal(None, Reason.NO_KEY))
+    return counts.flush(db)
+
+
+def _seal(db: HashDB, actor: Actor) -> bool:
+    matches.match(db, actor, [query(1)])
+    counts.flush(db)
+    db.now = lambda: NOON + timedelta(days=1)
+    return counts.seal(db)
+
+
+def _tell(db: HashDB) -> bool:
+    for _ in range(2):
+        _turned_away(db)
+    db.now = lambda: NOON + timedelta(minutes=1)
+    return refusals.tell(db)
+
 
 WITHOUT = {
     "checkpoints.keep": "what it writes is over the events, and signed",
@@ -151,12 +250,9 @@ def test_every_verb_that_writes_is_tried_here() -> None:
 
 @pytest.mark.parametrize("verb", CHANGES)
 def test_a_verb_that_changes_something_writes_an_event(db: HashDB, actor: Actor, verb: str) -> None:
-    (one,) = contributed(db, actor, draft(1, severity=2, expires_at=NOON + timedelta(minutes=1)))
-    if verb == "contributions.announce":
-        db.now = lambda: NOON + timedelta(minutes=2)
-    if verb == "opinions.recount":
-        disputed(db, one.id)
-        members.change(db, COMMAND_LINE, 2, MemberChange(status=MemberStatus.SUSPENDED))
+    (one,) = contributed(db, actor, draft(1, severity=2, expires_at=NOON + timedelta(days=2)))
+    if verb in BEFORE:
+        BEFORE[verb](db)
     before = db.store.head().seq
     CHANGES[verb](db, actor, one.id)
     assert db.store.head().seq > before

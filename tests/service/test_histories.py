@@ -105,7 +105,7 @@ class Histories(RuleBasedStateMachine):
         if id is not None:
             with self.db.store.begin() as tx:
                 found, now = tx.contributions.one(id, self.clock(), lock=True), self.clock()
-                tx.audit.append(now, SYSTEM, cases.hold(tx, self.db.rules, found, Cause.FLOOD, now))
+                tx.audit.append(now, SYSTEM, cases.hold(tx, self.db.rules, [found], Cause.FLOOD, now))
 
     @rule(limit=st.integers(1, 3))
     def recount(self, limit: int) -> None:

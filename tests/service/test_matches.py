@@ -12,12 +12,13 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import create_engine, text
 
-from hashdb.domain.contributions import Contribution, Standing, Status
+from hashdb.domain.contributions import Contribution, Filter, Standing, Status
 from hashdb.domain.matches import Match, Query, Result
 from hashdb.domain.members import COMMAND_LINE, Actor, MemberChange, MemberStatus, Scope
 from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.testing import TEST_ID, TEST_SIGNALS
 from hashdb.errors import InvalidInput, MatchingBusy, MemberSuspended, ScopeMissing
-from hashdb.service import HashDB, contributions, matches, members
+from hashdb.service import HashDB, changes, contributions, matches, members
 from hashdb.service.batches import WAITING
 from hashdb.service.matches import FEW
 from tests.builders import NOON, RULES, Clock, again, contributed, draft, hashdb, member_with, near, query, signal
@@ -332,3 +333,14 @@ def test_what_only_supporting_algorithms_find_is_no_match(db: HashDB, actor: Act
     assert supported.matches[0].distance == {Algorithm.PDQ: 0, Algorithm.PHASH: 0}
     [none] = match(db, actor, replace(query(narrow), supporting=frozenset({Algorithm.PHASH})))
     assert (none.matches, none.members, none.action) == ((), 0, "none")
+
+
+def test_the_test_item_matches_in_an_empty_database_and_is_in_no_feed(db: HashDB, actor: Actor) -> None:
+    (result,) = matches.match(db, actor, [Query(TEST_SIGNALS[:3])]).results
+    (found,) = result.matches
+    assert (found.contribution, found.labels, found.agree) == (TEST_ID, ("test",), tuple(Algorithm)[:3])
+    assert result.action == "review"
+    shown = contributions.get(db, actor, TEST_ID)
+    assert shown.signals == tuple(one for one in TEST_SIGNALS if one.algorithm in db.rules.algorithms)
+    assert changes.read(db, actor, 0, 10).changes == ()
+    assert contributions.page(db, actor, Filter(), 0, 10) == ()

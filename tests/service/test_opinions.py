@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from hashdb.domain.cases import CaseState, Decision
+from hashdb.domain.cases import Case, CaseState, Decision
 from hashdb.domain.changes import Gone
 from hashdb.domain.contributions import Contribution, Once, Standing
 from hashdb.domain.members import COMMAND_LINE, SYSTEM, Actor, MemberChange, MemberStatus, Scope
@@ -217,6 +217,7 @@ def test_erasure_takes_the_notes(db: HashDB, actor: Actor, other: Actor, one: Co
     with pytest.raises(NotActive):
         opinions.give(db, other, one.id, CONFIRMS)
     decided = cases.decide(db, COMMAND_LINE, given.case, Decision.RETIRE, "it would be here for ever")
+    assert isinstance(decided, Case)
     assert (decided.decision, decided.note) == (Decision.RETIRE, None)
 
 

@@ -6,10 +6,16 @@ import pytest
 
 from hashdb.domain.checkpoints import read_checkpoint
 from hashdb.domain.members import COMMAND_LINE, Actor, MemberChange, MemberStatus, Scope
-from hashdb.errors import InvalidInput, MemberSuspended
+from hashdb.errors import InvalidInput, MemberSuspended, ScopeMissing
 from hashdb.service import HashDB, checkpoints, members, proofs
 from tests.builders import again, member_with
 from tests.service.independent import root_by_inclusion, root_of, roots_by_consistency
+
+
+@pytest.fixture
+def actor(db: HashDB) -> Actor:
+    """An auditor."""
+    return member_with(db, Scope.AUDIT)
 
 
 def leaves_of(db: HashDB, count: int) -> list[bytes]:
@@ -69,10 +75,13 @@ def test_in_an_empty_log_there_is_nothing_to_prove(db: HashDB) -> None:
         proofs.inclusion(db, COMMAND_LINE, 1, 1)
 
 
-def test_any_key_may_ask_but_one_of_a_suspended_member(db: HashDB) -> None:
-    reader = member_with(db, Scope.MATCH)
+def test_proofs_are_for_auditors_of_members_that_take_part(db: HashDB) -> None:
+    reader = member_with(db, Scope.AUDIT)
     assert proofs.inclusion(db, reader, 1, 2).size == 2
     assert reader.member is not None
+    for ask in (proofs.inclusion, proofs.consistency):
+        with pytest.raises(ScopeMissing):
+            ask(db, again(db, reader, Scope.MATCH, Scope.FEED), 1, 2)
     members.change(db, COMMAND_LINE, reader.member.id, MemberChange(status=MemberStatus.SUSPENDED))
     with pytest.raises(MemberSuspended):
-        proofs.consistency(db, again(db, reader), 1, 2)
+        proofs.consistency(db, again(db, reader, Scope.AUDIT), 1, 2)

@@ -112,6 +112,9 @@ def test_the_kinds_of_subject_between_two_numbers(store: Store) -> None:
         assert tx.audit.kinds(0, 4) == {"member", "key", "contribution"}
         assert tx.audit.kinds(1, 2) == {"key"}
         assert tx.audit.kinds(4, 4) == frozenset()
+    append(store, Entry(Action.CONTRIBUTION_RETIRED, "contribution", 1, {}))
+    with store.read() as tx:
+        assert tx.audit.kinds(3, 5) == {"key", "retired"}
 
 
 def _append_and_fail(tx: Transaction) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -60,7 +60,7 @@ def key(one: Contribution, sort: Sort) -> datetime | int | None:
 def ordered(found: list[Contribution], sort: Sort, *, descending: bool) -> list[int]:
     """The order, in plain Python: those without a value last."""
     known = [one for one in found if key(one, sort) is not None]
-    known.sort(key=lambda one: (key(one, sort), one.id), reverse=descending)  # type: ignore[arg-type, return-value]
+    known.sort(key=lambda one: (key(one, sort), one.id), reverse=descending)  # type: ignore[arg-type]
     unknown = sorted((one for one in found if key(one, sort) is None), key=lambda one: one.id, reverse=descending)
     return [one.id for one in (*known, *unknown)]
 
@@ -77,7 +77,7 @@ def pages(store: Store, asked: Listing, limit: int, ahead: int | None = listings
     raise AssertionError("the list has no end")
 
 
-CHOICES = [
+CHOICES: list[tuple[Filter, Callable[[Contribution], bool]]] = [
     (Filter(), lambda one: True),
     (Filter(member=2), lambda one: one.member == 2),
     (Filter(member=9), lambda one: False),

@@ -87,6 +87,28 @@ def test_the_tree_is_made_over_the_events_that_there_are(database_url: str) -> N
     store.close()
 
 
+def test_the_expiry_that_was_asked_for_is_kept_apart_from_the_one_in_force(database_url: str) -> None:
+    engine = at_revision(database_url, "0002")
+    with engine.begin() as connection:
+        connection.execute(
+            text("INSERT INTO members VALUES (1, 'Example', 'platform', 'active', '', NULL, 0)"),
+        )
+        for id, expiry in ((1, "7"), (2, "NULL")):
+            connection.execute(
+                text(
+                    "INSERT INTO contributions (id, member_id, received_at, labels, media, context, standing,"
+                    f" announced, expires_at) VALUES ({id}, 1, 0, '', 'image', '', 'unreviewed', 'active', {expiry})"
+                )
+            )
+    store = Store(database_url)
+    store.migrate()
+    store.close()
+    with engine.connect() as connection:
+        found = connection.execute(text("SELECT own_expiry FROM contributions ORDER BY id")).scalars().all()
+    engine.dispose()
+    assert found == [7, None]
+
+
 def test_the_comparison_would_tell_a_difference(database_url: str) -> None:
     migrate(database_url)
     run(database_url, "ALTER TABLE members ADD COLUMN extra INTEGER")

@@ -26,6 +26,13 @@ VALID: dict[str, tuple[str, str, Any]] = {
     "match": ("POST", "/v1/matches", {"queries": [{"id": "u", "signals": [pdq(1)], "radius": {"pdq": 20}}]}),
     "amend": ("PATCH", "/v1/contributions/1", {"labels": ["manifesto"], "severity": 3, "incident": None}),
     "withdraw": ("POST", "/v1/contributions/2/withdrawal", {"reason": "removal_reversed"}),
+    "add a benign entry": ("POST", "/v1/benign", {"signals": [pdq(77)], "radius": {"pdq": 3}, "note": "card"}),
+    "open an incident": (
+        "POST",
+        "/v1/incidents",
+        {"label": "CI:x", "start": "2026-11-20T10:00:00Z", "end": "2027-11-20T10:00:00Z", "expires": True},
+    ),
+    "change an incident": ("PATCH", "/v1/incidents/1", {"start": "2026-11-20T10:00:00Z", "end": None}),
     "give an opinion": (
         "POST",
         "/v1/contributions/4/opinions",
@@ -92,6 +99,7 @@ def caller(service: Service) -> Caller:
 
 def _caller(service: Service) -> Caller:
     caller, other = service.caller(), service.caller()
+    caller.post("/v1/incidents", {"label": "CI:first", "start": "2026-11-20T10:00:00Z"})
     caller.contribute(item(1), item(2), item(3))
     other.contribute(item(4))
     other.post("/v1/contributions/3/opinions", {"opinion": "disputes", "reason": "other"})

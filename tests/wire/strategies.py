@@ -132,6 +132,7 @@ _whole = st.builds(
     withdrawn_at=st.none() | moments,
     withdrawal_reason=_code("reason"),
     erased=st.booleans(),
+    masked=st.integers(0, 64),
 )
 
 

@@ -6,12 +6,14 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from hashdb.domain.members import Scope
+from hashdb.domain.proposals import Proposal
 from hashdb.service import cases
 from hashdb.web.context import actor, answer, body, cut, hashdb, query
 from hashdb.web.openapi import operation
 from hashdb.wire import read
 from hashdb.wire.cases import CaseOut, CasesOut, DecisionIn
 from hashdb.wire.pages import CasesQuery
+from hashdb.wire.proposals import ProposalOut
 
 blueprint = APIBlueprint("cases", __name__, url_prefix="/v1/cases", tag="Cases")
 
@@ -34,11 +36,15 @@ def show(case_id: int) -> Response:
 
 
 @blueprint.post("/<id:case_id>/decision")
-@operation(blueprint, {200: CaseOut}, scopes=[Scope.REVIEW], reads=DecisionIn, refuses=[404, 409])
+@operation(blueprint, {200: CaseOut, 202: ProposalOut}, scopes=[Scope.REVIEW], reads=DecisionIn, refuses=[404, 409])
 def decide(case_id: int) -> Response:
     """Decide a case, once: the next match, of any worker, follows it.
 
-    `uphold`: the contribution stands. `quarantine`: it is kept out until further notice. `retire`: it was wrong.
+    `uphold`: the contribution stands. `quarantine`: it is kept out until further notice. `retire`: it was wrong; where
+    that takes two persons, the first one's request is answered with 202 and waits for the second one's.
     """
     asked = read(DecisionIn, body())
-    return answer(CaseOut.of(cases.decide(hashdb(), actor(), case_id, asked.decision, asked.note)))
+    decided = cases.decide(hashdb(), actor(), case_id, asked.decision, asked.note)
+    if isinstance(decided, Proposal):
+        return answer(ProposalOut.of(decided), 202)
+    return answer(CaseOut.of(decided))

@@ -12,7 +12,7 @@ from hashdb.domain.members import Actor, Scope
 from hashdb.service import HashDB, changes
 from hashdb.web.context import actor, answer, hashdb, query
 from hashdb.web.openapi import operation
-from hashdb.wire.changes import ChangeOut, ChangesEnd, ChangesOut
+from hashdb.wire.changes import ChangesEnd, ChangesOut, line
 from hashdb.wire.pages import ChangesQuery
 
 blueprint = APIBlueprint("changes", __name__, url_prefix="/v1/changes", tag="Feed")
@@ -22,7 +22,7 @@ _LINES = "application/x-ndjson"
 
 
 @blueprint.get("")
-@operation(blueprint, {200: ChangesOut}, scopes=[Scope.FEED], takes=ChangesQuery, streams=_LINES, refuses=[410])
+@operation(blueprint, {200: ChangesOut}, scopes=[Scope.FEED], takes=ChangesQuery, streams=[_LINES], refuses=[410])
 def follow() -> Response:
     """Read what changed in the set of active contributions, to match at your side.
 
@@ -40,7 +40,7 @@ def follow() -> Response:
 
 def _stream(db: HashDB, reader: Actor, page: Changes, onwards: bool) -> Iterator[str]:
     while True:
-        yield "".join(f"{ChangeOut.of(change).json_text()}\n" for change in page.changes)
+        yield "".join(map(line, page.changes))
         if not (page.more and onwards):
             break
         page = changes.read(db, reader, page.checkpoint, _PAGE, page.epoch)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from apiflask import APIBlueprint
 from flask import Response
 
@@ -9,7 +11,7 @@ from hashdb.domain.contributions import Draft
 from hashdb.domain.members import Scope
 from hashdb.domain.profiles import Profile
 from hashdb.hashing import Mode
-from hashdb.service import contributions
+from hashdb.service import benign, contributions
 from hashdb.web import media
 from hashdb.web.context import actor, answer, body, cut, hashdb, nothing, once, query, terms
 from hashdb.web.openapi import operation
@@ -24,7 +26,7 @@ from hashdb.wire.contributions import (
     read_drafts,
     read_metadata,
 )
-from hashdb.wire.pages import ContributionsQuery, MediaQuery
+from hashdb.wire.pages import ContributeQuery, ContributionsQuery, MediaQuery
 from hashdb.wire.signals import ContributedMediaIn
 
 blueprint = APIBlueprint("contributions", __name__, url_prefix="/v1/contributions", tag="Contribute")
@@ -36,6 +38,7 @@ blueprint = APIBlueprint("contributions", __name__, url_prefix="/v1/contribution
     {201: ReceiptOut},
     scopes=[Scope.CONTRIBUTE],
     reads=ContributionsIn,
+    takes=ContributeQuery,
     idempotent=True,
     refuses=[409, 429],
 )
@@ -44,11 +47,13 @@ def contribute() -> Response:
 
     All or none. When this answers, they are durable and the next match, of any worker, finds them.
     """
+    imported = bool(query(ContributeQuery).imported)
     text = body()
-    key = once(text)
+    key = once(text, *([b"imported"] if imported else ()))
     receipt = contributions.repeated(hashdb(), actor(), key)
     if receipt is None:
-        receipt = contributions.contribute(hashdb(), actor(), read_drafts(text, terms()), key)
+        drafts = read_drafts(text, replace(terms(), imported=imported))
+        receipt = contributions.contribute(hashdb(), actor(), drafts, key)
     return answer(ReceiptOut.of(receipt), 201)
 
 
@@ -124,6 +129,10 @@ def _drafts(form: media.MediaForm, profile: Profile | None) -> list[Draft]:
     said = read_metadata(form.metadata, len(form.files), terms())
     modes = [Mode(profile or Profile.of_severity(one.severity)) for one in said]
     pictures = media.hash_pictures(form.files, modes)
-    drafts = [one.draft(picture.signals, picture.quality) for one, picture in zip(said, pictures, strict=True)]
+    own = len(hashdb().rules.algorithms)
+    drafts = [
+        one.draft(benign.spared(hashdb(), picture.signals, own), picture.quality)
+        for one, picture in zip(said, pictures, strict=True)
+    ]
     contributions.check(hashdb(), drafts, hashdb().now(), at="file")
     return drafts

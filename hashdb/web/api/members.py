@@ -6,6 +6,7 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from hashdb.domain.members import Scope
+from hashdb.domain.proposals import Proposal
 from hashdb.service import members
 from hashdb.web.context import actor, answer, body, cut, hashdb, nothing, query
 from hashdb.web.openapi import operation
@@ -21,6 +22,7 @@ from hashdb.wire.members import (
     MembersOut,
 )
 from hashdb.wire.pages import PageQuery
+from hashdb.wire.proposals import ProposalOut
 
 blueprint = APIBlueprint("members", __name__, url_prefix="/v1/members", tag="Administer")
 
@@ -53,11 +55,18 @@ def show(member_id: int) -> Response:
 
 
 @blueprint.patch("/<id:member_id>")
-@operation(blueprint, {200: MemberOut}, scopes=_ADMIN, reads=MemberChangeIn, refuses=[404, 409])
+@operation(blueprint, {200: MemberOut, 202: ProposalOut}, scopes=_ADMIN, reads=MemberChangeIn, refuses=[404, 409])
 def change(member_id: int) -> Response:
-    """Change a member, suspend or reinstate it. A suspension acts at once."""
+    """Change a member, suspend or reinstate it. A suspension acts at once.
+
+    Where two persons are needed to suspend one, the first one's request is answered with 202 and waits for the
+    second one's.
+    """
     asked = read(MemberChangeIn, body()).value()
-    return answer(MemberOut.of(members.change(hashdb(), actor(), member_id, asked)))
+    changed = members.change(hashdb(), actor(), member_id, asked)
+    if isinstance(changed, Proposal):
+        return answer(ProposalOut.of(changed), 202)
+    return answer(MemberOut.of(changed))
 
 
 @blueprint.get("/<id:member_id>/keys")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import Response
 
+from hashdb.domain.members import Scope
 from hashdb.service import checkpoints, proofs
 from hashdb.web.context import actor, answer, hashdb, query
 from hashdb.web.openapi import operation
@@ -32,7 +33,7 @@ def checkpoint() -> Response:
 
 
 @blueprint.get("/proofs/inclusion")
-@operation(blueprint, {200: InclusionOut}, takes=InclusionQuery)
+@operation(blueprint, {200: InclusionOut}, scopes=[Scope.AUDIT], takes=InclusionQuery)
 def inclusion() -> Response:
     """Prove that an event is in the log: RFC 9162's inclusion proof, from the leaf up."""
     asked = query(InclusionQuery)
@@ -40,7 +41,7 @@ def inclusion() -> Response:
 
 
 @blueprint.get("/proofs/consistency")
-@operation(blueprint, {200: ConsistencyOut}, takes=ConsistencyQuery)
+@operation(blueprint, {200: ConsistencyOut}, scopes=[Scope.AUDIT], takes=ConsistencyQuery)
 def consistency() -> Response:
     """Prove that the log only grew: RFC 9162's consistency proof between two sizes of it."""
     asked = query(ConsistencyQuery)

@@ -14,7 +14,6 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import Flask, Response, url_for
 from werkzeug.exceptions import HTTPException
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from hashdb.errors import HashDBError, NotFound
 from hashdb.web.console import (
@@ -68,9 +67,6 @@ def register(app: Flask) -> None:
         console.register_error_handler(kind, problems.respond)
     app.register_blueprint(console)
     pages.add_filters(app)
-    if proxies := app.extensions["hashdb"].settings.proxies:
-        # Flask's own way to put something before an application.
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)  # type: ignore[method-assign]
 
 
 def landing() -> Response:

@@ -8,6 +8,7 @@ from flask import Response, request, url_for
 
 from hashdb.domain.cases import Case, CaseState, Decision, Order, Waiting
 from hashdb.domain.members import Scope
+from hashdb.domain.proposals import Proposal
 from hashdb.errors import Fault, InvalidInput
 from hashdb.service import cases, contributions, effects, neighbors, queues, timelines
 from hashdb.web.console import pages
@@ -56,10 +57,16 @@ def decide(case_id: int) -> Response:
         decided = cases.decide(hashdb(), actor(), case_id, asked.decision, asked.note)
     except pages.REFUSALS as error:
         return _shown(cases.get(hashdb(), actor(), case_id), sent.refused(error), status=422)
-    done = f"Case {case_id}, on contribution {case.contribution}: {decided.decision}."
+    done = _done(case, decided)
     if after is None:
         return pages.done(url_for("console.cases.browse"), f"{done} Nothing else waits.")
     return pages.done(url_for("console.cases.show", case_id=after, order=_order()), done)
+
+
+def _done(case: Case, decided: Case | Proposal) -> str:
+    if isinstance(decided, Proposal):
+        return f"Case {case.id} waits: to retire takes a second person, who is to decide the same within 72 hours."
+    return f"Case {case.id}, on contribution {case.contribution}: {decided.decision}."
 
 
 def _listed(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Response, request, url_for
 
 from hashdb.domain.members import Key, Member, MemberChange, MemberKind, MemberStatus, Scope
+from hashdb.domain.proposals import Proposal
 from hashdb.service import members
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
@@ -69,7 +70,7 @@ def change(member_id: int) -> Response:
         changed = members.change(hashdb(), actor(), member_id, read(MemberChangeIn, pages.spelled(asked)).value())
     except pages.REFUSALS as error:
         return _shown(member, sent.refused(error), status=422)
-    return pages.done(_address(member_id), f"{changed.name} was changed.")
+    return pages.done(_address(member_id), f"{sent.text('name') or changed.id} was changed.")
 
 
 @blueprint.get("/keys/<id:key_id>")
@@ -90,8 +91,10 @@ def set_status(member_id: int) -> Response:
     """Suspend or reinstate a member: at once."""
     suspends = request.form.get("status") == MemberStatus.SUSPENDED
     status = MemberStatus.SUSPENDED if suspends else MemberStatus.ACTIVE
-    member = members.change(hashdb(), actor(), member_id, MemberChange(status=status))
-    return pages.done(_address(member_id), f"{member.name} is {member.status}.")
+    changed = members.change(hashdb(), actor(), member_id, MemberChange(status=status))
+    if isinstance(changed, Proposal):
+        return pages.done(_address(member_id), "The suspension waits for a second person, who asks for it as you did.")
+    return pages.done(_address(member_id), f"{changed.name} is {changed.status}.")
 
 
 @blueprint.post("/<id:member_id>/keys")

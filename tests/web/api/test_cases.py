@@ -26,6 +26,18 @@ def case(platform: Caller, other: Caller) -> int:
     return id
 
 
+def test_what_is_near_a_retired_one_is_answered_as_quarantined(
+    platform: Caller, other: Caller, reviewer: Caller, case: int
+) -> None:
+    reviewer.post(f"{URL}/{case}/decision", {"decision": "retire"})
+    (one,) = other.contribute(item(1))
+    assert (one["status"], one["standing"]) == ("active", "quarantined")
+    (waits,) = body(other.get(f"{URL}?state=open"))["cases"]
+    assert (waits["contribution"], waits["reason"], waits["holds"]) == (one["id"], "near_retired", True)
+    reviewer.post(f"{URL}/{waits['id']}/decision", {"decision": "uphold"})
+    assert body(other.get(f"/v1/contributions/{one['id']}"))["standing"] == "unreviewed"
+
+
 def test_a_case_is_shown_with_its_fields_and_decided(
     platform: Caller, other: Caller, reviewer: Caller, case: int
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hashdb.domain.members import Scope
+from hashdb.domain.signals import Algorithm
 from tests.builders import near, signal
 from tests.web.callers import Caller, Service, body, faults, item, pdq, problem, service_at
 
@@ -45,6 +46,7 @@ def test_a_contribution_is_answered_whole(platform: Caller) -> None:
             "withdrawn_at": None,
             "withdrawal_reason": None,
             "erased": False,
+            "masked": 0,
         }
     ]
     assert isinstance(answer["checkpoint"], int)
@@ -79,6 +81,46 @@ def test_a_request_is_stored_whole_or_not_at_all(service: Service, platform: Cal
     told = faults(platform.post(URL, {"contributions": [item(1), item(2, labels=["nonsense"])]}))
     assert list(told) == ["contributions[1].labels[0]"]
     assert service.rows() == before
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "fewest", "most"),
+    [
+        ("pdq", 120, 136),
+        ("phash256", 120, 136),
+        ("phash", 24, 40),
+        ("dhash", 8, 56),
+        ("whash", 8, 56),
+        ("ahash", 8, 56),
+    ],
+)
+def test_each_algorithm_has_its_hygiene_with_a_sentence_at_the_signal(algorithm: str, fewest: int, most: int) -> None:
+    digits = Algorithm(algorithm).bits // 4
+    values = {count: f"{algorithm}:{2**count - 1:0{digits}x}" for count in (0, fewest - 1, fewest, most, most + 1)}
+    with service_at(None, algorithms="pdq,phash256,phash,dhash,whash,ahash") as service:
+        caller = service.caller()
+        caller.contribute(item(signals=[values[fewest], values[most]]))
+        told = faults(caller.post(URL, {"contributions": [item(signals=list(values.values()))]}))
+    assert told == {
+        f"contributions[0].signals[{place}]": (
+            f"{algorithm} with {count} of {digits * 4} bits set is not of an ordinary picture "
+            f"({fewest} to {most} are accepted)"
+        )
+        for place, count in enumerate(values)
+        if not fewest <= count <= most
+    }
+
+
+def test_pdq_needs_a_quality_of_50_and_the_others_none(platform: Caller) -> None:
+    phash = str(signal(1, Algorithm.PHASH))
+    items = [item(1, quality=49), item(2, quality=50), item(3, quality=None), item(4, signals=[phash], quality=None)]
+    assert faults(platform.post(URL, {"contributions": items})) == {
+        "contributions[0].quality": (
+            "a picture of quality 49 gives a hash that matches by accident: at least 50 is needed"
+        ),
+        "contributions[2].quality": "is required with pdq: the picture's quality, 0 to 100, as PDQ gives it",
+    }
+    platform.contribute(items[1], items[3])
 
 
 def test_a_thousand_items_are_taken_and_no_more(service: Service, platform: Caller) -> None:
@@ -130,15 +172,33 @@ def test_what_no_longer_matches_is_shown_to_its_owner_and_to_auditors_only(
     assert body(service.caller(Scope.AUDIT).get(url))["status"] == "expired"
 
 
-@pytest.mark.parametrize(
-    "id", ["0", "-1", "9999999", "9007199254740992", "9" * 20, "9" * 5000, "%00", "x", "1.0", "01"]
-)
+@pytest.mark.parametrize("id", ["-1", "9999999", "9007199254740992", "9" * 20, "9" * 5000, "%00", "x", "1.0", "01"])
 def test_an_id_that_is_none_is_not_found(platform: Caller, id: str) -> None:
     platform.contribute(item())
     problem(platform.get(f"{URL}/{id}"), 404, "not-found")
     problem(platform.patch(f"{URL}/{id}", {}), 404, "not-found")
     problem(platform.post(f"{URL}/{id}/withdrawal", {"reason": "other"}), 404, "not-found")
     problem(platform.delete(f"{URL}/{id}/content"), 404, "not-found")
+
+
+def test_the_test_item_is_shown_to_all_and_is_nobodys(platform: Caller) -> None:
+    shown = body(platform.get(f"{URL}/0"))
+    assert (shown["id"], shown["labels"], len(shown["signals"])) == (0, ["test"], 3)
+    assert body(platform.get(URL))["contributions"] == []
+    problem(platform.patch(f"{URL}/0", {}), 404, "not-found")
+    problem(platform.post(f"{URL}/0/withdrawal", {"reason": "other"}), 404, "not-found")
+    problem(platform.delete(f"{URL}/0/content"), 404, "not-found")
+
+
+def test_of_imported_ones_time_and_quality_may_be_unknown(platform: Caller) -> None:
+    unknown = {name: said for name, said in item().items() if name not in ("removed_at", "quality")}
+    told = problem(platform.post(URL, {"contributions": [unknown]}), 422, "invalid-input")
+    assert {one["at"] for one in told["errors"]} == {"contributions[0].removed_at", "contributions[0].quality"}
+    for said in (unknown, unknown | {"removed_at": None, "quality": None}):
+        (one,) = body(platform.post(f"{URL}?imported=1", {"contributions": [said]}))["contributions"]
+        assert (one["removed_at"], one["quality"]) == (None, None)
+    problem(platform.post(f"{URL}?imported=1", {"contributions": [unknown | {"quality": 7}]}), 422, "invalid-input")
+    problem(platform.post(f"{URL}?imported=2", {"contributions": [unknown]}), 422, "invalid-input")
 
 
 def test_an_amendment_changes_what_it_names(service: Service, platform: Caller) -> None:

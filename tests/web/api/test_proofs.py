@@ -46,11 +46,12 @@ def test_an_outsider_verifies_all_of_it(log: Service, platform: Caller) -> None:
     assert [leaf.hex() for leaf in leaves] == [event["leaf"] for event in listed]
     assert (origin, second) == ("log.example/1", len(listed))
     assert (old, new) == (root_of(leaves[:first]), root_of(leaves))
-    said = body(platform.get(f"/v1/proofs/consistency?first={first}&second={second}"))
+    auditor = log.caller(Scope.AUDIT)
+    said = body(auditor.get(f"/v1/proofs/consistency?first={first}&second={second}"))
     assert set(said) == {"first", "second", "hashes"}
     assert roots_by_consistency(first, second, old, hashes(said)) == (old, new)
     for event in listed:
-        said = body(platform.get(f"/v1/proofs/inclusion?seq={event['seq']}&size={second}"))
+        said = body(auditor.get(f"/v1/proofs/inclusion?seq={event['seq']}&size={second}"))
         assert set(said) == {"seq", "size", "leaf", "hashes"}
         assert said["leaf"] == event["leaf"]
         assert root_by_inclusion(event["seq"] - 1, second, leaf_of(event), hashes(said)) == new
@@ -70,16 +71,18 @@ def test_the_log_names_its_keys(log: Service) -> None:
     assert (key["since"], key["until"]) == ("2026-11-20T12:00:00.000000Z", None)
 
 
-def test_proofs_take_a_key_and_two_numbers(log: Service, platform: Caller) -> None:
+def test_proofs_take_a_key_with_scope_audit_and_two_numbers(log: Service, platform: Caller) -> None:
+    auditor = log.caller(Scope.AUDIT)
     for path in ("inclusion?seq=1&size=2", "consistency?first=1&second=2"):
         problem(log.anyone.get(f"/v1/proofs/{path}"), 401)
-        assert body(platform.get(f"/v1/proofs/{path}"))["hashes"]
-    assert set(faults(platform.get("/v1/proofs/inclusion"))) == {"seq", "size"}
-    assert set(faults(platform.get("/v1/proofs/inclusion?seq=x&size=-1&by=1"))) == {"seq", "size", "by"}
-    assert faults(platform.get("/v1/proofs/inclusion?seq=3&size=2")) == {"seq": "is 1 to 2 here"}
-    assert set(faults(platform.get("/v1/proofs/consistency"))) == {"first", "second"}
-    assert set(faults(platform.get("/v1/proofs/consistency?first=1&second=999"))) == {"second"}
-    assert body(platform.get("/v1/proofs/consistency?first=0&second=2"))["hashes"] == []
+        assert problem(platform.get(f"/v1/proofs/{path}"), 403, "scope-missing")["scope"] == "audit"
+        assert body(auditor.get(f"/v1/proofs/{path}"))["hashes"]
+    assert set(faults(auditor.get("/v1/proofs/inclusion"))) == {"seq", "size"}
+    assert set(faults(auditor.get("/v1/proofs/inclusion?seq=x&size=-1&by=1"))) == {"seq", "size", "by"}
+    assert faults(auditor.get("/v1/proofs/inclusion?seq=3&size=2")) == {"seq": "is 1 to 2 here"}
+    assert set(faults(auditor.get("/v1/proofs/consistency"))) == {"first", "second"}
+    assert set(faults(auditor.get("/v1/proofs/consistency?first=1&second=999"))) == {"second"}
+    assert body(auditor.get("/v1/proofs/consistency?first=0&second=2"))["hashes"] == []
 
 
 def test_a_log_that_was_never_started_answers_that_it_cannot(service: Service) -> None:

@@ -16,7 +16,6 @@ def upgrade() -> None:
     for columns in (["received_at", "id"], ["removed_at", "id"], ["severity", "id"]):
         op.create_index(f"ix_contributions_{'_'.join(columns)}", "contributions", columns)
     _partial("ix_contributions_standing_received_at", ["standing", "received_at"], "standing <> 'unreviewed'")
-    _partial("ix_contributions_incident", ["incident"], "incident IS NOT NULL")
     _partial(
         "ix_contributions_reference",
         ["reference"],

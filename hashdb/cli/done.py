@@ -1,0 +1,73 @@
+"""What a run over many files has done, in a small file: run again, it goes on from there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+import click
+
+Noted = dict[str, object]
+
+
+class Done:
+    """A line for each file that was contributed: its path, size and time of change, and the contribution.
+
+    A file that has changed since is not done. Without a file to note it in, nothing is.
+    """
+
+    def __init__(self, noted_in: Path | None) -> None:
+        """Reads what was noted; a line that was cut short counts as none. A usage error where it cannot be read."""
+        self._file = None
+        self._known: dict[str, Noted] = {}
+        if noted_in is None:
+            return
+        try:
+            self._file = noted_in.open("a+", encoding="utf-8")
+            self._file.seek(0)
+            text = self._file.read()
+        except (OSError, UnicodeDecodeError) as error:
+            raise click.UsageError(f"{noted_in} cannot be used to note what is done: {error}") from None
+        for line in text.splitlines():
+            try:
+                one = json.loads(line)
+                self._known[str(one["path"])] = one
+            except (ValueError, LookupError, TypeError):
+                continue
+        if text and not text.endswith("\n"):
+            self._file.write("\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def apart(self, files: Mapping[Path, str | None]) -> tuple[dict[Path, str | None], list[Noted]]:
+        """The files that are left to do, and what was noted of the others."""
+        left: dict[Path, str | None] = {}
+        before: list[Noted] = []
+        for path, error in files.items():
+            noted = self._known.get(str(path))
+            if noted is not None and error is None and noted == _noted(path, noted.get("id")):
+                before.append({"path": str(path), "id": noted["id"], "known": True})
+            else:
+                left[path] = error
+        return left, before
+
+    def note(self, path: Path, id: int) -> None:
+        """Note that a file was contributed, at once: the line is in the file when this returns."""
+        if self._file is not None:
+            self._file.write(f"{json.dumps(_noted(path, id))}\n")
+            self._file.flush()
+
+
+def _noted(path: Path, id: object) -> Noted:
+    try:
+        status = path.stat()
+    except OSError:
+        return {}
+    return {"path": str(path), "size": status.st_size, "changed": status.st_mtime_ns, "id": id}

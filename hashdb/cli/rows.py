@@ -1,0 +1,155 @@
+"""Rows of lists: CSV, JSON Lines, or a hash a line, each as the fields of a draft, with the line that it begins on."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+
+from hashdb.domain.contributions import Draft
+from hashdb.domain.signals import Algorithm
+from hashdb.errors import Fault
+
+FIELDS = tuple(field.name for field in fields(Draft))
+"""The columns, in the order in which `hashdb export` writes them."""
+LISTS = frozenset({"signals", "labels", "context"})
+_NUMBERS = frozenset({"quality", "severity"})
+_ALGORITHM = ("algorithm", "signal_type", "hash_type", "type")
+_VALUE = ("hash", "signal_value", "hash_digest", "value", "indicator")
+_ALIASES = {"hash_pdq": "pdq", "imagepdq": "pdq"}
+"""What ThreatExchange and StopNCII call it."""
+_GAP = re.compile(r"[\s,;:|]+")
+
+
+class Format(StrEnum):
+    """How a file spells its rows."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+    TEXT = "text"
+
+    @classmethod
+    def of(cls, path: Path) -> Format:
+        """By the ending of a file's name; a text where it says nothing."""
+        endings = {".csv": cls.CSV, ".jsonl": cls.JSONL, ".ndjson": cls.JSONL, ".json": cls.JSONL}
+        return endings.get(path.suffix.lower(), cls.TEXT)
+
+
+class Row(NamedTuple):
+    """A row: the fields that it says, or what is wrong with it."""
+
+    line: int
+    said: Mapping[str, object]
+    fault: Fault | None = None
+
+
+def read_rows(lines: Iterable[str], form: Format, algorithm: Algorithm | None) -> Iterator[Row]:
+    """The rows of a file, one at a time; `algorithm` is that of hashes which stand alone."""
+    if form is Format.CSV:
+        return _of_csv(lines)
+    return _of_json(lines) if form is Format.JSONL else _of_text(lines, algorithm)
+
+
+def _of_csv(lines: Iterable[str]) -> Iterator[Row]:
+    reader = csv.reader(_decodable(lines), strict=True)
+    line, names = 1, list[str]()
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield Row(line, {}, Fault("", f"is not CSV: {error}"))
+            line = reader.line_num + 1
+            continue
+        if not names:
+            names = [cell.strip().lower() for cell in cells]
+            if fault := _heading_fault(names):
+                yield Row(line, {}, fault)
+                return
+        elif cells:
+            yield _of_cells(line, names, cells)
+        line = reader.line_num + 1
+
+
+def _heading_fault(names: Sequence[str]) -> Fault | None:
+    """Why these are no columns of a list, or None. A foreign list may have others, which are not used."""
+    if "signals" in names:
+        unknown = [name for name in names if name not in FIELDS]
+        return Fault(unknown[0] or "a column", "is not a field of a draft") if unknown else None
+    if set(names) & set(_ALGORITHM) and set(names) & set(_VALUE):
+        return None
+    return Fault("", "the first line names the columns: `signals`, or `algorithm` and `hash`, among them")
+
+
+def _of_cells(line: int, names: Sequence[str], cells: Sequence[str]) -> Row:
+    if len(cells) != len(names):
+        return Row(line, {}, Fault("", f"has {len(cells)} cells, and there are {len(names)} columns"))
+    said: dict[str, object] = {}
+    for name, cell in zip(names, cells, strict=True):
+        # What only its sender understands comes back as it was sent.
+        text = cell if name == "reference" else cell.strip()
+        if text and name in LISTS:
+            said[name] = text.split()
+        elif text:
+            said[name] = int(text) if name in _NUMBERS and text.isdecimal() and len(text) < 10 else text
+    return _of_fields(line, said)
+
+
+def _of_json(lines: Iterable[str]) -> Iterator[Row]:
+    for line, text in enumerate(_decodable(lines), 1):
+        if not text.strip():
+            continue
+        try:
+            said = json.loads(text)
+        except (ValueError, RecursionError):
+            yield Row(line, {}, Fault("", "is not JSON in UTF-8"))
+            continue
+        if isinstance(said, dict):
+            yield _of_fields(line, {name: value for name, value in said.items() if value is not None})
+        else:
+            yield Row(line, {}, Fault("", "takes an object"))
+
+
+def _of_text(lines: Iterable[str], algorithm: Algorithm | None) -> Iterator[Row]:
+    for line, text in enumerate(lines, 1):
+        words = _GAP.split(text.strip())
+        if not words[0] or words[0].startswith("#"):
+            continue
+        if len(words) == 1 and algorithm is not None:
+            yield Row(line, {"signals": [_signal(algorithm, words[0])]})
+        elif len(words) == 2 or (len(words) == 3 and words[2].isdecimal()):
+            quality = {"quality": int(words[2][:9])} if len(words) == 3 else {}
+            yield Row(line, {"signals": [_signal(words[0], words[1])], **quality})
+        else:
+            yield Row(line, {}, Fault("", "is not an algorithm and a hash (a hash alone takes --algorithm)"))
+
+
+def _of_fields(line: int, said: Mapping[str, object]) -> Row:
+    """The row of these fields; of a foreign list, which has one hash a row, of those that we know."""
+    algorithm, value = _first(said, _ALGORITHM), _first(said, _VALUE)
+    if "signals" in said or algorithm is None or value is None:
+        return Row(line, said)
+    known = {name: one for name, one in said.items() if name in FIELDS}
+    return Row(line, {**known, "signals": [_signal(algorithm, value)]})
+
+
+def _first(said: Mapping[str, object], names: Iterable[str]) -> str | None:
+    return next((str(said[name]) for name in names if name in said), None)
+
+
+def _signal(algorithm: str, value: str) -> str:
+    name = algorithm.lower()
+    return f"{_ALIASES.get(name, name)}:{value.lower()}"
+
+
+def _decodable(lines: Iterable[str]) -> Iterator[str]:
+    """The lines, without a mark of the byte order, and with what is not UTF-8 replaced: no field takes it."""
+    for number, line in enumerate(lines):
+        text = line.removeprefix("\ufeff") if number == 0 else line
+        yield text.encode("utf-8", "replace").decode() if any("\ud800" <= one <= "\udfff" for one in text) else text

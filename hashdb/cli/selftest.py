@@ -1,0 +1,125 @@
+"""hashdb selftest: prove with the test item that hashing here, the service, and the local copy stand together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+
+import click
+from PIL import Image
+
+from hashdb.cli.output import as_json, print_json
+from hashdb.client import Client
+from hashdb.domain.matches import Answer, Query
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.testing import TEST_ID, TEST_SIGNALS
+from hashdb.errors import HashDBError, MediaRefused, NoCopy
+from hashdb.hashing import hash_picture
+from hashdb.local import LocalIndex
+from hashdb.settings import Settings
+
+TEST_PICTURE = Path(__file__).parents[1] / "test.png"
+_MARKS = {"passed": "ok  ", "skipped": "skip", "failed": "FAIL"}
+
+
+@dataclass(slots=True)
+class Steps:
+    """What was tried, and what came of it; each is told as it ends."""
+
+    as_json: bool
+    done: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def failed(self) -> bool:
+        """Whether any step did."""
+        return any(step["state"] == "failed" for step in self.done)
+
+    @contextmanager
+    def step(self, what: str, *, skips: tuple[type[HashDBError], ...] = ()) -> Iterator[Callable[[str], None]]:
+        """A step, which passes unless the block raises; the block may tell a detail."""
+        details: list[str] = []
+        state = "passed"
+        try:
+            yield details.append
+        except HashDBError as error:
+            state = "skipped" if isinstance(error, skips) else "failed"
+            details.append(str(error))
+        except _Wrong as wrong:
+            state = "failed"
+            details.append(str(wrong))
+        self.done.append({"step": what, "state": state, "detail": "; ".join(details)})
+        if not self.as_json:
+            click.echo(f"{_MARKS[state]} {what}{': ' * bool(details)}{'; '.join(details)}")
+
+
+class _Wrong(Exception):
+    """What came is not what should have come."""
+
+
+@click.command("selftest")
+@as_json
+def command(as_json: bool) -> int:
+    """Prove with the published test picture that your key, your hashing and the service stand together.
+
+    It needs the scope match, and stores nothing.
+    """
+    steps = Steps(as_json)
+    octets = TEST_PICTURE.read_bytes()
+    with steps.step("the test picture is hashed here"):
+        if hash_picture(octets, tuple(Algorithm)).signals != TEST_SIGNALS:
+            raise _Wrong("its signals are not the published ones: compare the versions of Pillow and NumPy")
+    with Client.from_environment() as client:
+        _ask_service(steps, client, octets)
+    with (
+        steps.step("the local copy matches it", skips=(NoCopy,)) as tell,
+        LocalIndex(Settings.read().home / "local") as index,
+    ):
+        algorithms = index.rules.algorithms
+        _require(index.match([Query(_signals(algorithms))]), algorithms)
+        tell(f"level with event {index.checkpoint:,}")
+    if as_json:
+        print_json({"passed": not steps.failed, "steps": steps.done})
+    return 1 if steps.failed else 0
+
+
+def _ask_service(steps: Steps, client: Client, octets: bytes) -> None:
+    algorithms: tuple[Algorithm, ...] = ()
+    with steps.step("the service answers") as tell:
+        me = client.me()
+        algorithms = tuple(me.algorithms)
+        tell(f"{me.member.name}, scopes {' '.join(me.key.scopes)}, version {me.version}")
+    if not algorithms:
+        return
+    with steps.step("the service matches it") as tell:
+        _require(client.match([Query(_signals(algorithms))]), algorithms)
+        tell(", ".join(algorithms))
+    with steps.step("and half as large, as a JPEG"):
+        hashed = hash_picture(_altered(octets), algorithms)
+        _require(client.match([Query(hashed.signals)]))
+    with steps.step("the service hashes it alike", skips=(MediaRefused,)):
+        _require(client.match_media([octets]), algorithms)
+
+
+def _signals(algorithms: Sequence[Algorithm]) -> tuple[Signal, ...]:
+    return tuple(signal for signal in TEST_SIGNALS if signal.algorithm in algorithms)
+
+
+def _require(answer: Answer, exactly: Sequence[Algorithm] = ()) -> None:
+    """Raise unless the test item is among the matches, and these algorithms are not a bit away."""
+    for match in answer.results[0].matches:
+        if match.contribution == TEST_ID:
+            if apart := [one for one in exactly if match.distance.get(one) != 0]:
+                raise _Wrong(f"it matches, but not exactly by {', '.join(apart)}")
+            return
+    raise _Wrong("it does not match")
+
+
+def _altered(octets: bytes) -> bytes:
+    out = BytesIO()
+    with Image.open(BytesIO(octets)) as picture:
+        half = picture.convert("RGB").resize((picture.width // 2, picture.height // 2))
+    half.save(out, "JPEG", quality=70)
+    return out.getvalue()

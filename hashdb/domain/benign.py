@@ -1,0 +1,53 @@
+"""Benign: signals of what everybody may show (test cards, splash screens), never accepted and never matched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from hashdb.domain.signals import Algorithm, Signal
+
+SIGNALS_AN_ENTRY = 64
+REFUSAL = "this is close to what everybody may show (a benign signal of this service), which is not accepted"
+"""Why a signal may not be contributed; it does not repeat the hash."""
+
+
+@dataclass(frozen=True, slots=True)
+class BenignDraft:
+    """What is sent to keep signals from being matched; `radius` (bits) overrides half the algorithm's."""
+
+    signals: tuple[Signal, ...]
+    radius: Mapping[Algorithm, int] = field(default_factory=dict)
+    note: str = ""
+    built_in: str | None = None
+    """Its name, where it comes with hashdb."""
+
+    def radius_of(self, algorithm: Algorithm) -> int:
+        """Within how many bits a signal of the algorithm is touched."""
+        return self.radius.get(algorithm, usual_radius(algorithm))
+
+
+@dataclass(frozen=True, slots=True)
+class Benign:
+    """An entry of the benign list; `masked` is how many signals of contributions it keeps from matching now."""
+
+    id: int
+    signals: tuple[Signal, ...]
+    radius: Mapping[Algorithm, int]
+    note: str
+    built_in: str | None
+    created_at: datetime
+    masked: int = 0
+
+
+def usual_radius(algorithm: Algorithm) -> int:
+    """The radius of a benign signal where none is named: half the algorithm's."""
+    return algorithm.radius // 2
+
+
+def within_reach(signal: Signal) -> bool:
+    """Whether any value that may be contributed lies within the usual radius of this one."""
+    count, allowed = signal.value.bit_count(), signal.algorithm.set_bits
+    radius = usual_radius(signal.algorithm)
+    return allowed.start - radius <= count < allowed.stop + radius

@@ -1,0 +1,148 @@
+"""Report: the figures of a period; docs/reports.md says how each is defined."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from hashdb.domain.periods import Period
+
+HOUR, DAY = 3_600, 86_400
+GROUPS = ("member", "kind", "label", "algorithm", "basis", "media")
+"""By what contributions are counted."""
+WHO = ("all", "trusted_flagger", "others")
+"""Whose times are told apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """How long something took, in whole seconds; percentiles by nearest rank, None where there is nothing."""
+
+    count: int
+    median: int | None
+    p90: int | None
+    within_1h: float | None
+    within_24h: float | None
+
+    @classmethod
+    def of(cls, seconds: Sequence[int]) -> Durations:
+        """Of so many durations, in any order.
+
+        >>> Durations.of([50, 10, 7200, 20])
+        Durations(count=4, median=20, p90=7200, within_1h=0.75, within_24h=1.0)
+        """
+        if not seconds:
+            return cls(0, None, None, None, None)
+        ordered = sorted(seconds)
+        return cls(len(ordered), _rank(ordered, 50), _rank(ordered, 90), _within(ordered, HOUR), _within(ordered, DAY))
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Of the contributions of one member, label, …: added and withdrawn in the period, active at its end."""
+
+    added: int
+    withdrawn: int
+    active: int
+
+
+@dataclass(frozen=True, slots=True)
+class Contributed:
+    """What became of contributions in the period, and how many are active at its end."""
+
+    added: int
+    active: int
+    withdrawn: Mapping[str, int]
+    """By reason."""
+    told: Mapping[str, int]
+    """How many events of each other kind there were on contributions, by the verb: `expired`, `suspended`, …"""
+    by: Mapping[str, Mapping[str, Share]]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Queries and matches, by algorithm (`any`: all together) or by member."""
+
+    hit: int
+    none: int
+    own: int
+    others: int
+
+
+@dataclass(frozen=True, slots=True)
+class Caught:
+    """Contributions that another member first had as a match in the period, and how long after they were received."""
+
+    contributions: int
+    first_catch: Durations
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """Opinions given, cases opened and decided in the period; `open` at its end."""
+
+    confirms: int
+    disputes: Mapping[str, int]
+    opened: int
+    decided: Mapping[str, int]
+    open: int
+    to_decide: Durations
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """Of a member's contributions that were judged: how many hold, and how many do not."""
+
+    confirmed: int
+    disputed: int
+
+    @property
+    def share(self) -> float | None:
+        """Confirmed ÷ (confirmed + disputed and not upheld)."""
+        judged = self.confirmed + self.disputed
+        return round(self.confirmed / judged, 4) if judged else None
+
+
+@dataclass(frozen=True, slots=True)
+class OfDay:
+    """What a day had."""
+
+    added: int = 0
+    withdrawn: int = 0
+    queries: int = 0
+    hits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The figures of a period, of all members or of one.
+
+    `size` is the number of the last event before its end. `final` is whether no number can change any more: the
+    period is over, and each of its days that has counts is sealed.
+    """
+
+    period: Period
+    member: int | None
+    size: int
+    final: bool
+    members: Mapping[int, str]
+    contributions: Contributed
+    to_remove: Mapping[str, Durations]
+    to_share: Mapping[str, Durations]
+    asked: Mapping[str, Asked]
+    asked_by: Mapping[int, Asked]
+    caught: Caught
+    reviews: Reviewed
+    precision: Mapping[int, Precision]
+    refused: Mapping[str, int]
+    turned_away: Mapping[str, int]
+    days: Mapping[date, OfDay]
+
+
+def _rank(ordered: Sequence[int], percent: int) -> int:
+    return ordered[-(-percent * len(ordered) // 100) - 1]
+
+
+def _within(ordered: Sequence[int], seconds: int) -> float:
+    return round(sum(one <= seconds for one in ordered) / len(ordered), 4)

@@ -1,0 +1,168 @@
+"""A member's own copy of the list: it answers as the service does, while the service is away."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from hashdb.client import Client
+from hashdb.domain.matches import MATCHES_A_QUERY, MATCHES_A_REQUEST, Answer, Holder, Query, Result
+from hashdb.domain.rules import Rules
+from hashdb.domain.signals import Signal
+from hashdb.domain.suggestions import Distances, Through, by_contribution, spelled, suggest
+from hashdb.domain.testing import holders_of_test
+from hashdb.errors import Fault, InvalidInput, NoCopy
+from hashdb.local.syncing import CURRENT, FILE, INDEX, Sync, syncing, system_clock
+from hashdb.local.tables import Tables
+from hashdb.local.tiers import Tiers
+
+__all__ = ["LocalIndex", "Sync", "syncing"]
+
+
+class _Opened(NamedTuple):
+    name: str
+    tables: Tables
+    tiers: Tiers
+    rules: Rules
+
+
+class LocalIndex:
+    """The copy in a folder; many threads and processes may match in it while one syncs it.
+
+    Every verb raises NoCopy where there is none that was ever level.
+    """
+
+    def __init__(self, folder: str | Path, clock: Callable[[], datetime] = system_clock) -> None:
+        """`hashdb sync` keeps its copy in the folder `local` of HASHDB_HOME. Opens nothing yet."""
+        self._folder, self._now = Path(folder), clock
+        self._open: _Opened | None = None
+        self._past: list[Tables] = []
+        self._lock = Lock()
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """The copy of HASHDB_HOME, where `hashdb sync` keeps it."""
+        return cls(Path(os.environ.get("HASHDB_HOME") or "hashdb-data") / "local")
+
+    def __enter__(self) -> Self:
+        """Use the copy in a `with` block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the copy."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the copy."""
+        with self._lock:
+            for tables in (*self._past, *([self._open.tables] if self._open else [])):
+                tables.close()
+            self._open, self._past = None, []
+
+    @property
+    def checkpoint(self) -> int:
+        """The number of the service's log up to which the copy is level."""
+        return self._opened().tables.cursor()
+
+    @property
+    def age(self) -> timedelta:
+        """How long ago the copy was last level with the service."""
+        return self._now() - self._opened().tables.state().at
+
+    @property
+    def rules(self) -> Rules:
+        """What the service took when the copy was last synced: its algorithms, labels and radii."""
+        return self._opened().tables.state().rules
+
+    def __len__(self) -> int:
+        """How many contributions there are."""
+        return self._opened().tables.count()
+
+    def sync(self, client: Client) -> int:
+        """Take in what is new, and return how many changes there were. Raises CopyInUse, and what the client raises."""
+        with syncing(self._folder, client, clock=self._now) as sync:
+            return sync.level()
+
+    def match(self, queries: Sequence[Query]) -> Answer:
+        """A result for each query, as the service answered it at `checkpoint`. Raises InvalidInput.
+
+        Of members, those that contributed are counted: who confirmed is not in the feed.
+        """
+        copy = self._opened()
+        _check(copy.rules, queries)
+        level = copy.tiers.level()
+        suggested, through = suggest(queries, copy.tiers.search)
+        held: dict[Signal, list[Holder]] = defaultdict(list)
+        for holder in copy.tables.holders({signal for found in suggested for signal in found}, self._now()):
+            held[holder.signal].append(holder)
+        results, left = [], MATCHES_A_REQUEST
+        for query, found, turns in zip(queries, suggested, through, strict=True):
+            results.append(_result(query, found, held, min(left, MATCHES_A_QUERY), turns))
+            left -= len(results[-1].matches)
+        return Answer(tuple(results), level)
+
+    def _opened(self) -> _Opened:
+        name = self._named()
+        known = self._open
+        if known is not None and known.name == name:
+            return known
+        with self._lock:
+            while self._open is None or self._open.name != name:
+                made = self._made(name)
+                if made is not None:
+                    self._past += [self._open.tables] if self._open else []
+                    self._open = made
+                elif name == (name := self._named()):
+                    raise NoCopy(str(self._folder))
+            return self._open
+
+    def _named(self) -> str:
+        try:
+            return os.readlink(self._folder / CURRENT)
+        except OSError:
+            raise NoCopy(str(self._folder)) from None
+
+    def _made(self, name: str) -> _Opened | None:
+        """The copy of that name; None where it is damaged, or has been removed since for a newer one."""
+        file = self._folder / name / FILE
+        if not file.exists():
+            return None
+        try:
+            tables = Tables(file)
+            if tables.sound:
+                return _Opened(name, tables, Tiers(tables, file.parent / INDEX), tables.state().rules)
+            tables.close()
+        except sqlite3.DatabaseError:
+            pass
+        return None
+
+
+def _check(rules: Rules, queries: Sequence[Query]) -> None:
+    faults = [
+        Fault(f"queries[{position}].{fault.at}", fault.reason)
+        for position, query in enumerate(queries)
+        for fault in rules.query_faults(query)
+    ]
+    if faults:
+        raise InvalidInput(tuple(faults))
+
+
+def _result(
+    query: Query, found: Distances, held: Mapping[Signal, Sequence[Holder]], limit: int, through: Through
+) -> Result:
+    """The nearest of those that hold what was found, and whether there are more."""
+    holders = [*holders_of_test(found), *(one for signal in found for one in held.get(signal, ()))]
+    every = [(spelled(one, found, through), one[0].member) for one in by_contribution(holders, query.supporting)]
+    every.sort(key=lambda pair: pair[0].rank)
+    nearest = every[:limit]
+    matches = tuple(match for match, _ in nearest)
+    return Result(query.id, matches, len({member for _, member in nearest}), len(every) > limit)

@@ -1,0 +1,119 @@
+"""The benign list: what is never accepted and never matched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hashdb.domain.audit import Action, Details, Entry
+from hashdb.domain.benign import Benign, BenignDraft
+from hashdb.domain.members import SYSTEM, Actor, Scope
+from hashdb.domain.proposals import Act, Proposal, Request
+from hashdb.domain.signals import Signal
+from hashdb.errors import InvalidInput
+from hashdb.service import HashDB
+from hashdb.service.masks import settle
+from hashdb.service.proposals import second
+from hashdb.store import Transaction
+
+
+def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[Benign, ...]:
+    """At most `limit` entries with ids above `after`, in order."""
+    actor.require(Scope.ADMIN)
+    with db.store.read() as tx:
+        return tx.benign.page(after, limit)
+
+
+def get(db: HashDB, actor: Actor, id: int) -> Benign:
+    """One entry. Raises NotFound."""
+    actor.require(Scope.ADMIN)
+    with db.store.read() as tx:
+        return tx.benign.one(id)
+
+
+def add(db: HashDB, actor: Actor, draft: BenignDraft) -> Benign | Proposal:
+    """Accept and match nothing within the radius of these signals any more; an event for each contribution touched.
+
+    When this returns an entry, no process matches what it touches. It may take two persons: of the first one's request
+    a proposal is made, and answered. Raises InvalidInput.
+    """
+    actor.require(Scope.ADMIN)
+    if faults := tuple(db.rules.benign_faults(draft)):
+        raise InvalidInput(faults)
+    with db.store.begin() as tx:
+        now = db.now()
+        if waits := second(db, tx, actor, Request(Act.BENIGN, "benign", 0, _content(draft)), now):
+            return waits
+        added = tx.benign.add(draft, now)
+        tx.audit.append(now, actor, [_added(added)])
+    settle(db, actor)
+    return get(db, actor, added.id)
+
+
+def delete(db: HashDB, actor: Actor, id: int) -> None:
+    """Take an entry away: what it alone kept from matching matches again. Raises NotFound."""
+    actor.require(Scope.ADMIN)
+    with db.store.begin() as tx:
+        _delete(db, tx, actor, id)
+    settle(db, actor)
+
+
+def spared(db: HashDB, signals: Sequence[Signal], own: int) -> tuple[Signal, ...]:
+    """The signals of a picture without those variants that are close to a benign one; the first `own` are no variants.
+
+    Of the picture's own the contributor is to be told.
+    """
+    touched = db.live.admission().touched(signals[own:])
+    return (*signals[:own], *(one for one in signals[own:] if one not in touched))
+
+
+def start(db: HashDB, drafts: Sequence[BenignDraft]) -> None:
+    """Have the entries that come with hashdb in the list: new ones added, those that differ replaced.
+
+    What somebody deleted stays so. Contributions that are there already go by them once they are settled.
+    """
+    with db.store.read() as tx:
+        if not _differing(tx, drafts):
+            return
+    with db.store.begin() as tx:
+        tx.checkpoints.hold()
+        now = db.now()
+        for draft, old in _differing(tx, drafts):
+            if old is not None:
+                _delete(db, tx, SYSTEM, old)
+            tx.audit.append(now, SYSTEM, [_added(tx.benign.add(draft, now))])
+
+
+def _differing(tx: Transaction, drafts: Sequence[BenignDraft]) -> list[tuple[BenignDraft, int | None]]:
+    """The drafts that are not in the list as they are, and what of their names is."""
+    known = tx.benign.built_in()
+    found: list[tuple[BenignDraft, int | None]] = []
+    for draft in drafts:
+        id, deleted = known.get(draft.built_in or "", (None, False))
+        if id is None:
+            found.append((draft, None))
+        elif not deleted:
+            held = {(one.signal, one.radius) for one in tx.benign.signals(id)}
+            if held != {(signal, draft.radius_of(signal.algorithm)) for signal in draft.signals}:
+                found.append((draft, id))
+    return found
+
+
+def _delete(db: HashDB, tx: Transaction, actor: Actor, id: int) -> None:
+    now = db.now()
+    tx.benign.delete(id, now)
+    tx.audit.append(now, actor, [Entry(Action.BENIGN_DELETED, "benign", id, {})])
+
+
+def _content(draft: BenignDraft) -> dict[str, object]:
+    """What is asked, as it is asked over HTTP."""
+    radius = {str(algorithm): bits for algorithm, bits in draft.radius.items()}
+    return {"signals": [str(signal) for signal in draft.signals], "radius": radius, "note": draft.note}
+
+
+def _added(benign: Benign) -> Entry:
+    details: Details = {
+        "algorithms": sorted({str(signal.algorithm) for signal in benign.signals}),
+        "signals": len(benign.signals),
+        "built_in": benign.built_in,
+    }
+    return Entry(Action.BENIGN_ADDED, "benign", benign.id, details)

@@ -1,0 +1,129 @@
+"""Counts: what was counted is written down each second, and sealed by an event when its day is over."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from hashdb.domain.audit import Action, Details, Entry
+from hashdb.domain.counts import ANY, Cell, Count, Kind, Outcome, digest, number_of
+from hashdb.domain.hits import MatchLog
+from hashdb.domain.members import SYSTEM, Actor, Scope
+from hashdb.service import HashDB, refusals
+from hashdb.service.tallies import Tally
+from hashdb.store import Transaction
+from hashdb.store.counts import Seal
+
+_DAY = timedelta(days=1)
+_GRACE = timedelta(minutes=1)
+"""After midnight, for what the workers counted in the last second of the day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Daybook:
+    """The counts of a day, and the event that sealed them, if one has."""
+
+    day: date
+    counts: tuple[Count, ...]
+    seal: Seal | None
+
+
+def flush(db: HashDB) -> bool:
+    """Make durable what this process has counted, and tell the log of refusals when that is due; whether it did.
+
+    What cannot be written now is kept, and written with the next. Raises StoreBusy.
+    """
+    with db.tallies.writing:
+        tally, now = db.tallies.take(), db.now()
+        if not tally:
+            return refusals.tell(db)
+        with db.store.read() as tx:
+            contributors = tx.hits.contributors({contribution for _, _, contribution in tally.hits})
+        with db.store.begin() as tx:
+            tx.counts.hold()
+            for day, numbers in _in_open_days(tx, _with_hits(tally, contributors), now.date()).items():
+                tx.counts.add(day, numbers)
+            if db.match_log is MatchLog.HITS:
+                tx.hits.add(tally.found())
+            if db.rules.flood_cap is not None:
+                tx.floods.add(tally.recent(members=db.match_log is MatchLog.HITS), now)
+            refusals.write(tx, tally, now)
+        db.tallies.written()
+        return True
+
+
+def seal(db: HashDB) -> bool:
+    """Seal the days that are over and are not yet sealed; whether there were any. Whichever process comes first does.
+
+    Days on which nobody was there to seal are sealed by the next that comes. Raises StoreBusy.
+    """
+    today = (db.now() - _GRACE).date()
+    with db.store.read() as tx:
+        if not _unsealed(tx, today):
+            return False
+    with db.store.begin() as tx:
+        tx.counts.hold()
+        now, entries = db.now(), []
+        for day in _unsealed(tx, today):
+            counts = tx.counts.of(day)
+            details: Details = {"digest": digest(day, counts), "lines": len(counts)}
+            entries.append(Entry(Action.COUNTS_SEALED, "day", number_of(day), details))
+        tx.audit.append(now, SYSTEM, entries)
+    return bool(entries)
+
+
+def of(db: HashDB, actor: Actor, day: date) -> Daybook:
+    """What was counted on a day, as it is now."""
+    actor.require(Scope.AUDIT)
+    with db.store.read() as tx:
+        sealed = next((one for one in tx.counts.seals() if one.day == day), None)
+        return Daybook(day, tx.counts.of(day), sealed)
+
+
+def unlike_sealed(tx: Transaction) -> Iterator[tuple[int | None, str]]:
+    """What does not hold of the counts: the event that sealed other ones, and a sentence."""
+    try:
+        yield from _unlike_sealed(tx)
+    except (TypeError, ValueError):
+        # SQLite keeps whatever somebody writes into a column.
+        yield None, "the counts hold what is no day or no number"
+
+
+def _unlike_sealed(tx: Transaction) -> Iterator[tuple[int | None, str]]:
+    seals = tx.counts.seals()
+    for one in seals:
+        if digest(one.day, tx.counts.of(one.day)) != one.digest:
+            yield one.seq, f"the counts of {one.day} are not those that it sealed"
+    last, sealed = tx.counts.last_sealed(), {one.day for one in seals}
+    for day in tx.counts.days(last) if last is not None else ():
+        if day not in sealed:
+            yield None, f"there are counts of {day}, which no event sealed, though a later day is sealed"
+
+
+def _unsealed(tx: Transaction, today: date) -> tuple[date, ...]:
+    last = tx.counts.last_sealed()
+    return tuple(day for day in tx.counts.days(today) if last is None or day > last)
+
+
+def _with_hits(tally: Tally, contributors: Mapping[int, int]) -> dict[date, Counter[Cell]]:
+    """All numbers, with those of hits on the member's own contributions and on others'."""
+    numbers = tally.numbers()
+    for (day, member, contribution), seen in tally.hits.items():
+        whose = Outcome.OWN if contributors.get(contribution) == member else Outcome.OTHERS
+        for algorithm, times in ((ANY, seen.times), *seen.algorithms.items()):
+            numbers[day][Cell(Kind.HIT, member, algorithm, whose)] += times
+    return numbers
+
+
+def _in_open_days(tx: Transaction, numbers: Mapping[date, Counter[Cell]], today: date) -> dict[date, Counter[Cell]]:
+    """What was counted on a day that is sealed by now counts on the first that is not, at the earliest today."""
+    last = tx.counts.last_sealed()
+    if last is None:
+        return dict(numbers)
+    opened: dict[date, Counter[Cell]] = {}
+    for day, cells in numbers.items():
+        where = day if day > last else max(today, last + _DAY)
+        opened.setdefault(where, Counter()).update(cells)
+    return dict(sorted(opened.items()))

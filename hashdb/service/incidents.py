@@ -1,0 +1,61 @@
+"""Incidents: opened, changed and closed by an administrator; what was contributed under their labels follows."""
+
+from __future__ import annotations
+
+from hashdb.domain.audit import Action, Details, Entry
+from hashdb.domain.incidents import Incident, IncidentChange, IncidentDraft, end_fault
+from hashdb.domain.labels import incident_fault
+from hashdb.domain.members import Actor, Scope
+from hashdb.errors import Fault, InvalidInput
+from hashdb.service import HashDB
+from hashdb.service.expiry import settle
+
+
+def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[Incident, ...]:
+    """At most `limit` incidents with ids above `after`, in order."""
+    actor.require(Scope.ADMIN)
+    with db.store.read() as tx:
+        return tx.incidents.page(after, limit)
+
+
+def get(db: HashDB, actor: Actor, id: int) -> Incident:
+    """One incident. Raises NotFound."""
+    actor.require(Scope.ADMIN)
+    with db.store.read() as tx:
+        return tx.incidents.one(id)
+
+
+def add(db: HashDB, actor: Actor, draft: IncidentDraft) -> Incident:
+    """Open an incident; what was contributed under its label before goes by it, too.
+
+    Raises InvalidInput, IncidentExists.
+    """
+    actor.require(Scope.ADMIN)
+    found = {"label": incident_fault(draft.label), "end": end_fault(draft.start, draft.end)}
+    if faults := tuple(Fault(at, reason) for at, reason in found.items() if reason):
+        raise InvalidInput(faults)
+    with db.store.begin() as tx:
+        added = tx.incidents.add(draft)
+        details: Details = {"label": added.label, "expires": "yes" if added.expires else "no"}
+        tx.audit.append(db.now(), actor, [Entry(Action.INCIDENT_ADDED, "incident", added.id, details)])
+    settle(db, actor)
+    return added
+
+
+def change(db: HashDB, actor: Actor, id: int, asked: IncidentChange) -> Incident:
+    """Change when an incident starts or ends, or whether its contributions expire with it: they follow at once.
+
+    Raises NotFound, InvalidInput.
+    """
+    actor.require(Scope.ADMIN)
+    with db.store.begin() as tx:
+        before = tx.incidents.one(id, lock=True)
+        after = asked.of(before)
+        if reason := end_fault(after.start, after.end):
+            raise InvalidInput((Fault("end", reason),))
+        fields = [name for name in ("end", "expires", "start") if getattr(before, name) != getattr(after, name)]
+        if fields:
+            tx.incidents.change(after)
+            tx.audit.append(db.now(), actor, [Entry(Action.INCIDENT_AMENDED, "incident", id, {"fields": fields})])
+    settle(db, actor)
+    return after

@@ -1,0 +1,149 @@
+"""Reports: the figures of a period, from the events, the sealed counts and the hits."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime
+
+from hashdb.domain.audit import Action, Details, Entry, Event
+from hashdb.domain.counts import ANY, Count, Kind, Outcome, number_of
+from hashdb.domain.members import Actor, Member, Scope
+from hashdb.domain.periods import Period
+from hashdb.domain.replays import Replay
+from hashdb.domain.reports import Asked, OfDay, Report
+from hashdb.errors import Fault, InvalidInput
+from hashdb.service import HashDB, counts
+from hashdb.store import Transaction
+
+_BLOCK = 8_192
+
+
+def transparency(
+    db: HashDB, actor: Actor, first: date | None, last: date | None, *, form: str, member: int | None = None
+) -> Report:
+    """The figures from the first day to the last; by default from the log's beginning to today.
+
+    `member` tells of one member alone: of its contributions, and of what it asked. `form` is noted in the event, which
+    is written for every report. Raises InvalidInput, NotFound (of the member).
+    """
+    actor.require(Scope.AUDIT)
+    counts.flush(db)
+    with db.store.read() as tx:
+        period = _period(db, tx, first, last)
+        if member is not None:
+            tx.members.get(member)
+        report = _report(db, tx, period, member)
+    with db.store.begin() as tx:
+        told = {"from": period.first.isoformat(), "to": period.last.isoformat(), "form": form}
+        details: Details = told if member is None else {**told, "member": member}
+        tx.audit.append(db.now(), actor, [Entry(Action.REPORT_EXPORTED, "report", number_of(period.last), details)])
+    return report
+
+
+def _period(db: HashDB, tx: Transaction, first: date | None, last: date | None) -> Period:
+    beginning = tx.audit.since(0, 1)
+    last = last or db.now().date()
+    first = first or min(last, beginning[0].at.date() if beginning else last)
+    if last < first:
+        raise InvalidInput((Fault("to", "is before from"),))
+    return Period(first, last)
+
+
+def _report(db: HashDB, tx: Transaction, period: Period, member: int | None) -> Report:
+    firsts = _firsts(tx, period)
+    replay = Replay(period, firsts, member)
+    for event in _events(tx, period.end):
+        replay.take(event)
+    numbers = list(tx.counts.between(period.first, period.last))
+    sealed = {one.day for one in tx.counts.seals()}
+    final = period.end <= db.now() and {day for day, _ in numbers} <= sealed
+    numbers = [(day, one) for day, one in numbers if member in (None, one.cell.member)]
+    of_all = [one for _, one in numbers]
+    return Report(
+        period=period,
+        member=member,
+        size=replay.size,
+        final=final,
+        members={one.id: one.name for one in _members(tx)},
+        contributions=replay.contributed(),
+        to_remove=replay.times("seconds_to_remove"),
+        to_share=replay.times("seconds_to_share"),
+        asked={key: _asked(ones) for key, ones in _grouped(of_all, "algorithm").items()},
+        asked_by=dict(sorted((int(key), _asked(ones)) for key, ones in _grouped(_of_any(of_all), "member").items())),
+        caught=replay.caught(firsts),
+        reviews=replay.reviews.reviewed(),
+        precision=replay.reviews.precision(),
+        refused=_by_outcome(of_all, Kind.REFUSAL),
+        turned_away=_by_outcome(of_all, Kind.ACCESS),
+        days=_days(replay.days, numbers),
+    )
+
+
+def _events(tx: Transaction, end: datetime) -> Iterator[Event]:
+    after = 0
+    while block := tx.audit.since(after, _BLOCK):
+        for event in block:
+            if event.at >= end:
+                return
+            yield event
+        after = block[-1].seq
+
+
+def _firsts(tx: Transaction, period: Period) -> Mapping[int, Mapping[int, datetime]]:
+    found: dict[int, dict[int, datetime]] = defaultdict(dict)
+    for contribution, member, at in tx.hits.firsts(period.end):
+        found[contribution][member] = at
+    return found
+
+
+def _members(tx: Transaction) -> Iterator[Member]:
+    after = 0
+    while page := tx.members.page(after, 1000):
+        yield from page
+        after = page[-1].id
+
+
+def _of_any(numbers: Iterable[Count]) -> list[Count]:
+    return [one for one in numbers if one.cell.algorithm == ANY]
+
+
+def _grouped(numbers: Iterable[Count], name: str) -> dict[str, list[Count]]:
+    """The numbers of queries and hits, by a field."""
+    groups: dict[str, list[Count]] = defaultdict(list)
+    for one in numbers:
+        if one.cell.kind in (Kind.QUERY, Kind.HIT):
+            groups[str(getattr(one.cell, name))].append(one)
+    return dict(sorted(groups.items()))
+
+
+def _asked(numbers: Iterable[Count]) -> Asked:
+    sums: Counter[tuple[str, str]] = Counter()
+    for one in numbers:
+        sums[one.cell.kind, one.cell.outcome] += one.times
+    return Asked(
+        hit=sums[Kind.QUERY, Outcome.HIT],
+        none=sums[Kind.QUERY, Outcome.NONE],
+        own=sums[Kind.HIT, Outcome.OWN],
+        others=sums[Kind.HIT, Outcome.OTHERS],
+    )
+
+
+def _by_outcome(numbers: Iterable[Count], kind: Kind) -> dict[str, int]:
+    sums: Counter[str] = Counter()
+    for one in numbers:
+        if one.cell.kind == kind:
+            sums[one.cell.outcome] += one.times
+    return dict(sorted(sums.items()))
+
+
+def _days(events: Mapping[tuple[date, str], int], numbers: Iterable[tuple[date, Count]]) -> dict[date, OfDay]:
+    """What each day had, without the days that had nothing."""
+    sums: Counter[tuple[date, str]] = Counter(events)
+    for day, one in numbers:
+        if one.cell.algorithm == ANY and one.cell.kind in (Kind.QUERY, Kind.HIT):
+            sums[day, "queries" if one.cell.kind == Kind.QUERY else "hits"] += one.times
+    days = sorted({day for day, _ in sums})
+    return {
+        day: OfDay(sums[day, "added"], sums[day, "withdrawn"], sums[day, "queries"], sums[day, "hits"]) for day in days
+    }

@@ -1,0 +1,133 @@
+"""The benign list in SQL."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection, Select, delete, func, insert, select, update
+
+from hashdb.domain.benign import Benign, BenignDraft
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.errors import NotFound
+from hashdb.store.bulk import insert_rows
+from hashdb.store.chunks import chunks
+from hashdb.store.tables import benign, benign_signals, masks
+
+
+class Near(NamedTuple):
+    """A benign signal: all within the radius (bits) of it is touched by the entry."""
+
+    entry: int
+    signal: Signal
+    radius: int
+
+
+class Unsettled(NamedTuple):
+    """An entry that contributions do not go by yet."""
+
+    id: int
+    deleted: bool
+
+
+class BenignList:
+    """The benign list within one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Over an open connection."""
+        self._connection = connection
+
+    def add(self, draft: BenignDraft, now: datetime) -> Benign:
+        """Record an entry, which contributions do not go by yet."""
+        row = {"built_in": draft.built_in, "note": draft.note, "created_at": now, "settled": False}
+        id = self._connection.execute(insert(benign).returning(benign.c.id), row).scalar_one()
+        rows = [
+            {
+                "benign_id": id,
+                "position": position,
+                "algorithm": signal.algorithm,
+                "value": signal.to_bytes(),
+                "radius": draft.radius_of(signal.algorithm),
+            }
+            for position, signal in enumerate(draft.signals)
+        ]
+        insert_rows(self._connection, benign_signals, rows)
+        return self.one(id)
+
+    def delete(self, id: int, now: datetime) -> None:
+        """Mark an entry as deleted and forget its note; what it masks is still to be seen to. Raises NotFound."""
+        query = update(benign).where(benign.c.id == id, benign.c.deleted_at.is_(None))
+        if not self._connection.execute(query.values(deleted_at=now, note="", settled=False)).rowcount:
+            raise NotFound(f"benign entry {id}")
+
+    def one(self, id: int) -> Benign:
+        """One entry. Raises NotFound."""
+        found = self._read(_ENTRIES.where(benign.c.id == id))
+        if not found:
+            raise NotFound(f"benign entry {id}")
+        return found[0]
+
+    def page(self, after: int, limit: int) -> tuple[Benign, ...]:
+        """At most `limit` entries with ids above `after`, in order."""
+        return self._read(_ENTRIES.where(benign.c.id > after).order_by(benign.c.id).limit(limit))
+
+    def every(self) -> tuple[Near, ...]:
+        """Every benign signal of the entries there are, by their ids."""
+        query = select(benign_signals).join(benign, benign.c.id == benign_signals.c.benign_id)
+        rows = self._connection.execute(query.where(benign.c.deleted_at.is_(None)).order_by(benign_signals.c.benign_id))
+        return tuple(
+            Near(row.benign_id, Signal.from_bytes(Algorithm(row.algorithm), row.value), row.radius) for row in rows
+        )
+
+    def signals(self, id: int) -> tuple[Near, ...]:
+        """The signals of one entry."""
+        return tuple(Near(id, signal, radius) for radius, signal in zip(*self._held([id])[id], strict=True))
+
+    def built_in(self) -> dict[str, tuple[int, bool]]:
+        """Of each name of the built-in list that was ever recorded, the newest entry and whether it is deleted."""
+        query = select(benign.c.built_in, benign.c.id, benign.c.deleted_at).where(benign.c.built_in.is_not(None))
+        rows = self._connection.execute(query.order_by(benign.c.id))
+        return {row.built_in: (row.id, row.deleted_at is not None) for row in rows}
+
+    def unsettled(self) -> tuple[Unsettled, ...]:
+        """The entries that contributions do not go by yet, in order."""
+        query = select(benign.c.id, benign.c.deleted_at).where(benign.c.settled.is_(False)).order_by(benign.c.id)
+        return tuple(Unsettled(row.id, row.deleted_at is not None) for row in self._connection.execute(query))
+
+    def settle(self, entry: Unsettled) -> None:
+        """Note that contributions go by an entry, unless it was deleted in between; one deleted loses its signals."""
+        query = update(benign).where(benign.c.id == entry.id, benign.c.deleted_at.is_not(None) == entry.deleted)
+        if self._connection.execute(query.values(settled=True)).rowcount and entry.deleted:
+            self._connection.execute(delete(benign_signals).where(benign_signals.c.benign_id == entry.id))
+
+    def _read(self, query: Select[tuple[object, ...]]) -> tuple[Benign, ...]:
+        rows = self._connection.execute(query).all()
+        held = self._held([row.id for row in rows])
+        return tuple(
+            Benign(
+                id=row.id,
+                signals=held[row.id][1],
+                radius={one.algorithm: bits for bits, one in zip(*held[row.id], strict=True)},
+                note=row.note,
+                built_in=row.built_in,
+                created_at=row.created_at,
+                masked=row.masked,
+            )
+            for row in rows
+        )
+
+    def _held(self, ids: Collection[int]) -> Mapping[int, tuple[tuple[int, ...], tuple[Signal, ...]]]:
+        """The radii and the signals of entries."""
+        found: dict[int, list[tuple[int, Signal]]] = defaultdict(list)
+        for some in chunks(list(ids)):
+            query = select(benign_signals).where(benign_signals.c.benign_id.in_(some))
+            for row in self._connection.execute(query.order_by(benign_signals.c.benign_id, benign_signals.c.position)):
+                found[row.benign_id].append((row.radius, Signal.from_bytes(Algorithm(row.algorithm), row.value)))
+        return {id: (tuple(r for r, _ in found[id]), tuple(s for _, s in found[id])) for id in ids}
+
+
+_ENTRIES: Select[tuple[object, ...]] = select(
+    benign, select(func.count()).where(masks.c.benign_id == benign.c.id).scalar_subquery().label("masked")
+).where(benign.c.deleted_at.is_(None))

@@ -1,0 +1,65 @@
+"""Floods in SQL: hits of the last hour, by five minutes, and the contributions that have too many."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import Connection, and_, delete, exists, func, select
+
+from hashdb.domain.cases import Decision
+from hashdb.domain.contributions import Standing
+from hashdb.domain.floods import REST, WINDOW, Flood
+from hashdb.store.bulk import upsert
+from hashdb.store.statuses import active
+from hashdb.store.tables import cases, contributions, members, recent_hits
+
+_AT_ONCE = 100
+
+
+class Floods:
+    """Recent hits within one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Over an open connection."""
+        self._connection = connection
+
+    def add(self, found: Mapping[tuple[int, int, datetime], int], now: datetime) -> None:
+        """Record how often contributions were answered, by (contribution, member or 0, five minutes).
+
+        What is older than an hour is forgotten.
+        """
+        self._connection.execute(delete(recent_hits).where(recent_hits.c.since <= now - WINDOW))
+        rows = [
+            {"contribution": contribution, "member": member, "since": since, "times": times}
+            for (contribution, member, since), times in sorted(found.items())
+            if since > now - WINDOW
+        ]
+        upsert(self._connection, recent_hits, rows, adds=("times",))
+
+    def over(self, cap: int, now: datetime) -> tuple[Flood, ...]:
+        """Contributions that match and had more than `cap` hits within the last hour, some at a time, by id.
+
+        Those that a reviewer upheld lately are left out.
+        """
+        hits, known = func.sum(recent_hits.c.times), func.nullif(recent_hits.c.member, 0)
+        upheld = exists().where(
+            cases.c.contribution_id == contributions.c.id,
+            cases.c.decision == str(Decision.UPHOLD),
+            cases.c.decided_at > now - REST,
+        )
+        matching = [str(standing) for standing in Standing if standing.matches]
+        query = (
+            select(contributions.c.id, hits, func.count(known.distinct()))
+            .join(recent_hits, recent_hits.c.contribution == contributions.c.id)
+            .join(members, members.c.id == contributions.c.member_id)
+            .where(
+                recent_hits.c.since > now - WINDOW,
+                and_(active(now), contributions.c.standing.in_(matching), ~upheld),
+            )
+            .group_by(contributions.c.id)
+            .having(hits > cap)
+            .order_by(contributions.c.id)
+            .limit(_AT_ONCE)
+        )
+        return tuple(Flood(row[0], int(row[1]), row[2] or None) for row in self._connection.execute(query))

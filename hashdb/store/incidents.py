@@ -1,0 +1,72 @@
+"""Incidents in SQL."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from hashdb.domain.incidents import Incident, IncidentDraft
+from hashdb.errors import IncidentExists, NotFound
+from hashdb.store.tables import incidents
+
+
+class Incidents:
+    """Incidents within one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Over an open connection."""
+        self._connection = connection
+
+    def add(self, draft: IncidentDraft) -> Incident:
+        """Record an incident, which contributions do not go by yet. Raises IncidentExists."""
+        row = {
+            "label": draft.label,
+            "start": draft.start,
+            "end": draft.end,
+            "expires": draft.expires,
+            "settled": False,
+        }
+        try:
+            return _incident(self._connection.execute(insert(incidents).returning(incidents), row).one())
+        except IntegrityError:
+            raise IncidentExists(draft.label) from None
+
+    def one(self, id: int, *, lock: bool = False) -> Incident:
+        """One incident, held to the end of the transaction with `lock`. Raises NotFound."""
+        query = select(incidents).where(incidents.c.id == id)
+        row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
+        if row is None:
+            raise NotFound(f"incident {id}")
+        return _incident(row)
+
+    def change(self, changed: Incident) -> None:
+        """Write what an incident is now, which contributions do not go by yet."""
+        values = {"start": changed.start, "end": changed.end, "expires": changed.expires, "settled": False}
+        self._connection.execute(update(incidents).where(incidents.c.id == changed.id).values(values))
+
+    def page(self, after: int, limit: int) -> tuple[Incident, ...]:
+        """At most `limit` incidents with ids above `after`, in order."""
+        query = select(incidents).where(incidents.c.id > after).order_by(incidents.c.id).limit(limit)
+        return tuple(map(_incident, self._connection.execute(query)))
+
+    def every(self) -> tuple[Incident, ...]:
+        """All of them."""
+        return tuple(map(_incident, self._connection.execute(select(incidents).order_by(incidents.c.id))))
+
+    def unsettled(self) -> tuple[Incident, ...]:
+        """Those that contributions do not go by yet."""
+        query = select(incidents).where(incidents.c.settled.is_(False)).order_by(incidents.c.id)
+        return tuple(map(_incident, self._connection.execute(query)))
+
+    def settle(self, incident: Incident) -> None:
+        """Note that contributions go by an incident, unless it was changed in between."""
+        query = update(incidents).where(
+            incidents.c.id == incident.id,
+            incidents.c.end.is_not_distinct_from(incident.end),
+            incidents.c.expires == incident.expires,
+        )
+        self._connection.execute(query.values(settled=True))
+
+
+def _incident(row: Row[tuple[object, ...]]) -> Incident:
+    return Incident(row.id, row.label, row.start, row.end, row.expires)

@@ -1,0 +1,34 @@
+"""/v1/reports"""
+
+from __future__ import annotations
+
+from apiflask import APIBlueprint
+from flask import Response, request
+
+from hashdb.domain.members import Scope
+from hashdb.service import reports
+from hashdb.web.context import actor, answer, hashdb, query
+from hashdb.web.openapi import operation
+from hashdb.web.reports import page
+from hashdb.wire.pages import ReportQuery
+from hashdb.wire.reports import ReportOut, csv_text
+
+blueprint = APIBlueprint("reports", __name__, url_prefix="/v1/reports", tag="Reports")
+
+_JSON, _CSV, _HTML = "application/json", "text/csv", "text/html"
+_NAMES = {_JSON: "json", _CSV: "csv", _HTML: "html"}
+
+
+@blueprint.get("/transparency")
+@operation(blueprint, {200: ReportOut}, scopes=[Scope.AUDIT], takes=ReportQuery, streams=(_CSV, _HTML))
+def transparency() -> Response:
+    """Report on a period: contributions, times, reappearances, opinions and cases, precision, refusals.
+
+    As JSON, CSV or a page, by `Accept`. The same period has the same numbers once it is final.
+    """
+    asked = query(ReportQuery)
+    form = request.accept_mimetypes.best_match([_JSON, _CSV, _HTML], _JSON)
+    report = reports.transparency(hashdb(), actor(), asked.first, asked.last, form=_NAMES[form])
+    if form == _JSON:
+        return answer(ReportOut.of(report))
+    return Response(csv_text(report) if form == _CSV else page(report), mimetype=form)

@@ -1,0 +1,28 @@
+"""/v1/reversals"""
+
+from __future__ import annotations
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from hashdb.domain.members import Scope
+from hashdb.service import reversals
+from hashdb.web.context import actor, answer, cut, hashdb, query
+from hashdb.web.openapi import operation
+from hashdb.wire.pages import PageQuery
+from hashdb.wire.reversals import ReversalOut, ReversalsOut
+
+blueprint = APIBlueprint("reversals", __name__, url_prefix="/v1/reversals", tag="Reversals")
+
+
+@blueprint.get("")
+@operation(blueprint, {200: ReversalsOut}, scopes=[Scope.MATCH], takes=PageQuery)
+def browse() -> Response:
+    """List what was answered to you as a match and has been withdrawn, retired or quarantined since.
+
+    So that you can restore what you took down. `next` is null at the end; go on later after the last `seq`.
+    """
+    asked = query(PageQuery)
+    page, more = cut(reversals.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
+    listed = [ReversalOut.of(one) for one in page]
+    return answer(ReversalsOut.model_construct(reversals=listed, next=page[-1].seq if more else None))

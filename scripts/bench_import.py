@@ -1,0 +1,76 @@
+"""Rows a second of `hashdb import`, and the memory it takes: `python -m scripts.bench_import [THOUSANDS OF ROWS…]`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.domain.signals import Algorithm
+from hashdb.service import members, open_hashdb
+from hashdb.settings import Settings
+from scripts.bench_sync import halves
+from scripts.benchmarks import report
+from scripts.benchmarks.data import SEED
+from tests.serving import serving
+
+THOUSANDS = (10, 100, 1_000)
+
+
+def main(sizes: tuple[int, ...]) -> None:
+    """Print the table."""
+    print(report.told(report.machine("pydantic", "httpx")))
+    print("\n| thousand rows | checked/s | imported/s, checked before | again, all known | most memory, MB |")
+    print("|---|---|---|---|---|")
+    for thousands in sizes:
+        with tempfile.TemporaryDirectory() as place:
+            file, home = Path(place, "list.csv"), Path(place, "service")
+            write(file, thousands)
+            home.mkdir()
+            secret = key(Settings(home=home))
+            with serving(home) as url:
+                environment = os.environ | {"HASHDB_URL": url, "HASHDB_KEY": secret}
+                runs = [run(file, environment, *words) for words in (("--dry-run",), (), ())]
+        rates = " | ".join(f"{thousands * 1e3 / seconds:,.0f}" for seconds, _ in runs)
+        print(f"| {thousands:,} | {rates} | {max(most for _, most in runs) / 1024:.0f} |", flush=True)
+
+
+def write(file: Path, thousands: int) -> None:
+    """A list of so many thousand random PDQ hashes with half of their bits set."""
+    rng = np.random.default_rng(SEED)
+    with file.open("w") as out:
+        out.write("signals,labels,quality,removed_at\n")
+        for _ in range(thousands):
+            rows = halves(rng, 1_000, Algorithm.PDQ.bits)
+            out.writelines(f"pdq:{value:064x},glorification,90,2026-11-01T10:00:00Z\n" for value in rows)
+
+
+def key(settings: Settings) -> str:
+    """The secret of a key of a new member."""
+    db = open_hashdb(settings.database, settings.rules())
+    member = members.add(db, COMMAND_LINE, MemberDraft("benchmark", MemberKind.PLATFORM))
+    secret = members.issue_key(db, COMMAND_LINE, member.id, KeyDraft(frozenset({Scope.CONTRIBUTE}))).secret
+    db.close()
+    return secret
+
+
+def run(file: Path, environment: dict[str, str], *words: str) -> tuple[float, int]:
+    """Seconds, and kilobytes of memory at most."""
+    begun = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hashdb", "import", str(file), *words], env=environment, stdout=subprocess.DEVNULL
+    )
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return time.perf_counter() - begun, used.ru_maxrss
+
+
+if __name__ == "__main__":
+    main(tuple(map(int, sys.argv[1:])) or THOUSANDS)

@@ -1,0 +1,46 @@
+"""hashdb contribute --state: what was done is noted, and a run that was cut short goes on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from hashdb.cli.done import Done
+from tests.cli.conftest import PHOTOS, Commands
+
+SAID = ("--label", "glorification", "--removed-at", "2026-11-20T10:00:00Z")
+
+
+def test_a_run_goes_on_where_the_one_before_ended(member: Commands, tmp_path: Path) -> None:
+    folder, state = tmp_path / "pictures", tmp_path / "state.jsonl"
+    folder.mkdir()
+    for photo in PHOTOS[:12]:
+        shutil.copy(photo, folder)
+    (folder / "broken.jpg").write_text("not a picture")
+    first = member.json("contribute", folder, *SAID, "--state", state, status=1)
+    ids = {one["path"]: one["id"] for one in first if "id" in one}
+    assert len(ids) == 12
+    # Killed in the middle of a line, and one picture has changed since.
+    lines = state.read_text().splitlines(keepends=True)
+    state.write_text("".join(lines[:8]) + lines[8][:20])
+    changed = folder / PHOTOS[0].name
+    os.utime(changed, ns=(1, 1))
+    done = member("contribute", folder, *SAID, "--state", state)
+    assert f"hashdb: 7 done before, as {state} says" in done.stderr
+    assert f"{changed}  contribution {ids[str(changed)]} (known already)" in done.stdout
+    again = member.json("contribute", folder, *SAID, "--state", state, status=1)
+    assert {one["path"]: one["id"] for one in again if "id" in one} == ids
+    assert [one["error"][:13] for one in again if "error" in one] == ["not a picture"]
+
+
+def test_without_a_file_nothing_is_noted(tmp_path: Path) -> None:
+    with Done(None) as done:
+        done.note(PHOTOS[0], 7)
+        assert done.apart({PHOTOS[0]: None}) == ({PHOTOS[0]: None}, [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_used_is_a_usage_error(run: Commands, tmp_path: Path) -> None:
+    done = run("contribute", PHOTOS[0], *SAID, "--state", tmp_path / "no" / "such")
+    assert (done.returncode, "cannot be used to note" in done.stderr) == (2, True)

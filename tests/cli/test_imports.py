@@ -1,0 +1,110 @@
+"""hashdb import and export: nothing is stored unless all is good, and what was stored comes back."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hashdb.client import Client
+from hashdb.domain.contributions import Contribution
+from tests.builders import draft, signal
+from tests.cli.conftest import Commands
+
+ODD = "0" * 64
+"""No hash of an ordinary picture."""
+
+
+def own(member: Commands) -> list[Contribution]:
+    me = member.environment
+    with Client(me["HASHDB_URL"], me["HASHDB_KEY"]) as client:
+        listed = list(client.contributions())
+        return [one for one in listed if one.member == client.me().member.id]
+
+
+def listed(tmp_path: Path, *lines: str) -> Path:
+    file = tmp_path / "list.csv"
+    file.write_text("\n".join(("signals,labels,severity", *lines, "")))
+    return file
+
+
+def test_what_is_exported_is_imported_as_it_was(member: Commands, served: str, home: Path, tmp_path: Path) -> None:
+    me = member.environment
+    with Client(me["HASHDB_URL"], me["HASHDB_KEY"]) as client:
+        drafts = [
+            draft(seed, signal(seed + 1), severity=3, context=("synthetic",), reference=' a, "b" ü ') for seed in (7, 9)
+        ]
+        client.contribute([*drafts, draft(11)])
+        gone = client.contribute([draft(13)]).recorded[0].contribution
+        client.withdraw(gone.id, "other")
+    added = Commands({"HASHDB_HOME": str(home)}).json(
+        "member", "add", f"{tmp_path.name} other", "--kind", "platform", "--scope", "contribute"
+    )
+    other = Commands({**me, "HASHDB_KEY": added["key"]["secret"]})
+    for form in ("csv", "jsonl"):
+        file = tmp_path / f"export.{form}"
+        file.write_text(member("export", "--format", form).stdout)
+        said = other.json("import", file)
+        assert (said["rows"], said["contributed"] + said["known"], said["faulty"]) == (3, 3, 0)
+        assert other("export", "--format", form).stdout == file.read_text()
+    assert said["known"] == 3
+    assert len(member.json("export")) == 3
+
+
+def test_of_a_list_with_faulty_rows_nothing_is_stored_and_each_is_named(member: Commands, tmp_path: Path) -> None:
+    file = listed(tmp_path, f"{signal(1)},glorification,1", f"pdq:{ODD},unheard_of,9", "pdq:12,glorification,")
+    done = member("import", file)
+    assert done.returncode == 1
+    assert done.stdout == f"{file}: 3 rows, 2 faulty; nothing was stored\n"
+    told = done.stderr.splitlines()
+    assert [line.split(": ")[0] for line in told] == [f"{file}:3", f"{file}:3", f"{file}:3", f"{file}:4"]
+    assert told[-1] == f"{file}:4: signals[0]: pdq takes 64 hex digits, got 2"
+    assert ODD not in done.stderr
+    assert own(member) == []
+    said = member.json("import", file, "--dry-run", status=1)
+    assert (said["dry_run"], said["faulty"], {one["line"] for one in said["faults"]}) == (True, 2, {3, 4})
+
+    done = member("import", file, "--skip-faulty")
+    assert (done.returncode, done.stdout) == (1, f"{file}: 3 rows, 1 contributed, 2 faulty\n")
+    (one,) = own(member)
+    assert (one.signals, one.severity, one.removed_at, one.quality) == ((signal(1),), 1, None, None)
+    assert member("import", file, "--skip-faulty").stdout == f"{file}: 3 rows, 1 known, 2 faulty\n"
+
+
+def test_a_dry_run_stores_nothing(member: Commands, tmp_path: Path) -> None:
+    done = member("import", listed(tmp_path, f"{signal(1)},glorification,"), "--dry-run")
+    assert (done.returncode, done.stdout.endswith(": 1 row, 0 faulty; nothing was stored\n")) == (0, True)
+    assert own(member) == []
+
+
+def test_a_text_takes_its_labels_from_the_command_line(member: Commands, tmp_path: Path) -> None:
+    file = tmp_path / "hashes.txt"
+    file.write_text(f"pdq {signal(1).value:064x}\nphotodna aGVsbG8=\n{signal(2).value:064x}\n")
+    done = member("import", file, "--label", "glorification", "--algorithm", "pdq", "--skip-faulty")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{file}:2: signals[0]: a signal is algorithm:hex")
+    assert [one.signals for one in own(member)] == [(signal(1),), (signal(2),)]
+    assert {one.labels for one in own(member)} == {("glorification",)}
+
+
+def test_rows_come_from_standard_input_too(member: Commands) -> None:
+    lines = "".join(f"pdq {signal(seed).value:064x}\n" for seed in range(1_203))
+    done = subprocess.run(
+        [sys.executable, "-m", "hashdb", "import", "-", "--label", "glorification", "--json"],
+        env={"PATH": "", "PYTHONPATH": ":".join(sys.path), **member.environment},
+        input=lines,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said = json.loads(done.stdout)
+    assert (said["rows"], said["contributed"], done.stderr) == (1_203, 1_203, "")
+
+
+@pytest.mark.parametrize("words", [("no-such-file.csv",), (".",)])
+def test_what_cannot_be_read_is_a_usage_error(member: Commands, words: tuple[str, ...]) -> None:
+    done = member("import", *words)
+    assert (done.returncode, "cannot be read" in done.stderr) == (2, True)

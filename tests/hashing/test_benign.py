@@ -1,0 +1,62 @@
+"""The benign signals that come with hashdb: what the script draws, and nothing that an ordinary picture is close to."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import hashdb
+from hashdb.domain.benign import usual_radius, within_reach
+from hashdb.domain.profiles import Profile
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.hashing import hash_file, hash_variants
+from hashdb.hashing.benign import FILE, built_in, is_benign
+from hashdb.hashing.modes import Mode
+from scripts import benign
+from tests.builders import near, signal
+
+PHOTOS = sorted((Path(hashdb.__file__).parent / "photos").glob("*.jpg"))
+
+
+def test_the_file_is_what_the_script_draws() -> None:
+    assert FILE.read_text("utf-8") == benign.text()
+
+
+def test_every_algorithm_has_some_and_each_is_worth_keeping() -> None:
+    held = [one for entry in built_in() for one in entry.signals]
+    assert {one.algorithm for one in held} == set(Algorithm)
+    assert all(map(within_reach, held))
+    assert [entry.built_in for entry in built_in()] == list(benign.FAMILIES)
+
+
+@pytest.mark.parametrize("photo", PHOTOS, ids=lambda photo: photo.stem)
+def test_no_photograph_and_no_part_of_one_is_close_to_any(photo: Path) -> None:
+    hashed = hash_file(photo, tuple(Algorithm), mode=Mode.THOROUGH)
+    assert len(hashed.signals) > len(Algorithm)
+    assert not any(map(is_benign, hashed.signals))
+
+
+@pytest.mark.parametrize("algorithm", Algorithm)
+def test_what_is_within_the_usual_radius_of_one_is_benign(algorithm: Algorithm) -> None:
+    one = next(one for entry in built_in() for one in entry.signals if one.algorithm is algorithm and not one.fault())
+    assert is_benign(one)
+    assert is_benign(near(one, usual_radius(algorithm)))
+    assert not is_benign(signal(1, algorithm))
+
+
+def test_variants_that_are_close_to_one_are_left_out_and_the_pictures_own_signals_are_not() -> None:
+    board = next(one for one in benign.checkerboards() if is_benign(_hashed(one, Profile.PLAIN)[0]))
+    framed = Image.new("L", (700, 700), 128)
+    framed.paste(board, (94, 94))
+    assert is_benign(_hashed(board, Profile.THOROUGH)[0])
+    for picture in (board, framed):
+        assert not any(map(is_benign, _hashed(picture, Profile.THOROUGH)[1:]))
+
+
+def _hashed(picture: Image.Image, profile: Profile) -> tuple[Signal, ...]:
+    file = BytesIO()
+    picture.save(file, "PNG")
+    return hash_variants(file.getvalue(), (Algorithm.PHASH256,), profile).signals

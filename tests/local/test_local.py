@@ -1,0 +1,140 @@
+"""A local copy answers as the service does."""
+
+from __future__ import annotations
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from hashdb.domain.contributions import Amendment
+from hashdb.domain.matches import Query
+from hashdb.domain.members import COMMAND_LINE, MemberChange, MemberStatus
+from hashdb.domain.signals import Algorithm
+from hashdb.domain.testing import TEST_SIGNALS
+from hashdb.errors import InvalidInput, NoCopy
+from hashdb.local import LocalIndex
+from hashdb.service import contributions, members
+from tests.builders import contributed, draft, member_with, near, query, signal
+from tests.local.conftest import Service
+
+PHASH, PHASH256 = Algorithm.PHASH, Algorithm.PHASH256
+
+
+def mixed(seed: int) -> list[Query]:
+    """Queries of one, two and many signals, near what is stored and not, some narrower, some through a transform."""
+    chance = random.Random(seed)
+    asked = []
+    for number in range(60):
+        one = near(signal(chance.randrange(40)), chance.randrange(0, 40), number)
+        two = near(signal(chance.randrange(40), PHASH), chance.randrange(0, 8), number)
+        kinds = (
+            Query((one,), str(number)),
+            Query((one, two), str(number), {Algorithm.PDQ: chance.randrange(41)}),
+            Query((signal(1_000 + number),), transforms={"mirror": (one, two)}),
+            Query(tuple(signal(seed) for seed in range(chance.randrange(1, 60)))),
+        )
+        asked.append(chance.choice(kinds))
+    return asked
+
+
+def test_a_copy_answers_every_query_as_the_service_does(service: Service, index: LocalIndex) -> None:
+    other = member_with(service.db)
+    chance = random.Random(1)
+    for actor in (service.actor, other):
+        drafts = [
+            draft(chance.randrange(40), signal(chance.randrange(40), PHASH), severity=chance.choice((None, 4)))
+            for _ in range(60)
+        ]
+        contributed(service.db, actor, *drafts)
+    index.sync(service.client)
+    assert index.match(mixed(1)) == service.client.match(mixed(1))
+    contributions.withdraw(service.db, service.actor, 3, "other")
+    contributions.amend(service.db, service.actor, 5, Amendment(labels=("incitement",), context=("synthetic",)))
+    contributions.erase(service.db, other, 70)
+    contributed(service.db, other, draft(7, signal(200, PHASH)))
+    assert index.match(mixed(2)) != service.client.match(mixed(2))
+    index.sync(service.client)
+    assert index.match(mixed(2)) == service.client.match(mixed(2))
+    assert len(index) == sum(one.status == "active" for one in service.client.contributions())
+
+
+def test_many_matches_are_cut_as_the_service_cuts_them(service: Service, index: LocalIndex) -> None:
+    near_ones = [draft(near(signal(1), number % 20, number), signal(number, PHASH)) for number in range(1_200)]
+    for start in (0, 1_000):
+        contributed(service.db, service.actor, *near_ones[start : start + 1_000])
+    index.sync(service.client)
+    asked = [query(1), Query((signal(1), signal(7, PHASH)))]
+    answer = index.match(asked)
+    assert answer == service.client.match(asked)
+    assert [(len(result.matches), result.truncated) for result in answer.results] == [(1_000, True)] * 2
+
+
+def test_it_answers_while_the_service_is_away_and_says_how_old_it_is(service: Service, index: LocalIndex) -> None:
+    contributed(service.db, service.actor, draft(1), draft(2, expires_at=service.clock.at + timedelta(hours=1)))
+    index.sync(service.client)
+    expected = service.client.match([query(1), query(2)])
+    service.wire.away = True
+    assert index.match([query(1), query(2)]) == expected
+    service.clock.go(hours=2)
+    assert index.age == timedelta(hours=2)
+    assert [len(result.matches) for result in index.match([query(1), query(2)]).results] == [1, 0]  # one expired
+    assert index.checkpoint == expected.checkpoint
+
+
+def test_the_test_item_matches_in_a_copy_too(service: Service, index: LocalIndex) -> None:
+    index.sync(service.client)
+    asked = [Query(TEST_SIGNALS[:3])]
+    assert index.match(asked) == service.client.match(asked)
+    assert index.match(asked).results[0].matches[0].labels == ("test",)
+
+
+def test_it_refuses_what_the_service_refuses(service: Service, index: LocalIndex) -> None:
+    index.sync(service.client)
+    for asked in (query(1, pdq=41), Query((signal(1, Algorithm.DHASH),))):
+        with pytest.raises(InvalidInput) as here:
+            index.match([asked])
+        with pytest.raises(InvalidInput) as there:
+            service.client.match([asked])
+        assert [one.reason for one in here.value.faults] == [one.reason for one in there.value.faults]
+    assert index.match([query(1, pdq=40)]) == service.client.match([query(1, pdq=40)])
+
+
+def test_a_suspended_member_leaves_the_copy_and_comes_back(service: Service, index: LocalIndex) -> None:
+    other = member_with(service.db)
+    contributed(service.db, other, draft(1))
+    assert other.member is not None
+    for status, count in ((MemberStatus.SUSPENDED, 0), (MemberStatus.ACTIVE, 1)):
+        members.change(service.db, COMMAND_LINE, other.member.id, MemberChange(status=status))
+        contributions.announce(service.db)
+        index.sync(service.client)
+        assert len(index.match([query(1)]).results[0].matches) == count
+
+
+def test_without_a_copy_it_says_how_to_get_one(index: LocalIndex, folder: Path) -> None:
+    with pytest.raises(NoCopy, match=rf"^there is no local copy in {folder}: run `hashdb sync`$"):
+        index.match([query(1)])
+
+
+def test_several_threads_and_copies_read_while_one_syncs(service: Service, folder: Path, index: LocalIndex) -> None:
+    index.sync(service.client)
+
+    def found(seed: int) -> int:
+        with LocalIndex(folder) as other:
+            return len(other.match([query(seed)]).results[0].matches) + len(index.match([query(seed)]).results)
+
+    with ThreadPoolExecutor(4) as pool:
+        for seed in range(12):
+            contributed(service.db, service.actor, draft(seed))
+            readers = [pool.submit(found, seed) for _ in range(4)]
+            index.sync(service.client)
+            assert {reader.result() for reader in readers} <= {1, 2}
+            assert found(seed) == 2
+
+
+def test_the_copy_of_the_environment_is_the_one_of_hashdb_sync(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HASHDB_HOME", str(tmp_path))
+    with LocalIndex.from_environment() as index, pytest.raises(NoCopy, match=str(tmp_path / "local")):
+        len(index)

@@ -1,0 +1,111 @@
+"""Syncing: it goes on where it broke off, starts over where the log is another, and mends what is damaged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hashdb.errors import CopyInUse, NoCopy, ServiceUnreachable
+from hashdb.index.lock import locked
+from hashdb.index.tiered import ARRAY
+from hashdb.local import LocalIndex, syncing
+from hashdb.local.syncing import CURRENT, FILE, INDEX
+from hashdb.service import contributions
+from tests.builders import contributed, draft, query
+from tests.local.conftest import Service
+
+
+def fill(service: Service, first: int, count: int) -> None:
+    contributed(service.db, service.actor, *(draft(seed) for seed in range(first, first + count)))
+
+
+def same(service: Service, index: LocalIndex, seeds: int) -> bool:
+    asked = [query(seed) for seed in range(seeds)]
+    return index.match(asked) == service.client.match(asked)
+
+
+def test_what_breaks_off_goes_on_where_it_was(service: Service, index: LocalIndex) -> None:
+    fill(service, 0, 900)
+    service.wire.cut = [200_000, 150_000, 90_000]
+    assert index.sync(service.client) == 900
+    assert service.wire.cut == []
+    assert same(service, index, 100)
+
+
+def test_a_copy_that_was_never_level_is_none(service: Service, index: LocalIndex, folder: Path) -> None:
+    fill(service, 0, 500)
+    service.wire.cut = [150_000, 0]
+    with pytest.raises(ServiceUnreachable):
+        index.sync(service.client)
+    with pytest.raises(NoCopy):
+        index.match([query(1)])
+    (began,) = folder.glob("copy-*")
+    assert index.sync(service.client) < 500
+    assert list(folder.glob("copy-*")) == [began]
+    assert same(service, index, 100)
+
+
+def test_a_copy_of_another_log_starts_over_and_says_so(service: Service, index: LocalIndex, folder: Path) -> None:
+    fill(service, 0, 50)
+    index.sync(service.client)
+    service.restore()
+    contributions.withdraw(service.db, service.actor, 1, "other")
+    said: list[str] = []
+    service.wire.cut = [10_000, 0]
+    with syncing(folder, service.client, say=said.append) as sync, pytest.raises(ServiceUnreachable):
+        sync.level()
+    assert len(index.match([query(0)]).results[0].matches) == 1  # the old copy, while the new one is not level
+    with syncing(folder, service.client, say=said.append) as sync:
+        sync.level()
+    assert said == ["the service's log is not the one of the copy: it starts over"]
+    assert same(service, index, 50)
+    assert len(list(folder.glob("copy-*"))) == 1
+
+
+def test_two_do_not_sync_at_once(service: Service, index: LocalIndex, folder: Path) -> None:
+    index.sync(service.client)
+    with locked(folder), pytest.raises(CopyInUse, match=f"^another process syncs the local copy in {folder}$"):
+        index.sync(service.client)
+
+
+def test_a_damaged_index_is_built_anew_from_the_tables(service: Service, index: LocalIndex, folder: Path) -> None:
+    for start in range(0, ARRAY + 1_000, 1_000):
+        fill(service, start, 1_000)
+    index.sync(service.client)
+    segments = list((folder / CURRENT / INDEX).glob("*.segment"))
+    assert segments
+    for segment in segments:
+        octets = bytearray(segment.read_bytes())
+        octets[len(octets) // 2 :] = bytes(len(octets) - len(octets) // 2)
+        segment.write_bytes(octets)
+    fill(service, ARRAY + 1_000, 1)
+    with LocalIndex(folder, service.clock) as again:
+        again.sync(service.client)
+        assert same(service, again, 200)
+    for segment in (folder / CURRENT / INDEX).iterdir():
+        segment.unlink()
+    with LocalIndex(folder, service.clock) as again:
+        assert same(service, again, 200)
+
+
+def test_damaged_tables_are_filled_anew(service: Service, index: LocalIndex, folder: Path) -> None:
+    fill(service, 0, 20)
+    index.sync(service.client)
+    index.close()
+    (folder / CURRENT / FILE).write_bytes(b"not a database" * 1_000)
+    with pytest.raises(NoCopy):
+        index.match([query(1)])
+    said: list[str] = []
+    with syncing(folder, service.client, say=said.append, clock=service.clock) as sync:
+        assert sync.level() == 20
+    assert [one.endswith("is damaged, or of another version: it starts over") for one in said] == [True]
+    assert same(service, index, 20)
+
+
+def test_changes_come_as_they_are_made_while_one_waits(service: Service, folder: Path) -> None:
+    with syncing(folder, service.client, clock=service.clock) as sync:
+        assert sync.level() == 0
+        fill(service, 0, 3)
+        assert sync.level(wait=1) == 3
+        assert (sync.count(), sync.state.cursor) == (3, service.client.changes(0).checkpoint)

@@ -1,0 +1,76 @@
+"""The tables of a copy."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from hashdb.domain.changes import Copied, Gone, Step
+from hashdb.domain.contributions import Standing
+from hashdb.domain.signals import Algorithm
+from hashdb.local.tables import Tables
+from tests.builders import NOON, signal
+from tests.local.conftest import Service
+
+
+@pytest.fixture
+def tables(service: Service, tmp_path: Path) -> Tables:
+    made = Tables(tmp_path / "copy.sqlite")
+    made.make("epoch", service.client.me(), NOON)
+    return made
+
+
+def one(id: int, expires_at: datetime | None = None) -> Copied:
+    """As it comes from the feed; its number is the seed of its signals."""
+    signals = tuple((of.algorithm, of.to_bytes()) for of in (signal(id), signal(id, Algorithm.PHASH)))
+    return Copied(id, 1, signals, ("glorification",), None, Standing.UNREVIEWED, (), NOON, NOON, expires_at)
+
+
+def test_what_is_taken_in_twice_is_there_once(tables: Tables) -> None:
+    change = Step(5, one(1))
+    for _ in range(2):
+        tables.take([change, change], 5, NOON)
+    assert tables.count() == 1
+    assert len(tables.holders([signal(1)], NOON)) == 1
+    assert {name: len(values) for name, values in tables.added(4).items()} == {"pdq": 1, "phash": 1}
+    assert tables.added(5) == {}
+    tables.close()
+
+
+def test_what_is_gone_is_gone_with_its_signals(tables: Tables) -> None:
+    first, second = one(1), one(2)
+    tables.take([Step(5, first), Step(6, second)], 6, NOON)
+    tables.take([Step(7, Gone(first.id, "withdrawn"))], 7, None)
+    assert tables.holders([signal(1)], NOON) == []
+    assert tables.every(Algorithm.PDQ) == signal(2).to_bytes()
+    assert (tables.state().cursor, tables.state().at) == (7, NOON)
+    tables.close()
+
+
+def test_what_has_expired_is_held_by_none(tables: Tables) -> None:
+    tables.take([Step(5, one(1, NOON + timedelta(hours=1)))], 5, NOON)
+    assert tables.holders([signal(1)], NOON)
+    assert tables.holders([signal(1)], NOON + timedelta(hours=1)) == []
+    tables.close()
+
+
+def test_either_all_of_some_changes_is_taken_in_or_nothing(tables: Tables) -> None:
+    broken = [Step(5, one(1)), Step("six", one(2))]  # type: ignore[arg-type]
+    tables._connection.execute("CREATE TRIGGER no BEFORE UPDATE ON state BEGIN SELECT raise(ABORT, 'no'); END")
+    with pytest.raises(Exception, match="no"):
+        tables.take(broken, 6, NOON)
+    assert (tables.count(), tables.cursor()) == (0, 0)
+    tables.close()
+
+
+def test_a_fork_has_a_connection_of_its_own(tables: Tables) -> None:
+    tables.take([Step(5, one(1))], 5, NOON)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if tables.count() == 1 else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert tables.count() == 1
+    tables.close()

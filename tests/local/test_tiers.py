@@ -1,0 +1,49 @@
+"""The index of a copy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hashdb.domain.changes import Copied, Gone, Step
+from hashdb.domain.contributions import Standing
+from hashdb.domain.signals import Algorithm
+from hashdb.index.tiered import ARRAY
+from hashdb.local.tables import Tables
+from hashdb.local.tiers import Tiers
+from tests.builders import NOON, signal
+from tests.local.conftest import Service
+
+PDQ = Algorithm.PDQ
+
+
+def copied(seed: int) -> Copied:
+    values = ((PDQ, signal(seed).to_bytes()),)
+    return Copied(seed + 1, 1, values, ("glorification",), None, Standing.UNREVIEWED, (), NOON, NOON, None)
+
+
+def found(tiers: Tiers, seed: int) -> bool:
+    tiers.level()
+    return bool(tiers.search(PDQ, [signal(seed).value], 0)[0])
+
+
+def test_values_go_to_segments_which_others_take_over_and_what_is_gone_leaves(service: Service, tmp_path: Path) -> None:
+    tables = Tables(tmp_path / "copy.sqlite")
+    tables.make("epoch", service.client.me(), NOON)
+    writer, reader = (Tiers(tables, tmp_path / "index") for _ in range(2))
+    assert not found(reader, 1)
+    made = [copied(seed) for seed in range(2 * ARRAY + 2)]
+    half = len(made) // 2
+    tables.take([Step(one.id, one) for one in made[:half]], half, NOON)
+    writer.write()
+    assert len(list((tmp_path / "index").glob("*.segment"))) == 1
+    assert found(reader, 1) and found(reader, half - 1) and not found(reader, half)
+    tables.take([Step(one.id, one) for one in made[half:]], len(made), NOON)
+    tables.take([Step(len(made) + 1, Gone(made[7].id, "withdrawn"))], len(made) + 1, NOON)
+    writer.write()
+    (segment,) = (tmp_path / "index").glob("*.segment")  # merged
+    with_all = [found(tiers, seed) for tiers in (writer, reader) for seed in (1, half, len(made) - 1)]
+    assert all(with_all)
+    fresh = Tiers(tables, tmp_path / "index")
+    assert found(fresh, 8) and not found(fresh, 7)
+    assert segment.exists()
+    tables.close()

@@ -1,0 +1,137 @@
+"""The flood guard: what is answered too often within an hour waits until a person has looked at it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from hashdb.domain.cases import CaseState, Decision
+from hashdb.domain.contributions import Contribution, Standing
+from hashdb.domain.hits import MatchLog
+from hashdb.domain.members import COMMAND_LINE, SYSTEM, Actor
+from hashdb.domain.opinions import OpinionDraft, Stance
+from hashdb.domain.testing import TEST_SIGNALS
+from hashdb.service import HashDB, cases, contributions, counts, floods, matches, opinions
+from tests.builders import RULES, Clock, contributed, draft, hashdb, query
+
+CAPPED = replace(RULES, flood_cap=5)
+
+
+@pytest.fixture
+def db(database_url: str, clock: Clock) -> Iterator[HashDB]:
+    """A service with a cap of five hits an hour."""
+    db = hashdb(database_url, clock, CAPPED)
+    yield db
+    db.close()
+
+
+@pytest.fixture
+def one(db: HashDB, actor: Actor) -> Contribution:
+    return contributed(db, actor, draft(1))[0]
+
+
+def hit(db: HashDB, actor: Actor, times: int) -> None:
+    for _ in range(times):
+        matches.match(db, actor, [query(1), query(TEST_SIGNALS[0])])
+    counts.flush(db)
+
+
+def standing(db: HashDB, one: Contribution) -> Standing:
+    return contributions.get(db, SYSTEM, one.id).standing
+
+
+def decide(db: HashDB, decision: Decision) -> None:
+    (case,) = cases.page(db, COMMAND_LINE, CaseState.OPEN, 0, 10)
+    cases.decide(db, COMMAND_LINE, case.id, decision)
+
+
+def test_more_hits_than_the_cap_within_an_hour_quarantine(
+    db: HashDB, actor: Actor, other: Actor, one: Contribution
+) -> None:
+    hit(db, actor, 3)
+    hit(db, other, 2)
+    assert (floods.guard(db), standing(db, one)) == (0, Standing.UNREVIEWED)
+    hit(db, other, 1)
+    assert (floods.guard(db), standing(db, one)) == (1, Standing.QUARANTINED)
+    assert floods.guard(db) == 0
+    (case,) = cases.page(db, actor, CaseState.OPEN, 0, 10)
+    assert (case.contribution, case.reason, case.holds) == (one.id, "flood", True)
+    with db.store.read() as tx:
+        (event,) = tx.audit.events(0, 10, None, "contribution.quarantined", None)
+    figures = {"hits": 6, "cap": 5, "seconds": 3600, "members": 2}
+    assert (event.actor, event.details) == (str(SYSTEM), {"before": "unreviewed", "reason": "flood", **figures})
+
+
+def test_the_hits_of_all_processes_count(
+    db: HashDB, database_url: str, clock: Clock, actor: Actor, one: Contribution
+) -> None:
+    elsewhere = hashdb(database_url, clock, CAPPED)
+    hit(db, actor, 3)
+    hit(elsewhere, actor, 3)
+    assert (floods.guard(elsewhere), floods.guard(db)) == (1, 0)
+    elsewhere.close()
+
+
+def test_hits_of_an_hour_ago_count_no_more(db: HashDB, clock: Clock, actor: Actor, one: Contribution) -> None:
+    hit(db, actor, 4)
+    clock.go(minutes=30)
+    hit(db, actor, 1)
+    clock.go(minutes=30)
+    hit(db, actor, 4)
+    assert floods.guard(db) == 0
+    clock.go(minutes=20)
+    hit(db, actor, 1)
+    assert floods.guard(db) == 1
+
+
+def test_what_was_upheld_is_left_alone_for_a_week(db: HashDB, clock: Clock, actor: Actor, one: Contribution) -> None:
+    hit(db, actor, 6)
+    floods.guard(db)
+    decide(db, Decision.UPHOLD)
+    assert (floods.guard(db), standing(db, one)) == (0, Standing.UNREVIEWED)
+    clock.go(days=6)
+    hit(db, actor, 6)
+    assert floods.guard(db) == 0
+    clock.go(days=1)
+    hit(db, actor, 6)
+    assert floods.guard(db) == 1
+
+
+def test_an_open_case_keeps_nobody_from_it(db: HashDB, actor: Actor, other: Actor, one: Contribution) -> None:
+    case = opinions.give(db, other, one.id, OpinionDraft(Stance.DISPUTES, "other")).case
+    hit(db, actor, 6)
+    assert (floods.guard(db), standing(db, one)) == (1, Standing.QUARANTINED)
+    (held,) = cases.page(db, COMMAND_LINE, None, 0, 10)
+    assert (held.id, held.reason, held.holds) == (case, "other", True)
+    decide(db, Decision.UPHOLD)
+    assert standing(db, one) is Standing.UNREVIEWED
+
+
+def test_without_a_cap_nothing_is_kept_and_nothing_happens(db: HashDB, actor: Actor, one: Contribution) -> None:
+    db.rules = RULES
+    hit(db, actor, 9)
+    db.rules = CAPPED
+    assert floods.guard(db) == 0
+    hit(db, actor, 6)
+    db.rules = RULES
+    assert floods.guard(db) == 0
+
+
+def test_where_only_numbers_are_kept_nothing_tells_whose_hits_they_were(
+    db: HashDB, actor: Actor, other: Actor, one: Contribution
+) -> None:
+    db.match_log = MatchLog.COUNTS
+    hit(db, actor, 3)
+    hit(db, other, 3)
+    assert floods.guard(db) == 1
+    with db.store.read() as tx:
+        (event,) = tx.audit.events(0, 10, None, "contribution.quarantined", None)
+    assert (event.details["hits"], event.details["members"]) == (6, None)
+
+
+def test_what_ended_is_left_alone(db: HashDB, actor: Actor, one: Contribution) -> None:
+    hit(db, actor, 6)
+    contributions.withdraw(db, actor, one.id, "other")
+    assert floods.guard(db) == 0

@@ -1,0 +1,82 @@
+"""Reports: of all or of one member, on both databases; the numbers are held against the log in the tests of the web."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+
+from hashdb.domain.members import COMMAND_LINE, Actor, MemberKind
+from hashdb.domain.reports import Asked, Share
+from hashdb.domain.statements import terrorist_content
+from hashdb.errors import InvalidInput, NotAuthenticated, NotFound, ScopeMissing
+from hashdb.service import HashDB, contributions, counts, matches, members, reports
+from tests.builders import NOON, Clock, contributed, draft, member_with, query
+
+DAY = NOON.date()
+
+
+@pytest.fixture
+def flagger(db: HashDB) -> Actor:
+    return member_with(db, kind=MemberKind.TRUSTED_FLAGGER)
+
+
+@pytest.fixture
+def told(db: HashDB, actor: Actor, flagger: Actor, clock: Clock) -> HashDB:
+    """A day with a bit of everything."""
+    one, _ = contributed(db, actor, draft(1), draft(2, basis="removal_order", notified_at=NOON - timedelta(hours=3)))
+    contributed(db, flagger, draft(3, labels=("manifesto",), removed_at=None))
+    matches.match(db, flagger, [query(1), query(2), query(99)])
+    matches.match(db, actor, [query(1)])
+    with pytest.raises(NotAuthenticated):
+        members.authenticate(db, "")
+    clock.go(minutes=10)
+    contributions.withdraw(db, actor, one.id, "removal_reversed")
+    counts.flush(db)
+    return db
+
+
+def test_a_report_tells_of_the_day(told: HashDB, actor: Actor, flagger: Actor) -> None:
+    assert actor.member and flagger.member
+    found = reports.transparency(told, COMMAND_LINE, None, None, form="json")
+    assert (found.period.first, found.period.last, found.final) == (DAY, DAY, False)
+    assert (found.contributions.added, found.contributions.active) == (3, 2)
+    assert found.contributions.withdrawn == {"removal_reversed": 1}
+    assert found.contributions.by["label"] == {"glorification": Share(2, 1, 1), "manifesto": Share(1, 0, 1)}
+    assert found.contributions.by["kind"] == {"platform": Share(2, 1, 1), "trusted_flagger": Share(1, 0, 1)}
+    assert (found.to_share["all"].count, found.to_share["others"].median) == (2, 3600)
+    assert found.to_remove["all"].median == 7200
+    assert found.asked["any"] == Asked(hit=3, none=1, own=1, others=2)
+    assert found.asked_by[flagger.member.id] == Asked(hit=2, none=1, own=0, others=2)
+    assert found.caught.contributions == 2
+    assert found.turned_away == {"no-key": 1}
+    assert found.days[DAY].added == 3
+
+
+def test_a_report_of_one_member_is_of_its_contributions_and_its_queries(told: HashDB, actor: Actor) -> None:
+    assert actor.member
+    found = reports.transparency(told, COMMAND_LINE, DAY, DAY, form="tco", member=actor.member.id)
+    assert (found.contributions.added, found.asked["any"]) == (2, Asked(hit=1, none=0, own=1, others=0))
+    assert set(found.asked_by) == {actor.member.id}
+    assert found.turned_away == {}
+    said = terrorist_content(found)
+    points = said["points"]
+    assert isinstance(points, dict) and list(points) == ["a", "b", "c", "d", "e", "f", "g"]
+    assert points["c"]["items_removed_following_removal_orders"] == 1
+    assert points["c"]["items_removed_otherwise"] == 1
+    assert points["b"]["own_items_that_reappeared_elsewhere"] == 2
+    assert points["g"]["items_withdrawn_because_removal_was_reversed"] == 1
+
+
+def test_of_a_log_that_is_empty_there_is_a_report_too(db: HashDB) -> None:
+    found = reports.transparency(db, COMMAND_LINE, None, None, form="json")
+    assert (found.size, found.contributions.added, dict(found.days)) == (0, 0, {})
+
+
+def test_what_cannot_be_reported_is_refused(db: HashDB, actor: Actor) -> None:
+    with pytest.raises(ScopeMissing):
+        reports.transparency(db, actor, None, None, form="json")
+    with pytest.raises(InvalidInput, match="to: is before from"):
+        reports.transparency(db, COMMAND_LINE, DAY, date(2026, 1, 1), form="json")
+    with pytest.raises(NotFound):
+        reports.transparency(db, COMMAND_LINE, DAY, DAY, form="json", member=99)

@@ -1,0 +1,136 @@
+"""Returns: what was retired does not come back unseen, through another member or another crop."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from hashdb.domain.cases import Case, CaseState, Decision
+from hashdb.domain.changes import Gone
+from hashdb.domain.contributions import Contribution, Once, Standing
+from hashdb.domain.matches import Query
+from hashdb.domain.members import COMMAND_LINE, SYSTEM, Actor
+from hashdb.domain.opinions import OpinionDraft, Stance
+from hashdb.domain.signals import Algorithm
+from hashdb.service import HashDB, cases, changes, contributions, matches, opinions, returns
+from tests.builders import Clock, contributed, draft, hashdb, near, query, signal
+
+PHASH = Algorithm.PHASH
+
+
+def retire(db: HashDB, by: Actor, id: int) -> None:
+    case = opinions.give(db, by, id, OpinionDraft(Stance.DISPUTES, "not_terrorist_content")).case
+    assert case is not None
+    cases.decide(db, COMMAND_LINE, case, Decision.RETIRE)
+
+
+@pytest.fixture
+def retired(db: HashDB, actor: Actor, other: Actor) -> Contribution:
+    """What the first member contributed, and a reviewer retired."""
+    (one,) = contributed(db, actor, draft(signal(1), signal(1, PHASH)))
+    retire(db, other, one.id)
+    return one
+
+
+def found(db: HashDB, asked: Query) -> list[int]:
+    (result,) = matches.match(db, SYSTEM, [asked]).results
+    return [match.contribution for match in result.matches]
+
+
+def waiting(db: HashDB) -> list[Case]:
+    return list(cases.page(db, COMMAND_LINE, CaseState.OPEN, 0, 100))
+
+
+def test_what_is_near_a_retired_one_waits_for_a_reviewer_whoever_contributes_it(
+    db: HashDB, actor: Actor, other: Actor, retired: Contribution
+) -> None:
+    (crop,) = contributed(db, other, draft(signal(7), near(signal(1, PHASH), 6), 8))
+    (own,) = contributed(db, actor, draft(near(signal(1), 31)))
+    assert [crop.standing, own.standing] == [Standing.QUARANTINED] * 2
+    assert contributions.get(db, other, crop.id).standing is Standing.QUARANTINED
+    assert found(db, query(7)) == found(db, query(1)) == []
+    assert [(case.contribution, case.reason, case.holds) for case in waiting(db)] == [
+        (crop.id, "near_retired", True),
+        (own.id, "near_retired", True),
+    ]
+    with db.store.read() as tx:
+        told = [(one.action, one.actor, one.details) for one in tx.audit.events(0, 99, None, None, None)][-6:-3]
+    assert [action for action, _, _ in told] == ["contribution.added", "case.opened", "contribution.quarantined"]
+    assert told[2][2] == {"before": "unreviewed", "reason": "near_retired", "near": retired.id}
+
+
+def test_it_is_not_in_the_feed_until_it_is_upheld(db: HashDB, other: Actor, retired: Contribution) -> None:
+    (one,) = contributed(db, other, draft(1))
+    page = changes.read(db, SYSTEM, 0, 100)
+    assert Gone(one.id, "quarantined") in [change.what for change in page.changes]
+    (case,) = waiting(db)
+    assert case.id in [one.id for one in cases.page(db, other, None, 0, 10)]
+    cases.decide(db, COMMAND_LINE, case.id, Decision.UPHOLD)
+    assert found(db, query(1)) == [one.id]
+    (change,) = changes.read(db, SYSTEM, page.checkpoint, 100).changes
+    assert isinstance(change.what, Contribution) and change.what.standing is Standing.UNREVIEWED
+
+
+def test_what_is_farther_away_is_as_any_other(db: HashDB, other: Actor, retired: Contribution) -> None:
+    far = draft(near(signal(1), 32), near(signal(1, PHASH), 7))
+    assert [one.standing for one in contributed(db, other, far, draft(2))] == [Standing.UNREVIEWED] * 2
+    assert waiting(db) == []
+
+
+def test_it_holds_when_the_retired_one_is_withdrawn_and_not_when_it_is_erased_or_upheld_after_all(
+    db: HashDB, actor: Actor, other: Actor, retired: Contribution
+) -> None:
+    contributions.withdraw(db, actor, retired.id, "other")
+    db.live.maintain(at_once=True)
+    assert contributed(db, other, draft(near(signal(1), 2)))[0].standing is Standing.QUARANTINED
+    contributions.erase(db, actor, retired.id)
+    assert contributed(db, other, draft(near(signal(1), 4)))[0].standing is Standing.UNREVIEWED
+    (two,) = contributed(db, actor, draft(2))
+    retire(db, other, two.id)
+    opinions.give(db, replace(other, scopes=COMMAND_LINE.scopes), two.id, OpinionDraft(Stance.CONFIRMS))
+    cases.decide(db, COMMAND_LINE, waiting(db)[-1].id, Decision.UPHOLD)
+    assert contributed(db, other, draft(near(signal(2), 4)))[0].standing is Standing.UNREVIEWED
+
+
+def test_of_one_request_only_what_is_near_waits_and_it_is_answered_again_as_it_is(
+    db: HashDB, other: Actor, retired: Contribution
+) -> None:
+    drafts, once = [draft(2), draft(1), draft(1)], Once("a", b"body")
+    receipt = contributions.contribute(db, other, drafts, once)
+    expected = [(Standing.UNREVIEWED, False), (Standing.QUARANTINED, False), (Standing.QUARANTINED, True)]
+    for answer in (receipt, contributions.contribute(db, other, drafts, once)):
+        assert [(one.contribution.standing, one.known) for one in answer.recorded] == expected
+    (again,) = contributions.contribute(db, other, [draft(1)]).recorded
+    assert (again.known, again.contribution.standing) == (True, Standing.QUARANTINED)
+    assert len(waiting(db)) == 1
+
+
+def test_what_is_retired_while_a_contribution_is_under_way_is_noticed(
+    db: HashDB, database_url: str, clock: Clock, actor: Actor, other: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (one,) = contributed(db, actor, draft(1))
+    elsewhere = hashdb(database_url, clock)
+    suggest, left = returns.suggest, [1]
+
+    def and_then_retire(db: HashDB, drafts: object) -> returns.Near:
+        near = suggest(db, drafts)  # type: ignore[arg-type]
+        if left.pop() if left else 0:
+            retire(elsewhere, other, one.id)
+        return near
+
+    monkeypatch.setattr(contributions, "suggest", and_then_retire)
+    (two,) = contributed(db, other, draft(near(signal(1), 3)))
+    assert two.standing is Standing.QUARANTINED
+    assert [case.contribution for case in waiting(db)] == [two.id]
+    elsewhere.close()
+
+
+def test_a_second_member_with_the_same_signals_corroborates(db: HashDB, actor: Actor, other: Actor) -> None:
+    (one,) = contributed(db, actor, draft(1))
+    (two,) = contributed(db, other, draft(1))
+    (result,) = matches.match(db, SYSTEM, [query(1)]).results
+    assert ([match.contribution for match in result.matches], result.members) == ([one.id, two.id], 2)
+    contributions.withdraw(db, other, two.id, "other")
+    (result,) = matches.match(db, SYSTEM, [query(1)]).results
+    assert result.members == 1

@@ -1,0 +1,214 @@
+"""GET /v1/reports/transparency: the numbers are recomputed from the log, and are the same each time."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import random
+from contextlib import suppress
+from datetime import timedelta
+from itertools import count
+from typing import Any, cast
+
+import pytest
+
+from hashdb.domain.audit import Action, Entry
+from hashdb.domain.members import COMMAND_LINE, Actor, MemberChange, MemberDraft, MemberKind, MemberStatus, Scope
+from hashdb.errors import HashDBError
+from hashdb.service import contributions, counts, matches, members, refusals
+from tests.builders import USUAL, contributed, draft, key_of, near, query, signal
+from tests.web import recomputed
+from tests.web.callers import Caller, Service, body, faults, problem
+
+URL = "/v1/reports/transparency"
+FIRST, LAST = "2026-11-22", "2026-11-26"
+PERIOD = f"{URL}?from={FIRST}&to={LAST}"
+
+
+@pytest.fixture
+def auditor(service: Service) -> Caller:
+    """Who reads everything."""
+    return service.caller(Scope.AUDIT)
+
+
+class History:
+    """Ten days of everything that can happen, by chance, always the same."""
+
+    def __init__(self, service: Service) -> None:
+        self.db, self.clock, self.chance = service.db, service.clock, random.Random(7)
+        kinds = [MemberKind.PLATFORM, MemberKind.PLATFORM, MemberKind.TRUSTED_FLAGGER]
+        added = [members.add(self.db, COMMAND_LINE, MemberDraft(f"One {n}", kind)).id for n, kind in enumerate(kinds)]
+        self.actors = [key_of(self.db, member, *USUAL) for member in added]
+        self.there: list[tuple[int, Actor, int]] = []
+        self.seeds, self.numbers = count(), count(1)
+        for _ in range(10):
+            for _ in range(self.chance.randint(30, 45)):
+                self.clock.go(seconds=self.chance.randint(1, 1500))
+                self.chance.choice([self.contribute, self.match, self.match, self.end, self.say, self.refuse])()
+            counts.flush(self.db)
+            self.clock.at = (self.clock.at + timedelta(days=1)).replace(hour=1)
+            contributions.announce(self.db)
+            counts.seal(self.db)
+
+    def contribute(self) -> None:
+        actor, seed, now = self.chance.choice(self.actors), next(self.seeds), self.clock.at
+        removed = now - timedelta(seconds=self.chance.randint(0, 200_000))
+        one = draft(
+            seed,
+            removed_at=self.chance.choice([None, removed]),
+            notified_at=self.chance.choice([None, removed - timedelta(seconds=self.chance.randint(0, 9000))]),
+            labels=tuple(self.chance.sample(["glorification", "manifesto", "incitement"], 2)),
+            basis=self.chance.choice([None, "terms", "removal_order"]),
+            expires_at=self.chance.choice([None, None, now + timedelta(days=2)]),
+        )
+        self.there.append((contributed(self.db, actor, one)[0].id, actor, seed))
+
+    def match(self) -> None:
+        seed = self.chance.choice(self.there)[2] if self.there and self.chance.random() < 0.7 else 9999
+        matches.match(self.db, self.chance.choice(self.actors), [query(near(signal(seed), 8))])
+
+    def end(self) -> None:
+        if not self.there:
+            return
+        id, actor, _ = self.chance.choice(self.there)
+        try:
+            if self.chance.random() < 0.3:
+                contributions.erase(self.db, actor, id)
+            else:
+                contributions.withdraw(self.db, actor, id, self.chance.choice(["other", "removal_reversed"]))
+        except HashDBError:
+            status = self.chance.choice([MemberStatus.SUSPENDED, MemberStatus.ACTIVE])
+            members.change(self.db, COMMAND_LINE, 3, MemberChange(status=status))
+            contributions.announce(self.db)
+
+    def say(self) -> None:
+        if not self.there:
+            return
+        id, actor, _ = self.chance.choice(self.there)
+        number, opinion = next(self.numbers), self.chance.choice(["confirms", "disputes"])
+        reason = "edsa_context" if opinion == "disputes" else None
+        self.append(actor, "opinion.given", "opinion", number, contribution=id, opinion=opinion, reason=reason)
+        if opinion == "disputes":
+            self.append(actor, "case.opened", "case", number, contribution=id)
+            self.clock.go(seconds=self.chance.randint(1, 5000))
+            if self.chance.random() < 0.7:
+                decision = self.chance.choice(["uphold", "quarantine", "retire"])
+                self.append(actor, "case.decided", "case", number, contribution=id, decision=decision)
+                standing = {"uphold": "cleared", "quarantine": "quarantined", "retire": "retired"}[decision]
+                self.append(actor, f"contribution.{standing}", "contribution", id)
+
+    def append(self, actor: Actor, action: str, kind: str, id: int, **details: Any) -> None:
+        with self.db.store.begin() as tx:
+            tx.audit.append(self.clock.at, actor, [Entry(cast(Action, action), kind, id, details)])
+
+    def refuse(self) -> None:
+        refusals.note_contribution(self.db, self.chance.choice(self.actors), HashDBError())
+        with suppress(HashDBError):
+            members.authenticate(self.db, self.chance.choice(["", "hdb_x"]))
+
+
+def _events(auditor: Caller) -> list[Any]:
+    events: list[Any] = []
+    after: int | None = 0
+    while after is not None:
+        page = body(auditor.get(f"/v1/events?limit=1000&after={after}"))
+        events += page["events"]
+        after = page["next"]
+    return events
+
+
+def test_the_numbers_are_those_that_anyone_computes_from_the_log(service: Service, auditor: Caller) -> None:
+    History(service)
+    report = body(auditor.get(PERIOD))
+    events = _events(auditor)
+    days = [body(auditor.get(f"/v1/counts?day=2026-11-{day}"))["lines"] for day in range(22, 27)]
+    counted = recomputed.counted(days)
+    assert report["final"] is True
+    assert report["contributions"] == recomputed.contributions(events, FIRST, LAST)
+    assert report["contributions"]["added"] > 5 and report["contributions"]["withdrawn"]
+    for name in ("time_to_remove", "time_to_share"):
+        seconds = name.replace("time", "seconds")
+        assert report[name] == recomputed.times(events, seconds, FIRST, LAST)
+        assert report[name]["trusted_flagger"]["count"] and report[name]["others"]["count"]
+    assert report["reviews"] == recomputed.reviews(events, FIRST, LAST)
+    assert report["reviews"]["time_to_decide"]["count"]
+    assert {name: report[name] for name in counted} == counted
+    everything = counted["matches"]["by_algorithm"]["any"]
+    assert report["reappearances"]["others"] == everything["matches_others"] > 0
+    assert report["size"] == max(event["seq"] for event in events if event["at"][:10] <= LAST)
+
+
+def test_the_same_period_has_the_same_numbers_whatever_comes_after(service: Service, auditor: Caller) -> None:
+    history = History(service)
+    texts = {form: auditor.get(PERIOD, headers={"Accept": form}).text for form in ("application/json", "text/csv")}
+    for id, actor, _ in history.there:
+        with suppress(HashDBError):
+            contributions.erase(service.db, actor, id)
+    history.match()
+    counts.flush(service.db)
+    for form, text in texts.items():
+        assert auditor.get(PERIOD, headers={"Accept": form}).text == text
+
+
+def test_reappearances_are_caught_once_and_timed(service: Service, auditor: Caller) -> None:
+    actors = [key_of(service.db, service.caller(name=name).member, *USUAL) for name in ("A", "B", "C")]
+    contributed(service.db, actors[0], draft(1), draft(2), draft(3))
+    for hours, actor, seed in ((1, actors[0], 1), (2, actors[1], 1), (3, actors[2], 1), (24, actors[1], 2)):
+        service.clock.at = service.clock.at.replace(day=20, hour=12) + timedelta(hours=hours)
+        matches.match(service.db, actor, [query(seed)])
+        counts.flush(service.db)
+    said = body(auditor.get(f"{URL}?from=2026-11-20&to=2026-11-20"))["reappearances"]
+    assert (said["own"], said["others"], said["caught"]) == (1, 2, 1)
+    assert said["time_to_first_catch"] | {"within_24h": 1.0} == {
+        "count": 1,
+        "median": 7200,
+        "p90": 7200,
+        "within_1h": 0.0,
+        "within_24h": 1.0,
+    }
+    assert body(auditor.get(f"{URL}?from=2026-11-21"))["reappearances"]["caught"] == 1
+
+
+def test_a_report_comes_as_json_csv_or_a_page(auditor: Caller) -> None:
+    forms = {
+        "*/*": "application/json",
+        "application/json": "application/json",
+        "text/csv": "text/csv; charset=utf-8",
+        "text/html,application/xhtml+xml,*/*;q=0.8": "text/html; charset=utf-8",
+        "application/pdf": "application/json",
+    }
+    for accept, given in forms.items():
+        assert auditor.get(URL, headers={"Accept": accept}).content_type == given
+    told = json.loads(auditor.get(URL).text)
+    rows = dict(list(csv.reader(io.StringIO(auditor.get(URL, headers={"Accept": "text/csv"}).text)))[1:])
+    assert rows["contributions.added"] == str(told["contributions"]["added"])
+    assert rows["time_to_share.all.median"] == ""
+    assert rows["final"] == "false"
+
+
+def test_a_report_is_an_event(service: Service, auditor: Caller) -> None:
+    auditor.get(PERIOD, headers={"Accept": "text/csv"})
+    (event,) = body(auditor.get("/v1/events?action=report.exported"))["events"]
+    assert (event["actor"], event["subject"]) == (f"key:{auditor.key}", "report:20261126")
+    assert event["details"] == {"from": FIRST, "to": LAST, "form": "csv"}
+
+
+def test_a_report_of_days_to_come_or_not_sealed_is_not_final(service: Service, auditor: Caller) -> None:
+    assert body(auditor.get(URL))["final"] is False
+    key_of(service.db, 1, Scope.MATCH)
+    matches.match(service.db, key_of(service.db, 1, Scope.MATCH), [query(1)])
+    counts.flush(service.db)
+    service.clock.go(days=1)
+    asked = f"{URL}?to=2026-11-20"
+    assert body(auditor.get(asked))["final"] is False
+    counts.seal(service.db)
+    assert body(auditor.get(asked))["final"] is True
+    assert body(auditor.get(asked))["from"] == "2026-11-20"
+
+
+def test_reports_are_for_auditors_and_refuse_what_means_nothing(platform: Caller, auditor: Caller) -> None:
+    problem(platform.get(URL), 403, "scope-missing")
+    assert set(faults(auditor.get(f"{URL}?from=x&to=2026-02-30&by=1"))) == {"from", "to", "by"}
+    assert faults(auditor.get(f"{URL}?from=2026-11-02&to=2026-11-01")) == {"to": "is before from"}
+    assert body(auditor.get(f"{URL}?from=0001-01-01&to=9999-12-31"))["final"] is False

@@ -1,0 +1,39 @@
+"""GET /v1/reversals."""
+
+from __future__ import annotations
+
+from hashdb.domain.members import Scope
+from tests.web.callers import Caller, Service, body, faults, item, pdq, problem
+
+URL = "/v1/reversals"
+
+
+def test_reversals_come_in_the_order_of_their_events_page_by_page(
+    service: Service, platform: Caller, other: Caller
+) -> None:
+    ids = [one["id"] for one in platform.contribute(*(item(seed) for seed in range(3)))]
+    for seed in range(3):
+        other.matched(pdq(seed))
+    assert body(other.get(URL)) == {"reversals": [], "next": None}
+    service.clock.go(hours=1)
+    for id in reversed(ids):
+        platform.post(f"/v1/contributions/{id}/withdrawal", {"reason": "removal_reversed"})
+    first = body(other.get(f"{URL}?limit=2"))
+    rest = body(other.get(f"{URL}?after={first['next']}"))
+    told = [*first["reversals"], *rest["reversals"]]
+    assert [one["contribution"] for one in told] == ids[::-1]
+    assert rest["next"] is None
+    assert told[0] == {
+        "seq": told[0]["seq"],
+        "contribution": ids[2],
+        "now": "withdrawn",
+        "reason": "removal_reversed",
+        "at": "2026-11-20T13:00:00.000000Z",
+    }
+    assert body(other.get(f"{URL}?after={told[-1]['seq']}")) == {"reversals": [], "next": None}
+    assert body(platform.get(URL))["reversals"] == []
+
+
+def test_reversals_are_for_scope_match_and_refuse_what_means_nothing(service: Service, platform: Caller) -> None:
+    problem(service.caller(Scope.AUDIT).get(URL), 403, "scope-missing")
+    assert set(faults(platform.get(f"{URL}?limit=0&colour=1"))) == {"limit", "colour"}

@@ -1,0 +1,151 @@
+"""A report computed anew from what `/v1/events` and `/v1/counts` answer, by other code than the service's."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from datetime import datetime
+from typing import Any
+
+
+def durations(seconds: list[int]) -> dict[str, Any]:
+    """Count, median and 90 % by nearest rank, shares within an hour and a day."""
+    if not seconds:
+        return {"count": 0, "median": None, "p90": None, "within_1h": None, "within_24h": None}
+    seconds = sorted(seconds)
+    n = len(seconds)
+    return {
+        "count": n,
+        "median": seconds[math.ceil(n * 0.5) - 1],
+        "p90": seconds[math.ceil(n * 9 / 10) - 1],
+        "within_1h": round(len([s for s in seconds if s <= 3600]) / n, 4),
+        "within_24h": round(len([s for s in seconds if s <= 86400]) / n, 4),
+    }
+
+
+def tree() -> Any:
+    """A dict of dicts of numbers."""
+    return defaultdict(lambda: defaultdict(lambda: {"added": 0, "withdrawn": 0, "active": 0}))
+
+
+def contributions(events: list[Any], first: str, last: str) -> dict[str, Any]:
+    """Added, withdrawn and active, in all and by group."""
+    now: dict[str, Any] = {}
+    said: dict[str, Any] = {"added": 0, "active": 0, "withdrawn": defaultdict(int), "events": defaultdict(int)}
+    by = tree()
+
+    def groups(one: Any) -> list[tuple[str, str]]:
+        single = [("member", str(one["member"])), ("kind", one["kind"])]
+        single += [("basis", one["basis"] or "unknown"), ("media", one["media"])]
+        return (
+            single + [("label", label) for label in one["labels"]] + [("algorithm", name) for name in one["algorithms"]]
+        )
+
+    for event in events:
+        if event["at"][:10] > last or not event["subject"].startswith("contribution:"):
+            continue
+        verb, id, told = event["action"].split(".")[1], event["subject"], event["details"]
+        if verb == "added":
+            now[id] = dict(told, ended=False, standing="unreviewed")
+        one = now[id]
+        if verb == "amended":
+            one.update({name: told[name] for name in ("labels", "basis") if name in told})
+        if verb in ("withdrawn", "expired", "suspended"):
+            one["ended"] = True
+        if verb == "reinstated":
+            one["ended"] = False
+        if verb in ("confirmed", "disputed", "quarantined", "retired", "cleared"):
+            one["standing"] = verb
+        if event["at"][:10] < first:
+            continue
+        if verb == "added":
+            said["added"] += 1
+        elif verb == "withdrawn":
+            said["withdrawn"][told["reason"]] += 1
+        else:
+            said["events"][verb] += 1
+        if verb in ("added", "withdrawn"):
+            for name, key in groups(one):
+                by[name][key][verb] += 1
+    for one in now.values():
+        if not one["ended"] and one["standing"] not in ("quarantined", "retired"):
+            said["active"] += 1
+            for name, key in groups(one):
+                by[name][key]["active"] += 1
+    return {**said, "by": {name: dict(by[name]) for name in ("member", "kind", "label", "algorithm", "basis", "media")}}
+
+
+def times(events: list[Any], name: str, first: str, last: str) -> dict[str, Any]:
+    """How long it took, by who."""
+    added = [
+        event["details"]
+        for event in events
+        if event["action"] == "contribution.added" and first <= event["at"][:10] <= last
+    ]
+    measured = [(told["kind"] == "trusted_flagger", told[name]) for told in added if told[name] is not None]
+    return {
+        "all": durations([seconds for _, seconds in measured]),
+        "trusted_flagger": durations([seconds for flagger, seconds in measured if flagger]),
+        "others": durations([seconds for flagger, seconds in measured if not flagger]),
+    }
+
+
+def reviews(events: list[Any], first: str, last: str) -> dict[str, Any]:
+    """Opinions, cases and decisions."""
+    inside = [event for event in events if first <= event["at"][:10] <= last]
+    before = [event for event in events if event["at"][:10] <= last]
+    opened = {event["subject"]: event for event in before if event["action"] == "case.opened"}
+    decided = [event for event in before if event["action"] == "case.decided"]
+    seconds = [
+        int((_at(event) - _at(opened[event["subject"]])).total_seconds())
+        for event in decided
+        if event["at"][:10] >= first
+    ]
+    disputes: dict[str, int] = defaultdict(int)
+    outcomes: dict[str, int] = defaultdict(int)
+    for event in inside:
+        if event["details"].get("opinion") == "disputes":
+            disputes[event["details"]["reason"]] += 1
+        if event["action"] == "case.decided":
+            outcomes[event["details"]["decision"]] += 1
+    return {
+        "confirms": len([event for event in inside if event["details"].get("opinion") == "confirms"]),
+        "disputes": disputes,
+        "cases_opened": len([event for event in inside if event["action"] == "case.opened"]),
+        "cases_decided": outcomes,
+        "cases_open": len(opened) - len(decided),
+        "time_to_decide": durations(seconds),
+    }
+
+
+def counted(days: list[list[str]]) -> dict[str, Any]:
+    """Queries, matches and refusals, from the lines that are sealed."""
+    names = {
+        ("query", "hit"): "queries_hit",
+        ("query", "none"): "queries_none",
+        ("hit", "own"): "matches_own",
+        ("hit", "others"): "matches_others",
+    }
+
+    def nothing() -> dict[str, int]:
+        return dict.fromkeys(names.values(), 0)
+
+    by_algorithm: dict[str, Any] = defaultdict(nothing)
+    by_member: dict[str, Any] = defaultdict(nothing)
+    refusals: dict[str, Any] = {"contributions": defaultdict(int), "requests": defaultdict(int)}
+    for lines in days:
+        for line in lines:
+            kind, member, algorithm, outcome, times = line.split()
+            if kind == "refusal":
+                refusals["contributions"][outcome] += int(times)
+            elif kind == "access":
+                refusals["requests"][outcome] += int(times)
+            else:
+                by_algorithm[algorithm][names[kind, outcome]] += int(times)
+                if algorithm == "any":
+                    by_member[member][names[kind, outcome]] += int(times)
+    return {"matches": {"by_algorithm": by_algorithm, "by_member": by_member}, "refusals": refusals}
+
+
+def _at(event: Any) -> datetime:
+    return datetime.fromisoformat(event["at"])

@@ -1,0 +1,56 @@
+"""A report as a page: whole, by itself, with nothing of a name taken for markup."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+from html.parser import HTMLParser
+
+from hashdb.domain.periods import Period
+from hashdb.domain.reports import OfDay
+from hashdb.web.reports import page
+from tests.wire.test_reports import DAY, REPORT
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        assert not {name for name, _ in attrs} & {"src", "href", "onclick"}
+        if tag not in ("meta", "path", "rect"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in ("path", "rect"):
+            assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_and_needs_nothing_else() -> None:
+    tags = _Tags()
+    tags.feed(page(REPORT))
+    assert not tags.open
+    assert not {"script", "link", "img"} & set(tags.seen)
+    assert tags.seen.count("svg") == 9
+
+
+def test_a_name_is_no_markup() -> None:
+    named = page(replace(REPORT, members={3: "<script>alert(1)</script>"}, member=3))
+    assert "<script>" not in named
+    assert "&lt;script&gt;" in named
+
+
+def test_it_says_whether_the_numbers_are_final() -> None:
+    assert "· final ·" in page(REPORT)
+    assert "· not final: " in page(replace(REPORT, final=False))
+
+
+def test_a_long_period_is_drawn_by_months_and_years() -> None:
+    for days, name in ((61, "2027-01-20"), (400, "2027-12"), (9000, "2051")):
+        last = DAY + timedelta(days=days)
+        text = page(replace(REPORT, period=Period(DAY, last), days={DAY: OfDay(1), last: OfDay(2)}))
+        assert f">{name}<" in text, days
+    assert "none</text>" in page(replace(REPORT, period=Period(date.min, date.max), days={}))

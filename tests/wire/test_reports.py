@@ -1,0 +1,69 @@
+"""Reports on the wire: JSON as a model of its own reads it, and CSV with the same figures."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import date
+
+from hashdb.domain.periods import Period
+from hashdb.domain.reports import (
+    Asked,
+    Caught,
+    Contributed,
+    Durations,
+    OfDay,
+    Precision,
+    Report,
+    Reviewed,
+    Share,
+)
+from hashdb.wire.reports import ReportOut, csv_text
+
+DAY = date(2026, 11, 20)
+TOOK, NOTHING = Durations.of([60, 7200]), Durations.of([])
+BY = {"member": {"3": Share(2, 1, 1)}, "kind": {}, "label": {}, "algorithm": {}, "basis": {}, "media": {}}
+REPORT = Report(
+    period=Period(DAY, DAY),
+    member=None,
+    size=40,
+    final=True,
+    members={3: "=cmd()"},
+    contributions=Contributed(2, 1, {"other": 1}, {"erased": 1}, BY),
+    to_remove={"all": NOTHING},
+    to_share={"all": TOOK},
+    asked={"any": Asked(2, 1, 1, 2), "pdq": Asked(2, 1, 1, 2)},
+    asked_by={3: Asked(2, 1, 1, 2)},
+    caught=Caught(1, TOOK),
+    reviews=Reviewed(1, {"edsa_context": 2}, 2, {"uphold": 1}, 1, TOOK),
+    precision={3: Precision(2, 1)},
+    refused={"invalid-input": 1},
+    turned_away={"no-key": 4},
+    days={DAY: OfDay(2, 1, 3, 3)},
+)
+
+
+def test_the_json_is_what_its_model_reads() -> None:
+    text = ReportOut.of(REPORT).json_text()
+    said = json.loads(text)
+    assert ReportOut.model_validate_json(text).json_text() == text
+    assert (said["from"], said["to"], said["members"]) == ("2026-11-20", "2026-11-20", {"3": "=cmd()"})
+    assert said["precision"] == {"3": {"confirmed": 2, "disputed": 1, "precision": 0.6667}}
+    assert said["reappearances"] | {"time_to_first_catch": None} == {
+        "own": 1,
+        "others": 2,
+        "caught": 1,
+        "time_to_first_catch": None,
+    }
+
+
+def test_the_csv_has_every_figure_a_line_and_no_name_that_somebody_chose() -> None:
+    heads, *rows = csv.reader(io.StringIO(csv_text(REPORT)))
+    assert heads == ["figure", "value"]
+    found = {row[0]: row[1] for row in rows}
+    assert len(found) == len(rows)
+    assert found["contributions.by.member.3.added"] == "2"
+    assert found["time_to_remove.all.median"] == found["member"] == ""
+    assert found["final"] == "true"
+    assert "=cmd()" not in csv_text(REPORT)
