@@ -16,7 +16,38 @@ from hashdb.domain.counts import ANY, Count, Kind, day_of
 
 EVERYONE = 0
 """Where a member stands in a figure of all together."""
-BOUNDS = (60, 120, 300, 600, 900, 1_200, 1_800, 2_700, 3_600, 7_200, 14_400, 28_800, 57_600, 86_400, 172_800, 604_800)
+_MINUTES = (
+    1,
+    1.5,
+    2,
+    3,
+    4,
+    5,
+    6,
+    8,
+    10,
+    12,
+    15,
+    18,
+    21,
+    25,
+    30,
+    35,
+    40,
+    45,
+    50,
+    55,
+    60,
+    75,
+    90,
+    120,
+    150,
+    180,
+    240,
+    300,
+)
+_HOURS = (6, 8, 10, 12, 16, 20, 24, 36, 48, 72, 120, 168)
+BOUNDS = (*(int(60 * one) for one in _MINUTES), *(3_600 * one for one in _HOURS))
 """Seconds: a time to share counts at the first that it does not pass."""
 HOUR, DAY = 3_600, 86_400
 _NONE: Mapping[int, Iterable[Count]] = MappingProxyType({})
@@ -117,6 +148,7 @@ def standing(of: Standing) -> str:
     return f"standing:{of}"
 
 
+_NAMES = {bound: bucket(bound) for bound in BOUNDS}
 _ASKED = {str(Kind.QUERY): str(What.QUERIES), str(Kind.HIT): str(What.HITS)}
 _OWN_MEMBER = ("contribution.added",)
 _STATUSES = {
@@ -234,11 +266,11 @@ class Overview:
     health: Health
 
 
-def within(buckets: Mapping[str, int], share: float) -> int | None:
+def within(figures: Mapping[str, int], share: float) -> int | None:
     """The seconds within which that share of contributions was shared; None where there are none, or past the last."""
-    total, seen = sum(buckets.values()), 0
+    total, seen = figures.get(What.TIMED, 0), 0
     for bound in BOUNDS:
-        seen += buckets.get(bucket(bound), 0)
+        seen += figures.get(_NAMES[bound], 0)
         if total and seen >= share * total:
             return bound
     return None

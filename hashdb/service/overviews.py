@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import date, timedelta
 
@@ -9,18 +10,15 @@ from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.counts import day_of
 from hashdb.domain.members import Actor, Member, MemberStatus, Scope
 from hashdb.domain.overviews import (
-    BOUNDS,
     EVERYONE,
     Day,
     Deltas,
     Health,
     InAll,
     MemberFigures,
-    OfDay,
     Overview,
     What,
     asked,
-    bucket,
     concerned,
     deltas,
     sealed,
@@ -37,7 +35,6 @@ _DAY = timedelta(days=1)
 _EXPIRING = timedelta(days=7)
 _SOON = timedelta(hours=24)
 _OF_MEMBERS = (What.ADDED, What.TIMED, What.IN_HOUR, What.QUERIES, What.HITS)
-_BUCKETS = tuple(bucket(bound) for bound in (*BOUNDS, None))
 _FAILS = (Standing.DISPUTED, Standing.QUARANTINED, Standing.RETIRED)
 
 
@@ -64,7 +61,9 @@ def get(db: HashDB, actor: Actor, days: int) -> Overview:
         in_all = tx.overviews.in_all()
         in_all.update(found.in_all)
         by_day = tx.overviews.by_day(since)
-        by_day.update({key: times for key, times in found.by_day.items() if key.member == EVERYONE})
+        for key, times in found.by_day.items():
+            if key.member == EVERYONE:
+                by_day.setdefault(key.day, Counter())[key.what] += times
         return Overview(
             seq=found.seq,
             behind=head.seq - found.seq,
@@ -72,7 +71,7 @@ def get(db: HashDB, actor: Actor, days: int) -> Overview:
             standings={one: _sum(in_all, standing(one)) for one in Standing},
             new=tx.overviews.received(now - _DAY),
             expiring=tx.overviews.expiring(now, now + _EXPIRING),
-            days=tuple(_day(since + place * _DAY, by_day) for place in range(days)),
+            days=tuple(_day(day, by_day.get(day, Counter())) for day in (since + n * _DAY for n in range(days))),
             members=_members(tx, since, found, in_all),
             waiting=tx.overviews.waiting(now, now + _SOON),
             health=_health(db, tx),
@@ -93,18 +92,17 @@ def _open_days(tx: Transaction, since: date, found: Deltas) -> None:
         found.by_day.update(asked(day, [one]))
 
 
-def _day(day: date, found: Mapping[OfDay, int]) -> Day:
-    buckets = {what: found.get(OfDay(day, what, EVERYONE), 0) for what in _BUCKETS}
+def _day(day: date, found: Counter[str]) -> Day:
     return Day(
         day,
-        added=found.get(OfDay(day, What.ADDED, EVERYONE), 0),
-        withdrawn=found.get(OfDay(day, What.WITHDRAWN, EVERYONE), 0),
-        timed=found.get(OfDay(day, What.TIMED, EVERYONE), 0),
-        in_hour=found.get(OfDay(day, What.IN_HOUR, EVERYONE), 0),
-        queries=found.get(OfDay(day, What.QUERIES, EVERYONE), 0),
-        hits=found.get(OfDay(day, What.HITS, EVERYONE), 0),
-        half=within(buckets, 0.5),
-        most=within(buckets, 0.9),
+        added=found[What.ADDED],
+        withdrawn=found[What.WITHDRAWN],
+        timed=found[What.TIMED],
+        in_hour=found[What.IN_HOUR],
+        queries=found[What.QUERIES],
+        hits=found[What.HITS],
+        half=within(found, 0.5),
+        most=within(found, 0.9),
     )
 
 

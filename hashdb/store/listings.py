@@ -116,7 +116,7 @@ class Listings:
         return None if row is None else Position(*row)
 
     def _walk(self, asked: Listing, part: _Part, end: Position | None, limit: int, now: datetime) -> list[Position]:
-        query = _ordered(_positions(asked.sort), part).where(*part.within, *conditions(asked.chosen, now))
+        query = _ordered(_positions(asked.sort), part).where(*part.within, *conditions(asked.chosen, now, aside=True))
         if end is not None:
             query = query.where(_upto(part, end))
         return [Position(row.key, row.id) for row in self._connection.execute(query.limit(limit))]
@@ -127,7 +127,6 @@ class _Part:
     """A stretch of an index in the order that is asked for: those with a value, or those without, which come last."""
 
     key: ColumnElement[int]
-    index: str
     descending: bool
     within: tuple[ColumnElement[bool], ...]
 
@@ -135,18 +134,19 @@ class _Part:
 def _parts(asked: Listing, after: Position | None) -> Iterator[_Part]:
     column: Column[Any] = _COLUMNS[asked.sort]
     key, descending = type_coerce(column, BigInteger), asked.descending
-    index, within = f"ix_contributions_{column.name}_id", list[ColumnElement[bool]]()
+    within = list[ColumnElement[bool]]()
+    # Of a member, and of a standing, there is an index in the order of arrival.
     if asked.sort is Sort.RECEIVED and asked.chosen.member is not None:
-        index, within = "ix_contributions_member_id_received_at", [contributions.c.member_id == asked.chosen.member]
+        within = [contributions.c.member_id == asked.chosen.member]
     elif asked.sort is Sort.RECEIVED and asked.chosen.standing not in (None, Standing.UNREVIEWED):
-        index, within = "ix_contributions_standing_received_at", [_judged(str(asked.chosen.standing))]
+        within = [_judged(str(asked.chosen.standing))]
     if after is None or after.key is not None:
         start = true() if after is None else _beyond(key, after, descending)
-        yield _Part(key, index, descending, (*within, column.is_not(None), start))
+        yield _Part(key, descending, (*within, column.is_not(None), start))
     if column.nullable:
         at = after if after is not None and after.key is None else None
         start = true() if at is None else _beyond(key, at, descending)
-        yield _Part(key, index, descending, (*within, column.is_(None), start))
+        yield _Part(key, descending, (*within, column.is_(None), start))
 
 
 def _beyond(key: ColumnElement[int], position: Position, descending: bool) -> ColumnElement[bool]:
@@ -178,16 +178,15 @@ def _follows(asked: Listing, one: Position, after: Position) -> bool:
 
 
 def _positions(sort: Sort) -> Select[Any]:
-    return select(type_coerce(_COLUMNS[sort], BigInteger).label("key"), contributions.c.id).join(
+    # An outer join, so that SQLite does not begin with the members and sort what it finds of each.
+    return select(type_coerce(_COLUMNS[sort], BigInteger).label("key"), contributions.c.id).outerjoin(
         members, members.c.id == contributions.c.member_id
     )
 
 
 def _ordered(query: Select[Any], part: _Part) -> Select[Any]:
-    """In the order of an index, which SQLite would otherwise often leave for another and sort millions."""
     order = (part.key, contributions.c.id)
-    query = query.order_by(*((column.desc() for column in order) if part.descending else order))
-    return query.with_hint(contributions, f"INDEXED BY {part.index}", "sqlite")
+    return query.order_by(*((column.desc() for column in order) if part.descending else order))
 
 
 def _judged(standing: str) -> ColumnElement[bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from datetime import date, datetime
 
@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from hashdb.domain.cases import Decision
 from hashdb.domain.contributions import Standing, Status
-from hashdb.domain.overviews import EVERYONE, Deltas, InAll, OfDay, Waiting
+from hashdb.domain.overviews import EVERYONE, Deltas, InAll, Waiting
 from hashdb.store.bulk import upsert
 from hashdb.store.chunks import chunks
 from hashdb.store.tables import cases, contributions, figures_by_day, figures_in_all, followed
@@ -40,14 +40,16 @@ class Overviews:
         upsert(self._connection, figures_in_all, _counted(rows, times), adds=("times",))
         return True
 
-    def by_day(self, since: date) -> Counter[OfDay]:
+    def by_day(self, since: date) -> dict[date, Counter[str]]:
         """The figures of all together, of the days from `since` on."""
         table = figures_by_day.c
         query = select(table.day, table.what, table.times).where(
             table.day >= since.isoformat(), table.member == EVERYONE
         )
-        rows = self._connection.execute(query)
-        return Counter({OfDay(date.fromisoformat(row[0]), row[1], EVERYONE): row[2] for row in rows})
+        found: dict[str, Counter[str]] = defaultdict(Counter)
+        for day, what, times in self._connection.execute(query):
+            found[day][what] = times
+        return {date.fromisoformat(day): figures for day, figures in found.items()}
 
     def by_member(self, since: date, what: Collection[str]) -> Counter[InAll]:
         """The sums of figures of each member over the days from `since` on."""

@@ -29,7 +29,7 @@ def test_what_is_added_counts_for_the_day_its_member_and_all_together() -> None:
     assert [found[OfDay(TODAY, what, EVERYONE)] for what in COUNTED] == [3, 0, 2, 1, 2]
     assert [found[OfDay(TODAY, what, 7)] for what in COUNTED] == [2, 0, 2, 1, 2]
     assert [found[OfDay(TODAY, what, 8)] for what in COUNTED] == [1, 0, 0, 0, 0]
-    assert (found[OfDay(TODAY, "share:3600", EVERYONE)], found[OfDay(TODAY, "share:7200", EVERYONE)]) == (1, 1)
+    assert (found[OfDay(TODAY, "share:3600", EVERYONE)], found[OfDay(TODAY, "share:4500", EVERYONE)]) == (1, 1)
 
 
 def test_a_status_and_a_standing_move_from_one_figure_to_the_other() -> None:
@@ -79,10 +79,10 @@ def test_a_time_counts_at_the_first_bound_that_it_does_not_pass(seconds: int) ->
     found = {key.what: times for key, times in counted.items() if key.what.startswith("share:")}
     expected = next((bound for bound in BOUNDS if seconds <= bound), None)
     assert found == {bucket(expected): 1}
-    assert within(found, 0.5) == expected
+    assert within({**found, What.TIMED: 1}, 0.5) == expected
 
 
 def test_half_is_within_the_bound_that_half_do_not_pass() -> None:
-    buckets = {bucket(60): 5, bucket(3_600): 4, bucket(None): 1}
+    buckets = {bucket(60): 5, bucket(3_600): 4, bucket(None): 1, What.TIMED: 10}
     assert [within(buckets, share) for share in (0.5, 0.51, 0.9, 0.91)] == [60, 3_600, 3_600, None]
     assert within({}, 0.5) is None

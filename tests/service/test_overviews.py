@@ -52,7 +52,7 @@ def test_the_figures_are_the_same_before_and_after_they_were_followed(
     assert (before.waiting.open, before.waiting.overdue, before.new) == (1, 0, 9)
     assert [day.added for day in before.days] == [*[0] * 28, 9, 0]
     day = before.days[-2]
-    assert (day.withdrawn, day.timed, day.in_hour, day.half, day.most) == (1, 8, 7, 3_600, 172_800)
+    assert (day.withdrawn, day.timed, day.in_hour, day.half, day.most) == (1, 8, 7, 3_600, 129_600)
 
 
 def test_members_are_told_by_what_they_did_and_how_it_holds(

@@ -29,7 +29,7 @@ def test_what_is_added_is_added_to_what_is_there_once(store: Store) -> None:
         assert tx.overviews.add(Deltas(6, Counter(found.by_day), Counter({InAll("status:active", 7): -1})), 5)
     with store.read() as tx:
         assert tx.overviews.seq() == 6
-        assert tx.overviews.by_day(TODAY) == {OfDay(TODAY, "added", EVERYONE): 4}
+        assert tx.overviews.by_day(TODAY) == {TODAY: {"added": 4}}
         assert tx.overviews.by_member(TODAY, ["added"]) == {InAll("added", 7): 4}
         assert tx.overviews.by_member(TODAY - DAY, ["added"]) == {InAll("added", 7): 6}
         assert tx.overviews.by_member(TODAY, ["timed"]) == {}

@@ -1,0 +1,165 @@
+"""Renders every page of the console in both themes to docs/images/, over a year of data that is drawn from a seed.
+
+The database is made anew unless a folder is named that has one; Chromium must be installed (see
+tests/web/console/browsers.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from socketserver import ThreadingMixIn
+from threading import Thread
+from typing import TYPE_CHECKING, NamedTuple
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from PIL import Image
+
+from hashdb.domain.cases import Order
+from hashdb.domain.members import COMMAND_LINE
+from hashdb.domain.users import Role, UserDraft
+from hashdb.service import HashDB, cases, checkpoints, contributions, neighbors, open_hashdb, queues, users
+from hashdb.service.signing import Signing
+from hashdb.settings import Settings
+from hashdb.web import create_app
+from scripts.benchmarks import year
+from tests.web.console.browsers import Watched, chromium
+from tests.web.console.visitors import PASSWORD
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+CONTRIBUTIONS = 300_000
+END = datetime(2026, 11, 20, 15, 40, tzinfo=UTC)
+PAGES = {
+    "overview": "/console/overview?days=90",
+    "contributions": "/console/contributions?severity=4&status=active",
+    "contribution": "/console/contributions/{contribution}",
+    "open-case": "/console/contributions/{contribution}/case",
+    "cases": "/console/cases?order=severity",
+    "case": "/console/cases/{case}",
+    "debugger": "/console/debugger",
+    "members": "/console/members",
+    "member": "/console/members/2",
+    "events": "/console/events",
+    "event": "/console/events/1700",
+    "settings": "/console/settings",
+    "users": "/console/users",
+}
+_COLOURS = 160
+_HEIGHT = 1_000
+
+
+def main() -> None:
+    """Fill, serve, render."""
+    parser = argparse.ArgumentParser(prog="scripts/screenshots", description=__doc__)
+    parser.add_argument("--home", type=Path, help="a folder with a database that is filled already, or is to be kept")
+    parser.add_argument("--contributions", type=int, default=CONTRIBUTIONS)
+    parser.add_argument("--width", type=int, default=1_280, help="of the window in pixels")
+    parser.add_argument("--out", type=Path, default=IMAGES)
+    parser.add_argument("--only", help="pages, separated by commas")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    only = arguments.only.split(",") if arguments.only else list(PAGES)
+    with _home(arguments.home) as home, _service(home, arguments.contributions) as (db, address), chromium() as browser:
+        shown = _shown(db)
+        for theme in ("light", "dark"):
+            watched = Watched(browser, address, width=arguments.width, theme=theme)
+            watched.sign_in("admin")
+            for name in only:
+                _open(watched.page, name, shown)
+                _save(watched.page, arguments.width, arguments.out / f"{name}-{theme}.png")
+            watched.close()
+
+
+@contextmanager
+def _home(given: Path | None) -> Iterator[Path]:
+    folder = given or Path(tempfile.mkdtemp(prefix="hashdb-screens-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield folder
+    finally:
+        if given is None:
+            shutil.rmtree(folder)
+
+
+@contextmanager
+def _service(home: Path, count: int) -> Iterator[tuple[HashDB, str]]:
+    settings = Settings(home=home)
+    if not (home / "hashdb.sqlite").exists():
+        begun = time.monotonic()
+        year.fill(settings.database, settings.rules(), year.Year(count), END)
+        print(f"filled in {time.monotonic() - begun:.0f} s", flush=True)
+    signing = Signing(home / "signing.key", home / "checkpoints.txt", "hashes.example/log")
+    db = open_hashdb(settings.database, settings.rules(), clock=lambda: END, signing=signing)
+    checkpoints.start(db)
+    if not users.page(db, COMMAND_LINE, 0, 1):
+        for role in Role:
+            users.add(db, COMMAND_LINE, UserDraft(str(role), role), PASSWORD)
+    checkpoints.keep(db, at_once=True)
+    db.live.level()
+    app = create_app(db, settings)
+    server = make_server("127.0.0.1", 0, app.wsgi_app, server_class=_Threaded, handler_class=_Quiet)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield db, f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        db.close()
+
+
+class _Threaded(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+class _Shown(NamedTuple):
+    """What is shown: a contribution with near-duplicates of which something was said, its signals, and a case."""
+
+    contribution: int
+    signals: str
+    case: int
+
+
+def _shown(db: HashDB) -> _Shown:
+    decided = {one.contribution for one in cases.latest(db, COMMAND_LINE, None, 500)}
+    one = max(decided, key=lambda id: (len(neighbors.of(db, COMMAND_LINE, id, 5)), id))
+    waiting = queues.of(db, COMMAND_LINE, Order.CLOCK)
+    beside = next(w for w in waiting if neighbors.of(db, COMMAND_LINE, w.case.contribution, 1))
+    signals = contributions.get(db, COMMAND_LINE, one).signals
+    return _Shown(one, "\n".join(map(str, signals)), beside.case.id)
+
+
+def _open(page: Page, name: str, shown: _Shown) -> None:
+    page.goto(PAGES[name].format(contribution=shown.contribution, case=shown.case))
+    if name == "debugger":
+        page.get_by_label("Signals").fill(shown.signals)
+        page.get_by_role("button", name="Look").click()
+        page.get_by_role("heading", name="would match").wait_for()
+    page.wait_for_load_state("networkidle")
+
+
+def _save(page: Page, width: int, path: Path) -> None:
+    height = min(int(page.evaluate("document.documentElement.scrollHeight")), _HEIGHT)
+    page.set_viewport_size({"width": width, "height": height})
+    # Of few colours: a third of the size.
+    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    picture.quantize(_COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    page.set_viewport_size({"width": width, "height": 900})
+    print(path, path.stat().st_size, flush=True)
+
+
+if __name__ == "__main__":
+    main()
