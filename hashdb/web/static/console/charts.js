@@ -38,7 +38,7 @@ const options = (figure, kind, data, width) => {
     scales: kind === "times" ? { y: { distr: 3, range: [60, Math.max(2 * HOUR, largest * 1.5)] } }
       : Object.fromEntries(data.series.map((one, place) => [scale(place), { range: [0, 1.1 * Math.max(1, ...(kind === "lines" ? one.values : [largest]))] }])),
     axes: [
-      { ...axis, values: (_, splits) => splits.map((at) => new Date(at * 1000).toISOString().slice(5, 10)), space: 60 },
+      { ...axis, size: 34, values: (_, splits) => splits.map((at) => new Date(at * 1000).toISOString().slice(5, 10)), space: 60 },
       kind === "times"
         ? { ...axis, size: 56, splits: () => [60, 600, HOUR, 6 * HOUR, 86400, 604800], filter: (_, splits) => splits, values: (_, splits) => splits.map(length) }
         : { ...axis, size: 64, values: (_, splits) => splits.map(short) },
@@ -51,8 +51,10 @@ const options = (figure, kind, data, width) => {
         ...(kind === "bars" && place === 0 ? { fill: `${strokes[0]}40`, width: 1, paths: uPlot.paths.bars({ size: [0.7, 24] }) } : {}),
       })),
     ],
-    hooks: kind !== "times" ? {} : {
-      draw: [(chart) => {
+    hooks: {
+      // Where the pointer is nowhere, the legend tells of the last day.
+      setCursor: [(chart) => { if (chart.cursor.idx === null || chart.cursor.idx === undefined) chart.setLegend({ idx: data.days.length - 1 }, false); }],
+      draw: kind !== "times" ? [] : [(chart) => {
         const y = chart.valToPos(HOUR, "y", true);
         const { ctx, bbox } = chart;
         ctx.save(); ctx.strokeStyle = colour("--late"); ctx.lineWidth = devicePixelRatio; ctx.setLineDash([6 * devicePixelRatio, 4 * devicePixelRatio]);
@@ -68,7 +70,9 @@ const draw = (figure) => {
   const plot = figure.querySelector(".plot");
   if (!data.days.length) return;
   charts.get(figure)?.destroy();
-  charts.set(figure, new uPlot(options(figure, figure.dataset.chart, data, plot.clientWidth), [data.days, ...data.series.map((one) => one.values)], plot));
+  const chart = new uPlot(options(figure, figure.dataset.chart, data, plot.clientWidth), [data.days, ...data.series.map((one) => one.values)], plot);
+  chart.setLegend({ idx: data.days.length - 1 }, false);
+  charts.set(figure, chart);
   plot.setAttribute("aria-hidden", "true");
 };
 const figures = [...document.querySelectorAll("[data-chart]")];
