@@ -3,20 +3,23 @@
     HashDBError
     ├── MalformedRequest          the bytes are not what they claim to be (not JSON, not multipart)
     ├── NotAuthenticated          no key, or not one that is valid now
+    │   └── SignInRefused         (console) a name, a password or a code that is not right
     ├── NotAllowed
     │   ├── ScopeMissing          the key lacks a scope
     │   ├── MemberSuspended       the key's member is suspended
     │   ├── NotYours              the thing belongs to another member
     │   ├── OwnContribution       opinions on it are for other members to give
-    │   └── MediaRefused          this service takes hashes, not pictures
+    │   ├── MediaRefused          this service takes hashes, not pictures
+    │   └── FormRefused           (console) a form that was not made for this session
     ├── NotFound
     ├── MethodNotAllowed
     ├── Conflict
     │   ├── AlreadyWithdrawn
     │   ├── NotActive             a contribution that has ended, or is suspended, takes no change and no opinion
     │   ├── AlreadyDecided        a case is decided once
+    │   ├── AlreadyOpen           of a contribution, one case is open at a time
     │   ├── AlreadyRevoked
-    │   ├── NameTaken             a member of that name exists
+    │   ├── NameTaken             a member or a user of that name exists
     │   ├── IncidentExists        an incident of that label exists
     │   └── IdempotencyKeyReused  the same Idempotency-Key came with another body
     ├── FeedRestarted             the cursor is of another epoch, or past the head of the log
@@ -100,6 +103,16 @@ class NotAuthenticated(HashDBError):
 
 
 @dataclass(eq=False)
+class SignInRefused(NotAuthenticated):
+    reason: str
+    slug: ClassVar[str] = "sign-in-refused"
+    title: ClassVar[str] = "Not signed in"
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass(eq=False)
 class NotAllowed(HashDBError):
     slug: ClassVar[str] = "not-allowed"
     title: ClassVar[str] = "Not allowed"
@@ -152,6 +165,15 @@ class MediaRefused(NotAllowed):
 
     def __str__(self) -> str:
         return "this service takes hashes only: hash pictures at your side, with `hashdb hash`"
+
+
+@dataclass(eq=False)
+class FormRefused(NotAllowed):
+    slug: ClassVar[str] = "form-refused"
+    title: ClassVar[str] = "Form refused"
+
+    def __str__(self) -> str:
+        return "this form was made for another session, and nothing was changed: open the page again and send it anew"
 
 
 @dataclass(eq=False)
@@ -212,6 +234,16 @@ class AlreadyDecided(Conflict):
 
 
 @dataclass(eq=False)
+class AlreadyOpen(Conflict):
+    contribution: int
+    slug: ClassVar[str] = "already-open"
+    title: ClassVar[str] = "Already open"
+
+    def __str__(self) -> str:
+        return f"a case on contribution {self.contribution} is open already"
+
+
+@dataclass(eq=False)
 class AlreadyRevoked(Conflict):
     key: int
     slug: ClassVar[str] = "already-revoked"
@@ -224,11 +256,12 @@ class AlreadyRevoked(Conflict):
 @dataclass(eq=False)
 class NameTaken(Conflict):
     name: str
+    what: str = "member"
     slug: ClassVar[str] = "name-taken"
     title: ClassVar[str] = "Name taken"
 
     def __str__(self) -> str:
-        return f"a member named {self.name} exists already"
+        return f"a {self.what} named {self.name} exists already"
 
 
 @dataclass(eq=False)

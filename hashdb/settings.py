@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from hashdb.domain.hits import MatchLog
@@ -15,6 +15,7 @@ from hashdb.domain.incidents import Retention
 from hashdb.domain.labels import Vocabulary
 from hashdb.domain.notes import is_name
 from hashdb.domain.rules import Rules
+from hashdb.domain.sessions import Lifetime
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import BadSetting
 
@@ -99,12 +100,6 @@ class Settings(BaseSettings):
         default="memory://",
         description="Where requests of a key are counted: each worker for itself, or `redis://…` for all together.",
     )
-    proxies: int = Field(
-        default=0,
-        ge=0,
-        le=10,
-        description="Reverse proxies before the service: whose X-Forwarded-For tells who asks without a valid key.",
-    )
     metrics_port: int | None = Field(
         default=None, ge=1, le=65535, description="Port for Prometheus, without a key; else `/metrics` takes one."
     )
@@ -120,6 +115,38 @@ class Settings(BaseSettings):
     media_memory: int = Field(
         default=1536 * _MEGABYTE, ge=64 * _MEGABYTE, description="Memory for hashing one picture, bytes."
     )
+    console_url: str | None = Field(
+        default=None,
+        max_length=200,
+        pattern=r"^https?://[^/\s]+$",
+        description="Address at which people reach the console; with `https://hashes.example` its cookies are Secure.",
+    )
+    proxies: int = Field(
+        default=0,
+        ge=0,
+        le=9,
+        description="How many proxies stand before the service, whose `X-Forwarded-For` and `-Proto` are believed.",
+    )
+    session_idle: float = Field(
+        default=60.0, ge=1, le=1440, description="Minutes without a request after which a session of the console ends."
+    )
+    session_hours: float = Field(
+        default=12.0, gt=0, le=720, description="Hours after which a session of the console ends in any case."
+    )
+    require_second_factor: bool = Field(
+        default=False, description="Whether users with a password must set up a second factor before anything else."
+    )
+    oidc_issuer: str | None = Field(
+        default=None,
+        max_length=200,
+        pattern=r"^https?://\S+$",
+        description="Issuer of OpenID Connect by which users may sign in, like `https://login.example/realms/staff`.",
+    )
+    oidc_client_id: str | None = Field(default=None, max_length=200, description="Name of the console at the issuer.")
+    oidc_client_secret: SecretStr | None = Field(default=None, description="Secret of the console at the issuer.")
+    oidc_claim: str = Field(
+        default="preferred_username", max_length=64, description="Claim that holds the user's name, like `email`."
+    )
     url: str = Field(default="http://127.0.0.1:8000", description="(member's side) Address of the service.")
     key: SecretStr | None = Field(default=None, description="(member's side) Secret of the key.")
 
@@ -130,7 +157,8 @@ class Settings(BaseSettings):
             return cls()
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
-            name = "_".join(str(part) for part in first["loc"][:1]).upper()
+            # One of several that go together is named after the first of them.
+            name = "_".join(str(part) for part in first["loc"][:1] or ("oidc_issuer",)).upper()
             raise BadSetting(f"HASHDB_{name}", first["msg"].removeprefix("Value error, ")) from None
 
     @field_validator("algorithms", mode="before")
@@ -183,6 +211,18 @@ class Settings(BaseSettings):
                 raise ValueError(f"write label=<days>, 1 to {_LONGEST}")
             days[label] = int(count)
         return days
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        given = (self.oidc_issuer, self.oidc_client_id, self.oidc_client_secret)
+        if any(given) and not (all(given) and self.console_url):
+            raise ValueError("oidc_issuer, oidc_client_id, oidc_client_secret and console_url go together")
+        return self
+
+    @property
+    def lifetime(self) -> Lifetime:
+        """How long a session of the console lasts."""
+        return Lifetime(timedelta(minutes=self.session_idle), timedelta(hours=self.session_hours))
 
     @property
     def signing_key(self) -> Path:

@@ -169,7 +169,7 @@ def _undocumented(app: APIFlask) -> Iterator[tuple[str, ...]]:
     documented = app.test_client().get("/openapi.json").get_json()["paths"]
     for rule in sorted(app.url_map.iter_rules(), key=str):
         view = app.view_functions[rule.endpoint]
-        if not rule.arguments and str(rule) not in documented:
+        if not rule.arguments and str(rule) not in documented and not rule.endpoint.startswith("console."):
             summary = (view.__doc__ or "").splitlines()[0].rstrip(".")
             yield f"`GET {rule}`", "no key", "200", "", summary
 

@@ -80,13 +80,25 @@ def test_every_route_is_documented_with_its_scope(tmp_path: Path) -> None:
         (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
         for rule in rules
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
-        if rule.endpoint != "static"
+        if rule.endpoint != "static" and not rule.endpoint.startswith("console.")
     }
     assert {(method, path) for method, path, _, _ in rows} == routes
     for _, _, scope, answers in rows:
         named = re.findall(r"`(\w+)`", scope)
         assert scope in ("no key", "any key") or (named and set(named) <= set(Scope))
         assert set(answers.split(", ")) <= {"200", "201", "202", "204"}
+
+
+def test_every_page_of_the_console_is_documented(tmp_path: Path) -> None:
+    db = builders.hashdb(f"sqlite:///{tmp_path}/hashdb.sqlite", builders.Clock())
+    rules = list(create_app(db, Settings(home=tmp_path)).url_map.iter_rules())
+    db.close()
+    pages = {
+        re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+        for rule in rules
+        if rule.endpoint.startswith("console.") and "GET" in (rule.methods or ()) and "path:" not in rule.rule
+    }
+    assert set(re.findall(r"^\| `(/console\S*)` \|", _page("console.md"), re.MULTILINE)) == pages
 
 
 def test_every_error_is_documented_with_its_status() -> None:

@@ -53,9 +53,21 @@ PACKAGES = {
     "hashing": {"numpy", "PIL", "imagehash"},
     "evaluation": {"numpy", "PIL"},
     "store": {"sqlalchemy", "alembic"},
-    "service": {"numpy"},
+    "service": {"numpy", "argon2", "pyotp"},
     "wire": {"pydantic", "pydantic_core", "annotated_types"},
-    "web": {"flask", "apiflask", "limits", "prometheus_client", "werkzeug", "pydantic"},
+    "web": {
+        "flask",
+        "apiflask",
+        "authlib",
+        "itsdangerous",
+        "joserfc",
+        "limits",
+        "markupsafe",
+        "prometheus_client",
+        "pydantic",
+        "segno",
+        "werkzeug",
+    },
     "connection": {"httpx"},
     "client": {"httpx", "pydantic"},
     "local": {"numpy"},
@@ -63,7 +75,7 @@ PACKAGES = {
 }
 """What each layer may import from elsewhere, beside the standard library."""
 
-LONG_MODULES = {"client.py": 350, "errors.py": 540, "store/tables.py": 440, "wire/contributions.py": 390}
+LONG_MODULES = {"client.py": 350, "errors.py": 600, "store/tables.py": 540, "wire/contributions.py": 390}
 LONG_FUNCTIONS: dict[str, int] = {}
 
 TESTED_IN = {
@@ -80,6 +92,14 @@ TESTED_IN = {
     "index/scan.py": "index/test_index.py",
     "store/migrations/__init__.py": "store/test_migrations.py",
     "store/chunks.py": "store/test_contributions.py",
+    "store/filters.py": "store/test_listings.py",
+    "domain/verifications.py": "service/test_verifications.py",
+    "store/verifications.py": "service/test_verifications.py",
+    "web/console/archives.py": "web/console/test_events.py",
+    "web/console/cookies.py": "web/console/test_sessions.py",
+    "web/console/looks.py": "web/console/test_console.py",
+    "web/console/navigation.py": "web/console/test_console.py",
+    "web/console/problems.py": "web/console/test_console.py",
     "web/api/audit.py": "web/api/test_lists.py",
     "web/api/signals.py": "web/api/test_media.py",
     "evaluation/frames.py": "evaluation/test_alterations.py",

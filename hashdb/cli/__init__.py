@@ -35,6 +35,7 @@ _COMMANDS = {
     "serve": "hashdb.cli.serve",
     "sync": "hashdb.cli.sync",
     "upgrade": "hashdb.cli.upgrade",
+    "user": "hashdb.cli.users",
     "withdraw": "hashdb.cli.withdraw",
 }
 _FAILED, _USAGE, _INTERRUPTED = 1, 2, 130

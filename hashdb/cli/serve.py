@@ -40,6 +40,7 @@ from hashdb.service import (
     members,
     open_hashdb,
     opinions,
+    overviews,
     proposals,
 )
 from hashdb.settings import Settings
@@ -179,6 +180,7 @@ def _keep_up(db: HashDB, stop: Event) -> None:
             for task in (masks.settle, expiry.settle, proposals.expire):
                 _undisturbed(partial(task, db))
             _undisturbed(lambda: _announce(db))
+            _undisturbed(lambda: _follow(db))
             _undisturbed(lambda: checkpoints.keep(db))
 
 
@@ -198,6 +200,11 @@ def _announce(db: HashDB) -> None:
     while contributions.announce(db, _BATCH) == _BATCH:
         pass
     while opinions.recount(db, _BATCH) == _BATCH:
+        pass
+
+
+def _follow(db: HashDB) -> None:
+    while overviews.follow(db) == overviews.BLOCK:
         pass
 
 

@@ -46,6 +46,14 @@ class Action(StrEnum):
     PROPOSAL_DROPPED = "proposal.dropped"
     PROPOSAL_EXPIRED = "proposal.expired"
     SETTINGS_CHANGED = "settings.changed"
+    USER_ADDED = "user.added"
+    USER_AMENDED = "user.amended"
+    USER_DISABLED = "user.disabled"
+    USER_ENABLED = "user.enabled"
+    USER_SIGNED_IN = "user.signed-in"
+    USER_SIGNED_OUT = "user.signed-out"
+    USER_REFUSED = "user.refused"
+    LISTING_EXPORTED = "listing.exported"
     SIGNER_ADDED = "signer.added"
     LOG_RESTORED = "log.restored"
     FEED_READ = "feed.read"
@@ -105,6 +113,16 @@ class Event:
         """What it was done to, kind:id."""
         return f"{self.kind}:{self.id}"
 
+    @property
+    def text(self) -> str:
+        """Its canonical JSON, of which the leaf is."""
+        return text_of(self.seq, self.at, self.actor, self.action, self.subject, canonical(self.details))
+
+    @property
+    def computed_leaf(self) -> bytes:
+        """The leaf that its text has; `leaf` is the one that was stored."""
+        return leaf(self.seq, self.at, self.actor, self.action, self.subject, self.details)
+
 
 def leaf(seq: int, at: datetime, actor: str, action: str, subject: str, details: Details) -> bytes:
     """SHA-256(0x00 ‖ the event as RFC 8785 canonical JSON): the event's leaf in the tree of RFC 9162.
@@ -117,11 +135,15 @@ def leaf(seq: int, at: datetime, actor: str, action: str, subject: str, details:
 
 def leaf_of_text(seq: int, at: datetime, actor: str, action: str, subject: str, details: str) -> bytes:
     """The same from the canonical JSON of the details."""
-    text = (
+    return hashlib.sha256(b"\x00" + text_of(seq, at, actor, action, subject, details).encode()).digest()
+
+
+def text_of(seq: int, at: datetime, actor: str, action: str, subject: str, details: str) -> str:
+    """The canonical JSON of an event, from that of its details."""
+    return (
         f'{{"action":{_quoted(action)},"actor":{_quoted(actor)},"at":"{format_instant(at)}","details":{details}'
         f',"seq":{seq},"subject":{_quoted(subject)}}}'
     )
-    return hashlib.sha256(b"\x00" + text.encode()).digest()
 
 
 canonical = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode

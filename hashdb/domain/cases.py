@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from hashdb.domain.contributions import Standing
+from hashdb.domain.contributions import Contribution, Standing
 from hashdb.domain.opinions import Opinion, Stance
 
 
@@ -47,6 +47,13 @@ class CaseState(StrEnum):
     DECIDED = "decided"
 
 
+class Order(StrEnum):
+    """In which order open cases are decided: by when they are due, or the gravest first."""
+
+    CLOCK = "clock"
+    SEVERITY = "severity"
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """A contribution before a reviewer, from its opening to the decision; of a contribution, one is open at a time.
@@ -78,6 +85,14 @@ class Case:
     def shown(self, *, decided_by: bool) -> Case:
         """The same case as a reader sees it who may see by which key it was decided, or may not."""
         return self if decided_by else replace(self, decided_by=None, hidden=frozenset({"decided_by"}))
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An open case, and the contribution that it is about."""
+
+    case: Case
+    contribution: Contribution
 
 
 def ruling(cases: Sequence[Case]) -> Standing | None:

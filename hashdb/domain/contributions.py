@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from hashdb.domain.signals import Signal
+from hashdb.domain.signals import Algorithm, Signal
 
 
 class Media(StrEnum):
@@ -152,7 +152,10 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which contributions to list; None is any. `since` and `until` bound `received_at` (from, before)."""
+    """Which contributions to list; None is any. `since` and `until` bound `received_at` (from, before).
+
+    `reference` is what the contributor's own id begins with.
+    """
 
     member: int | None = None
     status: Status | None = None
@@ -160,6 +163,12 @@ class Filter:
     label: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    severity: int | None = None
+    algorithm: Algorithm | None = None
+    incident: str | None = None
+    reference: str | None = None
+    removed_since: datetime | None = None
+    removed_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

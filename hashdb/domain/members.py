@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 
 from hashdb.errors import MemberSuspended, ScopeMissing
@@ -87,6 +87,7 @@ class Key:
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    feed_read_on: date | None = None
 
     def valid(self, now: datetime) -> bool:
         """Whether the key opens anything at `now`."""
@@ -110,8 +111,26 @@ class IssuedKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Activity:
+    """What a member did lately, and when it contributed last."""
+
+    contributions: int
+    opinions: int
+    last: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a member's suspension takes away, and its reinstatement gives back: as many as there are now."""
+
+    contributions: int
+    keys: int
+    opinions: int
+
+
+@dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts: a member by one of its keys, or the system itself (`member` is None then)."""
+    """Who acts: a member by one of its keys; or a user of the console, or the system itself (`member` is None then)."""
 
     name: str
     scopes: frozenset[Scope]
@@ -134,7 +153,7 @@ class Actor:
             raise ScopeMissing(" or ".join(any_of))
 
     def require_member(self, scope: Scope) -> Member:
-        """The member that acts, having `scope`. Raises as `require`; the system itself is no member."""
+        """The member that acts, having `scope`. Raises as `require`; neither a user nor the system is a member."""
         self.require(scope)
         if self.member is None:
             raise ScopeMissing(scope)

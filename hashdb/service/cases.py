@@ -10,12 +10,12 @@ from types import MappingProxyType
 
 from hashdb.domain.audit import STANDINGS, Action, Details, Entry
 from hashdb.domain.cases import Case, CaseState, Cause, Decision, ruling
-from hashdb.domain.contributions import Contribution, Standing
+from hashdb.domain.contributions import Contribution, Standing, Status
 from hashdb.domain.members import Actor, Scope
 from hashdb.domain.opinions import Opinion, standing
 from hashdb.domain.proposals import Act, Proposal, Request
 from hashdb.domain.rules import Rules
-from hashdb.errors import AlreadyDecided
+from hashdb.errors import AlreadyDecided, AlreadyOpen, Fault, InvalidInput, NotActive
 from hashdb.service import HashDB
 from hashdb.service.proposals import second
 from hashdb.store import Transaction
@@ -33,6 +33,20 @@ def page(db: HashDB, actor: Actor, state: CaseState | None, after: int, limit: i
     actor.require()
     with db.store.read() as tx:
         return tuple(shown(actor, case) for case in tx.cases.page(state, _party(actor), after, limit))
+
+
+def on(db: HashDB, actor: Actor, contribution: int) -> tuple[Case, ...]:
+    """The cases on a contribution, in the order of their opening, without what was said under them."""
+    actor.require(Scope.REVIEW, Scope.AUDIT)
+    with db.store.read() as tx:
+        return tx.cases.of([contribution]).get(contribution, ())
+
+
+def latest(db: HashDB, actor: Actor, before: int | None, limit: int) -> tuple[Case, ...]:
+    """At most `limit` decided cases with ids below `before`, the last that was opened first."""
+    actor.require(Scope.REVIEW, Scope.AUDIT)
+    with db.store.read() as tx:
+        return tx.cases.latest(before, limit)
 
 
 def decide(db: HashDB, actor: Actor, id: int, decision: Decision, note: str | None = None) -> Case | Proposal:
@@ -57,6 +71,26 @@ def decide(db: HashDB, actor: Actor, id: int, decision: Decision, note: str | No
         tx.cases.decide(id, decision, None if found.erased else note, str(actor), now)
         tx.audit.append(now, actor, [_decided(case, decision, now), *settle(tx, [found], case.reason)])
         return shown(actor, tx.cases.one(id))
+
+
+def bring(db: HashDB, actor: Actor, contribution: int, reason: str, *, holds: bool) -> Case:
+    """Open a case on an active contribution, as a reviewer who doubts it; `holds` quarantines it until the decision.
+
+    Raises InvalidInput, NotFound, NotActive, AlreadyOpen.
+    """
+    actor.require(Scope.REVIEW)
+    if fault := db.rules.vocabulary.fault("reason", reason):
+        raise InvalidInput((Fault("reason", fault),))
+    with db.store.begin() as tx:
+        now = db.now()
+        found = tx.contributions.one(contribution, now, lock=True)
+        if found.status is not Status.ACTIVE:
+            raise NotActive(contribution, found.status)
+        if any(case.state is CaseState.OPEN for case in tx.cases.of([contribution]).get(contribution, ())):
+            raise AlreadyOpen(contribution)
+        case = tx.cases.open(contribution, reason, now, now + db.rules.time_to_decide, holds=holds)
+        tx.audit.append(now, actor, [opened(case), *settle(tx, [found], reason)])
+        return shown(actor, case)
 
 
 def hold(

@@ -61,6 +61,14 @@ def log(db: HashDB) -> Log:
     return Log(keys[-1].verifier.name, keys)
 
 
+def named(db: HashDB) -> Log | None:
+    """The same; None before its first start."""
+    try:
+        return log(db)
+    except Unavailable:
+        return None
+
+
 def latest(db: HashDB) -> str:
     """A signed checkpoint over every event that was written before. Raises Unavailable where the key is not here."""
     try:

@@ -99,7 +99,7 @@ def get(db: HashDB, actor: Actor, id: int) -> Contribution:
     with db.store.read() as tx:
         found = tx.contributions.one(id, db.now())
         if visible(tx, actor, found):
-            return _shown(actor, found)
+            return shown(actor, found)
     raise NotFound(f"contribution {id}")
 
 
@@ -112,7 +112,7 @@ def page(db: HashDB, actor: Actor, chosen: Filter, after: int, limit: int) -> tu
         chosen = replace(chosen, member=actor.member.id)
     with db.store.read() as tx:
         found = tx.contributions.page(chosen, after, limit, db.now())
-    return tuple(_shown(actor, contribution) for contribution in found)
+    return tuple(shown(actor, contribution) for contribution in found)
 
 
 def amend(db: HashDB, actor: Actor, id: int, asked: Amendment) -> Contribution:
@@ -158,12 +158,15 @@ def withdraw(db: HashDB, actor: Actor, id: int, reason: str) -> Contribution:
         return tx.contributions.one(id, now)
 
 
-def erase(db: HashDB, actor: Actor, id: int) -> None:
+def erase(db: HashDB, actor: Actor, id: int, reason: str = "other") -> None:
     """Remove signals, reference and notes of a contribution for good, withdrawing it first; its events stay.
 
-    The member's own, or any with `admin`. Erasing again changes nothing. Raises NotFound, NotYours, ScopeMissing.
+    The member's own, or any with `admin`; `reason` is that of the withdrawal. Erasing again changes nothing.
+    Raises InvalidInput, NotFound, NotYours, ScopeMissing.
     """
     actor.require(Scope.CONTRIBUTE, Scope.ADMIN)
+    if fault := db.rules.vocabulary.fault("reason", reason):
+        raise InvalidInput((Fault("reason", fault),))
     with db.store.begin() as tx:
         now = db.now()
         found = tx.contributions.one(id, now, lock=True)
@@ -172,7 +175,7 @@ def erase(db: HashDB, actor: Actor, id: int) -> None:
         if found.erased:
             return
         if found.status is not Status.WITHDRAWN:
-            _withdraw(tx, actor, found, "other", now)
+            _withdraw(tx, actor, found, reason, now)
         tx.contributions.erase(id, now)
         tx.opinions.erase(id)
         tx.cases.erase(id)
@@ -246,6 +249,7 @@ def _own(tx: Transaction, actor: Actor, id: int, now: datetime) -> Contribution:
     return found
 
 
-def _shown(actor: Actor, contribution: Contribution) -> Contribution:
+def shown(actor: Actor, contribution: Contribution) -> Contribution:
+    """As much of a contribution as the actor may see."""
     close = owns(actor, contribution) or actor.has(Scope.AUDIT)
     return contribution.shown(signals=close or actor.has(Scope.FEED), reference=close)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import secrets
+from collections.abc import Iterable
+from datetime import timedelta
 
 from hashdb.domain.audit import Action, Details, Entry
 from hashdb.domain.members import (
+    Activity,
     Actor,
+    Effect,
     IssuedKey,
     Key,
     KeyDraft,
@@ -26,6 +30,7 @@ from hashdb.service import HashDB
 from hashdb.service.proposals import second
 from hashdb.service.tallies import Refusal
 
+LATELY = timedelta(days=30)
 _PREFIX = "hdb_"
 _SECRET_BYTES = 32
 
@@ -56,21 +61,21 @@ def add(db: HashDB, actor: Actor, draft: MemberDraft) -> Member:
 
 def get(db: HashDB, actor: Actor, member: int) -> Member:
     """One member. Raises NotFound."""
-    actor.require(Scope.ADMIN)
+    actor.require(Scope.AUDIT)
     with db.store.read() as tx:
         return tx.members.get(member)
 
 
 def named(db: HashDB, actor: Actor, name: str) -> Member:
     """The member of that name. Raises NotFound."""
-    actor.require(Scope.ADMIN)
+    actor.require(Scope.AUDIT)
     with db.store.read() as tx:
         return tx.members.named(name)
 
 
 def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[Member, ...]:
     """At most `limit` members with ids above `after`."""
-    actor.require(Scope.ADMIN)
+    actor.require(Scope.AUDIT)
     with db.store.read() as tx:
         return tx.members.page(after, limit)
 
@@ -112,10 +117,33 @@ def issue_key(db: HashDB, actor: Actor, member: int, draft: KeyDraft) -> IssuedK
 
 def keys(db: HashDB, actor: Actor, member: int, after: int, limit: int) -> tuple[Key, ...]:
     """At most `limit` keys of a member with ids above `after`. Raises NotFound."""
-    actor.require(Scope.ADMIN)
+    actor.require(Scope.AUDIT)
     with db.store.read() as tx:
         tx.members.get(member)
         return tx.members.keys(member, after, limit)
+
+
+def key(db: HashDB, actor: Actor, key: int, member: int | None = None) -> Key:
+    """One key. Raises NotFound (also when it is not `member`'s)."""
+    actor.require(Scope.AUDIT)
+    with db.store.read() as tx:
+        return _own(tx.members.key(key), member)
+
+
+def activity(db: HashDB, actor: Actor, members: Iterable[int]) -> dict[int, Activity]:
+    """What each of these members did in the last thirty days, and when it contributed last."""
+    actor.require(Scope.AUDIT)
+    since = db.now() - LATELY
+    with db.store.read() as tx:
+        return {member: tx.members.activity(member, since) for member in members}
+
+
+def effect(db: HashDB, actor: Actor, member: int) -> Effect:
+    """What a suspension of the member takes away, and its reinstatement gives back. Raises NotFound."""
+    actor.require(Scope.AUDIT)
+    with db.store.read() as tx:
+        tx.members.get(member)
+        return tx.members.effect(member, db.now())
 
 
 def revoke_key(db: HashDB, actor: Actor, key: int, member: int | None = None) -> Key:
@@ -124,8 +152,7 @@ def revoke_key(db: HashDB, actor: Actor, key: int, member: int | None = None) ->
     now = db.now()
     with db.store.begin() as tx:
         found = tx.members.key(key, lock=True)
-        if member is not None and found.member != member:
-            raise NotFound(f"key {key} of member {member}")
+        _own(found, member)
         if found.revoked_at is not None:
             raise AlreadyRevoked(key)
         revoked = tx.members.revoke(key, now)
@@ -153,6 +180,12 @@ def _changes(before: Member, after: Member) -> list[Entry]:
         action = Action.MEMBER_SUSPENDED if suspended else Action.MEMBER_REINSTATED
         entries.append(Entry(action, "member", after.id, {}))
     return entries
+
+
+def _own(key: Key, member: int | None) -> Key:
+    if member not in (None, key.member):
+        raise NotFound(f"key {key.id} of member {member}")
+    return key
 
 
 def _digest(secret: str) -> bytes:

@@ -18,22 +18,30 @@ from hashdb.store.cases import Cases
 from hashdb.store.checkpoints import Checkpoints
 from hashdb.store.contributions import Contributions
 from hashdb.store.counts import Counts
+from hashdb.store.effects import Effects
 from hashdb.store.floods import Floods
 from hashdb.store.heads import Heads
 from hashdb.store.hits import Hits
 from hashdb.store.incidents import Incidents
+from hashdb.store.listings import Listings
 from hashdb.store.masks import Masks
 from hashdb.store.matches import Matches
 from hashdb.store.members import Members
 from hashdb.store.migrations import migrate, require_current
+from hashdb.store.neighbors import Neighbors
 from hashdb.store.opinions import Opinions
+from hashdb.store.overviews import Overviews
 from hashdb.store.proposals import Proposals
 from hashdb.store.refusals import Refusals
 from hashdb.store.requests import Requests
 from hashdb.store.retention import Retentions
 from hashdb.store.reversals import Reversals
+from hashdb.store.sessions import Sessions
 from hashdb.store.statuses import Statuses
+from hashdb.store.timelines import Timelines
 from hashdb.store.tree import Tree
+from hashdb.store.users import Users
+from hashdb.store.verifications import Verifications
 
 __all__ = ["Store", "Transaction"]
 
@@ -60,10 +68,15 @@ class Transaction:
         self.checkpoints = Checkpoints(connection)
         self.members = Members(connection)
         self.contributions = Contributions(connection)
+        self.listings = Listings(connection)
         self.statuses = Statuses(connection)
         self.opinions = Opinions(connection)
         self.cases = Cases(connection)
         self.matches = Matches(connection)
+        self.neighbors = Neighbors(connection)
+        self.timelines = Timelines(connection)
+        self.effects = Effects(connection)
+        self.overviews = Overviews(connection)
         self.requests = Requests(connection)
         self.benign = BenignList(connection)
         self.masks = Masks(connection)
@@ -75,6 +88,9 @@ class Transaction:
         self.floods = Floods(connection)
         self.refusals = Refusals(connection)
         self.reversals = Reversals(connection)
+        self.users = Users(connection)
+        self.sessions = Sessions(connection)
+        self.verifications = Verifications(connection)
 
 
 class Store:

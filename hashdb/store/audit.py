@@ -12,6 +12,7 @@ from sqlalchemy.types import NullType
 
 from hashdb.domain.audit import Action, Entry, Event, leaf
 from hashdb.domain.members import Actor
+from hashdb.errors import NotFound
 from hashdb.store.bulk import insert_rows
 from hashdb.store.tables import events, log
 from hashdb.store.tree import grow
@@ -78,14 +79,40 @@ class Audit:
         self, after: int, limit: int, actor: str | None, action: str | None, subject: tuple[str, int] | None
     ) -> tuple[Event, ...]:
         """At most `limit` events after a number, by an actor, of an action, on a subject; None is any."""
-        query: Select[tuple[object, ...]] = select(events).where(events.c.seq > after)
-        if actor is not None:
-            query = query.where(events.c.actor == actor)
-        if action is not None:
-            query = query.where(events.c.action == action)
-        if subject is not None:
-            query = query.where(events.c.subject_kind == subject[0], events.c.subject_id == subject[1])
-        return tuple(map(_event, self._connection.execute(query.order_by(events.c.seq).limit(limit))))
+        query = _chosen(actor, action, subject).where(events.c.seq > after).order_by(events.c.seq)
+        return tuple(map(_event, self._connection.execute(query.limit(limit))))
+
+    def between(
+        self,
+        after: int,
+        before: int,
+        limit: int,
+        actor: str | None,
+        action: str | None,
+        subject: tuple[str, int] | None,
+    ) -> tuple[Event, ...]:
+        """At most `limit` events with `after` < number < `before`, chosen as by `events`, the last first."""
+        query = _chosen(actor, action, subject).where(events.c.seq > after, events.c.seq < before)
+        return tuple(map(_event, self._connection.execute(query.order_by(events.c.seq.desc()).limit(limit))))
+
+    def one(self, seq: int) -> Event:
+        """The event of that number. Raises NotFound."""
+        row = self._connection.execute(select(events).where(events.c.seq == seq)).one_or_none()
+        if row is None:
+            raise NotFound(f"event {seq}")
+        return _event(row)
+
+    def first_since(self, at: datetime) -> int:
+        """The number of the first event at this time or later; one past the last where there is none."""
+        # Times only grow with the numbers, which have an index.
+        low, high = 1, self.head().seq + 1
+        while low < high:
+            middle = (low + high) // 2
+            if self.one(middle).at < at:
+                low = middle + 1
+            else:
+                high = middle
+        return low
 
     def rows(self, after: int | None, limit: int) -> Sequence[Row[tuple[object, ...]]]:
         """At most `limit` events after a number (None: from the first row there is), as they are stored.
@@ -126,6 +153,17 @@ _KINDS = (
     .distinct()
     .where(events.c.seq > bindparam("after"), events.c.seq <= bindparam("upto"))
 )
+
+
+def _chosen(actor: str | None, action: str | None, subject: tuple[str, int] | None) -> Select[tuple[object, ...]]:
+    query: Select[tuple[object, ...]] = select(events)
+    if actor is not None:
+        query = query.where(events.c.actor == actor)
+    if action is not None:
+        query = query.where(events.c.action == action)
+    if subject is not None:
+        query = query.where(events.c.subject_kind == subject[0], events.c.subject_id == subject[1])
+    return query
 
 
 def _row(seq: int, at: datetime, actor: str, entry: Entry) -> dict[str, object]:

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from sqlalchemy import ColumnElement, Connection, Row, func, insert, or_, select, update
 
-from hashdb.domain.cases import Case, CaseState, Decision
+from hashdb.domain.cases import Case, CaseState, Decision, Order
 from hashdb.domain.opinions import Stance
 from hashdb.errors import NotFound
 from hashdb.store.chunks import chunks
@@ -62,6 +62,20 @@ class Cases:
         if party is not None:
             query = query.where(_concerns(party))
         return self._with_opinions(self._connection.execute(query).all())
+
+    def queue(self, order: Order, limit: int) -> tuple[Case, ...]:
+        """At most `limit` open cases in an order; of equal ones, the first that was opened first."""
+        # Neither database puts what is unknown where the other does.
+        gravest = [func.coalesce(contributions.c.severity, -1).desc()] if order is Order.SEVERITY else []
+        query = _CASES.where(cases.c.decision.is_(None)).order_by(*gravest, cases.c.due_at, cases.c.id).limit(limit)
+        return self._with_opinions(self._connection.execute(query).all())
+
+    def latest(self, before: int | None, limit: int) -> tuple[Case, ...]:
+        """At most `limit` decided cases with ids below `before` (None: any), the last first."""
+        query = _CASES.where(cases.c.decision.is_not(None)).order_by(cases.c.id.desc()).limit(limit)
+        return self._with_opinions(
+            self._connection.execute(query if before is None else query.where(cases.c.id < before)).all()
+        )
 
     def of(self, ids: Collection[int]) -> dict[int, tuple[Case, ...]]:
         """The cases on contributions, by contribution, in the order of their opening and without opinions."""

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Select,
-    Text,
     bindparam,
     delete,
     func,
@@ -29,6 +27,7 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import NotFound
 from hashdb.store.bulk import insert_rows
 from hashdb.store.chunks import chunks
+from hashdb.store.filters import conditions
 from hashdb.store.statuses import status_at, unended
 from hashdb.store.tables import amendments, contributions, masks, members, signals
 
@@ -126,7 +125,7 @@ class Contributions:
 
     def page(self, chosen: Filter, after: int, limit: int, now: datetime) -> tuple[Contribution, ...]:
         """At most `limit` contributions that the filter lets through, with ids above `after`, in order."""
-        query = _contributions(now).where(contributions.c.id > after, *_conditions(chosen, now))
+        query = _contributions(now).where(contributions.c.id > after, *conditions(chosen, now))
         return tuple(self._read(query.order_by(contributions.c.id).limit(limit)).values())
 
     def signals(self, ids: Collection[int]) -> dict[int, tuple[Signal, ...]]:
@@ -212,21 +211,6 @@ def _contributions(now: datetime) -> Select[tuple[Any, ...]]:
         masked,
         *(contributions.c[name] for name in _ONES),
     ).join(members, members.c.id == contributions.c.member_id)
-
-
-def _conditions(chosen: Filter, now: datetime) -> Iterator[ColumnElement[bool]]:
-    if chosen.member is not None:
-        yield contributions.c.member_id == chosen.member
-    if chosen.status is not None:
-        yield status_at(now) == str(chosen.status)
-    if chosen.standing is not None:
-        yield contributions.c.standing == str(chosen.standing)
-    if chosen.label is not None:
-        yield contributions.c.labels.cast(Text).contains(f" {chosen.label} ", autoescape=True)
-    if chosen.since is not None:
-        yield contributions.c.received_at >= chosen.since
-    if chosen.until is not None:
-        yield contributions.c.received_at < chosen.until
 
 
 def _expiring(draft: Draft, at: datetime | None) -> Draft:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from typing import cast
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from hashdb.domain.contributions import Standing
 from hashdb.domain.members import (
+    Activity,
+    Effect,
     Key,
     Member,
     MemberChange,
@@ -21,7 +24,8 @@ from hashdb.domain.members import (
     Scope,
 )
 from hashdb.errors import NameTaken, NotFound
-from hashdb.store.tables import keys, members
+from hashdb.store.statuses import unended
+from hashdb.store.tables import contributions, keys, members, opinions
 
 
 class Members:
@@ -120,6 +124,27 @@ class Members:
         self._connection.execute(update(keys).where(keys.c.id == key).values(revoked_at=now))
         return self.key(key)
 
+    def activity(self, member: int, since: datetime) -> Activity:
+        """What a member did at `since` or later, and when it contributed last."""
+        asked = {"member": member, "since": since}
+        contributed, last = self._connection.execute(_CONTRIBUTED, asked).one()
+        return Activity(contributed, self._connection.execute(_OPINED, asked).scalar_one(), last)
+
+    def effect(self, member: int, now: datetime) -> Effect:
+        """What depends on the member's taking part."""
+        held = select(func.count()).where(
+            contributions.c.member_id == member,
+            unended(now),
+            contributions.c.standing.in_([str(standing) for standing in Standing if standing.matches]),
+        )
+        open_keys = select(func.count()).where(
+            keys.c.member_id == member,
+            keys.c.revoked_at.is_(None),
+            keys.c.expires_at.is_(None) | (keys.c.expires_at > now),
+        )
+        given = select(func.count()).where(opinions.c.member_id == member, opinions.c.replaced.is_(False))
+        return Effect(*(self._connection.execute(query).scalar_one() for query in (held, open_keys, given)))
+
     def first_feed_read(self, key: int, day: str) -> bool:
         """Whether this is the key's first reading of the feed on `day`; from now on it is not."""
         query = update(keys).where(keys.c.id == key, keys.c.feed_read_on.is_distinct_from(day))
@@ -136,6 +161,14 @@ def _unique_name(name: str) -> Iterator[None]:
 
 
 _MEMBER = select(members).where(members.c.id == bindparam("member"))
+_OWN = contributions.c.member_id == bindparam("member")
+_CONTRIBUTED = select(
+    select(func.count()).where(_OWN, contributions.c.received_at >= bindparam("since")).scalar_subquery(),
+    select(func.max(contributions.c.received_at)).where(_OWN).scalar_subquery(),
+)
+_OPINED = select(func.count()).where(
+    opinions.c.member_id == bindparam("member"), opinions.c.given_at >= bindparam("since")
+)
 _LOCK = select(members.c.id).where(members.c.id == bindparam("member")).with_for_update(key_share=True)
 
 
@@ -159,4 +192,5 @@ def _key(row: Row[tuple[object, ...]]) -> Key:
         created_at=row.created_at,
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
+        feed_read_on=None if row.feed_read_on is None else date.fromisoformat(row.feed_read_on),
     )

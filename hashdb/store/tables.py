@@ -106,6 +106,12 @@ def _words(value: str | None) -> tuple[str, ...] | None:
     return None if value is None else tuple(value.split())
 
 
+def _partial(condition: str, *columns: str, ops: dict[str, str] | None = None) -> Index:
+    """An index over the rows of which a condition holds."""
+    where = text(condition)
+    return Index(None, *columns, sqlite_where=where, postgresql_where=where, postgresql_ops=ops or {})
+
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -224,12 +230,13 @@ contributions = Table(
     Index(None, "member_id", "fingerprint"),
     Index(None, "member_id", "received_at"),
     Index("ix_contributions_announced_expires_at", "announced", "expires_at"),
-    Index(
-        None,
-        "incident",
-        sqlite_where=text("incident IS NOT NULL"),
-        postgresql_where=text("incident IS NOT NULL"),
-    ),
+    # The orders of the console's list, and what is rare enough to be looked for first.
+    Index(None, "received_at", "id"),
+    Index(None, "removed_at", "id"),
+    Index(None, "severity", "id"),
+    _partial("standing <> 'unreviewed'", "standing", "received_at"),
+    _partial("incident IS NOT NULL", "incident"),
+    _partial("reference IS NOT NULL", "reference", ops={"reference": "text_pattern_ops"}),
     sqlite_autoincrement=True,
 )
 
@@ -283,6 +290,58 @@ opinions = Table(
     Column("silent", Boolean, nullable=False, comment="The standing that was told counts its member as suspended"),
     Index(None, "contribution_id", "id"),
     Index(None, "member_id", "replaced", "silent"),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("name", String(100), nullable=False, unique=True),
+    Column("role", String(16), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("password", Text, comment="Argon2id, with its salt and costs; empty where only a provider signs in"),
+    Column("provisional", Boolean, nullable=False, comment="The password was chosen by another"),
+    Column("secret", String(64), comment="Of the second factor (RFC 6238)"),
+    Column("step", BigInteger, nullable=False, comment="The last step of the second factor that was used"),
+    Column("recovery", Words, nullable=False, comment="SHA-256 of the recovery codes that are left"),
+    Column("subject", String(255), comment="By which name the provider knows the user, since the first sign-in"),
+    Column("created_at", Instant, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
+    Column("digest", LargeBinary(32), nullable=False, unique=True, comment="SHA-256 of the secret"),
+    Column("complete", Boolean, nullable=False, comment="False while the second factor is outstanding"),
+    Column("created_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+)
+
+tries = Table(
+    "tries",
+    metadata,
+    Column("digest", LargeBinary(32), primary_key=True, comment="SHA-256 of a user's name or an address"),
+    Column("kind", String(16), nullable=False, comment="user or address"),
+    Column("count", Integer, nullable=False),
+    Column("last", Instant, nullable=False, index=True),
+    comment="Sign-ins that failed within a day.",
+)
+
+verifications = Table(
+    "verifications",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("actor", String(64), nullable=False),
+    Column("begun_at", Instant, nullable=False),
+    Column("touched_at", Instant, nullable=False),
+    Column("size", BigInteger, nullable=False, comment="Events of the log when it began"),
+    Column("done", BigInteger, nullable=False, comment="Events that were read"),
+    Column("outcome", String(16), comment="Empty while it goes on"),
+    Column("checkpoints", BigInteger, nullable=False, comment="Signed checkpoints that agreed"),
+    Column("findings", Json, nullable=False),
+    comment="Of the log, asked for in the console.",
 )
 
 requests = Table(
@@ -408,4 +467,29 @@ refusals = Table(
     Column("reason", String(64), primary_key=True),
     Column("times", BigInteger, nullable=False),
     comment="Requests without a valid key that no event tells of yet.",
+)
+
+figures_by_day = Table(
+    "figures_by_day",
+    metadata,
+    Column("day", String(10), primary_key=True, comment="UTC"),
+    Column("what", String(32), primary_key=True),
+    Column("member", BigInteger, primary_key=True, autoincrement=False, comment="0 is all together"),
+    Column("times", BigInteger, nullable=False),
+    comment="Counted from the log: the figures of the console. Emptied together with `followed`, they are made anew.",
+)
+
+figures_in_all = Table(
+    "figures_in_all",
+    metadata,
+    Column("what", String(32), primary_key=True),
+    Column("member", BigInteger, primary_key=True, autoincrement=False),
+    Column("times", BigInteger, nullable=False),
+)
+
+followed = Table(
+    "followed",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, nullable=False, comment="The last event that the figures have counted"),
 )

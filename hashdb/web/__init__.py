@@ -10,7 +10,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from hashdb import __version__
 from hashdb.service import HashDB
 from hashdb.settings import Settings
-from hashdb.web import logs, openapi, problems
+from hashdb.web import console, logs, openapi, problems
 from hashdb.web.api import (
     audit,
     benign,
@@ -76,6 +76,7 @@ def create_app(db: HashDB, settings: Settings) -> APIFlask:
         operation,
     ):
         app.register_blueprint(noun.blueprint)
+    console.register(app)
     application: WSGIApplication = Direct(app.wsgi_app, app.extensions["hashdb"])
     if settings.proxies:
         application = ProxyFix(application, x_for=settings.proxies, x_proto=settings.proxies)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
@@ -166,3 +166,29 @@ class EventsQuery(PageQuery):
     actor: Line | None = Field(None, description="kind:id, like `key:9`.")
     action: Action | None = None
     subject: _Subject | None = Field(None, description="kind:id, like `contribution:17`.")
+
+
+class EventsPageQuery(Asked):
+    """Which events a page of the console lists."""
+
+    actor: Line | None = None
+    action: Action | None = None
+    subject: _Subject | None = None
+    since: date | None = None
+    until: date | None = None
+    before: Count | None = None
+    after: Count | None = None
+    follow: Annotated[int, Ge(0), Le(1), BeforeValidator(_whole)] = 0
+
+    @property
+    def period(self) -> tuple[datetime | None, datetime | None]:
+        """From the beginning of the first day to the end of the last, in UTC."""
+        return midnight(self.since, 0), midnight(self.until, 1)
+
+
+def midnight(day: date | None, more: int) -> datetime | None:
+    """The beginning of a day in UTC, so many days later; None where the calendar has none."""
+    try:
+        return None if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=more)
+    except OverflowError:
+        return None

@@ -13,7 +13,15 @@ from hashdb.domain.contributions import Contribution, Filter, Standing
 from hashdb.domain.members import COMMAND_LINE, Actor, Member, MemberChange, MemberStatus, Scope
 from hashdb.domain.opinions import OpinionDraft, Stance
 from hashdb.domain.proposals import Proposal
-from hashdb.errors import AlreadyDecided, MemberSuspended, NotFound, ScopeMissing
+from hashdb.errors import (
+    AlreadyDecided,
+    AlreadyOpen,
+    InvalidInput,
+    MemberSuspended,
+    NotActive,
+    NotFound,
+    ScopeMissing,
+)
 from hashdb.service import HashDB, cases, contributions, matches, members, opinions
 from tests.builders import NOON, Clock, contributed, draft, hashdb, member_with, query
 from tests.service.concurrently import at_once
@@ -297,3 +305,33 @@ def test_what_the_service_holds_is_quarantined_until_it_is_decided(db: HashDB, r
         ]
     (case,) = cases.page(db, reviewer, None, 0, 10)
     assert (case.holds, case.reason, case.due_at) == (True, "flood", NOON + timedelta(hours=72))
+
+
+def test_a_reviewer_who_doubts_opens_a_case_and_may_hold_the_contribution(db: HashDB, actor: Actor) -> None:
+    one, two = contributed(db, actor, draft(1), draft(2))
+    case = cases.bring(db, COMMAND_LINE, one.id, "edsa_context", holds=True)
+    assert (case.contribution, case.reason, case.holds, case.state) == (one.id, "edsa_context", True, CaseState.OPEN)
+    assert contributions.get(db, COMMAND_LINE, one.id).standing is Standing.QUARANTINED
+    cases.bring(db, COMMAND_LINE, two.id, "other", holds=False)
+    assert contributions.get(db, COMMAND_LINE, two.id).standing is Standing.UNREVIEWED
+    with db.store.read() as tx:
+        actions = [event.action for event in tx.audit.events(0, 100, str(COMMAND_LINE), None, None)]
+    assert actions[-3:] == ["case.opened", "contribution.quarantined", "case.opened"]
+
+
+def test_a_case_is_opened_on_what_is_active_once_with_a_reason_by_a_reviewer(db: HashDB, actor: Actor) -> None:
+    one, two = contributed(db, actor, draft(1), draft(2))
+    cases.bring(db, COMMAND_LINE, one.id, "other", holds=False)
+    contributions.withdraw(db, actor, two.id, "other")
+    head = db.store.head()
+    refused = [
+        (COMMAND_LINE, one.id, "other", AlreadyOpen),
+        (COMMAND_LINE, two.id, "other", NotActive),
+        (COMMAND_LINE, 99, "other", NotFound),
+        (COMMAND_LINE, one.id, "whim", InvalidInput),
+        (actor, one.id, "other", ScopeMissing),
+    ]
+    for who, id, reason, error in refused:
+        with pytest.raises(error):
+            cases.bring(db, who, id, reason, holds=True)
+    assert db.store.head() == head

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
+import pyotp
 import pytest
 
 import hashdb.service
@@ -29,6 +30,8 @@ from hashdb.domain.members import (
 )
 from hashdb.domain.opinions import OpinionDraft, Stance
 from hashdb.domain.refusals import Reason
+from hashdb.domain.sessions import Opened, Session
+from hashdb.domain.users import Role, UserChange, UserDraft
 from hashdb.service import (
     HashDB,
     backups,
@@ -45,13 +48,17 @@ from hashdb.service import (
     matches,
     members,
     opinions,
+    passwords,
     proposals,
     refusals,
     reports,
+    sessions,
+    users,
 )
 from hashdb.service.tallies import Refusal
 from tests.builders import NOON, RULES, contributed, draft, member_with, query, signal
 
+PASSWORD = "correct horse battery staple"
 Verb = Callable[[HashDB, Actor, int], object]
 
 
@@ -109,6 +116,36 @@ def _silenced(db: HashDB) -> None:
     members.change(db, COMMAND_LINE, 2, MemberChange(status=MemberStatus.SUSPENDED))
 
 
+def opened(db: HashDB) -> Opened:
+    """The session of a user who has just signed in."""
+    if not users.page(db, COMMAND_LINE, 0, 1):
+        users.add(db, COMMAND_LINE, UserDraft("ada", Role.ADMIN), PASSWORD)
+    return sessions.sign_in(db, "ada", PASSWORD, "")
+
+
+def session(db: HashDB) -> Session:
+    """The same."""
+    return opened(db).session
+
+
+def with_factor(db: HashDB) -> tuple[str, ...]:
+    """The recovery codes of a user who has just set up a second factor."""
+    secret = passwords.new_secret()
+    return users.add_factor(db, session(db), PASSWORD, secret, pyotp.TOTP(secret).at(db.now()))
+
+
+def two_sessions(db: HashDB) -> Session:
+    """The later of two sessions."""
+    session(db)
+    return session(db)
+
+
+def confirmed(db: HashDB) -> Opened:
+    """What a recovery code opens."""
+    code = with_factor(db)[0]
+    return sessions.confirm(db, opened(db).token, code, "")
+
+
 CHANGES: dict[str, Verb] = {
     "benign.add": lambda db, actor, id: benign.add(db, COMMAND_LINE, BENIGN),
     "benign.delete": lambda db, actor, id: _delete_benign(db),
@@ -143,6 +180,17 @@ CHANGES: dict[str, Verb] = {
     "members.revoke_key": lambda db, actor, id: members.revoke_key(db, COMMAND_LINE, 1),
     "reports.transparency": lambda db, actor, id: reports.transparency(db, COMMAND_LINE, None, None, form="json"),
     "refusals.tell": lambda db, actor, id: _tell(db),
+    "sessions.admit": lambda db, actor, id: (session(db), sessions.admit(db, "ada", "subject")),
+    "sessions.confirm": lambda db, actor, id: confirmed(db),
+    "sessions.end_others": lambda db, actor, id: sessions.end_others(db, two_sessions(db)),
+    "sessions.sign_in": lambda db, actor, id: opened(db),
+    "sessions.sign_out": lambda db, actor, id: sessions.sign_out(db, session(db)),
+    "users.add": lambda db, actor, id: users.add(db, COMMAND_LINE, UserDraft("new", Role.ADMIN)),
+    "users.add_factor": lambda db, actor, id: with_factor(db),
+    "users.change": lambda db, actor, id: users.change(db, COMMAND_LINE, session(db).user.id, UserChange(Role.AUDITOR)),
+    "users.choose_password": lambda db, actor, id: users.choose_password(db, session(db), PASSWORD, f"{PASSWORD}, too"),
+    "users.remove_factor": lambda db, actor, id: users.remove_factor(db, session(db), PASSWORD),
+    "users.reset": lambda db, actor, id: users.reset(db, COMMAND_LINE, session(db).user.id),
 }
 """Every verb that writes, and one use of it that changes something."""
 
@@ -166,7 +214,11 @@ def _tell(db: HashDB) -> bool:
     return refusals.tell(db)
 
 
-WITHOUT = {"checkpoints.keep": "what it writes is over the events, and signed"}
+WITHOUT = {
+    "checkpoints.keep": "what it writes is over the events, and signed",
+    "sessions.who": "it notes when a session was last used, once a minute",
+    "verifications.start": "it changes nothing of what it verifies",
+}
 """Verbs that write and add no event, and why."""
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from apiflask import APIBlueprint
-from flask import Response, render_template, request
+from flask import Response, render_template, request, url_for
 
-from hashdb import __version__
 from hashdb.domain.members import Scope
 from hashdb.errors import NotFound
 from hashdb.service import health
@@ -65,5 +64,5 @@ def docs() -> Response:
 @blueprint.get("/")
 @blueprint.doc(hide=True)
 def root() -> Response:
-    """Name the service, for people."""
-    return Response(render_template("root.html", version=__version__))
+    """Lead people to the console."""
+    return Response(status=302, headers={"Location": url_for("console.landing")})

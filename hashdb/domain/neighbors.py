@@ -1,0 +1,48 @@
+"""Near: a contribution that is close to something, and whether it would be answered as a match."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from hashdb.domain.contributions import Contribution, Status
+from hashdb.domain.signals import Algorithm, Signal
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A contribution with the nearest distance in bits, by algorithm, and the pair of signals that is so near.
+
+    `through` names the transform of what was asked that is so near, by algorithm, where it was not the thing itself.
+    """
+
+    contribution: Contribution
+    distance: Mapping[Algorithm, int]
+    pairs: Mapping[Algorithm, tuple[Signal, Signal]]
+    through: Mapping[Algorithm, str]
+
+    @property
+    def rank(self) -> tuple[float, int, int]:
+        """Sorts as matches are: nearest first against the default radius, more algorithms, lower id."""
+        nearest = min(bits / algorithm.radius for algorithm, bits in self.distance.items())
+        return nearest, -len(self.distance), self.contribution.id
+
+    @property
+    def hindrance(self) -> str | None:
+        """Why it is not answered as a match however near it is, or None."""
+        if self.contribution.status is not Status.ACTIVE:
+            return str(self.contribution.status)
+        return None if self.contribution.standing.matches else str(self.contribution.standing)
+
+    def within(self, radii: Mapping[Algorithm, int]) -> tuple[Algorithm, ...]:
+        """The algorithms by which it is within these radii."""
+        return tuple(one for one, bits in self.distance.items() if bits <= radii.get(one, one.radius))
+
+    def matches(self, radii: Mapping[Algorithm, int], supporting: Collection[Algorithm] = ()) -> bool:
+        """Whether it is answered as a match at these radii; what only `supporting` algorithms find is none."""
+        return self.hindrance is None and any(one not in supporting for one in self.within(radii))
+
+
+def reach(algorithm: Algorithm) -> int:
+    """How far is looked for what is near: twice the radius, so that one sees what a wider one would add."""
+    return 2 * algorithm.radius

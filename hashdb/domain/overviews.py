@@ -1,0 +1,215 @@
+"""Overview: the figures of a service at a glance, as they follow from the events, one after the other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from hashdb.domain.audit import STANDINGS, Event
+from hashdb.domain.contributions import Standing, Status
+
+EVERYONE = 0
+"""Where a member stands in a figure of all together."""
+BOUNDS = (60, 120, 300, 600, 900, 1_200, 1_800, 2_700, 3_600, 7_200, 14_400, 28_800, 57_600, 86_400, 172_800, 604_800)
+"""Seconds: a time to share counts at the first that it does not pass."""
+HOUR, DAY = 3_600, 86_400
+
+
+class What(StrEnum):
+    """What is counted by day."""
+
+    ADDED = "added"
+    WITHDRAWN = "withdrawn"
+    TIMED = "timed"
+    """Contributions of which the time to share is known."""
+    IN_HOUR = "in_hour"
+    IN_DAY = "in_day"
+
+
+class OfDay(NamedTuple):
+    """A figure of a day: of a member, or of all together."""
+
+    day: date
+    what: str
+    member: int
+
+
+class InAll(NamedTuple):
+    """A figure of all days: how many contributions of a member are of a status or a standing."""
+
+    what: str
+    member: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deltas:
+    """What events add to the figures, up to number `seq`."""
+
+    seq: int
+    by_day: Counter[OfDay] = field(default_factory=Counter)
+    in_all: Counter[InAll] = field(default_factory=Counter)
+
+
+def deltas(events: Iterable[Event], contributors: Mapping[int, int], seq: int) -> Deltas:
+    """What events add, which follow number `seq`; `contributors` tells whose the contributions are that they change."""
+    by_day: Counter[OfDay] = Counter()
+    in_all: Counter[InAll] = Counter()
+    for event in events:
+        seq = event.seq
+        if event.kind == "contribution":
+            verb = event.action.partition(".")[2]
+            if verb == "added":
+                _add(event, by_day, in_all)
+            elif event.id in contributors:
+                _change(event, verb, contributors[event.id], by_day, in_all)
+    return Deltas(seq, by_day, in_all)
+
+
+def concerned(events: Iterable[Event]) -> set[int]:
+    """The contributions of which must be known whose they are."""
+    return {event.id for event in events if event.kind == "contribution" and event.action not in _OWN_MEMBER}
+
+
+def bucket(bound: int | None) -> str:
+    """The name of the figure of contributions that were shared within so many seconds, but not within fewer."""
+    return f"share:{'later' if bound is None else bound}"
+
+
+def status(of: Status) -> str:
+    """The name of the figure of contributions of a status."""
+    return f"status:{of}"
+
+
+def standing(of: Standing) -> str:
+    """The name of the figure of contributions of a standing."""
+    return f"standing:{of}"
+
+
+_OWN_MEMBER = ("contribution.added",)
+_STATUSES = {
+    "withdrawn": Status.WITHDRAWN,
+    "expired": Status.EXPIRED,
+    "suspended": Status.SUSPENDED,
+    "reinstated": Status.ACTIVE,
+}
+_STANDINGS = {action.partition(".")[2]: of for of, action in STANDINGS.items()}
+
+
+def _add(event: Event, by_day: Counter[OfDay], in_all: Counter[InAll]) -> None:
+    member, seconds = event.details.get("member"), event.details.get("seconds_to_share")
+    whose, day = member if isinstance(member, int) else EVERYONE, event.at.date()
+    found = [str(What.ADDED)]
+    if isinstance(seconds, int):
+        found += [What.TIMED, *([What.IN_HOUR] if seconds <= HOUR else []), *([What.IN_DAY] if seconds <= DAY else [])]
+        by_day[OfDay(day, bucket(next((one for one in BOUNDS if seconds <= one), None)), EVERYONE)] += 1
+    for what in found:
+        by_day[OfDay(day, str(what), EVERYONE)] += 1
+        by_day[OfDay(day, str(what), whose)] += whose != EVERYONE
+    in_all[InAll(status(Status.ACTIVE), whose)] += 1
+    in_all[InAll(standing(Standing.UNREVIEWED), whose)] += 1
+
+
+def _change(event: Event, verb: str, whose: int, by_day: Counter[OfDay], in_all: Counter[InAll]) -> None:
+    before = str(event.details.get("before"))
+    if verb in _STATUSES:
+        in_all[InAll(f"status:{before}", whose)] -= 1
+        in_all[InAll(status(_STATUSES[verb]), whose)] += 1
+    elif verb in _STANDINGS:
+        in_all[InAll(f"standing:{before}", whose)] -= 1
+        in_all[InAll(standing(_STANDINGS[verb]), whose)] += 1
+    if verb == "withdrawn":
+        by_day[OfDay(event.at.date(), str(What.WITHDRAWN), EVERYONE)] += 1
+        by_day[OfDay(event.at.date(), str(What.WITHDRAWN), whose)] += whose != EVERYONE
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """What a day had. `half` and `most` are seconds within which half and nine in ten were shared, rounded up.
+
+    They are one of the `BOUNDS`; None where no time is known, or where it was longer than the last.
+    """
+
+    day: date
+    added: int = 0
+    withdrawn: int = 0
+    timed: int = 0
+    in_hour: int = 0
+    half: int | None = None
+    most: int | None = None
+    queries: int = 0
+    hits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MemberFigures:
+    """What a member did in a number of days, and how its contributions hold."""
+
+    member: int
+    name: str
+    suspended: bool
+    added: int
+    active: int
+    timed: int
+    in_hour: int
+    queries: int
+    hits: int
+    holds: int
+    fails: int
+
+    @property
+    def precision(self) -> float | None:
+        """Confirmed ÷ (confirmed + disputed and not upheld), of all that was judged; None where nothing was."""
+        judged = self.holds + self.fails
+        return self.holds / judged if judged else None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits for a reviewer."""
+
+    open: int
+    overdue: int
+    soon: int
+    first_due: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How the log and the index of this process are."""
+
+    seq: int
+    at: datetime
+    index_seq: int | None
+    values: Mapping[str, int]
+    signed: int
+    signed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The figures, as of event `seq`; `behind` is how many events are not counted yet."""
+
+    seq: int
+    behind: int
+    statuses: Mapping[Status, int]
+    standings: Mapping[Standing, int]
+    new: int
+    expiring: int
+    days: tuple[Day, ...]
+    members: tuple[MemberFigures, ...]
+    waiting: Waiting
+    health: Health
+
+
+def within(buckets: Mapping[str, int], share: float) -> int | None:
+    """The seconds within which that share of contributions was shared; None where there are none, or past the last."""
+    total, seen = sum(buckets.values()), 0
+    for bound in BOUNDS:
+        seen += buckets.get(bucket(bound), 0)
+        if total and seen >= share * total:
+            return bound
+    return None

@@ -1,0 +1,114 @@
+"""Users: the people of the console, the roles that they have, and what passwords they may choose."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from hashdb.domain.members import Actor, Scope
+
+PASSWORD_LENGTHS = range(12, 201)
+
+
+class Role(StrEnum):
+    """What a user is here for."""
+
+    ADMIN = "admin"
+    REVIEWER = "reviewer"
+    AUDITOR = "auditor"
+
+    @property
+    def scopes(self) -> frozenset[Scope]:
+        """What it may do, in the words of keys: an auditor reads everything and changes nothing."""
+        return _SCOPES[self]
+
+
+_SCOPES = {
+    Role.ADMIN: frozenset({Scope.ADMIN}),
+    Role.REVIEWER: frozenset({Scope.REVIEW, Scope.AUDIT}),
+    Role.AUDITOR: frozenset({Scope.AUDIT}),
+}
+
+
+class UserStatus(StrEnum):
+    """Whether a user can sign in."""
+
+    ACTIVE = "active"
+    DISABLED = "disabled"
+
+
+@dataclass(frozen=True, slots=True)
+class UserDraft:
+    """What is sent to add a user."""
+
+    name: str
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class UserChange:
+    """What is sent to change a user; None leaves a field as it is."""
+
+    role: Role | None = None
+    status: UserStatus | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person who uses the console."""
+
+    id: int
+    name: str
+    role: Role
+    status: UserStatus
+    has_password: bool
+    provisional: bool
+    """The password was chosen by another, and is to be changed at the first sign-in."""
+    second_factor: bool
+    created_at: datetime
+
+    @property
+    def actor(self) -> Actor:
+        """Who acts when this user does."""
+        return Actor(f"user:{self.id}", self.role.scopes)
+
+
+@dataclass(frozen=True, slots=True)
+class AddedUser:
+    """A user just added or given a new password, which is shown this once (None: it was chosen, or there is none)."""
+
+    user: User
+    password: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a user is recognised by; never shown."""
+
+    password: str | None = field(repr=False)
+    """Argon2's own text of salt, costs and digest."""
+    secret: str | None = field(repr=False)
+    """Of the second factor (RFC 6238), in base32."""
+    step: int
+    """The last of its thirty seconds whose code was used: no code is taken twice."""
+    recovery: tuple[str, ...] = field(repr=False)
+    """Digests of the recovery codes that are left, in hex."""
+
+
+def normal(password: str) -> str:
+    """The password as it is compared: however a keyboard composes its characters (NIST SP 800-63B)."""
+    return unicodedata.normalize("NFKC", password)
+
+
+def password_fault(password: str, name: str) -> str | None:
+    """Why a password may not be chosen by the user of that name, or None. Length is what counts (NIST SP 800-63B)."""
+    text = normal(password)
+    if len(text) not in PASSWORD_LENGTHS:
+        return f"takes {PASSWORD_LENGTHS.start} to {PASSWORD_LENGTHS.stop - 1} characters"
+    if len(set(text)) < 5:
+        return "has too few different characters"
+    if len(name) > 2 and name.casefold() in text.casefold():
+        return "may not hold the user's name"
+    return None

@@ -1,0 +1,149 @@
+"""Overviews: the console's first page, from figures that follow the log in the background."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+
+from hashdb.domain.contributions import Standing, Status
+from hashdb.domain.members import Actor, Member, MemberStatus, Scope
+from hashdb.domain.overviews import (
+    BOUNDS,
+    EVERYONE,
+    Day,
+    Deltas,
+    Health,
+    InAll,
+    MemberFigures,
+    OfDay,
+    Overview,
+    What,
+    bucket,
+    concerned,
+    deltas,
+    standing,
+    status,
+    within,
+)
+from hashdb.service import HashDB
+from hashdb.store import Transaction
+
+BLOCK = 2_000
+"""Events that are counted at once; a page counts that many by itself."""
+_DAY = timedelta(days=1)
+_EXPIRING = timedelta(days=7)
+_SOON = timedelta(hours=24)
+_OF_MEMBERS = (What.ADDED, What.TIMED, What.IN_HOUR)
+_BUCKETS = tuple(bucket(bound) for bound in (*BOUNDS, None))
+_FAILS = (Standing.DISPUTED, Standing.QUARANTINED, Standing.RETIRED)
+
+
+def follow(db: HashDB) -> int:
+    """Count at most `BLOCK` events that the figures have not yet; call again while that many were counted."""
+    with db.store.read() as tx:
+        after = tx.overviews.seq()
+        found, many = _next(tx, after)
+    if many:
+        with db.store.begin() as tx:
+            tx.overviews.add(found, after)
+    return many
+
+
+def get(db: HashDB, actor: Actor, days: int) -> Overview:
+    """The figures of the service, and of the last so many days, today (UTC) with them."""
+    actor.require(Scope.AUDIT, Scope.REVIEW)
+    now = db.now()
+    with db.store.read() as tx:
+        head = tx.audit.head()
+        found, _ = _next(tx, tx.overviews.seq())
+        since = now.date() - (days - 1) * _DAY
+        in_all = tx.overviews.in_all()
+        in_all.update(found.in_all)
+        by_day = tx.overviews.by_day(since)
+        by_day.update({key: times for key, times in found.by_day.items() if key.member == EVERYONE})
+        return Overview(
+            seq=found.seq,
+            behind=head.seq - found.seq,
+            statuses={one: _sum(in_all, status(one)) for one in Status},
+            standings={one: _sum(in_all, standing(one)) for one in Standing},
+            new=tx.overviews.received(now - _DAY),
+            expiring=tx.overviews.expiring(now, now + _EXPIRING),
+            days=tuple(_day(since + place * _DAY, by_day) for place in range(days)),
+            members=_members(tx, since, found, in_all),
+            waiting=tx.overviews.waiting(now, now + _SOON),
+            health=_health(db, tx),
+        )
+
+
+def _next(tx: Transaction, after: int) -> tuple[Deltas, int]:
+    events = tx.audit.since(after, BLOCK)
+    return deltas(events, tx.overviews.contributors(concerned(events)), after), len(events)
+
+
+def _day(day: date, found: Mapping[OfDay, int]) -> Day:
+    buckets = {what: found.get(OfDay(day, what, EVERYONE), 0) for what in _BUCKETS}
+    return Day(
+        day,
+        added=found.get(OfDay(day, What.ADDED, EVERYONE), 0),
+        withdrawn=found.get(OfDay(day, What.WITHDRAWN, EVERYONE), 0),
+        timed=found.get(OfDay(day, What.TIMED, EVERYONE), 0),
+        in_hour=found.get(OfDay(day, What.IN_HOUR, EVERYONE), 0),
+        half=within(buckets, 0.5),
+        most=within(buckets, 0.9),
+    )
+
+
+def _members(tx: Transaction, since: date, found: Deltas, in_all: Mapping[InAll, int]) -> tuple[MemberFigures, ...]:
+    sums = tx.overviews.by_member(since, _OF_MEMBERS)
+    for key, times in found.by_day.items():
+        if key.day >= since and key.member != EVERYONE:
+            sums[InAll(key.what, key.member)] += times
+    upheld = tx.overviews.upheld()
+    figures = [_figures(one, sums, in_all, upheld[one.id]) for one in _everyone(tx)]
+    return tuple(sorted(figures, key=lambda one: (-one.added, -one.hits, one.name)))
+
+
+def _figures(one: Member, sums: Mapping[InAll, int], in_all: Mapping[InAll, int], upheld: int) -> MemberFigures:
+    def of(what: str) -> int:
+        return sums.get(InAll(what, one.id), 0)
+
+    def now(what: str) -> int:
+        return in_all.get(InAll(what, one.id), 0)
+
+    return MemberFigures(
+        member=one.id,
+        name=one.name,
+        suspended=one.status is MemberStatus.SUSPENDED,
+        added=of(What.ADDED),
+        active=now(status(Status.ACTIVE)),
+        timed=of(What.TIMED),
+        in_hour=of(What.IN_HOUR),
+        queries=0,
+        hits=0,
+        holds=now(standing(Standing.CONFIRMED)) + upheld,
+        fails=sum(now(standing(each)) for each in _FAILS),
+    )
+
+
+def _everyone(tx: Transaction) -> list[Member]:
+    found: list[Member] = []
+    while page := tx.members.page(found[-1].id if found else 0, 1_000):
+        found += page
+    return found
+
+
+def _health(db: HashDB, tx: Transaction) -> Health:
+    head, kept, live = tx.audit.head(), tx.checkpoints.last(), db.live.head
+    values = {str(algorithm): len(db.live.index(algorithm)) for algorithm in db.rules.algorithms}
+    return Health(
+        seq=head.seq,
+        at=head.at,
+        index_seq=None if live is None else live.seq,
+        values=values,
+        signed=0 if kept is None else kept.size,
+        signed_at=None if kept is None else kept.at,
+    )
+
+
+def _sum(in_all: Mapping[InAll, int], what: str) -> int:
+    return sum(times for key, times in in_all.items() if key.what == what)

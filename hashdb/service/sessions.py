@@ -1,0 +1,183 @@
+"""Sessions: signing in and out of the console, in as many steps as the user asks for."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import secrets
+from datetime import datetime, timedelta
+
+from hashdb.domain.audit import Action, Details, Entry
+from hashdb.domain.members import SYSTEM
+from hashdb.domain.sessions import LONGEST, Lifetime, Opened, Session
+from hashdb.domain.users import User, UserStatus
+from hashdb.errors import LimitReached, NotAuthenticated, NotFound, SignInRefused
+from hashdb.service import HashDB, passwords
+from hashdb.store import Transaction
+
+_SEEN_EVERY = timedelta(minutes=1)
+_NAMELESS = 0
+"""The id in events of who named no user: the name may be a password in the wrong field."""
+Counted = dict[str, bytes]
+
+
+def sign_in(db: HashDB, name: str, password: str, address: str) -> Opened:
+    """Begin a session by a password; it is half open where the user has a second factor.
+
+    Raises SignInRefused, or LimitReached after many failures, of the user or from the address.
+    """
+    counted = _digests(name, address)
+    with db.store.begin() as tx:
+        # Counted before it is tried, so that many at a time are as many as one after the other.
+        _take_turn(tx, counted, db.now())
+        user = _found(tx, name)
+        kept = tx.users.credentials(user.id).password if user else None
+    right = passwords.recognised(password, kept)
+    now = db.now()
+    with db.store.begin() as tx:
+        user = tx.users.get(user.id, lock=True) if user else None
+        if user is not None and right and user.status is UserStatus.ACTIVE:
+            tx.sessions.uncount_try(counted["address"])
+            if user.second_factor:
+                return _open(tx, user, now, complete=False)
+            return _signed_in(tx, user, now, {"by": "password"})
+        _refuse(tx, user, now, "password")
+    raise SignInRefused("the name or the password is not right")
+
+
+def confirm(db: HashDB, token: str, code: str, address: str) -> Opened:
+    """Complete a half-open session by a code of the second factor, or a recovery code; under a new secret.
+
+    Raises SignInRefused, LimitReached, or NotAuthenticated where there is no such session.
+    """
+    now = db.now()
+    with db.store.begin() as tx:
+        session = tx.sessions.with_digest(_digest(token))
+        if session is None or session.complete or not session.valid(now, _NO_LIFETIME):
+            raise NotAuthenticated()
+        user = tx.users.get(session.user.id, lock=True)
+        counted = _digests(user.name, address)
+        _take_turn(tx, counted, now)
+        if by := _used(tx, user, code, now):
+            tx.sessions.uncount_try(counted["address"])
+            tx.sessions.end(session.id)
+            return _signed_in(tx, user, now, {"by": "password", "second": by})
+        _refuse(tx, user, now, "code")
+    raise SignInRefused("the code is not right")
+
+
+def admit(db: HashDB, name: str, subject: str) -> Opened:
+    """Begin a session of whom the provider recognised: the user of that name, tied to its subject at the first time.
+
+    Raises SignInRefused.
+    """
+    now = db.now()
+    with db.store.begin() as tx:
+        user = _found(tx, name)
+        if user is not None and user.status is UserStatus.ACTIVE:
+            tied = tx.users.subject(user.id)
+            if tied is None:
+                tx.users.set_subject(user.id, subject)
+            if tied in (None, subject):
+                return _signed_in(tx, user, now, {"by": "provider"})
+        _refuse(tx, user, now, "provider")
+    raise SignInRefused("no user here has the name that the provider told, or it belongs to somebody else there")
+
+
+def who(db: HashDB, token: str, lifetime: Lifetime, *, in_use: bool = True) -> Session:
+    """The session of this secret, complete or half open, which counts as used. Raises NotAuthenticated."""
+    now = db.now()
+    with db.store.read() as tx:
+        session = tx.sessions.with_digest(_digest(token))
+    if session is None or session.user.status is not UserStatus.ACTIVE or not session.valid(now, lifetime):
+        raise NotAuthenticated()
+    if in_use and session.complete and now - session.seen_at >= _SEEN_EVERY:
+        with db.store.begin() as tx:
+            tx.sessions.see(session.id, now)
+    return session
+
+
+def sign_out(db: HashDB, session: Session) -> None:
+    """End this session."""
+    with db.store.begin() as tx:
+        if tx.sessions.end(session.id) and session.complete:
+            tx.audit.append(db.now(), session.user.actor, [_signed_out(session.user, 1)])
+
+
+def of(db: HashDB, session: Session) -> tuple[Session, ...]:
+    """The sessions of the same user, the one seen last first."""
+    with db.store.read() as tx:
+        return tx.sessions.of(session.user.id)
+
+
+def end_others(db: HashDB, session: Session) -> int:
+    """End every other session of the same user; how many there were."""
+    with db.store.begin() as tx:
+        ended = tx.sessions.end_all(session.user.id, besides=session.id)
+        if ended:
+            tx.audit.append(db.now(), session.user.actor, [_signed_out(session.user, ended)])
+    return ended
+
+
+_NO_LIFETIME = Lifetime(timedelta(0), timedelta(0))
+
+
+def _take_turn(tx: Transaction, counted: Counted, now: datetime) -> None:
+    tx.sessions.hold_tries(counted, now)
+    waits = (tries.wait(now) for tries in tx.sessions.tries(counted))
+    longest = max(waits, default=timedelta(0))
+    if longest:
+        raise LimitReached("failed sign-ins", math.ceil(longest.total_seconds()))
+    tx.sessions.count_try(counted, now)
+
+
+def _found(tx: Transaction, name: str) -> User | None:
+    try:
+        return tx.users.named(name)
+    except NotFound:
+        return None
+
+
+def _used(tx: Transaction, user: User, code: str, now: datetime) -> str | None:
+    """Which kind of code this is, which is used up by it; None where it is not right."""
+    known = tx.users.credentials(user.id)
+    if known.secret is None:
+        return None
+    if step := passwords.code_step(known.secret, code, now, known.step):
+        tx.users.set_factor(user.id, known.secret, step, known.recovery)
+        return "code"
+    if (left := passwords.left_without(code, known)) is not None:
+        tx.users.set_factor(user.id, known.secret, known.step, left)
+        return "recovery"
+    return None
+
+
+def _signed_in(tx: Transaction, user: User, now: datetime, details: Details) -> Opened:
+    tx.sessions.forget_tries(_digests(user.name)["user"])
+    opened = _open(tx, user, now, complete=True)
+    tx.audit.append(now, user.actor, [Entry(Action.USER_SIGNED_IN, "user", user.id, details)])
+    return opened
+
+
+def _open(tx: Transaction, user: User, now: datetime, *, complete: bool) -> Opened:
+    tx.sessions.end_old(now - LONGEST)
+    token = secrets.token_urlsafe(32)
+    return Opened(tx.sessions.add(user, _digest(token), now, complete=complete), token)
+
+
+def _refuse(tx: Transaction, user: User | None, now: datetime, what: str) -> None:
+    reason = "disabled" if user is not None and user.status is UserStatus.DISABLED else what
+    id = user.id if user else _NAMELESS
+    tx.audit.append(now, SYSTEM, [Entry(Action.USER_REFUSED, "user", id, {"reason": reason})])
+
+
+def _signed_out(user: User, sessions: int) -> Entry:
+    return Entry(Action.USER_SIGNED_OUT, "user", user.id, {"sessions": sessions})
+
+
+def _digests(name: str, address: str = "") -> Counted:
+    return {"user": _digest(f"user {name}"), "address": _digest(f"address {address}")}
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

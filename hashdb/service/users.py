@@ -1,0 +1,150 @@
+"""Users: who may use the console, added and changed by admins; each looks after its own password and factor."""
+
+from __future__ import annotations
+
+from hashdb.domain.audit import Action, Details, Entry
+from hashdb.domain.members import Actor, Scope
+from hashdb.domain.sessions import Session
+from hashdb.domain.users import AddedUser, Role, User, UserChange, UserDraft, UserStatus, password_fault
+from hashdb.errors import Fault, InvalidInput
+from hashdb.service import HashDB, passwords
+
+
+def add(db: HashDB, actor: Actor, draft: UserDraft, password: str | None = None, *, local: bool = True) -> AddedUser:
+    """Add a user with a password of its own, else one that is made and shown this once.
+
+    Without `local` there is none: the user signs in by the provider. Raises NameTaken, InvalidInput.
+    """
+    actor.require(Scope.ADMIN)
+    made = passwords.generated() if local and password is None else None
+    chosen = password or made
+    if password is not None:
+        _require_good(password, draft.name)
+    text, now = passwords.hashed(chosen) if chosen else None, db.now()
+    with db.store.begin() as tx:
+        user = tx.users.add(draft, text, now, provisional=made is not None)
+        tx.audit.append(now, actor, [Entry(Action.USER_ADDED, "user", user.id, {"role": str(draft.role)})])
+    return AddedUser(user, made)
+
+
+def get(db: HashDB, actor: Actor, user: int) -> User:
+    """One user. Raises NotFound."""
+    actor.require(Scope.AUDIT)
+    with db.store.read() as tx:
+        return tx.users.get(user)
+
+
+def named(db: HashDB, actor: Actor, name: str) -> User:
+    """The user of that name. Raises NotFound."""
+    actor.require(Scope.AUDIT)
+    with db.store.read() as tx:
+        return tx.users.named(name)
+
+
+def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[User, ...]:
+    """At most `limit` users with ids above `after`."""
+    actor.require(Scope.AUDIT)
+    with db.store.read() as tx:
+        return tx.users.page(after, limit)
+
+
+def change(db: HashDB, actor: Actor, user: int, asked: UserChange) -> User:
+    """Give a user another role, disable or enable it: from its next request on. Raises NotFound."""
+    actor.require(Scope.ADMIN)
+    now = db.now()
+    with db.store.begin() as tx:
+        before = tx.users.get(user, lock=True)
+        after = tx.users.change(user, asked)
+        if after.status is UserStatus.DISABLED:
+            tx.sessions.end_all(user)
+        tx.audit.append(now, actor, _changes(before, after))
+    return after
+
+
+def reset(db: HashDB, actor: Actor, user: int) -> AddedUser:
+    """Give a user a new password, shown this once, and take its second factor and sessions away. Raises NotFound."""
+    actor.require(Scope.ADMIN)
+    made, now = passwords.generated(), db.now()
+    text = passwords.hashed(made)
+    with db.store.begin() as tx:
+        tx.users.get(user, lock=True)
+        tx.users.set_factor(user, None, 0, ())
+        tx.users.set_subject(user, None)
+        changed = tx.users.set_password(user, text, provisional=True)
+        tx.sessions.end_all(user)
+        tx.audit.append(now, actor, [_amended(user, "password", "second_factor")])
+    return AddedUser(changed, made)
+
+
+def choose_password(db: HashDB, session: Session, present: str, password: str) -> User:
+    """Let a user choose a password, which ends its other sessions. Raises InvalidInput."""
+    user, now = session.user, db.now()
+    _require_present(db, user, present)
+    if password == present:
+        raise InvalidInput((Fault("password", "is the one that you have"),))
+    _require_good(password, user.name)
+    text = passwords.hashed(password)
+    with db.store.begin() as tx:
+        changed = tx.users.set_password(user.id, text, provisional=False)
+        tx.sessions.end_all(user.id, besides=session.id)
+        tx.audit.append(now, user.actor, [_amended(user.id, "password")])
+    return changed
+
+
+def add_factor(db: HashDB, session: Session, present: str, secret: str, code: str) -> tuple[str, ...]:
+    """Ask for codes of `secret` from now on, once one was right; the recovery codes, shown this once.
+
+    Raises InvalidInput.
+    """
+    user, now = session.user, db.now()
+    _require_present(db, user, present)
+    step = passwords.code_step(secret, code, now, 0) if passwords.is_secret(secret) else None
+    if step is None:
+        raise InvalidInput((Fault("code", "is not the one that the authenticator shows now"),))
+    codes = passwords.new_codes()
+    with db.store.begin() as tx:
+        tx.users.set_factor(user.id, secret, step, tuple(map(passwords.recovery_digest, codes)))
+        tx.sessions.end_all(user.id, besides=session.id)
+        tx.audit.append(now, user.actor, [_amended(user.id, "second_factor")])
+    return codes
+
+
+def remove_factor(db: HashDB, session: Session, present: str) -> User:
+    """Ask for the password only from now on. Raises InvalidInput."""
+    user, now = session.user, db.now()
+    _require_present(db, user, present)
+    with db.store.begin() as tx:
+        changed = tx.users.set_factor(user.id, None, 0, ())
+        tx.audit.append(now, user.actor, [_amended(user.id, "second_factor")])
+    return changed
+
+
+def any_admin(db: HashDB) -> bool:
+    """Whether somebody can administer by the console."""
+    with db.store.read() as tx:
+        return any(user.role is Role.ADMIN for user in tx.users.page(0, 1000))
+
+
+def _changes(before: User, after: User) -> list[Entry]:
+    entries = [_amended(after.id, "role", role=str(after.role))] if before.role is not after.role else []
+    if before.status is not after.status:
+        disabled = after.status is UserStatus.DISABLED
+        entries.append(Entry(Action.USER_DISABLED if disabled else Action.USER_ENABLED, "user", after.id, {}))
+    return entries
+
+
+def _amended(user: int, *fields: str, **more: str) -> Entry:
+    details: Details = {"fields": list(fields), **more}
+    return Entry(Action.USER_AMENDED, "user", user, details)
+
+
+def _require_present(db: HashDB, user: User, present: str) -> None:
+    with db.store.read() as tx:
+        kept = tx.users.credentials(user.id).password
+    if not passwords.recognised(present, kept):
+        raise InvalidInput((Fault("present", "is not your password"),))
+
+
+def _require_good(password: str, name: str) -> None:
+    if reason := password_fault(password, name):
+        raise InvalidInput((Fault("password", reason),))

@@ -1,0 +1,32 @@
+"""Who would notice that a contribution matches no longer, in SQL."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from sqlalchemy import Connection, Text, func, select
+
+from hashdb.domain.members import MemberStatus, Scope
+from hashdb.store.tables import keys, members
+
+
+class Effects:
+    """Effects within one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Over an open connection."""
+        self._connection = connection
+
+    def readers(self, since: date) -> int:
+        """How many members read the feed on a day from `since` on."""
+        query = (
+            select(func.count(members.c.id.distinct()))
+            .join(keys, keys.c.member_id == members.c.id)
+            .where(
+                members.c.status == str(MemberStatus.ACTIVE),
+                keys.c.revoked_at.is_(None),
+                keys.c.scopes.cast(Text).contains(f" {Scope.FEED} "),
+                keys.c.feed_read_on >= since.isoformat(),
+            )
+        )
+        return self._connection.execute(query).scalar_one()

@@ -1,0 +1,47 @@
+"""What happened to a contribution, in SQL: its events, and the old values of what was changed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from hashdb.domain.audit import Event
+from hashdb.store.audit import Audit
+from hashdb.store.chunks import chunks
+from hashdb.store.tables import amendments, keys, members
+
+MOST = 1_000
+"""Events of a subject that are told, the first."""
+
+
+class Timelines:
+    """Timelines within one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Over an open connection."""
+        self._connection = connection
+
+    def events(self, kind: str, ids: Collection[int]) -> list[Event]:
+        """The events on these subjects, in order."""
+        log = Audit(self._connection)
+        found = [event for id in ids for event in log.events(0, MOST, None, None, (kind, id))]
+        return sorted(found, key=lambda event: event.seq)
+
+    def amended(self, contribution: int) -> list[tuple[datetime, Mapping[str, object]]]:
+        """When a contribution was amended, and the values before, in order; none once it is erased."""
+        query = select(amendments.c.at, amendments.c.before).where(amendments.c.contribution_id == contribution)
+        return [(row[0], row[1]) for row in self._connection.execute(query.order_by(amendments.c.id))]
+
+    def names(self, actors: Collection[str]) -> Mapping[str, str]:
+        """The names of the members whose keys these are (`key:9`)."""
+        ids = [
+            int(id) for kind, _, id in (actor.partition(":") for actor in actors) if kind == "key" and id.isdecimal()
+        ]
+        found: dict[str, str] = {}
+        for some in chunks(sorted(set(ids))):
+            query = select(keys.c.id, members.c.name).join(members, members.c.id == keys.c.member_id)
+            rows = self._connection.execute(query.where(keys.c.id.in_(some)))
+            found.update((f"key:{row[0]}", row[1]) for row in rows)
+        return found

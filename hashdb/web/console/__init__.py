@@ -1,0 +1,91 @@
+"""The console: pages for the people who answer for the database, over the same services as the API.
+
+A page is added in three places, all of one name: a noun's module here with its blueprint (`pages.blueprint_of`), the
+template `templates/console/<noun>.html`, and a line each in `_NOUNS` and, if it stands in the menu, in
+`navigation.MENU`. Every view is behind the sign-in unless it is named in `guard.OPEN`. What somebody may do is refused
+by the service and only hidden by the page (`may("review")` in a template). A view that changes something is a POST
+whose form has `{{ csrf() }}`; it reads `Form.sent()`, answers `pages.done(…)` when it is done, and on a refusal
+(`pages.REFUSALS`) the same page again with `form.refused(error)` and status 422; `members.py` is an example.
+docs/console.md lists every page (a test compares them).
+"""
+
+from __future__ import annotations
+
+from apiflask import APIBlueprint
+from flask import Flask, Response, url_for
+from werkzeug.exceptions import HTTPException
+
+from hashdb.errors import HashDBError, NotFound
+from hashdb.web.console import (
+    account,
+    cases,
+    contributions,
+    cookies,
+    events,
+    guard,
+    looks,
+    members,
+    neighbors,
+    overviews,
+    pages,
+    problems,
+    provider,
+    sessions,
+    settings,
+    users,
+)
+
+__all__ = ["register"]
+
+_NOUNS = (
+    sessions,
+    provider,
+    account,
+    looks,
+    overviews,
+    contributions,
+    cases,
+    neighbors,
+    members,
+    users,
+    events,
+    settings,
+)
+
+
+def register(app: Flask) -> None:
+    """Put the console under /console."""
+    console = APIBlueprint("console", __name__, url_prefix="/console", enable_openapi=False)
+    for noun in _NOUNS:
+        console.register_blueprint(noun.blueprint)
+    console.add_url_rule("", view_func=landing)
+    console.add_url_rule("/<path:rest>", view_func=nowhere, methods=["GET", "POST"])
+    console.before_request(guard.enter)
+    console.after_request(_protect)
+    console.context_processor(pages.context)
+    for kind in (HashDBError, HTTPException, Exception):
+        console.register_error_handler(kind, problems.respond)
+    app.register_blueprint(console)
+    pages.add_filters(app)
+
+
+def landing() -> Response:
+    """Go to the first page."""
+    return pages.to(url_for("console.overviews.show"))
+
+
+def nowhere(rest: str) -> Response:
+    """Say that there is no such page."""
+    raise NotFound("this page")
+
+
+def _protect(response: Response) -> Response:
+    response.headers["Content-Security-Policy"] = (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+    if cookies.get(cookies.NOTICE) and response.mimetype == "text/html" and response.status_code == 200:
+        cookies.drop(response, cookies.NOTICE)
+    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    response.headers["Referrer-Policy"] = "same-origin"
+    return response

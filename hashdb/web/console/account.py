@@ -1,0 +1,86 @@
+"""/console/account: what users look after themselves: password, second factor, sessions."""
+
+from __future__ import annotations
+
+import segno
+from flask import Response, url_for
+from markupsafe import Markup
+
+from hashdb.service import passwords, sessions, users
+from hashdb.web.console import guard, pages
+from hashdb.web.console.pages import Form
+from hashdb.web.context import hashdb
+
+blueprint = pages.blueprint_of("account", __name__)
+
+
+@blueprint.get("")
+def show() -> Response:
+    """Show who is signed in, and where."""
+    return pages.page("account.html", sessions=sessions.of(hashdb(), guard.session()))
+
+
+@blueprint.get("/password")
+def password() -> Response:
+    """Ask for a new password."""
+    return pages.page("password.html", form=Form())
+
+
+@blueprint.post("/password")
+def choose_password() -> Response:
+    """Change the password."""
+    sent = Form.sent()
+    present, chosen, again = (sent.secret(name) for name in ("present", "password", "again"))
+    try:
+        pages.require_same(chosen, again)
+        users.choose_password(hashdb(), guard.session(), present, chosen)
+    except pages.REFUSALS as error:
+        return pages.page("password.html", form=sent.refused(error), status=422)
+    return pages.done(url_for("console.account.show"), "Your password was changed, and your other sessions are ended.")
+
+
+@blueprint.get("/second-factor")
+def factor() -> Response:
+    """Show how to set up a second factor, or to remove it."""
+    return _factor(Form({"secret": passwords.new_secret()}))
+
+
+@blueprint.post("/second-factor")
+def add_factor() -> Response:
+    """Ask for codes from now on, and show the recovery codes this once."""
+    sent = Form.sent()
+    secret, present = sent.text("secret"), sent.secret("present")
+    try:
+        codes = users.add_factor(hashdb(), guard.session(), present, secret, sent.secret("code"))
+    except pages.REFUSALS as error:
+        return _factor(sent.refused(error), status=422)
+    return pages.page("recovery.html", codes=codes)
+
+
+@blueprint.post("/second-factor/removal")
+def remove_factor() -> Response:
+    """Ask for the password only from now on."""
+    sent = Form.sent()
+    try:
+        users.remove_factor(hashdb(), guard.session(), sent.secret("present"))
+    except pages.REFUSALS as error:
+        return _factor(sent.refused(error), status=422)
+    return pages.done(url_for("console.account.show"), "Your second factor was removed.")
+
+
+@blueprint.post("/sessions")
+def end_sessions() -> Response:
+    """End every other session of this user."""
+    ended = sessions.end_others(hashdb(), guard.session())
+    return pages.done(url_for("console.account.show"), f"{ended} other sessions were ended.")
+
+
+def _factor(form: Form, status: int = 200) -> Response:
+    user = guard.session().user
+    if user.second_factor or not user.has_password:
+        return pages.page("factor.html", form=form, status=status)
+    if not passwords.is_secret(form.text("secret")):
+        form.values["secret"] = passwords.new_secret()
+    address = passwords.provisioning(form.text("secret"), user.name, "hashdb")
+    drawn = segno.make(address, micro=False).svg_inline(border=3, omitsize=True, svgclass=None, lineclass=None)
+    return pages.page("factor.html", form=form, qr=Markup(drawn), status=status)

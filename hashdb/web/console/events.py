@@ -1,0 +1,125 @@
+"""/console/events: the audit log, followed, proved, verified, downloaded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, request, url_for
+
+from hashdb.domain.audit import Action, Event
+from hashdb.domain.checkpoints import Checkpoint, Inclusion, read_checkpoint
+from hashdb.errors import Unavailable
+from hashdb.service import audit, checkpoints, proofs, verifications
+from hashdb.web.console import archives, pages
+from hashdb.web.console.pages import Form
+from hashdb.web.context import actor, hashdb
+from hashdb.wire.pages import EventsPageQuery
+
+blueprint = pages.blueprint_of("events", __name__)
+_SHOWN = 50
+_NOTHING = EventsPageQuery()
+
+
+@blueprint.get("")
+def browse() -> Response:
+    """List the events that a filter lets through, the last first."""
+    form = Form()
+    asked = pages.asked(EventsPageQuery, form=form)
+    if asked is None:
+        return pages.page("events.html", status=422, form=form, actions=Action, asked=_NOTHING, found=None)
+    found = audit.latest(hashdb(), actor(), _filter(asked), _stretch(asked), _SHOWN)
+    return pages.page("events.html", form=form, actions=Action, asked=asked, found=found, address=_with)
+
+
+@blueprint.get("/new")
+def follow() -> Response:
+    """The events after a number, as rows of the table that follows the log."""
+    asked = pages.asked(EventsPageQuery, form=Form()) or _NOTHING
+    found = audit.latest(hashdb(), actor(), _filter(asked), _stretch(asked), _SHOWN)
+    return pages.page("events_new.html", asked=asked, found=found, address=_with)
+
+
+@blueprint.get("/<id:seq>")
+def show(seq: int) -> Response:
+    """Show an event: its canonical form, its leaf, and the proof that it is in the log."""
+    event = audit.one(hashdb(), actor(), seq)
+    checkpoint, note, reason = _checkpoint(event)
+    proof = None if checkpoint is None else proofs.inclusion(hashdb(), actor(), seq, checkpoint.size)
+    holds = proof is not None and checkpoint is not None and proof.proves(checkpoint) and _is_leaf(event, proof)
+    return pages.page(
+        "event.html",
+        event=event,
+        proof=proof,
+        checkpoint=checkpoint,
+        note=note,
+        reason=reason,
+        holds=holds,
+        head=hashdb().store.head().seq,
+    )
+
+
+@blueprint.get("/verification")
+def verification() -> Response:
+    """Show how far a verification of the log is, and what came of the last ones."""
+    template = "verification_state.html" if request.headers.get("HX-Request") else "verification.html"
+    return pages.page(template, runs=verifications.latest(hashdb(), actor()))
+
+
+@blueprint.post("/verification")
+def verify() -> Response:
+    """Verify the whole log, in the background."""
+    verifications.start(hashdb(), actor())
+    return pages.to(url_for("console.events.verification"))
+
+
+@blueprint.get("/download")
+def download() -> Response:
+    """Download the events of a period, with their digest and the signed checkpoint that covers them."""
+    form = Form()
+    asked = pages.asked(EventsPageQuery, form=form)
+    if asked is None:
+        return pages.page("events.html", status=422, form=form, actions=Action, asked=_NOTHING, found=None)
+    stretch = audit.period(hashdb(), actor(), *asked.period)
+    note = _note()[0]
+    before = hashdb().store.head().seq + 1 if stretch.before is None else stretch.before
+    lines = audit.texts(hashdb(), actor(), audit.Stretch(stretch.after, before))
+    name = f"events-{stretch.after + 1}-{before - 1}" if before - 1 > stretch.after else "events-none"
+    response = Response(archives.archive(name, lines, note), mimetype="application/zip")
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}.zip"'
+    return response
+
+
+def _filter(asked: EventsPageQuery) -> audit.EventFilter:
+    return audit.EventFilter(asked.actor, asked.action, asked.subject)
+
+
+def _stretch(asked: EventsPageQuery) -> audit.Stretch:
+    stretch = audit.period(hashdb(), actor(), *asked.period)
+    ends = [end for end in (asked.before, stretch.before) if end is not None]
+    return audit.Stretch(max(asked.after or 0, stretch.after), min(ends, default=None))
+
+
+def _with(endpoint: str, **more: Any) -> str:
+    """The address of a page with the filter of this one."""
+    kept = {name: value for name, value in request.args.items() if value and name not in ("before", "after", "follow")}
+    return url_for(f"console.events.{endpoint}", **{**kept, **more})
+
+
+def _checkpoint(event: Event) -> tuple[Checkpoint | None, str, str]:
+    """The signed checkpoint over all that was written, and its note; else why there is none."""
+    note, reason = _note()
+    if not note:
+        return None, "", reason
+    checkpoint, _ = read_checkpoint(note, checkpoints.log(hashdb()).verifiers)
+    return (checkpoint, note, "") if checkpoint.size >= event.seq else (None, "", "it is signed within a minute")
+
+
+def _note() -> tuple[str, str]:
+    try:
+        return checkpoints.latest(hashdb()), ""
+    except Unavailable:
+        return "", "this machine does not have the key that signs the log"
+
+
+def _is_leaf(event: Event, proof: Inclusion) -> bool:
+    return event.leaf == proof.leaf == event.computed_leaf

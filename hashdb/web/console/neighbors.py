@@ -1,0 +1,118 @@
+"""/console/debugger: what would match signals or a picture at each radius, and why. Nothing of it is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flask import Response, request
+
+from hashdb.domain.neighbors import Near, reach
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.errors import Fault, InvalidInput, MediaRefused, TooLarge, UnreadablePicture
+from hashdb.hashing import Hashed, Mode
+from hashdb.service import neighbors
+from hashdb.web import media
+from hashdb.web.console import pages
+from hashdb.web.console.grids import grid
+from hashdb.web.console.pages import Form
+from hashdb.web.context import actor, face, hashdb
+from hashdb.wire.neighbors import read_lines, spell_lines
+
+blueprint = pages.blueprint_of("neighbors", __name__, "/debugger")
+_NEAR = 200
+Sides = Mapping[str, tuple[Signal, ...]]
+
+
+@blueprint.get("")
+def ask() -> Response:
+    """Ask for signals or a picture."""
+    return _page(Form(), {}, None)
+
+
+@blueprint.post("")
+def find() -> Response:
+    """Show what is near to signals or a picture, and what of it would match at which radius."""
+    sent = Form.sent()
+    radii, faults = _radii(sent)
+    try:
+        sides = _sides(sent)
+        if faults:
+            raise InvalidInput(tuple(faults))
+        near = neighbors.around(hashdb(), actor(), sides, _NEAR)
+    except InvalidInput as error:
+        return _page(sent.refused(_together(error)), radii, None, status=422)
+    except (UnreadablePicture, MediaRefused, TooLarge) as error:
+        sent.faults = {"file": str(error)}
+        return _page(sent, radii, None, status=422)
+    sent.values["signals"] = spell_lines(sides)
+    return _page(sent, radii, near, sides)
+
+
+def _sides(sent: Form) -> Sides:
+    """What was pasted, or what a picture gives; the picture is forgotten with this request."""
+    picture = request.files.get("file")
+    octets = b"" if picture is None else picture.stream.read()
+    if not octets:
+        return read_lines(sent.text("signals"))
+    settings = face().settings
+    if not settings.accept_media:
+        raise MediaRefused()
+    if len(octets) > settings.media_max_bytes:
+        raise TooLarge("a picture, in bytes,", settings.media_max_bytes)
+    mode = Mode.TRANSFORMS if sent.text("transforms") else Mode.PLAIN
+    [hashed] = media.hash_pictures([octets], [mode])
+    return {"": hashed.signals, **dict(hashed.transforms)}
+
+
+def _together(error: InvalidInput) -> InvalidInput:
+    """The faults of signals as one, at the field in which they all were pasted."""
+    of_signals = [fault.reason for fault in error.faults if fault.at.startswith("signals")]
+    others = tuple(fault for fault in error.faults if not fault.at.startswith("signals"))
+    more = f" (and {len(of_signals) - 3} more)" if len(of_signals) > 3 else ""
+    told = (Fault("signals", "; ".join(of_signals[:3]) + more),) if of_signals else ()
+    return InvalidInput((*told, *others))
+
+
+def _radii(sent: Form) -> tuple[dict[Algorithm, int], list[Fault]]:
+    radii, faults = {}, []
+    for one in hashdb().rules.algorithms:
+        chosen = sent.number(f"radius.{one}")
+        radii[one] = chosen if isinstance(chosen, int) else one.radius
+        if isinstance(chosen, str) or radii[one] > reach(one):
+            faults.append(Fault(f"radius.{one}", f"is 0 to {reach(one)} bits here"))
+            radii[one] = one.radius
+    return radii, faults
+
+
+def _page(
+    form: Form,
+    radii: Mapping[Algorithm, int],
+    near: tuple[Near, ...] | None,
+    sides: Sides | None = None,
+    status: int = 200,
+) -> Response:
+    rules, own = hashdb().rules, (sides or {}).get("", ())
+    return pages.page(
+        "neighbors.html",
+        status=status,
+        form=form,
+        algorithms=rules.algorithms,
+        radii={one: radii.get(one, one.radius) for one in rules.algorithms},
+        reach=reach,
+        near=near,
+        sides=sides or {},
+        supporting=Hashed(own).supporting if sides else frozenset(),
+        accept_media=face().settings.accept_media,
+        grid=grid,
+        counts=_counts(near or ()),
+    )
+
+
+def _counts(near: tuple[Near, ...]) -> dict[Algorithm, list[tuple[int, int]]]:
+    """For each algorithm, how many contributions that can match are within each distance at which there is one."""
+    counts: dict[Algorithm, list[tuple[int, int]]] = {}
+    for one in hashdb().rules.algorithms:
+        found = sorted(each.distance[one] for each in near if one in each.distance and each.hindrance is None)
+        last = {bits: place for place, bits in enumerate(found, 1)}
+        counts[one] = sorted(last.items())
+    return counts

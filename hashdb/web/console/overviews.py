@@ -1,0 +1,24 @@
+"""/console/overview: how the service is, at a glance."""
+
+from __future__ import annotations
+
+from flask import Response
+
+from hashdb.service import overviews
+from hashdb.web.console import pages
+from hashdb.web.console.pages import Form
+from hashdb.web.context import actor, hashdb
+from hashdb.wire.overviews import DAYS, OverviewQuery
+
+blueprint = pages.blueprint_of("overviews", __name__, "/overview")
+
+
+@blueprint.get("")
+def show() -> Response:
+    """Show the figures of 30, 90 or 365 days."""
+    form = Form()
+    asked = pages.asked(OverviewQuery, form=form)
+    days = OverviewQuery().days if asked is None else asked.days
+    found = overviews.get(hashdb(), actor(), days)
+    status = 422 if asked is None else 200
+    return pages.page("overviews.html", status=status, form=form, found=found, days=days, periods=DAYS)

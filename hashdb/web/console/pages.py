@@ -1,0 +1,192 @@
+"""What every page of the console is made with: its blueprint, its layout, its forms, and where it leads."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
+
+from apiflask import APIBlueprint
+from flask import Flask, Response, current_app, g, render_template, request, url_for
+from markupsafe import Markup
+from pydantic import BaseModel, ValidationError
+
+from hashdb import __version__
+from hashdb.domain.instants import format_instant
+from hashdb.domain.members import Scope
+from hashdb.errors import Conflict, Fault, HashDBError, InvalidInput, MalformedRequest, SignInRefused
+from hashdb.web.console import cookies, guard, navigation, words
+from hashdb.web.context import hashdb, terms
+from hashdb.wire import refusal
+
+_Query = TypeVar("_Query", bound=BaseModel)
+_PAGES = {
+    "case": ("console.cases.show", "case_id"),
+    "contribution": ("console.contributions.show", "contribution_id"),
+    "key": ("console.members.find_key", "key_id"),
+    "member": ("console.members.show", "member_id"),
+    "user": ("console.users.show", "user_id"),
+}
+PROPOSED = "This takes a second person: the same request of another one does it."
+REFUSALS = (InvalidInput, Conflict, MalformedRequest, SignInRefused)
+"""What is told on the form that was sent; other errors have a page of their own."""
+
+
+class Form:
+    """What was filled in, and what is wrong with it; a fault is told at the field whose name is where it is."""
+
+    def __init__(self, values: Mapping[str, str] | None = None) -> None:
+        """Filled in with values; nothing is wrong yet."""
+        self.values = dict(values or {})
+        self.faults: dict[str, str] = {}
+        self.error = ""
+
+    @classmethod
+    def sent(cls) -> Self:
+        """The form of this request."""
+        return cls(request.form.to_dict())
+
+    def text(self, name: str) -> str:
+        """What was filled in, without spaces around it; empty where nothing was."""
+        return self.values.get(name, "").strip()
+
+    def secret(self, name: str) -> str:
+        """The same to the letter, and not shown again."""
+        return self.values.pop(name, "")
+
+    def number(self, name: str) -> int | str | None:
+        """A whole number, None where nothing was filled in; another text as it is, for the model to refuse."""
+        text = self.text(name)
+        return int(text) if text.isascii() and text.isdecimal() and len(text) <= 16 else text or None
+
+    def many(self, name: str) -> list[str]:
+        """Each box that was ticked."""
+        return request.form.getlist(name)
+
+    def refused(self, error: HashDBError) -> Self:
+        """The same form with what is wrong with it."""
+        faults: tuple[Fault, ...] = getattr(error, "faults", ())
+        self.faults = {fault.at: fault.reason for fault in faults}
+        self.error = "" if faults else str(error)
+        return self
+
+
+def asked(model: type[_Query], *, form: Form, apart: Collection[str] = ()) -> _Query | None:
+    """The query string as a model, what was left empty apart; None where it is refused, which the form tells then."""
+    given = request.args.to_dict().items()
+    form.values = {name: value for name, value in given if value.strip() and name not in apart}
+    try:
+        return model.model_validate(form.values, context=terms())
+    except ValidationError as error:
+        form.refused(refusal(error))
+        return None
+
+
+def blueprint_of(noun: str, module: str, prefix: str | None = None) -> APIBlueprint:
+    """The blueprint of a noun's pages, under /console."""
+    return APIBlueprint(noun, module, url_prefix=prefix or f"/{noun}", enable_openapi=False)
+
+
+def page(template: str, *, status: int = 200, **values: object) -> Response:
+    """A page of templates/console/."""
+    return Response(render_template(f"console/{template}", **values), status)
+
+
+def to(address: str) -> Response:
+    """Go on to another page."""
+    return Response(status=303, headers={"Location": address})
+
+
+def done(address: str, what: str) -> Response:
+    """Go on to another page, which says what was done."""
+    response = to(address)
+    cookies.put_notice(response, what)
+    return response
+
+
+def spelled(fields: Mapping[str, object]) -> str:
+    """Fields as the JSON that a model of the wire reads; what is None was not sent."""
+    return json.dumps({name: value for name, value in fields.items() if value is not None})
+
+
+def require_same(chosen: str, again: str) -> None:
+    """Raise InvalidInput unless what was to be typed twice is the same."""
+    if chosen != again:
+        raise InvalidInput((Fault("again", "is not the same"),))
+
+
+def local(address: str) -> str:
+    """An address within the console, or the console itself for any other."""
+    plain = address.isascii() and address.isprintable() and "\\" not in address and len(address) < 1000
+    here = address == "/console" or address.startswith(("/console/", "/console?"))
+    return address if here and plain else url_for("console.landing")
+
+
+def context() -> dict[str, Any]:
+    """What every template may use."""
+    here = g.get("session")
+    session = here if here is not None and here.complete else None
+    return {
+        "asset": asset,
+        "address_of": address_of,
+        "csrf": lambda: Markup('<input type="hidden" name="csrf" value="{}">').format(guard.form_secret()),
+        "may": lambda scope: session is not None and session.user.actor.has(Scope(scope)),
+        "menu": navigation.seen_by(session.user.actor) if session else (),
+        "notice": cookies.notice(),
+        "now": hashdb().now(),
+        "session": session,
+        "theme": cookies.get(cookies.THEME),
+        "version": __version__,
+    }
+
+
+def asset(name: str) -> str:
+    """The address of a static file; another version of hashdb has another."""
+    return url_for("static", filename=name, v=__version__)
+
+
+def address_of(name: str) -> str | None:
+    """The page of an actor or a subject of the log (kind:id), where it has one."""
+    kind, _, id = name.partition(":")
+    endpoint, argument = _PAGES.get(kind, ("", ""))
+    if endpoint not in current_app.view_functions or not id.isdecimal() or id == "0":
+        return None
+    values: dict[str, Any] = {argument: int(id)}
+    return url_for(endpoint, **values)
+
+
+def add_filters(app: Flask) -> None:
+    """Teach templates how times, numbers and errors are written."""
+    app.jinja_env.filters.update(
+        instant=instant,
+        day=day,
+        **words.FILTERS,
+        number=lambda value: f"{value:,}",
+        sentence=sentence,
+        slug=lambda text: re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-"),
+        host=lambda address: urlsplit(address).hostname or address,
+    )
+
+
+def sentence(text: str) -> str:
+    """What errors say, as it stands on a page."""
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def instant(at: datetime | None, otherwise: str = "–") -> Markup | str:
+    """A time in UTC to the second, for eyes and programs."""
+    if at is None:
+        return otherwise
+    return Markup('<time datetime="{}">{:%Y-%m-%d %H:%M:%S}</time>').format(format_instant(at), at)
+
+
+def day(at: datetime | None, otherwise: str = "–") -> Markup | str:
+    """A date in UTC."""
+    if at is None:
+        return otherwise
+    return Markup('<time datetime="{}" title="{:%Y-%m-%d %H:%M:%S} UTC">{:%Y-%m-%d}</time>').format(
+        format_instant(at), at, at
+    )

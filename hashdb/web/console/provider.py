@@ -1,0 +1,167 @@
+"""/console/sign-in/provider: signing in by OpenID Connect: the code flow, with PKCE (RFC 7636), state and nonce.
+
+All three are made of the secret of the visit, which only this browser has, so nothing is kept here between the two
+requests; the code that the provider sends back is good once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import TypeVar
+
+from authlib.integrations.httpx_client import OAuth2Client
+from flask import Response, request, url_for
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+from pydantic import BaseModel, JsonValue, ValidationError
+
+from hashdb.errors import SignInRefused
+from hashdb.service import sessions
+from hashdb.web.console import cookies, pages
+from hashdb.web.console.pages import Form
+from hashdb.web.console.sessions import ask, begun
+from hashdb.web.context import face, hashdb
+
+blueprint = pages.blueprint_of("provider", __name__, "/sign-in/provider")
+_SECONDS = 10
+_LEEWAY = 60
+_ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
+_WELL_KNOWN = "/.well-known/openid-configuration"
+_Read = TypeVar("_Read", bound=BaseModel)
+
+
+class _Discovered(BaseModel):
+    """What a provider says of itself."""
+
+    issuer: str
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+
+
+class _Tokens(BaseModel):
+    """What a provider answers to a code."""
+
+    id_token: str
+
+
+class _Claims(BaseModel):
+    """What is read of an ID token, beside the claim that is the user's name."""
+
+    sub: str
+    nonce: str
+    email_verified: bool = False
+    name: JsonValue = None
+
+
+@blueprint.get("")
+def go() -> Response:
+    """Send the browser to the provider."""
+    try:
+        with _client() as client:
+            found = _told(lambda: _discover(client))
+            address, _ = client.create_authorization_url(
+                found.authorization_endpoint,
+                state=cookies.derived("state"),
+                nonce=cookies.derived("nonce"),
+                code_verifier=_verifier(),
+            )
+    except SignInRefused as error:
+        return ask(Form().refused(error), status=502)
+    response = pages.to(address)
+    if not cookies.get(cookies.SESSION):
+        cookies.put(response, cookies.VISIT, cookies.visit())
+    return response
+
+
+@blueprint.get("/back")
+def come_back() -> Response:
+    """Begin a session of whom the provider recognised."""
+    try:
+        if not cookies.is_derived("state", request.args.get("state", "")) or "code" not in request.args:
+            raise SignInRefused("the provider sent you back without having been asked by this browser: begin again")
+        claims = _told(lambda: _claims(request.args["code"]))
+        name = _name(claims)
+        opened = sessions.admit(hashdb(), name, claims.sub)
+    except SignInRefused as error:
+        return ask(Form().refused(error), status=422)
+    return begun(opened, url_for("console.landing"))
+
+
+def _client() -> OAuth2Client:
+    settings = face().settings
+    secret = settings.oidc_client_secret
+    if settings.oidc_issuer is None or secret is None:
+        raise SignInRefused("there is no provider here")
+    return OAuth2Client(
+        settings.oidc_client_id,
+        secret.get_secret_value(),
+        scope="openid profile email",
+        redirect_uri=f"{settings.console_url}{url_for('console.provider.come_back')}",
+        code_challenge_method="S256",
+        timeout=_SECONDS,
+    )
+
+
+def _claims(code: str) -> _Claims:
+    """What the provider says of whom it sent with this code, once its signature and all that it is for are checked."""
+    settings = face().settings
+    with _client() as client:
+        found = _discover(client)
+        given = client.fetch_token(found.token_endpoint, code=code, code_verifier=_verifier())
+        keys = KeySet.import_key_set(client.request("GET", found.jwks_uri, withhold_token=True).json())
+    token = jwt.decode(_read(_Tokens, given).id_token, keys, algorithms=_ALGORITHMS)
+    expected = jwt.JWTClaimsRegistry(
+        now=int(hashdb().now().timestamp()),
+        leeway=_LEEWAY,
+        iss={"essential": True, "value": settings.oidc_issuer or ""},
+        aud={"essential": True, "value": settings.oidc_client_id or ""},
+        exp={"essential": True},
+        sub={"essential": True},
+    )
+    expected.validate(token.claims)
+    claims = _read(_Claims, {**token.claims, "name": token.claims.get(settings.oidc_claim)})
+    if not cookies.is_derived("nonce", claims.nonce):
+        raise SignInRefused("the provider answered another question: begin again")
+    return claims
+
+
+def _name(claims: _Claims) -> str:
+    if not isinstance(claims.name, str):
+        raise SignInRefused("the provider names no user")
+    if face().settings.oidc_claim == "email" and not claims.email_verified:
+        raise SignInRefused("the provider has not verified the address of mail")
+    return claims.name
+
+
+def _discover(client: OAuth2Client) -> _Discovered:
+    issuer = face().settings.oidc_issuer or ""
+    found = client.request("GET", issuer.rstrip("/") + _WELL_KNOWN, withhold_token=True)
+    discovered = _read(_Discovered, found.raise_for_status().json())
+    if discovered.issuer != issuer:
+        raise SignInRefused("the provider calls itself otherwise than it is called here")
+    return discovered
+
+
+def _told(ask_it: Callable[[], _Read]) -> _Read:
+    """What the provider tells. Raises SignInRefused where it is away, or says what is not to be believed."""
+    try:
+        return ask_it()
+    except SignInRefused:
+        raise
+    except (JoseError, ValidationError, ValueError) as error:
+        raise SignInRefused("the provider's answer cannot be believed") from error
+    except Exception as error:
+        # The client, the network and TLS each have errors of their own.
+        raise SignInRefused("the provider did not answer as it should") from error
+
+
+def _read(model: type[_Read], value: object) -> _Read:
+    return model.model_validate(value)
+
+
+def _verifier() -> str:
+    # 43 to 128 characters, by RFC 7636.
+    return hashlib.sha256(cookies.derived("verifier").encode()).hexdigest()

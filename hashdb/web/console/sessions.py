@@ -1,0 +1,83 @@
+"""/console/sign-in and /console/sign-out"""
+
+from __future__ import annotations
+
+from flask import Response, request, url_for
+
+from hashdb.domain.sessions import Opened
+from hashdb.errors import LimitReached, SignInRefused
+from hashdb.service import sessions
+from hashdb.web.console import cookies, guard, pages
+from hashdb.web.console.pages import Form
+from hashdb.web.context import face, hashdb
+
+blueprint = pages.blueprint_of("sessions", __name__, "/sign-in")
+
+
+@blueprint.get("")
+def sign_in() -> Response:
+    """Ask for name and password."""
+    return ask(Form({"next": request.args.get("next", "")}))
+
+
+@blueprint.post("")
+def begin() -> Response:
+    """Begin a session, or ask for the second factor."""
+    sent = Form.sent()
+    try:
+        opened = sessions.sign_in(hashdb(), sent.text("name"), sent.secret("password"), _address())
+    except (SignInRefused, LimitReached) as error:
+        return ask(sent.refused(error), status=_status(error))
+    if not opened.session.complete:
+        return begun(opened, url_for("console.sessions.code", next=sent.text("next") or None))
+    return begun(opened, pages.local(sent.text("next")))
+
+
+@blueprint.get("/code")
+def code() -> Response:
+    """Ask for a code of the second factor."""
+    return pages.page("code.html", form=Form({"next": request.args.get("next", "")}))
+
+
+@blueprint.post("/code")
+def confirm() -> Response:
+    """Complete a session by a code."""
+    sent = Form.sent()
+    try:
+        opened = sessions.confirm(hashdb(), cookies.get(cookies.SESSION), sent.secret("code"), _address())
+    except (SignInRefused, LimitReached) as error:
+        return pages.page("code.html", form=sent.refused(error), status=_status(error))
+    return begun(opened, pages.local(sent.text("next")))
+
+
+@blueprint.post("/out")
+def sign_out() -> Response:
+    """End this session."""
+    sessions.sign_out(hashdb(), guard.session())
+    response = pages.to(url_for("console.sessions.sign_in"))
+    cookies.drop(response, cookies.SESSION)
+    return response
+
+
+def begun(opened: Opened, address: str) -> Response:
+    """Go on with a new session, whose secret no page knew before."""
+    response = pages.to(address)
+    cookies.put(response, cookies.SESSION, opened.token)
+    cookies.drop(response, cookies.VISIT)
+    return response
+
+
+def ask(form: Form, status: int = 200) -> Response:
+    """The page that asks for name and password, with what went wrong."""
+    response = pages.page("sign_in.html", form=form, provider=face().settings.oidc_issuer, status=status)
+    if not cookies.get(cookies.SESSION):
+        cookies.put(response, cookies.VISIT, cookies.visit())
+    return response
+
+
+def _address() -> str:
+    return request.remote_addr or ""
+
+
+def _status(error: Exception) -> int:
+    return 429 if isinstance(error, LimitReached) else 422

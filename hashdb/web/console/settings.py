@@ -1,0 +1,57 @@
+"""/console/settings: the vocabulary and the settings in force, without secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from flask import Response
+from pydantic import SecretStr
+
+from hashdb.domain.labels import Vocabulary
+from hashdb.domain.members import Scope
+from hashdb.service import checkpoints
+from hashdb.settings import Settings
+from hashdb.web.console import pages
+from hashdb.web.context import actor, face, hashdb
+
+blueprint = pages.blueprint_of("settings", __name__)
+
+
+@blueprint.get("")
+def show() -> Response:
+    """Show what is in force: algorithms, vocabulary, the log's keys, settings."""
+    actor().require(Scope.AUDIT)
+    rules = hashdb().rules
+    return pages.page(
+        "settings.html",
+        algorithms=[(one, max(one.radius, rules.max_radius.get(one, 0))) for one in rules.algorithms],
+        vocabulary=[(kind, getattr(rules.vocabulary, kind)) for kind in Vocabulary.kinds()],
+        log=checkpoints.named(hashdb()),
+        settings=_settings(face().settings),
+    )
+
+
+def _settings(settings: Settings) -> Iterator[tuple[str, str, bool, str]]:
+    """Each setting of the service: its name, its value, whether it was set, its meaning."""
+    for name, field in Settings.model_fields.items():
+        meaning = field.description or ""
+        if not meaning.startswith("("):
+            value = getattr(settings, name)
+            yield f"HASHDB_{name.upper()}", _spelled(value), name in settings.model_fields_set, meaning
+
+
+def _spelled(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return "set, not shown"
+    if value is None or value == {}:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    if isinstance(value, dict):
+        return ",".join(f"{key}={bits}" for key, bits in value.items())
+    if isinstance(value, int | float):
+        return f"{value:,}"
+    return str(value) if not isinstance(value, Path) else value.as_posix()

@@ -1,0 +1,91 @@
+"""/console/users: who may use the console."""
+
+from __future__ import annotations
+
+from flask import Response, request, url_for
+
+from hashdb.domain.users import AddedUser, Role, User, UserChange, UserStatus
+from hashdb.service import users
+from hashdb.web.console import pages
+from hashdb.web.console.pages import Form
+from hashdb.web.context import actor, face, hashdb
+from hashdb.wire import read
+from hashdb.wire.users import UserChangeIn, UserIn
+
+blueprint = pages.blueprint_of("users", __name__)
+_ALL = 1000
+ROLES = {
+    Role.ADMIN: "sees and changes everything: members, keys, users, cases",
+    Role.REVIEWER: "sees everything, decides cases",
+    Role.AUDITOR: "sees everything, changes nothing",
+}
+
+
+@blueprint.get("")
+def browse() -> Response:
+    """List the users."""
+    return _listed(Form({"role": str(Role.AUDITOR)}))
+
+
+@blueprint.post("")
+def add() -> Response:
+    """Add a user, with a password that is shown this once, or for the provider to recognise."""
+    sent = Form.sent()
+    try:
+        draft = read(UserIn, pages.spelled({"name": sent.text("name"), "role": sent.text("role")})).value()
+        added = users.add(hashdb(), actor(), draft, local=sent.text("by") != "provider")
+    except pages.REFUSALS as error:
+        return _listed(sent.refused(error), status=422)
+    return _made(added) if added.password else pages.done(_address(added.user), f"{added.user.name} was added.")
+
+
+@blueprint.get("/<id:user_id>")
+def show(user_id: int) -> Response:
+    """Show a user, and what may be changed."""
+    user = users.get(hashdb(), actor(), user_id)
+    return _shown(user, Form({"role": str(user.role)}))
+
+
+@blueprint.post("/<id:user_id>")
+def change(user_id: int) -> Response:
+    """Give a user another role."""
+    user, sent = users.get(hashdb(), actor(), user_id), Form.sent()
+    try:
+        asked = read(UserChangeIn, pages.spelled({"role": sent.text("role")})).value()
+        changed = users.change(hashdb(), actor(), user_id, asked)
+    except pages.REFUSALS as error:
+        return _shown(user, sent.refused(error), status=422)
+    return pages.done(_address(changed), f"{changed.name} is {changed.role} from the next request on.")
+
+
+@blueprint.post("/<id:user_id>/status")
+def set_status(user_id: int) -> Response:
+    """Disable or enable a user."""
+    disables = request.form.get("status") == UserStatus.DISABLED
+    status = UserStatus.DISABLED if disables else UserStatus.ACTIVE
+    changed = users.change(hashdb(), actor(), user_id, UserChange(status=status))
+    return pages.done(_address(changed), f"{changed.name} is {changed.status}.")
+
+
+@blueprint.post("/<id:user_id>/password")
+def reset(user_id: int) -> Response:
+    """Give a user a new password, shown this once, and take the second factor away."""
+    return _made(users.reset(hashdb(), actor(), user_id))
+
+
+def _made(added: AddedUser) -> Response:
+    return pages.page("user_password.html", user=added.user, password=added.password)
+
+
+def _listed(form: Form, status: int = 200) -> Response:
+    found = users.page(hashdb(), actor(), 0, _ALL)
+    provider = face().settings.oidc_issuer
+    return pages.page("users.html", users=found, form=form, roles=ROLES, provider=provider, status=status)
+
+
+def _shown(user: User, form: Form, status: int = 200) -> Response:
+    return pages.page("user.html", user=user, form=form, roles=ROLES, status=status)
+
+
+def _address(user: User) -> str:
+    return url_for("console.users.show", user_id=user.id)

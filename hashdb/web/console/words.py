@@ -1,0 +1,76 @@
+"""How pages say what happened, how long something took, and whether something would match."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import timedelta
+
+from hashdb.domain.neighbors import Near
+from hashdb.domain.signals import Algorithm
+
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+_SAID = {
+    "contribution.added": "Contributed",
+    "opinion.given": "Opinion given",
+    "case.opened": "Case opened",
+    "case.decided": "Case decided",
+    "hit": "Matched",
+}
+
+
+def span(length: timedelta) -> str:
+    """A length of time in its two largest units.
+
+    >>> span(timedelta(days=1, hours=2, minutes=30)), span(timedelta(0))
+    ('1 d 2 h', '0 s')
+    """
+    left = abs(int(length.total_seconds()))
+    for (size, unit), (lesser, small) in zip(_UNITS, (*_UNITS[1:], (1, "")), strict=True):
+        if left >= size:
+            rest = left % size // lesser
+            return f"{left // size} {unit}" + (f" {rest} {small}" if rest and small else "")
+    return "0 s"
+
+
+def seconds(length: int | None) -> str:
+    """The same of whole seconds.
+
+    >>> seconds(3_600), seconds(None)
+    ('1 h', '–')
+    """
+    return "–" if length is None else span(timedelta(seconds=length))
+
+
+def said(action: str) -> str:
+    """What happened, for people.
+
+    >>> said("contribution.quarantined")
+    'Quarantined'
+    """
+    return _SAID.get(action) or action.partition(".")[2].replace("-", " ").capitalize()
+
+
+def matched(near: Near, radii: Mapping[Algorithm, int], supporting: Collection[Algorithm]) -> bool:
+    """Whether it would be answered as a match."""
+    return near.matches(radii, supporting)
+
+
+def verdict(near: Near, radii: Mapping[Algorithm, int], supporting: Collection[Algorithm]) -> str:
+    """Whether it would be answered as a match, and why; neighbors.js says the same as the radii change."""
+    if near.hindrance is not None:
+        return f"no, {near.hindrance}"
+    within = near.within(radii)
+    if not within:
+        return "no, too far"
+    if all(one in supporting for one in within):
+        return f"no, by {' and '.join(within)} alone"
+    return f"yes, by {' and '.join(within)}"
+
+
+FILTERS: dict[str, Callable[..., str | bool]] = {
+    "span": span,
+    "seconds": seconds,
+    "said": said,
+    "matched": matched,
+    "verdict": verdict,
+}

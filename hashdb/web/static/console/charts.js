@@ -1,0 +1,78 @@
+// Draws each chart from the table behind it; without scripts the table is there.
+"use strict";
+
+const HOUR = 3600;
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const length = (seconds) => {
+  if (seconds === null || seconds === undefined) return "–";
+  for (const [size, unit] of [[86400, "d"], [3600, "h"], [60, "min"]]) {
+    if (seconds >= size) return `${+(seconds / size).toFixed(1)} ${unit}`;
+  }
+  return `${seconds} s`;
+};
+
+const read = (figure) => {
+  const rows = [...figure.querySelectorAll("tbody tr")];
+  const names = [...figure.querySelectorAll("th.number")].map((one) => one.textContent);
+  const days = rows.map((row) => Date.parse(row.querySelector("[data-day]").dataset.day) / 1000);
+  const columns = names.map((_, place) => rows.map((row) => {
+    const text = row.querySelectorAll("td.number")[place].dataset.value;
+    return text === undefined ? undefined : text === "" ? null : Number(text);
+  }));
+  return { days, series: names.map((name, place) => ({ name, values: columns[place] })).filter((one) => one.values[0] !== undefined) };
+};
+
+const options = (figure, kind, data, width) => {
+  const strokes = [colour("--chart-1"), colour("--chart-2")];
+  const said = kind === "times" ? length : (value) => (value === null ? "–" : value.toLocaleString("en"));
+  const axis = { stroke: colour("--ink-soft"), grid: { stroke: colour("--grid"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
+  const largest = Math.max(1, ...data.series.flatMap((one) => one.values.map((value) => value ?? 0)));
+  return {
+    width, height: 220, tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
+    cursor: { points: { size: 7 }, drag: { x: false, y: false } },
+    legend: { live: true },
+    scales: { y: kind === "times" ? { distr: 3, range: [30, Math.max(2 * HOUR, largest * 1.5)] } : { range: [0, largest * 1.1] } },
+    axes: [
+      { ...axis, values: (_, splits) => splits.map((at) => new Date(at * 1000).toISOString().slice(5, 10)), space: 60 },
+      kind === "times"
+        ? { ...axis, size: 56, splits: () => [60, 600, HOUR, 6 * HOUR, 86400, 604800], values: (_, splits) => splits.map((at) => (at === null ? "" : length(at))) }
+        : { ...axis, size: 64, values: (_, splits) => splits.map((value) => value.toLocaleString("en")) },
+    ],
+    series: [
+      { label: "day", value: (_, at) => (at === null ? "–" : new Date(at * 1000).toISOString().slice(0, 10)) },
+      ...data.series.map((one, place) => ({
+        label: one.name, stroke: strokes[place], width: 2, value: (_, value) => said(value), points: { show: data.days.length < 2 },
+        ...(kind === "bars" && place === 0 ? { fill: `${strokes[0]}40`, width: 1, paths: uPlot.paths.bars({ size: [0.7, 24] }) } : {}),
+      })),
+    ],
+    hooks: kind !== "times" ? {} : {
+      draw: [(chart) => {
+        const y = chart.valToPos(HOUR, "y", true);
+        const { ctx, bbox } = chart;
+        ctx.save(); ctx.strokeStyle = colour("--late"); ctx.lineWidth = devicePixelRatio; ctx.setLineDash([6 * devicePixelRatio, 4 * devicePixelRatio]);
+        ctx.beginPath(); ctx.moveTo(bbox.left, y); ctx.lineTo(bbox.left + bbox.width, y); ctx.stroke(); ctx.restore();
+      }],
+    },
+  };
+};
+
+const charts = new Map();
+const draw = (figure) => {
+  const data = read(figure);
+  const plot = figure.querySelector(".plot");
+  if (!data.days.length) return;
+  charts.get(figure)?.destroy();
+  charts.set(figure, new uPlot(options(figure, figure.dataset.chart, data, plot.clientWidth), [data.days, ...data.series.map((one) => one.values)], plot));
+  plot.setAttribute("aria-hidden", "true");
+};
+const figures = [...document.querySelectorAll("[data-chart]")];
+figures.forEach(draw);
+
+const widths = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    const chart = charts.get(target.closest("[data-chart]"));
+    if (chart && Math.abs(chart.width - target.clientWidth) > 1) chart.setSize({ width: target.clientWidth, height: 220 });
+  }
+});
+figures.forEach((figure) => widths.observe(figure.querySelector(".plot")));
+new MutationObserver(() => figures.forEach(draw)).observe(document.documentElement, { attributes: true, attributeFilter: ["data-bs-theme"] });

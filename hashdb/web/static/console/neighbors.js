@@ -1,0 +1,49 @@
+// The radius sliders: what would match at each, from the distances that are in the table.
+"use strict";
+
+const sliders = [...document.querySelectorAll("[data-radius]")];
+const rows = [...document.querySelectorAll("[data-near]")];
+const count = document.querySelector("[data-count]");
+
+const judge = () => {
+  const radii = Object.fromEntries(sliders.map((one) => [one.dataset.radius, Number(one.value)]));
+  const supporting = new Set(sliders.filter((one) => "supporting" in one.dataset).map((one) => one.dataset.radius));
+  let matching = 0;
+  for (const row of rows) {
+    const within = [];
+    for (const one of row.querySelectorAll("[data-distance]")) {
+      const near = Number(one.dataset.bits) <= radii[one.dataset.distance];
+      one.classList.toggle("is-near", near);
+      if (near) within.push(one.dataset.distance);
+    }
+    const alone = within.length > 0 && within.every((one) => supporting.has(one));
+    const matches = !row.dataset.hindrance && within.length > 0 && !alone;
+    matching += matches;
+    row.classList.toggle("is-far", !matches);
+    row.querySelector("[data-verdict]").textContent = row.dataset.hindrance ? `no, ${row.dataset.hindrance}`
+      : !within.length ? "no, too far" : alone ? `no, by ${within.join(" and ")} alone` : `yes, by ${within.join(" and ")}`;
+  }
+  if (count) count.textContent = matching;
+};
+
+for (const slider of sliders) {
+  slider.addEventListener("input", () => {
+    document.querySelector(`[data-out="${slider.dataset.radius}"]`).value = slider.value;
+    judge();
+  });
+}
+
+const drop = document.querySelector("[data-drop]");
+if (drop) {
+  const file = drop.querySelector("[type=file]");
+  for (const kind of ["dragover", "dragleave", "drop"]) {
+    document.addEventListener(kind, (event) => {
+      event.preventDefault();
+      drop.classList.toggle("is-over", kind === "dragover");
+      if (kind === "drop" && event.dataTransfer.files.length) {
+        file.files = event.dataTransfer.files;
+        file.form.requestSubmit();
+      }
+    });
+  }
+}

@@ -1,0 +1,61 @@
+"""hashdb user."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+
+import pytest
+
+from tests.cli.conftest import Commands
+
+
+def test_a_user_is_added_with_a_password_shown_once(run: Commands) -> None:
+    said = run.json("user", "add", "ada", "--role", "admin")
+    assert said | {"created_at": "", "password": ""} == {
+        "id": 1,
+        "name": "ada",
+        "role": "admin",
+        "status": "active",
+        "has_password": True,
+        "second_factor": False,
+        "created_at": "",
+        "password": "",
+    }
+    assert re.fullmatch(r"([a-z2-9]{5}-){3}[a-z2-9]{5}", said["password"])
+    assert "password" not in run.json("user", "list")["users"][0]
+
+
+def test_for_people_the_password_stands_on_a_line_of_its_own(run: Commands) -> None:
+    lines = run("user", "add", "ada", "--role", "auditor").stdout.splitlines()
+    assert lines[0] == "user 1: ada (auditor)"
+    assert re.fullmatch(r"[a-z2-9-]{23}", lines[-1])
+
+
+def test_a_password_is_read_and_must_be_good(run: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("short\n"))
+    done = run("user", "add", "ada", "--role", "admin", "--password")
+    assert (done.returncode, done.stderr) == (1, "hashdb: password: takes 12 to 200 characters\n")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("correct horse battery\n"))
+    assert run("user", "add", "ada", "--role", "admin", "--password").stdout == "user 1: ada (admin)\n"
+
+
+def test_a_user_of_the_provider_has_none(run: Commands) -> None:
+    assert run.json("user", "add", "ada", "--role", "admin", "--provider")["has_password"] is False
+    assert run("user", "add", "x", "--role", "admin", "--provider", "--password").returncode == 2
+
+
+def test_a_user_is_given_another_role_disabled_enabled_and_a_new_password(run: Commands) -> None:
+    first = run.json("user", "add", "ada", "--role", "admin")["password"]
+    assert run.json("user", "role", "ada", "auditor")["role"] == "auditor"
+    assert run("user", "disable", "ada").stdout == "user 1 (ada) is auditor, disabled\n"
+    assert run.json("user", "enable", "ada")["status"] == "active"
+    assert run.json("user", "reset-password", "ada")["password"] not in (None, first)
+    assert "auditor" in run("user", "list").stdout
+
+
+def test_who_is_not_there_and_who_is_there_already_is_told(run: Commands) -> None:
+    assert run("user", "disable", "ada").stderr == "hashdb: a user named ada does not exist\n"
+    run("user", "add", "ada", "--role", "admin")
+    assert run("user", "add", "ada", "--role", "admin").stderr == "hashdb: a user named ada exists already\n"

@@ -1,0 +1,58 @@
+"""Whether what is near would be answered as a match."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from hashdb.domain.contributions import Contribution, Media, Standing, Status
+from hashdb.domain.neighbors import Near, reach
+from hashdb.domain.signals import Algorithm
+from tests.builders import NOON
+
+ONE = Contribution(
+    1, 1, "Example", Status.ACTIVE, Standing.UNREVIEWED, NOON, (), (), None, None, Media.IMAGE, None, None, None, None,
+    None, (), None, None, None, None, None, False,
+)  # fmt: skip
+PDQ, PHASH = Algorithm.PDQ, Algorithm.PHASH
+
+
+def near(contribution: Contribution = ONE, **distance: int) -> Near:
+    return Near(contribution, {Algorithm(name): bits for name, bits in distance.items()}, {}, {})
+
+
+def test_a_radius_decides_by_which_algorithms_it_matches() -> None:
+    found = near(pdq=31, phash=7)
+    assert found.within({}) == (PDQ,)
+    assert found.within({PDQ: 30, PHASH: 7}) == (PHASH,)
+    assert found.matches({})
+    assert not found.matches({PDQ: 30})
+
+
+def test_what_only_a_supporting_algorithm_finds_is_no_match() -> None:
+    assert not near(phash=1).matches({}, {PHASH})
+    assert near(pdq=1, phash=1).matches({}, {PHASH})
+
+
+@pytest.mark.parametrize(
+    ("changed", "hindrance"),
+    [
+        ({}, None),
+        ({"standing": Standing.DISPUTED}, None),
+        ({"standing": Standing.QUARANTINED}, "quarantined"),
+        ({"standing": Standing.RETIRED, "status": Status.WITHDRAWN}, "withdrawn"),
+    ],
+)
+def test_what_keeps_it_from_matching_is_told(changed: dict[str, Standing], hindrance: str | None) -> None:
+    found = near(replace(ONE, **changed), pdq=0)  # type: ignore[arg-type]
+    assert found.hindrance == hindrance
+    assert found.matches({}) is (hindrance is None)
+
+
+def test_the_nearest_against_its_radius_comes_first() -> None:
+    several = [near(pdq=31), near(phash=1), near(pdq=10, phash=3), near(pdq=10)]
+    assert [dict(one.distance) for one in sorted(several, key=lambda one: one.rank)] == [
+        {PHASH: 1}, {PDQ: 10, PHASH: 3}, {PDQ: 10}, {PDQ: 31},
+    ]  # fmt: skip
+    assert reach(PDQ) == 62

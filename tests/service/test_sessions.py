@@ -1,0 +1,110 @@
+"""Sessions: what the pages' tests do not reach: concurrency, the provider's users, the log."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pyotp
+import pytest
+
+from hashdb.domain.members import COMMAND_LINE
+from hashdb.domain.sessions import Lifetime
+from hashdb.domain.users import Role, UserChange, UserDraft, UserStatus
+from hashdb.errors import LimitReached, NotAuthenticated, SignInRefused
+from hashdb.service import HashDB, passwords, sessions, users
+from tests.builders import Clock
+
+PASSWORD = "correct horse battery staple"
+LIFETIME = Lifetime(timedelta(hours=1), timedelta(hours=12))
+
+
+@pytest.fixture
+def ada(db: HashDB) -> int:
+    """The number of a user with a password."""
+    return users.add(db, COMMAND_LINE, UserDraft("ada", Role.ADMIN), PASSWORD).user.id
+
+
+def test_a_session_is_its_users_as_it_is_now(db: HashDB, ada: int) -> None:
+    opened = sessions.sign_in(db, "ada", PASSWORD, "a")
+    assert opened.token not in repr(opened)
+    users.change(db, COMMAND_LINE, ada, UserChange(role=Role.AUDITOR))
+    assert sessions.who(db, opened.token, LIFETIME).user.role is Role.AUDITOR
+    sessions.sign_out(db, opened.session)
+    with pytest.raises(NotAuthenticated):
+        sessions.who(db, opened.token, LIFETIME)
+
+
+def test_many_guesses_at_a_time_are_as_many_as_one_after_the_other(db: HashDB, ada: int) -> None:
+    def guess(number: int) -> str:
+        try:
+            sessions.sign_in(db, "ada", f"guess {number}", "a")
+        except (SignInRefused, LimitReached) as error:
+            return type(error).__name__
+        return "in"
+
+    with ThreadPoolExecutor(8) as pool:
+        came = list(pool.map(guess, range(12)))
+    assert came.count("SignInRefused") == 5
+    assert came.count("LimitReached") == 7
+
+
+def test_an_address_waits_whatever_names_it_tries_and_good_sign_ins_do_not_count(db: HashDB, ada: int) -> None:
+    for _ in range(25):
+        sessions.sign_in(db, "ada", PASSWORD, "office")
+    for number in range(20):
+        with pytest.raises(SignInRefused):
+            sessions.sign_in(db, f"name {number}", "x", "guesser")
+    with pytest.raises(LimitReached) as caught:
+        sessions.sign_in(db, "ada", PASSWORD, "guesser")
+    assert caught.value.retry_after == 30
+    assert sessions.sign_in(db, "ada", PASSWORD, "office").session.complete
+
+
+def test_guesses_of_a_code_count_as_guesses_of_the_user(db: HashDB, ada: int, clock: Clock) -> None:
+    secret = passwords.new_secret()
+    session = sessions.sign_in(db, "ada", PASSWORD, "a").session
+    users.add_factor(db, session, PASSWORD, secret, pyotp.TOTP(secret).at(clock()))
+    half = sessions.sign_in(db, "ada", PASSWORD, "a")
+    assert not half.session.complete
+    for _ in range(4):
+        with pytest.raises(SignInRefused, match=r"^the code is not right$"):
+            sessions.confirm(db, half.token, "0", "a")
+    with pytest.raises(LimitReached):
+        sessions.confirm(db, half.token, "0", "a")
+    clock.go(minutes=6)
+    with pytest.raises(NotAuthenticated):
+        sessions.confirm(db, half.token, pyotp.TOTP(secret).at(clock()), "a")
+
+
+def test_the_provider_lets_in_whom_it_let_in_before(db: HashDB, ada: int) -> None:
+    assert sessions.admit(db, "ada", "subject 1").session.complete
+    assert sessions.admit(db, "ada", "subject 1").session.complete
+    for name, subject in (("ada", "subject 2"), ("nobody", "subject 1")):
+        with pytest.raises(SignInRefused):
+            sessions.admit(db, name, subject)
+    users.change(db, COMMAND_LINE, ada, UserChange(status=UserStatus.DISABLED))
+    with pytest.raises(SignInRefused):
+        sessions.admit(db, "ada", "subject 1")
+
+
+def test_only_what_is_seen_now_and_then_is_written(db: HashDB, ada: int, clock: Clock) -> None:
+    opened = sessions.sign_in(db, "ada", PASSWORD, "a")
+    begun = clock()
+    clock.go(seconds=59)
+    sessions.who(db, opened.token, LIFETIME)
+    assert sessions.of(db, opened.session)[0].seen_at == begun
+    clock.go(seconds=1)
+    sessions.who(db, opened.token, LIFETIME, in_use=False)
+    assert sessions.of(db, opened.session)[0].seen_at == begun
+    sessions.who(db, opened.token, LIFETIME)
+    assert sessions.of(db, opened.session)[0].seen_at == clock()
+
+
+def test_other_sessions_are_ended(db: HashDB, ada: int) -> None:
+    one, other = (sessions.sign_in(db, "ada", PASSWORD, "a") for _ in range(2))
+    assert sessions.end_others(db, one.session) == 1
+    assert sessions.end_others(db, one.session) == 0
+    assert len(sessions.of(db, one.session)) == 1
+    with pytest.raises(NotAuthenticated):
+        sessions.who(db, other.token, LIFETIME)

@@ -1,0 +1,131 @@
+"""A real browser: Chromium by Playwright, which loads from one host only, and in which nothing may go wrong unseen.
+
+To have one: `pip install playwright` (the `dev` extra has it), and Chromium: `apt install chromium` on Debian, or
+`playwright install --with-deps chromium`; HASHDB_TEST_CHROMIUM names another.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from socketserver import ThreadingMixIn
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+import pytest
+
+from tests.web.callers import Service
+from tests.web.console.visitors import PASSWORD
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page, Request, Response
+
+NO_BROWSER = "no browser: pip install playwright, and apt install chromium or playwright install --with-deps chromium"
+_SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
+AXE = Path(__file__).with_name("vendor") / "axe.min.js"
+WAIT = 20_000
+"""Milliseconds for anything to come."""
+
+
+class _Threaded(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def listening(service: Service) -> Iterator[str]:
+    """The address at which an application is served, by threads of this process."""
+    server = make_server("127.0.0.1", 0, service.app.wsgi_app, server_class=_Threaded, handler_class=_Quiet)
+    thread = Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A browser for as long as the block lasts; the test is skipped where there is none."""
+    if not importlib.util.find_spec("playwright"):
+        pytest.skip(NO_BROWSER)
+    from playwright.sync_api import Error, sync_playwright
+
+    found = os.environ.get("HASHDB_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(executable_path=found, args=_SWITCHES)
+        except Error as error:
+            pytest.skip(f"{NO_BROWSER} ({str(error).splitlines()[0]})")
+        yield browser
+        browser.close()
+
+
+class Watched:
+    """A page of a browser, and all that went wrong on it."""
+
+    def __init__(self, browser: Browser, address: str, *, width: int = 1280, theme: Any = "light") -> None:
+        self.context = browser.new_context(
+            base_url=address, viewport={"width": width, "height": 900}, color_scheme=theme, service_workers="block"
+        )
+        self.context.set_default_timeout(WAIT)
+        self.page: Page = self.context.new_page()
+        self.wrong: list[str] = []
+        self._address = address
+        self._refused: set[str] = set()
+        self.page.on("console", lambda said: self._said(said.type, said.text))
+        self.page.on("pageerror", lambda error: self.wrong.append(f"script: {error}"))
+        self.page.on("request", self._asked)
+        self.page.on("response", self._answered)
+
+    def close(self) -> None:
+        """Close it, having seen that nothing went wrong."""
+        self.context.close()
+        assert not self.wrong, "\n".join(self.wrong)
+
+    def sign_in(self, name: str) -> None:
+        """Sign in as a user."""
+        self.page.goto("/console/sign-in")
+        self.page.get_by_label("Name").fill(name)
+        self.page.get_by_label("Password").fill(PASSWORD)
+        self.page.get_by_role("button", name="Sign in").click()
+        self.page.wait_for_url(lambda url: "sign-in" not in url)
+
+    def violations(self) -> list[str]:
+        """What axe-core finds on the page as it is that keeps somebody out, serious or critical."""
+        # By the debugger, so past the page's policy, which lets no other script in.
+        self.page.evaluate(AXE.read_text("utf-8"))
+        found = self.page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
+        return [
+            f"{one['id']}: {one['help']}: {[node['html'][:200] for node in one['nodes'][:3]]}"
+            for one in found
+            if one["impact"] in ("serious", "critical")
+        ]
+
+    def overflow(self) -> int:
+        """How many pixels the page is wider than the window."""
+        return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
+
+    def _said(self, kind: str, text: str) -> None:
+        # That an answer was 403, 404 or 422 is told by the page itself.
+        if kind in ("error", "warning") and not text.startswith("Failed to load resource"):
+            self.wrong.append(f"{kind}: {text}")
+
+    def _asked(self, request: Request) -> None:
+        if not request.url.startswith((f"{self._address}/", "data:", "blob:")):
+            self.wrong.append(f"asked another host: {request.url}")
+
+    def _answered(self, response: Response) -> None:
+        if response.status >= 500 or (response.status == 404 and "/static/" in response.url):
+            self.wrong.append(f"{response.status}: {response.url}")

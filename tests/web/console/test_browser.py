@@ -1,0 +1,180 @@
+"""The console in a real browser: a story for each role, keyboard, screen reader, small screens, both themes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hashdb.domain.users import Role
+from hashdb.service import checkpoints
+from tests.web.callers import Service, item
+from tests.web.console.browsers import Watched, chromium, listening
+from tests.web.console.visitors import PASSWORD, added
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+PAGES = [
+    "/console/members",
+    "/console/members/1",
+    "/console/members/1/status",
+    "/console/members/1/keys/1/revocation",
+    "/console/events",
+    "/console/events?follow=1",
+    "/console/events?subject=x",
+    "/console/events/3",
+    "/console/events/verification",
+    "/console/settings",
+    "/console/users",
+    "/console/users/2",
+    "/console/account",
+    "/console/account/password",
+    "/console/account/second-factor",
+    "/console/nowhere",
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One for all tests."""
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def address(service: Service) -> Iterator[str]:
+    """Where a service is listening that has users of each role, two members, and a log."""
+    for role in Role:
+        added(service, str(role), role)
+    checkpoints.start(service.db)
+    service.caller(name="Alpha Video").contribute(item(1), item(2))
+    service.caller(name="Beta")
+    with listening(service) as address:
+        yield address
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.AUDITOR])
+def test_every_page_is_for_everybody(browser: Browser, address: str, role: Role, theme: str, width: int) -> None:
+    watched = Watched(browser, address, width=width, theme=theme)
+    watched.page.goto("/console/sign-in")
+    found = {"/console/sign-in": watched.violations()}
+    watched.sign_in(str(role))
+    for path in PAGES:
+        watched.page.goto(path)
+        found[path] = watched.violations()
+        assert watched.overflow() <= 0, path
+        assert watched.page.locator("h1").count() == 1, path
+    assert {path: wrong for path, wrong in found.items() if wrong} == {}
+    watched.close()
+
+
+def test_an_admin_takes_a_member_in_by_keyboard_and_copies_its_key(browser: Browser, address: str) -> None:
+    watched = Watched(browser, address)
+    watched.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = watched.page
+    page.goto("/console/sign-in")
+    page.keyboard.type("admin")
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/console/events")
+    page.keyboard.press("Tab")
+    assert page.locator(":focus").inner_text() == "Skip to the content"
+    page.keyboard.press("Enter")
+    assert page.locator(":focus").get_attribute("id") == "main"
+    page.get_by_role("link", name="Members and keys").press("Enter")
+    page.get_by_label("Name").fill("Gamma")
+    page.keyboard.press("Enter")
+    page.get_by_role("status").get_by_text("Gamma is a member now").wait_for()
+    page.get_by_label("feed").check()
+    page.get_by_role("button", name="Issue the key").press("Enter")
+    secret = page.locator("#copy-secret").inner_text()
+    assert re.fullmatch(r"hdb_[\w-]{43}", secret)
+    page.get_by_role("button", name="Copy").press("Enter")
+    page.get_by_role("button", name="Copied").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == secret
+    page.get_by_role("link", name="I have it").click()
+    page.get_by_role("link", name="Suspend").click()
+    page.get_by_text("1 keys would open nothing").wait_for()
+    page.get_by_role("button", name="Suspend Gamma").click()
+    page.get_by_role("status").get_by_text("Gamma is suspended").wait_for()
+    watched.close()
+
+
+def test_bad_input_is_told_where_reading_goes_on(browser: Browser, address: str) -> None:
+    watched = Watched(browser, address)
+    watched.sign_in("admin")
+    page = watched.page
+    page.goto("/console/members")
+    page.get_by_label("Name").fill("12345")
+    page.get_by_label("Contributions a day").fill("many")
+    page.get_by_role("button", name="Add the member").click()
+    alert = page.get_by_role("alert")
+    alert.wait_for()
+    assert page.evaluate("document.activeElement.getAttribute('role')") == "alert"
+    alert.get_by_role("link", name="name").click()
+    field = page.get_by_label("Name")
+    assert field.get_attribute("aria-invalid") == "true"
+    assert "Takes a name that is no number" in page.locator(f"#{field.get_attribute('aria-describedby')}").inner_text()
+    assert field.input_value() == "12345"
+    watched.close()
+
+
+def test_an_auditor_follows_the_log_and_verifies_it(browser: Browser, service: Service, address: str) -> None:
+    watched = Watched(browser, address)
+    watched.sign_in("auditor")
+    page = watched.page
+    assert page.get_by_role("button", name="Suspend").count() == 0
+    page.get_by_role("link", name="Follow live").click()
+    page.get_by_text("Following the log").wait_for()
+    service.caller(name="Delta")
+    page.get_by_role("link", name=f"{service.db.store.head().seq}", exact=True).wait_for()
+    page.get_by_role("link", name="Verify").click()
+    page.get_by_role("button", name="Verify now").click()
+    page.get_by_text("It holds.").wait_for()
+    watched.close()
+
+
+def test_a_reviewer_chooses_the_dark_theme_and_it_stays(browser: Browser, address: str) -> None:
+    watched = Watched(browser, address)
+    watched.sign_in("reviewer")
+    page, theme = watched.page, "document.documentElement.dataset.bsTheme"
+    assert page.evaluate(theme) == "light"
+    page.get_by_role("button", name="Dark theme").click()
+    page.get_by_role("button", name="Dark theme", pressed=True).wait_for()
+    page.goto("/console/users")
+    assert page.evaluate(theme) == "dark"
+    watched.close()
+
+
+def test_on_a_small_screen_the_menu_opens_by_a_button(browser: Browser, address: str) -> None:
+    watched = Watched(browser, address, width=390)
+    watched.sign_in("auditor")
+    page = watched.page
+    link = page.get_by_role("link", name="Users")
+    assert not link.is_visible()
+    page.get_by_label("Menu").click()
+    link.click()
+    page.get_by_role("heading", name="Users").wait_for()
+    watched.close()
+
+
+def test_without_scripts_everything_is_still_done(browser: Browser, address: str) -> None:
+    context = browser.new_context(base_url=address, java_script_enabled=False)
+    page = context.new_page()
+    page.goto("/console/sign-in")
+    page.get_by_label("Name").fill("admin")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.goto("/console/events/verification")
+    page.get_by_role("button", name="Verify now").click()
+    page.goto("/console/users")
+    page.get_by_label("Name").fill("new")
+    page.get_by_role("button", name="Add the user").click()
+    assert re.fullmatch(r"[a-z2-9-]{23}", page.locator("#copy-password").inner_text())
+    context.close()

@@ -1,0 +1,164 @@
+"""The console as a whole: who gets in, what no page may lack, what each role may."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from hashdb.domain.users import Role
+from tests.web.callers import Service
+from tests.web.console.visitors import Visitor, form_secret, heading, signed_in
+
+PUBLIC = {"/console/sign-in", "/console/sign-in/provider", "/console/sign-in/provider/back"}
+
+
+def addresses(service: Service, method: str) -> Iterator[str]:
+    """Every address of the console that takes a method, with 1 for each id."""
+    for rule in service.app.url_map.iter_rules():
+        if str(rule).startswith("/console") and method in (rule.methods or ()) and "path:" not in str(rule):
+            yield re.sub(r"<[^>]+>", "1", str(rule))
+
+
+@pytest.fixture
+def whole(service: Service, ada: Visitor) -> Service:
+    """A service with one of each thing that has a page."""
+    ada.post("/console/members", {"name": "Alpha", "kind": "platform"})
+    ada.post("/console/members/1/keys", {"scopes": ["match"]})
+    return service
+
+
+def test_no_page_is_shown_to_who_is_not_signed_in(service: Service) -> None:
+    stranger = Visitor(service)
+    for path in set(addresses(service, "GET")) - PUBLIC:
+        answer = stranger.get(path)
+        assert answer.status_code == 303, path
+        assert answer.headers["Location"].startswith("/console/sign-in")
+
+
+def test_nothing_is_changed_by_who_is_not_signed_in(service: Service) -> None:
+    stranger = Visitor(service)
+    before = service.rows()
+    for path in set(addresses(service, "POST")) - PUBLIC:
+        assert stranger.post(path).status_code == 303, path
+    assert service.rows() == before
+
+
+def test_every_page_opens_for_every_role(whole: Service, rosa: Visitor, otto: Visitor, ada: Visitor) -> None:
+    for visitor in (ada, rosa, otto):
+        for path in addresses(whole, "GET"):
+            answer = visitor.get(path)
+            assert answer.status_code in (200, 303) or path.endswith(("provider", "back", "/code")), (path, answer.text)
+
+
+def test_every_page_is_protected_and_loads_nothing_from_elsewhere(whole: Service, ada: Visitor) -> None:
+    for path in addresses(whole, "GET"):
+        answer = ada.get(path)
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Cache-Control"] == "no-store"
+        if answer.mimetype == "text/html":
+            assert not re.search(r'(?:src|href|action)="(?:https?:)?//', answer.text), path
+            assert not re.search(r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=", answer.text), path
+
+
+def test_an_auditor_changes_nothing_whatever_it_sends(whole: Service, otto: Visitor) -> None:
+    own = ("/account", "/sign-in", "/theme", "/verification")
+    posts = [path for path in addresses(whole, "POST") if not path.startswith(tuple(f"/console{one}" for one in own))]
+    before = whole.rows()
+    sent = {"name": "X", "kind": "platform", "role": "admin", "status": "suspended", "scopes": ["match"]}
+    refused = [path for path in posts if "/events/" not in path]
+    assert len(refused) > 6
+    for path in refused:
+        answer = otto.post(path, sent)
+        assert (answer.status_code, heading(answer)) == (403, "Scope missing"), path
+    assert whole.rows() == before
+
+
+def test_an_auditor_is_shown_nothing_to_change(whole: Service, otto: Visitor) -> None:
+    for path in ("/console/members", "/console/members/1", "/console/users", "/console/users/1"):
+        forms = re.findall(r'action="([^"]+)"', otto.get(path).text)
+        assert set(forms) == {"/console/theme", "/console/sign-in/out"}
+
+
+def test_a_form_of_another_session_is_refused(service: Service, ada: Visitor) -> None:
+    other = signed_in(service, "other", Role.ADMIN)
+    for secret in ("", "x", "é\x00", form_secret(other.get("/console/account"))):
+        answer = ada.client.post("/console/members", data={"csrf": secret, "name": "Alpha", "kind": "platform"})
+        assert (answer.status_code, heading(answer)) == (403, "Form refused")
+    assert service.rows()["members"] == 0
+
+
+def test_a_form_that_another_site_sent_is_refused(service: Service, ada: Visitor) -> None:
+    for site in ("cross-site", "same-site"):
+        answer = ada.post("/console/members", {"name": "A", "kind": "platform"}, headers={"Sec-Fetch-Site": site})
+        assert answer.status_code == 403
+    assert service.rows()["members"] == 0
+
+
+def test_a_page_that_is_none_is_told_as_a_page(ada: Visitor) -> None:
+    for path in ("/console/nowhere", "/console/members/99", "/console/members/", "/console/x/y"):
+        answer = ada.get(path)
+        assert (answer.status_code, answer.mimetype, heading(answer)) == (404, "text/html", "Not found"), path
+    assert ada.post("/console/members/99/status").status_code == 404
+    assert ada.post("/console/nowhere").status_code == 404
+
+
+def test_a_query_string_that_is_wrong_is_told(ada: Visitor) -> None:
+    for path in ("/console/members?after=x", "/console/members?after=1&after=2", "/console/members?what=1"):
+        assert ada.get(path).status_code == 422
+
+
+def test_a_fault_of_ours_is_told_without_its_text(
+    service: Service, ada: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("the text of a fault")
+
+    monkeypatch.setattr("hashdb.service.members.page", broken)
+    answer = ada.get("/console/members")
+    assert (answer.status_code, answer.mimetype) == (500, "text/html")
+    assert "the text of a fault" not in answer.text
+
+
+def test_the_root_leads_to_the_console(service: Service) -> None:
+    answer = Visitor(service).get("/")
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/console")
+
+
+def test_a_theme_is_kept_and_leads_back(ada: Visitor) -> None:
+    for theme, attribute in (("dark", 'data-bs-theme="dark"'), ("light", 'data-bs-theme="light"'), ("system", None)):
+        answer = ada.post("/console/theme", {"theme": theme, "next": "/console/members?after=0"})
+        assert answer.headers["Location"] == "/console/members?after=0"
+        assert ("data-bs-theme" in ada.get("/console/members").text) == (attribute is not None)
+        assert attribute is None or attribute in ada.get("/console/members").text
+    assert ada.post("/console/theme", {"theme": "pink"}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://evil.example", "//evil.example", "/\\evil.example", "/consolex", "javascript:1", "/console/\r\nX: y", ""],
+)
+def test_nobody_is_led_elsewhere(ada: Visitor, address: str) -> None:
+    answer = ada.post("/console/theme", {"theme": "dark", "next": address})
+    assert answer.headers["Location"] == "/console"
+
+
+def test_a_notice_is_shown_once_and_to_its_session_only(service: Service, ada: Visitor, otto: Visitor) -> None:
+    done = ada.post("/console/members", {"name": "Alpha", "kind": "platform"})
+    cookie = next(one for one in done.headers.getlist("Set-Cookie") if one.startswith("hashdb_notice="))
+    otto.client.set_cookie("hashdb_notice", cookie.partition("=")[2].partition(";")[0])
+    assert "Alpha is a member now" not in otto.get("/console/users").text
+    assert "Alpha is a member now" in ada.follow(done).text
+    assert "Alpha is a member now" not in ada.get("/console/members/1").text
+
+
+def test_what_is_static_is_there(service: Service, ada: Visitor) -> None:
+    page = ada.get("/console/members").text
+    files = re.findall(r'(?:src|href)="(/static/[^"]+)"', page)
+    assert len(files) == 6
+    assert all(ada.get(file.replace("&amp;", "&")).status_code == 200 for file in files)

@@ -1,0 +1,121 @@
+"""The pages of the audit log."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import time
+import zipfile
+
+import pytest
+from sqlalchemy import create_engine, text
+from werkzeug.test import TestResponse
+
+from hashdb.service import checkpoints
+from tests.web.callers import Service
+from tests.web.console.visitors import Visitor, faults, heading
+
+
+def numbers(page: TestResponse) -> list[int]:
+    return [int(one.replace(",", "")) for one in re.findall(r'/console/events/\d+">([\d,]+)</a>', page.text)]
+
+
+@pytest.fixture
+def logged(service: Service, ada: Visitor) -> Service:
+    """A log of sixty events and more."""
+    checkpoints.start(service.db)
+    for _ in range(60):
+        service.caller()
+    return service
+
+
+def test_the_last_come_first_page_by_page(logged: Service, ada: Visitor) -> None:
+    head = logged.db.store.head().seq
+    first = ada.get("/console/events")
+    assert numbers(first) == list(range(head, head - 50, -1))
+    found = re.search(r'href="(/console/events\?before=\d+)"', first.text)
+    assert found
+    assert numbers(ada.get(found[1]))[0] == head - 50
+
+
+def test_events_are_chosen_by_actor_action_subject_and_day(logged: Service, ada: Visitor) -> None:
+    assert numbers(ada.get("/console/events?actor=user%3A1")) == [2]
+    assert len(numbers(ada.get("/console/events?action=key.issued&actor=&subject="))) == 50
+    assert len(numbers(ada.get("/console/events?subject=member:3"))) == 1
+    assert numbers(ada.get("/console/events?until=2026-11-19")) == []
+    assert len(numbers(ada.get("/console/events?since=2026-11-20&until=2026-11-20"))) == 50
+    assert numbers(ada.get("/console/events?since=2026-11-21")) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "wrong"),
+    [("subject=member", "subject"), ("action=x", "action"), ("since=soon", "since"), ("before=x", "before")],
+)
+def test_a_wrong_filter_is_told(ada: Visitor, asked: str, wrong: str) -> None:
+    assert set(faults(ada.get(f"/console/events?{asked}"))) == {wrong}
+
+
+def test_what_is_followed_comes_as_rows_with_the_next_question(logged: Service, ada: Visitor) -> None:
+    page = ada.get("/console/events?follow=1&action=member.added")
+    found = re.search(r'hx-get="([^"]+)"', page.text)
+    assert found
+    address = found[1].replace("&amp;", "&")
+    assert numbers(ada.get(address)) == []
+    logged.caller()
+    news = ada.get(address)
+    assert numbers(news) == [logged.db.store.head().seq - 1]
+    assert f"after={logged.db.store.head().seq}" in news.text
+
+
+def test_an_event_shows_its_form_its_leaf_and_a_proof_that_holds(logged: Service, ada: Visitor) -> None:
+    page = ada.get("/console/events/7")
+    assert heading(page) == "Event 7"
+    canonical = re.search(r"<pre>(.*?)</pre>", page.text)
+    leaf = re.search(r'id="copy-leaf">([0-9a-f]{64})<', page.text)
+    assert canonical and leaf
+    form = canonical[1].replace("&#34;", '"')
+    assert hashlib.sha256(b"\x00" + form.encode()).hexdigest() == leaf[1]
+    assert "It holds" in page.text
+    assert ada.get("/console/events/9999").status_code == 404
+
+
+def test_a_row_that_was_changed_is_told(logged: Service, ada: Visitor) -> None:
+    engine = create_engine(logged.url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE events SET action = 'key.revoked' WHERE seq = 7"))
+    engine.dispose()
+    page = ada.get("/console/events/7")
+    assert "this row was changed" in page.text
+    assert "It does not hold" in page.text
+    verified(ada, "It does not hold")
+
+
+def test_the_log_is_verified_in_the_background(logged: Service, ada: Visitor, otto: Visitor) -> None:
+    assert "has not been verified here" in otto.get("/console/events/verification").text
+    verified(otto, "It holds")
+
+
+def verified(visitor: Visitor, told: str) -> None:
+    assert visitor.post("/console/events/verification").status_code == 303
+    for _ in range(200):
+        page = visitor.get("/console/events/verification", headers={"HX-Request": "true"})
+        if told in page.text:
+            return
+        time.sleep(0.05)
+    raise AssertionError(page.text)
+
+
+def test_days_are_downloaded_with_their_digest_and_checkpoint(logged: Service, ada: Visitor) -> None:
+    answer = ada.get("/console/events/download?since=2026-11-20&actor=&action=&subject=&until=")
+    head = logged.db.store.head().seq
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="events-1-{head}.zip"'
+    with zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
+        lines = archive.read(f"events-1-{head}.jsonl")
+        sums = archive.read("SHA256SUMS").decode()
+        assert archive.read("checkpoint.txt").decode().startswith("log.example/1\n")
+    assert lines.count(b"\n") == head
+    assert f"{hashlib.sha256(lines).hexdigest()}  events-1-{head}.jsonl\n" in sums
+    empty = ada.get("/console/events/download?since=2026-11-21")
+    assert 'filename="events-none.zip"' in empty.headers["Content-Disposition"]
+    assert ada.get("/console/events/download?since=x").status_code == 422

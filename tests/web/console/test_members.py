@@ -1,0 +1,113 @@
+"""The pages of members and keys."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.web.callers import Caller, Service, item
+from tests.web.console.visitors import Visitor, faults, heading
+
+
+@pytest.fixture
+def alpha(service: Service, ada: Visitor) -> Caller:
+    """A member with a key that contributes."""
+    return service.caller(name="Alpha")
+
+
+def test_a_member_is_added_and_gets_a_key_that_works(service: Service, ada: Visitor) -> None:
+    sent = {"name": "Alpha", "kind": "platform", "contact": "a@example.org", "limits.contributions_per_day": "7"}
+    page = ada.follow(ada.post("/console/members", sent))
+    assert (heading(page), "at most 7" in page.text) == ("Alpha", True)
+    issued = ada.post("/console/members/1/keys", {"scopes": ["match", "contribute"], "expires_at": "2027-01-01"})
+    (secret,) = re.findall(r"hdb_[\w-]+", issued.text)
+    me = Caller(service.app.test_client(), secret).get("/v1/me").get_json()
+    assert (me["member"]["name"], me["key"]["scopes"]) == ("Alpha", ["contribute", "match"])
+    assert secret not in ada.get("/console/members/1").text
+
+
+@pytest.mark.parametrize(
+    ("sent", "wrong"),
+    [
+        ({}, {"name", "kind"}),
+        ({"name": " ", "kind": "club"}, {"name", "kind"}),
+        ({"name": "A" * 101, "kind": "platform"}, {"name"}),
+        ({"name": "12", "kind": "platform"}, {"name"}),
+        ({"name": "A", "kind": "platform", "contact": "x" * 201}, {"contact"}),
+        ({"name": "A", "kind": "platform", "limits.contributions_per_day": "-1"}, {"limits.contributions_per_day"}),
+        ({"name": "A", "kind": "platform", "limits.contributions_per_day": "9" * 16}, {"limits.contributions_per_day"}),
+        ({"name": "A", "kind": "platform", "limits.contributions_per_day": "many"}, {"limits.contributions_per_day"}),
+    ],
+)
+def test_each_wrong_field_is_told_at_it(
+    service: Service, ada: Visitor, alpha: Caller, sent: dict[str, str], wrong: set[str]
+) -> None:
+    before = service.rows()
+    for path in ("/console/members", "/console/members/1"):
+        page = ada.post(path, sent)
+        assert set(faults(page)) == wrong
+        assert page.text.count('aria-invalid="true"') == len(wrong)
+    assert service.rows() == before
+
+
+def test_a_name_that_is_taken_is_told(service: Service, ada: Visitor, alpha: Caller) -> None:
+    page = ada.post("/console/members", {"name": "Alpha", "kind": "platform"})
+    assert (page.status_code, "A member named Alpha exists already." in page.text) == (422, True)
+    assert 'value="Alpha"' in page.text
+
+
+@pytest.mark.parametrize(
+    ("sent", "wrong"),
+    [
+        ({}, "scopes"),
+        ({"scopes": ["everything"]}, "scopes[0]"),
+        ({"scopes": ["match"], "expires_at": "tomorrow"}, "expires_at"),
+        ({"scopes": ["match"], "expires_at": "2020-01-01"}, "expires_at"),
+    ],
+)
+def test_a_wrong_key_is_told(ada: Visitor, alpha: Caller, sent: dict[str, str], wrong: str) -> None:
+    assert set(faults(ada.post("/console/members/1/keys", sent))) == {wrong}
+
+
+def test_a_suspension_says_first_what_it_does(service: Service, ada: Visitor, alpha: Caller) -> None:
+    alpha.contribute(item())
+    asked = ada.get("/console/members/1/status")
+    assert re.findall(r"<b>(\d+)</b> (\w+)", asked.text) == [("1", "keys"), ("1", "contributions"), ("0", "opinions")]
+    page = ada.follow(ada.post("/console/members/1/status", {"status": "suspended"}))
+    assert "Alpha is suspended." in page.text
+    assert alpha.get("/v1/me").status_code == 403
+    ada.post("/console/members/1/status", {"status": "active"})
+    assert alpha.get("/v1/me").status_code == 200
+
+
+def test_a_key_is_revoked_once(service: Service, ada: Visitor, alpha: Caller) -> None:
+    assert heading(ada.get("/console/members/1/keys/1/revocation")) == "Revoke key 1 of Alpha"
+    assert ada.post("/console/members/1/keys/1/revocation").status_code == 303
+    assert alpha.get("/v1/me").status_code == 401
+    assert ada.post("/console/members/1/keys/1/revocation").status_code == 409
+    assert "revoked" in ada.get("/console/members/1").text
+
+
+def test_a_key_of_another_member_is_not_found(service: Service, ada: Visitor, alpha: Caller) -> None:
+    service.caller(name="Beta")
+    assert ada.get("/console/members/2/keys/1/revocation").status_code == 404
+    assert ada.post("/console/members/2/keys/1/revocation").status_code == 404
+    assert ada.get("/console/members/keys/2").headers["Location"] == "/console/members/2"
+
+
+def test_what_a_member_did_lately_is_shown(service: Service, ada: Visitor, alpha: Caller) -> None:
+    alpha.contribute(item())
+    assert "1 contributions, 0 opinions" in ada.get("/console/members/1").text
+    service.clock.go(days=31)
+    ada.sign_in()
+    assert "0 contributions, 0 opinions" in ada.get("/console/members/1").text
+    assert "2026-11-20 12:00:00" in ada.get("/console/members").text
+
+
+def test_members_are_paged(service: Service, ada: Visitor) -> None:
+    for _ in range(3):
+        service.caller()
+    first = ada.get("/console/members?limit=2")
+    assert 'href="/console/members?after=2"' in first.text
+    assert "Member 3" in ada.get("/console/members?after=2").text

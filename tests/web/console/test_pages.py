@@ -1,0 +1,34 @@
+"""What pages are made with."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from hashdb.errors import Fault, InvalidInput, NameTaken
+from hashdb.web.console import pages
+from hashdb.web.console.pages import Form
+
+
+def test_a_form_tells_faults_at_their_fields_and_another_error_above() -> None:
+    form = Form({"name": " A ", "limit": "7", "wrong": "7.5"})
+    assert (form.text("name"), form.text("none")) == ("A", "")
+    assert (form.number("limit"), form.number("none"), form.number("wrong")) == (7, None, "7.5")
+    assert form.refused(InvalidInput((Fault("name", "is short"),))).faults == {"name": "is short"}
+    assert form.refused(NameTaken("A")).error == "a member named A exists already"
+
+
+def test_a_secret_is_taken_out_of_a_form() -> None:
+    form = Form({"password": " sesame "})
+    assert form.secret("password") == " sesame "
+    assert form.values == {}
+
+
+def test_times_are_for_eyes_and_programs() -> None:
+    at = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    assert pages.instant(at) == '<time datetime="2026-11-20T12:00:00.000000Z">2026-11-20 12:00:00</time>'
+    assert "2026-11-20</time>" in pages.day(at)
+    assert (pages.instant(None), pages.day(None, "never")) == ("–", "never")
+
+
+def test_a_sentence_begins_and_ends_as_one() -> None:
+    assert pages.sentence("a key is needed") == "A key is needed."

@@ -1,0 +1,109 @@
+"""Signing in by OpenID Connect, at a real provider in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from werkzeug.test import TestResponse
+
+from hashdb.domain.users import Role
+from hashdb.service import sessions
+from tests.web.callers import Service, service_at
+from tests.web.console.oidc import CLIENT, SECRET, provider
+from tests.web.console.visitors import Visitor, added
+
+HERE = "http://console.example"
+BACK = f"{HERE}/console/sign-in/provider/back"
+
+
+@contextmanager
+def served(folder: Path, **claims: Any) -> Iterator[Service]:
+    """A service whose provider tells these claims."""
+    settings = {name: claims.pop(name) for name in list(claims) if name.startswith("oidc_")}
+    told = {"sub": "subject-1", "preferred_username": "ada", **claims}
+    with provider(folder, BACK, **told) as issuer:
+        usual = {"oidc_issuer": issuer, "oidc_client_id": CLIENT, "oidc_client_secret": SECRET, "console_url": HERE}
+        with service_at(None, **usual | settings) as service:
+            service.clock.at = datetime.now(UTC)
+            added(service, "ada", Role.ADMIN, None, local=False)
+            yield service
+
+
+def there_and_back(visitor: Visitor) -> TestResponse:
+    """What a browser sees that is sent to the provider, and by it back."""
+    away = visitor.get("/console/sign-in/provider")
+    assert away.status_code == 303, away.text
+    answer = httpx.get(away.headers["Location"])
+    assert answer.status_code == 302, answer.text
+    assert answer.headers["Location"].startswith(BACK)
+    return visitor.get(answer.headers["Location"].removeprefix(HERE))
+
+
+def test_whom_the_provider_knows_is_let_in(tmp_path: Path) -> None:
+    with served(tmp_path) as service:
+        visitor = Visitor(service, "ada")
+        assert "Sign in with 127.0.0.1" in visitor.get("/console/sign-in").text
+        done = there_and_back(visitor)
+        assert (done.status_code, done.headers["Location"]) == (303, "/console")
+        assert visitor.get("/console/members").status_code == 200
+        assert there_and_back(Visitor(service)).status_code == 303
+
+
+def test_an_answer_is_good_once_and_for_its_browser(tmp_path: Path) -> None:
+    with served(tmp_path) as service:
+        one, other = Visitor(service), Visitor(service)
+        answer = httpx.get(one.get("/console/sign-in/provider").headers["Location"])
+        back = answer.headers["Location"].removeprefix(HERE)
+        other.get("/console/sign-in/provider")
+        assert "begin again" in other.get(back).text
+        assert one.get(back).status_code == 303
+        assert one.get(back).status_code == 422
+        for query in ("state=x&code=y", "error=access_denied", ""):
+            assert Visitor(service).get(f"/console/sign-in/provider/back?{query}").status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("claims", "told"),
+    [
+        ({"preferred_username": "nobody"}, "no user here has the name"),
+        ({"preferred_username": None}, "names no user"),
+        ({"preferred_username": ["ada"]}, "names no user"),
+        ({"oidc_claim": "email", "email": "ada"}, "has not verified"),
+        ({"oidc_client_secret": "another"}, "did not answer as it should"),
+    ],
+)
+def test_whom_it_does_not_know_well_enough_is_not(tmp_path: Path, claims: dict[str, Any], told: str) -> None:
+    with served(tmp_path, **claims) as service:
+        answer = there_and_back(Visitor(service))
+        assert answer.status_code == 422
+        assert told in answer.text
+
+
+def test_a_verified_address_of_mail_may_be_the_name(tmp_path: Path) -> None:
+    with served(tmp_path, oidc_claim="email", email="ada", email_verified=True) as service:
+        assert there_and_back(Visitor(service)).status_code == 303
+
+
+def test_a_user_belongs_to_one_subject(tmp_path: Path) -> None:
+    with served(tmp_path) as service:
+        sessions.admit(service.db, "ada", "subject-0")
+        assert "belongs to somebody else" in there_and_back(Visitor(service)).text
+
+
+def test_an_answer_that_is_too_old_is_not_believed(tmp_path: Path) -> None:
+    with served(tmp_path) as service:
+        service.clock.go(hours=1)
+        assert "cannot be believed" in there_and_back(Visitor(service)).text
+
+
+def test_a_provider_that_is_away_is_told(tmp_path: Path) -> None:
+    settings = {"oidc_issuer": "http://127.0.0.1:9", "oidc_client_id": "x", "oidc_client_secret": "y"}
+    with service_at(None, console_url=HERE, **settings) as service:
+        answer = Visitor(service).get("/console/sign-in/provider")
+        assert (answer.status_code, "did not answer as it should" in answer.text) == (502, True)

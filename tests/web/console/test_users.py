@@ -1,0 +1,64 @@
+"""The page of users."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from werkzeug.test import TestResponse
+
+from hashdb.domain.users import Role
+from tests.web.callers import Service
+from tests.web.console.visitors import PASSWORD, Visitor, faults, heading, signed_in
+
+
+def shown(page: TestResponse) -> str:
+    found = re.search(r'id="copy-password">([^<]+)<', page.text)
+    assert found
+    return found[1]
+
+
+def test_a_user_is_added_with_a_password_that_is_shown_once(service: Service, ada: Visitor) -> None:
+    password = shown(ada.post("/console/users", {"name": "rosa", "role": "reviewer"}))
+    assert password not in ada.get("/console/users/2").text
+    assert Visitor(service, "rosa").sign_in(password).status_code == 303
+
+
+def test_a_user_of_the_provider_has_no_password(service: Service, ada: Visitor) -> None:
+    assert ada.post("/console/users", {"name": "rosa", "role": "reviewer", "by": "provider"}).status_code == 303
+    assert Visitor(service, "rosa").sign_in("").status_code == 422
+    assert "provider" in ada.get("/console/users").text
+
+
+@pytest.mark.parametrize(
+    ("sent", "wrong"),
+    [
+        ({"name": "", "role": "admin"}, {"name"}),
+        ({"name": "x", "role": "root"}, {"role"}),
+        ({"name": "12"}, {"name", "role"}),
+    ],
+)
+def test_each_wrong_field_is_told_at_it(ada: Visitor, sent: dict[str, str], wrong: set[str]) -> None:
+    assert set(faults(ada.post("/console/users", sent))) == wrong
+
+
+def test_a_name_that_is_taken_is_told(ada: Visitor) -> None:
+    page = ada.post("/console/users", {"name": "ada", "role": "admin"})
+    assert (page.status_code, "A user named ada exists already." in page.text) == (422, True)
+
+
+def test_another_role_holds_from_the_next_request_on(service: Service, ada: Visitor) -> None:
+    otto = signed_in(service, "otto", Role.AUDITOR)
+    assert otto.post("/console/members", {"name": "A", "kind": "platform"}).status_code == 403
+    assert ada.post("/console/users/2", {"role": "admin"}).status_code == 303
+    assert otto.post("/console/members", {"name": "A", "kind": "platform"}).status_code == 303
+    assert set(faults(ada.post("/console/users/2", {"role": "king"}))) == {"role"}
+
+
+def test_a_new_password_ends_sessions_and_the_second_factor(service: Service, ada: Visitor) -> None:
+    otto = signed_in(service, "otto", Role.AUDITOR)
+    password = shown(ada.post("/console/users/2/password"))
+    assert otto.get("/console/members").status_code == 303
+    assert otto.sign_in(PASSWORD).status_code == 422
+    assert otto.sign_in(password).status_code == 303
+    assert heading(otto.get("/console/account/password")) == "Change your password"
