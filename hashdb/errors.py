@@ -8,6 +8,7 @@
     │   ├── MemberSuspended       the key's member is suspended
     │   ├── NotYours              the thing belongs to another member
     │   ├── OwnContribution       opinions on it are for other members to give
+    │   ├── NoLabel               the operator set no label for what comes by another system's protocol
     │   └── MediaRefused          this service takes hashes, not pictures
     ├── NotFound
     ├── MethodNotAllowed
@@ -141,6 +142,15 @@ class OwnContribution(NotAllowed):
 
     def __str__(self) -> str:
         return f"contribution {self.contribution} is your own: opinions on it are for other members to give"
+
+
+@dataclass(eq=False)
+class NoLabel(NotAllowed):
+    slug: ClassVar[str] = "no-label"
+    title: ClassVar[str] = "No label for what comes this way"
+
+    def __str__(self) -> str:
+        return "this protocol tells no label, and the operator has set none in HASHDB_INTEROP_LABEL"
 
 
 @dataclass(eq=False)

@@ -78,6 +78,15 @@ class Settings(BaseSettings):
     media_memory: int = Field(
         default=1536 * _MEGABYTE, ge=64 * _MEGABYTE, description="Memory for hashing one picture, bytes."
     )
+    interop_label: str | None = Field(
+        default=None,
+        description="Label of what is contributed by other systems' protocols, which tell none; without it they read.",
+    )
+    public_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/?#\s]+(/[^?#\s]*)?$",
+        description="Address under which members reach the service, where a proxy stands before it.",
+    )
     url: str = Field(default="http://127.0.0.1:8000", description="(member's side) Address of the service.")
     key: SecretStr | None = Field(default=None, description="(member's side) Secret of the key.")
 
@@ -151,8 +160,10 @@ class Settings(BaseSettings):
 
     def rules(self) -> Rules:
         """What the service accepts. Raises BadSetting."""
-        time_to_decide = timedelta(hours=self.hours_to_decide)
-        return Rules(self.algorithms, self.vocabulary(), dict(self.max_radius), time_to_decide)
+        time_to_decide, vocabulary = timedelta(hours=self.hours_to_decide), self.vocabulary()
+        if self.interop_label is not None and (fault := vocabulary.fault("behaviour", self.interop_label)):
+            raise BadSetting("HASHDB_INTEROP_LABEL", fault)
+        return Rules(self.algorithms, vocabulary, dict(self.max_radius), time_to_decide)
 
 
 def _algorithm(name: str) -> Algorithm:

@@ -63,10 +63,11 @@ PACKAGES = {
 }
 """What each layer may import from elsewhere, beside the standard library."""
 
-LONG_MODULES = {"errors.py": 500, "wire/contributions.py": 390}
+LONG_MODULES = {"errors.py": 520, "wire/contributions.py": 390}
 LONG_FUNCTIONS: dict[str, int] = {}
 
 TESTED_IN = {
+    "service/erasures.py": "service/test_contributions.py",
     "service/batches.py": "service/test_matches.py",
     "__init__.py": "test_hashdb.py",
     "hashing/modes.py": "hashing/test_pool.py",
@@ -82,6 +83,10 @@ TESTED_IN = {
     "evaluation/shapes.py": "evaluation/test_alterations.py",
     "evaluation/tones.py": "evaluation/test_alterations.py",
     "evaluation/scenes.py": "evaluation/test_alterations.py",
+    "wire/interop/__init__.py": "web/interop/test_stopncii.py",
+    "wire/interop/stopncii.py": "web/interop/test_stopncii.py",
+    "wire/interop/tat.py": "web/interop/test_tat.py",
+    "wire/interop/threatexchange.py": "web/interop/test_threatexchange.py",
     "cli/__init__.py": "cli/test_serve.py",
     "cli/exports.py": "cli/test_imports.py",
     "cli/home.py": "cli/test_serve.py",

@@ -26,7 +26,7 @@ from hashdb.domain.members import COMMAND_LINE
 from hashdb.errors import BadSetting, CannotStart, HashDBError, IndexNotReady, PortInUse
 from hashdb.index.kernel import engine
 from hashdb.index.shelf import low_priority
-from hashdb.service import HashDB, checkpoints, contributions, members, open_hashdb, opinions
+from hashdb.service import HashDB, checkpoints, contributions, erasures, members, open_hashdb, opinions
 from hashdb.settings import Settings
 from hashdb.web import create_app
 from hashdb.web.logs import write_json_lines
@@ -150,6 +150,8 @@ def _announce(db: HashDB) -> None:
     while contributions.announce(db, _BATCH) == _BATCH:
         pass
     while opinions.recount(db, _BATCH) == _BATCH:
+        pass
+    while erasures.purge(db, _BATCH) == _BATCH:
         pass
 
 

@@ -25,7 +25,7 @@ from hashdb.domain.members import (
     Scope,
 )
 from hashdb.domain.opinions import OpinionDraft, Stance
-from hashdb.service import HashDB, cases, changes, checkpoints, contributions, members, opinions
+from hashdb.service import HashDB, cases, changes, checkpoints, contributions, erasures, members, opinions
 from tests.builders import NOON, contributed, draft, member_with
 
 Verb = Callable[[HashDB, Actor, int], object]
@@ -41,12 +41,14 @@ def disputed(db: HashDB, id: int) -> int:
 CHANGES: dict[str, Verb] = {
     "cases.decide": lambda db, actor, id: cases.decide(db, COMMAND_LINE, disputed(db, id), Decision.UPHOLD),
     "changes.read": lambda db, actor, id: changes.read(db, actor, 0, 10),
+    "changes.note": lambda db, actor, id: changes.note(db, actor),
     "checkpoints.rotate": lambda db, actor, id: checkpoints.rotate(db, COMMAND_LINE),
     "checkpoints.start": lambda db, actor, id: checkpoints.start(db),
     "contributions.amend": lambda db, actor, id: contributions.amend(db, actor, id, Amendment(severity=4)),
     "contributions.announce": lambda db, actor, id: contributions.announce(db),
     "contributions.contribute": lambda db, actor, id: contributions.contribute(db, actor, [draft(99)]),
-    "contributions.erase": lambda db, actor, id: contributions.erase(db, actor, id),
+    "erasures.erase": lambda db, actor, id: erasures.erase(db, actor, id),
+    "erasures.purge": lambda db, actor, id: erasures.purge(db),
     "contributions.withdraw": lambda db, actor, id: contributions.withdraw(db, actor, id, "other"),
     "opinions.give": lambda db, actor, id: disputed(db, id),
     "opinions.recount": lambda db, actor, id: opinions.recount(db),
@@ -94,6 +96,9 @@ def test_a_verb_that_changes_something_writes_an_event(db: HashDB, actor: Actor,
     (one,) = contributed(db, actor, draft(1, severity=2, expires_at=NOON + timedelta(minutes=1)))
     if verb == "contributions.announce":
         db.now = lambda: NOON + timedelta(minutes=2)
+    if verb == "erasures.purge":
+        erasures.erase(db, actor, one.id)
+        db.now = lambda: NOON + timedelta(days=90)
     if verb == "opinions.recount":
         disputed(db, one.id)
         members.change(db, COMMAND_LINE, 2, MemberChange(status=MemberStatus.SUSPENDED))

@@ -58,7 +58,7 @@ def test_the_tree_is_made_over_the_events_that_there_are(database_url: str) -> N
         tx.audit.append(NOON, SYSTEM, entries)
     with store.read() as tx:
         expected = tx.tree.edge(), list(tx.tree.inner(0, 100))
-    for table in ("opinions", "cases", "nodes", "signers", "checkpoints"):
+    for table in ("erasures", "opinions", "cases", "nodes", "signers", "checkpoints"):
         run(database_url, f"DROP TABLE {table}")
     run(database_url, "ALTER TABLE log DROP COLUMN peaks")
     run(database_url, "UPDATE alembic_version SET version_num = '0001'")
