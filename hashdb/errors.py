@@ -9,6 +9,8 @@
     │   ├── NotYours              the thing belongs to another member
     │   ├── OwnContribution       opinions on it are for other members to give
     │   ├── NoLabel               the operator set no label for what comes by another system's protocol
+    │   ├── BankOfMember          in HMA's view: banks are members, whom the operator adds
+    │   ├── FetchRefused          this service fetches nothing from that address
     │   └── MediaRefused          this service takes hashes, not pictures
     ├── NotFound
     ├── MethodNotAllowed
@@ -151,6 +153,24 @@ class NoLabel(NotAllowed):
 
     def __str__(self) -> str:
         return "this protocol tells no label, and the operator has set none in HASHDB_INTEROP_LABEL"
+
+
+@dataclass(eq=False)
+class BankOfMember(NotAllowed):
+    slug: ClassVar[str] = "bank-of-member"
+    title: ClassVar[str] = "A bank is a member's"
+
+    def __str__(self) -> str:
+        return "a bank here is what a member contributes: the operator adds members"
+
+
+@dataclass(eq=False)
+class FetchRefused(NotAllowed):
+    slug: ClassVar[str] = "fetch-refused"
+    title: ClassVar[str] = "Nothing is fetched from there"
+
+    def __str__(self) -> str:
+        return "this service fetches nothing from that address: send the picture itself"
 
 
 @dataclass(eq=False)

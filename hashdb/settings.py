@@ -82,6 +82,13 @@ class Settings(BaseSettings):
         default=None,
         description="Label of what is contributed by other systems' protocols, which tell none; without it they read.",
     )
+    fetch_hosts: Annotated[frozenset[str], NoDecode] = Field(
+        default=frozenset(),
+        description="Hosts from which HMA's view fetches pictures, like `cdn.example,img.example:8443`; else none.",
+    )
+    hma_key: SecretStr | None = Field(
+        default=None, description="Secret of the key by which HMA's view answers whoever sends none; else it needs one."
+    )
     public_url: str | None = Field(
         default=None,
         pattern=r"^https?://[^/?#\s]+(/[^?#\s]*)?$",
@@ -109,6 +116,16 @@ class Settings(BaseSettings):
         if not names:
             raise ValueError("at least one algorithm is needed")
         return tuple(dict.fromkeys(_algorithm(name) for name in names))
+
+    @field_validator("fetch_hosts", mode="before")
+    @classmethod
+    def _hosts(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        hosts = frozenset(filter(None, (host.strip().lower() for host in value.split(","))))
+        if any("/" in host or "*" in host or not host.isprintable() or " " in host for host in hosts):
+            raise ValueError("takes host names, each with a port where that is not the usual one")
+        return hosts
 
     @field_validator("database_url")
     @classmethod

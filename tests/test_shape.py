@@ -63,7 +63,7 @@ PACKAGES = {
 }
 """What each layer may import from elsewhere, beside the standard library."""
 
-LONG_MODULES = {"errors.py": 520, "wire/contributions.py": 390}
+LONG_MODULES = {"errors.py": 540, "wire/contributions.py": 390}
 LONG_FUNCTIONS: dict[str, int] = {}
 
 TESTED_IN = {
@@ -84,6 +84,8 @@ TESTED_IN = {
     "evaluation/tones.py": "evaluation/test_alterations.py",
     "evaluation/scenes.py": "evaluation/test_alterations.py",
     "wire/interop/__init__.py": "web/interop/test_stopncii.py",
+    "wire/interop/hma.py": "web/interop/test_hma.py",
+    "service/banks.py": "web/interop/test_hma.py",
     "wire/interop/stopncii.py": "web/interop/test_stopncii.py",
     "wire/interop/tat.py": "web/interop/test_tat.py",
     "wire/interop/threatexchange.py": "web/interop/test_threatexchange.py",

@@ -23,7 +23,7 @@ from hashdb.web.api import (
 )
 from hashdb.web.context import Face, Id, Request
 from hashdb.web.direct import Direct, secured
-from hashdb.web.interop import stopncii, tat, threatexchange
+from hashdb.web.interop import hma, stopncii, tat, threatexchange
 
 __all__ = ["create_app"]
 
@@ -51,7 +51,7 @@ def create_app(db: HashDB, settings: Settings) -> APIFlask:
     nouns = (contributions, opinions, cases, matches, signals, changes, members, me, audit, proofs, operation)
     for noun in nouns:
         app.register_blueprint(noun.blueprint)
-    for system in (stopncii, tat, threatexchange):
+    for system in (hma, stopncii, tat, threatexchange):
         app.register_blueprint(system.blueprint)
     application = Direct(app.wsgi_app, app.extensions["hashdb"])
     # Flask's own way to put something before an application.

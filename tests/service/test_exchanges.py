@@ -15,7 +15,8 @@ CONFIRMS = OpinionDraft(Stance.CONFIRMS)
 
 
 def all_pages(db: HashDB, actor: Actor, since: int, limit: int = 2) -> list[Records]:
-    pages, after, upto = [], since, exchanges.head(db, actor)
+    pages: list[Records] = []
+    after, upto = since, exchanges.head(db, actor)
     while not pages or pages[-1].more:
         pages.append(exchanges.read(db, actor, since, after, upto, limit))
         after = pages[-1].checkpoint

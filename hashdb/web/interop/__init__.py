@@ -49,11 +49,17 @@ def instant(second: int) -> datetime:
     return datetime.fromtimestamp(second, UTC)
 
 
-def contribute(who: Actor, signals: Sequence[Signal], quality: int | None = None) -> tuple[Contribution, ...]:
-    """Contribute items of one signal each, of which neither label nor time is told. Raises NoLabel, InvalidInput."""
+def labelled() -> str:
+    """The label of what comes by these protocols. Raises NoLabel."""
     label = face().settings.interop_label
     if label is None:
         raise NoLabel()
-    drafts = [Draft((signal,), (label,), None, quality) for signal in signals]
+    return label
+
+
+def contribute(who: Actor, signals: Sequence[Signal]) -> tuple[Contribution, ...]:
+    """Contribute items of one signal each, of which neither label nor time is told. Raises NoLabel, InvalidInput."""
+    label = labelled()
+    drafts = [Draft((signal,), (label,), None) for signal in signals]
     receipt = contributions.contribute(hashdb(), who, drafts)
     return tuple(one.contribution for one in receipt.recorded)

@@ -47,7 +47,9 @@ class ReactionIn(Foreign):
     def opinion(self) -> OpinionDraft | None:
         """The opinion that it is; None where it is none."""
         stance = _STANCES.get(self.reactions)
-        return stance and OpinionDraft(stance, "other" if stance is Stance.DISPUTES else None)
+        if stance is None:
+            return None
+        return OpinionDraft(stance, "other" if stance is Stance.DISPUTES else None)
 
 
 class DescriptorIn(Foreign):
