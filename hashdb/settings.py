@@ -147,6 +147,22 @@ class Settings(BaseSettings):
     oidc_claim: str = Field(
         default="preferred_username", max_length=64, description="Claim that holds the user's name, like `email`."
     )
+    interop_label: str | None = Field(
+        default=None,
+        description="Label of what is contributed by other systems' protocols, which tell none; without it they read.",
+    )
+    fetch_hosts: Annotated[frozenset[str], NoDecode] = Field(
+        default=frozenset(),
+        description="Hosts from which HMA's view fetches pictures, like `cdn.example,img.example:8443`; else none.",
+    )
+    hma_key: SecretStr | None = Field(
+        default=None, description="Secret of the key by which HMA's view answers whoever sends none; else it needs one."
+    )
+    public_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/?#\s]+(/[^?#\s]*)?$",
+        description="Address under which members reach the service, where a proxy stands before it.",
+    )
     url: str = Field(default="http://127.0.0.1:8000", description="(member's side) Address of the service.")
     key: SecretStr | None = Field(default=None, description="(member's side) Secret of the key.")
 
@@ -170,6 +186,16 @@ class Settings(BaseSettings):
         if not names:
             raise ValueError("at least one algorithm is needed")
         return tuple(dict.fromkeys(_algorithm(name) for name in names))
+
+    @field_validator("fetch_hosts", mode="before")
+    @classmethod
+    def _hosts(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        hosts = frozenset(filter(None, (host.strip().lower() for host in value.split(","))))
+        if any("/" in host or "*" in host or not host.isprintable() or " " in host for host in hosts):
+            raise ValueError("takes host names, each with a port where that is not the usual one")
+        return hosts
 
     @field_validator("database_url")
     @classmethod
@@ -250,6 +276,8 @@ class Settings(BaseSettings):
         for label in self.retention:
             if reason := vocabulary.fault("behaviour", label):
                 raise BadSetting("HASHDB_RETENTION", reason)
+        if self.interop_label is not None and (fault := vocabulary.fault("behaviour", self.interop_label)):
+            raise BadSetting("HASHDB_INTEROP_LABEL", fault)
         return Rules(
             self.algorithms,
             vocabulary,

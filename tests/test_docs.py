@@ -14,6 +14,7 @@ from hashdb.domain.members import MemberKind, Scope
 from hashdb.settings import Settings
 from hashdb.store.tables import metadata
 from hashdb.web import create_app
+from hashdb.web.interop import MOUNTS
 from hashdb.web.problems import STATUS, status_of
 from scripts import docs
 from tests import builders
@@ -80,7 +81,7 @@ def test_every_route_is_documented_with_its_scope(tmp_path: Path) -> None:
         (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
         for rule in rules
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
-        if rule.endpoint != "static" and not rule.endpoint.startswith("console.")
+        if rule.endpoint != "static" and not rule.endpoint.startswith("console.") and not rule.rule.startswith(MOUNTS)
     }
     assert {(method, path) for method, path, _, _ in rows} == routes
     for _, _, scope, answers in rows:
@@ -99,6 +100,18 @@ def test_every_page_of_the_console_is_documented(tmp_path: Path) -> None:
         if rule.endpoint.startswith("console.") and "GET" in (rule.methods or ()) and "path:" not in rule.rule
     }
     assert set(re.findall(r"^\| `(/console\S*)` \|", _page("console.md"), re.MULTILINE)) == pages
+
+
+def test_every_route_of_another_systems_protocol_is_on_a_page(tmp_path: Path) -> None:
+    text = "".join(page.read_text("utf-8") for page in (ROOT / "docs" / "interop").glob("*.md"))
+    db = builders.hashdb(f"sqlite:///{tmp_path}/hashdb.sqlite", builders.Clock())
+    rules = [rule for rule in create_app(db, Settings()).url_map.iter_rules() if rule.rule.startswith(MOUNTS)]
+    db.close()
+    assert len(rules) > 10
+    for rule in rules:
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+            path = re.sub(r"<(?:[a-z]+:)?(\w+)>", r"{\1}", rule.rule)
+            assert f"| `{method} {path}` |" in text
 
 
 def test_every_error_is_documented_with_its_status() -> None:

@@ -41,6 +41,7 @@ from hashdb.service import (
     checkpoints,
     contributions,
     counts,
+    erasures,
     expiry,
     floods,
     incidents,
@@ -87,6 +88,7 @@ BEFORE: dict[str, Callable[[HashDB], object]] = {
     "contributions.announce": lambda db: setattr(db, "now", lambda: NOON + timedelta(days=3)),
     "opinions.recount": lambda db: _silenced(db),
     "floods.guard": lambda db: _flooded(db),
+    "erasures.purge": lambda db: _erased(db),
 }
 """What comes before some of them."""
 
@@ -109,6 +111,11 @@ def _flooded(db: HashDB) -> None:
     for _ in range(2):
         matches.match(db, member, [query(1)])
     counts.flush(db)
+
+
+def _erased(db: HashDB) -> None:
+    erasures.erase(db, COMMAND_LINE, 1)
+    db.now = lambda: NOON + timedelta(days=90)
 
 
 def _silenced(db: HashDB) -> None:
@@ -160,12 +167,14 @@ CHANGES: dict[str, Verb] = {
     "proposals.drop": lambda db, actor, id: proposals.drop(db, COMMAND_LINE, 1),
     "proposals.expire": lambda db, actor, id: proposals.expire(db),
     "changes.read": lambda db, actor, id: changes.read(db, actor, 0, 10),
+    "changes.note": lambda db, actor, id: changes.note(db, actor),
     "checkpoints.rotate": lambda db, actor, id: checkpoints.rotate(db, COMMAND_LINE),
     "checkpoints.start": lambda db, actor, id: checkpoints.start(db),
     "contributions.amend": lambda db, actor, id: contributions.amend(db, actor, id, Amendment(severity=4)),
     "contributions.announce": lambda db, actor, id: contributions.announce(db),
     "contributions.contribute": lambda db, actor, id: contributions.contribute(db, actor, [draft(99)]),
-    "contributions.erase": lambda db, actor, id: contributions.erase(db, actor, id),
+    "erasures.erase": lambda db, actor, id: erasures.erase(db, actor, id),
+    "erasures.purge": lambda db, actor, id: erasures.purge(db),
     "contributions.withdraw": lambda db, actor, id: contributions.withdraw(db, actor, id, "other"),
     "opinions.give": lambda db, actor, id: disputed(db, id),
     "opinions.recount": lambda db, actor, id: opinions.recount(db),

@@ -40,14 +40,16 @@ def test_an_export_has_every_one_and_is_in_the_log_before_it_begins(
     assert [one.id for one in exported] == [5, 4, 3, 2, 1]
 
 
-@pytest.mark.parametrize("names", [("since", "until"), ("removed_since", "removed_until")])
-def test_a_period_that_ends_before_it_begins_is_refused(names: tuple[str, str]) -> None:
-    start, end = names
-    listings.check(Filter(**{start: NOON}))
-    listings.check(Filter(**{end: NOON}))
-    with pytest.raises(InvalidInput) as caught:
-        listings.check(Filter(**{start: NOON, end: NOON}))
-    assert [fault.at for fault in caught.value.faults] == [end]
+def test_a_period_that_ends_before_it_begins_is_refused() -> None:
+    for half in (Filter(since=NOON), Filter(until=NOON), Filter(removed_since=NOON), Filter(removed_until=NOON)):
+        listings.check(half)
+    for chosen, end in (
+        (Filter(since=NOON, until=NOON), "until"),
+        (Filter(removed_since=NOON, removed_until=NOON), "removed_until"),
+    ):
+        with pytest.raises(InvalidInput) as caught:
+            listings.check(chosen)
+        assert [fault.at for fault in caught.value.faults] == [end]
 
 
 def test_lists_are_for_who_audits(db: HashDB, actor: Actor) -> None:

@@ -13,7 +13,7 @@ from hashdb.domain.matches import Query
 from hashdb.domain.members import COMMAND_LINE, SYSTEM, Actor
 from hashdb.domain.opinions import OpinionDraft, Stance
 from hashdb.domain.signals import Algorithm
-from hashdb.service import HashDB, cases, changes, contributions, matches, opinions, returns
+from hashdb.service import HashDB, cases, changes, contributions, erasures, matches, opinions, returns
 from tests.builders import Clock, contributed, draft, hashdb, near, query, signal
 
 PHASH = Algorithm.PHASH
@@ -84,7 +84,7 @@ def test_it_holds_when_the_retired_one_is_withdrawn_and_not_when_it_is_erased_or
     contributions.withdraw(db, actor, retired.id, "other")
     db.live.maintain(at_once=True)
     assert contributed(db, other, draft(near(signal(1), 2)))[0].standing is Standing.QUARANTINED
-    contributions.erase(db, actor, retired.id)
+    erasures.erase(db, actor, retired.id)
     assert contributed(db, other, draft(near(signal(1), 4)))[0].standing is Standing.UNREVIEWED
     (two,) = contributed(db, actor, draft(2))
     retire(db, other, two.id)

@@ -7,7 +7,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from hashdb.domain.members import COMMAND_LINE
-from hashdb.domain.users import Role, UserChange, UserStatus
+from hashdb.domain.users import Role, UserChange, UserDraft, UserStatus
 from hashdb.service import audit, users
 from tests.web.callers import Service, service_at
 from tests.web.console.visitors import PASSWORD, Visitor, added, form_secret, heading, signed_in
@@ -138,7 +138,7 @@ def test_a_second_factor_is_asked_for_after_the_password(service: Service, ada: 
 
 
 def test_a_provisional_password_is_changed_before_anything_else(service: Service) -> None:
-    made = users.add(service.db, COMMAND_LINE, users.UserDraft("new", Role.ADMIN))
+    made = users.add(service.db, COMMAND_LINE, UserDraft("new", Role.ADMIN))
     new = Visitor(service, "new")
     assert new.sign_in(made.password or "").status_code == 303
     for path in ("/console", "/console/members", "/console/account"):
