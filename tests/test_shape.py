@@ -75,7 +75,13 @@ PACKAGES = {
 }
 """What each layer may import from elsewhere, beside the standard library."""
 
-LONG_MODULES = {"client.py": 350, "errors.py": 600, "store/tables.py": 540, "wire/contributions.py": 390}
+LONG_MODULES = {
+    "client.py": 350,
+    "errors.py": 600,
+    "settings.py": 330,
+    "store/tables.py": 540,
+    "wire/contributions.py": 390,
+}
 LONG_FUNCTIONS: dict[str, int] = {}
 
 TESTED_IN = {

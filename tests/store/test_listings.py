@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -77,7 +77,7 @@ def pages(store: Store, asked: Listing, limit: int, ahead: int | None = listings
     raise AssertionError("the list has no end")
 
 
-CHOICES = [
+CHOICES: list[tuple[Filter, Callable[[Contribution], bool]]] = [
     (Filter(), lambda one: True),
     (Filter(member=2), lambda one: one.member == 2),
     (Filter(member=9), lambda one: False),
