@@ -51,7 +51,7 @@ def second(db: HashDB, tx: Transaction, actor: Actor, request: Request, now: dat
     """None where the request may be done now: one person is enough here, or this is the second one's.
 
     Else the proposal that waits for a second person, made now or by the same one before. A person is a member,
-    whatever key it uses, or the command line.
+    whatever key it uses, a user of the console, or the command line.
     """
     if not db.rules.two_persons:
         return None

@@ -61,27 +61,40 @@ def test_a_name_is_taken_once_and_nothing_of_the_refused_is_logged(db: HashDB) -
     assert events(db) == before
 
 
-ABOUT_ONE: tuple[Callable[[HashDB, Actor], object], ...] = (
+Verb = Callable[[HashDB, Actor], object]
+READS: tuple[Verb, ...] = (
     lambda db, actor: members.get(db, actor, 1),
     lambda db, actor: members.named(db, actor, "Example"),
+    lambda db, actor: members.keys(db, actor, 1, 0, 10),
+    lambda db, actor: members.key(db, actor, 1),
+    lambda db, actor: members.page(db, actor, 0, 10),
+    lambda db, actor: members.activity(db, actor, [1]),
+    lambda db, actor: members.effect(db, actor, 1),
+)
+ABOUT_ONE: tuple[Verb, ...] = (
     lambda db, actor: members.change(db, actor, 1, SUSPENDED),
     lambda db, actor: members.issue_key(db, actor, 1, MATCH),
-    lambda db, actor: members.keys(db, actor, 1, 0, 10),
     lambda db, actor: members.revoke_key(db, actor, 1),
 )
-ABOUT_ANY: tuple[Callable[[HashDB, Actor], object], ...] = (
-    lambda db, actor: members.add(db, actor, replace(DRAFT, name="Another")),
-    lambda db, actor: members.page(db, actor, 0, 10),
-)
+ABOUT_ANY: tuple[Verb, ...] = (lambda db, actor: members.add(db, actor, replace(DRAFT, name="Another")),)
 
 
 @pytest.mark.parametrize("verb", ABOUT_ONE + ABOUT_ANY)
-def test_only_an_admin_handles_members(db: HashDB, verb: Callable[[HashDB, Actor], object]) -> None:
+def test_only_an_admin_handles_members(db: HashDB, verb: Verb) -> None:
     actor = member_with(db, *(frozenset(Scope) - {Scope.ADMIN}))
     before = events(db)
     with pytest.raises(ScopeMissing, match=r"^this key lacks the scope admin$"):
         verb(db, actor)
     assert events(db) == before
+
+
+@pytest.mark.parametrize("verb", READS)
+def test_an_auditor_sees_members_and_others_do_not(db: HashDB, verb: Verb) -> None:
+    members.issue_key(db, COMMAND_LINE, members.add(db, COMMAND_LINE, DRAFT).id, MATCH)
+    verb(db, member_with(db, Scope.AUDIT))
+    actor = member_with(db, *(frozenset(Scope) - {Scope.ADMIN, Scope.AUDIT}))
+    with pytest.raises(ScopeMissing, match=r"^this key lacks the scope audit$"):
+        verb(db, actor)
 
 
 def test_a_secret_is_shown_once_and_kept_as_a_digest(db: HashDB) -> None:
@@ -197,7 +210,7 @@ def test_suspended_at_once_by_several_a_member_is_suspended_once(db: HashDB) -> 
 
 
 def test_what_does_not_exist_is_told(db: HashDB) -> None:
-    for verb in ABOUT_ONE:
+    for verb in (*READS[:4], *ABOUT_ONE):
         with pytest.raises(NotFound):
             verb(db, COMMAND_LINE)
     assert events(db) == ()

@@ -71,7 +71,7 @@ def change(member_id: int) -> Response:
         assert isinstance(changed, Member)  # Only a suspension may wait for a second person.
     except pages.REFUSALS as error:
         return _shown(member, sent.refused(error), status=422)
-    return pages.done(_address(member_id), f"{changed.name} was changed.")
+    return pages.done(_address(member_id), f"{sent.text('name') or changed.id} was changed.")
 
 
 @blueprint.get("/keys/<id:key_id>")

@@ -52,17 +52,13 @@ def test_a_service_whose_index_is_being_built_says_so(tmp_path: Path) -> None:
         assert body(anyone.get("/readyz")) == {"status": "ready", "checkpoint": head.seq}
 
 
-def test_the_root_names_the_service_and_links_to_what_there_is(service: Service) -> None:
+def test_the_root_leads_to_the_console(service: Service) -> None:
     response = service.anyone.get("/")
-    assert (response.status_code, response.mimetype) == (200, "text/html")
-    assert "hashdb" in response.text
-    links = re.findall(r'href="([^"]+)"', response.text)
-    assert {"/docs", "/openapi.json", "/healthz"} <= set(links)
-    assert all(service.anyone.get(link).status_code == 200 for link in links)
+    assert (response.status_code, response.headers["Location"]) == (302, "/console")
 
 
 def test_pages_load_only_from_the_host_itself_and_run_no_script_of_their_own(service: Service) -> None:
-    for page in ("/", "/docs"):
+    for page in ("/docs",):
         response = service.anyone.get(page)
         text = response.text
         loaded = re.findall(r'(?:src|href|data-document)="([^"]+)"', text)

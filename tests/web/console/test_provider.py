@@ -71,7 +71,7 @@ def test_an_answer_is_good_once_and_for_its_browser(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("claims", "told"),
     [
-        ({"preferred_username": "nobody"}, "no user here has the name"),
+        ({"preferred_username": "nobody"}, "user here has the name"),
         ({"preferred_username": None}, "names no user"),
         ({"preferred_username": ["ada"]}, "names no user"),
         ({"oidc_claim": "email", "email": "ada"}, "has not verified"),
