@@ -183,12 +183,21 @@ def test_every_decision_has_its_three_parts() -> None:
             assert part in text, page.name
 
 
+RUN = [
+    "README.md",
+    *(f"docs/{name}.md" for name in ("tutorial", "audit", "members", "interop/hma", "interop/misp-stix")),
+]
+FOREIGN = [f"docs/interop/{name}.md" for name in ("extension", "stopncii", "tat", "threatexchange")]
+
+
 @pytest.mark.skipif(not shutil.which("curl"), reason="the snippets take curl")
-@pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md", "docs/audit.md", "docs/members.md"])
+@pytest.mark.parametrize("name", [*RUN, *FOREIGN])
 def test_the_snippets_print_what_the_page_says(name: str, tmp_path: Path) -> None:
+    if name in FOREIGN:
+        pytest.importorskip("threatexchange")
     folder = tmp_path / "clone"
     folder.mkdir()
-    with serving(folder / "hashdb-data") as url:
+    with serving(folder / "hashdb-data", HASHDB_INTEROP_LABEL="glorification") as url:
         given = {"HASHDB_URL": url}
         wrong = run(ROOT / name, folder, given, {"http://127.0.0.1:8000": url})
     assert not wrong, "\n\n".join(wrong)
