@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from hashdb.domain.cases import CaseState, Decision
+from hashdb.domain.cases import Case, CaseState, Decision
 from hashdb.domain.changes import Gone
 from hashdb.domain.contributions import Contribution, Once, Standing
 from hashdb.domain.members import COMMAND_LINE, SYSTEM, Actor, MemberChange, MemberStatus, Scope
