@@ -43,6 +43,7 @@
         ├── WrongSigningKey       the log is signed by another key than the one that is here
         ├── PortInUse
         ├── HomeInUse
+        ├── BackupFailed
         └── DemoFailed
 
 Each is a dataclass that carries its data; `str()` of it is one sentence in lower case without a full stop.
@@ -490,6 +491,16 @@ class HomeInUse(CannotStart):
 
     def __str__(self) -> str:
         return f"another hashdb serves from {self.home}: stop it, or set HASHDB_HOME"
+
+
+@dataclass(eq=False)
+class BackupFailed(CannotStart):
+    reason: str
+    slug: ClassVar[str] = "backup-failed"
+    title: ClassVar[str] = "Backup failed"
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 @dataclass(eq=False)

@@ -90,6 +90,25 @@ class Settings(BaseSettings):
     accept_media: bool = Field(
         default=True, description="Whether pictures are accepted; if not, members hash at their side."
     )
+    rate_limit: str | None = Field(
+        default=None,
+        pattern=r"^[1-9][0-9]*/(second|minute|hour|day)$",
+        description="Requests that a key may make, like `1000/second`; none, if not set.",
+    )
+    rate_limit_storage: str = Field(
+        default="memory://",
+        description="Where requests of a key are counted: each worker for itself, or `redis://…` for all together.",
+    )
+    proxies: int = Field(
+        default=0,
+        ge=0,
+        le=10,
+        description="Reverse proxies before the service: whose X-Forwarded-For tells who asks without a valid key.",
+    )
+    metrics_port: int | None = Field(
+        default=None, ge=1, le=65535, description="Port for Prometheus, without a key; else `/metrics` takes one."
+    )
+    metrics_host: str = Field(default="127.0.0.1", description="Address on which that port listens.")
     media_max_bytes: int = Field(default=20 * _MEGABYTE, ge=1024, description="Largest picture in bytes.")
     media_max_request: int = Field(default=64 * _MEGABYTE, ge=1024, description="Largest request of pictures in bytes.")
     media_max_pixels: int = Field(

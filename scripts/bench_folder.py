@@ -25,8 +25,8 @@ from hashdb.domain.signals import Algorithm
 from hashdb.settings import Settings
 from scripts.benchmarks import report
 
-_ROUNDS = 5
-_LEAST = 150
+_ROUNDS = 3
+_LEAST = 3_000
 """Pictures a round; fewer are taken several times."""
 SAME = (Algorithm.PHASH, Algorithm.PHASH256)
 

@@ -8,12 +8,9 @@ from pathlib import Path
 
 import click
 import pytest
-from sqlalchemy import create_engine, make_url
 
 from hashdb.domain.audit import Action
 from hashdb.domain.members import MemberKind, Scope
-from hashdb.errors import FeedRestarted
-from hashdb.service import changes
 from hashdb.settings import Settings
 from hashdb.store.tables import metadata
 from hashdb.web import create_app
@@ -159,22 +156,6 @@ def test_every_decision_has_its_three_parts() -> None:
         assert re.match(rf"# {int(page.name[:4])}\. ", text), page.name
         for part in ("## Context", "## Decision", "## Consequences"):
             assert part in text, page.name
-
-
-def test_the_statement_for_another_epoch_lets_every_reader_start_over(database_url: str) -> None:
-    statements = re.findall(r"^(UPDATE log .*;) +-- (\w+)$", _page("operations.md"), re.MULTILINE)
-    db = builders.hashdb(database_url, builders.Clock())
-    reader = builders.member_with(db, Scope.FEED)
-    before = changes.read(db, reader, 0, 10).epoch
-    (statement,) = (one for one, name in statements if name.lower() == make_url(database_url).get_backend_name())
-    engine = create_engine(database_url)
-    with engine.begin() as connection:
-        connection.exec_driver_sql(statement)
-    engine.dispose()
-    with pytest.raises(FeedRestarted):
-        changes.read(db, reader, 0, 10, before)
-    assert changes.read(db, reader, 0, 10).epoch != before
-    db.close()
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="the snippets take curl")

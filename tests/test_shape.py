@@ -55,7 +55,7 @@ PACKAGES = {
     "store": {"sqlalchemy", "alembic"},
     "service": {"numpy"},
     "wire": {"pydantic", "pydantic_core", "annotated_types"},
-    "web": {"flask", "apiflask", "werkzeug", "pydantic"},
+    "web": {"flask", "apiflask", "limits", "prometheus_client", "werkzeug", "pydantic"},
     "connection": {"httpx"},
     "client": {"httpx", "pydantic"},
     "local": {"numpy"},
@@ -63,7 +63,7 @@ PACKAGES = {
 }
 """What each layer may import from elsewhere, beside the standard library."""
 
-LONG_MODULES = {"client.py": 350, "errors.py": 510, "store/tables.py": 420, "wire/contributions.py": 390}
+LONG_MODULES = {"client.py": 350, "errors.py": 540, "store/tables.py": 440, "wire/contributions.py": 390}
 LONG_FUNCTIONS: dict[str, int] = {}
 
 TESTED_IN = {
@@ -88,6 +88,10 @@ TESTED_IN = {
     "evaluation/tones.py": "evaluation/test_alterations.py",
     "evaluation/scenes.py": "evaluation/test_alterations.py",
     "cli/__init__.py": "cli/test_serve.py",
+    "cli/archives.py": "cli/test_backup.py",
+    "cli/restore.py": "cli/test_backup.py",
+    "service/backups.py": "cli/test_backup.py",
+    "store/backups.py": "cli/test_backup.py",
     "cli/exports.py": "cli/test_imports.py",
     "cli/home.py": "cli/test_serve.py",
     "cli/instants.py": "cli/test_contribute.py",

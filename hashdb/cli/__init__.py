@@ -14,6 +14,7 @@ from hashdb.errors import BadSetting, HashDBError
 
 _COMMANDS = {
     "audit": "hashdb.cli.audit",
+    "backup": "hashdb.cli.backup",
     "benign": "hashdb.cli.benign",
     "case": "hashdb.cli.cases",
     "contribute": "hashdb.cli.contribute",
@@ -29,6 +30,7 @@ _COMMANDS = {
     "opinion": "hashdb.cli.opinions",
     "proposal": "hashdb.cli.proposals",
     "report": "hashdb.cli.report",
+    "restore": "hashdb.cli.restore",
     "selftest": "hashdb.cli.selftest",
     "serve": "hashdb.cli.serve",
     "sync": "hashdb.cli.sync",
@@ -74,7 +76,7 @@ def hashdb() -> None:
 
     The member's side (hash, contribute, match, import, export, opinion, case, sync, selftest, withdraw, audit check)
     reads HASHDB_URL and HASHDB_KEY; the service's side (serve, member, key, benign, incident, proposal, report,
-    audit verify, upgrade) reads HASHDB_HOME and HASHDB_DATABASE_URL.
+    audit verify, backup, restore, upgrade) reads HASHDB_HOME and HASHDB_DATABASE_URL.
     """
 
 

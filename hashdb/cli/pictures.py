@@ -23,8 +23,8 @@ _NAMES = "avif bmp gif j2k jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm tif tiff we
 SUFFIXES = frozenset(f".{name}" for name in _NAMES.split(" "))
 """What is taken from a folder; a file that is named is always tried."""
 _BATCH = 100
-_MANY = 8
-"""Pictures for which processes are worth starting."""
+_MANY = 200
+"""Pictures for which processes are worth starting: fewer are hashed before they have."""
 _Said = TypeVar("_Said")
 
 
@@ -56,7 +56,9 @@ def expand(paths: Sequence[Path]) -> dict[Path, str | None]:
 
 
 jobs_option = click.option(
-    "--jobs", type=click.IntRange(1, 256), help="Processes that hash, where there are many.  [default: one a core]"
+    "--jobs",
+    type=click.IntRange(1, 256),
+    help="Pictures hashed at a time, by processes where there are many.  [default: one a core]",
 )
 
 
@@ -67,35 +69,36 @@ def hash_all(
     mode: Mode = Mode.PLAIN,
     jobs: int | None = None,
 ) -> Iterator[Outcome]:
-    """What comes of each path, in order, hashed by so many processes; a few are hashed in this one.
+    """What comes of each path, in order; `jobs` are hashed at a time, by default one a core.
 
-    Where a picture breaks what reads it, or takes too long or too much memory, that is what comes of its path.
+    Many are hashed by processes of their own: where a picture breaks what reads it, or takes too long or too much
+    memory, that is what comes of its path. A few are hashed here, as processes take longer to start than that.
     """
     limits = Limits(max_bytes=settings.media_max_bytes, max_pixels=settings.media_max_pixels)
+    workers = jobs or os.cpu_count() or 1
     if len(paths) < _MANY:
         warm(algorithms)
-        yield from (
-            _hashed(path, error, lambda path: hash_file(path, algorithms, limits, mode))
-            for path, error in paths.items()
-        )
+        yield from _in_threads(paths, workers, lambda path: hash_file(path, algorithms, limits, mode))
         return
-    workers = jobs or os.cpu_count() or 1
     ahead = 2 * workers
-    with (
-        HashingPool(workers, ahead, settings.media_seconds, settings.media_memory, limits) as pool,
-        ThreadPoolExecutor(ahead) as threads,
-    ):
+    with HashingPool(workers, ahead, settings.media_seconds, settings.media_memory, limits) as pool:
 
-        def hashed(path: Path) -> Hashed:
+        def ask(path: Path) -> Hashed:
             (found,) = pool.hash([read_file(path, limits)], algorithms, [mode])
             if isinstance(found, UnreadablePicture):
                 raise found
             return found
 
+        yield from _in_threads(paths, ahead, ask)
+
+
+def _in_threads(paths: Mapping[Path, str | None], many: int, ask: Callable[[Path], Hashed]) -> Iterator[Outcome]:
+    """What comes of each path, in order, so many asked about at a time, and not far ahead of who listens."""
+    with ThreadPoolExecutor(many) as threads:
         running: deque[Future[Outcome]] = deque()
         for path, error in paths.items():
-            running.append(threads.submit(_hashed, path, error, hashed))
-            if len(running) > 2 * ahead:
+            running.append(threads.submit(_hashed, path, error, ask))
+            if len(running) > 2 * many:
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()

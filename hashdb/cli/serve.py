@@ -43,7 +43,7 @@ from hashdb.service import (
     proposals,
 )
 from hashdb.settings import Settings
-from hashdb.web import create_app
+from hashdb.web import create_app, metrics
 from hashdb.web.logs import write_json_lines
 
 _THREADS = 8
@@ -75,6 +75,7 @@ def command(host: str, port: int, workers: int) -> None:
             expiry.start(db)
             empty = not members.page(db, COMMAND_LINE, 0, 1)
         write_json_lines()
+        metrics.share(settings.home / "metrics")
         click.echo(f"hashdb {__version__} serves on http://{_bracketed(host)}:{port} (index: {engine()})", err=True)
         if empty:
             click.echo(
@@ -108,6 +109,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
             "loglevel": "error",
             "post_worker_init": _let_waits_end,
             "worker_exit": lambda server, worker: _undisturbed(lambda: _write_the_rest(worker)),
+            "child_exit": lambda server, worker: metrics.ended(worker.pid),
             "on_exit": lambda arbiter: _undisturbed(self._sign_the_end),
             "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir(),
             "proc_name": "hashdb",
@@ -124,6 +126,8 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
         Thread(target=_keep_up, args=(db, Event()), name="keep-up", daemon=True).start()
         Thread(target=_write_down, args=(db, Event()), name="write-down", daemon=True).start()
         app = create_app(db, s)
+        if s.metrics_port is not None:
+            metrics.serve(app.extensions["hashdb"].metrics, s.metrics_host, s.metrics_port)
         # What is here now stays: the collector need not look at it again with each large request.
         gc.collect()
         gc.freeze()

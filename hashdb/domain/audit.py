@@ -47,6 +47,7 @@ class Action(StrEnum):
     PROPOSAL_EXPIRED = "proposal.expired"
     SETTINGS_CHANGED = "settings.changed"
     SIGNER_ADDED = "signer.added"
+    LOG_RESTORED = "log.restored"
     FEED_READ = "feed.read"
     AUTH_REFUSED = "auth.refused"
     COUNTS_SEALED = "counts.sealed"
@@ -57,18 +58,7 @@ class Action(StrEnum):
         """Whether the set of active contributions, or what a reader sees of it, may differ after it."""
         return self.startswith("contribution.") and self is not Action.CONTRIBUTION_ERASED
 
-    @property
-    def reverses(self) -> bool:
-        """Whether what was answered as a match before it is none after it: who acted on the match should know."""
-        return self in _REVERSING
 
-
-_REVERSING = (
-    Action.CONTRIBUTION_WITHDRAWN,
-    Action.CONTRIBUTION_EXPIRED,
-    Action.CONTRIBUTION_QUARANTINED,
-    Action.CONTRIBUTION_RETIRED,
-)
 STANDINGS = {
     Standing.UNREVIEWED: Action.CONTRIBUTION_CLEARED,
     Standing.CONFIRMED: Action.CONTRIBUTION_CONFIRMED,

@@ -1,10 +1,38 @@
-"""Readiness: the store answers, and this process's index is level with the log."""
+"""Health: whether this process answers, and the figures by which an operator sees how the service does."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hashdb.domain.members import Actor, Scope
+from hashdb.domain.signals import Algorithm
 from hashdb.service import HashDB
+from hashdb.service.live import Size
+from hashdb.store.counts import Total
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """Of the store, and of this process's index; `level` is the number of the log that the index is level with."""
+
+    head: int
+    level: int
+    sizes: Mapping[Algorithm, Size]
+    totals: tuple[Total, ...]
+    open_cases: int
+    late_cases: int
 
 
 def ready(db: HashDB) -> int:
     """The number of the log that this process answers from, once it is level. Raises StoreBusy."""
     return db.live.level().seq
+
+
+def vitals(db: HashDB, actor: Actor) -> Vitals:
+    """The figures of this moment. Raises StoreBusy."""
+    actor.require(Scope.ADMIN)
+    level = db.live.head
+    with db.store.read() as tx:
+        head, totals, (waiting, late) = tx.audit.head(), tx.counts.totals(), tx.cases.waiting(db.now())
+    return Vitals(head.seq, 0 if level is None else level.seq, db.live.sizes(), totals, waiting, late)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from time import monotonic
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,13 @@ log = logging.getLogger("hashdb.index")
 
 def _untold(count: int) -> None:
     pass
+
+
+class Size(NamedTuple):
+    """Values of an index in memory, and in files; one that is in several tiers counts several times."""
+
+    in_memory: int
+    in_files: int
 
 
 class Live:
@@ -99,6 +106,12 @@ class Live:
     def index(self, algorithm: Algorithm) -> Index:
         """The index of an algorithm's values."""
         return self._indexes[algorithm]
+
+    def sizes(self) -> Mapping[Algorithm, Size]:
+        """How many values each index holds here."""
+        return {
+            name: Size(index.in_memory, len(index) - index.in_memory) for name, index in self._shelf.indexes.items()
+        }
 
     def search(self, algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
         """For each value, all of an algorithm that are stored within `radius` bits of it, nearest first.

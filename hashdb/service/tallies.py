@@ -16,6 +16,7 @@ from hashdb.domain.matches import Answer, Match, Query
 from hashdb.domain.members import Actor
 from hashdb.domain.refusals import Reason
 from hashdb.domain.signals import Algorithm
+from hashdb.domain.testing import TEST_ID
 
 
 class Refusal(NamedTuple):
@@ -73,9 +74,9 @@ class Tally:
         return bool(self.queries or self.refused)
 
     def add(self, matched: _Matched) -> None:
-        """Count a query, and which contributions were answered."""
+        """Count a query, and which contributions were answered; the test item is none."""
         at, seq, member, asked, matches = matched
-        found = [match for match in matches if match.standing.matches]
+        found = [match for match in matches if match.standing.matches and match.contribution != TEST_ID]
         near = frozenset(algorithm for match in found for algorithm in match.distance) if found else None
         self.queries[at.date(), member, tuple(dict.fromkeys(asked)), near] += 1
         for match in found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
@@ -11,6 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from hashdb.errors import BadSetting, StoreBusy
 from hashdb.store.audit import Audit, Head
+from hashdb.store.backups import read_copy, write_copy
 from hashdb.store.benign import BenignList
 from hashdb.store.cases import Cases
 from hashdb.store.checkpoints import Checkpoints
@@ -136,6 +138,14 @@ class Store:
                 connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
             finally:
                 connection.close()
+
+    def copy_to(self, path: Path) -> None:
+        """Write a copy of the whole database into a new file, while it is in use. Raises BackupFailed."""
+        write_copy(self._engine, path)
+
+    def fill_from(self, path: Path) -> None:
+        """Fill the database, which is empty, from such a copy. Raises BackupFailed."""
+        read_copy(self._engine, path)
 
     def close(self) -> None:
         """Close every connection of this process."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple, cast
@@ -35,6 +36,10 @@ class Audit:
         """The last event as this transaction sees it."""
         row = self._connection.execute(_HEAD).one()
         return Head(row.seq, row.at, row.epoch)
+
+    def renew_epoch(self) -> None:
+        """Give the log another epoch: whoever reads it goes back to its beginning."""
+        self._connection.execute(update(log).values(epoch=secrets.token_hex(16)))
 
     def leaf(self, seq: int) -> str:
         """The leaf of an event, in hex; empty where there is none of this number."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
 
-from sqlalchemy import ColumnElement, Connection, Row, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, insert, or_, select, update
 
 from hashdb.domain.cases import Case, CaseState, Decision
 from hashdb.domain.opinions import Stance
@@ -34,6 +34,12 @@ class Cases:
             "due_at": due,
         }
         return self.one(self._connection.execute(insert(cases).returning(cases.c.id), row).scalar_one())
+
+    def waiting(self, now: datetime) -> tuple[int, int]:
+        """How many cases are open, and how many of them should have been decided."""
+        query = select(func.count(), func.count().filter(cases.c.due_at < now)).where(cases.c.decision.is_(None))
+        waiting, late = self._connection.execute(query).one()
+        return waiting, late
 
     def one(self, id: int, party: int | None = None) -> Case:
         """One case; `party` is a member that must be one to it. Raises NotFound."""

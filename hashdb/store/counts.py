@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import BigInteger, Connection, cast, func, select
 
 from hashdb.domain.audit import Action
 from hashdb.domain.counts import Cell, Count, day_of
 from hashdb.store.bulk import upsert
-from hashdb.store.tables import counts, events
+from hashdb.store.tables import counts, events, members
 
 _LOCK = 0x636F756E
 """Of PostgreSQL's advisory locks, the one that whoever writes or seals counts holds."""
@@ -23,6 +23,16 @@ class Seal(NamedTuple):
     day: date
     seq: int
     digest: str
+
+
+class Total(NamedTuple):
+    """What one number is of, and the number; the member's kind is `none` where no member is known."""
+
+    member: str
+    kind: str
+    algorithm: str
+    outcome: str
+    times: int
 
 
 class Counts:
@@ -53,6 +63,10 @@ class Counts:
         for row in rows:
             yield row.day, Count(Cell(row.kind, row.member, row.algorithm, row.outcome), row.times)
 
+    def totals(self) -> tuple[Total, ...]:
+        """The numbers of all days together, by the kind of the member."""
+        return tuple(Total(*row) for row in self._connection.execute(_TOTALS))
+
     def days(self, before: date) -> tuple[date, ...]:
         """The days before one that have numbers, in order."""
         query = select(counts.c.day).distinct().where(counts.c.day < before).order_by(counts.c.day)
@@ -69,6 +83,13 @@ class Counts:
         return None if number is None else day_of(number)
 
 
+_OF = (func.coalesce(members.c.kind, "none"), counts.c.kind, counts.c.algorithm, counts.c.outcome)
+_TOTALS = (
+    select(*_OF, cast(func.sum(counts.c.times), BigInteger))
+    .join(members, members.c.id == counts.c.member, isouter=True)
+    .group_by(*_OF)
+    .order_by(*_OF)
+)
 _OF_DAYS = (events.c.subject_kind == "day", events.c.action == str(Action.COUNTS_SEALED))
 _SEALS = select(events.c.subject_id, events.c.seq, events.c.details).where(*_OF_DAYS).order_by(events.c.subject_id)
 _LAST_SEALED = select(func.max(events.c.subject_id)).where(*_OF_DAYS)

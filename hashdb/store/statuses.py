@@ -6,13 +6,12 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, and_, bindparam, case, literal, or_, select, update
+from sqlalchemy import BindParameter, ColumnElement, Connection, and_, case, literal, or_, select, update
 
-from hashdb.domain.audit import Action
 from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.members import MemberStatus
 from hashdb.store.chunks import chunks
-from hashdb.store.tables import contributions, events, members
+from hashdb.store.tables import contributions, members
 
 Instant = datetime | BindParameter[datetime]
 """An instant, or the place of one in a statement that is built once."""
@@ -24,16 +23,6 @@ class Owed(NamedTuple):
     id: int
     told: Status
     now: Status
-
-
-class Reversed(NamedTuple):
-    """A contribution that stopped matching: at which event, what it was from then on, and why."""
-
-    seq: int
-    contribution: int
-    now: str
-    reason: str | None
-    at: datetime
 
 
 class Statuses:
@@ -82,17 +71,6 @@ class Statuses:
                 update(contributions).where(contributions.c.id.in_(some)).values(announced=str(status))
             )
 
-    def reversed(self, after: int, limit: int) -> tuple[Reversed, ...]:
-        """At most `limit` contributions that were withdrawn, expired, quarantined or retired after a number, in order.
-
-        What came back since is among them: an event tells what was so then.
-        """
-        rows = self._connection.execute(_REVERSED, {"after": after, "limit": limit})
-        return tuple(
-            Reversed(row.seq, row.subject_id, row.action.partition(".")[2], row.details.get("reason"), row.at)
-            for row in rows
-        )
-
     def judge(self, ids: Collection[int], standing: Standing) -> None:
         """Give contributions a standing."""
         for some in chunks(list(ids)):
@@ -120,14 +98,3 @@ def status_at(now: datetime) -> ColumnElement[str]:
         (members.c.status == str(MemberStatus.SUSPENDED), literal(str(Status.SUSPENDED))),
         else_=literal(str(Status.ACTIVE)),
     )
-
-
-_REVERSED = (
-    select(events.c.seq, events.c.subject_id, events.c.action, events.c.details, events.c.at)
-    .where(
-        events.c.seq > bindparam("after"),
-        events.c.action.in_([str(action) for action in Action if action.reverses]),
-    )
-    .order_by(events.c.seq)
-    .limit(bindparam("limit"))
-)

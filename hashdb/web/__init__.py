@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from wsgiref.types import WSGIApplication
+
 from apiflask import APIFlask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from hashdb import __version__
 from hashdb.service import HashDB
@@ -73,7 +76,9 @@ def create_app(db: HashDB, settings: Settings) -> APIFlask:
         operation,
     ):
         app.register_blueprint(noun.blueprint)
-    application = Direct(app.wsgi_app, app.extensions["hashdb"])
+    application: WSGIApplication = Direct(app.wsgi_app, app.extensions["hashdb"])
+    if settings.proxies:
+        application = ProxyFix(application, x_for=settings.proxies, x_proto=settings.proxies)
     # Flask's own way to put something before an application.
     app.wsgi_app = secured(application, list(_SECURITY_HEADERS.items()))  # type: ignore[method-assign, assignment]
     return app

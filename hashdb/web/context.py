@@ -23,6 +23,7 @@ from hashdb.errors import (
     HashDBError,
     InvalidInput,
     MalformedRequest,
+    NotAuthenticated,
     TooLarge,
     WrongContentType,
 )
@@ -31,6 +32,8 @@ from hashdb.hashing.pool import HashingPool
 from hashdb.service import HashDB
 from hashdb.service.members import authenticate
 from hashdb.settings import Settings
+from hashdb.web.limits import RateLimits
+from hashdb.web.metrics import Metrics
 from hashdb.wire import Answered, Terms, path, refusal, refused
 
 _Query = TypeVar("_Query", bound=BaseModel)
@@ -67,9 +70,11 @@ class Face:
     """What the application holds: the service, its settings, and the processes that hash pictures."""
 
     def __init__(self, db: HashDB, settings: Settings) -> None:
-        """Starts nothing yet."""
+        """Starts nothing yet. Raises BadSetting."""
         self.db = db
         self.settings = settings
+        self.metrics = Metrics(db)
+        self.limits = RateLimits(settings)
 
     @cached_property
     def pool(self) -> HashingPool:
@@ -96,16 +101,22 @@ def hashdb() -> HashDB:
 
 
 def actor() -> Actor:
-    """Who makes this request. Raises NotAuthenticated."""
+    """Who makes this request. Raises NotAuthenticated, LimitReached."""
     if "actor" not in g:
-        g.actor = holder(hashdb(), flask.request.headers.get("Authorization", ""))
+        request = flask.request
+        g.actor = holder(face(), request.headers.get("Authorization", ""), request.remote_addr or "")
+        face().limits.count(g.actor)
     return cast(Actor, g.actor)
 
 
-def holder(db: HashDB, authorization: str) -> Actor:
-    """Who holds the key of an `Authorization` header. Raises NotAuthenticated."""
+def holder(face: Face, authorization: str, address: str) -> Actor:
+    """Who holds the key of an `Authorization` header. Raises NotAuthenticated, LimitReached."""
     scheme, _, secret = authorization.partition(" ")
-    return authenticate(db, secret.strip() if scheme.lower() == "bearer" else "")
+    try:
+        return authenticate(face.db, secret.strip() if scheme.lower() == "bearer" else "")
+    except NotAuthenticated:
+        face.limits.failed(address)
+        raise
 
 
 def terms() -> Terms:

@@ -34,22 +34,27 @@ class Direct:
         started, db = time.perf_counter(), self._face.db
         actor: Actor | None = None
         try:
-            actor = holder(db, environ.get("HTTP_AUTHORIZATION", ""))
+            actor = holder(self._face, environ.get("HTTP_AUTHORIZATION", ""), environ.get("REMOTE_ADDR", ""))
             actor.require(Scope.MATCH)
             level = db.live.head
             if (text := _body(environ)) is None:
                 return self._application(environ, start_response)
+            self._face.limits.count(actor)
             queries = read_queries(text, Terms(db.rules, db.now()))
             answer = matches.match(db, actor, queries, level=level)
             said = AnswerOut.of(answer).json_text().encode()
         except Exception as error:
             refusals.note(db, actor, error)
             response = problems.respond(error)
-            logs.tell("POST", ROUTE, response.status_code, started, actor)
+            self._tell(response.status_code, started, actor)
             return response(environ, start_response)
-        logs.tell("POST", ROUTE, 200, started, actor)
+        self._tell(200, started, actor)
         start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(said)))])
         return [said]
+
+    def _tell(self, status: int, started: float, actor: Actor | None) -> None:
+        logs.tell("POST", ROUTE, status, started, actor)
+        self._face.metrics.tell("POST", ROUTE, status, time.perf_counter() - started)
 
     def _is_plain(self, environ: WSGIEnvironment) -> bool:
         """Whether there is nothing to a request but a path, a key and a JSON body of a length that is taken."""

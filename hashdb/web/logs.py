@@ -11,12 +11,13 @@ from flask import Flask, Response, g, request
 
 from hashdb.domain.instants import format_instant, from_microseconds
 from hashdb.domain.members import Actor
+from hashdb.web.context import face
 
 log = logging.getLogger("hashdb.access")
 
 
 def register(app: Flask) -> None:
-    """Log every request of the application when it is answered."""
+    """Log and count every request of the application when it is answered."""
     app.before_request(_start)
     app.after_request(_tell)
 
@@ -63,5 +64,7 @@ def _tell(response: Response) -> Response:
     # The rule, not the path: what somebody else put into an address may be anything.
     rule = request.url_rule
     method, route = (request.method, rule.rule) if rule else ("(any)", "(none)")
-    tell(method, route, response.status_code, g.get("started", time.perf_counter()), g.get("actor"))
+    started = g.get("started", time.perf_counter())
+    tell(method, route, response.status_code, started, g.get("actor"))
+    face().metrics.tell(method, route, response.status_code, time.perf_counter() - started)
     return response

@@ -78,7 +78,7 @@ def operation(
                     query(Asked)
             return view(**values)
 
-        implied = {503} | ({401, 403, 422} if scopes is not None else set())
+        implied = {503} | ({401, 403, 422, 429} if scopes is not None else set())
         implied |= {400, 413, 415} if reads or form else set()
         responses: Any = {status: _answer(said) for status, said in answers.items()}
         for other in streams:

@@ -24,9 +24,10 @@ h1 { font-size: 1.5rem; margin-bottom: .2rem; } h2 { font-size: 1.15rem; margin-
 .tiles li { background: var(--soft); border-radius: 6px; padding: .6rem .8rem; }
 .tiles b { display: block; font-size: 1.4rem; font-variant-numeric: tabular-nums; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; margin-bottom: 1rem; }
-th, td { padding: .25rem .7rem .25rem 0; border-bottom: 1px solid var(--rule); text-align: right; }
-th:first-child, td:first-child { text-align: left; } .note { opacity: .8; }
+table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; margin-bottom: 1rem; }
+th, td { padding: .25rem .45rem .25rem 0; border-bottom: 1px solid var(--rule); text-align: right; }
+th:first-child, td:first-child { text-align: left; }
+th + th, td + td { padding-left: .45rem; } .note { opacity: .8; }
 """
 _COLUMNS = 62
 """Of a chart over time; where there are more days than that, it is drawn by months or years."""

@@ -79,9 +79,9 @@ def _fill_embedded(engine: Engine, first: dict[str, object], values: Sequence[by
 
 
 def _write_signals(connection: Connection, rows: Iterable[tuple[int, int, str, bytes]]) -> None:
-    cursor = connection.connection.cursor()
-    cursor.executemany("INSERT INTO signals (contribution_id, position, algorithm, value) VALUES (?, ?, ?, ?)", rows)
-    cursor.close()
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    driver.executemany("INSERT INTO signals (contribution_id, position, algorithm, value) VALUES (?, ?, ?, ?)", rows)
 
 
 def _signal(id: int, value: bytes) -> dict[str, object]:

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.cli.conftest import PHOTOS, Commands
 
@@ -75,13 +76,26 @@ def test_a_folder_without_pictures_is_said_to_have_none(
     assert member.json(*words, tmp_path) == []
 
 
-def test_a_picture_that_takes_too_long_is_its_own_error_and_the_others_go_on(run: Commands, tmp_path: Path) -> None:
-    for photo in PHOTOS[:9]:
-        shutil.copy(photo, tmp_path)
-    said = run.json("hash", tmp_path, "--jobs", "2", status=1, HASHDB_MEDIA_SECONDS="0.0001")
-    assert {one["error"] for one in said} == {"the picture takes longer than 0.0001 seconds to hash"}
-    assert len(said) == 9
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """As many pictures as processes are started for."""
+    with Image.open(PHOTOS[0]) as photo:
+        photo.resize((96, 64)).save(tmp_path / "000.png")
+    for number in range(1, 200):
+        shutil.copy(tmp_path / "000.png", tmp_path / f"{number:03}.png")
+    return tmp_path
 
 
-def test_many_processes_say_what_one_says(run: Commands) -> None:
-    assert run.json("hash", *PHOTOS, "--jobs", "2") == [run.json("hash", photo)[0] for photo in PHOTOS]
+def test_a_picture_that_takes_too_long_is_its_own_error_and_the_others_go_on(run: Commands, many: Path) -> None:
+    with Image.open(PHOTOS[1]) as photo:
+        photo.resize((9_000, 5_000)).save(many / "100.png", compress_level=1)
+    said = run.json("hash", many, "--jobs", "2", status=1, HASHDB_MEDIA_SECONDS="0.2")
+    errors = {Path(one["path"]).name: one["error"] for one in said if "error" in one}
+    assert errors["100.png"] == "the picture takes longer than 0.2 seconds to hash"
+    assert len(said) == 200
+
+
+def test_processes_say_what_this_one_says(run: Commands, many: Path) -> None:
+    first, *others = run.json("hash", many, "--jobs", "3")
+    assert first["signals"] == run.json("hash", many / "000.png")[0]["signals"]
+    assert {tuple(one["signals"]) for one in others} == {tuple(first["signals"])}

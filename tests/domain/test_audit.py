@@ -83,15 +83,6 @@ def test_only_what_changes_the_active_contributions_is_in_the_feed() -> None:
     }
 
 
-def test_what_ends_a_match_for_good_or_for_now_reverses_it() -> None:
-    assert {str(action) for action in Action if action.reverses} == {
-        "contribution.withdrawn",
-        "contribution.expired",
-        "contribution.quarantined",
-        "contribution.retired",
-    }
-
-
 def test_every_standing_has_its_action() -> None:
     assert set(STANDINGS) == set(Standing)
     assert all(action.changes_feed for action in STANDINGS.values())

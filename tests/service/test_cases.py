@@ -297,20 +297,3 @@ def test_what_the_service_holds_is_quarantined_until_it_is_decided(db: HashDB, r
         ]
     (case,) = cases.page(db, reviewer, None, 0, 10)
     assert (case.holds, case.reason, case.due_at) == (True, "flood", NOON + timedelta(hours=72))
-
-
-def test_what_reverses_a_match_is_told_after_a_number(db: HashDB, actor: Actor, reviewer: Actor, case: int) -> None:
-    """The state's side of reversals: which contributions match no more, since when and why."""
-    two, _ = contributed(db, actor, draft(2), draft(3))
-    after = head(db)
-    cases.decide(db, reviewer, case, Decision.RETIRE)
-    contributions.withdraw(db, actor, two.id, "removal_reversed")
-    with db.store.read() as tx:
-        told = tx.statuses.reversed(after, 10)
-        assert [(one.contribution, one.now, one.reason) for one in told] == [
-            (1, "retired", "edsa_context"),
-            (two.id, "withdrawn", "removal_reversed"),
-        ]
-        assert [one.seq for one in told] == [after + 2, after + 3]
-        assert tx.statuses.reversed(told[0].seq, 10) == told[1:]
-        assert tx.statuses.reversed(after, 1) == told[:1]

@@ -31,6 +31,7 @@ from hashdb.domain.opinions import OpinionDraft, Stance
 from hashdb.domain.refusals import Reason
 from hashdb.service import (
     HashDB,
+    backups,
     benign,
     cases,
     changes,
@@ -131,6 +132,7 @@ CHANGES: dict[str, Verb] = {
     "contributions.withdraw": lambda db, actor, id: contributions.withdraw(db, actor, id, "other"),
     "opinions.give": lambda db, actor, id: disputed(db, id),
     "opinions.recount": lambda db, actor, id: opinions.recount(db),
+    "backups.restored": lambda db, actor, id: backups.restored(db, COMMAND_LINE),
     "counts.flush": lambda db, actor, id: _turned_away(db),
     "counts.seal": lambda db, actor, id: _seal(db, actor),
     "members.add": lambda db, actor, id: members.add(db, COMMAND_LINE, MemberDraft("New", MemberKind.OPERATOR)),

@@ -11,6 +11,7 @@ from hashdb.domain.counts import ANY, Cell, Kind, Outcome
 from hashdb.domain.hits import Hit, MatchLog
 from hashdb.domain.matches import Answer, Match, Result
 from hashdb.domain.signals import Algorithm
+from hashdb.domain.testing import TEST_ID
 from hashdb.service.tallies import Tallies
 from hashdb.settings import Settings
 from tests.builders import NOON, query, signal
@@ -58,6 +59,13 @@ def test_a_quarantined_match_that_was_asked_for_is_no_hit() -> None:
     tally = tallies.take()
     assert tally.found() == []
     assert tally.numbers()[DAY] == {_query(ANY, Outcome.NONE): 1, _query("pdq", Outcome.NONE): 1}
+
+
+def test_the_test_item_is_no_hit() -> None:
+    tallies = Tallies()
+    tallies.match(NOON, 3, [query(1)], Answer((Result(None, (replace(MATCH, contribution=TEST_ID),), 1),), 40))
+    tally = tallies.take()
+    assert (tally.found(), set(tally.numbers()[DAY])) == ([], {_query(ANY, Outcome.NONE), _query("pdq", Outcome.NONE)})
 
 
 def test_what_is_not_written_is_taken_again_and_added_to() -> None:

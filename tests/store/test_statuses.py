@@ -6,11 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from hashdb.domain.audit import Action, Entry
 from hashdb.domain.contributions import Standing, Status
-from hashdb.domain.members import SYSTEM, Member, MemberChange, MemberDraft, MemberKind, MemberStatus
+from hashdb.domain.members import Member, MemberChange, MemberDraft, MemberKind, MemberStatus
 from hashdb.store import Store
-from hashdb.store.statuses import Owed, Reversed
+from hashdb.store.statuses import Owed
 from tests.builders import NOON, draft
 
 ACTIVE, WITHDRAWN, EXPIRED, SUSPENDED = Status
@@ -95,24 +94,6 @@ def test_two_announcers_do_not_hold_the_same(postgres_url: str) -> None:
         assert [owed.id for owed in one.statuses.owed(LATER, 1)] == [added[0].id]
         assert [owed.id for owed in other.statuses.owed(LATER, 10)] == [added[1].id]
     store.close()
-
-
-def test_what_stopped_matching_is_told_in_order_after_a_number(store: Store, ids: list[int]) -> None:
-    entries = [
-        Entry(Action.CONTRIBUTION_DISPUTED, "contribution", ids[0], {"before": "unreviewed", "reason": "other"}),
-        Entry(Action.CONTRIBUTION_QUARANTINED, "contribution", ids[0], {"before": "disputed", "reason": "other"}),
-        Entry(Action.CASE_DECIDED, "case", 1, {"contribution": ids[0], "decision": "quarantine"}),
-        Entry(Action.CONTRIBUTION_EXPIRED, "contribution", ids[1], {"before": "active"}),
-    ]
-    with store.begin() as tx:
-        tx.audit.append(NOON, SYSTEM, entries)
-        told = tx.statuses.reversed(0, 10)
-        assert told == (
-            Reversed(2, ids[0], "quarantined", "other", NOON),
-            Reversed(4, ids[1], "expired", None, NOON),
-        )
-        assert tx.statuses.reversed(2, 10) == told[1:]
-        assert tx.statuses.reversed(0, 1) == told[:1]
 
 
 def test_a_standing_is_given_to_those_and_no_others(store: Store, ids: list[int]) -> None:

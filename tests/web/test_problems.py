@@ -15,7 +15,9 @@ from tests.web.callers import Service, problem
 
 CLIENT_SIDE = (
     errors.BadNote,
+    errors.CopyInUse,
     errors.LogRewritten,
+    errors.NoCopy,
     errors.ServiceError,
     errors.ServiceUnreachable,
     errors.CannotStart,

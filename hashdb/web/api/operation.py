@@ -1,4 +1,4 @@
-"""What needs no key: health, the OpenAPI document, its page, and what stands at the root."""
+"""What needs no key, and metrics: health, the OpenAPI document, its page, and what stands at the root."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from apiflask import APIBlueprint
 from flask import Response, render_template, request
 
 from hashdb import __version__
+from hashdb.domain.members import Scope
+from hashdb.errors import NotFound
 from hashdb.service import health
-from hashdb.web.context import answer, hashdb
+from hashdb.web.context import actor, answer, face, hashdb
+from hashdb.web.metrics import CONTENT_TYPE
 from hashdb.web.openapi import document, operation
 from hashdb.wire.health import HealthOut, ReadyOut
 
@@ -26,6 +29,19 @@ def alive() -> Response:
 def ready() -> Response:
     """Tell that the store answers and that the index is level with it."""
     return answer(ReadyOut.model_construct(status="ready", checkpoint=health.ready(hashdb())))
+
+
+@blueprint.get("/metrics")
+@operation(blueprint, {200: str}, scopes=[Scope.ADMIN])
+def metrics() -> Response:
+    """Tell Prometheus what was counted since the service started, in all workers, and what the store holds.
+
+    Where they have a port of their own, they are not here.
+    """
+    if face().settings.metrics_port is not None:
+        raise NotFound("address")
+    actor().require(Scope.ADMIN)
+    return Response(face().metrics.text(), content_type=CONTENT_TYPE)
 
 
 @blueprint.get("/openapi.json")

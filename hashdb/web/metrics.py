@@ -1,0 +1,154 @@
+"""Metrics for Prometheus: requests are counted in each worker and summed up, the rest is read when it is asked for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from hashdb.domain.members import SYSTEM
+from hashdb.errors import HashDBError
+from hashdb.service import HashDB
+from hashdb.service.health import Vitals, vitals
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
+CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_TRY_AGAIN = 2.0
+
+
+def share(folder: Path) -> None:
+    """Let the processes that this one starts count together, in files of this folder, which is emptied.
+
+    To be called before `Metrics` is made in any of them.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    os.environ[_FOLDER] = str(folder)
+
+
+def ended(process: int) -> None:
+    """Let what is only of a process's life go with it."""
+    from prometheus_client import multiprocess
+
+    if _FOLDER in os.environ:
+        multiprocess.mark_process_dead(process)
+
+
+class Metrics:
+    """What this process counts."""
+
+    def __init__(self, db: HashDB) -> None:
+        """Nothing yet."""
+        # Imported here, since it looks then whether processes count together.
+        from prometheus_client import CollectorRegistry, Counter, Histogram
+
+        self._db = db
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "hashdb_requests", "Requests that were answered.", ("method", "route", "status"), registry=self._registry
+        )
+        self._seconds = Histogram(
+            "hashdb_request_seconds", "Time to an answer.", ("route",), buckets=_BUCKETS, registry=self._registry
+        )
+        # A look-up of ours costs a fifth of `labels`.
+        self._counters: dict[tuple[str, str, int], Counter] = {}
+        self._histograms: dict[str, Histogram] = {}
+
+    def tell(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one request."""
+        counter = self._counters.get((method, route, status))
+        if counter is None:
+            counter = self._counters[method, route, status] = self._requests.labels(method, route, str(status))
+        histogram = self._histograms.get(route)
+        if histogram is None:
+            histogram = self._histograms[route] = self._seconds.labels(route)
+        counter.inc()
+        histogram.observe(seconds)
+
+    def text(self) -> bytes:
+        """All metrics, in Prometheus's text format; without those of the store where it does not answer."""
+        from prometheus_client import CollectorRegistry, generate_latest
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        registry = self._registry
+        if _FOLDER in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)
+        try:
+            read = vitals(self._db, SYSTEM)
+        except HashDBError:
+            return generate_latest(registry)
+        once = CollectorRegistry(auto_describe=False)
+        once.register(_Read(read))
+        return generate_latest(registry) + generate_latest(once)
+
+
+class _Read:
+    """What was read of the store and the index."""
+
+    def __init__(self, read: Vitals) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        """As metrics."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        read = self._read
+        counts = CounterMetricFamily(
+            "hashdb_counts",
+            "What is counted by day and sealed: queries, hits, refusals, requests that were turned away.",
+            labels=("kind", "member_kind", "algorithm", "outcome"),
+        )
+        for total in read.totals:
+            counts.add_metric((total.kind, total.member, total.algorithm or "any", total.outcome), total.times)
+        yield counts
+        values = GaugeMetricFamily(
+            "hashdb_index_values", "Values that the index of the answering worker holds.", labels=("algorithm", "tier")
+        )
+        for algorithm, size in read.sizes.items():
+            values.add_metric((str(algorithm), "memory"), size.in_memory)
+            values.add_metric((str(algorithm), "files"), size.in_files)
+        yield values
+        for name, help, value in (
+            ("hashdb_log_events", "Events of the log.", read.head),
+            ("hashdb_index_lag_events", "Events that the answering worker's index has yet to hear of.",
+             max(0, read.head - read.level)),
+            ("hashdb_cases_open", "Cases before a reviewer.", read.open_cases),
+            ("hashdb_cases_late", "Cases that should have been decided.", read.late_cases),
+        ):  # fmt: skip
+            yield GaugeMetricFamily(name, help, value)
+
+
+def serve(metrics: Metrics, host: str, port: int) -> None:
+    """Answer with the metrics on a port of their own, whichever worker has it: when that ends, another takes it."""
+    Thread(target=_serve, args=(metrics, host, port), name="metrics", daemon=True).start()
+
+
+def _serve(metrics: Metrics, host: str, port: int) -> None:
+    from wsgiref.simple_server import WSGIRequestHandler, make_server
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+    class Silent(WSGIRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing."""
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        said = metrics.text()
+        start_response("200 OK", [("Content-Type", CONTENT_TYPE), ("Content-Length", str(len(said)))])
+        return [said]
+
+    while True:
+        try:
+            with make_server(host, port, application, handler_class=Silent) as server:
+                server.serve_forever()
+        except OSError:
+            # Another worker has it.
+            time.sleep(_TRY_AGAIN)

@@ -1,0 +1,153 @@
+"""hashdb backup and restore: a service that comes back, on both databases."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sqlite3
+import stat
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from hashdb.client import Client
+from hashdb.domain.matches import Query
+from hashdb.errors import FeedRestarted, LogRewritten
+from tests.builders import draft
+from tests.cli.conftest import Commands
+from tests.postgres import WHEEL, PostgresServer
+from tests.serving import serving
+
+
+class Databases(NamedTuple):
+    """The URLs of who is backed up and of where it is restored, and the PATH with what copies them."""
+
+    first: str
+    second: str
+    path: str
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databases]:
+    """Of one kind each."""
+    path = os.environ["PATH"]
+    if request.param == "sqlite":
+        first, second = (f"sqlite:///{tmp_path / name / 'hashdb.sqlite'}" for name in ("home", "other"))
+        yield Databases(first, second, path)
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    with server.new_database() as one, server.new_database() as other:
+        yield Databases(one, other, f"{_programs()}{os.pathsep}{path}")
+
+
+def _programs() -> str:
+    """Where the programs of the tests' PostgreSQL are, which has the same version as the server."""
+    spec = importlib.util.find_spec(WHEEL)
+    if spec is None or spec.origin is None:
+        return ""
+    return str(max(Path(spec.origin).parent.glob("pginstall*")) / "bin")
+
+
+def test_a_service_comes_back_from_a_backup_made_while_it_served(tmp_path: Path, databases: Databases) -> None:
+    home, other, file = tmp_path / "home", tmp_path / "other", tmp_path / "backup.tar"
+    before = Commands({"HASHDB_HOME": str(home), "HASHDB_DATABASE_URL": databases.first, "PATH": databases.path})
+    after = Commands({"HASHDB_HOME": str(other), "HASHDB_DATABASE_URL": databases.second, "PATH": databases.path})
+    before("upgrade")
+    with serving(home, workers=1, HASHDB_DATABASE_URL=databases.first) as url:
+        key = before.json("member", "add", "Alpha", "--kind", "platform", "--scope", "contribute", "--scope", "match",
+                          "--scope", "feed", "--scope", "audit")["key"]["secret"]  # fmt: skip
+        with Client(url, key) as client:
+            client.contribute([draft(seed) for seed in range(20)])
+            known = client.check().note
+            epoch = client.changes(0).epoch
+            made = before.json("backup", file, "--with-key")
+            client.contribute([draft(99)])
+            later = client.check().note
+    assert made["bytes"] == file.stat().st_size and stat.S_IMODE(file.stat().st_mode) == 0o600
+    told = after.json("restore", file)
+    assert (told["verified"], told["findings"], told["with_key"]) == (True, [], True)
+    names = {path.name for path in other.iterdir() if path.suffix != ".lock"}
+    assert names - {"checkpoints.txt"} == {"signing.key"} | (
+        {"hashdb.sqlite"} if "sqlite" in databases.first else set()
+    )
+    with serving(other, workers=1, HASHDB_DATABASE_URL=databases.second) as url, Client(url, key) as client:
+        found = client.match([Query(draft(seed).signals) for seed in (3, 99)]).results
+        assert [len(result.matches) for result in found] == [1, 0]
+        with pytest.raises(FeedRestarted):
+            client.changes(0, epoch=epoch)
+        # What the backup knew of is there; of what came after it, whoever kept a checkpoint finds it gone.
+        assert client.check(known).now.size > told["events"]
+        with pytest.raises(LogRewritten):
+            client.check(later)
+        client.contribute([draft(seed) for seed in range(100, 130)])
+        with pytest.raises(LogRewritten):
+            client.check(later)
+    assert after.json("audit", "verify")["verified"]
+
+
+@pytest.fixture
+def backed_up(run: Commands, tmp_path: Path) -> Path:
+    """A backup of a home with a member, without the key."""
+    run("member", "add", "Alpha", "--kind", "platform", "--scope", "match")
+    file = tmp_path / "backup.tar"
+    done = run("backup", file)
+    assert done.returncode == 0 and "the key that signs the log is not in it" in done.stdout
+    return file
+
+
+def test_what_a_backup_cannot_be_made_of_or_written_over_is_told(run: Commands, tmp_path: Path) -> None:
+    assert "HASHDB_HOME: its log is empty" in run("backup", tmp_path / "one").stderr
+    run("member", "add", "Alpha", "--kind", "platform", "--scope", "match")
+    assert "there is no key to put in" in run("backup", tmp_path / "two", "--with-key").stderr
+    (tmp_path / "three").write_text("mine")
+    assert "three is there already" in run("backup", tmp_path / "three").stderr
+    assert (tmp_path / "three").read_text() == "mine"
+    assert "cannot be written: no such file" in run("backup", tmp_path / "none" / "four").stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "three"]
+
+
+def test_what_a_backup_cannot_be_restored_into_is_left_as_it_is(run: Commands, tmp_path: Path, backed_up: Path) -> None:
+    done = run("restore", backed_up)
+    assert done.returncode == 1 and "is not empty (it has hashdb.sqlite)" in done.stderr
+    assert run.json("member", "list")["members"]
+    elsewhere = tmp_path / "elsewhere.sqlite"
+    sqlite3.connect(elsewhere).execute("CREATE TABLE mine (id INTEGER)").connection.close()
+    done = run("restore", backed_up, HASHDB_HOME=str(tmp_path / "new"), HASHDB_DATABASE_URL=f"sqlite:///{elsewhere}")
+    assert "the database has tables already" in done.stderr
+    with serving(tmp_path / "third", workers=1):
+        assert "another hashdb serves" in run("restore", backed_up, HASHDB_HOME=str(tmp_path / "third")).stderr
+
+
+@pytest.mark.parametrize("harm", ["text", "cut", "other"])
+def test_what_is_no_backup_restores_nothing(run: Commands, tmp_path: Path, backed_up: Path, harm: str) -> None:
+    octets = backed_up.read_bytes()
+    if harm == "text":
+        backed_up.write_bytes(b"not an archive" * 100)
+    elif harm == "cut":
+        backed_up.write_bytes(octets[: len(octets) // 2])
+    else:
+        with tarfile.open(backed_up, "w") as archive:
+            archive.add(__file__, "../backup.json")
+    home = tmp_path / "new"
+    done = run("restore", backed_up, HASHDB_HOME=str(home))
+    assert done.returncode == 1 and "is no backup of hashdb, or a damaged one" in done.stderr
+    assert [path.name for path in home.iterdir() if path.suffix != ".lock"] == []
+
+
+def test_without_the_key_one_is_told_where_it_belongs(run: Commands, tmp_path: Path, backed_up: Path) -> None:
+    done = run("restore", backed_up, HASHDB_HOME=str(tmp_path / "new"))
+    assert done.returncode == 0, done.stderr
+    assert f"put the key that signs the log at {tmp_path / 'new' / 'signing.key'}" in done.stdout
+
+
+def test_nothing_that_was_erased_is_in_a_backup(run: Commands, tmp_path: Path) -> None:
+    run("member", "add", "Zebra crossing", "--kind", "platform", "--scope", "match", "--contact", "gone@zebra.example")
+    home = Path(run.environment["HASHDB_HOME"])
+    with sqlite3.connect(home / "hashdb.sqlite") as connection:
+        connection.execute("UPDATE members SET contact = ''")
+    connection.close()
+    run("backup", tmp_path / "backup.tar")
+    assert b"gone@zebra.example" not in (tmp_path / "backup.tar").read_bytes()
