@@ -121,6 +121,12 @@ class Settings(BaseSettings):
         pattern=r"^https?://[^/\s]+$",
         description="Address at which people reach the console; with `https://hashes.example` its cookies are Secure.",
     )
+    proxies: int = Field(
+        default=0,
+        ge=0,
+        le=9,
+        description="How many proxies stand before the service, whose `X-Forwarded-For` and `-Proto` are believed.",
+    )
     session_idle: float = Field(
         default=60.0, ge=1, le=1440, description="Minutes without a request after which a session of the console ends."
     )
