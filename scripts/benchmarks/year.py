@@ -39,6 +39,7 @@ _NAMES = (
 _KINDS = {"Internet Referral Desk": MemberKind.AUTHORITY, "Civil Watch": MemberKind.TRUSTED_FLAGGER}
 _REFERENCES = ("tkt", "case", "rm", "q")
 _CONTEXTS = ((), (), (), ("contains_victim",), ("edsa_copies_known",), ("synthetic",))
+_REASONS = ("edsa_context", "not_terrorist_content", "false_match", "wrong_label")
 _NOTES = (
     "The same frame stands in a news broadcast that we keep up.",
     "This is a museum's page about the period; the picture is shown with its history.",
@@ -96,6 +97,11 @@ def _member(db: HashDB, name: str) -> Actor:
     return members.authenticate(db, members.issue_key(db, COMMAND_LINE, member.id, KeyDraft(scopes)).secret)
 
 
+def _id(actor: Actor) -> int:
+    assert actor.member is not None
+    return actor.member.id
+
+
 @dataclass(slots=True)
 class _Batch:
     rows: list[dict[str, object]]
@@ -121,7 +127,8 @@ def _contributions(rng: np.random.Generator, everyone: Sequence[Member], size: Y
     share = rng.pareto(1.1, len(everyone)) + 0.15
     whose = rng.choice(len(everyone), count, p=share / share.sum())
     delays = np.exp(rng.normal(6.9, 1.5, count)) * np.where(rng.random(count) < 0.03, 60, 1)
-    pdq, phash = data.stored(count, 256), data.stored(count, 64)
+    pdq = rng.integers(0, 2**64, (count, 4), np.uint64, endpoint=False)
+    phash = rng.integers(0, 2**64, (count, 1), np.uint64, endpoint=False)
     _draw_near(rng, pdq, size.near)
     for start in range(0, count, _BATCH):
         batch = _Batch([], [], [])
@@ -238,7 +245,7 @@ def _after(url: str, store: Store, count: int) -> None:
 
 
 def _judge(
-    db: HashDB, everyone: Sequence[Actor], size: Year, clock: _Clock, end: datetime, rng: np.random.Generator
+    db: HashDB, everyone: list[Actor], size: Year, clock: _Clock, end: datetime, rng: np.random.Generator
 ) -> None:
     """Opinions, disputes and decisions, through the services, in the last days."""
     step = (end - clock.at) / (size.opinions + size.decided + 1)
@@ -246,11 +253,9 @@ def _judge(
     for place, id in enumerate(chosen):
         clock.at += step
         found = contributions.get(db, COMMAND_LINE, int(id))
-        other = next(one for one in everyone[place % len(everyone) :] + everyone if one.member.id != found.member)  # type: ignore[operator, union-attr]
+        other = next(one for one in everyone[place % len(everyone) :] + everyone if _id(one) != found.member)
         disputes = place % 5 == 4
-        reason = (
-            ("edsa_context", "not_terrorist_content", "false_match", "wrong_label")[place % 4] if disputes else None
-        )
+        reason = _REASONS[place % len(_REASONS)] if disputes else None
         note = _NOTES[place % len(_NOTES)] if disputes else None
         stance = Stance.DISPUTES if disputes else Stance.CONFIRMS
         opinions.give(db, other, found.id, OpinionDraft(stance, reason, note))

@@ -1,0 +1,128 @@
+"""The pages of contributions."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from werkzeug.test import TestResponse
+
+from tests.builders import near, signal
+from tests.web.callers import Caller, Service, body, item
+from tests.web.console.visitors import Visitor, faults, heading
+
+LIST = "/console/contributions"
+
+
+@pytest.fixture
+def alpha(service: Service) -> Caller:
+    return service.caller(name="Alpha")
+
+
+def listed(page: TestResponse) -> list[int]:
+    assert page.status_code == 200, page.status
+    return [int(id) for id in re.findall(r'<td class="number"><a href="/console/contributions/(\d+)"', page.text)]
+
+
+def test_contributions_are_listed_chosen_and_ordered(service: Service, alpha: Caller, otto: Visitor) -> None:
+    alpha.contribute(item(1, severity=1, reference="t-1"), item(2, severity=4), item(3, labels=["manifesto"]))
+    service.caller(name="Beta").contribute(item(4, reference="t-2"))
+    assert listed(otto.get(LIST)) == [4, 3, 2, 1]
+    assert listed(otto.get(f"{LIST}?order=up")) == [1, 2, 3, 4]
+    assert listed(otto.get(f"{LIST}?sort=severity"))[0] == 2
+    assert listed(otto.get(f"{LIST}?member=1&status=&label=")) == [3, 2, 1]
+    assert listed(otto.get(f"{LIST}?reference=t-")) == [4, 1]
+    assert listed(otto.get(f"{LIST}?label=manifesto&severity=2")) == []
+    first = otto.get(f"{LIST}?limit=3&status=active")
+    (following,) = re.findall(r'rel="next" href="([^"]+)"', first.text)
+    assert "status=active" in following
+    assert listed(otto.get(following.replace("&amp;", "&"))) == [1]
+
+
+@pytest.mark.parametrize(
+    ("query", "wrong"),
+    [
+        ("severity=9", {"severity"}),
+        ("since=2026-02-30", {"since"}),
+        ("since=2026-02-02&until=2026-02-01", {"until"}),
+        ("removed_since=2026-02-02&removed_until=2026-02-01", {"removed_until"}),
+        ("after=x&status=y", {"after", "status"}),
+        ("colour=red", {"colour"}),
+    ],
+)
+def test_a_wrong_filter_is_told_at_its_field(otto: Visitor, query: str, wrong: set[str]) -> None:
+    assert set(faults(otto.get(f"{LIST}?{query}"))) == wrong
+    assert set(faults(otto.get(f"{LIST}/export?form=csv&{query}"))) == wrong
+
+
+def test_what_is_shown_is_exported_and_noted(service: Service, alpha: Caller, otto: Visitor) -> None:
+    alpha.contribute(item(1, reference="t-1"), item(2))
+    csv = otto.get(f"{LIST}/export?form=csv&reference=t-")
+    assert csv.headers["Content-Disposition"] == 'attachment; filename="contributions.csv"'
+    assert len(csv.text.splitlines()) == 2
+    lines = otto.get(f"{LIST}/export?form=jsonl").text.splitlines()
+    assert [json.loads(line)["id"] for line in lines] == [2, 1]
+    assert set(faults(otto.get(f"{LIST}/export?form=xml"))) == {"form"}
+    events = body(service.caller().get("/v1/events?action=listing.exported"))["events"]
+    assert [event["details"] for event in events] == [
+        {"chosen": ["reference"], "form": "csv"},
+        {"chosen": [], "form": "jsonl"},
+    ]
+
+
+def test_a_contribution_is_shown_with_all_that_is_known(service: Service, alpha: Caller, otto: Visitor) -> None:
+    alpha.contribute(item(1, reference="ours"))
+    service.caller(name="Beta").contribute(item(signals=[str(near(signal(1), 6))]))
+    alpha.patch("/v1/contributions/1", {"severity": 4})
+    page = otto.get(f"{LIST}/1")
+    assert heading(page) == "Contribution 1"
+    assert f"{signal(1).value:064x}" in page.text
+    assert "severity was" in page.text
+    assert 'href="/console/events/' in page.text
+    assert "Open a case" not in page.text
+    part = otto.get(f"{LIST}/1/neighbors")
+    assert ("pdq 6" in part.text, 'href="/console/contributions/2"' in part.text) == (True, True)
+    assert otto.get(f"{LIST}/9").status_code == otto.get(f"{LIST}/9/neighbors").status_code == 404
+
+
+def test_a_reviewer_opens_a_case_knowing_what_it_does(service: Service, alpha: Caller, rosa: Visitor) -> None:
+    alpha.contribute(item(1))
+    assert "Open a case" in rosa.get(f"{LIST}/1").text
+    assert "No other contribution that matches" in rosa.get(f"{LIST}/1/case").text
+    before = service.rows()
+    assert set(faults(rosa.post(f"{LIST}/1/case", {"holds": "yes"}))) == {"reason"}
+    assert set(faults(rosa.post(f"{LIST}/1/case", {"reason": "whim"}))) == {"reason"}
+    assert service.rows() == before
+    page = rosa.follow(rosa.post(f"{LIST}/1/case", {"reason": "other", "holds": "yes"}))
+    assert (heading(page), "quarantined" in page.text) == ("Case 1", True)
+    assert alpha.matched(str(signal(1))) == []
+    again = rosa.post(f"{LIST}/1/case", {"reason": "other"})
+    assert (again.status_code, "A case on contribution 1 is open already." in again.text) == (422, True)
+
+
+def test_an_admin_erases_after_typing_the_number(service: Service, alpha: Caller, ada: Visitor) -> None:
+    alpha.contribute(item(1, reference="ours"))
+    before = service.rows()
+    assert set(faults(ada.post(f"{LIST}/1/erasure", {"reason": "", "number": "2"}))) == {"reason", "number"}
+    assert set(faults(ada.post(f"{LIST}/1/erasure", {"reason": "whim", "number": "1"}))) == {"reason"}
+    assert service.rows() == before
+    page = ada.follow(ada.post(f"{LIST}/1/erasure", {"reason": "removal_reversed", "number": "1"}))
+    assert "Erased for good." in page.text
+    assert "ours" not in page.text
+    assert "It is erased already." in ada.get(f"{LIST}/1/erasure").text
+
+
+@pytest.mark.parametrize("path", ["case", "erasure"])
+def test_an_auditor_changes_nothing(service: Service, alpha: Caller, otto: Visitor, path: str) -> None:
+    alpha.contribute(item(1))
+    before = service.rows()
+    assert otto.post(f"{LIST}/1/{path}", {"reason": "other", "number": "1"}).status_code == 403
+    assert service.rows() == before
+
+
+def test_a_hash_is_in_no_address(service: Service, alpha: Caller, otto: Visitor) -> None:
+    alpha.contribute(item(1))
+    for path in (LIST, f"{LIST}/1", f"{LIST}/1/neighbors"):
+        addresses = " ".join(re.findall(r'(?:href|action|hx-get)="([^"]*)"', otto.get(path).text))
+        assert f"{signal(1).value:064x}" not in addresses
