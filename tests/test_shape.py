@@ -85,6 +85,7 @@ LONG_MODULES = {
 LONG_FUNCTIONS: dict[str, int] = {}
 
 TESTED_IN = {
+    "domain/timelines.py": "service/test_timelines.py",
     "service/erasures.py": "service/test_contributions.py",
     "domain/hits.py": "service/test_tallies.py",
     "domain/refusals.py": "service/test_refusals.py",

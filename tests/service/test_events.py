@@ -18,6 +18,7 @@ from hashdb.domain.benign import BenignDraft
 from hashdb.domain.cases import Decision
 from hashdb.domain.contributions import Amendment
 from hashdb.domain.incidents import IncidentChange, IncidentDraft, Retention
+from hashdb.domain.listings import Listing
 from hashdb.domain.members import (
     COMMAND_LINE,
     Actor,
@@ -45,6 +46,7 @@ from hashdb.service import (
     expiry,
     floods,
     incidents,
+    listings,
     masks,
     matches,
     members,
@@ -179,6 +181,8 @@ CHANGES: dict[str, Verb] = {
     "opinions.give": lambda db, actor, id: disputed(db, id),
     "opinions.recount": lambda db, actor, id: opinions.recount(db),
     "backups.restored": lambda db, actor, id: backups.restored(db, COMMAND_LINE),
+    "cases.bring": lambda db, actor, id: cases.bring(db, COMMAND_LINE, id, "other", holds=False),
+    "listings.export": lambda db, actor, id: listings.export(db, COMMAND_LINE, Listing(), "csv"),
     "counts.flush": lambda db, actor, id: _turned_away(db),
     "counts.seal": lambda db, actor, id: _seal(db, actor),
     "members.add": lambda db, actor, id: members.add(db, COMMAND_LINE, MemberDraft("New", MemberKind.OPERATOR)),
@@ -226,6 +230,7 @@ def _tell(db: HashDB) -> bool:
 WITHOUT = {
     "checkpoints.keep": "what it writes is over the events, and signed",
     "sessions.who": "it notes when a session was last used, once a minute",
+    "overviews.follow": "its figures are counted from the events",
     "verifications.start": "it changes nothing of what it verifies",
 }
 """Verbs that write and add no event, and why."""

@@ -138,7 +138,7 @@ def _touched(one: Signal, entries: list[Benign]) -> bool:
 def test_an_erasure_leaves_nothing_whichever_comes_first(db: HashDB, actor: Actor) -> None:
     (item,) = contributed(db, actor, draft(1, 2))
     benign.add(db, COMMAND_LINE, BenignDraft((signal(1),)))
-    erasures.erase(db, actor, item.id)
+    erasures.erase(db, actor, item.id, at_once=True)
     with db.store.read() as tx:
         assert _rows(tx, item.id) == ()
 

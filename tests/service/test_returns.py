@@ -84,7 +84,7 @@ def test_it_holds_when_the_retired_one_is_withdrawn_and_not_when_it_is_erased_or
     contributions.withdraw(db, actor, retired.id, "other")
     db.live.maintain(at_once=True)
     assert contributed(db, other, draft(near(signal(1), 2)))[0].standing is Standing.QUARANTINED
-    erasures.erase(db, actor, retired.id)
+    erasures.erase(db, actor, retired.id, at_once=True)
     assert contributed(db, other, draft(near(signal(1), 4)))[0].standing is Standing.UNREVIEWED
     (two,) = contributed(db, actor, draft(2))
     retire(db, other, two.id)

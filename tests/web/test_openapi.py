@@ -73,7 +73,7 @@ def test_every_address_of_the_service_is_documented(service: Service, document: 
         (re.sub(r"<id:(\w+)>", r"{\1}", rule.rule), method)
         for rule in service.app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
-        if not rule.rule.startswith(("/static", *MOUNTS))
+        if not rule.rule.startswith(("/static", "/console", *MOUNTS))
     }
     assert served - documented == {("/", "GET"), ("/docs", "GET"), ("/openapi.json", "GET")}
     assert documented <= served
