@@ -18,6 +18,7 @@ import pytest
 
 from hashdb import __version__
 from hashdb.cli.serve import not_bound
+from hashdb.store.migrations import NEWEST
 from tests.cli.conftest import Commands
 from tests.serving import serving
 
@@ -90,10 +91,11 @@ def test_a_setting_that_is_wrong_is_named(run: Commands) -> None:
 def test_an_old_schema_is_refused_on_postgresql_until_upgraded(run: Commands, postgres_url: str) -> None:
     done = run.process("serve", "--port", "0", HASHDB_DATABASE_URL=postgres_url)
     assert done.returncode == 1
-    assert done.stderr == "hashdb: the database has schema none, this version needs 0002: run `hashdb upgrade`\n"
+    told = f"hashdb: the database has schema none, this version needs {NEWEST}: run `hashdb upgrade`\n"
+    assert done.stderr == told
     assert run("upgrade", HASHDB_DATABASE_URL=postgres_url).stdout == "the schema is current\n"
     assert run("upgrade", HASHDB_DATABASE_URL=postgres_url).returncode == 0
-    assert run.json("upgrade", HASHDB_DATABASE_URL=postgres_url) == {"schema": "0002"}
+    assert run.json("upgrade", HASHDB_DATABASE_URL=postgres_url) == {"schema": NEWEST}
     with serving(Path(run.environment["HASHDB_HOME"]), HASHDB_DATABASE_URL=postgres_url) as url:
         assert httpx.get(f"{url}/readyz").status_code == 200
 
