@@ -31,6 +31,7 @@ from hashdb.store.proposals import Proposals
 from hashdb.store.refusals import Refusals
 from hashdb.store.requests import Requests
 from hashdb.store.retention import Retentions
+from hashdb.store.retired import Retired
 from hashdb.store.reversals import Reversals
 from hashdb.store.statuses import Statuses
 from hashdb.store.tree import Tree
@@ -69,6 +70,7 @@ class Transaction:
         self.masks = Masks(connection)
         self.incidents = Incidents(connection)
         self.retention = Retentions(connection)
+        self.retired = Retired(connection)
         self.proposals = Proposals(connection)
         self.counts = Counts(connection)
         self.hits = Hits(connection)
