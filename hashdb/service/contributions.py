@@ -25,7 +25,7 @@ from hashdb.service import HashDB
 from hashdb.service.admission import Admission, append
 from hashdb.service.expiry import amend_with_expiry
 from hashdb.service.receipts import added, answered, ids, record
-from hashdb.service.returns import hold_returns, suggest
+from hashdb.service.returns import hold_returns
 from hashdb.store import Transaction
 from hashdb.store.statuses import Owed
 
@@ -52,7 +52,7 @@ def _contribute(
     known: int,
 ) -> Receipt:
     check(db, drafts, db.now())
-    near = suggest(db, drafts)
+    near = db.live.retired.near(signal for draft in drafts for signal in draft.signals)
     with db.store.begin() as tx:
         tx.members.lock(member.id)
         now = db.now()

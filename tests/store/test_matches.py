@@ -172,7 +172,7 @@ def test_a_value_lasts_that_the_log_told_to_have_expired_and_that_has_more_time(
             assert tx.matches.lasting(Algorithm.PDQ, everything) == set(left)
 
 
-def test_a_value_lasts_whatever_the_standing_and_a_retired_one_for_good(store: Store, member: Member) -> None:
+def test_a_value_lasts_whatever_the_standing(store: Store, member: Member) -> None:
     with store.begin() as tx:
         added = tx.contributions.add(member, [draft(seed) for seed in range(len(Standing))], NOON)
         for one, standing in zip(added, Standing, strict=True):
@@ -181,7 +181,7 @@ def test_a_value_lasts_whatever_the_standing_and_a_retired_one_for_good(store: S
         assert tx.matches.lasting(Algorithm.PDQ, list(values.values())) == set(values.values())
         for one in added:
             tx.contributions.withdraw(one.id, "other", NOON)
-        assert tx.matches.lasting(Algorithm.PDQ, list(values.values())) == {values[Standing.RETIRED]}
+        assert tx.matches.lasting(Algorithm.PDQ, list(values.values())) == set()
         assert tx.matches.ended()
 
 
