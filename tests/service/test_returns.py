@@ -16,7 +16,7 @@ from hashdb.domain.matches import Query
 from hashdb.domain.members import COMMAND_LINE, SYSTEM, Actor
 from hashdb.domain.opinions import OpinionDraft, Stance
 from hashdb.domain.signals import Algorithm
-from hashdb.service import HashDB, benign, cases, changes, contributions, matches, opinions
+from hashdb.service import HashDB, benign, cases, changes, contributions, erasures, matches, opinions
 from tests.builders import Clock, contributed, draft, hashdb, near, query, signal
 
 PHASH = Algorithm.PHASH
