@@ -7,16 +7,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import NamedTuple
 
-from hashdb.domain.audit import STANDINGS, Event
+from hashdb.domain.audit import STANDINGS, Action, Event
 from hashdb.domain.contributions import Standing, Status
+from hashdb.domain.counts import ANY, Count, Kind, day_of
 
 EVERYONE = 0
 """Where a member stands in a figure of all together."""
 BOUNDS = (60, 120, 300, 600, 900, 1_200, 1_800, 2_700, 3_600, 7_200, 14_400, 28_800, 57_600, 86_400, 172_800, 604_800)
 """Seconds: a time to share counts at the first that it does not pass."""
 HOUR, DAY = 3_600, 86_400
+_NONE: Mapping[int, Iterable[Count]] = MappingProxyType({})
 
 
 class What(StrEnum):
@@ -28,6 +31,8 @@ class What(StrEnum):
     """Contributions of which the time to share is known."""
     IN_HOUR = "in_hour"
     IN_DAY = "in_day"
+    QUERIES = "queries"
+    HITS = "hits"
 
 
 class OfDay(NamedTuple):
@@ -54,8 +59,13 @@ class Deltas:
     in_all: Counter[InAll] = field(default_factory=Counter)
 
 
-def deltas(events: Iterable[Event], contributors: Mapping[int, int], seq: int) -> Deltas:
-    """What events add, which follow number `seq`; `contributors` tells whose the contributions are that they change."""
+def deltas(
+    events: Iterable[Event], contributors: Mapping[int, int], seq: int, sealed: Mapping[int, Iterable[Count]] = _NONE
+) -> Deltas:
+    """What events add, which follow number `seq`.
+
+    `contributors` tells whose the contributions are that they change, `sealed` the counts of the days that they seal.
+    """
     by_day: Counter[OfDay] = Counter()
     in_all: Counter[InAll] = Counter()
     for event in events:
@@ -66,7 +76,25 @@ def deltas(events: Iterable[Event], contributors: Mapping[int, int], seq: int) -
                 _add(event, by_day, in_all)
             elif event.id in contributors:
                 _change(event, verb, contributors[event.id], by_day, in_all)
+        elif event.action == Action.COUNTS_SEALED:
+            by_day.update(asked(day_of(event.id), sealed.get(event.id, ())))
     return Deltas(seq, by_day, in_all)
+
+
+def asked(day: date, counts: Iterable[Count]) -> Counter[OfDay]:
+    """How often members asked on a day, and had a match, of the counts of that day."""
+    found: Counter[OfDay] = Counter()
+    for cell, times in counts:
+        what = _ASKED.get(cell.kind)
+        if what is not None and cell.algorithm == ANY:
+            found[OfDay(day, what, EVERYONE)] += times
+            found[OfDay(day, what, cell.member)] += times if cell.member != EVERYONE else 0
+    return found
+
+
+def sealed(events: Iterable[Event]) -> set[int]:
+    """The days that events seal, as numbers."""
+    return {event.id for event in events if event.action == Action.COUNTS_SEALED}
 
 
 def concerned(events: Iterable[Event]) -> set[int]:
@@ -89,6 +117,7 @@ def standing(of: Standing) -> str:
     return f"standing:{of}"
 
 
+_ASKED = {str(Kind.QUERY): str(What.QUERIES), str(Kind.HIT): str(What.HITS)}
 _OWN_MEMBER = ("contribution.added",)
 _STATUSES = {
     "withdrawn": Status.WITHDRAWN,

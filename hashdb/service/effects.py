@@ -25,10 +25,11 @@ def of(db: HashDB, actor: Actor, contribution: int) -> Effect:
         now = db.now()
         found = tx.contributions.one(contribution, now)
         holders = tx.matches.holders(found.signals, now, _MATCHING, 1_000)
+        members, times = tx.effects.hits(contribution, (now - LATELY).date())
         return Effect(
             matches=found.status is Status.ACTIVE and found.standing.matches,
-            members=0,
-            times=0,
+            members=members,
+            times=times,
             equal=len({one.contribution for one in holders} - {contribution}),
             readers=tx.effects.readers((now - _READ_LATELY).date()),
         )

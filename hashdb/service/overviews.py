@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 
 from hashdb.domain.contributions import Standing, Status
+from hashdb.domain.counts import day_of
 from hashdb.domain.members import Actor, Member, MemberStatus, Scope
 from hashdb.domain.overviews import (
     BOUNDS,
@@ -18,9 +19,11 @@ from hashdb.domain.overviews import (
     OfDay,
     Overview,
     What,
+    asked,
     bucket,
     concerned,
     deltas,
+    sealed,
     standing,
     status,
     within,
@@ -33,7 +36,7 @@ BLOCK = 2_000
 _DAY = timedelta(days=1)
 _EXPIRING = timedelta(days=7)
 _SOON = timedelta(hours=24)
-_OF_MEMBERS = (What.ADDED, What.TIMED, What.IN_HOUR)
+_OF_MEMBERS = (What.ADDED, What.TIMED, What.IN_HOUR, What.QUERIES, What.HITS)
 _BUCKETS = tuple(bucket(bound) for bound in (*BOUNDS, None))
 _FAILS = (Standing.DISPUTED, Standing.QUARANTINED, Standing.RETIRED)
 
@@ -57,6 +60,7 @@ def get(db: HashDB, actor: Actor, days: int) -> Overview:
         head = tx.audit.head()
         found, _ = _next(tx, tx.overviews.seq())
         since = now.date() - (days - 1) * _DAY
+        _open_days(tx, since, found)
         in_all = tx.overviews.in_all()
         in_all.update(found.in_all)
         by_day = tx.overviews.by_day(since)
@@ -77,7 +81,16 @@ def get(db: HashDB, actor: Actor, days: int) -> Overview:
 
 def _next(tx: Transaction, after: int) -> tuple[Deltas, int]:
     events = tx.audit.since(after, BLOCK)
-    return deltas(events, tx.overviews.contributors(concerned(events)), after), len(events)
+    counts = {number: tx.counts.of(day_of(number)) for number in sealed(events)}
+    return deltas(events, tx.overviews.contributors(concerned(events)), after, counts), len(events)
+
+
+def _open_days(tx: Transaction, since: date, found: Deltas) -> None:
+    """Add what was asked on the days that no event has sealed yet."""
+    last = max((one.day for one in tx.counts.seals() if one.seq <= found.seq), default=None)
+    first = since if last is None else max(since, last + _DAY)
+    for day, one in tx.counts.between(first, date.max):
+        found.by_day.update(asked(day, [one]))
 
 
 def _day(day: date, found: Mapping[OfDay, int]) -> Day:
@@ -88,6 +101,8 @@ def _day(day: date, found: Mapping[OfDay, int]) -> Day:
         withdrawn=found.get(OfDay(day, What.WITHDRAWN, EVERYONE), 0),
         timed=found.get(OfDay(day, What.TIMED, EVERYONE), 0),
         in_hour=found.get(OfDay(day, What.IN_HOUR, EVERYONE), 0),
+        queries=found.get(OfDay(day, What.QUERIES, EVERYONE), 0),
+        hits=found.get(OfDay(day, What.HITS, EVERYONE), 0),
         half=within(buckets, 0.5),
         most=within(buckets, 0.9),
     )
@@ -118,8 +133,8 @@ def _figures(one: Member, sums: Mapping[InAll, int], in_all: Mapping[InAll, int]
         active=now(status(Status.ACTIVE)),
         timed=of(What.TIMED),
         in_hour=of(What.IN_HOUR),
-        queries=0,
-        hits=0,
+        queries=of(What.QUERIES),
+        hits=of(What.HITS),
         holds=now(standing(Standing.CONFIRMED)) + upheld,
         fails=sum(now(standing(each)) for each in _FAILS),
     )

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from hashdb.domain.audit import Action, Event
+from hashdb.domain.audit import Action, Details, Event
 from hashdb.domain.members import Actor, Scope
 from hashdb.domain.timelines import Moment
 from hashdb.service import HashDB
 from hashdb.store import Transaction
 
+HIT = "hit"
+"""What is told of a day on which a member had the contribution as a match; it is no event."""
 _OPINIONS = 1_000
+_HITS = 200
 
 
 class Timeline(NamedTuple):
@@ -39,6 +42,10 @@ def _moments(tx: Transaction, contribution: int) -> Iterator[Moment]:
     said = {one.id: one.note for one in tx.opinions.page(contribution, 0, _OPINIONS)}
     for event in tx.timelines.events("opinion", said):
         yield _moment(event, note=said[event.id])
+    for hit in tx.timelines.hits(contribution, _HITS):
+        distance = [f"{algorithm} {bits}" for algorithm, bits in hit.distance.items()]
+        told: Details = {"times": hit.times, "distance": distance}
+        yield Moment(hit.first_at, HIT, f"member:{hit.member}", None, told)
     ruled = {one.id: one.note for one in tx.cases.of([contribution]).get(contribution, ())}
     for event in tx.timelines.events("case", ruled):
         yield _moment(event, note=ruled[event.id] if event.action == Action.CASE_DECIDED else None)

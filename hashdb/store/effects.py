@@ -7,7 +7,7 @@ from datetime import date
 from sqlalchemy import Connection, Text, func, select
 
 from hashdb.domain.members import MemberStatus, Scope
-from hashdb.store.tables import keys, members
+from hashdb.store.tables import hits, keys, members
 
 
 class Effects:
@@ -16,6 +16,12 @@ class Effects:
     def __init__(self, connection: Connection) -> None:
         """Over an open connection."""
         self._connection = connection
+
+    def hits(self, contribution: int, since: date) -> tuple[int, int]:
+        """How many members had a contribution as a match on a day from `since` on, and how often in all."""
+        query = select(func.count(hits.c.member.distinct()), func.coalesce(func.sum(hits.c.times), 0))
+        row = self._connection.execute(query.where(hits.c.contribution == contribution, hits.c.day >= since)).one()
+        return int(row[0]), int(row[1])
 
     def readers(self, since: date) -> int:
         """How many members read the feed on a day from `since` on."""

@@ -8,9 +8,10 @@ from datetime import datetime
 from sqlalchemy import Connection, select
 
 from hashdb.domain.audit import Event
+from hashdb.domain.hits import Hit
 from hashdb.store.audit import Audit
 from hashdb.store.chunks import chunks
-from hashdb.store.tables import amendments, keys, members
+from hashdb.store.tables import amendments, hits, keys, members
 
 MOST = 1_000
 """Events of a subject that are told, the first."""
@@ -34,14 +35,21 @@ class Timelines:
         query = select(amendments.c.at, amendments.c.before).where(amendments.c.contribution_id == contribution)
         return [(row[0], row[1]) for row in self._connection.execute(query.order_by(amendments.c.id))]
 
+    def hits(self, contribution: int, limit: int) -> list[Hit]:
+        """At most `limit` days on which a member had a contribution as a match, the last first."""
+        query = select(hits).where(hits.c.contribution == contribution).order_by(hits.c.last_at.desc()).limit(limit)
+        return [Hit(**row) for row in self._connection.execute(query).mappings()]
+
     def names(self, actors: Collection[str]) -> Mapping[str, str]:
-        """The names of the members whose keys these are (`key:9`)."""
+        """The names of the members whose keys these are (`key:9`), or that they are themselves (`member:3`)."""
         ids = [
             int(id) for kind, _, id in (actor.partition(":") for actor in actors) if kind == "key" and id.isdecimal()
         ]
-        found: dict[str, str] = {}
+        of_members = [int(actor.removeprefix("member:")) for actor in actors if actor.startswith("member:")]
+        query = select(members.c.id, members.c.name).where(members.c.id.in_(of_members))
+        found = {f"member:{row[0]}": row[1] for row in self._connection.execute(query)}
         for some in chunks(sorted(set(ids))):
-            query = select(keys.c.id, members.c.name).join(members, members.c.id == keys.c.member_id)
-            rows = self._connection.execute(query.where(keys.c.id.in_(some)))
+            by_key = select(keys.c.id, members.c.name).join(members, members.c.id == keys.c.member_id)
+            rows = self._connection.execute(by_key.where(keys.c.id.in_(some)))
             found.update((f"key:{row[0]}", row[1]) for row in rows)
         return found

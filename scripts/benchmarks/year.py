@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 from sqlalchemy import create_engine, select, text, update
 
-from hashdb.domain.audit import Action, Entry, leaf
+from hashdb.domain.audit import Action, Details, Entry, leaf
 from hashdb.domain.cases import Decision
 from hashdb.domain.contributions import Media, Standing, Status
+from hashdb.domain.counts import ANY, Cell, Kind, Outcome
+from hashdb.domain.hits import Hit
 from hashdb.domain.members import COMMAND_LINE, Actor, KeyDraft, Member, MemberDraft, MemberKind, Scope
 from hashdb.domain.opinions import OpinionDraft, Stance
 from hashdb.domain.rules import Rules
 from hashdb.domain.signals import Algorithm
-from hashdb.service import HashDB, cases, contributions, members, opinions, overviews
+from hashdb.service import HashDB, cases, contributions, counts, members, opinions, overviews
 from hashdb.store import Store
 from hashdb.store.bulk import insert_rows
 from hashdb.store.tables import contributions as rows_of
@@ -75,6 +77,8 @@ def fill(url: str, rules: Rules, size: Year, end: datetime) -> None:
     clock.at = end - timedelta(hours=90)
     _judge(db, everyone, size, clock, end, rng)
     clock.at = end
+    _ask(store, [_id(one) for one in everyone], size, end, rng)
+    counts.seal(db)
     while contributions.announce(db) or opinions.recount(db):
         pass
     while overviews.follow(db) == overviews.BLOCK:
@@ -179,7 +183,7 @@ def _add(batch: _Batch, rng: np.random.Generator, place: int, member: Member, at
         "expires_at": received + timedelta(days=372) if place % 5 == 0 else None,
     }
     batch.rows.append(row)
-    details = {
+    details: Details = {
         "member": member.id,
         "kind": str(member.kind),
         "labels": list(labels),
@@ -242,6 +246,31 @@ def _after(url: str, store: Store, count: int) -> None:
         connection.execute(text("SELECT setval(pg_get_serial_sequence('contributions', 'id'), :last)"), last)
         connection.execute(text("ANALYZE"))
     engine.dispose()
+
+
+def _ask(store: Store, ids: list[int], size: Year, end: datetime, rng: np.random.Generator) -> None:
+    """What members asked on each day, and which contributions they had as matches."""
+    busy = rng.pareto(1.2, len(ids)) + 0.2
+    for day in (end.date() - timedelta(days=back) for back in range(_YEAR, -1, -1)):
+        numbers: dict[Cell, int] = {}
+        for id, share in zip(ids, busy, strict=True):
+            asked = int(40_000 * share * rng.uniform(0.7, 1.3) * (0.7 if day.weekday() >= 5 else 1))
+            found = int(asked * rng.uniform(0.0004, 0.0012))
+            numbers[Cell(Kind.QUERY, id, ANY, Outcome.NONE)] = asked - found
+            numbers[Cell(Kind.QUERY, id, ANY, Outcome.HIT)] = found
+            numbers[Cell(Kind.HIT, id, ANY, Outcome.OTHERS)] = found
+        with store.begin() as tx:
+            tx.counts.add(day, {cell: times for cell, times in numbers.items() if times})
+    with store.begin() as tx:
+        tx.hits.add([_hit(rng, ids, size, end, place) for place in range(4_000)])
+
+
+def _hit(rng: np.random.Generator, ids: list[int], size: Year, end: datetime, place: int) -> Hit:
+    at = end - timedelta(seconds=float(rng.uniform(3_600, 60 * 86_400)))
+    contribution = int(rng.integers(1, size.contributions + 1))
+    member = ids[place % len(ids)]
+    times = int(rng.integers(1, 9))
+    return Hit(at.date(), member, contribution, at, at, 1, times, {"pdq": int(rng.integers(0, 32))})
 
 
 def _judge(

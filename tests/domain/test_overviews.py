@@ -7,10 +7,12 @@ from datetime import timedelta
 import pytest
 
 from hashdb.domain.audit import Action, Details, Event
-from hashdb.domain.overviews import BOUNDS, EVERYONE, InAll, OfDay, What, bucket, concerned, deltas, within
+from hashdb.domain.counts import ANY, Cell, Count
+from hashdb.domain.overviews import BOUNDS, EVERYONE, InAll, OfDay, What, bucket, concerned, deltas, sealed, within
 from tests.builders import NOON
 
 TODAY = NOON.date()
+COUNTED = (What.ADDED, What.WITHDRAWN, What.TIMED, What.IN_HOUR, What.IN_DAY)
 
 
 def event(action: Action, id: int, days: int = 0, **details: object) -> Event:
@@ -24,9 +26,9 @@ def added(id: int, member: int, seconds: int | None) -> Event:
 
 def test_what_is_added_counts_for_the_day_its_member_and_all_together() -> None:
     found = deltas([added(1, 7, 3_600), added(2, 7, 3_601), added(3, 8, None)], {}, 0).by_day
-    assert [found[OfDay(TODAY, what, EVERYONE)] for what in What] == [3, 0, 2, 1, 2]
-    assert [found[OfDay(TODAY, what, 7)] for what in What] == [2, 0, 2, 1, 2]
-    assert [found[OfDay(TODAY, what, 8)] for what in What] == [1, 0, 0, 0, 0]
+    assert [found[OfDay(TODAY, what, EVERYONE)] for what in COUNTED] == [3, 0, 2, 1, 2]
+    assert [found[OfDay(TODAY, what, 7)] for what in COUNTED] == [2, 0, 2, 1, 2]
+    assert [found[OfDay(TODAY, what, 8)] for what in COUNTED] == [1, 0, 0, 0, 0]
     assert (found[OfDay(TODAY, "share:3600", EVERYONE)], found[OfDay(TODAY, "share:7200", EVERYONE)]) == (1, 1)
 
 
@@ -44,6 +46,25 @@ def test_a_status_and_a_standing_move_from_one_figure_to_the_other() -> None:
     found = deltas(events, {1: 7}, 0)
     assert +found.in_all == {InAll("status:withdrawn", 7): 1, InAll("standing:disputed", 7): 1}
     assert found.by_day[OfDay(TODAY + timedelta(days=1), What.WITHDRAWN, 7)] == 1
+
+
+def test_what_was_asked_on_a_day_counts_once_the_day_is_sealed() -> None:
+    counts = [
+        Count(Cell("query", 7, ANY, "hit"), 3),
+        Count(Cell("query", 7, ANY, "none"), 4),
+        Count(Cell("query", 7, "pdq", "hit"), 3),
+        Count(Cell("hit", 8, ANY, "others"), 2),
+        Count(Cell("refusal", 8, ANY, "quality"), 9),
+    ]
+    events = [event(Action.COUNTS_SEALED, 20261120)]
+    assert sealed(events) == {20261120}
+    found = deltas(events, {}, 0, {20261120: counts})
+    assert +found.by_day == {
+        OfDay(TODAY, "queries", EVERYONE): 7,
+        OfDay(TODAY, "queries", 7): 7,
+        OfDay(TODAY, "hits", EVERYONE): 2,
+        OfDay(TODAY, "hits", 8): 2,
+    }
 
 
 def test_what_a_change_concerns_must_be_known() -> None:

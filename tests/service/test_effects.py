@@ -6,12 +6,12 @@ import pytest
 
 from hashdb.domain.cases import Decision
 from hashdb.domain.contributions import Standing
-from hashdb.domain.effects import Outcome
+from hashdb.domain.effects import Effect, Outcome
 from hashdb.domain.members import COMMAND_LINE, Actor
 from hashdb.domain.opinions import OpinionDraft, Stance
 from hashdb.errors import NotFound, ScopeMissing
-from hashdb.service import HashDB, cases, changes, contributions, effects, opinions
-from tests.builders import contributed, draft, member_with
+from hashdb.service import HashDB, cases, changes, contributions, counts, effects, matches, opinions
+from tests.builders import contributed, draft, member_with, query
 
 DISPUTE, CONFIRM = OpinionDraft(Stance.DISPUTES, "other"), OpinionDraft(Stance.CONFIRMS)
 
@@ -42,8 +42,10 @@ def test_the_effect_tells_who_would_match_it_no_longer(db: HashDB, actor: Actor,
     one, same = contributed(db, actor, draft(1, 2), draft(2, 3))
     contributed(db, other, draft(1))
     changes.read(db, other, 0, 10)
+    matches.match(db, other, [query(2), query(2)])
+    counts.flush(db)
     effect = effects.of(db, COMMAND_LINE, one.id)
-    assert (effect.matches, effect.equal, effect.readers) == (True, 2, 1)
+    assert effect == Effect(matches=True, members=1, times=2, equal=2, readers=1)
     contributions.withdraw(db, actor, same.id, "other")
     assert effects.of(db, COMMAND_LINE, one.id).equal == 1
     assert not effects.of(db, COMMAND_LINE, same.id).matches

@@ -41,15 +41,11 @@ def test_an_export_has_every_one_and_is_in_the_log_before_it_begins(
 
 
 def test_a_period_that_ends_before_it_begins_is_refused() -> None:
-    for half in (Filter(since=NOON), Filter(until=NOON), Filter(removed_since=NOON), Filter(removed_until=NOON)):
-        listings.check(half)
-    for chosen, end in (
-        (Filter(since=NOON, until=NOON), "until"),
-        (Filter(removed_since=NOON, removed_until=NOON), "removed_until"),
-    ):
-        with pytest.raises(InvalidInput) as caught:
-            listings.check(chosen)
-        assert [fault.at for fault in caught.value.faults] == [end]
+    for fine in (Filter(since=NOON, removed_until=NOON), Filter(until=NOON, removed_since=NOON)):
+        listings.check(fine)
+    with pytest.raises(InvalidInput) as caught:
+        listings.check(Filter(since=NOON, until=NOON, removed_since=NOON, removed_until=NOON))
+    assert [fault.at for fault in caught.value.faults] == ["until", "removed_until"]
 
 
 def test_lists_are_for_who_audits(db: HashDB, actor: Actor) -> None:

@@ -11,8 +11,8 @@ from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.members import COMMAND_LINE, Actor, Scope
 from hashdb.domain.opinions import OpinionDraft, Stance
 from hashdb.errors import ScopeMissing
-from hashdb.service import HashDB, cases, contributions, opinions, overviews
-from tests.builders import NOON, Clock, contributed, draft
+from hashdb.service import HashDB, cases, contributions, counts, matches, opinions, overviews
+from tests.builders import NOON, Clock, contributed, draft, query
 
 HOUR = timedelta(hours=1)
 DISPUTE = OpinionDraft(Stance.DISPUTES, "other")
@@ -77,6 +77,26 @@ def test_a_page_tells_how_many_events_it_has_not_counted(
         pass
     found = overviews.get(db, COMMAND_LINE, 30)
     assert (found.seq, found.behind, found.statuses[Status.ACTIVE]) == (head, 0, 9)
+
+
+def test_what_members_asked_counts_at_once_and_the_same_once_its_day_is_sealed(
+    db: HashDB, actor: Actor, other: Actor, clock: Clock
+) -> None:
+    contributed(db, actor, draft(1))
+    matches.match(db, other, [query(1), query(9)])
+    counts.flush(db)
+    before = overviews.get(db, COMMAND_LINE, 30)
+    assert [(day.queries, day.hits) for day in before.days][-1] == (2, 1)
+    assert other.member
+    assert {one.member: (one.queries, one.hits) for one in before.members}[other.member.id] == (2, 1)
+    clock.go(days=1)
+    counts.seal(db)
+    sealed = overviews.get(db, COMMAND_LINE, 30)
+    while overviews.follow(db):
+        pass
+    for found in (sealed, overviews.get(db, COMMAND_LINE, 30)):
+        assert [(day.queries, day.hits) for day in found.days][-2:] == [(2, 1), (0, 0)]
+        assert found.members == sealed.members
 
 
 def test_health_tells_how_far_log_and_index_are(db: HashDB, actor: Actor) -> None:

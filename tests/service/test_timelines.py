@@ -9,8 +9,8 @@ from hashdb.domain.contributions import Amendment
 from hashdb.domain.members import COMMAND_LINE, Actor
 from hashdb.domain.opinions import OpinionDraft, Stance
 from hashdb.errors import NotFound, ScopeMissing
-from hashdb.service import HashDB, cases, contributions, erasures, opinions, timelines
-from tests.builders import Clock, contributed, draft
+from hashdb.service import HashDB, cases, contributions, counts, erasures, matches, opinions, timelines
+from tests.builders import Clock, contributed, draft, query
 
 
 def test_a_timeline_tells_everything_with_notes_and_old_values(
@@ -46,6 +46,21 @@ def test_a_timeline_tells_everything_with_notes_and_old_values(
     ]
     assert actor.member and other.member
     assert found.names == {str(actor): actor.member.name, str(other): other.member.name}
+
+
+def test_who_had_it_as_a_match_is_told_by_day(db: HashDB, actor: Actor, other: Actor) -> None:
+    (one,) = contributed(db, actor, draft(1))
+    matches.match(db, other, [query(1), query(1)])
+    counts.flush(db)
+    found = timelines.of(db, COMMAND_LINE, one.id)
+    (hit,) = [moment for moment in found.moments if moment.what == timelines.HIT]
+    assert other.member
+    assert (hit.who, hit.seq, dict(hit.details)) == (
+        f"member:{other.member.id}",
+        None,
+        {"times": 2, "distance": ["pdq 0"]},
+    )
+    assert found.names[hit.who] == other.member.name
 
 
 def test_erasure_leaves_the_events_alone(db: HashDB, actor: Actor, other: Actor) -> None:

@@ -57,11 +57,16 @@ def decide(case_id: int) -> Response:
         decided = cases.decide(hashdb(), actor(), case_id, asked.decision, asked.note)
     except pages.REFUSALS as error:
         return _shown(cases.get(hashdb(), actor(), case_id), sent.refused(error), status=422)
-    told = "proposed, and it takes a second person" if isinstance(decided, Proposal) else decided.decision
-    done = f"Case {case_id}, on contribution {case.contribution}: {told}."
+    done = _done(case, decided)
     if after is None:
         return pages.done(url_for("console.cases.browse"), f"{done} Nothing else waits.")
     return pages.done(url_for("console.cases.show", case_id=after, order=_order()), done)
+
+
+def _done(case: Case, decided: Case | Proposal) -> str:
+    if isinstance(decided, Proposal):
+        return f"Case {case.id} waits: to retire takes a second person, who is to decide the same within 72 hours."
+    return f"Case {case.id}, on contribution {case.contribution}: {decided.decision}."
 
 
 def _listed(
