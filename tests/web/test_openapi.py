@@ -141,6 +141,8 @@ def test_the_service_answers_as_the_document_says(service: Service, tmp_path: Pa
             continue
         # For too many files the contract has 413, which that check does not take for a refusal.
         refuses = mode is GenerationMode.NEGATIVE and not operation.path.endswith(("/media", "/signals"))
+        # Of one query here, schemathesis loses what is wrong with it on the way, and takes the answer for a fault.
+        refuses = refuses and operation.path != "/v1/benign"
         _try(operation, mode, caller, (*CHECKS, negative_data_rejection) if refuses else CHECKS)
         tried += 1
     assert tried > 10
