@@ -162,9 +162,12 @@ class Client:
         request = Request("POST", f"/v1/contributions/{id}/withdrawal", text, safe=False)
         return self._ask(ContributionOut, request).value()
 
-    def erase(self, id: int) -> None:
-        """Erase the signals and the reference of a contribution for good."""
-        self._connection.send(Request("DELETE", f"/v1/contributions/{id}/content"))
+    def erase(self, id: int, *, at_once: bool = False) -> None:
+        """Erase the signals and the reference of a contribution for good.
+
+        The signals are kept, unseen, for 90 days after the withdrawal to tell readers by, unless `at_once`.
+        """
+        self._connection.send(Request("DELETE", f"/v1/contributions/{id}/content{'?now=1' if at_once else ''}"))
 
     def give_opinion(self, contribution: int, draft: OpinionDraft, *, idempotency_key: str | None = None) -> Opinion:
         """Confirm or dispute another member's contribution: once, however often it is sent.

@@ -9,6 +9,9 @@
     │   ├── MemberSuspended       the key's member is suspended
     │   ├── NotYours              the thing belongs to another member
     │   ├── OwnContribution       opinions on it are for other members to give
+    │   ├── NoLabel               the operator set no label for what comes by another system's protocol
+    │   ├── BankOfMember          in HMA's view: banks are members, whom the operator adds
+    │   ├── FetchRefused          this service fetches nothing from that address
     │   ├── MediaRefused          this service takes hashes, not pictures
     │   └── FormRefused           (console) a form that was not made for this session
     ├── NotFound
@@ -156,6 +159,33 @@ class OwnContribution(NotAllowed):
 
     def __str__(self) -> str:
         return f"contribution {self.contribution} is your own: opinions on it are for other members to give"
+
+
+@dataclass(eq=False)
+class NoLabel(NotAllowed):
+    slug: ClassVar[str] = "no-label"
+    title: ClassVar[str] = "No label for what comes this way"
+
+    def __str__(self) -> str:
+        return "this protocol tells no label, and the operator has set none in HASHDB_INTEROP_LABEL"
+
+
+@dataclass(eq=False)
+class BankOfMember(NotAllowed):
+    slug: ClassVar[str] = "bank-of-member"
+    title: ClassVar[str] = "A bank is a member's"
+
+    def __str__(self) -> str:
+        return "a bank here is what a member contributes: the operator adds members"
+
+
+@dataclass(eq=False)
+class FetchRefused(NotAllowed):
+    slug: ClassVar[str] = "fetch-refused"
+    title: ClassVar[str] = "Nothing is fetched from there"
+
+    def __str__(self) -> str:
+        return "this service fetches nothing from that address: send the picture itself"
 
 
 @dataclass(eq=False)

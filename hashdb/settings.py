@@ -100,12 +100,6 @@ class Settings(BaseSettings):
         default="memory://",
         description="Where requests of a key are counted: each worker for itself, or `redis://…` for all together.",
     )
-    proxies: int = Field(
-        default=0,
-        ge=0,
-        le=10,
-        description="Proxies before the service: whose X-Forwarded-For tells who asks without a key or signs in.",
-    )
     metrics_port: int | None = Field(
         default=None, ge=1, le=65535, description="Port for Prometheus, without a key; else `/metrics` takes one."
     )
@@ -127,6 +121,12 @@ class Settings(BaseSettings):
         pattern=r"^https?://[^/\s]+$",
         description="Address at which people reach the console; with `https://hashes.example` its cookies are Secure.",
     )
+    proxies: int = Field(
+        default=0,
+        ge=0,
+        le=9,
+        description="How many proxies stand before the service, whose `X-Forwarded-For` and `-Proto` are believed.",
+    )
     session_idle: float = Field(
         default=60.0, ge=1, le=1440, description="Minutes without a request after which a session of the console ends."
     )
@@ -146,6 +146,22 @@ class Settings(BaseSettings):
     oidc_client_secret: SecretStr | None = Field(default=None, description="Secret of the console at the issuer.")
     oidc_claim: str = Field(
         default="preferred_username", max_length=64, description="Claim that holds the user's name, like `email`."
+    )
+    interop_label: str | None = Field(
+        default=None,
+        description="Label of what is contributed by other systems' protocols, which tell none; without it they read.",
+    )
+    fetch_hosts: Annotated[frozenset[str], NoDecode] = Field(
+        default=frozenset(),
+        description="Hosts from which HMA's view fetches pictures, like `cdn.example,img.example:8443`; else none.",
+    )
+    hma_key: SecretStr | None = Field(
+        default=None, description="Secret of the key by which HMA's view answers whoever sends none; else it needs one."
+    )
+    public_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/?#\s]+(/[^?#\s]*)?$",
+        description="Address under which members reach the service, where a proxy stands before it.",
     )
     url: str = Field(default="http://127.0.0.1:8000", description="(member's side) Address of the service.")
     key: SecretStr | None = Field(default=None, description="(member's side) Secret of the key.")
@@ -170,6 +186,16 @@ class Settings(BaseSettings):
         if not names:
             raise ValueError("at least one algorithm is needed")
         return tuple(dict.fromkeys(_algorithm(name) for name in names))
+
+    @field_validator("fetch_hosts", mode="before")
+    @classmethod
+    def _hosts(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        hosts = frozenset(filter(None, (host.strip().lower() for host in value.split(","))))
+        if any("/" in host or "*" in host or not host.isprintable() or " " in host for host in hosts):
+            raise ValueError("takes host names, each with a port where that is not the usual one")
+        return hosts
 
     @field_validator("database_url")
     @classmethod
@@ -199,18 +225,6 @@ class Settings(BaseSettings):
             radii[algorithm] = int(bits)
         return radii
 
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        given = (self.oidc_issuer, self.oidc_client_id, self.oidc_client_secret)
-        if any(given) and not (all(given) and self.console_url):
-            raise ValueError("oidc_issuer, oidc_client_id, oidc_client_secret and console_url go together")
-        return self
-
-    @property
-    def lifetime(self) -> Lifetime:
-        """How long a session of the console lasts."""
-        return Lifetime(timedelta(minutes=self.session_idle), timedelta(hours=self.session_hours))
-
     @field_validator("retention", mode="before")
     @classmethod
     def _days(cls, value: object) -> object:
@@ -223,6 +237,18 @@ class Settings(BaseSettings):
                 raise ValueError(f"write label=<days>, 1 to {_LONGEST}")
             days[label] = int(count)
         return days
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        given = (self.oidc_issuer, self.oidc_client_id, self.oidc_client_secret)
+        if any(given) and not (all(given) and self.console_url):
+            raise ValueError("oidc_issuer, oidc_client_id, oidc_client_secret and console_url go together")
+        return self
+
+    @property
+    def lifetime(self) -> Lifetime:
+        """How long a session of the console lasts."""
+        return Lifetime(timedelta(minutes=self.session_idle), timedelta(hours=self.session_hours))
 
     @property
     def signing_key(self) -> Path:
@@ -250,6 +276,8 @@ class Settings(BaseSettings):
         for label in self.retention:
             if reason := vocabulary.fault("behaviour", label):
                 raise BadSetting("HASHDB_RETENTION", reason)
+        if self.interop_label is not None and (fault := vocabulary.fault("behaviour", self.interop_label)):
+            raise BadSetting("HASHDB_INTEROP_LABEL", fault)
         return Rules(
             self.algorithms,
             vocabulary,

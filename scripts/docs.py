@@ -26,6 +26,7 @@ from hashdb.evaluation.alterations import ALTERATIONS, Family
 from hashdb.service import members, open_hashdb
 from hashdb.settings import DEFAULT_LABELS, Settings
 from hashdb.web import create_app
+from hashdb.web.interop import MOUNTS
 from hashdb.web.problems import STATUS, status_of
 from hashdb.wire.problems import PREFIX
 
@@ -169,7 +170,8 @@ def _undocumented(app: APIFlask) -> Iterator[tuple[str, ...]]:
     documented = app.test_client().get("/openapi.json").get_json()["paths"]
     for rule in sorted(app.url_map.iter_rules(), key=str):
         view = app.view_functions[rule.endpoint]
-        if not rule.arguments and str(rule) not in documented and not rule.endpoint.startswith("console."):
+        hidden = rule.endpoint.startswith("console.") or str(rule).startswith(MOUNTS)
+        if not rule.arguments and str(rule) not in documented and not hidden:
             summary = (view.__doc__ or "").splitlines()[0].rstrip(".")
             yield f"`GET {rule}`", "no key", "200", "", summary
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+EXTENSION = ROOT / "integrations" / "threatexchange"
 _FENCE = re.compile(r"^```(\S+)( run)?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _MARK = "\x1e"
 
@@ -83,16 +84,27 @@ def fits(output: str, said: str) -> bool:
     return bool(re.fullmatch(".*".join(map(re.escape, said.rstrip("\n").split("…"))), output.rstrip("\n")))
 
 
+_PROGRAMS = {
+    "python": "",
+    "hashdb": "-m hashdb ",
+    "threatexchange": '-c "from threatexchange.cli.main import main; main()" ',
+}
+
+
 def _environment(folder: Path) -> dict[str, str]:
     """The environment of somebody who has installed hashdb in a folder with the photographs of a clone."""
     programs = folder / "bin"
     programs.mkdir()
-    for name, arguments in {"python": "", "hashdb": "-m hashdb "}.items():
+    for name, arguments in _PROGRAMS.items():
         (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments}"$@"\n')
         (programs / name).chmod(0o755)
     (folder / "hashdb").mkdir()
     (folder / "hashdb" / "photos").symlink_to(ROOT / "hashdb" / "photos")
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
     # -P: the folder has the photographs below the name of the package.
-    paths = {"PATH": f"{programs}{os.pathsep}{kept['PATH']}", "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}
+    paths = {
+        "PATH": f"{programs}{os.pathsep}{kept['PATH']}",
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{EXTENSION}",
+        "PYTHONSAFEPATH": "1",
+    }
     return kept | paths

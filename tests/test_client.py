@@ -124,6 +124,7 @@ def test_amending_withdrawing_and_erasing_show_in_the_feed(client: Client) -> No
     assert client.amend(id, Amendment(severity=4)).severity == 4
     assert client.withdraw(id, "removal_reversed").status is Status.WITHDRAWN
     client.erase(id)
+    client.erase(id, at_once=True)
     page = client.changes(0)
     assert page.changes[-1].what == Gone(id, "withdrawn")
     assert client.changes(page.checkpoint, epoch=page.epoch).changes == ()

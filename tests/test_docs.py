@@ -14,6 +14,7 @@ from hashdb.domain.members import MemberKind, Scope
 from hashdb.settings import Settings
 from hashdb.store.tables import metadata
 from hashdb.web import create_app
+from hashdb.web.interop import MOUNTS
 from hashdb.web.problems import STATUS, status_of
 from scripts import docs
 from tests import builders
@@ -80,7 +81,7 @@ def test_every_route_is_documented_with_its_scope(tmp_path: Path) -> None:
         (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
         for rule in rules
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
-        if rule.endpoint != "static" and not rule.endpoint.startswith("console.")
+        if rule.endpoint != "static" and not rule.endpoint.startswith("console.") and not rule.rule.startswith(MOUNTS)
     }
     assert {(method, path) for method, path, _, _ in rows} == routes
     for _, _, scope, answers in rows:
@@ -99,6 +100,18 @@ def test_every_page_of_the_console_is_documented(tmp_path: Path) -> None:
         if rule.endpoint.startswith("console.") and "GET" in (rule.methods or ()) and "path:" not in rule.rule
     }
     assert set(re.findall(r"^\| `(/console\S*)` \|", _page("console.md"), re.MULTILINE)) == pages
+
+
+def test_every_route_of_another_systems_protocol_is_on_a_page(tmp_path: Path) -> None:
+    text = "".join(page.read_text("utf-8") for page in (ROOT / "docs" / "interop").glob("*.md"))
+    db = builders.hashdb(f"sqlite:///{tmp_path}/hashdb.sqlite", builders.Clock())
+    rules = [rule for rule in create_app(db, Settings()).url_map.iter_rules() if rule.rule.startswith(MOUNTS)]
+    db.close()
+    assert len(rules) > 10
+    for rule in rules:
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+            path = re.sub(r"<(?:[a-z]+:)?(\w+)>", r"{\1}", rule.rule)
+            assert f"| `{method} {path}` |" in text
 
 
 def test_every_error_is_documented_with_its_status() -> None:
@@ -170,12 +183,21 @@ def test_every_decision_has_its_three_parts() -> None:
             assert part in text, page.name
 
 
+RUN = [
+    "README.md",
+    *(f"docs/{name}.md" for name in ("tutorial", "audit", "members", "interop/hma", "interop/misp-stix")),
+]
+FOREIGN = [f"docs/interop/{name}.md" for name in ("extension", "stopncii", "tat", "threatexchange")]
+
+
 @pytest.mark.skipif(not shutil.which("curl"), reason="the snippets take curl")
-@pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md", "docs/audit.md", "docs/members.md"])
+@pytest.mark.parametrize("name", [*RUN, *FOREIGN])
 def test_the_snippets_print_what_the_page_says(name: str, tmp_path: Path) -> None:
+    if name in FOREIGN:
+        pytest.importorskip("threatexchange")
     folder = tmp_path / "clone"
     folder.mkdir()
-    with serving(folder / "hashdb-data") as url:
+    with serving(folder / "hashdb-data", HASHDB_INTEROP_LABEL="glorification") as url:
         given = {"HASHDB_URL": url}
         wrong = run(ROOT / name, folder, given, {"http://127.0.0.1:8000": url})
     assert not wrong, "\n\n".join(wrong)

@@ -75,10 +75,18 @@ PACKAGES = {
 }
 """What each layer may import from elsewhere, beside the standard library."""
 
-LONG_MODULES = {"client.py": 350, "errors.py": 540, "store/tables.py": 480, "wire/contributions.py": 390}
+LONG_MODULES = {
+    "client.py": 350,
+    "errors.py": 600,
+    "settings.py": 330,
+    "store/tables.py": 540,
+    "wire/contributions.py": 390,
+}
 LONG_FUNCTIONS: dict[str, int] = {}
 
 TESTED_IN = {
+    "domain/timelines.py": "service/test_timelines.py",
+    "service/erasures.py": "service/test_contributions.py",
     "domain/hits.py": "service/test_tallies.py",
     "domain/refusals.py": "service/test_refusals.py",
     "domain/reversals.py": "service/test_reversals.py",
@@ -107,6 +115,14 @@ TESTED_IN = {
     "evaluation/shapes.py": "evaluation/test_alterations.py",
     "evaluation/tones.py": "evaluation/test_alterations.py",
     "evaluation/scenes.py": "evaluation/test_alterations.py",
+    "wire/interop/__init__.py": "web/interop/test_stopncii.py",
+    "wire/interop/misp.py": "cli/test_exports.py",
+    "wire/interop/stix.py": "cli/test_exports.py",
+    "wire/interop/hma.py": "web/interop/test_hma.py",
+    "service/banks.py": "web/interop/test_hma.py",
+    "wire/interop/stopncii.py": "web/interop/test_stopncii.py",
+    "wire/interop/tat.py": "web/interop/test_tat.py",
+    "wire/interop/threatexchange.py": "web/interop/test_threatexchange.py",
     "cli/__init__.py": "cli/test_serve.py",
     "cli/archives.py": "cli/test_backup.py",
     "cli/restore.py": "cli/test_backup.py",

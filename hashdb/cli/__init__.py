@@ -19,6 +19,7 @@ _COMMANDS = {
     "case": "hashdb.cli.cases",
     "contribute": "hashdb.cli.contribute",
     "demo": "hashdb.cli.demo",
+    "erase": "hashdb.cli.erase",
     "evaluate": "hashdb.cli.evaluate",
     "export": "hashdb.cli.exports",
     "hash": "hashdb.cli.hash",

@@ -136,8 +136,9 @@ def _draft(template: Draft, outcome: Outcome) -> Draft:
 
 
 def _tell(path: Path, recorded: Recorded) -> None:
-    known = " (known already)" if recorded.known else ""
-    console().print(f"{path}  contribution {recorded.contribution.id}{known}", soft_wrap=True)
+    contribution, known = recorded.contribution, " (known already)" if recorded.known else ""
+    standing = "" if contribution.standing.matches else f", {contribution.standing}"
+    console().print(f"{path}  contribution {contribution.id}{known}{standing}", soft_wrap=True)
 
 
 def _object(outcome: Outcome, recorded: Recorded | None) -> dict[str, object]:

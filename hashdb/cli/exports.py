@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
+from datetime import UTC, datetime
 
 import click
 
@@ -14,21 +15,48 @@ from hashdb.cli.output import as_json, counted
 from hashdb.cli.rows import FIELDS, LISTS
 from hashdb.client import Client
 from hashdb.domain.contributions import Contribution, Draft, Filter, Status
+from hashdb.settings import Settings
 from hashdb.wire.contributions import DraftIn
+from hashdb.wire.interop.misp import event
+from hashdb.wire.interop.stix import bundle
 
 Said = Mapping[str, object]
 
 
 @click.command("export")
-@click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)
+@click.option("--format", "form", type=click.Choice(["csv", "jsonl", "misp", "stix"]), default="csv", show_default=True)
 @as_json
 def command(form: str, as_json: bool) -> None:
-    """Print your own active contributions, a row each, so that `hashdb import` reads them again."""
+    """Print your own active contributions, a row each, so that `hashdb import` reads them again.
+
+    `misp` prints one event, `stix` one bundle (STIX 2.1); both have what was withdrawn too, as deleted and revoked.
+    """
+    if form in ("misp", "stix"):
+        _print_foreign(form)
+        return
     bar, advance = counted("exporting")
     with Client.from_environment() as client, bar:
         own = client.contributions(Filter(member=client.me().member.id, status=Status.ACTIVE))
         write = _array if as_json else _lines if form == "jsonl" else _table
         write(_counted(own, advance))
+
+
+def _print_foreign(form: str) -> None:
+    """Print what another system takes in: all but what was erased, of which nothing is left to name it by."""
+    bar, advance = counted("exporting")
+    url = Settings.read().url
+    with Client.from_environment() as client, bar:
+        me = client.me().member
+        left = _left(client.contributions(Filter(member=me.id)), advance)
+        for part in bundle(url, left) if form == "stix" else event(url, me.name, datetime.now(UTC), left):
+            click.echo(part, nl=False)
+
+
+def _left(own: Iterable[Contribution], advance: Callable[[int], None]) -> Iterator[Contribution]:
+    for one in own:
+        advance(1)
+        if not one.erased:
+            yield one
 
 
 def _counted(own: Iterable[Contribution], advance: Callable[[int], None]) -> Iterator[Said]:

@@ -34,6 +34,7 @@ from hashdb.service import (
     checkpoints,
     contributions,
     counts,
+    erasures,
     expiry,
     floods,
     masks,
@@ -200,6 +201,8 @@ def _announce(db: HashDB) -> None:
     while contributions.announce(db, _BATCH) == _BATCH:
         pass
     while opinions.recount(db, _BATCH) == _BATCH:
+        pass
+    while erasures.purge(db, _BATCH) == _BATCH:
         pass
 
 

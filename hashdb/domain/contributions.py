@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from hashdb.domain.signals import Algorithm, Signal
+
+TOMBSTONES_KEPT = timedelta(days=90)
+"""How long after a withdrawal a reader that knows values and no ids can be told of it: what ThreatExchange keeps."""
 
 
 class Media(StrEnum):

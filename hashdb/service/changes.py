@@ -26,7 +26,7 @@ def read(db: HashDB, actor: Actor, after: int, limit: int, epoch: str | None = N
     Raises FeedRestarted when `epoch` or `after` are not of this log.
     """
     actor.require(Scope.FEED)
-    _note(db, actor)
+    note(db, actor)
     with db.store.read() as tx:
         head = tx.audit.head()
         if after > head.seq or epoch not in (None, head.epoch):
@@ -56,6 +56,17 @@ def wait(db: HashDB, actor: Actor, after: int, seconds: float) -> None:
         _WAITING.release()
 
 
+def note(db: HashDB, actor: Actor) -> None:
+    """Tell the log that a key reads the feed: one event a key a day."""
+    now = db.now()
+    if actor.key is None or db.feed_read_on.get(actor.key.id) == now.date():
+        return
+    with db.store.begin() as tx:
+        if tx.members.first_feed_read(actor.key.id, now.date().isoformat()):
+            tx.audit.append(now, actor, [Entry(Action.FEED_READ, "key", actor.key.id, {})])
+    db.feed_read_on[actor.key.id] = now.date()
+
+
 def _changed(db: HashDB, after: int) -> bool:
     with db.store.read() as tx:
         # A cursor past the head is a change too: the reader must start over.
@@ -72,14 +83,3 @@ def _state(contribution: Contribution, told: Status) -> Contribution | Gone:
             return Gone(contribution.id, "masked")
         return contribution if contribution.status is told else replace(contribution, status=told)
     return Gone(contribution.id, str(contribution.standing if told is Status.ACTIVE else told))
-
-
-def _note(db: HashDB, actor: Actor) -> None:
-    """Write one event a key a day."""
-    now = db.now()
-    if actor.key is None or db.feed_read_on.get(actor.key.id) == now.date():
-        return
-    with db.store.begin() as tx:
-        if tx.members.first_feed_read(actor.key.id, now.date().isoformat()):
-            tx.audit.append(now, actor, [Entry(Action.FEED_READ, "key", actor.key.id, {})])
-    db.feed_read_on[actor.key.id] = now.date()

@@ -1,4 +1,4 @@
-"""Contributions: record, show, amend, withdraw, erase; and tell the log of statuses that changed with time."""
+"""Contributions: record, show, amend, withdraw; and tell the log of statuses that changed with time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from hashdb.service import HashDB
 from hashdb.service.admission import Admission, append
 from hashdb.service.expiry import amend_with_expiry
 from hashdb.service.receipts import added, answered, ids, record
-from hashdb.service.returns import hold_returns, suggest
+from hashdb.service.returns import hold_returns
 from hashdb.store import Transaction
 from hashdb.store.statuses import Owed
 
@@ -52,7 +52,7 @@ def _contribute(
     known: int,
 ) -> Receipt:
     check(db, drafts, db.now())
-    near = suggest(db, drafts)
+    near = db.live.retired.near(signal for draft in drafts for signal in draft.signals)
     with db.store.begin() as tx:
         tx.members.lock(member.id)
         now = db.now()
@@ -154,33 +154,8 @@ def withdraw(db: HashDB, actor: Actor, id: int, reason: str) -> Contribution:
         found = _own(tx, actor, id, now)
         if found.status is Status.WITHDRAWN:
             raise AlreadyWithdrawn(id)
-        _withdraw(tx, actor, found, reason, now)
+        take_back(tx, actor, found, reason, now)
         return tx.contributions.one(id, now)
-
-
-def erase(db: HashDB, actor: Actor, id: int, reason: str = "other") -> None:
-    """Remove signals, reference and notes of a contribution for good, withdrawing it first; its events stay.
-
-    The member's own, or any with `admin`; `reason` is that of the withdrawal. Erasing again changes nothing.
-    Raises InvalidInput, NotFound, NotYours, ScopeMissing.
-    """
-    actor.require(Scope.CONTRIBUTE, Scope.ADMIN)
-    if fault := db.rules.vocabulary.fault("reason", reason):
-        raise InvalidInput((Fault("reason", fault),))
-    with db.store.begin() as tx:
-        now = db.now()
-        found = tx.contributions.one(id, now, lock=True)
-        if not actor.has(Scope.ADMIN) and not owns(actor, found):
-            raise NotYours("contribution", id)
-        if found.erased:
-            return
-        if found.status is not Status.WITHDRAWN:
-            _withdraw(tx, actor, found, reason, now)
-        tx.contributions.erase(id, now)
-        tx.opinions.erase(id)
-        tx.cases.erase(id)
-        tx.audit.append(now, actor, [Entry(Action.CONTRIBUTION_ERASED, "contribution", id, {})])
-    db.store.scrub()
 
 
 def announce(db: HashDB, limit: int = 500) -> int:
@@ -222,7 +197,8 @@ _ANNOUNCED = {
 }
 
 
-def _withdraw(tx: Transaction, actor: Actor, found: Contribution, reason: str, now: datetime) -> None:
+def take_back(tx: Transaction, actor: Actor, found: Contribution, reason: str, now: datetime) -> None:
+    """Withdraw a contribution, which is held, and tell the log."""
     tx.contributions.withdraw(found.id, reason, now)
     details = {"reason": reason, "before": str(found.status)}
     tx.audit.append(now, actor, [Entry(Action.CONTRIBUTION_WITHDRAWN, "contribution", found.id, details)])

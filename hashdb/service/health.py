@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from hashdb.domain.members import Actor, Scope
@@ -36,3 +36,9 @@ def vitals(db: HashDB, actor: Actor) -> Vitals:
     with db.store.read() as tx:
         head, totals, (waiting, late) = tx.audit.head(), tx.counts.totals(), tx.cases.waiting(db.now())
     return Vitals(head.seq, 0 if level is None else level.seq, db.live.sizes(), totals, waiting, late)
+
+
+def sizes(db: HashDB, algorithms: Collection[Algorithm]) -> tuple[dict[Algorithm, int], int]:
+    """How many values of each algorithm this process's index holds, and the second of the last event that it has."""
+    level = db.live.level()
+    return {one: len(db.live.index(one)) for one in algorithms}, int(level.at.timestamp())

@@ -23,6 +23,7 @@ from hashdb.index.shelf import Shelf
 from hashdb.index.tiered import ARRAY, TieredIndex
 from hashdb.index.words import Words, among, from_octets, to_octets
 from hashdb.service.admission import KINDS, Admission, Overtaken
+from hashdb.service.retired import Retired
 from hashdb.store import Store, Transaction
 from hashdb.store.audit import Head
 
@@ -62,6 +63,8 @@ class Live:
         self._head: Head | None = None
         self._keys: dict[bytes, tuple[Key, Member]] = {}
         self._admission: list[Admission] = []
+        self._radii = radii
+        self.retired = Retired(radii)
         self._leaf = ""
         self._checked = False
         self._again = 0.0
@@ -209,6 +212,8 @@ class Live:
             ):
                 # Until all is there again: the next one who asks must not take this for level.
                 self._head, self._keys, self._admission = None, {}, []
+                self.retired = Retired(self._radii)
+                self.retired.take_in(tx.retired.every())
                 after = self._shelf.start(head.epoch, head.seq, leaf)
                 if after == 0 and self._shelf.on_disk and tx.matches.count() >= ARRAY:
                     self._build(tx, head, progress, writing)
@@ -223,6 +228,8 @@ class Live:
                     self._keys = {}
                 if kinds & KINDS:
                     self._admission = []
+                if "retired" in kinds:
+                    self.retired.take_in(tx.retired.since(known.seq, head.seq))
             self._take_in(tx, after, head.seq, progress)
             self._leaf = leaf(head.seq)
         self._indexes = self._shelf.indexes

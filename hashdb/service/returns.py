@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from hashdb.domain.audit import Details, Entry
 from hashdb.domain.cases import Cause
-from hashdb.domain.contributions import Draft, Recorded, Standing
-from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.contributions import Recorded, Standing
 from hashdb.service import HashDB
 from hashdb.service.cases import hold
+from hashdb.service.retired import Near
 from hashdb.store import Transaction
-
-Near = Mapping[Signal, Sequence[Signal]]
-"""What is stored within the radius of signals that are contributed."""
-
-
-def suggest(db: HashDB, drafts: Sequence[Draft]) -> Near:
-    """What the index holds near the drafts' signals; it is not asked where nothing was ever retired."""
-    with db.store.read() as tx:
-        if not tx.cases.retiring():
-            return {}
-    asked: dict[Algorithm, dict[int, None]] = defaultdict(dict)
-    for draft in drafts:
-        for signal in draft.signals:
-            asked[signal.algorithm][signal.value] = None
-    found: dict[Signal, list[Signal]] = {}
-    for algorithm, values in asked.items():
-        for value, neighbors in zip(values, db.live.search(algorithm, list(values), algorithm.radius), strict=True):
-            found[Signal(algorithm, value)] = [Signal(algorithm, one.value) for one in neighbors]
-    return found
 
 
 def hold_returns(
@@ -42,9 +22,9 @@ def hold_returns(
 
     Returns what was recorded as it is then, and the events, for the caller to append.
     """
-    if not any(near.values()):
+    if not near:
         return tuple(recorded), []
-    retired = tx.matches.retired({one for neighbors in near.values() for one in neighbors})
+    retired = tx.retired.among({one for neighbors in near.values() for one in neighbors})
     fresh = {one.contribution.id: one.contribution for one in recorded if not one.known}
     told: dict[int, Details] = {}
     for id, contribution in fresh.items():

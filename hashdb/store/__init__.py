@@ -35,6 +35,7 @@ from hashdb.store.proposals import Proposals
 from hashdb.store.refusals import Refusals
 from hashdb.store.requests import Requests
 from hashdb.store.retention import Retentions
+from hashdb.store.retired import Retired
 from hashdb.store.reversals import Reversals
 from hashdb.store.sessions import Sessions
 from hashdb.store.statuses import Statuses
@@ -78,19 +79,20 @@ class Transaction:
         self.effects = Effects(connection)
         self.overviews = Overviews(connection)
         self.requests = Requests(connection)
-        self.users = Users(connection)
-        self.sessions = Sessions(connection)
-        self.verifications = Verifications(connection)
         self.benign = BenignList(connection)
         self.masks = Masks(connection)
         self.incidents = Incidents(connection)
         self.retention = Retentions(connection)
+        self.retired = Retired(connection)
         self.proposals = Proposals(connection)
         self.counts = Counts(connection)
         self.hits = Hits(connection)
         self.floods = Floods(connection)
         self.refusals = Refusals(connection)
         self.reversals = Reversals(connection)
+        self.users = Users(connection)
+        self.sessions = Sessions(connection)
+        self.verifications = Verifications(connection)
 
 
 class Store:

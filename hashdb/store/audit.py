@@ -14,6 +14,7 @@ from hashdb.domain.audit import Action, Entry, Event, leaf
 from hashdb.domain.members import Actor
 from hashdb.errors import NotFound
 from hashdb.store.bulk import insert_rows
+from hashdb.store.chunks import chunks
 from hashdb.store.tables import events, log
 from hashdb.store.tree import grow
 
@@ -46,6 +47,28 @@ class Audit:
         """The leaf of an event, in hex; empty where there is none of this number."""
         found = self._connection.execute(_LEAF, {"number": seq}).scalar_one_or_none()
         return "" if found is None else found.hex()
+
+    def before(self, at: datetime) -> int:
+        """The number of the last event before an instant, 0 where there is none.
+
+        By halving: events are numbered without gaps, and their times never go back.
+        """
+        low, high = 0, self.head().seq
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self._connection.execute(_AT, {"number": middle}).scalar_one() < at:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    def actions(self, contributions: Collection[int], upto: int) -> dict[int, list[Action]]:
+        """What was done to contributions up to a number, in order, by contribution."""
+        found: dict[int, list[Action]] = {}
+        for some in chunks(sorted(set(contributions))):
+            for id, action in self._connection.execute(_ACTIONS, {"ids": some, "upto": upto}):
+                found.setdefault(id, []).append(Action(action))
+        return found
 
     def append(self, now: datetime, actor: Actor, entries: Sequence[Entry]) -> int:
         """Give each entry the next number and return the last one.
@@ -142,6 +165,16 @@ _ROWS = select(
     type_coerce(events.c.leaf, NullType()).label("leaf"),
 ).order_by(events.c.seq)
 _LEAF = select(events.c.leaf).where(events.c.seq == bindparam("number"))
+_AT = select(events.c.at).where(events.c.seq == bindparam("number"))
+_ACTIONS = (
+    select(events.c.subject_id, events.c.action)
+    .where(
+        events.c.subject_kind == "contribution",
+        events.c.subject_id.in_(bindparam("ids", expanding=True)),
+        events.c.seq <= bindparam("upto"),
+    )
+    .order_by(events.c.subject_id, events.c.seq)
+)
 _SUBJECTS = (
     select(events.c.seq, events.c.subject_id)
     .where(events.c.seq > bindparam("after"), events.c.action.in_(bindparam("actions", expanding=True)))

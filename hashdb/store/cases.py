@@ -91,11 +91,6 @@ class Cases:
         """Quarantine the contribution while this case is open."""
         self._connection.execute(update(cases).where(cases.c.id == id).values(holds=True))
 
-    def retiring(self) -> bool:
-        """Whether any case was ever decided by retiring a contribution."""
-        query = select(cases.c.id).where(cases.c.decision == str(Decision.RETIRE)).limit(1)
-        return self._connection.execute(query).first() is not None
-
     def decide(self, id: int, decision: Decision, note: str | None, by: str, now: datetime) -> None:
         """Close a case."""
         values = {"decision": decision, "note": note, "decided_at": now, "decided_by": by}

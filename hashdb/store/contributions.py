@@ -29,7 +29,7 @@ from hashdb.store.bulk import insert_rows
 from hashdb.store.chunks import chunks
 from hashdb.store.filters import conditions
 from hashdb.store.statuses import status_at, unended
-from hashdb.store.tables import amendments, contributions, masks, members, signals
+from hashdb.store.tables import amendments, contributions, erasures, masks, members, signals
 
 _COPIED = (
     "removed_at",
@@ -163,13 +163,30 @@ class Contributions:
         values = {"withdrawn_at": now, "withdrawal_reason": reason, "announced": Status.WITHDRAWN}
         self._connection.execute(update(contributions).where(contributions.c.id == id).values(values))
 
-    def erase(self, id: int, now: datetime) -> None:
-        """Remove signals, reference, old values and what names the set of signals; the row stays, empty."""
-        self._connection.execute(delete(signals).where(signals.c.contribution_id == id))
-        self._connection.execute(delete(masks).where(masks.c.contribution_id == id))
+    def erase(self, id: int, now: datetime, due_at: datetime) -> None:
+        """Remove reference, old values and what names the set of signals, and from `due_at` on the signals (`purge`).
+
+        The row stays, empty; nobody is shown signals that are still kept.
+        """
+        self._connection.execute(insert(erasures), {"contribution_id": id, "due_at": due_at})
         self._connection.execute(delete(amendments).where(amendments.c.contribution_id == id))
         values = {"reference": None, "fingerprint": None, "erased_at": now}
         self._connection.execute(update(contributions).where(contributions.c.id == id).values(values))
+
+    def due(self, now: datetime, limit: int) -> tuple[int, ...]:
+        """At most `limit` erased contributions whose signals are not to be kept at `now`."""
+        query = select(erasures.c.contribution_id).where(erasures.c.due_at <= now)
+        return tuple(self._connection.scalars(query.order_by(erasures.c.due_at).limit(limit)))
+
+    def purge(self, ids: Collection[int]) -> tuple[int, ...]:
+        """Remove the signals that were kept of erased contributions, and return of which there were any to be kept."""
+        purged: list[int] = []
+        for some in chunks(list(ids)):
+            ours = delete(erasures).where(erasures.c.contribution_id.in_(some)).returning(erasures.c.contribution_id)
+            purged += self._connection.scalars(ours)
+            for table in (signals, masks):
+                self._connection.execute(delete(table).where(table.c.contribution_id.in_(some)))
+        return tuple(sorted(purged))
 
     def received_since(self, member: int, since: datetime) -> int:
         """How many contributions of a member were received from `since` on."""
@@ -256,7 +273,7 @@ def _contribution(row: Sequence[Any], found: tuple[Signal, ...], hidden: frozens
         status=_STATUSES[status],
         standing=_STANDINGS[standing],
         received_at=received,
-        signals=found,
+        signals=() if erased else found,
         media=_MEDIA[media],
         withdrawn_at=withdrawn,
         withdrawal_reason=reason,

@@ -68,20 +68,8 @@ class Matches:
                 found[contribution].add(member)
         return found
 
-    def retired(self, found: Collection[Signal]) -> dict[Signal, int]:
-        """Those of the signals that a retired contribution holds, whatever its status, and the first that does."""
-        held: dict[Signal, int] = {}
-        for algorithm, octets in _by_algorithm(found):
-            for value, id in self._connection.execute(_RETIRED, {"algorithm": str(algorithm), "octets": octets}):
-                one = Signal.from_bytes(algorithm, value)
-                held[one] = min(id, held.get(one, id))
-        return held
-
     def lasting(self, algorithm: Algorithm, values: Sequence[bytes]) -> set[bytes]:
-        """Those of the values that some contribution holds which may match, now or later (suspended ones may).
-
-        And those that a retired one holds: what is near to them is looked for when something is contributed.
-        """
+        """Those of the values that some contribution holds which may match, now or later (suspended ones may)."""
         found: set[bytes] = set()
         for some in chunks(values):
             query = (
@@ -185,13 +173,10 @@ _HELD = (
 
 def _lasting() -> ColumnElement[bool]:
     expires = contributions.c.expires_at
-    return or_(
-        contributions.c.standing == str(Standing.RETIRED),
-        and_(
-            contributions.c.withdrawn_at.is_(None),
-            # What the log told to have expired may have been given more time since.
-            or_(contributions.c.announced != str(Status.EXPIRED), expires.is_(None), expires > _HEAD_AT),
-        ),
+    return and_(
+        contributions.c.withdrawn_at.is_(None),
+        # What the log told to have expired may have been given more time since.
+        or_(contributions.c.announced != str(Status.EXPIRED), expires.is_(None), expires > _HEAD_AT),
     )
 
 
@@ -214,16 +199,6 @@ def _held(query: _Selected) -> _Selected:
 # Built once: to build one takes longer than to ask it.
 _HOLDERS = _held(select(*_HELD)).limit(bindparam("limit"))
 _HOLDERS_ONLY = _HOLDERS.where(contributions.c.id.in_(bindparam("only", expanding=True)))
-_RETIRED = (
-    select(signals.c.value, func.min(contributions.c.id))
-    .join(contributions, contributions.c.id == signals.c.contribution_id)
-    .where(
-        signals.c.algorithm == bindparam("algorithm"),
-        signals.c.value.in_(bindparam("octets", expanding=True)),
-        contributions.c.standing == str(Standing.RETIRED),
-    )
-    .group_by(signals.c.value)
-)
 _CONFIRMING = (
     select(opinions.c.contribution_id, opinions.c.member_id)
     .join(members, members.c.id == opinions.c.member_id)

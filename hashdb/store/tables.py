@@ -250,6 +250,14 @@ signals = Table(
     Index(None, "algorithm", "value", "contribution_id"),
 )
 
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("contribution_id", ForeignKey("contributions.id"), primary_key=True),
+    Column("due_at", Instant, nullable=False, index=True, comment="From then on its signals are not kept"),
+    comment="What is erased but for its signals, by which other systems are told that they are withdrawn.",
+)
+
 amendments = Table(
     "amendments",
     metadata,

@@ -32,6 +32,7 @@ from hashdb.web.api import (
 )
 from hashdb.web.context import Face, Id, Request
 from hashdb.web.direct import Direct, secured
+from hashdb.web.interop import hma, stopncii, tat, threatexchange
 
 __all__ = ["create_app"]
 
@@ -76,6 +77,8 @@ def create_app(db: HashDB, settings: Settings) -> APIFlask:
         operation,
     ):
         app.register_blueprint(noun.blueprint)
+    for system in (hma, stopncii, tat, threatexchange):
+        app.register_blueprint(system.blueprint)
     console.register(app)
     application: WSGIApplication = Direct(app.wsgi_app, app.extensions["hashdb"])
     if settings.proxies:

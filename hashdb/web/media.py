@@ -10,6 +10,7 @@ from flask import request
 
 from hashdb.errors import Fault, MalformedRequest, MediaRefused, TooLarge, UnreadablePicture, WrongContentType
 from hashdb.hashing import Hashed, Mode
+from hashdb.settings import Settings
 from hashdb.web.context import face, sent_whole
 from hashdb.wire import path, refused
 from hashdb.wire.signals import FILES_A_REQUEST
@@ -32,14 +33,7 @@ def read_form(*, metadata: bool = True) -> MediaForm:
 
     Raises MediaRefused, WrongContentType, TooLarge, MalformedRequest, InvalidInput.
     """
-    settings = face().settings
-    if not settings.accept_media:
-        raise MediaRefused()
-    if request.mimetype != "multipart/form-data":
-        raise WrongContentType("multipart/form-data")
-    request.max_content_length = settings.media_max_request
-    request.max_form_memory_size = settings.media_max_request
-    request.max_form_parts = _PARTS
+    settings = _admitted()
     with sent_whole(_BROKEN):
         files = request.files.getlist("file")
     if not request.files and not request.form:
@@ -53,6 +47,38 @@ def read_form(*, metadata: bool = True) -> MediaForm:
     if any(len(one) > settings.media_max_bytes for one in octets):
         raise TooLarge("a picture, in bytes,", settings.media_max_bytes)
     return MediaForm(octets, _metadata())
+
+
+def read_picture(*fields: str) -> bytes:
+    """The one picture of this request, in a form field of one of these names.
+
+    Raises MediaRefused, WrongContentType, TooLarge, MalformedRequest.
+    """
+    settings = _admitted()
+    with sent_whole(_BROKEN):
+        files = list(request.files.items(multi=True))
+    if len(files) != 1:
+        raise MalformedRequest("a form with one file is needed")
+    ((name, file),) = files
+    if name not in fields:
+        raise MalformedRequest(f"the file's field is {' or '.join(fields)}, which names what it is")
+    octets = file.stream.read()
+    if len(octets) > settings.media_max_bytes:
+        raise TooLarge("a picture, in bytes,", settings.media_max_bytes)
+    return octets
+
+
+def _admitted() -> Settings:
+    """The settings, where a form of pictures is taken by them, and this request held to them."""
+    settings = face().settings
+    if not settings.accept_media:
+        raise MediaRefused()
+    if request.mimetype != "multipart/form-data":
+        raise WrongContentType("multipart/form-data")
+    request.max_content_length = settings.media_max_request
+    request.max_form_memory_size = settings.media_max_request
+    request.max_form_parts = _PARTS
+    return settings
 
 
 def hash_pictures(files: Sequence[bytes], modes: Iterable[Mode] = repeat(Mode.PLAIN)) -> list[Hashed]:

@@ -102,6 +102,14 @@ class ContributeQuery(Asked):
     )
 
 
+class EraseQuery(Asked):
+    """What is erased at once."""
+
+    now: Annotated[int, Ge(0), Le(1), BeforeValidator(_whole)] = Field(
+        0, description="1: the signals too; readers of other systems are not told by them then."
+    )
+
+
 class MediaQuery(Asked):
     """How pictures are contributed."""
 

@@ -16,7 +16,7 @@ from hashdb.domain.signals import Algorithm
 from hashdb.domain.testing import TEST_SIGNALS
 from hashdb.errors import InvalidInput, NoCopy
 from hashdb.local import LocalIndex
-from hashdb.service import contributions, members
+from hashdb.service import contributions, erasures, members
 from tests.builders import contributed, draft, member_with, near, query, signal
 from tests.local.conftest import Service
 
@@ -53,7 +53,7 @@ def test_a_copy_answers_every_query_as_the_service_does(service: Service, index:
     assert index.match(mixed(1)) == service.client.match(mixed(1))
     contributions.withdraw(service.db, service.actor, 3, "other")
     contributions.amend(service.db, service.actor, 5, Amendment(labels=("incitement",), context=("synthetic",)))
-    contributions.erase(service.db, other, 70)
+    erasures.erase(service.db, other, 70)
     contributed(service.db, other, draft(7, signal(200, PHASH)))
     assert index.match(mixed(2)) != service.client.match(mixed(2))
     index.sync(service.client)

@@ -14,7 +14,7 @@ from hashdb.domain.contributions import Contribution
 from hashdb.domain.members import COMMAND_LINE, Actor, Scope
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import InvalidInput, NotFound, ScopeMissing
-from hashdb.service import HashDB, benign, changes, contributions, matches
+from hashdb.service import HashDB, benign, changes, contributions, erasures, matches
 from tests.builders import NOON, RULES, Clock, contributed, draft, hashdb, member_with, near, query, signal
 
 
@@ -149,7 +149,7 @@ def test_a_masked_item_that_ends_and_comes_back_stays_masked(db: HashDB, actor: 
 def test_what_is_erased_is_not_kept_as_masked(db: HashDB, actor: Actor) -> None:
     (item,) = contributed(db, actor, draft(1, 2))
     entry = listed(db, signal(1))
-    contributions.erase(db, actor, item.id)
+    erasures.erase(db, actor, item.id, at_once=True)
     assert benign.get(db, COMMAND_LINE, entry.id).masked == 0
     benign.delete(db, COMMAND_LINE, entry.id)
     assert contributions.get(db, actor, item.id).signals == ()

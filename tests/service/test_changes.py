@@ -17,7 +17,7 @@ from hashdb.domain.changes import Change, Gone
 from hashdb.domain.contributions import Amendment, Contribution
 from hashdb.domain.members import COMMAND_LINE, SYSTEM, Actor, MemberChange, MemberStatus, Scope
 from hashdb.errors import FeedRestarted, MemberSuspended, ScopeMissing, StoreBusy
-from hashdb.service import HashDB, changes, contributions, members
+from hashdb.service import HashDB, changes, contributions, erasures, members
 from tests.builders import NOON, Clock, again, contributed, draft, hashdb, member_with
 from tests.service.concurrently import at_once
 from tests.service.copies import Copy
@@ -132,7 +132,7 @@ def test_suspended_and_reinstated_before_it_was_announced_nothing_is_lost(db: Ha
 
 def test_an_erased_contribution_is_gone_from_every_page(db: HashDB, actor: Actor) -> None:
     (one,) = contributed(db, actor, draft(1))
-    contributions.erase(db, actor, one.id)
+    erasures.erase(db, actor, one.id)
     assert {change.what for change in read(db)} == {Gone(one.id, "withdrawn")}
     assert len(read(db)) == 2
 

@@ -25,7 +25,7 @@ from hashdb.errors import (
     NotYours,
     ScopeMissing,
 )
-from hashdb.service import HashDB, contributions, matches, members
+from hashdb.service import HashDB, contributions, erasures, matches, members
 from tests.builders import NOON, Clock, again, contributed, draft, hashdb, member_with, query, signal
 from tests.service.concurrently import at_once
 
@@ -44,6 +44,12 @@ def found(db: HashDB, actor: Actor, seed: int) -> tuple[Match, ...]:
 def suspend(db: HashDB, actor: Actor, status: MemberStatus = MemberStatus.SUSPENDED) -> None:
     assert actor.member is not None
     members.change(db, COMMAND_LINE, actor.member.id, MemberChange(status=status))
+
+
+def kept(db: HashDB, *ids: int) -> set[int]:
+    """Those of the contributions of which the database has signals."""
+    with db.store.read() as tx:
+        return set(tx.contributions.signals(ids))
 
 
 def announce_all(db: HashDB, limit: int = 500) -> int:
@@ -88,7 +94,7 @@ class TestContribute:
     def test_no_event_holds_a_hash_or_free_text(self, db: HashDB, actor: Actor) -> None:
         (one,) = contributed(db, actor, draft(1, reference="their-own-words", entity="UN:someone"))
         contributions.withdraw(db, actor, one.id, "other")
-        contributions.erase(db, actor, one.id)
+        erasures.erase(db, actor, one.id)
         logged = repr(events(db))
         for secret in (f"{signal(1).value:064x}"[:16], str(signal(1).value)[:16], "their-own-words", "someone"):
             assert secret not in logged
@@ -232,7 +238,7 @@ class TestRights:
         (Scope.CONTRIBUTE, lambda db, actor, id: contributions.contribute(db, actor, [draft(9)])),
         (Scope.CONTRIBUTE, lambda db, actor, id: contributions.amend(db, actor, id, Amendment(severity=1))),
         (Scope.CONTRIBUTE, lambda db, actor, id: contributions.withdraw(db, actor, id, "other")),
-        (Scope.CONTRIBUTE, lambda db, actor, id: contributions.erase(db, actor, id)),
+        (Scope.CONTRIBUTE, lambda db, actor, id: erasures.erase(db, actor, id)),
     )
 
     @pytest.mark.parametrize(("scope", "verb"), VERBS, ids=["contribute", "amend", "withdraw", "erase"])
@@ -418,7 +424,7 @@ class TestErase:
     def test_it_is_withdrawn_and_empty_and_its_events_stay(self, db: HashDB, actor: Actor) -> None:
         (one,) = contributed(db, actor, draft(1, reference="ours"))
         before = events(db)
-        contributions.erase(db, actor, one.id)
+        erasures.erase(db, actor, one.id)
         erased = contributions.get(db, actor, one.id)
         assert (erased.signals, erased.reference, erased.erased) == ((), None, True)
         assert erased.status is Status.WITHDRAWN
@@ -430,17 +436,49 @@ class TestErase:
     def test_again_it_changes_nothing(self, db: HashDB, actor: Actor) -> None:
         (one,) = contributed(db, actor, draft(1))
         contributions.withdraw(db, actor, one.id, "removal_reversed")
-        contributions.erase(db, actor, one.id)
+        erasures.erase(db, actor, one.id)
         before = events(db)
         assert before[-1].action == Action.CONTRIBUTION_ERASED
-        contributions.erase(db, actor, one.id)
+        erasures.erase(db, actor, one.id)
         assert events(db) == before
         assert contributions.get(db, actor, one.id).withdrawal_reason == "removal_reversed"
 
+    def test_signals_are_kept_unseen_for_90_days_after_the_withdrawal(
+        self, db: HashDB, actor: Actor, clock: Clock
+    ) -> None:
+        one, old = contributed(db, actor, draft(1), draft(2))
+        contributions.withdraw(db, actor, old.id, "other")
+        clock.go(days=30)
+        erasures.erase(db, actor, one.id)
+        erasures.erase(db, actor, old.id)
+        told = [event.details["signals_kept_until"] for event in events(db) if event.action == "contribution.erased"]
+        assert told == ["2027-03-20T12:00:00.000000Z", "2027-02-18T12:00:00.000000Z"]
+        assert kept(db, one.id, old.id) == {one.id, old.id}
+        clock.go(days=60)
+        assert (erasures.purge(db), erasures.purge(db)) == (1, 0)
+        assert kept(db, one.id, old.id) == {one.id}
+        last = events(db)[-1]
+        assert (last.actor, last.action, last.id, last.details) == (str(SYSTEM), "contribution.erased", old.id, {})
+        erasures.erase(db, actor, one.id, at_once=True)
+        assert kept(db, one.id) == set()
+        before = events(db)
+        erasures.erase(db, actor, one.id, at_once=True)
+        assert events(db) == before
+
+    def test_at_once_they_are_not_kept(self, db: HashDB, actor: Actor, clock: Clock) -> None:
+        one, old = contributed(db, actor, draft(1), draft(2))
+        contributions.withdraw(db, actor, old.id, "other")
+        erasures.erase(db, actor, one.id, at_once=True)
+        clock.go(days=91)
+        erasures.erase(db, actor, old.id)
+        assert kept(db, one.id, old.id) == set()
+        erased = [event for event in events(db) if event.action == "contribution.erased"]
+        assert [(event.id, event.details) for event in erased] == [(one.id, {}), (old.id, {})]
+
     def test_an_admin_erases_any(self, db: HashDB, actor: Actor) -> None:
         ids = [one.id for one in contributed(db, actor, draft(1), draft(2))]
-        contributions.erase(db, COMMAND_LINE, ids[0])
-        contributions.erase(db, member_with(db, Scope.ADMIN, kind=MemberKind.OPERATOR), ids[1])
+        erasures.erase(db, COMMAND_LINE, ids[0])
+        erasures.erase(db, member_with(db, Scope.ADMIN, kind=MemberKind.OPERATOR), ids[1])
         assert [one.erased for one in contributions.page(db, actor, Filter(), 0, 10)] == [True, True]
 
     def test_another_process_that_had_it_indexed_answers_nothing(
@@ -449,7 +487,7 @@ class TestErase:
         (one,) = contributed(db, actor, draft(1))
         elsewhere = hashdb(database_url, Clock())
         assert len(found(elsewhere, actor, 1)) == 1
-        contributions.erase(db, actor, one.id)
+        erasures.erase(db, actor, one.id)
         assert found(elsewhere, actor, 1) == ()
         elsewhere.close()
 
@@ -480,7 +518,7 @@ class TestTime:
         clock.go(seconds=1)
         contributions.announce(db)
         assert contributions.withdraw(db, actor, one.id, "other").status is Status.WITHDRAWN
-        contributions.erase(db, actor, one.id)
+        erasures.erase(db, actor, one.id)
         assert contributions.announce(db) == 0
 
     def test_a_suspension_acts_at_once_and_its_events_follow_in_batches(

@@ -18,6 +18,7 @@ from hashdb.domain.benign import BenignDraft
 from hashdb.domain.cases import Decision
 from hashdb.domain.contributions import Amendment
 from hashdb.domain.incidents import IncidentChange, IncidentDraft, Retention
+from hashdb.domain.listings import Listing
 from hashdb.domain.members import (
     COMMAND_LINE,
     Actor,
@@ -41,9 +42,11 @@ from hashdb.service import (
     checkpoints,
     contributions,
     counts,
+    erasures,
     expiry,
     floods,
     incidents,
+    listings,
     masks,
     matches,
     members,
@@ -67,6 +70,59 @@ def disputed(db: HashDB, id: int) -> int:
     case = opinions.give(db, member_with(db), id, OpinionDraft(Stance.DISPUTES, "other")).case
     assert case is not None
     return case
+
+
+def _delete_benign(db: HashDB) -> None:
+    (entry,) = benign.page(db, COMMAND_LINE, 0, 1)
+    benign.delete(db, COMMAND_LINE, entry.id)
+
+
+BENIGN = BenignDraft((signal(1),), built_in="one")
+RETAINED = replace(RULES, retention=Retention({"glorification": 1}))
+BEFORE: dict[str, Callable[[HashDB], object]] = {
+    "benign.delete": lambda db: benign.start(db, [BENIGN]),
+    "masks.settle": lambda db: benign.start(db, [BENIGN]),
+    "expiry.start": lambda db: setattr(db, "rules", RETAINED),
+    "expiry.settle": lambda db: _retained(db),
+    "incidents.change": lambda db: incidents.add(db, COMMAND_LINE, IncidentDraft("CI:x", NOON)),
+    "proposals.drop": lambda db: _proposed(db),
+    "proposals.expire": lambda db: _proposed(db, later=True),
+    "contributions.announce": lambda db: setattr(db, "now", lambda: NOON + timedelta(days=3)),
+    "opinions.recount": lambda db: _silenced(db),
+    "floods.guard": lambda db: _flooded(db),
+    "erasures.purge": lambda db: _erased(db),
+}
+"""What comes before some of them."""
+
+
+def _retained(db: HashDB) -> None:
+    db.rules = RETAINED
+    expiry.start(db)
+
+
+def _proposed(db: HashDB, *, later: bool = False) -> None:
+    db.rules = replace(db.rules, two_persons=True)
+    benign.add(db, COMMAND_LINE, BENIGN)
+    if later:
+        db.now = lambda: NOON + timedelta(days=4)
+
+
+def _flooded(db: HashDB) -> None:
+    db.rules = replace(db.rules, flood_cap=1)
+    member = member_with(db)
+    for _ in range(2):
+        matches.match(db, member, [query(1)])
+    counts.flush(db)
+
+
+def _erased(db: HashDB) -> None:
+    erasures.erase(db, COMMAND_LINE, 1)
+    db.now = lambda: NOON + timedelta(days=90)
+
+
+def _silenced(db: HashDB) -> None:
+    disputed(db, 1)
+    members.change(db, COMMAND_LINE, 2, MemberChange(status=MemberStatus.SUSPENDED))
 
 
 def opened(db: HashDB) -> Opened:
@@ -99,53 +155,6 @@ def confirmed(db: HashDB) -> Opened:
     return sessions.confirm(db, opened(db).token, code, "")
 
 
-def _delete_benign(db: HashDB) -> None:
-    (entry,) = benign.page(db, COMMAND_LINE, 0, 1)
-    benign.delete(db, COMMAND_LINE, entry.id)
-
-
-BENIGN = BenignDraft((signal(1),), built_in="one")
-RETAINED = replace(RULES, retention=Retention({"glorification": 1}))
-BEFORE: dict[str, Callable[[HashDB], object]] = {
-    "benign.delete": lambda db: benign.start(db, [BENIGN]),
-    "masks.settle": lambda db: benign.start(db, [BENIGN]),
-    "expiry.start": lambda db: setattr(db, "rules", RETAINED),
-    "expiry.settle": lambda db: _retained(db),
-    "incidents.change": lambda db: incidents.add(db, COMMAND_LINE, IncidentDraft("CI:x", NOON)),
-    "proposals.drop": lambda db: _proposed(db),
-    "proposals.expire": lambda db: _proposed(db, later=True),
-    "contributions.announce": lambda db: setattr(db, "now", lambda: NOON + timedelta(days=3)),
-    "opinions.recount": lambda db: _silenced(db),
-    "floods.guard": lambda db: _flooded(db),
-}
-"""What comes before some of them."""
-
-
-def _retained(db: HashDB) -> None:
-    db.rules = RETAINED
-    expiry.start(db)
-
-
-def _proposed(db: HashDB, *, later: bool = False) -> None:
-    db.rules = replace(db.rules, two_persons=True)
-    benign.add(db, COMMAND_LINE, BENIGN)
-    if later:
-        db.now = lambda: NOON + timedelta(days=4)
-
-
-def _flooded(db: HashDB) -> None:
-    db.rules = replace(db.rules, flood_cap=1)
-    member = member_with(db)
-    for _ in range(2):
-        matches.match(db, member, [query(1)])
-    counts.flush(db)
-
-
-def _silenced(db: HashDB) -> None:
-    disputed(db, 1)
-    members.change(db, COMMAND_LINE, 2, MemberChange(status=MemberStatus.SUSPENDED))
-
-
 CHANGES: dict[str, Verb] = {
     "benign.add": lambda db, actor, id: benign.add(db, COMMAND_LINE, BENIGN),
     "benign.delete": lambda db, actor, id: _delete_benign(db),
@@ -160,16 +169,20 @@ CHANGES: dict[str, Verb] = {
     "proposals.drop": lambda db, actor, id: proposals.drop(db, COMMAND_LINE, 1),
     "proposals.expire": lambda db, actor, id: proposals.expire(db),
     "changes.read": lambda db, actor, id: changes.read(db, actor, 0, 10),
+    "changes.note": lambda db, actor, id: changes.note(db, actor),
     "checkpoints.rotate": lambda db, actor, id: checkpoints.rotate(db, COMMAND_LINE),
     "checkpoints.start": lambda db, actor, id: checkpoints.start(db),
     "contributions.amend": lambda db, actor, id: contributions.amend(db, actor, id, Amendment(severity=4)),
     "contributions.announce": lambda db, actor, id: contributions.announce(db),
     "contributions.contribute": lambda db, actor, id: contributions.contribute(db, actor, [draft(99)]),
-    "contributions.erase": lambda db, actor, id: contributions.erase(db, actor, id),
+    "erasures.erase": lambda db, actor, id: erasures.erase(db, actor, id),
+    "erasures.purge": lambda db, actor, id: erasures.purge(db),
     "contributions.withdraw": lambda db, actor, id: contributions.withdraw(db, actor, id, "other"),
     "opinions.give": lambda db, actor, id: disputed(db, id),
     "opinions.recount": lambda db, actor, id: opinions.recount(db),
     "backups.restored": lambda db, actor, id: backups.restored(db, COMMAND_LINE),
+    "cases.bring": lambda db, actor, id: cases.bring(db, COMMAND_LINE, id, "other", holds=False),
+    "listings.export": lambda db, actor, id: listings.export(db, COMMAND_LINE, Listing(), "csv"),
     "counts.flush": lambda db, actor, id: _turned_away(db),
     "counts.seal": lambda db, actor, id: _seal(db, actor),
     "members.add": lambda db, actor, id: members.add(db, COMMAND_LINE, MemberDraft("New", MemberKind.OPERATOR)),
@@ -178,6 +191,8 @@ CHANGES: dict[str, Verb] = {
         db, COMMAND_LINE, 1, KeyDraft(frozenset({Scope.MATCH}))
     ),
     "members.revoke_key": lambda db, actor, id: members.revoke_key(db, COMMAND_LINE, 1),
+    "reports.transparency": lambda db, actor, id: reports.transparency(db, COMMAND_LINE, None, None, form="json"),
+    "refusals.tell": lambda db, actor, id: _tell(db),
     "sessions.admit": lambda db, actor, id: (session(db), sessions.admit(db, "ada", "subject")),
     "sessions.confirm": lambda db, actor, id: confirmed(db),
     "sessions.end_others": lambda db, actor, id: sessions.end_others(db, two_sessions(db)),
@@ -189,8 +204,6 @@ CHANGES: dict[str, Verb] = {
     "users.choose_password": lambda db, actor, id: users.choose_password(db, session(db), PASSWORD, f"{PASSWORD}, too"),
     "users.remove_factor": lambda db, actor, id: users.remove_factor(db, session(db), PASSWORD),
     "users.reset": lambda db, actor, id: users.reset(db, COMMAND_LINE, session(db).user.id),
-    "reports.transparency": lambda db, actor, id: reports.transparency(db, COMMAND_LINE, None, None, form="json"),
-    "refusals.tell": lambda db, actor, id: _tell(db),
 }
 """Every verb that writes, and one use of it that changes something."""
 
@@ -217,6 +230,7 @@ def _tell(db: HashDB) -> bool:
 WITHOUT = {
     "checkpoints.keep": "what it writes is over the events, and signed",
     "sessions.who": "it notes when a session was last used, once a minute",
+    "overviews.follow": "its figures are counted from the events",
     "verifications.start": "it changes nothing of what it verifies",
 }
 """Verbs that write and add no event, and why."""

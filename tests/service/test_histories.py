@@ -24,7 +24,7 @@ from hashdb.domain.members import (
 )
 from hashdb.domain.opinions import OpinionDraft, Stance, standing
 from hashdb.errors import AlreadyWithdrawn, MemberSuspended, NotActive, NotFound
-from hashdb.service import HashDB, cases, contributions, matches, members, opinions
+from hashdb.service import HashDB, cases, contributions, erasures, matches, members, opinions
 from tests.builders import USUAL, Clock, draft, hashdb, query
 from tests.service.copies import Copy
 
@@ -84,7 +84,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(who=whoever, choice=some)
     def erase(self, who: int, choice: int) -> None:
-        self.attempt(contributions.erase, who, choice)
+        self.attempt(erasures.erase, who, choice)
 
     @rule(who=whoever, choice=some, said=st.sampled_from(SAID))
     def give_opinion(self, who: int, choice: int, said: OpinionDraft) -> None:

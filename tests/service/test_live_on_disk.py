@@ -12,7 +12,7 @@ import pytest
 
 from hashdb.domain.contributions import Amendment
 from hashdb.domain.members import COMMAND_LINE, Actor, MemberChange, MemberStatus
-from hashdb.service import HashDB, contributions, live, members
+from hashdb.service import HashDB, contributions, erasures, live, members
 from tests.builders import NOON, Clock, contributed, draft, signal
 from tests.service.concurrently import at_once
 from tests.service.folders import PHASH, fill_store, index_of, missed, opened, set_back
@@ -77,7 +77,7 @@ def test_values_leave_when_all_that_hold_them_have_ended_and_not_before(
         one.live.maintain(at_once=True)
         contributions.withdraw(one, actor, withdrawn.id, "other")
         contributions.withdraw(one, actor, shared.id, "other")
-        contributions.erase(one, actor, erased.id)
+        erasures.erase(one, actor, erased.id)
         clock.go(hours=2)
         contributed(one, actor, draft(4))
         contributions.announce(one)

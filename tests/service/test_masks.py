@@ -11,7 +11,7 @@ from hashdb.domain.benign import Benign, BenignDraft
 from hashdb.domain.members import COMMAND_LINE, SYSTEM, Actor
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import InvalidInput
-from hashdb.service import HashDB, benign, contributions, masks
+from hashdb.service import HashDB, benign, contributions, erasures, masks
 from hashdb.store import Transaction
 from tests.builders import RULES, Clock, contributed, draft, hashdb, member_with, near, signal
 from tests.service.concurrently import at_once
@@ -138,7 +138,7 @@ def _touched(one: Signal, entries: list[Benign]) -> bool:
 def test_an_erasure_leaves_nothing_whichever_comes_first(db: HashDB, actor: Actor) -> None:
     (item,) = contributed(db, actor, draft(1, 2))
     benign.add(db, COMMAND_LINE, BenignDraft((signal(1),)))
-    contributions.erase(db, actor, item.id)
+    erasures.erase(db, actor, item.id, at_once=True)
     with db.store.read() as tx:
         assert _rows(tx, item.id) == ()
 

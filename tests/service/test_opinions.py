@@ -20,7 +20,7 @@ from hashdb.errors import (
     OwnContribution,
     ScopeMissing,
 )
-from hashdb.service import HashDB, cases, changes, contributions, matches, members, opinions
+from hashdb.service import HashDB, cases, changes, contributions, erasures, matches, members, opinions
 from tests.builders import NOON, Clock, again, contributed, draft, member_with, query
 from tests.service.concurrently import at_once
 
@@ -212,7 +212,7 @@ def test_notes_are_for_their_author_the_contributor_and_who_reviews(
 def test_erasure_takes_the_notes(db: HashDB, actor: Actor, other: Actor, one: Contribution) -> None:
     given = opinions.give(db, other, one.id, DISPUTES)
     assert given.case is not None
-    contributions.erase(db, actor, one.id)
+    erasures.erase(db, actor, one.id)
     assert opinions.page(db, COMMAND_LINE, one.id, 0, 10) == (replace(given, note=None),)
     with pytest.raises(NotActive):
         opinions.give(db, other, one.id, CONFIRMS)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
+from hashdb.domain.benign import Benign, BenignDraft
 from hashdb.domain.cases import Case, CaseState, Decision
 from hashdb.domain.changes import Gone
-from hashdb.domain.contributions import Contribution, Once, Standing
+from hashdb.domain.contributions import Contribution, Draft, Once, Standing
 from hashdb.domain.matches import Query
 from hashdb.domain.members import COMMAND_LINE, SYSTEM, Actor
 from hashdb.domain.opinions import OpinionDraft, Stance
 from hashdb.domain.signals import Algorithm
-from hashdb.service import HashDB, cases, changes, contributions, matches, opinions, returns
+from hashdb.service import HashDB, benign, cases, changes, contributions, erasures, matches, opinions
 from tests.builders import Clock, contributed, draft, hashdb, near, query, signal
 
 PHASH = Algorithm.PHASH
@@ -84,7 +87,7 @@ def test_it_holds_when_the_retired_one_is_withdrawn_and_not_when_it_is_erased_or
     contributions.withdraw(db, actor, retired.id, "other")
     db.live.maintain(at_once=True)
     assert contributed(db, other, draft(near(signal(1), 2)))[0].standing is Standing.QUARANTINED
-    contributions.erase(db, actor, retired.id)
+    erasures.erase(db, actor, retired.id, at_once=True)
     assert contributed(db, other, draft(near(signal(1), 4)))[0].standing is Standing.UNREVIEWED
     (two,) = contributed(db, actor, draft(2))
     retire(db, other, two.id)
@@ -111,19 +114,36 @@ def test_what_is_retired_while_a_contribution_is_under_way_is_noticed(
 ) -> None:
     (one,) = contributed(db, actor, draft(1))
     elsewhere = hashdb(database_url, clock)
-    suggest, left = returns.suggest, [1]
+    check, left = contributions.check, [1]
 
-    def and_then_retire(db: HashDB, drafts: object) -> returns.Near:
-        near = suggest(db, drafts)  # type: ignore[arg-type]
-        if left.pop() if left else 0:
+    def retire_and_check(db: HashDB, drafts: Sequence[Draft], now: datetime) -> None:
+        if left and left.pop():
             retire(elsewhere, other, one.id)
-        return near
+        check(db, drafts, now)
 
-    monkeypatch.setattr(contributions, "suggest", and_then_retire)
+    monkeypatch.setattr(contributions, "check", retire_and_check)
     (two,) = contributed(db, other, draft(near(signal(1), 3)))
     assert two.standing is Standing.QUARANTINED
     assert [case.contribution for case in waiting(db)] == [two.id]
     elsewhere.close()
+
+
+def test_a_process_that_starts_later_knows_what_was_retired(
+    db: HashDB, database_url: str, clock: Clock, other: Actor, retired: Contribution
+) -> None:
+    elsewhere = hashdb(database_url, clock)
+    assert contributed(elsewhere, other, draft(near(signal(1), 5)))[0].standing is Standing.QUARANTINED
+    elsewhere.close()
+
+
+def test_a_masked_signal_of_a_retired_one_counts_once_it_is_unmasked(
+    db: HashDB, other: Actor, retired: Contribution
+) -> None:
+    entry = benign.add(db, COMMAND_LINE, BenignDraft((signal(1),), {Algorithm.PDQ: 0}))
+    assert isinstance(entry, Benign)
+    assert contributed(db, other, draft(near(signal(1), 4)))[0].standing is Standing.UNREVIEWED
+    benign.delete(db, COMMAND_LINE, entry.id)
+    assert contributed(db, other, draft(near(signal(1), 6)))[0].standing is Standing.QUARANTINED
 
 
 def test_a_second_member_with_the_same_signals_corroborates(db: HashDB, actor: Actor, other: Actor) -> None:

@@ -8,7 +8,7 @@ from hashdb.domain.hits import MatchLog
 from hashdb.domain.members import COMMAND_LINE, Actor, Scope
 from hashdb.domain.reversals import Reversal
 from hashdb.errors import ScopeMissing
-from hashdb.service import HashDB, contributions, counts, matches, reversals
+from hashdb.service import HashDB, contributions, counts, erasures, matches, reversals
 from tests.builders import NOON, Clock, again, contributed, draft, query
 
 
@@ -32,7 +32,7 @@ def test_what_is_erased_is_told_and_what_expires_is_not(db: HashDB, actor: Actor
     matches.match(db, other, [query(1), query(2)])
     clock.go(hours=2)
     contributions.announce(db)
-    contributions.erase(db, actor, one.id)
+    erasures.erase(db, actor, one.id)
     assert [(told.contribution, told.now, told.reason) for told in reversals.page(db, other, 0, 10)] == [
         (one.id, "withdrawn", "other")
     ]

@@ -9,7 +9,7 @@ from hashdb.domain.contributions import Amendment
 from hashdb.domain.members import COMMAND_LINE, Actor
 from hashdb.domain.opinions import OpinionDraft, Stance
 from hashdb.errors import NotFound, ScopeMissing
-from hashdb.service import HashDB, cases, contributions, counts, matches, opinions, timelines
+from hashdb.service import HashDB, cases, contributions, counts, erasures, matches, opinions, timelines
 from tests.builders import Clock, contributed, draft, query
 
 
@@ -67,7 +67,7 @@ def test_erasure_leaves_the_events_alone(db: HashDB, actor: Actor, other: Actor)
     (one,) = contributed(db, actor, draft(1))
     contributions.amend(db, actor, one.id, Amendment(severity=1))
     opinions.give(db, other, one.id, OpinionDraft(Stance.CONFIRMS, note="seen"))
-    contributions.erase(db, actor, one.id)
+    erasures.erase(db, actor, one.id)
     moments = timelines.of(db, COMMAND_LINE, one.id).moments
     assert not any(moment.note or moment.before for moment in moments)
     assert moments[-1].what == "contribution.erased"

@@ -60,7 +60,7 @@ def key(one: Contribution, sort: Sort) -> datetime | int | None:
 def ordered(found: list[Contribution], sort: Sort, *, descending: bool) -> list[int]:
     """The order, in plain Python: those without a value last."""
     known = [one for one in found if key(one, sort) is not None]
-    known.sort(key=lambda one: (key(one, sort), one.id), reverse=descending)  # type: ignore[arg-type]
+    known.sort(key=lambda one: (key(one, sort), one.id), reverse=descending)
     unknown = sorted((one for one in found if key(one, sort) is None), key=lambda one: one.id, reverse=descending)
     return [one.id for one in (*known, *unknown)]
 

@@ -149,7 +149,7 @@ def test_a_value_lasts_as_long_as_one_contribution_of_it_may_match_now_or_later(
         tx.audit.append(NOON, SYSTEM, [Entry(Action.CONTRIBUTION_EXPIRED, "contribution", ids[2], {})])
         tx.statuses.announce(ids[4:5], Status.SUSPENDED)
         tx.contributions.withdraw(ids[7], "other", NOON)
-        tx.contributions.erase(ids[7], NOON)
+        tx.contributions.erase(ids[7], NOON, NOON)
         # 1 and 3 have another contribution, 4 is only suspended.
         lasting = {everything[seed] for seed in (1, 3, 4, 5, 6)}
         assert tx.matches.lasting(Algorithm.PDQ, everything) == lasting
@@ -172,7 +172,7 @@ def test_a_value_lasts_that_the_log_told_to_have_expired_and_that_has_more_time(
             assert tx.matches.lasting(Algorithm.PDQ, everything) == set(left)
 
 
-def test_a_value_lasts_whatever_the_standing_and_a_retired_one_for_good(store: Store, member: Member) -> None:
+def test_a_value_lasts_whatever_the_standing(store: Store, member: Member) -> None:
     with store.begin() as tx:
         added = tx.contributions.add(member, [draft(seed) for seed in range(len(Standing))], NOON)
         for one, standing in zip(added, Standing, strict=True):
@@ -181,7 +181,7 @@ def test_a_value_lasts_whatever_the_standing_and_a_retired_one_for_good(store: S
         assert tx.matches.lasting(Algorithm.PDQ, list(values.values())) == set(values.values())
         for one in added:
             tx.contributions.withdraw(one.id, "other", NOON)
-        assert tx.matches.lasting(Algorithm.PDQ, list(values.values())) == {values[Standing.RETIRED]}
+        assert tx.matches.lasting(Algorithm.PDQ, list(values.values())) == set()
         assert tx.matches.ended()
 
 

@@ -11,7 +11,7 @@ from hashdb.domain.contributions import Draft
 from hashdb.domain.members import Scope
 from hashdb.domain.profiles import Profile
 from hashdb.hashing import Mode
-from hashdb.service import benign, contributions
+from hashdb.service import benign, contributions, erasures
 from hashdb.web import media
 from hashdb.web.context import actor, answer, body, cut, hashdb, nothing, once, query, terms
 from hashdb.web.openapi import operation
@@ -26,7 +26,7 @@ from hashdb.wire.contributions import (
     read_drafts,
     read_metadata,
 )
-from hashdb.wire.pages import ContributeQuery, ContributionsQuery, MediaQuery
+from hashdb.wire.pages import ContributeQuery, ContributionsQuery, EraseQuery, MediaQuery
 from hashdb.wire.signals import ContributedMediaIn
 
 blueprint = APIBlueprint("contributions", __name__, url_prefix="/v1/contributions", tag="Contribute")
@@ -117,10 +117,15 @@ def withdraw(contribution_id: int) -> Response:
 
 
 @blueprint.delete("/<id:contribution_id>/content")
-@operation(blueprint, {204: None}, scopes=[Scope.CONTRIBUTE, Scope.ADMIN], refuses=[404])
+@operation(blueprint, {204: None}, scopes=[Scope.CONTRIBUTE, Scope.ADMIN], takes=EraseQuery, refuses=[404])
 def erase(contribution_id: int) -> Response:
-    """Erase signals, reference and old values of a contribution for good; its events stay in the log."""
-    contributions.erase(hashdb(), actor(), contribution_id)
+    """Erase signals, reference and old values of a contribution for good; its events stay in the log.
+
+    Nobody is shown the signals again; they are kept for 90 days after the withdrawal, to tell the readers of other
+    systems' protocols by them, unless `now` is 1.
+    """
+    at_once = bool(query(EraseQuery).now)
+    erasures.erase(hashdb(), actor(), contribution_id, at_once=at_once)
     return nothing()
 
 

@@ -13,7 +13,7 @@ from hashdb.domain.listings import Sort
 from hashdb.domain.members import Scope
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import Fault, InvalidInput
-from hashdb.service import cases, contributions, effects, listings, members, neighbors, timelines
+from hashdb.service import cases, contributions, effects, erasures, listings, members, neighbors, timelines
 from hashdb.web.console import exports, pages
 from hashdb.web.console.grids import grid
 from hashdb.web.console.pages import Form
@@ -99,7 +99,7 @@ def erase(contribution_id: int) -> Response:
     sent = Form.sent()
     try:
         _confirmed(sent, reason=True, number=contribution_id)
-        contributions.erase(hashdb(), actor(), contribution_id, sent.text("reason"))
+        erasures.erase(hashdb(), actor(), contribution_id, sent.text("reason"))
     except pages.REFUSALS as error:
         return _ask("contribution_erasure.html", contribution_id, sent.refused(error), status=422)
     return pages.done(_address(contribution_id), f"Contribution {contribution_id} is erased. Its events stay.")

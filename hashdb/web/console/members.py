@@ -68,6 +68,7 @@ def change(member_id: int) -> Response:
     }
     try:
         changed = members.change(hashdb(), actor(), member_id, read(MemberChangeIn, pages.spelled(asked)).value())
+        assert isinstance(changed, Member)  # Only a suspension may wait for a second person.
     except pages.REFUSALS as error:
         return _shown(member, sent.refused(error), status=422)
     return pages.done(_address(member_id), f"{sent.text('name') or changed.id} was changed.")
@@ -91,10 +92,10 @@ def set_status(member_id: int) -> Response:
     """Suspend or reinstate a member: at once."""
     suspends = request.form.get("status") == MemberStatus.SUSPENDED
     status = MemberStatus.SUSPENDED if suspends else MemberStatus.ACTIVE
-    changed = members.change(hashdb(), actor(), member_id, MemberChange(status=status))
-    if isinstance(changed, Proposal):
-        return pages.done(_address(member_id), "The suspension waits for a second person, who asks for it as you did.")
-    return pages.done(_address(member_id), f"{changed.name} is {changed.status}.")
+    member = members.change(hashdb(), actor(), member_id, MemberChange(status=status))
+    if isinstance(member, Proposal):
+        return pages.done(_address(member_id), pages.PROPOSED)
+    return pages.done(_address(member_id), f"{member.name} is {member.status}.")
 
 
 @blueprint.post("/<id:member_id>/keys")

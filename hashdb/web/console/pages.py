@@ -30,6 +30,7 @@ _PAGES = {
     "member": ("console.members.show", "member_id"),
     "user": ("console.users.show", "user_id"),
 }
+PROPOSED = "This takes a second person: the same request of another one does it."
 REFUSALS = (InvalidInput, Conflict, MalformedRequest, SignInRefused)
 """What is told on the form that was sent; other errors have a page of their own."""
 

@@ -279,12 +279,14 @@ def test_an_erasure_withdraws_and_leaves_no_signal(service: Service, platform: C
     problem(other.delete(f"{url}/content"), 403, "not-yours")
     response = platform.delete(f"{url}/content")
     assert (response.status_code, response.data) == (204, b"")
+    assert platform.delete(f"{url}/content?now=1").status_code == 204
+    assert set(faults(platform.delete(f"{url}/content?now=2"))) == {"now"}
     erased = body(platform.get(url))
     assert (erased["signals"], erased["reference"], erased["erased"]) == ([], None, True)
     assert erased["status"] == "withdrawn"
     assert other.matched(pdq(1)) == []
     assert platform.delete(f"{url}/content").status_code == 204
-    assert service.caller(Scope.ADMIN).delete(f"{URL}/{second['id']}/content").status_code == 204
+    assert service.caller(Scope.ADMIN).delete(f"{URL}/{second['id']}/content?now=1").status_code == 204
     assert service.rows()["signals"] == 0
 
 

@@ -16,7 +16,7 @@ import pytest
 from hashdb.domain.audit import Action, Entry
 from hashdb.domain.members import COMMAND_LINE, Actor, MemberChange, MemberDraft, MemberKind, MemberStatus, Scope
 from hashdb.errors import HashDBError
-from hashdb.service import contributions, counts, matches, members, refusals
+from hashdb.service import contributions, counts, erasures, matches, members, refusals
 from tests.builders import USUAL, contributed, draft, key_of, near, query, signal
 from tests.web import recomputed
 from tests.web.callers import Caller, Service, body, faults, problem
@@ -74,7 +74,7 @@ class History:
         id, actor, _ = self.chance.choice(self.there)
         try:
             if self.chance.random() < 0.3:
-                contributions.erase(self.db, actor, id)
+                erasures.erase(self.db, actor, id)
             else:
                 contributions.withdraw(self.db, actor, id, self.chance.choice(["other", "removal_reversed"]))
         except HashDBError:
@@ -144,7 +144,7 @@ def test_the_same_period_has_the_same_numbers_whatever_comes_after(service: Serv
     texts = {form: auditor.get(PERIOD, headers={"Accept": form}).text for form in ("application/json", "text/csv")}
     for id, actor, _ in history.there:
         with suppress(HashDBError):
-            contributions.erase(service.db, actor, id)
+            erasures.erase(service.db, actor, id)
     history.match()
     counts.flush(service.db)
     for form, text in texts.items():

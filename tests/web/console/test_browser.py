@@ -82,7 +82,7 @@ def test_an_admin_takes_a_member_in_by_keyboard_and_copies_its_key(browser: Brow
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)
     page.keyboard.press("Enter")
-    page.wait_for_url("**/console/events")
+    page.wait_for_url("**/console/overview")
     page.keyboard.press("Tab")
     assert page.locator(":focus").inner_text() == "Skip to the content"
     page.keyboard.press("Enter")
@@ -130,6 +130,7 @@ def test_an_auditor_follows_the_log_and_verifies_it(browser: Browser, service: S
     watched.sign_in("auditor")
     page = watched.page
     assert page.get_by_role("button", name="Suspend").count() == 0
+    page.goto("/console/events")
     page.get_by_role("link", name="Follow live").click()
     page.get_by_text("Following the log").wait_for()
     service.caller(name="Delta")

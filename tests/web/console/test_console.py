@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from hashdb.domain.members import COMMAND_LINE, Scope
 from hashdb.domain.users import Role
-from tests.web.callers import Service
+from hashdb.service import cases
+from tests.web.callers import Service, item
 from tests.web.console.visitors import Visitor, form_secret, heading, signed_in
 
 PUBLIC = {"/console/sign-in", "/console/sign-in/provider", "/console/sign-in/provider/back"}
@@ -26,6 +28,8 @@ def whole(service: Service, ada: Visitor) -> Service:
     """A service with one of each thing that has a page."""
     ada.post("/console/members", {"name": "Alpha", "kind": "platform"})
     ada.post("/console/members/1/keys", {"scopes": ["match"]})
+    service.key(1, Scope.CONTRIBUTE).contribute(item(1))
+    cases.bring(service.db, COMMAND_LINE, 1, "other", holds=False)
     return service
 
 
@@ -67,7 +71,7 @@ def test_every_page_is_protected_and_loads_nothing_from_elsewhere(whole: Service
 
 
 def test_an_auditor_changes_nothing_whatever_it_sends(whole: Service, otto: Visitor) -> None:
-    own = ("/account", "/sign-in", "/theme", "/verification")
+    own = ("/account", "/sign-in", "/theme", "/verification", "/debugger")
     posts = [path for path in addresses(whole, "POST") if not path.startswith(tuple(f"/console{one}" for one in own))]
     before = whole.rows()
     sent = {"name": "X", "kind": "platform", "role": "admin", "status": "suspended", "scopes": ["match"]}

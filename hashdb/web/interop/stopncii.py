@@ -1,0 +1,54 @@
+"""/stopncii/v1: StopNCII's protocol, which HMA and python-threatexchange speak when a credential names the address."""
+
+from __future__ import annotations
+
+from apiflask import APIBlueprint
+from flask import Response, request
+
+from hashdb.domain.members import Actor
+from hashdb.service import exchanges
+from hashdb.web.context import body, hashdb, terms
+from hashdb.web.interop import answered, contribute, holder_of, instant, this_second
+from hashdb.wire import read
+from hashdb.wire.interop import parsed
+from hashdb.wire.interop.stopncii import FeedbacksIn, FetchQuery, HashesIn, page_out
+
+blueprint = APIBlueprint("stopncii", __name__, url_prefix="/stopncii/v1", enable_openapi=False)
+
+
+@blueprint.get("/FetchHashes")
+def fetch() -> Response:
+    """Page through the hashes that changed after a second, up to the last second that is over."""
+    who = _caller()
+    asked = parsed(FetchQuery, request.args.to_dict())
+    start, token = asked.start_timestamp, asked.next_page_token
+    now = this_second()
+    since = exchanges.head(hashdb(), who, instant(min(start + 1, now)))
+    after, end = map(int, token.split("-")) if token else (since, now)
+    upto = exchanges.head(hashdb(), who, instant(end))
+    page = exchanges.read(hashdb(), who, since, after, upto, asked.page_size)
+    if not page.more:
+        return answered(page_out(page.records, None, max(start, end - 1)))
+    # Of the second in which a page ends, a reader that resumes by the time has not seen all.
+    level = int(page.records[-1].at.timestamp()) - 1 if page.records else start
+    return answered(page_out(page.records, f"{page.checkpoint}-{end}", max(start, level)))
+
+
+@blueprint.post("/SubmitHashes")
+def submit() -> Response:
+    """Contribute hashes, with the label that the operator set."""
+    who = _caller()
+    signals = read(HashesIn, body(), terms()).signals()
+    return answered({"count": len(contribute(who, signals))})
+
+
+@blueprint.post("/SubmitFeedback")
+def feed_back() -> Response:
+    """Confirm (Blocked) or dispute (NotBlocked) what others contribute; other feedback is heard, and is no opinion."""
+    who = _caller()
+    said = read(FeedbacksIn, body(), terms()).opinions(hashdb().rules.vocabulary.reason)
+    return answered({"count": exchanges.judge(hashdb(), who, said, "hashFeedbacks")})
+
+
+def _caller() -> Actor:
+    return holder_of(request.headers.get("x-functions-key", ""))

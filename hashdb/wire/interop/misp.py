@@ -1,0 +1,70 @@
+"""MISP: one event with an object a contribution; what is withdrawn is there as deleted, under the same uuid."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+from hashdb.domain.contributions import Contribution, Status
+from hashdb.wire.interop import digits_of
+
+TEMPLATE = {
+    "name": "perceptual-hash",
+    "meta-category": "file",
+    "description": "Perceptual hashes of one item that was removed as terrorist content; near values match too.",
+    "template_uuid": "6a5b7f0e-8f1c-5b0a-9a1e-3f4d1a7c2e90",
+    "template_version": "1",
+}
+"""The object, of which MISP has no template of its own."""
+
+
+def event(service: str, member: str, now: datetime, contributions: Iterable[Contribution]) -> Iterator[str]:
+    """The text of an event, piece by piece: the same of the same service is always the same, by its uuid."""
+    said: dict[str, object] = {
+        "uuid": _uuid(service, "event", member),
+        "info": f"hashdb: hashes of removed terrorist content, by {member}",
+        "date": now.astimezone(UTC).date().isoformat(),
+        "timestamp": str(int(now.timestamp())),
+        "threat_level_id": "1",
+        "analysis": "2",
+        "distribution": "0",
+        "published": False,
+        "Tag": [{"name": "tlp:amber"}],
+    }
+    yield f'{{"Event": {json.dumps(said, ensure_ascii=False)[:-1]}, "Object": ['
+    between = "\n"
+    for one in contributions:
+        yield between + json.dumps(_object(service, one), ensure_ascii=False)
+        between = ",\n"
+    yield "\n]}}\n"
+
+
+def _object(service: str, one: Contribution) -> dict[str, object]:
+    gone = one.status in (Status.WITHDRAWN, Status.EXPIRED)
+    at = str(int(max(one.received_at, one.withdrawn_at or one.received_at).timestamp()))
+    pairs = [(str(signal.algorithm), digits_of(signal), True) for signal in one.signals]
+    pairs += [("label", label, False) for label in one.labels]
+    pairs += [("hashdb-id", str(one.id), False)]
+    attributes = [
+        {
+            "uuid": _uuid(service, one.id, name, value),
+            "object_relation": name,
+            "type": "other" if to_ids else "text",
+            "category": "Other",
+            "value": value,
+            "to_ids": to_ids and not gone,
+            "timestamp": at,
+            "deleted": gone,
+        }
+        for name, value, to_ids in pairs
+    ]
+    said: dict[str, object] = {"uuid": _uuid(service, one.id), "timestamp": at, "deleted": gone}
+    if one.removed_at is not None:
+        said["first_seen"] = one.removed_at.isoformat(timespec="microseconds")
+    return {**TEMPLATE, **said, "Attribute": attributes}
+
+
+def _uuid(service: str, *parts: object) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, "#".join((service.rstrip("/"), *map(str, parts)))))

@@ -1,0 +1,16 @@
+"""Banks: names that HMA's clients take, each once."""
+
+from __future__ import annotations
+
+from hashdb.domain.banks import bank_names
+from hashdb.domain.members import Member, MemberKind, MemberLimits, MemberStatus
+from tests.builders import NOON
+
+
+def member(id: int, name: str) -> Member:
+    return Member(id, name, MemberKind.PLATFORM, MemberStatus.ACTIVE, "", MemberLimits(), NOON)
+
+
+def test_names_are_upper_case_with_underscores_and_each_is_there_once() -> None:
+    members = [member(7, "alpha video"), member(3, "Alpha-Video"), member(4, "Überblick & Co."), member(5, "日本")]
+    assert bank_names(members) == {3: "ALPHA_VIDEO", 4: "UBERBLICK_CO", 5: "MEMBER_5", 7: "ALPHA_VIDEO_7"}

@@ -1,0 +1,143 @@
+"""The extension of python-threatexchange, run by its unmodified command line against a service that listens."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine
+
+from tests.snippets import ROOT
+from tests.web.callers import Caller, Service, body, item, pdq, service_at
+from tests.web.interop.served import digits, listening
+
+pytest.importorskip("threatexchange")
+
+PACKAGE = ROOT / "integrations" / "threatexchange"
+
+
+class Tx:
+    """The command line of `threatexchange`, with a home of its own."""
+
+    def __init__(self, home: Path, secret: str | None) -> None:
+        self.home = home
+        self.secret = secret
+
+    def run(self, *words: str, status: int = 0) -> str:
+        """What a command prints."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("HASHDB_", "TX_"))}
+        given = {"HOME": str(self.home), "TX_HASHDB_KEY": str(self.secret), "PYTHONPATH": str(PACKAGE)}
+        command = [sys.executable, "-c", "from threatexchange.cli.main import main; main()", *words]
+        done = subprocess.run(command, env=kept | given, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout
+
+    def held(self) -> dict[str, str]:
+        """What it holds, by value, after a fetch."""
+        self.run("fetch")
+        lines = self.run("dataset", "-P").splitlines()
+        return {line.split(" ", 2)[1]: line.split(" ", 2)[2] for line in lines if line.startswith("pdq ")}
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    with service_at(f"sqlite:///{tmp_path}/hashdb.sqlite") as made:
+        yield made
+
+
+@pytest.fixture
+def platform(service: Service) -> Caller:
+    return service.caller(name="Platform")
+
+
+@pytest.fixture
+def other(service: Service) -> Caller:
+    return service.caller(name="Other")
+
+
+@pytest.fixture
+def tx(service: Service, other: Caller, tmp_path: Path) -> Iterator[Tx]:
+    """The command line, configured to follow the service by the key of the other member."""
+    (home := tmp_path / "tx-home").mkdir()
+    with listening(service) as url:
+        made = Tx(home, other.secret)
+        made.run("config", "extensions", "add", "hashdb_threatexchange")
+        made.run("config", "collab", "edit", "hashdb", "--create", "ours", "--url", url)
+        yield made
+
+
+def test_the_command_line_follows_and_what_is_gone_is_deleted(service: Service, platform: Caller, tx: Tx) -> None:
+    one, two, _ = platform.contribute(item(1), item(2, signals=[pdq(2), "phash:d1c4b2a09f8e7d6c"]), item(3))
+    assert set(tx.held()) == {digits(pdq(seed)) for seed in (1, 2, 3)}
+    service.caller().contribute(item(1, labels=["manifesto"]))
+    platform.post(f"/v1/contributions/{one['id']}/withdrawal", {"reason": "other"})
+    platform.delete(f"/v1/contributions/{two['id']}/content?now=1")
+    held = tx.held()
+    assert set(held) == {digits(pdq(seed)) for seed in (1, 3)}
+    assert "POSITIVE_CLASS manifesto" in held[digits(pdq(1))]
+    matched = tx.run("match", "--hashes", "photo", "--", digits(pdq(3)))
+    assert "glorification" in matched
+
+
+def test_a_dispute_shows_and_an_opinion_is_told(service: Service, platform: Caller, tx: Tx, tmp_path: Path) -> None:
+    one, two = platform.contribute(item(1), item(2))
+    service.caller().post(f"/v1/contributions/{one['id']}/opinions", {"opinion": "disputes", "reason": "other"})
+    held = tx.held()
+    assert held[digits(pdq(1))].startswith("'ours' DISPUTED glorification")
+    assert held[digits(pdq(2))].startswith("'ours' POSITIVE_CLASS glorification")
+    for seed in (2, 3):
+        (file := tmp_path / f"{seed}.txt").write_text(digits(pdq(seed)))
+        tx.run("label", "--as-hash", "pdq", "-l", "manifesto", "ours", "photo", str(file))
+    (said,) = body(platform.get(f"/v1/contributions/{two['id']}/opinions"))["opinions"]
+    assert (said["opinion"], said["member"]["name"]) == ("confirms", "Other")
+    assert tx.held()[digits(pdq(3))] == "'ours' POSITIVE_CLASS manifesto (Other)"
+
+
+def test_a_negative_opinion_is_a_dispute(service: Service, platform: Caller, other: Caller) -> None:
+    sys.path.insert(0, str(PACKAGE))
+    try:
+        from hashdb_threatexchange import HashdbSignalExchangeAPI
+    finally:
+        sys.path.remove(str(PACKAGE))
+    from threatexchange.exchanges.fetch_state import SignalOpinion, SignalOpinionCategory
+    from threatexchange.signal_type.pdq.signal import PdqSignal
+
+    (one,) = platform.contribute(item(1))
+    with listening(service) as url:
+        exchange: Any = HashdbSignalExchangeAPI(url, str(other.secret))
+        negative = SignalOpinion(True, SignalOpinionCategory.NEGATIVE_CLASS, {"edsa_context"})
+        exchange.report_opinion(PdqSignal, digits(pdq(1)), negative)
+    (said,) = body(platform.get(f"/v1/contributions/{one['id']}/opinions"))["opinions"]
+    assert (said["opinion"], said["reason"]) == ("disputes", "edsa_context")
+
+
+def test_a_log_that_was_set_back_is_fetched_again_from_the_beginning(
+    service: Service, platform: Caller, tx: Tx
+) -> None:
+    platform.contribute(item(1))
+    assert len(tx.held()) == 1
+    engine = create_engine(service.url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE log SET epoch = 'another'")
+    engine.dispose()
+    tx.run("fetch")
+    platform.contribute(item(2))
+    assert len(tx.held()) == 2
+
+
+def test_keys_of_several_services_are_told_apart() -> None:
+    sys.path.insert(0, str(PACKAGE))
+    try:
+        from hashdb_threatexchange.records import HashdbCredentials
+    finally:
+        sys.path.remove(str(PACKAGE))
+    several = HashdbCredentials._from_str("https://a.example=hdb_a, https://b.example:8443/=hdb_b")
+    assert several.for_url("https://a.example/") == "hdb_a"
+    assert several.for_url("https://b.example:8443") == "hdb_b"
+    assert several.for_url("https://c.example") == ""
+    assert HashdbCredentials._from_str("hdb_x").for_url("https://c.example") == "hdb_x"

@@ -1,0 +1,24 @@
+"""A service that takes contributions by other systems' protocols, listening on a port."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.web.callers import Service, service_at
+from tests.web.interop.served import listening
+
+
+@pytest.fixture
+def service(database_url: str) -> Iterator[Service]:
+    """The application over an empty database, on SQLite and on PostgreSQL, with a label for what comes."""
+    with service_at(database_url, interop_label="glorification") as made:
+        yield made
+
+
+@pytest.fixture
+def url(service: Service) -> Iterator[str]:
+    """Where it listens."""
+    with listening(service) as address:
+        yield address

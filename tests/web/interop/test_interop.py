@@ -1,0 +1,88 @@
+"""What holds for every protocol: secrets and hashes stay out of the log, and hostile input is refused in order."""
+
+from __future__ import annotations
+
+import io
+import json
+from itertools import product
+
+import pytest
+
+from tests.web.callers import Caller, Service, item, pdq
+from tests.web.interop.served import digits
+from tests.web.test_hostile import HOSTILE, REFUSALS
+from tests.web.test_logs import lines
+
+__all__ = ["lines"]
+
+READS = (
+    ("/stopncii/v1/FetchHashes", ("startTimestamp", "pageSize", "nextPageToken")),
+    ("/graph/1/threat_updates/", ("start_time", "stop_time", "limit", "types", "after")),
+    ("/graph/7/threat_privacy_groups_member", ("fields",)),
+    ("/tat/api/hash-list/v2/all", ("after", "page", "limit", "order")),
+)
+WRITES = (
+    ("/stopncii/v1/SubmitHashes", {"hashRecords": [{"signalType": "ImagePDQ", "hashValue": "0" * 64}]}),
+    ("/stopncii/v1/SubmitFeedback", {"hashFeedbacks": [{"hashValue": "0" * 64, "feedbackValue": "Blocked"}]}),
+)
+
+
+def named(caller: Caller) -> tuple[dict[str, str], dict[str, str]]:
+    """The headers and the field in which one protocol or another has the key."""
+    return (
+        {"x-functions-key": str(caller.secret), "Authorization": f"Bearer {caller.secret}"},
+        {"access_token": f"{caller.member:08}|{caller.secret}"},
+    )
+
+
+def test_neither_secret_nor_hash_is_logged(lines: io.StringIO, service: Service, platform: Caller) -> None:
+    platform.contribute(item(1))
+    service.clock.go(seconds=1)
+    headers, field = named(platform)
+    for address, _ in READS:
+        assert service.anyone.get(address, headers=headers, query_string=field).status_code == 200
+    said = {**field, "indicator": digits(pdq(2)), "type": "HASH_PDQ", "status": "MALICIOUS"}
+    assert service.anyone.ask("POST", "/graph/threat_descriptors/", query_string=said).status_code == 200
+    form = {"username": "Platform", "password": platform.secret}
+    assert service.anyone.post("/tat/token-auth/tcap/", data=form).status_code == 200
+    text = lines.getvalue()
+    routes = {json.loads(line)["route"] for line in text.splitlines()}
+    assert {"/graph/<id:group>/threat_updates/", "/graph/threat_descriptors/"} <= routes
+    assert {json.loads(line)["actor"] for line in text.splitlines()} == {f"key:{platform.key}"}
+    for told in (str(platform.secret), digits(pdq(1)), digits(pdq(2))):
+        assert told not in text
+
+
+@pytest.mark.parametrize(("address", "names"), READS, ids=lambda one: one if isinstance(one, str) else "")
+def test_a_hostile_query_is_no_fault_of_the_service(
+    service: Service, platform: Caller, address: str, names: tuple[str, ...]
+) -> None:
+    headers, field = named(platform)
+    for name, value in product(names, [text for text in HOSTILE if isinstance(text, str | int) and text != "\ud800"]):
+        answer = service.anyone.get(address, headers=headers, query_string={**field, name: str(value)[:2000]})
+        assert answer.status_code in REFUSALS | {200}, (name, value, answer.text)
+
+
+@pytest.mark.parametrize(("address", "sent"), WRITES, ids=lambda one: one if isinstance(one, str) else "")
+def test_a_hostile_body_is_refused_and_nothing_of_it_stored(
+    service: Service, platform: Caller, address: str, sent: dict[str, list[dict[str, object]]]
+) -> None:
+    headers, _ = named(platform)
+    ((name, (record,)),) = sent.items()
+    before = service.rows()
+    for value in HOSTILE:
+        wrong = [{name: value}, {name: [value]}, *({name: [{**record, field: value}]} for field in record)]
+        for body in (value, *wrong):
+            text = json.dumps(body)
+            answer = service.anyone.post(address, data=text, headers={**headers, "Content-Type": "application/json"})
+            assert answer.status_code in REFUSALS, (body, answer.text)
+    assert service.rows() == before
+
+
+def test_a_form_that_is_none_is_refused(service: Service, platform: Caller) -> None:
+    _, field = named(platform)
+    for octets in (b"\xff\xfe%zz", b"=&&=", b"reactions=" + b"x" * 100_000):
+        answer = service.anyone.post(
+            "/graph/1/", data=octets, query_string=field, headers={"Content-Type": "application/x-www-form-urlencoded"}
+        )
+        assert answer.status_code in REFUSALS
