@@ -1,0 +1,204 @@
+"""What reviewers and auditors do in a real browser: figures, lists, cases by keyboard, the match debugger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hashdb.domain.users import Role
+from hashdb.service import checkpoints, counts
+from tests.builders import near, signal
+from tests.web.callers import Service, item
+from tests.web.console.browsers import Watched, chromium, listening
+from tests.web.console.visitors import added
+from tests.web.pictures import photo
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+PAGES = [
+    "/console/overview",
+    "/console/overview?days=365",
+    "/console/overview?days=x",
+    "/console/contributions",
+    "/console/contributions?standing=disputed&sort=severity",
+    "/console/contributions?severity=9",
+    "/console/contributions/1",
+    "/console/contributions/4",
+    "/console/contributions/4/case",
+    "/console/contributions/4/erasure",
+    "/console/cases",
+    "/console/cases?state=decided",
+    "/console/cases/1",
+    "/console/debugger",
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One for all tests."""
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def address(service: Service) -> Iterator[str]:
+    """Where a service is listening that has users of each role, and four contributions of which three are disputed."""
+    for role in Role:
+        added(service, str(role), role)
+    checkpoints.start(service.db)
+    alpha, beta = service.caller(name="Alpha Video"), service.caller(name="Beta")
+    alpha.contribute(item(1, severity=4), item(2, severity=1), item(3), item(4, reference="ours"))
+    beta.contribute(item(signals=[str(near(signal(1), 6))]))
+    for id in (1, 2, 3):
+        said = {"opinion": "disputes", "reason": "edsa_context", "note": "a broadcast shows it"}
+        assert beta.post(f"/v1/contributions/{id}/opinions", said).status_code == 201
+    beta.matched(str(signal(1)))
+    counts.flush(service.db)
+    with listening(service) as address:
+        yield address
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.AUDITOR])
+def test_every_page_is_for_everybody(browser: Browser, address: str, role: Role, theme: str, width: int) -> None:
+    watched = Watched(browser, address, width=width, theme=theme)
+    watched.sign_in(str(role))
+    found = {}
+    for path in PAGES:
+        watched.page.goto(path)
+        watched.page.wait_for_load_state("networkidle")
+        found[path] = watched.violations()
+        assert watched.overflow() <= 0, path
+        assert watched.page.locator("h1").count() == 1, path
+    assert {path: wrong for path, wrong in found.items() if wrong} == {}
+    watched.close()
+
+
+def test_a_reviewer_decides_by_keyboard_and_comes_to_the_next(browser: Browser, address: str) -> None:
+    watched = Watched(browser, address)
+    watched.sign_in("reviewer")
+    page = watched.page
+    page.goto("/console/cases?order=severity")
+    page.get_by_role("link", name="Begin with the first").press("Enter")
+    page.get_by_role("heading", name="Case 1", exact=True).wait_for()
+    page.keyboard.press("j")
+    page.get_by_role("heading", name="Case 2", exact=True).wait_for()
+    page.keyboard.press("k")
+    page.get_by_role("heading", name="Case 1", exact=True).wait_for()
+    page.get_by_text("1 member had it as a match in the last 90 days").wait_for()
+    page.keyboard.press("r")
+    assert page.get_by_role("radio", name="retire").is_checked()
+    page.keyboard.press("n")
+    page.keyboard.type("a broadcast; quite right")
+    assert page.get_by_role("radio", name="retire").is_checked(), "what is typed are no shortcuts"
+    page.keyboard.press("Control+Enter")
+    page.get_by_role("status").get_by_text("Case 1, on contribution 1: retire.").wait_for()
+    page.get_by_role("heading", name="Case 2", exact=True).wait_for()
+    page.goto("/console/contributions/1")
+    page.get_by_text("a broadcast; quite right").wait_for()
+    watched.close()
+
+
+def test_a_decision_without_a_reason_is_not_sent(browser: Browser, address: str) -> None:
+    watched = Watched(browser, address)
+    watched.sign_in("reviewer")
+    page = watched.page
+    page.goto("/console/cases/1")
+    page.keyboard.press("u")
+    page.keyboard.press("Control+Enter")
+    note = page.get_by_label("Why")
+    assert note.evaluate("one => one.validity.valueMissing")
+    assert page.url.endswith("/console/cases/1")
+    note.evaluate("one => one.removeAttribute('required')")
+    page.get_by_role("button", name="Decide, and next").click()
+    page.get_by_role("alert").get_by_text("is required").wait_for()
+    watched.close()
+
+
+def test_charts_are_drawn_and_tell_their_figures(browser: Browser, address: str) -> None:
+    watched = Watched(browser, address)
+    watched.sign_in("auditor")
+    page = watched.page
+    page.wait_for_url("**/console/overview")
+    page.locator("canvas").nth(2).wait_for()
+    legend = page.locator(".u-legend").first
+    assert "5" in legend.inner_text()
+    box = page.locator(".u-over").first.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 5, box["y"] + 5)
+    assert "5" not in legend.inner_text().replace("2026-", "").partition("added")[2]
+    page.get_by_text("As a table").first.click()
+    assert page.get_by_role("row", name="2026-11-20 5 0").count() == 1
+    page.get_by_role("button", name="Dark theme").click()
+    page.locator("canvas").nth(2).wait_for()
+    watched.close()
+
+
+def test_an_auditor_chooses_and_exports(browser: Browser, address: str, tmp_path: Path) -> None:
+    watched = Watched(browser, address)
+    watched.sign_in("auditor")
+    page = watched.page
+    page.get_by_role("link", name="Contributions", exact=True).click()
+    page.get_by_label("Member").select_option("Alpha Video")
+    page.get_by_label("Reference begins").fill("ours")
+    page.get_by_role("button", name="Filter").click()
+    page.wait_for_url("**reference=ours**")
+    assert page.get_by_role("row").count() == 2
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    download.value.save_as(tmp_path / "some.csv")
+    assert "ours" in (tmp_path / "some.csv").read_text()
+    page.get_by_role("link", name="4", exact=True).click()
+    page.get_by_role("heading", name="Contribution 4").wait_for()
+    assert page.get_by_role("link", name="Open a case").count() == 0
+    page.get_by_role("link", name="event", exact=False).first.click()
+    page.get_by_text("It holds").wait_for()
+    watched.close()
+
+
+def test_each_form_tells_what_is_wrong_with_it(browser: Browser, address: str) -> None:
+    watched = Watched(browser, address)
+    watched.sign_in("admin")
+    page = watched.page
+    bad = {
+        "/console/contributions/4/case": ("Open the case", "reason"),
+        "/console/contributions/4/erasure": ("Erase it for good", "number"),
+        "/console/debugger": ("Look", "signals"),
+    }
+    for path, (button, field) in bad.items():
+        page.goto(path)
+        page.evaluate("document.querySelectorAll('[required]').forEach((one) => one.removeAttribute('required'))")
+        page.get_by_role("button", name=button).click()
+        page.get_by_role("alert").get_by_role("link", name=field).wait_for()
+        assert page.evaluate("document.activeElement.getAttribute('role')") == "alert"
+        assert watched.violations() == [], path
+    watched.close()
+
+
+def test_the_radius_is_moved_and_the_verdicts_follow(browser: Browser, address: str) -> None:
+    watched = Watched(browser, address)
+    watched.sign_in("reviewer")
+    page = watched.page
+    page.goto("/console/debugger")
+    page.get_by_label("Signals").fill(str(signal(1)))
+    page.get_by_role("button", name="Look").click()
+    page.get_by_role("heading", name="2 would match").wait_for()
+    slider = page.get_by_role("slider", name="pdq of 256")
+    slider.focus()
+    page.keyboard.press("Home")
+    page.get_by_role("heading", name="1 would match").wait_for()
+    assert page.locator("[data-verdict]").all_inner_texts() == ["yes, by pdq", "no, too far"]
+    for _ in range(6):
+        page.keyboard.press("ArrowRight")
+    page.get_by_role("heading", name="2 would match").wait_for()
+    assert watched.violations() == []
+    page.get_by_label("Or a picture").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": photo()})
+    page.get_by_role("button", name="Look").click()
+    page.get_by_text("Nothing is that near.").wait_for()
+    assert page.get_by_label("Signals").input_value().startswith("pdq:")
+    watched.close()
