@@ -43,6 +43,22 @@ class Near:
         return self.hindrance is None and any(one not in supporting for one in self.within(radii))
 
 
+@dataclass(frozen=True, slots=True)
+class NearBenign:
+    """The benign signal that is nearest to what was asked by an algorithm: whether it reaches that far."""
+
+    entry: int
+    name: str
+    algorithm: Algorithm
+    distance: int
+    radius: int
+
+    @property
+    def touches(self) -> bool:
+        """Whether what was asked is not accepted, because of it."""
+        return self.distance <= self.radius
+
+
 def reach(algorithm: Algorithm) -> int:
     """How far is looked for what is near: twice the radius, so that one sees what a wider one would add."""
     return 2 * algorithm.radius

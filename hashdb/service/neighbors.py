@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, product
 
+from hashdb.domain.benign import Benign, usual_radius
 from hashdb.domain.contributions import Contribution
 from hashdb.domain.members import Actor, Scope
-from hashdb.domain.neighbors import Near, reach
+from hashdb.domain.neighbors import Near, NearBenign, reach
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import Fault, InvalidInput
 from hashdb.service import HashDB
@@ -51,6 +52,30 @@ def around(db: HashDB, actor: Actor, sides: Sides, limit: int) -> tuple[Near, ..
     with db.store.read() as tx:
         near = _near(db, tx, sides, {one: reach(one) for one in Algorithm}, limit)
     return tuple(_seen(actor, one) for one in near)
+
+
+def benign(db: HashDB, actor: Actor, asked: Sequence[Signal]) -> tuple[NearBenign, ...]:
+    """For each algorithm that was asked, the benign signal that is nearest against its radius."""
+    actor.require(Scope.AUDIT, Scope.REVIEW)
+    nearest: dict[Algorithm, NearBenign] = {}
+    for entry in _entries(db):
+        for signal, one in product(entry.signals, asked):
+            if signal.algorithm is one.algorithm:
+                radius = entry.radius.get(signal.algorithm, usual_radius(signal.algorithm))
+                name = entry.note or entry.built_in or f"entry {entry.id}"
+                this = NearBenign(entry.id, name, signal.algorithm, signal.distance(one), radius)
+                best = nearest.get(signal.algorithm)
+                if best is None or this.distance - this.radius < best.distance - best.radius:
+                    nearest[signal.algorithm] = this
+    return tuple(nearest[one] for one in Algorithm if one in nearest)
+
+
+def _entries(db: HashDB) -> Iterator[Benign]:
+    after = 0
+    with db.store.read() as tx:
+        while page := tx.benign.page(after, 1_000):
+            yield from page
+            after = page[-1].id
 
 
 def _seen(actor: Actor, near: Near) -> Near:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from hashdb.domain.benign import Benign, BenignDraft
 from hashdb.domain.members import COMMAND_LINE, Actor
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import InvalidInput, NotFound, ScopeMissing
-from hashdb.service import HashDB, contributions, neighbors
+from hashdb.service import HashDB, benign, contributions, neighbors
 from tests.builders import contributed, draft, near, signal
 
 PDQ, PHASH = Algorithm.PDQ, Algorithm.PHASH
@@ -40,6 +41,19 @@ def test_what_is_asked_about_is_looked_for_within_twice_the_radius(db: HashDB, a
         (one.id, {PDQ: 62}, {}),
     ]
     assert not found[1].matches({})
+
+
+def test_the_nearest_benign_signal_is_told_by_algorithm(db: HashDB, actor: Actor) -> None:
+    entry = benign.add(db, COMMAND_LINE, BenignDraft((signal(1), signal(2), signal(1, PHASH)), note="a test card"))
+    assert isinstance(entry, Benign)
+    found = neighbors.benign(db, COMMAND_LINE, [near(signal(2), 16), near(signal(1), 40), near(signal(1, PHASH), 3)])
+    assert [(one.algorithm, one.distance, one.radius, one.touches, one.name) for one in found] == [
+        (PDQ, 16, 15, False, "a test card"),
+        (PHASH, 3, 3, True, "a test card"),
+    ]
+    assert neighbors.benign(db, COMMAND_LINE, []) == ()
+    with pytest.raises(ScopeMissing):
+        neighbors.benign(db, actor, [])
 
 
 def test_signals_that_are_not_enabled_are_refused_and_nothing_is_told_to_members(db: HashDB, actor: Actor) -> None:

@@ -100,6 +100,7 @@ def _page(
         radii={one: radii.get(one, one.radius) for one in rules.algorithms},
         reach=reach,
         near=near,
+        benign=neighbors.benign(hashdb(), actor(), own) if own else (),
         sides=sides or {},
         supporting=Hashed(own).supporting if sides else frozenset(),
         accept_media=face().settings.accept_media,
