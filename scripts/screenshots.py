@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from socketserver import ThreadingMixIn
@@ -25,7 +25,7 @@ from PIL import Image
 from hashdb.domain.cases import Order
 from hashdb.domain.members import COMMAND_LINE
 from hashdb.domain.users import Role, UserDraft
-from hashdb.service import HashDB, cases, checkpoints, contributions, neighbors, open_hashdb, queues, users
+from hashdb.service import HashDB, cases, checkpoints, contributions, effects, neighbors, open_hashdb, queues, users
 from hashdb.service.signing import Signing
 from hashdb.settings import Settings
 from hashdb.web import create_app
@@ -67,7 +67,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=IMAGES)
     parser.add_argument("--only", help="pages, separated by commas")
     arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    out: Path = arguments.out.absolute()
+    out.mkdir(parents=True, exist_ok=True)
     only = arguments.only.split(",") if arguments.only else list(PAGES)
     with _home(arguments.home) as home, _service(home, arguments.contributions) as (db, address), chromium() as browser:
         shown = _shown(db)
@@ -76,7 +77,7 @@ def main() -> None:
             watched.sign_in("admin")
             for name in only:
                 _open(watched.page, name, shown)
-                _save(watched.page, arguments.width, arguments.out / f"{name}-{theme}.png")
+                _save(watched.page, arguments.width, out / f"{name}-{theme}.png")
             watched.close()
 
 
@@ -85,7 +86,11 @@ def _home(given: Path | None) -> Iterator[Path]:
     folder = given or Path(tempfile.mkdtemp(prefix="hashdb-screens-"))
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        yield folder
+        # The page of settings tells where the home is: what is shown is the default.
+        with chdir(folder):
+            home = Path("hashdb-data")
+            home.mkdir(exist_ok=True)
+            yield home
     finally:
         if given is None:
             shutil.rmtree(folder)
@@ -137,9 +142,10 @@ def _shown(db: HashDB) -> _Shown:
     decided = {one.contribution for one in cases.latest(db, COMMAND_LINE, None, 500)}
     one = max(decided, key=lambda id: (len(neighbors.of(db, COMMAND_LINE, id, 5)), id))
     waiting = queues.of(db, COMMAND_LINE, Order.CLOCK)
-    beside = next(w for w in waiting if neighbors.of(db, COMMAND_LINE, w.case.contribution, 1))
+    near = [one.case for one in waiting if neighbors.of(db, COMMAND_LINE, one.case.contribution, 1)]
+    beside = max(near, key=lambda case: effects.of(db, COMMAND_LINE, case.contribution).members)
     signals = contributions.get(db, COMMAND_LINE, one).signals
-    return _Shown(one, "\n".join(map(str, signals)), beside.case.id)
+    return _Shown(one, "\n".join(map(str, signals)), beside.id)
 
 
 def _open(page: Page, name: str, shown: _Shown) -> None:

@@ -75,9 +75,10 @@ def fill(url: str, rules: Rules, size: Year, end: datetime) -> None:
         _write(url, store, batch)
     _after(url, store, size.contributions)
     clock.at = end - timedelta(hours=90)
-    _judge(db, everyone, size, clock, end, rng)
+    judged = _judge(db, everyone, size, clock, end, rng)
     clock.at = end
-    _ask(store, [_id(one) for one in everyone], size, end, rng)
+    _ask(store, [_id(one) for one in everyone], judged, end, rng)
+    _follow(store, everyone, end)
     counts.seal(db)
     while contributions.announce(db) or opinions.recount(db):
         pass
@@ -248,7 +249,7 @@ def _after(url: str, store: Store, count: int) -> None:
     engine.dispose()
 
 
-def _ask(store: Store, ids: list[int], size: Year, end: datetime, rng: np.random.Generator) -> None:
+def _ask(store: Store, ids: list[int], judged: list[int], end: datetime, rng: np.random.Generator) -> None:
     """What members asked on each day, and which contributions they had as matches."""
     busy = rng.pareto(1.2, len(ids)) + 0.2
     for day in (end.date() - timedelta(days=back) for back in range(_YEAR, -1, -1)):
@@ -262,12 +263,20 @@ def _ask(store: Store, ids: list[int], size: Year, end: datetime, rng: np.random
         with store.begin() as tx:
             tx.counts.add(day, {cell: times for cell, times in numbers.items() if times})
     with store.begin() as tx:
-        tx.hits.add([_hit(rng, ids, size, end, place) for place in range(4_000)])
+        tx.hits.add([_hit(rng, ids, judged, end, place) for place in range(4_000)])
 
 
-def _hit(rng: np.random.Generator, ids: list[int], size: Year, end: datetime, place: int) -> Hit:
+def _follow(store: Store, everyone: list[Actor], end: datetime) -> None:
+    """Most members read the feed today."""
+    with store.begin() as tx:
+        for actor in everyone[2:]:
+            if actor.key is not None:
+                tx.members.first_feed_read(actor.key.id, end.date().isoformat())
+
+
+def _hit(rng: np.random.Generator, ids: list[int], judged: list[int], end: datetime, place: int) -> Hit:
     at = end - timedelta(seconds=float(rng.uniform(3_600, 60 * 86_400)))
-    contribution = int(rng.integers(1, size.contributions + 1))
+    contribution = judged[int(rng.integers(len(judged)))]
     member = ids[place % len(ids)]
     times = int(rng.integers(1, 9))
     return Hit(at.date(), member, contribution, at, at, 1, times, {"pdq": int(rng.integers(0, 32))})
@@ -275,8 +284,8 @@ def _hit(rng: np.random.Generator, ids: list[int], size: Year, end: datetime, pl
 
 def _judge(
     db: HashDB, everyone: list[Actor], size: Year, clock: _Clock, end: datetime, rng: np.random.Generator
-) -> None:
-    """Opinions, disputes and decisions, through the services, in the last days."""
+) -> list[int]:
+    """Opinions, disputes and decisions, through the services, in the last days; what they are on."""
     step = (end - clock.at) / (size.opinions + size.decided + 1)
     chosen = rng.choice(np.arange(1, size.contributions + 1), min(size.opinions, size.contributions), replace=False)
     for place, id in enumerate(chosen):
@@ -300,3 +309,4 @@ def _judge(
                 told = {"reason": "removal_reversed", "before": "active"}
                 by = Actor(f"key:{found.member}", frozenset())
                 tx.audit.append(db.now(), by, [Entry(Action.CONTRIBUTION_WITHDRAWN, "contribution", found.id, told)])
+    return [int(id) for id in chosen]
