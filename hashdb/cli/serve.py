@@ -6,6 +6,7 @@ import errno
 import gc
 import logging
 import os
+import signal
 import socket
 import tempfile
 from collections.abc import Callable
@@ -160,8 +161,12 @@ def _write_down(db: HashDB, stop: Event) -> None:
 
     Segments may keep the other thread long.
     """
-    rounds = 0
+    rounds, parent = 0, os.getppid()
     while not stop.wait(_FLUSH_EVERY):
+        if os.getppid() != parent:
+            # It was killed. gunicorn sees it too, but then lets who keeps a connection busy keep the worker, and with
+            # it the home, for half a minute.
+            os.kill(os.getpid(), signal.SIGTERM)
         _undisturbed(lambda: counts.flush(db))
         if rounds % _GUARD_EVERY == 0:
             _undisturbed(lambda: floods.guard(db))
