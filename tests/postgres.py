@@ -70,6 +70,11 @@ class OwnServer(PostgresServer):
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
         """Start it and wait until it answers. Raises PostgresMissing."""
         # What a killed one left says that it is ready.
@@ -85,7 +90,8 @@ class OwnServer(PostgresServer):
 
     def stop(self) -> None:
         """Let it end its connections and stop."""
-        assert self._process is not None
+        if self._process is None or not self.running:
+            return
         self._process.send_signal(signal.SIGINT)
         self._process.wait(30)
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _TRY_AGAIN = 2.0
+_ROOM = 1024 * 1024
+"""Bytes of each file in which a process counts: some thousands of series."""
 
 
 def share(folder: Path) -> None:
@@ -42,8 +45,30 @@ def ended(process: int) -> None:
         multiprocess.mark_process_dead(process)
 
 
+def reserve() -> bool:
+    """Make sure of the room for what this process counts with others; return whether there is any.
+
+    Their files are memory-mapped: to write where the disk has no room would kill the process (SIGBUS).
+    """
+    if _FOLDER not in os.environ:
+        return True
+    for kind in ("counter", "histogram"):
+        path = Path(os.environ[_FOLDER]) / f"{kind}_{os.getpid()}.db"
+        if path.exists():
+            continue
+        part = path.with_suffix(".part")
+        try:
+            part.write_bytes(bytes(_ROOM))
+            part.rename(path)
+        except OSError:
+            with suppress(OSError):
+                part.unlink()
+            return False
+    return True
+
+
 class Metrics:
-    """What this process counts."""
+    """What this process counts; nothing, while the disk has no room for it."""
 
     def __init__(self, db: HashDB) -> None:
         """Nothing yet."""
@@ -61,9 +86,14 @@ class Metrics:
         # A look-up of ours costs a fifth of `labels`.
         self._counters: dict[tuple[str, str, int], Counter] = {}
         self._histograms: dict[str, Histogram] = {}
+        self._reserved = reserve()
 
     def tell(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request."""
+        if not self._reserved:
+            self._reserved = reserve()
+            if not self._reserved:
+                return
         counter = self._counters.get((method, route, status))
         if counter is None:
             counter = self._counters[method, route, status] = self._requests.labels(method, route, str(status))

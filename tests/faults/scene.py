@@ -35,7 +35,7 @@ class Scene:
         settings: Mapping[str, str] | None = None,
     ) -> None:
         """Starts nothing yet."""
-        said = dict(settings or {}) | {"HASHDB_SIGNING_KEY_FILE": str(folder / "signing.key")}
+        said = {"HASHDB_SIGNING_KEY_FILE": str(folder / "signing.key")} | dict(settings or {})
         if database:
             said["HASHDB_DATABASE_URL"] = database
         self.services = [
@@ -87,11 +87,12 @@ class Scene:
             clients = [stack.enter_context(client_of(url, self.key)) for url in self.urls]
             lost = held_against(self.ledger, clients)
             self._take_another(clients[0])
-        assert (self.ledger.wrong, lost) == ([], 0)
-        assert self.verified() == []
+        assert (lost, self.ledger.wrong) == (0, []), f"{lost} lost, {self.ledger.wrong[:5]}"
+        findings = self.verified()
+        assert findings == [], findings
         # The services write down every fault of theirs.
         said = self.services[0].log.read_text("utf-8", "replace")
-        assert "unforeseen" not in said and "background work failed" not in said
+        assert "unforeseen" not in said and "background work failed" not in said, said[-4000:]
 
     def verified(self) -> list[str]:
         """What does not hold of the log; what `hashdb audit verify` says."""

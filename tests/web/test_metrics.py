@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from hashdb.client import Client
@@ -13,6 +14,7 @@ from hashdb.domain.matches import Query
 from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
 from hashdb.service import counts, members, open_hashdb
 from hashdb.settings import Settings
+from hashdb.web import metrics
 from tests.builders import draft
 from tests.serving import serving
 from tests.web.callers import Caller, Service, item, pdq
@@ -84,3 +86,20 @@ def test_the_workers_count_together_on_a_port_of_their_own(tmp_path: Path) -> No
                 client.match([Query(draft(1).signals)])
         assert requests(samples(httpx.get(f"http://127.0.0.1:{port}/metrics").text), "/v1/matches", 200) == 20
         assert httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {key}"}).status_code == 404
+
+
+def test_the_room_for_what_is_counted_is_taken_before_and_without_it_nothing_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service: Service
+) -> None:
+    folder = tmp_path / "metrics"
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(folder))
+    counting = metrics.Metrics(service.db)
+    counting.tell("GET", "/healthz", 200, 0.1)
+    folder.mkdir()
+    counting.tell("GET", "/readyz", 200, 0.1)
+    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR")
+    found = samples(counting.text().decode())
+    assert (requests(found, "/healthz", 200), requests(found, "/readyz", 200)) == (0, 1)
+    taken = [path.stat() for path in folder.iterdir()]
+    # To write into a hole of a mapped file where the disk is full kills the process.
+    assert len(taken) == 2 and all(one.st_blocks * 512 >= one.st_size >= 1024 * 1024 for one in taken)
