@@ -37,14 +37,15 @@ class PostgresServer:
     def new_database(self) -> Iterator[str]:
         """The URL of an empty database, which is dropped at the end whoever still holds a connection."""
         name = f"hashdb_test_{uuid.uuid4().hex}"
-        self._run(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
+        self.run(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
         try:
             yield self.url.set(database=name).render_as_string(hide_password=False)
         finally:
-            self._run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            self.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
-    def _run(self, statement: str) -> None:
-        engine = create_engine(self.url, isolation_level="AUTOCOMMIT")
+    def run(self, statement: str, url: str = "") -> None:
+        """Execute one, in the database of a URL."""
+        engine = create_engine(url or self.url, isolation_level="AUTOCOMMIT")
         try:
             with engine.connect() as connection:
                 connection.execute(text(statement))
@@ -59,6 +60,7 @@ class OwnServer(PostgresServer):
         """Keeps its data, its log and its socket in the folder, where `initdb` has been. Starts nothing yet."""
         super().__init__(URL.create("postgresql", "postgres", database="postgres", query={"host": str(folder)}))
         self.data, self.log = folder / "data", folder / "log"
+        self.programs = programs
         # No TCP, and nothing that would have to survive a power cut.
         self._words = [str(programs / "postgres"), "-D", str(self.data), "-k", str(folder), "-h", "", "-F"]
         self._user = user

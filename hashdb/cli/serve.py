@@ -9,9 +9,11 @@ import os
 import signal
 import socket
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from mmap import mmap
 from threading import Event, Thread
 from typing import Any
 
@@ -87,11 +89,26 @@ def command(host: str, port: int, workers: int) -> None:
         _Gunicorn(settings, host, port, workers).run()
 
 
+class _Arbiter(Arbiter):  # type: ignore[misc]
+    """What holds the workers; when told to end, it first lets who spreads requests turn to other services."""
+
+    def __init__(self, application: _Gunicorn, leaving: mmap, seconds: float) -> None:
+        super().__init__(application)
+        self._leaving, self._seconds = leaving, seconds
+
+    def handle_term(self) -> None:
+        self._leaving[0] = 1
+        time.sleep(self._seconds)
+        super().handle_term()
+
+
 class _Gunicorn(BaseApplication):  # type: ignore[misc]
     """The application in gunicorn's hands: each worker opens its own database connections and index."""
 
     def __init__(self, settings: Settings, host: str, port: int, workers: int) -> None:
         self._settings = settings
+        # Of all workers: memory that they share with who holds them.
+        self._leaving = mmap(-1, 1)
         self._bind = f"{_bracketed(host)}:{port}"
         self._workers = workers
         super().__init__()
@@ -126,6 +143,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
         signing, index = signing_of(s), s.home / "index"
         rules, busy = s.rules(), s.busy_seconds
         db = open_hashdb(s.database, rules, busy_seconds=busy, index=index, signing=signing, match_log=s.match_log)
+        db.leaving = lambda: self._leaving[0] == 1
         Thread(target=_keep_up, args=(db, Event()), name="keep-up", daemon=True).start()
         Thread(target=_write_down, args=(db, Event()), name="write-down", daemon=True).start()
         app = create_app(db, s)
@@ -143,7 +161,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
             checkpoints.keep(db, at_once=True)
 
     def run(self) -> None:
-        Arbiter(self).run()
+        _Arbiter(self, self._leaving, self._settings.drain_seconds).run()
 
 
 def _let_waits_end(worker: Any) -> None:

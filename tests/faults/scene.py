@@ -43,6 +43,7 @@ class Scene:
             for number in range(services)
         ]
         self._settings = said | {"HASHDB_HOME": str(self.services[0].home)}
+        self.database = database or ""
         self.ledger = Ledger()
         self.key = ""
 
@@ -74,9 +75,9 @@ class Scene:
                 contribute(self.ledger, client, self.ledger.new(min(1000, count - start)))
 
     @contextmanager
-    def busy(self, seed: int = 0) -> Iterator[None]:
-        """Members at work for the length of a block."""
-        with traffic(self.ledger, self.urls, self.key, seed=seed):
+    def busy(self, seed: int = 0, balanced: str = "") -> Iterator[None]:
+        """Members at work for the length of a block, with all services, or by way of a balancer."""
+        with traffic(self.ledger, [balanced] if balanced else self.urls, self.key, seed=seed):
             yield
 
     def check(self) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.balancer import LOOKS_EVERY, balancer
 from tests.faults.scene import Scene
 from tests.postgres import OwnServer, PostgresMissing, own_server
 from tests.processes import children
@@ -36,7 +37,8 @@ def own_postgres() -> Iterator[OwnServer]:
 def replicas(own_postgres: OwnServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """Two services over one database on PostgreSQL."""
     folder = tmp_path_factory.mktemp("replicas")
-    with own_postgres.new_database() as url, Scene(folder, url, services=2, workers=1, settings=BUSY) as scene:
+    settings = BUSY | {"HASHDB_DRAIN_SECONDS": str(5 * LOOKS_EVERY)}
+    with own_postgres.new_database() as url, Scene(folder, url, services=2, workers=1, settings=settings) as scene:
         yield scene.start()
 
 
@@ -62,14 +64,13 @@ def test_a_worker_that_is_killed_takes_nothing_with_it(scene: Scene) -> None:
     scene.check()
 
 
-def test_a_whole_service_that_is_killed_takes_nothing_with_it(scene: Scene) -> None:
-    one = scene.services[0]
-    with scene.busy(2):
-        scene.fill(500)
+def test_a_whole_service_that_is_killed_takes_nothing_with_it(embedded: Scene) -> None:
+    [one] = embedded.services
+    with embedded.busy(2):
         time.sleep(_FIRST)
         one.kill()
         one.start()
-    scene.check()
+    embedded.check()
 
 
 def test_a_replica_that_stood_still_is_level_when_it_goes_on(replicas: Scene) -> None:
@@ -124,3 +125,20 @@ def test_workers_whose_parent_is_killed_end_and_let_go_of_the_home(embedded: Sce
             time.sleep(0.02)
         one.start()
     embedded.check()
+
+
+def test_two_replicas_are_upgraded_and_restarted_in_turn_and_no_request_fails(
+    replicas: Scene, own_postgres: OwnServer
+) -> None:
+    """The schema is a newer version's from then on, with which this one goes on, also when it starts anew."""
+    before = replicas.ledger.counts.copy()
+    with balancer(replicas.urls) as balanced, replicas.busy(8, balanced):
+        time.sleep(_FIRST)
+        own_postgres.run("ALTER TABLE members ADD COLUMN added_later TEXT NOT NULL DEFAULT ''", replicas.database)
+        own_postgres.run("UPDATE alembic_version SET version_num = '0999'", replicas.database)
+        for one in replicas.services:
+            one.stop()
+            one.start()
+            time.sleep(_FIRST)
+    assert (replicas.ledger.counts - before).keys() == {"answered"}
+    replicas.check()
