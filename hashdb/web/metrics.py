@@ -58,6 +58,12 @@ class Metrics:
         self._seconds = Histogram(
             "hashdb_request_seconds", "Time to an answer.", ("route",), buckets=_BUCKETS, registry=self._registry
         )
+        self._deliveries = Counter(
+            "hashdb_webhook_deliveries",
+            "Attempts to deliver to webhooks, by what became of the delivery: `waiting` is tried again.",
+            ("outcome",),
+            registry=self._registry,
+        )
         # A look-up of ours costs a fifth of `labels`.
         self._counters: dict[tuple[str, str, int], Counter] = {}
         self._histograms: dict[str, Histogram] = {}
@@ -72,6 +78,10 @@ class Metrics:
             histogram = self._histograms[route] = self._seconds.labels(route)
         counter.inc()
         histogram.observe(seconds)
+
+    def deliver(self, outcome: str) -> None:
+        """Count one attempt to deliver."""
+        self._deliveries.labels(outcome).inc()
 
     def text(self) -> bytes:
         """All metrics, in Prometheus's text format; without those of the store where it does not answer."""
@@ -123,6 +133,8 @@ class _Read:
              max(0, read.head - read.level)),
             ("hashdb_cases_open", "Cases before a reviewer.", read.open_cases),
             ("hashdb_cases_late", "Cases that should have been decided.", read.late_cases),
+            ("hashdb_webhook_deliveries_retrying", "Deliveries to webhooks that failed and are tried again.",
+             read.retrying),
         ):  # fmt: skip
             yield GaugeMetricFamily(name, help, value)
 
