@@ -53,14 +53,14 @@ def connected(parts: SplitResult, address: str, seconds: float) -> Iterator[HTTP
         connection.default_port = PORTS[parts.scheme]
         connection.sock = socket.create_connection((address, port), timeout=seconds)
         # A time for each read alone would let a host that sends a byte at a time keep us for ever.
-        late = Event()
-        timer = Timer(seconds, _cut, [connection, late])
+        late, held = Event(), [connection.sock]
+        timer = Timer(seconds, _cut, [held, late])
         timer.daemon = True
         timer.start()
         try:
             if parts.scheme == "https":
                 secured = _tls().wrap_socket(connection.sock, server_hostname=host, do_handshake_on_connect=False)
-                connection.sock = secured
+                connection.sock = held[0] = secured
                 secured.do_handshake()
             yield connection
         except (OSError, HTTPException, ValueError):
@@ -79,11 +79,12 @@ def target(parts: SplitResult) -> str:
     return f"{path}?{parts.query}" if parts.query else path
 
 
-def _cut(connection: HTTPConnection, late: Event) -> None:
+def _cut(held: list[socket.socket], late: Event) -> None:
+    """End what is held: not the connection's own, of which it lets go once an answer begins."""
     late.set()
-    with suppress(OSError, AttributeError):
+    with suppress(OSError):
         # Past the class of TLS, which would forget its state while another thread reads.
-        socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
+        socket.socket.shutdown(held[0], socket.SHUT_RDWR)
 
 
 @cache
