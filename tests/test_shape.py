@@ -107,6 +107,7 @@ TESTED_IN = {
     "web/console/cookies.py": "web/console/test_sessions.py",
     "web/console/looks.py": "web/console/test_console.py",
     "web/console/navigation.py": "web/console/test_console.py",
+    "web/console/pictures.py": "web/console/test_benign.py",
     "web/console/problems.py": "web/console/test_console.py",
     "web/api/audit.py": "web/api/test_lists.py",
     "web/api/signals.py": "web/api/test_media.py",

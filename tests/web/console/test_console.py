@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from hashdb.domain.members import COMMAND_LINE, Scope
+from hashdb.domain.benign import BenignDraft
+from hashdb.domain.incidents import IncidentDraft
+from hashdb.domain.members import COMMAND_LINE, MemberChange, MemberStatus, Scope
 from hashdb.domain.users import Role
-from hashdb.service import cases
+from hashdb.service import benign, cases, incidents, members
+from tests.builders import signal
 from tests.web.callers import Service, item
 from tests.web.console.visitors import Visitor, form_secret, heading, signed_in
 
@@ -30,6 +34,10 @@ def whole(service: Service, ada: Visitor) -> Service:
     ada.post("/console/members/1/keys", {"scopes": ["match"]})
     service.key(1, Scope.CONTRIBUTE).contribute(item(1))
     cases.bring(service.db, COMMAND_LINE, 1, "other", holds=False)
+    incidents.add(service.db, COMMAND_LINE, IncidentDraft("CI:example", service.clock()))
+    benign.add(service.db, COMMAND_LINE, BenignDraft((signal(9),)))
+    service.db.rules = replace(service.db.rules, two_persons=True)
+    members.change(service.db, COMMAND_LINE, 1, MemberChange(status=MemberStatus.SUSPENDED))
     return service
 
 
