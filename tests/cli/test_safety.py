@@ -53,7 +53,7 @@ def test_a_signing_key_that_others_may_read_or_write_is_refused(run: Commands, t
 
 @pytest.mark.parametrize(("name", "value"), [("FLASK_DEBUG", "1"), ("FLASK_DEBUG", "true"), ("PYTHONDEVMODE", "1")])
 def test_debugging_is_refused(run: Commands, name: str, value: str) -> None:
-    done = run.process("serve", "--port", "0", **{name: value})
+    done = Commands(run.environment | {name: value}).process("serve", "--port", "0")
     assert done.returncode == 1
     assert name in done.stderr.splitlines()[-1]
 
