@@ -136,6 +136,16 @@ class Settings(BaseSettings):
         le=9,
         description="How many proxies stand before the service, whose `X-Forwarded-For` and `-Proto` are believed.",
     )
+    behind_tls: bool = Field(
+        default=False,
+        description="Says that whatever leads to the service speaks TLS: without it, only 127.0.0.1 is served.",
+    )
+    otlp_endpoint: str | None = Field(
+        default=None,
+        max_length=200,
+        pattern=r"^https?://[^/?#\s]+(/[^?#\s]*)?$",
+        description="Where a trace of each request is sent by OpenTelemetry, like `http://127.0.0.1:4318`; else none.",
+    )
     session_idle: float = Field(
         default=60.0, ge=1, le=1440, description="Minutes without a request after which a session of the console ends."
     )
