@@ -119,7 +119,7 @@ def test_an_address_may_make_so_many_requests_whoever_asks() -> None:
 class _Away(MemoryStorage):
     """A storage that does not answer."""
 
-    STORAGE_SCHEME: list[str] | None = ["away"]  # noqa: RUF012
+    STORAGE_SCHEME: list[str] = ["away"]  # noqa: RUF012
 
     def incr(self, key: str, expiry: float, amount: int = 1) -> int:
         raise StorageError(ConnectionError(key))
