@@ -13,7 +13,7 @@ from hashdb.index.kernel import Found, Table, kernel
 from hashdb.index.lookups import chunk_of
 from hashdb.index.plan import Chunks, choose, probing, scanning, worth_probing
 from hashdb.index.vectors import Entries, Hits, Lane
-from hashdb.index.words import Words, distinct
+from hashdb.index.words import Words, copied, distinct, room
 
 __all__ = ["Hits", "Lane", "Segment", "arrange", "build", "most"]
 
@@ -105,14 +105,13 @@ def arrange(arranged: Words, radius: int, cut: Chunks | None = None) -> Segment:
     if len(arranged) * max(1, len(cut.widths)) >= _PLACES:
         raise ValueError(f"a segment cannot hold {len(arranged):,} values")
     width = 1 if bits == 64 else 2
-    lanes = [np.ascontiguousarray(arranged[:, start : start + width]) for start in range(0, bits // 64, width)]
+    lanes = [copied(arranged[:, start : start + width]) for start in range(0, bits // 64, width)]
     if not cut.widths:
         return Segment(lanes, cut)
-    count, offsets = len(arranged), np.empty(cut.bases[-1], np.uint32)
-    entries: Entries = np.empty(count * len(cut.widths), np.uint64 if bits == 64 else np.uint32)
+    count, offsets = len(arranged), room((cut.bases[-1],), np.uint32)
+    entries: Entries = room((count * len(cut.widths),), np.uint64 if bits == 64 else np.uint32)
     native = kernel()
-    # One for all chunks: to fetch and to give back as much memory lets no other thread run.
-    keys = np.empty(0 if native else count, np.uint64)
+    keys = room((0 if native else count,), np.uint64)
     for number, (shift, width) in enumerate(zip(cut.shifts, cut.widths, strict=True)):
         start, base = number * count, cut.bases[number]
         table, part = offsets[base : base + (1 << width) + 1], entries[start : start + count]
