@@ -45,6 +45,7 @@
     ├── ServiceUnreachable        (client) no answer at all
     └── CannotStart               (command line) said instead of starting
         ├── BadSetting
+        ├── UnsafeStart           the service would be open to others, or one of its secrets is
         ├── SchemaOutdated
         ├── WrongSigningKey       the log is signed by another key than the one that is here
         ├── PortInUse
@@ -509,6 +510,17 @@ class BadSetting(CannotStart):
 
     def __str__(self) -> str:
         return f"{self.setting}: {self.reason}"
+
+
+@dataclass(eq=False)
+class UnsafeStart(CannotStart):
+    reason: str
+    remedy: str
+    slug: ClassVar[str] = "unsafe-start"
+    title: ClassVar[str] = "Unsafe start"
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.remedy}"
 
 
 @dataclass(eq=False)

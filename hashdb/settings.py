@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from hashdb.domain.hits import MatchLog
 from hashdb.domain.incidents import Retention
 from hashdb.domain.labels import Vocabulary
+from hashdb.domain.members import Scope
 from hashdb.domain.notes import is_name
 from hashdb.domain.rules import Rules
 from hashdb.domain.sessions import Lifetime
@@ -20,6 +22,7 @@ from hashdb.domain.signals import Algorithm
 from hashdb.errors import BadSetting
 
 _MEGABYTE = 1024 * 1024
+_RATE = r"^[1-9][0-9]{0,8}/(second|minute|hour|day)$"
 _LONGEST = 36_500
 """Days that anything is kept, at most."""
 DEFAULT_LABELS = Path(__file__).with_name("labels.toml")
@@ -91,14 +94,20 @@ class Settings(BaseSettings):
     accept_media: bool = Field(
         default=True, description="Whether pictures are accepted; if not, members hash at their side."
     )
-    rate_limit: str | None = Field(
+    rate_limit: Annotated[dict[Scope | None, str], NoDecode] = Field(
+        default={},
+        description="Requests that a key may make in all, and such as need a scope, like"
+        " `1000/second,contribute=50/minute`; no limit, if not set.",
+    )
+    rate_limit_address: str | None = Field(
         default=None,
-        pattern=r"^[1-9][0-9]*/(second|minute|hour|day)$",
-        description="Requests that a key may make, like `1000/second`; none, if not set.",
+        pattern=_RATE,
+        description="Requests that a network address may make, with or without a key, like `3000/minute`; no limit, if"
+        " not set.",
     )
     rate_limit_storage: str = Field(
         default="memory://",
-        description="Where requests of a key are counted: each worker for itself, or `redis://…` for all together.",
+        description="Where requests are counted: each worker for itself, or `redis://…` for all together.",
     )
     metrics_port: int | None = Field(
         default=None, ge=1, le=65535, description="Port for Prometheus, without a key; else `/metrics` takes one."
@@ -126,6 +135,16 @@ class Settings(BaseSettings):
         ge=0,
         le=9,
         description="How many proxies stand before the service, whose `X-Forwarded-For` and `-Proto` are believed.",
+    )
+    behind_tls: bool = Field(
+        default=False,
+        description="Says that whatever leads to the service speaks TLS: without it, only 127.0.0.1 is served.",
+    )
+    otlp_endpoint: str | None = Field(
+        default=None,
+        max_length=200,
+        pattern=r"^https?://[^/?#\s]+(/[^?#\s]*)?$",
+        description="Where a trace of each request is sent by OpenTelemetry, like `http://127.0.0.1:4318`; else none.",
     )
     session_idle: float = Field(
         default=60.0, ge=1, le=1440, description="Minutes without a request after which a session of the console ends."
@@ -224,6 +243,19 @@ class Settings(BaseSettings):
                 raise ValueError(f"write {algorithm}=<bits>, at most {algorithm.bits}")
             radii[algorithm] = int(bits)
         return radii
+
+    @field_validator("rate_limit", mode="before")
+    @classmethod
+    def _rates(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        rates: dict[Scope | None, str] = {}
+        for pair in filter(None, (part.strip() for part in value.split(","))):
+            name, _, rate = (part.strip() for part in pair.rpartition("="))
+            if name not in ("", *Scope) or not re.fullmatch(_RATE, rate):
+                raise ValueError(f"write 1000/second or <scope>=50/minute, the scope one of {', '.join(Scope)}")
+            rates[Scope(name) if name else None] = rate
+        return rates
 
     @field_validator("retention", mode="before")
     @classmethod

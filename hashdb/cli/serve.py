@@ -22,6 +22,7 @@ from gunicorn.arbiter import Arbiter
 from hashdb import __version__
 from hashdb.cli.home import opened, prepare_home, serving_alone, signing_of
 from hashdb.cli.output import tracked
+from hashdb.cli.safety import require_safe
 from hashdb.cli.texts import TEXT
 from hashdb.domain.members import COMMAND_LINE
 from hashdb.errors import BadSetting, CannotStart, HashDBError, IndexNotReady, PortInUse
@@ -71,6 +72,7 @@ def command(host: str, port: int, workers: int) -> None:
     prepare_home(settings.home)
     with serving_alone(settings.home):
         port = _free(host, port)
+        require_safe(settings, host)
         with opened(settings) as db:
             checkpoints.start(db)
             benign.start(db, built_in())

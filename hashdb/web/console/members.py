@@ -6,7 +6,7 @@ from flask import Response, request, url_for
 
 from hashdb.domain.members import Key, Member, MemberChange, MemberKind, MemberStatus, Scope
 from hashdb.domain.proposals import Proposal
-from hashdb.service import members
+from hashdb.service import members, proposals
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, cut, hashdb, query
@@ -94,7 +94,7 @@ def set_status(member_id: int) -> Response:
     status = MemberStatus.SUSPENDED if suspends else MemberStatus.ACTIVE
     member = members.change(hashdb(), actor(), member_id, MemberChange(status=status))
     if isinstance(member, Proposal):
-        return pages.done(_address(member_id), pages.PROPOSED)
+        return pages.done(url_for("console.proposals.show", proposal_id=member.id), pages.PROPOSED)
     return pages.done(_address(member_id), f"{member.name} is {member.status}.")
 
 
@@ -143,6 +143,7 @@ def _shown(member: Member, form: Form, key_form: Form | None = None, status: int
         status=status,
         member=member,
         activity=activity,
+        proposals=proposals.on(hashdb(), actor(), "member", member.id),
         keys=found,
         form=form,
         key_form=key_form or Form(),

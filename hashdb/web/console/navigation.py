@@ -23,7 +23,11 @@ MENU = (
     Entry("Cases", "gavel", "console.cases.browse"),
     Entry("Match debugger", "search", "console.neighbors.ask"),
     Entry("Members and keys", "building", "console.members.browse"),
+    Entry("Incidents", "alert", "console.incidents.browse"),
+    Entry("Benign signals", "shield", "console.benign.browse"),
+    Entry("Proposals", "users", "console.proposals.browse"),
     Entry("Audit log", "list", "console.events.browse"),
+    Entry("Vocabulary", "tag", "console.labels.show"),
     Entry("Settings", "settings", "console.settings.show"),
     Entry("Users", "users", "console.users.browse"),
 )

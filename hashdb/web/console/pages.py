@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Collection, Mapping
@@ -24,8 +25,10 @@ from hashdb.wire import refusal
 
 _Query = TypeVar("_Query", bound=BaseModel)
 _PAGES = {
+    "benign": ("console.benign.show", "benign_id"),
     "case": ("console.cases.show", "case_id"),
     "contribution": ("console.contributions.show", "contribution_id"),
+    "incident": ("console.incidents.show", "incident_id"),
     "key": ("console.members.find_key", "key_id"),
     "member": ("console.members.show", "member_id"),
     "user": ("console.users.show", "user_id"),
@@ -110,6 +113,11 @@ def done(address: str, what: str) -> Response:
 def spelled(fields: Mapping[str, object]) -> str:
     """Fields as the JSON that a model of the wire reads; what is None was not sent."""
     return json.dumps({name: value for name, value in fields.items() if value is not None})
+
+
+def mark(value: object) -> str:
+    """A short digest of what was asked, so that what is confirmed is what its effect was shown of."""
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
 
 
 def require_same(chosen: str, again: str) -> None:

@@ -6,24 +6,17 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from flask import Response, g, request
+from flask import Response, request
 
 from hashdb.domain.contributions import Contribution, Draft
 from hashdb.domain.members import Actor
 from hashdb.domain.signals import Signal
 from hashdb.errors import NoLabel
 from hashdb.service import contributions
-from hashdb.service.members import authenticate
 from hashdb.web.context import face, hashdb, sent_whole
 
 MOUNTS = ("/stopncii/", "/graph/", "/tat/", "/hma/")
 """Where the protocols are; they stand in no OpenAPI document of ours, for they are not ours."""
-
-
-def holder_of(secret: str) -> Actor:
-    """Who holds the key of this secret, from now on the actor of this request. Raises NotAuthenticated."""
-    g.actor = authenticate(hashdb(), secret)
-    return g.actor  # type: ignore[no-any-return]
 
 
 def answered(said: object, status: int = 200) -> Response:

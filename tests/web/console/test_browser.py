@@ -100,7 +100,7 @@ def test_an_admin_takes_a_member_in_by_keyboard_and_copies_its_key(browser: Brow
     assert page.evaluate("navigator.clipboard.readText()") == secret
     page.get_by_role("link", name="I have it").click()
     page.get_by_role("link", name="Suspend").click()
-    page.get_by_text("1 keys would open nothing").wait_for()
+    page.get_by_text("1 key would open nothing").wait_for()
     page.get_by_role("button", name="Suspend Gamma").click()
     page.get_by_role("status").get_by_text("Gamma is suspended").wait_for()
     watched.close()

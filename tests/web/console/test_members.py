@@ -73,7 +73,7 @@ def test_a_wrong_key_is_told(ada: Visitor, alpha: Caller, sent: dict[str, str], 
 def test_a_suspension_says_first_what_it_does(service: Service, ada: Visitor, alpha: Caller) -> None:
     alpha.contribute(item())
     asked = ada.get("/console/members/1/status")
-    assert re.findall(r"<b>(\d+)</b> (\w+)", asked.text) == [("1", "keys"), ("1", "contributions"), ("0", "opinions")]
+    assert re.findall(r"<b>(\d+)</b> (\w+)", asked.text) == [("1", "key"), ("1", "contribution"), ("0", "opinions")]
     page = ada.follow(ada.post("/console/members/1/status", {"status": "suspended"}))
     assert "Alpha is suspended." in page.text
     assert alpha.get("/v1/me").status_code == 403
