@@ -32,7 +32,8 @@ def test_the_most_significant_word_stands_first() -> None:
 @pytest.mark.parametrize("rows", [0, 3, 2_000_000])
 def test_room_for_few_or_many_is_an_array_to_be_filled(rows: int) -> None:
     array = room((rows, 2), np.uint32)
-    assert (array.shape, array.dtype, array.flags.writeable) == ((rows, 2), np.uint32, True)
+    assert array.shape == (rows, 2)
+    assert array.dtype == np.uint32
     array[:] = 7
     assert array.sum(dtype=np.uint64) == 14 * rows
 
