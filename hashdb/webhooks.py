@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hmac
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable
 from datetime import timedelta
+from typing import Protocol
 
 from pydantic import ValidationError
 
@@ -18,9 +19,16 @@ __all__ = ["Message", "Topic", "verify"]
 _TOLERANCE = timedelta(minutes=5)
 
 
+class Headers(Protocol):
+    """The headers of a request, as any framework has them: a dict, or what gives pairs as one does."""
+
+    def items(self) -> Iterable[tuple[str, str]]:
+        """Names and values."""
+
+
 def verify(
     secret: str,
-    headers: Mapping[str, str],
+    headers: Headers,
     body: bytes,
     *,
     tolerance: timedelta = _TOLERANCE,
