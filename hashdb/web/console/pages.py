@@ -19,6 +19,7 @@ from hashdb import __version__
 from hashdb.domain.instants import format_instant
 from hashdb.domain.members import Scope
 from hashdb.errors import Conflict, Fault, HashDBError, InvalidInput, MalformedRequest, SignInRefused
+from hashdb.service import refusals
 from hashdb.web.console import cookies, guard, navigation, words
 from hashdb.web.context import hashdb, terms
 from hashdb.wire import refusal
@@ -70,7 +71,9 @@ class Form:
         return request.form.getlist(name)
 
     def refused(self, error: HashDBError) -> Self:
-        """The same form with what is wrong with it."""
+        """The same form with what is wrong with it, which is counted."""
+        if request.method == "POST":
+            refusals.note_form(hashdb(), error)
         faults: tuple[Fault, ...] = getattr(error, "faults", ())
         self.faults = {fault.at: fault.reason for fault in faults}
         self.error = "" if faults else str(error)

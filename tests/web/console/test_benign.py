@@ -42,12 +42,12 @@ def test_an_entry_is_added_once_its_effect_was_seen(service: Service, ada: Visit
     assert (heading(page), "keeps 2 signals" in page.text) == ("Benign entry 1", True)
     assert caller.matched(str(signal(1))) == []
     assert caller.matched(str(other)) == [2]
-    assert "2</b> signals of 2 contributions by 1 member, of which 1 match for nobody" in page.text
+    assert "2 signals</b> of 2 contributions by 1 member, of which 1 match for nobody" in page.text
 
 
 def test_a_picture_is_hashed_and_forgotten(service: Service, ada: Visitor) -> None:
     asked = ada.post(NEW, {"note": "a photograph", "file": (BytesIO(photo()), "a.png")})
-    assert "<b>0</b> contributions would be masked" in asked.text
+    assert "<b>0 contributions</b> would be masked" in asked.text
     (signals,) = re.findall(r"<textarea[^>]*>([^<]*)", asked.text)
     assert signals.startswith("pdq:")
     page = ada.follow(ada.post(NEW, {"note": "a photograph", "signals": signals, "seen": seen(asked.text)}))
@@ -96,7 +96,7 @@ def test_a_deletion_says_first_what_it_does(service: Service, ada: Visitor) -> N
     caller.contribute(item(1))
     benign.add(service.db, COMMAND_LINE, BenignDraft((signal(1),), note="a mistake"))
     asked = ada.get("/console/benign/1/deletion")
-    assert "<b>1</b> signal of 1 contribution by 1 member" in asked.text
+    assert "<b>1 signal</b> of 1 contribution by 1 member" in asked.text
     assert "Entry 1 is deleted." in ada.follow(ada.post("/console/benign/1/deletion")).text
     assert caller.matched(str(signal(1))) == [1]
     assert ada.post("/console/benign/1/deletion").status_code == 404

@@ -9,10 +9,11 @@ from dataclasses import replace
 import pytest
 
 from hashdb.domain.benign import BenignDraft
+from hashdb.domain.counts import lines
 from hashdb.domain.incidents import IncidentDraft
 from hashdb.domain.members import COMMAND_LINE, MemberChange, MemberStatus, Scope
 from hashdb.domain.users import Role
-from hashdb.service import benign, cases, incidents, members
+from hashdb.service import benign, cases, counts, incidents, members
 from tests.builders import signal
 from tests.web.callers import Service, item
 from tests.web.console.visitors import Visitor, form_secret, heading, signed_in
@@ -57,6 +58,19 @@ def test_an_auditor_is_shown_nothing_to_change(whole: Service, otto: Visitor) ->
     for path in ("/console/members", "/console/members/1", "/console/users", "/console/users/1"):
         forms = re.findall(r'action="([^"]+)"', otto.get(path).text)
         assert set(forms) == {"/console/theme", "/console/sign-in/out"}
+
+
+def test_what_is_refused_is_counted(service: Service, otto: Visitor, ada: Visitor) -> None:
+    for _ in range(3):
+        assert otto.post("/console/members", {"name": "A", "kind": "platform"}).status_code == 403
+    assert ada.post("/console/members", {"name": "A"}).status_code == 422
+    assert ada.client.post("/console/members", data={"csrf": "x"}).status_code == 403
+    assert ada.get("/console/events?before=x").status_code == 422
+    counts.flush(service.db)
+    found = lines(counts.of(service.db, COMMAND_LINE, service.clock().date()).counts)
+    assert found == ("access 0 any form-refused 1", "access 0 any scope-missing 3", "form 0 any invalid-input 1")
+    told = ada.get("/console/events?action=auth.refused").text
+    assert (told.count("scope-missing"), "otto" in told) == (1, True)
 
 
 def test_a_form_of_another_session_is_refused(service: Service, ada: Visitor) -> None:
@@ -134,5 +148,5 @@ def test_a_notice_is_shown_once_and_to_its_session_only(service: Service, ada: V
 def test_what_is_static_is_there(service: Service, ada: Visitor) -> None:
     page = ada.get("/console/members").text
     files = re.findall(r'(?:src|href)="(/static/[^"]+)"', page)
-    assert len(files) == 6
+    assert len(files) == 8
     assert all(ada.get(file.replace("&amp;", "&")).status_code == 200 for file in files)
