@@ -101,7 +101,7 @@ class Tally:
         where = at.date(), member, match.contribution
         seen = self.hits.get(where)
         if seen is None:
-            distance = {str(algorithm): bits for algorithm, bits in match.distance.items()}
+            distance = {str(algorithm): bits for algorithm, bits in match.distance.items() if bits is not None}
             seen = self.hits[where] = Seen(at, at, seq, distance)
         seen.last_at = max(seen.last_at, at)
         seen.times += 1

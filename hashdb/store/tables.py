@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    false,
     text,
 )
 
@@ -199,6 +200,13 @@ keys = Table(
     Column("expires_at", Instant),
     Column("revoked_at", Instant),
     Column("feed_read_on", String(10), comment="The last day (UTC) on which it read the feed"),
+    Column(
+        "hides_distances",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        comment="Whether matches are answered to it without how close they are",
+    ),
 )
 
 key_uses = Table(

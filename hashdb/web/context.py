@@ -155,8 +155,14 @@ def body() -> bytes:
     request = flask.request
     if request.mimetype != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
         raise WrongContentType("application/json")
+    return octets()
+
+
+def octets(*, keep: bool = False) -> bytes:
+    """The body of this request, kept for who reads a form from it. Raises MalformedRequest, TooLarge."""
+    request = flask.request
     with sent_whole("the body is not sent as its headers say"):
-        octets = request.get_data(cache=False)
+        octets = request.get_data(cache=keep)
     limit = request.max_content_length
     if limit is not None and request.content_length is None and len(octets) >= limit:
         # Werkzeug cuts a chunked body at the limit without a word.

@@ -105,7 +105,11 @@ def issue_key(member_id: int) -> Response:
     """Issue a key, and show its secret this once."""
     member, sent = members.get(hashdb(), actor(), member_id), Form.sent()
     expires = sent.text("expires_at")
-    asked = {"scopes": sent.many("scopes"), "expires_at": f"{expires}T00:00:00Z" if expires else None}
+    asked = {
+        "scopes": sent.many("scopes"),
+        "expires_at": f"{expires}T00:00:00Z" if expires else None,
+        "hides_distances": bool(sent.text("hides_distances")),
+    }
     try:
         issued = members.issue_key(hashdb(), actor(), member_id, read(KeyIn, pages.spelled(asked)).value())
     except pages.REFUSALS as error:

@@ -13,7 +13,7 @@ from hashdb.domain.members import Actor
 from hashdb.domain.signals import Signal
 from hashdb.errors import NoLabel
 from hashdb.service import contributions
-from hashdb.web.context import face, hashdb, sent_whole
+from hashdb.web.context import face, hashdb, octets, sent_whole
 
 MOUNTS = ("/stopncii/", "/graph/", "/tat/", "/hma/")
 """Where the protocols are; they stand in no OpenAPI document of ours, for they are not ours."""
@@ -28,6 +28,7 @@ def fields() -> dict[str, str]:
     """The fields of this request, of its query string and of its form, where it is one. Raises MalformedRequest."""
     if request.mimetype != "application/x-www-form-urlencoded":
         return request.args.to_dict()
+    octets(keep=True)
     with sent_whole("the form is not sent as its headers say"):
         return {**request.args.to_dict(), **request.form.to_dict()}
 

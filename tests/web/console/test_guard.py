@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from hashdb.domain.benign import BenignDraft
+from hashdb.domain.incidents import IncidentDraft
 from hashdb.domain.members import COMMAND_LINE, Scope
+from hashdb.domain.proposals import Act, Request
 from hashdb.domain.users import Role
-from hashdb.service import cases, checkpoints
+from hashdb.service import benign, cases, checkpoints, incidents
 from hashdb.web.console import guard
-from tests.web.callers import Service, item, service_at
+from tests.builders import signal
+from tests.web.callers import Service, item, pdq, service_at
 from tests.web.console.visitors import Visitor, form_secret, heading, signed_in
 
 ADMINS = frozenset({Role.ADMIN})
@@ -24,16 +29,22 @@ POSTS: dict[str, tuple[frozenset[Role], dict[str, Any]]] = {
     "/account/second-factor": (EVERYBODY, {}),
     "/account/second-factor/removal": (EVERYBODY, {}),
     "/account/sessions": (EVERYBODY, {}),
+    "/benign/1/deletion": (ADMINS, {}),
+    "/benign/new": (ADMINS, {"signals": pdq(77), "note": "a test card"}),
     "/cases/1": (REVIEWERS, {"decision": "uphold", "note": "looked at"}),
     "/contributions/1/case": (REVIEWERS, {"reason": "other"}),
     "/contributions/1/erasure": (ADMINS, {"number": "2"}),
     "/debugger": (EVERYBODY, {}),
     "/events/verification": (EVERYBODY, {}),
+    "/incidents": (ADMINS, {"label": "CI:x", "start": "2026-11-20T10:00"}),
+    "/incidents/1": (ADMINS, {"start": "2026-11-20T11:00"}),
     "/members": (ADMINS, {"name": "X", "kind": "platform"}),
     "/members/1": (ADMINS, {"name": "Y", "kind": "platform"}),
     "/members/1/keys": (ADMINS, {"scopes": ["match"]}),
     "/members/1/keys/1/revocation": (ADMINS, {}),
     "/members/1/status": (ADMINS, {"status": "suspended"}),
+    "/proposals/1": (ADMINS, {}),
+    "/proposals/1/removal": (ADMINS, {}),
     "/sign-in/out": (EVERYBODY, {}),
     "/theme": (EVERYBODY, {"theme": "dark"}),
     "/users": (ADMINS, {"name": "zoe", "role": "auditor"}),
@@ -48,6 +59,10 @@ GETS = {
     "/account",
     "/account/password",
     "/account/second-factor",
+    "/benign",
+    "/benign/1",
+    "/benign/1/deletion",
+    "/benign/new",
     "/cases",
     "/cases/1",
     "/contributions",
@@ -62,15 +77,20 @@ GETS = {
     "/events/download",
     "/events/new",
     "/events/verification",
+    "/incidents",
+    "/incidents/1",
     "/members",
     "/members/1",
     "/members/1/keys/1/revocation",
     "/members/1/status",
     "/members/keys/1",
     "/overview",
+    "/proposals",
+    "/proposals/1",
     "/settings",
     "/users",
     "/users/1",
+    "/vocabulary",
 }
 """Pages: for who is signed in, whatever the role."""
 
@@ -92,6 +112,11 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         checkpoints.start(made.db)
         made.caller(Scope.CONTRIBUTE).contribute(item(1))
         cases.bring(made.db, COMMAND_LINE, 1, "other", holds=False)
+        benign.add(made.db, COMMAND_LINE, BenignDraft((signal(99),)))
+        incidents.add(made.db, COMMAND_LINE, IncidentDraft("CI:first", made.clock()))
+        asked = Request(Act.SUSPEND, "member", 1, {"status": "suspended"})
+        with made.db.store.begin() as tx:
+            tx.proposals.add(asked, "key:1", "member:1", made.clock(), made.clock() + timedelta(hours=1))
         yield made
 
 
@@ -133,7 +158,10 @@ def test_each_role_may_what_its_line_says(console: Service, role: Role) -> None:
         if role in roles:
             assert answer.status_code in (200, 303, 409, 422), (path, answer.status, answer.text)
         else:
-            assert (answer.status_code, heading(answer)) == (403, "Scope missing"), path
+            # A reviewer drops what is asked of cases, and is shown no other proposal there.
+            hidden = role is Role.REVIEWER and path == "/proposals/1/removal"
+            expected = (404, "Not found") if hidden else (403, "Scope missing")
+            assert (answer.status_code, heading(answer)) == expected, path
             assert console.rows() == before, path
 
 

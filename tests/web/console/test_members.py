@@ -126,3 +126,15 @@ def test_members_are_paged(service: Service, ada: Visitor) -> None:
     first = ada.get("/console/members?limit=2")
     assert 'href="/console/members?after=2"' in first.text
     assert "Member 3" in ada.get("/console/members?after=2").text
+
+
+def test_a_key_may_be_told_no_distances(service: Service, ada: Visitor, alpha: Caller) -> None:
+    sent = {"scopes": ["match"], "hides_distances": "hidden"}
+    issued = ada.post("/console/members/1/keys", sent)
+    (secret,) = re.findall(r"hdb_[\w-]+", issued.text)
+    assert "not told" in issued.text
+    assert Caller(service.app.test_client(), secret).get("/v1/me").get_json()["key"]["hides_distances"] is True
+    assert "match (no distances)" in ada.get("/console/members/1").text
+    assert set(faults(ada.post("/console/members/1/keys", {**sent, "scopes": ["match", "feed"]}))) == {
+        "hides_distances"
+    }
