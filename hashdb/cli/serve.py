@@ -35,6 +35,8 @@ from hashdb.service import (
     checkpoints,
     contributions,
     counts,
+    couriers,
+    deliveries,
     erasures,
     expiry,
     floods,
@@ -131,6 +133,10 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
         Thread(target=_keep_up, args=(db, Event()), name="keep-up", daemon=True).start()
         Thread(target=_write_down, args=(db, Event()), name="write-down", daemon=True).start()
         app = create_app(db, s)
+        if rules.reach is not None:
+            told = app.extensions["hashdb"].metrics.deliver
+            words = db, s.home / "webhooks", partial(deliveries.post, reach=rules.reach), told, _undisturbed, Event()
+            Thread(target=couriers.deliver, args=words, name="deliver", daemon=True).start()
         if s.metrics_port is not None:
             metrics.serve(app.extensions["hashdb"].metrics, s.metrics_host, s.metrics_port)
         # What is here now stays: the collector need not look at it again with each large request.

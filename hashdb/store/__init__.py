@@ -19,6 +19,7 @@ from hashdb.store.checkpoints import Checkpoints
 from hashdb.store.commissions import Commissions
 from hashdb.store.contributions import Contributions
 from hashdb.store.counts import Counts
+from hashdb.store.deliveries import Deliveries
 from hashdb.store.effects import Effects
 from hashdb.store.floods import Floods
 from hashdb.store.heads import Heads
@@ -45,6 +46,7 @@ from hashdb.store.tree import Tree
 from hashdb.store.users import Users
 from hashdb.store.uses import Uses
 from hashdb.store.verifications import Verifications
+from hashdb.store.webhooks import Webhooks
 
 __all__ = ["Store", "Transaction"]
 
@@ -97,6 +99,8 @@ class Transaction:
         self.commissions = Commissions(connection)
         self.uses = Uses(connection)
         self.verifications = Verifications(connection)
+        self.webhooks = Webhooks(connection)
+        self.deliveries = Deliveries(connection)
 
 
 class Store:
