@@ -81,7 +81,7 @@ LONG_MODULES = {
     "client.py": 420,
     "errors.py": 650,
     "settings.py": 390,
-    "store/tables.py": 580,
+    "store/tables.py": 620,
     "wire/contributions.py": 390,
 }
 LONG_FUNCTIONS: dict[str, int] = {}
