@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import tomllib
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from hashdb.domain.addresses import Network, Reach
 from hashdb.domain.hits import MatchLog
 from hashdb.domain.incidents import Retention
 from hashdb.domain.labels import Vocabulary
@@ -177,6 +179,16 @@ class Settings(BaseSettings):
     hma_key: SecretStr | None = Field(
         default=None, description="Secret of the key by which HMA's view answers whoever sends none; else it needs one."
     )
+    webhooks: bool = Field(
+        default=True, description="Whether members may have changes pushed to them; if not, nothing is sent either."
+    )
+    webhook_http: bool = Field(
+        default=False, description="Whether webhooks may lead to `http://` addresses, where whoever is between reads."
+    )
+    webhook_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
+        default=(),
+        description="Networks beside the internet to which webhooks may lead, like `10.2.0.0/16,fd00:1::/64`.",
+    )
     public_url: str | None = Field(
         default=None,
         pattern=r"^https?://[^/?#\s]+(/[^?#\s]*)?$",
@@ -215,6 +227,16 @@ class Settings(BaseSettings):
         if any("/" in host or "*" in host or not host.isprintable() or " " in host for host in hosts):
             raise ValueError("takes host names, each with a port where that is not the usual one")
         return hosts
+
+    @field_validator("webhook_networks", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return tuple(ip_network(one) for one in filter(None, (part.strip() for part in value.split(","))))
+        except ValueError:
+            raise ValueError("takes networks, like 10.2.0.0/16, separated by commas") from None
 
     @field_validator("database_url")
     @classmethod
@@ -318,6 +340,7 @@ class Settings(BaseSettings):
             retention=Retention(dict(self.retention)),
             two_persons=self.two_persons,
             flood_cap=self.flood_cap,
+            reach=Reach(self.webhook_networks, self.webhook_http) if self.webhooks else None,
         )
 
 

@@ -35,6 +35,8 @@ from hashdb.service import (
     checkpoints,
     contributions,
     counts,
+    couriers,
+    deliveries,
     erasures,
     expiry,
     floods,
@@ -44,6 +46,7 @@ from hashdb.service import (
     opinions,
     overviews,
     proposals,
+    uses,
 )
 from hashdb.settings import Settings
 from hashdb.web import create_app, metrics
@@ -130,6 +133,10 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
         Thread(target=_keep_up, args=(db, Event()), name="keep-up", daemon=True).start()
         Thread(target=_write_down, args=(db, Event()), name="write-down", daemon=True).start()
         app = create_app(db, s)
+        if rules.reach is not None:
+            told = app.extensions["hashdb"].metrics.deliver
+            words = db, s.home / "webhooks", partial(deliveries.post, reach=rules.reach), told, _undisturbed, Event()
+            Thread(target=couriers.deliver, args=words, name="deliver", daemon=True).start()
         if s.metrics_port is not None:
             metrics.serve(app.extensions["hashdb"].metrics, s.metrics_host, s.metrics_port)
         # What is here now stays: the collector need not look at it again with each large request.
@@ -164,7 +171,8 @@ def _write_down(db: HashDB, stop: Event) -> None:
     """
     rounds = 0
     while not stop.wait(_FLUSH_EVERY):
-        _undisturbed(lambda: counts.flush(db))
+        for task in (counts.flush, uses.flush):
+            _undisturbed(partial(task, db))
         if rounds % _GUARD_EVERY == 0:
             _undisturbed(lambda: floods.guard(db))
             _undisturbed(lambda: counts.seal(db))

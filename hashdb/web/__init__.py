@@ -29,6 +29,7 @@ from hashdb.web.api import (
     reports,
     reversals,
     signals,
+    webhooks,
 )
 from hashdb.web.context import Face, Id, Request, visit
 from hashdb.web.direct import Direct, secured
@@ -71,6 +72,7 @@ def create_app(db: HashDB, settings: Settings) -> APIFlask:
         benign,
         incidents,
         proposals,
+        webhooks,
         audit,
         counts,
         reports,

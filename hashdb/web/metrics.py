@@ -62,6 +62,12 @@ class Metrics:
         self._seconds = Histogram(
             "hashdb_request_seconds", "Time to an answer.", ("route",), buckets=_BUCKETS, registry=self._registry
         )
+        self._deliveries = Counter(
+            "hashdb_webhook_deliveries",
+            "Attempts to deliver to webhooks, by what became of the delivery: `waiting` is tried again.",
+            ("outcome",),
+            registry=self._registry,
+        )
         # A look-up of ours costs a fifth of `labels`.
         self._counters: dict[tuple[str, str, int], Counter] = {}
         self._histograms: dict[str, Histogram] = {}
@@ -76,6 +82,10 @@ class Metrics:
             histogram = self._histograms[route] = self._seconds.labels(route)
         counter.inc()
         histogram.observe(seconds)
+
+    def deliver(self, outcome: str) -> None:
+        """Count one attempt to deliver."""
+        self._deliveries.labels(outcome).inc()
 
     def times(self, route: str) -> Times:
         """How long answers of a route took since the service was started."""
@@ -172,6 +182,8 @@ class _Read:
              max(0, read.head - read.level)),
             ("hashdb_cases_open", "Cases before a reviewer.", read.open_cases),
             ("hashdb_cases_late", "Cases that should have been decided.", read.late_cases),
+            ("hashdb_webhook_deliveries_retrying", "Deliveries to webhooks that failed and are tried again.",
+             read.retrying),
         ):  # fmt: skip
             yield GaugeMetricFamily(name, help, value)
 
