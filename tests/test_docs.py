@@ -62,6 +62,13 @@ def test_every_setting_is_documented() -> None:
         assert f"| `HASHDB_{name.upper()}` |" in _page("settings.md")
 
 
+def test_the_risk_of_every_setting_of_the_service_is_told() -> None:
+    section = _page("settings.md").partition("## The risk of each\n")[2].partition("\n## ")[0]
+    told = re.findall(r"^\| `HASHDB_(\w+)` \| .{20,} \|$", section, re.MULTILINE)
+    ours = [name.upper() for name, field in Settings.model_fields.items() if (field.description or "")[:1] != "("]
+    assert sorted(told) == sorted(ours)
+
+
 def test_every_command_and_option_is_documented() -> None:
     text = _page("cli.md")
     for words, command in docs.walk():
@@ -156,6 +163,12 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert target.is_relative_to(ROOT), link
         if anchor:
             assert anchor in _anchors(target.read_text("utf-8")), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_every_test_and_script_that_is_named_is_there(page: Path) -> None:
+    for name in re.findall(r"`((?:tests|scripts)/[\w/.-]+)", page.read_text("utf-8")):
+        assert (ROOT / name).exists(), name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)

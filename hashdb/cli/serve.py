@@ -25,6 +25,7 @@ from gunicorn.arbiter import Arbiter
 from hashdb import __version__
 from hashdb.cli.home import opened, prepare_home, serving_alone, signing_of
 from hashdb.cli.output import tracked
+from hashdb.cli.safety import require_safe
 from hashdb.cli.texts import TEXT
 from hashdb.domain.members import COMMAND_LINE
 from hashdb.errors import BadSetting, CannotStart, HashDBError, IndexNotReady, PortInUse
@@ -37,6 +38,8 @@ from hashdb.service import (
     checkpoints,
     contributions,
     counts,
+    couriers,
+    deliveries,
     erasures,
     expiry,
     floods,
@@ -46,6 +49,7 @@ from hashdb.service import (
     opinions,
     overviews,
     proposals,
+    uses,
 )
 from hashdb.settings import Settings
 from hashdb.web import create_app, metrics
@@ -74,6 +78,7 @@ def command(host: str, port: int, workers: int) -> None:
     prepare_home(settings.home)
     with serving_alone(settings.home):
         port = _free(host, port)
+        require_safe(settings, host)
         with opened(settings) as db:
             checkpoints.start(db)
             benign.start(db, built_in())
@@ -147,6 +152,10 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
         Thread(target=_keep_up, args=(db, Event()), name="keep-up", daemon=True).start()
         Thread(target=_write_down, args=(db, Event()), name="write-down", daemon=True).start()
         app = create_app(db, s)
+        if rules.reach is not None:
+            told = app.extensions["hashdb"].metrics.deliver
+            words = db, s.home / "webhooks", partial(deliveries.post, reach=rules.reach), told, _undisturbed, Event()
+            Thread(target=couriers.deliver, args=words, name="deliver", daemon=True).start()
         if s.metrics_port is not None:
             metrics.serve(app.extensions["hashdb"].metrics, s.metrics_host, s.metrics_port)
         # What is here now stays: the collector need not look at it again with each large request.
@@ -185,7 +194,8 @@ def _write_down(db: HashDB, stop: Event) -> None:
             # It was killed. gunicorn sees it too, but then lets who keeps a connection busy keep the worker, and with
             # it the home, for half a minute.
             os.kill(os.getpid(), signal.SIGTERM)
-        _undisturbed(lambda: counts.flush(db))
+        for task in (counts.flush, uses.flush):
+            _undisturbed(partial(task, db))
         if rounds % _GUARD_EVERY == 0:
             _undisturbed(lambda: floods.guard(db))
             _undisturbed(lambda: counts.seal(db))

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import click
 
-from hashdb.cli.home import prepare_home
+from hashdb.cli.home import opened, prepare_home
 from hashdb.cli.output import as_json, print_json
+from hashdb.service import checkpoints
 from hashdb.settings import Settings
 from hashdb.store import Store
 from hashdb.store.migrations import NEWEST
 
 
 @click.command("upgrade")
+@click.option(
+    "--with-key",
+    is_flag=True,
+    help="Also name the log and make the key that signs it, where it has none: before several share it.",
+)
 @as_json
-def command(as_json: bool) -> None:
+def command(with_key: bool, as_json: bool) -> None:
     """Make or bring up the schema of HASHDB_DATABASE_URL. Safe to repeat."""
     settings = Settings.read()
     prepare_home(settings.home)
@@ -23,6 +29,9 @@ def command(as_json: bool) -> None:
         store.require_current()
     finally:
         store.close()
+    if with_key:
+        with opened(settings) as db:
+            checkpoints.start(db)
     if as_json:
         print_json({"schema": NEWEST})
     else:

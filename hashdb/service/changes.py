@@ -37,7 +37,9 @@ def read(db: HashDB, actor: Actor, after: int, limit: int, epoch: str | None = N
         found, told = tx.contributions.get(ids, db.now(), hidden=_HIDDEN), tx.statuses.told(ids)
         changes = tuple(Change(seq, _state(found[id], told[id])) for seq, id in page)
     more = len(events) > limit
-    return Changes(changes, page[-1][0] if more else head.seq, more, head.epoch)
+    checkpoint = page[-1][0] if more else head.seq
+    fed(db, actor, checkpoint)
+    return Changes(changes, checkpoint, more, head.epoch)
 
 
 def wait(db: HashDB, actor: Actor, after: int, seconds: float) -> None:
@@ -65,6 +67,12 @@ def note(db: HashDB, actor: Actor) -> None:
         if tx.members.first_feed_read(actor.key.id, now.date().isoformat()):
             tx.audit.append(now, actor, [Entry(Action.FEED_READ, "key", actor.key.id, {})])
     db.feed_read_on[actor.key.id] = now.date()
+
+
+def fed(db: HashDB, actor: Actor, seq: int) -> None:
+    """Note that who reads is level with an event now."""
+    if actor.key is not None:
+        db.tallies.feed(db.now(), actor.key.id, seq)
 
 
 def _changed(db: HashDB, after: int) -> bool:

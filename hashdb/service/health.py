@@ -25,6 +25,7 @@ class Vitals:
     totals: tuple[Total, ...]
     open_cases: int
     late_cases: int
+    retrying: int
 
 
 def ready(db: HashDB) -> int:
@@ -43,7 +44,8 @@ def vitals(db: HashDB, actor: Actor) -> Vitals:
     level = db.live.head
     with db.store.read() as tx:
         head, totals, (waiting, late) = tx.audit.head(), tx.counts.totals(), tx.cases.waiting(db.now())
-    return Vitals(head.seq, 0 if level is None else level.seq, db.live.sizes(), totals, waiting, late)
+        retrying = tx.deliveries.retrying()
+    return Vitals(head.seq, 0 if level is None else level.seq, db.live.sizes(), totals, waiting, late, retrying)
 
 
 def sizes(db: HashDB, algorithms: Collection[Algorithm]) -> tuple[dict[Algorithm, int], int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from threading import Lock
 from typing import NamedTuple
 
@@ -17,6 +17,9 @@ from hashdb.domain.members import Actor
 from hashdb.domain.refusals import Reason
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.testing import TEST_ID
+from hashdb.domain.uses import Use
+
+_A_USE_EVERY = timedelta(minutes=1)
 
 
 class Refusal(NamedTuple):
@@ -66,8 +69,8 @@ class Tally:
     refused: Counter[tuple[date, Cell]] = field(default_factory=Counter)
     hits: dict[tuple[date, int, int], Seen] = field(default_factory=dict)
     keyless: Counter[str] = field(default_factory=Counter)
-    keys: dict[int, Refusal] = field(default_factory=dict)
-    """The first refusal of each key."""
+    named: dict[str, Refusal] = field(default_factory=dict)
+    """The first refusal of each key, and of each user of the console, by the name in the log."""
 
     def __bool__(self) -> bool:
         """Whether there is anything to write."""
@@ -98,7 +101,7 @@ class Tally:
         where = at.date(), member, match.contribution
         seen = self.hits.get(where)
         if seen is None:
-            distance = {str(algorithm): bits for algorithm, bits in match.distance.items()}
+            distance = {str(algorithm): bits for algorithm, bits in match.distance.items() if bits is not None}
             seen = self.hits[where] = Seen(at, at, seq, distance)
         seen.last_at = max(seen.last_at, at)
         seen.times += 1
@@ -108,8 +111,8 @@ class Tally:
         """Count a refusal."""
         self.refused[refused.at.date(), Cell(refused.kind, refused.member, ANY, refused.code)] += 1
         one = refused.turned_away
-        if one is not None and one.actor is not None and one.actor.key is not None:
-            self.keys.setdefault(one.actor.key.id, one)
+        if one is not None and one.actor is not None:
+            self.named.setdefault(str(one.actor), one)
         elif one is not None:
             self.keyless[one.reason] += 1
 
@@ -128,6 +131,11 @@ class Tally:
         ]
 
 
+def _due(told: datetime | None, at: datetime, now: datetime) -> bool:
+    # A clock that was set back does not keep the next one away.
+    return told is None or (at != told and not timedelta(0) <= now - told < _A_USE_EVERY)
+
+
 class Tallies:
     """Takes what is to be counted in the way of requests: an append each, and all else later, in the background."""
 
@@ -137,6 +145,28 @@ class Tallies:
         self._matched: deque[_Matched] = deque()
         self._refused: deque[_Refused] = deque()
         self._tally = Tally()
+        self._used: dict[int, datetime] = {}
+        self._fed: dict[int, tuple[datetime, int]] = {}
+        self._told: dict[int, datetime] = {}
+
+    def use(self, at: datetime, key: int) -> None:
+        """Note that a key was used."""
+        self._used[key] = at
+
+    def feed(self, at: datetime, key: int, seq: int) -> None:
+        """Note that the feed made who reads with a key level with an event."""
+        self._used[key], self._fed[key] = at, (at, seq)
+
+    def used(self, now: datetime) -> list[Use]:
+        """The keys that were used since that was written, and for which it was not within the last minute."""
+        found = dict(self._used)
+        due = [key for key, at in found.items() if _due(self._told.get(key), at, now)]
+        return [Use(key, found[key], *self._fed.get(key, (None, None))) for key in due]
+
+    def used_written(self, uses: Sequence[Use]) -> None:
+        """Forget what is durable."""
+        for one in uses:
+            self._told[one.key] = one.used_at
 
     def match(self, at: datetime, member: int, queries: Sequence[Query], answer: Answer) -> None:
         """Note what was answered to a member."""
@@ -148,6 +178,10 @@ class Tallies:
     def refuse(self, at: datetime, member: int, code: str) -> None:
         """Note that contributions of a member were refused."""
         self._refused.append(_Refused(at, Kind.REFUSAL, member, code, None))
+
+    def refuse_form(self, at: datetime, code: str) -> None:
+        """Note that a form of the console was refused."""
+        self._refused.append(_Refused(at, Kind.FORM, 0, code, None))
 
     def turn_away(self, at: datetime, member: int, refusal: Refusal) -> None:
         """Note that a request was turned away; `member` is whose the key is or was, 0 where none is known."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -17,6 +20,7 @@ from hashdb.service import HashDB
 from hashdb.service.health import Vitals, vitals
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
     from prometheus_client.metrics_core import Metric
 
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
@@ -83,6 +87,12 @@ class Metrics:
         self._seconds = Histogram(
             "hashdb_request_seconds", "Time to an answer.", ("route",), buckets=_BUCKETS, registry=self._registry
         )
+        self._deliveries = Counter(
+            "hashdb_webhook_deliveries",
+            "Attempts to deliver to webhooks, by what became of the delivery: `waiting` is tried again.",
+            ("outcome",),
+            registry=self._registry,
+        )
         # A look-up of ours costs a fifth of `labels`.
         self._counters: dict[tuple[str, str, int], Counter] = {}
         self._histograms: dict[str, Histogram] = {}
@@ -103,15 +113,24 @@ class Metrics:
         counter.inc()
         histogram.observe(seconds)
 
+    def deliver(self, outcome: str) -> None:
+        """Count one attempt to deliver."""
+        self._deliveries.labels(outcome).inc()
+
+    def times(self, route: str) -> Times:
+        """How long answers of a route took since the service was started."""
+        found: dict[float, float] = defaultdict(float)
+        for metric in self._all().collect():
+            for sample in metric.samples if metric.name == "hashdb_request_seconds" else ():
+                if sample.name.endswith("_bucket") and sample.labels["route"] == route:
+                    found[float(sample.labels["le"])] += sample.value
+        return Times(tuple(sorted(found.items())))
+
     def text(self) -> bytes:
         """All metrics, in Prometheus's text format; without those of the store where it does not answer."""
         from prometheus_client import CollectorRegistry, generate_latest
-        from prometheus_client.multiprocess import MultiProcessCollector
 
-        registry = self._registry
-        if _FOLDER in os.environ:
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry)
+        registry = self._all()
         try:
             read = vitals(self._db, SYSTEM)
         except HashDBError:
@@ -119,6 +138,46 @@ class Metrics:
         once = CollectorRegistry(auto_describe=False)
         once.register(_Read(read))
         return generate_latest(registry) + generate_latest(once)
+
+    def _all(self) -> CollectorRegistry:
+        """What all workers have counted."""
+        from prometheus_client import CollectorRegistry
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        if _FOLDER not in os.environ:
+            return self._registry
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)
+        return registry
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How many answers took at most so many seconds: (seconds, answers), the last of all."""
+
+    buckets: tuple[tuple[float, float], ...]
+
+    @property
+    def count(self) -> int:
+        """How many there were."""
+        return int(self.buckets[-1][1]) if self.buckets else 0
+
+    def within(self, share: float) -> float | None:
+        """The seconds within which that share took, between two bounds in proportion; None where there are none.
+
+        As Prometheus's histogram_quantile reckons: what is past the last bound is that bound.
+
+        >>> Times(((0.001, 50.0), (0.0025, 100.0), (math.inf, 100.0))).within(0.75)
+        0.00175
+        """
+        wanted, least, before = share * self.count, 0.0, 0.0
+        if not self.count:
+            return None
+        for most, upto in self.buckets:
+            if upto >= wanted:
+                return least if math.isinf(most) else least + (most - least) * (wanted - before) / (upto - before)
+            least, before = most, upto
+        return least
 
 
 class _Read:
@@ -153,6 +212,8 @@ class _Read:
              max(0, read.head - read.level)),
             ("hashdb_cases_open", "Cases before a reviewer.", read.open_cases),
             ("hashdb_cases_late", "Cases that should have been decided.", read.late_cases),
+            ("hashdb_webhook_deliveries_retrying", "Deliveries to webhooks that failed and are tried again.",
+             read.retrying),
         ):  # fmt: skip
             yield GaugeMetricFamily(name, help, value)
 

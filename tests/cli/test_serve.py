@@ -99,6 +99,18 @@ def test_an_old_schema_is_refused_on_postgresql_until_upgraded(run: Commands, po
         assert httpx.get(f"{url}/readyz").status_code == 200
 
 
+def test_upgrade_makes_the_logs_key_before_several_start_that_share_it(run: Commands, tmp_path: Path) -> None:
+    key, elsewhere = tmp_path / "shared" / "signing.key", str(tmp_path / "other.key")
+    key.parent.mkdir()
+    database = f"sqlite:///{tmp_path}/hashdb.sqlite"
+    shared = {"HASHDB_DATABASE_URL": database, "HASHDB_SIGNING_KEY_FILE": str(key), "HASHDB_ORIGIN": "log.example"}
+    for _ in range(2):
+        assert run("upgrade", "--with-key", **shared).stdout == "the schema is current\n"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    refused = run("upgrade", "--with-key", **shared | {"HASHDB_SIGNING_KEY_FILE": elsewhere})
+    assert refused.returncode == 1 and refused.stderr.startswith("hashdb: the log is signed by log.example+")
+
+
 @pytest.mark.parametrize("url", ["nonsense", "mysql://127.0.0.1/x"])
 def test_a_database_that_cannot_be_used_is_a_bad_setting(run: Commands, url: str) -> None:
     done = run("upgrade", HASHDB_DATABASE_URL=url)

@@ -14,7 +14,7 @@ from hashdb.domain.matches import Query
 from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
 from hashdb.service import counts, members, open_hashdb
 from hashdb.settings import Settings
-from hashdb.web import metrics
+from hashdb.web.metrics import Metrics
 from tests.builders import draft
 from tests.serving import serving
 from tests.web.callers import Caller, Service, item, pdq
@@ -93,7 +93,7 @@ def test_the_room_for_what_is_counted_is_taken_before_and_without_it_nothing_is_
 ) -> None:
     folder = tmp_path / "metrics"
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(folder))
-    counting = metrics.Metrics(service.db)
+    counting = Metrics(service.db)
     counting.tell("GET", "/healthz", 200, 0.1)
     folder.mkdir()
     counting.tell("GET", "/readyz", 200, 0.1)
@@ -103,3 +103,16 @@ def test_the_room_for_what_is_counted_is_taken_before_and_without_it_nothing_is_
     taken = [path.stat() for path in folder.iterdir()]
     # To write into a hole of a mapped file where the disk is full kills the process.
     assert len(taken) == 2 and all(one.st_blocks * 512 >= one.st_size >= 1024 * 1024 for one in taken)
+
+
+def test_within_how_long_a_share_of_the_answers_came_is_told(service: Service, platform: Caller) -> None:
+    metrics = Metrics(service.db)
+    assert (metrics.times("/v1/matches").count, metrics.times("/v1/matches").within(0.5)) == (0, None)
+    for seconds in (*[0.0007] * 50, *[0.02] * 49, 31.0):
+        metrics.tell("POST", "/v1/matches", 200, seconds)
+    metrics.tell("GET", "/v1/changes", 200, 9.0)
+    found = metrics.times("/v1/matches")
+    assert found.count == 100
+    assert found.within(0.5) == 0.001
+    assert found.within(0.99) == 0.025
+    assert found.within(0.995) == found.within(1) == 30, "past the last bound it is that"

@@ -1,0 +1,63 @@
+"""What `hashdb serve` refuses to start with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hashdb.cli.safety import is_loopback, require_safe
+from hashdb.errors import UnsafeStart
+from hashdb.settings import Settings
+from tests.cli.conftest import Commands
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost", "nowhere.invalid"])
+def test_what_only_this_machine_reaches_needs_no_tls(host: str, tmp_path: Path) -> None:
+    assert is_loopback(host)
+    require_safe(Settings(home=tmp_path), host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "2001:db8::1"])
+def test_plain_http_to_the_world_is_refused_until_tls_is_acknowledged(host: str, tmp_path: Path) -> None:
+    with pytest.raises(UnsafeStart, match="HASHDB_BEHIND_TLS=true"):
+        # Proxies alone say nothing of TLS.
+        require_safe(Settings(home=tmp_path, proxies=1), host)
+    require_safe(Settings(home=tmp_path, behind_tls=True), host)
+
+
+def test_the_service_says_why_it_does_not_start_and_makes_nothing(run: Commands) -> None:
+    done = run("serve", "--host", "0.0.0.0", "--port", "0")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "hashdb: --host 0.0.0.0 is open to other machines, and hashdb speaks plain HTTP: put a proxy with TLS before it"
+        " and set HASHDB_BEHIND_TLS=true, or listen on 127.0.0.1\n"
+    )
+    home = Path(run.environment["HASHDB_HOME"])
+    assert [path.name for path in home.iterdir()] == ["serve.lock"]
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o610, 0o666])
+def test_a_signing_key_that_others_may_read_or_write_is_refused(run: Commands, tmp_path: Path, mode: int) -> None:
+    key = tmp_path / "log.key"
+    key.write_text("")
+    key.chmod(mode)
+    done = run("serve", "--port", "0", HASHDB_SIGNING_KEY_FILE=str(key))
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"hashdb: the signing key {key} can be read or replaced by others (mode {mode:04o}): chmod 600 {key}\n",
+    )
+    key.chmod(0o400)
+    require_safe(Settings(home=tmp_path, signing_key_file=key), "127.0.0.1")
+
+
+@pytest.mark.parametrize(("name", "value"), [("FLASK_DEBUG", "1"), ("FLASK_DEBUG", "true"), ("PYTHONDEVMODE", "1")])
+def test_debugging_is_refused(run: Commands, name: str, value: str) -> None:
+    done = Commands(run.environment | {name: value}).process("serve", "--port", "0")
+    assert done.returncode == 1
+    assert name in done.stderr.splitlines()[-1]
+
+
+def test_debugging_that_is_off_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FLASK_DEBUG", "0")
+    require_safe(Settings(home=tmp_path), "127.0.0.1")
