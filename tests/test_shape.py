@@ -63,6 +63,7 @@ PACKAGES = {
         "joserfc",
         "limits",
         "markupsafe",
+        "opentelemetry",
         "prometheus_client",
         "pydantic",
         "segno",

@@ -51,6 +51,10 @@ class HashDB:
         self.tallies = Tallies()
         self.feed_read_on: dict[int, date] = {}
         self.stopping: Callable[[], bool] = lambda: False
+        # Told how many seconds of a match went into the search and into the store, and up to which event a key has
+        # read the feed: who serves may count it.
+        self.timed: Callable[[float, float], None] = lambda search, store: None
+        self.fed: Callable[[int, int], None] = lambda key, seq: None
 
     def close(self) -> None:
         """Close the store's connections."""

@@ -37,7 +37,9 @@ def read(db: HashDB, actor: Actor, after: int, limit: int, epoch: str | None = N
         found, told = tx.contributions.get(ids, db.now(), hidden=_HIDDEN), tx.statuses.told(ids)
         changes = tuple(Change(seq, _state(found[id], told[id])) for seq, id in page)
     more = len(events) > limit
-    return Changes(changes, page[-1][0] if more else head.seq, more, head.epoch)
+    checkpoint = page[-1][0] if more else head.seq
+    fed(db, actor, checkpoint)
+    return Changes(changes, checkpoint, more, head.epoch)
 
 
 def wait(db: HashDB, actor: Actor, after: int, seconds: float) -> None:
@@ -54,6 +56,12 @@ def wait(db: HashDB, actor: Actor, after: int, seconds: float) -> None:
             time.sleep(_POLL)
     finally:
         _WAITING.release()
+
+
+def fed(db: HashDB, actor: Actor, seq: int) -> None:
+    """Tell who serves up to which event a key has read."""
+    if actor.key is not None:
+        db.fed(actor.key.id, seq)
 
 
 def note(db: HashDB, actor: Actor) -> None:

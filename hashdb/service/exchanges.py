@@ -14,7 +14,7 @@ from hashdb.domain.opinions import OpinionDraft
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import Fault, InvalidInput
 from hashdb.service import HashDB, opinions
-from hashdb.service.changes import note
+from hashdb.service.changes import fed, note
 from hashdb.store import Transaction
 
 _ALGORITHM = Algorithm.PDQ
@@ -49,7 +49,9 @@ def read(db: HashDB, actor: Actor, since: int, after: int, upto: int, limit: int
         before = {signal for id in had for signal in held[id]}
         records = _records(tx, latest, db.now())
     told = sorted((one for one in records if not one.gone or one.signal in before), key=lambda one: one.seq)
-    return Records(tuple(told), page[-1].seq if more else max(after, upto), more)
+    checkpoint = page[-1].seq if more else max(after, upto)
+    fed(db, actor, checkpoint)
+    return Records(tuple(told), checkpoint, more)
 
 
 def judge(db: HashDB, actor: Actor, said: Sequence[tuple[Signal, OpinionDraft]], at: str) -> int:

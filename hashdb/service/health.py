@@ -14,9 +14,13 @@ from hashdb.store.counts import Total
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """Of the store, and of this process's index; `level` is the number of the log that the index is level with."""
+    """Of the store, and of this process's index.
+
+    `signed` is how many events the last signed checkpoint covers, `level` the number that the index is level with.
+    """
 
     head: int
+    signed: int
     level: int
     sizes: Mapping[Algorithm, Size]
     totals: tuple[Total, ...]
@@ -35,7 +39,9 @@ def vitals(db: HashDB, actor: Actor) -> Vitals:
     level = db.live.head
     with db.store.read() as tx:
         head, totals, (waiting, late) = tx.audit.head(), tx.counts.totals(), tx.cases.waiting(db.now())
-    return Vitals(head.seq, 0 if level is None else level.seq, db.live.sizes(), totals, waiting, late)
+        last = tx.checkpoints.last()
+    signed = 0 if last is None else last.size
+    return Vitals(head.seq, signed, 0 if level is None else level.seq, db.live.sizes(), totals, waiting, late)
 
 
 def sizes(db: HashDB, algorithms: Collection[Algorithm]) -> tuple[dict[Algorithm, int], int]:

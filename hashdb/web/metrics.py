@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
+from hashdb import __version__
 from hashdb.domain.members import SYSTEM
 from hashdb.errors import HashDBError
 from hashdb.service import HashDB
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_FINE = (0.00005, 0.0001, 0.00025, *_BUCKETS)
 _TRY_AGAIN = 2.0
 
 
@@ -48,7 +50,7 @@ class Metrics:
     def __init__(self, db: HashDB) -> None:
         """Nothing yet."""
         # Imported here, since it looks then whether processes count together.
-        from prometheus_client import CollectorRegistry, Counter, Histogram
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
         self._db = db
         self._registry = CollectorRegistry()
@@ -58,6 +60,28 @@ class Metrics:
         self._seconds = Histogram(
             "hashdb_request_seconds", "Time to an answer.", ("route",), buckets=_BUCKETS, registry=self._registry
         )
+        parts = Histogram(
+            "hashdb_match_seconds",
+            "Time of a match in the search, and in the store.",
+            ("part",),
+            buckets=_FINE,
+            registry=self._registry,
+        )
+        self._search, self._store = parts.labels("search"), parts.labels("store")
+        self._level = Gauge(
+            "hashdb_index_events",
+            "Events that every worker's index has heard of.",
+            multiprocess_mode="livemin",
+            registry=self._registry,
+        )
+        self._feed = Gauge(
+            "hashdb_feed_events",
+            "The event up to which a key has read the feed.",
+            ("key",),
+            multiprocess_mode="mostrecent",
+            registry=self._registry,
+        )
+        db.timed, db.fed = self._timed, self._fed
         # A look-up of ours costs a fifth of `labels`.
         self._counters: dict[tuple[str, str, int], Counter] = {}
         self._histograms: dict[str, Histogram] = {}
@@ -72,6 +96,19 @@ class Metrics:
             histogram = self._histograms[route] = self._seconds.labels(route)
         counter.inc()
         histogram.observe(seconds)
+
+    def level(self) -> None:
+        """Tell up to which event this process's index is; to be told again and again."""
+        head = self._db.live.head
+        self._level.set(0 if head is None else head.seq)
+
+    def _timed(self, search: float, store: float) -> None:
+        self._search.observe(search)
+        if store:
+            self._store.observe(store)
+
+    def _fed(self, key: int, seq: int) -> None:
+        self._feed.labels(str(key)).set(seq)
 
     def text(self) -> bytes:
         """All metrics, in Prometheus's text format; without those of the store where it does not answer."""
@@ -119,12 +156,16 @@ class _Read:
         yield values
         for name, help, value in (
             ("hashdb_log_events", "Events of the log.", read.head),
+            ("hashdb_log_signed_events", "Events that the last signed checkpoint covers.", read.signed),
             ("hashdb_index_lag_events", "Events that the answering worker's index has yet to hear of.",
              max(0, read.head - read.level)),
             ("hashdb_cases_open", "Cases before a reviewer.", read.open_cases),
             ("hashdb_cases_late", "Cases that should have been decided.", read.late_cases),
         ):  # fmt: skip
             yield GaugeMetricFamily(name, help, value)
+        build = GaugeMetricFamily("hashdb_build_info", "The version that answers.", labels=("version",))
+        build.add_metric((__version__,), 1)
+        yield build
 
 
 def serve(metrics: Metrics, host: str, port: int) -> None:
