@@ -169,7 +169,7 @@ def _write_down(db: HashDB, counted: metrics.Metrics, stop: Event) -> None:
     """
     rounds = 0
     while not stop.wait(_FLUSH_EVERY):
-        counted.level()
+        _undisturbed(counted.write_down)
         _undisturbed(lambda: counts.flush(db))
         if rounds % _GUARD_EVERY == 0:
             _undisturbed(lambda: floods.guard(db))

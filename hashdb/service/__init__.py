@@ -53,7 +53,7 @@ class HashDB:
         self.stopping: Callable[[], bool] = lambda: False
         # Told how many seconds of a match went into the search and into the store, and up to which event a key has
         # read the feed: who serves may count it.
-        self.timed: Callable[[float, float], None] = lambda search, store: None
+        self.timed: Callable[[tuple[float, float]], None] = lambda seconds: None
         self.fed: Callable[[int, int], None] = lambda key, seq: None
 
     def close(self) -> None:

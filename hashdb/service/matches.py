@@ -57,7 +57,7 @@ def _match(db: HashDB, queries: Sequence[Query], quarantined: bool, level: Head)
     suggested, through = suggest(queries, db.live.search)
     searched = perf_counter()
     if not any(suggested):
-        db.timed(searched - started, 0.0)
+        db.timed((searched - started, 0.0))
         return Answer(tuple(Result(query.id, (), 0) for query in queries), checkpoint)
     standings = tuple(standing for standing in Standing if quarantined or standing.matches)
     decided: list[tuple[Result, set[int]]] = []
@@ -73,7 +73,7 @@ def _match(db: HashDB, queries: Sequence[Query], quarantined: bool, level: Head)
             else:
                 decided.append((Result(query.id, (), 0), set()))
         results = _corroborated(tx, decided)
-    db.timed(searched - started, perf_counter() - searched)
+    db.timed((searched - started, perf_counter() - searched))
     return Answer(results, checkpoint)
 
 

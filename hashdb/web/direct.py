@@ -96,7 +96,8 @@ def secured(application: WSGIApplication, headers: Headers, believed: bool) -> W
         def start(status: str, given: Headers, *more: Any) -> Callable[[bytes], object]:
             names = {name.lower() for name, _ in given}
             own = [one for one in headers if one[0].lower() not in names]
-            return start_response(status, [*given, *own, (identity.HEADER, id)], *more)
+            own.append((identity.HEADER, id))
+            return start_response(status, given + own, *more)
 
         return application(environ, start)
 

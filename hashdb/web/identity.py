@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import re
-from contextvars import ContextVar
-from typing import NamedTuple
+from random import getrandbits
+from threading import local
 from wsgiref.types import WSGIEnvironment
 
 HEADER = "X-Request-ID"
 _SANE = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_OCTETS = 8
+_BITS = 64
 
 
-class Identity(NamedTuple):
-    """The id of a request, and the span of the proxy that passed it on (W3C `traceparent`), if it named one."""
+class _Here(local):
+    """Of a thread, which answers one request after another (a context variable costs more)."""
 
-    id: str
+    id: str | None = None
     parent: str | None = None
 
 
-_current: ContextVar[Identity | None] = ContextVar("identity", default=None)
+_here = _Here()
 
 
 def begin(environ: WSGIEnvironment, believed: bool) -> str:
@@ -28,12 +27,21 @@ def begin(environ: WSGIEnvironment, believed: bool) -> str:
 
     Only a proxy is believed: with 64 characters to choose freely, a stranger could write a hash into the log.
     """
-    given = environ.get("HTTP_X_REQUEST_ID") if believed else None
-    id = given if given and _SANE.fullmatch(given) else os.urandom(_OCTETS).hex()
-    _current.set(Identity(id, environ.get("HTTP_TRACEPARENT") if believed else None))
+    # Not a secret; and the system's randomness would make this thread wait for the others.
+    id = f"{getrandbits(_BITS):016x}"
+    if believed:
+        given = environ.get("HTTP_X_REQUEST_ID")
+        id = given if given and _SANE.fullmatch(given) else id
+        _here.parent = environ.get("HTTP_TRACEPARENT")
+    _here.id = id
     return id
 
 
-def current() -> Identity | None:
-    """What this thread answers; None where it answers nothing."""
-    return _current.get()
+def current() -> str | None:
+    """The id of what this thread answers; None where it answers nothing."""
+    return _here.id
+
+
+def parent() -> str | None:
+    """The span of the proxy that passed the request on (W3C `traceparent`), if it named one and is believed."""
+    return _here.parent

@@ -29,8 +29,8 @@ class _Lines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         at = format_instant(from_microseconds(int(record.created * 1_000_000)))
         said = {"at": at, "level": record.levelname.lower(), "message": record.getMessage()}
-        if identity := current():
-            said["request_id"] = identity.id
+        if id := current():
+            said["request_id"] = id
         return json.dumps(said | getattr(record, "request", {}))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hashdb import __version__
 from hashdb.domain.members import Actor
 from hashdb.errors import BadSetting
-from hashdb.web.identity import current
+from hashdb.web.identity import current, parent
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -41,16 +41,16 @@ class Traces:
         """A span of one answer, which was given just now."""
         from opentelemetry.trace import SpanKind, StatusCode
 
-        ended, identity = time.time_ns(), current()
+        ended = time.time_ns()
         span = self._tracer.start_span(
             f"{method} {route}",
-            _context(None if identity is None else identity.parent),
+            _context(parent()),
             SpanKind.SERVER,
             {
                 "http.request.method": method,
                 "http.route": route,
                 "http.response.status_code": status,
-                "hashdb.request_id": "" if identity is None else identity.id,
+                "hashdb.request_id": current() or "",
                 "hashdb.actor": "" if actor is None else str(actor),
             },
             start_time=ended - int(seconds * 1e9),

@@ -44,7 +44,7 @@ def test_an_id_that_ends_a_line_cannot_reach_the_header() -> None:
 
 def test_the_span_of_a_proxy_is_known_where_it_is_believed() -> None:
     environ = {"HTTP_TRACEPARENT": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
-    id = identity.begin(environ, believed=True)
-    assert identity.current() == (id, environ["HTTP_TRACEPARENT"])
-    id = identity.begin(environ, believed=False)
-    assert identity.current() == (id, None)
+    assert identity.begin(environ, believed=True) == identity.current()
+    assert identity.parent() == environ["HTTP_TRACEPARENT"]
+    identity.begin({}, believed=True)
+    assert identity.parent() is None
