@@ -17,6 +17,7 @@ from hashdb.domain.cases import Case, CaseState, Decision
 from hashdb.domain.changes import Changes, Steps
 from hashdb.domain.checkpoints import Checked, Checkpoint, Consistency, Inclusion, Log, read_checkpoint
 from hashdb.domain.contributions import Amendment, Contribution, Draft, Filter, Receipt, Recorded
+from hashdb.domain.deliveries import Delivery, Outcome
 from hashdb.domain.incidents import Incident, IncidentChange, IncidentDraft
 from hashdb.domain.instants import format_instant
 from hashdb.domain.matches import Answer, Query, Result
@@ -25,6 +26,7 @@ from hashdb.domain.opinions import Opinion, OpinionDraft
 from hashdb.domain.proposals import Proposal
 from hashdb.domain.reversals import Reversal
 from hashdb.domain.rules import DRAFTS_A_REQUEST
+from hashdb.domain.webhooks import IssuedWebhook, Webhook, WebhookChange, WebhookDraft
 from hashdb.errors import BadNote, BadSetting, LogRewritten, ServiceError
 from hashdb.wire import Answered
 from hashdb.wire.benign import BenignIn, BenignOut, BenignsOut
@@ -38,6 +40,7 @@ from hashdb.wire.contributions import (
     ReceiptOut,
     WithdrawalIn,
 )
+from hashdb.wire.deliveries import DeliveriesOut, DeliveryOut
 from hashdb.wire.incidents import IncidentChangeIn, IncidentIn, IncidentOut, IncidentsOut
 from hashdb.wire.matches import AnswerOut, QueriesIn, in_requests
 from hashdb.wire.members import MeOut
@@ -46,9 +49,21 @@ from hashdb.wire.problems import positions_from
 from hashdb.wire.proofs import ConsistencyOut, InclusionOut, LogOut
 from hashdb.wire.proposals import ProposalOut, ProposalsOut
 from hashdb.wire.reversals import ReversalsOut
+from hashdb.wire.webhooks import WebhookChangeIn, WebhookIn, WebhookOut, WebhooksOut
 
 _Answer = TypeVar("_Answer", bound=Answered)
-_Page = TypeVar("_Page", ContributionsOut, OpinionsOut, CasesOut, ReversalsOut, BenignsOut, IncidentsOut, ProposalsOut)
+_Page = TypeVar(
+    "_Page",
+    ContributionsOut,
+    OpinionsOut,
+    CasesOut,
+    ReversalsOut,
+    BenignsOut,
+    IncidentsOut,
+    ProposalsOut,
+    WebhooksOut,
+    DeliveriesOut,
+)
 
 
 class Client:
@@ -258,6 +273,48 @@ class Client:
     def drop_proposal(self, id: int) -> None:
         """Let a proposal be forgotten."""
         self._connection.send(Request("DELETE", f"/v1/proposals/{id}", safe=False))
+
+    def webhooks(self) -> Iterator[Webhook]:
+        """Every webhook of this member (of everybody with scope `admin`), page by page."""
+        for page in self._pages(WebhooksOut, "/v1/webhooks"):
+            yield from (one.value() for one in page.webhooks)
+
+    def add_webhook(self, draft: WebhookDraft) -> IssuedWebhook:
+        """Make a webhook; its secret is in the answer and nowhere else."""
+        text = WebhookIn.of(draft).model_dump_json()
+        return self._ask(WebhookOut, Request("POST", "/v1/webhooks", text, safe=False)).issue()
+
+    def change_webhook(self, id: int, change: WebhookChange) -> Webhook:
+        """Change a webhook; one that is enabled again goes on where it was."""
+        text = WebhookChangeIn.of(change).model_dump_json(exclude_unset=True)
+        return self._ask(WebhookOut, Request("PATCH", f"/v1/webhooks/{id}", text)).value()
+
+    def delete_webhook(self, id: int) -> None:
+        """Delete a webhook."""
+        self._connection.send(Request("DELETE", f"/v1/webhooks/{id}", safe=False))
+
+    def renew_webhook(self, id: int) -> IssuedWebhook:
+        """Give a webhook another secret, which is in the answer; the one before signs beside it for a day."""
+        return self._ask(WebhookOut, Request("POST", f"/v1/webhooks/{id}/secret", safe=False)).issue()
+
+    def test_webhook(self, id: int) -> Delivery:
+        """Have a message sent that tells of nothing; `delivery` tells within seconds what became of it."""
+        return self._ask(DeliveryOut, Request("POST", f"/v1/webhooks/{id}/test", safe=False)).value()
+
+    def deliveries(self, webhook: int, outcome: Outcome | None = None) -> Iterator[Delivery]:
+        """What was delivered to a webhook and what waits, page by page, the oldest first."""
+        asked = {} if outcome is None else {"outcome": str(outcome)}
+        for page in self._pages(DeliveriesOut, f"/v1/webhooks/{webhook}/deliveries", asked):
+            yield from (one.value() for one in page.deliveries)
+
+    def delivery(self, webhook: int, id: int) -> Delivery:
+        """One delivery."""
+        return self._ask(DeliveryOut, Request("GET", f"/v1/webhooks/{webhook}/deliveries/{id}")).value()
+
+    def redeliver(self, webhook: int, id: int) -> Delivery:
+        """Send a delivery again, at once."""
+        path = f"/v1/webhooks/{webhook}/deliveries/{id}/redelivery"
+        return self._ask(DeliveryOut, Request("POST", path)).value()
 
     def log(self) -> Log:
         """The log's name, and the keys that sign its checkpoints."""

@@ -13,6 +13,7 @@
     │   ├── BankOfMember          in HMA's view: banks are members, whom the operator adds
     │   ├── FetchRefused          this service fetches nothing from that address
     │   ├── MediaRefused          this service takes hashes, not pictures
+    │   ├── WebhooksOff           the operator lets nothing be pushed
     │   └── FormRefused           (console) a form that was not made for this session
     ├── NotFound
     ├── MethodNotAllowed
@@ -24,6 +25,7 @@
     │   ├── AlreadyRevoked
     │   ├── NameTaken             a member or a user of that name exists
     │   ├── IncidentExists        an incident of that label exists
+    │   ├── TooManyWebhooks       a member has as many as it may
     │   └── IdempotencyKeyReused  the same Idempotency-Key came with another body
     ├── FeedRestarted             the cursor is of another epoch, or past the head of the log
     ├── TooLarge
@@ -39,6 +41,7 @@
     │   └── HashingBusy           the queue of pictures is full
     ├── BadNote                   (client) a signed checkpoint that is none, or not signed by the log's key
     ├── LogRewritten              (client) the log is not the one of which a checkpoint was kept
+    ├── NotSigned                 (client) a webhook's delivery that is not signed by its secret, or is old
     ├── NoCopy                    (client) there is no local copy, or none that was ever level
     ├── CopyInUse                 (client) another process syncs the local copy
     ├── ServiceError              (client) an answer that the contract does not know
@@ -199,6 +202,15 @@ class MediaRefused(NotAllowed):
 
 
 @dataclass(eq=False)
+class WebhooksOff(NotAllowed):
+    slug: ClassVar[str] = "webhooks-off"
+    title: ClassVar[str] = "Webhooks are off"
+
+    def __str__(self) -> str:
+        return "this service pushes nothing: read the feed, with `?wait=`"
+
+
+@dataclass(eq=False)
 class FormRefused(NotAllowed):
     slug: ClassVar[str] = "form-refused"
     title: ClassVar[str] = "Form refused"
@@ -303,6 +315,16 @@ class IncidentExists(Conflict):
 
     def __str__(self) -> str:
         return f"an incident labelled {self.label} exists already"
+
+
+@dataclass(eq=False)
+class TooManyWebhooks(Conflict):
+    most: int
+    slug: ClassVar[str] = "too-many-webhooks"
+    title: ClassVar[str] = "Too many webhooks"
+
+    def __str__(self) -> str:
+        return f"a member may have {self.most} webhooks: delete one first"
 
 
 @dataclass(eq=False)
@@ -451,6 +473,16 @@ class LogRewritten(HashDBError):
 
     def __str__(self) -> str:
         return f"the log is not the one of which the checkpoint was kept: {self.reason}"
+
+
+@dataclass(eq=False)
+class NotSigned(HashDBError):
+    reason: str
+    slug: ClassVar[str] = "not-signed"
+    title: ClassVar[str] = "Not signed"
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 @dataclass(eq=False)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from hashdb.domain.addresses import Network, Reach
 from hashdb.domain.hits import MatchLog
 from hashdb.domain.incidents import Retention
 from hashdb.domain.labels import Vocabulary
+from hashdb.domain.members import Scope
 from hashdb.domain.notes import is_name
 from hashdb.domain.rules import Rules
 from hashdb.domain.sessions import Lifetime
@@ -20,6 +24,7 @@ from hashdb.domain.signals import Algorithm
 from hashdb.errors import BadSetting
 
 _MEGABYTE = 1024 * 1024
+_RATE = r"^[1-9][0-9]{0,8}/(second|minute|hour|day)$"
 _LONGEST = 36_500
 """Days that anything is kept, at most."""
 DEFAULT_LABELS = Path(__file__).with_name("labels.toml")
@@ -91,14 +96,20 @@ class Settings(BaseSettings):
     accept_media: bool = Field(
         default=True, description="Whether pictures are accepted; if not, members hash at their side."
     )
-    rate_limit: str | None = Field(
+    rate_limit: Annotated[dict[Scope | None, str], NoDecode] = Field(
+        default={},
+        description="Requests that a key may make in all, and such as need a scope, like"
+        " `1000/second,contribute=50/minute`; no limit, if not set.",
+    )
+    rate_limit_address: str | None = Field(
         default=None,
-        pattern=r"^[1-9][0-9]*/(second|minute|hour|day)$",
-        description="Requests that a key may make, like `1000/second`; none, if not set.",
+        pattern=_RATE,
+        description="Requests that a network address may make, with or without a key, like `3000/minute`; no limit, if"
+        " not set.",
     )
     rate_limit_storage: str = Field(
         default="memory://",
-        description="Where requests of a key are counted: each worker for itself, or `redis://…` for all together.",
+        description="Where requests are counted: each worker for itself, or `redis://…` for all together.",
     )
     metrics_port: int | None = Field(
         default=None, ge=1, le=65535, description="Port for Prometheus, without a key; else `/metrics` takes one."
@@ -168,6 +179,16 @@ class Settings(BaseSettings):
     hma_key: SecretStr | None = Field(
         default=None, description="Secret of the key by which HMA's view answers whoever sends none; else it needs one."
     )
+    webhooks: bool = Field(
+        default=True, description="Whether members may have changes pushed to them; if not, nothing is sent either."
+    )
+    webhook_http: bool = Field(
+        default=False, description="Whether webhooks may lead to `http://` addresses, where whoever is between reads."
+    )
+    webhook_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
+        default=(),
+        description="Networks beside the internet to which webhooks may lead, like `10.2.0.0/16,fd00:1::/64`.",
+    )
     public_url: str | None = Field(
         default=None,
         pattern=r"^https?://[^/?#\s]+(/[^?#\s]*)?$",
@@ -207,6 +228,16 @@ class Settings(BaseSettings):
             raise ValueError("takes host names, each with a port where that is not the usual one")
         return hosts
 
+    @field_validator("webhook_networks", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return tuple(ip_network(one) for one in filter(None, (part.strip() for part in value.split(","))))
+        except ValueError:
+            raise ValueError("takes networks, like 10.2.0.0/16, separated by commas") from None
+
     @field_validator("database_url")
     @classmethod
     def _lasting(cls, value: SecretStr | None) -> SecretStr | None:
@@ -234,6 +265,19 @@ class Settings(BaseSettings):
                 raise ValueError(f"write {algorithm}=<bits>, at most {algorithm.bits}")
             radii[algorithm] = int(bits)
         return radii
+
+    @field_validator("rate_limit", mode="before")
+    @classmethod
+    def _rates(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        rates: dict[Scope | None, str] = {}
+        for pair in filter(None, (part.strip() for part in value.split(","))):
+            name, _, rate = (part.strip() for part in pair.rpartition("="))
+            if name not in ("", *Scope) or not re.fullmatch(_RATE, rate):
+                raise ValueError(f"write 1000/second or <scope>=50/minute, the scope one of {', '.join(Scope)}")
+            rates[Scope(name) if name else None] = rate
+        return rates
 
     @field_validator("retention", mode="before")
     @classmethod
@@ -296,6 +340,7 @@ class Settings(BaseSettings):
             retention=Retention(dict(self.retention)),
             two_persons=self.two_persons,
             flood_cap=self.flood_cap,
+            reach=Reach(self.webhook_networks, self.webhook_http) if self.webhooks else None,
         )
 
 

@@ -57,7 +57,7 @@ def settings(mine: bool) -> str:
 
 def _default(field: FieldInfo) -> str:
     value = field.default
-    if value is None or value == {}:
+    if value is None or value in ({}, ()):
         return "none"
     if value == DEFAULT_LABELS:
         return "the one that comes with hashdb"

@@ -78,11 +78,19 @@ def main() -> int:
         home = root / environment(last)["HASHDB_HOME"].lstrip("/")
         home.mkdir(parents=True)
         user = int(next(step.text for step in last if step.word == "USER").partition(":")[0])
-        if os.geteuid() == 0:
+        if _can_be(user, root / "opt" / "hashdb" / "bin" / "python"):
             os.chown(home, user, user)
-        else:
-            print("# not root: the service runs as you, and could write elsewhere")
-        return _run(last, root, home, user if os.geteuid() == 0 else None)
+            return _run(last, root, home, user)
+        print(f"# the service runs as you, who could write elsewhere: only root can be {user}")
+        return _run(last, root, home, None)
+
+
+def _can_be(user: int, python: Path) -> bool:
+    """Whether a program of the image can be run here as its user."""
+    try:
+        return os.geteuid() == 0 and not subprocess.run([python, "-c", ""], user=user, check=False).returncode
+    except PermissionError:
+        return False
 
 
 def _build(stage: Sequence[Step], root: Path) -> None:

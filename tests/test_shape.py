@@ -28,6 +28,7 @@ LAYERS = {
     "web": {"service", "wire", "hashing", "settings", "domain", "errors"},
     "connection": {"wire", "errors"},
     "client": {"connection", "wire", "domain", "errors"},
+    "webhooks": {"wire", "domain", "errors"},
     "local": {"client", "wire", "index", "domain", "errors"},
     "cli": {
         "client",
@@ -71,16 +72,17 @@ PACKAGES = {
     },
     "connection": {"httpx"},
     "client": {"httpx", "pydantic"},
+    "webhooks": {"pydantic"},
     "local": {"numpy"},
     "cli": {"click", "rich", "flask", "gunicorn", "httpx", "PIL"},
 }
 """What each layer may import from elsewhere, beside the standard library."""
 
 LONG_MODULES = {
-    "client.py": 350,
-    "errors.py": 600,
-    "settings.py": 360,
-    "store/tables.py": 540,
+    "client.py": 420,
+    "errors.py": 650,
+    "settings.py": 390,
+    "store/tables.py": 580,
     "wire/contributions.py": 390,
 }
 LONG_FUNCTIONS: dict[str, int] = {}
@@ -93,6 +95,7 @@ TESTED_IN = {
     "domain/reversals.py": "service/test_reversals.py",
     "service/batches.py": "service/test_matches.py",
     "service/receipts.py": "service/test_contributions.py",
+    "service/couriers.py": "service/test_deliveries.py",
     "wire/hidden.py": "wire/test_contributions.py",
     "__init__.py": "test_hashdb.py",
     "hashing/modes.py": "hashing/test_pool.py",
@@ -108,6 +111,7 @@ TESTED_IN = {
     "web/console/cookies.py": "web/console/test_sessions.py",
     "web/console/looks.py": "web/console/test_console.py",
     "web/console/navigation.py": "web/console/test_console.py",
+    "web/console/pictures.py": "web/console/test_benign.py",
     "web/console/problems.py": "web/console/test_console.py",
     "web/api/audit.py": "web/api/test_lists.py",
     "web/api/signals.py": "web/api/test_media.py",

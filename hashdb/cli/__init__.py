@@ -37,6 +37,7 @@ _COMMANDS = {
     "sync": "hashdb.cli.sync",
     "upgrade": "hashdb.cli.upgrade",
     "user": "hashdb.cli.users",
+    "webhook": "hashdb.cli.webhooks",
     "withdraw": "hashdb.cli.withdraw",
 }
 _FAILED, _USAGE, _INTERRUPTED = 1, 2, 130
@@ -76,9 +77,9 @@ def _print_version(context: click.Context, option: click.Parameter, asked: bool)
 def hashdb() -> None:
     """A shared database of perceptual hashes of removed terrorist content.
 
-    The member's side (hash, contribute, match, import, export, opinion, case, sync, selftest, withdraw, audit check)
-    reads HASHDB_URL and HASHDB_KEY; the service's side (serve, member, key, benign, incident, proposal, report,
-    audit verify, backup, restore, upgrade) reads HASHDB_HOME and HASHDB_DATABASE_URL.
+    The member's side (hash, contribute, match, import, export, opinion, case, sync, selftest, webhook, withdraw,
+    audit check) reads HASHDB_URL and HASHDB_KEY; the service's side (serve, member, key, benign, incident, proposal,
+    report, audit verify, backup, restore, upgrade) reads HASHDB_HOME and HASHDB_DATABASE_URL.
     """
 
 

@@ -27,13 +27,14 @@ def command() -> None:
 @click.argument("member", type=TEXT)
 @scopes_option
 @click.option("--expires-at", type=Instant(), help="When it stops opening anything.")
+@click.option("--hide-distances", is_flag=True, help="Answer its matches without how close they are.")
 @as_json
-def add(member: str, scopes: tuple[str, ...], expires_at: datetime | None, as_json: bool) -> None:
+def add(member: str, scopes: tuple[str, ...], expires_at: datetime | None, hide_distances: bool, as_json: bool) -> None:
     """Issue a key to a member (its id or name). The secret is shown this once."""
     if not scopes:
         raise click.UsageError("give at least one --scope")
     with opened(Settings.read()) as db:
-        draft = KeyDraft(frozenset(map(Scope, scopes)), expires_at)
+        draft = KeyDraft(frozenset(map(Scope, scopes)), expires_at, hide_distances)
         issued = members.issue_key(db, COMMAND_LINE, find(db, member).id, draft)
     if as_json:
         print_json(IssuedKeyOut.issued(issued))
@@ -59,10 +60,11 @@ def browse(member: str, as_json: bool) -> None:
             f"{key.created_at:%Y-%m-%d}",
             f"{key.expires_at:%Y-%m-%d}" if key.expires_at else "",
             f"{key.revoked_at:%Y-%m-%d}" if key.revoked_at else "",
+            "hidden" if key.hides_distances else "",
         ]
         for key in found
     ]
-    print_table([">id", "scopes", "since", "expires", "revoked"], rows)
+    print_table([">id", "scopes", "since", "expires", "revoked", "distances"], rows)
 
 
 @command.command("revoke")

@@ -98,7 +98,7 @@ def _ask(
 def _tell(path: Path, result: Result) -> None:
     console().print(f"{path}  {advice(result)}", soft_wrap=True)
     for match in result.matches:
-        console().print(f"  {_spelled(match)}", soft_wrap=True)
+        console().print(f"  {described(match)}", soft_wrap=True)
 
 
 def advice(result: Result) -> str:
@@ -110,8 +110,11 @@ def advice(result: Result) -> str:
     return f"review ({', '.join(told)})"
 
 
-def _spelled(match: Match) -> str:
-    distances = ", ".join(f"{algorithm} {bits}" for algorithm, bits in match.distance.items())
+def described(match: Match) -> str:
+    """What a match says, in a line."""
+    distances = ", ".join(
+        f"{algorithm} {bits}" if bits is not None else algorithm for algorithm, bits in match.distance.items()
+    )
     severity = "" if match.severity is None else f", severity {match.severity}"
     through = "" if match.transform is None else f" ({match.transform})"
     labels = " ".join(match.labels)

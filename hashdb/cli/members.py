@@ -14,6 +14,7 @@ from hashdb.domain.members import (
     MemberChange,
     MemberDraft,
     MemberKind,
+    MemberLimits,
     MemberStatus,
     Scope,
 )
@@ -37,11 +38,12 @@ def command() -> None:
 @click.argument("name", type=TEXT)
 @click.option("--kind", required=True, type=click.Choice(list(map(str, MemberKind))), help="What the member is.")
 @click.option("--contact", type=TEXT, default="", help="Whom to write to.")
+@click.option("--a-day", type=click.IntRange(0, 2**31 - 1), help="How many contributions it may send a day.")
 @scopes_option
 @as_json
-def add(name: str, kind: str, contact: str, scopes: tuple[str, ...], as_json: bool) -> None:
+def add(name: str, kind: str, contact: str, a_day: int | None, scopes: tuple[str, ...], as_json: bool) -> None:
     """Add a member, with a first key where scopes are given. The key's secret is shown this once."""
-    draft = checked(MemberDraft(name, MemberKind(kind), contact))
+    draft = checked(MemberDraft(name, MemberKind(kind), contact, MemberLimits(a_day)))
     with opened(Settings.read()) as db:
         member = members.add(db, COMMAND_LINE, draft)
         chosen = KeyDraft(frozenset(map(Scope, scopes)))
@@ -67,6 +69,25 @@ def browse(as_json: bool) -> None:
         return
     rows = [[str(one.id), one.name, one.kind, one.status, f"{one.created_at:%Y-%m-%d}"] for one in found]
     print_table([">id", "name", "kind", "status", "since"], rows)
+
+
+@command.command("limit")
+@click.argument("member", type=TEXT)
+@click.option("--a-day", type=click.IntRange(0, 2**31 - 1), help="How many contributions it may send a day.")
+@click.option("--none", "unlimited", is_flag=True, help="As many as it likes.")
+@as_json
+def limit(member: str, a_day: int | None, unlimited: bool, as_json: bool) -> None:
+    """Limit how many contributions a member (its id or name) may send a day, from the next request on."""
+    if (a_day is None) != unlimited:
+        raise click.UsageError("give --a-day or --none")
+    with opened(Settings.read()) as db:
+        change = MemberChange(limits=MemberLimits(a_day))
+        changed = members.change(db, COMMAND_LINE, find(db, member).id, change)
+        assert isinstance(changed, Member)  # Only a suspension may wait for a second person.
+    if as_json:
+        print_json(MemberOut.of(changed))
+    else:
+        click.echo(f"member {changed.id} ({changed.name}) may send {_limit(changed)}")
 
 
 @command.command("suspend")
@@ -112,6 +133,11 @@ def _set_status(text: str, status: MemberStatus, as_json: bool) -> None:
         print_json(MemberOut.of(member))
     else:
         click.echo(f"member {member.id} ({member.name}) is {member.status}")
+
+
+def _limit(member: Member) -> str:
+    a_day = member.limits.contributions_per_day
+    return "as many contributions as it likes" if a_day is None else f"{a_day:,} contributions a day"
 
 
 def _all(db: HashDB) -> list[Member]:

@@ -111,7 +111,7 @@ def _require(answer: Answer, exactly: Sequence[Algorithm] = ()) -> None:
     """Raise unless the test item is among the matches, and these algorithms are not a bit away."""
     for match in answer.results[0].matches:
         if match.contribution == TEST_ID:
-            if apart := [one for one in exactly if match.distance.get(one) != 0]:
+            if apart := [one for one in exactly if match.distance.get(one, 1) not in (0, None)]:
                 raise _Wrong(f"it matches, but not exactly by {', '.join(apart)}")
             return
     raise _Wrong("it does not match")

@@ -35,6 +35,8 @@ from hashdb.service import (
     checkpoints,
     contributions,
     counts,
+    couriers,
+    deliveries,
     erasures,
     expiry,
     floods,
@@ -132,6 +134,10 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
         counted: metrics.Metrics = app.extensions["hashdb"].metrics
         Thread(target=_keep_up, args=(db, Event()), name="keep-up", daemon=True).start()
         Thread(target=_write_down, args=(db, counted, Event()), name="write-down", daemon=True).start()
+        if rules.reach is not None:
+            told = counted.deliver
+            words = db, s.home / "webhooks", partial(deliveries.post, reach=rules.reach), told, _undisturbed, Event()
+            Thread(target=couriers.deliver, args=words, name="deliver", daemon=True).start()
         if s.metrics_port is not None:
             metrics.serve(counted, s.metrics_host, s.metrics_port)
         # What is here now stays: the collector need not look at it again with each large request.

@@ -41,6 +41,28 @@ class Benign:
     masked: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class BenignFilter:
+    """Which entries of the list to show; None is any. `text` is found anywhere in the note or the built-in name."""
+
+    text: str | None = None
+    algorithm: Algorithm | None = None
+    built_in: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BenignEffect:
+    """What an entry would keep from matching, or what matches again without it.
+
+    `signals` of `contributions` by `members`; `silenced` contributions have no other signal that matches.
+    """
+
+    signals: int
+    contributions: int
+    members: int
+    silenced: int
+
+
 def usual_radius(algorithm: Algorithm) -> int:
     """The radius of a benign signal where none is named: half the algorithm's."""
     return algorithm.radius // 2

@@ -19,6 +19,7 @@ class Kind(StrEnum):
     HIT = "hit"
     REFUSAL = "refusal"
     ACCESS = "access"
+    FORM = "form"
 
 
 class Outcome(StrEnum):

@@ -54,6 +54,19 @@ class IncidentChange:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class IncidentEffect:
+    """What an incident does to contributions: of those `held` under its label, `sooner` end earlier by it.
+
+    They end at `expiry`, which with `ended` is now.
+    """
+
+    held: int
+    sooner: int
+    expiry: datetime | None
+    ended: bool
+
+
 def end_fault(start: datetime, end: datetime | None) -> str | None:
     """Why an incident that starts then cannot end then, or None."""
     return "this is not after the start" if end is not None and end <= start else None

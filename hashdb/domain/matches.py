@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -45,7 +45,8 @@ class Match:
     """An active contribution that is close to the query: advice to review, never a command."""
 
     contribution: int
-    distance: Mapping[Algorithm, int]
+    distance: Mapping[Algorithm, int | None]
+    """Bits apart, by algorithm, of those within the radius; None to who is not told."""
     labels: tuple[str, ...]
     severity: int | None
     standing: Standing
@@ -63,8 +64,12 @@ class Match:
     @property
     def rank(self) -> tuple[float, int, int]:
         """Sorts nearest first: smallest distance against its default radius, more agreeing, lower id."""
-        nearest = min(distance / algorithm.radius for algorithm, distance in self.distance.items())
-        return nearest, -len(self.distance), self.contribution
+        told = [bits / algorithm.radius for algorithm, bits in self.distance.items() if bits is not None]
+        return min(told, default=0.0), -len(self.distance), self.contribution
+
+    def without_distances(self) -> Match:
+        """The same, to who is not told how close it is."""
+        return replace(self, distance=dict.fromkeys(self.distance))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,11 @@ class Result:
     def action(self) -> str:
         """`review` or `none`, there is no other; where matches were cut off, `none` would not be true."""
         return "review" if self.matches or self.truncated else "none"
+
+    def without_distances(self) -> Result:
+        """The same, to who is not told how close anything is: not by the order either."""
+        hidden = (match.without_distances() for match in self.matches)
+        return replace(self, matches=tuple(sorted(hidden, key=lambda one: one.rank)))
 
 
 @dataclass(frozen=True, slots=True)

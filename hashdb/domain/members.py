@@ -88,6 +88,8 @@ class Key:
     expires_at: datetime | None
     revoked_at: datetime | None
     feed_read_on: date | None = None
+    hides_distances: bool = False
+    """Whether matches are answered to it without how close they are."""
 
     def valid(self, now: datetime) -> bool:
         """Whether the key opens anything at `now`."""
@@ -100,6 +102,15 @@ class KeyDraft:
 
     scopes: frozenset[Scope]
     expires_at: datetime | None = None
+    hides_distances: bool = False
+
+    @property
+    def distances_fault(self) -> str | None:
+        """Why distances cannot be hidden of the key, or None: whoever is shown signals computes them."""
+        shown = sorted(self.scopes & {Scope.FEED, Scope.AUDIT, Scope.ADMIN})
+        if not self.hides_distances or not shown:
+            return None
+        return f"is of no use to a key with scope {shown[0]}, which is shown signals"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +155,11 @@ class Actor:
     def has(self, scope: Scope) -> bool:
         """Whether `scope` is given, `admin` counting as `review` and `audit`."""
         return scope in self.scopes or (scope in (Scope.REVIEW, Scope.AUDIT) and Scope.ADMIN in self.scopes)
+
+    @property
+    def told_distances(self) -> bool:
+        """Whether the actor is told how close a match is."""
+        return self.key is None or not self.key.hides_distances
 
     def require(self, *any_of: Scope) -> None:
         """Raise MemberSuspended or ScopeMissing unless the actor takes part and has one of the scopes (if any)."""

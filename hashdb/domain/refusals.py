@@ -14,3 +14,4 @@ class Reason(StrEnum):
     REVOKED_KEY = "revoked-key"
     SCOPE_MISSING = "scope-missing"
     MEMBER_SUSPENDED = "member-suspended"
+    FORM_REFUSED = "form-refused"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from hashdb.domain.addresses import Reach
 from hashdb.domain.benign import BenignDraft
 from hashdb.domain.contributions import UNSET, Amendment, Draft
 from hashdb.domain.incidents import Retention
@@ -34,6 +35,8 @@ class Rules:
     retention: Retention = field(default_factory=lambda: Retention({}))
     two_persons: bool = False
     flood_cap: int | None = None
+    reach: Reach | None = field(default_factory=Reach)
+    """Where webhooks may lead; None: there are none."""
 
     def algorithm_fault(self, algorithm: Algorithm) -> str | None:
         """Why signals of `algorithm` are not taken, or None."""

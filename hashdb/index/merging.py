@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hashdb.index.segment import Segment
-from hashdb.index.words import Words, distinct
+from hashdb.index.words import Words, copied, distinct, room
 
 _ROWS = 65_536
 """Values of the largest segment that are merged at a time."""
@@ -15,13 +15,13 @@ _ROWS = 65_536
 
 def merged(segments: Sequence[Segment]) -> Words:
     """The distinct values of some segments, sorted; never one less, even if what should be sorted is damaged."""
-    firsts = [np.ascontiguousarray(segment.lanes[0][:, 0]) for segment in segments]
+    firsts = [copied(segment.lanes[0][:, 0]) for segment in segments]
     # What has the same first word falls into the same block.
     bounds = max(firsts, key=len)[_ROWS::_ROWS]
     cuts = [
         np.maximum.accumulate([0, *np.searchsorted(first, bounds).tolist(), len(first)]).tolist() for first in firsts
     ]
-    together = np.empty((sum(map(len, firsts)), segments[0].cut.bits // 64), np.uint64)
+    together = room((sum(map(len, firsts)), segments[0].cut.bits // 64), np.uint64)
     end = 0
     for number in range(len(bounds) + 1):
         rows = [slice(*cut[number : number + 2]) for cut in cuts]

@@ -13,7 +13,7 @@ from hashdb.index.kernel import Found, Table, kernel
 from hashdb.index.lookups import chunk_of
 from hashdb.index.plan import Chunks, choose, probing, scanning, worth_probing
 from hashdb.index.vectors import Entries, Hits, Lane
-from hashdb.index.words import Words, distinct
+from hashdb.index.words import Words, copied, distinct, room
 
 __all__ = ["Hits", "Lane", "Segment", "arrange", "build", "most"]
 
@@ -105,41 +105,56 @@ def arrange(arranged: Words, radius: int, cut: Chunks | None = None) -> Segment:
     if len(arranged) * max(1, len(cut.widths)) >= _PLACES:
         raise ValueError(f"a segment cannot hold {len(arranged):,} values")
     width = 1 if bits == 64 else 2
-    lanes = [np.ascontiguousarray(arranged[:, start : start + width]) for start in range(0, bits // 64, width)]
+    lanes = [copied(arranged[:, start : start + width]) for start in range(0, bits // 64, width)]
     if not cut.widths:
         return Segment(lanes, cut)
-    count, offsets = len(arranged), np.empty(cut.bases[-1], np.uint32)
-    entries: Entries = np.empty(count * len(cut.widths), np.uint64 if bits == 64 else np.uint32)
+    count, offsets = len(arranged), room((cut.bases[-1],), np.uint32)
+    entries: Entries = room((count * len(cut.widths),), np.uint64 if bits == 64 else np.uint32)
+    native = kernel()
+    keys = room((0 if native else count,), np.uint64)
     for number, (shift, width) in enumerate(zip(cut.shifts, cut.widths, strict=True)):
         start, base = number * count, cut.bases[number]
-        _order(arranged, shift, width, start, offsets[base : base + (1 << width) + 1], entries[start : start + count])
+        table, part = offsets[base : base + (1 << width) + 1], entries[start : start + count]
+        if native is not None:
+            native.order(arranged, shift, width, start, table, part)
+        else:
+            _order(arranged, shift, width, start, table, part, keys)
     # The most significant chunk's order is the order of sorted values: they need not be kept twice.
     return Segment([entries[:count, None]] if bits == 64 else lanes, cut, offsets, entries)
 
 
-def _order(values: Words, shift: int, width: int, base: int, table: NDArray[np.uint32], entries: Entries) -> None:
+def _order(
+    values: Words,
+    shift: int,
+    width: int,
+    base: int,
+    table: NDArray[np.uint32],
+    entries: Entries,
+    keys: NDArray[np.uint64],
+) -> None:
     """Fill `entries` in a chunk's order, `table` with where in it each chunk value begins, counted from `base`."""
-    if (native := kernel()) is not None:
-        native.order(values, shift, width, base, table, entries)
-        return
-    chunk = chunk_of(values.T, shift, width)
     # To sort value and row in one word is several times faster than an argsort.
-    chunk <<= np.uint64(32)
-    chunk |= np.arange(len(values), dtype=np.uint64)
-    chunk.sort()
-    rows = chunk.astype(np.uint32)
-    chunk >>= np.uint64(32)
+    for start in range(0, len(keys), _COUNTED):
+        some = chunk_of(values[start : start + _COUNTED].T, shift, width)
+        some <<= np.uint64(32)
+        some |= np.arange(start, start + len(some), dtype=np.uint64)
+        keys[start : start + _COUNTED] = some
+    keys.sort()
     table[0], table[1:] = base, 0
-    for start in range(0, len(chunk), _COUNTED):
-        some = chunk[start : start + _COUNTED].view(np.int64)
-        least = int(some[0])
-        counts = np.bincount(some - least)
+    for start in range(0, len(keys), _COUNTED):
+        some = keys[start : start + _COUNTED]
+        rows = some.astype(np.uint32)
+        entries[start : start + _COUNTED] = values[:, 0].take(rows) if entries.dtype == np.uint64 else rows
+        chunks = (some >> np.uint64(32)).view(np.int64)
+        least = int(chunks[0])
+        chunks -= least
+        counts = np.bincount(chunks)
         table[1 + least : 1 + least + len(counts)] += counts.astype(np.uint32)
     for start in range(0, len(table), _COUNTED):
-        some_places = table[start : start + _COUNTED]
-        some_places[0] += table[start - 1] if start else 0
-        np.add.accumulate(some_places, dtype=np.uint32, out=some_places)
-    entries[:] = values[:, 0].take(rows) if entries.dtype == np.uint64 else rows
+        places = table[start : start + _COUNTED]
+        places[0] += table[start - 1] if start else 0
+        # To sum up in place would let no other thread run.
+        places[:] = np.add.accumulate(places, dtype=np.uint32)
 
 
 def _told(found: Found) -> Hits:

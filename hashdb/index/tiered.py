@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from threading import Lock
+from threading import Lock, Timer
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,8 @@ LIVE = 8
 """Values that the BK-tree holds at most: it takes about 0.3 µs a value to search, an array 1 ns."""
 ARRAY = 4_096
 """Values in memory from which on they should become a segment."""
+_MOMENT = 1.0
+"""Seconds for which what was handed on stays: searches that began in it take milliseconds."""
 _FEW = 4
 """Queries up to which the BK-tree is asked; more are a batch, for which its values are scanned with the array's."""
 
@@ -152,7 +154,9 @@ class TieredIndex:
             self._known = left
             memory = self._array(len(left))
             loaded = tuple(one for one in self._state.loaded if one.seq > covers)
-            self._state = _State(BKTreeIndex(), memory, memory, loaded, tuple(segments), {})
+            before, self._state = self._state, _State(BKTreeIndex(), memory, memory, loaded, tuple(segments), {})
+        if not {*before.loaded, *before.segments} <= {*loaded, *segments}:
+            _let_go_later([before])
 
     def _append(self, values: Sequence[int]) -> None:
         """Put values behind those in memory, where nobody who searches reads yet."""
@@ -164,6 +168,13 @@ class TieredIndex:
 
     def _array(self, count: int) -> Segment:
         return Segment([lane[:count] for lane in self._lanes], Chunks(self.bits, ()))
+
+
+def _let_go_later(states: list[_State]) -> None:
+    """Whoever is the last to let go of millions of values gives their pages back, for 0.1 s: no search shall be."""
+    timer = Timer(_MOMENT, states.clear)
+    timer.daemon = True
+    timer.start()
 
 
 def _nearest(found: list[tuple[int, int]]) -> list[Neighbor]:

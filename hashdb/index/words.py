@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Sequence
-from typing import TypeAlias
+from math import prod
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+_Number = TypeVar("_Number", np.uint32, np.uint64)
+_LARGE = 16 * 1024 * 1024
+
 Words: TypeAlias = NDArray[np.uint64]
 """Shape (values, bits / 64); the most significant word first."""
+
+
+def room(shape: tuple[int, ...], type: type[_Number]) -> NDArray[_Number]:
+    """An array to be filled; of a large one the pages are given back while other threads run, as NumPy's are not."""
+    size = prod(shape) * np.dtype(type).itemsize
+    if size < _LARGE:
+        return np.empty(shape, type)
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        pages.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(pages, type).reshape(shape)
+
+
+def copied(part: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Some columns as an array of their own, row by row."""
+    own = room(part.shape, np.uint64)
+    own[:] = part
+    return own
 
 
 def pack(values: Sequence[int], bits: int) -> Words:
@@ -52,9 +75,10 @@ def among(words: Words, others: Words) -> NDArray[np.bool_]:
 
 def distinct(words: Words) -> Words:
     """The distinct values, sorted."""
+    arranged = room(words.shape, np.uint64)
     # Whole rows are taken several times faster than they are indexed.
-    arranged = words.take(np.argsort(np.ascontiguousarray(words[:, 0])), axis=0)
-    first = np.ascontiguousarray(arranged[:, 0])
+    words.take(np.argsort(copied(words[:, 0])), axis=0, out=arranged, mode="clip")
+    first = copied(arranged[:, 0])
     same = first[1:] == first[:-1]
     if not same.any():
         return arranged

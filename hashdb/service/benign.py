@@ -5,29 +5,57 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hashdb.domain.audit import Action, Details, Entry
-from hashdb.domain.benign import Benign, BenignDraft
+from hashdb.domain.benign import Benign, BenignDraft, BenignEffect, BenignFilter
 from hashdb.domain.members import SYSTEM, Actor, Scope
 from hashdb.domain.proposals import Act, Proposal, Request
 from hashdb.domain.signals import Signal
 from hashdb.errors import InvalidInput
 from hashdb.service import HashDB
-from hashdb.service.masks import settle
+from hashdb.service.masks import settle, within_reach
 from hashdb.service.proposals import second
 from hashdb.store import Transaction
+from hashdb.store.benign import Near
 
 
-def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[Benign, ...]:
-    """At most `limit` entries with ids above `after`, in order."""
-    actor.require(Scope.ADMIN)
+def page(db: HashDB, actor: Actor, after: int, limit: int, chosen: BenignFilter | None = None) -> tuple[Benign, ...]:
+    """At most `limit` entries with ids above `after` that the filter lets through, in order."""
+    actor.require(Scope.AUDIT)
     with db.store.read() as tx:
-        return tx.benign.page(after, limit)
+        return tx.benign.page(after, limit, chosen)
 
 
 def get(db: HashDB, actor: Actor, id: int) -> Benign:
     """One entry. Raises NotFound."""
-    actor.require(Scope.ADMIN)
+    actor.require(Scope.AUDIT)
     with db.store.read() as tx:
         return tx.benign.one(id)
+
+
+def effect(db: HashDB, actor: Actor, draft: BenignDraft) -> BenignEffect:
+    """What an entry would keep from matching that matches now. Raises InvalidInput."""
+    actor.require(Scope.AUDIT)
+    if faults := tuple(db.rules.benign_faults(draft)):
+        raise InvalidInput(faults)
+    db.live.level()
+    with db.store.read() as tx:
+        near = [Near(0, signal, draft.radius_of(signal.algorithm)) for signal in draft.signals]
+        touched = within_reach(db, tx, near)
+        ids = tx.masks.holders(touched)
+        lost, left = 0, set()
+        for one in tx.masks.held(ids):
+            if one.signal in touched:
+                lost += 1
+            else:
+                left.add(one.contribution)
+        return BenignEffect(lost, len(ids), tx.masks.members(ids), len(ids) - len(left))
+
+
+def held_back(db: HashDB, actor: Actor, id: int) -> BenignEffect:
+    """What an entry keeps from matching now: without it that matches again, unless another one is near it, too."""
+    actor.require(Scope.AUDIT)
+    with db.store.read() as tx:
+        tx.benign.one(id)
+        return BenignEffect(*tx.masks.of_entry(id), tx.masks.silenced(id))
 
 
 def add(db: HashDB, actor: Actor, draft: BenignDraft) -> Benign | Proposal:

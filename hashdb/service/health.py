@@ -26,6 +26,7 @@ class Vitals:
     totals: tuple[Total, ...]
     open_cases: int
     late_cases: int
+    retrying: int
 
 
 def ready(db: HashDB) -> int:
@@ -39,9 +40,9 @@ def vitals(db: HashDB, actor: Actor) -> Vitals:
     level = db.live.head
     with db.store.read() as tx:
         head, totals, (waiting, late) = tx.audit.head(), tx.counts.totals(), tx.cases.waiting(db.now())
-        last = tx.checkpoints.last()
-    signed = 0 if last is None else last.size
-    return Vitals(head.seq, signed, 0 if level is None else level.seq, db.live.sizes(), totals, waiting, late)
+        last, retrying = tx.checkpoints.last(), tx.deliveries.retrying()
+    signed, here = 0 if last is None else last.size, 0 if level is None else level.seq
+    return Vitals(head.seq, signed, here, db.live.sizes(), totals, waiting, late, retrying)
 
 
 def sizes(db: HashDB, algorithms: Collection[Algorithm]) -> tuple[dict[Algorithm, int], int]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from hashdb.domain.audit import Action, Details, Entry
-from hashdb.domain.incidents import Incident, IncidentChange, IncidentDraft, end_fault
+from hashdb.domain.incidents import Incident, IncidentChange, IncidentDraft, IncidentEffect, end_fault
 from hashdb.domain.labels import incident_fault
 from hashdb.domain.members import Actor, Scope
 from hashdb.errors import Fault, InvalidInput
@@ -13,16 +15,33 @@ from hashdb.service.expiry import settle
 
 def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[Incident, ...]:
     """At most `limit` incidents with ids above `after`, in order."""
-    actor.require(Scope.ADMIN)
+    actor.require(Scope.AUDIT)
     with db.store.read() as tx:
         return tx.incidents.page(after, limit)
 
 
 def get(db: HashDB, actor: Actor, id: int) -> Incident:
     """One incident. Raises NotFound."""
-    actor.require(Scope.ADMIN)
+    actor.require(Scope.AUDIT)
     with db.store.read() as tx:
         return tx.incidents.one(id)
+
+
+def named(db: HashDB, actor: Actor, labels: Collection[str]) -> Mapping[str, int]:
+    """How many contributions have each of these labels and have not ended."""
+    actor.require(Scope.AUDIT)
+    with db.store.read() as tx:
+        return tx.incidents.held(labels, db.now())
+
+
+def effect(db: HashDB, actor: Actor, asked: Incident) -> IncidentEffect:
+    """What becomes of the contributions under an incident's label once it is as asked."""
+    actor.require(Scope.AUDIT)
+    now = db.now()
+    with db.store.read() as tx:
+        held = tx.incidents.held([asked.label], now)[asked.label]
+        sooner = 0 if asked.expiry is None else tx.incidents.lasting(asked.label, now, asked.expiry)
+    return IncidentEffect(held, sooner, asked.expiry, ended=asked.expiry is not None and asked.expiry <= now)
 
 
 def add(db: HashDB, actor: Actor, draft: IncidentDraft) -> Incident:

@@ -40,7 +40,7 @@ def _mask(db: HashDB, actor: Actor, entry: Unsettled) -> None:
     # Level, the index has every contribution that was not held against this entry when it came.
     db.live.level()
     with db.store.read() as tx:
-        touched = _touched(db, tx, tx.benign.signals(entry.id))
+        touched = within_reach(db, tx, tx.benign.signals(entry.id))
         ids = tx.masks.holders(touched)
     for start in range(0, len(ids), _BATCH):
         with db.store.begin() as tx:
@@ -68,7 +68,7 @@ def _unmask_some(db: HashDB, actor: Actor, entry: Unsettled, admission: Admissio
     return bool(held)
 
 
-def _touched(db: HashDB, tx: Transaction, near: Collection[Near]) -> set[Signal]:
+def within_reach(db: HashDB, tx: Transaction, near: Collection[Near]) -> set[Signal]:
     """The stored signals that lie within the radius of any of these."""
     found: set[Signal] = set()
     by_kind = sorted(near, key=_kind)

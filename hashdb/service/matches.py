@@ -26,6 +26,7 @@ from hashdb.service import HashDB
 from hashdb.store import Transaction
 from hashdb.store.audit import Head
 
+_NO_RADIUS = "is not for a key that is told no distances"
 FEW = 8
 """Queries of a request that is answered at once; one of more is a batch."""
 
@@ -41,7 +42,7 @@ def match(
     actor.require(Scope.MATCH)
     if quarantined:
         actor.require(Scope.AUDIT)
-    check(db, queries)
+    check(db, queries, told_distances=actor.told_distances)
     if len(queries) <= FEW:
         answer = _match(db, queries, quarantined, level or db.live.level())
     else:
@@ -49,6 +50,8 @@ def match(
             answer = _match(db, queries, quarantined, db.live.level())
     if actor.member is not None:
         db.tallies.match(db.now(), actor.member.id, queries, answer)
+    if not actor.told_distances:
+        return replace(answer, results=tuple(result.without_distances() for result in answer.results))
     return answer
 
 
@@ -77,13 +80,18 @@ def _match(db: HashDB, queries: Sequence[Query], quarantined: bool, level: Head)
     return Answer(results, checkpoint)
 
 
-def check(db: HashDB, queries: Sequence[Query]) -> None:
-    """Raise InvalidInput with every fault of the queries, each at `queries[i].field`."""
+def check(db: HashDB, queries: Sequence[Query], *, told_distances: bool = True) -> None:
+    """Raise InvalidInput with every fault of the queries, each at `queries[i].field`.
+
+    Who is not told distances may choose no radius: halving it again and again would tell them.
+    """
     faults = [
         Fault(f"queries[{position}].{fault.at}", fault.reason)
         for position, query in enumerate(queries)
         for fault in db.rules.query_faults(query)
     ]
+    if not told_distances:
+        faults += [Fault(f"queries[{i}].radius", _NO_RADIUS) for i, query in enumerate(queries) if query.radius]
     if faults:
         raise InvalidInput(tuple(faults))
 

@@ -104,13 +104,17 @@ def issue_key(db: HashDB, actor: Actor, member: int, draft: KeyDraft) -> IssuedK
     """Make a key of a member; its secret is in the answer and nowhere else. Raises NotFound, InvalidInput."""
     actor.require(Scope.ADMIN)
     now = db.now()
-    if draft.expires_at is not None and (reason := future_fault(draft.expires_at, now)):
-        raise InvalidInput((Fault("expires_at", reason),))
+    faults = [Fault("hides_distances", reason)] if (reason := draft.distances_fault) else []
+    if draft.expires_at is not None and (past := future_fault(draft.expires_at, now)):
+        faults.append(Fault("expires_at", past))
+    if faults:
+        raise InvalidInput(tuple(faults))
     secret = _PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
     with db.store.begin() as tx:
         tx.members.get(member)
-        key = tx.members.add_key(member, _digest(secret), draft.scopes, now, draft.expires_at)
-        details: Details = {"member": member, "scopes": sorted(map(str, key.scopes))}
+        key = tx.members.add_key(member, _digest(secret), draft, now)
+        hides: Details = {"hides_distances": 1} if key.hides_distances else {}
+        details: Details = {"member": member, "scopes": sorted(map(str, key.scopes)), **hides}
         tx.audit.append(now, actor, [Entry(Action.KEY_ISSUED, "key", key.id, details)])
     return IssuedKey(key, secret)
 

@@ -78,6 +78,18 @@ def get(db: HashDB, actor: Actor, days: int) -> Overview:
         )
 
 
+def members(db: HashDB, actor: Actor, days: int) -> tuple[MemberFigures, ...]:
+    """What each member did in the last so many days, the most active first, and how its contributions hold."""
+    actor.require(Scope.AUDIT, Scope.REVIEW)
+    since = db.now().date() - (days - 1) * _DAY
+    with db.store.read() as tx:
+        found, _ = _next(tx, tx.overviews.seq())
+        _open_days(tx, since, found)
+        in_all = tx.overviews.in_all()
+        in_all.update(found.in_all)
+        return _members(tx, since, found, in_all)
+
+
 def _next(tx: Transaction, after: int) -> tuple[Deltas, int]:
     events = tx.audit.since(after, BLOCK)
     counts = {number: tx.counts.of(day_of(number)) for number in sealed(events)}
@@ -111,12 +123,14 @@ def _members(tx: Transaction, since: date, found: Deltas, in_all: Mapping[InAll,
     for key, times in found.by_day.items():
         if key.day >= since and key.member != EVERYONE:
             sums[InAll(key.what, key.member)] += times
-    upheld = tx.overviews.upheld()
-    figures = [_figures(one, sums, in_all, upheld[one.id]) for one in _everyone(tx)]
+    upheld, held = tx.overviews.upheld(), tx.overviews.held()
+    figures = [_figures(one, sums, in_all, upheld[one.id], held[one.id]) for one in _everyone(tx)]
     return tuple(sorted(figures, key=lambda one: (-one.added, -one.hits, one.name)))
 
 
-def _figures(one: Member, sums: Mapping[InAll, int], in_all: Mapping[InAll, int], upheld: int) -> MemberFigures:
+def _figures(
+    one: Member, sums: Mapping[InAll, int], in_all: Mapping[InAll, int], upheld: int, held: int
+) -> MemberFigures:
     def of(what: str) -> int:
         return sums.get(InAll(what, one.id), 0)
 
@@ -134,7 +148,7 @@ def _figures(one: Member, sums: Mapping[InAll, int], in_all: Mapping[InAll, int]
         queries=of(What.QUERIES),
         hits=of(What.HITS),
         holds=now(standing(Standing.CONFIRMED)) + upheld,
-        fails=sum(now(standing(each)) for each in _FAILS),
+        fails=sum(now(standing(each)) for each in _FAILS) - held,
     )
 
 

@@ -15,10 +15,24 @@ WAITS = timedelta(hours=72)
 
 
 def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[Proposal, ...]:
-    """At most `limit` proposals that wait, with ids above `after`, in order: all, or with `review` those on cases."""
-    acts = _acts(actor)
+    """At most `limit` proposals that wait, with ids above `after`, in order: with `review` alone those on cases."""
+    acts = _seen(actor)
     with db.store.read() as tx:
         return tx.proposals.page(after, limit, db.now(), acts)
+
+
+def get(db: HashDB, actor: Actor, id: int) -> Proposal:
+    """One that waits. Raises NotFound, as for one that is done, dropped or expired."""
+    acts = _seen(actor)
+    with db.store.read() as tx:
+        return tx.proposals.one(id, db.now(), acts)
+
+
+def on(db: HashDB, actor: Actor, kind: str, id: int) -> tuple[Proposal, ...]:
+    """Those that wait on a subject."""
+    acts = _seen(actor)
+    with db.store.read() as tx:
+        return tx.proposals.on(kind, id, db.now(), acts)
 
 
 def drop(db: HashDB, actor: Actor, id: int) -> None:
@@ -67,6 +81,11 @@ def second(db: HashDB, tx: Transaction, actor: Actor, request: Request, now: dat
     tx.proposals.remove(found.proposal.id)
     tx.audit.append(now, actor, [_entry(Action.PROPOSAL_APPROVED, found.proposal)])
     return None
+
+
+def _seen(actor: Actor) -> Collection[Act]:
+    actor.require(Scope.AUDIT, Scope.REVIEW)
+    return tuple(Act) if actor.has(Scope.AUDIT) else REVIEWED
 
 
 def _acts(actor: Actor) -> Collection[Act]:

@@ -10,8 +10,10 @@ from hashdb.domain.contributions import Draft
 from hashdb.domain.members import SYSTEM, Actor
 from hashdb.domain.refusals import Reason
 from hashdb.errors import (
+    FormRefused,
     HashDBError,
     InvalidInput,
+    LimitReached,
     MemberSuspended,
     NotAllowed,
     NotAuthenticated,
@@ -27,12 +29,16 @@ _SERVICE = ("service", 1)
 _OTHERWISE = (NotAuthenticated, NotAllowed, Unavailable)
 """Of these, the first two count as turned away, and the last is no word on the contributions."""
 _TOLD_EVERY = timedelta(minutes=1)
-_A_KEY_EVERY = timedelta(hours=1)
+_EACH_EVERY = timedelta(hours=1)
 
 
 def note(db: HashDB, actor: Actor | None, error: Exception) -> None:
-    """Count that a key was turned away, where that is what the error says."""
-    if actor is None or actor.member is None:
+    """Count that a key or a user was turned away, where that is what the error says."""
+    if isinstance(error, FormRefused):
+        # Of whom it came is not asked before the form is known to be one of ours.
+        db.tallies.turn_away(db.now(), 0, Refusal(None, Reason.FORM_REFUSED))
+        return
+    if actor is None or (actor.member is None and not actor.name.startswith("user:")):
         return
     if isinstance(error, ScopeMissing):
         refusal = Refusal(actor, Reason.SCOPE_MISSING, tuple(error.scope.split(" or ")))
@@ -40,7 +46,13 @@ def note(db: HashDB, actor: Actor | None, error: Exception) -> None:
         refusal = Refusal(actor, Reason.MEMBER_SUSPENDED)
     else:
         return
-    db.tallies.turn_away(db.now(), actor.member.id, refusal)
+    db.tallies.turn_away(db.now(), 0 if actor.member is None else actor.member.id, refusal)
+
+
+def note_form(db: HashDB, error: HashDBError) -> None:
+    """Count that a form of the console was refused, by the kind of error; sign-ins have events of their own."""
+    if not isinstance(error, (*_OTHERWISE, LimitReached)):
+        db.tallies.refuse_form(db.now(), error.slug)
 
 
 def note_contribution(db: HashDB, actor: Actor | None, error: HashDBError) -> None:
@@ -56,11 +68,12 @@ def note_contribution(db: HashDB, actor: Actor | None, error: HashDBError) -> No
 
 
 def write(tx: Transaction, tally: Tally, now: datetime) -> None:
-    """Keep what is to be told of those without a key, and tell of it and of each key, if that is due."""
+    """Keep what is to be told of those without a key, and tell of it, of each key and of each user, if that is due."""
     tx.refusals.add(tally.keyless)
-    for key, refusal in tally.keys.items():
-        if refusal.actor is not None and _due(tx.refusals.last_told("key", key), now, _A_KEY_EVERY):
-            tx.audit.append(now, refusal.actor, [Entry(Action.AUTH_REFUSED, "key", key, _details(refusal))])
+    for name, refusal in tally.named.items():
+        kind, _, id = name.partition(":")
+        if refusal.actor is not None and _due(tx.refusals.last_told(kind, int(id)), now, _EACH_EVERY):
+            tx.audit.append(now, refusal.actor, [Entry(Action.AUTH_REFUSED, kind, int(id), _details(refusal))])
     _tell(tx, now)
 
 

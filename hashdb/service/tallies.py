@@ -66,8 +66,8 @@ class Tally:
     refused: Counter[tuple[date, Cell]] = field(default_factory=Counter)
     hits: dict[tuple[date, int, int], Seen] = field(default_factory=dict)
     keyless: Counter[str] = field(default_factory=Counter)
-    keys: dict[int, Refusal] = field(default_factory=dict)
-    """The first refusal of each key."""
+    named: dict[str, Refusal] = field(default_factory=dict)
+    """The first refusal of each key, and of each user of the console, by the name in the log."""
 
     def __bool__(self) -> bool:
         """Whether there is anything to write."""
@@ -98,7 +98,7 @@ class Tally:
         where = at.date(), member, match.contribution
         seen = self.hits.get(where)
         if seen is None:
-            distance = {str(algorithm): bits for algorithm, bits in match.distance.items()}
+            distance = {str(algorithm): bits for algorithm, bits in match.distance.items() if bits is not None}
             seen = self.hits[where] = Seen(at, at, seq, distance)
         seen.last_at = max(seen.last_at, at)
         seen.times += 1
@@ -108,8 +108,8 @@ class Tally:
         """Count a refusal."""
         self.refused[refused.at.date(), Cell(refused.kind, refused.member, ANY, refused.code)] += 1
         one = refused.turned_away
-        if one is not None and one.actor is not None and one.actor.key is not None:
-            self.keys.setdefault(one.actor.key.id, one)
+        if one is not None and one.actor is not None:
+            self.named.setdefault(str(one.actor), one)
         elif one is not None:
             self.keyless[one.reason] += 1
 
@@ -148,6 +148,10 @@ class Tallies:
     def refuse(self, at: datetime, member: int, code: str) -> None:
         """Note that contributions of a member were refused."""
         self._refused.append(_Refused(at, Kind.REFUSAL, member, code, None))
+
+    def refuse_form(self, at: datetime, code: str) -> None:
+        """Note that a form of the console was refused."""
+        self._refused.append(_Refused(at, Kind.FORM, 0, code, None))
 
     def turn_away(self, at: datetime, member: int, refusal: Refusal) -> None:
         """Note that a request was turned away; `member` is whose the key is or was, 0 where none is known."""

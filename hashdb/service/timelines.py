@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from hashdb.domain.audit import Action, Details, Event
@@ -18,7 +18,7 @@ _HITS = 200
 
 
 class Timeline(NamedTuple):
-    """What happened, the first first, and the names of the members whose keys did it."""
+    """What happened, the first first, and the names of who did it: of a key, its member's."""
 
     moments: tuple[Moment, ...]
     names: Mapping[str, str]
@@ -31,6 +31,13 @@ def of(db: HashDB, actor: Actor, contribution: int) -> Timeline:
         tx.contributions.one(contribution, db.now())
         moments = tuple(sorted(_moments(tx, contribution), key=lambda one: (one.at, one.seq or 0)))
         return Timeline(moments, tx.timelines.names({one.who for one in moments}))
+
+
+def names(db: HashDB, actor: Actor, actors: Collection[str]) -> Mapping[str, str]:
+    """The names of users and members by how the log names them, and of members by their keys."""
+    actor.require(Scope.AUDIT, Scope.REVIEW)
+    with db.store.read() as tx:
+        return tx.timelines.names(actors)
 
 
 def _moments(tx: Transaction, contribution: int) -> Iterator[Moment]:

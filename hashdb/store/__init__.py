@@ -18,6 +18,7 @@ from hashdb.store.cases import Cases
 from hashdb.store.checkpoints import Checkpoints
 from hashdb.store.contributions import Contributions
 from hashdb.store.counts import Counts
+from hashdb.store.deliveries import Deliveries
 from hashdb.store.effects import Effects
 from hashdb.store.floods import Floods
 from hashdb.store.heads import Heads
@@ -43,6 +44,7 @@ from hashdb.store.timelines import Timelines
 from hashdb.store.tree import Tree
 from hashdb.store.users import Users
 from hashdb.store.verifications import Verifications
+from hashdb.store.webhooks import Webhooks
 
 __all__ = ["Store", "Transaction"]
 
@@ -93,6 +95,8 @@ class Transaction:
         self.users = Users(connection)
         self.sessions = Sessions(connection)
         self.verifications = Verifications(connection)
+        self.webhooks = Webhooks(connection)
+        self.deliveries = Deliveries(connection)
 
 
 class Store:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple, cast
 
-from sqlalchemy import BigInteger, Connection, Row, Select, Text, bindparam, case, select, type_coerce, update
+from sqlalchemy import BigInteger, Connection, Row, Select, Text, bindparam, case, func, select, type_coerce, update
 from sqlalchemy.types import NullType
 
 from hashdb.domain.audit import Action, Entry, Event, leaf
@@ -98,6 +98,12 @@ class Audit:
         asked = {"after": after, "limit": limit, "actions": list(map(str, actions))}
         return tuple((seq, id) for seq, id in self._connection.execute(_SUBJECTS, asked).all())
 
+    def count(self, after: int, upto: int, actions: Collection[Action]) -> int:
+        """How many events of some actions there are with `after` < number ≤ `upto`."""
+        return self._connection.execute(
+            _COUNT, {"after": after, "upto": upto, "actions": list(map(str, actions))}
+        ).scalar_one()
+
     def events(
         self, after: int, limit: int, actor: str | None, action: str | None, subject: tuple[str, int] | None
     ) -> tuple[Event, ...]:
@@ -180,6 +186,15 @@ _SUBJECTS = (
     .where(events.c.seq > bindparam("after"), events.c.action.in_(bindparam("actions", expanding=True)))
     .order_by(events.c.seq)
     .limit(bindparam("limit"))
+)
+_COUNT = (
+    select(func.count())
+    .select_from(events)
+    .where(
+        events.c.seq > bindparam("after"),
+        events.c.seq <= bindparam("upto"),
+        events.c.action.in_(bindparam("actions", expanding=True)),
+    )
 )
 _KINDS = (
     select(case((events.c.action == str(Action.CONTRIBUTION_RETIRED), "retired"), else_=events.c.subject_kind))

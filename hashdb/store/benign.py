@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, delete, func, insert, or_, select, update
 
-from hashdb.domain.benign import Benign, BenignDraft
+from hashdb.domain.benign import Benign, BenignDraft, BenignFilter
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import NotFound
 from hashdb.store.bulk import insert_rows
@@ -69,9 +69,19 @@ class BenignList:
             raise NotFound(f"benign entry {id}")
         return found[0]
 
-    def page(self, after: int, limit: int) -> tuple[Benign, ...]:
-        """At most `limit` entries with ids above `after`, in order."""
-        return self._read(_ENTRIES.where(benign.c.id > after).order_by(benign.c.id).limit(limit))
+    def page(self, after: int, limit: int, chosen: BenignFilter | None = None) -> tuple[Benign, ...]:
+        """At most `limit` entries with ids above `after` that the filter lets through, in order."""
+        query = _ENTRIES.where(benign.c.id > after).order_by(benign.c.id).limit(limit)
+        chosen = chosen or BenignFilter()
+        if chosen.text is not None:
+            named = (column.icontains(chosen.text, autoescape=True) for column in (benign.c.note, benign.c.built_in))
+            query = query.where(or_(*named))
+        if chosen.algorithm is not None:
+            held = select(benign_signals.c.benign_id).where(benign_signals.c.algorithm == str(chosen.algorithm))
+            query = query.where(benign.c.id.in_(held))
+        if chosen.built_in is not None:
+            query = query.where(benign.c.built_in.is_not(None) == chosen.built_in)
+        return self._read(query)
 
     def every(self) -> tuple[Near, ...]:
         """Every benign signal of the entries there are, by their ids."""

@@ -87,6 +87,21 @@ class Cases:
                 found[id] = tuple(map(_case, group))
         return found
 
+    def parties(self, ids: Collection[int]) -> dict[int, frozenset[int]]:
+        """The members that are a party to each of these cases: the contributor, and who disputed under it."""
+        found: dict[int, set[int]] = {}
+        for some in chunks(sorted(set(ids))):
+            theirs = select(cases.c.id, contributions.c.member_id).join(
+                contributions, contributions.c.id == cases.c.contribution_id
+            )
+            disputed = select(opinions.c.case_id, opinions.c.member_id).where(
+                opinions.c.opinion == str(Stance.DISPUTES)
+            )
+            for query in (theirs.where(cases.c.id.in_(some)), disputed.where(opinions.c.case_id.in_(some))):
+                for id, member in self._connection.execute(query):
+                    found.setdefault(id, set()).add(member)
+        return {id: frozenset(members) for id, members in found.items()}
+
     def hold(self, id: int) -> None:
         """Quarantine the contribution while this case is open."""
         self._connection.execute(update(cases).where(cases.c.id == id).values(holds=True))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Row, insert, select, update
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import Connection, Row, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from hashdb.domain.incidents import Incident, IncidentDraft
 from hashdb.errors import IncidentExists, NotFound
-from hashdb.store.tables import incidents
+from hashdb.store.statuses import unended
+from hashdb.store.tables import contributions, incidents
 
 
 class Incidents:
@@ -48,6 +52,23 @@ class Incidents:
         """At most `limit` incidents with ids above `after`, in order."""
         query = select(incidents).where(incidents.c.id > after).order_by(incidents.c.id).limit(limit)
         return tuple(map(_incident, self._connection.execute(query)))
+
+    def held(self, labels: Collection[str], now: datetime) -> dict[str, int]:
+        """How many contributions have each of these labels and have not ended."""
+        query = (
+            select(contributions.c.incident, func.count())
+            .where(contributions.c.incident.in_(labels), unended(now))
+            .group_by(contributions.c.incident)
+        )
+        found = {row[0]: row[1] for row in self._connection.execute(query)}
+        return {label: found.get(label, 0) for label in labels}
+
+    def lasting(self, label: str, now: datetime, until: datetime) -> int:
+        """How many contributions with this label have not ended and would last longer than `until`."""
+        expires = contributions.c.expires_at
+        longer = or_(expires.is_(None), expires > until)
+        query = select(func.count()).where(contributions.c.incident == label, unended(now), longer)
+        return self._connection.execute(query).scalar_one()
 
     def every(self) -> tuple[Incident, ...]:
         """All of them."""

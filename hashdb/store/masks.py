@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Table, and_, delete, or_, select, update
+from sqlalchemy import Connection, Row, Table, and_, delete, func, or_, select, update
 
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.store.bulk import insert_rows
@@ -39,6 +39,38 @@ class Masks:
                 )
                 ids.update(self._connection.scalars(query))
         return sorted(ids)
+
+    def held(self, ids: Collection[int]) -> Iterator[Held]:
+        """The signals of these contributions that match, which nobody is kept from changing."""
+        for some in chunks(sorted(ids)):
+            yield from map(_held, self._of(signals, some))
+
+    def members(self, ids: Collection[int]) -> int:
+        """How many members have contributed these."""
+        found: set[int] = set()
+        for some in chunks(sorted(ids)):
+            found.update(
+                self._connection.scalars(select(contributions.c.member_id).where(contributions.c.id.in_(some)))
+            )
+        return len(found)
+
+    def of_entry(self, entry: int) -> tuple[int, int, int]:
+        """How many signals, of how many contributions, by how many members, an entry masks."""
+        query = select(
+            func.count(),
+            func.count(masks.c.contribution_id.distinct()),
+            func.count(contributions.c.member_id.distinct()),
+        ).join_from(masks, contributions, contributions.c.id == masks.c.contribution_id)
+        row = self._connection.execute(query.where(masks.c.benign_id == entry)).one()
+        return int(row[0]), int(row[1]), int(row[2])
+
+    def silenced(self, entry: int) -> int:
+        """How many contributions an entry masks that have no signal left to match."""
+        query = select(func.count(masks.c.contribution_id.distinct())).where(
+            masks.c.benign_id == entry,
+            ~select(signals.c.position).where(signals.c.contribution_id == masks.c.contribution_id).exists(),
+        )
+        return self._connection.execute(query).scalar_one()
 
     def unmasked(self, ids: Sequence[int]) -> tuple[Held, ...]:
         """The signals of these contributions that match, which are held to the end of the transaction."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from typing import cast
@@ -15,6 +15,7 @@ from hashdb.domain.members import (
     Activity,
     Effect,
     Key,
+    KeyDraft,
     Member,
     MemberChange,
     MemberDraft,
@@ -88,16 +89,15 @@ class Members:
                 self._connection.execute(update(members).where(members.c.id == member).values(values))
         return self.get(member)
 
-    def add_key(
-        self, member: int, digest: bytes, scopes: Iterable[Scope], now: datetime, expires_at: datetime | None
-    ) -> Key:
+    def add_key(self, member: int, digest: bytes, draft: KeyDraft, now: datetime) -> Key:
         """Record a key by the digest of its secret."""
         row = {
             "member_id": member,
             "digest": digest,
-            "scopes": tuple(sorted(scopes)),
+            "scopes": tuple(sorted(draft.scopes)),
             "created_at": now,
-            "expires_at": expires_at,
+            "expires_at": draft.expires_at,
+            "hides_distances": draft.hides_distances,
         }
         return _key(self._connection.execute(insert(keys).returning(keys), row).one())
 
@@ -193,4 +193,5 @@ def _key(row: Row[tuple[object, ...]]) -> Key:
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
         feed_read_on=None if row.feed_read_on is None else date.fromisoformat(row.feed_read_on),
+        hides_distances=row.hides_distances,
     )

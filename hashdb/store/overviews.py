@@ -10,10 +10,11 @@ from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from hashdb.domain.cases import Decision
 from hashdb.domain.contributions import Standing, Status
+from hashdb.domain.opinions import Stance
 from hashdb.domain.overviews import EVERYONE, Deltas, InAll, Waiting
 from hashdb.store.bulk import upsert
 from hashdb.store.chunks import chunks
-from hashdb.store.tables import cases, contributions, figures_by_day, figures_in_all, followed
+from hashdb.store.tables import cases, contributions, figures_by_day, figures_in_all, followed, opinions
 
 
 class Overviews:
@@ -89,6 +90,25 @@ class Overviews:
             select(contributions.c.member_id, func.count(contributions.c.id.distinct()))
             .join(cases, cases.c.contribution_id == contributions.c.id)
             .where(cases.c.decision == str(Decision.UPHOLD), contributions.c.standing == str(Standing.UNREVIEWED))
+            .group_by(contributions.c.member_id)
+        )
+        return Counter({row[0]: row[1] for row in self._connection.execute(query)})
+
+    def held(self) -> Counter[int]:
+        """How many contributions of each member wait in quarantine that nobody disputed: the service holds them."""
+        disputed = select(opinions.c.id).where(
+            opinions.c.contribution_id == contributions.c.id,
+            opinions.c.opinion == str(Stance.DISPUTES),
+            opinions.c.replaced.is_(False),
+        )
+        query = (
+            select(contributions.c.member_id, func.count())
+            .join(cases, cases.c.contribution_id == contributions.c.id)
+            .where(
+                cases.c.decision.is_(None),
+                contributions.c.standing == str(Standing.QUARANTINED),
+                ~disputed.exists(),
+            )
             .group_by(contributions.c.member_id)
         )
         return Counter({row[0]: row[1] for row in self._connection.execute(query)})

@@ -67,6 +67,11 @@ class Proposals:
         query = _open(now, acts).where(proposals.c.id > after).order_by(proposals.c.id).limit(limit)
         return tuple(map(_proposal, self._connection.execute(query)))
 
+    def on(self, kind: str, id: int, now: datetime, acts: Collection[Act]) -> tuple[Proposal, ...]:
+        """Those of these acts that wait on a subject."""
+        query = _open(now, acts).where(proposals.c.subject_kind == kind, proposals.c.subject_id == id)
+        return tuple(map(_proposal, self._connection.execute(query.order_by(proposals.c.id))))
+
     def remove(self, id: int) -> None:
         """Forget a proposal."""
         self._connection.execute(delete(proposals).where(proposals.c.id == id))

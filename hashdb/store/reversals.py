@@ -22,6 +22,13 @@ class Reversals:
 
         Those of which the contrary has been decided since are left out.
         """
+        return self._found(member, after)[:limit]
+
+    def count(self, member: int, after: int, upto: int) -> int:
+        """How many such events there are with `after` < number ≤ `upto`."""
+        return sum(one.seq <= upto for one in self._found(member, after))
+
+    def _found(self, member: int, after: int) -> tuple[Reversal, ...]:
         ended = {row.id: row for row in self._connection.execute(_ENDED, {"of": member})}
         found = []
         # Asked as one question, SQLite would read every event on a contribution.
@@ -30,7 +37,7 @@ class Reversals:
                 if row.seq > ended[row.subject_id].seq:
                     now, reason = ended[row.subject_id].now, row.details.get("reason")
                     found.append(Reversal(row.seq, row.subject_id, now, reason, row.at))
-        return tuple(sorted(found, key=lambda one: one.seq)[:limit])
+        return tuple(sorted(found, key=lambda one: one.seq))
 
 
 _NO_MATCH = [str(standing) for standing in Standing if not standing.matches]

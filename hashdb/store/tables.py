@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    false,
     text,
 )
 
@@ -199,6 +200,13 @@ keys = Table(
     Column("expires_at", Instant),
     Column("revoked_at", Instant),
     Column("feed_read_on", String(10), comment="The last day (UTC) on which it read the feed"),
+    Column(
+        "hides_distances",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        comment="Whether matches are answered to it without how close they are",
+    ),
 )
 
 contributions = Table(
@@ -428,6 +436,51 @@ proposals = Table(
     Column("person", String(64), nullable=False, comment="Who is not to be the second one"),
     Column("proposed_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("member_id", ForeignKey("members.id"), nullable=False, index=True),
+    Column("url", String(1000), nullable=False),
+    Column("note", String(200), nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("secret", String(64), nullable=False, comment="As it is: it signs what is delivered"),
+    Column("before", String(64), comment="The secret before, until `overlap_until`"),
+    Column("overlap_until", Instant),
+    Column("created_at", Instant, nullable=False),
+    Column("failing_since", Instant, comment="Nothing has arrived since; empty while all does"),
+    sqlite_autoincrement=True,
+)
+
+webhook_topics = Table(
+    "webhook_topics",
+    metadata,
+    Column("webhook_id", ForeignKey("webhooks.id"), primary_key=True),
+    Column("topic", String(32), primary_key=True),
+    Column("seq", BigInteger, nullable=False, comment="The last event of which deliveries were made"),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("webhook_id", ForeignKey("webhooks.id"), nullable=False),
+    Column("message", String(40), nullable=False, comment="By which the receiver tells what it has had"),
+    Column("topic", String(32), nullable=False),
+    Column("data", Json, nullable=False, comment="Ids and numbers"),
+    Column("made_at", Instant, nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", Instant, comment="The next attempt; while one is under way, when it is taken for lost"),
+    Column("tried_at", Instant),
+    Column("status", SmallInteger, comment="That was answered last"),
+    Column("ms", Integer),
+    Column("trouble", String(32)),
+    Index(None, "webhook_id", "id"),
+    _partial("outcome = 'waiting'", "webhook_id", "next_at"),
     sqlite_autoincrement=True,
 )
 

@@ -11,7 +11,7 @@ from hashdb.domain.audit import Event
 from hashdb.domain.hits import Hit
 from hashdb.store.audit import Audit
 from hashdb.store.chunks import chunks
-from hashdb.store.tables import amendments, hits, keys, members
+from hashdb.store.tables import amendments, hits, keys, members, users
 
 MOST = 1_000
 """Events of a subject that are told, the first."""
@@ -41,15 +41,17 @@ class Timelines:
         return [Hit(**row) for row in self._connection.execute(query).mappings()]
 
     def names(self, actors: Collection[str]) -> Mapping[str, str]:
-        """The names of the members whose keys these are (`key:9`), or that they are themselves (`member:3`)."""
-        ids = [
-            int(id) for kind, _, id in (actor.partition(":") for actor in actors) if kind == "key" and id.isdecimal()
-        ]
-        of_members = [int(actor.removeprefix("member:")) for actor in actors if actor.startswith("member:")]
-        query = select(members.c.id, members.c.name).where(members.c.id.in_(of_members))
-        found = {f"member:{row[0]}": row[1] for row in self._connection.execute(query)}
-        for some in chunks(sorted(set(ids))):
-            by_key = select(keys.c.id, members.c.name).join(members, members.c.id == keys.c.member_id)
-            rows = self._connection.execute(by_key.where(keys.c.id.in_(some)))
-            found.update((f"key:{row[0]}", row[1]) for row in rows)
+        """The names of users (`user:1`), of members (`member:3`), and of those whose keys these are (`key:9`)."""
+        by_kind = {
+            "user": select(users.c.id, users.c.name),
+            "member": select(members.c.id, members.c.name),
+            "key": select(keys.c.id, members.c.name).join(members, members.c.id == keys.c.member_id),
+        }
+        columns = {"user": users.c.id, "member": members.c.id, "key": keys.c.id}
+        found: dict[str, str] = {}
+        for kind, query in by_kind.items():
+            ids = {int(id) for of, _, id in (one.partition(":") for one in actors) if of == kind and id.isdecimal()}
+            for some in chunks(sorted(ids)):
+                rows = self._connection.execute(query.where(columns[kind].in_(some)))
+                found.update((f"{kind}:{row[0]}", row[1]) for row in rows)
         return found

@@ -29,8 +29,9 @@ from hashdb.web.api import (
     reports,
     reversals,
     signals,
+    webhooks,
 )
-from hashdb.web.context import Face, Id, Request
+from hashdb.web.context import Face, Id, Request, visit
 from hashdb.web.direct import Direct, secured
 from hashdb.web.interop import hma, stopncii, tat, threatexchange
 
@@ -55,6 +56,7 @@ def create_app(db: HashDB, settings: Settings) -> APIFlask:
     app.url_map.converters["id"] = Id
     app.extensions["hashdb"] = Face(db, settings)
     answers.register(app)
+    app.before_request(visit)
     problems.register(app, db)
     openapi.register(app)
     for noun in (
@@ -70,6 +72,7 @@ def create_app(db: HashDB, settings: Settings) -> APIFlask:
         benign,
         incidents,
         proposals,
+        webhooks,
         audit,
         counts,
         reports,

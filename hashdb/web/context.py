@@ -17,7 +17,7 @@ from werkzeug.formparser import FormDataParser
 from werkzeug.routing import IntegerConverter
 
 from hashdb.domain.contributions import Once
-from hashdb.domain.members import Actor
+from hashdb.domain.members import Actor, Scope
 from hashdb.errors import (
     Fault,
     HashDBError,
@@ -40,6 +40,7 @@ from hashdb.wire import Answered, Terms, path, refusal, refused
 _Query = TypeVar("_Query", bound=BaseModel)
 _Item = TypeVar("_Item")
 _KEY_LENGTH = 200
+_HEALTH = ("/healthz", "/readyz")
 
 
 class Request(flask.Request):
@@ -102,23 +103,47 @@ def hashdb() -> HashDB:
     return face().db
 
 
+def visit() -> None:
+    """Count this request of its address, unless it only asks how the service is. Raises LimitReached."""
+    if flask.request.path not in _HEALTH:
+        face().limits.visit(flask.request.remote_addr or "")
+
+
 def actor() -> Actor:
     """Who makes this request. Raises NotAuthenticated, LimitReached."""
     if "actor" not in g:
-        request = flask.request
-        g.actor = holder(face(), request.headers.get("Authorization", ""), request.remote_addr or "")
-        face().limits.count(g.actor)
+        return recognise(bearer(flask.request.headers.get("Authorization", "")))
     return cast(Actor, g.actor)
 
 
-def holder(face: Face, authorization: str, address: str) -> Actor:
-    """Who holds the key of an `Authorization` header. Raises NotAuthenticated, LimitReached."""
+def recognise(secret: str) -> Actor:
+    """Who holds the key of this secret: the actor of this request. Raises NotAuthenticated, LimitReached."""
+    g.actor = holder(face(), secret, flask.request.remote_addr or "")
+    return cast(Actor, g.actor)
+
+
+def admit(who: Actor, *scopes: Scope) -> Actor:
+    """The actor, once in a request, if it takes part and has one of these scopes. Raises NotAllowed, LimitReached."""
+    who.require(*scopes)
+    face().limits.use(who, scopes)
+    return who
+
+
+def bearer(authorization: str) -> str:
+    """The secret of an `Authorization` header; empty where there is none."""
     scheme, _, secret = authorization.partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else ""
+
+
+def holder(face: Face, secret: str, address: str) -> Actor:
+    """Who holds the key of this secret, of which a request is counted. Raises NotAuthenticated, LimitReached."""
     try:
-        return authenticate(face.db, secret.strip() if scheme.lower() == "bearer" else "")
+        found = authenticate(face.db, secret)
     except NotAuthenticated:
         face.limits.failed(address)
         raise
+    face.limits.count(found)
+    return found
 
 
 def terms() -> Terms:
@@ -132,8 +157,14 @@ def body() -> bytes:
     request = flask.request
     if request.mimetype != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
         raise WrongContentType("application/json")
+    return octets()
+
+
+def octets(*, keep: bool = False) -> bytes:
+    """The body of this request, kept for who reads a form from it. Raises MalformedRequest, TooLarge."""
+    request = flask.request
     with sent_whole("the body is not sent as its headers say"):
-        octets = request.get_data(cache=False)
+        octets = request.get_data(cache=keep)
     limit = request.max_content_length
     if limit is not None and request.content_length is None and len(octets) >= limit:
         # Werkzeug cuts a chunked body at the limit without a word.

@@ -11,11 +11,12 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from hashdb.domain.members import Actor, Scope
 from hashdb.service import matches, refusals
 from hashdb.web import answers, identity, problems
-from hashdb.web.context import Face, holder
+from hashdb.web.context import Face, bearer, holder
 from hashdb.wire import Terms
 from hashdb.wire.matches import AnswerOut, read_queries
 
 ROUTE = "/v1/matches"
+_SCOPES = (Scope.MATCH,)
 Headers = list[tuple[str, str]]
 
 
@@ -34,12 +35,15 @@ class Direct:
         started, db = time.perf_counter(), self._face.db
         actor: Actor | None = None
         try:
-            actor = holder(self._face, environ.get("HTTP_AUTHORIZATION", ""), environ.get("REMOTE_ADDR", ""))
+            # A body that is not as announced is counted here and by the application: no harm.
+            address = environ.get("REMOTE_ADDR", "")
+            self._face.limits.visit(address)
+            actor = holder(self._face, bearer(environ.get("HTTP_AUTHORIZATION", "")), address)
             actor.require(Scope.MATCH)
+            self._face.limits.use(actor, _SCOPES)
             level = db.live.head
             if (text := _body(environ)) is None:
                 return self._application(environ, start_response)
-            self._face.limits.count(actor)
             queries = read_queries(text, Terms(db.rules, db.now()))
             answer = matches.match(db, actor, queries, level=level)
             said = AnswerOut.of(answer).json_text().encode()

@@ -1,14 +1,18 @@
-"""Limits on the rate of requests: of each key, and of those who have none that is valid."""
+"""Limits on the rate of requests: of each key, in all and by scope, of each address, and of who has no valid key."""
 
 from __future__ import annotations
 
+import logging
 import math
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hashdb.domain.members import Actor
+from hashdb.domain.members import Actor, Scope
 from hashdb.errors import BadSetting, LimitReached
 from hashdb.settings import Settings
+
+log = logging.getLogger("hashdb.limits")
 
 if TYPE_CHECKING:
     from limits import RateLimitItem
@@ -29,26 +33,49 @@ class RateLimits:
         from limits.strategies import FixedWindowRateLimiter
 
         try:
-            storage = storage_from_string(settings.rate_limit_storage)
+            storage = storage_from_string(settings.rate_limit_storage, wrap_exceptions=True)
         except (ConfigurationError, ImportError) as error:
             raise BadSetting("HASHDB_RATE_LIMIT_STORAGE", str(error).lower()) from None
-        self._rate = None if settings.rate_limit is None else parse(settings.rate_limit)
-        self._keys = FixedWindowRateLimiter(storage)
-        self._failures = FixedWindowRateLimiter(MemoryStorage())
+        self._rates = {scope: parse(rate) for scope, rate in settings.rate_limit.items()}
+        self._address = None if settings.rate_limit_address is None else parse(settings.rate_limit_address)
         self._failure = parse(FAILURES)
+        self._together = FixedWindowRateLimiter(storage)
+        self._here = FixedWindowRateLimiter(MemoryStorage())
+
+    def visit(self, address: str) -> None:
+        """Count a request of an address, whoever makes it. Raises LimitReached."""
+        if self._address is not None:
+            self._hit(self._address, "address", address)
 
     def count(self, actor: Actor) -> None:
         """Count a request of a key. Raises LimitReached."""
-        if self._rate is None or actor.key is None:
+        if actor.key is not None and None in self._rates:
+            self._hit(self._rates[None], "key", str(actor.key.id))
+
+    def use(self, actor: Actor, scopes: Sequence[Scope]) -> None:
+        """Count a request of a key that needs one of these scopes, by the first that it has. Raises LimitReached."""
+        if actor.key is None or not self._rates:
             return
-        self._hit(self._keys, self._rate, "key", str(actor.key.id))
+        used = next((scope for scope in scopes if actor.has(scope)), None)
+        if used is not None and used in self._rates:
+            self._hit(self._rates[used], used, str(actor.key.id))
 
     def failed(self, address: str) -> None:
         """Count a request without a valid key. Raises LimitReached."""
-        self._hit(self._failures, self._failure, "failed", address)
+        self._tell(self._here, self._failure, "failed", address)
+
+    def _hit(self, rate: RateLimitItem, *who: str) -> None:
+        from limits.errors import StorageError
+
+        try:
+            self._tell(self._together, rate, *who)
+        except StorageError:
+            # What counts is away: better that each worker counts alone than that nobody matches, or nobody counts.
+            log.warning("the storage of HASHDB_RATE_LIMIT_STORAGE does not answer: this worker counts alone")
+            self._tell(self._here, rate, *who)
 
     @staticmethod
-    def _hit(limiter: FixedWindowRateLimiter, rate: RateLimitItem, *who: str) -> None:
+    def _tell(limiter: FixedWindowRateLimiter, rate: RateLimitItem, *who: str) -> None:
         if not limiter.hit(rate, *who):
             seconds = limiter.get_window_stats(rate, *who).reset_time - time.time()
             unit = rate.GRANULARITY.name

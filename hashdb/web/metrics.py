@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import time
 from bisect import bisect_left
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, Thread
 from typing import TYPE_CHECKING
@@ -19,7 +21,7 @@ from hashdb.service import HashDB
 from hashdb.service.health import Vitals, vitals
 
 if TYPE_CHECKING:
-    from prometheus_client import Histogram
+    from prometheus_client import CollectorRegistry, Histogram
     from prometheus_client.metrics_core import Metric
 
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
@@ -91,6 +93,12 @@ class Metrics:
         self._times: deque[tuple[float, float]] = deque(maxlen=_UNWRITTEN)
         # In the way of every match: an append, and the rest once a second.
         db.timed, db.fed = self._times.append, self._fed
+        self._deliveries = Counting(
+            "hashdb_webhook_deliveries",
+            "Attempts to deliver to webhooks, by what became of the delivery: `waiting` is tried again.",
+            ("outcome",),
+            registry=self._registry,
+        )
         # A look-up of ours costs a fifth of `labels`.
         self._counters: dict[tuple[str, str, int], Counting] = {}
         self._histograms: dict[str, Histogram] = {}
@@ -118,16 +126,25 @@ class Metrics:
     def _fed(self, key: int, seq: int) -> None:
         self._feed.labels(str(key)).set(seq)
 
+    def deliver(self, outcome: str) -> None:
+        """Count one attempt to deliver."""
+        self._deliveries.labels(outcome).inc()
+
+    def times(self, route: str) -> Times:
+        """How long answers of a route took since the service was started."""
+        found: dict[float, float] = defaultdict(float)
+        for metric in self._all().collect():
+            for sample in metric.samples if metric.name == "hashdb_request_seconds" else ():
+                if sample.name.endswith("_bucket") and sample.labels["route"] == route:
+                    found[float(sample.labels["le"])] += sample.value
+        return Times(tuple(sorted(found.items())))
+
     def text(self) -> bytes:
         """All metrics, in Prometheus's text format; without those of the store where it does not answer."""
         from prometheus_client import CollectorRegistry, generate_latest
-        from prometheus_client.multiprocess import MultiProcessCollector
 
         self.write_down()
-        registry = self._registry
-        if _FOLDER in os.environ:
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry)
+        registry = self._all()
         try:
             read = vitals(self._db, SYSTEM)
         except HashDBError:
@@ -135,6 +152,46 @@ class Metrics:
         once = CollectorRegistry(auto_describe=False)
         once.register(_Read(read))
         return generate_latest(registry) + generate_latest(once)
+
+    def _all(self) -> CollectorRegistry:
+        """What all workers have counted."""
+        from prometheus_client import CollectorRegistry
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        if _FOLDER not in os.environ:
+            return self._registry
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)
+        return registry
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How many answers took at most so many seconds: (seconds, answers), the last of all."""
+
+    buckets: tuple[tuple[float, float], ...]
+
+    @property
+    def count(self) -> int:
+        """How many there were."""
+        return int(self.buckets[-1][1]) if self.buckets else 0
+
+    def within(self, share: float) -> float | None:
+        """The seconds within which that share took, between two bounds in proportion; None where there are none.
+
+        As Prometheus's histogram_quantile reckons: what is past the last bound is that bound.
+
+        >>> Times(((0.001, 50.0), (0.0025, 100.0), (math.inf, 100.0))).within(0.75)
+        0.00175
+        """
+        wanted, least, before = share * self.count, 0.0, 0.0
+        if not self.count:
+            return None
+        for most, upto in self.buckets:
+            if upto >= wanted:
+                return least if math.isinf(most) else least + (most - least) * (wanted - before) / (upto - before)
+            least, before = most, upto
+        return least
 
 
 def _observe(histogram: Histogram, seconds: Sequence[float]) -> None:
@@ -178,6 +235,8 @@ class _Read:
              max(0, read.head - read.level)),
             ("hashdb_cases_open", "Cases before a reviewer.", read.open_cases),
             ("hashdb_cases_late", "Cases that should have been decided.", read.late_cases),
+            ("hashdb_webhook_deliveries_retrying", "Deliveries to webhooks that failed and are tried again.",
+             read.retrying),
         ):  # fmt: skip
             yield GaugeMetricFamily(name, help, value)
         build = GaugeMetricFamily("hashdb_build_info", "The version that answers.", labels=("version",))

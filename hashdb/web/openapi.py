@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 
 from hashdb.domain.members import Scope
-from hashdb.web.context import actor, query
+from hashdb.web.context import actor, admit, query
 from hashdb.wire import LARGEST_ID
 from hashdb.wire.pages import Asked
 from hashdb.wire.problems import Problem
@@ -73,7 +73,7 @@ def operation(
         @wraps(view)
         def guarded(**values: Any) -> Response:
             if scopes is not None:
-                actor().require(*scopes)
+                admit(actor(), *scopes)
                 if takes is None and request.args:
                     query(Asked)
             return view(**values)

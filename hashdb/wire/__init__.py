@@ -30,6 +30,7 @@ from hashdb.domain.instants import format_instant, parse_instant
 from hashdb.domain.rules import FAULTS_TOLD, Rules
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import Fault, InvalidInput, MalformedRequest
+from hashdb.wire.bounds import require_few
 
 LARGEST_ID = 2**53 - 1
 
@@ -92,7 +93,8 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 def read(model: type[_Model], text: str | bytes, terms: Terms | None = None) -> _Model:
-    """What a JSON text says, as a model. Raises MalformedRequest (not JSON) or InvalidInput with every fault."""
+    """What a JSON text says, as a model. Raises MalformedRequest (no JSON), InvalidInput with every fault, TooLarge."""
+    require_few(text)
     try:
         return model.model_validate_json(text, context=terms)
     except ValidationError as error:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Le, Len
 from pydantic import AfterValidator, Field, ValidationInfo
 
-from hashdb.domain.benign import SIGNALS_AN_ENTRY, Benign, BenignDraft
+from hashdb.domain.benign import SIGNALS_AN_ENTRY, Benign, BenignDraft, BenignFilter
 from hashdb.domain.signals import Algorithm
 from hashdb.wire import Answered, Line, Moment, Sent, SignalText, ruled
+from hashdb.wire.pages import PageQuery
 
 _Asked = Annotated[SignalText, ruled(lambda terms, signal: terms.rules.algorithm_fault(signal.algorithm))]
 
@@ -42,6 +43,18 @@ class BenignIn(Sent):
     def value(self) -> BenignDraft:
         """The entry that this spells."""
         return BenignDraft(tuple(dict.fromkeys(self.signals)), self.radius, self.note)
+
+
+class BenignPageQuery(PageQuery):
+    """Which entries a page of the console lists."""
+
+    text: Line | None = None
+    algorithm: Algorithm | None = None
+    whose: Literal["built-in", "own"] | None = None
+
+    def value(self) -> BenignFilter:
+        """The filter that this spells."""
+        return BenignFilter(self.text, self.algorithm, None if self.whose is None else self.whose == "built-in")
 
 
 class BenignOut(Answered):

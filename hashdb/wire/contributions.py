@@ -44,7 +44,9 @@ from hashdb.wire import (
     refused,
     ruled,
 )
+from hashdb.wire.bounds import require_few
 from hashdb.wire.hidden import QUALITY_NEEDED, hidden
+from hashdb.wire.signals import FILES_A_REQUEST
 
 CODES_A_LIST = 32
 
@@ -168,7 +170,8 @@ def _listed(value: Any) -> Any:
 
 
 def read_drafts(text: bytes, terms: Terms) -> tuple[Draft, ...]:
-    """The drafts of a request, in order. Raises MalformedRequest or InvalidInput with every fault."""
+    """The drafts of a request, in order. Raises MalformedRequest, InvalidInput with every fault, TooLarge."""
+    require_few(text)
     try:
         request = ContributionsIn.model_validate_json(text, context=terms)
     except ValidationError as error:
@@ -184,6 +187,7 @@ def read_draft(text: str, terms: Terms) -> Draft:
 
 def read_metadata(text: str, count: int, terms: Terms) -> tuple[MetadataIn, ...]:
     """What is said of `count` pictures: one object for all, or a list of as many. Raises as `read_drafts`."""
+    require_few(text)
     single = text.lstrip()[:1] == "{"
     adapter: TypeAdapter[Any] = _ONE if single else _MANY
     try:
@@ -196,7 +200,7 @@ def read_metadata(text: str, count: int, terms: Terms) -> tuple[MetadataIn, ...]
 
 
 _ONE = TypeAdapter(MetadataIn)
-_MANY = TypeAdapter(list[MetadataIn])
+_MANY = TypeAdapter(Annotated[list[MetadataIn], Len(max_length=FILES_A_REQUEST)])
 
 
 class AmendmentIn(Sent):

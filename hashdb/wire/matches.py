@@ -106,7 +106,9 @@ class MatchOut(Answered):
     """An active contribution that is close to the query."""
 
     contribution: int
-    distance: dict[Algorithm, int] = Field(description="Bits apart, by algorithm, of those within the radius.")
+    distance: dict[Algorithm, int | None] = Field(
+        description="Bits apart, by algorithm, of those within the radius; null to a key that is told no distances."
+    )
     agree: list[Algorithm]
     labels: list[str]
     severity: int | None

@@ -133,15 +133,17 @@ class KeyIn(Sent):
 
     scopes: Annotated[list[Scope], Len(1, len(Scope))]
     expires_at: Moment | None = Field(None, description="When it stops opening anything.")
+    hides_distances: bool = Field(False, description="Whether matches are answered to it without how close they are.")
 
     @classmethod
     def of(cls, draft: KeyDraft) -> KeyIn:
         """The wire form of a draft; `value` is the inverse."""
-        return cls.model_construct(scopes=sorted(draft.scopes), expires_at=draft.expires_at)
+        hides = draft.hides_distances
+        return cls.model_construct(scopes=sorted(draft.scopes), expires_at=draft.expires_at, hides_distances=hides)
 
     def value(self) -> KeyDraft:
         """The draft that this spells."""
-        return KeyDraft(frozenset(self.scopes), self.expires_at)
+        return KeyDraft(frozenset(self.scopes), self.expires_at, self.hides_distances)
 
 
 class KeyOut(Answered):
@@ -152,6 +154,7 @@ class KeyOut(Answered):
     created_at: Moment
     expires_at: Moment | None
     revoked_at: Moment | None
+    hides_distances: bool = False
 
     @classmethod
     def of(cls, key: Key) -> KeyOut:
@@ -189,6 +192,7 @@ class OwnKey(Answered):
 
     id: str
     scopes: list[Scope]
+    hides_distances: bool = Field(False, description="Whether matches are answered to it without how close they are.")
 
 
 class AlgorithmOut(Answered):
@@ -215,7 +219,7 @@ class MeOut(Answered):
         vocabulary = rules.vocabulary
         return cls.model_construct(
             member=MemberOut.of(member),
-            key=OwnKey.model_construct(id=str(key.id), scopes=sorted(key.scopes)),
+            key=OwnKey.made(id=str(key.id), scopes=sorted(key.scopes), **_hides(key)),
             limits=_limits(member.limits),
             algorithms={algorithm: _algorithm(algorithm, rules) for algorithm in rules.algorithms},
             labels={kind: list(getattr(vocabulary, kind)) for kind in vocabulary.kinds()},
@@ -240,7 +244,13 @@ def _key(key: Key) -> dict[str, Any]:
         "created_at": key.created_at,
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,
+        **_hides(key),
     }
+
+
+def _hides(key: Key) -> dict[str, bool]:
+    """Said of such keys only: what it is not said of is as it always was."""
+    return {"hides_distances": True} if key.hides_distances else {}
 
 
 def _algorithm(algorithm: Algorithm, rules: Rules) -> AlgorithmOut:

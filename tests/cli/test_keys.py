@@ -41,3 +41,13 @@ def test_an_unknown_member_or_key_is_named(run: Commands) -> None:
 def test_an_id_that_no_key_can_have_is_wrong_usage(run: Commands) -> None:
     assert run("key", "revoke", str(2**53)).returncode == 2
     assert run("key", "revoke", str(2**53 - 1)).stderr == f"hashdb: key {2**53 - 1} does not exist\n"
+
+
+def test_a_key_may_be_told_no_distances(run: Commands) -> None:
+    run("member", "add", "Alpha", "--kind", "platform")
+    assert run.json("key", "add", "Alpha", "--scope", "match", "--hide-distances")["hides_distances"] is True
+    assert run.json("key", "add", "Alpha", "--scope", "match").keys() & {"hides_distances"} == set()
+    assert "hidden" in run("key", "list", "Alpha").stdout
+    refused = run("key", "add", "Alpha", "--scope", "match", "--scope", "audit", "--hide-distances")
+    told = "hashdb: hides_distances: is of no use to a key with scope audit, which is shown signals\n"
+    assert (refused.returncode, refused.stderr) == (1, told)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hashdb.cli.match import advice
+from hashdb.cli.match import advice, described
 from hashdb.domain.contributions import Standing
 from hashdb.domain.matches import Match, Result
 from hashdb.domain.signals import Algorithm
@@ -26,3 +26,8 @@ FOUND = Match(1, {Algorithm.PDQ: 3}, ("glorification",), None, Standing.UNREVIEW
 )
 def test_matches_that_are_not_shown_are_told_of(result: Result, words: str) -> None:
     assert advice(result) == words
+
+
+def test_a_match_whose_distance_is_not_told_names_the_algorithms() -> None:
+    assert described(FOUND) == "contribution 1: pdq 3; glorification, unreviewed"
+    assert described(FOUND.without_distances()) == "contribution 1: pdq; glorification, unreviewed"

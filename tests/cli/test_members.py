@@ -52,3 +52,14 @@ def test_members_are_listed_suspended_and_reinstated_by_id_or_name(run: Commands
     assert run.json("member", "reinstate", "2")["status"] == "active"
     assert "trusted_flagger" in run("member", "list").stdout
     assert run("member", "suspend", "Gamma").stderr == "hashdb: a member named Gamma does not exist\n"
+
+
+def test_how_much_a_member_may_send_a_day_is_limited(run: Commands) -> None:
+    added = run.json("member", "add", "Alpha", "--kind", "platform", "--a-day", "1000")
+    assert added["member"]["limits"] == {"contributions_per_day": 1000}
+    assert run("member", "limit", "Alpha", "--a-day", "20000").stdout == (
+        "member 1 (Alpha) may send 20,000 contributions a day\n"
+    )
+    assert run.json("member", "limit", "1", "--none")["limits"] == {"contributions_per_day": None}
+    for wrong in ([], ["--none", "--a-day", "1"], ["--a-day", "-1"]):
+        assert run("member", "limit", "1", *wrong).returncode == 2

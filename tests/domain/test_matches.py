@@ -42,3 +42,12 @@ def test_a_match_says_which_algorithms_agree() -> None:
 def test_the_advice_is_to_review_or_nothing() -> None:
     assert Result("a", (), 0).action == "none"
     assert Result("a", (a_match(1, pdq=0),), 1).action == "review"
+
+
+def test_who_is_told_no_distances_learns_none_from_the_order() -> None:
+    near, far, agreed = a_match(9, pdq=0), a_match(2, pdq=31), a_match(5, pdq=30, phash=6)
+    hidden = Result("q", (near, agreed, far), 2).without_distances()
+    assert [one.contribution for one in hidden.matches] == [5, 2, 9]
+    assert [dict(one.distance) for one in hidden.matches] == [{PDQ: None, PHASH: None}, {PDQ: None}, {PDQ: None}]
+    assert [one.agree for one in hidden.matches] == [(PDQ, PHASH), (PDQ,), (PDQ,)]
+    assert (hidden.id, hidden.members, hidden.action) == ("q", 2, "review")

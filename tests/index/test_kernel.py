@@ -47,7 +47,7 @@ def cut_into(words: Words, cut: Chunks, order: Kernel | None = None) -> Segment:
         if order is None:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(segments, "kernel", lambda: None)
-                segments._order(words, shift, size, start, table, into)
+                segments._order(words, shift, size, start, table, into, np.empty(rows, np.uint64))
         else:
             order.order(words, shift, size, start, table, into)
     return Segment(lanes, cut, offsets, entries)

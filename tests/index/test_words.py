@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashdb.index.words import among, distinct, from_octets, pack, to_octets, unpack
+from hashdb.index.words import among, copied, distinct, from_octets, pack, room, to_octets, unpack
 
 of_every_length = pytest.mark.parametrize("bits", [64, 256])
 
@@ -27,6 +27,23 @@ def test_values_come_back_from_words_and_from_octets(bits: int, data: st.DataObj
 
 def test_the_most_significant_word_stands_first() -> None:
     assert pack([1 << 192 | 2 << 128 | 3 << 64 | 4], 256).tolist() == [[1, 2, 3, 4]]
+
+
+@pytest.mark.parametrize("rows", [0, 3, 2_000_000])
+def test_room_for_few_or_many_is_an_array_to_be_filled(rows: int) -> None:
+    array = room((rows, 2), np.uint32)
+    assert array.shape == (rows, 2)
+    assert array.dtype == np.uint32
+    array[:] = 7
+    assert array.sum(dtype=np.uint64) == 14 * rows
+
+
+def test_copied_columns_are_apart_from_what_they_are_of() -> None:
+    words = pack([1, 2, 3], 256)
+    own = copied(words[:, 2:])
+    assert own.flags.c_contiguous
+    own[:] = 0
+    assert unpack(words) == [1, 2, 3]
 
 
 @of_every_length

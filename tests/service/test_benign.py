@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from hashdb.domain.benign import REFUSAL, Benign, BenignDraft
+from hashdb.domain.benign import REFUSAL, Benign, BenignDraft, BenignEffect, BenignFilter
 from hashdb.domain.changes import Gone
 from hashdb.domain.contributions import Contribution
 from hashdb.domain.members import COMMAND_LINE, Actor, Scope
@@ -177,15 +177,13 @@ def test_every_fault_of_an_entry_is_told(db: HashDB) -> None:
 
 
 VERBS: list[Callable[[HashDB, Actor], object]] = [
-    lambda db, actor: benign.page(db, actor, 0, 1),
-    lambda db, actor: benign.get(db, actor, 1),
     lambda db, actor: benign.add(db, actor, BenignDraft((signal(1),))),
     lambda db, actor: benign.delete(db, actor, 1),
 ]
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_the_list_is_for_administrators(db: HashDB, verb: Callable[[HashDB, Actor], object]) -> None:
+def test_the_list_is_for_administrators_to_change(db: HashDB, verb: Callable[[HashDB, Actor], object]) -> None:
     with pytest.raises(ScopeMissing):
         verb(db, member_with(db, *(scope for scope in Scope if scope is not Scope.ADMIN)))
 
@@ -213,3 +211,38 @@ def test_what_comes_with_hashdb_is_added_once_replaced_where_it_differs_and_stay
 def test_of_a_pictures_signals_only_variants_are_left_out(db: HashDB) -> None:
     listed(db, signal(1), signal(2))
     assert benign.spared(db, (signal(1), signal(2), signal(3)), 1) == (signal(1), signal(3))
+
+
+def test_the_effect_of_an_entry_is_told_before_it_is_added(db: HashDB, actor: Actor) -> None:
+    contributed(db, actor, draft(1), draft(near(signal(1), 9), signal(5)), draft(2))
+    contributed(db, member_with(db), draft(signal(1)))
+    asked = BenignDraft((signal(1),), {Algorithm.PDQ: 9})
+    assert benign.effect(db, COMMAND_LINE, asked) == BenignEffect(3, 3, 2, 2)
+    assert benign.effect(db, COMMAND_LINE, replace(asked, radius={Algorithm.PDQ: 8})) == BenignEffect(2, 2, 2, 2)
+    assert benign.effect(db, COMMAND_LINE, BenignDraft((signal(7),))) == BenignEffect(0, 0, 0, 0)
+    added = benign.add(db, COMMAND_LINE, asked)
+    assert isinstance(added, Benign)
+    assert benign.held_back(db, COMMAND_LINE, added.id) == BenignEffect(3, 3, 2, 2)
+    assert benign.effect(db, COMMAND_LINE, asked) == BenignEffect(0, 0, 0, 0), "it is masked already"
+    with pytest.raises(NotFound):
+        benign.held_back(db, COMMAND_LINE, 99)
+
+
+def test_the_list_is_filtered(db: HashDB) -> None:
+    one, two = listed(db, signal(1), note="50%_off"), listed(db, signal(2, Algorithm.PHASH), note="a card")
+    built = BenignFilter(built_in=True)
+
+    def ids(chosen: BenignFilter) -> list[int]:
+        return [entry.id for entry in benign.page(db, COMMAND_LINE, 0, 9, chosen)]
+
+    assert ids(BenignFilter()) == [one.id, two.id]
+    assert (ids(BenignFilter("%_O")), ids(BenignFilter("_card"))) == ([one.id], [])
+    assert ids(BenignFilter(algorithm=Algorithm.PHASH)) == [two.id]
+    assert (ids(built), ids(BenignFilter(built_in=False))) == ([], [one.id, two.id])
+
+
+def test_the_list_is_shown_to_auditors(db: HashDB) -> None:
+    entry, auditor = listed(db, signal(1)), member_with(db, Scope.AUDIT)
+    assert benign.page(db, auditor, 0, 9) == (benign.get(db, auditor, entry.id),) == (entry,)
+    with pytest.raises(ScopeMissing):
+        benign.page(db, member_with(db, Scope.REVIEW), 0, 9)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
 from hashdb.domain.contributions import Amendment, Status
-from hashdb.domain.incidents import Incident, IncidentChange, IncidentDraft
+from hashdb.domain.incidents import Incident, IncidentChange, IncidentDraft, IncidentEffect
 from hashdb.domain.members import COMMAND_LINE, Actor, Scope
 from hashdb.errors import IncidentExists, InvalidInput, NotFound, ScopeMissing
 from hashdb.service import HashDB, contributions, incidents, matches
@@ -163,14 +164,29 @@ def test_what_makes_no_sense_is_refused_and_what_changes_nothing_is_no_event(db:
 
 
 VERBS: list[Callable[[HashDB, Actor], object]] = [
-    lambda db, actor: incidents.page(db, actor, 0, 1),
-    lambda db, actor: incidents.get(db, actor, 1),
     lambda db, actor: incidents.add(db, actor, IncidentDraft(LABEL, NOON)),
     lambda db, actor: incidents.change(db, actor, 1, IncidentChange()),
 ]
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_incidents_are_for_administrators(db: HashDB, verb: Callable[[HashDB, Actor], object]) -> None:
+def test_incidents_are_for_administrators_to_change(db: HashDB, verb: Callable[[HashDB, Actor], object]) -> None:
     with pytest.raises(ScopeMissing):
         verb(db, member_with(db, *(scope for scope in Scope if scope is not Scope.ADMIN)))
+
+
+def test_the_effect_of_an_incident_is_told_before(db: HashDB, actor: Actor) -> None:
+    contributed(db, actor, draft(1, incident=LABEL), draft(2, incident=LABEL, expires_at=NOON + DAY / 2), draft(3))
+    asked = Incident(0, LABEL, NOON - DAY, NOON + DAY, True)
+    auditor = member_with(db, Scope.AUDIT)
+    assert incidents.effect(db, auditor, asked) == IncidentEffect(2, 1, NOON + DAY, ended=False)
+    assert incidents.effect(db, auditor, replace(asked, end=NOON)) == IncidentEffect(2, 2, NOON, ended=True)
+    assert incidents.effect(db, auditor, replace(asked, expires=False)) == IncidentEffect(2, 0, None, ended=False)
+    assert incidents.named(db, auditor, [LABEL, "CI:other"]) == {LABEL: 2, "CI:other": 0}
+
+
+def test_incidents_are_shown_to_auditors(db: HashDB) -> None:
+    one, auditor = opened(db), member_with(db, Scope.AUDIT)
+    assert incidents.page(db, auditor, 0, 9) == (incidents.get(db, auditor, one.id),) == (one,)
+    with pytest.raises(ScopeMissing):
+        incidents.get(db, member_with(db, Scope.REVIEW), one.id)

@@ -111,3 +111,14 @@ def test_the_figures_are_for_who_audits_or_reviews(db: HashDB, actor: Actor) -> 
     with pytest.raises(ScopeMissing):
         overviews.get(db, actor, 30)
     overviews.get(db, Actor("user:1", frozenset({Scope.REVIEW})), 30)
+
+
+def test_what_only_the_service_doubts_is_not_held_against_its_member(db: HashDB, actor: Actor, other: Actor) -> None:
+    held, disputed = contributed(db, actor, draft(1), draft(2))
+    cases.bring(db, COMMAND_LINE, held.id, "other", holds=True)
+    opinions.give(db, other, disputed.id, DISPUTE)
+    (first, _) = overviews.members(db, COMMAND_LINE, 30)
+    assert (first.holds, first.fails) == (0, 1)
+    assert overviews.get(db, COMMAND_LINE, 30).members == overviews.members(db, COMMAND_LINE, 30)
+    cases.decide(db, COMMAND_LINE, 1, Decision.RETIRE)
+    assert overviews.members(db, COMMAND_LINE, 30)[0].fails == 2

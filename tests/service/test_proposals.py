@@ -149,7 +149,7 @@ VERBS: list[Callable[[HashDB, Actor], object]] = [
 @pytest.mark.parametrize("verb", VERBS)
 def test_proposals_are_for_administrators_and_reviewers(db: HashDB, verb: Callable[[HashDB, Actor], object]) -> None:
     with pytest.raises(ScopeMissing):
-        verb(db, member_with(db, *(scope for scope in Scope if scope not in (Scope.ADMIN, Scope.REVIEW))))
+        verb(db, member_with(db, *(scope for scope in Scope if scope not in (Scope.ADMIN, Scope.AUDIT, Scope.REVIEW))))
 
 
 @pytest.fixture
@@ -200,3 +200,16 @@ def test_two_reviewers_who_retire_at_once_retire_once(db: HashDB, case: int) -> 
     done = at_once([partial(cases.decide, db, who, case, Decision.RETIRE) for who in persons])
     assert sorted(type(one).__name__ for one in done) == ["Case", "Proposal"]
     assert [action for action, _ in told(db, "proposal")] == ["proposal.made", "proposal.approved"]
+
+
+def test_one_proposal_is_shown_and_those_on_a_subject(db: HashDB, actor: Actor, admin: Actor, case: int) -> None:
+    assert actor.member is not None
+    waits, auditor = suspend(db, admin, actor), member_with(db, Scope.AUDIT)
+    assert isinstance(waits, Proposal)
+    assert proposals.get(db, auditor, waits.id) == waits
+    assert proposals.page(db, auditor, 0, 9) == proposals.on(db, auditor, "member", actor.member.id) == (waits,)
+    assert proposals.on(db, auditor, "case", case) == ()
+    with pytest.raises(NotFound):
+        proposals.get(db, member_with(db, Scope.REVIEW), waits.id)
+    with pytest.raises(ScopeMissing):
+        proposals.drop(db, auditor, waits.id)

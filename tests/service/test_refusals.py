@@ -9,12 +9,15 @@ from hashdb.domain.counts import lines
 from hashdb.domain.members import COMMAND_LINE, Actor, KeyDraft, MemberChange, MemberStatus, Scope
 from hashdb.errors import (
     Fault,
+    FormRefused,
     HashDBError,
     InvalidInput,
     LimitReached,
     MemberSuspended,
+    NameTaken,
     NotAuthenticated,
     ScopeMissing,
+    SignInRefused,
     StoreBusy,
 )
 from hashdb.service import HashDB, counts, members, refusals
@@ -123,3 +126,25 @@ def test_what_is_no_refusal_of_a_key_is_not_told(db: HashDB, actor: Actor) -> No
     for who, error in ((None, ScopeMissing(Scope.AUDIT)), (actor, StoreBusy(1)), (COMMAND_LINE, MemberSuspended())):
         refusals.note(db, who, error)
     assert not counts.flush(db)
+
+
+def test_a_user_of_the_console_is_told_once_an_hour_and_each_refusal_counted(db: HashDB, clock: Clock) -> None:
+    otto, eva = Actor("user:1", frozenset({Scope.AUDIT})), Actor("user:2", frozenset())
+    for who in (otto, otto, eva):
+        refusals.note(db, who, ScopeMissing("admin or review"))
+    first, second = _told(db)
+    assert [(one.actor, one.subject) for one in (first, second)] == [("user:1", "user:1"), ("user:2", "user:2")]
+    assert first.details == {"reason": "scope-missing", "scopes": ["admin", "review"]}
+    clock.go(minutes=59)
+    refusals.note(db, otto, ScopeMissing("admin"))
+    assert len(_told(db)) == 2
+    assert _lines(db) == ["access 0 any scope-missing 4"]
+
+
+def test_refused_forms_of_the_console_are_counted(db: HashDB) -> None:
+    for error in (InvalidInput(()), NameTaken("Alpha"), SignInRefused("no"), LimitReached("x", 1), StoreBusy(1)):
+        refusals.note_form(db, error)
+    refusals.note(db, None, FormRefused())
+    assert _lines(db) == ["access 0 any form-refused 1", "form 0 any invalid-input 1", "form 0 any name-taken 1"]
+    (told,) = _told(db)
+    assert (told.subject, told.details) == ("service:1", {"form-refused": 1})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from hashdb.domain.members import Member, MemberChange, MemberStatus, Scope
+from hashdb.domain.members import KeyDraft, Member, MemberChange, MemberStatus, Scope
 from hashdb.store import Store
 from tests.builders import NOON
 
@@ -14,7 +14,10 @@ TODAY = NOON.date()
 def test_readers_of_the_feed_are_counted_by_member(store: Store, member: Member) -> None:
     with store.begin() as tx:
         scopes = (frozenset({Scope.FEED}), frozenset({Scope.FEED, Scope.MATCH}), frozenset({Scope.MATCH}))
-        keys = [tx.members.add_key(member.id, bytes([i] * 32), one, NOON, None) for i, one in enumerate(scopes)]
+        keys = [
+            tx.members.add_key(member.id, bytes([i] * 32), KeyDraft(frozenset(one)), NOON)
+            for i, one in enumerate(scopes)
+        ]
         assert tx.effects.readers(TODAY) == 0
         for key in keys:
             tx.members.first_feed_read(key.id, TODAY.isoformat())

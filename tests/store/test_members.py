@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from hashdb.domain.members import (
+    KeyDraft,
     Member,
     MemberChange,
     MemberDraft,
@@ -81,8 +82,10 @@ def test_a_change_leaves_what_it_does_not_name(store: Store, member: Member) -> 
 def test_members_and_keys_come_in_pages(store: Store) -> None:
     with store.begin() as tx:
         added = [tx.members.add(replace(DRAFT, name=str(n)), NOON) for n in range(5)]
-        keys = [tx.members.add_key(added[0].id, bytes([n]) * 32, [Scope.MATCH], NOON, None) for n in range(3)]
-        tx.members.add_key(added[1].id, b"x" * 32, [Scope.MATCH], NOON, None)
+        keys = [
+            tx.members.add_key(added[0].id, bytes([n]) * 32, KeyDraft(frozenset({Scope.MATCH})), NOON) for n in range(3)
+        ]
+        tx.members.add_key(added[1].id, b"x" * 32, KeyDraft(frozenset({Scope.MATCH})), NOON)
     with store.read() as tx:
         assert tx.members.page(added[1].id, 2) == tuple(added[2:4])
         assert tx.members.page(added[4].id, 2) == ()
@@ -93,7 +96,7 @@ def test_members_and_keys_come_in_pages(store: Store) -> None:
 def test_a_key_is_found_by_its_digest_and_revoked(store: Store, member: Member) -> None:
     digest, ends = b"d" * 32, NOON + timedelta(days=30)
     with store.begin() as tx:
-        key = tx.members.add_key(member.id, digest, [Scope.MATCH, Scope.FEED], NOON, ends)
+        key = tx.members.add_key(member.id, digest, KeyDraft(frozenset({Scope.MATCH, Scope.FEED}), ends), NOON)
     assert (key.member, key.scopes) == (member.id, frozenset({Scope.FEED, Scope.MATCH}))
     assert (key.created_at, key.expires_at, key.revoked_at) == (NOON, ends, None)
     with store.begin() as tx:
@@ -104,8 +107,8 @@ def test_a_key_is_found_by_its_digest_and_revoked(store: Store, member: Member) 
 
 def test_a_key_reads_the_feed_first_once_a_day(store: Store, member: Member) -> None:
     with store.begin() as tx:
-        key = tx.members.add_key(member.id, b"d" * 32, [Scope.FEED], NOON, None)
-        other = tx.members.add_key(member.id, b"e" * 32, [Scope.FEED], NOON, None)
+        key = tx.members.add_key(member.id, b"d" * 32, KeyDraft(frozenset({Scope.FEED})), NOON)
+        other = tx.members.add_key(member.id, b"e" * 32, KeyDraft(frozenset({Scope.FEED})), NOON)
         days = ["2026-11-20", "2026-11-20", "2026-11-21"]
         assert [tx.members.first_feed_read(key.id, day) for day in days] == [True, False, True]
         assert tx.members.first_feed_read(other.id, days[0])

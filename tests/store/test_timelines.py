@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hashdb.domain.audit import Action, Entry
 from hashdb.domain.contributions import Amendment
-from hashdb.domain.members import SYSTEM, Member, Scope
+from hashdb.domain.members import SYSTEM, KeyDraft, Member, Scope
 from hashdb.store import Store
 from tests.builders import NOON, draft
 
@@ -28,6 +28,6 @@ def test_old_values_come_in_the_order_of_the_changes(store: Store, member: Membe
 
 def test_keys_have_the_names_of_their_members(store: Store, member: Member) -> None:
     with store.begin() as tx:
-        key = tx.members.add_key(member.id, bytes(32), frozenset({Scope.MATCH}), NOON, None)
+        key = tx.members.add_key(member.id, bytes(32), KeyDraft(frozenset({Scope.MATCH})), NOON)
         actors = [f"key:{key.id}", "key:99", "user:1", "system:cli", "key:x"]
         assert tx.timelines.names(actors) == {f"key:{key.id}": member.name}

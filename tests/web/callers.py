@@ -106,9 +106,10 @@ class Service:
         draft = MemberDraft(name or f"Member {self._count}", MemberKind.PLATFORM, limits=MemberLimits(a_day))
         return self.key(members.add(self.db, COMMAND_LINE, draft).id, *scopes)
 
-    def key(self, member: int, *scopes: Scope) -> Caller:
+    def key(self, member: int, *scopes: Scope, hides_distances: bool = False) -> Caller:
         """A further key of a member."""
-        issued = members.issue_key(self.db, COMMAND_LINE, member, KeyDraft(frozenset(scopes or Scope)))
+        draft = KeyDraft(frozenset(scopes or Scope), hides_distances=hides_distances)
+        issued = members.issue_key(self.db, COMMAND_LINE, member, draft)
         return Caller(self.app.test_client(), issued.secret, member, issued.key.id)
 
     def rows(self) -> dict[str, int]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from limits.errors import StorageError
+from limits.storage import MemoryStorage
+from werkzeug.test import TestResponse
 
+from hashdb.domain.members import Scope
 from hashdb.errors import BadSetting
 from hashdb.settings import Settings
 from hashdb.web.limits import FAILURES, RateLimits
@@ -14,6 +18,22 @@ from tests.web.callers import Caller, Service, service_at
 
 WRONG = {"Authorization": "Bearer hdb_wrong"}
 MATCH: dict[str, object] = {"queries": [{"signals": []}]}
+
+
+def _login(service: Service, caller: Caller) -> TestResponse:
+    said = {"username": f"Member {caller.member}", "password": caller.secret}
+    return service.anyone.post("/tat/token-auth/tcap/", data=said)
+
+
+PROTOCOLS: tuple[Callable[[Service, Caller], TestResponse], ...] = (
+    lambda _, caller: caller.get("/v1/changes"),
+    lambda _, caller: caller.get("/tat/api/hash-list/v2/all"),
+    lambda service, caller: service.anyone.get(
+        "/stopncii/v1/FetchHashes", headers={"x-functions-key": str(caller.secret)}
+    ),
+    lambda service, caller: service.anyone.get(f"/graph/1/?access_token={caller.member}|{caller.secret}"),
+    _login,
+)
 
 
 @pytest.fixture
@@ -52,6 +72,65 @@ def test_behind_proxies_it_is_they_who_say_who_asks(tmp_path: Path) -> None:
             assert service.anyone.get("/v1/me", headers=asked).status_code == 401
 
 
+def test_a_scope_may_have_a_rate_of_its_own() -> None:
+    with service_at(None, rate_limit="5/day, match=2/day,audit=1/hour", accept_media=False) as service:
+        caller, auditor = service.caller(Scope.MATCH, Scope.CONTRIBUTE), service.caller(Scope.ADMIN)
+        statuses = [caller.post(path, MATCH).status_code for path in ("/v1/matches", "/v1/matches?&", "/v1/matches")]
+        assert statuses == [422, 422, 429]
+        refused = caller.get("/hma/m/lookup?signal=0&signal_type=pdq")
+        assert (refused.status_code, refused.get_json()) == (
+            429,
+            {"message": "the limit of 2 requests a day is reached"},
+        )
+        assert caller.get("/v1/me").status_code == 200
+        assert caller.get("/v1/me").get_json(force=True)["detail"] == "the limit of 5 requests a day is reached"
+        assert [auditor.get("/v1/events").status_code for _ in range(2)] == [200, 429]
+        assert auditor.get("/v1/members").status_code == 200
+
+
+def test_keys_are_counted_by_every_protocol() -> None:
+    with service_at(None, rate_limit="1/day") as service:
+        for ask in PROTOCOLS:
+            caller = service.caller(Scope.FEED)
+            assert [ask(service, caller).status_code for _ in range(2)] == [200, 429]
+
+
+def test_wrong_keys_are_counted_by_every_protocol() -> None:
+    for ask in PROTOCOLS:
+        with service_at(None) as service:
+            wrong = Caller(service.app.test_client(), "hdb_wrong", 1)
+            told = [ask(service, wrong).status_code for _ in range(int(FAILURES.partition("/")[0]) + 1)]
+            assert told == [401] * (len(told) - 1) + [429]
+
+
+def test_an_address_may_make_so_many_requests_whoever_asks() -> None:
+    with service_at(None, rate_limit_address="3/minute") as service:
+        caller = service.caller()
+        asked = ("/v1/log", "/console/sign-in", "/v1/me")
+        assert all(caller.get(path).status_code in (200, 303, 503) for path in asked)
+        for refused in (*(caller.get(path) for path in (*asked, "/nowhere")), caller.post("/v1/matches", MATCH)):
+            assert refused.status_code == 429
+            assert 1 <= int(refused.headers["Retry-After"]) <= 60
+        elsewhere = {"REMOTE_ADDR": "192.0.2.7"}
+        assert caller.get("/v1/me", environ_overrides=elsewhere).status_code == 200
+        assert caller.get("/healthz").status_code == caller.get("/readyz").status_code == 200
+
+
+class _Away(MemoryStorage):
+    """A storage that does not answer."""
+
+    STORAGE_SCHEME: list[str] = ["away"]  # noqa: RUF012
+
+    def incr(self, key: str, expiry: float, amount: int = 1) -> int:
+        raise StorageError(ConnectionError(key))
+
+
+def test_where_the_storage_is_away_each_worker_counts_alone() -> None:
+    with service_at(None, rate_limit="2/day", rate_limit_storage="away://") as service:
+        caller = service.caller()
+        assert [caller.get("/v1/me").status_code for _ in range(3)] == [200, 200, 429]
+
+
 @pytest.mark.parametrize("storage", ["nowhere://", "redis://127.0.0.1:1"])
 def test_a_storage_that_cannot_be_had_is_told(storage: str) -> None:
     with pytest.raises(BadSetting, match="HASHDB_RATE_LIMIT_STORAGE"):
@@ -59,7 +138,7 @@ def test_a_storage_that_cannot_be_had_is_told(storage: str) -> None:
 
 
 def test_a_rate_is_a_number_and_a_unit(monkeypatch: pytest.MonkeyPatch) -> None:
-    for wrong in ("fast", "0/second", "10/fortnight"):
+    for wrong in ("fast", "0/second", "10/fortnight", "delete=1/second", "=", "match=", "1/second;match=1/second"):
         monkeypatch.setenv("HASHDB_RATE_LIMIT", wrong)
         with pytest.raises(BadSetting, match="HASHDB_RATE_LIMIT"):
             Settings.read()

@@ -14,6 +14,7 @@ from hashdb.domain.matches import Query
 from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
 from hashdb.service import counts, members, open_hashdb
 from hashdb.settings import Settings
+from hashdb.web.metrics import Metrics
 from tests.builders import draft
 from tests.serving import serving
 from tests.web.callers import Caller, Service, body, item, pdq
@@ -108,3 +109,16 @@ def test_the_workers_count_together_on_a_port_of_their_own(tmp_path: Path) -> No
         # One sample of all workers, not one each.
         assert found["hashdb_index_events", ()] <= found["hashdb_log_events", ()]
         assert httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {key}"}).status_code == 404
+
+
+def test_within_how_long_a_share_of_the_answers_came_is_told(service: Service, platform: Caller) -> None:
+    metrics = Metrics(service.db)
+    assert (metrics.times("/v1/matches").count, metrics.times("/v1/matches").within(0.5)) == (0, None)
+    for seconds in (*[0.0007] * 50, *[0.02] * 49, 31.0):
+        metrics.tell("POST", "/v1/matches", 200, seconds)
+    metrics.tell("GET", "/v1/changes", 200, 9.0)
+    found = metrics.times("/v1/matches")
+    assert found.count == 100
+    assert found.within(0.5) == 0.001
+    assert found.within(0.99) == 0.025
+    assert found.within(0.995) == found.within(1) == 30, "past the last bound it is that"

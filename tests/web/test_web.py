@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from hashdb.domain.members import Scope
 from tests.web.callers import Caller, Service, body, problem
 
 
@@ -119,17 +118,3 @@ def test_a_host_that_is_none_breaks_nothing(service: Service, platform: Caller, 
 def test_odd_headers_change_nothing(platform: Caller, headers: dict[str, str]) -> None:
     assert body(platform.get("/v1/me", headers=headers)) == body(platform.get("/v1/me"))
     assert body(platform.get("/v1/changes", headers=headers))["more"] is False
-
-
-def test_scopes_open_what_they_name_and_nothing_else(service: Service) -> None:
-    reads = {
-        "/v1/changes": {Scope.FEED},
-        "/v1/events": {Scope.AUDIT, Scope.ADMIN},
-        "/v1/members": {Scope.ADMIN},
-        "/v1/me": set(Scope),
-        "/v1/contributions": set(Scope),
-    }
-    for scope in Scope:
-        caller = service.caller(scope)
-        for path, opened_by in reads.items():
-            assert (caller.get(path).status_code == 200) == (scope in opened_by)

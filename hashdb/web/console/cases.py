@@ -10,7 +10,7 @@ from hashdb.domain.cases import Case, CaseState, Decision, Order, Waiting
 from hashdb.domain.members import Scope
 from hashdb.domain.proposals import Proposal
 from hashdb.errors import Fault, InvalidInput
-from hashdb.service import cases, contributions, effects, neighbors, queues, timelines
+from hashdb.service import cases, contributions, effects, neighbors, proposals, queues, timelines
 from hashdb.web.console import pages
 from hashdb.web.console.grids import grid
 from hashdb.web.console.pages import Form
@@ -77,7 +77,16 @@ def _listed(
     next: int | None = None,
     status: int = 200,
 ) -> Response:
-    return pages.page("cases.html", status=status, form=form, asked=asked, waiting=waiting, decided=decided, next=next)
+    return pages.page(
+        "cases.html",
+        status=status,
+        form=form,
+        asked=asked,
+        waiting=waiting,
+        decided=decided,
+        next=next,
+        names=timelines.names(hashdb(), actor(), {one.decided_by for one in decided if one.decided_by}),
+    )
 
 
 def _shown(case: Case, form: Form, status: int = 200) -> Response:
@@ -92,6 +101,8 @@ def _shown(case: Case, form: Form, status: int = 200) -> Response:
         effect=effects.of(hashdb(), actor(), case.contribution),
         outcomes=effects.outcomes(hashdb(), actor(), case.id) if open_ else {},
         near=neighbors.of(hashdb(), actor(), case.contribution, _NEAR),
+        names=timelines.names(hashdb(), actor(), [case.decided_by] if case.decided_by else []),
+        proposals=proposals.on(hashdb(), actor(), "case", case.id),
         timeline=timelines.of(hashdb(), actor(), case.contribution),
         form=form,
         grid=grid,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flask import Response, request, url_for
@@ -9,7 +10,7 @@ from flask import Response, request, url_for
 from hashdb.domain.audit import Action, Event
 from hashdb.domain.checkpoints import Checkpoint, Inclusion, read_checkpoint
 from hashdb.errors import Unavailable
-from hashdb.service import audit, checkpoints, proofs, verifications
+from hashdb.service import audit, checkpoints, proofs, timelines, verifications
 from hashdb.web.console import archives, pages
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, hashdb
@@ -28,7 +29,8 @@ def browse() -> Response:
     if asked is None:
         return pages.page("events.html", status=422, form=form, actions=Action, asked=_NOTHING, found=None)
     found = audit.latest(hashdb(), actor(), _filter(asked), _stretch(asked), _SHOWN)
-    return pages.page("events.html", form=form, actions=Action, asked=asked, found=found, address=_with)
+    names = _names(found.events)
+    return pages.page("events.html", form=form, actions=Action, asked=asked, found=found, address=_with, names=names)
 
 
 @blueprint.get("/new")
@@ -36,7 +38,7 @@ def follow() -> Response:
     """The events after a number, as rows of the table that follows the log."""
     asked = pages.asked(EventsPageQuery, form=Form()) or _NOTHING
     found = audit.latest(hashdb(), actor(), _filter(asked), _stretch(asked), _SHOWN)
-    return pages.page("events_new.html", asked=asked, found=found, address=_with)
+    return pages.page("events_new.html", asked=asked, found=found, address=_with, names=_names(found.events))
 
 
 @blueprint.get("/<id:seq>")
@@ -55,6 +57,7 @@ def show(seq: int) -> Response:
         reason=reason,
         holds=holds,
         head=hashdb().store.head().seq,
+        names=_names([event]),
     )
 
 
@@ -62,7 +65,8 @@ def show(seq: int) -> Response:
 def verification() -> Response:
     """Show how far a verification of the log is, and what came of the last ones."""
     template = "verification_state.html" if request.headers.get("HX-Request") else "verification.html"
-    return pages.page(template, runs=verifications.latest(hashdb(), actor()))
+    runs = verifications.latest(hashdb(), actor())
+    return pages.page(template, runs=runs, names=timelines.names(hashdb(), actor(), {one.actor for one in runs}))
 
 
 @blueprint.post("/verification")
@@ -87,6 +91,10 @@ def download() -> Response:
     response = Response(archives.archive(name, lines, note), mimetype="application/zip")
     response.headers["Content-Disposition"] = f'attachment; filename="{name}.zip"'
     return response
+
+
+def _names(events: Iterable[Event]) -> Mapping[str, str]:
+    return timelines.names(hashdb(), actor(), {who for event in events for who in (event.actor, event.subject)})
 
 
 def _filter(asked: EventsPageQuery) -> audit.EventFilter:

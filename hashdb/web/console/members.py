@@ -5,8 +5,9 @@ from __future__ import annotations
 from flask import Response, request, url_for
 
 from hashdb.domain.members import Key, Member, MemberChange, MemberKind, MemberStatus, Scope
+from hashdb.domain.overviews import MemberFigures
 from hashdb.domain.proposals import Proposal
-from hashdb.service import members
+from hashdb.service import members, overviews, proposals
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, cut, hashdb, query
@@ -94,7 +95,7 @@ def set_status(member_id: int) -> Response:
     status = MemberStatus.SUSPENDED if suspends else MemberStatus.ACTIVE
     member = members.change(hashdb(), actor(), member_id, MemberChange(status=status))
     if isinstance(member, Proposal):
-        return pages.done(_address(member_id), pages.PROPOSED)
+        return pages.done(url_for("console.proposals.show", proposal_id=member.id), pages.PROPOSED)
     return pages.done(_address(member_id), f"{member.name} is {member.status}.")
 
 
@@ -103,7 +104,11 @@ def issue_key(member_id: int) -> Response:
     """Issue a key, and show its secret this once."""
     member, sent = members.get(hashdb(), actor(), member_id), Form.sent()
     expires = sent.text("expires_at")
-    asked = {"scopes": sent.many("scopes"), "expires_at": f"{expires}T00:00:00Z" if expires else None}
+    asked = {
+        "scopes": sent.many("scopes"),
+        "expires_at": f"{expires}T00:00:00Z" if expires else None,
+        "hides_distances": bool(sent.text("hides_distances")),
+    }
     try:
         issued = members.issue_key(hashdb(), actor(), member_id, read(KeyIn, pages.spelled(asked)).value())
     except pages.REFUSALS as error:
@@ -129,9 +134,15 @@ def _listed(form: Form, status: int = 200) -> Response:
     asked = query(PageQuery)
     found, more = cut(members.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
     after = found[-1].id if more else None
-    activity = members.activity(hashdb(), actor(), [member.id for member in found])
     return pages.page(
-        "members.html", status=status, members=found, activity=activity, next=after, form=form, kinds=MemberKind
+        "members.html",
+        status=status,
+        members=found,
+        activity=members.activity(hashdb(), actor(), [member.id for member in found]),
+        figures=_figures(),
+        next=after,
+        form=form,
+        kinds=MemberKind,
     )
 
 
@@ -143,6 +154,8 @@ def _shown(member: Member, form: Form, key_form: Form | None = None, status: int
         status=status,
         member=member,
         activity=activity,
+        figures=_figures()[member.id],
+        proposals=proposals.on(hashdb(), actor(), "member", member.id),
         keys=found,
         form=form,
         key_form=key_form or Form(),
@@ -150,6 +163,10 @@ def _shown(member: Member, form: Form, key_form: Form | None = None, status: int
         kinds=MemberKind,
         scopes=_SCOPES.items(),
     )
+
+
+def _figures() -> dict[int, MemberFigures]:
+    return {one.member: one for one in overviews.members(hashdb(), actor(), members.LATELY.days)}
 
 
 def _keys(member: int) -> list[Key]:

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from flask import Response, request
+from flask import Response
 
 from hashdb.domain.neighbors import Near, reach
-from hashdb.domain.signals import Algorithm, Signal
-from hashdb.errors import Fault, InvalidInput, MediaRefused, TooLarge, UnreadablePicture
+from hashdb.domain.signals import Algorithm
+from hashdb.errors import Fault, InvalidInput
 from hashdb.hashing import Hashed, Mode
 from hashdb.service import neighbors
-from hashdb.web import media
 from hashdb.web.console import pages
 from hashdb.web.console.grids import grid
 from hashdb.web.console.pages import Form
+from hashdb.web.console.pictures import Sides, sides, together
 from hashdb.web.context import actor, face, hashdb
-from hashdb.wire.neighbors import read_lines, spell_lines
+from hashdb.wire.neighbors import spell_lines
 
 blueprint = pages.blueprint_of("neighbors", __name__, "/debugger")
 _NEAR = 200
-Sides = Mapping[str, tuple[Signal, ...]]
 
 
 @blueprint.get("")
@@ -35,42 +34,14 @@ def find() -> Response:
     sent = Form.sent()
     radii, faults = _radii(sent)
     try:
-        sides = _sides(sent)
+        found = sides(sent, Mode.TRANSFORMS if sent.text("transforms") else Mode.PLAIN)
         if faults:
             raise InvalidInput(tuple(faults))
-        near = neighbors.around(hashdb(), actor(), sides, _NEAR)
+        near = neighbors.around(hashdb(), actor(), found, _NEAR)
     except InvalidInput as error:
-        return _page(sent.refused(_together(error)), radii, None, status=422)
-    except (UnreadablePicture, MediaRefused, TooLarge) as error:
-        sent.faults = {"file": str(error)}
-        return _page(sent, radii, None, status=422)
-    sent.values["signals"] = spell_lines(sides)
-    return _page(sent, radii, near, sides)
-
-
-def _sides(sent: Form) -> Sides:
-    """What was pasted, or what a picture gives; the picture is forgotten with this request."""
-    picture = request.files.get("file")
-    octets = b"" if picture is None else picture.stream.read()
-    if not octets:
-        return read_lines(sent.text("signals"))
-    settings = face().settings
-    if not settings.accept_media:
-        raise MediaRefused()
-    if len(octets) > settings.media_max_bytes:
-        raise TooLarge("a picture, in bytes,", settings.media_max_bytes)
-    mode = Mode.TRANSFORMS if sent.text("transforms") else Mode.PLAIN
-    [hashed] = media.hash_pictures([octets], [mode])
-    return {"": hashed.signals, **dict(hashed.transforms)}
-
-
-def _together(error: InvalidInput) -> InvalidInput:
-    """The faults of signals as one, at the field in which they all were pasted."""
-    of_signals = [fault.reason for fault in error.faults if fault.at.startswith("signals")]
-    others = tuple(fault for fault in error.faults if not fault.at.startswith("signals"))
-    more = f" (and {len(of_signals) - 3} more)" if len(of_signals) > 3 else ""
-    told = (Fault("signals", "; ".join(of_signals[:3]) + more),) if of_signals else ()
-    return InvalidInput((*told, *others))
+        return _page(sent.refused(together(error)), radii, None, status=422)
+    sent.values["signals"] = spell_lines(found)
+    return _page(sent, radii, near, found)
 
 
 def _radii(sent: Form) -> tuple[dict[Algorithm, int], list[Fault]]:
@@ -88,10 +59,10 @@ def _page(
     form: Form,
     radii: Mapping[Algorithm, int],
     near: tuple[Near, ...] | None,
-    sides: Sides | None = None,
+    asked: Sides | None = None,
     status: int = 200,
 ) -> Response:
-    rules, own = hashdb().rules, (sides or {}).get("", ())
+    rules, own = hashdb().rules, (asked or {}).get("", ())
     return pages.page(
         "neighbors.html",
         status=status,
@@ -101,8 +72,8 @@ def _page(
         reach=reach,
         near=near,
         benign=neighbors.benign(hashdb(), actor(), own) if own else (),
-        sides=sides or {},
-        supporting=Hashed(own).supporting if sides else frozenset(),
+        sides=asked or {},
+        supporting=Hashed(own).supporting if asked else frozenset(),
         accept_media=face().settings.accept_media,
         grid=grid,
         counts=_counts(near or ()),

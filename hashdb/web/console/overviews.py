@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from flask import Response
 
-from hashdb.service import overviews
+from hashdb.service import overviews, proposals
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
-from hashdb.web.context import actor, hashdb
+from hashdb.web.context import actor, face, hashdb
 from hashdb.wire.overviews import DAYS, OverviewQuery
 
 blueprint = pages.blueprint_of("overviews", __name__, "/overview")
+
+_ALL = 1_000
+_MATCHES = "/v1/matches"
 
 
 @blueprint.get("")
@@ -21,4 +24,13 @@ def show() -> Response:
     days = OverviewQuery().days if asked is None else asked.days
     found = overviews.get(hashdb(), actor(), days)
     status = 422 if asked is None else 200
-    return pages.page("overviews.html", status=status, form=form, found=found, days=days, periods=DAYS)
+    return pages.page(
+        "overviews.html",
+        status=status,
+        form=form,
+        found=found,
+        days=days,
+        periods=DAYS,
+        matched=face().metrics.times(_MATCHES),
+        proposals=len(proposals.page(hashdb(), actor(), 0, _ALL)),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Collection, Mapping
@@ -18,14 +19,17 @@ from hashdb import __version__
 from hashdb.domain.instants import format_instant
 from hashdb.domain.members import Scope
 from hashdb.errors import Conflict, Fault, HashDBError, InvalidInput, MalformedRequest, SignInRefused
+from hashdb.service import refusals
 from hashdb.web.console import cookies, guard, navigation, words
 from hashdb.web.context import hashdb, terms
 from hashdb.wire import refusal
 
 _Query = TypeVar("_Query", bound=BaseModel)
 _PAGES = {
+    "benign": ("console.benign.show", "benign_id"),
     "case": ("console.cases.show", "case_id"),
     "contribution": ("console.contributions.show", "contribution_id"),
+    "incident": ("console.incidents.show", "incident_id"),
     "key": ("console.members.find_key", "key_id"),
     "member": ("console.members.show", "member_id"),
     "user": ("console.users.show", "user_id"),
@@ -67,7 +71,9 @@ class Form:
         return request.form.getlist(name)
 
     def refused(self, error: HashDBError) -> Self:
-        """The same form with what is wrong with it."""
+        """The same form with what is wrong with it, which is counted."""
+        if request.method == "POST":
+            refusals.note_form(hashdb(), error)
         faults: tuple[Fault, ...] = getattr(error, "faults", ())
         self.faults = {fault.at: fault.reason for fault in faults}
         self.error = "" if faults else str(error)
@@ -110,6 +116,11 @@ def done(address: str, what: str) -> Response:
 def spelled(fields: Mapping[str, object]) -> str:
     """Fields as the JSON that a model of the wire reads; what is None was not sent."""
     return json.dumps({name: value for name, value in fields.items() if value is not None})
+
+
+def mark(value: object) -> str:
+    """A short digest of what was asked, so that what is confirmed is what its effect was shown of."""
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
 
 
 def require_same(chosen: str, again: str) -> None:

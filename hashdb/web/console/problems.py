@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from flask import Response, request, url_for
+from flask import Response, g, request, url_for
 
 from hashdb.errors import HashDBError, MethodNotAllowed, NotAuthenticated, ScopeMissing
+from hashdb.service import refusals
 from hashdb.web import problems
 from hashdb.web.console import cookies, pages
+from hashdb.web.context import hashdb
 
 
 def respond(error: Exception) -> Response:
     """The page that tells of an error; who is not signed in is sent to do so, and back."""
     if isinstance(error, NotAuthenticated):
         return _sign_in()
+    refusals.note(hashdb(), g.get("actor"), error)
     plain = problems.respond(error)
     if plain.status_code < 400:
         return plain

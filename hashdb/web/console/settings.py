@@ -1,4 +1,4 @@
-"""/console/settings: the vocabulary and the settings in force, without secrets."""
+"""/console/settings: the settings in force and the log's keys, without secrets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from flask import Response
 from pydantic import SecretStr
 
-from hashdb.domain.labels import Vocabulary
 from hashdb.domain.members import Scope
 from hashdb.service import checkpoints
 from hashdb.settings import Settings
@@ -20,13 +19,10 @@ blueprint = pages.blueprint_of("settings", __name__)
 
 @blueprint.get("")
 def show() -> Response:
-    """Show what is in force: algorithms, vocabulary, the log's keys, settings."""
+    """Show what is in force: settings and the log's keys."""
     actor().require(Scope.AUDIT)
-    rules = hashdb().rules
     return pages.page(
         "settings.html",
-        algorithms=[(one, max(one.radius, rules.max_radius.get(one, 0))) for one in rules.algorithms],
-        vocabulary=[(kind, getattr(rules.vocabulary, kind)) for kind in Vocabulary.kinds()],
         log=checkpoints.named(hashdb()),
         settings=_settings(face().settings),
     )

@@ -41,6 +41,15 @@ def seconds(length: int | None) -> str:
     return "–" if length is None else span(timedelta(seconds=length))
 
 
+def counted(number: int, noun: str) -> str:
+    """How many of something there are.
+
+    >>> counted(1, "key"), counted(1_200, "key")
+    ('1 key', '1,200 keys')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def said(action: str) -> str:
     """What happened, for people.
 
@@ -70,6 +79,7 @@ def verdict(near: Near, radii: Mapping[Algorithm, int], supporting: Collection[A
 FILTERS: dict[str, Callable[..., str | bool]] = {
     "span": span,
     "seconds": seconds,
+    "counted": counted,
     "said": said,
     "matched": matched,
     "verdict": verdict,

@@ -6,24 +6,17 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from flask import Response, g, request
+from flask import Response, request
 
 from hashdb.domain.contributions import Contribution, Draft
 from hashdb.domain.members import Actor
 from hashdb.domain.signals import Signal
 from hashdb.errors import NoLabel
 from hashdb.service import contributions
-from hashdb.service.members import authenticate
-from hashdb.web.context import face, hashdb, sent_whole
+from hashdb.web.context import face, hashdb, octets, sent_whole
 
 MOUNTS = ("/stopncii/", "/graph/", "/tat/", "/hma/")
 """Where the protocols are; they stand in no OpenAPI document of ours, for they are not ours."""
-
-
-def holder_of(secret: str) -> Actor:
-    """Who holds the key of this secret, from now on the actor of this request. Raises NotAuthenticated."""
-    g.actor = authenticate(hashdb(), secret)
-    return g.actor  # type: ignore[no-any-return]
 
 
 def answered(said: object, status: int = 200) -> Response:
@@ -35,6 +28,7 @@ def fields() -> dict[str, str]:
     """The fields of this request, of its query string and of its form, where it is one. Raises MalformedRequest."""
     if request.mimetype != "application/x-www-form-urlencoded":
         return request.args.to_dict()
+    octets(keep=True)
     with sent_whole("the form is not sent as its headers say"):
         return {**request.args.to_dict(), **request.form.to_dict()}
 

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import ssl
-import time
 from collections.abc import Callable, Collection
-from contextlib import closing
-from http.client import HTTPConnection, HTTPException, HTTPResponse
-from ipaddress import IPv4Address, IPv6Address, ip_address
-from socket import SOCK_STREAM, create_connection, getaddrinfo
-from urllib.parse import SplitResult, urlsplit
+from http.client import HTTPException, HTTPResponse
+from urllib.parse import urlsplit
 
+from hashdb.domain.addresses import Address, public
 from hashdb.errors import FetchRefused, MalformedRequest, TooLarge
+from hashdb.service.calls import PORTS, NotPermittedError, connected, resolved, target
 
 _SECONDS = 20.0
 _CHUNK = 65536
-_PORTS = {"http": 80, "https": 443}
 _FAILED = "the picture cannot be fetched from that address"
-
-Address = IPv4Address | IPv6Address
-
-
-def public(address: Address) -> bool:
-    """Whether it is an address of the internet, and of one machine."""
-    if isinstance(address, IPv6Address) and (address.ipv4_mapped or address.sixtofour or address.teredo):
-        return False
-    return address.is_global and not address.is_multicast and not address.is_reserved
 
 
 def fetch(url: str, hosts: Collection[str], most: int, permitted: Callable[[Address], bool] = public) -> bytes:
@@ -36,36 +23,23 @@ def fetch(url: str, hosts: Collection[str], most: int, permitted: Callable[[Addr
     """
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0)
+        host, port = parts.hostname or "", parts.port or PORTS.get(parts.scheme, 0)
     except ValueError:
         raise MalformedRequest(_FAILED) from None
-    named = host if port == _PORTS.get(parts.scheme) else f"{host}:{port}"
-    if parts.scheme not in _PORTS or "@" in parts.netloc or named not in hosts:
+    named = host if port == PORTS.get(parts.scheme) else f"{host}:{port}"
+    if parts.scheme not in PORTS or "@" in parts.netloc or named not in hosts:
         raise FetchRefused()
     try:
-        addresses = sorted({str(found[4][0]) for found in getaddrinfo(host, port, type=SOCK_STREAM)})
-    except (OSError, UnicodeError):
-        raise MalformedRequest(_FAILED) from None
-    if not addresses or not all(permitted(ip_address(one.partition("%")[0])) for one in addresses):
-        raise FetchRefused()
-    try:
-        return _asked(parts, host, addresses[0], port, most)
+        with connected(parts, resolved(parts, permitted), _SECONDS) as connection:
+            connection.request("GET", target(parts), headers={"Connection": "close"})
+            return _read(connection.getresponse(), most)
+    except NotPermittedError:
+        raise FetchRefused() from None
     except (OSError, HTTPException, ValueError):
         raise MalformedRequest(_FAILED) from None
 
 
-def _asked(parts: SplitResult, host: str, address: str, port: int, most: int) -> bytes:
-    with closing(HTTPConnection(host, port, timeout=_SECONDS)) as connection:
-        connection.sock = create_connection((address, port), timeout=_SECONDS)
-        if parts.scheme == "https":
-            connection.sock = ssl.create_default_context().wrap_socket(connection.sock, server_hostname=host)
-        path = parts.path or "/"
-        connection.request("GET", f"{path}?{parts.query}" if parts.query else path, headers={"Connection": "close"})
-        return _read(connection.getresponse(), most)
-
-
 def _read(response: HTTPResponse, most: int) -> bytes:
-    until = time.monotonic() + _SECONDS
     with response:
         if response.status != 200:
             raise MalformedRequest(_FAILED)
@@ -74,6 +48,4 @@ def _read(response: HTTPResponse, most: int) -> bytes:
             octets += part
             if len(octets) > most:
                 raise TooLarge("a picture, in bytes,", most)
-            if time.monotonic() > until:
-                raise MalformedRequest(_FAILED)
     return octets

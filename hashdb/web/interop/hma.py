@@ -19,8 +19,8 @@ from hashdb.errors import AlreadyWithdrawn, BankOfMember, HashDBError, InvalidIn
 from hashdb.hashing import Hashed
 from hashdb.service import banks, contributions, health
 from hashdb.web import media, problems
-from hashdb.web.context import actor, body, face, hashdb, sent_whole
-from hashdb.web.interop import answered, holder_of, labelled
+from hashdb.web.context import actor, admit, body, face, hashdb, recognise, sent_whole
+from hashdb.web.interop import answered, labelled
 from hashdb.web.interop.fetching import fetch
 from hashdb.wire import read
 from hashdb.wire.interop import parsed
@@ -49,6 +49,8 @@ from hashdb.wire.interop.hma import (
 )
 
 blueprint = APIBlueprint("hma", __name__, url_prefix="/hma", enable_openapi=False)
+
+_EITHER = (Scope.CONTRIBUTE, Scope.MATCH)
 
 
 @blueprint.errorhandler(HashDBError)
@@ -79,7 +81,7 @@ def alive() -> Response:
 @blueprint.post("/h/hash", endpoint="hash_upload")
 def hash_media() -> Response:
     """Hash a picture, in memory, and forget it."""
-    _caller().require(Scope.CONTRIBUTE, Scope.MATCH)
+    _caller(*_EITHER)
     asked = parsed(HashQuery, request.args.to_dict())
     hashed = _hashed(asked)
     return answered(hashes_out(hashed.signals, hashed.quality, asked.types))
@@ -89,12 +91,11 @@ def hash_media() -> Response:
 @blueprint.post("/m/lookup", endpoint="lookup_upload")
 def look_up() -> Response:
     """Look for a signal, or for a picture by its signals; found is what matches, by bank."""
-    who = _caller()
+    who = _caller(Scope.MATCH)
     asked = parsed(LookupQuery, request.args.to_dict())
     if request.method == "GET" and asked.url is None:
         signal = _asked_for(asked)
         return answered(hits_out(_hits(who, signal), signal.algorithm, asked.banks))
-    who.require(Scope.MATCH)
     hashed = _hashed(asked)
     hashes = hashes_out(hashed.signals, hashed.quality, asked.types)
     fit = [signal for signal in hashed.signals if hashes.get(signal.algorithm)]
@@ -107,7 +108,7 @@ def look_up() -> Response:
 @blueprint.get("/m/raw_lookup")
 def look_up_raw() -> Response:
     """Look for a signal; found is what matches, in one list, nearest first."""
-    who = _caller()
+    who = _caller(Scope.MATCH)
     asked = parsed(LookupQuery, request.args.to_dict())
     signal = _asked_for(asked)
     return answered(raw_out(_hits(who, signal), signal.algorithm, asked))
@@ -116,7 +117,7 @@ def look_up_raw() -> Response:
 @blueprint.post("/m/compare")
 def compare() -> Response:
     """Compare two signals of a type."""
-    _caller().require(Scope.CONTRIBUTE, Scope.MATCH)
+    _caller(*_EITHER)
     return answered(compared_out(read(CompareIn, body()).pairs(_enabled())))
 
 
@@ -135,42 +136,42 @@ def show_database() -> Response:
 @blueprint.get("/c/signal_type")
 def list_types() -> Response:
     """List the types of signal."""
-    _caller().require(Scope.CONTRIBUTE, Scope.MATCH)
+    _caller(*_EITHER)
     return answered([{"name": str(one), "enabled_ratio": 1.0} for one in _enabled()])
 
 
 @blueprint.get("/c/content_type")
 def list_content_types() -> Response:
     """List the types of content."""
-    _caller().require(Scope.CONTRIBUTE, Scope.MATCH)
+    _caller(*_EITHER)
     return answered([{"name": "photo", "enabled": True}])
 
 
 @blueprint.get("/c/exchanges")
 def list_exchanges() -> Response:
     """List the exchanges that are fetched: none, this service is one."""
-    _caller().require(Scope.CONTRIBUTE, Scope.MATCH)
+    _caller(*_EITHER)
     return answered([])
 
 
 @blueprint.get("/c/banks")
 def list_banks() -> Response:
     """List the banks: one a member."""
-    return answered([bank_out(name) for name in banks.names(hashdb(), _caller()).values()])
+    return answered([bank_out(name) for name in banks.names(hashdb(), _caller(*_EITHER)).values()])
 
 
 @blueprint.post("/c/banks")
 def add_bank() -> Response:
     """Refuse to make a bank."""
     name = read(BankIn, body()).name
-    banks.find(hashdb(), _caller(), name)
+    banks.find(hashdb(), _caller(*_EITHER), name)
     raise BankOfMember()
 
 
 @blueprint.get("/c/bank/<name>")
 def show_bank(name: str) -> Response:
     """Show a bank."""
-    banks.find(hashdb(), _caller(), name)
+    banks.find(hashdb(), _caller(*_EITHER), name)
     return answered(bank_out(name))
 
 
@@ -178,14 +179,14 @@ def show_bank(name: str) -> Response:
 @blueprint.delete("/c/bank/<name>", endpoint="remove_bank")
 def change_bank(name: str) -> Response:
     """Refuse to change or remove a bank."""
-    banks.find(hashdb(), _caller(), name)
+    banks.find(hashdb(), _caller(*_EITHER), name)
     raise BankOfMember()
 
 
 @blueprint.post("/c/bank/<name>/content")
 def add_content(name: str) -> Response:
     """Contribute a picture to your own bank, with the label that the operator set."""
-    who = _caller()
+    who = _caller(Scope.CONTRIBUTE)
     banks.own(hashdb(), who, name)
     hashed = _hashed(parsed(HashQuery, request.args.to_dict()))
     return answered(made_out(_contributed(who, hashed.signals, hashed.quality, _reference())))
@@ -194,7 +195,7 @@ def add_content(name: str) -> Response:
 @blueprint.post("/c/bank/<name>/signal")
 def add_signal(name: str) -> Response:
     """Contribute the signals of one item to your own bank, with the label that the operator set."""
-    who = _caller()
+    who = _caller(Scope.CONTRIBUTE)
     banks.own(hashdb(), who, name)
     signals = read(SignalsIn, body()).signals(_enabled())
     return answered(made_out(_contributed(who, signals, None, None)))
@@ -204,13 +205,13 @@ def add_signal(name: str) -> Response:
 def show_content(name: str, content: int) -> Response:
     """Show what is in a bank."""
     asked = parsed(ContentQuery, request.args.to_dict())
-    return answered(content_out(banks.content(hashdb(), _caller(), name, content), name, asked))
+    return answered(content_out(banks.content(hashdb(), _caller(*_EITHER), name, content), name, asked))
 
 
 @blueprint.put("/c/bank/<name>/content/<id:content>")
 def change_content(name: str, content: int) -> Response:
     """Take note that what is in a bank is enabled, and refuse what would disable it."""
-    found = banks.content(hashdb(), _caller(), name, content)
+    found = banks.content(hashdb(), _caller(*_EITHER), name, content)
     if read(ContentChange, body()).disable_until_ts != 1:
         raise MalformedRequest("nothing is disabled here for a time: withdraw it, by DELETE")
     return answered(content_out(found, name, ContentQuery()))
@@ -219,7 +220,7 @@ def change_content(name: str, content: int) -> Response:
 @blueprint.delete("/c/bank/<name>/content/<id:content>")
 def remove_content(name: str, content: int) -> Response:
     """Withdraw what you have in your bank."""
-    who = _caller()
+    who = _caller(Scope.CONTRIBUTE)
     banks.find(hashdb(), who, name)
     try:
         banks.remove(hashdb(), who, name, content)
@@ -228,12 +229,12 @@ def remove_content(name: str, content: int) -> Response:
     return answered({"deleted": 1})
 
 
-def _caller() -> Actor:
+def _caller(*scopes: Scope) -> Actor:
     """Who holds the key of the request, or the one that the operator lends to whoever has none."""
     lent = face().settings.hma_key
-    if lent is not None and "Authorization" not in request.headers:
-        return holder_of(lent.get_secret_value())
-    return actor()
+    if lent is None or "Authorization" in request.headers:
+        return admit(actor(), *scopes)
+    return admit(recognise(lent.get_secret_value()), *scopes)
 
 
 def _enabled() -> tuple[Algorithm, ...]:
@@ -284,7 +285,7 @@ def _contributed(who: Actor, signals: tuple[Signal, ...], quality: int | None, r
 
 
 def _index() -> tuple[dict[Algorithm, int], int]:
-    _caller().require(Scope.CONTRIBUTE, Scope.MATCH)
+    _caller(*_EITHER)
     asked = parsed(StatusQuery, request.args.to_dict())
     chosen = _enabled() if asked.signal_type is None else (_type(asked.signal_type),)
     return health.sizes(hashdb(), chosen)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import Response, request
 
-from hashdb.domain.members import Actor
+from hashdb.domain.members import Actor, Scope
 from hashdb.service import exchanges
-from hashdb.web.context import body, hashdb, terms
-from hashdb.web.interop import answered, contribute, holder_of, instant, this_second
+from hashdb.web.context import admit, body, hashdb, recognise, terms
+from hashdb.web.interop import answered, contribute, instant, this_second
 from hashdb.wire import read
 from hashdb.wire.interop import parsed
 from hashdb.wire.interop.stopncii import FeedbacksIn, FetchQuery, HashesIn, page_out
@@ -19,7 +19,7 @@ blueprint = APIBlueprint("stopncii", __name__, url_prefix="/stopncii/v1", enable
 @blueprint.get("/FetchHashes")
 def fetch() -> Response:
     """Page through the hashes that changed after a second, up to the last second that is over."""
-    who = _caller()
+    who = _caller(Scope.FEED)
     asked = parsed(FetchQuery, request.args.to_dict())
     start, token = asked.start_timestamp, asked.next_page_token
     now = this_second()
@@ -37,7 +37,7 @@ def fetch() -> Response:
 @blueprint.post("/SubmitHashes")
 def submit() -> Response:
     """Contribute hashes, with the label that the operator set."""
-    who = _caller()
+    who = _caller(Scope.CONTRIBUTE)
     signals = read(HashesIn, body(), terms()).signals()
     return answered({"count": len(contribute(who, signals))})
 
@@ -45,10 +45,10 @@ def submit() -> Response:
 @blueprint.post("/SubmitFeedback")
 def feed_back() -> Response:
     """Confirm (Blocked) or dispute (NotBlocked) what others contribute; other feedback is heard, and is no opinion."""
-    who = _caller()
+    who = _caller(Scope.MATCH)
     said = read(FeedbacksIn, body(), terms()).opinions(hashdb().rules.vocabulary.reason)
     return answered({"count": exchanges.judge(hashdb(), who, said, "hashFeedbacks")})
 
 
-def _caller() -> Actor:
-    return holder_of(request.headers.get("x-functions-key", ""))
+def _caller(scope: Scope) -> Actor:
+    return admit(recognise(request.headers.get("x-functions-key", "")), scope)

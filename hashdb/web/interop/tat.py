@@ -5,10 +5,11 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import Response, request
 
+from hashdb.domain.members import Scope
 from hashdb.errors import NotAuthenticated
 from hashdb.service import exchanges
-from hashdb.web.context import actor, hashdb
-from hashdb.web.interop import answered, fields, holder_of, this_second
+from hashdb.web.context import actor, admit, hashdb, recognise
+from hashdb.web.interop import answered, fields, this_second
 from hashdb.wire.interop import parsed
 from hashdb.wire.interop.tat import ListQuery, LoginIn, list_out
 
@@ -19,7 +20,7 @@ blueprint = APIBlueprint("tat", __name__, url_prefix="/tat", enable_openapi=Fals
 def log_in() -> Response:
     """Answer the token of a member, which is the secret that it came with, to send as a bearer."""
     said = parsed(LoginIn, fields())
-    who = holder_of(said.password)
+    who = admit(recognise(said.password))
     if who.member is None or who.member.name != said.username:
         raise NotAuthenticated()
     return answered({"user": {"username": who.member.name}, "token": said.password})
@@ -28,7 +29,7 @@ def log_in() -> Response:
 @blueprint.get("/api/hash-list/v2/all")
 def browse() -> Response:
     """Page through the values that changed after a checkpoint, deleted ones among them."""
-    who = actor()
+    who = admit(actor(), Scope.FEED)
     asked = parsed(ListQuery, request.args.to_dict())
     head = exchanges.head(hashdb(), who)
     # A number past the head is of a log that was set back since: all is told again.

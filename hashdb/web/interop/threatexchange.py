@@ -11,12 +11,12 @@ from urllib.parse import urlencode
 from apiflask import APIBlueprint
 from flask import Response, request
 
-from hashdb.domain.members import Actor
+from hashdb.domain.members import Actor, Scope
 from hashdb.domain.signals import Signal
 from hashdb.errors import NotAuthenticated
 from hashdb.service import contributions, exchanges, opinions
-from hashdb.web.context import face, hashdb
-from hashdb.web.interop import answered, contribute, fields, holder_of, instant, this_second
+from hashdb.web.context import admit, face, hashdb, recognise
+from hashdb.web.interop import answered, contribute, fields, instant, this_second
 from hashdb.wire.interop import parsed
 from hashdb.wire.interop.threatexchange import (
     PDQ,
@@ -37,7 +37,7 @@ _GROUP = 1
 @blueprint.get("/<id:group>/threat_updates/", strict_slashes=False)
 def updates(group: int) -> Response:
     """Page through the values that changed since a second, up to the last second that is over."""
-    who = _caller()
+    who = _caller(Scope.FEED)
     asked = parsed(UpdatesQuery, request.args.to_dict())
     now = this_second()
     after, end = map(int, asked.after.split("-")) if asked.after else (None, min(now, asked.stop_time or now))
@@ -56,7 +56,7 @@ def updates(group: int) -> Response:
 @blueprint.post("/threat_descriptors/", strict_slashes=False)
 def describe() -> Response:
     """Contribute a value, with the label that the operator set."""
-    who = _caller()
+    who = _caller(Scope.CONTRIBUTE)
     (made,) = contribute(who, [_described()])
     return answered({"success": True, "id": str(made.id)})
 
@@ -64,7 +64,7 @@ def describe() -> Response:
 @blueprint.post("/<id:descriptor>/", strict_slashes=False)
 def react(descriptor: int) -> Response:
     """Confirm (HELPFUL) or dispute (NOT_HELPFUL, DISAGREE_WITH_TAGS) a contribution; others are no opinion."""
-    who = _caller()
+    who = _caller(Scope.MATCH)
     said = parsed(ReactionIn, fields()).opinion()
     if said is None:
         contributions.get(hashdb(), who, descriptor)
@@ -76,7 +76,7 @@ def react(descriptor: int) -> Response:
 @blueprint.delete("/<id:descriptor>/", strict_slashes=False)
 def remove(descriptor: int) -> Response:
     """Withdraw a contribution."""
-    contributions.withdraw(hashdb(), _caller(), descriptor, "other")
+    contributions.withdraw(hashdb(), _caller(Scope.CONTRIBUTE), descriptor, "other")
     return answered({"success": True})
 
 
@@ -94,13 +94,13 @@ def groups(app: int) -> Response:
     return answered({"data": listed if request.path.rstrip("/").endswith("member") else []})
 
 
-def _caller() -> Actor:
-    """Who holds the token, which is the member's number, a bar and the key's secret. Raises NotAuthenticated."""
+def _caller(*scopes: Scope) -> Actor:
+    """Who holds the token: the member's number, a bar and the key's secret. Raises NotAuthenticated, NotAllowed."""
     number, _, secret = fields().get("access_token", "").partition("|")
-    who = holder_of(secret)
+    who = recognise(secret)
     if who.member is None or not number.isdecimal() or number.lstrip("0") != str(who.member.id):
         raise NotAuthenticated()
-    return who
+    return admit(who, *scopes)
 
 
 def _following(group: int, asked: UpdatesQuery, after: str) -> str:

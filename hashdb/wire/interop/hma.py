@@ -134,8 +134,9 @@ def raw_out(hits: Iterable[Hit], algorithm: Algorithm, asked: LookupQuery) -> di
     return {"matches": [match.contribution for match in found]}
 
 
-def _hit(id: int, distance: int) -> dict[str, object]:
-    return {"bank_content_id": id, "distance": str(distance)}
+def _hit(id: int, distance: int | None) -> dict[str, object]:
+    # To a key that is told none, the field is not there: any number in its place would be believed.
+    return {"bank_content_id": id} | ({} if distance is None else {"distance": str(distance)})
 
 
 def compared_out(pairs: Mapping[Algorithm, tuple[Signal, Signal]]) -> dict[str, object]:

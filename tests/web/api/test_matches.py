@@ -142,3 +142,32 @@ def test_a_match_ends_with_the_suspension_of_the_member(platform: Caller, other:
     assert other.matched(pdq()) == []
     body(admin.patch(f"/v1/members/{platform.member}", {"status": "active"}))
     assert other.matched(pdq()) == [mine["id"]]
+
+
+def test_a_key_may_be_told_no_distances(service: Service, platform: Caller, other: Caller) -> None:
+    far, close = other.contribute(
+        item(1, signals=[str(near(signal(1), 20))]), item(2, signals=[str(near(signal(1), 2))])
+    )
+    hidden = service.key(platform.member, Scope.MATCH, hides_distances=True)
+    asked = {"queries": [{"id": "u", "signals": [pdq(1)]}] * 9}
+    for path in ("/v1/matches", "/v1/matches?&"):
+        for sent in (asked, {"queries": asked["queries"][:1]}):
+            results = body(hidden.post(path, sent))["results"]
+            for result in results:
+                assert [one["contribution"] for one in result["matches"]] == [far["id"], close["id"]]
+                assert [one["distance"] for one in result["matches"]] == [{"pdq": None}] * 2
+                assert [one["agree"] for one in result["matches"]] == [["pdq"]] * 2
+                assert (result["action"], result["members"]) == ("review", 1)
+    assert body(hidden.get("/v1/me"))["key"]["hides_distances"] is True
+    told = body(platform.post("/v1/matches", asked))["results"][0]["matches"]
+    assert [one["distance"] for one in told] == [{"pdq": 2}, {"pdq": 20}]
+
+
+def test_a_key_that_is_told_no_distances_chooses_no_radius(service: Service, platform: Caller) -> None:
+    hidden = service.key(platform.member, Scope.MATCH, hides_distances=True)
+    for radius in ({"pdq": 31}, {"pdq": 3}):
+        asked = {"queries": [{"signals": [pdq(1)]}, {"signals": [pdq(1)], "radius": radius}]}
+        assert faults(hidden.post("/v1/matches", asked)) == {
+            "queries[1].radius": "is not for a key that is told no distances"
+        }
+    assert body(hidden.post("/v1/matches", {"queries": [{"signals": [pdq(1)], "radius": {}}]}))

@@ -118,6 +118,9 @@ def _files(service: Service) -> list[bytes]:
         ({"scopes": ["root", "match"]}, ["scopes[0]"]),
         ({"scopes": ["match"], "expires_at": "2026-11-20T12:00:00Z"}, ["expires_at"]),
         ({"scopes": ["match"], "secret": "hdb_mine"}, ["secret"]),
+        ({"scopes": ["match", "feed"], "hides_distances": True}, ["hides_distances"]),
+        ({"scopes": ["admin"], "hides_distances": True}, ["hides_distances"]),
+        ({"scopes": ["match"], "hides_distances": "yes"}, ["hides_distances"]),
     ],
 )
 def test_a_key_is_refused_by_field(admin: Caller, said: object, at: list[str]) -> None:

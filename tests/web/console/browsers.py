@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from socketserver import ThreadingMixIn
@@ -19,6 +19,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import pytest
 
+from hashdb.domain.users import Role
 from tests.web.callers import Service
 from tests.web.console.visitors import PASSWORD
 
@@ -70,6 +71,15 @@ def chromium() -> Iterator[Browser]:
             pytest.skip(f"{NO_BROWSER} ({str(error).splitlines()[0]})")
         yield browser
         browser.close()
+
+
+EVERY_WAY = [
+    (Role.ADMIN, "light", 1280),
+    (Role.AUDITOR, "dark", 1280),
+    (Role.AUDITOR, "light", 390),
+    (Role.ADMIN, "dark", 390),
+]
+"""Each role, theme and width with each of the others in turn."""
 
 
 class Watched:
@@ -129,3 +139,24 @@ class Watched:
     def _answered(self, response: Response) -> None:
         if response.status >= 500 or (response.status == 404 and "/static/" in response.url):
             self.wrong.append(f"{response.status}: {response.url}")
+
+
+def faults(
+    browser: Browser, address: str, pages: Sequence[str], role: Role, theme: str, width: int
+) -> dict[str, list[str]]:
+    """What is wrong with pages as somebody sees them, by the page: what keeps somebody out, width, headings."""
+    watched, found = Watched(browser, address, width=width, theme=theme), {}
+    watched.page.goto("/console/sign-in")
+    found["/console/sign-in"] = watched.violations()
+    watched.sign_in(str(role))
+    for path in pages:
+        watched.page.goto(path)
+        if watched.page.locator('[hx-trigger="load"]').count():
+            watched.page.wait_for_load_state("networkidle")
+        found[path] = watched.violations()
+        if watched.overflow() > 0:
+            found[path].append(f"{watched.overflow()} pixels too wide")
+        if watched.page.locator("h1").count() != 1:
+            found[path].append("has not one heading")
+    watched.close()
+    return {path: wrong for path, wrong in found.items() if wrong}

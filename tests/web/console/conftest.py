@@ -1,12 +1,26 @@
-"""A user of each role, in a browser of its own."""
+"""A user of each role, in a browser of its own without scripts; and a real one."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from hashdb.domain.users import Role
 from tests.web.callers import Service
+from tests.web.console.browsers import chromium
 from tests.web.console.visitors import Visitor, signed_in
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A real browser, one for all tests."""
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from hashdb.domain.users import Role
 from hashdb.service import checkpoints
 from tests.web.callers import Service, item
-from tests.web.console.browsers import Watched, chromium, listening
+from tests.web.console.browsers import EVERY_WAY, Watched, faults, listening
 from tests.web.console.visitors import PASSWORD, added
 
 if TYPE_CHECKING:
@@ -37,13 +37,6 @@ PAGES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One for all tests."""
-    with chromium() as browser:
-        yield browser
-
-
 @pytest.fixture
 def address(service: Service) -> Iterator[str]:
     """Where a service is listening that has users of each role, two members, and a log."""
@@ -56,21 +49,9 @@ def address(service: Service) -> Iterator[str]:
         yield address
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("role", [Role.ADMIN, Role.AUDITOR])
+@pytest.mark.parametrize(("role", "theme", "width"), EVERY_WAY)
 def test_every_page_is_for_everybody(browser: Browser, address: str, role: Role, theme: str, width: int) -> None:
-    watched = Watched(browser, address, width=width, theme=theme)
-    watched.page.goto("/console/sign-in")
-    found = {"/console/sign-in": watched.violations()}
-    watched.sign_in(str(role))
-    for path in PAGES:
-        watched.page.goto(path)
-        found[path] = watched.violations()
-        assert watched.overflow() <= 0, path
-        assert watched.page.locator("h1").count() == 1, path
-    assert {path: wrong for path, wrong in found.items() if wrong} == {}
-    watched.close()
+    assert faults(browser, address, PAGES, role, theme, width) == {}
 
 
 def test_an_admin_takes_a_member_in_by_keyboard_and_copies_its_key(browser: Browser, address: str) -> None:
@@ -100,7 +81,7 @@ def test_an_admin_takes_a_member_in_by_keyboard_and_copies_its_key(browser: Brow
     assert page.evaluate("navigator.clipboard.readText()") == secret
     page.get_by_role("link", name="I have it").click()
     page.get_by_role("link", name="Suspend").click()
-    page.get_by_text("1 keys would open nothing").wait_for()
+    page.get_by_text("1 key would open nothing").wait_for()
     page.get_by_role("button", name="Suspend Gamma").click()
     page.get_by_role("status").get_by_text("Gamma is suspended").wait_for()
     watched.close()

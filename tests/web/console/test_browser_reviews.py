@@ -12,7 +12,7 @@ from hashdb.domain.users import Role
 from hashdb.service import checkpoints, counts
 from tests.builders import near, signal
 from tests.web.callers import Service, item
-from tests.web.console.browsers import Watched, chromium, listening
+from tests.web.console.browsers import EVERY_WAY, Watched, faults, listening
 from tests.web.console.visitors import added
 from tests.web.pictures import photo
 
@@ -37,13 +37,6 @@ PAGES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One for all tests."""
-    with chromium() as browser:
-        yield browser
-
-
 @pytest.fixture
 def address(service: Service) -> Iterator[str]:
     """Where a service is listening that has users of each role, and four contributions of which three are disputed."""
@@ -62,21 +55,9 @@ def address(service: Service) -> Iterator[str]:
         yield address
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("role", [Role.ADMIN, Role.AUDITOR])
+@pytest.mark.parametrize(("role", "theme", "width"), EVERY_WAY)
 def test_every_page_is_for_everybody(browser: Browser, address: str, role: Role, theme: str, width: int) -> None:
-    watched = Watched(browser, address, width=width, theme=theme)
-    watched.sign_in(str(role))
-    found = {}
-    for path in PAGES:
-        watched.page.goto(path)
-        watched.page.wait_for_load_state("networkidle")
-        found[path] = watched.violations()
-        assert watched.overflow() <= 0, path
-        assert watched.page.locator("h1").count() == 1, path
-    assert {path: wrong for path, wrong in found.items() if wrong} == {}
-    watched.close()
+    assert faults(browser, address, PAGES, role, theme, width) == {}
 
 
 def test_a_reviewer_decides_by_keyboard_and_comes_to_the_next(browser: Browser, address: str) -> None:

@@ -1,9 +1,123 @@
-"""The guard: what is open is as little as can be."""
+"""The guard: what is open is as little as can be; and who may do what, a line for each page."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from hashdb.domain.benign import BenignDraft
+from hashdb.domain.incidents import IncidentDraft
+from hashdb.domain.members import COMMAND_LINE, Scope
+from hashdb.domain.proposals import Act, Request
+from hashdb.domain.users import Role
+from hashdb.service import benign, cases, checkpoints, incidents
 from hashdb.web.console import guard
-from tests.web.callers import Service
+from tests.builders import signal
+from tests.web.callers import Service, item, pdq, service_at
+from tests.web.console.visitors import Visitor, form_secret, heading, signed_in
+
+ADMINS = frozenset({Role.ADMIN})
+REVIEWERS = ADMINS | {Role.REVIEWER}
+EVERYBODY = frozenset(Role)
+
+POSTS: dict[str, tuple[frozenset[Role], dict[str, Any]]] = {
+    "/account/password": (EVERYBODY, {}),
+    "/account/second-factor": (EVERYBODY, {}),
+    "/account/second-factor/removal": (EVERYBODY, {}),
+    "/account/sessions": (EVERYBODY, {}),
+    "/benign/1/deletion": (ADMINS, {}),
+    "/benign/new": (ADMINS, {"signals": pdq(77), "note": "a test card"}),
+    "/cases/1": (REVIEWERS, {"decision": "uphold", "note": "looked at"}),
+    "/contributions/1/case": (REVIEWERS, {"reason": "other"}),
+    "/contributions/1/erasure": (ADMINS, {"number": "2"}),
+    "/debugger": (EVERYBODY, {}),
+    "/events/verification": (EVERYBODY, {}),
+    "/incidents": (ADMINS, {"label": "CI:x", "start": "2026-11-20T10:00"}),
+    "/incidents/1": (ADMINS, {"start": "2026-11-20T11:00"}),
+    "/members": (ADMINS, {"name": "X", "kind": "platform"}),
+    "/members/1": (ADMINS, {"name": "Y", "kind": "platform"}),
+    "/members/1/keys": (ADMINS, {"scopes": ["match"]}),
+    "/members/1/keys/1/revocation": (ADMINS, {}),
+    "/members/1/status": (ADMINS, {"status": "suspended"}),
+    "/proposals/1": (ADMINS, {}),
+    "/proposals/1/removal": (ADMINS, {}),
+    "/sign-in/out": (EVERYBODY, {}),
+    "/theme": (EVERYBODY, {"theme": "dark"}),
+    "/users": (ADMINS, {"name": "zoe", "role": "auditor"}),
+    "/users/1": (ADMINS, {"role": "auditor"}),
+    "/users/1/password": (ADMINS, {}),
+    "/users/1/status": (ADMINS, {"status": "active"}),
+}
+"""What changes something, who may, and what is sent."""
+
+GETS = {
+    "",
+    "/account",
+    "/account/password",
+    "/account/second-factor",
+    "/benign",
+    "/benign/1",
+    "/benign/1/deletion",
+    "/benign/new",
+    "/cases",
+    "/cases/1",
+    "/contributions",
+    "/contributions/1",
+    "/contributions/1/case",
+    "/contributions/1/erasure",
+    "/contributions/1/neighbors",
+    "/contributions/export",
+    "/debugger",
+    "/events",
+    "/events/1",
+    "/events/download",
+    "/events/new",
+    "/events/verification",
+    "/incidents",
+    "/incidents/1",
+    "/members",
+    "/members/1",
+    "/members/1/keys/1/revocation",
+    "/members/1/status",
+    "/members/keys/1",
+    "/overview",
+    "/proposals",
+    "/proposals/1",
+    "/settings",
+    "/users",
+    "/users/1",
+    "/vocabulary",
+}
+"""Pages: for who is signed in, whatever the role."""
+
+OPEN = {
+    ("GET", "/sign-in"),
+    ("GET", "/sign-in/code"),
+    ("GET", "/sign-in/provider"),
+    ("GET", "/sign-in/provider/back"),
+    ("POST", "/sign-in"),
+    ("POST", "/sign-in/code"),
+}
+"""What is on the way in; a code is asked of who has shown a password."""
+
+
+@pytest.fixture(scope="module")
+def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service with one of each thing that has a page."""
+    with service_at(f"sqlite:///{tmp_path_factory.mktemp('guard')}/hashdb.sqlite") as made:
+        checkpoints.start(made.db)
+        made.caller(Scope.CONTRIBUTE).contribute(item(1))
+        cases.bring(made.db, COMMAND_LINE, 1, "other", holds=False)
+        benign.add(made.db, COMMAND_LINE, BenignDraft((signal(99),)))
+        incidents.add(made.db, COMMAND_LINE, IncidentDraft("CI:first", made.clock()))
+        asked = Request(Act.SUSPEND, "member", 1, {"status": "suspended"})
+        with made.db.store.begin() as tx:
+            tx.proposals.add(asked, "key:1", "member:1", made.clock(), made.clock() + timedelta(hours=1))
+        yield made
 
 
 def test_every_name_is_of_a_view(service: Service) -> None:
@@ -11,3 +125,64 @@ def test_every_name_is_of_a_view(service: Service) -> None:
         guard.OPEN | guard._HALF_OPEN | guard._ALWAYS | {one for some in guard._FIRST_THINGS.values() for one in some}
     )
     assert names <= set(service.app.view_functions)
+
+
+def test_every_page_has_its_line(console: Service) -> None:
+    served = {
+        (method, re.sub(r"<[^>]+>", "1", str(rule)).removeprefix("/console"))
+        for rule in console.app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if str(rule).startswith("/console") and "path:" not in str(rule)
+    }
+    assert served == {("GET", path) for path in GETS} | {("POST", path) for path in POSTS} | OPEN
+
+
+def test_who_is_not_signed_in_is_sent_to_do_so(console: Service) -> None:
+    stranger, before = Visitor(console), console.rows()
+    for path in GETS:
+        assert stranger.get(f"/console{path}").headers["Location"].startswith("/console/sign-in"), path
+    for path, (_, sent) in POSTS.items():
+        assert stranger.post(f"/console{path}", sent).headers["Location"] == "/console/sign-in", path
+        assert stranger.client.post(f"/console{path}", data=sent).status_code == 403, path
+    assert console.rows() == before
+
+
+@pytest.mark.parametrize("role", [Role.AUDITOR, Role.REVIEWER, Role.ADMIN])
+def test_each_role_may_what_its_line_says(console: Service, role: Role) -> None:
+    visitor = signed_in(console, f"a {role}", role)
+    for path in GETS:
+        assert visitor.get(f"/console{path}").status_code in (200, 303), path
+    for path, (roles, sent) in sorted(POSTS.items(), key=lambda one: one[0] == "/sign-in/out"):
+        before = console.rows() if role not in roles else None
+        answer = visitor.post(f"/console{path}", sent)
+        if role in roles:
+            assert answer.status_code in (200, 303, 409, 422), (path, answer.status, answer.text)
+        else:
+            # A reviewer drops what is asked of cases, and is shown no other proposal there.
+            hidden = role is Role.REVIEWER and path == "/proposals/1/removal"
+            expected = (404, "Not found") if hidden else (403, "Scope missing")
+            assert (answer.status_code, heading(answer)) == expected, path
+            assert console.rows() == before, path
+
+
+def test_a_form_is_refused_without_what_only_this_session_can_make(console: Service) -> None:
+    ada, other = signed_in(console, "ada", Role.ADMIN), signed_in(console, "eve", Role.ADMIN)
+    stolen, before = form_secret(other.get("/console/account")), console.rows()
+    for path, (_, sent) in POSTS.items():
+        for more in ({}, {"csrf": ""}, {"csrf": stolen}):
+            assert ada.client.post(f"/console{path}", data={**sent, **more}).status_code == 403, path
+        answer = ada.post(f"/console{path}", sent, headers={"Sec-Fetch-Site": "cross-site"})
+        assert answer.status_code == 403, path
+    assert console.rows() == before
+
+
+def test_no_method_stands_for_another(console: Service) -> None:
+    ada, before = signed_in(console, "eva", Role.ADMIN), console.rows()
+    secret = form_secret(ada.get("/console/account"))
+    for path in POSTS:
+        for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE"):
+            sent = {"csrf": secret, "_method": "POST"}
+            headers = {"X-HTTP-Method-Override": "POST", "X-HTTP-Method": "POST", "X-Method-Override": "POST"}
+            answer = ada.client.open(f"/console{path}", method=method, query_string=sent, headers=headers)
+            assert answer.status_code in ((200, 303, 404, 422) if method in ("GET", "HEAD") else (403, 404, 405)), path
+    assert console.rows() == before

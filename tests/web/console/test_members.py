@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from tests.web.callers import Caller, Service, item
+from hashdb.service import counts
+from tests.web.callers import Caller, Service, item, pdq
 from tests.web.console.visitors import Visitor, faults, heading
 
 
@@ -73,7 +74,7 @@ def test_a_wrong_key_is_told(ada: Visitor, alpha: Caller, sent: dict[str, str], 
 def test_a_suspension_says_first_what_it_does(service: Service, ada: Visitor, alpha: Caller) -> None:
     alpha.contribute(item())
     asked = ada.get("/console/members/1/status")
-    assert re.findall(r"<b>(\d+)</b> (\w+)", asked.text) == [("1", "keys"), ("1", "contributions"), ("0", "opinions")]
+    assert re.findall(r"<b>(\d+ \w+)</b>", asked.text) == ["1 key", "1 contribution", "0 opinions"]
     page = ada.follow(ada.post("/console/members/1/status", {"status": "suspended"}))
     assert "Alpha is suspended." in page.text
     assert alpha.get("/v1/me").status_code == 403
@@ -98,11 +99,25 @@ def test_a_key_of_another_member_is_not_found(service: Service, ada: Visitor, al
 
 def test_what_a_member_did_lately_is_shown(service: Service, ada: Visitor, alpha: Caller) -> None:
     alpha.contribute(item())
-    assert "1 contributions, 0 opinions" in ada.get("/console/members/1").text
+    assert "1 contribution (0 % within one hour of the removal), 0 opinions" in ada.get("/console/members/1").text
     service.clock.go(days=31)
     ada.sign_in()
     assert "0 contributions, 0 opinions" in ada.get("/console/members/1").text
     assert "2026-11-20 12:00:00" in ada.get("/console/members").text
+
+
+def test_volume_and_precision_are_shown(service: Service, ada: Visitor, alpha: Caller) -> None:
+    alpha.contribute(item(1), item(2))
+    beta = service.caller(name="Beta")
+    for id, opinion in ((1, {"opinion": "confirms"}), (2, {"opinion": "disputes", "reason": "other"})):
+        assert beta.post(f"/v1/contributions/{id}/opinions", opinion).status_code == 201
+    for _ in range(3):
+        beta.matched(pdq(1))
+    counts.flush(service.db)
+    page = ada.get("/console/members/1").text
+    assert ("50.0 %" in page, "of 2 judged" in page) == (True, True)
+    assert "3 queries, 3 hits" in ada.get("/console/members/2").text
+    assert re.search(r'status=active">2</a>', ada.get("/console/members").text)
 
 
 def test_members_are_paged(service: Service, ada: Visitor) -> None:
@@ -111,3 +126,15 @@ def test_members_are_paged(service: Service, ada: Visitor) -> None:
     first = ada.get("/console/members?limit=2")
     assert 'href="/console/members?after=2"' in first.text
     assert "Member 3" in ada.get("/console/members?after=2").text
+
+
+def test_a_key_may_be_told_no_distances(service: Service, ada: Visitor, alpha: Caller) -> None:
+    sent = {"scopes": ["match"], "hides_distances": "hidden"}
+    issued = ada.post("/console/members/1/keys", sent)
+    (secret,) = re.findall(r"hdb_[\w-]+", issued.text)
+    assert "not told" in issued.text
+    assert Caller(service.app.test_client(), secret).get("/v1/me").get_json()["key"]["hides_distances"] is True
+    assert "match (no distances)" in ada.get("/console/members/1").text
+    assert set(faults(ada.post("/console/members/1/keys", {**sent, "scopes": ["match", "feed"]}))) == {
+        "hides_distances"
+    }

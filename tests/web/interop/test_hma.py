@@ -257,3 +257,11 @@ def test_a_hostile_query_is_no_fault_of_the_service(platform: Caller, name: str)
         for address in ("/hma/m/lookup", "/hma/m/raw_lookup", "/hma/h/hash"):
             answer = platform.get(address, query_string={**usual, name: value})
             assert answer.status_code in REFUSALS | {200}, (address, value, answer.text)
+
+
+def test_a_key_that_is_told_no_distances_is_told_none_here(service: Service, platform: Caller) -> None:
+    (one,) = platform.contribute(item(1))
+    hidden = service.key(platform.member, Scope.MATCH, hides_distances=True)
+    assert looked_up(hidden, pdq(1)) == {"PLATFORM": [{"bank_content_id": one["id"]}]}
+    asked = {"signal": digits(pdq(1)), **PDQ, "include_distance": "true"}
+    assert body(hidden.get("/hma/m/raw_lookup", query_string=asked)) == {"matches": [{"bank_content_id": one["id"]}]}

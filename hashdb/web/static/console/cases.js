@@ -10,10 +10,7 @@ document.addEventListener("keydown", (event) => {
     form.requestSubmit();
     return;
   }
-  if (event.key === "Escape" && writing(event.target)) {
-    event.target.blur();
-    return;
-  }
+  if (document.documentElement.dataset.keys === "off" || document.querySelector("dialog[open]")) return;
   if (event.ctrlKey || event.metaKey || event.altKey || writing(event.target)) return;
   const key = event.key.toLowerCase();
   const choice = form?.querySelector(`[data-key="${CSS.escape(key)}"]`);

@@ -32,18 +32,3 @@ for (const slider of sliders) {
     judge();
   });
 }
-
-const drop = document.querySelector("[data-drop]");
-if (drop) {
-  const file = drop.querySelector("[type=file]");
-  for (const kind of ["dragover", "dragleave", "drop"]) {
-    document.addEventListener(kind, (event) => {
-      event.preventDefault();
-      drop.classList.toggle("is-over", kind === "dragover");
-      if (kind === "drop" && event.dataTransfer.files.length) {
-        file.files = event.dataTransfer.files;
-        file.form.requestSubmit();
-      }
-    });
-  }
-}

@@ -1,0 +1,73 @@
+// Go about by keyboard: what each key does stands in the help that `?` opens, where they are turned off, too.
+"use strict";
+
+const root = document.documentElement;
+const help = document.querySelector(".keys-help");
+const writes = (target) => target.matches?.("input:not([type=radio], [type=checkbox], [type=range]), textarea, select");
+// Where nothing may be kept, they are on.
+const kept = (value) => {
+  try {
+    if (value !== undefined) localStorage.setItem("hashdb-keys", value);
+    return localStorage.getItem("hashdb-keys");
+  } catch {
+    return value ?? null;
+  }
+};
+if (kept() === "off") root.dataset.keys = "off";
+
+for (const button of document.querySelectorAll("[data-keys]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => help.showModal());
+}
+const box = document.querySelector("[data-keys-on]");
+if (box) {
+  box.checked = root.dataset.keys !== "off";
+  box.addEventListener("change", () => {
+    root.dataset.keys = box.checked ? "on" : "off";
+    kept(root.dataset.keys);
+  });
+}
+
+const move = (by) => {
+  const links = [...document.querySelectorAll("[data-rows] tbody tr")].map((row) => row.querySelector("a")).filter(Boolean);
+  if (!links.length) return false;
+  const here = links.findIndex((link) => link.closest("tr").contains(document.activeElement));
+  const there = here < 0 ? (by > 0 ? 0 : links.length - 1) : Math.min(links.length - 1, Math.max(0, here + by));
+  links[there].focus();
+  links[there].closest("tr").scrollIntoView({ block: "nearest" });
+  return true;
+};
+
+const acts = {
+  "?": () => { help.showModal(); return true; },
+  "/": () => {
+    const field = document.querySelector(".filters-card :is(input:not([type=hidden]), select)");
+    field?.focus();
+    return Boolean(field);
+  },
+  j: () => move(1),
+  k: () => move(-1),
+  n: () => {
+    const next = document.querySelector("[data-rows]") && document.querySelector("main a[rel=next]");
+    next?.click();
+    return Boolean(next);
+  },
+};
+
+let going = 0;
+document.addEventListener("keydown", (event) => {
+  if (!help || help.open || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "Escape" && writes(event.target)) {
+    event.target.blur();
+    return;
+  }
+  if (root.dataset.keys === "off" || writes(event.target)) return;
+  const key = event.key.toLowerCase();
+  const went = Date.now() - going < 1500 && document.querySelector(`[data-go="${CSS.escape(key)}"]`);
+  going = key === "g" ? Date.now() : 0;
+  if (went) went.click();
+  if (went || acts[key]?.()) {
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  }
+}, true);

@@ -1,0 +1,40 @@
+"""Deliveries: what is sent, and when it is tried again."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+from hashdb.domain.deliveries import PAUSES, Attempt, Trouble, body_of, pause_after
+from hashdb.domain.webhooks import TESTED, Message
+from tests.builders import NOON
+
+
+def test_a_message_is_the_same_text_each_time() -> None:
+    message = Message("msg_1", "feed.changed", NOON, {"count": 2, "after": 1})
+    assert json.loads(body_of(message)) == {
+        "type": "feed.changed",
+        "timestamp": "2026-11-20T12:00:00.000000Z",
+        "data": {"after": 1, "count": 2},
+    }
+    assert body_of(message) == body_of(message)
+
+
+def test_attempts_go_on_for_about_a_day_with_pauses_that_grow() -> None:
+    assert list(PAUSES) == sorted(PAUSES)
+    assert timedelta(hours=23) < timedelta(seconds=sum(PAUSES)) < timedelta(hours=25)
+    for attempts, seconds in enumerate(PAUSES, 1):
+        least, most = pause_after(attempts, "feed.changed", 0), pause_after(attempts, "feed.changed", 1)
+        assert (least, most) == (timedelta(seconds=seconds * 0.8), timedelta(seconds=seconds * 1.2))
+        drawn = pause_after(attempts, "feed.changed")
+        assert drawn is not None and least is not None and most is not None and least <= drawn <= most
+    assert pause_after(len(PAUSES) + 1, "feed.changed") is None
+
+
+def test_a_test_is_sent_once() -> None:
+    assert pause_after(1, TESTED) is None
+
+
+def test_a_receiver_may_say_that_it_is_gone() -> None:
+    assert Attempt(410, 5, Trouble.STATUS).gone
+    assert not Attempt(404, 5, Trouble.STATUS).gone

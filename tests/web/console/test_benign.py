@@ -1,0 +1,117 @@
+"""The pages of the benign list."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from io import BytesIO
+
+from hashdb.domain.benign import BenignDraft
+from hashdb.domain.members import COMMAND_LINE
+from hashdb.service import benign
+from tests.builders import near, signal
+from tests.web.callers import Service, item
+from tests.web.console.visitors import Visitor, faults, heading
+from tests.web.pictures import photo
+
+NEW = "/console/benign/new"
+
+
+def seen(page: str) -> str:
+    """What a page that shows an effect lets be confirmed."""
+    (found,) = re.findall(r'name="seen" value="(\w+)"', page)
+    return str(found)
+
+
+def test_an_entry_is_added_once_its_effect_was_seen(service: Service, ada: Visitor) -> None:
+    caller = service.caller(name="Alpha")
+    other = signal(9)
+    caller.contribute(item(1), item(signals=[str(near(signal(1), 3)), str(other)]), item(2))
+    sent = {"signals": str(signal(1)), "note": "our splash screen", "radius.pdq": "10"}
+    before = service.rows()
+    asked = ada.post(NEW, sent)
+    told = re.sub(r"<[^>]+>|\s+", " ", asked.text)
+    assert "2 contributions of 1 member would be masked: 2 of their signals" in re.sub(" +", " ", told)
+    assert "1 of them has no other signal" in re.sub(" +", " ", told)
+    assert service.rows() == before
+    assert "masked" in ada.post(NEW, {**sent, "note": "another", "seen": seen(asked.text)}).text, (
+        "it was not shown of that"
+    )
+    assert service.rows() == before
+    page = ada.follow(ada.post(NEW, {**sent, "seen": seen(asked.text)}))
+    assert (heading(page), "keeps 2 signals" in page.text) == ("Benign entry 1", True)
+    assert caller.matched(str(signal(1))) == []
+    assert caller.matched(str(other)) == [2]
+    assert "2 signals</b> of 2 contributions by 1 member, of which 1 match for nobody" in page.text
+
+
+def test_a_picture_is_hashed_and_forgotten(service: Service, ada: Visitor) -> None:
+    asked = ada.post(NEW, {"note": "a photograph", "file": (BytesIO(photo()), "a.png")})
+    assert "<b>0 contributions</b> would be masked" in asked.text
+    (signals,) = re.findall(r"<textarea[^>]*>([^<]*)", asked.text)
+    assert signals.startswith("pdq:")
+    page = ada.follow(ada.post(NEW, {"note": "a photograph", "signals": signals, "seen": seen(asked.text)}))
+    assert "a photograph" in page.text
+
+
+WRONG: list[tuple[dict[str, object], str]] = [
+    ({}, "signals"),
+    ({"signals": "pdq:zz"}, "signals"),
+    ({"signals": f"dhash:{'0f' * 8}"}, "signals"),
+    ({"signals": str(signal(1)), "radius.pdq": "32"}, "radius"),
+    ({"signals": str(signal(1)), "radius.pdq": "some"}, "radius.pdq"),
+    ({"signals": str(signal(1)), "radius.phash": "3"}, "radius"),
+    ({"signals": str(signal(1)), "note": "x" * 201}, "note"),
+    ({"file": (BytesIO(b"no picture"), "a.png")}, "file"),
+]
+
+
+def test_each_wrong_field_is_told_at_it(service: Service, ada: Visitor) -> None:
+    before = service.rows()
+    for sent, wrong in WRONG:
+        assert {at.partition(".")[0] for at in faults(ada.post(NEW, sent))} == {wrong.partition(".")[0]}, sent
+    assert service.rows() == before
+
+
+def test_the_list_is_filtered(service: Service, otto: Visitor) -> None:
+    for number, note in enumerate(("a splash screen", "a test card"), 1):
+        benign.add(service.db, COMMAND_LINE, BenignDraft((signal(number),), note=note))
+    benign.start(service.db, [BenignDraft((signal(3),), built_in="gradients")])
+
+    def listed(query: str) -> list[str]:
+        page = otto.get(f"/console/benign?{query}").text
+        return re.findall(r'href="/console/benign/(\d+)"', page)
+
+    assert listed("") == ["1", "2", "3"]
+    assert listed("text=SPLASH") == ["1"]
+    assert listed("text=grad") == ["3"]
+    assert listed("text=%25") == []
+    assert (listed("whose=own"), listed("whose=built-in")) == (["1", "2"], ["3"])
+    assert (listed("algorithm=pdq&limit=2"), listed("algorithm=phash")) == (["1", "2"], [])
+    assert set(faults(otto.get("/console/benign?whose=mine&after=x"))) == {"whose", "after"}
+
+
+def test_a_deletion_says_first_what_it_does(service: Service, ada: Visitor) -> None:
+    caller = service.caller(name="Alpha")
+    caller.contribute(item(1))
+    benign.add(service.db, COMMAND_LINE, BenignDraft((signal(1),), note="a mistake"))
+    asked = ada.get("/console/benign/1/deletion")
+    assert "<b>1 signal</b> of 1 contribution by 1 member" in asked.text
+    assert "Entry 1 is deleted." in ada.follow(ada.post("/console/benign/1/deletion")).text
+    assert caller.matched(str(signal(1))) == [1]
+    assert ada.post("/console/benign/1/deletion").status_code == 404
+
+
+def test_where_two_persons_are_needed_the_first_one_proposes(service: Service, ada: Visitor) -> None:
+    service.db.rules = replace(service.db.rules, two_persons=True)
+    sent = {"signals": str(signal(1)), "note": "x"}
+    asked = ada.post(NEW, sent)
+    assert "Propose it" in asked.text
+    page = ada.follow(ada.post(NEW, {**sent, "seen": seen(asked.text)}))
+    assert heading(page) == "Proposal 1: add a benign signal"
+    assert service.rows()["benign"] == 0
+
+
+def test_an_auditor_is_shown_no_form(otto: Visitor) -> None:
+    page = otto.get(NEW)
+    assert (page.status_code, "An admin adds entries." in page.text, "textarea" in page.text) == (200, True, False)

@@ -1,0 +1,177 @@
+"""What is changed in a real browser, its effect said before: benign signals, incidents, what takes two persons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hashdb.domain.benign import BenignDraft
+from hashdb.domain.cases import Decision
+from hashdb.domain.incidents import IncidentDraft
+from hashdb.domain.members import COMMAND_LINE
+from hashdb.domain.users import Role
+from hashdb.service import benign, cases, incidents
+from tests.builders import NOON, signal
+from tests.web.callers import Service, item, service_at
+from tests.web.console.browsers import EVERY_WAY, Watched, faults, listening
+from tests.web.console.visitors import added
+from tests.web.pictures import photo
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+PAGES = [
+    "/console/benign",
+    "/console/benign?text=nothing",
+    "/console/benign?whose=x",
+    "/console/benign/new",
+    "/console/benign/1",
+    "/console/benign/1/deletion",
+    "/console/incidents",
+    "/console/incidents/1",
+    "/console/proposals",
+    "/console/proposals/1",
+    "/console/vocabulary",
+]
+LABEL = "CIP:example-2026"
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    """A service where everything takes two persons, with one of each thing."""
+    with service_at(None) as service:
+        for role in Role:
+            added(service, str(role), role)
+        added(service, "eva", Role.ADMIN)
+        alpha = service.caller(name="Alpha Video")
+        alpha.contribute(item(1), item(2, incident=LABEL), item(3))
+        for id in (1, 3):
+            cases.bring(service.db, COMMAND_LINE, id, "other", holds=False)
+        benign.add(service.db, COMMAND_LINE, BenignDraft((signal(9),), note="a test card"))
+        incidents.add(service.db, COMMAND_LINE, IncidentDraft(LABEL, NOON))
+        service.db.rules = replace(service.db.rules, two_persons=True)
+        cases.decide(service.db, COMMAND_LINE, 1, Decision.RETIRE)
+        yield service
+
+
+@pytest.fixture(scope="module")
+def address(service: Service) -> Iterator[str]:
+    """Where it is listening."""
+    with listening(service) as address:
+        yield address
+
+
+@pytest.mark.parametrize(("role", "theme", "width"), EVERY_WAY)
+def test_every_page_is_for_everybody(browser: Browser, address: str, role: Role, theme: str, width: int) -> None:
+    assert faults(browser, address, PAGES, role, theme, width) == {}
+
+
+def test_one_admin_proposes_a_benign_picture_and_another_confirms_it(browser: Browser, address: str) -> None:
+    watched = Watched(browser, address)
+    watched.sign_in("admin")
+    page = watched.page
+    page.get_by_role("link", name="Benign signals").click()
+    page.get_by_role("link", name="Add an entry").click()
+    page.get_by_label("What it is").fill("our splash screen")
+    page.get_by_label("Or a picture").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": photo()})
+    page.get_by_role("button", name="Show the effect").click()
+    page.get_by_text("0 contributions would be masked").wait_for()
+    assert watched.violations() == []
+    page.get_by_role("button", name="Propose it").click()
+    page.get_by_text("which is you").wait_for()
+    assert page.get_by_role("button", name="Confirm").count() == 0
+    watched.close()
+    watched = Watched(browser, address)
+    watched.sign_in("eva")
+    page = watched.page
+    page.goto("/console/proposals")
+    page.get_by_role("row", name="our splash screen").get_by_role("link").first.click()
+    page.get_by_role("button", name="Confirm: add a benign signal").click()
+    page.get_by_role("status").get_by_text("Done: add a benign signal.").wait_for()
+    page.goto("/console/benign?text=splash")
+    page.get_by_role("cell", name="our splash screen").wait_for()
+    watched.close()
+
+
+def test_an_incident_that_ends_contributions_says_so_first(browser: Browser, address: str) -> None:
+    watched = Watched(browser, address)
+    watched.sign_in("admin")
+    page = watched.page
+    page.get_by_role("link", name="Incidents").click()
+    page.get_by_role("link", name=LABEL).click()
+    page.get_by_label("Ends, UTC").fill("2026-11-21T08:00")
+    page.get_by_label("expires at the end").check()
+    page.get_by_role("button", name="Change").click()
+    alert = page.get_by_role("alert")
+    alert.get_by_text("1 contribution").wait_for()
+    assert page.evaluate("document.activeElement.getAttribute('role')") == "alert"
+    assert watched.violations() == []
+    page.get_by_role("button", name="Change it all the same").click()
+    page.get_by_role("status").get_by_text("was changed").wait_for()
+    watched.close()
+
+
+def test_a_reviewer_confirms_a_retirement_and_must_say_why(browser: Browser, address: str) -> None:
+    watched = Watched(browser, address)
+    watched.sign_in("reviewer")
+    page = watched.page
+    page.goto("/console/cases/1")
+    page.get_by_role("link", name="proposal 1").click()
+    page.get_by_label("Why").evaluate("one => one.removeAttribute('required')")
+    page.get_by_role("button", name="Confirm: retire a contribution").click()
+    page.get_by_role("alert").get_by_role("link", name="note").wait_for()
+    assert watched.violations() == []
+    page.get_by_label("Why").fill("a broadcast")
+    page.get_by_role("button", name="Confirm: retire a contribution").click()
+    page.get_by_role("status").get_by_text("Done: retire a contribution.").wait_for()
+    watched.close()
+
+
+def test_each_form_tells_what_is_wrong_with_it(browser: Browser, address: str) -> None:
+    watched = Watched(browser, address)
+    watched.sign_in("admin")
+    page = watched.page
+    for path, button, field in (
+        ("/console/benign/new", "Show the effect", "signals"),
+        ("/console/incidents", "Open the incident", "label"),
+    ):
+        page.goto(path)
+        page.evaluate("document.querySelectorAll('[required]').forEach((one) => one.removeAttribute('required'))")
+        page.get_by_role("button", name=button).click()
+        page.get_by_role("alert").get_by_role("link", name=field).wait_for()
+        assert page.evaluate("document.activeElement.getAttribute('role')") == "alert"
+        assert watched.violations() == [], path
+    watched.close()
+
+
+def test_one_goes_about_by_keyboard_and_may_turn_that_off(browser: Browser, address: str) -> None:
+    watched = Watched(browser, address)
+    watched.sign_in("auditor")
+    page = watched.page
+    page.keyboard.press("g")
+    page.keyboard.press("c")
+    page.wait_for_url("**/console/contributions")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    assert page.locator(":focus").inner_text() == "2"
+    page.keyboard.press("k")
+    assert page.locator(":focus").inner_text() == "3"
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Contribution 3").wait_for()
+    page.go_back()
+    page.keyboard.press("/")
+    assert page.locator(":focus").get_attribute("name") == "member"
+    page.get_by_label("Reference begins").fill("gj?")
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    page.get_by_role("heading", name="Keyboard").wait_for()
+    assert watched.violations() == []
+    page.get_by_label("Keys of one letter").uncheck()
+    page.get_by_role("button", name="Close").click()
+    page.reload()
+    page.keyboard.press("j")
+    assert page.locator(":focus").count() == 0
+    watched.close()
