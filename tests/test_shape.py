@@ -82,7 +82,7 @@ LONG_MODULES = {
     "client.py": 420,
     "errors.py": 650,
     "settings.py": 390,
-    "store/tables.py": 580,
+    "store/tables.py": 620,
     "wire/contributions.py": 390,
 }
 LONG_FUNCTIONS: dict[str, int] = {}
@@ -105,6 +105,11 @@ TESTED_IN = {
     "store/migrations/__init__.py": "store/test_migrations.py",
     "store/chunks.py": "store/test_contributions.py",
     "store/filters.py": "store/test_listings.py",
+    "domain/commissions.py": "service/test_commissions.py",
+    "domain/uses.py": "service/test_uses.py",
+    "store/commissions.py": "service/test_commissions.py",
+    "store/uses.py": "service/test_uses.py",
+    "wire/figures.py": "wire/test_reports.py",
     "domain/verifications.py": "service/test_verifications.py",
     "store/verifications.py": "service/test_verifications.py",
     "web/console/archives.py": "web/console/test_events.py",

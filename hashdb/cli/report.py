@@ -19,7 +19,8 @@ from hashdb.errors import BadSetting
 from hashdb.service import HashDB, contributions, reports
 from hashdb.settings import Settings
 from hashdb.web.reports import page
-from hashdb.wire.reports import ReportOut, csv_text
+from hashdb.wire.figures import csv_text
+from hashdb.wire.reports import ReportOut
 
 _FORMS = ("json", "csv", "html")
 

@@ -46,6 +46,7 @@ from hashdb.service import (
     opinions,
     overviews,
     proposals,
+    uses,
 )
 from hashdb.settings import Settings
 from hashdb.web import create_app, metrics
@@ -176,7 +177,8 @@ def _write_down(db: HashDB, counted: metrics.Metrics, stop: Event) -> None:
     rounds = 0
     while not stop.wait(_FLUSH_EVERY):
         _undisturbed(counted.write_down)
-        _undisturbed(lambda: counts.flush(db))
+        for task in (counts.flush, uses.flush):
+            _undisturbed(partial(task, db))
         if rounds % _GUARD_EVERY == 0:
             _undisturbed(lambda: floods.guard(db))
             _undisturbed(lambda: counts.seal(db))

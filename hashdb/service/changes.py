@@ -58,12 +58,6 @@ def wait(db: HashDB, actor: Actor, after: int, seconds: float) -> None:
         _WAITING.release()
 
 
-def fed(db: HashDB, actor: Actor, seq: int) -> None:
-    """Tell who serves up to which event a key has read."""
-    if actor.key is not None:
-        db.fed(actor.key.id, seq)
-
-
 def note(db: HashDB, actor: Actor) -> None:
     """Tell the log that a key reads the feed: one event a key a day."""
     now = db.now()
@@ -73,6 +67,12 @@ def note(db: HashDB, actor: Actor) -> None:
         if tx.members.first_feed_read(actor.key.id, now.date().isoformat()):
             tx.audit.append(now, actor, [Entry(Action.FEED_READ, "key", actor.key.id, {})])
     db.feed_read_on[actor.key.id] = now.date()
+
+
+def fed(db: HashDB, actor: Actor, seq: int) -> None:
+    """Note that who reads is level with an event now."""
+    if actor.key is not None:
+        db.tallies.feed(db.now(), actor.key.id, seq)
 
 
 def _changed(db: HashDB, after: int) -> bool:

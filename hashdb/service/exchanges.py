@@ -49,9 +49,9 @@ def read(db: HashDB, actor: Actor, since: int, after: int, upto: int, limit: int
         before = {signal for id in had for signal in held[id]}
         records = _records(tx, latest, db.now())
     told = sorted((one for one in records if not one.gone or one.signal in before), key=lambda one: one.seq)
-    checkpoint = page[-1].seq if more else max(after, upto)
-    fed(db, actor, checkpoint)
-    return Records(tuple(told), checkpoint, more)
+    level = page[-1].seq if more else max(after, upto)
+    fed(db, actor, level)
+    return Records(tuple(told), level, more)
 
 
 def judge(db: HashDB, actor: Actor, said: Sequence[tuple[Signal, OpinionDraft]], at: str) -> int:

@@ -44,8 +44,10 @@ def authenticate(db: HashDB, secret: str) -> Actor:
     if found is None:
         raise _turned_away(db, Reason.UNKNOWN_KEY)
     key, member = found
-    if not key.valid(db.now()):
+    now = db.now()
+    if not key.valid(now):
         raise _turned_away(db, Reason.EXPIRED_KEY if key.revoked_at is None else Reason.REVOKED_KEY, member.id)
+    db.tallies.use(now, key.id)
     return Actor(f"key:{key.id}", key.scopes, member, key)
 
 

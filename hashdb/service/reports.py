@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime
 
 from hashdb.domain.audit import Action, Details, Entry, Event
@@ -30,18 +30,30 @@ def transparency(
     actor.require(Scope.AUDIT)
     counts.flush(db)
     with db.store.read() as tx:
-        period = _period(db, tx, first, last)
+        days = period(db, tx, first, last)
         if member is not None:
             tx.members.get(member)
-        report = _report(db, tx, period, member)
-    with db.store.begin() as tx:
-        told = {"from": period.first.isoformat(), "to": period.last.isoformat(), "form": form}
-        details: Details = told if member is None else {**told, "member": member}
-        tx.audit.append(db.now(), actor, [Entry(Action.REPORT_EXPORTED, "report", number_of(period.last), details)])
+        report = _report(db, tx, days, member)
+    note(db, actor, days, member, form)
     return report
 
 
-def _period(db: HashDB, tx: Transaction, first: date | None, last: date | None) -> Period:
+def made(db: HashDB, days: Period, member: int | None, advance: Callable[[int], None]) -> Report:
+    """The same figures, for who checked rights and counts before and notes it after; tells how many events it reads."""
+    with db.store.read() as tx:
+        return _report(db, tx, days, member, advance)
+
+
+def note(db: HashDB, actor: Actor, days: Period, member: int | None, form: str) -> None:
+    """Tell the log that a report was made or taken away."""
+    told = {"from": days.first.isoformat(), "to": days.last.isoformat(), "form": form}
+    details: Details = told if member is None else {**told, "member": member}
+    with db.store.begin() as tx:
+        tx.audit.append(db.now(), actor, [Entry(Action.REPORT_EXPORTED, "report", number_of(days.last), details)])
+
+
+def period(db: HashDB, tx: Transaction, first: date | None, last: date | None) -> Period:
+    """The days that are asked for; by default from the log's beginning to today. Raises InvalidInput."""
     beginning = tx.audit.since(0, 1)
     last = last or db.now().date()
     first = first or min(last, beginning[0].at.date() if beginning else last)
@@ -50,10 +62,16 @@ def _period(db: HashDB, tx: Transaction, first: date | None, last: date | None) 
     return Period(first, last)
 
 
-def _report(db: HashDB, tx: Transaction, period: Period, member: int | None) -> Report:
+def _report(
+    db: HashDB,
+    tx: Transaction,
+    period: Period,
+    member: int | None,
+    advance: Callable[[int], None] = lambda count: None,
+) -> Report:
     firsts = _firsts(tx, period)
     replay = Replay(period, firsts, member)
-    for event in _events(tx, period.end):
+    for event in _events(tx, period.end, advance):
         replay.take(event)
     numbers = list(tx.counts.between(period.first, period.last))
     sealed = {one.day for one in tx.counts.seals()}
@@ -80,9 +98,10 @@ def _report(db: HashDB, tx: Transaction, period: Period, member: int | None) -> 
     )
 
 
-def _events(tx: Transaction, end: datetime) -> Iterator[Event]:
+def _events(tx: Transaction, end: datetime, advance: Callable[[int], None]) -> Iterator[Event]:
     after = 0
     while block := tx.audit.since(after, _BLOCK):
+        advance(len(block))
         for event in block:
             if event.at >= end:
                 return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from threading import Lock
 from typing import NamedTuple
 
@@ -17,6 +17,9 @@ from hashdb.domain.members import Actor
 from hashdb.domain.refusals import Reason
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.testing import TEST_ID
+from hashdb.domain.uses import Use
+
+_A_USE_EVERY = timedelta(minutes=1)
 
 
 class Refusal(NamedTuple):
@@ -128,6 +131,11 @@ class Tally:
         ]
 
 
+def _due(told: datetime | None, at: datetime, now: datetime) -> bool:
+    # A clock that was set back does not keep the next one away.
+    return told is None or (at != told and not timedelta(0) <= now - told < _A_USE_EVERY)
+
+
 class Tallies:
     """Takes what is to be counted in the way of requests: an append each, and all else later, in the background."""
 
@@ -137,6 +145,28 @@ class Tallies:
         self._matched: deque[_Matched] = deque()
         self._refused: deque[_Refused] = deque()
         self._tally = Tally()
+        self._used: dict[int, datetime] = {}
+        self._fed: dict[int, tuple[datetime, int]] = {}
+        self._told: dict[int, datetime] = {}
+
+    def use(self, at: datetime, key: int) -> None:
+        """Note that a key was used."""
+        self._used[key] = at
+
+    def feed(self, at: datetime, key: int, seq: int) -> None:
+        """Note that the feed made who reads with a key level with an event."""
+        self._used[key], self._fed[key] = at, (at, seq)
+
+    def used(self, now: datetime) -> list[Use]:
+        """The keys that were used since that was written, and for which it was not within the last minute."""
+        found = dict(self._used)
+        due = [key for key, at in found.items() if _due(self._told.get(key), at, now)]
+        return [Use(key, found[key], *self._fed.get(key, (None, None))) for key in due]
+
+    def used_written(self, uses: Sequence[Use]) -> None:
+        """Forget what is durable."""
+        for one in uses:
+            self._told[one.key] = one.used_at
 
     def match(self, at: datetime, member: int, queries: Sequence[Query], answer: Answer) -> None:
         """Note what was answered to a member."""

@@ -16,6 +16,7 @@ from hashdb.store.backups import read_copy, write_copy
 from hashdb.store.benign import BenignList
 from hashdb.store.cases import Cases
 from hashdb.store.checkpoints import Checkpoints
+from hashdb.store.commissions import Commissions
 from hashdb.store.contributions import Contributions
 from hashdb.store.counts import Counts
 from hashdb.store.deliveries import Deliveries
@@ -43,6 +44,7 @@ from hashdb.store.statuses import Statuses
 from hashdb.store.timelines import Timelines
 from hashdb.store.tree import Tree
 from hashdb.store.users import Users
+from hashdb.store.uses import Uses
 from hashdb.store.verifications import Verifications
 from hashdb.store.webhooks import Webhooks
 
@@ -94,6 +96,8 @@ class Transaction:
         self.reversals = Reversals(connection)
         self.users = Users(connection)
         self.sessions = Sessions(connection)
+        self.commissions = Commissions(connection)
+        self.uses = Uses(connection)
         self.verifications = Verifications(connection)
         self.webhooks = Webhooks(connection)
         self.deliveries = Deliveries(connection)

@@ -209,6 +209,15 @@ keys = Table(
     ),
 )
 
+key_uses = Table(
+    "key_uses",
+    metadata,
+    Column("key_id", ForeignKey("keys.id"), primary_key=True),
+    Column("used_at", Instant, nullable=False, comment="Last, to the minute"),
+    Column("fed_at", Instant, comment="When it last read the feed, to the minute"),
+    Column("fed_seq", BigInteger, comment="The number of the log that the feed gave it then"),
+)
+
 contributions = Table(
     "contributions",
     metadata,
@@ -358,6 +367,24 @@ verifications = Table(
     Column("checkpoints", BigInteger, nullable=False, comment="Signed checkpoints that agreed"),
     Column("findings", Json, nullable=False),
     comment="Of the log, asked for in the console.",
+)
+
+commissions = Table(
+    "commissions",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("actor", String(64), nullable=False),
+    Column("first", Day, nullable=False, comment="UTC"),
+    Column("last", Day, nullable=False),
+    Column("member", BigInteger, comment="Empty: of all"),
+    Column("begun_at", Instant, nullable=False),
+    Column("touched_at", Instant, nullable=False),
+    Column("size", BigInteger, nullable=False, comment="Events of the log when it began"),
+    Column("done", BigInteger, nullable=False, comment="Events that were read"),
+    Column("outcome", String(16), comment="Empty while it goes on"),
+    Column("text", Text, comment="The report, once it is made"),
+    comment="Reports that were asked for in the console.",
+    sqlite_autoincrement=True,
 )
 
 requests = Table(

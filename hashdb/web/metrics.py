@@ -82,17 +82,10 @@ class Metrics:
             multiprocess_mode="livemin",
             registry=self._registry,
         )
-        self._feed = Gauge(
-            "hashdb_feed_events",
-            "The event up to which a key has read the feed.",
-            ("key",),
-            multiprocess_mode="mostrecent",
-            registry=self._registry,
-        )
         self._writing = Lock()
         self._times: deque[tuple[float, float]] = deque(maxlen=_UNWRITTEN)
         # In the way of every match: an append, and the rest once a second.
-        db.timed, db.fed = self._times.append, self._fed
+        db.timed = self._times.append
         self._deliveries = Counting(
             "hashdb_webhook_deliveries",
             "Attempts to deliver to webhooks, by what became of the delivery: `waiting` is tried again.",
@@ -122,9 +115,6 @@ class Metrics:
             times = [self._times.popleft() for _ in range(len(self._times))]
             _observe(self._search, [search for search, _ in times])
             _observe(self._store, [store for _, store in times if store])
-
-    def _fed(self, key: int, seq: int) -> None:
-        self._feed.labels(str(key)).set(seq)
 
     def deliver(self, outcome: str) -> None:
         """Count one attempt to deliver."""
@@ -228,6 +218,12 @@ class _Read:
             values.add_metric((str(algorithm), "memory"), size.in_memory)
             values.add_metric((str(algorithm), "files"), size.in_files)
         yield values
+        feed = GaugeMetricFamily(
+            "hashdb_feed_events", "The event up to which a key that is valid has read the feed.", labels=("key",)
+        )
+        for key, seq in read.readers:
+            feed.add_metric((str(key),), seq)
+        yield feed
         for name, help, value in (
             ("hashdb_log_events", "Events of the log.", read.head),
             ("hashdb_log_signed_events", "Events that the last signed checkpoint covers.", read.signed),

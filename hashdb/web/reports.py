@@ -40,7 +40,23 @@ Row = Sequence[str]
 
 def page(report: Report) -> str:
     """The page: no script, no network, for a narrow screen and a wide one, in light and dark."""
-    body = [
+    whose = "" if report.member is None else f", {_member(report, str(report.member))}"
+    return "\n".join(
+        [
+            '<!doctype html><html lang="en"><meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>Transparency report, {_days(report)}</title><style>{_STYLE}{STYLE}</style>",
+            f"<h1>Transparency report{escape(whose)}</h1>",
+            body(report),
+            "</html>",
+            "",
+        ]
+    )
+
+
+def body(report: Report) -> str:
+    """What is in the page under its heading, without a style of its own."""
+    parts = [
         *_introduction(report),
         *_contributions(report),
         *_times(report),
@@ -50,16 +66,7 @@ def page(report: Report) -> str:
         '<p class="note">How each figure is defined, and how to compute it again from the log: '
         "<code>docs/reports.md</code> of hashdb.</p>",
     ]
-    return "\n".join(
-        [
-            '<!doctype html><html lang="en"><meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>Transparency report, {_days(report)}</title><style>{_STYLE}{STYLE}</style>",
-            *body,
-            "</html>",
-            "",
-        ]
-    )
+    return "\n".join(parts)
 
 
 def _introduction(report: Report) -> list[str]:
@@ -75,10 +82,8 @@ def _introduction(report: Report) -> list[str]:
         "disputes": sum(report.reviews.disputes.values()),
         "refused contributions": _refused(report.refused),
     }
-    whose = "" if report.member is None else f", {_member(report, str(report.member))}"
     final = "final" if report.final else "not final: a day in it is not over, or its counts are not sealed yet"
     return [
-        f"<h1>Transparency report{escape(whose)}</h1>",
         f'<p class="note">{_days(report)} (UTC, both days included) · {final} · up to event {report.size:,} of the log'
         "</p>",
         f'<ul class="tiles">{"".join(f"<li><b>{number:,}</b> {escape(name)}</li>" for name, number in tiles.items())}'
@@ -243,4 +248,5 @@ def _table(heads: Row, rows: Iterable[Row]) -> str:
     if not told:
         return "<p>None.</p>"
     head = "".join(f"<th>{escape(cell)}</th>" for cell in heads)
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{told}</tbody></table></div>'
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{told}</tbody></table>"
+    return f'<div class="wide" tabindex="0" role="region" aria-label="Figures">{table}</div>'

@@ -1,16 +1,23 @@
-"""Reports on the wire: JSON, and CSV with a figure a line."""
+"""Reports on the wire: JSON."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator, Mapping
 from datetime import date
-from typing import Any
 
 from pydantic import Field
 
-from hashdb.domain.reports import Asked, Durations, OfDay, Report, Reviewed, Share
+from hashdb.domain.periods import Period
+from hashdb.domain.reports import (
+    Asked,
+    Caught,
+    Contributed,
+    Durations,
+    OfDay,
+    Precision,
+    Report,
+    Reviewed,
+    Share,
+)
 from hashdb.wire import Answered
 
 
@@ -25,6 +32,10 @@ class ShareOut(Answered):
     def of(cls, one: Share) -> ShareOut:
         """The wire form."""
         return cls.model_construct(added=one.added, withdrawn=one.withdrawn, active=one.active)
+
+    def value(self) -> Share:
+        """The inverse."""
+        return Share(self.added, self.withdrawn, self.active)
 
 
 class DurationsOut(Answered):
@@ -47,6 +58,10 @@ class DurationsOut(Answered):
             within_24h=one.within_24h,
         )
 
+    def value(self) -> Durations:
+        """The inverse."""
+        return Durations(self.count, self.median, self.p90, self.within_1h, self.within_24h)
+
 
 class ContributedOut(Answered):
     """What became of contributions; `withdrawn` is by reason, `events` by what else happened to them."""
@@ -56,6 +71,18 @@ class ContributedOut(Answered):
     withdrawn: dict[str, int]
     events: dict[str, int]
     by: dict[str, dict[str, ShareOut]]
+
+    @classmethod
+    def of(cls, found: Contributed) -> ContributedOut:
+        """The wire form; `value` is the inverse."""
+        by = {name: {key: ShareOut.of(share) for key, share in group.items()} for name, group in found.by.items()}
+        withdrawn, events = dict(found.withdrawn), dict(found.told)
+        return cls.model_construct(added=found.added, active=found.active, withdrawn=withdrawn, events=events, by=by)
+
+    def value(self) -> Contributed:
+        """What this spells."""
+        by = {name: {key: share.value() for key, share in group.items()} for name, group in self.by.items()}
+        return Contributed(self.added, self.active, self.withdrawn, self.events, by)
 
 
 class AskedOut(Answered):
@@ -72,6 +99,10 @@ class AskedOut(Answered):
         return cls.model_construct(
             queries_hit=one.hit, queries_none=one.none, matches_own=one.own, matches_others=one.others
         )
+
+    def value(self) -> Asked:
+        """The inverse."""
+        return Asked(self.queries_hit, self.queries_none, self.matches_own, self.matches_others)
 
 
 class MatchesOut(Answered):
@@ -112,6 +143,11 @@ class ReviewsOut(Answered):
             time_to_decide=DurationsOut.of(one.to_decide),
         )
 
+    def value(self) -> Reviewed:
+        """The inverse."""
+        counts = (self.confirms, self.disputes, self.cases_opened, self.cases_decided, self.cases_open)
+        return Reviewed(*counts, self.time_to_decide.value())
+
 
 class PrecisionOut(Answered):
     """Of a member's contributions that were judged: how many hold."""
@@ -141,6 +177,10 @@ class DayOut(Answered):
         """The wire form."""
         return cls.model_construct(added=one.added, withdrawn=one.withdrawn, queries=one.queries, matches=one.hits)
 
+    def value(self) -> OfDay:
+        """The inverse."""
+        return OfDay(self.added, self.withdrawn, self.queries, self.matches)
+
 
 class ReportOut(Answered):
     """The figures of a period; `final` says that none can change any more, `size` which event was the last."""
@@ -169,7 +209,7 @@ class ReportOut(Answered):
             first=report.period.first,
             last=report.period.last,
             members={str(id): name for id, name in report.members.items()},
-            contributions=_contributed(report),
+            contributions=ContributedOut.of(report.contributions),
             time_to_remove={who: DurationsOut.of(one) for who, one in report.to_remove.items()},
             time_to_share={who: DurationsOut.of(one) for who, one in report.to_share.items()},
             matches=_matches(report),
@@ -180,35 +220,30 @@ class ReportOut(Answered):
             days={day.isoformat(): DayOut.of(one) for day, one in report.days.items()},
         )
 
+    def value(self) -> Report:
+        """The report that this spells."""
+        return Report(
+            period=Period(self.first, self.last),
+            member=self.member,
+            size=self.size,
+            final=self.final,
+            members={int(id): name for id, name in self.members.items()},
+            contributions=self.contributions.value(),
+            to_remove={who: one.value() for who, one in self.time_to_remove.items()},
+            to_share={who: one.value() for who, one in self.time_to_share.items()},
+            asked={name: one.value() for name, one in self.matches.by_algorithm.items()},
+            asked_by={int(member): one.value() for member, one in self.matches.by_member.items()},
+            caught=Caught(self.reappearances.caught, self.reappearances.time_to_first_catch.value()),
+            reviews=self.reviews.value(),
+            precision={int(member): Precision(one.confirmed, one.disputed) for member, one in self.precision.items()},
+            refused=self.refusals.contributions,
+            turned_away=self.refusals.requests,
+            days={date.fromisoformat(day): one.value() for day, one in self.days.items()},
+        )
+
     def json_text(self) -> str:
         """The JSON text."""
         return self.model_dump_json(by_alias=True)
-
-
-def csv_text(report: Report) -> str:
-    """The same figures as CSV: what it is of (names joined by dots), and the number; empty where there is none."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["figure", "value"])
-    told = ReportOut.of(report).model_dump(mode="json", by_alias=True)
-    writer.writerows(row for row in _figures(told, ()) if not row[0].startswith("members."))
-    return text.getvalue()
-
-
-def _figures(told: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    if isinstance(told, Mapping):
-        for name, value in told.items():
-            yield from _figures(value, (*path, str(name)))
-    else:
-        yield ".".join(path), "" if told is None else str(told).lower() if isinstance(told, bool) else told
-
-
-def _contributed(report: Report) -> ContributedOut:
-    found = report.contributions
-    by = {name: {key: ShareOut.of(share) for key, share in group.items()} for name, group in found.by.items()}
-    return ContributedOut.model_construct(
-        added=found.added, active=found.active, withdrawn=dict(found.withdrawn), events=dict(found.told), by=by
-    )
 
 
 def _matches(report: Report) -> MatchesOut:

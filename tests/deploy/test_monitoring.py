@@ -15,7 +15,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from hashdb.domain.members import Scope
-from hashdb.service import counts
+from hashdb.service import counts, uses
 from tests.snippets import ROOT
 from tests.web.callers import item, pdq, service_at
 
@@ -36,6 +36,7 @@ def told() -> Found:
         platform.get("/v1/changes")
         service.app.extensions["hashdb"].metrics.deliver("delivered")
         counts.flush(service.db)
+        uses.flush(service.db)
         text = admin.get("/metrics").text
     found: Found = {}
     for family in text_string_to_metric_families(text):

@@ -30,6 +30,7 @@ from hashdb.domain.members import (
     Scope,
 )
 from hashdb.domain.opinions import OpinionDraft, Stance
+from hashdb.domain.periods import Period
 from hashdb.domain.refusals import Reason
 from hashdb.domain.sessions import Opened, Session
 from hashdb.domain.users import Role, UserChange, UserDraft
@@ -191,6 +192,7 @@ CHANGES: dict[str, Verb] = {
         db, COMMAND_LINE, 1, KeyDraft(frozenset({Scope.MATCH}))
     ),
     "members.revoke_key": lambda db, actor, id: members.revoke_key(db, COMMAND_LINE, 1),
+    "reports.note": lambda db, actor, id: reports.note(db, actor, Period(NOON.date(), NOON.date()), None, "csv"),
     "reports.transparency": lambda db, actor, id: reports.transparency(db, COMMAND_LINE, None, None, form="json"),
     "refusals.tell": lambda db, actor, id: _tell(db),
     "sessions.admit": lambda db, actor, id: (session(db), sessions.admit(db, "ada", "subject")),
@@ -230,7 +232,9 @@ def _tell(db: HashDB) -> bool:
 WITHOUT = {
     "checkpoints.keep": "what it writes is over the events, and signed",
     "sessions.who": "it notes when a session was last used, once a minute",
+    "commissions.start": "the event is written once the report is made",
     "overviews.follow": "its figures are counted from the events",
+    "uses.flush": "it notes when keys were last used, once a minute",
     "verifications.start": "it changes nothing of what it verifies",
 }
 """Verbs that write and add no event, and why."""

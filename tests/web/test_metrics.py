@@ -12,7 +12,7 @@ from hashdb import __version__
 from hashdb.client import Client
 from hashdb.domain.matches import Query
 from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
-from hashdb.service import counts, members, open_hashdb
+from hashdb.service import counts, members, open_hashdb, uses
 from hashdb.settings import Settings
 from hashdb.web.metrics import Metrics
 from tests.builders import draft
@@ -74,12 +74,18 @@ def test_up_to_where_a_key_has_read_is_told_whatever_way_it_reads(service: Servi
     first = body(reader.get("/v1/changes?limit=1"))["checkpoint"]
     by_time = other.get("/stopncii/v1/FetchHashes?startTimestamp=0", headers={"x-functions-key": str(other.secret)})
     assert by_time.status_code == 200
+    uses.flush(service.db)
     found = samples(admin.get("/metrics").text)
     assert found["hashdb_feed_events", (("key", str(reader.key)),)] == first < found["hashdb_log_events", ()]
     assert ("hashdb_feed_events", (("key", str(other.key)),)) in found
     reader.get("/v1/changes")
+    service.clock.go(minutes=2)
+    uses.flush(service.db)
+    members.revoke_key(service.db, COMMAND_LINE, other.key)
     found = samples(admin.get("/metrics").text)
-    assert found["hashdb_feed_events", (("key", str(reader.key)),)] == found["hashdb_log_events", ()]
+    assert found["hashdb_feed_events", (("key", str(reader.key)),)] < found["hashdb_log_events", ()]
+    assert found["hashdb_feed_events", (("key", str(reader.key)),)] > first
+    assert ("hashdb_feed_events", (("key", str(other.key)),)) not in found
 
 
 def test_metrics_take_the_scope_admin(service: Service, platform: Caller) -> None:

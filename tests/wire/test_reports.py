@@ -19,7 +19,8 @@ from hashdb.domain.reports import (
     Reviewed,
     Share,
 )
-from hashdb.wire.reports import ReportOut, csv_text
+from hashdb.wire.figures import csv_text
+from hashdb.wire.reports import ReportOut
 
 DAY = date(2026, 11, 20)
 TOOK, NOTHING = Durations.of([60, 7200]), Durations.of([])
@@ -48,6 +49,7 @@ def test_the_json_is_what_its_model_reads() -> None:
     text = ReportOut.of(REPORT).json_text()
     said = json.loads(text)
     assert ReportOut.model_validate_json(text).json_text() == text
+    assert ReportOut.model_validate_json(text).value() == REPORT
     assert (said["from"], said["to"], said["members"]) == ("2026-11-20", "2026-11-20", {"3": "=cmd()"})
     assert said["precision"] == {"3": {"confirmed": 2, "disputed": 1, "precision": 0.6667}}
     assert said["reappearances"] | {"time_to_first_catch": None} == {

@@ -10,8 +10,9 @@ from hashdb.service import reports
 from hashdb.web.context import actor, answer, hashdb, query
 from hashdb.web.openapi import operation
 from hashdb.web.reports import page
+from hashdb.wire.figures import csv_text
 from hashdb.wire.pages import ReportQuery
-from hashdb.wire.reports import ReportOut, csv_text
+from hashdb.wire.reports import ReportOut
 
 blueprint = APIBlueprint("reports", __name__, url_prefix="/v1/reports", tag="Reports")
 

@@ -7,7 +7,8 @@ from flask import Response, request, url_for
 from hashdb.domain.members import Key, Member, MemberChange, MemberKind, MemberStatus, Scope
 from hashdb.domain.overviews import MemberFigures
 from hashdb.domain.proposals import Proposal
-from hashdb.service import members, overviews, proposals
+from hashdb.domain.uses import KeyUse
+from hashdb.service import members, overviews, proposals, uses
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, cut, hashdb, query
@@ -120,7 +121,9 @@ def issue_key(member_id: int) -> Response:
 def ask_revocation(member_id: int, key_id: int) -> Response:
     """Say what a revocation would do, before it is done."""
     member = members.get(hashdb(), actor(), member_id)
-    return pages.page("revocation.html", member=member, key=members.key(hashdb(), actor(), key_id, member_id))
+    key = members.key(hashdb(), actor(), key_id, member_id)
+    use = uses.of(hashdb(), actor(), member_id).get(key_id)
+    return pages.page("revocation.html", member=member, key=key, use=use)
 
 
 @blueprint.post("/<id:member_id>/keys/<id:key_id>/revocation")
@@ -140,6 +143,7 @@ def _listed(form: Form, status: int = 200) -> Response:
         members=found,
         activity=members.activity(hashdb(), actor(), [member.id for member in found]),
         figures=_figures(),
+        uses=_uses(),
         next=after,
         form=form,
         kinds=MemberKind,
@@ -157,6 +161,7 @@ def _shown(member: Member, form: Form, key_form: Form | None = None, status: int
         figures=_figures()[member.id],
         proposals=proposals.on(hashdb(), actor(), "member", member.id),
         keys=found,
+        uses=uses.of(hashdb(), actor(), member.id),
         form=form,
         key_form=key_form or Form(),
         ticked=key_form.many("scopes") if key_form else (Scope.CONTRIBUTE, Scope.MATCH),
@@ -167,6 +172,17 @@ def _shown(member: Member, form: Form, key_form: Form | None = None, status: int
 
 def _figures() -> dict[int, MemberFigures]:
     return {one.member: one for one in overviews.members(hashdb(), actor(), members.LATELY.days)}
+
+
+def _uses() -> dict[int, KeyUse]:
+    """Of each member, the use of the key that was used last, with the lag of the one that is furthest behind."""
+    found: dict[int, KeyUse] = {}
+    for one in uses.of(hashdb(), actor()).values():
+        best = found.setdefault(one.member, one)
+        use = max(best.use, one.use, key=lambda each: each.used_at)
+        lag = max((each.lag for each in (best, one) if each.lag), key=lambda each: each.changes, default=None)
+        found[one.member] = KeyUse(use, one.member, lag)
+    return found
 
 
 def _keys(member: int) -> list[Key]:

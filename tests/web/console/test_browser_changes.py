@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from hashdb.domain.benign import BenignDraft
 from hashdb.domain.cases import Decision
+from hashdb.domain.commissions import Outcome
 from hashdb.domain.incidents import IncidentDraft
 from hashdb.domain.members import COMMAND_LINE
+from hashdb.domain.periods import Period
 from hashdb.domain.users import Role
-from hashdb.service import benign, cases, incidents
+from hashdb.service import benign, cases, commissions, incidents
+from hashdb.wire.reports import ReportOut
 from tests.builders import NOON, signal
 from tests.web.callers import Service, item, service_at
 from tests.web.console.browsers import EVERY_WAY, Watched, faults, listening
@@ -35,6 +40,8 @@ PAGES = [
     "/console/proposals",
     "/console/proposals/1",
     "/console/vocabulary",
+    "/console/reports",
+    "/console/reports/1",
 ]
 LABEL = "CIP:example-2026"
 
@@ -54,6 +61,7 @@ def service() -> Iterator[Service]:
         incidents.add(service.db, COMMAND_LINE, IncidentDraft(LABEL, NOON))
         service.db.rules = replace(service.db.rules, two_persons=True)
         cases.decide(service.db, COMMAND_LINE, 1, Decision.RETIRE)
+        commissions.start(service.db, COMMAND_LINE, None, None, None, lambda report: ReportOut.of(report).json_text())
         yield service
 
 
@@ -174,4 +182,35 @@ def test_one_goes_about_by_keyboard_and_may_turn_that_off(browser: Browser, addr
     page.reload()
     page.keyboard.press("j")
     assert page.locator(":focus").count() == 0
+    watched.close()
+
+
+def test_an_auditor_asks_for_a_report_sees_it_come_and_takes_it_away(
+    browser: Browser, service: Service, address: str, tmp_path: Path
+) -> None:
+    watched = Watched(browser, address)
+    watched.sign_in("auditor")
+    page = watched.page
+    page.get_by_role("link", name="Reports").click()
+    page.get_by_label("From").fill("2026-11-20")
+    page.get_by_label("To, included").fill("2026-11-01")
+    page.get_by_role("button", name="Make the report").click()
+    page.get_by_role("alert").get_by_role("link", name="to").wait_for()
+    assert watched.violations() == []
+    days = Period(date(2026, 11, 1), date(2026, 11, 2))
+    with service.db.store.begin() as tx:
+        going = tx.commissions.add("system:cli", days, None, 100, service.clock())
+    page.goto(f"/console/reports/{going.id}")
+    page.get_by_text("Read 0 of at most 100 events").wait_for()
+    with service.db.store.begin() as tx:
+        tx.commissions.end(going.id, Outcome.STOPPED, 40, None, service.clock())
+    page.get_by_text("It ended before the end").wait_for()
+    page.get_by_role("link", name="Another period").click()
+    page.get_by_role("button", name="This month").click()
+    page.get_by_role("heading", name="Report on all members").wait_for()
+    page.get_by_role("heading", name="Reappearances").wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV").click()
+    download.value.save_as(tmp_path / "report.csv")
+    assert "contributions.added,3" in (tmp_path / "report.csv").read_text()
     watched.close()
