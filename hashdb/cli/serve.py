@@ -52,7 +52,8 @@ from hashdb.service import (
     uses,
 )
 from hashdb.settings import Settings
-from hashdb.web import create_app, metrics
+from hashdb.web import counting, create_app, metrics
+from hashdb.web.context import Face
 from hashdb.web.logs import write_json_lines
 
 _THREADS = 8
@@ -85,7 +86,7 @@ def command(host: str, port: int, workers: int) -> None:
             expiry.start(db)
             empty = not members.page(db, COMMAND_LINE, 0, 1)
         write_json_lines()
-        metrics.share(settings.home / "metrics")
+        counting.share(settings.home / "metrics")
         click.echo(f"hashdb {__version__} serves on http://{_bracketed(host)}:{port} (index: {engine()})", err=True)
         if empty:
             click.echo(
@@ -134,7 +135,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
             "loglevel": "error",
             "post_worker_init": _let_waits_end,
             "worker_exit": lambda server, worker: _undisturbed(lambda: _write_the_rest(worker)),
-            "child_exit": lambda server, worker: metrics.ended(worker.pid),
+            "child_exit": lambda server, worker: counting.ended(worker.pid),
             "on_exit": lambda arbiter: _undisturbed(self._sign_the_end),
             "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir(),
             "proc_name": "hashdb",
@@ -149,15 +150,16 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
         rules, busy = s.rules(), s.busy_seconds
         db = open_hashdb(s.database, rules, busy_seconds=busy, index=index, signing=signing, match_log=s.match_log)
         db.leaving = lambda: self._leaving[0] == 1
-        Thread(target=_keep_up, args=(db, Event()), name="keep-up", daemon=True).start()
-        Thread(target=_write_down, args=(db, Event()), name="write-down", daemon=True).start()
         app = create_app(db, s)
+        counted: metrics.Metrics = app.extensions["hashdb"].metrics
+        Thread(target=_keep_up, args=(db, Event()), name="keep-up", daemon=True).start()
+        Thread(target=_write_down, args=(db, counted, Event()), name="write-down", daemon=True).start()
         if rules.reach is not None:
-            told = app.extensions["hashdb"].metrics.deliver
+            told = counted.deliver
             words = db, s.home / "webhooks", partial(deliveries.post, reach=rules.reach), told, _undisturbed, Event()
             Thread(target=couriers.deliver, args=words, name="deliver", daemon=True).start()
         if s.metrics_port is not None:
-            metrics.serve(app.extensions["hashdb"].metrics, s.metrics_host, s.metrics_port)
+            metrics.serve(counted, s.metrics_host, s.metrics_port)
         # What is here now stays: the collector need not look at it again with each large request.
         gc.collect()
         gc.freeze()
@@ -179,12 +181,15 @@ def _let_waits_end(worker: Any) -> None:
 
 
 def _write_the_rest(worker: Any) -> None:
-    """Let nothing that a worker has counted be lost when it ends."""
-    counts.flush(worker.wsgi.extensions["hashdb"].db)
+    """Let nothing that a worker has counted, and no span, be lost when it ends."""
+    face: Face = worker.wsgi.extensions["hashdb"]
+    counts.flush(face.db)
+    if face.traces is not None:
+        face.traces.close()
 
 
-def _write_down(db: HashDB, stop: Event) -> None:
-    """Write what is counted each second, guard against floods, and seal the days that are over.
+def _write_down(db: HashDB, counted: metrics.Metrics, stop: Event) -> None:
+    """Write what is counted each second, tell how far the index is, guard against floods, seal the days that are over.
 
     Segments may keep the other thread long.
     """
@@ -194,6 +199,7 @@ def _write_down(db: HashDB, stop: Event) -> None:
             # It was killed. gunicorn sees it too, but then lets who keeps a connection busy keep the worker, and with
             # it the home, for half a minute.
             os.kill(os.getpid(), signal.SIGTERM)
+        _undisturbed(counted.write_down)
         for task in (counts.flush, uses.flush):
             _undisturbed(partial(task, db))
         if rounds % _GUARD_EVERY == 0:

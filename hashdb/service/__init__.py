@@ -53,6 +53,8 @@ class HashDB:
         # Whether this process is about to end: whoever can is to ask another. Whether it ends now.
         self.leaving: Callable[[], bool] = lambda: False
         self.stopping: Callable[[], bool] = lambda: False
+        # Told how many seconds of a match went into the search and into the store: who serves may count it.
+        self.timed: Callable[[tuple[float, float]], None] = lambda seconds: None
 
     def close(self) -> None:
         """Close the store's connections."""
