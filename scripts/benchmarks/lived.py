@@ -16,7 +16,7 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.users import Role, UserDraft
 from hashdb.domain.uses import Use
 from hashdb.hashing.benign import built_in
-from hashdb.service import HashDB, benign, commissions, contributions, incidents, members, users
+from hashdb.service import HashDB, benign, commissions, contributions, incidents, members, overviews, users
 from hashdb.web.console.reports import presets
 from hashdb.web.metrics import Metrics
 from hashdb.wire.reports import ReportOut
@@ -29,9 +29,14 @@ _MATCHES = 20_000
 
 def through(db: HashDB, password: str) -> None:
     """Add it all, unless it is there; as of the database's clock."""
-    if users.page(db, COMMAND_LINE, 0, 1):
-        db.rules = replace(db.rules, two_persons=True)
-        return
+    if not users.page(db, COMMAND_LINE, 0, 1):
+        _live(db, password)
+    db.rules = replace(db.rules, two_persons=True)
+    while overviews.follow(db) == overviews.BLOCK:
+        pass
+
+
+def _live(db: HashDB, password: str) -> None:
     added = {name: users.add(db, COMMAND_LINE, UserDraft(name, role), password).user for name, role in PEOPLE.items()}
     now = db.now()
     benign.start(db, built_in())
