@@ -1,4 +1,4 @@
-FROM python:3.13-slim AS build
+FROM python:3.13-slim-trixie AS build
 
 # What compiles the index's kernel; they stay in this stage, and follow the image's release.
 # hadolint ignore=DL3008
@@ -8,18 +8,22 @@ RUN apt-get update \
 
 WORKDIR /src
 COPY . .
-RUN python -m venv /opt/hashdb \
-    && /opt/hashdb/bin/pip install --no-cache-dir --constraint constraints.txt '.[postgres]'
+RUN python -m venv --without-pip /opt/hashdb \
+    && python -m pip --python /opt/hashdb/bin/python install --no-cache-dir --constraint constraints.txt '.[postgres,otel]'
 
 
-FROM python:3.13-slim
+FROM python:3.13-slim-trixie
 
 COPY --from=build /opt/hashdb /opt/hashdb
 ENV PATH=/opt/hashdb/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
     HASHDB_HOME=/var/lib/hashdb
-RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/hashdb --create-home --shell /usr/sbin/nologin hashdb
+# A key that several share lies in a folder of its own; a volume that is new has the owner of the folder that it covers.
+RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/hashdb --create-home --shell /usr/sbin/nologin hashdb \
+    && install --directory --owner=hashdb --group=hashdb --mode=0700 /var/lib/hashdb /var/lib/hashdb-key
 
+# Nothing but the home is written to: the root file system may be read-only.
 USER 10001:10001
 WORKDIR /var/lib/hashdb
 VOLUME /var/lib/hashdb
@@ -28,4 +32,5 @@ EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import urllib.request as u; u.build_opener(u.ProxyHandler({})).open('http://127.0.0.1:8000/healthz', timeout=4)"]
 
+# It does not start until HASHDB_BEHIND_TLS=true says that a proxy with TLS is before it.
 CMD ["hashdb", "serve", "--host", "0.0.0.0"]

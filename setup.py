@@ -1,4 +1,4 @@
-"""The one thing that setup.cfg cannot say: the index's kernel, compiled where there is a C compiler."""
+"""The one thing that setup.cfg cannot say: what is written in C, compiled where there is a compiler."""
 
 from setuptools import Extension, setup
 
@@ -12,4 +12,14 @@ KERNEL = Extension(
     py_limited_api=True,
 )
 
-setup(ext_modules=[KERNEL])
+LANCZOS = Extension(
+    "hashdb.hashing._lanczos",
+    ["hashdb/hashing/lanczos.c"],
+    extra_compile_args=["-O3", "-fvisibility=hidden", "-ffp-contract=off"],
+    libraries=["m"],
+    # Where it does not compile, Pillow reduces pictures.
+    optional=True,
+    py_limited_api=True,
+)
+
+setup(ext_modules=[KERNEL, LANCZOS])

@@ -1,18 +1,18 @@
 """Pictures a second of `hashdb hash`, beside imagehash in a plain loop: `python -m scripts.bench_folder [FOLDER…]`.
 
-The same files and the same hashes (phash of 64 and of 256 bits), read from the system's cache, best of some rounds.
-By default the photographs of the package. With PDQ, which imagehash does not have, hashdb alone is measured.
+The same files and the same hashes (phash of 64 and of 256 bits), as JPEG of two sizes, read from the system's cache,
+best of some rounds. By default the photographs of the package. With PDQ, which imagehash does not have, hashdb alone
+is measured.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
-import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -22,36 +22,49 @@ from PIL import Image
 import hashdb
 from hashdb.cli.pictures import expand, hash_all
 from hashdb.domain.signals import Algorithm
+from hashdb.hashing import hash_file
 from hashdb.settings import Settings
 from scripts.benchmarks import report
 
-_ROUNDS = 3
-_LEAST = 3_000
-"""Pictures a round; fewer are taken several times."""
+_ROUNDS = 2
+_SETS = ((512, 1_000), (1_600, 250))
+"""The longer side of the pictures, and how many a round."""
 SAME = (Algorithm.PHASH, Algorithm.PHASH256)
 
 
 def main(folders: Sequence[Path]) -> None:
     """Print the table."""
-    with tempfile.TemporaryDirectory() as place:
-        measure([path for path in expand(folders) if readable(path)], folders, Path(place))
-
-
-def measure(found: Sequence[Path], folders: Sequence[Path], place: Path) -> None:
-    """Copy what was found until it is enough, and measure."""
-    paths = [place / f"{number}{path.suffix}" for number, path in enumerate(list(found) * -(-_LEAST // len(found)))]
-    for path, origin in zip(paths, itertools.cycle(found), strict=False):
-        shutil.copy(origin, path)
     print(report.told(report.machine("imagehash", "pillow", "numpy", "scipy")))
-    print(f"{len(paths)} pictures a round, of {', '.join(folder.name for folder in folders)}; best of {_ROUNDS}\n")
+    print(f"\nPictures of {', '.join(folder.name for folder in folders)}, best of {_ROUNDS} rounds.\n")
+    print("| pictures | what | pictures/s | beside imagehash |\n|---|---|---|---|")
+    found = [path for path in expand(folders) if readable(path)]
+    for side, count in _SETS:
+        with tempfile.TemporaryDirectory() as place:
+            measure(list(scaled(found, side, count, Path(place))), f"{count} of {side} pixels")
+
+
+def scaled(found: Sequence[Path], side: int, count: int, place: Path) -> Iterator[Path]:
+    """So many files, no two alike, of what was found, each with that longer side."""
+    for number, path in zip(range(count), itertools.cycle(found), strict=False):
+        with Image.open(path) as picture:
+            scale = side / max(picture.size)
+            width, height = (max(1, round(length * scale)) for length in picture.size)
+            made = picture.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
+        made.putpixel((number % width, number // width), (number % 256, 0, 0))
+        made.save(place / f"{number}.jpg", quality=88)
+        yield place / f"{number}.jpg"
+
+
+def measure(paths: Sequence[Path], named: str) -> None:
+    """Print the rows of some pictures, of which both must make the same hashes."""
+    assert all(ours == theirs for ours, theirs in zip(values(paths[:20]), plain(paths[:20]), strict=True))
     alone = rate(paths, plain)
-    print("| what | pictures/s | beside imagehash |\n|---|---|---|")
-    print(f"| imagehash in a loop: phash, phash256 | {alone:.0f} | 1 |")
+    print(f"| {named} | imagehash in a loop: phash, phash256 | {alone:.0f} | 1 |")
     cores = os.cpu_count() or 1
     for algorithms, said in ((SAME, "phash, phash256"), ((Algorithm.PDQ, *SAME), "the same and PDQ")):
         for jobs in dict.fromkeys((1, cores)):
             ours = rate(paths, partial(by_hashdb, algorithms, jobs))
-            print(f"| hashdb, {jobs} job{'s' * (jobs > 1)}: {said} | {ours:.0f} | {ours / alone:.2f} |")
+            print(f"| | hashdb, {jobs} job{'s' * (jobs > 1)}: {said} | {ours:.0f} | {ours / alone:.2f} |", flush=True)
 
 
 def readable(path: Path) -> bool:
@@ -63,12 +76,19 @@ def readable(path: Path) -> bool:
     return not path.is_dir()
 
 
-def plain(paths: Sequence[Path]) -> None:
+def plain(paths: Sequence[Path]) -> list[list[str]]:
     """What imagehash's own documentation does."""
+    found = []
     for path in paths:
         with Image.open(path) as picture:
-            imagehash.phash(picture)
-            imagehash.phash(picture, hash_size=16)
+            found.append([str(imagehash.phash(picture)), str(imagehash.phash(picture, hash_size=16))])
+    return found
+
+
+def values(paths: Sequence[Path]) -> list[list[str]]:
+    """What hashdb makes of them, spelled as imagehash does."""
+    hashed = (hash_file(path, SAME) for path in paths)
+    return [[str(signal).partition(":")[2] for signal in one.signals] for one in hashed]
 
 
 def by_hashdb(algorithms: tuple[Algorithm, ...], jobs: int, paths: Sequence[Path]) -> None:
@@ -77,7 +97,7 @@ def by_hashdb(algorithms: tuple[Algorithm, ...], jobs: int, paths: Sequence[Path
         assert outcome.hashed is not None, outcome.error
 
 
-def rate(paths: Sequence[Path], hashed: Callable[[Sequence[Path]], None]) -> float:
+def rate(paths: Sequence[Path], hashed: Callable[[Sequence[Path]], object]) -> float:
     """Pictures a second."""
     hashed(paths[:4])
     best = 0.0

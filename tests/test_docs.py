@@ -166,6 +166,12 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_every_test_and_script_that_is_named_is_there(page: Path) -> None:
+    for name in re.findall(r"`((?:tests|scripts)/[\w/.-]+)", page.read_text("utf-8")):
+        assert (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_no_page_names_a_machine_or_a_registry(page: Path) -> None:
     text = page.read_text("utf-8")
     assert not re.search(r"(?<![\w./])/(home|root|work|tmp|Users|opt|mnt)/", text)

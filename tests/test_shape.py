@@ -64,6 +64,7 @@ PACKAGES = {
         "joserfc",
         "limits",
         "markupsafe",
+        "opentelemetry",
         "prometheus_client",
         "pydantic",
         "segno",

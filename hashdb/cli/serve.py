@@ -50,6 +50,7 @@ from hashdb.service import (
 )
 from hashdb.settings import Settings
 from hashdb.web import create_app, metrics
+from hashdb.web.context import Face
 from hashdb.web.logs import write_json_lines
 
 _THREADS = 8
@@ -130,15 +131,16 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
         signing, index = signing_of(s), s.home / "index"
         rules, busy = s.rules(), s.busy_seconds
         db = open_hashdb(s.database, rules, busy_seconds=busy, index=index, signing=signing, match_log=s.match_log)
-        Thread(target=_keep_up, args=(db, Event()), name="keep-up", daemon=True).start()
-        Thread(target=_write_down, args=(db, Event()), name="write-down", daemon=True).start()
         app = create_app(db, s)
+        counted: metrics.Metrics = app.extensions["hashdb"].metrics
+        Thread(target=_keep_up, args=(db, Event()), name="keep-up", daemon=True).start()
+        Thread(target=_write_down, args=(db, counted, Event()), name="write-down", daemon=True).start()
         if rules.reach is not None:
-            told = app.extensions["hashdb"].metrics.deliver
+            told = counted.deliver
             words = db, s.home / "webhooks", partial(deliveries.post, reach=rules.reach), told, _undisturbed, Event()
             Thread(target=couriers.deliver, args=words, name="deliver", daemon=True).start()
         if s.metrics_port is not None:
-            metrics.serve(app.extensions["hashdb"].metrics, s.metrics_host, s.metrics_port)
+            metrics.serve(counted, s.metrics_host, s.metrics_port)
         # What is here now stays: the collector need not look at it again with each large request.
         gc.collect()
         gc.freeze()
@@ -160,17 +162,21 @@ def _let_waits_end(worker: Any) -> None:
 
 
 def _write_the_rest(worker: Any) -> None:
-    """Let nothing that a worker has counted be lost when it ends."""
-    counts.flush(worker.wsgi.extensions["hashdb"].db)
+    """Let nothing that a worker has counted, and no span, be lost when it ends."""
+    face: Face = worker.wsgi.extensions["hashdb"]
+    counts.flush(face.db)
+    if face.traces is not None:
+        face.traces.close()
 
 
-def _write_down(db: HashDB, stop: Event) -> None:
-    """Write what is counted each second, guard against floods, and seal the days that are over.
+def _write_down(db: HashDB, counted: metrics.Metrics, stop: Event) -> None:
+    """Write what is counted each second, tell how far the index is, guard against floods, seal the days that are over.
 
     Segments may keep the other thread long.
     """
     rounds = 0
     while not stop.wait(_FLUSH_EVERY):
+        _undisturbed(counted.write_down)
         for task in (counts.flush, uses.flush):
             _undisturbed(partial(task, db))
         if rounds % _GUARD_EVERY == 0:

@@ -28,8 +28,12 @@ def perceptual(picture: Picture, algorithm: Algorithm) -> Signal:
     """The signal of any algorithm but PDQ: what imagehash makes of the picture, bit for bit.
 
     imagehash turns every picture to 8-bit grey first, which leaves a grey one as it is, so one conversion serves all;
-    and so it is with phash256's 64 x 64 pixels.
+    and so it is with phash256's 64 x 64 pixels and phash's 32 x 32.
     """
-    start = picture.small if algorithm is Algorithm.PHASH256 else picture.grey
+    start = picture.grey
+    if algorithm is Algorithm.PHASH256:
+        start = picture.small
+    elif algorithm is Algorithm.PHASH:
+        start = picture.tiny
     bits = np.packbits(_HASHES[algorithm](start).hash)
     return Signal.from_bytes(algorithm, bits.tobytes())

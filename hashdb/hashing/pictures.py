@@ -24,6 +24,7 @@ from hashdb.errors import UnreadablePicture
 from hashdb.hashing.pdq import Floats, sample
 from hashdb.hashing.pixels import on_white, upright
 from hashdb.hashing.quiet import QUIET
+from hashdb.hashing.reductions import reduce_grey
 
 LONGEST_SIDE: Final = 65_535
 """In pixels; what JPEG, the format of nearly all photographs, can say."""
@@ -83,7 +84,12 @@ class Picture:
     @cached_property
     def small(self) -> Image.Image:
         """That at 64 x 64, which phash256 starts from."""
-        return self.grey.resize((64, 64), Image.Resampling.LANCZOS)
+        return reduce_grey(self.grey, 64)
+
+    @cached_property
+    def tiny(self) -> Image.Image:
+        """That at 32 x 32, which phash starts from."""
+        return reduce_grey(self.grey, 32)
 
     @cached_property
     def sampled(self) -> Floats:

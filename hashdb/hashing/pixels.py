@@ -33,7 +33,8 @@ def on_white(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
         return _narrowed(image).convert("RGB")
     if not image.has_transparency_data:
-        return image.convert("RGB")
+        # To convert what is so already would copy it.
+        return image if image.mode == "RGB" else image.convert("RGB")
     layer = image.convert("RGBA")
     white = Image.new("RGB", image.size, "white")
     white.paste(layer, mask=layer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import repeat
@@ -15,6 +16,9 @@ from hashdb.errors import HashingBusy, UnreadablePicture
 from hashdb.hashing import Hashed, Mode
 from hashdb.hashing.pictures import Limits
 from hashdb.hashing.worker import Worker
+
+_SLOW_A_CALL = 2
+"""Pictures that take all their time, of those handed over together, before the rest of them is not tried."""
 
 
 class HashingPool:
@@ -39,12 +43,12 @@ class HashingPool:
     ) -> list[Hashed | UnreadablePicture]:
         """For each picture, in order, its signals or why there are none; `modes` has one for each.
 
-        Raises HashingBusy where they do not all find a place (an idle pool takes any number), and Unavailable where
-        no process can be started.
+        When two have taken all the time that they have, the others are not tried. Raises HashingBusy where they do not
+        all find a place (an idle pool takes any number), and Unavailable where no process can be started.
         """
-        threads = self._admit(len(pictures))
+        threads, slow = self._admit(len(pictures)), list[Mode]()
         jobs = [
-            threads.submit(self._hash_one, octets, algorithms, mode)
+            threads.submit(self._hash_one, octets, algorithms, mode, slow)
             for octets, mode in zip(pictures, modes, strict=False)
         ]
         for job in jobs:
@@ -86,12 +90,18 @@ class HashingPool:
         with self._lock:
             self._pending -= 1
 
-    def _hash_one(self, octets: bytes, algorithms: Sequence[Algorithm], mode: Mode) -> Hashed | UnreadablePicture:
-        worker = self._idle.get()
+    def _hash_one(
+        self, octets: bytes, algorithms: Sequence[Algorithm], mode: Mode, slow: list[Mode]
+    ) -> Hashed | UnreadablePicture:
+        worker, started = self._idle.get(), time.monotonic()
         try:
+            if len(slow) >= _SLOW_A_CALL:
+                raise UnreadablePicture("the picture is not tried: others that came with it take too long")
             self._limits.check_bytes(len(octets))
             return worker.hash(octets, algorithms, mode)
         except UnreadablePicture as refusal:
+            if time.monotonic() - started > self._seconds:
+                slow.append(mode)
             # A new one: this one's traceback would keep the picture in memory.
             return UnreadablePicture(refusal.reason)
         finally:

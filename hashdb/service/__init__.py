@@ -51,6 +51,8 @@ class HashDB:
         self.tallies = Tallies()
         self.feed_read_on: dict[int, date] = {}
         self.stopping: Callable[[], bool] = lambda: False
+        # Told how many seconds of a match went into the search and into the store: who serves may count it.
+        self.timed: Callable[[tuple[float, float]], None] = lambda seconds: None
 
     def close(self) -> None:
         """Close the store's connections."""

@@ -14,15 +14,21 @@ from hashdb.store.counts import Total
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """Of the store, and of this process's index; `level` is the number of the log that the index is level with."""
+    """Of the store, and of this process's index.
+
+    `signed` is how many events the last signed checkpoint covers, `level` the number that the index is level with;
+    `readers` are the keys that are valid and have read the feed, each with the event up to which it has.
+    """
 
     head: int
+    signed: int
     level: int
     sizes: Mapping[Algorithm, Size]
     totals: tuple[Total, ...]
     open_cases: int
     late_cases: int
     retrying: int
+    readers: tuple[tuple[int, int], ...]
 
 
 def ready(db: HashDB) -> int:
@@ -36,8 +42,9 @@ def vitals(db: HashDB, actor: Actor) -> Vitals:
     level = db.live.head
     with db.store.read() as tx:
         head, totals, (waiting, late) = tx.audit.head(), tx.counts.totals(), tx.cases.waiting(db.now())
-        retrying = tx.deliveries.retrying()
-    return Vitals(head.seq, 0 if level is None else level.seq, db.live.sizes(), totals, waiting, late, retrying)
+        last, retrying, readers = tx.checkpoints.last(), tx.deliveries.retrying(), tx.uses.readers(db.now())
+    signed, here = 0 if last is None else last.size, 0 if level is None else level.seq
+    return Vitals(head.seq, signed, here, db.live.sizes(), totals, waiting, late, retrying, readers)
 
 
 def sizes(db: HashDB, algorithms: Collection[Algorithm]) -> tuple[dict[Algorithm, int], int]:

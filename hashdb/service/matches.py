@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from time import perf_counter
 
 from hashdb.domain.contributions import Standing
 from hashdb.domain.matches import (
@@ -55,9 +56,11 @@ def match(
 
 
 def _match(db: HashDB, queries: Sequence[Query], quarantined: bool, level: Head) -> Answer:
-    checkpoint = level.seq
+    checkpoint, started = level.seq, perf_counter()
     suggested, through = suggest(queries, db.live.search)
+    searched = perf_counter()
     if not any(suggested):
+        db.timed((searched - started, 0.0))
         return Answer(tuple(Result(query.id, (), 0) for query in queries), checkpoint)
     standings = tuple(standing for standing in Standing if quarantined or standing.matches)
     decided: list[tuple[Result, set[int]]] = []
@@ -73,6 +76,7 @@ def _match(db: HashDB, queries: Sequence[Query], quarantined: bool, level: Head)
             else:
                 decided.append((Result(query.id, (), 0), set()))
         results = _corroborated(tx, decided)
+    db.timed((searched - started, perf_counter() - searched))
     return Answer(results, checkpoint)
 
 

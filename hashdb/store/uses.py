@@ -40,6 +40,13 @@ class Uses:
         rows = self._connection.execute(query)
         return tuple((Use(row.key_id, row.used_at, row.fed_at, row.fed_seq), row.member_id) for row in rows)
 
+    def readers(self, now: datetime) -> tuple[tuple[int, int], ...]:
+        """The keys that are valid and have read the feed, each with the event up to which it has."""
+        valid = keys.c.revoked_at.is_(None) & (keys.c.expires_at.is_(None) | (keys.c.expires_at > now))
+        query = select(key_uses.c.key_id, key_uses.c.fed_seq).join(keys, keys.c.id == key_uses.c.key_id)
+        rows = self._connection.execute(query.where(valid, key_uses.c.fed_seq.is_not(None)).order_by(keys.c.id))
+        return tuple((int(row.key_id), int(row.fed_seq)) for row in rows)
+
     def lag(self, seq: int) -> Lag:
         """What the feed has after a number of the log."""
         query = select(events.c.at).where(events.c.seq > seq, events.c.action.in_(_FEED)).order_by(events.c.seq)

@@ -10,7 +10,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from hashdb import __version__
 from hashdb.service import HashDB
 from hashdb.settings import Settings
-from hashdb.web import console, logs, openapi, problems
+from hashdb.web import answers, console, openapi, problems
 from hashdb.web.api import (
     audit,
     benign,
@@ -55,7 +55,7 @@ def create_app(db: HashDB, settings: Settings) -> APIFlask:
     app.url_map.merge_slashes = False
     app.url_map.converters["id"] = Id
     app.extensions["hashdb"] = Face(db, settings)
-    logs.register(app)
+    answers.register(app)
     app.before_request(visit)
     problems.register(app, db)
     openapi.register(app)
@@ -87,5 +87,5 @@ def create_app(db: HashDB, settings: Settings) -> APIFlask:
     if settings.proxies:
         application = ProxyFix(application, x_for=settings.proxies, x_proto=settings.proxies)
     # Flask's own way to put something before an application.
-    app.wsgi_app = secured(application, list(_SECURITY_HEADERS.items()))  # type: ignore[method-assign, assignment]
+    app.wsgi_app = secured(application, list(_SECURITY_HEADERS.items()), settings.proxies > 0)  # type: ignore[method-assign, assignment]
     return app

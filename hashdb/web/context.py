@@ -34,6 +34,7 @@ from hashdb.service.members import authenticate
 from hashdb.settings import Settings
 from hashdb.web.limits import RateLimits
 from hashdb.web.metrics import Metrics
+from hashdb.web.traces import Traces
 from hashdb.wire import Answered, Terms, path, refusal, refused
 
 _Query = TypeVar("_Query", bound=BaseModel)
@@ -76,6 +77,7 @@ class Face:
         self.settings = settings
         self.metrics = Metrics(db)
         self.limits = RateLimits(settings)
+        self.traces = None if settings.otlp_endpoint is None else Traces(settings.otlp_endpoint)
 
     @cached_property
     def pool(self) -> HashingPool:

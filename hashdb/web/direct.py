@@ -10,7 +10,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from hashdb.domain.members import Actor, Scope
 from hashdb.service import matches, refusals
-from hashdb.web import logs, problems
+from hashdb.web import answers, identity, problems
 from hashdb.web.context import Face, bearer, holder
 from hashdb.wire import Terms
 from hashdb.wire.matches import AnswerOut, read_queries
@@ -50,15 +50,11 @@ class Direct:
         except Exception as error:
             refusals.note(db, actor, error)
             response = problems.respond(error)
-            self._tell(response.status_code, started, actor)
+            answers.tell(self._face, "POST", ROUTE, response.status_code, started, actor)
             return response(environ, start_response)
-        self._tell(200, started, actor)
+        answers.tell(self._face, "POST", ROUTE, 200, started, actor)
         start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(said)))])
         return [said]
-
-    def _tell(self, status: int, started: float, actor: Actor | None) -> None:
-        logs.tell("POST", ROUTE, status, started, actor)
-        self._face.metrics.tell("POST", ROUTE, status, time.perf_counter() - started)
 
     def _is_plain(self, environ: WSGIEnvironment) -> bool:
         """Whether there is nothing to a request but a path, a key and a JSON body of a length that is taken."""
@@ -92,13 +88,20 @@ def _body(environ: WSGIEnvironment) -> bytes | None:
     return None
 
 
-def secured(application: WSGIApplication, headers: Headers) -> WSGIApplication:
-    """The application, whose every answer has these headers, where it has not set them itself."""
+def secured(application: WSGIApplication, headers: Headers, believed: bool) -> WSGIApplication:
+    """The application, whose every answer has these headers, where it has not set them itself, and its request's id.
+
+    `believed` is whether the id may come with the request.
+    """
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        id = identity.begin(environ, believed)
+
         def start(status: str, given: Headers, *more: Any) -> Callable[[bytes], object]:
             names = {name.lower() for name, _ in given}
-            return start_response(status, given + [one for one in headers if one[0].lower() not in names], *more)
+            own = [one for one in headers if one[0].lower() not in names]
+            own.append((identity.HEADER, id))
+            return start_response(status, given + own, *more)
 
         return application(environ, start)
 

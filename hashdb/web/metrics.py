@@ -6,25 +6,30 @@ import math
 import os
 import shutil
 import time
-from collections import defaultdict
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
+from hashdb import __version__
 from hashdb.domain.members import SYSTEM
 from hashdb.errors import HashDBError
 from hashdb.service import HashDB
 from hashdb.service.health import Vitals, vitals
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
+    from prometheus_client import CollectorRegistry, Histogram
     from prometheus_client.metrics_core import Metric
 
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_FINE = (0.00005, 0.0001, 0.00025, *_BUCKETS)
+_UNWRITTEN = 100_000
+"""Matches whose times are kept until they are written down."""
 _TRY_AGAIN = 2.0
 
 
@@ -52,24 +57,43 @@ class Metrics:
     def __init__(self, db: HashDB) -> None:
         """Nothing yet."""
         # Imported here, since it looks then whether processes count together.
-        from prometheus_client import CollectorRegistry, Counter, Histogram
+        from prometheus_client import CollectorRegistry, Gauge, Histogram
+        from prometheus_client import Counter as Counting
 
         self._db = db
         self._registry = CollectorRegistry()
-        self._requests = Counter(
+        self._requests = Counting(
             "hashdb_requests", "Requests that were answered.", ("method", "route", "status"), registry=self._registry
         )
         self._seconds = Histogram(
             "hashdb_request_seconds", "Time to an answer.", ("route",), buckets=_BUCKETS, registry=self._registry
         )
-        self._deliveries = Counter(
+        parts = Histogram(
+            "hashdb_match_seconds",
+            "Time of a match in the search, and in the store.",
+            ("part",),
+            buckets=_FINE,
+            registry=self._registry,
+        )
+        self._search, self._store = parts.labels("search"), parts.labels("store")
+        self._level = Gauge(
+            "hashdb_index_events",
+            "Events that every worker's index has heard of.",
+            multiprocess_mode="livemin",
+            registry=self._registry,
+        )
+        self._writing = Lock()
+        self._times: deque[tuple[float, float]] = deque(maxlen=_UNWRITTEN)
+        # In the way of every match: an append, and the rest once a second.
+        db.timed = self._times.append
+        self._deliveries = Counting(
             "hashdb_webhook_deliveries",
             "Attempts to deliver to webhooks, by what became of the delivery: `waiting` is tried again.",
             ("outcome",),
             registry=self._registry,
         )
         # A look-up of ours costs a fifth of `labels`.
-        self._counters: dict[tuple[str, str, int], Counter] = {}
+        self._counters: dict[tuple[str, str, int], Counting] = {}
         self._histograms: dict[str, Histogram] = {}
 
     def tell(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -82,6 +106,15 @@ class Metrics:
             histogram = self._histograms[route] = self._seconds.labels(route)
         counter.inc()
         histogram.observe(seconds)
+
+    def write_down(self) -> None:
+        """Count how long matches took, and tell up to which event this process's index is; to be done each second."""
+        head = self._db.live.head
+        self._level.set(0 if head is None else head.seq)
+        with self._writing:
+            times = [self._times.popleft() for _ in range(len(self._times))]
+            _observe(self._search, [search for search, _ in times])
+            _observe(self._store, [store for _, store in times if store])
 
     def deliver(self, outcome: str) -> None:
         """Count one attempt to deliver."""
@@ -100,6 +133,7 @@ class Metrics:
         """All metrics, in Prometheus's text format; without those of the store where it does not answer."""
         from prometheus_client import CollectorRegistry, generate_latest
 
+        self.write_down()
         registry = self._all()
         try:
             read = vitals(self._db, SYSTEM)
@@ -150,6 +184,14 @@ class Times:
         return least
 
 
+def _observe(histogram: Histogram, seconds: Sequence[float]) -> None:
+    """Observe many at once, for which the library has no way of its own."""
+    for bucket, times in Counter(bisect_left(_FINE, one) for one in seconds).items():
+        histogram._buckets[bucket].inc(times)
+    if seconds:
+        histogram._sum.inc(sum(seconds))
+
+
 class _Read:
     """What was read of the store and the index."""
 
@@ -176,8 +218,15 @@ class _Read:
             values.add_metric((str(algorithm), "memory"), size.in_memory)
             values.add_metric((str(algorithm), "files"), size.in_files)
         yield values
+        feed = GaugeMetricFamily(
+            "hashdb_feed_events", "The event up to which a key that is valid has read the feed.", labels=("key",)
+        )
+        for key, seq in read.readers:
+            feed.add_metric((str(key),), seq)
+        yield feed
         for name, help, value in (
             ("hashdb_log_events", "Events of the log.", read.head),
+            ("hashdb_log_signed_events", "Events that the last signed checkpoint covers.", read.signed),
             ("hashdb_index_lag_events", "Events that the answering worker's index has yet to hear of.",
              max(0, read.head - read.level)),
             ("hashdb_cases_open", "Cases before a reviewer.", read.open_cases),
@@ -186,6 +235,9 @@ class _Read:
              read.retrying),
         ):  # fmt: skip
             yield GaugeMetricFamily(name, help, value)
+        build = GaugeMetricFamily("hashdb_build_info", "The version that answers.", labels=("version",))
+        build.add_metric((__version__,), 1)
+        yield build
 
 
 def serve(metrics: Metrics, host: str, port: int) -> None:

@@ -21,6 +21,8 @@ JSON = "application/json"
 def both(caller: Caller, data: bytes, **more: Any) -> tuple[Any, Any]:
     """What the short way answers, and the application (an empty query string of one `&` is not plain)."""
     answers = [caller.post(path, data=data, content_type=JSON, **more) for path in (ROUTE, f"{ROUTE}?&")]
+    # Each request has an id of its own.
+    assert all(one.headers.pop("X-Request-ID") for one in answers)
     first, second = [(one.status_code, one.get_json(), sorted(one.headers)) for one in answers]
     return first, second
 

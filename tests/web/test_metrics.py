@@ -8,15 +8,16 @@ from pathlib import Path
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from hashdb import __version__
 from hashdb.client import Client
 from hashdb.domain.matches import Query
 from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
-from hashdb.service import counts, members, open_hashdb
+from hashdb.service import counts, members, open_hashdb, uses
 from hashdb.settings import Settings
 from hashdb.web.metrics import Metrics
 from tests.builders import draft
 from tests.serving import serving
-from tests.web.callers import Caller, Service, item, pdq
+from tests.web.callers import Caller, Service, body, item, pdq
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -55,12 +56,36 @@ def test_requests_are_counted_by_route_and_status_whatever_way_they_take(service
     assert requests(found, "(none)", 404) == 1 and "secret" not in response.text
     assert found["hashdb_request_seconds_count", (("route", "/v1/matches"),)] == 2
     assert found["hashdb_log_events", ()] == service.db.store.head().seq
+    assert found["hashdb_log_signed_events", ()] == 0
     assert found["hashdb_index_lag_events", ()] >= 0
+    assert found["hashdb_build_info", (("version", __version__),)] == 1
+    for part in ("search", "store"):
+        assert found["hashdb_match_seconds_count", (("part", part),)] == 2
     assert found["hashdb_index_values", (("algorithm", "pdq"), ("tier", "memory"))] == 1
     assert (found["hashdb_cases_open", ()], found["hashdb_cases_late", ()]) == (0, 0)
     hits = {"kind": "query", "member_kind": "platform", "algorithm": "pdq", "outcome": "hit"}
     assert found["hashdb_counts_total", tuple(sorted(hits.items()))] == 2
     assert pdq(1).partition(":")[2] not in response.text
+
+
+def test_up_to_where_a_key_has_read_is_told_whatever_way_it_reads(service: Service, admin: Caller) -> None:
+    platform, reader, other = service.caller(), service.caller(Scope.FEED), service.caller(Scope.FEED)
+    platform.contribute(item(1), item(2))
+    first = body(reader.get("/v1/changes?limit=1"))["checkpoint"]
+    by_time = other.get("/stopncii/v1/FetchHashes?startTimestamp=0", headers={"x-functions-key": str(other.secret)})
+    assert by_time.status_code == 200
+    uses.flush(service.db)
+    found = samples(admin.get("/metrics").text)
+    assert found["hashdb_feed_events", (("key", str(reader.key)),)] == first < found["hashdb_log_events", ()]
+    assert ("hashdb_feed_events", (("key", str(other.key)),)) in found
+    reader.get("/v1/changes")
+    service.clock.go(minutes=2)
+    uses.flush(service.db)
+    members.revoke_key(service.db, COMMAND_LINE, other.key)
+    found = samples(admin.get("/metrics").text)
+    assert found["hashdb_feed_events", (("key", str(reader.key)),)] < found["hashdb_log_events", ()]
+    assert found["hashdb_feed_events", (("key", str(reader.key)),)] > first
+    assert ("hashdb_feed_events", (("key", str(other.key)),)) not in found
 
 
 def test_metrics_take_the_scope_admin(service: Service, platform: Caller) -> None:
@@ -83,7 +108,12 @@ def test_the_workers_count_together_on_a_port_of_their_own(tmp_path: Path) -> No
             # A connection each, so that both workers come to it.
             with Client(url, key) as client:
                 client.match([Query(draft(1).signals)])
-        assert requests(samples(httpx.get(f"http://127.0.0.1:{port}/metrics").text), "/v1/matches", 200) == 20
+        found = samples(httpx.get(f"http://127.0.0.1:{port}/metrics").text)
+        assert requests(found, "/v1/matches", 200) == 20
+        # The other worker writes its times down within a second.
+        assert 1 <= found["hashdb_match_seconds_count", (("part", "search"),)] <= 20
+        # One sample of all workers, not one each.
+        assert found["hashdb_index_events", ()] <= found["hashdb_log_events", ()]
         assert httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {key}"}).status_code == 404
 
 

@@ -59,3 +59,18 @@ def test_a_chunked_body_over_the_cap_is_refused(served: Served) -> None:
 def test_a_body_cut_short_is_refused(served: Served) -> None:
     answer = sent(served, "/v1/matches", b'{"queries": [', "Content-Type: application/json", "Content-Length: 1000")
     assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(
+    ("line", "headers", "status"),
+    [
+        (f"/healthz?{'a' * 9000}", [], b"414"),
+        ("/healthz", [f"X-A: {'a' * 100_000}"], b"431"),
+        ("/healthz", [f"X-{n}: a" for n in range(200)], b"431"),
+    ],
+    ids=["address", "header", "headers"],
+)
+def test_a_request_whose_head_is_too_large_is_refused_before_it_is_read(
+    served: Served, line: str, headers: list[str], status: bytes
+) -> None:
+    assert sent(served, line, b"", *headers).startswith(b"HTTP/1.1 " + status)

@@ -1,0 +1,174 @@
+"""The Dockerfile, followed without Docker: its steps in a fresh folder, its command as its user, its check of health.
+
+`scripts/image` prints each step. What changes the machine (apt-get, useradd) is left out by name, and absolute paths
+lie in the folder; as root the service runs as the user of the image, who can write to nothing but the home.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+_STARTS_WITHIN = 60.0
+_OF_THE_MACHINE = ("apt-get", "useradd", "rm -rf /var/lib/apt", "install --directory")
+
+
+class Step(NamedTuple):
+    """One instruction of a Dockerfile."""
+
+    word: str
+    text: str
+
+
+def stages(text: str) -> list[list[Step]]:
+    """The instructions of each stage, comments left out and lines joined."""
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    joined = re.sub(r"\\\n", " ", "\n".join(lines))
+    found: list[list[Step]] = []
+    for line in filter(str.strip, joined.splitlines()):
+        word, _, rest = line.strip().partition(" ")
+        if word == "FROM":
+            found.append([])
+        found[-1].append(Step(word, re.sub(r"\s+", " ", rest.strip())))
+    return found
+
+
+def words_of(text: str) -> list[str]:
+    """A command in its JSON form."""
+    words: list[str] = json.loads(text[text.index("[") :])
+    return words
+
+
+def health(stage: Sequence[Step]) -> str:
+    """The check of health of a stage."""
+    return next(step.text for step in stage if step.word == "HEALTHCHECK")
+
+
+def environment(stage: Sequence[Step]) -> dict[str, str]:
+    """What a stage sets."""
+    return dict(
+        pair.split("=", 1)
+        for step in stage
+        if step.word == "ENV"
+        for pair in shlex.split(step.text.replace("$PATH", ""))
+    )
+
+
+def main() -> int:
+    """Follow the Dockerfile; 0 where the service became healthy."""
+    build, last = stages((ROOT / "Dockerfile").read_text("utf-8"))
+    with tempfile.TemporaryDirectory(prefix="hashdb-image-") as name:
+        root = Path(name)
+        # Its user must get to it.
+        root.chmod(0o755)
+        _build(build, root)
+        home = root / environment(last)["HASHDB_HOME"].lstrip("/")
+        home.mkdir(parents=True)
+        user = int(next(step.text for step in last if step.word == "USER").partition(":")[0])
+        if _can_be(user, root / "opt" / "hashdb" / "bin" / "python"):
+            os.chown(home, user, user)
+            return _run(last, root, home, user)
+        print(f"# the service runs as you, who could write elsewhere: only root can be {user}")
+        return _run(last, root, home, None)
+
+
+def _can_be(user: int, python: Path) -> bool:
+    """Whether a program of the image can be run here as its user."""
+    try:
+        return os.geteuid() == 0 and not subprocess.run([python, "-c", ""], user=user, check=False).returncode
+    except PermissionError:
+        return False
+
+
+def _build(stage: Sequence[Step], root: Path) -> None:
+    """The steps of the first stage."""
+    # The image's python has pip; who runs this may not.
+    subprocess.run([sys.executable, "-m", "venv", str(root / "python")], check=True)
+    folder = root
+    for step in stage:
+        if step.word == "WORKDIR":
+            folder = root / step.text.lstrip("/")
+            folder.mkdir(parents=True)
+        elif step.word == "COPY":
+            for path in _context():
+                target = folder / path.relative_to(ROOT)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
+        elif step.word == "RUN":
+            for command in step.text.split(" && "):
+                _step(command, root, folder)
+
+
+def _step(command: str, root: Path, folder: Path) -> None:
+    if any(command.startswith(word) for word in _OF_THE_MACHINE):
+        print(f"# left out: {command}")
+        return
+    here = re.sub(r"(?<![\w./])/opt/", f"{root}/opt/", command)
+    print(f"$ {here}", flush=True)
+    words = shlex.split(here)
+    if words[0] == "python":
+        words[0] = str(root / "python" / "bin" / "python")
+    subprocess.run(words, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+
+
+def _context() -> Iterator[Path]:
+    """What .dockerignore lets through: all is left out but what is named, and of that what is named again."""
+    lines = [line for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line and line[0] != "#"]
+    taken = [line[1:] for line in lines if line.startswith("!")]
+    left = [line.removeprefix("**/") for line in lines if line.startswith("**/")]
+    for name in taken:
+        top = ROOT / name
+        for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
+            parts = path.relative_to(ROOT).parts
+            if path.is_file() and not any(fnmatch(part, pattern) for part in parts for pattern in left):
+                yield path
+
+
+def _run(stage: Sequence[Step], root: Path, home: Path, user: int | None) -> int:
+    """Start the command, and ask as the check of health does until it is well."""
+    given = environment(stage)
+    path = f"{root}{given['PATH'].rstrip(':')}:{os.environ['PATH']}"
+    set_here = given | {"PATH": path, "HASHDB_HOME": str(home), "TMPDIR": "/nonexistent"}
+    command, check = words_of(next(step.text for step in stage if step.word == "CMD")), words_of(health(stage))
+    refused = subprocess.run(command, env=set_here, cwd=home, user=user, capture_output=True, text=True, check=False)
+    print(f"$ {' '.join(command)}\n{refused.stderr.strip()}")
+    if refused.returncode == 0 or "HASHDB_BEHIND_TLS" not in refused.stderr:
+        return 1
+    with _started(command, set_here | {"HASHDB_BEHIND_TLS": "true"}, home, user) as process:
+        until = time.monotonic() + _STARTS_WITHIN
+        while process.poll() is None and time.monotonic() < until:
+            if subprocess.run(check, env=set_here, user=user, check=False, stderr=subprocess.DEVNULL).returncode == 0:
+                print(f"$ HASHDB_BEHIND_TLS=true {' '.join(command)}\nhealthy")
+                return 0
+            time.sleep(0.3)
+    print("not healthy")
+    return 1
+
+
+@contextmanager
+def _started(
+    command: Sequence[str], given: dict[str, str], home: Path, user: int | None
+) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(command, env=given, cwd=home, user=user, group=user, extra_groups=[] if user else None)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(40)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

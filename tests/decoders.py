@@ -1,0 +1,161 @@
+"""Everything here that reads what strangers wrote: a name, examples that are right, and a call that may only refuse."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from pydantic import BaseModel, ValidationError
+
+from hashdb.cli.rows import Format, read_rows
+from hashdb.domain.checkpoints import read_checkpoint
+from hashdb.domain.instants import parse_instant
+from hashdb.domain.notes import Signer, Verifier
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.errors import HashDBError
+from hashdb.hashing import Limits, hash_picture
+from hashdb.hashing.pictures import FORMATS
+from hashdb.wire import Terms, pages, read
+from hashdb.wire.benign import BenignIn
+from hashdb.wire.cases import DecisionIn
+from hashdb.wire.changes import read_lines
+from hashdb.wire.contributions import AmendmentIn, WithdrawalIn, read_drafts, read_metadata
+from hashdb.wire.incidents import IncidentChangeIn, IncidentIn
+from hashdb.wire.interop import hma, parsed, stopncii, tat, threatexchange
+from hashdb.wire.matches import read_queries
+from hashdb.wire.members import KeyIn, MemberChangeIn, MemberIn
+from hashdb.wire.neighbors import read_lines as read_signals
+from hashdb.wire.opinions import OpinionIn
+from tests.builders import NOON, RULES, signal
+from tests.hashing.samples import drawn, encoded
+from tests.web.callers import item, pdq
+from tests.web.pictures import SAID
+
+TERMS = Terms(RULES, NOON)
+LIMITS = Limits(max_bytes=1_000_000, max_pixels=250_000)
+SIGNER = Signer.new("log.example/1")
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """A call that reads bytes, some that it takes, and what it may raise."""
+
+    read: Callable[[bytes], object]
+    examples: tuple[bytes, ...]
+    raises: tuple[type[Exception], ...] = (HashDBError,)
+
+    def __call__(self, octets: bytes) -> bool:
+        """Whether it takes the bytes; any error that it does not declare goes on."""
+        try:
+            self.read(octets)
+        except self.raises:
+            return False
+        return True
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("utf-8", "replace")
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+def _body(model: type[BaseModel], example: object, then: Callable[[BaseModel], object] = lambda one: one) -> Decoder:
+    return Decoder(lambda octets: then(read(model, octets, TERMS)), (_json(example),))
+
+
+def _query(model: type[BaseModel], *examples: bytes) -> Decoder:
+    # As a view does it: a query string, then the model; what it refuses becomes InvalidInput there.
+    return Decoder(
+        lambda octets: model.model_validate(dict(parse_qsl(_text(octets))), context=TERMS), examples, (ValidationError,)
+    )
+
+
+def _foreign(model: type[BaseModel], *examples: bytes) -> Decoder:
+    return Decoder(lambda octets: parsed(model, dict(parse_qsl(_text(octets)))), examples)
+
+
+def _rows(form: Format, *examples: bytes) -> Decoder:
+    return Decoder(lambda octets: list(read_rows(_text(octets).splitlines(True), form, Algorithm.PDQ)), examples)
+
+
+def _pictures() -> Decoder:
+    samples = tuple(encoded(drawn(60, 45), format) for format in FORMATS)
+    return Decoder(lambda octets: hash_picture(octets, list(Algorithm), LIMITS), samples)
+
+
+_NOTE = SIGNER.sign("log.example/1\n3\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n").encode()
+
+DECODERS: dict[str, Decoder] = {
+    "pictures": _pictures(),
+    "contributions": Decoder(
+        lambda octets: read_drafts(octets, TERMS), (_json({"contributions": [item(1), item(2)]}),)
+    ),
+    "metadata": Decoder(lambda octets: read_metadata(_text(octets), 2, TERMS), (_json(SAID), _json([SAID, SAID]))),
+    "queries": Decoder(
+        lambda octets: read_queries(octets, TERMS),
+        (_json({"queries": [{"id": "u", "signals": [pdq(1)], "radius": {"pdq": 9}}]}),),
+    ),
+    "amendments": _body(AmendmentIn, {"labels": ["manifesto"], "expires_at": None}),
+    "withdrawals": _body(WithdrawalIn, {"reason": "other"}),
+    "opinions": _body(OpinionIn, {"opinion": "disputes", "reason": "edsa_context", "note": "x"}),
+    "decisions": _body(DecisionIn, {"decision": "uphold", "note": None}),
+    "benign signals": _body(BenignIn, {"signals": [pdq(1)], "radius": {"pdq": 3}, "note": "card"}),
+    "incidents": _body(IncidentIn, {"label": "CI:x", "start": "2026-11-20T10:00:00Z", "end": None, "expires": True}),
+    "changes of incidents": _body(IncidentChangeIn, {"start": "2026-11-20T10:00:00Z"}),
+    "members": _body(MemberIn, {"name": "A", "kind": "platform", "limits": {"contributions_per_day": 5}}),
+    "changes of members": _body(MemberChangeIn, {"status": "suspended"}),
+    "keys": _body(KeyIn, {"scopes": ["match"], "expires_at": "2027-01-01T00:00:00Z", "hides_distances": True}),
+    "lists of contributions": _query(
+        pages.ContributionsQuery, b"limit=5&after=7&status=active&since=2026-11-20T10:00:00Z"
+    ),
+    "lists of cases": _query(pages.CasesQuery, b"state=open&after=0"),
+    "lists of events": _query(pages.EventsQuery, b"subject=member:1&actor=key:2&action=member.added"),
+    "the feed's cursor": _query(pages.ChangesQuery, b"after=4&limit=1&epoch=9f3c&wait=0"),
+    "reports": _query(pages.ReportQuery, b"from=2026-11-01&to=2026-11-20"),
+    "proofs": _query(pages.ConsistencyQuery, b"first=1&second=2"),
+    "days": _query(pages.DayQuery, b"day=2026-11-20"),
+    "StopNCII's cursor": _foreign(stopncii.FetchQuery, b"startTimestamp=5&pageSize=3&nextPageToken=1-2"),
+    "StopNCII's hashes": Decoder(
+        lambda octets: read(stopncii.HashesIn, octets, TERMS).signals(),
+        (_json({"hashRecords": [{"signalType": "ImagePDQ", "hashValue": pdq(1)[4:]}]}),),
+    ),
+    "StopNCII's feedback": Decoder(
+        lambda octets: read(stopncii.FeedbacksIn, octets, TERMS).opinions(RULES.vocabulary.reason),
+        (_json({"hashFeedbacks": [{"hashValue": pdq(1)[4:], "feedbackValue": "NotBlocked", "tags": ["other"]}]}),),
+    ),
+    "ThreatExchange's cursor": _foreign(threatexchange.UpdatesQuery, b"start_time=1&stop_time=9&limit=3&after=1-2"),
+    "ThreatExchange's descriptors": _foreign(
+        threatexchange.DescriptorIn, f"indicator={pdq(1)[4:]}&type=HASH_PDQ&status=MALICIOUS".encode()
+    ),
+    "ThreatExchange's reactions": _foreign(threatexchange.ReactionIn, b"reactions=HELPFUL"),
+    "Tech Against Terrorism's cursor": _foreign(tat.ListQuery, b"after=7&page=1-2&limit=9"),
+    "Tech Against Terrorism's log-in": _foreign(tat.LoginIn, b"username=A&password=hdb_x"),
+    "HMA's signals": Decoder(
+        lambda octets: read(hma.SignalsIn, octets).signals(RULES.algorithms), (_json({"pdq": pdq(1)[4:], "note": "n"}),)
+    ),
+    "HMA's comparisons": Decoder(
+        lambda octets: read(hma.CompareIn, octets).pairs(RULES.algorithms), (_json({"pdq": [pdq(1)[4:], pdq(2)[4:]]}),)
+    ),
+    "HMA's queries": _foreign(hma.LookupQuery, b"signal=0&signal_type=pdq&banks=A,B&include_distance=true"),
+    "CSV": _rows(Format.CSV, f"signals,labels,quality\n{pdq(1)},manifesto,90\n".encode()),
+    "JSON Lines": _rows(Format.JSONL, _json(item(1)) + b"\n" + _json(item(2))),
+    "lists of hashes": _rows(Format.TEXT, f"{pdq(1)}\n{pdq(2)[4:]}\n# x\n".encode()),
+    "the debugger's lines": Decoder(
+        lambda octets: read_signals(_text(octets)), (f"{pdq(1)}\nmirror {pdq(2)}".encode(),)
+    ),
+    "streams of the feed": Decoder(
+        read_lines,
+        (b'{"seq": 1, "gone": 17, "reason": "withdrawn"}\n{"checkpoint": 1, "more": false, "epoch": "x"}\n',),
+        (ValueError,),
+    ),
+    "checkpoints": Decoder(lambda octets: read_checkpoint(_text(octets), [SIGNER.verifier]), (_NOTE,)),
+    "verifier keys": Decoder(lambda octets: Verifier.parse(_text(octets)), (str(SIGNER.verifier).encode(),)),
+    "times": Decoder(
+        lambda octets: parse_instant(_text(octets)), (b"2026-11-20T10:00:00.000001+01:00",), (ValueError,)
+    ),
+    "signals": Decoder(lambda octets: Signal.parse(_text(octets)), (str(signal(1)).encode(),), (ValueError,)),
+}

@@ -1,0 +1,234 @@
+"""nginx as deploy/nginx/nginx.conf has it, before a real service on 127.0.0.1; and what the service does without it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import NamedTuple
+
+import httpx
+import pytest
+
+from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.service import members, open_hashdb
+from hashdb.settings import Settings
+from tests.serving import serving
+from tests.snippets import ROOT
+from tests.web.callers import item, pdq
+
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin") or ""
+pytestmark = pytest.mark.skipif(
+    not (NGINX and shutil.which("openssl")), reason="no nginx (apt install nginx-light) or no openssl"
+)
+CONF = (ROOT / "deploy" / "nginx" / "nginx.conf").read_text("utf-8")
+ASKED = {"queries": [{"signals": [pdq(1)]}]}
+LINES = "POST /v1/matches HTTP/1.1\r\nHost: hashes.example\r\nContent-Type: application/json\r\n"
+
+
+class Proxied(NamedTuple):
+    """A service of one worker, its address without and with the proxy, and who may speak to it."""
+
+    plain: httpx.URL
+    tls: httpx.URL
+    trusted: ssl.SSLContext
+    secret: str
+    log: Path
+    access: Path
+
+    def client(self) -> httpx.Client:
+        """A client with the key, over TLS."""
+        return httpx.Client(
+            base_url=self.tls, verify=self.trusted, headers={"Authorization": f"Bearer {self.secret}"}, timeout=20
+        )
+
+    def connection(self) -> ssl.SSLSocket:
+        """A connection to the proxy."""
+        raw = socket.create_connection((self.tls.host, self.tls.port or 443), timeout=20)
+        return self.trusted.wrap_socket(raw, server_hostname="127.0.0.1")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _unready() -> Iterator[int]:
+    """A replica whose index is never ready."""
+
+    class Busy(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
+
+        def do_GET(self) -> None:
+            self.send_response(503)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Busy) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+@contextmanager
+def _nginx(folder: Path, replicas: tuple[int, int], port: int) -> Iterator[None]:
+    """nginx with the file as it is, but for places, ports, and a second of patience with slow clients."""
+    text = re.sub(r" /tmp/", f" {folder}/", CONF).replace("/dev/stderr", f"{folder}/error.log")
+    text = text.replace("web-1:8000", f"127.0.0.1:{replicas[0]}").replace("web-2:8000", f"127.0.0.1:{replicas[1]}")
+    text = text.replace("listen 8443 ssl", f"listen 127.0.0.1:{port} ssl")
+    text = text.replace("/run/secrets/", f"{folder}/secrets/").replace("/dev/stdout", f"{folder}/access.log")
+    text = re.sub(r"client_(header|body)_timeout 10s", r"client_\1_timeout 1s", text)
+    user = "user root;\n" if os.geteuid() == 0 else ""
+    (folder / "nginx.conf").write_text(f"{user}daemon off;\n{text}")
+    words = [NGINX, "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"]
+    tried = subprocess.run([*words, "-t"], capture_output=True, text=True, timeout=20, check=False)
+    assert tried.returncode == 0, tried.stderr
+    process = subprocess.Popen(words)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
+    """A service behind nginx, beside a replica that is not ready."""
+    folder = tmp_path_factory.mktemp("proxied")
+    home, log, port = folder / "home", folder / "serve.log", _free_port()
+    made = [str(ROOT / "deploy" / "make-secrets"), "hashes.example", str(folder / "secrets")]
+    subprocess.run(made, check=True, capture_output=True, timeout=30)
+    certificate, key = folder / "secrets" / "tls_crt", folder / "secrets" / "tls_key"
+    with ExitStack() as stack:
+        url = httpx.URL(
+            stack.enter_context(serving(home, workers=1, log=log, HASHDB_PROXIES="1", HASHDB_BEHIND_TLS="true"))
+        )
+        db = open_hashdb(Settings(home=home).database, Settings(home=home).rules())
+        added = members.add(db, COMMAND_LINE, MemberDraft("Alpha", MemberKind.PLATFORM))
+        secret = members.issue_key(db, COMMAND_LINE, added.id, KeyDraft(frozenset(Scope))).secret
+        db.close()
+        unready = stack.enter_context(_unready())
+        stack.enter_context(_nginx(folder, (unready, url.port or 80), port))
+        assert key.exists()
+        trusted = ssl.create_default_context(cafile=str(certificate))
+        trusted.check_hostname = False
+        tls = httpx.URL(f"https://127.0.0.1:{port}")
+        proxied = Proxied(url, tls, trusted, secret, log, folder / "access.log")
+        _await(proxied)
+        yield proxied
+
+
+def _await(proxied: Proxied) -> None:
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        try:
+            with proxied.client() as client:
+                client.get("/healthz")
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise AssertionError("nginx does not answer")
+
+
+def test_matches_and_what_only_asks_are_answered_while_a_replica_is_not_ready(proxied: Proxied) -> None:
+    with proxied.client() as client:
+        answers = [client.post("/v1/matches", json=ASKED) for _ in range(12)]
+        answers += [client.get(path) for path in ("/readyz", "/v1/me") for _ in range(4)]
+    assert {one.status_code for one in answers} == {200}
+    assert all("Strict-Transport-Security" in one.headers for one in answers)
+
+
+def test_who_asks_and_which_request_it_is_are_what_the_proxy_says(proxied: Proxied) -> None:
+    forged = {"X-Forwarded-For": "203.0.113.9", "X-Request-ID": "f" * 64, "Authorization": "Bearer hdb_wrong"}
+    with proxied.client() as client:
+        told = {
+            client.get("/v1/me", headers=forged | {"X-Forwarded-For": f"203.0.113.{n}"}).status_code for n in range(110)
+        }
+        # A hundred failures of one address: whatever it forges, it is one.
+        assert told == {401, 429}
+        answer = client.get("/v1/me", headers={"X-Request-ID": "f" * 64})
+    assert answer.status_code == 200
+    id = answer.headers["X-Request-ID"]
+    assert re.fullmatch("[0-9a-f]{32}", id)
+    assert f'"request_id": "{id}"' in proxied.log.read_text("utf-8")
+
+
+def test_the_proxys_log_has_neither_keys_nor_query_strings(proxied: Proxied) -> None:
+    with proxied.client() as client:
+        client.get(f"/v1/me?access_token={proxied.secret}")
+        id = client.post("/v1/matches", json=ASKED).headers["X-Request-ID"]
+    until = time.monotonic() + 5
+    while id not in (text := proxied.access.read_text("utf-8")) and time.monotonic() < until:
+        time.sleep(0.02)
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert {"/v1/me", "/v1/matches"} <= {line["path"] for line in lines}
+    assert proxied.secret not in text and "access_token" not in text and pdq(1)[4:] not in text
+
+
+def test_clients_that_stop_halfway_are_cut_off_and_hold_no_thread(proxied: Proxied) -> None:
+    with ExitStack() as stack:
+        # More than the service has threads.
+        slow = [stack.enter_context(proxied.connection()) for _ in range(24)]
+        for number, one in enumerate(slow):
+            # Half of them in the body, half of them in the head.
+            whole = f"{LINES}Authorization: Bearer {proxied.secret}\r\nContent-Length: 1000\r\n\r\n{{"
+            one.sendall((whole if number % 2 else LINES).encode())
+        with proxied.client() as client:
+            assert client.post("/v1/matches", json=ASKED).status_code == 200
+        for one in slow:
+            said = one.recv(100)
+            assert said == b"" or said.startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_large_header_and_a_large_body_end_at_the_proxy(proxied: Proxied) -> None:
+    with proxied.client() as client:
+        for headers in ({"X-Large": "x" * 9000}, {f"X-{n}": "x" * 6000 for n in range(6)}):
+            assert client.get("/v1/me", headers=headers).status_code == 400
+        assert client.get("/v1/me?" + "x" * 9000).status_code == 414
+        assert client.get("/metrics").status_code == 404
+        before = proxied.log.read_text("utf-8").count('"status": 413')
+        large = b"x" * (17 * 2**20)
+        for path, status in (("/v1/matches", 413), ("/v1/contributions", 413), ("/v1/signals", 415)):
+            kind = "application/json" if status == 413 else "multipart/form-data; boundary=x"
+            sent = client.post(path, content=large, headers={"Content-Type": kind})
+            assert sent.status_code == status or (path == "/v1/signals" and sent.status_code == 400)
+        assert proxied.log.read_text("utf-8").count('"status": 413') == before
+
+
+def test_a_batch_and_a_contribution_go_through_whole(proxied: Proxied) -> None:
+    queries = [{"signals": [pdq(seed)]} for seed in range(1000)]
+    with proxied.client() as client:
+        # What changes something is sent to one replica only, whatever it answers.
+        statuses = {client.post("/v1/contributions", json={"contributions": [item(5)]}).status_code for _ in range(6)}
+        assert 201 in statuses and statuses <= {201, 503}
+        assert len(client.post("/v1/matches", json={"queries": queries}).json()["results"]) == 1000
+
+
+def test_without_a_proxy_a_large_header_is_refused_and_each_slow_client_holds_a_thread(proxied: Proxied) -> None:
+    with httpx.Client(base_url=proxied.plain, timeout=20) as client, ExitStack() as stack:
+        assert client.get("/healthz", headers={"X-Large": "x" * 9000}).status_code in (400, 431)
+        assert client.get("/healthz?" + "x" * 5000).status_code in (400, 414)
+        assert client.get("/healthz", headers={f"X-{n}": "x" for n in range(120)}).status_code in (400, 431)
+        address = (proxied.plain.host, proxied.plain.port or 80)
+        # One less than the eight threads of the worker.
+        for _ in range(7):
+            stack.enter_context(socket.create_connection(address, timeout=20)).sendall(LINES.encode())
+        assert client.get("/healthz").status_code == 200

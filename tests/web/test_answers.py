@@ -1,0 +1,42 @@
+"""What is told of an answer has the id that the answer has."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+
+import pytest
+
+from hashdb.service import matches
+from hashdb.web import logs
+from tests.web.callers import Service, item, pdq
+
+
+def test_the_log_of_every_way_has_the_id_of_the_answer(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    platform, written = service.caller(), io.StringIO()
+    platform.contribute(item(1))
+    monkeypatch.setattr("sys.stderr", written)
+    logger = logging.getLogger("hashdb")
+    before = logger.handlers[:], logger.level, logger.propagate
+    logs.write_json_lines()
+    try:
+        answers = [
+            platform.post("/v1/matches", {"queries": [{"signals": [pdq(1)]}]}),
+            platform.post("/v1/matches?include=quarantined", {"queries": [{"signals": [pdq(1)]}]}),
+            platform.get("/nowhere"),
+        ]
+        monkeypatch.setattr(matches, "match", _fail)
+        answers.append(platform.post("/v1/matches", {"queries": [{"signals": [pdq(1)]}]}))
+    finally:
+        logger.handlers[:], logger.level, logger.propagate = before
+    lines = [json.loads(line) for line in written.getvalue().splitlines()]
+    ids = [one.headers["X-Request-ID"] for one in answers]
+    assert len(set(ids)) == 4
+    # What went wrong is a line of its own, and is found by the same id.
+    assert [line["request_id"] for line in lines] == [*ids, ids[-1]]
+    assert [line["message"].partition(" ")[0] for line in lines[-2:]] == ["unforeseen", "request"]
+
+
+def _fail(*_: object, **__: object) -> None:
+    raise RuntimeError

@@ -1,0 +1,139 @@
+"""What is sent begins no header, no line of the log and no address of ours; secrets are kept by no cache."""
+
+from __future__ import annotations
+
+import io
+import json
+
+from hashdb.domain.users import Role
+from hashdb.web.console import pages
+from tests.web.callers import Caller, Service, body, item, service_at
+from tests.web.console.visitors import PASSWORD, Visitor, added, form_secret, signed_in
+from tests.web.test_logs import lines
+
+__all__ = ["lines"]
+
+ELSEWHERE = [
+    "https://evil.example",
+    "//evil.example",
+    "///evil.example",
+    "/\\evil.example",
+    "\\/evil.example",
+    "/console\\@evil.example",
+    "/console/\\..\\//evil.example",
+    "https:evil.example",
+    "javascript:alert(1)",
+    "data:text/html,x",
+    "/consolex",
+    "/console.evil.example",
+    "@evil.example",
+    "evil.example/console/",
+    "/console/\r\nSet-Cookie: a=b",
+    "/console/\x00",
+    "/console/\u2028x",
+    "/console/\uff0f\uff0fevil.example",
+    "%2f%2fevil.example",
+    "/console/" + "a" * 2000,
+]
+LINES = 'x\r\nSet-Cookie: a=b\r\n\r\n<script>\x1b[2J\u2028{"level": "error"}'
+
+
+def test_who_signs_in_is_led_nowhere_else(service: Service) -> None:
+    added(service, "ada", Role.ADMIN)
+    with service.app.test_request_context("/console"):
+        assert {pages.local(address) for address in ELSEWHERE} == {"/console"}
+    for address in ELSEWHERE[:3]:
+        done = Visitor(service, "ada").sign_in(next=address)
+        assert (done.status_code, done.headers["Location"]) == (303, "/console"), address
+
+
+def test_no_address_of_ours_is_made_of_what_the_request_calls_the_host(service: Service) -> None:
+    ada = signed_in(service, "ada", Role.ADMIN)
+    session = ada.client.get_cookie("hashdb_session")
+    assert session is not None
+    headers = {"Host": "evil.example", "X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"}
+    headers |= {"Cookie": f"hashdb_session={session.value}"}
+    browser = service.app.test_client(use_cookies=False)
+    for path in ("/", "/console", "/console/sign-in", "/console/members", "/console/account", "/docs", "/v1/me"):
+        answer = browser.get(path, headers=headers, buffered=True)
+        assert "evil.example" not in answer.text + str(answer.headers), path
+    sent = {"theme": "dark", "csrf": form_secret(ada.get("/console/account"))}
+    posted = browser.post("/console/theme", data=sent, headers=headers)
+    assert posted.headers["Location"] == "/console"
+
+
+def test_who_is_believed_to_come_by_tls_is_whom_a_proxy_says(service: Service) -> None:
+    by_tls = {"X-Forwarded-Proto": "https"}
+    cookie = Visitor(service).get("/console/sign-in", headers=by_tls).headers["Set-Cookie"]
+    assert "Secure" not in cookie
+    with service_at(None, proxies=1) as behind:
+        cookie = Visitor(behind).get("/console/sign-in", headers=by_tls).headers["Set-Cookie"]
+        assert cookie.startswith("__Host-hashdb_visit=")
+        assert all(part in cookie for part in ("Secure", "HttpOnly", "SameSite=Lax", "Path=/"))
+        assert "Domain" not in cookie
+
+
+def test_what_is_sent_begins_no_header(service: Service, platform: Caller) -> None:
+    ada = signed_in(service, "ada", Role.ADMIN)
+    answers = [
+        ada.post("/console/members", {"name": "A\u2028", "kind": "platform", "contact": LINES}),
+        ada.post("/console/theme", {"theme": LINES, "next": LINES}),
+        ada.get("/console/contributions/export", query_string={"label": LINES, "form": LINES}),
+        ada.get("/console/events/download", query_string={"first": LINES}),
+        platform.post("/v1/contributions", {"contributions": [item(1)]}, headers={"Idempotency-Key": "a\tb\x1b"}),
+        platform.get("/v1/contributions", query_string={LINES: LINES}),
+        platform.get("/v1/reports/transparency", headers={"Accept": "text/csv;\x0bq=1"}),
+        platform.get(f"/graph/1/?access_token={'%0d%0aX: y'}"),
+    ]
+    for answer in answers:
+        assert answer.status_code < 500
+        for name, value in answer.headers:
+            assert not set("\r\n\0") & set(name + value)
+            assert "a=b" not in value
+
+
+def test_what_is_sent_begins_no_line_of_the_log(lines: io.StringIO, service: Service, platform: Caller) -> None:
+    for path in ("/v1/\r\nx", "/\x1b[2J", "/console/\u2028x", "/hma/c/bank/a%0ab", "/v1/contributions?label=%0a{}"):
+        platform.get(path)
+    platform.ask("X\x1b", "/v1/me")
+    platform.get("/v1/me", headers={"User-Agent": "\x1b[2J", "X-Request-Id": "a\x0bb", "Referer": "\x1b"})
+    Visitor(service, LINES).sign_in(LINES)
+    for line in lines.getvalue().splitlines():
+        assert line.isascii() and line.isprintable()
+        assert set(json.loads(line)) >= {"at", "level", "message"}
+    assert "2J" not in lines.getvalue()
+
+
+def test_pages_and_answers_that_show_a_secret_are_kept_nowhere(service: Service, admin: Caller) -> None:
+    ada = signed_in(service, "ada", Role.ADMIN)
+    issued = admin.post(f"/v1/members/{admin.member}/keys", {"scopes": ["match"]})
+    form = {"username": f"Member {admin.member}", "password": body(issued)["secret"]}
+    shown = [
+        issued,
+        ada.post(f"/console/members/{admin.member}/keys", {"scopes": ["match"]}),
+        ada.post("/console/users", {"name": "zoe", "role": "auditor"}),
+        ada.post("/console/users/1/password"),
+        ada.get("/console/account/second-factor"),
+        service.anyone.post("/tat/token-auth/tcap/", data=form),
+    ]
+    for answer in shown:
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert "ETag" not in answer.headers
+        assert answer.headers["Referrer-Policy"] in ("no-referrer", "same-origin")
+
+
+def test_a_session_is_another_after_each_step_and_worthless_after_the_last(service: Service) -> None:
+    ada = signed_in(service, "ada", Role.ADMIN)
+    first = ada.client.get_cookie("hashdb_session")
+    secret = form_secret(ada.get("/console/account"))
+    again = ada.sign_in(PASSWORD)
+    second = ada.client.get_cookie("hashdb_session")
+    assert again.status_code == 303
+    assert first is not None and second is not None and first.value != second.value
+    assert (
+        ada.client.post("/console/members", data={"csrf": secret, "name": "A", "kind": "platform"}).status_code == 403
+    )
+    ada.post("/console/sign-in/out")
+    thief = Visitor(service)
+    thief.client.set_cookie("hashdb_session", second.value)
+    assert thief.get("/console/members").status_code == 303
