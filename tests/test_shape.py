@@ -143,6 +143,7 @@ TESTED_IN = {
     "cli/instants.py": "cli/test_contribute.py",
     "cli/match.py": "cli/test_contribute.py",
     "cli/output.py": "cli/test_contribute.py",
+    "cli/ports.py": "cli/test_serve.py",
     "cli/radii.py": "cli/test_match.py",
     "cli/pictures.py": "cli/test_contribute.py",
     "cli/upgrade.py": "cli/test_serve.py",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hashdb.domain.hits import MatchLog
 from hashdb.domain.rules import Rules
+from hashdb.errors import StoreBusy
 from hashdb.service.batches import Batches
 from hashdb.service.live import Live
 from hashdb.service.signing import Signing
@@ -70,10 +71,12 @@ def open_hashdb(
     index: Path | None = None,
     signing: Signing | None = None,
     match_log: MatchLog = MatchLog.HITS,
+    may_be_away: bool = False,
 ) -> HashDB:
     """Open the database at `url`: SQLite is made or brought up, PostgreSQL must be current.
 
-    `index` is the folder of the index's segments (None: all is kept in memory).
+    `index` is the folder of the index's segments (None: all is kept in memory). A database that `may_be_away` has been
+    seen to be current before: if it does not answer now, every verb says so until it does.
 
     Raises BadSetting, SchemaOutdated, StoreBusy.
     """
@@ -83,6 +86,10 @@ def open_hashdb(
             store.migrate()
         else:
             store.require_current()
+    except StoreBusy:
+        if not may_be_away:
+            store.close()
+            raise
     except BaseException:
         store.close()
         raise

@@ -89,8 +89,8 @@ class Service:
 
     def kill_a_worker(self, which: int = 0) -> None:
         """Kill one of those that answer; another one comes in its place."""
-        workers = self.workers()
-        _send(workers[which % len(workers)], signal.SIGKILL)
+        if workers := self.workers():
+            _send(workers[which % len(workers)], signal.SIGKILL)
 
     def pause(self, seconds: float) -> None:
         """Let nothing of it run for a while."""
