@@ -21,7 +21,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
 from hashdb import __version__
-from hashdb.cli.home import opened, prepare_home, serving_alone, signing_of
+from hashdb.cli.home import milvus_of, opened, prepare_home, serving_alone, signing_of
 from hashdb.cli.output import tracked
 from hashdb.cli.ports import bracketed, free
 from hashdb.cli.safety import require_safe
@@ -76,6 +76,7 @@ def command(host: str, port: int, workers: int) -> None:
     """Serve the API until interrupted. Makes or brings up the schema where the database is SQLite."""
     settings = Settings.read()
     prepare_home(settings.home)
+    milvus_of(settings)
     with serving_alone(settings.home):
         port = free(host, port)
         require_safe(settings, host)
@@ -156,6 +157,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
             signing=signing,
             match_log=s.match_log,
             may_be_away=True,
+            milvus=milvus_of(s),
         )
         db.leaving = lambda: self._leaving[0] == 1
         app = create_app(db, s)

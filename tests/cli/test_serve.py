@@ -88,6 +88,14 @@ def test_a_setting_that_is_wrong_is_named(run: Commands) -> None:
     assert (done.returncode, done.stderr[:25]) == (2, "hashdb: HASHDB_MAX_BODY: ")
 
 
+def test_an_index_elsewhere_needs_an_address(run: Commands) -> None:
+    done = run("serve", HASHDB_INDEX="milvus")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "hashdb: HASHDB_MILVUS_URI: is needed with HASHDB_INDEX=milvus\n",
+    )
+
+
 def test_an_old_schema_is_refused_on_postgresql_until_upgraded(run: Commands, postgres_url: str) -> None:
     done = run.process("serve", "--port", "0", HASHDB_DATABASE_URL=postgres_url)
     assert done.returncode == 1
