@@ -99,7 +99,7 @@ def _installed(built: Path, folder: Path) -> Path:
 def _list(python: Path) -> None:
     """The bill of materials of the wheel: all that it installs, by CycloneDX."""
     target = DIST / f"hashdb-{__version__}.cdx.json"
-    words = ["-m", "cyclonedx_py", "environment", "--output-format", "JSON", "--output-file", target, python]
+    words = ["-m", "cyclonedx_py", "environment", "--output-format", "JSON", "--output-file", str(target), str(python)]
     subprocess.run([sys.executable, *words], check=True, stderr=subprocess.DEVNULL)
     print(f"{target.name}: {len(json.loads(target.read_text('utf-8'))['components'])} packages", flush=True)
 
@@ -107,7 +107,7 @@ def _list(python: Path) -> None:
 def _audit(python: Path, strict: bool) -> None:
     """Whether any package that the wheel installs has a known weakness. Raises Unfit."""
     site = next((python.parent.parent / "lib").glob("python*/site-packages"))
-    words = ["-m", "pip_audit", "--path", site, "--format", "json", "--progress-spinner", "off"]
+    words = ["-m", "pip_audit", "--path", str(site), "--format", "json", "--progress-spinner", "off"]
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
     try:
         audited = json.loads(done.stdout)["dependencies"]
