@@ -80,12 +80,16 @@ class Caught:
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
-    """Opinions given, cases opened and decided in the period; `open` at its end."""
+    """Opinions given, cases opened and decided in the period; `open` at its end.
+
+    `disputes_decided` are the decisions on cases under which a member disputed.
+    """
 
     confirms: int
     disputes: Mapping[str, int]
     opened: int
     decided: Mapping[str, int]
+    disputes_decided: Mapping[str, int]
     open: int
     to_decide: Durations
 

@@ -91,7 +91,7 @@ def _report(
         asked_by=dict(sorted((int(key), _asked(ones)) for key, ones in _grouped(_of_any(of_all), "member").items())),
         caught=replay.caught(firsts),
         reviews=replay.reviews.reviewed(),
-        precision=replay.reviews.precision(),
+        precision=replay.precision(),
         refused=_by_outcome(of_all, Kind.REFUSAL),
         turned_away=_by_outcome(of_all, Kind.ACCESS),
         days=_days(replay.days, numbers),
