@@ -123,7 +123,7 @@ class Report:
     """The figures of a period, of all members or of one.
 
     `size` is the number of the last event before its end. `final` is whether no number can change any more: the
-    period is over, and each of its days that has counts is sealed.
+    period is over for some minutes, and each of its days that has counts is sealed.
     """
 
     period: Period

@@ -13,7 +13,7 @@ from hashdb.domain.reports import Asked, Precision, Share
 from hashdb.domain.statements import terrorist_content
 from hashdb.errors import InvalidInput, NotAuthenticated, NotFound, ScopeMissing
 from hashdb.service import HashDB, cases, contributions, counts, matches, members, opinions, reports
-from tests.builders import NOON, RULES, Clock, contributed, draft, member_with, query
+from tests.builders import NOON, RULES, Clock, contributed, draft, hashdb, member_with, query
 
 DAY = NOON.date()
 CONFIRMS, DISPUTES = OpinionDraft(Stance.CONFIRMS), OpinionDraft(Stance.DISPUTES, "edsa_context")
@@ -104,6 +104,31 @@ def test_the_outcomes_of_disputes_are_of_cases_in_which_somebody_disputed(
     assert isinstance(points, dict)
     assert points["d"]["disputes_by_other_members"] == 2
     assert points["d"]["outcomes_of_disputes"] == {"quarantine": 1, "retire": 1}
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_what_is_final_stays_though_a_worker_writes_late(
+    database_url: str, db: HashDB, actor: Actor, other: Actor, clock: Clock, counted: bool
+) -> None:
+    contributed(db, actor, draft(1))
+    clock.at = NOON.replace(hour=23, minute=59, second=59)
+    late = hashdb(database_url, clock)
+    matches.match(late, other, [query(1)])
+    if counted:
+        matches.match(db, actor, [query(99)])
+        counts.flush(db)
+    clock.go(seconds=1)
+    assert not reports.transparency(db, COMMAND_LINE, DAY, DAY, form="json").final
+    clock.go(minutes=2)
+    counts.seal(db)
+    before = reports.transparency(db, COMMAND_LINE, DAY, DAY, form="json")
+    counts.flush(late)
+    late.close()
+    after = reports.transparency(db, COMMAND_LINE, DAY, DAY, form="json")
+    assert before.final and before == after
+    next_day = reports.transparency(db, COMMAND_LINE, DAY + timedelta(days=1), None, form="json")
+    assert (next_day.caught.contributions, next_day.caught.first_catch.median) == (1, 43_200)
+    assert next_day.asked["any"] == Asked(hit=1, none=0, own=0, others=1)
 
 
 def test_of_a_log_that_is_empty_there_is_a_report_too(db: HashDB) -> None:
