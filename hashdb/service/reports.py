@@ -75,7 +75,7 @@ def _report(
         replay.take(event)
     numbers = list(tx.counts.between(period.first, period.last))
     sealed = {one.day for one in tx.counts.seals()}
-    final = period.end + counts.SETTLED <= db.now() and {day for day, _ in numbers} <= sealed
+    final = period.end <= db.now() - counts.SETTLED and {day for day, _ in numbers} <= sealed
     numbers = [(day, one) for day, one in numbers if member in (None, one.cell.member)]
     of_all = [one for _, one in numbers]
     return Report(
