@@ -34,7 +34,7 @@ def command(file: Path, with_key: bool, as_json: bool) -> None:
         raise BackupFailed(f"{file} is there already")
     with opened(settings) as db, beside(file) as folder:
         if not db.store.head().seq:
-            raise BadSetting("HASHDB_HOME", "its log is empty (or HASHDBDATABASE_URL's): name what the service uses")
+            raise BadSetting("HASHDB_HOME", "its log is empty (or HASHDB_DATABASE_URL's): name what the service uses")
         parts = {ABOUT: folder / ABOUT, DATABASE: folder / DATABASE}
         # Before the database, whose log then has at least what these checkpoints are of.
         for name, path in ((RECORD, settings.home / RECORD), (KEY, settings.signing_key)):
