@@ -88,6 +88,13 @@ class Settings(BaseSettings):
     busy_seconds: float = Field(
         default=10.0, gt=0, le=300, description="How long a write waits for the database before it is refused with 503."
     )
+    drain_seconds: float = Field(
+        default=0.0,
+        ge=0,
+        le=300,
+        description="How long, once told to end, `/readyz` answers 503 and all else is served: longer than the proxy"
+        " takes to notice.",
+    )
     max_body: int = Field(
         default=16 * _MEGABYTE,
         ge=1024,

@@ -20,11 +20,10 @@ from flask.testing import FlaskClient
 
 from hashdb.domain.cases import Order
 from hashdb.domain.members import COMMAND_LINE
-from hashdb.domain.users import Role, UserDraft
-from hashdb.service import HashDB, cases, contributions, open_hashdb, queues, users
+from hashdb.service import HashDB, cases, contributions, open_hashdb, queues
 from hashdb.settings import Settings
 from hashdb.web import create_app
-from scripts.benchmarks import report, year
+from scripts.benchmarks import lived, report, year
 from scripts.benchmarks.report import Target, number
 from tests.web.console.visitors import PASSWORD
 
@@ -70,8 +69,7 @@ def _home(given: Path | None) -> Iterator[Path]:
 
 
 def _measured(db: HashDB, settings: Settings) -> list[tuple[str, float, float, float]]:
-    if not users.page(db, COMMAND_LINE, 0, 1):
-        users.add(db, COMMAND_LINE, UserDraft("bench", Role.ADMIN), PASSWORD)
+    lived.through(db, PASSWORD)
     client = create_app(db, settings).test_client()
     secret = _sign_in(client)
     rows = []
@@ -83,7 +81,7 @@ def _measured(db: HashDB, settings: Settings) -> list[tuple[str, float, float, f
 
 
 def _sign_in(client: FlaskClient) -> str:
-    fields = {"csrf": _secret(client.get("/console/sign-in").text), "name": "bench", "password": PASSWORD}
+    fields = {"csrf": _secret(client.get("/console/sign-in").text), "name": lived.ADMIN, "password": PASSWORD}
     answer = client.post("/console/sign-in", data=fields)
     if answer.status_code != 303:
         raise SystemExit(f"the sign-in was answered with {answer.status}")
@@ -141,6 +139,16 @@ def _pages(db: HashDB) -> dict[str, tuple[str, Mapping[str, str] | None]]:
         "A case beside what is near": (f"/console/cases/{waiting[0].case.id}", None),
         "Match debugger": ("/console/debugger", {"signals": "\n".join(map(str, signals))}),
         "Members": ("/console/members", None),
+        "A member, with its keys": ("/console/members/3", None),
+        "Suspend a member, with its effect": ("/console/members/3/status", None),
+        "Incidents": ("/console/incidents", None),
+        "Benign signals": ("/console/benign", None),
+        "Add a benign signal, with its effect": ("/console/benign/new", {"signals": str(signals[0])}),
+        "Proposals": ("/console/proposals", None),
+        "A proposal, with its effect": ("/console/proposals/1", None),
+        "Reports": ("/console/reports", None),
+        "A report on a quarter, once it is made": ("/console/reports/1", None),
+        "Vocabulary": ("/console/vocabulary", None),
         "Audit log": ("/console/events", None),
         "Audit log, of an action": ("/console/events?action=case.decided", None),
     }

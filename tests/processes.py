@@ -5,7 +5,8 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["alembic.command", "psycopg", "tests.builders"])
@@ -24,3 +25,12 @@ def exit_code(function: Callable[..., None], *words: object) -> int | None:
     process.start()
     process.join(60)
     return process.exitcode
+
+
+def children(pid: int) -> list[int]:
+    """The processes that one has started (Linux)."""
+    found: list[int] = []
+    for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            found += map(int, tasks.read_text().split())
+    return found

@@ -6,11 +6,14 @@ import errno
 import gc
 import logging
 import os
+import signal
 import socket
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from mmap import mmap
 from threading import Event, Thread
 from typing import Any
 
@@ -49,7 +52,7 @@ from hashdb.service import (
     uses,
 )
 from hashdb.settings import Settings
-from hashdb.web import create_app, metrics
+from hashdb.web import counting, create_app, metrics
 from hashdb.web.context import Face
 from hashdb.web.logs import write_json_lines
 
@@ -83,7 +86,7 @@ def command(host: str, port: int, workers: int) -> None:
             expiry.start(db)
             empty = not members.page(db, COMMAND_LINE, 0, 1)
         write_json_lines()
-        metrics.share(settings.home / "metrics")
+        counting.share(settings.home / "metrics")
         click.echo(f"hashdb {__version__} serves on http://{_bracketed(host)}:{port} (index: {engine()})", err=True)
         if empty:
             click.echo(
@@ -92,11 +95,26 @@ def command(host: str, port: int, workers: int) -> None:
         _Gunicorn(settings, host, port, workers).run()
 
 
+class _Arbiter(Arbiter):  # type: ignore[misc]
+    """What holds the workers; when told to end, it first lets who spreads requests turn to other services."""
+
+    def __init__(self, application: _Gunicorn, leaving: mmap, seconds: float) -> None:
+        super().__init__(application)
+        self._leaving, self._seconds = leaving, seconds
+
+    def handle_term(self) -> None:
+        self._leaving[0] = 1
+        time.sleep(self._seconds)
+        super().handle_term()
+
+
 class _Gunicorn(BaseApplication):  # type: ignore[misc]
     """The application in gunicorn's hands: each worker opens its own database connections and index."""
 
     def __init__(self, settings: Settings, host: str, port: int, workers: int) -> None:
         self._settings = settings
+        # Of all workers: memory that they share with who holds them.
+        self._leaving = mmap(-1, 1)
         self._bind = f"{_bracketed(host)}:{port}"
         self._workers = workers
         super().__init__()
@@ -117,7 +135,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
             "loglevel": "error",
             "post_worker_init": _let_waits_end,
             "worker_exit": lambda server, worker: _undisturbed(lambda: _write_the_rest(worker)),
-            "child_exit": lambda server, worker: metrics.ended(worker.pid),
+            "child_exit": lambda server, worker: counting.ended(worker.pid),
             "on_exit": lambda arbiter: _undisturbed(self._sign_the_end),
             "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir(),
             "proc_name": "hashdb",
@@ -131,6 +149,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
         signing, index = signing_of(s), s.home / "index"
         rules, busy = s.rules(), s.busy_seconds
         db = open_hashdb(s.database, rules, busy_seconds=busy, index=index, signing=signing, match_log=s.match_log)
+        db.leaving = lambda: self._leaving[0] == 1
         app = create_app(db, s)
         counted: metrics.Metrics = app.extensions["hashdb"].metrics
         Thread(target=_keep_up, args=(db, Event()), name="keep-up", daemon=True).start()
@@ -153,7 +172,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
             checkpoints.keep(db, at_once=True)
 
     def run(self) -> None:
-        Arbiter(self).run()
+        _Arbiter(self, self._leaving, self._settings.drain_seconds).run()
 
 
 def _let_waits_end(worker: Any) -> None:
@@ -174,8 +193,12 @@ def _write_down(db: HashDB, counted: metrics.Metrics, stop: Event) -> None:
 
     Segments may keep the other thread long.
     """
-    rounds = 0
+    rounds, parent = 0, os.getppid()
     while not stop.wait(_FLUSH_EVERY):
+        if os.getppid() != parent:
+            # It was killed. gunicorn sees it too, but then lets who keeps a connection busy keep the worker, and with
+            # it the home, for half a minute.
+            os.kill(os.getpid(), signal.SIGTERM)
         _undisturbed(counted.write_down)
         for task in (counts.flush, uses.flush):
             _undisturbed(partial(task, db))

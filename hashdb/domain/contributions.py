@@ -157,7 +157,7 @@ class Receipt:
 class Filter:
     """Which contributions to list; None is any. `since` and `until` bound `received_at` (from, before).
 
-    `reference` is what the contributor's own id begins with.
+    `reference` is what the contributor's own id begins with; `expires_until` bounds `expires_at` (before).
     """
 
     member: int | None = None
@@ -172,6 +172,7 @@ class Filter:
     reference: str | None = None
     removed_since: datetime | None = None
     removed_until: datetime | None = None
+    expires_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

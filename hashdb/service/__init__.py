@@ -50,6 +50,8 @@ class HashDB:
         self.match_log = match_log
         self.tallies = Tallies()
         self.feed_read_on: dict[int, date] = {}
+        # Whether this process is about to end: whoever can is to ask another. Whether it ends now.
+        self.leaving: Callable[[], bool] = lambda: False
         self.stopping: Callable[[], bool] = lambda: False
         # Told how many seconds of a match went into the search and into the store: who serves may count it.
         self.timed: Callable[[tuple[float, float]], None] = lambda seconds: None

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 from hashdb.domain.members import Actor, Scope
 from hashdb.domain.signals import Algorithm
+from hashdb.errors import Unavailable
 from hashdb.service import HashDB
 from hashdb.service.live import Size
 from hashdb.store.counts import Total
+
+_RETRY_AFTER = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,12 @@ class Vitals:
 
 
 def ready(db: HashDB) -> int:
-    """The number of the log that this process answers from, once it is level. Raises StoreBusy."""
+    """The number of the log that this process answers from, once it is level.
+
+    Raises StoreBusy, IndexNotReady, and Unavailable where the process is about to end.
+    """
+    if db.leaving():
+        raise Unavailable(_RETRY_AFTER)
     return db.live.level().seq
 
 

@@ -32,7 +32,7 @@ from hashdb.store import Transaction
 BLOCK = 2_000
 """Events that are counted at once; a page counts that many by itself."""
 _DAY = timedelta(days=1)
-_EXPIRING = timedelta(days=7)
+EXPIRING = timedelta(days=7)
 _SOON = timedelta(hours=24)
 _OF_MEMBERS = (What.ADDED, What.TIMED, What.IN_HOUR, What.QUERIES, What.HITS)
 _FAILS = (Standing.DISPUTED, Standing.QUARANTINED, Standing.RETIRED)
@@ -70,7 +70,7 @@ def get(db: HashDB, actor: Actor, days: int) -> Overview:
             statuses={one: _sum(in_all, status(one)) for one in Status},
             standings={one: _sum(in_all, standing(one)) for one in Standing},
             new=tx.overviews.received(now - _DAY),
-            expiring=tx.overviews.expiring(now, now + _EXPIRING),
+            expiring=tx.overviews.expiring(now, now + EXPIRING),
             days=tuple(_day(day, by_day.get(day, Counter())) for day in (since + n * _DAY for n in range(days))),
             members=_members(tx, since, found, in_all),
             waiting=tx.overviews.waiting(now, now + _SOON),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import re
 from contextlib import suppress
@@ -17,6 +18,7 @@ _KEY_SETTING = "HASHDB_SIGNING_KEY_FILE"
 _SIGNED = re.compile("\n\u2014 [^\n]+\n\n".encode())
 """The end of a note in the file, where an empty line follows each."""
 _TAIL = 65_536
+log = logging.getLogger("hashdb.signing")
 
 
 class Signing:
@@ -84,7 +86,16 @@ class Signing:
             raise _unusable(self._key, error) from None
 
     def write_down(self, note: str) -> None:
-        """Append a signed checkpoint to the file, after the last whole one that is there. Raises OSError."""
+        """Append a signed checkpoint to the file, after the last whole one that is there.
+
+        Where that cannot be, as on a full disk, the log of the process says so, and the database has it alone.
+        """
+        try:
+            self._append(note)
+        except OSError as error:
+            log.warning("a checkpoint is not in %s: %s", self._record.name, _why(error))
+
+    def _append(self, note: str) -> None:
         with self._record.open("ab+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             size = file.seek(0, os.SEEK_END)

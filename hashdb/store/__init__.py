@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -159,11 +159,8 @@ class Store:
     def scrub(self) -> None:
         """Let nothing of what was deleted stay in SQLite's journal, where no reader still needs it."""
         if self.embedded:
-            connection = self._engine.raw_connection()
-            try:
+            with self._busy_told(), closing(self._engine.raw_connection()) as connection:
                 connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
-            finally:
-                connection.close()
 
     def copy_to(self, path: Path) -> None:
         """Write a copy of the whole database into a new file, while it is in use. Raises BackupFailed."""
@@ -180,7 +177,7 @@ class Store:
 
     @contextmanager
     def _transaction(self, writes: bool) -> Iterator[Connection]:
-        with _busy_told(), self._engine.connect() as connection:
+        with self._busy_told(), self._engine.connect() as connection:
             if self.embedded:
                 connection = connection.execution_options(hashdb_writes=writes)
             elif not writes:
@@ -188,18 +185,19 @@ class Store:
             with connection.begin():
                 yield connection
 
-
-@contextmanager
-def _busy_told() -> Iterator[None]:
-    """A database that is locked, full or away is StoreBusy; a fault of ours stays what it is."""
-    try:
-        yield
-    except (OperationalError, PoolTimeout) as error:
-        raise StoreBusy(_RETRY_AFTER) from error
-    except DBAPIError as error:
-        if error.connection_invalidated:
+    @contextmanager
+    def _busy_told(self) -> Iterator[None]:
+        """A database that is locked, full or away is StoreBusy; a fault of ours stays what it is."""
+        driver = self._engine.dialect.loaded_dbapi
+        try:
+            yield
+        except (OperationalError, PoolTimeout, driver.OperationalError) as error:
+            # The driver's own, where it is asked past SQLAlchemy.
             raise StoreBusy(_RETRY_AFTER) from error
-        raise
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise StoreBusy(_RETRY_AFTER) from error
+            raise
 
 
 def _parsed(url: str) -> URL:

@@ -29,6 +29,7 @@ def conditions(chosen: Filter, now: datetime, *, aside: bool = False) -> Iterato
     for column, start, end in (
         (table.received_at, chosen.since, chosen.until),
         (table.removed_at, chosen.removed_since, chosen.removed_until),
+        (table.expires_at, None, chosen.expires_until),
     ):
         held = func.coalesce(column, column) if aside else column
         if start is not None:

@@ -83,6 +83,9 @@ class Listings:
             told = table.announced == str(chosen.status)
             due = and_(table.announced.in_([str(Status.ACTIVE), str(Status.SUSPENDED)]), table.expires_at <= now)
             yield told if chosen.status is Status.WITHDRAWN else or_(told, due)
+        if chosen.expires_until is not None:
+            # Whatever the log last told: of each there is an index in the order of expiry.
+            yield and_(table.announced.in_([str(one) for one in Status]), table.expires_at < chosen.expires_until)
         if chosen.standing not in (None, Standing.UNREVIEWED):
             yield _judged(str(chosen.standing))
         # Each alone: what the others let through is looked at after.

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import time
 from bisect import bisect_left
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
@@ -19,36 +17,18 @@ from hashdb.domain.members import SYSTEM
 from hashdb.errors import HashDBError
 from hashdb.service import HashDB
 from hashdb.service.health import Vitals, vitals
+from hashdb.web.counting import FOLDER, reserve
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry, Histogram
     from prometheus_client.metrics_core import Metric
 
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
-_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _FINE = (0.00005, 0.0001, 0.00025, *_BUCKETS)
 _UNWRITTEN = 100_000
 """Matches whose times are kept until they are written down."""
 _TRY_AGAIN = 2.0
-
-
-def share(folder: Path) -> None:
-    """Let the processes that this one starts count together, in files of this folder, which is emptied.
-
-    To be called before `Metrics` is made in any of them.
-    """
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700)
-    os.environ[_FOLDER] = str(folder)
-
-
-def ended(process: int) -> None:
-    """Let what is only of a process's life go with it."""
-    from prometheus_client import multiprocess
-
-    if _FOLDER in os.environ:
-        multiprocess.mark_process_dead(process)
 
 
 class Metrics:
@@ -60,6 +40,7 @@ class Metrics:
         from prometheus_client import CollectorRegistry, Gauge, Histogram
         from prometheus_client import Counter as Counting
 
+        reserve()
         self._db = db
         self._registry = CollectorRegistry()
         self._requests = Counting(
@@ -148,7 +129,7 @@ class Metrics:
         from prometheus_client import CollectorRegistry
         from prometheus_client.multiprocess import MultiProcessCollector
 
-        if _FOLDER not in os.environ:
+        if FOLDER not in os.environ:
             return self._registry
         registry = CollectorRegistry()
         MultiProcessCollector(registry)

@@ -34,6 +34,7 @@ class ListingQuery(Asked):
     until: date | None = None
     removed_since: date | None = None
     removed_until: date | None = None
+    expires_until: date | None = None
     sort: Sort = Sort.RECEIVED
     order: Annotated[str, ruled(lambda terms, code: None if code in ("down", "up") else "is down or up")] = "down"
     after: Annotated[Position, BeforeValidator(_position)] | None = None
@@ -54,5 +55,6 @@ class ListingQuery(Asked):
             reference=self.reference,
             removed_since=midnight(self.removed_since, 0),
             removed_until=midnight(self.removed_until, 1),
+            expires_until=midnight(self.expires_until, 1),
         )
         return Listing(chosen, self.sort, self.order == "down")

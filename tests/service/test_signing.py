@@ -104,3 +104,15 @@ def test_a_long_file_is_not_read_to_append_to_it(signing: Signing, tmp_path: Pat
     (tmp_path / "checkpoints.txt").write_text("x" * 100_000)
     signing.write_down(NOTES[0])
     assert len(signing.written()[0]) > 100_000
+
+
+def test_one_that_cannot_be_written_down_is_told_and_stops_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "none"
+    signing = Signing(tmp_path / "signing.key", folder / "checkpoints.txt")
+    signing.write_down(NOTES[0])
+    assert "a checkpoint is not in checkpoints.txt: no such file or directory" in caplog.text
+    folder.mkdir()
+    signing.write_down(NOTES[1])
+    assert signing.written() == (NOTES[1],)

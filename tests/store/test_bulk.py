@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import create_engine, select
+from sqlalchemy import create_engine, select, text
 
 from hashdb.domain.contributions import Media
 from hashdb.domain.members import Member
+from hashdb.errors import StoreBusy
 from hashdb.store import Store
 from hashdb.store.bulk import insert_rows
 from hashdb.store.tables import amendments
@@ -62,3 +63,15 @@ def test_no_rows_are_none_and_json_is_kept(store: Store, member: Member, databas
         rows = connection.execute(select(amendments.c.before, amendments.c.at).order_by(amendments.c.id)).all()
     engine.dispose()
     assert [tuple(row) for row in rows] == [(it, NOON) for it in before]
+
+
+@pytest.mark.parametrize("database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
+def test_many_rows_that_cannot_be_written_are_told_as_busy(store: Store, member: Member, database_url: str) -> None:
+    """The driver is asked past SQLAlchemy there, and raises errors of its own: of a full disk, too."""
+    hasty, engine = Store(database_url, busy_seconds=0.1), create_engine(database_url)
+    with engine.begin() as other:
+        other.execute(text("LOCK TABLE amendments"))
+        with pytest.raises(StoreBusy), hasty.begin() as tx:
+            insert_rows(tx.contributions._connection, amendments, [{"contribution_id": 1}])
+    engine.dispose()
+    hasty.close()

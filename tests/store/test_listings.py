@@ -99,6 +99,10 @@ CHOICES: list[tuple[Filter, Callable[[Contribution], bool]]] = [
         Filter(removed_since=NOON - 5 * HOUR, removed_until=NOON),
         lambda one: one.removed_at is not None and NOON - 5 * HOUR <= one.removed_at < NOON,
     ),
+    (
+        Filter(expires_until=NOON + 2 * HOUR),
+        lambda one: one.expires_at is not None and one.expires_at < NOON + 2 * HOUR,
+    ),
     (Filter(member=1, severity=2, label="incitement"), lambda one: one.member == 1 and one.severity == 2),
 ]
 

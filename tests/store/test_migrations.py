@@ -9,7 +9,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Engine, create_engine, insert, text
+from sqlalchemy import Engine, create_engine, insert, inspect, text
 
 from hashdb.domain import merkle
 from hashdb.domain.audit import Action, Entry, leaf
@@ -156,3 +156,50 @@ def test_processes_that_bring_up_one_database_at_a_time_all_succeed(database_url
     with processes(4) as pool:
         epochs = list(pool.map(migrate, [database_url] * 4))
     assert len(set(epochs)) == 1
+
+
+FIRST_KEPT = "0012"
+"""From here on a schema of the same thousand only adds (decision 23)."""
+
+
+def shape(url: str) -> dict[str, dict[str, tuple[str, bool]]]:
+    """The tables, their columns, and of each the type and whether a row may leave it out."""
+    engine = create_engine(url)
+    found = inspect(engine)
+    tables = {
+        table: {
+            column["name"]: (
+                str(column["type"]),
+                bool(column["nullable"] or column["default"] is not None or column.get("autoincrement") is True),
+            )
+            for column in found.get_columns(table)
+        }
+        for table in found.get_table_names()
+    }
+    engine.dispose()
+    return tables
+
+
+def test_a_schema_only_adds_to_the_one_before(tmp_path: Path) -> None:
+    versions = sorted(path.stem[:4] for path in Path(migrations.__file__).with_name("versions").glob("*.py"))
+    before: dict[str, dict[str, tuple[str, bool]]] = {}
+    url = f"sqlite:///{tmp_path}/hashdb.sqlite"
+    for revision in (one for one in versions if one >= FIRST_KEPT):
+        at_revision(url, revision).dispose()
+        after = shape(url)
+        for table, columns in before.items() if revision[0] == FIRST_KEPT[0] else ():
+            assert columns.items() <= after[table].items(), f"{revision} takes something out of {table}, or alters it"
+            added = {name: after[table][name] for name in after[table].keys() - columns}
+            assert all(may_lack for _, may_lack in added.values()), f"{revision}: who knows not of {added} cannot write"
+        before = after
+
+
+def test_a_newer_schema_that_only_adds_will_do(database_url: str) -> None:
+    migrate(database_url)
+    run(database_url, "ALTER TABLE members ADD COLUMN added_later TEXT")
+    run(database_url, "UPDATE alembic_version SET version_num = '0999'")
+    migrate(database_url)
+    store = Store(database_url)
+    with store.begin() as tx:
+        assert tx.members.add(MemberDraft("Example", MemberKind.PLATFORM), NOON)
+    store.close()

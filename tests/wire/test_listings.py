@@ -21,12 +21,13 @@ def test_everything_can_be_asked_for_and_days_are_whole_ones() -> None:
     asked = {
         "member": "3", "status": "active", "standing": "disputed", "label": "manifesto", "severity": "4",
         "algorithm": "pdq", "incident": "CIP:one", "reference": "t-1", "since": "2026-01-02", "until": "2026-01-03",
-        "removed_since": "2026-01-01", "removed_until": "2026-01-01", "sort": "severity", "order": "up", "after": "4.7",
+        "removed_since": "2026-01-01", "removed_until": "2026-01-01",
+        "expires_until": "2026-01-03", "sort": "severity", "order": "up", "after": "4.7",
     }  # fmt: skip
     found = ListingQuery.model_validate(asked, context=TERMS)
     day = [datetime(2026, 1, day, tzinfo=UTC) for day in range(1, 5)]
     first = (3, Status.ACTIVE, Standing.DISPUTED, "manifesto", day[1], day[3])
-    chosen = Filter(*first, 4, Algorithm.PDQ, "CIP:one", "t-1", day[0], day[1])
+    chosen = Filter(*first, 4, Algorithm.PDQ, "CIP:one", "t-1", day[0], day[1], day[3])
     assert found.value() == Listing(chosen, Sort.SEVERITY, False)
     assert found.after == Position(4, 7)
 

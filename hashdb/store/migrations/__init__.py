@@ -16,14 +16,14 @@ _LOCK = 0x68617368
 
 
 def migrate(connection: Connection) -> None:
-    """Make or bring up the schema; does nothing when it is current. Commit afterwards.
+    """Make or bring up the schema; does nothing when it is current, or a newer one that this version may go on with.
 
-    Raises SchemaOutdated when a newer version made it.
+    Commit afterwards. Raises SchemaOutdated when a newer version made it that this one may not go on with.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
     found = _found(connection)
-    if found == NEWEST:
+    if _will_do(found):
         return
     if found is not None and found > NEWEST:
         raise SchemaOutdated(found, NEWEST)
@@ -37,10 +37,15 @@ def migrate(connection: Connection) -> None:
 
 
 def require_current(connection: Connection) -> None:
-    """Raise SchemaOutdated unless the schema is the one that this version was written for."""
+    """Raise SchemaOutdated unless the schema is the one that this version was written for, or only adds to it."""
     found = _found(connection)
-    if found != NEWEST:
+    if not _will_do(found):
         raise SchemaOutdated(found or "none", NEWEST)
+
+
+def _will_do(found: str | None) -> bool:
+    """Whether this version may work with a schema: within a thousand, each number only adds to the ones before."""
+    return found is not None and found >= NEWEST and found[0] == NEWEST[0]
 
 
 def _found(connection: Connection) -> str | None:

@@ -31,6 +31,7 @@ def show() -> Response:
         found=found,
         days=days,
         periods=DAYS,
+        expiring=(hashdb().now() + overviews.EXPIRING).date(),
         matched=face().metrics.times(_MATCHES),
         proposals=len(proposals.page(hashdb(), actor(), 0, _ALL)),
     )

@@ -32,6 +32,15 @@ def span(length: timedelta) -> str:
     return "0 s"
 
 
+def about(length: timedelta) -> str:
+    """A length of time in its largest unit.
+
+    >>> about(timedelta(minutes=2, seconds=59))
+    '2 min'
+    """
+    return " ".join(span(length).split()[:2])
+
+
 def seconds(length: int | None) -> str:
     """The same of whole seconds.
 
@@ -79,6 +88,7 @@ def verdict(near: Near, radii: Mapping[Algorithm, int], supporting: Collection[A
 FILTERS: dict[str, Callable[..., str | bool]] = {
     "span": span,
     "seconds": seconds,
+    "about": about,
     "counted": counted,
     "said": said,
     "matched": matched,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.web.callers import Service, item
+import re
+
+from tests.web.callers import Service, item, pdq
 from tests.web.console.visitors import Visitor, faults, heading
 
 
@@ -17,6 +19,22 @@ def test_it_is_the_first_page_and_counts(service: Service, otto: Visitor) -> Non
     assert "level with the log" in otto.get("/console/overview").text
     assert page.text.count("data-day=") == 3 * 30
     assert otto.get("/console/overview?days=365").text.count("data-day=") == 3 * 365
+
+
+def test_its_numbers_lead_to_what_they_count(service: Service, otto: Visitor) -> None:
+    soon, late = ({"expires_at": f"2026-{day}T10:00:00Z"} for day in ("11-25", "12-25"))
+    service.caller(name="Alpha").contribute(item(1, **soon), item(2, **late), item(3))
+    page = otto.get("/console/overview").text
+    address = "/console/contributions?status=active&amp;expires_until=2026-11-27"
+    assert f'href="{address}"><b>1</b><span>expire in 7 days' in page
+    listed = otto.get(address.replace("&amp;", "&")).text
+    assert re.findall(r'/console/contributions/(\d+)"', listed) == ["1"]
+
+
+def test_how_long_a_match_takes_is_told(service: Service, otto: Visitor) -> None:
+    assert "none since the service was started" in otto.get("/console/overview").text
+    service.caller(name="Alpha").matched(pdq(1))
+    assert "(p99)" in otto.get("/console/overview").text
 
 
 def test_another_period_is_refused_and_the_page_stands(otto: Visitor) -> None:

@@ -1,0 +1,79 @@
+"""What a database has beside what members put in: people, incidents, benign signals, proposals, reports, readers."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+
+from hashdb.domain.benign import BenignDraft
+from hashdb.domain.incidents import IncidentDraft
+from hashdb.domain.members import COMMAND_LINE, Actor, MemberChange, MemberStatus
+from hashdb.domain.periods import Period
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.users import Role, UserDraft
+from hashdb.domain.uses import Use
+from hashdb.hashing.benign import built_in
+from hashdb.service import HashDB, benign, commissions, contributions, incidents, members, overviews, users
+from hashdb.web.console.reports import presets
+from hashdb.web.metrics import Metrics
+from hashdb.wire.reports import ReportOut
+from scripts.benchmarks import data
+
+ADMIN = "amira"
+PEOPLE = {ADMIN: Role.ADMIN, "jonas": Role.ADMIN, "rosa": Role.REVIEWER, "otto": Role.AUDITOR}
+_MATCHES = 20_000
+
+
+def through(db: HashDB, password: str) -> None:
+    """Add it all, unless it is there; as of the database's clock."""
+    if not users.page(db, COMMAND_LINE, 0, 1):
+        _live(db, password)
+    db.rules = replace(db.rules, two_persons=True)
+    while overviews.follow(db) == overviews.BLOCK:
+        pass
+
+
+def _live(db: HashDB, password: str) -> None:
+    added = {name: users.add(db, COMMAND_LINE, UserDraft(name, role), password).user for name, role in PEOPLE.items()}
+    now = db.now()
+    benign.start(db, built_in())
+    for id, note in ((1_011, "Splash screen of Palaver"), (2_022, "Weather map of a regional channel")):
+        signals = contributions.get(db, COMMAND_LINE, id).signals
+        benign.add(db, COMMAND_LINE, BenignDraft(signals, note=note))
+    for label, began, ended in (("harbour", 200, 190), ("station", 60, 30), ("market", 4, None)):
+        end = None if ended is None else now - timedelta(days=ended)
+        incidents.add(db, COMMAND_LINE, IncidentDraft(f"CIP:{label}-2026", now - timedelta(days=began), end))
+    db.rules = replace(db.rules, two_persons=True)
+    members.change(db, added["jonas"].actor, 9, MemberChange(status=MemberStatus.SUSPENDED))
+    card = BenignDraft((Signal(Algorithm.PDQ, int("5a" * 32, 16)),), note="Countdown before a stream begins")
+    benign.add(db, added[ADMIN].actor, card)
+    _report(db, added["otto"].actor, dict(presets(now.date()))["last quarter"])
+    _read(db)
+
+
+def answer(metrics: Metrics) -> None:
+    """Let a service have answered matches."""
+    for seconds in np.random.default_rng(data.SEED).lognormal(-7, 0.5, _MATCHES):
+        metrics.tell("POST", "/v1/matches", 200, float(seconds))
+
+
+def _report(db: HashDB, actor: Actor, days: Period) -> None:
+    commissions.start(db, actor, days.first, days.last, None, lambda report: ReportOut.of(report).json_text())
+    while commissions.latest(db, actor, 1)[0].outcome is None:
+        time.sleep(0.2)
+
+
+def _read(db: HashDB) -> None:
+    """Keys were used lately; one reader is behind by a little, one by much."""
+    now, head = db.now(), db.store.head().seq
+    behind = {3: 40, 7: 2_600}
+    uses = []
+    for number in range(2, 25):
+        at = now - timedelta(minutes=number % 5, seconds=number)
+        fed = head - behind.get(number, 0)
+        uses.append(Use(number, at, at, fed) if number % 6 else Use(number, now - timedelta(days=number)))
+    with db.store.begin() as tx:
+        tx.uses.write(uses)

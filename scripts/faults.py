@@ -1,0 +1,236 @@
+"""Faults that take root: a disk that is full at each write, a clock that is set back, two services over one file."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from hashdb.domain.instants import parse_instant
+from tests.faults.scene import Scene
+from tests.postgres import own_server
+
+_MEGABYTE = 1024 * 1024
+_SETTINGS = {"HASHDB_BUSY_SECONDS": "2"}
+_PHOTO = Path(__file__).parents[1] / "hashdb" / "photos" / "casa-mila.jpg"
+_FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+
+
+def main() -> None:
+    """Do each, and say what came of it."""
+    parser = argparse.ArgumentParser(prog="scripts/faults", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="shorter, in under a minute")
+    parser.add_argument("--only", metavar="WORD", default="", help="only those whose name has this word")
+    arguments = parser.parse_args()
+    if os.geteuid() != 0:
+        raise SystemExit("hashdb: scripts/faults mounts file systems: run it as root")
+    seconds = 1.0 if arguments.quick else 5.0
+    for name, fault in FAULTS.items():
+        if arguments.only in name:
+            started = time.monotonic()
+            with tempfile.TemporaryDirectory(prefix="hashdb-faults-") as folder:
+                said = fault(Path(folder), seconds)
+            print(f"{name}: {said} ({time.monotonic() - started:.0f} s)", flush=True)
+
+
+def database_is_full(folder: Path, seconds: float) -> str:
+    """The home with everything in it: the database, the index, the checkpoints, the counters."""
+    with small_disk(folder / "home-0", 24) as disk, Scene(folder, settings=_SETTINGS) as scene:
+        scene.start()
+        with full(disk), scene.busy(1):
+            # Nothing has been asked yet: each first one of its kind is met by a full disk.
+            time.sleep(seconds)
+            assert scene.ledger.counts["broken"] == 0
+            assert scene.ledger.counts["refused"] > 0
+            scene.services[0].kill_a_worker()
+            time.sleep(seconds)
+        return told(scene)
+
+
+def index_is_full(folder: Path, seconds: float) -> str:
+    """The folder of segments and their manifest; nothing else is in the way of contributions."""
+    with small_disk(folder / "home-0" / "index", 8) as disk, Scene(folder, settings=_SETTINGS) as scene:
+        scene.start()
+        with full(disk):
+            scene.fill(4_500)
+            with scene.busy(2):
+                time.sleep(seconds)
+            assert scene.ledger.counts["refused"] == 0
+        assert "the index cannot be written and stays in memory" in scene.services[0].log.read_text()
+        return told(scene)
+
+
+def postgresql_is_full(folder: Path, seconds: float) -> str:
+    """PostgreSQL's own disk, which it may stop at; it is started again where it does."""
+    with (
+        small_disk(folder / "postgres", 120) as disk,
+        own_server(disk) as server,
+        server.new_database() as url,
+        Scene(folder, url, settings=_SETTINGS) as scene,
+    ):
+        scene.start()
+        with scene.busy(3):
+            with full(disk):
+                time.sleep(seconds)
+            if not server.running:
+                server.start()
+            time.sleep(0.5)
+        assert scene.ledger.counts["broken"] == 0
+        return told(scene)
+
+
+def checkpoints_cannot_be_written(folder: Path, seconds: float) -> str:
+    """The home of a service whose database is elsewhere: the record of checkpoints, a new signing key."""
+    home = folder / "home-0"
+    settings = _SETTINGS | {"HASHDB_SIGNING_KEY_FILE": str(home / "signing.key")}
+    with (
+        own_server() as server,
+        server.new_database() as url,
+        small_disk(home, 8) as disk,
+        Scene(folder, url, settings=settings) as scene,
+    ):
+        [one] = scene.start().services
+        key = (home / "signing.key").read_bytes()
+        with full(disk):
+            with scene.busy(4):
+                time.sleep(seconds)
+            rotated = one.command("key", "rotate-signing")
+            assert rotated.returncode == 2 and "no space left" in rotated.stderr, rotated
+            assert (home / "signing.key").read_bytes() == key
+            # What it signs at its end cannot be written down either.
+            one.stop()
+        one.start()
+        assert one.command("key", "rotate-signing").returncode == 0
+        assert (home / "signing.key").read_bytes() != key
+        return told(scene)
+
+
+def first_start_on_a_full_disk(folder: Path, seconds: float) -> str:
+    """What cannot be made is told in a sentence, and made at the next start."""
+    with small_disk(folder / "home-0", 2) as disk, Scene(folder, settings=_SETTINGS) as scene, full(disk):
+        done = scene.services[0].command("serve", "--port", "0")
+        assert done.returncode in (1, 2) and done.stderr.startswith("hashdb: "), done
+        assert "Traceback" not in done.stderr, done.stderr
+    with small_disk(folder / "home-0", 24), Scene(folder, settings=_SETTINGS) as scene:
+        scene.start()
+        return f"{done.stderr.strip()[8:]!r}; {told(scene)}"
+
+
+def temporary_files_cannot_be_written(folder: Path, seconds: float) -> str:
+    """Pictures are hashed all the same: they are in memory only."""
+    with (
+        small_disk(folder / "tmp", 4) as disk,
+        full(disk),
+        Scene(folder, settings=_SETTINGS | {"TMPDIR": str(disk)}) as scene,
+    ):
+        scene.start()
+        headers = {"Authorization": f"Bearer {scene.key}"}
+        with _PHOTO.open("rb") as file:
+            answer = httpx.post(f"{scene.urls[0]}/v1/signals", files={"file": file}, headers=headers, timeout=30)
+        assert answer.status_code == 200, answer.text
+        return told(scene)
+
+
+def clock_is_set_back(folder: Path, seconds: float) -> str:
+    """An hour, while members are at work; the log's times do not go back."""
+    if _FAKETIME is None:
+        raise SystemExit("hashdb: there is no libfaketime: apt install faketime")
+    clock = folder / "clock"
+    clock.write_text("+0\n")
+    settings = {
+        "LD_PRELOAD": str(_FAKETIME),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    with Scene(folder, settings=_SETTINGS | settings) as scene:
+        scene.start()
+        with scene.busy(5):
+            for by in ("+0", "-3600", "+0", "-3600"):
+                clock.write_text(f"{by}\n")
+                time.sleep(seconds)
+        headers = {"Authorization": f"Bearer {scene.key}"}
+        events = httpx.get(f"{scene.urls[0]}/v1/events?limit=1000", headers=headers).json()["events"]
+        times = [parse_instant(event["at"]) for event in events]
+        assert times == sorted(times) and len(times) > 10
+        return told(scene)
+
+
+def two_homes_serve_one_file(folder: Path, seconds: float) -> str:
+    """SQLite on one machine; the second one is killed and started again."""
+    url = f"sqlite:///{folder}/shared.sqlite"
+    with Scene(folder, url, services=2, workers=1, settings=_SETTINGS) as scene:
+        scene.start()
+        with scene.busy(6):
+            time.sleep(seconds)
+            scene.services[1].kill()
+            time.sleep(seconds)
+            scene.services[1].start()
+        return told(scene)
+
+
+FAULTS: dict[str, Callable[[Path, float], str]] = {
+    "the disk of an embedded database is full": database_is_full,
+    "the disk of the index is full": index_is_full,
+    "the disk of PostgreSQL is full": postgresql_is_full,
+    "checkpoints and a new key cannot be written": checkpoints_cannot_be_written,
+    "the first start is on a full disk": first_start_on_a_full_disk,
+    "temporary files cannot be written": temporary_files_cannot_be_written,
+    "the clock is set back an hour": clock_is_set_back,
+    "two homes serve one SQLite file": two_homes_serve_one_file,
+}
+
+
+def told(scene: Scene) -> str:
+    """Check all, and say how much there was."""
+    scene.check()
+    counts = scene.ledger.counts
+    return f"{counts['answered']:,} answered, 0 lost, 0 wrong, {counts['refused']:,} refused"
+
+
+@contextmanager
+def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
+    """A file system of so many megabytes at a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _run("mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "hashdb-faults", str(folder))
+    try:
+        # PostgreSQL runs as another user.
+        for one in (folder.parent, folder):
+            one.chmod(0o755)
+        yield folder
+    finally:
+        _run("umount", "--lazy", str(folder))
+
+
+@contextmanager
+def full(disk: Path) -> Iterator[None]:
+    """No byte is free on a disk for the length of a block."""
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        size = _MEGABYTE
+        while size:
+            try:
+                file.write(bytes(size))
+            except OSError:
+                size //= 2
+        try:
+            yield
+        finally:
+            ballast.unlink()
+
+
+def _run(*words: str) -> None:
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"hashdb: {' '.join(words)}: {done.stderr.strip()}")
+
+
+if __name__ == "__main__":
+    main()

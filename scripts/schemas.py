@@ -1,0 +1,133 @@
+"""Keeps a database as the code of a version makes it, for tests/data/schemas: `python -m scripts.schemas CODE`.
+
+CODE is the folder of a checkout of that version (`git archive COMMIT hashdb | tar x -C CODE`); its service is started,
+and used over HTTP as far as it goes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import lzma
+import sqlite3
+import subprocess
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.faults.ledger import spelled
+from tests.faults.services import Service
+from tests.postgres import OwnServer, own_server
+
+FOLDER = Path(__file__).parents[1] / "tests" / "data" / "schemas"
+_ITEMS = 24
+_REMOVED = "2026-05-01T12:00:00Z"
+_SCOPES = ("contribute", "match", "feed", "audit", "review", "admin")
+
+
+def main() -> None:
+    """Write the files of one version, for both databases."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.schemas", description=__doc__)
+    parser.add_argument("code", type=Path, help="folder of a checkout of that version")
+    code = parser.parse_args().code.resolve()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "home"
+        said = _filled(code, home, None)
+        with closing(sqlite3.connect(home / "hashdb.sqlite")) as connection:
+            _write(said["schema"], "sqlite", "\n".join(connection.iterdump()))
+    with tempfile.TemporaryDirectory() as folder, own_server() as server, server.new_database() as url:
+        again = _filled(code, Path(folder) / "home", url)
+        assert again["matches"] == said["matches"], "both databases answer alike"
+        _write(said["schema"], "postgresql", _dumped(server, url))
+    told = json.dumps(said, indent=1, sort_keys=True) + "\n"
+    (FOLDER / f"{said['schema']}.json").write_text(told, "utf-8")
+    print(told)
+
+
+def _filled(code: Path, home: Path, database: str | None) -> dict[str, Any]:
+    """Fill a database by the service of another version, and tell what it answers."""
+    settings = {"PYTHONPATH": str(code), "HASHDB_KERNEL": "0"} | ({"HASHDB_DATABASE_URL": database} if database else {})
+    with Service(home, settings, workers=1) as service:
+        schema = json.loads(service.command("upgrade", "--json").stdout)["schema"]
+        service.start()
+        clients = [_member(service, name) for name in ("Alpha", "Beta", "Gamma")]
+        service.command("key", "add", "Gamma", "--scope", "match")
+        service.command("key", "revoke", "4")
+        service.command("user", "add", "ada", "--role", "admin")
+        _fill(clients)
+        # What follows the log in the background has done so.
+        service.stop()
+        service.start()
+        matches = _matches(clients[0])
+        for one in clients:
+            one.close()
+    return {"schema": schema, "matches": matches}
+
+
+def _member(service: Service, name: str) -> httpx.Client:
+    words = [word for scope in _SCOPES for word in ("--scope", scope)]
+    added = service.command(
+        "member", "add", name, "--kind", "platform", "--contact", f"{name}@a.example", *words, "--json"
+    )
+    secret = json.loads(added.stdout)["key"]["secret"]
+    return httpx.Client(base_url=service.url, headers={"Authorization": f"Bearer {secret}"}, timeout=30)
+
+
+def _fill(clients: list[httpx.Client]) -> None:
+    alpha, beta, gamma = clients
+    for start, client in ((0, alpha), (8, beta), (16, gamma)):
+        items = [_item(seed) for seed in range(start, start + _ITEMS // 3)]
+        client.post("/v1/contributions", json={"contributions": items}).raise_for_status()
+    alpha.patch("/v1/contributions/1", json={"severity": 4, "labels": ["recruitment"]}).raise_for_status()
+    alpha.post("/v1/contributions/2/withdrawal", json={"reason": "removal_reversed"}).raise_for_status()
+    alpha.delete("/v1/contributions/3/content").raise_for_status()
+    alpha.delete("/v1/contributions/4/content", params={"now": "1"})
+    _perhaps(beta, "/v1/contributions/5/opinions", {"opinion": "confirms"})
+    for id in (6, 7, 8):
+        _perhaps(gamma, f"/v1/contributions/{id}/opinions", {"opinion": "disputes", "reason": "edsa_context"})
+    cases = alpha.get("/v1/cases")
+    if cases.is_success:
+        for case, decision in zip(cases.json()["cases"], ("retire", "quarantine"), strict=False):
+            _perhaps(beta, f"/v1/cases/{case['id']}/decision", {"decision": decision, "note": "As an example."})
+    _perhaps(alpha, "/v1/benign", {"signals": [spelled(9)], "note": "a splash screen"})
+    _perhaps(alpha, "/v1/incidents", {"label": "CIP:example-2026", "start": _REMOVED})
+    alpha.patch("/v1/members/3", json={"status": "suspended"}).raise_for_status()
+    alpha.get("/v1/changes").raise_for_status()
+
+
+def _perhaps(client: httpx.Client, path: str, body: dict[str, object]) -> None:
+    """Ask for what some versions do not have yet."""
+    answer = client.post(path, json=body)
+    assert answer.is_success or answer.status_code in (404, 405), f"{path}: {answer.text}"
+
+
+def _item(seed: int) -> dict[str, object]:
+    signals = [spelled(seed), *([f"phash:{seed:02d}5a5a3c3cf00f99"] if seed % 3 == 0 else [])]
+    return {"signals": signals, "labels": ["glorification"], "removed_at": _REMOVED, "quality": 90,
+            "severity": seed % 5, "reference": f"own-{seed}"}  # fmt: skip
+
+
+def _matches(client: httpx.Client) -> dict[str, list[int]]:
+    """What each signal matches, and of the log what cannot change."""
+    queries = [{"signals": [spelled(seed)]} for seed in range(_ITEMS)]
+    results = client.post("/v1/matches", json={"queries": queries}).raise_for_status().json()["results"]
+    return {str(seed): [one["contribution"] for one in result["matches"]] for seed, result in enumerate(results)}
+
+
+def _dumped(server: OwnServer, url: str) -> str:
+    words = [str(server.programs / "pg_dump"), "--inserts", "--no-owner", "--no-privileges", url]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    # psql's own commands are for psql.
+    return "\n".join(line for line in done.stdout.splitlines() if line and not line.startswith(("--", "\\")))
+
+
+def _write(schema: str, database: str, text: str) -> None:
+    (FOLDER / f"{schema}.{database}.sql.xz").write_bytes(lzma.compress(text.encode(), preset=9))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Services that are killed, paused and started again: real processes on a port of their own, ended by their own pid."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+import httpx
+
+from tests.processes import children
+
+_WITHIN = 60.0
+
+
+class Service:
+    """`hashdb serve` from a home, on the same port whenever it runs."""
+
+    def __init__(
+        self,
+        home: Path,
+        settings: Mapping[str, str] | None = None,
+        *,
+        workers: int = 2,
+        before: Sequence[str] = (),
+        log: Path | None = None,
+    ) -> None:
+        """Starts nothing yet; `before` is what its command line begins with, like a wrapper."""
+        self.home, self.log = home, log or home.parent / f"{home.name}.log"
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
+        self.environment = kept | {"HASHDB_HOME": str(home)} | dict(settings or {})
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        # Not of the folder in which this happens to run: of PYTHONPATH, else as it is installed.
+        self._words = [*before, sys.executable, "-P", "-m", "hashdb"]
+        self._workers = workers
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, ready: bool = True) -> Self:
+        """Start it, and wait until it is ready."""
+        if self._process is not None:
+            self._process.wait(_WITHIN)
+        words = [*self._words, "serve", "--port", str(self.port), "--workers", str(self._workers)]
+        with self.log.open("ab") as file:
+            self._process = subprocess.Popen(words, env=self.environment, stdout=file, stderr=file)
+        if ready:
+            self.await_ready()
+        return self
+
+    def await_ready(self, within: float = _WITHIN) -> None:
+        """Wait until every worker is ready. Raises AssertionError with what it wrote."""
+        until, in_a_row = time.monotonic() + within, 0
+        while time.monotonic() < until and self.pid:
+            try:
+                # Each on a connection of its own, which any worker may take.
+                in_a_row = in_a_row + 1 if httpx.get(f"{self.url}/readyz", timeout=10).is_success else 0
+            except httpx.TransportError:
+                in_a_row = 0
+            if in_a_row >= 6:
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"the service is not ready:\n{self.log.read_text('utf-8', 'replace')[-4000:]}")
+
+    @property
+    def pid(self) -> int:
+        """The process that holds the workers; 0 where it has ended."""
+        return 0 if self._process is None or self._process.poll() is not None else self._process.pid
+
+    def workers(self) -> list[int]:
+        """The processes that answer."""
+        return children(self.pid) if self.pid else []
+
+    def kill(self) -> None:
+        """Kill all of it at once, as a machine does that loses its power."""
+        pids = [self.pid, *self.workers()]
+        for pid in filter(None, pids):
+            _send(pid, signal.SIGKILL)
+        self._wait()
+        until = time.monotonic() + _WITHIN
+        while any(Path(f"/proc/{pid}").exists() for pid in pids if pid) and time.monotonic() < until:
+            time.sleep(0.01)
+
+    def kill_a_worker(self, which: int = 0) -> None:
+        """Kill one of those that answer; another one comes in its place."""
+        workers = self.workers()
+        _send(workers[which % len(workers)], signal.SIGKILL)
+
+    def pause(self, seconds: float) -> None:
+        """Let nothing of it run for a while."""
+        pids = [self.pid, *self.workers()]
+        for pid in pids:
+            _send(pid, signal.SIGSTOP)
+        time.sleep(seconds)
+        for pid in pids:
+            _send(pid, signal.SIGCONT)
+
+    def stop(self) -> None:
+        """Let it end; where it does not, kill it and raise."""
+        if not self.pid or self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(_WITHIN)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+    def command(self, *words: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        """What a command of hashdb answers with the settings of this service."""
+        words = (*self._words, *words)
+        return subprocess.run(words, env=self.environment, capture_output=True, text=True, timeout=timeout, check=False)
+
+    def __enter__(self) -> Self:
+        """Use it in a `with`, at whose end it is stopped."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Stop it; after an error, kill it."""
+        if kind is None:
+            self.stop()
+        else:
+            self.kill()
+
+    def _wait(self) -> None:
+        if self._process is not None:
+            self._process.wait(_WITHIN)
+
+
+def _send(pid: int, what: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, what)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

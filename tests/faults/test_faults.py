@@ -1,0 +1,144 @@
+"""Services that are killed and paused, and databases that go away, while members are at work: nothing is lost.
+
+What needs root (a full disk, another clock, hosts of their own) is in scripts/faults.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.balancer import LOOKS_EVERY, balancer
+from tests.faults.scene import Scene
+from tests.postgres import OwnServer, PostgresMissing, own_server
+from tests.processes import children
+
+BUSY = {"HASHDB_BUSY_SECONDS": "2"}
+_FIRST = 0.3
+"""Seconds that members are at work before something breaks."""
+
+
+@pytest.fixture(scope="module")
+def own_postgres() -> Iterator[OwnServer]:
+    """A server that may be killed, whatever TEST_DATABASE_URL says."""
+    try:
+        with own_server() as server:
+            yield server
+    except PostgresMissing as missing:
+        pytest.skip(f"no PostgreSQL: {missing}")
+
+
+@pytest.fixture(scope="module")
+def replicas(own_postgres: OwnServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """Two services over one database on PostgreSQL."""
+    folder = tmp_path_factory.mktemp("replicas")
+    settings = BUSY | {"HASHDB_DRAIN_SECONDS": str(5 * LOOKS_EVERY)}
+    with own_postgres.new_database() as url, Scene(folder, url, services=2, workers=1, settings=settings) as scene:
+        yield scene.start()
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """A service with two workers over SQLite."""
+    with Scene(tmp_path_factory.mktemp("embedded"), settings=BUSY) as scene:
+        yield scene.start()
+
+
+@pytest.fixture(params=["embedded", pytest.param("replicas", marks=pytest.mark.postgres)])
+def scene(request: pytest.FixtureRequest) -> Scene:
+    """Each kind of database in turn."""
+    found: Scene = request.getfixturevalue(request.param)
+    return found
+
+
+def test_a_worker_that_is_killed_takes_nothing_with_it(scene: Scene) -> None:
+    with scene.busy(1):
+        time.sleep(_FIRST)
+        scene.services[0].kill_a_worker()
+        time.sleep(_FIRST)
+    scene.check()
+
+
+def test_a_whole_service_that_is_killed_takes_nothing_with_it(embedded: Scene) -> None:
+    [one] = embedded.services
+    with embedded.busy(2):
+        time.sleep(_FIRST)
+        one.kill()
+        one.start()
+    embedded.check()
+
+
+def test_a_replica_that_stood_still_is_level_when_it_goes_on(replicas: Scene) -> None:
+    with replicas.busy(4):
+        time.sleep(_FIRST)
+        replicas.services[1].pause(2)
+        time.sleep(_FIRST)
+    replicas.check()
+
+
+def test_while_postgresql_is_away_all_is_refused_and_when_it_is_back_all_is_there(
+    replicas: Scene, own_postgres: OwnServer
+) -> None:
+    broken, refused = replicas.ledger.counts["broken"], replicas.ledger.counts["refused"]
+    with replicas.busy(5):
+        time.sleep(_FIRST)
+        own_postgres.stop()
+        time.sleep(2)
+        own_postgres.start()
+        time.sleep(_FIRST)
+    assert replicas.ledger.counts["broken"] == broken
+    assert replicas.ledger.counts["refused"] > refused
+    replicas.check()
+
+
+@pytest.mark.parametrize("all_of_it", [True, False], ids=["all of it", "one connection"])
+def test_postgresql_that_is_killed_loses_nothing_that_was_answered(
+    replicas: Scene, own_postgres: OwnServer, all_of_it: bool
+) -> None:
+    broken = replicas.ledger.counts["broken"]
+    with replicas.busy(6):
+        time.sleep(_FIRST)
+        if all_of_it:
+            own_postgres.kill()
+            own_postgres.start()
+        else:
+            # The server then ends all others, and recovers by itself.
+            os.kill(children(own_postgres.pid)[-1], signal.SIGKILL)
+        time.sleep(1)
+    assert replicas.ledger.counts["broken"] == broken
+    replicas.check()
+
+
+def test_workers_whose_parent_is_killed_end_and_let_go_of_the_home(embedded: Scene) -> None:
+    [one] = embedded.services
+    with embedded.busy(3):
+        # More than is kept in memory: the index writes its first files meanwhile.
+        embedded.fill(4_500)
+        workers = one.workers()
+        os.kill(one.pid, signal.SIGKILL)
+        while any(Path(f"/proc/{pid}").exists() for pid in workers):
+            time.sleep(0.02)
+        one.start()
+    embedded.check()
+
+
+def test_two_replicas_are_upgraded_and_restarted_in_turn_and_no_request_fails(
+    replicas: Scene, own_postgres: OwnServer
+) -> None:
+    """The schema is a newer version's from then on, with which this one goes on, also when it starts anew."""
+    before = replicas.ledger.counts.copy()
+    with balancer(replicas.urls) as balanced, replicas.busy(8, balanced):
+        time.sleep(_FIRST)
+        own_postgres.run("ALTER TABLE members ADD COLUMN added_later TEXT NOT NULL DEFAULT ''", replicas.database)
+        own_postgres.run("UPDATE alembic_version SET version_num = '0999'", replicas.database)
+        for one in replicas.services:
+            one.stop()
+            one.start()
+            time.sleep(_FIRST)
+    assert (replicas.ledger.counts - before).keys() == {"answered"}
+    replicas.check()

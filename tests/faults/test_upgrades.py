@@ -1,0 +1,118 @@
+"""Databases as earlier versions made them, with data: brought up, killed amid that, and as they were afterwards.
+
+The files are written by scripts/schemas, with the code of each version.
+"""
+
+from __future__ import annotations
+
+import json
+import lzma
+import os
+import signal
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Engine, create_engine, event, make_url
+
+from hashdb.domain.matches import Query
+from hashdb.domain.members import COMMAND_LINE, Actor, MemberDraft, MemberKind, MemberStatus
+from hashdb.service import HashDB, matches, members, open_hashdb
+from hashdb.service.verification import verify
+from hashdb.store import Store
+from hashdb.store.tables import metadata
+from tests.builders import RULES, USUAL, contributed, draft, key_of
+from tests.builders import signal as signal_of
+from tests.processes import exit_code
+
+FOLDER = Path(__file__).parents[1] / "data" / "schemas"
+SCHEMAS = sorted(path.stem for path in FOLDER.glob("*.json"))
+
+
+def filled(url: str, schema: str) -> str:
+    """The URL of an empty database, filled as that version left its own."""
+    kind = "sqlite" if url.startswith("sqlite") else "postgresql"
+    text = lzma.decompress((FOLDER / f"{schema}.{kind}.sql.xz").read_bytes()).decode()
+    if kind == "sqlite":
+        with closing(sqlite3.connect(make_url(url).database or "")) as connection:
+            connection.executescript(text)
+    else:
+        engine = create_engine(url)
+        raw = engine.raw_connection()
+        raw.cursor().execute(text)
+        raw.commit()
+        raw.close()
+        engine.dispose()
+    return url
+
+
+def brought_up(url: str) -> None:
+    store = Store(url, busy_seconds=30)
+    store.migrate()
+    store.require_current()
+    store.close()
+
+
+@pytest.fixture(params=SCHEMAS)
+def schema(request: pytest.FixtureRequest) -> str:
+    """Of the end of each piece of work so far."""
+    found: str = request.param
+    return found
+
+
+@pytest.fixture
+def db(schema: str, database_url: str) -> Iterator[HashDB]:
+    """Such a database, brought up."""
+    brought_up(filled(database_url, schema))
+    with closing(open_hashdb(database_url, RULES)) as db:
+        yield db
+
+
+def platform(db: HashDB) -> Actor:
+    return key_of(db, members.add(db, COMMAND_LINE, MemberDraft("Delta", MemberKind.PLATFORM)).id, *USUAL)
+
+
+def test_what_matched_before_matches_and_the_log_is_the_same(db: HashDB, schema: str, database_url: str) -> None:
+    engine = create_engine(database_url)
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    engine.dispose()
+    assert verify(db, COMMAND_LINE).findings == ()
+    actor, said = platform(db), json.loads((FOLDER / f"{schema}.json").read_text())["matches"]
+    queries = [Query((signal_of(int(seed)),)) for seed in said]
+    results = matches.match(db, actor, queries).results
+    assert [[one.contribution for one in result.matches] for result in results] == list(said.values())
+    assert sum(map(len, said.values())) > 8
+    assert members.page(db, COMMAND_LINE, 0, 10)[2].status is MemberStatus.SUSPENDED
+    (added,) = contributed(db, actor, draft(99))
+    assert [one.contribution for one in matches.match(db, actor, [Query(draft(99).signals)]).results[0].matches] == [
+        added.id
+    ]
+    assert verify(db, COMMAND_LINE).findings == ()
+
+
+def die_at(url: str, number: int) -> None:
+    """Bring a database up, and be killed before that statement."""
+
+    @event.listens_for(Engine, "before_cursor_execute")
+    def count(*words: object) -> None:
+        nonlocal number
+        number -= 1
+        if number < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    brought_up(url)
+
+
+@pytest.mark.parametrize("number", [5, 20, 60, 75])
+def test_an_upgrade_that_is_killed_is_done_at_the_next_attempt(database_url: str, number: int) -> None:
+    filled(database_url, SCHEMAS[0])
+    assert exit_code(die_at, database_url, number) == -signal.SIGKILL
+    brought_up(database_url)
+    with closing(open_hashdb(database_url, RULES)) as db:
+        assert verify(db, COMMAND_LINE).findings == ()
+        assert contributed(db, platform(db), draft(1))
