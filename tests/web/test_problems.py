@@ -18,6 +18,7 @@ CLIENT_SIDE = (
     errors.CopyInUse,
     errors.LogRewritten,
     errors.NoCopy,
+    errors.NotSigned,
     errors.ServiceError,
     errors.ServiceUnreachable,
     errors.CannotStart,

@@ -295,7 +295,7 @@ def test_what_is_retired_is_erased_at_once_by_the_operator_only(
 ) -> None:
     (mine,) = platform.contribute(item(1))
     url = f"{URL}/{mine['id']}"
-    disputed = other.post(f"{url}/opinions", {"stance": "disputes", "reason": "not_terrorist_content"})
+    disputed = other.post(f"{url}/opinions", {"opinion": "disputes", "reason": "not_terrorist_content"})
     decision = f"/v1/cases/{body(disputed)['case']}/decision"
     assert service.caller(Scope.REVIEW).post(decision, {"decision": "retire"}).status_code == 200
     problem(platform.delete(f"{url}/content?now=1"), 409, "retired-kept")
