@@ -56,8 +56,10 @@ from hashdb.service import (
     proposals,
     refusals,
     reports,
+    safeguards,
     sessions,
     users,
+    uses,
 )
 from hashdb.service.tallies import Refusal
 from tests.builders import NOON, RULES, contributed, draft, member_with, query, signal
@@ -84,6 +86,7 @@ BEFORE: dict[str, Callable[[HashDB], object]] = {
     "benign.delete": lambda db: benign.start(db, [BENIGN]),
     "masks.settle": lambda db: benign.start(db, [BENIGN]),
     "expiry.start": lambda db: setattr(db, "rules", RETAINED),
+    "safeguards.start": lambda db: setattr(db, "rules", replace(RULES, flood_cap=9)),
     "expiry.settle": lambda db: _retained(db),
     "incidents.change": lambda db: incidents.add(db, COMMAND_LINE, IncidentDraft("CI:x", NOON)),
     "proposals.drop": lambda db: _proposed(db),
@@ -164,6 +167,8 @@ CHANGES: dict[str, Verb] = {
     "cases.decide": lambda db, actor, id: cases.decide(db, COMMAND_LINE, disputed(db, id), Decision.UPHOLD),
     "expiry.settle": lambda db, actor, id: expiry.settle(db),
     "expiry.start": lambda db, actor, id: expiry.start(db),
+    "safeguards.start": lambda db, actor, id: safeguards.start(db),
+    "uses.listed": lambda db, actor, id: uses.listed(db, actor),
     "incidents.add": lambda db, actor, id: incidents.add(db, COMMAND_LINE, IncidentDraft("CI:x", NOON)),
     "incidents.change": lambda db, actor, id: incidents.change(db, COMMAND_LINE, 1, IncidentChange(expires=True)),
     "masks.settle": lambda db, actor, id: masks.settle(db),
@@ -181,6 +186,7 @@ CHANGES: dict[str, Verb] = {
     "contributions.withdraw": lambda db, actor, id: contributions.withdraw(db, actor, id, "other"),
     "opinions.give": lambda db, actor, id: disputed(db, id),
     "opinions.recount": lambda db, actor, id: opinions.recount(db),
+    "backups.made": lambda db, actor, id: backups.made(db, COMMAND_LINE, with_key=False),
     "backups.restored": lambda db, actor, id: backups.restored(db, COMMAND_LINE),
     "cases.bring": lambda db, actor, id: cases.bring(db, COMMAND_LINE, id, "other", holds=False),
     "listings.export": lambda db, actor, id: listings.export(db, COMMAND_LINE, Listing(), "csv"),
