@@ -29,6 +29,7 @@ from hashdb.web import create_app
 from hashdb.web.interop import MOUNTS
 from hashdb.web.problems import STATUS, status_of
 from hashdb.wire.problems import PREFIX
+from scripts import sizing
 
 ROOT = Path(__file__).resolve().parent.parent
 _BLOCK = re.compile(r"(<!-- made by scripts/docs: ([a-z-]+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
@@ -256,6 +257,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "algorithms": algorithms,
     "labels": labels,
     "alterations": alterations,
+    "sizing-figures": sizing.figures,
+    "sizing-assumptions": sizing.assumptions,
+    "sizing-machines": sizing.machines,
 }
 
 

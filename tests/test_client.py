@@ -27,6 +27,7 @@ from hashdb.domain.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, Me
 from hashdb.domain.notes import Signer
 from hashdb.domain.opinions import OpinionDraft, Stance
 from hashdb.domain.proposals import Proposal
+from hashdb.domain.reversals import SETTLED
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.service import (
     HashDB,
@@ -39,6 +40,7 @@ from hashdb.service import (
     open_hashdb,
     opinions,
     reversals,
+    system_clock,
 )
 from hashdb.service.signing import Signing
 from hashdb.settings import Settings
@@ -384,6 +386,7 @@ def test_reversals_come_page_by_page(service: Service, client: Client) -> None:
     client.match([Query(one.contribution.signals) for one in receipt.recorded])
     for one in receipt.recorded:
         client.withdraw(one.contribution.id, "other")
+    service.db.now = lambda: system_clock() + SETTLED
     told = list(client.reversals())
     assert [one.contribution for one in told] == [one.contribution.id for one in receipt.recorded]
     assert told == list(reversals.page(service.db, service.actor, 0, 1000))

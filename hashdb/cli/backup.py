@@ -14,8 +14,9 @@ from hashdb.cli.archives import ABOUT, DATABASE, FORMAT, KEY, RECORD, beside, ki
 from hashdb.cli.home import opened
 from hashdb.cli.output import as_json, print_json
 from hashdb.domain.instants import format_instant
+from hashdb.domain.members import COMMAND_LINE
 from hashdb.errors import BackupFailed, BadSetting
-from hashdb.service import system_clock
+from hashdb.service import backups, system_clock
 from hashdb.settings import Settings
 
 
@@ -34,7 +35,7 @@ def command(file: Path, with_key: bool, as_json: bool) -> None:
         raise BackupFailed(f"{file} is there already")
     with opened(settings) as db, beside(file) as folder:
         if not db.store.head().seq:
-            raise BadSetting("HASHDB_HOME", "its log is empty (or HASHDBDATABASE_URL's): name what the service uses")
+            raise BadSetting("HASHDB_HOME", "its log is empty (or HASHDB_DATABASE_URL's): name what the service uses")
         parts = {ABOUT: folder / ABOUT, DATABASE: folder / DATABASE}
         # Before the database, whose log then has at least what these checkpoints are of.
         for name, path in ((RECORD, settings.home / RECORD), (KEY, settings.signing_key)):
@@ -42,6 +43,7 @@ def command(file: Path, with_key: bool, as_json: bool) -> None:
                 parts[name] = Path(shutil.copyfile(path, folder / name))
         if with_key and KEY not in parts:
             raise BackupFailed(f"there is no key to put in: {settings.signing_key}")
+        backups.made(db, COMMAND_LINE, with_key=with_key)
         db.store.copy_to(parts[DATABASE])
         about = {
             "format": FORMAT,

@@ -21,8 +21,8 @@ def opened(settings: Settings) -> Iterator[HashDB]:
     """The HashDB of these settings, its schema made or brought up where it is SQLite; closed at the end."""
     prepare_home(settings.home)
     with _locked(settings.home / "schema.lock", wait=True):
-        rules, signing = settings.rules(), signing_of(settings)
-        db = open_hashdb(settings.database, rules, busy_seconds=settings.busy_seconds, signing=signing)
+        rules, signing, busy = settings.rules(), signing_of(settings), settings.busy_seconds
+        db = open_hashdb(settings.database, rules, busy_seconds=busy, signing=signing, match_log=settings.match_log)
     try:
         yield db
     finally:

@@ -27,7 +27,7 @@ _FAILED = 1
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @as_json
 def command(file: Path, as_json: bool) -> int:
-    """Make the service of FILE anew: into HASHDB_HOME and HASHDBDATABASE_URL, which must be empty.
+    """Make the service of FILE anew: into HASHDB_HOME and HASHDB_DATABASE_URL, which must be empty.
 
     Everybody who reads the log starts over, and it is verified. Exits 1 where it does not verify: it is there all the
     same.

@@ -48,6 +48,7 @@ from hashdb.service import (
     opinions,
     overviews,
     proposals,
+    safeguards,
     uses,
 )
 from hashdb.settings import Settings
@@ -84,6 +85,7 @@ def command(host: str, port: int, workers: int) -> None:
             checkpoints.start(db)
             benign.start(db, built_in())
             expiry.start(db)
+            safeguards.start(db)
             empty = not members.page(db, COMMAND_LINE, 0, 1)
         write_json_lines()
         counting.share(settings.home / "metrics")

@@ -45,6 +45,8 @@ class Action(StrEnum):
     USER_SIGNED_OUT = "user.signed-out"
     USER_REFUSED = "user.refused"
     LISTING_EXPORTED = "listing.exported"
+    LISTING_READ = "listing.read"
+    BACKUP_MADE = "backup.made"
     BENIGN_ADDED = "benign.added"
     BENIGN_DELETED = "benign.deleted"
     INCIDENT_ADDED = "incident.added"

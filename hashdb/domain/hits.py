@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date, datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time
 from enum import StrEnum
 
 
@@ -31,3 +31,23 @@ class Hit:
     seq: int
     times: int
     distance: Mapping[str, int]
+
+    def joined(self, later: Hit) -> Hit:
+        """This one and a later one of the same day, as one."""
+        return replace(
+            self,
+            first_at=min(self.first_at, later.first_at),
+            last_at=max(self.last_at, later.last_at),
+            seq=min(self.seq, later.seq),
+            times=self.times + later.times,
+        )
+
+
+def in_open_days(found: Iterable[Hit], closed: date, opened: date) -> list[Hit]:
+    """Hits as they are written: those of days up to `closed` at the first moment of the day `opened`, as one."""
+    at, hits = datetime.combine(opened, time.min, UTC), dict[tuple[date, int, int], Hit]()
+    for hit in sorted(found, key=lambda hit: hit.day):
+        one = replace(hit, day=opened, first_at=at, last_at=at) if hit.day <= closed else hit
+        key = one.day, one.member, one.contribution
+        hits[key] = hits[key].joined(one) if key in hits else one
+    return list(hits.values())

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from hashdb.domain.audit import Event
 from hashdb.domain.members import MemberKind
 from hashdb.domain.periods import Period
-from hashdb.domain.reports import GROUPS, WHO, Caught, Contributed, Durations, Share
+from hashdb.domain.reports import GROUPS, WHO, Caught, Contributed, Durations, Precision, Share
 from hashdb.domain.reviews import Reviews
 
 _NO_MATCH = ("quarantined", "retired")
@@ -107,6 +107,10 @@ class Replay:
     def times(self, name: str) -> Mapping[str, Durations]:
         """How long it took, by who."""
         return {who: Durations.of(seconds) for who, seconds in self._times[name].items()}
+
+    def precision(self) -> Mapping[int, Precision]:
+        """Of each member, how many of its contributions that were judged hold."""
+        return self.reviews.precision(self._standings)
 
     def caught(self, firsts: Mapping[int, Mapping[int, datetime]]) -> Caught:
         """When others had contributions first; `firsts` tells it by contribution and member."""

@@ -80,12 +80,16 @@ class Caught:
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
-    """Opinions given, cases opened and decided in the period; `open` at its end."""
+    """Opinions given, cases opened and decided in the period; `open` at its end.
+
+    `disputes_decided` are the decisions on cases under which a member disputed.
+    """
 
     confirms: int
     disputes: Mapping[str, int]
     opened: int
     decided: Mapping[str, int]
+    disputes_decided: Mapping[str, int]
     open: int
     to_decide: Durations
 
@@ -119,7 +123,7 @@ class Report:
     """The figures of a period, of all members or of one.
 
     `size` is the number of the last event before its end. `final` is whether no number can change any more: the
-    period is over, and each of its days that has counts is sealed.
+    period is over for some minutes, and each of its days that has counts is sealed.
     """
 
     period: Period

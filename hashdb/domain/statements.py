@@ -99,7 +99,7 @@ def _outcomes(report: Report) -> Mapping[str, object]:
             "information": "number and outcome of complaints handled in accordance with Article 10",
             "complaints": None,
             "disputes_by_other_members": sum(report.reviews.disputes.values()),
-            "outcomes_of_disputes": dict(report.reviews.decided),
+            "outcomes_of_disputes": dict(report.reviews.disputes_decided),
         },
         "e": {
             "information": "number and outcome of administrative or judicial review proceedings brought by the "

@@ -54,6 +54,7 @@ class HashDB:
         self.match_log = match_log
         self.tallies = Tallies()
         self.feed_read_on: dict[int, date] = {}
+        self.listing_read_on: dict[int, date] = {}
         # Whether this process is about to end: whoever can is to ask another. Whether it ends now.
         self.leaving: Callable[[], bool] = lambda: False
         self.stopping: Callable[[], bool] = lambda: False

@@ -1,10 +1,18 @@
-"""Backups: what is done to a log that was set back."""
+"""Backups: that one is made, and what is done to a log that was set back by one."""
 
 from __future__ import annotations
 
 from hashdb.domain.audit import Action, Entry
 from hashdb.domain.members import Actor, Scope
 from hashdb.service import HashDB
+
+
+def made(db: HashDB, actor: Actor, *, with_key: bool) -> None:
+    """Write into the log that all of it is taken away, before it is: the copy has that event too."""
+    actor.require(Scope.ADMIN)
+    now, details = db.now(), {"with_key": "yes" if with_key else "no"}
+    with db.store.begin() as tx:
+        tx.audit.append(now, actor, [Entry(Action.BACKUP_MADE, "backup", int(f"{now:%Y%m%d}"), details)])
 
 
 def restored(db: HashDB, actor: Actor) -> int:

@@ -21,7 +21,7 @@ from hashdb.errors import (
     NotYours,
     ScopeMissing,
 )
-from hashdb.service import HashDB
+from hashdb.service import HashDB, uses
 from hashdb.service.admission import Admission, append
 from hashdb.service.expiry import amend_with_expiry
 from hashdb.service.receipts import added, answered, ids, record
@@ -110,6 +110,8 @@ def page(db: HashDB, actor: Actor, chosen: Filter, after: int, limit: int) -> tu
         if chosen.member not in (None, actor.member.id):
             raise ScopeMissing(Scope.AUDIT)
         chosen = replace(chosen, member=actor.member.id)
+    if actor.member is None or chosen.member != actor.member.id:
+        uses.listed(db, actor)
     with db.store.read() as tx:
         found = tx.contributions.page(chosen, after, limit, db.now())
     return tuple(shown(actor, contribution) for contribution in found)

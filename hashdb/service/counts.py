@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from hashdb.domain.audit import Action, Details, Entry
 from hashdb.domain.counts import ANY, Cell, Count, Kind, Outcome, digest, number_of
-from hashdb.domain.hits import MatchLog
+from hashdb.domain.hits import MatchLog, in_open_days
 from hashdb.domain.members import SYSTEM, Actor, Scope
 from hashdb.service import HashDB, refusals
 from hashdb.service.tallies import Tally
@@ -19,6 +19,8 @@ from hashdb.store.counts import Seal
 _DAY = timedelta(days=1)
 _GRACE = timedelta(minutes=1)
 """After midnight, for what the workers counted in the last second of the day."""
+SETTLED = 2 * _GRACE
+"""After midnight: by then what a worker was about to write is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +38,20 @@ def flush(db: HashDB) -> bool:
     What cannot be written now is kept, and written with the next. Raises StoreBusy.
     """
     with db.tallies.writing:
-        tally, now = db.tallies.take(), db.now()
+        tally = db.tallies.take()
         if not tally:
             return refusals.tell(db)
         with db.store.read() as tx:
             contributors = tx.hits.contributors({contribution for _, _, contribution in tally.hits})
         with db.store.begin() as tx:
             tx.counts.hold()
-            for day, numbers in _in_open_days(tx, _with_hits(tally, contributors), now.date()).items():
+            now = db.now()
+            closed = _closed(tx, now)
+            opened = max(now.date(), closed + _DAY)
+            for day, numbers in _in_open_days(_with_hits(tally, contributors), closed, opened).items():
                 tx.counts.add(day, numbers)
             if db.match_log is MatchLog.HITS:
-                tx.hits.add(tally.found())
+                tx.hits.add(in_open_days(tally.found(), closed, opened))
             if db.rules.flood_cap is not None:
                 tx.floods.add(tally.recent(members=db.match_log is MatchLog.HITS), now)
             refusals.write(tx, tally, now)
@@ -117,13 +122,15 @@ def _with_hits(tally: Tally, contributors: Mapping[int, int]) -> dict[date, Coun
     return numbers
 
 
-def _in_open_days(tx: Transaction, numbers: Mapping[date, Counter[Cell]], today: date) -> dict[date, Counter[Cell]]:
-    """What was counted on a day that is sealed by now counts on the first that is not, at the earliest today."""
-    last = tx.counts.last_sealed()
-    if last is None:
-        return dict(numbers)
-    opened: dict[date, Counter[Cell]] = {}
+def _closed(tx: Transaction, now: datetime) -> date:
+    """The last day to which nothing is added any more: it is sealed, or over, with counts or without."""
+    over, sealed = (now - _GRACE).date() - _DAY, tx.counts.last_sealed()
+    return over if sealed is None else max(over, sealed)
+
+
+def _in_open_days(numbers: Mapping[date, Counter[Cell]], closed: date, opened: date) -> dict[date, Counter[Cell]]:
+    """What was counted on a day up to `closed` counts on the day `opened`."""
+    found: dict[date, Counter[Cell]] = {}
     for day, cells in numbers.items():
-        where = day if day > last else max(today, last + _DAY)
-        opened.setdefault(where, Counter()).update(cells)
-    return dict(sorted(opened.items()))
+        found.setdefault(opened if day <= closed else day, Counter()).update(cells)
+    return dict(sorted(found.items()))

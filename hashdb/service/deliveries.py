@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from http.client import HTTPException
 from urllib.parse import urlsplit
 
@@ -31,6 +31,7 @@ from hashdb.domain.webhooks import Topic, sign, url_fault
 from hashdb.errors import NotFound
 from hashdb.service import HashDB
 from hashdb.service.calls import NotPermittedError, UnknownNameError, connected, resolved, target
+from hashdb.service.reversals import settled
 from hashdb.service.webhooks import new_message
 from hashdb.store import Transaction
 from hashdb.store.webhooks import Place
@@ -41,8 +42,6 @@ _ANSWER = 65_536
 """Bytes of an answer that are read; none is kept."""
 _SLACK = 1_000
 """Events without news past which a place is moved on."""
-_SETTLED = timedelta(seconds=3)
-"""How old an event is before what was answered until then is surely written down (`counts.flush` does each second)."""
 _FEED = (*(action for action in Action if action.changes_feed), Action.LOG_RESTORED)
 _REVERSING = tuple(Action(name) for name in REVERSING)
 _CASES = {Topic.CASE_OPENED: Action.CASE_OPENED, Topic.CASE_DECIDED: Action.CASE_DECIDED}
@@ -170,7 +169,7 @@ def _news(db: HashDB, tx: Transaction, places: Sequence[Place], head: int, epoch
         count = tx.audit.count(after, head, _FEED)
         return head, _gathered(after, head, count, epoch=epoch)
     if topic is Topic.MATCH_REVERSED:
-        return _reversals(db, tx, places, head)
+        return _reversals(db, tx, places)
     events = tx.audit.since(after, WAITING_EACH, [_CASES[topic]])
     parties = tx.cases.parties([event.id for event in events])
     news: dict[int, list[dict[str, object]]] = {place.member: [] for place in places}
@@ -186,10 +185,10 @@ def _news(db: HashDB, tx: Transaction, places: Sequence[Place], head: int, epoch
     return upto, news if any(news.values()) else {}
 
 
-def _reversals(db: HashDB, tx: Transaction, places: Sequence[Place], head: int) -> tuple[int, _News]:
+def _reversals(db: HashDB, tx: Transaction, places: Sequence[Place]) -> tuple[int, _News]:
     after = places[0].seq
     # A match of this moment may not be written down yet, by which its end concerns a member.
-    upto = head if tx.audit.head().at <= db.now() - _SETTLED else max(after, tx.audit.before(db.now() - _SETTLED))
+    upto = max(after, settled(db, tx))
     if not tx.audit.count(after, upto, _REVERSING):
         return upto, {}
     found = {place.member: tx.reversals.count(place.member, after, upto) for place in places}

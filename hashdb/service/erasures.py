@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from hashdb.domain.audit import Action, Details, Entry
-from hashdb.domain.contributions import TOMBSTONES_KEPT, Contribution, Status
+from hashdb.domain.contributions import TOMBSTONES_KEPT, Contribution, Standing, Status
 from hashdb.domain.instants import format_instant
 from hashdb.domain.members import SYSTEM, Actor, Scope
-from hashdb.errors import Fault, InvalidInput, NotYours
+from hashdb.errors import Fault, InvalidInput, NotYours, RetiredKept
 from hashdb.service import HashDB
 from hashdb.service.contributions import owns, take_back
 from hashdb.store import Transaction
@@ -20,7 +20,8 @@ def erase(db: HashDB, actor: Actor, id: int, reason: str = "other", *, at_once: 
     Nobody is shown its signals from now on; they are kept for 90 days after the withdrawal, unless `at_once`: readers
     that know no ids are told by the value what they are to drop.
     The member's own, or any with `admin`; `reason` is that of the withdrawal. Erasing again changes nothing.
-    Raises InvalidInput, NotFound, NotYours, ScopeMissing.
+    What is retired is erased `at_once` with `admin` only: by its signals it is noticed when it comes back.
+    Raises InvalidInput, NotFound, NotYours, RetiredKept, ScopeMissing.
     """
     actor.require(Scope.CONTRIBUTE, Scope.ADMIN)
     if fault := db.rules.vocabulary.fault("reason", reason):
@@ -28,8 +29,11 @@ def erase(db: HashDB, actor: Actor, id: int, reason: str = "other", *, at_once: 
     with db.store.begin() as tx:
         now = db.now()
         found = tx.contributions.one(id, now, lock=True)
-        if not actor.has(Scope.ADMIN) and not owns(actor, found):
-            raise NotYours("contribution", id)
+        if not actor.has(Scope.ADMIN):
+            if not owns(actor, found):
+                raise NotYours("contribution", id)
+            if at_once and found.standing is Standing.RETIRED:
+                raise RetiredKept(id)
         entries = [] if found.erased else [_erase(tx, actor, found, reason, now)]
         due = now if at_once else (found.withdrawn_at or now) + TOMBSTONES_KEPT
         if due <= now and tx.contributions.purge([id]):

@@ -75,7 +75,7 @@ def _report(
         replay.take(event)
     numbers = list(tx.counts.between(period.first, period.last))
     sealed = {one.day for one in tx.counts.seals()}
-    final = period.end <= db.now() and {day for day, _ in numbers} <= sealed
+    final = period.end <= db.now() - counts.SETTLED and {day for day, _ in numbers} <= sealed
     numbers = [(day, one) for day, one in numbers if member in (None, one.cell.member)]
     of_all = [one for _, one in numbers]
     return Report(
@@ -91,7 +91,7 @@ def _report(
         asked_by=dict(sorted((int(key), _asked(ones)) for key, ones in _grouped(_of_any(of_all), "member").items())),
         caught=replay.caught(firsts),
         reviews=replay.reviews.reviewed(),
-        precision=replay.reviews.precision(),
+        precision=replay.precision(),
         refused=_by_outcome(of_all, Kind.REFUSAL),
         turned_away=_by_outcome(of_all, Kind.ACCESS),
         days=_days(replay.days, numbers),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashdb.domain.audit import Action, Entry
 from hashdb.domain.members import Actor, Scope
 from hashdb.domain.uses import KeyUse, Lag
 from hashdb.service import HashDB
@@ -18,6 +19,19 @@ def flush(db: HashDB) -> bool:
             tx.uses.write(due)
         db.tallies.used_written(due)
     return bool(due)
+
+
+def listed(db: HashDB, actor: Actor) -> None:
+    """Tell the log that a key lists what others contributed: one event a key a day."""
+    key, now = actor.key, db.now()
+    if key is None or db.listing_read_on.get(key.id) == now.date():
+        return
+    with db.store.begin() as tx:
+        tx.members.lock(key.member)
+        last = tx.audit.between(0, tx.audit.head().seq + 1, 1, None, Action.LISTING_READ, ("key", key.id))
+        if not last or last[0].at.date() < now.date():
+            tx.audit.append(now, actor, [Entry(Action.LISTING_READ, "key", key.id, {})])
+    db.listing_read_on[key.id] = now.date()
 
 
 def of(db: HashDB, actor: Actor, member: int | None = None) -> dict[int, KeyUse]:

@@ -17,23 +17,23 @@ class Reversals:
         """Over an open connection."""
         self._connection = connection
 
-    def of(self, member: int, after: int, limit: int) -> tuple[Reversal, ...]:
-        """At most `limit` events above a number, in order, on contributions that the member had as a match before.
+    def of(self, member: int, after: int, upto: int, limit: int) -> tuple[Reversal, ...]:
+        """At most `limit` events with `after` < number ≤ `upto`, in order, on what the member had as a match before.
 
         Those of which the contrary has been decided since are left out.
         """
-        return self._found(member, after)[:limit]
+        return self._found(member, after, upto)[:limit]
 
     def count(self, member: int, after: int, upto: int) -> int:
         """How many such events there are with `after` < number ≤ `upto`."""
-        return sum(one.seq <= upto for one in self._found(member, after))
+        return len(self._found(member, after, upto))
 
-    def _found(self, member: int, after: int) -> tuple[Reversal, ...]:
+    def _found(self, member: int, after: int, upto: int) -> tuple[Reversal, ...]:
         ended = {row.id: row for row in self._connection.execute(_ENDED, {"of": member})}
         found = []
         # Asked as one question, SQLite would read every event on a contribution.
         for ids in chunks(sorted(ended)):
-            for row in self._connection.execute(_EVENTS, {"ids": ids, "after": after}):
+            for row in self._connection.execute(_EVENTS, {"ids": ids, "after": after, "upto": upto}):
                 if row.seq > ended[row.subject_id].seq:
                     now, reason = ended[row.subject_id].now, row.details.get("reason")
                     found.append(Reversal(row.seq, row.subject_id, now, reason, row.at))
@@ -61,4 +61,5 @@ _EVENTS = select(events.c.seq, events.c.subject_id, events.c.at, events.c.detail
     events.c.subject_id.in_(bindparam("ids", expanding=True)),
     events.c.action.in_(REVERSING),
     events.c.seq > bindparam("after"),
+    events.c.seq <= bindparam("upto"),
 )

@@ -122,12 +122,17 @@ class ReappearancesOut(Answered):
 
 
 class ReviewsOut(Answered):
-    """Opinions, cases and decisions; disputes by reason, decisions by outcome, `cases_open` at the end."""
+    """Opinions, cases and decisions; disputes by reason, decisions by outcome, `cases_open` at the end.
+
+    `disputes_decided` are the decisions on cases under which a member disputed.
+    """
 
     confirms: int
     disputes: dict[str, int]
     cases_opened: int
     cases_decided: dict[str, int]
+    disputes_decided: dict[str, int] = Field(default_factory=dict)
+    """None in a report that was kept from before it was told."""
     cases_open: int
     time_to_decide: DurationsOut
 
@@ -139,14 +144,15 @@ class ReviewsOut(Answered):
             disputes=dict(one.disputes),
             cases_opened=one.opened,
             cases_decided=dict(one.decided),
+            disputes_decided=dict(one.disputes_decided),
             cases_open=one.open,
             time_to_decide=DurationsOut.of(one.to_decide),
         )
 
     def value(self) -> Reviewed:
         """The inverse."""
-        counts = (self.confirms, self.disputes, self.cases_opened, self.cases_decided, self.cases_open)
-        return Reviewed(*counts, self.time_to_decide.value())
+        opinions, decided = (self.confirms, self.disputes), (self.cases_decided, self.disputes_decided)
+        return Reviewed(*opinions, self.cases_opened, *decided, self.cases_open, self.time_to_decide.value())
 
 
 class PrecisionOut(Answered):

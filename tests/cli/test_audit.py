@@ -91,6 +91,7 @@ def test_another_key_is_refused_in_one_sentence(run: Commands, stopped: Path) ->
         done.stderr,
     )
     file.write_bytes(Signer.new("log.example/1").pem())
+    file.chmod(0o600)
     assert "holds another key" in run.process("serve", "--port", "0").stderr
     elsewhere = stopped.parent / "key"
     elsewhere.write_bytes(key)

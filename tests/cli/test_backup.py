@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import httpx
 import pytest
 
 from hashdb.client import Client
@@ -76,6 +77,9 @@ def test_a_service_comes_back_from_a_backup_made_while_it_served(tmp_path: Path,
     with serving(other, workers=1, HASHDB_DATABASE_URL=databases.second) as url, Client(url, key) as client:
         found = client.match([Query(draft(seed).signals) for seed in (3, 99)]).results
         assert [len(result.matches) for result in found] == [1, 0]
+        answer = httpx.get(f"{url}/v1/events?action=backup.made", headers={"Authorization": f"Bearer {key}"})
+        (event,) = answer.json()["events"]
+        assert (event["actor"], event["details"]) == ("system:cli", {"with_key": "yes"})
         with pytest.raises(FeedRestarted):
             client.changes(0, epoch=epoch)
         # What the backup knew of is there; of what came after it, whoever kept a checkpoint finds it gone.

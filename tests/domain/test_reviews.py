@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from itertools import count
 
 import pytest
 
@@ -14,60 +13,59 @@ from hashdb.domain.reviews import Reviews
 from tests.builders import NOON
 
 TODAY = Period(NOON.date(), NOON.date())
-ISSUED = (("key:1", 4), ("key:2", 5))
 
 
 def reviews(said: str, *, only: int | None = None, days: int = 0) -> Reviews:
-    """What is said of contribution 17 of member 3, in turn: by a key (`1+`, `2-`), a decision, `!4` (ends), `?4`."""
-    taken, numbers = Reviews(TODAY, {17: 3}.get, only), count(10)
-    for key, member in ISSUED:
-        taken.take(Event(1, NOON, "system:cli", "key.issued", "key", int(key[4:]), {"member": member}, b""))
-    at = NOON + timedelta(days=days)
+    """What is said of contribution 17 of member 3: `+`, `-` (case 10), `-11` (case 11), `uphold`, `retire-11`."""
+    taken = Reviews(TODAY, {17: 3}.get, only)
     for word in said.split():
-        actor, action, kind, id = "key:9", "case.decided", "case", next(numbers)
-        details: dict[str, str | int] = {"contribution": 17}
-        if word[0] in "12":
-            actor, action, kind = f"key:{word[0]}", "opinion.given", "opinion"
-            details |= {"opinion": "confirms" if word[1] == "+" else "disputes", "reason": "other"}
-        elif word[0] in "!?":
-            action, kind, id = "member.suspended" if word[0] == "!" else "member.reinstated", "member", int(word[1:])
-        else:
-            details |= {"decision": word}
-        taken.take(Event(2, at, actor, action, kind, id, details, b""))
+        verb, _, number = word.partition("-")
+        case, action, kind = int(number or 10), "case.decided", "case"
+        details: dict[str, str | int] = {"contribution": 17, "decision": verb}
+        if word[0] in "+-":
+            action, kind = "opinion.given", "opinion"
+            opinion = "confirms" if word == "+" else "disputes"
+            details = {"contribution": 17, "opinion": opinion, "reason": "other", "case": case}
+        taken.take(Event(2, NOON + timedelta(days=days), "key:1", action, kind, case, details, b""))
     return taken
 
 
 @pytest.mark.parametrize(
-    ("said", "holds"),
+    ("said", "standing", "holds"),
     [
-        ("1+", True),
-        ("1-", False),
-        ("1+ 2-", False),
-        ("1- 1+", True),
-        ("1+ 1-", False),
-        ("1- uphold", True),
-        ("1- quarantine", False),
-        ("1- retire", False),
-        ("1- retire 2+", False),
-        ("1- retire uphold", True),
-        ("1- uphold 2-", False),
-        ("1- uphold 2- uphold", True),
-        ("1+ !4", None),
-        ("1+ 2- !5", True),
-        ("1+ !4 ?4", True),
+        ("+", "confirmed", True),
+        ("-", "disputed", False),
+        ("+", "quarantined", False),
+        ("- uphold", "unreviewed", True),
+        ("- uphold +", "confirmed", True),
+        ("- uphold -11", "disputed", False),
+        ("- uphold -11 +", "confirmed", True),
+        ("- uphold", "quarantined", False),
+        ("- quarantine", "quarantined", False),
+        ("- retire +", "retired", False),
+        ("- retire uphold-11", "unreviewed", True),
+        ("+", "unreviewed", None),
+        ("+", None, None),
     ],
 )
-def test_a_contribution_holds_or_not(said: str, holds: bool | None) -> None:
+def test_a_contribution_holds_or_not(said: str, standing: str | None, holds: bool | None) -> None:
     expected = {} if holds is None else {3: Precision(int(holds), int(not holds))}
-    assert reviews(said).precision() == expected
+    assert reviews(said).precision({} if standing is None else {17: standing}) == expected
+
+
+def test_the_decisions_on_disputes_are_told_apart() -> None:
+    found = reviews("+ uphold - retire-10 -11 -11 uphold-11 quarantine-12").reviewed()
+    assert found.decided == {"quarantine": 1, "retire": 1, "uphold": 2}
+    assert found.disputes_decided == {"retire": 1, "uphold": 1}
 
 
 def test_only_what_was_said_or_decided_in_the_period_is_judged() -> None:
-    assert reviews("1+", days=-1).precision() == {}
-    assert reviews("1+", days=-1).reviewed().confirms == 0
+    before = reviews("+ - retire", days=-1)
+    assert before.precision({17: "retired"}) == {}
+    assert (before.reviewed().confirms, before.reviewed().disputes_decided) == (0, {})
 
 
 def test_of_one_member_only_its_contributions_count() -> None:
-    assert reviews("1+", only=3).reviewed().confirms == 1
-    assert reviews("1+", only=4).reviewed().confirms == 0
-    assert reviews("1+", only=4).precision() == {}
+    assert reviews("+", only=3).reviewed().confirms == 1
+    assert reviews("+", only=4).reviewed().confirms == 0
+    assert reviews("+", only=4).precision({17: "confirmed"}) == {}

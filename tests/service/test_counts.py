@@ -155,6 +155,17 @@ def test_what_comes_after_the_seal_counts_on_the_day_it_comes(db: HashDB, actor:
     assert verify(db, COMMAND_LINE).findings == ()
 
 
+def test_what_comes_after_a_day_without_counts_counts_on_the_day_it_comes(
+    db: HashDB, actor: Actor, clock: Clock
+) -> None:
+    for day, seconds in ((20, 60), (21, 61)):
+        clock.at = NOON.replace(day=day, hour=23, minute=59, second=59)
+        _match(db, actor, 1)
+        clock.go(seconds=seconds)
+        counts.flush(db)
+    assert [len(_lines(db, date(2026, 11, day))) for day in (20, 21, 22)] == [2, 0, 2]
+
+
 @pytest.mark.parametrize(
     ("statement", "found"),
     [

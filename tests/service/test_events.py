@@ -34,6 +34,7 @@ from hashdb.domain.periods import Period
 from hashdb.domain.refusals import Reason
 from hashdb.domain.sessions import Opened, Session
 from hashdb.domain.users import Role, UserChange, UserDraft
+from hashdb.domain.webhooks import Topic, WebhookChange, WebhookDraft
 from hashdb.service import (
     HashDB,
     backups,
@@ -56,8 +57,11 @@ from hashdb.service import (
     proposals,
     refusals,
     reports,
+    safeguards,
     sessions,
     users,
+    uses,
+    webhooks,
 )
 from hashdb.service.tallies import Refusal
 from tests.builders import NOON, RULES, contributed, draft, member_with, query, signal
@@ -84,6 +88,7 @@ BEFORE: dict[str, Callable[[HashDB], object]] = {
     "benign.delete": lambda db: benign.start(db, [BENIGN]),
     "masks.settle": lambda db: benign.start(db, [BENIGN]),
     "expiry.start": lambda db: setattr(db, "rules", RETAINED),
+    "safeguards.start": lambda db: setattr(db, "rules", replace(RULES, flood_cap=9)),
     "expiry.settle": lambda db: _retained(db),
     "incidents.change": lambda db: incidents.add(db, COMMAND_LINE, IncidentDraft("CI:x", NOON)),
     "proposals.drop": lambda db: _proposed(db),
@@ -94,6 +99,7 @@ BEFORE: dict[str, Callable[[HashDB], object]] = {
     "erasures.purge": lambda db: _erased(db),
 }
 """What comes before some of them."""
+OF_A_HOOK = ("webhooks.change", "webhooks.delete", "webhooks.renew")
 
 
 def _retained(db: HashDB) -> None:
@@ -124,6 +130,11 @@ def _erased(db: HashDB) -> None:
 def _silenced(db: HashDB) -> None:
     disputed(db, 1)
     members.change(db, COMMAND_LINE, 2, MemberChange(status=MemberStatus.SUSPENDED))
+
+
+def hook(db: HashDB, actor: Actor) -> int:
+    """A webhook of the actor's, just made."""
+    return webhooks.add(db, actor, WebhookDraft("https://example.org/hook", (Topic.FEED_CHANGED,))).webhook.id
 
 
 def opened(db: HashDB) -> Opened:
@@ -164,6 +175,8 @@ CHANGES: dict[str, Verb] = {
     "cases.decide": lambda db, actor, id: cases.decide(db, COMMAND_LINE, disputed(db, id), Decision.UPHOLD),
     "expiry.settle": lambda db, actor, id: expiry.settle(db),
     "expiry.start": lambda db, actor, id: expiry.start(db),
+    "safeguards.start": lambda db, actor, id: safeguards.start(db),
+    "uses.listed": lambda db, actor, id: uses.listed(db, actor),
     "incidents.add": lambda db, actor, id: incidents.add(db, COMMAND_LINE, IncidentDraft("CI:x", NOON)),
     "incidents.change": lambda db, actor, id: incidents.change(db, COMMAND_LINE, 1, IncidentChange(expires=True)),
     "masks.settle": lambda db, actor, id: masks.settle(db),
@@ -181,6 +194,7 @@ CHANGES: dict[str, Verb] = {
     "contributions.withdraw": lambda db, actor, id: contributions.withdraw(db, actor, id, "other"),
     "opinions.give": lambda db, actor, id: disputed(db, id),
     "opinions.recount": lambda db, actor, id: opinions.recount(db),
+    "backups.made": lambda db, actor, id: backups.made(db, COMMAND_LINE, with_key=False),
     "backups.restored": lambda db, actor, id: backups.restored(db, COMMAND_LINE),
     "cases.bring": lambda db, actor, id: cases.bring(db, COMMAND_LINE, id, "other", holds=False),
     "listings.export": lambda db, actor, id: listings.export(db, COMMAND_LINE, Listing(), "csv"),
@@ -205,6 +219,10 @@ CHANGES: dict[str, Verb] = {
     "users.change": lambda db, actor, id: users.change(db, COMMAND_LINE, session(db).user.id, UserChange(Role.AUDITOR)),
     "users.choose_password": lambda db, actor, id: users.choose_password(db, session(db), PASSWORD, f"{PASSWORD}, too"),
     "users.remove_factor": lambda db, actor, id: users.remove_factor(db, session(db), PASSWORD),
+    "webhooks.add": lambda db, actor, id: hook(db, actor),
+    "webhooks.change": lambda db, actor, id: webhooks.change(db, actor, 1, WebhookChange(enabled=False)),
+    "webhooks.delete": lambda db, actor, id: webhooks.delete(db, actor, 1),
+    "webhooks.renew": lambda db, actor, id: webhooks.renew(db, actor, 1),
     "users.reset": lambda db, actor, id: users.reset(db, COMMAND_LINE, session(db).user.id),
 }
 """Every verb that writes, and one use of it that changes something."""
@@ -232,6 +250,12 @@ def _tell(db: HashDB) -> bool:
 WITHOUT = {
     "checkpoints.keep": "what it writes is over the events, and signed",
     "sessions.who": "it notes when a session was last used, once a minute",
+    "deliveries.claim": "who sends what is in the log of deliveries",
+    "deliveries.make": "what it has sent tells of events",
+    "deliveries.prune": "it forgets old lines of the log of deliveries",
+    "deliveries.send": "the log of deliveries has it; that a webhook is disabled is an event",
+    "webhooks.redeliver": "the log of deliveries has it",
+    "webhooks.test": "the log of deliveries has it",
     "commissions.start": "the event is written once the report is made",
     "overviews.follow": "its figures are counted from the events",
     "uses.flush": "it notes when keys were last used, once a minute",
@@ -271,6 +295,8 @@ def test_a_verb_that_changes_something_writes_an_event(db: HashDB, actor: Actor,
     (one,) = contributed(db, actor, draft(1, severity=2, expires_at=NOON + timedelta(days=2)))
     if verb in BEFORE:
         BEFORE[verb](db)
+    if verb in OF_A_HOOK:
+        hook(db, actor)
     before = db.store.head().seq
     CHANGES[verb](db, actor, one.id)
     assert db.store.head().seq > before

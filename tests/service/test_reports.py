@@ -6,14 +6,17 @@ from datetime import date, timedelta
 
 import pytest
 
-from hashdb.domain.members import COMMAND_LINE, Actor, MemberKind
-from hashdb.domain.reports import Asked, Share
+from hashdb.domain.cases import CaseState, Cause, Decision
+from hashdb.domain.members import COMMAND_LINE, SYSTEM, Actor, MemberKind
+from hashdb.domain.opinions import OpinionDraft, Stance
+from hashdb.domain.reports import Asked, Precision, Share
 from hashdb.domain.statements import terrorist_content
 from hashdb.errors import InvalidInput, NotAuthenticated, NotFound, ScopeMissing
-from hashdb.service import HashDB, contributions, counts, matches, members, reports
-from tests.builders import NOON, Clock, contributed, draft, member_with, query
+from hashdb.service import HashDB, cases, contributions, counts, matches, members, opinions, reports
+from tests.builders import NOON, RULES, Clock, contributed, draft, hashdb, member_with, query
 
 DAY = NOON.date()
+CONFIRMS, DISPUTES = OpinionDraft(Stance.CONFIRMS), OpinionDraft(Stance.DISPUTES, "edsa_context")
 
 
 @pytest.fixture
@@ -66,6 +69,66 @@ def test_a_report_of_one_member_is_of_its_contributions_and_its_queries(told: Ha
     assert points["c"]["items_removed_otherwise"] == 1
     assert points["b"]["own_items_that_reappeared_elsewhere"] == 2
     assert points["g"]["items_withdrawn_because_removal_was_reversed"] == 1
+
+
+def test_whose_contributions_hold_is_as_their_standing_is(db: HashDB, actor: Actor, other: Actor) -> None:
+    third = member_with(db)
+    confirmed, disputed, held = contributed(db, actor, draft(1), draft(2), draft(3))
+    for one in (confirmed, disputed):
+        case = opinions.give(db, other, one.id, DISPUTES).case
+        assert case
+        cases.decide(db, COMMAND_LINE, case, Decision.UPHOLD)
+        opinions.give(db, third, one.id, DISPUTES)
+    opinions.give(db, third, confirmed.id, CONFIRMS)
+    opinions.give(db, other, held.id, CONFIRMS)
+    with db.store.begin() as tx:
+        tx.audit.append(NOON, SYSTEM, cases.hold(tx, RULES, [tx.contributions.one(held.id, NOON)], Cause.FLOOD, NOON))
+    found = reports.transparency(db, COMMAND_LINE, DAY, DAY, form="json")
+    assert actor.member and found.precision == {actor.member.id: Precision(1, 2)}
+
+
+def test_the_outcomes_of_disputes_are_of_cases_in_which_somebody_disputed(
+    db: HashDB, actor: Actor, other: Actor
+) -> None:
+    disputed, joined, brought = contributed(db, actor, draft(1), draft(2), draft(3))
+    ruled = {disputed.id: Decision.RETIRE, joined.id: Decision.QUARANTINE, brought.id: Decision.UPHOLD}
+    for one in (joined, brought):
+        cases.bring(db, COMMAND_LINE, one.id, "edsa_context", holds=False)
+    for one in (disputed, joined):
+        opinions.give(db, other, one.id, DISPUTES)
+    for case in cases.page(db, COMMAND_LINE, CaseState.OPEN, 0, 10):
+        cases.decide(db, COMMAND_LINE, case.id, ruled[case.contribution])
+    found = reports.transparency(db, COMMAND_LINE, DAY, DAY, form="tco")
+    assert found.reviews.decided == {"quarantine": 1, "retire": 1, "uphold": 1}
+    points = terrorist_content(found)["points"]
+    assert isinstance(points, dict)
+    assert points["d"]["disputes_by_other_members"] == 2
+    assert points["d"]["outcomes_of_disputes"] == {"quarantine": 1, "retire": 1}
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_what_is_final_stays_though_a_worker_writes_late(
+    database_url: str, db: HashDB, actor: Actor, other: Actor, clock: Clock, counted: bool
+) -> None:
+    contributed(db, actor, draft(1))
+    clock.at = NOON.replace(hour=23, minute=59, second=59)
+    late = hashdb(database_url, clock)
+    matches.match(late, other, [query(1)])
+    if counted:
+        matches.match(db, actor, [query(99)])
+        counts.flush(db)
+    clock.go(seconds=1)
+    assert not reports.transparency(db, COMMAND_LINE, DAY, DAY, form="json").final
+    clock.go(minutes=2)
+    counts.seal(db)
+    before = reports.transparency(db, COMMAND_LINE, DAY, DAY, form="json")
+    counts.flush(late)
+    late.close()
+    after = reports.transparency(db, COMMAND_LINE, DAY, DAY, form="json")
+    assert before.final and before == after
+    next_day = reports.transparency(db, COMMAND_LINE, DAY + timedelta(days=1), None, form="json")
+    assert (next_day.caught.contributions, next_day.caught.first_catch.median) == (1, 43_200)
+    assert next_day.asked["any"] == Asked(hit=1, none=0, own=0, others=1)
 
 
 def test_of_a_log_that_is_empty_there_is_a_report_too(db: HashDB) -> None:

@@ -16,6 +16,7 @@ from hashdb.domain.matches import Query
 from hashdb.domain.members import COMMAND_LINE, SYSTEM, Actor
 from hashdb.domain.opinions import OpinionDraft, Stance
 from hashdb.domain.signals import Algorithm
+from hashdb.errors import RetiredKept
 from hashdb.service import HashDB, benign, cases, changes, contributions, erasures, matches, opinions
 from tests.builders import Clock, contributed, draft, hashdb, near, query, signal
 
@@ -81,14 +82,35 @@ def test_what_is_farther_away_is_as_any_other(db: HashDB, other: Actor, retired:
     assert waiting(db) == []
 
 
-def test_it_holds_when_the_retired_one_is_withdrawn_and_not_when_it_is_erased_or_upheld_after_all(
-    db: HashDB, actor: Actor, other: Actor, retired: Contribution
+def test_it_holds_when_the_retired_one_is_withdrawn_or_erased_until_its_signals_are_kept_no_longer(
+    db: HashDB, actor: Actor, other: Actor, clock: Clock, retired: Contribution
 ) -> None:
     contributions.withdraw(db, actor, retired.id, "other")
     db.live.maintain(at_once=True)
     assert contributed(db, other, draft(near(signal(1), 2)))[0].standing is Standing.QUARANTINED
-    erasures.erase(db, actor, retired.id, at_once=True)
+    erasures.erase(db, actor, retired.id)
+    assert contributed(db, actor, draft(near(signal(1), 4)))[0].standing is Standing.QUARANTINED
+    clock.go(days=90)
+    erasures.purge(db)
+    assert contributed(db, other, draft(near(signal(1), 6)))[0].standing is Standing.UNREVIEWED
+
+
+def test_its_contributor_cannot_erase_it_at_once_and_the_operator_can(
+    db: HashDB, actor: Actor, other: Actor, retired: Contribution
+) -> None:
+    for _ in range(2):
+        with pytest.raises(RetiredKept, match="erase it without now=1, or ask the operator"):
+            erasures.erase(db, actor, retired.id, at_once=True)
+        assert contributed(db, actor, draft(near(signal(1), 2)))[0].standing is Standing.QUARANTINED
+        erasures.erase(db, actor, retired.id)
+    erasures.erase(db, COMMAND_LINE, retired.id, at_once=True)
+    with db.store.read() as tx:
+        last = tx.audit.events(0, 99, None, "contribution.erased", None)[-1]
+    assert (last.actor, last.id) == (str(COMMAND_LINE), retired.id)
     assert contributed(db, other, draft(near(signal(1), 4)))[0].standing is Standing.UNREVIEWED
+
+
+def test_it_holds_no_longer_when_the_retired_one_is_upheld_after_all(db: HashDB, actor: Actor, other: Actor) -> None:
     (two,) = contributed(db, actor, draft(2))
     retire(db, other, two.id)
     opinions.give(db, replace(other, scopes=COMMAND_LINE.scopes), two.id, OpinionDraft(Stance.CONFIRMS))

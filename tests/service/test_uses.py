@@ -6,11 +6,12 @@ from datetime import timedelta
 
 import pytest
 
+from hashdb.domain.contributions import Filter
 from hashdb.domain.members import COMMAND_LINE, Actor, KeyDraft, Scope
 from hashdb.domain.uses import MOST, Lag, Use
 from hashdb.errors import ScopeMissing
 from hashdb.service import HashDB, changes, contributions, exchanges, members, uses
-from tests.builders import NOON, Clock, contributed, draft, hashdb
+from tests.builders import NOON, Clock, again, contributed, draft, hashdb
 
 
 @pytest.fixture
@@ -24,6 +25,25 @@ def noted(db: HashDB) -> dict[int, int]:
     """The second after noon at which each key was used."""
     uses.flush(db)
     return {id: int((one.use.used_at - NOON).total_seconds()) for id, one in uses.of(db, COMMAND_LINE).items()}
+
+
+def test_who_lists_what_others_contributed_is_told_once_a_key_a_day(
+    db: HashDB, database_url: str, actor: Actor, clock: Clock
+) -> None:
+    auditor, elsewhere = again(db, actor, Scope.AUDIT), hashdb(database_url, clock)
+    assert actor.member and auditor.key
+    contributions.page(db, actor, Filter(), 0, 10)
+    contributions.page(db, auditor, Filter(member=actor.member.id), 0, 10)
+    contributions.page(db, COMMAND_LINE, Filter(), 0, 10)
+    told = []
+    for _ in range(2):
+        for one in (db, elsewhere, db):
+            contributions.page(one, auditor, Filter(), 0, 10)
+        with db.store.read() as tx:
+            told.append([event.subject for event in tx.audit.events(0, 99, None, "listing.read", None)])
+        clock.go(days=1)
+    elsewhere.close()
+    assert told == [[f"key:{auditor.key.id}"], [f"key:{auditor.key.id}"] * 2]
 
 
 def test_a_use_is_written_once_a_minute_at_most(db: HashDB, secret: str, clock: Clock) -> None:

@@ -36,13 +36,14 @@ def test_what_was_answered_before_the_event_is_told_to_whom_it_was_answered(stor
         tx.hits.add([_hit(3, before, 0), _hit(3, after, 2), _hit(4, others, 0)])
         tx.hits.add([_hit(3, again, 9), replace(_hit(3, again, 3), day=NOON.replace(day=21).date())])
     with store.read() as tx:
-        assert tx.reversals.of(3, 0, 10) == (
+        assert tx.reversals.of(3, 0, 99, 10) == (
             Reversal(1, before, "withdrawn", "other", NOON),
             Reversal(4, again, "withdrawn", "other", NOON),
         )
-        assert [one.seq for one in tx.reversals.of(3, 0, 1)] == [1]
-        assert [one.seq for one in tx.reversals.of(3, 1, 10)] == [4]
-        assert tx.reversals.of(5, 0, 10) == ()
+        assert [one.seq for one in tx.reversals.of(3, 0, 99, 1)] == [1]
+        assert [one.seq for one in tx.reversals.of(3, 1, 99, 10)] == [4]
+        assert [one.seq for one in tx.reversals.of(3, 0, 3, 10)] == [1]
+        assert tx.reversals.of(5, 0, 99, 10) == ()
 
 
 def test_what_matches_again_is_not_told(store: Store, member: Member) -> None:
@@ -50,6 +51,6 @@ def test_what_matches_again_is_not_told(store: Store, member: Member) -> None:
     with store.begin() as tx:
         tx.hits.add([_hit(3, one, 0)])
         tx.reversals._connection.execute(update(contributions).values(withdrawn_at=None))
-        assert tx.reversals.of(3, 0, 10) == ()
+        assert tx.reversals.of(3, 0, 99, 10) == ()
         tx.reversals._connection.execute(update(contributions).values(standing="retired"))
-        assert [one.now for one in tx.reversals.of(3, 0, 10)] == ["retired"]
+        assert [one.now for one in tx.reversals.of(3, 0, 99, 10)] == ["retired"]

@@ -41,6 +41,8 @@ class Rights:
     """And where it is another member's."""
     otherwise: int = 404
     """To who is let in, but not to this."""
+    told: Scopes = NOBODY
+    """Of those, who is told that there is such a thing, of which it may not do this."""
 
 
 def _form() -> dict[str, Any]:
@@ -70,6 +72,7 @@ _HASHES = {"hashRecords": [{"signalType": "ImagePDQ", "hashValue": pdq(903)[4:]}
 _FEEDBACK = {"hashFeedbacks": [{"hashValue": pdq(904)[4:], "feedbackValue": "Blocked"}]}
 _SIGNAL = f"signal={pdq(901)[4:]}&signal_type=pdq"
 _CHANGE = {"contact": "a@b.example"}
+_WEBHOOK = {"url": "https://example.org/hook", "topics": ["case.opened"]}
 _HASHERS = CONTRIBUTE | MATCH
 
 OPEN = {
@@ -140,6 +143,17 @@ RIGHTS = {
     "GET /v1/members/<id>/keys": Rights(ADMIN, of="member"),
     "POST /v1/members/<id>/keys": Rights(ADMIN, 201, {"scopes": ["match"]}, of="member"),
     "DELETE /v1/members/<id>/keys/<id>": Rights(ADMIN, 204, of="key"),
+    # Webhooks, which tell of cases: for that any scope will do
+    "GET /v1/webhooks": Rights(ALL),
+    "POST /v1/webhooks": Rights(ALL, 201, _WEBHOOK),
+    "GET /v1/webhooks/<id>": Rights(ALL, of="webhook", foreign=ADMIN),
+    "PATCH /v1/webhooks/<id>": Rights(ALL, sends={"enabled": False}, of="webhook", foreign=ADMIN),
+    "DELETE /v1/webhooks/<id>": Rights(ALL, 204, of="webhook", foreign=ADMIN),
+    "POST /v1/webhooks/<id>/secret": Rights(ALL, 201, of="webhook", foreign=NOBODY, told=ADMIN),
+    "POST /v1/webhooks/<id>/test": Rights(ALL, 202, of="webhook", foreign=ADMIN),
+    "GET /v1/webhooks/<id>/deliveries": Rights(ALL, of="webhook", foreign=ADMIN),
+    "GET /v1/webhooks/<id>/deliveries/<id>": Rights(ALL, of="delivery", foreign=ADMIN),
+    "POST /v1/webhooks/<id>/deliveries/<id>/redelivery": Rights(ALL, 202, of="delivery", foreign=ADMIN),
     # StopNCII
     "GET /stopncii/v1/FetchHashes": Rights(FEED),
     "POST /stopncii/v1/SubmitHashes": Rights(CONTRIBUTE, sends=_HASHES),

@@ -103,19 +103,80 @@ def reviews(events: list[Any], first: str, last: str) -> dict[str, Any]:
     ]
     disputes: dict[str, int] = defaultdict(int)
     outcomes: dict[str, int] = defaultdict(int)
+    of_disputes: dict[str, int] = defaultdict(int)
+    disputed = {f"case:{event['details']['case']}" for event in before if event["details"].get("opinion") == "disputes"}
     for event in inside:
         if event["details"].get("opinion") == "disputes":
             disputes[event["details"]["reason"]] += 1
         if event["action"] == "case.decided":
             outcomes[event["details"]["decision"]] += 1
+            if event["subject"] in disputed:
+                of_disputes[event["details"]["decision"]] += 1
     return {
         "confirms": len([event for event in inside if event["details"].get("opinion") == "confirms"]),
         "disputes": disputes,
         "cases_opened": len([event for event in inside if event["action"] == "case.opened"]),
         "cases_decided": outcomes,
+        "disputes_decided": of_disputes,
         "cases_open": len(opened) - len(decided),
         "time_to_decide": durations(seconds),
     }
+
+
+def precision(events: list[Any], first: str, last: str) -> dict[str, Any]:
+    """Whose contributions hold, by what was said and decided: whose dispute is answered counts no more."""
+    owners, said, judged = _reviewed(events, first, last)
+    verdicts: dict[str, list[bool]] = defaultdict(list)
+    for on in sorted(judged):
+        opinions, decision, kept_out = said(on)
+        if kept_out or "disputes" in opinions:
+            verdicts[owners[on]].append(False)
+        elif decision == "uphold" or "confirms" in opinions:
+            verdicts[owners[on]].append(True)
+    return {
+        member: {
+            "confirmed": sum(found),
+            "disputed": len(found) - sum(found),
+            "precision": round(sum(found) / len(found), 4),
+        }
+        for member, found in verdicts.items()
+    }
+
+
+def _reviewed(events: list[Any], first: str, last: str) -> Any:
+    """Of each contribution its member; what is said of it at the end; and those that were judged in the period."""
+    before = [event for event in events if event["at"][:10] <= last]
+    owners, members, lasts, decisions, kept_out = {}, {}, {}, {}, {}
+    suspended, answered, judged = set(), set(), set()
+    for event in before:
+        told, action, subject = event["details"], event["action"], event["subject"]
+        if action == "contribution.added":
+            owners[int(subject.split(":")[1])] = str(told["member"])
+        elif action == "key.issued":
+            members[subject] = f"member:{told['member']}"
+        elif action == "member.suspended":
+            suspended.add(subject)
+        elif action == "member.reinstated":
+            suspended.discard(subject)
+        elif action == "opinion.given":
+            lasts[told["contribution"], members[event["actor"]]] = told["opinion"], told["case"]
+        elif action == "case.decided":
+            decisions[told["contribution"]] = told["decision"]
+            answered.add(int(subject.split(":")[1]))
+        elif action.split(".")[1] in ("confirmed", "disputed", "quarantined", "retired", "cleared"):
+            kept_out[int(subject.split(":")[1])] = action.endswith(("quarantined", "retired"))
+        if action in ("opinion.given", "case.decided") and event["at"][:10] >= first:
+            judged.add(told["contribution"])
+
+    def said(on: int) -> tuple[set[str], str | None, bool]:
+        counting = {
+            opinion
+            for (one, member), (opinion, case) in lasts.items()
+            if one == on and member not in suspended and not (opinion == "disputes" and case in answered)
+        }
+        return counting, decisions.get(on), kept_out.get(on, False)
+
+    return owners, said, judged
 
 
 def counted(days: list[list[str]]) -> dict[str, Any]:

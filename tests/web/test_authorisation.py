@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 from hashdb.domain.banks import bank_name
 from hashdb.domain.members import COMMAND_LINE, MemberChange, MemberStatus, Scope
 from hashdb.domain.proposals import Act, Request
+from hashdb.domain.webhooks import Topic, WebhookDraft
 from hashdb.service import cases, checkpoints, members
 from tests.web.authorisations import ALL, OPEN, RIGHTS, Rights
 from tests.web.callers import Caller, Service, body, item, pdq, service_at
@@ -63,6 +64,12 @@ class World:
             case "benign":
                 sent = {"signals": [pdq(10_000 + next(self.number))]}
                 return (body(self.whole[member].post("/v1/benign", sent))["id"],)
+            case "webhook":
+                return (self._webhook(member),)
+            case "delivery":
+                hook = self._webhook(member)
+                made = self.whole[member].post(f"/v1/webhooks/{hook}/test").get_json()
+                return hook, made["id"]
         assert kind == "incident"
         sent_now = {"label": f"CI:n{next(self.number)}", "start": "2026-11-20T10:00:00Z"}
         return (body(self.whole[member].post("/v1/incidents", sent_now))["id"],)
@@ -70,6 +77,12 @@ class World:
     def _contribution(self, member: int) -> int:
         (made,) = self.whole[member].contribute(item(20_000 + next(self.number)))
         return int(made["id"])
+
+    def _webhook(self, member: int) -> int:
+        draft = WebhookDraft("https://example.org/hook", (Topic.CASE_OPENED,))
+        with self.service.db.store.begin() as tx:
+            # In the store: a member may have only so many.
+            return tx.webhooks.add(member, draft, f"whsec_{next(self.number)}", self.service.clock(), 0).id
 
     def _proposal(self, member: int) -> int:
         on_case = member == self.other.member
@@ -192,4 +205,6 @@ def test_each_scope_opens_what_it_names_and_nothing_else(world: World, route: st
 def _expected(rights: Rights, scope: Scope, own: bool) -> int:
     if scope not in rights.scopes:
         return 403
-    return rights.answers if scope in (rights.own if own else rights.foreign) else rights.otherwise
+    if scope in (rights.own if own else rights.foreign):
+        return rights.answers
+    return 403 if scope in rights.told else rights.otherwise

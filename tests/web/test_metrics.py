@@ -78,8 +78,8 @@ def test_up_to_where_a_key_has_read_is_told_whatever_way_it_reads(service: Servi
     found = samples(admin.get("/metrics").text)
     assert found["hashdb_feed_events", (("key", str(reader.key)),)] == first < found["hashdb_log_events", ()]
     assert ("hashdb_feed_events", (("key", str(other.key)),)) in found
-    reader.get("/v1/changes")
     service.clock.go(minutes=2)
+    reader.get("/v1/changes")
     uses.flush(service.db)
     members.revoke_key(service.db, COMMAND_LINE, other.key)
     found = samples(admin.get("/metrics").text)

@@ -117,12 +117,12 @@ def withdraw(contribution_id: int) -> Response:
 
 
 @blueprint.delete("/<id:contribution_id>/content")
-@operation(blueprint, {204: None}, scopes=[Scope.CONTRIBUTE, Scope.ADMIN], takes=EraseQuery, refuses=[404])
+@operation(blueprint, {204: None}, scopes=[Scope.CONTRIBUTE, Scope.ADMIN], takes=EraseQuery, refuses=[404, 409])
 def erase(contribution_id: int) -> Response:
     """Erase signals, reference and old values of a contribution for good; its events stay in the log.
 
     Nobody is shown the signals again; they are kept for 90 days after the withdrawal, to tell the readers of other
-    systems' protocols by them, unless `now` is 1.
+    systems' protocols by them, unless `now` is 1. That is refused of what is retired, but with scope admin.
     """
     at_once = bool(query(EraseQuery).now)
     erasures.erase(hashdb(), actor(), contribution_id, at_once=at_once)

@@ -21,6 +21,7 @@ def browse() -> Response:
     """List what was answered to you as a match and has been withdrawn, retired or quarantined since.
 
     So that you can restore what you took down. `next` is null at the end; go on later after the last `seq`.
+    An event is listed three seconds after it happened.
     """
     asked = query(PageQuery)
     page, more = cut(reversals.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)

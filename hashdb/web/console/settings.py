@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from hashdb.domain.members import Scope
 from hashdb.service import checkpoints
-from hashdb.settings import Settings
+from hashdb.settings import DEFAULT_LABELS, Settings
 from hashdb.web.console import pages
 from hashdb.web.context import actor, face, hashdb
 
@@ -42,6 +42,9 @@ def _spelled(value: object) -> str:
         return "set, not shown"
     if value is None or value == {}:
         return "none"
+    if value == DEFAULT_LABELS:
+        # Where the package happens to be installed says nothing.
+        return "built in"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):

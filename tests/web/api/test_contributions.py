@@ -290,6 +290,21 @@ def test_an_erasure_withdraws_and_leaves_no_signal(service: Service, platform: C
     assert service.rows()["signals"] == 0
 
 
+def test_what_is_retired_is_erased_at_once_by_the_operator_only(
+    service: Service, platform: Caller, other: Caller
+) -> None:
+    (mine,) = platform.contribute(item(1))
+    url = f"{URL}/{mine['id']}"
+    disputed = other.post(f"{url}/opinions", {"opinion": "disputes", "reason": "not_terrorist_content"})
+    decision = f"/v1/cases/{body(disputed)['case']}/decision"
+    assert service.caller(Scope.REVIEW).post(decision, {"decision": "retire"}).status_code == 200
+    problem(platform.delete(f"{url}/content?now=1"), 409, "retired-kept")
+    assert platform.delete(f"{url}/content").status_code == 204
+    assert service.rows()["signals"] == 1
+    assert service.caller(Scope.ADMIN).delete(f"{url}/content?now=1").status_code == 204
+    assert service.rows()["signals"] == 0
+
+
 def test_contributions_and_matches_are_the_same_on_every_database(database_url: str) -> None:
     with service_at(database_url) as service:
         one, two = service.caller(), service.caller()

@@ -9,14 +9,15 @@ import random
 from contextlib import suppress
 from datetime import timedelta
 from itertools import count
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from hashdb.domain.audit import Action, Entry
+from hashdb.domain.cases import CaseState, Decision
 from hashdb.domain.members import COMMAND_LINE, Actor, MemberChange, MemberDraft, MemberKind, MemberStatus, Scope
+from hashdb.domain.opinions import OpinionDraft, Stance
 from hashdb.errors import HashDBError
-from hashdb.service import contributions, counts, erasures, matches, members, refusals
+from hashdb.service import cases, contributions, counts, erasures, matches, members, opinions, refusals
 from tests.builders import USUAL, contributed, draft, key_of, near, query, signal
 from tests.web import recomputed
 from tests.web.callers import Caller, Service, body, faults, problem
@@ -41,11 +42,22 @@ class History:
         added = [members.add(self.db, COMMAND_LINE, MemberDraft(f"One {n}", kind)).id for n, kind in enumerate(kinds)]
         self.actors = [key_of(self.db, member, *USUAL) for member in added]
         self.there: list[tuple[int, Actor, int]] = []
-        self.seeds, self.numbers = count(), count(1)
+        self.seeds = count()
+        acts = [
+            self.contribute,
+            self.match,
+            self.match,
+            self.end,
+            self.say,
+            self.say,
+            self.doubt,
+            self.decide,
+            self.refuse,
+        ]
         for _ in range(10):
             for _ in range(self.chance.randint(30, 45)):
                 self.clock.go(seconds=self.chance.randint(1, 1500))
-                self.chance.choice([self.contribute, self.match, self.match, self.end, self.say, self.refuse])()
+                self.chance.choice(acts)()
             counts.flush(self.db)
             self.clock.at = (self.clock.at + timedelta(days=1)).replace(hour=1)
             contributions.announce(self.db)
@@ -81,26 +93,28 @@ class History:
             status = self.chance.choice([MemberStatus.SUSPENDED, MemberStatus.ACTIVE])
             members.change(self.db, COMMAND_LINE, 3, MemberChange(status=status))
             contributions.announce(self.db)
+            opinions.recount(self.db)
 
     def say(self) -> None:
         if not self.there:
             return
-        id, actor, _ = self.chance.choice(self.there)
-        number, opinion = next(self.numbers), self.chance.choice(["confirms", "disputes"])
-        reason = "edsa_context" if opinion == "disputes" else None
-        self.append(actor, "opinion.given", "opinion", number, contribution=id, opinion=opinion, reason=reason)
-        if opinion == "disputes":
-            self.append(actor, "case.opened", "case", number, contribution=id)
-            self.clock.go(seconds=self.chance.randint(1, 5000))
-            if self.chance.random() < 0.7:
-                decision = self.chance.choice(["uphold", "quarantine", "retire"])
-                self.append(actor, "case.decided", "case", number, contribution=id, decision=decision)
-                standing = {"uphold": "cleared", "quarantine": "quarantined", "retire": "retired"}[decision]
-                self.append(actor, f"contribution.{standing}", "contribution", id)
+        id, _, _ = self.chance.choice(self.there)
+        stance, reason = self.chance.choice([(Stance.CONFIRMS, None), (Stance.DISPUTES, "edsa_context")])
+        with suppress(HashDBError):
+            opinions.give(self.db, self.chance.choice(self.actors), id, OpinionDraft(stance, reason))
 
-    def append(self, actor: Actor, action: str, kind: str, id: int, **details: Any) -> None:
-        with self.db.store.begin() as tx:
-            tx.audit.append(self.clock.at, actor, [Entry(cast(Action, action), kind, id, details)])
+    def doubt(self) -> None:
+        if not self.there:
+            return
+        id, _, _ = self.chance.choice(self.there)
+        with suppress(HashDBError):
+            cases.bring(self.db, COMMAND_LINE, id, "edsa_context", holds=self.chance.random() < 0.5)
+
+    def decide(self) -> None:
+        for case in cases.page(self.db, COMMAND_LINE, CaseState.OPEN, 0, 100):
+            if self.chance.random() < 0.5:
+                decision = self.chance.choice([Decision.UPHOLD, Decision.UPHOLD, Decision.QUARANTINE, Decision.RETIRE])
+                cases.decide(self.db, COMMAND_LINE, case.id, decision)
 
     def refuse(self) -> None:
         refusals.note_contribution(self.db, self.chance.choice(self.actors), HashDBError())
@@ -133,6 +147,9 @@ def test_the_numbers_are_those_that_anyone_computes_from_the_log(service: Servic
         assert report[name]["trusted_flagger"]["count"] and report[name]["others"]["count"]
     assert report["reviews"] == recomputed.reviews(events, FIRST, LAST)
     assert report["reviews"]["time_to_decide"]["count"]
+    assert 0 < sum(report["reviews"]["disputes_decided"].values()) < sum(report["reviews"]["cases_decided"].values())
+    assert report["precision"] == recomputed.precision(events, FIRST, LAST)
+    assert {bool(one["confirmed"] and one["disputed"]) for one in report["precision"].values()} == {True}
     assert {name: report[name] for name in counted} == counted
     everything = counted["matches"]["by_algorithm"]["any"]
     assert report["reappearances"]["others"] == everything["matches_others"] > 0

@@ -18,6 +18,7 @@ def test_reversals_come_in_the_order_of_their_events_page_by_page(
     service.clock.go(hours=1)
     for id in reversed(ids):
         platform.post(f"/v1/contributions/{id}/withdrawal", {"reason": "removal_reversed"})
+    service.clock.go(seconds=3)
     first = body(other.get(f"{URL}?limit=2"))
     rest = body(other.get(f"{URL}?after={first['next']}"))
     told = [*first["reversals"], *rest["reversals"]]

@@ -72,7 +72,7 @@ def test_an_admin_takes_a_member_in_by_keyboard_and_copies_its_key(browser: Brow
     page.get_by_label("Name").fill("Gamma")
     page.keyboard.press("Enter")
     page.get_by_role("status").get_by_text("Gamma is a member now").wait_for()
-    page.get_by_label("feed").check()
+    page.get_by_label("feed read the feed").check()
     page.get_by_role("button", name="Issue the key").press("Enter")
     secret = page.locator("#copy-secret").inner_text()
     assert re.fullmatch(r"hdb_[\w-]{43}", secret)

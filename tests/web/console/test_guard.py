@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -14,7 +15,7 @@ from hashdb.domain.incidents import IncidentDraft
 from hashdb.domain.members import COMMAND_LINE, Scope
 from hashdb.domain.proposals import Act, Request
 from hashdb.domain.users import Role
-from hashdb.service import benign, cases, checkpoints, incidents
+from hashdb.service import benign, cases, checkpoints, commissions, incidents
 from hashdb.web.console import guard
 from tests.builders import signal
 from tests.web.callers import Service, item, pdq, service_at
@@ -45,6 +46,7 @@ POSTS: dict[str, tuple[frozenset[Role], dict[str, Any]]] = {
     "/members/1/status": (ADMINS, {"status": "suspended"}),
     "/proposals/1": (ADMINS, {}),
     "/proposals/1/removal": (ADMINS, {}),
+    "/reports": (EVERYBODY, {}),
     "/sign-in/out": (EVERYBODY, {}),
     "/theme": (EVERYBODY, {"theme": "dark"}),
     "/users": (ADMINS, {"name": "zoe", "role": "auditor"}),
@@ -87,6 +89,9 @@ GETS = {
     "/overview",
     "/proposals",
     "/proposals/1",
+    "/reports",
+    "/reports/1",
+    "/reports/1/download",
     "/settings",
     "/users",
     "/users/1",
@@ -117,6 +122,11 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         asked = Request(Act.SUSPEND, "member", 1, {"status": "suspended"})
         with made.db.store.begin() as tx:
             tx.proposals.add(asked, "key:1", "member:1", made.clock(), made.clock() + timedelta(hours=1))
+        signed_in(made, "first", Role.AUDITOR).post("/console/reports")
+        for _ in range(400):
+            if commissions.get(made.db, COMMAND_LINE, 1).outcome is not None:
+                break
+            time.sleep(0.02)
         yield made
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from flask import Flask
+
 from hashdb.errors import Fault, InvalidInput, NameTaken
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
@@ -13,8 +15,9 @@ def test_a_form_tells_faults_at_their_fields_and_another_error_above() -> None:
     form = Form({"name": " A ", "limit": "7", "wrong": "7.5"})
     assert (form.text("name"), form.text("none")) == ("A", "")
     assert (form.number("limit"), form.number("none"), form.number("wrong")) == (7, None, "7.5")
-    assert form.refused(InvalidInput((Fault("name", "is short"),))).faults == {"name": "is short"}
-    assert form.refused(NameTaken("A")).error == "a member named A exists already"
+    with Flask(__name__).test_request_context():
+        assert form.refused(InvalidInput((Fault("name", "is short"),))).faults == {"name": "is short"}
+        assert form.refused(NameTaken("A")).error == "a member named A exists already"
 
 
 def test_a_secret_is_taken_out_of_a_form() -> None:

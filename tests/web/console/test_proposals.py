@@ -37,7 +37,7 @@ def test_a_member_is_suspended_by_another_admin(service: Service, ada: Visitor, 
     assert alpha.get("/v1/me").status_code == 200
     eva = signed_in(service, "eva", Role.ADMIN)
     asked = eva.get("/console/proposals/1").text
-    assert ("Confirm: suspend a member" in asked, "key would open nothing" in asked) == (True, True)
+    assert ("Confirm: suspend a member" in asked, "<b>1 key</b> would open nothing" in asked) == (True, True)
     done = eva.follow(eva.post("/console/proposals/1"))
     assert (heading(done), "Done: suspend a member." in done.text) == ("Proposals", True)
     assert alpha.get("/v1/me").status_code == 403

@@ -16,3 +16,4 @@ def test_what_is_in_force_is_shown_without_secrets() -> None:
     assert "HASHDB_KEY" not in page
     assert "set, not shown" in page
     assert "12,345,678" in page
+    assert "built in" in page and "labels.toml" not in page

@@ -1,0 +1,207 @@
+"""Machines and money for so many hashes and matches a second, from what was measured in docs/benchmarks/.
+
+`python -m scripts.sizing` prints the tables of docs/sizing.md that scripts/docs writes; with options for other prices.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+import statistics
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+BENCHMARKS = Path(__file__).resolve().parent.parent / "docs" / "benchmarks"
+HASHES = (1_000_000, 10_000_000, 100_000_000, 1_000_000_000)
+RATES = (1_000, 10_000, 100_000)
+_CORES = 2
+"""Of the machine on which the service was measured, whose other cores' time goes to PostgreSQL and the client."""
+_ASKED = 1_000_000
+"""Values among which the service was measured."""
+_HOURS = 730
+_GB = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Assumed:
+    """What is not measured: prices, and how machines are bought and kept busy. Each is an option of the script."""
+
+    vcpu_hour: float = 0.04
+    """Price of one vCPU for an hour."""
+    gb_hour: float = 0.005
+    """Price of one GB of memory for an hour."""
+    disk_month: float = 0.10
+    """Price of one GB of disk for a month, kept twice."""
+    busy: float = 0.5
+    """Share of the processors that may be busy in the busiest hour, so that one machine can be lost."""
+    machine: int = 16
+    """Most vCPUs of a machine that serves."""
+    beside: float = 4.0
+    """GB of memory of a machine beside the index: system, workers."""
+    row: float = 1_600.0
+    """Bytes of the database for a contribution of one hash, log included: twice what SQLite took."""
+    cached: float = 0.1
+    """Share of the database that PostgreSQL should have in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was measured: µs of processor, bytes; the search by the number of values."""
+
+    single: float
+    """µs of the service for a match asked one by one, PostgreSQL."""
+    batched: float
+    """The same for one of a thousand."""
+    database: float
+    """µs of all else for a match, at most: PostgreSQL, and the client that measured."""
+    database_batched: float
+    search: tuple[tuple[int, float], ...]
+    """Values, µs of a search."""
+    value: float
+    """Bytes of the index for a value."""
+
+    def searching(self, hashes: int) -> float:
+        """µs of a search; past the most that was measured as if it grew with the number, which it does not quite."""
+        most, slowest = self.search[-1]
+        if hashes > most:
+            return slowest * hashes / most
+        return next(us for count, us in self.search if count >= hashes)
+
+
+def measured() -> Measured:
+    """The figures of docs/benchmarks/."""
+    http, index = (json.loads((BENCHMARKS / f"{name}.json").read_text("utf-8")) for name in ("http", "index"))
+    # The second of each kind is on PostgreSQL; a round is (a second, p50, p99, µs of processor for an item).
+    single = _last(http, 32, batched=False)
+    batched = _last(http, 4, batched=True)
+    work, rate = _median(single, 3), _median(single, 0)
+    return Measured(
+        work,
+        _median(batched, 3) / 1_000,
+        max(0.0, _CORES * 1e6 / rate - work),
+        http["parts"]["match 1,000"]["store"] / 1_000,
+        tuple((int(count), float(us)) for count, us in index["by values"]["hashdb, kernel"]),
+        float(index["hashdb alone, 10 M"]["bytes a value"]),
+    )
+
+
+def _last(http: Any, clients: int, *, batched: bool) -> Sequence[Sequence[float]]:
+    rounds = [one for one in http["rounds"] if one[0] == "/matches" and one[1] == clients]
+    found: Sequence[Sequence[float]] = [one[3] for one in rounds if (one[2] > 10_000) == batched][-1]
+    return found
+
+
+def _median(rounds: Sequence[Sequence[float]], column: int) -> float:
+    return statistics.median(one[column] for one in rounds)
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What is to be had: machines that serve, and PostgreSQL on two."""
+
+    machines: int
+    cores: int
+    memory: int
+    """vCPUs and GB of each."""
+    database_cores: int
+    database_memory: int
+    disk: float
+    month: float
+
+
+def size(found: Measured, assumed: Assumed, hashes: int, rate: int, *, batched: bool) -> Size:
+    """Machines for so many hashes and matches a second; at least two that serve, and a primary and a standby."""
+    grown = found.searching(hashes) - found.searching(_ASKED)
+    work = (found.batched if batched else found.single) + max(grown, 0.0)
+    cores = rate * work / 1e6 / assumed.busy
+    machines = max(2, math.ceil(cores / assumed.machine))
+    memory = math.ceil(hashes * found.value / _GB + assumed.beside)
+    each = found.database_batched if batched else found.database
+    database_cores = max(2, math.ceil(rate * each / 1e6 / assumed.busy))
+    disk = hashes * assumed.row / _GB
+    database_memory = math.ceil(max(4.0, disk * assumed.cached))
+    each_cores = max(2, math.ceil(cores / machines))
+    vcpus = machines * each_cores + 2 * database_cores
+    gigabytes = machines * memory + 2 * database_memory
+    month = _HOURS * (vcpus * assumed.vcpu_hour + gigabytes * assumed.gb_hour) + 2 * disk * assumed.disk_month
+    return Size(machines, each_cores, memory, database_cores, database_memory, disk, month)
+
+
+def figures() -> str:
+    """What is taken from the measurements, as a table."""
+    found = measured()
+    values, slowest = found.search[-1]
+    rows = [
+        ("processor time of a match, asked one by one", f"{found.single:.0f} µs", "[the service](benchmarks/http.md)"),
+        ("the same, in batches of 1,000", f"{found.batched:.0f} µs", "the same"),
+        ("PostgreSQL for a match, at most", f"{found.database:.0f} µs", "the same: what the other cores did"),
+        ("a search among 1,000,000 values", f"{found.searching(_ASKED):.0f} µs", "[the index](benchmarks/index.md)"),
+        (f"a search among {values:,} values", f"{slowest:.0f} µs", "the same"),
+        ("the index, for a value", f"{found.value:.0f} bytes", "the same"),
+    ]
+    return _table(("measured", "figure", "where"), rows)
+
+
+def machines(assumed: Assumed | None = None) -> str:
+    """The table of machines and money."""
+    found, given = measured(), assumed or Assumed()
+    return _table(
+        ("hashes", "matches/s", "asked", "machines", "PostgreSQL", "disk", "a month"),
+        _rows(found, given),
+    )
+
+
+def _rows(found: Measured, given: Assumed) -> Iterator[Sequence[str]]:
+    for hashes in HASHES:
+        for rate in RATES:
+            for batched in (False, True):
+                one = size(found, given, hashes, rate, batched=batched)
+                yield (
+                    f"{hashes:,}",
+                    f"{rate:,}",
+                    "by 1,000" if batched else "one by one",
+                    f"{one.machines:,} × {one.cores} vCPUs, {one.memory:,} GB",
+                    f"2 × {one.database_cores} vCPUs, {one.database_memory} GB",
+                    f"2 × {one.disk:,.0f} GB",
+                    f"{one.month:,.0f}",
+                )
+
+
+def assumptions() -> str:
+    """What is assumed, as a table."""
+    # A docstring of each field is not kept by Python: it is read from this file.
+    lines = Path(__file__).read_text("utf-8").partition("class Assumed")[2].splitlines()
+    meanings = {
+        line.split(":")[0].strip(): lines[number + 1].strip().strip('"')
+        for number, line in enumerate(lines)
+        if line.startswith("    ") and " = " in line and ": " in line
+    }
+    rows = (
+        (f"`--{one.name.replace('_', '-')}`", f"{one.default:,}", meanings[one.name])
+        for one in dataclasses.fields(Assumed)
+    )
+    return _table(("option", "assumed", "what it is"), rows)
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]] | Iterator[Sequence[str]]) -> str:
+    return "".join(f"| {' | '.join(line)} |\n" for line in (heads, ["---"] * len(heads), *rows))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the tables, with other assumptions where they are given."""
+    parser = argparse.ArgumentParser(description="Machines and money, from what was measured.")
+    for one in dataclasses.fields(Assumed):
+        parser.add_argument(f"--{one.name.replace('_', '-')}", type=type(one.default), default=one.default)
+    given = Assumed(**vars(parser.parse_args(arguments)))
+    print(figures())
+    print(machines(given))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,71 @@
+"""What is released, and by which checks: the script, and the workflow that does what .ci/run does."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hashdb import __version__
+from scripts import release
+from tests.snippets import ROOT
+
+WORKFLOW: Any = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yaml").read_text("utf-8"))
+CHANGES = (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+def test_a_version_of_development_is_not_released() -> None:
+    assert release.faults("0.1.0.dev0", "## 0.1.0.dev0 (2026-12-01)\n", changed="") == [
+        "0.1.0.dev0 is a version of development"
+    ]
+
+
+def test_what_is_released_is_told_in_the_changes_and_committed() -> None:
+    assert release.faults("0.1.0", "## 0.1.0 (2026-12-01)\n", changed="") == []
+    assert release.faults("0.1.0", "## Unreleased: 0.1.0.dev0\n", changed=" M x") == [
+        "CHANGELOG.md has no part `## 0.1.0 (<date>)`",
+        "CHANGELOG.md has a part that is unreleased",
+        "there are changes that are not committed",
+    ]
+
+
+def test_the_changes_are_of_the_version_that_there_is() -> None:
+    (first, *_) = re.findall(r"^## (.+)$", CHANGES, re.MULTILINE)
+    assert first == f"Unreleased: {__version__}" or re.fullmatch(
+        rf"{re.escape(__version__)} \(\d{{4}}-\d\d-\d\d\)", first
+    )
+
+
+def test_an_option_that_there_is_not_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert release.main(["--fast"]) == 2
+    assert "--fast" in capsys.readouterr().err
+
+
+def test_the_checksums_are_those_that_sha256sum_reads(tmp_path: Path) -> None:
+    for name in ("b.whl", "a.tar.gz"):
+        (tmp_path / name).write_text(name)
+    for _ in range(2):
+        release.sums(tmp_path)
+    done = subprocess.run(["sha256sum", "--check", "SHA256SUMS"], cwd=tmp_path, capture_output=True, check=False)
+    assert done.stdout == b"a.tar.gz: OK\nb.whl: OK\n"
+
+
+def test_the_workflow_runs_what_a_fresh_machine_runs_on_both_ends_of_the_versions() -> None:
+    checks = WORKFLOW["jobs"]["checks"]
+    assert checks["strategy"]["matrix"]["python"] == ["3.11", "3.13"]
+    assert any(step.get("run", "").endswith(".ci/run") for step in checks["steps"])
+    for job in WORKFLOW["jobs"].values():
+        for step in job["steps"]:
+            assert re.fullmatch(r"actions/[\w-]+@v\d+\.\d+\.\d+", step.get("uses", "actions/x@v1.0.0"))
+    assert WORKFLOW["permissions"] == {"contents": "read"}
+
+
+def test_every_program_that_the_checks_take_is_named_in_the_workflow() -> None:
+    wanted = set(re.findall(r"missing\+=\(([\w+-]+)\)", (ROOT / ".ci" / "run").read_text("utf-8")))
+    # Python and Chromium come another way there; promtool is in the package prometheus.
+    given = str(WORKFLOW["jobs"]["checks"]["steps"]).replace("prometheus", "promtool")
+    assert {name for name in wanted - {"python3-dev", "python3-venv"} if name not in given} == set()

@@ -1,0 +1,41 @@
+"""Safeguards: their settings are in the log, each time a service starts with others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hashdb.domain.audit import Event
+from hashdb.domain.hits import MatchLog
+from hashdb.domain.members import SYSTEM
+from hashdb.domain.signals import Algorithm
+from hashdb.service import HashDB, safeguards
+from tests.builders import RULES
+
+
+def told(db: HashDB) -> tuple[Event, ...]:
+    with db.store.read() as tx:
+        return tx.audit.events(0, 100, None, "settings.changed", None)
+
+
+def test_a_service_that_starts_with_other_settings_says_which_and_what_they_were(db: HashDB) -> None:
+    safeguards.start(db)
+    assert told(db) == ()
+    db.rules = replace(RULES, flood_cap=100, two_persons=True)
+    for _ in range(2):
+        safeguards.start(db)
+    (first,) = told(db)
+    chosen = {"two_persons": "yes", "flood_cap": 100, "match_log": "hits", "max_radius": []}
+    assert (first.actor, first.subject) == (str(SYSTEM), "safeguards:1")
+    assert first.details == chosen | {"before": ["flood_cap=none", "two_persons=no"]}
+    db.rules = replace(RULES, flood_cap=50, two_persons=True, max_radius={Algorithm.PDQ: 60, Algorithm.PHASH: 12})
+    db.match_log = MatchLog.COUNTS
+    safeguards.start(db)
+    chosen = {"two_persons": "yes", "flood_cap": 50, "match_log": "counts", "max_radius": ["pdq=60", "phash=12"]}
+    before = ["flood_cap=100", "match_log=hits", "max_radius=none"]
+    assert told(db)[1].details == chosen | {"before": before}
+    db.rules, db.match_log = RULES, MatchLog.HITS
+    for _ in range(2):
+        safeguards.start(db)
+    assert [event.details["before"] for event in told(db)[2:]] == [
+        ["flood_cap=50", "match_log=counts", "max_radius=pdq=60,phash=12", "two_persons=yes"]
+    ]
