@@ -212,7 +212,7 @@ class MilvusShelf:
         self._looked = 0.0
         self._unswept: list[tuple[Algorithm, str]] = []
 
-    on_disk = shared = True
+    on_disk = True
     moved = False
 
     @property
@@ -222,6 +222,7 @@ class MilvusShelf:
 
     @doubted.setter
     def doubted(self, value: bool) -> None:
+        """Whether it is to be asked again before anybody is answered."""
         self._milvus.away = value
 
     @property

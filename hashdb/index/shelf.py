@@ -51,9 +51,6 @@ class Held(NamedTuple):
 class Shelf:
     """The tiers of some algorithms, with segments in a folder (None: all in memory)."""
 
-    shared = False
-    """Whether processes of other machines write it too."""
-
     def __init__(self, folder: Path | None, radii: Mapping[Algorithm, int], step: Step = no_step) -> None:
         """`radii` are those that each algorithm is mostly searched at. Opens nothing yet."""
         self._folder, self._step = folder, step

@@ -186,7 +186,7 @@ class Live:
                     self._write(at_once, writing=may)
                 except OSError as error:
                     self._failed(error)
-            elif may and self._shelf.shared and monotonic() >= self._again:
+            elif may and self._shared and monotonic() >= self._again:
                 # Its values do not leave at merges, of which it has none.
                 self._again = monotonic() + _SWEEPS_EVERY
                 self._shelf.merge(self._alive)
@@ -196,7 +196,12 @@ class Live:
         """Whether this process may write the index now: of those of this machine, or of all where they share it."""
         with ExitStack() as stack:
             may = stack.enter_context(self._shelf.writing())
-            yield may and (not self._shelf.shared or stack.enter_context(self._store.alone()))
+            yield may and (not self._shared or stack.enter_context(self._store.alone()))
+
+    @property
+    def _shared(self) -> bool:
+        """Whether processes of other machines write the same index."""
+        return isinstance(self._shelf, MilvusShelf)
 
     def _due(self, at_once: bool) -> bool:
         return at_once or (self._shelf.in_memory >= ARRAY and monotonic() >= self._again)
