@@ -97,7 +97,7 @@ def test_bad_input_is_told_where_reading_goes_on(browser: Browser, address: str)
     page.get_by_role("button", name="Add the member").click()
     alert = page.get_by_role("alert")
     alert.wait_for()
-    assert page.evaluate("document.activeElement.getAttribute('role')") == "alert"
+    page.wait_for_function("document.activeElement.getAttribute('role') === 'alert'")
     alert.get_by_role("link", name="name").click()
     field = page.get_by_label("Name")
     assert field.get_attribute("aria-invalid") == "true"

@@ -115,7 +115,7 @@ def test_an_incident_that_ends_contributions_says_so_first(browser: Browser, add
     page.get_by_role("button", name="Change").click()
     alert = page.get_by_role("alert")
     alert.get_by_text("1 contribution").wait_for()
-    assert page.evaluate("document.activeElement.getAttribute('role')") == "alert"
+    page.wait_for_function("document.activeElement.getAttribute('role') === 'alert'")
     assert watched.violations() == []
     page.get_by_role("button", name="Change it all the same").click()
     page.get_by_role("status").get_by_text("was changed").wait_for()
@@ -150,7 +150,7 @@ def test_each_form_tells_what_is_wrong_with_it(browser: Browser, address: str) -
         page.evaluate("document.querySelectorAll('[required]').forEach((one) => one.removeAttribute('required'))")
         page.get_by_role("button", name=button).click()
         page.get_by_role("alert").get_by_role("link", name=field).wait_for()
-        assert page.evaluate("document.activeElement.getAttribute('role')") == "alert"
+        page.wait_for_function("document.activeElement.getAttribute('role') === 'alert'")
         assert watched.violations() == [], path
     watched.close()
 

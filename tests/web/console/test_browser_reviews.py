@@ -156,7 +156,7 @@ def test_each_form_tells_what_is_wrong_with_it(browser: Browser, address: str) -
         page.evaluate("document.querySelectorAll('[required]').forEach((one) => one.removeAttribute('required'))")
         page.get_by_role("button", name=button).click()
         page.get_by_role("alert").get_by_role("link", name=field).wait_for()
-        assert page.evaluate("document.activeElement.getAttribute('role')") == "alert"
+        page.wait_for_function("document.activeElement.getAttribute('role') === 'alert'")
         assert watched.violations() == [], path
     watched.close()
 
