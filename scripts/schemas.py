@@ -121,8 +121,8 @@ def _matches(client: httpx.Client) -> dict[str, list[int]]:
 def _dumped(server: OwnServer, url: str) -> str:
     words = [str(server.programs / "pg_dump"), "--inserts", "--no-owner", "--no-privileges", url]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
-    # psql's own commands are for psql.
-    return "\n".join(line for line in done.stdout.splitlines() if line and not line.startswith(("--", "\\")))
+    # The own commands of psql are for psql. Empty lines stay: a signed note has one.
+    return "\n".join(line for line in done.stdout.splitlines() if not line.startswith(("--", "\\")))
 
 
 def _write(schema: str, database: str, text: str) -> None:

@@ -16,6 +16,7 @@ from hashdb.service import HashDB, contributions, members
 from hashdb.service.signing import Signing
 from hashdb.settings import Settings
 from hashdb.store import Store
+from tests import schemas
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 RULES = Settings().rules()
@@ -71,8 +72,8 @@ def hashdb(
     url: str, clock: Clock, rules: Rules = RULES, busy_seconds: float = 10.0, signing: Signing | None = None
 ) -> HashDB:
     """A service over the database at `url`, whose schema is made if it is not there."""
+    schemas.make(url)
     store = Store(url, busy_seconds)
-    store.migrate()
     return HashDB(store, rules, clock, signing=signing)
 
 

@@ -7,8 +7,12 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from hypothesis import settings
+from sqlalchemy import make_url
 
+from hashdb.service import passwords
+from tests import schemas
 from tests.hashing.samples import NO_REFERENCE
 from tests.postgres import PostgresMissing, PostgresServer, postgres_server
 
@@ -39,6 +43,15 @@ def _test_without_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     _without_settings(monkeypatch)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cheap_passwords() -> Iterator[PasswordHasher]:
+    """A password costs 64 MiB and 50 ms or more to be recognised, and hundreds are; what they cost is tried apart."""
+    usual = passwords.HASHER
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "HASHER", PasswordHasher(time_cost=1, memory_cost=64))
+        yield usual
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """One server for each process of pytest-xdist."""
@@ -50,19 +63,48 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+def empty_postgres_url(postgres: PostgresServer) -> Iterator[str]:
     """The URL of an empty database on PostgreSQL, of this test alone."""
     with postgres.new_database() as url:
         yield url
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+@pytest.fixture(scope="session")
+def postgres_template(postgres: PostgresServer) -> Iterator[str]:
+    """The name of a database with the schema, which others are copied from: to migrate takes ten times as long."""
+    with postgres.new_database() as url:
+        schemas.make(url)
+        yield str(make_url(url).database)
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer, postgres_template: str) -> Iterator[str]:
+    """The URL of a database on PostgreSQL that has the schema and nothing else, of this test alone."""
+    with postgres.new_database(postgres_template) as url:
+        yield url
+
+
+BOTH = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(params=BOTH)
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty database of this test alone: once on SQLite, once on PostgreSQL."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/hashdb.sqlite"
-    url: str = request.getfixturevalue("postgres_url")
+    url: str = request.getfixturevalue("empty_postgres_url")
     return url
+
+
+@pytest.fixture(params=BOTH)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The same of one that has the schema and nothing else."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path}/hashdb.sqlite"
+        schemas.make(url)
+        return url
+    copied: str = request.getfixturevalue("postgres_url")
+    return copied
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -34,10 +34,13 @@ class PostgresServer:
         self.url = url
 
     @contextmanager
-    def new_database(self) -> Iterator[str]:
-        """The URL of an empty database, which is dropped at the end whoever still holds a connection."""
+    def new_database(self, template: str = "template0") -> Iterator[str]:
+        """The URL of an empty database, which is dropped at the end whoever still holds a connection.
+
+        With a `template`, it is that one's copy.
+        """
         name = f"hashdb_test_{uuid.uuid4().hex}"
-        self.run(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
+        self.run(f"CREATE DATABASE {name} TEMPLATE {template} ENCODING 'UTF8' STRATEGY FILE_COPY")
         try:
             yield self.url.set(database=name).render_as_string(hide_password=False)
         finally:

@@ -273,10 +273,10 @@ def test_200_contributions_are_each_matched_at_once_on_every_worker(service: Ser
 
 
 @pytest.mark.postgres
-def test_and_so_they_are_on_postgresql(postgres_url: str, tmp_path: Path) -> None:
+def test_and_so_they_are_on_postgresql(empty_postgres_url: str, tmp_path: Path) -> None:
     home = tmp_path / "home"
-    assert Commands({"HASHDB_HOME": str(home)})("upgrade", HASHDB_DATABASE_URL=postgres_url).returncode == 0
-    with _service(home, HASHDB_DATABASE_URL=postgres_url) as service:
+    assert Commands({"HASHDB_HOME": str(home)})("upgrade", HASHDB_DATABASE_URL=empty_postgres_url).returncode == 0
+    with _service(home, HASHDB_DATABASE_URL=empty_postgres_url) as service:
         _contribute_and_match(service, 40)
         member = service.member()
         contributed = member.contribute(signal(60))

@@ -19,19 +19,19 @@ RECOVERY_CODES = 10
 _STEP = 30
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 """Without those that are taken for each other."""
-_HASHER = PasswordHasher()
+HASHER = PasswordHasher()
 """Argon2id with the costs of RFC 9106's second choice: 64 MiB, three passes."""
 
 
 def hashed(password: str) -> str:
     """Argon2's text of salt, costs and digest."""
-    return _HASHER.hash(normal(password))
+    return HASHER.hash(normal(password))
 
 
 def recognised(password: str, kept: str | None) -> bool:
     """Whether it is the password; takes as long where there is none."""
     try:
-        return _HASHER.verify(kept or _nobodys(), normal(password)) and kept is not None
+        return HASHER.verify(kept or _nobodys(), normal(password)) and kept is not None
     except (VerificationError, InvalidHashError):
         return False
 

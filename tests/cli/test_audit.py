@@ -95,6 +95,7 @@ def test_another_key_is_refused_in_one_sentence(run: Commands, stopped: Path) ->
     assert "holds another key" in run.process("serve", "--port", "0").stderr
     elsewhere = stopped.parent / "key"
     elsewhere.write_bytes(key)
+    elsewhere.chmod(0o600)
     with serving(stopped, HASHDB_SIGNING_KEY_FILE=str(elsewhere)):
         pass
     done = run.process("serve", "--port", "0", HASHDB_ORIGIN="other", HASHDB_SIGNING_KEY_FILE=str(elsewhere))

@@ -96,14 +96,14 @@ def test_an_index_elsewhere_needs_an_address(run: Commands) -> None:
     )
 
 
-def test_an_old_schema_is_refused_on_postgresql_until_upgraded(run: Commands, postgres_url: str) -> None:
-    done = run.process("serve", "--port", "0", HASHDB_DATABASE_URL=postgres_url)
+def test_an_old_schema_is_refused_on_postgresql_until_upgraded(run: Commands, empty_postgres_url: str) -> None:
+    done = run.process("serve", "--port", "0", HASHDB_DATABASE_URL=empty_postgres_url)
     assert done.returncode == 1
     assert done.stderr == f"hashdb: the database has schema none, this version needs {NEWEST}: run `hashdb upgrade`\n"
-    assert run("upgrade", HASHDB_DATABASE_URL=postgres_url).stdout == "the schema is current\n"
-    assert run("upgrade", HASHDB_DATABASE_URL=postgres_url).returncode == 0
-    assert run.json("upgrade", HASHDB_DATABASE_URL=postgres_url) == {"schema": NEWEST}
-    with serving(Path(run.environment["HASHDB_HOME"]), HASHDB_DATABASE_URL=postgres_url) as url:
+    assert run("upgrade", HASHDB_DATABASE_URL=empty_postgres_url).stdout == "the schema is current\n"
+    assert run("upgrade", HASHDB_DATABASE_URL=empty_postgres_url).returncode == 0
+    assert run.json("upgrade", HASHDB_DATABASE_URL=empty_postgres_url) == {"schema": NEWEST}
+    with serving(Path(run.environment["HASHDB_HOME"]), HASHDB_DATABASE_URL=empty_postgres_url) as url:
         assert httpx.get(f"{url}/readyz").status_code == 200
 
 

@@ -65,10 +65,10 @@ def schema(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def db(schema: str, database_url: str) -> Iterator[HashDB]:
+def db(schema: str, empty_url: str) -> Iterator[HashDB]:
     """Such a database, brought up."""
-    brought_up(filled(database_url, schema))
-    with closing(open_hashdb(database_url, RULES)) as db:
+    brought_up(filled(empty_url, schema))
+    with closing(open_hashdb(empty_url, RULES)) as db:
         yield db
 
 
@@ -76,8 +76,8 @@ def platform(db: HashDB) -> Actor:
     return key_of(db, members.add(db, COMMAND_LINE, MemberDraft("Delta", MemberKind.PLATFORM)).id, *USUAL)
 
 
-def test_what_matched_before_matches_and_the_log_is_the_same(db: HashDB, schema: str, database_url: str) -> None:
-    engine = create_engine(database_url)
+def test_what_matched_before_matches_and_the_log_is_the_same(db: HashDB, schema: str, empty_url: str) -> None:
+    engine = create_engine(empty_url)
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     engine.dispose()
@@ -109,10 +109,10 @@ def die_at(url: str, number: int) -> None:
 
 
 @pytest.mark.parametrize("number", [5, 20, 60, 75])
-def test_an_upgrade_that_is_killed_is_done_at_the_next_attempt(database_url: str, number: int) -> None:
-    filled(database_url, SCHEMAS[0])
-    assert exit_code(die_at, database_url, number) == -signal.SIGKILL
-    brought_up(database_url)
-    with closing(open_hashdb(database_url, RULES)) as db:
+def test_an_upgrade_that_is_killed_is_done_at_the_next_attempt(empty_url: str, number: int) -> None:
+    filled(empty_url, SCHEMAS[0])
+    assert exit_code(die_at, empty_url, number) == -signal.SIGKILL
+    brought_up(empty_url)
+    with closing(open_hashdb(empty_url, RULES)) as db:
         assert verify(db, COMMAND_LINE).findings == ()
         assert contributed(db, platform(db), draft(1))

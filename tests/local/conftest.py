@@ -17,6 +17,7 @@ from hashdb.local import LocalIndex
 from hashdb.service import HashDB, members, open_hashdb
 from hashdb.settings import Settings
 from hashdb.web import create_app
+from tests import schemas
 from tests.builders import Clock
 
 
@@ -78,6 +79,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
     clock = Clock()
     settings = Settings(home=tmp_path / "home", max_radius={Algorithm.PDQ: 40})
     settings.home.mkdir()
+    schemas.make(settings.database)
     db = open_hashdb(settings.database, settings.rules(), clock=clock)
     member = members.add(db, COMMAND_LINE, MemberDraft("Alpha", MemberKind.PLATFORM))
     secret = members.issue_key(db, COMMAND_LINE, member.id, KeyDraft(frozenset(Scope))).secret

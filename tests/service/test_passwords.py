@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pyotp
+from argon2 import PasswordHasher
 
 from hashdb.domain.users import Credentials
 from hashdb.service import passwords
@@ -51,3 +52,7 @@ def test_what_is_made_is_never_the_same() -> None:
 def test_the_authenticator_is_told_whose_secret_it_is() -> None:
     address = passwords.provisioning("A" * 32, "Rosa R.", "hashdb")
     assert address.startswith("otpauth://totp/hashdb:Rosa%20R.?secret=" + "A" * 32)
+
+
+def test_what_it_costs_is_what_the_rfc_asks_for(cheap_passwords: PasswordHasher) -> None:
+    assert (cheap_passwords.memory_cost, cheap_passwords.time_cost, cheap_passwords.parallelism) == (65_536, 3, 4)

@@ -12,15 +12,15 @@ from hashdb.store import Store
 from tests.builders import RULES
 
 
-def test_an_embedded_database_is_made_and_a_server_must_be_current(database_url: str) -> None:
-    if not database_url.startswith("sqlite"):
+def test_an_embedded_database_is_made_and_a_server_must_be_current(empty_url: str) -> None:
+    if not empty_url.startswith("sqlite"):
         with pytest.raises(SchemaOutdated, match=r"run `hashdb upgrade`$"):
-            open_hashdb(database_url, RULES)
-        store = Store(database_url)
+            open_hashdb(empty_url, RULES)
+        store = Store(empty_url)
         store.migrate()
         store.close()
     for _ in range(2):
-        db = open_hashdb(database_url, RULES)
+        db = open_hashdb(empty_url, RULES)
         assert db.live.level().seq == 0
         db.close()
 

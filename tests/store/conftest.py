@@ -15,7 +15,6 @@ from tests.builders import NOON
 def store(database_url: str) -> Iterator[Store]:
     """An open store with an empty schema."""
     store = Store(database_url)
-    store.migrate()
     yield store
     store.close()
 

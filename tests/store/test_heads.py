@@ -34,8 +34,8 @@ def test_what_is_rolled_back_was_never_the_head(store: Store) -> None:
     assert store.head() == before
 
 
-def test_without_a_log_the_store_is_busy_and_recovers(database_url: str) -> None:
-    store = Store(database_url)
+def test_without_a_log_the_store_is_busy_and_recovers(empty_url: str) -> None:
+    store = Store(empty_url)
     for _ in range(2):
         with pytest.raises(StoreBusy):
             store.head()
@@ -44,8 +44,8 @@ def test_without_a_log_the_store_is_busy_and_recovers(database_url: str) -> None
     store.close()
 
 
-def test_the_connection_of_a_thread_is_closed_when_it_ends_or_fails(database_url: str) -> None:
-    store = Store(database_url)
+def test_the_connection_of_a_thread_is_closed_when_it_ends_or_fails(empty_url: str) -> None:
+    store = Store(empty_url)
     with pytest.raises(StoreBusy):
         store.head()
     store.migrate()

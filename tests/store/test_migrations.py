@@ -39,9 +39,9 @@ def run(url: str, statement: str) -> None:
     engine.dispose()
 
 
-def test_migrations_make_exactly_the_tables(database_url: str) -> None:
-    migrate(database_url)
-    engine = create_engine(database_url)
+def test_migrations_make_exactly_the_tables(empty_url: str) -> None:
+    migrate(empty_url)
+    engine = create_engine(empty_url)
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     engine.dispose()
@@ -63,9 +63,9 @@ def at_revision(url: str, revision: str) -> Engine:
     return engine
 
 
-def test_the_tree_is_made_over_the_events_that_there_are(database_url: str) -> None:
+def test_the_tree_is_made_over_the_events_that_there_are(empty_url: str) -> None:
     entries = [Entry(Action.KEY_ISSUED, "key", number, {}) for number in range(1, 46)]
-    engine = at_revision(database_url, "0001")
+    engine = at_revision(empty_url, "0001")
     leaves = [leaf(number, NOON, str(SYSTEM), one.action, one.subject, {}) for number, one in enumerate(entries, 1)]
     with engine.begin() as connection:
         for number, one in enumerate(leaves, 1):
@@ -74,7 +74,7 @@ def test_the_tree_is_made_over_the_events_that_there_are(database_url: str) -> N
             connection.execute(insert(events), row | rest)
         connection.execute(text("UPDATE log SET seq = 45"))
     engine.dispose()
-    store = Store(database_url)
+    store = Store(empty_url)
     store.migrate()
     with store.read() as tx:
         size, peaks = tx.tree.edge()
@@ -87,8 +87,8 @@ def test_the_tree_is_made_over_the_events_that_there_are(database_url: str) -> N
     store.close()
 
 
-def test_the_expiry_that_was_asked_for_is_kept_apart_from_the_one_in_force(database_url: str) -> None:
-    engine = at_revision(database_url, "0002")
+def test_the_expiry_that_was_asked_for_is_kept_apart_from_the_one_in_force(empty_url: str) -> None:
+    engine = at_revision(empty_url, "0002")
     with engine.begin() as connection:
         connection.execute(
             text("INSERT INTO members VALUES (1, 'Example', 'platform', 'active', '', NULL, 0)"),
@@ -100,7 +100,7 @@ def test_the_expiry_that_was_asked_for_is_kept_apart_from_the_one_in_force(datab
                     f" announced, expires_at) VALUES ({id}, 1, 0, '', 'image', '', 'unreviewed', 'active', {expiry})"
                 )
             )
-    store = Store(database_url)
+    store = Store(empty_url)
     store.migrate()
     store.close()
     with engine.connect() as connection:
@@ -109,42 +109,42 @@ def test_the_expiry_that_was_asked_for_is_kept_apart_from_the_one_in_force(datab
     assert found == [7, None]
 
 
-def test_the_comparison_would_tell_a_difference(database_url: str) -> None:
-    migrate(database_url)
-    run(database_url, "ALTER TABLE members ADD COLUMN extra INTEGER")
-    engine = create_engine(database_url)
+def test_the_comparison_would_tell_a_difference(empty_url: str) -> None:
+    migrate(empty_url)
+    run(empty_url, "ALTER TABLE members ADD COLUMN extra INTEGER")
+    engine = create_engine(empty_url)
     with engine.connect() as connection:
         assert len(compare_metadata(MigrationContext.configure(connection), metadata)) == 1
     engine.dispose()
 
 
-def test_bringing_up_a_current_database_changes_nothing(database_url: str) -> None:
-    epoch = migrate(database_url)
-    store = Store(database_url)
+def test_bringing_up_a_current_database_changes_nothing(empty_url: str) -> None:
+    epoch = migrate(empty_url)
+    store = Store(empty_url)
     with store.begin() as tx:
         member = tx.members.add(MemberDraft("Example", MemberKind.PLATFORM), NOON)
-    assert migrate(database_url) == epoch
+    assert migrate(empty_url) == epoch
     with store.read() as tx:
         assert tx.members.page(0, 10) == (member,)
     store.close()
 
 
-def test_every_database_has_an_epoch_of_its_own(database_url: str, tmp_path: Path) -> None:
-    assert migrate(database_url) != migrate(f"sqlite:///{tmp_path}/other.sqlite")
+def test_every_database_has_an_epoch_of_its_own(empty_url: str, tmp_path: Path) -> None:
+    assert migrate(empty_url) != migrate(f"sqlite:///{tmp_path}/other.sqlite")
 
 
-def test_a_database_without_a_schema_is_told(database_url: str) -> None:
-    store = Store(database_url)
+def test_a_database_without_a_schema_is_told(empty_url: str) -> None:
+    store = Store(empty_url)
     with pytest.raises(SchemaOutdated) as caught:
         store.require_current()
     assert (caught.value.found, caught.value.needed) == ("none", migrations.NEWEST)
     store.close()
 
 
-def test_another_schema_is_told_and_left_as_it_is(database_url: str) -> None:
-    migrate(database_url)
-    run(database_url, "UPDATE alembic_version SET version_num = '9999'")
-    store = Store(database_url)
+def test_another_schema_is_told_and_left_as_it_is(empty_url: str) -> None:
+    migrate(empty_url)
+    run(empty_url, "UPDATE alembic_version SET version_num = '9999'")
+    store = Store(empty_url)
     for attempt in (store.require_current, store.migrate):
         with pytest.raises(SchemaOutdated) as caught:
             attempt()
@@ -152,9 +152,9 @@ def test_another_schema_is_told_and_left_as_it_is(database_url: str) -> None:
     store.close()
 
 
-def test_processes_that_bring_up_one_database_at_a_time_all_succeed(database_url: str) -> None:
+def test_processes_that_bring_up_one_database_at_a_time_all_succeed(empty_url: str) -> None:
     with processes(4) as pool:
-        epochs = list(pool.map(migrate, [database_url] * 4))
+        epochs = list(pool.map(migrate, [empty_url] * 4))
     assert len(set(epochs)) == 1
 
 
@@ -194,12 +194,12 @@ def test_a_schema_only_adds_to_the_one_before(tmp_path: Path) -> None:
         before = after
 
 
-def test_a_newer_schema_that_only_adds_will_do(database_url: str) -> None:
-    migrate(database_url)
-    run(database_url, "ALTER TABLE members ADD COLUMN added_later TEXT")
-    run(database_url, "UPDATE alembic_version SET version_num = '0999'")
-    migrate(database_url)
-    store = Store(database_url)
+def test_a_newer_schema_that_only_adds_will_do(empty_url: str) -> None:
+    migrate(empty_url)
+    run(empty_url, "ALTER TABLE members ADD COLUMN added_later TEXT")
+    run(empty_url, "UPDATE alembic_version SET version_num = '0999'")
+    migrate(empty_url)
+    store = Store(empty_url)
     with store.begin() as tx:
         assert tx.members.add(MemberDraft("Example", MemberKind.PLATFORM), NOON)
     store.close()

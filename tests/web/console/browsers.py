@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from socketserver import ThreadingMixIn
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import pytest
@@ -31,6 +31,8 @@ _SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking",
 AXE = Path(__file__).with_name("vendor") / "axe.min.js"
 WAIT = 20_000
 """Milliseconds for anything to come."""
+View = tuple[Literal["light", "dark"], int]
+"""A theme, and how many pixels the window is wide."""
 
 
 class _Threaded(ThreadingMixIn, WSGIServer):
@@ -73,11 +75,9 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-EVERY_WAY = [
-    (Role.ADMIN, "light", 1280),
-    (Role.AUDITOR, "dark", 1280),
-    (Role.AUDITOR, "light", 390),
-    (Role.ADMIN, "dark", 390),
+EVERY_WAY: list[tuple[Role, list[View]]] = [
+    (Role.ADMIN, [("light", 1280), ("dark", 390)]),
+    (Role.AUDITOR, [("dark", 1280), ("light", 390)]),
 ]
 """Each role, theme and width with each of the others in turn."""
 
@@ -112,16 +112,33 @@ class Watched:
         self.page.get_by_role("button", name="Sign in").click()
         self.page.wait_for_url(lambda url: "sign-in" not in url)
 
+    def came_to(self, heading: str) -> None:
+        """Wait for the page of that heading, and until its scripts hear what is typed."""
+        self.page.get_by_role("heading", name=heading, exact=True).wait_for()
+        self.page.wait_for_load_state("load")
+
     def violations(self) -> list[str]:
         """What axe-core finds on the page as it is that keeps somebody out, serious or critical."""
         # By the debugger, so past the page's policy, which lets no other script in.
-        self.page.evaluate(AXE.read_text("utf-8"))
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(AXE.read_text("utf-8"))
         found = self.page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
         return [
             f"{one['id']}: {one['help']}: {[node['html'][:200] for node in one['nodes'][:3]]}"
             for one in found
             if one["impact"] in ("serious", "critical")
         ]
+
+    def seen(self, views: Sequence[View]) -> list[str]:
+        """What is wrong with the page in each of these views."""
+        wrong = []
+        for theme, width in views:
+            self.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+            self.page.set_viewport_size({"width": width, "height": 900})
+            wrong += [f"{theme}, {width}: {one}" for one in self.violations()]
+            if self.overflow() > 0:
+                wrong.append(f"{theme}, {width}: {self.overflow()} pixels too wide")
+        return wrong
 
     def overflow(self) -> int:
         """How many pixels the page is wider than the window."""
@@ -142,20 +159,22 @@ class Watched:
 
 
 def faults(
-    browser: Browser, address: str, pages: Sequence[str], role: Role, theme: str, width: int
+    browser: Browser, address: str, pages: Sequence[str], role: Role, views: Sequence[View]
 ) -> dict[str, list[str]]:
-    """What is wrong with pages as somebody sees them, by the page: what keeps somebody out, width, headings."""
-    watched, found = Watched(browser, address, width=width, theme=theme), {}
+    """What is wrong with pages as somebody sees them, by the page: what keeps somebody out, width, headings.
+
+    Each is looked at in one view after the other, as a window is turned or made smaller and a machine changes its theme
+    at night.
+    """
+    watched, found = Watched(browser, address), {}
     watched.page.goto("/console/sign-in")
-    found["/console/sign-in"] = watched.violations()
+    found["/console/sign-in"] = watched.seen(views)
     watched.sign_in(str(role))
     for path in pages:
         watched.page.goto(path)
         if watched.page.locator('[hx-trigger="load"]').count():
             watched.page.wait_for_load_state("networkidle")
-        found[path] = watched.violations()
-        if watched.overflow() > 0:
-            found[path].append(f"{watched.overflow()} pixels too wide")
+        found[path] = watched.seen(views)
         if watched.page.locator("h1").count() != 1:
             found[path].append("has not one heading")
     watched.close()

@@ -21,7 +21,7 @@ from hashdb.service import benign, cases, commissions, incidents
 from hashdb.wire.reports import ReportOut
 from tests.builders import NOON, signal
 from tests.web.callers import Service, item, service_at
-from tests.web.console.browsers import EVERY_WAY, Watched, faults, listening
+from tests.web.console.browsers import EVERY_WAY, View, Watched, faults, listening
 from tests.web.console.visitors import added
 from tests.web.pictures import photo
 
@@ -72,9 +72,9 @@ def address(service: Service) -> Iterator[str]:
         yield address
 
 
-@pytest.mark.parametrize(("role", "theme", "width"), EVERY_WAY)
-def test_every_page_is_for_everybody(browser: Browser, address: str, role: Role, theme: str, width: int) -> None:
-    assert faults(browser, address, PAGES, role, theme, width) == {}
+@pytest.mark.parametrize(("role", "views"), EVERY_WAY)
+def test_every_page_is_for_everybody(browser: Browser, address: str, role: Role, views: list[View]) -> None:
+    assert faults(browser, address, PAGES, role, views) == {}
 
 
 def test_one_admin_proposes_a_benign_picture_and_another_confirms_it(browser: Browser, address: str) -> None:
@@ -115,7 +115,7 @@ def test_an_incident_that_ends_contributions_says_so_first(browser: Browser, add
     page.get_by_role("button", name="Change").click()
     alert = page.get_by_role("alert")
     alert.get_by_text("1 contribution").wait_for()
-    assert page.evaluate("document.activeElement.getAttribute('role')") == "alert"
+    page.locator("[role=alert]:focus").wait_for()
     assert watched.violations() == []
     page.get_by_role("button", name="Change it all the same").click()
     page.get_by_role("status").get_by_text("was changed").wait_for()
@@ -150,7 +150,7 @@ def test_each_form_tells_what_is_wrong_with_it(browser: Browser, address: str) -
         page.evaluate("document.querySelectorAll('[required]').forEach((one) => one.removeAttribute('required'))")
         page.get_by_role("button", name=button).click()
         page.get_by_role("alert").get_by_role("link", name=field).wait_for()
-        assert page.evaluate("document.activeElement.getAttribute('role')") == "alert"
+        page.locator("[role=alert]:focus").wait_for()
         assert watched.violations() == [], path
     watched.close()
 

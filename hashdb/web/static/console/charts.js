@@ -65,8 +65,11 @@ const options = (figure, kind, data, width) => {
 };
 
 const charts = new Map();
+const figures = [...document.querySelectorAll("[data-chart]")];
+// Read once: a chart that is drawn has a table of its own, its legend.
+const tables = new Map(figures.map((figure) => [figure, read(figure)]));
 const draw = (figure) => {
-  const data = read(figure);
+  const data = tables.get(figure);
   const plot = figure.querySelector(".plot");
   if (!data.days.length) return;
   charts.get(figure)?.destroy();
@@ -75,7 +78,6 @@ const draw = (figure) => {
   charts.set(figure, chart);
   plot.setAttribute("aria-hidden", "true");
 };
-const figures = [...document.querySelectorAll("[data-chart]")];
 figures.forEach(draw);
 
 const widths = new ResizeObserver((entries) => {

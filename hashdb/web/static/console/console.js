@@ -6,6 +6,12 @@ for (const menu of document.querySelectorAll("[data-menu]")) {
   menu.addEventListener("toggle", () => document.body.classList.toggle("menu-open", menu.open));
 }
 
+// What takes a small screen whole is folded there until it is asked for.
+const small = matchMedia("(max-width: 61.99rem)");
+const fold = () => document.querySelectorAll("[data-fold]").forEach((one) => { one.open = !small.matches; });
+small.addEventListener("change", fold);
+fold();
+
 // What is wrong with a form is where reading goes on.
 document.querySelector("[data-focus]")?.focus();
 
