@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from time import monotonic
 from typing import Any
 
@@ -39,6 +40,7 @@ _RETRY_AFTER = 5
 _TIMEOUT = 30.0
 _DIGITS = "0123456789abcdef"
 _MANIFEST = "hashdb_manifest"
+_COLLECTIONS = "hashdb_g"
 _EXACT = {"consistency_level": "Strong", "timeout": _TIMEOUT}
 
 
@@ -72,6 +74,23 @@ class Milvus:
             self.away = True
             raise IndexNotReady(_RETRY_AFTER) from error
 
+    def make(self, name: str, key: int, bits: int, **texts: int) -> None:
+        """Make a collection: a key and texts of so many characters at most, and a vector (Milvus asks for one)."""
+        with self.asked() as client:
+            from pymilvus import DataType
+
+            schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
+            schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=key)
+            schema.add_field("value", DataType.BINARY_VECTOR, dim=bits)
+            for text, length in texts.items():
+                schema.add_field(text, DataType.VARCHAR, max_length=length)
+            client.create_collection(name, schema=schema, consistency_level="Strong")
+            index = client.prepare_index_params()
+            index.add_index("value", index_type="BIN_FLAT", metric_type="HAMMING")
+            # It is empty: there is nothing to wait for, which would take half a second.
+            client.create_index(name, index, sync=False)
+            client.load_collection(name)
+
     def close(self) -> None:
         """Close the connection."""
         if "_client" in self.__dict__:
@@ -90,20 +109,15 @@ class Collection:
     def make(self) -> None:
         """Make it, empty; one of that name is dropped."""
         with self.milvus.asked() as client:
-            from pymilvus import DataType
-
             client.drop_collection(self.name)
-            schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
-            schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=self.bits // 4)
-            schema.add_field("value", DataType.BINARY_VECTOR, dim=self.bits)
-            index = client.prepare_index_params()
-            index.add_index("value", index_type="BIN_FLAT", metric_type="HAMMING")
-            client.create_collection(self.name, schema=schema, index_params=index, consistency_level="Strong")
+        self.milvus.make(self.name, self.bits // 4, self.bits)
 
     def write(self, values: Sequence[bytes]) -> None:
         """Take values in, big-endian; one that is there already changes nothing."""
         for start in range(0, len(values), _WRITTEN_AT_ONCE):
-            rows = [{"id": one.hex(), "value": one} for one in values[start : start + _WRITTEN_AT_ONCE]]
+            # One that is twice in a request would be stored twice.
+            some = dict.fromkeys(values[start : start + _WRITTEN_AT_ONCE])
+            rows = [{"id": one.hex(), "value": one} for one in some]
             with self.milvus.asked() as client:
                 client.upsert(self.name, rows, timeout=_TIMEOUT)
 
@@ -152,7 +166,7 @@ class Collection:
         return [bytes.fromhex(row["id"]) for row in rows]
 
     def __len__(self) -> int:
-        """How many values there are."""
+        """About how many values there are: one that was written again may count twice, or not at all."""
         with self.milvus.asked() as client:
             return int(client.query(self.name, "", output_fields=["count(*)"], **_EXACT)[0]["count(*)"])
 
@@ -163,7 +177,7 @@ def _beginning(prefix: str) -> str:
 
 
 def _name(generation: str, algorithm: Algorithm) -> str:
-    return f"hashdb_g{generation}_{algorithm}"
+    return f"{_COLLECTIONS}{generation}_{algorithm}"
 
 
 class MilvusIndex(TieredIndex):
@@ -171,7 +185,7 @@ class MilvusIndex(TieredIndex):
 
     collection: Collection | None = None
     stored = 0
-    """How many values the collection had when it was last asked."""
+    """About how many values the collection had when it was last asked."""
     filling = False
     """Whether values go straight into the collection: it is filled from the store, which no memory holds."""
 
@@ -187,7 +201,7 @@ class MilvusIndex(TieredIndex):
         """For each value, all that is stored within `radius` bits of it, each once, nearest first."""
         # Memory first: what leaves it meanwhile has come into the collection before.
         found = super().search(values, radius)
-        if self.collection is None or not self.stored:
+        if self.collection is None:
             return found
         return [sorted({*one, *other}) for one, other in zip(found, self.collection.near(values, radius), strict=True)]
 
@@ -209,6 +223,7 @@ class MilvusShelf:
         self.failing = False
         self._manifest: Manifest | None = None
         self._generation = ""
+        self._guard = Lock()
         self._looked = 0.0
         self._unswept: list[tuple[Algorithm, str]] = []
 
@@ -237,14 +252,15 @@ class MilvusShelf:
 
     def start(self, epoch: str, head: int, leaf: Leaf) -> int:
         """Begin with what Milvus holds of the log of this epoch; return the number up to which that is all."""
-        self.indexes = {name: MilvusIndex(index.bits, index.radius) for name, index in self.indexes.items()}
-        self._manifest, self._generation = Manifest(epoch), ""
-        generation, found = self._read()
-        self.doubted = False
-        if found is not None and (reason := self._fault(found, epoch, head, leaf)):
-            log.warning("what Milvus holds is not used: %s", reason)
-        elif found is not None:
-            self._take(generation, found)
+        with self._guard:
+            self.indexes = {name: MilvusIndex(index.bits, index.radius) for name, index in self.indexes.items()}
+            self._manifest, self._generation = Manifest(epoch), ""
+            generation, found = self._read()
+            self.doubted = False
+            if found is not None and (reason := self._fault(found, epoch, head, leaf)):
+                log.warning("what Milvus holds is not used: %s", reason)
+            elif found is not None:
+                self._take(generation, found)
         return self.covers
 
     def refresh(self, head: int, leaf: Leaf) -> bool:
@@ -269,15 +285,15 @@ class MilvusShelf:
 
     def frozen(self, head: int, leaf: str, held: Held) -> None:
         """Write what was held in memory at number `head` of the log, and let it go. For who holds the lock."""
-        if not self._generation:
-            self.throw_away()
+        generation = self._generation or self._begin()
         for algorithm, words in held.words.items():
-            self._collection(algorithm).write(to_octets(words))
-        for index in self.indexes.values():
-            index.filling = False
+            self._collection(generation, algorithm).write(to_octets(words))
         manifest = Manifest(held.manifest.epoch, head, dict.fromkeys(self.indexes, ()), leaf)
-        self._publish(manifest)
-        self._take(self._generation, manifest)
+        self._publish(generation, manifest)
+        with self._guard:
+            # If this process has started over meanwhile, this is not for it.
+            if self._manifest is held.manifest:
+                self._take(generation, manifest)
 
     def merge(self, alive: Alive) -> bool:
         """Let values that are no longer `alive` go, some at a time; return false. For who holds the lock."""
@@ -286,7 +302,7 @@ class MilvusShelf:
         if not self._unswept:
             self._unswept = [(algorithm, "") for algorithm in self.indexes]
         algorithm, prefix = self._unswept.pop()
-        collection = self._collection(algorithm)
+        collection = self._collection(self._generation, algorithm)
         values = collection.beginning(prefix)
         if len(values) >= LIMIT:
             self._unswept += [(algorithm, prefix + digit) for digit in _DIGITS]
@@ -298,28 +314,17 @@ class MilvusShelf:
         return False
 
     def sound(self, *, thoroughly: bool) -> bool:
-        """Whether Milvus has what this process goes on from; else all is built anew. For who holds the lock."""
+        """Whether Milvus has what this process goes on from; else it starts over. For who holds the lock."""
         generation, found = self._read()
         self.doubted = False
-        if generation == self._generation and found == self._manifest:
-            return True
-        if found is None or self._manifest is None or found.epoch != self._manifest.epoch:
-            self.throw_away()
-        return self.covers == 0
+        return self.covers == 0 if found is None else (generation, found) == (self._generation, self._manifest)
 
     def throw_away(self) -> None:
-        """Begin a generation of its own, empty, which nobody uses until it is published. For who holds the lock."""
-        before, self._generation = self._generation, secrets.token_hex(4)
-        with self._milvus.asked() as client:
-            left = [name for name in client.list_collections() if name.startswith("hashdb_g")]
-            for name in left:
-                # Who still searches the last one is not to be left without.
-                if not before or not name.startswith(f"hashdb_g{before}_"):
-                    client.drop_collection(name)
+        """Have all values go into a generation that nobody uses until it is published. For who holds the lock."""
+        generation = self._begin()
         for algorithm, index in self.indexes.items():
-            index.collection = self._collection(algorithm)
-            index.collection.make()
-            index.filling, index.stored = True, 0
+            index.collection, index.filling = self._collection(generation, algorithm), True
+        self._generation = generation
 
     def fail(self, error: OSError) -> None:
         """Nothing here raises OSError; the folder is for a lock only."""
@@ -331,16 +336,27 @@ class MilvusShelf:
         with locked(self._folder) as may:
             yield may
 
+    def _begin(self) -> str:
+        """A new generation, empty, in the place of every other."""
+        generation = secrets.token_hex(4)
+        with self._milvus.asked() as client:
+            for name in client.list_collections():
+                if name.startswith(_COLLECTIONS):
+                    client.drop_collection(name)
+        for algorithm in self.indexes:
+            self._collection(generation, algorithm).make()
+        return generation
+
     def _take(self, generation: str, manifest: Manifest) -> None:
         self._generation = generation
         for algorithm, index in self.indexes.items():
-            index.collection = self._collection(algorithm)
+            index.collection, index.filling = self._collection(generation, algorithm), False
             index.stored = len(index.collection)
             index.adopt([], manifest.covers)
         self._manifest = manifest
 
-    def _collection(self, algorithm: Algorithm) -> Collection:
-        return Collection(self._milvus, _name(self._generation, algorithm), algorithm.bits)
+    def _collection(self, generation: str, algorithm: Algorithm) -> Collection:
+        return Collection(self._milvus, _name(generation, algorithm), algorithm.bits)
 
     def _fault(self, found: Manifest, epoch: str, head: int, leaf: Leaf) -> str | None:
         if found.epoch != epoch:
@@ -364,19 +380,12 @@ class MilvusShelf:
             return "", None
         return said["generation"], Manifest(said["epoch"], said["covers"], files, said["leaf"])
 
-    def _publish(self, manifest: Manifest) -> None:
-        said = {"generation": self._generation, "epoch": manifest.epoch, "covers": manifest.covers}
+    def _publish(self, generation: str, manifest: Manifest) -> None:
+        said = {"generation": generation, "epoch": manifest.epoch, "covers": manifest.covers}
         said |= {"leaf": manifest.leaf, "algorithms": sorted(manifest.files)}
         with self._milvus.asked() as client:
-            from pymilvus import DataType
-
-            if not client.has_collection(_MANIFEST):
-                schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
-                schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=8)
-                schema.add_field("said", DataType.VARCHAR, max_length=4096)
-                # Milvus has no collection without one.
-                schema.add_field("nothing", DataType.BINARY_VECTOR, dim=8)
-                index = client.prepare_index_params()
-                index.add_index("nothing", index_type="BIN_FLAT", metric_type="HAMMING")
-                client.create_collection(_MANIFEST, schema=schema, index_params=index, consistency_level="Strong")
-            client.upsert(_MANIFEST, [{"id": "1", "said": json.dumps(said), "nothing": b"\0"}])
+            made = client.has_collection(_MANIFEST)
+        if not made:
+            self._milvus.make(_MANIFEST, 8, 8, said=4096)
+        with self._milvus.asked() as client:
+            client.upsert(_MANIFEST, [{"id": "1", "said": json.dumps(said), "value": b"\0"}])

@@ -47,7 +47,6 @@ class WrittenIndex(MilvusIndex):
             if self._times % 2:
                 assert self.collection is not None
                 self.collection.write(to_octets(self.held()))
-                self.stored = 1
                 self.adopt([], self._times)
 
     def __len__(self) -> int:

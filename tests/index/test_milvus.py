@@ -11,7 +11,7 @@ import pytest
 from hashdb.domain.matches import Neighbor
 from hashdb.errors import IndexNotReady
 from hashdb.index import milvus as module
-from hashdb.index.milvus import LIMIT, Collection, Milvus
+from hashdb.index.milvus import LIMIT, Collection, Milvus, MilvusIndex
 from hashdb.index.words import pack, to_octets
 from tests.index.milvus import milvus_lite
 from tests.index.samples import at_distance, plainly
@@ -51,11 +51,21 @@ def test_values_that_begin_alike_are_told_apart_however_many(milvus: Milvus, mon
 
 
 def test_a_value_is_there_once_and_goes(milvus: Milvus) -> None:
+    five, six = (value.to_bytes(8) for value in (5, 6))
     collection = filled(milvus, "once", [5, 6, 5])
-    collection.write([bytes(7) + b"\5"])
-    assert (len(collection), sorted(collection.beginning("00"))) == (2, [bytes(7) + b"\5", bytes(7) + b"\6"])
-    collection.remove([bytes(7) + b"\5"])
+    for _ in range(3):
+        collection.write([five])
+    assert sorted(collection.beginning("00")) == [five, six]
+    collection.remove([five])
     assert collection.near([5], 64) == [[Neighbor(2, 6)]]
+    collection.remove([six])
+    assert collection.near([5], 64) == [[]]
+
+
+def test_a_collection_that_counts_wrong_is_searched_all_the_same(milvus: Milvus) -> None:
+    index = MilvusIndex(64, 8)
+    index.collection, index.stored = filled(milvus, "counted", [5]), 0
+    assert index.search([5], 0) == [[Neighbor(0, 5)]]
 
 
 def test_a_collection_that_is_gone_is_not_taken_for_an_empty_one(milvus: Milvus) -> None:
