@@ -180,6 +180,12 @@ def _amended(told: Told, actor: str) -> Mapping[str, Said]:
     return {str(name): _said(told, str(name)) for name in fields} if isinstance(fields, list) else {}
 
 
+def _amended_contribution(told: Told, actor: str) -> Mapping[str, Said]:
+    """The same; where hosts' clocks differ, what one told to have expired may yet be given more time by another."""
+    found = _amended(told, actor)
+    return {**found, "expired": UNSAID} if "expires_at" in found else found
+
+
 def _withdrawn(told: Told, actor: str) -> Mapping[str, Said]:
     return {"status": str(Status.WITHDRAWN), "withdrawn": True, "reason": _said(told, "reason"), "expired": UNSAID}
 
@@ -208,7 +214,7 @@ _CHANGES: Mapping[str, Callable[[Told, str], Mapping[str, Said]]] = {
     Action.USER_AMENDED: _amended,
     Action.USER_DISABLED: _now(status=str(UserStatus.DISABLED)),
     Action.USER_ENABLED: _now(status=str(UserStatus.ACTIVE)),
-    Action.CONTRIBUTION_AMENDED: _amended,
+    Action.CONTRIBUTION_AMENDED: _amended_contribution,
     Action.CONTRIBUTION_WITHDRAWN: _withdrawn,
     Action.CONTRIBUTION_EXPIRED: _now(status=str(Status.EXPIRED), expired=True),
     Action.CONTRIBUTION_SUSPENDED: _now(status=str(Status.SUSPENDED), expired=UNSAID),

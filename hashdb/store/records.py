@@ -63,7 +63,8 @@ class Records:
 
 
 def _found(kind: str, row: Row[tuple[object, ...]]) -> Found:
-    id, *fields = row
+    id, *rest = row
+    fields: list[object] = rest
     for place, decode in _DECODED.get(kind, ()):
         fields[place] = decode(fields[place])
     assert isinstance(id, int), "the databases let a primary key be nothing else"
@@ -85,13 +86,18 @@ def _instant(value: object) -> object:
         return value
 
 
+def _flag(value: object) -> object:
+    return bool(value) if value in (0, 1) else value
+
+
 def _yes(value: object) -> object:
-    return "yes" if value == 1 else "no" if value == 0 else value
+    return ("no", "yes")[value == 1] if value in (0, 1) else value
 
 
 _DECODED: Mapping[str, Sequence[tuple[int, Callable[[object], object]]]] = {
-    "key": ((1, _sorted), (2, _instant)),
+    "key": ((1, _sorted), (2, _instant), (3, _flag)),
     "contribution": ((7, _words),),
+    "opinion": ((5, _flag),),
     "benign": ((1, _sorted),),
     "incident": ((1, _instant), (2, _instant), (3, _yes)),
 }
