@@ -10,7 +10,6 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
-    Row,
     Select,
     Text,
     and_,
@@ -62,9 +61,8 @@ class Records:
             rows = self._connection.execute(query.where(id > rows[-1][0]), {"now": now}).all()
 
 
-def _found(kind: str, row: Row[tuple[object, ...]]) -> Found:
-    id, *rest = row
-    fields: list[object] = rest
+def _found(kind: str, row: Sequence[object]) -> Found:
+    id, *fields = row
     for place, decode in _DECODED.get(kind, ()):
         fields[place] = decode(fields[place])
     assert isinstance(id, int), "the databases let a primary key be nothing else"
