@@ -7,7 +7,7 @@ import tomllib
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -56,6 +56,12 @@ class Settings(BaseSettings):
         description="Algorithms that are accepted and computed, separated by commas.",
     )
     labels: Path = Field(default=DEFAULT_LABELS, description="File of the label vocabulary (TOML).")
+    index: Literal["files", "milvus"] = Field(
+        default="files",
+        description="Where the index stands: `files` in the home, or `milvus`, past one machine's memory.",
+    )
+    milvus_uri: str | None = Field(default=None, description="Address of Milvus, like `http://milvus.example:19530`.")
+    milvus_token: SecretStr | None = Field(default=None, description="What Milvus asks for, like `user:password`.")
     max_radius: Annotated[dict[Algorithm, int], NoDecode] = Field(
         default={},
         description="Widest radius that a query may ask for, like `pdq=60,phash=10`; else the default radius.",

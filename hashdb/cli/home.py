@@ -6,9 +6,11 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from hashdb.errors import BadSetting, HomeInUse
+from hashdb.index.milvus import Milvus
 from hashdb.service import HashDB, open_hashdb
 from hashdb.service.signing import Signing
 from hashdb.settings import Settings
@@ -30,6 +32,18 @@ def opened(settings: Settings) -> Iterator[HashDB]:
 def signing_of(settings: Settings) -> Signing:
     """What this machine signs the log with, and where it writes that down."""
     return Signing(settings.signing_key, settings.home / "checkpoints.txt", settings.origin)
+
+
+def milvus_of(settings: Settings) -> Milvus | None:
+    """Where the index stands, if that is not in files. Raises BadSetting."""
+    if settings.index != "milvus":
+        return None
+    if not settings.milvus_uri:
+        raise BadSetting("HASHDB_MILVUS_URI", "is needed with HASHDB_INDEX=milvus")
+    if find_spec("pymilvus") is None:
+        raise BadSetting("HASHDB_INDEX", "pymilvus is missing: pip install 'hashdb[milvus]'")
+    token = settings.milvus_token
+    return Milvus(settings.milvus_uri, "" if token is None else token.get_secret_value())
 
 
 def prepare_home(home: Path) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 import logging
 import os
 import signal
-import socket
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,12 +21,13 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
 from hashdb import __version__
-from hashdb.cli.home import opened, prepare_home, serving_alone, signing_of
+from hashdb.cli.home import milvus_of, opened, prepare_home, serving_alone, signing_of
 from hashdb.cli.output import tracked
+from hashdb.cli.ports import bracketed, free
 from hashdb.cli.safety import require_safe
 from hashdb.cli.texts import TEXT
 from hashdb.domain.members import COMMAND_LINE
-from hashdb.errors import BadSetting, CannotStart, HashDBError, IndexNotReady, PortInUse
+from hashdb.errors import HashDBError, IndexNotReady
 from hashdb.hashing.benign import built_in
 from hashdb.index.kernel import engine
 from hashdb.index.shelf import low_priority
@@ -78,8 +77,9 @@ def command(host: str, port: int, workers: int) -> None:
     """Serve the API until interrupted. Makes or brings up the schema where the database is SQLite."""
     settings = Settings.read()
     prepare_home(settings.home)
+    milvus_of(settings)
     with serving_alone(settings.home):
-        port = _free(host, port)
+        port = free(host, port)
         require_safe(settings, host)
         with opened(settings) as db:
             checkpoints.start(db)
@@ -89,7 +89,7 @@ def command(host: str, port: int, workers: int) -> None:
             empty = not members.page(db, COMMAND_LINE, 0, 1)
         write_json_lines()
         counting.share(settings.home / "metrics")
-        click.echo(f"hashdb {__version__} serves on http://{_bracketed(host)}:{port} (index: {engine()})", err=True)
+        click.echo(f"hashdb {__version__} serves on http://{bracketed(host)}:{port} (index: {engine()})", err=True)
         if empty:
             click.echo(
                 "no member yet: `hashdb member add NAME --kind platform --scope contribute --scope match`", err=True
@@ -117,7 +117,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
         self._settings = settings
         # Of all workers: memory that they share with who holds them.
         self._leaving = mmap(-1, 1)
-        self._bind = f"{_bracketed(host)}:{port}"
+        self._bind = f"{bracketed(host)}:{port}"
         self._workers = workers
         super().__init__()
 
@@ -150,7 +150,17 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
         s = self._settings
         signing, index = signing_of(s), s.home / "index"
         rules, busy = s.rules(), s.busy_seconds
-        db = open_hashdb(s.database, rules, busy_seconds=busy, index=index, signing=signing, match_log=s.match_log)
+        # A worker that comes in the place of a killed one may come while the database is away: without one, all end.
+        db = open_hashdb(
+            s.database,
+            rules,
+            busy_seconds=busy,
+            index=index,
+            signing=signing,
+            match_log=s.match_log,
+            may_be_away=True,
+            milvus=milvus_of(s),
+        )
         db.leaving = lambda: self._leaving[0] == 1
         app = create_app(db, s)
         counted: metrics.Metrics = app.extensions["hashdb"].metrics
@@ -260,37 +270,3 @@ def _undisturbed(act: Callable[[], object]) -> None:
         log.warning("background work waits: %s", error)
     except Exception as error:
         log.error("background work failed: %s", type(error).__name__)
-
-
-def _free(host: str, port: int) -> int:
-    """The port to listen on. Raises PortInUse: with reuse-port, two services would share it without a word.
-
-    Raises BadSetting for an address on which this machine cannot listen.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            # A port whose last connections linger is free; one on which somebody listens is not.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
-            bound: int = probe.getsockname()[1]
-            return bound
-    except (OSError, UnicodeError, TypeError) as error:
-        raise not_bound(error, host, port) from None
-
-
-def not_bound(error: Exception, host: str, port: int) -> CannotStart:
-    """What is wrong with an address, by what the system says of it."""
-    if not isinstance(error, OSError) or isinstance(error, socket.gaierror):
-        return BadSetting("--host", f"there is no machine of the name {host}")
-    if error.errno == errno.EADDRINUSE:
-        return PortInUse(f"{_bracketed(host)}:{port}")
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return BadSetting("--port", f"{port} is not for everybody to listen on: choose one above 1023")
-    if error.errno == errno.EADDRNOTAVAIL:
-        return BadSetting("--host", f"{host} is not an address of this machine")
-    return BadSetting("--host", f"{host} cannot be listened on: {(error.strerror or 'unknown error').lower()}")
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

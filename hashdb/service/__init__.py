@@ -8,6 +8,8 @@ from pathlib import Path
 
 from hashdb.domain.hits import MatchLog
 from hashdb.domain.rules import Rules
+from hashdb.errors import StoreBusy
+from hashdb.index.milvus import Milvus
 from hashdb.service.batches import Batches
 from hashdb.service.live import Live
 from hashdb.service.signing import Signing
@@ -33,11 +35,13 @@ class HashDB:
         index: Path | None = None,
         signing: Signing | None = None,
         match_log: MatchLog = MatchLog.HITS,
+        milvus: Milvus | None = None,
     ) -> None:
         """Over an open store with a current schema; the index fills at the first `live.level`.
 
-        `index` is the folder of its segments (None: all is kept in memory); without `signing` no checkpoint is signed.
-        What is counted of matches and refusals is durable with the next `counts.flush`.
+        `index` is the folder of its segments (None: all is kept in memory); with `milvus`, what they would hold is
+        there. Without `signing` no checkpoint is signed. What is counted of matches and refusals is durable with the
+        next `counts.flush`.
         """
         self.store = store
         self.rules = rules
@@ -45,7 +49,7 @@ class HashDB:
         self.signing = signing
         # Segments are cut for the radius of nearly all queries; a wider one is answered as exactly, only slower.
         radii = {one: one.radius for one in rules.algorithms}
-        self.live = Live(store, radii, index)
+        self.live = Live(store, radii, index, milvus)
         self.batches = Batches()
         self.match_log = match_log
         self.tallies = Tallies()
@@ -71,10 +75,14 @@ def open_hashdb(
     index: Path | None = None,
     signing: Signing | None = None,
     match_log: MatchLog = MatchLog.HITS,
+    may_be_away: bool = False,
+    milvus: Milvus | None = None,
 ) -> HashDB:
     """Open the database at `url`: SQLite is made or brought up, PostgreSQL must be current.
 
-    `index` is the folder of the index's segments (None: all is kept in memory).
+    `index` is the folder of the index's segments (None: all is kept in memory); with `milvus`, what they would hold is
+    there. A database that `may_be_away` has been seen to be current before: if it does not answer now, every verb says
+    so until it does.
 
     Raises BadSetting, SchemaOutdated, StoreBusy.
     """
@@ -84,7 +92,11 @@ def open_hashdb(
             store.migrate()
         else:
             store.require_current()
+    except StoreBusy:
+        if not may_be_away:
+            store.close()
+            raise
     except BaseException:
         store.close()
         raise
-    return HashDB(store, rules, clock, index, signing, match_log)
+    return HashDB(store, rules, clock, index, signing, match_log, milvus)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from time import monotonic
@@ -18,9 +18,9 @@ from hashdb.domain.members import Key, Member
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import IndexNotReady
 from hashdb.index import Index
-from hashdb.index.segment import most
+from hashdb.index.milvus import Milvus, MilvusShelf
 from hashdb.index.shelf import Shelf
-from hashdb.index.tiered import ARRAY, TieredIndex
+from hashdb.index.tiered import ARRAY
 from hashdb.index.words import Words, among, from_octets, to_octets
 from hashdb.service.admission import KINDS, Admission, Overtaken
 from hashdb.service.retired import Retired
@@ -35,6 +35,7 @@ _PATIENCE = 1.0
 _RETRY_AFTER = 5
 _AFTER_FAILURE = 60.0
 """Seconds until segments are written again after that has failed."""
+_SWEEPS_EVERY = 10.0
 _FEW = 20_000
 """Values up to which the store is asked for each whether it lasts, and not for all that last."""
 log = logging.getLogger("hashdb.index")
@@ -54,11 +55,22 @@ class Size(NamedTuple):
 class Live:
     """An index an algorithm, and the keys seen lately, as of one number of the log."""
 
-    def __init__(self, store: Store, radii: Mapping[Algorithm, int], folder: Path | None = None) -> None:
-        """Empty, at number 0; `level` fills it. Segments stand in `folder` (None: all is kept in memory)."""
+    def __init__(
+        self,
+        store: Store,
+        radii: Mapping[Algorithm, int],
+        folder: Path | None = None,
+        milvus: Milvus | None = None,
+    ) -> None:
+        """Empty, at number 0; `level` fills it.
+
+        Segments stand in `folder` (None: all is kept in memory), or what they would hold in Milvus.
+        """
         self._store = store
-        self._shelf = Shelf(folder, radii)
-        self._indexes = self._shelf.indexes
+        self._shelf: Shelf | MilvusShelf = (
+            Shelf(folder, radii) if milvus is None or folder is None else MilvusShelf(milvus, folder, radii)
+        )
+        self._indexes: Mapping[Algorithm, Index] = self._shelf.indexes
         self._lock = Lock()
         self._head: Head | None = None
         self._keys: dict[bytes, tuple[Key, Member]] = {}
@@ -98,7 +110,7 @@ class Live:
 
         One process does; for the others IndexNotReady is raised until it has.
         """
-        with self._shelf.writing() as may, self._lock:
+        with self._writing() as may, self._lock:
             return self._catch_up(progress, writing=may)
 
     def backlog(self) -> int:
@@ -164,7 +176,7 @@ class Live:
 
         One process does it; for the others, and while there is little to do, it costs a look. Searches go on.
         """
-        with self._shelf.writing() as may:
+        with self._writing() as may:
             with self._lock, suppress(IndexNotReady):
                 self._catch_up(writing=may)
             unsure = not self._checked or self._shelf.doubted
@@ -174,6 +186,22 @@ class Live:
                     self._write(at_once, writing=may)
                 except OSError as error:
                     self._failed(error)
+            elif may and self._shared and monotonic() >= self._again:
+                # Its values do not leave at merges, of which it has none.
+                self._again = monotonic() + _SWEEPS_EVERY
+                self._shelf.merge(self._alive)
+
+    @contextmanager
+    def _writing(self) -> Iterator[bool]:
+        """Whether this process may write the index now: of those of this machine, or of all where they share it."""
+        with ExitStack() as stack:
+            may = stack.enter_context(self._shelf.writing())
+            yield may and (not self._shared or stack.enter_context(self._store.alone()))
+
+    @property
+    def _shared(self) -> bool:
+        """Whether processes of other machines write the same index."""
+        return isinstance(self._shelf, MilvusShelf)
 
     def _due(self, at_once: bool) -> bool:
         return at_once or (self._shelf.in_memory >= ARRAY and monotonic() >= self._again)
@@ -253,7 +281,7 @@ class Live:
     def _take_in(self, tx: Transaction, after: int, upto: int, progress: Progress) -> None:
         if after == 0:
             for algorithm, index in self._shelf.indexes.items():
-                self._load(index, _counted(tx.matches.every(algorithm), algorithm.bits // 8, progress), upto)
+                index.fill(_counted(tx.matches.every(algorithm), algorithm.bits // 8, progress), upto)
             return
         for algorithm, values in tx.matches.added(after, upto).items():
             found = self._shelf.indexes.get(algorithm)
@@ -262,13 +290,7 @@ class Live:
             if len(values) < ARRAY:
                 found.add(map(int.from_bytes, values), upto)
             else:
-                self._load(found, values, upto)
-
-    def _load(self, index: TieredIndex, parts: Iterable[bytes], upto: int) -> None:
-        """Take in many values at once, no more together than a segment holds."""
-        words = from_octets(b"".join(parts), index.bits)
-        for start in range(0, len(words), most(index.bits)):
-            index.load(words[start : start + most(index.bits)], upto)
+                found.fill(values, upto)
 
     def _alive(self, algorithm: Algorithm, words: Words) -> NDArray[np.bool_]:
         with self._store.read() as tx:

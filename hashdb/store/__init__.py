@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -52,6 +52,8 @@ from hashdb.store.webhooks import Webhooks
 __all__ = ["Store", "Transaction"]
 
 _RETRY_AFTER = 2
+_ALONE = 0x68617369
+"""Of PostgreSQL's advisory locks, the one that a process holds which writes an index that machines share."""
 _PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=FULL",
@@ -163,6 +165,20 @@ class Store:
         if self.embedded:
             with self._busy_told(), closing(self._engine.raw_connection()) as connection:
                 connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Whether no other process, of any machine, holds this for the length of its block (of SQLite: always)."""
+        if self.embedded:
+            yield True
+            return
+        with self._busy_told(), self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            alone = bool(connection.execute(select(func.pg_try_advisory_lock(_ALONE))).scalar_one())
+            try:
+                yield alone
+            finally:
+                if alone:
+                    connection.execute(select(func.pg_advisory_unlock(_ALONE)))
 
     def copy_to(self, path: Path) -> None:
         """Write a copy of the whole database into a new file, while it is in use. Raises BackupFailed."""

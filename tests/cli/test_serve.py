@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from hashdb import __version__
-from hashdb.cli.serve import not_bound
+from hashdb.cli.ports import not_bound
 from hashdb.store.migrations import NEWEST
 from tests.cli.conftest import Commands
 from tests.serving import serving
@@ -86,6 +86,14 @@ def test_a_home_that_cannot_be_made_is_a_bad_setting(run: Commands, tmp_path: Pa
 def test_a_setting_that_is_wrong_is_named(run: Commands) -> None:
     done = run.process("serve", HASHDB_MAX_BODY="lots")
     assert (done.returncode, done.stderr[:25]) == (2, "hashdb: HASHDB_MAX_BODY: ")
+
+
+def test_an_index_elsewhere_needs_an_address(run: Commands) -> None:
+    done = run("serve", HASHDB_INDEX="milvus")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "hashdb: HASHDB_MILVUS_URI: is needed with HASHDB_INDEX=milvus\n",
+    )
 
 
 def test_an_old_schema_is_refused_on_postgresql_until_upgraded(run: Commands, empty_postgres_url: str) -> None:

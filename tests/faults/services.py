@@ -30,6 +30,7 @@ class Service:
         *,
         workers: int = 2,
         before: Sequence[str] = (),
+        host: str = "127.0.0.1",
         log: Path | None = None,
     ) -> None:
         """Starts nothing yet; `before` is what its command line begins with, like a wrapper."""
@@ -37,7 +38,7 @@ class Service:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
         self.environment = kept | {"HASHDB_HOME": str(home)} | dict(settings or {})
         self.port = _free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.host, self.url = host, f"http://{host}:{self.port}"
         # Not of the folder in which this happens to run: of PYTHONPATH, else as it is installed.
         self._words = [*before, sys.executable, "-P", "-m", "hashdb"]
         self._workers = workers
@@ -47,7 +48,7 @@ class Service:
         """Start it, and wait until it is ready."""
         if self._process is not None:
             self._process.wait(_WITHIN)
-        words = [*self._words, "serve", "--port", str(self.port), "--workers", str(self._workers)]
+        words = [*self._words, "serve", "--host", self.host, "--port", str(self.port), "--workers", str(self._workers)]
         with self.log.open("ab") as file:
             self._process = subprocess.Popen(words, env=self.environment, stdout=file, stderr=file)
         if ready:
@@ -57,7 +58,10 @@ class Service:
     def await_ready(self, within: float = _WITHIN) -> None:
         """Wait until every worker is ready. Raises AssertionError with what it wrote."""
         until, in_a_row = time.monotonic() + within, 0
-        while time.monotonic() < until and self.pid:
+        while time.monotonic() < until:
+            if not self.pid:
+                # As whatever keeps it running does: it ends where the database is away as it starts.
+                self.start(ready=False)
             try:
                 # Each on a connection of its own, which any worker may take.
                 in_a_row = in_a_row + 1 if httpx.get(f"{self.url}/readyz", timeout=10).is_success else 0
@@ -89,8 +93,8 @@ class Service:
 
     def kill_a_worker(self, which: int = 0) -> None:
         """Kill one of those that answer; another one comes in its place."""
-        workers = self.workers()
-        _send(workers[which % len(workers)], signal.SIGKILL)
+        if workers := self.workers():
+            _send(workers[which % len(workers)], signal.SIGKILL)
 
     def pause(self, seconds: float) -> None:
         """Let nothing of it run for a while."""

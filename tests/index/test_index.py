@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Event
 
 import pytest
@@ -15,8 +16,10 @@ from hashdb.domain.matches import Neighbor
 from hashdb.index import Index
 from hashdb.index.bktree import BKTreeIndex
 from hashdb.index.kernel import kernel
+from hashdb.index.milvus import Milvus
 from hashdb.index.scan import ScanIndex
 from hashdb.index.tiered import TieredIndex
+from tests.index.milvus import WrittenIndex, milvus_lite
 from tests.index.samples import SKEWED, SegmentedIndex, at_distance, clusters, plainly, skewed
 
 Make = Callable[[int], Index]
@@ -29,13 +32,25 @@ MAKE: dict[str, Make] = {
 of_every_length = pytest.mark.parametrize("bits", [64, 256])
 
 
-@pytest.fixture(params=["bktree", "scan", "tiered-numpy", "tiered-kernel", "segmented-numpy", "segmented-kernel"])
+@pytest.fixture(scope="module")
+def milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Milvus]:
+    """One for all."""
+    with milvus_lite(tmp_path_factory.mktemp("milvus")) as milvus:
+        yield milvus
+
+
+@pytest.fixture(
+    params=["bktree", "scan", "tiered-numpy", "tiered-kernel", "segmented-numpy", "segmented-kernel", "milvus"]
+)
 def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     """Every kind of index, those that have a kernel with it and without."""
     kind, _, engine = request.param.partition("-")
     if engine == "numpy":
         monkeypatch.setenv("HASHDB_KERNEL", "0")
     kernel.cache_clear()
+    if kind == "milvus":
+        yield partial(WrittenIndex, request.getfixturevalue("milvus"))
+        return
     if engine == "kernel" and kernel() is None:
         pytest.skip("the index's kernel was not built: install hashdb where there is a C compiler (gcc or clang)")
     yield MAKE[kind]

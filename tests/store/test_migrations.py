@@ -159,7 +159,7 @@ def test_processes_that_bring_up_one_database_at_a_time_all_succeed(empty_url: s
 
 
 FIRST_KEPT = "0012"
-"""From here on a schema of the same thousand only adds (decision 23)."""
+"""From here on a schema of the same thousand only adds (decision 24)."""
 
 
 def shape(url: str) -> dict[str, dict[str, tuple[str, bool]]]:

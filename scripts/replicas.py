@@ -1,0 +1,188 @@
+"""Services on hosts of their own over one PostgreSQL: what one takes the others match at once, and the rate of all."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from hashdb.settings import Settings
+from scripts.benchmarks import data, report, service
+from scripts.benchmarks.load import Load, Sending, client
+from scripts.benchmarks.report import number
+from tests.faults.ledger import Ledger, Said, match_all
+from tests.faults.services import Service
+from tests.faults.traffic import client_of, contribute
+from tests.postgres import own_server
+
+HOSTS = (1, 2, 4)
+_NETWORK = "10.119.53"
+"""Of addresses that are nobody's on this machine; the bridge, where PostgreSQL listens, is .1."""
+_CLIENTS = 8
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(prog="scripts/replicas", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="shorter, and nothing is written")
+    parser.add_argument("--values", type=int, default=100_000, help="how many hashes are stored (default: 100,000)")
+    arguments = parser.parse_args()
+    if os.geteuid() != 0:
+        raise SystemExit("hashdb: scripts/replicas makes network namespaces: run it as root")
+    hosts = HOSTS[1:2] if arguments.quick else HOSTS
+    asked, seconds, values = (100, 1.0, 2_000) if arguments.quick else (500, 6.0, arguments.values)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hashdb-replicas-")))
+        bridge = stack.enter_context(network(max(hosts)))
+        server = stack.enter_context(own_server(host=bridge))
+        url = stack.enter_context(server.new_database()).replace("@/", f"@{bridge}/").partition("?")[0]
+        words = data.stored(values, 256)
+        first = Service(folder / "home-0", _settings(folder, url))
+        assert first.command("upgrade").returncode == 0
+        key = service.fill(url, Settings().rules(), words)
+        bodies = service.match_bodies(words, 500, 1)
+        rows = [_measured(folder, url, key, many, asked, seconds, bodies) for many in hosts]
+    heads = ("hosts", "contributions, each matched on another host", "missed", "matches/s", "p50 ms", "p99 ms",
+             "processor µs a match", "contributions/s")  # fmt: skip
+    table = report.table(heads, rows)
+    if arguments.quick:
+        print("\n".join(table))
+    else:
+        _write(table, values)
+
+
+def _settings(folder: Path, url: str) -> dict[str, str]:
+    # The bridge is the whole network that there is.
+    key = str(folder / "signing.key")
+    return {"HASHDB_DATABASE_URL": url, "HASHDB_SIGNING_KEY_FILE": key, "HASHDB_BEHIND_TLS": "true"}
+
+
+def _measured(
+    folder: Path, url: str, key: str, many: int, asked: int, seconds: float, bodies: list[bytes]
+) -> tuple[str, ...]:
+    """A row: with so many hosts."""
+    with ExitStack() as stack:
+        hosts = [
+            Service(
+                folder / f"home-{number}",
+                _settings(folder, url),
+                workers=1,
+                before=("ip", "netns", "exec", _named(number)),
+                host=f"{_NETWORK}.{number + 1}",
+                log=folder / "services.log",
+            )
+            for number in range(1, many + 1)
+        ]
+        for one in hosts:
+            stack.enter_context(one).start(ready=False)
+        for one in hosts:
+            one.await_ready()
+        missed = _missed(hosts, key, asked, many)
+        loads = [Load(f"{one.url}/v1/matches", one.pid, key, bodies) for one in hosts]
+        sending = [stack.enter_context(Sending(load, _CLIENTS, seconds)) for load in loads]
+        told = [one.told() for one in sending]
+        rate = _contributed(hosts, key, seconds, many)
+    means = [float(np.mean([getattr(one, name) for one in told])) for name in ("p50", "p99", "work")]
+    return (
+        str(many),
+        f"{asked:,}",
+        str(missed),
+        number(sum(one.rate for one in told)),
+        *map(number, means),
+        number(rate),
+    )
+
+
+def _missed(hosts: list[Service], key: str, asked: int, seed: int) -> int:
+    """How many contributions that one host answered another one did not match in the very next request."""
+    rng, ledger, missed = random.Random(seed), Ledger(seed * 10_000_000), 0
+    with ExitStack() as stack:
+        clients = [stack.enter_context(client_of(one.url, key)) for one in hosts]
+        for _ in range(asked):
+            one, other = rng.sample(clients, 2) if len(clients) > 1 else clients * 2
+            group = ledger.new(1)
+            contribute(ledger, one, group)
+            assert group.said is Said.ANSWERED, ledger.wrong
+            missed += match_all(other, group.seeds) != {seed: [id] for seed, id in group.ids.items()}
+    return missed
+
+
+def _contributed(hosts: list[Service], key: str, seconds: float, seed: int) -> float:
+    """Contributions a second, of one item each, by two members at each host at once."""
+    ledger, until = Ledger(seed * 10_000_000 + 5_000_000), time.monotonic() + seconds
+
+    def work(host: Service) -> None:
+        with client_of(host.url, key) as client:
+            while time.monotonic() < until:
+                contribute(ledger, client, ledger.new(1))
+
+    with ThreadPoolExecutor(2 * len(hosts)) as pool:
+        list(pool.map(work, hosts * 2))
+    assert not ledger.wrong, ledger.wrong[:3]
+    return ledger.counts["answered"] / seconds
+
+
+def _named(number: int) -> str:
+    return f"hashdb-replica-{number}"
+
+
+@contextmanager
+def network(hosts: int) -> Iterator[str]:
+    """So many hosts of a network of their own, by its bridge; yields the address of that."""
+    bridge = f"{_NETWORK}.1"
+    with ExitStack() as stack:
+        _run("ip", "link", "add", "hashdb0", "type", "bridge")
+        stack.callback(_run, "ip", "link", "del", "hashdb0")
+        _run("ip", "address", "add", f"{bridge}/24", "dev", "hashdb0")
+        _run("ip", "link", "set", "hashdb0", "up")
+        for number in range(1, hosts + 1):
+            name, here = _named(number), f"hashdb0-{number}"
+            _run("ip", "netns", "add", name)
+            stack.callback(_run, "ip", "netns", "del", name)
+            _run("ip", "link", "add", here, "type", "veth", "peer", "name", "eth0", "netns", name)
+            _run("ip", "link", "set", here, "master", "hashdb0", "up")
+            inside = ("ip", "-n", name)
+            _run(*inside, "address", "add", f"{_NETWORK}.{number + 1}/24", "dev", "eth0")
+            for device in ("lo", "eth0"):
+                _run(*inside, "link", "set", device, "up")
+        yield bridge
+
+
+def _run(*words: str) -> None:
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"hashdb: {' '.join(words)}: {done.stderr.strip()}")
+
+
+def _write(table: list[str], values: int) -> None:
+    machine = report.machine("flask", "gunicorn", "sqlalchemy", "psycopg")
+    lines = [
+        "# Replicas, measured",
+        "",
+        "Written by `./scripts/replicas`; do not edit.",
+        report.told(machine),
+        f"One PostgreSQL with {values:,} hashes, and services of one worker each on hosts of their own:",
+        "network namespaces on a bridge, of which each service has its address, its home and its index.",
+        f"The load is {client()} with {_CLIENTS} connections to each host, one query a request.",
+        "",
+        "**All hosts, PostgreSQL and the load share the cores of this one machine**, so the rate cannot grow beyond",
+        "what those give: it tells that hosts are not in each other's way, and the processor time of a match what each",
+        "host of its own would add.",
+        "With one host, what it took is matched by itself.",
+        *table,
+        "Contributions are serialised by the log, whoever takes them: more hosts add none.",
+    ]
+    report.write("replicas", lines, {"machine": machine, "table": table})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""The index in Milvus: level with the log, without what was withdrawn, and begun anew with another log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from hashdb.domain.members import Actor
+from hashdb.domain.signals import Algorithm
+from hashdb.errors import IndexNotReady
+from hashdb.index.milvus import Milvus, MilvusIndex, MilvusShelf
+from hashdb.service import HashDB, contributions, health, open_hashdb
+from tests.builders import RULES, Clock, contributed, draft, signal
+from tests.index.milvus import milvus_lite
+from tests.service.folders import fill_store, missed
+
+
+@pytest.fixture(scope="module")
+def milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Milvus]:
+    """One for all; what one test leaves there is of another log."""
+    with milvus_lite(tmp_path_factory.mktemp("milvus")) as milvus:
+        yield milvus
+
+
+@pytest.fixture
+def hosts(milvus: Milvus, db: HashDB, database_url: str, tmp_path: Path) -> Iterator[tuple[HashDB, HashDB]]:
+    """Two that share it, each with a home of its own."""
+    with ExitStack() as stack:
+        one, other = (
+            stack.enter_context(closing(open_hashdb(database_url, RULES, clock=Clock(), index=home, milvus=its)))
+            for home in (tmp_path / "one", tmp_path / "other")
+            for its in [stack.enter_context(closing(Milvus(milvus.uri)))]
+        )
+        yield one, other
+
+
+def index_of(db: HashDB, algorithm: Algorithm = Algorithm.PDQ) -> MilvusIndex:
+    found = db.live.index(algorithm)
+    assert isinstance(found, MilvusIndex)
+    return found
+
+
+def look_again(db: HashDB) -> None:
+    """As a second later."""
+    assert isinstance(db.live._shelf, MilvusShelf)
+    db.live._shelf._looked = 0.0
+    db.live.maintain()
+
+
+def test_what_one_has_written_another_goes_on_with_and_nothing_is_missed(
+    hosts: tuple[HashDB, HashDB], actor: Actor
+) -> None:
+    one, other = hosts
+    contributed(one, actor, *map(draft, range(20)))
+    one.live.maintain(at_once=True)
+    assert (index_of(one).in_memory, index_of(one).stored) == (0, 20)
+    contributed(other, actor, draft(20))
+    for db in hosts:
+        assert missed(db, actor, range(21)) == []
+    look_again(other)
+    assert (index_of(other).in_memory, index_of(other).stored) == (1, 20)
+    assert missed(other, actor, range(21)) == []
+
+
+def test_what_was_withdrawn_leaves_and_what_came_again_stays(hosts: tuple[HashDB, HashDB], actor: Actor) -> None:
+    one, _ = hosts
+    made = contributed(one, actor, *map(draft, range(10)))
+    one.live.maintain(at_once=True)
+    for contribution in made[:4]:
+        contributions.withdraw(one, actor, contribution.id, "other")
+    contributed(one, actor, draft(0))
+    for _ in range(len(Algorithm)):
+        one.live.maintain(at_once=True)
+    collection = index_of(one).collection
+    assert collection is not None
+    left = {int.from_bytes(value) for value in collection.beginning("")}
+    assert left == {signal(seed).value for seed in (0, *range(4, 10))}
+    assert missed(one, actor, range(10)) == [1, 2, 3]
+
+
+def test_a_large_index_is_filled_by_one_and_not_ready_for_others(
+    hosts: tuple[HashDB, HashDB], db: HashDB, actor: Actor
+) -> None:
+    one, other = hosts
+    made = fill_store(db, actor)
+    with pytest.raises(IndexNotReady):
+        other.live.level()
+    one.live.fill(lambda count: None)
+    for host in hosts:
+        host.live.level()
+        found = index_of(host, made[0].algorithm).search([value.value for value in made[:50]], 0)
+        assert [[near.value for near in some] for some in found] == [[value.value] for value in made[:50]]
+        assert index_of(host, made[0].algorithm).in_memory == 0
+
+
+def test_after_a_restore_it_begins_anew(hosts: tuple[HashDB, HashDB], actor: Actor, database_url: str) -> None:
+    one, other = hosts
+    contributed(one, actor, *map(draft, range(5)))
+    one.live.maintain(at_once=True)
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE log SET epoch = 'restored'"))
+    engine.dispose()
+    for host in hosts:
+        assert missed(host, actor, range(5)) == []
+        assert index_of(host).stored == 0
+    other.live.maintain(at_once=True)
+    look_again(one)
+    for host in hosts:
+        assert (index_of(host).stored, missed(host, actor, range(5))) == (5, [])
+
+
+def test_what_is_gone_from_milvus_is_built_anew_and_nobody_is_answered_from_a_part(
+    hosts: tuple[HashDB, HashDB], actor: Actor, milvus: Milvus
+) -> None:
+    one, other = hosts
+    contributed(one, actor, *map(draft, range(5)))
+    one.live.maintain(at_once=True)
+    look_again(other)
+    collection = index_of(one).collection
+    assert collection is not None
+    with milvus.asked() as client:
+        client.drop_collection(collection.name)
+    for host in hosts:
+        with pytest.raises(IndexNotReady):
+            missed(host, actor, range(5))
+        with pytest.raises(IndexNotReady):
+            health.ready(host)
+    for host in hosts:
+        look_again(host)
+        assert health.ready(host) == host.store.head().seq
+        assert missed(host, actor, range(5)) == []
+    one.live.maintain(at_once=True)
+    assert index_of(one).stored == 5
