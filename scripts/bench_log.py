@@ -2,14 +2,13 @@
 
     scripts/bench log [EVENTS [FOLDER] | --quick]
 
-A million by default, a tenth of it with --quick. The database must be empty, or be one that this has made: with a
-FOLDER, which is kept, each run appends at most four millions, and measures when all are there. What appending costs is
-measured with the tree and without it, in turns.
+A million by default, a tenth of it with --quick. Each event adds a contribution, whose row is there. The database must
+be empty, or be one that this has made: with a FOLDER, which is kept, each run appends at most four millions, and
+measures when all are there. What appending costs is measured with the tree and without it, in turns.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
 import platform
 import random
@@ -17,25 +16,30 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from sqlalchemy import create_engine
+
 from hashdb.domain.audit import Action, Details, Entry
 from hashdb.domain.checkpoints import read_checkpoint
-from hashdb.domain.members import COMMAND_LINE, SYSTEM
-from hashdb.service import HashDB, checkpoints, proofs
+from hashdb.domain.contributions import Standing, Status
+from hashdb.domain.members import COMMAND_LINE, SYSTEM, MemberDraft, MemberKind
+from hashdb.service import HashDB, checkpoints, members, proofs, verification
 from hashdb.service.signing import Signing
-from hashdb.service.verification import verify
 from hashdb.settings import Settings
 from hashdb.store import Store, audit
+from hashdb.store.bulk import insert_rows
+from hashdb.store.tables import contributions
 
 _BATCH, _ROUNDS = 1_000, 40
 _A_RUN = 4_000_000
+_MEMBER = 3
 _DETAILS: Details = {
-    "member": 3,
+    "member": _MEMBER,
     "kind": "platform",
     "labels": ["glorification"],
     "algorithms": ["pdq", "phash", "phash256"],
@@ -46,7 +50,6 @@ _DETAILS: Details = {
     "seconds_to_remove": None,
 }
 RNG = random.Random(1)
-IDS = itertools.count(1)
 
 
 def main(count: int, kept: Path | None = None) -> None:
@@ -68,11 +71,13 @@ def measure(count: int, folder: Path) -> None:
     signing = Signing(folder / "signing.key", folder / "checkpoints.txt", "log.example")
     db = HashDB(store, Settings().rules(), signing=signing)
     checkpoints.start(db)
+    for number in range(_MEMBER if store.head().seq < _BATCH else 0):
+        members.add(db, COMMAND_LINE, MemberDraft(f"Member {number}", MemberKind.PLATFORM))
     there = store.head().seq
     if store.embedded and there < _BATCH:
         appending()
     if there < count:
-        fill(db, min(count - there, _A_RUN))
+        fill(db, url, min(count - there, _A_RUN))
         checkpoints.keep(db, at_once=True)
     if store.head().seq >= count:
         proving(db)
@@ -92,17 +97,20 @@ def appending() -> None:
                 with tempfile.TemporaryDirectory() as name:
                     store = Store(f"sqlite:///{name}/hashdb.sqlite")
                     store.migrate()
-                    append(store, _BATCH - 1)
+                    append(store, range(_BATCH - 1))
                     names["grow"] = grown if how == "with the tree" else lambda *given: b""
-                    times.append(seconds(lambda store=store, size=size: append(store, size)))  # type: ignore[misc]
+                    times.append(seconds(lambda store=store, size=size: append(store, range(size))))  # type: ignore[misc]
                     names["grow"] = grown
                     store.close()
         told = ", ".join(f"{median(times) * 1e3:.2f} ms {how}" for how, times in taken.items())
         print(f"appending {size:,} in one transaction, durable: {told}")
 
 
-def fill(db: HashDB, count: int) -> None:
-    """Append that many events, a thousand at a time; tell what the first and the last took, and what of it the tree."""
+def fill(db: HashDB, url: str, count: int) -> None:
+    """Append that many events, a thousand at a time; tell what the first and the last took, and what of it the tree.
+
+    Their subjects come in no order, which is what takes the index of events the longest.
+    """
     names, trees, times = vars(audit), [], []
     grown = names["grow"]
 
@@ -113,11 +121,15 @@ def fill(db: HashDB, count: int) -> None:
         return peaks
 
     names["grow"] = timed
-    start = time.perf_counter()
-    for _ in range(-(-count // _BATCH)):
-        times.append(seconds(lambda: append(db.store, _BATCH)))
+    before = db.store.head().seq
+    ids = list(range(before, before + -(-count // _BATCH) * _BATCH))
+    RNG.shuffle(ids)
+    record(url, sorted(ids))
+    for start in range(0, len(ids), _BATCH):
+        some = ids[start : start + _BATCH]
+        times.append(seconds(lambda some=some: append(db.store, some)))  # type: ignore[misc]
     names["grow"] = grown
-    print(f"{count:,} events in {time.perf_counter() - start:.0f} s")
+    print(f"{len(ids):,} events in {sum(times):.0f} s")
     for when, part in {"beginning": slice(0, 50), "end": slice(-50, None)}.items():
         whole, tree = median(times[part]) * 1e3, median(trees[part]) * 1e3
         print(f"a thousand took {whole:.1f} ms at the {when}, of which the tree {tree:.1f} ms (medians of 50)")
@@ -140,18 +152,51 @@ def proving(db: HashDB) -> None:
 
 
 def verifying(db: HashDB) -> None:
-    """Every row, the whole tree."""
-    start, worked = time.perf_counter(), time.process_time()
-    verdict = verify(db, COMMAND_LINE)
-    taken, worked = time.perf_counter() - start, time.process_time() - worked
-    assert not verdict.findings
-    print(f"verifying {verdict.size:,} events: {taken:.1f} s, of which {worked:.1f} s of processor time")
+    """Every row and the whole tree, without what the tables must hold, and with it."""
+    names, taken = vars(verification), []
+    replay, hold = names["Records"].take, names["unlike_log"]
+    for what in ("the log alone", "the tables, too"):
+        if what == "the log alone":
+            names["Records"].take = lambda *given: None
+            names["unlike_log"] = lambda *given: ()
+        start, worked = time.perf_counter(), time.process_time()
+        verdict = verification.verify(db, COMMAND_LINE)
+        taken.append(time.perf_counter() - start)
+        worked = time.process_time() - worked
+        names["Records"].take, names["unlike_log"] = replay, hold
+        assert not verdict.findings
+        print(
+            f"verifying {verdict.size:,} events, {what}: {taken[-1]:.1f} s, of which {worked:.1f} s of processor time"
+        )
+    print(f"with the tables it takes {taken[1] / taken[0]:.2f} times as long")
 
 
-def append(store: Store, count: int) -> None:
+def record(url: str, ids: Sequence[int]) -> None:
+    """The rows of contributions, without signals: no event vouches for those."""
+    now = datetime.now(UTC)
+    row = {
+        "member_id": _MEMBER,
+        "received_at": now,
+        "labels": tuple(_DETAILS["labels"] or ()),  # type: ignore[arg-type]
+        "media": _DETAILS["media"],
+        "basis": _DETAILS["basis"],
+        "severity": _DETAILS["severity"],
+        "context": (),
+        "standing": str(Standing.UNREVIEWED),
+        "announced": str(Status.ACTIVE),
+    }
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        for start in range(0, len(ids), 10 * _BATCH):
+            insert_rows(connection, contributions, [{"id": id, **row} for id in ids[start : start + 10 * _BATCH]])
+    engine.dispose()
+
+
+def append(store: Store, ids: Sequence[int]) -> None:
     with store.begin() as tx:
+        details = ({**_DETAILS, "seconds_to_share": RNG.randrange(10**6)} for _ in ids)
         entries = [
-            Entry(Action.CONTRIBUTION_ADDED, "contribution", RNG.randrange(10**9), _DETAILS) for _ in range(count)
+            Entry(Action.CONTRIBUTION_ADDED, "contribution", id, told) for id, told in zip(ids, details, strict=True)
         ]
         tx.audit.append(datetime.now(UTC), SYSTEM, entries)
 

@@ -75,8 +75,8 @@ def settle(db: HashDB, actor: Actor = SYSTEM) -> int:
 def _some(db: HashDB, actor: Actor, after: int, label: str) -> int | None:
     def moved(admission: Admission, known: int) -> int | None:
         with db.store.begin() as tx:
-            page = tx.retention.page(after, _BATCH, label)
-            append(tx, db.now(), actor, _move(db, tx, page, admission), known)
+            page, now = tx.retention.page(after, _BATCH, label), db.now()
+            append(tx, now, actor, _move(db, tx, page, admission, now), known)
         return page[-1].id if len(page) == _BATCH else None
 
     return db.live.admitting(moved)
@@ -91,13 +91,14 @@ def _retain(db: HashDB, admission: Admission, known: int) -> bool:
         page = tx.retention.page(after, _BATCH)
         more = len(page) == _BATCH
         tx.retention.went(page[-1].id if more else None)
-        append(tx, db.now(), SYSTEM, _move(db, tx, page, admission), known)
+        now = db.now()
+        append(tx, now, SYSTEM, _move(db, tx, page, admission, now), known)
     return more
 
 
-def _move(db: HashDB, tx: Transaction, page: Sequence[Expiring], admission: Admission) -> list[Entry]:
+def _move(db: HashDB, tx: Transaction, page: Sequence[Expiring], admission: Admission, now: datetime) -> list[Entry]:
     """Let contributions expire when they are to, and tell of each that did not."""
-    now, moved, back, entries = db.now(), [], [], []
+    moved, back, entries = [], [], []
     for one in page:
         incident = admission.incidents.get(one.incident) if one.incident else None
         at = db.rules.retention.expiry(one.own, one.labels, one.received_at, incident)

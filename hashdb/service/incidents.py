@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 
 from hashdb.domain.audit import Action, Details, Entry
 from hashdb.domain.incidents import Incident, IncidentChange, IncidentDraft, IncidentEffect, end_fault
+from hashdb.domain.instants import format_instant
 from hashdb.domain.labels import incident_fault
 from hashdb.domain.members import Actor, Scope
 from hashdb.errors import Fault, InvalidInput
@@ -55,7 +56,7 @@ def add(db: HashDB, actor: Actor, draft: IncidentDraft) -> Incident:
         raise InvalidInput(faults)
     with db.store.begin() as tx:
         added = tx.incidents.add(draft)
-        details: Details = {"label": added.label, "expires": "yes" if added.expires else "no"}
+        details: Details = {"label": added.label, **_told(added)}
         tx.audit.append(db.now(), actor, [Entry(Action.INCIDENT_ADDED, "incident", added.id, details)])
     settle(db, actor)
     return added
@@ -75,6 +76,19 @@ def change(db: HashDB, actor: Actor, id: int, asked: IncidentChange) -> Incident
         fields = [name for name in ("end", "expires", "start") if getattr(before, name) != getattr(after, name)]
         if fields:
             tx.incidents.change(after)
-            tx.audit.append(db.now(), actor, [Entry(Action.INCIDENT_AMENDED, "incident", id, {"fields": fields})])
+            details: Details = {
+                "fields": fields,
+                **{name: said for name, said in _told(after).items() if name in fields},
+            }
+            tx.audit.append(db.now(), actor, [Entry(Action.INCIDENT_AMENDED, "incident", id, details)])
     settle(db, actor)
     return after
+
+
+def _told(incident: Incident) -> Details:
+    """What the log tells of an incident beside its label."""
+    return {
+        "start": format_instant(incident.start),
+        "end": None if incident.end is None else format_instant(incident.end),
+        "expires": "yes" if incident.expires else "no",
+    }

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from hashdb.domain.audit import Action, Details, Entry
+from hashdb.domain.instants import format_instant
 from hashdb.domain.members import (
     Activity,
     Actor,
@@ -116,7 +117,13 @@ def issue_key(db: HashDB, actor: Actor, member: int, draft: KeyDraft) -> IssuedK
         tx.members.get(member)
         key = tx.members.add_key(member, _digest(secret), draft, now)
         hides: Details = {"hides_distances": 1} if key.hides_distances else {}
-        details: Details = {"member": member, "scopes": sorted(map(str, key.scopes)), **hides}
+        expiry = None if key.expires_at is None else format_instant(key.expires_at)
+        details: Details = {
+            "member": member,
+            "scopes": sorted(map(str, key.scopes)),
+            "expires_at": expiry,
+            **hides,
+        }
         tx.audit.append(now, actor, [Entry(Action.KEY_ISSUED, "key", key.id, details)])
     return IssuedKey(key, secret)
 
@@ -180,7 +187,8 @@ def _turned_away(db: HashDB, reason: Reason, member: int = 0) -> NotAuthenticate
 
 def _changes(before: Member, after: Member) -> list[Entry]:
     fields = [name for name in ("contact", "kind", "limits", "name") if getattr(before, name) != getattr(after, name)]
-    entries = [Entry(Action.MEMBER_AMENDED, "member", after.id, {"fields": fields})] if fields else []
+    kind: Details = {"kind": str(after.kind)} if "kind" in fields else {}
+    entries = [Entry(Action.MEMBER_AMENDED, "member", after.id, {"fields": fields, **kind})] if fields else []
     if before.status is not after.status:
         suspended = after.status is MemberStatus.SUSPENDED
         action = Action.MEMBER_SUSPENDED if suspended else Action.MEMBER_REINSTATED

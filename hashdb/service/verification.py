@@ -1,4 +1,4 @@
-"""Verification: the rows of the log against the tree that was stored, and against every checkpoint that was signed."""
+"""Verification: the rows of the log against the tree and every signed checkpoint, then the tables against the log."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from hashdb.domain.checkpoints import LogKey, read_checkpoint
 from hashdb.domain.instants import from_microseconds
 from hashdb.domain.members import Actor, Scope
 from hashdb.domain.merkle import Inner, Place
+from hashdb.domain.records import Records
 from hashdb.errors import BadNote
 from hashdb.service import HashDB
 from hashdb.service.counts import unlike_sealed
+from hashdb.service.records import unlike_log
 from hashdb.store import Transaction
 
 _BLOCK = 8_192
@@ -57,6 +59,7 @@ class _Signed:
 def verify(db: HashDB, actor: Actor, advance: Callable[[int], object] = lambda count: None) -> Verdict:
     """Compute every leaf and the whole tree anew from the rows, and hold them against all that was written of them.
 
+    Where that holds, hold the tables against what the events add up to, all as of one moment.
     `advance` is told how many events more have been read. Raises StoreBusy, BadSetting.
     """
     actor.require(Scope.AUDIT)
@@ -74,6 +77,7 @@ def verify(db: HashDB, actor: Actor, advance: Callable[[int], object] = lambda c
         if walk.found is None:
             findings += _unannounced(db, keys, walk.keys)
             findings += [Finding(seq, seq, reason) for seq, reason in unlike_sealed(tx)]
+            findings += [Finding(None, None, reason) for reason in unlike_log(tx, walk.records, db.now(), advance)]
         found = [walk.found] if walk.found else []
         agreed = sum(len(ones) for size, ones in signed.items() if size <= walk.agreed)
         return Verdict(walk.size, merkle.fold(walk.edge), agreed, (*found, *findings))
@@ -89,6 +93,7 @@ class _Walk:
         self._sizes = sorted(signed)
         self.size, self.edge, self.agreed = 0, list[bytes](), 0
         self.keys: set[str] = set()
+        self.records = Records()
         self.found: Finding | None = None
 
     def step(self) -> int:
@@ -104,7 +109,7 @@ class _Walk:
             if row.action == Action.SIGNER_ADDED:
                 self.keys.add(row.details)
         self._grow(leaves)
-        self.found = self.found or row_found
+        self.found = self.found or row_found or self._replayed(rows)
         return 0 if self.found else len(leaves)
 
     def end(self) -> None:
@@ -138,6 +143,14 @@ class _Walk:
             return Finding(row.seq, row.seq, "added, the log does not count it")
         if _leaf(row) != row.leaf:
             return Finding(seq, seq, "not what was written, its leaf is of something else")
+        return None
+
+    def _replayed(self, rows: Sequence[Any]) -> Finding | None:
+        for row in rows:
+            try:
+                self.records.take(row.actor, row.action, row.subject_kind, row.subject_id, row.details)
+            except (TypeError, ValueError, RecursionError):
+                return Finding(row.seq, row.seq, "its details are none that the service writes")
         return None
 
     def _grow(self, leaves: Sequence[bytes]) -> None:

@@ -34,6 +34,7 @@ from hashdb.store.neighbors import Neighbors
 from hashdb.store.opinions import Opinions
 from hashdb.store.overviews import Overviews
 from hashdb.store.proposals import Proposals
+from hashdb.store.records import Records
 from hashdb.store.refusals import Refusals
 from hashdb.store.requests import Requests
 from hashdb.store.retention import Retentions
@@ -95,6 +96,7 @@ class Transaction:
         self.hits = Hits(connection)
         self.floods = Floods(connection)
         self.refusals = Refusals(connection)
+        self.records = Records(connection)
         self.reversals = Reversals(connection)
         self.users = Users(connection)
         self.sessions = Sessions(connection)

@@ -64,6 +64,7 @@ from hashdb.service import (
     webhooks,
 )
 from hashdb.service.tallies import Refusal
+from hashdb.service.verification import verify
 from tests.builders import NOON, RULES, contributed, draft, member_with, query, signal
 
 PASSWORD = "correct horse battery staple"
@@ -300,3 +301,5 @@ def test_a_verb_that_changes_something_writes_an_event(db: HashDB, actor: Actor,
     before = db.store.head().seq
     CHANGES[verb](db, actor, one.id)
     assert db.store.head().seq > before
+    # What the tables hold is what the events add up to, whatever was done.
+    assert verify(db, COMMAND_LINE).findings == ()

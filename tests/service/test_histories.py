@@ -1,4 +1,4 @@
-"""Any history of verbs: readers' copies, matches and the service agree on what is active."""
+"""Any history of verbs: readers' copies, matches and the service agree on what is active, and so does the log."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from hashdb.domain.members import (
 from hashdb.domain.opinions import OpinionDraft, Stance, standing
 from hashdb.errors import AlreadyWithdrawn, MemberSuspended, NotActive, NotFound
 from hashdb.service import HashDB, cases, contributions, erasures, matches, members, opinions
+from hashdb.service.verification import verify
 from tests.builders import USUAL, Clock, draft, hashdb, query
 from tests.service.copies import Copy
 
@@ -152,6 +153,10 @@ class Histories(RuleBasedStateMachine):
         assert found == {one.id for one in active}
 
     @rule()
+    def a_verification_finds_nothing(self) -> None:
+        assert verify(self.db, COMMAND_LINE).findings == ()
+
+    @rule()
     def all_announced_copies_are_the_truth(self) -> None:
         while contributions.announce(self.db) or opinions.recount(self.db):
             pass
@@ -174,9 +179,11 @@ class Histories(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "members"):
+            self.a_verification_finds_nothing()
             self.matches_are_what_is_active()
             self.all_recounted_standings_are_what_opinions_and_decisions_add_up_to()
             self.all_announced_copies_are_the_truth()
+            self.a_verification_finds_nothing()
         self.db.close()
         self.folder.cleanup()
 

@@ -104,7 +104,10 @@ def test_a_secret_is_shown_once_and_kept_as_a_digest(db: HashDB) -> None:
     with db.store.read() as tx:
         assert tx.members.key_with(hashlib.sha256(issued.secret.encode()).digest()) == issued.key
     event = events(db)[-1]
-    assert (event.action, event.details) == ("key.issued", {"member": member.id, "scopes": ["match"]})
+    assert (event.action, event.details) == (
+        "key.issued",
+        {"member": member.id, "scopes": ["match"], "expires_at": None},
+    )
     actor = members.authenticate(db, issued.secret)
     assert (str(actor), actor.scopes, actor.member) == (f"key:{issued.key.id}", MATCH.scopes, member)
     assert members.keys(db, COMMAND_LINE, member.id, 0, 10) == (issued.key,)
@@ -191,7 +194,7 @@ def test_a_change_is_logged_by_the_names_of_its_fields(db: HashDB) -> None:
         return [(event.action, event.details) for event in events(db)[before:]]
 
     assert told(MemberChange(name="New", contact="c", limits=MemberLimits(1), kind=MemberKind.PLATFORM)) == [
-        ("member.amended", {"fields": ["contact", "kind", "limits", "name"]})
+        ("member.amended", {"fields": ["contact", "kind", "limits", "name"], "kind": "platform"})
     ]
     assert told(MemberChange(name="New")) == told(MemberChange()) == []
     assert told(SUSPENDED) == [("member.suspended", {})]

@@ -1,0 +1,229 @@
+"""Records: what the log alone says that the tables beside it must hold; events replayed, a small number an id."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
+
+from hashdb.domain.audit import STANDINGS, Action
+from hashdb.domain.contributions import Standing, Status
+from hashdb.domain.members import MemberStatus
+from hashdb.domain.users import UserStatus
+
+
+class Unsaid(Enum):
+    """The mark of a field of which no event tells."""
+
+    UNSAID = "unsaid"
+
+
+UNSAID = Unsaid.UNSAID
+Said = str | int | tuple[str, ...] | Unsaid | None
+Record = tuple[Said, ...]
+"""What a row must hold, in the order of its kind's fields."""
+Told = Mapping[str, object]
+"""The details of an event."""
+
+FIELDS: Mapping[str, tuple[str, ...]] = {
+    "member": ("kind", "status"),
+    "key": ("member", "scopes", "expires_at", "hides_distances", "revoked"),
+    "user": ("role", "status"),
+    "contribution": (
+        "status",
+        "withdrawn",
+        "reason",
+        "expired",
+        "standing",
+        "erased",
+        "member",
+        "labels",
+        "severity",
+        "basis",
+        "media",
+    ),
+    "opinion": ("contribution", "member", "opinion", "reason", "case", "replaced"),
+    "case": ("contribution", "reason", "decision", "decided_by"),
+    "benign": ("built_in", "algorithms", "signals", "deleted"),
+    "incident": ("label", "start", "end", "expires"),
+    "proposal": ("act", "subject", "actor", "person"),
+    "webhook": ("member",),
+}
+"""Of each kind of subject that has a table, what events tell of it."""
+
+_PAGE = 12
+"""Bits of an id within its page."""
+
+
+class Records:
+    """Takes the events in order, and tells what they add up to."""
+
+    def __init__(self) -> None:
+        """Of an empty log."""
+        self._records: list[Record] = [()]
+        self._numbers: dict[Record, int] = {(): 0}
+        self._places = {kind: _Places() for kind in FIELDS}
+        self._last: dict[Record, int] = {}
+
+    def take(self, actor: str, action: str, kind: str, id: object, details: str) -> None:
+        """The next event as it is stored; its details are the text of their JSON. Raises ValueError where it is none.
+
+        What changes nothing of these kinds is passed over.
+        """
+        begins, changes = _BEGINS.get(action), _CHANGES.get(action)
+        if not (begins or changes or action in _ENDS) or kind != action.partition(".")[0] or type(id) is not int:
+            return
+        told = json.loads(details)
+        if not isinstance(told, dict):
+            raise ValueError("the details of an event are an object")
+        if begins:
+            self._put(kind, id, begins(told, actor, self._member(actor)))
+            if action == Action.OPINION_GIVEN:
+                self._replace(id)
+        elif action in _ENDS:
+            self._places[kind].put(id, 0)
+        elif changes and (before := self.of(kind, id)):
+            now = changes(told, actor)
+            self._put(kind, id, tuple(now.get(name, said) for name, said in zip(FIELDS[kind], before, strict=True)))
+
+    def of(self, kind: str, id: int) -> Record:
+        """What the row must hold; empty where there must be none."""
+        return self._records[self._places[kind].at(id)]
+
+    def ids(self, kind: str) -> Iterator[int]:
+        """The ids of the rows that there must be, in order."""
+        return self._places[kind].ids()
+
+    def _put(self, kind: str, id: int, record: Record) -> None:
+        number = self._numbers.setdefault(record, len(self._records))
+        if number == len(self._records):
+            self._records.append(record)
+        self._places[kind].put(id, number)
+
+    def _member(self, actor: str) -> Said:
+        """The member whose key an actor is."""
+        kind, _, id = actor.partition(":")
+        if kind == "key" and id.isdecimal() and (key := self.of("key", int(id))):
+            return key[0]
+        return UNSAID
+
+    def _replace(self, id: int) -> None:
+        """An opinion takes the place of what its member said before of the same contribution."""
+        on = self.of("opinion", id)[:2]
+        before = self._last.get(on)
+        if before is not None:
+            self._put("opinion", before, (*self.of("opinion", before)[:-1], True))
+        self._last[on] = id
+
+
+class _Places:
+    """A number for each id, 0 where there is none: ids are given in order, so they lie close together."""
+
+    def __init__(self) -> None:
+        self._pages: dict[int, array[int]] = {}
+
+    def put(self, id: int, number: int) -> None:
+        page = self._pages.get(id >> _PAGE)
+        if page is None:
+            page = self._pages[id >> _PAGE] = array("I", bytes(4 << _PAGE))
+        page[id & (1 << _PAGE) - 1] = number
+
+    def at(self, id: int) -> int:
+        page = self._pages.get(id >> _PAGE)
+        return 0 if page is None else page[id & (1 << _PAGE) - 1]
+
+    def ids(self) -> Iterator[int]:
+        for first in sorted(self._pages):
+            yield from ((first << _PAGE) + place for place, number in enumerate(self._pages[first]) if number)
+
+
+def _said(told: Told, name: str) -> Said:
+    value = told.get(name, UNSAID)
+    if isinstance(value, list):
+        return tuple(map(str, value))
+    return value if value is None or isinstance(value, str | int | Unsaid) else str(value)
+
+
+def _of(*names: str, **more: Said) -> Callable[[Told, str, Said], Record]:
+    """A record that begins with what an event says under these names, and goes on with what it means."""
+    rest = tuple(more.values())
+    return lambda told, actor, member: (*[_said(told, name) for name in names], *rest)
+
+
+def _contribution(told: Told, actor: str, member: Said) -> Record:
+    begun = (str(Status.ACTIVE), False, None, UNSAID, str(Standing.UNREVIEWED), False)
+    return (*begun, *[_said(told, name) for name in FIELDS["contribution"][len(begun) :]])
+
+
+def _key(told: Told, actor: str, member: Said) -> Record:
+    return *(_said(told, name) for name in ("member", "scopes", "expires_at")), bool(told.get("hides_distances")), False
+
+
+def _opinion(told: Told, actor: str, member: Said) -> Record:
+    return _said(told, "contribution"), member, *(_said(told, name) for name in ("opinion", "reason", "case")), False
+
+
+def _proposal(told: Told, actor: str, member: Said) -> Record:
+    subject = next((f"{kind}:{id}" for kind, id in told.items() if kind != "act"), UNSAID)
+    return _said(told, "act"), subject, actor, f"member:{member}" if actor.startswith("key:") else actor
+
+
+def _now(**fields: Said) -> Callable[[Told, str], Mapping[str, Said]]:
+    """What an event means, whatever its details."""
+    return lambda told, actor: fields
+
+
+def _amended(told: Told, actor: str) -> Mapping[str, Said]:
+    """What fields are now that the event names; not every one names what they are."""
+    fields = told.get("fields")
+    return {str(name): _said(told, str(name)) for name in fields} if isinstance(fields, list) else {}
+
+
+def _amended_contribution(told: Told, actor: str) -> Mapping[str, Said]:
+    """The same; where hosts' clocks differ, what one told to have expired may yet be given more time by another."""
+    found = _amended(told, actor)
+    return {**found, "expired": UNSAID} if "expires_at" in found else found
+
+
+def _withdrawn(told: Told, actor: str) -> Mapping[str, Said]:
+    return {"status": str(Status.WITHDRAWN), "withdrawn": True, "reason": _said(told, "reason"), "expired": UNSAID}
+
+
+def _decided(told: Told, actor: str) -> Mapping[str, Said]:
+    return {"decision": _said(told, "decision"), "decided_by": actor}
+
+
+_BEGINS: Mapping[str, Callable[[Told, str, Said], Record]] = {
+    Action.MEMBER_ADDED: _of("kind", status=str(MemberStatus.ACTIVE)),
+    Action.KEY_ISSUED: _key,
+    Action.USER_ADDED: _of("role", status=str(UserStatus.ACTIVE)),
+    Action.CONTRIBUTION_ADDED: _contribution,
+    Action.OPINION_GIVEN: _opinion,
+    Action.CASE_OPENED: _of("contribution", "reason", decision=None, decided_by=None),
+    Action.BENIGN_ADDED: _of("built_in", "algorithms", "signals", deleted=False),
+    Action.INCIDENT_ADDED: _of(*FIELDS["incident"]),
+    Action.PROPOSAL_MADE: _proposal,
+    Action.WEBHOOK_ADDED: _of("member"),
+}
+_CHANGES: Mapping[str, Callable[[Told, str], Mapping[str, Said]]] = {
+    Action.MEMBER_AMENDED: _amended,
+    Action.MEMBER_SUSPENDED: _now(status=str(MemberStatus.SUSPENDED)),
+    Action.MEMBER_REINSTATED: _now(status=str(MemberStatus.ACTIVE)),
+    Action.KEY_REVOKED: _now(revoked=True),
+    Action.USER_AMENDED: _amended,
+    Action.USER_DISABLED: _now(status=str(UserStatus.DISABLED)),
+    Action.USER_ENABLED: _now(status=str(UserStatus.ACTIVE)),
+    Action.CONTRIBUTION_AMENDED: _amended_contribution,
+    Action.CONTRIBUTION_WITHDRAWN: _withdrawn,
+    Action.CONTRIBUTION_EXPIRED: _now(status=str(Status.EXPIRED), expired=True),
+    Action.CONTRIBUTION_SUSPENDED: _now(status=str(Status.SUSPENDED), expired=UNSAID),
+    Action.CONTRIBUTION_REINSTATED: _now(status=str(Status.ACTIVE), expired=UNSAID),
+    Action.CONTRIBUTION_ERASED: _now(erased=True),
+    **{action: _now(standing=str(standing)) for standing, action in STANDINGS.items()},
+    Action.CASE_DECIDED: _decided,
+    # What an entry held goes once nothing is masked by it any more.
+    Action.BENIGN_DELETED: _now(deleted=True, algorithms=UNSAID, signals=UNSAID),
+    Action.INCIDENT_AMENDED: _amended,
+}
+_ENDS = frozenset({Action.PROPOSAL_APPROVED, Action.PROPOSAL_DROPPED, Action.PROPOSAL_EXPIRED, Action.WEBHOOK_DELETED})
