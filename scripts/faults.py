@@ -29,7 +29,7 @@ _FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 def main() -> None:
     """Do each, and say what came of it."""
     parser = argparse.ArgumentParser(prog="scripts/faults", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="shorter, in under a minute")
+    parser.add_argument("--quick", action="store_true", help="shorter, in about a minute")
     parser.add_argument("--only", metavar="WORD", default="", help="only those whose name has this word")
     arguments = parser.parse_args()
     if os.geteuid() != 0:

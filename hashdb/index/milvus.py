@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 from hashdb.domain.matches import Neighbor
@@ -38,6 +38,8 @@ _WRITTEN_AT_ONCE = 5_000
 _LOOKS_EVERY = 1.0
 _RETRY_AFTER = 5
 _TIMEOUT = 30.0
+_TICK = 0.002
+"""Seconds until a write is seen by who searches: milvus-lite does not see what is of the same millisecond."""
 _DIGITS = "0123456789abcdef"
 _MANIFEST = "hashdb_manifest"
 _COLLECTIONS = "hashdb_g"
@@ -120,12 +122,14 @@ class Collection:
             rows = [{"id": one.hex(), "value": one} for one in some]
             with self.milvus.asked() as client:
                 client.upsert(self.name, rows, timeout=_TIMEOUT)
+        sleep(_TICK)
 
     def remove(self, values: Sequence[bytes]) -> None:
         """Let values go."""
         for start in range(0, len(values), _WRITTEN_AT_ONCE):
             with self.milvus.asked() as client:
                 client.delete(self.name, ids=[one.hex() for one in values[start : start + _WRITTEN_AT_ONCE]])
+        sleep(_TICK)
 
     def near(self, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
         """For each value, all within `radius` bits of it. Raises IndexNotReady."""

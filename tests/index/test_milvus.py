@@ -62,6 +62,13 @@ def test_a_value_is_there_once_and_goes(milvus: Milvus) -> None:
     assert collection.near([5], 64) == [[]]
 
 
+def test_what_was_written_is_found_at_once(milvus: Milvus) -> None:
+    collection = filled(milvus, "at_once", [])
+    for value in range(50):
+        collection.write([value.to_bytes(8)])
+        assert collection.near([value], 0) == [[Neighbor(0, value)]]
+
+
 def test_a_collection_that_counts_wrong_is_searched_all_the_same(milvus: Milvus) -> None:
     index = MilvusIndex(64, 8)
     index.collection, index.stored = filled(milvus, "counted", [5]), 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -42,6 +43,16 @@ def index_of(db: HashDB, algorithm: Algorithm = Algorithm.PDQ) -> MilvusIndex:
     found = db.live.index(algorithm)
     assert isinstance(found, MilvusIndex)
     return found
+
+
+def restore(database_url: str) -> str:
+    """What of a restore an index sees: another epoch, which is returned."""
+    epoch = secrets.token_hex(8)
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE log SET epoch = :epoch"), {"epoch": epoch})
+    engine.dispose()
+    return epoch
 
 
 def look_again(db: HashDB) -> None:
@@ -101,10 +112,7 @@ def test_after_a_restore_it_begins_anew(hosts: tuple[HashDB, HashDB], actor: Act
     one, other = hosts
     contributed(one, actor, *map(draft, range(5)))
     one.live.maintain(at_once=True)
-    engine = create_engine(database_url)
-    with engine.begin() as connection:
-        connection.execute(text("UPDATE log SET epoch = 'restored'"))
-    engine.dispose()
+    restore(database_url)
     for host in hosts:
         assert missed(host, actor, range(5)) == []
         assert index_of(host).stored == 0
@@ -136,3 +144,34 @@ def test_what_is_gone_from_milvus_is_built_anew_and_nobody_is_answered_from_a_pa
         assert missed(host, actor, range(5)) == []
     one.live.maintain(at_once=True)
     assert index_of(one).stored == 5
+
+
+def test_what_cannot_be_written_stays_in_memory_until_it_can(
+    hosts: tuple[HashDB, HashDB], actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = hosts
+    contributed(one, actor, *map(draft, range(5)))
+    with monkeypatch.context() as patch:
+        # Milvus refuses such a name.
+        patch.setattr(secrets, "token_hex", lambda _: "not-a-name")
+        with pytest.raises(IndexNotReady):
+            one.live.maintain(at_once=True)
+    look_again(one)
+    assert (index_of(one).in_memory, missed(one, actor, range(5))) == (5, [])
+    one.live.maintain(at_once=True)
+    assert (index_of(one).in_memory, index_of(one).stored, missed(one, actor, range(5))) == (0, 5, [])
+
+
+def test_what_was_written_of_a_log_that_was_restored_meanwhile_is_not_taken(
+    hosts: tuple[HashDB, HashDB], actor: Actor, database_url: str
+) -> None:
+    one, _ = hosts
+    contributed(one, actor, *map(draft, range(5)))
+    shelf, seq = one.live._shelf, one.live.level().seq
+    held = shelf.hold()
+    epoch = restore(database_url)
+    assert one.live.level().epoch == epoch
+    shelf.frozen(seq, one.live._leaf, held)
+    assert (shelf.covers, index_of(one).in_memory, missed(one, actor, range(5))) == (0, 5, [])
+    one.live.maintain(at_once=True)
+    assert (shelf.covers, index_of(one).stored, missed(one, actor, range(5))) == (seq, 5, [])
