@@ -45,6 +45,14 @@ def signal(seed: int, algorithm: Algorithm = Algorithm.PDQ) -> Signal:
     return Signal(algorithm, sum(1 << bit for bit in rng.sample(range(algorithm.bits), algorithm.bits // 2)))
 
 
+def sparse(seed: int) -> Signal:
+    """A signal of phash256 that is a product of rows and columns, with exactly half of its bits set."""
+    rng = random.Random(f"sparse:{seed}")
+    down, across = (set(rng.sample(range(16), 8)) for _ in range(2))
+    set_bits = (16 * row + column for row in range(16) for column in range(16) if (row in down) == (column in across))
+    return Signal(Algorithm.PHASH256, sum(1 << bit for bit in set_bits))
+
+
 def near(origin: Signal, distance: int, seed: int = 0) -> Signal:
     """A signal at that distance whose number of set bits differs by one at most."""
     rng = random.Random(seed)

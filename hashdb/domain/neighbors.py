@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from hashdb.domain import sparseness
 from hashdb.domain.contributions import Contribution, Status
 from hashdb.domain.signals import Algorithm, Signal
 
@@ -36,7 +37,16 @@ class Near:
 
     def within(self, radii: Mapping[Algorithm, int]) -> tuple[Algorithm, ...]:
         """The algorithms by which it is within these radii."""
-        return tuple(one for one, bits in self.distance.items() if bits <= radii.get(one, one.radius))
+        return tuple(one for one, bits in self.distance.items() if bits <= self._limit(one, radii))
+
+    def usual(self, algorithm: Algorithm) -> int:
+        """Within how many bits members are answered it, who name no radius."""
+        pair = self.pairs.get(algorithm)
+        return algorithm.radius if pair is None else sparseness.reach(algorithm, pair[0].value, pair[1].value)
+
+    def _limit(self, algorithm: Algorithm, radii: Mapping[Algorithm, int]) -> int:
+        radius = radii.get(algorithm, algorithm.radius)
+        return self.usual(algorithm) if radius == algorithm.radius else radius
 
     def matches(self, radii: Mapping[Algorithm, int], supporting: Collection[Algorithm] = ()) -> bool:
         """Whether it is answered as a match at these radii; what only `supporting` algorithms find is none."""

@@ -8,6 +8,7 @@ from itertools import groupby
 
 from hashdb.domain.matches import Holder, Match, Neighbor, Query
 from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.sparseness import FURTHER, reach
 from hashdb.domain.testing import near_test
 
 Distances = Mapping[Signal, int]
@@ -18,6 +19,10 @@ Through = Mapping[Signal, str]
 
 Search = Callable[[Algorithm, Sequence[int], int], list[list[Neighbor]]]
 """For each value, all of an algorithm that are stored within so many bits of it."""
+
+
+NEAR = Algorithm.PHASH256.radius - FURTHER
+"""What is within so many bits is found however little its hash tells."""
 
 
 def suggest(queries: Sequence[Query], search: Search) -> tuple[Sequence[Distances], Sequence[Through]]:
@@ -84,18 +89,22 @@ def spelled(holders: Sequence[Holder], found: Distances, through: Through) -> Ma
 
 def _suggest(queries: Sequence[Query], search: Search) -> Sequence[Distances]:
     """A search an algorithm and radius for all queries at once."""
-    asked: dict[tuple[Algorithm, int], dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+    asked: dict[tuple[Algorithm, int, bool], dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
     suggested: list[dict[Signal, int]] = [{} for _ in queries]
     for position, query in enumerate(queries):
         for signal in query.signals:
             radius = query.radius_of(signal.algorithm)
-            asked[signal.algorithm, radius][signal.value].append(position)
+            # Who names a radius is answered with all that is within it.
+            named = signal.algorithm in query.radius
+            asked[signal.algorithm, radius, named][signal.value].append(position)
             if near := near_test(signal, radius):
                 _take(suggested[position], *near)
-    for (algorithm, radius), values in asked.items():
+    for (algorithm, radius, named), values in asked.items():
         answers = search(algorithm, list(values), radius)
-        for positions, neighbors in zip(values.values(), answers, strict=True):
+        for (one, positions), neighbors in zip(values.items(), answers, strict=True):
             for distance, value in neighbors:
+                if not named and distance > NEAR and distance > reach(algorithm, one, value):
+                    continue
                 signal = Signal(algorithm, value)
                 for position in positions:
                     _take(suggested[position], distance, signal)

@@ -10,7 +10,9 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from hashdb.domain.signals import Algorithm
 from hashdb.evaluation.samples import FAR
+from hashdb.evaluation.sparse import further
 from hashdb.index.words import Words
 
 Distances: TypeAlias = NDArray[np.uint16]
@@ -59,15 +61,15 @@ class Pairs:
 
 
 def compare(
-    asked: Sequence[Words], stored: Sequence[Words], bits: int, left_out: Iterable[tuple[int, int]] = ()
+    asked: Sequence[Words], stored: Sequence[Words], algorithm: Algorithm, left_out: Iterable[tuple[int, int]] = ()
 ) -> tuple[Pairs, Pairs]:
     """Every picture that asks beside every other one that is stored: without transforms, and with them.
 
     Picture i asks for the values `asked[i]`, of which the first is its own, and has stored `stored[i]`. The pairs
-    (asks, stored) in `left_out`, and every picture beside itself, are not counted.
+    (asks, stored) in `left_out`, and every picture beside itself, are not counted. Sparse hashes are `further` apart.
     """
-    store = _Store(stored)
-    tallies = (_Tally(bits), _Tally(bits))
+    store = _Store(stored, algorithm)
+    tallies = (_Tally(algorithm.bits), _Tally(algorithm.bits))
     skipped = {place: [place] for place in range(len(asked))}
     for one, other in left_out:
         skipped[one].append(other)
@@ -92,11 +94,14 @@ def compare(
 class _Store:
     """The values of all pictures, in columns of words."""
 
-    def __init__(self, stored: Sequence[Words]) -> None:
+    def __init__(self, stored: Sequence[Words], algorithm: Algorithm) -> None:
         counts = np.array([len(values) for values in stored])
         self._filled = np.flatnonzero(counts)
         self._starts = (np.cumsum(counts) - counts)[self._filled]
-        self._columns = np.ascontiguousarray(np.concatenate(stored).T)
+        together = np.concatenate(stored)
+        self._columns = np.ascontiguousarray(together.T)
+        self._algorithm = algorithm
+        self._further = further(algorithm, together)
         self._pictures = len(stored)
 
     def distances(self, queries: Words) -> Distances:
@@ -104,8 +109,8 @@ class _Store:
         least = np.full((self._pictures, 2), FAR, np.uint16)
         if not len(self._filled):
             return least
-        for row, query in enumerate(queries):
-            apart = np.zeros(self._columns.shape[1], np.uint16)
+        for row, (query, more) in enumerate(zip(queries, further(self._algorithm, queries), strict=True)):
+            apart = np.maximum(self._further, more)
             for column, word in zip(self._columns, query, strict=True):
                 apart += np.bitwise_count(column ^ word)
             found = np.minimum.reduceat(apart, self._starts)

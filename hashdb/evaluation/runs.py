@@ -140,4 +140,4 @@ def _compared(
 ) -> tuple[Pairs, Pairs]:
     asked: list[Words] = [(sample.altered if altered else sample.asked)[algorithm] for sample in samples]
     stored: list[Words] = [sample.stored[profile][algorithm] for sample in samples]
-    return compare(asked, stored, algorithm.bits, left_out)
+    return compare(asked, stored, algorithm, left_out)

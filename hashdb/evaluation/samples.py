@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hashdb.domain.rules import quality_fault
+from hashdb.domain.signals import Algorithm
 from hashdb.errors import UnreadablePicture
 from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.evaluation.schemes import Hashes, Scheme, asked, contributed
+from hashdb.evaluation.sparse import further
 from hashdb.hashing import Limits
 from hashdb.hashing.pdq import pdq
 from hashdb.hashing.pictures import Picture, read_picture
@@ -77,15 +79,19 @@ def measure(job: Job, scheme: Scheme) -> Sample | Unfit:
             altered = hashes
         for column, algorithm in enumerate(scheme.algorithms):
             for profile, values in enumerate(stored.values()):
-                distances[row, column, profile] = nearest(hashes[algorithm], values[algorithm])
+                distances[row, column, profile] = nearest(hashes[algorithm], values[algorithm], algorithm)
     return Sample(job.place, stored, asked(whole, scheme.algorithms), altered, distances)
 
 
-def nearest(queries: Words, values: Words) -> tuple[int, int]:
-    """The least distance from the first query, and from any query, to any value; FAR where there is none."""
+def nearest(queries: Words, values: Words, algorithm: Algorithm) -> tuple[int, int]:
+    """The least distance from the first query, and from any query, to any value; FAR where there is none.
+
+    Of pairs of which either is sparse, `further`.
+    """
     if not len(values) or not len(queries):
         return FAR, FAR
-    apart = np.bitwise_count(queries[:, None] ^ values[None]).sum(axis=2, dtype=np.uint16).min(axis=1)
+    apart = np.bitwise_count(queries[:, None] ^ values[None]).sum(axis=2, dtype=np.uint16)
+    apart = (apart + np.maximum(further(algorithm, queries)[:, None], further(algorithm, values))).min(axis=1)
     return int(apart[0]), int(apart.min())
 
 

@@ -9,7 +9,9 @@ import pytest
 from hashdb.domain.contributions import Contribution, Media, Standing, Status
 from hashdb.domain.neighbors import Near, reach
 from hashdb.domain.signals import Algorithm
-from tests.builders import NOON
+from hashdb.domain.sparseness import FURTHER
+from tests.builders import NOON, sparse
+from tests.builders import near as near_to
 
 ONE = Contribution(
     1, 1, "Example", Status.ACTIVE, Standing.UNREVIEWED, NOON, (), (), None, None, Media.IMAGE, None, None, None, None,
@@ -56,3 +58,11 @@ def test_the_nearest_against_its_radius_comes_first() -> None:
         {PHASH: 1}, {PDQ: 10, PHASH: 3}, {PDQ: 10}, {PDQ: 31},
     ]  # fmt: skip
     assert reach(PDQ) == 62
+
+
+def test_a_pair_that_tells_little_is_within_less_unless_another_radius_is_chosen() -> None:
+    one = sparse(1)
+    found = Near(ONE, {one.algorithm: 30}, {one.algorithm: (one, near_to(one, 30))}, {})
+    assert found.usual(one.algorithm) == one.algorithm.radius - FURTHER
+    assert found.within({}) == found.within({one.algorithm: one.algorithm.radius}) == ()
+    assert found.within({one.algorithm: one.algorithm.radius - 1}) == (one.algorithm,)

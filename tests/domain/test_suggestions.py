@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from hashdb.domain.matches import Neighbor, Query
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.domain.suggestions import by_contribution, rings, spelled, suggest
+from hashdb.domain.suggestions import NEAR, by_contribution, rings, spelled, suggest
 from hashdb.domain.testing import TEST_SIGNALS, holders_of_test
-from tests.builders import near, signal
+from tests.builders import near, signal, sparse
 
 
 def search(algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
@@ -49,3 +49,19 @@ def test_what_only_supporting_algorithms_found_is_no_match() -> None:
 def test_rings_go_from_near_to_far_against_the_default_radius() -> None:
     pdq, phash = signal(1), signal(1, Algorithm.PHASH)
     assert list(rings({pdq: 31, phash: 2, signal(2): 0})) == [[signal(2)], [phash], [pdq]]
+
+
+def test_of_sparse_hashes_only_those_that_are_nearer_are_found_unless_a_radius_is_named() -> None:
+    asked = sparse(1)
+    stored = [near(asked, NEAR), near(asked, NEAR + 1)]
+    found = {one: asked.distance(one) for one in stored}
+
+    def all_of_them(algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
+        return [[Neighbor(bits, one.value) for one, bits in found.items()] for _ in values]
+
+    named = {Algorithm.PHASH256: Algorithm.PHASH256.radius}
+    (usual, wide), _ = suggest([Query((asked,)), Query((asked,), radius=named)], all_of_them)
+    assert usual == {stored[0]: NEAR}
+    assert wide == found
+    (through,), (names,) = suggest([Query((signal(1),), transforms={"mirror": (asked,)})], all_of_them)
+    assert stored[0] in through and stored[0] in names and stored[1] not in through

@@ -8,8 +8,11 @@ from random import Random
 import numpy as np
 import pytest
 
+from hashdb.domain.signals import Algorithm
+from hashdb.domain.sparseness import FURTHER
 from hashdb.evaluation.pairs import compare
 from hashdb.index.words import pack
+from tests.builders import near, signal, sparse
 
 
 def _values(random: Random, bits: int, least: int) -> list[list[int]]:
@@ -20,13 +23,14 @@ def _values(random: Random, bits: int, least: int) -> list[list[int]]:
     ]
 
 
-@pytest.mark.parametrize("bits", [64, 256])
-def test_each_pair_counts_once_at_its_least_distance(bits: int) -> None:
+@pytest.mark.parametrize("algorithm", [Algorithm.PHASH, Algorithm.PDQ])
+def test_each_pair_counts_once_at_its_least_distance(algorithm: Algorithm) -> None:
+    bits = algorithm.bits
     random = Random(bits)
     asked, stored = _values(random, bits, 1), _values(random, bits, 0)
     left_out = {(3, 4), (4, 3), (69, 0)}
     alone, transformed = compare(
-        [pack(values, bits) for values in asked], [pack(values, bits) for values in stored], bits, left_out
+        [pack(values, bits) for values in asked], [pack(values, bits) for values in stored], algorithm, left_out
     )
     for found, many in ((alone, 1), (transformed, 4)):
         expected = {
@@ -46,12 +50,19 @@ def test_each_pair_counts_once_at_its_least_distance(bits: int) -> None:
 
 def test_a_pair_is_named_once_whichever_asks() -> None:
     words = [pack([value], 64) for value in (0b0, 0b1, 0xFFFF_FFFF_0000_0000)]
-    pairs, _ = compare(words, words, 64)
+    pairs, _ = compare(words, words, Algorithm.PHASH)
     assert pairs.first(5) == [(0, 1, 1)]
 
 
 def test_pictures_without_any_value_make_no_pair() -> None:
     nothing = [np.empty((0, 4), np.uint64)] * 3
     asked = [pack([value], 256) for value in (1, 2, 3)]
-    pairs, _ = compare(asked, nothing, 256)
+    pairs, _ = compare(asked, nothing, Algorithm.PDQ)
     assert (pairs.total, pairs.nearest, pairs.first(3)) == (0, None, [])
+
+
+def test_a_pair_of_which_either_is_sparse_is_further_apart() -> None:
+    one = sparse(1)
+    words = [pack([value.value], 256) for value in (one, near(one, 20), signal(1, Algorithm.PHASH256))]
+    pairs, _ = compare(words, words, Algorithm.PHASH256)
+    assert pairs.first(1) == [(0, 1, 20 + FURTHER)]

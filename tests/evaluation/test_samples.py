@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from hashdb.domain.signals import Algorithm
+from hashdb.domain.sparseness import FURTHER
 from hashdb.evaluation.samples import FAR, LONGEST_SIDE, Job, Sample, Unfit, measure, nearest
 from hashdb.evaluation.schemes import Scheme
 from hashdb.hashing import Limits
@@ -48,7 +49,7 @@ def test_a_large_picture_is_reduced_first(tmp_path: Path) -> None:
         photo.resize((LONGEST_SIDE, 2 * LONGEST_SIDE // 3)).save(tmp_path / "reduced.jpg")
     large, reduced = (_measured(tmp_path / f"{name}.jpg") for name in ("large", "reduced"))
     assert isinstance(large, Sample) and isinstance(reduced, Sample)
-    apart = nearest(large.asked[Algorithm.PDQ], reduced.asked[Algorithm.PDQ])
+    apart = nearest(large.asked[Algorithm.PDQ], reduced.asked[Algorithm.PDQ], Algorithm.PDQ)
     assert apart[0] <= 6
 
 
@@ -76,9 +77,10 @@ def test_a_file_that_is_too_large_is_not_read() -> None:
     [([0], [0b111, 0b1], (1, 1)), ([0b1111, 0], [0b1], (3, 1)), ([], [1], (FAR, FAR)), ([1], [], (FAR, FAR))],
 )
 def test_the_nearest_value(queries: list[int], values: list[int], expected: tuple[int, int]) -> None:
-    assert nearest(pack(queries, 64), pack(values, 64)) == expected
+    assert nearest(pack(queries, 64), pack(values, 64), Algorithm.PHASH) == expected
 
 
 def test_all_of_256_bits_may_differ() -> None:
     none, every = np.zeros((1, 4), np.uint64), np.full((1, 4), 2**64 - 1, np.uint64)
-    assert nearest(none, every) == (256, 256)
+    assert nearest(none, every, Algorithm.PDQ) == (256, 256)
+    assert nearest(none, every, Algorithm.PHASH256) == (256 + FURTHER, 256 + FURTHER)

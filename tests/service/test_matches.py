@@ -21,7 +21,20 @@ from hashdb.errors import InvalidInput, MatchingBusy, MemberSuspended, ScopeMiss
 from hashdb.service import HashDB, changes, contributions, matches, members
 from hashdb.service.batches import WAITING
 from hashdb.service.matches import FEW
-from tests.builders import NOON, RULES, Clock, again, contributed, draft, hashdb, member_with, near, query, signal
+from tests.builders import (
+    NOON,
+    RULES,
+    Clock,
+    again,
+    contributed,
+    draft,
+    hashdb,
+    member_with,
+    near,
+    query,
+    signal,
+    sparse,
+)
 
 PDQ, PHASH256, PHASH = Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH
 
@@ -344,3 +357,9 @@ def test_the_test_item_matches_in_an_empty_database_and_is_in_no_feed(db: HashDB
     assert shown.signals == tuple(one for one in TEST_SIGNALS if one.algorithm in db.rules.algorithms)
     assert changes.read(db, actor, 0, 10).changes == ()
     assert contributions.page(db, actor, Filter(), 0, 10) == ()
+
+
+def test_a_small_thing_on_a_plain_ground_must_be_nearer_unless_a_radius_is_named(db: HashDB, actor: Actor) -> None:
+    contributed(db, actor, draft(near(sparse(1), 29)), draft(near(sparse(1), 28)))
+    asked = [query(sparse(1)), query(sparse(1), phash256=29), query(near(sparse(2), 1))]
+    assert [ids(result) for result in match(db, actor, *asked)] == [[2], [2, 1], []]

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from hashdb.domain.signals import Algorithm
-from tests.builders import near, signal
+from tests.builders import near, signal, sparse
 from tests.web.callers import Service, item
 from tests.web.console.visitors import Visitor, faults
 from tests.web.pictures import photo
@@ -32,6 +32,16 @@ def test_it_tells_what_would_match_at_a_radius_and_why_not(service: Service, ott
     assert verdicts(otto.post(PAGE, {"signals": str(signal(1)), "radius.pdq": "40"}).text)[2] == "yes, by pdq"
     assert verdicts(otto.post(PAGE, {"signals": str(signal(1)), "radius.pdq": "7"}).text)[0] == "no, too far"
     assert "Nothing is that near." in otto.post(PAGE, {"signals": str(signal(9))}).text
+
+
+def test_of_a_small_thing_on_a_plain_ground_it_says_that_members_are_answered_less(
+    service: Service, otto: Visitor
+) -> None:
+    service.caller(name="Alpha").contribute(item(signals=[str(near(sparse(1), 30)), str(signal(1))]))
+    page = otto.post(PAGE, {"signals": str(sparse(1))})
+    assert verdicts(page.text) == ["no, too far"]
+    assert ">sparse</small>" in page.text
+    assert verdicts(otto.post(PAGE, {"signals": str(sparse(1)), "radius.phash256": "45"}).text) == ["yes, by phash256"]
 
 
 def test_a_transform_through_which_it_is_found_is_named(service: Service, otto: Visitor) -> None:

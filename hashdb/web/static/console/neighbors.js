@@ -7,12 +7,15 @@ const count = document.querySelector("[data-count]");
 
 const judge = () => {
   const radii = Object.fromEntries(sliders.map((one) => [one.dataset.radius, Number(one.value)]));
+  const usual = Object.fromEntries(sliders.map((one) => [one.dataset.radius, Number(one.dataset.usual)]));
   const supporting = new Set(sliders.filter((one) => "supporting" in one.dataset).map((one) => one.dataset.radius));
   let matching = 0;
   for (const row of rows) {
     const within = [];
     for (const one of row.querySelectorAll("[data-distance]")) {
-      const near = Number(one.dataset.bits) <= radii[one.dataset.distance];
+      // At the default radius less of it may count (hashdb/domain/sparseness.py).
+      const radius = radii[one.dataset.distance];
+      const near = Number(one.dataset.bits) <= (radius === usual[one.dataset.distance] ? Number(one.dataset.usual) : radius);
       one.classList.toggle("is-near", near);
       if (near) within.push(one.dataset.distance);
     }

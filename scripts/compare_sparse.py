@@ -1,0 +1,101 @@
+"""Where sparse hashes of phash256 begin, and how much nearer they must be: `python -m scripts.compare_sparse FOLDER`.
+
+For a folder of different pictures, the tail of false matches at the default radius (hashdb.evaluation.tails) for each
+threshold of the largest singular value and each number of bits further; 18 and 0.60 are what is in force.
+"""
+
+from __future__ import annotations
+
+import argparse
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashdb.domain.signals import Algorithm
+from hashdb.errors import UnreadablePicture
+from hashdb.evaluation.pairs import Pairs
+from hashdb.evaluation.schemes import asked, contributed
+from hashdb.evaluation.sparse import singular
+from hashdb.evaluation.tails import fit
+from hashdb.hashing import Limits
+from hashdb.hashing.pictures import read_picture
+from hashdb.index.words import Words
+
+THRESHOLDS = (2.0, 0.65, 0.6, 0.58, 0.56)
+"""The first is of no hash at all."""
+FURTHER = (14, 18, 22)
+_WITHIN = 96
+_FAR = 999
+_USED = Algorithm.PHASH256
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.compare_sparse", description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--profile", default="balanced")
+    arguments = parser.parse_args()
+    paths = sorted(path for path in arguments.folder.rglob("*") if path.is_file())
+    with ProcessPoolExecutor() as pool:
+        done = list(pool.map(_hashed, paths, [arguments.profile] * len(paths), chunksize=8))
+    hashed = [one for one in done if one is not None]
+    pictures = len(hashed)
+    print(f"{pictures} pictures, {arguments.profile}, {_USED} within {_USED.radius} bits\n")
+    own = np.array([singular(queries[:1])[0] for _, queries in hashed])
+    print("| from | of the pictures | bits further | nearest | false matches a pair | upper end |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for threshold in THRESHOLDS:
+        usual, thin = _nearest(hashed, threshold)
+        for further in FURTHER if threshold <= 1 else (0,):
+            least = np.minimum(usual, thin + further)
+            np.fill_diagonal(least, _FAR)
+            pairs = _pairs(least)
+            tail = fit(pairs)
+            assert tail is not None
+            told = f"{threshold:.2f} | {np.mean(own >= threshold):.1%}" if threshold <= 1 else "none | 0.0%"
+            at = f"{tail.cautious[_USED.radius]:.1e} | {tail.high[_USED.radius]:.1e}"
+            print(f"| {told} | {further} | {pairs.nearest} | {at} |", flush=True)
+
+
+def _hashed(path: Path, profile: str) -> tuple[Words, Words] | None:
+    """What a picture contributes and what it asks for; None where it is none."""
+    try:
+        picture = read_picture(path.read_bytes(), Limits())
+    except UnreadablePicture:
+        return None
+    return contributed(picture, [_USED], profile)[_USED], asked(picture, [_USED])[_USED]
+
+
+def _nearest(hashed: list[tuple[Words, Words]], threshold: float) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+    """From each picture to each the least distance of values of which neither is sparse, and of the others."""
+    stored = np.concatenate([values for values, _ in hashed])
+    columns = np.ascontiguousarray(stored.T)
+    counts = np.array([len(values) for values, _ in hashed])
+    filled = np.flatnonzero(counts)
+    starts = (np.cumsum(counts) - counts)[filled]
+    sparse = singular(stored) >= threshold
+    found = np.full((2, len(hashed), len(hashed)), _FAR, np.uint16)
+    for place, (_, queries) in enumerate(hashed):
+        for query, value in zip(queries, singular(queries), strict=True):
+            apart = np.zeros(len(stored), np.uint16)
+            for column, word in zip(columns, query, strict=True):
+                apart += np.bitwise_count(column ^ word)
+            thin = sparse if value < threshold else np.ones(len(stored), bool)
+            for side, left_out in enumerate((thin, ~thin)):
+                least = np.minimum.reduceat(np.where(left_out, _FAR, apart), starts)
+                found[side, place, filled] = np.minimum(found[side, place, filled], least)
+    return found[0], found[1]
+
+
+def _pairs(least: NDArray[np.uint16]) -> Pairs:
+    pictures = len(least)
+    counts = np.bincount(np.minimum(least.ravel(), _USED.bits), minlength=_USED.bits + 1).astype(np.int64)
+    counts[_USED.bits] -= pictures
+    one, other = np.nonzero(least <= _WITHIN)
+    return Pairs(pictures, counts, _WITHIN, np.stack([one, other, least[one, other]], axis=1).astype(np.int64))
+
+
+if __name__ == "__main__":
+    main()

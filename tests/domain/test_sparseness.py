@@ -1,0 +1,42 @@
+"""Which hashes tell little, and how near they must come to be the same."""
+
+from __future__ import annotations
+
+import pytest
+from PIL import Image, ImageDraw
+
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.sparseness import FURTHER, is_sparse, reach
+from hashdb.hashing.perceptual import perceptual
+from hashdb.hashing.pictures import Picture
+from tests.builders import near, signal, sparse
+
+PHASH256 = Algorithm.PHASH256
+
+
+def test_a_product_of_rows_and_columns_is_sparse_also_with_bits_changed_and_random_bits_are_not() -> None:
+    for seed in range(20):
+        assert is_sparse(sparse(seed).value)
+        assert is_sparse(sparse(seed).value ^ (1 << 256) - 1)
+        assert is_sparse(near(sparse(seed), 40).value)
+        assert not is_sparse(near(sparse(seed), 100).value)
+        assert not is_sparse(signal(seed, PHASH256).value)
+    assert is_sparse(0)
+
+
+@pytest.mark.parametrize(("left", "top"), [(40, 60), (200, 90), (120, 150), (260, 200)])
+def test_a_small_thing_on_a_plain_ground_is_sparse(left: int, top: int) -> None:
+    picture = Image.new("RGB", (320, 240), (200, 210, 220))
+    ImageDraw.Draw(picture).ellipse((left, top, left + 12, top + 12), (30, 20, 20))
+    assert is_sparse(perceptual(Picture(picture), PHASH256).value)
+
+
+def test_only_phash256_reaches_less_far_and_whichever_of_the_two_is_sparse() -> None:
+    one, thin = signal(1, PHASH256).value, sparse(1).value
+    assert reach(PHASH256, one, signal(2, PHASH256).value) == PHASH256.radius
+    assert reach(PHASH256, one, thin) == reach(PHASH256, thin, one) == PHASH256.radius - FURTHER
+    assert reach(Algorithm.PDQ, thin, thin) == Algorithm.PDQ.radius
+
+
+def test_a_sparse_signal_is_accepted_as_any_other() -> None:
+    assert Signal(PHASH256, sparse(1).value).fault() is None
