@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +16,7 @@ from pathlib import Path
 import httpx
 
 from hashdb.domain.instants import parse_instant
+from scripts import replicas
 from tests.faults.scene import Scene
 from tests.postgres import own_server
 
@@ -31,6 +34,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if os.geteuid() != 0:
         raise SystemExit("hashdb: scripts/faults mounts file systems: run it as root")
+    # As it does at an interrupt: what was mounted is unmounted.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     seconds = 1.0 if arguments.quick else 5.0
     for name, fault in FAULTS.items():
         if arguments.only in name:
@@ -176,6 +181,11 @@ def two_homes_serve_one_file(folder: Path, seconds: float) -> str:
         return told(scene)
 
 
+def hosts_of_their_own(folder: Path, seconds: float) -> str:
+    """Network namespaces: no fault, but what takes root too; `scripts/replicas` measures it."""
+    return replicas.quick(folder, int(100 * seconds))
+
+
 FAULTS: dict[str, Callable[[Path, float], str]] = {
     "the disk of an embedded database is full": database_is_full,
     "the disk of the index is full": index_is_full,
@@ -185,6 +195,7 @@ FAULTS: dict[str, Callable[[Path, float], str]] = {
     "temporary files cannot be written": temporary_files_cannot_be_written,
     "the clock is set back an hour": clock_is_set_back,
     "two homes serve one SQLite file": two_homes_serve_one_file,
+    "replicas are on hosts of their own": hosts_of_their_own,
 }
 
 

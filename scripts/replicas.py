@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hashdb.index.words import Words
 from hashdb.settings import Settings
 from scripts.benchmarks import data, report, service
 from scripts.benchmarks.load import Load, Sending, client
@@ -28,36 +31,53 @@ HOSTS = (1, 2, 4)
 _NETWORK = "10.119.53"
 """Of addresses that are nobody's on this machine; the bridge, where PostgreSQL listens, is .1."""
 _CLIENTS = 8
+_ASKED = 500
+_SECONDS = 6.0
 
 
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(prog="scripts/replicas", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="shorter, and nothing is written")
+    parser.add_argument(
+        "--quick", action="store_true", help="two hosts, nothing missed, in some seconds; nothing is written"
+    )
     parser.add_argument("--values", type=int, default=100_000, help="how many hashes are stored (default: 100,000)")
     arguments = parser.parse_args()
     if os.geteuid() != 0:
         raise SystemExit("hashdb: scripts/replicas makes network namespaces: run it as root")
-    hosts = HOSTS[1:2] if arguments.quick else HOSTS
-    asked, seconds, values = (100, 1.0, 2_000) if arguments.quick else (500, 6.0, arguments.values)
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hashdb-replicas-")))
-        bridge = stack.enter_context(network(max(hosts)))
-        server = stack.enter_context(own_server(host=bridge))
-        url = stack.enter_context(server.new_database()).replace("@/", f"@{bridge}/").partition("?")[0]
-        words = data.stored(values, 256)
-        first = Service(folder / "home-0", _settings(folder, url))
-        assert first.command("upgrade").returncode == 0
-        key = service.fill(url, Settings().rules(), words)
+    # As it does at an interrupt: what was made is removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    with tempfile.TemporaryDirectory(prefix="hashdb-replicas-") as name:
+        folder = Path(name)
+        if arguments.quick:
+            print(quick(folder, 200))
+            return
+        words = data.stored(arguments.values, 256)
         bodies = service.match_bodies(words, 500, 1)
-        rows = [_measured(folder, url, key, many, asked, seconds, bodies) for many in hosts]
+        with _database(folder, max(HOSTS), words) as (url, key):
+            rows = [_measured(folder, url, key, many, bodies) for many in HOSTS]
     heads = ("hosts", "contributions, each matched on another host", "missed", "matches/s", "p50 ms", "p99 ms",
              "processor µs a match", "contributions/s")  # fmt: skip
     table = report.table(heads, rows)
-    if arguments.quick:
-        print("\n".join(table))
-    else:
-        _write(table, values)
+    _write(table, arguments.values)
+
+
+def quick(folder: Path, asked: int) -> str:
+    """What came of so many contributions with two hosts. Raises AssertionError where one was missed."""
+    with _database(folder, 2, data.stored(1_000, 256)) as (url, key), _services(folder, url, 2) as hosts:
+        missed = _missed(hosts, key, asked, 2)
+    assert missed == 0, f"{missed} of {asked} contributions were not matched on another host"
+    return f"{asked} contributions, each matched on another host in the next request, 0 missed"
+
+
+@contextmanager
+def _database(folder: Path, hosts: int, words: Words) -> Iterator[tuple[str, str]]:
+    """PostgreSQL with these values, and so many hosts that reach it; its URL, and a key."""
+    with network(hosts) as bridge, own_server(host=bridge) as server, server.new_database() as local:
+        url = local.replace("@/", f"@{bridge}/").partition("?")[0]
+        upgraded = Service(folder / "home-0", _settings(folder, url)).command("upgrade")
+        assert upgraded.returncode == 0, upgraded
+        yield url, service.fill(url, Settings().rules(), words)
 
 
 def _settings(folder: Path, url: str) -> dict[str, str]:
@@ -66,10 +86,9 @@ def _settings(folder: Path, url: str) -> dict[str, str]:
     return {"HASHDB_DATABASE_URL": url, "HASHDB_SIGNING_KEY_FILE": key, "HASHDB_BEHIND_TLS": "true"}
 
 
-def _measured(
-    folder: Path, url: str, key: str, many: int, asked: int, seconds: float, bodies: list[bytes]
-) -> tuple[str, ...]:
-    """A row: with so many hosts."""
+@contextmanager
+def _services(folder: Path, url: str, many: int) -> Iterator[list[Service]]:
+    """One on each of so many hosts, ready."""
     with ExitStack() as stack:
         hosts = [
             Service(
@@ -86,15 +105,21 @@ def _measured(
             stack.enter_context(one).start(ready=False)
         for one in hosts:
             one.await_ready()
-        missed = _missed(hosts, key, asked, many)
+        yield hosts
+
+
+def _measured(folder: Path, url: str, key: str, many: int, bodies: list[bytes]) -> tuple[str, ...]:
+    """A row: with so many hosts."""
+    with _services(folder, url, many) as hosts, ExitStack() as stack:
+        missed = _missed(hosts, key, _ASKED, many)
         loads = [Load(f"{one.url}/v1/matches", one.pid, key, bodies) for one in hosts]
-        sending = [stack.enter_context(Sending(load, _CLIENTS, seconds)) for load in loads]
+        sending = [stack.enter_context(Sending(load, _CLIENTS, _SECONDS)) for load in loads]
         told = [one.told() for one in sending]
-        rate = _contributed(hosts, key, seconds, many)
+        rate = _contributed(hosts, key, _SECONDS, many)
     means = [float(np.mean([getattr(one, name) for one in told])) for name in ("p50", "p99", "work")]
     return (
         str(many),
-        f"{asked:,}",
+        f"{_ASKED:,}",
         str(missed),
         number(sum(one.rate for one in told)),
         *map(number, means),

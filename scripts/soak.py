@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -29,16 +30,16 @@ Fault = Callable[[], object]
 
 
 def main() -> int:
-    """Soak each database; 1 where anything was lost or wrong."""
+    """Soak both databases at once; 1 where anything was lost or wrong."""
     parser = argparse.ArgumentParser(prog="scripts/soak", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=600, help="how long, on each database (default: 600)")
+    parser.add_argument("--seconds", type=float, default=600, help="how long (default: 600)")
     parser.add_argument("--seed", type=int, default=1, help="of the order of faults and of what is asked")
     parser.add_argument("--database", choices=DATABASES, help="only that one")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks/soak.md")
     arguments = parser.parse_args()
-    told = [
-        _Soak(name, arguments.seed).run(arguments.seconds) for name in DATABASES if arguments.database in (None, name)
-    ]
+    soaks = [_Soak(name, arguments.seed) for name in DATABASES if arguments.database in (None, name)]
+    with ThreadPoolExecutor() as pool:
+        told = list(pool.map(lambda soak: soak.run(arguments.seconds), soaks))
     if arguments.write:
         _write(told, arguments.seconds, arguments.seed)
     return int(any(one["lost"] or one["wrong"] for one in told))
@@ -135,13 +136,16 @@ def _write(told: list[dict[str, int | str]], seconds: float, seed: int) -> None:
         "",
         f"Written by `./scripts/soak --seconds {seconds:.0f} --seed {seed} --write`; do not edit.",
         report.told(machine),
-        "Two members write and two read, each a request after the other, while something breaks every few seconds:",
+        "",
+        "Two members write and two read, each a request after the other, while something breaks every few seconds,",
+        "on both databases at once:",
         "with SQLite one service of two workers, with PostgreSQL two services of one worker each.",
         "Each minute all that was answered is held against what is there, and the log is verified.",
+        "Nobody is refused there: every service has said before that it is ready.",
         "",
-        "*Lost* are contributions that were answered and are not matched; *wrong* is any other answer that is not so,",
-        "a status other than 503 with `Retry-After` among them; *broken* are connections of a process that was killed,",
-        "or refused because it had not started again.",
+        "*Lost* are contributions that were answered and are not matched; *refused* are answers of 503 with",
+        "`Retry-After`; *wrong* is any other answer that is not so, or of another status; *broken* are connections of",
+        "a process that was killed, or had not started again.",
         *report.table(heads, rows),
     ]
     report.write("soak", lines, {"machine": machine, "seed": seed, "runs": told})

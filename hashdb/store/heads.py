@@ -36,10 +36,20 @@ class Heads:
         self._all: WeakSet[_Held] = WeakSet()
 
     def read(self) -> Head:
-        """The last event that is committed now. Raises what the driver raises, after which a new connection is made."""
+        """The last event that is committed now. Raises what the driver raises, after which a new connection is made.
+
+        One that the server has ended since this thread last asked is replaced at once: it may have been long ago.
+        """
         held: _Held | None = getattr(self._local, "held", None)
-        if held is None:
-            held = self._local.held = self._connect()
+        if held is not None:
+            try:
+                return self._asked(held)
+            except self._engine.dialect.loaded_dbapi.Error as error:
+                if not self._engine.dialect.is_disconnect(error, held.connection.dbapi_connection, None):
+                    raise
+        return self._asked(self._connect())
+
+    def _asked(self, held: _Held) -> Head:
         try:
             cursor = held.connection.cursor()
             cursor.execute(_QUERY)
@@ -47,8 +57,8 @@ class Heads:
             cursor.close()
         except BaseException:
             self._local.held = None
-            held.close()
             raise
+        self._local.held = held
         assert row is not None
         return Head(row[0], from_microseconds(row[1]), row[2])
 

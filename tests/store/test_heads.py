@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from threading import Thread
+from contextlib import closing
+from threading import Barrier, Thread
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import create_engine, event, func, select, text
 
 from hashdb.domain.audit import Action, Entry
 from hashdb.domain.members import SYSTEM
@@ -42,6 +43,22 @@ def test_without_a_log_the_store_is_busy_and_recovers(empty_url: str) -> None:
     store.migrate()
     assert store.head().seq == 0
     store.close()
+
+
+def test_connections_that_the_server_has_ended_meanwhile_are_replaced_and_nobody_is_refused(postgres_url: str) -> None:
+    engine = create_engine(postgres_url)
+    others = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid != :mine"
+    )
+    with closing(Store(postgres_url)) as store, ThreadPoolExecutor(4) as pool:
+        meet = Barrier(4, timeout=30)
+        for _ in range(2):
+            before = [*pool.map(lambda _: (meet.wait(), store.head())[1], range(4))]
+            assert before == [store.head()] * 4
+            with engine.connect() as connection:
+                mine = connection.scalar(select(func.pg_backend_pid()))
+                assert len(connection.scalars(others, {"mine": mine}).all()) == 5
+    engine.dispose()
 
 
 def test_the_connection_of_a_thread_is_closed_when_it_ends_or_fails(empty_url: str) -> None:
