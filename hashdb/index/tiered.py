@@ -13,7 +13,7 @@ from hashdb.index.bktree import BKTreeIndex
 from hashdb.index.kernel import Parts, kernel
 from hashdb.index.plan import Chunks
 from hashdb.index.segment import Hits, Lane, Segment, build, most
-from hashdb.index.words import Words, from_octets, pack, unpack
+from hashdb.index.words import Words, from_octets, keep_memory, pack, unpack
 
 LIVE = 8
 """Values that the BK-tree holds at most: it takes about 0.3 µs a value to search, an array 1 ns."""
@@ -61,6 +61,7 @@ class TieredIndex:
     def __init__(self, bits: int, radius: int) -> None:
         """For values of `bits` bits, built to be searched at `radius`; empty."""
         self.bits, self.radius = bits, radius
+        keep_memory()
         self._lock = Lock()
         self._known: dict[int, int] = {}
         self._lanes = _empty(bits, 1024)
