@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -71,3 +75,28 @@ def test_which_values_are_among_others(bits: int, data: st.DataObject) -> None:
     words, others = (distinct(np.array(data.draw(rows), np.uint64).reshape(-1, bits // 64)) for _ in range(2))
     known = set(unpack(others))
     assert among(words, others).tolist() == [value in known for value in unpack(words)]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is glibc's malloc that is told")
+def test_memory_is_kept_from_one_search_to_the_next() -> None:
+    taken = subprocess.run([sys.executable, "-c", _TAKEN], capture_output=True, text=True, check=True).stdout.split()
+    before, after = map(int, taken)
+    assert before > 10_000
+    assert after < 5_000
+
+
+_TAKEN = """
+import resource
+import numpy as np
+from hashdb.index.words import keep_memory
+
+def pages():
+    begun = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        [np.ones(3_000_000, np.uint8) for _ in range(3)]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - begun
+
+before = pages()
+keep_memory()
+print(before, pages())
+"""
