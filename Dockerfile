@@ -9,7 +9,7 @@ RUN apt-get update \
 WORKDIR /src
 COPY . .
 RUN python -m venv --without-pip /opt/hashdb \
-    && python -m pip --python /opt/hashdb/bin/python install --no-cache-dir --constraint constraints.txt '.[postgres,otel]'
+    && python -m pip --python /opt/hashdb/bin/python install --no-cache-dir --constraint constraints.txt '.[postgres,otel,redis]'
 
 
 FROM python:3.13-slim-trixie

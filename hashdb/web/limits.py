@@ -22,6 +22,13 @@ FAILURES = "100/minute"
 """Requests without a valid key, of one address, that are answered 401; more are 429. Valid keys are not held up."""
 
 
+_REDIS = ("redis", "rediss", "redis+unix", "valkey", "valkeys", "valkey+unix")
+_PATIENCE = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5}
+"""Seconds that a request waits for what counts."""
+_AWAY = 5.0
+"""Seconds for which that is not asked again after it has failed."""
+
+
 class RateLimits:
     """What was counted lately, in this process or where all processes count together."""
 
@@ -33,7 +40,8 @@ class RateLimits:
         from limits.strategies import FixedWindowRateLimiter
 
         try:
-            storage = storage_from_string(settings.rate_limit_storage, wrap_exceptions=True)
+            options = _PATIENCE if settings.rate_limit_storage.partition("://")[0] in _REDIS else {}
+            storage = storage_from_string(settings.rate_limit_storage, wrap_exceptions=True, **options)
         except (ConfigurationError, ImportError) as error:
             raise BadSetting("HASHDB_RATE_LIMIT_STORAGE", str(error).lower()) from None
         self._rates = {scope: parse(rate) for scope, rate in settings.rate_limit.items()}
@@ -41,6 +49,7 @@ class RateLimits:
         self._failure = parse(FAILURES)
         self._together = FixedWindowRateLimiter(storage)
         self._here = FixedWindowRateLimiter(MemoryStorage())
+        self._again = 0.0
 
     def visit(self, address: str) -> None:
         """Count a request of an address, whoever makes it. Raises LimitReached."""
@@ -67,12 +76,16 @@ class RateLimits:
     def _hit(self, rate: RateLimitItem, *who: str) -> None:
         from limits.errors import StorageError
 
-        try:
-            self._tell(self._together, rate, *who)
-        except StorageError:
-            # What counts is away: better that each worker counts alone than that nobody matches, or nobody counts.
-            log.warning("the storage of HASHDB_RATE_LIMIT_STORAGE does not answer: this worker counts alone")
-            self._tell(self._here, rate, *who)
+        if time.monotonic() >= self._again:
+            try:
+                self._tell(self._together, rate, *who)
+                return
+            except StorageError:
+                # Not each request is to wait for it, nor to write a line.
+                self._again = time.monotonic() + _AWAY
+                log.warning("the storage of HASHDB_RATE_LIMIT_STORAGE does not answer: this worker counts alone")
+        # What counts is away: better that each worker counts alone than that nobody matches, or nobody counts.
+        self._tell(self._here, rate, *who)
 
     @staticmethod
     def _tell(limiter: FixedWindowRateLimiter, rate: RateLimitItem, *who: str) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,9 +17,12 @@ from werkzeug.test import TestResponse
 from hashdb.domain.members import Scope
 from hashdb.errors import BadSetting
 from hashdb.settings import Settings
+from hashdb.web import limits
+from hashdb.web.context import Face
 from hashdb.web.limits import FAILURES, RateLimits
 from tests.web.callers import Caller, Service, service_at
 
+REDIS = shutil.which("redis-server") or ""
 WRONG = {"Authorization": "Bearer hdb_wrong"}
 MATCH: dict[str, object] = {"queries": [{"signals": []}]}
 
@@ -131,10 +138,50 @@ def test_where_the_storage_is_away_each_worker_counts_alone() -> None:
         assert [caller.get("/v1/me").status_code for _ in range(3)] == [200, 200, 429]
 
 
-@pytest.mark.parametrize("storage", ["nowhere://", "redis://127.0.0.1:1"])
-def test_a_storage_that_cannot_be_had_is_told(storage: str) -> None:
+@contextmanager
+def redis_at(folder: Path) -> Iterator[str]:
+    """A Redis of our own, behind a socket in a folder; ends with the block."""
+    socket = folder / "redis.sock"
+    words = [REDIS, "--port", "0", "--unixsocket", str(socket), "--dir", str(folder), "--save", ""]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL) as process:
+        try:
+            until = time.monotonic() + 20
+            while not socket.exists() and time.monotonic() < until:
+                time.sleep(0.01)
+            yield f"redis+unix://{socket}"
+        finally:
+            process.terminate()
+
+
+@pytest.mark.skipif(not REDIS, reason="no redis-server (apt install redis-server)")
+def test_with_redis_all_workers_count_together_and_each_alone_while_it_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = f"sqlite:///{tmp_path}/hashdb.sqlite"
+    with ExitStack() as stack:
+        with redis_at(tmp_path) as storage:
+            one, other = (
+                stack.enter_context(service_at(database, rate_limit="3/day", rate_limit_storage=storage))
+                for _ in range(2)
+            )
+            caller = one.caller()
+            there = Caller(other.app.test_client(), caller.secret, caller.member, caller.key)
+            asked = [each.get("/v1/me").status_code for each in (caller, there, caller, there, caller)]
+            assert asked == [200, 200, 200, 429, 429]
+        assert [there.get("/v1/me").status_code for _ in range(4)] == [200, 200, 200, 429]
+        assert caplog.text.count("this worker counts alone") == 1
+        (tmp_path / "redis.sock").unlink(missing_ok=True)
+        with redis_at(tmp_path):
+            monkeypatch.setattr(limits, "_AWAY", 0.0)
+            face = other.app.extensions["hashdb"]
+            assert isinstance(face, Face)
+            face.limits._again = 0.0
+            assert [each.get("/v1/me").status_code for each in (there, caller, there, caller)] == [200, 200, 200, 429]
+
+
+def test_a_storage_that_cannot_be_had_is_told() -> None:
     with pytest.raises(BadSetting, match="HASHDB_RATE_LIMIT_STORAGE"):
-        RateLimits(Settings(rate_limit_storage=storage))
+        RateLimits(Settings(rate_limit_storage="nowhere://"))
 
 
 def test_a_rate_is_a_number_and_a_unit(monkeypatch: pytest.MonkeyPatch) -> None:
