@@ -54,6 +54,8 @@ PAGES = {
     "benign-new": "/console/benign/new",
     "proposals": "/console/proposals",
     "proposal": "/console/proposals/1",
+    "webhooks": "/console/webhooks",
+    "webhook": "/console/webhooks/1",
     "reports": "/console/reports",
     "report": "/console/reports/1",
     "events": "/console/events",

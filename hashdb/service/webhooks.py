@@ -1,4 +1,4 @@
-"""Webhooks: a member makes, changes, tests and deletes its own; an administrator sees all and may end one."""
+"""Webhooks: a member makes, changes, tests and deletes its own; auditors see all, an administrator may end one."""
 
 from __future__ import annotations
 
@@ -38,16 +38,19 @@ _SECRET_BYTES = 32
 _RETRY_AFTER = 60
 
 
-def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[Webhook, ...]:
-    """At most `limit` webhooks with ids above `after`, in order: the actor's own, with `admin` everybody's."""
-    member = None if actor.has(Scope.ADMIN) else _member(actor).id
+def page(db: HashDB, actor: Actor, after: int, limit: int, of: int | None = None) -> tuple[Webhook, ...]:
+    """At most `limit` webhooks with ids above `after`, in order: the actor's own, with `audit` everybody's.
+
+    Of everybody's, those of the member `of` alone, where one is named.
+    """
+    member = of if actor.has(Scope.AUDIT) else _member(actor).id
     actor.require()
     with db.store.read() as tx:
         return tx.webhooks.page(member, after, limit)
 
 
 def get(db: HashDB, actor: Actor, id: int) -> Webhook:
-    """One webhook: the actor's own, with `admin` anybody's. Raises NotFound."""
+    """One webhook: the actor's own, with `audit` anybody's. Raises NotFound."""
     actor.require()
     with db.store.read() as tx:
         return _seen(tx, actor, id)
@@ -78,7 +81,7 @@ def change(db: HashDB, actor: Actor, id: int, asked: WebhookChange) -> Webhook:
     """
     actor.require()
     with db.store.begin() as tx:
-        before = _seen(tx, actor, id, lock=True)
+        before = _changeable(tx, actor, id)
         after = _changed(before, asked)
         fields = [
             name for name in ("enabled", "note", "topics", "url") if getattr(before, name) != getattr(after, name)
@@ -101,7 +104,7 @@ def delete(db: HashDB, actor: Actor, id: int) -> None:
     """
     actor.require()
     with db.store.begin() as tx:
-        found = _seen(tx, actor, id, lock=True)
+        found = _changeable(tx, actor, id)
         if not actor.has(Scope.ADMIN):
             _require(actor, found.topics)
         tx.webhooks.delete(id)
@@ -116,7 +119,7 @@ def renew(db: HashDB, actor: Actor, id: int) -> IssuedWebhook:
     actor.require()
     secret, now = spelled(secrets.token_bytes(_SECRET_BYTES)), db.now()
     with db.store.begin() as tx:
-        found = _own(actor, _seen(tx, actor, id, lock=True))
+        found = _own(actor, _changeable(tx, actor, id))
         _require(actor, found.topics)
         tx.webhooks.renew(id, secret, now + OVERLAP)
         tx.audit.append(now, actor, [Entry(Action.WEBHOOK_RENEWED, "webhook", id, {"member": found.member})])
@@ -131,7 +134,7 @@ def test(db: HashDB, actor: Actor, id: int) -> Delivery:
     actor.require()
     _on(db)
     with db.store.begin() as tx:
-        _seen(tx, actor, id, lock=True)
+        _changeable(tx, actor, id)
         if tx.deliveries.waiting(id) >= WAITING_EACH:
             raise LimitReached(f"{WAITING_EACH} deliveries that wait", _RETRY_AFTER)
         return tx.deliveries.add(id, new_message(db, TESTED, {"webhook": id}))
@@ -160,7 +163,7 @@ def redeliver(db: HashDB, actor: Actor, id: int, delivery: int) -> Delivery:
     actor.require()
     _on(db)
     with db.store.begin() as tx:
-        _seen(tx, actor, id)
+        _changeable(tx, actor, id)
         tx.deliveries.one(id, delivery, lock=True)
         tx.deliveries.again(delivery, db.now())
         return tx.deliveries.one(id, delivery)
@@ -192,9 +195,15 @@ def _member(actor: Actor) -> Member:
 
 def _seen(tx: Transaction, actor: Actor, id: int, *, lock: bool = False) -> Webhook:
     found = tx.webhooks.one(id, lock=lock)
-    if not actor.has(Scope.ADMIN) and (actor.member is None or found.member != actor.member.id):
+    if not actor.has(Scope.AUDIT) and (actor.member is None or found.member != actor.member.id):
         raise NotFound(f"webhook {id}")
     return found
+
+
+def _changeable(tx: Transaction, actor: Actor, id: int) -> Webhook:
+    """One of which the actor may change something: its own, with `admin` anybody's."""
+    found = _seen(tx, actor, id, lock=True)
+    return found if actor.has(Scope.ADMIN) else _own(actor, found)
 
 
 def _own(actor: Actor, webhook: Webhook) -> Webhook:

@@ -9,14 +9,16 @@ from datetime import timedelta
 import numpy as np
 
 from hashdb.domain.benign import BenignDraft
+from hashdb.domain.deliveries import LEASE, Attempt, Outcome, Trouble
 from hashdb.domain.incidents import IncidentDraft
-from hashdb.domain.members import COMMAND_LINE, Actor, MemberChange, MemberStatus
+from hashdb.domain.members import COMMAND_LINE, Actor, KeyDraft, MemberChange, MemberStatus, Scope
 from hashdb.domain.periods import Period
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.users import Role, UserDraft
 from hashdb.domain.uses import Use
+from hashdb.domain.webhooks import Topic, WebhookDraft
 from hashdb.hashing.benign import built_in
-from hashdb.service import HashDB, benign, commissions, contributions, incidents, members, overviews, users
+from hashdb.service import HashDB, benign, commissions, contributions, incidents, members, overviews, users, webhooks
 from hashdb.web.console.reports import presets
 from hashdb.web.metrics import Metrics
 from hashdb.wire.reports import ReportOut
@@ -50,8 +52,29 @@ def _live(db: HashDB, password: str) -> None:
     members.change(db, added["jonas"].actor, 9, MemberChange(status=MemberStatus.SUSPENDED))
     card = BenignDraft((Signal(Algorithm.PDQ, int("5a" * 32, 16)),), note="Countdown before a stream begins")
     benign.add(db, added[ADMIN].actor, card)
+    _push(db)
     _report(db, added["otto"].actor, dict(presets(now.date()))["last quarter"])
     _read(db)
+
+
+def _push(db: HashDB) -> None:
+    """Members have webhooks; of the first one's deliveries each has another end."""
+    for member, place in ((2, "palaver"), (3, "lumen-photos"), (5, "harbour-chat")):
+        key = members.issue_key(db, COMMAND_LINE, member, KeyDraft(frozenset({Scope.FEED, Scope.MATCH})))
+        address = f"https://trust.{place}.example/hooks/hashdb"
+        webhooks.add(db, members.authenticate(db, key.secret), WebhookDraft(address, tuple(Topic)[member % 2 :]))
+    attempts = {
+        Topic.FEED_CHANGED: (Attempt(204, 38), Outcome.DELIVERED),
+        Topic.CASE_OPENED: (Attempt(None, 10_000, Trouble.TOO_SLOW), Outcome.FAILED),
+        Topic.MATCH_REVERSED: (Attempt(200, 61), Outcome.DELIVERED),
+    }
+    now = db.now()
+    for topic, (attempt, outcome) in attempts.items():
+        with db.store.begin() as tx:
+            made = tx.deliveries.add(1, webhooks.new_message(db, topic, {}))
+            (claimed,) = tx.deliveries.claim([made.id], now, now + LEASE)
+            tx.deliveries.note(claimed, attempt, outcome, now, None)
+    webhooks.test(db, COMMAND_LINE, 1)
 
 
 def answer(metrics: Metrics) -> None:

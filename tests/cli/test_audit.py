@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sqlite3
 import stat
 from pathlib import Path
@@ -25,13 +26,20 @@ def last_of(home: Path) -> str:
     return (home / "checkpoints.txt").read_text().rpartition("log.example/1\n11\n")[2][:-1]
 
 
-@pytest.fixture
-def stopped(run: Commands) -> Path:
+@pytest.fixture(scope="module")
+def once_stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The home of a service that was stopped after 10 events: its key, the built-in list, and two more."""
-    home = Path(run.environment["HASHDB_HOME"])
+    home = tmp_path_factory.mktemp("stopped") / "home"
     with serving(home, workers=1, HASHDB_ORIGIN="log.example/1"):
-        run.json("member", "add", "Alpha", "--kind", "platform", "--scope", "match")
+        Commands({"HASHDB_HOME": str(home)}).json("member", "add", "Alpha", "--kind", "platform", "--scope", "match")
     return home
+
+
+@pytest.fixture
+def stopped(run: Commands, once_stopped: Path) -> Path:
+    """A copy of it, which is the test's."""
+    home = Path(run.environment["HASHDB_HOME"])
+    return Path(shutil.copytree(once_stopped, home, dirs_exist_ok=True))
 
 
 def edit(home: Path, statement: str) -> None:

@@ -85,8 +85,19 @@ def test_a_webhook_is_its_members_and_an_administrator_may_end_it(db: HashDB, ac
     ):
         with pytest.raises(NotFound):
             attempt()
-    admin = member_with(db, Scope.ADMIN)
-    assert webhooks.page(db, admin, 0, 9) == (mine,)
+    auditor, admin = member_with(db, Scope.AUDIT), member_with(db, Scope.ADMIN)
+    assert webhooks.get(db, auditor, mine.id) == mine
+    assert webhooks.deliveries(db, auditor, mine.id, None, 0, 9) == ()
+    for attempt in (
+        lambda: webhooks.change(db, auditor, mine.id, WebhookChange(enabled=False)),
+        lambda: webhooks.test(db, auditor, mine.id),
+        lambda: webhooks.delete(db, auditor, mine.id),
+    ):
+        with pytest.raises(NotYours):
+            attempt()
+    assert webhooks.page(db, admin, 0, 9) == webhooks.page(db, auditor, 0, 9) == (mine,)
+    assert webhooks.page(db, admin, 0, 9, of=mine.member) == (mine,)
+    assert webhooks.page(db, admin, 0, 9, of=mine.member + 1) == ()
     assert not webhooks.change(db, admin, mine.id, WebhookChange(enabled=False)).enabled
     for attempt in (
         lambda: webhooks.change(db, admin, mine.id, WebhookChange(url="https://example.net/")),

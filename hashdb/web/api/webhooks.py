@@ -19,7 +19,7 @@ blueprint = APIBlueprint("webhooks", __name__, url_prefix="/v1/webhooks", tag="W
 @blueprint.get("")
 @operation(blueprint, {200: WebhooksOut}, takes=PageQuery)
 def browse() -> Response:
-    """List your webhooks; with `admin`, everybody's."""
+    """List your webhooks; with `audit`, everybody's."""
     asked = query(PageQuery)
     page, more = cut(webhooks.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
     listed = [WebhookOut.of(webhook) for webhook in page]

@@ -38,6 +38,7 @@ from hashdb.web.console import (
     sessions,
     settings,
     users,
+    webhooks,
 )
 
 __all__ = ["register"]
@@ -55,6 +56,7 @@ _NOUNS = (
     incidents,
     benign,
     proposals,
+    webhooks,
     users,
     reports,
     events,

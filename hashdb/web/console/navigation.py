@@ -31,6 +31,7 @@ MENU = (
     Entry("Incidents", "alert", "console.incidents.browse", "i"),
     Entry("Benign signals", "shield", "console.benign.browse", "b"),
     Entry("Proposals", "users", "console.proposals.browse", "p"),
+    Entry("Webhooks", "push", "console.webhooks.browse", "w"),
     Entry("Reports", "report", "console.reports.browse", "r", apart=True),
     Entry("Audit log", "list", "console.events.browse", "l"),
     Entry("Vocabulary", "tag", "console.labels.show", "v", apart=True),

@@ -22,6 +22,8 @@ PAGES = [
     "/console/members/1",
     "/console/members/1/status",
     "/console/members/1/keys/1/revocation",
+    "/console/webhooks",
+    "/console/webhooks/1",
     "/console/events",
     "/console/events?follow=1",
     "/console/events?subject=x",
@@ -43,7 +45,10 @@ def address(service: Service) -> Iterator[str]:
     for role in Role:
         added(service, str(role), role)
     checkpoints.start(service.db)
-    service.caller(name="Alpha Video").contribute(item(1), item(2))
+    alpha = service.caller(name="Alpha Video")
+    alpha.contribute(item(1), item(2))
+    alpha.post("/v1/webhooks", {"url": "https://example.org/hook", "topics": ["case.opened"]})
+    alpha.post("/v1/webhooks/1/test")
     service.caller(name="Beta")
     with listening(service) as address:
         yield address

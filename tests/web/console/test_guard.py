@@ -15,7 +15,7 @@ from hashdb.domain.incidents import IncidentDraft
 from hashdb.domain.members import COMMAND_LINE, Scope
 from hashdb.domain.proposals import Act, Request
 from hashdb.domain.users import Role
-from hashdb.service import benign, cases, checkpoints, commissions, incidents
+from hashdb.service import benign, cases, checkpoints, commissions, incidents, webhooks
 from hashdb.web.console import guard
 from tests.builders import signal
 from tests.web.callers import Service, item, pdq, service_at
@@ -53,6 +53,9 @@ POSTS: dict[str, tuple[frozenset[Role], dict[str, Any]]] = {
     "/users/1": (ADMINS, {"role": "auditor"}),
     "/users/1/password": (ADMINS, {}),
     "/users/1/status": (ADMINS, {"status": "active"}),
+    "/webhooks/1/deliveries/1": (ADMINS, {}),
+    "/webhooks/1/status": (ADMINS, {"enabled": "no"}),
+    "/webhooks/1/test": (ADMINS, {}),
 }
 """What changes something, who may, and what is sent."""
 
@@ -96,6 +99,8 @@ GETS = {
     "/users",
     "/users/1",
     "/vocabulary",
+    "/webhooks",
+    "/webhooks/1",
 }
 """Pages: for who is signed in, whatever the role."""
 
@@ -122,6 +127,8 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         asked = Request(Act.SUSPEND, "member", 1, {"status": "suspended"})
         with made.db.store.begin() as tx:
             tx.proposals.add(asked, "key:1", "member:1", made.clock(), made.clock() + timedelta(hours=1))
+        made.caller().post("/v1/webhooks", {"url": "https://example.org/", "topics": ["case.opened"]})
+        webhooks.test(made.db, COMMAND_LINE, 1)
         signed_in(made, "first", Role.AUDITOR).post("/console/reports")
         for _ in range(400):
             if commissions.get(made.db, COMMAND_LINE, 1).outcome is not None:

@@ -1,0 +1,68 @@
+"""The pages of webhooks."""
+
+from __future__ import annotations
+
+import pytest
+
+from hashdb.domain.deliveries import LEASE, Attempt, Outcome, Trouble
+from hashdb.domain.members import COMMAND_LINE
+from hashdb.domain.users import Role
+from hashdb.service import webhooks
+from tests.web.callers import Service, service_at
+from tests.web.console.visitors import Visitor, heading, signed_in
+
+PAGE = "/console/webhooks"
+URL = "https://example.org/hook?place=4"
+SENT = {"url": URL, "topics": ["case.opened", "match.reversed"], "note": "ours"}
+
+
+@pytest.fixture
+def hooked(service: Service) -> Service:
+    """A member has a webhook."""
+    assert service.caller(name="Alpha").post("/v1/webhooks", SENT).status_code == 201
+    return service
+
+
+def test_an_auditor_sees_where_members_are_told_and_changes_nothing(hooked: Service, otto: Visitor) -> None:
+    page = otto.get(PAGE).text
+    assert all(told in page for told in ("Alpha", "case.opened, match.reversed", URL, ">active<"))
+    page = otto.get(f"{PAGE}/1").text
+    assert "Nothing was delivered yet." in page and "Send a test" not in page
+    assert heading(otto.post(f"{PAGE}/1/test")) == "Scope missing"
+    assert otto.get(f"{PAGE}/2").status_code == 404
+
+
+def test_a_test_is_sent_and_what_became_of_it_is_shown(hooked: Service, ada: Visitor) -> None:
+    page = ada.follow(ada.post(f"{PAGE}/1/test")).text
+    assert all(told in page for told in ("A test is on its way", "webhook.tested", ">waiting<", "not tried yet"))
+    assert "Send again" not in page
+    hooked.clock.go(seconds=1)
+    now = hooked.clock()
+    with hooked.db.store.begin() as tx:
+        (claimed,) = tx.deliveries.claim([1], now, now + LEASE)
+        assert tx.deliveries.note(claimed, Attempt(503, 41, Trouble.STATUS), Outcome.FAILED, now, None)
+    page = ada.get(f"{PAGE}/1").text
+    assert all(told in page for told in (">failed<", "status 503 after 41 ms", "Send again"))
+    page = ada.follow(ada.post(f"{PAGE}/1/deliveries/1")).text
+    assert "Delivery 1 is on its way again." in page and ">waiting<" in page
+    assert ada.post(f"{PAGE}/1/deliveries/2").status_code == 404
+
+
+def test_one_is_disabled_and_enabled(hooked: Service, ada: Visitor) -> None:
+    assert ">disabled<" in ada.follow(ada.post(f"{PAGE}/1/status", {"enabled": "no"})).text
+    assert not webhooks.get(hooked.db, COMMAND_LINE, 1).enabled
+    assert ">active<" in ada.follow(ada.post(f"{PAGE}/1/status", {"enabled": "yes"})).text
+
+
+def test_more_tests_than_may_wait_are_refused_in_a_sentence(hooked: Service, ada: Visitor) -> None:
+    for _ in range(100):
+        webhooks.test(hooked.db, COMMAND_LINE, 1)
+    answer = ada.post(f"{PAGE}/1/test")
+    assert answer.status_code == 422
+    assert "deliveries that wait" in answer.text
+
+
+def test_where_they_are_off_that_is_said() -> None:
+    with service_at(None, webhooks=False) as service:
+        ada = signed_in(service, "ada", Role.ADMIN)
+        assert "No member has a webhook." in ada.get(PAGE).text
