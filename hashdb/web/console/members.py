@@ -8,7 +8,8 @@ from hashdb.domain.members import Key, Member, MemberChange, MemberKind, MemberS
 from hashdb.domain.overviews import MemberFigures
 from hashdb.domain.proposals import Proposal
 from hashdb.domain.uses import KeyUse
-from hashdb.service import members, overviews, proposals, uses
+from hashdb.domain.webhooks import MOST
+from hashdb.service import members, overviews, proposals, uses, webhooks
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, cut, hashdb, query
@@ -161,6 +162,7 @@ def _shown(member: Member, form: Form, key_form: Form | None = None, status: int
         figures=_figures()[member.id],
         proposals=proposals.on(hashdb(), actor(), "member", member.id),
         keys=found,
+        hooks=webhooks.page(hashdb(), actor(), 0, MOST, of=member.id),
         uses=uses.of(hashdb(), actor(), member.id),
         form=form,
         key_form=key_form or Form(),

@@ -30,6 +30,7 @@ def test_an_auditor_sees_where_members_are_told_and_changes_nothing(hooked: Serv
     assert "Nothing was delivered yet." in page and "Send a test" not in page
     assert heading(otto.post(f"{PAGE}/1/test")) == "Scope missing"
     assert otto.get(f"{PAGE}/2").status_code == 404
+    assert f'<dt>Webhooks</dt><dd><a href="{PAGE}/1">1</a></dd>' in otto.get("/console/members/1").text
 
 
 def test_a_test_is_sent_and_what_became_of_it_is_shown(hooked: Service, ada: Visitor) -> None:
