@@ -27,6 +27,7 @@ THRESHOLDS = (2.0, 0.65, 0.6, 0.58, 0.56)
 """The first is of no hash at all."""
 FURTHER = (14, 18, 22)
 _WITHIN = 96
+_FEWEST = 100
 _FAR = 999
 _USED = Algorithm.PHASH256
 
@@ -42,6 +43,8 @@ def main() -> None:
         done = list(pool.map(_hashed, paths, [arguments.profile] * len(paths), chunksize=8))
     hashed = [one for one in done if one is not None]
     pictures = len(hashed)
+    if pictures < _FEWEST:
+        raise SystemExit(f"hashdb: {arguments.folder} has {pictures} pictures; a tail takes {_FEWEST}")
     print(f"{pictures} pictures, {arguments.profile}, {_USED} within {_USED.radius} bits\n")
     own = np.array([singular(queries[:1])[0] for _, queries in hashed])
     print("| from | of the pictures | bits further | nearest | false matches a pair | upper end |")

@@ -52,7 +52,7 @@ from hashdb.service import (
     uses,
 )
 from hashdb.settings import Settings
-from hashdb.web import counting, create_app, metrics
+from hashdb.web import check, counting, create_app, metrics
 from hashdb.web.context import Face
 from hashdb.web.logs import write_json_lines
 
@@ -78,6 +78,7 @@ def command(host: str, port: int, workers: int) -> None:
     settings = Settings.read()
     prepare_home(settings.home)
     milvus_of(settings)
+    check(settings)
     with serving_alone(settings.home):
         port = free(host, port)
         require_safe(settings, host)

@@ -32,6 +32,12 @@ def reach(algorithm: Algorithm, asked: int, stored: int) -> int:
     return algorithm.radius
 
 
+def counts(algorithm: Algorithm, distance: int, asked: int, stored: int) -> bool:
+    """Whether values that are so many bits apart, within the default radius, are of the same picture."""
+    # What is nearer than that is, whatever the two tell: nothing has to be worked out.
+    return distance <= algorithm.radius - FURTHER or distance <= reach(algorithm, asked, stored)
+
+
 @lru_cache(65_536)
 def is_sparse(value: int) -> bool:
     """Whether a value of phash256 is near to a product of rows and columns."""

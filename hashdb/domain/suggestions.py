@@ -8,7 +8,7 @@ from itertools import groupby
 
 from hashdb.domain.matches import Holder, Match, Neighbor, Query
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.domain.sparseness import FURTHER, reach
+from hashdb.domain.sparseness import counts
 from hashdb.domain.testing import near_test
 
 Distances = Mapping[Signal, int]
@@ -19,10 +19,6 @@ Through = Mapping[Signal, str]
 
 Search = Callable[[Algorithm, Sequence[int], int], list[list[Neighbor]]]
 """For each value, all of an algorithm that are stored within so many bits of it."""
-
-
-NEAR = Algorithm.PHASH256.radius - FURTHER
-"""What is within so many bits is found however little its hash tells."""
 
 
 def suggest(queries: Sequence[Query], search: Search) -> tuple[Sequence[Distances], Sequence[Through]]:
@@ -103,7 +99,7 @@ def _suggest(queries: Sequence[Query], search: Search) -> Sequence[Distances]:
         answers = search(algorithm, list(values), radius)
         for (one, positions), neighbors in zip(values.items(), answers, strict=True):
             for distance, value in neighbors:
-                if not named and distance > NEAR and distance > reach(algorithm, one, value):
+                if not named and not counts(algorithm, distance, one, value):
                     continue
                 signal = Signal(algorithm, value)
                 for position in positions:

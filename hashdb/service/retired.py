@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.domain.sparseness import reach
+from hashdb.domain.sparseness import counts
 from hashdb.index.tiered import ARRAY, TieredIndex
 from hashdb.index.words import from_octets
 
@@ -43,7 +43,7 @@ class Retired:
         for algorithm, values in asked.items():
             index = self._indexes[algorithm]
             for value, neighbors in zip(values, index.search(list(values), index.radius), strict=True):
-                near = [one.value for one in neighbors if one.distance <= reach(algorithm, value, one.value)]
+                near = [one.value for one in neighbors if counts(algorithm, one.distance, value, one.value)]
                 if near:
                     found[Signal(algorithm, value)] = [Signal(algorithm, one) for one in near]
         return found

@@ -34,8 +34,10 @@ from hashdb.web.api import (
 from hashdb.web.context import Face, Id, Request, visit
 from hashdb.web.direct import Direct, secured
 from hashdb.web.interop import hma, stopncii, tat, threatexchange
+from hashdb.web.limits import RateLimits
+from hashdb.web.traces import require_installed
 
-__all__ = ["create_app"]
+__all__ = ["check", "create_app"]
 
 _SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
@@ -45,6 +47,13 @@ _SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
+
+
+def check(settings: Settings) -> None:
+    """Raise BadSetting where `create_app` would, before any worker is there to fail."""
+    RateLimits(settings)
+    if settings.otlp_endpoint is not None:
+        require_installed()
 
 
 def create_app(db: HashDB, settings: Settings) -> APIFlask:

@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from hashdb.domain.members import Actor, Scope
@@ -39,10 +40,13 @@ class RateLimits:
         from limits.storage import MemoryStorage, storage_from_string
         from limits.strategies import FixedWindowRateLimiter
 
+        scheme = settings.rate_limit_storage.partition("://")[0]
+        if scheme.startswith("redis") and find_spec("redis") is None:
+            raise BadSetting("HASHDB_RATE_LIMIT_STORAGE", "redis is missing: pip install 'hashdb[redis]'")
         try:
-            options = _PATIENCE if settings.rate_limit_storage.partition("://")[0] in _REDIS else {}
+            options = _PATIENCE if scheme in _REDIS else {}
             storage = storage_from_string(settings.rate_limit_storage, wrap_exceptions=True, **options)
-        except (ConfigurationError, ImportError) as error:
+        except (ConfigurationError, ImportError, ValueError) as error:
             raise BadSetting("HASHDB_RATE_LIMIT_STORAGE", str(error).lower()) from None
         self._rates = {scope: parse(rate) for scope, rate in settings.rate_limit.items()}
         self._address = None if settings.rate_limit_address is None else parse(settings.rate_limit_address)

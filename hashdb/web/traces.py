@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from hashdb import __version__
@@ -18,18 +19,25 @@ _SECONDS = 2.0
 """That a collector may take; what it did not take by then is lost."""
 
 
+def require_installed() -> None:
+    """Raise BadSetting where OpenTelemetry is not installed."""
+    try:
+        import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+    except ImportError:
+        raise BadSetting("HASHDB_OTLP_ENDPOINT", "takes OpenTelemetry: pip install 'hashdb[otel]'") from None
+
+
 class Traces:
     """Spans of this process, sent in the background; `OTEL_…` (sampling, headers, resource) is heeded by the SDK."""
 
     def __init__(self, endpoint: str) -> None:
         """Sends nothing yet. Raises BadSetting where OpenTelemetry is not installed."""
-        try:
-            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-            from opentelemetry.sdk.resources import Resource
-            from opentelemetry.sdk.trace import TracerProvider
-            from opentelemetry.sdk.trace.export import BatchSpanProcessor
-        except ImportError:
-            raise BadSetting("HASHDB_OTLP_ENDPOINT", "takes OpenTelemetry: pip install 'hashdb[otel]'") from None
+        require_installed()
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
         resource = Resource.create({"service.name": "hashdb", "service.version": __version__})
         # Not at exit: gunicorn ends workers its own way, and `close` is called then.
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)

@@ -88,6 +88,13 @@ def test_a_setting_that_is_wrong_is_named(run: Commands) -> None:
     assert (done.returncode, done.stderr[:25]) == (2, "hashdb: HASHDB_MAX_BODY: ")
 
 
+@pytest.mark.parametrize("storage", ["nowhere://", "redis://127.0.0.1:port"])
+def test_where_rates_cannot_be_counted_no_worker_is_started(run: Commands, storage: str) -> None:
+    done = run.process("serve", "--port", "0", HASHDB_RATE_LIMIT_STORAGE=storage)
+    assert done.returncode == 2
+    assert re.fullmatch(r"hashdb: HASHDB_RATE_LIMIT_STORAGE: .+\n", done.stderr)
+
+
 def test_an_index_elsewhere_needs_an_address(run: Commands) -> None:
     done = run("serve", HASHDB_INDEX="milvus")
     assert (done.returncode, done.stderr) == (

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 
 from hashdb.domain.matches import Neighbor, Query
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.domain.suggestions import NEAR, by_contribution, rings, spelled, suggest
+from hashdb.domain.sparseness import FURTHER
+from hashdb.domain.suggestions import by_contribution, rings, spelled, suggest
 from hashdb.domain.testing import TEST_SIGNALS, holders_of_test
 from tests.builders import near, signal, sparse
+
+NEAR = Algorithm.PHASH256.radius - FURTHER
 
 
 def search(algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
