@@ -27,7 +27,7 @@ from hashdb.settings import Settings
 from scripts.benchmarks import report
 
 _ROUNDS = 2
-_SETS = ((512, 1_000), (1_600, 250))
+_SETS = ((512, 4_000), (1_600, 500))
 """The longer side of the pictures, and how many a round."""
 SAME = (Algorithm.PHASH, Algorithm.PHASH256)
 

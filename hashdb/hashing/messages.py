@@ -8,10 +8,12 @@ from socket import socket
 _LENGTH = struct.Struct("!I")
 
 
-def send(connection: socket, message: bytes) -> None:
-    """Send one message. Raises OSError: TimeoutError where the socket has a timeout, which is for the whole message."""
-    connection.sendall(_LENGTH.pack(len(message)))
-    connection.sendall(message)
+def send(connection: socket, *messages: bytes) -> None:
+    """Send messages, in one piece: each piece wakes who receives.
+
+    Raises OSError: TimeoutError where the socket has a timeout, which is for them as a whole.
+    """
+    connection.sendall(b"".join(part for message in messages for part in (_LENGTH.pack(len(message)), message)))
 
 
 def receive(connection: socket, limit: int) -> bytes:

@@ -6,9 +6,9 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import repeat
+from itertools import islice, repeat
 from queue import LifoQueue
-from threading import Lock
+from threading import Condition
 from typing import Self
 
 from hashdb.domain.signals import Algorithm
@@ -35,7 +35,7 @@ class HashingPool:
         self._seconds = seconds
         self._memory_bytes = memory_bytes
         self._limits = limits
-        self._lock = Lock()
+        self._changed = Condition()
         self._owner = 0
 
     def hash(
@@ -47,6 +47,12 @@ class HashingPool:
         all find a place (an idle pool takes any number), and Unavailable where no process can be started.
         """
         threads, slow = self._admit(len(pictures)), list[Mode]()
+        if len(pictures) == 1:
+            # In this thread: to hand one picture on to another costs two changes of threads, and gains nothing.
+            try:
+                return [self._hash_one(pictures[0], algorithms, mode, slow) for mode in islice(modes, 1)]
+            finally:
+                self._release()
         jobs = [
             threads.submit(self._hash_one, octets, algorithms, mode, slow)
             for octets, mode in zip(pictures, modes, strict=False)
@@ -57,7 +63,10 @@ class HashingPool:
 
     def close(self) -> None:
         """End the processes, once the pictures that wait are hashed."""
-        if self._owner == os.getpid():
+        with self._changed:
+            if self._owner != os.getpid():
+                return
+            self._changed.wait_for(lambda: not self._pending)
             self._owner = 0
             self._threads.shutdown()
             while not self._idle.empty():
@@ -70,7 +79,7 @@ class HashingPool:
         self.close()
 
     def _admit(self, count: int) -> ThreadPoolExecutor:
-        with self._lock:
+        with self._changed:
             if self._owner != os.getpid():
                 self._start()
             if self._pending and self._pending + count > self._capacity:
@@ -86,9 +95,10 @@ class HashingPool:
         for _ in range(self._workers):
             self._idle.put(Worker(self._seconds, self._memory_bytes, self._limits))
 
-    def _release(self, _: Future[Hashed | UnreadablePicture]) -> None:
-        with self._lock:
+    def _release(self, _: Future[Hashed | UnreadablePicture] | None = None) -> None:
+        with self._changed:
             self._pending -= 1
+            self._changed.notify_all()
 
     def _hash_one(
         self, octets: bytes, algorithms: Sequence[Algorithm], mode: Mode, slow: list[Mode]

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import ctypes
 import os
-from functools import cache
+from functools import cache, lru_cache
 from importlib.util import find_spec
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-_VERSION = 1
+_VERSION = 2
 """What hashdb_version of a lanczos.c that fits must answer."""
 _LEAST = 2
 """Times as large as what it is reduced to: below that there is nothing to gain."""
+_LONGEST_KEPT = 4_096
+"""Pixels of a side whose weights are kept for the next picture: 110 kB at most."""
 
 
 def reduce_grey(grey: Image.Image, side: int) -> Image.Image:
@@ -32,9 +35,26 @@ def reduce_grey(grey: Image.Image, side: int) -> Image.Image:
 
 def _reduced(library: ctypes.CDLL, grey: Image.Image, side: int) -> Image.Image:
     pixels, reduced = np.ascontiguousarray(np.asarray(grey)), np.empty((side, side), np.uint8)
-    if not library.hashdb_reduce(pixels.ctypes.data, *grey.size, side, reduced.ctypes.data):
+    weights = [_weights(library, length, side) for length in grey.size]
+    addresses = (made.ctypes.data for made in weights)
+    if not library.hashdb_reduce(pixels.ctypes.data, *grey.size, side, *addresses, reduced.ctypes.data):
         raise MemoryError
     return Image.fromarray(reduced)
+
+
+def _weights(library: ctypes.CDLL, length: int, side: int) -> NDArray[np.int32]:
+    """The weights of `length` pixels for each of `side`: two sines for each, which take longer than the reduction."""
+    return _kept(library, length, side) if length <= _LONGEST_KEPT else _weighed(library, length, side)
+
+
+def _weighed(library: ctypes.CDLL, length: int, side: int) -> NDArray[np.int32]:
+    made = np.empty((side, library.hashdb_row(length, side)), np.int32)
+    if not library.hashdb_weights(length, side, made.ctypes.data):
+        raise MemoryError
+    return made
+
+
+_kept = lru_cache(maxsize=128)(_weighed)
 
 
 @cache
@@ -48,8 +68,12 @@ def _library() -> ctypes.CDLL | None:
             return None
     except (OSError, AttributeError):
         return None
-    numbers = [ctypes.c_int64, ctypes.c_int64, ctypes.c_int32]
-    library.hashdb_reduce.argtypes = [ctypes.c_void_p, *numbers, ctypes.c_void_p]
+    library.hashdb_row.argtypes = [ctypes.c_int64, ctypes.c_int32]
+    library.hashdb_row.restype = ctypes.c_int64
+    library.hashdb_weights.argtypes = [ctypes.c_int64, ctypes.c_int32, ctypes.c_void_p]
+    library.hashdb_weights.restype = ctypes.c_int32
+    pointers = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
+    library.hashdb_reduce.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int32, *pointers]
     library.hashdb_reduce.restype = ctypes.c_int32
     return library if all(_agrees(library, *size) for size in ((180, 240), (320, 200))) else None
 

@@ -23,8 +23,13 @@ _ANSWER_BYTES: Final = 16_384
 # What a process sees of the environment: not the rest, which may hold the database's password.
 _INHERITED: Final = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "PYTHONHOME")
 _ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-# Blocks of 16 MiB that Pillow keeps for the next picture: new memory for each, page by page, takes as long as decoding.
-_BLOCKS: Final = {"PILLOW_BLOCKS_MAX": "8"}
+# Memory that is kept for the next picture, as new memory, page by page, takes as long as decoding: Pillow's blocks of
+# 16 MiB, and of the C library what is freed at the top of its heap.
+_KEPT: Final = {
+    "PILLOW_BLOCKS_MAX": "8",
+    "MALLOC_TRIM_THRESHOLD_": str(64 * 2**20),
+    "MALLOC_MMAP_THRESHOLD_": str(4 * 2**20),
+}
 
 
 class Worker:
@@ -62,8 +67,7 @@ class Worker:
     def _ask(self, octets: bytes, algorithms: Sequence[Algorithm], mode: Mode) -> Hashed:
         deadline = time.monotonic() + self._seconds
         self._connection.settimeout(self._seconds)
-        send(self._connection, " ".join((mode, *algorithms)).encode())
-        send(self._connection, octets)
+        send(self._connection, " ".join((mode, *algorithms)).encode(), octets)
         self._connection.settimeout(max(deadline - time.monotonic(), 0.001))
         answer = json.loads(receive(self._connection, _ANSWER_BYTES))
         if "reason" in answer:
@@ -93,7 +97,7 @@ def _spawn(connection: socket, numbers: tuple[int, ...]) -> subprocess.Popen[byt
     Not by multiprocessing: its children import the parent's main program anew, and with it the whole service. Standard
     input is the process's lifeline. In a session of its own it is not interrupted with its parent by Control-C.
     """
-    environment = {name: os.environ[name] for name in _INHERITED if name in os.environ} | _ONE_THREAD | _BLOCKS
+    environment = {name: os.environ[name] for name in _INHERITED if name in os.environ} | _ONE_THREAD | _KEPT
     environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
     arguments = [str(number) for number in (connection.fileno(), *numbers)]
     return subprocess.Popen(

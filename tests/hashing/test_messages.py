@@ -30,7 +30,8 @@ def test_a_message_arrives_whole(ends: tuple[socket, socket], length: int) -> No
 def test_messages_stay_apart(ends: tuple[socket, socket]) -> None:
     for message in (b"one", b"", b"three"):
         send(ends[0], message)
-    assert [receive(ends[1], 5) for _ in range(3)] == [b"one", b"", b"three"]
+    send(ends[0], b"four", b"", b"six")
+    assert [receive(ends[1], 5) for _ in range(6)] == [b"one", b"", b"three", b"four", b"", b"six"]
 
 
 def test_a_message_too_long_is_refused_unread(ends: tuple[socket, socket]) -> None:

@@ -16,7 +16,7 @@ from hashdb.domain.signals import Algorithm
 from hashdb.errors import HashingBusy, UnreadablePicture
 from hashdb.hashing import Hashed, Limits, Mode, hash_as, hash_picture
 from hashdb.hashing.pool import HashingPool
-from tests.hashing.processes import workers
+from tests.hashing.processes import eventually, workers
 from tests.hashing.samples import drawn, encoded
 
 LIMITS = Limits()
@@ -69,6 +69,17 @@ def test_closing_twice_or_unused_is_harmless() -> None:
     pool.hash([SMALL], QUICK)
     pool.close()
     pool.close()
+
+
+def test_closing_waits_for_the_picture_that_another_thread_has_hashed() -> None:
+    pool = HashingPool(1, 1, 30, MEMORY, LIMITS)
+    pool.hash([SMALL], QUICK)
+    with ThreadPoolExecutor(2) as threads:
+        slow = [threads.submit(pool.hash, [SMALL], SLOW) for _ in range(2)]
+        assert eventually(lambda: pool._pending == 2)
+        pool.close()
+        assert workers() == set()
+    assert [reasons(one.result()) for one in slow] == [[None], [None]]
 
 
 def test_many_threads_share_a_pool() -> None:
