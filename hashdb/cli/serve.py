@@ -19,6 +19,7 @@ import click
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
+from gunicorn.workers.gthread import ThreadWorker
 
 from hashdb import __version__
 from hashdb.cli.home import milvus_of, opened, prepare_home, serving_alone, signing_of
@@ -111,6 +112,28 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
         super().handle_term()
 
 
+class ThreadedWorker(ThreadWorker):  # type: ignore[misc]
+    """What answers; when told to end, it answers all who have come, and lets nobody come any more.
+
+    gunicorn's own would keep its socket open until the last connection has ended, without taking in who connects
+    meanwhile: seconds later those would be cut off, and a proxy may not ask a second time for what changes something.
+    """
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        super().set_accept_enabled(enabled)
+        if not enabled and not self.alive:
+            for listener in self.sockets:
+                self._take_in_who_waits(listener)
+                listener.close()
+
+    def _take_in_who_waits(self, listener: Any) -> None:
+        listener.setblocking(False)
+        taken = -1
+        while taken < self.nr_conns:
+            taken = self.nr_conns
+            self.accept(listener)
+
+
 class _Gunicorn(BaseApplication):  # type: ignore[misc]
     """The application in gunicorn's hands: each worker opens its own database connections and index."""
 
@@ -126,7 +149,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
         chosen = {
             "bind": self._bind,
             "workers": self._workers,
-            "worker_class": "gthread",
+            "worker_class": f"{__name__}.{ThreadedWorker.__name__}",
             "threads": _THREADS,
             # Without it the kernel gives most short connections to one worker.
             "reuse_port": True,

@@ -158,6 +158,49 @@ def test_the_service_ends_when_told_to(tmp_path: Path) -> None:
         httpx.get(f"{url}/healthz")
 
 
+def _until_refused(url: str) -> list[str]:
+    """Ask on a new connection each time until there is none; what went wrong before that."""
+    cut_off = list[str]()
+    with httpx.Client(limits=httpx.Limits(max_keepalive_connections=0), timeout=30) as client:
+        while True:
+            try:
+                client.post(f"{url}/v1/matches", json={})
+            except httpx.ConnectError:
+                return cut_off
+            except httpx.TransportError as error:
+                cut_off.append(repr(error))
+
+
+def _statuses(url: str) -> set[tuple[int, int]]:
+    """Those of `/readyz` and of what it is asked right after, until the service is gone."""
+    said = set[tuple[int, int]]()
+    with httpx.Client(base_url=url, timeout=30) as client:
+        while True:
+            try:
+                said.add((client.get("/readyz").status_code, client.get("/healthz").status_code))
+            except httpx.TransportError:
+                return said
+
+
+def test_before_it_ends_a_service_says_that_it_is_not_ready_and_goes_on(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with serving(tmp_path / "home", HASHDB_DRAIN_SECONDS="1") as url:
+            asking = pool.submit(_statuses, url)
+            time.sleep(0.2)
+        assert (503, 200) in asking.result() and asking.result() <= {(200, 200), (503, 200)}
+
+
+def test_who_comes_as_the_service_ends_is_answered_or_refused_and_never_cut_off(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        with serving(tmp_path / "home") as url:
+            asking = [pool.submit(_until_refused, url) for _ in range(4)]
+            # One that is kept open: with it a worker takes its time to end.
+            with httpx.Client() as kept:
+                assert kept.get(f"{url}/healthz").status_code == 200
+                time.sleep(0.5)
+        assert [one.result() for one in asking] == [[]] * 4
+
+
 def test_help_names_every_command(run: Commands) -> None:
     shown = run.process("--help").stdout
     for command in ("contribute", "demo", "hash", "key", "match", "member", "serve", "upgrade", "withdraw"):

@@ -1,14 +1,11 @@
-"""nginx as deploy/nginx/nginx.conf has it, before a real service on 127.0.0.1; and what the service does without it."""
+"""A real service on 127.0.0.1 behind the nginx of deploy/, and what it does without it."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import socket
 import ssl
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,15 +20,11 @@ import pytest
 from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
 from hashdb.service import members, open_hashdb
 from hashdb.settings import Settings
+from tests.proxy import needs_nginx, proxy
 from tests.serving import serving
-from tests.snippets import ROOT
 from tests.web.callers import item, pdq
 
-NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin") or ""
-pytestmark = pytest.mark.skipif(
-    not (NGINX and shutil.which("openssl")), reason="no nginx (apt install nginx-light) or no openssl"
-)
-CONF = (ROOT / "deploy" / "nginx" / "nginx.conf").read_text("utf-8")
+pytestmark = needs_nginx
 ASKED = {"queries": [{"signals": [pdq(1)]}]}
 LINES = "POST /v1/matches HTTP/1.1\r\nHost: hashes.example\r\nContent-Type: application/json\r\n"
 
@@ -58,13 +51,6 @@ class Proxied(NamedTuple):
         return self.trusted.wrap_socket(raw, server_hostname="127.0.0.1")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextmanager
 def _unready() -> Iterator[int]:
     """A replica whose index is never ready."""
@@ -88,35 +74,11 @@ def _unready() -> Iterator[int]:
         server.shutdown()
 
 
-@contextmanager
-def _nginx(folder: Path, replicas: tuple[int, int], port: int) -> Iterator[None]:
-    """nginx with the file as it is, but for places, ports, and a second of patience with slow clients."""
-    text = re.sub(r" /tmp/", f" {folder}/", CONF).replace("/dev/stderr", f"{folder}/error.log")
-    text = text.replace("web-1:8000", f"127.0.0.1:{replicas[0]}").replace("web-2:8000", f"127.0.0.1:{replicas[1]}")
-    text = text.replace("listen 8443 ssl", f"listen 127.0.0.1:{port} ssl")
-    text = text.replace("/run/secrets/", f"{folder}/secrets/").replace("/dev/stdout", f"{folder}/access.log")
-    text = re.sub(r"client_(header|body)_timeout 10s", r"client_\1_timeout 1s", text)
-    user = "user root;\n" if os.geteuid() == 0 else ""
-    (folder / "nginx.conf").write_text(f"{user}daemon off;\n{text}")
-    words = [NGINX, "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"]
-    tried = subprocess.run([*words, "-t"], capture_output=True, text=True, timeout=20, check=False)
-    assert tried.returncode == 0, tried.stderr
-    process = subprocess.Popen(words)
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
 @pytest.fixture(scope="module")
 def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
     """A service behind nginx, beside a replica that is not ready."""
     folder = tmp_path_factory.mktemp("proxied")
-    home, log, port = folder / "home", folder / "serve.log", _free_port()
-    made = [str(ROOT / "deploy" / "make-secrets"), "hashes.example", str(folder / "secrets")]
-    subprocess.run(made, check=True, capture_output=True, timeout=30)
-    certificate, key = folder / "secrets" / "tls_crt", folder / "secrets" / "tls_key"
+    home, log = folder / "home", folder / "serve.log"
     with ExitStack() as stack:
         url = httpx.URL(
             stack.enter_context(serving(home, workers=1, log=log, HASHDB_PROXIES="1", HASHDB_BEHIND_TLS="true"))
@@ -126,26 +88,10 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
         secret = members.issue_key(db, COMMAND_LINE, added.id, KeyDraft(frozenset(Scope))).secret
         db.close()
         unready = stack.enter_context(_unready())
-        stack.enter_context(_nginx(folder, (unready, url.port or 80), port))
-        assert key.exists()
-        trusted = ssl.create_default_context(cafile=str(certificate))
+        before = stack.enter_context(proxy(folder, (unready, url.port or 80)))
+        trusted = ssl.create_default_context(cafile=str(before.certificate))
         trusted.check_hostname = False
-        tls = httpx.URL(f"https://127.0.0.1:{port}")
-        proxied = Proxied(url, tls, trusted, secret, log, folder / "access.log")
-        _await(proxied)
-        yield proxied
-
-
-def _await(proxied: Proxied) -> None:
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
-        try:
-            with proxied.client() as client:
-                client.get("/healthz")
-                return
-        except httpx.TransportError:
-            time.sleep(0.05)
-    raise AssertionError("nginx does not answer")
+        yield Proxied(url, before.tls, trusted, secret, log, before.access)
 
 
 def test_matches_and_what_only_asks_are_answered_while_a_replica_is_not_ready(proxied: Proxied) -> None:

@@ -14,10 +14,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.faults.balancer import LOOKS_EVERY, balancer
 from tests.faults.scene import Scene
 from tests.postgres import OwnServer, PostgresMissing, own_server
 from tests.processes import children
+from tests.proxy import ALONE, needs_nginx, proxy
 
 BUSY = {"HASHDB_BUSY_SECONDS": "2"}
 _FIRST = 0.3
@@ -38,8 +38,7 @@ def own_postgres() -> Iterator[OwnServer]:
 def replicas(own_postgres: OwnServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """Two services over one database on PostgreSQL."""
     folder = tmp_path_factory.mktemp("replicas")
-    settings = BUSY | {"HASHDB_DRAIN_SECONDS": str(5 * LOOKS_EVERY)}
-    with own_postgres.new_database() as url, Scene(folder, url, services=2, workers=1, settings=settings) as scene:
+    with own_postgres.new_database() as url, Scene(folder, url, services=2, workers=1, settings=BUSY) as scene:
         yield scene.start()
 
 
@@ -140,18 +139,21 @@ def test_workers_whose_parent_is_killed_end_and_let_go_of_the_home(embedded: Sce
     embedded.check()
 
 
+@needs_nginx
 def test_two_replicas_are_upgraded_and_restarted_in_turn_and_no_request_fails(
-    replicas: Scene, own_postgres: OwnServer
+    replicas: Scene, own_postgres: OwnServer, tmp_path: Path
 ) -> None:
     """The schema is a newer version's from then on, with which this one goes on, also when it starts anew."""
     before = replicas.ledger.counts.copy()
-    with balancer(replicas.urls) as balanced, replicas.busy(8, balanced):
+    ports = [one.port for one in replicas.services]
+    with proxy(tmp_path, (ports[0], ports[1])) as before_them, replicas.busy(8, str(before_them.plain)):
         time.sleep(_FIRST)
         own_postgres.run("ALTER TABLE members ADD COLUMN added_later TEXT NOT NULL DEFAULT ''", replicas.database)
         own_postgres.run("UPDATE alembic_version SET version_num = '0999'", replicas.database)
         for one in replicas.services:
             one.stop()
             one.start()
-            time.sleep(_FIRST)
+            # Until the proxy asks it again.
+            time.sleep(ALONE + _FIRST)
     assert (replicas.ledger.counts - before).keys() == {"answered"}
     replicas.check()

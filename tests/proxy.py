@@ -1,0 +1,82 @@
+"""nginx as deploy/nginx/nginx.conf has it, before services on 127.0.0.1."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import pytest
+
+from tests.snippets import ROOT
+
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin") or ""
+needs_nginx = pytest.mark.skipif(
+    not (NGINX and shutil.which("openssl")), reason="no nginx (apt install nginx-light) or no openssl"
+)
+CONF = (ROOT / "deploy" / "nginx" / "nginx.conf").read_text("utf-8")
+ALONE = 1
+"""Seconds for which a replica that failed is left alone."""
+_STARTS_WITHIN = 20.0
+
+
+class Proxy(NamedTuple):
+    """Where it listens: with TLS, and for who is on this machine without; its certificate and its log."""
+
+    tls: httpx.URL
+    plain: httpx.URL
+    certificate: Path
+    access: Path
+
+
+@contextmanager
+def proxy(folder: Path, replicas: tuple[int, int]) -> Iterator[Proxy]:
+    """nginx with the file as it is, but for places and ports, and for times: a second in place of five or ten."""
+    secrets, tls, plain = folder / "secrets", _free_port(), _free_port()
+    made = [str(ROOT / "deploy" / "make-secrets"), "hashes.example", str(secrets)]
+    subprocess.run(made, check=True, capture_output=True, timeout=30)
+    text = re.sub(r" /tmp/", f" {folder}/", CONF).replace("/dev/stderr", f"{folder}/error.log")
+    text = text.replace("web-1:8000", f"127.0.0.1:{replicas[0]}").replace("web-2:8000", f"127.0.0.1:{replicas[1]}")
+    text = text.replace("listen 8443 ssl", f"listen 127.0.0.1:{plain};\n        listen 127.0.0.1:{tls} ssl")
+    text = text.replace("/run/secrets/", f"{secrets}/").replace("/dev/stdout", f"{folder}/access.log")
+    text = re.sub(r"client_(header|body)_timeout 10s", r"client_\1_timeout 1s", text)
+    text = text.replace("fail_timeout=5s", f"fail_timeout={ALONE}s")
+    user = "user root;\n" if os.geteuid() == 0 else ""
+    (folder / "nginx.conf").write_text(f"{user}daemon off;\n{text}")
+    words = [NGINX, "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"]
+    tried = subprocess.run([*words, "-t"], capture_output=True, text=True, timeout=20, check=False)
+    assert tried.returncode == 0, tried.stderr
+    process = subprocess.Popen(words)
+    try:
+        there = [httpx.URL(f"{scheme}://127.0.0.1:{port}") for scheme, port in (("https", tls), ("http", plain))]
+        _await(there[1])
+        yield Proxy(there[0], there[1], secrets / "tls_crt", folder / "access.log")
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _await(url: httpx.URL) -> None:
+    until = time.monotonic() + _STARTS_WITHIN
+    while time.monotonic() < until:
+        try:
+            httpx.get(url.join("/healthz"))
+            return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise AssertionError("nginx does not answer")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
