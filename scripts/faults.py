@@ -1,4 +1,7 @@
-"""Faults that take root: a disk that is full at each write, a clock that is set back, two services over one file."""
+"""Faults that take root: a disk that is full at each write, a clock that is set back, two services over one file.
+
+And, where it may take its time, those that last a minute.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,10 @@ import httpx
 from hashdb.domain.instants import parse_instant
 from scripts import replicas
 from tests.faults.scene import Scene
-from tests.postgres import own_server
+from tests.postgres import OwnServer, own_server
 
 _MEGABYTE = 1024 * 1024
+_MINUTE = 60.0
 _SETTINGS = {"HASHDB_BUSY_SECONDS": "2"}
 _PHOTO = Path(__file__).parents[1] / "hashdb" / "photos" / "casa-mila.jpg"
 _FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
@@ -37,7 +41,7 @@ def main() -> None:
     # As it does at an interrupt: what was mounted is unmounted.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     seconds = 1.0 if arguments.quick else 5.0
-    for name, fault in FAULTS.items():
+    for name, fault in (FAULTS if arguments.quick else FAULTS | MINUTES).items():
         if arguments.only in name:
             started = time.monotonic()
             with tempfile.TemporaryDirectory(prefix="hashdb-faults-") as folder:
@@ -186,6 +190,48 @@ def hosts_of_their_own(folder: Path, seconds: float) -> str:
     return replicas.quick(folder, int(100 * seconds))
 
 
+def postgresql_is_away(folder: Path, seconds: float) -> str:
+    """For a minute; whoever starts meanwhile waits for it."""
+    with postgresql(folder) as (server, scene):
+        with scene.busy(7):
+            server.stop()
+            time.sleep(_MINUTE)
+            server.start()
+            time.sleep(seconds)
+        return told(scene)
+
+
+def postgresql_stands_still(folder: Path, seconds: float) -> str:
+    """For a minute: it is there and says nothing, and all are refused meanwhile."""
+    with postgresql(folder) as (server, scene):
+        with scene.busy(8):
+            with server.standing_still():
+                time.sleep(_MINUTE)
+            time.sleep(seconds)
+        assert scene.ledger.counts["refused"] > 0
+        return told(scene)
+
+
+def a_replica_stands_still(folder: Path, seconds: float) -> str:
+    """For a minute, wherever it was; the other one goes on."""
+    with postgresql(folder) as (_, scene):
+        with scene.busy(9):
+            scene.services[1].pause(_MINUTE)
+            time.sleep(seconds)
+        return told(scene)
+
+
+@contextmanager
+def postgresql(folder: Path) -> Iterator[tuple[OwnServer, Scene]]:
+    """A server of its own, and two replicas over it."""
+    with (
+        own_server() as server,
+        server.new_database() as url,
+        Scene(folder, url, services=2, workers=1, settings=_SETTINGS) as scene,
+    ):
+        yield server, scene.start()
+
+
 FAULTS: dict[str, Callable[[Path, float], str]] = {
     "the disk of an embedded database is full": database_is_full,
     "the disk of the index is full": index_is_full,
@@ -196,6 +242,12 @@ FAULTS: dict[str, Callable[[Path, float], str]] = {
     "the clock is set back an hour": clock_is_set_back,
     "two homes serve one SQLite file": two_homes_serve_one_file,
     "replicas are on hosts of their own": hosts_of_their_own,
+}
+
+MINUTES: dict[str, Callable[[Path, float], str]] = {
+    "PostgreSQL is away for a minute": postgresql_is_away,
+    "PostgreSQL stands still for a minute": postgresql_stands_still,
+    "a replica stands still for a minute": a_replica_stands_still,
 }
 
 

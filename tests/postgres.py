@@ -114,6 +114,19 @@ class OwnServer(PostgresServer):
         while any(Path(f"/proc/{pid}").exists() for pid in pids):
             time.sleep(0.01)
 
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Nothing of it runs, for the length of a block: it is there, and says nothing."""
+        pids = [self.pid, *children(self.pid)]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
 
 @contextmanager
 def postgres_server() -> Iterator[PostgresServer]:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from hashdb.errors import BadSetting, StoreBusy
+from hashdb.store import postgresql
 from hashdb.store.audit import Audit, Head
 from hashdb.store.backups import read_copy, write_copy
 from hashdb.store.benign import BenignList
@@ -117,7 +118,7 @@ class Store:
             if parsed.get_backend_name() == "sqlite":
                 self._engine = _sqlite(parsed, busy_seconds)
             elif parsed.get_backend_name() == "postgresql":
-                self._engine = _postgresql(parsed, busy_seconds)
+                self._engine = postgresql.engine_of(parsed, busy_seconds)
             else:
                 raise BadSetting("HASHDB_DATABASE_URL", "use sqlite or postgresql")
             self._heads = Heads(self._engine)
@@ -244,13 +245,3 @@ def _sqlite(url: URL, busy_seconds: float) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
-
-
-def _postgresql(url: URL, busy_seconds: float) -> Engine:
-    options = f"-c lock_timeout={int(busy_seconds * 1000)} -c statement_timeout={int(busy_seconds * 6000)}"
-    return create_engine(
-        url,
-        pool_pre_ping=True,
-        pool_timeout=busy_seconds,
-        connect_args={"options": options, "connect_timeout": max(1, int(busy_seconds))},
-    )

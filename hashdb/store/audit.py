@@ -27,6 +27,14 @@ class Head(NamedTuple):
     epoch: str
 
 
+def take(connection: Connection, count: int) -> Row[tuple[int, datetime, bytes]]:
+    """Hold the log until the end of the transaction, and have that many numbers: the last of them, `at` and `peaks`.
+
+    From here on a process that stands still would have all others wait: PostgreSQL then ends its transaction.
+    """
+    return connection.execute(_TAKE if connection.dialect.name == "sqlite" else _TAKE_IN_TIME, {"count": count}).one()
+
+
 class Audit:
     """The log within one transaction."""
 
@@ -78,7 +86,7 @@ class Audit:
         """
         if not entries:
             return self.head().seq
-        row = self._connection.execute(_TAKE, {"count": len(entries)}).one()
+        row = take(self._connection, len(entries))
         at, size = max(now, row.at), row.seq - len(entries)
         rows = [_row(size + i, at, str(actor), entry) for i, entry in enumerate(entries, 1)]
         insert_rows(self._connection, events, rows)
@@ -159,6 +167,9 @@ class Audit:
 # Built once: every process asks these for every contribution.
 _HEAD = select(log.c.seq, log.c.at, log.c.epoch)
 _TAKE = update(log).values(seq=log.c.seq + bindparam("count")).returning(log.c.seq, log.c.at, log.c.peaks)
+_TAKE_IN_TIME = _TAKE.returning(
+    func.set_config("idle_in_transaction_session_timeout", func.current_setting("hashdb.idle"), True)
+)
 _KEEP = update(log).values(at=bindparam("time"), peaks=bindparam("edge"))
 _ROWS = select(
     events.c.seq,

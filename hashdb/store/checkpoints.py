@@ -10,7 +10,8 @@ from sqlalchemy import Connection, insert, select, update
 
 from hashdb.domain.checkpoints import LogKey
 from hashdb.domain.notes import Verifier
-from hashdb.store.tables import checkpoints, log, signers
+from hashdb.store.audit import take
+from hashdb.store.tables import checkpoints, signers
 
 
 class Kept(NamedTuple):
@@ -30,7 +31,7 @@ class Checkpoints:
 
     def hold(self) -> None:
         """Let nobody else append or sign until the end of the transaction."""
-        self._connection.execute(update(log).values(seq=log.c.seq))
+        take(self._connection, 0)
 
     def keys(self) -> tuple[LogKey, ...]:
         """Every key that signs or has signed, the newest last."""

@@ -9,6 +9,7 @@ from sqlalchemy import Engine, PoolProxiedConnection
 
 from hashdb.domain.instants import from_microseconds
 from hashdb.store.audit import Head
+from hashdb.store.postgresql import for_short
 
 _QUERY = "SELECT seq, at, epoch FROM log"
 
@@ -71,8 +72,7 @@ class Heads:
     def _connect(self) -> _Held:
         connection = self._engine.raw_connection()
         if self._engine.dialect.name == "postgresql":
-            assert connection.driver_connection is not None
-            connection.driver_connection.autocommit = True
+            for_short(connection)
         # Its own for good: back in the pool, others would find it in no transaction.
         connection.detach()
         held = _Held(connection)

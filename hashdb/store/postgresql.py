@@ -1,0 +1,72 @@
+"""Connections to PostgreSQL: no statement, no lock and no silence of either side lasts for ever."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import URL, Engine, PoolProxiedConnection, create_engine, event
+
+IDLE_TIMES = 3
+STATEMENT_TIMES = 6
+SILENT_TIMES = 7
+"""Of the seconds for which a lock is waited for, each: how long the server lets a process stand still that holds the
+log, and a statement run; and how long this process waits for its answer where the server says nothing at all."""
+
+
+def engine_of(url: URL, busy_seconds: float) -> Engine:
+    """An engine whose connections give up. Raises ImportError where the driver is missing."""
+    from psycopg import Connection, OperationalError
+    from psycopg.errors import _WaitTimeout
+
+    class Patient(Connection[Any]):
+        """Gives up a server that is there and says nothing: the system's own limits are for one that is not there."""
+
+        patience = busy_seconds
+
+        def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+            try:
+                return super().wait(gen, interval, self.patience if timeout is None else timeout)
+            except _WaitTimeout:
+                # What becomes of the statement is unknown: nobody is to use the connection again.
+                self.pgconn.finish()
+                raise OperationalError("the server does not answer") from None
+
+    thousand = busy_seconds * 1000
+    limits = {
+        "lock_timeout": int(thousand),
+        "statement_timeout": int(thousand * STATEMENT_TIMES),
+        # Not in force by itself: a reader may take its time with what it has read.
+        "hashdb.idle": int(thousand * IDLE_TIMES),
+    }
+    engine = create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_timeout=busy_seconds,
+        connect_args={
+            "options": " ".join(f"-c {name}={value}" for name, value in limits.items()),
+            "connect_timeout": max(1, int(busy_seconds)),
+        },
+    )
+
+    @event.listens_for(engine, "do_connect")
+    def connect(dialect: object, record: object, words: Any, named: Any) -> Patient:
+        return Patient.connect(*words, **named)
+
+    @event.listens_for(engine, "checkout")
+    def lend(connection: Any, record: object, proxy: object) -> None:
+        connection.patience = busy_seconds * SILENT_TIMES
+
+    @event.listens_for(engine, "checkin")
+    def take_back(connection: Any, record: object) -> None:
+        # The first thing that is asked is whether it still answers. There is none where it was given up.
+        if connection is not None:
+            connection.patience = busy_seconds
+
+    return engine
+
+
+def for_short(connection: PoolProxiedConnection) -> None:
+    """From now on nothing is asked on the connection that takes time."""
+    driver: Any = connection.driver_connection
+    driver.autocommit = True
+    driver.patience = type(driver).patience
