@@ -597,11 +597,12 @@ class WrongSigningKey(CannotStart):
 @dataclass(eq=False)
 class PortInUse(CannotStart):
     address: str
+    setting: str = "--port"
     slug: ClassVar[str] = "port-in-use"
     title: ClassVar[str] = "Port in use"
 
     def __str__(self) -> str:
-        return f"{self.address} is already in use: stop what listens there, or choose another --port"
+        return f"{self.address} is already in use: stop what listens there, or choose another {self.setting}"
 
 
 @dataclass(eq=False)

@@ -33,7 +33,9 @@ def _require_tls(settings: Settings, host: str) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what listens on an address or a name."""
+    """Whether only this machine reaches what listens on an address or a name; none at all is every address."""
+    if not host:
+        return False
     try:
         found = {one[4][0] for one in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
     except (OSError, UnicodeError):

@@ -82,6 +82,8 @@ def command(host: str, port: int, workers: int) -> None:
     check(settings)
     with serving_alone(settings.home):
         port = free(host, port)
+        if settings.metrics_port is not None:
+            free(settings.metrics_host, settings.metrics_port, ("HASHDB_METRICS_HOST", "HASHDB_METRICS_PORT"))
         require_safe(settings, host)
         with opened(settings) as db:
             checkpoints.start(db)

@@ -168,7 +168,7 @@ class Audit:
 _HEAD = select(log.c.seq, log.c.at, log.c.epoch)
 _TAKE = update(log).values(seq=log.c.seq + bindparam("count")).returning(log.c.seq, log.c.at, log.c.peaks)
 _TAKE_IN_TIME = _TAKE.returning(
-    func.set_config("idle_in_transaction_session_timeout", func.current_setting("hashdb.idle"), True)
+    func.set_config("idle_in_transaction_session_timeout", func.current_setting("hashdb.idle", True), True)
 )
 _KEEP = update(log).values(at=bindparam("time"), peaks=bindparam("edge"))
 _ROWS = select(

@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from socket import AF_INET, AF_INET6
 from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ _FINE = (0.00005, 0.0001, 0.00025, *_BUCKETS)
 _UNWRITTEN = 100_000
 """Matches whose times are kept until they are written down."""
 _TRY_AGAIN = 2.0
+_PATIENCE = 5.0
+"""Seconds for one who asks on that port, and says nothing."""
 
 
 class Metrics:
@@ -227,10 +230,21 @@ def serve(metrics: Metrics, host: str, port: int) -> None:
 
 
 def _serve(metrics: Metrics, host: str, port: int) -> None:
-    from wsgiref.simple_server import WSGIRequestHandler, make_server
+    from socketserver import ThreadingMixIn
+    from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
     from wsgiref.types import StartResponse, WSGIEnvironment
 
+    class Server(ThreadingMixIn, WSGIServer):
+        # Who says nothing holds up nobody else.
+        daemon_threads = True
+        address_family = AF_INET6 if ":" in host else AF_INET
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            """It went away, or said nothing."""
+
     class Silent(WSGIRequestHandler):
+        timeout = _PATIENCE
+
         def log_message(self, format: str, *args: object) -> None:
             """Nothing."""
 
@@ -241,7 +255,7 @@ def _serve(metrics: Metrics, host: str, port: int) -> None:
 
     while True:
         try:
-            with make_server(host, port, application, handler_class=Silent) as server:
+            with make_server(host, port, application, Server, Silent) as server:
                 server.serve_forever()
         except OSError:
             # Another worker has it.

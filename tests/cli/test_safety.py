@@ -18,7 +18,7 @@ def test_what_only_this_machine_reaches_needs_no_tls(host: str, tmp_path: Path) 
     require_safe(Settings(home=tmp_path), host)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "2001:db8::1"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "2001:db8::1", ""])
 def test_plain_http_to_the_world_is_refused_until_tls_is_acknowledged(host: str, tmp_path: Path) -> None:
     with pytest.raises(UnsafeStart, match="HASHDB_BEHIND_TLS=true"):
         # Proxies alone say nothing of TLS.

@@ -33,12 +33,32 @@ def test_a_port_in_use_is_refused(run: Commands) -> None:
     )
 
 
+def test_the_port_of_the_metrics_must_be_free_too(run: Commands) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        done = run("serve", "--port", "0", HASHDB_METRICS_PORT=port)
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"hashdb: 127.0.0.1:{port} is already in use: stop what listens there, or choose another HASHDB_METRICS_PORT\n",
+    )
+    done = run("serve", "--port", "0", HASHDB_METRICS_PORT=port, HASHDB_METRICS_HOST="192.0.2.1")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "hashdb: HASHDB_METRICS_HOST: 192.0.2.1 is not an address of this machine\n",
+    )
+
+
 @pytest.mark.parametrize("host", ["nowhere.invalid", "a" * 64, "é" * 64, "192.0.2.1", "2001:db8::1"])
 def test_an_address_that_is_not_of_this_machine_is_a_bad_setting(run: Commands, host: str) -> None:
     done = run("serve", "--host", host, "--port", "0")
     assert done.returncode == 2
     assert done.stderr.startswith("hashdb: --host: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_no_address_is_not_every_address(run: Commands) -> None:
+    done = run("serve", "--host", "", "--port", "0")
+    assert (done.returncode, done.stderr) == (2, "hashdb: --host: is empty, which would be every address\n")
 
 
 @pytest.mark.parametrize(
