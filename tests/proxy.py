@@ -29,12 +29,13 @@ _STARTS_WITHIN = 20.0
 
 
 class Proxy(NamedTuple):
-    """Where it listens: with TLS, and for who is on this machine without; its certificate and its log."""
+    """Where it listens: with TLS, and for who is on this machine without; its certificate and its logs."""
 
     tls: httpx.URL
     plain: httpx.URL
     certificate: Path
     access: Path
+    errors: Path
 
 
 @contextmanager
@@ -58,7 +59,7 @@ def proxy(folder: Path, replicas: tuple[int, int]) -> Iterator[Proxy]:
     try:
         there = [httpx.URL(f"{scheme}://127.0.0.1:{port}") for scheme, port in (("https", tls), ("http", plain))]
         _await(there[1])
-        yield Proxy(there[0], there[1], secrets / "tls_crt", folder / "access.log")
+        yield Proxy(there[0], there[1], secrets / "tls_crt", folder / "access.log", folder / "error.log")
     finally:
         process.terminate()
         process.wait(20)

@@ -38,6 +38,7 @@ class Proxied(NamedTuple):
     secret: str
     log: Path
     access: Path
+    errors: Path
 
     def client(self) -> httpx.Client:
         """A client with the key, over TLS."""
@@ -91,7 +92,7 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
         before = stack.enter_context(proxy(folder, (unready, url.port or 80)))
         trusted = ssl.create_default_context(cafile=str(before.certificate))
         trusted.check_hostname = False
-        yield Proxied(url, before.tls, trusted, secret, log, before.access)
+        yield Proxied(url, before.tls, trusted, secret, log, before.access, before.errors)
 
 
 def test_matches_and_what_only_asks_are_answered_while_a_replica_is_not_ready(proxied: Proxied) -> None:
@@ -118,14 +119,20 @@ def test_who_asks_and_which_request_it_is_are_what_the_proxy_says(proxied: Proxi
 
 
 def test_the_proxys_log_has_neither_keys_nor_query_strings(proxied: Proxied) -> None:
+    paths = ("/v1/me", "/graph/1/threat_updates/", "/hma/m/lookup")
     with proxied.client() as client:
-        client.get(f"/v1/me?access_token={proxied.secret}")
+        for _ in range(4):
+            # The replica that is not ready has them, too: of that an error is told.
+            for path in paths:
+                client.get(f"{path}?access_token={proxied.secret}&signal={pdq(1)[4:]}")
         id = client.post("/v1/matches", json=ASKED).headers["X-Request-ID"]
     until = time.monotonic() + 5
     while id not in (text := proxied.access.read_text("utf-8")) and time.monotonic() < until:
         time.sleep(0.02)
     lines = [json.loads(line) for line in text.splitlines()]
-    assert {"/v1/me", "/v1/matches"} <= {line["path"] for line in lines}
+    assert {*paths, "/v1/matches"} <= {line["path"] for line in lines}
+    assert any("503" in line["replica_status"] for line in lines)
+    text += proxied.errors.read_text("utf-8")
     assert proxied.secret not in text and "access_token" not in text and pdq(1)[4:] not in text
 
 
