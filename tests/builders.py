@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import count
 
 from hashdb.domain.contributions import Contribution, Draft
@@ -39,6 +40,7 @@ class Clock:
         self.at += timedelta(**by)
 
 
+@cache
 def signal(seed: int, algorithm: Algorithm = Algorithm.PDQ) -> Signal:
     """A random signal with exactly half of its bits set, always the same for a seed."""
     rng = random.Random(f"{algorithm}:{seed}")

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from flask.testing import FlaskClient
-from sqlalchemy import create_engine, func, select
+from sqlalchemy import NullPool, create_engine, func, literal, select, union_all
 from werkzeug.test import TestResponse
 
 from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, MemberLimits, Scope
@@ -29,6 +29,8 @@ CHUNKED: dict[str, Any] = {
 }
 """What tells Flask's test client, beside an `input_stream`, to send it as a server passes on a chunked body."""
 REMOVED = "2026-11-20T10:00:00Z"
+_COUNTS = union_all(*(select(literal(table.name), func.count()).select_from(table) for table in metadata.sorted_tables))
+"""The name of each table, and how many rows it has."""
 
 
 class Caller:
@@ -91,6 +93,7 @@ class Service:
         self.app = create_app(self.db, self.settings)
         self.anyone = Caller(self.app.test_client(), None)
         self._count = 0
+        self._engine = create_engine(url, poolclass=NullPool)
 
     def close(self) -> None:
         """Close the database and end the processes that hash."""
@@ -114,16 +117,8 @@ class Service:
 
     def rows(self) -> dict[str, int]:
         """How many rows each table has."""
-        engine = create_engine(self.url)
-        try:
-            with engine.connect() as connection:
-                counts = {
-                    table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
-                    for table in metadata.sorted_tables
-                }
-        finally:
-            engine.dispose()
-        return counts
+        with self._engine.connect() as connection:
+            return {row[0]: row[1] for row in connection.execute(_COUNTS)}
 
 
 @contextmanager
