@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sqlalchemy import URL, create_engine, make_url, text
+from sqlalchemy import URL, NullPool, create_engine, make_url, text
 
 from tests.processes import children
 
@@ -32,6 +32,12 @@ class PostgresServer:
 
     def __init__(self, url: URL) -> None:
         self.url = url
+        # Kept, and made anew where the server was started again: to connect takes as long as to copy a database.
+        self._engine = create_engine(url, isolation_level="AUTOCOMMIT", pool_pre_ping=True)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._engine.dispose()
 
     @contextmanager
     def new_database(self, template: str = "template0") -> Iterator[str]:
@@ -48,12 +54,9 @@ class PostgresServer:
 
     def run(self, statement: str, url: str = "") -> None:
         """Execute one, in the database of a URL."""
-        engine = create_engine(url or self.url, isolation_level="AUTOCOMMIT")
-        try:
-            with engine.connect() as connection:
-                connection.execute(text(statement))
-        finally:
-            engine.dispose()
+        engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool) if url else self._engine
+        with engine.connect() as connection:
+            connection.execute(text(statement))
 
 
 class OwnServer(PostgresServer):
@@ -134,10 +137,14 @@ def postgres_server() -> Iterator[PostgresServer]:
     if not importlib.util.find_spec("psycopg"):
         raise PostgresMissing("psycopg is not installed")
     if given := os.environ.get("TEST_DATABASE_URL"):
-        yield PostgresServer(make_url(given))
+        server = PostgresServer(make_url(given))
+        try:
+            yield server
+        finally:
+            server.close()
         return
-    with own_server() as server:
-        yield server
+    with own_server() as own:
+        yield own
 
 
 @contextmanager
@@ -166,6 +173,7 @@ def own_server(within: Path | None = None, host: str = "") -> Iterator[OwnServer
         try:
             yield server
         finally:
+            server.close()
             server.stop()
 
 
