@@ -79,6 +79,12 @@ def test_every_command_and_option_is_documented() -> None:
                 assert f"`{option.opts[0]}`" in section
 
 
+def test_every_command_takes_json_but_the_one_that_is_named() -> None:
+    without = [words for words, command in docs.walk() if all("--json" not in one.opts for one in command.params)]
+    assert without == [("hashdb", "serve")]
+    assert "Every command takes it but `serve`," in _page("cli.md")
+
+
 def test_every_route_is_documented_with_its_scope(tmp_path: Path) -> None:
     rows = re.findall(r"^\| `([A-Z]+) (\S+)` \| ([^|]+) \| ([^|]+) \|", _page("api.md"), re.MULTILINE)
     db = builders.hashdb(f"sqlite:///{tmp_path}/hashdb.sqlite", builders.Clock())
