@@ -36,6 +36,7 @@ from hashdb.domain.members import (
 )
 from hashdb.domain.rules import Rules
 from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.testing import near_test
 from hashdb.service import HashDB, contributions, matches, members
 from hashdb.settings import Settings
 from hashdb.store import Store
@@ -60,6 +61,7 @@ def main() -> None:
         levelling(db)
         sets_of_signals(db)
         suspension(db)
+        looking_for_test()
         db.close()
 
 
@@ -150,6 +152,13 @@ def suspension(db: HashDB) -> None:
         f"suspending a member with 10,000 contributions: {acted * 1e3:.0f} ms to act, {sum(batches):.1f} s until the"
         f" log has told of each, in {len(batches)} transactions of at most {max(batches) * 1e3:.0f} ms"
     )
+
+
+def looking_for_test() -> None:
+    """0021: what it costs a match to compare a signal with the test item's."""
+    signals = [signal(Algorithm.PDQ) for _ in range(10_000)]
+    taken = each(lambda: [near_test(one, 31) for one in signals], 30)
+    print(f"comparing a signal with the test item's: {taken * 1e2:.2f} µs")
 
 
 def each(do: Callable[[], object], times: int) -> float:

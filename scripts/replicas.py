@@ -203,6 +203,7 @@ def _write(table: list[str], values: int) -> None:
         "what those give: it tells that hosts are not in each other's way, and the processor time of a match what each",
         "host of its own would add.",
         "With one host, what it took is matched by itself.",
+        "PostgreSQL runs without `fsync`, as the tests start it: a disk's waits are not in it.",
         *table,
         "Contributions are serialised by the log, whoever takes them: more hosts add none.",
     ]

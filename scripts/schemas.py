@@ -12,6 +12,8 @@ import lzma
 import sqlite3
 import subprocess
 import tempfile
+import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,10 +23,14 @@ import httpx
 from tests.faults.ledger import spelled
 from tests.faults.services import Service
 from tests.postgres import OwnServer, own_server
+from tests.receivers import LOOPBACK, receiver
 
 FOLDER = Path(__file__).parents[1] / "tests" / "data" / "schemas"
 _ITEMS = 24
 _REMOVED = "2026-05-01T12:00:00Z"
+_SILENT = "http://127.0.0.1:9/hook"
+"""Where nobody listens."""
+_WITHIN = 20.0
 _SCOPES = ("contribute", "match", "feed", "audit", "review", "admin")
 
 
@@ -41,7 +47,7 @@ def main() -> None:
             _write(said["schema"], "sqlite", "\n".join(connection.iterdump()))
     with tempfile.TemporaryDirectory() as folder, own_server() as server, server.new_database() as url:
         again = _filled(code, Path(folder) / "home", url)
-        assert again["matches"] == said["matches"], "both databases answer alike"
+        assert again == said, "both databases answer alike"
         _write(said["schema"], "postgresql", _dumped(server, url))
     told = json.dumps(said, indent=1, sort_keys=True) + "\n"
     (FOLDER / f"{said['schema']}.json").write_text(told, "utf-8")
@@ -51,6 +57,9 @@ def main() -> None:
 def _filled(code: Path, home: Path, database: str | None) -> dict[str, Any]:
     """Fill a database by the service of another version, and tell what it answers."""
     settings = {"PYTHONPATH": str(code), "HASHDB_KERNEL": "0"} | ({"HASHDB_DATABASE_URL": database} if database else {})
+    pushes = (code / "hashdb" / "webhooks.py").exists()
+    if pushes:
+        settings |= {"HASHDB_WEBHOOK_HTTP": "true", "HASHDB_WEBHOOK_NETWORKS": LOOPBACK}
     with Service(home, settings, workers=1) as service:
         schema = json.loads(service.command("upgrade", "--json").stdout)["schema"]
         service.start()
@@ -58,14 +67,17 @@ def _filled(code: Path, home: Path, database: str | None) -> dict[str, Any]:
         service.command("key", "add", "Gamma", "--scope", "match")
         service.command("key", "revoke", "4")
         service.command("user", "add", "ada", "--role", "admin")
+        # Where no such key can be had yet, this does nothing.
+        service.command("key", "add", "Gamma", "--scope", "match", "--hide-distances")
         _fill(clients)
+        said = {"webhooks": _push(clients[0])} if pushes else {}
         # What follows the log in the background has done so.
         service.stop()
         service.start()
         matches = _matches(clients[0])
         for one in clients:
             one.close()
-    return {"schema": schema, "matches": matches}
+    return {"schema": schema, "matches": matches, **said}
 
 
 def _member(service: Service, name: str) -> httpx.Client:
@@ -97,6 +109,33 @@ def _fill(clients: list[httpx.Client]) -> None:
     _perhaps(alpha, "/v1/incidents", {"label": "CIP:example-2026", "start": _REMOVED})
     alpha.patch("/v1/members/3", json={"status": "suspended"}).raise_for_status()
     alpha.get("/v1/changes").raise_for_status()
+
+
+def _push(client: httpx.Client) -> list[dict[str, Any]]:
+    """Make a webhook that arrives and one that does not; what of each, and of its deliveries, cannot change."""
+    with receiver() as here:
+        for url, note in ((here.url, "it arrives"), (_SILENT, "nobody is there")):
+            draft = {"url": url, "topics": ["feed.changed", "case.opened"], "note": note}
+            id = client.post("/v1/webhooks", json=draft).raise_for_status().json()["id"]
+            client.post(f"/v1/webhooks/{id}/test").raise_for_status()
+        client.post("/v1/webhooks/1/secret").raise_for_status()
+        client.patch("/v1/contributions/1", json={"severity": 3}).raise_for_status()
+        _await(lambda: all(len(_tried(client, id)) == 2 for id in (1, 2)))
+    webhooks = client.get("/v1/webhooks").raise_for_status().json()["webhooks"]
+    return [{"note": one["note"], "topics": one["topics"], "deliveries": _tried(client, one["id"])} for one in webhooks]
+
+
+def _tried(client: httpx.Client, webhook: int) -> list[list[str]]:
+    """The topics and outcomes of what was tried to be delivered."""
+    made = client.get(f"/v1/webhooks/{webhook}/deliveries").raise_for_status().json()["deliveries"]
+    return sorted([one["topic"], one["outcome"]] for one in made if one["attempts"])
+
+
+def _await(so: Callable[[], bool]) -> None:
+    until = time.monotonic() + _WITHIN
+    while not so():
+        assert time.monotonic() < until, "no delivery was made"
+        time.sleep(0.1)
 
 
 def _perhaps(client: httpx.Client, path: str, body: dict[str, object]) -> None:

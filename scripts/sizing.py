@@ -44,7 +44,7 @@ class Assumed:
     beside: float = 4.0
     """GB of memory of a machine beside the index: system, workers."""
     row: float = 1_600.0
-    """Bytes of the database for a contribution of one hash, log included: twice what SQLite took."""
+    """Bytes of the database for a contribution of one hash, log included: half as much again as PostgreSQL took."""
     cached: float = 0.1
     """Share of the database that PostgreSQL should have in memory."""
 
@@ -64,6 +64,8 @@ class Measured:
     """Values, µs of a search."""
     value: float
     """Bytes of the index for a value."""
+    row: float
+    """Bytes of PostgreSQL for a contribution of one hash, log included."""
 
     def searching(self, hashes: int) -> float:
         """µs of a search; past the most that was measured as if it grew with the number, which it does not quite."""
@@ -75,7 +77,8 @@ class Measured:
 
 def measured() -> Measured:
     """The figures of docs/benchmarks/."""
-    http, index = (json.loads((BENCHMARKS / f"{name}.json").read_text("utf-8")) for name in ("http", "index"))
+    names = ("http", "index", "rows")
+    http, index, rows = (json.loads((BENCHMARKS / f"{name}.json").read_text("utf-8")) for name in names)
     # The second of each kind is on PostgreSQL; a round is (a second, p50, p99, µs of processor for an item).
     single = _last(http, 32, batched=False)
     batched = _last(http, 4, batched=True)
@@ -87,6 +90,7 @@ def measured() -> Measured:
         http["parts"]["match 1,000"]["store"] / 1_000,
         tuple((int(count), float(us)) for count, us in index["by values"]["hashdb, kernel"]),
         float(index["hashdb alone, 10 M"]["bytes a value"]),
+        float(rows["postgresql"]),
     )
 
 
@@ -143,6 +147,7 @@ def figures() -> str:
         ("a search among 1,000,000 values", f"{found.searching(_ASKED):.0f} µs", "[the index](benchmarks/index.md)"),
         (f"a search among {values:,} values", f"{slowest:.0f} µs", "the same"),
         ("the index, for a value", f"{found.value:.0f} bytes", "the same"),
+        ("PostgreSQL, for a contribution of one hash", f"{found.row:,.0f} bytes", "`python -m scripts.bench_rows`"),
     ]
     return _table(("measured", "figure", "where"), rows)
 

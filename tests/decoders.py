@@ -5,29 +5,44 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from pydantic import BaseModel, ValidationError
 
+from hashdb import webhooks
 from hashdb.cli.rows import Format, read_rows
 from hashdb.domain.checkpoints import read_checkpoint
 from hashdb.domain.instants import parse_instant
 from hashdb.domain.notes import Signer, Verifier
 from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.webhooks import sign
 from hashdb.errors import HashDBError
 from hashdb.hashing import Limits, hash_picture
 from hashdb.hashing.pictures import FORMATS
 from hashdb.wire import Terms, pages, read
-from hashdb.wire.benign import BenignIn
+from hashdb.wire.benign import BenignIn, BenignPageQuery
 from hashdb.wire.cases import DecisionIn
 from hashdb.wire.changes import read_lines
-from hashdb.wire.contributions import AmendmentIn, WithdrawalIn, read_drafts, read_metadata
+from hashdb.wire.contributions import (
+    AmendmentIn,
+    ContributionsIn,
+    MetadataIn,
+    WithdrawalIn,
+    read_drafts,
+    read_metadata,
+)
+from hashdb.wire.deliveries import DeliveriesQuery
 from hashdb.wire.incidents import IncidentChangeIn, IncidentIn
 from hashdb.wire.interop import hma, parsed, stopncii, tat, threatexchange
-from hashdb.wire.matches import read_queries
+from hashdb.wire.listings import ListingQuery
+from hashdb.wire.matches import QueriesIn, read_queries
 from hashdb.wire.members import KeyIn, MemberChangeIn, MemberIn
 from hashdb.wire.neighbors import read_lines as read_signals
 from hashdb.wire.opinions import OpinionIn
+from hashdb.wire.overviews import OverviewQuery
+from hashdb.wire.queues import CasesPageQuery
+from hashdb.wire.users import UserChangeIn, UserIn
+from hashdb.wire.webhooks import WebhookChangeIn, WebhookIn
 from tests.builders import NOON, RULES, signal
 from tests.hashing.samples import drawn, encoded
 from tests.web.callers import item, pdq
@@ -40,11 +55,12 @@ SIGNER = Signer.new("log.example/1")
 
 @dataclass(frozen=True, slots=True)
 class Decoder:
-    """A call that reads bytes, some that it takes, and what it may raise."""
+    """A call that reads bytes, some that it takes, what it may raise, and the models of hashdb/wire that it fills."""
 
     read: Callable[[bytes], object]
     examples: tuple[bytes, ...]
     raises: tuple[type[Exception], ...] = (HashDBError,)
+    models: tuple[type[BaseModel], ...] = ()
 
     def __call__(self, octets: bytes) -> bool:
         """Whether it takes the bytes; any error that it does not declare goes on."""
@@ -64,18 +80,19 @@ def _json(value: object) -> bytes:
 
 
 def _body(model: type[BaseModel], example: object, then: Callable[[BaseModel], object] = lambda one: one) -> Decoder:
-    return Decoder(lambda octets: then(read(model, octets, TERMS)), (_json(example),))
+    return Decoder(lambda octets: then(read(model, octets, TERMS)), (_json(example),), models=(model,))
 
 
 def _query(model: type[BaseModel], *examples: bytes) -> Decoder:
     # As a view does it: a query string, then the model; what it refuses becomes InvalidInput there.
-    return Decoder(
-        lambda octets: model.model_validate(dict(parse_qsl(_text(octets))), context=TERMS), examples, (ValidationError,)
-    )
+    def decode(octets: bytes) -> object:
+        return model.model_validate(dict(parse_qsl(_text(octets))), context=TERMS)
+
+    return Decoder(decode, examples, (ValidationError,), (model,))
 
 
 def _foreign(model: type[BaseModel], *examples: bytes) -> Decoder:
-    return Decoder(lambda octets: parsed(model, dict(parse_qsl(_text(octets)))), examples)
+    return Decoder(lambda octets: parsed(model, dict(parse_qsl(_text(octets)))), examples, models=(model,))
 
 
 def _rows(form: Format, *examples: bytes) -> Decoder:
@@ -87,17 +104,42 @@ def _pictures() -> Decoder:
     return Decoder(lambda octets: hash_picture(octets, list(Algorithm), LIMITS), samples)
 
 
+_SECRET = "whsec_c2VjcmV0"
+_MESSAGE = _json({"type": "feed.changed", "timestamp": "2026-11-20T10:00:00Z", "data": {"checkpoint": 7}})
+
+
+def _message(octets: bytes) -> object:
+    """A webhook's body of whoever has the secret."""
+    headers = {"webhook-id": "a", "webhook-timestamp": "9", "webhook-signature": sign(_SECRET, "a", 9, octets)}
+    return webhooks.verify(_SECRET, headers, octets, now=9)
+
+
+def _signature(octets: bytes) -> object:
+    """A webhook's headers of whoever has not."""
+    return webhooks.verify(_SECRET, dict(parse_qsl(_text(octets))), _MESSAGE, now=9)
+
+
+_HEADERS = urlencode(
+    {"Webhook-Id": "a", "Webhook-Timestamp": "9", "Webhook-Signature": f"v1,x {sign(_SECRET, 'a', 9, _MESSAGE)}"}
+)
 _NOTE = SIGNER.sign("log.example/1\n3\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n").encode()
 
 DECODERS: dict[str, Decoder] = {
     "pictures": _pictures(),
     "contributions": Decoder(
-        lambda octets: read_drafts(octets, TERMS), (_json({"contributions": [item(1), item(2)]}),)
+        lambda octets: read_drafts(octets, TERMS),
+        (_json({"contributions": [item(1), item(2)]}),),
+        models=(ContributionsIn,),
     ),
-    "metadata": Decoder(lambda octets: read_metadata(_text(octets), 2, TERMS), (_json(SAID), _json([SAID, SAID]))),
+    "metadata": Decoder(
+        lambda octets: read_metadata(_text(octets), 2, TERMS),
+        (_json(SAID), _json([SAID, SAID])),
+        models=(MetadataIn,),
+    ),
     "queries": Decoder(
         lambda octets: read_queries(octets, TERMS),
         (_json({"queries": [{"id": "u", "signals": [pdq(1)], "radius": {"pdq": 9}}]}),),
+        models=(QueriesIn,),
     ),
     "amendments": _body(AmendmentIn, {"labels": ["manifesto"], "expires_at": None}),
     "withdrawals": _body(WithdrawalIn, {"reason": "other"}),
@@ -109,6 +151,28 @@ DECODERS: dict[str, Decoder] = {
     "members": _body(MemberIn, {"name": "A", "kind": "platform", "limits": {"contributions_per_day": 5}}),
     "changes of members": _body(MemberChangeIn, {"status": "suspended"}),
     "keys": _body(KeyIn, {"scopes": ["match"], "expires_at": "2027-01-01T00:00:00Z", "hides_distances": True}),
+    "users": _body(UserIn, {"name": "ada", "role": "reviewer"}),
+    "changes of users": _body(UserChangeIn, {"role": "auditor"}),
+    "webhooks": _body(WebhookIn, {"url": "https://a.example/h?x=1", "topics": ["feed.changed"], "note": "mine"}),
+    "changes of webhooks": _body(
+        WebhookChangeIn, {"url": "https://a.example:8443/h", "topics": ["case.opened"], "enabled": True}
+    ),
+    "webhooks' messages": Decoder(_message, (_MESSAGE,)),
+    "webhooks' signatures": Decoder(_signature, (_HEADERS.encode(),)),
+    "lists": _query(pages.PageQuery, b"limit=5&after=7"),
+    "lists of deliveries": _query(DeliveriesQuery, b"outcome=failed&limit=5&after=7"),
+    "what is contributed": _query(pages.ContributeQuery, b"imported=1"),
+    "what is contributed of pictures": _query(pages.MediaQuery, b"profile=thorough"),
+    "what is erased": _query(pages.EraseQuery, b"now=1"),
+    "what is matched": _query(pages.MatchesQuery, b"include=quarantined"),
+    "what is matched of pictures": _query(pages.MediaMatchesQuery, b"include=quarantined&transforms=1"),
+    "the console's benign entries": _query(BenignPageQuery, b"text=card&algorithm=pdq&whose=own&after=3"),
+    "the console's cases": _query(CasesPageQuery, b"state=decided&before=9"),
+    "the console's contributions": _query(
+        ListingQuery, b"label=manifesto&since=2026-11-20&order=up&limit=9", b"reference=x&severity=4&incident=CI:x"
+    ),
+    "the console's events": _query(pages.EventsPageQuery, b"subject=member:1&since=2026-11-20&before=9&follow=1"),
+    "the console's overview": _query(OverviewQuery, b"days=90"),
     "lists of contributions": _query(
         pages.ContributionsQuery, b"limit=5&after=7&status=active&since=2026-11-20T10:00:00Z"
     ),
@@ -116,16 +180,19 @@ DECODERS: dict[str, Decoder] = {
     "lists of events": _query(pages.EventsQuery, b"subject=member:1&actor=key:2&action=member.added"),
     "the feed's cursor": _query(pages.ChangesQuery, b"after=4&limit=1&epoch=9f3c&wait=0"),
     "reports": _query(pages.ReportQuery, b"from=2026-11-01&to=2026-11-20"),
+    "proofs of events": _query(pages.InclusionQuery, b"seq=1&size=2"),
     "proofs": _query(pages.ConsistencyQuery, b"first=1&second=2"),
     "days": _query(pages.DayQuery, b"day=2026-11-20"),
     "StopNCII's cursor": _foreign(stopncii.FetchQuery, b"startTimestamp=5&pageSize=3&nextPageToken=1-2"),
     "StopNCII's hashes": Decoder(
         lambda octets: read(stopncii.HashesIn, octets, TERMS).signals(),
         (_json({"hashRecords": [{"signalType": "ImagePDQ", "hashValue": pdq(1)[4:]}]}),),
+        models=(stopncii.HashesIn,),
     ),
     "StopNCII's feedback": Decoder(
         lambda octets: read(stopncii.FeedbacksIn, octets, TERMS).opinions(RULES.vocabulary.reason),
         (_json({"hashFeedbacks": [{"hashValue": pdq(1)[4:], "feedbackValue": "NotBlocked", "tags": ["other"]}]}),),
+        models=(stopncii.FeedbacksIn,),
     ),
     "ThreatExchange's cursor": _foreign(threatexchange.UpdatesQuery, b"start_time=1&stop_time=9&limit=3&after=1-2"),
     "ThreatExchange's descriptors": _foreign(
@@ -135,11 +202,21 @@ DECODERS: dict[str, Decoder] = {
     "Tech Against Terrorism's cursor": _foreign(tat.ListQuery, b"after=7&page=1-2&limit=9"),
     "Tech Against Terrorism's log-in": _foreign(tat.LoginIn, b"username=A&password=hdb_x"),
     "HMA's signals": Decoder(
-        lambda octets: read(hma.SignalsIn, octets).signals(RULES.algorithms), (_json({"pdq": pdq(1)[4:], "note": "n"}),)
+        lambda octets: read(hma.SignalsIn, octets).signals(RULES.algorithms),
+        (_json({"pdq": pdq(1)[4:], "note": "n"}),),
+        models=(hma.SignalsIn,),
     ),
     "HMA's comparisons": Decoder(
-        lambda octets: read(hma.CompareIn, octets).pairs(RULES.algorithms), (_json({"pdq": [pdq(1)[4:], pdq(2)[4:]]}),)
+        lambda octets: read(hma.CompareIn, octets).pairs(RULES.algorithms),
+        (_json({"pdq": [pdq(1)[4:], pdq(2)[4:]]}),),
+        models=(hma.CompareIn,),
     ),
+    "HMA's banks": _body(hma.BankIn, {"name": "ALPHA_VIDEO"}),
+    "HMA's changes of contents": _body(hma.ContentChange, {"disable_until_ts": 1}),
+    "HMA's metadata": _body(hma.MetadataIn, {"content_id": "own-1", "json": {}}),
+    "HMA's contents": _foreign(hma.ContentQuery, b"include_signals=true&include_metadata=0"),
+    "HMA's hashes": _foreign(hma.HashQuery, b"url=https://a.example/b.jpg&content_type=photo&types=pdq,phash"),
+    "HMA's status": _foreign(hma.StatusQuery, b"signal_type=pdq"),
     "HMA's queries": _foreign(hma.LookupQuery, b"signal=0&signal_type=pdq&banks=A,B&include_distance=true"),
     "CSV": _rows(Format.CSV, f"signals,labels,quality\n{pdq(1)},manifesto,90\n".encode()),
     "JSON Lines": _rows(Format.JSONL, _json(item(1)) + b"\n" + _json(item(2))),

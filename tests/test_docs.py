@@ -17,7 +17,7 @@ from hashdb.web import create_app
 from hashdb.web.interop import MOUNTS
 from hashdb.web.problems import STATUS, status_of
 from scripts import docs
-from tests import builders
+from tests import builders, usages
 from tests.serving import serving
 from tests.snippets import ROOT, fits, run, steps
 
@@ -77,6 +77,12 @@ def test_every_command_and_option_is_documented() -> None:
         for option in command.params:
             if isinstance(option, click.Option):
                 assert f"`{option.opts[0]}`" in section
+
+
+def test_every_command_takes_json_but_the_one_that_is_named() -> None:
+    without = [words for words, command in docs.walk() if all("--json" not in one.opts for one in command.params)]
+    assert without == [("hashdb", "serve")]
+    assert "Every command takes it but `serve`," in _page("cli.md")
 
 
 def test_every_route_is_documented_with_its_scope(tmp_path: Path) -> None:
@@ -186,6 +192,25 @@ def test_the_commands_of_the_readme_exist() -> None:
     known = {" ".join(words) for words, _ in docs.walk()}
     for words in re.findall(r"^\$.*?hashdb ([a-z]+(?: add)?)", text, re.MULTILINE):
         assert f"hashdb {words}" in known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_every_command_can_be_given_as_it_is_written(page: Path) -> None:
+    text = page.read_text("utf-8")
+    for words in usages.typed(text):
+        assert usages.fault(words, whole=True) is None, words
+    for words in usages.named(_without_fences(text)):
+        assert usages.fault(words, whole=page.name == "runbook.md") is None, words
+
+
+def test_a_command_that_cannot_be_given_is_told() -> None:
+    for words in ("key list", "key revoke 1", "case list --state open"):
+        assert usages.fault(words, whole=True) is None
+    for words in ("key", "key revoke", "key revoke 1 2", "key list --nothing", "case list --state lost", "nothing"):
+        assert usages.fault(words, whole=True)
+    for words in ("key", "key revoke", "key add … --scope … --hide-distances"):
+        assert usages.fault(words, whole=False) is None
+    assert usages.fault("key list --nothing", whole=False)
 
 
 def test_every_decision_has_its_three_parts() -> None:

@@ -91,7 +91,6 @@ LONG_FUNCTIONS: dict[str, int] = {}
 
 TESTED_IN = {
     "domain/timelines.py": "service/test_timelines.py",
-    "service/erasures.py": "service/test_contributions.py",
     "domain/hits.py": "service/test_tallies.py",
     "domain/refusals.py": "service/test_refusals.py",
     "domain/reversals.py": "service/test_reversals.py",

@@ -8,14 +8,14 @@ import click
 
 from hashdb.cli.home import opened
 from hashdb.cli.instants import Instant
-from hashdb.cli.members import find, scopes_option
+from hashdb.cli.members import everybody, find, scopes_option
 from hashdb.cli.output import as_json, print_json, print_table
 from hashdb.cli.texts import TEXT
-from hashdb.domain.members import COMMAND_LINE, KeyDraft, Scope
-from hashdb.service import checkpoints, members
+from hashdb.domain.members import COMMAND_LINE, Key, KeyDraft, Scope
+from hashdb.service import HashDB, checkpoints, members
 from hashdb.settings import Settings
 from hashdb.wire import LARGEST_ID
-from hashdb.wire.members import IssuedKeyOut, KeyOut, KeysOut
+from hashdb.wire.members import IssuedKeyOut, KeyOut, OwnedKeyOut, OwnedKeysOut
 
 
 @click.group("key")
@@ -44,27 +44,31 @@ def add(member: str, scopes: tuple[str, ...], expires_at: datetime | None, hide_
 
 
 @command.command("list")
-@click.argument("member", type=TEXT)
+@click.argument("member", type=TEXT, required=False)
 @as_json
-def browse(member: str, as_json: bool) -> None:
-    """List a member's keys (its id or name), without their secrets."""
+def browse(member: str | None, as_json: bool) -> None:
+    """List the keys of a member (its id or name), or of all members, without their secrets."""
     with opened(Settings.read()) as db:
-        found = members.keys(db, COMMAND_LINE, find(db, member).id, 0, 1000)
+        owners = everybody(db) if member is None else [find(db, member)]
+        found = sorted(((key, owner) for owner in owners for key in _all(db, owner.id)), key=lambda one: one[0].id)
     if as_json:
-        print_json(KeysOut.model_construct(keys=[KeyOut.of(key) for key in found], next=None))
+        print_json(
+            OwnedKeysOut.model_construct(keys=[OwnedKeyOut.owned(owner, key) for key, owner in found], next=None)
+        )
         return
     rows = [
         [
             str(key.id),
+            owner.name,
             " ".join(sorted(key.scopes)),
             f"{key.created_at:%Y-%m-%d}",
             f"{key.expires_at:%Y-%m-%d}" if key.expires_at else "",
             f"{key.revoked_at:%Y-%m-%d}" if key.revoked_at else "",
             "hidden" if key.hides_distances else "",
         ]
-        for key in found
+        for key, owner in found
     ]
-    print_table([">id", "scopes", "since", "expires", "revoked", "distances"], rows)
+    print_table([">id", "member", "scopes", "since", "expires", "revoked", "distances"], rows)
 
 
 @command.command("revoke")
@@ -93,3 +97,10 @@ def rotate_signing(as_json: bool) -> None:
         print_json({"vkey": str(verifier)})
     else:
         click.echo(f"the log is signed by {verifier} from now on")
+
+
+def _all(db: HashDB, member: int) -> list[Key]:
+    found: list[Key] = []
+    while page := members.keys(db, COMMAND_LINE, member, found[-1].id if found else 0, 1000):
+        found += page
+    return found

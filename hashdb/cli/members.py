@@ -63,7 +63,7 @@ def add(name: str, kind: str, contact: str, a_day: int | None, scopes: tuple[str
 def browse(as_json: bool) -> None:
     """List the members."""
     with opened(Settings.read()) as db:
-        found = list(_all(db))
+        found = everybody(db)
     if as_json:
         print_json(MembersOut.model_construct(members=[MemberOut.of(member) for member in found], next=None))
         return
@@ -116,6 +116,14 @@ def find(db: HashDB, text: str) -> Member:
     return members.named(db, COMMAND_LINE, text)
 
 
+def everybody(db: HashDB) -> list[Member]:
+    """All members."""
+    found: list[Member] = []
+    while page := members.page(db, COMMAND_LINE, found[-1].id if found else 0, 1000):
+        found += page
+    return found
+
+
 def checked(draft: MemberDraft) -> MemberDraft:
     """The draft, if the service would take it over the wire. Raises InvalidInput."""
     return read(MemberIn, MemberIn.of(draft).model_dump_json()).value()
@@ -138,10 +146,3 @@ def _set_status(text: str, status: MemberStatus, as_json: bool) -> None:
 def _limit(member: Member) -> str:
     a_day = member.limits.contributions_per_day
     return "as many contributions as it likes" if a_day is None else f"{a_day:,} contributions a day"
-
-
-def _all(db: HashDB) -> list[Member]:
-    found: list[Member] = []
-    while page := members.page(db, COMMAND_LINE, found[-1].id if found else 0, 1000):
-        found += page
-    return found

@@ -75,11 +75,15 @@ def change(
 
 @command.command("delete")
 @_id
-def delete(webhook: int) -> None:
+@as_json
+def delete(webhook: int, as_json: bool) -> None:
     """Delete a webhook, and the list of what it delivered."""
     with Client.from_environment() as client:
         client.delete_webhook(webhook)
-    click.echo(f"webhook {webhook} is deleted")
+    if as_json:
+        print_json({"deleted": webhook})
+    else:
+        click.echo(f"webhook {webhook} is deleted")
 
 
 @command.command("renew")

@@ -180,6 +180,24 @@ class IssuedKeyOut(KeyOut):
         return cls.model_construct(secret=issued.secret, **_key(issued.key))
 
 
+class OwnedKeyOut(KeyOut):
+    """What the command line prints of a key: whose it is, too."""
+
+    member: MemberOut
+
+    @classmethod
+    def owned(cls, member: Member, key: Key) -> OwnedKeyOut:
+        """The wire form of a member's key."""
+        return cls.model_construct(member=MemberOut.of(member), **_key(key))
+
+
+class OwnedKeysOut(Answered):
+    """The keys of one member, or of all."""
+
+    keys: list[OwnedKeyOut]
+    next: None
+
+
 class MemberWithKeyOut(Answered):
     """What the command line prints of a member added with its first key."""
 

@@ -16,6 +16,21 @@ def test_a_key_is_issued_listed_and_revoked(run: Commands) -> None:
     assert [key["id"] for key in listed] == [issued["id"]]
 
 
+def test_whose_key_it_is_is_told_by_its_number(run: Commands) -> None:
+    for name in ("Alpha", "Beta", "Alpha"):
+        run("member", "add", name, "--kind", "platform", "--contact", f"{name}@a.example")
+        run("key", "add", name, "--scope", "match")
+    listed = run.json("key", "list")["keys"]
+    assert [(key["id"], key["member"]["name"]) for key in listed] == [("1", "Alpha"), ("2", "Beta"), ("3", "Alpha")]
+    assert listed[1]["member"]["contact"] == "Beta@a.example"
+    assert [line.split()[:2] for line in run("key", "list").stdout.splitlines()[1:]] == [
+        ["1", "Alpha"],
+        ["2", "Beta"],
+        ["3", "Alpha"],
+    ]
+    assert run.json("key", "list", "Beta")["keys"] == [listed[1]]
+
+
 def test_a_key_without_a_scope_is_wrong_usage(run: Commands) -> None:
     run("member", "add", "Alpha", "--kind", "platform")
     assert run("key", "add", "Alpha").returncode == 2

@@ -39,7 +39,7 @@ def added(delivering: Commands, hook: Receiver) -> Iterator[tuple[str, str]]:
     """The number of a webhook to that receiver, and its secret."""
     made = delivering.json("webhook", "add", hook.url, "--topic", "feed.changed", "--note", "mine")
     yield str(made["id"]), made["secret"]
-    delivering("webhook", "delete", str(made["id"]))
+    assert delivering.json("webhook", "delete", str(made["id"])) == {"deleted": made["id"]}
 
 
 def test_a_webhook_is_tested_changed_and_its_deliveries_listed(
