@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
@@ -160,6 +161,8 @@ def _opened(file: Path) -> Iterator[TextIO]:
     """The lines of a file, or of standard input, which is kept meanwhile: they are read twice."""
     if str(file) == "-":
         with tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogateescape", newline="") as kept:
+            if isinstance(sys.stdin, TextIOWrapper):
+                sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
             _copy(sys.stdin.read, kept)
             yield kept
         return
