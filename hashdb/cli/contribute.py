@@ -14,7 +14,7 @@ import click
 
 from hashdb.cli.done import Done
 from hashdb.cli.instants import Instant
-from hashdb.cli.output import as_json, console, print_json, tracked
+from hashdb.cli.output import as_json, console, escaped, print_json, tracked
 from hashdb.cli.pictures import Outcome, expand, fit_to_contribute, hash_all, in_batches, jobs_option, report_failures
 from hashdb.cli.texts import TEXT
 from hashdb.client import Client
@@ -96,7 +96,7 @@ def command(
                 if not as_json:
                     _tell(outcome.path, recorded)
     if before:
-        click.echo(f"hashdb: {len(before):,} done before, as {state} says", err=True)
+        click.echo(f"hashdb: {len(before):,} done before, as {escaped(state)} says", err=True)
     if as_json:
         print_json([*before, *(_object(*one) for one in results)])
     return report_failures([outcome for outcome, _ in results])
@@ -138,7 +138,7 @@ def _draft(template: Draft, outcome: Outcome) -> Draft:
 def _tell(path: Path, recorded: Recorded) -> None:
     contribution, known = recorded.contribution, " (known already)" if recorded.known else ""
     standing = "" if contribution.standing.matches else f", {contribution.standing}"
-    console().print(f"{path}  contribution {contribution.id}{known}{standing}", soft_wrap=True)
+    console().print(f"{escaped(path)}  contribution {contribution.id}{known}{standing}", soft_wrap=True)
 
 
 def _object(outcome: Outcome, recorded: Recorded | None) -> dict[str, object]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from hashdb.cli.output import as_json, console, print_json, tracked
+from hashdb.cli.output import as_json, console, escaped, print_json, tracked
 from hashdb.cli.pictures import Outcome, expand, hash_all, jobs_option, report_failures
 from hashdb.domain.signals import Algorithm
 from hashdb.settings import Settings
@@ -44,7 +44,7 @@ def command(paths: tuple[Path, ...], names: tuple[str, ...], jobs: int | None, a
 def _tell(outcome: Outcome) -> None:
     if outcome.hashed is not None:
         quality = "" if outcome.hashed.quality is None else f"  quality {outcome.hashed.quality}"
-        console().print(f"{outcome.path}{quality}", soft_wrap=True)
+        console().print(f"{escaped(outcome.path)}{quality}", soft_wrap=True)
         for signal in outcome.hashed.signals:
             console().print(f"  {signal}", soft_wrap=True)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from hashdb.cli.output import as_json, console, print_json, tracked
+from hashdb.cli.output import as_json, console, escaped, print_json, tracked
 from hashdb.cli.pictures import Outcome, expand, hash_all, in_batches, jobs_option, report_failures
 from hashdb.cli.radii import Radius
 from hashdb.client import Client
@@ -96,7 +96,7 @@ def _ask(
 
 
 def _tell(path: Path, result: Result) -> None:
-    console().print(f"{path}  {advice(result)}", soft_wrap=True)
+    console().print(f"{escaped(path)}  {advice(result)}", soft_wrap=True)
     for match in result.matches:
         console().print(f"  {described(match)}", soft_wrap=True)
 

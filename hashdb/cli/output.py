@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
     from hashdb.domain.proposals import Proposal
     from hashdb.wire import Answered
+
+_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""What changes the direction of the text around it."""
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
@@ -45,6 +49,17 @@ def print_anything() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def escaped(said: object) -> str:
+    """A text, such as a file's name, on one line: what would end it, or move or colour a terminal, as an escape."""
+    text = str(said)
+    return text if text.isprintable() else "".join(map(_escaped, text))
+
+
+def _escaped(one: str) -> str:
+    controls = one in _TURNING or unicodedata.category(one) in ("Cc", "Cs", "Zl", "Zp")
+    return one.encode("unicode_escape").decode() if controls else one
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
