@@ -89,7 +89,7 @@ def main() -> None:
     try:
         status = hashdb.main(prog_name="hashdb", standalone_mode=False)
     except click.ClickException as error:
-        error.message = escaped(error.message)
+        vars(error).update(message=escaped(error.message))
         error.show()
         sys.exit(_USAGE)
     except (click.Abort, KeyboardInterrupt):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,30 @@ def print_json(said: Answered | Mapping[str, Any] | Sequence[Any]) -> None:
         click.echo(json.dumps(said, indent=1))
     else:
         click.echo(json.dumps(json.loads(said.json_text()), separators=(",", ":")))
+
+
+@contextmanager
+def json_array(wanted: bool) -> Iterator[Callable[[Mapping[str, object]], None]]:
+    """What adds an element to an array on standard output, at once; it is what `print_json` prints of the whole.
+
+    The array is closed whatever ends the work. Of work that fails before the first element nothing is printed.
+    """
+    count = 0
+
+    def add(said: Mapping[str, object]) -> None:
+        nonlocal count
+        text = json.dumps(said, indent=1).replace("\n", "\n ")
+        click.echo(f"{',' if count else '['}\n {text}", nl=False)
+        count += 1
+
+    try:
+        yield add
+    except BaseException:
+        if count:
+            click.echo("\n]")
+        raise
+    if wanted:
+        click.echo("\n]" if count else "[]")
 
 
 def print_proposal(proposal: Proposal, as_json: bool) -> None:

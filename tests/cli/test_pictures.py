@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from hashdb.cli.output import json_array
 from tests.cli.conftest import PHOTOS, Commands
 
 SAID = ("--label", "glorification", "--removed-at", "now")
@@ -103,6 +104,29 @@ def test_names_that_are_not_utf8_are_told_to_people(
     assert done.returncode == 1
     assert f"{oddly_named}/caf\\udce9.jpg" in done.stdout
     assert done.stderr.startswith(f"hashdb: {oddly_named}/th\\udce9.jpg: not a picture")
+
+
+def test_the_array_is_printed_as_it_comes_and_closed_whatever_ends_it(capsys: pytest.CaptureFixture[str]) -> None:
+    said: list[dict[str, object]] = [
+        {"path": "a\nb", "signals": ["x", "y"]},
+        {"path": "c", "deep": {"pdq": 1}, "none": []},
+    ]
+    with json_array(True) as add:
+        for number, one in enumerate(said):
+            add(one)
+            assert capsys.readouterr().out.startswith(",\n {" if number else "[\n {")
+    assert capsys.readouterr().out == "\n]\n"
+    for count in range(3):
+        with json_array(True) as add:
+            for one in said[:count]:
+                add(one)
+        assert capsys.readouterr().out == f"{json.dumps(said[:count], indent=1)}\n"
+    for count in range(3):
+        with pytest.raises(KeyboardInterrupt), json_array(True) as add:
+            for one in said[:count]:
+                add(one)
+            raise KeyboardInterrupt
+        assert capsys.readouterr().out == (f"{json.dumps(said[:count], indent=1)}\n" if count else "")
 
 
 @pytest.mark.parametrize("words", [("hash",), ("match",), ("contribute", *SAID)])
