@@ -25,6 +25,7 @@ _USED = frozenset({*FIELDS, *_ALGORITHM, *_VALUE})
 _ALIASES = {"hash_pdq": "pdq", "imagepdq": "pdq"}
 """What ThreatExchange and StopNCII call it."""
 _NO_UTF8 = Fault("", "is not UTF-8")
+_ARRAY = Fault("", "begins an array: JSON Lines have one object a line, as `jq -c '.[]'` makes of an array")
 _GAP = re.compile(r"[\s,;:|]+")
 
 
@@ -109,9 +110,14 @@ def _of_cells(line: int, names: Sequence[str], cells: Sequence[str]) -> Row:
 
 
 def _of_json(lines: Iterable[str]) -> Iterator[Row]:
+    begun = False
     for line, text in enumerate(_unmarked(lines), 1):
         if not text.strip():
             continue
+        if not begun and text.lstrip().startswith("["):
+            yield Row(line, {}, _ARRAY)
+            return
+        begun = True
         if not _is_utf8(text):
             yield Row(line, {}, _NO_UTF8)
             continue

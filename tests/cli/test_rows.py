@@ -83,6 +83,14 @@ def test_what_is_not_utf_8_is_a_faulty_row(text: str, form: Format) -> None:
     assert (row.said, row.fault) == ({}, Fault("", "is not UTF-8"))
 
 
+@pytest.mark.parametrize(
+    ("text", "line"), [('[{"signals": ["pdq:aa"]}]\n', 1), ('\n [\n  {\n   "signals": []\n  }\n ]\n', 2)]
+)
+def test_an_array_is_told_once_with_what_to_do(text: str, line: int) -> None:
+    reason = "begins an array: JSON Lines have one object a line, as `jq -c '.[]'` makes of an array"
+    assert rows(text, Format.JSONL) == [Row(line, {}, Fault("", reason))]
+
+
 def test_a_text_has_an_algorithm_and_a_hash_a_line() -> None:
     text = f"# a list\n\npdq {HASH}\nPDQ,{HASH.upper()},80\nphash\t00ff\npdq:{HASH}\n{HASH}\na b c\n"
     found = rows(text, Format.TEXT)
