@@ -118,8 +118,7 @@ def command(
         _write(evaluation, output)
     for path, reason in failures.items():
         click.echo(escaped(f"hashdb: {path}: {reason}"), err=True)
-    if len(evaluation.names) < _FEWEST:
-        usable = len(evaluation.names)
+    if (usable := len(evaluation.names)) < _FEWEST:
         click.echo(
             f"hashdb: {escaped(folder)}: an evaluation takes {_FEWEST} pictures at least, here are {usable}", err=True
         )
