@@ -17,8 +17,8 @@ with Client.from_environment() as client:
             hashed = hash_file(path, algorithms)
             removed_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
             draft = Draft(hashed.signals, ("glorification",), removed_at, hashed.quality, reference=path.name)
-            # Sent again after a failure, the same request is recorded once.
-            key = hashlib.sha256(path.name.encode()).hexdigest()
+            # Sent again after a failure, the same request is recorded once; of another picture it is another.
+            key = hashlib.sha256(repr(draft).encode() + path.read_bytes()).hexdigest()
             (recorded,) = client.contribute([draft], idempotency_key=key).recorded
         except (UnreadablePicture, InvalidInput) as refused:
             print(f"{path.name}: {refused}", file=sys.stderr)

@@ -7,26 +7,31 @@ import os
 from flask import Flask, request
 
 from hashdb import Client
-from hashdb.errors import NotSigned
+from hashdb.errors import FeedRestarted, NotSigned
 from hashdb.webhooks import verify
 
 app = Flask(__name__)
 hashdb = Client.from_environment()
 secret = os.environ["WEBHOOK_SECRET"]  # shown once, by `hashdb webhook add`
-place = {"seq": 0}  # keep it where it lasts: what is read on from here is complete, whatever was delivered twice
+place: list[tuple[int, str | None]] = [(0, None)]  # keep it where it lasts: what is read on from here is complete
 
 
 @app.post("/hook")
 def hook() -> tuple[str, int]:
     try:
-        message = verify(secret, request.headers, request.get_data())
+        told = verify(secret, request.headers, request.get_data())
     except NotSigned as refused:
         return str(refused), 401
-    if message.topic == "feed.changed":
-        page = hashdb.changes(place["seq"])  # of many changes: hand this to a queue, and answer at once
+    more = told.topic == "feed.changed"
+    while more:  # of many changes: hand this to a queue, and answer at once
+        try:
+            page = hashdb.changes(place[0][0], epoch=place[0][1])
+        except FeedRestarted:
+            place[0] = (0, None)  # the log is another one: drop what you keep of it, and read it anew
+            continue
         for change in page.changes:
             print(f"{change.seq}: {type(change.what).__name__}", flush=True)
-        place["seq"] = page.checkpoint
+        place[0], more = (page.checkpoint, page.epoch), page.more
     return "", 204
 
 

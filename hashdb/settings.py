@@ -33,7 +33,7 @@ DEFAULT_LABELS = Path(__file__).with_name("labels.toml")
 class Settings(BaseSettings):
     """What an operator or a member may set; each field is the environment variable HASHDB_<NAME>."""
 
-    model_config = SettingsConfigDict(env_prefix="HASHDB_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="HASHDB_", frozen=True, extra="ignore", allow_inf_nan=False)
 
     home: Path = Field(
         default=Path("hashdb-data"),
@@ -219,7 +219,7 @@ class Settings(BaseSettings):
             first = error.errors(include_url=False, include_input=False)[0]
             # One of several that go together is named after the first of them.
             name = "_".join(str(part) for part in first["loc"][:1] or ("oidc_issuer",)).upper()
-            raise BadSetting(f"HASHDB_{name}", first["msg"].removeprefix("Value error, ")) from None
+            raise BadSetting(f"HASHDB_{name}", _reason(name, first)) from None
 
     @field_validator("algorithms", mode="before")
     @classmethod
@@ -256,6 +256,13 @@ class Settings(BaseSettings):
     def _lasting(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and value.get_secret_value() in ("sqlite://", "sqlite:///", "sqlite:///:memory:"):
             raise ValueError("names no file: a database in memory would be gone at the end")
+        return value
+
+    @field_validator("hma_key")
+    @classmethod
+    def _key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(r"hdb_[A-Za-z0-9_-]+", value.get_secret_value()):
+            raise ValueError("takes the secret of a key, hdb_…, as `hashdb key add` prints it")
         return value
 
     @field_validator("origin")
@@ -332,10 +339,16 @@ class Settings(BaseSettings):
     def vocabulary(self) -> Vocabulary:
         """The label vocabulary of the `labels` file. Raises BadSetting."""
         try:
-            parsed = tomllib.loads(self.labels.read_text("utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise BadSetting("HASHDB_LABELS", f"cannot be read: {error}") from None
-        return _vocabulary(parsed)
+            return Vocabulary.of(tomllib.loads(self.labels.read_text("utf-8")))
+        except OSError as error:
+            reason = f"cannot be read: {self.labels}: {(error.strerror or 'unknown error').lower()}"
+        except UnicodeDecodeError:
+            reason = f"cannot be read: {self.labels} is not UTF-8"
+        except tomllib.TOMLDecodeError as error:
+            reason = f"cannot be read: {self.labels} is not TOML: {error}"
+        except ValueError as error:
+            reason = str(error)
+        raise BadSetting("HASHDB_LABELS", reason)
 
     def rules(self) -> Rules:
         """What the service accepts. Raises BadSetting."""
@@ -357,23 +370,39 @@ class Settings(BaseSettings):
         )
 
 
+_SPELLED = {
+    "RATE_LIMIT_ADDRESS": "write a number a second, minute, hour or day, like 3000/minute",
+    "CONSOLE_URL": "takes an address without a path, like https://hashes.example",
+    "OTLP_ENDPOINT": "takes an address, like http://127.0.0.1:4318",
+    "OIDC_ISSUER": "takes an address, like https://login.example/realms/staff",
+    "PUBLIC_URL": "takes an address without ? and #, like https://hashes.example/hashdb",
+}
+"""What is said of a text that is not spelled as its pattern says."""
+_REASONS = {
+    "int": "takes a whole number",
+    "float": "takes a number",
+    "finite": "takes a number",
+    "bool": "takes true or false",
+    "literal": "is one of {expected}",
+    "enum": "is one of {expected}",
+    "greater_than": "is more than {gt:n}",
+    "greater_than_equal": "is at least {ge:n}",
+    "less_than_equal": "is at most {le:n}",
+    "string_too_long": "takes at most {max_length} characters",
+}
+
+
+def _reason(name: str, error: Any) -> str:
+    """What is wrong with a setting, of pydantic's error, in our words."""
+    kind, context = error["type"], error.get("ctx", {})
+    if kind in ("value_error", "string_pattern_mismatch"):
+        return str(context["error"]) if "error" in context else _SPELLED[name]
+    sentence = _REASONS.get(kind) or _REASONS.get(kind.partition("_")[0])
+    return sentence.format(**context) if sentence else str(error["msg"])
+
+
 def _algorithm(name: str) -> Algorithm:
     try:
         return Algorithm(name)
     except ValueError:
         raise ValueError(f"{name!r} is not an algorithm: {', '.join(Algorithm)}") from None
-
-
-def _vocabulary(parsed: dict[str, Any]) -> Vocabulary:
-    kinds = Vocabulary.kinds()
-    if unknown := parsed.keys() - set(kinds):
-        raise BadSetting("HASHDB_LABELS", f"unknown kinds: {', '.join(sorted(unknown))}")
-    for kind in kinds:
-        codes = parsed.get(kind)
-        if not isinstance(codes, list) or not codes or not all(_is_code(code) for code in codes):
-            raise BadSetting("HASHDB_LABELS", f"{kind} must be a list of codes without spaces, at least one")
-    return Vocabulary(**{kind: tuple(parsed[kind]) for kind in kinds})
-
-
-def _is_code(code: object) -> bool:
-    return isinstance(code, str) and code.isascii() and code.isprintable() and 0 < len(code) <= 64 and " " not in code

@@ -57,6 +57,10 @@ def test_a_folder_is_contributed_and_recognised_in_an_upload(
     assert first.stdout.splitlines() == said
     assert again.stdout == first.stdout  # the same requests once more: answered as before
     assert first.stderr.startswith("broken.jpg: ")
+    shutil.copy(PHOTOS[2], tmp_path / PHOTOS[0].name)
+    changed = member.run("contribute_folder.py", tmp_path)
+    assert changed.stdout.splitlines() == [f"{PHOTOS[0].name}: contribution 3", said[1]]
+    shutil.copy(PHOTOS[0], tmp_path)
 
     for name, value in member.settings.items():
         monkeypatch.setenv(name, value)

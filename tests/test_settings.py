@@ -130,23 +130,49 @@ def test_no_secret_is_in_the_text_of_settings(monkeypatch: pytest.MonkeyPatch) -
         ("retention", "manifesto=0", "write label=<days>, 1 to 36500"),
         ("retention", "manifesto=36501", "write label=<days>, 1 to 36500"),
         ("retention", "manifesto=9999999", "write label=<days>, 1 to 36500"),
-        ("two_persons", "perhaps", None),
-        ("max_body", "many", None),
-        ("max_body", "0", None),
-        ("busy_seconds", "0", None),
-        ("busy_seconds", "nan", None),
-        ("accept_media", "perhaps", None),
-        ("media_workers", "0", None),
+        ("two_persons", "perhaps", "takes true or false"),
+        ("max_body", "many", "takes a whole number"),
+        ("max_body", "1.5", "takes a whole number"),
+        ("max_body", "1" * 5000, "takes a whole number"),
+        ("max_body", "0", "is at least 1024"),
+        ("busy_seconds", "0", "is more than 0"),
+        ("busy_seconds", "nan", "takes a number"),
+        ("session_hours", "inf", "takes a number"),
+        ("busy_seconds", "soon", "takes a number"),
+        ("busy_seconds", "301", "is at most 300"),
+        ("accept_media", "perhaps", "takes true or false"),
+        ("media_workers", "0", "is at least 1"),
+        ("metrics_port", "65536", "is at most 65535"),
+        ("origin", "x" * 201, "takes at most 200 characters"),
+        ("index", "disk", "is one of 'files' or 'milvus'"),
+        ("match_log", "all", "is one of 'hits' or 'counts'"),
+        ("rate_limit_address", "5/fortnight", "write a number a second, minute, hour or day, like 3000/minute"),
+        ("console_url", "hashes.example", "takes an address without a path, like https://hashes.example"),
+        ("console_url", "https://hashes.example/x", "takes an address without a path, like https://hashes.example"),
+        ("otlp_endpoint", "127.0.0.1:4318", "takes an address, like http://127.0.0.1:4318"),
+        ("oidc_issuer", "login.example", "takes an address, like https://login.example/realms/staff"),
+        ("public_url", "https://x/?y", "takes an address without ? and #, like https://hashes.example/hashdb"),
+        ("hma_key", "foo", "takes the secret of a key, hdb_…, as `hashdb key add` prints it"),
+        ("hma_key", "hdb_", "takes the secret of a key, hdb_…, as `hashdb key add` prints it"),
+        ("hma_key", "", "takes the secret of a key, hdb_…, as `hashdb key add` prints it"),
     ],
 )
-def test_a_wrong_one_is_told_by_its_name(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str, reason: str | None
-) -> None:
+def test_a_wrong_one_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str, reason: str) -> None:
     with pytest.raises(BadSetting) as caught:
         with_environment(monkeypatch, **{name: value})
     assert caught.value.setting == f"HASHDB_{name.upper()}"
-    assert caught.value.reason == reason or reason is None
+    assert caught.value.reason == reason
     assert str(caught.value).isprintable()
+
+
+def test_every_pattern_has_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    patterned = [
+        name for name, field in Settings.model_fields.items() if any(hasattr(one, "pattern") for one in field.metadata)
+    ]
+    assert len(patterned) == 5
+    for name in patterned:
+        with pytest.raises(BadSetting, match=", like "), monkeypatch.context() as patch:
+            with_environment(patch, **{name: "?"})
 
 
 def test_a_wrong_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,9 +190,9 @@ def test_the_default_label_file_is_part_of_the_package() -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (None, "cannot be read: "),
-        (b"\xff", "cannot be read: "),
-        (b"behaviour = [", "cannot be read: "),
+        (None, "cannot be read: FILE: no such file or directory"),
+        (b"\xff", "cannot be read: FILE is not UTF-8"),
+        (b"behaviour = [", "cannot be read: FILE is not TOML: Invalid value (at end of document)"),
         (b"", "behaviour must be a list of codes without spaces, at least one"),
         (LABELS.replace('["bad"]', "[]").encode(), "behaviour must be a list of codes without spaces, at least one"),
         (LABELS.replace('["bad"]', '"bad"').encode(), "behaviour must be a list of codes without spaces"),
@@ -184,4 +210,4 @@ def test_a_label_file_that_cannot_be_used_is_told(tmp_path: Path, content: bytes
     with pytest.raises(BadSetting) as caught:
         Settings(labels=file).rules()
     assert caught.value.setting == "HASHDB_LABELS"
-    assert caught.value.reason.startswith(reason)
+    assert caught.value.reason.startswith(reason.replace("FILE", str(file)))

@@ -9,7 +9,7 @@ import sys
 import click
 
 from hashdb import __version__
-from hashdb.cli.output import print_anything
+from hashdb.cli.output import escaped, print_anything
 from hashdb.errors import BadSetting, HashDBError
 
 _COMMANDS = {
@@ -89,12 +89,13 @@ def main() -> None:
     try:
         status = hashdb.main(prog_name="hashdb", standalone_mode=False)
     except click.ClickException as error:
+        vars(error).update(message=escaped(error.message))
         error.show()
         sys.exit(_USAGE)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(_INTERRUPTED)
     except HashDBError as error:
-        click.echo(f"hashdb: {error}", err=True)
+        click.echo(f"hashdb: {escaped(error)}", err=True)
         sys.exit(_USAGE if isinstance(error, BadSetting) else _FAILED)
     except BrokenPipeError:
         # Whoever read the output has gone: the interpreter must have somewhere to flush to when it ends.

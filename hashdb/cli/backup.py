@@ -12,7 +12,7 @@ import click
 import hashdb
 from hashdb.cli.archives import ABOUT, DATABASE, FORMAT, KEY, RECORD, beside, kind, pack
 from hashdb.cli.home import opened
-from hashdb.cli.output import as_json, print_json
+from hashdb.cli.output import as_json, escaped, print_json
 from hashdb.domain.instants import format_instant
 from hashdb.domain.members import COMMAND_LINE
 from hashdb.errors import BackupFailed, BadSetting
@@ -59,4 +59,4 @@ def command(file: Path, with_key: bool, as_json: bool) -> None:
     if as_json:
         print_json({"file": str(file), "bytes": size, "with_key": with_key} | about)
     else:
-        click.echo(f"{file}: {size:,} bytes{'' if with_key else '; the key that signs the log is not in it'}")
+        click.echo(f"{escaped(file)}: {size:,} bytes{'' if with_key else '; the key that signs the log is not in it'}")

@@ -12,9 +12,9 @@ from typing import Any
 
 import click
 
-from hashdb.cli.done import Done
+from hashdb.cli.done import Done, state_option
 from hashdb.cli.instants import Instant
-from hashdb.cli.output import as_json, console, print_json, tracked
+from hashdb.cli.output import as_json, console, escaped, json_array, tracked
 from hashdb.cli.pictures import Outcome, expand, fit_to_contribute, hash_all, in_batches, jobs_option, report_failures
 from hashdb.cli.texts import TEXT
 from hashdb.client import Client
@@ -55,11 +55,7 @@ _POSITION = re.compile(r"contributions\[(\d+)\]")
     type=click.Choice(list(map(str, Profile))),
     help="How many variants are stored.  [default: thorough at severity 3 and 4, else balanced]",
 )
-@click.option(
-    "--state",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="A file in which what was done is noted: run again, it goes on from there.",
-)
+@state_option
 @jobs_option
 @as_json
 def command(
@@ -84,22 +80,22 @@ def command(
     )
     mode = Mode(profile or Profile.of_severity(template.severity))
     bar, advance = tracked("contributing", len(files))
-    results = []
-    with done, Client.from_environment() as client, bar:
+    failed = []
+    with done, Client.from_environment() as client, bar, json_array(as_json) as add:
         algorithms = tuple(client.me().algorithms)
+        done.tell(before, add if as_json else None)
         outcomes = map(fit_to_contribute, hash_all(files, algorithms, settings, mode, jobs))
         for outcome, recorded in in_batches(list(files), outcomes, partial(_send, client, template)):
             advance()
-            results.append((outcome, recorded))
             if recorded is not None:
                 done.note(outcome.path, recorded.contribution.id)
-                if not as_json:
-                    _tell(outcome.path, recorded)
-    if before:
-        click.echo(f"hashdb: {len(before):,} done before, as {state} says", err=True)
-    if as_json:
-        print_json([*before, *(_object(*one) for one in results)])
-    return report_failures([outcome for outcome, _ in results])
+            else:
+                failed.append(outcome)
+            if as_json:
+                add(_object(outcome, recorded))
+            elif recorded is not None:
+                _tell(outcome.path, recorded)
+    return report_failures(failed)
 
 
 def _send(client: Client, template: Draft, batch: list[Outcome]) -> list[Recorded | None]:
@@ -138,7 +134,7 @@ def _draft(template: Draft, outcome: Outcome) -> Draft:
 def _tell(path: Path, recorded: Recorded) -> None:
     contribution, known = recorded.contribution, " (known already)" if recorded.known else ""
     standing = "" if contribution.standing.matches else f", {contribution.standing}"
-    console().print(f"{path}  contribution {contribution.id}{known}{standing}", soft_wrap=True)
+    console().print(f"{escaped(path)}  contribution {contribution.id}{known}{standing}", soft_wrap=True)
 
 
 def _object(outcome: Outcome, recorded: Recorded | None) -> dict[str, object]:

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 import click
 
+from hashdb.cli.output import escaped
+
 Noted = dict[str, object]
+
+state_option = click.option(
+    "--state",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A file in which what was done is noted: run again, it goes on from there.",
+)
 
 
 class Done:
-    """A line for each file that was contributed: its path, size and time of change, and the contribution.
+    """A line for each file that is done: its path, size and time of change, and the contribution, or what was done.
 
     A file that has changed since is not done. Without a file to note it in, nothing is.
     """
 
-    def __init__(self, noted_in: Path | None) -> None:
-        """Reads what was noted; a line that was cut short counts as none. A usage error where it cannot be read."""
-        self._file = None
+    def __init__(self, noted_in: Path | None, did: str | None = None) -> None:
+        """Reads what was noted; a line that was cut short counts as none. A usage error where it cannot be read.
+
+        `did` says what is done, where there is no contribution to note; what else was done of a file is not that.
+        """
+        self._file, self._noted_in, self._did = None, noted_in, did
         self._known: dict[str, Noted] = {}
         if noted_in is None:
             return
@@ -52,22 +63,30 @@ class Done:
         before: list[Noted] = []
         for path, error in files.items():
             noted = self._known.get(str(path))
-            if noted is not None and error is None and noted == _noted(path, noted.get("id")):
-                before.append({"path": str(path), "id": noted["id"], "known": True})
+            if noted is not None and error is None and noted == self._line(path, noted.get("id")):
+                before.append({"path": str(path)} | ({} if self._did else {"id": noted["id"]}) | {"known": True})
             else:
                 left[path] = error
         return left, before
 
-    def note(self, path: Path, id: int) -> None:
-        """Note that a file was contributed, at once: the line is in the file when this returns."""
+    def tell(self, before: Sequence[Noted], add: Callable[[Noted], None] | None) -> None:
+        """Say how many were done before, on standard error, and each of them to `add`, where there is one."""
+        if before:
+            click.echo(f"hashdb: {len(before):,} done before, as {escaped(self._noted_in)} says", err=True)
+        if add is not None:
+            for one in before:
+                add(one)
+
+    def note(self, path: Path, id: int | None = None) -> None:
+        """Note that a file is done, at once: the line is in the file when this returns."""
         if self._file is not None:
-            self._file.write(f"{json.dumps(_noted(path, id))}\n")
+            self._file.write(f"{json.dumps(self._line(path, id))}\n")
             self._file.flush()
 
-
-def _noted(path: Path, id: object) -> Noted:
-    try:
-        status = path.stat()
-    except OSError:
-        return {}
-    return {"path": str(path), "size": status.st_size, "changed": status.st_mtime_ns, "id": id}
+    def _line(self, path: Path, id: object) -> Noted:
+        try:
+            status = path.stat()
+        except OSError:
+            return {}
+        noted: Noted = {"path": str(path), "size": status.st_size, "changed": status.st_mtime_ns}
+        return noted | ({"did": self._did} if self._did else {"id": id})

@@ -11,7 +11,7 @@ from random import Random
 
 import click
 
-from hashdb.cli.output import as_json, console, print_json, print_table, tracked
+from hashdb.cli.output import as_json, console, escaped, print_json, print_table, tracked
 from hashdb.cli.pictures import expand
 from hashdb.cli.radii import Radius
 from hashdb.domain.signals import Algorithm
@@ -117,10 +117,11 @@ def command(
         _tell(evaluation, watch, as_json)
         _write(evaluation, output)
     for path, reason in failures.items():
-        click.echo(f"hashdb: {path}: {reason}", err=True)
-    if len(evaluation.names) < _FEWEST:
-        usable = len(evaluation.names)
-        click.echo(f"hashdb: {folder}: an evaluation takes {_FEWEST} pictures at least, here are {usable}", err=True)
+        click.echo(escaped(f"hashdb: {path}: {reason}"), err=True)
+    if (usable := len(evaluation.names)) < _FEWEST:
+        click.echo(
+            f"hashdb: {escaped(folder)}: an evaluation takes {_FEWEST} pictures at least, here are {usable}", err=True
+        )
         return 1
     return 1 if failures else 0
 
@@ -204,5 +205,5 @@ def _tell(evaluation: Evaluation, watch: _Watch, as_json: bool) -> None:
         for number, sentence in enumerate(sentences):
             if not number:
                 say(title)
-            say(f"  {sentence}", soft_wrap=True)
+            say(f"  {escaped(sentence)}", soft_wrap=True)
     say(str(watch))

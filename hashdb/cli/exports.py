@@ -29,7 +29,7 @@ Said = Mapping[str, object]
 def command(form: str, as_json: bool) -> None:
     """Print your own active contributions, a row each, so that `hashdb import` reads them again.
 
-    `misp` prints one event, `stix` one bundle (STIX 2.1); both have what was withdrawn too, as deleted and revoked.
+    `misp` prints one event, `stix` one bundle (STIX 2.1); both have what matches no more too, as deleted and revoked.
     """
     if form in ("misp", "stix"):
         _print_foreign(form)

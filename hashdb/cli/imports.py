@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
 import click
 
-from hashdb.cli.output import as_json, counted, print_json, tracked
+from hashdb.cli.output import as_json, counted, escaped, print_json, tracked
 from hashdb.cli.rows import Format, Row, read_rows
 from hashdb.cli.texts import TEXT
 from hashdb.client import Client
@@ -49,7 +50,7 @@ class Report:
             if self.as_json and len(self.faults) < FAULTS_TOLD:
                 self.faults.append({"line": line, "at": fault.at, "reason": fault.reason})
             if not self.as_json:
-                click.echo(f"{self.name}:{line}: {fault}", err=True)
+                click.echo(escaped(f"{self.name}:{line}: {fault}"), err=True)
 
 
 @click.command("import")
@@ -152,7 +153,7 @@ def _tell(report: Report, *, dry_run: bool) -> None:
     told = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count or name in ("rows", "faulty"))
     stored = report.contributed or report.known
     told = told.replace("1 rows", "1 row", 1) if report.rows == 1 else told
-    click.echo(f"{report.name}: {told}{'' if stored else '; nothing was stored'}")
+    click.echo(f"{escaped(report.name)}: {told}{'' if stored else '; nothing was stored'}")
 
 
 @contextmanager
@@ -160,6 +161,8 @@ def _opened(file: Path) -> Iterator[TextIO]:
     """The lines of a file, or of standard input, which is kept meanwhile: they are read twice."""
     if str(file) == "-":
         with tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogateescape", newline="") as kept:
+            if isinstance(sys.stdin, TextIOWrapper):
+                sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
             _copy(sys.stdin.read, kept)
             yield kept
         return

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import click
 
-from hashdb.cli.output import as_json, console, print_json, tracked
+from hashdb.cli.done import Done, state_option
+from hashdb.cli.output import as_json, console, escaped, json_array, tracked
 from hashdb.cli.pictures import Outcome, expand, hash_all, in_batches, jobs_option, report_failures
 from hashdb.cli.radii import Radius
 from hashdb.client import Client
@@ -30,6 +31,7 @@ from hashdb.wire.matches import ResultOut
     "--transforms", is_flag=True, help="Also try each mirrored, turned, straightened, without borders or caption bands."
 )
 @click.option("--local", is_flag=True, help="Ask the copy that `hashdb sync` keeps here, not the service.")
+@state_option
 @jobs_option
 @as_json
 def command(
@@ -37,26 +39,34 @@ def command(
     radii: tuple[tuple[Algorithm, int], ...],
     transforms: bool,
     local: bool,
+    state: Path | None,
     jobs: int | None,
     as_json: bool,
 ) -> int:
     """Ask whether pictures (files, or folders of them) are close to contributions. The pictures stay here."""
     settings = Settings.read()
-    files = expand(paths)
+    done = Done(state, "match")
+    files, before = done.apart(expand(paths))
     bar, advance = tracked("matching", len(files))
-    results = []
+    failed = []
     with ExitStack() as stack:
         algorithms, match = stack.enter_context(_copy(settings) if local else _service())
+        stack.enter_context(done)
         stack.enter_context(bar)
+        add = stack.enter_context(json_array(as_json))
+        done.tell(before, add if as_json else None)
         outcomes = hash_all(files, algorithms, settings, Mode.TRANSFORMS if transforms else Mode.PLAIN, jobs)
         for outcome, result in in_batches(list(files), outcomes, partial(_ask, match, dict(radii))):
             advance()
-            results.append((outcome, result))
-            if not as_json and result is not None:
+            if as_json:
+                add(_object(outcome, result))
+            elif result is not None:
                 _tell(outcome.path, result)
-    if as_json:
-        print_json([_object(*one) for one in results])
-    return report_failures([outcome for outcome, _ in results])
+            if result is None:
+                failed.append(outcome)
+            else:
+                done.note(outcome.path)
+    return report_failures(failed)
 
 
 Asked = tuple[tuple[Algorithm, ...], Callable[[Sequence[Query]], Answer]]
@@ -96,9 +106,8 @@ def _ask(
 
 
 def _tell(path: Path, result: Result) -> None:
-    console().print(f"{path}  {advice(result)}", soft_wrap=True)
-    for match in result.matches:
-        console().print(f"  {described(match)}", soft_wrap=True)
+    said = [escaped(path), advice(result), *map(described, result.matches)]
+    console().print("  ".join(said), soft_wrap=True)
 
 
 def advice(result: Result) -> str:
@@ -111,7 +120,7 @@ def advice(result: Result) -> str:
 
 
 def described(match: Match) -> str:
-    """What a match says, in a line."""
+    """What a match says."""
     distances = ", ".join(
         f"{algorithm} {bits}" if bits is not None else algorithm for algorithm, bits in match.distance.items()
     )

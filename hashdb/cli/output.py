@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from hashdb.domain.proposals import Proposal
     from hashdb.wire import Answered
 
+_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""What changes the direction of the text around it."""
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
@@ -27,6 +32,30 @@ def print_json(said: Answered | Mapping[str, Any] | Sequence[Any]) -> None:
         click.echo(json.dumps(said, indent=1))
     else:
         click.echo(json.dumps(json.loads(said.json_text()), separators=(",", ":")))
+
+
+@contextmanager
+def json_array(wanted: bool) -> Iterator[Callable[[Mapping[str, object]], None]]:
+    """What adds an element to an array on standard output, at once; it is what `print_json` prints of the whole.
+
+    The array is closed whatever ends the work. Of work that fails before the first element nothing is printed.
+    """
+    count = 0
+
+    def add(said: Mapping[str, object]) -> None:
+        nonlocal count
+        text = json.dumps(said, indent=1).replace("\n", "\n ")
+        click.echo(f"{',' if count else '['}\n {text}", nl=False)
+        count += 1
+
+    try:
+        yield add
+    except BaseException:
+        if count:
+            click.echo("\n]")
+        raise
+    if wanted:
+        click.echo("\n]" if count else "[]")
 
 
 def print_proposal(proposal: Proposal, as_json: bool) -> None:
@@ -45,6 +74,17 @@ def print_anything() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def escaped(said: object) -> str:
+    """A text, such as a file's name, on one line: what would end it, or move or colour a terminal, as an escape."""
+    text = str(said)
+    return text if text.isprintable() else "".join(map(_escaped, text))
+
+
+def _escaped(one: str) -> str:
+    controls = one in _TURNING or unicodedata.category(one) in ("Cc", "Cs", "Zl", "Zp")
+    return one.encode("unicode_escape").decode() if controls else one
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

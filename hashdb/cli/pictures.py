@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeVar
 
 import click
 
+from hashdb.cli.output import escaped
 from hashdb.domain.rules import quality_fault
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import HashDBError, UnreadablePicture
@@ -50,7 +51,7 @@ def expand(paths: Sequence[Path]) -> dict[Path, str | None]:
         # Unlike Path.is_dir it says no, where a name is too long to be one.
         below = _below(path) if os.path.isdir(path) else {path: None}
         if not below:
-            click.echo(f"hashdb: no pictures in {path}", err=True)
+            click.echo(f"hashdb: no pictures in {escaped(path)}", err=True)
         found.update(below)
     return found
 
@@ -137,7 +138,7 @@ def report_failures(outcomes: Sequence[Outcome]) -> int:
     """Name each path that failed, on standard error, and return the exit status."""
     failures = [outcome for outcome in outcomes if outcome.error is not None]
     for outcome in failures:
-        click.echo(f"hashdb: {outcome.path}: {outcome.error}", err=True)
+        click.echo(escaped(f"hashdb: {outcome.path}: {outcome.error}"), err=True)
     return 1 if failures else 0
 
 

@@ -11,7 +11,7 @@ import click
 
 from hashdb.cli.archives import ABOUT, DATABASE, KEY, RECORD, beside, kind, unpack
 from hashdb.cli.home import prepare_home, serving_alone, signing_of
-from hashdb.cli.output import as_json, print_json
+from hashdb.cli.output import as_json, escaped, print_json
 from hashdb.domain.members import COMMAND_LINE
 from hashdb.errors import BackupFailed
 from hashdb.service import backups, open_hashdb
@@ -49,7 +49,7 @@ def command(file: Path, as_json: bool) -> int:
         click.echo(finding)
     click.echo(f"{events:,} events are restored" + ("" if findings else ", and nothing of them was rewritten"))
     if KEY not in parts:
-        click.echo(f"before you serve, put the key that signs the log at {settings.signing_key}")
+        click.echo(f"before you serve, put the key that signs the log at {escaped(settings.signing_key)}")
     return _FAILED if findings else 0
 
 

@@ -21,8 +21,11 @@ LISTS = frozenset({"signals", "labels", "context"})
 _NUMBERS = frozenset({"quality", "severity"})
 _ALGORITHM = ("algorithm", "signal_type", "hash_type", "type")
 _VALUE = ("hash", "signal_value", "hash_digest", "value", "indicator")
+_USED = frozenset({*FIELDS, *_ALGORITHM, *_VALUE})
 _ALIASES = {"hash_pdq": "pdq", "imagepdq": "pdq"}
 """What ThreatExchange and StopNCII call it."""
+_NO_UTF8 = Fault("", "is not UTF-8")
+_ARRAY = Fault("", "begins an array: JSON Lines have one object a line, as `jq -c '.[]'` makes of an array")
 _GAP = re.compile(r"[\s,;:|]+")
 
 
@@ -56,7 +59,7 @@ def read_rows(lines: Iterable[str], form: Format, algorithm: Algorithm | None) -
 
 
 def _of_csv(lines: Iterable[str]) -> Iterator[Row]:
-    reader = csv.reader(_decodable(lines), strict=True)
+    reader = csv.reader(_unmarked(lines), strict=True)
     line, names = 1, list[str]()
     while True:
         try:
@@ -72,6 +75,8 @@ def _of_csv(lines: Iterable[str]) -> Iterator[Row]:
             if fault := _heading_fault(names):
                 yield Row(line, {}, fault)
                 return
+        elif not all(map(_is_utf8, cells)):
+            yield Row(line, {}, _NO_UTF8)
         elif cells:
             yield _of_cells(line, names, cells)
         line = reader.line_num + 1
@@ -79,6 +84,9 @@ def _of_csv(lines: Iterable[str]) -> Iterator[Row]:
 
 def _heading_fault(names: Sequence[str]) -> Fault | None:
     """Why these are no columns of a list, or None. A foreign list may have others, which are not used."""
+    twice = [name for name in names if name in _USED and names.count(name) > 1]
+    if twice:
+        return Fault(twice[0], "is the name of more than one column")
     if "signals" in names:
         unknown = [name for name in names if name not in FIELDS]
         return Fault(unknown[0] or "a column", "is not a field of a draft") if unknown else None
@@ -102,8 +110,16 @@ def _of_cells(line: int, names: Sequence[str], cells: Sequence[str]) -> Row:
 
 
 def _of_json(lines: Iterable[str]) -> Iterator[Row]:
-    for line, text in enumerate(_decodable(lines), 1):
+    begun = False
+    for line, text in enumerate(_unmarked(lines), 1):
         if not text.strip():
+            continue
+        if not begun and text.lstrip().startswith("["):
+            yield Row(line, {}, _ARRAY)
+            return
+        begun = True
+        if not _is_utf8(text):
+            yield Row(line, {}, _NO_UTF8)
             continue
         try:
             said = json.loads(text)
@@ -117,11 +133,13 @@ def _of_json(lines: Iterable[str]) -> Iterator[Row]:
 
 
 def _of_text(lines: Iterable[str], algorithm: Algorithm | None) -> Iterator[Row]:
-    for line, text in enumerate(lines, 1):
+    for line, text in enumerate(_unmarked(lines), 1):
         words = _GAP.split(text.strip())
         if not words[0] or words[0].startswith("#"):
             continue
-        if len(words) == 1 and algorithm is not None:
+        if not _is_utf8(text):
+            yield Row(line, {}, _NO_UTF8)
+        elif len(words) == 1 and algorithm is not None:
             yield Row(line, {"signals": [_signal(algorithm, words[0])]})
         elif len(words) == 2 or (len(words) == 3 and words[2].isdecimal()):
             quality = {"quality": int(words[2][:9])} if len(words) == 3 else {}
@@ -148,8 +166,11 @@ def _signal(algorithm: str, value: str) -> str:
     return f"{_ALIASES.get(name, name)}:{value.lower()}"
 
 
-def _decodable(lines: Iterable[str]) -> Iterator[str]:
-    """The lines, without a mark of the byte order, and with what is not UTF-8 replaced: no field takes it."""
-    for number, line in enumerate(lines):
-        text = line.removeprefix("\ufeff") if number == 0 else line
-        yield text.encode("utf-8", "replace").decode() if any("\ud800" <= one <= "\udfff" for one in text) else text
+def _unmarked(lines: Iterable[str]) -> Iterator[str]:
+    """The lines, without a mark of the byte order."""
+    return (line if number else line.removeprefix("\ufeff") for number, line in enumerate(lines))
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether no byte of it was read that is none of UTF-8; such a byte is a lone surrogate here (PEP 383)."""
+    return text.isascii() or not any("\ud800" <= one <= "\udfff" for one in text)

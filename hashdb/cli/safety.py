@@ -1,4 +1,4 @@
-"""What `hashdb serve` refuses to start with: plain HTTP to the world, a signing key that others read, debugging."""
+"""What `hashdb serve` refuses to start with, like plain HTTP to the world, and what it warns of."""
 
 from __future__ import annotations
 
@@ -6,12 +6,28 @@ import ipaddress
 import socket
 import stat
 import sys
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from pathlib import Path
 
 from flask.helpers import get_debug_flag
 
 from hashdb.errors import UnsafeStart
 from hashdb.settings import Settings
+
+_OTHERS = frozenset({"KERNEL", "REQUIRE_ALL"})
+_OTHERS_BEGIN = ("TEST", "SERVICE_", "PORT_")
+"""What is no setting, and is read by the kernels and by the tests, or set by Kubernetes for a service `hashdb`."""
+
+
+def misspelt(names: Iterable[str]) -> Iterator[str]:
+    """What to say of each variable that looks like a setting and is none: without a word, it would not be in force."""
+    known = list(map(str.upper, Settings.model_fields))
+    for name in sorted(names):
+        prefix, _, rest = name.upper().partition("_")
+        if prefix == "HASHDB" and not rest.startswith(_OTHERS_BEGIN) and rest not in (*known, *_OTHERS):
+            near = get_close_matches(rest, known, 1)
+            yield f"{name} is no setting" + (f": do you mean HASHDB_{near[0]}?" if near else "")
 
 
 def require_safe(settings: Settings, host: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from PIL import Image
 
-from hashdb.cli.output import as_json, print_json
+from hashdb.cli.output import as_json, escaped, print_json
 from hashdb.client import Client
 from hashdb.domain.matches import Answer, Query
 from hashdb.domain.signals import Algorithm, Signal
@@ -52,7 +52,7 @@ class Steps:
             details.append(str(wrong))
         self.done.append({"step": what, "state": state, "detail": "; ".join(details)})
         if not self.as_json:
-            click.echo(f"{_MARKS[state]} {what}{': ' * bool(details)}{'; '.join(details)}")
+            click.echo(f"{_MARKS[state]} {what}{': ' * bool(details)}{escaped('; '.join(details))}")
 
 
 class _Wrong(Exception):

@@ -23,9 +23,9 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from hashdb import __version__
 from hashdb.cli.home import milvus_of, opened, prepare_home, serving_alone, signing_of
-from hashdb.cli.output import tracked
+from hashdb.cli.output import escaped, tracked
 from hashdb.cli.ports import bracketed, free
-from hashdb.cli.safety import require_safe
+from hashdb.cli.safety import misspelt, require_safe
 from hashdb.cli.texts import TEXT
 from hashdb.domain.members import COMMAND_LINE
 from hashdb.errors import HashDBError, IndexNotReady
@@ -77,6 +77,8 @@ log = logging.getLogger("hashdb.serve")
 def command(host: str, port: int, workers: int) -> None:
     """Serve the API until interrupted. Makes or brings up the schema where the database is SQLite."""
     settings = Settings.read()
+    for sentence in misspelt(os.environ):
+        click.echo(f"hashdb: {escaped(sentence)}", err=True)
     prepare_home(settings.home)
     milvus_of(settings)
     check(settings)

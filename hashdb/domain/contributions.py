@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -104,6 +104,8 @@ class Contribution:
     masked: int = 0
     """How many of its signals match nothing, because they are close to a benign one; they are not among `signals`."""
     hidden: frozenset[str] = frozenset()
+    changed_at: datetime | None = field(default=None, compare=False)
+    """When the log last told of it; None where that was not asked for, or is not for the reader to know."""
 
     def shown(self, *, signals: bool, reference: bool) -> Contribution:
         """The same contribution as a reader with these rights sees it."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Self
 
 _ENTITY = re.compile(r"([A-Z-]{2,10}):([a-z0-9][a-z0-9_-]{0,63})", re.ASCII)
 _INCIDENT = re.compile(r"(CIP|CI):[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
@@ -29,6 +31,13 @@ class Vocabulary:
         """The kinds of code, which are also the keys of the label file."""
         return tuple(field.name for field in fields(cls))
 
+    @classmethod
+    def of(cls, parsed: Mapping[str, object]) -> Self:
+        """The vocabulary that a label file spells, once it is parsed. Raises ValueError."""
+        if unknown := parsed.keys() - set(cls.kinds()):
+            raise ValueError(f"unknown kinds: {', '.join(sorted(unknown))}")
+        return cls(**{kind: _codes(kind, parsed.get(kind)) for kind in cls.kinds()})
+
     def fault(self, kind: str, code: str) -> str | None:
         """Why `code` is not one of that kind (a sentence), or None."""
         known: tuple[str, ...] = getattr(self, kind)
@@ -42,6 +51,16 @@ class Vocabulary:
         if not found:
             return "an entity is a list and a slug, like UN:example"
         return self.fault("entity_list", found[1])
+
+
+def _codes(kind: str, codes: object) -> tuple[str, ...]:
+    if not isinstance(codes, list) or not codes or not all(map(_is_code, codes)):
+        raise ValueError(f"{kind} must be a list of codes without spaces, at least one")
+    return tuple(codes)
+
+
+def _is_code(code: object) -> bool:
+    return isinstance(code, str) and code.isascii() and code.isprintable() and 0 < len(code) <= 64 and " " not in code
 
 
 def incident_fault(incident: str) -> str | None:

@@ -104,7 +104,10 @@ def get(db: HashDB, actor: Actor, id: int) -> Contribution:
 
 
 def page(db: HashDB, actor: Actor, chosen: Filter, after: int, limit: int) -> tuple[Contribution, ...]:
-    """At most `limit` contributions with ids above `after`: the member's own, or any with `audit`."""
+    """At most `limit` contributions with ids above `after`, and when each last changed: the member's own, or any.
+
+    Any with scope `audit`. Raises ScopeMissing where others are asked for without.
+    """
     actor.require()
     if not actor.has(Scope.AUDIT) and actor.member is not None:
         if chosen.member not in (None, actor.member.id):
@@ -114,7 +117,8 @@ def page(db: HashDB, actor: Actor, chosen: Filter, after: int, limit: int) -> tu
         uses.listed(db, actor)
     with db.store.read() as tx:
         found = tx.contributions.page(chosen, after, limit, db.now())
-    return tuple(shown(actor, contribution) for contribution in found)
+        changed = tx.audit.changed([one.id for one in found])
+    return tuple(replace(shown(actor, one), changed_at=changed.get(one.id)) for one in found)
 
 
 def amend(db: HashDB, actor: Actor, id: int, asked: Amendment) -> Contribution:

@@ -78,6 +78,13 @@ class Audit:
                 found.setdefault(id, []).append(Action(action))
         return found
 
+    def changed(self, contributions: Collection[int]) -> dict[int, datetime]:
+        """When the log last told of contributions, by contribution."""
+        found: dict[int, datetime] = {}
+        for some in chunks(sorted(set(contributions))):
+            found.update((id, at) for id, at in self._connection.execute(_CHANGED, {"ids": some}))
+        return found
+
     def append(self, now: datetime, actor: Actor, entries: Sequence[Entry]) -> int:
         """Give each entry the next number and return the last one.
 
@@ -191,6 +198,11 @@ _ACTIONS = (
         events.c.seq <= bindparam("upto"),
     )
     .order_by(events.c.subject_id, events.c.seq)
+)
+_CHANGED = (
+    select(events.c.subject_id, func.max(events.c.at))
+    .where(events.c.subject_kind == "contribution", events.c.subject_id.in_(bindparam("ids", expanding=True)))
+    .group_by(events.c.subject_id)
 )
 _SUBJECTS = (
     select(events.c.seq, events.c.subject_id)

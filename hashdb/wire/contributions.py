@@ -272,6 +272,7 @@ class ContributionOut(Answered):
     withdrawal_reason: str | None
     erased: bool
     masked: int = Field(0, description="Signals that match nothing, as they are close to what everybody may show.")
+    changed_at: Moment | None = Field(None, description="(in lists) When the log last told of it.")
 
     @classmethod
     def of(cls, contribution: Contribution, **more: Any) -> ContributionOut:
@@ -307,6 +308,7 @@ class ContributionOut(Answered):
             erased=self.erased,
             masked=self.masked,
             hidden=frozenset({"signals", "reference"} - self.model_fields_set),
+            changed_at=self.changed_at,
         )
 
 
@@ -337,6 +339,8 @@ def seen(contribution: Contribution) -> dict[str, Any]:
         "erased": contribution.erased,
         "masked": contribution.masked,
     }
+    if contribution.changed_at is not None:
+        said["changed_at"] = contribution.changed_at
     for name in contribution.hidden:
         del said[name]
     return said

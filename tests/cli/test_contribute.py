@@ -69,9 +69,9 @@ def test_a_match_names_the_contribution_and_the_distances(member: Commands, tmp_
     said = member.json("match", smaller, PHOTOS[2])
     assert [one["action"] for one in said] == ["review", "review"]
     assert id in [match["contribution"] for match in said[0]["matches"]]
-    lines = member("match", smaller).stdout.splitlines()
-    assert lines[0].startswith(f"{smaller}  review (")
-    assert any(line.startswith(f"  contribution {id}: pdq ") for line in lines)
+    (line,) = member("match", smaller).stdout.splitlines()
+    assert line.startswith(f"{smaller}  review (")
+    assert any(part.startswith(f"contribution {id}: pdq ") for part in line.split("  "))
 
 
 def test_a_radius_narrows_a_match_and_is_checked(member: Commands, tmp_path: Path) -> None:

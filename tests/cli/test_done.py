@@ -6,6 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
+import pytest
+
 from hashdb.cli.done import Done
 from tests.cli.conftest import PHOTOS, Commands
 
@@ -32,6 +34,32 @@ def test_a_run_goes_on_where_the_one_before_ended(member: Commands, tmp_path: Pa
     again = member.json("contribute", folder, *SAID, "--state", state, status=1)
     assert {one["path"]: one["id"] for one in again if "id" in one} == ids
     assert [one["error"][:13] for one in again if "error" in one] == ["not a picture"]
+
+
+@pytest.mark.parametrize("verb", ["hash", "match"])
+def test_hashing_and_matching_go_on_too(member: Commands, tmp_path: Path, verb: str) -> None:
+    folder, state = tmp_path / "pictures", tmp_path / "state.jsonl"
+    folder.mkdir()
+    (folder / "broken.jpg").write_text("not a picture")
+    for photo in PHOTOS[:4]:
+        shutil.copy(photo, folder)
+    paths = sorted(map(str, folder.iterdir()))
+    first = member.json(verb, folder, "--state", state, status=1)
+    assert [one["path"] for one in first] == paths
+    os.utime(folder / PHOTOS[0].name, ns=(1, 1))
+    done = member(verb, folder, "--state", state)
+    assert done.stderr.startswith(f"hashdb: 3 done before, as {state} says\nhashdb: {folder}/broken.jpg: ")
+    assert [line.split("  ")[0] for line in done.stdout.splitlines()] == [str(folder / PHOTOS[0].name)]
+    again = member.json(verb, folder, "--state", state, status=1)
+    assert [one["known"] for one in again if "known" in one] == [True] * 4
+    assert sorted(one["path"] for one in again) == paths
+
+
+def test_what_was_hashed_or_matched_is_not_contributed_by_that(member: Commands, tmp_path: Path) -> None:
+    state = tmp_path / "state.jsonl"
+    for words in (("hash",), ("match",), ("contribute", *SAID)):
+        done = member(words[0], PHOTOS[0], *words[1:], "--state", state)
+        assert (done.returncode, done.stderr, len(done.stdout.splitlines())) == (0, "", 1)
 
 
 def test_without_a_file_nothing_is_noted(tmp_path: Path) -> None:

@@ -46,10 +46,11 @@ def test_what_cannot_be_read_is_named_and_the_others_go_on(run: Commands, tmp_pa
     assert ["error" in one for one in said] == [True, False]
 
 
-def test_for_people_each_signal_stands_on_one_line(run: Commands) -> None:
-    lines = run("hash", PHOTOS[0]).stdout.splitlines()
-    assert lines[0].startswith(str(PHOTOS[0]))
-    assert [line.strip().partition(":")[0] for line in lines[1:]] == ["pdq", "phash256", "phash"]
+def test_for_people_each_picture_stands_on_one_line(run: Commands) -> None:
+    (one,) = run.json("hash", PHOTOS[0])
+    first, second = run("hash", *PHOTOS[:2]).stdout.splitlines()
+    assert first.split("  ") == [str(PHOTOS[0]), *one["signals"], f"quality {one['quality']}"]
+    assert second.startswith(f"{PHOTOS[1]}  pdq:")
 
 
 def test_no_path_is_wrong_usage(run: Commands) -> None:

@@ -104,6 +104,30 @@ def test_rows_come_from_standard_input_too(member: Commands) -> None:
     assert (said["rows"], said["contributed"], done.stderr) == (1_203, 1_203, "")
 
 
+@pytest.mark.parametrize("form", ["csv", "jsonl", "text"])
+def test_what_is_not_utf_8_is_named_and_not_stored_altered(member: Commands, tmp_path: Path, form: str) -> None:
+    spelled = {
+        "csv": f"signals,labels,reference\n{signal(1)},glorification,caf\xe9\n",
+        "jsonl": json.dumps({"signals": [str(signal(1))], "labels": ["glorification"], "reference": "caf!"}),
+        "text": f"pdq {signal(1).value:064x} caf\xe9",
+    }
+    octets = spelled[form].replace("!", "\xe9").encode("latin-1")
+    file = tmp_path / "list"
+    file.write_bytes(octets)
+    line = 2 if form == "csv" else 1
+    done = member("import", file, "--format", form, "--skip-faulty")
+    assert (done.returncode, done.stderr) == (1, f"{file}:{line}: is not UTF-8\n")
+    assert own(member) == []
+    piped = subprocess.run(
+        [sys.executable, "-m", "hashdb", "import", "-", "--format", form, "--dry-run"],
+        env={"PATH": "", "PYTHONPATH": ":".join(sys.path), "PYTHONIOENCODING": "utf-8:strict", **member.environment},
+        input=octets,
+        capture_output=True,
+        check=False,
+    )
+    assert (piped.returncode, piped.stderr.decode()) == (1, f"-:{line}: is not UTF-8\n")
+
+
 @pytest.mark.parametrize("words", [("no-such-file.csv",), (".",)])
 def test_what_cannot_be_read_is_a_usage_error(member: Commands, words: tuple[str, ...]) -> None:
     done = member("import", *words)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from hashdb.cli.output import json_array
 from tests.cli.conftest import PHOTOS, Commands
 
 SAID = ("--label", "glorification", "--removed-at", "now")
@@ -48,6 +49,45 @@ def test_a_folder_that_cannot_be_read_is_named_and_the_others_go_on(run: Command
     shutil.rmtree(top)
 
 
+@pytest.mark.parametrize("words", [("hash",), ("match",), ("contribute", *SAID)])
+def test_a_name_cannot_begin_a_line_or_reach_the_terminal(
+    member: Commands, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    folder = tmp_path / "a\nhashdb: all is well\x1b[31m"
+    folder.mkdir()
+    shutil.copy(PHOTOS[0], folder / "b\rc\u202e.jpg")
+    (folder / "none\x9b.jpg").write_text("not a picture")
+    (folder / "empty\x07").mkdir()
+    done = member(words[0], folder, folder / "empty\x07", *words[1:])
+    told = f"{tmp_path}/a\\nhashdb: all is well\\x1b[31m"
+    assert done.stdout.startswith(f"{told}/b\\rc\\u202e.jpg")
+    first, second = done.stderr.splitlines()
+    assert first == f"hashdb: no pictures in {told}/empty\\x07"
+    assert second.startswith(f"hashdb: {told}/none\\x9b.jpg: not a picture")
+    assert all(one.isprintable() for one in done.stdout.replace("\n", ""))
+    said = member.json(words[0], folder, *words[1:], status=1)
+    assert [one["path"] for one in said] == [f"{folder}/b\rc\u202e.jpg", f"{folder}/none\x9b.jpg"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("import", "a\nb\x1b[31m"),
+        ("evaluate", "a\nb\x1b[31m"),
+        ("report", "a\nb\x1b[31m"),
+        ("hash", "--jobs", "a\nb\x1b[31m", "x"),
+        ("restore", "a\nb\x1b[31m"),
+        ("audit", "check", "--checkpoint", "a\nb\x1b[31m"),
+        ("contribute", "x", *SAID, "--state", "a\nb\x1b[31m/x"),
+    ],
+)
+def test_no_error_repeats_a_name_as_it_is(member: Commands, tmp_path: Path, words: tuple[str, ...]) -> None:
+    done = member(*words, HASHDB_HOME=str(tmp_path / "home"))
+    assert done.returncode
+    assert "a\\nb\\x1b[31m" in done.stderr
+    assert all(one.isprintable() for one in done.stderr.replace("\n", ""))
+
+
 def test_names_that_are_not_utf8_are_json_all_the_same(run: Commands, oddly_named: Path) -> None:
     done = run.process("hash", oddly_named, "--json")
     said = json.loads(done.stdout)
@@ -64,6 +104,29 @@ def test_names_that_are_not_utf8_are_told_to_people(
     assert done.returncode == 1
     assert f"{oddly_named}/caf\\udce9.jpg" in done.stdout
     assert done.stderr.startswith(f"hashdb: {oddly_named}/th\\udce9.jpg: not a picture")
+
+
+def test_the_array_is_printed_as_it_comes_and_closed_whatever_ends_it(capsys: pytest.CaptureFixture[str]) -> None:
+    said: list[dict[str, object]] = [
+        {"path": "a\nb", "signals": ["x", "y"]},
+        {"path": "c", "deep": {"pdq": 1}, "none": []},
+    ]
+    with json_array(True) as add:
+        for number, one in enumerate(said):
+            add(one)
+            assert capsys.readouterr().out.startswith(",\n {" if number else "[\n {")
+    assert capsys.readouterr().out == "\n]\n"
+    for count in range(3):
+        with json_array(True) as add:
+            for one in said[:count]:
+                add(one)
+        assert capsys.readouterr().out == f"{json.dumps(said[:count], indent=1)}\n"
+    for count in range(3):
+        with pytest.raises(KeyboardInterrupt), json_array(True) as add:
+            for one in said[:count]:
+                add(one)
+            raise KeyboardInterrupt
+        assert capsys.readouterr().out == (f"{json.dumps(said[:count], indent=1)}\n" if count else "")
 
 
 @pytest.mark.parametrize("words", [("hash",), ("match",), ("contribute", *SAID)])

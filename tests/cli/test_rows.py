@@ -37,6 +37,8 @@ def test_csv_has_the_fields_of_a_draft_and_its_lists_are_separated_by_spaces() -
             1,
             Fault("", "the first line names the columns: `signals`, or `algorithm` and `hash`, among them"),
         ),
+        ("signals,labels,signals\npdq:aa,a,pdq:bb\n", 1, Fault("signals", "is the name of more than one column")),
+        ("signals,reference\npdq:aa,caf\udce9\n", 2, Fault("", "is not UTF-8")),
         ('signals\n"pdq:aa\n', 2, Fault("", "is not CSV: unexpected end of data")),
     ],
 )
@@ -66,6 +68,27 @@ def test_json_lines_have_an_object_each() -> None:
     assert (second.line, second.fault) == (3, Fault("", "takes an object"))
     assert third == Row(4, {"signals": ["pdq:aa"]})
     assert (fourth.line, fourth.fault) == (5, Fault("", "is not JSON in UTF-8"))
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ('\ufeff{"signals": ["pdq:aa"], "reference": "caf\udce9"}\n', Format.JSONL),
+        ("\ufeff# a caf\udce9\npdq:aa caf\udce9\n", Format.TEXT),
+        ("\ufeffalgorithm,hash,source,source\npdq,aa,caf\udce9,\n", Format.CSV),
+    ],
+)
+def test_what_is_not_utf_8_is_a_faulty_row(text: str, form: Format) -> None:
+    (row,) = rows(text, form)
+    assert (row.said, row.fault) == ({}, Fault("", "is not UTF-8"))
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [('[{"signals": ["pdq:aa"]}]\n', 1), ('\n [\n  {\n   "signals": []\n  }\n ]\n', 2)]
+)
+def test_an_array_is_told_once_with_what_to_do(text: str, line: int) -> None:
+    reason = "begins an array: JSON Lines have one object a line, as `jq -c '.[]'` makes of an array"
+    assert rows(text, Format.JSONL) == [Row(line, {}, Fault("", reason))]
 
 
 def test_a_text_has_an_algorithm_and_a_hash_a_line() -> None:

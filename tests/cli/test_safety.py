@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.cli.safety import is_loopback, require_safe
+from hashdb.cli.safety import is_loopback, misspelt, require_safe
 from hashdb.errors import UnsafeStart
 from hashdb.settings import Settings
 from tests.cli.conftest import Commands
@@ -61,3 +61,21 @@ def test_debugging_is_refused(run: Commands, name: str, value: str) -> None:
 def test_debugging_that_is_off_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FLASK_DEBUG", "0")
     require_safe(Settings(home=tmp_path), "127.0.0.1")
+
+
+def test_a_variable_that_is_no_setting_is_warned_of() -> None:
+    others = ["HASHDB_HOME", "hashdb_home", "HASHDB_KERNEL", "HASHDB_TEST_CHROMIUM", "HASHDB_REQUIRE_ALL", "HOME"]
+    others += ["HASHDB_SERVICE_HOST", "HASHDB_PORT_8000_TCP"]
+    assert list(misspelt(["HASHDB_RATE_LIMITS", *others, "HASHDB_COLOUR_OF_THE_MOON"])) == [
+        "HASHDB_COLOUR_OF_THE_MOON is no setting",
+        "HASHDB_RATE_LIMITS is no setting: do you mean HASHDB_RATE_LIMIT?",
+    ]
+
+
+def test_what_is_warned_of_keeps_no_service_from_starting(run: Commands) -> None:
+    done = run("serve", "--host", "0.0.0.0", "--port", "0", HASHDB_MAXBODY="1", **{"HASHDB_A\nB": "1"})
+    assert done.returncode == 1
+    first, second, refused = done.stderr.splitlines()
+    assert first.startswith("hashdb: HASHDB_A\\nB is no setting")
+    assert second == "hashdb: HASHDB_MAXBODY is no setting: do you mean HASHDB_MAX_BODY?"
+    assert refused.startswith("hashdb: --host 0.0.0.0 is open to other machines")

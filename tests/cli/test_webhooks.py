@@ -99,7 +99,17 @@ def test_the_example_reads_what_it_is_told_of(
         (received,) = hook.wait(1)
         assert browser.post("/hook", data=received.body, headers=received.headers).status_code == 204
         assert browser.post("/hook", data=received.body + b" ", headers=received.headers).status_code == 401
-    assert "Contribution" in capsys.readouterr().out
+        before = capsys.readouterr().out.splitlines()
+        assert before[-1].endswith("Contribution")
+        # More than a page of the feed holds.
+        example.hashdb.contribute([draft(seed) for seed in range(1_000, 2_001)])
+        assert browser.post("/hook", data=received.body, headers=received.headers).status_code == 204
+        after = capsys.readouterr().out.splitlines()
+        assert len(after) >= 1_001
+        # The log is another one, as after a restore.
+        example.place[0] = (example.place[0][0], "0" * 32)
+        assert browser.post("/hook", data=received.body, headers=received.headers).status_code == 204
+        assert capsys.readouterr().out.splitlines() == before + after
 
 
 def test_an_address_inside_is_refused_in_one_sentence(delivering: Commands) -> None:

@@ -120,3 +120,10 @@ def test_the_kinds_of_subject_between_two_numbers(store: Store) -> None:
 def _append_and_fail(tx: Transaction) -> None:
     assert tx.audit.append(NOON, SYSTEM, [Entry(ADDED, "member", 2, {})]) == 2
     tx.members.get(2)
+
+
+def test_when_a_contribution_was_last_told_of(store: Store) -> None:
+    for seconds, kind, id in ((0, "contribution", 1), (1, "contribution", 2), (2, "contribution", 1), (3, "case", 1)):
+        append(store, Entry(Action.CONTRIBUTION_AMENDED, kind, id, {}), seconds=seconds)
+    with store.read() as tx:
+        assert tx.audit.changed([1, 2, 3]) == {1: NOON + timedelta(seconds=2), 2: NOON + timedelta(seconds=1)}

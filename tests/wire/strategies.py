@@ -133,6 +133,7 @@ _whole = st.builds(
     withdrawal_reason=_code("reason"),
     erased=st.booleans(),
     masked=st.integers(0, 64),
+    changed_at=st.none() | moments,
 )
 
 

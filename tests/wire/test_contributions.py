@@ -51,7 +51,8 @@ def test_an_amendment_comes_back_as_it_was_sent(sent: Amendment) -> None:
 @given(contributions())
 def test_a_contribution_comes_back_with_what_is_hidden(answered: Contribution) -> None:
     text = ContributionOut.of(answered).json_text()
-    assert ContributionOut.model_validate_json(text).value() == answered
+    back = ContributionOut.model_validate_json(text).value()
+    assert (back, back.changed_at) == (answered, answered.changed_at)
 
 
 @given(receipts)

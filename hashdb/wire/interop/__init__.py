@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from hashdb.domain.contributions import Contribution, Status
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.wire import refusal
 
@@ -24,6 +26,17 @@ def parsed(model: type[_Model], given: object) -> _Model:
         return model.model_validate(given)
     except ValidationError as error:
         raise refusal(error) from None
+
+
+def is_gone(one: Contribution) -> bool:
+    """Whether a contribution, whose signals are shown, matches nothing: for good, or until it is decided otherwise."""
+    return one.status is not Status.ACTIVE or not one.standing.matches or not one.signals
+
+
+def changed_at(one: Contribution) -> datetime:
+    """When what is said of a contribution last changed: later with each change, and the same while there is none."""
+    expired = one.expires_at if one.status is Status.EXPIRED else None
+    return max(at for at in (one.received_at, one.withdrawn_at, expired, one.changed_at) if at is not None)
 
 
 def pdq_of(digits: str) -> Signal:

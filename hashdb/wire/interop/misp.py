@@ -1,4 +1,4 @@
-"""MISP: one event with an object a contribution; what is withdrawn is there as deleted, under the same uuid."""
+"""MISP: one event with an object a contribution; what matches nothing is there as deleted, under the same uuid."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import uuid
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
-from hashdb.domain.contributions import Contribution, Status
-from hashdb.wire.interop import digits_of
+from hashdb.domain.contributions import Contribution
+from hashdb.wire.interop import changed_at, digits_of, is_gone
 
 TEMPLATE = {
     "name": "perceptual-hash",
@@ -42,8 +42,7 @@ def event(service: str, member: str, now: datetime, contributions: Iterable[Cont
 
 
 def _object(service: str, one: Contribution) -> dict[str, object]:
-    gone = one.status in (Status.WITHDRAWN, Status.EXPIRED)
-    at = str(int(max(one.received_at, one.withdrawn_at or one.received_at).timestamp()))
+    gone, at = is_gone(one), str(int(changed_at(one).timestamp()))
     pairs = [(str(signal.algorithm), digits_of(signal), True) for signal in one.signals]
     pairs += [("label", label, False) for label in one.labels]
     pairs += [("hashdb-id", str(one.id), False)]

@@ -1,4 +1,4 @@
-"""STIX 2.1: contributions as indicators, withdrawals as revoked ones (OASIS STIX 2.1, 4.7)."""
+"""STIX 2.1: contributions as indicators, those that match nothing as revoked ones (OASIS STIX 2.1, 4.7)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import uuid
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from hashdb.domain.contributions import Contribution, Status
+from hashdb.domain.contributions import Contribution
 from hashdb.domain.instants import format_instant
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.wire.interop import digits_of
+from hashdb.wire.interop import changed_at, digits_of, is_gone
 
 _NAMES = {Algorithm.PDQ: "PDQ"}
+_NOTHING = "[x-hashdb:signals = 0]"
+"""The pattern of what has no signals left that match: an indicator has one, and this is true of nothing."""
 
 
 def bundle(service: str, contributions: Iterable[Contribution]) -> Iterator[str]:
@@ -49,20 +51,19 @@ def _identity(service: str, one: Contribution) -> dict[str, object]:
 
 
 def _indicator(service: str, one: Contribution) -> dict[str, object]:
-    ended = one.status in (Status.WITHDRAWN, Status.EXPIRED)
     said: dict[str, object] = {
         "type": "indicator",
         "spec_version": "2.1",
         "id": _id("indicator", service, one.id),
         "created_by_ref": _id("identity", service, one.member),
         "created": _moment(one.received_at),
-        "modified": _moment(max(one.received_at, one.withdrawn_at or one.received_at)),
-        "revoked": ended,
+        "modified": _moment(changed_at(one)),
+        "revoked": is_gone(one),
         "name": f"hashdb contribution {one.id}",
         "description": "Perceptual hashes of content removed as terrorist content: near values match too.",
         "indicator_types": ["malicious-activity"],
         "labels": list(one.labels),
-        "pattern": " OR ".join(_comparison(signal) for signal in one.signals),
+        "pattern": " OR ".join(map(_comparison, one.signals)) or _NOTHING,
         "pattern_type": "stix",
         "valid_from": _moment(one.removed_at or one.received_at),
         "external_references": [{"source_name": "hashdb", "external_id": str(one.id)}],
