@@ -6,6 +6,8 @@ from typing import Any
 
 from sqlalchemy import URL, Engine, PoolProxiedConnection, create_engine, event
 
+from hashdb.errors import BadSetting
+
 IDLE_TIMES = 3
 STATEMENT_TIMES = 6
 SILENT_TIMES = 7
@@ -15,22 +17,6 @@ log, and a statement run; and how long this process waits for its answer where t
 
 def engine_of(url: URL, busy_seconds: float) -> Engine:
     """An engine whose connections give up. Raises ImportError where the driver is missing."""
-    from psycopg import Connection, OperationalError
-    from psycopg.errors import _WaitTimeout
-
-    class Patient(Connection[Any]):
-        """Gives up a server that is there and says nothing: the system's own limits are for one that is not there."""
-
-        patience = busy_seconds
-
-        def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-            try:
-                return super().wait(gen, interval, self.patience if timeout is None else timeout)
-            except _WaitTimeout:
-                # What becomes of the statement is unknown: nobody is to use the connection again.
-                self.pgconn.finish()
-                raise OperationalError("the server does not answer") from None
-
     thousand = busy_seconds * 1000
     limits = {
         "lock_timeout": int(thousand),
@@ -47,10 +33,13 @@ def engine_of(url: URL, busy_seconds: float) -> Engine:
             "connect_timeout": max(1, int(busy_seconds)),
         },
     )
+    if engine.dialect.driver != "psycopg":
+        raise BadSetting("HASHDB_DATABASE_URL", f"use postgresql://, without {engine.dialect.driver}")
+    connection_of = _patient(engine.dialect.loaded_dbapi, busy_seconds)
 
     @event.listens_for(engine, "do_connect")
-    def connect(dialect: object, record: object, words: Any, named: Any) -> Patient:
-        return Patient.connect(*words, **named)
+    def connect(dialect: object, record: object, words: Any, named: Any) -> object:
+        return connection_of.connect(*words, **named)
 
     @event.listens_for(engine, "checkout")
     def lend(connection: Any, record: object, proxy: object) -> None:
@@ -70,3 +59,23 @@ def for_short(connection: PoolProxiedConnection) -> None:
     driver: Any = connection.driver_connection
     driver.autocommit = True
     driver.patience = type(driver).patience
+
+
+def _patient(driver: Any, busy_seconds: float) -> Any:
+    """The driver's class of connections, but for one thing: it gives up a server that is there and says nothing.
+
+    The system's own limits are for one that is not there.
+    """
+
+    class Patient(driver.Connection):  # type: ignore[misc]
+        patience = busy_seconds
+
+        def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+            try:
+                return super().wait(gen, interval, self.patience if timeout is None else timeout)
+            except driver.errors._WaitTimeout:
+                # What becomes of the statement is unknown: nobody is to use the connection again.
+                self.pgconn.finish()
+                raise driver.OperationalError("the server does not answer") from None
+
+    return Patient

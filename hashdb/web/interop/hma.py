@@ -64,6 +64,15 @@ def refused(error: HashDBError) -> Response:
     return response
 
 
+@blueprint.after_app_request
+def respelled(response: Response) -> Response:
+    """What is refused under /hma before any view is asked, as an address that is none, as HMA tells it."""
+    if response.mimetype == "application/problem+json" and f"{request.path}/".startswith("/hma/"):
+        response.set_data(json.dumps({"message": json.loads(response.get_data())["detail"]}, ensure_ascii=False))
+        response.mimetype = "application/json"
+    return response
+
+
 @blueprint.get("/status")
 def status() -> Response:
     """Tell whether the index is level with the database."""

@@ -265,3 +265,23 @@ def test_a_key_that_is_told_no_distances_is_told_none_here(service: Service, pla
     assert looked_up(hidden, pdq(1)) == {"PLATFORM": [{"bank_content_id": one["id"]}]}
     asked = {"signal": digits(pdq(1)), **PDQ, "include_distance": "true"}
     assert body(hidden.get("/hma/m/raw_lookup", query_string=asked)) == {"matches": [{"bank_content_id": one["id"]}]}
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "status"),
+    [
+        ("GET", "/hma", 404),
+        ("GET", "/hma/", 404),
+        ("GET", "/hma/m/nothing", 404),
+        ("GET", "/hma/c/bank/PLATFORM/content/abc", 404),
+        ("GET", f"/hma/c/bank/PLATFORM/content/{10**17}", 404),
+        ("GET", f"/hma/c/bank/PLATFORM/content/{10**15}", 404),
+        ("DELETE", "/hma/m/lookup", 405),
+        ("GET", "/hma/m/compare", 405),
+    ],
+)
+def test_an_address_that_is_none_is_told_in_a_message(platform: Caller, method: str, address: str, status: int) -> None:
+    answer = platform.ask(method, address)
+    assert message(answer, status)
+    assert ("Allow" in answer.headers) == (status == 405)
+    assert platform.get("/v1/nothing").mimetype == platform.get("/hmac").mimetype == "application/problem+json"

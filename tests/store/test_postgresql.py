@@ -1,4 +1,4 @@
-"""What stands still: a PostgreSQL that is there and says nothing, and a process amid its transaction."""
+"""Connections to PostgreSQL give up: what stands still, at either end, holds nobody up for ever."""
 
 from __future__ import annotations
 
@@ -6,18 +6,14 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
 
-import httpx
 import pytest
 
 from hashdb.domain.audit import Action, Entry
 from hashdb.domain.members import COMMAND_LINE
-from hashdb.errors import StoreBusy
+from hashdb.errors import BadSetting, StoreBusy
 from hashdb.store import Store, Transaction
-from tests.faults.scene import Scene
 from tests.postgres import OwnServer, PostgresMissing, own_server
-from tests.web.callers import item, pdq
 
 pytestmark = pytest.mark.postgres
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -89,23 +85,6 @@ def test_a_server_that_says_nothing_is_given_up_wherever_it_is_asked(own_postgre
         assert store.head().seq == 1
 
 
-def test_a_service_says_503_while_its_database_says_nothing_and_goes_on_after(
-    own_postgres: OwnServer, tmp_path: Path
-) -> None:
-    with (
-        own_postgres.new_database() as url,
-        Scene(tmp_path, url, workers=1, settings={"HASHDB_BUSY_SECONDS": "1"}) as scene,
-    ):
-        scene.start()
-        headers = {"Authorization": f"Bearer {scene.key}"}
-        with scene.busy(1), httpx.Client(base_url=scene.urls[0], headers=headers, timeout=60) as client:
-            time.sleep(0.3)
-            with own_postgres.standing_still():
-                answers = [
-                    client.get("/readyz"),
-                    client.post("/v1/matches", json={"queries": [{"signals": [pdq(1)]}]}),
-                    client.post("/v1/contributions", json={"contributions": [item(5)]}),
-                ]
-            assert {one.status_code for one in answers} == {503}
-            assert all("Retry-After" in one.headers for one in answers)
-        scene.check()
+def test_another_driver_is_a_bad_setting() -> None:
+    with pytest.raises(BadSetting):
+        Store("postgresql+pg8000://hashdb@127.0.0.1/hashdb")
