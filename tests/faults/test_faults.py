@@ -15,23 +15,13 @@ import httpx
 import pytest
 
 from tests.faults.scene import Scene
-from tests.postgres import OwnServer, PostgresMissing, own_server
+from tests.postgres import OwnServer
 from tests.processes import children
 from tests.proxy import ALONE, needs_nginx, proxy
 
 BUSY = {"HASHDB_BUSY_SECONDS": "2"}
 _FIRST = 0.3
 """Seconds that members are at work before something breaks."""
-
-
-@pytest.fixture(scope="module")
-def own_postgres() -> Iterator[OwnServer]:
-    """A server that may be killed, whatever TEST_DATABASE_URL says."""
-    try:
-        with own_server() as server:
-            yield server
-    except PostgresMissing as missing:
-        pytest.skip(f"no PostgreSQL: {missing}")
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +54,13 @@ def test_a_worker_that_is_killed_takes_nothing_with_it(scene: Scene) -> None:
     scene.check()
 
 
-def test_a_whole_service_that_is_killed_takes_nothing_with_it(embedded: Scene) -> None:
-    [one] = embedded.services
-    with embedded.busy(2):
+def test_a_whole_service_that_is_killed_takes_nothing_with_it(scene: Scene) -> None:
+    one = scene.services[0]
+    with scene.busy(2):
         time.sleep(_FIRST)
         one.kill()
         one.start()
-    embedded.check()
+    scene.check()
 
 
 def test_a_replica_that_stood_still_is_level_when_it_goes_on(replicas: Scene) -> None:

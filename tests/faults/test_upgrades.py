@@ -23,12 +23,14 @@ from sqlalchemy import Engine, create_engine, event, make_url
 
 from hashdb.domain.matches import Query
 from hashdb.domain.members import COMMAND_LINE, Actor, MemberDraft, MemberKind, MemberStatus
+from hashdb.errors import SchemaOutdated, StoreBusy
 from hashdb.service import HashDB, matches, members, open_hashdb, webhooks
 from hashdb.service.verification import verify
 from hashdb.store import Store
 from hashdb.store.tables import metadata
 from tests.builders import RULES, USUAL, contributed, draft, key_of
 from tests.builders import signal as signal_of
+from tests.postgres import OwnServer
 from tests.processes import exit_code
 
 FOLDER = Path(__file__).parents[1] / "data" / "schemas"
@@ -138,3 +140,39 @@ def test_an_upgrade_that_is_killed_is_done_at_the_next_attempt(empty_url: str, n
     with closing(open_hashdb(empty_url, RULES)) as db:
         assert verify(db, COMMAND_LINE).findings == ()
         assert contributed(db, platform(db), draft(1))
+
+
+def killing(server: OwnServer, url: str, moment: str, number: int) -> None:
+    """Bring a database up, whose server is killed before that statement, or before it is to keep what was done."""
+
+    def kill(*words: object) -> None:
+        nonlocal number
+        number -= 1
+        if number == -1:
+            server.kill()
+
+    event.listen(Engine, moment, kill)
+    store = Store(url)
+    try:
+        with pytest.raises(StoreBusy):
+            store.migrate()
+    finally:
+        event.remove(Engine, moment, kill)
+        store.close()
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(("moment", "number"), [("before_cursor_execute", 60), ("commit", 0)])
+def test_an_upgrade_whose_server_is_killed_is_done_at_the_next_attempt(
+    own_postgres: OwnServer, moment: str, number: int
+) -> None:
+    with own_postgres.new_database() as url:
+        filled(url, SCHEMAS[0])
+        killing(own_postgres, url, moment, number)
+        own_postgres.start()
+        with closing(Store(url)) as store, pytest.raises(SchemaOutdated, match=SCHEMAS[0]):
+            store.require_current()
+        brought_up(url)
+        with closing(open_hashdb(url, RULES)) as db:
+            assert verify(db, COMMAND_LINE).findings == ()
+            assert contributed(db, platform(db), draft(1))
