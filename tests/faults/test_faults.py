@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -18,6 +19,7 @@ from tests.faults.scene import Scene
 from tests.postgres import OwnServer
 from tests.processes import children
 from tests.proxy import ALONE, needs_nginx, proxy
+from tests.web.callers import item, pdq
 
 BUSY = {"HASHDB_BUSY_SECONDS": "2"}
 _FIRST = 0.3
@@ -88,6 +90,28 @@ def test_while_postgresql_is_away_all_is_refused_and_when_it_is_back_all_is_ther
         assert says_busy(service.url)
         own_postgres.start()
         time.sleep(_FIRST)
+    replicas.check()
+
+
+def test_while_postgresql_says_nothing_all_is_refused_and_then_all_goes_on(
+    replicas: Scene, own_postgres: OwnServer
+) -> None:
+    url, headers = replicas.urls[0], {"Authorization": f"Bearer {replicas.key}"}
+    asked = [
+        ("GET", "/readyz", None),
+        ("POST", "/v1/matches", {"queries": [{"signals": [pdq(1)]}]}),
+        ("POST", "/v1/contributions", {"contributions": [item(5)]}),
+    ]
+
+    def ask(one: tuple[str, str, object]) -> httpx.Response:
+        return httpx.request(one[0], f"{url}{one[1]}", json=one[2], headers=headers, timeout=60)
+
+    with replicas.busy(9), ThreadPoolExecutor(3) as threads:
+        time.sleep(_FIRST)
+        with own_postgres.standing_still():
+            answers = list(threads.map(ask, asked))
+        assert {one.status_code for one in answers} == {503}
+        assert all("Retry-After" in one.headers for one in answers)
     replicas.check()
 
 
