@@ -52,6 +52,7 @@
         ├── UnsafeStart           the service would be open to others, or one of its secrets is
         ├── SchemaOutdated
         ├── WrongSigningKey       the log is signed by another key than the one that is here
+        ├── DatabaseAway          no connection to PostgreSQL can be made
         ├── PortInUse
         ├── HomeInUse
         ├── BackupFailed
@@ -592,6 +593,17 @@ class WrongSigningKey(CannotStart):
     def __str__(self) -> str:
         remedy = "put the key there, or run `hashdb key rotate-signing`"
         return f"the log is signed by {self.needed}, and {self.reason}: {remedy}"
+
+
+@dataclass(eq=False)
+class DatabaseAway(CannotStart):
+    where: str
+    reason: str
+    slug: ClassVar[str] = "database-away"
+    title: ClassVar[str] = "Database away"
+
+    def __str__(self) -> str:
+        return f"the database at {self.where} {self.reason}"
 
 
 @dataclass(eq=False)

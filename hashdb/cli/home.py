@@ -9,24 +9,34 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from hashdb.errors import BadSetting, HomeInUse
+from hashdb.errors import BadSetting, HomeInUse, StoreBusy
 from hashdb.index.milvus import Milvus
 from hashdb.service import HashDB, open_hashdb
 from hashdb.service.signing import Signing
 from hashdb.settings import Settings
+from hashdb.store import away
 
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[HashDB]:
     """The HashDB of these settings, its schema made or brought up where it is SQLite; closed at the end."""
     prepare_home(settings.home)
-    with _locked(settings.home / "schema.lock", wait=True):
+    with _locked(settings.home / "schema.lock", wait=True), reaching(settings):
         rules, signing, busy = settings.rules(), signing_of(settings), settings.busy_seconds
         db = open_hashdb(settings.database, rules, busy_seconds=busy, signing=signing, match_log=settings.match_log)
     try:
         yield db
     finally:
         db.close()
+
+
+@contextmanager
+def reaching(settings: Settings) -> Iterator[None]:
+    """Say where the database is, where no connection can be made. Raises DatabaseAway, StoreBusy."""
+    try:
+        yield
+    except StoreBusy as busy:
+        raise away.told(settings.database, busy) from busy
 
 
 def signing_of(settings: Settings) -> Signing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from hashdb.cli.home import opened, prepare_home
+from hashdb.cli.home import opened, prepare_home, reaching
 from hashdb.cli.output import as_json, print_json
 from hashdb.service import checkpoints
 from hashdb.settings import Settings
@@ -25,8 +25,9 @@ def command(with_key: bool, as_json: bool) -> None:
     prepare_home(settings.home)
     store = Store(settings.database, settings.busy_seconds)
     try:
-        store.migrate()
-        store.require_current()
+        with reaching(settings):
+            store.migrate()
+            store.require_current()
     finally:
         store.close()
     if with_key:

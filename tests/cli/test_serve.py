@@ -154,8 +154,11 @@ def test_a_database_that_cannot_be_used_is_a_bad_setting(run: Commands, url: str
 
 
 def test_a_database_that_is_away_is_told_in_one_sentence(run: Commands) -> None:
-    done = run("upgrade", HASHDB_DATABASE_URL="postgresql://127.0.0.1:9/hashdb", HASHDB_BUSY_SECONDS="1")
-    assert (done.returncode, done.stderr) == (1, "hashdb: the database is busy or away: ask again\n")
+    url = "postgresql://someone:secret@127.0.0.1:9/hashdb"
+    for words in (("upgrade",), ("serve", "--port", "0"), ("member", "list")):
+        done = run(*words, HASHDB_DATABASE_URL=url, HASHDB_BUSY_SECONDS="1")
+        said = "hashdb: the database at 127.0.0.1:9 does not answer: connection refused\n"
+        assert (done.returncode, done.stderr) == (1, said)
 
 
 def test_both_workers_answer_and_log_no_query_string(tmp_path: Path) -> None:
