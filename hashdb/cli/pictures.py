@@ -17,7 +17,8 @@ from hashdb.domain.rules import quality_fault
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import HashDBError, UnreadablePicture
 from hashdb.hashing import Hashed, Limits, Mode, hash_file, read_file, warm
-from hashdb.hashing.pool import HashingPool
+from hashdb.hashing.crew import hash_in_order
+from hashdb.hashing.worker import Worker
 from hashdb.settings import Settings
 
 _NAMES = "avif bmp gif j2k jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp"
@@ -81,16 +82,19 @@ def hash_all(
         warm(algorithms)
         yield from _in_threads(paths, workers, lambda path: hash_file(path, algorithms, limits, mode))
         return
-    ahead = 2 * workers
-    with HashingPool(workers, ahead, settings.media_seconds, settings.media_memory, limits) as pool:
 
-        def ask(path: Path) -> Hashed:
-            (found,) = pool.hash([read_file(path, limits)], algorithms, [mode])
-            if isinstance(found, UnreadablePicture):
-                raise found
-            return found
+    def read(given: tuple[Path, str | None]) -> bytes:
+        path, error = given
+        if error is not None:
+            raise UnreadablePicture(error)
+        return read_file(path, limits)
 
-        yield from _in_threads(paths, ahead, ask)
+    crew = [Worker(settings.media_seconds, settings.media_memory, limits) for _ in range(workers)]
+    for (path, _), found in hash_in_order(crew, paths.items(), read, algorithms, mode):
+        if isinstance(found, UnreadablePicture):
+            yield Outcome(path, None, str(found))
+        else:
+            yield Outcome(path, found, None)
 
 
 def _in_threads(paths: Mapping[Path, str | None], many: int, ask: Callable[[Path], Hashed]) -> Iterator[Outcome]:

@@ -20,6 +20,7 @@ from hashdb.errors import UnreadablePicture
 from hashdb.hashing import Mode, hash_as, warm
 from hashdb.hashing.messages import receive, send
 from hashdb.hashing.pictures import OUT_OF_MEMORY, Limits
+from hashdb.hashing.quiet import QUIET
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -28,7 +29,8 @@ def main(arguments: Sequence[str]) -> None:
     _die_with_parent(sys.stdin.fileno())
     warm(tuple(Algorithm))
     _confine(memory_bytes)
-    with socket(fileno=descriptor) as connection:
+    # As a whole: to be quiet for each picture takes as long as to read its header.
+    with QUIET, socket(fileno=descriptor) as connection:
         send(connection, b"ready")
         _serve(connection, Limits(max_bytes, max_pixels))
 

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import chain
 from socket import socket, socketpair
 from typing import Final
 
@@ -39,24 +41,45 @@ class Worker:
         self._seconds = seconds
         self._numbers = (memory_bytes, limits.max_bytes, limits.max_pixels)
         self._process: subprocess.Popen[bytes] | None = None
+        self._deadline = 0.0
 
     def hash(self, octets: bytes, algorithms: Sequence[Algorithm], mode: Mode = Mode.PLAIN) -> Hashed:
         """The picture's signals. Raises UnreadablePicture, and Unavailable where no process can be started."""
-        if self._process is None or self._process.poll() is not None:
-            self._start()
+        (found,) = self.hash_each((octets,), algorithms, mode)
+        if isinstance(found, UnreadablePicture):
+            raise found
+        return found
+
+    def hash_each(
+        self, pictures: Iterable[bytes | None], algorithms: Sequence[Algorithm], mode: Mode = Mode.PLAIN
+    ) -> Iterator[Hashed | UnreadablePicture]:
+        """What becomes of each picture, in order.
+
+        Each is sent while the one before it is hashed, so that the process never waits: the next is asked for before
+        the last one is answered. None says that there is no other one yet. Raises Unavailable where no process can be
+        started.
+        """
+        words, has_one = " ".join((mode, *algorithms)).encode(), False
         try:
-            return self._ask(octets, algorithms, mode)
-        except UnreadablePicture as refusal:
-            # What is left of the memory may be in pieces too small for the next picture.
-            if refusal.reason == OUT_OF_MEMORY:
+            for octets in chain(pictures, (None,)):
+                if has_one:
+                    found = self._carefully(partial(self._exchange, words, octets))
+                    has_one = octets is not None and self._process is not None
+                    self._deadline = time.monotonic() + self._seconds
+                    assert found is not None
+                    yield found
+                if octets is not None and not has_one:
+                    if self._process is None or self._process.poll() is not None:
+                        self._start()
+                    self._deadline = time.monotonic() + self._seconds
+                    refused = self._carefully(partial(self._send, words, octets))
+                    has_one = refused is None
+                    if refused is not None:
+                        yield refused
+        finally:
+            if has_one:
+                # Whoever asks next would have its answer.
                 self.stop()
-            raise
-        except TimeoutError:
-            reason = f"the picture takes longer than {self._seconds:g} seconds to hash"
-        except (OSError, EOFError, LookupError, TypeError, ValueError):
-            reason = "the picture brings down what reads it"
-        self.stop()
-        raise UnreadablePicture(reason)
 
     def stop(self) -> None:
         """Kill the process, if there is one."""
@@ -64,11 +87,33 @@ class Worker:
             self._process = None
             self._end()
 
-    def _ask(self, octets: bytes, algorithms: Sequence[Algorithm], mode: Mode) -> Hashed:
-        deadline = time.monotonic() + self._seconds
-        self._connection.settimeout(self._seconds)
-        send(self._connection, " ".join((mode, *algorithms)).encode(), octets)
-        self._connection.settimeout(max(deadline - time.monotonic(), 0.001))
+    def _carefully(self, act: Callable[[], Hashed | None]) -> Hashed | UnreadablePicture | None:
+        """What comes of an exchange; a process that breaks, or is left unfit for the next one, is ended."""
+        try:
+            return act()
+        except UnreadablePicture as refusal:
+            # What is left of the memory may be in pieces too small for the next picture.
+            if refusal.reason == OUT_OF_MEMORY:
+                self.stop()
+            reason = refusal.reason
+        except TimeoutError:
+            self.stop()
+            reason = f"the picture takes longer than {self._seconds:g} seconds to hash"
+        except (OSError, EOFError, LookupError, TypeError, ValueError):
+            self.stop()
+            reason = "the picture brings down what reads it"
+        # A new one: that one's traceback would keep the picture in memory.
+        return UnreadablePicture(reason)
+
+    def _send(self, words: bytes, octets: bytes) -> None:
+        self._connection.settimeout(max(self._deadline - time.monotonic(), 0.001))
+        send(self._connection, words, octets)
+
+    def _exchange(self, words: bytes, octets: bytes | None) -> Hashed:
+        """Send the next picture, if there is one, and receive what the process says of the one that it has."""
+        if octets is not None:
+            self._send(words, octets)
+        self._connection.settimeout(max(self._deadline - time.monotonic(), 0.001))
         answer = json.loads(receive(self._connection, _ANSWER_BYTES))
         if "reason" in answer:
             raise UnreadablePicture(str(answer["reason"]))

@@ -48,6 +48,35 @@ def test_it_refuses_as_this_process_does(worker: Worker) -> None:
     assert _refusal(worker, b"BM").startswith("not a picture of a format that is read")
 
 
+def test_each_of_several_is_answered_in_order_also_where_the_next_is_not_there_yet(worker: Worker) -> None:
+    pictures = [encoded(drawn(seed=seed)) for seed in range(4)]
+    given = [None, pictures[0], None, pictures[1], pictures[2], b"BM", pictures[3]]
+    found = list(worker.hash_each(given, QUICK))
+    hashed = [hash_picture(octets, QUICK, Limits()) for octets in pictures]
+    assert isinstance(found[3], UnreadablePicture)
+    assert [*found[:3], *found[4:]] == hashed
+    assert len(workers()) == 1
+
+
+def test_one_that_is_not_waited_for_answers_nobody_else(worker: Worker) -> None:
+    first, second = encoded(drawn(seed=1)), encoded(drawn(seed=2))
+    answers = worker.hash_each(iter([first, second]), QUICK)
+    next(answers)
+    answers.close()  # type: ignore[attr-defined]
+    assert worker.hash(SMALL, QUICK) == hash_picture(SMALL, QUICK, Limits())
+
+
+@pytest.mark.parametrize("bad", [1, 2])
+def test_one_after_which_the_process_is_ended_takes_none_with_it(bad: int) -> None:
+    worker = Worker(30, 60_000_000, Limits())
+    pictures = [SMALL] * 4
+    pictures[bad] = LARGE
+    found = list(worker.hash_each(pictures, QUICK))
+    assert str(found[bad]) == "the picture takes more memory to hash than is allowed"
+    assert [one for place, one in enumerate(found) if place != bad] == [hash_picture(SMALL, QUICK, Limits())] * 3
+    worker.stop()
+
+
 def test_it_keeps_its_process(worker: Worker) -> None:
     worker.hash(SMALL, QUICK)
     before = workers()
