@@ -6,7 +6,7 @@ import json
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,6 @@ import click
 if TYPE_CHECKING:
     # At run time these cost a command that does not need them a third of its start.
     from rich.console import Console
-    from rich.progress import Progress
 
     from hashdb.domain.proposals import Proposal
     from hashdb.wire import Answered
@@ -107,8 +106,10 @@ def console(*, err: bool = False) -> Console:
     return out if out.is_terminal else Console(stderr=err, markup=False, highlight=False, emoji=False, width=200)
 
 
-def tracked(what: str, total: int) -> tuple[Progress, Callable[..., None]]:
+def tracked(what: str, total: int) -> tuple[AbstractContextManager[object], Callable[..., None]]:
     """A progress bar on standard error, shown on a terminal only, and what moves it on by one, or by a number."""
+    if total < 2 or not sys.stderr.isatty():
+        return nullcontext(), lambda count=1: None
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -121,7 +122,7 @@ def tracked(what: str, total: int) -> tuple[Progress, Callable[..., None]]:
         TimeRemainingColumn(),
         console=screen,
         transient=True,
-        disable=not screen.is_terminal or total < 2,
+        disable=not screen.is_terminal,
     )
     task = bar.add_task(what, total=total, rate="")
 
@@ -132,8 +133,10 @@ def tracked(what: str, total: int) -> tuple[Progress, Callable[..., None]]:
     return bar, advance
 
 
-def counted(what: str) -> tuple[Progress, Callable[[int], None]]:
+def counted(what: str) -> tuple[AbstractContextManager[object], Callable[[int], None]]:
     """The same for work whose end is not known: how much is done, and how fast."""
+    if not sys.stderr.isatty():
+        return nullcontext(), lambda count: None
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import segno
 from flask import Response, url_for
 from markupsafe import Markup
 
@@ -82,5 +81,8 @@ def _factor(form: Form, status: int = 200) -> Response:
     if not passwords.is_secret(form.text("secret")):
         form.values["secret"] = passwords.new_secret()
     address = passwords.provisioning(form.text("secret"), user.name, "hashdb")
+    # It takes long to load, and is needed once for each user.
+    import segno
+
     drawn = segno.make(address, micro=False).svg_inline(border=3, omitsize=True, svgclass=None, lineclass=None)
     return pages.page("factor.html", form=form, qr=Markup(drawn), status=status)

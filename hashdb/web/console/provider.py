@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from authlib.integrations.httpx_client import OAuth2Client
 from flask import Response, request, url_for
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from hashdb.errors import SignInRefused
@@ -23,6 +19,10 @@ from hashdb.web.console import cookies, pages
 from hashdb.web.console.pages import Form
 from hashdb.web.console.sessions import ask, begun
 from hashdb.web.context import face, hashdb
+
+# What takes a tenth of the service's start to load is loaded where somebody signs in so.
+if TYPE_CHECKING:
+    from authlib.integrations.httpx_client import OAuth2Client
 
 blueprint = pages.blueprint_of("provider", __name__, "/sign-in/provider")
 _SECONDS = 10
@@ -95,6 +95,8 @@ def _client() -> OAuth2Client:
     secret = settings.oidc_client_secret
     if settings.oidc_issuer is None or secret is None:
         raise SignInRefused("there is no provider here")
+    from authlib.integrations.httpx_client import OAuth2Client
+
     return OAuth2Client(
         settings.oidc_client_id,
         secret.get_secret_value(),
@@ -107,6 +109,9 @@ def _client() -> OAuth2Client:
 
 def _claims(code: str) -> _Claims:
     """What the provider says of whom it sent with this code, once its signature and all that it is for are checked."""
+    from joserfc import jwt
+    from joserfc.jwk import KeySet
+
     settings = face().settings
     with _client() as client:
         found = _discover(client)
@@ -147,6 +152,8 @@ def _discover(client: OAuth2Client) -> _Discovered:
 
 def _told(ask_it: Callable[[], _Read]) -> _Read:
     """What the provider tells. Raises SignInRefused where it is away, or says what is not to be believed."""
+    from joserfc.errors import JoseError
+
     try:
         return ask_it()
     except SignInRefused:
