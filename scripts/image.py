@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -138,15 +139,18 @@ def _context() -> Iterator[Path]:
 
 
 def _run(stage: Sequence[Step], root: Path, home: Path, user: int | None) -> int:
-    """Start the command, and ask as the check of health does until it is well."""
+    """Start the command, and ask as the check of health does until it is well: here on 127.0.0.1 and a free port."""
     given = environment(stage)
     path = f"{root}{given['PATH'].rstrip(':')}:{os.environ['PATH']}"
     set_here = given | {"PATH": path, "HASHDB_HOME": str(home), "TMPDIR": "/nonexistent"}
-    command, check = words_of(next(step.text for step in stage if step.word == "CMD")), words_of(health(stage))
+    port = str(_free_port())
+    command = [*words_of(next(step.text for step in stage if step.word == "CMD")), "--port", port]
+    check = [word.replace("8000", port) for word in words_of(health(stage))]
     refused = subprocess.run(command, env=set_here, cwd=home, user=user, capture_output=True, text=True, check=False)
     print(f"$ {' '.join(command)}\n{refused.stderr.strip()}")
     if refused.returncode == 0 or "HASHDB_BEHIND_TLS" not in refused.stderr:
         return 1
+    command = [word.replace("0.0.0.0", "127.0.0.1") for word in command]
     with _started(command, set_here | {"HASHDB_BEHIND_TLS": "true"}, home, user) as process:
         until = time.monotonic() + _STARTS_WITHIN
         while process.poll() is None and time.monotonic() < until:
@@ -156,6 +160,13 @@ def _run(stage: Sequence[Step], root: Path, home: Path, user: int | None) -> int
             time.sleep(0.3)
     print("not healthy")
     return 1
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @contextmanager
