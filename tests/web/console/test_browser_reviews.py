@@ -17,7 +17,7 @@ from tests.web.console.visitors import added
 from tests.web.pictures import photo
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Route
 
 PAGES = [
     "/console/overview",
@@ -158,6 +158,24 @@ def test_each_form_tells_what_is_wrong_with_it(browser: Browser, address: str) -
         page.get_by_role("alert").get_by_role("link", name=field).wait_for()
         page.locator("[role=alert]:focus").wait_for()
         assert watched.violations() == [], path
+    watched.close()
+
+
+def test_a_radius_that_is_moved_before_the_script_is_there_counts_too(browser: Browser, address: str) -> None:
+    watched = Watched(browser, address)
+    watched.sign_in("reviewer")
+    page = watched.page
+    page.goto("/console/debugger")
+    page.get_by_label("Signals").fill(str(signal(1)))
+    held: list[Route] = []
+    page.route("**/neighbors.js*", lambda route: held.append(route))
+    page.get_by_role("button", name="Look").click(no_wait_after=True)
+    page.get_by_role("heading", name="2 would match").wait_for()
+    page.get_by_role("slider", name="pdq of 256").focus()
+    page.keyboard.press("Home")
+    for one in held:
+        one.continue_()
+    page.get_by_role("heading", name="1 would match").wait_for()
     watched.close()
 
 

@@ -29,9 +29,12 @@ const judge = () => {
   if (count) count.textContent = matching;
 };
 
-for (const slider of sliders) {
-  slider.addEventListener("input", () => {
-    document.querySelector(`[data-out="${slider.dataset.radius}"]`).value = slider.value;
-    judge();
-  });
-}
+const refresh = () => {
+  for (const slider of sliders) document.querySelector(`[data-out="${slider.dataset.radius}"]`).value = slider.value;
+  judge();
+};
+
+for (const slider of sliders) slider.addEventListener("input", refresh);
+// What was moved before this was loaded, or is put back by the browser, counts too.
+window.addEventListener("pageshow", refresh);
+refresh();
