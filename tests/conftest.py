@@ -15,7 +15,7 @@ from werkzeug.routing import Rule
 from hashdb.service import passwords
 from tests import schemas
 from tests.hashing.samples import NO_REFERENCE
-from tests.postgres import PostgresMissing, PostgresServer, postgres_server
+from tests.postgres import OwnServer, PostgresMissing, PostgresServer, own_server, postgres_server
 
 REQUIRE_ALL = os.environ.get("HASHDB_REQUIRE_ALL", "0") not in ("", "0")
 
@@ -77,6 +77,16 @@ def postgres() -> Iterator[PostgresServer]:
     """One server for each process of pytest-xdist."""
     try:
         with postgres_server() as server:
+            yield server
+    except PostgresMissing as missing:
+        pytest.skip(f"no PostgreSQL: {missing}")
+
+
+@pytest.fixture(scope="module")
+def own_postgres() -> Iterator[OwnServer]:
+    """One that may be stopped and killed, whatever TEST_DATABASE_URL says."""
+    try:
+        with own_server() as server:
             yield server
     except PostgresMissing as missing:
         pytest.skip(f"no PostgreSQL: {missing}")

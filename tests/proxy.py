@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 
+from hashdb.cli.ports import free
 from tests.snippets import ROOT
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin") or ""
@@ -41,7 +41,7 @@ class Proxy(NamedTuple):
 @contextmanager
 def proxy(folder: Path, replicas: tuple[int, int]) -> Iterator[Proxy]:
     """nginx with the file as it is, but for places and ports, and for times: a second in place of five or ten."""
-    secrets, tls, plain = folder / "secrets", _free_port(), _free_port()
+    secrets, tls, plain = folder / "secrets", free("127.0.0.1", 0), free("127.0.0.1", 0)
     made = [str(ROOT / "deploy" / "make-secrets"), "hashes.example", str(secrets)]
     subprocess.run(made, check=True, capture_output=True, timeout=30)
     text = re.sub(r" /tmp/", f" {folder}/", CONF).replace("/dev/stderr", f"{folder}/error.log")
@@ -74,10 +74,3 @@ def _await(url: httpx.URL) -> None:
         except httpx.TransportError:
             time.sleep(0.05)
     raise AssertionError("nginx does not answer")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

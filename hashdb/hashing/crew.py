@@ -30,8 +30,8 @@ def hash_in_order(
 ) -> Iterator[tuple[_Source, _Found]]:
     """What becomes of the picture that is read from each source, in order; a few are read ahead of who listens.
 
-    What `read` raises as UnreadablePicture is what becomes of its source. Raises Unavailable where no process can be
-    started. The workers are stopped at the end.
+    What `read` raises as UnreadablePicture is what becomes of its source; what else it raises is raised. Raises
+    Unavailable where no process can be started. The workers are stopped at the end.
     """
     crew = _Crew(workers, read, algorithms, mode)
     running: deque[tuple[_Source, Future[_Found]]] = deque()
@@ -102,6 +102,9 @@ class _Crew(Generic[_Source]):
                 octets = self._read(source)
             except UnreadablePicture as refusal:
                 future.set_result(refusal)
+                continue
+            except Exception as error:
+                future.set_exception(error)
                 continue
             taken.append(future)
             yield octets

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from typing import Self
 
 import httpx
 
+from hashdb.cli.ports import free
 from tests.processes import children
 
 _WITHIN = 60.0
@@ -37,7 +37,7 @@ class Service:
         self.home, self.log = home, log or home.parent / f"{home.name}.log"
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
         self.environment = kept | {"HASHDB_HOME": str(home)} | dict(settings or {})
-        self.port = _free_port()
+        self.port = free("127.0.0.1", 0)
         self.host, self.url = host, f"http://{host}:{self.port}"
         # Not of the folder in which this happens to run: of PYTHONPATH, else as it is installed.
         self._words = [*before, sys.executable, "-P", "-m", "hashdb"]
@@ -140,10 +140,3 @@ class Service:
 def _send(pid: int, what: signal.Signals) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, what)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -53,6 +53,19 @@ def test_each_source_has_its_own_outcome_in_order(count: int) -> None:
     assert workers() == set()
 
 
+def test_what_else_goes_wrong_as_a_source_is_read_is_raised() -> None:
+    def fails(octets: bytes) -> bytes:
+        if octets == b"away":
+            raise MemoryError
+        return octets
+
+    found = hash_in_order(crew(), [SMALL, b"away", SMALL], fails, QUICK)
+    assert next(found)[1] == hash_picture(SMALL, QUICK, LIMITS)
+    with pytest.raises(MemoryError):
+        next(found)
+    assert workers() == set()
+
+
 def test_of_no_sources_nothing_becomes_and_no_process_starts() -> None:
     assert list(hash_in_order(crew(), (), read, QUICK)) == []
 

@@ -13,21 +13,11 @@ from hashdb.domain.audit import Action, Entry
 from hashdb.domain.members import COMMAND_LINE
 from hashdb.errors import BadSetting, StoreBusy
 from hashdb.store import Store, Transaction
-from tests.postgres import OwnServer, PostgresMissing, own_server
+from tests.postgres import OwnServer
 
 pytestmark = pytest.mark.postgres
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 BUSY = 0.4
-
-
-@pytest.fixture(scope="module")
-def own_postgres() -> Iterator[OwnServer]:
-    """A server that may be stopped, whatever TEST_DATABASE_URL says."""
-    try:
-        with own_server() as server:
-            yield server
-    except PostgresMissing as missing:
-        pytest.skip(f"no PostgreSQL: {missing}")
 
 
 @pytest.fixture

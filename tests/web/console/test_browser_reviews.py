@@ -161,12 +161,19 @@ def test_each_form_tells_what_is_wrong_with_it(browser: Browser, address: str) -
     watched.close()
 
 
-def test_a_radius_that_is_moved_before_the_script_is_there_counts_too(browser: Browser, address: str) -> None:
+@pytest.fixture
+def debugging(browser: Browser, address: str) -> Iterator[Watched]:
+    """A reviewer before the match debugger, who is about to look for a signal."""
     watched = Watched(browser, address)
     watched.sign_in("reviewer")
-    page = watched.page
-    page.goto("/console/debugger")
-    page.get_by_label("Signals").fill(str(signal(1)))
+    watched.page.goto("/console/debugger")
+    watched.page.get_by_label("Signals").fill(str(signal(1)))
+    yield watched
+    watched.close()
+
+
+def test_a_radius_that_is_moved_before_the_script_is_there_counts_too(debugging: Watched) -> None:
+    page = debugging.page
     held: list[Route] = []
     page.route("**/neighbors.js*", lambda route: held.append(route))
     page.get_by_role("button", name="Look").click(no_wait_after=True)
@@ -176,15 +183,10 @@ def test_a_radius_that_is_moved_before_the_script_is_there_counts_too(browser: B
     for one in held:
         one.continue_()
     page.get_by_role("heading", name="1 would match").wait_for()
-    watched.close()
 
 
-def test_the_radius_is_moved_and_the_verdicts_follow(browser: Browser, address: str) -> None:
-    watched = Watched(browser, address)
-    watched.sign_in("reviewer")
-    page = watched.page
-    page.goto("/console/debugger")
-    page.get_by_label("Signals").fill(str(signal(1)))
+def test_the_radius_is_moved_and_the_verdicts_follow(debugging: Watched) -> None:
+    page = debugging.page
     page.get_by_role("button", name="Look").click()
     page.get_by_role("heading", name="2 would match").wait_for()
     slider = page.get_by_role("slider", name="pdq of 256")
@@ -195,9 +197,8 @@ def test_the_radius_is_moved_and_the_verdicts_follow(browser: Browser, address: 
     for _ in range(6):
         page.keyboard.press("ArrowRight")
     page.get_by_role("heading", name="2 would match").wait_for()
-    assert watched.violations() == []
+    assert debugging.violations() == []
     page.get_by_label("Or a picture").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": photo()})
     page.get_by_role("button", name="Look").click()
     page.get_by_text("Nothing is that near.").wait_for()
     assert page.get_by_label("Signals").input_value().startswith("pdq:")
-    watched.close()
