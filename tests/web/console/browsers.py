@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Request, Response
 
 NO_BROWSER = "no browser: pip install playwright, and apt install chromium or playwright install --with-deps chromium"
+_WIDE = 1280
 _SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 AXE = Path(__file__).with_name("vendor") / "axe.min.js"
 WAIT = 20_000
@@ -138,7 +139,18 @@ class Watched:
             wrong += [f"{theme}, {width}: {one}" for one in self.violations()]
             if self.overflow() > 0:
                 wrong.append(f"{theme}, {width}: {self.overflow()} pixels too wide")
+            if width >= _WIDE and (hidden := self.hidden_buttons()):
+                wrong.append(f"{theme}, {width}: one scrolls before these are seen: {hidden}")
         return wrong
+
+    def hidden_buttons(self) -> list[str]:
+        """The buttons that are right of the edge of the window, or of the table that they stand in."""
+        found: list[str] = self.page.evaluate(
+            """[...document.querySelectorAll(".table-responsive .btn")].filter((one) =>
+            one.getBoundingClientRect().right > one.closest(".table-responsive").getBoundingClientRect().right)
+            .map((one) => one.innerText)"""
+        )
+        return found
 
     def overflow(self) -> int:
         """How many pixels the page is wider than the window."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hashdb.domain.deliveries import LEASE, Attempt, Outcome, Trouble
 from hashdb.domain.users import Role
 from hashdb.service import checkpoints
 from tests.web.callers import Service, item
@@ -48,6 +49,12 @@ def address(service: Service) -> Iterator[str]:
     alpha = service.caller(name="Alpha Video")
     alpha.contribute(item(1), item(2))
     alpha.post("/v1/webhooks", {"url": "https://example.org/hook", "topics": ["case.opened"]})
+    # One that failed, and one that waits.
+    alpha.post("/v1/webhooks/1/test")
+    now = service.clock()
+    with service.db.store.begin() as tx:
+        (claimed,) = tx.deliveries.claim([1], now, now + LEASE)
+        assert tx.deliveries.note(claimed, Attempt(None, 10_000, Trouble.TOO_SLOW), Outcome.FAILED, now, None)
     alpha.post("/v1/webhooks/1/test")
     service.caller(name="Beta")
     with listening(service) as address:
