@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hashdb.hashing import Hashed, hash_file, hash_picture
     from hashdb.local import LocalIndex
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 __all__ = [
     "Algorithm",
     "Amendment",
