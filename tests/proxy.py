@@ -39,8 +39,8 @@ class Proxy(NamedTuple):
 
 
 @contextmanager
-def proxy(folder: Path, replicas: tuple[int, int]) -> Iterator[Proxy]:
-    """nginx with the file as it is, but for places and ports, and for times: a second in place of five or ten."""
+def proxy(folder: Path, replicas: tuple[int, int], *, hurried: bool = True) -> Iterator[Proxy]:
+    """nginx with the file as it is, but for places and ports; `hurried` makes a second of five or ten."""
     secrets, tls, plain = folder / "secrets", free("127.0.0.1", 0), free("127.0.0.1", 0)
     made = [str(ROOT / "deploy" / "make-secrets"), "hashes.example", str(secrets)]
     subprocess.run(made, check=True, capture_output=True, timeout=30)
@@ -48,8 +48,9 @@ def proxy(folder: Path, replicas: tuple[int, int]) -> Iterator[Proxy]:
     text = text.replace("web-1:8000", f"127.0.0.1:{replicas[0]}").replace("web-2:8000", f"127.0.0.1:{replicas[1]}")
     text = text.replace("listen 8443 ssl", f"listen 127.0.0.1:{plain};\n        listen 127.0.0.1:{tls} ssl")
     text = text.replace("/run/secrets/", f"{secrets}/").replace("/dev/stdout", f"{folder}/access.log")
-    text = re.sub(r"client_(header|body)_timeout 10s", r"client_\1_timeout 1s", text)
-    text = text.replace("fail_timeout=5s", f"fail_timeout={ALONE}s")
+    if hurried:
+        text = re.sub(r"client_(header|body)_timeout 10s", r"client_\1_timeout 1s", text)
+        text = text.replace("fail_timeout=5s", f"fail_timeout={ALONE}s")
     user = "user root;\n" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(f"{user}daemon off;\n{text}")
     words = [NGINX, "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"]

@@ -1,0 +1,78 @@
+"""What attacks share: a fresh service on 127.0.0.1, members and keys, and the nginx of deploy/ before two replicas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+
+from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.service import HashDB, members, open_hashdb
+from hashdb.settings import Settings
+from tests.faults.services import Service
+from tests.postgres import own_server
+from tests.proxy import proxy
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A running service: the address of what is attacked, its replicas, and its database for what needs no request."""
+
+    url: str
+    replicas: tuple[Service, ...]
+    db: HashDB
+
+    def member(self, name: str) -> int:
+        """Add a member; return its id."""
+        return members.add(self.db, COMMAND_LINE, MemberDraft(name, MemberKind.PLATFORM)).id
+
+    def key(self, member: int, *scopes: Scope, hides_distances: bool = False) -> str:
+        """Add a key of a member; return its secret."""
+        draft = KeyDraft(frozenset(scopes), hides_distances=hides_distances)
+        return members.issue_key(self.db, COMMAND_LINE, member, draft).secret
+
+    def client(self, secret: str) -> httpx.Client:
+        """A client with a key, which sends nothing twice."""
+        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {secret}"}, timeout=60)
+
+
+@contextmanager
+def service(*, workers: int = 2, **settings: str) -> Iterator[Target]:
+    """`hashdb serve` over SQLite in a fresh home, with the settings (`HASHDB_…`) that are given and no others."""
+    with TemporaryDirectory(prefix="hashdb-attack-") as name, ExitStack() as stack:
+        replica = Service(Path(name) / "home", settings, workers=workers)
+        yield _started(stack, [replica], replica.url)
+
+
+@contextmanager
+def two_replicas(*, workers: int = 2, **settings: str) -> Iterator[Target]:
+    """Two of them over one PostgreSQL, behind nginx with the file of deploy/ as it is. Raises PostgresMissing."""
+    with TemporaryDirectory(prefix="hashdb-attack-") as name, ExitStack() as stack:
+        folder = Path(name)
+        server = stack.enter_context(own_server())
+        given = {
+            "HASHDB_DATABASE_URL": stack.enter_context(server.new_database()),
+            "HASHDB_SIGNING_KEY_FILE": str(folder / "signing.key"),
+            "HASHDB_PROXIES": "1",
+            "HASHDB_BEHIND_TLS": "true",
+        }
+        replicas = [Service(folder / f"home-{number}", given | settings, workers=workers) for number in (1, 2)]
+        upgraded = replicas[0].command("upgrade")
+        assert upgraded.returncode == 0, upgraded
+        target = _started(stack, replicas, "")
+        before = stack.enter_context(proxy(folder, (replicas[0].port, replicas[1].port), hurried=False))
+        yield Target(str(before.plain), target.replicas, target.db)
+
+
+def _started(stack: ExitStack, replicas: list[Service], url: str) -> Target:
+    for one in replicas:
+        stack.enter_context(one).start()
+    given = {name.removeprefix("HASHDB_").lower(): value for name, value in replicas[0].environment.items()
+             if name.startswith("HASHDB_")}  # fmt: skip
+    settings = Settings.model_validate(given)
+    db = stack.enter_context(closing(open_hashdb(settings.database, settings.rules())))
+    return Target(url, tuple(replicas), db)
