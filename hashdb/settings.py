@@ -78,7 +78,8 @@ class Settings(BaseSettings):
     flood_cap: int | None = Field(
         default=None,
         ge=1,
-        description="Hits on one contribution within an hour above which it is quarantined until a reviewer decides.",
+        description="Hits on one contribution within an hour above which it is quarantined until a reviewer decides;"
+        " it takes hits of three other members. Has no effect with `HASHDB_MATCH_LOG=counts`.",
     )
     hours_to_decide: float = Field(
         default=72.0,
@@ -89,7 +90,7 @@ class Settings(BaseSettings):
     match_log: MatchLog = Field(
         default=MatchLog.HITS,
         description="What is kept of matches: `hits`, or `counts` only, without which contribution was answered to whom"
-        " (then there are no reversals and no times to the first catch).",
+        " (then there are no reversals, no times to the first catch and no flood guard).",
     )
     busy_seconds: float = Field(
         default=10.0, gt=0, le=300, description="How long a write waits for the database before it is refused with 503."

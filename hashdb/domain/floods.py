@@ -1,4 +1,4 @@
-"""Flood: more hits on one contribution within an hour than the operator lets pass without a person looking at it."""
+"""Flood: more hits on one contribution within an hour than the operator allows before a reviewer looks at it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,22 @@ WINDOW = timedelta(hours=1)
 STEP = timedelta(minutes=5)
 REST = timedelta(days=7)
 """How long what a reviewer upheld is left alone."""
+MEMBERS = 3
+"""A flood takes hits of at least so many members other than the contributor: one key alone cannot make one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flood:
-    """How often a contribution was answered within the last hour, and to how many members (None: that is not kept)."""
+    """How often a contribution was answered to other members within the last hour, and to how many of them."""
 
     contribution: int
     hits: int
-    members: int | None
+    members: int
+
+
+def share_of(cap: int) -> int:
+    """How many hits of one member count towards the cap: so few that it takes `MEMBERS` to exceed it."""
+    return max(1, cap // (MEMBERS - 1))
 
 
 def step_of(at: datetime) -> datetime:

@@ -52,8 +52,8 @@ def flush(db: HashDB) -> bool:
                 tx.counts.add(day, numbers)
             if db.match_log is MatchLog.HITS:
                 tx.hits.add(in_open_days(tally.found(), closed, opened))
-            if db.rules.flood_cap is not None:
-                tx.floods.add(tally.recent(members=db.match_log is MatchLog.HITS), now)
+                if db.rules.flood_cap is not None:
+                    tx.floods.add(tally.recent(), now)
             refusals.write(tx, tally, now)
         db.tallies.written()
         return True

@@ -1,4 +1,4 @@
-"""Floods: what is answered more often than the operator's cap is kept from matching until a person has looked at it."""
+"""Floods: a contribution that many members hit more often than the operator's cap is quarantined for a reviewer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hashdb.service.cases import hold
 def guard(db: HashDB) -> int:
     """Quarantine contributions with more hits within an hour than `HASHDB_FLOOD_CAP`, with a case each; how many.
 
-    By what was flushed, of all processes. What a reviewer upheld within the last week is left alone.
+    By the hits that all processes have flushed. What a reviewer upheld within the last week is left alone.
     """
     cap = db.rules.flood_cap
     if cap is None:

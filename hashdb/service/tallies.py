@@ -116,11 +116,11 @@ class Tally:
         elif one is not None:
             self.keyless[one.reason] += 1
 
-    def recent(self, *, members: bool) -> Counter[tuple[int, int, datetime]]:
-        """How often contributions were answered, by (contribution, member, five minutes): 0 without `members`."""
+    def recent(self) -> Counter[tuple[int, int, datetime]]:
+        """How often contributions were answered, by (contribution, member, five minutes)."""
         times: Counter[tuple[int, int, datetime]] = Counter()
         for (_, member, contribution), seen in self.hits.items():
-            times[contribution, member if members else 0, step_of(seen.last_at)] += seen.times
+            times[contribution, member, step_of(seen.last_at)] += seen.times
         return times
 
     def found(self) -> list[Hit]:

@@ -117,8 +117,7 @@ def _proposed(db: HashDB, *, later: bool = False) -> None:
 
 def _flooded(db: HashDB) -> None:
     db.rules = replace(db.rules, flood_cap=1)
-    member = member_with(db)
-    for _ in range(2):
+    for member in (member_with(db), member_with(db), member_with(db)):
         matches.match(db, member, [query(1)])
     counts.flush(db)
 
