@@ -57,7 +57,7 @@ def browse(as_json: bool) -> None:
             one.name,
             one.role,
             one.status,
-            "password" if one.has_password else "provider",
+            one.sign_in,
             "on" if one.second_factor else "off",
             f"{one.created_at:%Y-%m-%d}",
         ]
@@ -95,10 +95,31 @@ def enable(name: str, as_json: bool) -> None:
 @click.argument("name", type=TEXT)
 @as_json
 def reset_password(name: str, as_json: bool) -> None:
-    """Give a user a new password, shown this once; its second factor and its sessions are gone."""
+    """Give a user a new password, shown this once, and delete the second factor and all sessions.
+
+    From then on the user signs in by this password, and not by the provider.
+    """
     with opened(Settings.read()) as db:
         added = users.reset(db, COMMAND_LINE, _found(db, name).id)
     _print(added, as_json)
+
+
+@command.command("use-provider")
+@click.argument("name", type=TEXT)
+@as_json
+def use_provider(name: str, as_json: bool) -> None:
+    """Let a user sign in by OpenID Connect only, and delete the password, the second factor and all sessions.
+
+    The next sign-in by the provider binds the user to the account that has this name there.
+
+    Example: hashdb user use-provider ada
+    """
+    with opened(Settings.read()) as db:
+        user = users.use_provider(db, COMMAND_LINE, _found(db, name).id)
+    if as_json:
+        print_json(UserOut.of(user))
+    else:
+        click.echo(f"user {user.id} ({user.name}) signs in by the provider")
 
 
 def _change(name: str, asked: UserChange, as_json: bool) -> None:

@@ -32,6 +32,13 @@ _SCOPES = {
 }
 
 
+class SignIn(StrEnum):
+    """The one way in which a user signs in; the other way does not open the account."""
+
+    PASSWORD = "password"
+    PROVIDER = "provider"
+
+
 class UserStatus(StrEnum):
     """Whether a user can sign in."""
 
@@ -70,9 +77,27 @@ class User:
     created_at: datetime
 
     @property
+    def sign_in(self) -> SignIn:
+        """How the user signs in."""
+        return SignIn.PASSWORD if self.has_password else SignIn.PROVIDER
+
+    @property
     def actor(self) -> Actor:
         """Who acts when this user does."""
         return Actor(f"user:{self.id}", self.role.scopes)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a user is at a provider of OpenID Connect. A subject is unique within its issuer only."""
+
+    issuer: str | None
+    """None where version 0.1.0 stored the subject without its issuer."""
+    subject: str
+
+    def is_same(self, other: Identity) -> bool:
+        """Whether both are one account at one provider; a missing issuer can be any."""
+        return self.subject == other.subject and (None in (self.issuer, other.issuer) or self.issuer == other.issuer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from hashdb.domain.audit import Action, Details, Entry
 from hashdb.domain.members import SYSTEM
 from hashdb.domain.sessions import LONGEST, Lifetime, Opened, Session
-from hashdb.domain.users import User, UserStatus
+from hashdb.domain.users import Identity, SignIn, User, UserStatus
 from hashdb.errors import LimitReached, NotAuthenticated, NotFound, SignInRefused
 from hashdb.service import HashDB, passwords
 from hashdb.store import Transaction
@@ -66,22 +66,27 @@ def confirm(db: HashDB, token: str, code: str, address: str) -> Opened:
     raise SignInRefused("the code is not right")
 
 
-def admit(db: HashDB, name: str, subject: str) -> Opened:
-    """Begin a session of whom the provider recognised: the user of that name, tied to its subject at the first time.
+def admit(db: HashDB, name: str, identity: Identity, address: str) -> Opened:
+    """Begin a session of a person whom the provider recognised, as the user of that name who signs in by the provider.
 
-    Raises SignInRefused.
+    The first sign-in binds the user to the identity. Raises SignInRefused, or LimitReached after many failures from
+    the address.
     """
     now = db.now()
+    counted = {"address": _digests(name, address)["address"]}
     with db.store.begin() as tx:
+        _take_turn(tx, counted, now)
         user = _found(tx, name)
-        if user is not None and user.status is UserStatus.ACTIVE:
-            tied = tx.users.subject(user.id)
-            if tied is None:
-                tx.users.set_subject(user.id, subject)
-            if tied in (None, subject):
+        if user is not None and user.status is UserStatus.ACTIVE and user.sign_in is SignIn.PROVIDER:
+            known = tx.users.identity(user.id)
+            if known is None or known.is_same(identity):
+                tx.users.set_identity(user.id, identity)
+                tx.sessions.uncount_try(counted["address"])
                 return _signed_in(tx, user, now, {"by": "provider"})
         _refuse(tx, user, now, "provider")
-    raise SignInRefused("no user here has the name that the provider told, or it belongs to somebody else there")
+    raise SignInRefused(
+        "no user who signs in by the provider has the name that it sent, or that user is another account there"
+    )
 
 
 def who(db: HashDB, token: str, lifetime: Lifetime, *, in_use: bool = True) -> Session:

@@ -23,7 +23,8 @@ def add(db: HashDB, actor: Actor, draft: UserDraft, password: str | None = None,
     text, now = passwords.hashed(chosen) if chosen else None, db.now()
     with db.store.begin() as tx:
         user = tx.users.add(draft, text, now, provisional=made is not None)
-        tx.audit.append(now, actor, [Entry(Action.USER_ADDED, "user", user.id, {"role": str(draft.role)})])
+        details: Details = {"role": str(draft.role), "sign_in": str(user.sign_in)}
+        tx.audit.append(now, actor, [Entry(Action.USER_ADDED, "user", user.id, details)])
     return AddedUser(user, made)
 
 
@@ -62,18 +63,35 @@ def change(db: HashDB, actor: Actor, user: int, asked: UserChange) -> User:
 
 
 def reset(db: HashDB, actor: Actor, user: int) -> AddedUser:
-    """Give a user a new password, shown this once, and take its second factor and sessions away. Raises NotFound."""
+    """Give a user a new password, shown this once, and delete its second factor and sessions. Raises NotFound.
+
+    From now on the user signs in by this password, and no longer by the provider.
+    """
     actor.require(Scope.ADMIN)
     made, now = passwords.generated(), db.now()
     text = passwords.hashed(made)
     with db.store.begin() as tx:
-        tx.users.get(user, lock=True)
-        tx.users.set_factor(user, None, 0, ())
-        tx.users.set_subject(user, None)
+        before = tx.users.get(user, lock=True)
+        tx.users.clear_credentials(user)
         changed = tx.users.set_password(user, text, provisional=True)
         tx.sessions.end_all(user)
-        tx.audit.append(now, actor, [_amended(user, "password", "second_factor")])
+        tx.audit.append(now, actor, [_amended(user, "password", "second_factor", **_new_way(before, changed))])
     return AddedUser(changed, made)
+
+
+def use_provider(db: HashDB, actor: Actor, user: int) -> User:
+    """Have a user sign in by the provider only, and delete its password, second factor and sessions. Raises NotFound.
+
+    The next sign-in by the provider binds the user to the account that has its name there.
+    """
+    actor.require(Scope.ADMIN)
+    now = db.now()
+    with db.store.begin() as tx:
+        before = tx.users.get(user, lock=True)
+        changed = tx.users.clear_credentials(user)
+        tx.sessions.end_all(user)
+        tx.audit.append(now, actor, [_amended(user, "password", "second_factor", **_new_way(before, changed))])
+    return changed
 
 
 def choose_password(db: HashDB, session: Session, present: str, password: str) -> User:
@@ -131,6 +149,10 @@ def _changes(before: User, after: User) -> list[Entry]:
         disabled = after.status is UserStatus.DISABLED
         entries.append(Entry(Action.USER_DISABLED if disabled else Action.USER_ENABLED, "user", after.id, {}))
     return entries
+
+
+def _new_way(before: User, after: User) -> dict[str, str]:
+    return {} if before.sign_in is after.sign_in else {"sign_in": str(after.sign_in)}
 
 
 def _amended(user: int, *fields: str, **more: str) -> Entry:

@@ -331,6 +331,7 @@ users = Table(
     Column("recovery", Words, nullable=False, comment="SHA-256 of the recovery codes that are left"),
     Column("subject", String(255), comment="By which name the provider knows the user, since the first sign-in"),
     Column("created_at", Instant, nullable=False),
+    Column("issuer", Text, comment="The provider that knows the user by this subject"),
 )
 
 sessions = Table(

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Row, Select, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from hashdb.domain.users import Credentials, Role, User, UserChange, UserDraft, UserStatus
+from hashdb.domain.users import Credentials, Identity, Role, User, UserChange, UserDraft, UserStatus
 from hashdb.errors import NameTaken, NotFound
 from hashdb.store.tables import users
 
@@ -71,14 +71,19 @@ class Users:
         """Keep the secret of the second factor (None: there is none from now on) and its recovery codes."""
         return self._update(user, {"secret": secret, "step": step, "recovery": recovery})
 
-    def subject(self, user: int) -> str | None:
-        """By which name the provider knows the user, if it ever signed in by it."""
-        found: str | None = self._connection.execute(select(users.c.subject).where(users.c.id == user)).scalar_one()
-        return found
+    def identity(self, user: int) -> Identity | None:
+        """Who the user is at the provider; None before the first sign-in."""
+        row = self._connection.execute(select(users.c.issuer, users.c.subject).where(users.c.id == user)).one()
+        return None if row.subject is None else Identity(row.issuer, row.subject)
 
-    def set_subject(self, user: int, subject: str | None) -> User:
-        """Tie the user to that name at the provider."""
-        return self._update(user, {"subject": subject})
+    def set_identity(self, user: int, identity: Identity) -> User:
+        """Bind the user to that account at the provider."""
+        return self._update(user, {"issuer": identity.issuer, "subject": identity.subject})
+
+    def clear_credentials(self, user: int) -> User:
+        """Delete the password, the second factor and the identity at the provider."""
+        credentials = {"password": None, "provisional": False, "secret": None, "step": 0, "recovery": ()}
+        return self._update(user, {**credentials, "issuer": None, "subject": None})
 
     def _one(self, query: Select[tuple[object, ...]], what: str) -> User:
         row = self._connection.execute(query).one_or_none()

@@ -55,6 +55,13 @@ def test_a_user_is_given_another_role_disabled_enabled_and_a_new_password(run: C
     assert "auditor" in run("user", "list").stdout
 
 
+def test_a_user_is_moved_to_the_provider_and_back(run: Commands) -> None:
+    run("user", "add", "ada", "--role", "admin")
+    assert run("user", "use-provider", "ada").stdout == "user 1 (ada) signs in by the provider\n"
+    assert run.json("user", "use-provider", "ada")["has_password"] is False
+    assert run.json("user", "reset-password", "ada")["has_password"] is True
+
+
 def test_who_is_not_there_and_who_is_there_already_is_told(run: Commands) -> None:
     assert run("user", "disable", "ada").stderr == "hashdb: a user named ada does not exist\n"
     run("user", "add", "ada", "--role", "admin")

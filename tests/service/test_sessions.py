@@ -10,7 +10,7 @@ import pytest
 
 from hashdb.domain.members import COMMAND_LINE
 from hashdb.domain.sessions import Lifetime
-from hashdb.domain.users import Role, UserChange, UserDraft, UserStatus
+from hashdb.domain.users import Identity, Role, UserChange, UserDraft, UserStatus
 from hashdb.errors import LimitReached, NotAuthenticated, SignInRefused
 from hashdb.service import HashDB, passwords, sessions, users
 from tests.builders import Clock
@@ -77,15 +77,46 @@ def test_guesses_of_a_code_count_as_guesses_of_the_user(db: HashDB, ada: int, cl
         sessions.confirm(db, half.token, pyotp.TOTP(secret).at(clock()), "a")
 
 
-def test_the_provider_lets_in_whom_it_let_in_before(db: HashDB, ada: int) -> None:
-    assert sessions.admit(db, "ada", "subject 1").session.complete
-    assert sessions.admit(db, "ada", "subject 1").session.complete
-    for name, subject in (("ada", "subject 2"), ("nobody", "subject 1")):
+def test_a_user_of_the_provider_belongs_to_one_subject_of_one_issuer(db: HashDB) -> None:
+    bob = users.add(db, COMMAND_LINE, UserDraft("bob", Role.ADMIN), local=False).user.id
+    own = Identity("https://one.example", "subject 1")
+    assert sessions.admit(db, "bob", own, "a").session.complete
+    assert sessions.admit(db, "bob", own, "a").session.complete
+    others = (
+        ("bob", Identity("https://one.example", "subject 2")),
+        ("bob", Identity("https://two.example", "subject 1")),
+        ("nobody", own),
+    )
+    for name, identity in others:
         with pytest.raises(SignInRefused):
-            sessions.admit(db, name, subject)
-    users.change(db, COMMAND_LINE, ada, UserChange(status=UserStatus.DISABLED))
+            sessions.admit(db, name, identity, "a")
+    users.change(db, COMMAND_LINE, bob, UserChange(status=UserStatus.DISABLED))
     with pytest.raises(SignInRefused):
-        sessions.admit(db, "ada", "subject 1")
+        sessions.admit(db, "bob", own, "a")
+
+
+def test_a_subject_that_was_stored_without_its_issuer_is_bound_to_the_next_one(db: HashDB) -> None:
+    bob = users.add(db, COMMAND_LINE, UserDraft("bob", Role.ADMIN), local=False).user.id
+    with db.store.begin() as tx:
+        tx.users.set_identity(bob, Identity(None, "subject 1"))
+    with pytest.raises(SignInRefused):
+        sessions.admit(db, "bob", Identity("https://one.example", "subject 2"), "a")
+    assert sessions.admit(db, "bob", Identity("https://one.example", "subject 1"), "a").session.complete
+    with pytest.raises(SignInRefused):
+        sessions.admit(db, "bob", Identity("https://two.example", "subject 1"), "a")
+
+
+def test_the_provider_does_not_open_an_account_with_a_password(db: HashDB, ada: int) -> None:
+    account = Identity("https://one.example", "subject 1")
+    with db.store.begin() as tx:
+        # As version 0.1.0 left it.
+        tx.users.set_identity(ada, account)
+    with pytest.raises(SignInRefused):
+        sessions.admit(db, "ada", account, "a")
+    users.use_provider(db, COMMAND_LINE, ada)
+    with pytest.raises(SignInRefused):
+        sessions.sign_in(db, "ada", PASSWORD, "a")
+    assert sessions.admit(db, "ada", account, "a").session.complete
 
 
 def test_only_what_is_seen_now_and_then_is_written(db: HashDB, ada: int, clock: Clock) -> None:

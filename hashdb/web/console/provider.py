@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from flask import Response, request, url_for
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import BaseModel, Field, JsonValue, ValidationError
 
-from hashdb.errors import SignInRefused
+from hashdb.domain.users import Identity
+from hashdb.errors import LimitReached, SignInRefused
 from hashdb.service import sessions
 from hashdb.web.console import cookies, pages
 from hashdb.web.console.pages import Form
-from hashdb.web.console.sessions import ask, begun
+from hashdb.web.console.sessions import address, ask, begun, status_of
 from hashdb.web.context import face, hashdb
 
 # What takes a tenth of the service's start to load is loaded where somebody signs in so.
@@ -50,8 +51,10 @@ class _Tokens(BaseModel):
 class _Claims(BaseModel):
     """What is read of an ID token, beside the claim that is the user's name."""
 
-    sub: str
+    sub: Annotated[str, Field(max_length=255)]
     nonce: str
+    aud: str | list[str]
+    azp: str | None = None
     email_verified: bool = False
     name: JsonValue = None
 
@@ -62,7 +65,7 @@ def go() -> Response:
     try:
         with _client() as client:
             found = _told(lambda: _discover(client))
-            address, _ = client.create_authorization_url(
+            there, _ = client.create_authorization_url(
                 found.authorization_endpoint,
                 state=cookies.derived("state"),
                 nonce=cookies.derived("nonce"),
@@ -70,7 +73,7 @@ def go() -> Response:
             )
     except SignInRefused as error:
         return ask(Form().refused(error), status=502)
-    response = pages.to(address)
+    response = pages.to(there)
     if not cookies.get(cookies.SESSION):
         cookies.put(response, cookies.VISIT, cookies.visit())
     return response
@@ -83,10 +86,10 @@ def come_back() -> Response:
         if not cookies.is_derived("state", request.args.get("state", "")) or "code" not in request.args:
             raise SignInRefused("the provider sent you back without having been asked by this browser: begin again")
         claims = _told(lambda: _claims(request.args["code"]))
-        name = _name(claims)
-        opened = sessions.admit(hashdb(), name, claims.sub)
-    except SignInRefused as error:
-        return ask(Form().refused(error), status=422)
+        identity = Identity(face().settings.oidc_issuer, claims.sub)
+        opened = sessions.admit(hashdb(), _name(claims), identity, address())
+    except (SignInRefused, LimitReached) as error:
+        return ask(Form().refused(error), status=status_of(error))
     return begun(opened, url_for("console.landing"))
 
 
@@ -128,6 +131,10 @@ def _claims(code: str) -> _Claims:
     )
     expected.validate(token.claims)
     claims = _read(_Claims, {**token.claims, "name": token.claims.get(settings.oidc_claim)})
+    # OpenID Connect Core 1.0, section 3.1.3.7: a token that another client obtained is not for this one.
+    several = isinstance(claims.aud, list) and len(claims.aud) > 1
+    if claims.azp != settings.oidc_client_id and (several or claims.azp is not None):
+        raise SignInRefused("the provider's answer is for another client")
     if not cookies.is_derived("nonce", claims.nonce):
         raise SignInRefused("the provider answered another question: begin again")
     return claims

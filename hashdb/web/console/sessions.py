@@ -25,9 +25,9 @@ def begin() -> Response:
     """Begin a session, or ask for the second factor."""
     sent = Form.sent()
     try:
-        opened = sessions.sign_in(hashdb(), sent.text("name"), sent.secret("password"), _address())
+        opened = sessions.sign_in(hashdb(), sent.text("name"), sent.secret("password"), address())
     except (SignInRefused, LimitReached) as error:
-        return ask(sent.refused(error), status=_status(error))
+        return ask(sent.refused(error), status=status_of(error))
     if not opened.session.complete:
         return begun(opened, url_for("console.sessions.code", next=sent.text("next") or None))
     return begun(opened, pages.local(sent.text("next")))
@@ -44,9 +44,9 @@ def confirm() -> Response:
     """Complete a session by a code."""
     sent = Form.sent()
     try:
-        opened = sessions.confirm(hashdb(), cookies.get(cookies.SESSION), sent.secret("code"), _address())
+        opened = sessions.confirm(hashdb(), cookies.get(cookies.SESSION), sent.secret("code"), address())
     except (SignInRefused, LimitReached) as error:
-        return pages.page("code.html", form=sent.refused(error), status=_status(error))
+        return pages.page("code.html", form=sent.refused(error), status=status_of(error))
     return begun(opened, pages.local(sent.text("next")))
 
 
@@ -59,9 +59,9 @@ def sign_out() -> Response:
     return response
 
 
-def begun(opened: Opened, address: str) -> Response:
+def begun(opened: Opened, next_page: str) -> Response:
     """Go on with a new session, whose secret no page knew before."""
-    response = pages.to(address)
+    response = pages.to(next_page)
     cookies.put(response, cookies.SESSION, opened.token)
     cookies.drop(response, cookies.VISIT)
     return response
@@ -75,9 +75,11 @@ def ask(form: Form, status: int = 200) -> Response:
     return response
 
 
-def _address() -> str:
+def address() -> str:
+    """The address that this request came from."""
     return request.remote_addr or ""
 
 
-def _status(error: Exception) -> int:
+def status_of(error: Exception) -> int:
+    """The status of a page that says why a sign-in was refused."""
     return 429 if isinstance(error, LimitReached) else 422

@@ -73,6 +73,13 @@ def reset(user_id: int) -> Response:
     return _made(users.reset(hashdb(), actor(), user_id))
 
 
+@blueprint.post("/<id:user_id>/provider")
+def use_provider(user_id: int) -> Response:
+    """Have a user sign in by the provider only."""
+    changed = users.use_provider(hashdb(), actor(), user_id)
+    return pages.done(_address(changed), f"{changed.name} signs in by the provider from now on.")
+
+
 def _made(added: AddedUser) -> Response:
     return pages.page("user_password.html", user=added.user, password=added.password)
 
@@ -84,7 +91,8 @@ def _listed(form: Form, status: int = 200) -> Response:
 
 
 def _shown(user: User, form: Form, status: int = 200) -> Response:
-    return pages.page("user.html", user=user, form=form, roles=ROLES, status=status)
+    provider = face().settings.oidc_issuer
+    return pages.page("user.html", user=user, form=form, roles=ROLES, provider=provider, status=status)
 
 
 def _address(user: User) -> str:

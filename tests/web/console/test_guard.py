@@ -52,6 +52,7 @@ POSTS: dict[str, tuple[frozenset[Role], dict[str, Any]]] = {
     "/users": (ADMINS, {"name": "zoe", "role": "auditor"}),
     "/users/1": (ADMINS, {"role": "auditor"}),
     "/users/1/password": (ADMINS, {}),
+    "/users/1/provider": (ADMINS, {}),
     "/users/1/status": (ADMINS, {"status": "active"}),
     "/webhooks/1/deliveries/1": (ADMINS, {}),
     "/webhooks/1/status": (ADMINS, {"enabled": "no"}),

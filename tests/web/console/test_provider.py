@@ -12,11 +12,12 @@ import httpx
 import pytest
 from werkzeug.test import TestResponse
 
-from hashdb.domain.users import Role
-from hashdb.service import sessions
+from hashdb.domain.members import COMMAND_LINE
+from hashdb.domain.users import Identity, Role, User
+from hashdb.service import sessions, users
 from tests.web.callers import Service, service_at
 from tests.web.console.oidc import CLIENT, SECRET, provider
-from tests.web.console.visitors import Visitor, added
+from tests.web.console.visitors import Visitor, added, signed_in
 
 HERE = "http://console.example"
 BACK = f"{HERE}/console/sign-in/provider/back"
@@ -71,9 +72,10 @@ def test_an_answer_is_good_once_and_for_its_browser(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("claims", "told"),
     [
-        ({"preferred_username": "nobody"}, "user here has the name"),
+        ({"preferred_username": "nobody"}, "no user who signs in by the provider has the name".capitalize()),
         ({"preferred_username": None}, "names no user"),
         ({"preferred_username": ["ada"]}, "names no user"),
+        ({"sub": "s" * 256}, "cannot be believed"),
         ({"oidc_claim": "email", "email": "ada"}, "has not verified"),
         ({"oidc_client_secret": "another"}, "did not answer as it should"),
     ],
@@ -92,8 +94,58 @@ def test_a_verified_address_of_mail_may_be_the_name(tmp_path: Path) -> None:
 
 def test_a_user_belongs_to_one_subject(tmp_path: Path) -> None:
     with served(tmp_path) as service:
-        sessions.admit(service.db, "ada", "subject-0")
-        assert "belongs to somebody else" in there_and_back(Visitor(service)).text
+        sessions.admit(service.db, "ada", Identity(None, "subject-0"), "a")
+        assert "is another account there" in there_and_back(Visitor(service)).text
+
+
+def test_a_user_of_the_provider_does_not_enter_an_account_with_a_password(tmp_path: Path) -> None:
+    with served(tmp_path, preferred_username="rosa") as service:
+        rosa = signed_in(service, "rosa", Role.ADMIN)
+        intruder = Visitor(service, "rosa")
+        assert "who signs in by the provider" in there_and_back(intruder).text
+        assert intruder.get("/console/members").status_code == 303
+        assert rosa.get("/console/members").status_code == 200
+
+
+def test_an_admin_moves_a_user_to_the_provider_and_back(tmp_path: Path) -> None:
+    with served(tmp_path, preferred_username="rosa") as service:
+        rosa, otto = (signed_in(service, name, Role.ADMIN) for name in ("rosa", "otto"))
+        number = rosa_of(service).id
+        assert "Use the provider" in otto.get(f"/console/users/{number}").text
+        assert otto.post(f"/console/users/{number}/provider").status_code == 303
+        assert rosa.get("/console/members").status_code == 303
+        assert rosa.sign_in().status_code == 422
+        assert there_and_back(Visitor(service)).status_code == 303
+        assert "Give a new password" in otto.get(f"/console/users/{number}").text
+        assert otto.post(f"/console/users/{number}/password").status_code == 200
+        assert there_and_back(Visitor(service)).status_code == 422
+
+
+def rosa_of(service: Service) -> User:
+    return users.named(service.db, COMMAND_LINE, "rosa")
+
+
+@pytest.mark.parametrize(
+    ("claims", "status"),
+    [
+        ({"azp": CLIENT}, 303),
+        ({"azp": "another"}, 422),
+        ({"aud": [CLIENT]}, 303),
+        ({"aud": [CLIENT, "another"]}, 422),
+        ({"aud": [CLIENT, "another"], "azp": "another"}, 422),
+        ({"aud": [CLIENT, "another"], "azp": CLIENT}, 303),
+        ({"aud": ["another"], "azp": CLIENT}, 422),
+    ],
+)
+def test_a_token_for_another_client_is_refused(tmp_path: Path, claims: dict[str, Any], status: int) -> None:
+    with served(tmp_path, **claims) as service:
+        assert there_and_back(Visitor(service)).status_code == status
+
+
+def test_failures_at_the_provider_count_for_their_address(tmp_path: Path) -> None:
+    with served(tmp_path, preferred_username="nobody") as service:
+        came = [there_and_back(Visitor(service)).status_code for _ in range(22)]
+        assert came == [422] * 20 + [429] * 2
 
 
 def test_an_answer_that_is_too_old_is_not_believed(tmp_path: Path) -> None:
