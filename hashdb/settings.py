@@ -118,8 +118,8 @@ class Settings(BaseSettings):
     rate_limit_address: str | None = Field(
         default=None,
         pattern=_RATE,
-        description="Requests that a network address may make, with or without a key, like `3000/minute`; no limit, if"
-        " not set.",
+        description="Requests that a network address may make, with or without a key, like `3000/minute`. An IPv6"
+        " address counts as its /64. No limit, if not set.",
     )
     rate_limit_storage: str = Field(
         default="memory://",

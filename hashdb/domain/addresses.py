@@ -1,4 +1,4 @@
-"""Addresses that others name and this service connects to: which of them it may."""
+"""Addresses: as what those that requests come from are counted, and which ones this service may connect to."""
 
 from __future__ import annotations
 
@@ -17,6 +17,23 @@ _SPECIAL = (
     IPv6Network("2002::/16"),
     IPv6Network("3fff::/20"),
 )
+
+
+def network_of(address: str) -> str:
+    """As what an address is counted: an IPv6 address as its /64, which one customer has whole; others as they are.
+
+    An IPv4 address that is mapped into IPv6 counts as itself, and what is no address as its text.
+
+    >>> network_of("2001:db8:1:2:3:4:5:6"), network_of("::ffff:192.0.2.7"), network_of("192.0.2.7")
+    ('2001:db8:1:2::', '192.0.2.7', '192.0.2.7')
+    """
+    if ":" not in address:
+        return address
+    try:
+        found = IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    return str(found.ipv4_mapped or IPv6Address(int(found) >> 64 << 64))
 
 
 def public(address: Address) -> bool:

@@ -7,11 +7,12 @@ import math
 import secrets
 from datetime import datetime, timedelta
 
+from hashdb.domain.addresses import network_of
 from hashdb.domain.audit import Action, Details, Entry
 from hashdb.domain.members import SYSTEM
 from hashdb.domain.sessions import LONGEST, Lifetime, Opened, Session
 from hashdb.domain.users import Identity, SignIn, User, UserStatus
-from hashdb.errors import LimitReached, NotAuthenticated, NotFound, SignInRefused
+from hashdb.errors import Fault, InvalidInput, LimitReached, NotAuthenticated, NotFound, SignInRefused
 from hashdb.service import HashDB, passwords
 from hashdb.store import Transaction
 
@@ -89,6 +90,31 @@ def admit(db: HashDB, name: str, identity: Identity, address: str) -> Opened:
     )
 
 
+def require_password(db: HashDB, session: Session, present: str) -> None:
+    """Make sure that who uses a session knows the password of its user.
+
+    Failures count for the user, apart from failed sign-ins, so that nobody without a session can block this. The
+    session ends with the failure after which the user has to wait. Raises InvalidInput, SignInRefused, LimitReached.
+    """
+    user, now = session.user, db.now()
+    counted = {"user": _digest(f"password within a session of {user.id}")}
+    with db.store.begin() as tx:
+        _take_turn(tx, counted, now)
+        kept = tx.users.credentials(user.id).password
+    right = passwords.recognised(present, kept)
+    with db.store.begin() as tx:
+        if right:
+            tx.sessions.forget_tries(counted["user"])
+            return
+        _refuse(tx, user, now, "present")
+        ended = _waits(tx, counted, now) > timedelta(0)
+        if ended:
+            tx.sessions.end(session.id)
+    if ended:
+        raise SignInRefused("too many wrong passwords: this session has ended, sign in again")
+    raise InvalidInput((Fault("present", "is not your password"),))
+
+
 def who(db: HashDB, token: str, lifetime: Lifetime, *, in_use: bool = True) -> Session:
     """The session of this secret, complete or half open, which counts as used. Raises NotAuthenticated."""
     now = db.now()
@@ -129,11 +155,13 @@ _NO_LIFETIME = Lifetime(timedelta(0), timedelta(0))
 
 def _take_turn(tx: Transaction, counted: Counted, now: datetime) -> None:
     tx.sessions.hold_tries(counted, now)
-    waits = (tries.wait(now) for tries in tx.sessions.tries(counted))
-    longest = max(waits, default=timedelta(0))
-    if longest:
+    if longest := _waits(tx, counted, now):
         raise LimitReached("failed sign-ins", math.ceil(longest.total_seconds()))
     tx.sessions.count_try(counted, now)
+
+
+def _waits(tx: Transaction, counted: Counted, now: datetime) -> timedelta:
+    return max((tries.wait(now) for tries in tx.sessions.tries(counted)), default=timedelta(0))
 
 
 def _found(tx: Transaction, name: str) -> User | None:
@@ -181,7 +209,7 @@ def _signed_out(user: User, sessions: int) -> Entry:
 
 
 def _digests(name: str, address: str = "") -> Counted:
-    return {"user": _digest(f"user {name}"), "address": _digest(f"address {address}")}
+    return {"user": _digest(f"user {name}"), "address": _digest(f"address {network_of(address)}")}
 
 
 def _digest(text: str) -> bytes:

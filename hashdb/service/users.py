@@ -7,7 +7,7 @@ from hashdb.domain.members import Actor, Scope
 from hashdb.domain.sessions import Session
 from hashdb.domain.users import AddedUser, Role, User, UserChange, UserDraft, UserStatus, password_fault
 from hashdb.errors import Fault, InvalidInput
-from hashdb.service import HashDB, passwords
+from hashdb.service import HashDB, passwords, sessions
 
 
 def add(db: HashDB, actor: Actor, draft: UserDraft, password: str | None = None, *, local: bool = True) -> AddedUser:
@@ -95,9 +95,9 @@ def use_provider(db: HashDB, actor: Actor, user: int) -> User:
 
 
 def choose_password(db: HashDB, session: Session, present: str, password: str) -> User:
-    """Let a user choose a password, which ends its other sessions. Raises InvalidInput."""
+    """Let a user choose a password, which ends its other sessions. Raises InvalidInput, and as `require_password`."""
     user, now = session.user, db.now()
-    _require_present(db, user, present)
+    sessions.require_password(db, session, present)
     if password == present:
         raise InvalidInput((Fault("password", "is the one that you have"),))
     _require_good(password, user.name)
@@ -112,10 +112,10 @@ def choose_password(db: HashDB, session: Session, present: str, password: str) -
 def add_factor(db: HashDB, session: Session, present: str, secret: str, code: str) -> tuple[str, ...]:
     """Ask for codes of `secret` from now on, once one was right; the recovery codes, shown this once.
 
-    Raises InvalidInput.
+    Raises InvalidInput, and as `require_password`.
     """
     user, now = session.user, db.now()
-    _require_present(db, user, present)
+    sessions.require_password(db, session, present)
     step = passwords.code_step(secret, code, now, 0) if passwords.is_secret(secret) else None
     if step is None:
         raise InvalidInput((Fault("code", "is not the one that the authenticator shows now"),))
@@ -128,9 +128,9 @@ def add_factor(db: HashDB, session: Session, present: str, secret: str, code: st
 
 
 def remove_factor(db: HashDB, session: Session, present: str) -> User:
-    """Ask for the password only from now on. Raises InvalidInput."""
+    """Ask for the password only from now on. Raises as `require_password`."""
     user, now = session.user, db.now()
-    _require_present(db, user, present)
+    sessions.require_password(db, session, present)
     with db.store.begin() as tx:
         changed = tx.users.set_factor(user.id, None, 0, ())
         tx.audit.append(now, user.actor, [_amended(user.id, "second_factor")])
@@ -158,13 +158,6 @@ def _new_way(before: User, after: User) -> dict[str, str]:
 def _amended(user: int, *fields: str, **more: str) -> Entry:
     details: Details = {"fields": list(fields), **more}
     return Entry(Action.USER_AMENDED, "user", user, details)
-
-
-def _require_present(db: HashDB, user: User, present: str) -> None:
-    with db.store.read() as tx:
-        kept = tx.users.credentials(user.id).password
-    if not passwords.recognised(present, kept):
-        raise InvalidInput((Fault("present", "is not your password"),))
 
 
 def _require_good(password: str, name: str) -> None:

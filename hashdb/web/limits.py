@@ -1,4 +1,7 @@
-"""Limits on the rate of requests: of each key, in all and by scope, of each address, and of who has no valid key."""
+"""Limits on the rate of requests: of each key, in all and by scope, of each address, and of who has no valid key.
+
+An IPv6 address counts as its /64.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from hashdb.domain.addresses import network_of
 from hashdb.domain.members import Actor, Scope
 from hashdb.errors import BadSetting, LimitReached
 from hashdb.settings import Settings
@@ -58,7 +62,7 @@ class RateLimits:
     def visit(self, address: str) -> None:
         """Count a request of an address, whoever makes it. Raises LimitReached."""
         if self._address is not None:
-            self._hit(self._address, "address", address)
+            self._hit(self._address, "address", network_of(address))
 
     def count(self, actor: Actor) -> None:
         """Count a request of a key. Raises LimitReached."""
@@ -75,7 +79,7 @@ class RateLimits:
 
     def failed(self, address: str) -> None:
         """Count a request without a valid key. Raises LimitReached."""
-        self._tell(self._here, self._failure, "failed", address)
+        self._tell(self._here, self._failure, "failed", network_of(address))
 
     def _hit(self, rate: RateLimitItem, *who: str) -> None:
         from limits.errors import StorageError

@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from hashdb.domain.addresses import Reach, public
+from hashdb.domain.addresses import Reach, network_of, public
 
 PRIVATE = [
     "127.0.0.1", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "224.0.0.1",
@@ -16,6 +16,26 @@ PRIVATE = [
     "2002:7f00:1::", "2002:808:808::", "2001:0:4136:e378:8000:63bf:3fff:fdd2", "2001:db8::1", "3fff::1", "5f00::1",
     "100::1", "4000::1",
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("::FFFF:c000:207", "192.0.2.7"),
+        ("2001:db8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:2::"),
+        ("2001:DB8:1:2::1", "2001:db8:1:2::"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::"),
+        ("fe80::1%eth0", "fe80::"),
+        ("::1", "::"),
+        ("", ""),
+        ("unix:", "unix:"),
+        ("no:address", "no:address"),
+    ],
+)
+def test_an_address_counts_as_its_network(address: str, network: str) -> None:
+    assert network_of(address) == network
 
 
 @pytest.mark.parametrize("address", PRIVATE)

@@ -33,8 +33,9 @@ from hashdb.domain.opinions import OpinionDraft, Stance
 from hashdb.domain.periods import Period
 from hashdb.domain.refusals import Reason
 from hashdb.domain.sessions import Opened, Session
-from hashdb.domain.users import Role, UserChange, UserDraft
+from hashdb.domain.users import Identity, Role, UserChange, UserDraft
 from hashdb.domain.webhooks import Topic, WebhookChange, WebhookDraft
+from hashdb.errors import InvalidInput
 from hashdb.service import (
     HashDB,
     backups,
@@ -167,6 +168,17 @@ def confirmed(db: HashDB) -> Opened:
     return sessions.confirm(db, opened(db).token, code, "")
 
 
+def admitted(db: HashDB) -> Opened:
+    """What the provider opens."""
+    users.add(db, COMMAND_LINE, UserDraft("bob", Role.ADMIN), local=False)
+    return sessions.admit(db, "bob", Identity("https://login.example", "subject"), "")
+
+
+def _fail(db: HashDB) -> None:
+    with pytest.raises(InvalidInput):
+        sessions.require_password(db, session(db), "wrong")
+
+
 CHANGES: dict[str, Verb] = {
     "benign.add": lambda db, actor, id: benign.add(db, COMMAND_LINE, BENIGN),
     "benign.delete": lambda db, actor, id: _delete_benign(db),
@@ -209,7 +221,7 @@ CHANGES: dict[str, Verb] = {
     "reports.note": lambda db, actor, id: reports.note(db, actor, Period(NOON.date(), NOON.date()), None, "csv"),
     "reports.transparency": lambda db, actor, id: reports.transparency(db, COMMAND_LINE, None, None, form="json"),
     "refusals.tell": lambda db, actor, id: _tell(db),
-    "sessions.admit": lambda db, actor, id: (session(db), sessions.admit(db, "ada", "subject")),
+    "sessions.admit": lambda db, actor, id: admitted(db),
     "sessions.confirm": lambda db, actor, id: confirmed(db),
     "sessions.end_others": lambda db, actor, id: sessions.end_others(db, two_sessions(db)),
     "sessions.sign_in": lambda db, actor, id: opened(db),
@@ -218,6 +230,8 @@ CHANGES: dict[str, Verb] = {
     "users.add_factor": lambda db, actor, id: with_factor(db),
     "users.change": lambda db, actor, id: users.change(db, COMMAND_LINE, session(db).user.id, UserChange(Role.AUDITOR)),
     "users.choose_password": lambda db, actor, id: users.choose_password(db, session(db), PASSWORD, f"{PASSWORD}, too"),
+    "sessions.require_password": lambda db, actor, id: _fail(db),
+    "users.use_provider": lambda db, actor, id: users.use_provider(db, COMMAND_LINE, session(db).user.id),
     "users.remove_factor": lambda db, actor, id: users.remove_factor(db, session(db), PASSWORD),
     "webhooks.add": lambda db, actor, id: hook(db, actor),
     "webhooks.change": lambda db, actor, id: webhooks.change(db, actor, 1, WebhookChange(enabled=False)),

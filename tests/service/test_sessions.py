@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -9,9 +10,9 @@ import pyotp
 import pytest
 
 from hashdb.domain.members import COMMAND_LINE
-from hashdb.domain.sessions import Lifetime
+from hashdb.domain.sessions import Lifetime, Session
 from hashdb.domain.users import Identity, Role, UserChange, UserDraft, UserStatus
-from hashdb.errors import LimitReached, NotAuthenticated, SignInRefused
+from hashdb.errors import InvalidInput, LimitReached, NotAuthenticated, SignInRefused
 from hashdb.service import HashDB, passwords, sessions, users
 from tests.builders import Clock
 
@@ -75,6 +76,78 @@ def test_guesses_of_a_code_count_as_guesses_of_the_user(db: HashDB, ada: int, cl
     clock.go(minutes=6)
     with pytest.raises(NotAuthenticated):
         sessions.confirm(db, half.token, pyotp.TOTP(secret).at(clock()), "a")
+
+
+def _change_password(db: HashDB, session: Session, present: str) -> object:
+    return users.choose_password(db, session, present, "another long password")
+
+
+def _add_factor(db: HashDB, session: Session, present: str) -> object:
+    secret = passwords.new_secret()
+    return users.add_factor(db, session, present, secret, pyotp.TOTP(secret).at(db.now()))
+
+
+def _remove_factor(db: HashDB, session: Session, present: str) -> object:
+    return users.remove_factor(db, session, present)
+
+
+@pytest.mark.parametrize("form", [_change_password, _add_factor, _remove_factor])
+def test_guesses_of_the_present_password_end_the_session_and_then_wait(
+    db: HashDB, ada: int, clock: Clock, form: Callable[[HashDB, Session, str], object]
+) -> None:
+    stolen, own = (sessions.sign_in(db, "ada", PASSWORD, "a") for _ in range(2))
+    for number in range(4):
+        with pytest.raises(InvalidInput, match=r"^present: is not your password$"):
+            form(db, stolen.session, f"guess {number}")
+    with pytest.raises(SignInRefused, match="this session has ended"):
+        form(db, stolen.session, "guess 5")
+    with pytest.raises(NotAuthenticated):
+        sessions.who(db, stolen.token, LIFETIME)
+    assert sessions.who(db, own.token, LIFETIME).complete
+    with pytest.raises(LimitReached) as caught:
+        form(db, own.session, PASSWORD)
+    assert caught.value.retry_after == 30
+    assert sessions.sign_in(db, "ada", PASSWORD, "a").session.complete
+    clock.go(seconds=31)
+    form(db, own.session, PASSWORD)
+
+
+def test_guesses_of_the_present_password_are_counted_over_all_forms_and_at_once(db: HashDB, ada: int) -> None:
+    session = sessions.sign_in(db, "ada", PASSWORD, "a").session
+
+    def guess(number: int) -> str:
+        try:
+            (_change_password, _add_factor, _remove_factor)[number % 3](db, session, f"guess {number}")
+        except (InvalidInput, SignInRefused, LimitReached) as error:
+            return type(error).__name__
+        return "in"
+
+    with ThreadPoolExecutor(8) as pool:
+        came = list(pool.map(guess, range(40)))
+    assert came.count("LimitReached") == 35 and "in" not in came
+
+
+def test_failed_sign_ins_do_not_keep_a_user_from_changing_the_password(db: HashDB, ada: int) -> None:
+    session = sessions.sign_in(db, "ada", PASSWORD, "a").session
+    for _ in range(5):
+        with pytest.raises(SignInRefused):
+            sessions.sign_in(db, "ada", "x", "b")
+    _change_password(db, session, PASSWORD)
+
+
+def test_an_address_of_ipv6_counts_as_its_network(db: HashDB, ada: int) -> None:
+    for number in range(20):
+        with pytest.raises(SignInRefused):
+            sessions.sign_in(db, f"name {number}", "x", f"2001:db8:0:1::{number:x}")
+    with pytest.raises(LimitReached):
+        sessions.sign_in(db, "ada", PASSWORD, "2001:db8:0:1:ffff::1")
+    assert sessions.sign_in(db, "ada", PASSWORD, "2001:db8:0:2::1").session.complete
+    for number in range(20):
+        with pytest.raises(SignInRefused):
+            sessions.sign_in(db, f"name {number}", "x", "::ffff:192.0.2.7")
+    with pytest.raises(LimitReached):
+        sessions.sign_in(db, "ada", PASSWORD, "192.0.2.7")
+    assert sessions.sign_in(db, "ada", PASSWORD, "::ffff:192.0.2.8").session.complete
 
 
 def test_a_user_of_the_provider_belongs_to_one_subject_of_one_issuer(db: HashDB) -> None:

@@ -72,6 +72,21 @@ def test_who_has_no_valid_key_is_told_to_wait_and_holds_up_nobody(service: Servi
     assert platform.get("/v1/me").status_code == 200
 
 
+def test_an_address_of_ipv6_counts_as_its_network(tmp_path: Path) -> None:
+    def asked(service: Service, address: str, secret: str | None = None) -> int:
+        headers = WRONG if secret is None else {"Authorization": f"Bearer {secret}"}
+        return service.anyone.get("/v1/me", headers=headers, environ_overrides={"REMOTE_ADDR": address}).status_code
+
+    with service_at(f"sqlite:///{tmp_path}/hashdb.sqlite", rate_limit_address="150/day") as service:
+        secret = service.caller().secret
+        assert {asked(service, f"2001:db8:0:1::{number:x}") for number in range(100)} == {401}
+        assert asked(service, "2001:db8:0:1:ffff::1") == 429
+        assert asked(service, "2001:db8:0:2::1") == 401
+        assert {asked(service, f"2001:db8:0:1::{number:x}", secret) for number in range(49)} == {200}
+        assert asked(service, "2001:db8:0:1:ffff::1", secret) == 429
+        assert asked(service, "2001:db8:0:2::1", secret) == 200
+
+
 def test_behind_proxies_it_is_they_who_say_who_asks(tmp_path: Path) -> None:
     with service_at(f"sqlite:///{tmp_path}/hashdb.sqlite", proxies=1) as service:
         for number in range(110):

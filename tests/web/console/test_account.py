@@ -69,6 +69,27 @@ def by_recovery(service: Service, code: str, status: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/console/account/password", {"password": NEW, "again": NEW}),
+        ("/console/account/second-factor", {"secret": "A" * 32, "code": "000000"}),
+        ("/console/account/second-factor/removal", {}),
+    ],
+)
+def test_forty_guesses_of_the_present_password_are_stopped(
+    service: Service, ada: Visitor, path: str, fields: dict[str, str]
+) -> None:
+    came = [ada.post(path, {**fields, "present": f"guess {number}"}) for number in range(40)]
+    assert [page.status_code for page in came[:6]] == [422] * 5 + [303]
+    assert "this session has ended" in came[4].text
+    assert came[5].headers["Location"] == "/console/sign-in"
+    assert {page.status_code for page in came[6:]} == {403}
+    with service.db.store.read() as tx:
+        told = [event.details for event in tx.audit.since(0, 999) if event.action == "user.refused"]
+    assert told == [{"reason": "present"}] * 5
+
+
+@pytest.mark.parametrize(
     ("secret", "code", "present", "wrong"),
     [("A" * 32, "000000", "x", "present"), ("A" * 32, "", PASSWORD, "code"), ("short", "1", PASSWORD, "code")],
 )
