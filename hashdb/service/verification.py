@@ -66,6 +66,8 @@ def verify(db: HashDB, actor: Actor, advance: Callable[[int], object] = lambda c
     # The file first: what is in it is over events that the transaction will see.
     written = () if db.signing is None else db.signing.written()
     with db.store.read() as tx:
+        if [head.id for head in tx.audit.heads()] != [1]:
+            return Verdict(0, merkle.EMPTY, 0, (Finding(None, None, "the log has no head, or more than one"),))
         keys = tx.checkpoints.keys()
         signed: dict[int, list[_Signed]] = {}
         findings = [*_read(tx, written, keys, signed)]
@@ -75,6 +77,7 @@ def verify(db: HashDB, actor: Actor, advance: Callable[[int], object] = lambda c
         if walk.found is None:
             walk.end()
         if walk.found is None:
+            findings += walk.unlike_head()
             findings += _unannounced(db, keys, walk.keys)
             findings += [Finding(seq, seq, reason) for seq, reason in unlike_sealed(tx)]
             findings += [Finding(None, None, reason) for reason in unlike_log(tx, walk.records, db.now(), advance)]
@@ -92,6 +95,7 @@ class _Walk:
         self._signed = signed
         self._sizes = sorted(signed)
         self.size, self.edge, self.agreed = 0, list[bytes](), 0
+        self._at = 0
         self.keys: set[str] = set()
         self.records = Records()
         self.found: Finding | None = None
@@ -110,6 +114,7 @@ class _Walk:
                 self.keys.add(row.details)
         self._grow(leaves)
         self.found = self.found or row_found or self._replayed(rows)
+        self._at = rows[-1].at if rows else self._at
         return 0 if self.found else len(leaves)
 
     def end(self) -> None:
@@ -125,6 +130,12 @@ class _Walk:
             self.found = Finding(self.agreed + 1, later[0], f"not those of which {place} was signed")
         else:
             self.found = self._head()
+
+    def unlike_head(self) -> Iterator[Finding]:
+        """What the head of the log tells beside its tree that its events do not."""
+        (head,) = self._tx.audit.heads()
+        if head.at != self._at:
+            yield Finding(None, None, "the head of the log tells another time than its last event")
 
     def _head(self) -> Finding | None:
         """Whether the head of the log is over the rows that were read, all that there are."""

@@ -47,6 +47,10 @@ class Audit:
         row = self._connection.execute(_HEAD).one()
         return Head(row.seq, row.at, row.epoch)
 
+    def heads(self) -> Sequence[Row[tuple[object, ...]]]:
+        """At most two rows of the head (`id`, `at`, `epoch`), as they are stored: there must be one."""
+        return self._connection.execute(_HEADS).all()
+
     def renew_epoch(self) -> None:
         """Give the log another epoch: whoever reads it goes back to its beginning."""
         self._connection.execute(update(log).values(epoch=secrets.token_hex(16)))
@@ -173,6 +177,7 @@ class Audit:
 
 # Built once: every process asks these for every contribution.
 _HEAD = select(log.c.seq, log.c.at, log.c.epoch)
+_HEADS = select(log.c.id, type_coerce(log.c.at, BigInteger).label("at"), log.c.epoch).limit(2)
 _TAKE = update(log).values(seq=log.c.seq + bindparam("count")).returning(log.c.seq, log.c.at, log.c.peaks)
 _TAKE_IN_TIME = _TAKE.returning(
     func.set_config("idle_in_transaction_session_timeout", func.current_setting("hashdb.idle", True), True)

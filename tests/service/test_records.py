@@ -5,114 +5,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
 
 from hashdb.domain.audit import Action, Entry
-from hashdb.domain.benign import BenignDraft
-from hashdb.domain.cases import Decision
-from hashdb.domain.contributions import Amendment, Standing
-from hashdb.domain.incidents import IncidentChange, IncidentDraft
-from hashdb.domain.members import (
-    COMMAND_LINE,
-    Actor,
-    KeyDraft,
-    MemberChange,
-    MemberKind,
-    MemberStatus,
-    Scope,
-)
-from hashdb.domain.opinions import OpinionDraft, Stance
-from hashdb.domain.records import FIELDS, Records
-from hashdb.domain.users import Role, UserChange, UserDraft, UserStatus
-from hashdb.domain.webhooks import Topic, WebhookDraft
-from hashdb.service import (
-    HashDB,
-    benign,
-    cases,
-    contributions,
-    erasures,
-    incidents,
-    members,
-    opinions,
-    users,
-    webhooks,
-)
-from hashdb.service.records import unlike_log
+from hashdb.domain.contributions import Standing
+from hashdb.domain.members import COMMAND_LINE, Actor
+from hashdb.domain.records import FIELDS
+from hashdb.service import HashDB, contributions, opinions
 from hashdb.service.verification import verify
-from hashdb.store import Transaction
 from tests import schemas
-from tests.builders import NOON, Clock, contributed, draft, hashdb, member_with, signal
+from tests.builders import NOON, contributed, draft
 from tests.conftest import BOTH
-
-PASSWORD = "correct horse battery staple"
-CONFIRMS, DISPUTES = OpinionDraft(Stance.CONFIRMS), OpinionDraft(Stance.DISPUTES, "other")
-
-
-class Scene:
-    """A service in which everything has happened once, and what its log says of it."""
-
-    def __init__(self, url: str) -> None:
-        self.clock = Clock()
-        self.db = hashdb(url, self.clock)
-        self.engine = create_engine(url)
-        self._fill(*(member_with(self.db) for _ in range(3)))
-        self.records = Records()
-        with self.db.store.read() as tx:
-            for row in tx.audit.rows(None, 1_000):
-                self.records.take(row.actor, row.action, row.subject_kind, row.subject_id, row.details)
-
-    def _fill(self, alpha: Actor, beta: Actor, gamma: Actor) -> None:
-        db = self.db
-        soon = NOON + timedelta(hours=1)
-        contributed(db, alpha, *map(draft, range(10, 20)), draft(20, expires_at=soon, severity=1))
-        contributed(db, gamma, draft(30))
-        contributions.amend(db, alpha, 1, Amendment(severity=4, labels=("recruitment",), basis="terms"))
-        contributions.withdraw(db, alpha, 2, "removal_reversed")
-        erasures.erase(db, alpha, 3)
-        opinions.give(db, beta, 4, DISPUTES)
-        cases.decide(db, COMMAND_LINE, 1, Decision.RETIRE)
-        opinions.give(db, beta, 5, CONFIRMS)
-        opinions.give(db, beta, 5, DISPUTES)
-        members.change(db, COMMAND_LINE, 3, MemberChange(status=MemberStatus.SUSPENDED, kind=MemberKind.AUTHORITY))
-        members.issue_key(db, COMMAND_LINE, 2, KeyDraft(frozenset({Scope.MATCH}), soon, hides_distances=True))
-        members.issue_key(db, COMMAND_LINE, 2, KeyDraft(frozenset({Scope.MATCH, Scope.FEED})))
-        members.revoke_key(db, COMMAND_LINE, 5)
-        users.add(db, COMMAND_LINE, UserDraft("ada", Role.ADMIN), PASSWORD)
-        users.change(db, COMMAND_LINE, 1, UserChange(Role.AUDITOR, UserStatus.DISABLED))
-        benign.start(db, [BenignDraft((signal(1), signal(2)), built_in="one"), BenignDraft((signal(3),))])
-        benign.delete(db, COMMAND_LINE, 2)
-        incidents.add(db, COMMAND_LINE, IncidentDraft("CI:x", NOON))
-        incidents.change(db, COMMAND_LINE, 1, IncidentChange(end=soon, expires=True))
-        webhooks.add(db, alpha, WebhookDraft("https://example.org/hook", (Topic.FEED_CHANGED,)))
-        db.rules = replace(db.rules, two_persons=True)
-        members.change(db, beta_of(db), 1, MemberChange(status=MemberStatus.SUSPENDED))
-        self.clock.go(hours=2)
-        contributions.announce(db)
-
-    def close(self) -> None:
-        self.engine.dispose()
-        self.db.close()
-
-    def found(self, *statements: str, now: datetime | None = None) -> list[str]:
-        """What is found when these statements were run; they are undone."""
-        with self.engine.connect() as connection, connection.begin() as undone:
-            for statement in statements:
-                connection.execute(text(statement))
-            tx = Transaction(connection)
-            found = list(unlike_log(tx, self.records, now or self.clock(), lambda count: None))
-            undone.rollback()
-        return found
-
-
-def beta_of(db: HashDB) -> Actor:
-    """The second member, as an administrator by its key."""
-    secret = members.issue_key(db, COMMAND_LINE, 2, KeyDraft(frozenset({Scope.ADMIN}))).secret
-    return members.authenticate(db, secret)
+from tests.service.scenes import DISPUTES, Scene
 
 
 @pytest.fixture(scope="module", params=BOTH)

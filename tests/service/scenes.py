@@ -1,0 +1,204 @@
+"""Services in which everything has happened once, so that every table has a row."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pyotp
+from sqlalchemy import create_engine, text
+
+from hashdb.domain.benign import BenignDraft
+from hashdb.domain.cases import Decision
+from hashdb.domain.contributions import Amendment, Once
+from hashdb.domain.incidents import IncidentChange, IncidentDraft, Retention
+from hashdb.domain.members import (
+    COMMAND_LINE,
+    Actor,
+    KeyDraft,
+    MemberChange,
+    MemberKind,
+    MemberStatus,
+    Scope,
+)
+from hashdb.domain.opinions import OpinionDraft, Stance
+from hashdb.domain.records import Records
+from hashdb.domain.users import Identity, Role, UserChange, UserDraft, UserStatus
+from hashdb.domain.webhooks import Topic, WebhookDraft
+from hashdb.errors import NotAuthenticated, SignInRefused
+from hashdb.service import (
+    HashDB,
+    benign,
+    cases,
+    changes,
+    checkpoints,
+    commissions,
+    contributions,
+    counts,
+    deliveries,
+    erasures,
+    expiry,
+    incidents,
+    masks,
+    matches,
+    members,
+    opinions,
+    overviews,
+    passwords,
+    sessions,
+    users,
+    uses,
+    verifications,
+    webhooks,
+)
+from hashdb.service.records import unlike_log
+from hashdb.service.signing import Signing
+from hashdb.store import Transaction
+from tests.builders import NOON, Clock, again, contributed, draft, hashdb, member_with, query, signal
+
+PASSWORD = "correct horse battery staple"
+CONFIRMS, DISPUTES = OpinionDraft(Stance.CONFIRMS), OpinionDraft(Stance.DISPUTES, "other")
+
+
+class Scene:
+    """A service in which everything has happened once of which the log tells, and what its log says of it."""
+
+    def __init__(self, url: str, signing: Signing | None = None) -> None:
+        self.clock = Clock()
+        self.db = hashdb(url, self.clock, signing=signing)
+        self.engine = create_engine(url)
+        self._fill(*(member_with(self.db) for _ in range(3)))
+        self.records = Records()
+        with self.db.store.read() as tx:
+            for row in tx.audit.rows(None, 1_000):
+                self.records.take(row.actor, row.action, row.subject_kind, row.subject_id, row.details)
+
+    def _fill(self, alpha: Actor, beta: Actor, gamma: Actor) -> None:
+        db = self.db
+        soon = NOON + timedelta(hours=1)
+        contributed(db, alpha, *map(draft, range(10, 20)), draft(20, expires_at=soon, severity=1))
+        contributed(db, gamma, draft(30))
+        contributions.amend(db, alpha, 1, Amendment(severity=4, labels=("recruitment",), basis="terms"))
+        contributions.withdraw(db, alpha, 2, "removal_reversed")
+        erasures.erase(db, alpha, 3)
+        opinions.give(db, beta, 4, DISPUTES)
+        cases.decide(db, COMMAND_LINE, 1, Decision.RETIRE)
+        opinions.give(db, beta, 5, CONFIRMS)
+        opinions.give(db, beta, 5, DISPUTES)
+        members.change(db, COMMAND_LINE, 3, MemberChange(status=MemberStatus.SUSPENDED, kind=MemberKind.AUTHORITY))
+        members.issue_key(db, COMMAND_LINE, 2, KeyDraft(frozenset({Scope.MATCH}), soon, hides_distances=True))
+        members.issue_key(db, COMMAND_LINE, 2, KeyDraft(frozenset({Scope.MATCH, Scope.FEED})))
+        members.revoke_key(db, COMMAND_LINE, 5)
+        users.add(db, COMMAND_LINE, UserDraft("ada", Role.ADMIN), PASSWORD)
+        users.change(db, COMMAND_LINE, 1, UserChange(Role.AUDITOR, UserStatus.DISABLED))
+        benign.start(db, [BenignDraft((signal(1), signal(2)), built_in="one"), BenignDraft((signal(3),))])
+        benign.delete(db, COMMAND_LINE, 2)
+        incidents.add(db, COMMAND_LINE, IncidentDraft("CI:x", NOON))
+        incidents.change(db, COMMAND_LINE, 1, IncidentChange(end=soon, expires=True))
+        webhooks.add(db, alpha, WebhookDraft("https://example.org/hook", (Topic.FEED_CHANGED,)))
+        db.rules = replace(db.rules, two_persons=True)
+        members.change(db, beta_of(db), 1, MemberChange(status=MemberStatus.SUSPENDED))
+        self.clock.go(hours=2)
+        contributions.announce(db)
+
+    def close(self) -> None:
+        self.engine.dispose()
+        self.db.close()
+
+    def found(self, *statements: str, now: datetime | None = None) -> list[str]:
+        """What is found when these statements were run; they are undone."""
+        with self.engine.connect() as connection, connection.begin() as undone:
+            for statement in statements:
+                connection.execute(text(statement))
+            tx = Transaction(connection)
+            found = list(unlike_log(tx, self.records, now or self.clock(), lambda count: None))
+            undone.rollback()
+        return found
+
+
+class FullScene(Scene):
+    """The same, in which every table has a row: with sessions, matches, counts of two days, and what was asked for."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        super().__init__(url, Signing(folder / "signing.key", folder / "checkpoints.txt", "log.example/1"))
+        checkpoints.start(self.db)
+        self.db.rules = replace(self.db.rules, two_persons=False, flood_cap=1_000)
+        self._contribute()
+        self._sign_in()
+        self._match()
+        self._ask()
+        checkpoints.keep(self.db)
+
+    def _contribute(self) -> None:
+        db = self.db
+        delta = member_with(db)
+        held, *_ = contributed(db, delta, draft(50), draft(51))
+        contributions.contribute(db, delta, [draft(52)], Once("key-1", bytes(32)))
+        cases.bring(db, COMMAND_LINE, held.id, "other", holds=True)
+        benign.add(db, COMMAND_LINE, BenignDraft((signal(51),), note="a splash screen"))
+        masks.settle(db)
+        db.rules = replace(db.rules, retention=Retention({"recruitment": 400}))
+        expiry.start(db)
+        expiry.settle(db)
+        webhooks.test(
+            db, delta, webhooks.add(db, delta, WebhookDraft("https://a.example/", (Topic.FEED_CHANGED,))).webhook.id
+        )
+        deliveries.make(db)
+
+    def _sign_in(self) -> None:
+        db = self.db
+        users.add(db, COMMAND_LINE, UserDraft("grace", Role.ADMIN), PASSWORD)
+        users.add(db, COMMAND_LINE, UserDraft("lin", Role.REVIEWER), local=False)
+        grace = sessions.sign_in(db, "grace", PASSWORD, "office").session
+        sessions.sign_out(db, sessions.sign_in(db, "grace", PASSWORD, "office").session)
+        sessions.admit(db, "lin", Identity("https://id.example", "subject-1"), "office")
+        secret = passwords.new_secret()
+        users.add_factor(db, grace, PASSWORD, secret, pyotp.TOTP(secret).at(self.clock()))
+        sessions.sign_in(db, "grace", PASSWORD, "office")
+        with suppress(SignInRefused):
+            sessions.sign_in(db, "grace", "wrong", "elsewhere")
+
+    def _match(self) -> None:
+        db = self.db
+        asker = member_with(db)
+        for _ in range(2):
+            matches.match(db, asker, [query(15), query(999)])
+            db.tallies.refuse(db.now(), 1, "invalid_input")
+            changes.read(db, asker, 0, 10)
+            changes.note(db, asker)
+            counts.flush(db)
+            uses.flush(db)
+            self.clock.go(days=1)
+            counts.seal(db)
+        matches.match(db, again(db, asker), [query(15)])
+        for _ in range(2):
+            # The log tells the first at once, and the second a minute later.
+            with suppress(NotAuthenticated):
+                members.authenticate(db, "hdb_unknown")
+            counts.flush(db)
+        while overviews.follow(db):
+            pass
+
+    def _ask(self) -> None:
+        verifications.start(self.db, COMMAND_LINE)
+        commissions.start(self.db, COMMAND_LINE, None, None, None, lambda report: "a report")
+        until = time.monotonic() + 20
+        while self._asking():
+            assert time.monotonic() < until, "what was asked for in the background does not end"
+            time.sleep(0.02)
+
+    def _asking(self) -> bool:
+        (verification,), (report,) = (
+            verifications.latest(self.db, COMMAND_LINE),
+            commissions.latest(self.db, COMMAND_LINE),
+        )
+        return verification.outcome is None or report.outcome is None
+
+
+def beta_of(db: HashDB) -> Actor:
+    """The second member, as an administrator by its key."""
+    secret = members.issue_key(db, COMMAND_LINE, 2, KeyDraft(frozenset({Scope.ADMIN}))).secret
+    return members.authenticate(db, secret)
