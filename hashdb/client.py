@@ -208,9 +208,18 @@ class Client:
         """One case, as much of it as this key may see."""
         return self._ask(CaseOut, Request("GET", f"/v1/cases/{id}")).value()
 
-    def decide(self, case: int, decision: Decision, note: str | None = None) -> Case | Proposal:
-        """Decide a case, once; a proposal where retiring takes a second person."""
-        text = DecisionIn.model_construct(decision=decision, note=note).model_dump_json()
+    def decide(
+        self, case: int, decision: Decision, note: str | None = None, signals: Sequence[int] | None = None
+    ) -> Case | Proposal:
+        """Decide a case, once; a proposal where retiring takes a second person.
+
+        To retire, `signals` names the places of the signals near which later contributions wait (None: the usual ones).
+        """
+        asked = DecisionIn.model_construct(
+            decision=decision, note=note, signals=None if signals is None else list(signals)
+        )
+        # A service of 0.1.0 knows no signals.
+        text = asked.model_dump_json(exclude={"signals"} if signals is None else None)
         return self._done(CaseOut, Request("POST", f"/v1/cases/{case}/decision", text, safe=False)).value()
 
     def changes(self, after: int, *, limit: int = 1000, epoch: str | None = None, wait: int = 0) -> Changes:

@@ -185,7 +185,9 @@ def test_opinions_and_cases_are_the_same_values_as_the_services(service: Service
         assert list(other.opinions(id)) == [given] == list(opinions.page(service.db, beta, id, 0, 10))
         assert given.case is not None
         assert [case.id for case in client.cases(CaseState.OPEN)] == [given.case]
-        decided = client.decide(given.case, Decision.RETIRE, "so it is")
+        with pytest.raises(errors.InvalidInput):
+            client.decide(given.case, Decision.RETIRE, "so it is", [0, 1])
+        decided = client.decide(given.case, Decision.RETIRE, "so it is", [0])
         assert decided == client.case(given.case) == cases.get(service.db, service.actor, given.case)
         assert list(client.cases()) == [decided]
         assert list(client.cases(CaseState.OPEN)) == []

@@ -47,11 +47,19 @@ def browse(state: str | None, as_json: bool) -> None:
 @click.argument("case", type=click.IntRange(1, LARGEST_ID))
 @click.argument("decision", type=click.Choice(list(map(str, Decision))))
 @click.option("--note", type=TEXT, help="Why, for the contributor and who disputed; name nobody.")
+@click.option(
+    "--signal",
+    "signals",
+    type=click.IntRange(0, 63),
+    multiple=True,
+    help="With retire: the place, from 0, of a signal near which later contributions wait for a reviewer. May be"
+    " repeated; without it, the first signal of each algorithm and what is near to it.",
+)
 @as_json
-def decide(case: int, decision: str, note: str | None, as_json: bool) -> None:
+def decide(case: int, decision: str, note: str | None, signals: tuple[int, ...], as_json: bool) -> None:
     """Decide a case, once: `uphold` the contribution, `quarantine` it until further notice, or `retire` it."""
     with Client.from_environment() as client:
-        decided = client.decide(case, Decision(decision), note)
+        decided = client.decide(case, Decision(decision), note, signals or None)
     if isinstance(decided, Proposal):
         print_proposal(decided, as_json)
     elif as_json:

@@ -74,6 +74,10 @@ class Case:
     note: str | None = None
     decided_at: datetime | None = None
     decided_by: str | None = None
+    shadow: tuple[int, ...] | None = None
+    """The places of the signals that hold others since it was retired; None where it was not, or 0.1.0 decided."""
+    follows: int | None = None
+    """The case on an earlier contribution of the same member that this one continues."""
     opinions: tuple[Opinion, ...] = ()
     hidden: frozenset[str] = frozenset()
 

@@ -44,7 +44,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
         "media",
     ),
     "opinion": ("contribution", "member", "opinion", "reason", "case", "replaced"),
-    "case": ("contribution", "reason", "decision", "decided_by"),
+    "case": ("contribution", "reason", "follows", "decision", "decided_by", "shadow"),
     "benign": ("built_in", "algorithms", "signals", "deleted"),
     "incident": ("label", "start", "end", "expires"),
     "proposal": ("act", "subject", "actor", "person"),
@@ -164,6 +164,11 @@ def _opinion(told: Told, actor: str, member: Said) -> Record:
     return _said(told, "contribution"), member, *(_said(told, name) for name in ("opinion", "reason", "case")), False
 
 
+def _case(told: Told, actor: str, member: Said) -> Record:
+    follows = _said(told, "follows") if "follows" in told else None
+    return _said(told, "contribution"), _said(told, "reason"), follows, None, None, None
+
+
 def _proposal(told: Told, actor: str, member: Said) -> Record:
     subject = next((f"{kind}:{id}" for kind, id in told.items() if kind != "act"), UNSAID)
     return _said(told, "act"), subject, actor, f"member:{member}" if actor.startswith("key:") else actor
@@ -191,7 +196,8 @@ def _withdrawn(told: Told, actor: str) -> Mapping[str, Said]:
 
 
 def _decided(told: Told, actor: str) -> Mapping[str, Said]:
-    return {"decision": _said(told, "decision"), "decided_by": actor}
+    shadow = _said(told, "shadow") if "shadow" in told else None
+    return {"decision": _said(told, "decision"), "decided_by": actor, "shadow": shadow}
 
 
 _BEGINS: Mapping[str, Callable[[Told, str, Said], Record]] = {
@@ -200,7 +206,7 @@ _BEGINS: Mapping[str, Callable[[Told, str, Said], Record]] = {
     Action.USER_ADDED: _of("role", status=str(UserStatus.ACTIVE)),
     Action.CONTRIBUTION_ADDED: _contribution,
     Action.OPINION_GIVEN: _opinion,
-    Action.CASE_OPENED: _of("contribution", "reason", decision=None, decided_by=None),
+    Action.CASE_OPENED: _case,
     Action.BENIGN_ADDED: _of("built_in", "algorithms", "signals", deleted=False),
     Action.INCIDENT_ADDED: _of(*FIELDS["incident"]),
     Action.PROPOSAL_MADE: _proposal,

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
+from typing import NamedTuple
 
 from hashdb.domain.audit import STANDINGS, Action, Details, Entry
 from hashdb.domain.cases import Case, CaseState, Cause, Decision, ruling
@@ -15,6 +16,7 @@ from hashdb.domain.members import Actor, Scope
 from hashdb.domain.opinions import Opinion, standing
 from hashdb.domain.proposals import Act, Proposal, Request
 from hashdb.domain.rules import Rules
+from hashdb.domain.shadows import Choice, usual
 from hashdb.errors import AlreadyDecided, AlreadyOpen, Fault, InvalidInput, NotActive
 from hashdb.service import HashDB
 from hashdb.service.proposals import second
@@ -49,11 +51,32 @@ def latest(db: HashDB, actor: Actor, before: int | None, limit: int) -> tuple[Ca
         return tx.cases.latest(before, limit)
 
 
-def decide(db: HashDB, actor: Actor, id: int, decision: Decision, note: str | None = None) -> Case | Proposal:
+def choices(db: HashDB, actor: Actor, id: int) -> tuple[Choice, ...]:
+    """The signals of a case's contribution that may hold others once it is retired; none once it is erased.
+
+    Raises NotFound.
+    """
+    actor.require(Scope.AUDIT)
+    with db.store.read() as tx:
+        found = tx.contributions.one(tx.cases.one(id).contribution, db.now())
+        placed = {} if found.erased else tx.retired.placed([found.id])[found.id]
+    standard = usual(placed)
+    return tuple(Choice(place, placed[place], place in standard) for place in sorted(placed))
+
+
+def decide(
+    db: HashDB,
+    actor: Actor,
+    id: int,
+    decision: Decision,
+    note: str | None = None,
+    signals: Collection[int] | None = None,
+) -> Case | Proposal:
     """Rule on a contribution: the next match of any process follows it.
 
-    Retiring may take two persons: of the first one's request a proposal is made, and answered; the note is the second
-    one's. Raises NotFound, AlreadyDecided.
+    To retire it, `signals` names the places of its signals that hold others from then on (`domain.shadows`; None: the
+    usual ones). Retiring may take two persons: the first one's request makes a proposal, which is answered; the note is
+    the second one's. Raises InvalidInput, NotFound, AlreadyDecided.
     """
     actor.require(Scope.REVIEW)
     with db.store.begin() as tx:
@@ -63,13 +86,14 @@ def decide(db: HashDB, actor: Actor, id: int, decision: Decision, note: str | No
         case = tx.cases.one(id)
         if case.decision is not None:
             raise AlreadyDecided(id)
-        if decision is Decision.RETIRE:
-            request = Request(Act.RETIRE, "case", id, {"decision": str(decision)})
+        shadow = _shadow(tx, case, decision, signals)
+        if shadow is not None:
+            request = Request(Act.RETIRE, "case", id, {"decision": str(decision), **shadow.asked})
             if waits := second(db, tx, actor, request, now):
                 return waits
         # Erasure is done, and would not come to a note of today.
-        tx.cases.decide(id, decision, None if found.erased else note, str(actor), now)
-        tx.audit.append(now, actor, [_decided(case, decision, now), *settle(tx, [found], case.reason)])
+        tx.cases.decide(id, decision, None if found.erased else note, str(actor), now, shadow and shadow.places)
+        tx.audit.append(now, actor, [_decided(case, decision, now, shadow), *settle(tx, [found], case.reason)])
         return shown(actor, tx.cases.one(id))
 
 
@@ -163,7 +187,33 @@ def _party(actor: Actor) -> int | None:
     return actor.member.id
 
 
-def _decided(case: Case, decision: Decision, now: datetime) -> Entry:
+class _Shadow(NamedTuple):
+    """The places that cast a shadow, and what of them a second person has to ask for, too."""
+
+    places: tuple[int, ...]
+    asked: Mapping[str, object]
+
+
+def _shadow(tx: Transaction, case: Case, decision: Decision, signals: Collection[int] | None) -> _Shadow | None:
+    """None where it is not retired."""
+    if decision is not Decision.RETIRE:
+        if signals is not None:
+            raise InvalidInput((Fault("signals", "is for the decision retire: leave it out with any other"),))
+        return None
+    placed = tx.retired.placed([case.contribution])[case.contribution]
+    faults = tuple(
+        Fault(f"signals[{position}]", f"the contribution has no signal at place {place}; the first is at place 0")
+        for position, place in enumerate(signals or ())
+        if place not in placed
+    )
+    if faults:
+        raise InvalidInput(faults)
+    standard = usual(placed)
+    places = standard if signals is None else tuple(sorted(set(signals)))
+    return _Shadow(places, {} if places == standard else {"signals": list(places)})
+
+
+def _decided(case: Case, decision: Decision, now: datetime, shadow: _Shadow | None) -> Entry:
     details: Details = {
         "contribution": case.contribution,
         "decision": str(decision),
@@ -171,6 +221,8 @@ def _decided(case: Case, decision: Decision, now: datetime) -> Entry:
         "seconds_to_decide": int((now - case.opened_at).total_seconds()),
         "seconds_late": max(0, int((now - case.due_at).total_seconds())),
     }
+    if shadow is not None:
+        details = {**details, "shadow": list(map(str, shadow.places))}
     return Entry(Action.CASE_DECIDED, "case", case.id, details)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
@@ -106,9 +106,23 @@ class Cases:
         """Quarantine the contribution while this case is open."""
         self._connection.execute(update(cases).where(cases.c.id == id).values(holds=True))
 
-    def decide(self, id: int, decision: Decision, note: str | None, by: str, now: datetime) -> None:
-        """Close a case."""
-        values = {"decision": decision, "note": note, "decided_at": now, "decided_by": by}
+    def decide(
+        self,
+        id: int,
+        decision: Decision,
+        note: str | None,
+        by: str,
+        now: datetime,
+        shadow: Sequence[int] | None = None,
+    ) -> None:
+        """Close a case; `shadow` are the places of the signals that hold others from now on."""
+        values = {
+            "decision": decision,
+            "note": note,
+            "decided_at": now,
+            "decided_by": by,
+            "shadow": None if shadow is None else tuple(map(str, shadow)),
+        }
         self._connection.execute(update(cases).where(cases.c.id == id).values(values))
 
     def erase(self, contribution: int) -> None:
@@ -149,4 +163,6 @@ def _case(row: Row[tuple[object, ...]]) -> Case:
         note=row.note,
         decided_at=row.decided_at,
         decided_by=row.decided_by,
+        shadow=None if row.shadow is None else tuple(map(int, row.shadow)),
+        follows=row.follows,
     )

@@ -96,6 +96,7 @@ _DECODED: Mapping[str, Sequence[tuple[int, Callable[[object], object]]]] = {
     "key": ((1, _sorted), (2, _instant), (3, _flag)),
     "contribution": ((7, _words),),
     "opinion": ((5, _flag),),
+    "case": ((5, _words),),
     "benign": ((1, _sorted),),
     "incident": ((1, _instant), (2, _instant), (3, _yes)),
 }
@@ -147,7 +148,11 @@ _QUERIES: Mapping[str, Select[tuple[object, ...]]] = {
         *_raw(opinions.c.contribution_id, opinions.c.member_id, opinions.c.opinion),
         *_raw(opinions.c.reason, opinions.c.case_id, opinions.c.replaced),
     ),
-    "case": select(cases.c.id, *_raw(cases.c.contribution_id, cases.c.reason, cases.c.decision, cases.c.decided_by)),
+    "case": select(
+        cases.c.id,
+        *_raw(cases.c.contribution_id, cases.c.reason, cases.c.follows),
+        *_raw(cases.c.decision, cases.c.decided_by, cases.c.shadow),
+    ),
     "benign": select(
         benign.c.id,
         *_raw(benign.c.built_in),

@@ -297,6 +297,16 @@ cases = Table(
     Column("note", Text, comment="Of the decision; empty once the contribution is erased"),
     Column("decided_at", Instant),
     Column("decided_by", String(64), comment="An actor"),
+    Column(
+        "shadow",
+        Words,
+        comment="Of a decision to retire: the places of the signals that hold others; empty where 0.1.0 decided",
+    ),
+    Column(
+        "follows",
+        BigInteger,
+        comment="The case on an earlier contribution of the same member that this one continues",
+    ),
     Index(None, "decision", "id"),
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -11,12 +11,19 @@ from hashdb.wire import Answered, Moment, Note, Sent
 from hashdb.wire.contributions import Contributor
 from hashdb.wire.opinions import OpinionOut
 
+Place = Annotated[int, Field(ge=0, le=63)]
+
 
 class DecisionIn(Sent):
     """What a reviewer rules."""
 
     decision: Decision
     note: Note | None = Field(None, description="Why, for the contributor and who disputed; name nobody.")
+    signals: Annotated[list[Place], Field(max_length=64)] | None = Field(
+        None,
+        description="With `retire`: the places, from 0, of the signals near which later contributions wait for a"
+        " reviewer. Left out: the first of each algorithm, and what is within the default radius of it.",
+    )
 
 
 class CaseOut(Answered):
@@ -35,6 +42,12 @@ class CaseOut(Answered):
     note: str | None
     decided_at: Moment | None
     decided_by: str | None = None
+    shadow: list[int] | None = Field(
+        None, description="Once it is retired: the places of the signals near which later contributions wait."
+    )
+    follows: int | None = Field(
+        None, description="The case on an earlier contribution of the same member that this one continues."
+    )
 
     @classmethod
     def of(cls, case: Case) -> CaseOut:
@@ -53,6 +66,8 @@ class CaseOut(Answered):
             "note": case.note,
             "decided_at": case.decided_at,
             "decided_by": case.decided_by,
+            "shadow": None if case.shadow is None else list(case.shadow),
+            "follows": case.follows,
         }
         return cls.made(**{name: value for name, value in seen.items() if name not in case.hidden})
 
@@ -71,6 +86,8 @@ class CaseOut(Answered):
             note=self.note,
             decided_at=self.decided_at,
             decided_by=self.decided_by,
+            shadow=None if self.shadow is None else tuple(self.shadow),
+            follows=self.follows,
             opinions=tuple(one.value() for one in self.opinions),
             hidden=frozenset({"decided_by"} - self.model_fields_set),
         )

@@ -23,6 +23,18 @@ def test_a_case_is_listed_and_decided(member: Commands, other: Commands, one: in
     assert (again.returncode, again.stderr) == (1, f"hashdb: case {case} is already decided\n")
 
 
+def test_the_signals_that_are_to_hold_others_are_sent(member: Commands, other: Commands, one: int) -> None:
+    case = str(other.json("opinion", str(one), "disputes", "--reason", "other")["case"])
+    refused = member("case", "decide", case, "retire", "--signal", "0", "--signal", "63")
+    assert (refused.returncode, "signals[1]" in refused.stderr, "no signal at place 63" in refused.stderr) == (
+        1,
+        True,
+        True,
+    )
+    assert member("case", "decide", case, "retire", "--signal", "64").returncode == 2
+    assert member("case", "decide", case, "uphold").returncode == 0
+
+
 def test_who_may_not_decide_is_told_why(member: Commands, other: Commands, one: int) -> None:
     case = other.json("opinion", str(one), "disputes", "--reason", "other")["case"]
     assert other("case", "decide", str(case), "uphold").stderr == "hashdb: this key lacks the scope review\n"

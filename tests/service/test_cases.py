@@ -182,6 +182,7 @@ def test_a_decision_is_told_and_acts_at_once_in_every_process(
                 "reason": "edsa_context",
                 "seconds_to_decide": 73 * 3600,
                 "seconds_late": 3600,
+                "shadow": ["0"],
             },
         ),
         (

@@ -176,6 +176,17 @@ def test_a_contribution_is_retired_by_the_second_persons_same_request(db: HashDB
         cases.decide(db, one, case, Decision.RETIRE)
 
 
+def test_the_second_person_names_the_same_signals(db: HashDB, case: int) -> None:
+    one, two = (member_with(db, Scope.REVIEW) for _ in range(2))
+    waits = cases.decide(db, one, case, Decision.RETIRE, signals=[])
+    assert isinstance(waits, Proposal) and waits.request.content == {"decision": "retire", "signals": []}
+    other = cases.decide(db, two, case, Decision.RETIRE)
+    assert isinstance(other, Proposal) and other.request.content == {"decision": "retire"}
+    # The usual signals, named one by one, are the same request.
+    decided = cases.decide(db, one, case, Decision.RETIRE, signals=[0])
+    assert isinstance(decided, Case) and decided.shadow == (0,)
+
+
 def test_other_decisions_take_one_person(db: HashDB, case: int) -> None:
     decided = cases.decide(db, member_with(db, Scope.REVIEW), case, Decision.QUARANTINE)
     assert isinstance(decided, Case) and decided.decision is Decision.QUARANTINE

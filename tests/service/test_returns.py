@@ -16,8 +16,9 @@ from hashdb.domain.matches import Query
 from hashdb.domain.members import COMMAND_LINE, SYSTEM, Actor
 from hashdb.domain.opinions import OpinionDraft, Stance
 from hashdb.domain.signals import Algorithm
-from hashdb.errors import RetiredKept
+from hashdb.errors import InvalidInput, RetiredKept
 from hashdb.service import HashDB, benign, cases, changes, contributions, erasures, matches, opinions
+from hashdb.service.verification import verify
 from tests.builders import Clock, contributed, draft, hashdb, near, query, signal
 
 PHASH = Algorithm.PHASH
@@ -176,3 +177,66 @@ def test_a_second_member_with_the_same_signals_corroborates(db: HashDB, actor: A
     contributions.withdraw(db, other, two.id, "other")
     (result,) = matches.match(db, SYSTEM, [query(1)]).results
     assert result.members == 1
+
+
+PLANTED = tuple(signal(seed) for seed in range(100, 163))
+
+
+def test_planted_signals_of_a_retired_contribution_hold_no_contribution_of_others(
+    db: HashDB, actor: Actor, other: Actor
+) -> None:
+    (one,) = contributed(db, actor, draft(signal(1), *PLANTED))
+    retire(db, other, one.id)
+    true = contributed(db, other, *map(draft, PLANTED))
+    assert {contribution.standing for contribution in true} == {Standing.UNREVIEWED}
+    assert contributed(db, other, draft(near(signal(1), 8)))[0].standing is Standing.QUARANTINED
+
+
+def test_a_reviewer_names_the_signals_that_hold_others(db: HashDB, actor: Actor, other: Actor) -> None:
+    (one,) = contributed(db, actor, draft(signal(1), *PLANTED))
+    dispute = opinions.give(db, other, one.id, OpinionDraft(Stance.DISPUTES, "other")).case
+    assert dispute is not None
+    with pytest.raises(InvalidInput, match="no signal at place 64"):
+        cases.decide(db, COMMAND_LINE, dispute, Decision.RETIRE, signals=[64])
+    with pytest.raises(InvalidInput, match="is for the decision retire"):
+        cases.decide(db, COMMAND_LINE, dispute, Decision.UPHOLD, signals=[1])
+    decided = cases.decide(db, COMMAND_LINE, dispute, Decision.RETIRE, signals=[2, 1, 2])
+    assert isinstance(decided, Case) and decided.shadow == (1, 2)
+    found = contributed(db, other, *map(draft, (signal(1), *PLANTED[:3])))
+    held = [contribution.standing is Standing.QUARANTINED for contribution in found]
+    assert held == [False, True, True, False]
+
+
+def test_a_reviewer_may_let_a_retired_contribution_hold_nothing(db: HashDB, actor: Actor, other: Actor) -> None:
+    (one,) = contributed(db, actor, draft(1))
+    dispute = opinions.give(db, other, one.id, OpinionDraft(Stance.DISPUTES, "other")).case
+    assert dispute is not None
+    cases.decide(db, COMMAND_LINE, dispute, Decision.RETIRE, signals=[])
+    assert contributed(db, other, draft(1))[0].standing is Standing.UNREVIEWED
+
+
+def test_the_last_decision_to_retire_says_which_signals_hold_others(db: HashDB, actor: Actor, other: Actor) -> None:
+    (one,) = contributed(db, actor, draft(1, 2))
+    retire(db, other, one.id)
+    opinions.give(db, replace(other, scopes=COMMAND_LINE.scopes), one.id, OpinionDraft(Stance.CONFIRMS))
+    cases.decide(db, COMMAND_LINE, waiting(db)[-1].id, Decision.RETIRE, signals=[1])
+    found = contributed(db, other, draft(1), draft(2))
+    assert [contribution.standing for contribution in found] == [Standing.UNREVIEWED, Standing.QUARANTINED]
+
+
+def test_what_0_1_0_retired_holds_by_the_usual_signals(db: HashDB, actor: Actor, other: Actor) -> None:
+    (one,) = contributed(db, actor, draft(signal(1), *PLANTED))
+    retire(db, other, one.id)
+    with db.store.begin() as tx:
+        tx.cases.decide(1, Decision.RETIRE, None, str(COMMAND_LINE), db.now())
+    found = contributed(db, other, draft(PLANTED[0]), draft(near(signal(1), 8)))
+    assert [contribution.standing for contribution in found] == [Standing.UNREVIEWED, Standing.QUARANTINED]
+
+
+def test_the_log_tells_which_places_hold_others_and_no_value(db: HashDB, actor: Actor, other: Actor) -> None:
+    (one,) = contributed(db, actor, draft(signal(1), signal(1, PHASH), *PLANTED))
+    retire(db, other, one.id)
+    with db.store.read() as tx:
+        (decided,) = tx.audit.events(0, 99, None, "case.decided", None)
+    assert decided.details["shadow"] == ["0", "1"]
+    assert verify(db, COMMAND_LINE).findings == ()

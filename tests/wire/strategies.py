@@ -250,6 +250,8 @@ _cases = st.builds(
     note=notes,
     decided_at=st.none() | moments,
     decided_by=st.none() | st.just("key:9"),
+    shadow=st.none() | st.lists(st.integers(0, 63), unique=True).map(tuple),
+    follows=st.none() | ids,
     opinions=st.lists(_opinions, max_size=2).map(tuple),
 )
 

@@ -41,10 +41,11 @@ def decide(case_id: int) -> Response:
     """Decide a case, once: the next match, of any worker, follows it.
 
     `uphold`: the contribution stands. `quarantine`: it is kept out until further notice. `retire`: it was wrong; where
-    that takes two persons, the first one's request is answered with 202 and waits for the second one's.
+    that takes two persons, the first one's request is answered with 202 and waits for the second one's. `signals` says
+    near which of its signals later contributions wait for a reviewer.
     """
     asked = read(DecisionIn, body())
-    decided = cases.decide(hashdb(), actor(), case_id, asked.decision, asked.note)
+    decided = cases.decide(hashdb(), actor(), case_id, asked.decision, asked.note, asked.signals)
     if isinstance(decided, Proposal):
         return answer(ProposalOut.of(decided), 202)
     return answer(CaseOut.of(decided))

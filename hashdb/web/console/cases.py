@@ -51,16 +51,24 @@ def decide(case_id: int) -> Response:
     case, sent = cases.get(hashdb(), actor(), case_id), Form.sent()
     _, after = queues.beside(hashdb(), actor(), _order(), case_id)
     try:
-        asked = read(DecisionIn, pages.spelled({"decision": sent.text("decision"), "note": sent.text("note") or None}))
+        asked = read(DecisionIn, pages.spelled(_asked(sent)))
         if asked.note is None:
             raise InvalidInput((Fault("note", "is required: who contributed it and who disputed it read it"),))
-        decided = cases.decide(hashdb(), actor(), case_id, asked.decision, asked.note)
+        decided = cases.decide(hashdb(), actor(), case_id, asked.decision, asked.note, asked.signals)
     except pages.REFUSALS as error:
         return _shown(cases.get(hashdb(), actor(), case_id), sent.refused(error), status=422)
     done = _done(case, decided)
     if after is None:
         return pages.done(url_for("console.cases.browse"), f"{done} Nothing else waits.")
     return pages.done(url_for("console.cases.show", case_id=after, order=_order()), done)
+
+
+def _asked(sent: Form) -> dict[str, object]:
+    """What the form says; its boxes name signals where the decision is to retire."""
+    asked: dict[str, object] = {"decision": sent.text("decision"), "note": sent.text("note") or None}
+    if sent.text("boxes") and asked["decision"] == Decision.RETIRE:
+        asked["signals"] = [int(one) if one.isascii() and one.isdecimal() else one for one in sent.many("signals")]
+    return asked
 
 
 def _done(case: Case, decided: Case | Proposal) -> str:
@@ -100,6 +108,8 @@ def _shown(case: Case, form: Form, status: int = 200) -> Response:
         contribution=contributions.get(hashdb(), actor(), case.contribution),
         effect=effects.of(hashdb(), actor(), case.contribution),
         outcomes=effects.outcomes(hashdb(), actor(), case.id) if open_ else {},
+        choices=cases.choices(hashdb(), actor(), case.id) if open_ else (),
+        ticked=form.many("signals") if form.text("boxes") else None,
         near=neighbors.of(hashdb(), actor(), case.contribution, _NEAR),
         names=timelines.names(hashdb(), actor(), [case.decided_by] if case.decided_by else []),
         proposals=proposals.on(hashdb(), actor(), "case", case.id),
@@ -120,5 +130,5 @@ def _order() -> Order:
 _MEANING = {
     Decision.UPHOLD: "It stands; the dispute is answered.",
     Decision.QUARANTINE: "It is kept out until further notice.",
-    Decision.RETIRE: "It was wrong, and never comes back by itself.",
+    Decision.RETIRE: "It was wrong. What comes near the ticked signals waits for a reviewer.",
 }

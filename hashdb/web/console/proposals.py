@@ -77,7 +77,7 @@ def _repeat(proposal: Proposal, sent: Form) -> object:
     asked = read(DecisionIn, pages.spelled({**request.content, "note": sent.text("note") or None}))
     if asked.note is None:
         raise InvalidInput((Fault("note", "is required: who contributed it and who disputed it read it"),))
-    return cases.decide(hashdb(), actor(), request.id, Decision.RETIRE, asked.note)
+    return cases.decide(hashdb(), actor(), request.id, Decision.RETIRE, asked.note, asked.signals)
 
 
 def _shown(proposal: Proposal, form: Form, status: int = 200) -> Response:

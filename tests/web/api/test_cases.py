@@ -57,6 +57,8 @@ def test_a_case_is_shown_with_its_fields_and_decided(
         "note": None,
         "decided_at": None,
         "decided_by": None,
+        "shadow": None,
+        "follows": None,
     }
     decided = reviewer.post(f"{URL}/{case}/decision", {"decision": "retire", "note": "so it is"})
     assert decided.status_code == 200
@@ -73,6 +75,21 @@ def test_a_case_is_shown_with_its_fields_and_decided(
         assert "decided_by" not in seen
         assert (seen["decision"], seen["note"], seen["reason"]) == ("retire", "so it is", "edsa_context")
     assert problem(reviewer.post(f"{URL}/{case}/decision", {"decision": "uphold"}), 409, "already-decided")["case"] == 1
+
+
+def test_a_reviewer_names_the_signals_near_which_later_contributions_wait(
+    platform: Caller, other: Caller, reviewer: Caller
+) -> None:
+    platform.contribute(item(signals=[pdq(1), pdq(2), pdq(3)]))
+    url = f"{URL}/{body(other.post('/v1/contributions/1/opinions', DISPUTE))['case']}/decision"
+    for signals, at in (([3], "signals[0]"), ([64], "signals[0]"), (["1"], "signals[0]"), ([0] * 65, "signals")):
+        assert faults(reviewer.post(url, {"decision": "retire", "signals": signals})).keys() == {at}
+    assert faults(reviewer.post(url, {"decision": "quarantine", "signals": [0]})).keys() == {"signals"}
+    decided = body(reviewer.post(url, {"decision": "retire", "signals": [2, 1]}))
+    assert decided["shadow"] == [1, 2]
+    assert body(platform.get(f"{URL}/{decided['id']}"))["shadow"] == [1, 2]
+    found = other.contribute(item(signals=[pdq(1)]), item(signals=[pdq(2)]), item(signals=[pdq(3)]))
+    assert [one["standing"] for one in found] == ["unreviewed", "quarantined", "quarantined"]
 
 
 def test_a_decision_takes_effect_in_the_match_and_in_the_feed(

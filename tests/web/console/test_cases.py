@@ -53,6 +53,30 @@ def test_a_reviewer_decides_with_a_reason_and_comes_to_the_next(
     assert "a broadcast" in rosa.get("/console/cases?state=decided").text
 
 
+def test_a_reviewer_chooses_the_signals_that_hold_others(service: Service, rosa: Visitor) -> None:
+    alpha, beta = service.caller(name="Alpha"), service.caller(name="Beta")
+    alpha.contribute(item(signals=[str(signal(seed)) for seed in (1, 2, 3)]))
+    beta.post("/v1/contributions/1/opinions", {"opinion": "disputes", "reason": "other"})
+    page = rosa.get("/console/cases/1").text
+    assert "Signals that hold others once it is retired: 1 of 3 are ticked" in page
+    ticked = r'name="signals" value="(\d)" checked'
+    assert re.findall(ticked, page) == ["0"]
+    sent = {"decision": "retire", "boxes": "1", "signals": ["1", "2"]}
+    again = rosa.post("/console/cases/1", sent)
+    assert (set(faults(again)), re.findall(ticked, again.text)) == ({"note"}, ["1", "2"])
+    assert set(faults(rosa.post("/console/cases/1", {**sent, "note": "x", "signals": ["7"]}))) == {"signals[0]"}
+    assert set(faults(rosa.post("/console/cases/1", {**sent, "note": "x", "signals": ["x"]}))) == {"signals[0]"}
+    rosa.follow(rosa.post("/console/cases/1", {**sent, "note": "a broadcast"}))
+    assert "signals 1, 2, counted from 0" in rosa.get("/console/cases/1").text
+    found = beta.contribute(*(item(signals=[str(signal(seed))]) for seed in (1, 2, 3)))
+    assert [one["standing"] for one in found] == ["unreviewed", "quarantined", "quarantined"]
+
+
+def test_signals_count_for_a_decision_to_retire_only(disputed: Caller, rosa: Visitor) -> None:
+    said = {"decision": "uphold", "note": "it stands", "boxes": "1", "signals": "0"}
+    assert rosa.follow(rosa.post("/console/cases/1", said)).status_code == 200
+
+
 def test_the_order_stays_from_case_to_case_and_the_last_leads_back(disputed: Caller, rosa: Visitor) -> None:
     said = {"decision": "uphold", "note": "it stands"}
     answer = rosa.post("/console/cases/2?order=severity", said)
