@@ -136,6 +136,7 @@ TESTED_IN = {
     "service/backups.py": "cli/test_backup.py",
     "store/backups.py": "cli/test_backup.py",
     "cli/exports.py": "cli/test_imports.py",
+    "index/private.py": "local/test_syncing.py",
     "cli/home.py": "cli/test_serve.py",
     "cli/instants.py": "cli/test_contribute.py",
     "cli/match.py": "cli/test_contribute.py",

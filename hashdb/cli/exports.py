@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -16,6 +14,7 @@ from hashdb.cli.rows import FIELDS, LISTS
 from hashdb.client import Client
 from hashdb.domain.contributions import Contribution, Draft, Filter, Status
 from hashdb.settings import Settings
+from hashdb.wire.cells import line
 from hashdb.wire.contributions import DraftIn
 from hashdb.wire.interop.misp import event
 from hashdb.wire.interop.stix import bundle
@@ -66,9 +65,9 @@ def _counted(own: Iterable[Contribution], advance: Callable[[int], None]) -> Ite
 
 
 def _table(rows: Iterable[Said]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(FIELDS)
-    writer.writerows([_cell(name, said[name]) for name in FIELDS] for said in rows)
+    click.echo(line(FIELDS), nl=False)
+    for said in rows:
+        click.echo(line(_cell(name, said[name]) for name in FIELDS), nl=False)
 
 
 def _lines(rows: Iterable[Said]) -> None:

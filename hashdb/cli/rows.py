@@ -14,6 +14,7 @@ from typing import NamedTuple
 from hashdb.domain.contributions import Draft
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import Fault
+from hashdb.wire.cells import unguarded
 
 FIELDS = tuple(field.name for field in fields(Draft))
 """The columns, in the order in which `hashdb export` writes them."""
@@ -99,7 +100,7 @@ def _of_cells(line: int, names: Sequence[str], cells: Sequence[str]) -> Row:
     if len(cells) != len(names):
         return Row(line, {}, Fault("", f"has {len(cells)} cells, and there are {len(names)} columns"))
     said: dict[str, object] = {}
-    for name, cell in zip(names, cells, strict=True):
+    for name, cell in zip(names, map(unguarded, cells), strict=True):
         # What only its sender understands comes back as it was sent.
         text = cell if name == "reference" else cell.strip()
         if text and name in LISTS:

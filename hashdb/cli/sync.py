@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import click
 
+from hashdb.cli.home import prepare_home
 from hashdb.cli.output import as_json, counted, print_json
 from hashdb.client import Client
 from hashdb.errors import ServiceError, ServiceUnreachable, Unavailable
@@ -31,7 +32,9 @@ def command(follow: bool, as_json: bool) -> None:
         started_over.append(said)
         click.echo(f"hashdb: {said}", err=True)
 
-    folder = Settings.read().home / "local"
+    home = Settings.read().home
+    prepare_home(home)
+    folder = home / "local"
     with Client.from_environment() as client, syncing(folder, client, say=say) as sync:
         bar, advance = counted("syncing")
         with bar:

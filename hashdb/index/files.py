@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from hashdb.index import private
 from hashdb.index.plan import Chunks
 from hashdb.index.segment import Segment
 
@@ -62,7 +63,7 @@ def write_segment(path: Path, segment: Segment, step: Step = no_step) -> None:
     length = len(json.dumps(header))
     unfinished = path.with_suffix(".part")
     step(f"write {path.suffix}")
-    with unfinished.open("wb") as file:
+    with open(unfinished, "wb", opener=private.opener) as file:
         file.write(bytes(_body_at(length)))
         step("body")
         header["checksums"] = list(_write_body(file, arrays))

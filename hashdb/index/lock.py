@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from hashdb.index import private
+
 
 @contextmanager
 def locked(folder: Path) -> Iterator[bool]:
@@ -15,7 +17,7 @@ def locked(folder: Path) -> Iterator[bool]:
     The system lets go of it when the process ends, however that happens. Raises OSError where nothing can be made.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (folder / "lock").open("a") as file:
+    with open(folder / "lock", "a", opener=private.opener) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

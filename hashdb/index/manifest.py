@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hashdb.domain.signals import Algorithm
+from hashdb.index import private
 from hashdb.index.files import Step, no_step, sync_folder
 
 NAME = "manifest.json"
@@ -66,7 +67,7 @@ def write_manifest(folder: Path, manifest: Manifest, step: Step = no_step) -> No
     said["checksum"] = _checksum(said)
     unfinished = folder / f"{NAME}.part"
     step("manifest")
-    with unfinished.open("w", encoding="utf-8") as file:
+    with open(unfinished, "w", encoding="utf-8", opener=private.opener) as file:
         json.dump(said, file)
         file.flush()
         os.fsync(file.fileno())

@@ -19,6 +19,7 @@ from hashdb.domain.signals import Signal
 from hashdb.domain.suggestions import Distances, Through, by_contribution, spelled, suggest
 from hashdb.domain.testing import holders_of_test
 from hashdb.errors import Fault, InvalidInput, NoCopy
+from hashdb.index import private
 from hashdb.local.syncing import CURRENT, FILE, INDEX, Sync, syncing, system_clock
 from hashdb.local.tables import Tables
 from hashdb.local.tiers import Tiers
@@ -136,6 +137,7 @@ class LocalIndex:
         file = self._folder / name / FILE
         if not file.exists():
             return None
+        private.restrict(self._folder)
         try:
             tables = Tables(file)
             if tables.sound:

@@ -19,6 +19,7 @@ from hashdb.domain.instants import from_microseconds, to_microseconds
 from hashdb.domain.matches import Holder
 from hashdb.domain.rules import Rules
 from hashdb.domain.signals import Algorithm, Signal
+from hashdb.index import private
 from hashdb.wire.members import MeOut
 
 _VERSION = 1
@@ -63,6 +64,9 @@ class Tables:
     def __init__(self, path: Path) -> None:
         """Opens the file, made where there is none. Raises sqlite3.DatabaseError where it is damaged."""
         self._path, self._lock = path, RLock()
+        # SQLite gives the files beside it the same mode.
+        with open(path, "ab", opener=private.opener):
+            pass
         self._open()
 
     def _open(self) -> None:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hashdb.domain.reports import Report
+from hashdb.wire.cells import line
 from hashdb.wire.reports import ReportOut
 
 
 def csv_text(report: Report) -> str:
     """The same figures as CSV: what it is of (names joined by dots), and the number; empty where there is none."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["figure", "value"])
     told = ReportOut.of(report).model_dump(mode="json", by_alias=True)
-    writer.writerows(row for row in _figures(told, ()) if not row[0].startswith("members."))
-    return text.getvalue()
+    rows = (row for row in _figures(told, ()) if not row[0].startswith("members."))
+    return "".join(map(line, [("figure", "value"), *rows]))
 
 
 def _figures(told: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:

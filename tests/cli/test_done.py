@@ -36,6 +36,17 @@ def test_a_run_goes_on_where_the_one_before_ended(member: Commands, tmp_path: Pa
     assert [one["error"][:13] for one in again if "error" in one] == ["not a picture"]
 
 
+def test_the_state_is_its_owners_only_also_one_that_others_could_read(tmp_path: Path) -> None:
+    state, before = tmp_path / "state.jsonl", os.umask(0)
+    try:
+        for _ in range(2):
+            with Done(state):
+                assert state.stat().st_mode & 0o777 == 0o600
+            state.chmod(0o644)
+    finally:
+        os.umask(before)
+
+
 @pytest.mark.parametrize("verb", ["hash", "match"])
 def test_hashing_and_matching_go_on_too(member: Commands, tmp_path: Path, verb: str) -> None:
     folder, state = tmp_path / "pictures", tmp_path / "state.jsonl"

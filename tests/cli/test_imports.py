@@ -35,7 +35,7 @@ def test_what_is_exported_is_imported_as_it_was(member: Commands, served: str, h
     me = member.environment
     with Client(me["HASHDB_URL"], me["HASHDB_KEY"]) as client:
         drafts = [
-            draft(seed, signal(seed + 1), severity=3, context=("synthetic",), reference=' a, "b" ü ') for seed in (7, 9)
+            draft(seed, signal(seed + 1), severity=3, context=("synthetic",), reference='=a, "b" ü ') for seed in (7, 9)
         ]
         client.contribute([*drafts, draft(11)])
         gone = client.contribute([draft(13)]).recorded[0].contribution

@@ -5,10 +5,13 @@ from __future__ import annotations
 from io import StringIO
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from hashdb.cli.rows import Format, Row, read_rows
+from hashdb.cli.rows import FIELDS, Format, Row, read_rows
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import Fault
+from hashdb.wire.cells import line
 
 HASH = "f8f8f0cee0f4a84f" * 4
 
@@ -59,6 +62,13 @@ def test_a_foreign_list_has_a_hash_a_row_and_columns_of_its_own(names: str, cell
     (row,) = rows(f"{names}\n{cells}\n", Format.CSV)
     assert row.said["signals"] == [signal]
     assert set(row.said) <= {"signals", "quality"}
+
+
+@given(st.text(st.characters(exclude_categories=["Cc", "Cs"]) | st.sampled_from("=+-@'; "), min_size=1, max_size=200))
+def test_a_reference_is_read_as_it_was_written(reference: str) -> None:
+    text = line(FIELDS) + line(reference if name == "reference" else None for name in FIELDS)
+    (row,) = read_rows(StringIO(text, newline=""), Format.CSV, None)
+    assert row.said == {"reference": reference}
 
 
 def test_json_lines_have_an_object_each() -> None:

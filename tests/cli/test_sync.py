@@ -55,6 +55,7 @@ def test_a_copy_matches_as_the_service_does_with_the_service_away(own: Member) -
     own.run.json("contribute", PHOTOS[2], *SAID)
     first = own.run.json("sync")
     assert (first["started_over"], first["changes"] > 0, first["contributions"] > 0) == (False, True, True)
+    assert (own.home.stat().st_mode & 0o777, (own.home / "local").stat().st_mode & 0o777) == (0o700, 0o700)
     expected = own.run.json("match", *PHOTOS[1:4])
     away = "http://127.0.0.1:9"
     assert own.run.json("match", *PHOTOS[1:4], "--local", HASHDB_URL=away) == expected

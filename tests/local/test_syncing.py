@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,35 @@ def test_a_copy_of_another_log_starts_over_and_says_so(service: Service, index: 
     assert said == ["the service's log is not the one of the copy: it starts over"]
     assert same(service, index, 50)
     assert len(list(folder.glob("copy-*"))) == 1
+
+
+def modes(folder: Path) -> dict[str, int]:
+    """The permissions of a folder and everything in it that is no link."""
+    every = [folder, *folder.rglob("*")]
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in every if not path.is_symlink()}
+
+
+def test_a_copy_is_its_owners_only_whatever_the_umask(service: Service, folder: Path) -> None:
+    fill(service, 0, ARRAY + 10)
+    before = os.umask(0)
+    try:
+        with LocalIndex(folder, clock=service.clock) as index:
+            index.sync(service.client)
+            index.match([query(1)])
+            made = modes(folder)
+            for path in (folder, *folder.rglob("*")):
+                if not path.is_symlink():
+                    path.chmod(0o777 if path.is_dir() else 0o666)
+        with LocalIndex(folder, clock=service.clock) as again:
+            again.match([query(1)])
+            assert set(modes(folder).values()) == {0o700, 0o600}
+            (folder / CURRENT / FILE).chmod(0o644)
+            again.sync(service.client)
+    finally:
+        os.umask(before)
+    assert any(name.endswith(".segment") for name in made) and f"{FILE}-wal" in made
+    for found in (made, modes(folder)):
+        assert set(found.values()) == {0o700, 0o600}
 
 
 def test_two_do_not_sync_at_once(service: Service, index: LocalIndex, folder: Path) -> None:

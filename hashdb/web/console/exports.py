@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
 from hashdb.domain.contributions import Contribution
 from hashdb.domain.instants import format_instant
+from hashdb.wire.cells import line
 from hashdb.wire.contributions import ContributionOut
 
 FORMS = {"csv": "text/csv", "jsonl": "application/x-ndjson"}
@@ -38,7 +37,7 @@ _COLUMNS = (
     "withdrawal_reason",
     "erased",
 )
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+_END = "\r\n"
 
 
 def lines(found: Iterable[Contribution], form: str) -> Iterator[str]:
@@ -46,15 +45,9 @@ def lines(found: Iterable[Contribution], form: str) -> Iterator[str]:
     if form == "jsonl":
         yield from (f"{ContributionOut.of(one).json_text()}\n" for one in found)
         return
-    yield _row(_COLUMNS)
+    yield line(_COLUMNS, _END)
     for one in found:
-        yield _row([_cell(getattr(one, name)) for name in _COLUMNS])
-
-
-def _row(cells: Iterable[str]) -> str:
-    text = io.StringIO()
-    csv.writer(text).writerow(cells)
-    return text.getvalue()
+        yield line((_cell(getattr(one, name)) for name in _COLUMNS), _END)
 
 
 def _cell(value: Any) -> str:
@@ -64,6 +57,4 @@ def _cell(value: Any) -> str:
         return format_instant(value)
     if isinstance(value, tuple):
         return " ".join(map(str, value))
-    text = str(value)
-    # A spreadsheet would take what a member wrote for a formula.
-    return f"'{text}" if text.startswith(_FORMULAS) else text
+    return str(value)
