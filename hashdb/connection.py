@@ -87,6 +87,10 @@ class Connection:
             yield response
         finally:
             response.close()
+        told = response.headers.get("Retry-After", "")
+        if request.longer and told.isdecimal():
+            # It found no place to wait at the service, so it waits here.
+            time.sleep(min(int(told), request.longer))
 
     def _repeated(self, request: Request, stream: bool) -> httpx.Response:
         for number in range(self._retries + 1):

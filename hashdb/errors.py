@@ -34,12 +34,12 @@
     │   ├── WrongContentType
     │   └── UnreadablePicture     not a picture, truncated, a bomb, a zero side, too slow to read
     ├── InvalidInput              well-formed, but refused: every fault of the request at once
-    ├── LimitReached              a limit of the member; says when to come again
+    ├── LimitReached              a limit of the key or the member; says when to come again
+    │   └── TooManyAtOnce         the key holds its share of a worker already
+    │       └── HashingBusy       the key's share of the pictures that wait is full
     ├── Unavailable
     │   ├── StoreBusy             the database did not take the write, or does not answer
-    │   ├── MatchingBusy          too many batches of queries wait
-    │   ├── IndexNotReady         the index is being built from the store
-    │   └── HashingBusy           the queue of pictures is full
+    │   └── IndexNotReady         the index is being built from the store
     ├── BadNote                   (client) a signed checkpoint that is none, or not signed by the log's key
     ├── LogRewritten              (client) the log is not the one of which a checkpoint was kept
     ├── NotSigned                 (client) a webhook's delivery that is not signed by its secret, or is old
@@ -425,6 +425,24 @@ class LimitReached(HashDBError):
 
 
 @dataclass(eq=False)
+class TooManyAtOnce(LimitReached):
+    slug: ClassVar[str] = "too-many-at-once"
+    title: ClassVar[str] = "Too many at once"
+
+    def __str__(self) -> str:
+        return f"this key has too much under way: the limit is {self.limit}; send this again when one is answered"
+
+
+@dataclass(eq=False)
+class HashingBusy(TooManyAtOnce):
+    slug: ClassVar[str] = "hashing-busy"
+    title: ClassVar[str] = "Hashing busy"
+
+    def __str__(self) -> str:
+        return f"too many pictures wait to be hashed: the limit is {self.limit}; nothing was stored"
+
+
+@dataclass(eq=False)
 class Unavailable(HashDBError):
     retry_after: int
     slug: ClassVar[str] = "unavailable"
@@ -444,30 +462,12 @@ class StoreBusy(Unavailable):
 
 
 @dataclass(eq=False)
-class MatchingBusy(Unavailable):
-    slug: ClassVar[str] = "matching-busy"
-    title: ClassVar[str] = "Matching busy"
-
-    def __str__(self) -> str:
-        return "too many batches of queries are waiting"
-
-
-@dataclass(eq=False)
 class IndexNotReady(Unavailable):
     slug: ClassVar[str] = "index-not-ready"
     title: ClassVar[str] = "Index not ready"
 
     def __str__(self) -> str:
         return "the index is being built from the database"
-
-
-@dataclass(eq=False)
-class HashingBusy(Unavailable):
-    slug: ClassVar[str] = "hashing-busy"
-    title: ClassVar[str] = "Hashing busy"
-
-    def __str__(self) -> str:
-        return "too many pictures are waiting to be hashed; nothing was stored"
 
 
 @dataclass(eq=False)

@@ -337,6 +337,11 @@ class Settings(BaseSettings):
             return self.database_url.get_secret_value()
         return f"sqlite:///{(self.home / 'hashdb.sqlite').absolute()}"
 
+    @property
+    def largest_body(self) -> int:
+        """Bytes of the largest body that any route takes."""
+        return max(self.max_body, self.media_max_request)
+
     def vocabulary(self) -> Vocabulary:
         """The label vocabulary of the `labels` file. Raises BadSetting."""
         try:

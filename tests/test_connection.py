@@ -58,6 +58,8 @@ def plain(status: int, **headers: str) -> Answer:
     [
         of(errors.StoreBusy(0)),
         of(errors.LimitReached("requests", 0)),
+        of(errors.TooManyAtOnce("5 large requests", 0)),
+        of(errors.HashingBusy("33 pictures", 0)),
         lost,
         refused,
         plain(502),
@@ -77,6 +79,7 @@ def test_a_safe_request_is_sent_again(answer: Answer) -> None:
         (plain(504), errors.ServiceError, 1),
         (refused, errors.ServiceUnreachable, 2),
         (of(errors.StoreBusy(0)), errors.StoreBusy, 2),
+        (of(errors.TooManyAtOnce("5 large requests", 0)), errors.TooManyAtOnce, 2),
     ],
 )
 def test_what_must_not_come_twice_is_sent_again_only_where_it_was_not_carried_out(
@@ -101,6 +104,20 @@ def test_who_is_told_to_come_again_much_later_is_told_so_at_once() -> None:
     with pytest.raises(errors.LimitReached):
         service.connection().send(GET)
     assert service.count == 1
+
+
+def test_who_finds_no_place_to_wait_at_the_service_waits_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept = list[float]()
+    monkeypatch.setattr("hashdb.connection.time.sleep", slept.append)
+    full = plain(200, **{"Retry-After": "5"})
+    service = Service(full, full, fine, full)
+    connection = service.connection()
+    for request in (Request("GET", "/v1/changes", longer=20), Request("GET", "/v1/changes", longer=2)):
+        connection.send(request)
+    assert slept == [5, 2]
+    assert list(connection.lines(Request("GET", "/v1/changes", longer=20))) == []
+    connection.send(GET)
+    assert (slept, service.count) == ([5, 2], 4)
 
 
 def test_lines_come_whole_however_they_are_cut() -> None:

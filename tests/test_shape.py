@@ -91,7 +91,6 @@ TESTED_IN = {
     "domain/hits.py": "service/test_tallies.py",
     "domain/refusals.py": "service/test_refusals.py",
     "domain/reversals.py": "service/test_reversals.py",
-    "service/batches.py": "service/test_matches.py",
     "service/receipts.py": "service/test_contributions.py",
     "service/couriers.py": "service/test_deliveries.py",
     "wire/hidden.py": "wire/test_contributions.py",

@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -123,6 +124,12 @@ class ThreadedWorker(ThreadWorker):  # type: ignore[misc]
     meanwhile: seconds later those would be cut off, and a proxy may not ask a second time for what changes something.
     """
 
+    def handle_request(self, req: Any, conn: Any) -> bool:
+        # A body that is not read to its end leaves the connection useless: so the answer says that it closes.
+        if getattr(req.body.reader, "length", sys.maxsize) > self.app.largest_body:
+            req.force_close()
+        return bool(super().handle_request(req, conn))
+
     def set_accept_enabled(self, enabled: bool) -> None:
         super().set_accept_enabled(enabled)
         if not enabled and not self.alive:
@@ -143,6 +150,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
 
     def __init__(self, settings: Settings, host: str, port: int, workers: int) -> None:
         self._settings = settings
+        self.largest_body = settings.largest_body
         # Of all workers: memory that they share with who holds them.
         self._leaving = mmap(-1, 1)
         self._bind = f"{bracketed(host)}:{port}"

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from hashdb.domain.hits import MatchLog
 from hashdb.domain.rules import Rules
+from hashdb.domain.turns import Turns
 from hashdb.errors import StoreBusy
 from hashdb.index.milvus import Milvus
-from hashdb.service.batches import Batches
 from hashdb.service.live import Live
+from hashdb.service.places import Places
 from hashdb.service.signing import Signing
 from hashdb.service.tallies import Tallies
 from hashdb.store import Store
@@ -50,7 +51,9 @@ class HashDB:
         # Segments are cut for the radius of nearly all queries; a wider one is answered as exactly, only slower.
         radii = {one: one.radius for one in rules.algorithms}
         self.live = Live(store, radii, index, milvus)
-        self.batches = Batches()
+        self.places = Places()
+        # Large requests to match: a process answers one at a time, so that single ones pass them.
+        self.batches = Turns()
         self.match_log = match_log
         self.tallies = Tallies()
         self.feed_read_on: dict[int, date] = {}

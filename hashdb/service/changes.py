@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from threading import BoundedSemaphore
 
 from hashdb.domain.audit import Action, Entry
 from hashdb.domain.changes import Change, Changes, Gone
 from hashdb.domain.contributions import Contribution, Status
 from hashdb.domain.members import Actor, Scope
-from hashdb.errors import FeedRestarted
+from hashdb.errors import FeedRestarted, TooManyAtOnce
 from hashdb.service import HashDB
+from hashdb.service.places import Places
 
 _FEED = tuple(action for action in Action if action.changes_feed)
 _HIDDEN = frozenset({"reference"})
-_WAITING = BoundedSemaphore(4)
+_WAITING = Places(each=2, all_keys=4)
 """Readers that wait, in each process: the other threads stay free for matches."""
 _POLL = 0.1
 
@@ -42,20 +42,21 @@ def read(db: HashDB, actor: Actor, after: int, limit: int, epoch: str | None = N
     return Changes(changes, checkpoint, more, head.epoch)
 
 
-def wait(db: HashDB, actor: Actor, after: int, seconds: float) -> None:
-    """Return when there is a change after number `after`, at the latest after `seconds`.
+def wait(db: HashDB, actor: Actor, after: int, seconds: float) -> bool:
+    """Whether the reader had a place to wait; then there is a change after number `after`, or `seconds` are over.
 
-    Returns at once where many wait already, and when the process is told to stop.
+    Two readers of a key and four in all may wait in a process; more are told so at once. It returns when the process
+    is told to stop, too.
     """
     actor.require(Scope.FEED)
-    if not _WAITING.acquire(blocking=False):
-        return
     try:
-        until = time.monotonic() + seconds
-        while not (_changed(db, after) or db.stopping()) and time.monotonic() < until:
-            time.sleep(_POLL)
-    finally:
-        _WAITING.release()
+        with db.places.place(actor), _WAITING.place(actor):
+            until = time.monotonic() + seconds
+            while not (_changed(db, after) or db.stopping()) and time.monotonic() < until:
+                time.sleep(_POLL)
+            return True
+    except TooManyAtOnce:
+        return False
 
 
 def note(db: HashDB, actor: Actor) -> None:

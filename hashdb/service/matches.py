@@ -32,21 +32,28 @@ FEW = 8
 
 
 def match(
-    db: HashDB, actor: Actor, queries: Sequence[Query], *, quarantined: bool = False, level: Head | None = None
+    db: HashDB,
+    actor: Actor,
+    queries: Sequence[Query],
+    *,
+    quarantined: bool = False,
+    level: Head | None = None,
+    has_turn: bool = False,
 ) -> Answer:
     """For each query the active contributions within its radius, nearest first, level with the log of this moment.
 
     `quarantined` (scope `audit`) answers those too; `level` is what the index was brought level with since the
-    request came, so that a single match need not ask again. Raises InvalidInput.
+    request came, so that a single match need not ask again. `has_turn`: the caller is in a block of `turn`.
+    Raises InvalidInput, TooManyAtOnce.
     """
     actor.require(Scope.MATCH)
     if quarantined:
         actor.require(Scope.AUDIT)
     check(db, queries, told_distances=actor.told_distances)
-    if len(queries) <= FEW:
+    if len(queries) <= FEW or has_turn:
         answer = _match(db, queries, quarantined, level or db.live.level())
     else:
-        with db.batches.turn():
+        with db.places.place(actor), db.batches.turn(actor.name):
             answer = _match(db, queries, quarantined, db.live.level())
     if actor.member is not None:
         db.tallies.match(db.now(), actor.member.id, queries, answer)

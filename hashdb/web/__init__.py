@@ -31,7 +31,7 @@ from hashdb.web.api import (
     signals,
     webhooks,
 )
-from hashdb.web.context import Face, Id, Request, visit
+from hashdb.web.context import Face, Id, Request, leave, visit
 from hashdb.web.direct import Direct, secured
 from hashdb.web.interop import hma, stopncii, tat, threatexchange
 from hashdb.web.limits import RateLimits
@@ -66,6 +66,7 @@ def create_app(db: HashDB, settings: Settings) -> APIFlask:
     app.extensions["hashdb"] = Face(db, settings)
     answers.register(app)
     app.before_request(visit)
+    app.teardown_request(leave)
     problems.register(app, db)
     openapi.register(app)
     for noun in (
@@ -96,5 +97,6 @@ def create_app(db: HashDB, settings: Settings) -> APIFlask:
     if settings.proxies:
         application = ProxyFix(application, x_for=settings.proxies, x_proto=settings.proxies)
     # Flask's own way to put something before an application.
-    app.wsgi_app = secured(application, list(_SECURITY_HEADERS.items()), settings.proxies > 0)  # type: ignore[method-assign, assignment]
+    headers, believed = list(_SECURITY_HEADERS.items()), settings.proxies > 0
+    app.wsgi_app = secured(application, headers, believed, settings.largest_body)  # type: ignore[method-assign, assignment]
     return app

@@ -41,6 +41,8 @@ _Query = TypeVar("_Query", bound=BaseModel)
 _Item = TypeVar("_Item")
 _KEY_LENGTH = 200
 _HEALTH = ("/healthz", "/readyz")
+LARGE = 16 * 1024
+"""Bytes of a body above which a request holds one of its key's places, before the body is read."""
 
 
 class Request(flask.Request):
@@ -117,9 +119,23 @@ def actor() -> Actor:
 
 
 def recognise(secret: str) -> Actor:
-    """Who holds the key of this secret: the actor of this request. Raises NotAuthenticated, LimitReached."""
-    g.actor = holder(face(), secret, flask.request.remote_addr or "")
-    return cast(Actor, g.actor)
+    """Who holds the key of this secret: the actor of this request, which holds a place where its body is large.
+
+    Raises NotAuthenticated, LimitReached.
+    """
+    found = holder(face(), secret, flask.request.remote_addr or "")
+    g.actor = found
+    is_large = (flask.request.content_length or 0) > LARGE or "Transfer-Encoding" in flask.request.headers
+    if is_large and "placed" not in g:
+        hashdb().places.enter(found)
+        g.placed = True
+    return found
+
+
+def leave(_: BaseException | None = None) -> None:
+    """Give back the place that this request held, if it did."""
+    if g.pop("placed", False):
+        hashdb().places.leave(g.actor)
 
 
 def admit(who: Actor, *scopes: Scope) -> Actor:

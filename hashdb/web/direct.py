@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from io import BytesIO
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -11,12 +12,14 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from hashdb.domain.members import Actor, Scope
 from hashdb.service import matches, refusals
 from hashdb.web import answers, identity, problems
-from hashdb.web.context import Face, bearer, holder
+from hashdb.web.context import LARGE, Face, bearer, holder
 from hashdb.wire import Terms
 from hashdb.wire.matches import AnswerOut, read_queries
 
 ROUTE = "/v1/matches"
 _SCOPES = (Scope.MATCH,)
+_AT_ONCE = 256 * 1024
+"""Bytes of a body that nobody wants, which are read at a time."""
 Headers = list[tuple[str, str]]
 
 
@@ -41,12 +44,16 @@ class Direct:
             actor = holder(self._face, bearer(environ.get("HTTP_AUTHORIZATION", "")), address)
             actor.require(Scope.MATCH)
             self._face.limits.use(actor, _SCOPES)
-            level = db.live.head
-            if (text := _body(environ)) is None:
+            if int(environ["CONTENT_LENGTH"]) > LARGE:
+                # The turn is for the parsing and the writing, too: those make all other threads wait.
+                with db.places.place(actor):
+                    if (text := _body(environ)) is not None:
+                        with db.batches.turn(actor.name):
+                            said = self._answered(actor, text, has_turn=True)
+            elif (text := _body(environ)) is not None:
+                said = self._answered(actor, text, has_turn=False)
+            if text is None:
                 return self._application(environ, start_response)
-            queries = read_queries(text, Terms(db.rules, db.now()))
-            answer = matches.match(db, actor, queries, level=level)
-            said = AnswerOut.of(answer).json_text().encode()
         except Exception as error:
             refusals.note(db, actor, error)
             response = problems.respond(error)
@@ -55,6 +62,14 @@ class Direct:
         answers.tell(self._face, "POST", ROUTE, 200, started, actor)
         start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(said)))])
         return [said]
+
+    def _answered(self, actor: Actor, text: bytes, *, has_turn: bool) -> bytes:
+        db = self._face.db
+        # Who waited for a turn asks again how far the log is.
+        level = None if has_turn else db.live.head
+        queries = read_queries(text, Terms(db.rules, db.now()))
+        answer = matches.match(db, actor, queries, level=level, has_turn=has_turn)
+        return AnswerOut.of(answer).json_text().encode()
 
     def _is_plain(self, environ: WSGIEnvironment) -> bool:
         """Whether there is nothing to a request but a path, a key and a JSON body of a length that is taken."""
@@ -88,16 +103,26 @@ def _body(environ: WSGIEnvironment) -> bytes | None:
     return None
 
 
-def secured(application: WSGIApplication, headers: Headers, believed: bool) -> WSGIApplication:
+def _read_the_rest(environ: WSGIEnvironment, most: int) -> None:
+    # Each server has its own errors for a body that is cut short: no request follows on its connection.
+    with suppress(Exception):
+        if 0 < int(environ.get("CONTENT_LENGTH") or 0) <= most:
+            while environ["wsgi.input"].read(_AT_ONCE):
+                pass
+
+
+def secured(application: WSGIApplication, headers: Headers, believed: bool, largest_body: int) -> WSGIApplication:
     """The application, whose every answer has these headers, where it has not set them itself, and its request's id.
 
-    `believed` is whether the id may come with the request.
+    `believed` is whether the id may come with the request. A body of up to `largest_body` bytes is read to its end,
+    also where the request is refused: what is left of it would make the connection useless for the next request.
     """
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         id = identity.begin(environ, believed)
 
         def start(status: str, given: Headers, *more: Any) -> Callable[[bytes], object]:
+            _read_the_rest(environ, largest_body)
             names = {name.lower() for name, _ in given}
             own = [one for one in headers if one[0].lower() not in names]
             own.append((identity.HEADER, id))

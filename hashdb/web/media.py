@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
-from flask import request
+from flask import g, request
 
 from hashdb.errors import Fault, MalformedRequest, MediaRefused, TooLarge, UnreadablePicture, WrongContentType
 from hashdb.hashing import Hashed, Mode
@@ -83,7 +83,7 @@ def _admitted() -> Settings:
 
 def hash_pictures(files: Sequence[bytes], modes: Iterable[Mode] = repeat(Mode.PLAIN)) -> list[Hashed]:
     """What is computed of each picture, in its mode. Raises HashingBusy, or UnreadablePicture that names all faulty."""
-    outcomes = face().pool.hash(files, face().db.rules.algorithms, modes)
+    outcomes = face().pool.hash(files, face().db.rules.algorithms, modes, str(g.get("actor", "")))
     faults = tuple(
         Fault(f"file[{position}]", str(outcome))
         for position, outcome in enumerate(outcomes)

@@ -35,7 +35,7 @@ _REFUSALS = {
     413: "Too large.",
     415: "Another Content-Type, or not a picture that is read.",
     422: "Well-formed, but refused; `errors` names every fault.",
-    429: "A limit is reached; come again after `Retry-After`.",
+    429: "A limit of the key is reached, or it has too much under way; come again after `Retry-After`.",
     503: "Busy; nothing was stored; come again after `Retry-After`.",
 }
 _KEY = {"type": "http", "scheme": "bearer", "description": "The secret of a member's key: `hdb_…`."}

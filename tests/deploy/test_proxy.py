@@ -163,6 +163,19 @@ def test_a_large_header_and_a_large_body_end_at_the_proxy(proxied: Proxied) -> N
         assert proxied.log.read_text("utf-8").count('"status": 413') == before
 
 
+def test_a_client_on_which_a_replica_hangs_up_takes_it_from_nobody(proxied: Proxied) -> None:
+    # More headers than gunicorn takes, so it hangs up while the proxy still sends the body.
+    head = "".join(f"X-{number}: x\r\n" for number in range(120))
+    poison = f"GET /healthz HTTP/1.1\r\nHost: hashes.example\r\n{head}Content-Length: 8000000\r\n\r\n"
+    with proxied.client() as client:
+        for _ in range(10):
+            with proxied.connection() as connection:
+                connection.sendall(poison.encode() + b"x" * 8_000_000)
+                assert re.match(rb"HTTP/1.1 (400|431|502) ", connection.recv(100))
+            assert client.get("/v1/me").status_code == 200
+            assert client.post("/v1/matches", json=ASKED).status_code == 200
+
+
 def test_a_batch_and_a_contribution_go_through_whole(proxied: Proxied) -> None:
     queries = [{"signals": [pdq(seed)]} for seed in range(1000)]
     with proxied.client() as client:

@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from hashdb.domain.signals import Algorithm
@@ -76,7 +77,7 @@ def test_closing_waits_for_the_picture_that_another_thread_has_hashed() -> None:
     pool.hash([SMALL], QUICK)
     with ThreadPoolExecutor(2) as threads:
         slow = [threads.submit(pool.hash, [SMALL], SLOW) for _ in range(2)]
-        assert eventually(lambda: pool._pending == 2)
+        assert eventually(lambda: pool._pending.total() == 2)
         pool.close()
         assert workers() == set()
     assert [reasons(one.result()) for one in slow] == [[None], [None]]
@@ -133,11 +134,35 @@ def test_a_picture_of_too_many_bytes_is_not_even_sent() -> None:
 def test_beyond_the_queue_the_pool_is_busy() -> None:
     with HashingPool(1, 1, 0.7, MEMORY, LIMITS) as pool:
         with ThreadPoolExecutor(3) as threads:
-            calls = [threads.submit(pool.hash, [LARGE], SLOW) for _ in range(3)]
+            calls = [threads.submit(pool.hash, [LARGE], SLOW, key=key) for key in "abc"]
         (refused,) = filter(None, (call.exception() for call in calls))
         assert isinstance(refused, HashingBusy)
         assert refused.retry_after == 1
         assert reasons(pool.hash([SMALL], QUICK)) == [None]
+
+
+def test_a_key_fills_half_of_the_pool_and_another_finds_a_place() -> None:
+    with HashingPool(1, 2, 30, MEMORY, LIMITS) as pool, ThreadPoolExecutor(1) as threads:
+        pool.hash([SMALL], QUICK)
+        greedy = threads.submit(pool.hash, [SMALL] * 2, SLOW, key="a")
+        assert eventually(lambda: pool._pending.total() == 2)
+        with pytest.raises(HashingBusy):
+            pool.hash([SMALL], QUICK, key="a")
+        assert reasons(pool.hash([SMALL], QUICK, key="b")) == [None]
+        assert reasons(greedy.result(20)) == [None] * 2
+        assert reasons(pool.hash([SMALL], QUICK, key="a")) == [None]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_picture_of_another_key_waits_for_one_of_a_request_of_many(workers: int) -> None:
+    with HashingPool(workers, 64, 30, MEMORY, LIMITS) as pool, ThreadPoolExecutor(1) as threads:
+        pool.hash([SMALL] * workers, QUICK)
+        greedy = threads.submit(pool.hash, [SMALL] * 32, SLOW, key="a")
+        assert eventually(lambda: pool._pending["a"] == 32)
+        for _ in range(3):
+            assert reasons(pool.hash([SMALL], QUICK, key="b")) == [None]
+        assert not greedy.done()
+        assert reasons(greedy.result(60)) == [None] * 32
 
 
 def test_an_idle_pool_takes_more_pictures_than_its_queue() -> None:

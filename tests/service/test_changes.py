@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -235,15 +236,25 @@ class TestWait:
         changes.wait(db, actor, head(db) + 1, 20)
         assert time.monotonic() - begun < 5
 
-    def test_past_a_number_of_waiting_readers_the_answer_is_at_once(self, db: HashDB, actor: Actor) -> None:
+    def test_past_its_share_a_key_is_answered_at_once_and_another_key_waits(
+        self, db: HashDB, actor: Actor, other: Actor
+    ) -> None:
         begun = time.monotonic()
-        with ThreadPoolExecutor(10) as pool:
-            waiting = [pool.submit(changes.wait, db, actor, head(db), 20) for _ in range(10)]
-            while sum(one.done() for one in waiting) < 6:
-                assert time.monotonic() - begun < 10
-                time.sleep(0.01)
-            assert sum(one.done() for one in waiting) == 6
+        with ThreadPoolExecutor(16) as pool:
+            waiting = [pool.submit(changes.wait, db, actor, head(db), 20) for _ in range(8)]
+            self.until(lambda: sum(one.done() for one in waiting) == 6)
+            others = [pool.submit(changes.wait, db, other, head(db), 20) for _ in range(8)]
+            self.until(lambda: sum(one.done() for one in others) == 6)
+            # Four wait in all.
+            assert changes.wait(db, member_with(db), head(db), 20) is False
             contributed(db, actor, draft(1))
-            for one in waiting:
-                one.result(10)
-        changes.wait(db, actor, head(db), 0.01)
+            for some in (waiting, others):
+                assert sorted(one.result(10) for one in some) == [False] * 6 + [True] * 2
+        assert time.monotonic() - begun < 20
+        assert changes.wait(db, actor, head(db), 0.01)
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        end = time.monotonic() + 10
+        while not holds():
+            assert time.monotonic() < end
+            time.sleep(0.01)

@@ -17,10 +17,10 @@ from hashdb.domain.matches import Match, Query, Result
 from hashdb.domain.members import COMMAND_LINE, Actor, MemberChange, MemberStatus, Scope
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.testing import TEST_ID, TEST_SIGNALS
-from hashdb.errors import InvalidInput, MatchingBusy, MemberSuspended, ScopeMissing
+from hashdb.errors import InvalidInput, MemberSuspended, ScopeMissing, TooManyAtOnce
 from hashdb.service import HashDB, changes, contributions, matches, members
-from hashdb.service.batches import WAITING
 from hashdb.service.matches import FEW
+from hashdb.service.places import EACH
 from tests.builders import (
     NOON,
     RULES,
@@ -295,15 +295,35 @@ def test_of_a_thousand_equally_near_those_that_agree_by_more_algorithms_come_fir
 def test_batches_come_one_after_the_other_and_single_matches_pass_them(db: HashDB) -> None:
     actor = member_with(db)
     many = [query(seed) for seed in range(FEW + 1)]
-    with ThreadPoolExecutor(WAITING) as pool:
-        with db.batches.turn():
-            waiting = [pool.submit(matches.match, db, actor, many) for _ in range(WAITING)]
-            wait_until(lambda: db.batches.waiting == WAITING)
-            with pytest.raises(MatchingBusy):
+    with ThreadPoolExecutor(EACH) as pool:
+        with db.batches.turn("key:0"):
+            waiting = [pool.submit(matches.match, db, actor, many) for _ in range(EACH)]
+            wait_until(lambda: db.batches.waiting == EACH)
+            with pytest.raises(TooManyAtOnce):
                 matches.match(db, actor, many)
             assert len(match(db, actor, *many[:FEW])) == FEW
             assert not any(one.done() for one in waiting)
-        assert [len(one.result(20).results) for one in waiting] == [FEW + 1] * WAITING
+        assert [len(one.result(20).results) for one in waiting] == [FEW + 1] * EACH
+
+
+def test_a_batch_of_another_key_waits_for_one_batch_of_a_key_that_sends_many(db: HashDB) -> None:
+    greedy, other = member_with(db), member_with(db)
+    many, done = [query(seed) for seed in range(FEW + 1)], list[str]()
+
+    def ask(actor: Actor) -> None:
+        matches.match(db, actor, many)
+        done.append(actor.name)
+
+    with ThreadPoolExecutor(EACH + 1) as pool:
+        with db.batches.turn(greedy.name):
+            asked = [pool.submit(ask, greedy) for _ in range(EACH)]
+            wait_until(lambda: db.batches.waiting == EACH)
+            asked.append(pool.submit(ask, other))
+            wait_until(lambda: db.batches.waiting == EACH + 1)
+        for one in asked:
+            one.result(20)
+    # The threads note it after their turn, so the first two may change places.
+    assert other.name in done[:2]
 
 
 def wait_until(holds: Callable[[], bool]) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from io import BytesIO
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
 from limits.errors import StorageError
@@ -16,11 +22,14 @@ from werkzeug.test import TestResponse
 
 from hashdb.domain.members import Scope
 from hashdb.errors import BadSetting
+from hashdb.service.matches import FEW
+from hashdb.service.members import authenticate
+from hashdb.service.places import ALL, EACH
 from hashdb.settings import Settings
 from hashdb.web import limits
 from hashdb.web.context import Face
 from hashdb.web.limits import FAILURES, RateLimits
-from tests.web.callers import Caller, Service, service_at
+from tests.web.callers import CHUNKED, Caller, Service, item, pdq, problem, service_at
 
 REDIS = shutil.which("redis-server") or ""
 WRONG = {"Authorization": "Bearer hdb_wrong"}
@@ -204,3 +213,62 @@ def test_a_rate_is_a_number_and_a_unit(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HASHDB_RATE_LIMIT", wrong)
         with pytest.raises(BadSetting, match="HASHDB_RATE_LIMIT"):
             Settings.read()
+
+
+@contextmanager
+def _holding(service: Service, caller: Caller, many: int) -> Iterator[None]:
+    """So many places held by a key, each by a thread of its own, as by requests that are being answered."""
+    actor = authenticate(service.db, str(caller.secret))
+    done = Event()
+
+    def hold(took: Event) -> None:
+        with service.db.places.place(actor):
+            took.set()
+            done.wait(20)
+
+    with ThreadPoolExecutor(many) as pool:
+        try:
+            for _ in range(many):
+                took = Event()
+                pool.submit(hold, took)
+                assert took.wait(20)
+            yield
+        finally:
+            done.set()
+
+
+LARGE_MATCH: dict[str, object] = {"queries": [{"signals": [pdq(seed)]} for seed in range(300)]}
+LARGE_FORM = {"file": (BytesIO(b"x" * 20_000), "a.jpg")}
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/v1/matches", {"json": LARGE_MATCH}),
+        ("/v1/matches?&", {"json": LARGE_MATCH}),
+        ("/v1/matches", {"json": {"queries": [{"signals": [pdq(seed)]} for seed in range(FEW + 1)]}}),
+        ("/v1/contributions", {"json": {"contributions": [item(seed) for seed in range(200)]}}),
+        ("/v1/contributions", CHUNKED | {"input_stream": BytesIO(b"{}"), "content_type": "application/json"}),
+        ("/v1/signals", {"data": LARGE_FORM}),
+    ],
+)
+def test_a_key_that_holds_its_share_is_refused_before_its_body_is_parsed_and_others_are_not(
+    service: Service, platform: Caller, other: Caller, path: str, asked: dict[str, Any]
+) -> None:
+    with _holding(service, platform, EACH):
+        refused = platform.ask("POST", path, **copy.deepcopy(asked))
+        assert problem(refused, 429, "too-many-at-once")["retry_after"] == int(refused.headers["Retry-After"]) == 1
+        # What is quick goes on.
+        assert platform.matched(pdq(1)) == []
+        assert platform.get("/v1/me").status_code == 200
+        assert other.ask("POST", path, **copy.deepcopy(asked)).status_code != 429
+    assert platform.ask("POST", path, **copy.deepcopy(asked)).status_code != 429
+
+
+def test_a_large_request_gives_its_place_back_however_it_ends(service: Service, platform: Caller) -> None:
+    for _ in range(ALL + 1):
+        for text in (b"x" * 20_000, json.dumps(LARGE_MATCH).encode()):
+            for path in ("/v1/matches", "/v1/matches?&", "/v1/contributions", "/v1/nowhere"):
+                platform.post(path, data=text, content_type="application/json")
+    with _holding(service, platform, EACH):
+        pass

@@ -60,7 +60,8 @@ def test_every_error_that_a_service_raises_has_a_status() -> None:
         (errors.InvalidInput((errors.Fault("a", "b"),)), 422, {}),
         (errors.LimitReached("3 a day", 60), 429, {"Retry-After": "60"}),
         (errors.StoreBusy(2), 503, {"Retry-After": "2"}),
-        (errors.HashingBusy(1), 503, {"Retry-After": "1"}),
+        (errors.TooManyAtOnce("5 large requests", 1), 429, {"Retry-After": "1"}),
+        (errors.HashingBusy("33 pictures", 1), 429, {"Retry-After": "1"}),
     ],
 )
 def test_an_error_is_told_with_its_status_and_headers(error: HashDBError, status: int, headers: dict[str, str]) -> None:

@@ -18,6 +18,8 @@ from hashdb.wire.pages import ChangesQuery
 blueprint = APIBlueprint("changes", __name__, url_prefix="/v1/changes", tag="Feed")
 
 _PAGE = 1000
+_AGAIN = 5
+"""Seconds after which a reader may ask again that found no place to wait."""
 _LINES = "application/x-ndjson"
 
 
@@ -30,12 +32,18 @@ def follow() -> Response:
     """
     asked = query(ChangesQuery)
     page = changes.read(hashdb(), actor(), asked.after, asked.limit or _PAGE, asked.epoch)
+    had_place = True
     if asked.wait and not page.changes:
-        changes.wait(hashdb(), actor(), page.checkpoint, asked.wait)
+        had_place = changes.wait(hashdb(), actor(), page.checkpoint, asked.wait)
         page = changes.read(hashdb(), actor(), asked.after, asked.limit or _PAGE, asked.epoch)
     if request.accept_mimetypes.best_match(["application/json", _LINES]) == _LINES:
-        return Response(_stream(hashdb(), actor(), page, asked.limit is None), mimetype=_LINES)
-    return answer(ChangesOut.of(page))
+        response = Response(_stream(hashdb(), actor(), page, asked.limit is None), mimetype=_LINES)
+    else:
+        response = answer(ChangesOut.of(page))
+    if not (had_place or page.changes):
+        # Or it would ask again at once, and again.
+        response.headers["Retry-After"] = str(_AGAIN)
+    return response
 
 
 def _stream(db: HashDB, reader: Actor, page: Changes, onwards: bool) -> Iterator[str]:

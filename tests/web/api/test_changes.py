@@ -7,7 +7,11 @@ import threading
 import time
 from typing import Any
 
+import pytest
+
 from hashdb.domain.members import Scope
+from hashdb.service import changes
+from hashdb.service.places import Places
 from tests.web.callers import Caller, Service, body, faults, item, problem
 
 URL = "/v1/changes"
@@ -137,6 +141,19 @@ def test_a_reader_that_waits_is_answered_by_the_next_change(service: Service, pl
 def test_a_reader_that_waited_in_vain_is_answered_without_changes(other: Caller) -> None:
     page = body(other.get(f"{URL}?wait=1"))
     assert (page["changes"], page["more"]) == ([], False)
+
+
+def test_a_reader_that_finds_no_place_to_wait_is_told_when_to_ask_again(
+    service: Service, other: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Retry-After" not in other.get(f"{URL}?wait=1").headers
+    monkeypatch.setattr(changes, "_WAITING", Places(each=0, all_keys=0))
+    for accepts in ("application/json", "application/x-ndjson"):
+        full = other.get(f"{URL}?wait=20", headers={"Accept": accepts})
+        assert (full.status_code, full.headers["Retry-After"]) == (200, "5")
+    assert "Retry-After" not in other.get(URL).headers
+    service.caller().contribute(item())
+    assert "Retry-After" not in other.get(f"{URL}?wait=20").headers
 
 
 def test_reading_is_one_event_a_key_a_day(service: Service, other: Caller) -> None:

@@ -1,0 +1,69 @@
+"""One `match` key sends batches of 1,000 queries on 24 connections: the requests of another member go on as before.
+
+The service is what `deploy/` runs: nginx before two replicas of two workers, over PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from hashdb.domain.members import Scope
+from scripts.attacks import Finding
+from scripts.attacks._load import Sample, Script, flooding, measure
+from scripts.attacks._service import two_replicas
+from scripts.benchmarks import data, service
+
+SECONDS = 240
+_CONNECTIONS = 24
+_FLOOD_SECONDS = 25.0
+_ALONE_SECONDS = 10.0
+_STORED = 5_000
+FAILED = 0.01
+"""Part of the other member's requests that may fail."""
+SLOWER = 5.0
+"""Times the 99th percentile of alone that the other member may wait."""
+
+
+def run() -> Iterator[Finding]:
+    """Measure another member's requests alone, then under the flood."""
+    words = data.stored(_STORED, 256)
+    rng = np.random.default_rng(data.SEED)
+    with two_replicas() as target:
+        other, attacker = target.member("Other"), target.member("Attacker")
+        key = target.key(other, Scope.MATCH, Scope.CONTRIBUTE)
+        stolen = target.key(attacker, Scope.MATCH)
+        with target.client(key) as client:
+            for body in service.contribute_bodies(rng, _STORED // 1_000, 1_000):
+                client.post("/v1/contributions", content=body, headers={"Content-Type": "application/json"})
+        batches = service.match_bodies(words, 24, 1_000)
+        flood = Script("POST", "/v1/matches", stolen, batches)
+        scripts = {
+            "single matches": Script("POST", "/v1/matches", key, service.match_bodies(words, 500, 1)),
+            "contributions": Script("POST", "/v1/contributions", key, list(service.contribute_bodies(rng, 4_000, 1))),
+            "/v1/me": Script("GET", "/v1/me", key, [b""]),
+            "small batches": Script("POST", "/v1/matches", key, service.match_bodies(words, 100, 9)),
+        }
+        measure(target.url, scripts, 2.0)
+        alone = measure(target.url, scripts, _ALONE_SECONDS)
+        with flooding(target.url, flood, _CONNECTIONS, _FLOOD_SECONDS + 2) as answers:
+            time.sleep(1)
+            under = measure(target.url, scripts, _FLOOD_SECONDS)
+            print(f"the flood was answered {json.dumps(answers.told())}")
+        yield from compared("a flood of batches", alone, under)
+
+
+def compared(flood: str, alone: dict[str, Sample], under: dict[str, Sample]) -> Iterator[Finding]:
+    """A finding for each kind of request: what failed, and the 99th percentile beside that of alone."""
+    for name, sample in under.items():
+        before = alone[name]
+        yield Finding(
+            f"{name} of another member in {flood}",
+            f"under {FAILED:.0%} fail, p99 at most {SLOWER:.0f} times that of alone",
+            f"{sample.failed} of {sample.sent} failed {dict(sample.statuses)}; p99 {sample.p99 * 1e3:.0f} ms, "
+            f"alone {before.p99 * 1e3:.0f} ms; p50 {sample.p50 * 1e3:.0f} and {before.p50 * 1e3:.0f} ms",
+            sample.failed <= FAILED * sample.sent and sample.p99 <= SLOWER * before.p99,
+        )
