@@ -20,7 +20,7 @@
     ├── Conflict
     │   ├── AlreadyWithdrawn
     │   ├── NotActive             a contribution that has ended, or is suspended, takes no change and no opinion
-    │   ├── RetiredKept           what keeps something retired from coming back unseen is for the operator to remove
+    │   ├── RetiredKept           what keeps something doubted from coming back unseen is for the operator to remove
     │   ├── AlreadyDecided        a case is decided once
     │   ├── AlreadyOpen           of a contribution, one case is open at a time
     │   ├── AlreadyRevoked
@@ -276,8 +276,9 @@ class RetiredKept(Conflict):
 
     def __str__(self) -> str:
         return (
-            f"contribution {self.contribution} is retired: its signals are kept until 90 days after its withdrawal,"
-            " so that it does not come back unseen; erase it without now=1, or ask the operator"
+            f"contribution {self.contribution} is before a reviewer, quarantined or retired: its signals are kept until"
+            " 90 days after its withdrawal, so that it does not come back unseen; erase it without now=1, or ask the"
+            " operator"
         )
 
 

@@ -108,6 +108,8 @@ def ruling(cases: Sequence[Case]) -> Standing | None:
     ruled = decisions[-1].ruling if decisions else None
     if ruled is None and any(case.holds and case.state is CaseState.OPEN for case in cases):
         return Standing.QUARANTINED
+    if ruled is None and any(case.follows is not None and case.state is CaseState.OPEN for case in cases):
+        return Standing.DISPUTED
     return ruled
 
 

@@ -33,5 +33,21 @@ def usual(placed: Placed) -> tuple[int, ...]:
     return tuple(place for place in sorted(placed) if _near(firsts[placed[place].algorithm], placed[place]))
 
 
+def reach(algorithm: Algorithm) -> int:
+    """How far from a shadow a contribution of the same member is quarantined at the retirement.
+
+    Of `pdq` twice the default radius: no query can match two values that are farther apart, and among a thousand
+    photographs the nearest two are 86 apart. Of the others twice the radius would take in other pictures.
+    """
+    return 2 * algorithm.radius if algorithm is Algorithm.PDQ else algorithm.radius
+
+
+def is_twin(one: Signal, other: Signal) -> bool:
+    """Whether two signals of one member are so near that a retirement of the one quarantines the other."""
+    if one.algorithm is not other.algorithm:
+        return False
+    return one.distance(other) <= reach(one.algorithm) and (one.algorithm is Algorithm.PDQ or _near(one, other))
+
+
 def _near(first: Signal, other: Signal) -> bool:
     return first.distance(other) <= sparseness.reach(first.algorithm, first.value, other.value)

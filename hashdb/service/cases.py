@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
@@ -20,7 +20,9 @@ from hashdb.domain.shadows import Choice, usual
 from hashdb.errors import AlreadyDecided, AlreadyOpen, Fault, InvalidInput, NotActive
 from hashdb.service import HashDB
 from hashdb.service.proposals import second
+from hashdb.service.twins import Around, around, twins
 from hashdb.store import Transaction
+from hashdb.store.cases import Opening
 
 
 def get(db: HashDB, actor: Actor, id: int) -> Case:
@@ -76,12 +78,19 @@ def decide(
 
     To retire it, `signals` names the places of its signals that hold others from then on (`domain.shadows`; None: the
     usual ones). Retiring may take two persons: the first one's request makes a proposal, which is answered; the note is
-    the second one's. Raises InvalidInput, NotFound, AlreadyDecided.
+    the second one's. What its member has active near to the shadow of what is retired is quarantined with it, each
+    with a case. Raises InvalidInput, NotFound, AlreadyDecided, IndexNotReady.
     """
     actor.require(Scope.REVIEW)
+    near = _around(db, id, decision, signals)
     with db.store.begin() as tx:
         now = db.now()
-        found = tx.contributions.one(tx.cases.one(id).contribution, now, lock=True)
+        case = tx.cases.one(id)
+        # Nothing is contributed by it from here on; who contributes or disputes holds the member first, too.
+        tx.members.lock(case.member)
+        ids = () if near is None else twins(tx, near, case.member, now)
+        tx.contributions.hold({case.contribution, *ids})
+        found = tx.contributions.one(case.contribution, now)
         # Read again, now that nobody else decides on it.
         case = tx.cases.one(id)
         if case.decision is not None:
@@ -93,8 +102,21 @@ def decide(
                 return waits
         # Erasure is done, and would not come to a note of today.
         tx.cases.decide(id, decision, None if found.erased else note, str(actor), now, shadow and shadow.places)
-        tx.audit.append(now, actor, [_decided(case, decision, now, shadow), *settle(tx, [found], case.reason)])
+        told = [_decided(case, decision, now, shadow), *settle(tx, [found], case.reason)]
+        near_it = tx.contributions.get(ids, now)
+        held = [near_it[one] for one in ids if one != found.id and near_it[one].standing.matches]
+        told += hold(tx, db.rules, held, Cause.NEAR_RETIRED, now, {one.id: {"near": found.id} for one in held})
+        tx.audit.append(now, actor, told)
         return shown(actor, tx.cases.one(id))
+
+
+def _around(db: HashDB, id: int, decision: Decision, signals: Collection[int] | None) -> Around | None:
+    """What is stored near to the shadow that a retirement casts; None for another decision."""
+    with db.store.read() as tx:
+        case = tx.cases.one(id)
+        shadow = _shadow(tx, case, decision, signals)
+        placed = tx.retired.placed([case.contribution])[case.contribution]
+    return None if shadow is None else around(db, [placed[place] for place in shadow.places])
 
 
 def bring(db: HashDB, actor: Actor, contribution: int, reason: str, *, holds: bool) -> Case:
@@ -130,14 +152,34 @@ def hold(
     For what the service itself finds, with the figures of each that the event tells. A case that is open already
     holds the contribution from then on.
     """
-    known, entries = tx.cases.of([one.id for one in found]), []
+    known, openings = tx.cases.of([one.id for one in found]), []
     for one in found:
         case = next((case for case in known.get(one.id, ()) if case.state is CaseState.OPEN), None)
         if case is None:
-            entries.append(opened(tx.cases.open(one.id, cause, now, now + rules.time_to_decide, holds=True)))
+            openings.append(Opening(one.id, cause, now + rules.time_to_decide, holds=True))
         elif not case.holds:
             tx.cases.hold(case.id)
-    return [*entries, *settle(tx, found, cause, figures)]
+    return [*_open_each(tx, openings, now), *settle(tx, found, cause, figures)]
+
+
+def follow(
+    tx: Transaction, rules: Rules, found: Sequence[Contribution], before: Mapping[int, Case], now: datetime
+) -> list[Entry]:
+    """Continue cases on contributions that were recorded now, and return the events, for the caller to append.
+
+    `before` is the case that each continues, with whether it holds. The clock of an open one goes on.
+    """
+    openings = []
+    for one in found:
+        case = before[one.id]
+        due = case.due_at if case.state is CaseState.OPEN else now + rules.time_to_decide
+        openings.append(Opening(one.id, case.reason, due, case.holds, case.follows or case.id))
+    return [*_open_each(tx, openings, now), *settle(tx, found)]
+
+
+def _open_each(tx: Transaction, openings: Sequence[Opening], now: datetime) -> list[Entry]:
+    ids = tx.cases.open_each(openings, now)
+    return [_opened(ids[one.contribution_id], one.contribution_id, one.reason, one.follows) for one in openings]
 
 
 def settle(
@@ -166,7 +208,14 @@ def settle(
 
 def opened(case: Case) -> Entry:
     """The event of a case that was opened."""
-    return Entry(Action.CASE_OPENED, "case", case.id, {"contribution": case.contribution, "reason": case.reason})
+    return _opened(case.id, case.contribution, case.reason, case.follows)
+
+
+def _opened(id: int, contribution: int, reason: str, follows: int | None) -> Entry:
+    details: Details = {"contribution": contribution, "reason": reason}
+    if follows is not None:
+        details = {**details, "follows": follows}
+    return Entry(Action.CASE_OPENED, "case", id, details)
 
 
 def shown(actor: Actor, case: Case) -> Case:

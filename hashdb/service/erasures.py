@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from hashdb.domain.audit import Action, Details, Entry
-from hashdb.domain.contributions import TOMBSTONES_KEPT, Contribution, Standing, Status
+from hashdb.domain.cases import CaseState
+from hashdb.domain.contributions import TOMBSTONES_KEPT, Contribution, Status
 from hashdb.domain.instants import format_instant
 from hashdb.domain.members import SYSTEM, Actor, Scope
 from hashdb.errors import Fault, InvalidInput, NotYours, RetiredKept
@@ -20,7 +21,8 @@ def erase(db: HashDB, actor: Actor, id: int, reason: str = "other", *, at_once: 
     Nobody is shown its signals from now on; they are kept for 90 days after the withdrawal, unless `at_once`: readers
     that know no ids are told by the value what they are to drop.
     The member's own, or any with `admin`; `reason` is that of the withdrawal. Erasing again changes nothing.
-    What is retired is erased `at_once` with `admin` only: by its signals it is noticed when it comes back.
+    What is kept out, or is before a reviewer, is erased `at_once` with `admin` only: by its signals it is noticed when
+    it comes back.
     Raises InvalidInput, NotFound, NotYours, RetiredKept, ScopeMissing.
     """
     actor.require(Scope.CONTRIBUTE, Scope.ADMIN)
@@ -32,7 +34,7 @@ def erase(db: HashDB, actor: Actor, id: int, reason: str = "other", *, at_once: 
         if not actor.has(Scope.ADMIN):
             if not owns(actor, found):
                 raise NotYours("contribution", id)
-            if at_once and found.standing is Standing.RETIRED:
+            if at_once and _kept(tx, found):
                 raise RetiredKept(id)
         entries = [] if found.erased else [_erase(tx, actor, found, reason, now)]
         due = now if at_once else (found.withdrawn_at or now) + TOMBSTONES_KEPT
@@ -56,6 +58,11 @@ def purge(db: HashDB, limit: int = 500) -> int:
         tx.audit.append(now, SYSTEM, [_erased(id) for id in purged])
     db.store.scrub()
     return len(purged)
+
+
+def _kept(tx: Transaction, found: Contribution) -> bool:
+    on = tx.cases.of([found.id]).get(found.id, ())
+    return not found.standing.matches or any(case.state is CaseState.OPEN for case in on)
 
 
 def _erased(id: int, kept_until: str | None = None) -> Entry:

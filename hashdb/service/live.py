@@ -256,7 +256,7 @@ class Live:
                     self._keys = {}
                 if kinds & KINDS:
                     self._admission = []
-                if "retired" in kinds:
+                if "case" in kinds:
                     self.retired.take_in(tx.retired.since(known.seq, head.seq))
             self._take_in(tx, after, head.seq, progress)
             self._leaf = leaf(head.seq)

@@ -1,4 +1,4 @@
-"""Retired: the values of what was retired in an index of their own, as few as they are: contributing stays as quick."""
+"""Retired: the values of what was before a reviewer in an index of their own, as they are few."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Near = Mapping[Signal, Sequence[Signal]]
 
 
 class Retired:
-    """Of a process, as of a number of the log: none that was retired until then is missing, some may count no more."""
+    """Of a process, as of a number of the log: none on which a case was opened until then is missing."""
 
     def __init__(self, radii: Mapping[Algorithm, int]) -> None:
         """For these algorithms, within these radii; empty."""

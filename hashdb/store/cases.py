@@ -6,8 +6,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
 
 from hashdb.domain.cases import Case, CaseState, Decision, Order
 from hashdb.domain.opinions import Stance
@@ -15,6 +16,16 @@ from hashdb.errors import NotFound
 from hashdb.store.chunks import chunks
 from hashdb.store.opinions import Opinions
 from hashdb.store.tables import cases, contributions, members, opinions
+
+
+class Opening(NamedTuple):
+    """A case that is to be opened: see `Case`."""
+
+    contribution_id: int
+    reason: str
+    due_at: datetime
+    holds: bool
+    follows: int | None = None
 
 
 class Cases:
@@ -34,6 +45,14 @@ class Cases:
             "due_at": due,
         }
         return self.one(self._connection.execute(insert(cases).returning(cases.c.id), row).scalar_one())
+
+    def open_each(self, openings: Sequence[Opening], now: datetime) -> dict[int, int]:
+        """Put several before a reviewer: contribution → the case that was opened on it."""
+        if not openings:
+            return {}
+        rows = [{"opened_at": now, **one._asdict()} for one in openings]
+        opened = insert(cases).returning(cases.c.contribution_id, cases.c.id)
+        return {row[0]: row[1] for row in self._connection.execute(opened, rows)}
 
     def waiting(self, now: datetime) -> tuple[int, int]:
         """How many cases are open, and how many of them should have been decided."""
@@ -88,16 +107,20 @@ class Cases:
         return found
 
     def parties(self, ids: Collection[int]) -> dict[int, frozenset[int]]:
-        """The members that are a party to each of these cases: the contributor, and who disputed under it."""
+        """The members that are a party to each of these cases.
+
+        They are the contributor, and who disputed under it or under the case that it follows.
+        """
         found: dict[int, set[int]] = {}
         for some in chunks(sorted(set(ids))):
             theirs = select(cases.c.id, contributions.c.member_id).join(
                 contributions, contributions.c.id == cases.c.contribution_id
             )
-            disputed = select(opinions.c.case_id, opinions.c.member_id).where(
-                opinions.c.opinion == str(Stance.DISPUTES)
+            under = or_(opinions.c.case_id == cases.c.id, opinions.c.case_id == cases.c.follows)
+            disputed = select(cases.c.id, opinions.c.member_id).join(
+                opinions, and_(under, opinions.c.opinion == str(Stance.DISPUTES))
             )
-            for query in (theirs.where(cases.c.id.in_(some)), disputed.where(opinions.c.case_id.in_(some))):
+            for query in (theirs.where(cases.c.id.in_(some)), disputed.where(cases.c.id.in_(some))):
                 for id, member in self._connection.execute(query):
                     found.setdefault(id, set()).add(member)
         return {id: frozenset(members) for id, members in found.items()}
@@ -131,8 +154,9 @@ class Cases:
         self._connection.execute(notes.values(note=None))
 
     def _with_opinions(self, rows: Collection[Row[tuple[object, ...]]]) -> tuple[Case, ...]:
-        said = Opinions(self._connection).under([row.id for row in rows])
-        return tuple(replace(_case(row), opinions=said.get(row.id, ())) for row in rows)
+        found = [_case(row) for row in rows]
+        said = Opinions(self._connection).under([id for one in found for id in (one.follows, one.id) if id is not None])
+        return tuple(replace(one, opinions=said.get(one.follows, ()) + said.get(one.id, ())) for one in found)
 
 
 _CASES = (
@@ -146,7 +170,7 @@ def _concerns(party: int) -> ColumnElement[bool]:
     disputed = select(opinions.c.case_id).where(
         opinions.c.member_id == party, opinions.c.opinion == str(Stance.DISPUTES), opinions.c.case_id.is_not(None)
     )
-    return or_(contributions.c.member_id == party, cases.c.id.in_(disputed))
+    return or_(contributions.c.member_id == party, cases.c.id.in_(disputed), cases.c.follows.in_(disputed))
 
 
 def _case(row: Row[tuple[object, ...]]) -> Case:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, Table, and_, delete, func, or_, select, 
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.store.bulk import insert_rows
 from hashdb.store.chunks import chunks
+from hashdb.store.contributions import Contributions
 from hashdb.store.tables import contributions, masks, signals
 
 
@@ -74,14 +75,14 @@ class Masks:
 
     def unmasked(self, ids: Sequence[int]) -> tuple[Held, ...]:
         """The signals of these contributions that match, which are held to the end of the transaction."""
-        self._hold(ids)
+        Contributions(self._connection).hold(ids)
         return tuple(_held(row) for some in chunks(ids) for row in self._of(signals, some))
 
     def masked(self, entry: int, limit: int) -> tuple[Held, ...]:
         """What an entry masks, of at most `limit` contributions, which are held to the end of the transaction."""
         query = select(masks.c.contribution_id).distinct().where(masks.c.benign_id == entry)
         ids = list(self._connection.scalars(query.order_by(masks.c.contribution_id).limit(limit)))
-        self._hold(ids)
+        Contributions(self._connection).hold(ids)
         rows = (row for some in chunks(ids) for row in self._of(masks, some))
         return tuple(_held(row) for row in rows if row.benign_id == entry)
 
@@ -101,11 +102,6 @@ class Masks:
         """Note that another entry masks these now."""
         for some in chunks(tuple(held)):
             self._connection.execute(update(masks).where(_places(masks, some)).values(benign_id=entry))
-
-    def _hold(self, ids: Sequence[int]) -> None:
-        for some in chunks(ids):
-            query = select(contributions.c.id).where(contributions.c.id.in_(some)).order_by(contributions.c.id)
-            self._connection.execute(query.with_for_update())
 
     def _of(self, table: Table, ids: Collection[int]) -> Sequence[Row[Any]]:
         query = select(table).where(table.c.contribution_id.in_(ids))

@@ -1,13 +1,14 @@
-"""What was retired, in SQL: the signals near which a contribution waits for a reviewer."""
+"""What was retired or is before a reviewer, in SQL: the signals near which a contribution waits."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, select
+from sqlalchemy import Connection, Select, and_, bindparam, exists, func, not_, or_, select
 
 from hashdb.domain.audit import Action
 from hashdb.domain.cases import Decision
@@ -15,22 +16,25 @@ from hashdb.domain.contributions import Standing
 from hashdb.domain.shadows import Placed, usual
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.store.chunks import chunks
+from hashdb.store.statuses import unended
 from hashdb.store.tables import cases, contributions, events, masks, signals
+
+_Holders = Select[Any]
 
 
 class Retired:
-    """What was retired, within one transaction."""
+    """What was retired or is before a reviewer, within one transaction."""
 
     def __init__(self, connection: Connection) -> None:
         """Over an open connection."""
         self._connection = connection
 
     def every(self) -> dict[Algorithm, list[bytes]]:
-        """The values of all that was ever retired, masked ones too, big-endian; `among` tells what counts now."""
+        """The values of all on which there ever was a case, masked ones too, big-endian; `among` tells what counts."""
         return self._values(_EVERY, {})
 
     def since(self, after: int, upto: int) -> dict[Algorithm, list[bytes]]:
-        """The same of what events `after` < seq ≤ `upto` retired."""
+        """The same of the cases that events `after` < seq ≤ `upto` opened."""
         return self._values(_SINCE, {"after": after, "upto": upto})
 
     def among(self, found: Collection[Signal]) -> dict[Signal, int]:
@@ -38,18 +42,30 @@ class Retired:
 
         Whatever the status of that contribution is.
         """
-        rows: list[tuple[int, int, Signal]] = []
-        for algorithm, group in groupby(sorted(found), key=lambda signal: signal.algorithm):
-            for octets in chunks([signal.to_bytes() for signal in group]):
-                asked = {"algorithm": str(algorithm), "octets": octets}
-                for id, place, value in self._connection.execute(_AMONG, asked):
-                    rows.append((id, place, Signal.from_bytes(algorithm, value)))
-        shadows = self.shadows({id for id, _, _ in rows})
         held: dict[Signal, int] = {}
-        for id, place, signal in sorted(rows):
-            if place in shadows[id]:
-                held.setdefault(signal, id)
+        for id, signal in self._casting(_RETIRED, found):
+            held.setdefault(signal, id)
         return held
+
+    def shed(self, member: int, found: Collection[Signal], now: datetime) -> dict[Signal, tuple[int, ...]]:
+        """Those of the signals that the member's ended contributions hold, and these contributions, in order.
+
+        Ended is what was withdrawn or has expired, here while it is quarantined or a case on it is open. Only signals
+        count that would cast a shadow, and of each at most the last hundred contributions.
+        """
+        held: dict[Signal, tuple[int, ...]] = defaultdict(tuple)
+        for id, signal in self._casting(_SHED, found, member=member, now=now):
+            held[signal] += (id,)
+        return dict(held)
+
+    def holding(self, member: int, found: Collection[Signal], now: datetime) -> tuple[int, ...]:
+        """The member's contributions that hold any of these signals and match, or would if it were not suspended."""
+        rows = self._rows(_HOLDING, found, {"member": member, "now": now})
+        return tuple(sorted({id for id, _, _ in rows}))
+
+    def added(self, member: int, after: int) -> tuple[int, ...]:
+        """What a member contributed by events `after` < seq and matches, or would if it were not suspended."""
+        return tuple(self._connection.scalars(_ADDED, {"member": member, "after": after}))
 
     def shadows(self, ids: Collection[int]) -> dict[int, frozenset[int]]:
         """The places of the signals that cast a shadow once these contributions are retired, by contribution.
@@ -75,6 +91,23 @@ class Retired:
                     found[id][place] = Signal.from_bytes(Algorithm(algorithm), value)
         return dict(found)
 
+    def _casting(self, query: _Holders, found: Collection[Signal], **asked: object) -> list[tuple[int, Signal]]:
+        """The contributions of a query with the signals by which each casts a shadow, in order."""
+        rows = list(self._rows(query, found, asked))
+        shadows = self.shadows({id for id, _, _ in rows})
+        return sorted((id, signal) for id, place, signal in rows if place in shadows[id])
+
+    def _rows(
+        self, query: _Holders, found: Collection[Signal], asked: Mapping[str, object]
+    ) -> Iterator[tuple[int, int, Signal]]:
+        """Contributions that hold any of the signals, with its place there."""
+        for algorithm, group in groupby(sorted(found), key=lambda signal: signal.algorithm):
+            for octets in chunks([signal.to_bytes() for signal in group]):
+                given = {"algorithm": str(algorithm), "octets": octets, **asked}
+                rows: Sequence[Any] = self._connection.execute(query, given).all()
+                for id, place, value in rows:
+                    yield id, place, Signal.from_bytes(algorithm, value)
+
     def _values(self, query: Select[Any], asked: dict[str, int]) -> dict[Algorithm, list[bytes]]:
         found: dict[str, list[bytes]] = defaultdict(list)
         for table in (signals, masks):
@@ -84,19 +117,47 @@ class Retired:
         return {Algorithm(algorithm): values for algorithm, values in found.items()}
 
 
-_EVERY = select(cases.c.contribution_id).where(cases.c.decision == str(Decision.RETIRE))
-_SINCE = select(events.c.subject_id).where(
-    events.c.seq > bindparam("after"),
-    events.c.seq <= bindparam("upto"),
-    events.c.action == str(Action.CONTRIBUTION_RETIRED),
+_EVERY = select(cases.c.contribution_id)
+_SINCE = (
+    select(cases.c.contribution_id)
+    .join(events, and_(events.c.subject_kind == "case", events.c.subject_id == cases.c.id))
+    .where(
+        events.c.seq > bindparam("after"),
+        events.c.seq <= bindparam("upto"),
+        events.c.action == str(Action.CASE_OPENED),
+    )
 )
-_AMONG = (
+_HOLDERS = (
     select(contributions.c.id, signals.c.position, signals.c.value)
     .join(contributions, contributions.c.id == signals.c.contribution_id)
     .where(
         signals.c.algorithm == bindparam("algorithm"),
         signals.c.value.in_(bindparam("octets", expanding=True)),
-        contributions.c.standing == str(Standing.RETIRED),
+    )
+)
+_RETIRED = _HOLDERS.where(contributions.c.standing == str(Standing.RETIRED))
+_NOW = bindparam("now", type_=contributions.c.expires_at.type)
+_WAITS = exists().where(cases.c.contribution_id == contributions.c.id, cases.c.decision.is_(None))
+_SHED = (
+    _HOLDERS.where(
+        contributions.c.member_id == bindparam("member"),
+        not_(unended(_NOW)),
+        or_(contributions.c.standing == str(Standing.QUARANTINED), _WAITS),
+    )
+    .order_by(contributions.c.id.desc())
+    .limit(100)
+)
+_MATCHING = contributions.c.standing.in_([str(one) for one in Standing if one.matches])
+_HOLDING = _HOLDERS.where(contributions.c.member_id == bindparam("member"), unended(_NOW), _MATCHING)
+_ADDED = (
+    select(contributions.c.id)
+    .join(events, events.c.subject_id == contributions.c.id)
+    .where(
+        events.c.seq > bindparam("after"),
+        events.c.action == str(Action.CONTRIBUTION_ADDED),
+        contributions.c.member_id == bindparam("member"),
+        contributions.c.withdrawn_at.is_(None),
+        _MATCHING,
     )
 )
 _LATEST = (

@@ -13,6 +13,7 @@ from tests.builders import NOON
 
 OPEN = Case(1, 17, 3, "Member", "edsa_context", False, NOON, NOON)
 HOLDS = replace(OPEN, holds=True)
+FOLLOWS = replace(OPEN, follows=7)
 UPHELD, QUARANTINED, RETIRED = (replace(OPEN, decision=decision, decided_by="key:9") for decision in Decision)
 HELD_AND_UPHELD = replace(HOLDS, decision=Decision.UPHOLD)
 
@@ -35,6 +36,11 @@ HELD_AND_UPHELD = replace(HOLDS, decision=Decision.UPHOLD)
         ((RETIRED, UPHELD), None),
         ((UPHELD, RETIRED), Standing.RETIRED),
         ((RETIRED, QUARANTINED), Standing.QUARANTINED),
+        ((FOLLOWS,), Standing.DISPUTED),
+        ((replace(FOLLOWS, holds=True),), Standing.QUARANTINED),
+        ((replace(FOLLOWS, decision=Decision.UPHOLD),), None),
+        ((UPHELD, FOLLOWS), Standing.DISPUTED),
+        ((QUARANTINED, FOLLOWS), Standing.QUARANTINED),
     ],
 )
 def test_the_last_decision_counts_and_then_what_is_held(cases: tuple[Case, ...], expected: Standing | None) -> None:

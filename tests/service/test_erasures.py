@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hashdb.domain.members import COMMAND_LINE
 from hashdb.domain.opinions import OpinionDraft, Stance
 from hashdb.service import erasures, opinions
 from tests.builders import Clock, contributed, draft, hashdb, member_with, signal
@@ -23,7 +24,7 @@ def test_what_is_erased_leaves_the_files_of_sqlite_at_once(tmp_path: Path) -> No
 
     elsewhere.live.level()
     assert held() == [True, True, True, True]
-    erasures.erase(db, actor, made[7].id, at_once=True)
+    erasures.erase(db, COMMAND_LINE, made[7].id, at_once=True)
     assert held() == [False, False, False, True]
     elsewhere.close()
     db.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -240,3 +240,99 @@ def test_the_log_tells_which_places_hold_others_and_no_value(db: HashDB, actor: 
         (decided,) = tx.audit.events(0, 99, None, "case.decided", None)
     assert decided.details["shadow"] == ["0", "1"]
     assert verify(db, COMMAND_LINE).findings == ()
+
+
+def disputed(db: HashDB, by: Actor, id: int) -> int:
+    case = opinions.give(db, by, id, OpinionDraft(Stance.DISPUTES, "edsa_context", "a news report")).case
+    assert case is not None
+    return case
+
+
+def test_a_dispute_goes_on_with_what_its_member_withdraws_and_contributes_again(
+    db: HashDB, actor: Actor, other: Actor, clock: Clock
+) -> None:
+    (one,) = contributed(db, actor, draft(signal(1), signal(1, PHASH)))
+    first = disputed(db, other, one.id)
+    contributions.withdraw(db, actor, one.id, "other")
+    clock.go(hours=5)
+    again, copy, else_ = contributed(
+        db, actor, draft(signal(1, PHASH), signal(1)), draft(near(signal(1), 8)), draft(near(signal(1), 40))
+    )
+    assert [again.standing, copy.standing, else_.standing] == [
+        Standing.DISPUTED,
+        Standing.DISPUTED,
+        Standing.UNREVIEWED,
+    ]
+    assert contributions.get(db, actor, again.id).standing is Standing.DISPUTED
+    assert found(db, query(1)) == [again.id, copy.id]
+    before, *after = waiting(db)
+    assert before.id == first
+    assert [(case.contribution, case.reason, case.holds, case.follows) for case in after] == [
+        (again.id, "edsa_context", False, first),
+        (copy.id, "edsa_context", False, first),
+    ]
+    assert {case.due_at for case in after} == {before.due_at}, "its clock goes on"
+    # Who disputed is a party to what goes on, and what was said is there.
+    seen = cases.get(db, other, after[0].id)
+    assert [opinion.note for opinion in seen.opinions] == ["a news report"]
+    assert verify(db, COMMAND_LINE).findings == ()
+    cases.decide(db, COMMAND_LINE, after[0].id, Decision.UPHOLD)
+    assert contributions.get(db, actor, again.id).standing is Standing.UNREVIEWED
+
+
+def test_a_confirmation_does_not_answer_a_dispute_that_goes_on(db: HashDB, actor: Actor, other: Actor) -> None:
+    (one,) = contributed(db, actor, draft(1))
+    disputed(db, other, one.id)
+    contributions.withdraw(db, actor, one.id, "other")
+    (again,) = contributed(db, actor, draft(1))
+    opinions.give(db, other, again.id, OpinionDraft(Stance.CONFIRMS))
+    assert contributions.get(db, actor, again.id).standing is Standing.DISPUTED
+
+
+def test_it_goes_on_however_often_and_after_an_expiry_or_an_erasure(
+    db: HashDB, actor: Actor, other: Actor, clock: Clock
+) -> None:
+    (one,) = contributed(db, actor, draft(1, expires_at=clock() + timedelta(hours=1)))
+    first = disputed(db, other, one.id)
+    clock.go(hours=2)
+    for _ in range(2):
+        (one,) = contributed(db, actor, draft(1))
+        assert (one.standing, waiting(db)[-1].follows) == (Standing.DISPUTED, first)
+        erasures.erase(db, actor, one.id)
+    clock.go(days=90)
+    erasures.purge(db)
+
+
+def test_what_was_quarantined_is_quarantined_when_it_is_contributed_again(
+    db: HashDB, actor: Actor, other: Actor
+) -> None:
+    (one,) = contributed(db, actor, draft(1))
+    case = disputed(db, other, one.id)
+    cases.decide(db, COMMAND_LINE, case, Decision.QUARANTINE)
+    contributions.withdraw(db, actor, one.id, "other")
+    (again,) = contributed(db, actor, draft(near(signal(1), 4)))
+    assert (again.standing, found(db, query(1))) == (Standing.QUARANTINED, [])
+    (waits,) = waiting(db)
+    assert (waits.contribution, waits.holds, waits.follows) == (again.id, True, case)
+
+
+def test_a_dispute_that_was_answered_does_not_go_on_and_none_follows_another_member(
+    db: HashDB, actor: Actor, other: Actor
+) -> None:
+    one, two = contributed(db, actor, draft(1), draft(2))
+    cases.decide(db, COMMAND_LINE, disputed(db, other, one.id), Decision.UPHOLD)
+    disputed(db, other, two.id)
+    for id in (one.id, two.id):
+        contributions.withdraw(db, actor, id, "other")
+    assert contributed(db, actor, draft(1))[0].standing is Standing.UNREVIEWED
+    assert contributed(db, other, draft(2))[0].standing is Standing.UNREVIEWED
+
+
+def test_the_contributor_cannot_erase_at_once_what_is_before_a_reviewer(db: HashDB, actor: Actor, other: Actor) -> None:
+    one, two = contributed(db, actor, draft(1), draft(2))
+    disputed(db, other, one.id)
+    cases.decide(db, COMMAND_LINE, disputed(db, other, two.id), Decision.QUARANTINE)
+    for id in (one.id, two.id):
+        with pytest.raises(RetiredKept):
+            erasures.erase(db, actor, id, at_once=True)
+    erasures.erase(db, COMMAND_LINE, one.id, at_once=True)
