@@ -19,18 +19,29 @@ class Query:
     """One item with its signals; `radius` (bits) overrides the algorithm's default.
 
     `transforms` has the signals of what the item may have been before it was altered, by the transform's name.
-    What only `supporting` algorithms find is no match; beside others they count.
     """
 
     signals: tuple[Signal, ...]
     id: str | None = None
     radius: Mapping[Algorithm, int] = field(default_factory=dict)
     transforms: Mapping[str, tuple[Signal, ...]] = field(default_factory=dict)
-    supporting: frozenset[Algorithm] = frozenset()
 
     def radius_of(self, algorithm: Algorithm) -> int:
         """The radius in bits that this query asks for."""
         return self.radius.get(algorithm, algorithm.radius)
+
+    @property
+    def decisive(self) -> frozenset[Algorithm]:
+        """The algorithms of the item's own signals without which phash makes no match: see `decides`."""
+        return frozenset(signal.algorithm for signal in self.signals if decides(signal.algorithm))
+
+
+def decides(algorithm: Algorithm) -> bool:
+    """Whether this algorithm overrules phash: where both could have agreed, phash alone is no match.
+
+    The 256 bits find what the 64 bits of phash find, and take far fewer different pictures for the same.
+    """
+    return algorithm is Algorithm.PDQ or algorithm is Algorithm.PHASH256
 
 
 class Neighbor(NamedTuple):
@@ -74,13 +85,18 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The answer to one query. `members` counts those that contributed or confirmed any of the matches."""
+    """The answer to one query.
+
+    `members` counts those that contributed or confirmed any match within the radius, and `severity` is the highest of
+    these matches; both include the matches that were cut off.
+    """
 
     id: str | None
     matches: tuple[Match, ...]
     members: int
     truncated: bool = False
     signals: tuple[Signal, ...] = ()
+    severity: int | None = None
 
     @property
     def action(self) -> str:
@@ -101,16 +117,21 @@ class Answer:
     checkpoint: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """An active contribution that holds a value which the index found."""
+class About(NamedTuple):
+    """What a match says of a contribution and is not needed to choose it."""
+
+    labels: tuple[str, ...]
+    context: tuple[str, ...]
+    removed_at: datetime | None
+    received_at: datetime
+
+
+class Holder(NamedTuple):
+    """An active contribution that holds a value which the index found; `about` is None where it is read later."""
 
     signal: Signal
     contribution: int
     member: int
-    labels: tuple[str, ...]
     severity: int | None
     standing: Standing
-    context: tuple[str, ...]
-    removed_at: datetime | None
-    received_at: datetime
+    about: About | None

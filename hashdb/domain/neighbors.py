@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hashdb.domain import sparseness
@@ -15,12 +15,14 @@ class Near:
     """A contribution with the nearest distance in bits, by algorithm, and the pair of signals that is so near.
 
     `through` names the transform of what was asked that is so near, by algorithm, where it was not the thing itself.
+    `overruled` is whether phash alone makes no match: another algorithm of what was asked could have agreed.
     """
 
     contribution: Contribution
     distance: Mapping[Algorithm, int]
     pairs: Mapping[Algorithm, tuple[Signal, Signal]]
     through: Mapping[Algorithm, str]
+    overruled: bool = False
 
     @property
     def rank(self) -> tuple[float, int, int]:
@@ -48,9 +50,13 @@ class Near:
         radius = radii.get(algorithm, algorithm.radius)
         return self.usual(algorithm) if radius == algorithm.radius else radius
 
-    def matches(self, radii: Mapping[Algorithm, int], supporting: Collection[Algorithm] = ()) -> bool:
-        """Whether it is answered as a match at these radii; what only `supporting` algorithms find is none."""
-        return self.hindrance is None and any(one not in supporting for one in self.within(radii))
+    def alone(self, radii: Mapping[Algorithm, int]) -> bool:
+        """Whether it is within these radii by phash alone, which is overruled."""
+        return self.overruled and self.within(radii) == (Algorithm.PHASH,)
+
+    def matches(self, radii: Mapping[Algorithm, int]) -> bool:
+        """Whether it is answered as a match at these radii."""
+        return self.hindrance is None and bool(self.within(radii)) and not self.alone(radii)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from dataclasses import replace
+from typing import NamedTuple
 
-from hashdb.domain.matches import Holder, Match, Neighbor, Query
+from hashdb.domain.contributions import Standing
+from hashdb.domain.matches import MATCHES_A_QUERY, MATCHES_A_REQUEST, About, Holder, Match, Neighbor, Query, Result
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.sparseness import counts
-from hashdb.domain.testing import near_test
+from hashdb.domain.testing import TEST_ID, holders_of_test, near_test
 
 Distances = Mapping[Signal, int]
 """What was found for one query: stored signal → distance in bits to the nearest of the query's."""
@@ -19,6 +21,9 @@ Through = Mapping[Signal, str]
 
 Search = Callable[[Algorithm, Sequence[int], int], list[list[Neighbor]]]
 """For each value, all of an algorithm that are stored within so many bits of it."""
+
+Having = Callable[[Collection[int]], Mapping[int, frozenset[Algorithm]]]
+"""For each contribution, the algorithms that overrule phash of which it has a signal that can match."""
 
 
 def suggest(queries: Sequence[Query], search: Search) -> tuple[Sequence[Distances], Sequence[Through]]:
@@ -40,47 +45,156 @@ def suggest(queries: Sequence[Query], search: Search) -> tuple[Sequence[Distance
     return together, through
 
 
-def nearness(found: Distances, signal: Signal) -> float:
-    """How near a signal is that was found, against its algorithm's default radius."""
-    return found[signal] / signal.algorithm.radius
+_UNREAD: Mapping[int, About] = {}
+_UNTOLD: Mapping[int, Set[int]] = {}
 
 
-def rings(found: Distances) -> Iterator[list[Signal]]:
-    """The found signals, nearest first against their default radius, those of one nearness together."""
+class Decided(NamedTuple):
+    """What is answered of one query, and what all matches within its radius add up to."""
 
-    def near(signal: Signal) -> float:
-        return nearness(found, signal)
-
-    for _, ring in groupby(sorted(found, key=near), key=near):
-        yield list(ring)
-
-
-def by_contribution(holders: Sequence[Holder], supporting: Collection[Algorithm]) -> list[list[Holder]]:
-    """Holders, those of a contribution together; what only `supporting` algorithms found is left out."""
-    grouped: dict[int, list[Holder]] = defaultdict(list)
-    for holder in holders:
-        grouped[holder.contribution].append(holder)
-    return [held for held in grouped.values() if any(one.signal.algorithm not in supporting for one in held)]
+    found: Distances
+    through: Through
+    chosen: Sequence[Sequence[Holder]]
+    """The holders of each contribution that is answered, in no order."""
+    members: frozenset[int]
+    severity: int | None
+    judged: Sequence[int]
+    """The contributions on which there is an opinion or a decision."""
+    truncated: bool
 
 
-def spelled(holders: Sequence[Holder], found: Distances, through: Through) -> Match:
+def decide(
+    queries: Sequence[Query],
+    suggested: Sequence[Distances],
+    through: Sequence[Through],
+    held: Mapping[Signal, Sequence[Holder]],
+    having: Having,
+) -> list[Decided]:
+    """For each query the contributions to answer, at most `MATCHES_A_REQUEST` together.
+
+    Queries that found the same share one value; once the answer is full, so do those that differ in distances only.
+    """
+    decided: list[Decided] = []
+    left = MATCHES_A_REQUEST
+    known: dict[tuple[object, ...], Decided] = {}
+    for query, found, turns in zip(queries, suggested, through, strict=True):
+        if not found:
+            decided.append(_NOTHING)
+            continue
+        limit = min(left, MATCHES_A_QUERY)
+        key = frozenset(found.items() if left else found), frozenset(turns.items()), query.decisive, limit
+        if key not in known:
+            known[key] = _decide(query, found, turns, held, having, limit)
+        decided.append(known[key])
+        left -= len(known[key].chosen)
+    return decided
+
+
+def results(
+    queries: Sequence[Query],
+    decided: Sequence[Decided],
+    about: Mapping[int, About] = _UNREAD,
+    confirming: Mapping[int, Set[int]] = _UNTOLD,
+) -> tuple[Result, ...]:
+    """The answers to queries, each nearest first.
+
+    `about` says what the holders do not, and `confirming` which members confirmed a contribution.
+    """
+    made: dict[int, Result] = {}
+    for one in decided:
+        if id(one) not in made:
+            matches = [_match(group, one, group[0].about or about[group[0].contribution]) for group in one.chosen]
+            matches.sort(key=lambda match: match.rank)
+            members = one.members.union(*(confirming.get(id, ()) for id in one.judged))
+            made[id(one)] = Result(None, tuple(matches), len(members), one.truncated, severity=one.severity)
+    return tuple(replace(made[id(one)], id=query.id) for query, one in zip(queries, decided, strict=True))
+
+
+def _match(holders: Sequence[Holder], decided: Decided, about: About) -> Match:
     """The match that the holders of one contribution make."""
-    first = holders[0]
+    first, found, through = holders[0], decided.found, decided.through
     distance: dict[Algorithm, int] = {}
     nearest_first = sorted((holder.signal for holder in holders), key=lambda signal: (found[signal], signal.algorithm))
     for signal in nearest_first:
         distance.setdefault(signal.algorithm, found[signal])
     return Match(
         contribution=first.contribution,
-        distance=dict(sorted(distance.items(), key=lambda pair: _ORDER[pair[0]])),
-        labels=first.labels,
+        distance=dict(sorted(distance.items(), key=lambda pair: _ORDER[pair[0]])) if len(distance) > 1 else distance,
+        labels=about.labels,
         severity=first.severity,
         standing=first.standing,
-        context=first.context,
-        removed_at=first.removed_at,
-        received_at=first.received_at,
-        transform=through.get(nearest_first[0]) if all(signal in through for signal in nearest_first) else None,
+        context=about.context,
+        removed_at=about.removed_at,
+        received_at=about.received_at,
+        transform=through.get(nearest_first[0]) if through and all(one in through for one in nearest_first) else None,
     )
+
+
+def _decide(
+    query: Query,
+    found: Distances,
+    through: Through,
+    held: Mapping[Signal, Sequence[Holder]],
+    having: Having,
+    limit: int,
+) -> Decided:
+    groups = _matching(query, found, held, having)
+    severities = [group[0].severity for group in groups if group[0].severity is not None]
+    return Decided(
+        found,
+        through,
+        groups if len(groups) <= limit else _in_turns(groups, found, limit),
+        frozenset(group[0].member for group in groups),
+        max(severities, default=None),
+        [group[0].contribution for group in groups if group[0].standing is not Standing.UNREVIEWED],
+        len(groups) > limit,
+    )
+
+
+def _matching(
+    query: Query, found: Distances, held: Mapping[Signal, Sequence[Holder]], having: Having
+) -> list[list[Holder]]:
+    """The holders of each contribution that matches, those of a contribution together."""
+    grouped: dict[int, list[Holder]] = defaultdict(list)
+    for holder in holders_of_test(found):
+        grouped[holder.contribution].append(holder)
+    for signal in found:
+        for holder in held.get(signal, ()):
+            grouped[holder.contribution].append(holder)
+    if any(signal.algorithm is Algorithm.PHASH for signal in found) and (decisive := query.decisive):
+        alone = {id for id, group in grouped.items() if all(one.signal.algorithm is Algorithm.PHASH for one in group)}
+        for id in alone & {TEST_ID}:
+            del grouped[id]
+        for id, algorithms in having(alone).items():
+            if decisive & algorithms:
+                del grouped[id]
+    return list(grouped.values())
+
+
+def _in_turns(groups: Sequence[Sequence[Holder]], found: Distances, limit: int) -> Sequence[Sequence[Holder]]:
+    """At most `limit` contributions: the nearest of each member, then the second of each, and so on."""
+    if not limit:
+        return ()
+    near = {signal: bits / signal.algorithm.radius for signal, bits in found.items()}
+    # As `Match.rank` of the matches that they make.
+    ranked = [
+        (
+            min([near[one.signal] for one in group]),
+            -len({one.signal.algorithm for one in group}),
+            group[0].contribution,
+            group,
+        )
+        for group in groups
+    ]
+    ranked.sort()
+    turns: dict[int, int] = defaultdict(int)
+    in_turns = []
+    for place, (*_, group) in enumerate(ranked):
+        member = group[0].member
+        in_turns.append((turns[member], place, group))
+        turns[member] += 1
+    in_turns.sort()
+    return [group for _, _, group in in_turns[:limit]]
 
 
 def _suggest(queries: Sequence[Query], search: Search) -> Sequence[Distances]:
@@ -112,3 +226,4 @@ def _take(nearest: dict[Signal, int], distance: int, signal: Signal) -> None:
 
 
 _ORDER = {algorithm: position for position, algorithm in enumerate(Algorithm)}
+_NOTHING = Decided({}, {}, (), frozenset(), None, (), False)

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 
 from hashdb.domain.contributions import Contribution, Media, Standing, Status
-from hashdb.domain.matches import Holder
+from hashdb.domain.matches import About, Holder
 from hashdb.domain.signals import Algorithm, Signal
 
 TEST_ID = 0
@@ -30,6 +30,7 @@ TEST_SIGNALS = tuple(
         ),
     )
 )
+_ABOUT = About((LABEL,), (), None, _PUBLISHED)
 _VALUES = {signal.algorithm: signal.value for signal in TEST_SIGNALS}
 
 
@@ -43,7 +44,7 @@ def near_test(signal: Signal, radius: int) -> tuple[int, Signal] | None:
 def holders_of_test(found: Collection[Signal]) -> list[Holder]:
     """The test item, as the holder of those of its signals that are among what was found."""
     return [
-        Holder(signal, TEST_ID, TEST_ID, (LABEL,), None, Standing.UNREVIEWED, (), None, _PUBLISHED)
+        Holder(signal, TEST_ID, TEST_ID, None, Standing.UNREVIEWED, _ABOUT)
         for signal in TEST_SIGNALS
         if signal in found
     ]

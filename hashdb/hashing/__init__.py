@@ -49,15 +49,6 @@ class Hashed:
     transforms: tuple[tuple[str, tuple[Signal, ...]], ...] = ()
     """The names of transforms, like `mirror`, and what the picture so altered gives; where they were asked for."""
 
-    @property
-    def supporting(self) -> frozenset[Algorithm]:
-        """Algorithms that should not make a match by themselves: phash, where phash256 is there.
-
-        What 64 bits recognise 256 do too, and 64 take different pictures for each other a thousand times as often.
-        """
-        wide = any(signal.algorithm is Algorithm.PHASH256 for signal in self.signals)
-        return frozenset({Algorithm.PHASH} if wide else ())
-
 
 def hash_picture(octets: bytes, algorithms: Sequence[Algorithm], limits: Limits = DEFAULTS) -> Hashed:
     """The signals of the picture in these bytes. Raises UnreadablePicture."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
@@ -13,11 +13,10 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from hashdb.client import Client
-from hashdb.domain.matches import MATCHES_A_QUERY, MATCHES_A_REQUEST, Answer, Holder, Query, Result
+from hashdb.domain.matches import Answer, Holder, Query
 from hashdb.domain.rules import Rules
 from hashdb.domain.signals import Signal
-from hashdb.domain.suggestions import Distances, Through, by_contribution, spelled, suggest
-from hashdb.domain.testing import holders_of_test
+from hashdb.domain.suggestions import decide, results, suggest
 from hashdb.errors import Fault, InvalidInput, NoCopy
 from hashdb.index import private
 from hashdb.local.syncing import CURRENT, FILE, INDEX, Sync, syncing, system_clock
@@ -105,11 +104,7 @@ class LocalIndex:
         held: dict[Signal, list[Holder]] = defaultdict(list)
         for holder in copy.tables.holders({signal for found in suggested for signal in found}, self._now()):
             held[holder.signal].append(holder)
-        results, left = [], MATCHES_A_REQUEST
-        for query, found, turns in zip(queries, suggested, through, strict=True):
-            results.append(_result(query, found, held, min(left, MATCHES_A_QUERY), turns))
-            left -= len(results[-1].matches)
-        return Answer(tuple(results), level)
+        return Answer(results(queries, decide(queries, suggested, through, held, copy.tables.having)), level)
 
     def _opened(self) -> _Opened:
         name = self._named()
@@ -156,15 +151,3 @@ def _check(rules: Rules, queries: Sequence[Query]) -> None:
     ]
     if faults:
         raise InvalidInput(tuple(faults))
-
-
-def _result(
-    query: Query, found: Distances, held: Mapping[Signal, Sequence[Holder]], limit: int, through: Through
-) -> Result:
-    """The nearest of those that hold what was found, and whether there are more."""
-    holders = [*holders_of_test(found), *(one for signal in found for one in held.get(signal, ()))]
-    every = [(spelled(one, found, through), one[0].member) for one in by_contribution(holders, query.supporting)]
-    every.sort(key=lambda pair: pair[0].rank)
-    nearest = every[:limit]
-    matches = tuple(match for match, _ in nearest)
-    return Result(query.id, matches, len({member for _, member in nearest}), len(every) > limit)

@@ -16,7 +16,7 @@ from typing import Any
 from hashdb.domain.changes import Copied, Gone, Step
 from hashdb.domain.contributions import Standing
 from hashdb.domain.instants import from_microseconds, to_microseconds
-from hashdb.domain.matches import Holder
+from hashdb.domain.matches import About, Holder, decides
 from hashdb.domain.rules import Rules
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.index import private
@@ -46,6 +46,7 @@ SELECT s.value, c.id, c.member, c.labels, c.severity, c.standing, c.context, c.r
 FROM signals s JOIN contributions c ON c.id = s.contribution
 WHERE s.algorithm = ? AND (c.expires_at IS NULL OR c.expires_at > ?) AND s.value IN
 """
+_HAVING = "SELECT DISTINCT contribution, algorithm FROM signals WHERE algorithm IN (?, ?) AND contribution IN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +171,19 @@ class Tables:
                     holders += [_holder(algorithm, row) for row in rows]
         return holders
 
+    def having(self, ids: Collection[int]) -> dict[int, frozenset[Algorithm]]:
+        """The algorithms that overrule phash of which the contributions have signals."""
+        found: dict[int, set[Algorithm]] = defaultdict(set)
+        wanted, asked = [str(algorithm) for algorithm in Algorithm if decides(algorithm)], list(ids)
+        with self._reading() as connection:
+            for start in range(0, len(asked), _MANY):
+                some = asked[start : start + _MANY]
+                places = ", ".join("?" * len(some))
+                rows = connection.execute(f"{_HAVING} ({places})", (*wanted, *some))
+                for id, algorithm in rows:
+                    found[id].add(Algorithm(algorithm))
+        return {id: frozenset(algorithms) for id, algorithms in found.items()}
+
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         if self._process != os.getpid():
@@ -214,10 +228,12 @@ def _holder(algorithm: Algorithm, row: Any) -> Holder:
         signal=Signal.from_bytes(algorithm, value),
         contribution=id,
         member=member,
-        labels=tuple(labels.split()),
         severity=severity,
         standing=Standing(standing),
-        context=tuple(context.split()),
-        removed_at=None if removed is None else from_microseconds(removed),
-        received_at=from_microseconds(received),
+        about=About(
+            tuple(labels.split()),
+            tuple(context.split()),
+            None if removed is None else from_microseconds(removed),
+            from_microseconds(received),
+        ),
     )

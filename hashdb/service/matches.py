@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from time import perf_counter
 
 from hashdb.domain.contributions import Standing
-from hashdb.domain.matches import (
-    MATCHES_A_QUERY,
-    MATCHES_A_REQUEST,
-    Answer,
-    Holder,
-    Query,
-    Result,
-)
+from hashdb.domain.matches import MATCHES_A_REQUEST, Answer, Holder, Query, Result
 from hashdb.domain.members import Actor, Scope
 from hashdb.domain.signals import Signal
-from hashdb.domain.suggestions import Distances, Through, by_contribution, nearness, rings, spelled, suggest
-from hashdb.domain.testing import holders_of_test
+from hashdb.domain.suggestions import Distances, decide, results, suggest
 from hashdb.errors import Fault, InvalidInput
 from hashdb.service import HashDB
 from hashdb.store import Transaction
@@ -58,7 +50,7 @@ def match(
     if actor.member is not None:
         db.tallies.match(db.now(), actor.member.id, queries, answer)
     if not actor.told_distances:
-        return replace(answer, results=tuple(result.without_distances() for result in answer.results))
+        return replace(answer, results=tuple(one.without_distances() for one in answer.results))
     return answer
 
 
@@ -70,21 +62,15 @@ def _match(db: HashDB, queries: Sequence[Query], quarantined: bool, level: Head)
         db.timed((searched - started, 0.0))
         return Answer(tuple(Result(query.id, (), 0) for query in queries), checkpoint)
     standings = tuple(standing for standing in Standing if quarantined or standing.matches)
-    decided: list[tuple[Result, set[int]]] = []
-    left, now = MATCHES_A_REQUEST, db.now()
     with db.store.read() as tx:
-        everyone = _everyone(tx, suggested, now, standings)
-        for query, found, turns in zip(queries, suggested, through, strict=True):
-            if found:
-                limit = min(left, MATCHES_A_QUERY)
-                known = None if everyone is None else [one for signal in found for one in everyone.get(signal, ())]
-                decided.append(_decide(tx, query, found, known, now, limit, standings, turns))
-                left -= len(decided[-1][0].matches)
-            else:
-                decided.append((Result(query.id, (), 0), set()))
-        results = _corroborated(tx, decided)
+        held = _held(tx, suggested, db.now(), standings)
+        decided = decide(queries, suggested, through, held, tx.matches.having)
+        confirming = tx.matches.confirming({id for one in decided for id in one.judged})
+        unread = {group[0].contribution for one in decided for group in one.chosen if group[0].about is None}
+        about = tx.matches.about(unread)
+    answer = Answer(results(queries, decided, about, confirming), checkpoint)
     db.timed((searched - started, perf_counter() - searched))
-    return Answer(results, checkpoint)
+    return answer
 
 
 def check(db: HashDB, queries: Sequence[Query], *, told_distances: bool = True) -> None:
@@ -103,75 +89,16 @@ def check(db: HashDB, queries: Sequence[Query], *, told_distances: bool = True) 
         raise InvalidInput(tuple(faults))
 
 
-def _everyone(
+def _held(
     tx: Transaction, suggested: Sequence[Distances], now: datetime, standings: tuple[Standing, ...]
-) -> Mapping[Signal, Sequence[Holder]] | None:
-    """Who holds what the index found for any query, by signal; None where that is more than an answer may have."""
+) -> Mapping[Signal, Sequence[Holder]]:
+    """Who holds what the index found for any query, by signal."""
     found = {signal for distances in suggested for signal in distances}
-    holders = tx.matches.holders(found, now, standings, MATCHES_A_REQUEST + 1)
-    if len(holders) > MATCHES_A_REQUEST:
-        return None
     held: dict[Signal, list[Holder]] = defaultdict(list)
+    few = tx.matches.holders(found, now, standings, MATCHES_A_REQUEST + 1)
+    holders: Iterable[Holder] = few
+    if len(few) > MATCHES_A_REQUEST:
+        holders = tx.matches.all_holders(found, now, standings)
     for holder in holders:
         held[holder.signal].append(holder)
     return held
-
-
-def _decide(
-    tx: Transaction,
-    query: Query,
-    found: Distances,
-    known: Sequence[Holder] | None,
-    now: datetime,
-    limit: int,
-    standings: tuple[Standing, ...],
-    through: Through,
-) -> tuple[Result, set[int]]:
-    """Which contributions hold what the index found, how near each is, and the members that contributed them.
-
-    `known` are all holders, if known.
-    """
-    tests = holders_of_test(found) if limit else []
-    limit -= bool(tests)
-    holders, truncated = known or (), False
-    if known is None or len(known) > limit:
-        holders, truncated = _holders(tx, found, now, limit, standings)
-    groups = by_contribution([*tests, *holders], query.supporting)
-    matches = sorted((spelled(held, found, through) for held in groups), key=lambda one: one.rank)
-    contributors = {one.member for held in groups for one in held}
-    return Result(query.id, tuple(matches), len(contributors), truncated), contributors
-
-
-def _corroborated(tx: Transaction, decided: Sequence[tuple[Result, set[int]]]) -> tuple[Result, ...]:
-    """The results, whose `members` count who confirmed as well; asked only where there is an opinion on any match."""
-    judged = [
-        [match.contribution for match in result.matches if match.standing is not Standing.UNREVIEWED]
-        for result, _ in decided
-    ]
-    if not any(judged):
-        return tuple(result for result, _ in decided)
-    confirming = tx.matches.confirming({id for ids in judged for id in ids})
-    return tuple(
-        replace(result, members=len(contributors.union(*(confirming.get(id, ()) for id in ids)))) if ids else result
-        for (result, contributors), ids in zip(decided, judged, strict=True)
-    )
-
-
-def _holders(
-    tx: Transaction, found: Distances, now: datetime, limit: int, standings: tuple[Standing, ...]
-) -> tuple[Sequence[Holder], bool]:
-    """The holders of at most `limit` contributions, the nearest, and whether there are more.
-
-    Popular values have more holders than an answer may have, so past that the store is asked ring by ring.
-    """
-    holders = tx.matches.holders(found, now, standings, limit + 1)
-    if len(holders) <= limit:
-        return holders, False
-    chosen: dict[int, None] = {}
-    nearest_first = sorted(found, key=lambda signal: nearness(found, signal))
-    for ring in rings(found):
-        chosen.update(dict.fromkeys(tx.matches.holding(ring, nearest_first, now, standings, limit + 1)))
-        if len(chosen) > limit:
-            break
-    nearest = list(chosen)[:limit]
-    return tx.matches.holders(found, now, standings, only=nearest), len(chosen) > limit

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby, product
 
 from hashdb.domain.benign import Benign, usual_radius
 from hashdb.domain.contributions import Contribution
+from hashdb.domain.matches import Query
 from hashdb.domain.members import Actor, Scope
 from hashdb.domain.neighbors import Near, NearBenign, reach
 from hashdb.domain.signals import Algorithm, Signal
@@ -79,7 +81,7 @@ def _entries(db: HashDB) -> Iterator[Benign]:
 
 
 def _seen(actor: Actor, near: Near) -> Near:
-    return Near(shown(actor, near.contribution), near.distance, near.pairs, near.through)
+    return replace(near, contribution=shown(actor, near.contribution))
 
 
 def _near(db: HashDB, tx: Transaction, sides: Sides, radii: Mapping[Algorithm, int], limit: int) -> list[Near]:
@@ -88,7 +90,9 @@ def _near(db: HashDB, tx: Transaction, sides: Sides, radii: Mapping[Algorithm, i
     held = tx.neighbors.holding(nearest, _EACH)
     ids = sorted(held, key=lambda id: (min(nearest[one][0] / one.algorithm.radius for one in held[id]), id))
     read = tx.contributions.get(ids[:limit], db.now())
-    return sorted((_spelled(read[id], held[id], nearest) for id in ids[:limit] if id in read), key=lambda one: one.rank)
+    decisive = Query(tuple(sides.get("", ()))).decisive
+    near = (_spelled(read[id], held[id], nearest, decisive) for id in ids[:limit] if id in read)
+    return sorted(near, key=lambda one: one.rank)
 
 
 def _nearest(
@@ -109,7 +113,10 @@ def _nearest(
 
 
 def _spelled(
-    contribution: Contribution, held: Iterable[Signal], nearest: Mapping[Signal, tuple[int, str, Signal]]
+    contribution: Contribution,
+    held: Iterable[Signal],
+    nearest: Mapping[Signal, tuple[int, str, Signal]],
+    decisive: Collection[Algorithm],
 ) -> Near:
     best: dict[Algorithm, tuple[tuple[int, str, Signal], Signal]] = {}
     for stored in held:
@@ -121,4 +128,5 @@ def _spelled(
         {one: best[one][0][0] for one in order},
         {one: (best[one][0][2], best[one][1]) for one in order},
         {one: best[one][0][1] for one in order if best[one][0][1]},
+        any(signal.algorithm in decisive for signal in contribution.signals),
     )

@@ -8,11 +8,11 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, or_, select
 
 from hashdb.domain.audit import Action
 from hashdb.domain.contributions import Standing, Status
-from hashdb.domain.matches import Holder
+from hashdb.domain.matches import About, Holder, decides
 from hashdb.domain.members import MemberStatus
 from hashdb.domain.opinions import Stance
 from hashdb.domain.signals import Algorithm, Signal
@@ -21,7 +21,6 @@ from hashdb.store.statuses import active
 from hashdb.store.tables import contributions, events, log, members, opinions, signals
 
 _Selected = TypeVar("_Selected", bound=Select[Any])
-_AGREEING = 10_000
 _MANY = 10_000
 
 
@@ -82,56 +81,58 @@ class Matches:
         return found
 
     def holders(
-        self,
-        found: Collection[Signal],
-        now: datetime,
-        standings: Collection[Standing],
-        limit: int | None = None,
-        only: Collection[int] | None = None,
+        self, found: Collection[Signal], now: datetime, standings: Collection[Standing], limit: int | None = None
     ) -> list[Holder]:
         """Who holds any of the signals and is active: one holder a contribution and signal, in no order.
 
-        At most `limit`, which is then cut anywhere; `only` names the contributions that may be answered.
+        At most `limit`, which is then cut anywhere.
         """
         holders: list[Holder] = []
-        asked: dict[str, Any] = {"now": now, "standings": _texts(standings)}
-        for algorithm, octets in _by_algorithm(found):
-            asked |= {"algorithm": str(algorithm), "octets": octets}
-            for ids in [None] if only is None else chunks(list(only)):
-                asked["limit"] = _ALL if limit is None else limit - len(holders)
-                statement = _HOLDERS if ids is None else _HOLDERS_ONLY
-                rows = self._connection.execute(statement, asked if ids is None else asked | {"only": ids})
-                holders += [_holder(algorithm, row) for row in rows]
+        for algorithm, rows in self._read(_HOLDERS, found, now, standings, limit):
+            holders += [_holder(algorithm, row) for row in rows]
         return holders
 
-    def holding(
+    def all_holders(
+        self, found: Collection[Signal], now: datetime, standings: Collection[Standing]
+    ) -> Iterator[Holder]:
+        """As `holders` where there may be very many: without what is said about them, see `about`."""
+        named = {(signal.algorithm, signal.to_bytes()): signal for signal in found}
+        for algorithm, rows in self._read(_ALL_HOLDERS, found, now, standings, None):
+            for value, id, member, severity, standing in rows:
+                yield Holder(named[algorithm, value], id, member, severity, _STANDINGS[standing], None)
+
+    def about(self, ids: Collection[int]) -> dict[int, About]:
+        """What a match says of these contributions."""
+        found: dict[int, About] = {}
+        for some in chunks(list(ids)):
+            found.update((row.id, _about(row)) for row in self._connection.execute(_ABOUT, {"ids": some}))
+        return found
+
+    def having(self, ids: Collection[int]) -> dict[int, frozenset[Algorithm]]:
+        """The algorithms that overrule phash of which the contributions have signals that can match."""
+        found: dict[int, set[Algorithm]] = defaultdict(set)
+        for some in chunks(list(ids)):
+            for id, algorithm in self._connection.execute(_HAVING, {"ids": some}):
+                found[id].add(Algorithm(algorithm))
+        return {id: frozenset(algorithms) for id, algorithms in found.items()}
+
+    def _read(
         self,
-        ring: Collection[Signal],
+        statement: Select[Any],
         found: Collection[Signal],
         now: datetime,
         standings: Collection[Standing],
-        limit: int,
-    ) -> list[int]:
-        """The ids of at most `limit` active contributions that hold any signal of the ring.
-
-        First those of which more algorithms are among the `found` signals (of these the first ten thousand count),
-        then the lower ids.
-        """
-        agreeing = signals.alias()
-        counted = func.count(agreeing.c.algorithm.distinct())
-        within = _among(agreeing, list(found)[:_AGREEING])
-        ranked: dict[int, int] = {}
-        for algorithm, octets in _by_algorithm(ring):
-            query = (
-                _held(select(contributions.c.id, counted))
-                .join(agreeing, and_(agreeing.c.contribution_id == contributions.c.id, within))
-                .group_by(contributions.c.id)
-                .order_by(counted.desc(), contributions.c.id)
-                .limit(limit)
-            )
-            asked = {"algorithm": str(algorithm), "octets": octets, "now": now, "standings": _texts(standings)}
-            ranked.update((row[0], row[1]) for row in self._connection.execute(query, asked))
-        return sorted(ranked, key=lambda id: (-ranked[id], id))[:limit]
+        limit: int | None,
+    ) -> Iterator[tuple[Algorithm, Sequence[Any]]]:
+        asked: dict[str, Any] = {"now": now, "standings": [str(standing) for standing in standings]}
+        left = _ALL if limit is None else limit
+        for algorithm, octets in _by_algorithm(found):
+            asked |= {"algorithm": str(algorithm), "octets": octets, "limit": left}
+            rows = self._connection.execute(statement, asked).all()
+            yield algorithm, rows
+            left -= len(rows)
+            if not left:
+                return
 
 
 _ENDING = [
@@ -158,13 +159,15 @@ _ADDED = (
     .where(events.c.seq > bindparam("after"), events.c.seq <= bindparam("upto"), events.c.action.not_in(_ENDING))
 )
 
-_HELD = (
+_CHOOSING = (
     signals.c.value,
     contributions.c.id,
     contributions.c.member_id,
-    contributions.c.labels,
     contributions.c.severity,
     contributions.c.standing,
+)
+_SAID = (
+    contributions.c.labels,
     contributions.c.context,
     contributions.c.removed_at,
     contributions.c.received_at,
@@ -197,8 +200,17 @@ def _held(query: _Selected) -> _Selected:
 
 
 # Built once: to build one takes longer than to ask it.
-_HOLDERS = _held(select(*_HELD)).limit(bindparam("limit"))
-_HOLDERS_ONLY = _HOLDERS.where(contributions.c.id.in_(bindparam("only", expanding=True)))
+_HOLDERS = _held(select(*_CHOOSING, *_SAID)).limit(bindparam("limit"))
+_ALL_HOLDERS = _held(select(*_CHOOSING)).limit(bindparam("limit"))
+_ABOUT = select(contributions.c.id, *_SAID).where(contributions.c.id.in_(bindparam("ids", expanding=True)))
+_HAVING = (
+    select(signals.c.contribution_id, signals.c.algorithm)
+    .distinct()
+    .where(
+        signals.c.contribution_id.in_(bindparam("ids", expanding=True)),
+        signals.c.algorithm.in_([str(algorithm) for algorithm in Algorithm if decides(algorithm)]),
+    )
+)
 _CONFIRMING = (
     select(opinions.c.contribution_id, opinions.c.member_id)
     .join(members, members.c.id == opinions.c.member_id)
@@ -210,19 +222,7 @@ _CONFIRMING = (
     )
 )
 _ALL = 2**63 - 1
-
-
-def _among(table: FromClause, found: Collection[Signal]) -> ColumnElement[bool]:
-    """Whether a row of signals is one of these."""
-    each = [
-        and_(table.c.algorithm == str(algorithm), table.c.value.in_([signal.to_bytes() for signal in group]))
-        for algorithm, group in groupby(sorted(found), key=lambda signal: signal.algorithm)
-    ]
-    return or_(*each)
-
-
-def _texts(standings: Collection[Standing]) -> list[str]:
-    return [str(standing) for standing in standings]
+_STANDINGS = {str(standing): standing for standing in Standing}
 
 
 def _by_algorithm(found: Collection[Signal]) -> Iterator[tuple[Algorithm, Sequence[bytes]]]:
@@ -236,10 +236,11 @@ def _holder(algorithm: Algorithm, row: Any) -> Holder:
         signal=Signal.from_bytes(algorithm, row.value),
         contribution=row.id,
         member=row.member_id,
-        labels=row.labels,
         severity=row.severity,
-        standing=Standing(row.standing),
-        context=row.context,
-        removed_at=row.removed_at,
-        received_at=row.received_at,
+        standing=_STANDINGS[row.standing],
+        about=_about(row),
     )
+
+
+def _about(row: Any) -> About:
+    return About(row.labels, row.context, row.removed_at, row.received_at)

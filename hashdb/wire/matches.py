@@ -154,7 +154,8 @@ class ResultOut(Answered):
 
     id: str | None
     signals: list[SignalText] = Field([], description="(matches of media) The picture's own signals.")
-    members: int = Field(description="How many members contributed or confirmed any of the matches.")
+    members: int = Field(description="How many members contributed or confirmed any match, also those cut off.")
+    severity: int | None = Field(None, description="The highest severity of any match, also of those cut off.")
     action: Literal["review", "none"]
     truncated: bool
     matches: list[MatchOut]
@@ -166,6 +167,7 @@ class ResultOut(Answered):
         return cls.made(
             id=result.id,
             members=result.members,
+            severity=result.severity,
             action=result.action,
             truncated=result.truncated,
             matches=[MatchOut.of(match) for match in result.matches],
@@ -175,7 +177,7 @@ class ResultOut(Answered):
     def value(self) -> Result:
         """The result that this spells."""
         matches = tuple(match.value() for match in self.matches)
-        return Result(self.id, matches, self.members, self.truncated, tuple(self.signals))
+        return Result(self.id, matches, self.members, self.truncated, tuple(self.signals), self.severity)
 
 
 class AnswerOut(Answered):

@@ -32,9 +32,11 @@ def test_a_radius_decides_by_which_algorithms_it_matches() -> None:
     assert not found.matches({PDQ: 30})
 
 
-def test_what_only_a_supporting_algorithm_finds_is_no_match() -> None:
-    assert not near(phash=1).matches({}, {PHASH})
-    assert near(pdq=1, phash=1).matches({}, {PHASH})
+def test_phash_alone_is_no_match_where_it_is_overruled() -> None:
+    assert near(phash=1).matches({})
+    assert not replace(near(phash=1), overruled=True).matches({})
+    assert not replace(near(phash=1, pdq=32), overruled=True).matches({})
+    assert replace(near(phash=1, pdq=31), overruled=True).matches({})
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from hashdb.domain.matches import Neighbor, Query
+from hashdb.domain.contributions import Standing
+from hashdb.domain.matches import MATCHES_A_QUERY, About, Holder, Neighbor, Query, Result
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.sparseness import FURTHER
-from hashdb.domain.suggestions import by_contribution, rings, spelled, suggest
-from hashdb.domain.testing import TEST_SIGNALS, holders_of_test
-from tests.builders import near, signal, sparse
+from hashdb.domain.suggestions import Distances, decide, results, suggest
+from hashdb.domain.testing import TEST_SIGNALS
+from tests.builders import NOON, near, signal, sparse
 
 NEAR = Algorithm.PHASH256.radius - FURTHER
 
@@ -17,6 +18,26 @@ NEAR = Algorithm.PHASH256.radius - FURTHER
 def search(algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
     """Every value holds one other, a bit away."""
     return [[Neighbor(1, value ^ 1)] for value in values]
+
+
+def holder(held: Signal, contribution: int, member: int = 1, severity: int | None = None) -> Holder:
+    about = About(("glorification",), (), None, NOON)
+    return Holder(held, contribution, member, severity, Standing.UNREVIEWED, about)
+
+
+def answered(
+    query: Query,
+    found: Distances,
+    held: Sequence[Holder],
+    algorithms: Mapping[int, frozenset[Algorithm]] | None = None,
+) -> tuple[Result, ...]:
+    """What is answered of one query, where contributions have signals of these algorithms, too."""
+
+    def having(ids: Collection[int]) -> Mapping[int, frozenset[Algorithm]]:
+        return {id: of for id, of in (algorithms or {}).items() if id in ids}
+
+    by_signal = {signal: [one for one in held if one.signal == signal] for signal in found}
+    return results([query], decide([query], [found], [{}], by_signal, having))
 
 
 def test_what_is_found_is_told_with_the_distance_to_the_nearest_of_a_query() -> None:
@@ -37,21 +58,65 @@ def test_the_test_item_is_found_whatever_the_index_holds() -> None:
     asked = near(TEST_SIGNALS[0], 4)
     (found,), _ = suggest([Query((asked, TEST_SIGNALS[2]))], lambda algorithm, values, radius: [[] for _ in values])
     assert found == {TEST_SIGNALS[0]: 4, TEST_SIGNALS[2]: 0}
-    (held,) = by_contribution(holders_of_test(found), ())
-    match = spelled(held, found, {})
+    (match,) = answered(Query((asked,)), found, [])[0].matches
     assert (match.contribution, match.labels) == (0, ("test",))
     assert match.distance == {Algorithm.PDQ: 4, Algorithm.PHASH: 0}
 
 
-def test_what_only_supporting_algorithms_found_is_no_match() -> None:
-    holders = holders_of_test([TEST_SIGNALS[2]])
-    assert by_contribution(holders, {Algorithm.PHASH}) == []
-    assert len(by_contribution(holders, {Algorithm.PHASH256})) == 1
+def test_phash_alone_is_no_match_where_another_algorithm_could_have_agreed() -> None:
+    pdq, phash, wide = signal(1), signal(1, Algorithm.PHASH), signal(1, Algorithm.PHASH256)
+    asked, narrow, wider = Query((pdq, phash)), Query((phash,)), Query((phash, wide))
+    held = [holder(phash, 1), holder(phash, 2)]
+    of_one = {1: frozenset({Algorithm.PDQ})}
+    for query, expected in ((asked, [2]), (narrow, [1, 2]), (wider, [1, 2])):
+        (one,) = answered(query, {phash: 0}, held, of_one)
+        assert [match.contribution for match in one.matches] == expected
+    (both,) = answered(asked, {phash: 0, pdq: 3}, [*held, holder(pdq, 1)], of_one)
+    assert [match.agree for match in both.matches] == [(Algorithm.PDQ, Algorithm.PHASH), (Algorithm.PHASH,)]
 
 
-def test_rings_go_from_near_to_far_against_the_default_radius() -> None:
-    pdq, phash = signal(1), signal(1, Algorithm.PHASH)
-    assert list(rings({pdq: 31, phash: 2, signal(2): 0})) == [[signal(2)], [phash], [pdq]]
+def test_phash_alone_does_not_find_the_test_item_beside_pdq() -> None:
+    asked = Query((signal(1), TEST_SIGNALS[2]))
+    assert answered(asked, {TEST_SIGNALS[2]: 0}, [])[0].matches == ()
+
+
+def test_members_share_a_full_answer_and_nobody_is_pushed_out() -> None:
+    close, far = near(signal(1), 2), near(signal(1), 30)
+    held = [holder(close, id, member=1) for id in range(1, 1_006)]
+    held += [holder(far, id, member=2, severity=4) for id in range(2_000, 2_003)]
+    (one,) = answered(Query((signal(1),)), {close: 2, far: 30}, held)
+    ids = [match.contribution for match in one.matches]
+    assert ids == [*range(1, 998), 2_000, 2_001, 2_002]
+    assert (one.members, one.severity, one.truncated) == (2, 4, True)
+
+
+def test_a_member_that_is_alone_has_the_whole_answer() -> None:
+    value = signal(1)
+    (one,) = answered(Query((value,)), {value: 0}, [holder(value, id) for id in range(1, MATCHES_A_QUERY + 2)])
+    assert [match.contribution for match in one.matches] == list(range(1, MATCHES_A_QUERY + 1))
+    assert (one.members, one.truncated) == (1, True)
+
+
+def test_each_member_has_its_nearest() -> None:
+    values = [near(signal(1), bits) for bits in (4, 8, 12)]
+    found = dict(zip(values, (4, 8, 12), strict=True))
+    held = [holder(values[id % 3], id, member=id % 2 + 1) for id in range(1, 3_001)]
+    (one,) = answered(Query((signal(1),)), found, held)
+    assert sorted(match.contribution for match in one.matches) == sorted(id for id in range(1, 3_001) if id % 3 == 0)
+    held += [holder(values[2], 9_000, member=3)]
+    (one,) = answered(Query((signal(1),)), found, held)
+    assert one.matches[-1].contribution == 9_000
+    assert len(one.matches) == 1_000
+
+
+def test_after_a_full_answer_queries_are_told_what_they_would_have_matched() -> None:
+    value = signal(1)
+    held = [holder(value, id, severity=id % 4) for id in range(1, 1_001)]
+    found: list[Distances] = [{value: bits % 9} for bits in range(30)]
+    decided = decide([Query((value,))] * 30, found, [{}] * 30, {value: held}, lambda ids: {})
+    assert [len(one.chosen) for one in decided] == [1_000] * 20 + [0] * 10
+    assert all((one.truncated, one.severity, one.members) == (True, 3, frozenset({1})) for one in decided[20:])
+    assert len({id(one) for one in decided}) == 10, "what was decided once is not decided again"
 
 
 def test_of_sparse_hashes_only_those_that_are_nearer_are_found_unless_a_radius_is_named() -> None:

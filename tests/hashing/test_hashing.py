@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signals import Algorithm
 from hashdb.errors import UnreadablePicture
 from hashdb.hashing import Hashed, Limits, hash_file, hash_picture, warm
 from hashdb.hashing.pdq import pdq
@@ -90,9 +90,3 @@ def test_warming_loads_what_loads_late() -> None:
 def test_warming_what_is_warm_is_harmless() -> None:
     warm(())
     warm(tuple(Algorithm))
-
-
-def test_phash_only_supports_where_phash256_is() -> None:
-    own, wide, narrow = (Signal(one, 1) for one in (Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH))
-    assert Hashed((own, wide, narrow)).supporting == {Algorithm.PHASH}
-    assert Hashed((own, narrow)).supporting == Hashed((narrow,)).supporting == frozenset()

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, event, text
 
 from hashdb.domain.contributions import Contribution, Filter, Standing, Status
 from hashdb.domain.matches import Match, Query, Result
 from hashdb.domain.members import COMMAND_LINE, Actor, MemberChange, MemberStatus, Scope
+from hashdb.domain.opinions import OpinionDraft, Stance
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.testing import TEST_ID, TEST_SIGNALS
 from hashdb.errors import InvalidInput, MemberSuspended, ScopeMissing, TooManyAtOnce
-from hashdb.service import HashDB, changes, contributions, matches, members
+from hashdb.service import HashDB, changes, contributions, matches, members, opinions
 from hashdb.service.matches import FEW
 from hashdb.service.places import EACH
 from tests.builders import (
@@ -59,7 +62,8 @@ def plainly(active: Sequence[Contribution], asked: Query) -> Result:
         ]
         within = {a: min(d for b, d in distances if a is b) for a in Algorithm if a in dict(distances)}
         within = {a: d for a, d in within.items() if d <= asked.radius_of(a)}
-        if within:
+        shared = {ours.algorithm for ours in asked.signals} & {theirs.algorithm for theirs in one.signals}
+        if within and not (set(within) == {PHASH} and shared & {PDQ, PHASH256}):
             found.append((one, within))
     found.sort(key=lambda pair: (min(d / a.radius for a, d in pair[1].items()), -len(pair[1]), pair[0].id))
     return Result(
@@ -78,6 +82,7 @@ def plainly(active: Sequence[Contribution], asked: Query) -> Result:
             for one, within in found
         ),
         len({one.member for one, _ in found}),
+        severity=max((one.severity for one, _ in found if one.severity is not None), default=None),
     )
 
 
@@ -233,10 +238,10 @@ class TestBounds:
     def popular(self, db: HashDB, actor: Actor) -> list[int]:
         """1,000 contributions that hold one value, each a set of its own, and its ids."""
         value = near(signal(1), 10)
-        drafts = [draft(value, signal(seed, PHASH)) for seed in range(1_000)]
+        drafts = [draft(value, signal(seed, PHASH256)) for seed in range(1_000)]
         return [one.id for one in contributed(db, actor, *drafts)]
 
-    def test_a_thousand_are_answered_and_the_nearest_win(
+    def test_a_thousand_are_answered_and_members_share_them_the_nearest_first(
         self, db: HashDB, actor: Actor, other: Actor, popular: list[int]
     ) -> None:
         (result,) = match(db, actor, query(1))
@@ -244,18 +249,49 @@ class TestBounds:
         far, exact, close = contributed(db, other, draft(near(signal(1), 12)), draft(1), draft(near(signal(1), 9)))
         (result,) = match(db, actor, query(1))
         assert result.truncated
-        assert ids(result) == [exact.id, close.id, *popular[:998]]
-        assert far.id not in ids(result)
+        assert ids(result) == [exact.id, close.id, *popular[:997], far.id]
         assert result.members == 2
         contributions.withdraw(db, other, exact.id, "other")
-        assert ids(match(db, actor, query(1))[0]) == [close.id, *popular[:999]]
+        assert ids(match(db, actor, query(1))[0]) == [close.id, *popular[:998], far.id]
+
+    def test_a_victim_is_not_pushed_out_of_an_answer_nor_its_severity_and_members(
+        self, db: HashDB, actor: Actor, other: Actor, popular: list[int]
+    ) -> None:
+        (victim,) = contributed(db, other, draft(near(signal(1), 30), severity=4))
+        confirming = member_with(db)
+        opinions.give(db, confirming, victim.id, OpinionDraft(Stance.CONFIRMS))
+        asked = [query(near(signal(1), 1, seed)) for seed in range(30)]
+        results = match(db, actor, query(1), *asked)
+        assert victim.id in ids(results[0])
+        assert [len(result.matches) for result in results] == [1_000] * 20 + [0] * 11
+        assert {(result.severity, result.members) for result in results} == {(4, 3)}
+
+    def test_a_batch_on_a_popular_value_reads_its_holders_once(
+        self, db: HashDB, actor: Actor, popular: list[int]
+    ) -> None:
+        """However many queries find it, and whether they are equal or not."""
+        asked = [query(near(signal(1), bits % 8, bits)) for bits in range(500)] + [query(1)] * 500
+        with counted() as statements:
+            results = match(db, actor, *asked)
+        assert sum(len(result.matches) for result in results) == 20_000
+        assert all(result.truncated for result in results[20:])
+        assert len(statements) <= 10, statements
+
+    def test_very_many_holders_are_read_at_most_twice(
+        self, db: HashDB, actor: Actor, popular: list[int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        expected = match(db, actor, query(1), query(1, pdq=10))
+        monkeypatch.setattr("hashdb.service.matches.MATCHES_A_REQUEST", 99)
+        with counted() as statements:
+            assert match(db, actor, query(1), query(1, pdq=10)) == expected
+        assert len(statements) <= 12, statements
 
     def test_a_contribution_that_holds_several_near_values_counts_once(
         self, db: HashDB, actor: Actor, popular: list[int]
     ) -> None:
         for id in popular[300:311]:
             contributions.withdraw(db, actor, id, "other")
-        (result,) = match(db, actor, query(1, *[signal(seed, PHASH) for seed in range(60)]))
+        (result,) = match(db, actor, query(1, *[signal(seed, PHASH256) for seed in range(60)]))
         assert not result.truncated
         assert len(result.matches) == 989
         assert ids(result)[:60] == popular[:60]
@@ -326,6 +362,21 @@ def test_a_batch_of_another_key_waits_for_one_batch_of_a_key_that_sends_many(db:
     assert other.name in done[:2]
 
 
+@contextmanager
+def counted() -> Iterator[list[str]]:
+    """The statements that are executed in the block."""
+    statements: list[str] = []
+
+    def note(*said: Any) -> None:
+        statements.append(said[2])
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
 def wait_until(holds: Callable[[], bool]) -> None:
     until = time.monotonic() + 20
     while not holds():
@@ -356,16 +407,19 @@ def test_transforms_are_asked_within_the_querys_radius(db: HashDB, actor: Actor)
     assert match(db, actor, asked)[0].matches == ()
 
 
-def test_what_only_supporting_algorithms_find_is_no_match(db: HashDB, actor: Actor) -> None:
-    wide, narrow = signal(1), signal(1, Algorithm.PHASH)
-    both, alone = contributed(db, actor, draft(wide, narrow), draft(narrow, signal(2)))
-    asked = query(wide, narrow)
-    [plain, supported] = match(db, actor, asked, replace(asked, supporting=frozenset({Algorithm.PHASH})))
-    assert ids(plain) == [both.id, alone.id]
-    assert ids(supported) == [both.id] and supported.members == 1
-    assert supported.matches[0].distance == {Algorithm.PDQ: 0, Algorithm.PHASH: 0}
-    [none] = match(db, actor, replace(query(narrow), supporting=frozenset({Algorithm.PHASH})))
-    assert (none.matches, none.members, none.action) == ((), 0, "none")
+def test_phash_alone_is_no_match_where_another_algorithm_could_have_agreed(db: HashDB, actor: Actor) -> None:
+    wide, narrow = signal(1), signal(1, PHASH)
+    both, alone, lone = contributed(db, actor, draft(wide, narrow), draft(narrow, signal(2)), draft(narrow))
+    [plain, with_pdq, with_another] = match(
+        db, actor, query(narrow), query(wide, narrow), query(signal(3, PHASH256), narrow)
+    )
+    assert ids(plain) == [both.id, alone.id, lone.id]
+    assert ids(with_pdq) == [both.id, lone.id]
+    assert with_pdq.matches[0].distance == {PDQ: 0, PHASH: 0}
+    # None of them has a phash256 that could have agreed.
+    assert ids(with_another) == ids(plain)
+    [none] = match(db, actor, query(signal(9), narrow, pdq=0))
+    assert (ids(none), none.members) == ([lone.id], 1)
 
 
 def test_the_test_item_matches_in_an_empty_database_and_is_in_no_feed(db: HashDB, actor: Actor) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ from sqlalchemy import create_engine
 
 from hashdb.domain.audit import Action, Entry
 from hashdb.domain.contributions import Standing, Status
+from hashdb.domain.matches import About
 from hashdb.domain.members import SYSTEM, Member, MemberChange, MemberDraft, MemberKind, MemberStatus
 from hashdb.domain.opinions import OpinionDraft, Stance
 from hashdb.domain.signals import Algorithm, Signal
@@ -31,9 +32,8 @@ def test_every_active_holder_of_a_value_is_found_once_a_signal(store: Store, mem
     }
     assert len(holders) == 3
     (held,) = (holder for holder in holders if holder.contribution == two.id)
-    assert (held.member, held.labels, held.severity) == (member.id, two.labels, 3)
-    assert (held.standing, held.context) == (Standing.UNREVIEWED, ())
-    assert (held.removed_at, held.received_at) == (two.removed_at, NOON)
+    assert (held.member, held.severity, held.standing) == (member.id, 3, Standing.UNREVIEWED)
+    assert held.about == About(two.labels, (), two.removed_at, NOON)
 
 
 def test_equal_values_of_two_algorithms_are_not_the_same(store: Store, member: Member) -> None:
@@ -47,13 +47,17 @@ def test_what_is_not_active_is_not_held(store: Store, member: Member) -> None:
     with store.begin() as tx:
         added = tx.contributions.add(member, [draft(1), draft(1), draft(1, expires_at=NOON + second)], NOON)
         ids = [one.id for one in added]
-        assert tx.matches.holding([signal(1)], [signal(1)], NOON, ANY, 10) == ids
+
+        def held(at: datetime) -> list[int]:
+            return sorted(one.contribution for one in tx.matches.holders([signal(1)], at, ANY))
+
+        assert held(NOON) == ids
         tx.contributions.withdraw(ids[0], "other", NOON)
-        assert tx.matches.holding([signal(1)], [signal(1)], NOON, ANY, 10) == ids[1:]
-        assert tx.matches.holding([signal(1)], [signal(1)], NOON + second, ANY, 10) == ids[1:2]
-        assert tx.matches.holding([signal(1)], [signal(1)], NOON, [Standing.CONFIRMED], 10) == []
+        assert held(NOON) == ids[1:]
+        assert held(NOON + second) == ids[1:2]
+        assert tx.matches.holders([signal(1)], NOON, [Standing.CONFIRMED]) == []
         tx.members.change(member.id, MemberChange(status=MemberStatus.SUSPENDED))
-        assert tx.matches.holding([signal(1)], [signal(1)], NOON, ANY, 10) == []
+        assert held(NOON) == []
         assert tx.matches.holders([signal(1)], NOON, ANY) == []
 
 
@@ -64,12 +68,34 @@ def test_more_values_than_a_statement_takes_are_asked_for_in_pieces(store: Store
         every = [signal(seed) for seed in seeds]
         ids = [one.id for one in added]
         assert sorted(holder.contribution for holder in tx.matches.holders(every, NOON, ANY)) == ids
-        assert tx.matches.holding(every, every, NOON, ANY, 2_000) == ids
-        assert tx.matches.holding(every, every, NOON, ANY, 3) == ids[:3]
         assert len(tx.matches.holders(every, NOON, ANY, 700)) == 700
-        chosen = tx.matches.holders(every, NOON, ANY, only=ids[100:800])
-        assert sorted(holder.contribution for holder in chosen) == ids[100:800]
-        assert tx.matches.holders(every, NOON, ANY, only=[]) == []
+        assert len(tx.matches.holders(every, NOON, ANY, 500)) == 500
+        assert sorted(holder.contribution for holder in tx.matches.all_holders(every, NOON, ANY)) == ids
+        assert sorted(tx.matches.about(ids)) == ids
+
+
+def test_what_is_said_of_holders_may_be_read_later(store: Store, member: Member) -> None:
+    with store.begin() as tx:
+        tx.contributions.add(member, [draft(1, PHASH, severity=3), draft(PHASH, context=("synthetic",))], NOON)
+        found = [signal(1), PHASH]
+        whole, thin = tx.matches.holders(found, NOON, ANY), list(tx.matches.all_holders(found, NOON, ANY))
+        assert [one.about for one in thin] == [None] * 3
+        about = tx.matches.about({one.contribution for one in thin})
+        assert sorted(one._replace(about=about[one.contribution]) for one in thin) == sorted(whole)
+        assert tx.matches.about([]) == {}
+
+
+def test_which_algorithms_overrule_phash_is_told_by_contribution(store: Store, member: Member) -> None:
+    wide, other = signal(1, Algorithm.PHASH256), signal(1, Algorithm.DHASH)
+    with store.begin() as tx:
+        drafts = [draft(1, 2, PHASH), draft(wide, PHASH), draft(1, wide), draft(PHASH, other)]
+        ids = [one.id for one in tx.contributions.add(member, drafts, NOON)]
+        assert tx.matches.having(ids) == {
+            ids[0]: {Algorithm.PDQ},
+            ids[1]: {Algorithm.PHASH256},
+            ids[2]: {Algorithm.PDQ, Algorithm.PHASH256},
+        }
+        assert tx.matches.having([]) == {}
 
 
 def test_the_index_gets_what_may_match_since_a_number(store: Store, member: Member) -> None:

@@ -183,6 +183,7 @@ _results = st.builds(
     matches=st.lists(_matches, max_size=3).map(tuple),
     members=st.integers(0, 1000),
     truncated=st.booleans(),
+    severity=st.none() | st.integers(0, 4),
     signals=st.lists(signals, max_size=3).map(tuple),
 )
 answers = st.builds(Answer, st.lists(_results, max_size=3).map(tuple), checkpoint=ids)

@@ -37,7 +37,7 @@ def test_an_answer_comes_back(answered: Answer) -> None:
 
 def test_a_result_without_matches_asks_for_nothing() -> None:
     said = json.loads(AnswerOut.of(Answer((Result("u", (), 0),), 7)).json_text())
-    none = {"id": "u", "members": 0, "action": "none", "truncated": False, "matches": []}
+    none = {"id": "u", "members": 0, "severity": None, "action": "none", "truncated": False, "matches": []}
     assert said == {"results": [none], "checkpoint": 7}
 
 

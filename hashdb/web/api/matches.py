@@ -39,7 +39,7 @@ def match_media() -> Response:
     quarantined = asked.include is not None
     mode = Mode.TRANSFORMS if asked.transforms else Mode.PLAIN
     pictures = media.hash_pictures(media.read_form(metadata=False).files, repeat(mode))
-    queries = [Query(one.signals, transforms=dict(one.transforms), supporting=one.supporting) for one in pictures]
+    queries = [Query(one.signals, transforms=dict(one.transforms)) for one in pictures]
     found = matches.match(hashdb(), actor(), queries, quarantined=quarantined)
     results = tuple(
         replace(result, signals=picture.signals) for result, picture in zip(found.results, pictures, strict=True)

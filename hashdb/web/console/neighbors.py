@@ -9,7 +9,7 @@ from flask import Response
 from hashdb.domain.neighbors import Near, reach
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import Fault, InvalidInput
-from hashdb.hashing import Hashed, Mode
+from hashdb.hashing import Mode
 from hashdb.service import neighbors
 from hashdb.web.console import pages
 from hashdb.web.console.grids import grid
@@ -63,17 +63,18 @@ def _page(
     status: int = 200,
 ) -> Response:
     rules, own = hashdb().rules, (asked or {}).get("", ())
+    chosen = {one: radii.get(one, one.radius) for one in rules.algorithms}
     return pages.page(
         "neighbors.html",
         status=status,
         form=form,
         algorithms=rules.algorithms,
-        radii={one: radii.get(one, one.radius) for one in rules.algorithms},
+        radii=chosen,
         reach=reach,
         near=near,
+        matching=sum(one.matches(chosen) for one in near or ()),
         benign=neighbors.benign(hashdb(), actor(), own) if own else (),
         sides=asked or {},
-        supporting=Hashed(own).supporting if asked else frozenset(),
         accept_media=face().settings.accept_media,
         grid=grid,
         counts=_counts(near or ()),

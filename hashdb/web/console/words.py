@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from hashdb.domain.neighbors import Near
@@ -68,19 +68,14 @@ def said(action: str) -> str:
     return _SAID.get(action) or action.partition(".")[2].replace("-", " ").capitalize()
 
 
-def matched(near: Near, radii: Mapping[Algorithm, int], supporting: Collection[Algorithm]) -> bool:
-    """Whether it would be answered as a match."""
-    return near.matches(radii, supporting)
-
-
-def verdict(near: Near, radii: Mapping[Algorithm, int], supporting: Collection[Algorithm]) -> str:
+def verdict(near: Near, radii: Mapping[Algorithm, int]) -> str:
     """Whether it would be answered as a match, and why; neighbors.js says the same as the radii change."""
     if near.hindrance is not None:
         return f"no, {near.hindrance}"
     within = near.within(radii)
     if not within:
         return "no, too far"
-    if all(one in supporting for one in within):
+    if near.alone(radii):
         return f"no, by {' and '.join(within)} alone"
     return f"yes, by {' and '.join(within)}"
 
@@ -91,6 +86,5 @@ FILTERS: dict[str, Callable[..., str | bool]] = {
     "about": about,
     "counted": counted,
     "said": said,
-    "matched": matched,
     "verdict": verdict,
 }

@@ -6,6 +6,7 @@ A bank is what a member contributes; whoever has a key looks in all, and adds to
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from apiflask import APIBlueprint
 from flask import Response, request
@@ -104,11 +105,12 @@ def look_up() -> Response:
     asked = parsed(LookupQuery, request.args.to_dict())
     if request.method == "GET" and asked.url is None:
         signal = _asked_for(asked)
-        return answered(hits_out(_hits(who, signal), signal.algorithm, asked.banks))
+        return answered(hits_out(_hits(who, [signal]), signal.algorithm, asked.banks))
     hashed = _hashed(asked)
     hashes = hashes_out(hashed.signals, hashed.quality, asked.types)
     fit = [signal for signal in hashed.signals if hashes.get(signal.algorithm)]
-    found = {signal.algorithm: hits_out(_hits(who, signal), signal.algorithm, asked.banks) for signal in fit}
+    hits = _hits(who, fit) if fit else ()
+    found = {signal.algorithm: hits_out(hits, signal.algorithm, asked.banks) for signal in fit}
     if asked.signal_type is not None:
         return answered(found.get(_type(asked.signal_type), {}))
     return answered({name: found.get(Algorithm(name), {}) for name in hashes})
@@ -120,7 +122,7 @@ def look_up_raw() -> Response:
     who = _caller(Scope.MATCH)
     asked = parsed(LookupQuery, request.args.to_dict())
     signal = _asked_for(asked)
-    return answered(raw_out(_hits(who, signal), signal.algorithm, asked))
+    return answered(raw_out(_hits(who, [signal]), signal.algorithm, asked))
 
 
 @blueprint.post("/m/compare")
@@ -261,8 +263,8 @@ def _asked_for(asked: LookupQuery) -> Signal:
     return signal_of(asked.signal_type, asked.signal, _enabled())
 
 
-def _hits(who: Actor, signal: Signal) -> tuple[Hit, ...]:
-    return banks.look_up(hashdb(), who, Query((signal,)))
+def _hits(who: Actor, signals: Sequence[Signal]) -> tuple[Hit, ...]:
+    return banks.look_up(hashdb(), who, Query(tuple(signals)))
 
 
 def _hashed(asked: HashQuery) -> Hashed:

@@ -118,10 +118,11 @@ def hashes_out(signals: Iterable[Signal], quality: int | None, types: Collection
 
 
 def hits_out(hits: Iterable[Hit], algorithm: Algorithm, banks: Collection[str]) -> dict[str, list[dict[str, object]]]:
-    """What matches, by bank; the distance is a string, which HMA's clients read."""
+    """What matches by an algorithm, by bank, nearest first; the distance is a string, which HMA's clients read."""
     found: dict[str, list[dict[str, object]]] = {}
-    for bank, match in hits:
-        if algorithm in match.distance and (not banks or bank in banks):
+    near = [hit for hit in hits if algorithm in hit.match.distance]
+    for bank, match in sorted(near, key=lambda hit: hit.match.distance[algorithm] or 0):
+        if not banks or bank in banks:
             found.setdefault(bank, []).append(_hit(match.contribution, match.distance[algorithm]))
     return found
 

@@ -23,6 +23,7 @@ def test_a_match_is_answered_whole(platform: Caller, other: Caller) -> None:
         {
             "id": "upload-991",
             "members": 1,
+            "severity": 2,
             "action": "review",
             "truncated": False,
             "matches": [
@@ -39,7 +40,7 @@ def test_a_match_is_answered_whole(platform: Caller, other: Caller) -> None:
                 }
             ],
         },
-        {"id": None, "members": 0, "action": "none", "truncated": False, "matches": []},
+        {"id": None, "members": 0, "severity": None, "action": "none", "truncated": False, "matches": []},
     ]
     assert isinstance(answer["checkpoint"], int)
 

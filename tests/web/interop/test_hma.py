@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 from hashdb.domain.members import Scope
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.testing import TEST_SIGNALS
+from hashdb.hashing import hash_picture
 from tests.builders import near, signal
 from tests.web.callers import Caller, Service, body, item, pdq, service_at
 from tests.web.interop.served import digits
@@ -91,6 +92,15 @@ def test_a_picture_is_hashed_and_looked_up(platform: Caller) -> None:
     hit = {"PLATFORM": [{"bank_content_id": one["id"], "distance": "0"}]}
     assert body(platform.post("/hma/m/lookup", **upload(photo()))) == {"pdq": hit, "phash256": {}, "phash": {}}
     assert body(platform.post("/hma/m/lookup?signal_type=pdq", **upload(photo()))) == hit
+
+
+def test_phash_alone_of_a_picture_is_no_hit_where_another_algorithm_could_have_agreed(platform: Caller) -> None:
+    phash = str(hash_picture(photo(), [Algorithm.PHASH]).signals[0])
+    platform.contribute(item(signals=[pdq(1), phash]))
+    (lone,) = platform.contribute(item(signals=[phash]))
+    found = body(platform.post("/hma/m/lookup", **upload(photo())))
+    assert found["pdq"] == found["phash256"] == {}
+    assert [one["bank_content_id"] for bank in found["phash"].values() for one in bank] == [lone["id"]]
 
 
 def test_a_picture_that_is_not_fit_has_an_empty_hash_and_matches_nothing(platform: Caller) -> None:

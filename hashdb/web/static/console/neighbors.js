@@ -8,7 +8,6 @@ const count = document.querySelector("[data-count]");
 const judge = () => {
   const radii = Object.fromEntries(sliders.map((one) => [one.dataset.radius, Number(one.value)]));
   const usual = Object.fromEntries(sliders.map((one) => [one.dataset.radius, Number(one.dataset.usual)]));
-  const supporting = new Set(sliders.filter((one) => "supporting" in one.dataset).map((one) => one.dataset.radius));
   let matching = 0;
   for (const row of rows) {
     const within = [];
@@ -19,7 +18,7 @@ const judge = () => {
       one.classList.toggle("is-near", near);
       if (near) within.push(one.dataset.distance);
     }
-    const alone = within.length > 0 && within.every((one) => supporting.has(one));
+    const alone = "overruled" in row.dataset && within.length === 1 && within[0] === "phash";
     const matches = !row.dataset.hindrance && within.length > 0 && !alone;
     matching += matches;
     row.classList.toggle("is-far", !matches);
