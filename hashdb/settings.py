@@ -129,6 +129,10 @@ class Settings(BaseSettings):
         default=None, ge=1, le=65535, description="Port for Prometheus, without a key; else `/metrics` takes one."
     )
     metrics_host: str = Field(default="127.0.0.1", description="Address on which that port listens.")
+    certificate: Path | None = Field(
+        default=None,
+        description="File of the certificate (PEM) that the proxy shows, whose end is told in the metrics.",
+    )
     media_max_bytes: int = Field(default=20 * _MEGABYTE, ge=1024, description="Largest picture in bytes.")
     media_max_request: int = Field(default=64 * _MEGABYTE, ge=1024, description="Largest request of pictures in bytes.")
     media_max_pixels: int = Field(

@@ -29,9 +29,10 @@ _STARTS_WITHIN = 20.0
 
 
 class Proxy(NamedTuple):
-    """Where it listens: with TLS, and for who is on this machine without; its certificate and its logs."""
+    """Where it listens: with TLS, for the console, and without TLS on this machine; its certificate and its logs."""
 
     tls: httpx.URL
+    console: httpx.URL
     plain: httpx.URL
     certificate: Path
     access: Path
@@ -41,12 +42,13 @@ class Proxy(NamedTuple):
 @contextmanager
 def proxy(folder: Path, replicas: tuple[int, int], *, hurried: bool = True) -> Iterator[Proxy]:
     """nginx with the file as it is, but for places and ports; `hurried` makes a second of five or ten."""
-    secrets, tls, plain = folder / "secrets", free("127.0.0.1", 0), free("127.0.0.1", 0)
+    secrets, (tls, console, plain) = folder / "secrets", (free("127.0.0.1", 0) for _ in range(3))
     made = [str(ROOT / "deploy" / "make-secrets"), "hashes.example", str(secrets)]
     subprocess.run(made, check=True, capture_output=True, timeout=30)
     text = re.sub(r" /tmp/", f" {folder}/", CONF).replace("/dev/stderr", f"{folder}/error.log")
     text = text.replace("web-1:8000", f"127.0.0.1:{replicas[0]}").replace("web-2:8000", f"127.0.0.1:{replicas[1]}")
     text = text.replace("listen 8443 ssl", f"listen 127.0.0.1:{plain};\n        listen 127.0.0.1:{tls} ssl")
+    text = text.replace("listen 8444 ssl", f"listen 127.0.0.1:{console} ssl")
     text = text.replace("/run/secrets/", f"{secrets}/").replace("/dev/stdout", f"{folder}/access.log")
     if hurried:
         text = re.sub(r"client_(header|body)_timeout 10s", r"client_\1_timeout 1s", text)
@@ -58,9 +60,10 @@ def proxy(folder: Path, replicas: tuple[int, int], *, hurried: bool = True) -> I
     assert tried.returncode == 0, tried.stderr
     process = subprocess.Popen(words)
     try:
-        there = [httpx.URL(f"{scheme}://127.0.0.1:{port}") for scheme, port in (("https", tls), ("http", plain))]
-        _await(there[1])
-        yield Proxy(there[0], there[1], secrets / "tls_crt", folder / "access.log", folder / "error.log")
+        served = (("https", tls), ("https", console), ("http", plain))
+        there = [httpx.URL(f"{scheme}://127.0.0.1:{port}") for scheme, port in served]
+        _await(there[-1])
+        yield Proxy(there[0], there[1], there[2], secrets / "tls_crt", folder / "access.log", folder / "error.log")
     finally:
         process.terminate()
         process.wait(20)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 
 from hashdb.errors import BackupFailed, HashDBError
@@ -16,6 +18,9 @@ from hashdb.store import Store
 FORMAT = 1
 ABOUT, DATABASE, RECORD, KEY = "backup.json", "database", "checkpoints.txt", "signing.key"
 """The parts of a backup, of which the last two need not be there."""
+
+_NAME = re.compile(r"hashdb-\d{8}T\d{6}Z(\.verified)?\.tar")
+_VERIFIED = ".verified.tar"
 
 
 def kind(store: Store) -> str:
@@ -68,3 +73,45 @@ def beside(file: Path) -> Iterator[Path]:
         raise
     except OSError as error:
         raise BackupFailed(f"{file} cannot be written: {(error.strerror or '').lower()}") from None
+
+
+def dated(folder: Path, now: datetime) -> Path:
+    """Where a backup of this second goes in a folder of backups: their names sort by time. Raises BackupFailed."""
+    file = folder / f"hashdb-{now:%Y%m%dT%H%M%SZ}.tar"
+    for there in (file, file.with_suffix(_VERIFIED)):
+        if there.exists():
+            raise BackupFailed(f"{there} is there already: try again in a second")
+    return file
+
+
+def mark_verified(file: Path) -> Path:
+    """Give a backup the name by which it is known to have been restored on trial; that name."""
+    return file.rename(file.with_suffix(_VERIFIED))
+
+
+def rotate(folder: Path, keep: int, log: str) -> list[str]:
+    """Delete the backups of a log from a folder but the newest `keep`, and the newest that is verified; their names.
+
+    Nothing else is deleted: a file of another name, of another log, or one that cannot be read as a backup stays. So
+    do folders, but for those in which a backup was begun that was killed.
+    """
+    for path in folder.glob(".hashdb-*.tar-*"):
+        if _NAME.fullmatch(path.name[1:].rpartition("-")[0]):
+            shutil.rmtree(path, ignore_errors=True)
+    named = [path for path in folder.iterdir() if _NAME.fullmatch(path.name) and path.is_file()]
+    ours = sorted((path for path in named if _log_of(path) == log), key=lambda path: path.name, reverse=True)
+    kept = {*ours[:keep], *[path for path in ours if path.name.endswith(_VERIFIED)][:1]}
+    gone = [path for path in ours if path not in kept]
+    for path in gone:
+        path.unlink(missing_ok=True)
+    return [path.name for path in gone]
+
+
+def _log_of(file: Path) -> str | None:
+    """Which log a backup is of; None where it does not say so."""
+    with suppress(tarfile.TarError, KeyError, TypeError, ValueError, AttributeError, OSError):
+        with tarfile.open(file, "r:") as archive:
+            about = archive.extractfile(ABOUT)
+            log = json.loads(about.read())["log"] if about is not None else None
+        return log if isinstance(log, str) else None
+    return None

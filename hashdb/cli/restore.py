@@ -15,6 +15,7 @@ from hashdb.cli.output import as_json, escaped, print_json
 from hashdb.domain.members import COMMAND_LINE
 from hashdb.errors import BackupFailed
 from hashdb.service import backups, open_hashdb
+from hashdb.service.signing import Signing
 from hashdb.service.verification import verify
 from hashdb.settings import Settings
 from hashdb.store import Store
@@ -51,6 +52,30 @@ def command(file: Path, as_json: bool) -> int:
     if KEY not in parts:
         click.echo(f"before you serve, put the key that signs the log at {escaped(settings.signing_key)}")
     return _FAILED if findings else 0
+
+
+def tried(settings: Settings, live: Store, file: Path, seq: int) -> int:
+    """Restore a backup into a scratch database beside the one in use, and verify it there; how many events it has.
+
+    It must have the event `seq`. Raises BackupFailed, where it does not verify.
+    """
+    with beside(file) as folder:
+        parts = unpack(file, folder)
+        with live.scratch(folder) as url:
+            store = Store(url, settings.busy_seconds)
+            try:
+                store.fill_from(parts[DATABASE])
+                store.migrate()
+            finally:
+                store.close()
+            signing = Signing(settings.signing_key, folder / RECORD, settings.origin)
+            with closing(open_hashdb(url, settings.rules(), signing=signing)) as db:
+                verdict = verify(db, COMMAND_LINE)
+    if verdict.findings:
+        raise BackupFailed(f"{file} was restored on trial, and its log does not verify: {verdict.findings[0]}")
+    if verdict.size < seq:
+        raise BackupFailed(f"{file} was restored on trial, and has {verdict.size} events of at least {seq}")
+    return verdict.size
 
 
 def _fill(settings: Settings, parts: dict[str, Path]) -> int:

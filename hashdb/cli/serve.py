@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import gc
-import logging
 import os
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from mmap import mmap
@@ -29,7 +27,7 @@ from hashdb.cli.ports import bracketed, free
 from hashdb.cli.safety import misspelt, require_safe
 from hashdb.cli.texts import TEXT
 from hashdb.domain.members import COMMAND_LINE
-from hashdb.errors import HashDBError, IndexNotReady
+from hashdb.errors import IndexNotReady
 from hashdb.hashing.benign import built_in
 from hashdb.index.kernel import engine
 from hashdb.index.shelf import low_priority
@@ -53,6 +51,7 @@ from hashdb.service import (
     safeguards,
     uses,
 )
+from hashdb.service.background import Background, Task
 from hashdb.settings import Settings
 from hashdb.web import check, counting, create_app, metrics
 from hashdb.web.context import Face
@@ -68,7 +67,6 @@ _GUARD_EVERY = 10
 _BATCH = 500
 _YOUNG = 10_000
 """Objects made between two rounds of the collector (Python's own 700 are fewer than one large request makes)."""
-log = logging.getLogger("hashdb.serve")
 
 
 @click.command("serve")
@@ -171,10 +169,10 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
             "graceful_timeout": 30,
             # Its own lines would hold addresses; requests are logged by hashdb.web.logs.
             "loglevel": "error",
-            "post_worker_init": _let_waits_end,
-            "worker_exit": lambda server, worker: _undisturbed(lambda: _write_the_rest(worker)),
+            "post_worker_init": _begin,
+            "worker_exit": lambda server, worker: _write_the_rest(worker),
             "child_exit": lambda server, worker: counting.ended(worker.pid),
-            "on_exit": lambda arbiter: _undisturbed(self._sign_the_end),
+            "on_exit": lambda arbiter: Background().run(Task.STOP, self._sign_the_end),
             "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir(),
             "proc_name": "hashdb",
         }
@@ -204,7 +202,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
         Thread(target=_write_down, args=(db, counted, Event()), name="write-down", daemon=True).start()
         if rules.reach is not None:
             told = counted.deliver
-            words = db, s.home / "webhooks", partial(deliveries.post, reach=rules.reach), told, _undisturbed, Event()
+            words = db, s.home / "webhooks", partial(deliveries.post, reach=rules.reach), told, Event()
             Thread(target=couriers.deliver, args=words, name="deliver", daemon=True).start()
         if s.metrics_port is not None:
             metrics.serve(counted, s.metrics_host, s.metrics_port)
@@ -223,17 +221,20 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
         _Arbiter(self, self._leaving, self._settings.drain_seconds).run()
 
 
-def _let_waits_end(worker: Any) -> None:
-    """Let readers that wait for a change be answered when the worker is told to stop."""
-    worker.wsgi.extensions["hashdb"].db.stopping = lambda: not worker.alive
+def _begin(worker: Any) -> None:
+    """Let readers that wait for a change be answered when the worker is told to stop; count it if it is not a first."""
+    face: Face = worker.wsgi.extensions["hashdb"]
+    face.db.stopping = lambda: not worker.alive
+    if worker.age > worker.cfg.workers:
+        face.metrics.replace()
 
 
 def _write_the_rest(worker: Any) -> None:
     """Let nothing that a worker has counted, and no span, be lost when it ends."""
     face: Face = worker.wsgi.extensions["hashdb"]
-    counts.flush(face.db)
+    face.db.background.run(Task.STOP, partial(counts.flush, face.db))
     if face.traces is not None:
-        face.traces.close()
+        face.db.background.run(Task.STOP, face.traces.close)
 
 
 def _write_down(db: HashDB, counted: metrics.Metrics, stop: Event) -> None:
@@ -241,18 +242,18 @@ def _write_down(db: HashDB, counted: metrics.Metrics, stop: Event) -> None:
 
     Segments may keep the other thread long.
     """
-    rounds, parent = 0, os.getppid()
+    run, rounds, parent = db.background.run, 0, os.getppid()
     while not stop.wait(_FLUSH_EVERY):
         if os.getppid() != parent:
             # It was killed. gunicorn sees it too, but then lets who keeps a connection busy keep the worker, and with
             # it the home, for half a minute.
             os.kill(os.getpid(), signal.SIGTERM)
-        _undisturbed(counted.write_down)
-        for task in (counts.flush, uses.flush):
-            _undisturbed(partial(task, db))
+        run(Task.METRICS, counted.write_down)
+        run(Task.COUNTS, partial(counts.flush, db))
+        run(Task.USES, partial(uses.flush, db))
         if rounds % _GUARD_EVERY == 0:
-            _undisturbed(lambda: floods.guard(db))
-            _undisturbed(lambda: counts.seal(db))
+            run(Task.FLOODS, partial(floods.guard, db))
+            run(Task.SEALS, partial(counts.seal, db))
         rounds += 1
 
 
@@ -260,21 +261,22 @@ def _keep_up(db: HashDB, stop: Event) -> None:
     """Fill the index, then keep it in segments, settle what changed, tell and sign the log, while the worker lives."""
     _fill(db, stop)
     low_priority()
-    rounds = 0
+    run, rounds = db.background.run, 0
     while not stop.wait(_MAINTAIN_EVERY):
         rounds += 1
-        _undisturbed(db.live.maintain)
+        run(Task.INDEX, db.live.maintain)
         if rounds % _ANNOUNCE_EVERY == 0:
-            for task in (masks.settle, expiry.settle, proposals.expire):
-                _undisturbed(partial(task, db))
-            _undisturbed(lambda: _announce(db))
-            _undisturbed(lambda: _follow(db))
-            _undisturbed(lambda: checkpoints.keep(db))
+            run(Task.MASKS, partial(masks.settle, db))
+            run(Task.EXPIRY, partial(expiry.settle, db))
+            run(Task.PROPOSALS, partial(proposals.expire, db))
+            run(Task.CHANGES, partial(_announce, db))
+            run(Task.OVERVIEWS, partial(_follow, db))
+            run(Task.CHECKPOINTS, partial(checkpoints.keep, db))
 
 
 def _fill(db: HashDB, stop: Event) -> None:
     while db.live.head is None and not stop.is_set():
-        _undisturbed(lambda: _fill_once(db))
+        db.background.run(Task.FILL, partial(_fill_once, db))
         stop.wait(0 if db.live.head else 1)
 
 
@@ -296,13 +298,3 @@ def _announce(db: HashDB) -> None:
 def _follow(db: HashDB) -> None:
     while overviews.follow(db) == overviews.BLOCK:
         pass
-
-
-def _undisturbed(act: Callable[[], object]) -> None:
-    """Do something in the background, which goes on whatever happens: the next round tries again."""
-    try:
-        act()
-    except HashDBError as error:
-        log.warning("background work waits: %s", error)
-    except Exception as error:
-        log.error("background work failed: %s", type(error).__name__)

@@ -47,6 +47,7 @@ class Action(StrEnum):
     LISTING_EXPORTED = "listing.exported"
     LISTING_READ = "listing.read"
     BACKUP_MADE = "backup.made"
+    BACKUP_VERIFIED = "backup.verified"
     BENIGN_ADDED = "benign.added"
     BENIGN_DELETED = "benign.deleted"
     INCIDENT_ADDED = "incident.added"

@@ -11,6 +11,7 @@ from hashdb.domain.rules import Rules
 from hashdb.domain.turns import Turns
 from hashdb.errors import StoreBusy
 from hashdb.index.milvus import Milvus
+from hashdb.service.background import Background
 from hashdb.service.live import Live
 from hashdb.service.places import Places
 from hashdb.service.signing import Signing
@@ -56,6 +57,7 @@ class HashDB:
         self.batches = Turns()
         self.match_log = match_log
         self.tallies = Tallies()
+        self.background = Background()
         self.feed_read_on: dict[int, date] = {}
         self.listing_read_on: dict[int, date] = {}
         # Whether this process is about to end: whoever can is to ask another. Whether it ends now.

@@ -7,12 +7,24 @@ from hashdb.domain.members import Actor, Scope
 from hashdb.service import HashDB
 
 
-def made(db: HashDB, actor: Actor, *, with_key: bool) -> None:
-    """Write into the log that all of it is taken away, before it is: the copy has that event too."""
+def made(db: HashDB, actor: Actor, *, with_key: bool) -> tuple[str, int]:
+    """Write into the log that all of it is taken away, before it is: the copy has that event too.
+
+    Returns the leaf of the log's first event, by which the log is known from others, and the number of this event.
+    """
     actor.require(Scope.ADMIN)
     now, details = db.now(), {"with_key": "yes" if with_key else "no"}
     with db.store.begin() as tx:
-        tx.audit.append(now, actor, [Entry(Action.BACKUP_MADE, "backup", int(f"{now:%Y%m%d}"), details)])
+        seq = tx.audit.append(now, actor, [Entry(Action.BACKUP_MADE, "backup", int(f"{now:%Y%m%d}"), details)])
+        return tx.audit.leaf(1), seq
+
+
+def verified(db: HashDB, actor: Actor, events: int) -> None:
+    """Write into the log that a backup was restored into a scratch database, where its `events` were verified."""
+    actor.require(Scope.ADMIN)
+    now = db.now()
+    with db.store.begin() as tx:
+        tx.audit.append(now, actor, [Entry(Action.BACKUP_VERIFIED, "backup", int(f"{now:%Y%m%d}"), {"events": events})])
 
 
 def restored(db: HashDB, actor: Actor) -> int:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from datetime import date, timedelta
+from functools import partial
 from threading import Thread
 from time import monotonic
 
 from hashdb.domain.commissions import Commission, Outcome
 from hashdb.domain.members import Actor, Scope
 from hashdb.domain.reports import Report
-from hashdb.errors import HashDBError
 from hashdb.index.shelf import low_priority
 from hashdb.service import HashDB, counts, reports
+from hashdb.service.background import Task
 
 LONGEST = timedelta(minutes=15)
 KEPT = 50
@@ -21,7 +21,6 @@ KEPT = 50
 _AT_ONCE = 0.4
 """Seconds that a request waits for a report: of a small log it is there then."""
 _TELL_EVERY = 1.0
-log = logging.getLogger("hashdb.reports")
 
 Spell = Callable[[Report], str]
 
@@ -50,7 +49,8 @@ def start(
             return newest[0]
         begun = tx.commissions.add(str(actor), period, member, tx.audit.head().seq, db.now())
         tx.commissions.keep(KEPT)
-    thread = Thread(target=_run, args=(db, actor, begun, spell), name="report", daemon=True)
+    run = partial(db.background.run, Task.REPORT, partial(_run, db, actor, begun, spell))
+    thread = Thread(target=run, name="report", daemon=True)
     thread.start()
     thread.join(_AT_ONCE)
     return begun
@@ -90,8 +90,7 @@ def _run(db: HashDB, actor: Actor, begun: Commission, spell: Spell) -> None:
     except _TooLongError:
         pass
     except Exception as error:
-        # In the background nobody is told but by this.
-        log.error("a report failed: %s", error if isinstance(error, HashDBError) else type(error).__name__)
+        db.background.failed(Task.REPORT, error)
     with db.store.begin() as tx:
         tx.commissions.end(begun.id, outcome, progress.done, spelled, db.now())
     if spelled is not None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 
 from hashdb.domain.deliveries import Claimed, Outcome
 from hashdb.index.lock import locked
 from hashdb.service import HashDB
+from hashdb.service.background import Task
 from hashdb.service.deliveries import Post, claim, make, prune, send
 
 _AT_ONCE = 8
@@ -18,7 +19,6 @@ _EVERY = 0.5
 _PRUNE_EVERY = 1_200
 """Looks."""
 _TRY_AGAIN = 2.0
-log = logging.getLogger("hashdb.webhooks")
 
 
 class Courier:
@@ -54,7 +54,7 @@ class Courier:
             self._told(send(self._db, claimed, self._post))
         except Exception as error:
             # Not written down: after its lease another attempt is made.
-            log.error("a delivery was not noted: %s", type(error).__name__)
+            self._db.background.failed(Task.DELIVERY, error)
         finally:
             self._sent.set()
 
@@ -64,7 +64,6 @@ def deliver(
     folder: Path,
     post: Post,
     told: Callable[[Outcome], None],
-    undisturbed: Callable[[Callable[[], object]], None],
     stop: Event,
 ) -> None:
     """Deliver until told to stop, while no other process holds the folder's lock; when that ends, this one does."""
@@ -72,9 +71,12 @@ def deliver(
         with locked(folder) as mine:
             courier, looks = Courier(db, post, told), 0
             while mine and not stop.is_set():
-                undisturbed(courier.look)
+                db.background.run(Task.WEBHOOKS, courier.look)
                 if looks % _PRUNE_EVERY == 0:
-                    undisturbed(lambda: prune(db))
+                    db.background.run(Task.DELIVERY_RECORDS, partial(prune, db))
                 looks += 1
                 courier.wait(_EVERY)
+        if not mine:
+            # Another process of this machine does.
+            db.background.on_success(Task.WEBHOOKS)
         stop.wait(_TRY_AGAIN)

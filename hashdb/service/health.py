@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
+from hashdb.domain.audit import Action
 from hashdb.domain.members import Actor, Scope
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import Unavailable
 from hashdb.service import HashDB
 from hashdb.service.live import Size
 from hashdb.store.counts import Total
+from hashdb.store.postgresql import Server
 
 _RETRY_AFTER = 5
 
@@ -20,7 +23,8 @@ class Vitals:
     """Of the store, and of this process's index.
 
     `signed` is how many events the last signed checkpoint covers, `level` the number that the index is level with;
-    `readers` are the keys that are valid and have read the feed, each with the event up to which it has.
+    `readers` are the keys that are valid and have read the feed, each with the event up to which it has; `backed_up` is
+    when a backup was last verified, `server` is of PostgreSQL only.
     """
 
     head: int
@@ -32,6 +36,8 @@ class Vitals:
     late_cases: int
     retrying: int
     readers: tuple[tuple[int, int], ...]
+    backed_up: datetime | None
+    server: Server | None
 
 
 def ready(db: HashDB) -> int:
@@ -51,8 +57,9 @@ def vitals(db: HashDB, actor: Actor) -> Vitals:
     with db.store.read() as tx:
         head, totals, (waiting, late) = tx.audit.head(), tx.counts.totals(), tx.cases.waiting(db.now())
         last, retrying, readers = tx.checkpoints.last(), tx.deliveries.retrying(), tx.uses.readers(db.now())
+        backed_up, server = tx.audit.last("backup", Action.BACKUP_VERIFIED), tx.server()
     signed, here = 0 if last is None else last.size, 0 if level is None else level.seq
-    return Vitals(head.seq, signed, here, db.live.sizes(), totals, waiting, late, retrying, readers)
+    return Vitals(head.seq, signed, here, db.live.sizes(), totals, waiting, late, retrying, readers, backed_up, server)
 
 
 def sizes(db: HashDB, algorithms: Collection[Algorithm]) -> tuple[dict[Algorithm, int], int]:

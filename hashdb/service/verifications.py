@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from functools import partial
 from threading import Thread
 from time import monotonic
 
@@ -12,6 +13,7 @@ from hashdb.domain.verifications import Outcome, Verification
 from hashdb.errors import HashDBError
 from hashdb.index.shelf import low_priority
 from hashdb.service import HashDB
+from hashdb.service.background import Task
 from hashdb.service.verification import verify
 
 LONGEST = timedelta(minutes=15)
@@ -34,7 +36,8 @@ def start(db: HashDB, actor: Actor) -> Verification:
         if last and last[0].running(db.now()):
             return last[0]
         begun = tx.verifications.add(str(actor), tx.audit.head().seq, db.now())
-    Thread(target=_run, args=(db, actor, begun), name="verify", daemon=True).start()
+    run = partial(db.background.run, Task.VERIFICATION, partial(_run, db, actor, begun))
+    Thread(target=run, name="verify", daemon=True).start()
     return begun
 
 
@@ -58,8 +61,7 @@ def _run(db: HashDB, actor: Actor, begun: Verification) -> None:
     except HashDBError as error:
         findings = [str(error)]
     except Exception as error:
-        # In the background nobody is told but by this.
-        log.error("a verification failed: %s", type(error).__name__)
+        db.background.failed(Task.VERIFICATION, error)
         findings = ["a fault of the service, which it has noted"]
     if outcome is Outcome.BROKEN:
         log.error("the log does not hold: %s", findings[0])

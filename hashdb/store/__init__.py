@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from hashdb.errors import BadSetting, StoreBusy
 from hashdb.store import postgresql
 from hashdb.store.audit import Audit, Head
-from hashdb.store.backups import read_copy, write_copy
+from hashdb.store.backups import read_copy, scratch, write_copy
 from hashdb.store.benign import BenignList
 from hashdb.store.cases import Cases
 from hashdb.store.checkpoints import Checkpoints
@@ -72,6 +72,7 @@ class Transaction:
 
     def __init__(self, connection: Connection) -> None:
         """Over an open connection; made by `Store`."""
+        self._connection = connection
         self.audit = Audit(connection)
         self.tree = Tree(connection)
         self.checkpoints = Checkpoints(connection)
@@ -106,6 +107,10 @@ class Transaction:
         self.verifications = Verifications(connection)
         self.webhooks = Webhooks(connection)
         self.deliveries = Deliveries(connection)
+
+    def server(self) -> postgresql.Server | None:
+        """How PostgreSQL does; None of SQLite."""
+        return None if self._connection.dialect.name == "sqlite" else postgresql.server_of(self._connection)
 
 
 class Store:
@@ -188,6 +193,15 @@ class Store:
     def fill_from(self, path: Path) -> None:
         """Fill the database, which is empty, from such a copy. Raises BackupFailed."""
         read_copy(self._engine, path)
+
+    @contextmanager
+    def scratch(self, folder: Path) -> Iterator[str]:
+        """The URL of an empty database for the length of a block: beside PostgreSQL's, else in the folder.
+
+        Raises BackupFailed.
+        """
+        with scratch(self._engine, folder) as url:
+            yield url
 
     def close(self) -> None:
         """Close every connection of this process."""

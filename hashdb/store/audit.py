@@ -74,6 +74,10 @@ class Audit:
                 high = middle - 1
         return low
 
+    def last(self, kind: str, action: Action) -> datetime | None:
+        """When something was last done to a kind of subject that has few events."""
+        return self._connection.execute(_LAST, {"kind": kind, "action": str(action)}).scalar_one_or_none()
+
     def actions(self, contributions: Collection[int], upto: int) -> dict[int, list[Action]]:
         """What was done to contributions up to a number, in order, by contribution."""
         found: dict[int, list[Action]] = {}
@@ -193,6 +197,12 @@ _ROWS = select(
     type_coerce(events.c.details, Text).label("details"),
     type_coerce(events.c.leaf, NullType()).label("leaf"),
 ).order_by(events.c.seq)
+_LAST = (
+    select(events.c.at)
+    .where(events.c.subject_kind == bindparam("kind"), events.c.action == bindparam("action"))
+    .order_by(events.c.seq.desc())
+    .limit(1)
+)
 _LEAF = select(events.c.leaf).where(events.c.seq == bindparam("number"))
 _AT = select(events.c.at).where(events.c.seq == bindparam("number"))
 _ACTIONS = (

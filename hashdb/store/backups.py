@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import URL, Engine, inspect
+from sqlalchemy import URL, Connection, Engine, inspect
 from sqlalchemy.exc import DBAPIError
 
 from hashdb.errors import BackupFailed
 
 _DUMP = ("pg_dump", "--format=custom", "--no-owner", "--no-privileges", "--file")
+_NOT_ALLOWED = "42501"
 _RESTORE = ("pg_restore", "--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges")
 
 
@@ -31,6 +35,7 @@ def write_copy(engine: Engine, path: Path) -> None:
         finally:
             connection.close()
     else:
+        _require(_DUMP[0], engine)
         _run([*_DUMP, str(path)], engine.url)
 
 
@@ -51,7 +56,43 @@ def read_copy(engine: Engine, path: Path) -> None:
             raise BackupFailed(f"the database cannot be written: {(error.strerror or '').lower()}") from None
     else:
         assert engine.url.database is not None
+        _require(_RESTORE[0], engine)
         _run([*_RESTORE, "--dbname", engine.url.database, str(path)], engine.url)
+
+
+@contextmanager
+def scratch(engine: Engine, folder: Path) -> Iterator[str]:
+    """The URL of an empty database beside PostgreSQL's, which is dropped at the end; of SQLite's, a file in the folder.
+
+    One that a killed process left is dropped first. Raises BackupFailed.
+    """
+    if engine.dialect.name == "sqlite":
+        yield f"sqlite:///{(folder / 'scratch.sqlite').absolute()}"
+        return
+    name = f"{engine.url.database}_restore_test"
+    quoted = engine.dialect.identifier_preparer.quote(name)
+    with _administering(engine) as connection:
+        connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {quoted} WITH (FORCE)")
+        connection.exec_driver_sql(f"CREATE DATABASE {quoted} TEMPLATE template0 ENCODING 'UTF8'")
+    try:
+        yield engine.url.set(database=name).render_as_string(hide_password=False)
+    finally:
+        with _administering(engine) as connection:
+            connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {quoted} WITH (FORCE)")
+
+
+@contextmanager
+def _administering(engine: Engine) -> Iterator[Connection]:
+    try:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            yield connection
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) == _NOT_ALLOWED:
+            raise BackupFailed(
+                f"the database user {engine.url.username} may not create a scratch database:"
+                f" ALTER ROLE {engine.url.username} CREATEDB"
+            ) from None
+        raise BackupFailed(f"no scratch database can be made: {str(error.orig).strip().lower()}") from None
 
 
 def is_empty(engine: Engine) -> bool:
@@ -62,12 +103,28 @@ def is_empty(engine: Engine) -> bool:
         raise BackupFailed(f"the database does not answer: {str(error.orig).strip().lower()}") from None
 
 
+def _require(program: str, engine: Engine) -> None:
+    """See that a program of PostgreSQL's is here, and not older than the server. Raises BackupFailed."""
+    try:
+        with engine.connect() as connection:
+            server = int(connection.exec_driver_sql("SHOW server_version_num").scalar_one()) // 10_000
+    except DBAPIError as error:
+        raise BackupFailed(f"the database does not answer: {str(error.orig).strip().lower()}") from None
+    install = f"install PostgreSQL's client programs of version {server} (on Debian: postgresql-client-{server})"
+    try:
+        done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise BackupFailed(f"{program} is not installed: {install}") from None
+    found = re.search(r"\(PostgreSQL\) (\d+)", done.stdout)
+    if done.returncode or found is None:
+        raise BackupFailed(f"{program} does not run: {install}")
+    if int(found[1]) < server:
+        raise BackupFailed(f"{program} is of PostgreSQL {found[1]}, and the server of {server}: {install}")
+
+
 def _run(words: list[str], url: URL) -> None:
     """Run a program of PostgreSQL's. What it needs to connect goes by its environment, which others cannot read."""
-    try:
-        done = subprocess.run(words, env=os.environ | _environment(url), capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        raise BackupFailed(f"{words[0]} is not installed (it comes with PostgreSQL's client programs)") from None
+    done = subprocess.run(words, env=os.environ | _environment(url), capture_output=True, text=True, check=False)
     if done.returncode:
         said = done.stderr.strip().splitlines() or [""]
         raise BackupFailed(f"{words[0]} ended with {done.returncode}: {said[0]}")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import URL, Engine, PoolProxiedConnection, create_engine, event
+from sqlalchemy import URL, Connection, Engine, PoolProxiedConnection, create_engine, event, text
 
 from hashdb.errors import BadSetting
 
@@ -52,6 +52,27 @@ def engine_of(url: URL, busy_seconds: float) -> Engine:
             connection.patience = busy_seconds
 
     return engine
+
+
+class Server(NamedTuple):
+    """How PostgreSQL does: `lag` is how many bytes of its log the slowest standby has not replayed."""
+
+    connections: int
+    max_connections: int
+    standbys: int
+    lag: int
+
+
+def server_of(connection: Connection) -> Server:
+    """The figures of this moment. Of a standby, a user without the role pg_monitor sees that it is there only."""
+    return Server(*connection.execute(_SERVER).one())
+
+
+_SERVER = text(
+    "SELECT (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),"
+    " current_setting('max_connections')::int, count(*),"
+    " coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)), 0)::bigint FROM pg_stat_replication"
+)
 
 
 def for_short(connection: PoolProxiedConnection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from wsgiref.types import WSGIApplication
 
 from apiflask import APIFlask
@@ -48,6 +49,8 @@ _SECURITY_HEADERS = {
     "Cache-Control": "no-store",
 }
 
+_METHODS = frozenset({"DELETE", "GET", "PATCH", "POST", "PUT"})
+
 
 def check(settings: Settings) -> None:
     """Raise BadSetting where `create_app` would, before any worker is there to fail."""
@@ -93,6 +96,7 @@ def create_app(db: HashDB, settings: Settings) -> APIFlask:
     for system in (hma, stopncii, tat, threatexchange):
         app.register_blueprint(system.blueprint)
     console.register(app)
+    app.extensions["hashdb"].metrics.expect(_routes(app))
     application: WSGIApplication = Direct(app.wsgi_app, app.extensions["hashdb"])
     if settings.proxies:
         application = ProxyFix(application, x_for=settings.proxies, x_proto=settings.proxies)
@@ -100,3 +104,10 @@ def create_app(db: HashDB, settings: Settings) -> APIFlask:
     headers, believed = list(_SECURITY_HEADERS.items()), settings.proxies > 0
     app.wsgi_app = secured(application, headers, believed, settings.largest_body)  # type: ignore[method-assign, assignment]
     return app
+
+
+def _routes(app: APIFlask) -> Iterator[tuple[str, str]]:
+    """Each method and route, as requests are counted."""
+    yield answers.NOWHERE
+    for rule in app.url_map.iter_rules():
+        yield from ((method, rule.rule) for method in (rule.methods or set()) & _METHODS)

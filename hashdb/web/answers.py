@@ -10,6 +10,9 @@ from hashdb.domain.members import Actor
 from hashdb.web import logs
 from hashdb.web.context import Face, face
 
+NOWHERE = ("(any)", "(none)")
+"""The method and the route of a request for which there is none."""
+
 
 def register(app: Flask) -> None:
     """Tell of every request of the application when it is answered."""
@@ -33,6 +36,6 @@ def _start() -> None:
 def _tell(response: Response) -> Response:
     # The rule, not the path: what somebody else put into an address may be anything.
     rule = request.url_rule
-    method, route = (request.method, rule.rule) if rule else ("(any)", "(none)")
+    method, route = (request.method, rule.rule) if rule else NOWHERE
     tell(face(), method, route, response.status_code, g.get("started", time.perf_counter()), g.get("actor"))
     return response

@@ -77,7 +77,7 @@ class Face:
         """Starts nothing yet. Raises BadSetting."""
         self.db = db
         self.settings = settings
-        self.metrics = Metrics(db)
+        self.metrics = Metrics(db, settings.home, settings.certificate)
         self.limits = RateLimits(settings)
         self.traces = None if settings.otlp_endpoint is None else Traces(settings.otlp_endpoint)
 

@@ -7,18 +7,24 @@ import os
 import time
 from bisect import bisect_left
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from socket import AF_INET, AF_INET6
 from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
 from hashdb import __version__
-from hashdb.domain.members import SYSTEM
-from hashdb.errors import HashDBError
+from hashdb.domain import counts, deliveries
+from hashdb.domain.members import SYSTEM, MemberKind
+from hashdb.domain.refusals import Reason
+from hashdb.domain.signals import Algorithm
+from hashdb.errors import HashDBError, InvalidInput
 from hashdb.service import HashDB
+from hashdb.service.background import Task
 from hashdb.service.health import Vitals, vitals
 from hashdb.web.counting import FOLDER, reserve
+from hashdb.web.machine import Machine
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry, Histogram
@@ -30,6 +36,8 @@ _FINE = (0.00005, 0.0001, 0.00025, *_BUCKETS)
 _UNWRITTEN = 100_000
 """Matches whose times are kept until they are written down."""
 _TRY_AGAIN = 2.0
+_ALARMING = (401, 429, 500, 503)
+"""Statuses that alerts are of: an increase from none to the first is seen only where there was a 0 before."""
 _PATIENCE = 5.0
 """Seconds for one who asks on that port, and says nothing."""
 
@@ -37,14 +45,15 @@ _PATIENCE = 5.0
 class Metrics:
     """What this process counts."""
 
-    def __init__(self, db: HashDB) -> None:
-        """Nothing yet."""
+    def __init__(self, db: HashDB, home: Path, certificate: Path | None = None) -> None:
+        """Nothing yet, which is told as 0 of all that alerts are of but requests: see `expect`."""
         # Imported here, since it looks then whether processes count together.
         from prometheus_client import CollectorRegistry, Gauge, Histogram
         from prometheus_client import Counter as Counting
 
         reserve()
         self._db = db
+        self._machine = Machine(home, certificate)
         self._registry = CollectorRegistry()
         self._requests = Counting(
             "hashdb_requests", "Requests that were answered.", ("method", "route", "status"), registry=self._registry
@@ -76,9 +85,45 @@ class Metrics:
             ("outcome",),
             registry=self._registry,
         )
+        for outcome in deliveries.Outcome:
+            self._deliveries.labels(outcome)
+        self._count_background(db)
         # A look-up of ours costs a fifth of `labels`.
         self._counters: dict[tuple[str, str, int], Counting] = {}
         self._histograms: dict[str, Histogram] = {}
+
+    def _count_background(self, db: HashDB) -> None:
+        """Count what background tasks do, and workers that are started in the place of others."""
+        from prometheus_client import Counter as Counting
+        from prometheus_client import Gauge
+
+        self._replacements = Counting(
+            "hashdb_worker_replacements", "Workers that were started in the place of another.", registry=self._registry
+        )
+        errors = Counting(
+            "hashdb_background_errors", "Background tasks that failed.", ("task",), registry=self._registry
+        )
+        successes = Gauge(
+            "hashdb_background_last_success_timestamp_seconds",
+            "When a background task was last done by the worker that has not done it for longest.",
+            ("task",),
+            multiprocess_mode="livemin",
+            registry=self._registry,
+        )
+        failed = {task: errors.labels(task) for task in Task}
+        done = {task: successes.labels(task) for task in Task if task.repeats}
+        for gauge in done.values():
+            # None is late at the start.
+            gauge.set_to_current_time()
+        db.background.on_failure = lambda task: failed[task].inc()
+        db.background.on_success = lambda task: done[task].set_to_current_time() if task in done else None
+
+    def expect(self, routes: Iterable[tuple[str, str]]) -> None:
+        """Tell 0 of each (method, route) from the start on, as far as alerts are of it."""
+        for method, route in routes:
+            for status in _ALARMING:
+                self._requests.labels(method, route, str(status))
+        self._seconds.labels("/v1/matches")
 
     def tell(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request."""
@@ -104,6 +149,10 @@ class Metrics:
         """Count one attempt to deliver."""
         self._deliveries.labels(outcome).inc()
 
+    def replace(self) -> None:
+        """Count that this process came in the place of a worker that ended."""
+        self._replacements.inc()
+
     def times(self, route: str) -> Times:
         """How long answers of a route took since the service was started."""
         found: dict[float, float] = defaultdict(float)
@@ -119,11 +168,12 @@ class Metrics:
 
         self.write_down()
         registry = self._all()
+        once = CollectorRegistry(auto_describe=False)
+        once.register(self._machine)
         try:
             read = vitals(self._db, SYSTEM)
         except HashDBError:
-            return generate_latest(registry)
-        once = CollectorRegistry(auto_describe=False)
+            return generate_latest(registry) + generate_latest(once)
         once.register(_Read(read))
         return generate_latest(registry) + generate_latest(once)
 
@@ -176,6 +226,22 @@ def _observe(histogram: Histogram, seconds: Sequence[float]) -> None:
         histogram._sum.inc(sum(seconds))
 
 
+_COUNTED = tuple(
+    (kind, member, algorithm, outcome)
+    for kind, algorithms, outcomes in (
+        (counts.Kind.QUERY, (counts.ANY, *Algorithm), (counts.Outcome.HIT, counts.Outcome.NONE)),
+        (counts.Kind.HIT, (counts.ANY, *Algorithm), (counts.Outcome.OWN, counts.Outcome.OTHERS)),
+        # There are many more codes, each of which names a field.
+        (counts.Kind.REFUSAL, (counts.ANY,), (InvalidInput.slug,)),
+        (counts.Kind.ACCESS, (counts.ANY,), tuple(Reason)),
+    )
+    for member in MemberKind
+    for algorithm in algorithms
+    for outcome in outcomes
+)
+"""Of the counts, those that are told as 0 from the start on."""
+
+
 class _Read:
     """What was read of the store and the index."""
 
@@ -187,14 +253,17 @@ class _Read:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
         read = self._read
-        counts = CounterMetricFamily(
+        counted = CounterMetricFamily(
             "hashdb_counts",
             "What is counted by day and sealed: queries, hits, refusals, requests that were turned away.",
             labels=("kind", "member_kind", "algorithm", "outcome"),
         )
+        numbers: dict[tuple[str, str, str, str], int] = dict.fromkeys(_COUNTED, 0)
         for total in read.totals:
-            counts.add_metric((total.kind, total.member, total.algorithm or "any", total.outcome), total.times)
-        yield counts
+            numbers[total.kind, total.member, total.algorithm or counts.ANY, total.outcome] = total.times
+        for labels, times in numbers.items():
+            counted.add_metric(labels, times)
+        yield counted
         values = GaugeMetricFamily(
             "hashdb_index_values", "Values that the index of the answering worker holds.", labels=("algorithm", "tier")
         )
@@ -208,20 +277,38 @@ class _Read:
         for key, seq in read.readers:
             feed.add_metric((str(key),), seq)
         yield feed
-        for name, help, value in (
-            ("hashdb_log_events", "Events of the log.", read.head),
-            ("hashdb_log_signed_events", "Events that the last signed checkpoint covers.", read.signed),
-            ("hashdb_index_lag_events", "Events that the answering worker's index has yet to hear of.",
-             max(0, read.head - read.level)),
-            ("hashdb_cases_open", "Cases before a reviewer.", read.open_cases),
-            ("hashdb_cases_late", "Cases that should have been decided.", read.late_cases),
-            ("hashdb_webhook_deliveries_retrying", "Deliveries to webhooks that failed and are tried again.",
-             read.retrying),
-        ):  # fmt: skip
-            yield GaugeMetricFamily(name, help, value)
+        yield from _figures(read)
         build = GaugeMetricFamily("hashdb_build_info", "The version that answers.", labels=("version",))
         build.add_metric((__version__,), 1)
         yield build
+
+
+def _figures(read: Vitals) -> Iterator[Metric]:
+    """What is one number each."""
+    from prometheus_client.core import GaugeMetricFamily
+
+    for name, help, value in (
+        ("hashdb_log_events", "Events of the log.", read.head),
+        ("hashdb_log_signed_events", "Events that the last signed checkpoint covers.", read.signed),
+        ("hashdb_index_lag_events", "Events that the answering worker's index has yet to hear of.",
+         max(0, read.head - read.level)),
+        ("hashdb_cases_open", "Cases before a reviewer.", read.open_cases),
+        ("hashdb_cases_late", "Cases that should have been decided.", read.late_cases),
+        ("hashdb_backup_verified_timestamp_seconds",
+         "When a backup was last restored on trial and its log verified; 0 if never.",
+         0 if read.backed_up is None else read.backed_up.timestamp()),
+        ("hashdb_webhook_deliveries_retrying", "Deliveries to webhooks that failed and are tried again.",
+         read.retrying),
+    ):  # fmt: skip
+        yield GaugeMetricFamily(name, help, value)
+    if (server := read.server) is not None:
+        for name, help, value in (
+            ("connections", "Connections of clients that PostgreSQL has.", server.connections),
+            ("max_connections", "Connections that PostgreSQL takes.", server.max_connections),
+            ("standbys", "Standbys that follow PostgreSQL.", server.standbys),
+            ("replication_lag_bytes", "Bytes of its log that the slowest standby has not replayed.", server.lag),
+        ):
+            yield GaugeMetricFamily(f"hashdb_postgresql_{name}", help, value)
 
 
 def serve(metrics: Metrics, host: str, port: int) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
-from types import TracebackType
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import (
@@ -21,6 +19,7 @@ from werkzeug.exceptions import (
 
 from hashdb import errors
 from hashdb.service import HashDB, refusals
+from hashdb.service.background import place
 from hashdb.wire.problems import problem
 
 log = logging.getLogger("hashdb.web")
@@ -103,14 +102,6 @@ def _too_large() -> errors.TooLarge:
 
 def _unforeseen(error: Exception) -> Response:
     # The text of an error that nobody foresaw may hold content, so only where it arose is logged.
-    where = [f"{frame.tb_frame.f_code.co_qualname}:{frame.tb_lineno}" for frame in _frames(error)]
-    log.error("unforeseen %s at %s", type(error).__name__, " < ".join(reversed(where[-8:])))
+    log.error("unforeseen %s at %s", type(error).__name__, place(error))
     said = {"type": "/problems/internal", "title": "Internal error", "status": 500, "detail": "a fault of the service"}
     return Response(json.dumps(said), 500, mimetype="application/problem+json")
-
-
-def _frames(error: Exception) -> Iterator[TracebackType]:
-    trace = error.__traceback__
-    while trace is not None:
-        yield trace
-        trace = trace.tb_next

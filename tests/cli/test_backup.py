@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
+import shutil
 import sqlite3
 import stat
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import httpx
 import pytest
+from sqlalchemy import make_url
 
 from hashdb.client import Client
 from hashdb.domain.matches import Query
 from hashdb.errors import FeedRestarted, LogRewritten
+from hashdb.index.lock import locked
 from tests.builders import draft
 from tests.cli.conftest import Commands
 from tests.postgres import WHEEL, PostgresServer
@@ -155,3 +160,115 @@ def test_nothing_that_was_erased_is_in_a_backup(run: Commands, tmp_path: Path) -
     connection.close()
     run("backup", tmp_path / "backup.tar")
     assert b"gone@zebra.example" not in (tmp_path / "backup.tar").read_bytes()
+
+
+def test_backups_of_a_folder_are_verified_and_rotated_and_nothing_else_is_deleted(
+    tmp_path: Path, databases: Databases
+) -> None:
+    folder = tmp_path / "backups"
+    run = Commands(
+        {"HASHDB_HOME": str(tmp_path / "home"), "HASHDB_DATABASE_URL": databases.first, "PATH": databases.path}
+    )
+    run("upgrade")
+    run("member", "add", "Alpha", "--kind", "platform", "--scope", "match")
+    made = run.json("backup", "--into", folder, "--verify")
+    verified = Path(made["file"])
+    assert made["verified"] and verified.name.endswith("Z.verified.tar") and made["deleted"] == []
+    # Others' files, one that is named like a backup among them; and what a killed backup left.
+    other = folder / "hashdb-20200101T000000Z.tar"
+    other.write_text("mine")
+    (folder / "notes.tar").write_text("mine")
+    left = folder / ".hashdb-20200101T000000Z.tar-abcdefgh"
+    left.mkdir()
+    older = [folder / f"hashdb-2021010{day}T000000Z.tar" for day in (1, 2, 3)]
+    for path in older:
+        shutil.copyfile(verified, path)
+    # Newer than all, so that the verified one is the oldest of three.
+    newer = [folder / f"hashdb-2099010{day}T000000Z.tar" for day in (1, 2)]
+    for path in newer:
+        shutil.copyfile(verified, path)
+    run("member", "add", "Beta", "--kind", "platform", "--scope", "match")
+    time.sleep(1)
+    told = run.json("backup", "--into", folder, "--keep", "2")
+    assert sorted(told["deleted"]) == sorted([*(path.name for path in older), Path(told["file"]).name])
+    assert {path.name for path in folder.iterdir()} == {
+        *(path.name for path in newer), verified.name, other.name, "notes.tar", "lock"
+    }  # fmt: skip
+    time.sleep(1)
+    again = run.json("backup", "--into", folder, "--verify", "--keep", "1")
+    assert again["verified"] and verified.name in again["deleted"]
+
+
+def test_a_backup_that_does_not_verify_is_told_and_deletes_nothing(run: Commands, tmp_path: Path) -> None:
+    folder = tmp_path / "backups"
+    run("member", "add", "Alpha", "--kind", "platform", "--scope", "match")
+    for _ in range(2):
+        assert run("backup", "--into", folder).returncode == 0
+        time.sleep(1)
+    connection = sqlite3.connect(Path(run.environment["HASHDB_HOME"]) / "hashdb.sqlite")
+    with connection:
+        connection.execute("UPDATE events SET actor = 'key:9' WHERE seq = 1")
+    connection.close()
+    done = run("backup", "--into", folder, "--keep", "1", "--verify")
+    assert done.returncode == 1 and "was restored on trial, and its log does not verify: event 1" in done.stderr
+    assert len(list(folder.glob("hashdb-*.tar"))) == 3
+
+
+def test_how_a_backup_is_asked_for_is_checked(run: Commands, tmp_path: Path) -> None:
+    assert "give either a FILE or a folder with --into" in run("backup").stderr
+    assert "give either a FILE" in run("backup", tmp_path / "a.tar", "--into", tmp_path).stderr
+    assert "--keep takes --into" in run("backup", tmp_path / "a.tar", "--keep", "3").stderr
+    run("member", "add", "Alpha", "--kind", "platform", "--scope", "match")
+    (tmp_path / "backups").mkdir()
+    with locked(tmp_path / "backups"):
+        assert "another backup is being written into" in run("backup", "--into", tmp_path / "backups").stderr
+    (tmp_path / "file").write_text("")
+    assert run("backup", "--into", tmp_path / "file").returncode == 2
+
+
+@pytest.mark.postgres
+def test_programs_that_are_missing_or_older_than_the_server_are_named_with_what_to_install(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    run = Commands({"HASHDB_HOME": str(tmp_path / "home"), "HASHDB_DATABASE_URL": postgres_url})
+    run("member", "add", "Alpha", "--kind", "platform", "--scope", "match")
+    program = tmp_path / "programs" / "pg_dump"
+    program.parent.mkdir()
+    for text, reason in (
+        ("echo 'pg_dump (PostgreSQL) 9.6.24'", r"pg_dump is of PostgreSQL 9, and the server of (\d+)"),
+        ("echo 'Error: You must install at least one package' >&2; exit 1", "pg_dump does not run"),
+        (None, "pg_dump is not installed"),
+    ):
+        if text is None:
+            program.unlink()
+        else:
+            program.write_text(f"#!/bin/sh\n{text}\n")
+            program.chmod(0o755)
+        done = run("backup", tmp_path / "backup.tar", PATH=str(program.parent))
+        assert done.returncode == 1
+        assert re.search(reason + r": install PostgreSQL's client programs of version (\d+)", done.stderr), done.stderr
+        assert not (tmp_path / "backup.tar").exists()
+
+
+@pytest.mark.postgres
+def test_a_user_who_may_not_create_the_scratch_database_is_told_what_to_do(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
+    with postgres.new_database() as url:
+        run = Commands(
+            {"HASHDB_HOME": str(tmp_path / "home"), "HASHDB_DATABASE_URL": url,
+             "PATH": f"{_programs()}{os.pathsep}{os.environ['PATH']}"}
+        )  # fmt: skip
+        run("upgrade")
+        run("member", "add", "Alpha", "--kind", "platform", "--scope", "match")
+        role = f"plain_{make_url(url).database}"
+        postgres.run(f"CREATE ROLE {role} LOGIN")
+        postgres.run(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}", url)
+        postgres.run(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}", url)
+        try:
+            other = make_url(url).set(username=role).render_as_string(hide_password=False)
+            done = run("backup", "--into", tmp_path / "backups", "--verify", HASHDB_DATABASE_URL=other)
+            assert done.returncode == 1 and f"ALTER ROLE {role} CREATEDB" in done.stderr
+        finally:
+            postgres.run(f"DROP OWNED BY {role}", url)
+            postgres.run(f"DROP ROLE {role}")

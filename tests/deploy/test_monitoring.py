@@ -16,6 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hashdb.domain.members import Scope
 from hashdb.service import counts, uses
+from hashdb.service.background import Task
+from tests.postgres import PostgresServer
 from tests.snippets import ROOT
 from tests.web.callers import item, pdq, service_at
 
@@ -24,12 +26,22 @@ ALERTS = yaml.safe_load((DEPLOY / "prometheus" / "alerts.yaml").read_text("utf-8
 DASHBOARD = json.loads((DEPLOY / "grafana" / "dashboards" / "hashdb.json").read_text("utf-8"))
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 OF_PROMETHEUS = {"up": {"job", "instance"}}
+OF_A_READER = "hashdb_feed_events"
+"""The one metric that begins with an event: the first key that reads the feed."""
 Found = dict[str, set[str]]
 
 
-def told() -> Found:
+@pytest.fixture(scope="module")
+def database(postgres: PostgresServer, postgres_template: str) -> Iterator[str]:
+    """A database of PostgreSQL: of SQLite there are fewer metrics."""
+    with postgres.new_database(postgres_template) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def found(database: str) -> Found:
     """The metrics that a service tells that has seen a little of everything, and their labels."""
-    with service_at(None) as service:
+    with service_at(database, home=ROOT, certificate=ROOT / "none") as service:
         platform, admin = service.caller(), service.caller(Scope.ADMIN)
         platform.contribute(item(1))
         platform.matched(pdq(1))
@@ -46,15 +58,15 @@ def told() -> Found:
     return found | OF_PROMETHEUS
 
 
-def asked(node: object) -> Iterator[tuple[str, set[str]]]:
-    """Every metric in an expression, with the labels by which it is chosen."""
+def selectors(node: object) -> Iterator[Any]:
+    """What an expression chooses of the metrics."""
     if isinstance(node, promql_parser.VectorSelector):
-        yield str(node.name), {matcher.name for matcher in node.matchers.matchers}
+        yield node
     for name in ("expr", "lhs", "rhs", "vector_selector", "vs"):
         if (inner := getattr(node, name, None)) is not None:
-            yield from asked(inner)
+            yield from selectors(inner)
     for inner in getattr(node, "args", ()):
-        yield from asked(inner)
+        yield from selectors(inner)
 
 
 def expressions() -> Iterator[str]:
@@ -62,11 +74,29 @@ def expressions() -> Iterator[str]:
     yield from (target["expr"] for panel in PANELS for target in panel["targets"])
 
 
-def test_every_expression_asks_for_metrics_and_labels_that_there_are() -> None:
-    found, used = told(), set()
+def chosen(node: object) -> Iterator[tuple[str, dict[str, str]]]:
+    """Every metric in an expression, with the labels of which it takes one value."""
+    for selector in selectors(node):
+        equal = [one for one in selector.matchers.matchers if one.op == promql_parser.MatchOp.Equal]
+        yield str(selector.name), {one.name: one.value for one in equal if one.name not in ("job", "instance")}
+
+
+def test_all_that_alerts_and_the_dashboard_ask_for_is_there_from_the_first_scrape_on(postgres_url: str) -> None:
+    with service_at(postgres_url, home=ROOT, certificate=ROOT / "none") as service:
+        text = service.caller(Scope.ADMIN).get("/metrics").text
+    there = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     for expression in expressions():
-        metrics = list(asked(promql_parser.parse(expression)))
-        assert {name for name, _ in metrics} == set(re.findall(r"\b(?:hashdb_\w+|up)\b", expression))
+        for name, labels in chosen(promql_parser.parse(expression)):
+            if name not in OF_PROMETHEUS and name != OF_A_READER:
+                assert any(one.name == name and labels.items() <= one.labels.items() for one in there), expression
+
+
+def test_every_expression_asks_for_metrics_and_labels_that_there_are(found: Found) -> None:
+    used = set()
+    for expression in expressions():
+        chosen = list(selectors(promql_parser.parse(expression)))
+        metrics = [(str(one.name), {matcher.name for matcher in one.matchers.matchers}) for one in chosen]
+        assert {name for name, _ in metrics} == set(re.findall(r"\b(?:hashdb_\w+|process_\w+|up)\b", expression))
         for name, labels in metrics:
             assert name in found, expression
             assert labels <= found[name], expression
@@ -79,13 +109,22 @@ def test_every_expression_asks_for_metrics_and_labels_that_there_are() -> None:
     assert families == {re.sub(r"_(bucket|sum|count)$", "", name) for name in used}
 
 
-def test_every_metric_is_documented_and_no_other() -> None:
+def test_every_metric_is_documented_and_no_other(found: Found) -> None:
     page = (ROOT / "docs" / "operations.md").read_text("utf-8").partition("\n## Metrics\n")[2].partition("\n## ")[0]
     documented = {
-        name for row in re.findall(r"^\| (`hashdb_.*?) \|", page, re.M) for name in re.findall(r"`(\w+)`", row)
+        name
+        for row in re.findall(r"^\| (`(?:hashdb|process)_.*?) \|", page, re.M)
+        for name in re.findall(r"`(\w+)`", row)
     }
-    families = {re.sub(r"_(bucket|sum|count)$", "", name) for name in told()} - set(OF_PROMETHEUS)
+    families = {re.sub(r"_(bucket|sum|count)$", "", name) for name in found} - set(OF_PROMETHEUS)
     assert documented == families
+
+
+def test_every_background_task_is_documented() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    rows = page.partition("\n### Background tasks\n")[2].partition("\n## ")[0]
+    named = [name for row in re.findall(r"^\| (`.*?) \|", rows, re.M) for name in re.findall(r"`([\w-]+)`", row)]
+    assert sorted(named) == sorted(Task)
 
 
 def test_every_alert_leads_to_what_to_do_and_back() -> None:
@@ -108,10 +147,25 @@ def test_the_dashboard_asks_the_data_source_that_is_provisioned() -> None:
     assert len(set(ids)) == len(ids)
 
 
+def test_every_alert_has_a_test_that_fires_it_and_one_that_does_not() -> None:
+    tests = yaml.safe_load((DEPLOY / "prometheus" / "alerts.test.yaml").read_text("utf-8"))["tests"]
+    for rule in ALERTS:
+        ended = {True: 0, False: 0}
+        for one in tests:
+            for case in one["promql_expr_test"]:
+                if f'alertname="{rule["alert"]}"' in case["expr"]:
+                    ended[bool(case["exp_samples"])] += 1
+        assert ended[True] and ended[False], rule["alert"]
+
+
 @pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool (apt install promtool)")
 def test_prometheus_itself_takes_the_rules_and_its_settings() -> None:
-    for words in (["check", "rules", "alerts.yaml"], ["check", "config", "prometheus.yaml"]):
+    for words in (
+        ["check", "rules", "alerts.yaml"],
+        ["check", "config", "prometheus.yaml"],
+        ["test", "rules", "alerts.test.yaml"],
+    ):
         done = subprocess.run(
             ["promtool", *words], cwd=DEPLOY / "prometheus", capture_output=True, text=True, timeout=60, check=False
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, done.stdout + done.stderr

@@ -34,6 +34,7 @@ class Proxied(NamedTuple):
 
     plain: httpx.URL
     tls: httpx.URL
+    console: httpx.URL
     trusted: ssl.SSLContext
     secret: str
     log: Path
@@ -92,7 +93,7 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
         before = stack.enter_context(proxy(folder, (unready, url.port or 80)))
         trusted = ssl.create_default_context(cafile=str(before.certificate))
         trusted.check_hostname = False
-        yield Proxied(url, before.tls, trusted, secret, log, before.access, before.errors)
+        yield Proxied(url, before.tls, before.console, trusted, secret, log, before.access, before.errors)
 
 
 def test_matches_and_what_only_asks_are_answered_while_a_replica_is_not_ready(proxied: Proxied) -> None:
@@ -174,6 +175,19 @@ def test_a_client_on_which_a_replica_hangs_up_takes_it_from_nobody(proxied: Prox
                 assert re.match(rb"HTTP/1.1 (400|431|502) ", connection.recv(100))
             assert client.get("/v1/me").status_code == 200
             assert client.post("/v1/matches", json=ASKED).status_code == 200
+
+
+def test_the_console_is_on_a_port_of_its_own_and_nothing_else_is(proxied: Proxied) -> None:
+    with proxied.client() as client:
+        for path in ("/console", "/console/", "/console/sign-in", "//console", "/%63onsole/sign-in", "/v1/../console"):
+            answer = client.get(proxied.tls.copy_with(raw_path=path.encode()))
+            assert (answer.status_code, answer.headers["Content-Type"]) == (404, "text/html"), path
+        for path in ("/console/sign-in", "/static/console/figures.css"):
+            assert httpx.get(proxied.console.join(path), verify=proxied.trusted).status_code == 200, path
+        answer = httpx.get(proxied.console, verify=proxied.trusted)
+        assert (answer.status_code, answer.headers["Location"].rpartition("/")[2]) == (302, "console")
+        for path in ("/v1/me", "/healthz", "/metrics", "/hma/h/hash"):
+            assert httpx.get(proxied.console.join(path), verify=proxied.trusted).status_code == 404, path
 
 
 def test_a_batch_and_a_contribution_go_through_whole(proxied: Proxied) -> None:

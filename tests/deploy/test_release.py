@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -69,5 +71,48 @@ def test_the_workflow_runs_what_a_fresh_machine_runs_on_both_ends_of_the_version
 def test_every_program_that_the_checks_take_is_named_in_the_workflow() -> None:
     wanted = set(re.findall(r"missing\+=\(([\w+-]+)\)", (ROOT / ".ci" / "run").read_text("utf-8")))
     # Python and Chromium come another way there; promtool is in the package prometheus.
-    given = str(WORKFLOW["jobs"]["checks"]["steps"]).replace("prometheus", "promtool")
+    given = str(WORKFLOW["jobs"]["checks"]["steps"]).replace("prometheus ", "promtool ")
     assert {name for name in wanted - {"python3-dev", "python3-venv"} if name not in given} == set()
+
+
+def test_every_image_is_pinned_by_digest_and_one_that_is_not_is_named(tmp_path: Path) -> None:
+    for name in ("scripts/pin-images", "Dockerfile", "compose.yaml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    check = [str(tmp_path / "scripts" / "pin-images"), "--check"]
+    assert subprocess.run(check, check=False).returncode == 0
+    compose = tmp_path / "compose.yaml"
+    text = compose.read_text("utf-8")
+    compose.write_text(re.sub(r"(postgres:[\w.-]+)@sha256:\w+", r"\1", text))
+    done = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and re.search(r"without a digest: postgres:[\d.]+: run", done.stderr)
+    # What a registry answers is written for each image, and nothing else is changed.
+    docker, digest = tmp_path / "docker", "sha256:" + "ab" * 32
+    docker.write_text(f"#!/bin/sh\necho {digest}\n")
+    docker.chmod(0o755)
+    subprocess.run(check[:1], env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}, check=True, stdout=subprocess.DEVNULL)
+    assert re.sub(r"sha256:\w+", "", compose.read_text("utf-8")) == re.sub(r"sha256:\w+", "", text)
+    both = compose.read_text("utf-8") + (tmp_path / "Dockerfile").read_text("utf-8")
+    assert set(re.findall(r"sha256:\w+", both)) == {digest}
+    docker.write_text("#!/bin/sh\necho nothing\n")
+    assert subprocess.run(
+        check[:1], env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}, check=False, capture_output=True
+    ).returncode == 1  # fmt: skip
+
+
+def test_the_image_installs_by_hash_what_the_constraints_say() -> None:
+    constraints = (ROOT / "constraints.txt").read_text("utf-8")
+    pinned = set(re.findall(r"^([\w.-]+)==(\S+)", constraints, re.MULTILINE))
+    for name in ("requirements.txt", "requirements-build.txt"):
+        text = (ROOT / "deploy" / name).read_text("utf-8")
+        wanted = re.findall(r"^([\w.-]+)==(\S+)((?:[^\n]*\\\n)+[^\n]*)", text, re.MULTILINE)
+        assert wanted and all("--hash=sha256:" in rest for _, _, rest in wanted)
+        assert {(one, version) for one, version, _ in wanted} <= pinned, "run scripts/requirements"
+        assert f"--require-hashes --requirement deploy/{name}" in (ROOT / "Dockerfile").read_text("utf-8")
+    # Nothing else is fetched: the wheel is built, and installed, from what is there.
+    installs = re.findall(r"-m pip .*?(?:install|wheel) [^&]*", (ROOT / "Dockerfile").read_text("utf-8"))
+    assert len(installs) == 4 and all("--require-hashes" in one or "--no-index --no-deps" in one for one in installs)
+
+
+def test_a_release_is_refused_while_an_image_has_no_digest() -> None:
+    assert any(step.get("run") == "scripts/pin-images --check" for step in WORKFLOW["jobs"]["release"]["steps"])

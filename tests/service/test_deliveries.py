@@ -347,7 +347,7 @@ def test_one_courier_delivers_in_the_background(db: HashDB, tmp_path: Path, acto
     made(db, actor, hook.url)
     stop = Event()
     outcomes: list[Outcome] = []
-    words = db, tmp_path / "lock", partial(deliveries.post, reach=REACH), outcomes.append, lambda act: act(), stop
+    words = db, tmp_path / "lock", partial(deliveries.post, reach=REACH), outcomes.append, stop
     couriers = [Thread(target=deliver, args=words) for _ in range(2)]
     for courier in couriers:
         courier.start()

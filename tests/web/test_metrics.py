@@ -46,14 +46,14 @@ def test_requests_are_counted_by_route_and_status_whatever_way_they_take(service
     platform.matched(pdq(1))
     platform.post("/v1/matches?include=quarantined", {"queries": [{"signals": [pdq(1)]}]})
     platform.get("/v1/contributions/999")
-    platform.get("/nowhere/secret")
+    platform.get("/nowhere/unlisted")
     counts.flush(service.db)
     response = admin.get("/metrics")
     assert response.status_code == 200 and response.content_type.startswith("text/plain")
     found = samples(response.text)
     assert requests(found, "/v1/matches", 200) == 2
     assert requests(found, "/v1/contributions/<id:contribution_id>", 404) == 1
-    assert requests(found, "(none)", 404) == 1 and "secret" not in response.text
+    assert requests(found, "(none)", 404) == 1 and "unlisted" not in response.text
     assert found["hashdb_request_seconds_count", (("route", "/v1/matches"),)] == 2
     assert found["hashdb_log_events", ()] == service.db.store.head().seq
     assert found["hashdb_log_signed_events", ()] == 0
@@ -119,8 +119,8 @@ def test_the_workers_count_together_on_a_port_of_their_own(tmp_path: Path) -> No
         assert httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {key}"}).status_code == 404
 
 
-def test_within_how_long_a_share_of_the_answers_came_is_told(service: Service, platform: Caller) -> None:
-    metrics = Metrics(service.db)
+def test_within_how_long_a_share_of_the_answers_came_is_told(service: Service, tmp_path: Path) -> None:
+    metrics = Metrics(service.db, tmp_path)
     assert (metrics.times("/v1/matches").count, metrics.times("/v1/matches").within(0.5)) == (0, None)
     for seconds in (*[0.0007] * 50, *[0.02] * 49, 31.0):
         metrics.tell("POST", "/v1/matches", 200, seconds)
