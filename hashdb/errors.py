@@ -24,7 +24,7 @@
     │   ├── AlreadyDecided        a case is decided once
     │   ├── AlreadyOpen           of a contribution, one case is open at a time
     │   ├── AlreadyRevoked
-    │   ├── NameTaken             a member or a user of that name exists
+    │   ├── NameTaken             a member or a user of that name, or one that looks like it, exists
     │   ├── IncidentExists        an incident of that label exists
     │   ├── TooManyWebhooks       a member has as many as it may
     │   └── IdempotencyKeyReused  the same Idempotency-Key came with another body
@@ -316,10 +316,13 @@ class AlreadyRevoked(Conflict):
 class NameTaken(Conflict):
     name: str
     what: str = "member"
+    like: str = ""
     slug: ClassVar[str] = "name-taken"
     title: ClassVar[str] = "Name taken"
 
     def __str__(self) -> str:
+        if self.like:
+            return f"{self.name} is easily mistaken for the {self.what} {self.like}: choose another name"
         return f"a {self.what} named {self.name} exists already"
 
 

@@ -55,7 +55,7 @@ PACKAGES = {
     "hashing": {"numpy", "PIL", "imagehash"},
     "evaluation": {"numpy", "PIL"},
     "store": {"sqlalchemy", "alembic"},
-    "service": {"numpy", "argon2", "pyotp"},
+    "service": {"numpy", "argon2", "confusable_homoglyphs", "pyotp"},
     "wire": {"pydantic", "pydantic_core", "annotated_types"},
     "web": {
         "flask",

@@ -20,15 +20,19 @@ class Hit(NamedTuple):
     match: Match
 
 
-def bank_names(members: Iterable[Member]) -> dict[int, str]:
-    """The names of members' banks by their ids: upper case with underscores, each once.
+def bank_names(members: Iterable[Member], reserved: str = "") -> dict[int, str]:
+    """The names of members' banks by their ids: upper case with underscores, each once, and none as the reserved one.
 
     Of two members whose names come to the same, the one that joined later has its number in the name.
     """
     names: dict[int, str] = {}
+    taken = {reserved}
     for member in sorted(members, key=lambda one: one.id):
         name = bank_name(member.name) or f"MEMBER_{member.id}"
-        names[member.id] = f"{name}_{member.id}" if name in names.values() else name
+        while name in taken:
+            name = f"{name}_{member.id}"
+        names[member.id] = name
+        taken.add(name)
     return names
 
 

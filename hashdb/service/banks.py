@@ -24,7 +24,7 @@ def names(db: HashDB, actor: Actor) -> Mapping[int, str]:
     with db.store.read() as tx:
         while page := tx.members.page(found[-1].id if found else 0, _MANY):
             found += page
-    return {TEST_ID: _TEST_BANK, **bank_names(found)}
+    return {TEST_ID: _TEST_BANK, **bank_names(found, _TEST_BANK)}
 
 
 def own(db: HashDB, actor: Actor, bank: str) -> None:

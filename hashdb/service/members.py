@@ -28,6 +28,7 @@ from hashdb.domain.refusals import Reason
 from hashdb.domain.rules import future_fault
 from hashdb.errors import AlreadyRevoked, Fault, InvalidInput, NotAuthenticated, NotFound
 from hashdb.service import HashDB
+from hashdb.service.names import require_distinct
 from hashdb.service.proposals import second
 from hashdb.service.tallies import Refusal
 
@@ -59,6 +60,8 @@ def add(db: HashDB, actor: Actor, draft: MemberDraft) -> Member:
     with db.store.begin() as tx:
         member = tx.members.add(draft, now)
         tx.audit.append(now, actor, [Entry(Action.MEMBER_ADDED, "member", member.id, {"kind": str(member.kind)})])
+        # Now that this holds the log, nobody else adds a name.
+        require_distinct(member.name, tx.members.names(besides=member.id), "member")
     return member
 
 
@@ -100,6 +103,8 @@ def change(db: HashDB, actor: Actor, member: int, asked: MemberChange) -> Member
                 return waits
         after = tx.members.change(member, asked)
         tx.audit.append(now, actor, _changes(before, after))
+        if after.name != before.name:
+            require_distinct(after.name, tx.members.names(besides=member), "member")
     return after
 
 

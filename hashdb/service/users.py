@@ -8,6 +8,7 @@ from hashdb.domain.sessions import Session
 from hashdb.domain.users import AddedUser, Role, User, UserChange, UserDraft, UserStatus, password_fault
 from hashdb.errors import Fault, InvalidInput
 from hashdb.service import HashDB, passwords, sessions
+from hashdb.service.names import require_distinct
 
 
 def add(db: HashDB, actor: Actor, draft: UserDraft, password: str | None = None, *, local: bool = True) -> AddedUser:
@@ -25,6 +26,8 @@ def add(db: HashDB, actor: Actor, draft: UserDraft, password: str | None = None,
         user = tx.users.add(draft, text, now, provisional=made is not None)
         details: Details = {"role": str(draft.role), "sign_in": str(user.sign_in)}
         tx.audit.append(now, actor, [Entry(Action.USER_ADDED, "user", user.id, details)])
+        # Now that this holds the log, nobody else adds a name.
+        require_distinct(user.name, tx.users.names(besides=user.id), "user")
     return AddedUser(user, made)
 
 

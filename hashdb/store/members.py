@@ -75,6 +75,10 @@ class Members:
         query = select(members).where(members.c.id > after).order_by(members.c.id).limit(limit)
         return tuple(map(_member, self._connection.execute(query)))
 
+    def names(self, besides: int) -> tuple[str, ...]:
+        """The names of all members but one."""
+        return tuple(self._connection.execute(select(members.c.name).where(members.c.id != besides)).scalars())
+
     def change(self, member: int, change: MemberChange) -> Member:
         """Change what is set in `change`. Raises NotFound, NameTaken."""
         values: dict[str, object] = {

@@ -51,6 +51,10 @@ class Users:
         query = select(users).where(users.c.id > after).order_by(users.c.id).limit(limit)
         return tuple(map(user_of, self._connection.execute(query)))
 
+    def names(self, besides: int) -> tuple[str, ...]:
+        """The names of all users but one."""
+        return tuple(self._connection.execute(select(users.c.name).where(users.c.id != besides)).scalars())
+
     def credentials(self, user: int) -> Credentials:
         """What the user is recognised by."""
         row = self._connection.execute(

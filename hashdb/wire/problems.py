@@ -71,7 +71,9 @@ def error_of(status: int, text: bytes) -> HashDBError:
         "omitted": said.omitted,
     }
     try:
-        return kind(**{field.name: given[field.name] for field in dataclasses.fields(kind)})
+        # A service of an earlier version does not send fields that have a default.
+        needed = [one for one in dataclasses.fields(kind) if one.name in given or one.default is dataclasses.MISSING]
+        return kind(**{field.name: given[field.name] for field in needed})
     except KeyError:
         return ServiceError(status, said.detail)
 
