@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from hashdb.domain.addresses import Network, Reach
+from hashdb.domain.budgets import Budget
 from hashdb.domain.hits import MatchLog
 from hashdb.domain.incidents import Retention
 from hashdb.domain.labels import Vocabulary
@@ -124,6 +125,11 @@ class Settings(BaseSettings):
     rate_limit_storage: str = Field(
         default="memory://",
         description="Where requests are counted: each worker for itself, or `redis://…` for all together.",
+    )
+    budgets: Annotated[dict[Budget, int], NoDecode] = Field(
+        default={},
+        description="What a key may use of each budget, like `queries=20000000,disputes=200`; the others keep their"
+        " defaults. The wider they are, the more of the list one stolen key reads, and the more it writes.",
     )
     metrics_port: int | None = Field(
         default=None, ge=1, le=65535, description="Port for Prometheus, without a key; else `/metrics` takes one."
@@ -304,6 +310,19 @@ class Settings(BaseSettings):
             rates[Scope(name) if name else None] = rate
         return rates
 
+    @field_validator("budgets", mode="before")
+    @classmethod
+    def _budgets(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        found: dict[str, int] = {}
+        for pair in filter(None, (part.strip() for part in value.split(","))):
+            name, _, amount = (part.strip() for part in pair.partition("="))
+            if name not in set(Budget) or not re.fullmatch("[1-9][0-9]{0,14}", amount):
+                raise ValueError(f"write <budget>=<number>, the budget one of {', '.join(Budget)}")
+            found[name] = int(amount)
+        return {Budget(name): amount for name, amount in found.items()}
+
     @field_validator("retention", mode="before")
     @classmethod
     def _days(cls, value: object) -> object:
@@ -376,6 +395,7 @@ class Settings(BaseSettings):
             retention=Retention(dict(self.retention)),
             two_persons=self.two_persons,
             flood_cap=self.flood_cap,
+            budgets=dict(self.budgets),
             reach=Reach(self.webhook_networks, self.webhook_http) if self.webhooks else None,
         )
 

@@ -75,13 +75,18 @@ def browse(as_json: bool) -> None:
 @click.argument("member", type=TEXT)
 @click.option("--a-day", type=click.IntRange(0, 2**31 - 1), help="How many contributions it may send a day.")
 @click.option("--none", "unlimited", is_flag=True, help="As many as it likes.")
+@click.option("--budget-factor", type=click.IntRange(1, 1000), help="By how much its keys' budgets are widened.")
 @as_json
-def limit(member: str, a_day: int | None, unlimited: bool, as_json: bool) -> None:
-    """Limit how many contributions a member (its id or name) may send a day, from the next request on."""
-    if (a_day is None) != unlimited:
-        raise click.UsageError("give --a-day or --none")
+def limit(member: str, a_day: int | None, unlimited: bool, budget_factor: int | None, as_json: bool) -> None:
+    """Limit how many contributions a member (its id or name) may send a day, from the next request on.
+
+    The budgets of its keys are everybody's, times the budget factor.
+    """
+    if (a_day is not None and unlimited) or (a_day is None and not unlimited and budget_factor is None):
+        raise click.UsageError("give --a-day or --none, or --budget-factor")
     with opened(Settings.read()) as db:
-        change = MemberChange(limits=MemberLimits(a_day))
+        limits = None if a_day is None and not unlimited else MemberLimits(a_day)
+        change = MemberChange(limits=limits, budget_factor=budget_factor)
         changed = members.change(db, COMMAND_LINE, find(db, member).id, change)
         assert isinstance(changed, Member)  # Only a suspension may wait for a second person.
     if as_json:
@@ -145,4 +150,6 @@ def _set_status(text: str, status: MemberStatus, as_json: bool) -> None:
 
 def _limit(member: Member) -> str:
     a_day = member.limits.contributions_per_day
-    return "as many contributions as it likes" if a_day is None else f"{a_day:,} contributions a day"
+    contributions = "as many contributions as it likes" if a_day is None else f"{a_day:,} contributions a day"
+    factor = member.limits.budget_factor
+    return contributions if factor == 1 else f"{contributions}; its keys' budgets are {factor:,} times everybody's"

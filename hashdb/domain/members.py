@@ -38,9 +38,11 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MemberLimits:
-    """What a member may use; None is no limit."""
+    """What a member may use; None is no limit of contributions."""
 
     contributions_per_day: int | None = None
+    budget_factor: int = 1
+    """By how much the budgets of its keys are wider than everybody's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class MemberChange:
     contact: str | None = None
     limits: MemberLimits | None = None
     status: MemberStatus | None = None
+    budget_factor: int | None = None
+    """Apart from `limits`, so that a client that does not know of it changes those without it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from hashdb.domain.addresses import Reach
 from hashdb.domain.benign import BenignDraft
+from hashdb.domain.budgets import Budget
 from hashdb.domain.contributions import UNSET, Amendment, Draft
 from hashdb.domain.incidents import Retention
 from hashdb.domain.labels import Vocabulary, incident_fault
@@ -37,6 +38,8 @@ class Rules:
     flood_cap: int | None = None
     reach: Reach | None = field(default_factory=Reach)
     """Where webhooks may lead; None: there are none."""
+    budgets: Mapping[Budget, int] = field(default_factory=dict)
+    """The amounts of budgets that the operator set."""
 
     def algorithm_fault(self, algorithm: Algorithm) -> str | None:
         """Why signals of `algorithm` are not taken, or None."""

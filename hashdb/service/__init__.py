@@ -6,12 +6,14 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from hashdb.domain.budgets import amounts
 from hashdb.domain.hits import MatchLog
 from hashdb.domain.rules import Rules
 from hashdb.domain.turns import Turns
 from hashdb.errors import StoreBusy
 from hashdb.index.milvus import Milvus
 from hashdb.service.background import Background
+from hashdb.service.budgets import Budgets
 from hashdb.service.live import Live
 from hashdb.service.places import Places
 from hashdb.service.signing import Signing
@@ -58,6 +60,7 @@ class HashDB:
         self.match_log = match_log
         self.tallies = Tallies()
         self.background = Background()
+        self.budgets = Budgets(amounts(rules.budgets))
         self.feed_read_on: dict[int, date] = {}
         self.listing_read_on: dict[int, date] = {}
         # Whether this process is about to end: whoever can is to ask another. Whether it ends now.

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from hashdb.domain.audit import Action, Details, Entry, type_of_detail
+from hashdb.domain.budgets import Budget
 from hashdb.domain.contributions import UNSET, Amendment, Contribution, Draft, Filter, Once, Receipt, Status
 from hashdb.domain.members import SYSTEM, Actor, Member, Scope
 from hashdb.domain.rules import FAULTS_TOLD
@@ -39,6 +40,7 @@ def contribute(db: HashDB, actor: Actor, drafts: Sequence[Draft], once: Once | N
     Raises InvalidInput, LimitReached, IdempotencyKeyReused.
     """
     member = actor.require_member(Scope.CONTRIBUTE)
+    db.budgets.spend(actor, ((Budget.CONTRIBUTIONS, len(drafts)),), db.now())
     return db.live.admitting(lambda admission, known: _contribute(db, actor, member, drafts, once, admission, known))
 
 

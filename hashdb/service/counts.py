@@ -38,8 +38,11 @@ def flush(db: HashDB) -> bool:
     What cannot be written now is kept, and written with the next. Raises StoreBusy.
     """
     with db.tallies.writing:
-        tally = db.tallies.take()
-        if not tally:
+        tally, spent = db.tallies.take(), db.budgets.unwritten()
+        if not tally and not spent:
+            with db.store.read() as tx:
+                now = db.now()
+                db.budgets.level((), tx.budgets.used(now), now)
             return refusals.tell(db)
         with db.store.read() as tx:
             contributors = tx.hits.contributors({contribution for _, _, contribution in tally.hits})
@@ -55,7 +58,10 @@ def flush(db: HashDB) -> bool:
                 if db.rules.flood_cap is not None:
                     tx.floods.add(tally.recent(), now)
             refusals.write(tx, tally, now)
+            tx.budgets.add(spent, now)
+            known = tx.budgets.used(now)
         db.tallies.written()
+        db.budgets.level(spent, known, now)
         return True
 
 

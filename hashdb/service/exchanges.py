@@ -57,7 +57,7 @@ def read(db: HashDB, actor: Actor, since: int, after: int, upto: int, limit: int
 def judge(db: HashDB, actor: Actor, said: Sequence[tuple[Signal, OpinionDraft]], at: str) -> int:
     """Give an opinion on every contribution of other members that matches by a value; return how many there were.
 
-    Raises InvalidInput, at `at[i]`, where there is none, before any is given.
+    Raises InvalidInput, at `at[i]`, where there is none, and LimitReached, before any is given.
     """
     member = actor.require_member(Scope.MATCH)
     with db.store.read() as tx:
@@ -72,8 +72,9 @@ def judge(db: HashDB, actor: Actor, said: Sequence[tuple[Signal, OpinionDraft]],
     if faults:
         raise InvalidInput(tuple(faults))
     pairs = [(id, draft) for signal, draft in said for id in sorted(others[signal])]
+    opinions.spend(db, actor, [draft for _, draft in pairs])
     for id, draft in pairs:
-        opinions.give(db, actor, id, draft)
+        opinions.give(db, actor, id, draft, counted=True)
     return len(pairs)
 
 

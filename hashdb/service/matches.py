@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from time import perf_counter
 
+from hashdb.domain.budgets import cost_of
 from hashdb.domain.contributions import Standing
 from hashdb.domain.matches import MATCHES_A_REQUEST, Answer, Holder, Query, Result
 from hashdb.domain.members import Actor, Scope
@@ -36,22 +37,29 @@ def match(
 
     `quarantined` (scope `audit`) answers those too; `level` is what the index was brought level with since the
     request came, so that a single match need not ask again. `has_turn`: the caller is in a block of `turn`.
-    Raises InvalidInput, TooManyAtOnce.
+    Raises InvalidInput, LimitReached, TooManyAtOnce.
     """
     actor.require(Scope.MATCH)
     if quarantined:
         actor.require(Scope.AUDIT)
     check(db, queries, told_distances=actor.told_distances)
     if len(queries) <= FEW or has_turn:
-        answer = _match(db, queries, quarantined, level or db.live.level())
+        answer = _counted(db, actor, queries, quarantined, level)
     else:
         with db.places.place(actor), db.batches.turn(actor.name):
-            answer = _match(db, queries, quarantined, db.live.level())
+            answer = _counted(db, actor, queries, quarantined, None)
     if actor.member is not None:
         db.tallies.match(db.now(), actor.member.id, queries, answer)
     if not actor.told_distances:
         return replace(answer, results=tuple(one.without_distances() for one in answer.results))
     return answer
+
+
+def _counted(db: HashDB, actor: Actor, queries: Sequence[Query], quarantined: bool, level: Head | None) -> Answer:
+    # Not before it is the request's turn: who is told to come again has used nothing.
+    if actor.key is not None:
+        db.budgets.spend(actor, cost_of(queries), db.now())
+    return _match(db, queries, quarantined, level or db.live.level())
 
 
 def _match(db: HashDB, queries: Sequence[Query], quarantined: bool, level: Head) -> Answer:

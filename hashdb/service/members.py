@@ -180,7 +180,7 @@ def revoke_key(db: HashDB, actor: Actor, key: int, member: int | None = None) ->
 
 def _content(asked: MemberChange) -> dict[str, object]:
     """What is asked, as it is asked over HTTP."""
-    said = {name: getattr(asked, name) for name in ("name", "kind", "contact", "status")}
+    said = {name: getattr(asked, name) for name in ("name", "kind", "contact", "status", "budget_factor")}
     content: dict[str, object] = {name: str(value) for name, value in said.items() if value is not None}
     return content | ({} if asked.limits is None else {"limits": dataclasses.asdict(asked.limits)})
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from hashdb.domain.audit import Action, Details, Entry
+from hashdb.domain.budgets import Budget, Cost
 from hashdb.domain.cases import CaseState, Cause, opens_case
 from hashdb.domain.contributions import Contribution, Once, Status
 from hashdb.domain.members import SYSTEM, Actor, Member, Scope
-from hashdb.domain.opinions import Opinion, OpinionDraft
+from hashdb.domain.opinions import Opinion, OpinionDraft, Stance
 from hashdb.domain.rules import Rules
 from hashdb.errors import InvalidInput, NotActive, NotFound, OwnContribution
 from hashdb.service import HashDB
@@ -17,15 +19,33 @@ from hashdb.service.contributions import REMEMBERED, owns, visible
 from hashdb.store import Transaction
 
 
-def give(db: HashDB, actor: Actor, contribution: int, draft: OpinionDraft, once: Once | None = None) -> Opinion:
+def spend(db: HashDB, actor: Actor, drafts: Sequence[OpinionDraft]) -> None:
+    """Count opinions that a request gives, all of them or none. Raises LimitReached."""
+    disputes = sum(draft.stance is Stance.DISPUTES for draft in drafts)
+    cost: Cost = ((Budget.OPINIONS, len(drafts)),)
+    db.budgets.spend(actor, (*cost, (Budget.DISPUTES, disputes)) if disputes else cost, db.now())
+
+
+def give(
+    db: HashDB,
+    actor: Actor,
+    contribution: int,
+    draft: OpinionDraft,
+    once: Once | None = None,
+    *,
+    counted: bool = False,
+) -> Opinion:
     """Record what a member thinks of another's contribution; with `once`, the same request is recorded once.
 
-    Its last opinion counts; the same one again changes nothing. A dispute opens a case, or joins the one that is open.
-    Raises InvalidInput, NotFound, OwnContribution, NotActive, IdempotencyKeyReused.
+    `counted` says that `spend` has counted it. Its last opinion counts; the same one again changes nothing.
+    A dispute opens a case, or joins the one that is open.
+    Raises InvalidInput, LimitReached, NotFound, OwnContribution, NotActive, IdempotencyKeyReused.
     """
     member = actor.require_member(Scope.MATCH)
     if faults := tuple(db.rules.opinion_faults(draft)):
         raise InvalidInput(faults)
+    if not counted:
+        spend(db, actor, [draft])
     with db.store.begin() as tx:
         tx.members.lock(member.id)
         now = db.now()

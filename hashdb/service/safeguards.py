@@ -9,7 +9,13 @@ from hashdb.service import HashDB
 from hashdb.store import Transaction
 
 _SUBJECT = ("safeguards", 1)
-_DEFAULT: Details = {"two_persons": "no", "flood_cap": None, "match_log": str(MatchLog.HITS), "max_radius": []}
+_DEFAULT: Details = {
+    "two_persons": "no",
+    "flood_cap": None,
+    "match_log": str(MatchLog.HITS),
+    "max_radius": [],
+    "budgets": [],
+}
 """What holds of a log that says nothing of it."""
 
 
@@ -34,12 +40,13 @@ def _chosen(db: HashDB) -> Details:
         "flood_cap": db.rules.flood_cap,
         "match_log": str(db.match_log),
         "max_radius": [f"{algorithm}={bits}" for algorithm, bits in sorted(db.rules.max_radius.items())],
+        "budgets": [f"{budget}={amount}" for budget, amount in sorted(db.rules.budgets.items())],
     }
 
 
 def _told(tx: Transaction) -> Details:
     events = tx.audit.between(0, tx.audit.head().seq + 1, 1, None, Action.SETTINGS_CHANGED, _SUBJECT)
-    return {name: events[0].details.get(name) for name in _DEFAULT} if events else _DEFAULT
+    return {name: events[0].details.get(name, default) for name, default in _DEFAULT.items()} if events else _DEFAULT
 
 
 def _word(value: type_of_detail) -> str:

@@ -15,6 +15,7 @@ from hashdb.store import postgresql
 from hashdb.store.audit import Audit, Head
 from hashdb.store.backups import read_copy, scratch, write_copy
 from hashdb.store.benign import BenignList
+from hashdb.store.budgets import BudgetsUsed
 from hashdb.store.cases import Cases
 from hashdb.store.checkpoints import Checkpoints
 from hashdb.store.commissions import Commissions
@@ -98,6 +99,7 @@ class Transaction:
         self.hits = Hits(connection)
         self.floods = Floods(connection)
         self.refusals = Refusals(connection)
+        self.budgets = BudgetsUsed(connection)
         self.records = Records(connection)
         self.reversals = Reversals(connection)
         self.users = Users(connection)

@@ -44,6 +44,7 @@ class Members:
             "status": MemberStatus.ACTIVE,
             "contact": draft.contact,
             "contributions_per_day": draft.limits.contributions_per_day,
+            "budget_factor": draft.limits.budget_factor,
             "created_at": now,
         }
         with _unique_name(draft.name):
@@ -83,7 +84,7 @@ class Members:
         """Change what is set in `change`. Raises NotFound, NameTaken."""
         values: dict[str, object] = {
             name: value
-            for name in ("name", "kind", "contact", "status")
+            for name in ("name", "kind", "contact", "status", "budget_factor")
             if (value := getattr(change, name)) is not None
         }
         if change.limits is not None:
@@ -183,7 +184,7 @@ def _member(row: Row[tuple[object, ...]]) -> Member:
         kind=MemberKind(row.kind),
         status=MemberStatus(row.status),
         contact=row.contact,
-        limits=MemberLimits(row.contributions_per_day),
+        limits=MemberLimits(row.contributions_per_day, row.budget_factor),
         created_at=row.created_at,
     )
 

@@ -186,6 +186,13 @@ members = Table(
     Column("status", String(16), nullable=False),
     Column("contact", String(200), nullable=False),
     Column("contributions_per_day", Integer),
+    Column(
+        "budget_factor",
+        Integer,
+        nullable=False,
+        server_default="1",
+        comment="By how much the budgets of its keys are wider than everybody's",
+    ),
     Column("created_at", Instant, nullable=False),
 )
 
@@ -566,6 +573,16 @@ refusals = Table(
     Column("reason", String(64), primary_key=True),
     Column("times", BigInteger, nullable=False),
     comment="Requests without a valid key that no event tells of yet.",
+)
+
+spent = Table(
+    "spent",
+    metadata,
+    Column("actor", String(64), primary_key=True),
+    Column("budget", String(32), primary_key=True),
+    Column("renews_at", Instant, primary_key=True, autoincrement=False),
+    Column("amount", BigInteger, nullable=False),
+    comment="What actors have used of their budgets; a row is deleted once its budget has renewed.",
 )
 
 figures_by_day = Table(

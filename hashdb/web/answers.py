@@ -8,7 +8,8 @@ from flask import Flask, Response, g, request
 
 from hashdb.domain.members import Actor
 from hashdb.web import logs
-from hashdb.web.context import Face, face
+from hashdb.web.context import Face, face, hashdb, told_budgets
+from hashdb.web.limits import budgets_of
 
 NOWHERE = ("(any)", "(none)")
 """The method and the route of a request for which there is none."""
@@ -37,5 +38,7 @@ def _tell(response: Response) -> Response:
     # The rule, not the path: what somebody else put into an address may be anything.
     rule = request.url_rule
     method, route = (request.method, rule.rule) if rule else NOWHERE
-    tell(face(), method, route, response.status_code, g.get("started", time.perf_counter()), g.get("actor"))
+    if (who := g.get("actor")) is not None:
+        response.headers.extend(told_budgets(hashdb(), who, budgets_of(request.method, request.endpoint)))
+    tell(face(), method, route, response.status_code, g.get("started", time.perf_counter()), who)
     return response

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from io import BytesIO
@@ -16,6 +16,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.formparser import FormDataParser
 from werkzeug.routing import IntegerConverter
 
+from hashdb.domain.budgets import A_CHANGE, Budget
 from hashdb.domain.contributions import Once
 from hashdb.domain.members import Actor, Scope
 from hashdb.errors import (
@@ -32,7 +33,7 @@ from hashdb.hashing.pool import HashingPool
 from hashdb.service import HashDB
 from hashdb.service.members import authenticate
 from hashdb.settings import Settings
-from hashdb.web.limits import RateLimits
+from hashdb.web.limits import RateLimits, budget_headers, budgets_of
 from hashdb.web.metrics import Metrics
 from hashdb.web.traces import Traces
 from hashdb.wire import Answered, Terms, path, refusal, refused
@@ -142,7 +143,23 @@ def admit(who: Actor, *scopes: Scope) -> Actor:
     """The actor, once in a request, if it takes part and has one of these scopes. Raises NotAllowed, LimitReached."""
     who.require(*scopes)
     face().limits.use(who, scopes)
+    if Budget.CHANGES in budgets_of(flask.request.method, flask.request.endpoint):
+        spend_change(who)
     return who
+
+
+def spend_change(who: Actor) -> None:
+    """Count a request that may write to the log. Raises LimitReached."""
+    db = hashdb()
+    db.budgets.spend(who, A_CHANGE, db.now())
+
+
+def told_budgets(db: HashDB, who: Actor, budgets: Sequence[Budget]) -> list[tuple[str, str]]:
+    """The headers that tell a key what is left of its budgets; of nobody else there are none."""
+    if who.key is None or not budgets:
+        return []
+    now = db.now()
+    return budget_headers(db.budgets.left(who, budgets, now), now)
 
 
 def bearer(authorization: str) -> str:

@@ -9,10 +9,11 @@ from io import BytesIO
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+from hashdb.domain.budgets import MATCHING
 from hashdb.domain.members import Actor, Scope
 from hashdb.service import matches, refusals
 from hashdb.web import answers, identity, problems
-from hashdb.web.context import LARGE, Face, bearer, holder
+from hashdb.web.context import LARGE, Face, bearer, holder, told_budgets
 from hashdb.wire import Terms
 from hashdb.wire.matches import AnswerOut, read_queries
 
@@ -57,10 +58,13 @@ class Direct:
         except Exception as error:
             refusals.note(db, actor, error)
             response = problems.respond(error)
+            if actor is not None:
+                response.headers.extend(told_budgets(db, actor, MATCHING))
             answers.tell(self._face, "POST", ROUTE, response.status_code, started, actor)
             return response(environ, start_response)
         answers.tell(self._face, "POST", ROUTE, 200, started, actor)
-        start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(said)))])
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(said)))]
+        start_response("200 OK", headers + told_budgets(db, actor, MATCHING))
         return [said]
 
     def _answered(self, actor: Actor, text: bytes, *, has_turn: bool) -> bytes:

@@ -9,10 +9,13 @@ import logging
 import math
 import time
 from collections.abc import Sequence
+from datetime import datetime
+from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from hashdb.domain.addresses import network_of
+from hashdb.domain.budgets import MATCHING, Budget, Left
 from hashdb.domain.members import Actor, Scope
 from hashdb.errors import BadSetting, LimitReached
 from hashdb.settings import Settings
@@ -32,6 +35,49 @@ _PATIENCE = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5}
 """Seconds that a request waits for what counts."""
 _AWAY = 5.0
 """Seconds for which that is not asked again after it has failed."""
+
+
+_SENT = (Budget.CONTRIBUTIONS,)
+_BUDGETS: dict[str, tuple[Budget, ...]] = {
+    "matches.match": MATCHING,
+    "matches.match_media": MATCHING,
+    "hma.look_up": MATCHING,
+    "hma.lookup_upload": MATCHING,
+    "hma.look_up_raw": MATCHING,
+    "contributions.contribute": _SENT,
+    "contributions.contribute_media": _SENT,
+    "hma.add_content": _SENT,
+    "hma.add_signal": _SENT,
+    "stopncii.submit": _SENT,
+    "threatexchange.describe": _SENT,
+    # These write nothing.
+    "signals.hash_media": (),
+    "hma.hash_upload": (),
+    "hma.compare": (),
+    "tat.log_in": (),
+    "opinions.give": (Budget.CHANGES, Budget.OPINIONS, Budget.DISPUTES),
+    "stopncii.feed_back": (Budget.CHANGES, Budget.OPINIONS, Budget.DISPUTES),
+    "threatexchange.react": (Budget.CHANGES, Budget.OPINIONS, Budget.DISPUTES),
+}
+"""The budgets of views that use others than one of changes for a method that is not only for reading."""
+_A_CHANGE = (Budget.CHANGES,)
+
+
+def budgets_of(method: str, endpoint: str | None) -> tuple[Budget, ...]:
+    """The budgets that a request uses."""
+    return _BUDGETS.get(endpoint or "", () if method in ("GET", "HEAD", "OPTIONS") else _A_CHANGE)
+
+
+def budget_headers(left: Sequence[Left], now: datetime) -> list[tuple[str, str]]:
+    """What tells a client of its budgets: the headers of draft-ietf-httpapi-ratelimit-headers-11."""
+    at = int(now.timestamp())
+    states = ", ".join([f'"{budget}";r={left};t={until - at}' for budget, _, left, until in left])
+    return [("RateLimit-Policy", _policy(tuple([one[:2] for one in left]))), ("RateLimit", states)]
+
+
+@cache
+def _policy(limits: tuple[tuple[Budget, int], ...]) -> str:
+    return ", ".join(f'"{budget}";q={limit};w={budget.seconds}' for budget, limit in limits)
 
 
 class RateLimits:

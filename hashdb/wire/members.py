@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+import dataclasses
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from annotated_types import Ge, Le, Len
 from pydantic import Field
 
+from hashdb.domain.budgets import Budget, Left
 from hashdb.domain.labels import Vocabulary
 from hashdb.domain.members import (
     IssuedKey,
@@ -33,21 +35,40 @@ class LimitsIn(Sent):
     """What a member may use."""
 
     contributions_per_day: Annotated[int, Ge(0), Le(2**31 - 1)] | None = None
+    budget_factor: Annotated[
+        int, Ge(1), Le(1_000), Field(description="By how much the budgets of its keys are wider than everybody's.")
+    ] = 1
 
     @classmethod
     def of(cls, limits: MemberLimits) -> LimitsIn:
         """The wire form of limits; `value` is the inverse."""
-        return cls.model_construct(contributions_per_day=limits.contributions_per_day)
+        return cls.model_construct(**dataclasses.asdict(limits))
 
     def value(self) -> MemberLimits:
         """The limits that this spells."""
-        return MemberLimits(self.contributions_per_day)
+        return MemberLimits(self.contributions_per_day, self.budget_factor)
 
 
 class LimitsOut(Answered):
-    """What a member may use; null is no limit."""
+    """What a member may use; null is no limit of contributions."""
 
     contributions_per_day: int | None
+    budget_factor: int = Field(1, description="By how much the budgets of its keys are wider than everybody's.")
+
+
+class BudgetOut(Answered):
+    """A budget of the key: what it may use within so many seconds."""
+
+    limit: int
+    seconds: int
+    left: int = Field(description="What is left of it, as far as the worker that answers knows.")
+    renews_at: Moment
+
+
+class OwnLimitsOut(LimitsOut):
+    """What the member may use, and its key."""
+
+    budgets: dict[Budget, BudgetOut] = Field({}, description="By what is counted.")
 
 
 class MemberIn(Sent):
@@ -81,14 +102,21 @@ class MemberChangeIn(Sent):
     @classmethod
     def of(cls, change: MemberChange) -> MemberChangeIn:
         """The wire form of a change; `value` is the inverse."""
-        limits = None if change.limits is None else LimitsIn.of(change.limits)
-        asked = {**{f.name: getattr(change, f.name) for f in fields(change)}, "limits": limits}
+        given: dict[str, Any] = (
+            {} if change.limits is None else {"contributions_per_day": change.limits.contributions_per_day}
+        )
+        if change.budget_factor is not None:
+            given["budget_factor"] = change.budget_factor
+        limits = LimitsIn.model_construct(**given) if given else None
+        asked = {name: getattr(change, name) for name in cls.model_fields if name != "limits"} | {"limits": limits}
         return cls.model_construct(**{name: value for name, value in asked.items() if value is not None})
 
     def value(self) -> MemberChange:
         """The change that this spells; what was not sent stays as it is."""
-        limits = self.limits.value() if self.limits.model_fields_set else None
-        return MemberChange(self.name, self.kind, self.contact, limits, self.status)
+        sent = self.limits.model_fields_set
+        limits = self.limits.value() if "contributions_per_day" in sent else None
+        factor = self.limits.budget_factor if "budget_factor" in sent else None
+        return MemberChange(self.name, self.kind, self.contact, limits, self.status, factor)
 
 
 class MemberOut(Answered):
@@ -111,13 +139,13 @@ class MemberOut(Answered):
             kind=member.kind,
             status=member.status,
             contact=member.contact,
-            limits=_limits(member.limits),
+            limits=LimitsOut.model_construct(**_limits(member.limits)),
             created_at=member.created_at,
         )
 
     def value(self) -> Member:
         """The member that this spells."""
-        limits = MemberLimits(self.limits.contributions_per_day)
+        limits = MemberLimits(self.limits.contributions_per_day, self.limits.budget_factor)
         return Member(self.id, self.name, self.kind, self.status, self.contact, limits, self.created_at)
 
 
@@ -226,19 +254,21 @@ class MeOut(Answered):
 
     member: MemberOut
     key: OwnKey
-    limits: LimitsOut
+    limits: OwnLimitsOut
     algorithms: dict[Algorithm, AlgorithmOut]
     labels: dict[str, list[str]]
     version: str
 
     @classmethod
-    def of(cls, member: Member, key: Key, rules: Rules, version: str) -> MeOut:
-        """The answer for a member's key under these rules."""
+    def of(cls, member: Member, key: Key, rules: Rules, budgets: Iterable[Left], version: str) -> MeOut:
+        """The answer for a member's key under these rules, with what is left of its budgets."""
         vocabulary = rules.vocabulary
         return cls.model_construct(
             member=MemberOut.of(member),
             key=OwnKey.made(id=str(key.id), scopes=sorted(key.scopes), **_hides(key)),
-            limits=_limits(member.limits),
+            limits=OwnLimitsOut.model_construct(
+                **_limits(member.limits), budgets={one.budget: _budget(one) for one in budgets}
+            ),
             algorithms={algorithm: _algorithm(algorithm, rules) for algorithm in rules.algorithms},
             labels={kind: list(getattr(vocabulary, kind)) for kind in vocabulary.kinds()},
             version=version,
@@ -251,8 +281,16 @@ class MeOut(Answered):
         return Rules(tuple(self.algorithms), Vocabulary(**codes), radii)
 
 
-def _limits(limits: MemberLimits) -> LimitsOut:
-    return LimitsOut.model_construct(contributions_per_day=limits.contributions_per_day)
+def _limits(limits: MemberLimits) -> dict[str, Any]:
+    """The factor is said of members with wider budgets only: what it is not said of is as it always was."""
+    factor = {} if limits.budget_factor == 1 else {"budget_factor": limits.budget_factor}
+    return {"contributions_per_day": limits.contributions_per_day, **factor}
+
+
+def _budget(left: Left) -> BudgetOut:
+    return BudgetOut.model_construct(
+        limit=left.limit, seconds=left.budget.seconds, left=left.left, renews_at=left.renews_at
+    )
 
 
 def _key(key: Key) -> dict[str, Any]:

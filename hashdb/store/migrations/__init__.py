@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, inspect, select, text
 
 from hashdb.errors import SchemaOutdated
 
-NEWEST = "0017"
+NEWEST = "0018"
 """The newest of versions/; known here so that a current schema costs one query and no import of Alembic (0.2 s)."""
 
 _LOCK = 0x68617368

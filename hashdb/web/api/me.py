@@ -6,6 +6,7 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from hashdb import __version__
+from hashdb.domain.budgets import Budget
 from hashdb.errors import NotAuthenticated
 from hashdb.web.context import actor, answer, hashdb
 from hashdb.web.openapi import operation
@@ -21,4 +22,5 @@ def show() -> Response:
     me = actor()
     if me.member is None or me.key is None:
         raise NotAuthenticated()
-    return answer(MeOut.of(me.member, me.key, hashdb().rules, __version__))
+    db = hashdb()
+    return answer(MeOut.of(me.member, me.key, db.rules, db.budgets.left(me, Budget, db.now()), __version__))

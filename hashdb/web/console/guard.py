@@ -10,7 +10,7 @@ from hashdb.domain.sessions import Session
 from hashdb.errors import FormRefused, NotAuthenticated
 from hashdb.service import sessions
 from hashdb.web.console import cookies
-from hashdb.web.context import face, hashdb
+from hashdb.web.context import face, hashdb, spend_change
 
 OPEN = {"console.sessions.sign_in", "console.sessions.begin", "console.provider.go", "console.provider.come_back"}
 """Views for who is not signed in."""
@@ -39,6 +39,8 @@ def enter() -> Response | None:
     if not session().complete:
         return None if endpoint in _HALF_OPEN else _go("console.sessions.code")
     g.actor = session().user.actor
+    if request.method not in ("GET", "HEAD", "OPTIONS"):
+        spend_change(g.actor)
     return None if endpoint in _ALWAYS else _first_things(endpoint)
 
 

@@ -194,13 +194,21 @@ def _keys(member: int) -> list[Key]:
 
 
 def _filled(member: Member) -> Form:
-    limit = member.limits.contributions_per_day
+    limit, factor = member.limits.contributions_per_day, member.limits.budget_factor
     fields = {"name": member.name, "kind": str(member.kind), "contact": member.contact}
-    return Form({**fields, "limits.contributions_per_day": "" if limit is None else str(limit)})
+    limits = {
+        "limits.contributions_per_day": "" if limit is None else str(limit),
+        "limits.budget_factor": "" if factor == 1 else str(factor),
+    }
+    return Form(fields | limits)
 
 
 def _limits(sent: Form) -> dict[str, object]:
-    return {"contributions_per_day": sent.number("limits.contributions_per_day")}
+    factor = sent.number("limits.budget_factor")
+    return {
+        "contributions_per_day": sent.number("limits.contributions_per_day"),
+        "budget_factor": 1 if factor is None else factor,
+    }
 
 
 def _address(member: int) -> str:

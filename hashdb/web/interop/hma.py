@@ -174,8 +174,8 @@ def list_banks() -> Response:
 @blueprint.post("/c/banks")
 def add_bank() -> Response:
     """Refuse to make a bank."""
-    name = read(BankIn, body()).name
-    banks.find(hashdb(), _caller(*_EITHER), name)
+    who = _caller(*_EITHER)
+    banks.find(hashdb(), who, read(BankIn, body()).name)
     raise BankOfMember()
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from hashdb import __version__
-from hashdb.domain.members import Scope
-from tests.web.callers import Service, body, service_at
+from hashdb.domain.budgets import Budget
+from hashdb.domain.members import COMMAND_LINE, MemberChange, Scope
+from hashdb.service import members
+from tests.web.callers import Service, body, item, pdq, problem, service_at
 
 
 def test_any_key_may_ask_who_it_is(service: Service) -> None:
@@ -19,6 +21,7 @@ def test_any_key_may_ask_who_it_is(service: Service) -> None:
 def test_what_the_service_takes_is_told(service: Service) -> None:
     me = body(service.caller(Scope.MATCH, a_day=7).get("/v1/me"))
     assert set(me) == {"member", "key", "limits", "algorithms", "labels", "version"}
+    assert me["limits"].pop("budgets").keys() == set(Budget)
     assert me["limits"] == {"contributions_per_day": 7}
     assert list(me["algorithms"]) == ["pdq", "phash256", "phash"]
     assert me["algorithms"]["pdq"] == {"bits": 256, "radius": 31, "max_radius": 31}
@@ -34,3 +37,55 @@ def test_a_wider_radius_and_other_algorithms_are_told() -> None:
         "dhash": {"bits": 64, "radius": 4, "max_radius": 4},
         "pdq": {"bits": 256, "radius": 31, "max_radius": 60},
     }
+
+
+def test_what_is_left_of_the_budgets_is_told(service: Service) -> None:
+    caller = service.caller()
+    caller.matched(pdq(1), pdq(2))
+    caller.contribute(item(1), item(2))
+    budgets = body(caller.get("/v1/me"))["limits"]["budgets"]
+    midnight = "2026-11-21T00:00:00.000000Z"
+    assert budgets["queries"] == {"limit": 10_000_000, "seconds": 86400, "left": 9_999_999, "renews_at": midnight}
+    assert budgets["signals"]["left"] == budgets["signals"]["limit"] - 2
+    assert budgets["contributions"]["left"] == budgets["contributions"]["limit"] - 2
+    assert budgets["short_signals"]["left"] == budgets["short_signals"]["limit"] == 100_000
+    members.change(service.db, COMMAND_LINE, caller.member, MemberChange(budget_factor=4))
+    wider = body(caller.get("/v1/me"))["limits"]
+    assert wider["budget_factor"] == 4
+    assert wider["budgets"]["queries"]["left"] == 39_999_999
+
+
+def test_every_match_tells_what_is_left_and_is_refused_where_nothing_is() -> None:
+    with service_at(None, budgets="queries=5,short_signals=2") as service:
+        caller = service.caller()
+        asked = {"queries": [{"signals": [pdq(1)]}] * 2}
+        for path in ("/v1/matches", "/v1/matches?include=quarantined"):
+            told = caller.post(path, asked).headers
+            assert told["RateLimit-Policy"] == (
+                '"queries";q=5;w=86400, "signals";q=100000000;w=86400, "short_signals";q=2;w=86400'
+            )
+        assert told["RateLimit"] == '"queries";r=1;t=43200, "signals";r=99999996;t=43200, "short_signals";r=2;t=43200'
+        refused = caller.post("/v1/matches", asked)
+        said = problem(refused, 429, "limit-reached")
+        assert said["detail"] == (
+            "the limit of 5 queries a day by one key (budget `queries`, renews at 2026-11-21T00:00:00.000000Z)"
+            " is reached"
+        )
+        assert (refused.headers["Retry-After"], said["retry_after"]) == ("43200", 43200)
+        assert refused.headers["RateLimit"].startswith('"queries";r=1;t=43200, ')
+        changed = caller.post("/v1/webhooks", {})
+        assert changed.headers["RateLimit"] == '"changes";r=59;t=6'
+        assert "RateLimit" not in caller.get("/v1/me").headers
+
+
+def test_look_ups_by_hmas_protocol_are_counted() -> None:
+    with service_at(None, budgets="queries=3,short_signals=1") as service:
+        caller = service.caller()
+        short, long = "phash:d1c4b2a09f8e7d6c", pdq(1)
+
+        def looked_up(signal: str) -> int:
+            kind, _, value = signal.partition(":")
+            asked = {"signal": value, "signal_type": kind}
+            return caller.get("/hma/m/raw_lookup", query_string=asked).status_code
+
+        assert [looked_up(one) for one in (short, short, long, long, long)] == [200, 429, 200, 200, 429]
