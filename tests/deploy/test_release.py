@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from configparser import ConfigParser
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,11 @@ def test_the_image_installs_by_hash_what_the_constraints_say() -> None:
         assert wanted and all("--hash=sha256:" in rest for _, _, rest in wanted)
         assert {(one, version) for one, version, _ in wanted} <= pinned, "run scripts/requirements"
         assert f"--require-hashes --requirement deploy/{name}" in (ROOT / "Dockerfile").read_text("utf-8")
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg", "utf-8")
+    needed = re.findall(r"^[\w.-]+", setup["options"]["install_requires"], re.MULTILINE)
+    installed = set(re.findall(r"^[\w.-]+(?===)", (ROOT / "deploy" / "requirements.txt").read_text(), re.MULTILINE))
+    assert needed and set(needed) <= installed, "run scripts/requirements"
     # Nothing else is fetched: the wheel is built, and installed, from what is there.
     installs = re.findall(r"-m pip .*?(?:install|wheel) [^&]*", (ROOT / "Dockerfile").read_text("utf-8"))
     assert len(installs) == 4 and all("--require-hashes" in one or "--no-index --no-deps" in one for one in installs)
