@@ -15,3 +15,4 @@ class Reason(StrEnum):
     SCOPE_MISSING = "scope-missing"
     MEMBER_SUSPENDED = "member-suspended"
     FORM_REFUSED = "form-refused"
+    UNKNOWN_USER = "unknown-user"

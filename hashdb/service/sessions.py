@@ -10,15 +10,15 @@ from datetime import datetime, timedelta
 from hashdb.domain.addresses import network_of
 from hashdb.domain.audit import Action, Details, Entry
 from hashdb.domain.members import SYSTEM
+from hashdb.domain.refusals import Reason
 from hashdb.domain.sessions import LONGEST, Lifetime, Opened, Session
 from hashdb.domain.users import Identity, SignIn, User, UserStatus
 from hashdb.errors import Fault, InvalidInput, LimitReached, NotAuthenticated, NotFound, SignInRefused
 from hashdb.service import HashDB, passwords
+from hashdb.service.tallies import Refusal
 from hashdb.store import Transaction
 
 _SEEN_EVERY = timedelta(minutes=1)
-_NAMELESS = 0
-"""The id in events of who named no user: the name may be a password in the wrong field."""
 Counted = dict[str, bytes]
 
 
@@ -42,7 +42,7 @@ def sign_in(db: HashDB, name: str, password: str, address: str) -> Opened:
             if user.second_factor:
                 return _open(tx, user, now, complete=False)
             return _signed_in(tx, user, now, {"by": "password"})
-        _refuse(tx, user, now, "password")
+        _refuse(db, tx, user, now, "password", counted)
     raise SignInRefused("the name or the password is not right")
 
 
@@ -63,7 +63,7 @@ def confirm(db: HashDB, token: str, code: str, address: str) -> Opened:
             tx.sessions.uncount_try(counted["address"])
             tx.sessions.end(session.id)
             return _signed_in(tx, user, now, {"by": "password", "second": by})
-        _refuse(tx, user, now, "code")
+        _refuse(db, tx, user, now, "code", counted)
     raise SignInRefused("the code is not right")
 
 
@@ -84,7 +84,7 @@ def admit(db: HashDB, name: str, identity: Identity, address: str) -> Opened:
                 tx.users.set_identity(user.id, identity)
                 tx.sessions.uncount_try(counted["address"])
                 return _signed_in(tx, user, now, {"by": "provider"})
-        _refuse(tx, user, now, "provider")
+        _refuse(db, tx, user, now, "provider", counted)
     raise SignInRefused(
         "no user who signs in by the provider has the name that it sent, or that user is another account there"
     )
@@ -106,7 +106,7 @@ def require_password(db: HashDB, session: Session, present: str) -> None:
         if right:
             tx.sessions.forget_tries(counted["user"])
             return
-        _refuse(tx, user, now, "present")
+        _refuse(db, tx, user, now, "present", counted)
         ended = _waits(tx, counted, now) > timedelta(0)
         if ended:
             tx.sessions.end(session.id)
@@ -165,6 +165,9 @@ def _waits(tx: Transaction, counted: Counted, now: datetime) -> timedelta:
 
 
 def _found(tx: Transaction, name: str) -> User | None:
+    # No user has such a name, and PostgreSQL takes no text with a NUL.
+    if not name.isprintable():
+        return None
     try:
         return tx.users.named(name)
     except NotFound:
@@ -198,10 +201,15 @@ def _open(tx: Transaction, user: User, now: datetime, *, complete: bool) -> Open
     return Opened(tx.sessions.add(user, _digest(token), now, complete=complete), token)
 
 
-def _refuse(tx: Transaction, user: User | None, now: datetime, what: str) -> None:
-    reason = "disabled" if user is not None and user.status is UserStatus.DISABLED else what
-    id = user.id if user else _NAMELESS
-    tx.audit.append(now, SYSTEM, [Entry(Action.USER_REFUSED, "user", id, {"reason": reason})])
+def _refuse(db: HashDB, tx: Transaction, user: User | None, now: datetime, what: str, counted: Counted) -> None:
+    """Tell of a failure: an event where there is such a user; else it is gathered, or anybody could fill the log."""
+    if user is None:
+        db.tallies.turn_away(now, 0, Refusal(None, Reason.UNKNOWN_USER))
+        # Something is written here, too, so that it takes as long as for a name that exists.
+        tx.sessions.hold_tries(counted, now)
+        return
+    reason = "disabled" if user.status is UserStatus.DISABLED else what
+    tx.audit.append(now, SYSTEM, [Entry(Action.USER_REFUSED, "user", user.id, {"reason": reason})])
 
 
 def _signed_out(user: User, sessions: int) -> Entry:

@@ -13,7 +13,7 @@ from hashdb.domain.members import COMMAND_LINE
 from hashdb.domain.sessions import Lifetime, Session
 from hashdb.domain.users import Identity, Role, UserChange, UserDraft, UserStatus
 from hashdb.errors import InvalidInput, LimitReached, NotAuthenticated, SignInRefused
-from hashdb.service import HashDB, passwords, sessions, users
+from hashdb.service import HashDB, counts, passwords, sessions, users
 from tests.builders import Clock
 
 PASSWORD = "correct horse battery staple"
@@ -133,6 +133,27 @@ def test_failed_sign_ins_do_not_keep_a_user_from_changing_the_password(db: HashD
         with pytest.raises(SignInRefused):
             sessions.sign_in(db, "ada", "x", "b")
     _change_password(db, session, PASSWORD)
+
+
+def test_failures_as_users_that_do_not_exist_are_gathered_in_one_event(db: HashDB, ada: int, clock: Clock) -> None:
+    before = db.store.head().seq
+    for number in range(30):
+        with pytest.raises(SignInRefused):
+            sessions.sign_in(db, f"name {number}", "x", f"192.0.2.{number}")
+    with pytest.raises(SignInRefused):
+        sessions.admit(db, "nobody", Identity("https://one.example", "subject 1"), "b")
+    counts.flush(db)
+    with db.store.read() as tx:
+        told = [(event.action, dict(event.details)) for event in tx.audit.since(before, 99)]
+    assert told == [("auth.refused", {"unknown-user": 31})]
+
+
+@pytest.mark.parametrize("name", ["a\x00da", "\x00", "ada\n", ""])
+def test_a_name_that_nobody_can_have_is_refused_as_one_that_nobody_has(db: HashDB, ada: int, name: str) -> None:
+    with pytest.raises(SignInRefused, match=r"^the name or the password is not right$"):
+        sessions.sign_in(db, name, PASSWORD, "a")
+    with pytest.raises(SignInRefused):
+        sessions.admit(db, name, Identity("https://one.example", "subject 1"), "a")
 
 
 def test_an_address_of_ipv6_counts_as_its_network(db: HashDB, ada: int) -> None:
