@@ -160,7 +160,7 @@ class _Shown(NamedTuple):
 def _shown(db: HashDB) -> _Shown:
     decided = {one.contribution for one in cases.latest(db, COMMAND_LINE, None, 500)}
     one = max(decided, key=lambda id: (len(neighbors.of(db, COMMAND_LINE, id, 5)), id))
-    waiting = queues.of(db, COMMAND_LINE, Order.CLOCK)
+    waiting = queues.of(db, COMMAND_LINE, Order.CLOCK).waiting
     near = [one.case for one in waiting if neighbors.of(db, COMMAND_LINE, one.case.contribution, 1)]
     beside = max(near, key=lambda case: effects.of(db, COMMAND_LINE, case.contribution).members)
     signals = contributions.get(db, COMMAND_LINE, one).signals

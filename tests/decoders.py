@@ -167,7 +167,7 @@ DECODERS: dict[str, Decoder] = {
     "what is matched": _query(pages.MatchesQuery, b"include=quarantined"),
     "what is matched of pictures": _query(pages.MediaMatchesQuery, b"include=quarantined&transforms=1"),
     "the console's benign entries": _query(BenignPageQuery, b"text=card&algorithm=pdq&whose=own&after=3"),
-    "the console's cases": _query(CasesPageQuery, b"state=decided&before=9"),
+    "the console's cases": _query(CasesPageQuery, b"state=decided&before=9", b"pile=3"),
     "the console's contributions": _query(
         ListingQuery, b"label=manifesto&since=2026-11-20&order=up&limit=9", b"reference=x&severity=4&incident=CI:x"
     ),

@@ -99,6 +99,33 @@ class Waiting:
     contribution: Contribution
 
 
+PILE = 25
+"""Open cases of one member up to which each has a row of its own in the queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pile:
+    """More than `PILE` open cases of one member: it opened them, or they are on what it contributed again.
+
+    `due_at` is that of the first that is due, `severity` the highest, `held` how many keep their contribution out.
+    """
+
+    member: int
+    member_name: str
+    count: int
+    held: int
+    due_at: datetime
+    severity: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The open cases in the order in which they are to be decided, and after them the piles."""
+
+    waiting: tuple[Waiting, ...] = ()
+    piles: tuple[Pile, ...] = ()
+
+
 def ruling(cases: Sequence[Case]) -> Standing | None:
     """What the cases on a contribution make of it, in the order of their opening: the last decision counts.
 

@@ -102,7 +102,7 @@ def decide(
                 return waits
         # Erasure is done, and would not come to a note of today.
         tx.cases.decide(id, decision, None if found.erased else note, str(actor), now, shadow and shadow.places)
-        told = [_decided(case, decision, now, shadow), *settle(tx, [found], case.reason)]
+        told = [decided(case, decision, now, shadow and shadow.places), *settle(tx, [found], case.reason)]
         near_it = tx.contributions.get(ids, now)
         held = [near_it[one] for one in ids if one != found.id and near_it[one].standing.matches]
         told += hold(tx, db.rules, held, Cause.NEAR_RETIRED, now, {one.id: {"near": found.id} for one in held})
@@ -262,7 +262,8 @@ def _shadow(tx: Transaction, case: Case, decision: Decision, signals: Collection
     return _Shadow(places, {} if places == standard else {"signals": list(places)})
 
 
-def _decided(case: Case, decision: Decision, now: datetime, shadow: _Shadow | None) -> Entry:
+def decided(case: Case, decision: Decision, now: datetime, shadow: Sequence[int] | None = None) -> Entry:
+    """The event of a decision; `shadow` are the places that cast one, where it is to retire."""
     details: Details = {
         "contribution": case.contribution,
         "decision": str(decision),
@@ -271,7 +272,7 @@ def _decided(case: Case, decision: Decision, now: datetime, shadow: _Shadow | No
         "seconds_late": max(0, int((now - case.due_at).total_seconds())),
     }
     if shadow is not None:
-        details = {**details, "shadow": list(map(str, shadow.places))}
+        details = {**details, "shadow": list(map(str, shadow))}
     return Entry(Action.CASE_DECIDED, "case", case.id, details)
 
 

@@ -8,9 +8,9 @@ from datetime import datetime
 from itertools import groupby
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Integer, Row, and_, case, cast, func, insert, or_, select, update
 
-from hashdb.domain.cases import Case, CaseState, Decision, Order
+from hashdb.domain.cases import Case, CaseState, Cause, Decision, Order, Pile
 from hashdb.domain.opinions import Stance
 from hashdb.errors import NotFound
 from hashdb.store.chunks import chunks
@@ -82,12 +82,45 @@ class Cases:
             query = query.where(_concerns(party))
         return self._with_opinions(self._connection.execute(query).all())
 
-    def queue(self, order: Order, limit: int) -> tuple[Case, ...]:
-        """At most `limit` open cases in an order; of equal ones, the first that was opened first."""
+    def queue(
+        self, order: Order, limit: int, *, of: int | None = None, without: Collection[int] = ()
+    ) -> tuple[Case, ...]:
+        """At most `limit` open cases in an order; of equal ones, the first that was opened first.
+
+        `of` a member are those that count for it (`piles`); those of members `without` are left out.
+        """
         # Neither database puts what is unknown where the other does.
         gravest = [func.coalesce(contributions.c.severity, -1).desc()] if order is Order.SEVERITY else []
         query = _CASES.where(cases.c.decision.is_(None)).order_by(*gravest, cases.c.due_at, cases.c.id).limit(limit)
+        if of is not None:
+            query = query.where(_OPENER.in_([of]))
+        if without:
+            query = query.where(or_(_OPENER.is_(None), _OPENER.not_in(without)))
         return self._with_opinions(self._connection.execute(query).all())
+
+    def piles(self, above: int) -> tuple[Pile, ...]:
+        """The members with more than `above` open cases, the first that is due first.
+
+        A case counts for the member whose opinion opened it; for the contributor where it continues an earlier one, or
+        where the contribution is near something retired.
+        """
+        held = func.sum(case((_OPEN.c.holds, 1), else_=0))
+        first = func.min(_OPEN.c.due_at)
+        query = (
+            select(
+                _OPEN.c.opener,
+                members.c.name,
+                func.count(),
+                cast(held, Integer),
+                first,
+                func.max(_OPEN.c.severity),
+            )
+            .join(members, members.c.id == _OPEN.c.opener)
+            .group_by(_OPEN.c.opener, members.c.name)
+            .having(func.count() > above)
+            .order_by(first, _OPEN.c.opener)
+        )
+        return tuple(Pile(*row) for row in self._connection.execute(query))
 
     def latest(self, before: int | None, limit: int) -> tuple[Case, ...]:
         """At most `limit` decided cases with ids below `before` (None: any), the last first."""
@@ -163,6 +196,26 @@ _CASES = (
     select(cases, contributions.c.member_id, members.c.name.label("member_name"))
     .join(contributions, contributions.c.id == cases.c.contribution_id)
     .join(members, members.c.id == contributions.c.member_id)
+)
+
+
+_FIRST_SAID = (
+    select(opinions.c.member_id)
+    .where(opinions.c.case_id == cases.c.id)
+    .order_by(opinions.c.id)
+    .limit(1)
+    .correlate(cases)
+    .scalar_subquery()
+)
+_OPENER: ColumnElement[int | None] = case(
+    (or_(cases.c.reason == str(Cause.NEAR_RETIRED), cases.c.follows.is_not(None)), contributions.c.member_id),
+    else_=_FIRST_SAID,
+)
+_OPEN = (
+    select(_OPENER.label("opener"), cases.c.holds, cases.c.due_at, contributions.c.severity)
+    .join(contributions, contributions.c.id == cases.c.contribution_id)
+    .where(cases.c.decision.is_(None))
+    .subquery()
 )
 
 

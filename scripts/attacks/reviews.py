@@ -1,4 +1,4 @@
-"""Members use disputes and retirements to take down what others contributed or to keep their own up."""
+"""Members use disputes and retirements to take down what others contributed, to keep their own up, or to bury cases."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
-from hashdb.domain.members import Scope
+from hashdb.domain.cases import Order
+from hashdb.domain.members import COMMAND_LINE, Scope
 from hashdb.domain.signals import Algorithm, Signal
+from hashdb.service import queues
 from scripts.attacks import Finding
-from scripts.attacks._service import service
+from scripts.attacks._service import Target, service
 from tests.builders import near, signal
 
 SECONDS = 240
 PLANTED = 63
 TWINS = 19
+CASES = 300
 
 
 def run() -> Iterator[Finding]:
-    """Plant signals, plant twins, withdraw and contribute again."""
+    """Plant signals, plant twins, withdraw and contribute again, and open many cases."""
     with service() as target:
         usual = (Scope.CONTRIBUTE, Scope.MATCH, Scope.FEED)
         attacker, victim = (
@@ -30,6 +33,7 @@ def run() -> Iterator[Finding]:
         yield from _planted_signals(attacker, victim, reviewer)
         yield from _planted_twins(attacker, victim, reviewer)
         yield from _withdrawn(attacker, victim)
+        yield from _buried(target, attacker, victim)
 
 
 class Caller:
@@ -56,7 +60,7 @@ class Caller:
         self.post(f"/v1/cases/{case}/decision", decision="retire")
 
     def post(self, path: str, **fields: object) -> dict:  # type: ignore[type-arg]
-        """What a POST is answered, which must succeed; a budget that is used up is waited for no longer than needed."""
+        """What a POST is answered, which must succeed."""
         return json.loads(self._client.post(path, json=fields).raise_for_status().text)  # type: ignore[no-any-return]
 
     def matches(self, *signals: Signal) -> list[int]:
@@ -109,3 +113,27 @@ def _withdrawn(attacker: Caller, victim: Caller) -> Iterator[Finding]:
             standing,
             standing == "disputed",
         )
+
+
+def _buried(target: Target, attacker: Caller, victim: Caller) -> Iterator[Finding]:
+    opened = 0
+    for number in range(CASES):
+        try:
+            id, _ = victim.contribute([signal(1_000 + number)])
+            attacker.dispute(id)
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != httpx.codes.TOO_MANY_REQUESTS:
+                raise
+            break
+        opened += 1
+    id, _ = attacker.contribute([signal(2_000)])
+    case = victim.dispute(id)
+    queue = queues.of(target.db, COMMAND_LINE, Order.CLOCK)
+    place = [one.case.id for one in queue.waiting].index(case) + 1
+    piled = sum(pile.count for pile in queue.piles)
+    yield Finding(
+        f"{opened} cases by one member, then one by another",
+        f"the other's case is among the first {CASES // 10}",
+        f"it is number {place} of the queue; {piled} cases are in {len(queue.piles)} pile(s)",
+        place <= CASES // 10,
+    )

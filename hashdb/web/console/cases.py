@@ -6,22 +6,23 @@ from collections.abc import Sequence
 
 from flask import Response, request, url_for
 
-from hashdb.domain.cases import Case, CaseState, Decision, Order, Waiting
+from hashdb.domain.cases import Case, CaseState, Decision, Order, Queue
 from hashdb.domain.members import Scope
 from hashdb.domain.proposals import Proposal
 from hashdb.errors import Fault, InvalidInput
-from hashdb.service import cases, contributions, effects, neighbors, proposals, queues, timelines
-from hashdb.web.console import pages
+from hashdb.service import cases, contributions, effects, members, neighbors, proposals, queues, timelines
+from hashdb.web.console import pages, words
 from hashdb.web.console.grids import grid
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, cut, hashdb
 from hashdb.wire import read
 from hashdb.wire.cases import DecisionIn
-from hashdb.wire.queues import CasesPageQuery
+from hashdb.wire.queues import CasesPageQuery, UpholdIn
 
 blueprint = pages.blueprint_of("cases", __name__)
 _NEAR = 6
 _DECIDED = 50
+_NOTHING = Queue()
 
 
 @blueprint.get("")
@@ -32,10 +33,24 @@ def browse() -> Response:
     if asked is None:
         return _listed(form, CasesPageQuery(), status=422)
     if asked.state is CaseState.OPEN:
-        return _listed(form, asked, waiting=queues.of(hashdb(), actor(), asked.order))
+        return _listed(form, asked, queue=queues.of(hashdb(), actor(), asked.order, asked.pile))
     found = cases.latest(hashdb(), actor(), asked.before, _DECIDED + 1)
     decided, more = cut(found, _DECIDED)
     return _listed(form, asked, decided=decided, next=decided[-1].id if more else None)
+
+
+@blueprint.post("/piles/<id:member_id>")
+def uphold(member_id: int) -> Response:
+    """Uphold the cases of a pile that the page listed, with one reason."""
+    actor().require(Scope.REVIEW)
+    sent, asked = Form.sent(), CasesPageQuery(order=_order(), pile=member_id)
+    try:
+        said = read(UpholdIn, pages.spelled({"note": sent.text("note"), "upto": sent.number("upto")}))
+    except pages.REFUSALS as error:
+        queue = queues.of(hashdb(), actor(), asked.order, member_id)
+        return _listed(sent.refused(error), asked, queue=queue, status=422)
+    count = queues.uphold(hashdb(), actor(), member_id, said.upto, said.note)
+    return pages.done(url_for("console.cases.browse", order=asked.order), f"{words.counted(count, 'case')} upheld.")
 
 
 @blueprint.get("/<id:case_id>")
@@ -49,7 +64,7 @@ def decide(case_id: int) -> Response:
     """Decide a case with a reason, and go on to the next."""
     actor().require(Scope.REVIEW)
     case, sent = cases.get(hashdb(), actor(), case_id), Form.sent()
-    _, after = queues.beside(hashdb(), actor(), _order(), case_id)
+    _, after = queues.beside(hashdb(), actor(), _order(), case_id, _pile())
     try:
         asked = read(DecisionIn, pages.spelled(_asked(sent)))
         if asked.note is None:
@@ -58,9 +73,12 @@ def decide(case_id: int) -> Response:
     except pages.REFUSALS as error:
         return _shown(cases.get(hashdb(), actor(), case_id), sent.refused(error), status=422)
     done = _done(case, decided)
-    if after is None:
-        return pages.done(url_for("console.cases.browse"), f"{done} Nothing else waits.")
-    return pages.done(url_for("console.cases.show", case_id=after, order=_order()), done)
+    if after is not None:
+        return pages.done(url_for("console.cases.show", case_id=after, order=_order(), pile=_pile()), done)
+    left = queues.of(hashdb(), actor(), _order())
+    return pages.done(
+        url_for("console.cases.browse"), done if left.waiting or left.piles else f"{done} Nothing else waits."
+    )
 
 
 def _asked(sent: Form) -> dict[str, object]:
@@ -80,7 +98,7 @@ def _done(case: Case, decided: Case | Proposal) -> str:
 def _listed(
     form: Form,
     asked: CasesPageQuery,
-    waiting: Sequence[Waiting] = (),
+    queue: Queue = _NOTHING,
     decided: Sequence[Case] = (),
     next: int | None = None,
     status: int = 200,
@@ -90,7 +108,8 @@ def _listed(
         status=status,
         form=form,
         asked=asked,
-        waiting=waiting,
+        queue=queue,
+        piled=_piled(asked, queue),
         decided=decided,
         next=next,
         names=timelines.names(hashdb(), actor(), {one.decided_by for one in decided if one.decided_by}),
@@ -99,7 +118,7 @@ def _listed(
 
 def _shown(case: Case, form: Form, status: int = 200) -> Response:
     order = _order()
-    before, after = queues.beside(hashdb(), actor(), order, case.id)
+    before, after = queues.beside(hashdb(), actor(), order, case.id, _pile())
     open_ = case.state is CaseState.OPEN
     return pages.page(
         "case.html",
@@ -119,12 +138,26 @@ def _shown(case: Case, form: Form, status: int = 200) -> Response:
         before=before,
         after=after,
         order=order,
+        pile=_pile(),
         meaning=_MEANING,
     )
 
 
 def _order() -> Order:
     return Order.SEVERITY if request.args.get("order") == Order.SEVERITY else Order.CLOCK
+
+
+def _pile() -> int | None:
+    """The member in whose pile one goes from case to case."""
+    text = request.args.get("pile", "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 15 else None
+
+
+def _piled(asked: CasesPageQuery, queue: Queue) -> str | None:
+    """The name of the member of whose pile the cases are listed."""
+    if asked.pile is None or not queue.waiting:
+        return None
+    return members.get(hashdb(), actor(), asked.pile).name
 
 
 _MEANING = {

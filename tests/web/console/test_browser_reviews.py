@@ -32,6 +32,7 @@ PAGES = [
     "/console/contributions/4/erasure",
     "/console/cases",
     "/console/cases?state=decided",
+    "/console/cases?pile=2",
     "/console/cases/1",
     "/console/debugger",
 ]
@@ -44,7 +45,12 @@ def address(service: Service) -> Iterator[str]:
         added(service, str(role), role)
     checkpoints.start(service.db)
     alpha, beta = service.caller(name="Alpha Video"), service.caller(name="Beta")
-    alpha.contribute(item(1, severity=4), item(2, severity=1), item(3), item(4, reference="ours"))
+    alpha.contribute(
+        item(1, severity=4),
+        item(2, severity=1),
+        item(3),
+        item(4, signals=[str(signal(seed)) for seed in range(40, 60)], reference="ours"),
+    )
     beta.contribute(item(signals=[str(near(signal(1), 6))]))
     for id in (1, 2, 3):
         said = {"opinion": "disputes", "reason": "edsa_context", "note": "a broadcast shows it"}

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from hashdb.domain.cases import PILE
 from tests.builders import near, signal
 from tests.web.callers import Caller, Service, item
 from tests.web.console.visitors import Visitor, faults, heading
@@ -94,3 +95,57 @@ def test_an_auditor_sees_and_decides_nothing(service: Service, disputed: Caller,
     assert otto.post("/console/cases/1", {"decision": "retire", "note": "x"}).status_code == 403
     assert service.rows() == before
     assert otto.get("/console/cases/9").status_code == 404
+
+
+@pytest.fixture
+def piled(service: Service) -> Caller:
+    """Who disputed so many contributions that its cases are a pile, beside one case of another."""
+    alpha, beta = service.caller(name="Alpha"), service.caller(name="Beta")
+    alpha.contribute(*(item(seed) for seed in range(1, PILE + 2)))
+    for id in range(1, PILE + 2):
+        beta.post(f"/v1/contributions/{id}/opinions", {"opinion": "disputes", "reason": "other"})
+    (one,) = beta.contribute(item(500))
+    alpha.post(f"/v1/contributions/{one['id']}/opinions", {"opinion": "disputes", "reason": "other"})
+    return beta
+
+
+def test_a_pile_is_one_row_at_the_end_of_the_queue_and_is_opened(piled: Caller, rosa: Visitor) -> None:
+    page = rosa.get("/console/cases?order=severity").text
+    rows = re.findall(r'<td class="number"><a href="([^"]+)">([^<]+)</a>', page)
+    assert rows == [
+        (f"/console/cases/{PILE + 2}?order=severity", str(PILE + 2)),
+        (f"/console/cases?order=severity&amp;pile={piled.member}", f"{PILE + 1} cases"),
+    ]
+    opened = rosa.get(f"/console/cases?pile={piled.member}").text
+    assert f"Pile of Beta: {PILE + 1} cases" in opened
+    assert len(re.findall(r'<td class="number"><a', opened)) == PILE + 1
+    shown = rosa.get(f"/console/cases/1?pile={piled.member}")
+    assert f"/console/cases/2?order=clock&amp;pile={piled.member}" in shown.text
+    said = {"decision": "uphold", "note": "it stands"}
+    answer = rosa.post(f"/console/cases/1?pile={piled.member}", said)
+    assert answer.headers["Location"] == f"/console/cases/2?order=clock&pile={piled.member}"
+    assert len(re.findall(r'<td class="number"><a', rosa.get("/console/cases").text)) == PILE + 1
+
+
+def test_what_waits_in_a_pile_is_not_nothing(piled: Caller, rosa: Visitor) -> None:
+    done = rosa.follow(rosa.post(f"/console/cases/{PILE + 2}", {"decision": "uphold", "note": "it stands"}))
+    assert (heading(done), "Nothing else waits." in done.text, f"{PILE + 1} cases" in done.text) == (
+        "Cases",
+        False,
+        True,
+    )
+
+
+def test_a_pile_is_upheld_with_one_reason(piled: Caller, service: Service, rosa: Visitor, otto: Visitor) -> None:
+    url = f"/console/cases/piles/{piled.member}"
+    assert "Uphold all of them" not in otto.get(f"/console/cases?pile={piled.member}").text
+    before = service.rows()
+    assert set(faults(rosa.post(url, {"note": "", "upto": "9"}))) == {"note"}
+    assert set(faults(rosa.post(url, {"note": "news", "upto": "x"}))) == {"upto"}
+    assert set(faults(rosa.post(url, {"note": "x" * 2_001}))) == {"note", "upto"}
+    assert service.rows() == before
+    done = rosa.follow(rosa.post(url, {"note": "news reports", "upto": "3"}))
+    assert (heading(done), "3 cases upheld." in done.text) == ("Cases", True)
+    last = re.search(r'name="upto" value="(\d+)"', rosa.get("/console/cases?pile=7&order=clock").text)
+    assert last is None, "nothing waits in that pile"
+    assert "news reports" in rosa.get("/console/cases?state=decided").text

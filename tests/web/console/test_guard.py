@@ -33,6 +33,7 @@ POSTS: dict[str, tuple[frozenset[Role], dict[str, Any]]] = {
     "/benign/1/deletion": (ADMINS, {}),
     "/benign/new": (ADMINS, {"signals": pdq(77), "note": "a test card"}),
     "/cases/1": (REVIEWERS, {"decision": "uphold", "note": "looked at"}),
+    "/cases/piles/1": (REVIEWERS, {"note": "looked at", "upto": "9"}),
     "/contributions/1/case": (REVIEWERS, {"reason": "other"}),
     "/contributions/1/erasure": (ADMINS, {"number": "2"}),
     "/debugger": (EVERYBODY, {}),
