@@ -112,6 +112,8 @@ def decide(
 
 def _around(db: HashDB, id: int, decision: Decision, signals: Collection[int] | None) -> Around | None:
     """What is stored near to the shadow that a retirement casts; None for another decision."""
+    if decision is not Decision.RETIRE:
+        return None
     with db.store.read() as tx:
         case = tx.cases.one(id)
         shadow = _shadow(tx, case, decision, signals)
@@ -174,7 +176,8 @@ def follow(
         case = before[one.id]
         due = case.due_at if case.state is CaseState.OPEN else now + rules.time_to_decide
         openings.append(Opening(one.id, case.reason, due, case.holds, case.follows or case.id))
-    return [*_open_each(tx, openings, now), *settle(tx, found)]
+    reasons: dict[int, Details] = {one.id: {"reason": before[one.id].reason} for one in found}
+    return [*_open_each(tx, openings, now), *settle(tx, found, figures=reasons)]
 
 
 def _open_each(tx: Transaction, openings: Sequence[Opening], now: datetime) -> list[Entry]:

@@ -59,6 +59,6 @@ def _before(
     found: dict[int, Case] = {}
     for one in fresh:
         of = {id for signal in one.signals for stored in near.get(signal, ()) for id in shed.get(stored, ())}
-        if of:
-            found[one.id] = max((last[id] for id in of), key=lambda case: (case.holds, case.id))
+        if continued := [last[id] for id in of if id in last]:
+            found[one.id] = max(continued, key=lambda case: (case.holds, case.id))
     return found

@@ -272,6 +272,9 @@ def test_a_dispute_goes_on_with_what_its_member_withdraws_and_contributes_again(
         (copy.id, "edsa_context", False, first),
     ]
     assert {case.due_at for case in after} == {before.due_at}, "its clock goes on"
+    with db.store.read() as tx:
+        told = tx.audit.events(0, 99, None, None, ("contribution", again.id))[-1]
+    assert (told.action, told.details) == ("contribution.disputed", {"before": "unreviewed", "reason": "edsa_context"})
     # Who disputed is a party to what goes on, and what was said is there.
     seen = cases.get(db, other, after[0].id)
     assert [opinion.note for opinion in seen.opinions] == ["a news report"]
