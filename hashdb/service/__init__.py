@@ -1,4 +1,4 @@
-"""What one may do. HashDB = store + live index + clock; each verb reads `verb(db, actor, value) -> value`."""
+"""What one may do. HashDB = store + caches + index + clock; each verb reads `verb(db, actor, value) -> value`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from hashdb.errors import StoreBusy
 from hashdb.index.milvus import Milvus
 from hashdb.service.background import Background
 from hashdb.service.budgets import Budgets
+from hashdb.service.known import Known
 from hashdb.service.live import Live
 from hashdb.service.places import Places
 from hashdb.service.signing import Signing
@@ -53,6 +54,7 @@ class HashDB:
         self.signing = signing
         # Segments are cut for the radius of nearly all queries; a wider one is answered as exactly, only slower.
         radii = {one: one.radius for one in rules.algorithms}
+        self.known = Known(store, radii)
         self.live = Live(store, radii, index, milvus)
         self.places = Places()
         # Large requests to match: a process answers one at a time, so that single ones pass them.

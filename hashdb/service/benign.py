@@ -62,11 +62,13 @@ def add(db: HashDB, actor: Actor, draft: BenignDraft) -> Benign | Proposal:
     """Accept and match nothing within the radius of these signals any more; an event for each contribution touched.
 
     When this returns an entry, no process matches what it touches. It may take two persons: of the first one's request
-    a proposal is made, and answered. Raises InvalidInput.
+    a proposal is made, and answered. Raises InvalidInput, IndexNotReady.
     """
     actor.require(Scope.ADMIN)
     if faults := tuple(db.rules.benign_faults(draft)):
         raise InvalidInput(faults)
+    # What the entry touches is searched for in the index: without it nothing is to be stored.
+    db.live.level()
     with db.store.begin() as tx:
         now = db.now()
         if waits := second(db, tx, actor, Request(Act.BENIGN, "benign", 0, _content(draft)), now):
@@ -78,8 +80,9 @@ def add(db: HashDB, actor: Actor, draft: BenignDraft) -> Benign | Proposal:
 
 
 def delete(db: HashDB, actor: Actor, id: int) -> None:
-    """Take an entry away: what it alone kept from matching matches again. Raises NotFound."""
+    """Take an entry away: what it alone kept from matching matches again. Raises NotFound, IndexNotReady."""
     actor.require(Scope.ADMIN)
+    db.live.level()
     with db.store.begin() as tx:
         _delete(db, tx, actor, id)
     settle(db, actor)
@@ -90,7 +93,7 @@ def spared(db: HashDB, signals: Sequence[Signal], own: int) -> tuple[Signal, ...
 
     Of the picture's own the contributor is to be told.
     """
-    touched = db.live.admission().touched(signals[own:])
+    touched = db.known.admission().touched(signals[own:])
     return (*signals[:own], *(one for one in signals[own:] if one not in touched))
 
 

@@ -41,7 +41,7 @@ def contribute(db: HashDB, actor: Actor, drafts: Sequence[Draft], once: Once | N
     """
     member = actor.require_member(Scope.CONTRIBUTE)
     db.budgets.spend(actor, ((Budget.CONTRIBUTIONS, len(drafts)),), db.now())
-    return db.live.admitting(lambda admission, known: _contribute(db, actor, member, drafts, once, admission, known))
+    return db.known.admitting(lambda admission, known: _contribute(db, actor, member, drafts, once, admission, known))
 
 
 def _contribute(
@@ -54,7 +54,7 @@ def _contribute(
     known: int,
 ) -> Receipt:
     check(db, drafts, db.now())
-    near = db.live.retired.near(signal for draft in drafts for signal in draft.signals)
+    near = db.known.retired.near(signal for draft in drafts for signal in draft.signals)
     with db.store.begin() as tx:
         tx.members.lock(member.id)
         now = db.now()
@@ -87,7 +87,7 @@ def repeated(db: HashDB, actor: Actor, once: Once | None) -> Receipt | None:
 def check(db: HashDB, drafts: Sequence[Draft], now: datetime, at: str = "contributions") -> None:
     """Raise InvalidInput with every fault of the drafts, each at `at[i].field`."""
     ruled = ((position, fault) for position, one in enumerate(drafts) for fault in db.rules.draft_faults(one, now))
-    found = sorted((*ruled, *db.live.admission().faults(drafts, now)), key=lambda pair: pair[0])
+    found = sorted((*ruled, *db.known.admission().faults(drafts, now)), key=lambda pair: pair[0])
     faults = [Fault(f"{at}[{position}].{fault.at}", fault.reason) for position, fault in found]
     if faults:
         raise InvalidInput(tuple(faults[:FAULTS_TOLD]), max(0, len(faults) - FAULTS_TOLD))
@@ -126,7 +126,7 @@ def page(db: HashDB, actor: Actor, chosen: Filter, after: int, limit: int) -> tu
 def amend(db: HashDB, actor: Actor, id: int, asked: Amendment) -> Contribution:
     """Change what a member said of its own contribution. Raises InvalidInput, NotFound, NotYours, NotActive."""
     actor.require_member(Scope.CONTRIBUTE)
-    return db.live.admitting(lambda admission, known: _amend(db, actor, id, asked, admission, known))
+    return db.known.admitting(lambda admission, known: _amend(db, actor, id, asked, admission, known))
 
 
 def _amend(db: HashDB, actor: Actor, id: int, asked: Amendment, admission: Admission, known: int) -> Contribution:

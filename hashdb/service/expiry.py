@@ -68,7 +68,7 @@ def settle(db: HashDB, actor: Actor = SYSTEM) -> int:
         with db.store.begin() as tx:
             tx.incidents.settle(incident)
     while behind:
-        behind = db.live.admitting(lambda admission, known: _retain(db, admission, known))
+        behind = db.known.admitting(lambda admission, known: _retain(db, admission, known))
     return len(incidents)
 
 
@@ -79,7 +79,7 @@ def _some(db: HashDB, actor: Actor, after: int, label: str) -> int | None:
             append(tx, now, actor, _move(db, tx, page, admission, now), known)
         return page[-1].id if len(page) == _BATCH else None
 
-    return db.live.admitting(moved)
+    return db.known.admitting(moved)
 
 
 def _retain(db: HashDB, admission: Admission, known: int) -> bool:

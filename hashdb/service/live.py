@@ -1,4 +1,4 @@
-"""Live: this process's view of the log (the index, the keys, the benign list), brought level before each answer."""
+"""Live: the index of this process, brought level with the log before each answer that needs it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from time import monotonic
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hashdb.domain.matches import Neighbor
-from hashdb.domain.members import Key, Member
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import IndexNotReady
 from hashdb.index import Index
@@ -22,12 +21,9 @@ from hashdb.index.milvus import Milvus, MilvusShelf
 from hashdb.index.shelf import Shelf
 from hashdb.index.tiered import ARRAY
 from hashdb.index.words import Words, among, from_octets, to_octets
-from hashdb.service.admission import KINDS, Admission, Overtaken
-from hashdb.service.retired import Retired
 from hashdb.store import Store, Transaction
 from hashdb.store.audit import Head
 
-_Done = TypeVar("_Done")
 Progress = Callable[[int], None]
 """Told how many values more have been read."""
 
@@ -53,7 +49,7 @@ class Size(NamedTuple):
 
 
 class Live:
-    """An index an algorithm, and the keys seen lately, as of one number of the log."""
+    """An index an algorithm, as of one number of the log."""
 
     def __init__(
         self,
@@ -73,32 +69,30 @@ class Live:
         self._indexes: Mapping[Algorithm, Index] = self._shelf.indexes
         self._lock = Lock()
         self._head: Head | None = None
-        self._keys: dict[bytes, tuple[Key, Member]] = {}
-        self._admission: list[Admission] = []
-        self._radii = radii
-        self.retired = Retired(radii)
         self._leaf = ""
         self._checked = False
         self._again = 0.0
 
     @property
     def head(self) -> Head | None:
-        """The last event that this process knows of; None before the first `level`."""
+        """The last event that the index knows of; None before the first `level`."""
         return self._head
 
-    def level(self) -> Head:
-        """Take in what the log has and this process has not, in a transaction of its own; return the head.
+    def level(self, head: Head | None = None) -> Head:
+        """Take in what the log has and the index has not, in a transaction of its own; return the head.
 
         After this, a search finds every contribution that was answered before the call, by any process.
+        `head` is the head of the log where the caller has just read it; it is read again unless the index knows it.
         Raises IndexNotReady while the index is being filled, where that takes long.
         """
         # In this order: a head below what was known before has been set back, by a restore.
         known = self._head
-        head = self._store.head()
+        if head is None or head != known:
+            head = self._store.head()
         if known == head and not (self._shelf.doubted or self._shelf.moved):
             return head
         # Catching up takes milliseconds, filling an index of millions does not: then say so instead of waiting.
-        if not self._lock.acquire(timeout=_PATIENCE if _starts_over(known, head) else -1):
+        if not self._lock.acquire(timeout=-1 if head.continues(known) else _PATIENCE):
             raise IndexNotReady(_RETRY_AFTER)
         try:
             return self._catch_up()
@@ -139,37 +133,6 @@ class Live:
             log.warning("the index is checked: %s", error)
             self._shelf.doubted = True
             raise IndexNotReady(_RETRY_AFTER) from error
-
-    def key(self, digest: bytes) -> tuple[Key, Member] | None:
-        """The key whose secret has this digest and its member, as of the last `level`."""
-        cache = self._keys
-        found = cache.get(digest)
-        if found is None:
-            with self._store.read() as tx:
-                key = tx.members.key_with(digest)
-                if key is None:
-                    return None
-                found = key, tx.members.get(key.member)
-            cache[digest] = found
-        return found
-
-    def admission(self) -> Admission:
-        """The benign list and the incidents, as of the last `level` or later."""
-        cache = self._admission
-        if not cache:
-            with self._store.read() as tx:
-                cache.append(Admission(tx.benign.every(), tx.incidents.every()))
-        return cache[0]
-
-    def admitting(self, verb: Callable[[Admission, int], _Done]) -> _Done:
-        """What a verb does that holds something against the admission of a number of the log (see `append` there).
-
-        It is done again where the admission changes before it is written.
-        """
-        while True:
-            known = self.level().seq
-            with suppress(Overtaken):
-                return verb(self.admission(), known)
 
     def maintain(self, at_once: bool = False) -> None:
         """Write what is in memory to segments once it is much (`at_once`: whatever it is), and merge segments.
@@ -232,16 +195,9 @@ class Live:
         with self._store.read() as tx:
             head = tx.audit.head()
             known, leaf = self._head, tx.audit.leaf
-            if (
-                known is None
-                or _starts_over(known, head)
-                or leaf(known.seq) != self._leaf
-                or not self._shelf.refresh(head.seq, leaf)
-            ):
+            if not head.continues(known) or leaf(known.seq) != self._leaf or not self._shelf.refresh(head.seq, leaf):
                 # Until all is there again: the next one who asks must not take this for level.
-                self._head, self._keys, self._admission = None, {}, []
-                self.retired = Retired(self._radii)
-                self.retired.take_in(tx.retired.every())
+                self._head = None
                 after = self._shelf.start(head.epoch, head.seq, leaf)
                 if after == 0 and self._shelf.on_disk and tx.matches.count() >= ARRAY:
                     self._build(tx, head, progress, writing)
@@ -250,14 +206,6 @@ class Live:
                 raise IndexNotReady(_RETRY_AFTER)
             else:
                 after = max(known.seq, self._shelf.covers)
-                kinds = tx.audit.kinds(known.seq, head.seq)
-                # New ones, not cleared ones: a reader that began before this may still fill the old ones.
-                if kinds & {"member", "key"}:
-                    self._keys = {}
-                if kinds & KINDS:
-                    self._admission = []
-                if "case" in kinds:
-                    self.retired.take_in(tx.retired.since(known.seq, head.seq))
             self._take_in(tx, after, head.seq, progress)
             self._leaf = leaf(head.seq)
         self._indexes = self._shelf.indexes
@@ -306,11 +254,6 @@ class Live:
                 start, end = np.searchsorted(first, others[0, 0]), np.searchsorted(first, others[-1, 0], "right")
                 found[start:end] |= among(words[start:end], others)
             return found
-
-
-def _starts_over(known: Head | None, head: Head) -> bool:
-    """Whether what is known is not the beginning of the log with this head: nothing yet, or before a restore."""
-    return known is None or known.epoch != head.epoch or known.seq > head.seq
 
 
 def _counted(parts: Iterable[bytes], size: int, progress: Progress) -> Iterable[bytes]:

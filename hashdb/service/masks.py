@@ -50,7 +50,7 @@ def _mask(db: HashDB, actor: Actor, entry: Unsettled) -> None:
 
 
 def _unmask(db: HashDB, actor: Actor, entry: Unsettled) -> None:
-    while db.live.admitting(lambda admission, known: _unmask_some(db, actor, entry, admission, known)):
+    while db.known.admitting(lambda admission, known: _unmask_some(db, actor, entry, admission, known)):
         pass
 
 

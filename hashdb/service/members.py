@@ -41,8 +41,8 @@ def authenticate(db: HashDB, secret: str) -> Actor:
     """Who holds this secret now. Raises NotAuthenticated, and counts that."""
     if not secret.startswith(_PREFIX):
         raise _turned_away(db, Reason.UNKNOWN_KEY if secret else Reason.NO_KEY)
-    db.live.level()
-    found = db.live.key(_digest(secret))
+    db.known.level()
+    found = db.known.key(_digest(secret))
     if found is None:
         raise _turned_away(db, Reason.UNKNOWN_KEY)
     key, member = found

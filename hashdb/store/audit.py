@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypeGuard, cast
 
 from sqlalchemy import BigInteger, Connection, Row, Select, Text, bindparam, case, func, select, type_coerce, update
 from sqlalchemy.types import NullType
@@ -25,6 +25,10 @@ class Head(NamedTuple):
     seq: int
     at: datetime
     epoch: str
+
+    def continues(self, known: Head | None) -> TypeGuard[Head]:
+        """Whether this log may go on from a head that was seen before; not from None, nor across a restore."""
+        return known is not None and known.epoch == self.epoch and known.seq <= self.seq
 
 
 def take(connection: Connection, count: int) -> Row[tuple[int, datetime, bytes]]:

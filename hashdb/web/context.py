@@ -182,7 +182,7 @@ def holder(face: Face, secret: str, address: str) -> Actor:
 def terms() -> Terms:
     """What a request is checked against."""
     db = hashdb()
-    return Terms(db.rules, db.now(), touched=lambda signals: db.live.admission().touched(signals))
+    return Terms(db.rules, db.now(), touched=lambda signals: db.known.admission().touched(signals))
 
 
 def body() -> bytes:

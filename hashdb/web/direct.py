@@ -69,9 +69,9 @@ class Direct:
 
     def _answered(self, actor: Actor, text: bytes, *, has_turn: bool) -> bytes:
         db = self._face.db
-        # Who waited for a turn asks again how far the log is.
-        level = None if has_turn else db.live.head
         queries = read_queries(text, Terms(db.rules, db.now()))
+        # The head of the log was read to recognise the key: it is read again only by who waited for a turn.
+        level = None if has_turn else db.live.level(db.known.head)
         answer = matches.match(db, actor, queries, level=level, has_turn=has_turn)
         return AnswerOut.of(answer).json_text().encode()
 

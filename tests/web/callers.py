@@ -15,12 +15,14 @@ from werkzeug.test import TestResponse
 
 from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, MemberLimits, Scope
 from hashdb.service import HashDB, members
+from hashdb.service.live import Live
 from hashdb.service.signing import Signing
 from hashdb.settings import Settings
 from hashdb.store.tables import metadata
 from hashdb.web import create_app
 from hashdb.web.context import Face
 from tests import builders
+from tests.service.folders import fill_store
 
 CHUNKED: dict[str, Any] = {
     "data": b"",
@@ -86,6 +88,7 @@ class Service:
 
     def __init__(self, url: str, folder: Path, **settings: Any) -> None:
         self.url = url
+        self._folder = folder
         self.clock = builders.Clock()
         self.settings = Settings(**settings)
         signing = Signing(folder / "signing.key", folder / "checkpoints.txt", "log.example/1")
@@ -114,6 +117,13 @@ class Service:
         draft = KeyDraft(frozenset(scopes or Scope), hides_distances=hides_distances)
         issued = members.issue_key(self.db, COMMAND_LINE, member, draft)
         return Caller(self.app.test_client(), issued.secret, member, issued.key.id)
+
+    def lose_index(self) -> None:
+        """Let the index be one that another worker is still to build: the store holds too much to read at a request."""
+        fill_store(self.db, members.authenticate(self.db, self.caller(name="Large").secret or ""))
+        self.db.live = Live(
+            self.db.store, {one: one.radius for one in self.db.rules.algorithms}, self._folder / "index"
+        )
 
     def rows(self) -> dict[str, int]:
         """How many rows each table has."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
@@ -18,13 +19,14 @@ from pydantic import BaseModel, ValidationError
 from hashdb import __version__
 from hashdb.domain.instants import format_instant
 from hashdb.domain.members import Scope
-from hashdb.errors import Conflict, Fault, HashDBError, InvalidInput, MalformedRequest, SignInRefused
+from hashdb.errors import Conflict, Fault, HashDBError, IndexNotReady, InvalidInput, MalformedRequest, SignInRefused
 from hashdb.service import refusals
 from hashdb.web.console import cookies, guard, navigation, words
 from hashdb.web.context import hashdb, terms
 from hashdb.wire import refusal
 
 _Query = TypeVar("_Query", bound=BaseModel)
+_Found = TypeVar("_Found")
 _PAGES = {
     "benign": ("console.benign.show", "benign_id"),
     "case": ("console.cases.show", "case_id"),
@@ -99,6 +101,13 @@ def blueprint_of(noun: str, module: str, prefix: str | None = None) -> APIBluepr
 def page(template: str, *, status: int = 200, **values: object) -> Response:
     """A page of templates/console/."""
     return Response(render_template(f"console/{template}", **values), status)
+
+
+def once_built(search: Callable[[], _Found]) -> _Found | None:
+    """What a search of the index finds; None while the index is being built: the rest of the page needs none."""
+    with suppress(IndexNotReady):
+        return search()
+    return None
 
 
 def to(address: str) -> Response:

@@ -88,7 +88,7 @@ def _shown(proposal: Proposal, form: Form, status: int = 200) -> Response:
         told["effect"] = members.effect(hashdb(), actor(), request.id)
     elif request.act is Act.BENIGN:
         draft = read(BenignIn, pages.spelled(request.content), terms()).value()
-        told = {"draft": draft, "effect": benign.effect(hashdb(), actor(), draft)}
+        told = {"draft": draft, "effect": pages.once_built(lambda: benign.effect(hashdb(), actor(), draft))}
     else:
         case = cases.get(hashdb(), actor(), request.id)
         told = {"case": case, "effect": effects.of(hashdb(), actor(), case.contribution)}

@@ -5,11 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from hashdb.settings import Settings
-from hashdb.web import create_app
-from tests.builders import Clock, hashdb, member_with
-from tests.service.folders import fill_store, opened
-from tests.web.callers import Caller, Service, body, item, problem, service_at
+from hashdb.service import checkpoints
+from tests.web.callers import Caller, Service, body, item, pdq, problem, service_at
 
 
 def test_health_needs_no_key(service: Service) -> None:
@@ -36,20 +33,62 @@ def test_a_service_without_its_database_is_alive_but_not_ready(tmp_path: Path) -
         assert body(service.anyone.get("/healthz")) == {"status": "alive"}
 
 
-def test_a_service_whose_index_is_being_built_says_so(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/hashdb.sqlite"
-    db = hashdb(url, Clock())
-    fill_store(db, member_with(db))
-    db.close()
-    with opened(url, tmp_path / "index") as db:
-        anyone = Caller(create_app(db, Settings()).test_client(), None)
-        refused = Caller(anyone.client, "hdb_unknown")
-        for answer in (anyone.get("/readyz"), refused.get("/v1/me"), refused.post("/v1/matches", {"queries": []})):
-            problem(answer, 503, "index-not-ready")
-            assert int(answer.headers["Retry-After"]) > 0
-        assert body(anyone.get("/healthz")) == {"status": "alive"}
-        head = db.live.fill(lambda count: None)
-        assert body(anyone.get("/readyz")) == {"status": "ready", "checkpoint": head.seq}
+def test_while_the_index_is_built_only_what_searches_it_is_refused(service: Service) -> None:
+    checkpoints.start(service.db)
+    caller, other = service.caller(), service.caller()
+    (mine,), (theirs,) = caller.contribute(item(1)), other.contribute(item(2))
+    service.lose_index()
+    of_mine, of_theirs = f"/v1/contributions/{mine['id']}", f"/v1/contributions/{theirs['id']}"
+
+    query = {"queries": [{"signals": [pdq(1)]}]}
+    refused = [
+        service.anyone.get("/readyz"),
+        caller.post("/v1/matches", query),
+        caller.post("/v1/matches", {"queries": query["queries"] * 9}),
+        caller.post("/v1/matches?&", query),
+        caller.post("/v1/benign", {"signals": [pdq(3)], "note": "a test card"}),
+    ]
+    before = service.rows()
+    for answer in refused:
+        problem(answer, 503, "index-not-ready")
+        assert int(answer.headers["Retry-After"]) > 0
+    assert service.rows() == before
+
+    disputes = {"opinion": "disputes", "reason": "edsa_context", "note": "a broadcast"}
+    answered = [
+        service.anyone.get("/healthz"),
+        service.anyone.get("/v1/checkpoint"),
+        caller.get("/v1/me"),
+        caller.get("/v1/events?after=0"),
+        caller.get("/v1/changes?after=0"),
+        caller.get("/v1/proofs/inclusion?seq=1&size=2"),
+        caller.get("/v1/proofs/consistency?first=1&second=2"),
+        caller.get("/v1/contributions"),
+        caller.get(of_mine),
+        caller.patch(of_mine, {"severity": 2}),
+        caller.post(f"{of_theirs}/opinions", disputes),
+        caller.get("/v1/cases"),
+        caller.post("/v1/cases/1/decision", {"decision": "uphold", "note": "it stands"}),
+        caller.get("/v1/reports/transparency?from=2026-11-01&to=2026-11-20"),
+        caller.post(f"{of_mine}/withdrawal", {"reason": "other"}),
+        caller.post("/v1/incidents", {"label": "CI:first", "start": "2026-11-20T10:00:00Z"}),
+        caller.post("/v1/contributions", {"contributions": [item(4)]}),
+    ]
+    assert [answer.text for answer in answered if answer.status_code not in (200, 201)] == []
+
+    head = service.db.live.fill(lambda count: None)
+    assert body(service.anyone.get("/readyz")) == {"status": "ready", "checkpoint": head.seq}
+    added = body(answered[-1])["contributions"][0]["id"]
+    assert [caller.matched(pdq(seed)) for seed in (1, 2, 4)] == [[], [theirs["id"]], [added]]
+
+
+def test_while_the_index_is_built_a_key_is_revoked_from_the_next_request_on(service: Service) -> None:
+    caller, admin = service.caller(), service.caller()
+    service.lose_index()
+    assert caller.get("/v1/me").status_code == 200
+    assert admin.delete(f"/v1/members/{caller.member}/keys/{caller.key}").status_code == 204
+    for answer in (caller.get("/v1/me"), caller.post("/v1/matches", {"queries": [{"signals": [pdq(1)]}]})):
+        problem(answer, 401)
 
 
 def test_the_root_leads_to_the_console(service: Service) -> None:

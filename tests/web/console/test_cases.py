@@ -97,6 +97,25 @@ def test_an_auditor_sees_and_decides_nothing(service: Service, disputed: Caller,
     assert otto.get("/console/cases/9").status_code == 404
 
 
+def test_while_the_index_is_built_a_case_is_shown_without_what_is_near_and_can_be_decided(
+    service: Service, disputed: Caller, rosa: Visitor
+) -> None:
+    service.lose_index()
+    for path in (
+        "/console/overview",
+        "/console/cases",
+        "/console/contributions/1",
+        "/console/events",
+        "/console/account",
+    ):
+        assert rosa.get(path).status_code == 200, path
+    for path in ("/console/cases/1", "/console/contributions/1/neighbors"):
+        page = rosa.get(path)
+        assert (page.status_code, "The index is being built." in page.text) == (200, True), path
+    page = rosa.follow(rosa.post("/console/cases/1", {"decision": "uphold", "note": "it stands"}))
+    assert "Case 1, on contribution 1: uphold." in page.text
+
+
 @pytest.fixture
 def piled(service: Service) -> Caller:
     """Who disputed so many contributions that its cases are a pile, beside one case of another."""

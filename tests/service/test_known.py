@@ -1,0 +1,91 @@
+"""What a process knows of the log without the index is level with it before each request, and waits for no index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event
+
+from hashdb.domain.benign import BenignDraft
+from hashdb.domain.members import COMMAND_LINE, Actor, KeyDraft
+from hashdb.errors import IndexNotReady, InvalidInput, NotAuthenticated
+from hashdb.service import HashDB, benign, contributions, members
+from tests.builders import Clock, contributed, draft, hashdb, signal
+from tests.service.folders import fill_store, opened, set_back
+
+
+def key_for(db: HashDB, actor: Actor) -> tuple[int, str]:
+    """A new key of the actor's member: its id and its secret."""
+    assert actor.member is not None
+    issued = members.issue_key(db, COMMAND_LINE, actor.member.id, KeyDraft(actor.scopes))
+    return issued.key.id, issued.secret
+
+
+def test_a_key_is_known_and_revoked_while_the_index_waits_to_be_built(
+    db: HashDB, actor: Actor, database_url: str, folder: Path
+) -> None:
+    fill_store(db, actor)
+    with opened(database_url, folder) as one, opened(database_url, folder) as other:
+        key, secret = key_for(db, actor)
+        for process in (one, other):
+            assert members.authenticate(process, secret).key is not None
+            with pytest.raises(IndexNotReady):
+                process.live.level()
+        members.revoke_key(one, COMMAND_LINE, key)
+        for process in (one, other):
+            with pytest.raises(NotAuthenticated):
+                members.authenticate(process, secret)
+
+
+def test_an_unchanged_log_costs_a_look_at_its_head_and_no_transaction(db: HashDB, actor: Actor) -> None:
+    _, secret = key_for(db, actor)
+    members.authenticate(db, secret)
+    begun: list[object] = []
+    event.listen(db.store._engine, "begin", begun.append)
+    members.authenticate(db, secret)
+    db.live.level()
+    assert db.live.level(db.known.level()) == db.known.head
+    del begun[:]
+    members.authenticate(db, secret)
+    assert db.live.level(db.known.head) == db.known.head
+    assert begun == []
+
+
+def test_a_benign_entry_of_another_process_holds_for_the_next_contribution(
+    db: HashDB, actor: Actor, database_url: str
+) -> None:
+    elsewhere = hashdb(database_url, Clock())
+    contributed(db, actor, draft(1))
+    benign.add(elsewhere, COMMAND_LINE, BenignDraft((signal(2),)))
+    with pytest.raises(InvalidInput):
+        contributions.contribute(db, actor, [draft(2)])
+    elsewhere.close()
+
+
+def test_nothing_is_stored_of_a_benign_entry_while_the_index_that_it_needs_is_built(
+    db: HashDB, actor: Actor, database_url: str, folder: Path
+) -> None:
+    fill_store(db, actor)
+    entry = benign.add(db, COMMAND_LINE, BenignDraft((signal(2),)))
+    with opened(database_url, folder) as waiting:
+        head = waiting.known.level()
+        with pytest.raises(IndexNotReady):
+            benign.add(waiting, COMMAND_LINE, BenignDraft((signal(3),)))
+        with pytest.raises(IndexNotReady):
+            benign.delete(waiting, COMMAND_LINE, entry.id)
+        assert waiting.known.level() == head
+
+
+def test_a_log_that_was_set_back_empties_the_caches(db: HashDB, actor: Actor, clock: Clock, database_url: str) -> None:
+    (lost,) = contributed(db, actor, draft(1))
+    known = db.known.level()
+    _, secret = key_for(db, actor)
+    assert members.authenticate(db, secret).key is not None
+    cached = db.known._keys
+    set_back(database_url, known.seq, lost.id + 1, "restored")
+    assert db.known.level().epoch == "restored"
+    assert db.known._keys is not cached
+    clock.go(seconds=1)
+    contributed(db, actor, draft(3))
+    assert db.known.level().seq == known.seq + 1
