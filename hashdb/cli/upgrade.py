@@ -26,7 +26,7 @@ def command(with_key: bool, as_json: bool) -> None:
     store = Store(settings.database, settings.busy_seconds)
     try:
         with reaching(settings):
-            store.migrate()
+            before = store.migrate()
             store.require_current()
     finally:
         store.close()
@@ -34,6 +34,10 @@ def command(with_key: bool, as_json: bool) -> None:
         with opened(settings) as db:
             checkpoints.start(db)
     if as_json:
-        print_json({"schema": NEWEST})
+        print_json({"schema": NEWEST, "before": before})
+    elif before is None:
+        click.echo(f"the database was empty: schema {NEWEST} is made")
+    elif before < NEWEST:
+        click.echo(f"the schema is brought up from {before} to {NEWEST}")
     else:
         click.echo("the schema is current")

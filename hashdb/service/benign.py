@@ -106,7 +106,7 @@ def start(db: HashDB, drafts: Sequence[BenignDraft]) -> None:
         if not _differing(tx, drafts):
             return
     with db.store.begin() as tx:
-        tx.checkpoints.hold()
+        tx.audit.hold()
         now = db.now()
         for draft, old in _differing(tx, drafts):
             if old is not None:

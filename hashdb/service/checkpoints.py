@@ -31,7 +31,7 @@ def start(db: HashDB) -> Verifier:
         signer = tx.checkpoints.signer()
     if signer is None:
         with db.store.begin() as tx:
-            tx.checkpoints.hold()
+            tx.audit.hold()
             signer = tx.checkpoints.signer() or _add(db, tx, SYSTEM, signing.first(signing.origin or _unnamed()))
     if signing.origin not in (None, signer.name):
         raise BadSetting("HASHDB_ORIGIN", f"this log is named {signer.name} since its first start")
@@ -43,7 +43,7 @@ def rotate(db: HashDB, actor: Actor) -> Verifier:
     actor.require(Scope.ADMIN)
     signing = _signing(db)
     with db.store.begin() as tx:
-        tx.checkpoints.hold()
+        tx.audit.hold()
         before = tx.checkpoints.signer()
         added = _add(db, tx, actor, signing.prepare(before.name if before else signing.origin or _unnamed()))
     # From here on the new one is in force; whoever needs it finds it under either name.
@@ -87,7 +87,7 @@ def keep(db: HashDB, *, at_once: bool = False) -> bool:
         if not _due(db, tx, at_once):
             return False
     with db.store.begin() as tx:
-        tx.checkpoints.hold()
+        tx.audit.hold()
         if not _due(db, tx, at_once):
             return False
         size, note = _signed(_signing(db), tx)

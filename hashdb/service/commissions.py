@@ -40,7 +40,7 @@ def start(
     actor.require(Scope.AUDIT)
     counts.flush(db)
     with db.store.begin() as tx:
-        tx.checkpoints.hold()
+        tx.audit.hold()
         period = reports.period(db, tx, first, last)
         if member is not None:
             tx.members.get(member)

@@ -47,7 +47,7 @@ def start(db: HashDB) -> None:
     with db.store.begin() as tx:
         # In the order in which those who are at it take them: this row, then the head of the log.
         tx.retention.after(lock=True)
-        tx.checkpoints.hold()
+        tx.audit.hold()
         if tx.retention.in_force() != chosen:
             tx.retention.begin(chosen)
             details: Details = {"days": [f"{label}={days}" for label, days in sorted(chosen.days.items())]}

@@ -39,7 +39,7 @@ def drop(db: HashDB, actor: Actor, id: int) -> None:
     """Let a proposal be forgotten: any, or with `review` one on a case. Raises NotFound."""
     acts = _acts(actor)
     with db.store.begin() as tx:
-        tx.proposals.hold()
+        tx.audit.hold()
         now = db.now()
         found = tx.proposals.one(id, now, acts)
         tx.proposals.remove(id)
@@ -52,7 +52,7 @@ def expire(db: HashDB) -> int:
         if not tx.proposals.expired(db.now()):
             return 0
     with db.store.begin() as tx:
-        tx.proposals.hold()
+        tx.audit.hold()
         now = db.now()
         ids = tx.proposals.expired(now)
         for id in ids:
@@ -69,7 +69,7 @@ def second(db: HashDB, tx: Transaction, actor: Actor, request: Request, now: dat
     """
     if not db.rules.two_persons:
         return None
-    tx.proposals.hold()
+    tx.audit.hold()
     person = actor.name if actor.member is None else f"member:{actor.member.id}"
     found = tx.proposals.like(request, now)
     if found is None:

@@ -26,7 +26,7 @@ def start(db: HashDB) -> None:
         if _told(tx) == chosen:
             return
     with db.store.begin() as tx:
-        tx.checkpoints.hold()
+        tx.audit.hold()
         told = _told(tx)
         if told != chosen:
             before = [f"{name}={_word(told[name])}" for name in sorted(chosen) if told[name] != chosen[name]]

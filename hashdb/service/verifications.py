@@ -31,7 +31,7 @@ def start(db: HashDB, actor: Actor) -> Verification:
     """Begin to verify the log in the background, unless that goes on already; how far it is."""
     actor.require(Scope.AUDIT)
     with db.store.begin() as tx:
-        tx.checkpoints.hold()
+        tx.audit.hold()
         last = tx.verifications.latest(1)
         if last and last[0].running(db.now()):
             return last[0]

@@ -158,10 +158,10 @@ class Store:
         except self._engine.dialect.loaded_dbapi.Error as error:
             raise StoreBusy(_RETRY_AFTER) from error
 
-    def migrate(self) -> None:
-        """Make or bring up the schema."""
+    def migrate(self) -> str | None:
+        """Make or bring up the schema; return the number of the one that was there before, None where none was."""
         with self._transaction(writes=True) as connection:
-            migrate(connection)
+            return migrate(connection)
 
     def require_current(self) -> None:
         """Raise SchemaOutdated unless the schema is this version's."""

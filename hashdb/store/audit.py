@@ -31,14 +31,6 @@ class Head(NamedTuple):
         return known is not None and known.epoch == self.epoch and known.seq <= self.seq
 
 
-def take(connection: Connection, count: int) -> Row[tuple[int, datetime, bytes]]:
-    """Hold the log until the end of the transaction, and have that many numbers: the last of them, `at` and `peaks`.
-
-    From here on a process that stands still would have all others wait: PostgreSQL then ends its transaction.
-    """
-    return connection.execute(_TAKE if connection.dialect.name == "sqlite" else _TAKE_IN_TIME, {"count": count}).one()
-
-
 class Audit:
     """The log within one transaction."""
 
@@ -55,8 +47,13 @@ class Audit:
         """At most two rows of the head (`id`, `at`, `epoch`), as they are stored: there must be one."""
         return self._connection.execute(_HEADS).all()
 
+    def hold(self) -> None:
+        """Let nobody else append, sign or propose until the end of the transaction."""
+        self._take(0)
+
     def renew_epoch(self) -> None:
         """Give the log another epoch: whoever reads it goes back to its beginning."""
+        self.hold()
         self._connection.execute(update(log).values(epoch=secrets.token_hex(16)))
 
     def leaf(self, seq: int) -> str:
@@ -105,13 +102,22 @@ class Audit:
         """
         if not entries:
             return self.head().seq
-        row = take(self._connection, len(entries))
+        row = self._take(len(entries))
         at, size = max(now, row.at), row.seq - len(entries)
         rows = [_row(size + i, at, str(actor), entry) for i, entry in enumerate(entries, 1)]
         insert_rows(self._connection, events, rows)
         peaks = grow(self._connection, size, row.peaks, [cast(bytes, row["leaf"]) for row in rows])
         self._connection.execute(_KEEP, {"time": at, "edge": peaks})
         return cast(int, row.seq)
+
+    def _take(self, count: int) -> Row[tuple[int, datetime, bytes]]:
+        """Lock the log's row and take that many numbers: the last of them, `at` and `peaks`.
+
+        Every writer of the row locks it here first. A process that then stands still would have all others wait:
+        PostgreSQL ends its transaction.
+        """
+        take = _TAKE if self._connection.dialect.name == "sqlite" else _TAKE_IN_TIME
+        return self._connection.execute(take, {"count": count}).one()
 
     def since(self, after: int, limit: int, actions: Collection[Action] | None = None) -> tuple[Event, ...]:
         """At most `limit` events with numbers above `after`, in order."""

@@ -10,7 +10,6 @@ from sqlalchemy import Connection, insert, select, update
 
 from hashdb.domain.checkpoints import LogKey
 from hashdb.domain.notes import Verifier
-from hashdb.store.audit import take
 from hashdb.store.tables import checkpoints, signers
 
 
@@ -28,10 +27,6 @@ class Checkpoints:
     def __init__(self, connection: Connection) -> None:
         """Over an open connection."""
         self._connection = connection
-
-    def hold(self) -> None:
-        """Let nobody else append or sign until the end of the transaction."""
-        take(self._connection, 0)
 
     def keys(self) -> tuple[LogKey, ...]:
         """Every key that signs or has signed, the newest last."""

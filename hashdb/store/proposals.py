@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, Select, delete, insert, select
 
 from hashdb.domain.proposals import Act, Proposal, Request
 from hashdb.errors import NotFound
-from hashdb.store.tables import log, proposals
+from hashdb.store.tables import proposals
 
 
 class Open(NamedTuple):
@@ -26,10 +26,6 @@ class Proposals:
     def __init__(self, connection: Connection) -> None:
         """Over an open connection."""
         self._connection = connection
-
-    def hold(self) -> None:
-        """Let nobody else propose or append until the end of the transaction."""
-        self._connection.execute(log.update().values(seq=log.c.seq))
 
     def like(self, request: Request, now: datetime) -> Open | None:
         """The proposal of the same request that waits, if there is one."""

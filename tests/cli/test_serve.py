@@ -127,9 +127,11 @@ def test_an_old_schema_is_refused_on_postgresql_until_upgraded(run: Commands, em
     done = run.process("serve", "--port", "0", HASHDB_DATABASE_URL=empty_postgres_url)
     assert done.returncode == 1
     assert done.stderr == f"hashdb: the database has schema none, this version needs {NEWEST}: run `hashdb upgrade`\n"
+    made = run("upgrade", HASHDB_DATABASE_URL=empty_postgres_url)
+    assert made.stdout == f"the database was empty: schema {NEWEST} is made\n"
     assert run("upgrade", HASHDB_DATABASE_URL=empty_postgres_url).stdout == "the schema is current\n"
-    assert run("upgrade", HASHDB_DATABASE_URL=empty_postgres_url).returncode == 0
-    assert run.json("upgrade", HASHDB_DATABASE_URL=empty_postgres_url) == {"schema": NEWEST}
+    told = run.json("upgrade", HASHDB_DATABASE_URL=empty_postgres_url)
+    assert told == {"schema": NEWEST, "before": NEWEST}
     with serving(Path(run.environment["HASHDB_HOME"]), HASHDB_DATABASE_URL=empty_postgres_url) as url:
         assert httpx.get(f"{url}/readyz").status_code == 200
 
@@ -139,8 +141,8 @@ def test_upgrade_makes_the_logs_key_before_several_start_that_share_it(run: Comm
     key.parent.mkdir()
     database = f"sqlite:///{tmp_path}/hashdb.sqlite"
     shared = {"HASHDB_DATABASE_URL": database, "HASHDB_SIGNING_KEY_FILE": str(key), "HASHDB_ORIGIN": "log.example"}
-    for _ in range(2):
-        assert run("upgrade", "--with-key", **shared).stdout == "the schema is current\n"
+    for said in (f"the database was empty: schema {NEWEST} is made\n", "the schema is current\n"):
+        assert run("upgrade", "--with-key", **shared).stdout == said
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     refused = run("upgrade", "--with-key", **shared | {"HASHDB_SIGNING_KEY_FILE": elsewhere})
     assert refused.returncode == 1 and refused.stderr.startswith("hashdb: the log is signed by log.example+")

@@ -6,11 +6,34 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, Engine, event
 
 from hashdb.domain.members import Actor
 from hashdb.service import HashDB
 from hashdb.service.signing import Signing
 from tests.builders import Clock, hashdb, member_with
+
+
+@pytest.fixture(autouse=True)
+def _nobody_holds_the_log_without_a_limit() -> Iterator[None]:
+    """Whatever a test has the service do: on PostgreSQL each transaction that locks the log's row first bounds itself.
+
+    The server then ends a transaction whose process stands still.
+    """
+
+    def look(connection: Connection, cursor: object, statement: str, *more: object) -> None:
+        ours = hasattr(connection.connection.driver_connection, "patience")
+        migration = statement.startswith("UPDATE log SET peaks")
+        if not ours or migration or not statement.startswith("UPDATE log "):
+            return
+        transaction = connection.get_transaction()
+        if "idle_in_transaction_session_timeout" in str(more):
+            connection.info["bounded"] = transaction
+        assert connection.info.get("bounded") is transaction, f"locks the log without a limit: {statement}"
+
+    event.listen(Engine, "before_cursor_execute", look)
+    yield
+    event.remove(Engine, "before_cursor_execute", look)
 
 
 @pytest.fixture

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
+from hashdb import store as store_layer
 from hashdb.domain.audit import Action, Details, Entry, leaf
 from hashdb.domain.members import COMMAND_LINE, SYSTEM
 from hashdb.errors import NotFound
@@ -19,6 +22,13 @@ ADDED, ISSUED, READ = Action.MEMBER_ADDED, Action.KEY_ISSUED, Action.FEED_READ
 def append(store: Store, *entries: Entry, seconds: float = 0) -> int:
     with store.begin() as tx:
         return tx.audit.append(NOON + timedelta(seconds=seconds), SYSTEM, entries)
+
+
+def test_only_the_audit_log_itself_writes_or_locks_its_row() -> None:
+    """So whoever locks it does so in `Audit._take`, which bounds how long the transaction may stand still."""
+    writes = re.compile(r"(update|insert|delete)\(log\)|\blog\.(update|insert|delete)\(|(UPDATE|INTO|FROM) log\b.*FOR")
+    writers = [path.name for path in Path(store_layer.__file__).parent.glob("*.py") if writes.search(path.read_text())]
+    assert writers == ["audit.py"]
 
 
 def test_an_empty_log_ends_at_0(store: Store) -> None:

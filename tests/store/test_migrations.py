@@ -63,6 +63,19 @@ def at_revision(url: str, revision: str) -> Engine:
     return engine
 
 
+def test_who_brings_a_schema_up_is_told_which_one_was_there(empty_url: str) -> None:
+    at_revision(empty_url, "0012").dispose()
+    store = Store(empty_url)
+    assert [store.migrate(), store.migrate()] == ["0012", migrations.NEWEST]
+    store.close()
+
+
+def test_who_makes_a_schema_is_told_that_there_was_none(empty_url: str) -> None:
+    store = Store(empty_url)
+    assert store.migrate() is None
+    store.close()
+
+
 def test_the_tree_is_made_over_the_events_that_there_are(empty_url: str) -> None:
     entries = [Entry(Action.KEY_ISSUED, "key", number, {}) for number in range(1, 46)]
     engine = at_revision(empty_url, "0001")

@@ -46,7 +46,7 @@ def test_a_proposal_is_found_by_its_request_until_it_expires(store: Store) -> No
 
 def test_one_that_is_removed_is_gone(store: Store) -> None:
     with store.begin() as tx:
-        tx.proposals.hold()
+        tx.audit.hold()
         made = tx.proposals.add(REQUEST, "key:1", "member:1", NOON, UNTIL)
         tx.proposals.remove(made.id)
         assert tx.proposals.like(REQUEST, NOON) is None

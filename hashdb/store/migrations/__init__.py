@@ -15,16 +15,17 @@ _LOCK = 0x68617368
 """Of PostgreSQL's advisory locks, the one that two upgrades at a time wait for."""
 
 
-def migrate(connection: Connection) -> None:
-    """Make or bring up the schema; does nothing when it is current, or a newer one that this version may go on with.
+def migrate(connection: Connection) -> str | None:
+    """Make or bring up the schema, and return the number of the schema that was there before; None where none was.
 
-    Commit afterwards. Raises SchemaOutdated when a newer version made it that this one may not go on with.
+    Does nothing when it is current, or a newer one that this version may go on with. Commit afterwards.
+    Raises SchemaOutdated when a newer version made it that this one may not go on with.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
     found = _found(connection)
     if _will_do(found):
-        return
+        return found
     if found is not None and found > NEWEST:
         raise SchemaOutdated(found, NEWEST)
     from alembic import command
@@ -34,6 +35,7 @@ def migrate(connection: Connection) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    return found
 
 
 def require_current(connection: Connection) -> None:
