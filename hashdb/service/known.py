@@ -26,7 +26,7 @@ class Known:
         self._radii = radii
         self._lock = Lock()
         self._head: Head | None = None
-        self._leaf = ""
+        self._leaf = b""
         self._keys: dict[bytes, tuple[Key, Member]] = {}
         self._admission: list[Admission] = []
         self.retired = Retired(radii)
@@ -43,7 +43,9 @@ class Known:
             return head
         with self._lock:
             # Another thread may have done it meanwhile.
-            return head if self._head == head else self._catch_up()
+            if self._head != head:
+                self._catch_up(head)
+        return head
 
     def key(self, digest: bytes) -> tuple[Key, Member] | None:
         """The key whose secret has this digest and its member, as of the last `level`."""
@@ -76,24 +78,23 @@ class Known:
             with suppress(Overtaken):
                 return verb(self.admission(), known)
 
-    def _catch_up(self) -> Head:
-        with self._store.read() as tx:
-            known, head, leaf = self._head, tx.audit.head(), tx.audit.leaf
-            # New caches, not cleared ones: a reader that began before this may still fill the old ones.
-            if not head.continues(known) or leaf(known.seq) != self._leaf:
-                # A failure on the way must not leave the old number beside new caches.
-                self._head, self._keys, self._admission = None, {}, []
-                retired = Retired(self._radii)
+    def _catch_up(self, head: Head) -> None:
+        known = self._head
+        since = self._store.since(head.seq if known is None else known.seq, head.seq)
+        # New caches, not cleared ones: a reader that began before this may still fill the old ones.
+        if not head.continues(known) or since.leaves.get(known.seq, b"") != self._leaf:
+            # A failure on the way must not leave the old number beside new caches.
+            self._head, self._keys, self._admission = None, {}, []
+            retired = Retired(self._radii)
+            with self._store.read() as tx:
                 retired.take_in(tx.retired.every())
-                self.retired = retired
-            else:
-                kinds = tx.audit.kinds(known.seq, head.seq)
-                if kinds & {"member", "key"}:
-                    self._keys = {}
-                if kinds & KINDS:
-                    self._admission = []
-                if "case" in kinds:
+            self.retired = retired
+        else:
+            if since.kinds & {"member", "key"}:
+                self._keys = {}
+            if since.kinds & KINDS:
+                self._admission = []
+            if "case" in since.kinds:
+                with self._store.read() as tx:
                     self.retired.take_in(tx.retired.since(known.seq, head.seq))
-            self._leaf = leaf(head.seq)
-        self._head = head
-        return head
+        self._leaf, self._head = since.leaves.get(head.seq, b""), head

@@ -24,7 +24,7 @@ from hashdb.store.counts import Counts
 from hashdb.store.deliveries import Deliveries
 from hashdb.store.effects import Effects
 from hashdb.store.floods import Floods
-from hashdb.store.heads import Heads
+from hashdb.store.heads import Heads, Since
 from hashdb.store.hits import Hits
 from hashdb.store.incidents import Incidents
 from hashdb.store.listings import Listings
@@ -153,10 +153,13 @@ class Store:
 
     def head(self) -> Head:
         """The last event of the log, now. Raises StoreBusy."""
-        try:
+        with self._heads_told():
             return self._heads.read()
-        except self._engine.dialect.loaded_dbapi.Error as error:
-            raise StoreBusy(_RETRY_AFTER) from error
+
+    def since(self, after: int, upto: int) -> Since:
+        """The leaves of two events, and the kinds of subject of those past the one. Raises StoreBusy."""
+        with self._heads_told():
+            return self._heads.since(after, upto)
 
     def migrate(self) -> str | None:
         """Make or bring up the schema; return the number of the one that was there before, None where none was."""
@@ -219,6 +222,13 @@ class Store:
                 connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             with connection.begin():
                 yield connection
+
+    @contextmanager
+    def _heads_told(self) -> Iterator[None]:
+        try:
+            yield
+        except self._engine.dialect.loaded_dbapi.Error as error:
+            raise StoreBusy(_RETRY_AFTER) from error
 
     @contextmanager
     def _busy_told(self) -> Iterator[None]:

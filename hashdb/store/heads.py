@@ -1,8 +1,10 @@
-"""The head of the log, read by itself: what every request asks first, so the cheapest way there is."""
+"""The head of the log, and what it tells since: what every request asks first, so the cheapest way there is."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from threading import local
+from typing import Any, NamedTuple
 from weakref import WeakSet
 
 from sqlalchemy import Engine, PoolProxiedConnection
@@ -11,7 +13,18 @@ from hashdb.domain.instants import from_microseconds
 from hashdb.store.audit import Head
 from hashdb.store.postgresql import for_short
 
-_QUERY = "SELECT seq, at, epoch FROM log"
+_HEAD = "SELECT seq, at, epoch FROM log"
+_SINCE = (
+    "SELECT seq, leaf, '' FROM events WHERE seq IN (?, ?)"
+    " UNION ALL SELECT DISTINCT 0, CAST(NULL AS bytea), subject_kind FROM events WHERE seq > ? AND seq <= ?"
+)
+
+
+class Since(NamedTuple):
+    """Of a part of the log: the leaves at its two ends by their numbers, and the kinds of subject of its events."""
+
+    leaves: Mapping[int, bytes]
+    kinds: frozenset[str]
 
 
 class _Held:
@@ -33,6 +46,7 @@ class Heads:
     def __init__(self, engine: Engine) -> None:
         """Opens nothing yet."""
         self._engine = engine
+        self._since = _SINCE if engine.dialect.name == "sqlite" else _SINCE.replace("?", "%s")
         self._local = local()
         self._all: WeakSet[_Held] = WeakSet()
 
@@ -41,27 +55,36 @@ class Heads:
 
         One that the server has ended since this thread last asked is replaced at once: it may have been long ago.
         """
+        ((seq, at, epoch),) = self._ask(_HEAD)
+        return Head(seq, from_microseconds(at), epoch)
+
+    def since(self, after: int, upto: int) -> Since:
+        """What the log tells between two numbers, as of one moment. Raises as `read` does."""
+        rows = self._ask(self._since, (after, upto, after, upto))
+        leaves = {seq: leaf for seq, leaf, _ in rows if leaf is not None}
+        return Since(leaves, frozenset(kind for _, leaf, kind in rows if leaf is None))
+
+    def _ask(self, query: str, values: tuple[int, ...] = ()) -> list[Any]:
         held: _Held | None = getattr(self._local, "held", None)
         if held is not None:
             try:
-                return self._asked(held)
+                return self._asked(held, query, values)
             except self._engine.dialect.loaded_dbapi.Error as error:
                 if not self._engine.dialect.is_disconnect(error, held.connection.dbapi_connection, None):
                     raise
-        return self._asked(self._connect())
+        return self._asked(self._connect(), query, values)
 
-    def _asked(self, held: _Held) -> Head:
+    def _asked(self, held: _Held, query: str, values: tuple[int, ...]) -> list[Any]:
         try:
             cursor = held.connection.cursor()
-            cursor.execute(_QUERY)
-            row = cursor.fetchone()
+            cursor.execute(query, values)
+            rows: list[Any] = list(cursor.fetchall())
             cursor.close()
         except BaseException:
             self._local.held = None
             raise
         self._local.held = held
-        assert row is not None
-        return Head(row[0], from_microseconds(row[1]), row[2])
+        return rows
 
     def close(self) -> None:
         """Close the connections of every thread."""
