@@ -251,6 +251,7 @@ def _write_down(db: HashDB, counted: metrics.Metrics, stop: Event) -> None:
         run(Task.METRICS, counted.write_down)
         run(Task.COUNTS, partial(counts.flush, db))
         run(Task.USES, partial(uses.flush, db))
+        run(Task.SUSPICIONS, lambda: counted.suspect(db.suspicions.tell(db.store, db.now())))
         if rounds % _GUARD_EVERY == 0:
             run(Task.FLOODS, partial(floods.guard, db))
             run(Task.SEALS, partial(counts.seal, db))

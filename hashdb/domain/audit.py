@@ -37,6 +37,7 @@ class Action(StrEnum):
     MEMBER_REINSTATED = "member.reinstated"
     KEY_ISSUED = "key.issued"
     KEY_REVOKED = "key.revoked"
+    KEY_SUSPECTED = "key.suspected"
     USER_ADDED = "user.added"
     USER_AMENDED = "user.amended"
     USER_DISABLED = "user.disabled"

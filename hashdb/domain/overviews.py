@@ -260,6 +260,7 @@ class Overview:
     standings: Mapping[Standing, int]
     new: int
     expiring: int
+    suspected: int
     days: tuple[Day, ...]
     members: tuple[MemberFigures, ...]
     waiting: Waiting

@@ -18,6 +18,7 @@ from hashdb.service.known import Known
 from hashdb.service.live import Live
 from hashdb.service.places import Places
 from hashdb.service.signing import Signing
+from hashdb.service.suspicions import Suspicions
 from hashdb.service.tallies import Tallies
 from hashdb.store import Store
 
@@ -62,6 +63,7 @@ class HashDB:
         self.match_log = match_log
         self.tallies = Tallies()
         self.background = Background()
+        self.suspicions = Suspicions()
         self.budgets = Budgets(amounts(rules.budgets))
         self.feed_read_on: dict[int, date] = {}
         self.listing_read_on: dict[int, date] = {}

@@ -22,6 +22,7 @@ class Task(StrEnum):
     METRICS = "metrics"
     COUNTS = "counts"
     USES = "uses"
+    SUSPICIONS = "suspicions"
     FLOODS = "floods"
     SEALS = "seals"
     MASKS = "masks"

@@ -50,6 +50,7 @@ def match(
             answer = _counted(db, actor, queries, quarantined, None)
     if actor.member is not None:
         db.tallies.match(db.now(), actor.member.id, queries, answer)
+        db.suspicions.note(actor, queries, answer)
     if not actor.told_distances:
         return replace(answer, results=tuple(one.without_distances() for one in answer.results))
     return answer

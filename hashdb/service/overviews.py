@@ -71,6 +71,7 @@ def get(db: HashDB, actor: Actor, days: int) -> Overview:
             standings={one: _sum(in_all, standing(one)) for one in Standing},
             new=tx.overviews.received(now - _DAY),
             expiring=tx.overviews.expiring(now, now + EXPIRING),
+            suspected=tx.overviews.suspected(now - EXPIRING),
             days=tuple(_day(day, by_day.get(day, Counter())) for day in (since + n * _DAY for n in range(days))),
             members=_members(tx, since, found, in_all),
             waiting=tx.overviews.waiting(now, now + _SOON),

@@ -8,13 +8,14 @@ from datetime import date, datetime
 
 from sqlalchemy import ColumnElement, Connection, func, select, update
 
+from hashdb.domain.audit import Action
 from hashdb.domain.cases import Decision
 from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.opinions import Stance
 from hashdb.domain.overviews import EVERYONE, Deltas, InAll, Waiting
 from hashdb.store.bulk import upsert
 from hashdb.store.chunks import chunks
-from hashdb.store.tables import cases, contributions, figures_by_day, figures_in_all, followed, opinions
+from hashdb.store.tables import cases, contributions, events, figures_by_day, figures_in_all, followed, opinions
 
 
 class Overviews:
@@ -112,6 +113,13 @@ class Overviews:
             .group_by(contributions.c.member_id)
         )
         return Counter({row[0]: row[1] for row in self._connection.execute(query)})
+
+    def suspected(self, since: datetime) -> int:
+        """How many keys an event has named since then which may be reading hashes."""
+        query = select(func.count(events.c.subject_id.distinct())).where(
+            events.c.subject_kind == "key", events.c.action == str(Action.KEY_SUSPECTED), events.c.at >= since
+        )
+        return self._connection.execute(query).scalar_one()
 
     def waiting(self, now: datetime, soon: datetime) -> Waiting:
         """The open cases, and how their clocks stand."""

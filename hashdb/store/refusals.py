@@ -32,12 +32,12 @@ class Refusals:
         """Note that they are told."""
         self._connection.execute(delete(refusals))
 
-    def last_told(self, kind: str, id: int) -> datetime | None:
-        """When an event last told of refusals of this subject."""
+    def last_told(self, kind: str, id: int, action: Action = Action.AUTH_REFUSED) -> datetime | None:
+        """When an event last told of refusals of this subject, or another action on it."""
         query = (
             select(events.c.at)
             .where(events.c.subject_kind == kind, events.c.subject_id == id)
-            .where(events.c.action == str(Action.AUTH_REFUSED))
+            .where(events.c.action == str(action))
             .order_by(events.c.seq.desc())
             .limit(1)
         )

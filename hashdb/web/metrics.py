@@ -88,6 +88,9 @@ class Metrics:
         for outcome in deliveries.Outcome:
             self._deliveries.labels(outcome)
         self._count_background(db)
+        self._suspected = Counting(
+            "hashdb_keys_suspected", "Events that name a key which may be reading hashes.", registry=self._registry
+        )
         # A look-up of ours costs a fifth of `labels`.
         self._counters: dict[tuple[str, str, int], Counting] = {}
         self._histograms: dict[str, Histogram] = {}
@@ -152,6 +155,10 @@ class Metrics:
     def replace(self) -> None:
         """Count that this process came in the place of a worker that ended."""
         self._replacements.inc()
+
+    def suspect(self, events: int) -> None:
+        """Count events that name a key which may be reading hashes."""
+        self._suspected.inc(events)
 
     def times(self, route: str) -> Times:
         """How long answers of a route took since the service was started."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from hashdb.domain.members import Scope
+from tests.builders import near, signal
 from tests.web.callers import Service, item, pdq
 from tests.web.console.visitors import Visitor, faults, heading
 
@@ -46,3 +48,15 @@ def test_an_empty_service_has_a_page_too(otto: Visitor) -> None:
     page = otto.get("/console/overview")
     assert page.status_code == 200
     assert "There is no member yet." in page.text
+
+
+def test_keys_that_may_be_reading_hashes_are_shown(service: Service, ada: Visitor) -> None:
+    reader = service.caller(Scope.MATCH)
+    service.caller(Scope.CONTRIBUTE).contribute(item(1))
+    assert "keys suspected" not in ada.get("/console/overview").text
+    near_copies = [{"signals": [str(near(signal(1), 10, seed))]} for seed in range(60)]
+    assert reader.post("/v1/matches", {"queries": near_copies}).status_code == 200
+    assert service.db.suspicions.tell(service.db.store, service.db.now()) == 1
+    page = ada.get("/console/overview").text
+    assert "keys suspected in 7 days" in page and "action=key.suspected" in page
+    assert f"key:{reader.key}" in ada.get("/console/events?action=key.suspected").text
