@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import time
 from pathlib import Path
 
 import httpx
@@ -13,12 +16,14 @@ from hashdb.client import Client
 from hashdb.domain.matches import Query
 from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
 from hashdb.service import counts, members, open_hashdb, uses
+from hashdb.service.background import Task
 from hashdb.settings import Settings
 from hashdb.web.metrics import Metrics
 from tests.builders import draft
 from tests.serving import serving
 from tests.web.callers import Caller, Service, body, item, pdq
 
+LAST_SUCCESS = "hashdb_background_last_success_timestamp_seconds"
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
@@ -117,6 +122,25 @@ def test_the_workers_count_together_on_a_port_of_their_own(tmp_path: Path) -> No
         # One sample of all workers, not one each.
         assert found["hashdb_index_events", ()] <= found["hashdb_log_events", ()]
         assert httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {key}"}).status_code == 404
+        # What the service takes of the machine, of all its processes; each task is recent in the slowest worker.
+        assert found["process_resident_memory_bytes", ()] > 0 and found["hashdb_disk_size_bytes", ()] > 0
+        for task in (one for one in Task if one.repeats):
+            assert time.time() - found[LAST_SUCCESS, (("task", task),)] < 60
+        assert found["hashdb_worker_replacements_total", ()] == 0
+        first = next((home / "metrics").glob("gauge_livemin_*.db"))
+        os.kill(int(first.stem.rpartition("_")[2]), signal.SIGKILL)
+        until = time.monotonic() + 30
+        while samples(_text(port)).get(("hashdb_worker_replacements_total", ())) != 1:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
+
+def _text(port: int) -> str:
+    """The metrics, or nothing while another worker takes the port."""
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    except httpx.TransportError:
+        return ""
 
 
 def test_within_how_long_a_share_of_the_answers_came_is_told(service: Service, tmp_path: Path) -> None:
