@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import os
 import re
 import shutil
@@ -115,6 +116,15 @@ def test_the_image_installs_by_hash_what_the_constraints_say() -> None:
     needed = re.findall(r"^[\w.-]+", setup["options"]["install_requires"], re.MULTILINE)
     installed = set(re.findall(r"^[\w.-]+(?===)", (ROOT / "deploy" / "requirements.txt").read_text(), re.MULTILINE))
     assert needed and set(needed) <= installed, "run scripts/requirements"
+    # All that hashdb needs is there, and what that needs: the image checks it by `pip check`.
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    extras = config["options.extras_require"]
+    needed = [config["options"]["install_requires"], *(extras[name] for name in ("postgres", "otel", "redis"))]
+    listed = set(re.findall(r"^([\w.-]+)==", (ROOT / "deploy" / "requirements.txt").read_text("utf-8"), re.MULTILINE))
+    for name in re.findall(r"^\s*([\w-]+)", "\n".join(needed), re.MULTILINE):
+        assert name in listed, f"{name}: run scripts/requirements"
+    assert "bin/python check" in (ROOT / "Dockerfile").read_text("utf-8")
     # Nothing else is fetched: the wheel is built, and installed, from what is there.
     installs = re.findall(r"-m pip .*?(?:install|wheel) [^&]*", (ROOT / "Dockerfile").read_text("utf-8"))
     assert len(installs) == 4 and all("--require-hashes" in one or "--no-index --no-deps" in one for one in installs)
