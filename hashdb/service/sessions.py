@@ -67,16 +67,22 @@ def confirm(db: HashDB, token: str, code: str, address: str) -> Opened:
     raise SignInRefused("the code is not right")
 
 
+def approach(db: HashDB, address: str) -> None:
+    """Count an attempt to sign in by the provider, before the provider is asked; `admit` takes it back.
+
+    Raises LimitReached after many failures from the address.
+    """
+    with db.store.begin() as tx:
+        _take_turn(tx, _by_address(address), db.now())
+
+
 def admit(db: HashDB, name: str, identity: Identity, address: str) -> Opened:
     """Begin a session of a person whom the provider recognised, as the user of that name who signs in by the provider.
 
-    The first sign-in binds the user to the identity. Raises SignInRefused, or LimitReached after many failures from
-    the address.
+    The first sign-in binds the user to the identity. Raises SignInRefused.
     """
-    now = db.now()
-    counted = {"address": _digests(name, address)["address"]}
+    now, counted = db.now(), _by_address(address)
     with db.store.begin() as tx:
-        _take_turn(tx, counted, now)
         user = _found(tx, name)
         if user is not None and user.status is UserStatus.ACTIVE and user.sign_in is SignIn.PROVIDER:
             known = tx.users.identity(user.id)
@@ -218,6 +224,10 @@ def _signed_out(user: User, sessions: int) -> Entry:
 
 def _digests(name: str, address: str = "") -> Counted:
     return {"user": _digest(f"user {name}"), "address": _digest(f"address {network_of(address)}")}
+
+
+def _by_address(address: str) -> Counted:
+    return {"address": _digests("", address)["address"]}
 
 
 def _digest(text: str) -> bytes:

@@ -207,6 +207,7 @@ CHANGES: dict[str, Verb] = {
     "opinions.give": lambda db, actor, id: disputed(db, id),
     "opinions.recount": lambda db, actor, id: opinions.recount(db),
     "backups.made": lambda db, actor, id: backups.made(db, COMMAND_LINE, with_key=False),
+    "backups.verified": lambda db, actor, id: backups.verified(db, COMMAND_LINE, 7),
     "backups.restored": lambda db, actor, id: backups.restored(db, COMMAND_LINE),
     "cases.bring": lambda db, actor, id: cases.bring(db, COMMAND_LINE, id, "other", holds=False),
     "listings.export": lambda db, actor, id: listings.export(db, COMMAND_LINE, Listing(), "csv"),
@@ -263,6 +264,7 @@ def _tell(db: HashDB) -> bool:
 
 WITHOUT = {
     "checkpoints.keep": "what it writes is over the events, and signed",
+    "sessions.approach": "it counts an attempt; its failure is told by `sessions.admit`",
     "sessions.who": "it notes when a session was last used, once a minute",
     "deliveries.claim": "who sends what is in the log of deliveries",
     "deliveries.make": "what it has sent tells of events",

@@ -7,7 +7,9 @@ requests; the code that the provider sends back is good once.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
+from threading import Lock
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from flask import Response, request, url_for
@@ -28,6 +30,12 @@ if TYPE_CHECKING:
 blueprint = pages.blueprint_of("provider", __name__, "/sign-in/provider")
 _SECONDS = 10
 _LEEWAY = 60
+_FRESH = 600.0
+"""Seconds for which it is known what a provider says of itself."""
+_PATIENCE = 1.0
+"""Seconds that a request waits for another one which asks the provider."""
+_known: dict[str, tuple[float, _Discovered]] = {}
+_asking = Lock()
 _ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 _WELL_KNOWN = "/.well-known/openid-configuration"
 _Read = TypeVar("_Read", bound=BaseModel)
@@ -85,6 +93,8 @@ def come_back() -> Response:
     try:
         if not cookies.is_derived("state", request.args.get("state", "")) or "code" not in request.args:
             raise SignInRefused("the provider sent you back without having been asked by this browser: begin again")
+        # Whoever sends codes that are none costs a request to the provider each time, and so is counted before.
+        sessions.approach(hashdb(), address())
         claims = _told(lambda: _claims(request.args["code"]))
         identity = Identity(face().settings.oidc_issuer, claims.sub)
         opened = sessions.admit(hashdb(), _name(claims), identity, address())
@@ -149,7 +159,21 @@ def _name(claims: _Claims) -> str:
 
 
 def _discover(client: OAuth2Client) -> _Discovered:
+    """What the provider says of itself, asked for now and then and by one request at a time: anybody can cause it."""
     issuer = face().settings.oidc_issuer or ""
+    if not _asking.acquire(timeout=_PATIENCE):
+        raise SignInRefused("the provider does not answer another request: try again in some seconds")
+    try:
+        at, discovered = _known.get(issuer, (-_FRESH, None))
+        if discovered is None or time.monotonic() - at >= _FRESH:
+            discovered = _asked(client, issuer)
+            _known[issuer] = time.monotonic(), discovered
+        return discovered
+    finally:
+        _asking.release()
+
+
+def _asked(client: OAuth2Client, issuer: str) -> _Discovered:
     found = client.request("GET", issuer.rstrip("/") + _WELL_KNOWN, withhold_token=True)
     discovered = _read(_Discovered, found.raise_for_status().json())
     if discovered.issuer != issuer:

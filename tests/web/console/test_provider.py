@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -146,6 +149,27 @@ def test_failures_at_the_provider_count_for_their_address(tmp_path: Path) -> Non
     with served(tmp_path, preferred_username="nobody") as service:
         came = [there_and_back(Visitor(service)).status_code for _ in range(22)]
         assert came == [422] * 20 + [429] * 2
+
+
+def test_codes_that_are_none_count_for_their_address_too(tmp_path: Path) -> None:
+    with served(tmp_path) as service:
+        visitor = Visitor(service)
+        state = parse_qs(urlsplit(visitor.get("/console/sign-in/provider").headers["Location"]).query)["state"][0]
+        back = f"/console/sign-in/provider/back?state={state}&code="
+        assert [visitor.get(f"{back}{number}").status_code for number in range(22)] == [422] * 20 + [429] * 2
+
+
+def test_a_provider_that_says_nothing_holds_one_request_at_a_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(1) as pool:
+        issuer = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        settings = {"oidc_issuer": issuer, "oidc_client_id": "x", "oidc_client_secret": "y"}
+        with service_at(None, console_url=HERE, **settings) as service:
+            first = pool.submit(Visitor(service).get, "/console/sign-in/provider")
+            accepted, _ = silent.accept()
+            second = Visitor(service).get("/console/sign-in/provider")
+            assert (second.status_code, "does not answer another request" in second.text) == (502, True)
+            accepted.close()
+            assert "did not answer as it should" in first.result().text
 
 
 def test_an_answer_that_is_too_old_is_not_believed(tmp_path: Path) -> None:
