@@ -56,6 +56,8 @@
         ├── PortInUse
         ├── HomeInUse
         ├── BackupFailed
+        ├── MoveFailed            the database is not copied to another one
+        ├── UnfinishedCopy        the database is one that `hashdb copy-to` has not finished
         └── DemoFailed
 
 Each is a dataclass that carries its data; `str()` of it is one sentence in lower case without a full stop.
@@ -639,6 +641,27 @@ class BackupFailed(CannotStart):
 
     def __str__(self) -> str:
         return self.reason
+
+
+@dataclass(eq=False)
+class MoveFailed(CannotStart):
+    reason: str
+    slug: ClassVar[str] = "move-failed"
+    title: ClassVar[str] = "Move failed"
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass(eq=False)
+class UnfinishedCopy(CannotStart):
+    slug: ClassVar[str] = "unfinished-copy"
+    title: ClassVar[str] = "Unfinished copy"
+
+    def __str__(self) -> str:
+        return (
+            "the database is an unfinished copy: stop the service that it is of, and run `hashdb copy-to` there again"
+        )
 
 
 @dataclass(eq=False)

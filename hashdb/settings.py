@@ -44,6 +44,9 @@ class Settings(BaseSettings):
         default=None,
         description="Database as an SQLAlchemy URL, like `postgresql://user@host/hashdb`; SQLite in the home.",
     )
+    copy_to: SecretStr | None = Field(
+        default=None, description="Database to which `hashdb copy-to` copies the service's, as an SQLAlchemy URL."
+    )
     signing_key_file: Path | None = Field(
         default=None, description="File of the private key that signs the log's checkpoints; `signing.key` in the home."
     )
@@ -262,7 +265,7 @@ class Settings(BaseSettings):
         except ValueError:
             raise ValueError("takes networks, like 10.2.0.0/16, separated by commas") from None
 
-    @field_validator("database_url")
+    @field_validator("database_url", "copy_to")
     @classmethod
     def _lasting(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and value.get_secret_value() in ("sqlite://", "sqlite:///", "sqlite:///:memory:"):

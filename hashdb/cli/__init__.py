@@ -18,6 +18,7 @@ _COMMANDS = {
     "benign": "hashdb.cli.benign",
     "case": "hashdb.cli.cases",
     "contribute": "hashdb.cli.contribute",
+    "copy-to": "hashdb.cli.moves",
     "demo": "hashdb.cli.demo",
     "erase": "hashdb.cli.erase",
     "evaluate": "hashdb.cli.evaluate",

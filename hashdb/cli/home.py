@@ -5,11 +5,11 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from hashdb.errors import BadSetting, HomeInUse, StoreBusy
+from hashdb.errors import BadSetting, HomeInUse, MoveFailed, StoreBusy
 from hashdb.index.milvus import Milvus
 from hashdb.service import HashDB, open_hashdb
 from hashdb.service.signing import Signing
@@ -72,6 +72,17 @@ def prepare_home(home: Path) -> None:
 def serving_alone(home: Path) -> Iterator[None]:
     """Hold the home, so that no second service starts from it. Raises HomeInUse."""
     with _locked(home / "serve.lock", wait=False):
+        yield
+
+
+@contextmanager
+def copying_alone(home: Path) -> Iterator[None]:
+    """Hold what a copy of the home's database writes, so that no second one writes to it. Raises MoveFailed."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(_locked(home / "copy.lock", wait=False))
+        except HomeInUse:
+            raise MoveFailed("another `hashdb copy-to` runs from this home: wait for it") from None
         yield
 
 

@@ -20,7 +20,7 @@ from hashdb.service.verification import verify
 from hashdb.settings import Settings
 from hashdb.store import Store
 
-_LOCKS = frozenset({"serve.lock", "schema.lock"})
+_LOCKS = frozenset({"serve.lock", "schema.lock", "copy.lock"})
 _FAILED = 1
 
 

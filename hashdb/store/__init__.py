@@ -11,7 +11,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from hashdb.errors import BadSetting, StoreBusy
-from hashdb.store import postgresql
+from hashdb.store import moves, postgresql
 from hashdb.store.audit import Audit, Head
 from hashdb.store.backups import read_copy, scratch, write_copy
 from hashdb.store.benign import BenignList
@@ -207,6 +207,25 @@ class Store:
         """
         with scratch(self._engine, folder) as url:
             yield url
+
+    def rows(self) -> int:
+        """How many rows all tables have. Raises StoreBusy."""
+        with self._transaction(writes=False) as connection:
+            return moves.count(connection)
+
+    def move_to(self, target: Store, advance: moves.Advance) -> moves.Moved:
+        """Make a target hold what this database holds at this moment: one that is empty, or that this has begun.
+
+        Nothing opens it before `finish_move_to`. Raises MoveFailed, StoreBusy.
+        """
+        with self._transaction(writes=False) as source, target._busy_told():
+            moves.begin(source, target._engine)
+            return moves.make_equal(source, target._engine, advance)
+
+    def finish_move_to(self, target: Store, head: Head) -> None:
+        """Let the target be opened. Raises MoveFailed where the log's head is not the one that was moved, StoreBusy."""
+        with self._transaction(writes=False) as source, target._busy_told():
+            moves.finish(source, target._engine, head)
 
     def close(self) -> None:
         """Close every connection of this process."""

@@ -24,8 +24,11 @@ _REASONS = {
 _ELSE = "does not answer: see that it runs, and that HASHDB_DATABASE_URL names it"
 
 
-def told(url: str, busy: StoreBusy) -> DatabaseAway | StoreBusy:
-    """The error that says where the database is, where no connection could be made; else the same error."""
+def told(url: str, busy: StoreBusy, setting: str = "HASHDB_DATABASE_URL") -> DatabaseAway | StoreBusy:
+    """The error that says where the database is, where no connection could be made; else the same error.
+
+    `setting` is where the URL stands.
+    """
     cause = busy.__cause__
     if not isinstance(cause, OperationalError) or cause.statement is not None:
         return busy
@@ -33,7 +36,8 @@ def told(url: str, busy: StoreBusy) -> DatabaseAway | StoreBusy:
     if parsed.get_backend_name() != "postgresql":
         return busy
     said = str(cause.orig).lower()
-    return DatabaseAway(_where(parsed), next((reason for part, reason in _REASONS.items() if part in said), _ELSE))
+    reason = next((reason for part, reason in _REASONS.items() if part in said), _ELSE)
+    return DatabaseAway(_where(parsed), reason.replace("HASHDB_DATABASE_URL", setting))
 
 
 def _where(url: URL) -> str:

@@ -23,14 +23,22 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> No
         [row[name] for row in rows] if process is None else [process(row[name]) for row in rows]
         for name, process in zip(names, processes, strict=True)
     ]
-    values = list(zip(*columns, strict=True))
+    insert_values(connection, table.name, names, list(zip(*columns, strict=True)))
+
+
+def insert_values(connection: Connection, table: str, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert rows of values as the driver takes them, in the order of these columns."""
+    if not rows:
+        return
+    quoted = ", ".join(f'"{name}"' for name in names)
+    into = f"{table} ({quoted})"
     if connection.dialect.name == "sqlite":
         places = ", ".join("?" * len(names))
-        connection.exec_driver_sql(f"INSERT INTO {_spelled(table, names)} VALUES ({places})", values)
+        connection.exec_driver_sql(f"INSERT INTO {into} VALUES ({places})", list(rows))
     else:
         cursor: Any = connection.connection.cursor()
-        with cursor, cursor.copy(f"COPY {_spelled(table, names)} FROM STDIN") as copy:
-            for one in values:
+        with cursor, cursor.copy(f"COPY {into} FROM STDIN") as copy:
+            for one in rows:
                 copy.write_row(one)
 
 
@@ -56,11 +64,6 @@ def upsert(
     changed |= {name: case((given[name] < table.c[name], given[name]), else_=table.c[name]) for name in least}
     changed |= {name: case((given[name] > table.c[name], given[name]), else_=table.c[name]) for name in most}
     connection.execute(query.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed), rows)
-
-
-def _spelled(table: Table, names: Sequence[str]) -> str:
-    quoted = ", ".join(f'"{name}"' for name in names)
-    return f"{table.name} ({quoted})"
 
 
 @cache

@@ -1,0 +1,292 @@
+"""Moves: one database made equal to another, row by row, in as many runs as it takes."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Engine,
+    String,
+    Table,
+    UniqueConstraint,
+    func,
+    inspect,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
+
+from hashdb.errors import MoveFailed
+from hashdb.store.audit import Audit, Head
+from hashdb.store.bulk import insert_values
+from hashdb.store.migrations import COPYING, NEWEST, migrate, revision
+from hashdb.store.tables import log, metadata
+
+Values = tuple[Any, ...]
+Advance = Callable[[int], None]
+_ROWS = 10_000
+"""That are read, compared and written at a time."""
+
+
+class Moved(NamedTuple):
+    """What a run did: the head of the log that was moved, the rows of each table, and how many had to be written."""
+
+    head: Head
+    rows: Mapping[str, int]
+    written: int
+
+
+def begin(source: Connection, target: Engine) -> None:
+    """Make the schema in an empty target, or go on with a copy that was begun. Raises MoveFailed for any other.
+
+    Until `finish`, the number of the schema says that it is a copy, and nothing else opens it. Indexes and references
+    are dropped: to write them row by row takes longer than to make them once all rows are there.
+    """
+    if revision(source) != NEWEST:
+        raise MoveFailed("the service's database has the schema of another version: use the version that serves it")
+    epoch = source.execute(select(log.c.epoch)).scalar_one()
+    with _writing(target) as connection, connection.begin():
+        if not inspect(connection).get_table_names():
+            try:
+                migrate(connection)
+            except ProgrammingError:
+                raise MoveFailed("the target does not let its user make tables: give it the right to") from None
+            connection.execute(update(log).values(epoch=epoch))
+            _drop_extras(connection)
+            _mark(connection, COPYING + NEWEST)
+            return
+        found = revision(connection)
+        if found is None or not found.startswith(COPYING):
+            raise MoveFailed("the target is neither empty nor an unfinished copy: name an empty database")
+        if found != COPYING + NEWEST:
+            raise MoveFailed("the unfinished copy was begun by another version: name an empty database")
+        if connection.execute(select(log.c.epoch)).scalar_one() != epoch:
+            raise MoveFailed("the unfinished copy is of another log: name an empty database")
+
+
+def count(source: Connection) -> int:
+    """How many rows there are to be moved."""
+    return sum(source.execute(select(func.count()).select_from(one)).scalar_one() for one in metadata.sorted_tables)
+
+
+def make_equal(source: Connection, target: Engine, advance: Advance) -> Moved:
+    """Write into the target what differs from the source as its transaction sees it, and look again that nothing does.
+
+    What is written is durable every few thousand rows: a run that was killed is gone on with. `advance` is told of rows
+    as they are compared. Raises MoveFailed.
+    """
+    with _writing(target) as connection:
+        rows, written = _compare(source, target, connection, advance)
+        with connection.begin():
+            for table in metadata.sorted_tables:
+                for index in table.indexes:
+                    index.create(connection, checkfirst=True)
+        if written:
+            rows, differing = _compare(source, target, connection, advance)
+            if differing:
+                raise MoveFailed(f"the target did not keep {differing:,} rows as they were written")
+    return Moved(Audit(source).head(), rows, written)
+
+
+def finish(source: Connection, target: Engine, head: Head) -> None:
+    """Let the target be a service's database: its ids go on after the source's, and its schema is whole.
+
+    Raises MoveFailed where the source's log has another head than was moved.
+    """
+    if Audit(source).head() != head:
+        raise MoveFailed("somebody has written to the service's database meanwhile: stop them, and run this again")
+    with _writing(target) as connection, connection.begin():
+        for table in metadata.sorted_tables:
+            if (column := table.autoincrement_column) is not None:
+                _go_on_after(connection, table, column, _last_id(source, table, column))
+        if connection.dialect.name == "postgresql":
+            _add_references(connection)
+            # Without it the first questions are answered by plans for empty tables.
+            connection.execute(text("ANALYZE"))
+        _mark(connection, NEWEST)
+
+
+def differing(
+    ours: Iterator[Sequence[Values]], theirs: Iterator[Sequence[Values]], width: int
+) -> Iterator[tuple[list[Values], list[Values]]]:
+    """Of two tables in batches, in the order of their keys: the rows that only the first has, and keys to be deleted.
+
+    A row that differs is in both. The key is the first `width` values of a row.
+    """
+    left: Sequence[Values] = ()
+    right: Sequence[Values] = ()
+    while True:
+        left, right = left or next(ours, ()), right or next(theirs, ())
+        if left == right:
+            if not left:
+                return
+            left = right = ()
+            continue
+        # What has nothing beside it any more is settled to its end.
+        upto = min(side[-1][:width] for side in (left, right) if side)
+        one, left = _split(left, upto, width)
+        other, right = _split(right, upto, width)
+        there = {row[:width]: row for row in other}
+        missing, stale = [], []
+        for row in one:
+            known = there.pop(row[:width], None)
+            if known != row:
+                missing.append(row)
+                if known is not None:
+                    stale.append(row[:width])
+        yield missing, [*stale, *there]
+
+
+def _split(rows: Sequence[Values], upto: Values, width: int) -> tuple[Sequence[Values], Sequence[Values]]:
+    place = bisect_right(rows, upto, key=lambda row: row[:width])
+    return rows[:place], rows[place:]
+
+
+def _compare(source: Connection, target: Engine, writer: Connection, advance: Advance) -> tuple[dict[str, int], int]:
+    """Go over every table once, and write what differs: the rows of each table, and how many were changed."""
+    rows, written = dict.fromkeys((table.name for table in metadata.sorted_tables), 0), 0
+
+    def counted(table: Table) -> Generator[Sequence[Values], None, None]:
+        for part in _read(source, table):
+            rows[table.name] += len(part)
+            advance(len(part))
+            yield part
+
+    for table in metadata.sorted_tables:
+        # A value that is unique may have gone from one row to another: then all of the old rows go first.
+        whole = any(isinstance(one, UniqueConstraint) for one in table.constraints)
+        held: tuple[list[Values], list[Values]] = [], []
+        with (
+            target.connect().execution_options(**_SNAPSHOT.get(target.dialect.name, {})) as reader,
+            reader.begin(),
+            closing(counted(table)) as ours,
+            closing(_read(reader, table)) as theirs,
+        ):
+            for missing, stale in differing(ours, theirs, len(table.primary_key)):
+                written += len(missing) + len(stale)
+                if whole:
+                    held[0].extend(missing)
+                    held[1].extend(stale)
+                else:
+                    _write(writer, table, missing, stale)
+        _write(writer, table, *held)
+    return rows, written
+
+
+_SNAPSHOT: Mapping[str, Mapping[str, Any]] = {"postgresql": {"isolation_level": "REPEATABLE READ"}}
+
+
+def _columns(table: Table) -> list[Column[Any]]:
+    """The columns of the key, then the others."""
+    key = list(table.primary_key)
+    return [*key, *(column for column in table.columns if not column.primary_key)]
+
+
+def _read(connection: Connection, table: Table) -> Generator[Sequence[Values], None, None]:
+    """The rows of a table as the driver has them, in batches, in the order of their keys as Python compares them.
+
+    What is text to SQLAlchemy's types is text on both databases, and a truth value is 0 or 1.
+    """
+    columns, postgresql = _columns(table), connection.dialect.name == "postgresql"
+    names = [
+        f'CAST("{one.name}" AS INTEGER)' if postgresql and isinstance(one.type, Boolean) else f'"{one.name}"'
+        for one in columns
+    ]
+    order = [
+        f'"{one.name}" COLLATE "C"' if postgresql and _is_text(one) else f'"{one.name}"' for one in table.primary_key
+    ]
+    query = f'SELECT {", ".join(names)} FROM "{table.name}" ORDER BY {", ".join(order)}'
+    driver: Any = connection.connection
+    cursor = driver.cursor("move") if postgresql else driver.cursor()
+    with closing(cursor):
+        cursor.execute(query, binary=True) if postgresql else cursor.execute(query)
+        while rows := cursor.fetchmany(_ROWS):
+            yield rows
+
+
+def _is_text(column: Column[Any]) -> bool:
+    return isinstance(getattr(column.type, "impl", column.type), String)
+
+
+def _write(connection: Connection, table: Table, missing: Sequence[Values], stale: Sequence[Values]) -> None:
+    """Replace rows, durably. Raises MoveFailed for what the target cannot hold."""
+    if not missing and not stale:
+        return
+    place = "%s" if connection.dialect.name == "postgresql" else "?"
+    keys = " AND ".join(f'"{column.name}" = {place}' for column in table.primary_key)
+    driver = connection.dialect.loaded_dbapi
+    try:
+        with connection.begin():
+            if stale:
+                connection.exec_driver_sql(f'DELETE FROM "{table.name}" WHERE {keys}', list(stale))
+            insert_values(connection, table.name, [column.name for column in _columns(table)], missing)
+    except (DataError, IntegrityError, driver.DataError, driver.IntegrityError):
+        # The driver's own sentence may hold the row.
+        raise MoveFailed(f"the target cannot hold a row that the table {table.name} has") from None
+
+
+@contextmanager
+def _writing(target: Engine) -> Iterator[Connection]:
+    """A connection that may write rows before those that they refer to."""
+    with target.connect().execution_options(hashdb_writes=True) as connection:
+        driver: Any = connection.connection.driver_connection
+        if target.dialect.name == "sqlite":
+            driver.execute("PRAGMA foreign_keys=OFF")
+        try:
+            yield connection
+        finally:
+            if target.dialect.name == "sqlite":
+                connection.rollback()
+                driver.execute("PRAGMA foreign_keys=ON")
+
+
+def _drop_extras(connection: Connection) -> None:
+    for table in metadata.sorted_tables:
+        for index in table.indexes:
+            index.drop(connection)
+        if connection.dialect.name == "postgresql":
+            for reference in inspect(connection).get_foreign_keys(table.name):
+                connection.exec_driver_sql(f'ALTER TABLE "{table.name}" DROP CONSTRAINT "{reference["name"]}"')
+
+
+def _add_references(connection: Connection) -> None:
+    for table in metadata.sorted_tables:
+        for one in table.foreign_key_constraints:
+            columns = ", ".join(f'"{name}"' for name in one.column_keys)
+            others = ", ".join(f'"{element.column.name}"' for element in one.elements)
+            connection.exec_driver_sql(
+                f'ALTER TABLE "{table.name}" ADD CONSTRAINT "{one.name!s}"'
+                f' FOREIGN KEY ({columns}) REFERENCES "{one.referred_table.name}" ({others})'
+            )
+
+
+def _last_id(source: Connection, table: Table, column: Column[Any]) -> int:
+    """The last id that was given to a row of the table, which may be gone since."""
+    last: int = source.execute(select(func.coalesce(func.max(column), 0))).scalar_one()
+    if source.dialect.name == "sqlite":
+        given = text("SELECT seq FROM sqlite_sequence WHERE name = :table")
+        return max(last, source.execute(given, {"table": table.name}).scalar_one_or_none() or 0)
+    sequence = source.execute(select(func.pg_get_serial_sequence(table.name, column.name))).scalar_one()
+    given = text(f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {sequence}")
+    called: int = source.execute(given).scalar_one()
+    return max(last, called)
+
+
+def _go_on_after(connection: Connection, table: Table, column: Column[Any], last: int) -> None:
+    if connection.dialect.name == "postgresql":
+        sequence = func.pg_get_serial_sequence(table.name, column.name)
+        connection.execute(select(func.setval(sequence, max(last, 1), last > 0)))
+    elif table.dialect_options["sqlite"]["autoincrement"]:
+        connection.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name = ?", (table.name,))
+        connection.exec_driver_sql("INSERT INTO sqlite_sequence VALUES (?, ?)", (table.name, last))
+
+
+def _mark(connection: Connection, number: str) -> None:
+    connection.execute(text("UPDATE alembic_version SET version_num = :number"), {"number": number})

@@ -1,0 +1,113 @@
+"""`hashdb copy-to` at a million contributions: from SQLite to PostgreSQL and back.
+
+    scripts/bench copy [--contributions COUNT] [--quick]
+
+Each contribution has three signals and an event. The commands are run as an operator runs them, in processes of their
+own; PostgreSQL is a server of its own beside the files, which does not wait for its disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from hashdb.domain.contributions import Draft
+from hashdb.domain.members import COMMAND_LINE, MemberDraft, MemberKind
+from hashdb.domain.signals import Signal
+from hashdb.service import HashDB, checkpoints, members
+from hashdb.service.receipts import added
+from hashdb.service.signing import Signing
+from hashdb.settings import Settings
+from hashdb.store import Store
+from tests.postgres import OwnServer, own_server
+
+_BATCH = 2_000
+ALGORITHMS = Settings().rules().algorithms
+RNG = random.Random(20_240)
+
+
+def main() -> None:
+    """Fill, copy there, copy back, and print what each took."""
+    parser = argparse.ArgumentParser(prog="scripts/bench copy", description=__doc__.partition("\n")[0])
+    parser.add_argument("--contributions", type=int, default=1_000_000, help="how many there are (default: 1 M)")
+    parser.add_argument("--quick", action="store_true", help="20,000 of them: under two minutes")
+    arguments = parser.parse_args()
+    count = 20_000 if arguments.quick else arguments.contributions
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {count:,} contributions")
+    with tempfile.TemporaryDirectory(prefix="hashdb-bench-") as name, own_server() as server:
+        home = Path(name) / "home"
+        home.mkdir()
+        fill(home, count)
+        with server.new_database() as url:
+            copy("SQLite to PostgreSQL", home, {}, url, server)
+            back = f"sqlite:///{home / 'back.sqlite'}"
+            copy("PostgreSQL to SQLite", home, {"HASHDB_DATABASE_URL": url}, back, server)
+
+
+def fill(home: Path, count: int) -> None:
+    """Contributions with their events, past the rules and the index."""
+    settings = Settings(home=home)
+    store = Store(settings.database)
+    store.migrate()
+    db = HashDB(store, settings.rules(), signing=Signing(settings.signing_key, home / "checkpoints.txt", "log.example"))
+    checkpoints.start(db)
+    member = members.add(db, COMMAND_LINE, MemberDraft("Member", MemberKind.PLATFORM))
+    start = time.perf_counter()
+    for _ in range(0, count, _BATCH):
+        now = datetime.now(UTC)
+        drafts = [
+            Draft(
+                tuple(Signal(one, RNG.getrandbits(one.bits)) for one in ALGORITHMS),
+                labels=("glorification",),
+                removed_at=now - timedelta(hours=1),
+                quality=90,
+                reference=f"item-{RNG.getrandbits(48):x}",
+            )
+            for _ in range(_BATCH)
+        ]
+        with store.begin() as tx:
+            entries = [added(member, one) for one in tx.contributions.add(member, drafts, now)]
+            tx.audit.append(now, COMMAND_LINE, entries)
+    checkpoints.keep(db, at_once=True)
+    print(f"{store.rows():,} rows are made in {time.perf_counter() - start:.0f} s")
+    db.close()
+
+
+def copy(what: str, home: Path, settings: dict[str, str], url: str, server: OwnServer) -> None:
+    """Copy, compare, verify and finish, in one run; what that took of the clock, and of processors."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
+    words = [sys.executable, "-m", "hashdb", "copy-to", "--json"]
+    start, worked, served = time.perf_counter(), processor(), processor(server)
+    environment = kept | settings | {"HASHDB_HOME": str(home), "HASHDB_COPY_TO": url}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    took, worked, served = time.perf_counter() - start, processor() - worked, processor(server) - served
+    rows, memory = sum(told["tables"].values()), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    print(f"{what}: {rows:,} rows written, compared and verified in {took:.0f} s, at most {memory:,.0f} MB;")
+    print(f"  of a processor's time {worked:.0f} s for the command and {served:.0f} s for PostgreSQL")
+
+
+def processor(server: OwnServer | None = None) -> float:
+    """Seconds of a processor that the commands have taken until now, or the connections of a server that have ended."""
+    if server is None:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+    # Its fields of a process's children that were waited for, after the name in brackets.
+    fields = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+
+
+if __name__ == "__main__":
+    main()
