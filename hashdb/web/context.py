@@ -129,14 +129,14 @@ def recognise(secret: str) -> Actor:
     is_large = (flask.request.content_length or 0) > LARGE or "Transfer-Encoding" in flask.request.headers
     if is_large and "placed" not in g:
         hashdb().places.enter(found)
-        g.placed = True
+        g.placed = found
     return found
 
 
 def leave(_: BaseException | None = None) -> None:
     """Give back the place that this request held, if it did."""
-    if g.pop("placed", False):
-        hashdb().places.leave(g.actor)
+    if (placed := g.pop("placed", None)) is not None:
+        hashdb().places.leave(placed)
 
 
 def admit(who: Actor, *scopes: Scope) -> Actor:

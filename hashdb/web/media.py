@@ -8,6 +8,7 @@ from itertools import repeat
 
 from flask import g, request
 
+from hashdb.domain.members import Actor
 from hashdb.errors import Fault, MalformedRequest, MediaRefused, TooLarge, UnreadablePicture, WrongContentType
 from hashdb.hashing import Hashed, Mode
 from hashdb.settings import Settings
@@ -82,8 +83,10 @@ def _admitted() -> Settings:
 
 
 def hash_pictures(files: Sequence[bytes], modes: Iterable[Mode] = repeat(Mode.PLAIN)) -> list[Hashed]:
-    """What is computed of each picture, in its mode. Raises HashingBusy, or UnreadablePicture that names all faulty."""
-    outcomes = face().pool.hash(files, face().db.rules.algorithms, modes, str(g.get("actor", "")))
+    """What is computed of each picture, in its mode. Raises TooManyAtOnce, UnreadablePicture that names all faulty."""
+    who: Actor = g.actor
+    with face().db.places.place(who):
+        outcomes = face().pool.hash(files, face().db.rules.algorithms, modes, who.name)
     faults = tuple(
         Fault(f"file[{position}]", str(outcome))
         for position, outcome in enumerate(outcomes)

@@ -17,7 +17,9 @@ from scripts.attacks._load import Sample, Script, flooding, measure
 from scripts.attacks._service import two_replicas
 from scripts.benchmarks import data, service
 
-SECONDS = 240
+SECONDS = 300
+_TURNS = "batches of nine queries"
+"""These wait for a turn between two of the flood's, so only failures count."""
 _CONNECTIONS = 24
 _FLOOD_SECONDS = 25.0
 _ALONE_SECONDS = 10.0
@@ -45,7 +47,7 @@ def run() -> Iterator[Finding]:
             "single matches": Script("POST", "/v1/matches", key, service.match_bodies(words, 500, 1)),
             "contributions": Script("POST", "/v1/contributions", key, list(service.contribute_bodies(rng, 4_000, 1))),
             "/v1/me": Script("GET", "/v1/me", key, [b""]),
-            "small batches": Script("POST", "/v1/matches", key, service.match_bodies(words, 100, 9)),
+            _TURNS: Script("POST", "/v1/matches", key, service.match_bodies(words, 100, 9)),
         }
         measure(target.url, scripts, 2.0)
         alone = measure(target.url, scripts, _ALONE_SECONDS)
@@ -53,17 +55,18 @@ def run() -> Iterator[Finding]:
             time.sleep(1)
             under = measure(target.url, scripts, _FLOOD_SECONDS)
             print(f"the flood was answered {json.dumps(answers.told())}")
-        yield from compared("a flood of batches", alone, under)
+        yield from _compared(alone, under)
 
 
-def compared(flood: str, alone: dict[str, Sample], under: dict[str, Sample]) -> Iterator[Finding]:
+def _compared(alone: dict[str, Sample], under: dict[str, Sample]) -> Iterator[Finding]:
     """A finding for each kind of request: what failed, and the 99th percentile beside that of alone."""
     for name, sample in under.items():
         before = alone[name]
+        slower = "" if name == _TURNS else f", p99 at most {SLOWER:.0f} times that of alone"
         yield Finding(
-            f"{name} of another member in {flood}",
-            f"under {FAILED:.0%} fail, p99 at most {SLOWER:.0f} times that of alone",
+            f"{name} of another member in a flood of batches",
+            f"under {FAILED:.0%} fail{slower}",
             f"{sample.failed} of {sample.sent} failed {dict(sample.statuses)}; p99 {sample.p99 * 1e3:.0f} ms, "
             f"alone {before.p99 * 1e3:.0f} ms; p50 {sample.p50 * 1e3:.0f} and {before.p50 * 1e3:.0f} ms",
-            sample.failed <= FAILED * sample.sent and sample.p99 <= SLOWER * before.p99,
+            sample.failed < FAILED * sample.sent and (not slower or sample.p99 <= SLOWER * before.p99),
         )

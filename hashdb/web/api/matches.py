@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import repeat
 
@@ -13,7 +14,7 @@ from hashdb.domain.members import Scope
 from hashdb.hashing import Mode
 from hashdb.service import matches
 from hashdb.web import media
-from hashdb.web.context import actor, answer, body, hashdb, query, terms
+from hashdb.web.context import LARGE, actor, answer, body, hashdb, query, terms
 from hashdb.web.openapi import operation
 from hashdb.wire.matches import AnswerOut, QueriesIn, read_queries
 from hashdb.wire.pages import MatchesQuery, MediaMatchesQuery
@@ -27,8 +28,13 @@ blueprint = APIBlueprint("matches", __name__, url_prefix="/v1/matches", tag="Mat
 def match() -> Response:
     """Ask which contributions are close to items, by their hashes. A match is advice to review."""
     quarantined = query(MatchesQuery).include is not None
-    queries = read_queries(body(), terms())
-    return answer(AnswerOut.of(matches.match(hashdb(), actor(), queries, quarantined=quarantined)))
+    text = body()
+    is_large = len(text) > LARGE
+    # The turn is for the parsing and the writing, too: those make all other threads wait.
+    with hashdb().batches.turn(actor().name) if is_large else nullcontext():
+        queries = read_queries(text, terms())
+        found = matches.match(hashdb(), actor(), queries, quarantined=quarantined, has_turn=is_large)
+        return answer(AnswerOut.of(found))
 
 
 @blueprint.post("/media")
