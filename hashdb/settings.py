@@ -94,7 +94,8 @@ class Settings(BaseSettings):
     match_log: MatchLog = Field(
         default=MatchLog.HITS,
         description="What is kept of matches: `hits`, or `counts` only, without which contribution was answered to whom"
-        " (then there are no reversals, no times to the first catch and no flood guard).",
+        " (then there are no reversals, no times to the first catch and no flood guard, and keys with `match` alone"
+        " neither see nor dispute what others contribute).",
     )
     busy_seconds: float = Field(
         default=10.0, gt=0, le=300, description="How long a write waits for the database before it is refused with 503."

@@ -166,6 +166,7 @@ def test_what_takes_two_persons_is_answered_with_a_proposal(service: Service, cl
     beta = members.add(service.db, COMMAND_LINE, MemberDraft("Beta", MemberKind.PLATFORM)).id
     issued = members.issue_key(service.db, COMMAND_LINE, beta, KeyDraft(frozenset({Scope.MATCH})))
     with service.client(issued.secret) as other:
+        assert other.match([Query(draft(1).signals)]).results[0].matches
         case = other.give_opinion(one.contribution.id, OpinionDraft(Stance.DISPUTES, "other")).case
     assert case is not None
     asked = client.decide(case, Decision.RETIRE)
@@ -180,6 +181,8 @@ def test_opinions_and_cases_are_the_same_values_as_the_services(service: Service
     issued = members.issue_key(service.db, COMMAND_LINE, member.id, KeyDraft(frozenset({Scope.MATCH})))
     beta = members.authenticate(service.db, issued.secret)
     with service.client(issued.secret) as other:
+        assert other.match([Query(draft(1).signals)]).results[0].matches[0].contribution == id
+        assert (other.contribution(id).member, other.contribution(id).member_name) == (0, "")
         given = other.give_opinion(id, dispute, idempotency_key="a")
         assert other.give_opinion(id, dispute, idempotency_key="a") == given
         assert list(other.opinions(id)) == [given] == list(opinions.page(service.db, beta, id, 0, 10))

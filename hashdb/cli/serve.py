@@ -196,6 +196,8 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
             milvus=milvus_of(s),
         )
         db.leaving = lambda: self._leaving[0] == 1
+        # Each worker flushes every second.
+        db.hits_within = 2 * _FLUSH_EVERY
         app = create_app(db, s)
         counted: metrics.Metrics = app.extensions["hashdb"].metrics
         Thread(target=_keep_up, args=(db, Event()), name="keep-up", daemon=True).start()

@@ -20,13 +20,13 @@ class Hit(NamedTuple):
     match: Match
 
 
-def bank_names(members: Iterable[Member], reserved: str = "") -> dict[int, str]:
-    """The names of members' banks by their ids: upper case with underscores, each once, and none as the reserved one.
+def bank_names(members: Iterable[Member], *reserved: str) -> dict[int, str]:
+    """The names of members' banks by their ids: upper case with underscores, each once, and none as a reserved one.
 
     Of two members whose names come to the same, the one that joined later has its number in the name.
     """
     names: dict[int, str] = {}
-    taken = {reserved}
+    taken = set(reserved)
     for member in sorted(members, key=lambda one: one.id):
         name = bank_name(member.name) or f"MEMBER_{member.id}"
         while name in taken:

@@ -86,9 +86,13 @@ class Case:
         """Whether it is decided."""
         return CaseState.OPEN if self.decision is None else CaseState.DECIDED
 
-    def shown(self, *, decided_by: bool) -> Case:
-        """The same case as a reader sees it who may see by which key it was decided, or may not."""
-        return self if decided_by else replace(self, decided_by=None, hidden=frozenset({"decided_by"}))
+    def shown(self, *, decided_by: bool, member: bool) -> Case:
+        """The same case as a reader sees it who may see by which key it was decided, and who contributed, or may not.
+
+        The member that is not told is 0.
+        """
+        case = self if member else replace(self, member=0, member_name="")
+        return case if decided_by else replace(case, decided_by=None, hidden=frozenset({"decided_by"}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,11 +107,13 @@ class Contribution:
     changed_at: datetime | None = field(default=None, compare=False)
     """When the log last told of it; None where that was not asked for, or is not for the reader to know."""
 
-    def shown(self, *, signals: bool, reference: bool) -> Contribution:
-        """The same contribution as a reader with these rights sees it."""
+    def shown(self, *, signals: bool, reference: bool, member: bool = True) -> Contribution:
+        """The same contribution as a reader with these rights sees it; the member that is not told is 0."""
         shown = {"signals": signals, "reference": reference}
         return replace(
             self,
+            member=self.member if member else 0,
+            member_name=self.member_name if member else "",
             signals=self.signals if signals else (),
             reference=self.reference if reference else None,
             hidden=frozenset(name for name, may in shown.items() if not may),

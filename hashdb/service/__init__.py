@@ -65,6 +65,8 @@ class HashDB:
         self.background = Background()
         self.suspicions = Suspicions()
         self.budgets = Budgets(amounts(rules.budgets))
+        # Seconds within which other processes have stored the hits that they answered: whoever serves says how many.
+        self.hits_within = 0.0
         self.feed_read_on: dict[int, date] = {}
         self.listing_read_on: dict[int, date] = {}
         # Whether this process is about to end: whoever can is to ask another. Whether it ends now.

@@ -20,6 +20,7 @@ from hashdb.domain.shadows import Choice, usual
 from hashdb.errors import AlreadyDecided, AlreadyOpen, Fault, InvalidInput, NotActive
 from hashdb.service import HashDB
 from hashdb.service.proposals import second
+from hashdb.service.sight import told_members
 from hashdb.service.twins import Around, around, twins
 from hashdb.store import Transaction
 from hashdb.store.cases import Opening
@@ -224,7 +225,9 @@ def _opened(id: int, contribution: int, reason: str, follows: int | None) -> Ent
 def shown(actor: Actor, case: Case) -> Case:
     """As much of a case as a party to it, or a reviewer, may see."""
     opinions = tuple(shown_opinion(actor, opinion, case.member) for opinion in case.opinions)
-    return replace(case, opinions=opinions).shown(decided_by=_party(actor) is None)
+    own = actor.member is not None and actor.member.id == case.member
+    told = own or told_members(actor)
+    return replace(case, opinions=opinions).shown(decided_by=_party(actor) is None, member=told)
 
 
 def shown_opinion(actor: Actor, opinion: Opinion, contributor: int) -> Opinion:

@@ -27,6 +27,7 @@ from hashdb.service.admission import Admission, append
 from hashdb.service.expiry import amend_with_expiry
 from hashdb.service.receipts import added, answered, ids, record
 from hashdb.service.returns import hold_returns
+from hashdb.service.sight import await_hits, owns, shown, visible
 from hashdb.store import Transaction
 from hashdb.store.statuses import Owed
 
@@ -94,10 +95,11 @@ def check(db: HashDB, drafts: Sequence[Draft], now: datetime, at: str = "contrib
 
 
 def get(db: HashDB, actor: Actor, id: int) -> Contribution:
-    """One contribution, as much of it as the actor may see. Raises NotFound."""
+    """One contribution, as much of it as the actor may see. Raises NotFound, TooManyAtOnce, StoreBusy."""
     actor.require()
     if id == TEST_ID:
         return contribution_of_test(db.rules.algorithms)
+    await_hits(db, actor, id)
     with db.store.read() as tx:
         found = tx.contributions.one(id, db.now())
         if visible(tx, actor, found):
@@ -183,21 +185,6 @@ def announce(db: HashDB, limit: int = 500) -> int:
     return len(owed)
 
 
-def visible(tx: Transaction, actor: Actor, contribution: Contribution) -> bool:
-    """Whether the actor may see that there is this contribution, and what is said of it."""
-    if owns(actor, contribution) or actor.has(Scope.AUDIT):
-        return True
-    if contribution.status is Status.ACTIVE and contribution.standing.matches:
-        if actor.has(Scope.MATCH) or actor.has(Scope.FEED):
-            return True
-    return actor.has(Scope.REVIEW) and bool(tx.cases.of([contribution.id]))
-
-
-def owns(actor: Actor, contribution: Contribution) -> bool:
-    """Whether it is a contribution of the actor's member."""
-    return actor.member is not None and actor.member.id == contribution.member
-
-
 _ANNOUNCED = {
     Status.ACTIVE: Action.CONTRIBUTION_REINSTATED,
     Status.EXPIRED: Action.CONTRIBUTION_EXPIRED,
@@ -231,9 +218,3 @@ def _own(tx: Transaction, actor: Actor, id: int, now: datetime) -> Contribution:
     if not owns(actor, found):
         raise NotYours("contribution", id)
     return found
-
-
-def shown(actor: Actor, contribution: Contribution) -> Contribution:
-    """As much of a contribution as the actor may see."""
-    close = owns(actor, contribution) or actor.has(Scope.AUDIT)
-    return contribution.shown(signals=close or actor.has(Scope.FEED), reference=close)

@@ -11,7 +11,8 @@ from hashdb.domain.instants import format_instant
 from hashdb.domain.members import SYSTEM, Actor, Scope
 from hashdb.errors import Fault, InvalidInput, NotYours, RetiredKept
 from hashdb.service import HashDB
-from hashdb.service.contributions import owns, take_back
+from hashdb.service.contributions import take_back
+from hashdb.service.sight import owns
 from hashdb.store import Transaction
 
 

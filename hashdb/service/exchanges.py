@@ -55,19 +55,24 @@ def read(db: HashDB, actor: Actor, since: int, after: int, upto: int, limit: int
 
 
 def judge(db: HashDB, actor: Actor, said: Sequence[tuple[Signal, OpinionDraft]], at: str) -> int:
-    """Give an opinion on every contribution of other members that matches by a value; return how many there were.
+    """Give an opinion on every contribution of others that matches by a value and is seen; return how many there were.
 
     Raises InvalidInput, at `at[i]`, where there is none, and LimitReached, before any is given.
     """
     member = actor.require_member(Scope.MATCH)
     with db.store.read() as tx:
         holders = tx.matches.holders({signal for signal, _ in said}, db.now(), _MATCHING)
+        if not (actor.has(Scope.FEED) or actor.has(Scope.AUDIT)):
+            answered = tx.hits.answered(member.id, {holder.contribution for holder in holders})
+            holders = [holder for holder in holders if holder.contribution in answered]
     others: dict[Signal, set[int]] = defaultdict(set)
     for holder in holders:
         if holder.member != member.id:
             others[holder.signal].add(holder.contribution)
     faults = [
-        Fault(f"{at}[{i}]", "no other member contributes it") for i, (one, _) in enumerate(said) if not others[one]
+        Fault(f"{at}[{i}]", "no other member contributes it, or it was not answered to you")
+        for i, (one, _) in enumerate(said)
+        if not others[one]
     ]
     if faults:
         raise InvalidInput(tuple(faults))

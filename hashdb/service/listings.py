@@ -11,7 +11,7 @@ from hashdb.domain.listings import Listed, Listing, Position
 from hashdb.domain.members import Actor, Scope
 from hashdb.errors import Fault, InvalidInput
 from hashdb.service import HashDB
-from hashdb.service.contributions import shown
+from hashdb.service.sight import shown
 
 BLOCK = 500
 

@@ -14,7 +14,7 @@ from hashdb.domain.neighbors import Near, NearBenign, reach
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import Fault, InvalidInput
 from hashdb.service import HashDB
-from hashdb.service.contributions import shown
+from hashdb.service.sight import shown
 from hashdb.store import Transaction
 
 VALUES = 200

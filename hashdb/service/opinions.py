@@ -15,7 +15,8 @@ from hashdb.domain.rules import Rules
 from hashdb.errors import InvalidInput, NotActive, NotFound, OwnContribution
 from hashdb.service import HashDB
 from hashdb.service.cases import opened, settle, shown_opinion
-from hashdb.service.contributions import REMEMBERED, owns, visible
+from hashdb.service.contributions import REMEMBERED
+from hashdb.service.sight import await_hits, knows, owns, visible
 from hashdb.store import Transaction
 
 
@@ -46,6 +47,7 @@ def give(
         raise InvalidInput(faults)
     if not counted:
         spend(db, actor, [draft])
+    await_hits(db, actor, contribution)
     with db.store.begin() as tx:
         tx.members.lock(member.id)
         now = db.now()
@@ -64,6 +66,7 @@ def page(db: HashDB, actor: Actor, contribution: int, after: int, limit: int) ->
     Raises NotFound where the actor may not see the contribution.
     """
     actor.require()
+    await_hits(db, actor, contribution)
     with db.store.read() as tx:
         found = tx.contributions.one(contribution, db.now())
         if not visible(tx, actor, found):
@@ -92,6 +95,8 @@ def _open_to(tx: Transaction, actor: Actor, id: int, now: datetime) -> Contribut
     found = tx.contributions.one(id, now, lock=True)
     if owns(actor, found):
         raise OwnContribution(id)
+    if not knows(tx, actor, found):
+        raise NotFound(f"contribution {id}")
     if found.status is not Status.ACTIVE:
         raise NotActive(id, found.status)
     if not visible(tx, actor, found):

@@ -8,7 +8,7 @@ from hashdb.domain.cases import PILE, Decision, Order, Queue, Waiting
 from hashdb.domain.members import Actor, Scope
 from hashdb.service import HashDB
 from hashdb.service.cases import decided, settle
-from hashdb.service.contributions import shown
+from hashdb.service.sight import shown
 from hashdb.store import Transaction
 
 LONGEST = 1_000

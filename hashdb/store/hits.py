@@ -45,6 +45,15 @@ class Hits:
             found.update((row[0], row[1]) for row in self._connection.execute(query))
         return found
 
+    def answered(self, member: int, ids: Collection[int]) -> set[int]:
+        """Those of the contributions that were answered to a member."""
+        found: set[int] = set()
+        for some in chunks(sorted(ids)):
+            query = select(hits.c.contribution).distinct()
+            chosen = query.where(hits.c.member == member, hits.c.contribution.in_(some))
+            found.update(self._connection.scalars(chosen))
+        return found
+
     def firsts(self, before: datetime) -> Iterator[tuple[int, int, datetime]]:
         """When before that a contribution was first answered to a member: (contribution, member, instant)."""
         query = select(hits.c.contribution, hits.c.member, func.min(hits.c.first_at)).group_by(

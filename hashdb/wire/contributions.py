@@ -239,7 +239,7 @@ class WithdrawalIn(Sent):
 
 
 class Contributor(Answered):
-    """The member behind a contribution."""
+    """The member behind a contribution; 0 and no name where the key is not told."""
 
     id: int
     name: str

@@ -11,9 +11,10 @@ from tests.cli.conftest import PHOTOS, Commands
 
 @pytest.fixture
 def other(served: str, home: Path, request: pytest.FixtureRequest) -> Commands:
-    """Another member, with a key of scope match."""
+    """Another member, with a key that matches and reads the feed."""
     here = Commands({"HASHDB_HOME": str(home)})
-    added = here.json("member", "add", f"Other {request.node.name}"[:90], "--kind", "platform", "--scope", "match")
+    added = here.json("member", "add", f"Other {request.node.name}"[:90], "--kind", "platform", "--scope", "match",
+                      "--scope", "feed")  # fmt: skip
     return Commands({"HASHDB_URL": served, "HASHDB_KEY": added["key"]["secret"]})
 
 

@@ -68,5 +68,8 @@ def test_a_case_is_open_until_it_is_decided() -> None:
 
 
 def test_who_decided_is_hidden_from_the_parties() -> None:
-    assert UPHELD.shown(decided_by=True) == UPHELD
-    assert UPHELD.shown(decided_by=False) == replace(UPHELD, decided_by=None, hidden=frozenset({"decided_by"}))
+    assert UPHELD.shown(decided_by=True, member=True) == UPHELD
+    assert UPHELD.shown(decided_by=False, member=True) == replace(
+        UPHELD, decided_by=None, hidden=frozenset({"decided_by"})
+    )
+    assert UPHELD.shown(decided_by=True, member=False) == replace(UPHELD, member=0, member_name="")

@@ -37,6 +37,8 @@ class Hand:
         self.db = db
         self.one = contributed(db, member_with(db), draft(1))[0].id
         self.members = [member_with(db, Scope.MATCH, Scope.REVIEW) for _ in range(2)]
+        for member in self.members:
+            matches.match(db, member, [query(1)])
 
     def confirms(self, who: int = 0) -> None:
         opinions.give(self.db, self.members[who], self.one, CONFIRMS)

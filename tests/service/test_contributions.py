@@ -277,7 +277,7 @@ class TestRights:
         [
             ({Scope.CONTRIBUTE}, False, False, False),
             ({Scope.REVIEW}, False, False, False),
-            ({Scope.MATCH}, True, False, False),
+            ({Scope.MATCH}, False, False, False),
             ({Scope.FEED}, True, True, False),
             ({Scope.AUDIT}, True, True, True),
             ({Scope.ADMIN}, True, True, True),

@@ -18,8 +18,8 @@ FEED: Scopes = frozenset({Scope.FEED})
 ADMIN: Scopes = frozenset({Scope.ADMIN})
 AUDIT, REVIEW = ADMIN | {Scope.AUDIT}, ADMIN | {Scope.REVIEW}
 """`admin` includes both."""
-SEEN = MATCH | FEED | AUDIT
-"""Who is shown another member's active contribution."""
+SEEN = FEED | AUDIT
+"""Who is shown another member's active contribution that it was not answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,8 @@ class Rights:
     """And where it is another member's."""
     otherwise: int = 404
     """To who is let in, but not to this."""
+    elsewhere: int | None = None
+    """The same where it is another member's, if that is something else."""
     told: Scopes = NOBODY
     """Of those, who is told that there is such a thing, of which it may not do this."""
 
@@ -112,7 +114,7 @@ RIGHTS = {
     "POST /v1/matches/media": Rights(MATCH, 415, _form),
     "GET /v1/reversals": Rights(MATCH),
     "POST /v1/contributions/<id>/opinions": Rights(
-        MATCH, 201, {"opinion": "confirms"}, of="contribution", own=NOBODY, otherwise=403
+        MATCH, 201, {"opinion": "confirms"}, of="answered", own=NOBODY, otherwise=403
     ),
     "GET /v1/contributions/<id>/opinions": Rights(ALL, of="contribution", foreign=SEEN),
     "GET /v1/cases": Rights(ALL),
@@ -157,14 +159,15 @@ RIGHTS = {
     # StopNCII
     "GET /stopncii/v1/FetchHashes": Rights(FEED),
     "POST /stopncii/v1/SubmitHashes": Rights(CONTRIBUTE, sends=_HASHES),
-    "POST /stopncii/v1/SubmitFeedback": Rights(MATCH, sends=_FEEDBACK),
+    # It was not answered what it speaks of.
+    "POST /stopncii/v1/SubmitFeedback": Rights(MATCH, 422, _FEEDBACK),
     # ThreatExchange
     "GET /graph/<id>/threat_updates/": Rights(FEED),
     "GET /graph/<id>/": Rights(ALL),
     "GET /graph/<id>/threat_privacy_groups_member": Rights(ALL),
     "GET /graph/<id>/threat_privacy_groups_owner": Rights(ALL),
     "POST /graph/threat_descriptors/": Rights(CONTRIBUTE, sends=_descriptor),
-    "POST /graph/<id>/": Rights(MATCH, sends=_reaction, of="contribution", own=NOBODY, otherwise=403),
+    "POST /graph/<id>/": Rights(MATCH, sends=_reaction, of="answered", own=NOBODY, otherwise=403),
     "DELETE /graph/<id>/": Rights(CONTRIBUTE, of="contribution", foreign=NOBODY, otherwise=403),
     # Tech Against Terrorism
     "POST /tat/token-auth/tcap/": Rights(ALL),
@@ -183,15 +186,15 @@ RIGHTS = {
     "GET /hma/c/exchanges": Rights(_HASHERS),
     "GET /hma/c/banks": Rights(_HASHERS),
     "POST /hma/c/banks": Rights(_HASHERS, 404, {"name": "NO_SUCH"}),
-    "GET /hma/c/bank/<name>": Rights(_HASHERS, of="bank"),
-    "PUT /hma/c/bank/<name>": Rights(_HASHERS, of="bank", own=NOBODY, foreign=NOBODY, otherwise=403),
-    "DELETE /hma/c/bank/<name>": Rights(_HASHERS, of="bank", own=NOBODY, foreign=NOBODY, otherwise=403),
-    "POST /hma/c/bank/<name>/content": Rights(CONTRIBUTE, 415, _upload, of="bank", foreign=NOBODY, otherwise=403),
-    "POST /hma/c/bank/<name>/signal": Rights(
-        CONTRIBUTE, sends={"pdq": pdq(906)[4:]}, of="bank", foreign=NOBODY, otherwise=403
+    # Banks have members' names, of which keys without feed, audit or review are told their own only.
+    "GET /hma/c/bank/<name>": Rights(_HASHERS, of="bank", foreign=NOBODY),
+    "PUT /hma/c/bank/<name>": Rights(_HASHERS, of="bank", own=NOBODY, foreign=NOBODY, otherwise=403, elsewhere=404),
+    "DELETE /hma/c/bank/<name>": Rights(_HASHERS, of="bank", own=NOBODY, foreign=NOBODY, otherwise=403, elsewhere=404),
+    "POST /hma/c/bank/<name>/content": Rights(CONTRIBUTE, 415, _upload, of="bank", foreign=NOBODY),
+    "POST /hma/c/bank/<name>/signal": Rights(CONTRIBUTE, sends={"pdq": pdq(906)[4:]}, of="bank", foreign=NOBODY),
+    "GET /hma/c/bank/<name>/content/<id>": Rights(_HASHERS, of="content", foreign=NOBODY),
+    "PUT /hma/c/bank/<name>/content/<id>": Rights(
+        _HASHERS, sends={"disable_until_ts": 1}, of="content", foreign=NOBODY
     ),
-    "GET /hma/c/bank/<name>/content/<id>": Rights(_HASHERS, of="content", foreign=MATCH),
-    "PUT /hma/c/bank/<name>/content/<id>": Rights(_HASHERS, sends={"disable_until_ts": 1}, of="content", foreign=MATCH),
-    # What one is not shown counts as gone already.
-    "DELETE /hma/c/bank/<name>/content/<id>": Rights(CONTRIBUTE, of="content"),
+    "DELETE /hma/c/bank/<name>/content/<id>": Rights(CONTRIBUTE, of="content", foreign=NOBODY),
 }

@@ -140,7 +140,7 @@ _whole = st.builds(
 @st.composite
 def contributions(draw: st.DrawFn) -> Contribution:
     """A contribution as some reader sees it."""
-    return draw(_whole).shown(signals=draw(st.booleans()), reference=draw(st.booleans()))
+    return draw(_whole).shown(signals=draw(st.booleans()), reference=draw(st.booleans()), member=draw(st.booleans()))
 
 
 receipts = st.builds(
@@ -266,4 +266,4 @@ def opinions(draw: st.DrawFn) -> Opinion:
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     """A case as some reader sees it."""
-    return draw(_cases).shown(decided_by=draw(st.booleans()))
+    return draw(_cases).shown(decided_by=draw(st.booleans()), member=draw(st.booleans()))

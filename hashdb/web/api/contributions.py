@@ -92,9 +92,9 @@ def browse() -> Response:
 @blueprint.get("/<id:contribution_id>")
 @operation(blueprint, {200: ContributionOut}, refuses=[404])
 def show(contribution_id: int) -> Response:
-    """Show one contribution: yours, any with scope audit, any active one with scope match or feed.
+    """Show one contribution: yours, one that you were answered as a match, any active one with feed, any with audit.
 
-    With scope review any on which there is a case.
+    With scope review any with a case. The member is 0, without a name, to keys without feed, audit or review.
     """
     found = contributions.get(hashdb(), actor(), contribution_id)
     return answer(ContributionOut.of(found))

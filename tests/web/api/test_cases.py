@@ -116,7 +116,7 @@ def test_cases_are_listed_by_state_for_who_may_see_them(
     (two,) = other.contribute(item(2))
     platform.post(f"/v1/contributions/{two['id']}/opinions", DISPUTE)
     (three,) = other.contribute(item(3))
-    service.caller(Scope.MATCH).post(f"/v1/contributions/{three['id']}/opinions", DISPUTE)
+    service.caller(Scope.MATCH, Scope.FEED).post(f"/v1/contributions/{three['id']}/opinions", DISPUTE)
     reviewer.post(f"{URL}/{case}/decision", {"decision": "uphold"})
 
     def listed(who: Caller, asked: str = "") -> list[int]:

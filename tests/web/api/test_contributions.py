@@ -142,12 +142,15 @@ def test_the_limit_of_a_day_says_when_to_come_again(service: Service) -> None:
 def test_a_contribution_shows_signals_and_reference_to_whom_they_are_meant(service: Service, platform: Caller) -> None:
     (mine,) = platform.contribute(item(reference="mine"))
     url = f"{URL}/{mine['id']}"
+    matcher = service.caller(Scope.MATCH)
+    problem(matcher.get(url), 404, "not-found")
+    assert matcher.matched(pdq()) == [mine["id"]]
     seen = {
         "own": body(service.key(platform.member, Scope.CONTRIBUTE).get(url)),
         "audit": body(service.caller(Scope.AUDIT).get(url)),
         "admin": body(service.caller(Scope.ADMIN).get(url)),
         "feed": body(service.caller(Scope.FEED).get(url)),
-        "match": body(service.caller(Scope.MATCH).get(url)),
+        "match": body(matcher.get(url)),
     }
     assert {who: ("signals" in one, "reference" in one) for who, one in seen.items()} == {
         "own": (True, True),
@@ -157,6 +160,9 @@ def test_a_contribution_shows_signals_and_reference_to_whom_they_are_meant(servi
         "match": (False, False),
     }
     assert seen["audit"] == {name: value for name, value in mine.items() if name != "known"}
+    assert seen["feed"]["member"] == mine["member"]
+    # Present, as clients of 0.1.0 require it.
+    assert seen["match"]["member"] == {"id": 0, "name": ""}
     problem(service.caller(Scope.CONTRIBUTE).get(url), 404, "not-found")
     problem(service.caller(Scope.REVIEW).get(url), 404, "not-found")
 

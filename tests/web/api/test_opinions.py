@@ -46,7 +46,10 @@ def test_an_opinion_is_answered_with_its_fields(platform: Caller, other: Caller,
 
 def test_a_stranger_sees_opinions_without_notes(service: Service, other: Caller, url: str) -> None:
     other.post(url, DISPUTE)
-    (seen,) = body(service.caller(Scope.MATCH).get(url))["opinions"]
+    stranger = service.caller(Scope.MATCH)
+    problem(stranger.get(url), 404, "not-found")
+    assert stranger.matched(pdq(1)) == [1]
+    (seen,) = body(stranger.get(url))["opinions"]
     assert "note" not in seen
     assert (seen["opinion"], seen["reason"], seen["counts"]) == ("disputes", "edsa_context", True)
 
@@ -96,7 +99,7 @@ def test_a_repeated_request_is_one(platform: Caller, other: Caller, url: str) ->
 
 def test_opinions_are_listed_page_by_page(service: Service, url: str) -> None:
     for _ in range(5):
-        service.caller(Scope.MATCH).post(url, CONFIRM)
+        service.caller(Scope.MATCH, Scope.FEED).post(url, CONFIRM)
     reader = service.caller(Scope.AUDIT)
     seen, after = [], 0
     while after is not None:

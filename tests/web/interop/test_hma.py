@@ -122,6 +122,22 @@ def test_banks_are_members_and_nobody_makes_one(platform: Caller, other: Caller)
     assert platform.post("/hma/c/banks", {}).status_code == 422
 
 
+def test_a_key_that_only_matches_is_told_no_other_members_bank(service: Service, platform: Caller) -> None:
+    (one,) = platform.contribute(item(1))
+    matcher = service.caller(Scope.MATCH, name="Otto")
+    assert [bank["name"] for bank in body(matcher.get("/hma/c/banks"))] == ["OTTO", "HASHDB_TEST", "HASHDB_SHARED"]
+    found = body(matcher.get(f"/hma/m/lookup?signal={digits(pdq(1))}&signal_type=pdq"))
+    assert found == {"HASHDB_SHARED": [{"bank_content_id": one["id"], "distance": "0"}]}
+    shown = matcher.get(f"/hma/c/bank/HASHDB_SHARED/content/{one['id']}")
+    assert body(shown)["id"] == one["id"]
+    assert "platform" not in shown.text.lower()
+    for address in ("/hma/c/bank/PLATFORM", f"/hma/c/bank/PLATFORM/content/{one['id']}"):
+        message(matcher.get(address), 404)
+    contributor = service.key(matcher.member, Scope.CONTRIBUTE)
+    for bank, status in (("PLATFORM", 404), ("HASHDB_SHARED", 403)):
+        message(contributor.post(f"/hma/c/bank/{bank}/signal", {"pdq": digits(pdq(2))}), status)
+
+
 def test_a_picture_is_put_into_ones_own_bank_and_shown_and_removed(platform: Caller, other: Caller) -> None:
     said = json.dumps({"content_id": "ours-1", "json": {"a": 1}})
     made = body(platform.post("/hma/c/bank/PLATFORM/content", **upload(photo(), metadata=said, note="a note")))

@@ -1,0 +1,66 @@
+"""Batches of 1,000 queries that all find one value with 3,000 holders: the work ends with the answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+
+from hashdb.domain.members import Scope
+from hashdb.domain.signals import Algorithm, Signal
+from scripts.attacks import Finding
+from scripts.attacks._service import Target, service
+from tests.builders import near, signal
+
+SECONDS = 180
+_HOLDERS = 3_000
+_BOUND = 0.5
+"""Seconds of a batch, without the time in which its answer of 20,000 matches is sent: see `_spent`."""
+
+
+def run() -> Iterator[Finding]:
+    """Time batches of equal and of different queries."""
+    popular = signal(1)
+    with service() as target:
+        contribute(target, target.key(target.member("Popular"), Scope.CONTRIBUTE), popular, _HOLDERS)
+        key = target.key(target.member("Attacker"), Scope.MATCH)
+        for name, asked in (
+            ("1,000 equal queries", [popular] * 1_000),
+            ("1,000 different queries", [near(popular, bits % 25, bits) for bits in range(1_000)]),
+        ):
+            took = min(_spent(target, key, asked) for _ in range(5))
+            yield Finding(
+                f"{name} that find a value with {_HOLDERS:,} holders",
+                f"at most {_BOUND} s until the answer begins",
+                f"{took:.2f} s",
+                took <= _BOUND,
+            )
+
+
+def contribute(target: Target, key: str, value: Signal, count: int, severity: int = 0) -> None:
+    """Contribute the value in `count` contributions, each with a signal of its own beside it."""
+    with target.client(key) as client:
+        for start in range(0, count, 500):
+            items = [
+                {
+                    "signals": [str(value), str(signal(10_000 + number, Algorithm.PHASH256))],
+                    "quality": 90,
+                    "labels": ["glorification"],
+                    "removed_at": "2026-11-01T00:00:00Z",
+                    "severity": severity,
+                }
+                for number in range(start, min(start + 500, count))
+            ]
+            client.post("/v1/contributions", json={"contributions": items}).raise_for_status()
+
+
+def _spent(target: Target, key: str, asked: Sequence[Signal]) -> float:
+    """Seconds from the request to the first byte of the answer."""
+    body = {"queries": [{"signals": [str(one)]} for one in asked]}
+    with target.client(key) as client:
+        client.get("/v1/me").raise_for_status()
+        started = time.perf_counter()
+        with client.stream("POST", "/v1/matches", json=body) as response:
+            took = time.perf_counter() - started
+            response.raise_for_status()
+            response.read()
+    return took

@@ -1,0 +1,34 @@
+"""1,005 contributions of one key around another member's: it stays in the answer, and so does its severity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hashdb.domain.members import Scope
+from scripts.attacks import Finding
+from scripts.attacks._service import service
+from scripts.attacks.popular_hash import contribute
+from tests.builders import near, signal
+
+SECONDS = 120
+_AROUND = 1_005
+
+
+def run() -> Iterator[Finding]:
+    """Contribute nearer to the picture that is asked about than the victim did."""
+    asked = signal(1)
+    with service() as target:
+        victim, attacker = target.member("Victim"), target.member("Attacker")
+        contribute(target, target.key(victim, Scope.CONTRIBUTE), near(asked, 20), 1, severity=4)
+        contribute(target, target.key(attacker, Scope.CONTRIBUTE), asked, _AROUND)
+        with target.client(target.key(target.member("Platform"), Scope.MATCH)) as client:
+            response = client.post("/v1/matches", json={"queries": [{"signals": [str(asked)]}]})
+        (result,) = response.json()["results"]
+    found = [match["contribution"] for match in result["matches"]]
+    yield Finding(
+        f"{_AROUND:,} contributions nearer to a picture than the victim's",
+        "the victim's contribution is answered, and counts in members and severity",
+        f"{'answered' if 1 in found else 'not answered'} among {len(found):,}, members {result['members']}, "
+        f"severity {result.get('severity')}",
+        1 in found and result["members"] == 2 and result.get("severity") == 4,
+    )
