@@ -108,6 +108,9 @@ def _body(environ: WSGIEnvironment) -> bytes | None:
 
 
 def _read_the_rest(environ: WSGIEnvironment, most: int) -> None:
+    # Past the end of a body, a server that does not say so waits for more.
+    if not environ.get("wsgi.input_terminated"):
+        return
     # Each server has its own errors for a body that is cut short: no request follows on its connection.
     with suppress(Exception):
         if 0 < int(environ.get("CONTENT_LENGTH") or 0) <= most:
