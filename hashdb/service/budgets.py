@@ -16,12 +16,14 @@ from hashdb.errors import LimitReached
 class _Account:
     """What one actor has used of one budget until it renews: in all processes, and here without being written yet."""
 
-    __slots__ = ("renews_at", "until", "unwritten", "used")
+    __slots__ = ("excess", "limit", "renews_at", "until", "unwritten", "used")
 
-    def __init__(self, renews_at: datetime) -> None:
+    def __init__(self, renews_at: datetime, excess: int = 0) -> None:
         self.renews_at = renews_at
         self.until = int(renews_at.timestamp())
-        self.used = 0
+        self.limit: int | None = None
+        self.excess = excess
+        self.used = excess
         self.unwritten = 0
 
 
@@ -29,7 +31,8 @@ class Budgets:
     """What each actor may still use.
 
     A process knows what others have written: it learns that at each `level`. Between two of them each process counts
-    alone, so that a budget is exceeded at most by what the other processes answer within a second.
+    alone, so that a budget is exceeded at most by what the other processes answer within a second. What was used too
+    much counts after the renewal, so that none is exceeded in the long run.
     """
 
     def __init__(self, amounts: Mapping[Budget, int]) -> None:
@@ -44,11 +47,12 @@ class Budgets:
         with self._lock:
             accounts = self._of(actor.name)
             for budget, amount in cost:
-                account = accounts.get(budget)
+                limit, account = self._amounts[budget] * factor, accounts.get(budget)
                 if account is None or now >= account.renews_at:
-                    account = accounts[budget] = _Account(budget.renewal(now))
-                if account.used + amount > self._amounts[budget] * factor:
-                    raise _used_up(budget, self._amounts[budget] * factor, account.renews_at, now)
+                    account = accounts[budget] = _renewed(account, budget, budget.renewal(now))
+                account.limit = limit
+                if account.used + amount > limit:
+                    raise _used_up(budget, limit, account.renews_at, now)
             for budget, amount in cost:
                 account = accounts[budget]
                 account.used += amount
@@ -63,7 +67,7 @@ class Budgets:
             for budget in budgets:
                 limit, account = self._amounts[budget] * factor, accounts.get(budget)
                 if account is None or now >= account.renews_at:
-                    account = accounts[budget] = _Account(budget.renewal(now))
+                    account = accounts[budget] = _renewed(account, budget, budget.renewal(now))
                 left = limit - account.used
                 found.append(Left(budget, limit, left if left > 0 else 0, account.until))
         return found
@@ -95,15 +99,26 @@ class Budgets:
                 accounts = self._of(one.actor)
                 account = accounts.get(one.budget)
                 if account is None or account.renews_at < one.renews_at:
-                    account = accounts[one.budget] = _Account(one.renews_at)
+                    account = accounts[one.budget] = _renewed(account, one.budget, one.renews_at)
                 if account.renews_at == one.renews_at:
-                    account.used = one.amount + account.unwritten
+                    account.used = account.excess + one.amount + account.unwritten
             for name, accounts in list(self._accounts.items()):
-                current = {budget: account for budget, account in accounts.items() if now < account.renews_at}
+                current = {
+                    budget: account
+                    for budget, account in accounts.items()
+                    if now < account.renews_at or _renewed(account, budget, budget.renewal(now)).excess
+                }
                 if current:
                     self._accounts[name] = current
                 else:
                     del self._accounts[name]
+
+
+def _renewed(before: _Account | None, budget: Budget, renews_at: datetime) -> _Account:
+    if before is None or before.limit is None:
+        return _Account(renews_at)
+    renewals = int((renews_at - before.renews_at).total_seconds()) // budget.seconds
+    return _Account(renews_at, max(0, before.used - before.limit * renewals))
 
 
 def _used_up(budget: Budget, limit: int, renews_at: datetime, now: datetime) -> LimitReached:

@@ -157,3 +157,25 @@ def test_opinions_back_and_forth_and_disputes_are_counted(small: HashDB, actor: 
         opinions.give(small, actor, made[0].id, confirms)
     judge = again(small, other, Scope.MATCH)
     assert left(small, judge, Budget.OPINIONS) == 5
+
+
+def test_what_processes_used_too_much_counts_after_the_renewal(
+    database_url: str, db: HashDB, actor: Actor, clock: Clock
+) -> None:
+    rules = replace(RULES, budgets={Budget.CHANGES: 10})
+    both = [hashdb(database_url, clock, rules) for _ in range(2)]
+    for one in both:
+        one.budgets.spend(actor, ((Budget.CHANGES, 10),), one.now())
+    for one in (*both, *both):
+        counts.flush(one)
+    seconds = Budget.CHANGES.seconds
+    clock.go(seconds=seconds)
+    for one in (*both, *both):
+        counts.flush(one)
+        assert left(one, actor, Budget.CHANGES) == 0
+        with pytest.raises(LimitReached):
+            one.budgets.spend(actor, ((Budget.CHANGES, 1),), one.now())
+    clock.go(seconds=seconds)
+    assert [left(one, actor, Budget.CHANGES) for one in both] == [10, 10]
+    for one in both:
+        one.close()
