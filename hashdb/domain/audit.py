@@ -30,6 +30,7 @@ class Action(StrEnum):
     CONTRIBUTION_CLEARED = "contribution.cleared"
     OPINION_GIVEN = "opinion.given"
     CASE_OPENED = "case.opened"
+    CASE_HELD = "case.held"
     CASE_DECIDED = "case.decided"
     MEMBER_ADDED = "member.added"
     MEMBER_AMENDED = "member.amended"
@@ -64,7 +65,9 @@ class Action(StrEnum):
     WEBHOOK_DISABLED = "webhook.disabled"
     SETTINGS_CHANGED = "settings.changed"
     SIGNER_ADDED = "signer.added"
+    LOG_BEGUN = "log.begun"
     LOG_RESTORED = "log.restored"
+    VERIFICATION_ENDED = "verification.ended"
     FEED_READ = "feed.read"
     AUTH_REFUSED = "auth.refused"
     COUNTS_SEALED = "counts.sealed"
@@ -153,6 +156,14 @@ def text_of(seq: int, at: datetime, actor: str, action: str, subject: str, detai
         f'{{"action":{_quoted(action)},"actor":{_quoted(actor)},"at":"{format_instant(at)}","details":{details}'
         f',"seq":{seq},"subject":{_quoted(subject)}}}'
     )
+
+
+def tag(secret: bytes) -> str:
+    """128 bits of a digest, in hex, by which an event names what a table keeps of a secret.
+
+    The secret cannot be computed from it: give it only what holds 128 random bits or more, like a salted password text.
+    """
+    return hashlib.sha256(b"hashdb tag\0" + secret).hexdigest()[:32]
 
 
 canonical = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from datetime import date
 from enum import StrEnum
 from typing import NamedTuple
@@ -31,6 +32,12 @@ class Outcome(StrEnum):
     OTHERS = "others"
 
 
+_OUTCOMES = {
+    str(Kind.QUERY): (str(Outcome.HIT), str(Outcome.NONE)),
+    str(Kind.HIT): (str(Outcome.OWN), str(Outcome.OTHERS)),
+}
+
+
 class Cell(NamedTuple):
     """What one number of a day is of. `member` is 0 where none is known."""
 
@@ -49,6 +56,25 @@ class Count(NamedTuple):
     def __str__(self) -> str:
         """The line that is sealed: kind, member, algorithm, outcome, number."""
         return " ".join(map(str, (*self.cell, self.times)))
+
+
+def faults(counts: Iterable[Count]) -> Iterator[str]:
+    """What no service counts on a day that is not sealed yet: numbers that do not go with each other."""
+    times: Counter[tuple[str, int, str, str]] = Counter()
+    for cell, number in counts:
+        if number < 1 or cell.kind not in tuple(Kind) or cell.outcome not in _OUTCOMES.get(cell.kind, (cell.outcome,)):
+            yield f"no service counts “{cell.kind} {cell.member} {cell.algorithm} {cell.outcome}”"
+            return
+        times[cell.kind, cell.member, cell.algorithm, cell.outcome] += number
+        times[cell.kind, cell.member, cell.algorithm, ""] += number
+    for (kind, member, algorithm, outcome), number in times.items():
+        # What an algorithm found is part of what was found, and what it was asked is part of what was asked.
+        if kind in _OUTCOMES and outcome != Outcome.NONE and number > times[kind, member, ANY, outcome]:
+            yield f"member {member} has more of {kind} {algorithm} {outcome or 'in all'} than of any algorithm"
+    for (kind, member, algorithm, outcome), number in times.items():
+        found = (kind, algorithm, outcome) == (Kind.QUERY, ANY, Outcome.HIT)
+        if found and number > times[Kind.HIT, member, ANY, ""]:
+            yield f"member {member} has more queries that hit than hits"
 
 
 def lines(counts: Iterable[Count]) -> tuple[str, ...]:

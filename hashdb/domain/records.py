@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from enum import Enum
 
 from hashdb.domain.audit import STANDINGS, Action
 from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.members import MemberStatus
+from hashdb.domain.sessions import LONGEST
 from hashdb.domain.users import UserStatus
 
 
@@ -28,8 +30,8 @@ Told = Mapping[str, object]
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
     "member": ("kind", "status"),
-    "key": ("member", "scopes", "expires_at", "hides_distances", "revoked"),
-    "user": ("role", "status"),
+    "key": ("member", "scopes", "expires_at", "hides_distances", "secret", "revoked"),
+    "user": ("role", "status", "password", "second_factor"),
     "contribution": (
         "status",
         "withdrawn",
@@ -43,15 +45,18 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
         "basis",
         "media",
     ),
-    "opinion": ("contribution", "member", "opinion", "reason", "case", "replaced"),
-    "case": ("contribution", "reason", "follows", "decision", "decided_by", "shadow"),
+    "opinion": ("contribution", "member", "opinion", "reason", "case", "replaced", "silent"),
+    "case": ("contribution", "reason", "follows", "holds", "decision", "decided_by", "shadow"),
     "benign": ("built_in", "algorithms", "signals", "deleted"),
     "incident": ("label", "start", "end", "expires"),
     "proposal": ("act", "subject", "actor", "person"),
     "webhook": ("member",),
+    "verification": ("actor", "size", "done", "outcome", "checkpoints", "findings"),
 }
 """Of each kind of subject that has a table, what events tell of it."""
 
+_TAGGED = frozenset({"password", "second_factor"})
+_LONGEST = LONGEST // timedelta(microseconds=1)
 _PAGE = 12
 """Bits of an id within its page."""
 
@@ -65,18 +70,29 @@ class Records:
         self._numbers: dict[Record, int] = {(): 0}
         self._places = {kind: _Places() for kind in FIELDS}
         self._last: dict[Record, int] = {}
+        self._suspended: set[int] = set()
+        self.sessions = Sessions()
+        self.signers: set[str] = set()
+        """The public keys of which events tell."""
+        self.epoch: Said = UNSAID
 
-    def take(self, actor: str, action: str, kind: str, id: object, details: str) -> None:
-        """The next event as it is stored; its details are the text of their JSON. Raises ValueError where it is none.
+    def take(self, at: int, actor: str, action: str, kind: str, id: object, details: str) -> None:
+        """The next event as it is stored: its time in microseconds, its details as the text of their JSON.
 
-        What changes nothing of these kinds is passed over.
+        Events that change none of these kinds are passed over. Raises ValueError where the details are no JSON.
         """
-        begins, changes = _BEGINS.get(action), _CHANGES.get(action)
-        if not (begins or changes or action in _ENDS) or kind != action.partition(".")[0] or type(id) is not int:
+        if action not in _TAKEN or kind != action.partition(".")[0] or type(id) is not int:
             return
+        begins, changes = _BEGINS.get(action), _CHANGES.get(action)
         told = json.loads(details)
         if not isinstance(told, dict):
             raise ValueError("the details of an event are an object")
+        if kind == "user":
+            self.sessions.take(at, action, id, told)
+        elif kind in ("log", "signer"):
+            self._name(action, told)
+        elif action == Action.MEMBER_SUSPENDED:
+            self._suspended.add(id)
         if begins:
             self._put(kind, id, begins(told, actor, self._member(actor)))
             if action == Action.OPINION_GIVEN:
@@ -89,7 +105,11 @@ class Records:
 
     def of(self, kind: str, id: int) -> Record:
         """What the row must hold; empty where there must be none."""
-        return self._records[self._places[kind].at(id)]
+        record = self._records[self._places[kind].at(id)]
+        if kind == "opinion" and record and record[1] in self._suspended:
+            # The service sets and clears it some time after the member was suspended and reinstated.
+            return (*record[:-1], UNSAID)
+        return record
 
     def ids(self, kind: str) -> Iterator[int]:
         """The ids of the rows that there must be, in order."""
@@ -113,8 +133,41 @@ class Records:
         on = self.of("opinion", id)[:2]
         before = self._last.get(on)
         if before is not None:
-            self._put("opinion", before, (*self.of("opinion", before)[:-1], True))
+            self._put("opinion", before, (*self.of("opinion", before)[:-2], True, False))
         self._last[on] = id
+
+    def _name(self, action: str, told: Told) -> None:
+        """Which log this is, and which keys sign it."""
+        # Version 0.1.0 restored without telling the new epoch.
+        if "epoch" in told or action == Action.LOG_RESTORED:
+            self.epoch = _said(told, "epoch")
+        if isinstance(key := told.get("key"), str):
+            self.signers.add(key)
+
+
+class Sessions:
+    """The sessions that users began and did not end, by their tags; of the last 30 days, since none lasts longer."""
+
+    def __init__(self) -> None:
+        """None is open."""
+        self._open: dict[int, dict[str, int]] = {}
+
+    def take(self, at: int, action: str, user: int, told: Told) -> None:
+        """The next event on a user."""
+        mine = self._open.setdefault(user, {})
+        session, kept = told.get("session"), told.get("kept")
+        if action == Action.USER_SIGNED_IN and isinstance(session, str):
+            while mine and mine[oldest := next(iter(mine))] < at - _LONGEST:
+                del mine[oldest]
+            mine[session] = at
+        elif action == Action.USER_SIGNED_OUT and isinstance(session, str):
+            mine.pop(session, None)
+        elif action == Action.USER_DISABLED or isinstance(kept, str) or "password" in _fields(told):
+            self._open[user] = {one: begun for one, begun in mine.items() if one == kept}
+
+    def begun_at(self, user: object, session: str) -> int | None:
+        """When a user began a session, in microseconds; None where it began none of that tag, or ended it."""
+        return self._open[user].get(session) if isinstance(user, int) and user in self._open else None
 
 
 class _Places:
@@ -157,21 +210,31 @@ def _contribution(told: Told, actor: str, member: Said) -> Record:
 
 
 def _key(told: Told, actor: str, member: Said) -> Record:
-    return *(_said(told, name) for name in ("member", "scopes", "expires_at")), bool(told.get("hides_distances")), False
+    begun = (_said(told, name) for name in ("member", "scopes", "expires_at"))
+    return *begun, bool(told.get("hides_distances")), _said(told, "secret_tag"), False
+
+
+def _user(told: Told, actor: str, member: Said) -> Record:
+    return _said(told, "role"), str(UserStatus.ACTIVE), _said(told, "password_tag"), None
 
 
 def _opinion(told: Told, actor: str, member: Said) -> Record:
-    return _said(told, "contribution"), member, *(_said(told, name) for name in ("opinion", "reason", "case")), False
+    begun = (_said(told, name) for name in ("opinion", "reason", "case"))
+    return _said(told, "contribution"), member, *begun, False, False
 
 
 def _case(told: Told, actor: str, member: Said) -> Record:
     follows = _said(told, "follows") if "follows" in told else None
-    return _said(told, "contribution"), _said(told, "reason"), follows, None, None, None
+    return _said(told, "contribution"), _said(told, "reason"), follows, _said(told, "holds"), None, None, None
 
 
 def _proposal(told: Told, actor: str, member: Said) -> Record:
     subject = next((f"{kind}:{id}" for kind, id in told.items() if kind != "act"), UNSAID)
     return _said(told, "act"), subject, actor, f"member:{member}" if actor.startswith("key:") else actor
+
+
+def _verification(told: Told, actor: str, member: Said) -> Record:
+    return actor, *(_said(told, name) for name in FIELDS["verification"][1:])
 
 
 def _now(**fields: Said) -> Callable[[Told, str], Mapping[str, Said]]:
@@ -181,8 +244,17 @@ def _now(**fields: Said) -> Callable[[Told, str], Mapping[str, Said]]:
 
 def _amended(told: Told, actor: str) -> Mapping[str, Said]:
     """What fields are now that the event names; not every one names what they are."""
+    return {name: _said(told, name) for name in _fields(told)}
+
+
+def _fields(told: Told) -> Sequence[str]:
     fields = told.get("fields")
-    return {str(name): _said(told, str(name)) for name in fields} if isinstance(fields, list) else {}
+    return list(map(str, fields)) if isinstance(fields, list) else ()
+
+
+def _amended_user(told: Told, actor: str) -> Mapping[str, Said]:
+    """The same; of a password and a second factor the event has the tag."""
+    return {**_amended(told, actor), **{name: _said(told, f"{name}_tag") for name in _fields(told) if name in _TAGGED}}
 
 
 def _amended_contribution(told: Told, actor: str) -> Mapping[str, Said]:
@@ -203,7 +275,7 @@ def _decided(told: Told, actor: str) -> Mapping[str, Said]:
 _BEGINS: Mapping[str, Callable[[Told, str, Said], Record]] = {
     Action.MEMBER_ADDED: _of("kind", status=str(MemberStatus.ACTIVE)),
     Action.KEY_ISSUED: _key,
-    Action.USER_ADDED: _of("role", status=str(UserStatus.ACTIVE)),
+    Action.USER_ADDED: _user,
     Action.CONTRIBUTION_ADDED: _contribution,
     Action.OPINION_GIVEN: _opinion,
     Action.CASE_OPENED: _case,
@@ -211,13 +283,14 @@ _BEGINS: Mapping[str, Callable[[Told, str, Said], Record]] = {
     Action.INCIDENT_ADDED: _of(*FIELDS["incident"]),
     Action.PROPOSAL_MADE: _proposal,
     Action.WEBHOOK_ADDED: _of("member"),
+    Action.VERIFICATION_ENDED: _verification,
 }
 _CHANGES: Mapping[str, Callable[[Told, str], Mapping[str, Said]]] = {
     Action.MEMBER_AMENDED: _amended,
     Action.MEMBER_SUSPENDED: _now(status=str(MemberStatus.SUSPENDED)),
     Action.MEMBER_REINSTATED: _now(status=str(MemberStatus.ACTIVE)),
     Action.KEY_REVOKED: _now(revoked=True),
-    Action.USER_AMENDED: _amended,
+    Action.USER_AMENDED: _amended_user,
     Action.USER_DISABLED: _now(status=str(UserStatus.DISABLED)),
     Action.USER_ENABLED: _now(status=str(UserStatus.ACTIVE)),
     Action.CONTRIBUTION_AMENDED: _amended_contribution,
@@ -227,9 +300,14 @@ _CHANGES: Mapping[str, Callable[[Told, str], Mapping[str, Said]]] = {
     Action.CONTRIBUTION_REINSTATED: _now(status=str(Status.ACTIVE), expired=UNSAID),
     Action.CONTRIBUTION_ERASED: _now(erased=True),
     **{action: _now(standing=str(standing)) for standing, action in STANDINGS.items()},
+    Action.CASE_HELD: _now(holds="yes"),
     Action.CASE_DECIDED: _decided,
     # What an entry held goes once nothing is masked by it any more.
     Action.BENIGN_DELETED: _now(deleted=True, algorithms=UNSAID, signals=UNSAID),
     Action.INCIDENT_AMENDED: _amended,
 }
 _ENDS = frozenset({Action.PROPOSAL_APPROVED, Action.PROPOSAL_DROPPED, Action.PROPOSAL_EXPIRED, Action.WEBHOOK_DELETED})
+_TAKEN = frozenset(
+    {*_BEGINS, *_CHANGES, *_ENDS, Action.USER_SIGNED_IN, Action.USER_SIGNED_OUT}
+    | {Action.SIGNER_ADDED, Action.LOG_BEGUN, Action.LOG_RESTORED}
+)

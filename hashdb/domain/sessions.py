@@ -35,6 +35,8 @@ class Session:
     seen_at: datetime
     complete: bool
     """False while the second factor is outstanding."""
+    tag: str
+    """By which events name it."""
 
     def valid(self, now: datetime, lifetime: Lifetime) -> bool:
         """Whether it still opens anything at `now`."""

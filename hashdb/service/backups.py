@@ -35,6 +35,6 @@ def restored(db: HashDB, actor: Actor) -> int:
     actor.require(Scope.ADMIN)
     with db.store.begin() as tx:
         size = tx.audit.head().seq
-        tx.audit.renew_epoch()
-        tx.audit.append(db.now(), actor, [Entry(Action.LOG_RESTORED, "log", 1, {"events": size})])
+        epoch = tx.audit.renew_epoch()
+        tx.audit.append(db.now(), actor, [Entry(Action.LOG_RESTORED, "log", 1, {"events": size, "epoch": epoch})])
     return size

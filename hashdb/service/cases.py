@@ -155,14 +155,17 @@ def hold(
     For what the service itself finds, with the figures of each that the event tells. A case that is open already
     holds the contribution from then on.
     """
-    known, openings = tx.cases.of([one.id for one in found]), []
+    known = tx.cases.of([one.id for one in found])
+    openings: list[Opening] = []
+    entries: list[Entry] = []
     for one in found:
         case = next((case for case in known.get(one.id, ()) if case.state is CaseState.OPEN), None)
         if case is None:
             openings.append(Opening(one.id, cause, now + rules.time_to_decide, holds=True))
         elif not case.holds:
             tx.cases.hold(case.id)
-    return [*_open_each(tx, openings, now), *settle(tx, found, cause, figures)]
+            entries.append(Entry(Action.CASE_HELD, "case", case.id, {"contribution": one.id, "reason": str(cause)}))
+    return [*_open_each(tx, openings, now), *entries, *settle(tx, found, cause, figures)]
 
 
 def follow(
@@ -183,7 +186,7 @@ def follow(
 
 def _open_each(tx: Transaction, openings: Sequence[Opening], now: datetime) -> list[Entry]:
     ids = tx.cases.open_each(openings, now)
-    return [_opened(ids[one.contribution_id], one.contribution_id, one.reason, one.follows) for one in openings]
+    return [_opened(ids[one.contribution_id], one) for one in openings]
 
 
 def settle(
@@ -212,13 +215,17 @@ def settle(
 
 def opened(case: Case) -> Entry:
     """The event of a case that was opened."""
-    return _opened(case.id, case.contribution, case.reason, case.follows)
+    return _opened(case.id, Opening(case.contribution, case.reason, case.due_at, case.holds, case.follows))
 
 
-def _opened(id: int, contribution: int, reason: str, follows: int | None) -> Entry:
-    details: Details = {"contribution": contribution, "reason": reason}
-    if follows is not None:
-        details = {**details, "follows": follows}
+def _opened(id: int, opening: Opening) -> Entry:
+    details: Details = {
+        "contribution": opening.contribution_id,
+        "reason": opening.reason,
+        "holds": "yes" if opening.holds else "no",
+    }
+    if opening.follows is not None:
+        details = {**details, "follows": opening.follows}
     return Entry(Action.CASE_OPENED, "case", id, details)
 
 

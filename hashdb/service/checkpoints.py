@@ -6,7 +6,7 @@ import secrets
 from datetime import timedelta
 
 from hashdb.domain import merkle
-from hashdb.domain.audit import Action, Entry
+from hashdb.domain.audit import Action, Details, Entry
 from hashdb.domain.checkpoints import Checkpoint, Log
 from hashdb.domain.members import SYSTEM, Actor, Scope
 from hashdb.domain.notes import Verifier
@@ -28,7 +28,14 @@ def start(db: HashDB) -> Verifier:
     """
     signing = _signing(db)
     with db.store.read() as tx:
-        signer = tx.checkpoints.signer()
+        signer, told = tx.checkpoints.signer(), _tells_epoch(tx)
+    if signer is not None and not told:
+        # Version 0.1.0 began this log.
+        with db.store.begin() as tx:
+            tx.audit.hold()
+            if not _tells_epoch(tx):
+                epoch: Details = {"epoch": tx.audit.head().epoch}
+                tx.audit.append(db.now(), SYSTEM, [Entry(Action.LOG_BEGUN, "log", 1, epoch)])
     if signer is None:
         with db.store.begin() as tx:
             tx.audit.hold()
@@ -115,8 +122,16 @@ def _signed(signing: Signing, tx: Transaction) -> tuple[int, str]:
 def _add(db: HashDB, tx: Transaction, actor: Actor, verifier: Verifier) -> Verifier:
     now = db.now()
     id = tx.checkpoints.sign_with(verifier, now)
-    tx.audit.append(now, actor, [Entry(Action.SIGNER_ADDED, "signer", id, {"key": str(verifier)})])
+    details: Details = {"key": str(verifier), "epoch": tx.audit.head().epoch}
+    tx.audit.append(now, actor, [Entry(Action.SIGNER_ADDED, "signer", id, details)])
     return verifier
+
+
+def _tells_epoch(tx: Transaction) -> bool:
+    """Whether an event tells the epoch of the log: the last one on the log itself, else the one of its first key."""
+    before = tx.audit.head().seq + 1
+    last = tx.audit.between(0, before, 1, None, None, ("log", 1))
+    return any("epoch" in one.details for one in last or tx.audit.between(0, before, 1, None, None, ("signer", 1)))
 
 
 def _signing(db: HashDB) -> Signing:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from hashdb.domain.audit import Action, Details, Entry
-from hashdb.domain.counts import ANY, Cell, Count, Kind, Outcome, digest, number_of
+from hashdb.domain.counts import ANY, Cell, Count, Kind, Outcome, digest, faults, number_of
 from hashdb.domain.hits import MatchLog, in_open_days
 from hashdb.domain.members import SYSTEM, Actor, Scope
 from hashdb.service import HashDB, refusals
@@ -17,6 +17,8 @@ from hashdb.store import Transaction
 from hashdb.store.counts import Seal
 
 _DAY = timedelta(days=1)
+_MOST = 20
+"""Rows of hits that are told, the first."""
 _GRACE = timedelta(minutes=1)
 """After midnight, for what the workers counted in the last second of the day."""
 SETTLED = 2 * _GRACE
@@ -111,6 +113,18 @@ def _unlike_sealed(tx: Transaction) -> Iterator[tuple[int | None, str]]:
     for day in tx.counts.days(last) if last is not None else ():
         if day not in sealed:
             yield None, f"there are counts of {day}, which no event sealed, though a later day is sealed"
+    if (newest := tx.counts.newest()) is not None:
+        for day in (one for one in (*tx.counts.days(newest), newest) if last is None or one > last):
+            yield from ((None, f"the counts of {day}: {reason}") for reason in faults(tx.counts.of(day)))
+    yield from _unlike_counted(tx)
+
+
+def _unlike_counted(tx: Transaction) -> Iterator[tuple[None, str]]:
+    """Hits that were not counted when they were written, or that no service writes."""
+    for day, member, kept, counted in tx.counts.hits_uncounted(_MOST):
+        yield None, f"the hits of member {member} on {day}: the table hits has {kept:,}, only {counted:,} were counted"
+    for contribution, member, day in tx.counts.hits_astray(tx.audit.head().seq, _MOST):
+        yield None, f"the hit of contribution {contribution} by member {member} on {day}: no service writes such a row"
 
 
 def _unsealed(tx: Transaction, today: date) -> tuple[date, ...]:

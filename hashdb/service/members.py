@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterable
 from datetime import timedelta
 
-from hashdb.domain.audit import Action, Details, Entry
+from hashdb.domain.audit import Action, Details, Entry, tag
 from hashdb.domain.instants import format_instant
 from hashdb.domain.members import (
     Activity,
@@ -127,6 +127,7 @@ def issue_key(db: HashDB, actor: Actor, member: int, draft: KeyDraft) -> IssuedK
             "member": member,
             "scopes": sorted(map(str, key.scopes)),
             "expires_at": expiry,
+            "secret_tag": tag(_digest(secret)),
             **hides,
         }
         tx.audit.append(now, actor, [Entry(Action.KEY_ISSUED, "key", key.id, details)])

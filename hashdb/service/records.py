@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
+from hashdb.domain.audit import tag
 from hashdb.domain.records import FIELDS, UNSAID, Records
 from hashdb.store import Transaction
 
@@ -21,6 +23,8 @@ def unlike_log(tx: Transaction, records: Records, now: datetime, advance: Callab
     """
     for kind in FIELDS:
         yield from _told(_differences(tx, records, kind, max(now, tx.audit.head().at), advance))
+    yield from _told(_unlike_sessions(tx, records))
+    yield from _told(_unlike_answers(tx, records))
 
 
 def _told(differences: Iterator[tuple[str, str]]) -> Iterator[str]:
@@ -67,6 +71,54 @@ def _differing(kind: str, id: int, record: tuple[object, ...], row: tuple[object
     for field, said, held in zip(FIELDS[kind], record, row, strict=True):
         if said is not UNSAID and said != held:
             yield field, f"{kind} {id}, {field}: the log says {_shown(said)}, the table {_shown(held)}"
+
+
+def _unlike_sessions(tx: Transaction, records: Records) -> Iterator[tuple[str, str]]:
+    """Each session that opens the console and that no sign-in began, or that was ended."""
+    for id, user, digest, complete, created_at in tx.records.sessions():
+        begun = records.sessions.begun_at(user, tag(digest)) if isinstance(digest, bytes) else None
+        which = f"session {id} of user {_shown(user)}"
+        if begun is None and complete:
+            yield (
+                "sessions",
+                f"{which}: no event says that the user began it, or one says that it ended: disable the user",
+            )
+        elif begun is not None and not complete:
+            yield "sessions.complete", f"{which}, complete: the log says yes, the table no"
+        elif begun is not None and not (isinstance(created_at, int) and created_at <= begun):
+            yield "sessions.created_at", f"{which}, created_at: it is later than the sign-in that began it"
+
+
+def _unlike_answers(tx: Transaction, records: Records) -> Iterator[tuple[str, str]]:
+    """Each answer to a repeated request that a member was not given."""
+    head = tx.audit.head().seq
+    for member, text in tx.records.answers():
+        try:
+            named = tuple(_named(text, head))
+        except (TypeError, ValueError, RecursionError):
+            named = (("answer", 0),)
+        for kind, id in named:
+            record = records.of(kind, id) if kind in _MEMBER_OF else ()
+            if not record or record[_MEMBER_OF[kind]] not in (member, UNSAID):
+                what = f"{kind} {id}, which is not the member's" if kind in _MEMBER_OF else "what no service answers"
+                which = f"a kept answer to a request of member {_shown(member)}"
+                yield "requests", f"{which}: it names {what}: delete the row from the table requests"
+                break
+
+
+def _named(text: object, head: int) -> Iterator[tuple[str, int]]:
+    """What an answer names: kinds and ids. Raises TypeError, ValueError for what no service writes."""
+    if not isinstance(text, str) or not isinstance(told := json.loads(text), dict):
+        raise TypeError
+    if told.keys() == {"opinion"}:
+        yield "opinion", int(told["opinion"])
+    elif told.keys() == {"contributions", "checkpoint"} and 0 <= told["checkpoint"] <= head:
+        yield from (("contribution", int(id)) for id, _ in told["contributions"])
+    else:
+        raise ValueError
+
+
+_MEMBER_OF = {kind: FIELDS[kind].index("member") for kind in ("contribution", "opinion")}
 
 
 def _shown(value: object) -> str:

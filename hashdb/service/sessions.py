@@ -116,6 +116,7 @@ def require_password(db: HashDB, session: Session, present: str) -> None:
         ended = _waits(tx, counted, now) > timedelta(0)
         if ended:
             tx.sessions.end(session.id)
+            tx.audit.append(now, SYSTEM, [_signed_out(session, 1, session=session.tag)])
     if ended:
         raise SignInRefused("too many wrong passwords: this session has ended, sign in again")
     raise InvalidInput((Fault("present", "is not your password"),))
@@ -138,7 +139,7 @@ def sign_out(db: HashDB, session: Session) -> None:
     """End this session."""
     with db.store.begin() as tx:
         if tx.sessions.end(session.id) and session.complete:
-            tx.audit.append(db.now(), session.user.actor, [_signed_out(session.user, 1)])
+            tx.audit.append(db.now(), session.user.actor, [_signed_out(session, 1, session=session.tag)])
 
 
 def of(db: HashDB, session: Session) -> tuple[Session, ...]:
@@ -152,7 +153,7 @@ def end_others(db: HashDB, session: Session) -> int:
     with db.store.begin() as tx:
         ended = tx.sessions.end_all(session.user.id, besides=session.id)
         if ended:
-            tx.audit.append(db.now(), session.user.actor, [_signed_out(session.user, ended)])
+            tx.audit.append(db.now(), session.user.actor, [_signed_out(session, ended, kept=session.tag)])
     return ended
 
 
@@ -197,7 +198,8 @@ def _used(tx: Transaction, user: User, code: str, now: datetime) -> str | None:
 def _signed_in(tx: Transaction, user: User, now: datetime, details: Details) -> Opened:
     tx.sessions.forget_tries(_digests(user.name)["user"])
     opened = _open(tx, user, now, complete=True)
-    tx.audit.append(now, user.actor, [Entry(Action.USER_SIGNED_IN, "user", user.id, details)])
+    told: Details = {**details, "session": opened.session.tag}
+    tx.audit.append(now, user.actor, [Entry(Action.USER_SIGNED_IN, "user", user.id, told)])
     return opened
 
 
@@ -218,8 +220,9 @@ def _refuse(db: HashDB, tx: Transaction, user: User | None, now: datetime, what:
     tx.audit.append(now, SYSTEM, [Entry(Action.USER_REFUSED, "user", user.id, {"reason": reason})])
 
 
-def _signed_out(user: User, sessions: int) -> Entry:
-    return Entry(Action.USER_SIGNED_OUT, "user", user.id, {"sessions": sessions})
+def _signed_out(own: Session, sessions: int, **which: str) -> Entry:
+    """What the log tells of sessions that a user ended: which one, or which one it kept."""
+    return Entry(Action.USER_SIGNED_OUT, "user", own.user.id, {"sessions": sessions, **which})
 
 
 def _digests(name: str, address: str = "") -> Counted:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hashdb.domain.audit import Action, Details, Entry
+from hashdb.domain.audit import Action, Details, Entry, tag
 from hashdb.domain.members import Actor, Scope
 from hashdb.domain.sessions import Session
 from hashdb.domain.users import AddedUser, Role, User, UserChange, UserDraft, UserStatus, password_fault
@@ -24,7 +24,7 @@ def add(db: HashDB, actor: Actor, draft: UserDraft, password: str | None = None,
     text, now = passwords.hashed(chosen) if chosen else None, db.now()
     with db.store.begin() as tx:
         user = tx.users.add(draft, text, now, provisional=made is not None)
-        details: Details = {"role": str(draft.role), "sign_in": str(user.sign_in)}
+        details: Details = {"role": str(draft.role), "sign_in": str(user.sign_in), "password_tag": _tag(text)}
         tx.audit.append(now, actor, [Entry(Action.USER_ADDED, "user", user.id, details)])
         # Now that this holds the log, nobody else adds a name.
         require_distinct(user.name, tx.users.names(besides=user.id), "user")
@@ -78,7 +78,7 @@ def reset(db: HashDB, actor: Actor, user: int) -> AddedUser:
         tx.users.clear_credentials(user)
         changed = tx.users.set_password(user, text, provisional=True)
         tx.sessions.end_all(user)
-        tx.audit.append(now, actor, [_amended(user, "password", "second_factor", **_new_way(before, changed))])
+        tx.audit.append(now, actor, [_new_credentials(before, changed, text)])
     return AddedUser(changed, made)
 
 
@@ -93,7 +93,7 @@ def use_provider(db: HashDB, actor: Actor, user: int) -> User:
         before = tx.users.get(user, lock=True)
         changed = tx.users.clear_credentials(user)
         tx.sessions.end_all(user)
-        tx.audit.append(now, actor, [_amended(user, "password", "second_factor", **_new_way(before, changed))])
+        tx.audit.append(now, actor, [_new_credentials(before, changed, None)])
     return changed
 
 
@@ -108,7 +108,7 @@ def choose_password(db: HashDB, session: Session, present: str, password: str) -
     with db.store.begin() as tx:
         changed = tx.users.set_password(user.id, text, provisional=False)
         tx.sessions.end_all(user.id, besides=session.id)
-        tx.audit.append(now, user.actor, [_amended(user.id, "password")])
+        tx.audit.append(now, user.actor, [_amended(user.id, "password", password_tag=_tag(text), kept=session.tag)])
     return changed
 
 
@@ -126,7 +126,8 @@ def add_factor(db: HashDB, session: Session, present: str, secret: str, code: st
     with db.store.begin() as tx:
         tx.users.set_factor(user.id, secret, step, tuple(map(passwords.recovery_digest, codes)))
         tx.sessions.end_all(user.id, besides=session.id)
-        tx.audit.append(now, user.actor, [_amended(user.id, "second_factor")])
+        told = _amended(user.id, "second_factor", second_factor_tag=_tag(secret), kept=session.tag)
+        tx.audit.append(now, user.actor, [told])
     return codes
 
 
@@ -136,7 +137,7 @@ def remove_factor(db: HashDB, session: Session, present: str) -> User:
     sessions.require_password(db, session, present)
     with db.store.begin() as tx:
         changed = tx.users.set_factor(user.id, None, 0, ())
-        tx.audit.append(now, user.actor, [_amended(user.id, "second_factor")])
+        tx.audit.append(now, user.actor, [_amended(user.id, "second_factor", second_factor_tag=None)])
     return changed
 
 
@@ -154,11 +155,18 @@ def _changes(before: User, after: User) -> list[Entry]:
     return entries
 
 
-def _new_way(before: User, after: User) -> dict[str, str]:
-    return {} if before.sign_in is after.sign_in else {"sign_in": str(after.sign_in)}
+def _new_credentials(before: User, after: User, password: str | None) -> Entry:
+    """What the log tells of a user who got this text of a password, or none, and no second factor."""
+    way = {} if before.sign_in is after.sign_in else {"sign_in": str(after.sign_in)}
+    tags = {"password_tag": _tag(password), "second_factor_tag": None}
+    return _amended(after.id, "password", "second_factor", **tags, **way)
 
 
-def _amended(user: int, *fields: str, **more: str) -> Entry:
+def _tag(text: str | None) -> str | None:
+    return None if text is None else tag(text.encode())
+
+
+def _amended(user: int, *fields: str, **more: str | None) -> Entry:
     details: Details = {"fields": list(fields), **more}
     return Entry(Action.USER_AMENDED, "user", user, details)
 

@@ -8,6 +8,7 @@ from functools import partial
 from threading import Thread
 from time import monotonic
 
+from hashdb.domain.audit import Action, Details, Entry, canonical, tag
 from hashdb.domain.members import Actor, Scope
 from hashdb.domain.verifications import Outcome, Verification
 from hashdb.errors import HashDBError
@@ -65,8 +66,18 @@ def _run(db: HashDB, actor: Actor, begun: Verification) -> None:
         findings = ["a fault of the service, which it has noted"]
     if outcome is Outcome.BROKEN:
         log.error("the log does not hold: %s", findings[0])
+    kept = findings[:_FINDINGS_KEPT]
     with db.store.begin() as tx:
-        tx.verifications.end(begun.id, outcome, progress.done, checkpoints, findings[:_FINDINGS_KEPT], db.now())
+        now = db.now()
+        tx.verifications.end(begun.id, outcome, progress.done, checkpoints, kept, now)
+        details: Details = {
+            "size": begun.size,
+            "done": progress.done,
+            "outcome": str(outcome),
+            "checkpoints": checkpoints,
+            "findings": tag(canonical({"reasons": kept}).encode()),
+        }
+        tx.audit.append(now, actor, [Entry(Action.VERIFICATION_ENDED, "verification", begun.id, details)])
 
 
 class _Progress:

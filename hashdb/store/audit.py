@@ -51,10 +51,12 @@ class Audit:
         """Let nobody else append, sign or propose until the end of the transaction."""
         self._take(0)
 
-    def renew_epoch(self) -> None:
-        """Give the log another epoch: whoever reads it goes back to its beginning."""
+    def renew_epoch(self) -> str:
+        """Give the log another epoch, which is returned: whoever reads it goes back to its beginning."""
         self.hold()
-        self._connection.execute(update(log).values(epoch=secrets.token_hex(16)))
+        epoch = secrets.token_hex(16)
+        self._connection.execute(update(log).values(epoch=epoch))
+        return epoch
 
     def leaf(self, seq: int) -> str:
         """The leaf of an event, in hex; empty where there is none of this number."""

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, Connection, cast, func, select
+from sqlalchemy import BigInteger, Connection, String, and_, bindparam, cast, func, or_, select, type_coerce
 
 from hashdb.domain.audit import Action
-from hashdb.domain.counts import Cell, Count, day_of
+from hashdb.domain.counts import ANY, Cell, Count, Kind, day_of
 from hashdb.store.bulk import upsert
-from hashdb.store.tables import counts, events, members
+from hashdb.store.tables import contributions, counts, events, hits, members
 
 _LOCK = 0x636F756E
 """Of PostgreSQL's advisory locks, the one that whoever writes or seals counts holds."""
@@ -77,6 +77,21 @@ class Counts:
         rows = self._connection.execute(_SEALS)
         return tuple(Seal(day_of(row.subject_id), row.seq, str(row.details.get("digest"))) for row in rows)
 
+    def newest(self) -> date | None:
+        """The last day that has numbers."""
+        return self._connection.execute(select(func.max(counts.c.day))).scalar()
+
+    def hits_uncounted(self, limit: int) -> tuple[tuple[object, object, int, int], ...]:
+        """At most `limit` days and members with more hits than were counted: day, member, hits, counted."""
+        return tuple(tuple(row) for row in self._connection.execute(_UNCOUNTED.limit(limit)))
+
+    def hits_astray(self, head: int, limit: int) -> tuple[tuple[object, object, object], ...]:
+        """At most `limit` hits that no service writes: contribution, member, day.
+
+        They are on no contribution, end before they begin, or are level with an event that the log does not have.
+        """
+        return tuple(tuple(row) for row in self._connection.execute(_ASTRAY.limit(limit), {"head": head}))
+
     def last_sealed(self) -> date | None:
         """The last day that is sealed."""
         number = self._connection.execute(_LAST_SEALED).scalar()
@@ -89,6 +104,30 @@ _TOTALS = (
     .join(members, members.c.id == counts.c.member, isouter=True)
     .group_by(*_OF)
     .order_by(*_OF)
+)
+_KEPT = (
+    select(hits.c.day, hits.c.member, cast(func.sum(hits.c.times), BigInteger).label("times"))
+    .group_by(hits.c.day, hits.c.member)
+    .subquery()
+)
+_COUNTED = (
+    select(counts.c.day, counts.c.member, cast(func.sum(counts.c.times), BigInteger).label("times"))
+    .where(counts.c.kind == str(Kind.HIT), counts.c.algorithm == ANY)
+    .group_by(counts.c.day, counts.c.member)
+    .subquery()
+)
+_BEFORE = func.coalesce(_COUNTED.c.times, 0)
+_UNCOUNTED = (
+    select(type_coerce(_KEPT.c.day, String), _KEPT.c.member, _KEPT.c.times, _BEFORE)
+    .outerjoin(_COUNTED, and_(_COUNTED.c.day == _KEPT.c.day, _COUNTED.c.member == _KEPT.c.member))
+    .where(_KEPT.c.times > _BEFORE)
+    .order_by(_KEPT.c.day, _KEPT.c.member)
+)
+_ASTRAY = (
+    select(hits.c.contribution, hits.c.member, type_coerce(hits.c.day, String))
+    .outerjoin(contributions, contributions.c.id == hits.c.contribution)
+    .where(or_(contributions.c.id.is_(None), hits.c.first_at > hits.c.last_at, hits.c.seq > bindparam("head")))
+    .order_by(hits.c.contribution, hits.c.member, hits.c.day)
 )
 _OF_DAYS = (events.c.subject_kind == "day", events.c.action == str(Action.COUNTS_SEALED))
 _SEALS = select(events.c.subject_id, events.c.seq, events.c.details).where(*_OF_DAYS).order_by(events.c.subject_id)

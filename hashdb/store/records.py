@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import NullType
 
+from hashdb.domain.audit import tag
 from hashdb.domain.instants import format_instant, from_microseconds
 from hashdb.store.tables import (
     benign,
@@ -32,10 +33,14 @@ from hashdb.store.tables import (
     members,
     opinions,
     proposals,
+    requests,
+    sessions,
     users,
+    verifications,
     webhooks,
 )
 
+_AT_ONCE = 1_000
 Found = tuple[int, tuple[object, ...]]
 """An id, and the fields of its kind."""
 
@@ -59,6 +64,14 @@ class Records:
         while rows:
             yield [_found(kind, row) for row in rows]
             rows = self._connection.execute(query.where(id > rows[-1][0]), {"now": now}).all()
+
+    def sessions(self) -> Iterator[tuple[object, ...]]:
+        """All sessions as they are stored: id, user_id, digest, complete, created_at."""
+        yield from map(tuple, self._connection.execute(_SESSIONS.execution_options(yield_per=_AT_ONCE)))
+
+    def answers(self) -> Iterator[tuple[object, ...]]:
+        """All answers that are kept for repeated requests, as they are stored: member_id, answer."""
+        yield from map(tuple, self._connection.execute(_ANSWERS.execution_options(yield_per=_AT_ONCE)))
 
 
 def _found(kind: str, row: Sequence[object]) -> Found:
@@ -92,13 +105,21 @@ def _yes(value: object) -> object:
     return ("no", "yes")[value == 1] if value in (0, 1) else value
 
 
+def _tag(value: object) -> object:
+    if isinstance(value, str):
+        value = value.encode("utf-8", "surrogatepass")
+    return tag(value) if isinstance(value, bytes) else value
+
+
 _DECODED: Mapping[str, Sequence[tuple[int, Callable[[object], object]]]] = {
-    "key": ((1, _sorted), (2, _instant), (3, _flag)),
+    "key": ((1, _sorted), (2, _instant), (3, _flag), (4, _tag)),
+    "user": ((2, _tag), (3, _tag)),
     "contribution": ((7, _words),),
-    "opinion": ((5, _flag),),
-    "case": ((5, _words),),
+    "opinion": ((5, _flag), (6, _flag)),
+    "case": ((3, _yes), (6, _words)),
     "benign": ((1, _sorted),),
     "incident": ((1, _instant), (2, _instant), (3, _yes)),
+    "verification": ((5, _tag),),
 }
 """Where a kind has fields that are not told as they are stored."""
 
@@ -128,10 +149,10 @@ _QUERIES: Mapping[str, Select[tuple[object, ...]]] = {
     "member": select(members.c.id, *_raw(members.c.kind, members.c.status)),
     "key": select(
         keys.c.id,
-        *_raw(keys.c.member_id, keys.c.scopes, keys.c.expires_at, keys.c.hides_distances),
+        *_raw(keys.c.member_id, keys.c.scopes, keys.c.expires_at, keys.c.hides_distances, keys.c.digest),
         keys.c.revoked_at.is_not(None),
     ),
-    "user": select(users.c.id, *_raw(users.c.role, users.c.status)),
+    "user": select(users.c.id, *_raw(users.c.role, users.c.status, users.c.password, users.c.secret)),
     "contribution": select(
         contributions.c.id,
         *_raw(contributions.c.announced),
@@ -146,11 +167,11 @@ _QUERIES: Mapping[str, Select[tuple[object, ...]]] = {
     "opinion": select(
         opinions.c.id,
         *_raw(opinions.c.contribution_id, opinions.c.member_id, opinions.c.opinion),
-        *_raw(opinions.c.reason, opinions.c.case_id, opinions.c.replaced),
+        *_raw(opinions.c.reason, opinions.c.case_id, opinions.c.replaced, opinions.c.silent),
     ),
     "case": select(
         cases.c.id,
-        *_raw(cases.c.contribution_id, cases.c.reason, cases.c.follows),
+        *_raw(cases.c.contribution_id, cases.c.reason, cases.c.follows, cases.c.holds),
         *_raw(cases.c.decision, cases.c.decided_by, cases.c.shadow),
     ),
     "benign": select(
@@ -170,4 +191,13 @@ _QUERIES: Mapping[str, Select[tuple[object, ...]]] = {
         *_raw(proposals.c.actor, proposals.c.person),
     ),
     "webhook": select(webhooks.c.id, *_raw(webhooks.c.member_id)),
+    "verification": select(
+        verifications.c.id,
+        *_raw(verifications.c.actor, verifications.c.size, verifications.c.done, verifications.c.outcome),
+        *_raw(verifications.c.checkpoints, verifications.c.findings),
+    ).where(verifications.c.outcome.is_not(None)),
 }
+_SESSIONS = select(
+    *_raw(sessions.c.id, sessions.c.user_id, sessions.c.digest, sessions.c.complete, sessions.c.created_at)
+).order_by(sessions.c.id)
+_ANSWERS = select(*_raw(requests.c.member_id, requests.c.answer)).order_by(requests.c.member_id, requests.c.key)

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Row, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from hashdb.domain.audit import tag
 from hashdb.domain.sessions import FORGOTTEN_AFTER, Session, Tries
 from hashdb.domain.users import User
 from hashdb.store.tables import sessions, tries, users
@@ -18,6 +19,7 @@ _SESSION = (
     sessions.c.created_at.label("begun_at"),
     sessions.c.seen_at,
     sessions.c.complete,
+    sessions.c.digest,
 )
 
 
@@ -32,7 +34,7 @@ class Sessions:
         """Record a session by the digest of its secret."""
         row = {"user_id": user.id, "digest": digest, "complete": complete, "created_at": now, "seen_at": now}
         id = self._connection.execute(insert(sessions).returning(sessions.c.id), row).scalar_one()
-        return Session(id, user, now, now, complete)
+        return Session(id, user, now, now, complete, tag(digest))
 
     def with_digest(self, digest: bytes) -> Session | None:
         """The session whose secret has this digest, if there is one."""
@@ -94,4 +96,4 @@ class Sessions:
 
 
 def _session(row: Row[tuple[object, ...]]) -> Session:
-    return Session(row.session, user_of(row), row.begun_at, row.seen_at, row.complete)
+    return Session(row.session, user_of(row), row.begun_at, row.seen_at, row.complete, tag(row.digest))

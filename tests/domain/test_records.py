@@ -17,7 +17,7 @@ def replayed(*events: tuple[str, int, Mapping[str, object]], actor: str = "syste
     """Of these events: action, id of the subject, details."""
     records = Records()
     for action, id, details in events:
-        records.take(actor, action, action.partition(".")[0], id, json.dumps(details))
+        records.take(0, actor, action, action.partition(".")[0], id, json.dumps(details))
     return records
 
 
@@ -80,7 +80,7 @@ def test_events_before_there_was_a_detail_leave_it_open() -> None:
         (Action.MEMBER_ADDED, 1, {"kind": "platform"}),
         (Action.MEMBER_AMENDED, 1, {"fields": ["kind", "name"]}),
     )
-    assert records.of("key", 1) == (3, ("match",), UNSAID, False, False)
+    assert records.of("key", 1) == (3, ("match",), UNSAID, False, UNSAID, False)
     assert records.of("incident", 1) == ("CI:x", UNSAID, UNSAID, "no")
     assert records.of("member", 1) == (UNSAID, "active")
 
@@ -94,6 +94,43 @@ def test_an_opinion_is_of_the_member_whose_key_gave_it_and_is_replaced_by_its_ne
     records = replayed(*events, actor="key:8")
     assert [fields(records, "opinion", id)["replaced"] for id in (1, 2, 3)] == [True, False, False]
     assert {fields(records, "opinion", id)["member"] for id in (1, 2, 3)} == {3}
+
+
+USED: list[tuple[Action, dict[str, object]]] = [
+    (Action.USER_ADDED, {"role": "admin"}),
+    (Action.USER_SIGNED_IN, {"session": "one"}),
+    (Action.USER_SIGNED_IN, {"session": "two"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("then", "left"),
+    [
+        ((Action.USER_SIGNED_OUT, {"session": "one"}), "two"),
+        ((Action.USER_SIGNED_OUT, {"kept": "one"}), "one"),
+        ((Action.USER_SIGNED_OUT, {"sessions": 1}), "one two"),
+        ((Action.USER_AMENDED, {"fields": ["password"], "kept": "two"}), "two"),
+        ((Action.USER_AMENDED, {"fields": ["second_factor"], "kept": "two"}), "two"),
+        ((Action.USER_AMENDED, {"fields": ["second_factor"]}), "one two"),
+        ((Action.USER_AMENDED, {"fields": ["password", "second_factor"]}), ""),
+        ((Action.USER_DISABLED, {}), ""),
+    ],
+)
+def test_a_session_is_open_from_its_sign_in_until_an_event_ends_it(
+    then: tuple[Action, dict[str, object]], left: str
+) -> None:
+    told: list[tuple[Action, dict[str, object]]] = [*USED, then]
+    records = replayed(*((action, 1, details) for action, details in told))
+    assert " ".join(one for one in ("one", "two") if records.sessions.begun_at(1, one) is not None) == left
+    assert records.sessions.begun_at(2, "one") is None
+
+
+def test_sessions_that_nobody_can_have_any_more_are_forgotten() -> None:
+    records, day = Records(), 86_400_000_000
+    for at in range(100):
+        records.take(at * day, "user:1", Action.USER_SIGNED_IN, "user", 1, json.dumps({"session": str(at)}))
+    known = [at for at in range(100) if records.sessions.begun_at(1, str(at)) is not None]
+    assert known == list(range(69, 100))
 
 
 def test_what_is_approved_dropped_or_deleted_is_to_be_gone() -> None:
@@ -115,15 +152,15 @@ def test_ids_may_be_far_apart_and_come_in_any_order() -> None:
 
 def test_what_is_about_nothing_that_was_added_is_passed_over() -> None:
     records = replayed((Action.MEMBER_SUSPENDED, 1, {}), ("member.elected", 1, {}), (Action.FEED_READ, 1, {}))
-    records.take("x", Action.MEMBER_ADDED, "key", 1, "{}")
-    records.take("x", Action.MEMBER_ADDED, "member", 1.5, "{}")
+    records.take(0, "x", Action.MEMBER_ADDED, "key", 1, "{}")
+    records.take(0, "x", Action.MEMBER_ADDED, "member", 1.5, "{}")
     assert [list(records.ids(kind)) for kind in FIELDS] == [[]] * len(FIELDS)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "7"])
 def test_details_that_are_no_object_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"object|Expecting"):
-        Records().take("x", Action.MEMBER_ADDED, "member", 1, text)
+        Records().take(0, "x", Action.MEMBER_ADDED, "member", 1, text)
 
 
 @pytest.mark.parametrize("odd", [1.5, {"a": 1}, [[1], {}], True, "ä\0"])

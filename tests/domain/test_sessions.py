@@ -14,14 +14,14 @@ MINUTE = timedelta(minutes=1)
 
 
 def test_a_session_ends_when_idle_and_when_old() -> None:
-    session = Session(1, USER, NOON, NOON + 11 * timedelta(hours=1), complete=True)
+    session = Session(1, USER, NOON, NOON + 11 * timedelta(hours=1), complete=True, tag="")
     assert session.valid(NOON + timedelta(hours=11, minutes=59), LIFETIME)
     assert not session.valid(NOON + timedelta(hours=12), LIFETIME)
-    assert not Session(1, USER, NOON, NOON, complete=True).valid(NOON + timedelta(hours=1), LIFETIME)
+    assert not Session(1, USER, NOON, NOON, complete=True, tag="").valid(NOON + timedelta(hours=1), LIFETIME)
 
 
 def test_a_half_open_session_has_five_minutes() -> None:
-    session = Session(1, USER, NOON, NOON, complete=False)
+    session = Session(1, USER, NOON, NOON, complete=False, tag="")
     assert session.valid(NOON + 4 * MINUTE, LIFETIME)
     assert not session.valid(NOON + 5 * MINUTE, LIFETIME)
 

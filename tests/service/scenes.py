@@ -74,7 +74,7 @@ class Scene:
         self.records = Records()
         with self.db.store.read() as tx:
             for row in tx.audit.rows(None, 1_000):
-                self.records.take(row.actor, row.action, row.subject_kind, row.subject_id, row.details)
+                self.records.take(row.at, row.actor, row.action, row.subject_kind, row.subject_id, row.details)
 
     def _fill(self, alpha: Actor, beta: Actor, gamma: Actor) -> None:
         db = self.db
@@ -154,10 +154,11 @@ class FullScene(Scene):
         users.add(db, COMMAND_LINE, UserDraft("lin", Role.REVIEWER), local=False)
         grace = sessions.sign_in(db, "grace", PASSWORD, "office").session
         sessions.sign_out(db, sessions.sign_in(db, "grace", PASSWORD, "office").session)
-        sessions.admit(db, "lin", Identity("https://id.example", "subject-1"), "office")
         secret = passwords.new_secret()
         users.add_factor(db, grace, PASSWORD, secret, pyotp.TOTP(secret).at(self.clock()))
+        # Half open: the second factor is outstanding.
         sessions.sign_in(db, "grace", PASSWORD, "office")
+        sessions.admit(db, "lin", Identity("https://id.example", "subject-1"), "office")
         with suppress(SignInRefused):
             sessions.sign_in(db, "grace", "wrong", "elsewhere")
 

@@ -303,7 +303,7 @@ def test_what_the_service_holds_is_quarantined_until_it_is_decided(db: HashDB, r
     hand.holds()
     with db.store.read() as tx:
         assert [(event.action, event.details) for event in tx.audit.since(before, 10)] == [
-            ("case.opened", {"contribution": hand.one, "reason": "flood"}),
+            ("case.opened", {"contribution": hand.one, "reason": "flood", "holds": "yes"}),
             ("contribution.quarantined", {"before": "unreviewed", "reason": "flood"}),
         ]
     (case,) = cases.page(db, reviewer, None, 0, 10)

@@ -34,7 +34,8 @@ def test_the_first_start_names_the_log_and_makes_its_key(db: HashDB, clock: Cloc
     assert checkpoints.start(db) == verifier
     with db.store.read() as tx:
         (event,) = tx.audit.since(0, 10)
-    assert (event.action, event.subject, event.details) == ("signer.added", "signer:1", {"key": str(verifier)})
+    details = {"key": str(verifier), "epoch": db.store.head().epoch}
+    assert (event.action, event.subject, event.details) == ("signer.added", "signer:1", details)
     log = checkpoints.log(db)
     assert (log.origin, log.verifiers) == ("log.example/1", (verifier,))
     assert (log.keys[0].since, log.keys[0].until) == (clock.at, None)

@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from hashdb.domain.audit import Event
+from hashdb.domain.audit import Event, tag
 from hashdb.domain.members import (
     COMMAND_LINE,
     Actor,
@@ -106,7 +106,12 @@ def test_a_secret_is_shown_once_and_kept_as_a_digest(db: HashDB) -> None:
     event = events(db)[-1]
     assert (event.action, event.details) == (
         "key.issued",
-        {"member": member.id, "scopes": ["match"], "expires_at": None},
+        {
+            "member": member.id,
+            "scopes": ["match"],
+            "expires_at": None,
+            "secret_tag": tag(hashlib.sha256(issued.secret.encode()).digest()),
+        },
     )
     actor = members.authenticate(db, issued.secret)
     assert (str(actor), actor.scopes, actor.member) == (f"key:{issued.key.id}", MATCH.scopes, member)

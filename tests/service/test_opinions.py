@@ -81,7 +81,7 @@ def test_a_dispute_opens_a_case_and_others_join_it(db: HashDB, other: Actor, one
             f"opinion:{first.id}",
             {"contribution": one.id, "opinion": "disputes", "reason": "edsa_context", "case": first.case},
         ),
-        ("case.opened", f"case:{first.case}", {"contribution": one.id, "reason": "edsa_context"}),
+        ("case.opened", f"case:{first.case}", {"contribution": one.id, "reason": "edsa_context", "holds": "no"}),
         ("contribution.disputed", f"contribution:{one.id}", {"before": "unreviewed", "reason": "edsa_context"}),
     ]
     after = head(db)

@@ -13,6 +13,7 @@ _SAID = {
     "contribution.added": "Contributed",
     "opinion.given": "Opinion given",
     "case.opened": "Case opened",
+    "case.held": "Held by the case",
     "case.decided": "Case decided",
     "hit": "Matched",
 }
