@@ -20,7 +20,7 @@ ABOUT, DATABASE, RECORD, KEY = "backup.json", "database", "checkpoints.txt", "si
 """The parts of a backup, of which the last two need not be there."""
 
 _NAME = re.compile(r"hashdb-\d{8}T\d{6}Z(\.verified)?\.tar")
-_VERIFIED = ".verified.tar"
+_VERIFIED, _FAILED = ".verified.tar", ".failed.tar"
 
 
 def kind(store: Store) -> str:
@@ -89,6 +89,18 @@ def mark_verified(file: Path) -> Path:
     return file.rename(file.with_suffix(_VERIFIED))
 
 
+def mark_failed(file: Path) -> None:
+    """Give a backup the name by which it is known that its trial failed, and delete the earlier ones of its log.
+
+    So tests that fail again and again do not fill the disk.
+    """
+    log = _log_of(file)
+    for path in file.parent.glob(f"hashdb-*Z{_FAILED}"):
+        if log is not None and _log_of(path) == log:
+            path.unlink(missing_ok=True)
+    file.rename(file.with_suffix(_FAILED))
+
+
 def rotate(folder: Path, keep: int, log: str) -> list[str]:
     """Delete the backups of a log from a folder but the newest `keep`, and the newest that is verified; their names.
 
@@ -98,7 +110,9 @@ def rotate(folder: Path, keep: int, log: str) -> list[str]:
     for path in folder.glob(".hashdb-*.tar-*"):
         if _NAME.fullmatch(path.name[1:].rpartition("-")[0]):
             shutil.rmtree(path, ignore_errors=True)
-    named = [path for path in folder.iterdir() if _NAME.fullmatch(path.name) and path.is_file()]
+    named = [
+        path for path in folder.iterdir() if _NAME.fullmatch(path.name) and path.is_file() and not path.is_symlink()
+    ]
     ours = sorted((path for path in named if _log_of(path) == log), key=lambda path: path.name, reverse=True)
     kept = {*ours[:keep], *[path for path in ours if path.name.endswith(_VERIFIED)][:1]}
     gone = [path for path in ours if path not in kept]

@@ -20,6 +20,7 @@ from hashdb.cli.archives import (
     beside,
     dated,
     kind,
+    mark_failed,
     mark_verified,
     pack,
     rotate,
@@ -29,7 +30,7 @@ from hashdb.cli.output import as_json, escaped, print_json
 from hashdb.cli.restore import tried
 from hashdb.domain.instants import format_instant
 from hashdb.domain.members import COMMAND_LINE
-from hashdb.errors import BackupFailed, BadSetting
+from hashdb.errors import BackupFailed, BadSetting, HashDBError
 from hashdb.index.lock import locked
 from hashdb.service import backups, system_clock
 from hashdb.settings import Settings
@@ -58,7 +59,8 @@ def command(
 
     With --verify a scratch database is made and dropped again (with SQLite, a file beside FILE), and a backup in the
     folder of --into gets a name that ends with .verified.tar. With --keep the newest verified backup is never deleted,
-    and neither is a file that is no backup of this log. Nothing is deleted if the backup fails.
+    and neither is a file that is no backup of this log. If the test fails, the file is named .failed.tar, and only an
+    earlier .failed.tar is deleted.
     """
     settings = Settings.read()
     if (file is None) == (into is None):
@@ -74,7 +76,12 @@ def command(
             if not mine:
                 raise BackupFailed(f"another backup is being written into {into}")
             file = dated(into, system_clock())
-            about = _written(settings, file, with_key, verify)
+            try:
+                about = _written(settings, file, with_key, verify)
+            except HashDBError:
+                if verify and file.exists():
+                    mark_failed(file)
+                raise
             if verify:
                 file = mark_verified(file)
             _tell(file, about, [] if keep is None else rotate(into, keep, about["log"]), as_json)
