@@ -89,9 +89,9 @@ def make_equal(source: Connection, target: Engine, advance: Advance) -> Moved:
                 for index in table.indexes:
                     index.create(connection, checkfirst=True)
         if written:
-            rows, differing = _compare(source, target, connection, advance)
-            if differing:
-                raise MoveFailed(f"the target did not keep {differing:,} rows as they were written")
+            rows, unlike = _compare(source, target, connection, advance)
+            if unlike:
+                raise MoveFailed(f"the target did not keep {unlike:,} rows as they were written")
     return Moved(Audit(source).head(), rows, written)
 
 
