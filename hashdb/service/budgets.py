@@ -96,6 +96,8 @@ class Budgets:
                 if account is not None and account.renews_at == one.renews_at:
                     account.unwritten -= one.amount
             for one in known:
+                if one.renews_at > one.budget.renewal(now):
+                    continue  # Of a clock that was set back since.
                 accounts = self._of(one.actor)
                 account = accounts.get(one.budget)
                 if account is None or account.renews_at < one.renews_at:
@@ -106,7 +108,7 @@ class Budgets:
                 current = {
                     budget: account
                     for budget, account in accounts.items()
-                    if now < account.renews_at or _renewed(account, budget, budget.renewal(now)).excess
+                    if _lasts(account, budget.renewal(now), budget)
                 }
                 if current:
                     self._accounts[name] = current
@@ -119,6 +121,13 @@ def _renewed(before: _Account | None, budget: Budget, renews_at: datetime) -> _A
         return _Account(renews_at)
     renewals = int((renews_at - before.renews_at).total_seconds()) // budget.seconds
     return _Account(renews_at, max(0, before.used - before.limit * renewals))
+
+
+def _lasts(account: _Account, renews_at: datetime, budget: Budget) -> bool:
+    """Whether an account counts at a time, or after it; one of a clock that was set back since does not."""
+    return account.renews_at == renews_at or (
+        account.renews_at < renews_at and _renewed(account, budget, renews_at).excess > 0
+    )
 
 
 def _used_up(budget: Budget, limit: int, renews_at: datetime, now: datetime) -> LimitReached:

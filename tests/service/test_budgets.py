@@ -179,3 +179,12 @@ def test_what_processes_used_too_much_counts_after_the_renewal(
     assert [left(one, actor, Budget.CHANGES) for one in both] == [10, 10]
     for one in both:
         one.close()
+
+
+def test_a_clock_that_was_set_back_keeps_no_budget_used_up(small: HashDB, actor: Actor, clock: Clock) -> None:
+    clock.go(days=400)
+    matches.match(small, actor, [query(1)] * 10)
+    counts.flush(small)
+    clock.go(days=-400)
+    counts.flush(small)
+    assert left(small, actor, Budget.QUERIES) == 10
