@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ from hashdb.cli.home import opened
 from hashdb.cli.output import as_json, print_json, tracked
 from hashdb.client import Client
 from hashdb.domain.checkpoints import Checked
+from hashdb.domain.instants import format_instant
 from hashdb.domain.members import COMMAND_LINE
 from hashdb.errors import BadNote, BadSetting
 from hashdb.service.verification import Finding, Verdict, verify
@@ -27,18 +29,28 @@ def command() -> None:
 
 
 @command.command("verify")
+@click.option(
+    "--checkpoint",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A checkpoint that was kept on another machine.",
+)
 @as_json
-def verify_log(as_json: bool) -> int:
+def verify_log(file: Path | None, as_json: bool) -> int:
     """Compute the log's tree anew from every row, and hold it against the stored tree and the signed checkpoints.
 
     Names the first event that was changed, removed, added or moved. Where there is none, holds the tables against what
     the events add up to, and names the first row of each kind that is not so. Exits 1 where anything does not hold.
+
+    A person who holds the database, the signing key and the file of checkpoints can write another log that agrees with
+    itself. Only a checkpoint that is kept on another machine shows this: name its file with --checkpoint.
     """
+    outside = None if file is None else _read(file, may_lack=False)
     with opened(Settings.read()) as db:
         with db.store.read() as tx:
             bar, advance = tracked("verifying the log", tx.audit.head().seq)
         with bar:
-            verdict = verify(db, COMMAND_LINE, advance)
+            verdict = verify(db, COMMAND_LINE, advance, outside)
     if not (verdict.size or verdict.checkpoints or verdict.findings):
         # As of a home that is another than the service's: of nothing, nothing can be said.
         raise BadSetting("HASHDB_HOME", "its log is empty (or HASHDB_DATABASE_URL's): name what the service uses")
@@ -50,6 +62,7 @@ def verify_log(as_json: bool) -> int:
     else:
         over = f"{verdict.size:,} events and {verdict.checkpoints:,} signed checkpoints"
         click.echo(f"{over}: nothing was rewritten, and the tables agree")
+        click.echo(_reach(verdict))
     return _FAILED if verdict.findings else 0
 
 
@@ -83,6 +96,21 @@ def check(file: Path, save: bool, as_json: bool) -> None:
         click.echo(f"it is signed by another key than the checkpoint that was kept: {checked.key}", err=True)
 
 
+def _reach(verdict: Verdict) -> str:
+    """What the verification proves, and what it does not."""
+    if verdict.outside is None:
+        return (
+            "this proves that the database agrees with itself and with the checkpoints on this machine; a person who"
+            " controls this machine can rebuild all of them: use --checkpoint with one that was kept elsewhere"
+        )
+    size, later = verdict.outside.size, verdict.size - verdict.outside.size
+    age = datetime.now(UTC) - verdict.outside.at
+    return (
+        f"the checkpoint from outside proves events 1 to {size:,}, the last {age.days:,} days old; the {later:,} later"
+        " events are proved only against who does not control this machine"
+    )
+
+
 def _spelled(verdict: Verdict) -> dict[str, object]:
     findings = [_finding(finding) for finding in verdict.findings]
     return {
@@ -92,7 +120,13 @@ def _spelled(verdict: Verdict) -> dict[str, object]:
         "root": base64.b64encode(verdict.root).decode(),
         "checkpoints": verdict.checkpoints,
         "findings": findings,
+        "outside": _outside(verdict),
     }
+
+
+def _outside(verdict: Verdict) -> dict[str, object] | None:
+    kept = verdict.outside
+    return None if kept is None else {"size": kept.size, "at": format_instant(kept.at)}
 
 
 def _finding(finding: Finding) -> dict[str, object]:
@@ -117,7 +151,7 @@ def _read(file: Path, may_lack: bool) -> str | None:
     except FileNotFoundError:
         if may_lack:
             return None
-        raise BadNote(f"there is no {file}: keep a first checkpoint with --save") from None
+        raise BadNote(f"there is no {file}: keep a first checkpoint with hashdb audit check --save") from None
     except (OSError, UnicodeDecodeError):
         raise BadNote(f"{file} cannot be read as a checkpoint") from None
 

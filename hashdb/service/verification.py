@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from hashdb.domain import merkle
@@ -39,6 +40,14 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Outside:
+    """A checkpoint that was kept outside: how many events it covers, and when the last of them was written."""
+
+    size: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What was verified, up to the first thing that does not hold; of findings, the first bad event comes first."""
 
@@ -46,6 +55,8 @@ class Verdict:
     root: bytes
     checkpoints: int
     findings: tuple[Finding, ...]
+    outside: Outside | None = None
+    """The checkpoint that was kept outside, if one was given and the log agrees with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +67,16 @@ class _Signed:
     place: str
 
 
-def verify(db: HashDB, actor: Actor, advance: Callable[[int], object] = lambda count: None) -> Verdict:
+def verify(
+    db: HashDB,
+    actor: Actor,
+    advance: Callable[[int], object] = lambda count: None,
+    outside: str | None = None,
+) -> Verdict:
     """Compute every leaf and the whole tree anew from the rows, and hold them against all that was written of them.
 
     Where that holds, hold the tables against what the events add up to, all as of one moment.
+    `outside` is a signed checkpoint that was kept elsewhere: it is held against the log like those of the service.
     `advance` is told how many events more have been read. Raises StoreBusy, BadSetting.
     """
     actor.require(Scope.AUDIT)
@@ -70,7 +87,8 @@ def verify(db: HashDB, actor: Actor, advance: Callable[[int], object] = lambda c
             return Verdict(0, merkle.EMPTY, 0, (Finding(None, None, "the log has no head, or more than one"),))
         keys = tx.checkpoints.keys()
         signed: dict[int, list[_Signed]] = {}
-        findings = [*_read(tx, written, keys, signed)]
+        kept = _kept(outside, keys)
+        findings = [*_read(tx, written, keys, signed, outside)]
         walk = _Walk(tx, signed)
         while walk.found is None and (count := walk.step()):
             advance(count)
@@ -83,7 +101,9 @@ def verify(db: HashDB, actor: Actor, advance: Callable[[int], object] = lambda c
             findings += [Finding(None, None, reason) for reason in unlike_log(tx, walk.records, db.now(), advance)]
         found = [walk.found] if walk.found else []
         agreed = sum(len(ones) for size, ones in signed.items() if size <= walk.agreed)
-        return Verdict(walk.size, merkle.fold(walk.edge), agreed, (*found, *findings))
+        every = (*found, *findings)
+        held = None if kept is None or every else Outside(kept, tx.audit.one(kept).at if kept else tx.audit.head().at)
+        return Verdict(walk.size, merkle.fold(walk.edge), agreed, every, held)
 
 
 class _Walk:
@@ -208,14 +228,19 @@ def _leaf(row: Any) -> bytes | None:
 
 
 def _read(
-    tx: Transaction, written: Iterable[str], keys: Sequence[LogKey], signed: dict[int, list[_Signed]]
+    tx: Transaction,
+    written: Iterable[str],
+    keys: Sequence[LogKey],
+    signed: dict[int, list[_Signed]],
+    outside: str | None,
 ) -> Iterator[Finding]:
-    """Gather the checkpoints of the table and of the file by their size; tell of those that are not signed."""
+    """Gather the checkpoints of the table, of the file and from outside by their size; tell of those not signed."""
     verifiers = [key.verifier for key in keys]
     kept = ((f"the checkpoint of {size}", size, note) for size, note in tx.checkpoints.all())
     noted = ((f"checkpoint {number} of the file", None, note) for number, note in enumerate(written, 1))
+    given = () if outside is None else (("the checkpoint from outside", None, outside),)
     seen: set[str] = set()
-    for place, size, note in (*kept, *noted):
+    for place, size, note in (*given, *kept, *noted):
         if note in seen:
             continue
         seen.add(note)
@@ -227,6 +252,14 @@ def _read(
         if size not in (None, checkpoint.size):
             yield Finding(None, None, f"{place}: it is of {checkpoint.size}")
         signed.setdefault(checkpoint.size, []).append(_Signed(checkpoint.root, place))
+
+
+def _kept(outside: str | None, keys: Sequence[LogKey]) -> int | None:
+    """How many events a checkpoint from outside covers; None where there is none, or it is not of this log."""
+    try:
+        return None if outside is None else read_checkpoint(outside, [key.verifier for key in keys])[0].size
+    except BadNote:
+        return None
 
 
 def _unannounced(db: HashDB, keys: Sequence[LogKey], announced: set[str]) -> list[Finding]:

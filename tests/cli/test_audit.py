@@ -42,6 +42,19 @@ def stopped(run: Commands, once_stopped: Path) -> Path:
     return Path(shutil.copytree(once_stopped, home, dirs_exist_ok=True))
 
 
+def test_a_checkpoint_that_was_kept_elsewhere_is_held_against_the_log(run: Commands, stopped: Path) -> None:
+    notes = re.findall(r"log\.example/1\n\d+\n.+?\n\n.+?\n", (stopped / "checkpoints.txt").read_text(), re.DOTALL)
+    (stopped / "kept.txt").write_text(notes[-1])
+    kept = ("audit", "verify", "--checkpoint", str(stopped / "kept.txt"))
+    assert run.json(*kept)["outside"]["size"] == 10
+    done = run(*kept)
+    assert "proves events 1 to 10, the last 0 days old; the 0 later events" in done.stdout
+    (stopped / "kept.txt").write_text(notes[-1].replace("\n10\n", "\n9\n"))
+    verdict = run.json(*kept, status=1)
+    assert verdict["outside"] is None
+    assert verdict["findings"][0]["reason"] == "the checkpoint from outside: the signature is not of this text"
+
+
 def edit(home: Path, statement: str) -> None:
     """Edit the database underneath."""
     with sqlite3.connect(home / "hashdb.sqlite") as connection:
@@ -56,11 +69,11 @@ def test_what_is_left_of_a_service_is_signed_to_the_end(run: Commands, stopped: 
     verdict = run.json("audit", "verify")
     assert (verdict["verified"], verdict["size"], verdict["first_bad"], verdict["findings"]) == (True, 10, None, [])
     assert verdict["checkpoints"] == len(contents(stopped))
+    assert verdict["outside"] is None
     done = run("audit", "verify")
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.fullmatch(
-        r"10 events and \d signed checkpoints: nothing was rewritten, and the tables agree\n", done.stdout
-    )
+    assert "use --checkpoint with one that was kept elsewhere" in done.stdout
+    assert re.match(r"10 events and \d signed checkpoints: nothing was rewritten, and the tables agree\n", done.stdout)
 
 
 def test_of_an_empty_log_nothing_is_said_to_be_proved(run: Commands) -> None:
@@ -136,7 +149,7 @@ def test_a_member_checks_the_log_from_outside(member: Commands, tmp_path: Path) 
     file = tmp_path / "checkpoint"
     done = member("audit", "check", "--checkpoint", file)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"hashdb: there is no {file}: keep a first checkpoint with --save\n"
+    assert done.stderr == f"hashdb: there is no {file}: keep a first checkpoint with hashdb audit check --save\n"
     first = member.json("audit", "check", "--checkpoint", file, "--save")
     assert (first["before"], first["saved"], first["new_key"]) == (None, True, False)
     kept = file.read_text()

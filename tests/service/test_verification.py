@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ from sqlalchemy import Connection, create_engine, text
 
 from hashdb.domain import merkle
 from hashdb.domain.audit import leaf_of_text
+from hashdb.domain.checkpoints import Checkpoint
 from hashdb.domain.instants import from_microseconds
 from hashdb.domain.members import COMMAND_LINE, Scope
 from hashdb.domain.notes import Signer
 from hashdb.errors import ScopeMissing
 from hashdb.service import HashDB, checkpoints
-from hashdb.service.verification import Finding, Verdict, verify
+from hashdb.service.verification import Finding, Outside, Verdict, verify
 from tests.builders import Clock, contributed, draft, member_with
 
 EVENTS, SIGNED = 22, (1, 12, 22)
@@ -294,6 +296,41 @@ def test_rows_that_changed_places_are_found(log: HashDB, database_url: str, one:
     assert found.first is not None
     assert found.last is not None
     assert found.first <= one <= found.last
+
+
+def test_a_log_that_was_rebuilt_as_a_whole_is_found_by_a_checkpoint_from_outside_only(
+    log: HashDB, database_url: str, tmp_path: Path
+) -> None:
+    assert log.signing is not None
+    *_, kept = log.signing.written()
+    verdict = verify(log, COMMAND_LINE, outside=kept)
+    assert verdict.outside == Outside(EVENTS, log.now() - timedelta(minutes=1))
+    member_with(log)
+    assert verify(log, COMMAND_LINE, outside=kept).outside == verdict.outside
+
+    def act(hand: Tamperer) -> None:
+        hand.change(2, "actor", "key:99")
+        hand.tree()
+        hand.run("DELETE FROM checkpoints")
+
+    tampered(database_url, act)
+    (tmp_path / "checkpoints.txt").unlink()
+    checkpoints.keep(log, at_once=True)
+    # Who holds the database, the key and the file has a log that agrees with itself.
+    assert verify(log, COMMAND_LINE).findings == ()
+    verdict = verify(log, COMMAND_LINE, outside=kept)
+    assert list(map(str, verdict.findings)) == [
+        f"events 1 to {EVENTS}: not those of which the checkpoint from outside was signed"
+    ]
+    assert verdict.outside is None
+
+
+def test_a_checkpoint_of_another_log_is_told(log: HashDB) -> None:
+    signer = Signer.new("log.example/2")
+    other = Checkpoint("log.example/2", EVENTS, bytes(32)).signed(signer)
+    verdict = verify(log, COMMAND_LINE, outside=other)
+    assert str(verdict.findings[0]).startswith("the checkpoint from outside: ")
+    assert verdict.outside is None
 
 
 @pytest.mark.parametrize("number", [1, 5, merkle.inner_nodes(EVENTS)])
