@@ -49,7 +49,7 @@ class Direct:
                 # The turn is for the parsing and the writing, too: those make all other threads wait.
                 with db.places.place(actor):
                     if (text := _body(environ)) is not None:
-                        with db.batches.turn(actor.name):
+                        with matches.turn(db, actor):
                             said = self._answered(actor, text, has_turn=True)
             elif (text := _body(environ)) is not None:
                 said = self._answered(actor, text, has_turn=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -360,6 +361,14 @@ def test_a_batch_of_another_key_waits_for_one_batch_of_a_key_that_sends_many(db:
             one.result(20)
     # The threads note it after their turn, so the first two may change places.
     assert other.name in done[:2]
+
+
+def test_in_the_turn_of_a_batch_other_threads_wait_less_for_it(db: HashDB, actor: Actor) -> None:
+    usual = sys.getswitchinterval()
+    with pytest.raises(ValueError, match="broken"), matches.turn(db, actor):
+        assert sys.getswitchinterval() < usual / 5
+        raise ValueError("broken")
+    assert sys.getswitchinterval() == usual
 
 
 @contextmanager

@@ -31,7 +31,7 @@ def match() -> Response:
     text = body()
     is_large = len(text) > LARGE
     # The turn is for the parsing and the writing, too: those make all other threads wait.
-    with hashdb().batches.turn(actor().name) if is_large else nullcontext():
+    with matches.turn(hashdb(), actor()) if is_large else nullcontext():
         queries = read_queries(text, terms())
         found = matches.match(hashdb(), actor(), queries, quarantined=quarantined, has_turn=is_large)
         return answer(AnswerOut.of(found))
