@@ -21,6 +21,8 @@ from tests.web.test_hostile import REFUSALS
 MEGABYTE = 1024 * 1024
 CAP = 32 * 1024
 """Of every body here."""
+WIDE = "changes=1000000"
+"""The clock stands still here, so that no budget renews."""
 MANY = 10_000
 GROWTH = 160 * MEGABYTE
 """By which the memory of this process may grow while it reads what is as hard as it can be."""
@@ -108,7 +110,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     """A key of all scopes at a service that takes little."""
     url = f"sqlite:///{tmp_path_factory.mktemp('small')}/hashdb.sqlite"
     caps = {"max_body": CAP, "media_max_bytes": CAP // 2, "media_max_request": CAP}
-    with service_at(url, interop_label="glorification", **caps) as service:
+    with service_at(url, interop_label="glorification", budgets=WIDE, **caps) as service:
         opened = _opened(service)
         opened.contribute(item(1))
         yield opened
@@ -118,7 +120,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
 def usual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     """A key of all scopes at a service that takes what is usual."""
     url = f"sqlite:///{tmp_path_factory.mktemp('usual')}/hashdb.sqlite"
-    with service_at(url, interop_label="glorification") as service:
+    with service_at(url, interop_label="glorification", budgets=WIDE) as service:
         yield _opened(service)
 
 
