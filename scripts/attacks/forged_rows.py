@@ -1,0 +1,90 @@
+"""Forge rows in the database of a stopped service, and see whether verification finds them."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+
+from sqlalchemy import create_engine, text
+
+from hashdb.domain.instants import to_microseconds
+from hashdb.domain.members import COMMAND_LINE, Scope
+from hashdb.domain.users import Role, UserDraft
+from hashdb.service import sessions, users, verifications
+from hashdb.service.verification import verify
+from hashdb.store.tables import metadata
+from scripts.attacks import Finding
+from scripts.attacks._service import Target, service
+from tests.faults.ledger import spelled
+from tests.service.forgeries import ADDED, COLUMNS, LISTED, NOT_LISTED, SET, findings, forgeries, rows, telling
+
+SECONDS = 300
+_PASSWORD = "correct horse battery staple"
+
+
+def run() -> Iterator[Finding]:
+    """Use a service, stop it, then forge each column that docs/audit.md lists as found, and a session of its own."""
+    with service() as target:
+        _use(target)
+        target.replicas[0].stop()
+        before = verify(target.db, COMMAND_LINE).findings
+        yield Finding("nothing is forged", "no finding", f"{len(before)} findings", not before)
+        yield from _columns(target)
+        yield _session(target)
+
+
+def _use(target: Target) -> None:
+    scopes = (Scope.CONTRIBUTE, Scope.MATCH, Scope.FEED)
+    one, other = (target.client(target.key(target.member(name), *scopes)) for name in ("Alpha", "Beta"))
+    item = {"labels": ["glorification"], "removed_at": "2026-05-01T12:00:00Z", "quality": 90}
+    drafts = [{"signals": [spelled(seed)], **item} for seed in range(3)]
+    asked = {"contributions": drafts}
+    one.post("/v1/contributions", json=asked, headers={"Idempotency-Key": "first"}).raise_for_status()
+    other.post("/v1/contributions/1/opinions", json={"opinion": "disputes", "reason": "other"}).raise_for_status()
+    other.post("/v1/matches", json={"queries": [{"signals": [spelled(1)]}]}).raise_for_status()
+    users.add(target.db, COMMAND_LINE, UserDraft("ada", Role.ADMIN), _PASSWORD)
+    sessions.sign_in(target.db, "ada", _PASSWORD, "127.0.0.1")
+    verifications.start(target.db, COMMAND_LINE)
+    while verifications.latest(target.db, COMMAND_LINE, 1)[0].outcome is None:
+        time.sleep(0.1)
+
+
+def _columns(target: Target) -> Iterator[Finding]:
+    engine = create_engine(_url(target))
+    with engine.connect() as connection:
+        stored = {table.name: rows(connection, table) for table in metadata.sorted_tables}
+    tried, missed = defaultdict[str, int](int), defaultdict[str, list[str]](list)
+    for table, name in COLUMNS:
+        listed = LISTED.get(table.name, NOT_LISTED)
+        for row in telling(stored[table.name], name) if name in listed.found and stored[table.name] else ():
+            for what, forged in forgeries(table, name, row).items():
+                if what == SET or name not in listed.set_only:
+                    tried[table.name] += 1
+                    if not findings(target.db, engine, table, None if name == ADDED else row, forged):
+                        missed[table.name].append(name)
+    engine.dispose()
+    for name, number in tried.items():
+        seen = f"{number - len(missed[name])} found"
+        yield Finding(f"{number} forgeries of the table {name}", "all are found", seen, not missed[name])
+
+
+def _url(target: Target) -> str:
+    return f"sqlite:///{target.replicas[0].home / 'hashdb.sqlite'}"
+
+
+def _session(target: Target) -> Finding:
+    """A session of the administrator that nobody began, with a secret of the attacker's."""
+    engine, now = create_engine(_url(target)), to_microseconds(target.db.now())
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO sessions (user_id, digest, complete, created_at, seen_at)"
+                " VALUES (1, :digest, TRUE, :now, :now)"
+            ),
+            {"digest": hashlib.sha256(b"the attacker's").digest(), "now": now},
+        )
+    engine.dispose()
+    found = [str(one) for one in verify(target.db, COMMAND_LINE).findings]
+    return Finding("a session of the administrator", "it is named", found[0] if found else "nothing", bool(found))
