@@ -36,7 +36,9 @@ class Scene:
         settings: Mapping[str, str] | None = None,
     ) -> None:
         """Starts nothing yet."""
-        said = {"HASHDB_SIGNING_KEY_FILE": str(folder / "signing.key")} | dict(settings or {})
+        # One key withdraws here more than a budget allows.
+        usual = {"HASHDB_SIGNING_KEY_FILE": str(folder / "signing.key"), "HASHDB_BUDGETS": "changes=1000000"}
+        said = usual | dict(settings or {})
         if database:
             said["HASHDB_DATABASE_URL"] = database
         self.services = [
