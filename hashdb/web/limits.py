@@ -68,10 +68,14 @@ def budgets_of(method: str, endpoint: str | None) -> tuple[Budget, ...]:
     return _BUDGETS.get(endpoint or "", () if method in ("GET", "HEAD", "OPTIONS") else _A_CHANGE)
 
 
+_STATES = {budget: f'"{budget}";r=' for budget in Budget}
+"""Made once: to write the name of an Enum takes longer than all the rest of a header."""
+
+
 def budget_headers(left: Sequence[Left], now: datetime) -> list[tuple[str, str]]:
     """What tells a client of its budgets: the headers of draft-ietf-httpapi-ratelimit-headers-11."""
     at = int(now.timestamp())
-    states = ", ".join([f'"{budget}";r={left};t={until - at}' for budget, _, left, until in left])
+    states = ", ".join([f"{_STATES[budget]}{left};t={until - at}" for budget, _, left, until in left])
     return [("RateLimit-Policy", _policy(tuple([one[:2] for one in left]))), ("RateLimit", states)]
 
 
