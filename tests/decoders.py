@@ -40,7 +40,7 @@ from hashdb.wire.members import KeyIn, MemberChangeIn, MemberIn
 from hashdb.wire.neighbors import read_lines as read_signals
 from hashdb.wire.opinions import OpinionIn
 from hashdb.wire.overviews import OverviewQuery
-from hashdb.wire.queues import CasesPageQuery
+from hashdb.wire.queues import CasesPageQuery, UpholdIn
 from hashdb.wire.users import UserChangeIn, UserIn
 from hashdb.wire.webhooks import WebhookChangeIn, WebhookIn
 from tests.builders import NOON, RULES, signal
@@ -144,6 +144,7 @@ DECODERS: dict[str, Decoder] = {
     "amendments": _body(AmendmentIn, {"labels": ["manifesto"], "expires_at": None}),
     "withdrawals": _body(WithdrawalIn, {"reason": "other"}),
     "opinions": _body(OpinionIn, {"opinion": "disputes", "reason": "edsa_context", "note": "x"}),
+    "piles": _body(UpholdIn, {"note": "As described.", "upto": 7}),
     "decisions": _body(DecisionIn, {"decision": "uphold", "note": None}),
     "benign signals": _body(BenignIn, {"signals": [pdq(1)], "radius": {"pdq": 3}, "note": "card"}),
     "incidents": _body(IncidentIn, {"label": "CI:x", "start": "2026-11-20T10:00:00Z", "end": None, "expires": True}),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import secrets
 from collections.abc import Iterable
@@ -181,9 +180,14 @@ def revoke_key(db: HashDB, actor: Actor, key: int, member: int | None = None) ->
 
 def _content(asked: MemberChange) -> dict[str, object]:
     """What is asked, as it is asked over HTTP."""
-    said = {name: getattr(asked, name) for name in ("name", "kind", "contact", "status", "budget_factor")}
+    said = {name: getattr(asked, name) for name in ("name", "kind", "contact", "status")}
     content: dict[str, object] = {name: str(value) for name, value in said.items() if value is not None}
-    return content | ({} if asked.limits is None else {"limits": dataclasses.asdict(asked.limits)})
+    limits: dict[str, int | None] = {}
+    if asked.limits is not None:
+        limits["contributions_per_day"] = asked.limits.contributions_per_day
+    if asked.budget_factor is not None:
+        limits["budget_factor"] = asked.budget_factor
+    return content | ({"limits": limits} if limits else {})
 
 
 def _turned_away(db: HashDB, reason: Reason, member: int = 0) -> NotAuthenticated:

@@ -25,10 +25,13 @@ def append(store: Store, *entries: Entry, seconds: float = 0) -> int:
 
 
 def test_only_the_audit_log_itself_writes_or_locks_its_row() -> None:
-    """So whoever locks it does so in `Audit._take`, which bounds how long the transaction may stand still."""
+    """So whoever locks it does so in `Audit._take`, which bounds how long the transaction may stand still.
+
+    `moves.py` writes the row of a database that nobody serves.
+    """
     writes = re.compile(r"(update|insert|delete)\(log\)|\blog\.(update|insert|delete)\(|(UPDATE|INTO|FROM) log\b.*FOR")
     writers = [path.name for path in Path(store_layer.__file__).parent.glob("*.py") if writes.search(path.read_text())]
-    assert writers == ["audit.py"]
+    assert sorted(writers) == ["audit.py", "moves.py"]
 
 
 def test_an_empty_log_ends_at_0(store: Store) -> None:

@@ -20,6 +20,8 @@ _FIRST_THINGS = {
     "password": {"console.account.password", "console.account.choose_password"},
     "factor": {"console.account.factor", "console.account.add_factor"},
 }
+_WRITES_NOTHING = {"console.neighbors.find"}
+"""Forms that only ask, and so use no budget of changes: pictures are bounded by the queue in which they are hashed."""
 FORM = "form"
 POLL = "poll"
 """How the ids of elements begin that htmx asks for by itself."""
@@ -39,7 +41,7 @@ def enter() -> Response | None:
     if not session().complete:
         return None if endpoint in _HALF_OPEN else _go("console.sessions.code")
     g.actor = session().user.actor
-    if request.method not in ("GET", "HEAD", "OPTIONS"):
+    if request.method not in ("GET", "HEAD", "OPTIONS") and endpoint not in _WRITES_NOTHING:
         spend_change(g.actor)
     return None if endpoint in _ALWAYS else _first_things(endpoint)
 

@@ -108,7 +108,7 @@ def test_events_are_numbered_without_gaps_and_end_with_null(service: Service, pl
 
 
 def test_events_are_filtered_and_carry_no_hash(service: Service, platform: Caller) -> None:
-    (mine,) = platform.contribute(item(reference="secret"))
+    (mine,) = platform.contribute(item(reference="known-to-us-only"))
     auditor = service.caller(Scope.AUDIT)
     subject = f"contribution:{mine['id']}"
     (event,) = body(auditor.get(f"/v1/events?subject={subject}"))["events"]
@@ -118,7 +118,7 @@ def test_events_are_filtered_and_carry_no_hash(service: Service, platform: Calle
     assert body(auditor.get("/v1/events?action=contribution.erased")) == {"events": [], "next": None}
     text = auditor.get("/v1/events").text
     assert mine["signals"][0][4:] not in text
-    assert "secret" not in text
+    assert "known-to-us-only" not in text
 
 
 def test_events_are_for_auditors_and_refuse_what_means_nothing(service: Service, platform: Caller) -> None:

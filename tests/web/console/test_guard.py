@@ -166,6 +166,16 @@ def test_who_is_not_signed_in_is_sent_to_do_so(console: Service) -> None:
     assert console.rows() == before
 
 
+def _await_verification(visitor: Visitor) -> None:
+    """It ends in the background, and appends an event then."""
+    for _ in range(200):
+        page = visitor.get("/console/events/verification", headers={"HX-Request": "true"}).text
+        if "It holds" in page or "It does not hold" in page:
+            return
+        time.sleep(0.05)
+    raise AssertionError(page)
+
+
 @pytest.mark.parametrize("role", [Role.AUDITOR, Role.REVIEWER, Role.ADMIN])
 def test_each_role_may_what_its_line_says(console: Service, role: Role) -> None:
     visitor = signed_in(console, f"a {role}", role)
@@ -176,6 +186,8 @@ def test_each_role_may_what_its_line_says(console: Service, role: Role) -> None:
         answer = visitor.post(f"/console{path}", sent)
         if role in roles:
             assert answer.status_code in (200, 303, 409, 422), (path, answer.status, answer.text)
+            if path == "/events/verification":
+                _await_verification(visitor)
         else:
             # A reviewer drops what is asked of cases, and is shown no other proposal there.
             hidden = role is Role.REVIEWER and path == "/proposals/1/removal"
