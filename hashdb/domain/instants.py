@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 _RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ](?P<hour>\d\d):\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:(?P<minutes>\d\d))",
@@ -30,6 +31,7 @@ def parse_instant(text: str) -> datetime:
         raise ValueError("there is no such time in the calendar") from None
 
 
+@lru_cache(4096)
 def format_instant(at: datetime) -> str:
     """RFC 3339 in UTC with microseconds, the only form that hashdb writes.
 

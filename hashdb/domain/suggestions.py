@@ -179,8 +179,9 @@ def _in_turns(groups: Sequence[Sequence[Holder]], found: Distances, limit: int) 
     # As `Match.rank` of the matches that they make.
     ranked = [
         (
-            min([near[one.signal] for one in group]),
-            -len({one.signal.algorithm for one in group}),
+            # Mostly one value is near, and popular ones have thousands of holders.
+            near[group[0].signal] if len(group) == 1 else min([near[one.signal] for one in group]),
+            -1 if len(group) == 1 else -len({one.signal.algorithm for one in group}),
             group[0].contribution,
             group,
         )
