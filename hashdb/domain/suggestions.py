@@ -77,6 +77,7 @@ def decide(
     decided: list[Decided] = []
     left = MATCHES_A_REQUEST
     known: dict[tuple[object, ...], Decided] = {}
+    grouped: dict[tuple[object, ...], list[list[Holder]]] = {}
     for query, found, turns in zip(queries, suggested, through, strict=True):
         if not found:
             decided.append(_NOTHING)
@@ -84,7 +85,10 @@ def decide(
         limit = min(left, MATCHES_A_QUERY)
         key = frozenset(found.items() if left else found), frozenset(turns.items()), query.decisive, limit
         if key not in known:
-            known[key] = _decide(query, found, turns, held, having, limit)
+            alike = frozenset(found), query.decisive
+            if alike not in grouped:
+                grouped[alike] = _matching(query, found, held, having)
+            known[key] = _decide(found, turns, grouped[alike], limit)
         decided.append(known[key])
         left -= len(known[key].chosen)
     return decided
@@ -130,15 +134,7 @@ def _match(holders: Sequence[Holder], decided: Decided, about: About) -> Match:
     )
 
 
-def _decide(
-    query: Query,
-    found: Distances,
-    through: Through,
-    held: Mapping[Signal, Sequence[Holder]],
-    having: Having,
-    limit: int,
-) -> Decided:
-    groups = _matching(query, found, held, having)
+def _decide(found: Distances, through: Through, groups: Sequence[Sequence[Holder]], limit: int) -> Decided:
     severities = [group[0].severity for group in groups if group[0].severity is not None]
     return Decided(
         found,
