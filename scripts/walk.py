@@ -1,0 +1,155 @@
+"""The walk of a request through the code: how deep it goes, and how many of our own functions and statements it takes.
+
+.venv/bin/python -m scripts.walk           prints the figures of a match that hits and of one contribution
+.venv/bin/python -m scripts.walk --calls   also prints every call, indented by its depth
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from io import BytesIO, StringIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import FrameType
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
+
+import hashdb
+from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.service import HashDB, members, open_hashdb
+from hashdb.settings import Settings
+from hashdb.web import create_app
+
+_OURS = f"{Path(hashdb.__file__).parent}/"
+_CONTROL = ("BEGIN", "COMMIT", "ROLLBACK", "PRAGMA")
+_VALUES = ["f0" * 32, "0f" * 32, "cc" * 32, "33" * 32]
+"""PDQ values with half of their bits set, far from each other."""
+
+
+@dataclass(slots=True)
+class Walk:
+    """What one request takes: frames deep, calls, both of functions of hashdb alone, and SQL statements.
+
+    As Python's profiler counts: a comprehension is a call before Python 3.12, and so is each step of a generator.
+    """
+
+    depth: int = 0
+    calls: int = 0
+    statements: int = 0
+    lines: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        """The figures as a sentence."""
+        return f"{self.depth} frames deep, {self.calls} calls, {self.statements} statements"
+
+
+def main() -> None:
+    """Print what a match and a contribution take."""
+    for name, walk in walks().items():
+        print(f"{name}: {walk}")
+        if "--calls" in sys.argv:
+            print(*walk.lines, sep="\n")
+
+
+def walks() -> dict[str, Walk]:
+    """The walk of `POST /v1/matches` that hits, and of `POST /v1/contributions` with one, on a new SQLite database.
+
+    Both through the WSGI application, after requests of the same kind have filled every cache.
+    """
+    with TemporaryDirectory() as folder:
+        settings = Settings(home=Path(folder))
+        statements: list[str] = []
+
+        def listen(connection: Any, record: object) -> None:
+            # Below SQLAlchemy: the head of the log is read past it.
+            connection.set_trace_callback(statements.append)
+
+        event.listen(Pool, "connect", listen)
+        db = open_hashdb(f"sqlite:///{folder}/hashdb.sqlite", settings.rules())
+        try:
+            return _walks(db, settings, statements)
+        finally:
+            db.close()
+            event.remove(Pool, "connect", listen)
+
+
+def _walks(db: HashDB, settings: Settings, statements: list[str]) -> dict[str, Walk]:
+    app = create_app(db, settings)
+    member = members.add(db, COMMAND_LINE, MemberDraft("walker", MemberKind.PLATFORM))
+    key = KeyDraft(frozenset({Scope.MATCH, Scope.CONTRIBUTE}))
+    secret = members.issue_key(db, COMMAND_LINE, member.id, key).secret
+    found: dict[str, Walk] = {}
+    for value in _VALUES:
+        found["contribution"] = _walk(app, secret, "/v1/contributions", _contribution(value), statements)
+    for value in _VALUES:
+        found["match"] = _walk(app, secret, "/v1/matches", {"queries": [{"signals": [f"pdq:{value}"]}]}, statements)
+    return found
+
+
+def _contribution(value: str) -> dict[str, Any]:
+    content = {"signals": [f"pdq:{value}"], "quality": 100, "labels": ["glorification"], "basis": "terms"}
+    return {"contributions": [content | {"media": "image", "removed_at": "2026-11-20T10:00:00Z"}]}
+
+
+def _walk(app: Callable[..., Any], secret: str, path: str, content: object, statements: list[str]) -> Walk:
+    body, told, walk = json.dumps(content).encode(), list[str](), Walk()
+    around = {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": path,
+        "SCRIPT_NAME": "",
+        "QUERY_STRING": "",
+        "SERVER_NAME": "127.0.0.1",
+        "SERVER_PORT": "8000",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": "127.0.0.1",
+        "CONTENT_TYPE": "application/json",
+        "CONTENT_LENGTH": str(len(body)),
+        "HTTP_HOST": "127.0.0.1:8000",
+        "HTTP_AUTHORIZATION": f"Bearer {secret}",
+        "wsgi.input": BytesIO(body),
+        "wsgi.errors": StringIO(),
+        "wsgi.url_scheme": "http",
+        "wsgi.version": (1, 0),
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+
+    def start(status: str, headers: object, error: object = None) -> None:
+        told.append(status)
+
+    statements.clear()
+    depth = 0
+
+    def note(frame: FrameType, kind: str, argument: object) -> None:
+        nonlocal depth
+        code = frame.f_code
+        if not code.co_filename.startswith(_OURS):
+            return
+        if kind == "call":
+            depth += 1
+            walk.calls += 1
+            walk.depth = max(walk.depth, depth)
+            walk.lines.append(f"{'  ' * depth}{code.co_filename[len(_OURS) :]} {code.co_qualname}")
+        elif kind == "return":
+            depth -= 1
+
+    sys.setprofile(note)
+    try:
+        answer = b"".join(app(around, start))
+    finally:
+        sys.setprofile(None)
+    walk.statements = sum(not text.startswith(_CONTROL) for text in statements)
+    assert told[0] in ("200 OK", "201 CREATED"), answer.decode()
+    if path == "/v1/matches":
+        assert json.loads(answer)["results"][0]["matches"], "no match"
+    return walk
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""The walk of a request: docs/architecture.md gives its figures, which may become smaller and not larger."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from scripts.walk import Walk, walks
+
+ARCHITECTURE = Path(__file__).parents[1] / "docs" / "architecture.md"
+
+
+@pytest.fixture(scope="module")
+def measured() -> dict[str, Walk]:
+    """The walks, as `scripts/walk.py` prints them."""
+    return walks()
+
+
+@pytest.mark.parametrize("name", ["match", "contribution"])
+def test_a_walk_is_no_longer_than_the_architecture_says(name: str, measured: dict[str, Walk]) -> None:
+    row = re.search(rf"^\| {name} \| (\d+) \| (\d+) \| (\d+) \|$", ARCHITECTURE.read_text("utf-8"), re.MULTILINE)
+    assert row is not None
+    depth, calls, statements = map(int, row.groups())
+    walk = measured[name]
+    assert 0 < walk.depth <= depth, walk
+    assert 0 < walk.calls <= calls, walk
+    assert 0 < walk.statements <= statements, walk
