@@ -101,6 +101,7 @@ TESTED_IN = {
     "index/lookups.py": "index/test_segment.py",
     "index/scan.py": "index/test_index.py",
     "store/migrations/__init__.py": "store/test_migrations.py",
+    "store/repositories.py": "store/test_store.py",
     "store/chunks.py": "store/test_contributions.py",
     "store/filters.py": "store/test_listings.py",
     "domain/commissions.py": "service/test_commissions.py",

@@ -38,6 +38,7 @@ from hashdb.store.overviews import Overviews
 from hashdb.store.proposals import Proposals
 from hashdb.store.records import Records
 from hashdb.store.refusals import Refusals
+from hashdb.store.repositories import repository
 from hashdb.store.requests import Requests
 from hashdb.store.retention import Retentions
 from hashdb.store.retired import Retired
@@ -71,48 +72,49 @@ _PRAGMAS = (
 class Transaction:
     """One unit of work: what was written in it is durable when it ends, or has never been."""
 
+    audit = repository(Audit)
+    tree = repository(Tree)
+    checkpoints = repository(Checkpoints)
+    members = repository(Members)
+    contributions = repository(Contributions)
+    listings = repository(Listings)
+    statuses = repository(Statuses)
+    opinions = repository(Opinions)
+    cases = repository(Cases)
+    matches = repository(Matches)
+    neighbors = repository(Neighbors)
+    timelines = repository(Timelines)
+    effects = repository(Effects)
+    overviews = repository(Overviews)
+    requests = repository(Requests)
+    benign = repository(BenignList)
+    masks = repository(Masks)
+    incidents = repository(Incidents)
+    retention = repository(Retentions)
+    retired = repository(Retired)
+    proposals = repository(Proposals)
+    counts = repository(Counts)
+    hits = repository(Hits)
+    floods = repository(Floods)
+    refusals = repository(Refusals)
+    budgets = repository(BudgetsUsed)
+    records = repository(Records)
+    reversals = repository(Reversals)
+    users = repository(Users)
+    sessions = repository(Sessions)
+    commissions = repository(Commissions)
+    uses = repository(Uses)
+    verifications = repository(Verifications)
+    webhooks = repository(Webhooks)
+    deliveries = repository(Deliveries)
+
     def __init__(self, connection: Connection) -> None:
         """Over an open connection; made by `Store`."""
-        self._connection = connection
-        self.audit = Audit(connection)
-        self.tree = Tree(connection)
-        self.checkpoints = Checkpoints(connection)
-        self.members = Members(connection)
-        self.contributions = Contributions(connection)
-        self.listings = Listings(connection)
-        self.statuses = Statuses(connection)
-        self.opinions = Opinions(connection)
-        self.cases = Cases(connection)
-        self.matches = Matches(connection)
-        self.neighbors = Neighbors(connection)
-        self.timelines = Timelines(connection)
-        self.effects = Effects(connection)
-        self.overviews = Overviews(connection)
-        self.requests = Requests(connection)
-        self.benign = BenignList(connection)
-        self.masks = Masks(connection)
-        self.incidents = Incidents(connection)
-        self.retention = Retentions(connection)
-        self.retired = Retired(connection)
-        self.proposals = Proposals(connection)
-        self.counts = Counts(connection)
-        self.hits = Hits(connection)
-        self.floods = Floods(connection)
-        self.refusals = Refusals(connection)
-        self.budgets = BudgetsUsed(connection)
-        self.records = Records(connection)
-        self.reversals = Reversals(connection)
-        self.users = Users(connection)
-        self.sessions = Sessions(connection)
-        self.commissions = Commissions(connection)
-        self.uses = Uses(connection)
-        self.verifications = Verifications(connection)
-        self.webhooks = Webhooks(connection)
-        self.deliveries = Deliveries(connection)
+        self.connection = connection
 
     def server(self) -> postgresql.Server | None:
         """How PostgreSQL does; None of SQLite."""
-        return None if self._connection.dialect.name == "sqlite" else postgresql.server_of(self._connection)
+        return None if self.connection.dialect.name == "sqlite" else postgresql.server_of(self.connection)
 
 
 class Store:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple, TypeGuard, cast
 
-from sqlalchemy import BigInteger, Connection, Row, Select, Text, bindparam, case, func, select, type_coerce, update
+from sqlalchemy import BigInteger, Row, Select, Text, bindparam, case, func, select, type_coerce, update
 from sqlalchemy.types import NullType
 
 from hashdb.domain.audit import Action, Entry, Event, leaf
@@ -15,6 +15,7 @@ from hashdb.domain.members import Actor
 from hashdb.errors import NotFound
 from hashdb.store.bulk import insert_rows
 from hashdb.store.chunks import chunks
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import events, log
 from hashdb.store.tree import grow
 
@@ -31,12 +32,8 @@ class Head(NamedTuple):
         return known is not None and known.epoch == self.epoch and known.seq <= self.seq
 
 
-class Audit:
+class Audit(Repository):
     """The log within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def head(self) -> Head:
         """The last event as this transaction sees it."""

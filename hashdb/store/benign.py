@@ -7,13 +7,14 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Select, delete, func, insert, or_, select, update
+from sqlalchemy import Select, delete, func, insert, or_, select, update
 
 from hashdb.domain.benign import Benign, BenignDraft, BenignFilter
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import NotFound
 from hashdb.store.bulk import insert_rows
 from hashdb.store.chunks import chunks
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import benign, benign_signals, masks
 
 
@@ -32,12 +33,8 @@ class Unsettled(NamedTuple):
     deleted: bool
 
 
-class BenignList:
+class BenignList(Repository):
     """The benign list within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def add(self, draft: BenignDraft, now: datetime) -> Benign:
         """Record an entry, which contributions do not go by yet."""

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import delete, select
 
 from hashdb.domain.budgets import Budget, Spent
 from hashdb.store.bulk import upsert
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import spent
 
 
-class BudgetsUsed:
+class BudgetsUsed(Repository):
     """Used budgets within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def add(self, used: Sequence[Spent], now: datetime) -> None:
         """Add what was used, and forget what is past its renewal."""

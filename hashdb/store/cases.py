@@ -8,13 +8,14 @@ from datetime import datetime
 from itertools import groupby
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Integer, Row, and_, case, cast, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Integer, Row, and_, case, cast, func, insert, or_, select, update
 
 from hashdb.domain.cases import Case, CaseState, Cause, Decision, Order, Pile
 from hashdb.domain.opinions import Stance
 from hashdb.errors import NotFound
 from hashdb.store.chunks import chunks
 from hashdb.store.opinions import Opinions
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import cases, contributions, members, opinions
 
 
@@ -28,12 +29,8 @@ class Opening(NamedTuple):
     follows: int | None = None
 
 
-class Cases:
+class Cases(Repository):
     """Cases within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def open(self, contribution: int, reason: str, now: datetime, due: datetime, *, holds: bool = False) -> Case:
         """Put a contribution before a reviewer; `holds` quarantines it until the decision."""

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import insert, select, update
 
 from hashdb.domain.checkpoints import LogKey
 from hashdb.domain.notes import Verifier
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import checkpoints, signers
 
 
@@ -21,12 +22,8 @@ class Kept(NamedTuple):
     note: str
 
 
-class Checkpoints:
+class Checkpoints(Repository):
     """Checkpoints and keys within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def keys(self) -> tuple[LogKey, ...]:
         """Every key that signs or has signed, the newest last."""

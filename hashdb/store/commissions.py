@@ -5,20 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, delete, insert, select, update
+from sqlalchemy import Column, Row, delete, insert, select, update
 
 from hashdb.domain.commissions import Commission, Outcome
 from hashdb.domain.periods import Period
 from hashdb.errors import NotFound
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import commissions
 
 
-class Commissions:
+class Commissions(Repository):
     """Commissions within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def add(self, actor: str, period: Period, member: int | None, size: int, now: datetime) -> Commission:
         """Record that one begins, of a log of `size` events."""

@@ -10,7 +10,6 @@ from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
-    Connection,
     Select,
     bindparam,
     delete,
@@ -28,6 +27,7 @@ from hashdb.errors import NotFound
 from hashdb.store.bulk import insert_rows
 from hashdb.store.chunks import chunks
 from hashdb.store.filters import conditions
+from hashdb.store.repositories import Repository
 from hashdb.store.statuses import status_at, unended
 from hashdb.store.tables import amendments, contributions, erasures, masks, members, signals
 
@@ -69,12 +69,8 @@ _SIGNALS = (
 )
 
 
-class Contributions:
+class Contributions(Repository):
     """Contributions within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def add(
         self, member: Member, drafts: Sequence[Draft], now: datetime, expiries: Sequence[datetime | None] | None = None

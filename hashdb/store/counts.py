@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, Connection, String, and_, bindparam, cast, func, or_, select, type_coerce
+from sqlalchemy import BigInteger, String, and_, bindparam, cast, func, or_, select, type_coerce
 
 from hashdb.domain.audit import Action
 from hashdb.domain.counts import ANY, Cell, Count, Kind, day_of
 from hashdb.store.bulk import upsert
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import contributions, counts, events, hits, members
 
 _LOCK = 0x636F756E
@@ -35,12 +36,8 @@ class Total(NamedTuple):
     times: int
 
 
-class Counts:
+class Counts(Repository):
     """Counts within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def hold(self) -> None:
         """Let nobody else write or seal counts until the end of the transaction; matches and contributions go on."""

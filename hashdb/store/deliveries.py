@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Row, and_, delete, func, insert, or_, select, update
 
 from hashdb.domain.deliveries import KEPT_EACH, Attempt, Claimed, Delivery, Outcome, Trouble
 from hashdb.domain.members import MemberStatus
 from hashdb.domain.webhooks import TESTED, Message
 from hashdb.errors import NotFound
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import deliveries, members, webhooks
 
 _WAITS = deliveries.c.outcome == str(Outcome.WAITING)
 
 
-class Deliveries:
+class Deliveries(Repository):
     """Deliveries within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def add(self, webhook: int, message: Message) -> Delivery:
         """Record a message that is to be sent at once."""

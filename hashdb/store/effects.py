@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from datetime import date
 
-from sqlalchemy import Connection, Text, func, select
+from sqlalchemy import Text, func, select
 
 from hashdb.domain.members import MemberStatus, Scope
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import hits, keys, members
 
 
-class Effects:
+class Effects(Repository):
     """Effects within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def hits(self, contribution: int, since: date) -> tuple[int, int]:
         """How many members had a contribution as a match on a day from `since` on, and how often in all."""

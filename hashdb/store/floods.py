@@ -5,24 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, case, delete, exists, func, select
+from sqlalchemy import and_, case, delete, exists, func, select
 
 from hashdb.domain.cases import Decision
 from hashdb.domain.contributions import Standing
 from hashdb.domain.floods import MEMBERS, REST, WINDOW, Flood, share_of
 from hashdb.store.bulk import upsert
+from hashdb.store.repositories import Repository
 from hashdb.store.statuses import active
 from hashdb.store.tables import cases, contributions, members, recent_hits
 
 _AT_ONCE = 100
 
 
-class Floods:
+class Floods(Repository):
     """Recent hits within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def add(self, found: Mapping[tuple[int, int, datetime], int], now: datetime) -> None:
         """Record how often contributions were answered, by (contribution, member, five minutes).

@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 
 from hashdb.domain.hits import Hit
 from hashdb.store.bulk import upsert
 from hashdb.store.chunks import chunks
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import contributions, hits
 
 
-class Hits:
+class Hits(Repository):
     """Hits within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def add(self, found: Sequence[Hit]) -> None:
         """Record hits; those of a day on which the member had the contribution before are added to that one."""

@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, func, insert, or_, select, update
+from sqlalchemy import Row, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from hashdb.domain.incidents import Incident, IncidentDraft
 from hashdb.errors import IncidentExists, NotFound
+from hashdb.store.repositories import Repository
 from hashdb.store.statuses import unended
 from hashdb.store.tables import contributions, incidents
 
 
-class Incidents:
+class Incidents(Repository):
     """Incidents within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def add(self, draft: IncidentDraft) -> Incident:
         """Record an incident, which contributions do not go by yet. Raises IncidentExists."""

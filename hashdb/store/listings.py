@@ -11,7 +11,6 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ColumnElement,
-    Connection,
     Select,
     and_,
     literal_column,
@@ -26,6 +25,7 @@ from hashdb.domain.listings import Listed, Listing, Position, Sort
 from hashdb.store.chunks import chunks
 from hashdb.store.contributions import Contributions
 from hashdb.store.filters import conditions
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import contributions, members
 
 FEW = 2_000
@@ -34,12 +34,8 @@ AHEAD = 20_000
 """Contributions that a page looks at, in the order asked for, where each part of the filter lets through many."""
 
 
-class Listings:
+class Listings(Repository):
     """Lists within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def page(
         self, asked: Listing, after: Position | None, limit: int, now: datetime, ahead: int | None = AHEAD

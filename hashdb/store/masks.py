@@ -6,12 +6,13 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Table, and_, delete, func, or_, select, update
+from sqlalchemy import Row, Table, and_, delete, func, or_, select, update
 
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.store.bulk import insert_rows
 from hashdb.store.chunks import chunks
 from hashdb.store.contributions import Contributions
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import contributions, masks, signals
 
 
@@ -23,12 +24,8 @@ class Held(NamedTuple):
     signal: Signal
 
 
-class Masks:
+class Masks(Repository):
     """Masked signals within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def holders(self, found: Collection[Signal]) -> list[int]:
         """The ids of contributions, whatever their status, that hold any of these signals unmasked, in order."""

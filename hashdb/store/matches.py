@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, or_, select
 
 from hashdb.domain.audit import Action
 from hashdb.domain.contributions import Standing, Status
@@ -17,6 +17,7 @@ from hashdb.domain.members import MemberStatus
 from hashdb.domain.opinions import Stance
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.store.chunks import chunks
+from hashdb.store.repositories import Repository
 from hashdb.store.statuses import active
 from hashdb.store.tables import contributions, events, log, members, opinions, signals
 
@@ -24,12 +25,8 @@ _Selected = TypeVar("_Selected", bound=Select[Any])
 _MANY = 10_000
 
 
-class Matches:
+class Matches(Repository):
     """Matching within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def added(self, after: int, upto: int) -> dict[Algorithm, list[bytes]]:
         """The distinct values of contributions that events `after` < seq ≤ `upto` may let match, big-endian.

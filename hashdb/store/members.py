@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import date, datetime
 from typing import cast
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import Row, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from hashdb.domain.contributions import Standing
@@ -25,16 +25,13 @@ from hashdb.domain.members import (
     Scope,
 )
 from hashdb.errors import NameTaken, NotFound
+from hashdb.store.repositories import Repository
 from hashdb.store.statuses import unended
 from hashdb.store.tables import contributions, keys, members, opinions
 
 
-class Members:
+class Members(Repository):
     """Members and their keys within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def add(self, draft: MemberDraft, now: datetime) -> Member:
         """Record a member. Raises NameTaken."""

@@ -6,19 +6,16 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from itertools import groupby
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from hashdb.domain.signals import Signal
 from hashdb.store.chunks import chunks
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import signals
 
 
-class Neighbors:
+class Neighbors(Repository):
     """Neighbors within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def holding(self, found: Collection[Signal], each: int) -> Mapping[int, list[Signal]]:
         """The contributions that hold any of the signals, of each signal at most so many: id → which it holds."""

@@ -6,21 +6,18 @@ from collections.abc import Collection
 from datetime import datetime
 from itertools import groupby
 
-from sqlalchemy import Connection, Row, Select, and_, func, insert, select, union_all, update
+from sqlalchemy import Row, Select, and_, func, insert, select, union_all, update
 
 from hashdb.domain.members import MemberStatus
 from hashdb.domain.opinions import Opinion, OpinionDraft, Stance, counts
 from hashdb.errors import NotFound
 from hashdb.store.chunks import chunks
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import cases, contributions, members, opinions
 
 
-class Opinions:
+class Opinions(Repository):
     """Opinions within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def add(self, contribution: int, member: int, draft: OpinionDraft, case: int | None, now: datetime) -> Opinion:
         """Record what a member says of a contribution, in the place of what it said before."""

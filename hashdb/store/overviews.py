@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from datetime import date, datetime
 
-from sqlalchemy import ColumnElement, Connection, func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 
 from hashdb.domain.audit import Action
 from hashdb.domain.cases import Decision
@@ -15,15 +15,12 @@ from hashdb.domain.opinions import Stance
 from hashdb.domain.overviews import EVERYONE, Deltas, InAll, Waiting
 from hashdb.store.bulk import upsert
 from hashdb.store.chunks import chunks
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import cases, contributions, events, figures_by_day, figures_in_all, followed, opinions
 
 
-class Overviews:
+class Overviews(Repository):
     """Figures within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def seq(self) -> int:
         """The number of the last event that is counted."""

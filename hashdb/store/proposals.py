@@ -6,10 +6,11 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Row, Select, delete, insert, select
+from sqlalchemy import Row, Select, delete, insert, select
 
 from hashdb.domain.proposals import Act, Proposal, Request
 from hashdb.errors import NotFound
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import proposals
 
 
@@ -20,12 +21,8 @@ class Open(NamedTuple):
     person: str
 
 
-class Proposals:
+class Proposals(Repository):
     """Proposals within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def like(self, request: Request, now: datetime) -> Open | None:
         """The proposal of the same request that waits, if there is one."""

@@ -9,7 +9,6 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ColumnElement,
-    Connection,
     Select,
     Text,
     and_,
@@ -23,6 +22,7 @@ from sqlalchemy.types import NullType
 
 from hashdb.domain.audit import tag
 from hashdb.domain.instants import format_instant, from_microseconds
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import (
     benign,
     benign_signals,
@@ -45,12 +45,8 @@ Found = tuple[int, tuple[object, ...]]
 """An id, and the fields of its kind."""
 
 
-class Records:
+class Records(Repository):
     """Rows within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def pages(self, kind: str, now: datetime, size: int = 8_192) -> Iterator[list[Found]]:
         """All rows of a kind in the order of their ids, `size` at a time, with the fields that `domain.records` names.

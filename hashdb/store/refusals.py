@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import delete, select
 
 from hashdb.domain.audit import Action
 from hashdb.store.bulk import upsert
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import events, refusals
 
 
-class Refusals:
+class Refusals(Repository):
     """Refusals within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def add(self, numbers: Mapping[str, int]) -> None:
         """Add to the numbers, by reason, that are still to be told."""

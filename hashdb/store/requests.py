@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import delete, insert, select
 
 from hashdb.domain.contributions import Once
 from hashdb.errors import IdempotencyKeyReused
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import requests
 
 
-class Requests:
+class Requests(Repository):
     """Remembered requests within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def answered(self, member: int, once: Once, since: datetime) -> Mapping[str, object] | None:
         """What the same request was answered after `since`, if it was. Raises IdempotencyKeyReused."""

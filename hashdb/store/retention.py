@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from hashdb.domain.contributions import Status
 from hashdb.domain.incidents import Retention
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import contributions, retention
 
 
@@ -25,12 +26,8 @@ class Expiring(NamedTuple):
     told: Status
 
 
-class Retentions:
+class Retentions(Repository):
     """Retention and expiry within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def in_force(self) -> Retention:
         """What contributions go by, or are being made to."""

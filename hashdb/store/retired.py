@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, exists, func, not_, or_, select
+from sqlalchemy import Select, and_, bindparam, exists, func, not_, or_, select
 
 from hashdb.domain.audit import Action
 from hashdb.domain.cases import Decision
@@ -16,18 +16,15 @@ from hashdb.domain.contributions import Standing
 from hashdb.domain.shadows import Placed, usual
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.store.chunks import chunks
+from hashdb.store.repositories import Repository
 from hashdb.store.statuses import unended
 from hashdb.store.tables import cases, contributions, events, masks, signals
 
 _Holders = Select[Any]
 
 
-class Retired:
+class Retired(Repository):
     """What was retired or is before a reviewer, within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def every(self) -> dict[Algorithm, list[bytes]]:
         """The values of all on which there ever was a case, masked ones too, big-endian; `among` tells what counts."""

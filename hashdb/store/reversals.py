@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, bindparam, case, func, or_, select
+from sqlalchemy import bindparam, case, func, or_, select
 
 from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.reversals import REVERSING, Reversal
 from hashdb.store.chunks import chunks
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import contributions, events, hits
 
 
-class Reversals:
+class Reversals(Repository):
     """Reversals within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def of(self, member: int, after: int, upto: int, limit: int) -> tuple[Reversal, ...]:
         """At most `limit` events with `after` < number ≤ `upto`, in order, on what the member had as a match before.

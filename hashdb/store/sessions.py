@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from hashdb.domain.audit import tag
 from hashdb.domain.sessions import FORGOTTEN_AFTER, Session, Tries
 from hashdb.domain.users import User
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import sessions, tries, users
 from hashdb.store.users import user_of
 
@@ -23,12 +24,8 @@ _SESSION = (
 )
 
 
-class Sessions:
+class Sessions(Repository):
     """Sessions and tries within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def add(self, user: User, digest: bytes, now: datetime, *, complete: bool) -> Session:
         """Record a session by the digest of its secret."""

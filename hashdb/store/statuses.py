@@ -6,11 +6,12 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, and_, case, literal, or_, select, update
+from sqlalchemy import BindParameter, ColumnElement, and_, case, literal, or_, select, update
 
 from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.members import MemberStatus
 from hashdb.store.chunks import chunks
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import contributions, members
 
 Instant = datetime | BindParameter[datetime]
@@ -25,12 +26,8 @@ class Owed(NamedTuple):
     now: Status
 
 
-class Statuses:
+class Statuses(Repository):
     """Statuses within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def told(self, ids: Collection[int]) -> dict[int, Status]:
         """The statuses that the log last told of contributions, by id."""

@@ -5,24 +5,21 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from hashdb.domain.audit import Event
 from hashdb.domain.hits import Hit
 from hashdb.store.audit import Audit
 from hashdb.store.chunks import chunks
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import amendments, hits, keys, members, users
 
 MOST = 1_000
 """Events of a subject that are told, the first."""
 
 
-class Timelines:
+class Timelines(Repository):
     """Timelines within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def events(self, kind: str, ids: Collection[int]) -> list[Event]:
         """The events on these subjects, in order."""

@@ -11,17 +11,14 @@ from sqlalchemy.types import NullType
 from hashdb.domain import merkle
 from hashdb.domain.merkle import Inner, Place, Span
 from hashdb.store.bulk import insert_rows
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import events, log, nodes
 
 _HASH = 32
 
 
-class Tree:
+class Tree(Repository):
     """The tree within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def edge(self) -> tuple[int, tuple[bytes, ...]]:
         """The size of the tree, and the hashes of its peaks: one read, whatever the size."""

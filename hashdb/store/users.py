@@ -6,20 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import Row, Select, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from hashdb.domain.users import Credentials, Identity, Role, User, UserChange, UserDraft, UserStatus
 from hashdb.errors import NameTaken, NotFound
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import users
 
 
-class Users:
+class Users(Repository):
     """Users within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def add(self, draft: UserDraft, password: str | None, now: datetime, *, provisional: bool) -> User:
         """Record a user, with the text that Argon2 made of the password. Raises NameTaken."""

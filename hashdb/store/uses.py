@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 
 from hashdb.domain.audit import Action
 from hashdb.domain.uses import MOST, Lag, Use
 from hashdb.store.bulk import upsert
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import events, key_uses, keys
 
 
-class Uses:
+class Uses(Repository):
     """Uses of keys within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def write(self, used: Sequence[Use]) -> None:
         """Note uses, of which the latest counts; who has not read the feed since keeps what is noted of that."""

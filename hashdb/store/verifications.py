@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Row, insert, select, update
 
 from hashdb.domain.verifications import Outcome, Verification
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import verifications
 
 
-class Verifications:
+class Verifications(Repository):
     """Verifications within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def add(self, actor: str, size: int, now: datetime) -> Verification:
         """Record that one begins, of a log of `size` events."""

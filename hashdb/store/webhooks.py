@@ -7,13 +7,14 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple, cast
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import Row, Select, delete, func, insert, select, update
 
 from hashdb.domain.deliveries import WAITING_EACH, Outcome
 from hashdb.domain.members import MemberStatus
 from hashdb.domain.webhooks import Topic, Webhook, WebhookDraft
 from hashdb.errors import NotFound
 from hashdb.store.chunks import chunks
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import deliveries, members, webhook_topics, webhooks
 
 
@@ -26,12 +27,8 @@ class Place(NamedTuple):
     seq: int
 
 
-class Webhooks:
+class Webhooks(Repository):
     """Webhooks within one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
-        self._connection = connection
 
     def add(self, member: int, draft: WebhookDraft, secret: str, now: datetime, seq: int) -> Webhook:
         """Record a webhook, which tells of what happens after number `seq`."""

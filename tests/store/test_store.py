@@ -112,6 +112,15 @@ def test_only_sqlite_is_embedded(store: Store, database_url: str) -> None:
     assert store.embedded is database_url.startswith("sqlite")
 
 
+def test_a_transaction_makes_a_repository_when_it_is_first_used(store: Store) -> None:
+    with store.read() as tx:
+        assert "audit" not in vars(tx)
+        head = tx.audit.head()
+        assert vars(tx).keys() == {"connection", "audit"}
+        assert tx.audit is tx.audit
+        assert tx.audit.head() == head
+
+
 class TestSQLite:
     """What only the embedded database does."""
 
