@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 from annotated_types import Ge, Gt, Le
-from apiflask import APIFlask
+from flask import Flask
 from pydantic.fields import FieldInfo
 
 from hashdb import errors
@@ -145,7 +145,7 @@ def routes() -> str:
     return table(["address", "scope", "answers", "refuses", "what it does"], iter(rows))
 
 
-def _documented(app: APIFlask, secret: str) -> Iterator[tuple[str, ...]]:
+def _documented(app: Flask, secret: str) -> Iterator[tuple[str, ...]]:
     for path, operations in app.test_client().get("/openapi.json").get_json()["paths"].items():
         for method, said in operations.items():
             statuses = sorted(said["responses"])
@@ -155,7 +155,7 @@ def _documented(app: APIFlask, secret: str) -> Iterator[tuple[str, ...]]:
             yield f"`{method.upper()} {path}`", scope, answers, refuses, said["summary"].rstrip(".")
 
 
-def _scope(app: APIFlask, method: str, path: str, secret: str) -> str:
+def _scope(app: Flask, method: str, path: str, secret: str) -> str:
     """What a key without any scope is told that it lacks."""
     address = re.sub(r"\{\w+\}", "1", path)
     browser = app.test_client()
@@ -166,7 +166,7 @@ def _scope(app: APIFlask, method: str, path: str, secret: str) -> str:
     return " or ".join(f"`{scope}`" for scope in lacking.split(" or ")) if lacking else "any key"
 
 
-def _undocumented(app: APIFlask) -> Iterator[tuple[str, ...]]:
+def _undocumented(app: Flask) -> Iterator[tuple[str, ...]]:
     """What is for people, and so not in the OpenAPI document."""
     documented = app.test_client().get("/openapi.json").get_json()["paths"]
     for rule in sorted(app.url_map.iter_rules(), key=str):

@@ -59,7 +59,6 @@ PACKAGES = {
     "wire": {"pydantic", "pydantic_core", "annotated_types"},
     "web": {
         "flask",
-        "apiflask",
         "authlib",
         "cryptography",
         "itsdangerous",
@@ -228,7 +227,6 @@ def test_imports_point_inward() -> None:
     ("package", "layers"),
     [
         ("flask", {"web", "cli"}),
-        ("apiflask", {"web"}),
         ("sqlalchemy", {"store"}),
         ("sqlite3", {"local"}),
         ("cryptography", {"domain", "web"}),

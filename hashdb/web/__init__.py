@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from wsgiref.types import WSGIApplication
 
-from apiflask import APIFlask
+from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from hashdb import __version__
 from hashdb.service import HashDB
 from hashdb.settings import Settings
-from hashdb.web import answers, console, openapi, problems
+from hashdb.web import answers, console, problems
 from hashdb.web.api import (
     audit,
     benign,
@@ -59,9 +58,9 @@ def check(settings: Settings) -> None:
         require_installed()
 
 
-def create_app(db: HashDB, settings: Settings) -> APIFlask:
+def create_app(db: HashDB, settings: Settings) -> Flask:
     """The WSGI application over an open HashDB."""
-    app = APIFlask("hashdb.web", title="hashdb", version=__version__, docs_path=None, spec_path=None)
+    app = Flask("hashdb.web")
     app.request_class = Request
     app.config.update(MAX_CONTENT_LENGTH=settings.max_body, PROPAGATE_EXCEPTIONS=False)
     app.url_map.merge_slashes = False
@@ -71,7 +70,6 @@ def create_app(db: HashDB, settings: Settings) -> APIFlask:
     app.before_request(visit)
     app.teardown_request(leave)
     problems.register(app, db)
-    openapi.register(app)
     for noun in (
         contributions,
         opinions,
@@ -106,7 +104,7 @@ def create_app(db: HashDB, settings: Settings) -> APIFlask:
     return app
 
 
-def _routes(app: APIFlask) -> Iterator[tuple[str, str]]:
+def _routes(app: Flask) -> Iterator[tuple[str, str]]:
     """Each method and route, as requests are counted."""
     yield answers.NOWHERE
     for rule in app.url_map.iter_rules():

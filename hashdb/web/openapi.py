@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import wraps
 from inspect import cleandoc
-from typing import Any
+from typing import Any, Final
 
-from apiflask import APIBlueprint, APIFlask
-from flask import Response, current_app, request
+from flask import Blueprint, Flask, Response, current_app, request
 from pydantic import BaseModel, Field
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
+from hashdb import __version__
 from hashdb.domain.members import Scope
 from hashdb.web.context import actor, admit, query
 from hashdb.wire import LARGEST_ID
@@ -20,6 +22,7 @@ from hashdb.wire.pages import Asked
 from hashdb.wire.problems import Problem
 
 View = Callable[..., Response]
+Answers = Mapping[int, type[BaseModel] | type[str] | None]
 JSON = "application/json"
 FORM = "multipart/form-data"
 TEXT = "text/plain"
@@ -39,7 +42,7 @@ _REFUSALS = {
     503: "Busy; nothing was stored; come again after `Retry-After`.",
 }
 _KEY = {"type": "http", "scheme": "bearer", "description": "The secret of a member's key: `hdb_…`."}
-_MODELS: dict[type[BaseModel], str] = {Problem: "serialization"}
+_REFERENCE = "#/components/schemas/{model}"
 
 
 class Idempotent(BaseModel):
@@ -50,9 +53,36 @@ class Idempotent(BaseModel):
     )
 
 
+class ApiBlueprint(Blueprint):
+    """The views of one noun, which the document lists under one tag."""
+
+    def __init__(self, name: str, import_name: str, *, tag: str, url_prefix: str | None = None) -> None:
+        """As Flask's."""
+        super().__init__(name, import_name, url_prefix=url_prefix)
+        self.tag: Final = tag
+
+
+@dataclass(frozen=True, slots=True)
+class _Operation:
+    """What the document says of a view."""
+
+    summary: str
+    description: str
+    answers: Answers
+    scopes: Sequence[Scope] | None
+    body: type[BaseModel] | None
+    body_type: str
+    query: type[BaseModel] | None
+    streams: Sequence[str]
+    idempotent: bool
+    refuses: Sequence[int]
+
+
+_OPERATIONS: dict[Callable[..., Any], _Operation] = {}
+
+
 def operation(
-    blueprint: APIBlueprint,
-    answers: Mapping[int, type[BaseModel] | type[str] | None],
+    answers: Answers,
     *,
     scopes: Sequence[Scope] | None = (),
     reads: type[BaseModel] | None = None,
@@ -80,98 +110,136 @@ def operation(
 
         implied = {503} | ({401, 403, 422, 429} if scopes is not None else set())
         implied |= {400, 413, 415} if reads or form else set()
-        responses: Any = {status: _answer(said) for status, said in answers.items()}
-        for other in streams:
-            responses[min(answers)]["content"][other] = {"schema": {"type": "string"}}
-        responses |= {status: _refusal(status) for status in sorted(implied.union(refuses))}
-        security = "key" if scopes is not None else None
-        noted = blueprint.doc(responses=responses, security=security, description=_description(view, scopes))
-        documented: Any = noted(guarded)
-        # What APIFlask's own decorators note of a view, which would parse the request a second time.
-        args = [(model, "query") for model in (takes,) if model] + [(Idempotent, "headers")] * idempotent
-        documented._spec["args"] = args
-        if body := reads or form:
-            documented._spec |= {"body": _schema(body, "validation"), "content_type": JSON if reads else FORM}
-        return documented  # type: ignore[no-any-return]
+        summary, _, description = cleandoc(view.__doc__ or "").partition("\n\n")
+        _OPERATIONS[guarded] = _Operation(
+            summary=summary,
+            description=description,
+            answers=answers,
+            scopes=scopes,
+            body=reads or form,
+            body_type=JSON if reads else FORM,
+            query=takes,
+            streams=streams,
+            idempotent=idempotent,
+            refuses=sorted(implied.union(refuses)),
+        )
+        return guarded
 
     return decorate
-
-
-def register(app: APIFlask) -> None:
-    """Let APIFlask write the document from what `operation` noted."""
-    app.config.update(
-        AUTO_200_RESPONSE=False,
-        AUTO_404_RESPONSE=False,
-        AUTO_AUTH_ERROR_RESPONSE=False,
-        AUTO_VALIDATION_ERROR_RESPONSE=False,
-        AUTO_OPERATION_ID=True,
-        AUTO_SERVERS=False,
-        SECURITY_SCHEMES={"key": _KEY},
-    )
-    app.description = "A shared database of perceptual hashes of removed terrorist content."
-    app.license = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
-    app.spec_processor(_complete)
-
-
-def _complete(spec: Any) -> Any:
-    _, found = models_json_schema(list(_MODELS.items()), ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
-    spec.setdefault("components", {}).setdefault("schemas", {}).update(found["$defs"])
-    for operations in spec["paths"].values():
-        for operation in operations.values():
-            if "requestBody" in operation:
-                operation["requestBody"]["required"] = True
-            for parameter in operation.get("parameters", ()):
-                parameter["schema"] = _parameter(parameter)
-    return spec
-
-
-def _parameter(parameter: Any) -> dict[str, Any]:
-    if parameter["in"] == "path":
-        return {"type": "integer", "minimum": 0, "maximum": LARGEST_ID}
-    # Nothing in a query string or a header is null.
-    schema = dict(parameter["schema"])
-    if schema.get("default", ...) is None:
-        del schema["default"]
-    said: dict[str, Any] = schema.pop("anyOf", [{}])[0]
-    return schema | said
 
 
 def document() -> str:
     """The OpenAPI document of the application, the same text at each call."""
     text: str | None = current_app.extensions.get("hashdb.openapi")
     if text is None:
-        assert isinstance(current_app, APIFlask)
-        text = json.dumps(current_app._get_spec("json"), ensure_ascii=False, sort_keys=True)
+        text = json.dumps(_Document().of(current_app), ensure_ascii=False, sort_keys=True)
         text = current_app.extensions.setdefault("hashdb.openapi", text)
     return text
 
 
-def _schema(model: type[BaseModel], mode: str) -> dict[str, str]:
-    _MODELS[model] = mode
-    return {"$ref": f"#/components/schemas/{model.__name__}"}
+class _Document:
+    """Writes the document, and collects the schemas that it refers to."""
+
+    def __init__(self) -> None:
+        self._models: dict[type[BaseModel], JsonSchemaMode] = {}
+        self._schemas: dict[str, Any] = {}
+
+    def of(self, app: Flask) -> dict[str, Any]:
+        """The document of all documented views of an application."""
+        paths: dict[str, dict[str, Any]] = {}
+        for rule in app.url_map.iter_rules():
+            if (noted := _OPERATIONS.get(app.view_functions[rule.endpoint])) is None:
+                continue
+            path = re.sub(r"<\w+:(\w+)>", r"{\1}", rule.rule)
+            blueprint = app.blueprints[rule.endpoint.rpartition(".")[0]]
+            for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+                paths.setdefault(path, {})[method.lower()] = {
+                    "operationId": f"{method.lower()}_{rule.endpoint.replace('.', '_')}",
+                    "tags": [blueprint.tag] if isinstance(blueprint, ApiBlueprint) else [],
+                    **self._operation(noted, re.findall(r"{(\w+)}", path)),
+                }
+        _, found = models_json_schema(list(self._models.items()), ref_template=_REFERENCE)
+        return {
+            "openapi": "3.1.0",
+            "info": {
+                "title": "hashdb",
+                "version": __version__,
+                "description": "A shared database of perceptual hashes of removed terrorist content.",
+                "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            },
+            "tags": [{"name": one.tag} for one in app.blueprints.values() if isinstance(one, ApiBlueprint)],
+            "paths": paths,
+            "components": {"schemas": self._schemas | found["$defs"], "securitySchemes": {"key": _KEY}},
+        }
+
+    def _operation(self, noted: _Operation, ids: Sequence[str]) -> dict[str, Any]:
+        parameters = [_path_parameter(name) for name in ids]
+        if noted.query is not None:
+            parameters += self._parameters(noted.query, "query")
+        if noted.idempotent:
+            parameters += self._parameters(Idempotent, "header")
+        answers = {str(status): self._answer(said) for status, said in noted.answers.items()}
+        for media_type in noted.streams:
+            answers[str(min(noted.answers))]["content"][media_type] = {"schema": {"type": "string"}}
+        answers |= {str(status): self._refusal(status) for status in noted.refuses}
+        said: dict[str, Any] = {"summary": noted.summary, "parameters": parameters, "responses": answers}
+        needed = " or ".join(f"`{scope}`" for scope in noted.scopes or ())
+        if description := [
+            part for part in (noted.description, needed and f"Needs a key with scope {needed}.") if part
+        ]:
+            said["description"] = "\n\n".join(description)
+        if noted.scopes is not None:
+            said["security"] = [{"key": []}]
+        if noted.body is not None:
+            content = {noted.body_type: {"schema": self._schema(noted.body, "validation")}}
+            said["requestBody"] = {"content": content, "required": True}
+        return said
+
+    def _schema(self, model: type[BaseModel], mode: JsonSchemaMode) -> dict[str, str]:
+        self._models[model] = mode
+        return {"$ref": _REFERENCE.format(model=model.__name__)}
+
+    def _parameters(self, model: type[BaseModel], place: str) -> list[dict[str, Any]]:
+        name = f"{model.__name__}.{{model}}"
+        found = model.model_json_schema(ref_template=_REFERENCE.format(model=name))
+        self._schemas |= {name.format(model=inner): schema for inner, schema in found.get("$defs", {}).items()}
+        required = found.get("required", ())
+        return [
+            {"in": place, "name": one, "required": one in required, "schema": _without_null(schema)}
+            for one, schema in found.get("properties", {}).items()
+        ]
+
+    def _answer(self, said: type[BaseModel] | type[str] | None) -> dict[str, Any]:
+        if said is None:
+            return {"description": "Done; no content.", "content": {}}
+        if issubclass(said, str):
+            return {"description": "The answer.", "content": {TEXT: {"schema": {"type": "string"}}}}
+        return {"description": "The answer.", "content": {JSON: {"schema": self._schema(said, "serialization")}}}
+
+    def _refusal(self, status: int) -> dict[str, Any]:
+        said: dict[str, Any] = {
+            "description": _REFUSALS[status],
+            "content": {PROBLEM: {"schema": self._schema(Problem, "serialization")}},
+        }
+        if status == 401:
+            said["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "Bearer."}}
+        if status in (429, 503):
+            said["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+        return said
 
 
-def _description(view: View, scopes: Sequence[Scope] | None) -> str:
-    told = cleandoc(view.__doc__ or "").partition("\n\n")[2]
-    needed = " or ".join(f"`{scope}`" for scope in scopes or ())
-    return "\n\n".join(filter(None, [told, needed and f"Needs a key with scope {needed}."]))
-
-
-def _answer(said: type[BaseModel] | type[str] | None) -> dict[str, Any]:
-    if said is None:
-        return {"description": "Done; no content."}
-    if issubclass(said, str):
-        return {"description": "The answer.", "content": {TEXT: {"schema": {"type": "string"}}}}
-    return {"description": "The answer.", "content": {JSON: {"schema": _schema(said, "serialization")}}}
-
-
-def _refusal(status: int) -> dict[str, Any]:
-    said: dict[str, Any] = {
-        "description": _REFUSALS[status],
-        "content": {PROBLEM: {"schema": _schema(Problem, "serialization")}},
+def _path_parameter(name: str) -> dict[str, Any]:
+    return {
+        "in": "path",
+        "name": name,
+        "required": True,
+        "schema": {"type": "integer", "minimum": 0, "maximum": LARGEST_ID},
     }
-    if status == 401:
-        said["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "Bearer."}}
-    if status in (429, 503):
-        said["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
-    return said
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a parameter: nothing in a query string or a header is null."""
+    if schema.get("default", ...) is None:
+        del schema["default"]
+    not_null: dict[str, Any] = schema.pop("anyOf", [{}])[0]
+    return schema | not_null

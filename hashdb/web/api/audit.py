@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from apiflask import APIBlueprint
 from flask import Response
 
 from hashdb.domain.members import Scope
 from hashdb.service import audit
 from hashdb.web.context import actor, answer, cut, hashdb, query
-from hashdb.web.openapi import operation
+from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire.audit import EventOut, EventsOut
 from hashdb.wire.pages import EventsQuery
 
-blueprint = APIBlueprint("events", __name__, url_prefix="/v1/events", tag="Audit")
+blueprint = ApiBlueprint("events", __name__, url_prefix="/v1/events", tag="Audit")
 
 
 @blueprint.get("")
-@operation(blueprint, {200: EventsOut}, scopes=[Scope.AUDIT], takes=EventsQuery)
+@operation({200: EventsOut}, scopes=[Scope.AUDIT], takes=EventsQuery)
 def browse() -> Response:
     """List the events of the audit log."""
     asked = query(EventsQuery)

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from apiflask import APIBlueprint
 from flask import Response
 
 from hashdb.domain.members import Scope
 from hashdb.domain.proposals import Proposal
 from hashdb.service import benign
 from hashdb.web.context import actor, answer, body, cut, hashdb, nothing, query, terms
-from hashdb.web.openapi import operation
+from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
 from hashdb.wire.benign import BenignIn, BenignOut, BenignsOut
 from hashdb.wire.pages import PageQuery
 from hashdb.wire.proposals import ProposalOut
 
-blueprint = APIBlueprint("benign", __name__, url_prefix="/v1/benign", tag="Benign signals")
+blueprint = ApiBlueprint("benign", __name__, url_prefix="/v1/benign", tag="Benign signals")
 
 _ADMIN = [Scope.ADMIN]
 
 
 @blueprint.get("")
-@operation(blueprint, {200: BenignsOut}, scopes=_ADMIN, takes=PageQuery)
+@operation({200: BenignsOut}, scopes=_ADMIN, takes=PageQuery)
 def browse() -> Response:
     """List what is never accepted and never matched."""
     asked = query(PageQuery)
@@ -31,7 +30,7 @@ def browse() -> Response:
 
 
 @blueprint.post("")
-@operation(blueprint, {201: BenignOut, 202: ProposalOut}, scopes=_ADMIN, reads=BenignIn)
+@operation({201: BenignOut, 202: ProposalOut}, scopes=_ADMIN, reads=BenignIn)
 def add() -> Response:
     """Accept and match nothing close to these signals any more.
 
@@ -45,7 +44,7 @@ def add() -> Response:
 
 
 @blueprint.delete("/<id:benign_id>")
-@operation(blueprint, {204: None}, scopes=_ADMIN, refuses=[404])
+@operation({204: None}, scopes=_ADMIN, refuses=[404])
 def delete(benign_id: int) -> Response:
     """Take an entry away: what it alone kept from matching matches again."""
     benign.delete(hashdb(), actor(), benign_id)

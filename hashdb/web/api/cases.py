@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from apiflask import APIBlueprint
 from flask import Response
 
 from hashdb.domain.members import Scope
 from hashdb.domain.proposals import Proposal
 from hashdb.service import cases
 from hashdb.web.context import actor, answer, body, cut, hashdb, query
-from hashdb.web.openapi import operation
+from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
 from hashdb.wire.cases import CaseOut, CasesOut, DecisionIn
 from hashdb.wire.pages import CasesQuery
 from hashdb.wire.proposals import ProposalOut
 
-blueprint = APIBlueprint("cases", __name__, url_prefix="/v1/cases", tag="Cases")
+blueprint = ApiBlueprint("cases", __name__, url_prefix="/v1/cases", tag="Cases")
 
 
 @blueprint.get("")
-@operation(blueprint, {200: CasesOut}, takes=CasesQuery)
+@operation({200: CasesOut}, takes=CasesQuery)
 def browse() -> Response:
     """List the cases on your contributions and those under which you disputed; with scope review or audit all."""
     asked = query(CasesQuery)
@@ -29,14 +28,14 @@ def browse() -> Response:
 
 
 @blueprint.get("/<id:case_id>")
-@operation(blueprint, {200: CaseOut}, refuses=[404])
+@operation({200: CaseOut}, refuses=[404])
 def show(case_id: int) -> Response:
     """Show one case: to its parties, and with scope review or audit."""
     return answer(CaseOut.of(cases.get(hashdb(), actor(), case_id)))
 
 
 @blueprint.post("/<id:case_id>/decision")
-@operation(blueprint, {200: CaseOut, 202: ProposalOut}, scopes=[Scope.REVIEW], reads=DecisionIn, refuses=[404, 409])
+@operation({200: CaseOut, 202: ProposalOut}, scopes=[Scope.REVIEW], reads=DecisionIn, refuses=[404, 409])
 def decide(case_id: int) -> Response:
     """Decide a case, once: the next match, of any worker, follows it.
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from apiflask import APIBlueprint
 from flask import Response, request
 
 from hashdb.domain.changes import Changes
 from hashdb.domain.members import Actor, Scope
 from hashdb.service import HashDB, changes
 from hashdb.web.context import actor, answer, hashdb, query
-from hashdb.web.openapi import operation
+from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire.changes import ChangesEnd, ChangesOut, line
 from hashdb.wire.pages import ChangesQuery
 
-blueprint = APIBlueprint("changes", __name__, url_prefix="/v1/changes", tag="Feed")
+blueprint = ApiBlueprint("changes", __name__, url_prefix="/v1/changes", tag="Feed")
 
 _PAGE = 1000
 _AGAIN = 5
@@ -24,7 +23,7 @@ _LINES = "application/x-ndjson"
 
 
 @blueprint.get("")
-@operation(blueprint, {200: ChangesOut}, scopes=[Scope.FEED], takes=ChangesQuery, streams=[_LINES], refuses=[410])
+@operation({200: ChangesOut}, scopes=[Scope.FEED], takes=ChangesQuery, streams=[_LINES], refuses=[410])
 def follow() -> Response:
     """Read what changed in the set of active contributions, to match at your side.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from apiflask import APIBlueprint
 from flask import Response
 
 from hashdb.domain.contributions import Draft
@@ -14,7 +13,7 @@ from hashdb.hashing import Mode
 from hashdb.service import benign, contributions, erasures
 from hashdb.web import media
 from hashdb.web.context import actor, answer, body, cut, hashdb, nothing, once, query, terms
-from hashdb.web.openapi import operation
+from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
 from hashdb.wire.contributions import (
     AmendmentIn,
@@ -29,12 +28,11 @@ from hashdb.wire.contributions import (
 from hashdb.wire.pages import ContributeQuery, ContributionsQuery, EraseQuery, MediaQuery
 from hashdb.wire.signals import ContributedMediaIn
 
-blueprint = APIBlueprint("contributions", __name__, url_prefix="/v1/contributions", tag="Contribute")
+blueprint = ApiBlueprint("contributions", __name__, url_prefix="/v1/contributions", tag="Contribute")
 
 
 @blueprint.post("")
 @operation(
-    blueprint,
     {201: ReceiptOut},
     scopes=[Scope.CONTRIBUTE],
     reads=ContributionsIn,
@@ -59,7 +57,6 @@ def contribute() -> Response:
 
 @blueprint.post("/media")
 @operation(
-    blueprint,
     {201: ReceiptOut},
     scopes=[Scope.CONTRIBUTE],
     form=ContributedMediaIn,
@@ -79,7 +76,7 @@ def contribute_media() -> Response:
 
 
 @blueprint.get("")
-@operation(blueprint, {200: ContributionsOut}, takes=ContributionsQuery)
+@operation({200: ContributionsOut}, takes=ContributionsQuery)
 def browse() -> Response:
     """List your own contributions, or with scope audit all."""
     asked = query(ContributionsQuery)
@@ -90,7 +87,7 @@ def browse() -> Response:
 
 
 @blueprint.get("/<id:contribution_id>")
-@operation(blueprint, {200: ContributionOut}, refuses=[404])
+@operation({200: ContributionOut}, refuses=[404])
 def show(contribution_id: int) -> Response:
     """Show one contribution: yours, one that you were answered as a match, any active one with feed, any with audit.
 
@@ -101,7 +98,7 @@ def show(contribution_id: int) -> Response:
 
 
 @blueprint.patch("/<id:contribution_id>")
-@operation(blueprint, {200: ContributionOut}, scopes=[Scope.CONTRIBUTE], reads=AmendmentIn, refuses=[404, 409])
+@operation({200: ContributionOut}, scopes=[Scope.CONTRIBUTE], reads=AmendmentIn, refuses=[404, 409])
 def amend(contribution_id: int) -> Response:
     """Change labels, severity, basis, context, incident or expiry of your contribution."""
     change = read(AmendmentIn, body(), terms()).value()
@@ -109,7 +106,7 @@ def amend(contribution_id: int) -> Response:
 
 
 @blueprint.post("/<id:contribution_id>/withdrawal")
-@operation(blueprint, {200: ContributionOut}, scopes=[Scope.CONTRIBUTE], reads=WithdrawalIn, refuses=[404, 409])
+@operation({200: ContributionOut}, scopes=[Scope.CONTRIBUTE], reads=WithdrawalIn, refuses=[404, 409])
 def withdraw(contribution_id: int) -> Response:
     """Take your contribution back: the next match no longer has it."""
     reason = read(WithdrawalIn, body(), terms()).reason
@@ -117,7 +114,7 @@ def withdraw(contribution_id: int) -> Response:
 
 
 @blueprint.delete("/<id:contribution_id>/content")
-@operation(blueprint, {204: None}, scopes=[Scope.CONTRIBUTE, Scope.ADMIN], takes=EraseQuery, refuses=[404, 409])
+@operation({204: None}, scopes=[Scope.CONTRIBUTE, Scope.ADMIN], takes=EraseQuery, refuses=[404, 409])
 def erase(contribution_id: int) -> Response:
     """Erase signals, reference and old values of a contribution for good; its events stay in the log.
 

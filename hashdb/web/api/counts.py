@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from apiflask import APIBlueprint
 from flask import Response
 
 from hashdb.domain.members import Scope
 from hashdb.service import counts
 from hashdb.web.context import actor, answer, hashdb, query
-from hashdb.web.openapi import operation
+from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire.counts import CountsOut
 from hashdb.wire.pages import DayQuery
 
-blueprint = APIBlueprint("counts", __name__, url_prefix="/v1/counts", tag="Counts")
+blueprint = ApiBlueprint("counts", __name__, url_prefix="/v1/counts", tag="Counts")
 
 
 @blueprint.get("")
-@operation(blueprint, {200: CountsOut}, scopes=[Scope.AUDIT], takes=DayQuery)
+@operation({200: CountsOut}, scopes=[Scope.AUDIT], takes=DayQuery)
 def show() -> Response:
     """Show what was counted on a day, line by line as it is sealed, so that the digest can be computed again."""
     found = counts.of(hashdb(), actor(), query(DayQuery).day)

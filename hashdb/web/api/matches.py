@@ -6,7 +6,6 @@ from contextlib import nullcontext
 from dataclasses import replace
 from itertools import repeat
 
-from apiflask import APIBlueprint
 from flask import Response
 
 from hashdb.domain.matches import Query
@@ -15,16 +14,16 @@ from hashdb.hashing import Mode
 from hashdb.service import matches
 from hashdb.web import media
 from hashdb.web.context import LARGE, actor, answer, body, hashdb, query, terms
-from hashdb.web.openapi import operation
+from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire.matches import AnswerOut, QueriesIn, read_queries
 from hashdb.wire.pages import MatchesQuery, MediaMatchesQuery
 from hashdb.wire.signals import MediaIn
 
-blueprint = APIBlueprint("matches", __name__, url_prefix="/v1/matches", tag="Match")
+blueprint = ApiBlueprint("matches", __name__, url_prefix="/v1/matches", tag="Match")
 
 
 @blueprint.post("")
-@operation(blueprint, {200: AnswerOut}, scopes=[Scope.MATCH], reads=QueriesIn, takes=MatchesQuery)
+@operation({200: AnswerOut}, scopes=[Scope.MATCH], reads=QueriesIn, takes=MatchesQuery)
 def match() -> Response:
     """Ask which contributions are close to items, by their hashes. A match is advice to review."""
     quarantined = query(MatchesQuery).include is not None
@@ -38,7 +37,7 @@ def match() -> Response:
 
 
 @blueprint.post("/media")
-@operation(blueprint, {200: AnswerOut}, scopes=[Scope.MATCH], form=MediaIn, takes=MediaMatchesQuery)
+@operation({200: AnswerOut}, scopes=[Scope.MATCH], form=MediaIn, takes=MediaMatchesQuery)
 def match_media() -> Response:
     """Ask the same of pictures: each is hashed here, in memory, and not kept."""
     asked = query(MediaMatchesQuery)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from apiflask import APIBlueprint
 from flask import Response
 
 from hashdb import __version__
 from hashdb.domain.budgets import Budget
 from hashdb.errors import NotAuthenticated
 from hashdb.web.context import actor, answer, hashdb
-from hashdb.web.openapi import operation
+from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire.members import MeOut
 
-blueprint = APIBlueprint("me", __name__, url_prefix="/v1/me", tag="Who you are")
+blueprint = ApiBlueprint("me", __name__, url_prefix="/v1/me", tag="Who you are")
 
 
 @blueprint.get("")
-@operation(blueprint, {200: MeOut})
+@operation({200: MeOut})
 def show() -> Response:
     """Show who you are here, and what this service takes."""
     me = actor()

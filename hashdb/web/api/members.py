@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from apiflask import APIBlueprint
 from flask import Response
 
 from hashdb.domain.members import Scope
 from hashdb.domain.proposals import Proposal
 from hashdb.service import members
 from hashdb.web.context import actor, answer, body, cut, hashdb, nothing, query
-from hashdb.web.openapi import operation
+from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
 from hashdb.wire.members import (
     IssuedKeyOut,
@@ -24,13 +23,13 @@ from hashdb.wire.members import (
 from hashdb.wire.pages import PageQuery
 from hashdb.wire.proposals import ProposalOut
 
-blueprint = APIBlueprint("members", __name__, url_prefix="/v1/members", tag="Administer")
+blueprint = ApiBlueprint("members", __name__, url_prefix="/v1/members", tag="Administer")
 
 _ADMIN = [Scope.ADMIN]
 
 
 @blueprint.get("")
-@operation(blueprint, {200: MembersOut}, scopes=_ADMIN, takes=PageQuery)
+@operation({200: MembersOut}, scopes=_ADMIN, takes=PageQuery)
 def browse() -> Response:
     """List the members."""
     asked = query(PageQuery)
@@ -40,7 +39,7 @@ def browse() -> Response:
 
 
 @blueprint.post("")
-@operation(blueprint, {201: MemberOut}, scopes=_ADMIN, reads=MemberIn, refuses=[409])
+@operation({201: MemberOut}, scopes=_ADMIN, reads=MemberIn, refuses=[409])
 def add() -> Response:
     """Take a member in."""
     draft = read(MemberIn, body()).value()
@@ -48,14 +47,14 @@ def add() -> Response:
 
 
 @blueprint.get("/<id:member_id>")
-@operation(blueprint, {200: MemberOut}, scopes=_ADMIN, refuses=[404])
+@operation({200: MemberOut}, scopes=_ADMIN, refuses=[404])
 def show(member_id: int) -> Response:
     """Show one member."""
     return answer(MemberOut.of(members.get(hashdb(), actor(), member_id)))
 
 
 @blueprint.patch("/<id:member_id>")
-@operation(blueprint, {200: MemberOut, 202: ProposalOut}, scopes=_ADMIN, reads=MemberChangeIn, refuses=[404, 409])
+@operation({200: MemberOut, 202: ProposalOut}, scopes=_ADMIN, reads=MemberChangeIn, refuses=[404, 409])
 def change(member_id: int) -> Response:
     """Change a member, suspend or reinstate it. A suspension acts at once.
 
@@ -70,7 +69,7 @@ def change(member_id: int) -> Response:
 
 
 @blueprint.get("/<id:member_id>/keys")
-@operation(blueprint, {200: KeysOut}, scopes=_ADMIN, takes=PageQuery, refuses=[404])
+@operation({200: KeysOut}, scopes=_ADMIN, takes=PageQuery, refuses=[404])
 def keys(member_id: int) -> Response:
     """List a member's keys, without their secrets."""
     asked = query(PageQuery)
@@ -81,7 +80,7 @@ def keys(member_id: int) -> Response:
 
 
 @blueprint.post("/<id:member_id>/keys")
-@operation(blueprint, {201: IssuedKeyOut}, scopes=_ADMIN, reads=KeyIn, refuses=[404])
+@operation({201: IssuedKeyOut}, scopes=_ADMIN, reads=KeyIn, refuses=[404])
 def issue_key(member_id: int) -> Response:
     """Issue a key. Its secret is in this answer and nowhere else."""
     draft = read(KeyIn, body()).value()
@@ -90,7 +89,7 @@ def issue_key(member_id: int) -> Response:
 
 
 @blueprint.delete("/<id:member_id>/keys/<id:key_id>")
-@operation(blueprint, {204: None}, scopes=_ADMIN, refuses=[404, 409])
+@operation({204: None}, scopes=_ADMIN, refuses=[404, 409])
 def revoke_key(member_id: int, key_id: int) -> Response:
     """Revoke a key: it opens nothing from the next request on."""
     members.revoke_key(hashdb(), actor(), key_id, member_id)

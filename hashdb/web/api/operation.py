@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from apiflask import APIBlueprint
 from flask import Response, render_template, request, url_for
 
 from hashdb.domain.members import Scope
@@ -10,28 +9,28 @@ from hashdb.errors import NotFound
 from hashdb.service import health
 from hashdb.web.context import answer, face, hashdb
 from hashdb.web.metrics import CONTENT_TYPE
-from hashdb.web.openapi import document, operation
+from hashdb.web.openapi import ApiBlueprint, document, operation
 from hashdb.wire.health import HealthOut, ReadyOut
 
-blueprint = APIBlueprint("operation", __name__, tag="Operation")
+blueprint = ApiBlueprint("operation", __name__, tag="Operation")
 
 
 @blueprint.get("/healthz")
-@operation(blueprint, {200: HealthOut}, scopes=None)
+@operation({200: HealthOut}, scopes=None)
 def alive() -> Response:
     """Tell that the process is alive."""
     return answer(HealthOut.model_construct(status="alive"))
 
 
 @blueprint.get("/readyz")
-@operation(blueprint, {200: ReadyOut}, scopes=None)
+@operation({200: ReadyOut}, scopes=None)
 def ready() -> Response:
     """Tell that the store answers and that the index is level with it."""
     return answer(ReadyOut.model_construct(status="ready", checkpoint=health.ready(hashdb())))
 
 
 @blueprint.get("/metrics")
-@operation(blueprint, {200: str}, scopes=[Scope.ADMIN])
+@operation({200: str}, scopes=[Scope.ADMIN])
 def metrics() -> Response:
     """Tell Prometheus what was counted since the service started, in all workers, and what the store holds.
 
@@ -43,7 +42,6 @@ def metrics() -> Response:
 
 
 @blueprint.get("/openapi.json")
-@blueprint.doc(hide=True)
 def openapi() -> Response:
     """The OpenAPI document."""
     response = Response(document(), mimetype="application/json")
@@ -54,14 +52,12 @@ def openapi() -> Response:
 
 
 @blueprint.get("/docs")
-@blueprint.doc(hide=True)
 def docs() -> Response:
     """The OpenAPI document as a page."""
     return Response(render_template("docs.html"))
 
 
 @blueprint.get("/")
-@blueprint.doc(hide=True)
 def root() -> Response:
     """Lead people to the console."""
     return Response(status=302, headers={"Location": url_for("console.landing")})

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from apiflask import APIBlueprint
 from flask import Response
 
 from hashdb.domain.members import Scope
 from hashdb.service import opinions
 from hashdb.web.context import actor, answer, body, cut, hashdb, once, query, terms
-from hashdb.web.openapi import operation
+from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
 from hashdb.wire.opinions import OpinionIn, OpinionOut, OpinionsOut
 from hashdb.wire.pages import PageQuery
 
-blueprint = APIBlueprint("opinions", __name__, url_prefix="/v1/contributions", tag="Opinions")
+blueprint = ApiBlueprint("opinions", __name__, url_prefix="/v1/contributions", tag="Opinions")
 
 
 @blueprint.post("/<id:contribution_id>/opinions")
-@operation(blueprint, {201: OpinionOut}, scopes=[Scope.MATCH], reads=OpinionIn, idempotent=True, refuses=[404, 409])
+@operation({201: OpinionOut}, scopes=[Scope.MATCH], reads=OpinionIn, idempotent=True, refuses=[404, 409])
 def give(contribution_id: int) -> Response:
     """Confirm or dispute another member's contribution.
 
@@ -29,7 +28,7 @@ def give(contribution_id: int) -> Response:
 
 
 @blueprint.get("/<id:contribution_id>/opinions")
-@operation(blueprint, {200: OpinionsOut}, takes=PageQuery, refuses=[404])
+@operation({200: OpinionsOut}, takes=PageQuery, refuses=[404])
 def browse(contribution_id: int) -> Response:
     """List the opinions on a contribution that you may see, those that count no more with them."""
     asked = query(PageQuery)

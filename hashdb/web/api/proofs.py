@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from apiflask import APIBlueprint
 from flask import Response
 
 from hashdb.domain.members import Scope
 from hashdb.service import checkpoints, proofs
 from hashdb.web.context import actor, answer, hashdb, query
-from hashdb.web.openapi import operation
+from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire.pages import ConsistencyQuery, InclusionQuery
 from hashdb.wire.proofs import ConsistencyOut, InclusionOut, LogOut
 
-blueprint = APIBlueprint("proofs", __name__, url_prefix="/v1", tag="Proofs")
+blueprint = ApiBlueprint("proofs", __name__, url_prefix="/v1", tag="Proofs")
 
 
 @blueprint.get("/log")
-@operation(blueprint, {200: LogOut}, scopes=None)
+@operation({200: LogOut}, scopes=None)
 def log() -> Response:
     """Name the log, and the keys that sign its checkpoints."""
     return answer(LogOut.of(checkpoints.log(hashdb())))
 
 
 @blueprint.get("/checkpoint")
-@operation(blueprint, {200: str}, scopes=None)
+@operation({200: str}, scopes=None)
 def checkpoint() -> Response:
     """Sign how many events there are, and the root of the tree over them.
 
@@ -33,7 +32,7 @@ def checkpoint() -> Response:
 
 
 @blueprint.get("/proofs/inclusion")
-@operation(blueprint, {200: InclusionOut}, scopes=[Scope.AUDIT], takes=InclusionQuery)
+@operation({200: InclusionOut}, scopes=[Scope.AUDIT], takes=InclusionQuery)
 def inclusion() -> Response:
     """Prove that an event is in the log: RFC 9162's inclusion proof, from the leaf up."""
     asked = query(InclusionQuery)
@@ -41,7 +40,7 @@ def inclusion() -> Response:
 
 
 @blueprint.get("/proofs/consistency")
-@operation(blueprint, {200: ConsistencyOut}, scopes=[Scope.AUDIT], takes=ConsistencyQuery)
+@operation({200: ConsistencyOut}, scopes=[Scope.AUDIT], takes=ConsistencyQuery)
 def consistency() -> Response:
     """Prove that the log only grew: RFC 9162's consistency proof between two sizes of it."""
     asked = query(ConsistencyQuery)

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from apiflask import APIBlueprint
 from flask import Response
 
 from hashdb.domain.members import Scope
 from hashdb.service import proposals
 from hashdb.web.context import actor, answer, cut, hashdb, nothing, query
-from hashdb.web.openapi import operation
+from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire.pages import PageQuery
 from hashdb.wire.proposals import ProposalOut, ProposalsOut
 
-blueprint = APIBlueprint("proposals", __name__, url_prefix="/v1/proposals", tag="Two persons")
+blueprint = ApiBlueprint("proposals", __name__, url_prefix="/v1/proposals", tag="Two persons")
 
 _WHO = [Scope.ADMIN, Scope.REVIEW]
 
 
 @blueprint.get("")
-@operation(blueprint, {200: ProposalsOut}, scopes=_WHO, takes=PageQuery)
+@operation({200: ProposalsOut}, scopes=_WHO, takes=PageQuery)
 def browse() -> Response:
     """List what waits for a second person: who sends the same request as the first one, approves it.
 
@@ -31,7 +30,7 @@ def browse() -> Response:
 
 
 @blueprint.delete("/<id:proposal_id>")
-@operation(blueprint, {204: None}, scopes=_WHO, refuses=[404])
+@operation({204: None}, scopes=_WHO, refuses=[404])
 def drop(proposal_id: int) -> Response:
     """Let a proposal be forgotten."""
     proposals.drop(hashdb(), actor(), proposal_id)

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from apiflask import APIBlueprint
 from flask import Response, request
 
 from hashdb.domain.members import Scope
 from hashdb.service import reports
 from hashdb.web.context import actor, answer, hashdb, query
-from hashdb.web.openapi import operation
+from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.web.reports import page
 from hashdb.wire.figures import csv_text
 from hashdb.wire.pages import ReportQuery
 from hashdb.wire.reports import ReportOut
 
-blueprint = APIBlueprint("reports", __name__, url_prefix="/v1/reports", tag="Reports")
+blueprint = ApiBlueprint("reports", __name__, url_prefix="/v1/reports", tag="Reports")
 
 _JSON, _CSV, _HTML = "application/json", "text/csv", "text/html"
 _NAMES = {_JSON: "json", _CSV: "csv", _HTML: "html"}
 
 
 @blueprint.get("/transparency")
-@operation(blueprint, {200: ReportOut}, scopes=[Scope.AUDIT], takes=ReportQuery, streams=(_CSV, _HTML))
+@operation({200: ReportOut}, scopes=[Scope.AUDIT], takes=ReportQuery, streams=(_CSV, _HTML))
 def transparency() -> Response:
     """Report on a period: contributions, times, reappearances, opinions and cases, precision, refusals.
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from apiflask import APIBlueprint
 from flask import Response
 
 from hashdb.domain.members import Scope
 from hashdb.service import reversals
 from hashdb.web.context import actor, answer, cut, hashdb, query
-from hashdb.web.openapi import operation
+from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire.pages import PageQuery
 from hashdb.wire.reversals import ReversalOut, ReversalsOut
 
-blueprint = APIBlueprint("reversals", __name__, url_prefix="/v1/reversals", tag="Reversals")
+blueprint = ApiBlueprint("reversals", __name__, url_prefix="/v1/reversals", tag="Reversals")
 
 
 @blueprint.get("")
-@operation(blueprint, {200: ReversalsOut}, scopes=[Scope.MATCH], takes=PageQuery)
+@operation({200: ReversalsOut}, scopes=[Scope.MATCH], takes=PageQuery)
 def browse() -> Response:
     """List what was answered to you as a match and has been withdrawn, retired or quarantined since.
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from apiflask import APIBlueprint
 from flask import Response
 
 from hashdb.domain.members import Scope
 from hashdb.web import media
 from hashdb.web.context import answer
-from hashdb.web.openapi import operation
+from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire.signals import MediaIn, PictureOut, PicturesOut
 
-blueprint = APIBlueprint("signals", __name__, url_prefix="/v1/signals", tag="Hash")
+blueprint = ApiBlueprint("signals", __name__, url_prefix="/v1/signals", tag="Hash")
 
 
 @blueprint.post("")
-@operation(blueprint, {200: PicturesOut}, scopes=[Scope.CONTRIBUTE, Scope.MATCH], form=MediaIn)
+@operation({200: PicturesOut}, scopes=[Scope.CONTRIBUTE, Scope.MATCH], form=MediaIn)
 def hash_media() -> Response:
     """Hash pictures, in memory, and forget them."""
     hashed = media.hash_pictures(media.read_form(metadata=False).files)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from apiflask import APIBlueprint
 from flask import Response
 
 from hashdb.service import webhooks
 from hashdb.web.context import actor, answer, body, cut, hashdb, nothing, query, terms
-from hashdb.web.openapi import operation
+from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
 from hashdb.wire.deliveries import DeliveriesOut, DeliveriesQuery, DeliveryOut
 from hashdb.wire.pages import PageQuery
 from hashdb.wire.webhooks import WebhookChangeIn, WebhookIn, WebhookOut, WebhooksOut
 
-blueprint = APIBlueprint("webhooks", __name__, url_prefix="/v1/webhooks", tag="Webhooks")
+blueprint = ApiBlueprint("webhooks", __name__, url_prefix="/v1/webhooks", tag="Webhooks")
 
 
 @blueprint.get("")
-@operation(blueprint, {200: WebhooksOut}, takes=PageQuery)
+@operation({200: WebhooksOut}, takes=PageQuery)
 def browse() -> Response:
     """List your webhooks; with `audit`, everybody's."""
     asked = query(PageQuery)
@@ -27,7 +26,7 @@ def browse() -> Response:
 
 
 @blueprint.post("")
-@operation(blueprint, {201: WebhookOut}, reads=WebhookIn, refuses=[409])
+@operation({201: WebhookOut}, reads=WebhookIn, refuses=[409])
 def add() -> Response:
     """Make a webhook, which tells of what happens from now on.
 
@@ -39,14 +38,14 @@ def add() -> Response:
 
 
 @blueprint.get("/<id:webhook_id>")
-@operation(blueprint, {200: WebhookOut}, refuses=[404])
+@operation({200: WebhookOut}, refuses=[404])
 def show(webhook_id: int) -> Response:
     """Show one webhook."""
     return answer(WebhookOut.of(webhooks.get(hashdb(), actor(), webhook_id)))
 
 
 @blueprint.patch("/<id:webhook_id>")
-@operation(blueprint, {200: WebhookOut}, reads=WebhookChangeIn, refuses=[404])
+@operation({200: WebhookOut}, reads=WebhookChangeIn, refuses=[404])
 def change(webhook_id: int) -> Response:
     """Change a webhook; one that is enabled again goes on where it was.
 
@@ -57,7 +56,7 @@ def change(webhook_id: int) -> Response:
 
 
 @blueprint.delete("/<id:webhook_id>")
-@operation(blueprint, {204: None}, refuses=[404])
+@operation({204: None}, refuses=[404])
 def delete(webhook_id: int) -> Response:
     """Delete a webhook and the list of what it delivered; with `admin`, anybody's."""
     webhooks.delete(hashdb(), actor(), webhook_id)
@@ -65,7 +64,7 @@ def delete(webhook_id: int) -> Response:
 
 
 @blueprint.post("/<id:webhook_id>/secret")
-@operation(blueprint, {201: WebhookOut}, refuses=[404])
+@operation({201: WebhookOut}, refuses=[404])
 def renew(webhook_id: int) -> Response:
     """Give a webhook another secret; the one before signs beside it for 24 hours.
 
@@ -75,14 +74,14 @@ def renew(webhook_id: int) -> Response:
 
 
 @blueprint.post("/<id:webhook_id>/test")
-@operation(blueprint, {202: DeliveryOut}, refuses=[404])
+@operation({202: DeliveryOut}, refuses=[404])
 def test(webhook_id: int) -> Response:
     """Have a `webhook.tested` sent, once; the delivery tells within seconds what became of it."""
     return answer(DeliveryOut.of(webhooks.test(hashdb(), actor(), webhook_id)), 202)
 
 
 @blueprint.get("/<id:webhook_id>/deliveries")
-@operation(blueprint, {200: DeliveriesOut}, takes=DeliveriesQuery, refuses=[404])
+@operation({200: DeliveriesOut}, takes=DeliveriesQuery, refuses=[404])
 def deliveries(webhook_id: int) -> Response:
     """List what was delivered to a webhook, and what waits: the last thousand, of thirty days."""
     asked = query(DeliveriesQuery)
@@ -93,14 +92,14 @@ def deliveries(webhook_id: int) -> Response:
 
 
 @blueprint.get("/<id:webhook_id>/deliveries/<id:delivery_id>")
-@operation(blueprint, {200: DeliveryOut}, refuses=[404])
+@operation({200: DeliveryOut}, refuses=[404])
 def delivery(webhook_id: int, delivery_id: int) -> Response:
     """Show one delivery."""
     return answer(DeliveryOut.of(webhooks.delivery(hashdb(), actor(), webhook_id, delivery_id)))
 
 
 @blueprint.post("/<id:webhook_id>/deliveries/<id:delivery_id>/redelivery")
-@operation(blueprint, {202: DeliveryOut}, refuses=[404])
+@operation({202: DeliveryOut}, refuses=[404])
 def redeliver(webhook_id: int, delivery_id: int) -> Response:
     """Send a delivery again, at once, with the id that it had."""
     return answer(DeliveryOut.of(webhooks.redeliver(hashdb(), actor(), webhook_id, delivery_id)), 202)

@@ -11,8 +11,7 @@ docs/console.md lists every page (a test compares them).
 
 from __future__ import annotations
 
-from apiflask import APIBlueprint
-from flask import Flask, Response, url_for
+from flask import Blueprint, Flask, Response, url_for
 from werkzeug.exceptions import HTTPException
 
 from hashdb.errors import HashDBError, NotFound
@@ -67,7 +66,7 @@ _NOUNS = (
 
 def register(app: Flask) -> None:
     """Put the console under /console."""
-    console = APIBlueprint("console", __name__, url_prefix="/console", enable_openapi=False)
+    console = Blueprint("console", __name__, url_prefix="/console")
     for noun in _NOUNS:
         console.register_blueprint(noun.blueprint)
     console.add_url_rule("", view_func=landing)

@@ -11,8 +11,7 @@ from datetime import datetime
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
-from apiflask import APIBlueprint
-from flask import Flask, Response, current_app, g, render_template, request, url_for
+from flask import Blueprint, Flask, Response, current_app, g, render_template, request, url_for
 from markupsafe import Markup
 from pydantic import BaseModel, ValidationError
 
@@ -93,9 +92,9 @@ def asked(model: type[_Query], *, form: Form, apart: Collection[str] = ()) -> _Q
         return None
 
 
-def blueprint_of(noun: str, module: str, prefix: str | None = None) -> APIBlueprint:
+def blueprint_of(noun: str, module: str, prefix: str | None = None) -> Blueprint:
     """The blueprint of a noun's pages, under /console."""
-    return APIBlueprint(noun, module, url_prefix=prefix or f"/{noun}", enable_openapi=False)
+    return Blueprint(noun, module, url_prefix=prefix or f"/{noun}")
 
 
 def page(template: str, *, status: int = 200, **values: object) -> Response:

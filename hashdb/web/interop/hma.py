@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from apiflask import APIBlueprint
-from flask import Response, request
+from flask import Blueprint, Response, request
 
 from hashdb.domain.banks import Hit
 from hashdb.domain.contributions import Contribution, Draft
@@ -49,7 +48,7 @@ from hashdb.wire.interop.hma import (
     signal_of,
 )
 
-blueprint = APIBlueprint("hma", __name__, url_prefix="/hma", enable_openapi=False)
+blueprint = Blueprint("hma", __name__, url_prefix="/hma")
 
 _EITHER = (Scope.CONTRIBUTE, Scope.MATCH)
 

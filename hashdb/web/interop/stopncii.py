@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from apiflask import APIBlueprint
-from flask import Response, request
+from flask import Blueprint, Response, request
 
 from hashdb.domain.members import Actor, Scope
 from hashdb.service import exchanges
@@ -13,7 +12,7 @@ from hashdb.wire import read
 from hashdb.wire.interop import parsed
 from hashdb.wire.interop.stopncii import FeedbacksIn, FetchQuery, HashesIn, page_out
 
-blueprint = APIBlueprint("stopncii", __name__, url_prefix="/stopncii/v1", enable_openapi=False)
+blueprint = Blueprint("stopncii", __name__, url_prefix="/stopncii/v1")
 
 
 @blueprint.get("/FetchHashes")

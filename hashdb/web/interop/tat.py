@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from apiflask import APIBlueprint
-from flask import Response, request
+from flask import Blueprint, Response, request
 
 from hashdb.domain.members import Scope
 from hashdb.errors import NotAuthenticated
@@ -13,7 +12,7 @@ from hashdb.web.interop import answered, fields, this_second
 from hashdb.wire.interop import parsed
 from hashdb.wire.interop.tat import ListQuery, LoginIn, list_out
 
-blueprint = APIBlueprint("tat", __name__, url_prefix="/tat", enable_openapi=False)
+blueprint = Blueprint("tat", __name__, url_prefix="/tat")
 
 
 @blueprint.post("/token-auth/tcap/")

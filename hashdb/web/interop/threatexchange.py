@@ -8,8 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from urllib.parse import urlencode
 
-from apiflask import APIBlueprint
-from flask import Response, request
+from flask import Blueprint, Response, request
 
 from hashdb.domain.members import Actor, Scope
 from hashdb.domain.signals import Signal
@@ -29,7 +28,7 @@ from hashdb.wire.interop.threatexchange import (
     updates_out,
 )
 
-blueprint = APIBlueprint("threatexchange", __name__, url_prefix="/graph", enable_openapi=False)
+blueprint = Blueprint("threatexchange", __name__, url_prefix="/graph")
 
 _GROUP = 1
 
