@@ -60,9 +60,10 @@ class Settings(BaseSettings):
         description="Algorithms that are accepted and computed, separated by commas.",
     )
     labels: Path = Field(default=DEFAULT_LABELS, description="File of the label vocabulary (TOML).")
-    index: Literal["files", "milvus"] = Field(
-        default="files",
-        description="Where the index stands: `files` in the home, or `milvus`, past one machine's memory.",
+    index: Literal["tiered", "bktree", "milvus"] = Field(
+        default="tiered",
+        description="The index's engine: `tiered` (files in the home; `files` says the same), `bktree` (in memory, for"
+        " few values), or `milvus` (past one machine's memory).",
     )
     milvus_uri: str | None = Field(default=None, description="Address of Milvus, like `http://milvus.example:19530`.")
     milvus_token: SecretStr | None = Field(default=None, description="What Milvus asks for, like `user:password`.")
@@ -245,6 +246,11 @@ class Settings(BaseSettings):
         if not names:
             raise ValueError("at least one algorithm is needed")
         return tuple(dict.fromkeys(_algorithm(name) for name in names))
+
+    @field_validator("index", mode="before")
+    @classmethod
+    def _named_as_before(cls, value: object) -> object:
+        return "tiered" if value == "files" else value
 
     @field_validator("fetch_hosts", mode="before")
     @classmethod

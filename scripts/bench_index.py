@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hashdb.index.kernel import kernel
-from hashdb.index.tiered import ARRAY, LIVE
+from hashdb.index.tiered import ARRAY
 from hashdb.index.words import Words
 from scripts.benchmarks import data, own, report
 from scripts.benchmarks.engines import Process, installed, make
@@ -90,8 +90,7 @@ class _Run:
             "in a process of its own that loaded what another one had made. Time is the processor's, which other work",
             "on the machine disturbs least, where nothing else is said; what reading the clock takes is taken off.",
             "Every engine's answers were compared with a scan's.",
-            f"hashdb has its live tier full: {LIVE} values in the tree and {ARRAY:,} in the array, the rest in",
-            "files.",
+            f"hashdb has its array in memory full ({ARRAY:,} values); the rest is in files.",
             "",
         ]
         body = [
@@ -375,10 +374,10 @@ class _Run:
 
 
 def own_pauses(folder: Path, on: bool) -> dict[str, Any]:
-    """Queries while segments are written, over a copy of the shelf: merging removes what it merged."""
+    """Queries while segments are written, over a copy of the segment store: merging removes what it merged."""
     copy = folder / f"pauses-{on}"
-    (copy / "shelf").mkdir(parents=True)
-    for path in [*(folder / "shelf").iterdir(), *folder.glob("*.npy")]:
+    (copy / "segments").mkdir(parents=True)
+    for path in [*(folder / "segments").iterdir(), *folder.glob("*.npy")]:
         (copy / path.relative_to(folder)).hardlink_to(path)
     return own.measure("pauses", copy, 31, kernel=on)
 

@@ -82,6 +82,13 @@ def test_each_is_read_from_its_variable(monkeypatch: pytest.MonkeyPatch) -> None
     assert settings.home == Path("/srv/hashdb")
 
 
+@pytest.mark.parametrize(
+    ("given", "engine"), [("files", "tiered"), ("tiered", "tiered"), ("bktree", "bktree"), ("milvus", "milvus")]
+)
+def test_the_engine_of_before_keeps_its_name(monkeypatch: pytest.MonkeyPatch, given: str, engine: str) -> None:
+    assert with_environment(monkeypatch, index=given).index == engine
+
+
 def test_the_rules_hold_what_was_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "labels.toml").write_text(LABELS)
     settings = with_environment(
@@ -144,7 +151,7 @@ def test_no_secret_is_in_the_text_of_settings(monkeypatch: pytest.MonkeyPatch) -
         ("media_workers", "0", "is at least 1"),
         ("metrics_port", "65536", "is at most 65535"),
         ("origin", "x" * 201, "takes at most 200 characters"),
-        ("index", "disk", "is one of 'files' or 'milvus'"),
+        ("index", "disk", "is one of 'tiered', 'bktree' or 'milvus'"),
         ("match_log", "all", "is one of 'hits' or 'counts'"),
         ("rate_limit_address", "5/fortnight", "write a number a second, minute, hour or day, like 3000/minute"),
         ("console_url", "hashes.example", "takes an address without a path, like https://hashes.example"),

@@ -31,7 +31,7 @@ from hashdb.cli.restore import tried
 from hashdb.domain.instants import format_instant
 from hashdb.domain.members import COMMAND_LINE
 from hashdb.errors import BackupFailed, BadSetting, HashDBError
-from hashdb.index.lock import locked
+from hashdb.index.folder import locked
 from hashdb.service import backups, system_clock
 from hashdb.settings import Settings
 

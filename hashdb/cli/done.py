@@ -10,7 +10,7 @@ from typing import Self
 import click
 
 from hashdb.cli.output import escaped
-from hashdb.index import private
+from hashdb.index.folder import opener, restrict
 
 Noted = dict[str, object]
 
@@ -37,8 +37,8 @@ class Done:
         if noted_in is None:
             return
         try:
-            self._file = open(noted_in, "a+", encoding="utf-8", opener=private.opener)  # noqa: SIM115
-            private.restrict(noted_in)
+            self._file = open(noted_in, "a+", encoding="utf-8", opener=opener)  # noqa: SIM115
+            restrict(noted_in)
             self._file.seek(0)
             text = self._file.read()
         except (OSError, UnicodeDecodeError) as error:

@@ -6,11 +6,15 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 from hashdb.errors import BadSetting, HomeInUse, MoveFailed, StoreBusy
-from hashdb.index.milvus import Milvus
+from hashdb.index import OpenEngine
+from hashdb.index.bktree import BKTreeEngine
+from hashdb.index.milvus import Milvus, MilvusEngine
+from hashdb.index.segments import SegmentStore
 from hashdb.service import HashDB, open_hashdb
 from hashdb.service.signing import Signing
 from hashdb.settings import Settings
@@ -44,16 +48,19 @@ def signing_of(settings: Settings) -> Signing:
     return Signing(settings.signing_key, settings.home / "checkpoints.txt", settings.origin)
 
 
-def milvus_of(settings: Settings) -> Milvus | None:
-    """Where the index stands, if that is not in files. Raises BadSetting."""
-    if settings.index != "milvus":
-        return None
+def engine_of(settings: Settings) -> OpenEngine:
+    """What makes the engine that HASHDB_INDEX names. Raises BadSetting."""
+    if settings.index == "tiered":
+        return SegmentStore
+    if settings.index == "bktree":
+        return BKTreeEngine
     if not settings.milvus_uri:
         raise BadSetting("HASHDB_MILVUS_URI", "is needed with HASHDB_INDEX=milvus")
     if find_spec("pymilvus") is None:
         raise BadSetting("HASHDB_INDEX", "pymilvus is missing: pip install 'hashdb[milvus]'")
     token = settings.milvus_token
-    return Milvus(settings.milvus_uri, "" if token is None else token.get_secret_value())
+    milvus = Milvus(settings.milvus_uri, "" if token is None else token.get_secret_value())
+    return partial(MilvusEngine, milvus)
 
 
 def prepare_home(home: Path) -> None:

@@ -21,7 +21,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.workers.gthread import ThreadWorker
 
 from hashdb import __version__
-from hashdb.cli.home import milvus_of, opened, prepare_home, serving_alone, signing_of
+from hashdb.cli.home import engine_of, opened, prepare_home, serving_alone, signing_of
 from hashdb.cli.output import escaped, tracked
 from hashdb.cli.ports import bracketed, free
 from hashdb.cli.safety import misspelt, require_safe
@@ -30,7 +30,7 @@ from hashdb.domain.members import COMMAND_LINE
 from hashdb.errors import IndexNotReady
 from hashdb.hashing.benign import built_in
 from hashdb.index.kernel import engine
-from hashdb.index.shelf import low_priority
+from hashdb.index.segments import low_priority
 from hashdb.service import (
     HashDB,
     benign,
@@ -79,7 +79,7 @@ def command(host: str, port: int, workers: int) -> None:
     for sentence in misspelt(os.environ):
         click.echo(f"hashdb: {escaped(sentence)}", err=True)
     prepare_home(settings.home)
-    milvus_of(settings)
+    engine_of(settings)
     check(settings)
     with serving_alone(settings.home):
         port = free(host, port)
@@ -193,7 +193,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
             signing=signing,
             match_log=s.match_log,
             may_be_away=True,
-            milvus=milvus_of(s),
+            engine=engine_of(s),
         )
         db.leaving = lambda: self._leaving[0] == 1
         # Each worker flushes every second.

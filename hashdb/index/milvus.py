@@ -11,7 +11,7 @@ import json
 import logging
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,9 +22,8 @@ from typing import Any
 from hashdb.domain.matches import Neighbor
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import IndexNotReady
-from hashdb.index.lock import locked
-from hashdb.index.manifest import Manifest
-from hashdb.index.shelf import Alive, Held, Leaf
+from hashdb.index import Alive, Leaf, Manifest, Snapshot
+from hashdb.index.folder import locked
 from hashdb.index.tiered import TieredIndex
 from hashdb.index.words import from_octets, to_octets
 
@@ -214,13 +213,13 @@ class MilvusIndex(TieredIndex):
         return self.in_memory + self.stored
 
 
-class MilvusShelf:
-    """What a shelf is with files: every algorithm's index, and how far of the log Milvus has its values.
+class MilvusEngine:
+    """The engine *milvus*: every algorithm's index, and how far of the log Milvus has its values.
 
     All of it is of one generation, which has collections of its own: of another log, or built anew, is another one.
     """
 
-    def __init__(self, milvus: Milvus, folder: Path, radii: Mapping[Algorithm, int]) -> None:
+    def __init__(self, milvus: Milvus, folder: Path | None, radii: Mapping[Algorithm, int]) -> None:
         """`folder` is for the lock by which one process of this machine writes. Opens nothing yet."""
         self._milvus, self._folder = milvus, folder
         self.indexes = {algorithm: MilvusIndex(algorithm.bits, radius) for algorithm, radius in radii.items()}
@@ -231,7 +230,7 @@ class MilvusShelf:
         self._looked = 0.0
         self._unswept: list[tuple[Algorithm, str]] = []
 
-    on_disk = True
+    on_disk = shared = sweeps = True
     moved = False
 
     @property
@@ -245,14 +244,14 @@ class MilvusShelf:
         self._milvus.away = value
 
     @property
-    def in_memory(self) -> int:
+    def unflushed(self) -> int:
         """How many values Milvus does not have yet."""
         return sum(index.in_memory for index in self.indexes.values())
 
     @property
-    def covers(self) -> int:
+    def last_seq(self) -> int:
         """The number of the log up to which Milvus has every value."""
-        return 0 if self._manifest is None else self._manifest.covers
+        return 0 if self._manifest is None else self._manifest.last_seq
 
     def start(self, epoch: str, head: int, leaf: Leaf) -> int:
         """Begin with what Milvus holds of the log of this epoch; return the number up to which that is all."""
@@ -265,7 +264,7 @@ class MilvusShelf:
                 log.warning("what Milvus holds is not used: %s", reason)
             elif found is not None:
                 self._take(generation, found)
-        return self.covers
+        return self.last_seq
 
     def refresh(self, head: int, leaf: Leaf) -> bool:
         """Take over what another process has written since; return whether what is open is still of use."""
@@ -275,28 +274,28 @@ class MilvusShelf:
         generation, found = self._read()
         self.doubted = False
         if found is None or self._fault(found, self._manifest.epoch, head, leaf):
-            return self.covers == 0
+            return self.last_seq == 0
         if generation != self._generation:
             return False
-        if found.covers > self.covers:
+        if found.last_seq > self.last_seq:
             self._take(generation, found)
         return True
 
-    def hold(self) -> Held:
+    def snapshot(self) -> Snapshot:
         """What is in memory now, to be written. For who holds the lock."""
         assert self._manifest is not None
-        return Held(self._manifest, {algorithm: index.held() for algorithm, index in self.indexes.items()})
+        return Snapshot(self._manifest, {algorithm: index.snapshot() for algorithm, index in self.indexes.items()})
 
-    def frozen(self, head: int, leaf: str, held: Held) -> None:
-        """Write what was held in memory at number `head` of the log, and let it go. For who holds the lock."""
+    def flush(self, seq: int, leaf: str, snapshot: Snapshot) -> None:
+        """Write a snapshot taken at number `seq` of the log, and let it leave the memory. For who holds the lock."""
         generation = self._generation or self._begin()
-        for algorithm, words in held.words.items():
+        for algorithm, words in snapshot.words.items():
             self._collection(generation, algorithm).write(to_octets(words))
-        manifest = Manifest(held.manifest.epoch, head, dict.fromkeys(self.indexes, ()), leaf)
+        manifest = Manifest(snapshot.manifest.epoch, seq, dict.fromkeys(self.indexes, ()), leaf)
         self._publish(generation, manifest)
         with self._guard:
             # If this process has started over meanwhile, this is not for it.
-            if self._manifest is held.manifest:
+            if self._manifest is snapshot.manifest:
                 self._take(generation, manifest)
 
     def merge(self, alive: Alive) -> bool:
@@ -321,7 +320,7 @@ class MilvusShelf:
         """Whether Milvus has what this process goes on from; else it starts over. For who holds the lock."""
         generation, found = self._read()
         self.doubted = False
-        return self.covers == 0 if found is None else (generation, found) == (self._generation, self._manifest)
+        return self.last_seq == 0 if found is None else (generation, found) == (self._generation, self._manifest)
 
     def throw_away(self) -> None:
         """Have all values go into a generation that nobody uses until it is published. For who holds the lock."""
@@ -337,7 +336,7 @@ class MilvusShelf:
     @contextmanager
     def writing(self) -> Iterator[bool]:
         """Whether this process may write now, of those of this machine; it may until the block ends."""
-        with locked(self._folder) as may:
+        with nullcontext(True) if self._folder is None else locked(self._folder) as may:
             yield may
 
     def _begin(self) -> str:
@@ -356,7 +355,7 @@ class MilvusShelf:
         for algorithm, index in self.indexes.items():
             index.collection, index.filling = self._collection(generation, algorithm), False
             index.stored = len(index.collection)
-            index.adopt([], manifest.covers)
+            index.adopt([], manifest.last_seq)
         self._manifest = manifest
 
     def _collection(self, generation: str, algorithm: Algorithm) -> Collection:
@@ -365,8 +364,8 @@ class MilvusShelf:
     def _fault(self, found: Manifest, epoch: str, head: int, leaf: Leaf) -> str | None:
         if found.epoch != epoch:
             return "it is of another log"
-        if found.covers > head or found.leaf != leaf(found.covers):
-            return f"event {found.covers:,} is not what it was when it was written: the log was set back"
+        if found.last_seq > head or found.leaf != leaf(found.last_seq):
+            return f"event {found.last_seq:,} is not what it was when it was written: the log was set back"
         if missing := set(self.indexes) - set(found.files):
             return f"it does not have {', '.join(sorted(missing))}"
         return None
@@ -385,7 +384,7 @@ class MilvusShelf:
         return said["generation"], Manifest(said["epoch"], said["covers"], files, said["leaf"])
 
     def _publish(self, generation: str, manifest: Manifest) -> None:
-        said = {"generation": generation, "epoch": manifest.epoch, "covers": manifest.covers}
+        said = {"generation": generation, "epoch": manifest.epoch, "covers": manifest.last_seq}
         said |= {"leaf": manifest.leaf, "algorithms": sorted(manifest.files)}
         with self._milvus.asked() as client:
             made = client.has_collection(_MANIFEST)

@@ -1,4 +1,4 @@
-"""The tiers of one algorithm: a live BK-tree, an array in memory, and segments."""
+"""The tiers of one algorithm: an array in memory, and segments."""
 
 from __future__ import annotations
 
@@ -9,37 +9,36 @@ from typing import NamedTuple
 import numpy as np
 
 from hashdb.domain.matches import Neighbor
-from hashdb.index.bktree import BKTreeIndex
 from hashdb.index.kernel import Parts, kernel
 from hashdb.index.plan import Chunks
-from hashdb.index.segment import Hits, Lane, Segment, build, most
-from hashdb.index.words import Words, from_octets, keep_memory, pack, unpack
+from hashdb.index.segment import Segment, build, most
+from hashdb.index.vectors import Hits
+from hashdb.index.words import Lane, Words, from_octets, keep_memory, pack, unpack
 
-LIVE = 8
-"""Values that the BK-tree holds at most: it takes about 0.3 µs a value to search, an array 1 ns."""
 ARRAY = 4_096
 """Values in memory from which on they should become a segment."""
 _MOMENT = 1.0
 """Seconds for which what was handed on stays: searches that began in it take milliseconds."""
 _FEW = 4
-"""Queries up to which the BK-tree is asked; more are a batch, for which its values are scanned with the array's."""
+"""Queries up to which each is searched for alone; more are a batch, which NumPy searches for together."""
+PLAIN = 64
+"""Values in memory that plain Python compares with one query sooner than NumPy does: 0.1 µs a value."""
 
 
 class _State(NamedTuple):
     """What a search reads: one reference, so that it sees each value in one tier or another, never in none.
 
-    `memory` is the array with what the tree holds; `loaded` are segments that no file holds yet.
+    `few` are the values of the array `memory`, while they are few; `loaded` are segments that no file holds yet.
     """
 
-    live: BKTreeIndex
-    array: Segment
+    few: tuple[int, ...]
     memory: Segment
     loaded: tuple[Loaded, ...]
     segments: tuple[Segment, ...]
     asked: dict[int, Parts]
 
     def parts(self, bits: int, radius: int) -> Parts:
-        """What the kernel searches at a radius, where the tree's values are scanned with the array's."""
+        """What the kernel searches at a radius."""
         parts = self.asked.get(radius)
         if parts is None:
             tiers = [self.memory, *(one.segment for one in self.loaded), *self.segments]
@@ -65,7 +64,7 @@ class TieredIndex:
         self._lock = Lock()
         self._known: dict[int, int] = {}
         self._lanes = _empty(bits, 1024)
-        self._state = _State(BKTreeIndex(), self._array(0), self._array(0), (), (), {})
+        self._state = _State((), self._array(0), (), (), {})
 
     def add(self, values: Iterable[int], seq: int = 0) -> None:
         """Take in the values of the events up to this number; one that is in memory already is noted as of then.
@@ -79,12 +78,7 @@ class TieredIndex:
             self._known.update(given)
             if not fresh:
                 return
-            state, memory = self._state, self._array(len(self._known))
-            if len(state.live) + len(fresh) <= LIVE:
-                state.live.add(fresh)
-                self._state = state._replace(asked={}, memory=memory)
-            else:
-                self._state = state._replace(asked={}, live=BKTreeIndex(), array=memory, memory=memory)
+            self._state = self._state._replace(asked={}, few=self._few(), memory=self._array(len(self._known)))
 
     def load(self, words: Words, seq: int) -> None:
         """Take in many values at once (shape (values, bits / 64)), of the events up to this number."""
@@ -122,11 +116,10 @@ class TieredIndex:
     def _near(self, state: _State, value: int, radius: int) -> list[tuple[int, int]]:
         """Distance and value of all near one value, some twice."""
         found: list[tuple[int, int]] = []
-        if len(state.array):
-            # Where there is an array to be scanned, the tree's values cost less with it than in the tree.
+        if state.few:
+            found.extend((apart, one) for one in state.few if (apart := (one ^ value).bit_count()) <= radius)
+        elif len(state.memory):
             found.extend(state.memory.near(value, radius))
-        else:
-            found.extend(state.live.search([value], radius)[0])
         for one in state.loaded:
             found.extend(one.segment.near(value, radius))
         for segment in state.segments:
@@ -147,22 +140,21 @@ class TieredIndex:
         """The segments that files hold, oldest first."""
         return self._state.segments
 
-    def held(self) -> Words:
+    def snapshot(self) -> Words:
         """The values that no file holds yet."""
         state, every = self._state, slice(None)
         return np.concatenate([state.memory.words(every), *(one.segment.words(every) for one in state.loaded)])
 
-    def adopt(self, segments: Sequence[Segment], covers: int) -> None:
-        """Go on with other segments, which hold every value of the events up to number `covers`."""
+    def adopt(self, segments: Sequence[Segment], last_seq: int) -> None:
+        """Go on with other segments, which hold every value of the events up to number `last_seq`."""
         with self._lock:
-            left = {value: seq for value, seq in self._known.items() if seq > covers}
+            left = {value: seq for value, seq in self._known.items() if seq > last_seq}
             # New lanes: whoever searches now still reads the old ones.
             self._lanes, self._known = _empty(self.bits, max(1024, len(left))), {}
             self._append(list(left))
             self._known = left
-            memory = self._array(len(left))
-            loaded = tuple(one for one in self._state.loaded if one.seq > covers)
-            before, self._state = self._state, _State(BKTreeIndex(), memory, memory, loaded, tuple(segments), {})
+            loaded = tuple(one for one in self._state.loaded if one.seq > last_seq)
+            before, self._state = self._state, _State(self._few(), self._array(len(left)), loaded, tuple(segments), {})
         if not {*before.loaded, *before.segments} <= {*loaded, *segments}:
             _let_go_later([before])
 
@@ -173,6 +165,9 @@ class TieredIndex:
             self._lanes = [_grown(lane, max(count, 2 * len(lane))) for lane in self._lanes]
         for lane, part in zip(self._lanes, np.hsplit(pack(values, self.bits), len(self._lanes)), strict=True):
             lane[start:count] = part
+
+    def _few(self) -> tuple[int, ...]:
+        return tuple(self._known) if len(self._known) <= PLAIN else ()
 
     def _array(self, count: int) -> Segment:
         return Segment([lane[:count] for lane in self._lanes], Chunks(self.bits, ()))

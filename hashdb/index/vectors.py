@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hashdb.index.lookups import chunk_values, lookups, ranges
-from hashdb.index.plan import Chunks, worth_verifying
-from hashdb.index.words import Words, pack
+from hashdb.index.plan import Chunks, masks, worth_verifying
+from hashdb.index.words import Lane, Words, pack
 
-Lane: TypeAlias = NDArray[np.uint64]
-"""A part of every value that is compared at once. Shape (values, 2), or (values, 1) where values have 64 bits."""
-Entries: TypeAlias = NDArray[Any]
-"""What the tables lead to, chunk after chunk, in a chunk's order: rows as uint32, or values of 64 bits as uint64."""
+if TYPE_CHECKING:
+    from hashdb.index.segment import Segment
 
 _BLOCK, _ROOM = 32, 16_384
 """Queries that are looked up at a time, and look-ups or candidates that they may expect together.
@@ -39,30 +37,7 @@ class Hits(NamedTuple):
 NOTHING = Hits(_NONE, _NONE, _NONE)
 
 
-class Searched(Protocol):
-    """What of a segment is searched."""
-
-    @property
-    def lanes(self) -> Sequence[Lane]:
-        """The values."""
-
-    @property
-    def cut(self) -> Chunks:
-        """How they are cut."""
-
-    @property
-    def offsets(self) -> NDArray[np.uint32] | None:
-        """Where in the entries those of each chunk value begin."""
-
-    @property
-    def entries(self) -> Entries | None:
-        """What the tables lead to."""
-
-    def __len__(self) -> int:
-        """How many values there are."""
-
-
-def probe(segment: Searched, queries: Words, radius: int) -> Hits:
+def probe(segment: Segment, queries: Words, radius: int) -> Hits:
     """What the tables find; a query with too many candidates is compared with every row."""
     probes, candidates = segment.cut.expected(len(segment), radius)
     many = min(_BLOCK, int(_ROOM / max(1, probes, candidates)) + 1)
@@ -73,12 +48,12 @@ def probe(segment: Searched, queries: Words, radius: int) -> Hits:
     return _joined(parts)
 
 
-def scan(segment: Searched, queries: Words, radius: int) -> Hits:
+def scan(segment: Segment, queries: Words, radius: int) -> Hits:
     """What comparing every row finds."""
     return _joined([_shifted(_scan(segment, query, radius), position) for position, query in enumerate(queries)])
 
 
-def near(segment: Searched, value: int, radius: int, *, probing: bool) -> Iterable[tuple[int, int]]:
+def near(segment: Segment, value: int, radius: int, *, probing: bool) -> Iterable[tuple[int, int]]:
     """Distance and value of all that is near one value, by the tables or by a scan.
 
     What two chunks find comes twice.
@@ -113,14 +88,14 @@ def _close(values: NDArray[np.uint64], value: int, radius: int) -> Iterable[tupl
     return zip(distances[close].tolist(), values[close].tolist(), strict=True) if len(close) else ()
 
 
-def _scanned(segment: Searched, value: int, radius: int) -> Iterable[tuple[int, int]]:
+def _scanned(segment: Segment, value: int, radius: int) -> Iterable[tuple[int, int]]:
     """The same of all values of a segment, by comparing each."""
     if segment.cut.bits == 64 and len(segment) <= _ROWS:
         return _close(segment.lanes[0][:, 0], value, radius)
     return _told(segment, _scan(segment, pack([value], segment.cut.bits)[0], radius))
 
 
-def _around(segment: Searched, value: int, radius: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _around(segment: Segment, value: int, radius: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where the buckets end that are looked up for a value, and how many entries each has. Shape (look-ups,) each.
 
     Of so few numbers the cost is that of the calls: to index takes half as long as `take`.
@@ -134,7 +109,7 @@ def _around(segment: Searched, value: int, radius: int) -> tuple[NDArray[np.int6
     return ends, ends - starts
 
 
-def _buckets(segment: Searched, chunks: NDArray[np.int64], radius: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _buckets(segment: Segment, chunks: NDArray[np.int64], radius: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where the buckets begin that are looked up for these chunks, and how many entries each has.
 
     `chunks` has shape (queries, chunks); one query's look-ups follow the other's.
@@ -152,7 +127,7 @@ def _buckets(segment: Searched, chunks: NDArray[np.int64], radius: int) -> tuple
     return starts.ravel(), ends.ravel()
 
 
-def _probe(segment: Searched, asked: Words, radius: int) -> Iterator[Hits]:
+def _probe(segment: Segment, asked: Words, radius: int) -> Iterator[Hits]:
     """Look a block of queries up, together."""
     assert segment.entries is not None
     starts, counts = _buckets(segment, chunk_values(asked, segment.cut), radius)
@@ -171,7 +146,7 @@ def _probe(segment: Searched, asked: Words, radius: int) -> Iterator[Hits]:
     yield _once(_rest(segment, asked, found, radius), len(segment))
 
 
-def _scan(segment: Searched, query: Words, radius: int) -> Hits:
+def _scan(segment: Segment, query: Words, radius: int) -> Hits:
     """Compare every value with one query, by the first lane and what it leaves by the others."""
     lane, parts = segment.lanes[0], []
     for start in range(0, len(segment), _ROWS):
@@ -182,7 +157,7 @@ def _scan(segment: Searched, query: Words, radius: int) -> Hits:
     return _rest(segment, query[None], _joined(parts), radius) if parts else NOTHING
 
 
-def _rest(segment: Searched, asked: Words, hits: Hits, radius: int) -> Hits:
+def _rest(segment: Segment, asked: Words, hits: Hits, radius: int) -> Hits:
     """Of hits by the first lane, those that are hits by all."""
     for lane in segment.lanes[1:]:
         theirs = asked[:, 2:].take(hits.queries, axis=0)
@@ -192,7 +167,7 @@ def _rest(segment: Searched, asked: Words, hits: Hits, radius: int) -> Hits:
     return hits
 
 
-def _first(segment: Searched, entries: NDArray[Any]) -> Lane:
+def _first(segment: Segment, entries: NDArray[Any]) -> Lane:
     return entries[:, None] if entries.dtype == np.uint64 else _taken(segment.lanes[0], entries)
 
 
@@ -214,7 +189,7 @@ def _distances(values: Lane, theirs: NDArray[np.uint64]) -> NDArray[np.uint8]:
     return total
 
 
-def _told(segment: Searched, hits: Hits) -> Iterable[tuple[int, int]]:
+def _told(segment: Segment, hits: Hits) -> Iterable[tuple[int, int]]:
     """Distance and value of each hit."""
     if not len(hits.rows):
         return ()
@@ -241,3 +216,78 @@ def _joined(parts: Sequence[Hits]) -> Hits:
     if len(parts) < 2:
         return parts[0] if parts else NOTHING
     return Hits(*(np.concatenate([part[column] for part in parts]) for column in range(3)))
+
+
+class Lookups(NamedTuple):
+    """Of each look-up of a plan: what is XORed with which chunk's value, and where that chunk's table begins.
+
+    `around` has shape (2, 1, look-ups): in its second half it is the place after, where what is looked up ends.
+    """
+
+    mask: NDArray[np.int64]
+    chunk: NDArray[np.intp]
+    around: NDArray[np.int64]
+
+
+@lru_cache(maxsize=64)
+def lookups(cut: Chunks, radius: int) -> Lookups:
+    """The look-ups that a radius asks for."""
+    each = [
+        (chunk, masks(width, near))
+        for chunk, (width, near) in enumerate(zip(cut.widths, cut.radii(radius), strict=True))
+        if near >= 0
+    ]
+    chunk = np.concatenate([np.full(len(mask), number) for number, mask in each])
+    mask = np.concatenate([mask for _, mask in each]).astype(np.int64)
+    base = np.array(cut.bases)[chunk]
+    return Lookups(mask, chunk, np.stack([base, base + 1])[:, None])
+
+
+def chunk_of(columns: NDArray[np.uint64], shift: int, width: int) -> NDArray[np.uint64]:
+    """A chunk of every value; `columns` has shape (words, values), the most significant word first."""
+    low, bit = divmod(shift, 64)
+    part = columns[-1 - low] >> np.uint64(bit)
+    if bit + width > 64:
+        part |= columns[-2 - low] << np.uint64(64 - bit)
+    kept: NDArray[np.uint64] = part & np.uint64((1 << width) - 1)
+    return kept
+
+
+class _Places(NamedTuple):
+    """Of each chunk: the word that holds its lowest bit, the word above, how far to shift each, and what to keep."""
+
+    low: NDArray[np.intp]
+    high: NDArray[np.intp]
+    right: NDArray[np.uint64]
+    left: NDArray[np.uint64]
+    kept: NDArray[np.uint64]
+
+
+@lru_cache(maxsize=64)
+def _places(cut: Chunks) -> _Places:
+    words = cut.bits // 64
+    low = np.array([words - 1 - shift // 64 for shift in cut.shifts])
+    bit = np.array([shift % 64 for shift in cut.shifts], np.uint64)
+    kept = np.array([(1 << width) - 1 for width in cut.widths], np.uint64)
+    # A shift by 64 is not one: a chunk that begins at a word's lowest bit has nothing above.
+    high, left = np.maximum(low - 1, 0), np.where(bit == 0, np.uint64(63), np.uint64(64) - bit)
+    return _Places(low, high, bit, left, kept)
+
+
+def chunk_values(asked: Words, cut: Chunks) -> NDArray[np.int64]:
+    """Every chunk of each query. Shape (queries, chunks)."""
+    at = _places(cut)
+    parts = asked.take(at.high, axis=1)
+    parts <<= at.left
+    parts |= asked.take(at.low, axis=1) >> at.right
+    parts &= at.kept
+    return parts.view(np.int64)
+
+
+def ranges(starts: NDArray[np.int64], counts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The numbers from each start on, as many as it counts, one range after the other; `ends` sums the counts up."""
+    first = starts + counts
+    first -= ends
+    numbers = first.repeat(counts)
+    numbers += np.arange(len(numbers))
+    return numbers

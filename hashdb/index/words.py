@@ -6,7 +6,7 @@ import mmap
 from collections.abc import Sequence
 from functools import cache
 from math import prod
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,10 @@ _LARGE = 16 * 1024 * 1024
 
 Words: TypeAlias = NDArray[np.uint64]
 """Shape (values, bits / 64); the most significant word first."""
+Lane: TypeAlias = NDArray[np.uint64]
+"""A part of every value that is compared at once. Shape (values, 2), or (values, 1) where values have 64 bits."""
+Entries: TypeAlias = NDArray[Any]
+"""What the tables lead to, chunk after chunk, in a chunk's order: rows as uint32, or values of 64 bits as uint64."""
 
 
 def room(shape: tuple[int, ...], type: type[_Number]) -> NDArray[_Number]:

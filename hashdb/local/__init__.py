@@ -18,7 +18,7 @@ from hashdb.domain.rules import Rules
 from hashdb.domain.signals import Signal
 from hashdb.domain.suggestions import decide, results, suggest
 from hashdb.errors import Fault, InvalidInput, NoCopy
-from hashdb.index import private
+from hashdb.index.folder import restrict
 from hashdb.local.syncing import CURRENT, FILE, INDEX, Sync, syncing, system_clock
 from hashdb.local.tables import Tables
 from hashdb.local.tiers import Tiers
@@ -132,7 +132,7 @@ class LocalIndex:
         file = self._folder / name / FILE
         if not file.exists():
             return None
-        private.restrict(self._folder)
+        restrict(self._folder)
         try:
             tables = Tables(file)
             if tables.sound:

@@ -18,8 +18,7 @@ from pathlib import Path
 from hashdb.client import Client
 from hashdb.domain.changes import Step
 from hashdb.errors import CopyInUse, FeedRestarted, ServiceUnreachable
-from hashdb.index import private
-from hashdb.index.lock import locked
+from hashdb.index.folder import locked, restrict
 from hashdb.local.tables import State, Tables
 from hashdb.local.tiers import Tiers
 
@@ -49,7 +48,7 @@ def syncing(
     with locked(folder) as may:
         if not may:
             raise CopyInUse(str(folder))
-        private.restrict(folder)
+        restrict(folder)
         sync = Sync(folder, client, say, clock)
         try:
             yield sync

@@ -19,7 +19,7 @@ from hashdb.domain.instants import from_microseconds, to_microseconds
 from hashdb.domain.matches import About, Holder, decides
 from hashdb.domain.rules import Rules
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.index import private
+from hashdb.index.folder import opener
 from hashdb.wire.members import MeOut
 
 _VERSION = 1
@@ -66,7 +66,7 @@ class Tables:
         """Opens the file, made where there is none. Raises sqlite3.DatabaseError where it is damaged."""
         self._path, self._lock = path, RLock()
         # SQLite gives the files beside it the same mode.
-        with open(path, "ab", opener=private.opener):
+        with open(path, "ab", opener=opener):
             pass
         self._open()
 

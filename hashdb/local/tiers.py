@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hashdb.domain.matches import Neighbor
 from hashdb.domain.signals import Algorithm
 from hashdb.index.segment import most
-from hashdb.index.shelf import Shelf
+from hashdb.index.segments import SegmentStore
 from hashdb.index.tiered import ARRAY, TieredIndex
 from hashdb.index.words import Words, among, from_octets
 from hashdb.local.tables import Tables
@@ -25,7 +25,7 @@ class Tiers:
         """Over open tables; segments stand in `folder`. Fills at the first search."""
         self._tables = tables
         self._radii = {one: one.radius for one in Algorithm}
-        self._shelf = Shelf(folder, self._radii)
+        self._engine = SegmentStore(folder, self._radii)
         self._epoch = tables.state().epoch
         self._known: int | None = None
         self._lock = Lock()
@@ -33,18 +33,18 @@ class Tiers:
     def search(self, algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
         """For each value, all of an algorithm that are stored within `radius` bits of it, nearest first."""
         try:
-            return self._shelf.indexes[algorithm].search(values, radius)
+            return self._engine.indexes[algorithm].search(values, radius)
         except IndexError:
             # A file turns out to be damaged: this process goes on in memory, and the next sync throws the file away.
             with self._lock:
-                self._shelf, self._known = Shelf(None, self._radii), None
+                self._engine, self._known = SegmentStore(None, self._radii), None
         self.level()
-        return self._shelf.indexes[algorithm].search(values, radius)
+        return self._engine.indexes[algorithm].search(values, radius)
 
     def level(self) -> int:
         """Take in what the tables have and this process has not; return the number that it is level with."""
         cursor = self._tables.cursor()
-        if cursor == self._known and not self._shelf.moved:
+        if cursor == self._known and not self._engine.moved:
             return cursor
         with self._lock:
             return self._catch_up()
@@ -52,38 +52,38 @@ class Tiers:
     def write(self) -> None:
         """Write what is in memory to segments once it is much, and merge segments; for the process that syncs."""
         self.level()
-        if self._shelf.in_memory < ARRAY:
+        if self._engine.unflushed < ARRAY:
             return
-        with self._shelf.writing() as may:
+        with self._engine.writing() as may:
             if not may:
                 return
             with self._lock:
-                cursor, held = self._catch_up(), self._shelf.hold()
-            self._shelf.frozen(cursor, "", held)
-            while self._shelf.merge(self._alive):
+                cursor, snapshot = self._catch_up(), self._engine.snapshot()
+            self._engine.flush(cursor, "", snapshot)
+            while self._engine.merge(self._alive):
                 pass
 
     def check(self) -> None:
         """Read the files against their checksums; what is damaged is thrown away, and built anew from the tables."""
-        with self._shelf.writing() as may:
+        with self._engine.writing() as may:
             if may:
                 self.level()
-                if not self._shelf.sound(thoroughly=True):
+                if not self._engine.sound(thoroughly=True):
                     self._known = None
 
     def _catch_up(self) -> int:
         cursor = self._tables.cursor()
-        if self._known is None or not self._shelf.refresh(cursor, _no_leaf):
-            after = self._shelf.start(self._epoch, cursor, _no_leaf)
+        if self._known is None or not self._engine.refresh(cursor, _no_leaf):
+            after = self._engine.start(self._epoch, cursor, _no_leaf)
         else:
-            after = max(self._known, self._shelf.covers)
+            after = max(self._known, self._engine.last_seq)
         # What has been taken in since the cursor was read comes again the next time, which does no harm.
         if after == 0:
-            for algorithm, index in self._shelf.indexes.items():
+            for algorithm, index in self._engine.indexes.items():
                 _load(index, self._tables.every(algorithm), cursor)
         elif after < cursor:
             for algorithm, values in self._tables.added(after).items():
-                index = self._shelf.indexes[algorithm]
+                index = self._engine.indexes[algorithm]
                 if len(values) < ARRAY:
                     index.add(map(int.from_bytes, values), cursor)
                 else:

@@ -11,7 +11,8 @@ from hashdb.domain.hits import MatchLog
 from hashdb.domain.rules import Rules
 from hashdb.domain.turns import Turns
 from hashdb.errors import StoreBusy
-from hashdb.index.milvus import Milvus
+from hashdb.index import OpenEngine
+from hashdb.index.segments import SegmentStore
 from hashdb.service.background import Background
 from hashdb.service.budgets import Budgets
 from hashdb.service.known import Known
@@ -41,13 +42,12 @@ class HashDB:
         index: Path | None = None,
         signing: Signing | None = None,
         match_log: MatchLog = MatchLog.HITS,
-        milvus: Milvus | None = None,
+        engine: OpenEngine = SegmentStore,
     ) -> None:
         """Over an open store with a current schema; the index fills at the first `live.level`.
 
-        `index` is the folder of its segments (None: all is kept in memory); with `milvus`, what they would hold is
-        there. Without `signing` no checkpoint is signed. What is counted of matches and refusals is durable with the
-        next `counts.flush`.
+        `index` is the folder of the engine's files (None: all is kept in memory). Without `signing` no checkpoint is
+        signed. What is counted of matches and refusals is durable with the next `counts.flush`.
         """
         self.store = store
         self.rules = rules
@@ -56,7 +56,7 @@ class HashDB:
         # Segments are cut for the radius of nearly all queries; a wider one is answered as exactly, only slower.
         radii = {one: one.radius for one in rules.algorithms}
         self.known = Known(store, radii)
-        self.live = Live(store, radii, index, milvus)
+        self.live = Live(store, radii, index, engine)
         self.places = Places()
         # Large requests to match: a process answers one at a time, so that single ones pass them.
         self.batches = Turns()
@@ -90,13 +90,12 @@ def open_hashdb(
     signing: Signing | None = None,
     match_log: MatchLog = MatchLog.HITS,
     may_be_away: bool = False,
-    milvus: Milvus | None = None,
+    engine: OpenEngine = SegmentStore,
 ) -> HashDB:
     """Open the database at `url`: SQLite is made or brought up, PostgreSQL must be current.
 
-    `index` is the folder of the index's segments (None: all is kept in memory); with `milvus`, what they would hold is
-    there. A database that `may_be_away` has been seen to be current before: if it does not answer now, every verb says
-    so until it does.
+    `index` is the folder of the engine's files (None: all is kept in memory). A database that `may_be_away` has been
+    seen to be current before: if it does not answer now, every verb says so until it does.
 
     Raises BadSetting, SchemaOutdated, StoreBusy.
     """
@@ -113,4 +112,4 @@ def open_hashdb(
     except BaseException:
         store.close()
         raise
-    return HashDB(store, rules, clock, index, signing, match_log, milvus)
+    return HashDB(store, rules, clock, index, signing, match_log, engine)

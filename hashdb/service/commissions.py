@@ -11,7 +11,7 @@ from time import monotonic
 from hashdb.domain.commissions import Commission, Outcome
 from hashdb.domain.members import Actor, Scope
 from hashdb.domain.reports import Report
-from hashdb.index.shelf import low_priority
+from hashdb.index.segments import low_priority
 from hashdb.service import HashDB, counts, reports
 from hashdb.service.background import Task
 

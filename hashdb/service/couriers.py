@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 from hashdb.domain.deliveries import Claimed, Outcome
-from hashdb.index.lock import locked
+from hashdb.index.folder import locked
 from hashdb.service import HashDB
 from hashdb.service.background import Task
 from hashdb.service.deliveries import Post, claim, make, prune, send

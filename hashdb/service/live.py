@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from hashdb.domain.matches import Neighbor
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import IndexNotReady
-from hashdb.index import Index
-from hashdb.index.milvus import Milvus, MilvusShelf
-from hashdb.index.shelf import Shelf
+from hashdb.index import Index, OpenEngine
+from hashdb.index.segments import SegmentStore
 from hashdb.index.tiered import ARRAY
 from hashdb.index.words import Words, among, from_octets, to_octets
 from hashdb.store import Store, Transaction
@@ -56,17 +55,15 @@ class Live:
         store: Store,
         radii: Mapping[Algorithm, int],
         folder: Path | None = None,
-        milvus: Milvus | None = None,
+        engine: OpenEngine = SegmentStore,
     ) -> None:
         """Empty, at number 0; `level` fills it.
 
-        Segments stand in `folder` (None: all is kept in memory), or what they would hold in Milvus.
+        The engine keeps its files in `folder` (None: all is kept in memory).
         """
         self._store = store
-        self._shelf: Shelf | MilvusShelf = (
-            Shelf(folder, radii) if milvus is None or folder is None else MilvusShelf(milvus, folder, radii)
-        )
-        self._indexes: Mapping[Algorithm, Index] = self._shelf.indexes
+        self._engine = engine(folder, radii)
+        self._indexes = self._engine.indexes
         self._lock = Lock()
         self._head: Head | None = None
         self._leaf = ""
@@ -89,7 +86,7 @@ class Live:
         known = self._head
         if head is None or head != known:
             head = self._store.head()
-        if known == head and not (self._shelf.doubted or self._shelf.moved):
+        if known == head and not (self._engine.doubted or self._engine.moved):
             return head
         # Catching up takes milliseconds, filling an index of millions does not: then say so instead of waiting.
         if not self._lock.acquire(timeout=-1 if head.continues(known) else _PATIENCE):
@@ -119,7 +116,7 @@ class Live:
     def sizes(self) -> Mapping[Algorithm, Size]:
         """How many values each index holds here."""
         return {
-            name: Size(index.in_memory, len(index) - index.in_memory) for name, index in self._shelf.indexes.items()
+            name: Size(index.in_memory, len(index) - index.in_memory) for name, index in self._engine.indexes.items()
         }
 
     def search(self, algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
@@ -131,7 +128,7 @@ class Live:
             return self._indexes[algorithm].search(values, radius)
         except IndexError as error:
             log.warning("the index is checked: %s", error)
-            self._shelf.doubted = True
+            self._engine.doubted = True
             raise IndexNotReady(_RETRY_AFTER) from error
 
     def maintain(self, at_once: bool = False) -> None:
@@ -142,97 +139,91 @@ class Live:
         with self._writing() as may:
             with self._lock, suppress(IndexNotReady):
                 self._catch_up(writing=may)
-            unsure = not self._checked or self._shelf.doubted
+            unsure = not self._checked or self._engine.doubted
             # What cannot be written must be checked too.
-            if (may and self._due(at_once)) or (unsure and (may or self._shelf.failing)):
+            if (may and self._due(at_once)) or (unsure and (may or self._engine.failing)):
                 try:
                     self._write(at_once, writing=may)
                 except OSError as error:
                     self._failed(error)
-            elif may and self._shared and monotonic() >= self._again:
-                # Its values do not leave at merges, of which it has none.
+            elif may and self._engine.sweeps and monotonic() >= self._again:
                 self._again = monotonic() + _SWEEPS_EVERY
-                self._shelf.merge(self._alive)
+                self._engine.merge(self._alive)
 
     @contextmanager
     def _writing(self) -> Iterator[bool]:
         """Whether this process may write the index now: of those of this machine, or of all where they share it."""
         with ExitStack() as stack:
-            may = stack.enter_context(self._shelf.writing())
-            yield may and (not self._shared or stack.enter_context(self._store.alone()))
-
-    @property
-    def _shared(self) -> bool:
-        """Whether processes of other machines write the same index."""
-        return isinstance(self._shelf, MilvusShelf)
+            may = stack.enter_context(self._engine.writing())
+            yield may and (not self._engine.shared or stack.enter_context(self._store.alone()))
 
     def _due(self, at_once: bool) -> bool:
-        return at_once or (self._shelf.in_memory >= ARRAY and monotonic() >= self._again)
+        return at_once or (self._engine.unflushed >= ARRAY and monotonic() >= self._again)
 
     def _failed(self, error: OSError) -> None:
-        self._shelf.fail(error)
+        self._engine.fail(error)
         self._again = monotonic() + _AFTER_FAILURE
 
     def _write(self, at_once: bool, *, writing: bool) -> None:
-        doubted = self._shelf.doubted
-        sound = self._shelf.sound(thoroughly=doubted or not self._checked)
+        doubted = self._engine.doubted
+        sound = self._engine.sound(thoroughly=doubted or not self._checked)
         self._checked = True
         with self._lock:
             if doubted or not sound:
                 self._head = None
             head = self._catch_up(writing=writing)
-            held, leaf = self._shelf.hold(), self._leaf
+            snapshot, leaf = self._engine.snapshot(), self._leaf
         if not writing:
             return
         # Where something was thrown away, other processes wait for what comes in its place.
         if not sound or self._due(at_once):
-            self._shelf.frozen(head.seq, leaf, held)
-        while self._shelf.merge(self._alive):
+            self._engine.flush(head.seq, leaf, snapshot)
+        while self._engine.merge(self._alive):
             pass
 
     def _catch_up(self, progress: Progress = _untold, *, writing: bool = False) -> Head:
-        """Take in what is new; with `writing` (the shelf's lock is held) build segments where they are missing."""
+        """Take in what is new; with `writing` (the engine's lock is held) build segments where they are missing."""
         with self._store.read() as tx:
             head = tx.audit.head()
             known, leaf = self._head, tx.audit.leaf
-            if not head.continues(known) or leaf(known.seq) != self._leaf or not self._shelf.refresh(head.seq, leaf):
+            if not head.continues(known) or leaf(known.seq) != self._leaf or not self._engine.refresh(head.seq, leaf):
                 # Until all is there again: the next one who asks must not take this for level.
                 self._head = None
-                after = self._shelf.start(head.epoch, head.seq, leaf)
-                if after == 0 and self._shelf.on_disk and tx.matches.count() >= ARRAY:
+                after = self._engine.start(head.epoch, head.seq, leaf)
+                if after == 0 and self._engine.on_disk and tx.matches.count() >= ARRAY:
                     self._build(tx, head, progress, writing)
                     after = head.seq
-            elif self._shelf.doubted:
+            elif self._engine.doubted:
                 raise IndexNotReady(_RETRY_AFTER)
             else:
-                after = max(known.seq, self._shelf.covers)
+                after = max(known.seq, self._engine.last_seq)
             self._take_in(tx, after, head.seq, progress)
             self._leaf = leaf(head.seq)
-        self._indexes = self._shelf.indexes
+        self._indexes = self._engine.indexes
         self._head = head
         return head
 
     def _build(self, tx: Transaction, head: Head, progress: Progress, writing: bool) -> None:
         """Fill an index of many values, which one process does for all where it can be written."""
-        if not writing and not self._shelf.failing:
+        if not writing and not self._engine.failing:
             raise IndexNotReady(_RETRY_AFTER)
         log.info("the index is built from the store")
         if writing:
-            self._shelf.throw_away()
+            self._engine.throw_away()
         self._take_in(tx, 0, head.seq, progress)
         if writing:
             try:
-                self._shelf.frozen(head.seq, tx.audit.leaf(head.seq), self._shelf.hold())
+                self._engine.flush(head.seq, tx.audit.leaf(head.seq), self._engine.snapshot())
             except OSError as error:
                 self._failed(error)
 
     def _take_in(self, tx: Transaction, after: int, upto: int, progress: Progress) -> None:
         if after == 0:
-            for algorithm, index in self._shelf.indexes.items():
+            for algorithm, index in self._engine.indexes.items():
                 index.fill(_counted(tx.matches.every(algorithm), algorithm.bits // 8, progress), upto)
             return
         for algorithm, values in tx.matches.added(after, upto).items():
-            found = self._shelf.indexes.get(algorithm)
+            found = self._engine.indexes.get(algorithm)
             if found is None:
                 continue
             if len(values) < ARRAY:

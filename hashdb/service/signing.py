@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hashdb.domain.notes import Signer, Verifier
 from hashdb.errors import BadNote, BadSetting, WrongSigningKey
-from hashdb.index.files import sync_folder
+from hashdb.index.folder import sync_folder
 
 _KEY_SETTING = "HASHDB_SIGNING_KEY_FILE"
 _SIGNED = re.compile("\n\u2014 [^\n]+\n\n".encode())

@@ -12,7 +12,7 @@ from hashdb.domain.audit import Action, Details, Entry, canonical, tag
 from hashdb.domain.members import Actor, Scope
 from hashdb.domain.verifications import Outcome, Verification
 from hashdb.errors import HashDBError
-from hashdb.index.shelf import low_priority
+from hashdb.index.segments import low_priority
 from hashdb.service import HashDB
 from hashdb.service.background import Task
 from hashdb.service.verification import verify

@@ -21,10 +21,9 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from hashdb.index.files import open_segment, write_segment
 from hashdb.index.plan import Chunks
-from hashdb.index.segment import Segment, build
-from hashdb.index.tiered import ARRAY, LIVE, TieredIndex
+from hashdb.index.segment import Segment, build, open_segment, write_segment
+from hashdb.index.tiered import ARRAY, TieredIndex
 from hashdb.index.words import Words, unpack
 
 ROOT = Path(__file__).parents[2]
@@ -57,22 +56,20 @@ class Engine(Protocol):
 
 
 class Hashdb:
-    """Our tiers as a worker has them: a segment in a file, and a live tier that is full."""
+    """Our tiers as a worker has them: a segment in a file, and an array in memory that is full."""
 
     needs: ClassVar[str] = "hashdb"
 
     @staticmethod
     def make(folder: Path, words: Words, radius: int) -> None:
-        """Build the segment; the newest values are left to the live tier."""
-        write_segment(folder / "hashdb.segment", build(words[: -ARRAY - LIVE], radius))
+        """Build the segment; the newest values are left to the array."""
+        write_segment(folder / "hashdb.segment", build(words[:-ARRAY], radius))
 
     def __init__(self, folder: Path, words: Words, radius: int) -> None:
-        """Map the file and fill the live tier."""
+        """Map the file and fill the array."""
         self.index = TieredIndex(words.shape[1] * 64, radius)
         self.index.adopt([self._segment(folder, words)], 0)
-        self.index.add(unpack(words[-ARRAY - LIVE : -LIVE]), 1)
-        for value in unpack(words[-LIVE:]):
-            self.index.add([value], 1)
+        self.index.add(unpack(words[-ARRAY:]), 1)
 
     def _segment(self, folder: Path, words: Words) -> Segment:
         return open_segment(folder / "hashdb.segment")
@@ -102,7 +99,7 @@ class Scan(Hashdb):
         """Nothing: the values are enough."""
 
     def _segment(self, folder: Path, words: Words) -> Segment:
-        kept = words[: -ARRAY - LIVE]
+        kept = words[:-ARRAY]
         width = min(2, words.shape[1])
         lanes = [np.ascontiguousarray(kept[:, at : at + width]) for at in range(0, words.shape[1], width)]
         return Segment(lanes, Chunks(words.shape[1] * 64, ()))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hashdb.domain.signals import Algorithm
 from hashdb.index.segment import build as build_segment
-from hashdb.index.shelf import Shelf, low_priority
+from hashdb.index.segments import SegmentStore, low_priority
 from hashdb.index.words import Words, unpack
 from scripts.benchmarks.engines import ROOT, surroundings
 
@@ -49,13 +49,13 @@ def build(folder: Path, radius: int) -> dict[str, Any]:
 
 
 def keep(folder: Path, radius: int) -> dict[str, Any]:
-    """Put all values but the last ones on a shelf, as the service does; bytes of its files."""
-    shelf, words = _shelf(folder, radius), np.load(folder / "values.npy")
+    """Put all values but the last ones in a segment store, as the service does; bytes of its files."""
+    store, words = _store(folder, radius), np.load(folder / "values.npy")
     kept = words[: -_later(words)]
     begun = time.perf_counter()
-    with shelf.writing():
-        shelf.indexes[_ALGORITHM].load(kept, 1)
-        shelf.frozen(1, "", shelf.hold())
+    with store.writing():
+        store.indexes[_ALGORITHM].load(kept, 1)
+        store.flush(1, "", store.snapshot())
     seconds = time.perf_counter() - begun
     return {"seconds": seconds, "bytes": _bytes(folder), "values": len(kept)}
 
@@ -65,8 +65,8 @@ def open(folder: Path, radius: int) -> dict[str, Any]:
     query = np.load(folder / "values.npy", mmap_mode="r")[0]
     value = unpack(query[None])[0]
     begun = time.perf_counter()
-    shelf = _shelf(folder, radius)
-    [found] = shelf.indexes[_ALGORITHM].search([value], radius)
+    store = _store(folder, radius)
+    [found] = store.indexes[_ALGORITHM].search([value], radius)
     taken = time.perf_counter() - begun
     return {"milliseconds": taken * 1000, "right": (0, value) in found}
 
@@ -74,11 +74,11 @@ def open(folder: Path, radius: int) -> dict[str, Any]:
 def pauses(folder: Path, radius: int) -> dict[str, Any]:
     """Milliseconds of single queries, one after the other, while another thread of the process does each thing."""
     words = np.load(folder / "values.npy", mmap_mode="r")
-    shelf, later = _shelf(folder, radius), np.array(words[-_later(words) :])
-    index = shelf.indexes[_ALGORITHM]
+    store, later = _store(folder, radius), np.array(words[-_later(words) :])
+    index = store.indexes[_ALGORITHM]
     asked = unpack(np.load(folder / f"queries-{radius}.npy"))
     phases: list[tuple[str, float, float]] = []
-    work = Thread(target=_work, args=(shelf, later, phases))
+    work = Thread(target=_work, args=(store, later, phases))
     latencies: list[tuple[float, float]] = []
     work.start()
     clock = time.perf_counter
@@ -94,10 +94,10 @@ def pauses(folder: Path, radius: int) -> dict[str, Any]:
     return spread | {"all of these": _spread(every, busy[0][0], busy[-1][1])}
 
 
-def _work(shelf: Shelf, later: Words, phases: list[tuple[str, float, float]]) -> None:
+def _work(store: SegmentStore, later: Words, phases: list[tuple[str, float, float]]) -> None:
     """Rest, freeze a small segment twice, merge the two, then merge a large one into the largest."""
     low_priority()
-    index = shelf.indexes[_ALGORITHM]
+    index = store.indexes[_ALGORITHM]
 
     def phase(name: str, do: Callable[[], object]) -> None:
         begun = time.perf_counter()
@@ -111,21 +111,21 @@ def _work(shelf: Shelf, later: Words, phases: list[tuple[str, float, float]]) ->
             index.load(part, seq)
 
     def freeze(seq: int) -> None:
-        shelf.frozen(seq, "", shelf.hold())
+        store.flush(seq, "", store.snapshot())
 
     parts = (later[:_SMALL], later[_SMALL : 2 * _SMALL], later[2 * _SMALL :])
-    with shelf.writing():
+    with store.writing():
         phase(_IDLE, lambda: time.sleep(2))
         for seq, part in enumerate(parts[:2], start=2):
             phase(f"adding {len(part):,} ({seq - 1})", lambda part=part, seq=seq: add(part, seq))  # type: ignore[misc]
             phase(f"freezing {len(part):,} ({seq - 1})", lambda seq=seq: freeze(seq))  # type: ignore[misc]
-        phase("merging two small", lambda: shelf.merge(_all))
+        phase("merging two small", lambda: store.merge(_all))
         phase(f"adding {len(parts[2]):,}", lambda: add(parts[2], 4))
         phase(f"freezing {len(parts[2]):,}", lambda: freeze(4))
         while len(index.segments) > 1:
             first = f"{len(index.segments[-2]):,} and {len(index.segments[-1]):,}"
             begun = time.perf_counter()
-            if not shelf.merge(_all):
+            if not store.merge(_all):
                 break
             phases.append((f"merging {first}", begun, time.perf_counter()))
 
@@ -159,19 +159,19 @@ def _wait(taken: NDArray[np.float64]) -> float:
     return high
 
 
-def _shelf(folder: Path, radius: int) -> Shelf:
-    shelf = Shelf(folder / "shelf", {_ALGORITHM: radius})
-    shelf.start(_EPOCH, 1, lambda seq: "")
-    return shelf
+def _store(folder: Path, radius: int) -> SegmentStore:
+    store = SegmentStore(folder / "segments", {_ALGORITHM: radius})
+    store.start(_EPOCH, 1, lambda seq: "")
+    return store
 
 
 def _later(words: Words) -> int:
-    """How many values come after those that the shelf begins with: enough to be merged into them."""
+    """How many values come after those that the store begins with: enough to be merged into them."""
     return len(words) // 4 + 2 * _SMALL
 
 
 def _bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in (folder / "shelf").glob("*.segment"))
+    return sum(path.stat().st_size for path in (folder / "segments").glob("*.segment"))
 
 
 def _all(algorithm: Algorithm, words: Words) -> NDArray[np.bool_]:

@@ -21,7 +21,7 @@ from sqlalchemy import make_url
 from hashdb.client import Client
 from hashdb.domain.matches import Query
 from hashdb.errors import FeedRestarted, LogRewritten
-from hashdb.index.lock import locked
+from hashdb.index.folder import locked
 from tests.builders import draft
 from tests.cli.conftest import Commands
 from tests.postgres import WHEEL, PostgresServer

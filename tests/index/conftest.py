@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where a shelf may keep its segments."""
+    """Where a segment store may keep its segments."""
     return tmp_path / "index"
 
 

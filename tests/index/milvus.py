@@ -46,7 +46,7 @@ class WrittenIndex(MilvusIndex):
             super().add(values, self._times)
             if self._times % 2:
                 assert self.collection is not None
-                self.collection.write(to_octets(self.held()))
+                self.collection.write(to_octets(self.snapshot()))
                 self.adopt([], self._times)
 
     def __len__(self) -> int:

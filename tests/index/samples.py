@@ -10,8 +10,9 @@ import numpy as np
 
 from hashdb.domain.matches import Neighbor
 from hashdb.index.plan import Chunks
-from hashdb.index.segment import Hits, Segment, build
+from hashdb.index.segment import Segment, build
 from hashdb.index.tiered import TieredIndex
+from hashdb.index.vectors import Hits
 from hashdb.index.words import Words
 
 SKEWED = ["equal", "zeros", "bucket", "complements", "neighbors"]
@@ -81,7 +82,7 @@ class SegmentedIndex(TieredIndex):
         with self._adding:
             self._times += 1
             super().add(values, self._times)
-            held = self.held()
+            held = self.snapshot()
             if self._times % 2:
                 # What this add brought stays in memory too.
                 self.adopt([*self.segments, probing(held, self.radius)], self._times - 1)

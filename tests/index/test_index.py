@@ -17,15 +17,13 @@ from hashdb.index import Index
 from hashdb.index.bktree import BKTreeIndex
 from hashdb.index.kernel import kernel
 from hashdb.index.milvus import Milvus
-from hashdb.index.scan import ScanIndex
 from hashdb.index.tiered import TieredIndex
 from tests.index.milvus import WrittenIndex, milvus_lite
 from tests.index.samples import SKEWED, SegmentedIndex, at_distance, clusters, plainly, skewed
 
 Make = Callable[[int], Index]
 MAKE: dict[str, Make] = {
-    "bktree": lambda bits: BKTreeIndex(),
-    "scan": ScanIndex,
+    "bktree": BKTreeIndex,
     "tiered": lambda bits: TieredIndex(bits, bits // 8),
     "segmented": SegmentedIndex,
 }
@@ -39,9 +37,7 @@ def milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Milvus]:
         yield milvus
 
 
-@pytest.fixture(
-    params=["bktree", "scan", "tiered-numpy", "tiered-kernel", "segmented-numpy", "segmented-kernel", "milvus"]
-)
+@pytest.fixture(params=["bktree", "tiered-numpy", "tiered-kernel", "segmented-numpy", "segmented-kernel", "milvus"])
 def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     """Every kind of index, those that have a kernel with it and without."""
     kind, _, engine = request.param.partition("-")

@@ -11,7 +11,8 @@ import pytest
 from hashdb.index import segment as segments
 from hashdb.index.kernel import kernel
 from hashdb.index.plan import Chunks, worth_verifying
-from hashdb.index.segment import Hits, Segment, build, most
+from hashdb.index.segment import Segment, build, most
+from hashdb.index.vectors import Hits
 from hashdb.index.words import pack, unpack
 from tests.index.samples import SKEWED, at_distance, plainly, skewed
 

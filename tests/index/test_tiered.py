@@ -12,7 +12,7 @@ import pytest
 
 from hashdb.domain.matches import Neighbor
 from hashdb.index.segment import build
-from hashdb.index.tiered import ARRAY, LIVE, TieredIndex
+from hashdb.index.tiered import ARRAY, PLAIN, TieredIndex
 from hashdb.index.words import Words, pack, unpack
 from tests.index.samples import probing
 
@@ -29,25 +29,25 @@ def segment(*values: int) -> Words:
     return pack(values, 64)
 
 
-def test_values_are_found_when_the_live_tier_is_emptied_and_when_memory_grows() -> None:
+def test_values_are_found_when_they_are_few_and_when_memory_grows() -> None:
     index = TieredIndex(64, 6)
     rng = random.Random(1)
     values = [rng.getrandbits(64) for _ in range(3_000)]
-    for count, value in enumerate(values[: 3 * LIVE], 1):
+    for count, value in enumerate(values[: 3 * PLAIN], 1):
         index.add([value], count)
         assert all(found(index, *values[:count]))
-    for start in range(3 * LIVE, len(values), 500):
+    for start in range(3 * PLAIN, len(values), 500):
         index.add(values[start : start + 500], start)
         assert all(found(index, *values[: start + 500 : 50], values[start]))
     assert len(index) == index.in_memory == len(set(values))
-    assert sorted(unpack(index.held())) == sorted(values)
+    assert sorted(unpack(index.snapshot())) == sorted(values)
 
 
 def test_a_value_in_every_tier_is_answered_once() -> None:
     index = TieredIndex(64, 6)
     index.adopt([probing(segment(*range(100)), 4), build(segment(*range(50, 150)), 4)], 0)
     index.load(segment(*range(25, 75)), 1)
-    index.add(range(60, 60 + LIVE // 2), 2)
+    index.add(range(60, 60 + PLAIN // 2), 2)
     for radius in (0, 3, 64):
         for found in (index.search([60], radius)[0], index.search([60] * 9, radius)[8]):
             assert sorted(found) == sorted(Neighbor(d, v) for v in range(150) if (d := (60 ^ v).bit_count()) <= radius)
@@ -61,7 +61,7 @@ def test_only_what_came_after_is_kept_when_segments_are_adopted() -> None:
     index.load(segment(6), 12)
     index.adopt([build(segment(1, 2, 3, 4), 4)], 11)
     assert (index.in_memory, len(index), len(index.segments)) == (2, 6, 1)
-    assert sorted(unpack(index.held())) == [5, 6]
+    assert sorted(unpack(index.snapshot())) == [5, 6]
     assert all(found(index, 1, 2, 3, 4, 5, 6))
     index.adopt([], 12)
     assert (index.in_memory, len(index)) == (0, 0)
@@ -80,7 +80,7 @@ def test_a_value_that_comes_again_is_noted_anew() -> None:
 def test_growing_does_not_disturb_who_holds_an_older_state() -> None:
     index = TieredIndex(256, 31)
     index.add(range(2_000), 1)
-    before = index.held()
+    before = index.snapshot()
     index.adopt([], 1)
     index.add(range(5_000, 9_000), 2)
     assert unpack(before) == list(range(2_000))
@@ -110,7 +110,7 @@ def test_no_value_is_ever_in_none_of_the_tiers(bits: int, eager_threads: None) -
         nonlocal frozen
         while not done.is_set():
             with lock:
-                held, covers = index.held(), added
+                held, covers = index.snapshot(), added
             parts = [*index.segments, probing(held, 4)]
             if len(parts) > 3:
                 parts = [probing(np.concatenate([one.words(slice(None)) for one in parts]), 4)]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hashdb.errors import CopyInUse, NoCopy, ServiceUnreachable
-from hashdb.index.lock import locked
+from hashdb.index.folder import locked
 from hashdb.index.tiered import ARRAY
 from hashdb.local import LocalIndex, syncing
 from hashdb.local.syncing import CURRENT, FILE, INDEX

@@ -12,8 +12,8 @@ from hashdb.domain import merkle
 from hashdb.domain.audit import Action, Entry
 from hashdb.domain.members import SYSTEM, Actor
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.index.files import open_segment
-from hashdb.index.manifest import read_manifest
+from hashdb.index.segment import open_segment
+from hashdb.index.segments import read_manifest
 from hashdb.index.tiered import ARRAY, TieredIndex
 from hashdb.service import HashDB, matches, open_hashdb
 from tests.builders import NOON, RULES, Clock, draft, query, signal

@@ -13,8 +13,8 @@ from sqlalchemy import create_engine, text
 
 from hashdb.domain.members import Actor
 from hashdb.errors import IndexNotReady
-from hashdb.index import segment, shelf
-from hashdb.index.manifest import NAME, read_manifest, write_manifest
+from hashdb.index import segment, segments
+from hashdb.index.segments import NAME, read_manifest, write_manifest
 from hashdb.service import HashDB, health, live, matches
 from tests.builders import Clock, contributed, draft, query
 from tests.service.folders import PHASH, fill_store, flip, found, index_of, missed, opened, set_back
@@ -32,9 +32,9 @@ def harm(folder: Path, how: str) -> None:
         case "garbage":
             (folder / NAME).write_text("garbage")
         case "epoch":
-            write_manifest(folder, type(manifest)("other", manifest.covers, manifest.files))
+            write_manifest(folder, type(manifest)("other", manifest.last_seq, manifest.files))
         case "head":
-            write_manifest(folder, type(manifest)(manifest.epoch, manifest.covers + 100, manifest.files))
+            write_manifest(folder, type(manifest)(manifest.epoch, manifest.last_seq + 100, manifest.files))
         case _:
             for name in manifest.names:
                 body = (folder / name).read_bytes()
@@ -254,7 +254,7 @@ def test_a_file_that_turns_out_damaged_in_a_search_is_built_anew_and_nobody_is_a
                 with pytest.raises(IndexNotReady):
                     health.ready(each)
         # One builds it anew; the other, who cannot write meanwhile, is not ready until it is.
-        with one.live._shelf.writing() as may:
+        with one.live._engine.writing() as may:
             assert may
             other.live.maintain()
         if not silent:
@@ -287,8 +287,8 @@ def test_what_one_process_has_found_damaged_no_other_one_goes_on_with(
             told.append(count)
 
         told: list[int] = []
-        with one.live._shelf.writing():
-            assert not one.live._shelf.sound(thoroughly=True)
+        with one.live._engine.writing():
+            assert not one.live._engine.sound(thoroughly=True)
         with pytest.raises(IndexNotReady):
             other.live.level()
         one.live._head = None
@@ -308,8 +308,8 @@ def test_a_small_index_that_was_thrown_away_is_read_anew_at_once(
         assert missed(other, actor, range(30)) == []
         flip(folder, "first")
         one.live._checked = False
-        with one.live._shelf.writing():
-            assert not one.live._shelf.sound(thoroughly=True)
+        with one.live._engine.writing():
+            assert not one.live._engine.sound(thoroughly=True)
         assert missed(other, actor, range(30)) == []
         assert index_of(other).in_memory == 30
         one.live.maintain(at_once=True)
@@ -338,7 +338,7 @@ def test_what_cannot_be_written_stays_in_memory_is_ready_and_is_tried_again(
         folder.write_text("in its place")
     with monkeypatch.context() as patch, opened(database_url, folder) as one, opened(database_url, folder) as other:
         if fault == "disk":
-            patch.setattr(shelf, "write_segment", full)
+            patch.setattr(segments, "write_segment", full)
         for each in (one, other):
             for _ in range(3):
                 with suppress(IndexNotReady):
@@ -375,7 +375,7 @@ def test_a_full_disk_is_not_tried_again_at_once(
         raise OSError(28, "No space left on device")
 
     fill_store(db, actor)
-    monkeypatch.setattr(shelf, "write_segment", full)
+    monkeypatch.setattr(segments, "write_segment", full)
     with opened(database_url, folder) as one:
         one.live.fill(lambda count: None)
         for _ in range(5):
@@ -395,7 +395,7 @@ def test_a_damaged_index_that_cannot_be_written_is_made_good_in_memory(
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(fcntl, "flock", read_only)
-    monkeypatch.setattr(shelf, "write_manifest", read_only)
+    monkeypatch.setattr(segments, "write_manifest", read_only)
     with opened(database_url, folder) as one:
         for _ in range(3):
             one.live.maintain()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from sqlalchemy import create_engine, text
 from hashdb.domain.members import Actor
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import IndexNotReady
-from hashdb.index.milvus import Milvus, MilvusIndex, MilvusShelf
+from hashdb.index.milvus import Milvus, MilvusEngine, MilvusIndex
 from hashdb.service import HashDB, contributions, health, open_hashdb
 from tests.builders import RULES, Clock, contributed, draft, signal
 from tests.index.milvus import milvus_lite
@@ -32,7 +33,9 @@ def hosts(milvus: Milvus, db: HashDB, database_url: str, tmp_path: Path) -> Iter
     """Two that share it, each with a home of its own."""
     with ExitStack() as stack:
         one, other = (
-            stack.enter_context(closing(open_hashdb(database_url, RULES, clock=Clock(), index=home, milvus=its)))
+            stack.enter_context(
+                closing(open_hashdb(database_url, RULES, clock=Clock(), index=home, engine=partial(MilvusEngine, its)))
+            )
             for home in (tmp_path / "one", tmp_path / "other")
             for its in [stack.enter_context(closing(Milvus(milvus.uri)))]
         )
@@ -57,8 +60,8 @@ def restore(database_url: str) -> str:
 
 def look_again(db: HashDB) -> None:
     """As a second later."""
-    assert isinstance(db.live._shelf, MilvusShelf)
-    db.live._shelf._looked = 0.0
+    assert isinstance(db.live._engine, MilvusEngine)
+    db.live._engine._looked = 0.0
     db.live.maintain()
 
 
@@ -168,11 +171,11 @@ def test_what_was_written_of_a_log_that_was_restored_meanwhile_is_not_taken(
 ) -> None:
     one, _ = hosts
     contributed(one, actor, *map(draft, range(5)))
-    shelf, seq = one.live._shelf, one.live.level().seq
-    held = shelf.hold()
+    engine, seq = one.live._engine, one.live.level().seq
+    snapshot = engine.snapshot()
     epoch = restore(database_url)
     assert one.live.level().epoch == epoch
-    shelf.frozen(seq, one.live._leaf, held)
-    assert (shelf.covers, index_of(one).in_memory, missed(one, actor, range(5))) == (0, 5, [])
+    engine.flush(seq, one.live._leaf, snapshot)
+    assert (engine.last_seq, index_of(one).in_memory, missed(one, actor, range(5))) == (0, 5, [])
     one.live.maintain(at_once=True)
-    assert (shelf.covers, index_of(one).stored, missed(one, actor, range(5))) == (seq, 5, [])
+    assert (engine.last_seq, index_of(one).stored, missed(one, actor, range(5))) == (seq, 5, [])

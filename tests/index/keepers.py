@@ -1,4 +1,4 @@
-"""A log without a store, and processes that keep a shelf level with it as hashdb.service.live does."""
+"""A log without a store, and processes that keep a segment store level with it, as the service does."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashdb.domain.signals import Algorithm
-from hashdb.index.files import no_step
-from hashdb.index.shelf import Shelf
+from hashdb.index.segment import no_step
+from hashdb.index.segments import SegmentStore
 from hashdb.index.words import Words, unpack
 
 PHASH, PDQ = Algorithm.PHASH, Algorithm.PDQ
 STEPS = ("write .segment", "body", "sync", "rename", "manifest", "swap", "swapped", "tidy")
-"""What a shelf does to write one segment, in order."""
+"""What a segment store does to write one segment, in order."""
 
 
 @dataclass
@@ -59,45 +59,45 @@ class Log:
 
 
 class Keeper:
-    """A process that keeps a shelf level with a log."""
+    """A process that keeps a segment store level with a log."""
 
     def __init__(self, log: Log, folder: Path, step: Callable[[str], None] = no_step) -> None:
         self.log = log
-        self.shelf = Shelf(folder, {PHASH: 6, PDQ: 31}, step)
-        self.known = self.begun = self.shelf.start(log.epoch, log.head, log.leaf)
+        self.store = SegmentStore(folder, {PHASH: 6, PDQ: 31}, step)
+        self.known = self.begun = self.store.start(log.epoch, log.head, log.leaf)
         self.level()
 
     def level(self) -> None:
         """Take in what is new."""
         head = self.log.head
-        self.shelf.refresh(head, self.log.leaf)
-        for seq in range(max(self.known, self.shelf.covers), head):
-            self.shelf.indexes[PHASH].add([self.log.values[seq]], seq + 1)
+        self.store.refresh(head, self.log.leaf)
+        for seq in range(max(self.known, self.store.last_seq), head):
+            self.store.indexes[PHASH].add([self.log.values[seq]], seq + 1)
         self.known = head
 
     def write(self) -> bool:
         """Freeze and merge, if no other process does; return whether it did."""
-        with self.shelf.writing() as may:
+        with self.store.writing() as may:
             if not may:
                 return False
             self.level()
-            if not self.shelf.sound(thoroughly=True):
-                self.known = self.shelf.start(self.log.epoch, self.log.head, self.log.leaf)
+            if not self.store.sound(thoroughly=True):
+                self.known = self.store.start(self.log.epoch, self.log.head, self.log.leaf)
                 self.level()
-            self.shelf.frozen(self.known, self.log.leaf(self.known), self.shelf.hold())
-            while self.shelf.merge(self.log.alive):
+            self.store.flush(self.known, self.log.leaf(self.known), self.store.snapshot())
+            while self.store.merge(self.log.alive):
                 pass
         return True
 
     def missed(self, values: Sequence[int] | None = None) -> list[int]:
         """Those of the values (else of all that last) that a search does not find."""
         asked = self.log.lasting if values is None else list(values)
-        answers = self.shelf.indexes[PHASH].search(asked, 0)
+        answers = self.store.indexes[PHASH].search(asked, 0)
         return [value for value, found in zip(asked, answers, strict=True) if [one.value for one in found] != [value]]
 
     def held(self) -> list[int]:
         """Every value that is found at all, ended or not."""
-        return sorted(found.value for found in self.shelf.indexes[PHASH].search([0], 64)[0])
+        return sorted(found.value for found in self.store.indexes[PHASH].search([0], 64)[0])
 
 
 def files_of(folder: Path) -> set[str]:

@@ -1,4 +1,4 @@
-"""A shelf whose process is killed, whose disk is full, or whose folder is harmed, is made good."""
+"""A segment store whose process is killed, whose disk is full, or whose folder is harmed, is made good."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.index.manifest import NAME, Manifest, read_manifest, write_manifest
-from tests.index.shelves import PDQ, PHASH, STEPS, Keeper, Log, files_of
+from hashdb.index import Manifest
+from hashdb.index.segments import NAME, read_manifest, write_manifest
+from tests.index.keepers import PDQ, PHASH, STEPS, Keeper, Log, files_of
 from tests.processes import exit_code
 
 WRITES = 4
@@ -58,16 +59,16 @@ def test_a_process_that_is_killed_at_any_step_leaves_everything_to_be_found(fold
     again = Keeper(worked(Log()), folder)
     assert again.missed() == []
     found = read_manifest(folder)
-    assert again.begun == (0 if found is None else found.covers)
+    assert again.begun == (0 if found is None else found.last_seq)
     assert again.write()
     assert again.missed() == []
     # What was left behind is gone.
     found = read_manifest(folder)
     assert found is not None
-    assert found.covers == again.log.head
+    assert found.last_seq == again.log.head
     assert files_of(folder) == found.names
     last = Keeper(again.log, folder)
-    assert (last.begun, last.shelf.in_memory, last.missed()) == (again.log.head, 0, [])
+    assert (last.begun, last.store.unflushed, last.missed()) == (again.log.head, 0, [])
 
 
 def make_good(folder: Path, log: Log, die_at: int) -> list[str]:
@@ -106,9 +107,9 @@ def test_a_process_that_is_killed_as_it_makes_good_what_is_damaged_leaves_everyt
     assert found is not None
     thrown_away = found.void
     assert thrown_away == (2 <= die_at < len(MADE_GOOD) - 2)
-    assert other.shelf.refresh(log.head, log.leaf) == (not thrown_away)
+    assert other.store.refresh(log.head, log.leaf) == (not thrown_away)
     again = Keeper(log, folder)
-    assert again.begun == found.covers
+    assert again.begun == found.last_seq
     again.write()
     assert again.missed() == Keeper(log, folder).missed() == []
     assert Keeper(log, folder).begun == log.head
@@ -120,12 +121,12 @@ def test_what_is_of_no_use_is_not_used_and_says_why(folder: Path, caplog: pytest
     used = read_manifest(folder)
     assert used is not None
     wrong = {
-        "it is of another log": Manifest("other", used.covers, used.files),
+        "it is of another log": Manifest("other", used.last_seq, used.files),
         "it covers events up to 301, and the log has 300": Manifest(used.epoch, 301, used.files),
-        "it does not have phash": Manifest(used.epoch, used.covers, {PDQ: ()}, used.leaf),
+        "it does not have phash": Manifest(used.epoch, used.last_seq, {PDQ: ()}, used.leaf),
         "event 300 is not what it was when it was written: the log was set back": replace(used, leaf="0"),
         "gone.segment cannot be read: no such file or directory": Manifest(
-            used.epoch, used.covers, {PDQ: (), PHASH: ("gone.segment",)}, used.leaf
+            used.epoch, used.last_seq, {PDQ: (), PHASH: ("gone.segment",)}, used.leaf
         ),
     }
     for reason, manifest in wrong.items():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.index.lock import locked
+from hashdb.index.folder import locked
 from tests.processes import exit_code
 
 

@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hashdb.index.files import DamagedSegment, open_segment, verify, write_segment
 from hashdb.index.plan import Chunks
-from hashdb.index.segment import Segment, build
+from hashdb.index.segment import DamagedSegment, Segment, build, open_segment, verify, write_segment
 from hashdb.index.words import pack
 
 CUTS = [(64, ()), (64, (16, 16, 16, 16)), (256, ()), (256, (20,) * 12 + (16,))]

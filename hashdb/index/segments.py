@@ -1,4 +1,4 @@
-"""The shelf: every algorithm's tiers, and the folder in which their segments stand.
+"""The segment store: every algorithm's tiers, and the folder in which their segments stand.
 
 One process writes at a time (it holds the lock file); the others notice a new manifest. Whatever is lost in the folder
 is in the store: a manifest of another log, of a number past its head, or with a damaged file counts as none. Where the
@@ -7,49 +7,55 @@ folder cannot be written, all stays in memory.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock, get_native_id
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hashdb.domain.signals import Algorithm
-from hashdb.index.files import DamagedSegment, Step, no_step, open_segment, verify, write_segment
-from hashdb.index.lock import locked
-from hashdb.index.manifest import NOWHERE, Manifest, read_manifest, stamp, write_manifest
-from hashdb.index.merging import merged
-from hashdb.index.segment import Segment, arrange, build, most
+from hashdb.index import Alive, Leaf, Manifest, Snapshot
+from hashdb.index.folder import locked, opener, sync_folder
+from hashdb.index.segment import (
+    DamagedSegment,
+    Segment,
+    Step,
+    arrange,
+    build,
+    most,
+    no_step,
+    open_segment,
+    verify,
+    write_segment,
+)
 from hashdb.index.tiered import TieredIndex
-from hashdb.index.words import Words
+from hashdb.index.words import Words, copied, distinct, room
 
 log = logging.getLogger("hashdb.index")
 
 GROWTH = 4
 """A segment is merged with the next smaller one when that has more than a fourth of its values."""
 
-Alive = Callable[[Algorithm, Words], NDArray[np.bool_]]
-"""Which of these values (distinct and sorted) a contribution still holds that may match, now or later."""
-
-Leaf = Callable[[int], str]
-"""The leaf of an event of the store's log, in hex; empty where there is none of this number."""
-
-
-class Held(NamedTuple):
-    """What was in memory at one moment, beside the files of this manifest."""
-
-    manifest: Manifest
-    words: Mapping[Algorithm, Words]
+NAME = "manifest.json"
+"""Of the file in the folder."""
+_VERSION = 2
+NOWHERE = (0, 0)
+"""The stamp of a folder without a manifest."""
+_ROWS = 65_536
+"""Values of the largest segment that are merged at a time."""
 
 
-class Shelf:
-    """The tiers of some algorithms, with segments in a folder (None: all in memory)."""
+class SegmentStore:
+    """The engine *tiered*: the tiers of some algorithms, with segments in a folder (None: all in memory)."""
+
+    shared = sweeps = False
 
     def __init__(self, folder: Path | None, radii: Mapping[Algorithm, int], step: Step = no_step) -> None:
         """`radii` are those that each algorithm is mostly searched at. Opens nothing yet."""
@@ -74,14 +80,14 @@ class Shelf:
         return self._folder is not None and stamp(self._folder) != self._seen
 
     @property
-    def in_memory(self) -> int:
+    def unflushed(self) -> int:
         """How many values no file holds yet."""
         return sum(index.in_memory for index in self.indexes.values())
 
     @property
-    def covers(self) -> int:
+    def last_seq(self) -> int:
         """The number of the log up to which files hold every value."""
-        return 0 if self._manifest is None else self._manifest.covers
+        return 0 if self._manifest is None else self._manifest.last_seq
 
     def start(self, epoch: str, head: int, leaf: Leaf) -> int:
         """Begin with what the folder holds of the log of this epoch; return the number up to which that is all.
@@ -100,7 +106,7 @@ class Shelf:
                     log.warning("the index on disk is not used: %s", fault)
                     # Nor later, when a log that was set back has grown to where it was.
                     self._stamp, self._refused = now, now if again else NOWHERE
-        return self.covers
+        return self.last_seq
 
     def refresh(self, head: int, leaf: Leaf) -> bool:
         """Take over what another process has written since; return whether what is open is still of use.
@@ -110,24 +116,24 @@ class Shelf:
         with self._guard:
             return self._refresh(head, leaf)
 
-    def hold(self) -> Held:
+    def snapshot(self) -> Snapshot:
         """What is in memory now, to be written. For who holds the lock."""
         assert self._manifest is not None
-        return Held(self._manifest, {algorithm: index.held() for algorithm, index in self.indexes.items()})
+        return Snapshot(self._manifest, {algorithm: index.snapshot() for algorithm, index in self.indexes.items()})
 
-    def frozen(self, head: int, leaf: str, held: Held) -> None:
-        """Write what was held in memory at number `head` of the log, and let it go. For who holds the lock.
+    def flush(self, seq: int, leaf: str, snapshot: Snapshot) -> None:
+        """Write a snapshot taken at number `seq` of the log, and let it leave the memory. For who holds the lock.
 
-        `leaf` is that of event `head`. Raises OSError where the folder cannot be written.
+        `leaf` is that of event `seq`. Raises OSError where the folder cannot be written.
         """
         files: dict[Algorithm, tuple[str, ...]] = {}
-        # Only those of today: of an algorithm that is no longer enabled, nothing is known up to `head`.
-        for algorithm, words in held.words.items():
-            files[algorithm] = held.manifest.files.get(algorithm, ())
+        # Only those of today: of an algorithm that is no longer enabled, nothing is known up to `seq`.
+        for algorithm, words in snapshot.words.items():
+            files[algorithm] = snapshot.manifest.files.get(algorithm, ())
             for start in range(0, len(words), most(algorithm.bits)):
                 part = words[start : start + most(algorithm.bits)]
                 files[algorithm] += (self._write(algorithm, build(part, algorithm.radius)),)
-        self._publish(held.manifest, Manifest(held.manifest.epoch, head, files, leaf))
+        self._publish(snapshot.manifest, Manifest(snapshot.manifest.epoch, seq, files, leaf))
 
     def merge(self, alive: Alive) -> bool:
         """Merge the two last segments of an algorithm that are of like size; return whether there were any.
@@ -161,7 +167,7 @@ class Shelf:
             log.warning("the index is built anew from the store: %s", error)
         self.throw_away()
         # At 0 there is nothing on disk to miss.
-        return self.covers == 0
+        return self.last_seq == 0
 
     def throw_away(self) -> None:
         """Let no process go on with what the folder holds. For who holds the lock."""
@@ -205,7 +211,7 @@ class Shelf:
             found = read_manifest(self._folder)
             if found is not None and found.void and found.epoch == self._manifest.epoch:
                 self._stamp = now
-                return self.covers == 0
+                return self.last_seq == 0
             if found is None or self._fault(found, self._manifest, head, leaf):
                 return True
             try:
@@ -228,11 +234,11 @@ class Shelf:
             return "its manifest is damaged or of another version"
         if found.epoch != known.epoch:
             return "it is of another log"
-        if found.covers > head:
-            return f"it covers events up to {found.covers:,}, and the log has {head:,}"
-        if found.leaf != leaf(found.covers):
-            return f"event {found.covers:,} is not what it was when it was written: the log was set back"
-        if found.covers < known.covers:
+        if found.last_seq > head:
+            return f"it covers events up to {found.last_seq:,}, and the log has {head:,}"
+        if found.leaf != leaf(found.last_seq):
+            return f"event {found.last_seq:,} is not what it was when it was written: the log was set back"
+        if found.last_seq < known.last_seq:
             return "it is older than what is in use"
         if missing := set(self.indexes) - set(found.files):
             # Enabled since: its values are in no file.
@@ -288,10 +294,75 @@ class Shelf:
             known = self._open.get(name)
             opened[name] = open_segment(self._folder / name) if known is None else known
         for algorithm, index in self.indexes.items():
-            index.adopt([opened[name] for name in manifest.files[algorithm]], manifest.covers)
+            index.adopt([opened[name] for name in manifest.files[algorithm]], manifest.last_seq)
         # What was doubted is gone.
         self.doubted = self.doubted and not self._open.keys().isdisjoint(opened)
         self._open, self._manifest = opened, manifest
+
+
+def merged(segments: Sequence[Segment]) -> Words:
+    """The distinct values of some segments, sorted; never one less, even if what should be sorted is damaged."""
+    firsts = [copied(segment.lanes[0][:, 0]) for segment in segments]
+    # What has the same first word falls into the same block.
+    bounds = max(firsts, key=len)[_ROWS::_ROWS]
+    cuts = [
+        np.maximum.accumulate([0, *np.searchsorted(first, bounds).tolist(), len(first)]).tolist() for first in firsts
+    ]
+    together = room((sum(map(len, firsts)), segments[0].cut.bits // 64), np.uint64)
+    end = 0
+    for number in range(len(bounds) + 1):
+        rows = [slice(*cut[number : number + 2]) for cut in cuts]
+        block = distinct(np.concatenate([one.words(some) for one, some in zip(segments, rows, strict=True)]))
+        together[end : end + len(block)] = block
+        end += len(block)
+    return together[:end]
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """What the folder holds; None where there is nothing, or nothing that this version reads."""
+    try:
+        said = json.loads((folder / NAME).read_text("utf-8"))
+        if said["version"] != _VERSION or said.pop("checksum") != _checksum(said):
+            return None
+        files = {Algorithm(name): tuple(map(str, names)) for name, names in said["files"].items()}
+        return Manifest(str(said["epoch"]), int(said["covers"]), files, str(said["leaf"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def write_manifest(folder: Path, manifest: Manifest, step: Step = no_step) -> None:
+    """Put a manifest in the place of the one before, at once: a reader sees either."""
+    said: dict[str, object] = {
+        "version": _VERSION,
+        "epoch": manifest.epoch,
+        "covers": manifest.last_seq,
+        "leaf": manifest.leaf,
+        "files": {str(algorithm): list(names) for algorithm, names in manifest.files.items()},
+    }
+    said["checksum"] = _checksum(said)
+    unfinished = folder / f"{NAME}.part"
+    step("manifest")
+    with open(unfinished, "w", encoding="utf-8", opener=opener) as file:
+        json.dump(said, file)
+        file.flush()
+        os.fsync(file.fileno())
+    step("swap")
+    unfinished.rename(folder / NAME)
+    sync_folder(folder)
+    step("swapped")
+
+
+def stamp(folder: Path) -> tuple[int, int]:
+    """What differs when the manifest has been replaced; cheap to ask."""
+    try:
+        status = (folder / NAME).stat()
+    except OSError:
+        return NOWHERE
+    return status.st_ino, status.st_mtime_ns
+
+
+def _checksum(said: object) -> int:
+    return zlib.crc32(json.dumps(said, sort_keys=True).encode())
 
 
 def low_priority() -> None:
