@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import UnreadablePicture
 from hashdb.evaluation.pairs import Pairs
-from hashdb.evaluation.schemes import asked, contributed
-from hashdb.evaluation.sparse import singular
+from hashdb.evaluation.samples import asked, contributed, singular
 from hashdb.evaluation.tails import fit
 from hashdb.hashing import Limits
 from hashdb.hashing.pictures import read_picture

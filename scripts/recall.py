@@ -9,7 +9,7 @@ import hashdb
 from hashdb.domain.signals import Algorithm
 from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.evaluation.runs import evaluate
-from hashdb.evaluation.schemes import PROFILES, Scheme
+from hashdb.evaluation.samples import PROFILES, Scheme
 from hashdb.hashing import Limits
 
 ROOT = Path(__file__).resolve().parent.parent

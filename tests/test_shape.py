@@ -6,7 +6,9 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
+from configparser import ConfigParser
 from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -53,7 +55,7 @@ PACKAGES = {
     "settings": {"pydantic", "pydantic_settings"},
     "index": {"grpc", "numpy", "pybktree", "pymilvus"},
     "hashing": {"numpy", "PIL", "imagehash"},
-    "evaluation": {"numpy", "PIL"},
+    "evaluation": {"jinja2", "numpy", "PIL"},
     "store": {"sqlalchemy", "alembic"},
     "service": {"numpy", "argon2", "confusable_homoglyphs", "pyotp"},
     "wire": {"pydantic", "pydantic_core", "annotated_types"},
@@ -62,6 +64,7 @@ PACKAGES = {
         "authlib",
         "cryptography",
         "itsdangerous",
+        "jinja2",
         "joserfc",
         "limits",
         "markupsafe",
@@ -116,11 +119,7 @@ TESTED_IN = {
     "web/console/problems.py": "web/console/test_console.py",
     "web/api/audit.py": "web/api/test_lists.py",
     "web/api/signals.py": "web/api/test_media.py",
-    "evaluation/frames.py": "evaluation/test_alterations.py",
-    "evaluation/marks.py": "evaluation/test_alterations.py",
-    "evaluation/shapes.py": "evaluation/test_alterations.py",
-    "evaluation/tones.py": "evaluation/test_alterations.py",
-    "evaluation/scenes.py": "evaluation/test_alterations.py",
+    "evaluation/edits.py": "evaluation/test_alterations.py",
     "wire/interop/__init__.py": "web/interop/test_stopncii.py",
     "wire/interop/misp.py": "cli/test_exports.py",
     "wire/interop/stix.py": "cli/test_exports.py",
@@ -237,6 +236,94 @@ def test_imports_point_inward() -> None:
 def test_a_package_stays_in_its_layers(package: str, layers: set[str]) -> None:
     found = {_layer(path) for path in MODULES if package in {module.split(".")[0] for module in _imports(path)}}
     assert found == layers
+
+
+OPTIONAL = ("postgres", "redis", "otel", "milvus")
+"""Extras of the service."""
+NOT_INSTALLED = {"grpc": "grpcio", "pymilvus": "pymilvus"}
+"""What the tests do not need: import names and packages."""
+
+
+def _distributions() -> set[str]:
+    """The packages of which hashdb imports something, by one of the names that it may come from."""
+    known = packages_distributions()
+    found: set[str] = set()
+    for module in {module.split(".")[0] for path in MODULES for module in _imports(path)}:
+        if module != "hashdb" and module not in sys.stdlib_module_names:
+            names = known.get(module) or [NOT_INSTALLED[module]]
+            declared = {_normal(name) for name in names} & _requirements().keys()
+            assert declared, f"setup.cfg declares nothing for {module}"
+            found |= declared
+    return found
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@cache
+def _requirements() -> dict[str, bool]:
+    """What setup.cfg declares for the service, and whether a comment above it says why."""
+    read = ConfigParser()
+    read.read(ROOT / "setup.cfg")
+    parts = {"install_requires": read["options"]["install_requires"]}
+    parts |= {extra: read["options.extras_require"][extra] for extra in OPTIONAL}
+    lines = (ROOT / "setup.cfg").read_text("utf-8").splitlines()
+    found: dict[str, bool] = {}
+    for key, text in parts.items():
+        start = lines.index(f"{key} =")
+        for line in filter(None, text.splitlines()):
+            place = lines.index(f"    {line}", start)
+            told = key != "install_requires" and lines[start - 1].startswith("#")
+            found[_normal(re.split(r"[\[<>=!~]", line)[0])] = told or lines[place - 1].lstrip().startswith("#")
+    return found
+
+
+def test_every_import_is_declared_and_every_dependency_is_imported_or_says_why() -> None:
+    imported = _distributions()
+    unused = [name for name, says_why in _requirements().items() if name not in imported and not says_why]
+    assert not unused
+
+
+PRIVATE_OF_OTHERS = {
+    ("store/postgresql.py", "_WaitTimeout"),
+    ("web/metrics.py", "_buckets"),
+    ("web/metrics.py", "_sum"),
+}
+"""What has no public way: what psycopg raises when a wait ends, and a histogram's counts, many at once."""
+NAMED_TUPLES = {"_asdict", "_fields", "_make", "_replace"}
+"""Public, for all their names: they are documented so."""
+
+
+def _private_of_others(path: Path) -> Iterator[str]:
+    """Private names in a file that are no names of its own."""
+    own = {node.name for node in ast.walk(_tree(path)) if isinstance(node, ast.ClassDef | Function)}
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            own.add(node.id if isinstance(node, ast.Name) else node.attr)
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Attribute):
+            of_self = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+            names = [] if of_self or node.attr in own else [node.attr]
+        elif isinstance(node, ast.ImportFrom):
+            names = [*(node.module or "").split("."), *(alias.name for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [part for alias in node.names for part in alias.name.split(".")]
+        else:
+            continue
+        yield from (name for name in names if name.startswith("_") and not name.endswith("__"))
+
+
+def test_private_names_of_others_are_used_in_no_other_place() -> None:
+    found = {(_name(path), name) for path in MODULES for name in _private_of_others(path)}
+    assert {pair for pair in found if pair[1] not in NAMED_TUPLES} == PRIVATE_OF_OTHERS
+
+
+def test_only_the_evaluation_and_the_demonstration_load_the_evaluation() -> None:
+    importers = {
+        _name(path) for path in MODULES if any(name.startswith("hashdb.evaluation") for name in _imports(path))
+    }
+    assert {name for name in importers if not name.startswith("evaluation/")} == {"cli/evaluate.py", "cli/trials.py"}
 
 
 def test_sql_is_in_the_store_and_in_a_members_copy_and_nowhere_else() -> None:

@@ -17,11 +17,10 @@ from hashdb.cli.radii import Radius
 from hashdb.domain.signals import Algorithm
 from hashdb.evaluation import figures
 from hashdb.evaluation.alterations import ALTERATIONS
-from hashdb.evaluation.documents import spelled
-from hashdb.evaluation.evaluations import Evaluation
+from hashdb.evaluation.figures import spelled
 from hashdb.evaluation.pages import everything, page
-from hashdb.evaluation.runs import evaluate
-from hashdb.evaluation.schemes import PROFILES, Scheme
+from hashdb.evaluation.runs import Evaluation, evaluate
+from hashdb.evaluation.samples import PROFILES, Scheme
 from hashdb.hashing import Limits
 from hashdb.settings import Settings
 
@@ -157,7 +156,7 @@ def _write(evaluation: Evaluation, output: Path | None) -> None:
     if output is None:
         return
     (output / "evaluation.json").write_text(json.dumps(spelled(evaluation)), "utf-8")
-    (output / "curves.svg").write_text(everything(evaluation, alone=True), "utf-8")
+    (output / "curves.svg").write_text(everything(evaluation), "utf-8")
     (output / "index.html").write_text(page(evaluation), "utf-8", errors="backslashreplace")
 
 

@@ -9,7 +9,6 @@ half of that at each side; 10 % off one side takes all of it there.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -18,8 +17,8 @@ from typing import Final
 
 from PIL import Image, ImageEnhance
 
-from hashdb.evaluation import frames, marks, shapes, tones
-from hashdb.evaluation.scenes import Draw, Scene, decoded, encoded
+from hashdb.evaluation import edits
+from hashdb.evaluation.edits import Draw, Enhancer, Scene, decoded, encoded
 
 
 class Family(StrEnum):
@@ -71,8 +70,8 @@ def _one_after_another(scene: Scene, *, draws: tuple[Draw, ...]) -> Image.Image:
     return scene.picture
 
 
-def _enhanced(by: Callable[[Image.Image], ImageEnhance._Enhance], factor: float) -> Draw:
-    return partial(tones.enhanced, by=by, factor=factor)
+def _enhanced(by: Enhancer, factor: float) -> Draw:
+    return partial(edits.enhanced, by=by, factor=factor)
 
 
 def _all() -> tuple[Alteration, ...]:
@@ -80,46 +79,46 @@ def _all() -> tuple[Alteration, ...]:
 
 
 def _in_place() -> tuple[Alteration, ...]:
-    jpegs = [Alteration(f"JPEG {q}", Family.ENCODING, tones.unaltered, q) for q in (50, 30, 10)]
-    webps = [Alteration(f"WebP {q}", Family.ENCODING, tones.unaltered, q, "WEBP") for q in (75, 30)]
+    jpegs = [Alteration(f"JPEG {q}", Family.ENCODING, edits.unaltered, q) for q in (50, 30, 10)]
+    webps = [Alteration(f"WebP {q}", Family.ENCODING, edits.unaltered, q, "WEBP") for q in (75, 30)]
     sizes: dict[str, Draw] = {
-        "half size": partial(tones.scaled, share=0.5),
-        "quarter size": partial(tones.scaled, share=0.25),
-        "200 px": partial(tones.reduced, pixels=200),
+        "half size": partial(edits.scaled, share=0.5),
+        "quarter size": partial(edits.scaled, share=0.25),
+        "200 px": partial(edits.reduced, pixels=200),
     }
     colours: dict[str, Draw] = {
         "brightness × 1.3": _enhanced(ImageEnhance.Brightness, 1.3),
         "brightness × 0.7": _enhanced(ImageEnhance.Brightness, 0.7),
         "contrast × 1.4": _enhanced(ImageEnhance.Contrast, 1.4),
         "contrast × 0.6": _enhanced(ImageEnhance.Contrast, 0.6),
-        "gamma 0.7": partial(tones.gamma, power=0.7),
-        "gamma 1.5": partial(tones.gamma, power=1.5),
+        "gamma 0.7": partial(edits.gamma, power=0.7),
+        "gamma 1.5": partial(edits.gamma, power=1.5),
         "saturation × 1.8": _enhanced(ImageEnhance.Color, 1.8),
         "saturation × 0.4": _enhanced(ImageEnhance.Color, 0.4),
-        "warmer": tones.warmed,
-        "grey": tones.grey,
+        "warmer": edits.warmed,
+        "grey": edits.grey,
     }
     details: dict[str, Draw] = {
         "sharpened": _enhanced(ImageEnhance.Sharpness, 3),
-        "blur 1.5": partial(tones.blurred, radius=1.5),
-        "blur 3": partial(tones.blurred, radius=3),
-        "noise 10": partial(tones.noisy, deviation=10),
-        "noise 25": partial(tones.noisy, deviation=25),
+        "blur 1.5": partial(edits.blurred, radius=1.5),
+        "blur 3": partial(edits.blurred, radius=3),
+        "noise 10": partial(edits.noisy, deviation=10),
+        "noise 25": partial(edits.noisy, deviation=25),
     }
     laid_over: dict[str, Draw] = {
-        "watermark": marks.watermarked,
-        "tiled watermark": marks.tiled,
-        "logo": marks.branded,
-        "sticker": marks.stickered,
-        "emoji": partial(marks.faced, many=1),
-        "three emoji": partial(marks.faced, many=3),
-        "blurred region": marks.hidden,
+        "watermark": edits.watermarked,
+        "tiled watermark": edits.tiled,
+        "logo": edits.branded,
+        "sticker": edits.stickered,
+        "emoji": partial(edits.faced, many=1),
+        "three emoji": partial(edits.faced, many=3),
+        "blurred region": edits.hidden,
     }
     return (
         *jpegs,
         *webps,
         *_of(Family.SIZE, sizes),
-        Alteration("200 px, JPEG 50", Family.SIZE, partial(tones.reduced, pixels=200), 50),
+        Alteration("200 px, JPEG 50", Family.SIZE, partial(edits.reduced, pixels=200), 50),
         *_of(Family.COLOUR, colours),
         *_of(Family.DETAIL, details),
         *_of(Family.MARKS, laid_over),
@@ -128,25 +127,25 @@ def _in_place() -> tuple[Alteration, ...]:
 
 def _outlines() -> tuple[Alteration, ...]:
     crops: dict[str, Draw] = {
-        f"crop {share} %": partial(shapes.cropped, share=share / 100) for share in (2, 5, 10, 15, 20, 30)
+        f"crop {share} %": partial(edits.cropped, share=share / 100) for share in (2, 5, 10, 15, 20, 30)
     }
     sides: dict[str, Draw] = {
-        f"{share} % off one side": partial(shapes.cropped_at_a_side, share=share / 100) for share in (5, 10, 15, 20)
+        f"{share} % off one side": partial(edits.cropped_at_a_side, share=share / 100) for share in (5, 10, 15, 20)
     }
-    corner = partial(shapes.cropped_at_a_corner, more=0.1, less=0.05)
+    corner = partial(edits.cropped_at_a_corner, more=0.1, less=0.05)
     proportions: dict[str, Draw] = {
-        "10 % wider": partial(shapes.stretched, factor=1.1),
-        "10 % narrower": partial(shapes.stretched, factor=0.9),
+        "10 % wider": partial(edits.stretched, factor=1.1),
+        "10 % narrower": partial(edits.stretched, factor=0.9),
     }
     turns: dict[str, Draw] = {
-        "mirrored": partial(shapes.turned, how=Image.Transpose.FLIP_LEFT_RIGHT),
-        "flipped": partial(shapes.turned, how=Image.Transpose.FLIP_TOP_BOTTOM),
-        "turned 90°": partial(shapes.turned, how=Image.Transpose.ROTATE_90),
-        "turned 180°": partial(shapes.turned, how=Image.Transpose.ROTATE_180),
-        "turned 270°": partial(shapes.turned, how=Image.Transpose.ROTATE_270),
+        "mirrored": partial(edits.turned, how=Image.Transpose.FLIP_LEFT_RIGHT),
+        "flipped": partial(edits.turned, how=Image.Transpose.FLIP_TOP_BOTTOM),
+        "turned 90°": partial(edits.turned, how=Image.Transpose.ROTATE_90),
+        "turned 180°": partial(edits.turned, how=Image.Transpose.ROTATE_180),
+        "turned 270°": partial(edits.turned, how=Image.Transpose.ROTATE_270),
     }
-    tilts: dict[str, Draw] = {f"tilted {d}°": partial(shapes.tilted, degrees=d) for d in (1, 2, 3, 5)}
-    cut: dict[str, Draw] = {f"tilted {d}°, cropped": partial(shapes.straightened, degrees=d) for d in (1, 2, 3, 5)}
+    tilts: dict[str, Draw] = {f"tilted {d}°": partial(edits.tilted, degrees=d) for d in (1, 2, 3, 5)}
+    cut: dict[str, Draw] = {f"tilted {d}°, cropped": partial(edits.straightened, degrees=d) for d in (1, 2, 3, 5)}
     return (
         *_of(Family.CROPS, crops),
         *_of(Family.SIDES, sides | {"10 % and 5 % off a corner": corner}),
@@ -157,20 +156,18 @@ def _outlines() -> tuple[Alteration, ...]:
 
 
 def _framed() -> tuple[Alteration, ...]:
-    borders: dict[str, Draw] = {
-        f"border {share} %": partial(frames.bordered, share=share / 100) for share in (2, 5, 10)
-    }
+    borders: dict[str, Draw] = {f"border {share} %": partial(edits.bordered, share=share / 100) for share in (2, 5, 10)}
     bars: dict[str, Draw] = {
-        "letterbox": frames.letterboxed,
-        "pillarbox": frames.pillarboxed,
-        "on its blur": frames.on_its_blur,
+        "letterbox": edits.letterboxed,
+        "pillarbox": edits.pillarboxed,
+        "on its blur": edits.on_its_blur,
     }
     captions: dict[str, Draw] = {
-        "caption above": partial(frames.captioned, above=True),
-        "caption below": partial(frames.captioned, above=False),
-        "captions over": frames.written_over,
+        "caption above": partial(edits.captioned, above=True),
+        "caption below": partial(edits.captioned, above=False),
+        "captions over": edits.written_over,
     }
-    surroundings: dict[str, Draw] = {"screenshot": frames.on_a_phone, "collage of two": frames.in_a_collage}
+    surroundings: dict[str, Draw] = {"screenshot": edits.on_a_phone, "collage of two": edits.in_a_collage}
     return (
         *_of(Family.FRAMES, borders | bars),
         *_of(Family.CAPTIONS, captions),
@@ -179,15 +176,15 @@ def _framed() -> tuple[Alteration, ...]:
 
 
 def _chains() -> tuple[Alteration, ...]:
-    mirror = partial(shapes.turned, how=Image.Transpose.FLIP_LEFT_RIGHT)
-    crop = partial(shapes.cropped, share=0.05)
-    meme = (partial(frames.captioned, above=True), partial(tones.scaled, share=0.5))
+    mirror = partial(edits.turned, how=Image.Transpose.FLIP_LEFT_RIGHT)
+    crop = partial(edits.cropped, share=0.05)
+    meme = (partial(edits.captioned, above=True), partial(edits.scaled, share=0.5))
     chains: dict[str, tuple[int, tuple[Draw, ...]]] = {
-        "saved twice": (60, (partial(tones.passed_on, times=1),)),
-        "saved five times": (50, (partial(tones.passed_on, times=4),)),
-        "letterbox, crop 5 %, JPEG 30": (30, (frames.letterboxed, crop)),
+        "saved twice": (60, (partial(edits.passed_on, times=1),)),
+        "saved five times": (50, (partial(edits.passed_on, times=4),)),
+        "letterbox, crop 5 %, JPEG 30": (30, (edits.letterboxed, crop)),
         "mirrored, crop 5 %, JPEG 50": (50, (mirror, crop)),
-        "border, watermark, JPEG 50": (50, (marks.watermarked, partial(frames.bordered, share=0.05))),
+        "border, watermark, JPEG 50": (50, (edits.watermarked, partial(edits.bordered, share=0.05))),
         "meme (caption, half size, JPEG 40)": (40, meme),
     }
     return tuple(

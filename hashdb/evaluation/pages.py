@@ -1,132 +1,116 @@
-"""An evaluation as one HTML page that needs nothing else."""
+"""An evaluation as one HTML page that needs nothing else, and its curves of recall against false matches as SVG."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from html import escape
+from collections.abc import Sequence
+from functools import cache
+from math import log10
+from typing import NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hashdb.evaluation import figures
-from hashdb.evaluation.curves import STYLE, drawing, lines, sample
-from hashdb.evaluation.evaluations import Evaluation
+from hashdb.evaluation.runs import Choice, Evaluation, Outcome
 
-_STYLE = """
-:root { color-scheme: light dark; --ink: #222; --paper: #fff; --rule: #ddd; --soft: #f4f4f4;
-  --high: #d5f0dc; --fair: #eef3cf; --low: #fbe3d0; --none: #f6cfcf; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e4e4e4; --paper: #161616; --rule: #3a3a3a; --soft: #222;
-  --high: #12401f; --fair: #3a3f13; --low: #4a2d12; --none: #4d1a1a; } }
-* { box-sizing: border-box; }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 0 auto;
-  padding: 1rem; max-width: 1200px; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-.wide { overflow-x: auto; } .curves { display: grid; gap: 1rem;
-  grid-template-columns: repeat(auto-fill, minmax(min(340px, 100%), 1fr)); }
-.curves svg { width: 100%; height: auto; }
-table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .5rem; border-bottom: 1px solid var(--rule); text-align: left; vertical-align: bottom; }
-th { background: var(--soft); } .number { text-align: right; }
-td:first-child, th:first-child { position: sticky; left: 0; background: var(--paper); }
-th:first-child { background: var(--soft); }
-.high { background: var(--high); } .fair { background: var(--fair); }
-.low { background: var(--low); } .none { background: var(--none); }
-ul { padding-left: 1.2rem; overflow-wrap: anywhere; } .legend { list-style: none; padding: 0; columns: 16rem; }
-"""
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 360, 240, 38, 352, 26, 202
+_RAREST, _MOST = -15, -2
+"""Decimal exponents of the false matches at the ends of the axis."""
+
+
+class Line(NamedTuple):
+    """One choice: the classes that say how it is drawn, its name, and (false matches per pair, recall) points."""
+
+    classes: str
+    name: str
+    points: Sequence[tuple[float, float]]
+
+    @property
+    def drawn(self) -> str:
+        """Those of the points that are on the axis, for SVG."""
+        shown = (point for point in self.points if 10.0**_RAREST <= point[0] <= 10.0**_MOST)
+        return " ".join(f"{_x(rate)},{_y(recall)}" for rate, recall in shown)
 
 
 def page(evaluation: Evaluation) -> str:
     """The page: no script, no network, for a narrow screen and a wide one, in light and dark."""
-    families = [
-        drawing(str(family), lines(evaluation, places), evaluation.rate) for family, places in evaluation.families()
-    ]
-    body = [
-        "<h1>What altered pictures are recognised</h1>",
-        *_introduction(evaluation),
-        "<h2>Recall against false matches</h2>",
-        "<p>False matches by the cautious estimate; the dotted upright line is the rate asked for. "
-        "Mean of the alterations of a kind.</p>",
-        *_without_curves(evaluation),
-        _legend(evaluation),
-        f'<div class="curves">{everything(evaluation)}{"".join(families)}</div>',
-        "<h2>The choices, at the radius that the rate allows</h2>",
-        _table(figures.choices(evaluation)),
-        "<h2>The choices, at the radii in force</h2>",
-        _table(figures.in_force(evaluation)),
-        "<h2>Percent recognised of each alteration</h2>",
-        "<p>In force, at the rate: by any algorithm at the radius of the one or the other table, with transforms.</p>",
-        _table(figures.recall(evaluation), shaded=True),
-        "<h2>The fits, checked on the other half of the pictures</h2>",
-        _list(figures.checks(evaluation)),
-        "<h2>Nearest pairs of different pictures</h2>",
-        _list(figures.nearest(evaluation, 5)),
-        "<h2>Pairs that are taken to be of the same thing, and are not counted</h2>",
-        _list(figures.same(evaluation)),
-        "<h2>Pictures that were not measured</h2>",
-        _list(f"{path}: {reason}" for path, reason in evaluation.unfit.items()),
-    ]
-    return "\n".join(
-        [
-            '<!doctype html><html lang="en"><meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>hashdb: evaluation</title><style>{_STYLE}{STYLE}</style>",
-            *body,
-            "</html>",
-            "",
-        ]
-    )
-
-
-def everything(evaluation: Evaluation, *, alone: bool = False) -> str:
-    """The curve of the mean of all alterations; `alone`, a file of its own."""
-    places = range(len(evaluation.scheme.alterations))
-    return drawing("all alterations", lines(evaluation, places), evaluation.rate, alone=alone)
-
-
-def _introduction(evaluation: Evaluation) -> list[str]:
-    scheme = evaluation.scheme
-    count = len(evaluation.names)
-    return [
-        f"<p>{count:,} pictures, {len(scheme.alterations)} alterations of each, seed {scheme.seed}. "
-        f"Radii are chosen so that all algorithms together make at most {figures.rare(evaluation.rate)} false matches "
-        f"per pair of different pictures, of the upper end of the cautious estimate. "
-        f"Costs are of an index of {evaluation.items:,} items.</p>"
-    ]
-
-
-def _without_curves(evaluation: Evaluation) -> list[str]:
-    """Why there are no lines, where the pictures were too few for any."""
-    if any(outcome.tail is not None for outcome in evaluation.outcomes):
-        return []
-    return [
-        "<p>These pictures are too few for an estimate, so there are hardly any lines to draw: take some hundreds.</p>"
-    ]
-
-
-def _legend(evaluation: Evaluation) -> str:
-    entries = (f"<li>{sample(line.classes)} {escape(line.name)}</li>" for line in lines(evaluation, [0]))
-    return f'<ul class="legend">{"".join(entries)}</ul>'
-
-
-def _list(sentences: Iterable[str]) -> str:
-    entries = [f"<li>{escape(sentence)}</li>" for sentence in sentences]
-    return f"<ul>{''.join(entries)}</ul>" if entries else "<p>None.</p>"
-
-
-def _table(table: figures.Table, *, shaded: bool = False) -> str:
-    numbers = [column.startswith(">") for column in table.columns]
-    heads = (_cell("th", column.lstrip(">"), number, "") for column, number in zip(table.columns, numbers, strict=True))
-    rows = (
-        "".join(
-            _cell("td", cell, number, _shade(cell) if shaded and number else "")
-            for cell, number in zip(row, numbers, strict=True)
+    families = [(str(family), lines(evaluation, places)) for family, places in evaluation.families()]
+    return (
+        _templates()
+        .get_template("page.html")
+        .render(
+            evaluation=evaluation,
+            rate=evaluation.rate,
+            drawings=[_all(evaluation), *families],
+            alone=False,
+            unfit=[f"{path}: {reason}" for path, reason in evaluation.unfit.items()],
         )
-        for row in table.rows
     )
-    body = "".join(f"<tr>{row}</tr>" for row in rows)
-    return f'<div class="wide"><table><thead><tr>{"".join(heads)}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _cell(tag: str, text: str, number: bool, shade: str) -> str:
-    classes = " ".join(["number"] * number + [shade] * bool(shade))
-    return f"<{tag}{f' class={chr(34)}{classes}{chr(34)}' if classes else ''}>{escape(text)}</{tag}>"
+def everything(evaluation: Evaluation) -> str:
+    """The curve of the mean of all alterations, as a file of its own, with its style and its legend."""
+    return drawing(*_all(evaluation), evaluation.rate, alone=True)
+
+
+def drawing(title: str, lines: Sequence[Line], rate: float, *, alone: bool = False) -> str:
+    """Recall upwards, false matches per pair of pictures to the right (logarithmic), with a mark at `rate`.
+
+    `alone` makes it a file of its own, with its style and its legend.
+    """
+    return _templates().get_template("curve.svg").render(title=title, lines=lines, rate=rate, alone=alone)
+
+
+def lines(evaluation: Evaluation, places: Sequence[int]) -> list[Line]:
+    """A line for each choice, of the mean recall of some alterations."""
+    return [Line(_classes(outcome.choice), str(outcome.choice), outcome.curve(places)) for outcome in shown(evaluation)]
+
+
+def shown(evaluation: Evaluation) -> list[Outcome]:
+    """The outcomes that are drawn: without transforms the plain profile only, and every profile with them."""
+    first = evaluation.scheme.profiles[0]
+    return [one for one in evaluation.outcomes if one.choice.transforms or one.choice.profile == first]
+
+
+@cache
+def _templates() -> Environment:
+    found = Environment(
+        loader=PackageLoader("hashdb.evaluation"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    found.globals |= {
+        "width": _WIDTH,
+        "height": _HEIGHT,
+        "left": _LEFT,
+        "right": _RIGHT,
+        "top": _TOP,
+        "bottom": _BOTTOM,
+        "exponents": range(_RAREST, _MOST + 1, 2),
+        "x": _x,
+        "y": _y,
+        "figures": figures,
+        "shade": _shade,
+    }
+    return found
+
+
+def _all(evaluation: Evaluation) -> tuple[str, list[Line]]:
+    return "all alterations", lines(evaluation, range(len(evaluation.scheme.alterations)))
+
+
+def _classes(choice: Choice) -> str:
+    return f"{choice.algorithm} {choice.profile if choice.transforms else 'thin'}"
+
+
+def _x(rate: float) -> str:
+    place = (log10(rate) - _RAREST) / (_MOST - _RAREST)
+    return f"{_LEFT + min(1, max(0, place)) * (_RIGHT - _LEFT):.1f}"
+
+
+def _y(recall: float, below: int = 0) -> str:
+    return f"{_BOTTOM - recall * (_BOTTOM - _TOP) + below:.1f}"
 
 
 def _shade(percent: str) -> str:

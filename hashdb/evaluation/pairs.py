@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashdb.domain.signals import Algorithm
-from hashdb.evaluation.samples import FAR
-from hashdb.evaluation.sparse import further
+from hashdb.evaluation.samples import FAR, further
 from hashdb.index.words import Words
 
 Distances: TypeAlias = NDArray[np.uint16]

@@ -1,25 +1,98 @@
-"""One picture of the folder: what it contributes, what it asks for, and how far its altered copies are."""
+"""What is hashed of a picture: of one that is contributed, by profile; of one that is asked about, with transforms."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import signal
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from hashdb.domain.profiles import Profile
 from hashdb.domain.rules import quality_fault
-from hashdb.domain.signals import Algorithm
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.sparseness import FURTHER, SPARSE
 from hashdb.errors import UnreadablePicture
 from hashdb.evaluation.alterations import ALTERATIONS
-from hashdb.evaluation.schemes import Hashes, Scheme, asked, contributed
-from hashdb.evaluation.sparse import further
 from hashdb.hashing import Limits
 from hashdb.hashing.pdq import pdq
+from hashdb.hashing.perceptual import perceptual
 from hashdb.hashing.pictures import Picture, read_picture
-from hashdb.index.words import Words
+from hashdb.hashing.transforms import transforms
+from hashdb.hashing.variants import variants
+from hashdb.index.words import Words, pack
+
+PROFILES: Final = tuple(map(str, Profile))
+"""How many variants of a picture are contributed, least first."""
+
+Hashes: TypeAlias = Mapping[Algorithm, Words]
+"""For each algorithm the values of a picture, shape (values, bits / 64); there may be none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """What is measured: with which algorithms and profiles, under which alterations, and from which seed."""
+
+    algorithms: tuple[Algorithm, ...]
+    profiles: tuple[str, ...]
+    alterations: tuple[str, ...]
+    seed: int = 0
+    radii: Mapping[Algorithm, int] = field(default_factory=dict)
+    """Of those algorithms whose default radius is not meant."""
+
+    def radius(self, algorithm: Algorithm) -> int:
+        """The radius in force: the one that was given, or the default one."""
+        return self.radii.get(algorithm, algorithm.radius)
+
+
+def contributed(picture: Picture, algorithms: Sequence[Algorithm], profile: str) -> Hashes:
+    """What a contribution of this picture stores: its own values and its variants', but none that is refused."""
+    signals = [signal for signal in _own(picture, algorithms) if signal.fault() is None]
+    if Algorithm.PHASH256 in algorithms:
+        signals += variants(picture, Profile(profile))
+    return _by_algorithm(signals, algorithms)
+
+
+def asked(picture: Picture, algorithms: Sequence[Algorithm]) -> Hashes:
+    """What a query with this picture asks for: first its own value, then what its transforms add."""
+    turned = (signal for _, signals in transforms(picture, algorithms) for signal in signals)
+    return _by_algorithm([*_own(picture, algorithms), *turned], algorithms)
+
+
+def _own(picture: Picture, algorithms: Sequence[Algorithm]) -> list[Signal]:
+    return [pdq(picture)[0] if one is Algorithm.PDQ else perceptual(picture, one) for one in algorithms]
+
+
+def _by_algorithm(signals: Sequence[Signal], algorithms: Sequence[Algorithm]) -> Hashes:
+    """Each algorithm's values, in order, each once."""
+    values = {a: dict.fromkeys(signal.value for signal in signals if signal.algorithm is a) for a in algorithms}
+    return {algorithm: pack(list(found), algorithm.bits) for algorithm, found in values.items()}
+
+
+def singular(values: Words) -> NDArray[np.float64]:
+    """For each value of phash256 the largest singular value of its signs, against that of a product: 0.25 to 1."""
+    octets = np.ascontiguousarray(values.astype(">u8")).view(np.uint8).reshape(len(values), -1)
+    signs = np.unpackbits(octets, axis=1).reshape(-1, 16, 16) * 2.0 - 1
+    found: NDArray[np.float64] = np.linalg.svd(signs, compute_uv=False)[:, 0] / 16
+    return found
+
+
+def further(algorithm: Algorithm, values: Words) -> NDArray[np.uint16]:
+    """For each value FURTHER where it is sparse, else 0."""
+    if algorithm is not Algorithm.PHASH256 or not len(values):
+        return np.zeros(len(values), np.uint16)
+    return np.where(singular(values) >= SPARSE, FURTHER, 0).astype(np.uint16)
+
 
 LONGEST_SIDE: Final = 1_024
 """In pixels: larger pictures are reduced to it first, which moves no hash by more than a few bits and saves minutes."""
@@ -115,3 +188,52 @@ def _beside(job: Job) -> Image.Image | None:
         return _read(job.beside, job.limits)
     except UnreadablePicture:
         return None
+
+
+_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def measure_all(jobs: Sequence[Job], scheme: Scheme, processes: int) -> Iterator[Sample | Unfit]:
+    """What comes of each picture, in order; no more than a few are under way, so memory stays flat.
+
+    With one process, in this one. Processes are spawned: a fork would take threads' locks along.
+    """
+    if processes == 1:
+        for job in jobs:
+            yield measure(job, scheme)
+        return
+    with ProcessPoolExecutor(processes, get_context("spawn"), _leave_interrupts) as pool:
+        rest = iter(jobs)
+        running: deque[Future[Sample | Unfit]] = deque()
+        with _one_thread_each():
+            running.extend(pool.submit(measure, job, scheme) for job in islice(rest, 3 * processes))
+        try:
+            while running:
+                yield running.popleft().result()
+                running.extend(pool.submit(measure, job, scheme) for job in islice(rest, 1))
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Have processes that start here multiply small matrices on one thread.
+
+    BLAS would take a thread a core in each of them, and these spend most of their time waiting for each other: of
+    pictures that are asked about with transforms, on two busy cores, three times the time of one thread.
+    """
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C reaches every process of a terminal: the one that waits for the others tells of it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

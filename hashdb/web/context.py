@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from io import BytesIO
-from typing import IO, TypeVar, cast
+from typing import TypeVar, cast
 
 import flask
 from flask import Response, current_app, g
@@ -49,18 +49,10 @@ LARGE = 16 * 1024
 class Request(flask.Request):
     """A request whose uploads are held in memory only: what was removed is never written to a disk."""
 
-    def _get_file_stream(
-        self,
-        total_content_length: int | None,
-        content_type: str | None,
-        filename: str | None = None,
-        content_length: int | None = None,
-    ) -> IO[bytes]:
-        return BytesIO()
-
     def make_form_data_parser(self) -> FormDataParser:
-        """A parser that does not take a broken form for an empty one."""
+        """A parser that keeps uploads in memory, and does not take a broken form for an empty one."""
         parser = super().make_form_data_parser()
+        parser.stream_factory = lambda *_, **__: BytesIO()
         parser.silent = False
         return parser
 

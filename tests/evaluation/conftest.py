@@ -8,9 +8,8 @@ import pytest
 from PIL import Image
 
 from hashdb.domain.signals import Algorithm
-from hashdb.evaluation.evaluations import Evaluation
-from hashdb.evaluation.runs import evaluate
-from hashdb.evaluation.schemes import Scheme
+from hashdb.evaluation.runs import Evaluation, evaluate
+from hashdb.evaluation.samples import Scheme
 from hashdb.hashing import Limits
 from tests.evaluation.photos import PHOTOS
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 import hashdb
 from hashdb.evaluation.alterations import ALTERATIONS
-from hashdb.evaluation.shapes import largest_inside
+from hashdb.evaluation.edits import largest_inside
 from hashdb.hashing import Limits
 from hashdb.hashing.pictures import read_picture
 

@@ -1,16 +1,129 @@
-"""A run over a folder, as a whole."""
+"""Costs of the index."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from hashdb.evaluation.evaluations import Evaluation
-from hashdb.evaluation.runs import evaluate
+from hashdb.domain.signals import Algorithm
+from hashdb.evaluation.alterations import Family
+from hashdb.evaluation.pairs import Pairs
+from hashdb.evaluation.runs import MOST, Choice, Evaluation, Outcome, cost, evaluate
+from hashdb.evaluation.samples import Scheme
+from hashdb.evaluation.tails import Tail
 from hashdb.hashing import Limits
+from hashdb.index.plan import choose
 from tests.evaluation.conftest import SCHEME
 from tests.evaluation.photos import PHOTOS
+
+
+def test_a_scan_takes_the_bytes_of_the_values_alone() -> None:
+    found = cost(Algorithm.PHASH256, 60, 20_000, 2.5, 3)
+    assert found.scanned
+    assert found.measured == 50_000
+    assert found.bytes_an_item == pytest.approx(2.5 * 32)
+
+
+def test_tables_take_more() -> None:
+    found = cost(Algorithm.PDQ, 8, 50_000, 1, 1)
+    assert not found.scanned
+    assert found.bytes_an_item > 32
+
+
+def test_values_that_stand_in_a_table_count_once() -> None:
+    found = cost(Algorithm.PHASH, 4, 50_000, 1, 1)
+    assert not found.scanned
+    assert found.bytes_an_item == pytest.approx(_built(Algorithm.PHASH, 4, 50_000) / 50_000, rel=0.01)
+
+
+def _built(algorithm: Algorithm, radius: int, count: int) -> int:
+    """What the tables of a segment of so many values take: eight bytes a value and chunk, four a place."""
+    cut = choose(count, algorithm.bits, radius)
+    return 8 * count * len(cut.widths) + 4 * cut.bases[-1]
+
+
+def test_time_grows_with_what_is_asked_and_with_what_is_stored() -> None:
+    one, three = (cost(Algorithm.PHASH, 6, 1_000, 1, queries) for queries in (1, 3))
+    assert three.microseconds_a_query == pytest.approx(3 * one.microseconds_a_query)
+    assert one.microseconds_a_query > 0
+
+
+def test_only_so_many_values_are_measured() -> None:
+    assert cost(Algorithm.PHASH, 4, 50_000_000, 1, 1).measured == MOST
+
+
+def test_the_time_of_more_values_is_foretold_from_how_it_grew() -> None:
+    measured, more = (cost(Algorithm.PHASH, 4, many, 1, 1).microseconds_a_query for many in (MOST, 8 * MOST))
+    assert measured <= more <= 8 * measured
+
+
+def test_a_scan_of_more_values_takes_as_many_times_longer() -> None:
+    measured, more = (cost(Algorithm.PHASH256, 100, many, 1, 1) for many in (MOST, 3 * MOST))
+    assert measured.scanned and more.scanned
+    assert more.microseconds_a_query == pytest.approx(3 * measured.microseconds_a_query)
+
+
+TWO = Scheme((Algorithm.PDQ, Algorithm.PHASH256), ("plain",), ("JPEG 50", "crop 10 %"))
+
+
+def _outcome(algorithm: Algorithm, distances: list[list[int]], radius: int | None, tail: Tail | None = None) -> Outcome:
+    counts = np.zeros(257, np.int64)
+    counts[[70, 100, 128]] = (1, 9, 90)
+    pairs = Pairs(10, counts, 100, np.array([[0, 1, 70]]))
+    return Outcome(
+        Choice(algorithm, "plain", True),
+        np.array(distances, np.uint16),
+        pairs,
+        pairs,
+        tail,
+        None,
+        31,
+        radius,
+        None,
+        1,
+        1,
+        {},
+    )
+
+
+def _evaluation(*outcomes: Outcome) -> Evaluation:
+    return Evaluation(TWO, 1e-11, 1_000, ("a", "b", "c", "d"), {}, (), outcomes)
+
+
+PDQ = _outcome(Algorithm.PDQ, [[0, 50], [10, 60], [44, 80], [45, 45]], 44)
+PHASH256 = _outcome(Algorithm.PHASH256, [[0, 40], [90, 90], [90, 90], [50, 90]], 50)
+
+
+def test_recall_is_the_share_within_the_radius() -> None:
+    assert PDQ.recalls(44).tolist() == [0.75, 0]
+    assert PDQ.recalls(45).tolist() == [1, 0.25]
+    assert PDQ.recalls(None).tolist() == [0, 0]
+
+
+def test_algorithms_together_find_what_any_of_them_finds() -> None:
+    made = _evaluation(PDQ, PHASH256)
+    assert made.together("plain", True, in_force=False).tolist() == [1, 0.25]
+    assert made.together("plain", True, in_force=True).tolist() == [0.5, 0]
+
+
+def test_families_stand_in_order_with_their_alterations() -> None:
+    assert list(_evaluation(PDQ).families()) == [(Family.ENCODING, [0]), (Family.CROPS, [1])]
+
+
+def test_a_rate_is_of_the_tail_and_beyond_it_counted() -> None:
+    tail = Tail(10, np.full(71, 1e-9), np.full(71, 1e-10), np.full(71, 1e-8), np.full(71, 1e-9))
+    fitted = _outcome(Algorithm.PDQ, [[0, 0]], 44, tail)
+    assert fitted.rate(70) == 1e-9
+    assert fitted.rate(100) == pytest.approx(0.1)
+    assert PDQ.rate(69) is None
+    assert PDQ.rate(70) == pytest.approx(0.01)
+
+
+def test_a_curve_leaves_out_what_has_no_rate() -> None:
+    assert PDQ.curve([0, 1])[:2] == [(0.01, 0.875), (0.01, 0.875)]
+    assert len(PDQ.curve([0])) == 128 - 70
 
 
 def test_every_choice_has_its_outcome(small: Evaluation) -> None:

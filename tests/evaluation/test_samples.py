@@ -1,7 +1,8 @@
-"""One picture, measured."""
+"""What is hashed of a picture on either side."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,78 @@ import pytest
 from PIL import Image
 
 from hashdb.domain.signals import Algorithm
-from hashdb.domain.sparseness import FURTHER
-from hashdb.evaluation.samples import FAR, LONGEST_SIDE, Job, Sample, Unfit, measure, nearest
-from hashdb.evaluation.schemes import Scheme
+from hashdb.domain.sparseness import FURTHER, is_sparse
+from hashdb.evaluation.samples import (
+    FAR,
+    LONGEST_SIDE,
+    PROFILES,
+    Job,
+    Sample,
+    Scheme,
+    Unfit,
+    asked,
+    contributed,
+    further,
+    measure,
+    measure_all,
+    nearest,
+)
 from hashdb.hashing import Limits
-from hashdb.index.words import pack
+from hashdb.hashing.pdq import pdq
+from hashdb.hashing.perceptual import perceptual
+from hashdb.hashing.pictures import Picture
+from hashdb.index.words import pack, unpack
+from tests.builders import near, signal, sparse
 from tests.evaluation.photos import PHOTOS
+
+BOTH = (Algorithm.PDQ, Algorithm.PHASH)
+
+
+def _photo() -> Picture:
+    with Image.open(PHOTOS[0]) as photo:
+        return Picture(photo.convert("RGB"))
+
+
+def test_the_first_of_what_is_asked_is_the_picture_itself() -> None:
+    photo = _photo()
+    hashes = asked(photo, BOTH)
+    assert unpack(hashes[Algorithm.PDQ])[0] == pdq(photo)[0].value
+    assert unpack(hashes[Algorithm.PHASH])[0] == perceptual(photo, Algorithm.PHASH).value
+
+
+def test_every_profile_contributes_the_picture_itself_and_each_value_once() -> None:
+    photo = _photo()
+    for profile in PROFILES:
+        for algorithm, words in contributed(photo, BOTH, profile).items():
+            values = unpack(words)
+            assert asked(photo, BOTH)[algorithm][0].tolist() in words.tolist()
+            assert len(set(values)) == len(values)
+
+
+def test_what_would_be_refused_is_not_contributed() -> None:
+    flat = Picture(Image.new("RGB", (100, 100), (9, 9, 9)))
+    for profile in PROFILES:
+        assert not len(contributed(flat, (Algorithm.PHASH,), profile)[Algorithm.PHASH])
+
+
+def test_a_radius_is_the_default_one_unless_another_is_given() -> None:
+    scheme = Scheme(BOTH, PROFILES, (), radii={Algorithm.PDQ: 44})
+    assert scheme.radius(Algorithm.PDQ) == 44
+    assert scheme.radius(Algorithm.PHASH) == Algorithm.PHASH.radius
+
+
+def test_it_is_the_same_as_at_a_match() -> None:
+    values = [near(sparse(seed), bits).value for seed in range(20) for bits in range(0, 128, 8)]
+    values += [signal(seed, Algorithm.PHASH256).value for seed in range(50)]
+    expected = [FURTHER * is_sparse(value) for value in values]
+    assert 0 < sum(map(bool, expected)) < len(values)
+    assert further(Algorithm.PHASH256, pack(values, 256)).tolist() == expected
+
+
+def test_of_other_algorithms_and_of_nothing_there_is_none() -> None:
+    assert not further(Algorithm.PDQ, pack([sparse(1).value], 256)).any()
+    assert further(Algorithm.PHASH256, np.empty((0, 4), np.uint64)).shape == (0,)
+
 
 SCHEME = Scheme((Algorithm.PDQ, Algorithm.PHASH), ("plain",), ("JPEG 50", "crop 30 %", "collage of two"))
 
@@ -84,3 +151,21 @@ def test_all_of_256_bits_may_differ() -> None:
     none, every = np.zeros((1, 4), np.uint64), np.full((1, 4), 2**64 - 1, np.uint64)
     assert nearest(none, every, Algorithm.PDQ) == (256, 256)
     assert nearest(none, every, Algorithm.PHASH256) == (256 + FURTHER, 256 + FURTHER)
+
+
+def test_two_processes_find_what_one_does_in_the_same_order() -> None:
+    scheme = Scheme((Algorithm.PDQ,), ("plain",), ("noise 10", "10 % off one side"))
+    paths = [*PHOTOS[:8], PHOTOS[0].parent / "missing.jpg", PHOTOS[8]]
+    jobs = [Job(place, path, PHOTOS[9], Limits()) for place, path in enumerate(paths)]
+    before = dict(os.environ)
+    alone, together = (list(measure_all(jobs, scheme, processes)) for processes in (1, 2))
+    assert dict(os.environ) == before
+    assert [found.place for found in together] == list(range(len(paths)))
+    for one, other in zip(alone, together, strict=True):
+        if isinstance(one, Unfit):
+            assert one == other
+        else:
+            assert isinstance(other, Sample)
+            np.testing.assert_array_equal(one.distances, other.distances)
+            np.testing.assert_array_equal(one.asked[Algorithm.PDQ], other.asked[Algorithm.PDQ])
+    assert isinstance(together[8], Unfit)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, timedelta
 from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
 
 from hashdb.domain.periods import Period
 from hashdb.domain.reports import OfDay
-from hashdb.web.reports import page
+from hashdb.web.reports import page, templates
 from tests.wire.test_reports import DAY, REPORT
 
 
@@ -54,3 +57,26 @@ def test_a_long_period_is_drawn_by_months_and_years() -> None:
         text = page(replace(REPORT, period=Period(DAY, last), days={DAY: OfDay(1), last: OfDay(2)}))
         assert f">{name}<" in text, days
     assert "none</text>" in page(replace(REPORT, period=Period(date.min, date.max), days={}))
+
+
+def _drawn(chart: str, title: str, numbers: list[tuple[str, int]]) -> ElementTree.Element:
+    text: str = getattr(templates().get_template("charts.html").module, chart)(title, numbers)
+    return ElementTree.fromstring(text.strip())
+
+
+@pytest.mark.parametrize("chart", ["bars", "columns"])
+@pytest.mark.parametrize(
+    "numbers", [[], [("a", 0)], [("<b>&", 3), ("x" * 100, 10**9)], [(f"2026-{n}", n) for n in range(62)]]
+)
+def test_a_chart_is_a_picture_of_its_numbers(chart: str, numbers: list[tuple[str, int]]) -> None:
+    root = _drawn(chart, "A & B", numbers)
+    rects = [element for element in root.iter() if element.tag.endswith("rect")]
+    assert len(rects) == len(numbers)
+    assert all(float(rect.attrib[side]) >= 0 for rect in rects for side in ("width", "height", "x", "y"))
+    assert ("none" in "".join(root.itertext())) == (not numbers)
+
+
+def test_the_largest_number_has_the_longest_bar() -> None:
+    root = _drawn("bars", "", [("a", 10), ("b", 5)])
+    widths = [float(element.attrib["width"]) for element in root.iter() if element.tag.endswith("rect")]
+    assert widths[0] == pytest.approx(2 * widths[1])
