@@ -24,6 +24,7 @@ from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKin
 from hashdb.domain.signals import Algorithm
 from hashdb.evaluation.alterations import ALTERATIONS, Family
 from hashdb.service import members, open_hashdb
+from hashdb.service.schedule import TABLE
 from hashdb.settings import DEFAULT_LABELS, Settings
 from hashdb.web import create_app
 from hashdb.web.interop import MOUNTS
@@ -247,9 +248,18 @@ def alterations() -> str:
     return table(["family", "alterations"], rows)
 
 
+def background() -> str:
+    """Every background task."""
+    rows = (
+        (f"`{one.task}`", one.does, one.when, one.place, f"`{one.lane}`" if one.lane else "its own") for one in TABLE
+    )
+    return table(["task", "what it does", "every", "runs in", "thread"], rows)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "settings-service": lambda: settings(mine=False),
     "settings-member": lambda: settings(mine=True),
+    "background": background,
     "commands": commands,
     "routes": routes,
     "problems": problems,

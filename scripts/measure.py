@@ -145,7 +145,7 @@ def suspension(db: HashDB) -> None:
     batches = []
     while True:
         start = time.perf_counter()
-        if not contributions.announce(db):
+        if not contributions.emit_pending(db):
             break
         batches.append(time.perf_counter() - start)
     print(

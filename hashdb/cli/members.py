@@ -140,7 +140,7 @@ def _set_status(text: str, status: MemberStatus, as_json: bool) -> None:
         if isinstance(member, Proposal):
             print_proposal(member, as_json)
             return
-        while contributions.announce(db) or opinions.recount(db):
+        while contributions.emit_pending(db) or opinions.recount(db):
             pass
     if as_json:
         print_json(MemberOut.of(member))

@@ -30,26 +30,18 @@ from hashdb.domain.members import COMMAND_LINE
 from hashdb.errors import IndexNotReady
 from hashdb.hashing.benign import built_in
 from hashdb.index.kernel import engine
-from hashdb.index.segments import low_priority
 from hashdb.service import (
     HashDB,
     benign,
     checkpoints,
-    contributions,
     counts,
-    couriers,
     deliveries,
-    erasures,
     expiry,
-    floods,
-    masks,
     members,
     open_hashdb,
-    opinions,
-    overviews,
-    proposals,
     safeguards,
-    uses,
+    schedule,
+    system_clock,
 )
 from hashdb.service.background import Background, Task
 from hashdb.settings import Settings
@@ -58,13 +50,6 @@ from hashdb.web.context import Face
 from hashdb.web.logs import write_json_lines
 
 _THREADS = 8
-_MAINTAIN_EVERY = 1.0
-_ANNOUNCE_EVERY = 5
-"""Rounds of maintenance."""
-_FLUSH_EVERY = 1.0
-_GUARD_EVERY = 10
-"""Rounds of flushing."""
-_BATCH = 500
 _YOUNG = 10_000
 """Objects made between two rounds of the collector (Python's own 700 are fewer than one large request makes)."""
 
@@ -172,7 +157,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
             "post_worker_init": _begin,
             "worker_exit": lambda server, worker: _write_the_rest(worker),
             "child_exit": lambda server, worker: counting.ended(worker.pid),
-            "on_exit": lambda arbiter: Background().run(Task.STOP, self._sign_the_end),
+            "on_exit": lambda arbiter: Background(None, system_clock).run(Task.STOP, self._sign_the_end),
             "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir(),
             "proc_name": "hashdb",
         }
@@ -196,16 +181,15 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
             engine=engine_of(s),
         )
         db.leaving = lambda: self._leaving[0] == 1
-        # Each worker flushes every second.
-        db.hits_within = 2 * _FLUSH_EVERY
+        # Each worker flushes every second (the task `counts`).
+        db.hits_within = 2.0
         app = create_app(db, s)
         counted: metrics.Metrics = app.extensions["hashdb"].metrics
-        Thread(target=_keep_up, args=(db, Event()), name="keep-up", daemon=True).start()
-        Thread(target=_write_down, args=(db, counted, Event()), name="write-down", daemon=True).start()
+        schedule.start(db, Event(), _tasks(counted))
         if rules.reach is not None:
-            told = counted.deliver
-            words = db, s.home / "webhooks", partial(deliveries.post, reach=rules.reach), told, Event()
-            Thread(target=couriers.deliver, args=words, name="deliver", daemon=True).start()
+            post = partial(deliveries.post, reach=rules.reach)
+            words = db, s.home / "webhooks", post, counted.deliver, Event()
+            Thread(target=schedule.deliver, args=words, name="webhooks", daemon=True).start()
         if s.metrics_port is not None:
             metrics.serve(counted, s.metrics_host, s.metrics_port)
         # What is here now stays: the collector need not look at it again with each large request.
@@ -239,65 +223,26 @@ def _write_the_rest(worker: Any) -> None:
         face.db.background.run(Task.STOP, face.traces.close)
 
 
-def _write_down(db: HashDB, counted: metrics.Metrics, stop: Event) -> None:
-    """Write what is counted each second, tell how far the index is, guard against floods, seal the days that are over.
+def _tasks(counted: metrics.Metrics) -> dict[Task, schedule.Act]:
+    """The background tasks that only a process which serves can do."""
+    parent = os.getppid()
 
-    Segments may keep the other thread long.
-    """
-    run, rounds, parent = db.background.run, 0, os.getppid()
-    while not stop.wait(_FLUSH_EVERY):
+    def write_metrics(db: HashDB) -> None:
         if os.getppid() != parent:
-            # It was killed. gunicorn sees it too, but then lets who keeps a connection busy keep the worker, and with
-            # it the home, for half a minute.
+            # gunicorn was killed. Its worker sees that too, but lets a busy connection keep it, and with it the home,
+            # for half a minute.
             os.kill(os.getpid(), signal.SIGTERM)
-        run(Task.METRICS, counted.write_down)
-        run(Task.COUNTS, partial(counts.flush, db))
-        run(Task.USES, partial(uses.flush, db))
-        run(Task.SUSPICIONS, lambda: counted.suspect(db.suspicions.tell(db.store, db.now())))
-        if rounds % _GUARD_EVERY == 0:
-            run(Task.FLOODS, partial(floods.guard, db))
-            run(Task.SEALS, partial(counts.seal, db))
-        rounds += 1
+        counted.write_down()
+
+    return {
+        Task.METRICS: write_metrics,
+        Task.SUSPICIONS: lambda db: counted.suspect(db.suspicions.tell(db.store, db.now())),
+        Task.FILL: fill,
+    }
 
 
-def _keep_up(db: HashDB, stop: Event) -> None:
-    """Fill the index, then keep it in segments, settle what changed, tell and sign the log, while the worker lives."""
-    _fill(db, stop)
-    low_priority()
-    run, rounds = db.background.run, 0
-    while not stop.wait(_MAINTAIN_EVERY):
-        rounds += 1
-        run(Task.INDEX, db.live.maintain)
-        if rounds % _ANNOUNCE_EVERY == 0:
-            run(Task.MASKS, partial(masks.settle, db))
-            run(Task.EXPIRY, partial(expiry.settle, db))
-            run(Task.PROPOSALS, partial(proposals.expire, db))
-            run(Task.CHANGES, partial(_announce, db))
-            run(Task.OVERVIEWS, partial(_follow, db))
-            run(Task.CHECKPOINTS, partial(checkpoints.keep, db))
-
-
-def _fill(db: HashDB, stop: Event) -> None:
-    while db.live.head is None and not stop.is_set():
-        db.background.run(Task.FILL, partial(_fill_once, db))
-        stop.wait(0 if db.live.head else 1)
-
-
-def _fill_once(db: HashDB) -> None:
+def fill(db: HashDB) -> None:
+    """Fill the index, and show how far it is."""
     bar, advance = tracked("building the index", db.live.backlog())
     with suppress(IndexNotReady), bar:
         db.live.fill(advance)
-
-
-def _announce(db: HashDB) -> None:
-    while contributions.announce(db, _BATCH) == _BATCH:
-        pass
-    while opinions.recount(db, _BATCH) == _BATCH:
-        pass
-    while erasures.purge(db, _BATCH) == _BATCH:
-        pass
-
-
-def _follow(db: HashDB) -> None:
-    while overviews.follow(db) == overviews.BLOCK:
-        pass

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
-from hashdb.domain.contributions import Standing
+from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.instants import format_instant
 
 
@@ -79,14 +80,63 @@ class Action(StrEnum):
         return self.startswith("contribution.") and self is not Action.CONTRIBUTION_ERASED
 
 
-STANDINGS = {
+STATUS_EVENTS = {
+    Status.ACTIVE: Action.CONTRIBUTION_REINSTATED,
+    Status.WITHDRAWN: Action.CONTRIBUTION_WITHDRAWN,
+    Status.EXPIRED: Action.CONTRIBUTION_EXPIRED,
+    Status.SUSPENDED: Action.CONTRIBUTION_SUSPENDED,
+}
+"""The event that logs the new status of a contribution."""
+STANDING_EVENTS = {
     Standing.UNREVIEWED: Action.CONTRIBUTION_CLEARED,
     Standing.CONFIRMED: Action.CONTRIBUTION_CONFIRMED,
     Standing.DISPUTED: Action.CONTRIBUTION_DISPUTED,
     Standing.QUARANTINED: Action.CONTRIBUTION_QUARANTINED,
     Standing.RETIRED: Action.CONTRIBUTION_RETIRED,
 }
-"""What tells the log of a contribution's new standing."""
+"""The event that logs the new standing of a contribution."""
+STATUS_AFTER: Mapping[str, Status] = {
+    Action.CONTRIBUTION_ADDED: Status.ACTIVE,
+    **{action: status for status, action in STATUS_EVENTS.items()},
+}
+"""The status of a contribution after an event; other events do not change it."""
+STANDING_AFTER: Mapping[str, Standing] = {
+    Action.CONTRIBUTION_ADDED: Standing.UNREVIEWED,
+    **{action: standing for standing, action in STANDING_EVENTS.items()},
+}
+"""The standing of a contribution after an event; other events do not change it."""
+ENDING = tuple(action for action in Action if STATUS_AFTER.get(action, Status.ACTIVE) is not Status.ACTIVE)
+"""The events after which a contribution is not active."""
+REVERSING = tuple(
+    action
+    for action in Action
+    if STATUS_AFTER.get(action) is Status.WITHDRAWN or not STANDING_AFTER.get(action, Standing.UNREVIEWED).matches
+)
+"""The events that say of a contribution that it is no match; an expiry or a suspension does not say that of it."""
+
+
+class State(NamedTuple):
+    """What the events on a contribution add up to: its status (None before it was added) and its standing."""
+
+    status: Status | None = None
+    standing: Standing = Standing.UNREVIEWED
+
+    @property
+    def matches(self) -> bool:
+        """Whether it is answered as a match."""
+        return self.status is Status.ACTIVE and self.standing.matches
+
+    def after(self, action: str) -> State:
+        """The state after one more event.
+
+        >>> State().after("contribution.added").after("contribution.expired").status
+        <Status.EXPIRED: 'expired'>
+        """
+        return State(STATUS_AFTER.get(action, self.status), STANDING_AFTER.get(action, self.standing))
+
+
+ADDED = State().after(Action.CONTRIBUTION_ADDED)
+"""The state of most contributions: added, and nothing since."""
 
 type_of_detail = str | int | list[str] | None
 Details = Mapping[str, type_of_detail]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from hashdb.domain.audit import STANDINGS, Action
+from hashdb.domain.audit import Action, State
 from hashdb.domain.contributions import Contribution
 from hashdb.domain.opinions import Opinion
 from hashdb.domain.signals import Signal
@@ -48,17 +48,7 @@ class Records:
 
 def matched(actions: Iterable[Action]) -> bool:
     """Whether a contribution matched after these events, all that there had been on it, in their order."""
-    ended, out = True, False
+    state = State()
     for action in actions:
-        if action in _BEGINNING:
-            ended = False
-        elif action in _ENDING:
-            ended = True
-        elif action in _STANDINGS:
-            out = not _STANDINGS[action].matches
-    return not (ended or out)
-
-
-_BEGINNING = (Action.CONTRIBUTION_ADDED, Action.CONTRIBUTION_REINSTATED)
-_ENDING = (Action.CONTRIBUTION_WITHDRAWN, Action.CONTRIBUTION_EXPIRED, Action.CONTRIBUTION_SUSPENDED)
-_STANDINGS = {action: standing for standing, action in STANDINGS.items()}
+        state = state.after(action)
+    return state.matches

@@ -10,9 +10,10 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
-from hashdb.domain.audit import STANDINGS, Action, Event
+from hashdb.domain.audit import STANDING_AFTER, STATUS_AFTER, Action, Event
 from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.counts import ANY, Count, Kind, day_of
+from hashdb.domain.reports import Precision
 
 EVERYONE = 0
 """Where a member stands in a figure of all together."""
@@ -102,11 +103,10 @@ def deltas(
     for event in events:
         seq = event.seq
         if event.kind == "contribution":
-            verb = event.action.partition(".")[2]
-            if verb == "added":
+            if event.action == Action.CONTRIBUTION_ADDED:
                 _add(event, by_day, in_all)
             elif event.id in contributors:
-                _change(event, verb, contributors[event.id], by_day, in_all)
+                _change(event, contributors[event.id], by_day, in_all)
         elif event.action == Action.COUNTS_SEALED:
             by_day.update(asked(day_of(event.id), sealed.get(event.id, ())))
     return Deltas(seq, by_day, in_all)
@@ -130,7 +130,7 @@ def sealed(events: Iterable[Event]) -> set[int]:
 
 def concerned(events: Iterable[Event]) -> set[int]:
     """The contributions of which must be known whose they are."""
-    return {event.id for event in events if event.kind == "contribution" and event.action not in _OWN_MEMBER}
+    return {event.id for event in events if event.kind == "contribution" and event.action != Action.CONTRIBUTION_ADDED}
 
 
 def bucket(bound: int | None) -> str:
@@ -150,14 +150,6 @@ def standing(of: Standing) -> str:
 
 _NAMES = {bound: bucket(bound) for bound in BOUNDS}
 _ASKED = {str(Kind.QUERY): str(What.QUERIES), str(Kind.HIT): str(What.HITS)}
-_OWN_MEMBER = ("contribution.added",)
-_STATUSES = {
-    "withdrawn": Status.WITHDRAWN,
-    "expired": Status.EXPIRED,
-    "suspended": Status.SUSPENDED,
-    "reinstated": Status.ACTIVE,
-}
-_STANDINGS = {action.partition(".")[2]: of for of, action in STANDINGS.items()}
 
 
 def _add(event: Event, by_day: Counter[OfDay], in_all: Counter[InAll]) -> None:
@@ -174,15 +166,15 @@ def _add(event: Event, by_day: Counter[OfDay], in_all: Counter[InAll]) -> None:
     in_all[InAll(standing(Standing.UNREVIEWED), whose)] += 1
 
 
-def _change(event: Event, verb: str, whose: int, by_day: Counter[OfDay], in_all: Counter[InAll]) -> None:
+def _change(event: Event, whose: int, by_day: Counter[OfDay], in_all: Counter[InAll]) -> None:
     before = str(event.details.get("before"))
-    if verb in _STATUSES:
+    if event.action in STATUS_AFTER:
         in_all[InAll(f"status:{before}", whose)] -= 1
-        in_all[InAll(status(_STATUSES[verb]), whose)] += 1
-    elif verb in _STANDINGS:
+        in_all[InAll(status(STATUS_AFTER[event.action]), whose)] += 1
+    elif event.action in STANDING_AFTER:
         in_all[InAll(f"standing:{before}", whose)] -= 1
-        in_all[InAll(standing(_STANDINGS[verb]), whose)] += 1
-    if verb == "withdrawn":
+        in_all[InAll(standing(STANDING_AFTER[event.action]), whose)] += 1
+    if event.action == Action.CONTRIBUTION_WITHDRAWN:
         by_day[OfDay(event.at.date(), str(What.WITHDRAWN), EVERYONE)] += 1
         by_day[OfDay(event.at.date(), str(What.WITHDRAWN), whose)] += whose != EVERYONE
 
@@ -218,14 +210,8 @@ class MemberFigures:
     in_hour: int
     queries: int
     hits: int
-    holds: int
-    fails: int
-
-    @property
-    def precision(self) -> float | None:
-        """Confirmed ÷ (confirmed + disputed and not upheld), of all that was judged; None where nothing was."""
-        judged = self.holds + self.fails
-        return self.holds / judged if judged else None
+    precision: Precision
+    """Of all that was ever judged."""
 
 
 @dataclass(frozen=True, slots=True)

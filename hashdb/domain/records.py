@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from enum import Enum
 
-from hashdb.domain.audit import STANDINGS, Action
+from hashdb.domain.audit import STANDING_AFTER, STATUS_AFTER, Action
 from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.members import MemberStatus
 from hashdb.domain.sessions import LONGEST
@@ -263,6 +263,10 @@ def _amended_contribution(told: Told, actor: str) -> Mapping[str, Said]:
     return {**found, "expired": UNSAID} if "expires_at" in found else found
 
 
+def _ended(status: Status) -> Callable[[Told, str], Mapping[str, Said]]:
+    return _now(status=str(status), expired=status is Status.EXPIRED or UNSAID)
+
+
 def _withdrawn(told: Told, actor: str) -> Mapping[str, Said]:
     return {"status": str(Status.WITHDRAWN), "withdrawn": True, "reason": _said(told, "reason"), "expired": UNSAID}
 
@@ -294,12 +298,10 @@ _CHANGES: Mapping[str, Callable[[Told, str], Mapping[str, Said]]] = {
     Action.USER_DISABLED: _now(status=str(UserStatus.DISABLED)),
     Action.USER_ENABLED: _now(status=str(UserStatus.ACTIVE)),
     Action.CONTRIBUTION_AMENDED: _amended_contribution,
+    **{action: _ended(status) for action, status in STATUS_AFTER.items()},
     Action.CONTRIBUTION_WITHDRAWN: _withdrawn,
-    Action.CONTRIBUTION_EXPIRED: _now(status=str(Status.EXPIRED), expired=True),
-    Action.CONTRIBUTION_SUSPENDED: _now(status=str(Status.SUSPENDED), expired=UNSAID),
-    Action.CONTRIBUTION_REINSTATED: _now(status=str(Status.ACTIVE), expired=UNSAID),
     Action.CONTRIBUTION_ERASED: _now(erased=True),
-    **{action: _now(standing=str(standing)) for standing, action in STANDINGS.items()},
+    **{action: _now(standing=str(standing)) for action, standing in STANDING_AFTER.items()},
     Action.CASE_HELD: _now(holds="yes"),
     Action.CASE_DECIDED: _decided,
     # What an entry held goes once nothing is masked by it any more.

@@ -8,23 +8,11 @@ from collections.abc import Collection, Mapping
 from datetime import date, datetime
 from typing import NamedTuple
 
-from hashdb.domain.audit import Event
+from hashdb.domain.audit import ADDED, Event, State
 from hashdb.domain.members import MemberKind
 from hashdb.domain.periods import Period
 from hashdb.domain.reports import GROUPS, WHO, Caught, Contributed, Durations, Precision, Share
 from hashdb.domain.reviews import Reviews
-
-_NO_MATCH = ("quarantined", "retired")
-_STANDINGS = {
-    "confirmed": "confirmed",
-    "disputed": "disputed",
-    "quarantined": "quarantined",
-    "retired": "retired",
-    "cleared": "unreviewed",
-}
-"""The verbs that tell a new standing."""
-_ENDED = ("withdrawn", "expired", "suspended")
-"""The verbs that tell that a contribution is not active."""
 
 
 class Profile(NamedTuple):
@@ -64,8 +52,8 @@ class Replay:
         self._period, self._watched, self._only = period, frozenset(watched), only
         self._profiles: list[Profile] = []
         self._places: dict[Profile, int] = {}
-        self._ended: dict[int, str] = {}
-        self._standings: dict[int, str] = {}
+        self._states: dict[int, State] = {}
+        """Contribution → its state, where anything changed it since it was added."""
         self._told: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
         self._counted: Counter[tuple[int, str]] = Counter()
@@ -86,7 +74,7 @@ class Replay:
 
     def contributed(self) -> Contributed:
         """What became of contributions."""
-        active = Counter(place for id, place in self.of.items() if self._matches(id))
+        active = Counter(place for id, place in self.of.items() if self._states.get(id, ADDED).matches)
         counted = Counter(self._counted)
         counted.update({(place, "active"): count for place, count in active.items()})
         sums: dict[str, dict[str, Counter[str]]] = {name: defaultdict(Counter) for name in GROUPS}
@@ -110,7 +98,7 @@ class Replay:
 
     def precision(self) -> Mapping[int, Precision]:
         """Of each member, how many of its contributions that were judged hold."""
-        return self.reviews.precision(self._standings)
+        return self.reviews.precision(lambda id: self._states.get(id, ADDED).standing)
 
     def caught(self, firsts: Mapping[int, Mapping[int, datetime]]) -> Caught:
         """When others had contributions first; `firsts` tells it by contribution and member."""
@@ -129,12 +117,8 @@ class Replay:
         inside = event.at in self._period
         if verb == "amended":
             self._amend(event)
-        elif verb == "reinstated":
-            self._ended.pop(event.id, None)
-        elif verb in _ENDED:
-            self._ended[event.id] = verb
-        elif verb in _STANDINGS:
-            self._standings[event.id] = _STANDINGS[verb]
+        elif verb != "added":
+            self._states[event.id] = self._states.get(event.id, ADDED).after(event.action)
         if inside:
             self._told[verb] += 1
         if inside and verb in ("added", "withdrawn"):
@@ -178,9 +162,6 @@ class Replay:
         if place == len(self._profiles):
             self._profiles.append(profile)
         return place
-
-    def _matches(self, id: int) -> bool:
-        return id not in self._ended and self._standings.get(id) not in _NO_MATCH
 
 
 def _share(found: Mapping[str, int]) -> Share:

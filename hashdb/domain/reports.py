@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
+from hashdb.domain.contributions import Standing
 from hashdb.domain.periods import Period
 
 HOUR, DAY = 3_600, 86_400
@@ -94,6 +97,30 @@ class Reviewed:
     to_decide: Durations
 
 
+class Judgement(NamedTuple):
+    """What was said of a contribution: its standing, whether its last decision upheld it, and whether it waits.
+
+    It waits while the service or a reviewer holds it in quarantine, under a case under which no member has disputed.
+    """
+
+    standing: Standing
+    upheld: bool = False
+    waits: bool = False
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the contribution holds; None where nobody that takes part says anything of it, or it waits."""
+        match self.standing:
+            case Standing.CONFIRMED:
+                return True
+            case Standing.UNREVIEWED:
+                return True if self.upheld else None
+            case Standing.QUARANTINED:
+                return None if self.waits else False
+            case Standing.DISPUTED | Standing.RETIRED:
+                return False
+
+
 @dataclass(frozen=True, slots=True)
 class Precision:
     """Of a member's contributions that were judged: how many hold, and how many do not."""
@@ -101,11 +128,27 @@ class Precision:
     confirmed: int
     disputed: int
 
+    @classmethod
+    def of(cls, judged: Mapping[Judgement, int]) -> Precision:
+        """Of so many contributions by what was said of them.
+
+        >>> Precision.of({Judgement(Standing.CONFIRMED): 3, Judgement(Standing.UNREVIEWED): 2})
+        Precision(confirmed=3, disputed=0)
+        """
+        sums: Counter[bool | None] = Counter()
+        for judgement, times in judged.items():
+            sums[judgement.holds] += times
+        return cls(sums[True], sums[False])
+
+    @property
+    def count(self) -> int:
+        """How many were judged."""
+        return self.confirmed + self.disputed
+
     @property
     def share(self) -> float | None:
         """Confirmed ÷ (confirmed + disputed and not upheld)."""
-        judged = self.confirmed + self.disputed
-        return round(self.confirmed / judged, 4) if judged else None
+        return round(self.confirmed / self.count, 4) if self.count else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-REVERSING = ("contribution.withdrawn", "contribution.quarantined", "contribution.retired")
-"""The actions that say of a contribution that it is no match; an expiry or a suspension does not say that of it."""
 SETTLED = timedelta(seconds=3)
 """How old an event is before what was answered until then is surely written down (`counts.flush` does each second)."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from hashdb.domain.audit import Event
 from hashdb.domain.cases import Decision
 from hashdb.domain.contributions import Standing
 from hashdb.domain.periods import Period
-from hashdb.domain.reports import Durations, Precision, Reviewed
+from hashdb.domain.reports import Durations, Judgement, Precision, Reviewed
 
 
 class Reviews:
@@ -22,6 +22,8 @@ class Reviews:
         self._period, self._contributor, self._only = period, contributor, only
         self._decisions: dict[int, str] = {}
         self._open: dict[int, datetime] = {}
+        self._cases: dict[int, int] = {}
+        """Contribution → the last case on it."""
         self._disputed: set[int] = set()
         """Cases under which a member disputed."""
         self._judged: set[int] = set()
@@ -48,18 +50,19 @@ class Reviews:
             to_decide=Durations.of(self._seconds),
         )
 
-    def precision(self, standings: Mapping[int, str]) -> Mapping[int, Precision]:
+    def precision(self, standing: Callable[[int], Standing]) -> Mapping[int, Precision]:
         """Of each member, how many of its contributions that were judged in the period hold at its end.
 
-        `standings` are those that the log told last, where it told any.
+        `standing` returns the standing of a contribution then.
         """
-        verdicts: Counter[tuple[int, bool]] = Counter()
+        judged: dict[int, Counter[Judgement]] = defaultdict(Counter)
         for on in self._judged:
-            member, holds = self._contributor(on), self._holds(on, standings.get(on))
-            if member is not None and holds is not None:
-                verdicts[member, holds] += 1
-        members = sorted({member for member, _ in verdicts})
-        return {member: Precision(verdicts[member, True], verdicts[member, False]) for member in members}
+            member = self._contributor(on)
+            if member is not None:
+                upheld = self._decisions.get(on) == Decision.UPHOLD
+                judged[member][Judgement(standing(on), upheld, self._waits(on))] += 1
+        found = {member: Precision.of(times) for member, times in sorted(judged.items())}
+        return {member: one for member, one in found.items() if one.count}
 
     def _review(self, event: Event, on: int) -> None:
         told, inside = event.details, event.at in self._period
@@ -71,6 +74,7 @@ class Reviews:
             self._counts[opinion, str(told.get("reason")) if disputes else ""] += inside
         elif event.action == "case.opened":
             self._open[event.id] = event.at
+            self._cases[on] = event.id
             self._counts["opened", ""] += inside
         else:
             self._decide(event, on, inside=inside)
@@ -86,14 +90,9 @@ class Reviews:
         if inside and opened is not None:
             self._seconds.append(int((event.at - opened).total_seconds()))
 
-    def _holds(self, on: int, standing: str | None) -> bool | None:
-        """Whether a contribution holds; None where nobody that takes part says anything of it any more.
-
-        The standing tells which opinions count, and what waits for a reviewer; not that somebody upheld it.
-        """
-        if standing in (None, Standing.UNREVIEWED):
-            return True if self._decisions.get(on) == Decision.UPHOLD else None
-        return standing == Standing.CONFIRMED
+    def _waits(self, on: int) -> bool:
+        case = self._cases.get(on)
+        return case in self._open and case not in self._disputed
 
     def _sums(self, what: str) -> dict[str, int]:
         found = {key: count for (name, key), count in self._counts.items() if name == what and count}

@@ -62,7 +62,7 @@ class HashDB:
         self.batches = Turns()
         self.match_log = match_log
         self.tallies = Tallies()
-        self.background = Background()
+        self.background = Background(store, clock)
         self.suspicions = Suspicions()
         self.budgets = Budgets(amounts(rules.budgets))
         # Seconds within which other processes have stored the hits that they answered: whoever serves says how many.

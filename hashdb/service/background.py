@@ -1,21 +1,26 @@
-"""Background tasks: what a worker does that no request waits for. A failure is logged and counted under its task."""
+"""Background: runs tasks that no request waits for; a failure is logged, counted and stored."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from enum import StrEnum
+from time import monotonic
 from types import TracebackType
 
 from hashdb.errors import CannotStart, Unavailable
+from hashdb.store import Store
 
 _FRAMES = 8
-"""Places that are logged of one failure, from where it arose outwards."""
+"""Places of one failure that are logged, from where it arose outwards."""
+_KEEP_EVERY = 60.0
+"""Seconds within which a task's failures are stored once."""
 log = logging.getLogger("hashdb.background")
 
 
 class Task(StrEnum):
-    """What is done in the background, as it is named in the log and in the metrics."""
+    """The names of background tasks in the log and in the metrics; `schedule.TABLE` says what each does, and when."""
 
     FILL = "fill"
     INDEX = "index"
@@ -38,28 +43,22 @@ class Task(StrEnum):
     REPORT = "report"
     STOP = "stop"
 
-    @property
-    def repeats(self) -> bool:
-        """Whether every worker does it again and again, at least each minute, or sees that another process does."""
-        return self not in _ONCE
-
-
-_ONCE = frozenset(
-    {Task.FILL, Task.DELIVERY_RECORDS, Task.DELIVERY, Task.VERIFICATION, Task.REPORT, Task.STOP},
-)
-
 
 class Background:
-    """Runs tasks, whose failures end nothing: the next round tries again."""
+    """Runs tasks and reports what became of each. No failure leaves it."""
 
-    def __init__(self) -> None:
-        """Tells nobody yet."""
-        # Told of each task that was done, and of each that failed: who serves may count it.
-        self.on_success: Callable[[Task], None] = lambda task: None
+    def __init__(self, store: Store | None, clock: Callable[[], datetime]) -> None:
+        """Without a store (its process has none), failures are only logged and counted."""
+        self._store, self._now = store, clock
+        self._kept: dict[Task, float] = {}
+        # Called with each task that was done and the seconds it took (None: another process does it), and with each
+        # that failed.
+        self.on_success: Callable[[Task, float | None], None] = lambda task, seconds: None
         self.on_failure: Callable[[Task], None] = lambda task: None
 
     def run(self, task: Task, act: Callable[[], object]) -> None:
-        """Do something; where that fails, log it. Unavailable (a database that is away) is no failure: it waits."""
+        """Do something; where that fails, log it. Unavailable (the database is away) is no failure: the task waits."""
+        start = monotonic()
         try:
             act()
         except Unavailable as error:
@@ -67,20 +66,37 @@ class Background:
         except Exception as error:
             self.failed(task, error)
         else:
-            self.on_success(task)
+            self.on_success(task, monotonic() - start)
 
     def failed(self, task: Task, error: Exception) -> None:
-        """Log a failure with its place, and count it."""
+        """Log a failure with its place, count it, and store it for the console."""
         # The text of any other error may hold content.
         reason = str(error) if isinstance(error, CannotStart) else type(error).__name__
-        log.error("background task %s failed: %s at %s", task, reason, place(error))
+        where = place(error)
+        log.error("background task %s failed: %s at %s", task, reason, where)
         self.on_failure(task)
+        self._keep(task, f"{type(error).__name__} at {where.partition(' < ')[0]}")
+
+    def _keep(self, task: Task, text: str) -> None:
+        now = monotonic()
+        if self._store is None or now - self._kept.get(task, -_KEEP_EVERY) < _KEEP_EVERY:
+            return
+        self._kept[task] = now
+        try:
+            with self._store.begin() as tx:
+                tx.task_errors.put(task, text, self._now())
+        except Exception as error:
+            # The store itself may be what fails. The failure is in the log already.
+            log.warning("the failure of background task %s is not stored: %s", task, type(error).__name__)
 
 
 def place(error: Exception) -> str:
-    """Where an error arose: functions and lines, the innermost first."""
-    where = [f"{frame.tb_frame.f_code.co_qualname}:{frame.tb_lineno}" for frame in _frames(error)]
-    return " < ".join(reversed(where[-_FRAMES:]))
+    """Where an error arose: modules, functions and lines, the innermost first."""
+    frames = list(_frames(error))[-_FRAMES:]
+    return " < ".join(
+        f"{frame.tb_frame.f_globals.get('__name__')}.{frame.tb_frame.f_code.co_qualname}:{frame.tb_lineno}"
+        for frame in reversed(frames)
+    )
 
 
 def _frames(error: Exception) -> Iterator[TracebackType]:

@@ -11,8 +11,8 @@ from hashdb.domain.proposals import Act, Proposal, Request
 from hashdb.domain.signals import Signal
 from hashdb.errors import InvalidInput
 from hashdb.service import HashDB
-from hashdb.service.masks import settle, within_reach
 from hashdb.service.proposals import second
+from hashdb.service.suppressions import settle, within_reach
 from hashdb.store import Transaction
 from hashdb.store.benign import Near
 
@@ -40,14 +40,14 @@ def effect(db: HashDB, actor: Actor, draft: BenignDraft) -> BenignEffect:
     with db.store.read() as tx:
         near = [Near(0, signal, draft.radius_of(signal.algorithm)) for signal in draft.signals]
         touched = within_reach(db, tx, near)
-        ids = tx.masks.holders(touched)
+        ids = tx.suppressions.holders(touched)
         lost, left = 0, set()
-        for one in tx.masks.held(ids):
+        for one in tx.suppressions.held(ids):
             if one.signal in touched:
                 lost += 1
             else:
                 left.add(one.contribution)
-        return BenignEffect(lost, len(ids), tx.masks.members(ids), len(ids) - len(left))
+        return BenignEffect(lost, len(ids), tx.suppressions.members(ids), len(ids) - len(left))
 
 
 def held_back(db: HashDB, actor: Actor, id: int) -> BenignEffect:
@@ -55,7 +55,7 @@ def held_back(db: HashDB, actor: Actor, id: int) -> BenignEffect:
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
         tx.benign.one(id)
-        return BenignEffect(*tx.masks.of_entry(id), tx.masks.silenced(id))
+        return BenignEffect(*tx.suppressions.of_entry(id), tx.suppressions.silenced(id))
 
 
 def add(db: HashDB, actor: Actor, draft: BenignDraft) -> Benign | Proposal:

@@ -9,7 +9,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple
 
-from hashdb.domain.audit import STANDINGS, Action, Details, Entry
+from hashdb.domain.audit import STANDING_EVENTS, Action, Details, Entry
 from hashdb.domain.cases import Case, CaseState, Cause, Decision, ruling
 from hashdb.domain.contributions import Contribution, Standing, Status
 from hashdb.domain.members import Actor, Scope
@@ -291,4 +291,4 @@ def decided(case: Case, decision: Decision, now: datetime, shadow: Sequence[int]
 
 def _judged(contribution: Contribution, now: Standing, reason: str | None, figures: Details) -> Entry:
     details: Details = {"before": str(contribution.standing), "reason": reason, **figures}
-    return Entry(STANDINGS[now], "contribution", contribution.id, details)
+    return Entry(STANDING_EVENTS[now], "contribution", contribution.id, details)

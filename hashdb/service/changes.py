@@ -34,7 +34,7 @@ def read(db: HashDB, actor: Actor, after: int, limit: int, epoch: str | None = N
         events = tx.audit.subjects(after, limit + 1, _FEED)
         page = events[:limit]
         ids = [id for _, id in page]
-        found, told = tx.contributions.get(ids, db.now(), hidden=_HIDDEN), tx.statuses.told(ids)
+        found, told = tx.contributions.get(ids, db.now(), hidden=_HIDDEN), tx.statuses.logged(ids)
         changes = tuple(Change(seq, _state(found[id], told[id])) for seq, id in page)
     more = len(events) > limit
     checkpoint = page[-1][0] if more else head.seq

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from hashdb.domain.audit import Action, Details, Entry, type_of_detail
+from hashdb.domain.audit import STATUS_EVENTS, Action, Details, Entry, type_of_detail
 from hashdb.domain.budgets import Budget
 from hashdb.domain.contributions import UNSET, Amendment, Contribution, Draft, Filter, Once, Receipt, Status
 from hashdb.domain.members import SYSTEM, Actor, Member, Scope
@@ -29,7 +29,7 @@ from hashdb.service.receipts import added, answered, ids, record
 from hashdb.service.returns import hold_returns
 from hashdb.service.sight import await_hits, owns, shown, visible
 from hashdb.store import Transaction
-from hashdb.store.statuses import Owed
+from hashdb.store.statuses import Pending
 
 REMEMBERED = timedelta(hours=24)
 
@@ -168,28 +168,21 @@ def withdraw(db: HashDB, actor: Actor, id: int, reason: str) -> Contribution:
         return tx.contributions.one(id, now)
 
 
-def announce(db: HashDB, limit: int = 500) -> int:
+def emit_pending(db: HashDB, limit: int = 500) -> int:
     """Tell the log of at most `limit` contributions that expired, or whose member was suspended or reinstated.
 
     Returns how many there were; call again while that is `limit`. Interrupted, it goes on where it was.
     """
     now = db.now()
     with db.store.read() as tx:
-        if not tx.statuses.owed(now, 1, hold=False):
+        if not tx.statuses.pending(now, 1, hold=False):
             return 0
     with db.store.begin() as tx:
-        owed = sorted(tx.statuses.owed(now, limit), key=lambda one: one.now)
-        for status, group in groupby(owed, key=lambda one: one.now):
-            tx.statuses.announce([one.id for one in group], status)
-        tx.audit.append(now, SYSTEM, [_told(one) for one in owed])
-    return len(owed)
-
-
-_ANNOUNCED = {
-    Status.ACTIVE: Action.CONTRIBUTION_REINSTATED,
-    Status.EXPIRED: Action.CONTRIBUTION_EXPIRED,
-    Status.SUSPENDED: Action.CONTRIBUTION_SUSPENDED,
-}
+        pending = sorted(tx.statuses.pending(now, limit), key=lambda one: one.now)
+        for status, group in groupby(pending, key=lambda one: one.now):
+            tx.statuses.mark_logged([one.id for one in group], status)
+        tx.audit.append(now, SYSTEM, [_logged(one) for one in pending])
+    return len(pending)
 
 
 def take_back(tx: Transaction, actor: Actor, found: Contribution, reason: str, now: datetime) -> None:
@@ -199,8 +192,8 @@ def take_back(tx: Transaction, actor: Actor, found: Contribution, reason: str, n
     tx.audit.append(now, actor, [Entry(Action.CONTRIBUTION_WITHDRAWN, "contribution", found.id, details)])
 
 
-def _told(owed: Owed) -> Entry:
-    return Entry(_ANNOUNCED[owed.now], "contribution", owed.id, {"before": str(owed.told)})
+def _logged(pending: Pending) -> Entry:
+    return Entry(STATUS_EVENTS[pending.now], "contribution", pending.id, {"before": str(pending.logged)})
 
 
 def _amended(amended: Contribution, fields: Sequence[str]) -> Details:

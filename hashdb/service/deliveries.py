@@ -9,10 +9,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from http.client import HTTPException
+from threading import Event, Thread
 from urllib.parse import urlsplit
 
 from hashdb.domain.addresses import Reach
-from hashdb.domain.audit import Action, Entry
+from hashdb.domain.audit import REVERSING, Action, Entry
 from hashdb.domain.deliveries import (
     KEPT,
     LEASE,
@@ -26,10 +27,10 @@ from hashdb.domain.deliveries import (
     pause_after,
 )
 from hashdb.domain.members import SYSTEM
-from hashdb.domain.reversals import REVERSING
 from hashdb.domain.webhooks import Topic, sign, url_fault
 from hashdb.errors import NotFound
 from hashdb.service import HashDB
+from hashdb.service.background import Task
 from hashdb.service.calls import NotPermittedError, UnknownNameError, connected, resolved, target
 from hashdb.service.reversals import settled
 from hashdb.service.webhooks import new_message
@@ -40,10 +41,11 @@ _SECONDS = 10.0
 """For one attempt, from the connection to the answer."""
 _ANSWER = 65_536
 """Bytes of an answer that are read; none is kept."""
+_AT_ONCE = 8
+"""Deliveries of one process that are under way."""
 _SLACK = 1_000
 """Events without news past which a place is moved on."""
 _FEED = (*(action for action in Action if action.changes_feed), Action.LOG_RESTORED)
-_REVERSING = tuple(Action(name) for name in REVERSING)
 _CASES = {Topic.CASE_OPENED: Action.CASE_OPENED, Topic.CASE_DECIDED: Action.CASE_DECIDED}
 
 Post = Callable[[Claimed, datetime], Attempt]
@@ -141,6 +143,43 @@ def post(claimed: Claimed, now: datetime, reach: Reach) -> Attempt:
     return Attempt(status, int((time.monotonic() - begun) * 1000), trouble)
 
 
+class Dispatcher:
+    """What one process sends. A receiver that is slow keeps only its own deliveries waiting."""
+
+    def __init__(self, post: Post, report: Callable[[Outcome], None]) -> None:
+        """Sends nothing yet; `report` is called with what became of each attempt."""
+        self._post = post
+        self._report = report
+        self._under_way: dict[int, Thread] = {}
+        self._sent = Event()
+
+    def look(self, db: HashDB) -> int:
+        """Make what is to be delivered and begin to send what is due; how many were begun. Raises StoreBusy."""
+        self._under_way = {id: thread for id, thread in self._under_way.items() if thread.is_alive()}
+        make(db)
+        found = claim(db, self._under_way.keys(), _AT_ONCE - len(self._under_way))
+        for claimed in found:
+            # It does not hold up the end of the process: what is lost so is sent again.
+            thread = Thread(target=self._send, args=(db, claimed), name="deliver", daemon=True)
+            self._under_way[claimed.webhook] = thread
+            thread.start()
+        return len(found)
+
+    def wait(self, seconds: float) -> None:
+        """Return when something was sent, at the latest after so many seconds."""
+        self._sent.wait(seconds)
+        self._sent.clear()
+
+    def _send(self, db: HashDB, claimed: Claimed) -> None:
+        try:
+            self._report(send(db, claimed, self._post))
+        except Exception as error:
+            # Not written down: after its lease another attempt is made.
+            db.background.failed(Task.DELIVERY, error)
+        finally:
+            self._sent.set()
+
+
 def _posted(claimed: Claimed, now: datetime, reach: Reach) -> int:
     # The rules may have changed since the webhook was made.
     if url_fault(claimed.url, reach):
@@ -189,7 +228,7 @@ def _reversals(db: HashDB, tx: Transaction, places: Sequence[Place]) -> tuple[in
     after = places[0].seq
     # A match of this moment may not be written down yet, by which its end concerns a member.
     upto = max(after, settled(db, tx))
-    if not tx.audit.count(after, upto, _REVERSING):
+    if not tx.audit.count(after, upto, REVERSING):
         return upto, {}
     found = {place.member: tx.reversals.count(place.member, after, upto) for place in places}
     news = {member: _gathered(after, upto, count).get(0, ()) for member, count in found.items()}

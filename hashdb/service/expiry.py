@@ -112,5 +112,5 @@ def _move(db: HashDB, tx: Transaction, page: Sequence[Expiring], admission: Admi
             details: Details = {"fields": ["expires_at"]}
             entries.append(Entry(Action.CONTRIBUTION_AMENDED, "contribution", one.id, details))
     tx.retention.expire(moved)
-    tx.statuses.announce(back, Status.ACTIVE)
+    tx.statuses.mark_logged(back, Status.ACTIVE)
     return entries

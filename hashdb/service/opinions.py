@@ -81,11 +81,11 @@ def recount(db: HashDB, limit: int = 500) -> int:
     Returns how many were looked at; call again while that is `limit`. Interrupted, it goes on where it was.
     """
     with db.store.read() as tx:
-        if not tx.opinions.owed(1, hold=False):
+        if not tx.opinions.pending(1, hold=False):
             return 0
     with db.store.begin() as tx:
         now = db.now()
-        found = tx.contributions.get(tx.opinions.owed(limit), now)
+        found = tx.contributions.get(tx.opinions.pending(limit), now)
         tx.audit.append(now, SYSTEM, settle(tx, found.values()))
     return len(found)
 

@@ -26,6 +26,7 @@ from hashdb.domain.overviews import (
     status,
     within,
 )
+from hashdb.domain.reports import Judgement, Precision
 from hashdb.service import HashDB
 from hashdb.store import Transaction
 
@@ -35,7 +36,6 @@ _DAY = timedelta(days=1)
 EXPIRING = timedelta(days=7)
 _SOON = timedelta(hours=24)
 _OF_MEMBERS = (What.ADDED, What.TIMED, What.IN_HOUR, What.QUERIES, What.HITS)
-_FAILS = (Standing.DISPUTED, Standing.QUARANTINED, Standing.RETIRED)
 
 
 def follow(db: HashDB) -> int:
@@ -124,13 +124,13 @@ def _members(tx: Transaction, since: date, found: Deltas, in_all: Mapping[InAll,
     for key, times in found.by_day.items():
         if key.day >= since and key.member != EVERYONE:
             sums[InAll(key.what, key.member)] += times
-    upheld, held = tx.overviews.upheld(), tx.overviews.held()
-    figures = [_figures(one, sums, in_all, upheld[one.id], held[one.id]) for one in _everyone(tx)]
+    upheld, waiting = tx.overviews.upheld(), tx.overviews.held()
+    figures = [_figures(one, sums, in_all, upheld[one.id], waiting[one.id]) for one in _everyone(tx)]
     return tuple(sorted(figures, key=lambda one: (-one.added, -one.hits, one.name)))
 
 
 def _figures(
-    one: Member, sums: Mapping[InAll, int], in_all: Mapping[InAll, int], upheld: int, held: int
+    one: Member, sums: Mapping[InAll, int], in_all: Mapping[InAll, int], upheld: int, waiting: int
 ) -> MemberFigures:
     def of(what: str) -> int:
         return sums.get(InAll(what, one.id), 0)
@@ -148,8 +148,13 @@ def _figures(
         in_hour=of(What.IN_HOUR),
         queries=of(What.QUERIES),
         hits=of(What.HITS),
-        holds=now(standing(Standing.CONFIRMED)) + upheld,
-        fails=sum(now(standing(each)) for each in _FAILS) - held,
+        precision=Precision.of(
+            {
+                **{Judgement(each): now(standing(each)) for each in Standing if each is not Standing.QUARANTINED},
+                Judgement(Standing.UNREVIEWED, upheld=True): upheld,
+                Judgement(Standing.QUARANTINED): now(standing(Standing.QUARANTINED)) - waiting,
+            }
+        ),
     )
 
 

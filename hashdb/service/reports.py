@@ -1,22 +1,33 @@
-"""Reports: the figures of a period, from the events, the sealed counts and the hits."""
+"""Reports: the figures of a period, from the events, the sealed counts and the hits; at once or as a job."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime
+from functools import partial
 
 from hashdb.domain.audit import Action, Details, Entry, Event
 from hashdb.domain.counts import ANY, Count, Kind, Outcome, number_of
+from hashdb.domain.jobs import Outcome as Ended
+from hashdb.domain.jobs import ReportJob
 from hashdb.domain.members import Actor, Member, Scope
 from hashdb.domain.periods import Period
 from hashdb.domain.replays import Replay
 from hashdb.domain.reports import Asked, OfDay, Report
 from hashdb.errors import Fault, InvalidInput
-from hashdb.service import HashDB, counts
+from hashdb.service import HashDB, counts, jobs
+from hashdb.service.background import Task
+from hashdb.service.jobs import Progress, TooLongError
 from hashdb.store import Transaction
 
+KEPT = 50
+"""Jobs whose reports are kept; a report can be made again."""
 _BLOCK = 8_192
+_AT_ONCE = 0.4
+"""Seconds that a request waits for a report: that of a small log is made by then."""
+
+Encode = Callable[[Report], str]
 
 
 def transparency(
@@ -38,10 +49,68 @@ def transparency(
     return report
 
 
-def made(db: HashDB, days: Period, member: int | None, advance: Callable[[int], None]) -> Report:
-    """The same figures, for who checked rights and counts before and notes it after; tells how many events it reads."""
+def start(
+    db: HashDB, actor: Actor, first: date | None, last: date | None, member: int | None, encode: Encode
+) -> ReportJob:
+    """Start a job that makes a report and keeps it as the text that `encode` returns.
+
+    By default it is from the log's beginning to today. While another report is made, that job is returned: `asks` says
+    which one it is. Raises InvalidInput, NotFound (of the member).
+    """
+    actor.require(Scope.AUDIT)
+    counts.flush(db)
     with db.store.read() as tx:
-        return _report(db, tx, days, member, advance)
+        days = period(db, tx, first, last)
+        if member is not None:
+            tx.members.get(member)
+
+    def add(tx: Transaction) -> ReportJob:
+        added = tx.report_jobs.add(str(actor), days, member, tx.audit.head().seq, db.now())
+        tx.report_jobs.keep(KEPT)
+        return added
+
+    make = partial(_make, db, actor, encode)
+    return jobs.start(db, Task.REPORT, lambda tx: tx.report_jobs, add, make, wait=_AT_ONCE)
+
+
+def latest(db: HashDB, actor: Actor, limit: int = 20) -> tuple[ReportJob, ...]:
+    """The last jobs, the last first."""
+    actor.require(Scope.AUDIT)
+    with db.store.read() as tx:
+        return tx.report_jobs.latest(limit)
+
+
+def get(db: HashDB, actor: Actor, id: int) -> ReportJob:
+    """One of the jobs. Raises NotFound."""
+    actor.require(Scope.AUDIT)
+    with db.store.read() as tx:
+        return tx.report_jobs.one(id)
+
+
+def text(db: HashDB, actor: Actor, id: int, form: str | None = None) -> str:
+    """The report of a job as it was encoded. With the `form` of a download, an event is written. Raises NotFound."""
+    actor.require(Scope.AUDIT)
+    with db.store.read() as tx:
+        found, encoded = tx.report_jobs.one(id), tx.report_jobs.text(id)
+    if form is not None:
+        note(db, actor, found.period, found.member, form)
+    return encoded
+
+
+def _make(db: HashDB, actor: Actor, encode: Encode, begun: ReportJob, progress: Progress) -> None:
+    outcome, encoded = Ended.STOPPED, None
+    try:
+        with db.store.read() as tx:
+            report = _report(db, tx, begun.period, begun.member, progress.advance)
+        outcome, encoded = Ended.MADE, encode(report)
+    except TooLongError:
+        pass
+    except Exception as error:
+        db.background.failed(Task.REPORT, error)
+    with db.store.begin() as tx:
+        tx.report_jobs.end(begun.id, outcome, progress.done, encoded, db.now())
+    if encoded is not None:
+        note(db, actor, begun.period, begun.member, "console")
 
 
 def note(db: HashDB, actor: Actor, days: Period, member: int | None, form: str) -> None:

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from hashdb.domain import merkle
-from hashdb.domain.audit import leaf_of_text
+from hashdb.domain.audit import Action, Details, Entry, canonical, leaf_of_text, tag
 from hashdb.domain.checkpoints import LogKey, read_checkpoint
 from hashdb.domain.instants import from_microseconds
+from hashdb.domain.jobs import Outcome, Verification
 from hashdb.domain.members import Actor, Scope
 from hashdb.domain.merkle import Inner, Place
 from hashdb.domain.records import UNSAID, Records
-from hashdb.errors import BadNote
-from hashdb.service import HashDB
+from hashdb.errors import BadNote, HashDBError
+from hashdb.service import HashDB, jobs
+from hashdb.service.background import Task
 from hashdb.service.counts import unlike_sealed
+from hashdb.service.jobs import Progress, TooLongError
 from hashdb.service.records import unlike_log
 from hashdb.store import Transaction
 
 _BLOCK = 8_192
+_FINDINGS_KEPT = 20
+log = logging.getLogger("hashdb.audit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +111,54 @@ def verify(
         every = (*found, *findings)
         held = None if kept is None or every else Outside(kept, tx.audit.one(kept).at if kept else tx.audit.head().at)
         return Verdict(walk.size, merkle.fold(walk.edge), agreed, every, held)
+
+
+def start(db: HashDB, actor: Actor) -> Verification:
+    """Start a job that verifies the log, unless one is running; the one that runs."""
+    actor.require(Scope.AUDIT)
+    return jobs.start(
+        db,
+        Task.VERIFICATION,
+        lambda tx: tx.verifications,
+        lambda tx: tx.verifications.add(str(actor), tx.audit.head().seq, db.now()),
+        partial(_verify, db, actor),
+    )
+
+
+def latest(db: HashDB, actor: Actor, limit: int = 5) -> tuple[Verification, ...]:
+    """The last jobs, the last first."""
+    actor.require(Scope.AUDIT)
+    with db.store.read() as tx:
+        return tx.verifications.latest(limit)
+
+
+def _verify(db: HashDB, actor: Actor, begun: Verification, progress: Progress) -> None:
+    outcome, checkpoints, findings = Outcome.STOPPED, 0, ["it took too long, or the service was stopped"]
+    try:
+        verdict = verify(db, actor, progress.advance)
+        outcome = Outcome.BROKEN if verdict.findings else Outcome.HOLDS
+        checkpoints, findings = verdict.checkpoints, [str(found) for found in verdict.findings]
+    except TooLongError:
+        pass
+    except HashDBError as error:
+        findings = [str(error)]
+    except Exception as error:
+        db.background.failed(Task.VERIFICATION, error)
+        findings = ["a fault of the service, which it has noted"]
+    if outcome is Outcome.BROKEN:
+        log.error("the log does not hold: %s", findings[0])
+    kept = findings[:_FINDINGS_KEPT]
+    with db.store.begin() as tx:
+        now = db.now()
+        tx.verifications.end(begun.id, outcome, progress.done, checkpoints, kept, now)
+        details: Details = {
+            "size": begun.size,
+            "done": progress.done,
+            "outcome": str(outcome),
+            "checkpoints": checkpoints,
+            "findings": tag(canonical({"reasons": kept}).encode()),
+        }
+        tx.audit.append(now, actor, [Entry(Action.VERIFICATION_ENDED, "verification", begun.id, details)])
 
 
 class _Walk:

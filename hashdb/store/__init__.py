@@ -18,7 +18,6 @@ from hashdb.store.benign import BenignList
 from hashdb.store.budgets import BudgetsUsed
 from hashdb.store.cases import Cases
 from hashdb.store.checkpoints import Checkpoints
-from hashdb.store.commissions import Commissions
 from hashdb.store.contributions import Contributions
 from hashdb.store.counts import Counts
 from hashdb.store.deliveries import Deliveries
@@ -27,8 +26,8 @@ from hashdb.store.floods import Floods
 from hashdb.store.heads import Heads, Since
 from hashdb.store.hits import Hits
 from hashdb.store.incidents import Incidents
+from hashdb.store.jobs import ReportJobs, TaskErrors, Verifications
 from hashdb.store.listings import Listings
-from hashdb.store.masks import Masks
 from hashdb.store.matches import Matches
 from hashdb.store.members import Members
 from hashdb.store.migrations import migrate, require_current
@@ -45,11 +44,11 @@ from hashdb.store.retired import Retired
 from hashdb.store.reversals import Reversals
 from hashdb.store.sessions import Sessions
 from hashdb.store.statuses import Statuses
+from hashdb.store.suppressions import Suppressions
 from hashdb.store.timelines import Timelines
 from hashdb.store.tree import Tree
 from hashdb.store.users import Users
 from hashdb.store.uses import Uses
-from hashdb.store.verifications import Verifications
 from hashdb.store.webhooks import Webhooks
 
 __all__ = ["Store", "Transaction"]
@@ -88,7 +87,7 @@ class Transaction:
     overviews = repository(Overviews)
     requests = repository(Requests)
     benign = repository(BenignList)
-    masks = repository(Masks)
+    suppressions = repository(Suppressions)
     incidents = repository(Incidents)
     retention = repository(Retentions)
     retired = repository(Retired)
@@ -102,9 +101,10 @@ class Transaction:
     reversals = repository(Reversals)
     users = repository(Users)
     sessions = repository(Sessions)
-    commissions = repository(Commissions)
+    report_jobs = repository(ReportJobs)
     uses = repository(Uses)
     verifications = repository(Verifications)
+    task_errors = repository(TaskErrors)
     webhooks = repository(Webhooks)
     deliveries = repository(Deliveries)
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Select, and_, bindparam, func, or_, select
 
-from hashdb.domain.audit import Action
+from hashdb.domain.audit import ENDING, Action
 from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.matches import About, Holder, decides
 from hashdb.domain.members import MemberStatus
@@ -132,15 +132,7 @@ class Matches(Repository):
                 return
 
 
-_ENDING = [
-    str(action)
-    for action in (
-        Action.CONTRIBUTION_WITHDRAWN,
-        Action.CONTRIBUTION_EXPIRED,
-        Action.CONTRIBUTION_SUSPENDED,
-        Action.CONTRIBUTION_ERASED,
-    )
-]
+_ENDING = [str(action) for action in (*ENDING, Action.CONTRIBUTION_ERASED)]
 _HEAD_AT = select(log.c.at).scalar_subquery()
 _ADDED = (
     select(signals.c.algorithm, signals.c.value)

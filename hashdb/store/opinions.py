@@ -75,7 +75,7 @@ class Opinions(Repository):
         notes = update(opinions).where(opinions.c.contribution_id == contribution, opinions.c.note.is_not(None))
         self._connection.execute(notes.values(note=None))
 
-    def owed(self, limit: int, *, hold: bool = True) -> tuple[int, ...]:
+    def pending(self, limit: int, *, hold: bool = True) -> tuple[int, ...]:
         """At most `limit` contributions on which a member said something that was suspended or reinstated since.
 
         With `hold` they are held to the end of the transaction, and those that another one holds are left out.

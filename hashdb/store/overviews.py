@@ -93,11 +93,10 @@ class Overviews(Repository):
         return Counter({row[0]: row[1] for row in self._connection.execute(query)})
 
     def held(self) -> Counter[int]:
-        """How many contributions of each member wait in quarantine that nobody disputed: the service holds them."""
+        """How many contributions of each member wait in quarantine, under a case under which nobody disputed."""
         disputed = select(opinions.c.id).where(
-            opinions.c.contribution_id == contributions.c.id,
+            opinions.c.case_id == cases.c.id,
             opinions.c.opinion == str(Stance.DISPUTES),
-            opinions.c.replaced.is_(False),
         )
         query = (
             select(contributions.c.member_id, func.count())

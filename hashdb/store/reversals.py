@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import bindparam, case, func, or_, select
 
+from hashdb.domain.audit import REVERSING
 from hashdb.domain.contributions import Standing, Status
-from hashdb.domain.reversals import REVERSING, Reversal
+from hashdb.domain.reversals import Reversal
 from hashdb.store.chunks import chunks
 from hashdb.store.repositories import Repository
 from hashdb.store.tables import contributions, events, hits
@@ -56,7 +57,7 @@ _ENDED = (
 _EVENTS = select(events.c.seq, events.c.subject_id, events.c.at, events.c.details).where(
     events.c.subject_kind == "contribution",
     events.c.subject_id.in_(bindparam("ids", expanding=True)),
-    events.c.action.in_(REVERSING),
+    events.c.action.in_([str(action) for action in REVERSING]),
     events.c.seq > bindparam("after"),
     events.c.seq <= bindparam("upto"),
 )

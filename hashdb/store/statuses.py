@@ -1,4 +1,4 @@
-"""Status and standing of contributions in SQL: what the status is at an instant, and what the log has told of it."""
+"""Status and standing of contributions in SQL: what the status is at an instant, and what the log says of it."""
 
 from __future__ import annotations
 
@@ -18,51 +18,53 @@ Instant = datetime | BindParameter[datetime]
 """An instant, or the place of one in a statement that is built once."""
 
 
-class Owed(NamedTuple):
-    """A contribution whose status is no longer what the log told."""
+class Pending(NamedTuple):
+    """A contribution whose status is no longer what the log says."""
 
     id: int
-    told: Status
+    logged: Status
     now: Status
 
 
 class Statuses(Repository):
     """Statuses within one transaction."""
 
-    def told(self, ids: Collection[int]) -> dict[int, Status]:
-        """The statuses that the log last told of contributions, by id."""
+    def logged(self, ids: Collection[int]) -> dict[int, Status]:
+        """The statuses that the log last wrote of contributions, by id."""
         found: dict[int, Status] = {}
         for some in chunks(sorted(set(ids))):
             query = select(contributions.c.id, contributions.c.announced).where(contributions.c.id.in_(some))
             found.update((row[0], Status(row[1])) for row in self._connection.execute(query))
         return found
 
-    def owed(self, now: datetime, limit: int, *, hold: bool = True) -> tuple[Owed, ...]:
-        """At most `limit` contributions whose status differs from what the log told.
+    def pending(self, now: datetime, limit: int, *, hold: bool = True) -> tuple[Pending, ...]:
+        """At most `limit` contributions whose status differs from what the log says.
 
         With `hold` they are held to the end of the transaction, and those that another one holds are left out.
         """
         active, suspended = str(Status.ACTIVE), str(Status.SUSPENDED)
-        told = contributions.c.announced
+        logged = contributions.c.announced
         differs = or_(
-            and_(told == active, contributions.c.expires_at <= now),
-            and_(told == active, members.c.status == str(MemberStatus.SUSPENDED)),
-            and_(told == suspended, contributions.c.expires_at <= now),
-            and_(told == suspended, members.c.status == str(MemberStatus.ACTIVE)),
+            and_(logged == active, contributions.c.expires_at <= now),
+            and_(logged == active, members.c.status == str(MemberStatus.SUSPENDED)),
+            and_(logged == suspended, contributions.c.expires_at <= now),
+            and_(logged == suspended, members.c.status == str(MemberStatus.ACTIVE)),
         )
         query = (
-            select(contributions.c.id, told, status_at(now).label("status"))
+            select(contributions.c.id, logged, status_at(now).label("status"))
             .join(members, members.c.id == contributions.c.member_id)
-            .where(told.in_([active, suspended]), differs)
+            .where(logged.in_([active, suspended]), differs)
             .order_by(contributions.c.id)
             .limit(limit)
         )
         if hold:
             query = query.with_for_update(of=contributions, skip_locked=True)
-        return tuple(Owed(row.id, Status(row.announced), Status(row.status)) for row in self._connection.execute(query))
+        return tuple(
+            Pending(row.id, Status(row.announced), Status(row.status)) for row in self._connection.execute(query)
+        )
 
-    def announce(self, ids: Collection[int], status: Status) -> None:
-        """Note what the log now tells of these contributions."""
+    def mark_logged(self, ids: Collection[int], status: Status) -> None:
+        """Note that the log has this status of these contributions."""
         for some in chunks(list(ids)):
             self._connection.execute(
                 update(contributions).where(contributions.c.id.in_(some)).values(announced=str(status))
@@ -88,7 +90,7 @@ def active(now: Instant) -> ColumnElement[bool]:
 
 
 def status_at(now: datetime) -> ColumnElement[str]:
-    """The status at `now`, whatever the log has told so far; the query joins the members."""
+    """The status at `now`, whatever the log says so far; the query joins the members."""
     return case(
         (contributions.c.withdrawn_at.is_not(None), literal(str(Status.WITHDRAWN))),
         (contributions.c.expires_at <= now, literal(str(Status.EXPIRED))),

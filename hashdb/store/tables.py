@@ -30,6 +30,9 @@ from hashdb.domain.instants import from_microseconds, to_microseconds
 
 Identity = BigInteger().with_variant(Integer, "sqlite")
 
+LONGEST_TEXT = 300
+"""Characters that are stored of a background task's failure."""
+
 
 class Instant(TypeDecorator[datetime]):
     """An aware datetime, kept as microseconds since 1970 in UTC: the same number on every database."""
@@ -387,7 +390,7 @@ verifications = Table(
     comment="Of the log, asked for in the console.",
 )
 
-commissions = Table(
+report_jobs = Table(
     "commissions",
     metadata,
     Column("id", Identity, primary_key=True),
@@ -403,6 +406,15 @@ commissions = Table(
     Column("text", Text, comment="The report, once it is made"),
     comment="Reports that were asked for in the console.",
     sqlite_autoincrement=True,
+)
+
+task_errors = Table(
+    "task_errors",
+    metadata,
+    Column("task", String(32), primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("text", String(LONGEST_TEXT), nullable=False, comment="The class of the error and its place in the code"),
+    comment="The last failure of each background task.",
 )
 
 requests = Table(

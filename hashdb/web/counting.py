@@ -12,7 +12,7 @@ from pathlib import Path
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The variable of the environment by which Prometheus's library is told the folder of the files."""
-_KINDS = ("counter", "histogram", "gauge_livemin")
+_KINDS = ("counter", "histogram", "gauge_livemin", "gauge_livemax")
 """Of what is counted; each has a file a process."""
 _ROOM = 1024 * 1024
 """Bytes of each such file: some thousands of series."""

@@ -8,11 +8,11 @@ import time
 from bisect import bisect_left
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from socket import AF_INET, AF_INET6
 from threading import Lock, Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from hashdb import __version__
 from hashdb.domain import counts, deliveries
@@ -23,6 +23,7 @@ from hashdb.errors import HashDBError, InvalidInput
 from hashdb.service import HashDB
 from hashdb.service.background import Task
 from hashdb.service.health import Vitals, vitals
+from hashdb.service.schedule import TABLE
 from hashdb.web.counting import FOLDER, reserve
 from hashdb.web.machine import Machine
 
@@ -106,20 +107,44 @@ class Metrics:
         errors = Counting(
             "hashdb_background_errors", "Background tasks that failed.", ("task",), registry=self._registry
         )
-        successes = Gauge(
-            "hashdb_background_last_success_timestamp_seconds",
+
+        def gauge(name: str, help: str, mode: Literal["livemin", "livemax"]) -> Gauge:
+            return Gauge(f"hashdb_background_{name}", help, ("task",), multiprocess_mode=mode, registry=self._registry)
+
+        successes = gauge(
+            "last_success_timestamp_seconds",
             "When a background task was last done by the worker that has not done it for longest.",
-            ("task",),
-            multiprocess_mode="livemin",
-            registry=self._registry,
+            "livemin",
         )
-        failed = {task: errors.labels(task) for task in Task}
-        done = {task: successes.labels(task) for task in Task if task.repeats}
-        for gauge in done.values():
+        durations = gauge(
+            "duration_seconds",
+            "How long the last run of a background task took, in the worker in which it took longest.",
+            "livemax",
+        )
+        failures = gauge(
+            "last_error_timestamp_seconds",
+            "When a background task last failed in a worker that lives; 0 if in none.",
+            "livemax",
+        )
+        failed = {task: (errors.labels(task), failures.labels(task)) for task in Task}
+        took = {task: durations.labels(task) for task in Task}
+        done = {plan.task: successes.labels(plan.task) for plan in TABLE if plan.every is not None}
+        for one in done.values():
             # None is late at the start.
-            gauge.set_to_current_time()
-        db.background.on_failure = lambda task: failed[task].inc()
-        db.background.on_success = lambda task: done[task].set_to_current_time() if task in done else None
+            one.set_to_current_time()
+
+        def failure(task: Task) -> None:
+            count, at = failed[task]
+            count.inc()
+            at.set_to_current_time()
+
+        def success(task: Task, seconds: float | None) -> None:
+            if task in done:
+                done[task].set_to_current_time()
+            if seconds is not None:
+                took[task].set(seconds)
+
+        db.background.on_failure, db.background.on_success = failure, success
 
     def expect(self, routes: Iterable[tuple[str, str]]) -> None:
         """Tell 0 of each (method, route) from the start on, as far as alerts are of it."""
@@ -171,6 +196,22 @@ class Metrics:
                     found[float(sample.labels["le"])] += sample.value
         return Times(tuple(sorted(found.items())))
 
+    def tasks(self) -> dict[str, Runs]:
+        """What the workers of this machine that live did of each background task."""
+        found = {task: Runs() for task in map(str, Task)}
+        fields = {
+            "hashdb_background_last_success_timestamp_seconds": "done_at",
+            "hashdb_background_duration_seconds": "seconds",
+            "hashdb_background_last_error_timestamp_seconds": "failed_at",
+            "hashdb_background_errors_total": "errors",
+        }
+        for metric in self._all().collect():
+            for sample in metric.samples:
+                if (field := fields.get(sample.name)) is not None:
+                    task = sample.labels["task"]
+                    found[task] = replace(found[task], **{field: sample.value})
+        return found
+
     def text(self) -> bytes:
         """All metrics, in Prometheus's text format; without those of the store where it does not answer."""
         from prometheus_client import CollectorRegistry, generate_latest
@@ -196,6 +237,16 @@ class Metrics:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)
         return registry
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """The runs of a background task: its times in seconds since 1970 (0: never), how long one took, how many failed."""
+
+    done_at: float = 0
+    seconds: float = 0
+    failed_at: float = 0
+    errors: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +337,13 @@ class _Read:
         for key, seq in read.readers:
             feed.add_metric((str(key),), seq)
         yield feed
+        periods = GaugeMetricFamily(
+            "hashdb_background_period_seconds", "Seconds between two runs of a background task.", labels=("task",)
+        )
+        for plan in TABLE:
+            if plan.every is not None:
+                periods.add_metric((str(plan.task),), plan.every)
+        yield periods
         yield from _figures(read)
         build = GaugeMetricFamily("hashdb_build_info", "The version that answers.", labels=("version",))
         build.add_metric((__version__,), 1)

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 from hashdb.domain.instants import to_microseconds
 from hashdb.domain.members import COMMAND_LINE, Scope
 from hashdb.domain.users import Role, UserDraft
-from hashdb.service import sessions, users, verifications
+from hashdb.service import sessions, users, verification
 from hashdb.service.verification import verify
 from hashdb.store.tables import metadata
 from scripts.attacks import Finding
@@ -46,8 +46,8 @@ def _use(target: Target) -> None:
     other.post("/v1/matches", json={"queries": [{"signals": [spelled(1)]}]}).raise_for_status()
     users.add(target.db, COMMAND_LINE, UserDraft("ada", Role.ADMIN), _PASSWORD)
     sessions.sign_in(target.db, "ada", _PASSWORD, "127.0.0.1")
-    verifications.start(target.db, COMMAND_LINE)
-    while verifications.latest(target.db, COMMAND_LINE, 1)[0].outcome is None:
+    verification.start(target.db, COMMAND_LINE)
+    while verification.latest(target.db, COMMAND_LINE, 1)[0].outcome is None:
         time.sleep(0.1)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from threading import Event, Thread
+from threading import Event
 
-from hashdb.cli.serve import _keep_up
-from hashdb.service import open_hashdb
+from hashdb.cli.serve import fill
+from hashdb.service import open_hashdb, schedule
+from hashdb.service.background import Task
 from hashdb.settings import Settings
 from hashdb.web import create_app
 from hashdb.web.logs import write_json_lines
@@ -13,5 +14,5 @@ from hashdb.web.logs import write_json_lines
 write_json_lines()
 _settings = Settings.read()
 _db = open_hashdb(_settings.database, _settings.rules(), index=_settings.home / "index")
-Thread(target=_keep_up, args=(_db, Event()), daemon=True).start()
+schedule.start(_db, Event(), {Task.FILL: fill})
 app = create_app(_db, _settings)

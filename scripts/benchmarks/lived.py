@@ -18,7 +18,7 @@ from hashdb.domain.users import Role, UserDraft
 from hashdb.domain.uses import Use
 from hashdb.domain.webhooks import Topic, WebhookDraft
 from hashdb.hashing.benign import built_in
-from hashdb.service import HashDB, benign, commissions, contributions, incidents, members, overviews, users, webhooks
+from hashdb.service import HashDB, benign, contributions, incidents, members, overviews, reports, users, webhooks
 from hashdb.web.console.reports import presets
 from hashdb.web.metrics import Metrics
 from hashdb.wire.reports import ReportOut
@@ -84,8 +84,8 @@ def answer(metrics: Metrics) -> None:
 
 
 def _report(db: HashDB, actor: Actor, days: Period) -> None:
-    commissions.start(db, actor, days.first, days.last, None, lambda report: ReportOut.of(report).json_text())
-    while commissions.latest(db, actor, 1)[0].outcome is None:
+    reports.start(db, actor, days.first, days.last, None, lambda report: ReportOut.of(report).json_text())
+    while reports.latest(db, actor, 1)[0].outcome is None:
         time.sleep(0.2)
 
 

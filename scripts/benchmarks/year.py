@@ -80,7 +80,7 @@ def fill(url: str, rules: Rules, size: Year, end: datetime) -> None:
     _ask(store, [_id(one) for one in everyone], judged, end, rng)
     _follow(store, everyone, end)
     counts.seal(db)
-    while contributions.announce(db) or opinions.recount(db):
+    while contributions.emit_pending(db) or opinions.recount(db):
         pass
     while overviews.follow(db) == overviews.BLOCK:
         pass

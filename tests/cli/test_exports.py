@@ -106,7 +106,7 @@ def _decided(db: HashDB, decision: Decision) -> None:
 def _set(db: HashDB, actor: Actor, status: MemberStatus) -> None:
     assert actor.member
     members.change(db, COMMAND_LINE, actor.member.id, MemberChange(status=status))
-    contributions.announce(db)
+    contributions.emit_pending(db)
 
 
 Step = tuple[Callable[[HashDB, Actor, int, Clock], object], bool]

@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from hashdb.domain.members import Scope
 from hashdb.service import counts, uses
 from hashdb.service.background import Task
+from hashdb.service.schedule import TABLE
 from tests.postgres import PostgresServer
 from tests.snippets import ROOT
 from tests.web.callers import item, pdq, service_at
@@ -120,11 +121,11 @@ def test_every_metric_is_documented_and_no_other(found: Found) -> None:
     assert documented == families
 
 
-def test_every_background_task_is_documented() -> None:
+def test_every_background_task_is_documented_with_its_period() -> None:
     page = (ROOT / "docs" / "operations.md").read_text("utf-8")
     rows = page.partition("\n### Background tasks\n")[2].partition("\n## ")[0]
-    named = [name for row in re.findall(r"^\| (`.*?) \|", rows, re.M) for name in re.findall(r"`([\w-]+)`", row)]
-    assert sorted(named) == sorted(Task)
+    named = dict(re.findall(r"^\| `([\w-]+)` \| [^|]+ \| ([^|]+) \|", rows, re.M))
+    assert named == {str(plan.task): plan.when for plan in TABLE} and named.keys() == set(Task)
 
 
 def test_every_alert_leads_to_what_to_do_and_back() -> None:

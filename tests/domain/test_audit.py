@@ -1,4 +1,4 @@
-"""Events: their leaf is RFC 8785 and SHA-256, as any verifier computes it."""
+"""Events: their leaf is RFC 8785 and SHA-256; what those on a contribution add up to is the same for all readers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,29 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashdb.domain.audit import STANDINGS, Action, Entry, Event, leaf
-from hashdb.domain.contributions import Standing
+from hashdb.domain.audit import (
+    ENDING,
+    REVERSING,
+    STANDING_AFTER,
+    STANDING_EVENTS,
+    STATUS_AFTER,
+    STATUS_EVENTS,
+    Action,
+    Details,
+    Entry,
+    Event,
+    State,
+    canonical,
+    leaf,
+)
+from hashdb.domain.contributions import Standing, Status
+from hashdb.domain.exchanges import matched
 from hashdb.domain.instants import format_instant
+from hashdb.domain.overviews import deltas
+from hashdb.domain.periods import Period
+from hashdb.domain.records import FIELDS, Records
+from hashdb.domain.replays import Replay
+from tests.builders import NOON
 
 AT = datetime(2026, 11, 24, 8, tzinfo=UTC)
 
@@ -83,11 +103,57 @@ def test_only_what_changes_the_active_contributions_is_in_the_feed() -> None:
     }
 
 
-def test_every_standing_has_its_action() -> None:
-    assert set(STANDINGS) == set(Standing)
-    assert all(action.changes_feed for action in STANDINGS.values())
-
-
 def test_a_subject_is_written_as_kind_and_id() -> None:
     assert Entry(Action.KEY_ISSUED, "key", 7, {}).subject == "key:7"
     assert Event(1, AT, "system:cli", "key.issued", "key", 7, {}, b"").subject == "key:7"
+
+
+LATER = [*STATUS_EVENTS.values(), *STANDING_EVENTS.values(), Action.CONTRIBUTION_AMENDED, Action.CONTRIBUTION_ERASED]
+histories = st.lists(st.sampled_from(LATER), max_size=12).map(lambda later: [Action.CONTRIBUTION_ADDED, *later])
+
+
+def told(actions: list[Action]) -> list[Event]:
+    """The events of a contribution, as the service writes them: each with what was before it."""
+    state, events = State(), list[Event]()
+    for seq, action in enumerate(actions, 1):
+        before = state.status if action in STATUS_AFTER else state.standing
+        details: Details = {"member": 3, "kind": "platform", "labels": ["x"], "before": str(before)}
+        events.append(Event(seq, NOON, "system:service", action, "contribution", 17, details, b""))
+        state = state.after(action)
+    return events
+
+
+@given(histories)
+def test_all_that_reads_the_events_of_a_contribution_agrees_on_its_status_and_standing(actions: list[Action]) -> None:
+    state, ended, reversed_ = State(), False, False
+    for action in actions:
+        state = state.after(action)
+        ended = action in ENDING if action in STATUS_AFTER else ended
+        reversed_ = action in REVERSING if action in STANDING_AFTER else reversed_
+    events = told(actions)
+    assert matched(actions) == state.matches == (not ended and not reversed_)
+
+    replay = Replay(Period(NOON.date(), NOON.date()))
+    records = Records()
+    for event in events:
+        replay.take(event)
+        records.take(0, event.actor, event.action, event.kind, event.id, canonical(event.details))
+    assert replay.contributed().active == state.matches
+    status, standing = (
+        records.of("contribution", 17)[FIELDS["contribution"].index(name)] for name in ("status", "standing")
+    )
+    assert (status, standing) == (state.status, state.standing)
+
+    figures = {key.what: times for key, times in deltas(events, {17: 3}, 0).in_all.items() if times}
+    assert figures == {f"status:{state.status}": 1, f"standing:{state.standing}": 1}
+
+
+def test_each_status_and_standing_has_the_event_that_logs_it() -> None:
+    assert set(STATUS_EVENTS) == set(Status) and set(STANDING_EVENTS) == set(Standing)
+    assert {*STATUS_AFTER, *STANDING_AFTER} <= {action for action in Action if action.changes_feed}
+    assert set(ENDING) == {Action.CONTRIBUTION_WITHDRAWN, Action.CONTRIBUTION_EXPIRED, Action.CONTRIBUTION_SUSPENDED}
+    assert set(REVERSING) == {
+        Action.CONTRIBUTION_WITHDRAWN,
+        Action.CONTRIBUTION_QUARANTINED,
+        Action.CONTRIBUTION_RETIRED,
+    }

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from hashdb.domain.audit import Event
+from hashdb.domain.contributions import Standing
 from hashdb.domain.periods import Period
 from hashdb.domain.reports import Precision
 from hashdb.domain.reviews import Reviews
@@ -16,12 +17,14 @@ TODAY = Period(NOON.date(), NOON.date())
 
 
 def reviews(said: str, *, only: int | None = None, days: int = 0) -> Reviews:
-    """What is said of contribution 17 of member 3: `+`, `-` (case 10), `-11` (case 11), `uphold`, `retire-11`."""
+    """What is said of contribution 17 of member 3: `+`, `-` (case 10), `-11` (case 11), `uphold`, `open-12`."""
     taken = Reviews(TODAY, {17: 3}.get, only)
     for word in said.split():
         verb, _, number = word.partition("-")
         case, action, kind = int(number or 10), "case.decided", "case"
         details: dict[str, str | int] = {"contribution": 17, "decision": verb}
+        if verb == "open":
+            action, details = "case.opened", {"contribution": 17}
         if word[0] in "+-":
             action, kind = "opinion.given", "opinion"
             opinion = "confirms" if word == "+" else "disputes"
@@ -45,12 +48,14 @@ def reviews(said: str, *, only: int | None = None, days: int = 0) -> Reviews:
         ("- retire +", "retired", False),
         ("- retire uphold-11", "unreviewed", True),
         ("+", "unreviewed", None),
-        ("+", None, None),
+        ("+ open-12", "quarantined", None),
+        ("+ open-12 -12", "quarantined", False),
+        ("+ open-12 quarantine-12", "quarantined", False),
     ],
 )
-def test_a_contribution_holds_or_not(said: str, standing: str | None, holds: bool | None) -> None:
+def test_a_contribution_holds_or_not(said: str, standing: str, holds: bool | None) -> None:
     expected = {} if holds is None else {3: Precision(int(holds), int(not holds))}
-    assert reviews(said).precision({} if standing is None else {17: standing}) == expected
+    assert reviews(said).precision({17: Standing(standing)}.__getitem__) == expected
 
 
 def test_the_decisions_on_disputes_are_told_apart() -> None:
@@ -61,11 +66,11 @@ def test_the_decisions_on_disputes_are_told_apart() -> None:
 
 def test_only_what_was_said_or_decided_in_the_period_is_judged() -> None:
     before = reviews("+ - retire", days=-1)
-    assert before.precision({17: "retired"}) == {}
+    assert before.precision({17: Standing.RETIRED}.__getitem__) == {}
     assert (before.reviewed().confirms, before.reviewed().disputes_decided) == (0, {})
 
 
 def test_of_one_member_only_its_contributions_count() -> None:
     assert reviews("+", only=3).reviewed().confirms == 1
     assert reviews("+", only=4).reviewed().confirms == 0
-    assert reviews("+", only=4).precision({17: "confirmed"}) == {}
+    assert reviews("+", only=4).precision({17: Standing.CONFIRMED}.__getitem__) == {}

@@ -108,7 +108,7 @@ def test_a_suspended_member_leaves_the_copy_and_comes_back(service: Service, ind
     assert other.member is not None
     for status, count in ((MemberStatus.SUSPENDED, 0), (MemberStatus.ACTIVE, 1)):
         members.change(service.db, COMMAND_LINE, other.member.id, MemberChange(status=status))
-        contributions.announce(service.db)
+        contributions.emit_pending(service.db)
         index.sync(service.client)
         assert len(index.match([query(1)]).results[0].matches) == count
 

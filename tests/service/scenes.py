@@ -35,25 +35,26 @@ from hashdb.service import (
     cases,
     changes,
     checkpoints,
-    commissions,
     contributions,
     counts,
     deliveries,
     erasures,
     expiry,
     incidents,
-    masks,
     matches,
     members,
     opinions,
     overviews,
     passwords,
+    reports,
     sessions,
+    suppressions,
     users,
     uses,
-    verifications,
+    verification,
     webhooks,
 )
+from hashdb.service.background import Task
 from hashdb.service.records import unlike_log
 from hashdb.service.signing import Signing
 from hashdb.store import Transaction
@@ -102,7 +103,7 @@ class Scene:
         db.rules = replace(db.rules, two_persons=True)
         members.change(db, beta_of(db), 1, MemberChange(status=MemberStatus.SUSPENDED))
         self.clock.go(hours=2)
-        contributions.announce(db)
+        contributions.emit_pending(db)
 
     def close(self) -> None:
         self.engine.dispose()
@@ -139,7 +140,7 @@ class FullScene(Scene):
         contributions.contribute(db, delta, [draft(52)], Once("key-1", bytes(32)))
         cases.bring(db, COMMAND_LINE, held.id, "other", holds=True)
         benign.add(db, COMMAND_LINE, BenignDraft((signal(51),), note="a splash screen"))
-        masks.settle(db)
+        suppressions.settle(db)
         db.rules = replace(db.rules, retention=Retention({"recruitment": 400}))
         expiry.start(db)
         expiry.settle(db)
@@ -184,19 +185,20 @@ class FullScene(Scene):
             pass
 
     def _ask(self) -> None:
-        verifications.start(self.db, COMMAND_LINE)
-        commissions.start(self.db, COMMAND_LINE, None, None, None, lambda report: "a report")
+        self.db.background.failed(Task.REPORT, ValueError("an example"))
+        verification.start(self.db, COMMAND_LINE)
+        reports.start(self.db, COMMAND_LINE, None, None, None, lambda report: "a report")
         until = time.monotonic() + 20
         while self._asking():
             assert time.monotonic() < until, "what was asked for in the background does not end"
             time.sleep(0.02)
 
     def _asking(self) -> bool:
-        (verification,), (report,) = (
-            verifications.latest(self.db, COMMAND_LINE),
-            commissions.latest(self.db, COMMAND_LINE),
+        (verified,), (report,) = (
+            verification.latest(self.db, COMMAND_LINE),
+            reports.latest(self.db, COMMAND_LINE),
         )
-        return verification.outcome is None or report.outcome is None
+        return verified.outcome is None or report.outcome is None
 
 
 def beta_of(db: HashDB) -> Actor:

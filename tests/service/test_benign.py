@@ -140,7 +140,7 @@ def test_another_process_goes_by_it_in_its_very_next_answer(database_url: str, c
 def test_a_masked_item_that_ends_and_comes_back_stays_masked(db: HashDB, actor: Actor, clock: Clock) -> None:
     (item,) = contributed(db, actor, draft(1, expires_at=NOON + timedelta(minutes=1)))
     clock.go(minutes=2)
-    contributions.announce(db)
+    contributions.emit_pending(db)
     listed(db, signal(1))
     assert contributions.get(db, actor, item.id).signals == ()
     assert found(db, actor, 1) == []

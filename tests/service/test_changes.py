@@ -93,7 +93,7 @@ def test_an_expiry_is_told_when_it_is_announced(db: HashDB, actor: Actor, clock:
     clock.go(hours=1)
     assert read(db, after) == ()
     assert [change.what for change in read(db)] == [one.shown(signals=True, reference=False)]
-    contributions.announce(db)
+    contributions.emit_pending(db)
     (change,) = read(db, after)
     assert change.what == Gone(one.id, "expired")
     assert {type(change.what) for change in read(db)} == {Gone}
@@ -103,11 +103,11 @@ def test_a_suspension_and_its_end_are_told_one_by_one(db: HashDB, actor: Actor) 
     one, two = contributed(db, actor, draft(1), draft(2))
     after = head(db)
     suspend(db, actor)
-    contributions.announce(db)
+    contributions.emit_pending(db)
     assert [change.what for change in read(db, after)] == [Gone(one.id, "suspended"), Gone(two.id, "suspended")]
     after = head(db)
     suspend(db, actor, MemberStatus.ACTIVE)
-    contributions.announce(db)
+    contributions.emit_pending(db)
     assert [change.what for change in read(db, after)] == [
         contribution.shown(signals=True, reference=False) for contribution in (one, two)
     ]
@@ -118,12 +118,12 @@ def test_suspended_and_reinstated_before_it_was_announced_nothing_is_lost(db: Ha
     copy = Copy()
     copy.follow(db, SYSTEM)
     suspend(db, actor)
-    contributions.announce(db, 2)
+    contributions.emit_pending(db, 2)
     copy.follow(db, SYSTEM)
     suspend(db, actor, MemberStatus.ACTIVE)
     copy.follow(db, SYSTEM)
     assert sorted(copy.held) == ids[2:]
-    while contributions.announce(db, 1):
+    while contributions.emit_pending(db, 1):
         pass
     copy.follow(db, SYSTEM)
     fresh = Copy()

@@ -54,7 +54,7 @@ def kept(db: HashDB, *ids: int) -> set[int]:
 
 def announce_all(db: HashDB, limit: int = 500) -> int:
     told = 0
-    while count := contributions.announce(db, limit):
+    while count := contributions.emit_pending(db, limit):
         told += count
     return told
 
@@ -499,13 +499,13 @@ class TestTime:
         (one,) = contributed(db, actor, draft(1, expires_at=NOON + timedelta(seconds=1)))
         clock.go(seconds=1, microseconds=-1)
         assert len(found(db, actor, 1)) == 1
-        assert contributions.announce(db) == 0
+        assert contributions.emit_pending(db) == 0
         clock.go(microseconds=1)
         assert found(db, actor, 1) == ()
         assert contributions.get(db, actor, one.id).status is Status.EXPIRED
         before = events(db)
-        assert contributions.announce(db) == 1
-        assert contributions.announce(db) == 0
+        assert contributions.emit_pending(db) == 1
+        assert contributions.emit_pending(db) == 0
         (told,) = events(db)[len(before) :]
         assert (told.action, told.subject, told.actor) == (
             "contribution.expired",
@@ -516,10 +516,10 @@ class TestTime:
     def test_what_expired_can_still_be_withdrawn_and_erased(self, db: HashDB, actor: Actor, clock: Clock) -> None:
         (one,) = contributed(db, actor, draft(1, expires_at=NOON + timedelta(seconds=1)))
         clock.go(seconds=1)
-        contributions.announce(db)
+        contributions.emit_pending(db)
         assert contributions.withdraw(db, actor, one.id, "other").status is Status.WITHDRAWN
         erasures.erase(db, actor, one.id)
-        assert contributions.announce(db) == 0
+        assert contributions.emit_pending(db) == 0
 
     def test_a_suspension_acts_at_once_and_its_events_follow_in_batches(
         self, db: HashDB, actor: Actor, other: Actor
@@ -531,7 +531,7 @@ class TestTime:
         assert {one.status for one in contributions.page(db, COMMAND_LINE, Filter(), 0, 25)} == {Status.SUSPENDED}
         before = events(db)
         assert before[-1].action == "member.suspended"
-        assert [contributions.announce(db, 10) for _ in range(4)] == [10, 10, 5, 0]
+        assert [contributions.emit_pending(db, 10) for _ in range(4)] == [10, 10, 5, 0]
         told = events(db)[len(before) :]
         assert [event.id for event in told] == ids
         assert {event.action for event in told} == {"contribution.suspended"}
@@ -539,7 +539,7 @@ class TestTime:
     def test_announcing_goes_on_where_it_was_interrupted(self, db: HashDB, actor: Actor, database_url: str) -> None:
         ids = [one.id for one in contributed(db, actor, *[draft(seed) for seed in range(25)])]
         suspend(db, actor)
-        assert contributions.announce(db, 10) == 10
+        assert contributions.emit_pending(db, 10) == 10
         elsewhere = hashdb(database_url, Clock())
         assert announce_all(elsewhere, 4) == 15
         told = [event.id for event in events(db) if event.action == "contribution.suspended"]

@@ -23,7 +23,7 @@ from hashdb.domain.members import COMMAND_LINE, Actor, MemberChange, MemberStatu
 from hashdb.domain.opinions import OpinionDraft, Stance
 from hashdb.domain.webhooks import IssuedWebhook, Message, Topic, WebhookChange, WebhookDraft
 from hashdb.service import HashDB, cases, contributions, counts, deliveries, matches, members, opinions, webhooks
-from hashdb.service.couriers import deliver
+from hashdb.service.schedule import deliver
 from hashdb.webhooks import verify
 from tests import builders
 from tests.builders import Clock, contributed, draft, member_with, query
@@ -343,14 +343,14 @@ def test_old_deliveries_are_forgotten(db: HashDB, clock: Clock, actor: Actor) ->
     assert deliveries.prune(db) == 1
 
 
-def test_one_courier_delivers_in_the_background(db: HashDB, tmp_path: Path, actor: Actor, hook: Receiver) -> None:
+def test_one_process_delivers_in_the_background(db: HashDB, tmp_path: Path, actor: Actor, hook: Receiver) -> None:
     made(db, actor, hook.url)
     stop = Event()
     outcomes: list[Outcome] = []
     words = db, tmp_path / "lock", partial(deliveries.post, reach=REACH), outcomes.append, stop
-    couriers = [Thread(target=deliver, args=words) for _ in range(2)]
-    for courier in couriers:
-        courier.start()
+    workers = [Thread(target=deliver, args=words) for _ in range(2)]
+    for worker in workers:
+        worker.start()
     try:
         contributed(db, actor, draft(1))
         hook.wait(1)
@@ -358,6 +358,6 @@ def test_one_courier_delivers_in_the_background(db: HashDB, tmp_path: Path, acto
         assert [one.said["data"]["count"] for one in hook.wait(2)] == [1, 1]
     finally:
         stop.set()
-        for courier in couriers:
-            courier.join()
+        for worker in workers:
+            worker.join()
     assert outcomes == [Outcome.DELIVERED] * 2

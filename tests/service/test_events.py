@@ -6,6 +6,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -50,7 +51,6 @@ from hashdb.service import (
     floods,
     incidents,
     listings,
-    masks,
     matches,
     members,
     opinions,
@@ -61,6 +61,7 @@ from hashdb.service import (
     reports,
     safeguards,
     sessions,
+    suppressions,
     users,
     uses,
     webhooks,
@@ -89,14 +90,14 @@ BENIGN = BenignDraft((signal(1),), built_in="one")
 RETAINED = replace(RULES, retention=Retention({"glorification": 1}))
 BEFORE: dict[str, Callable[[HashDB], object]] = {
     "benign.delete": lambda db: benign.start(db, [BENIGN]),
-    "masks.settle": lambda db: benign.start(db, [BENIGN]),
+    "suppressions.settle": lambda db: benign.start(db, [BENIGN]),
     "expiry.start": lambda db: setattr(db, "rules", RETAINED),
     "safeguards.start": lambda db: setattr(db, "rules", replace(RULES, flood_cap=9)),
     "expiry.settle": lambda db: _retained(db),
     "incidents.change": lambda db: incidents.add(db, COMMAND_LINE, IncidentDraft("CI:x", NOON)),
     "proposals.drop": lambda db: _proposed(db),
     "proposals.expire": lambda db: _proposed(db, later=True),
-    "contributions.announce": lambda db: setattr(db, "now", lambda: NOON + timedelta(days=3)),
+    "contributions.emit_pending": lambda db: setattr(db, "now", lambda: NOON + timedelta(days=3)),
     "opinions.recount": lambda db: _silenced(db),
     "floods.guard": lambda db: _flooded(db),
     "erasures.purge": lambda db: _erased(db),
@@ -192,7 +193,7 @@ CHANGES: dict[str, Verb] = {
     "uses.listed": lambda db, actor, id: uses.listed(db, actor),
     "incidents.add": lambda db, actor, id: incidents.add(db, COMMAND_LINE, IncidentDraft("CI:x", NOON)),
     "incidents.change": lambda db, actor, id: incidents.change(db, COMMAND_LINE, 1, IncidentChange(expires=True)),
-    "masks.settle": lambda db, actor, id: masks.settle(db),
+    "suppressions.settle": lambda db, actor, id: suppressions.settle(db),
     "proposals.drop": lambda db, actor, id: proposals.drop(db, COMMAND_LINE, 1),
     "proposals.expire": lambda db, actor, id: proposals.expire(db),
     "changes.read": lambda db, actor, id: changes.read(db, actor, 0, 10),
@@ -200,7 +201,7 @@ CHANGES: dict[str, Verb] = {
     "checkpoints.rotate": lambda db, actor, id: checkpoints.rotate(db, COMMAND_LINE),
     "checkpoints.start": lambda db, actor, id: checkpoints.start(db),
     "contributions.amend": lambda db, actor, id: contributions.amend(db, actor, id, Amendment(severity=4)),
-    "contributions.announce": lambda db, actor, id: contributions.announce(db),
+    "contributions.emit_pending": lambda db, actor, id: contributions.emit_pending(db),
     "contributions.contribute": lambda db, actor, id: contributions.contribute(db, actor, [draft(99)]),
     "erasures.erase": lambda db, actor, id: erasures.erase(db, actor, id),
     "erasures.purge": lambda db, actor, id: erasures.purge(db),
@@ -222,6 +223,7 @@ CHANGES: dict[str, Verb] = {
     ),
     "members.revoke_key": lambda db, actor, id: members.revoke_key(db, COMMAND_LINE, 1),
     "reports.note": lambda db, actor, id: reports.note(db, actor, Period(NOON.date(), NOON.date()), None, "csv"),
+    "reports.text": lambda db, actor, id: _downloaded(db),
     "reports.transparency": lambda db, actor, id: reports.transparency(db, COMMAND_LINE, None, None, form="json"),
     "refusals.tell": lambda db, actor, id: _tell(db),
     "sessions.admit": lambda db, actor, id: admitted(db),
@@ -250,6 +252,13 @@ def _turned_away(db: HashDB) -> bool:
     return counts.flush(db)
 
 
+def _downloaded(db: HashDB) -> str:
+    begun = reports.start(db, COMMAND_LINE, None, None, None, lambda report: "a report")
+    while reports.get(db, COMMAND_LINE, begun.id).outcome is None:
+        time.sleep(0.01)
+    return reports.text(db, COMMAND_LINE, begun.id, "csv")
+
+
 def _seal(db: HashDB, actor: Actor) -> bool:
     matches.match(db, actor, [query(1)])
     counts.flush(db)
@@ -274,10 +283,11 @@ WITHOUT = {
     "deliveries.send": "the log of deliveries has it; that a webhook is disabled is an event",
     "webhooks.redeliver": "the log of deliveries has it",
     "webhooks.test": "the log of deliveries has it",
-    "commissions.start": "the event is written once the report is made",
     "overviews.follow": "its figures are counted from the events",
     "uses.flush": "it notes when keys were last used, once a minute",
-    "verifications.start": "it changes nothing of what it verifies",
+    "jobs.start": "the event is written once the job has ended",
+    "reports.start": "the event is written once the report is made",
+    "verification.start": "the event is written once the verification has ended",
 }
 """Verbs that write and add no event, and why."""
 

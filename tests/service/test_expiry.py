@@ -44,7 +44,7 @@ def test_the_earliest_of_expiry_and_retention_counts(database_url: str, clock: C
     assert contributions.amend(db, actor, items[0].id, Amendment(labels=("manifesto",))).expires_at == NOON + 20 * DAY
     assert contributions.amend(db, actor, items[4].id, Amendment(labels=("incitement",))).expires_at == NOON + 30 * DAY
     clock.go(days=10)
-    assert contributions.announce(db) == 3
+    assert contributions.emit_pending(db) == 3
     db.close()
 
 

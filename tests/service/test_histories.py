@@ -24,7 +24,7 @@ from hashdb.domain.members import (
 )
 from hashdb.domain.opinions import OpinionDraft, Stance, standing
 from hashdb.errors import AlreadyWithdrawn, MemberSuspended, NotActive, NotFound
-from hashdb.service import HashDB, cases, contributions, erasures, matches, members, opinions
+from hashdb.service import HashDB, cases, contributions, erasures, matches, members, opinions, overviews, reports
 from hashdb.service.verification import verify
 from tests.builders import USUAL, Clock, draft, hashdb, query
 from tests.service.copies import Copy
@@ -131,7 +131,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(limit=st.integers(1, 3))
     def announce(self, limit: int) -> None:
-        contributions.announce(self.db, limit)
+        contributions.emit_pending(self.db, limit)
 
     @rule(limit=st.integers(1, 4), times=st.integers(1, 2))
     def read_on(self, limit: int, times: int) -> None:
@@ -158,7 +158,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule()
     def all_announced_copies_are_the_truth(self) -> None:
-        while contributions.announce(self.db) or opinions.recount(self.db):
+        while contributions.emit_pending(self.db) or opinions.recount(self.db):
             pass
         everything = self.everything()
         truth = {one.id: one for one in everything if one.status is Status.ACTIVE and one.standing.matches}
@@ -177,8 +177,17 @@ class Histories(RuleBasedStateMachine):
         for one in everything:
             assert one.standing is standing(said.get(one.id, ()), ruling(ruled.get(one.id, ())))
 
+    @rule()
+    def a_report_on_all_days_and_the_console_agree_on_precision(self) -> None:
+        while opinions.recount(self.db):
+            pass
+        report = reports.transparency(self.db, COMMAND_LINE, None, None, form="json")
+        shown = {one.member: one.precision for one in overviews.members(self.db, COMMAND_LINE, 30)}
+        assert report.precision == {member: one for member, one in shown.items() if one.count}
+
     def teardown(self) -> None:
         if hasattr(self, "members"):
+            self.a_report_on_all_days_and_the_console_agree_on_precision()
             self.a_verification_finds_nothing()
             self.matches_are_what_is_active()
             self.all_recounted_standings_are_what_opinions_and_decisions_add_up_to()

@@ -87,14 +87,14 @@ def test_moving_the_end_on_brings_back_what_had_expired(db: HashDB, actor: Actor
     )
     contributions.withdraw(db, actor, withdrawn.id, "other")
     clock.go(days=2)
-    assert contributions.announce(db) == 2
+    assert contributions.emit_pending(db) == 2
     incidents.change(db, COMMAND_LINE, one.id, IncidentChange(end=NOON + 3 * DAY))
     assert told(db, mine.id) == ["contribution.expired", "contribution.reinstated"]
     statuses = [contributions.get(db, actor, item.id).status for item in (mine, withdrawn, own)]
     assert statuses == [Status.ACTIVE, Status.WITHDRAWN, Status.EXPIRED]
     answer = matches.match(db, other, [query(1), query(2), query(3)])
     assert [len(result.matches) for result in answer.results] == [1, 0, 0]
-    assert contributions.announce(db) == 0
+    assert contributions.emit_pending(db) == 0
 
 
 def test_nothing_is_contributed_under_an_incident_that_has_ended_with_its_contributions(

@@ -80,10 +80,10 @@ def test_values_leave_when_all_that_hold_them_have_ended_and_not_before(
         erasures.erase(one, actor, erased.id)
         clock.go(hours=2)
         contributed(one, actor, draft(4))
-        contributions.announce(one)
+        contributions.emit_pending(one)
         assert other.member is not None
         members.change(one, COMMAND_LINE, other.member.id, MemberChange(status=MemberStatus.SUSPENDED))
-        contributions.announce(one)
+        contributions.emit_pending(one)
         assert held(1, 2, 3, 4, 5, 6) == [1, 2, 3, 4, 5, 6]
         assert missed(one, actor, [1, 2, 3, 4, 5, 6, 100]) == [1, 2, 3, 5, 6]
 
@@ -92,7 +92,7 @@ def test_values_leave_when_all_that_hold_them_have_ended_and_not_before(
         assert held(1, 2, 3, 4, 5, 6) == [2, 4, 6]
         assert missed(one, actor, [4, *range(100, 120)]) == []
         members.change(one, COMMAND_LINE, other.member.id, MemberChange(status=MemberStatus.ACTIVE))
-        contributions.announce(one)
+        contributions.emit_pending(one)
         assert missed(one, actor, [2, 6]) == []
         contributed(one, actor, draft(1), draft(3))
         assert missed(one, actor, [1, 3]) == []
@@ -111,7 +111,7 @@ def test_what_had_ended_and_left_is_found_when_it_is_given_more_time(
     ahead = Clock(NOON + timedelta(hours=2))
     with opened(database_url, folder) as one, opened(database_url, folder, ahead) as hasty:
         hasty.live.maintain(at_once=True)
-        assert contributions.announce(hasty) == 1
+        assert contributions.emit_pending(hasty) == 1
         contributed(one, actor, *map(draft, range(110, 120)))
         hasty.live.maintain(at_once=True)
         assert index_of(hasty).search([signal(1).value], 0) == [[]]

@@ -10,6 +10,7 @@ from hashdb.domain.cases import Decision
 from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.members import COMMAND_LINE, Actor, Scope
 from hashdb.domain.opinions import OpinionDraft, Stance
+from hashdb.domain.reports import Precision
 from hashdb.errors import ScopeMissing
 from hashdb.service import HashDB, cases, contributions, counts, matches, opinions, overviews
 from tests.builders import NOON, Clock, contributed, draft, query
@@ -30,7 +31,7 @@ def happened(db: HashDB, actor: Actor, other: Actor, clock: Clock) -> None:
             cases.decide(db, COMMAND_LINE, case.id, decision)
     opinions.give(db, other, found[4].id, OpinionDraft(Stance.CONFIRMS))
     clock.go(days=1)
-    contributions.announce(db)
+    contributions.emit_pending(db)
 
 
 def test_the_figures_are_the_same_before_and_after_they_were_followed(
@@ -60,8 +61,8 @@ def test_members_are_told_by_what_they_did_and_how_it_holds(
 ) -> None:
     happened(db, actor, other, clock)
     first, second = overviews.get(db, COMMAND_LINE, 30).members
-    assert (first.added, first.active, first.timed, first.in_hour, first.holds, first.fails) == (7, 6, 7, 6, 2, 2)
-    assert (first.precision, second.precision) == (0.5, None)
+    assert (first.added, first.active, first.timed, first.in_hour, first.precision) == (7, 6, 7, 6, Precision(2, 2))
+    assert (first.precision.share, second.precision.share) == (0.5, None)
     assert (second.added, second.active, second.timed) == (2, 1, 1)
     assert [one.added for one in overviews.get(db, COMMAND_LINE, 1).members] == [0, 0]
 
@@ -118,7 +119,7 @@ def test_what_only_the_service_doubts_is_not_held_against_its_member(db: HashDB,
     cases.bring(db, COMMAND_LINE, held.id, "other", holds=True)
     opinions.give(db, other, disputed.id, DISPUTE)
     (first, _) = overviews.members(db, COMMAND_LINE, 30)
-    assert (first.holds, first.fails) == (0, 1)
+    assert first.precision == Precision(0, 1)
     assert overviews.get(db, COMMAND_LINE, 30).members == overviews.members(db, COMMAND_LINE, 30)
     cases.decide(db, COMMAND_LINE, 1, Decision.RETIRE)
-    assert overviews.members(db, COMMAND_LINE, 30)[0].fails == 2
+    assert overviews.members(db, COMMAND_LINE, 30)[0].precision.disputed == 2

@@ -12,7 +12,7 @@ from hashdb.domain.opinions import OpinionDraft, Stance
 from hashdb.domain.reports import Asked, Precision, Share
 from hashdb.domain.statements import terrorist_content
 from hashdb.errors import InvalidInput, NotAuthenticated, NotFound, ScopeMissing
-from hashdb.service import HashDB, cases, contributions, counts, matches, members, opinions, reports
+from hashdb.service import HashDB, cases, contributions, counts, matches, members, opinions, overviews, reports
 from tests.builders import NOON, RULES, Clock, contributed, draft, hashdb, member_with, query
 
 DAY = NOON.date()
@@ -84,7 +84,15 @@ def test_whose_contributions_hold_is_as_their_standing_is(db: HashDB, actor: Act
     with db.store.begin() as tx:
         tx.audit.append(NOON, SYSTEM, cases.hold(tx, RULES, [tx.contributions.one(held.id, NOON)], Cause.FLOOD, NOON))
     found = reports.transparency(db, COMMAND_LINE, DAY, DAY, form="json")
-    assert actor.member and found.precision == {actor.member.id: Precision(1, 2)}
+    # What the flood guard holds, and nobody disputed, waits for a reviewer.
+    assert actor.member and found.precision == {actor.member.id: Precision(1, 1)}
+    (figures, *_) = overviews.members(db, COMMAND_LINE, 30)
+    assert figures.precision == Precision(1, 1)
+    cases.decide(db, COMMAND_LINE, 5, Decision.QUARANTINE)
+    found = reports.transparency(db, COMMAND_LINE, DAY, DAY, form="json")
+    assert found.precision == {actor.member.id: Precision(1, 2)}
+    (figures, *_) = overviews.members(db, COMMAND_LINE, 30)
+    assert figures.precision == Precision(1, 2)
 
 
 def test_the_outcomes_of_disputes_are_of_cases_in_which_somebody_disputed(

@@ -34,7 +34,7 @@ def test_what_is_erased_is_told_and_what_expires_is_not(db: HashDB, actor: Actor
     one, _ = contributed(db, actor, draft(1), draft(2, expires_at=NOON.replace(hour=13)))
     matches.match(db, other, [query(1), query(2)])
     clock.go(hours=2)
-    contributions.announce(db)
+    contributions.emit_pending(db)
     erasures.erase(db, actor, one.id)
     clock.at += SETTLED
     assert [(told.contribution, told.now, told.reason) for told in reversals.page(db, other, 0, 10)] == [

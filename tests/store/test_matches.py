@@ -171,9 +171,9 @@ def test_a_value_lasts_as_long_as_one_contribution_of_it_may_match_now_or_later(
         tx.contributions.withdraw(ids[0], "other", NOON)
         assert tx.matches.ended()
         tx.contributions.withdraw(ids[1], "other", NOON)
-        tx.statuses.announce(ids[2:4], Status.EXPIRED)
+        tx.statuses.mark_logged(ids[2:4], Status.EXPIRED)
         tx.audit.append(NOON, SYSTEM, [Entry(Action.CONTRIBUTION_EXPIRED, "contribution", ids[2], {})])
-        tx.statuses.announce(ids[4:5], Status.SUSPENDED)
+        tx.statuses.mark_logged(ids[4:5], Status.SUSPENDED)
         tx.contributions.withdraw(ids[7], "other", NOON)
         tx.contributions.erase(ids[7], NOON, NOON)
         # 1 and 3 have another contribution, 4 is only suspended.
@@ -189,7 +189,7 @@ def test_a_value_lasts_that_the_log_told_to_have_expired_and_that_has_more_time(
     times = [NOON, NOON + timedelta(hours=1), None]
     with store.begin() as tx:
         added = tx.contributions.add(member, [draft(seed, expires_at=time) for seed, time in enumerate(times)], NOON)
-        tx.statuses.announce([one.id for one in added], Status.EXPIRED)
+        tx.statuses.mark_logged([one.id for one in added], Status.EXPIRED)
         everything = [signal(seed).to_bytes() for seed in range(3)]
         assert tx.matches.lasting(Algorithm.PDQ, everything) == set(everything)
         for hours, left in ((0, everything[1:]), (1, everything[2:])):

@@ -1,4 +1,4 @@
-"""Opinions in SQL: what is kept, what counts, and of what the log is owed something."""
+"""Opinions in SQL: what is kept, what counts, and which of it no event says yet."""
 
 from __future__ import annotations
 
@@ -96,24 +96,24 @@ def test_notes_are_erased_and_nothing_else(store: Store, ids: list[int], others:
         assert tx.opinions.one(kept.id) == kept
 
 
-def test_a_suspension_is_owed_until_it_is_told_and_then_its_end(
+def test_a_suspension_is_pending_until_it_is_told_and_then_its_end(
     store: Store, ids: list[int], others: list[int]
 ) -> None:
     with store.begin() as tx:
         for id in ids:
             tx.opinions.add(id, others[0], CONFIRMS, None, NOON)
         tx.opinions.add(ids[1], others[0], DISPUTES, None, NOON)
-        assert tx.opinions.owed(10) == ()
+        assert tx.opinions.pending(10) == ()
     for status, count in ((MemberStatus.SUSPENDED, False), (MemberStatus.ACTIVE, True)):
         set_status(store, others[0], status)
         with store.begin() as tx:
             assert [one.counts for said in tx.opinions.of(ids).values() for one in said] == [count] * 2
-            assert sorted(tx.opinions.owed(10)) == ids
-            assert len(tx.opinions.owed(1)) == len(tx.opinions.owed(1, hold=False)) == 1
+            assert sorted(tx.opinions.pending(10)) == ids
+            assert len(tx.opinions.pending(1)) == len(tx.opinions.pending(1, hold=False)) == 1
             tx.opinions.tell(ids[:1])
-            assert tx.opinions.owed(10) == (ids[1],)
+            assert tx.opinions.pending(10) == (ids[1],)
             tx.opinions.tell(ids)
-            assert tx.opinions.owed(10) == ()
+            assert tx.opinions.pending(10) == ()
 
 
 def test_two_that_tell_do_not_hold_the_same(postgres_url: str) -> None:
@@ -126,6 +126,6 @@ def test_two_that_tell_do_not_hold_the_same(postgres_url: str) -> None:
             tx.opinions.add(id, two.id, CONFIRMS, None, NOON)
     set_status(store, two.id, MemberStatus.SUSPENDED)
     with store.begin() as tx, store.begin() as other:
-        (held,) = tx.opinions.owed(1)
-        assert other.opinions.owed(10) == tuple(id for id in added if id != held)
+        (held,) = tx.opinions.pending(1)
+        assert other.opinions.pending(10) == tuple(id for id in added if id != held)
     store.close()

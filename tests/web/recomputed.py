@@ -128,7 +128,9 @@ def precision(events: list[Any], first: str, last: str) -> dict[str, Any]:
     owners, said, judged = _reviewed(events, first, last)
     verdicts: dict[str, list[bool]] = defaultdict(list)
     for on in sorted(judged):
-        opinions, decision, kept_out = said(on)
+        opinions, decision, kept_out, waits = said(on)
+        if kept_out and waits:
+            continue
         if kept_out or "disputes" in opinions:
             verdicts[owners[on]].append(False)
         elif decision == "uphold" or "confirms" in opinions:
@@ -147,7 +149,8 @@ def _reviewed(events: list[Any], first: str, last: str) -> Any:
     """Of each contribution its member; what is said of it at the end; and those that were judged in the period."""
     before = [event for event in events if event["at"][:10] <= last]
     owners, members, lasts, decisions, kept_out = {}, {}, {}, {}, {}
-    suspended, answered, judged = set(), set(), set()
+    suspended, answered, judged, disputed = set(), set(), set(), set()
+    open_cases: dict[int, int] = {}
     for event in before:
         told, action, subject = event["details"], event["action"], event["subject"]
         if action == "contribution.added":
@@ -158,23 +161,29 @@ def _reviewed(events: list[Any], first: str, last: str) -> Any:
             suspended.add(subject)
         elif action == "member.reinstated":
             suspended.discard(subject)
+        elif action == "case.opened":
+            open_cases[int(subject.split(":")[1])] = told["contribution"]
         elif action == "opinion.given":
+            if told["opinion"] == "disputes":
+                disputed.add(told["case"])
             lasts[told["contribution"], members[event["actor"]]] = told["opinion"], told["case"]
         elif action == "case.decided":
             decisions[told["contribution"]] = told["decision"]
             answered.add(int(subject.split(":")[1]))
+            open_cases.pop(int(subject.split(":")[1]))
         elif action.split(".")[1] in ("confirmed", "disputed", "quarantined", "retired", "cleared"):
             kept_out[int(subject.split(":")[1])] = action.endswith(("quarantined", "retired"))
         if action in ("opinion.given", "case.decided") and event["at"][:10] >= first:
             judged.add(told["contribution"])
 
-    def said(on: int) -> tuple[set[str], str | None, bool]:
+    def said(on: int) -> tuple[set[str], str | None, bool, bool]:
         counting = {
             opinion
             for (one, member), (opinion, case) in lasts.items()
             if one == on and member not in suspended and not (opinion == "disputes" and case in answered)
         }
-        return counting, decisions.get(on), kept_out.get(on, False)
+        waits = any(of == on and case not in disputed for case, of in open_cases.items())
+        return counting, decisions.get(on), kept_out.get(on, False), waits
 
     return owners, said, judged
 

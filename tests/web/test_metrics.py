@@ -16,7 +16,7 @@ from hashdb.client import Client
 from hashdb.domain.matches import Query
 from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
 from hashdb.service import counts, members, open_hashdb, uses
-from hashdb.service.background import Task
+from hashdb.service.schedule import TABLE
 from hashdb.settings import Settings
 from hashdb.web.metrics import Metrics
 from tests.builders import draft
@@ -124,7 +124,7 @@ def test_the_workers_count_together_on_a_port_of_their_own(tmp_path: Path) -> No
         assert httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {key}"}).status_code == 404
         # What the service takes of the machine, of all its processes; each task is recent in the slowest worker.
         assert found["process_resident_memory_bytes", ()] > 0 and found["hashdb_disk_size_bytes", ()] > 0
-        for task in (one for one in Task if one.repeats):
+        for task in (plan.task for plan in TABLE if plan.every is not None):
             assert time.time() - found[LAST_SUCCESS, (("task", task),)] < 60
         assert found["hashdb_worker_replacements_total", ()] == 0
         first = next((home / "metrics").glob("gauge_livemin_*.db"))

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, inspect, select, text
 
 from hashdb.errors import SchemaOutdated, UnfinishedCopy
 
-NEWEST = "0019"
+NEWEST = "0020"
 """The newest of versions/; known here so that a current schema costs one query and no import of Alembic (0.2 s)."""
 
 COPYING = "copying "

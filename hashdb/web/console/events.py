@@ -10,7 +10,8 @@ from flask import Response, request, url_for
 from hashdb.domain.audit import Action, Event
 from hashdb.domain.checkpoints import Checkpoint, Inclusion, read_checkpoint
 from hashdb.errors import Unavailable
-from hashdb.service import audit, checkpoints, proofs, timelines, verifications
+from hashdb.service import audit, checkpoints, proofs, timelines
+from hashdb.service import verification as jobs
 from hashdb.web.console import archives, pages
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, hashdb
@@ -65,14 +66,14 @@ def show(seq: int) -> Response:
 def verification() -> Response:
     """Show how far a verification of the log is, and what came of the last ones."""
     template = "verification_state.html" if request.headers.get("HX-Request") else "verification.html"
-    runs = verifications.latest(hashdb(), actor())
+    runs = jobs.latest(hashdb(), actor())
     return pages.page(template, runs=runs, names=timelines.names(hashdb(), actor(), {one.actor for one in runs}))
 
 
 @blueprint.post("/verification")
 def verify() -> Response:
     """Verify the whole log, in the background."""
-    verifications.start(hashdb(), actor())
+    jobs.start(hashdb(), actor())
     return pages.to(url_for("console.events.verification"))
 
 

@@ -8,11 +8,12 @@ from datetime import date, timedelta
 from flask import Response, request, url_for
 from markupsafe import Markup
 
-from hashdb.domain.commissions import Commission, Outcome
+from hashdb.domain.jobs import Outcome, ReportJob
 from hashdb.domain.periods import Period
 from hashdb.domain.reports import Report
 from hashdb.errors import Fault, InvalidInput
-from hashdb.service import commissions, members, timelines
+from hashdb.service import members, timelines
+from hashdb.service import reports as jobs
 from hashdb.web import reports
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
@@ -37,7 +38,7 @@ def make() -> Response:
     sent = Form.sent()
     try:
         first, last, member = _asked(sent)
-        found = commissions.start(hashdb(), actor(), first, last, member, _spelled)
+        found = jobs.start(hashdb(), actor(), first, last, member, _spelled)
     except pages.REFUSALS as error:
         return _listed(sent.refused(error), status=422)
     address = url_for("console.reports.show", report_id=found.id)
@@ -48,7 +49,7 @@ def make() -> Response:
 @blueprint.get("/<id:report_id>")
 def show(report_id: int) -> Response:
     """Show a report, or how far it is."""
-    found = commissions.get(hashdb(), actor(), report_id)
+    found = jobs.get(hashdb(), actor(), report_id)
     report = _report(found.id) if found.outcome is Outcome.MADE else None
     template = "report_state.html" if request.headers.get("HX-Request") else "report.html"
     told = None if report is None else Markup(reports.body(report))
@@ -106,12 +107,12 @@ def _spelled(report: Report) -> str:
 
 
 def _report(id: int, form: str | None = None) -> Report:
-    return ReportOut.model_validate_json(commissions.text(hashdb(), actor(), id, form)).value()
+    return ReportOut.model_validate_json(jobs.text(hashdb(), actor(), id, form)).value()
 
 
 def _listed(form: Form, status: int = 200) -> Response:
     found = members.page(hashdb(), actor(), 0, _MEMBERS)
-    made = commissions.latest(hashdb(), actor())
+    made = jobs.latest(hashdb(), actor())
     return pages.page(
         "reports.html",
         status=status,
@@ -124,5 +125,5 @@ def _listed(form: Form, status: int = 200) -> Response:
     )
 
 
-def _of(found: Commission) -> str:
+def _of(found: ReportJob) -> str:
     return "all members" if found.member is None else members.get(hashdb(), actor(), found.member).name

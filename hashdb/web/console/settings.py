@@ -1,15 +1,18 @@
-"""/console/settings: the settings in force and the log's keys, without secrets."""
+"""/console/settings: the settings in force, the log's keys and the background tasks, without secrets."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from flask import Response
 from pydantic import SecretStr
 
 from hashdb.domain.members import Scope
-from hashdb.service import checkpoints
+from hashdb.service import checkpoints, schedule
+from hashdb.service.schedule import Plan
 from hashdb.settings import DEFAULT_LABELS, Settings
 from hashdb.web.console import pages
 from hashdb.web.context import actor, face, hashdb
@@ -19,13 +22,40 @@ blueprint = pages.blueprint_of("settings", __name__)
 
 @blueprint.get("")
 def show() -> Response:
-    """Show what is in force: settings and the log's keys."""
+    """Show what is in force: settings, the log's keys and the background tasks."""
     actor().require(Scope.AUDIT)
     return pages.page(
         "settings.html",
         log=checkpoints.named(hashdb()),
         settings=_settings(face().settings),
+        tasks=_tasks(),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A background task, and what the workers of this machine did of it; `error` is of every machine."""
+
+    plan: Plan
+    done_at: datetime | None
+    seconds: float
+    errors: int
+    failed_at: datetime | None
+    error: str
+
+
+def _tasks() -> Iterator[_Row]:
+    runs, errors = face().metrics.tasks(), schedule.last_errors(hashdb(), actor())
+    for plan in schedule.TABLE:
+        run, error = runs[plan.task], errors.get(plan.task)
+        yield _Row(
+            plan,
+            datetime.fromtimestamp(run.done_at, UTC) if run.done_at else None,
+            run.seconds,
+            int(run.errors),
+            None if error is None else error.at,
+            "" if error is None else error.text,
+        )
 
 
 def _settings(settings: Settings) -> Iterator[tuple[str, str, bool, str]]:

@@ -60,7 +60,7 @@ class History:
                 self.chance.choice(acts)()
             counts.flush(self.db)
             self.clock.at = (self.clock.at + timedelta(days=1)).replace(hour=1)
-            contributions.announce(self.db)
+            contributions.emit_pending(self.db)
             counts.seal(self.db)
 
     def contribute(self) -> None:
@@ -92,7 +92,7 @@ class History:
         except HashDBError:
             status = self.chance.choice([MemberStatus.SUSPENDED, MemberStatus.ACTIVE])
             members.change(self.db, COMMAND_LINE, 3, MemberChange(status=status))
-            contributions.announce(self.db)
+            contributions.emit_pending(self.db)
             opinions.recount(self.db)
 
     def say(self) -> None:

@@ -12,12 +12,12 @@ import pytest
 
 from hashdb.domain.benign import BenignDraft
 from hashdb.domain.cases import Decision
-from hashdb.domain.commissions import Outcome
 from hashdb.domain.incidents import IncidentDraft
+from hashdb.domain.jobs import Outcome
 from hashdb.domain.members import COMMAND_LINE
 from hashdb.domain.periods import Period
 from hashdb.domain.users import Role
-from hashdb.service import benign, cases, commissions, incidents
+from hashdb.service import benign, cases, incidents, reports
 from hashdb.wire.reports import ReportOut
 from tests.builders import NOON, signal
 from tests.web.callers import Service, item, service_at
@@ -61,7 +61,7 @@ def service() -> Iterator[Service]:
         incidents.add(service.db, COMMAND_LINE, IncidentDraft(LABEL, NOON))
         service.db.rules = replace(service.db.rules, two_persons=True)
         cases.decide(service.db, COMMAND_LINE, 1, Decision.RETIRE)
-        commissions.start(service.db, COMMAND_LINE, None, None, None, lambda report: ReportOut.of(report).json_text())
+        reports.start(service.db, COMMAND_LINE, None, None, None, lambda report: ReportOut.of(report).json_text())
         yield service
 
 
@@ -199,11 +199,11 @@ def test_an_auditor_asks_for_a_report_sees_it_come_and_takes_it_away(
     assert watched.violations() == []
     days = Period(date(2026, 11, 1), date(2026, 11, 2))
     with service.db.store.begin() as tx:
-        going = tx.commissions.add("system:cli", days, None, 100, service.clock())
+        going = tx.report_jobs.add("system:cli", days, None, 100, service.clock())
     page.goto(f"/console/reports/{going.id}")
     page.get_by_text("Read 0 of at most 100 events").wait_for()
     with service.db.store.begin() as tx:
-        tx.commissions.end(going.id, Outcome.STOPPED, 40, None, service.clock())
+        tx.report_jobs.end(going.id, Outcome.STOPPED, 40, None, service.clock())
     page.get_by_text("It ended before the end").wait_for()
     page.get_by_role("link", name="Another period").click()
     page.get_by_role("button", name="This month").click()

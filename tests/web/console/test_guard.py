@@ -15,7 +15,7 @@ from hashdb.domain.incidents import IncidentDraft
 from hashdb.domain.members import COMMAND_LINE, Scope
 from hashdb.domain.proposals import Act, Request
 from hashdb.domain.users import Role
-from hashdb.service import benign, cases, checkpoints, commissions, incidents, webhooks
+from hashdb.service import benign, cases, checkpoints, incidents, reports, webhooks
 from hashdb.web.console import guard
 from tests.builders import signal
 from tests.web.callers import Service, item, pdq, service_at
@@ -133,7 +133,7 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         webhooks.test(made.db, COMMAND_LINE, 1)
         signed_in(made, "first", Role.AUDITOR).post("/console/reports")
         for _ in range(400):
-            if commissions.get(made.db, COMMAND_LINE, 1).outcome is not None:
+            if reports.get(made.db, COMMAND_LINE, 1).outcome is not None:
                 break
             time.sleep(0.02)
         yield made

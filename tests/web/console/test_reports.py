@@ -11,7 +11,7 @@ import pytest
 
 from hashdb.domain.members import COMMAND_LINE
 from hashdb.domain.periods import Period
-from hashdb.service import commissions, counts, reports
+from hashdb.service import counts, reports
 from hashdb.web.console.reports import presets
 from hashdb.wire.reports import ReportOut
 from tests.web.callers import Service, item, pdq
@@ -74,8 +74,8 @@ def test_bad_input_is_told_and_nothing_is_made(told: Service, otto: Visitor) -> 
 
 def test_while_one_is_made_its_progress_is_shown(told: Service, otto: Visitor) -> None:
     with told.db.store.begin() as tx:
-        running = tx.commissions.add("system:cli", Period(date(2026, 1, 1), date(2026, 1, 31)), None, 200, told.clock())
-        tx.commissions.advance(running.id, 50, told.clock())
+        running = tx.report_jobs.add("system:cli", Period(date(2026, 1, 1), date(2026, 1, 31)), None, 200, told.clock())
+        tx.report_jobs.advance(running.id, 50, told.clock())
     asked = otto.post("/console/reports", DAYS)
     assert asked.headers["Location"] == "/console/reports/1"
     page = otto.follow(asked)
@@ -105,7 +105,7 @@ def test_the_periods_that_are_often_asked_for() -> None:
 
 
 def test_only_the_newest_are_kept(told: Service, otto: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commissions, "KEPT", 2)
+    monkeypatch.setattr(reports, "KEPT", 2)
     for _ in range(3):
         otto.follow(otto.post("/console/reports", DAYS))
     assert re.findall(r'/console/reports/(\d+)"', otto.get("/console/reports").text) == ["3", "2"]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from hashdb.domain.users import Role
-from tests.web.callers import service_at
+from hashdb.service.background import Task
+from hashdb.service.schedule import TABLE
+from tests.web.callers import Service, service_at
 from tests.web.console.visitors import signed_in
 
 
@@ -17,3 +21,21 @@ def test_what_is_in_force_is_shown_without_secrets() -> None:
     assert "set, not shown" in page
     assert "12,345,678" in page
     assert "built in" in page and "labels.toml" not in page
+
+
+def _fail() -> None:
+    raise ValueError("pdq:" + "f" * 64)
+
+
+def test_each_background_task_is_shown_with_its_period_and_its_last_error(service: Service) -> None:
+    otto = signed_in(service, "otto", Role.AUDITOR)
+    service.db.background.run(Task.EXPIRY, _fail)
+    service.db.background.run(Task.COUNTS, lambda: None)
+    page = otto.get("/console/settings").text
+    rows = dict(re.findall(r'<tr><td><code class="whole">([a-z-]+)</code></td>(.*?)</tr>', page, re.S))
+    assert rows.keys() == set(Task)
+    for plan in TABLE:
+        assert f"<td>{plan.does}</td><td>{plan.when}</td>" in rows[plan.task]
+    assert "ValueError at tests.web.console.test_settings._fail:" in rows["expiry"] and "ffff" not in page
+    assert '<td class="number">1</td>' in rows["expiry"]
+    assert "<td>none</td>" in rows["counts"]

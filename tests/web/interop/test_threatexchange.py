@@ -103,7 +103,7 @@ def test_quarantined_and_expired_and_suspended_is_gone_and_what_comes_back_is_th
     other.post(f"/v1/contributions/{one['id']}/opinions", {"opinion": "disputes", "reason": "other"})
     admin.post("/v1/cases/1/decision", {"decision": "quarantine"})
     service.clock.go(seconds=10)
-    contributions.announce(service.db)
+    contributions.emit_pending(service.db)
     service.clock.go(seconds=1)
     assert reader.fetch() == {}
     other.post(f"/v1/contributions/{one['id']}/opinions", {"opinion": "confirms"})

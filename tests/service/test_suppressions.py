@@ -1,4 +1,4 @@
-"""Masks: they follow the list whatever comes in between, and an interruption costs nothing."""
+"""Suppressions: they follow the list whatever comes in between, and an interruption costs nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hashdb.domain.benign import Benign, BenignDraft
 from hashdb.domain.members import COMMAND_LINE, SYSTEM, Actor
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import InvalidInput
-from hashdb.service import HashDB, benign, contributions, erasures, masks
+from hashdb.service import HashDB, benign, contributions, erasures, suppressions
 from hashdb.store import Transaction
 from tests.builders import RULES, Clock, contributed, draft, hashdb, member_with, near, signal
 from tests.service.concurrently import at_once
@@ -25,16 +25,16 @@ def test_what_was_stored_before_an_entry_came_with_hashdb_is_masked_when_it_is_s
     (item,) = contributed(db, actor, draft(1))
     benign.start(db, (BenignDraft((signal(1),), built_in="one"),))
     assert contributions.get(db, actor, item.id).masked == 0
-    assert masks.settle(db) == 1
+    assert suppressions.settle(db) == 1
     assert contributions.get(db, actor, item.id).masked == 1
-    assert masks.settle(db) == 0
+    assert suppressions.settle(db) == 0
     with db.store.read() as tx:
         (event,) = tx.audit.events(0, 10, None, "contribution.amended", None)
     assert event.actor == str(SYSTEM)
 
 
 def test_interrupted_it_goes_on_where_it_was(db: HashDB, actor: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(masks, "_BATCH", 2)
+    monkeypatch.setattr(suppressions, "_BATCH", 2)
     items = contributed(db, actor, *(draft(near(signal(1), 8, seed)) for seed in range(7)))
     benign.start(db, (BenignDraft((signal(1),), built_in="one"),))
     begin, left = db.store.begin, [3]
@@ -47,11 +47,11 @@ def test_interrupted_it_goes_on_where_it_was(db: HashDB, actor: Actor, monkeypat
 
     monkeypatch.setattr(db.store, "begin", failing)
     with pytest.raises(KeyboardInterrupt):
-        masks.settle(db)
+        suppressions.settle(db)
     monkeypatch.setattr(db.store, "begin", begin)
     masked = [contributions.get(db, actor, item.id).masked for item in items]
     assert masked == [1, 1, 1, 1, 0, 0, 0]
-    masks.settle(db)
+    suppressions.settle(db)
     with db.store.read() as tx:
         events = tx.audit.events(0, 100, None, "contribution.amended", None)
     assert [event.id for event in events] == [item.id for item in items]
@@ -75,7 +75,7 @@ def test_signals_of_an_algorithm_that_is_no_longer_enabled_are_masked_too(
     others = tuple(one for one in Algorithm if one is not algorithm)
     after = hashdb(database_url, clock, replace(EVERY, algorithms=others))
     benign.start(after, (BenignDraft((signal(1, algorithm),), built_in="one"),))
-    masks.settle(after)
+    suppressions.settle(after)
     assert contributions.get(after, actor, item.id).masked == 1
     assert contributions.get(after, actor, another.id).masked == 0
     before.close()
@@ -95,10 +95,10 @@ def test_what_is_contributed_while_an_entry_is_added_is_refused_or_masked(databa
             except InvalidInput:
                 return
 
-    def mask(number: int) -> None:
+    def suppress(number: int) -> None:
         benign.add(services[number], COMMAND_LINE, BenignDraft((signal(1),)))
 
-    at_once([lambda: contribute(0), lambda: contribute(1), lambda: contribute(2), lambda: mask(3)])
+    at_once([lambda: contribute(0), lambda: contribute(1), lambda: contribute(2), lambda: suppress(3)])
     with first.store.read() as tx:
         matching = [one for one in tx.matches.every(Algorithm.PDQ) if one]
     assert matching == []
@@ -144,4 +144,4 @@ def test_an_erasure_leaves_nothing_whichever_comes_first(db: HashDB, actor: Acto
 
 
 def _rows(tx: Transaction, id: int) -> tuple[object, ...]:
-    return (*tx.masks.masked(1, 10), *tx.contributions.signals([id]).values())
+    return (*tx.suppressions.suppressed(1, 10), *tx.contributions.signals([id]).values())

@@ -1,4 +1,4 @@
-"""Masked signals in SQL: taken out of the table that matches read, and put back."""
+"""Suppressed signals in SQL: taken out of the table that matches read, and put back; the API calls them masked."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Held(NamedTuple):
     signal: Signal
 
 
-class Masks(Repository):
-    """Masked signals within one transaction."""
+class Suppressions(Repository):
+    """Suppressed signals within one transaction."""
 
     def holders(self, found: Collection[Signal]) -> list[int]:
-        """The ids of contributions, whatever their status, that hold any of these signals unmasked, in order."""
+        """The ids of contributions, whatever their status, that hold any of these signals unsuppressed, in order."""
         ids: set[int] = set()
         for algorithm, group in groupby(sorted(found), key=lambda one: one.algorithm):
             for octets in chunks([one.to_bytes() for one in group]):
@@ -53,7 +53,7 @@ class Masks(Repository):
         return len(found)
 
     def of_entry(self, entry: int) -> tuple[int, int, int]:
-        """How many signals, of how many contributions, by how many members, an entry masks."""
+        """How many signals, of how many contributions, by how many members, an entry suppresses."""
         query = select(
             func.count(),
             func.count(masks.c.contribution_id.distinct()),
@@ -63,40 +63,40 @@ class Masks(Repository):
         return int(row[0]), int(row[1]), int(row[2])
 
     def silenced(self, entry: int) -> int:
-        """How many contributions an entry masks that have no signal left to match."""
+        """How many contributions an entry suppresses that have no signal left to match."""
         query = select(func.count(masks.c.contribution_id.distinct())).where(
             masks.c.benign_id == entry,
             ~select(signals.c.position).where(signals.c.contribution_id == masks.c.contribution_id).exists(),
         )
         return self._connection.execute(query).scalar_one()
 
-    def unmasked(self, ids: Sequence[int]) -> tuple[Held, ...]:
+    def matching(self, ids: Sequence[int]) -> tuple[Held, ...]:
         """The signals of these contributions that match, which are held to the end of the transaction."""
         Contributions(self._connection).hold(ids)
         return tuple(_held(row) for some in chunks(ids) for row in self._of(signals, some))
 
-    def masked(self, entry: int, limit: int) -> tuple[Held, ...]:
-        """What an entry masks, of at most `limit` contributions, which are held to the end of the transaction."""
+    def suppressed(self, entry: int, limit: int) -> tuple[Held, ...]:
+        """What an entry suppresses, of at most `limit` contributions, which are held to the end of the transaction."""
         query = select(masks.c.contribution_id).distinct().where(masks.c.benign_id == entry)
         ids = list(self._connection.scalars(query.order_by(masks.c.contribution_id).limit(limit)))
         Contributions(self._connection).hold(ids)
         rows = (row for some in chunks(ids) for row in self._of(masks, some))
         return tuple(_held(row) for row in rows if row.benign_id == entry)
 
-    def mask(self, held: Iterable[Held], entry: int) -> None:
+    def suppress(self, held: Iterable[Held], entry: int) -> None:
         """Let signals match no longer, because of an entry."""
         held = tuple(held)
         self._remove(signals, held)
         insert_rows(self._connection, masks, [{**_row(one), "benign_id": entry} for one in held])
 
-    def unmask(self, held: Iterable[Held]) -> None:
+    def restore(self, held: Iterable[Held]) -> None:
         """Let signals match again."""
         held = tuple(held)
         self._remove(masks, held)
         insert_rows(self._connection, signals, [_row(one) for one in held])
 
     def assign(self, held: Iterable[Held], entry: int) -> None:
-        """Note that another entry masks these now."""
+        """Note that another entry suppresses these now."""
         for some in chunks(tuple(held)):
             self._connection.execute(update(masks).where(_places(masks, some)).values(benign_id=entry))
 

@@ -1,4 +1,4 @@
-"""Masks: what benign signals touch among the contributions is kept from matching, entry by entry, resumably."""
+"""Suppressions: signals of contributions that are near a benign one stop matching, entry by entry, resumably."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from hashdb.service import HashDB
 from hashdb.service.admission import Admission, append
 from hashdb.store import Transaction
 from hashdb.store.benign import Near, Unsettled
-from hashdb.store.masks import Held
+from hashdb.store.suppressions import Held
 
 _BATCH = 500
 """Contributions that one transaction sees to."""
 
 
 def settle(db: HashDB, actor: Actor = SYSTEM) -> int:
-    """Bring the contributions level with the benign list; how many entries there were to see to.
+    """Apply the changes of the benign list to the contributions; how many entries changed.
 
     An event for each contribution whose signals change. Interrupted, it goes on where it was; any number of processes
     may do it at a time.
@@ -30,39 +30,39 @@ def settle(db: HashDB, actor: Actor = SYSTEM) -> int:
     with db.store.read() as tx:
         entries = tx.benign.unsettled()
     for entry in entries:
-        (_unmask if entry.deleted else _mask)(db, actor, entry)
+        (_restore if entry.deleted else _suppress)(db, actor, entry)
         with db.store.begin() as tx:
             tx.benign.settle(entry)
     return len(entries)
 
 
-def _mask(db: HashDB, actor: Actor, entry: Unsettled) -> None:
+def _suppress(db: HashDB, actor: Actor, entry: Unsettled) -> None:
     # Level, the index has every contribution that was not held against this entry when it came.
     db.live.level()
     with db.store.read() as tx:
         touched = within_reach(db, tx, tx.benign.signals(entry.id))
-        ids = tx.masks.holders(touched)
+        ids = tx.suppressions.holders(touched)
     for start in range(0, len(ids), _BATCH):
         with db.store.begin() as tx:
-            held = [one for one in tx.masks.unmasked(ids[start : start + _BATCH]) if one.signal in touched]
-            tx.masks.mask(held, entry.id)
+            held = [one for one in tx.suppressions.matching(ids[start : start + _BATCH]) if one.signal in touched]
+            tx.suppressions.suppress(held, entry.id)
             tx.audit.append(db.now(), actor, [_amended(id, entry, "masked", of) for id, of in _each(held)])
 
 
-def _unmask(db: HashDB, actor: Actor, entry: Unsettled) -> None:
-    while db.known.admitting(lambda admission, known: _unmask_some(db, actor, entry, admission, known)):
+def _restore(db: HashDB, actor: Actor, entry: Unsettled) -> None:
+    while db.known.admitting(lambda admission, known: _restore_some(db, actor, entry, admission, known)):
         pass
 
 
-def _unmask_some(db: HashDB, actor: Actor, entry: Unsettled, admission: Admission, known: int) -> bool:
+def _restore_some(db: HashDB, actor: Actor, entry: Unsettled, admission: Admission, known: int) -> bool:
     """Put back what an entry masked and no other touches, of some contributions; whether there were any."""
     with db.store.begin() as tx:
-        held = tx.masks.masked(entry.id, _BATCH)
+        held = tx.suppressions.suppressed(entry.id, _BATCH)
         others = admission.touched({one.signal for one in held})
         free = [one for one in held if one.signal not in others]
-        tx.masks.unmask(free)
+        tx.suppressions.restore(free)
         for other in set(others.values()):
-            tx.masks.assign((one for one in held if others.get(one.signal) == other), other)
+            tx.suppressions.assign((one for one in held if others.get(one.signal) == other), other)
         entries = [_amended(id, entry, "unmasked", of) for id, of in _each(free)]
         append(tx, db.now(), actor, entries, known)
     return bool(held)

@@ -1,0 +1,81 @@
+"""Jobs: what a person asks for in the console runs in a thread of this process, one of a kind at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from threading import Thread
+from time import monotonic
+from typing import TypeVar
+
+from hashdb.domain.jobs import Job
+from hashdb.index.segments import low_priority
+from hashdb.service import HashDB
+from hashdb.service.background import Task
+from hashdb.store import Transaction
+from hashdb.store.jobs import Jobs
+
+LONGEST = timedelta(minutes=15)
+_REPORT_EVERY = 1.0
+"""Seconds."""
+_Job = TypeVar("_Job", bound=Job)
+
+
+class TooLongError(Exception):
+    """A job took longer than it may, or its process is about to end."""
+
+
+class Progress:
+    """Stores each second how many events a job has read, and ends it when its time is over."""
+
+    def __init__(self, db: HashDB, store: Callable[[Transaction, int], None]) -> None:
+        """`store` writes the number."""
+        self._db = db
+        self._store = store
+        self._until = monotonic() + LONGEST.total_seconds()
+        self._stored_at = monotonic()
+        self.done = 0
+
+    def advance(self, count: int) -> None:
+        """Count events that have been read. Raises TooLongError."""
+        self.done += count
+        now = monotonic()
+        if now > self._until or self._db.stopping():
+            raise TooLongError
+        if now - self._stored_at >= _REPORT_EVERY:
+            self._stored_at = now
+            with self._db.store.begin() as tx:
+                self._store(tx, self.done)
+
+
+def start(
+    db: HashDB,
+    task: Task,
+    jobs: Callable[[Transaction], Jobs[_Job]],
+    add: Callable[[Transaction], _Job],
+    act: Callable[[_Job, Progress], object],
+    *,
+    wait: float = 0,
+) -> _Job:
+    """Start a job unless one of its kind is running, and wait so many seconds for its end; the one that runs.
+
+    `jobs` names the kind, `add` records the job, `act` does it and stores what came of it.
+    """
+    with db.store.begin() as tx:
+        tx.audit.hold()
+        newest = jobs(tx).latest(1)
+        if newest and newest[0].running(db.now()):
+            return newest[0]
+        begun = add(tx)
+    progress = Progress(db, lambda tx, done: jobs(tx).advance(begun.id, done, db.now()))
+    run = partial(db.background.run, task, partial(_run, act, begun, progress))
+    thread = Thread(target=run, name=task, daemon=True)
+    thread.start()
+    thread.join(wait)
+    return begun
+
+
+def _run(act: Callable[[_Job, Progress], object], begun: _Job, progress: Progress) -> None:
+    low_priority()
+    act(begun, progress)

@@ -1,0 +1,136 @@
+"""Jobs in SQL: the progress that every process can read, what came of each, and the last errors of background tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from sqlalchemy import Column, Row, Table, delete, insert, select, update
+
+from hashdb.domain.jobs import Job, Outcome, ReportJob, Verification
+from hashdb.domain.periods import Period
+from hashdb.errors import NotFound
+from hashdb.store.bulk import upsert
+from hashdb.store.repositories import Repository
+from hashdb.store.tables import LONGEST_TEXT, report_jobs, task_errors, verifications
+
+_Job = TypeVar("_Job", bound=Job)
+
+
+class Jobs(Repository, Generic[_Job]):
+    """Jobs of one kind within one transaction."""
+
+    _table: Table
+    _columns: Sequence[Column[Any]]
+
+    def advance(self, id: int, done: int, now: datetime) -> None:
+        """Note how many events it has read."""
+        query = update(self._table).where(self._table.c.id == id)
+        self._connection.execute(query.values(done=done, touched_at=now))
+
+    def latest(self, limit: int) -> tuple[_Job, ...]:
+        """The last ones, the last first."""
+        query = select(*self._columns).order_by(self._table.c.id.desc()).limit(limit)
+        return tuple(map(self._read, self._connection.execute(query)))
+
+    def _add(self, actor: str, size: int, now: datetime, **more: object) -> _Job:
+        row = {"actor": actor, "begun_at": now, "touched_at": now, "size": size, "done": 0, **more}
+        return self._read(self._connection.execute(insert(self._table).returning(*self._columns), row).one())
+
+    def _end(self, id: int, outcome: Outcome, done: int, now: datetime, **more: object) -> None:
+        values = {"outcome": str(outcome), "done": done, "touched_at": now, **more}
+        self._connection.execute(update(self._table).where(self._table.c.id == id).values(values))
+
+    def _read(self, row: Row[Any]) -> _Job:
+        raise NotImplementedError
+
+
+class ReportJobs(Jobs[ReportJob]):
+    """Reports, with the text of those that are made."""
+
+    _table = report_jobs
+    _columns = tuple(column for column in report_jobs.c if column.name != "text")
+
+    def add(self, actor: str, period: Period, member: int | None, size: int, now: datetime) -> ReportJob:
+        """Record that one begins, of a log of `size` events."""
+        return self._add(actor, size, now, first=period.first, last=period.last, member=member)
+
+    def end(self, id: int, outcome: Outcome, done: int, text: str | None, now: datetime) -> None:
+        """Note what came of it, and the report."""
+        self._end(id, outcome, done, now, text=text)
+
+    def keep(self, newest: int) -> None:
+        """Delete all but so many of the newest."""
+        kept = select(report_jobs.c.id).order_by(report_jobs.c.id.desc()).limit(newest)
+        self._connection.execute(delete(report_jobs).where(report_jobs.c.id.not_in(kept)))
+
+    def one(self, id: int) -> ReportJob:
+        """One of them. Raises NotFound."""
+        row = self._connection.execute(select(*self._columns).where(report_jobs.c.id == id)).one_or_none()
+        if row is None:
+            raise NotFound(f"report {id}")
+        return self._read(row)
+
+    def text(self, id: int) -> str:
+        """The report. Raises NotFound where it is not made."""
+        found = self._connection.execute(select(report_jobs.c.text).where(report_jobs.c.id == id)).scalar_one_or_none()
+        if found is None:
+            raise NotFound(f"report {id}")
+        return str(found)
+
+    def _read(self, row: Row[Any]) -> ReportJob:
+        return ReportJob(**_common(row), period=Period(row.first, row.last), member=row.member)
+
+
+class Verifications(Jobs[Verification]):
+    """Verifications of the log."""
+
+    _table = verifications
+    _columns = tuple(verifications.c)
+
+    def add(self, actor: str, size: int, now: datetime) -> Verification:
+        """Record that one begins, of a log of `size` events."""
+        return self._add(actor, size, now, checkpoints=0, findings={"reasons": []})
+
+    def end(
+        self, id: int, outcome: Outcome, done: int, checkpoints: int, findings: Sequence[str], now: datetime
+    ) -> None:
+        """Note what came of it."""
+        self._end(id, outcome, done, now, checkpoints=checkpoints, findings={"reasons": list(findings)})
+
+    def _read(self, row: Row[Any]) -> Verification:
+        return Verification(**_common(row), checkpoints=row.checkpoints, findings=tuple(row.findings["reasons"]))
+
+
+class TaskError(NamedTuple):
+    """The last failure of a background task in any process: when, its class and its place in the code."""
+
+    at: datetime
+    text: str
+
+
+class TaskErrors(Repository):
+    """The last failures of background tasks within one transaction."""
+
+    def put(self, task: str, text: str, now: datetime) -> None:
+        """Store a failure in the place of the one before."""
+        said = {"at": now, "text": text[:LONGEST_TEXT]}
+        if not self._connection.execute(update(task_errors).where(task_errors.c.task == task).values(said)).rowcount:
+            upsert(self._connection, task_errors, [{"task": task, **said}], most=("at",))
+
+    def all(self) -> Mapping[str, TaskError]:
+        """The last failure of each task that ever failed."""
+        return {row.task: TaskError(row.at, row.text) for row in self._connection.execute(select(task_errors))}
+
+
+def _common(row: Row[Any]) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "actor": row.actor,
+        "begun_at": row.begun_at,
+        "touched_at": row.touched_at,
+        "size": row.size,
+        "done": row.done,
+        "outcome": None if row.outcome is None else Outcome(row.outcome),
+    }
