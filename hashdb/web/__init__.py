@@ -12,24 +12,17 @@ from hashdb.service import HashDB
 from hashdb.settings import Settings
 from hashdb.web import answers, console, problems
 from hashdb.web.api import (
-    audit,
+    accounts,
     benign,
-    cases,
-    changes,
     contributions,
-    counts,
-    incidents,
+    ledger,
     matches,
-    me,
-    members,
     operation,
-    opinions,
-    proofs,
-    proposals,
-    reports,
     reversals,
+    review,
+    sharing,
     signals,
-    webhooks,
+    stats,
 )
 from hashdb.web.context import Face, Id, Request, leave, visit
 from hashdb.web.direct import Direct, secured
@@ -47,6 +40,28 @@ _SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
+
+_API = (
+    contributions.blueprint,
+    review.opinions_api,
+    review.cases_api,
+    matches.blueprint,
+    reversals.blueprint,
+    signals.blueprint,
+    sharing.changes_api,
+    accounts.members_api,
+    accounts.me_api,
+    benign.blueprint,
+    review.incidents_api,
+    review.proposals_api,
+    sharing.webhooks_api,
+    ledger.events_api,
+    stats.counts_api,
+    stats.reports_api,
+    ledger.proofs_api,
+    operation.blueprint,
+)
+"""In the order in which the OpenAPI document lists their tags."""
 
 _METHODS = frozenset({"DELETE", "GET", "PATCH", "POST", "PUT"})
 
@@ -70,27 +85,8 @@ def create_app(db: HashDB, settings: Settings) -> Flask:
     app.before_request(visit)
     app.teardown_request(leave)
     problems.register(app, db)
-    for noun in (
-        contributions,
-        opinions,
-        cases,
-        matches,
-        reversals,
-        signals,
-        changes,
-        members,
-        me,
-        benign,
-        incidents,
-        proposals,
-        webhooks,
-        audit,
-        counts,
-        reports,
-        proofs,
-        operation,
-    ):
-        app.register_blueprint(noun.blueprint)
+    for blueprint in _API:
+        app.register_blueprint(blueprint)
     for system in (hma, stopncii, tat, threatexchange):
         app.register_blueprint(system.blueprint)
     console.register(app)

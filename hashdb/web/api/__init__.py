@@ -1,1 +1,1 @@
-"""The /v1 API, one file a noun."""
+"""The /v1 API, one file an area or a noun."""

@@ -1,11 +1,14 @@
-"""/v1/members"""
+"""Accounts: /v1/members, their keys, and /v1/me."""
 
 from __future__ import annotations
 
 from flask import Response
 
+from hashdb import __version__
+from hashdb.domain.budgets import Budget
 from hashdb.domain.members import Scope
 from hashdb.domain.proposals import Proposal
+from hashdb.errors import NotAuthenticated
 from hashdb.service import members
 from hashdb.web.context import actor, answer, body, cut, hashdb, nothing, query
 from hashdb.web.openapi import ApiBlueprint, operation
@@ -19,16 +22,17 @@ from hashdb.wire.members import (
     MemberIn,
     MemberOut,
     MembersOut,
+    MeOut,
 )
 from hashdb.wire.pages import PageQuery
 from hashdb.wire.proposals import ProposalOut
 
-blueprint = ApiBlueprint("members", __name__, url_prefix="/v1/members", tag="Administer")
+members_api = ApiBlueprint("members", __name__, url_prefix="/v1/members", tag="Administer")
 
 _ADMIN = [Scope.ADMIN]
 
 
-@blueprint.get("")
+@members_api.get("")
 @operation({200: MembersOut}, scopes=_ADMIN, takes=PageQuery)
 def browse() -> Response:
     """List the members."""
@@ -38,7 +42,7 @@ def browse() -> Response:
     return answer(MembersOut.model_construct(members=listed, next=page[-1].id if more else None))
 
 
-@blueprint.post("")
+@members_api.post("")
 @operation({201: MemberOut}, scopes=_ADMIN, reads=MemberIn, refuses=[409])
 def add() -> Response:
     """Take a member in."""
@@ -46,14 +50,14 @@ def add() -> Response:
     return answer(MemberOut.of(members.add(hashdb(), actor(), draft)), 201)
 
 
-@blueprint.get("/<id:member_id>")
+@members_api.get("/<id:member_id>", endpoint="show")
 @operation({200: MemberOut}, scopes=_ADMIN, refuses=[404])
-def show(member_id: int) -> Response:
+def show_member(member_id: int) -> Response:
     """Show one member."""
     return answer(MemberOut.of(members.get(hashdb(), actor(), member_id)))
 
 
-@blueprint.patch("/<id:member_id>")
+@members_api.patch("/<id:member_id>")
 @operation({200: MemberOut, 202: ProposalOut}, scopes=_ADMIN, reads=MemberChangeIn, refuses=[404, 409])
 def change(member_id: int) -> Response:
     """Change a member, suspend or reinstate it. A suspension acts at once.
@@ -68,7 +72,7 @@ def change(member_id: int) -> Response:
     return answer(MemberOut.of(changed))
 
 
-@blueprint.get("/<id:member_id>/keys")
+@members_api.get("/<id:member_id>/keys")
 @operation({200: KeysOut}, scopes=_ADMIN, takes=PageQuery, refuses=[404])
 def keys(member_id: int) -> Response:
     """List a member's keys, without their secrets."""
@@ -79,7 +83,7 @@ def keys(member_id: int) -> Response:
     return answer(KeysOut.model_construct(keys=listed, next=page[-1].id if more else None))
 
 
-@blueprint.post("/<id:member_id>/keys")
+@members_api.post("/<id:member_id>/keys")
 @operation({201: IssuedKeyOut}, scopes=_ADMIN, reads=KeyIn, refuses=[404])
 def issue_key(member_id: int) -> Response:
     """Issue a key. Its secret is in this answer and nowhere else."""
@@ -88,9 +92,23 @@ def issue_key(member_id: int) -> Response:
     return answer(IssuedKeyOut.issued(issued), 201)
 
 
-@blueprint.delete("/<id:member_id>/keys/<id:key_id>")
+@members_api.delete("/<id:member_id>/keys/<id:key_id>")
 @operation({204: None}, scopes=_ADMIN, refuses=[404, 409])
 def revoke_key(member_id: int, key_id: int) -> Response:
     """Revoke a key: it opens nothing from the next request on."""
     members.revoke_key(hashdb(), actor(), key_id, member_id)
     return nothing()
+
+
+me_api = ApiBlueprint("me", __name__, url_prefix="/v1/me", tag="Who you are")
+
+
+@me_api.get("", endpoint="show")
+@operation({200: MeOut})
+def show_me() -> Response:
+    """Show who you are here, and what this service takes."""
+    me = actor()
+    if me.member is None or me.key is None:
+        raise NotAuthenticated()
+    db = hashdb()
+    return answer(MeOut.of(me.member, me.key, db.rules, db.budgets.left(me, Budget, db.now()), __version__))

@@ -1,27 +1,42 @@
-"""/v1/log, /v1/checkpoint and /v1/proofs"""
+"""The ledger: /v1/events, and what proves the log: /v1/log, /v1/checkpoint, /v1/proofs."""
 
 from __future__ import annotations
 
 from flask import Response
 
 from hashdb.domain.members import Scope
-from hashdb.service import checkpoints, proofs
-from hashdb.web.context import actor, answer, hashdb, query
+from hashdb.service import audit, checkpoints, proofs
+from hashdb.web.context import actor, answer, cut, hashdb, query
 from hashdb.web.openapi import ApiBlueprint, operation
-from hashdb.wire.pages import ConsistencyQuery, InclusionQuery
+from hashdb.wire.audit import EventOut, EventsOut
+from hashdb.wire.pages import ConsistencyQuery, EventsQuery, InclusionQuery
 from hashdb.wire.proofs import ConsistencyOut, InclusionOut, LogOut
 
-blueprint = ApiBlueprint("proofs", __name__, url_prefix="/v1", tag="Proofs")
+events_api = ApiBlueprint("events", __name__, url_prefix="/v1/events", tag="Audit")
 
 
-@blueprint.get("/log")
+@events_api.get("")
+@operation({200: EventsOut}, scopes=[Scope.AUDIT], takes=EventsQuery)
+def browse() -> Response:
+    """List the events of the audit log."""
+    asked = query(EventsQuery)
+    chosen = audit.EventFilter(asked.actor, asked.action, asked.subject)
+    page, more = cut(audit.events(hashdb(), actor(), chosen, asked.after, asked.limit + 1), asked.limit)
+    listed = [EventOut.of(event) for event in page]
+    return answer(EventsOut.model_construct(events=listed, next=page[-1].seq if more else None))
+
+
+proofs_api = ApiBlueprint("proofs", __name__, url_prefix="/v1", tag="Proofs")
+
+
+@proofs_api.get("/log")
 @operation({200: LogOut}, scopes=None)
 def log() -> Response:
     """Name the log, and the keys that sign its checkpoints."""
     return answer(LogOut.of(checkpoints.log(hashdb())))
 
 
-@blueprint.get("/checkpoint")
+@proofs_api.get("/checkpoint")
 @operation({200: str}, scopes=None)
 def checkpoint() -> Response:
     """Sign how many events there are, and the root of the tree over them.
@@ -31,7 +46,7 @@ def checkpoint() -> Response:
     return Response(checkpoints.latest(hashdb()), mimetype="text/plain")
 
 
-@blueprint.get("/proofs/inclusion")
+@proofs_api.get("/proofs/inclusion")
 @operation({200: InclusionOut}, scopes=[Scope.AUDIT], takes=InclusionQuery)
 def inclusion() -> Response:
     """Prove that an event is in the log: RFC 9162's inclusion proof, from the leaf up."""
@@ -39,7 +54,7 @@ def inclusion() -> Response:
     return answer(InclusionOut.of(proofs.inclusion(hashdb(), actor(), asked.seq, asked.size)))
 
 
-@blueprint.get("/proofs/consistency")
+@proofs_api.get("/proofs/consistency")
 @operation({200: ConsistencyOut}, scopes=[Scope.AUDIT], takes=ConsistencyQuery)
 def consistency() -> Response:
     """Prove that the log only grew: RFC 9162's consistency proof between two sizes of it."""

@@ -1,25 +1,38 @@
-"""/v1/reports"""
+"""Stats: /v1/counts and /v1/reports."""
 
 from __future__ import annotations
 
 from flask import Response, request
 
 from hashdb.domain.members import Scope
-from hashdb.service import reports
+from hashdb.service import counts, reports
 from hashdb.web.context import actor, answer, hashdb, query
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.web.reports import page
+from hashdb.wire.counts import CountsOut
 from hashdb.wire.figures import csv_text
-from hashdb.wire.pages import ReportQuery
+from hashdb.wire.pages import DayQuery, ReportQuery
 from hashdb.wire.reports import ReportOut
 
-blueprint = ApiBlueprint("reports", __name__, url_prefix="/v1/reports", tag="Reports")
+counts_api = ApiBlueprint("counts", __name__, url_prefix="/v1/counts", tag="Counts")
+
+
+@counts_api.get("")
+@operation({200: CountsOut}, scopes=[Scope.AUDIT], takes=DayQuery)
+def show() -> Response:
+    """Show what was counted on a day, line by line as it is sealed, so that the digest can be computed again."""
+    found = counts.of(hashdb(), actor(), query(DayQuery).day)
+    sealed = None if found.seal is None else (found.seal.seq, found.seal.digest)
+    return answer(CountsOut.of(found.day, found.counts, sealed))
+
+
+reports_api = ApiBlueprint("reports", __name__, url_prefix="/v1/reports", tag="Reports")
 
 _JSON, _CSV, _HTML = "application/json", "text/csv", "text/html"
 _NAMES = {_JSON: "json", _CSV: "csv", _HTML: "html"}
 
 
-@blueprint.get("/transparency")
+@reports_api.get("/transparency")
 @operation({200: ReportOut}, scopes=[Scope.AUDIT], takes=ReportQuery, streams=(_CSV, _HTML))
 def transparency() -> Response:
     """Report on a period: contributions, times, reappearances, opinions and cases, precision, refusals.

@@ -1,21 +1,67 @@
-"""/v1/webhooks"""
+"""Sharing: the feed at /v1/changes, and /v1/webhooks."""
 
 from __future__ import annotations
 
-from flask import Response
+from collections.abc import Iterator
 
-from hashdb.service import webhooks
+from flask import Response, request
+
+from hashdb.domain.changes import Changes
+from hashdb.domain.members import Actor, Scope
+from hashdb.service import HashDB, changes, webhooks
 from hashdb.web.context import actor, answer, body, cut, hashdb, nothing, query, terms
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
+from hashdb.wire.changes import ChangesEnd, ChangesOut, line
 from hashdb.wire.deliveries import DeliveriesOut, DeliveriesQuery, DeliveryOut
-from hashdb.wire.pages import PageQuery
+from hashdb.wire.pages import ChangesQuery, PageQuery
 from hashdb.wire.webhooks import WebhookChangeIn, WebhookIn, WebhookOut, WebhooksOut
 
-blueprint = ApiBlueprint("webhooks", __name__, url_prefix="/v1/webhooks", tag="Webhooks")
+changes_api = ApiBlueprint("changes", __name__, url_prefix="/v1/changes", tag="Feed")
+
+_PAGE = 1000
+_AGAIN = 5
+"""Seconds after which a reader may ask again that found no place to wait."""
+_LINES = "application/x-ndjson"
 
 
-@blueprint.get("")
+@changes_api.get("")
+@operation({200: ChangesOut}, scopes=[Scope.FEED], takes=ChangesQuery, streams=[_LINES], refuses=[410])
+def follow() -> Response:
+    """Read what changed in the set of active contributions, to match at your side.
+
+    With `Accept: application/x-ndjson` one change a line, and a last line with checkpoint, more and epoch.
+    """
+    asked = query(ChangesQuery)
+    page = changes.read(hashdb(), actor(), asked.after, asked.limit or _PAGE, asked.epoch)
+    had_place = True
+    if asked.wait and not page.changes:
+        had_place = changes.wait(hashdb(), actor(), page.checkpoint, asked.wait)
+        page = changes.read(hashdb(), actor(), asked.after, asked.limit or _PAGE, asked.epoch)
+    if request.accept_mimetypes.best_match(["application/json", _LINES]) == _LINES:
+        response = Response(_stream(hashdb(), actor(), page, asked.limit is None), mimetype=_LINES)
+    else:
+        response = answer(ChangesOut.of(page))
+    if not (had_place or page.changes):
+        # Or it would ask again at once, and again.
+        response.headers["Retry-After"] = str(_AGAIN)
+    return response
+
+
+def _stream(db: HashDB, reader: Actor, page: Changes, onwards: bool) -> Iterator[str]:
+    while True:
+        yield "".join(map(line, page.changes))
+        if not (page.more and onwards):
+            break
+        page = changes.read(db, reader, page.checkpoint, _PAGE, page.epoch)
+    end = ChangesEnd.model_construct(checkpoint=page.checkpoint, more=page.more, epoch=page.epoch)
+    yield f"{end.json_text()}\n"
+
+
+webhooks_api = ApiBlueprint("webhooks", __name__, url_prefix="/v1/webhooks", tag="Webhooks")
+
+
+@webhooks_api.get("")
 @operation({200: WebhooksOut}, takes=PageQuery)
 def browse() -> Response:
     """List your webhooks; with `audit`, everybody's."""
@@ -25,7 +71,7 @@ def browse() -> Response:
     return answer(WebhooksOut.model_construct(webhooks=listed, next=page[-1].id if more else None))
 
 
-@blueprint.post("")
+@webhooks_api.post("")
 @operation({201: WebhookOut}, reads=WebhookIn, refuses=[409])
 def add() -> Response:
     """Make a webhook, which tells of what happens from now on.
@@ -37,14 +83,14 @@ def add() -> Response:
     return answer(WebhookOut.issued(webhooks.add(hashdb(), actor(), draft)), 201)
 
 
-@blueprint.get("/<id:webhook_id>")
+@webhooks_api.get("/<id:webhook_id>")
 @operation({200: WebhookOut}, refuses=[404])
 def show(webhook_id: int) -> Response:
     """Show one webhook."""
     return answer(WebhookOut.of(webhooks.get(hashdb(), actor(), webhook_id)))
 
 
-@blueprint.patch("/<id:webhook_id>")
+@webhooks_api.patch("/<id:webhook_id>")
 @operation({200: WebhookOut}, reads=WebhookChangeIn, refuses=[404])
 def change(webhook_id: int) -> Response:
     """Change a webhook; one that is enabled again goes on where it was.
@@ -55,7 +101,7 @@ def change(webhook_id: int) -> Response:
     return answer(WebhookOut.of(webhooks.change(hashdb(), actor(), webhook_id, asked)))
 
 
-@blueprint.delete("/<id:webhook_id>")
+@webhooks_api.delete("/<id:webhook_id>")
 @operation({204: None}, refuses=[404])
 def delete(webhook_id: int) -> Response:
     """Delete a webhook and the list of what it delivered; with `admin`, anybody's."""
@@ -63,7 +109,7 @@ def delete(webhook_id: int) -> Response:
     return nothing()
 
 
-@blueprint.post("/<id:webhook_id>/secret")
+@webhooks_api.post("/<id:webhook_id>/secret")
 @operation({201: WebhookOut}, refuses=[404])
 def renew(webhook_id: int) -> Response:
     """Give a webhook another secret; the one before signs beside it for 24 hours.
@@ -73,14 +119,14 @@ def renew(webhook_id: int) -> Response:
     return answer(WebhookOut.issued(webhooks.renew(hashdb(), actor(), webhook_id)), 201)
 
 
-@blueprint.post("/<id:webhook_id>/test")
+@webhooks_api.post("/<id:webhook_id>/test")
 @operation({202: DeliveryOut}, refuses=[404])
 def test(webhook_id: int) -> Response:
     """Have a `webhook.tested` sent, once; the delivery tells within seconds what became of it."""
     return answer(DeliveryOut.of(webhooks.test(hashdb(), actor(), webhook_id)), 202)
 
 
-@blueprint.get("/<id:webhook_id>/deliveries")
+@webhooks_api.get("/<id:webhook_id>/deliveries")
 @operation({200: DeliveriesOut}, takes=DeliveriesQuery, refuses=[404])
 def deliveries(webhook_id: int) -> Response:
     """List what was delivered to a webhook, and what waits: the last thousand, of thirty days."""
@@ -91,14 +137,14 @@ def deliveries(webhook_id: int) -> Response:
     return answer(DeliveriesOut.model_construct(deliveries=listed, next=page[-1].id if more else None))
 
 
-@blueprint.get("/<id:webhook_id>/deliveries/<id:delivery_id>")
+@webhooks_api.get("/<id:webhook_id>/deliveries/<id:delivery_id>")
 @operation({200: DeliveryOut}, refuses=[404])
 def delivery(webhook_id: int, delivery_id: int) -> Response:
     """Show one delivery."""
     return answer(DeliveryOut.of(webhooks.delivery(hashdb(), actor(), webhook_id, delivery_id)))
 
 
-@blueprint.post("/<id:webhook_id>/deliveries/<id:delivery_id>/redelivery")
+@webhooks_api.post("/<id:webhook_id>/deliveries/<id:delivery_id>/redelivery")
 @operation({202: DeliveryOut}, refuses=[404])
 def redeliver(webhook_id: int, delivery_id: int) -> Response:
     """Send a delivery again, at once, with the id that it had."""

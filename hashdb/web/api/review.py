@@ -1,0 +1,142 @@
+"""Review: /v1/contributions/…/opinions, /v1/cases, /v1/proposals, /v1/incidents."""
+
+from __future__ import annotations
+
+from flask import Response
+
+from hashdb.domain.members import Scope
+from hashdb.domain.proposals import Proposal
+from hashdb.service import cases, incidents, opinions, proposals
+from hashdb.web.context import actor, answer, body, cut, hashdb, nothing, once, query, terms
+from hashdb.web.openapi import ApiBlueprint, operation
+from hashdb.wire import read
+from hashdb.wire.cases import CaseOut, CasesOut, DecisionIn
+from hashdb.wire.incidents import IncidentChangeIn, IncidentIn, IncidentOut, IncidentsOut
+from hashdb.wire.opinions import OpinionIn, OpinionOut, OpinionsOut
+from hashdb.wire.pages import CasesQuery, PageQuery
+from hashdb.wire.proposals import ProposalOut, ProposalsOut
+
+opinions_api = ApiBlueprint("opinions", __name__, url_prefix="/v1/contributions", tag="Opinions")
+
+
+@opinions_api.post("/<id:contribution_id>/opinions", endpoint="give")
+@operation({201: OpinionOut}, scopes=[Scope.MATCH], reads=OpinionIn, idempotent=True, refuses=[404, 409])
+def give_opinion(contribution_id: int) -> Response:
+    """Confirm or dispute another member's contribution.
+
+    Your last opinion counts. A dispute needs a reason, and opens a case or joins the one that is open.
+    """
+    text = body()
+    draft = read(OpinionIn, text, terms()).value()
+    return answer(OpinionOut.of(opinions.give(hashdb(), actor(), contribution_id, draft, once(text))), 201)
+
+
+@opinions_api.get("/<id:contribution_id>/opinions", endpoint="browse")
+@operation({200: OpinionsOut}, takes=PageQuery, refuses=[404])
+def browse_opinions(contribution_id: int) -> Response:
+    """List the opinions on a contribution that you may see, those that count no more with them."""
+    asked = query(PageQuery)
+    found = opinions.page(hashdb(), actor(), contribution_id, asked.after, asked.limit + 1)
+    page, more = cut(found, asked.limit)
+    listed = [OpinionOut.of(opinion) for opinion in page]
+    return answer(OpinionsOut.model_construct(opinions=listed, next=page[-1].id if more else None))
+
+
+cases_api = ApiBlueprint("cases", __name__, url_prefix="/v1/cases", tag="Cases")
+
+
+@cases_api.get("", endpoint="browse")
+@operation({200: CasesOut}, takes=CasesQuery)
+def browse_cases() -> Response:
+    """List the cases on your contributions and those under which you disputed; with scope review or audit all."""
+    asked = query(CasesQuery)
+    page, more = cut(cases.page(hashdb(), actor(), asked.state, asked.after, asked.limit + 1), asked.limit)
+    listed = [CaseOut.of(case) for case in page]
+    return answer(CasesOut.model_construct(cases=listed, next=page[-1].id if more else None))
+
+
+@cases_api.get("/<id:case_id>", endpoint="show")
+@operation({200: CaseOut}, refuses=[404])
+def show_case(case_id: int) -> Response:
+    """Show one case: to its parties, and with scope review or audit."""
+    return answer(CaseOut.of(cases.get(hashdb(), actor(), case_id)))
+
+
+@cases_api.post("/<id:case_id>/decision", endpoint="decide")
+@operation({200: CaseOut, 202: ProposalOut}, scopes=[Scope.REVIEW], reads=DecisionIn, refuses=[404, 409])
+def decide_case(case_id: int) -> Response:
+    """Decide a case, once: the next match, of any worker, follows it.
+
+    `uphold`: the contribution stands. `quarantine`: it is kept out until further notice. `retire`: it was wrong; where
+    that takes two persons, the first one's request is answered with 202 and waits for the second one's. `signals` says
+    near which of its signals later contributions wait for a reviewer.
+    """
+    asked = read(DecisionIn, body())
+    decided = cases.decide(hashdb(), actor(), case_id, asked.decision, asked.note, asked.signals)
+    if isinstance(decided, Proposal):
+        return answer(ProposalOut.of(decided), 202)
+    return answer(CaseOut.of(decided))
+
+
+proposals_api = ApiBlueprint("proposals", __name__, url_prefix="/v1/proposals", tag="Two persons")
+
+_WHO = [Scope.ADMIN, Scope.REVIEW]
+
+
+@proposals_api.get("", endpoint="browse")
+@operation({200: ProposalsOut}, scopes=_WHO, takes=PageQuery)
+def browse_proposals() -> Response:
+    """List what waits for a second person: who sends the same request as the first one, approves it.
+
+    With scope review only what is asked of cases.
+    """
+    asked = query(PageQuery)
+    page, more = cut(proposals.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
+    listed = [ProposalOut.of(one) for one in page]
+    return answer(ProposalsOut.model_construct(proposals=listed, next=page[-1].id if more else None))
+
+
+@proposals_api.delete("/<id:proposal_id>", endpoint="drop")
+@operation({204: None}, scopes=_WHO, refuses=[404])
+def drop_proposal(proposal_id: int) -> Response:
+    """Let a proposal be forgotten."""
+    proposals.drop(hashdb(), actor(), proposal_id)
+    return nothing()
+
+
+incidents_api = ApiBlueprint("incidents", __name__, url_prefix="/v1/incidents", tag="Incidents")
+
+_ADMIN = [Scope.ADMIN]
+
+
+@incidents_api.get("", endpoint="browse")
+@operation({200: IncidentsOut}, scopes=_ADMIN, takes=PageQuery)
+def browse_incidents() -> Response:
+    """List the incidents."""
+    asked = query(PageQuery)
+    page, more = cut(incidents.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
+    listed = [IncidentOut.of(incident) for incident in page]
+    return answer(IncidentsOut.model_construct(incidents=listed, next=page[-1].id if more else None))
+
+
+@incidents_api.post("", endpoint="add")
+@operation({201: IncidentOut}, scopes=_ADMIN, reads=IncidentIn, refuses=[409])
+def add_incident() -> Response:
+    """Open an incident, at whose end what is contributed under its label may expire."""
+    draft = read(IncidentIn, body()).value()
+    return answer(IncidentOut.of(incidents.add(hashdb(), actor(), draft)), 201)
+
+
+@incidents_api.get("/<id:incident_id>", endpoint="show")
+@operation({200: IncidentOut}, scopes=_ADMIN, refuses=[404])
+def show_incident(incident_id: int) -> Response:
+    """Show one incident."""
+    return answer(IncidentOut.of(incidents.get(hashdb(), actor(), incident_id)))
+
+
+@incidents_api.patch("/<id:incident_id>", endpoint="change")
+@operation({200: IncidentOut}, scopes=_ADMIN, reads=IncidentChangeIn, refuses=[404])
+def change_incident(incident_id: int) -> Response:
+    """Change when an incident starts or ends, or whether its contributions expire with it: they follow at once."""
+    asked = read(IncidentChangeIn, body()).value()
+    return answer(IncidentOut.of(incidents.change(hashdb(), actor(), incident_id, asked)))
