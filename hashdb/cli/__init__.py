@@ -26,6 +26,7 @@ _COMMANDS = {
     "hash": "hashdb.cli.hash",
     "import": "hashdb.cli.imports",
     "incident": "hashdb.cli.incidents",
+    "index": "hashdb.cli.index",
     "key": "hashdb.cli.keys",
     "match": "hashdb.cli.match",
     "member": "hashdb.cli.members",
@@ -79,8 +80,8 @@ def hashdb() -> None:
     """A shared database of perceptual hashes of removed terrorist content.
 
     The member's side (hash, contribute, match, import, export, opinion, case, sync, selftest, webhook, withdraw,
-    audit check) reads HASHDB_URL and HASHDB_KEY; the service's side (serve, member, key, benign, incident, proposal,
-    report, audit verify, backup, restore, upgrade) reads HASHDB_HOME and HASHDB_DATABASE_URL.
+    audit check) reads HASHDB_URL and HASHDB_KEY; the service's side (serve, member, key, benign, incident, index check,
+    proposal, report, audit verify, backup, restore, upgrade) reads HASHDB_HOME and HASHDB_DATABASE_URL.
     """
 
 

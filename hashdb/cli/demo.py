@@ -25,7 +25,9 @@ from hashdb.cli.trials import print_trials, spelled, try_all
 from hashdb.client import Client
 from hashdb.domain.instants import format_instant
 from hashdb.errors import DemoFailed
+from hashdb.index.kernel import engine
 from hashdb.service import system_clock
+from hashdb.settings import Settings
 
 PHOTOS = Path(hashdb.__file__).parent / "photos"
 _CONTRIBUTED = 12
@@ -44,6 +46,7 @@ def command(once: bool, port: int, as_json: bool) -> int:
     with _folder() as home, _serving(home, _free_port(port)) as url:
         say = console(err=as_json).print
         say(f"service       {url}  (SQLite in {home})")
+        say(f"index         {Settings.model_fields['index'].default} (by {engine()})")
         alpha = _member(home, "Alpha Video", "contribute", "match", "feed")
         beta = _member(home, "Beta Photos", "match")
         say("members       Alpha Video, which contributes; Beta Photos, which matches")

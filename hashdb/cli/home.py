@@ -22,12 +22,23 @@ from hashdb.store import away
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[HashDB]:
-    """The HashDB of these settings, its schema made or brought up where it is SQLite; closed at the end."""
+def opened(settings: Settings, index: Path | None = None, engine: OpenEngine = SegmentStore) -> Iterator[HashDB]:
+    """The HashDB of these settings, its schema made or brought up where it is SQLite; closed at the end.
+
+    Its index is in memory, or of the engine's files in the folder `index`.
+    """
     prepare_home(settings.home)
     with _locked(settings.home / "schema.lock", wait=True), reaching(settings):
         rules, signing, busy = settings.rules(), signing_of(settings), settings.busy_seconds
-        db = open_hashdb(settings.database, rules, busy_seconds=busy, signing=signing, match_log=settings.match_log)
+        db = open_hashdb(
+            settings.database,
+            rules,
+            busy_seconds=busy,
+            index=index,
+            signing=signing,
+            match_log=settings.match_log,
+            engine=engine,
+        )
     try:
         yield db
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from tests.cli.conftest import Commands
 
@@ -11,6 +12,7 @@ def test_the_demonstration_holds_what_it_expects(run: Commands) -> None:
     done = run.process("demo", "--once", timeout=180)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "48 of 48 altered copies were recognised; 0 of 6 other photographs were." in done.stdout
+    assert re.search(r"^index +tiered \(by (C kernel|NumPy)\)$", done.stdout, re.MULTILINE)
     assert done.stderr == ""
 
 

@@ -1,4 +1,4 @@
-"""One contract for every index, held against plain Python."""
+"""One contract for every index and every engine, held against plain Python."""
 
 from __future__ import annotations
 
@@ -6,18 +6,24 @@ import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from threading import Event
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from hashdb.domain.matches import Neighbor
-from hashdb.index import Index
-from hashdb.index.bktree import BKTreeIndex
+from hashdb.domain.signals import Algorithm
+from hashdb.index import Alive, Engine, Index
+from hashdb.index.bktree import BKTreeEngine, BKTreeIndex
 from hashdb.index.kernel import kernel
-from hashdb.index.milvus import Milvus
+from hashdb.index.milvus import Milvus, MilvusEngine
+from hashdb.index.segments import SegmentStore
 from hashdb.index.tiered import TieredIndex
+from hashdb.index.words import Words, unpack
 from tests.index.milvus import WrittenIndex, milvus_lite
 from tests.index.samples import SKEWED, SegmentedIndex, at_distance, clusters, plainly, skewed
 
@@ -201,3 +207,172 @@ def test_adding_while_searching_loses_nothing(make: Make, bits: int, eager_threa
             done.set()
         assert all(searcher.result(30) > 0 for searcher in searchers)
     assert sorted(index.search([0], bits)[0]) == plainly(set(values), 0, bits)
+
+
+@pytest.fixture
+def epoch(tmp_path: Path) -> str:
+    """Of a log that no other test has: what Milvus holds of another one is not used."""
+    return tmp_path.name
+
+
+@pytest.fixture(params=["tiered", "bktree", "milvus"])
+def open_engine(request: pytest.FixtureRequest, folder: Path) -> Callable[[], Engine]:
+    """Opens an engine as another process would, over what is stored already."""
+    radii = {Algorithm.PHASH: Algorithm.PHASH.radius}
+    if request.param == "tiered":
+        return lambda: SegmentStore(folder, radii)
+    if request.param == "bktree":
+        return lambda: BKTreeEngine(folder, radii)
+    milvus: Milvus = request.getfixturevalue("milvus")
+    return lambda: MilvusEngine(milvus, folder, radii)
+
+
+def leaf(seq: int) -> str:
+    return f"{seq:x}"
+
+
+def flush(engine: Engine, seq: int) -> None:
+    """Store all that is in memory."""
+    with engine.writing() as may:
+        assert may
+        engine.flush(seq, leaf(seq), engine.snapshot())
+
+
+def sweep(engine: Engine, alive: Alive) -> None:
+    """Merge until every value has been looked up."""
+    for _ in range(3):
+        with engine.writing() as may:
+            assert may
+            while engine.merge(alive):
+                pass
+
+
+def stored_by(engine: Engine) -> list[int]:
+    """Every value that a search finds: alone, and in a batch."""
+    index = engine.indexes[Algorithm.PHASH]
+    alone, *batch = index.search([0], 64) + index.search([0] * 5, 64)
+    assert batch == [alone] * 5
+    return sorted(one.value for one in alone)
+
+
+def begun(open_engine: Callable[[], Engine], values: list[int], epoch: str) -> Engine:
+    """An engine that was filled from a store of these values, as of event 1."""
+    engine = open_engine()
+    assert engine.start(epoch, 1, leaf) == engine.last_seq == 0
+    engine.indexes[Algorithm.PHASH].fill(octets(values), 1)
+    assert stored_by(engine) == sorted(values)
+    return engine
+
+
+def octets(values: list[int]) -> list[bytes]:
+    """Values as the store hands them out."""
+    return [b"".join(value.to_bytes(8) for value in values)]
+
+
+def numbers(count: int, seed: int = 1) -> list[int]:
+    rng = random.Random(seed)
+    return [rng.getrandbits(64) for _ in range(count)]
+
+
+def test_an_engine_finds_what_it_was_filled_with_and_what_was_added(
+    open_engine: Callable[[], Engine], epoch: str
+) -> None:
+    values = numbers(300)
+    engine = begun(open_engine, values[:200], epoch)
+    index = engine.indexes[Algorithm.PHASH]
+    index.add(values[200:], 2)
+    assert stored_by(engine) == sorted(values)
+    flush(engine, 2)
+    assert engine.unflushed == 0
+    assert stored_by(engine) == sorted(values)
+    queries = [values[0] ^ 7, values[250], 0]
+    for radius in (0, 6, 31):
+        assert found_by(index, queries, radius) == [plainly(set(values), query, radius) for query in queries]
+
+
+def test_an_engine_says_up_to_where_another_process_finds_everything(
+    open_engine: Callable[[], Engine], epoch: str
+) -> None:
+    values = numbers(100)
+    engine = begun(open_engine, values, epoch)
+    flush(engine, 1)
+    engine.indexes[Algorithm.PHASH].add([5], 2)
+    other = open_engine()
+    assert other.start(epoch, 2, leaf) == other.last_seq == engine.last_seq
+    assert (other.last_seq == 1) == engine.on_disk
+    assert stored_by(other) == (sorted(values) if engine.on_disk else [])
+    assert other.sound(thoroughly=True)
+
+
+def test_what_is_of_another_log_is_thrown_away_and_stored_anew(open_engine: Callable[[], Engine], epoch: str) -> None:
+    engine, values = begun(open_engine, numbers(100), epoch), numbers(50, 2)
+    flush(engine, 1)
+    assert engine.start(f"another {epoch}", 1, leaf) == engine.last_seq == 0
+    assert stored_by(engine) == []
+    with engine.writing():
+        engine.throw_away()
+        engine.indexes[Algorithm.PHASH].fill(octets(values), 1)
+        engine.flush(1, leaf(1), engine.snapshot())
+    assert stored_by(engine) == sorted(values)
+
+
+def test_values_that_ended_leave_and_come_back_when_they_are_added_again(
+    open_engine: Callable[[], Engine], epoch: str
+) -> None:
+    values = numbers(200)
+    ended = set(values[::3])
+    engine = begun(open_engine, values[:100], epoch)
+    flush(engine, 1)
+    engine.indexes[Algorithm.PHASH].add(values[100:], 2)
+    flush(engine, 2)
+    sweep(engine, lambda algorithm, words: np.array([one not in ended for one in unpack(words)], bool))
+    assert stored_by(engine) == sorted(set(values) - ended)
+    engine.indexes[Algorithm.PHASH].add(ended, 3)
+    assert stored_by(engine) == sorted(values)
+
+
+def test_a_value_that_is_added_while_its_end_is_looked_up_stays(open_engine: Callable[[], Engine], epoch: str) -> None:
+    values = numbers(200)
+    engine = begun(open_engine, values[:100], epoch)
+    flush(engine, 1)
+    engine.indexes[Algorithm.PHASH].add(values[100:], 2)
+    flush(engine, 2)
+
+    def alive(algorithm: Algorithm, words: Words) -> NDArray[np.bool_]:
+        # The store has answered that none lasts; then they are contributed again.
+        engine.indexes[algorithm].add(unpack(words), 3)
+        return np.zeros(len(words), bool)
+
+    with engine.writing():
+        engine.merge(alive)
+    assert stored_by(engine) == sorted(values)
+
+
+def test_an_engine_is_searched_while_it_is_written(
+    open_engine: Callable[[], Engine], epoch: str, eager_threads: None
+) -> None:
+    values = numbers(400)
+    engine = begun(open_engine, values[:100], epoch)
+    done = Event()
+
+    def search() -> int:
+        searches = 0
+        while not done.is_set():
+            for _ in range(2):
+                answers = engine.indexes[Algorithm.PHASH].search(values[:3], 0)
+                assert answers == [[Neighbor(0, value)] for value in values[:3]]
+            searches += 1
+        return searches
+
+    with ThreadPoolExecutor() as pool:
+        searcher = pool.submit(search)
+        try:
+            for seq, start in enumerate(range(100, 400, 100), 2):
+                engine.indexes[Algorithm.PHASH].add(values[start : start + 100], seq)
+                flush(engine, seq)
+                with engine.writing():
+                    engine.merge(lambda algorithm, words: np.ones(len(words), bool))
+        finally:
+            done.set()
+        assert searcher.result(60) > 0
+    assert stored_by(engine) == sorted(values)

@@ -1,0 +1,211 @@
+"""Measures the index's engines beside each other; writes docs/benchmarks/engines.md and engines.json."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hashdb.domain.signals import Algorithm
+from hashdb.index import Engine
+from hashdb.index.bktree import BKTreeEngine
+from hashdb.index.kernel import engine as kernel_name
+from hashdb.index.milvus import Milvus, MilvusEngine
+from hashdb.index.segments import SegmentStore
+from hashdb.index.words import Words, unpack
+from scripts.benchmarks import report
+
+ENGINES = ("tiered", "bktree", "milvus")
+COUNTS = (1_000, 10_000, 100_000, 1_000_000)
+RADII = {Algorithm.PDQ: (4, 10, 31), Algorithm.PHASH: (4, 10)}
+_SEED = 15
+_QUERIES = 200
+_SECONDS = 10.0
+"""A cell ends when it has taken that long, with five queries at least."""
+_FEWEST = 5
+
+
+def main() -> None:
+    """Measure every cell in a process of its own."""
+    parser = argparse.ArgumentParser(prog="scripts/bench engines", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="Up to 10,000 values only; print, and write no page.")
+    parser.add_argument("--engine", choices=ENGINES, action="append", help="Only this engine; may be repeated.")
+    parser.add_argument("--cell", nargs=3, metavar=("ENGINE", "ALGORITHM", "COUNT"), help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.cell:
+        engine, algorithm, count = given.cell
+        print(json.dumps(_measure(engine, Algorithm(algorithm), int(count))))
+        return
+    counts = COUNTS[:2] if given.quick else COUNTS
+    path = report.FOLDER / "engines.json"
+    cells: list[dict[str, Any]] = []
+    for engine in given.engine or ENGINES:
+        if engine == "milvus" and importlib.util.find_spec("milvus_lite") is None:
+            print("milvus is left out: scripts/setup milvus-lite", file=sys.stderr)
+            continue
+        for algorithm in RADII:
+            for count in counts:
+                cells.append(_cell(engine, algorithm, count))
+                print(_line(cells[-1]), flush=True)
+    if given.quick:
+        return
+    if given.engine and path.exists():
+        kept = json.loads(path.read_text("utf-8"))["cells"]
+        cells = [one for one in kept if one["engine"] not in given.engine] + cells
+        cells.sort(key=lambda one: ENGINES.index(one["engine"]))
+    machine = report.machine("numpy", "pybktree", "milvus-lite")
+    path.write_text(json.dumps({"machine": machine, "cells": cells}, indent=1) + "\n", "utf-8")
+    (report.FOLDER / "engines.md").write_text("\n".join(_page(machine, cells)) + "\n", "utf-8")
+
+
+def _cell(engine: str, algorithm: Algorithm, count: int) -> dict[str, Any]:
+    words = [sys.executable, "-m", "scripts.bench_engines", "--cell", engine, algorithm, str(count)]
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, cwd=report.ROOT)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _measure(name: str, algorithm: Algorithm, count: int) -> dict[str, Any]:
+    rng, size = np.random.default_rng(_SEED), algorithm.bits // 64
+    words = rng.integers(0, 2**64, (count, size), np.uint64)
+    octets = words.astype(">u8").tobytes()
+    with tempfile.TemporaryDirectory(prefix="hashdb-bench-") as folder:
+        engine = _opened(name, Path(folder), algorithm)
+        before, begun = _memory(), time.perf_counter()
+        engine.start("bench", 1, lambda seq: "")
+        index = engine.indexes[algorithm]
+        index.fill([octets], 1)
+        with engine.writing():
+            engine.flush(1, "", engine.snapshot())
+        built = time.perf_counter() - begun
+        queries = list(_queries(words, algorithm))
+        figures: dict[str, Any] = {"engine": name, "algorithm": algorithm, "count": count, "build_s": built}
+        figures["searches"] = {radius: _searched(engine, algorithm, queries, radius) for radius in RADII[algorithm]}
+        figures["memory_mb"] = (_memory() - before) / 2**20
+        figures["files_mb"] = sum(one.stat().st_size for one in Path(folder).rglob("*") if one.is_file()) / 2**20
+        figures["kernel"] = kernel_name() if name == "tiered" else ""
+    return figures
+
+
+def _opened(name: str, folder: Path, algorithm: Algorithm) -> Engine:
+    radii = {algorithm: algorithm.radius}
+    if name == "tiered":
+        return SegmentStore(folder / "index", radii)
+    if name == "bktree":
+        return BKTreeEngine(None, radii)
+    return MilvusEngine(Milvus(str(folder / "milvus.db")), folder / "index", radii)
+
+
+def _queries(words: Words, algorithm: Algorithm) -> Iterator[int]:
+    """Half lie near a stored value, half near none."""
+    rng = random.Random(_SEED)
+    for number in range(_QUERIES):
+        [value] = unpack(words[[rng.randrange(len(words))]])
+        moved = sum(1 << bit for bit in rng.sample(range(algorithm.bits), 3))
+        yield value ^ moved if number % 2 else rng.getrandbits(algorithm.bits)
+
+
+def _searched(engine: Engine, algorithm: Algorithm, queries: Sequence[int], radius: int) -> dict[str, Any]:
+    index, times, begun = engine.indexes[algorithm], list[float](), time.perf_counter()
+    index.search(queries[:1], radius)
+    for query in queries:
+        if len(times) >= _FEWEST and time.perf_counter() - begun > _SECONDS:
+            break
+        at = time.perf_counter()
+        index.search([query], radius)
+        times.append(time.perf_counter() - at)
+    return {"ms": statistics.median(times) * 1000, "queries": len(times)}
+
+
+def _memory() -> int:
+    """Bytes in memory of this process and of those it started (milvus-lite is one)."""
+    parents: dict[int, int] = {}
+    sizes: dict[int, int] = {}
+    for path in Path("/proc").glob("[0-9]*/status"):
+        try:
+            fields = dict(line.split(":", 1) for line in path.read_text().splitlines() if ":" in line)
+        except OSError:
+            continue
+        pid = int(path.parent.name)
+        parents[pid] = int(fields["PPid"])
+        sizes[pid] = int(fields.get("VmRSS", "0 kB").split()[0]) * 1024
+    own = {int(Path("/proc/self").resolve().name)}
+    while more := {pid for pid, parent in parents.items() if parent in own} - own:
+        own |= more
+    return sum(sizes.get(pid, 0) for pid in own)
+
+
+def _line(cell: Mapping[str, Any]) -> str:
+    searches = ", ".join(
+        f"radius {radius}: {one['ms']:.3f} ms ({one['queries']} queries)" for radius, one in cell["searches"].items()
+    )
+    return (
+        f"{cell['engine']} {cell['algorithm']} {cell['count']:,}: {searches}; built in {cell['build_s']:.2f} s,"
+        f" {cell['memory_mb']:.0f} MB of memory, {cell['files_mb']:.0f} MB of files"
+    )
+
+
+def _page(machine: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    yield "# Engines of the index, measured"
+    yield ""
+    yield "Written by `./scripts/bench engines`; do not edit."
+    yield report.told(machine)
+    kernels = {one["kernel"] for one in cells if one["kernel"]}
+    yield f"*tiered* runs on: {', '.join(sorted(kernels))}. *milvus* is milvus-lite, in one process on this machine."
+    yield ""
+    yield "## Which engine to take"
+    yield ""
+    yield "All three engines are exact: the same tests hold each of them to plain Python's answers."
+    yield "`HASHDB_INDEX` chooses ([settings](../settings.md))."
+    yield ""
+    yield "| engine | take it | do not take it |"
+    yield "|---|---|---|"
+    yield "| `tiered` (default) | for every service that one machine holds | past some hundred million values |"
+    yield (
+        "| `bktree` | to try hashdb, to test, to compare answers: 50 lines of logic, no file, no compiler"
+        " | past 10,000 values of 256 bits at the default radius: each worker fills its own trees at its start,"
+        " and one query holds up all others |"
+    )
+    yield (
+        "| `milvus` | where the values no longer fit one machine"
+        " | otherwise: each query is compared with every value and crosses the network |"
+    )
+    for algorithm, radii in RADII.items():
+        yield ""
+        yield f"## {algorithm}, {algorithm.bits} bits"
+        yield ""
+        yield "Milliseconds of a single query (median); seconds to fill and store the index."
+        yield "Memory is what the process and its children have grown by; *tiered* counts the pages of its files in it."
+        yield ""
+        yield "| values | engine | " + " | ".join(f"radius {one}" for one in radii) + " | build | memory | files |"
+        yield "|---:|---|" + "---:|" * (len(radii) + 3)
+        rows = [one for one in cells if one["algorithm"] == algorithm]
+        for cell in sorted(rows, key=lambda one: (one["count"], ENGINES.index(one["engine"]))):
+            times = " | ".join(_milliseconds(cell["searches"], radius) for radius in radii)
+            yield (
+                f"| {cell['count']:,} | {cell['engine']} | {times} | {cell['build_s']:.2f} s"
+                f" | {cell['memory_mb']:,.1f} MB | {cell['files_mb']:,.1f} MB |"
+            )
+    yield ""
+    yield "A number in brackets is how many queries were asked, where it was not 200."
+
+
+def _milliseconds(searches: Mapping[Any, Any], radius: int) -> str:
+    found = searches.get(radius) or searches[str(radius)]
+    asked = f" ({found['queries']})" if found["queries"] < _QUERIES else ""
+    return f"{found['ms']:.3g}{asked}"
+
+
+if __name__ == "__main__":
+    main()
