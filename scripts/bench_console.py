@@ -50,7 +50,7 @@ def main() -> None:
             print(f"{count:,} contributions stored in {time.monotonic() - begun:.0f} s", flush=True)
         db = open_hashdb(settings.database, settings.rules(), index=home / "index")
         begun = time.monotonic()
-        db.live.fill(lambda values: None)
+        db.index.fill(lambda values: None)
         print(f"the index is filled after {time.monotonic() - begun:.0f} s", flush=True)
         rows = _measured(db, settings)
         db.close()

@@ -26,7 +26,7 @@ from hashdb.domain.contributions import Draft
 from hashdb.domain.members import COMMAND_LINE, MemberDraft, MemberKind
 from hashdb.domain.signals import Signal
 from hashdb.service import HashDB, checkpoints, members
-from hashdb.service.receipts import added
+from hashdb.service.contributions import added
 from hashdb.service.signing import Signing
 from hashdb.settings import Settings
 from hashdb.store import Store

@@ -107,10 +107,10 @@ def levelling(db: HashDB) -> None:
     """0004: what looking at the head costs a match, and what catching up costs."""
     alpha = member(db)
     contributions.contribute(db, alpha, [draft()])
-    db.live.level()
-    nothing_new = each(lambda: db.live.level(), 500)
+    db.index.catch_up()
+    nothing_new = each(lambda: db.index.catch_up(), 500)
     lagging = HashDB(db.store, db.rules)
-    lagging.live.level()
+    lagging.index.catch_up()
     waits = []
     for _ in range(100):
         sent = draft()

@@ -126,7 +126,7 @@ def _service(home: Path, count: int) -> Iterator[tuple[HashDB, str]]:
     signing = Signing(home / "signing.key", home / "checkpoints.txt", "hashes.example/log")
     db = open_hashdb(settings.database, settings.rules(), clock=lambda: END, signing=signing)
     checkpoints.start(db)
-    db.live.level()
+    db.index.catch_up()
     lived.through(db, PASSWORD)
     checkpoints.keep(db, at_once=True)
     app = create_app(db, settings)

@@ -243,6 +243,6 @@ def _tasks(counted: metrics.Metrics) -> dict[Task, schedule.Act]:
 
 def fill(db: HashDB) -> None:
     """Fill the index, and show how far it is."""
-    bar, advance = tracked("building the index", db.live.backlog())
+    bar, advance = tracked("building the index", db.index.backlog())
     with suppress(IndexNotReady), bar:
-        db.live.fill(advance)
+        db.index.fill(advance)

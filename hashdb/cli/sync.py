@@ -38,15 +38,15 @@ def command(follow: bool, as_json: bool) -> None:
     with Client.from_environment() as client, syncing(folder, client, say=say) as sync:
         bar, advance = counted("syncing")
         with bar:
-            changes = sync.level(progress=advance)
+            changes = sync.catch_up(progress=advance)
         state, count = sync.state, sync.count()
         if as_json:
-            said = {"checkpoint": state.cursor, "epoch": state.epoch, "contributions": count, "changes": changes}
+            said = {"checkpoint": state.seq, "epoch": state.epoch, "contributions": count, "changes": changes}
             print_json(said | {"started_over": bool(started_over)})
             return
         _tell(sync, changes)
         if follow:
-            _follow(sync, lambda: _tell(sync, sync.level(_WAIT), quiet=True))
+            _follow(sync, lambda: _tell(sync, sync.catch_up(_WAIT), quiet=True))
 
 
 def _follow(sync: Sync, once: Callable[[], None]) -> None:
@@ -56,7 +56,7 @@ def _follow(sync: Sync, once: Callable[[], None]) -> None:
             once()
             pause = _PAUSE
         except (ServiceUnreachable, ServiceError, Unavailable) as error:
-            click.echo(f"hashdb: {error}; the copy stays at event {sync.state.cursor:,}", err=True)
+            click.echo(f"hashdb: {error}; the copy stays at event {sync.state.seq:,}", err=True)
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -64,4 +64,4 @@ def _follow(sync: Sync, once: Callable[[], None]) -> None:
 def _tell(sync: Sync, changes: int, *, quiet: bool = False) -> None:
     if changes or not quiet:
         many = "1 change" if changes == 1 else f"{changes:,} changes"
-        click.echo(f"level with event {sync.state.cursor:,}: {many}, {sync.count():,} contributions")
+        click.echo(f"level with event {sync.state.seq:,}: {many}, {sync.count():,} contributions")

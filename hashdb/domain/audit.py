@@ -8,10 +8,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.instants import format_instant
+
+
+class Head(NamedTuple):
+    """The seq and time of the last event, and which log this is."""
+
+    seq: int
+    at: datetime
+    epoch: str
+
+    def continues(self, known: Head | None) -> TypeGuard[Head]:
+        """Whether this log may go on from a head that was seen before; not from None, nor across a restore."""
+        return known is not None and known.epoch == self.epoch and known.seq <= self.seq
 
 
 class Action(StrEnum):

@@ -70,8 +70,8 @@ class LocalIndex:
 
     @property
     def checkpoint(self) -> int:
-        """The number of the service's log up to which the copy is level."""
-        return self._opened().tables.cursor()
+        """The seq of the service's log up to which the copy has everything."""
+        return self._opened().tables.head().seq
 
     @property
     def age(self) -> timedelta:
@@ -90,7 +90,7 @@ class LocalIndex:
     def sync(self, client: Client) -> int:
         """Take in what is new, and return how many changes there were. Raises CopyInUse, and what the client raises."""
         with syncing(self._folder, client, clock=self._now) as sync:
-            return sync.level()
+            return sync.catch_up()
 
     def match(self, queries: Sequence[Query]) -> Answer:
         """A result for each query, as the service answered it at `checkpoint`. Raises InvalidInput.
@@ -99,12 +99,12 @@ class LocalIndex:
         """
         copy = self._opened()
         _check(copy.rules, queries)
-        level = copy.tiers.level()
+        seq = copy.tiers.catch_up().seq
         suggested, through = suggest(queries, copy.tiers.search)
         held: dict[Signal, list[Holder]] = defaultdict(list)
         for holder in copy.tables.holders({signal for found in suggested for signal in found}, self._now()):
             held[holder.signal].append(holder)
-        return Answer(results(queries, decide(queries, suggested, through, held, copy.tables.having)), level)
+        return Answer(results(queries, decide(queries, suggested, through, held, copy.tables.having)), seq)
 
     def _opened(self) -> _Opened:
         name = self._named()

@@ -73,7 +73,7 @@ class Sync:
         """How many contributions the copy has."""
         return self._opened().count()
 
-    def level(self, wait: int = 0, progress: Callable[[int], None] = untold) -> int:
+    def catch_up(self, wait: int = 0, progress: Callable[[int], None] = untold) -> int:
         """Take in what is new, at the head after waiting up to `wait` seconds for it; return how many changes.
 
         `progress` is told how many more have come. Raises what the client raises; what came until then stays.
@@ -100,26 +100,26 @@ class Sync:
     def _read(self, tables: Tables, wait: int, progress: Callable[[int], None]) -> int:
         count, epoch = 0, tables.state().epoch
         while True:
-            before, pending = tables.cursor(), list[Step]()
-            cursor = before
+            before, pending = tables.head().seq, list[Step]()
+            seq = before
             try:
                 for page in self._client.stream(before, epoch=epoch, wait=wait):
                     pending += page.steps
-                    cursor = page.checkpoint
+                    seq = page.checkpoint
                     progress(len(page.steps))
                     if page.epoch or len(pending) >= _BATCH:
-                        tables.take(pending, cursor, self._now() if page.epoch and not page.more else None)
+                        tables.take(pending, seq, self._now() if page.epoch and not page.more else None)
                         count += len(pending)
                         pending.clear()
                     if page.epoch and not page.more:
                         return count
             except ServiceUnreachable:
-                if cursor == before:
+                if seq == before:
                     raise
             if pending:
-                tables.take(pending, cursor, None)
+                tables.take(pending, seq, None)
                 count += len(pending)
-            elif cursor == before:
+            elif seq == before:
                 raise ServiceUnreachable(self._client.url, "the stream has no end")
 
     def _opened(self) -> Tables:

@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
+from hashdb.domain.audit import Head
 from hashdb.domain.changes import Copied, Gone, Step
 from hashdb.domain.contributions import Standing
 from hashdb.domain.instants import from_microseconds, to_microseconds
@@ -51,10 +52,10 @@ _HAVING = "SELECT DISTINCT contribution, algorithm FROM signals WHERE algorithm 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Up to which number of which log a copy is level, since when, and the rules of that service."""
+    """Up to which event of which log a copy has everything, as of when, and the rules of that service."""
 
     epoch: str
-    cursor: int
+    seq: int
     at: datetime
     rules: Rules
 
@@ -101,24 +102,24 @@ class Tables:
             connection.execute(f"PRAGMA user_version = {_VERSION}")
 
     def state(self) -> State:
-        """Up to where the copy is level."""
+        """Up to where the copy has everything."""
         with self._reading() as connection:
-            epoch, cursor, at, me = connection.execute("SELECT epoch, cursor, at, me FROM state").fetchone()
-        return State(epoch, cursor, from_microseconds(at), MeOut.model_validate_json(me).rules())
+            epoch, seq, at, me = connection.execute("SELECT epoch, cursor, at, me FROM state").fetchone()
+        return State(epoch, seq, from_microseconds(at), MeOut.model_validate_json(me).rules())
 
-    def cursor(self) -> int:
-        """The number of the log up to which the copy is level."""
+    def head(self) -> Head:
+        """The last event of the log that the copy has, and when it last had them all."""
         with self._reading() as connection:
-            (cursor,) = connection.execute("SELECT cursor FROM state").fetchone()
-            return int(cursor)
+            seq, at, epoch = connection.execute("SELECT cursor, at, epoch FROM state").fetchone()
+        return Head(seq, from_microseconds(at), epoch)
 
     def tell(self, me: MeOut) -> None:
         """Note what the service takes now."""
         with self._writing() as connection:
             connection.execute("UPDATE state SET me = ?", (me.json_text(),))
 
-    def take(self, steps: Sequence[Step], cursor: int, level_at: datetime | None) -> None:
-        """Take in some changes, note up to where that is all, and since when if it was the head: all of it or none."""
+    def take(self, steps: Sequence[Step], seq: int, head_at: datetime | None) -> None:
+        """Store some changes, the seq up to which they are all, and when that was the head: all of it or nothing."""
         last = {step.what.contribution if isinstance(step.what, Gone) else step.what.id: step for step in steps}
         with self._writing() as connection:
             (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM contributions").fetchone()
@@ -126,11 +127,11 @@ class Tables:
             connection.executemany("DELETE FROM signals WHERE contribution = ?", old)
             connection.executemany("DELETE FROM contributions WHERE id = ?", old)
             kept = [(step.seq, step.what) for step in last.values() if isinstance(step.what, Copied)]
-            connection.executemany(_WRITTEN, [_row(seq, one) for seq, one in kept])
+            connection.executemany(_WRITTEN, [_row(number, one) for number, one in kept])
             held = [(algorithm, octets, one.id) for _, one in kept for algorithm, octets in one.signals]
             connection.executemany("INSERT OR IGNORE INTO signals VALUES (?, ?, ?)", sorted(held))
-            at = None if level_at is None else to_microseconds(level_at)
-            connection.execute("UPDATE state SET cursor = ?, at = coalesce(?, at)", (cursor, at))
+            at = None if head_at is None else to_microseconds(head_at)
+            connection.execute("UPDATE state SET cursor = ?, at = coalesce(?, at)", (seq, at))
 
     def count(self) -> int:
         """How many contributions there are."""

@@ -1,8 +1,9 @@
-"""What one may do. HashDB = store + caches + index + clock; each verb reads `verb(db, actor, value) -> value`."""
+"""What one may do. HashDB = store + views of its log + clock; each verb reads `verb(db, actor, value) -> value`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -12,15 +13,16 @@ from hashdb.domain.rules import Rules
 from hashdb.domain.turns import Turns
 from hashdb.errors import StoreBusy
 from hashdb.index import OpenEngine
+from hashdb.index.follower import LogFollower, Snapshot
 from hashdb.index.segments import SegmentStore
 from hashdb.service.background import Background
 from hashdb.service.budgets import Budgets
-from hashdb.service.known import Known
-from hashdb.service.live import Live
+from hashdb.service.index_view import IndexView
 from hashdb.service.places import Places
 from hashdb.service.signing import Signing
+from hashdb.service.stats_buffer import StatsBuffer
 from hashdb.service.suspicions import Suspicions
-from hashdb.service.tallies import Tallies
+from hashdb.service.views import IntakeCache, KeyCache, Kinds, RetiredSignals
 from hashdb.store import Store
 
 __all__ = ["HashDB", "open_hashdb", "system_clock"]
@@ -44,7 +46,7 @@ class HashDB:
         match_log: MatchLog = MatchLog.HITS,
         engine: OpenEngine = SegmentStore,
     ) -> None:
-        """Over an open store with a current schema; the index fills at the first `live.level`.
+        """Over an open store with a current schema; the index fills at the first `index.catch_up`.
 
         `index` is the folder of the engine's files (None: all is kept in memory). Without `signing` no checkpoint is
         signed. What is counted of matches and refusals is durable with the next `counts.flush`.
@@ -55,13 +57,17 @@ class HashDB:
         self.signing = signing
         # Segments are cut for the radius of nearly all queries; a wider one is answered as exactly, only slower.
         radii = {one: one.radius for one in rules.algorithms}
-        self.known = Known(store, radii)
-        self.live = Live(store, radii, index, engine)
+        self.keys = KeyCache(store)
+        self.intake = IntakeCache(store)
+        self.retired = RetiredSignals(store, radii)
+        self.follower = LogFollower(store.head, self._tail, (self.keys, self.intake, self.retired))
+        # This has a follower of its own: what needs no search does not wait while the index is built.
+        self.index = IndexView(store, radii, index, engine)
         self.places = Places()
         # Large requests to match: a process answers one at a time, so that single ones pass them.
         self.batches = Turns()
         self.match_log = match_log
-        self.tallies = Tallies()
+        self.stats = StatsBuffer()
         self.background = Background(store, clock)
         self.suspicions = Suspicions()
         self.budgets = Budgets(amounts(rules.budgets))
@@ -74,6 +80,11 @@ class HashDB:
         self.stopping: Callable[[], bool] = lambda: False
         # Told how many seconds of a match went into the search and into the store: who serves may count it.
         self.timed: Callable[[tuple[float, float]], None] = lambda seconds: None
+
+    @contextmanager
+    def _tail(self, after: int | None) -> Iterator[Snapshot[Kinds]]:
+        tail = self.store.tail(after)
+        yield Snapshot(tail.head, lambda seq: tail.leaves.get(seq, ""), tail.kinds)
 
     def close(self) -> None:
         """Close the store's connections."""

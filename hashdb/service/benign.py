@@ -36,7 +36,7 @@ def effect(db: HashDB, actor: Actor, draft: BenignDraft) -> BenignEffect:
     actor.require(Scope.AUDIT)
     if faults := tuple(db.rules.benign_faults(draft)):
         raise InvalidInput(faults)
-    db.live.level()
+    db.index.catch_up()
     with db.store.read() as tx:
         near = [Near(0, signal, draft.radius_of(signal.algorithm)) for signal in draft.signals]
         touched = within_reach(db, tx, near)
@@ -68,7 +68,7 @@ def add(db: HashDB, actor: Actor, draft: BenignDraft) -> Benign | Proposal:
     if faults := tuple(db.rules.benign_faults(draft)):
         raise InvalidInput(faults)
     # What the entry touches is searched for in the index: without it nothing is to be stored.
-    db.live.level()
+    db.index.catch_up()
     with db.store.begin() as tx:
         now = db.now()
         if waits := second(db, tx, actor, Request(Act.BENIGN, "benign", 0, _content(draft)), now):
@@ -82,7 +82,7 @@ def add(db: HashDB, actor: Actor, draft: BenignDraft) -> Benign | Proposal:
 def delete(db: HashDB, actor: Actor, id: int) -> None:
     """Take an entry away: what it alone kept from matching matches again. Raises NotFound, IndexNotReady."""
     actor.require(Scope.ADMIN)
-    db.live.level()
+    db.index.catch_up()
     with db.store.begin() as tx:
         _delete(db, tx, actor, id)
     settle(db, actor)
@@ -93,7 +93,7 @@ def spared(db: HashDB, signals: Sequence[Signal], own: int) -> tuple[Signal, ...
 
     Of the picture's own the contributor is to be told.
     """
-    touched = db.known.admission().touched(signals[own:])
+    touched = db.intake.rules().touched(signals[own:])
     return (*signals[:own], *(one for one in signals[own:] if one not in touched))
 
 

@@ -73,7 +73,7 @@ def note(db: HashDB, actor: Actor) -> None:
 def fed(db: HashDB, actor: Actor, seq: int) -> None:
     """Note that who reads is level with an event now."""
     if actor.key is not None:
-        db.tallies.feed(db.now(), actor.key.id, seq)
+        db.stats.feed(db.now(), actor.key.id, seq)
 
 
 def _changed(db: HashDB, after: int) -> bool:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import groupby
 
 from hashdb.domain.audit import STATUS_EVENTS, Action, Details, Entry, type_of_detail
 from hashdb.domain.budgets import Budget
-from hashdb.domain.contributions import UNSET, Amendment, Contribution, Draft, Filter, Once, Receipt, Status
+from hashdb.domain.contributions import (
+    UNSET,
+    Amendment,
+    Contribution,
+    Draft,
+    Filter,
+    Once,
+    Receipt,
+    Recorded,
+    Status,
+)
 from hashdb.domain.members import SYSTEM, Actor, Member, Scope
 from hashdb.domain.rules import FAULTS_TOLD
 from hashdb.domain.testing import TEST_ID, contribution_of_test
@@ -17,21 +27,23 @@ from hashdb.errors import (
     AlreadyWithdrawn,
     Fault,
     InvalidInput,
+    LimitReached,
     NotActive,
     NotFound,
     NotYours,
     ScopeMissing,
 )
 from hashdb.service import HashDB, uses
-from hashdb.service.admission import Admission, append
-from hashdb.service.expiry import amend_with_expiry
-from hashdb.service.receipts import added, answered, ids, record
+from hashdb.service.expiry import amend_with_expiry, expiry_of
+from hashdb.service.intake import append, with_intake
 from hashdb.service.returns import hold_returns
 from hashdb.service.sight import await_hits, owns, shown, visible
+from hashdb.service.views import IntakeRules
 from hashdb.store import Transaction
 from hashdb.store.statuses import Pending
 
 REMEMBERED = timedelta(hours=24)
+_DAY = timedelta(days=1)
 
 
 def contribute(db: HashDB, actor: Actor, drafts: Sequence[Draft], once: Once | None = None) -> Receipt:
@@ -42,7 +54,7 @@ def contribute(db: HashDB, actor: Actor, drafts: Sequence[Draft], once: Once | N
     """
     member = actor.require_member(Scope.CONTRIBUTE)
     db.budgets.spend(actor, ((Budget.CONTRIBUTIONS, len(drafts)),), db.now())
-    return db.known.admitting(lambda admission, known: _contribute(db, actor, member, drafts, once, admission, known))
+    return with_intake(db, lambda rules, seq: _contribute(db, actor, member, drafts, once, rules, seq))
 
 
 def _contribute(
@@ -51,24 +63,93 @@ def _contribute(
     member: Member,
     drafts: Sequence[Draft],
     once: Once | None,
-    admission: Admission,
-    known: int,
+    rules: IntakeRules,
+    seq: int,
 ) -> Receipt:
     check(db, drafts, db.now())
-    near = db.known.retired.near(signal for draft in drafts for signal in draft.signals)
+    near = db.retired.near(signal for draft in drafts for signal in draft.signals)
     with db.store.begin() as tx:
         tx.members.lock(member.id)
         now = db.now()
         if once is not None and (answer := tx.requests.answered(member.id, once, now - REMEMBERED)):
-            return answered(tx, answer, now)
-        recorded, held = hold_returns(db, tx, record(db, tx, member, drafts, now, admission), near, now)
+            return _answered(tx, answer, now)
+        recorded, held = hold_returns(db, tx, _record(db, tx, member, drafts, now, rules), near, now)
         fresh = [one.contribution for one in recorded if not one.known]
         told = [*(added(member, contribution) for contribution in fresh), *held]
-        checkpoint = append(tx, now, actor, told, known)
+        checkpoint = append(tx, now, actor, told, seq)
         receipt = Receipt(recorded, checkpoint)
         if once is not None:
-            tx.requests.remember(member.id, once, ids(receipt), now, now - REMEMBERED)
+            tx.requests.remember(member.id, once, _ids(receipt), now, now - REMEMBERED)
     return receipt
+
+
+def _record(
+    db: HashDB, tx: Transaction, member: Member, drafts: Sequence[Draft], now: datetime, rules: IntakeRules
+) -> tuple[Recorded, ...]:
+    """Record those of a member's drafts that it has not active already, in order. Raises LimitReached."""
+    fingerprints = [draft.fingerprint() for draft in drafts]
+    known = tx.contributions.known(member.id, set(fingerprints), now)
+    firsts: dict[bytes, Draft] = {}
+    for fingerprint, draft in zip(fingerprints, drafts, strict=True):
+        if fingerprint not in known:
+            firsts.setdefault(fingerprint, draft)
+    _within_limit(tx, member, len(firsts), now)
+    fresh = list(firsts.values())
+    expiries = [expiry_of(db, draft, now, rules) for draft in fresh]
+    new = dict(zip(firsts, tx.contributions.add(member, fresh, now, expiries), strict=True))
+    old = tx.contributions.get(known.values(), now)
+    recorded = []
+    for fingerprint in fingerprints:
+        if fingerprint in known:
+            recorded.append(Recorded(old[known[fingerprint]], known=True))
+        else:
+            recorded.append(Recorded(new[fingerprint], known=firsts.pop(fingerprint, None) is None))
+    return tuple(recorded)
+
+
+def _within_limit(tx: Transaction, member: Member, count: int, now: datetime) -> None:
+    limit = tx.members.get(member.id).limits.contributions_per_day
+    if limit is None:
+        return
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    if tx.contributions.received_since(member.id, midnight) + count > limit:
+        seconds = (midnight + _DAY - now).total_seconds()
+        raise LimitReached(f"{limit:,} contributions a day", int(seconds) + 1)
+
+
+def added(member: Member, contribution: Contribution) -> Entry:
+    """What the log tells of a contribution that was recorded."""
+    details: dict[str, str | int | list[str] | None] = {
+        "member": member.id,
+        "kind": str(member.kind),
+        "labels": list(contribution.labels),
+        "algorithms": sorted({str(signal.algorithm) for signal in contribution.signals}),
+        "media": str(contribution.media),
+        "basis": contribution.basis,
+        "severity": contribution.severity,
+        "seconds_to_share": _seconds(contribution.removed_at, contribution.received_at),
+        "seconds_to_remove": _seconds(contribution.notified_at, contribution.removed_at),
+    }
+    return Entry(Action.CONTRIBUTION_ADDED, "contribution", contribution.id, details)
+
+
+def _seconds(start: datetime | None, end: datetime | None) -> int | None:
+    return None if start is None or end is None else int((end - start).total_seconds())
+
+
+def _ids(receipt: Receipt) -> Mapping[str, object]:
+    """What is remembered of a receipt; `_answered` is the inverse."""
+    pairs = [[one.contribution.id, one.known] for one in receipt.recorded]
+    return {"contributions": pairs, "checkpoint": receipt.checkpoint}
+
+
+def _answered(tx: Transaction, answer: Mapping[str, object], now: datetime) -> Receipt:
+    """The receipt of which this was remembered, with the contributions as they are now."""
+    pairs = answer["contributions"]
+    checkpoint = answer["checkpoint"]
+    assert isinstance(pairs, list) and isinstance(checkpoint, int)
+    found = tx.contributions.get([id for id, _ in pairs], now)
+    return Receipt(tuple(Recorded(found[id], known) for id, known in pairs), checkpoint)
 
 
 def repeated(db: HashDB, actor: Actor, once: Once | None) -> Receipt | None:
@@ -82,13 +163,13 @@ def repeated(db: HashDB, actor: Actor, once: Once | None) -> Receipt | None:
     now = db.now()
     with db.store.read() as tx:
         answer = tx.requests.answered(member.id, once, now - REMEMBERED)
-        return None if answer is None else answered(tx, answer, now)
+        return None if answer is None else _answered(tx, answer, now)
 
 
 def check(db: HashDB, drafts: Sequence[Draft], now: datetime, at: str = "contributions") -> None:
     """Raise InvalidInput with every fault of the drafts, each at `at[i].field`."""
     ruled = ((position, fault) for position, one in enumerate(drafts) for fault in db.rules.draft_faults(one, now))
-    found = sorted((*ruled, *db.known.admission().faults(drafts, now)), key=lambda pair: pair[0])
+    found = sorted((*ruled, *db.intake.rules().faults(drafts, now)), key=lambda pair: pair[0])
     faults = [Fault(f"{at}[{position}].{fault.at}", fault.reason) for position, fault in found]
     if faults:
         raise InvalidInput(tuple(faults[:FAULTS_TOLD]), max(0, len(faults) - FAULTS_TOLD))
@@ -128,14 +209,14 @@ def page(db: HashDB, actor: Actor, chosen: Filter, after: int, limit: int) -> tu
 def amend(db: HashDB, actor: Actor, id: int, asked: Amendment) -> Contribution:
     """Change what a member said of its own contribution. Raises InvalidInput, NotFound, NotYours, NotActive."""
     actor.require_member(Scope.CONTRIBUTE)
-    return db.known.admitting(lambda admission, known: _amend(db, actor, id, asked, admission, known))
+    return with_intake(db, lambda rules, seq: _amend(db, actor, id, asked, rules, seq))
 
 
-def _amend(db: HashDB, actor: Actor, id: int, asked: Amendment, admission: Admission, known: int) -> Contribution:
+def _amend(db: HashDB, actor: Actor, id: int, asked: Amendment, rules: IntakeRules, seq: int) -> Contribution:
     now = db.now()
     faults = list(db.rules.amendment_faults(asked, now))
     label = None if asked.incident is UNSET else asked.incident
-    if reason := admission.incident_fault(label, now):
+    if reason := rules.incident_fault(label, now):
         faults.append(Fault("incident", reason))
     if faults:
         raise InvalidInput(tuple(faults))
@@ -143,11 +224,11 @@ def _amend(db: HashDB, actor: Actor, id: int, asked: Amendment, admission: Admis
         found = _own(tx, actor, id, now)
         if found.status is not Status.ACTIVE:
             raise NotActive(id, found.status)
-        fields = amend_with_expiry(db, tx, found, asked, now, admission)
+        fields = amend_with_expiry(db, tx, found, asked, now, rules)
         amended = tx.contributions.one(id, now)
         if fields:
             details = _amended(amended, fields)
-            append(tx, now, actor, [Entry(Action.CONTRIBUTION_AMENDED, "contribution", id, details)], known)
+            append(tx, now, actor, [Entry(Action.CONTRIBUTION_AMENDED, "contribution", id, details)], seq)
         return amended
 
 

@@ -12,7 +12,7 @@ from hashdb.domain.counts import ANY, Cell, Count, Kind, Outcome, digest, faults
 from hashdb.domain.hits import MatchLog, in_open_days
 from hashdb.domain.members import SYSTEM, Actor, Scope
 from hashdb.service import HashDB, refusals
-from hashdb.service.tallies import Tally
+from hashdb.service.stats_buffer import Tally
 from hashdb.store import Transaction
 from hashdb.store.counts import Seal
 
@@ -39,8 +39,8 @@ def flush(db: HashDB) -> bool:
 
     What cannot be written now is kept, and written with the next. Raises StoreBusy.
     """
-    with db.tallies.writing:
-        tally, spent = db.tallies.take(), db.budgets.unwritten()
+    with db.stats.writing:
+        tally, spent = db.stats.take(), db.budgets.unwritten()
         if not tally and not spent:
             with db.store.read() as tx:
                 now = db.now()
@@ -62,7 +62,7 @@ def flush(db: HashDB) -> bool:
             refusals.write(tx, tally, now)
             tx.budgets.add(spent, now)
             known = tx.budgets.used(now)
-        db.tallies.written()
+        db.stats.written()
         db.budgets.level(spent, known, now)
         return True
 

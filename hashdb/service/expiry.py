@@ -10,7 +10,8 @@ from hashdb.domain.audit import Action, Details, Entry
 from hashdb.domain.contributions import UNSET, Amendment, Contribution, Draft, Status
 from hashdb.domain.members import SYSTEM, Actor
 from hashdb.service import HashDB
-from hashdb.service.admission import Admission, append
+from hashdb.service.intake import append, with_intake
+from hashdb.service.views import IntakeRules
 from hashdb.store import Transaction
 from hashdb.store.retention import Expiring
 
@@ -18,20 +19,20 @@ _BATCH = 500
 """Contributions that one transaction sees to."""
 
 
-def expiry_of(db: HashDB, draft: Draft, now: datetime, admission: Admission) -> datetime | None:
+def expiry_of(db: HashDB, draft: Draft, now: datetime, rules: IntakeRules) -> datetime | None:
     """When a draft that is recorded now expires."""
-    incident = admission.incidents.get(draft.incident) if draft.incident else None
+    incident = rules.incidents.get(draft.incident) if draft.incident else None
     return db.rules.retention.expiry(draft.expires_at, draft.labels, now, incident)
 
 
 def amend_with_expiry(
-    db: HashDB, tx: Transaction, found: Contribution, asked: Amendment, now: datetime, admission: Admission
+    db: HashDB, tx: Transaction, found: Contribution, asked: Amendment, now: datetime, rules: IntakeRules
 ) -> tuple[str, ...]:
     """Change a contribution, and when it expires as follows from that; the names of the fields that changed."""
     before = tx.retention.own(found.id)
     own = before if asked.expires_at is UNSET else asked.expires_at
     label = found.incident if asked.incident is UNSET else asked.incident
-    incident = admission.incidents.get(label) if label else None
+    incident = rules.incidents.get(label) if label else None
     labels = found.labels if asked.labels is UNSET else asked.labels
     at = db.rules.retention.expiry(own, labels, found.received_at, incident)
     fields = tx.contributions.amend(found, replace(asked, expires_at=at), now, own)
@@ -68,21 +69,21 @@ def settle(db: HashDB, actor: Actor = SYSTEM) -> int:
         with db.store.begin() as tx:
             tx.incidents.settle(incident)
     while behind:
-        behind = db.known.admitting(lambda admission, known: _retain(db, admission, known))
+        behind = with_intake(db, lambda rules, seq: _retain(db, rules, seq))
     return len(incidents)
 
 
 def _some(db: HashDB, actor: Actor, after: int, label: str) -> int | None:
-    def moved(admission: Admission, known: int) -> int | None:
+    def moved(rules: IntakeRules, seq: int) -> int | None:
         with db.store.begin() as tx:
             page, now = tx.retention.page(after, _BATCH, label), db.now()
-            append(tx, now, actor, _move(db, tx, page, admission, now), known)
+            append(tx, now, actor, _move(db, tx, page, rules, now), seq)
         return page[-1].id if len(page) == _BATCH else None
 
-    return db.known.admitting(moved)
+    return with_intake(db, moved)
 
 
-def _retain(db: HashDB, admission: Admission, known: int) -> bool:
+def _retain(db: HashDB, rules: IntakeRules, seq: int) -> bool:
     """Bring some contributions level with the retention; whether there are more."""
     with db.store.begin() as tx:
         after = tx.retention.after(lock=True)
@@ -92,15 +93,15 @@ def _retain(db: HashDB, admission: Admission, known: int) -> bool:
         more = len(page) == _BATCH
         tx.retention.went(page[-1].id if more else None)
         now = db.now()
-        append(tx, now, SYSTEM, _move(db, tx, page, admission, now), known)
+        append(tx, now, SYSTEM, _move(db, tx, page, rules, now), seq)
     return more
 
 
-def _move(db: HashDB, tx: Transaction, page: Sequence[Expiring], admission: Admission, now: datetime) -> list[Entry]:
+def _move(db: HashDB, tx: Transaction, page: Sequence[Expiring], rules: IntakeRules, now: datetime) -> list[Entry]:
     """Let contributions expire when they are to, and tell of each that did not."""
     moved, back, entries = [], [], []
     for one in page:
-        incident = admission.incidents.get(one.incident) if one.incident else None
+        incident = rules.incidents.get(one.incident) if one.incident else None
         at = db.rules.retention.expiry(one.own, one.labels, one.received_at, incident)
         if at == one.expires_at:
             continue

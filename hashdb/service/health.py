@@ -11,7 +11,7 @@ from hashdb.domain.members import Actor, Scope
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import Unavailable
 from hashdb.service import HashDB
-from hashdb.service.live import Size
+from hashdb.service.index_view import Size
 from hashdb.store.counts import Total
 from hashdb.store.postgresql import Server
 
@@ -47,22 +47,22 @@ def ready(db: HashDB) -> int:
     """
     if db.leaving():
         raise Unavailable(_RETRY_AFTER)
-    return db.live.level().seq
+    return db.index.catch_up().seq
 
 
 def vitals(db: HashDB, actor: Actor) -> Vitals:
     """The figures of this moment. Raises StoreBusy."""
     actor.require(Scope.ADMIN)
-    level = db.live.head
+    level = db.index.head
     with db.store.read() as tx:
         head, totals, (waiting, late) = tx.audit.head(), tx.counts.totals(), tx.cases.waiting(db.now())
         last, retrying, readers = tx.checkpoints.last(), tx.deliveries.retrying(), tx.uses.readers(db.now())
         backed_up, server = tx.audit.last("backup", Action.BACKUP_VERIFIED), tx.server()
     signed, here = 0 if last is None else last.size, 0 if level is None else level.seq
-    return Vitals(head.seq, signed, here, db.live.sizes(), totals, waiting, late, retrying, readers, backed_up, server)
+    return Vitals(head.seq, signed, here, db.index.sizes(), totals, waiting, late, retrying, readers, backed_up, server)
 
 
 def sizes(db: HashDB, algorithms: Collection[Algorithm]) -> tuple[dict[Algorithm, int], int]:
     """How many values of each algorithm this process's index holds, and the second of the last event that it has."""
-    level = db.live.level()
-    return {one: len(db.live.index(one)) for one in algorithms}, int(level.at.timestamp())
+    level = db.index.catch_up()
+    return {one: len(db.index.index(one)) for one in algorithms}, int(level.at.timestamp())

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from time import perf_counter
 
+from hashdb.domain.audit import Head
 from hashdb.domain.budgets import cost_of
 from hashdb.domain.contributions import Standing
 from hashdb.domain.matches import MATCHES_A_REQUEST, Answer, Holder, Query, Result
@@ -19,7 +20,6 @@ from hashdb.domain.suggestions import Distances, decide, results, suggest
 from hashdb.errors import Fault, InvalidInput
 from hashdb.service import HashDB
 from hashdb.store import Transaction
-from hashdb.store.audit import Head
 
 _NO_RADIUS = "is not for a key that is told no distances"
 _SWITCH_EVERY = 0.0005
@@ -53,7 +53,7 @@ def match(
         with db.places.place(actor), turn(db, actor):
             answer = _counted(db, actor, queries, quarantined, None)
     if actor.member is not None:
-        db.tallies.match(db.now(), actor.member.id, queries, answer)
+        db.stats.match(db.now(), actor.member.id, queries, answer)
         db.suspicions.note(actor, queries, answer)
     if not actor.told_distances:
         return replace(answer, results=tuple(one.without_distances() for one in answer.results))
@@ -64,12 +64,12 @@ def _counted(db: HashDB, actor: Actor, queries: Sequence[Query], quarantined: bo
     # Not before it is the request's turn: who is told to come again has used nothing.
     if actor.key is not None:
         db.budgets.spend(actor, cost_of(queries), db.now())
-    return _match(db, queries, quarantined, level or db.live.level())
+    return _match(db, queries, quarantined, level or db.index.catch_up())
 
 
 def _match(db: HashDB, queries: Sequence[Query], quarantined: bool, level: Head) -> Answer:
     checkpoint, started = level.seq, perf_counter()
-    suggested, through = suggest(queries, db.live.search)
+    suggested, through = suggest(queries, db.index.search)
     searched = perf_counter()
     if not any(suggested):
         db.timed((searched - started, 0.0))

@@ -29,7 +29,7 @@ from hashdb.errors import AlreadyRevoked, Fault, InvalidInput, NotAuthenticated,
 from hashdb.service import HashDB
 from hashdb.service.names import require_distinct
 from hashdb.service.proposals import second
-from hashdb.service.tallies import Refusal
+from hashdb.service.stats_buffer import Refusal
 
 LATELY = timedelta(days=30)
 _PREFIX = "hdb_"
@@ -40,16 +40,16 @@ def authenticate(db: HashDB, secret: str) -> Actor:
     """Who holds this secret now. Raises NotAuthenticated, and counts that."""
     if not secret.startswith(_PREFIX):
         raise _turned_away(db, Reason.UNKNOWN_KEY if secret else Reason.NO_KEY)
-    db.known.level()
-    found = db.known.key(_digest(secret))
+    db.follower.catch_up()
+    found = db.keys.find(_digest(secret))
     if found is None:
         raise _turned_away(db, Reason.UNKNOWN_KEY)
-    key, member = found
+    key, actor = found
     now = db.now()
     if not key.valid(now):
-        raise _turned_away(db, Reason.EXPIRED_KEY if key.revoked_at is None else Reason.REVOKED_KEY, member.id)
-    db.tallies.use(now, key.id)
-    return Actor(f"key:{key.id}", key.scopes, member, key)
+        raise _turned_away(db, Reason.EXPIRED_KEY if key.revoked_at is None else Reason.REVOKED_KEY, key.member)
+    db.stats.use(now, key.id)
+    return actor
 
 
 def add(db: HashDB, actor: Actor, draft: MemberDraft) -> Member:
@@ -191,7 +191,7 @@ def _content(asked: MemberChange) -> dict[str, object]:
 
 
 def _turned_away(db: HashDB, reason: Reason, member: int = 0) -> NotAuthenticated:
-    db.tallies.turn_away(db.now(), member, Refusal(None, reason))
+    db.stats.turn_away(db.now(), member, Refusal(None, reason))
     return NotAuthenticated()
 
 

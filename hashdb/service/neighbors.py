@@ -29,7 +29,7 @@ Sides = Mapping[str, Sequence[Signal]]
 def of(db: HashDB, actor: Actor, contribution: int, limit: int) -> tuple[Near, ...]:
     """What is within the default radius of a contribution, itself apart, the nearest first. Raises NotFound."""
     actor.require(Scope.AUDIT, Scope.REVIEW)
-    db.live.level()
+    db.index.catch_up()
     with db.store.read() as tx:
         found = tx.contributions.one(contribution, db.now())
         enabled = [one for one in found.signals if one.algorithm in db.rules.algorithms]
@@ -50,7 +50,7 @@ def around(db: HashDB, actor: Actor, sides: Sides, limit: int) -> tuple[Near, ..
     ]
     if faults:
         raise InvalidInput(tuple(faults))
-    db.live.level()
+    db.index.catch_up()
     with db.store.read() as tx:
         near = _near(db, tx, sides, {one: reach(one) for one in Algorithm}, limit)
     return tuple(_seen(actor, one) for one in near)
@@ -103,7 +103,7 @@ def _nearest(
     in_order = sorted(asked, key=lambda one: one[1].algorithm)
     for algorithm, group in groupby(in_order, key=lambda one: one[1].algorithm):
         together = list(group)
-        answers = db.live.search(algorithm, [signal.value for _, signal in together], radii[algorithm])
+        answers = db.index.search(algorithm, [signal.value for _, signal in together], radii[algorithm])
         for (name, signal), nearest in zip(together, answers, strict=True):
             for distance, value in nearest[:VALUES]:
                 # The thing itself goes before its transforms, whose names are not empty.

@@ -166,8 +166,8 @@ def _everyone(tx: Transaction) -> list[Member]:
 
 
 def _health(db: HashDB, tx: Transaction) -> Health:
-    head, kept, live = tx.audit.head(), tx.checkpoints.last(), db.live.head
-    values = {str(algorithm): len(db.live.index(algorithm)) for algorithm in db.rules.algorithms}
+    head, kept, live = tx.audit.head(), tx.checkpoints.last(), db.index.head
+    values = {str(algorithm): len(db.index.index(algorithm)) for algorithm in db.rules.algorithms}
     return Health(
         seq=head.seq,
         at=head.at,

@@ -21,7 +21,7 @@ from hashdb.errors import (
     Unavailable,
 )
 from hashdb.service import HashDB
-from hashdb.service.tallies import Refusal, Tally
+from hashdb.service.stats_buffer import Refusal, Tally
 from hashdb.store import Transaction
 
 _SERVICE = ("service", 1)
@@ -36,7 +36,7 @@ def note(db: HashDB, actor: Actor | None, error: Exception) -> None:
     """Count that a key or a user was turned away, where that is what the error says."""
     if isinstance(error, FormRefused):
         # Of whom it came is not asked before the form is known to be one of ours.
-        db.tallies.turn_away(db.now(), 0, Refusal(None, Reason.FORM_REFUSED))
+        db.stats.turn_away(db.now(), 0, Refusal(None, Reason.FORM_REFUSED))
         return
     if actor is None or (actor.member is None and not actor.name.startswith("user:")):
         return
@@ -46,13 +46,13 @@ def note(db: HashDB, actor: Actor | None, error: Exception) -> None:
         refusal = Refusal(actor, Reason.MEMBER_SUSPENDED)
     else:
         return
-    db.tallies.turn_away(db.now(), 0 if actor.member is None else actor.member.id, refusal)
+    db.stats.turn_away(db.now(), 0 if actor.member is None else actor.member.id, refusal)
 
 
 def note_form(db: HashDB, error: HashDBError) -> None:
     """Count that a form of the console was refused, by the kind of error; sign-ins have events of their own."""
     if not isinstance(error, (*_OTHERWISE, LimitReached)):
-        db.tallies.refuse_form(db.now(), error.slug)
+        db.stats.refuse_form(db.now(), error.slug)
 
 
 def note_contribution(db: HashDB, actor: Actor | None, error: HashDBError) -> None:
@@ -64,7 +64,7 @@ def note_contribution(db: HashDB, actor: Actor | None, error: HashDBError) -> No
         codes |= {f"{error.slug}.{name}" for fault in error.faults if (name := _field(fault.at))}
     member = 0 if actor is None or actor.member is None else actor.member.id
     for code in sorted(codes):
-        db.tallies.refuse(db.now(), member, code)
+        db.stats.refuse(db.now(), member, code)
 
 
 def write(tx: Transaction, tally: Tally, now: datetime) -> None:

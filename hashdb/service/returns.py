@@ -12,12 +12,12 @@ from hashdb.domain.contributions import Contribution, Recorded, Standing
 from hashdb.domain.signals import Signal
 from hashdb.service import HashDB
 from hashdb.service.cases import follow, hold
-from hashdb.service.retired import Near
+from hashdb.service.views import Close
 from hashdb.store import Transaction
 
 
 def hold_returns(
-    db: HashDB, tx: Transaction, recorded: Sequence[Recorded], near: Near, now: datetime
+    db: HashDB, tx: Transaction, recorded: Sequence[Recorded], near: Close, now: datetime
 ) -> tuple[tuple[Recorded, ...], list[Entry]]:
     """Quarantine those that were recorded now and are near a retired one: the store decides, the index suggests.
 
@@ -49,7 +49,7 @@ def hold_returns(
 
 
 def _before(
-    tx: Transaction, fresh: Sequence[Contribution], values: Collection[Signal], near: Near, now: datetime
+    tx: Transaction, fresh: Sequence[Contribution], values: Collection[Signal], near: Close, now: datetime
 ) -> dict[int, Case]:
     """The case that each of these continues: of several one that holds, else the last; it holds if it is kept out."""
     shed = tx.retired.shed(fresh[0].member, values, now) if fresh else {}

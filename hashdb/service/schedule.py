@@ -102,7 +102,7 @@ TABLE = (
     Plan(Task.OVERVIEWS, "counts new events for the console", 5, Lane.LOG, _follow),
     Plan(Task.CHECKPOINTS, "signs the log when the last checkpoint is 50 s old", 5, Lane.LOG, checkpoints.keep),
     Plan(Task.FILL, "builds the index", None, Lane.INDEX, demand="at the start of a worker"),
-    Plan(Task.INDEX, "reads new events, writes and merges segments", 1, Lane.INDEX, lambda db: db.live.maintain()),
+    Plan(Task.INDEX, "reads new events, writes and merges segments", 1, Lane.INDEX, lambda db: db.index.maintain()),
     Plan(Task.MASKS, "applies changes of the benign list to contributions", 5, Lane.INDEX, suppressions.settle),
     Plan(Task.WEBHOOKS, "makes and claims deliveries", 0.5, Lane.WEBHOOKS, place=_ONE),
     Plan(Task.DELIVERY_RECORDS, "removes old deliveries", 600, Lane.WEBHOOKS, deliveries.prune, place=_ONE),
@@ -166,7 +166,7 @@ def _work_low(db: HashDB, lane: Lane, stop: Event, serving: Mapping[Task, Act]) 
 
 
 def _index(db: HashDB, lane: Lane, stop: Event, serving: Mapping[Task, Act]) -> None:
-    while db.live.head is None and not stop.is_set():
+    while db.index.head is None and not stop.is_set():
         db.background.run(Task.FILL, partial(serving[Task.FILL], db))
-        stop.wait(0 if db.live.head else 1)
+        stop.wait(0 if db.index.head else 1)
     _work_low(db, lane, stop, serving)

@@ -15,7 +15,7 @@ from hashdb.domain.sessions import LONGEST, Lifetime, Opened, Session
 from hashdb.domain.users import Identity, SignIn, User, UserStatus
 from hashdb.errors import Fault, InvalidInput, LimitReached, NotAuthenticated, NotFound, SignInRefused
 from hashdb.service import HashDB, passwords
-from hashdb.service.tallies import Refusal
+from hashdb.service.stats_buffer import Refusal
 from hashdb.store import Transaction
 
 _SEEN_EVERY = timedelta(minutes=1)
@@ -212,7 +212,7 @@ def _open(tx: Transaction, user: User, now: datetime, *, complete: bool) -> Open
 def _refuse(db: HashDB, tx: Transaction, user: User | None, now: datetime, what: str, counted: Counted) -> None:
     """Tell of a failure: an event where there is such a user; else it is gathered, or anybody could fill the log."""
     if user is None:
-        db.tallies.turn_away(now, 0, Refusal(None, Reason.UNKNOWN_USER))
+        db.stats.turn_away(now, 0, Refusal(None, Reason.UNKNOWN_USER))
         # Something is written here, too, so that it takes as long as for a name that exists.
         tx.sessions.hold_tries(counted, now)
         return

@@ -12,7 +12,8 @@ from hashdb.domain.members import SYSTEM, Actor
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.index.words import from_octets, pack, to_octets
 from hashdb.service import HashDB
-from hashdb.service.admission import Admission, append
+from hashdb.service.intake import append, with_intake
+from hashdb.service.views import IntakeRules
 from hashdb.store import Transaction
 from hashdb.store.benign import Near, Unsettled
 from hashdb.store.suppressions import Held
@@ -38,7 +39,7 @@ def settle(db: HashDB, actor: Actor = SYSTEM) -> int:
 
 def _suppress(db: HashDB, actor: Actor, entry: Unsettled) -> None:
     # Level, the index has every contribution that was not held against this entry when it came.
-    db.live.level()
+    db.index.catch_up()
     with db.store.read() as tx:
         touched = within_reach(db, tx, tx.benign.signals(entry.id))
         ids = tx.suppressions.holders(touched)
@@ -50,21 +51,21 @@ def _suppress(db: HashDB, actor: Actor, entry: Unsettled) -> None:
 
 
 def _restore(db: HashDB, actor: Actor, entry: Unsettled) -> None:
-    while db.known.admitting(lambda admission, known: _restore_some(db, actor, entry, admission, known)):
+    while with_intake(db, lambda rules, seq: _restore_some(db, actor, entry, rules, seq)):
         pass
 
 
-def _restore_some(db: HashDB, actor: Actor, entry: Unsettled, admission: Admission, known: int) -> bool:
+def _restore_some(db: HashDB, actor: Actor, entry: Unsettled, rules: IntakeRules, seq: int) -> bool:
     """Put back what an entry masked and no other touches, of some contributions; whether there were any."""
     with db.store.begin() as tx:
         held = tx.suppressions.suppressed(entry.id, _BATCH)
-        others = admission.touched({one.signal for one in held})
+        others = rules.touched({one.signal for one in held})
         free = [one for one in held if one.signal not in others]
         tx.suppressions.restore(free)
         for other in set(others.values()):
             tx.suppressions.assign((one for one in held if others.get(one.signal) == other), other)
         entries = [_amended(id, entry, "unmasked", of) for id, of in _each(free)]
-        append(tx, db.now(), actor, entries, known)
+        append(tx, db.now(), actor, entries, seq)
     return bool(held)
 
 
@@ -75,7 +76,7 @@ def within_reach(db: HashDB, tx: Transaction, near: Collection[Near]) -> set[Sig
     for (algorithm, radius), group in groupby(by_kind, key=_kind):
         values = [one.signal.value for one in group]
         if algorithm in db.rules.algorithms:
-            answers = db.live.search(algorithm, values, radius)
+            answers = db.index.search(algorithm, values, radius)
             found.update(Signal(algorithm, neighbor.value) for answer in answers for neighbor in answer)
         else:
             found.update(_scanned(tx, algorithm, values, radius))

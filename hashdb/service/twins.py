@@ -27,7 +27,7 @@ def around(db: HashDB, asked: Iterable[Signal]) -> Around:
     Raises IndexNotReady.
     """
     asked = tuple(one for one in asked if one.algorithm in db.rules.algorithms)
-    seq = db.live.level().seq
+    seq = db.index.catch_up().seq
     return Around(asked, frozenset(_near(db, asked)), seq)
 
 
@@ -48,7 +48,7 @@ def _near(db: HashDB, asked: Collection[Signal]) -> Iterator[Signal]:
     for one in asked:
         values[one.algorithm].append(one.value)
     for algorithm, those in values.items():
-        for value, neighbors in zip(those, db.live.search(algorithm, those, reach(algorithm)), strict=True):
+        for value, neighbors in zip(those, db.index.search(algorithm, those, reach(algorithm)), strict=True):
             for neighbor in neighbors:
                 stored = Signal(algorithm, neighbor.value)
                 if is_twin(Signal(algorithm, value), stored):

@@ -13,11 +13,11 @@ def flush(db: HashDB) -> bool:
 
     What cannot be written now is written with the next. Raises StoreBusy.
     """
-    due = db.tallies.used(db.now())
+    due = db.stats.used(db.now())
     if due:
         with db.store.begin() as tx:
             tx.uses.write(due)
-        db.tallies.used_written(due)
+        db.stats.used_written(due)
     return bool(due)
 
 

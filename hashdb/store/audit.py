@@ -5,12 +5,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import NamedTuple, TypeGuard, cast
+from typing import cast
 
 from sqlalchemy import BigInteger, Row, Select, Text, bindparam, case, func, select, type_coerce, update
 from sqlalchemy.types import NullType
 
-from hashdb.domain.audit import Action, Entry, Event, leaf
+from hashdb.domain.audit import Action, Entry, Event, Head, leaf
 from hashdb.domain.members import Actor
 from hashdb.errors import NotFound
 from hashdb.store.bulk import insert_rows
@@ -18,18 +18,6 @@ from hashdb.store.chunks import chunks
 from hashdb.store.repositories import Repository
 from hashdb.store.tables import events, log
 from hashdb.store.tree import grow
-
-
-class Head(NamedTuple):
-    """The number and time of the last event, and which log this is."""
-
-    seq: int
-    at: datetime
-    epoch: str
-
-    def continues(self, known: Head | None) -> TypeGuard[Head]:
-        """Whether this log may go on from a head that was seen before; not from None, nor across a restore."""
-        return known is not None and known.epoch == self.epoch and known.seq <= self.seq
 
 
 class Audit(Repository):

@@ -23,8 +23,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 
+from hashdb.domain.audit import Head
 from hashdb.errors import MoveFailed
-from hashdb.store.audit import Audit, Head
+from hashdb.store.audit import Audit
 from hashdb.store.bulk import insert_values
 from hashdb.store.migrations import COPYING, NEWEST, migrate, revision
 from hashdb.store.tables import log, metadata

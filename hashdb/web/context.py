@@ -174,7 +174,7 @@ def holder(face: Face, secret: str, address: str) -> Actor:
 def terms() -> Terms:
     """What a request is checked against."""
     db = hashdb()
-    return Terms(db.rules, db.now(), touched=lambda signals: db.known.admission().touched(signals))
+    return Terms(db.rules, db.now(), touched=lambda signals: db.intake.rules().touched(signals))
 
 
 def body() -> bytes:

@@ -71,7 +71,7 @@ class Direct:
         db = self._face.db
         queries = read_queries(text, Terms(db.rules, db.now()))
         # The head of the log was read to recognise the key: it is read again only by who waited for a turn.
-        level = None if has_turn else db.live.level(db.known.head)
+        level = None if has_turn else db.index.catch_up(db.follower.head)
         answer = matches.match(db, actor, queries, level=level, has_turn=has_turn)
         return AnswerOut.of(answer).json_text().encode()
 

@@ -168,7 +168,7 @@ class Metrics:
 
     def write_down(self) -> None:
         """Count how long matches took, and tell up to which event this process's index is; to be done each second."""
-        head = self._db.live.head
+        head = self._db.index.head
         self._level.set(0 if head is None else head.seq)
         with self._writing:
             times = [self._times.popleft() for _ in range(len(self._times))]

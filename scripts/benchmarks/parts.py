@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hashdb.service import matches, open_hashdb
-from hashdb.service.live import Live
+from hashdb.service.index_view import IndexView
 from hashdb.settings import Settings
 from hashdb.web import create_app, direct
 from hashdb.web import logs as web_logs
@@ -32,7 +32,7 @@ def measure(home: Path, key: str, bodies: Sequence[bytes]) -> dict[str, float]:
     """Microseconds of each part of a request, the mean (most requests find nothing); `all` is the whole request."""
     settings = Settings.read().model_copy(update={"home": home})
     db = open_hashdb(settings.database, settings.rules(), index=home / "index")
-    getattr(db.live, "fill", lambda _: db.live.level())(lambda _: None)
+    getattr(db.index, "fill", lambda _: db.index.catch_up())(lambda _: None)
     with _silent():
         app = create_app(db, settings)
         taken: dict[str, list[float]] = defaultdict(list)
@@ -106,7 +106,7 @@ def _timed(taken: dict[str, list[float]]) -> Iterator[None]:
 
     places: list[tuple[Any, str, str]] = [
         (direct, "read_queries", "parse"),
-        (Live, "level", "freshness"),
+        (IndexView, "catch_up", "freshness"),
         (matches, "suggest", "search"),
         (matches, "match", "match"),
         (AnswerOut, "json_text", "answer"),

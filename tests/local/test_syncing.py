@@ -56,10 +56,10 @@ def test_a_copy_of_another_log_starts_over_and_says_so(service: Service, index: 
     said: list[str] = []
     service.wire.cut = [10_000, 0]
     with syncing(folder, service.client, say=said.append) as sync, pytest.raises(ServiceUnreachable):
-        sync.level()
+        sync.catch_up()
     assert len(index.match([query(0)]).results[0].matches) == 1  # the old copy, while the new one is not level
     with syncing(folder, service.client, say=said.append) as sync:
-        sync.level()
+        sync.catch_up()
     assert said == ["the service's log is not the one of the copy: it starts over"]
     assert same(service, index, 50)
     assert len(list(folder.glob("copy-*"))) == 1
@@ -129,14 +129,14 @@ def test_damaged_tables_are_filled_anew(service: Service, index: LocalIndex, fol
         index.match([query(1)])
     said: list[str] = []
     with syncing(folder, service.client, say=said.append, clock=service.clock) as sync:
-        assert sync.level() == 20
+        assert sync.catch_up() == 20
     assert [one.endswith("is damaged, or of another version: it starts over") for one in said] == [True]
     assert same(service, index, 20)
 
 
 def test_changes_come_as_they_are_made_while_one_waits(service: Service, folder: Path) -> None:
     with syncing(folder, service.client, clock=service.clock) as sync:
-        assert sync.level() == 0
+        assert sync.catch_up() == 0
         fill(service, 0, 3)
-        assert sync.level(wait=1) == 3
-        assert (sync.count(), sync.state.cursor) == (3, service.client.changes(0).checkpoint)
+        assert sync.catch_up(wait=1) == 3
+        assert (sync.count(), sync.state.seq) == (3, service.client.changes(0).checkpoint)

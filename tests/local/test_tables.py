@@ -46,7 +46,7 @@ def test_what_is_gone_is_gone_with_its_signals(tables: Tables) -> None:
     tables.take([Step(7, Gone(first.id, "withdrawn"))], 7, None)
     assert tables.holders([signal(1)], NOON) == []
     assert tables.every(Algorithm.PDQ) == signal(2).to_bytes()
-    assert (tables.state().cursor, tables.state().at) == (7, NOON)
+    assert (tables.state().seq, tables.state().at) == (7, NOON)
     tables.close()
 
 
@@ -62,7 +62,7 @@ def test_either_all_of_some_changes_is_taken_in_or_nothing(tables: Tables) -> No
     tables._connection.execute("CREATE TRIGGER no BEFORE UPDATE ON state BEGIN SELECT raise(ABORT, 'no'); END")
     with pytest.raises(Exception, match="no"):
         tables.take(broken, 6, NOON)
-    assert (tables.count(), tables.cursor()) == (0, 0)
+    assert (tables.count(), tables.head().seq) == (0, 0)
     tables.close()
 
 

@@ -22,7 +22,7 @@ def copied(seed: int) -> Copied:
 
 
 def found(tiers: Tiers, seed: int) -> bool:
-    tiers.level()
+    tiers.catch_up()
     return bool(tiers.search(PDQ, [signal(seed).value], 0)[0])
 
 

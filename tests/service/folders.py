@@ -33,7 +33,7 @@ def opened(url: str, folder: Path, clock: Clock | None = None) -> Iterator[HashD
 
 def index_of(db: HashDB, algorithm: Algorithm = Algorithm.PDQ) -> TieredIndex:
     """The tiers of an algorithm."""
-    index = db.live.index(algorithm)
+    index = db.index.index(algorithm)
     assert isinstance(index, TieredIndex)
     return index
 

@@ -168,7 +168,7 @@ class FullScene(Scene):
         asker = member_with(db)
         for _ in range(2):
             matches.match(db, asker, [query(15), query(999)])
-            db.tallies.refuse(db.now(), 1, "invalid_input")
+            db.stats.refuse(db.now(), 1, "invalid_input")
             changes.read(db, asker, 0, 10)
             changes.note(db, asker)
             counts.flush(db)

@@ -22,7 +22,7 @@ def test_what_is_erased_leaves_the_files_of_sqlite_at_once(tmp_path: Path) -> No
         octets = b"".join(path.read_bytes() for path in tmp_path.glob("hashdb.sqlite*"))
         return [secret in octets for secret in (*secrets, signal(8).to_bytes())]
 
-    elsewhere.live.level()
+    elsewhere.index.catch_up()
     assert held() == [True, True, True, True]
     erasures.erase(db, COMMAND_LINE, made[7].id, at_once=True)
     assert held() == [False, False, False, True]

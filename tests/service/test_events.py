@@ -66,7 +66,7 @@ from hashdb.service import (
     uses,
     webhooks,
 )
-from hashdb.service.tallies import Refusal
+from hashdb.service.stats_buffer import Refusal
 from hashdb.service.verification import verify
 from tests.builders import NOON, RULES, contributed, draft, member_with, query, signal
 
@@ -248,7 +248,7 @@ CHANGES: dict[str, Verb] = {
 
 
 def _turned_away(db: HashDB) -> bool:
-    db.tallies.turn_away(db.now(), 0, Refusal(None, Reason.NO_KEY))
+    db.stats.turn_away(db.now(), 0, Refusal(None, Reason.NO_KEY))
     return counts.flush(db)
 
 

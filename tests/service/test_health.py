@@ -19,7 +19,7 @@ def test_a_ready_service_is_level_with_the_log(db: HashDB, actor: Actor) -> None
     contributed(db, actor, draft(1))
     with db.store.read() as tx:
         assert ready(db) == tx.audit.head().seq
-    assert len(db.live.index(Algorithm.PDQ)) == 1
+    assert len(db.index.index(Algorithm.PDQ)) == 1
 
 
 def test_without_its_store_it_is_not_ready(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_what_members_asked_counts_at_once_and_the_same_once_its_day_is_sealed(
 def test_health_tells_how_far_log_and_index_are(db: HashDB, actor: Actor) -> None:
     contributed(db, actor, draft(1))
     assert overviews.get(db, COMMAND_LINE, 30).health.values["pdq"] == 0
-    level = db.live.level()
+    level = db.index.catch_up()
     health = overviews.get(db, COMMAND_LINE, 30).health
     assert (health.seq, health.index_seq, health.values["pdq"], health.signed) == (level.seq, level.seq, 1, 0)
 

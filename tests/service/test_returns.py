@@ -87,7 +87,7 @@ def test_it_holds_when_the_retired_one_is_withdrawn_or_erased_until_its_signals_
     db: HashDB, actor: Actor, other: Actor, clock: Clock, retired: Contribution
 ) -> None:
     contributions.withdraw(db, actor, retired.id, "other")
-    db.live.maintain(at_once=True)
+    db.index.maintain(at_once=True)
     assert contributed(db, other, draft(near(signal(1), 2)))[0].standing is Standing.QUARANTINED
     erasures.erase(db, actor, retired.id)
     assert contributed(db, actor, draft(near(signal(1), 4)))[0].standing is Standing.QUARANTINED

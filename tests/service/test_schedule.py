@@ -60,14 +60,14 @@ def test_while_the_index_is_filled_the_log_is_signed_and_expiries_and_counts_are
     def fill(db: HashDB) -> None:
         filling.set()
         filled.wait(30)
-        db.live.fill(lambda count: None)
+        db.index.fill(lambda count: None)
 
     schedule.start(db, stop, {Task.FILL: fill})
     try:
         filling.wait(30)
         wanted = {plan.task for plan in TABLE if plan.lane in (Lane.LOG, Lane.FLUSH) and plan.act is not None}
         until(lambda: wanted <= set(done))
-        assert db.live.head is None
+        assert db.index.head is None
         with db.store.read() as tx:
             (event,) = tx.audit.events(0, 10, None, Action.CONTRIBUTION_EXPIRED, None)
             signed = tx.checkpoints.last()

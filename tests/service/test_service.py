@@ -21,7 +21,7 @@ def test_an_embedded_database_is_made_and_a_server_must_be_current(empty_url: st
         store.close()
     for _ in range(2):
         db = open_hashdb(empty_url, RULES)
-        assert db.live.level().seq == 0
+        assert db.index.catch_up().seq == 0
         db.close()
 
 

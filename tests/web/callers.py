@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 
 from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, MemberLimits, Scope
 from hashdb.service import HashDB, members
-from hashdb.service.live import Live
+from hashdb.service.index_view import IndexView
 from hashdb.service.signing import Signing
 from hashdb.settings import Settings
 from hashdb.store.tables import metadata
@@ -121,7 +121,7 @@ class Service:
     def lose_index(self) -> None:
         """Let the index be one that another worker is still to build: the store holds too much to read at a request."""
         fill_store(self.db, members.authenticate(self.db, self.caller(name="Large").secret or ""))
-        self.db.live = Live(
+        self.db.index = IndexView(
             self.db.store, {one: one.radius for one in self.db.rules.algorithms}, self._folder / "index"
         )
 

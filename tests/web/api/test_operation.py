@@ -76,7 +76,7 @@ def test_while_the_index_is_built_only_what_searches_it_is_refused(service: Serv
     ]
     assert [answer.text for answer in answered if answer.status_code not in (200, 201)] == []
 
-    head = service.db.live.fill(lambda count: None)
+    head = service.db.index.fill(lambda count: None)
     assert body(service.anyone.get("/readyz")) == {"status": "ready", "checkpoint": head.seq}
     added = body(answered[-1])["contributions"][0]["id"]
     assert [caller.matched(pdq(seed)) for seed in (1, 2, 4)] == [[], [theirs["id"]], [added]]

@@ -17,7 +17,7 @@ def test_it_is_the_first_page_and_counts(service: Service, otto: Visitor) -> Non
     assert heading(page) == "Overview"
     assert "<b>2</b><span>active</span>" in page.text
     assert "level with the log" not in page.text
-    service.db.live.level()
+    service.db.index.catch_up()
     assert "level with the log" in otto.get("/console/overview").text
     assert page.text.count("data-day=") == 3 * 30
     assert otto.get("/console/overview?days=365").text.count("data-day=") == 3 * 365

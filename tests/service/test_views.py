@@ -1,4 +1,4 @@
-"""What a process knows of the log without the index is level with it before each request, and waits for no index."""
+"""The views that need no index catch up with the log before each request, also while the index is built."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from sqlalchemy import event
 
 from hashdb.domain.benign import BenignDraft
 from hashdb.domain.members import COMMAND_LINE, Actor, KeyDraft
+from hashdb.domain.signals import Algorithm
 from hashdb.errors import IndexNotReady, InvalidInput, NotAuthenticated
-from hashdb.service import HashDB, benign, contributions, members
-from tests.builders import Clock, contributed, draft, hashdb, signal
+from hashdb.service import HashDB, benign, contributions, members, views
+from hashdb.service.views import RetiredSignals
+from tests.builders import Clock, contributed, draft, hashdb, near, signal
 from tests.service.folders import fill_store, opened, set_back
 
 
@@ -31,7 +33,7 @@ def test_a_key_is_known_and_revoked_while_the_index_waits_to_be_built(
         for process in (one, other):
             assert members.authenticate(process, secret).key is not None
             with pytest.raises(IndexNotReady):
-                process.live.level()
+                process.index.catch_up()
         members.revoke_key(one, COMMAND_LINE, key)
         for process in (one, other):
             with pytest.raises(NotAuthenticated):
@@ -44,11 +46,11 @@ def test_an_unchanged_log_costs_a_look_at_its_head_and_no_transaction(db: HashDB
     begun: list[object] = []
     event.listen(db.store._engine, "begin", begun.append)
     members.authenticate(db, secret)
-    db.live.level()
-    assert db.live.level(db.known.level()) == db.known.head
+    db.index.catch_up()
+    assert db.index.catch_up(db.follower.catch_up()) == db.follower.head
     del begun[:]
     members.authenticate(db, secret)
-    assert db.live.level(db.known.head) == db.known.head
+    assert db.index.catch_up(db.follower.head) == db.follower.head
     assert begun == []
 
 
@@ -69,23 +71,38 @@ def test_nothing_is_stored_of_a_benign_entry_while_the_index_that_it_needs_is_bu
     fill_store(db, actor)
     entry = benign.add(db, COMMAND_LINE, BenignDraft((signal(2),)))
     with opened(database_url, folder) as waiting:
-        head = waiting.known.level()
+        head = waiting.follower.catch_up()
         with pytest.raises(IndexNotReady):
             benign.add(waiting, COMMAND_LINE, BenignDraft((signal(3),)))
         with pytest.raises(IndexNotReady):
             benign.delete(waiting, COMMAND_LINE, entry.id)
-        assert waiting.known.level() == head
+        assert waiting.follower.catch_up() == head
 
 
 def test_a_log_that_was_set_back_empties_the_caches(db: HashDB, actor: Actor, clock: Clock, database_url: str) -> None:
     (lost,) = contributed(db, actor, draft(1))
-    known = db.known.level()
+    known = db.follower.catch_up()
     _, secret = key_for(db, actor)
     assert members.authenticate(db, secret).key is not None
-    cached = db.known._keys
+    cached = db.keys._keys
     set_back(database_url, known.seq, lost.id + 1, "restored")
-    assert db.known.level().epoch == "restored"
-    assert db.known._keys is not cached
+    assert db.follower.catch_up().epoch == "restored"
+    assert db.keys._keys is not cached
     clock.go(seconds=1)
     contributed(db, actor, draft(3))
-    assert db.known.level().seq == known.seq + 1
+    assert db.follower.catch_up().seq == known.seq + 1
+
+
+@pytest.mark.parametrize("array", [1, 4_096])
+def test_what_is_near_a_retired_signal_is_found_within_the_radius_of_the_same_algorithm(
+    db: HashDB, array: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "ARRAY", array)
+    one, phash, dhash = signal(1), signal(1, Algorithm.PHASH), signal(1, Algorithm.DHASH)
+    retired = RetiredSignals(db.store, {Algorithm.PDQ: 31, Algorithm.PHASH: 6})
+    asked = [near(one, 31), near(one, 32), signal(2), phash, dhash, one, one]
+    assert retired.near(asked) == {}
+    views._add(retired._indexes, {Algorithm.PDQ: [one.to_bytes()], Algorithm.DHASH: [dhash.to_bytes()]})
+    assert retired.near(asked) == {near(one, 31): [one], one: [one]}
+    views._add(retired._indexes, {Algorithm.PHASH: [phash.to_bytes()]})
+    assert retired.near(asked) == {near(one, 31): [one], one: [one], phash: [phash]}

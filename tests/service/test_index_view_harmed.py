@@ -15,7 +15,7 @@ from hashdb.domain.members import Actor
 from hashdb.errors import IndexNotReady
 from hashdb.index import segment, segments
 from hashdb.index.segments import NAME, read_manifest, write_manifest
-from hashdb.service import HashDB, health, live, matches
+from hashdb.service import HashDB, health, index_view, matches
 from tests.builders import Clock, contributed, draft, query
 from tests.service.folders import PHASH, fill_store, flip, found, index_of, missed, opened, set_back
 
@@ -67,25 +67,25 @@ def test_whatever_happens_to_the_folder_nothing_is_lost(
     seeds = range(30)
     contributed(db, actor, *map(draft, seeds))
     with opened(database_url, folder) as one:
-        one.live.maintain(at_once=True)
+        one.index.maintain(at_once=True)
         if meanwhile:
             harm(folder, how)
             contributed(db, actor, draft(30))
             assert missed(one, actor, range(31)) == []
-            one.live.maintain(at_once=True)
+            one.index.maintain(at_once=True)
             assert missed(one, actor, range(31)) == []
     if not meanwhile:
         harm(folder, how)
     with opened(database_url, folder) as again:
-        again.live.maintain()
+        again.index.maintain()
         assert missed(again, actor, seeds) == []
-        again.live.maintain(at_once=True)
+        again.index.maintain(at_once=True)
         assert missed(again, actor, seeds) == []
         assert index_of(again).in_memory == 0
     assert meanwhile or SAYS[how] in caplog.text
     caplog.clear()
     with opened(database_url, folder) as last:
-        last.live.maintain()
+        last.index.maintain()
         assert missed(last, actor, seeds) == []
         assert index_of(last).in_memory == 0
     assert caplog.text == ""
@@ -98,20 +98,20 @@ def test_a_large_index_is_built_anew_by_one_and_not_ready_for_others(
     caplog.set_level(logging.INFO)
     made = fill_store(db, actor)
     with opened(database_url, folder) as one, opened(database_url, folder) as other:
-        one.live.fill(lambda count: None)
-        assert other.live.level() == one.live.level()
+        one.index.fill(lambda count: None)
+        assert other.index.catch_up() == one.index.catch_up()
         assert len(index_of(other, PHASH)) == len(set(made))
     harm(folder, how)
     with opened(database_url, folder) as one, opened(database_url, folder) as other:
         if how != "flip":  # which only reading the whole file tells
             for _ in range(2):
                 with pytest.raises(IndexNotReady):
-                    other.live.level()
-        one.live.maintain()
+                    other.index.catch_up()
+        one.index.maintain()
         assert "the index is built from the store" in caplog.text
-        other.live.maintain()
+        other.index.maintain()
         for db in (one, other):
-            db.live.level()
+            db.index.catch_up()
             found = index_of(db, PHASH).search([one.value for one in made], 0)
             assert [[near.value for near in some] for some in found] == [[one.value] for one in made]
             assert index_of(db, PHASH).in_memory == 0
@@ -128,21 +128,21 @@ def test_who_asks_while_another_thread_fills_the_index_is_told_so(
 
     told = 0
     with opened(database_url, folder) as one, opened(database_url, folder) as other:
-        thread = Thread(target=one.live.fill, args=[wait])
+        thread = Thread(target=one.index.fill, args=[wait])
         thread.start()
         try:
             assert begun.wait(30)
             for db in (one, other):
                 with pytest.raises(IndexNotReady):
-                    db.live.level()
+                    db.index.catch_up()
                 told += 1
             with pytest.raises(IndexNotReady):
-                other.live.fill(wait)
+                other.index.fill(wait)
         finally:
             go_on.set()
             thread.join()
         for db in (one, other):
-            db.live.level()
+            db.index.catch_up()
             assert len(index_of(db, PHASH)) == len(set(made))
 
 
@@ -151,20 +151,20 @@ def test_who_was_level_before_the_index_is_built_anew_searches_all_of_the_old_on
 ) -> None:
     made, searched = fill_store(db, actor), []
     with opened(database_url, folder) as one:
-        one.live.fill(lambda count: None)
+        one.index.fill(lambda count: None)
         engine = create_engine(database_url)
         with engine.begin() as connection:
             connection.execute(text("UPDATE log SET epoch = 'restored'"))
         engine.dispose()
         with pytest.raises(IndexNotReady):
-            one.live.level()
+            one.index.catch_up()
 
         def search(count: int) -> None:
             searched.append(index_of(one, PHASH).search([made[0].value], 0)[0])
 
         for _ in range(2):
             search(0)
-            one.live.fill(search)
+            one.index.fill(search)
         assert len(searched) >= 3
         assert all([near.value for near in found] == [made[0].value] for found in searched)
 
@@ -175,15 +175,15 @@ def test_an_index_that_was_left_behind_is_not_level_when_the_log_has_grown_back(
     made = fill_store(db, actor)
     (lost,) = contributed(db, actor, draft(1))
     with opened(database_url, folder) as one:
-        known = one.live.fill(lambda count: None)
+        known = one.index.fill(lambda count: None)
         set_back(database_url, known.seq - 1, lost.id, None)
         with pytest.raises(IndexNotReady):
-            one.live.level()
+            one.index.catch_up()
         contributed(db, actor, draft(2))
         with pytest.raises(IndexNotReady):
-            one.live.level()
-        one.live.maintain()
-        assert one.live.level().seq == known.seq
+            one.index.catch_up()
+        one.index.maintain()
+        assert one.index.catch_up().seq == known.seq
         assert missed(one, actor, [1, 2]) == [1]
         assert len(index_of(one, PHASH)) == len(set(made))
 
@@ -194,15 +194,15 @@ def test_a_log_that_was_set_back_and_has_grown_past_what_files_cover_is_noticed(
 ) -> None:
     contributed(db, actor, *map(draft, range(20)))
     with opened(database_url, folder) as one:
-        kept = one.live.level().seq
+        kept = one.index.catch_up().seq
         lost = contributed(one, actor, draft(20), draft(21))
-        one.live.maintain(at_once=True)
+        one.index.maintain(at_once=True)
         set_back(database_url, kept, lost[0].id, None)
         contributed(db, actor, *map(draft, range(22, 30)))
         assert not meanwhile or missed(one, actor, range(30)) == [20, 21]
     with opened(database_url, folder) as again:
         assert missed(again, actor, range(30)) == [20, 21]
-        again.live.maintain(at_once=True)
+        again.index.maintain(at_once=True)
         assert missed(again, actor, range(30)) == [20, 21]
     assert "is not what it was when it was written: the log was set back" in caplog.text
 
@@ -211,11 +211,11 @@ def test_a_log_that_was_set_back_and_has_grown_to_the_same_number_is_noticed(
     db: HashDB, actor: Actor, clock: Clock, database_url: str
 ) -> None:
     _, second = contributed(db, actor, draft(1), draft(2))
-    known = db.live.level()
+    known = db.index.catch_up()
     set_back(database_url, known.seq - 1, second.id, None)
     clock.go(seconds=1)
     contributed(db, actor, draft(3))
-    assert db.live.level().seq == known.seq
+    assert db.index.catch_up().seq == known.seq
     assert missed(db, actor, [1, 2, 3]) == [2]
 
 
@@ -235,9 +235,9 @@ def test_a_file_that_turns_out_damaged_in_a_search_is_built_anew_and_nobody_is_a
         monkeypatch.setattr(segment, "kernel", lambda: None)
     made = fill_store(db, actor, 20_000)
     with opened(database_url, folder) as one, opened(database_url, folder) as other:
-        one.live.fill(lambda count: None)
-        one.live.maintain()
-        other.live.level()
+        one.index.fill(lambda count: None)
+        one.index.maintain()
+        other.index.catch_up()
         assert found(one, made[:50]) == found(other, made[:50]) == 50
         flip(folder, where)
         asked = [query(value, phash=6) for value in made[:200]]
@@ -245,7 +245,7 @@ def test_a_file_that_turns_out_damaged_in_a_search_is_built_anew_and_nobody_is_a
         silent = where != "offsets" or not kernel
         for each in (one, other):
             if silent:
-                each.live._checked = False
+                each.index._checked = False
                 continue
             for _ in range(2):
                 with pytest.raises(IndexNotReady) as raised:
@@ -254,21 +254,21 @@ def test_a_file_that_turns_out_damaged_in_a_search_is_built_anew_and_nobody_is_a
                 with pytest.raises(IndexNotReady):
                     health.ready(each)
         # One builds it anew; the other, who cannot write meanwhile, is not ready until it is.
-        with one.live._engine.writing() as may:
+        with one.index._engine.writing() as may:
             assert may
-            other.live.maintain()
+            other.index.maintain()
         if not silent:
             with pytest.raises(IndexNotReady):
-                other.live.level()
-        one.live.maintain()
+                other.index.catch_up()
+        one.index.maintain()
         for each in (one, other):
-            assert health.ready(each) == one.live.level().seq
+            assert health.ready(each) == one.index.catch_up().seq
             assert found(each, made) == len(made)
-            each.live.maintain()
+            each.index.maintain()
         assert index_of(one, PHASH).in_memory == 0
     assert "the index is built anew from the store: block 0 of phash-" in caplog.text
     with opened(database_url, folder) as again:
-        again.live.level()
+        again.index.catch_up()
         assert found(again, made) == len(made)
 
 
@@ -277,25 +277,25 @@ def test_what_one_process_has_found_damaged_no_other_one_goes_on_with(
 ) -> None:
     made = fill_store(db, actor)
     with opened(database_url, folder) as one, opened(database_url, folder) as other:
-        one.live.fill(lambda count: None)
-        other.live.level()
+        one.index.fill(lambda count: None)
+        other.index.catch_up()
         flip(folder, "first")
 
         def build(count: int) -> None:
             with pytest.raises(IndexNotReady):
-                other.live.level()
+                other.index.catch_up()
             told.append(count)
 
         told: list[int] = []
-        with one.live._engine.writing():
-            assert not one.live._engine.sound(thoroughly=True)
+        with one.index._engine.writing():
+            assert not one.index._engine.sound(thoroughly=True)
         with pytest.raises(IndexNotReady):
-            other.live.level()
-        one.live._head = None
-        one.live.fill(build)
+            other.index.catch_up()
+        one.index._follower.head = None
+        one.index.fill(build)
         assert sum(told) == len(set(made))
         for each in (one, other):
-            each.live.level()
+            each.index.catch_up()
             assert found(each, made) == len(made)
 
 
@@ -304,15 +304,15 @@ def test_a_small_index_that_was_thrown_away_is_read_anew_at_once(
 ) -> None:
     contributed(db, actor, *map(draft, range(30)))
     with opened(database_url, folder) as one, opened(database_url, folder) as other:
-        one.live.maintain(at_once=True)
+        one.index.maintain(at_once=True)
         assert missed(other, actor, range(30)) == []
         flip(folder, "first")
-        one.live._checked = False
-        with one.live._engine.writing():
-            assert not one.live._engine.sound(thoroughly=True)
+        one.index._checked = False
+        with one.index._engine.writing():
+            assert not one.index._engine.sound(thoroughly=True)
         assert missed(other, actor, range(30)) == []
         assert index_of(other).in_memory == 30
-        one.live.maintain(at_once=True)
+        one.index.maintain(at_once=True)
         for each in (one, other):
             assert missed(each, actor, range(30)) == []
             assert index_of(each).in_memory == 0
@@ -329,7 +329,7 @@ def test_what_cannot_be_written_stays_in_memory_is_ready_and_is_tried_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     made = fill_store(db, actor)
-    monkeypatch.setattr(live, "_AFTER_FAILURE", 0.0)
+    monkeypatch.setattr(index_view, "_AFTER_FAILURE", 0.0)
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -342,8 +342,8 @@ def test_what_cannot_be_written_stays_in_memory_is_ready_and_is_tried_again(
         for each in (one, other):
             for _ in range(3):
                 with suppress(IndexNotReady):
-                    each.live.fill(lambda count: None)
-                each.live.maintain()
+                    each.index.fill(lambda count: None)
+                each.index.maintain()
             contributed(db, actor, draft(1))
             assert health.ready(each) == db.store.head().seq
             assert found(each, made) == len(made)
@@ -355,12 +355,12 @@ def test_what_cannot_be_written_stays_in_memory_is_ready_and_is_tried_again(
         if fault == "folder":
             folder.unlink()
         for each in (one, other):
-            each.live.maintain()
+            each.index.maintain()
             assert found(each, made) == len(made)
         assert caplog.messages[-1] == "the index is written again"
         assert index_of(one, PHASH).in_memory == 0
     with opened(database_url, folder) as again:
-        again.live.level()
+        again.index.catch_up()
         assert index_of(again, PHASH).in_memory == 0
         assert found(again, made) == len(made)
 
@@ -377,9 +377,9 @@ def test_a_full_disk_is_not_tried_again_at_once(
     fill_store(db, actor)
     monkeypatch.setattr(segments, "write_segment", full)
     with opened(database_url, folder) as one:
-        one.live.fill(lambda count: None)
+        one.index.fill(lambda count: None)
         for _ in range(5):
-            one.live.maintain()
+            one.index.maintain()
         assert len(tried) == 1
 
 
@@ -388,7 +388,7 @@ def test_a_damaged_index_that_cannot_be_written_is_made_good_in_memory(
 ) -> None:
     made = fill_store(db, actor)
     with opened(database_url, folder) as one:
-        one.live.fill(lambda count: None)
+        one.index.fill(lambda count: None)
     flip(folder, "first")
 
     def read_only(*_: object, **__: object) -> None:
@@ -398,7 +398,7 @@ def test_a_damaged_index_that_cannot_be_written_is_made_good_in_memory(
     monkeypatch.setattr(segments, "write_manifest", read_only)
     with opened(database_url, folder) as one:
         for _ in range(3):
-            one.live.maintain()
-        one.live.level()
+            one.index.maintain()
+        one.index.catch_up()
         assert found(one, made) == len(made)
         assert index_of(one, PHASH).in_memory == len(set(made))

@@ -1,4 +1,4 @@
-"""Admission: many signals asked about at once, and a change that was overtaken is done again."""
+"""Intake: signals are checked against the rules, and a change that was checked against old rules is checked again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from hashdb.domain.incidents import Incident
 from hashdb.domain.members import SYSTEM
 from hashdb.domain.signals import Algorithm
 from hashdb.service import HashDB
-from hashdb.service.admission import Admission, Overtaken, append
+from hashdb.service.intake import StaleRead, append
+from hashdb.service.views import IntakeRules
 from hashdb.store.benign import Near
 from tests.builders import NOON, draft, near, signal
 
@@ -27,26 +28,26 @@ LIST = (
 @pytest.mark.parametrize(("distance", "entries"), [(0, {1, 2}), (15, {1, 2}), (16, {2}), (31, {2}), (32, {None})])
 def test_each_benign_signal_has_a_radius_of_its_own(distance: int, entries: set[int | None]) -> None:
     one = near(signal(1), distance)
-    assert Admission(LIST, ()).touched([one]).get(one) in entries
+    assert IntakeRules(LIST, ()).touched([one]).get(one) in entries
 
 
 def test_only_signals_of_the_same_algorithm_are_close() -> None:
     asked = [signal(2), near(signal(2), 1), signal(1, Algorithm.PHASH), signal(1, Algorithm.PHASH256)]
-    assert Admission(LIST, ()).touched(asked) == {signal(2): 3, signal(1, Algorithm.PHASH): 4}
-    assert Admission((), ()).touched(asked) == {}
+    assert IntakeRules(LIST, ()).touched(asked) == {signal(2): 3, signal(1, Algorithm.PHASH): 4}
+    assert IntakeRules((), ()).touched(asked) == {}
 
 
 def test_faults_stand_at_their_fields() -> None:
     over = Incident(1, "CIP:over", NOON - timedelta(days=2), NOON, True)
-    admission = Admission(LIST, [over])
-    faults = list(admission.faults([draft(9), draft(9, 2, incident="CIP:over"), draft(8, incident="CI:x")], NOON))
+    rules = IntakeRules(LIST, [over])
+    faults = list(rules.faults([draft(9), draft(9, 2, incident="CIP:over"), draft(8, incident="CI:x")], NOON))
     assert [(position, fault.at) for position, fault in faults] == [(1, "signals[1]"), (1, "incident")]
     assert faults[0][1].reason == REFUSAL
-    assert admission.incident_fault("CIP:over", NOON - timedelta(microseconds=1)) is None
+    assert rules.incident_fault("CIP:over", NOON - timedelta(microseconds=1)) is None
 
 
 @pytest.mark.parametrize(
-    ("action", "overtakes"),
+    ("action", "changes"),
     [
         (Action.BENIGN_ADDED, True),
         (Action.INCIDENT_AMENDED, True),
@@ -55,16 +56,16 @@ def test_faults_stand_at_their_fields() -> None:
         (Action.KEY_ISSUED, False),
     ],
 )
-def test_what_was_overtaken_is_not_appended(db: HashDB, action: Action, overtakes: bool) -> None:
-    known = db.live.level().seq
+def test_what_was_checked_against_old_rules_is_not_appended(db: HashDB, action: Action, changes: bool) -> None:
+    known = db.index.catch_up().seq
     entry = Entry(action, action.partition(".")[0], 1, {})
     with db.store.begin() as tx:
         tx.audit.append(NOON, SYSTEM, [entry])
-    if overtakes:
-        with pytest.raises(Overtaken), db.store.begin() as tx:
+    if changes:
+        with pytest.raises(StaleRead), db.store.begin() as tx:
             append(tx, NOON, SYSTEM, [entry], known)
     else:
         with db.store.begin() as tx:
             append(tx, NOON, SYSTEM, [entry], known)
     with db.store.begin() as tx:
-        append(tx, NOON, SYSTEM, [entry], db.live.level().seq)
+        append(tx, NOON, SYSTEM, [entry], db.index.catch_up().seq)

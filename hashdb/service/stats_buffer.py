@@ -1,4 +1,4 @@
-"""Tallies: what a process has counted of matches and refusals, and not yet written down."""
+"""StatsBuffer: what a process has counted of matches and refusals, and not yet written down."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def _due(told: datetime | None, at: datetime, now: datetime) -> bool:
     return told is None or (at != told and not timedelta(0) <= now - told < _A_USE_EVERY)
 
 
-class Tallies:
+class StatsBuffer:
     """Takes what is to be counted in the way of requests: an append each, and all else later, in the background."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from hashdb.domain.audit import Action, Entry
 from hashdb.domain.members import SYSTEM
 from hashdb.errors import StoreBusy
 from hashdb.store import Store
-from hashdb.store.heads import Since
+from hashdb.store.head_reader import Tail
 from tests.builders import NOON
 
 
@@ -28,15 +28,16 @@ def test_the_head_is_that_of_the_last_commit_in_every_thread(store: Store) -> No
                 assert {store.head(), *pool.map(lambda _: store.head(), range(8))} == {tx.audit.head()}
 
 
-def test_what_the_log_tells_since_a_number_are_the_leaves_at_both_ends_and_the_kinds_between(store: Store) -> None:
+def test_the_tail_of_the_log_has_its_head_the_leaves_at_both_ends_and_the_kinds_between(store: Store) -> None:
     told = [Entry(Action.MEMBER_ADDED, kind, 1, {}) for kind in ("member", "key", "key", "case")]
     with store.begin() as tx:
         tx.audit.append(NOON, SYSTEM, told)
     with store.read() as tx:
-        leaves = {seq: bytes.fromhex(tx.audit.leaf(seq)) for seq in range(1, 5)}
-    assert store.since(0, 4) == Since({4: leaves[4]}, frozenset({"member", "key", "case"}))
-    assert store.since(1, 3) == Since({1: leaves[1], 3: leaves[3]}, frozenset({"key"}))
-    assert store.since(4, 4) == Since({4: leaves[4]}, frozenset())
+        head, leaves = tx.audit.head(), {seq: tx.audit.leaf(seq) for seq in range(1, 5)}
+    assert store.tail(0) == Tail(head, {4: leaves[4]}, frozenset({"member", "key", "case"}))
+    assert store.tail(2) == Tail(head, {2: leaves[2], 4: leaves[4]}, frozenset({"key", "case"}))
+    assert store.tail(4) == store.tail(None) == Tail(head, {4: leaves[4]}, frozenset())
+    assert store.tail(7) == Tail(head, {4: leaves[4]}, frozenset())
 
 
 def test_what_is_rolled_back_was_never_the_head(store: Store) -> None:

@@ -47,10 +47,10 @@ def maintain_there(url: str, folder: Path, stop: Path, kill_after: int = 0) -> i
     """In another process: write and merge until the file is there (or be killed); return how often."""
     db, times = _here(url, folder), 0
     while not stop.exists() or not times:
-        db.live.maintain(at_once=True)
+        db.index.maintain(at_once=True)
         times += 1
         if times == kill_after:
-            db.live.level()
+            db.index.catch_up()
             os.kill(os.getpid(), signals.SIGKILL)
     return times
 

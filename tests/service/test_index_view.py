@@ -64,8 +64,8 @@ def test_contributed_in_one_process_matched_in_another_200_times(db: HashDB, act
         pools = [stack.enter_context(processes(1)) for _ in range(PROCESSES)]
         misses = at_once([partial(drive, pools, database_url, secret, driver) for driver in range(DRIVERS)])
     assert misses == [0] * DRIVERS
-    assert db.live.level().seq >= DRIVERS * TIMES
-    assert len(db.live.index(Algorithm.PDQ)) == DRIVERS * TIMES
+    assert db.index.catch_up().seq >= DRIVERS * TIMES
+    assert len(db.index.index(Algorithm.PDQ)) == DRIVERS * TIMES
 
 
 def test_threads_of_one_process_find_each_others(db: HashDB, actor: Actor) -> None:
@@ -84,44 +84,44 @@ def test_an_index_does_not_look_into_a_transaction_that_may_be_rolled_back(
     db: HashDB, actor: Actor, database_url: str
 ) -> None:
     elsewhere = hashdb(database_url, Clock())
-    head = db.live.level()
+    head = db.index.catch_up()
     assert actor.member is not None
     with db.store.begin() as tx:
         (added,) = tx.contributions.add(actor.member, [draft(1)], NOON)
         entry = Entry(Action.CONTRIBUTION_ADDED, "contribution", added.id, {})
         assert tx.audit.append(NOON, SYSTEM, [entry]) == head.seq + 1
         for service in (db, elsewhere):
-            assert service.live.level() == head
-            assert len(service.live.index(Algorithm.PDQ)) == 0
+            assert service.index.catch_up() == head
+            assert len(service.index.index(Algorithm.PDQ)) == 0
     for service in (db, elsewhere):
-        assert service.live.level().seq == head.seq + 1
-        assert len(service.live.index(Algorithm.PDQ)) == 1
+        assert service.index.catch_up().seq == head.seq + 1
+        assert len(service.index.index(Algorithm.PDQ)) == 1
     elsewhere.close()
 
 
 def test_a_distinct_value_is_indexed_once(db: HashDB, actor: Actor, other: Actor) -> None:
     contributed(db, actor, draft(1), draft(1, 2), draft(2, 1, signal(3, Algorithm.PHASH)))
     contributed(db, other, draft(1))
-    db.live.level()
-    assert len(db.live.index(Algorithm.PDQ)) == 2
-    assert len(db.live.index(Algorithm.PHASH)) == 1
-    assert len(db.live.index(Algorithm.PHASH256)) == 0
+    db.index.catch_up()
+    assert len(db.index.index(Algorithm.PDQ)) == 2
+    assert len(db.index.index(Algorithm.PHASH)) == 1
+    assert len(db.index.index(Algorithm.PHASH256)) == 0
 
 
 def test_an_algorithm_that_is_not_enabled_has_no_index(db: HashDB, actor: Actor, database_url: str) -> None:
     contributed(db, actor, draft(1, signal(1, Algorithm.PHASH)))
     narrow = hashdb(database_url, Clock(), replace(RULES, algorithms=(Algorithm.PDQ,)))
-    narrow.live.level()
-    assert len(narrow.live.index(Algorithm.PDQ)) == 1
+    narrow.index.catch_up()
+    assert len(narrow.index.index(Algorithm.PDQ)) == 1
     with pytest.raises(KeyError):
-        narrow.live.index(Algorithm.PHASH)
+        narrow.index.index(Algorithm.PHASH)
     narrow.close()
 
 
 def test_nothing_is_known_before_the_first_look(db: HashDB) -> None:
-    assert db.live.head is None
-    head = db.live.level()
-    assert db.live.head == head
+    assert db.index.head is None
+    head = db.index.catch_up()
+    assert db.index.head == head
     assert head.seq == 0
 
 
@@ -129,9 +129,9 @@ def test_after_a_restore_numbers_are_used_again_and_nothing_is_missed(
     db: HashDB, actor: Actor, database_url: str
 ) -> None:
     contributed(db, actor, draft(1))
-    kept = db.live.level().seq
+    kept = db.index.catch_up().seq
     lost = contributed(db, actor, draft(2), draft(3))
-    db.live.level()
+    db.index.catch_up()
     engine = create_engine(database_url)
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM signals WHERE contribution_id >= :id"), {"id": lost[0].id})
@@ -143,5 +143,5 @@ def test_after_a_restore_numbers_are_used_again_and_nothing_is_missed(
     contributed(db, actor, draft(4), draft(5))
     results = matches.match(db, actor, [query(seed) for seed in range(1, 6)]).results
     assert [len(result.matches) for result in results] == [1, 0, 0, 1, 1]
-    assert db.live.level()[::2] == (kept + 2, "restored")
-    assert len(db.live.index(Algorithm.PDQ)) == 3
+    assert db.index.catch_up()[::2] == (kept + 2, "restored")
+    assert len(db.index.index(Algorithm.PDQ)) == 3

@@ -1,4 +1,4 @@
-"""The head of the log, and what it tells since: what every request asks first, so the cheapest way there is."""
+"""The head reader: the head of the log and its last events, which each request asks for first, in the cheapest way."""
 
 from __future__ import annotations
 
@@ -9,22 +9,27 @@ from weakref import WeakSet
 
 from sqlalchemy import Engine, PoolProxiedConnection
 
+from hashdb.domain.audit import Head
 from hashdb.domain.instants import from_microseconds
-from hashdb.store.audit import Head
 from hashdb.store.postgresql import for_short
 
 _HEAD = "SELECT seq, at, epoch FROM log"
-_SINCE = (
-    "SELECT seq, leaf, '' FROM events WHERE seq IN (?, ?)"
-    " UNION ALL SELECT DISTINCT 0, CAST(NULL AS bytea), subject_kind FROM events WHERE seq > ? AND seq <= ?"
+_TAIL = (
+    "SELECT 'head', seq, at, CAST(NULL AS bytea), epoch FROM log"
+    " UNION ALL SELECT 'leaf', seq, 0, leaf, '' FROM events WHERE seq = ? OR seq = (SELECT seq FROM log)"
+    " UNION ALL SELECT DISTINCT 'kind', 0, 0, CAST(NULL AS bytea), subject_kind FROM events WHERE seq > ?"
 )
+_NOTHING = 2**62
+"""Past any event."""
 
 
-class Since(NamedTuple):
-    """Of a part of the log: the leaves at its two ends by their numbers, and the kinds of subject of its events."""
+class Tail(NamedTuple):
+    """Of one moment: the head of the log, the leaves of it and of an earlier event, and what came in between."""
 
-    leaves: Mapping[int, bytes]
+    head: Head
+    leaves: Mapping[int, str]
     kinds: frozenset[str]
+    """The kinds of subject of the events past the earlier one."""
 
 
 class _Held:
@@ -40,13 +45,13 @@ class _Held:
         self.close()
 
 
-class Heads:
+class HeadReader:
     """A connection a thread that is in no transaction: one round trip, and no work of SQLAlchemy's (5 times faster)."""
 
     def __init__(self, engine: Engine) -> None:
         """Opens nothing yet."""
         self._engine = engine
-        self._since = _SINCE if engine.dialect.name == "sqlite" else _SINCE.replace("?", "%s")
+        self._tail = _TAIL if engine.dialect.name == "sqlite" else _TAIL.replace("?", "%s")
         self._local = local()
         self._all: WeakSet[_Held] = WeakSet()
 
@@ -58,11 +63,13 @@ class Heads:
         ((seq, at, epoch),) = self._ask(_HEAD)
         return Head(seq, from_microseconds(at), epoch)
 
-    def since(self, after: int, upto: int) -> Since:
-        """What the log tells between two numbers, as of one moment. Raises as `read` does."""
-        rows = self._ask(self._since, (after, upto, after, upto))
-        leaves = {seq: leaf for seq, leaf, _ in rows if leaf is not None}
-        return Since(leaves, frozenset(kind for _, leaf, kind in rows if leaf is None))
+    def tail(self, after: int | None) -> Tail:
+        """The tail of the log past an event (None: past the last one). Raises as `read` does."""
+        rows = self._ask(self._tail, (after or 0, _NOTHING if after is None else after))
+        ((last, at, epoch),) = [(seq, at, epoch) for what, seq, at, _, epoch in rows if what == "head"]
+        leaves = {seq: bytes(leaf).hex() for what, seq, _, leaf, _ in rows if what == "leaf"}
+        kinds = frozenset(kind for what, _, _, _, kind in rows if what == "kind")
+        return Tail(Head(last, from_microseconds(at), epoch), leaves, kinds)
 
     def _ask(self, query: str, values: tuple[int, ...] = ()) -> list[Any]:
         held: _Held | None = getattr(self._local, "held", None)

@@ -43,7 +43,7 @@ def hosts(milvus: Milvus, db: HashDB, database_url: str, tmp_path: Path) -> Iter
 
 
 def index_of(db: HashDB, algorithm: Algorithm = Algorithm.PDQ) -> MilvusIndex:
-    found = db.live.index(algorithm)
+    found = db.index.index(algorithm)
     assert isinstance(found, MilvusIndex)
     return found
 
@@ -60,9 +60,9 @@ def restore(database_url: str) -> str:
 
 def look_again(db: HashDB) -> None:
     """As a second later."""
-    assert isinstance(db.live._engine, MilvusEngine)
-    db.live._engine._looked = 0.0
-    db.live.maintain()
+    assert isinstance(db.index._engine, MilvusEngine)
+    db.index._engine._looked = 0.0
+    db.index.maintain()
 
 
 def test_what_one_has_written_another_goes_on_with_and_nothing_is_missed(
@@ -70,7 +70,7 @@ def test_what_one_has_written_another_goes_on_with_and_nothing_is_missed(
 ) -> None:
     one, other = hosts
     contributed(one, actor, *map(draft, range(20)))
-    one.live.maintain(at_once=True)
+    one.index.maintain(at_once=True)
     assert (index_of(one).in_memory, index_of(one).stored) == (0, 20)
     contributed(other, actor, draft(20))
     for db in hosts:
@@ -83,12 +83,12 @@ def test_what_one_has_written_another_goes_on_with_and_nothing_is_missed(
 def test_what_was_withdrawn_leaves_and_what_came_again_stays(hosts: tuple[HashDB, HashDB], actor: Actor) -> None:
     one, _ = hosts
     made = contributed(one, actor, *map(draft, range(10)))
-    one.live.maintain(at_once=True)
+    one.index.maintain(at_once=True)
     for contribution in made[:4]:
         contributions.withdraw(one, actor, contribution.id, "other")
     contributed(one, actor, draft(0))
     for _ in range(len(Algorithm)):
-        one.live.maintain(at_once=True)
+        one.index.maintain(at_once=True)
     collection = index_of(one).collection
     assert collection is not None
     left = {int.from_bytes(value) for value in collection.beginning("")}
@@ -102,10 +102,10 @@ def test_a_large_index_is_filled_by_one_and_not_ready_for_others(
     one, other = hosts
     made = fill_store(db, actor)
     with pytest.raises(IndexNotReady):
-        other.live.level()
-    one.live.fill(lambda count: None)
+        other.index.catch_up()
+    one.index.fill(lambda count: None)
     for host in hosts:
-        host.live.level()
+        host.index.catch_up()
         found = index_of(host, made[0].algorithm).search([value.value for value in made[:50]], 0)
         assert [[near.value for near in some] for some in found] == [[value.value] for value in made[:50]]
         assert index_of(host, made[0].algorithm).in_memory == 0
@@ -114,12 +114,12 @@ def test_a_large_index_is_filled_by_one_and_not_ready_for_others(
 def test_after_a_restore_it_begins_anew(hosts: tuple[HashDB, HashDB], actor: Actor, database_url: str) -> None:
     one, other = hosts
     contributed(one, actor, *map(draft, range(5)))
-    one.live.maintain(at_once=True)
+    one.index.maintain(at_once=True)
     restore(database_url)
     for host in hosts:
         assert missed(host, actor, range(5)) == []
         assert index_of(host).stored == 0
-    other.live.maintain(at_once=True)
+    other.index.maintain(at_once=True)
     look_again(one)
     for host in hosts:
         assert (index_of(host).stored, missed(host, actor, range(5))) == (5, [])
@@ -130,7 +130,7 @@ def test_what_is_gone_from_milvus_is_built_anew_and_nobody_is_answered_from_a_pa
 ) -> None:
     one, _ = hosts
     contributed(one, actor, *map(draft, range(5)))
-    one.live.maintain(at_once=True)
+    one.index.maintain(at_once=True)
     for host in hosts:
         look_again(host)
     collection = index_of(one).collection
@@ -146,7 +146,7 @@ def test_what_is_gone_from_milvus_is_built_anew_and_nobody_is_answered_from_a_pa
         look_again(host)
         assert health.ready(host) == host.store.head().seq
         assert missed(host, actor, range(5)) == []
-    one.live.maintain(at_once=True)
+    one.index.maintain(at_once=True)
     assert index_of(one).stored == 5
 
 
@@ -159,10 +159,10 @@ def test_what_cannot_be_written_stays_in_memory_until_it_can(
         # Milvus refuses such a name.
         patch.setattr(secrets, "token_hex", lambda _: "not-a-name")
         with pytest.raises(IndexNotReady):
-            one.live.maintain(at_once=True)
+            one.index.maintain(at_once=True)
     look_again(one)
     assert (index_of(one).in_memory, missed(one, actor, range(5))) == (5, [])
-    one.live.maintain(at_once=True)
+    one.index.maintain(at_once=True)
     assert (index_of(one).in_memory, index_of(one).stored, missed(one, actor, range(5))) == (0, 5, [])
 
 
@@ -171,11 +171,11 @@ def test_what_was_written_of_a_log_that_was_restored_meanwhile_is_not_taken(
 ) -> None:
     one, _ = hosts
     contributed(one, actor, *map(draft, range(5)))
-    engine, seq = one.live._engine, one.live.level().seq
+    engine, seq = one.index._engine, one.index.catch_up().seq
     snapshot = engine.snapshot()
     epoch = restore(database_url)
-    assert one.live.level().epoch == epoch
-    engine.flush(seq, one.live._leaf, snapshot)
+    assert one.index.catch_up().epoch == epoch
+    engine.flush(seq, one.index._follower.leaf, snapshot)
     assert (engine.last_seq, index_of(one).in_memory, missed(one, actor, range(5))) == (0, 5, [])
-    one.live.maintain(at_once=True)
+    one.index.maintain(at_once=True)
     assert (engine.last_seq, index_of(one).stored, missed(one, actor, range(5))) == (seq, 5, [])

@@ -12,7 +12,7 @@ import pytest
 
 from hashdb.domain.contributions import Amendment
 from hashdb.domain.members import COMMAND_LINE, Actor, MemberChange, MemberStatus
-from hashdb.service import HashDB, contributions, erasures, live, members
+from hashdb.service import HashDB, contributions, erasures, index_view, members
 from tests.builders import NOON, Clock, contributed, draft, signal
 from tests.service.concurrently import at_once
 from tests.service.folders import PHASH, fill_store, index_of, missed, opened, set_back
@@ -22,7 +22,7 @@ def test_an_index_is_opened_again_as_it_was_left(db: HashDB, actor: Actor, datab
     contributed(db, actor, *map(draft, range(20)))
     with opened(database_url, folder) as one:
         assert missed(one, actor, range(20)) == []
-        one.live.maintain(at_once=True)
+        one.index.maintain(at_once=True)
         assert (index_of(one).in_memory, len(index_of(one).segments)) == (0, 1)
         contributed(one, actor, draft(20))
         assert missed(one, actor, range(21)) == []
@@ -38,10 +38,10 @@ def test_little_is_left_in_memory_and_much_becomes_a_segment(
     with opened(database_url, folder) as one:
         contributed(one, actor, *map(draft, range(20)))
         for _ in range(3):
-            one.live.maintain()
+            one.index.maintain()
             assert index_of(one).in_memory == 20
         made = fill_store(one, actor)
-        one.live.maintain()
+        one.index.maintain()
         assert index_of(one).in_memory == index_of(one, PHASH).in_memory == 0
         assert len(index_of(one, PHASH)) == len(set(made))
         assert missed(one, actor, range(20)) == []
@@ -59,7 +59,7 @@ def test_values_leave_when_all_that_hold_them_have_ended_and_not_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if not few:
-        monkeypatch.setattr(live, "_FEW", 0)
+        monkeypatch.setattr(index_view, "_FEW", 0)
     soon = NOON + timedelta(hours=1)
     withdrawn, shared, _, _, erased = contributed(
         db, actor, draft(1), draft(2), draft(3, expires_at=soon), draft(4, expires_at=soon), draft(5)
@@ -70,11 +70,11 @@ def test_values_leave_when_all_that_hold_them_have_ended_and_not_before(
     with opened(database_url, folder, clock) as one:
 
         def held(*seeds: int) -> list[int]:
-            one.live.level()
+            one.index.catch_up()
             found = index_of(one).search([signal(seed).value for seed in seeds], 0)
             return [seed for seed, near in zip(seeds, found, strict=True) if near]
 
-        one.live.maintain(at_once=True)
+        one.index.maintain(at_once=True)
         contributions.withdraw(one, actor, withdrawn.id, "other")
         contributions.withdraw(one, actor, shared.id, "other")
         erasures.erase(one, actor, erased.id)
@@ -88,7 +88,7 @@ def test_values_leave_when_all_that_hold_them_have_ended_and_not_before(
         assert missed(one, actor, [1, 2, 3, 4, 5, 6, 100]) == [1, 2, 3, 5, 6]
 
         contributed(one, actor, *map(draft, range(110, 120)))
-        one.live.maintain(at_once=True)
+        one.index.maintain(at_once=True)
         assert held(1, 2, 3, 4, 5, 6) == [2, 4, 6]
         assert missed(one, actor, [4, *range(100, 120)]) == []
         members.change(one, COMMAND_LINE, other.member.id, MemberChange(status=MemberStatus.ACTIVE))
@@ -96,7 +96,7 @@ def test_values_leave_when_all_that_hold_them_have_ended_and_not_before(
         assert missed(one, actor, [2, 6]) == []
         contributed(one, actor, draft(1), draft(3))
         assert missed(one, actor, [1, 3]) == []
-        one.live.maintain(at_once=True)
+        one.index.maintain(at_once=True)
         assert missed(one, actor, [1, 2, 3, 4, 6]) == []
 
 
@@ -105,15 +105,15 @@ def test_what_had_ended_and_left_is_found_when_it_is_given_more_time(
     db: HashDB, actor: Actor, database_url: str, folder: Path, few: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not few:
-        monkeypatch.setattr(live, "_FEW", 0)
+        monkeypatch.setattr(index_view, "_FEW", 0)
     soon, later = NOON + timedelta(hours=1), NOON + timedelta(hours=3)
     ended, *_ = contributed(db, actor, draft(1, expires_at=soon), *map(draft, range(100, 110)))
     ahead = Clock(NOON + timedelta(hours=2))
     with opened(database_url, folder) as one, opened(database_url, folder, ahead) as hasty:
-        hasty.live.maintain(at_once=True)
+        hasty.index.maintain(at_once=True)
         assert contributions.emit_pending(hasty) == 1
         contributed(one, actor, *map(draft, range(110, 120)))
-        hasty.live.maintain(at_once=True)
+        hasty.index.maintain(at_once=True)
         assert index_of(hasty).search([signal(1).value], 0) == [[]]
         assert missed(one, actor, [1, *range(100, 120)]) == [1]
         contributions.amend(one, actor, ended.id, Amendment(expires_at=later))
@@ -121,7 +121,7 @@ def test_what_had_ended_and_left_is_found_when_it_is_given_more_time(
             assert missed(each, actor, [1]) == []
         for start in (120, 140):
             contributed(one, actor, *map(draft, range(start, start + 20)))
-            hasty.live.maintain(at_once=True)
+            hasty.index.maintain(at_once=True)
             assert index_of(hasty).in_memory == 0
             for each in (one, hasty):
                 assert missed(each, actor, [1, *range(100, start + 20)]) == []
@@ -132,12 +132,12 @@ def test_what_had_ended_and_left_is_found_when_it_is_given_more_time(
 def test_a_restore_starts_over(db: HashDB, actor: Actor, database_url: str, folder: Path) -> None:
     for epoch in ("restored", None):
         with opened(database_url, folder) as one, opened(database_url, folder) as idle:
-            base = one.live.level().seq * 10 + 1_000
+            base = one.index.catch_up().seq * 10 + 1_000
             contributed(one, actor, draft(base))
-            kept = one.live.level().seq
+            kept = one.index.catch_up().seq
             lost = contributed(one, actor, draft(base + 1), draft(base + 2))
             for each in (one, idle):
-                each.live.maintain(at_once=True)
+                each.index.maintain(at_once=True)
             set_back(database_url, kept, lost[0].id, epoch)
 
             for each in (one, idle):
@@ -145,7 +145,7 @@ def test_a_restore_starts_over(db: HashDB, actor: Actor, database_url: str, fold
             contributed(one, actor, *map(draft, range(base + 3, base + 13)))
             for each in (one, idle):
                 assert missed(each, actor, [base, base + 1, *range(base + 3, base + 13)]) == [base + 1]
-                each.live.maintain(at_once=True)
+                each.index.maintain(at_once=True)
                 assert missed(each, actor, [base, base + 1, *range(base + 3, base + 13)]) == [base + 1]
         with opened(database_url, folder) as again:
             assert missed(again, actor, [base, base + 1, *range(base + 3, base + 13)]) == [base + 1]
@@ -170,7 +170,7 @@ def test_threads_find_each_others_while_one_of_them_freezes_and_merges(
         def maintain() -> int:
             times = 0
             while not done.is_set():
-                one.live.maintain(at_once=True)
+                one.index.maintain(at_once=True)
                 times += 1
             return times
 

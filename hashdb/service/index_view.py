@@ -1,4 +1,4 @@
-"""Live: the index of this process, brought level with the log before each answer that needs it."""
+"""The index view: the search index of this process, which catches up with the log before each answer that needs it."""
 
 from __future__ import annotations
 
@@ -6,34 +6,33 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from threading import Lock
 from time import monotonic
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hashdb.domain.audit import Head
 from hashdb.domain.matches import Neighbor
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import IndexNotReady
 from hashdb.index import Index, OpenEngine
+from hashdb.index.follower import RETRY_AFTER, LogFollower, Snapshot
 from hashdb.index.segments import SegmentStore
 from hashdb.index.tiered import ARRAY
 from hashdb.index.words import Words, among, from_octets, to_octets
 from hashdb.store import Store, Transaction
-from hashdb.store.audit import Head
 
 Progress = Callable[[int], None]
 """Told how many values more have been read."""
 
 _PATIENCE = 1.0
-_RETRY_AFTER = 5
 _AFTER_FAILURE = 60.0
 """Seconds until segments are written again after that has failed."""
 _SWEEPS_EVERY = 10.0
 _FEW = 20_000
 """Values up to which the store is asked for each whether it lasts, and not for all that last."""
-log = logging.getLogger("hashdb.index")
+logger = logging.getLogger("hashdb.index")
 
 
 def _untold(count: int) -> None:
@@ -47,8 +46,8 @@ class Size(NamedTuple):
     in_files: int
 
 
-class Live:
-    """An index an algorithm, as of one number of the log."""
+class IndexView:
+    """An index an algorithm, as of one event of the log."""
 
     def __init__(
         self,
@@ -57,52 +56,33 @@ class Live:
         folder: Path | None = None,
         engine: OpenEngine = SegmentStore,
     ) -> None:
-        """Empty, at number 0; `level` fills it.
+        """Empty; the first `catch_up` fills it.
 
         The engine keeps its files in `folder` (None: all is kept in memory).
         """
         self._store = store
         self._engine = engine(folder, radii)
         self._indexes = self._engine.indexes
-        self._lock = Lock()
-        self._head: Head | None = None
-        self._leaf = ""
+        # Only for a thread that holds the follower's lock: whether it may write segments, and whom it tells of values.
+        self._writes = False
+        self._progress: Progress = _untold
         self._checked = False
         self._again = 0.0
+        self._follower = LogFollower(store.head, self._snapshot, (self,), self._moved, _PATIENCE)
+        self.catch_up = self._follower.catch_up
 
     @property
     def head(self) -> Head | None:
-        """The last event that the index knows of; None before the first `level`."""
-        return self._head
-
-    def level(self, head: Head | None = None) -> Head:
-        """Take in what the log has and the index has not, in a transaction of its own; return the head.
-
-        After this, a search finds every contribution that was answered before the call, by any process.
-        `head` is the head of the log where the caller has just read it; it is read again unless the index knows it.
-        Raises IndexNotReady while the index is being filled, where that takes long.
-        """
-        # In this order: a head below what was known before has been set back, by a restore.
-        known = self._head
-        if head is None or head != known:
-            head = self._store.head()
-        if known == head and not (self._engine.doubted or self._engine.moved):
-            return head
-        # Catching up takes milliseconds, filling an index of millions does not: then say so instead of waiting.
-        if not self._lock.acquire(timeout=-1 if head.continues(known) else _PATIENCE):
-            raise IndexNotReady(_RETRY_AFTER)
-        try:
-            return self._catch_up()
-        finally:
-            self._lock.release()
+        """The last event that the index knows of; None before the first `catch_up`."""
+        return self._follower.head
 
     def fill(self, progress: Progress) -> Head:
-        """The same, and where segments are missing, build them from the store, which takes a while.
+        """Catch up, and where segments are missing, build them from the store, which takes a while.
 
         One process does; for the others IndexNotReady is raised until it has.
         """
-        with self._writing() as may, self._lock:
-            return self._catch_up(progress, writing=may)
+        with self._writing() as may, self._alone(may, progress):
+            return self._follower.feed()
 
     def backlog(self) -> int:
         """How many signals the store has: what `fill` reads where there are no segments."""
@@ -127,9 +107,9 @@ class Live:
         try:
             return self._indexes[algorithm].search(values, radius)
         except IndexError as error:
-            log.warning("the index is checked: %s", error)
+            logger.warning("the index is checked: %s", error)
             self._engine.doubted = True
-            raise IndexNotReady(_RETRY_AFTER) from error
+            raise IndexNotReady(RETRY_AFTER) from error
 
     def maintain(self, at_once: bool = False) -> None:
         """Write what is in memory to segments once it is much (`at_once`: whatever it is), and merge segments.
@@ -137,8 +117,8 @@ class Live:
         One process does it; for the others, and while there is little to do, it costs a look. Searches go on.
         """
         with self._writing() as may:
-            with self._lock, suppress(IndexNotReady):
-                self._catch_up(writing=may)
+            with self._alone(may), suppress(IndexNotReady):
+                self._follower.feed()
             unsure = not self._checked or self._engine.doubted
             # What cannot be written must be checked too.
             if (may and self._due(at_once)) or (unsure and (may or self._engine.failing)):
@@ -168,11 +148,11 @@ class Live:
         doubted = self._engine.doubted
         sound = self._engine.sound(thoroughly=doubted or not self._checked)
         self._checked = True
-        with self._lock:
+        with self._alone(writing):
             if doubted or not sound:
-                self._head = None
-            head = self._catch_up(writing=writing)
-            snapshot, leaf = self._engine.snapshot(), self._leaf
+                self._follower.head = None
+            head = self._follower.feed()
+            snapshot, leaf = self._engine.snapshot(), self._follower.leaf
         if not writing:
             return
         # Where something was thrown away, other processes wait for what comes in its place.
@@ -181,55 +161,73 @@ class Live:
         while self._engine.merge(self._alive):
             pass
 
-    def _catch_up(self, progress: Progress = _untold, *, writing: bool = False) -> Head:
-        """Take in what is new; with `writing` (the engine's lock is held) build segments where they are missing."""
-        with self._store.read() as tx:
-            head = tx.audit.head()
-            known, leaf = self._head, tx.audit.leaf
-            if not head.continues(known) or leaf(known.seq) != self._leaf or not self._engine.refresh(head.seq, leaf):
-                # Until all is there again: the next one who asks must not take this for level.
-                self._head = None
-                after = self._engine.start(head.epoch, head.seq, leaf)
-                if after == 0 and self._engine.on_disk and tx.matches.count() >= ARRAY:
-                    self._build(tx, head, progress, writing)
-                    after = head.seq
-            elif self._engine.doubted:
-                raise IndexNotReady(_RETRY_AFTER)
-            else:
-                after = max(known.seq, self._engine.last_seq)
-            self._take_in(tx, after, head.seq, progress)
-            self._leaf = leaf(head.seq)
+    def start(self, log: Snapshot[Transaction]) -> None:
+        """Go on from the segments, or build them where they are missing and this process writes them."""
+        seq, tx = log.head.seq, log.source
+        after = self._engine.start(log.head.epoch, seq, log.leaf)
+        if after == 0 and self._engine.on_disk and tx.matches.count() >= ARRAY:
+            self._build(log)
+        else:
+            self._add(tx, after, seq)
+        # Who searches until here goes on in the indexes of before.
         self._indexes = self._engine.indexes
-        self._head = head
-        return head
 
-    def _build(self, tx: Transaction, head: Head, progress: Progress, writing: bool) -> None:
-        """Fill an index of many values, which one process does for all where it can be written."""
-        if not writing and not self._engine.failing:
-            raise IndexNotReady(_RETRY_AFTER)
-        log.info("the index is built from the store")
-        if writing:
-            self._engine.throw_away()
-        self._take_in(tx, 0, head.seq, progress)
-        if writing:
+    def advance(self, log: Snapshot[Transaction], after: int) -> bool:
+        """Add the values of the events past `after`; False where another process has thrown the segments away."""
+        if not self._engine.refresh(log.head.seq, log.leaf):
+            return False
+        if self._engine.doubted:
+            raise IndexNotReady(RETRY_AFTER)
+        self._add(log.source, max(after, self._engine.last_seq), log.head.seq)
+        return True
+
+    @contextmanager
+    def _snapshot(self, after: int | None) -> Iterator[Snapshot[Transaction]]:
+        # Not the transaction of a caller: after a roll-back the index would skip a seq that is given again.
+        with self._store.read() as tx:
+            yield Snapshot(tx.audit.head(), tx.audit.leaf, tx)
+
+    def _moved(self) -> bool:
+        """Whether a file is damaged, or another process has written files, since the index caught up."""
+        return self._engine.doubted or self._engine.moved
+
+    @contextmanager
+    def _alone(self, writes: bool, progress: Progress = _untold) -> Iterator[None]:
+        with self._follower.lock:
+            self._writes, self._progress = writes, progress
             try:
-                self._engine.flush(head.seq, tx.audit.leaf(head.seq), self._engine.snapshot())
+                yield
+            finally:
+                self._writes, self._progress = False, _untold
+
+    def _build(self, log: Snapshot[Transaction]) -> None:
+        """Fill an index of many values, which one process does for all where it can be written."""
+        if not self._writes and not self._engine.failing:
+            raise IndexNotReady(RETRY_AFTER)
+        logger.info("the index is built from the store")
+        if self._writes:
+            self._engine.throw_away()
+        self._add(log.source, 0, log.head.seq)
+        if self._writes:
+            try:
+                self._engine.flush(log.head.seq, log.leaf(log.head.seq), self._engine.snapshot())
             except OSError as error:
                 self._failed(error)
 
-    def _take_in(self, tx: Transaction, after: int, upto: int, progress: Progress) -> None:
+    def _add(self, tx: Transaction, after: int, seq: int) -> None:
+        """Add the values of the events past `after` up to `seq`."""
         if after == 0:
             for algorithm, index in self._engine.indexes.items():
-                index.fill(_counted(tx.matches.every(algorithm), algorithm.bits // 8, progress), upto)
+                index.fill(_counted(tx.matches.every(algorithm), algorithm.bits // 8, self._progress), seq)
             return
-        for algorithm, values in tx.matches.added(after, upto).items():
+        for algorithm, values in tx.matches.added(after, seq).items():
             found = self._engine.indexes.get(algorithm)
             if found is None:
                 continue
             if len(values) < ARRAY:
-                found.add(map(int.from_bytes, values), upto)
+                found.add(map(int.from_bytes, values), seq)
             else:
-                found.fill(values, upto)
+                found.fill(values, seq)
 
     def _alive(self, algorithm: Algorithm, words: Words) -> NDArray[np.bool_]:
         with self._store.read() as tx:

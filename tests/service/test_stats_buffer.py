@@ -1,4 +1,4 @@
-"""Tallies: what a process counts of matches before it is written."""
+"""StatsBuffer: what a process counts of matches before it is written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hashdb.domain.hits import Hit, MatchLog
 from hashdb.domain.matches import Answer, Match, Result
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.testing import TEST_ID
-from hashdb.service.tallies import Tallies
+from hashdb.service.stats_buffer import StatsBuffer
 from hashdb.settings import Settings
 from tests.builders import NOON, query, signal
 
@@ -26,7 +26,7 @@ def _query(algorithm: str, outcome: Outcome) -> Cell:
 
 
 def test_a_query_counts_once_for_each_algorithm_and_once_in_all() -> None:
-    tallies = Tallies()
+    tallies = StatsBuffer()
     tallies.match(NOON, 3, [BOTH, query(2)], Answer((Result(None, (MATCH,), 1), Result(None, (), 0)), 40))
     tally = tallies.take()
     assert tally.numbers() == {
@@ -44,7 +44,7 @@ def test_a_query_counts_once_for_each_algorithm_and_once_in_all() -> None:
 
 
 def test_hits_of_one_contribution_become_one_that_keeps_the_first_distance() -> None:
-    tallies = Tallies()
+    tallies = StatsBuffer()
     later = NOON + timedelta(seconds=1)
     for at, distance in ((NOON, 6), (later, 2)):
         match = replace(MATCH, distance={Algorithm.PDQ: distance})
@@ -53,7 +53,7 @@ def test_hits_of_one_contribution_become_one_that_keeps_the_first_distance() -> 
 
 
 def test_a_quarantined_match_that_was_asked_for_is_no_hit() -> None:
-    tallies = Tallies()
+    tallies = StatsBuffer()
     match = replace(MATCH, standing=Standing.QUARANTINED)
     tallies.match(NOON, 3, [query(1)], Answer((Result(None, (match,), 1),), 40))
     tally = tallies.take()
@@ -62,14 +62,14 @@ def test_a_quarantined_match_that_was_asked_for_is_no_hit() -> None:
 
 
 def test_the_test_item_is_no_hit() -> None:
-    tallies = Tallies()
+    tallies = StatsBuffer()
     tallies.match(NOON, 3, [query(1)], Answer((Result(None, (replace(MATCH, contribution=TEST_ID),), 1),), 40))
     tally = tallies.take()
     assert (tally.found(), set(tally.numbers()[DAY])) == ([], {_query(ANY, Outcome.NONE), _query("pdq", Outcome.NONE)})
 
 
 def test_what_is_not_written_is_taken_again_and_added_to() -> None:
-    tallies = Tallies()
+    tallies = StatsBuffer()
     for _ in range(2):
         tallies.refuse(NOON, 3, "limit-reached")
         tally = tallies.take()
