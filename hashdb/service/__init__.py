@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -81,10 +81,9 @@ class HashDB:
         # Told how many seconds of a match went into the search and into the store: who serves may count it.
         self.timed: Callable[[tuple[float, float]], None] = lambda seconds: None
 
-    @contextmanager
-    def _tail(self, after: int | None) -> Iterator[Snapshot[Kinds]]:
+    def _tail(self, after: int | None) -> AbstractContextManager[Snapshot[Kinds]]:
         tail = self.store.tail(after)
-        yield Snapshot(tail.head, lambda seq: tail.leaves.get(seq, ""), tail.kinds)
+        return nullcontext(Snapshot(tail.head, lambda seq: tail.leaves.get(seq, ""), tail.kinds))
 
     def close(self) -> None:
         """Close the store's connections."""

@@ -66,7 +66,7 @@ def _contribute(
     rules: IntakeRules,
     seq: int,
 ) -> Receipt:
-    check(db, drafts, db.now())
+    check(db, drafts, db.now(), rules)
     near = db.retired.near(signal for draft in drafts for signal in draft.signals)
     with db.store.begin() as tx:
         tx.members.lock(member.id)
@@ -96,7 +96,7 @@ def _record(
     _within_limit(tx, member, len(firsts), now)
     fresh = list(firsts.values())
     expiries = [expiry_of(db, draft, now, rules) for draft in fresh]
-    new = dict(zip(firsts, tx.contributions.add(member, fresh, now, expiries), strict=True))
+    new = dict(zip(firsts, tx.contributions.add(member, fresh, now, expiries, list(firsts)), strict=True))
     old = tx.contributions.get(known.values(), now)
     recorded = []
     for fingerprint in fingerprints:
@@ -166,10 +166,10 @@ def repeated(db: HashDB, actor: Actor, once: Once | None) -> Receipt | None:
         return None if answer is None else _answered(tx, answer, now)
 
 
-def check(db: HashDB, drafts: Sequence[Draft], now: datetime, at: str = "contributions") -> None:
+def check(db: HashDB, drafts: Sequence[Draft], now: datetime, rules: IntakeRules, at: str = "contributions") -> None:
     """Raise InvalidInput with every fault of the drafts, each at `at[i].field`."""
     ruled = ((position, fault) for position, one in enumerate(drafts) for fault in db.rules.draft_faults(one, now))
-    found = sorted((*ruled, *db.intake.rules().faults(drafts, now)), key=lambda pair: pair[0])
+    found = sorted((*ruled, *rules.faults(drafts, now)), key=lambda pair: pair[0])
     faults = [Fault(f"{at}[{position}].{fault.at}", fault.reason) for position, fault in found]
     if faults:
         raise InvalidInput(tuple(faults[:FAULTS_TOLD]), max(0, len(faults) - FAULTS_TOLD))
@@ -246,7 +246,7 @@ def withdraw(db: HashDB, actor: Actor, id: int, reason: str) -> Contribution:
         if found.status is Status.WITHDRAWN:
             raise AlreadyWithdrawn(id)
         take_back(tx, actor, found, reason, now)
-        return tx.contributions.one(id, now)
+    return replace(found, status=Status.WITHDRAWN, withdrawn_at=now, withdrawal_reason=reason)
 
 
 def emit_pending(db: HashDB, limit: int = 500) -> int:

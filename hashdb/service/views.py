@@ -144,26 +144,28 @@ class RetiredSignals:
     def __init__(self, store: Store, radii: Mapping[Algorithm, int]) -> None:
         """For these algorithms, within these radii; empty."""
         self._store, self._radii = store, radii
-        self._indexes = self._empty()
+        self._indexes: dict[Algorithm, TieredIndex] = {}
 
     def start(self, log: Snapshot[Kinds]) -> None:
         """Read them all."""
-        indexes = self._empty()
         with self._store.read() as tx:
-            _add(indexes, tx.retired.every())
+            found = tx.retired.every()
+        # Who asks until all are added is answered by the indexes of before.
+        indexes: dict[Algorithm, TieredIndex] = {}
+        self._add(found, indexes)
         self._indexes = indexes
 
     def advance(self, log: Snapshot[Kinds], after: int) -> bool:
         """Add those of the cases since."""
         if "case" in log.source:
             with self._store.read() as tx:
-                _add(self._indexes, tx.retired.since(after, log.head.seq))
+                self._add(tx.retired.since(after, log.head.seq), self._indexes)
         return True
 
     def near(self, signals: Iterable[Signal]) -> Close:
         """What lies within the radius of each of the signals."""
         asked: dict[Algorithm, dict[int, None]] = defaultdict(dict)
-        indexes = {algorithm: index for algorithm, index in self._indexes.items() if len(index)}
+        indexes = self._indexes
         for one in signals if indexes else ():
             if one.algorithm in indexes:
                 asked[one.algorithm][one.value] = None
@@ -176,17 +178,13 @@ class RetiredSignals:
                     found[Signal(algorithm, value)] = [Signal(algorithm, one) for one in close]
         return found
 
-    def _empty(self) -> dict[Algorithm, TieredIndex]:
-        return {algorithm: TieredIndex(algorithm.bits, radius) for algorithm, radius in self._radii.items()}
-
-
-def _add(indexes: Mapping[Algorithm, TieredIndex], found: Mapping[Algorithm, Sequence[bytes]]) -> None:
-    """Add values; those of algorithms without an index are left out."""
-    for algorithm, values in found.items():
-        index = indexes.get(algorithm)
-        if index is None:
-            continue
-        if len(values) < ARRAY:
-            index.add(map(int.from_bytes, values))
-        else:
-            index.load(from_octets(b"".join(values), algorithm.bits), 0)
+    def _add(self, found: Mapping[Algorithm, Sequence[bytes]], indexes: dict[Algorithm, TieredIndex]) -> None:
+        """Add values to indexes; those of algorithms that are not enabled are left out."""
+        for algorithm, values in found.items():
+            if algorithm not in self._radii:
+                continue
+            index = indexes.setdefault(algorithm, TieredIndex(algorithm.bits, self._radii[algorithm]))
+            if len(values) < ARRAY:
+                index.add(map(int.from_bytes, values))
+            else:
+                index.load(from_octets(b"".join(values), algorithm.bits), 0)

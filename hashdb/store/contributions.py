@@ -73,13 +73,25 @@ class Contributions(Repository):
     """Contributions within one transaction."""
 
     def add(
-        self, member: Member, drafts: Sequence[Draft], now: datetime, expiries: Sequence[datetime | None] | None = None
+        self,
+        member: Member,
+        drafts: Sequence[Draft],
+        now: datetime,
+        expiries: Sequence[datetime | None] | None = None,
+        fingerprints: Sequence[bytes] | None = None,
     ) -> tuple[Contribution, ...]:
-        """Record drafts of a member, in order; `expiries` are when they expire, where not when they ask to."""
+        """Record drafts of a member, in order; `expiries` are when they expire, where not when they ask to.
+
+        `fingerprints` are those of the drafts, where the caller has them.
+        """
         if not drafts:
             return ()
         ids = self._ids(len(drafts))
-        rows = [{"id": id, **_row(member, draft, now)} for id, draft in zip(ids, drafts, strict=True)]
+        prints = [draft.fingerprint() for draft in drafts] if fingerprints is None else fingerprints
+        rows = [
+            {"id": id, "fingerprint": fingerprint, **_row(member, draft, now)}
+            for id, draft, fingerprint in zip(ids, drafts, prints, strict=True)
+        ]
         if expiries is not None:
             drafts = [_expiring(draft, at) for draft, at in zip(drafts, expiries, strict=True)]
             for row, at in zip(rows, expiries, strict=True):
@@ -241,7 +253,6 @@ def _row(member: Member, draft: Draft, now: datetime) -> dict[str, object]:
         "member_id": member.id,
         "received_at": now,
         "own_expiry": draft.expires_at,
-        "fingerprint": draft.fingerprint(),
         "standing": Standing.UNREVIEWED,
         "announced": Status.ACTIVE,
     }

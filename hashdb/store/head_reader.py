@@ -68,7 +68,7 @@ class HeadReader:
         rows = self._ask(self._tail, (after or 0, _NOTHING if after is None else after))
         ((last, at, epoch),) = [(seq, at, epoch) for what, seq, at, _, epoch in rows if what == "head"]
         leaves = {seq: bytes(leaf).hex() for what, seq, _, leaf, _ in rows if what == "leaf"}
-        kinds = frozenset(kind for what, _, _, _, kind in rows if what == "kind")
+        kinds = frozenset([kind for what, _, _, _, kind in rows if what == "kind"])
         return Tail(Head(last, from_microseconds(at), epoch), leaves, kinds)
 
     def _ask(self, query: str, values: tuple[int, ...] = ()) -> list[Any]:

@@ -19,6 +19,7 @@ from hashdb.domain.signals import Algorithm
 from hashdb.errors import InvalidInput, RetiredKept
 from hashdb.service import HashDB, benign, cases, changes, contributions, erasures, matches, opinions
 from hashdb.service.verification import verify
+from hashdb.service.views import IntakeRules
 from tests.builders import Clock, contributed, draft, hashdb, near, query, signal
 
 PHASH = Algorithm.PHASH
@@ -139,10 +140,10 @@ def test_what_is_retired_while_a_contribution_is_under_way_is_noticed(
     elsewhere = hashdb(database_url, clock)
     check, left = contributions.check, [1]
 
-    def retire_and_check(db: HashDB, drafts: Sequence[Draft], now: datetime) -> None:
+    def retire_and_check(db: HashDB, drafts: Sequence[Draft], now: datetime, rules: IntakeRules) -> None:
         if left and left.pop():
             retire(elsewhere, other, one.id)
-        check(db, drafts, now)
+        check(db, drafts, now, rules)
 
     monkeypatch.setattr(contributions, "check", retire_and_check)
     (two,) = contributed(db, other, draft(near(signal(1), 3)))

@@ -102,7 +102,7 @@ def test_what_is_near_a_retired_signal_is_found_within_the_radius_of_the_same_al
     retired = RetiredSignals(db.store, {Algorithm.PDQ: 31, Algorithm.PHASH: 6})
     asked = [near(one, 31), near(one, 32), signal(2), phash, dhash, one, one]
     assert retired.near(asked) == {}
-    views._add(retired._indexes, {Algorithm.PDQ: [one.to_bytes()], Algorithm.DHASH: [dhash.to_bytes()]})
+    retired._add({Algorithm.PDQ: [one.to_bytes()], Algorithm.DHASH: [dhash.to_bytes()]}, retired._indexes)
     assert retired.near(asked) == {near(one, 31): [one], one: [one]}
-    views._add(retired._indexes, {Algorithm.PHASH: [phash.to_bytes()]})
+    retired._add({Algorithm.PHASH: [phash.to_bytes()]}, retired._indexes)
     assert retired.near(asked) == {near(one, 31): [one], one: [one], phash: [phash]}

@@ -136,5 +136,5 @@ def _drafts(form: media.MediaForm, profile: Profile | None) -> list[Draft]:
         one.draft(benign.spared(hashdb(), picture.signals, own), picture.quality)
         for one, picture in zip(said, pictures, strict=True)
     ]
-    contributions.check(hashdb(), drafts, hashdb().now(), at="file")
+    contributions.check(hashdb(), drafts, hashdb().now(), hashdb().intake.rules(), at="file")
     return drafts
