@@ -2,7 +2,7 @@
 
 A page is added in three places, all of one name: a noun's module here with its blueprint (`pages.blueprint_of`), the
 template `templates/console/<noun>.html`, and a line each in `_NOUNS` and, if it stands in the menu, in
-`navigation.MENU`. Every view is behind the sign-in unless it is named in `guard.OPEN`. What somebody may do is refused
+`pages.MENU`. Every view is behind the sign-in unless it is named in `guard.OPEN`. What somebody may do is refused
 by the service and only hidden by the page (`may("review")` in a template). A view that changes something is a POST
 whose form has `{{ csrf() }}`; it reads `Form.sent()`, answers `pages.done(…)` when it is done, and on a refusal
 (`pages.REFUSALS`) the same page again with `form.refused(error)` and status 422; `members.py` is an example.
@@ -11,10 +11,10 @@ docs/console.md lists every page (a test compares them).
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask, Response, url_for
+from flask import Blueprint, Flask, Response, request, url_for
 from werkzeug.exceptions import HTTPException
 
-from hashdb.errors import HashDBError, NotFound
+from hashdb.errors import Fault, HashDBError, InvalidInput, NotFound
 from hashdb.web.console import (
     account,
     benign,
@@ -25,7 +25,6 @@ from hashdb.web.console import (
     guard,
     incidents,
     labels,
-    looks,
     members,
     neighbors,
     overviews,
@@ -46,7 +45,6 @@ _NOUNS = (
     sessions,
     provider,
     account,
-    looks,
     overviews,
     contributions,
     cases,
@@ -62,6 +60,7 @@ _NOUNS = (
     labels,
     settings,
 )
+_THEMES = ("light", "dark", "system")
 
 
 def register(app: Flask) -> None:
@@ -70,6 +69,7 @@ def register(app: Flask) -> None:
     for noun in _NOUNS:
         console.register_blueprint(noun.blueprint)
     console.add_url_rule("", view_func=landing)
+    console.add_url_rule("/theme", view_func=theme, methods=["POST"])
     console.add_url_rule("/<path:rest>", view_func=nowhere, methods=["GET", "POST"])
     console.before_request(guard.enter)
     console.after_request(_protect)
@@ -83,6 +83,16 @@ def register(app: Flask) -> None:
 def landing() -> Response:
     """Go to the first page."""
     return pages.to(url_for("console.overviews.show"))
+
+
+def theme() -> Response:
+    """Keep a theme, and go back to where one was."""
+    chosen = request.form.get("theme", "")
+    if chosen not in _THEMES:
+        raise InvalidInput((Fault("theme", f"is one of {', '.join(_THEMES)}"),))
+    response = pages.to(pages.local(request.form.get("next", "")))
+    cookies.put_theme(response, chosen)
+    return response
 
 
 def nowhere(rest: str) -> Response:

@@ -11,9 +11,9 @@ from hashdb.domain.signals import Algorithm
 from hashdb.errors import InvalidInput
 from hashdb.hashing import Mode
 from hashdb.service import benign
-from hashdb.web.console import pages, pictures
-from hashdb.web.console.grids import grid
+from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
+from hashdb.web.console.signals import grid, sides, together
 from hashdb.web.context import actor, cut, face, hashdb, terms
 from hashdb.wire import read
 from hashdb.wire.benign import BenignIn, BenignPageQuery
@@ -52,7 +52,7 @@ def add() -> Response:
             return _asked(sent, benign.effect(hashdb(), actor(), draft), pages.mark(draft))
         added = benign.add(hashdb(), actor(), draft)
     except InvalidInput as error:
-        return _asked(sent.refused(pictures.together(error)), status=422)
+        return _asked(sent.refused(together(error)), status=422)
     if isinstance(added, Proposal):
         return pages.done(url_for("console.proposals.show", proposal_id=added.id), pages.PROPOSED)
     told = f"Entry {added.id} was added: it keeps {added.masked} signals of contributions from matching."
@@ -80,7 +80,7 @@ def delete(benign_id: int) -> Response:
 
 def _draft(sent: Form) -> BenignDraft:
     """The entry that a form asks for, whose signals are then in the form. Raises InvalidInput."""
-    found = pictures.sides(sent, Mode.BALANCED)
+    found = sides(sent, Mode.BALANCED)
     signals = tuple(dict.fromkeys(one for some in found.values() for one in some))
     sent.values["signals"] = spell_lines({"": signals})
     named = {str(one): sent.number(f"radius.{one}") for one in Algorithm}

@@ -12,8 +12,8 @@ from hashdb.domain.proposals import Proposal
 from hashdb.errors import Fault, InvalidInput
 from hashdb.service import cases, contributions, effects, members, neighbors, proposals, queues, timelines
 from hashdb.web.console import pages, words
-from hashdb.web.console.grids import grid
 from hashdb.web.console.pages import Form
+from hashdb.web.console.signals import grid
 from hashdb.web.context import actor, cut, hashdb
 from hashdb.wire import read
 from hashdb.wire.cases import DecisionIn

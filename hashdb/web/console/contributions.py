@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from flask import Response, request, stream_with_context, url_for
 
 from hashdb.domain.cases import Case, CaseState
 from hashdb.domain.contributions import Contribution, Standing, Status
+from hashdb.domain.instants import format_instant
 from hashdb.domain.listings import Sort
 from hashdb.domain.members import Scope
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import Fault, InvalidInput
 from hashdb.service import cases, contributions, effects, erasures, listings, members, neighbors, timelines
-from hashdb.web.console import exports, pages
-from hashdb.web.console.grids import grid
+from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
+from hashdb.web.console.signals import grid
 from hashdb.web.context import actor, hashdb
+from hashdb.wire.cells import line
+from hashdb.wire.contributions import ContributionOut
 from hashdb.wire.listings import ListingQuery
 
 blueprint = pages.blueprint_of("contributions", __name__)
@@ -42,11 +46,11 @@ def export() -> Response:
     """Download all that a filter lets through, as CSV or lines of JSON."""
     form, kind = Form(), request.args.get("form", "csv")
     asked = _asked(form)
-    if asked is None or kind not in exports.FORMS:
+    if asked is None or kind not in FORMS:
         form.faults.setdefault("form", "is csv or jsonl") if asked else None
         return pages.page("contributions.html", status=422, form=form, found=None, asked=ListingQuery(), **_choices())
     found = listings.export(hashdb(), actor(), asked.value(), kind)
-    response = Response(stream_with_context(exports.lines(found, kind)), mimetype=exports.FORMS[kind])
+    response = Response(stream_with_context(lines(found, kind)), mimetype=FORMS[kind])
     response.headers["Content-Disposition"] = f'attachment; filename="contributions.{kind}"'
     return response
 
@@ -177,3 +181,52 @@ def _ask(template: str, id: int, form: Form, status: int = 200) -> Response:
 
 def _address(id: int) -> str:
     return url_for("console.contributions.show", contribution_id=id)
+
+
+FORMS = {"csv": "text/csv", "jsonl": "application/x-ndjson"}
+_COLUMNS = (
+    "id",
+    "member",
+    "member_name",
+    "status",
+    "standing",
+    "received_at",
+    "signals",
+    "labels",
+    "removed_at",
+    "quality",
+    "media",
+    "severity",
+    "basis",
+    "tco_ground",
+    "entity",
+    "incident",
+    "context",
+    "notified_at",
+    "reference",
+    "expires_at",
+    "withdrawn_at",
+    "withdrawal_reason",
+    "erased",
+)
+_END = "\r\n"
+
+
+def lines(found: Iterable[Contribution], form: str) -> Iterator[str]:
+    """The text of an export, in pieces; lists are separated by spaces in CSV."""
+    if form == "jsonl":
+        yield from (f"{ContributionOut.of(one).json_text()}\n" for one in found)
+        return
+    yield line(_COLUMNS, _END)
+    for one in found:
+        yield line((_cell(getattr(one, name)) for name in _COLUMNS), _END)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return format_instant(value)
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    return str(value)

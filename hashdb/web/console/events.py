@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import hashlib
+import io
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from flask import Response, request, url_for
@@ -12,7 +15,7 @@ from hashdb.domain.checkpoints import Checkpoint, Inclusion, read_checkpoint
 from hashdb.errors import Unavailable
 from hashdb.service import audit, checkpoints, proofs, timelines
 from hashdb.service import verification as jobs
-from hashdb.web.console import archives, pages
+from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, hashdb
 from hashdb.wire.pages import EventsPageQuery
@@ -89,7 +92,7 @@ def download() -> Response:
     before = hashdb().store.head().seq + 1 if stretch.before is None else stretch.before
     lines = audit.texts(hashdb(), actor(), audit.Stretch(stretch.after, before))
     name = f"events-{stretch.after + 1}-{before - 1}" if before - 1 > stretch.after else "events-none"
-    response = Response(archives.archive(name, lines, note), mimetype="application/zip")
+    response = Response(archive(name, lines, note), mimetype="application/zip")
     response.headers["Content-Disposition"] = f'attachment; filename="{name}.zip"'
     return response
 
@@ -132,3 +135,43 @@ def _note() -> tuple[str, str]:
 
 def _is_leaf(event: Event, proof: Inclusion) -> bool:
     return event.leaf == proof.leaf == event.computed_leaf
+
+
+_BLOCK = 256 * 1024
+
+
+class _Sink(io.RawIOBase):
+    """What the archive is written to, and from which it is taken in pieces."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        self._held += data
+        return len(data)
+
+    def take(self, at_least: int = 1) -> Iterator[bytes]:
+        if len(self._held) >= at_least:
+            taken, self._held = bytes(self._held), bytearray()
+            yield taken
+
+
+def archive(name: str, lines: Iterable[str], note: str) -> Iterator[bytes]:
+    """`name`.jsonl of the lines, checkpoint.txt of the note if there is one, and SHA256SUMS of both."""
+    sink, digest = _Sink(), hashlib.sha256()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as written:
+        with written.open(f"{name}.jsonl", "w", force_zip64=True) as file:
+            for line in lines:
+                octets = f"{line}\n".encode()
+                digest.update(octets)
+                file.write(octets)
+                yield from sink.take(_BLOCK)
+        sums = f"{digest.hexdigest()}  {name}.jsonl\n"
+        if note:
+            written.writestr("checkpoint.txt", note)
+            sums += f"{hashlib.sha256(note.encode()).hexdigest()}  checkpoint.txt\n"
+        written.writestr("SHA256SUMS", sums)
+    yield from sink.take()

@@ -15,7 +15,7 @@ from hashdb.web.context import face, hashdb, spend_change
 OPEN = {"console.sessions.sign_in", "console.sessions.begin", "console.provider.go", "console.provider.come_back"}
 """Views for who is not signed in."""
 _HALF_OPEN = {"console.sessions.code", "console.sessions.confirm", "console.sessions.sign_out"}
-_ALWAYS = {"console.sessions.sign_out", "console.looks.theme"}
+_ALWAYS = {"console.sessions.sign_out", "console.theme"}
 _FIRST_THINGS = {
     "password": {"console.account.password", "console.account.choose_password"},
     "factor": {"console.account.factor", "console.account.add_factor"},

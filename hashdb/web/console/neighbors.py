@@ -12,9 +12,8 @@ from hashdb.errors import Fault, InvalidInput
 from hashdb.hashing import Mode
 from hashdb.service import neighbors
 from hashdb.web.console import pages
-from hashdb.web.console.grids import grid
 from hashdb.web.console.pages import Form
-from hashdb.web.console.pictures import Sides, sides, together
+from hashdb.web.console.signals import Sides, grid, sides, together
 from hashdb.web.context import actor, face, hashdb
 from hashdb.wire.neighbors import spell_lines
 

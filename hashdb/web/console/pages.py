@@ -1,4 +1,4 @@
-"""What every page of the console is made with: its blueprint, its layout, its forms, and where it leads."""
+"""What every page of the console is made with: its blueprint, its layout and menu, its forms, and where it leads."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
@@ -17,12 +18,51 @@ from pydantic import BaseModel, ValidationError
 
 from hashdb import __version__
 from hashdb.domain.instants import format_instant
-from hashdb.domain.members import Scope
+from hashdb.domain.members import Actor, Scope
 from hashdb.errors import Conflict, Fault, HashDBError, IndexNotReady, InvalidInput, MalformedRequest, SignInRefused
 from hashdb.service import refusals
-from hashdb.web.console import cookies, guard, navigation, words
+from hashdb.web.console import cookies, guard, words
 from hashdb.web.context import hashdb, terms
 from hashdb.wire import refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A page in the menu: for who has the scope; `icon` is one of templates/console/icons.html.
+
+    `key` leads there after `g`; `apart` sets it off from what stands before it.
+    """
+
+    label: str
+    icon: str
+    endpoint: str
+    key: str
+    apart: bool = False
+    scope: Scope = Scope.AUDIT
+
+
+MENU = (
+    Entry("Overview", "home", "console.overviews.show", "o"),
+    Entry("Contributions", "folder", "console.contributions.browse", "c"),
+    Entry("Cases", "gavel", "console.cases.browse", "k"),
+    Entry("Match debugger", "search", "console.neighbors.ask", "d"),
+    Entry("Members and keys", "building", "console.members.browse", "m", apart=True),
+    Entry("Incidents", "alert", "console.incidents.browse", "i"),
+    Entry("Benign signals", "shield", "console.benign.browse", "b"),
+    Entry("Proposals", "users", "console.proposals.browse", "p"),
+    Entry("Webhooks", "push", "console.webhooks.browse", "w"),
+    Entry("Reports", "report", "console.reports.browse", "r", apart=True),
+    Entry("Audit log", "list", "console.events.browse", "l"),
+    Entry("Vocabulary", "tag", "console.labels.show", "v", apart=True),
+    Entry("Settings", "settings", "console.settings.show", "t"),
+    Entry("Users", "users", "console.users.browse", "u"),
+)
+
+
+def seen_by(actor: Actor) -> tuple[Entry, ...]:
+    """The menu of somebody."""
+    return tuple(entry for entry in MENU if actor.has(entry.scope))
+
 
 _Query = TypeVar("_Query", bound=BaseModel)
 _Found = TypeVar("_Found")
@@ -153,7 +193,7 @@ def context() -> dict[str, Any]:
         "address_of": address_of,
         "csrf": lambda: Markup('<input type="hidden" name="csrf" value="{}">').format(guard.form_secret()),
         "may": lambda scope: session is not None and session.user.actor.has(Scope(scope)),
-        "menu": navigation.seen_by(session.user.actor) if session else (),
+        "menu": seen_by(session.user.actor) if session else (),
         "notice": cookies.notice(),
         "now": hashdb().now(),
         "session": session,

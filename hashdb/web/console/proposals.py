@@ -10,8 +10,8 @@ from hashdb.domain.proposals import REVIEWED, Act, Proposal
 from hashdb.errors import Fault, InvalidInput
 from hashdb.service import benign, cases, effects, members, proposals, timelines
 from hashdb.web.console import pages
-from hashdb.web.console.grids import grid
 from hashdb.web.console.pages import Form
+from hashdb.web.console.signals import grid
 from hashdb.web.context import actor, hashdb, terms
 from hashdb.wire import read
 from hashdb.wire.benign import BenignIn

@@ -6,7 +6,7 @@ import csv
 import json
 from dataclasses import replace
 
-from hashdb.web.console.exports import lines
+from hashdb.web.console.contributions import lines
 from hashdb.wire.contributions import ContributionOut
 from tests.builders import signal
 from tests.domain.test_neighbors import ONE

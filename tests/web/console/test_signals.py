@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.web.console.grids import grid
+from hashdb.web.console.signals import grid
 
 
 def drawn(svg: str, kind: str, side: int) -> int:
