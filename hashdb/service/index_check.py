@@ -43,7 +43,7 @@ class Compared(NamedTuple):
 
 def backlog(db: HashDB) -> int:
     """About how many values `check` reads."""
-    return 2 * db.live.backlog()
+    return 2 * db.index.backlog()
 
 
 def check(db: HashDB, sample: int, progress: Progress) -> Mapping[Algorithm, Compared]:
@@ -51,7 +51,7 @@ def check(db: HashDB, sample: int, progress: Progress) -> Mapping[Algorithm, Com
 
     Opens the engine's files as a worker does and changes nothing. Raises IndexNotReady where they cannot be used.
     """
-    db.live.level()
+    db.index.catch_up()
     return {algorithm: _compare(db, algorithm, sample, progress) for algorithm in db.rules.algorithms}
 
 
@@ -69,9 +69,9 @@ def _compare(db: HashDB, algorithm: Algorithm, sample: int, progress: Progress) 
             for near in tree.search([value], algorithm.radius)[0]:
                 expected[near.value].add(value)
     # Only now: what was read above is in the log that the index catches up with.
-    db.live.level()
-    index = db.live.index(algorithm)
-    in_files = db.live.sizes()[algorithm].in_files
+    db.index.catch_up()
+    index = db.index.index(algorithm)
+    in_files = db.index.sizes()[algorithm].in_files
     try:
         found = _found(index, queries, algorithm.radius)
     except IndexError:

@@ -24,7 +24,7 @@ def index(run: Commands) -> Path:
     folder = settings.home / "index"
     with opened(settings, folder) as db:
         contributed(db, member_with(db), *map(draft, range(40)))
-        db.live.maintain(at_once=True)
+        db.index.maintain(at_once=True)
     return folder
 
 
@@ -54,7 +54,7 @@ def test_a_difference_is_told_and_what_to_do(run: Commands, index: Path) -> None
     for path in index.iterdir():
         path.unlink()
     with opened(Settings(home=index.parent), index) as db:
-        db.live.maintain(at_once=True)
+        db.index.maintain(at_once=True)
     assert run.json("index", "check")["same"]
 
 

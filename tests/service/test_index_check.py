@@ -34,7 +34,7 @@ def written(db: HashDB, actor: Actor, database_url: str, folder: Path) -> Sequen
     """Forty contributions whose values stand in files."""
     with opened(database_url, folder) as one:
         made = contributed(one, actor, *map(draft, range(40)))
-        one.live.maintain(at_once=True)
+        one.index.maintain(at_once=True)
     return made
 
 
@@ -89,7 +89,7 @@ def test_a_file_that_is_damaged_on_the_disk_is_found(
 ) -> None:
     fill_store(db, actor, 20_000)
     with opened(database_url, folder) as one:
-        one.live.fill(lambda count: None)
+        one.index.fill(lambda count: None)
     flip(folder, where)
     found = compared(database_url, folder, PHASH)
     # NumPy answers rightly from damaged offsets: it compares every value.
