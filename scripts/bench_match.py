@@ -1,0 +1,181 @@
+"""POST /v1/matches within one process: a miss, a hit, and batches of 1,000; with --against beside another version.
+
+    scripts/bench match [--against REV] [--quick]
+
+The request goes to the WSGI application, so that no server and no network is measured. Of each round the fastest
+twentieth counts, and of the rounds the fastest: work of others on the machine makes a request slower and never faster.
+With --against, the code of a Git revision answers the same requests in a process of its own, round by round in turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import io
+import json
+import os
+import platform
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from wsgiref.util import setup_testing_defaults
+
+import hashdb
+from hashdb.cli.home import opened
+from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.service import members
+from hashdb.settings import Settings
+from hashdb.web import create_app
+
+ROOT = Path(__file__).parents[1]
+_STORED, _BATCH = 2_000, 1_000
+_BUILT = ("hashdb", "setup.py", "setup.cfg", "pyproject.toml", "README.md")
+Times = dict[str, float]
+"""Seconds of an answer, by what was asked."""
+
+
+def main() -> None:
+    """Measure this checkout, beside another version where one is named, and print a table."""
+    parser = argparse.ArgumentParser(prog="scripts/bench match", description=__doc__.partition("\n")[0])
+    parser.add_argument("--against", metavar="REV", help="a revision of this repository to measure in turns with")
+    parser.add_argument("--quick", action="store_true", help="10 rounds instead of 60")
+    arguments = parser.parse_args()
+    rounds = 10 if arguments.quick else 60
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {_STORED:,} values, {rounds} rounds")
+    with tempfile.TemporaryDirectory(prefix="hashdb-bench-") as name, ExitStack() as stack:
+        versions = {"this": ROOT}
+        if arguments.against:
+            versions[arguments.against] = _built(arguments.against, Path(name) / "code")
+        running = {
+            what: stack.enter_context(_running(code, Path(name) / f"home-{number}"))
+            for number, (what, code) in enumerate(versions.items())
+        }
+        found: dict[str, list[Times]] = {what: [] for what in versions}
+        for _ in range(rounds):
+            for what, process in running.items():
+                found[what].append(_asked(process))
+    _print({what: {one: min(times[one] for times in some) for one in some[0]} for what, some in found.items()})
+
+
+def _built(revision: str, folder: Path) -> Path:
+    """The code of a revision, with what is compiled of it."""
+    folder.mkdir()
+    archive = subprocess.run(["git", "archive", revision, "--", *_BUILT], cwd=ROOT, check=True, stdout=subprocess.PIPE)
+    subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
+    build = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"]
+    subprocess.run(build, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    return folder
+
+
+@contextmanager
+def _running(code: Path, home: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that runs `answer` with the code of a folder."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
+    environment |= {"PYTHONPATH": str(code), "HASHDB_HOME": str(home)}
+    command = [sys.executable, "-P", __file__, "--answer"]
+    with subprocess.Popen(
+        command, env=environment, cwd=home.parent, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None and process.stdin is not None
+        used = Path(process.stdout.readline().strip())
+        assert used.is_relative_to(code), used
+        yield process
+        process.stdin.close()
+
+
+def _asked(process: subprocess.Popen[str]) -> Times:
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+    times: Times = json.loads(process.stdout.readline())
+    return times
+
+
+def _print(found: dict[str, Times]) -> None:
+    first, *others = found
+    print("| | " + " | ".join([first, *(f"{other} | ratio" for other in others)]) + " |")
+    print("|---" * (2 + 2 * len(others)) + "|")
+    for what, seconds in found[first].items():
+        cells = [f"{seconds * 1e6:,.0f} µs"]
+        for other in others:
+            cells += [f"{found[other][what] * 1e6:,.0f} µs", f"{seconds / found[other][what]:.2f}"]
+        print(f"| {what} | " + " | ".join(cells) + " |")
+
+
+def answer() -> None:
+    """Fill a home, tell whose code this is, and for each line that comes tell what a round took."""
+    rng, settings = random.Random(1), Settings.read()
+    stored, unknown = ([_signal(rng) for _ in range(_STORED)] for _ in range(2))
+    with opened(settings) as db:
+        member = members.add(db, COMMAND_LINE, MemberDraft("Member", MemberKind.PLATFORM)).id
+        scopes = frozenset({Scope.CONTRIBUTE, Scope.MATCH})
+        secret = members.issue_key(db, COMMAND_LINE, member, KeyDraft(scopes)).secret
+        app = create_app(db, settings)
+        for start in range(0, _STORED, _BATCH):
+            sent = [_contribution(one) for one in stored[start : start + _BATCH]]
+            _seconds(app, secret, "/v1/contributions", {"contributions": sent})
+        requests = {
+            "a miss": [_queries(unknown[:1])] * 200,
+            "a hit": [_queries(stored[:1])] * 200,
+            "1,000 misses": [_queries(unknown[:_BATCH])] * 3,
+            "1,000 hits": [_queries(stored[:_BATCH])] * 3,
+        }
+        # As the service does it.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(10_000)
+        print(hashdb.__file__, flush=True)
+        for _ in sys.stdin:
+            # The service writes these down each second.
+            db.tallies.take()
+            db.tallies.written()
+            took = {what: _fast([_seconds(app, secret, "/v1/matches", one) for one in bodies])
+                    for what, bodies in requests.items()}  # fmt: skip
+            print(json.dumps(took), flush=True)
+
+
+def _signal(rng: random.Random) -> str:
+    return f"pdq:{sum(1 << bit for bit in rng.sample(range(256), 128)):064x}"
+
+
+def _contribution(signal: str) -> dict[str, Any]:
+    return {"signals": [signal], "labels": ["glorification"], "quality": 90, "removed_at": "2026-05-01T00:00:00Z"}
+
+
+def _queries(signals: Sequence[str]) -> dict[str, Any]:
+    return {"queries": [{"signals": [signal]} for signal in signals]}
+
+
+def _fast(times: list[float]) -> float:
+    return sorted(times)[len(times) // 20]
+
+
+def _seconds(app: Any, secret: str, path: str, sent: dict[str, Any]) -> float:
+    """What the application takes to answer one request."""
+    body, said = json.dumps(sent).encode(), []
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": path,
+        "CONTENT_TYPE": "application/json",
+        "CONTENT_LENGTH": str(len(body)),
+        "HTTP_AUTHORIZATION": f"Bearer {secret}",
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.multithread": True,
+    }
+    setup_testing_defaults(environ)
+    environ["SCRIPT_NAME"] = ""
+    started = time.perf_counter()
+    b"".join(app.wsgi_app(environ, lambda status, headers, error=None: said.append(status)))
+    took = time.perf_counter() - started
+    assert said[0].startswith("20"), said
+    return took
+
+
+if __name__ == "__main__":
+    answer() if sys.argv[1:] == ["--answer"] else main()
