@@ -51,9 +51,11 @@ class Neighbor(NamedTuple):
     value: int
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
-    """An active contribution that is close to the query: advice to review, never a command."""
+class Match(NamedTuple):
+    """An active contribution that is close to the query: advice to review, never a command.
+
+    A plain tuple: an answer may have 20,000.
+    """
 
     contribution: int
     distance: Mapping[Algorithm, int | None]
@@ -80,7 +82,7 @@ class Match:
 
     def without_distances(self) -> Match:
         """The same, to who is not told how close it is."""
-        return replace(self, distance=dict.fromkeys(self.distance))
+        return self._replace(distance=dict.fromkeys(self.distance))
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ class Decided(NamedTuple):
     found: Distances
     through: Through
     chosen: Sequence[Sequence[Holder]]
-    """The holders of each contribution that is answered, in no order."""
+    """The holders of each contribution that is answered, nearest first."""
     members: frozenset[int]
     severity: int | None
     judged: Sequence[int]
@@ -77,18 +77,18 @@ def decide(
     decided: list[Decided] = []
     left = MATCHES_A_REQUEST
     known: dict[tuple[object, ...], Decided] = {}
-    grouped: dict[tuple[object, ...], list[list[Holder]]] = {}
+    matching: dict[tuple[object, ...], _Matching] = {}
     for query, found, turns in zip(queries, suggested, through, strict=True):
         if not found:
             decided.append(_NOTHING)
             continue
-        limit = min(left, MATCHES_A_QUERY)
-        key = frozenset(found.items() if left else found), frozenset(turns.items()), query.decisive, limit
+        limit, decisive = min(left, MATCHES_A_QUERY), query.decisive
+        key = frozenset(found.items() if left else found), frozenset(turns.items()), decisive, limit
         if key not in known:
-            alike = frozenset(found), query.decisive
-            if alike not in grouped:
-                grouped[alike] = _matching(query, found, held, having)
-            known[key] = _decide(found, turns, grouped[alike], limit)
+            alike = frozenset(found), decisive
+            if alike not in matching:
+                matching[alike] = _Matching(_groups(decisive, found, held, having))
+            known[key] = matching[alike].decide(found, turns, limit)
         decided.append(known[key])
         left -= len(known[key].chosen)
     return decided
@@ -108,7 +108,6 @@ def results(
     for one in decided:
         if id(one) not in made:
             matches = [_match(group, one, group[0].about or about[group[0].contribution]) for group in one.chosen]
-            matches.sort(key=lambda match: match.rank)
             members = one.members.union(*(confirming.get(id, ()) for id in one.judged))
             made[id(one)] = Result(None, tuple(matches), len(members), one.truncated, severity=one.severity)
     return tuple(replace(made[id(one)], id=query.id) for query, one in zip(queries, decided, strict=True))
@@ -117,38 +116,51 @@ def results(
 def _match(holders: Sequence[Holder], decided: Decided, about: About) -> Match:
     """The match that the holders of one contribution make."""
     first, found, through = holders[0], decided.found, decided.through
-    distance: dict[Algorithm, int] = {}
-    nearest_first = sorted((holder.signal for holder in holders), key=lambda signal: (found[signal], signal.algorithm))
-    for signal in nearest_first:
-        distance.setdefault(signal.algorithm, found[signal])
+    nearest, distance = first.signal, {first.signal.algorithm: found[first.signal]}
+    if len(holders) > 1:
+        near = sorted([holder.signal for holder in holders], key=lambda signal: (found[signal], signal.algorithm))
+        nearest, distance = near[0], {}
+        for signal in near:
+            distance.setdefault(signal.algorithm, found[signal])
+        distance = dict(sorted(distance.items(), key=lambda pair: _ORDER[pair[0]]))
     return Match(
-        contribution=first.contribution,
-        distance=dict(sorted(distance.items(), key=lambda pair: _ORDER[pair[0]])) if len(distance) > 1 else distance,
-        labels=about.labels,
-        severity=first.severity,
-        standing=first.standing,
-        context=about.context,
-        removed_at=about.removed_at,
-        received_at=about.received_at,
-        transform=through.get(nearest_first[0]) if through and all(one in through for one in nearest_first) else None,
+        first.contribution,
+        distance,
+        about.labels,
+        first.severity,
+        first.standing,
+        about.context,
+        about.removed_at,
+        about.received_at,
+        through.get(nearest) if through and all(holder.signal in through for holder in holders) else None,
     )
 
 
-def _decide(found: Distances, through: Through, groups: Sequence[Sequence[Holder]], limit: int) -> Decided:
-    severities = [group[0].severity for group in groups if group[0].severity is not None]
-    return Decided(
-        found,
-        through,
-        groups if len(groups) <= limit else _in_turns(groups, found, limit),
-        frozenset(group[0].member for group in groups),
-        max(severities, default=None),
-        [group[0].contribution for group in groups if group[0].standing is not Standing.UNREVIEWED],
-        len(groups) > limit,
-    )
+class _Matching:
+    """The contributions that match what some queries found alike, each as its holders."""
+
+    def __init__(self, groups: Sequence[Sequence[Holder]]) -> None:
+        self._groups = groups
+        self._members = frozenset([group[0].member for group in groups])
+        self._severity = max([one.severity for one, *_ in groups if one.severity is not None], default=None)
+        self._judged = [one.contribution for one, *_ in groups if one.standing is not Standing.UNREVIEWED]
+        self._chosen: dict[tuple[object, ...], Sequence[Sequence[Holder]]] = {}
+
+    def decide(self, found: Distances, through: Through, limit: int) -> Decided:
+        """What is answered of one of the queries."""
+        # Not how near the values are, but which is nearer than which: of one value, each query chooses the same.
+        near = {signal: bits / signal.algorithm.radius for signal, bits in found.items()}
+        places = {nearness: place for place, nearness in enumerate(sorted(set(near.values())))}
+        order = {signal: places[nearness] for signal, nearness in near.items()}
+        key = frozenset(order.items()), limit
+        if key not in self._chosen:
+            self._chosen[key] = _in_turns(_ranked(self._groups, order), limit) if limit else ()
+        is_cut = len(self._groups) > limit
+        return Decided(found, through, self._chosen[key], self._members, self._severity, self._judged, is_cut)
 
 
-def _matching(
-    query: Query, found: Distances, held: Mapping[Signal, Sequence[Holder]], having: Having
+def _groups(
+    decisive: Collection[Algorithm], found: Distances, held: Mapping[Signal, Sequence[Holder]], having: Having
 ) -> list[list[Holder]]:
     """The holders of each contribution that matches, those of a contribution together."""
     grouped: dict[int, list[Holder]] = defaultdict(list)
@@ -157,26 +169,24 @@ def _matching(
     for signal in found:
         for holder in held.get(signal, ()):
             grouped[holder.contribution].append(holder)
-    if any(signal.algorithm is Algorithm.PHASH for signal in found) and (decisive := query.decisive):
+    if decisive and any(signal.algorithm is Algorithm.PHASH for signal in found):
         alone = {id for id, group in grouped.items() if all(one.signal.algorithm is Algorithm.PHASH for one in group)}
         for id in alone & {TEST_ID}:
             del grouped[id]
         for id, algorithms in having(alone).items():
-            if decisive & algorithms:
+            if not algorithms.isdisjoint(decisive):
                 del grouped[id]
     return list(grouped.values())
 
 
-def _in_turns(groups: Sequence[Sequence[Holder]], found: Distances, limit: int) -> Sequence[Sequence[Holder]]:
-    """At most `limit` contributions: the nearest of each member, then the second of each, and so on."""
-    if not limit:
-        return ()
-    near = {signal: bits / signal.algorithm.radius for signal, bits in found.items()}
-    # As `Match.rank` of the matches that they make.
+def _ranked(groups: Sequence[Sequence[Holder]], order: Mapping[Signal, int]) -> Sequence[Sequence[Holder]]:
+    """The contributions as `Match.rank` of their matches ranks them."""
+    if len(groups) == 1:
+        return groups
     ranked = [
         (
             # Mostly one value is near, and popular ones have thousands of holders.
-            near[group[0].signal] if len(group) == 1 else min([near[one.signal] for one in group]),
+            order[group[0].signal] if len(group) == 1 else min([order[one.signal] for one in group]),
             -1 if len(group) == 1 else -len({one.signal.algorithm for one in group}),
             group[0].contribution,
             group,
@@ -184,14 +194,21 @@ def _in_turns(groups: Sequence[Sequence[Holder]], found: Distances, limit: int) 
         for group in groups
     ]
     ranked.sort()
+    return [one[3] for one in ranked]
+
+
+def _in_turns(ranked: Sequence[Sequence[Holder]], limit: int) -> Sequence[Sequence[Holder]]:
+    """At most `limit` contributions: the nearest of each member, then the second of each, and so on."""
+    if len(ranked) <= limit:
+        return ranked
     turns: dict[int, int] = defaultdict(int)
     in_turns = []
-    for place, (*_, group) in enumerate(ranked):
+    for place, group in enumerate(ranked):
         member = group[0].member
-        in_turns.append((turns[member], place, group))
+        in_turns.append((turns[member], place))
         turns[member] += 1
     in_turns.sort()
-    return [group for _, _, group in in_turns[:limit]]
+    return [ranked[place] for place in sorted(place for _, place in in_turns[:limit])]
 
 
 def _suggest(queries: Sequence[Query], search: Search) -> Sequence[Distances]:

@@ -15,7 +15,7 @@ from hashdb.service import matches, refusals
 from hashdb.web import answers, identity, problems
 from hashdb.web.context import LARGE, Face, bearer, holder, told_budgets
 from hashdb.wire import Terms
-from hashdb.wire.matches import AnswerOut, read_queries
+from hashdb.wire.matches import answer_text, read_queries
 
 ROUTE = "/v1/matches"
 _SCOPES = (Scope.MATCH,)
@@ -73,7 +73,7 @@ class Direct:
         # The head of the log was read to recognise the key: it is read again only by who waited for a turn.
         level = None if has_turn else db.index.catch_up(db.follower.head)
         answer = matches.match(db, actor, queries, level=level, has_turn=has_turn)
-        return AnswerOut.of(answer).json_text().encode()
+        return answer_text(answer).encode()
 
     def _is_plain(self, environ: WSGIEnvironment) -> bool:
         """Whether there is nothing to a request but a path, a key and a JSON body of a length that is taken."""
@@ -125,13 +125,15 @@ def secured(application: WSGIApplication, headers: Headers, believed: bool, larg
     also where the request is refused: what is left of it would make the connection useless for the next request.
     """
 
+    ours = [(header[0].lower(), header) for header in headers]
+
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         id = identity.begin(environ, believed)
 
         def start(status: str, given: Headers, *more: Any) -> Callable[[bytes], object]:
             _read_the_rest(environ, largest_body)
             names = {name.lower() for name, _ in given}
-            own = [one for one in headers if one[0].lower() not in names]
+            own = [header for name, header in ours if name not in names]
             own.append((identity.HEADER, id))
             return start_response(status, given + own, *more)
 

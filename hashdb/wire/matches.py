@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from functools import lru_cache
+from json import JSONEncoder
 from typing import Annotated, Any, Literal
 
 from annotated_types import Len
@@ -10,6 +13,7 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationError, 
 from pydantic_core import InitErrorDetails
 
 from hashdb.domain.contributions import Standing
+from hashdb.domain.instants import format_instant
 from hashdb.domain.matches import Answer, Match, Query, Result
 from hashdb.domain.rules import QUERIES_A_REQUEST, SIGNALS_A_REQUEST, SIGNALS_AN_ITEM
 from hashdb.domain.signals import Algorithm
@@ -39,6 +43,9 @@ def _few_signals(transforms: dict[str, Sequence[Any]]) -> dict[str, Sequence[Any
 TransformName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")]
 _Asked = Annotated[SignalText, ruled(lambda terms, signal: terms.rules.algorithm_fault(signal.algorithm))]
 
+# pydantic makes a deep copy of a default that is no factory, for each query; its schema does not name a factory's.
+_EMPTY: dict[str, Any] = {"default": {}}
+
 
 class QueryIn(Sent):
     """One item to match."""
@@ -46,10 +53,14 @@ class QueryIn(Sent):
     id: Opaque | None = Field(None, description="Comes back with the result.")
     signals: Annotated[list[_Asked], Len(1, SIGNALS_AN_ITEM)]
     transforms: Annotated[dict[TransformName, list[_Asked]], AfterValidator(_few_signals)] = Field(
-        {}, description="Signals of the item with an alteration undone or tried, by the name of that transform."
+        default_factory=dict,
+        description="Signals of the item with an alteration undone or tried, by the name of that transform.",
+        json_schema_extra=_EMPTY,
     )
     radius: Annotated[dict[Algorithm, int], AfterValidator(_within_rules)] = Field(
-        {}, description="Bits that may differ, by algorithm, where less than the default is wanted."
+        default_factory=dict,
+        description="Bits that may differ, by algorithm, where less than the default is wanted.",
+        json_schema_extra=_EMPTY,
     )
 
     def value(self) -> Query:
@@ -195,3 +206,66 @@ class AnswerOut(Answered):
     def value(self) -> Answer:
         """The answer that this spells."""
         return Answer(tuple(result.value() for result in self.results), self.checkpoint)
+
+
+_text = JSONEncoder(ensure_ascii=False).encode
+_Said = tuple[tuple[str, ...], int | None, Standing, tuple[str, ...], datetime | None, datetime]
+
+
+def answer_text(answer: Answer) -> str:
+    """The same text as `AnswerOut.of(answer).json_text()`, several times as fast.
+
+    What is said of a contribution is written once for all queries that find it: most matches differ in distance only.
+    """
+    said: dict[_Said, str] = {}
+    results = ",".join([_result_text(result, said) for result in answer.results])
+    return f'{{"results":[{results}],"checkpoint":{answer.checkpoint}}}'
+
+
+def _result_text(result: Result, said: dict[_Said, str]) -> str:
+    id = "null" if result.id is None else _text(result.id)
+    signals = f'"signals":{_list_text(map(str, result.signals))},' if result.signals else ""
+    truncated = "true" if result.truncated else "false"
+    matches = ",".join([_match_text(match, said) for match in result.matches])
+    return (
+        f'{{"id":{id},{signals}"members":{result.members},"severity":{_number_text(result.severity)},'
+        f'"action":"{result.action}","truncated":{truncated},"matches":[{matches}]}}'
+    )
+
+
+def _match_text(match: Match, said: dict[_Said, str]) -> str:
+    contribution, distance, *_, transform = match
+    of = match[2:8]
+    if (text := said.get(of)) is None:
+        text = said[of] = _said_text(*of)
+    more = "" if transform is None else f',"transform":{_text(transform)}'
+    return f'{{"contribution":{contribution},{_distance_text(tuple(distance.items()))},{text}{more}}}'
+
+
+@lru_cache(4096)
+def _distance_text(distance: tuple[tuple[Algorithm, int | None], ...]) -> str:
+    told = ",".join([f'"{algorithm}":{_number_text(bits)}' for algorithm, bits in distance])
+    return f'"distance":{{{told}}},"agree":{_list_text(algorithm for algorithm, _ in distance)}'
+
+
+def _said_text(
+    labels: tuple[str, ...],
+    severity: int | None,
+    standing: Standing,
+    context: tuple[str, ...],
+    removed_at: datetime | None,
+    received_at: datetime,
+) -> str:
+    removed = "null" if removed_at is None else f'"{format_instant(removed_at)}"'
+    return (
+        f'"labels":{_list_text(labels)},"severity":{_number_text(severity)},"standing":"{standing}",'
+        f'"context":{_list_text(context)},"removed_at":{removed},"received_at":"{format_instant(received_at)}"'
+    )
+
+
+def _list_text(texts: Iterable[str]) -> str:
+    return f"[{','.join(map(_text, texts))}]"
+
+
+def _number_text(number: int | None) -> str:
+    return "null" if number is None else str(number)

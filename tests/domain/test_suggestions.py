@@ -109,6 +109,22 @@ def test_each_member_has_its_nearest() -> None:
     assert len(one.matches) == 1_000
 
 
+def test_queries_with_the_same_values_in_the_same_order_choose_once() -> None:
+    one, two = signal(1), signal(2)
+    held = {one: [holder(one, id) for id in range(1, 1_001)], two: [holder(two, id) for id in range(1_001, 2_001)]}
+    found = [{one: 1, two: 2}, {one: 3, two: 9}, {one: 4, two: 2}]
+    first, second, third = decide([Query((one, two))] * 3, found, [{}] * 3, held, lambda ids: {})
+    assert first.chosen is second.chosen
+    assert [group[0].contribution for group in first.chosen] == list(range(1, 1_001))
+    assert [group[0].contribution for group in third.chosen] == list(range(1_001, 2_001))
+    told = results([Query((one, two))] * 3, [first, second, third])
+    assert [result.matches[0].distance for result in told] == [
+        {one.algorithm: 1},
+        {one.algorithm: 3},
+        {one.algorithm: 2},
+    ]
+
+
 def test_after_a_full_answer_queries_are_told_what_they_would_have_matched() -> None:
     value = signal(1)
     held = [holder(value, id, severity=id % 4) for id in range(1, 1_001)]

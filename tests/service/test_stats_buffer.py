@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from datetime import timedelta
 
 from hashdb.domain.contributions import Standing
@@ -47,14 +46,14 @@ def test_hits_of_one_contribution_become_one_that_keeps_the_first_distance() -> 
     tallies = StatsBuffer()
     later = NOON + timedelta(seconds=1)
     for at, distance in ((NOON, 6), (later, 2)):
-        match = replace(MATCH, distance={Algorithm.PDQ: distance})
+        match = MATCH._replace(distance={Algorithm.PDQ: distance})
         tallies.match(at, 3, [query(1)], Answer((Result(None, (match,), 1),), 40 + distance))
     assert tallies.take().found() == [Hit(DAY, 3, 17, NOON, later, 46, 2, {"pdq": 6})]
 
 
 def test_a_quarantined_match_that_was_asked_for_is_no_hit() -> None:
     tallies = StatsBuffer()
-    match = replace(MATCH, standing=Standing.QUARANTINED)
+    match = MATCH._replace(standing=Standing.QUARANTINED)
     tallies.match(NOON, 3, [query(1)], Answer((Result(None, (match,), 1),), 40))
     tally = tallies.take()
     assert tally.found() == []
@@ -63,7 +62,7 @@ def test_a_quarantined_match_that_was_asked_for_is_no_hit() -> None:
 
 def test_the_test_item_is_no_hit() -> None:
     tallies = StatsBuffer()
-    tallies.match(NOON, 3, [query(1)], Answer((Result(None, (replace(MATCH, contribution=TEST_ID),), 1),), 40))
+    tallies.match(NOON, 3, [query(1)], Answer((Result(None, (MATCH._replace(contribution=TEST_ID),), 1),), 40))
     tally = tallies.take()
     assert (tally.found(), set(tally.numbers()[DAY])) == ([], {_query(ANY, Outcome.NONE), _query("pdq", Outcome.NONE)})
 

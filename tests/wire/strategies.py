@@ -169,13 +169,14 @@ queries = st.builds(
 _matches = st.builds(
     Match,
     contribution=ids,
-    distance=st.dictionaries(st.sampled_from(Algorithm), st.integers(0, 256), min_size=1),
+    distance=st.dictionaries(st.sampled_from(Algorithm), st.none() | st.integers(0, 256), min_size=1),
     labels=_codes("behaviour"),
     severity=_severities,
     standing=st.sampled_from(Standing),
     context=_codes("context"),
     removed_at=st.none() | moments,
     received_at=moments,
+    transform=st.none() | st.from_regex(r"[a-z0-9-]{1,32}", fullmatch=True),
 )
 _results = st.builds(
     Result,

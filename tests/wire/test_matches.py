@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hashdb.domain.matches import Answer, Query, Result
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import InvalidInput
-from hashdb.wire.matches import AnswerOut, QueriesIn, read_queries
+from hashdb.wire.matches import AnswerOut, QueriesIn, answer_text, read_queries
 from tests.builders import signal
 from tests.wire.strategies import TERMS, answers, queries
 
@@ -33,6 +33,11 @@ def test_queries_come_back_as_they_were_sent(sent: list[Query]) -> None:
 @given(answers)
 def test_an_answer_comes_back(answered: Answer) -> None:
     assert AnswerOut.model_validate_json(AnswerOut.of(answered).json_text()).value() == answered
+
+
+@given(answers)
+def test_an_answer_is_written_as_its_model_writes_it(answered: Answer) -> None:
+    assert answer_text(answered) == AnswerOut.of(answered).json_text()
 
 
 def test_a_result_without_matches_asks_for_nothing() -> None:
