@@ -20,6 +20,9 @@ class Algorithm(StrEnum):
     WHASH = "whash"
     AHASH = "ahash"
 
+    # The hash of an Enum is Python code, and signals are looked up a thousand times for a batch.
+    __hash__ = str.__hash__
+
     @property
     def bits(self) -> int:
         """Length of a value in bits, 64 or 256."""

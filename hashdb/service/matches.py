@@ -24,6 +24,7 @@ from hashdb.store import Transaction
 _NO_RADIUS = "is not for a key that is told no distances"
 _SWITCH_EVERY = 0.0005
 """Seconds for which the thread of a batch runs while others wait, where Python's own 5 milliseconds are usual."""
+_MATCHING = tuple(standing for standing in Standing if standing.matches)
 FEW = 8
 """Queries of a request that is answered at once; one of more is a batch."""
 
@@ -74,7 +75,7 @@ def _match(db: HashDB, queries: Sequence[Query], quarantined: bool, level: Head)
     if not any(suggested):
         db.timed((searched - started, 0.0))
         return Answer(tuple(Result(query.id, (), 0) for query in queries), checkpoint)
-    standings = tuple(standing for standing in Standing if quarantined or standing.matches)
+    standings = tuple(Standing) if quarantined else _MATCHING
     with db.store.read() as tx:
         held = _held(tx, suggested, db.now(), standings)
         decided = decide(queries, suggested, through, held, tx.matches.having)

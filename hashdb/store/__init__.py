@@ -288,6 +288,9 @@ def _sqlite(url: URL, busy_seconds: float) -> Engine:
     def begin(connection: Connection) -> None:
         # A read that turns into a write fails at once whatever the timeout, so a write takes the lock first.
         writes = connection.get_execution_options().get("hashdb_writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        # By the driver: what SQLAlchemy does around a statement costs more than this one.
+        cursor = connection.connection.cursor()
+        cursor.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+        cursor.close()
 
     return engine
