@@ -11,13 +11,17 @@ from sqlalchemy import make_url
 from hashdb.store import Store
 
 
+_made: set[str] = set()
+
+
 def make(url: str) -> None:
     """Make the schema in a database that may have it already; in a new file of SQLite, by copying one."""
     name = make_url(url).database if url.startswith("sqlite") else None
     if name and not Path(name).exists():
         Path(name).write_bytes(_file())
-    else:
+    elif url not in _made:
         _migrate(url)
+    _made.add(url)
 
 
 @cache
