@@ -81,7 +81,7 @@ def test_a_radius_narrows_a_match_and_is_checked(member: Commands, tmp_path: Pat
         photo.resize((photo.width // 3, photo.height // 3)).save(tiny, quality=30)
     assert "pdq" in member.json("match", tiny)[0]["matches"][0]["agree"]
     found = member.json("match", tiny, "--radius", "pdq=0")[0]["matches"]
-    assert all("pdq" not in match["agree"] for match in found)
+    assert found and all("pdq" not in match["agree"] for match in found)
     assert member("match", tiny, "--radius", "pdq").returncode == 2
     assert "0 to 31 bits" in member("match", tiny, "--radius", "pdq=32").stderr
 

@@ -38,7 +38,9 @@ def test_it_is_near_within_the_radius_and_no_further() -> None:
 
 
 def test_no_photograph_is_near_it() -> None:
-    for photo in (FOLDER / "photos").glob("*.jpg"):
+    photos = list((FOLDER / "photos").glob("*.jpg"))
+    assert len(photos) == 18
+    for photo in photos:
         for signal in hash_file(photo, tuple(Algorithm)).signals:
             assert near_test(signal, signal.algorithm.radius) is None
 

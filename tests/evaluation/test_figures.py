@@ -28,7 +28,8 @@ def test_what_too_few_pairs_cannot_tell_is_a_dash(small: Evaluation) -> None:
 
 def test_pairs_are_named(small: Evaluation) -> None:
     assert [PHOTOS[0].name in sentence for sentence in figures.same(small)] == [True]
-    assert all(sentence.startswith(("pdq ", "phash256 ")) for sentence in figures.nearest(small, 3))
+    nearest = list(figures.nearest(small, 3))
+    assert nearest and all(sentence.startswith(("pdq ", "phash256 ")) for sentence in nearest)
 
 
 def test_a_rate_is_written_short() -> None:

@@ -98,7 +98,9 @@ def test_what_is_sent_begins_no_line_of_the_log(lines: io.StringIO, service: Ser
     platform.ask("X\x1b", "/v1/me")
     platform.get("/v1/me", headers={"User-Agent": "\x1b[2J", "X-Request-Id": "a\x0bb", "Referer": "\x1b"})
     Visitor(service, LINES).sign_in(LINES)
-    for line in lines.getvalue().splitlines():
+    told = lines.getvalue().splitlines()
+    assert len(told) >= 9, "each request is told in one line"
+    for line in told:
         assert line.isascii() and line.isprintable()
         assert set(json.loads(line)) >= {"at", "level", "message"}
     assert "2J" not in lines.getvalue()
