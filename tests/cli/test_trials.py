@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from hashdb.cli.trials import Trial, spelled
+import pytest
+
+from hashdb.cli.trials import Trial, print_trials, spelled
 from hashdb.domain.contributions import Standing
 from hashdb.domain.matches import Match, Result
 from hashdb.domain.signals import Algorithm
@@ -46,3 +48,13 @@ def test_one_that_does_not_hold_is_told_to_programs() -> None:
             "held": False,
         },
     ]
+
+
+def test_people_are_told_how_many_came(capsys: pytest.CaptureFixture[str]) -> None:
+    copies = [Trial("a", "half size", 7, HIT, 1.0), Trial("b", "JPEG 30", 8, MISS, 2.0)]
+    print_trials([*copies, Trial("c", "another photo", None, MISS, 3.0)])
+    told = capsys.readouterr()
+    assert "1 of 2 altered copies were recognised; 0 of 1 other photographs were." in told.out
+    assert "A match took 2.0 ms (median, one query a request)." in told.out
+    assert [line.split()[0] for line in told.out.splitlines() if "not as expected" in line] == ["b"]
+    assert told.err == ""
