@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from argon2 import PasswordHasher
+from flask import Flask
 from hypothesis import settings
 from sqlalchemy import Connection, Engine, event, make_url
 from werkzeug.routing import Rule
@@ -79,22 +80,25 @@ def _statements_compiled_once() -> Iterator[None]:
     event.remove(Engine, "engine_connect", share)
 
 
+class _Route(Rule):
+    """A rule that takes over what an equal rule of another application was compiled to."""
+
+    compiled: ClassVar[dict[object, dict[str, Any]]] = {}
+
+    def compile(self) -> None:
+        key = self.rule, repr(self.defaults), self.subdomain, self.host, self.merge_slashes
+        if key not in self.compiled:
+            before = vars(self) | {"arguments": set(self.arguments)}
+            super().compile()
+            self.compiled[key] = {name: now for name, now in vars(self).items() if before.get(name) != now}
+        vars(self).update(self.compiled[key])
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _routes_compiled_once() -> Iterator[None]:
-    """Most tests of the web make an application, and most of that is Werkzeug compiling how each address is built.
-
-    What it compiles names no application: it is kept for the next one that has the same route.
-    """
-    compile_builder, compiled = Rule._compile_builder, dict[object, Callable[..., tuple[str, str]]]()
-
-    def compiled_once(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
-        key = rule.rule, tuple(rule._trace), repr(rule.defaults), append_unknown
-        if key not in compiled:
-            compiled[key] = compile_builder(rule, append_unknown)
-        return compiled[key]
-
+    """Most tests of the web make an application, and most of that is Werkzeug compiling each route."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Rule, "_compile_builder", compiled_once)
+        patch.setattr(Flask, "url_rule_class", _Route)
         yield
 
 

@@ -10,7 +10,6 @@ from sqlalchemy import make_url
 
 from hashdb.store import Store
 
-
 _made: set[str] = set()
 
 
