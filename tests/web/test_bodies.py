@@ -187,24 +187,26 @@ def _holding(*parts: str) -> str:
     return '{"contributions": ' + "".join(parts) + "}"
 
 
-LARGE = {
-    "unknown fields": _holding("[{", ",".join(f'"{n:x}": 0' for n in range(KEYS - 1)), "}]"),
-    "more unknown fields": _holding("[{", ",".join(f'"{n:x}":0' for n in range(1_000_000)), "}]"),
-    "one field again and again": "{" + '"a":0,' * 2_000_000 + '"a": 0}',
-    "lists": _holding("[", "[]," * (VALUES // 2 - 3), "[]]"),
-    "more lists": _holding("[", "[]," * 5_000_000, "[]]"),
-    "numbers": _holding('[{"labels": [', "0," * (VALUES - 9), "0]}]"),
-    "a text": _holding('"', "a" * 15 * MEGABYTE, '"'),
-    "colons": _holding('"', ":" * 15 * MEGABYTE, '"'),
-    "quotes": _holding("[", '"":' * 5_000_000),
-    "backslashes": _holding('"', "\\" * 15 * MEGABYTE),
-}
-"""Bodies within the cap of 16 MB."""
+def _large() -> dict[str, str]:
+    """Bodies within the cap of 16 MB."""
+    return {
+        "unknown fields": _holding("[{", ",".join(f'"{n:x}": 0' for n in range(KEYS - 1)), "}]"),
+        "more unknown fields": _holding("[{", ",".join(f'"{n:x}":0' for n in range(1_000_000)), "}]"),
+        "one field again and again": "{" + '"a":0,' * 2_000_000 + '"a": 0}',
+        "lists": _holding("[", "[]," * (VALUES // 2 - 3), "[]]"),
+        "more lists": _holding("[", "[]," * 5_000_000, "[]]"),
+        "numbers": _holding('[{"labels": [', "0," * (VALUES - 9), "0]}]"),
+        "a text": _holding('"', "a" * 15 * MEGABYTE, '"'),
+        "colons": _holding('"', ":" * 15 * MEGABYTE, '"'),
+        "quotes": _holding("[", '"":' * 5_000_000),
+        "backslashes": _holding('"', "\\" * 15 * MEGABYTE),
+    }
 
 
 def test_what_is_large_is_refused_in_little_memory(usual: Caller) -> None:
+    large = _large()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for name, text in LARGE.items():
+    for name, text in large.items():
         answer = _asked(usual, "POST /v1/contributions", JSON, data=text.encode())
         assert answer.status_code in REFUSALS, (name, answer.text[:300])
         assert len(answer.data) < MEGABYTE, name
