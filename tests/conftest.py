@@ -11,6 +11,7 @@ import pytest
 from argon2 import PasswordHasher
 from flask import Flask
 from hypothesis import settings
+from jinja2.bccache import Bucket, BytecodeCache
 from sqlalchemy import Connection, Engine, event, make_url
 from werkzeug.routing import Rule
 
@@ -94,11 +95,26 @@ class _Route(Rule):
         vars(self).update(self.compiled[key])
 
 
+class _Templates(BytecodeCache):
+    """What templates were compiled to, whichever application compiled them."""
+
+    def __init__(self) -> None:
+        self._compiled: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self._compiled:
+            bucket.bytecode_from_string(self._compiled[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._compiled[bucket.key] = bucket.bytecode_to_string()
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _routes_compiled_once() -> Iterator[None]:
-    """Most tests of the web make an application, and most of that is Werkzeug compiling each route."""
+def _routes_and_templates_compiled_once() -> Iterator[None]:
+    """Most tests of the web make an application, which would compile each route and each template again."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Flask, "url_rule_class", _Route)
+        patch.setattr(Flask, "jinja_options", {**Flask.jinja_options, "bytecode_cache": _Templates()})
         yield
 
 
