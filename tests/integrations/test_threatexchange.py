@@ -136,8 +136,8 @@ def test_keys_of_several_services_are_told_apart() -> None:
         from hashdb_threatexchange.records import HashdbCredentials
     finally:
         sys.path.remove(str(PACKAGE))
-    several = HashdbCredentials._from_str("https://a.example=hdb_a, https://b.example:8443/=hdb_b")
+    several = HashdbCredentials("https://a.example=hdb_a, https://b.example:8443/=hdb_b")
     assert several.for_url("https://a.example/") == "hdb_a"
     assert several.for_url("https://b.example:8443") == "hdb_b"
     assert several.for_url("https://c.example") == ""
-    assert HashdbCredentials._from_str("hdb_x").for_url("https://c.example") == "hdb_x"
+    assert HashdbCredentials("hdb_x").for_url("https://c.example") == "hdb_x"

@@ -31,7 +31,7 @@ class Reader:
     """A copy kept by the exchange of `threatexchange`, fetch by fetch."""
 
     def __init__(self, url: str, secret: str | None) -> None:
-        credentials = StopNCIICredentials._from_str(f"{secret},unused,{url}/stopncii/v1")
+        credentials = StopNCIICredentials(f"{secret}", "unused", f"{url}/stopncii/v1")
         config = CollaborationConfigBase(name="hashdb", api="stop_ncii", enabled=True)
         self.exchange: Any = StopNCIISignalExchangeAPI.for_collab(config, credentials)
         self.checkpoint: Any = None
