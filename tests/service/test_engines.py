@@ -1,0 +1,68 @@
+"""The service on each engine of the index: what is contributed is matched at once, in every process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from hashdb.domain.members import Actor
+from hashdb.index import OpenEngine
+from hashdb.index.bktree import BKTreeEngine
+from hashdb.index.milvus import Milvus, MilvusEngine
+from hashdb.index.segments import SegmentStore
+from hashdb.service import HashDB, contributions, index_check, open_hashdb
+from tests.builders import RULES, Clock, contributed, draft
+from tests.index.milvus import milvus_lite
+from tests.service.folders import PHASH, fill_store, missed
+
+Process = Callable[[], HashDB]
+
+
+@pytest.fixture(scope="module")
+def milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Milvus]:
+    """One for all."""
+    with milvus_lite(tmp_path_factory.mktemp("milvus")) as milvus:
+        yield milvus
+
+
+@pytest.fixture(params=["tiered", "bktree", "milvus"])
+def engine(request: pytest.FixtureRequest) -> OpenEngine:
+    """Each engine of HASHDB_INDEX."""
+    if request.param == "milvus":
+        return partial(MilvusEngine, request.getfixturevalue("milvus"))
+    return {"tiered": SegmentStore, "bktree": BKTreeEngine}[request.param]
+
+
+@pytest.fixture
+def processes(engine: OpenEngine, db: HashDB, database_url: str, folder: Path) -> Iterator[tuple[HashDB, HashDB]]:
+    """Two processes of one service."""
+    first, second = (open_hashdb(database_url, RULES, clock=Clock(), index=folder, engine=engine) for _ in range(2))
+    with closing(first), closing(second):
+        yield first, second
+
+
+def test_what_one_process_takes_the_other_matches_at_once(processes: tuple[HashDB, HashDB], actor: Actor) -> None:
+    one, other = processes
+    made = contributed(one, actor, *map(draft, range(20)))
+    assert missed(other, actor, range(20)) == []
+    one.index.maintain(at_once=True)
+    contributions.withdraw(other, actor, made[3].id, "other")
+    contributed(other, actor, draft(20))
+    for db in (one, other):
+        db.index.maintain()
+        assert missed(db, actor, range(21)) == [3]
+
+
+def test_what_a_store_has_is_filled_in_at_the_start(processes: tuple[HashDB, HashDB], actor: Actor) -> None:
+    one, other = processes
+    fill_store(one, actor, 5_000)
+    read: list[int] = []
+    for db in (one, other):
+        assert db.index.fill(read.append) == one.index.head
+        assert len(db.index.index(PHASH)) >= 5_000
+        assert all(found.same for found in index_check.check(db, 20, lambda count: None).values())
+    assert sum(read) >= 5_000
