@@ -171,6 +171,7 @@ def _page(machine: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> Ite
     yield report.told(machine)
     kernels = {one["kernel"] for one in cells if one["kernel"]}
     yield f"*tiered* runs on: {', '.join(sorted(kernels))}. *milvus* is milvus-lite, in one process on this machine."
+    yield f"Other work ran on the machine: its load was {machine['load']:.1f} at the end."
     yield ""
     yield "## Which engine to take"
     yield ""
@@ -179,11 +180,11 @@ def _page(machine: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> Ite
     yield ""
     yield "| engine | take it | do not take it |"
     yield "|---|---|---|"
-    yield "| `tiered` (default) | for every service that one machine holds | past some hundred million values |"
+    yield "| `tiered` (default) | for every service whose values one machine holds | past one machine's memory |"
     yield (
-        "| `bktree` | to try hashdb, to test, to compare answers: 50 lines of logic, no file, no compiler"
-        " | past 10,000 values of 256 bits at the default radius: each worker fills its own trees at its start,"
-        " and one query holds up all others |"
+        "| `bktree` | to try hashdb, to test, to compare answers: it needs no file and no compiler"
+        " | above 10,000 values: a query takes over 10 ms at the default radius and holds up the others of its worker,"
+        " and each worker fills its own trees at its start |"
     )
     yield (
         "| `milvus` | where the values no longer fit one machine"
@@ -213,7 +214,7 @@ def _page(machine: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> Ite
 def _milliseconds(searches: Mapping[Any, Any], radius: int) -> str:
     found = searches.get(radius) or searches[str(radius)]
     asked = f" ({found['queries']})" if found["queries"] < _QUERIES else ""
-    return f"{found['ms']:.3g}{asked}"
+    return (f"{found['ms']:,.0f}" if found["ms"] >= 100 else f"{found['ms']:.3g}") + asked
 
 
 if __name__ == "__main__":
