@@ -47,7 +47,11 @@ def check(sample: int, as_json: bool) -> int:
             with bar:
                 compared = index_check.check(db, sample, advance)
         except IndexNotReady:
-            click.echo(f"there is no index that can be used. {_repair(settings)}", err=True)
+            click.echo(
+                "there is no index that can be used: start the service and wait until /readyz answers 200;"
+                " if it does not, its log says why",
+                err=True,
+            )
             return _FAILED
     same = all(one.same for one in compared.values())
     if as_json:

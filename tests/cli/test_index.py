@@ -64,7 +64,7 @@ def test_an_index_that_cannot_be_used_is_told(run: Commands) -> None:
         fill_store(db, member_with(db))
     done = run("index", "check")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("there is no index that can be used. Stop the service, remove ")
+    assert done.stderr.startswith("there is no index that can be used: start the service and wait until /readyz")
 
 
 def test_an_engine_that_stores_nothing_cannot_be_checked(run: Commands) -> None:
