@@ -67,8 +67,9 @@ Nothing here knows HTTP: `hashdb.web.problems` holds the table of status codes.
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, dataclass_transform
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,245 +83,156 @@ class Fault:
         return f"{self.at}: {self.reason}" if self.at else self.reason
 
 
+@dataclass_transform(eq_default=False)
 @dataclass(eq=False)
 class HashDBError(Exception):
-    """The root; catching it catches all that hashdb raises on purpose."""
+    """The root; catching it catches all that hashdb raises on purpose.
+
+    Each subclass becomes a dataclass. Its slug, and its title unless it sets one, are the words of its name.
+    `message` is the text of the error, with the names of fields in braces.
+    """
 
     slug: ClassVar[str] = "error"
     title: ClassVar[str] = "Error"
+    message: ClassVar[str] = ""
+
+    def __init_subclass__(cls) -> None:
+        dataclass(eq=False)(cls)
+        words = re.sub(r"(?<!^)(?=[A-Z])", " ", cls.__name__).lower()
+        cls.slug = words.replace(" ", "-")
+        cls.title = cls.__dict__.get("title", words.capitalize())
+
+    def __str__(self) -> str:
+        return self.message.format_map(vars(self))
 
     def __reduce__(self) -> tuple[type[HashDBError], tuple[object, ...]]:
         """Pickle by field, so that an error crosses from a worker process whole."""
         return type(self), tuple(getattr(self, field.name) for field in dataclasses.fields(self))
 
 
-@dataclass(eq=False)
 class MalformedRequest(HashDBError):
     reason: str
-    slug: ClassVar[str] = "malformed-request"
-    title: ClassVar[str] = "Malformed request"
-
-    def __str__(self) -> str:
-        return self.reason
+    message = "{reason}"
 
 
-@dataclass(eq=False)
 class NotAuthenticated(HashDBError):
-    slug: ClassVar[str] = "not-authenticated"
-    title: ClassVar[str] = "Not authenticated"
-
-    def __str__(self) -> str:
-        return "a valid key is needed: send it as `Authorization: Bearer hdb_…`"
+    message = "a valid key is needed: send it as `Authorization: Bearer hdb_…`"
 
 
-@dataclass(eq=False)
 class SignInRefused(NotAuthenticated):
     reason: str
-    slug: ClassVar[str] = "sign-in-refused"
-    title: ClassVar[str] = "Not signed in"
-
-    def __str__(self) -> str:
-        return self.reason
+    title = "Not signed in"
+    message = "{reason}"
 
 
-@dataclass(eq=False)
 class NotAllowed(HashDBError):
-    slug: ClassVar[str] = "not-allowed"
-    title: ClassVar[str] = "Not allowed"
+    """The caller may not do this."""
 
 
-@dataclass(eq=False)
 class ScopeMissing(NotAllowed):
     scope: str
-    slug: ClassVar[str] = "scope-missing"
-    title: ClassVar[str] = "Scope missing"
-
-    def __str__(self) -> str:
-        return f"this key lacks the scope {self.scope}"
+    message = "this key lacks the scope {scope}"
 
 
-@dataclass(eq=False)
 class MemberSuspended(NotAllowed):
-    slug: ClassVar[str] = "member-suspended"
-    title: ClassVar[str] = "Member suspended"
-
-    def __str__(self) -> str:
-        return "the member of this key is suspended"
+    message = "the member of this key is suspended"
 
 
-@dataclass(eq=False)
 class NotYours(NotAllowed):
     what: str
     id: int
-    slug: ClassVar[str] = "not-yours"
-    title: ClassVar[str] = "Not yours"
-
-    def __str__(self) -> str:
-        return f"{self.what} {self.id} is another member's"
+    message = "{what} {id} is another member's"
 
 
-@dataclass(eq=False)
 class OwnContribution(NotAllowed):
     contribution: int
-    slug: ClassVar[str] = "own-contribution"
-    title: ClassVar[str] = "Your own contribution"
-
-    def __str__(self) -> str:
-        return f"contribution {self.contribution} is your own: opinions on it are for other members to give"
+    title = "Your own contribution"
+    message = "contribution {contribution} is your own: opinions on it are for other members to give"
 
 
-@dataclass(eq=False)
 class NoLabel(NotAllowed):
-    slug: ClassVar[str] = "no-label"
-    title: ClassVar[str] = "No label for what comes this way"
-
-    def __str__(self) -> str:
-        return "this protocol tells no label, and the operator has set none in HASHDB_INTEROP_LABEL"
+    title = "No label for what comes this way"
+    message = "this protocol tells no label, and the operator has set none in HASHDB_INTEROP_LABEL"
 
 
-@dataclass(eq=False)
 class BankOfMember(NotAllowed):
-    slug: ClassVar[str] = "bank-of-member"
-    title: ClassVar[str] = "A bank is a member's"
-
-    def __str__(self) -> str:
-        return "a bank here is what a member contributes: the operator adds members"
+    title = "A bank is a member's"
+    message = "a bank here is what a member contributes: the operator adds members"
 
 
-@dataclass(eq=False)
 class FetchRefused(NotAllowed):
-    slug: ClassVar[str] = "fetch-refused"
-    title: ClassVar[str] = "Nothing is fetched from there"
-
-    def __str__(self) -> str:
-        return "this service fetches nothing from that address: send the picture itself"
+    title = "Nothing is fetched from there"
+    message = "this service fetches nothing from that address: send the picture itself"
 
 
-@dataclass(eq=False)
 class MediaRefused(NotAllowed):
-    slug: ClassVar[str] = "media-refused"
-    title: ClassVar[str] = "Pictures are not accepted"
-
-    def __str__(self) -> str:
-        return "this service takes hashes only: hash pictures at your side, with `hashdb hash`"
+    title = "Pictures are not accepted"
+    message = "this service takes hashes only: hash pictures at your side, with `hashdb hash`"
 
 
-@dataclass(eq=False)
 class WebhooksOff(NotAllowed):
-    slug: ClassVar[str] = "webhooks-off"
-    title: ClassVar[str] = "Webhooks are off"
-
-    def __str__(self) -> str:
-        return "this service pushes nothing: read the feed, with `?wait=`"
+    title = "Webhooks are off"
+    message = "this service pushes nothing: read the feed, with `?wait=`"
 
 
-@dataclass(eq=False)
 class FormRefused(NotAllowed):
-    slug: ClassVar[str] = "form-refused"
-    title: ClassVar[str] = "Form refused"
-
-    def __str__(self) -> str:
-        return "this form was made for another session, and nothing was changed: open the page again and send it anew"
+    message = "this form was made for another session, and nothing was changed: open the page again and send it anew"
 
 
-@dataclass(eq=False)
 class NotFound(HashDBError):
     what: str
-    slug: ClassVar[str] = "not-found"
-    title: ClassVar[str] = "Not found"
-
-    def __str__(self) -> str:
-        return f"{self.what} does not exist"
+    message = "{what} does not exist"
 
 
-@dataclass(eq=False)
 class MethodNotAllowed(HashDBError):
     allowed: str
-    slug: ClassVar[str] = "method-not-allowed"
-    title: ClassVar[str] = "Method not allowed"
-
-    def __str__(self) -> str:
-        return f"this address takes {self.allowed}"
+    message = "this address takes {allowed}"
 
 
-@dataclass(eq=False)
 class Conflict(HashDBError):
-    slug: ClassVar[str] = "conflict"
-    title: ClassVar[str] = "Conflict"
+    """The state of the thing does not allow this."""
 
 
-@dataclass(eq=False)
 class AlreadyWithdrawn(Conflict):
     contribution: int
-    slug: ClassVar[str] = "already-withdrawn"
-    title: ClassVar[str] = "Already withdrawn"
-
-    def __str__(self) -> str:
-        return f"contribution {self.contribution} is already withdrawn"
+    message = "contribution {contribution} is already withdrawn"
 
 
-@dataclass(eq=False)
 class NotActive(Conflict):
     contribution: int
     now: str
-    slug: ClassVar[str] = "not-active"
-    title: ClassVar[str] = "Not active"
-
-    def __str__(self) -> str:
-        return f"contribution {self.contribution} is {self.now}: it takes no change and no opinion"
+    message = "contribution {contribution} is {now}: it takes no change and no opinion"
 
 
-@dataclass(eq=False)
 class RetiredKept(Conflict):
     contribution: int
-    slug: ClassVar[str] = "retired-kept"
-    title: ClassVar[str] = "Kept while retired"
-
-    def __str__(self) -> str:
-        return (
-            f"contribution {self.contribution} is before a reviewer, quarantined or retired: its signals are kept until"
-            " 90 days after its withdrawal, so that it does not come back unseen; erase it without now=1, or ask the"
-            " operator"
-        )
+    title = "Kept while retired"
+    message = (
+        "contribution {contribution} is before a reviewer, quarantined or retired: its signals are kept until"
+        " 90 days after its withdrawal, so that it does not come back unseen; erase it without now=1, or ask the"
+        " operator"
+    )
 
 
-@dataclass(eq=False)
 class AlreadyDecided(Conflict):
     case: int
-    slug: ClassVar[str] = "already-decided"
-    title: ClassVar[str] = "Already decided"
-
-    def __str__(self) -> str:
-        return f"case {self.case} is already decided"
+    message = "case {case} is already decided"
 
 
-@dataclass(eq=False)
 class AlreadyOpen(Conflict):
     contribution: int
-    slug: ClassVar[str] = "already-open"
-    title: ClassVar[str] = "Already open"
-
-    def __str__(self) -> str:
-        return f"a case on contribution {self.contribution} is open already"
+    message = "a case on contribution {contribution} is open already"
 
 
-@dataclass(eq=False)
 class AlreadyRevoked(Conflict):
     key: int
-    slug: ClassVar[str] = "already-revoked"
-    title: ClassVar[str] = "Already revoked"
-
-    def __str__(self) -> str:
-        return f"key {self.key} is already revoked"
+    message = "key {key} is already revoked"
 
 
-@dataclass(eq=False)
 class NameTaken(Conflict):
     name: str
     what: str = "member"
     like: str = ""
-    slug: ClassVar[str] = "name-taken"
-    title: ClassVar[str] = "Name taken"
 
     def __str__(self) -> str:
         if self.like:
@@ -328,89 +240,51 @@ class NameTaken(Conflict):
         return f"a {self.what} named {self.name} exists already"
 
 
-@dataclass(eq=False)
 class IncidentExists(Conflict):
     label: str
-    slug: ClassVar[str] = "incident-exists"
-    title: ClassVar[str] = "Incident exists"
-
-    def __str__(self) -> str:
-        return f"an incident labelled {self.label} exists already"
+    message = "an incident labelled {label} exists already"
 
 
-@dataclass(eq=False)
 class TooManyWebhooks(Conflict):
     most: int
-    slug: ClassVar[str] = "too-many-webhooks"
-    title: ClassVar[str] = "Too many webhooks"
-
-    def __str__(self) -> str:
-        return f"a member may have {self.most} webhooks: delete one first"
+    message = "a member may have {most} webhooks: delete one first"
 
 
-@dataclass(eq=False)
 class IdempotencyKeyReused(Conflict):
-    slug: ClassVar[str] = "idempotency-key-reused"
-    title: ClassVar[str] = "Idempotency key reused"
-
-    def __str__(self) -> str:
-        return "this Idempotency-Key was used within 24 hours for another request"
+    message = "this Idempotency-Key was used within 24 hours for another request"
 
 
-@dataclass(eq=False)
 class FeedRestarted(HashDBError):
     epoch: str
-    slug: ClassVar[str] = "feed-restarted"
-    title: ClassVar[str] = "Start over"
-
-    def __str__(self) -> str:
-        return "this cursor is not of the present log: drop your copy and read again from 0"
+    title = "Start over"
+    message = "this cursor is not of the present log: drop your copy and read again from 0"
 
 
-@dataclass(eq=False)
 class TooLarge(HashDBError):
     what: str
     limit: int
-    slug: ClassVar[str] = "too-large"
-    title: ClassVar[str] = "Too large"
-
-    def __str__(self) -> str:
-        return f"{self.what} may have at most {self.limit:,}"
+    message = "{what} may have at most {limit:,}"
 
 
-@dataclass(eq=False)
 class UnsupportedContent(HashDBError):
-    slug: ClassVar[str] = "unsupported-content"
-    title: ClassVar[str] = "Unsupported content"
+    """The body is of a kind that is not read."""
 
 
-@dataclass(eq=False)
 class WrongContentType(UnsupportedContent):
     expected: str
-    slug: ClassVar[str] = "wrong-content-type"
-    title: ClassVar[str] = "Wrong Content-Type"
-
-    def __str__(self) -> str:
-        return f"this address takes {self.expected}"
+    title = "Wrong Content-Type"
+    message = "this address takes {expected}"
 
 
-@dataclass(eq=False)
 class UnreadablePicture(UnsupportedContent):
     reason: str
     faults: tuple[Fault, ...] = ()
-    slug: ClassVar[str] = "unreadable-picture"
-    title: ClassVar[str] = "Unreadable picture"
-
-    def __str__(self) -> str:
-        return self.reason
+    message = "{reason}"
 
 
-@dataclass(eq=False)
 class InvalidInput(HashDBError):
     faults: tuple[Fault, ...]
     omitted: int = 0
-    slug: ClassVar[str] = "invalid-input"
-    title: ClassVar[str] = "Invalid input"
 
     def __str__(self) -> str:
         count = len(self.faults) + self.omitted
@@ -419,169 +293,91 @@ class InvalidInput(HashDBError):
         return f"{count:,} faults, the first: {self.faults[0]}"
 
 
-@dataclass(eq=False)
 class LimitReached(HashDBError):
     limit: str
     retry_after: int
-    slug: ClassVar[str] = "limit-reached"
-    title: ClassVar[str] = "Limit reached"
-
-    def __str__(self) -> str:
-        return f"the limit of {self.limit} is reached"
+    message = "the limit of {limit} is reached"
 
 
-@dataclass(eq=False)
 class TooManyAtOnce(LimitReached):
-    slug: ClassVar[str] = "too-many-at-once"
-    title: ClassVar[str] = "Too many at once"
-
-    def __str__(self) -> str:
-        return f"this key has too much under way: the limit is {self.limit}; send this again when one is answered"
+    message = "this key has too much under way: the limit is {limit}; send this again when one is answered"
 
 
-@dataclass(eq=False)
 class HashingBusy(TooManyAtOnce):
-    slug: ClassVar[str] = "hashing-busy"
-    title: ClassVar[str] = "Hashing busy"
-
-    def __str__(self) -> str:
-        return f"too many pictures wait to be hashed: the limit is {self.limit}; nothing was stored"
+    message = "too many pictures wait to be hashed: the limit is {limit}; nothing was stored"
 
 
-@dataclass(eq=False)
 class Unavailable(HashDBError):
     retry_after: int
-    slug: ClassVar[str] = "unavailable"
-    title: ClassVar[str] = "Unavailable"
-
-    def __str__(self) -> str:
-        return "the service cannot answer now"
+    message = "the service cannot answer now"
 
 
-@dataclass(eq=False)
 class StoreBusy(Unavailable):
-    slug: ClassVar[str] = "store-busy"
-    title: ClassVar[str] = "Store busy"
-
-    def __str__(self) -> str:
-        return "the database is busy or away: ask again"
+    message = "the database is busy or away: ask again"
 
 
-@dataclass(eq=False)
 class IndexNotReady(Unavailable):
-    slug: ClassVar[str] = "index-not-ready"
-    title: ClassVar[str] = "Index not ready"
-
-    def __str__(self) -> str:
-        return "the index is being built from the database"
+    message = "the index is being built from the database"
 
 
-@dataclass(eq=False)
 class BadNote(HashDBError):
     reason: str
-    slug: ClassVar[str] = "bad-note"
-    title: ClassVar[str] = "Bad note"
-
-    def __str__(self) -> str:
-        return self.reason
+    message = "{reason}"
 
 
-@dataclass(eq=False)
 class LogRewritten(HashDBError):
     reason: str
-    slug: ClassVar[str] = "log-rewritten"
-    title: ClassVar[str] = "Log rewritten"
-
-    def __str__(self) -> str:
-        return f"the log is not the one of which the checkpoint was kept: {self.reason}"
+    message = "the log is not the one of which the checkpoint was kept: {reason}"
 
 
-@dataclass(eq=False)
 class NotSigned(HashDBError):
     reason: str
-    slug: ClassVar[str] = "not-signed"
-    title: ClassVar[str] = "Not signed"
-
-    def __str__(self) -> str:
-        return self.reason
+    message = "{reason}"
 
 
-@dataclass(eq=False)
 class NoCopy(HashDBError):
     folder: str
-    slug: ClassVar[str] = "no-copy"
-    title: ClassVar[str] = "No local copy"
-
-    def __str__(self) -> str:
-        return f"there is no local copy in {self.folder}: run `hashdb sync`"
+    title = "No local copy"
+    message = "there is no local copy in {folder}: run `hashdb sync`"
 
 
-@dataclass(eq=False)
 class CopyInUse(HashDBError):
     folder: str
-    slug: ClassVar[str] = "copy-in-use"
-    title: ClassVar[str] = "Local copy in use"
-
-    def __str__(self) -> str:
-        return f"another process syncs the local copy in {self.folder}"
+    title = "Local copy in use"
+    message = "another process syncs the local copy in {folder}"
 
 
-@dataclass(eq=False)
 class ServiceError(HashDBError):
     status: int
     detail: str
-    slug: ClassVar[str] = "service-error"
-    title: ClassVar[str] = "Service error"
-
-    def __str__(self) -> str:
-        return f"the service answered {self.status}: {self.detail}"
+    message = "the service answered {status}: {detail}"
 
 
-@dataclass(eq=False)
 class ServiceUnreachable(HashDBError):
     url: str
     reason: str
-    slug: ClassVar[str] = "service-unreachable"
-    title: ClassVar[str] = "Service unreachable"
-
-    def __str__(self) -> str:
-        return f"no answer from {self.url}: {self.reason}"
+    message = "no answer from {url}: {reason}"
 
 
-@dataclass(eq=False)
 class CannotStart(HashDBError):
-    slug: ClassVar[str] = "cannot-start"
-    title: ClassVar[str] = "Cannot start"
+    """The command or the service ends before it starts."""
 
 
-@dataclass(eq=False)
 class BadSetting(CannotStart):
     setting: str
     reason: str
-    slug: ClassVar[str] = "bad-setting"
-    title: ClassVar[str] = "Bad setting"
-
-    def __str__(self) -> str:
-        return f"{self.setting}: {self.reason}"
+    message = "{setting}: {reason}"
 
 
-@dataclass(eq=False)
 class UnsafeStart(CannotStart):
     reason: str
     remedy: str
-    slug: ClassVar[str] = "unsafe-start"
-    title: ClassVar[str] = "Unsafe start"
-
-    def __str__(self) -> str:
-        return f"{self.reason}: {self.remedy}"
+    message = "{reason}: {remedy}"
 
 
-@dataclass(eq=False)
 class SchemaOutdated(CannotStart):
     found: str
     needed: str
-    slug: ClassVar[str] = "schema-outdated"
-    title: ClassVar[str] = "Schema outdated"
 
     def __str__(self) -> str:
         newer = self.found.isdecimal() and self.found > self.needed
@@ -589,86 +385,43 @@ class SchemaOutdated(CannotStart):
         return f"the database has schema {self.found}, this version needs {self.needed}: {remedy}"
 
 
-@dataclass(eq=False)
 class WrongSigningKey(CannotStart):
     needed: str
     reason: str
-    slug: ClassVar[str] = "wrong-signing-key"
-    title: ClassVar[str] = "Wrong signing key"
-
-    def __str__(self) -> str:
-        remedy = "put the key there, or run `hashdb key rotate-signing`"
-        return f"the log is signed by {self.needed}, and {self.reason}: {remedy}"
+    message = "the log is signed by {needed}, and {reason}: put the key there, or run `hashdb key rotate-signing`"
 
 
-@dataclass(eq=False)
 class DatabaseAway(CannotStart):
     where: str
     reason: str
-    slug: ClassVar[str] = "database-away"
-    title: ClassVar[str] = "Database away"
-
-    def __str__(self) -> str:
-        return f"the database at {self.where} {self.reason}"
+    message = "the database at {where} {reason}"
 
 
-@dataclass(eq=False)
 class PortInUse(CannotStart):
     address: str
     setting: str = "--port"
-    slug: ClassVar[str] = "port-in-use"
-    title: ClassVar[str] = "Port in use"
-
-    def __str__(self) -> str:
-        return f"{self.address} is already in use: stop what listens there, or choose another {self.setting}"
+    message = "{address} is already in use: stop what listens there, or choose another {setting}"
 
 
-@dataclass(eq=False)
 class HomeInUse(CannotStart):
     home: str
-    slug: ClassVar[str] = "home-in-use"
-    title: ClassVar[str] = "Home in use"
-
-    def __str__(self) -> str:
-        return f"another hashdb serves from {self.home}: stop it, or set HASHDB_HOME"
+    message = "another hashdb serves from {home}: stop it, or set HASHDB_HOME"
 
 
-@dataclass(eq=False)
 class BackupFailed(CannotStart):
     reason: str
-    slug: ClassVar[str] = "backup-failed"
-    title: ClassVar[str] = "Backup failed"
-
-    def __str__(self) -> str:
-        return self.reason
+    message = "{reason}"
 
 
-@dataclass(eq=False)
 class MoveFailed(CannotStart):
     reason: str
-    slug: ClassVar[str] = "move-failed"
-    title: ClassVar[str] = "Move failed"
-
-    def __str__(self) -> str:
-        return self.reason
+    message = "{reason}"
 
 
-@dataclass(eq=False)
 class UnfinishedCopy(CannotStart):
-    slug: ClassVar[str] = "unfinished-copy"
-    title: ClassVar[str] = "Unfinished copy"
-
-    def __str__(self) -> str:
-        return (
-            "the database is an unfinished copy: stop the service that it is of, and run `hashdb copy-to` there again"
-        )
+    message = "the database is an unfinished copy: stop the service that it is of, and run `hashdb copy-to` there again"
 
 
-@dataclass(eq=False)
 class DemoFailed(CannotStart):
     reason: str
-    slug: ClassVar[str] = "demo-failed"
-    title: ClassVar[str] = "Demo failed"
-
-    def __str__(self) -> str:
-        return self.reason
+    message = "{reason}"
