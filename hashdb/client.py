@@ -29,9 +29,7 @@ from hashdb.domain.rules import DRAFTS_A_REQUEST
 from hashdb.domain.webhooks import IssuedWebhook, Webhook, WebhookChange, WebhookDraft
 from hashdb.errors import BadNote, BadSetting, LogRewritten, ServiceError
 from hashdb.wire import Answered
-from hashdb.wire.benign import BenignIn, BenignOut, BenignsOut
-from hashdb.wire.cases import CaseOut, CasesOut, DecisionIn
-from hashdb.wire.changes import ChangesOut, read_lines
+from hashdb.wire.accounts import MeOut
 from hashdb.wire.contributions import (
     AmendmentIn,
     ContributionOut,
@@ -40,16 +38,34 @@ from hashdb.wire.contributions import (
     ReceiptOut,
     WithdrawalIn,
 )
-from hashdb.wire.deliveries import DeliveriesOut, DeliveryOut
-from hashdb.wire.incidents import IncidentChangeIn, IncidentIn, IncidentOut, IncidentsOut
-from hashdb.wire.matches import AnswerOut, QueriesIn, in_requests
-from hashdb.wire.members import MeOut
-from hashdb.wire.opinions import OpinionIn, OpinionOut, OpinionsOut
+from hashdb.wire.ledger import ConsistencyOut, InclusionOut, LogOut
+from hashdb.wire.matches import AnswerOut, BenignIn, BenignOut, BenignsOut, QueriesIn, in_requests
 from hashdb.wire.problems import positions_from
-from hashdb.wire.proofs import ConsistencyOut, InclusionOut, LogOut
-from hashdb.wire.proposals import ProposalOut, ProposalsOut
-from hashdb.wire.reversals import ReversalsOut
-from hashdb.wire.webhooks import WebhookChangeIn, WebhookIn, WebhookOut, WebhooksOut
+from hashdb.wire.review import (
+    CaseOut,
+    CasesOut,
+    DecisionIn,
+    IncidentChangeIn,
+    IncidentIn,
+    IncidentOut,
+    IncidentsOut,
+    OpinionIn,
+    OpinionOut,
+    OpinionsOut,
+    ProposalOut,
+    ProposalsOut,
+    ReversalsOut,
+)
+from hashdb.wire.sharing import (
+    ChangesOut,
+    DeliveriesOut,
+    DeliveryOut,
+    WebhookChangeIn,
+    WebhookIn,
+    WebhookOut,
+    WebhooksOut,
+    read_lines,
+)
 
 _Answer = TypeVar("_Answer", bound=Answered)
 _Page = TypeVar(
@@ -130,10 +146,10 @@ class Client:
         checkpoint = 0
         for number, start in enumerate(range(0, max(1, len(drafts)), DRAFTS_A_REQUEST)):
             headers = {"Idempotency-Key": f"{key}.{number}" if number else key}
-            text = ContributionsIn.of(drafts[start : start + DRAFTS_A_REQUEST]).model_dump_json()
+            text = ContributionsIn.from_domain(drafts[start : start + DRAFTS_A_REQUEST]).model_dump_json()
             request = Request("POST", "/v1/contributions", text, {"imported": 1} if imported else {}, headers)
             with positions_from(start):
-                receipt = self._ask(ReceiptOut, request).value()
+                receipt = self._ask(ReceiptOut, request).to_domain()
             recorded += receipt.recorded
             checkpoint = receipt.checkpoint
         return Receipt(tuple(recorded), checkpoint)
@@ -143,9 +159,9 @@ class Client:
         results: list[Result] = []
         checkpoints: list[int] = []
         for part in in_requests(queries):
-            text = QueriesIn.of(part).model_dump_json(exclude_unset=True)
+            text = QueriesIn.from_domain(part).model_dump_json(exclude_unset=True)
             with positions_from(len(results)):
-                answer = self._ask(AnswerOut, Request("POST", "/v1/matches", text)).value()
+                answer = self._ask(AnswerOut, Request("POST", "/v1/matches", text)).to_domain()
             results += answer.results
             checkpoints.append(answer.checkpoint)
         return Answer(tuple(results), min(checkpoints))
@@ -154,28 +170,28 @@ class Client:
         """A result for each of 1 to 32 pictures, which the service hashes. Better hash here, and `match`."""
         files = tuple((f"{number}", octets) for number, octets in enumerate(pictures))
         asked = {"transforms": 1} if transforms else {}
-        return self._ask(AnswerOut, Request("POST", "/v1/matches/media", params=asked, files=files)).value()
+        return self._ask(AnswerOut, Request("POST", "/v1/matches/media", params=asked, files=files)).to_domain()
 
     def contribution(self, id: int) -> Contribution:
         """One contribution, as much of it as this key may see."""
-        return self._ask(ContributionOut, Request("GET", f"/v1/contributions/{id}")).value()
+        return self._ask(ContributionOut, Request("GET", f"/v1/contributions/{id}")).to_domain()
 
     def contributions(self, chosen: Filter | None = None) -> Iterator[Contribution]:
         """Every contribution that the filter lets through, page by page."""
         asked = _query(chosen or Filter()) | {"limit": 1000}
         for page in self._pages(ContributionsOut, "/v1/contributions", asked):
-            yield from (one.value() for one in page.contributions)
+            yield from (one.to_domain() for one in page.contributions)
 
     def amend(self, id: int, change: Amendment) -> Contribution:
         """Change what was said of a contribution."""
-        text = AmendmentIn.of(change).model_dump_json(exclude_unset=True)
-        return self._ask(ContributionOut, Request("PATCH", f"/v1/contributions/{id}", text)).value()
+        text = AmendmentIn.from_domain(change).model_dump_json(exclude_unset=True)
+        return self._ask(ContributionOut, Request("PATCH", f"/v1/contributions/{id}", text)).to_domain()
 
     def withdraw(self, id: int, reason: str) -> Contribution:
         """Take a contribution back."""
         text = WithdrawalIn.model_construct(reason=reason).model_dump_json()
         request = Request("POST", f"/v1/contributions/{id}/withdrawal", text, safe=False)
-        return self._ask(ContributionOut, request).value()
+        return self._ask(ContributionOut, request).to_domain()
 
     def erase(self, id: int, *, at_once: bool = False) -> None:
         """Erase the signals and the reference of a contribution for good.
@@ -189,24 +205,24 @@ class Client:
 
         With an `idempotency_key` of your own, that holds across processes too (24 hours).
         """
-        path, text = f"/v1/contributions/{contribution}/opinions", OpinionIn.of(draft).model_dump_json()
+        path, text = f"/v1/contributions/{contribution}/opinions", OpinionIn.from_domain(draft).model_dump_json()
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
-        return self._ask(OpinionOut, Request("POST", path, text, headers=headers)).value()
+        return self._ask(OpinionOut, Request("POST", path, text, headers=headers)).to_domain()
 
     def opinions(self, contribution: int) -> Iterator[Opinion]:
         """Every opinion on a contribution, page by page, in the order in which they were given."""
         for page in self._pages(OpinionsOut, f"/v1/contributions/{contribution}/opinions"):
-            yield from (one.value() for one in page.opinions)
+            yield from (one.to_domain() for one in page.opinions)
 
     def cases(self, state: CaseState | None = None) -> Iterator[Case]:
         """Every case that this key may see, page by page, in the order of their opening."""
         asked = {} if state is None else {"state": str(state)}
         for page in self._pages(CasesOut, "/v1/cases", asked):
-            yield from (one.value() for one in page.cases)
+            yield from (one.to_domain() for one in page.cases)
 
     def case(self, id: int) -> Case:
         """One case, as much of it as this key may see."""
-        return self._ask(CaseOut, Request("GET", f"/v1/cases/{id}")).value()
+        return self._ask(CaseOut, Request("GET", f"/v1/cases/{id}")).to_domain()
 
     def decide(
         self, case: int, decision: Decision, note: str | None = None, signals: Sequence[int] | None = None
@@ -220,12 +236,12 @@ class Client:
         )
         # A service of 0.1.0 knows no signals.
         text = asked.model_dump_json(exclude={"signals"} if signals is None else None)
-        return self._done(CaseOut, Request("POST", f"/v1/cases/{case}/decision", text, safe=False)).value()
+        return self._done(CaseOut, Request("POST", f"/v1/cases/{case}/decision", text, safe=False)).to_domain()
 
     def changes(self, after: int, *, limit: int = 1000, epoch: str | None = None, wait: int = 0) -> Changes:
         """A page of the feed after number `after`; at the head it waits up to `wait` seconds for a change."""
         request = Request("GET", "/v1/changes", params=_since(after, epoch, wait) | {"limit": limit}, longer=wait)
-        return self._ask(ChangesOut, request).value()
+        return self._ask(ChangesOut, request).to_domain()
 
     def stream(self, after: int, *, epoch: str | None = None, wait: int = 0) -> Iterator[Steps]:
         """All of the feed after number `after`, some at a time as they come, as a copy takes them in.
@@ -243,17 +259,17 @@ class Client:
     def reversals(self, after: int = 0) -> Iterator[Reversal]:
         """What this member was given as a match and is none any more, above a number, page by page."""
         for page in self._pages(ReversalsOut, "/v1/reversals", after=after):
-            yield from (one.value() for one in page.reversals)
+            yield from (one.to_domain() for one in page.reversals)
 
     def benign(self) -> Iterator[Benign]:
         """Every entry of the benign list, page by page."""
         for page in self._pages(BenignsOut, "/v1/benign"):
-            yield from (one.value() for one in page.benign)
+            yield from (one.to_domain() for one in page.benign)
 
     def add_benign(self, draft: BenignDraft) -> Benign | Proposal:
         """Let nothing close to these signals be accepted or matched; a proposal where that takes a second person."""
-        text = BenignIn.of(draft).model_dump_json()
-        return self._done(BenignOut, Request("POST", "/v1/benign", text, safe=False)).value()
+        text = BenignIn.from_domain(draft).model_dump_json()
+        return self._done(BenignOut, Request("POST", "/v1/benign", text, safe=False)).to_domain()
 
     def delete_benign(self, id: int) -> None:
         """Take an entry of the benign list away."""
@@ -262,22 +278,22 @@ class Client:
     def incidents(self) -> Iterator[Incident]:
         """Every incident, page by page."""
         for page in self._pages(IncidentsOut, "/v1/incidents"):
-            yield from (one.value() for one in page.incidents)
+            yield from (one.to_domain() for one in page.incidents)
 
     def add_incident(self, draft: IncidentDraft) -> Incident:
         """Open an incident."""
-        text = IncidentIn.of(draft).model_dump_json()
-        return self._ask(IncidentOut, Request("POST", "/v1/incidents", text, safe=False)).value()
+        text = IncidentIn.from_domain(draft).model_dump_json()
+        return self._ask(IncidentOut, Request("POST", "/v1/incidents", text, safe=False)).to_domain()
 
     def change_incident(self, id: int, change: IncidentChange) -> Incident:
         """Change an incident; what was contributed under its label follows."""
-        text = IncidentChangeIn.of(change).model_dump_json(exclude_unset=True)
-        return self._ask(IncidentOut, Request("PATCH", f"/v1/incidents/{id}", text)).value()
+        text = IncidentChangeIn.from_domain(change).model_dump_json(exclude_unset=True)
+        return self._ask(IncidentOut, Request("PATCH", f"/v1/incidents/{id}", text)).to_domain()
 
     def proposals(self) -> Iterator[Proposal]:
         """Every request that waits for a second person, page by page."""
         for page in self._pages(ProposalsOut, "/v1/proposals"):
-            yield from (one.value() for one in page.proposals)
+            yield from (one.to_domain() for one in page.proposals)
 
     def drop_proposal(self, id: int) -> None:
         """Let a proposal be forgotten."""
@@ -286,17 +302,17 @@ class Client:
     def webhooks(self) -> Iterator[Webhook]:
         """Every webhook of this member (of everybody with scope `admin`), page by page."""
         for page in self._pages(WebhooksOut, "/v1/webhooks"):
-            yield from (one.value() for one in page.webhooks)
+            yield from (one.to_domain() for one in page.webhooks)
 
     def add_webhook(self, draft: WebhookDraft) -> IssuedWebhook:
         """Make a webhook; its secret is in the answer and nowhere else."""
-        text = WebhookIn.of(draft).model_dump_json()
-        return self._ask(WebhookOut, Request("POST", "/v1/webhooks", text, safe=False)).issue()
+        text = WebhookIn.from_domain(draft).model_dump_json()
+        return self._ask(WebhookOut, Request("POST", "/v1/webhooks", text, safe=False)).to_issued()
 
     def change_webhook(self, id: int, change: WebhookChange) -> Webhook:
         """Change a webhook; one that is enabled again goes on where it was."""
-        text = WebhookChangeIn.of(change).model_dump_json(exclude_unset=True)
-        return self._ask(WebhookOut, Request("PATCH", f"/v1/webhooks/{id}", text)).value()
+        text = WebhookChangeIn.from_domain(change).model_dump_json(exclude_unset=True)
+        return self._ask(WebhookOut, Request("PATCH", f"/v1/webhooks/{id}", text)).to_domain()
 
     def delete_webhook(self, id: int) -> None:
         """Delete a webhook."""
@@ -304,30 +320,30 @@ class Client:
 
     def renew_webhook(self, id: int) -> IssuedWebhook:
         """Give a webhook another secret, which is in the answer; the one before signs beside it for a day."""
-        return self._ask(WebhookOut, Request("POST", f"/v1/webhooks/{id}/secret", safe=False)).issue()
+        return self._ask(WebhookOut, Request("POST", f"/v1/webhooks/{id}/secret", safe=False)).to_issued()
 
     def test_webhook(self, id: int) -> Delivery:
         """Have a message sent that tells of nothing; `delivery` tells within seconds what became of it."""
-        return self._ask(DeliveryOut, Request("POST", f"/v1/webhooks/{id}/test", safe=False)).value()
+        return self._ask(DeliveryOut, Request("POST", f"/v1/webhooks/{id}/test", safe=False)).to_domain()
 
     def deliveries(self, webhook: int, outcome: Outcome | None = None) -> Iterator[Delivery]:
         """What was delivered to a webhook and what waits, page by page, the oldest first."""
         asked = {} if outcome is None else {"outcome": str(outcome)}
         for page in self._pages(DeliveriesOut, f"/v1/webhooks/{webhook}/deliveries", asked):
-            yield from (one.value() for one in page.deliveries)
+            yield from (one.to_domain() for one in page.deliveries)
 
     def delivery(self, webhook: int, id: int) -> Delivery:
         """One delivery."""
-        return self._ask(DeliveryOut, Request("GET", f"/v1/webhooks/{webhook}/deliveries/{id}")).value()
+        return self._ask(DeliveryOut, Request("GET", f"/v1/webhooks/{webhook}/deliveries/{id}")).to_domain()
 
     def redeliver(self, webhook: int, id: int) -> Delivery:
         """Send a delivery again, at once."""
         path = f"/v1/webhooks/{webhook}/deliveries/{id}/redelivery"
-        return self._ask(DeliveryOut, Request("POST", path)).value()
+        return self._ask(DeliveryOut, Request("POST", path)).to_domain()
 
     def log(self) -> Log:
         """The log's name, and the keys that sign its checkpoints."""
-        return self._ask(LogOut, Request("GET", "/v1/log")).value()
+        return self._ask(LogOut, Request("GET", "/v1/log")).to_domain()
 
     def checkpoint(self) -> str:
         """A signed note: how many events there are, and the root of the tree over them."""
@@ -336,12 +352,12 @@ class Client:
     def inclusion(self, seq: int, size: int) -> Inclusion:
         """The proof that event `seq` is among the first `size`."""
         request = Request("GET", "/v1/proofs/inclusion", params={"seq": seq, "size": size})
-        return self._ask(InclusionOut, request).value()
+        return self._ask(InclusionOut, request).to_domain()
 
     def consistency(self, first: int, second: int) -> Consistency:
         """The proof that the first `second` events begin with what were the first `first`."""
         asked = {"first": first, "second": second}
-        return self._ask(ConsistencyOut, Request("GET", "/v1/proofs/consistency", params=asked)).value()
+        return self._ask(ConsistencyOut, Request("GET", "/v1/proofs/consistency", params=asked)).to_domain()
 
     def check(self, kept: str | None = None) -> Checked:
         """Hold the log against a checkpoint that was kept (None: there is none yet, only the signature is verified).

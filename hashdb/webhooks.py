@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from hashdb.domain.webhooks import Message, Topic, sign
 from hashdb.errors import BadSetting, NotSigned
-from hashdb.wire.webhooks import MessageOut
+from hashdb.wire.sharing import MessageOut
 
 __all__ = ["Message", "Topic", "verify"]
 
@@ -56,6 +56,6 @@ def verify(
     if not any(hmac.compare_digest(expected.encode(), one.encode()) for one in signatures.split()):
         raise NotSigned("the signature is not of this webhook's secret")
     try:
-        return MessageOut.model_validate_json(body).value(id)
+        return MessageOut.model_validate_json(body).to_domain(id)
     except ValidationError:
         raise NotSigned("the body is not a message of hashdb") from None

@@ -20,9 +20,7 @@ from hashdb.errors import HashDBError
 from hashdb.hashing import Limits, hash_picture
 from hashdb.hashing.pictures import FORMATS
 from hashdb.wire import Terms, pages, read
-from hashdb.wire.benign import BenignIn, BenignPageQuery
-from hashdb.wire.cases import DecisionIn
-from hashdb.wire.changes import read_lines
+from hashdb.wire.accounts import KeyIn, MemberChangeIn, MemberIn, UserChangeIn, UserIn
 from hashdb.wire.contributions import (
     AmendmentIn,
     ContributionsIn,
@@ -31,18 +29,12 @@ from hashdb.wire.contributions import (
     read_drafts,
     read_metadata,
 )
-from hashdb.wire.deliveries import DeliveriesQuery
-from hashdb.wire.incidents import IncidentChangeIn, IncidentIn
 from hashdb.wire.interop import hma, parsed, stopncii, tat, threatexchange
-from hashdb.wire.listings import ListingQuery
-from hashdb.wire.matches import QueriesIn, read_queries
-from hashdb.wire.members import KeyIn, MemberChangeIn, MemberIn
-from hashdb.wire.neighbors import read_lines as read_signals
-from hashdb.wire.opinions import OpinionIn
-from hashdb.wire.overviews import OverviewQuery
-from hashdb.wire.queues import CasesPageQuery, UpholdIn
-from hashdb.wire.users import UserChangeIn, UserIn
-from hashdb.wire.webhooks import WebhookChangeIn, WebhookIn
+from hashdb.wire.matches import BenignIn, QueriesIn, read_queries
+from hashdb.wire.matches import read_lines as read_signals
+from hashdb.wire.pages import BenignPageQuery, CasesPageQuery, DeliveriesQuery, ListingQuery, OverviewQuery
+from hashdb.wire.review import DecisionIn, IncidentChangeIn, IncidentIn, OpinionIn, UpholdIn
+from hashdb.wire.sharing import WebhookChangeIn, WebhookIn, read_lines
 from tests.builders import NOON, RULES, signal
 from tests.hashing.samples import drawn, encoded
 from tests.web.callers import item, pdq

@@ -19,7 +19,7 @@ from hashdb.hashing import Limits, Mode, hash_file
 from hashdb.service import HashDB, benign
 from hashdb.settings import Settings
 from hashdb.wire import LARGEST_ID, read
-from hashdb.wire.benign import BenignIn, BenignOut, BenignsOut
+from hashdb.wire.matches import BenignIn, BenignOut, BenignsOut
 
 
 @click.group("benign")
@@ -50,7 +50,7 @@ def add(picture: Path, radii: tuple[tuple[Algorithm, int], ...], note: str, prof
     if isinstance(added, Proposal):
         print_proposal(added, as_json)
     elif as_json:
-        print_json(BenignOut.of(added))
+        print_json(BenignOut.from_domain(added))
     else:
         click.echo(f"benign entry {added.id}: masks {added.masked} signals of contributions")
 
@@ -62,7 +62,7 @@ def browse(as_json: bool) -> None:
     with opened(Settings.read()) as db:
         found = _all(db)
     if as_json:
-        print_json(BenignsOut.model_construct(benign=[BenignOut.of(one) for one in found], next=None))
+        print_json(BenignsOut.model_construct(benign=[BenignOut.from_domain(one) for one in found], next=None))
         return
     rows = [
         [str(one.id), one.built_in or one.note, "yes" if one.built_in else "", str(len(one.signals)), str(one.masked)]
@@ -86,7 +86,7 @@ def delete(entry: int, as_json: bool) -> None:
 
 def checked(draft: BenignDraft) -> BenignDraft:
     """The draft, if the service would take it over the wire. Raises InvalidInput."""
-    return read(BenignIn, BenignIn.of(draft).model_dump_json()).value()
+    return read(BenignIn, BenignIn.from_domain(draft).model_dump_json()).to_domain()
 
 
 def _all(db: HashDB) -> list[Benign]:

@@ -10,7 +10,7 @@ from hashdb.client import Client
 from hashdb.domain.cases import CaseState, Decision
 from hashdb.domain.proposals import Proposal
 from hashdb.wire import LARGEST_ID
-from hashdb.wire.cases import CaseOut, CasesOut
+from hashdb.wire.review import CaseOut, CasesOut
 
 
 @click.group("case")
@@ -26,7 +26,7 @@ def browse(state: str | None, as_json: bool) -> None:
     with Client.from_environment() as client:
         found = list(client.cases(None if state is None else CaseState(state)))
     if as_json:
-        print_json(CasesOut.model_construct(cases=[CaseOut.of(case) for case in found], next=None))
+        print_json(CasesOut.model_construct(cases=[CaseOut.from_domain(case) for case in found], next=None))
         return
     rows = [
         [
@@ -63,6 +63,6 @@ def decide(case: int, decision: str, note: str | None, signals: tuple[int, ...],
     if isinstance(decided, Proposal):
         print_proposal(decided, as_json)
     elif as_json:
-        print_json(CaseOut.of(decided))
+        print_json(CaseOut.from_domain(decided))
     else:
         click.echo(f"case {decided.id} on contribution {decided.contribution} is decided: {decided.decision}")

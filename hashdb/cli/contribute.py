@@ -140,5 +140,5 @@ def _tell(path: Path, recorded: Recorded) -> None:
 def _object(outcome: Outcome, recorded: Recorded | None) -> dict[str, object]:
     if recorded is None:
         return {"path": str(outcome.path), "error": outcome.error}
-    spelled = ContributionOut.of(recorded.contribution, known=recorded.known)
+    spelled = ContributionOut.from_recorded(recorded)
     return {"path": str(outcome.path), **json.loads(spelled.json_text())}

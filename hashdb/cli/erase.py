@@ -23,7 +23,7 @@ def command(contribution: int, now: bool, as_json: bool) -> None:
         erasures.erase(db, COMMAND_LINE, contribution, at_once=now)
         erased = contributions.get(db, COMMAND_LINE, contribution)
     if as_json:
-        print_json(ContributionOut.of(erased))
+        print_json(ContributionOut.from_domain(erased))
     else:
         kept = "" if now else "; its signals are kept, unseen, until 90 days after the withdrawal"
         click.echo(f"contribution {contribution} is erased{kept}")

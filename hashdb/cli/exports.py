@@ -60,7 +60,7 @@ def _left(own: Iterable[Contribution], advance: Callable[[int], None]) -> Iterat
 
 def _counted(own: Iterable[Contribution], advance: Callable[[int], None]) -> Iterator[Said]:
     for one in own:
-        yield json.loads(DraftIn.of(_draft(one)).model_dump_json())
+        yield json.loads(DraftIn.from_domain(_draft(one)).model_dump_json())
         advance(1)
 
 

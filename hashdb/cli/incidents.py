@@ -16,7 +16,7 @@ from hashdb.domain.members import COMMAND_LINE
 from hashdb.service import incidents
 from hashdb.settings import Settings
 from hashdb.wire import LARGEST_ID, read
-from hashdb.wire.incidents import IncidentIn, IncidentOut, IncidentsOut
+from hashdb.wire.review import IncidentIn, IncidentOut, IncidentsOut
 
 
 @click.group("incident")
@@ -34,7 +34,9 @@ def add(label: str, start: datetime, end: datetime | None, expires: bool, as_jso
     """Open an incident of this label (`CIP:` or `CI:` and a slug)."""
     draft = IncidentDraft(label, start, end, expires)
     with opened(Settings.read()) as db:
-        added = incidents.add(db, COMMAND_LINE, read(IncidentIn, IncidentIn.of(draft).model_dump_json()).value())
+        added = incidents.add(
+            db, COMMAND_LINE, read(IncidentIn, IncidentIn.from_domain(draft).model_dump_json()).to_domain()
+        )
     _tell(added, as_json)
 
 
@@ -45,7 +47,7 @@ def browse(as_json: bool) -> None:
     with opened(Settings.read()) as db:
         found = incidents.page(db, COMMAND_LINE, 0, 1000)
     if as_json:
-        print_json(IncidentsOut.model_construct(incidents=[IncidentOut.of(one) for one in found], next=None))
+        print_json(IncidentsOut.model_construct(incidents=[IncidentOut.from_domain(one) for one in found], next=None))
         return
     rows = [[str(one.id), one.label, _spelled(one.start), _spelled(one.end), _kept(one)] for one in found]
     print_table([">id", "label", "start", "end", "contributions"], rows)
@@ -76,7 +78,7 @@ def change(
 
 def _tell(incident: Incident, as_json: bool) -> None:
     if as_json:
-        print_json(IncidentOut.of(incident))
+        print_json(IncidentOut.from_domain(incident))
     else:
         until = f", until {_spelled(incident.end)}" if incident.end else ""
         since = f"incident {incident.id}: {incident.label} since {_spelled(incident.start)}{until}"

@@ -15,7 +15,7 @@ from hashdb.domain.members import COMMAND_LINE, Key, KeyDraft, Scope
 from hashdb.service import HashDB, checkpoints, members
 from hashdb.settings import Settings
 from hashdb.wire import LARGEST_ID
-from hashdb.wire.members import IssuedKeyOut, KeyOut, OwnedKeyOut, OwnedKeysOut
+from hashdb.wire.accounts import IssuedKeyOut, KeyOut, OwnedKeyOut, OwnedKeysOut
 
 
 @click.group("key")
@@ -37,7 +37,7 @@ def add(member: str, scopes: tuple[str, ...], expires_at: datetime | None, hide_
         draft = KeyDraft(frozenset(map(Scope, scopes)), expires_at, hide_distances)
         issued = members.issue_key(db, COMMAND_LINE, find(db, member).id, draft)
     if as_json:
-        print_json(IssuedKeyOut.issued(issued))
+        print_json(IssuedKeyOut.from_issued(issued))
         return
     click.echo(f"key {issued.key.id} ({' '.join(sorted(issued.key.scopes))}), its secret, shown this once:")
     click.echo(issued.secret)
@@ -53,7 +53,7 @@ def browse(member: str | None, as_json: bool) -> None:
         found = sorted(((key, owner) for owner in owners for key in _all(db, owner.id)), key=lambda one: one[0].id)
     if as_json:
         print_json(
-            OwnedKeysOut.model_construct(keys=[OwnedKeyOut.owned(owner, key) for key, owner in found], next=None)
+            OwnedKeysOut.model_construct(keys=[OwnedKeyOut.from_owned(owner, key) for key, owner in found], next=None)
         )
         return
     rows = [
@@ -79,7 +79,7 @@ def revoke(key: int, as_json: bool) -> None:
     with opened(Settings.read()) as db:
         revoked = members.revoke_key(db, COMMAND_LINE, key)
     if as_json:
-        print_json(KeyOut.of(revoked))
+        print_json(KeyOut.from_domain(revoked))
     else:
         click.echo(f"key {key} is revoked")
 

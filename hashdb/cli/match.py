@@ -133,4 +133,4 @@ def described(match: Match) -> str:
 def _object(outcome: Outcome, result: Result | None) -> dict[str, object]:
     if result is None:
         return {"path": str(outcome.path), "error": outcome.error}
-    return {"path": str(outcome.path), **json.loads(ResultOut.of(result).json_text())}
+    return {"path": str(outcome.path), **json.loads(ResultOut.from_domain(result).json_text())}

@@ -23,7 +23,7 @@ from hashdb.errors import NotFound
 from hashdb.service import HashDB, contributions, members, opinions
 from hashdb.settings import Settings
 from hashdb.wire import read
-from hashdb.wire.members import IssuedKeyOut, MemberIn, MemberOut, MembersOut, MemberWithKeyOut
+from hashdb.wire.accounts import IssuedKeyOut, MemberIn, MemberOut, MembersOut, MemberWithKeyOut
 
 _SCOPES = click.Choice(list(map(str, Scope)))
 scopes_option = click.option("--scope", "scopes", multiple=True, type=_SCOPES, help="May be repeated.")
@@ -49,7 +49,9 @@ def add(name: str, kind: str, contact: str, a_day: int | None, scopes: tuple[str
         chosen = KeyDraft(frozenset(map(Scope, scopes)))
         issued = members.issue_key(db, COMMAND_LINE, member.id, chosen) if scopes else None
     if as_json:
-        spelled = {"member": MemberOut.of(member)} | ({"key": IssuedKeyOut.issued(issued)} if issued else {})
+        spelled = {"member": MemberOut.from_domain(member)} | (
+            {"key": IssuedKeyOut.from_issued(issued)} if issued else {}
+        )
         print_json(MemberWithKeyOut.model_construct(None, **spelled))
         return
     click.echo(f"member {member.id}: {member.name} ({member.kind})")
@@ -65,7 +67,7 @@ def browse(as_json: bool) -> None:
     with opened(Settings.read()) as db:
         found = everybody(db)
     if as_json:
-        print_json(MembersOut.model_construct(members=[MemberOut.of(member) for member in found], next=None))
+        print_json(MembersOut.model_construct(members=[MemberOut.from_domain(member) for member in found], next=None))
         return
     rows = [[str(one.id), one.name, one.kind, one.status, f"{one.created_at:%Y-%m-%d}"] for one in found]
     print_table([">id", "name", "kind", "status", "since"], rows)
@@ -90,7 +92,7 @@ def limit(member: str, a_day: int | None, unlimited: bool, budget_factor: int | 
         changed = members.change(db, COMMAND_LINE, find(db, member).id, change)
         assert isinstance(changed, Member)  # Only a suspension may wait for a second person.
     if as_json:
-        print_json(MemberOut.of(changed))
+        print_json(MemberOut.from_domain(changed))
     else:
         click.echo(f"member {changed.id} ({changed.name}) may send {_limit(changed)}")
 
@@ -131,7 +133,7 @@ def everybody(db: HashDB) -> list[Member]:
 
 def checked(draft: MemberDraft) -> MemberDraft:
     """The draft, if the service would take it over the wire. Raises InvalidInput."""
-    return read(MemberIn, MemberIn.of(draft).model_dump_json()).value()
+    return read(MemberIn, MemberIn.from_domain(draft).model_dump_json()).to_domain()
 
 
 def _set_status(text: str, status: MemberStatus, as_json: bool) -> None:
@@ -143,7 +145,7 @@ def _set_status(text: str, status: MemberStatus, as_json: bool) -> None:
         while contributions.emit_pending(db) or opinions.recount(db):
             pass
     if as_json:
-        print_json(MemberOut.of(member))
+        print_json(MemberOut.from_domain(member))
     else:
         click.echo(f"member {member.id} ({member.name}) is {member.status}")
 

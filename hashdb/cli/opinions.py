@@ -9,7 +9,7 @@ from hashdb.cli.texts import TEXT
 from hashdb.client import Client
 from hashdb.domain.opinions import OpinionDraft, Stance
 from hashdb.wire import LARGEST_ID
-from hashdb.wire.opinions import OpinionOut
+from hashdb.wire.review import OpinionOut
 
 
 @click.command("opinion")
@@ -23,7 +23,7 @@ def command(contribution: int, opinion: str, reason: str | None, note: str | Non
     with Client.from_environment() as client:
         given = client.give_opinion(contribution, OpinionDraft(Stance(opinion), reason, note))
     if as_json:
-        print_json(OpinionOut.of(given))
+        print_json(OpinionOut.from_domain(given))
     else:
         case = "" if given.case is None else f", case {given.case}"
         click.echo(f"opinion {given.id}: {given.member_name} {given.stance} contribution {given.contribution}{case}")

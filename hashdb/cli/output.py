@@ -60,9 +60,9 @@ def json_array(wanted: bool) -> Iterator[Callable[[Mapping[str, object]], None]]
 def print_proposal(proposal: Proposal, as_json: bool) -> None:
     """Tell that a second person has to ask for the same."""
     if as_json:
-        from hashdb.wire.proposals import ProposalOut
+        from hashdb.wire.review import ProposalOut
 
-        print_json(ProposalOut.of(proposal))
+        print_json(ProposalOut.from_domain(proposal))
     else:
         until = f"{proposal.expires_at:%Y-%m-%d %H:%M} UTC"
         click.echo(f"proposal {proposal.id}: nothing is done until a second person asks for the same, by {until}")

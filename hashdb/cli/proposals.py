@@ -10,7 +10,7 @@ from hashdb.domain.members import COMMAND_LINE
 from hashdb.service import proposals
 from hashdb.settings import Settings
 from hashdb.wire import LARGEST_ID
-from hashdb.wire.proposals import ProposalOut, ProposalsOut
+from hashdb.wire.review import ProposalOut, ProposalsOut
 
 
 @click.group("proposal")
@@ -25,7 +25,7 @@ def browse(as_json: bool) -> None:
     with opened(Settings.read()) as db:
         found = proposals.page(db, COMMAND_LINE, 0, 1000)
     if as_json:
-        print_json(ProposalsOut.model_construct(proposals=[ProposalOut.of(one) for one in found], next=None))
+        print_json(ProposalsOut.model_construct(proposals=[ProposalOut.from_domain(one) for one in found], next=None))
         return
     rows = [
         [str(one.id), one.request.act, one.request.subject, one.actor, f"{one.expires_at:%Y-%m-%d %H:%M}"]

@@ -19,8 +19,7 @@ from hashdb.errors import BadSetting
 from hashdb.service import HashDB, contributions, reports
 from hashdb.settings import Settings
 from hashdb.web.reports import page
-from hashdb.wire.figures import csv_text
-from hashdb.wire.reports import ReportOut
+from hashdb.wire.stats import ReportOut, csv_text
 
 _FORMS = ("json", "csv", "html")
 
@@ -91,7 +90,7 @@ def _statement(db: HashDB, id: int) -> Any:
 def _told(report: Report, form: str) -> str:
     if form == "html":
         return page(report)
-    return csv_text(report) if form == "csv" else _spelled(json.loads(ReportOut.of(report).json_text()))
+    return csv_text(report) if form == "csv" else _spelled(json.loads(ReportOut.from_domain(report).json_text()))
 
 
 def _spelled(said: Any) -> str:

@@ -14,7 +14,7 @@ from hashdb.domain.users import AddedUser, Role, User, UserChange, UserDraft, Us
 from hashdb.service import HashDB, users
 from hashdb.settings import Settings
 from hashdb.wire import read
-from hashdb.wire.users import UserIn, UserOut, UsersOut
+from hashdb.wire.accounts import UserIn, UserOut, UsersOut
 
 _ROLES = click.Choice(list(map(str, Role)))
 
@@ -35,7 +35,7 @@ def add(name: str, role: str, prompted: bool, provider: bool, as_json: bool) -> 
     if prompted and provider:
         raise click.UsageError("--password and --provider exclude each other")
     draft = UserDraft(name, Role(role))
-    draft = read(UserIn, UserIn.of(draft).model_dump_json()).value()
+    draft = read(UserIn, UserIn.from_domain(draft).model_dump_json()).to_domain()
     chosen = _password() if prompted else None
     with opened(Settings.read()) as db:
         added = users.add(db, COMMAND_LINE, draft, chosen, local=not provider)
@@ -49,7 +49,7 @@ def browse(as_json: bool) -> None:
     with opened(Settings.read()) as db:
         found = users.page(db, COMMAND_LINE, 0, 1000)
     if as_json:
-        print_json(UsersOut.model_construct(users=[UserOut.of(user) for user in found]))
+        print_json(UsersOut.model_construct(users=[UserOut.from_domain(user) for user in found]))
         return
     rows = [
         [
@@ -117,7 +117,7 @@ def use_provider(name: str, as_json: bool) -> None:
     with opened(Settings.read()) as db:
         user = users.use_provider(db, COMMAND_LINE, _found(db, name).id)
     if as_json:
-        print_json(UserOut.of(user))
+        print_json(UserOut.from_domain(user))
     else:
         click.echo(f"user {user.id} ({user.name}) signs in by the provider")
 
@@ -126,7 +126,7 @@ def _change(name: str, asked: UserChange, as_json: bool) -> None:
     with opened(Settings.read()) as db:
         user = users.change(db, COMMAND_LINE, _found(db, name).id, asked)
     if as_json:
-        print_json(UserOut.of(user))
+        print_json(UserOut.from_domain(user))
     else:
         click.echo(f"user {user.id} ({user.name}) is {user.role}, {user.status}")
 
@@ -137,7 +137,7 @@ def _found(db: HashDB, name: str) -> User:
 
 def _print(added: AddedUser, as_json: bool) -> None:
     if as_json:
-        print_json(UserOut.added(added))
+        print_json(UserOut.from_added(added))
         return
     click.echo(f"user {added.user.id}: {added.user.name} ({added.user.role})")
     if added.password is not None:

@@ -13,8 +13,7 @@ from hashdb.client import Client
 from hashdb.domain.deliveries import Delivery, Outcome
 from hashdb.domain.webhooks import IssuedWebhook, Topic, Webhook, WebhookChange, WebhookDraft
 from hashdb.wire import LARGEST_ID
-from hashdb.wire.deliveries import DeliveriesOut, DeliveryOut
-from hashdb.wire.webhooks import WebhookOut, WebhooksOut
+from hashdb.wire.sharing import DeliveriesOut, DeliveryOut, WebhookOut, WebhooksOut
 
 _FAILED = 1
 _PATIENCE = 30.0
@@ -47,7 +46,7 @@ def browse(as_json: bool) -> None:
     with Client.from_environment() as client:
         found = list(client.webhooks())
     if as_json:
-        print_json(WebhooksOut.model_construct(webhooks=[WebhookOut.of(one) for one in found], next=None))
+        print_json(WebhooksOut.model_construct(webhooks=[WebhookOut.from_domain(one) for one in found], next=None))
         return
     rows = [[str(one.id), one.url, " ".join(one.topics), _state(one), one.note] for one in found]
     print_table([">id", "url", "topics", "state", "note"], rows)
@@ -68,7 +67,7 @@ def change(
     with Client.from_environment() as client:
         changed = client.change_webhook(webhook, asked)
     if as_json:
-        print_json(WebhookOut.of(changed))
+        print_json(WebhookOut.from_domain(changed))
     else:
         click.echo(f"webhook {changed.id}: {_state(changed)}, tells of {' and '.join(changed.topics)}")
 
@@ -113,7 +112,7 @@ def deliveries(webhook: int, outcome: str | None, as_json: bool) -> None:
     with Client.from_environment() as client:
         found = list(client.deliveries(webhook, None if outcome is None else Outcome(outcome)))
     if as_json:
-        print_json(DeliveriesOut.model_construct(deliveries=[DeliveryOut.of(one) for one in found], next=None))
+        print_json(DeliveriesOut.model_construct(deliveries=[DeliveryOut.from_domain(one) for one in found], next=None))
         return
     rows = [
         [
@@ -148,7 +147,7 @@ def _tell(client: Client, sent: Delivery, as_json: bool) -> int:
         time.sleep(_POLL)
         sent = client.delivery(sent.webhook, sent.id)
     if as_json:
-        print_json(DeliveryOut.of(sent))
+        print_json(DeliveryOut.from_domain(sent))
     elif sent.outcome is Outcome.DELIVERED:
         click.echo(f"delivery {sent.id} has arrived: {sent.status} after {sent.ms} ms")
     else:
@@ -158,7 +157,7 @@ def _tell(client: Client, sent: Delivery, as_json: bool) -> int:
 
 def _tell_secret(issued: IssuedWebhook, as_json: bool) -> None:
     if as_json:
-        print_json(WebhookOut.issued(issued))
+        print_json(WebhookOut.from_issued(issued))
         return
     click.echo(f"webhook {issued.webhook.id} tells of {' and '.join(issued.webhook.topics)}")
     click.echo(f"secret (shown this once): {issued.secret}")

@@ -20,6 +20,6 @@ def command(contribution: int, reason: str, as_json: bool) -> None:
     with Client.from_environment() as client:
         withdrawn = client.withdraw(contribution, reason)
     if as_json:
-        print_json(ContributionOut.of(withdrawn))
+        print_json(ContributionOut.from_domain(withdrawn))
     else:
         click.echo(f"contribution {withdrawn.id} is withdrawn ({withdrawn.withdrawal_reason})")

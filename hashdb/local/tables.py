@@ -21,7 +21,7 @@ from hashdb.domain.matches import About, Holder, decides
 from hashdb.domain.rules import Rules
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.index.folder import opener
-from hashdb.wire.members import MeOut
+from hashdb.wire.accounts import MeOut
 
 _VERSION = 1
 """Of the tables: a copy with others is made anew."""

@@ -14,7 +14,7 @@ from hashdb.hashing import Hashed, Mode
 from hashdb.settings import Settings
 from hashdb.web.context import face, sent_whole
 from hashdb.wire import path, refused
-from hashdb.wire.signals import FILES_A_REQUEST
+from hashdb.wire.contributions import FILES_A_REQUEST
 
 METADATA_BYTES = 1024 * 1024
 _PARTS = 64

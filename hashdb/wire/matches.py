@@ -1,23 +1,27 @@
-"""Queries and matches on the wire."""
+"""Matching on the wire: queries and matches, the benign list, and what is pasted into the match debugger."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from json import JSONEncoder
 from typing import Annotated, Any, Literal
 
-from annotated_types import Len
+from annotated_types import Ge, Le, Len
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError, ValidationInfo
 from pydantic_core import InitErrorDetails
 
+from hashdb.domain.benign import SIGNALS_AN_ENTRY, Benign, BenignDraft
 from hashdb.domain.contributions import Standing
 from hashdb.domain.instants import format_instant
 from hashdb.domain.matches import Answer, Match, Query, Result
 from hashdb.domain.rules import QUERIES_A_REQUEST, SIGNALS_A_REQUEST, SIGNALS_AN_ITEM
-from hashdb.domain.signals import Algorithm
-from hashdb.wire import Answered, Moment, Opaque, Sent, SignalText, Terms, read, ruled
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.errors import Fault, InvalidInput
+from hashdb.wire import Answered, Line, Moment, Opaque, Sent, SignalText, Terms, read, ruled
+from hashdb.wire.conversions import DISTINCT, Mirror
 
 
 def _within_rules(radii: dict[Algorithm, int], info: ValidationInfo) -> dict[Algorithm, int]:
@@ -63,7 +67,7 @@ class QueryIn(Sent):
         json_schema_extra=_EMPTY,
     )
 
-    def value(self) -> Query:
+    def to_domain(self) -> Query:
         """The query that this spells."""
         turned = {name: tuple(signals) for name, signals in self.transforms.items()}
         return Query(tuple(dict.fromkeys(self.signals)), self.id, self.radius, turned)
@@ -82,7 +86,7 @@ class QueriesIn(Sent):
     queries: Annotated[list[QueryIn], Len(1, QUERIES_A_REQUEST), AfterValidator(_few_enough)]
 
     @classmethod
-    def of(cls, queries: Sequence[Query]) -> QueriesIn:
+    def from_domain(cls, queries: Sequence[Query]) -> QueriesIn:
         """The wire form of queries; `read_queries` is the inverse."""
         asked = [QueryIn.model_construct(**_spelled(query)) for query in queries]
         return cls.model_construct(queries=asked)
@@ -110,7 +114,7 @@ def _spelled(query: Query) -> dict[str, Any]:
 
 def read_queries(text: bytes, terms: Terms) -> tuple[Query, ...]:
     """The queries of a request, in order. Raises MalformedRequest or InvalidInput with every fault."""
-    return tuple(query.value() for query in read(QueriesIn, text, terms).queries)
+    return tuple(query.to_domain() for query in read(QueriesIn, text, terms).queries)
 
 
 class MatchOut(Answered):
@@ -130,7 +134,7 @@ class MatchOut(Answered):
     transform: str | None = Field(None, description="Where only this transform of the item is close.")
 
     @classmethod
-    def of(cls, match: Match) -> MatchOut:
+    def from_domain(cls, match: Match) -> MatchOut:
         """The wire form of a match; `value` is the inverse."""
         return cls.made(
             contribution=match.contribution,
@@ -145,7 +149,7 @@ class MatchOut(Answered):
             **({} if match.transform is None else {"transform": match.transform}),
         )
 
-    def value(self) -> Match:
+    def to_domain(self) -> Match:
         """The match that this spells."""
         return Match(
             contribution=self.contribution,
@@ -172,7 +176,7 @@ class ResultOut(Answered):
     matches: list[MatchOut]
 
     @classmethod
-    def of(cls, result: Result) -> ResultOut:
+    def from_domain(cls, result: Result) -> ResultOut:
         """The wire form of a result; `value` is the inverse."""
         signals: dict[str, Any] = {"signals": list(result.signals)} if result.signals else {}
         return cls.made(
@@ -181,13 +185,13 @@ class ResultOut(Answered):
             severity=result.severity,
             action=result.action,
             truncated=result.truncated,
-            matches=[MatchOut.of(match) for match in result.matches],
+            matches=[MatchOut.from_domain(match) for match in result.matches],
             **signals,
         )
 
-    def value(self) -> Result:
+    def to_domain(self) -> Result:
         """The result that this spells."""
-        matches = tuple(match.value() for match in self.matches)
+        matches = tuple(match.to_domain() for match in self.matches)
         return Result(self.id, matches, self.members, self.truncated, tuple(self.signals), self.severity)
 
 
@@ -198,14 +202,14 @@ class AnswerOut(Answered):
     checkpoint: int
 
     @classmethod
-    def of(cls, answer: Answer) -> AnswerOut:
+    def from_domain(cls, answer: Answer) -> AnswerOut:
         """The wire form of an answer; `value` is the inverse."""
-        results = [ResultOut.of(result) for result in answer.results]
+        results = [ResultOut.from_domain(result) for result in answer.results]
         return cls.made(results=results, checkpoint=answer.checkpoint)
 
-    def value(self) -> Answer:
+    def to_domain(self) -> Answer:
         """The answer that this spells."""
-        return Answer(tuple(result.value() for result in self.results), self.checkpoint)
+        return Answer(tuple(result.to_domain() for result in self.results), self.checkpoint)
 
 
 _text = JSONEncoder(ensure_ascii=False).encode
@@ -213,7 +217,7 @@ _Said = tuple[tuple[str, ...], int | None, Standing, tuple[str, ...], datetime |
 
 
 def answer_text(answer: Answer) -> str:
-    """The same text as `AnswerOut.of(answer).json_text()`, several times as fast.
+    """The same text as `AnswerOut.from_domain(answer).json_text()`, several times as fast.
 
     What is said of a contribution is written once for all queries that find it: most matches differ in distance only.
     """
@@ -269,3 +273,81 @@ def _list_text(texts: Iterable[str]) -> str:
 
 def _number_text(number: int | None) -> str:
     return "null" if number is None else str(number)
+
+
+def _of_signals(radii: dict[Algorithm, int], info: ValidationInfo) -> dict[Algorithm, int]:
+    for algorithm, radius in radii.items():
+        if not any(signal.algorithm is algorithm for signal in info.data.get("signals", ())):
+            raise ValueError(f"there is no signal of {algorithm}")
+        if radius > algorithm.radius:
+            raise ValueError(f"a radius of {algorithm} is 0 to {algorithm.radius} bits here")
+    return radii
+
+
+class BenignIn(Sent, Mirror[BenignDraft]):
+    """Signals that are never to be accepted or matched."""
+
+    signals: Annotated[list[_Asked], Len(1, SIGNALS_AN_ENTRY), DISTINCT] = Field(
+        description="Hashes of what everybody may show, like a splash screen or a test card."
+    )
+    radius: Annotated[dict[Algorithm, Annotated[int, Ge(0), Le(256)]], AfterValidator(_of_signals)] = Field(
+        {}, description="Bits within which a signal is close to one of these, by algorithm; half the usual radius."
+    )
+    note: Line = Field("", description="What it is, for whoever reads the list.")
+
+
+class BenignOut(Answered, Mirror[Benign]):
+    """An entry of the benign list."""
+
+    id: int
+    signals: list[SignalText]
+    radius: dict[Algorithm, int]
+    note: str
+    built_in: str | None = Field(description="Its name in the list that comes with hashdb, if it is of that.")
+    created_at: Moment
+    masked: int = Field(description="Signals of contributions that it keeps from matching now.")
+
+
+class BenignsOut(Answered):
+    """A page of the benign list."""
+
+    benign: list[BenignOut]
+    next: int | None
+
+
+LINES = 500
+"""Lines that are taken from what is pasted into the match debugger."""
+_NAME_LENGTH = 40
+
+
+def read_lines(text: str) -> dict[str, tuple[Signal, ...]]:
+    """The signals by the name of their transform, empty for the thing itself. Raises InvalidInput with every fault."""
+    lines = [line.strip() for line in text.replace(",", "\n").splitlines()]
+    sides: dict[str, list[Signal]] = defaultdict(list)
+    faults = []
+    for place, line in enumerate(lines, 1):
+        name, _, signal = line.rpartition(" ")
+        if not line:
+            continue
+        try:
+            sides[_name(name.strip())].append(Signal.parse(signal.lower()))
+        except ValueError as error:
+            faults.append(Fault("signals", f"line {place}: {error}"))
+    if not any(sides.values()) and not faults:
+        faults.append(Fault("signals", "are required: one a line, like phash:d1c4b2a09f8e7d6c"))
+    if len(lines) > LINES:
+        faults.append(Fault("signals", f"take at most {LINES} lines"))
+    if faults:
+        raise InvalidInput(tuple(faults))
+    return {name: tuple(dict.fromkeys(found)) for name, found in sides.items()}
+
+
+def spell_lines(sides: Mapping[str, tuple[Signal, ...]]) -> str:
+    """The inverse of `read_lines`."""
+    return "\n".join(f"{name} {signal}".strip() for name, found in sides.items() for signal in found)
+
+
+def _name(text: str) -> str:
+    if len(text) > _NAME_LENGTH or not text.isprintable():
+        raise ValueError("what stands before the signal is no name of a transform")
+    return text

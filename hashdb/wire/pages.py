@@ -7,12 +7,16 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from hashdb.domain.audit import Action
-from hashdb.domain.cases import CaseState
+from hashdb.domain.benign import BenignFilter
+from hashdb.domain.cases import CaseState, Order
 from hashdb.domain.contributions import Filter, Standing, Status
+from hashdb.domain.deliveries import Outcome
+from hashdb.domain.listings import Listing, Position, Sort
 from hashdb.domain.profiles import Profile
+from hashdb.domain.signals import Algorithm
 from hashdb.wire import LARGEST_ID, Line, Moment, Token, ruled
 
 
@@ -69,7 +73,7 @@ class ContributionsQuery(PageQuery):
     since: Moment | None = Field(None, description="Received at this time or later.")
     until: Moment | None = Field(None, description="Received before this time.")
 
-    def value(self) -> Filter:
+    def to_domain(self) -> Filter:
         """The filter that this spells."""
         return Filter(self.member, self.status, self.standing, self.label, self.since, self.until)
 
@@ -200,3 +204,93 @@ def midnight(day: date | None, more: int) -> datetime | None:
         return None if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=more)
     except OverflowError:
         return None
+
+
+class DeliveriesQuery(PageQuery):
+    """Which deliveries to list."""
+
+    outcome: Outcome | None = None
+
+
+class BenignPageQuery(PageQuery):
+    """Which entries a page of the console lists."""
+
+    text: Line | None = None
+    algorithm: Algorithm | None = None
+    whose: Literal["built-in", "own"] | None = None
+
+    def to_domain(self) -> BenignFilter:
+        """The filter that this spells."""
+        return BenignFilter(self.text, self.algorithm, None if self.whose is None else self.whose == "built-in")
+
+
+class CasesPageQuery(Asked):
+    """Which cases a page of the console lists: the open ones in an order, or the decided ones before a number.
+
+    Of the open ones, `pile` are those of the pile of a member.
+    """
+
+    state: CaseState = CaseState.OPEN
+    order: Order = Order.CLOCK
+    before: Count | None = None
+    pile: Count | None = None
+
+
+def _position(value: Any) -> Any:
+    return Position.parse(value) if isinstance(value, str) else value
+
+
+class ListingQuery(Asked):
+    """Which contributions, in which order, and after which one."""
+
+    member: Count | None = None
+    status: Status | None = None
+    standing: Standing | None = None
+    label: Annotated[Token, ruled(lambda terms, code: terms.rules.vocabulary.fault("behaviour", code))] | None = None
+    severity: Annotated[Count, Le(4)] | None = None
+    algorithm: Algorithm | None = None
+    incident: Token | None = None
+    reference: Line | None = None
+    since: date | None = None
+    until: date | None = None
+    removed_since: date | None = None
+    removed_until: date | None = None
+    expires_until: date | None = None
+    sort: Sort = Sort.RECEIVED
+    order: Annotated[str, ruled(lambda terms, code: None if code in ("down", "up") else "is down or up")] = "down"
+    after: Annotated[Position, BeforeValidator(_position)] | None = None
+    limit: Annotated[Count, Ge(1), Le(200)] = 50
+
+    def to_domain(self) -> Listing:
+        """The listing that this spells; days are whole ones, in UTC."""
+        chosen = Filter(
+            member=self.member,
+            status=self.status,
+            standing=self.standing,
+            label=self.label,
+            since=midnight(self.since, 0),
+            until=midnight(self.until, 1),
+            severity=self.severity,
+            algorithm=self.algorithm,
+            incident=self.incident,
+            reference=self.reference,
+            removed_since=midnight(self.removed_since, 0),
+            removed_until=midnight(self.removed_until, 1),
+            expires_until=midnight(self.expires_until, 1),
+        )
+        return Listing(chosen, self.sort, self.order == "down")
+
+
+DAYS = (30, 90, 365)
+
+
+def _known(days: int) -> int:
+    if days not in DAYS:
+        raise ValueError(f"is one of {', '.join(map(str, DAYS))}")
+    return days
+
+
+class OverviewQuery(Asked):
+    """Of how many days the charts are."""
+
+    days: Annotated[Count, AfterValidator(_known)] = 30

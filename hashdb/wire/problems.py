@@ -1,4 +1,4 @@
-"""Errors on the wire: RFC 9457 problem details, and back."""
+"""Errors on the wire, as RFC 9457 problem details and back, and the health of the service."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -95,3 +95,16 @@ def _kinds(kind: type[HashDBError]) -> Iterator[type[HashDBError]]:
     yield kind
     for narrower in kind.__subclasses__():
         yield from _kinds(narrower)
+
+
+class HealthOut(Answered):
+    """The process is alive."""
+
+    status: Literal["alive"]
+
+
+class ReadyOut(Answered):
+    """The process answers from this number of the log."""
+
+    status: Literal["ready"]
+    checkpoint: int

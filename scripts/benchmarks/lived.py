@@ -21,7 +21,7 @@ from hashdb.hashing.benign import built_in
 from hashdb.service import HashDB, benign, contributions, incidents, members, overviews, reports, users, webhooks
 from hashdb.web.console.reports import presets
 from hashdb.web.metrics import Metrics
-from hashdb.wire.reports import ReportOut
+from hashdb.wire.stats import ReportOut
 from scripts.benchmarks import data
 
 ADMIN = "amira"
@@ -84,7 +84,7 @@ def answer(metrics: Metrics) -> None:
 
 
 def _report(db: HashDB, actor: Actor, days: Period) -> None:
-    reports.start(db, actor, days.first, days.last, None, lambda report: ReportOut.of(report).json_text())
+    reports.start(db, actor, days.first, days.last, None, lambda report: ReportOut.from_domain(report).json_text())
     while reports.latest(db, actor, 1)[0].outcome is None:
         time.sleep(0.2)
 

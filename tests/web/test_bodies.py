@@ -12,7 +12,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from hashdb.domain.members import Scope
-from hashdb.wire.bounds import KEYS, VALUES
+from hashdb.wire import KEYS, VALUES
 from tests.web.authorisations import RIGHTS
 from tests.web.callers import CHUNKED, REMOVED, Caller, Service, item, pdq, service_at
 from tests.web.test_authorisation import spelled

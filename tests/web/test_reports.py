@@ -12,7 +12,7 @@ import pytest
 from hashdb.domain.periods import Period
 from hashdb.domain.reports import OfDay
 from hashdb.web.reports import page, templates
-from tests.wire.test_reports import DAY, REPORT
+from tests.wire.test_stats import DAY, REPORT
 
 
 class _Tags(HTMLParser):

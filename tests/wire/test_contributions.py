@@ -1,4 +1,4 @@
-"""Contributions: the two directions are each other's inverse, and every fault of a request is told at once."""
+"""Contributions and pictures on the wire."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashdb.domain.contributions import Amendment, Contribution, Draft, Receipt
+from hashdb.domain.signals import Signal
 from hashdb.errors import Fault, InvalidInput, MalformedRequest
 from hashdb.wire import read
 from hashdb.wire.contributions import (
     AmendmentIn,
     ContributionOut,
     ContributionsIn,
+    PictureOut,
+    PicturesOut,
     ReceiptOut,
     WithdrawalIn,
     read_drafts,
     read_metadata,
 )
 from tests.builders import signal
-from tests.wire.strategies import TERMS, amendments, contributions, drafts, receipts
+from tests.wire.strategies import TERMS, amendments, contributions, drafts, receipts, signals
 
 
 def _said(**fields: Any) -> dict[str, Any]:
@@ -38,26 +41,26 @@ def _faults(*items: Any) -> dict[str, str]:
 
 @given(st.lists(drafts, min_size=1, max_size=3))
 def test_drafts_come_back_as_they_were_sent(sent: list[Draft]) -> None:
-    text = ContributionsIn.of(sent).model_dump_json().encode()
+    text = ContributionsIn.from_domain(sent).model_dump_json().encode()
     assert read_drafts(text, TERMS) == tuple(sent)
 
 
 @given(amendments)
 def test_an_amendment_comes_back_as_it_was_sent(sent: Amendment) -> None:
-    text = AmendmentIn.of(sent).model_dump_json(exclude_unset=True)
-    assert read(AmendmentIn, text, TERMS).value() == sent
+    text = AmendmentIn.from_domain(sent).model_dump_json(exclude_unset=True)
+    assert read(AmendmentIn, text, TERMS).to_domain() == sent
 
 
 @given(contributions())
 def test_a_contribution_comes_back_with_what_is_hidden(answered: Contribution) -> None:
-    text = ContributionOut.of(answered).json_text()
-    back = ContributionOut.model_validate_json(text).value()
+    text = ContributionOut.from_domain(answered).json_text()
+    back = ContributionOut.model_validate_json(text).to_domain()
     assert (back, back.changed_at) == (answered, answered.changed_at)
 
 
 @given(receipts)
 def test_a_receipt_comes_back(answered: Receipt) -> None:
-    assert ReceiptOut.model_validate_json(ReceiptOut.of(answered).json_text()).value() == answered
+    assert ReceiptOut.model_validate_json(ReceiptOut.from_domain(answered).json_text()).to_domain() == answered
 
 
 def test_every_fault_of_a_request_is_told_where_it_is() -> None:
@@ -229,3 +232,11 @@ def test_metadata_that_is_not_json_is_malformed(text: str) -> None:
 
 def test_a_fault_reads_as_a_sentence() -> None:
     assert str(Fault("contributions[3].labels", "is required")) == "contributions[3].labels: is required"
+
+
+@given(st.lists(signals), st.none() | st.integers(0, 100))
+def test_a_picture_comes_back(found: list[Signal], quality: int | None) -> None:
+    picture = PictureOut.model_construct(signals=found, quality=quality)
+    text = PicturesOut.model_construct(pictures=[picture]).json_text()
+    assert json.loads(text) == {"pictures": [{"signals": [str(signal) for signal in found], "quality": quality}]}
+    assert PicturesOut.model_validate_json(text).pictures == [picture]

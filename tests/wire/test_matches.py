@@ -1,4 +1,4 @@
-"""Queries and answers: the two directions are each other's inverse, and every fault is told."""
+"""Queries, matches, the benign list and pasted signals on the wire."""
 
 from __future__ import annotations
 
@@ -9,12 +9,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hashdb.domain.benign import Benign, BenignDraft
 from hashdb.domain.matches import Answer, Query, Result
-from hashdb.domain.signals import Algorithm
+from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import InvalidInput
-from hashdb.wire.matches import AnswerOut, QueriesIn, answer_text, read_queries
+from hashdb.wire import read
+from hashdb.wire.matches import (
+    LINES,
+    AnswerOut,
+    BenignIn,
+    BenignOut,
+    QueriesIn,
+    answer_text,
+    read_lines,
+    read_queries,
+    spell_lines,
+)
 from tests.builders import signal
-from tests.wire.strategies import TERMS, answers, queries
+from tests.wire.strategies import TERMS, answers, ids, moments, queries, signals, texts, usual_signals
 
 _PDQ = str(signal(1))
 
@@ -27,21 +39,21 @@ def _faults(*asked: Any) -> dict[str, str]:
 
 @given(st.lists(queries, min_size=1, max_size=3))
 def test_queries_come_back_as_they_were_sent(sent: list[Query]) -> None:
-    assert read_queries(QueriesIn.of(sent).model_dump_json().encode(), TERMS) == tuple(sent)
+    assert read_queries(QueriesIn.from_domain(sent).model_dump_json().encode(), TERMS) == tuple(sent)
 
 
 @given(answers)
 def test_an_answer_comes_back(answered: Answer) -> None:
-    assert AnswerOut.model_validate_json(AnswerOut.of(answered).json_text()).value() == answered
+    assert AnswerOut.model_validate_json(AnswerOut.from_domain(answered).json_text()).to_domain() == answered
 
 
 @given(answers)
 def test_an_answer_is_written_as_its_model_writes_it(answered: Answer) -> None:
-    assert answer_text(answered) == AnswerOut.of(answered).json_text()
+    assert answer_text(answered) == AnswerOut.from_domain(answered).json_text()
 
 
 def test_a_result_without_matches_asks_for_nothing() -> None:
-    said = json.loads(AnswerOut.of(Answer((Result("u", (), 0),), 7)).json_text())
+    said = json.loads(AnswerOut.from_domain(Answer((Result("u", (), 0),), 7)).json_text())
     none = {"id": "u", "members": 0, "severity": None, "action": "none", "truncated": False, "matches": []}
     assert said == {"results": [none], "checkpoint": 7}
 
@@ -94,11 +106,11 @@ def test_a_radius_narrows() -> None:
 
 def test_transforms_of_a_query_come_back() -> None:
     sent = Query((signal(1),), transforms={"mirror": (signal(2), signal(3))})
-    assert read_queries(QueriesIn.of([sent]).model_dump_json(exclude_unset=True).encode(), TERMS) == (sent,)
+    assert read_queries(QueriesIn.from_domain([sent]).model_dump_json(exclude_unset=True).encode(), TERMS) == (sent,)
 
 
 def test_a_query_without_transforms_does_not_speak_of_them() -> None:
-    assert "transforms" not in QueriesIn.of([Query((signal(1),))]).model_dump_json(exclude_unset=True)
+    assert "transforms" not in QueriesIn.from_domain([Query((signal(1),))]).model_dump_json(exclude_unset=True)
 
 
 def test_faults_of_transforms_are_told() -> None:
@@ -108,3 +120,89 @@ def test_faults_of_transforms_are_told() -> None:
     ]
     assert list(_faults({"signals": [_PDQ], "transforms": {"mirror": many}})) == ["queries[0].transforms"]
     assert list(_faults({"signals": [_PDQ], "transforms": {"Mirror!": [_PDQ]}})) == ["queries[0].transforms.Mirror!"]
+
+
+drafts = st.builds(
+    lambda signals, bits, note: BenignDraft(signals, {signals[0].algorithm: bits}, note),
+    st.lists(usual_signals(), min_size=1, max_size=4, unique=True).map(tuple),
+    st.integers(0, 6),
+    texts,
+)
+entries = st.builds(
+    Benign,
+    ids,
+    st.lists(signals, max_size=3).map(tuple),
+    st.dictionaries(st.sampled_from(Algorithm), st.integers(0, 46)),
+    texts,
+    st.none() | texts,
+    moments,
+    st.integers(0, 2**31),
+)
+
+
+@given(drafts)
+def test_an_entry_to_add_comes_back_as_it_was_sent(sent: BenignDraft) -> None:
+    assert read(BenignIn, BenignIn.from_domain(sent).model_dump_json(), TERMS).to_domain() == sent
+
+
+@given(entries)
+def test_an_entry_comes_back(answered: Benign) -> None:
+    assert BenignOut.model_validate_json(BenignOut.from_domain(answered).json_text()).to_domain() == answered
+
+
+@pytest.mark.parametrize(
+    ("fields", "at"),
+    [
+        ({"signals": []}, ["signals"]),
+        ({"signals": [str(signal(seed)) for seed in range(65)]}, ["signals"]),
+        ({"signals": ["pdq:00"], "note": "a\nb"}, ["signals[0]", "note"]),
+        ({"signals": [str(signal(1, Algorithm.DHASH))]}, ["signals[0]"]),
+        ({"radius": {"pdq": 32}}, ["radius"]),
+        ({"radius": {"pdq": -1}}, ["radius.pdq"]),
+        ({"radius": {"phash": 3}}, ["radius"]),
+        ({"radius": {"md5": 3}}, ["radius.md5"]),
+        ({"name": "x"}, ["name"]),
+    ],
+)
+def test_every_fault_is_told_at_its_field(fields: dict[str, Any], at: list[str]) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        read(BenignIn, json.dumps({"signals": [str(signal(1))], **fields}), TERMS)
+    assert [fault.at for fault in refusal.value.faults] == at
+
+
+def test_a_signal_that_may_not_be_contributed_may_be_benign() -> None:
+    assert read(BenignIn, '{"signals": ["phash:0000000000000000"]}', TERMS).to_domain().signals[0].value == 0
+
+
+SIGNALS = st.builds(Signal, st.just(Algorithm.PHASH), st.integers(0, 2**64 - 1))
+SIDES = st.dictionaries(
+    st.sampled_from(["", "mirror", "turned left"]), st.lists(SIGNALS, min_size=1, unique=True).map(tuple), min_size=1
+)
+
+
+@given(SIDES)
+def test_what_was_spelled_is_read_again(sides: dict[str, tuple[Signal, ...]]) -> None:
+    assert read_lines(spell_lines(sides)) == sides
+
+
+def test_people_paste_as_they_like() -> None:
+    one, other = signal(1), signal(2)
+    text = f"  {str(one).upper()}\r\n\n{other}, mirror {one}\n{one}"
+    assert read_lines(text) == {"": (one, other), "mirror": (one,)}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "are required"),
+        (" \n ", "are required"),
+        ("pdq:12", "line 1: pdq takes 64 hex digits, got 2"),
+        (f"{signal(1)}\nnonsense", "line 2: a signal is algorithm:hex"),
+        (f"{'x' * 41} {signal(1)}", "line 1: what stands before the signal"),
+        ("\n" * LINES + str(signal(1)), "take at most"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(text: str, told: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read_lines(text)
+    assert any(fault.at == "signals" and told in fault.reason for fault in caught.value.faults)

@@ -1,11 +1,27 @@
-"""Query strings: numbers, filters, and what is unknown."""
+"""Query strings on the wire."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
 
 import pytest
 from pydantic import ValidationError
 
-from hashdb.wire.pages import ChangesQuery, ContributionsQuery, EventsQuery, MatchesQuery, PageQuery
+from hashdb.domain.cases import CaseState, Order
+from hashdb.domain.contributions import Filter, Standing, Status
+from hashdb.domain.listings import Listing, Position, Sort
+from hashdb.domain.signals import Algorithm
+from hashdb.wire.pages import (
+    DAYS,
+    CasesPageQuery,
+    ChangesQuery,
+    ContributionsQuery,
+    EventsQuery,
+    ListingQuery,
+    MatchesQuery,
+    OverviewQuery,
+    PageQuery,
+)
 from tests.wire.strategies import TERMS
 
 
@@ -65,3 +81,56 @@ def test_only_quarantined_contributions_may_be_included() -> None:
     assert MatchesQuery.model_validate({"include": "quarantined"}).include == "quarantined"
     with pytest.raises(ValidationError):
         MatchesQuery.model_validate({"include": "all"})
+
+
+def test_everything_can_be_asked_for_and_days_are_whole_ones() -> None:
+    asked = {
+        "member": "3", "status": "active", "standing": "disputed", "label": "manifesto", "severity": "4",
+        "algorithm": "pdq", "incident": "CIP:one", "reference": "t-1", "since": "2026-01-02", "until": "2026-01-03",
+        "removed_since": "2026-01-01", "removed_until": "2026-01-01",
+        "expires_until": "2026-01-03", "sort": "severity", "order": "up", "after": "4.7",
+    }  # fmt: skip
+    found = ListingQuery.model_validate(asked, context=TERMS)
+    day = [datetime(2026, 1, day, tzinfo=UTC) for day in range(1, 5)]
+    first = (3, Status.ACTIVE, Standing.DISPUTED, "manifesto", day[1], day[3])
+    chosen = Filter(*first, 4, Algorithm.PDQ, "CIP:one", "t-1", day[0], day[1], day[3])
+    assert found.to_domain() == Listing(chosen, Sort.SEVERITY, False)
+    assert found.after == Position(4, 7)
+
+
+def test_nothing_asked_is_all_of_it_the_last_first() -> None:
+    assert ListingQuery().to_domain() == Listing()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("member", "-1"), ("member", "x"), ("status", "gone"), ("standing", "good"), ("label", "nonsense"),
+        ("severity", "5"), ("algorithm", "md5"), ("since", "yesterday"), ("sort", "size"), ("order", "sideways"),
+        ("after", "x"), ("limit", "0"), ("limit", "201"), ("colour", "red"), ("reference", "a\x00"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named(name: str, value: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        ListingQuery.model_validate({name: value}, context=TERMS)
+    assert [one["loc"][0] for one in caught.value.errors()] == [name]
+
+
+def test_the_open_cases_come_by_the_clock_unless_something_else_is_asked() -> None:
+    assert CasesPageQuery() == CasesPageQuery(state=CaseState.OPEN, order=Order.CLOCK, before=None)
+    asked = CasesPageQuery.model_validate({"state": "decided", "order": "severity", "before": "7"})
+    assert (asked.state, asked.order, asked.before) == (CaseState.DECIDED, Order.SEVERITY, 7)
+    assert CasesPageQuery.model_validate({"pile": "3"}).pile == 3
+
+
+@pytest.mark.parametrize("asked", [{"state": "x"}, {"order": "x"}, {"before": "x"}, {"pile": "x"}, {"more": "1"}])
+def test_what_is_wrong_is_refused(asked: dict[str, str]) -> None:
+    with pytest.raises(ValidationError):
+        CasesPageQuery.model_validate(asked)
+
+
+def test_a_period_is_one_of_those_offered() -> None:
+    assert [OverviewQuery.model_validate({"days": str(days)}).days for days in DAYS] == list(DAYS)
+    for wrong in ("0", "31", "x", ""):
+        with pytest.raises(ValidationError):
+            OverviewQuery.model_validate({"days": wrong})

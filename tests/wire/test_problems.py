@@ -1,4 +1,4 @@
-"""Errors: problem details and errors are each other's inverse, for every class of the tree."""
+"""Errors and health on the wire."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashdb.errors import Fault, HashDBError, InvalidInput, NotActive, ServiceError
-from hashdb.wire.problems import error_of, problem
+from hashdb.wire.problems import HealthOut, ReadyOut, error_of, problem
 
 
 def _kinds(kind: type[HashDBError] = HashDBError) -> Iterator[type[HashDBError]]:
@@ -78,3 +78,8 @@ def test_an_answer_that_is_no_problem_we_know_is_a_service_error(text: bytes) ->
     error = error_of(502, text)
     assert isinstance(error, ServiceError)
     assert error.status == 502
+
+
+def test_health_is_one_word_and_a_number() -> None:
+    assert HealthOut(status="alive").json_text() == '{"status":"alive"}'
+    assert ReadyOut(status="ready", checkpoint=7).json_text() == '{"status":"ready","checkpoint":7}'

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+import json
 
-from hashdb.errors import Fault, InvalidInput, MalformedRequest
-from hashdb.wire import path, read, refused
-from hashdb.wire.members import MemberIn
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hashdb.errors import Fault, InvalidInput, MalformedRequest, TooLarge
+from hashdb.wire import KEYS, VALUES, path, read, refused, require_few
+from hashdb.wire.accounts import MemberIn
 
 
 @pytest.mark.parametrize(
@@ -57,3 +61,60 @@ def test_a_thousand_faults_are_told_and_the_others_counted() -> None:
     faults = [Fault(str(number), "is wrong") for number in range(1003)]
     error = refused(faults)
     assert (len(error.faults), error.omitted) == (1000, 3)
+
+
+ANYTHING = st.recursive(
+    st.none() | st.integers() | st.text(alphabet='ab:,"\\[{ \u00e9', max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(alphabet='ab:"\\ ', max_size=4), inner),
+    max_leaves=20,
+)
+
+
+def _keys(value: object) -> int:
+    if isinstance(value, dict):
+        return len(value) + sum(map(_keys, value.values()))
+    return sum(map(_keys, value)) if isinstance(value, list) else 0
+
+
+def _refused(text: str | bytes, keys: int = KEYS) -> bool:
+    try:
+        require_few(text, keys=keys)
+    except TooLarge:
+        return True
+    return False
+
+
+@given(ANYTHING, st.sampled_from([None, 1]))
+def test_names_of_fields_are_counted_as_a_parser_does(value: object, indent: int | None) -> None:
+    text = json.dumps(value, indent=indent, separators=(" , ", " : "), ensure_ascii=False)
+    keys = _keys(value)
+    assert not _refused(text, keys)
+    assert keys == 0 or _refused(text.encode(), keys - 1)
+
+
+def _fields(count: int) -> str:
+    return "{" + ",".join(f'"{n}":0' for n in range(count)) + "}"
+
+
+def test_as_many_as_may_be_are_taken_and_no_more() -> None:
+    assert not _refused(_fields(KEYS))
+    assert _refused(_fields(KEYS + 1))
+    assert not _refused("[" + "0," * (VALUES - 1) + "0]")
+    assert _refused("[" + "0," * VALUES + "0]")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'"' + b'\\"' * 4_000_000,
+        b":" * 8_000_000,
+        b'{"a": "' + b":" * 8_000_000,
+        b":" * 30_000 + b'"' + b"\\" * 8_000_000,
+        b":" * 30_000 + b'""' * 4_000_000,
+        b":" * 30_000 + (b'""' + b" " * 100) * 80_000,
+    ],
+    ids=["escaped", "colons", "a text of colons", "backslashes", "quotes", "spaces"],
+)
+def test_what_is_made_to_be_hard_to_count_is_counted_once(text: bytes) -> None:
+    # A count that went back for each byte would take days.
+    assert not _refused(text)

@@ -13,7 +13,7 @@ from hashdb.service import members
 from hashdb.web.context import actor, answer, body, cut, hashdb, nothing, query
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
-from hashdb.wire.members import (
+from hashdb.wire.accounts import (
     IssuedKeyOut,
     KeyIn,
     KeyOut,
@@ -25,7 +25,7 @@ from hashdb.wire.members import (
     MeOut,
 )
 from hashdb.wire.pages import PageQuery
-from hashdb.wire.proposals import ProposalOut
+from hashdb.wire.review import ProposalOut
 
 members_api = ApiBlueprint("members", __name__, url_prefix="/v1/members", tag="Administer")
 
@@ -38,7 +38,7 @@ def browse() -> Response:
     """List the members."""
     asked = query(PageQuery)
     page, more = cut(members.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
-    listed = [MemberOut.of(member) for member in page]
+    listed = [MemberOut.from_domain(member) for member in page]
     return answer(MembersOut.model_construct(members=listed, next=page[-1].id if more else None))
 
 
@@ -46,15 +46,15 @@ def browse() -> Response:
 @operation({201: MemberOut}, scopes=_ADMIN, reads=MemberIn, refuses=[409])
 def add() -> Response:
     """Take a member in."""
-    draft = read(MemberIn, body()).value()
-    return answer(MemberOut.of(members.add(hashdb(), actor(), draft)), 201)
+    draft = read(MemberIn, body()).to_domain()
+    return answer(MemberOut.from_domain(members.add(hashdb(), actor(), draft)), 201)
 
 
 @members_api.get("/<id:member_id>", endpoint="show")
 @operation({200: MemberOut}, scopes=_ADMIN, refuses=[404])
 def show_member(member_id: int) -> Response:
     """Show one member."""
-    return answer(MemberOut.of(members.get(hashdb(), actor(), member_id)))
+    return answer(MemberOut.from_domain(members.get(hashdb(), actor(), member_id)))
 
 
 @members_api.patch("/<id:member_id>")
@@ -65,11 +65,11 @@ def change(member_id: int) -> Response:
     Where two persons are needed to suspend one, the first one's request is answered with 202 and waits for the
     second one's.
     """
-    asked = read(MemberChangeIn, body()).value()
+    asked = read(MemberChangeIn, body()).to_domain()
     changed = members.change(hashdb(), actor(), member_id, asked)
     if isinstance(changed, Proposal):
-        return answer(ProposalOut.of(changed), 202)
-    return answer(MemberOut.of(changed))
+        return answer(ProposalOut.from_domain(changed), 202)
+    return answer(MemberOut.from_domain(changed))
 
 
 @members_api.get("/<id:member_id>/keys")
@@ -79,7 +79,7 @@ def keys(member_id: int) -> Response:
     asked = query(PageQuery)
     found = members.keys(hashdb(), actor(), member_id, asked.after, asked.limit + 1)
     page, more = cut(found, asked.limit)
-    listed = [KeyOut.of(key) for key in page]
+    listed = [KeyOut.from_domain(key) for key in page]
     return answer(KeysOut.model_construct(keys=listed, next=page[-1].id if more else None))
 
 
@@ -87,9 +87,9 @@ def keys(member_id: int) -> Response:
 @operation({201: IssuedKeyOut}, scopes=_ADMIN, reads=KeyIn, refuses=[404])
 def issue_key(member_id: int) -> Response:
     """Issue a key. Its secret is in this answer and nowhere else."""
-    draft = read(KeyIn, body()).value()
+    draft = read(KeyIn, body()).to_domain()
     issued = members.issue_key(hashdb(), actor(), member_id, draft)
-    return answer(IssuedKeyOut.issued(issued), 201)
+    return answer(IssuedKeyOut.from_issued(issued), 201)
 
 
 @members_api.delete("/<id:member_id>/keys/<id:key_id>")
@@ -111,4 +111,4 @@ def show_me() -> Response:
     if me.member is None or me.key is None:
         raise NotAuthenticated()
     db = hashdb()
-    return answer(MeOut.of(me.member, me.key, db.rules, db.budgets.left(me, Budget, db.now()), __version__))
+    return answer(MeOut.from_domain(me.member, me.key, db.rules, db.budgets.left(me, Budget, db.now()), __version__))

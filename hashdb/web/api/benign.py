@@ -10,9 +10,9 @@ from hashdb.service import benign
 from hashdb.web.context import actor, answer, body, cut, hashdb, nothing, query, terms
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
-from hashdb.wire.benign import BenignIn, BenignOut, BenignsOut
+from hashdb.wire.matches import BenignIn, BenignOut, BenignsOut
 from hashdb.wire.pages import PageQuery
-from hashdb.wire.proposals import ProposalOut
+from hashdb.wire.review import ProposalOut
 
 blueprint = ApiBlueprint("benign", __name__, url_prefix="/v1/benign", tag="Benign signals")
 
@@ -25,7 +25,7 @@ def browse() -> Response:
     """List what is never accepted and never matched."""
     asked = query(PageQuery)
     page, more = cut(benign.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
-    listed = [BenignOut.of(entry) for entry in page]
+    listed = [BenignOut.from_domain(entry) for entry in page]
     return answer(BenignsOut.model_construct(benign=listed, next=page[-1].id if more else None))
 
 
@@ -37,10 +37,10 @@ def add() -> Response:
     Contributions that hold such signals are amended: those match no longer. Where two persons are needed, the first
     one's request is answered with 202 and waits for the second one's.
     """
-    added = benign.add(hashdb(), actor(), read(BenignIn, body(), terms()).value())
+    added = benign.add(hashdb(), actor(), read(BenignIn, body(), terms()).to_domain())
     if isinstance(added, Proposal):
-        return answer(ProposalOut.of(added), 202)
-    return answer(BenignOut.of(added), 201)
+        return answer(ProposalOut.from_domain(added), 202)
+    return answer(BenignOut.from_domain(added), 201)
 
 
 @blueprint.delete("/<id:benign_id>")

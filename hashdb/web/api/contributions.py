@@ -17,6 +17,7 @@ from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
 from hashdb.wire.contributions import (
     AmendmentIn,
+    ContributedMediaIn,
     ContributionOut,
     ContributionsIn,
     ContributionsOut,
@@ -26,7 +27,6 @@ from hashdb.wire.contributions import (
     read_metadata,
 )
 from hashdb.wire.pages import ContributeQuery, ContributionsQuery, EraseQuery, MediaQuery
-from hashdb.wire.signals import ContributedMediaIn
 
 blueprint = ApiBlueprint("contributions", __name__, url_prefix="/v1/contributions", tag="Contribute")
 
@@ -52,7 +52,7 @@ def contribute() -> Response:
     if receipt is None:
         drafts = read_drafts(text, replace(terms(), imported=imported))
         receipt = contributions.contribute(hashdb(), actor(), drafts, key)
-    return answer(ReceiptOut.of(receipt), 201)
+    return answer(ReceiptOut.from_domain(receipt), 201)
 
 
 @blueprint.post("/media")
@@ -72,7 +72,7 @@ def contribute_media() -> Response:
     receipt = contributions.repeated(hashdb(), actor(), key)
     if receipt is None:
         receipt = contributions.contribute(hashdb(), actor(), _drafts(form, profile), key)
-    return answer(ReceiptOut.of(receipt), 201)
+    return answer(ReceiptOut.from_domain(receipt), 201)
 
 
 @blueprint.get("")
@@ -80,9 +80,9 @@ def contribute_media() -> Response:
 def browse() -> Response:
     """List your own contributions, or with scope audit all."""
     asked = query(ContributionsQuery)
-    found = contributions.page(hashdb(), actor(), asked.value(), asked.after, asked.limit + 1)
+    found = contributions.page(hashdb(), actor(), asked.to_domain(), asked.after, asked.limit + 1)
     page, more = cut(found, asked.limit)
-    listed = [ContributionOut.of(one) for one in page]
+    listed = [ContributionOut.from_domain(one) for one in page]
     return answer(ContributionsOut.model_construct(contributions=listed, next=page[-1].id if more else None))
 
 
@@ -94,15 +94,15 @@ def show(contribution_id: int) -> Response:
     With scope review any with a case. The member is 0, without a name, to keys without feed, audit or review.
     """
     found = contributions.get(hashdb(), actor(), contribution_id)
-    return answer(ContributionOut.of(found))
+    return answer(ContributionOut.from_domain(found))
 
 
 @blueprint.patch("/<id:contribution_id>")
 @operation({200: ContributionOut}, scopes=[Scope.CONTRIBUTE], reads=AmendmentIn, refuses=[404, 409])
 def amend(contribution_id: int) -> Response:
     """Change labels, severity, basis, context, incident or expiry of your contribution."""
-    change = read(AmendmentIn, body(), terms()).value()
-    return answer(ContributionOut.of(contributions.amend(hashdb(), actor(), contribution_id, change)))
+    change = read(AmendmentIn, body(), terms()).to_domain()
+    return answer(ContributionOut.from_domain(contributions.amend(hashdb(), actor(), contribution_id, change)))
 
 
 @blueprint.post("/<id:contribution_id>/withdrawal")
@@ -110,7 +110,7 @@ def amend(contribution_id: int) -> Response:
 def withdraw(contribution_id: int) -> Response:
     """Take your contribution back: the next match no longer has it."""
     reason = read(WithdrawalIn, body(), terms()).reason
-    return answer(ContributionOut.of(contributions.withdraw(hashdb(), actor(), contribution_id, reason)))
+    return answer(ContributionOut.from_domain(contributions.withdraw(hashdb(), actor(), contribution_id, reason)))
 
 
 @blueprint.delete("/<id:contribution_id>/content")
@@ -133,7 +133,7 @@ def _drafts(form: media.MediaForm, profile: Profile | None) -> list[Draft]:
     pictures = media.hash_pictures(form.files, modes)
     own = len(hashdb().rules.algorithms)
     drafts = [
-        one.draft(benign.spared(hashdb(), picture.signals, own), picture.quality)
+        one.to_draft(benign.spared(hashdb(), picture.signals, own), picture.quality)
         for one, picture in zip(said, pictures, strict=True)
     ]
     contributions.check(hashdb(), drafts, hashdb().now(), hashdb().intake.rules(), at="file")

@@ -8,9 +8,8 @@ from hashdb.domain.members import Scope
 from hashdb.service import audit, checkpoints, proofs
 from hashdb.web.context import actor, answer, cut, hashdb, query
 from hashdb.web.openapi import ApiBlueprint, operation
-from hashdb.wire.audit import EventOut, EventsOut
+from hashdb.wire.ledger import ConsistencyOut, EventOut, EventsOut, InclusionOut, LogOut
 from hashdb.wire.pages import ConsistencyQuery, EventsQuery, InclusionQuery
-from hashdb.wire.proofs import ConsistencyOut, InclusionOut, LogOut
 
 events_api = ApiBlueprint("events", __name__, url_prefix="/v1/events", tag="Audit")
 
@@ -22,7 +21,7 @@ def browse() -> Response:
     asked = query(EventsQuery)
     chosen = audit.EventFilter(asked.actor, asked.action, asked.subject)
     page, more = cut(audit.events(hashdb(), actor(), chosen, asked.after, asked.limit + 1), asked.limit)
-    listed = [EventOut.of(event) for event in page]
+    listed = [EventOut.from_domain(event) for event in page]
     return answer(EventsOut.model_construct(events=listed, next=page[-1].seq if more else None))
 
 
@@ -33,7 +32,7 @@ proofs_api = ApiBlueprint("proofs", __name__, url_prefix="/v1", tag="Proofs")
 @operation({200: LogOut}, scopes=None)
 def log() -> Response:
     """Name the log, and the keys that sign its checkpoints."""
-    return answer(LogOut.of(checkpoints.log(hashdb())))
+    return answer(LogOut.from_domain(checkpoints.log(hashdb())))
 
 
 @proofs_api.get("/checkpoint")
@@ -51,7 +50,7 @@ def checkpoint() -> Response:
 def inclusion() -> Response:
     """Prove that an event is in the log: RFC 9162's inclusion proof, from the leaf up."""
     asked = query(InclusionQuery)
-    return answer(InclusionOut.of(proofs.inclusion(hashdb(), actor(), asked.seq, asked.size)))
+    return answer(InclusionOut.from_domain(proofs.inclusion(hashdb(), actor(), asked.seq, asked.size)))
 
 
 @proofs_api.get("/proofs/consistency")
@@ -59,4 +58,4 @@ def inclusion() -> Response:
 def consistency() -> Response:
     """Prove that the log only grew: RFC 9162's consistency proof between two sizes of it."""
     asked = query(ConsistencyQuery)
-    return answer(ConsistencyOut.of(proofs.consistency(hashdb(), actor(), asked.first, asked.second)))
+    return answer(ConsistencyOut.from_domain(proofs.consistency(hashdb(), actor(), asked.first, asked.second)))

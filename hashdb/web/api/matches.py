@@ -15,9 +15,9 @@ from hashdb.service import matches
 from hashdb.web import media
 from hashdb.web.context import LARGE, actor, answer, body, hashdb, query, terms
 from hashdb.web.openapi import ApiBlueprint, operation
+from hashdb.wire.contributions import MediaIn
 from hashdb.wire.matches import AnswerOut, QueriesIn, read_queries
 from hashdb.wire.pages import MatchesQuery, MediaMatchesQuery
-from hashdb.wire.signals import MediaIn
 
 blueprint = ApiBlueprint("matches", __name__, url_prefix="/v1/matches", tag="Match")
 
@@ -33,7 +33,7 @@ def match() -> Response:
     with matches.turn(hashdb(), actor()) if is_large else nullcontext():
         queries = read_queries(text, terms())
         found = matches.match(hashdb(), actor(), queries, quarantined=quarantined, has_turn=is_large)
-        return answer(AnswerOut.of(found))
+        return answer(AnswerOut.from_domain(found))
 
 
 @blueprint.post("/media")
@@ -49,4 +49,4 @@ def match_media() -> Response:
     results = tuple(
         replace(result, signals=picture.signals) for result, picture in zip(found.results, pictures, strict=True)
     )
-    return answer(AnswerOut.of(replace(found, results=results)))
+    return answer(AnswerOut.from_domain(replace(found, results=results)))

@@ -10,7 +10,7 @@ from hashdb.service import health
 from hashdb.web.context import answer, face, hashdb
 from hashdb.web.metrics import CONTENT_TYPE
 from hashdb.web.openapi import ApiBlueprint, document, operation
-from hashdb.wire.health import HealthOut, ReadyOut
+from hashdb.wire.problems import HealthOut, ReadyOut
 
 blueprint = ApiBlueprint("operation", __name__, tag="Operation")
 

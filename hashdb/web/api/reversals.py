@@ -9,7 +9,7 @@ from hashdb.service import reversals
 from hashdb.web.context import actor, answer, cut, hashdb, query
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire.pages import PageQuery
-from hashdb.wire.reversals import ReversalOut, ReversalsOut
+from hashdb.wire.review import ReversalOut, ReversalsOut
 
 blueprint = ApiBlueprint("reversals", __name__, url_prefix="/v1/reversals", tag="Reversals")
 
@@ -24,5 +24,5 @@ def browse() -> Response:
     """
     asked = query(PageQuery)
     page, more = cut(reversals.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
-    listed = [ReversalOut.of(one) for one in page]
+    listed = [ReversalOut.from_domain(one) for one in page]
     return answer(ReversalsOut.model_construct(reversals=listed, next=page[-1].seq if more else None))

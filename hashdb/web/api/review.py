@@ -10,11 +10,21 @@ from hashdb.service import cases, incidents, opinions, proposals
 from hashdb.web.context import actor, answer, body, cut, hashdb, nothing, once, query, terms
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
-from hashdb.wire.cases import CaseOut, CasesOut, DecisionIn
-from hashdb.wire.incidents import IncidentChangeIn, IncidentIn, IncidentOut, IncidentsOut
-from hashdb.wire.opinions import OpinionIn, OpinionOut, OpinionsOut
 from hashdb.wire.pages import CasesQuery, PageQuery
-from hashdb.wire.proposals import ProposalOut, ProposalsOut
+from hashdb.wire.review import (
+    CaseOut,
+    CasesOut,
+    DecisionIn,
+    IncidentChangeIn,
+    IncidentIn,
+    IncidentOut,
+    IncidentsOut,
+    OpinionIn,
+    OpinionOut,
+    OpinionsOut,
+    ProposalOut,
+    ProposalsOut,
+)
 
 opinions_api = ApiBlueprint("opinions", __name__, url_prefix="/v1/contributions", tag="Opinions")
 
@@ -27,8 +37,8 @@ def give_opinion(contribution_id: int) -> Response:
     Your last opinion counts. A dispute needs a reason, and opens a case or joins the one that is open.
     """
     text = body()
-    draft = read(OpinionIn, text, terms()).value()
-    return answer(OpinionOut.of(opinions.give(hashdb(), actor(), contribution_id, draft, once(text))), 201)
+    draft = read(OpinionIn, text, terms()).to_domain()
+    return answer(OpinionOut.from_domain(opinions.give(hashdb(), actor(), contribution_id, draft, once(text))), 201)
 
 
 @opinions_api.get("/<id:contribution_id>/opinions", endpoint="browse")
@@ -38,7 +48,7 @@ def browse_opinions(contribution_id: int) -> Response:
     asked = query(PageQuery)
     found = opinions.page(hashdb(), actor(), contribution_id, asked.after, asked.limit + 1)
     page, more = cut(found, asked.limit)
-    listed = [OpinionOut.of(opinion) for opinion in page]
+    listed = [OpinionOut.from_domain(opinion) for opinion in page]
     return answer(OpinionsOut.model_construct(opinions=listed, next=page[-1].id if more else None))
 
 
@@ -51,7 +61,7 @@ def browse_cases() -> Response:
     """List the cases on your contributions and those under which you disputed; with scope review or audit all."""
     asked = query(CasesQuery)
     page, more = cut(cases.page(hashdb(), actor(), asked.state, asked.after, asked.limit + 1), asked.limit)
-    listed = [CaseOut.of(case) for case in page]
+    listed = [CaseOut.from_domain(case) for case in page]
     return answer(CasesOut.model_construct(cases=listed, next=page[-1].id if more else None))
 
 
@@ -59,7 +69,7 @@ def browse_cases() -> Response:
 @operation({200: CaseOut}, refuses=[404])
 def show_case(case_id: int) -> Response:
     """Show one case: to its parties, and with scope review or audit."""
-    return answer(CaseOut.of(cases.get(hashdb(), actor(), case_id)))
+    return answer(CaseOut.from_domain(cases.get(hashdb(), actor(), case_id)))
 
 
 @cases_api.post("/<id:case_id>/decision", endpoint="decide")
@@ -74,8 +84,8 @@ def decide_case(case_id: int) -> Response:
     asked = read(DecisionIn, body())
     decided = cases.decide(hashdb(), actor(), case_id, asked.decision, asked.note, asked.signals)
     if isinstance(decided, Proposal):
-        return answer(ProposalOut.of(decided), 202)
-    return answer(CaseOut.of(decided))
+        return answer(ProposalOut.from_domain(decided), 202)
+    return answer(CaseOut.from_domain(decided))
 
 
 proposals_api = ApiBlueprint("proposals", __name__, url_prefix="/v1/proposals", tag="Two persons")
@@ -92,7 +102,7 @@ def browse_proposals() -> Response:
     """
     asked = query(PageQuery)
     page, more = cut(proposals.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
-    listed = [ProposalOut.of(one) for one in page]
+    listed = [ProposalOut.from_domain(one) for one in page]
     return answer(ProposalsOut.model_construct(proposals=listed, next=page[-1].id if more else None))
 
 
@@ -115,7 +125,7 @@ def browse_incidents() -> Response:
     """List the incidents."""
     asked = query(PageQuery)
     page, more = cut(incidents.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
-    listed = [IncidentOut.of(incident) for incident in page]
+    listed = [IncidentOut.from_domain(incident) for incident in page]
     return answer(IncidentsOut.model_construct(incidents=listed, next=page[-1].id if more else None))
 
 
@@ -123,20 +133,20 @@ def browse_incidents() -> Response:
 @operation({201: IncidentOut}, scopes=_ADMIN, reads=IncidentIn, refuses=[409])
 def add_incident() -> Response:
     """Open an incident, at whose end what is contributed under its label may expire."""
-    draft = read(IncidentIn, body()).value()
-    return answer(IncidentOut.of(incidents.add(hashdb(), actor(), draft)), 201)
+    draft = read(IncidentIn, body()).to_domain()
+    return answer(IncidentOut.from_domain(incidents.add(hashdb(), actor(), draft)), 201)
 
 
 @incidents_api.get("/<id:incident_id>", endpoint="show")
 @operation({200: IncidentOut}, scopes=_ADMIN, refuses=[404])
 def show_incident(incident_id: int) -> Response:
     """Show one incident."""
-    return answer(IncidentOut.of(incidents.get(hashdb(), actor(), incident_id)))
+    return answer(IncidentOut.from_domain(incidents.get(hashdb(), actor(), incident_id)))
 
 
 @incidents_api.patch("/<id:incident_id>", endpoint="change")
 @operation({200: IncidentOut}, scopes=_ADMIN, reads=IncidentChangeIn, refuses=[404])
 def change_incident(incident_id: int) -> Response:
     """Change when an incident starts or ends, or whether its contributions expire with it: they follow at once."""
-    asked = read(IncidentChangeIn, body()).value()
-    return answer(IncidentOut.of(incidents.change(hashdb(), actor(), incident_id, asked)))
+    asked = read(IncidentChangeIn, body()).to_domain()
+    return answer(IncidentOut.from_domain(incidents.change(hashdb(), actor(), incident_id, asked)))

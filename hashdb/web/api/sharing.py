@@ -12,10 +12,18 @@ from hashdb.service import HashDB, changes, webhooks
 from hashdb.web.context import actor, answer, body, cut, hashdb, nothing, query, terms
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
-from hashdb.wire.changes import ChangesEnd, ChangesOut, line
-from hashdb.wire.deliveries import DeliveriesOut, DeliveriesQuery, DeliveryOut
-from hashdb.wire.pages import ChangesQuery, PageQuery
-from hashdb.wire.webhooks import WebhookChangeIn, WebhookIn, WebhookOut, WebhooksOut
+from hashdb.wire.pages import ChangesQuery, DeliveriesQuery, PageQuery
+from hashdb.wire.sharing import (
+    ChangesEnd,
+    ChangesOut,
+    DeliveriesOut,
+    DeliveryOut,
+    WebhookChangeIn,
+    WebhookIn,
+    WebhookOut,
+    WebhooksOut,
+    line,
+)
 
 changes_api = ApiBlueprint("changes", __name__, url_prefix="/v1/changes", tag="Feed")
 
@@ -41,7 +49,7 @@ def follow() -> Response:
     if request.accept_mimetypes.best_match(["application/json", _LINES]) == _LINES:
         response = Response(_stream(hashdb(), actor(), page, asked.limit is None), mimetype=_LINES)
     else:
-        response = answer(ChangesOut.of(page))
+        response = answer(ChangesOut.from_domain(page))
     if not (had_place or page.changes):
         # Or it would ask again at once, and again.
         response.headers["Retry-After"] = str(_AGAIN)
@@ -67,7 +75,7 @@ def browse() -> Response:
     """List your webhooks; with `audit`, everybody's."""
     asked = query(PageQuery)
     page, more = cut(webhooks.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
-    listed = [WebhookOut.of(webhook) for webhook in page]
+    listed = [WebhookOut.from_domain(webhook) for webhook in page]
     return answer(WebhooksOut.model_construct(webhooks=listed, next=page[-1].id if more else None))
 
 
@@ -79,15 +87,15 @@ def add() -> Response:
     `feed.changed` takes a key with scope `feed`, `match.reversed` one with `match`. The secret is in this answer and
     nowhere else.
     """
-    draft = read(WebhookIn, body(), terms()).value()
-    return answer(WebhookOut.issued(webhooks.add(hashdb(), actor(), draft)), 201)
+    draft = read(WebhookIn, body(), terms()).to_domain()
+    return answer(WebhookOut.from_issued(webhooks.add(hashdb(), actor(), draft)), 201)
 
 
 @webhooks_api.get("/<id:webhook_id>")
 @operation({200: WebhookOut}, refuses=[404])
 def show(webhook_id: int) -> Response:
     """Show one webhook."""
-    return answer(WebhookOut.of(webhooks.get(hashdb(), actor(), webhook_id)))
+    return answer(WebhookOut.from_domain(webhooks.get(hashdb(), actor(), webhook_id)))
 
 
 @webhooks_api.patch("/<id:webhook_id>")
@@ -97,8 +105,8 @@ def change(webhook_id: int) -> Response:
 
     With `admin`, anybody's may be enabled or disabled.
     """
-    asked = read(WebhookChangeIn, body(), terms()).value()
-    return answer(WebhookOut.of(webhooks.change(hashdb(), actor(), webhook_id, asked)))
+    asked = read(WebhookChangeIn, body(), terms()).to_domain()
+    return answer(WebhookOut.from_domain(webhooks.change(hashdb(), actor(), webhook_id, asked)))
 
 
 @webhooks_api.delete("/<id:webhook_id>")
@@ -116,14 +124,14 @@ def renew(webhook_id: int) -> Response:
 
     It is in this answer and nowhere else.
     """
-    return answer(WebhookOut.issued(webhooks.renew(hashdb(), actor(), webhook_id)), 201)
+    return answer(WebhookOut.from_issued(webhooks.renew(hashdb(), actor(), webhook_id)), 201)
 
 
 @webhooks_api.post("/<id:webhook_id>/test")
 @operation({202: DeliveryOut}, refuses=[404])
 def test(webhook_id: int) -> Response:
     """Have a `webhook.tested` sent, once; the delivery tells within seconds what became of it."""
-    return answer(DeliveryOut.of(webhooks.test(hashdb(), actor(), webhook_id)), 202)
+    return answer(DeliveryOut.from_domain(webhooks.test(hashdb(), actor(), webhook_id)), 202)
 
 
 @webhooks_api.get("/<id:webhook_id>/deliveries")
@@ -133,7 +141,7 @@ def deliveries(webhook_id: int) -> Response:
     asked = query(DeliveriesQuery)
     found = webhooks.deliveries(hashdb(), actor(), webhook_id, asked.outcome, asked.after, asked.limit + 1)
     page, more = cut(found, asked.limit)
-    listed = [DeliveryOut.of(delivery) for delivery in page]
+    listed = [DeliveryOut.from_domain(delivery) for delivery in page]
     return answer(DeliveriesOut.model_construct(deliveries=listed, next=page[-1].id if more else None))
 
 
@@ -141,11 +149,11 @@ def deliveries(webhook_id: int) -> Response:
 @operation({200: DeliveryOut}, refuses=[404])
 def delivery(webhook_id: int, delivery_id: int) -> Response:
     """Show one delivery."""
-    return answer(DeliveryOut.of(webhooks.delivery(hashdb(), actor(), webhook_id, delivery_id)))
+    return answer(DeliveryOut.from_domain(webhooks.delivery(hashdb(), actor(), webhook_id, delivery_id)))
 
 
 @webhooks_api.post("/<id:webhook_id>/deliveries/<id:delivery_id>/redelivery")
 @operation({202: DeliveryOut}, refuses=[404])
 def redeliver(webhook_id: int, delivery_id: int) -> Response:
     """Send a delivery again, at once, with the id that it had."""
-    return answer(DeliveryOut.of(webhooks.redeliver(hashdb(), actor(), webhook_id, delivery_id)), 202)
+    return answer(DeliveryOut.from_domain(webhooks.redeliver(hashdb(), actor(), webhook_id, delivery_id)), 202)

@@ -8,7 +8,7 @@ from hashdb.domain.members import Scope
 from hashdb.web import media
 from hashdb.web.context import answer
 from hashdb.web.openapi import ApiBlueprint, operation
-from hashdb.wire.signals import MediaIn, PictureOut, PicturesOut
+from hashdb.wire.contributions import MediaIn, PictureOut, PicturesOut
 
 blueprint = ApiBlueprint("signals", __name__, url_prefix="/v1/signals", tag="Hash")
 

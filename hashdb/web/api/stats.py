@@ -9,10 +9,8 @@ from hashdb.service import counts, reports
 from hashdb.web.context import actor, answer, hashdb, query
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.web.reports import page
-from hashdb.wire.counts import CountsOut
-from hashdb.wire.figures import csv_text
 from hashdb.wire.pages import DayQuery, ReportQuery
-from hashdb.wire.reports import ReportOut
+from hashdb.wire.stats import CountsOut, ReportOut, csv_text
 
 counts_api = ApiBlueprint("counts", __name__, url_prefix="/v1/counts", tag="Counts")
 
@@ -23,7 +21,7 @@ def show() -> Response:
     """Show what was counted on a day, line by line as it is sealed, so that the digest can be computed again."""
     found = counts.of(hashdb(), actor(), query(DayQuery).day)
     sealed = None if found.seal is None else (found.seal.seq, found.seal.digest)
-    return answer(CountsOut.of(found.day, found.counts, sealed))
+    return answer(CountsOut.from_domain(found.day, found.counts, sealed))
 
 
 reports_api = ApiBlueprint("reports", __name__, url_prefix="/v1/reports", tag="Reports")
@@ -43,5 +41,5 @@ def transparency() -> Response:
     form = request.accept_mimetypes.best_match([_JSON, _CSV, _HTML], _JSON)
     report = reports.transparency(hashdb(), actor(), asked.first, asked.last, form=_NAMES[form])
     if form == _JSON:
-        return answer(ReportOut.of(report))
+        return answer(ReportOut.from_domain(report))
     return Response(csv_text(report) if form == _CSV else page(report), mimetype=form)

@@ -16,8 +16,8 @@ from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import grid, sides, together
 from hashdb.web.context import actor, cut, face, hashdb, terms
 from hashdb.wire import read
-from hashdb.wire.benign import BenignIn, BenignPageQuery
-from hashdb.wire.neighbors import spell_lines
+from hashdb.wire.matches import BenignIn, spell_lines
+from hashdb.wire.pages import BenignPageQuery
 
 blueprint = pages.blueprint_of("benign", __name__)
 
@@ -29,7 +29,7 @@ def browse() -> Response:
     asked = pages.asked(BenignPageQuery, form=form)
     if asked is None:
         return pages.page("benign.html", status=422, form=form, entries=(), next=None, algorithms=Algorithm)
-    found = benign.page(hashdb(), actor(), asked.after, asked.limit + 1, asked.value())
+    found = benign.page(hashdb(), actor(), asked.after, asked.limit + 1, asked.to_domain())
     listed, more = cut(found, asked.limit)
     after = listed[-1].id if more else None
     return pages.page("benign.html", form=form, entries=listed, next=after, algorithms=Algorithm)
@@ -86,7 +86,7 @@ def _draft(sent: Form) -> BenignDraft:
     named = {str(one): sent.number(f"radius.{one}") for one in Algorithm}
     radius = {name: bits for name, bits in named.items() if bits is not None}
     asked = {"signals": [str(one) for one in signals], "radius": radius, "note": sent.text("note")}
-    return read(BenignIn, pages.spelled(asked), terms()).value()
+    return read(BenignIn, pages.spelled(asked), terms()).to_domain()
 
 
 def _asked(form: Form, effect: BenignEffect | None = None, seen: str = "", status: int = 200) -> Response:

@@ -16,8 +16,8 @@ from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import grid
 from hashdb.web.context import actor, cut, hashdb
 from hashdb.wire import read
-from hashdb.wire.cases import DecisionIn
-from hashdb.wire.queues import CasesPageQuery, UpholdIn
+from hashdb.wire.pages import CasesPageQuery
+from hashdb.wire.review import DecisionIn, UpholdIn
 
 blueprint = pages.blueprint_of("cases", __name__)
 _NEAR = 6

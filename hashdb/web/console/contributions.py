@@ -22,7 +22,7 @@ from hashdb.web.console.signals import grid
 from hashdb.web.context import actor, hashdb
 from hashdb.wire.cells import line
 from hashdb.wire.contributions import ContributionOut
-from hashdb.wire.listings import ListingQuery
+from hashdb.wire.pages import ListingQuery
 
 blueprint = pages.blueprint_of("contributions", __name__)
 _NEAR = 12
@@ -37,7 +37,7 @@ def browse() -> Response:
     asked = _asked(form)
     if asked is None:
         return pages.page("contributions.html", status=422, form=form, found=None, asked=ListingQuery(), **_choices())
-    found = listings.page(hashdb(), actor(), asked.value(), asked.after, asked.limit)
+    found = listings.page(hashdb(), actor(), asked.to_domain(), asked.after, asked.limit)
     return pages.page("contributions.html", form=form, found=found, asked=asked, address=_with, **_choices())
 
 
@@ -49,7 +49,7 @@ def export() -> Response:
     if asked is None or kind not in FORMS:
         form.faults.setdefault("form", "is csv or jsonl") if asked else None
         return pages.page("contributions.html", status=422, form=form, found=None, asked=ListingQuery(), **_choices())
-    found = listings.export(hashdb(), actor(), asked.value(), kind)
+    found = listings.export(hashdb(), actor(), asked.to_domain(), kind)
     response = Response(stream_with_context(lines(found, kind)), mimetype=FORMS[kind])
     response.headers["Content-Disposition"] = f'attachment; filename="contributions.{kind}"'
     return response
@@ -123,7 +123,7 @@ def _asked(form: Form) -> ListingQuery | None:
     asked = pages.asked(ListingQuery, form=form, apart=("form",))
     if asked is not None:
         try:
-            listings.check(asked.value().chosen)
+            listings.check(asked.to_domain().chosen)
         except InvalidInput as error:
             form.refused(error)
             return None
@@ -215,7 +215,7 @@ _END = "\r\n"
 def lines(found: Iterable[Contribution], form: str) -> Iterator[str]:
     """The text of an export, in pieces; lists are separated by spaces in CSV."""
     if form == "jsonl":
-        yield from (f"{ContributionOut.of(one).json_text()}\n" for one in found)
+        yield from (f"{ContributionOut.from_domain(one).json_text()}\n" for one in found)
         return
     yield line(_COLUMNS, _END)
     for one in found:

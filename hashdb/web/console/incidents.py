@@ -14,8 +14,8 @@ from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, cut, hashdb, query
 from hashdb.wire import read
-from hashdb.wire.incidents import IncidentChangeIn, IncidentIn
 from hashdb.wire.pages import PageQuery
+from hashdb.wire.review import IncidentChangeIn, IncidentIn
 
 blueprint = pages.blueprint_of("incidents", __name__)
 _MINUTES = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d", re.ASCII)
@@ -34,7 +34,7 @@ def add() -> Response:
     sent = Form.sent()
     asked = {"label": sent.text("label"), "start": _spelled(sent, "start"), "end": _spelled(sent, "end")}
     try:
-        draft = read(IncidentIn, pages.spelled({**asked, "expires": bool(sent.text("expires"))})).value()
+        draft = read(IncidentIn, pages.spelled({**asked, "expires": bool(sent.text("expires"))})).to_domain()
         wanted = Incident(0, draft.label, draft.start, draft.end, draft.expires)
         if effect := _to_be_seen(sent, wanted, None):
             return _listed(sent, effect=effect, seen=pages.mark(wanted))
@@ -61,7 +61,7 @@ def change(incident_id: int) -> Response:
         asked = {"start": _spelled(sent, "start"), "expires": bool(sent.text("expires"))}
         end = _spelled(sent, "end")
         text = pages.spelled({**asked, "end": end}) if end else pages.spelled(asked)[:-1] + ', "end": null}'
-        change = read(IncidentChangeIn, text).value()
+        change = read(IncidentChangeIn, text).to_domain()
         wanted = change.of(incident)
         if effect := _to_be_seen(sent, wanted, incident):
             return _shown(incident, sent, effect=effect, seen=pages.mark(wanted))

@@ -14,7 +14,7 @@ from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, cut, hashdb, query
 from hashdb.wire import read
-from hashdb.wire.members import KeyIn, MemberChangeIn, MemberIn
+from hashdb.wire.accounts import KeyIn, MemberChangeIn, MemberIn
 from hashdb.wire.pages import PageQuery
 
 blueprint = pages.blueprint_of("members", __name__)
@@ -46,7 +46,7 @@ def add() -> Response:
         "limits": _limits(sent),
     }
     try:
-        member = members.add(hashdb(), actor(), read(MemberIn, pages.spelled(asked)).value())
+        member = members.add(hashdb(), actor(), read(MemberIn, pages.spelled(asked)).to_domain())
     except pages.REFUSALS as error:
         return _listed(sent.refused(error), status=422)
     return pages.done(_address(member.id), f"{member.name} is a member now. Issue a key to let its programs in.")
@@ -70,7 +70,7 @@ def change(member_id: int) -> Response:
         "limits": _limits(sent),
     }
     try:
-        changed = members.change(hashdb(), actor(), member_id, read(MemberChangeIn, pages.spelled(asked)).value())
+        changed = members.change(hashdb(), actor(), member_id, read(MemberChangeIn, pages.spelled(asked)).to_domain())
         assert isinstance(changed, Member)  # Only a suspension may wait for a second person.
     except pages.REFUSALS as error:
         return _shown(member, sent.refused(error), status=422)
@@ -112,7 +112,7 @@ def issue_key(member_id: int) -> Response:
         "hides_distances": bool(sent.text("hides_distances")),
     }
     try:
-        issued = members.issue_key(hashdb(), actor(), member_id, read(KeyIn, pages.spelled(asked)).value())
+        issued = members.issue_key(hashdb(), actor(), member_id, read(KeyIn, pages.spelled(asked)).to_domain())
     except pages.REFUSALS as error:
         return _shown(member, _filled(member), sent.refused(error), status=422)
     return pages.page("key.html", member=member, key=issued.key, secret=issued.secret)

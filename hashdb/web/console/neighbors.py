@@ -15,7 +15,7 @@ from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import Sides, grid, sides, together
 from hashdb.web.context import actor, face, hashdb
-from hashdb.wire.neighbors import spell_lines
+from hashdb.wire.matches import spell_lines
 
 blueprint = pages.blueprint_of("neighbors", __name__, "/debugger")
 _NEAR = 200

@@ -8,7 +8,7 @@ from hashdb.service import overviews, proposals
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, face, hashdb
-from hashdb.wire.overviews import DAYS, OverviewQuery
+from hashdb.wire.pages import DAYS, OverviewQuery
 
 blueprint = pages.blueprint_of("overviews", __name__, "/overview")
 

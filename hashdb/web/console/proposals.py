@@ -14,9 +14,9 @@ from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import grid
 from hashdb.web.context import actor, hashdb, terms
 from hashdb.wire import read
-from hashdb.wire.benign import BenignIn
-from hashdb.wire.cases import DecisionIn
-from hashdb.wire.members import MemberChangeIn
+from hashdb.wire.accounts import MemberChangeIn
+from hashdb.wire.matches import BenignIn
+from hashdb.wire.review import DecisionIn
 
 blueprint = pages.blueprint_of("proposals", __name__)
 _ALL = 1_000
@@ -71,9 +71,9 @@ def _repeat(proposal: Proposal, sent: Form) -> object:
     request = proposal.request
     content = pages.spelled(request.content)
     if request.act is Act.SUSPEND:
-        return members.change(hashdb(), actor(), request.id, read(MemberChangeIn, content).value())
+        return members.change(hashdb(), actor(), request.id, read(MemberChangeIn, content).to_domain())
     if request.act is Act.BENIGN:
-        return benign.add(hashdb(), actor(), read(BenignIn, content, terms()).value())
+        return benign.add(hashdb(), actor(), read(BenignIn, content, terms()).to_domain())
     asked = read(DecisionIn, pages.spelled({**request.content, "note": sent.text("note") or None}))
     if asked.note is None:
         raise InvalidInput((Fault("note", "is required: who contributed it and who disputed it read it"),))
@@ -87,7 +87,7 @@ def _shown(proposal: Proposal, form: Form, status: int = 200) -> Response:
         told = {"member": members.get(hashdb(), actor(), request.id)}
         told["effect"] = members.effect(hashdb(), actor(), request.id)
     elif request.act is Act.BENIGN:
-        draft = read(BenignIn, pages.spelled(request.content), terms()).value()
+        draft = read(BenignIn, pages.spelled(request.content), terms()).to_domain()
         told = {"draft": draft, "effect": pages.once_built(lambda: benign.effect(hashdb(), actor(), draft))}
     else:
         case = cases.get(hashdb(), actor(), request.id)

@@ -18,8 +18,7 @@ from hashdb.web import reports
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, hashdb
-from hashdb.wire.figures import csv_text
-from hashdb.wire.reports import ReportOut
+from hashdb.wire.stats import ReportOut, csv_text
 
 blueprint = pages.blueprint_of("reports", __name__)
 _MEMBERS = 1_000
@@ -103,11 +102,11 @@ def _asked(sent: Form) -> tuple[date | None, date | None, int | None]:
 
 
 def _spelled(report: Report) -> str:
-    return ReportOut.of(report).json_text()
+    return ReportOut.from_domain(report).json_text()
 
 
 def _report(id: int, form: str | None = None) -> Report:
-    return ReportOut.model_validate_json(jobs.text(hashdb(), actor(), id, form)).value()
+    return ReportOut.model_validate_json(jobs.text(hashdb(), actor(), id, form)).to_domain()
 
 
 def _listed(form: Form, status: int = 200) -> Response:

@@ -10,7 +10,7 @@ from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, face, hashdb
 from hashdb.wire import read
-from hashdb.wire.users import UserChangeIn, UserIn
+from hashdb.wire.accounts import UserChangeIn, UserIn
 
 blueprint = pages.blueprint_of("users", __name__)
 _ALL = 1000
@@ -32,7 +32,7 @@ def add() -> Response:
     """Add a user, with a password that is shown this once, or for the provider to recognise."""
     sent = Form.sent()
     try:
-        draft = read(UserIn, pages.spelled({"name": sent.text("name"), "role": sent.text("role")})).value()
+        draft = read(UserIn, pages.spelled({"name": sent.text("name"), "role": sent.text("role")})).to_domain()
         added = users.add(hashdb(), actor(), draft, local=sent.text("by") != "provider")
     except pages.REFUSALS as error:
         return _listed(sent.refused(error), status=422)
@@ -51,7 +51,7 @@ def change(user_id: int) -> Response:
     """Give a user another role."""
     user, sent = users.get(hashdb(), actor(), user_id), Form.sent()
     try:
-        asked = read(UserChangeIn, pages.spelled({"role": sent.text("role")})).value()
+        asked = read(UserChangeIn, pages.spelled({"role": sent.text("role")})).to_domain()
         changed = users.change(hashdb(), actor(), user_id, asked)
     except pages.REFUSALS as error:
         return _shown(user, sent.refused(error), status=422)

@@ -18,7 +18,7 @@ from hashdb.domain.members import COMMAND_LINE
 from hashdb.domain.periods import Period
 from hashdb.domain.users import Role
 from hashdb.service import benign, cases, incidents, reports
-from hashdb.wire.reports import ReportOut
+from hashdb.wire.stats import ReportOut
 from tests.builders import NOON, signal
 from tests.web.callers import Service, item, service_at
 from tests.web.console.browsers import EVERY_WAY, View, Watched, faults, listening
@@ -61,7 +61,9 @@ def service() -> Iterator[Service]:
         incidents.add(service.db, COMMAND_LINE, IncidentDraft(LABEL, NOON))
         service.db.rules = replace(service.db.rules, two_persons=True)
         cases.decide(service.db, COMMAND_LINE, 1, Decision.RETIRE)
-        reports.start(service.db, COMMAND_LINE, None, None, None, lambda report: ReportOut.of(report).json_text())
+        reports.start(
+            service.db, COMMAND_LINE, None, None, None, lambda report: ReportOut.from_domain(report).json_text()
+        )
         yield service
 
 

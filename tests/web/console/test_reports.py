@@ -13,7 +13,7 @@ from hashdb.domain.members import COMMAND_LINE
 from hashdb.domain.periods import Period
 from hashdb.service import counts, reports
 from hashdb.web.console.reports import presets
-from hashdb.wire.reports import ReportOut
+from hashdb.wire.stats import ReportOut
 from tests.web.callers import Service, item, pdq
 from tests.web.console.visitors import Visitor, faults, heading
 
@@ -39,7 +39,7 @@ def test_a_report_is_made_shown_and_taken_away(told: Service, otto: Visitor) -> 
     days = date(2026, 11, 1), date(2026, 11, 20)
     report = reports.transparency(told.db, COMMAND_LINE, *days, form="json")
     found = json.loads(said.text)
-    assert {**found, "size": 0} == {**json.loads(ReportOut.of(report).json_text()), "size": 0}
+    assert {**found, "size": 0} == {**json.loads(ReportOut.from_domain(report).json_text()), "size": 0}
     rows = dict(csv.reader(otto.get("/console/reports/1/download?form=csv").text.splitlines()))
     assert rows["contributions.added"] == "2"
     assert otto.get("/console/reports/1/download?form=html").text.startswith("<!doctype html>")

@@ -1,21 +1,44 @@
-"""The log's keys and proofs: the two directions are each other's inverse."""
+"""Events, keys of the log and proofs on the wire."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from hashdb.domain.audit import Action, Event, leaf
 from hashdb.domain.checkpoints import Consistency, Inclusion, Log, LogKey
 from hashdb.domain.notes import Verifier
 from hashdb.errors import BadNote
-from hashdb.wire.proofs import ConsistencyOut, InclusionOut, LogOut
+from hashdb.wire.ledger import ConsistencyOut, EventOut, InclusionOut, LogOut
 from tests.builders import NOON
 from tests.wire.strategies import ids, moments
+
+_details = st.dictionaries(
+    st.sampled_from(["member", "labels", "basis"]),
+    st.none() | st.integers(0, 2**53 - 1) | st.text("abc_é", max_size=9) | st.lists(st.text("abc", max_size=3)),
+)
+
+
+@st.composite
+def _events(draw: st.DrawFn) -> Event:
+    seq, id, at, details, action = draw(ids), draw(ids), draw(moments), draw(_details), draw(st.sampled_from(Action))
+    told = leaf(seq, at, "key:9", action, f"contribution:{id}", details)
+    return Event(seq, at, "key:9", action, "contribution", id, details, told)
+
+
+@given(_events())
+def test_without_its_leaf_an_event_is_what_the_leaf_is_the_hash_of(event: Event) -> None:
+    said = json.loads(EventOut.from_domain(event).json_text())
+    told = said.pop("leaf")
+    assert hashlib.sha256(b"\x00" + rfc8785.dumps(said)).hexdigest() == told
+
 
 hashes = st.binary(min_size=32, max_size=32)
 proofs = st.lists(hashes, max_size=4).map(tuple)
@@ -25,25 +48,25 @@ keys = st.lists(st.builds(LogKey, verifiers, moments, st.none() | moments), max_
 
 @given(st.builds(Inclusion, ids, ids, hashes, proofs))
 def test_an_inclusion_proof_comes_back(proof: Inclusion) -> None:
-    assert InclusionOut.model_validate_json(InclusionOut.of(proof).json_text()).value() == proof
+    assert InclusionOut.model_validate_json(InclusionOut.from_domain(proof).json_text()).to_domain() == proof
 
 
 @given(st.builds(Consistency, ids, ids, proofs))
 def test_a_consistency_proof_comes_back(proof: Consistency) -> None:
-    assert ConsistencyOut.model_validate_json(ConsistencyOut.of(proof).json_text()).value() == proof
+    assert ConsistencyOut.model_validate_json(ConsistencyOut.from_domain(proof).json_text()).to_domain() == proof
 
 
 @given(st.builds(Log, st.just("log.example/1"), keys))
 def test_the_keys_come_back(log: Log) -> None:
-    assert LogOut.model_validate_json(LogOut.of(log).json_text()).value() == log
+    assert LogOut.model_validate_json(LogOut.from_domain(log).json_text()).to_domain() == log
 
 
 def test_hashes_are_base64_a_leaf_is_hex_and_a_key_is_a_vkey() -> None:
     octets = bytes(range(32))
-    said = json.loads(InclusionOut.of(Inclusion(7, 9, octets, (octets,))).json_text())
+    said = json.loads(InclusionOut.from_domain(Inclusion(7, 9, octets, (octets,))).json_text())
     assert said == {"seq": 7, "size": 9, "leaf": octets.hex(), "hashes": [base64.b64encode(octets).decode()]}
     verifier = Verifier("log.example/1", octets)
-    said = json.loads(LogOut.of(Log("log.example/1", (LogKey(verifier, NOON, None),))).json_text())
+    said = json.loads(LogOut.from_domain(Log("log.example/1", (LogKey(verifier, NOON, None),))).json_text())
     assert said["keys"] == [{"vkey": str(verifier), "since": "2026-11-20T12:00:00.000000Z", "until": None}]
 
 
@@ -58,4 +81,4 @@ def test_what_is_no_hash_is_refused(hash: object) -> None:
 def test_what_is_no_vkey_is_refused() -> None:
     said = {"origin": "x", "keys": [{"vkey": "x", "since": "2026-11-20T12:00:00Z", "until": None}]}
     with pytest.raises(BadNote):
-        LogOut.model_validate_json(json.dumps(said)).value()
+        LogOut.model_validate_json(json.dumps(said)).to_domain()

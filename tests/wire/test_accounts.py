@@ -1,4 +1,4 @@
-"""Members and keys: the two directions are each other's inverse, and a change names what it changes."""
+"""Members, keys and users on the wire."""
 
 from __future__ import annotations
 
@@ -8,36 +8,50 @@ import pytest
 from hypothesis import given
 
 from hashdb.domain.members import IssuedKey, Key, KeyDraft, Member, MemberChange, MemberDraft, MemberLimits
+from hashdb.domain.users import AddedUser, Role, User, UserChange, UserDraft, UserStatus
 from hashdb.errors import InvalidInput
 from hashdb.wire import read
-from hashdb.wire.members import IssuedKeyOut, KeyIn, KeyOut, MemberChangeIn, MemberIn, MemberOut
+from hashdb.wire.accounts import (
+    IssuedKeyOut,
+    KeyIn,
+    KeyOut,
+    MemberChangeIn,
+    MemberIn,
+    MemberOut,
+    UserChangeIn,
+    UserIn,
+    UserOut,
+)
+from tests.builders import NOON
 from tests.wire.strategies import key_drafts, keys, member_changes, member_drafts, members
 
 
 @given(member_drafts)
 def test_a_member_to_add_comes_back_as_it_was_sent(sent: MemberDraft) -> None:
-    assert read(MemberIn, MemberIn.of(sent).model_dump_json()).value() == sent
+    assert read(MemberIn, MemberIn.from_domain(sent).model_dump_json()).to_domain() == sent
 
 
 @given(member_changes)
 def test_a_change_comes_back_as_it_was_sent(sent: MemberChange) -> None:
-    assert read(MemberChangeIn, MemberChangeIn.of(sent).model_dump_json(exclude_unset=True)).value() == sent
+    assert (
+        read(MemberChangeIn, MemberChangeIn.from_domain(sent).model_dump_json(exclude_unset=True)).to_domain() == sent
+    )
 
 
 @given(members)
 def test_a_member_comes_back(answered: Member) -> None:
-    assert MemberOut.model_validate_json(MemberOut.of(answered).json_text()).value() == answered
+    assert MemberOut.model_validate_json(MemberOut.from_domain(answered).json_text()).to_domain() == answered
 
 
 @given(key_drafts)
 def test_a_key_to_issue_comes_back_as_it_was_sent(sent: KeyDraft) -> None:
-    assert read(KeyIn, KeyIn.of(sent).model_dump_json()).value() == sent
+    assert read(KeyIn, KeyIn.from_domain(sent).model_dump_json()).to_domain() == sent
 
 
 @given(keys)
 def test_only_a_key_just_issued_shows_its_secret(key: Key) -> None:
-    shown = json.loads(KeyOut.of(key).json_text())
-    issued = json.loads(IssuedKeyOut.issued(IssuedKey(key, "hdb_x")).json_text())
+    shown = json.loads(KeyOut.from_domain(key).json_text())
+    issued = json.loads(IssuedKeyOut.from_issued(IssuedKey(key, "hdb_x")).json_text())
     assert issued == {**shown, "secret": "hdb_x"}
     assert shown["id"] == str(key.id)
 
@@ -72,8 +86,8 @@ def test_a_change_refuses_null_where_something_must_stand(field: str) -> None:
 
 
 def test_a_limit_that_is_not_sent_stays_and_null_lifts_it() -> None:
-    assert read(MemberChangeIn, '{"limits": {}}').value() == MemberChange()
-    lifted = read(MemberChangeIn, '{"limits": {"contributions_per_day": null}}').value()
+    assert read(MemberChangeIn, '{"limits": {}}').to_domain() == MemberChange()
+    lifted = read(MemberChangeIn, '{"limits": {"contributions_per_day": null}}').to_domain()
     assert lifted == MemberChange(limits=MemberLimits(None))
 
 
@@ -81,3 +95,23 @@ def test_a_limit_that_is_not_sent_stays_and_null_lifts_it() -> None:
 def test_a_key_needs_scopes_that_there_are(text: str) -> None:
     with pytest.raises(InvalidInput):
         read(KeyIn, text)
+
+
+USER = User(7, "ada", Role.ADMIN, UserStatus.ACTIVE, True, True, False, NOON)
+
+
+def test_a_draft_comes_back() -> None:
+    draft = UserDraft("ada", Role.AUDITOR)
+    assert read(UserIn, UserIn.from_domain(draft).model_dump_json()).to_domain() == draft
+
+
+def test_a_change_names_what_is_to_change() -> None:
+    assert read(UserChangeIn, '{"role": "reviewer"}').to_domain() == UserChange(role=Role.REVIEWER)
+    with pytest.raises(InvalidInput):
+        read(UserChangeIn, '{"role": null}')
+
+
+def test_a_password_is_written_only_where_one_was_made() -> None:
+    assert "password" not in json.loads(UserOut.from_domain(USER).json_text())
+    assert json.loads(UserOut.from_added(AddedUser(USER, "made")).json_text())["password"] == "made"
+    assert "password" not in json.loads(UserOut.from_added(AddedUser(USER, None)).json_text())

@@ -1,12 +1,14 @@
-"""Reports on the wire: JSON as a model of its own reads it, and CSV with the same figures."""
+"""Counts of a day and reports on the wire."""
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 from datetime import date
 
+from hashdb.domain.counts import Cell, Count
 from hashdb.domain.periods import Period
 from hashdb.domain.reports import (
     Asked,
@@ -19,10 +21,23 @@ from hashdb.domain.reports import (
     Reviewed,
     Share,
 )
-from hashdb.wire.figures import csv_text
-from hashdb.wire.reports import ReportOut
+from hashdb.wire.stats import CountsOut, ReportOut, csv_text
 
 DAY = date(2026, 11, 20)
+COUNTS = (Count(Cell("query", 3, "pdq", "hit"), 2), Count(Cell("hit", 3, "any", "own"), 2))
+
+
+def test_the_digest_is_of_the_very_lines() -> None:
+    said = json.loads(CountsOut.from_domain(DAY, COUNTS, (9, "ab")).json_text())
+    text = "".join(f"{line}\n" for line in [said["day"], *said["lines"]])
+    assert said["digest"] == hashlib.sha256(text.encode()).hexdigest()
+    assert (said["day"], said["sealed"]) == ("2026-11-20", {"seq": 9, "digest": "ab"})
+
+
+def test_a_day_that_is_not_sealed_says_so() -> None:
+    assert json.loads(CountsOut.from_domain(DAY, (), None).json_text())["sealed"] is None
+
+
 TOOK, NOTHING = Durations.of([60, 7200]), Durations.of([])
 BY = {"member": {"3": Share(2, 1, 1)}, "kind": {}, "label": {}, "algorithm": {}, "basis": {}, "media": {}}
 REPORT = Report(
@@ -46,10 +61,10 @@ REPORT = Report(
 
 
 def test_the_json_is_what_its_model_reads() -> None:
-    text = ReportOut.of(REPORT).json_text()
+    text = ReportOut.from_domain(REPORT).json_text()
     said = json.loads(text)
     assert ReportOut.model_validate_json(text).json_text() == text
-    assert ReportOut.model_validate_json(text).value() == REPORT
+    assert ReportOut.model_validate_json(text).to_domain() == REPORT
     assert (said["from"], said["to"], said["members"]) == ("2026-11-20", "2026-11-20", {"3": "=cmd()"})
     assert said["precision"] == {"3": {"confirmed": 2, "disputed": 1, "precision": 0.6667}}
     assert said["reappearances"] | {"time_to_first_catch": None} == {

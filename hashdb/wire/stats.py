@@ -1,0 +1,201 @@
+"""Figures on the wire: the counts of a day, in the very lines that are sealed, and reports as JSON and CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Annotated, Any, Self
+
+from pydantic import Field
+
+from hashdb.domain.counts import Count, digest, lines
+from hashdb.domain.periods import Period
+from hashdb.domain.reports import (
+    Asked,
+    Caught,
+    Contributed,
+    Durations,
+    OfDay,
+    Precision,
+    Report,
+    Reviewed,
+    Share,
+)
+from hashdb.wire import Answered
+from hashdb.wire.cells import line
+from hashdb.wire.conversions import FromDomain, Mirror, Named
+
+
+class SealOut(Answered):
+    """The event that sealed a day, and the digest that it tells."""
+
+    seq: int
+    digest: str
+
+
+class CountsOut(Answered):
+    """The counts of a day: the SHA-256 of the day and the lines, each ended by a line feed, is the digest."""
+
+    day: date
+    lines: list[str]
+    digest: str
+    sealed: SealOut | None
+
+    @classmethod
+    def from_domain(cls, day: date, counts: tuple[Count, ...], sealed: tuple[int, str] | None) -> Self:
+        """The counts of a day; `sealed` is the number of the event that sealed it, and its digest."""
+        seal = None if sealed is None else SealOut.made(seq=sealed[0], digest=sealed[1])
+        return cls.made(day=day, lines=list(lines(counts)), digest=digest(day, counts), sealed=seal)
+
+
+class ShareOut(Answered, Mirror[Share]):
+    """Of a member, a label, …: added and withdrawn in the period, active at its end."""
+
+    added: int
+    withdrawn: int
+    active: int
+
+
+class DurationsOut(Answered, Mirror[Durations]):
+    """How long something took, in seconds; shares are of 1."""
+
+    count: int
+    median: int | None
+    p90: int | None
+    within_1h: float | None
+    within_24h: float | None
+
+
+class ContributedOut(Answered, Mirror[Contributed]):
+    """What became of contributions; `withdrawn` is by reason, `events` by what else happened to them."""
+
+    added: int
+    active: int
+    withdrawn: dict[str, int]
+    events: Annotated[dict[str, int], Named("told")]
+    by: dict[str, dict[str, ShareOut]]
+
+
+class AskedOut(Answered, Mirror[Asked]):
+    """Queries by outcome, and matches on the member's own and on others' contributions."""
+
+    queries_hit: Annotated[int, Named("hit")]
+    queries_none: Annotated[int, Named("none")]
+    matches_own: Annotated[int, Named("own")]
+    matches_others: Annotated[int, Named("others")]
+
+
+class MatchesOut(Answered, FromDomain[Report]):
+    """What was asked, by algorithm and by member."""
+
+    by_algorithm: Annotated[dict[str, AskedOut], Named("asked")]
+    by_member: Annotated[dict[str, AskedOut], Named("asked_by")]
+
+
+class ReappearancesOut(Answered, FromDomain[Report]):
+    """Matches answered, contributions that another member first had as one in the period, and how long that took."""
+
+    own: int
+    others: int
+    caught: Annotated[int, Named("caught.contributions")]
+    time_to_first_catch: Annotated[DurationsOut, Named("caught.first_catch")]
+
+    @classmethod
+    def fields_from(cls, value: Report) -> dict[str, Any]:
+        """The fields of the model."""
+        asked = value.asked.get("any", Asked(0, 0, 0, 0))
+        return super().fields_from(value) | {"own": asked.own, "others": asked.others}
+
+
+class ReviewsOut(Answered, Mirror[Reviewed]):
+    """Opinions, cases and decisions; disputes by reason, decisions by outcome, `cases_open` at the end.
+
+    `disputes_decided` are the decisions on cases under which a member disputed.
+    """
+
+    confirms: int
+    disputes: dict[str, int]
+    cases_opened: Annotated[int, Named("opened")]
+    cases_decided: Annotated[dict[str, int], Named("decided")]
+    disputes_decided: dict[str, int] = Field(default_factory=dict)
+    """None in a report that was kept from before it was told."""
+    cases_open: Annotated[int, Named("open")]
+    time_to_decide: Annotated[DurationsOut, Named("to_decide")]
+
+
+class PrecisionOut(Answered, Mirror[Precision]):
+    """Of a member's contributions that were judged: how many hold."""
+
+    confirmed: int
+    disputed: int
+    precision: Annotated[float | None, Named("share")]
+
+
+class RefusalsOut(Answered, FromDomain[Report]):
+    """Refused requests to contribute, and requests that were turned away, by reason."""
+
+    contributions: Annotated[dict[str, int], Named("refused")]
+    requests: Annotated[dict[str, int], Named("turned_away")]
+
+
+class DayOut(Answered, Mirror[OfDay]):
+    """What a day had."""
+
+    added: int
+    withdrawn: int
+    queries: int
+    matches: Annotated[int, Named("hits")]
+
+
+class ReportOut(Answered, Mirror[Report]):
+    """The figures of a period; `final` says that none can change any more, `size` which event was the last."""
+
+    first: Annotated[date, Named("period.first")] = Field(alias="from", serialization_alias="from")
+    last: Annotated[date, Named("period.last")] = Field(alias="to", serialization_alias="to")
+    final: bool
+    size: int
+    member: int | None
+    members: dict[str, str]
+    contributions: ContributedOut
+    time_to_remove: Annotated[dict[str, DurationsOut], Named("to_remove")]
+    time_to_share: Annotated[dict[str, DurationsOut], Named("to_share")]
+    matches: MatchesOut
+    reappearances: ReappearancesOut
+    reviews: ReviewsOut
+    precision: dict[str, PrecisionOut]
+    refusals: RefusalsOut
+    days: dict[str, DayOut]
+
+    @classmethod
+    def fields_from(cls, value: Report) -> dict[str, Any]:
+        """The fields of the model."""
+        return super().fields_from(value) | {
+            "matches": MatchesOut.from_domain(value),
+            "reappearances": ReappearancesOut.from_domain(value),
+            "refusals": RefusalsOut.from_domain(value),
+        }
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of the domain's class."""
+        caught = Caught(self.reappearances.caught, self.reappearances.time_to_first_catch.to_domain())
+        parts = self.matches.arguments() | self.refusals.arguments()
+        return super().arguments() | parts | {"period": Period(self.first, self.last), "caught": caught}
+
+    def json_text(self) -> str:
+        """The JSON text."""
+        return self.model_dump_json(by_alias=True)
+
+
+def csv_text(report: Report) -> str:
+    """The same figures as CSV: what it is of (names joined by dots), and the number; empty where there is none."""
+    told = ReportOut.from_domain(report).model_dump(mode="json", by_alias=True)
+    rows = (row for row in _figures(told, ()) if not row[0].startswith("members."))
+    return "".join(map(line, [("figure", "value"), *rows]))
+
+
+def _figures(told: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    if isinstance(told, Mapping):
+        for name, value in told.items():
+            yield from _figures(value, (*path, str(name)))
+    else:
+        yield ".".join(path), "" if told is None else str(told).lower() if isinstance(told, bool) else told

@@ -1,0 +1,145 @@
+"""Opinions, cases, proposals, incidents and reversals on the wire."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hashdb.domain.cases import Case, Decision
+from hashdb.domain.contributions import UNSET
+from hashdb.domain.incidents import Incident, IncidentChange, IncidentDraft
+from hashdb.domain.opinions import Opinion, OpinionDraft
+from hashdb.domain.proposals import Act, Proposal, Request
+from hashdb.domain.reversals import Reversal
+from hashdb.errors import InvalidInput
+from hashdb.wire import read
+from hashdb.wire.review import (
+    CaseOut,
+    DecisionIn,
+    IncidentChangeIn,
+    IncidentIn,
+    IncidentOut,
+    OpinionIn,
+    OpinionOut,
+    ProposalOut,
+    ReversalOut,
+)
+from tests.builders import NOON
+from tests.wire.strategies import TERMS, cases, ids, moments, opinion_drafts, opinions, texts
+
+
+def _faults(said: dict[str, Any]) -> dict[str, str]:
+    with pytest.raises(InvalidInput) as refusal:
+        read(OpinionIn, json.dumps(said), TERMS)
+    return {fault.at: fault.reason for fault in refusal.value.faults}
+
+
+@given(opinion_drafts)
+def test_a_draft_comes_back_as_it_was_sent(sent: OpinionDraft) -> None:
+    assert read(OpinionIn, OpinionIn.from_domain(sent).model_dump_json(), TERMS).to_domain() == sent
+
+
+@given(opinions())
+def test_an_opinion_comes_back_with_what_is_hidden(answered: Opinion) -> None:
+    assert OpinionOut.model_validate_json(OpinionOut.from_domain(answered).json_text()).to_domain() == answered
+
+
+def test_a_reason_goes_with_a_dispute_and_only_with_one() -> None:
+    needed = {"reason": "is required to dispute: a reason of the vocabulary"}
+    assert _faults({"opinion": "disputes"}) == _faults({"opinion": "disputes", "reason": None}) == needed
+    assert _faults({"opinion": "confirms", "reason": "other"}) == {"reason": "is for disputes: to confirm takes none"}
+    assert read(OpinionIn, '{"opinion": "confirms", "reason": null}', TERMS).reason is None
+
+
+def test_every_fault_is_told() -> None:
+    faults = _faults({"opinion": "likes", "reason": "boredom", "note": "x" * 2001, "member": 3})
+    assert set(faults) == {"opinion", "reason", "note", "member"}
+    assert faults["note"] == "takes at most 2,000 characters"
+    assert list(_faults({})) == ["opinion"]
+
+
+@pytest.mark.parametrize("note", ["a\x00b", "\x1b[1m", "\x7f", 7])
+def test_a_note_is_text_in_lines(note: object) -> None:
+    assert list(_faults({"opinion": "confirms", "note": note})) == ["note"]
+    assert read(OpinionIn, '{"opinion": "confirms", "note": "one\\n\\ttwo\\r\\n"}', TERMS).note == "one\n\ttwo\r\n"
+
+
+@given(cases())
+def test_a_case_comes_back_with_what_is_hidden(answered: Case) -> None:
+    assert CaseOut.model_validate_json(CaseOut.from_domain(answered).json_text()).to_domain() == answered
+
+
+def test_a_decision_is_read_and_every_fault_told() -> None:
+    asked = read(DecisionIn, '{"decision": "retire", "note": "a news report"}')
+    assert (asked.decision, asked.note) == (Decision.RETIRE, "a news report")
+    with pytest.raises(InvalidInput) as refusal:
+        read(DecisionIn, '{"decision": "burn", "note": 7, "case": 1}')
+    assert {fault.at for fault in refusal.value.faults} == {"decision", "note", "case"}
+
+
+_content = st.dictionaries(texts, texts | st.integers(0, 9) | st.none())
+_requests = st.builds(Request, st.sampled_from(Act), st.sampled_from(["member", "benign"]), ids, _content)
+
+
+@given(st.builds(Proposal, ids, _requests, texts, moments, moments))
+def test_a_proposal_comes_back(answered: Proposal) -> None:
+    assert ProposalOut.model_validate_json(ProposalOut.from_domain(answered).json_text()).to_domain() == answered
+
+
+_ends = st.none() | moments.filter(lambda at: at > NOON)
+_drafts = st.builds(IncidentDraft, st.sampled_from(["CIP:x", "CI:a-b"]), st.just(NOON), _ends, st.booleans())
+_changes = st.builds(
+    IncidentChange, st.just(UNSET) | st.just(NOON), st.just(UNSET) | _ends, st.just(UNSET) | st.booleans()
+)
+_incidents = st.builds(Incident, ids, st.just("CI:x"), moments, st.none() | moments, st.booleans())
+
+
+@given(_drafts)
+def test_an_incident_to_open_comes_back_as_it_was_sent(sent: IncidentDraft) -> None:
+    assert read(IncidentIn, IncidentIn.from_domain(sent).model_dump_json()).to_domain() == sent
+
+
+@given(_changes)
+def test_a_change_comes_back_as_it_was_sent(sent: IncidentChange) -> None:
+    text = IncidentChangeIn.from_domain(sent).model_dump_json(exclude_unset=True)
+    assert read(IncidentChangeIn, text).to_domain() == sent
+
+
+@given(_incidents)
+def test_an_incident_comes_back(answered: Incident) -> None:
+    assert IncidentOut.model_validate_json(IncidentOut.from_domain(answered).json_text()).to_domain() == answered
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ({}, ["label", "start"]),
+        ({"label": "example", "start": "2026-11-20T10:00:00Z"}, ["label"]),
+        ({"label": "CI:x", "start": "now"}, ["start"]),
+        ({"label": "CI:x", "start": "2026-11-20T10:00:00Z", "end": "2026-11-20T10:00:00Z"}, ["end"]),
+        ({"label": "CI:x", "start": "2026-11-20T10:00:00Z", "expires": 1, "id": 2}, ["expires", "id"]),
+    ],
+)
+def test_every_fault_is_told_at_its_field(text: dict[str, object], at: list[str]) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        read(IncidentIn, json.dumps(text))
+    assert [fault.at for fault in refusal.value.faults] == at
+
+
+@pytest.mark.parametrize("field", ["start", "expires"])
+def test_a_change_refuses_null_where_something_must_stand(field: str) -> None:
+    with pytest.raises(InvalidInput):
+        read(IncidentChangeIn, json.dumps({field: None}))
+    assert read(IncidentChangeIn, '{"end": null}').to_domain() == IncidentChange(end=None)
+
+
+reversals = st.builds(Reversal, ids, ids, st.sampled_from(["withdrawn", "retired"]), st.none() | st.text(), moments)
+
+
+@given(reversals)
+def test_a_reversal_comes_back(one: Reversal) -> None:
+    assert ReversalOut.model_validate_json(ReversalOut.from_domain(one).json_text()).to_domain() == one
