@@ -18,13 +18,13 @@ from hashdb.domain.changes import Changes, Steps
 from hashdb.domain.checkpoints import Checked, Checkpoint, Consistency, Inclusion, Log, read_checkpoint
 from hashdb.domain.contributions import Amendment, Contribution, Draft, Filter, Receipt, Recorded
 from hashdb.domain.deliveries import Delivery, Outcome
+from hashdb.domain.hits import Reversal
 from hashdb.domain.incidents import Incident, IncidentChange, IncidentDraft
 from hashdb.domain.instants import format_instant
 from hashdb.domain.matches import Answer, Query, Result
 from hashdb.domain.notes import Verifier
 from hashdb.domain.opinions import Opinion, OpinionDraft
 from hashdb.domain.proposals import Proposal
-from hashdb.domain.reversals import Reversal
 from hashdb.domain.rules import DRAFTS_A_REQUEST
 from hashdb.domain.webhooks import IssuedWebhook, Webhook, WebhookChange, WebhookDraft
 from hashdb.errors import BadNote, BadSetting, LogRewritten, ServiceError

@@ -20,7 +20,7 @@ from flask.testing import FlaskClient
 
 from hashdb.domain.cases import Order
 from hashdb.domain.members import COMMAND_LINE
-from hashdb.service import HashDB, cases, contributions, open_hashdb, queues
+from hashdb.service import HashDB, cases, contributions, open_hashdb
 from hashdb.settings import Settings
 from hashdb.web import create_app
 from scripts.benchmarks import lived, report, year
@@ -105,7 +105,7 @@ def _asked(client: FlaskClient, path: str, fields: Mapping[str, str] | None) -> 
 
 def _pages(db: HashDB) -> dict[str, tuple[str, Mapping[str, str] | None]]:
     """What is asked for, by name: an address, and what is posted to it."""
-    waiting = queues.of(db, COMMAND_LINE, Order.CLOCK).waiting
+    waiting = cases.queue(db, COMMAND_LINE, Order.CLOCK).waiting
     decided = cases.latest(db, COMMAND_LINE, None, 1)[0]
     signals = contributions.get(db, COMMAND_LINE, decided.contribution).signals
     days = db.now().date()

@@ -24,7 +24,7 @@ from PIL import Image
 
 from hashdb.domain.cases import Order
 from hashdb.domain.members import COMMAND_LINE
-from hashdb.service import HashDB, cases, checkpoints, contributions, effects, neighbors, open_hashdb, queues
+from hashdb.service import HashDB, cases, checkpoints, contributions, neighbors, open_hashdb
 from hashdb.service.signing import Signing
 from hashdb.settings import Settings
 from hashdb.web import create_app
@@ -160,9 +160,9 @@ class _Shown(NamedTuple):
 def _shown(db: HashDB) -> _Shown:
     decided = {one.contribution for one in cases.latest(db, COMMAND_LINE, None, 500)}
     one = max(decided, key=lambda id: (len(neighbors.of(db, COMMAND_LINE, id, 5)), id))
-    waiting = queues.of(db, COMMAND_LINE, Order.CLOCK).waiting
+    waiting = cases.queue(db, COMMAND_LINE, Order.CLOCK).waiting
     near = [one.case for one in waiting if neighbors.of(db, COMMAND_LINE, one.case.contribution, 1)]
-    beside = max(near, key=lambda case: effects.of(db, COMMAND_LINE, case.contribution).members)
+    beside = max(near, key=lambda case: cases.impact(db, COMMAND_LINE, case.contribution).members)
     signals = contributions.get(db, COMMAND_LINE, one).signals
     return _Shown(one, "\n".join(map(str, signals)), beside.id)
 

@@ -21,13 +21,13 @@ from hashdb.domain.cases import CaseState, Decision
 from hashdb.domain.changes import Gone
 from hashdb.domain.checkpoints import Checkpoint
 from hashdb.domain.contributions import Amendment, Draft, Filter, Status
+from hashdb.domain.hits import SETTLED
 from hashdb.domain.incidents import IncidentChange, IncidentDraft
 from hashdb.domain.matches import Query
 from hashdb.domain.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, MemberKind, Scope
 from hashdb.domain.notes import Signer
 from hashdb.domain.opinions import OpinionDraft, Stance
 from hashdb.domain.proposals import Proposal
-from hashdb.domain.reversals import SETTLED
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.service import (
     HashDB,
@@ -35,11 +35,11 @@ from hashdb.service import (
     cases,
     checkpoints,
     contributions,
+    counts,
     matches,
     members,
     open_hashdb,
     opinions,
-    reversals,
     system_clock,
 )
 from hashdb.service.signing import Signing
@@ -394,7 +394,7 @@ def test_reversals_come_page_by_page(service: Service, client: Client) -> None:
     service.db.now = lambda: system_clock() + SETTLED
     told = list(client.reversals())
     assert [one.contribution for one in told] == [one.contribution.id for one in receipt.recorded]
-    assert told == list(reversals.page(service.db, service.actor, 0, 1000))
+    assert told == list(counts.reversals(service.db, service.actor, 0, 1000))
     assert list(client.reversals(told[-2].seq)) == told[-1:]
 
 

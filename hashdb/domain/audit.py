@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple, TypeGuard
@@ -231,3 +231,20 @@ def tag(secret: bytes) -> str:
 canonical = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 """An object as sorted compact JSON."""
 _quoted = json.encoder.encode_basestring
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Something that happened: an event of the log, or that a member had the contribution as a match.
+
+    `seq` is the number of the event, None where it is none. `note` is what was written, `before` the old values of
+    what was changed; neither is in the log.
+    """
+
+    at: datetime
+    what: str
+    who: str
+    seq: int | None = None
+    details: Details = field(default_factory=dict)
+    note: str | None = None
+    before: Mapping[str, object] = field(default_factory=dict)

@@ -149,3 +149,36 @@ def opens_case(stance: Stance, cases: Sequence[Case]) -> bool:
     if any(case.state is CaseState.OPEN for case in cases):
         return False
     return stance is Stance.DISPUTES or ruling(cases) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Impact:
+    """Who would no longer match a contribution.
+
+    `members` had it as a match lately, `times` in all; `equal` other contributions that match hold one of its signals
+    to the bit, so that most of what matched it would still match; `readers` follow the feed and would be told.
+    """
+
+    matches: bool
+    members: int
+    times: int
+    equal: int
+    readers: int
+
+
+@dataclass(frozen=True, slots=True)
+class StandingChange:
+    """What a decision would make of a contribution."""
+
+    before: Standing
+    after: Standing
+
+    @property
+    def ends(self) -> bool:
+        """Whether it would match no longer."""
+        return self.before.matches and not self.after.matches
+
+    @property
+    def begins(self) -> bool:
+        """Whether it would match again."""
+        return self.after.matches and not self.before.matches

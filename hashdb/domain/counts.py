@@ -100,3 +100,16 @@ def number_of(day: date) -> int:
 def day_of(number: int) -> date:
     """The inverse of `number_of`. Raises ValueError."""
     return date(number // 10_000, number // 100 % 100, number % 100)
+
+
+class Reason(StrEnum):
+    """Why nothing was opened: there was no key that is valid, or not for this."""
+
+    NO_KEY = "no-key"
+    UNKNOWN_KEY = "unknown-key"
+    EXPIRED_KEY = "expired-key"
+    REVOKED_KEY = "revoked-key"
+    SCOPE_MISSING = "scope-missing"
+    MEMBER_SUSPENDED = "member-suspended"
+    FORM_REFUSED = "form-refused"
+    UNKNOWN_USER = "unknown-user"

@@ -1,10 +1,10 @@
-"""Hits: which contributions were answered to whom as matches."""
+"""Hits: which contributions were answered to whom as matches, which of them were no match; and uses of keys."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 
 
@@ -51,3 +51,57 @@ def in_open_days(found: Iterable[Hit], closed: date, opened: date) -> list[Hit]:
         key = one.day, one.member, one.contribution
         hits[key] = hits[key].joined(one) if key in hits else one
     return list(hits.values())
+
+
+SETTLED = timedelta(seconds=3)
+"""How old an event is before what was answered until then is surely written down (`counts.flush` does each second)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reversal:
+    """The event `seq`, after which a contribution that had been answered to a member is no match any more.
+
+    `now` is what it is at the time of reading: `withdrawn`, `quarantined` or `retired`.
+    """
+
+    seq: int
+    contribution: int
+    now: str
+    reason: str | None
+    at: datetime
+
+
+MOST = 1_000
+"""Changes that are counted of what a reader has not been given; more are `more`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """When a key was last used, to the minute; with which event of the log the feed made its reader level, and when."""
+
+    key: int
+    used_at: datetime
+    fed_at: datetime | None = None
+    fed_seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """What the feed has for a reader that it has not given yet: how many changes (at most `MOST`), the oldest since."""
+
+    changes: int
+    since: datetime | None
+
+    @property
+    def more(self) -> bool:
+        """Whether there are more than are counted."""
+        return self.changes >= MOST
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUse:
+    """What is known of a key's use; `lag` where it has read the feed."""
+
+    use: Use
+    member: int
+    lag: Lag | None

@@ -1,25 +1,39 @@
-"""Cases: show them, decide them; and give contributions the standing that opinions and decisions add up to."""
+"""Cases: contributions before a reviewer: the queue, the decision, and what a decision would change."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import groupby
 from types import MappingProxyType
 from typing import NamedTuple
 
 from hashdb.domain.audit import STANDING_EVENTS, Action, Details, Entry
-from hashdb.domain.cases import Case, CaseState, Cause, Decision, ruling
+from hashdb.domain.cases import (
+    PILE,
+    Case,
+    CaseState,
+    Cause,
+    Decision,
+    Impact,
+    Order,
+    Queue,
+    StandingChange,
+    Waiting,
+    ruling,
+)
 from hashdb.domain.contributions import Contribution, Standing, Status
 from hashdb.domain.members import Actor, Scope
-from hashdb.domain.opinions import Opinion, standing
+from hashdb.domain.opinions import Opinion, Stance, standing
 from hashdb.domain.proposals import Act, Proposal, Request
 from hashdb.domain.rules import Rules
 from hashdb.domain.shadows import Choice, usual
 from hashdb.errors import AlreadyDecided, AlreadyOpen, Fault, InvalidInput, NotActive
 from hashdb.service import HashDB
 from hashdb.service.proposals import second
+from hashdb.service.sight import shown as shown_contribution
 from hashdb.service.sight import told_members
 from hashdb.service.twins import Around, around, twins
 from hashdb.store import Transaction
@@ -292,3 +306,103 @@ def decided(case: Case, decision: Decision, now: datetime, shadow: Sequence[int]
 def _judged(contribution: Contribution, now: Standing, reason: str | None, figures: Details) -> Entry:
     details: Details = {"before": str(contribution.standing), "reason": reason, **figures}
     return Entry(STANDING_EVENTS[now], "contribution", contribution.id, details)
+
+
+LATELY = timedelta(days=90)
+_READ_LATELY = timedelta(days=30)
+_MATCHING = tuple(one for one in Standing if one.matches)
+
+
+def impact(db: HashDB, actor: Actor, contribution: int) -> Impact:
+    """What ends when a contribution matches no longer. Raises NotFound."""
+    actor.require(Scope.AUDIT, Scope.REVIEW)
+    with db.store.read() as tx:
+        now = db.now()
+        found = tx.contributions.one(contribution, now)
+        holders = tx.matches.holders(found.signals, now, _MATCHING, 1_000)
+        members, times = tx.hits.answered_since(contribution, (now - LATELY).date())
+        return Impact(
+            matches=found.status is Status.ACTIVE and found.standing.matches,
+            members=members,
+            times=times,
+            equal=len({one.contribution for one in holders} - {contribution}),
+            readers=tx.uses.readers_since((now - _READ_LATELY).date()),
+        )
+
+
+def outcomes(db: HashDB, actor: Actor, case: int) -> dict[Decision, StandingChange]:
+    """What each decision on a case would make of its contribution. Raises NotFound."""
+    actor.require(Scope.AUDIT, Scope.REVIEW)
+    with db.store.read() as tx:
+        asked = tx.cases.one(case)
+        before = tx.contributions.one(asked.contribution, db.now()).standing
+        return {decision: StandingChange(before, _after(tx, asked, decision)) for decision in Decision}
+
+
+def _after(tx: Transaction, asked: Case, decision: Decision) -> Standing:
+    """The standing that opinions and cases would add up to."""
+    on = asked.contribution
+    cases = [replace(one, decision=decision) if one.id == asked.id else one for one in tx.cases.of([on]).get(on, ())]
+    opinions = [
+        replace(one, counts=one.counts and not (one.stance is Stance.DISPUTES and one.case == asked.id))
+        for one in tx.opinions.of([on]).get(on, ())
+    ]
+    return standing(opinions, ruling(cases))
+
+
+LONGEST_QUEUE = 1_000
+"""Cases that a queue has at most: more wait until these are decided."""
+
+
+def queue(db: HashDB, actor: Actor, order: Order, pile: int | None = None) -> Queue:
+    """The open cases with what they are about, those of members with many in piles; or those of a member's pile."""
+    actor.require(Scope.REVIEW, Scope.AUDIT)
+    with db.store.read() as tx:
+        piles = tx.cases.piles(PILE) if pile is None else ()
+        found = tx.cases.queue(order, LONGEST_QUEUE, of=pile, without=[one.member for one in piles])
+        about = tx.contributions.get([case.contribution for case in found], db.now())
+    return Queue(tuple(Waiting(case, shown_contribution(actor, about[case.contribution])) for case in found), piles)
+
+
+def beside(db: HashDB, actor: Actor, order: Order, case: int, pile: int | None = None) -> tuple[int | None, int | None]:
+    """The cases before and after one; where it is in the queue no longer, the first is the next.
+
+    Of a pile, the last leads to the queue.
+    """
+    actor.require(Scope.REVIEW, Scope.AUDIT)
+    with db.store.read() as tx:
+        ids = _ids(tx, order, pile)
+    if case not in ids:
+        return None, ids[0] if ids else None
+    place = ids.index(case)
+    return ids[place - 1] if place else None, ids[place + 1] if place + 1 < len(ids) else None
+
+
+def uphold_pile(db: HashDB, actor: Actor, pile: int, upto: int, note: str) -> int:
+    """Uphold what is in a member's pile, with one reason: how many cases, at most `LONGEST_QUEUE`.
+
+    Those with ids above `upto` are left out: the reviewer has not seen them.
+    """
+    actor.require(Scope.REVIEW)
+    with db.store.begin() as tx:
+        now = db.now()
+        held = {one.contribution for one in tx.cases.queue(Order.CLOCK, LONGEST_QUEUE, of=pile) if one.id <= upto}
+        tx.contributions.hold(held)
+        # Read again, now that nobody else decides on them.
+        asked = tx.cases.queue(Order.CLOCK, LONGEST_QUEUE, of=pile)
+        found = [one for one in asked if one.id <= upto and one.contribution in held]
+        about = tx.contributions.get([one.contribution for one in found], now)
+        told = []
+        for one in found:
+            kept = None if about[one.contribution].erased else note
+            tx.cases.decide(one.id, Decision.UPHOLD, kept, str(actor), now)
+            told.append(decided(one, Decision.UPHOLD, now))
+        for reason, group in groupby(sorted(found, key=lambda one: one.reason), key=lambda one: one.reason):
+            told += settle(tx, [about[one.contribution] for one in group], reason)
+        tx.audit.append(now, actor, told)
+    return len(found)
+
+
+def _ids(tx: Transaction, order: Order, pile: int | None) -> list[int]:
+    without = [one.member for one in tx.cases.piles(PILE)] if pile is None else []
+    return [one.id for one in tx.cases.queue(order, LONGEST_QUEUE, of=pile, without=without)]

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from hashdb.domain import hits
 from hashdb.domain.audit import Action, Details, Entry
 from hashdb.domain.counts import ANY, Cell, Count, Kind, Outcome, digest, faults, number_of
-from hashdb.domain.hits import MatchLog, in_open_days
+from hashdb.domain.hits import MatchLog, Reversal, in_open_days
 from hashdb.domain.members import SYSTEM, Actor, Scope
 from hashdb.service import HashDB, refusals
 from hashdb.service.stats_buffer import Tally
@@ -154,3 +155,24 @@ def _in_open_days(numbers: Mapping[date, Counter[Cell]], closed: date, opened: d
     for day, cells in numbers.items():
         found.setdefault(opened if day <= closed else day, Counter()).update(cells)
     return dict(sorted(found.items()))
+
+
+def reversals(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[Reversal, ...]:
+    """At most `limit` reversals above a number, in order, of events that are settled.
+
+    There are none where hits are not kept.
+    """
+    member = actor.require_member(Scope.MATCH)
+    # What this process has answered and not yet written down counts as well.
+    flush(db)
+    with db.store.read() as tx:
+        return tx.reversals.of(member.id, after, settled(db, tx), limit)
+
+
+def settled(db: HashDB, tx: Transaction) -> int:
+    """The number of the last event whose matches before it are written down by now, of whichever process.
+
+    Who is told of an event above it goes on after that one, and is never told of what is written down later.
+    """
+    head, until = tx.audit.head(), db.now() - hits.SETTLED
+    return head.seq if head.at <= until else tx.audit.before(until)

@@ -32,7 +32,7 @@ from hashdb.errors import NotFound
 from hashdb.service import HashDB
 from hashdb.service.background import Task
 from hashdb.service.calls import NotPermittedError, UnknownNameError, connected, resolved, target
-from hashdb.service.reversals import settled
+from hashdb.service.counts import settled
 from hashdb.service.webhooks import new_message
 from hashdb.store import Transaction
 from hashdb.store.webhooks import Place

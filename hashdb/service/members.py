@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from hashdb.domain.audit import Action, Details, Entry, tag
+from hashdb.domain.counts import Reason
 from hashdb.domain.instants import format_instant
 from hashdb.domain.members import (
     Activity,
@@ -23,7 +24,6 @@ from hashdb.domain.members import (
     Scope,
 )
 from hashdb.domain.proposals import Act, Proposal, Request
-from hashdb.domain.refusals import Reason
 from hashdb.domain.rules import future_fault
 from hashdb.errors import AlreadyRevoked, Fault, InvalidInput, NotAuthenticated, NotFound
 from hashdb.service import HashDB

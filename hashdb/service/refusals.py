@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 from hashdb.domain.audit import Action, Details, Entry
 from hashdb.domain.contributions import Draft
+from hashdb.domain.counts import Reason
 from hashdb.domain.members import SYSTEM, Actor
-from hashdb.domain.refusals import Reason
 from hashdb.errors import (
     FormRefused,
     HashDBError,

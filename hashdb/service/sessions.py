@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 
 from hashdb.domain.addresses import network_of
 from hashdb.domain.audit import Action, Details, Entry
+from hashdb.domain.counts import Reason
 from hashdb.domain.members import SYSTEM
-from hashdb.domain.refusals import Reason
 from hashdb.domain.sessions import LONGEST, Lifetime, Opened, Session
 from hashdb.domain.users import Identity, SignIn, User, UserStatus
 from hashdb.errors import Fault, InvalidInput, LimitReached, NotAuthenticated, NotFound, SignInRefused

@@ -9,15 +9,13 @@ from datetime import date, datetime, timedelta
 from threading import Lock
 from typing import NamedTuple
 
-from hashdb.domain.counts import ANY, Cell, Kind, Outcome
+from hashdb.domain.counts import ANY, Cell, Kind, Outcome, Reason
 from hashdb.domain.floods import step_of
-from hashdb.domain.hits import Hit
+from hashdb.domain.hits import Hit, Use
 from hashdb.domain.matches import Answer, Match, Query
 from hashdb.domain.members import Actor
-from hashdb.domain.refusals import Reason
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.testing import TEST_ID
-from hashdb.domain.uses import Use
 
 _A_USE_EVERY = timedelta(minutes=1)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from hashdb.domain.audit import Action, Entry
+from hashdb.domain.hits import KeyUse, Lag
 from hashdb.domain.members import Actor, Scope
-from hashdb.domain.uses import KeyUse, Lag
 from hashdb.service import HashDB
 
 

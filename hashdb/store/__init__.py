@@ -13,19 +13,18 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from hashdb.domain.audit import Head
 from hashdb.errors import BadSetting, StoreBusy
 from hashdb.store import moves, postgresql
-from hashdb.store.audit import Audit
+from hashdb.store.audit import Audit, Timelines
 from hashdb.store.backups import read_copy, scratch, write_copy
 from hashdb.store.benign import BenignList
 from hashdb.store.budgets import BudgetsUsed
 from hashdb.store.cases import Cases
 from hashdb.store.checkpoints import Checkpoints
 from hashdb.store.contributions import Contributions
-from hashdb.store.counts import Counts
+from hashdb.store.counts import Counts, Refusals
 from hashdb.store.deliveries import Deliveries
-from hashdb.store.effects import Effects
 from hashdb.store.floods import Floods
 from hashdb.store.head_reader import HeadReader, Tail
-from hashdb.store.hits import Hits
+from hashdb.store.hits import Hits, Reversals, Uses
 from hashdb.store.incidents import Incidents
 from hashdb.store.jobs import ReportJobs, TaskErrors, Verifications
 from hashdb.store.listings import Listings
@@ -37,19 +36,15 @@ from hashdb.store.opinions import Opinions
 from hashdb.store.overviews import Overviews
 from hashdb.store.proposals import Proposals
 from hashdb.store.records import Records
-from hashdb.store.refusals import Refusals
 from hashdb.store.repositories import repository
 from hashdb.store.requests import Requests
 from hashdb.store.retention import Retentions
 from hashdb.store.retired import Retired
-from hashdb.store.reversals import Reversals
 from hashdb.store.sessions import Sessions
 from hashdb.store.statuses import Statuses
 from hashdb.store.suppressions import Suppressions
-from hashdb.store.timelines import Timelines
 from hashdb.store.tree import Tree
 from hashdb.store.users import Users
-from hashdb.store.uses import Uses
 from hashdb.store.webhooks import Webhooks
 
 __all__ = ["Store", "Transaction"]
@@ -84,7 +79,6 @@ class Transaction:
     matches = repository(Matches)
     neighbors = repository(Neighbors)
     timelines = repository(Timelines)
-    effects = repository(Effects)
     overviews = repository(Overviews)
     requests = repository(Requests)
     benign = repository(BenignList)

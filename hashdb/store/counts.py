@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, datetime
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, String, and_, bindparam, cast, func, or_, select, type_coerce
+from sqlalchemy import BigInteger, String, and_, bindparam, cast, delete, func, or_, select, type_coerce
 
 from hashdb.domain.audit import Action
 from hashdb.domain.counts import ANY, Cell, Count, Kind, day_of
 from hashdb.store.bulk import upsert
 from hashdb.store.repositories import Repository
-from hashdb.store.tables import contributions, counts, events, hits, members
+from hashdb.store.tables import contributions, counts, events, hits, members, refusals
 
 _LOCK = 0x636F756E
 """Of PostgreSQL's advisory locks, the one that whoever writes or seals counts holds."""
@@ -129,3 +129,31 @@ _ASTRAY = (
 _OF_DAYS = (events.c.subject_kind == "day", events.c.action == str(Action.COUNTS_SEALED))
 _SEALS = select(events.c.subject_id, events.c.seq, events.c.details).where(*_OF_DAYS).order_by(events.c.subject_id)
 _LAST_SEALED = select(func.max(events.c.subject_id)).where(*_OF_DAYS)
+
+
+class Refusals(Repository):
+    """Refusals within one transaction."""
+
+    def add(self, numbers: Mapping[str, int]) -> None:
+        """Add to the numbers, by reason, that are still to be told."""
+        rows = [{"reason": reason, "times": times} for reason, times in sorted(numbers.items())]
+        upsert(self._connection, refusals, rows, adds=("times",))
+
+    def untold(self) -> dict[str, int]:
+        """The numbers, by reason, that are still to be told."""
+        return {row.reason: row.times for row in self._connection.execute(select(refusals))}
+
+    def forget(self) -> None:
+        """Note that they are told."""
+        self._connection.execute(delete(refusals))
+
+    def last_told(self, kind: str, id: int, action: Action = Action.AUTH_REFUSED) -> datetime | None:
+        """When an event last told of refusals of this subject, or another action on it."""
+        query = (
+            select(events.c.at)
+            .where(events.c.subject_kind == kind, events.c.subject_id == id)
+            .where(events.c.action == str(action))
+            .order_by(events.c.seq.desc())
+            .limit(1)
+        )
+        return self._connection.execute(query).scalar_one_or_none()

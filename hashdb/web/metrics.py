@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Literal
 
 from hashdb import __version__
 from hashdb.domain import counts, deliveries
+from hashdb.domain.counts import Reason
 from hashdb.domain.members import SYSTEM, MemberKind
-from hashdb.domain.refusals import Reason
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import HashDBError, InvalidInput
 from hashdb.service import HashDB

@@ -11,7 +11,7 @@ import httpx
 from hashdb.domain.cases import Order
 from hashdb.domain.members import COMMAND_LINE, Scope
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.service import queues
+from hashdb.service import cases
 from scripts.attacks import Finding
 from scripts.attacks._service import Target, service
 from tests.builders import near, signal
@@ -128,7 +128,7 @@ def _buried(target: Target, attacker: Caller, victim: Caller) -> Iterator[Findin
         opened += 1
     id, _ = attacker.contribute([signal(2_000)])
     case = victim.dispute(id)
-    queue = queues.of(target.db, COMMAND_LINE, Order.CLOCK)
+    queue = cases.queue(target.db, COMMAND_LINE, Order.CLOCK)
     place = [one.case.id for one in queue.waiting].index(case) + 1
     piled = sum(pile.count for pile in queue.piles)
     yield Finding(

@@ -10,12 +10,12 @@ import numpy as np
 
 from hashdb.domain.benign import BenignDraft
 from hashdb.domain.deliveries import LEASE, Attempt, Outcome, Trouble
+from hashdb.domain.hits import Use
 from hashdb.domain.incidents import IncidentDraft
 from hashdb.domain.members import COMMAND_LINE, Actor, KeyDraft, MemberChange, MemberStatus, Scope
 from hashdb.domain.periods import Period
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.users import Role, UserDraft
-from hashdb.domain.uses import Use
 from hashdb.domain.webhooks import Topic, WebhookDraft
 from hashdb.hashing.benign import built_in
 from hashdb.service import HashDB, benign, contributions, incidents, members, overviews, reports, users, webhooks

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from hashdb.domain.cases import Case, CaseState, Decision, opens_case, ruling
+from hashdb.domain.cases import Case, CaseState, Decision, StandingChange, opens_case, ruling
 from hashdb.domain.contributions import Standing
 from hashdb.domain.opinions import Stance
 from tests.builders import NOON
@@ -73,3 +73,11 @@ def test_who_decided_is_hidden_from_the_parties() -> None:
         UPHELD, decided_by=None, hidden=frozenset({"decided_by"})
     )
     assert UPHELD.shown(decided_by=True, member=False) == replace(UPHELD, member=0, member_name="")
+
+
+@pytest.mark.parametrize("before", Standing)
+@pytest.mark.parametrize("after", Standing)
+def test_a_match_ends_or_begins_where_the_standing_says_so(before: Standing, after: Standing) -> None:
+    found = StandingChange(before, after)
+    assert found.ends is (before.matches and not after.matches)
+    assert found.begins is (after.matches and not before.matches)

@@ -18,6 +18,7 @@ import hashdb.service
 from hashdb.domain.benign import BenignDraft
 from hashdb.domain.cases import Decision
 from hashdb.domain.contributions import Amendment
+from hashdb.domain.counts import Reason
 from hashdb.domain.incidents import IncidentChange, IncidentDraft, Retention
 from hashdb.domain.listings import Listing
 from hashdb.domain.members import (
@@ -32,7 +33,6 @@ from hashdb.domain.members import (
 )
 from hashdb.domain.opinions import OpinionDraft, Stance
 from hashdb.domain.periods import Period
-from hashdb.domain.refusals import Reason
 from hashdb.domain.sessions import Opened, Session
 from hashdb.domain.users import Identity, Role, UserChange, UserDraft
 from hashdb.domain.webhooks import Topic, WebhookChange, WebhookDraft
@@ -56,7 +56,6 @@ from hashdb.service import (
     opinions,
     passwords,
     proposals,
-    queues,
     refusals,
     reports,
     safeguards,
@@ -210,7 +209,10 @@ CHANGES: dict[str, Verb] = {
     "opinions.recount": lambda db, actor, id: opinions.recount(db),
     "backups.made": lambda db, actor, id: backups.made(db, COMMAND_LINE, with_key=False),
     "backups.verified": lambda db, actor, id: backups.verified(db, COMMAND_LINE, 7),
-    "queues.uphold": lambda db, actor, id: (disputed(db, id), queues.uphold(db, COMMAND_LINE, 2, 99, "as an example")),
+    "cases.uphold_pile": lambda db, actor, id: (
+        disputed(db, id),
+        cases.uphold_pile(db, COMMAND_LINE, 2, 99, "as an example"),
+    ),
     "backups.restored": lambda db, actor, id: backups.restored(db, COMMAND_LINE),
     "cases.bring": lambda db, actor, id: cases.bring(db, COMMAND_LINE, id, "other", holds=False),
     "listings.export": lambda db, actor, id: listings.export(db, COMMAND_LINE, Listing(), "csv"),

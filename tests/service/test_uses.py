@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from hashdb.domain.contributions import Filter
+from hashdb.domain.hits import MOST, Lag, Use
 from hashdb.domain.members import COMMAND_LINE, Actor, KeyDraft, Scope
-from hashdb.domain.uses import MOST, Lag, Use
 from hashdb.errors import ScopeMissing
 from hashdb.service import HashDB, changes, contributions, exchanges, members, uses
 from tests.builders import NOON, Clock, again, contributed, draft, hashdb

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 from hashdb.domain.audit import Action, Entry
 from hashdb.domain.counts import Cell, Count, number_of
@@ -62,3 +62,21 @@ def test_the_events_that_seal_are_found_by_their_day(store: Store) -> None:
     with store.read() as tx:
         assert tx.counts.seals() == ((DAY, 2, "2026-11-20"), (NEXT, 1, "2026-11-21"))
         assert tx.counts.last_sealed() == NEXT
+
+
+def test_what_is_to_be_told_adds_up_until_it_is_told(store: Store) -> None:
+    with store.begin() as tx:
+        tx.refusals.add({"no-key": 1, "unknown-key": 2})
+        tx.refusals.add({"no-key": 4})
+        tx.refusals.add({})
+        assert tx.refusals.untold() == {"no-key": 5, "unknown-key": 2}
+        tx.refusals.forget()
+        assert tx.refusals.untold() == {}
+
+
+def test_the_last_event_of_a_subject_is_found(store: Store) -> None:
+    with store.begin() as tx:
+        for hours, action in enumerate((Action.AUTH_REFUSED, Action.AUTH_REFUSED, Action.FEED_READ)):
+            tx.audit.append(NOON + timedelta(hours=hours), SYSTEM, [Entry(action, "key", 9, {})])
+        assert tx.refusals.last_told("key", 9) == NOON + timedelta(hours=1)
+        assert tx.refusals.last_told("key", 10) is None

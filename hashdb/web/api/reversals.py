@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from hashdb.domain.members import Scope
-from hashdb.service import reversals
+from hashdb.service import counts
 from hashdb.web.context import actor, answer, cut, hashdb, query
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire.pages import PageQuery
@@ -23,6 +23,6 @@ def browse() -> Response:
     An event is listed three seconds after it happened.
     """
     asked = query(PageQuery)
-    page, more = cut(reversals.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
+    page, more = cut(counts.reversals(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
     listed = [ReversalOut.from_domain(one) for one in page]
     return answer(ReversalsOut.model_construct(reversals=listed, next=page[-1].seq if more else None))

@@ -10,7 +10,7 @@ from hashdb.domain.cases import Case, CaseState, Decision, Order, Queue
 from hashdb.domain.members import Scope
 from hashdb.domain.proposals import Proposal
 from hashdb.errors import Fault, InvalidInput
-from hashdb.service import cases, contributions, effects, members, neighbors, proposals, queues, timelines
+from hashdb.service import audit, cases, contributions, members, neighbors, proposals
 from hashdb.web.console import pages, words
 from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import grid
@@ -33,7 +33,7 @@ def browse() -> Response:
     if asked is None:
         return _listed(form, CasesPageQuery(), status=422)
     if asked.state is CaseState.OPEN:
-        return _listed(form, asked, queue=queues.of(hashdb(), actor(), asked.order, asked.pile))
+        return _listed(form, asked, queue=cases.queue(hashdb(), actor(), asked.order, asked.pile))
     found = cases.latest(hashdb(), actor(), asked.before, _DECIDED + 1)
     decided, more = cut(found, _DECIDED)
     return _listed(form, asked, decided=decided, next=decided[-1].id if more else None)
@@ -47,9 +47,9 @@ def uphold(member_id: int) -> Response:
     try:
         said = read(UpholdIn, pages.spelled({"note": sent.text("note"), "upto": sent.number("upto")}))
     except pages.REFUSALS as error:
-        queue = queues.of(hashdb(), actor(), asked.order, member_id)
+        queue = cases.queue(hashdb(), actor(), asked.order, member_id)
         return _listed(sent.refused(error), asked, queue=queue, status=422)
-    count = queues.uphold(hashdb(), actor(), member_id, said.upto, said.note)
+    count = cases.uphold_pile(hashdb(), actor(), member_id, said.upto, said.note)
     return pages.done(url_for("console.cases.browse", order=asked.order), f"{words.counted(count, 'case')} upheld.")
 
 
@@ -64,7 +64,7 @@ def decide(case_id: int) -> Response:
     """Decide a case with a reason, and go on to the next."""
     actor().require(Scope.REVIEW)
     case, sent = cases.get(hashdb(), actor(), case_id), Form.sent()
-    _, after = queues.beside(hashdb(), actor(), _order(), case_id, _pile())
+    _, after = cases.beside(hashdb(), actor(), _order(), case_id, _pile())
     try:
         asked = read(DecisionIn, pages.spelled(_asked(sent)))
         if asked.note is None:
@@ -75,7 +75,7 @@ def decide(case_id: int) -> Response:
     done = _done(case, decided)
     if after is not None:
         return pages.done(url_for("console.cases.show", case_id=after, order=_order(), pile=_pile()), done)
-    left = queues.of(hashdb(), actor(), _order())
+    left = cases.queue(hashdb(), actor(), _order())
     return pages.done(
         url_for("console.cases.browse"), done if left.waiting or left.piles else f"{done} Nothing else waits."
     )
@@ -112,27 +112,27 @@ def _listed(
         piled=_piled(asked, queue),
         decided=decided,
         next=next,
-        names=timelines.names(hashdb(), actor(), {one.decided_by for one in decided if one.decided_by}),
+        names=audit.names(hashdb(), actor(), {one.decided_by for one in decided if one.decided_by}),
     )
 
 
 def _shown(case: Case, form: Form, status: int = 200) -> Response:
     order = _order()
-    before, after = queues.beside(hashdb(), actor(), order, case.id, _pile())
+    before, after = cases.beside(hashdb(), actor(), order, case.id, _pile())
     open_ = case.state is CaseState.OPEN
     return pages.page(
         "case.html",
         status=status,
         case=case,
         contribution=contributions.get(hashdb(), actor(), case.contribution),
-        effect=effects.of(hashdb(), actor(), case.contribution),
-        outcomes=effects.outcomes(hashdb(), actor(), case.id) if open_ else {},
+        effect=cases.impact(hashdb(), actor(), case.contribution),
+        outcomes=cases.outcomes(hashdb(), actor(), case.id) if open_ else {},
         choices=cases.choices(hashdb(), actor(), case.id) if open_ else (),
         ticked=form.many("signals") if form.text("boxes") else None,
         near=pages.once_built(lambda: neighbors.of(hashdb(), actor(), case.contribution, _NEAR)),
-        names=timelines.names(hashdb(), actor(), [case.decided_by] if case.decided_by else []),
+        names=audit.names(hashdb(), actor(), [case.decided_by] if case.decided_by else []),
         proposals=proposals.on(hashdb(), actor(), "case", case.id),
-        timeline=timelines.of(hashdb(), actor(), case.contribution),
+        timeline=audit.timeline(hashdb(), actor(), case.contribution),
         form=form,
         grid=grid,
         before=before,

@@ -15,7 +15,7 @@ from hashdb.domain.listings import Sort
 from hashdb.domain.members import Scope
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import Fault, InvalidInput
-from hashdb.service import cases, contributions, effects, erasures, listings, members, neighbors, timelines
+from hashdb.service import audit, cases, contributions, erasures, listings, members, neighbors
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import grid
@@ -150,7 +150,7 @@ def _with(**changed: Any) -> str:
 
 def _shown(found: Contribution) -> Response:
     on = cases_on(found.id)
-    line = timelines.of(hashdb(), actor(), found.id)
+    line = audit.timeline(hashdb(), actor(), found.id)
     return pages.page(
         "contribution.html",
         contribution=found,
@@ -173,7 +173,7 @@ def _ask(template: str, id: int, form: Form, status: int = 200) -> Response:
         template,
         status=status,
         contribution=found,
-        effect=effects.of(hashdb(), actor(), id),
+        effect=cases.impact(hashdb(), actor(), id),
         form=form,
         reasons=hashdb().rules.vocabulary.reason,
     )

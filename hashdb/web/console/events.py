@@ -13,7 +13,7 @@ from flask import Response, request, url_for
 from hashdb.domain.audit import Action, Event
 from hashdb.domain.checkpoints import Checkpoint, Inclusion, read_checkpoint
 from hashdb.errors import Unavailable
-from hashdb.service import audit, checkpoints, proofs, timelines
+from hashdb.service import audit, checkpoints, proofs
 from hashdb.service import verification as jobs
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
@@ -70,7 +70,7 @@ def verification() -> Response:
     """Show how far a verification of the log is, and what came of the last ones."""
     template = "verification_state.html" if request.headers.get("HX-Request") else "verification.html"
     runs = jobs.latest(hashdb(), actor())
-    return pages.page(template, runs=runs, names=timelines.names(hashdb(), actor(), {one.actor for one in runs}))
+    return pages.page(template, runs=runs, names=audit.names(hashdb(), actor(), {one.actor for one in runs}))
 
 
 @blueprint.post("/verification")
@@ -98,7 +98,7 @@ def download() -> Response:
 
 
 def _names(events: Iterable[Event]) -> Mapping[str, str]:
-    return timelines.names(hashdb(), actor(), {who for event in events for who in (event.actor, event.subject)})
+    return audit.names(hashdb(), actor(), {who for event in events for who in (event.actor, event.subject)})
 
 
 def _filter(asked: EventsPageQuery) -> audit.EventFilter:

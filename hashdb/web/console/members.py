@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from flask import Response, request, url_for
 
+from hashdb.domain.hits import KeyUse
 from hashdb.domain.members import Key, Member, MemberChange, MemberKind, MemberStatus, Scope
 from hashdb.domain.overviews import MemberFigures
 from hashdb.domain.proposals import Proposal
-from hashdb.domain.uses import KeyUse
 from hashdb.domain.webhooks import MOST
 from hashdb.service import members, overviews, proposals, uses, webhooks
 from hashdb.web.console import pages

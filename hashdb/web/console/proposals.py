@@ -8,7 +8,7 @@ from hashdb.domain.cases import Decision
 from hashdb.domain.members import Scope
 from hashdb.domain.proposals import REVIEWED, Act, Proposal
 from hashdb.errors import Fault, InvalidInput
-from hashdb.service import benign, cases, effects, members, proposals, timelines
+from hashdb.service import audit, benign, cases, members, proposals
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import grid
@@ -26,7 +26,7 @@ _ALL = 1_000
 def browse() -> Response:
     """List what waits for a second person, the first to expire first."""
     found = proposals.page(hashdb(), actor(), 0, _ALL)
-    names = timelines.names(hashdb(), actor(), {who for one in found for who in (one.actor, one.request.subject)})
+    names = audit.names(hashdb(), actor(), {who for one in found for who in (one.actor, one.request.subject)})
     two_persons = hashdb().rules.two_persons
     return pages.page("proposals.html", proposals=found, two_persons=two_persons, name=_NAMES, names=names)
 
@@ -91,14 +91,14 @@ def _shown(proposal: Proposal, form: Form, status: int = 200) -> Response:
         told = {"draft": draft, "effect": pages.once_built(lambda: benign.effect(hashdb(), actor(), draft))}
     else:
         case = cases.get(hashdb(), actor(), request.id)
-        told = {"case": case, "effect": effects.of(hashdb(), actor(), case.contribution)}
+        told = {"case": case, "effect": cases.impact(hashdb(), actor(), case.contribution)}
     return pages.page(
         "proposal.html",
         status=status,
         form=form,
         proposal=proposal,
         name=_NAMES,
-        names=timelines.names(hashdb(), actor(), [proposal.actor]),
+        names=audit.names(hashdb(), actor(), [proposal.actor]),
         by_me=proposal.actor == str(actor()),
         mine=actor().has(_scope(proposal)),
         grid=grid,

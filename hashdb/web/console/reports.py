@@ -12,7 +12,7 @@ from hashdb.domain.jobs import Outcome, ReportJob
 from hashdb.domain.periods import Period
 from hashdb.domain.reports import Report
 from hashdb.errors import Fault, InvalidInput
-from hashdb.service import members, timelines
+from hashdb.service import audit, members
 from hashdb.service import reports as jobs
 from hashdb.web import reports
 from hashdb.web.console import pages
@@ -120,7 +120,7 @@ def _listed(form: Form, status: int = 200) -> Response:
         presets=presets(hashdb().now().date()),
         made=made,
         of=_of,
-        names=timelines.names(hashdb(), actor(), {one.actor for one in made}),
+        names=audit.names(hashdb(), actor(), {one.actor for one in made}),
     )
 
 
