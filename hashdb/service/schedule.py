@@ -90,7 +90,7 @@ def _follow(db: HashDB) -> None:
 _ONE = "one worker of a machine"
 
 TABLE = (
-    Plan(Task.METRICS, "adds up the times of matches for `/metrics`", 1, Lane.FLUSH),
+    Plan(Task.METRICS, "adds up the times of matches for the metrics", 1, Lane.FLUSH),
     Plan(Task.COUNTS, "stores counts and hits", 1, Lane.FLUSH, counts.flush),
     Plan(Task.USES, "stores which keys were used", 1, Lane.FLUSH, uses.flush),
     Plan(Task.SUSPICIONS, "writes the event that names a key which may be reading hashes", 1, Lane.FLUSH),
