@@ -114,6 +114,12 @@ TABLE = (
 """Every background task of the service."""
 
 
+def repeated(db: HashDB) -> tuple[Task, ...]:
+    """The tasks that this service does again and again; without webhooks nothing is delivered."""
+    lanes = [one for one in Lane if one is not Lane.WEBHOOKS or db.rules.reach is not None]
+    return tuple(one.task for one in TABLE if one.every is not None and one.lane in lanes)
+
+
 def last_errors(db: HashDB, actor: Actor) -> Mapping[str, TaskError]:
     """The last failure of each task that ever failed, in whatever process."""
     actor.require(Scope.AUDIT)

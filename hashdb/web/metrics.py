@@ -23,7 +23,7 @@ from hashdb.errors import HashDBError, InvalidInput
 from hashdb.service import HashDB
 from hashdb.service.background import Task
 from hashdb.service.health import Vitals, vitals
-from hashdb.service.schedule import TABLE
+from hashdb.service.schedule import TABLE, repeated
 from hashdb.web.counting import FOLDER, reserve
 from hashdb.web.machine import Machine
 
@@ -128,7 +128,7 @@ class Metrics:
         )
         failed = {task: (errors.labels(task), failures.labels(task)) for task in Task}
         took = {task: durations.labels(task) for task in Task}
-        done = {plan.task: successes.labels(plan.task) for plan in TABLE if plan.every is not None}
+        done = {task: successes.labels(task) for task in repeated(db)}
         for one in done.values():
             # None is late at the start.
             one.set_to_current_time()

@@ -21,7 +21,7 @@ from hashdb.settings import Settings
 from hashdb.web.metrics import Metrics
 from tests.builders import draft
 from tests.serving import serving
-from tests.web.callers import Caller, Service, body, item, pdq
+from tests.web.callers import Caller, Service, body, item, pdq, service_at
 
 LAST_SUCCESS = "hashdb_background_last_success_timestamp_seconds"
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -141,6 +141,16 @@ def _text(port: int) -> str:
         return httpx.get(f"http://127.0.0.1:{port}/metrics").text
     except httpx.TransportError:
         return ""
+
+
+def test_what_runs_is_told_as_done_at_the_start_and_webhooks_only_where_there_are_any() -> None:
+    told = {}
+    for webhooks in (True, False):
+        with service_at(None, webhooks=webhooks) as service:
+            runs = service.app.extensions["hashdb"].metrics.tasks()
+            told[webhooks] = {task for task, run in runs.items() if run.done_at}
+    assert told[True] == {str(plan.task) for plan in TABLE if plan.every is not None}
+    assert told[True] - told[False] == {"webhooks", "delivery-records"}
 
 
 def test_within_how_long_a_share_of_the_answers_came_is_told(service: Service, tmp_path: Path) -> None:
