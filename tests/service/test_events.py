@@ -287,6 +287,7 @@ WITHOUT = {
     "webhooks.test": "the log of deliveries has it",
     "overviews.follow": "its figures are counted from the events",
     "uses.flush": "it notes when keys were last used, once a minute",
+    "counts.reversals": "it stores what was counted, as `counts.flush` does",
     "jobs.start": "the event is written once the job has ended",
     "reports.start": "the event is written once the report is made",
     "verification.start": "the event is written once the verification has ended",
