@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple, TypeGuard
 
 from hashdb.domain.contributions import Standing, Status
@@ -144,7 +145,13 @@ class State(NamedTuple):
         >>> State().after("contribution.added").after("contribution.expired").status
         <Status.EXPIRED: 'expired'>
         """
-        return State(STATUS_AFTER.get(action, self.status), STANDING_AFTER.get(action, self.standing))
+        return _after(self, action)
+
+
+@lru_cache(maxsize=1_024)
+def _after(state: State, action: str) -> State:
+    """There are few states and actions, and a report takes millions of steps."""
+    return State(STATUS_AFTER.get(action, state.status), STANDING_AFTER.get(action, state.standing))
 
 
 ADDED = State().after(Action.CONTRIBUTION_ADDED)

@@ -74,7 +74,8 @@ class Replay:
 
     def contributed(self) -> Contributed:
         """What became of contributions."""
-        active = Counter(place for id, place in self.of.items() if self._states.get(id, ADDED).matches)
+        out = {id for id, state in self._states.items() if not state.matches}
+        active = Counter(place for id, place in self.of.items() if id not in out)
         counted = Counter(self._counted)
         counted.update({(place, "active"): count for place, count in active.items()})
         sums: dict[str, dict[str, Counter[str]]] = {name: defaultdict(Counter) for name in GROUPS}
