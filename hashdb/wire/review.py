@@ -7,11 +7,11 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, Field, ValidationInfo
 
 from hashdb.domain.cases import Case, CaseState, Decision
+from hashdb.domain.hits import Reversal
 from hashdb.domain.incidents import Incident, IncidentChange, IncidentDraft, end_fault
 from hashdb.domain.labels import incident_fault
 from hashdb.domain.opinions import Opinion, OpinionDraft, Stance, stance_fault
 from hashdb.domain.proposals import Act, Proposal, Request
-from hashdb.domain.reversals import Reversal
 from hashdb.wire import LARGEST_ID, UNSENT, Answered, Moment, Note, Sent, Token
 from hashdb.wire.contributions import Contributor, Reason, Shown
 from hashdb.wire.conversions import ChangeMirror, Mirror, Named
