@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hashdb.client import Client
-    from hashdb.domain.cases import Decision
-    from hashdb.domain.changes import Gone
     from hashdb.domain.contributions import Amendment, Contribution, Draft, Filter
-    from hashdb.domain.matches import Match, Query, Result
-    from hashdb.domain.opinions import OpinionDraft, Stance
+    from hashdb.domain.matching.matches import Match, Query, Result
+    from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
+    from hashdb.domain.sharing.feed import Gone
     from hashdb.domain.signals import Algorithm, Signal
     from hashdb.hashing import Hashed, hash_file, hash_picture
     from hashdb.local import LocalIndex
@@ -40,11 +39,10 @@ __all__ = [
 
 _HOMES = {
     "hashdb.client": ("Client",),
-    "hashdb.domain.cases": ("Decision",),
-    "hashdb.domain.changes": ("Gone",),
+    "hashdb.domain.sharing.feed": ("Gone",),
     "hashdb.domain.contributions": ("Amendment", "Contribution", "Draft", "Filter"),
-    "hashdb.domain.matches": ("Match", "Query", "Result"),
-    "hashdb.domain.opinions": ("OpinionDraft", "Stance"),
+    "hashdb.domain.matching.matches": ("Match", "Query", "Result"),
+    "hashdb.domain.review.cases": ("Decision", "OpinionDraft", "Stance"),
     "hashdb.domain.signals": ("Algorithm", "Signal"),
     "hashdb.hashing": ("Hashed", "hash_file", "hash_picture"),
     "hashdb.local": ("LocalIndex",),

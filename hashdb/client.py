@@ -12,21 +12,24 @@ import httpx
 from pydantic import ValidationError
 
 from hashdb.connection import Asked, Connection, Request
-from hashdb.domain.benign import Benign, BenignDraft
-from hashdb.domain.cases import Case, CaseState, Decision
-from hashdb.domain.changes import Changes, Steps
-from hashdb.domain.checkpoints import Checked, Checkpoint, Consistency, Inclusion, Log, read_checkpoint
 from hashdb.domain.contributions import Amendment, Contribution, Draft, Filter, Receipt, Recorded
-from hashdb.domain.deliveries import Delivery, Outcome
-from hashdb.domain.hits import Reversal
-from hashdb.domain.incidents import Incident, IncidentChange, IncidentDraft
-from hashdb.domain.instants import format_instant
-from hashdb.domain.matches import Answer, Query, Result
-from hashdb.domain.notes import Verifier
-from hashdb.domain.opinions import Opinion, OpinionDraft
-from hashdb.domain.proposals import Proposal
+from hashdb.domain.ledger.checkpoints import Checked, Checkpoint, Consistency, Inclusion, Log, Verifier, read_checkpoint
+from hashdb.domain.matching.benign import Benign, BenignDraft
+from hashdb.domain.matching.matches import Answer, Query, Result
+from hashdb.domain.review.cases import Case, CaseState, Decision, Opinion, OpinionDraft
+from hashdb.domain.review.incidents import Incident, IncidentChange, IncidentDraft, Proposal
 from hashdb.domain.rules import DRAFTS_A_REQUEST
-from hashdb.domain.webhooks import IssuedWebhook, Webhook, WebhookChange, WebhookDraft
+from hashdb.domain.sharing.feed import Changes, Steps
+from hashdb.domain.sharing.webhooks import (
+    Delivery,
+    DeliveryOutcome,
+    IssuedWebhook,
+    Webhook,
+    WebhookChange,
+    WebhookDraft,
+)
+from hashdb.domain.stats.counts import Reversal
+from hashdb.domain.times import format_instant
 from hashdb.errors import BadNote, BadSetting, LogRewritten, ServiceError
 from hashdb.wire import Answered
 from hashdb.wire.accounts import MeOut
@@ -39,7 +42,7 @@ from hashdb.wire.contributions import (
     WithdrawalIn,
 )
 from hashdb.wire.ledger import ConsistencyOut, InclusionOut, LogOut
-from hashdb.wire.matches import AnswerOut, BenignIn, BenignOut, BenignsOut, QueriesIn, in_requests
+from hashdb.wire.matching import AnswerOut, BenignIn, BenignOut, BenignsOut, QueriesIn, in_requests
 from hashdb.wire.problems import positions_from
 from hashdb.wire.review import (
     CaseOut,
@@ -56,7 +59,7 @@ from hashdb.wire.review import (
     ProposalsOut,
     ReversalsOut,
 )
-from hashdb.wire.sharing import (
+from hashdb.wire.sharing.feed import (
     ChangesOut,
     DeliveriesOut,
     DeliveryOut,
@@ -326,7 +329,7 @@ class Client:
         """Have a message sent that tells of nothing; `delivery` tells within seconds what became of it."""
         return self._ask(DeliveryOut, Request("POST", f"/v1/webhooks/{id}/test", safe=False)).to_domain()
 
-    def deliveries(self, webhook: int, outcome: Outcome | None = None) -> Iterator[Delivery]:
+    def deliveries(self, webhook: int, outcome: DeliveryOutcome | None = None) -> Iterator[Delivery]:
         """What was delivered to a webhook and what waits, page by page, the oldest first."""
         asked = {} if outcome is None else {"outcome": str(outcome)}
         for page in self._pages(DeliveriesOut, f"/v1/webhooks/{webhook}/deliveries", asked):

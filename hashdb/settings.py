@@ -12,16 +12,15 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from hashdb.domain.accounts.budgets import Budget
+from hashdb.domain.accounts.members import Scope
+from hashdb.domain.accounts.users import Lifetime
 from hashdb.domain.addresses import Network, Reach
-from hashdb.domain.budgets import Budget
-from hashdb.domain.hits import MatchLog
-from hashdb.domain.incidents import Retention
-from hashdb.domain.labels import Vocabulary
-from hashdb.domain.members import Scope
-from hashdb.domain.notes import is_name
-from hashdb.domain.rules import Rules
-from hashdb.domain.sessions import Lifetime
+from hashdb.domain.ledger.checkpoints import is_name
+from hashdb.domain.review.incidents import Retention
+from hashdb.domain.rules import Rules, Vocabulary
 from hashdb.domain.signals import Algorithm
+from hashdb.domain.stats.counts import MatchLog
 from hashdb.errors import BadSetting
 
 _MEGABYTE = 1024 * 1024

@@ -10,9 +10,9 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
-from hashdb.domain.webhooks import Message, Topic, sign
+from hashdb.domain.sharing.webhooks import Message, Topic, sign
 from hashdb.errors import BadSetting, NotSigned
-from hashdb.wire.sharing import MessageOut
+from hashdb.wire.sharing.feed import MessageOut
 
 __all__ = ["Message", "Topic", "verify"]
 

@@ -18,9 +18,11 @@ from pathlib import Path
 import numpy as np
 from flask.testing import FlaskClient
 
-from hashdb.domain.cases import Order
-from hashdb.domain.members import COMMAND_LINE
-from hashdb.service import HashDB, cases, contributions, open_hashdb
+from hashdb.domain.accounts.members import COMMAND_LINE
+from hashdb.domain.review.cases import Order
+from hashdb.service import HashDB, open_hashdb
+from hashdb.service.contributions import contributions
+from hashdb.service.review import cases
 from hashdb.settings import Settings
 from hashdb.web import create_app
 from scripts.benchmarks import lived, report, year

@@ -22,12 +22,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from hashdb.domain.accounts.members import COMMAND_LINE, MemberDraft, MemberKind
 from hashdb.domain.contributions import Draft
-from hashdb.domain.members import COMMAND_LINE, MemberDraft, MemberKind
 from hashdb.domain.signals import Signal
-from hashdb.service import HashDB, checkpoints, members
-from hashdb.service.contributions import added
-from hashdb.service.signing import Signing
+from hashdb.service import HashDB
+from hashdb.service.accounts import members
+from hashdb.service.contributions.contributions import added
+from hashdb.service.ledger import checkpoints
+from hashdb.service.ledger.signing import Signing
 from hashdb.settings import Settings
 from hashdb.store import Store
 from tests.postgres import OwnServer, own_server

@@ -20,7 +20,7 @@ import imagehash
 from PIL import Image
 
 import hashdb
-from hashdb.cli.pictures import expand, hash_all
+from hashdb.cli.matching.pictures import expand, hash_all
 from hashdb.domain.signals import Algorithm
 from hashdb.hashing import hash_file
 from hashdb.settings import Settings

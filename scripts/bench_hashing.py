@@ -22,8 +22,8 @@ sys.path.insert(0, str(ROOT))
 
 from hashdb.domain.signals import Algorithm  # noqa: E402
 from hashdb.hashing import Limits, warm  # noqa: E402
+from hashdb.hashing.algorithms import perceptual  # noqa: E402
 from hashdb.hashing.pdq import pdq  # noqa: E402
-from hashdb.hashing.perceptual import perceptual  # noqa: E402
 from hashdb.hashing.pictures import Picture, read_picture  # noqa: E402
 
 PHOTO = ROOT / "hashdb" / "photos" / "casa-mila.jpg"

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
 from hashdb.domain.signals import Algorithm
-from hashdb.service import members, open_hashdb
+from hashdb.service import open_hashdb
+from hashdb.service.accounts import members
 from hashdb.settings import Settings
 from scripts.bench_sync import halves
 from scripts.benchmarks import report

@@ -12,9 +12,10 @@ import statistics
 import time
 from tempfile import TemporaryDirectory
 
-from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
 from hashdb.errors import NotAuthenticated
-from hashdb.service import HashDB, members, open_hashdb
+from hashdb.service import HashDB, open_hashdb
+from hashdb.service.accounts import members
 from hashdb.settings import Settings
 
 SHARED = (0, 8, 46)

@@ -25,15 +25,18 @@ from typing import Any
 
 from sqlalchemy import create_engine
 
-from hashdb.domain.audit import Action, Details, Entry
-from hashdb.domain.checkpoints import read_checkpoint
+from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM, MemberDraft, MemberKind
 from hashdb.domain.contributions import Standing, Status
-from hashdb.domain.members import COMMAND_LINE, SYSTEM, MemberDraft, MemberKind
-from hashdb.service import HashDB, checkpoints, members, proofs, verification
-from hashdb.service.signing import Signing
+from hashdb.domain.ledger.checkpoints import read_checkpoint
+from hashdb.domain.ledger.events import Action, Details, Entry
+from hashdb.service import HashDB
+from hashdb.service.accounts import members
+from hashdb.service.ledger import checkpoints, verification
+from hashdb.service.ledger.signing import Signing
 from hashdb.settings import Settings
-from hashdb.store import Store, audit
-from hashdb.store.bulk import insert_rows
+from hashdb.store import Store
+from hashdb.store.ledger import events
+from hashdb.store.repositories import insert_rows
 from hashdb.store.tables import contributions
 
 _BATCH, _ROUNDS = 1_000, 40
@@ -89,7 +92,7 @@ def measure(count: int, folder: Path) -> None:
 
 def appending() -> None:
     """What the tree adds to an append of one event, and of a thousand, in stores of their own."""
-    names = vars(audit)
+    names = vars(events)
     grown = names["grow"]
     for size in (1, _BATCH):
         taken: dict[str, list[float]] = {"with the tree": [], "without": []}
@@ -112,7 +115,7 @@ def fill(db: HashDB, url: str, count: int) -> None:
 
     Their subjects come in no order, which is what takes the index of events the longest.
     """
-    names, trees, times = vars(audit), [], []
+    names, trees, times = vars(events), [], []
     grown = names["grow"]
 
     def timed(*given: Any) -> bytes:
@@ -144,9 +147,9 @@ def proving(db: HashDB) -> None:
     for _ in range(300):
         seq = RNG.randint(1, size)
         taken["a checkpoint"].append(seconds(lambda: checkpoints.latest(db)))
-        taken["inclusion"].append(seconds(lambda seq=seq: proofs.inclusion(db, SYSTEM, seq, size)))  # type: ignore[misc]
-        taken["consistency"].append(seconds(lambda seq=seq: proofs.consistency(db, SYSTEM, seq, size)))  # type: ignore[misc]
-        assert proofs.inclusion(db, SYSTEM, seq, size).proves(checkpoint)
+        taken["inclusion"].append(seconds(lambda seq=seq: checkpoints.inclusion(db, SYSTEM, seq, size)))  # type: ignore[misc]
+        taken["consistency"].append(seconds(lambda seq=seq: checkpoints.consistency(db, SYSTEM, seq, size)))  # type: ignore[misc]
+        assert checkpoints.inclusion(db, SYSTEM, seq, size).proves(checkpoint)
     for what, times in taken.items():
         times.sort()
         print(f"{what} at {size:,} events: {median(times) * 1e3:.2f} ms (median), {times[-4] * 1e3:.2f} ms (p99)")

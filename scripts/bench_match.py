@@ -28,8 +28,8 @@ from wsgiref.util import setup_testing_defaults
 
 import hashdb
 from hashdb.cli.home import opened
-from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
-from hashdb.service import members
+from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.service.accounts import members
 from hashdb.settings import Settings
 from hashdb.web import create_app
 

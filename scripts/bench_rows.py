@@ -15,10 +15,12 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import create_engine, make_url, text
 
+from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
 from hashdb.domain.contributions import Draft
-from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.service import contributions, members, open_hashdb
+from hashdb.service import open_hashdb
+from hashdb.service.accounts import members
+from hashdb.service.contributions import contributions
 from hashdb.settings import Settings
 from scripts.bench_sync import halves
 from scripts.benchmarks import report

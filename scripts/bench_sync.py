@@ -17,12 +17,14 @@ from pathlib import Path
 import numpy as np
 
 from hashdb.client import Client
+from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, MemberKind, Scope
 from hashdb.domain.contributions import Draft
-from hashdb.domain.matches import Query
-from hashdb.domain.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.domain.matching.matches import Query
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.local import LocalIndex
-from hashdb.service import HashDB, contributions, members, open_hashdb
+from hashdb.service import HashDB, open_hashdb
+from hashdb.service.accounts import members
+from hashdb.service.contributions import contributions
 from hashdb.settings import Settings
 from scripts.benchmarks import report
 from scripts.benchmarks.data import SEED

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from hashdb.domain.benign import within_reach
+from hashdb.domain.matching.benign import within_reach
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.hashing import hash_picture
 

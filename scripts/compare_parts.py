@@ -17,11 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hashdb.domain.profiles import Profile
-from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signals import Algorithm, Profile, Signal
 from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.hashing import Limits
-from hashdb.hashing.perceptual import perceptual
+from hashdb.hashing.algorithms import perceptual
 from hashdb.hashing.pictures import Picture, read_picture
 from hashdb.hashing.transforms import transforms
 from hashdb.hashing.variants import variants

@@ -19,16 +19,17 @@ from pydantic.fields import FieldInfo
 
 from hashdb import errors
 from hashdb.cli import hashdb as command_line
-from hashdb.domain.labels import Vocabulary
-from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind
+from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind
+from hashdb.domain.rules import Vocabulary
 from hashdb.domain.signals import Algorithm
 from hashdb.evaluation.alterations import ALTERATIONS, Family
-from hashdb.service import members, open_hashdb
+from hashdb.service import open_hashdb
+from hashdb.service.accounts import members
 from hashdb.service.schedule import TABLE
 from hashdb.settings import DEFAULT_LABELS, Settings
 from hashdb.web import create_app
-from hashdb.web.interop import MOUNTS
 from hashdb.web.problems import STATUS, status_of
+from hashdb.web.sharing import MOUNTS
 from hashdb.wire.problems import PREFIX
 from scripts import sizing
 

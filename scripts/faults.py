@@ -18,7 +18,7 @@ from pathlib import Path
 
 import httpx
 
-from hashdb.domain.instants import parse_instant
+from hashdb.domain.times import parse_instant
 from scripts import replicas
 from tests.faults.scene import Scene
 from tests.postgres import OwnServer, own_server

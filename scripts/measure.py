@@ -20,11 +20,7 @@ from pydantic import ValidationError
 from sqlalchemy import Column, Integer, MetaData, Table
 from sqlalchemy.orm import registry
 
-from hashdb.domain.audit import Details, leaf
-from hashdb.domain.contributions import Draft
-from hashdb.domain.instants import format_instant
-from hashdb.domain.matches import Query
-from hashdb.domain.members import (
+from hashdb.domain.accounts.members import (
     COMMAND_LINE,
     Actor,
     KeyDraft,
@@ -34,10 +30,17 @@ from hashdb.domain.members import (
     MemberStatus,
     Scope,
 )
+from hashdb.domain.contributions import Draft
+from hashdb.domain.ledger.events import Details, leaf
+from hashdb.domain.matching.matches import Query
+from hashdb.domain.matching.suggestions import near_test
 from hashdb.domain.rules import Rules
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.domain.testing import near_test
-from hashdb.service import HashDB, contributions, matches, members
+from hashdb.domain.times import format_instant
+from hashdb.service import HashDB
+from hashdb.service.accounts import members
+from hashdb.service.contributions import contributions
+from hashdb.service.matching import matches
 from hashdb.settings import Settings
 from hashdb.store import Store
 from hashdb.wire import Terms

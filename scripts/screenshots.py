@@ -22,10 +22,14 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from PIL import Image
 
-from hashdb.domain.cases import Order
-from hashdb.domain.members import COMMAND_LINE
-from hashdb.service import HashDB, cases, checkpoints, contributions, neighbors, open_hashdb
-from hashdb.service.signing import Signing
+from hashdb.domain.accounts.members import COMMAND_LINE
+from hashdb.domain.review.cases import Order
+from hashdb.service import HashDB, open_hashdb
+from hashdb.service.contributions import contributions
+from hashdb.service.ledger import checkpoints
+from hashdb.service.ledger.signing import Signing
+from hashdb.service.matching import neighbors
+from hashdb.service.review import cases
 from hashdb.settings import Settings
 from hashdb.web import create_app
 from scripts.benchmarks import lived, year

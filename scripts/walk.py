@@ -20,8 +20,9 @@ from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
 import hashdb
-from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
-from hashdb.service import HashDB, members, open_hashdb
+from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.service import HashDB, open_hashdb
+from hashdb.service.accounts import members
 from hashdb.settings import Settings
 from hashdb.web import create_app
 

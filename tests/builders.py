@@ -8,13 +8,15 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import count
 
+from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, MemberKind, MemberLimits, Scope
 from hashdb.domain.contributions import Contribution, Draft
-from hashdb.domain.matches import Query
-from hashdb.domain.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, MemberKind, MemberLimits, Scope
+from hashdb.domain.matching.matches import Query
 from hashdb.domain.rules import Rules
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.service import HashDB, contributions, members
-from hashdb.service.signing import Signing
+from hashdb.service import HashDB
+from hashdb.service.accounts import members
+from hashdb.service.contributions import contributions
+from hashdb.service.ledger.signing import Signing
 from hashdb.settings import Settings
 from hashdb.store import Store
 from tests import schemas

@@ -15,7 +15,7 @@ from jinja2.bccache import Bucket, BytecodeCache
 from sqlalchemy import Connection, Engine, event, make_url
 from werkzeug.routing import Rule
 
-from hashdb.service import passwords
+from hashdb.service.accounts import sessions
 from tests import schemas
 from tests.hashing.samples import NO_REFERENCE
 from tests.postgres import OwnServer, PostgresMissing, PostgresServer, own_server, postgres_server
@@ -50,9 +50,9 @@ def _test_without_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def cheap_passwords() -> Iterator[PasswordHasher]:
     """A password costs 64 MiB and 50 ms or more to be recognised, and hundreds are; what they cost is tried apart."""
-    usual = passwords.HASHER
+    usual = sessions.HASHER
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(passwords, "HASHER", PasswordHasher(time_cost=1, memory_cost=64))
+        patch.setattr(sessions, "HASHER", PasswordHasher(time_cost=1, memory_cost=64))
         yield usual
 
 

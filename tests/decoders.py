@@ -10,12 +10,11 @@ from urllib.parse import parse_qsl, urlencode
 from pydantic import BaseModel, ValidationError
 
 from hashdb import webhooks
-from hashdb.cli.rows import Format, read_rows
-from hashdb.domain.checkpoints import read_checkpoint
-from hashdb.domain.instants import parse_instant
-from hashdb.domain.notes import Signer, Verifier
+from hashdb.cli.contributions.rows import Format, read_rows
+from hashdb.domain.ledger.checkpoints import Signer, Verifier, read_checkpoint
+from hashdb.domain.sharing.webhooks import sign
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.domain.webhooks import sign
+from hashdb.domain.times import parse_instant
 from hashdb.errors import HashDBError
 from hashdb.hashing import Limits, hash_picture
 from hashdb.hashing.pictures import FORMATS
@@ -29,12 +28,12 @@ from hashdb.wire.contributions import (
     read_drafts,
     read_metadata,
 )
-from hashdb.wire.interop import hma, parsed, stopncii, tat, threatexchange
-from hashdb.wire.matches import BenignIn, QueriesIn, read_queries
-from hashdb.wire.matches import read_lines as read_signals
+from hashdb.wire.matching import BenignIn, QueriesIn, read_queries
+from hashdb.wire.matching import read_lines as read_signals
 from hashdb.wire.pages import BenignPageQuery, CasesPageQuery, DeliveriesQuery, ListingQuery, OverviewQuery
 from hashdb.wire.review import DecisionIn, IncidentChangeIn, IncidentIn, OpinionIn, UpholdIn
-from hashdb.wire.sharing import WebhookChangeIn, WebhookIn, read_lines
+from hashdb.wire.sharing import hma, parsed, stopncii, threatexchange
+from hashdb.wire.sharing.feed import WebhookChangeIn, WebhookIn, read_lines
 from tests.builders import NOON, RULES, signal
 from tests.hashing.samples import drawn, encoded
 from tests.web.callers import item, pdq
@@ -192,8 +191,8 @@ DECODERS: dict[str, Decoder] = {
         threatexchange.DescriptorIn, f"indicator={pdq(1)[4:]}&type=HASH_PDQ&status=MALICIOUS".encode()
     ),
     "ThreatExchange's reactions": _foreign(threatexchange.ReactionIn, b"reactions=HELPFUL"),
-    "Tech Against Terrorism's cursor": _foreign(tat.ListQuery, b"after=7&page=1-2&limit=9"),
-    "Tech Against Terrorism's log-in": _foreign(tat.LoginIn, b"username=A&password=hdb_x"),
+    "Tech Against Terrorism's cursor": _foreign(stopncii.ListQuery, b"after=7&page=1-2&limit=9"),
+    "Tech Against Terrorism's log-in": _foreign(stopncii.LoginIn, b"username=A&password=hdb_x"),
     "HMA's signals": Decoder(
         lambda octets: read(hma.SignalsIn, octets).signals(RULES.algorithms),
         (_json({"pdq": pdq(1)[4:], "note": "n"}),),

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from hashdb.cli.ports import free
+from hashdb.cli.serve import free
 from tests.snippets import ROOT
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin") or ""

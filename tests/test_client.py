@@ -16,33 +16,24 @@ from flask import Flask
 import hashdb
 from hashdb import errors
 from hashdb.client import Client
-from hashdb.domain.benign import Benign, BenignDraft
-from hashdb.domain.cases import CaseState, Decision
-from hashdb.domain.changes import Gone
-from hashdb.domain.checkpoints import Checkpoint
+from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, MemberKind, Scope
 from hashdb.domain.contributions import Amendment, Draft, Filter, Status
-from hashdb.domain.hits import SETTLED
-from hashdb.domain.incidents import IncidentChange, IncidentDraft
-from hashdb.domain.matches import Query
-from hashdb.domain.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, MemberKind, Scope
-from hashdb.domain.notes import Signer
-from hashdb.domain.opinions import OpinionDraft, Stance
-from hashdb.domain.proposals import Proposal
+from hashdb.domain.ledger.checkpoints import Checkpoint, Signer
+from hashdb.domain.matching.benign import Benign, BenignDraft
+from hashdb.domain.matching.matches import Query
+from hashdb.domain.review.cases import CaseState, Decision, OpinionDraft, Stance
+from hashdb.domain.review.incidents import IncidentChange, IncidentDraft, Proposal
+from hashdb.domain.sharing.feed import Gone
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.service import (
-    HashDB,
-    benign,
-    cases,
-    checkpoints,
-    contributions,
-    counts,
-    matches,
-    members,
-    open_hashdb,
-    opinions,
-    system_clock,
-)
-from hashdb.service.signing import Signing
+from hashdb.domain.stats.counts import SETTLED
+from hashdb.service import HashDB, open_hashdb, system_clock
+from hashdb.service.accounts import members
+from hashdb.service.contributions import contributions
+from hashdb.service.ledger import checkpoints
+from hashdb.service.ledger.signing import Signing
+from hashdb.service.matching import benign, matches
+from hashdb.service.review import cases, opinions
+from hashdb.service.stats import counts
 from hashdb.settings import Settings
 from hashdb.web import create_app
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import click
 import pytest
 
-from hashdb.domain.audit import Action
-from hashdb.domain.members import MemberKind, Scope
+from hashdb.domain.accounts.members import MemberKind, Scope
+from hashdb.domain.ledger.events import Action
 from hashdb.settings import Settings
 from hashdb.store.tables import metadata
 from hashdb.web import create_app
-from hashdb.web.interop import MOUNTS
 from hashdb.web.problems import STATUS, status_of
+from hashdb.web.sharing import MOUNTS
 from scripts import docs
 from tests import builders, usages
 from tests.serving import serving

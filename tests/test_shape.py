@@ -89,48 +89,32 @@ LONG_MODULES = {
 LONG_FUNCTIONS: dict[str, int] = {}
 
 TESTED_IN = {
-    "domain/jobs.py": "service/test_jobs.py",
-    "store/jobs.py": "service/test_jobs.py",
-    "domain/hits.py": "service/test_stats_buffer.py",
     "__init__.py": "test_hashdb.py",
-    "hashing/modes.py": "hashing/test_pool.py",
+    "cli/__init__.py": "cli/test_serve.py",
+    "cli/database.py": "cli/test_serve.py",
+    "cli/home.py": "cli/test_serve.py",
+    "cli/output.py": "cli/contributions/test_contribute.py",
+    "domain/jobs.py": "service/test_jobs.py",
+    "evaluation/edits.py": "evaluation/test_alterations.py",
     "index/bktree.py": "index/test_index.py",
+    "service/backups.py": "cli/test_backup.py",
+    "store/backups.py": "cli/test_backup.py",
+    "store/jobs.py": "service/test_jobs.py",
     "store/migrations/__init__.py": "store/test_migrations.py",
-    "store/repositories.py": "store/test_store.py",
-    "store/chunks.py": "store/test_contributions.py",
-    "store/filters.py": "store/test_listings.py",
-    "web/console/cookies.py": "web/console/test_sessions.py",
-    "web/console/problems.py": "web/console/test_console.py",
+    "store/repositories.py": "store/contributions/test_contributions.py",
     "web/api/accounts.py": "web/api/test_members.py",
     "web/api/ledger.py": "web/api/test_proofs.py",
     "web/api/review.py": "web/api/test_cases.py",
     "web/api/sharing.py": "web/api/test_webhooks.py",
-    "web/api/stats.py": "web/api/test_reports.py",
     "web/api/signals.py": "web/api/test_media.py",
-    "evaluation/edits.py": "evaluation/test_alterations.py",
-    "wire/interop/__init__.py": "web/interop/test_stopncii.py",
-    "wire/interop/misp.py": "cli/test_exports.py",
-    "wire/interop/stix.py": "cli/test_exports.py",
-    "wire/interop/hma.py": "web/interop/test_hma.py",
-    "service/banks.py": "web/interop/test_hma.py",
-    "wire/interop/stopncii.py": "web/interop/test_stopncii.py",
-    "wire/interop/tat.py": "web/interop/test_tat.py",
-    "wire/interop/threatexchange.py": "web/interop/test_threatexchange.py",
-    "cli/__init__.py": "cli/test_serve.py",
-    "cli/archives.py": "cli/test_backup.py",
-    "cli/restore.py": "cli/test_backup.py",
-    "service/backups.py": "cli/test_backup.py",
-    "store/backups.py": "cli/test_backup.py",
-    "cli/exports.py": "cli/test_imports.py",
-    "cli/home.py": "cli/test_serve.py",
-    "cli/instants.py": "cli/test_contribute.py",
-    "cli/match.py": "cli/test_contribute.py",
-    "cli/output.py": "cli/test_contribute.py",
-    "cli/ports.py": "cli/test_serve.py",
-    "cli/radii.py": "cli/test_match.py",
-    "cli/pictures.py": "cli/test_contribute.py",
-    "cli/upgrade.py": "cli/test_serve.py",
-    "cli/withdraw.py": "cli/test_contribute.py",
+    "web/api/stats.py": "web/api/test_reports.py",
+    "web/console/cookies.py": "web/console/test_sessions.py",
+    "web/console/problems.py": "web/console/test_console.py",
+    "wire/sharing/__init__.py": "web/sharing/test_stopncii.py",
+    "wire/sharing/exports.py": "cli/contributions/test_exports.py",
+    "wire/sharing/hma.py": "web/sharing/test_hma.py",
+    "wire/sharing/stopncii.py": "web/sharing/test_tat.py",
+    "wire/sharing/threatexchange.py": "web/sharing/test_threatexchange.py",
 }
 """Modules without a file of tests of their own, and where they are tested instead."""
 
@@ -274,7 +258,7 @@ def test_every_import_is_declared_and_every_dependency_is_imported_or_says_why()
 
 
 PRIVATE_OF_OTHERS = {
-    ("store/postgresql.py", "_WaitTimeout"),
+    ("store/connections.py", "_WaitTimeout"),
     ("web/metrics.py", "_buckets"),
     ("web/metrics.py", "_sum"),
 }
@@ -311,7 +295,7 @@ def test_only_the_evaluation_and_the_demonstration_load_the_evaluation() -> None
     importers = {
         _name(path) for path in MODULES if any(name.startswith("hashdb.evaluation") for name in _imports(path))
     }
-    assert {name for name in importers if not name.startswith("evaluation/")} == {"cli/evaluate.py", "cli/trials.py"}
+    assert {name for name in importers if not name.startswith("evaluation/")} == {"cli/evaluate.py", "cli/demo.py"}
 
 
 def test_sql_is_in_the_store_and_in_a_members_copy_and_nowhere_else() -> None:

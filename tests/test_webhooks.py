@@ -6,8 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from hashdb.domain.deliveries import body_of
-from hashdb.domain.webhooks import Message, sign
+from hashdb.domain.sharing.webhooks import Message, body_of, sign
 from hashdb.errors import BadSetting, NotSigned
 from hashdb.webhooks import verify
 from tests.builders import NOON

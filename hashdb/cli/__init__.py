@@ -13,34 +13,34 @@ from hashdb.cli.output import escaped, print_anything
 from hashdb.errors import BadSetting, HashDBError
 
 _COMMANDS = {
-    "audit": "hashdb.cli.audit",
+    "audit": "hashdb.cli.ledger",
     "backup": "hashdb.cli.backup",
-    "benign": "hashdb.cli.benign",
-    "case": "hashdb.cli.cases",
-    "contribute": "hashdb.cli.contribute",
-    "copy-to": "hashdb.cli.moves",
+    "benign": "hashdb.cli.matching.benign",
+    "case": "hashdb.cli.review",
+    "contribute": "hashdb.cli.contributions.contribute",
+    "copy-to": "hashdb.cli.database",
     "demo": "hashdb.cli.demo",
-    "erase": "hashdb.cli.erase",
+    "erase": "hashdb.cli.contributions.contribute",
     "evaluate": "hashdb.cli.evaluate",
-    "export": "hashdb.cli.exports",
-    "hash": "hashdb.cli.hash",
-    "import": "hashdb.cli.imports",
-    "incident": "hashdb.cli.incidents",
+    "export": "hashdb.cli.contributions.imports",
+    "hash": "hashdb.cli.matching.match",
+    "import": "hashdb.cli.contributions.imports",
+    "incident": "hashdb.cli.review",
     "index": "hashdb.cli.index",
-    "key": "hashdb.cli.keys",
-    "match": "hashdb.cli.match",
-    "member": "hashdb.cli.members",
-    "opinion": "hashdb.cli.opinions",
-    "proposal": "hashdb.cli.proposals",
-    "report": "hashdb.cli.report",
-    "restore": "hashdb.cli.restore",
+    "key": "hashdb.cli.accounts.members",
+    "match": "hashdb.cli.matching.match",
+    "member": "hashdb.cli.accounts.members",
+    "opinion": "hashdb.cli.review",
+    "proposal": "hashdb.cli.review",
+    "report": "hashdb.cli.stats",
+    "restore": "hashdb.cli.backup",
     "selftest": "hashdb.cli.selftest",
     "serve": "hashdb.cli.serve",
-    "sync": "hashdb.cli.sync",
-    "upgrade": "hashdb.cli.upgrade",
-    "user": "hashdb.cli.users",
-    "webhook": "hashdb.cli.webhooks",
-    "withdraw": "hashdb.cli.withdraw",
+    "sync": "hashdb.cli.sharing",
+    "upgrade": "hashdb.cli.database",
+    "user": "hashdb.cli.accounts.users",
+    "webhook": "hashdb.cli.sharing",
+    "withdraw": "hashdb.cli.contributions.contribute",
 }
 _FAILED, _USAGE, _INTERRUPTED = 1, 2, 130
 
@@ -55,7 +55,7 @@ class _Lazy(click.Group):
         module = _COMMANDS.get(cmd_name)
         if module is None:
             return None
-        command: click.Command = importlib.import_module(module).command
+        command: click.Command = getattr(importlib.import_module(module), f"{cmd_name.replace('-', '_')}_command")
         return command
 
 

@@ -4,36 +4,30 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
 import hashdb
-from hashdb.cli.archives import (
-    ABOUT,
-    DATABASE,
-    FORMAT,
-    KEY,
-    RECORD,
-    beside,
-    dated,
-    kind,
-    mark_failed,
-    mark_verified,
-    pack,
-    rotate,
-)
-from hashdb.cli.home import opened
+from hashdb.cli.home import opened, prepare_home, serving_alone, signing_of
 from hashdb.cli.output import as_json, escaped, print_json
-from hashdb.cli.restore import tried
-from hashdb.domain.instants import format_instant
-from hashdb.domain.members import COMMAND_LINE
+from hashdb.domain.accounts.members import COMMAND_LINE
+from hashdb.domain.times import format_instant
 from hashdb.errors import BackupFailed, BadSetting, HashDBError
 from hashdb.index.folder import locked
-from hashdb.service import backups, system_clock
+from hashdb.service import backups, open_hashdb, system_clock
+from hashdb.service.ledger.signing import Signing
+from hashdb.service.ledger.verification import verify
 from hashdb.settings import Settings
+from hashdb.store import Store
 
 
 @click.command("backup")
@@ -47,7 +41,7 @@ from hashdb.settings import Settings
 @click.option("--keep", type=click.IntRange(1), help="With --into: delete all but the newest N backups of this log.")
 @click.option("--verify", is_flag=True, help="Restore it into a scratch database, and verify the log there.")
 @as_json
-def command(
+def backup_command(
     file: Path | None, with_key: bool, into: Path | None, keep: int | None, verify: bool, as_json: bool
 ) -> None:
     """Write all that the service holds at one moment into FILE, also while it is served.
@@ -133,3 +127,197 @@ def _tell(file: Path, about: dict[str, Any], deleted: list[str], as_json: bool) 
     click.echo(f"{escaped(file)}: {about['bytes']:,} bytes{verified}{key}")
     for name in deleted:
         click.echo(f"{escaped(name)}: deleted")
+
+
+_LOCKS = frozenset({"serve.lock", "schema.lock", "copy.lock"})
+_FAILED = 1
+
+
+@click.command("restore")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@as_json
+def restore_command(file: Path, as_json: bool) -> int:
+    """Make the service of FILE anew: into HASHDB_HOME and HASHDB_DATABASE_URL, which must be empty.
+
+    Everybody who reads the log starts over, and it is verified. Exits 1 where it does not verify: it is there all the
+    same.
+    """
+    settings = Settings.read()
+    prepare_home(settings.home)
+    with serving_alone(settings.home), beside(settings.home / DATABASE) as folder:
+        if left := sorted({path.name for path in settings.home.iterdir()} - _LOCKS - {folder.name}):
+            raise BackupFailed(f"{settings.home} is not empty (it has {left[0]}): restore into an empty home")
+        parts = unpack(file, folder)
+        events = _fill(settings, parts)
+        with closing(open_hashdb(settings.database, settings.rules(), signing=signing_of(settings))) as db:
+            verdict = verify(db, COMMAND_LINE)
+    findings = [str(finding) for finding in verdict.findings]
+    if as_json:
+        print_json({"events": events, "verified": not findings, "findings": findings, "with_key": KEY in parts})
+        return _FAILED if findings else 0
+    for finding in findings:
+        click.echo(finding)
+    click.echo(f"{events:,} events are restored" + ("" if findings else ", and nothing of them was rewritten"))
+    if KEY not in parts:
+        click.echo(f"before you serve, put the key that signs the log at {escaped(settings.signing_key)}")
+    return _FAILED if findings else 0
+
+
+def tried(settings: Settings, live: Store, file: Path, seq: int) -> int:
+    """Restore a backup into a scratch database beside the one in use, and verify it there; how many events it has.
+
+    It must have the event `seq`. Raises BackupFailed, where it does not verify.
+    """
+    with beside(file) as folder:
+        parts = unpack(file, folder)
+        with live.scratch(folder) as url:
+            store = Store(url, settings.busy_seconds)
+            try:
+                store.fill_from(parts[DATABASE])
+                store.migrate()
+            finally:
+                store.close()
+            signing = Signing(settings.signing_key, folder / RECORD, settings.origin)
+            with closing(open_hashdb(url, settings.rules(), signing=signing)) as db:
+                verdict = verify(db, COMMAND_LINE)
+    if verdict.findings:
+        raise BackupFailed(f"{file} was restored on trial, and its log does not verify: {verdict.findings[0]}")
+    if verdict.size < seq:
+        raise BackupFailed(f"{file} was restored on trial, and has {verdict.size} events of at least {seq}")
+    return verdict.size
+
+
+def _fill(settings: Settings, parts: dict[str, Path]) -> int:
+    """The database first: with the key alone, a service would begin another log."""
+    store = Store(settings.database, settings.busy_seconds)
+    try:
+        if (of := json.loads(parts[ABOUT].read_bytes()).get("database")) != kind(store):
+            raise BackupFailed(f"the backup is of {of}, and HASHDB_DATABASE_URL is of {kind(store)}")
+        store.fill_from(parts[DATABASE])
+        store.migrate()
+    finally:
+        store.close()
+    for name, path in ((RECORD, settings.home / RECORD), (KEY, settings.signing_key)):
+        if name in parts:
+            if path.exists():
+                raise BackupFailed(f"{path} is there already")
+            shutil.copyfile(parts[name], path)
+            path.chmod(0o600)
+    with closing(open_hashdb(settings.database, settings.rules())) as db:
+        return backups.restored(db, COMMAND_LINE)
+
+
+FORMAT = 1
+ABOUT, DATABASE, RECORD, KEY = "backup.json", "database", "checkpoints.txt", "signing.key"
+"""The parts of a backup, of which the last two need not be there."""
+
+_NAME = re.compile(r"hashdb-\d{8}T\d{6}Z(\.verified)?\.tar")
+_VERIFIED, _UNREADABLE = ".verified.tar", ".failed.tar"
+
+
+def kind(store: Store) -> str:
+    """The database that a backup is of, and can be restored into."""
+    return "SQLite" if store.embedded else "PostgreSQL"
+
+
+def pack(parts: dict[str, Path], whole: Path) -> None:
+    """Write the parts into one file, with nothing of who wrote it."""
+    with tarfile.open(whole, "x") as archive:
+        for name, path in parts.items():
+            archive.add(path, name, filter=_nobody)
+
+
+def _nobody(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = ""
+    entry.mode = 0o600
+    return entry
+
+
+def unpack(file: Path, folder: Path) -> dict[str, Path]:
+    """What a backup holds, in a folder. Raises BackupFailed for what is none."""
+    found: dict[str, Path] = {}
+    try:
+        with tarfile.open(file, "r:") as archive:
+            for name in (ABOUT, DATABASE, RECORD, KEY):
+                entry = archive.getmember(name) if name in archive.getnames() else None
+                if entry is not None and (content := archive.extractfile(entry)) is not None:
+                    found[name] = folder / name
+                    with content, found[name].open("xb") as part:
+                        shutil.copyfileobj(content, part)
+        format = json.loads(found[ABOUT].read_bytes())["format"]
+    except (tarfile.TarError, KeyError, TypeError, ValueError):
+        raise BackupFailed(f"{file} is no backup of hashdb, or a damaged one") from None
+    except OSError as error:
+        raise BackupFailed(f"{file} cannot be unpacked: {(error.strerror or '').lower()}") from None
+    if format != FORMAT or DATABASE not in found:
+        raise BackupFailed(f"{file} is of another version of hashdb")
+    return found
+
+
+@contextmanager
+def beside(file: Path) -> Iterator[Path]:
+    """A folder for as long as it is needed, on the file's disk. Raises BackupFailed."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{file.name}-", dir=file.parent) as name:
+            yield Path(name)
+    except HashDBError:
+        raise
+    except OSError as error:
+        raise BackupFailed(f"{file} cannot be written: {(error.strerror or '').lower()}") from None
+
+
+def dated(folder: Path, now: datetime) -> Path:
+    """Where a backup of this second goes in a folder of backups: their names sort by time. Raises BackupFailed."""
+    file = folder / f"hashdb-{now:%Y%m%dT%H%M%SZ}.tar"
+    for there in (file, file.with_suffix(_VERIFIED)):
+        if there.exists():
+            raise BackupFailed(f"{there} is there already: try again in a second")
+    return file
+
+
+def mark_verified(file: Path) -> Path:
+    """Give a backup the name by which it is known to have been restored on trial; that name."""
+    return file.rename(file.with_suffix(_VERIFIED))
+
+
+def mark_failed(file: Path) -> None:
+    """Give a backup the name by which it is known that its trial failed, and delete the earlier ones of its log.
+
+    So tests that fail again and again do not fill the disk.
+    """
+    log = _log_of(file)
+    for path in file.parent.glob(f"hashdb-*Z{_UNREADABLE}"):
+        if log is not None and _log_of(path) == log:
+            path.unlink(missing_ok=True)
+    file.rename(file.with_suffix(_UNREADABLE))
+
+
+def rotate(folder: Path, keep: int, log: str) -> list[str]:
+    """Delete the backups of a log from a folder but the newest `keep`, and the newest that is verified; their names.
+
+    Nothing else is deleted: a file of another name, of another log, or one that cannot be read as a backup stays. So
+    do folders, but for those in which a backup was begun that was killed.
+    """
+    for path in folder.glob(".hashdb-*.tar-*"):
+        if _NAME.fullmatch(path.name[1:].rpartition("-")[0]):
+            shutil.rmtree(path, ignore_errors=True)
+    named = [
+        path for path in folder.iterdir() if _NAME.fullmatch(path.name) and path.is_file() and not path.is_symlink()
+    ]
+    ours = sorted((path for path in named if _log_of(path) == log), key=lambda path: path.name, reverse=True)
+    kept = {*ours[:keep], *[path for path in ours if path.name.endswith(_VERIFIED)][:1]}
+    gone = [path for path in ours if path not in kept]
+    for path in gone:
+        path.unlink(missing_ok=True)
+    return [path.name for path in gone]
+
+
+def _log_of(file: Path) -> str | None:
+    """Which log a backup is of; None where it does not say so."""
+    with suppress(tarfile.TarError, KeyError, TypeError, ValueError, AttributeError, OSError):
+        with tarfile.open(file, "r:") as archive:
+            about = archive.extractfile(ABOUT)
+            log = json.loads(about.read())["log"] if about is not None else None
+        return log if isinstance(log, str) else None
+    return None

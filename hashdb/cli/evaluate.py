@@ -11,9 +11,9 @@ from random import Random
 
 import click
 
+from hashdb.cli.matching.pictures import expand
+from hashdb.cli.options import Radius
 from hashdb.cli.output import as_json, console, escaped, print_json, print_table, tracked
-from hashdb.cli.pictures import expand
-from hashdb.cli.radii import Radius
 from hashdb.domain.signals import Algorithm
 from hashdb.evaluation import figures
 from hashdb.evaluation.alterations import ALTERATIONS
@@ -73,7 +73,7 @@ _FEWEST = 2
     help="Write evaluation.json, curves.svg and index.html into this folder.",
 )
 @as_json
-def command(
+def evaluate_command(
     folder: Path,
     names: tuple[str, ...],
     profiles: tuple[str, ...],

@@ -16,9 +16,9 @@ from hashdb.index.bktree import BKTreeEngine
 from hashdb.index.milvus import Milvus, MilvusEngine
 from hashdb.index.segments import SegmentStore
 from hashdb.service import HashDB, open_hashdb
-from hashdb.service.signing import Signing
+from hashdb.service.ledger.signing import Signing
 from hashdb.settings import Settings
-from hashdb.store import away
+from hashdb.store import connections
 
 
 @contextmanager
@@ -51,7 +51,7 @@ def reaching(settings: Settings) -> Iterator[None]:
     try:
         yield
     except StoreBusy as busy:
-        raise away.told(settings.database, busy) from busy
+        raise connections.told(settings.database, busy) from busy
 
 
 def signing_of(settings: Settings) -> Signing:

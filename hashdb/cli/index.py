@@ -14,11 +14,11 @@ _FAILED = 1
 
 
 @click.group("index")
-def command() -> None:
+def index_command() -> None:
     """Compare the search index with the database."""
 
 
-@command.command("check")
+@index_command.command("check")
 @click.option(
     "--sample",
     default=100,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     # At run time these cost a command that does not need them a third of its start.
     from rich.console import Console
 
-    from hashdb.domain.proposals import Proposal
+    from hashdb.domain.review.incidents import Proposal
     from hashdb.wire import Answered
 
 _TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")

@@ -13,9 +13,9 @@ from PIL import Image
 
 from hashdb.cli.output import as_json, escaped, print_json
 from hashdb.client import Client
-from hashdb.domain.matches import Answer, Query
+from hashdb.domain.matching.matches import Answer, Query
+from hashdb.domain.matching.suggestions import TEST_ID, TEST_SIGNALS
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.domain.testing import TEST_ID, TEST_SIGNALS
 from hashdb.errors import HashDBError, MediaRefused, NoCopy
 from hashdb.hashing import hash_picture
 from hashdb.local import LocalIndex
@@ -61,7 +61,7 @@ class _Wrong(Exception):
 
 @click.command("selftest")
 @as_json
-def command(as_json: bool) -> int:
+def selftest_command(as_json: bool) -> int:
     """Prove with the published test picture that your key, your hashing and the service stand together.
 
     It needs the scope match, and stores nothing.

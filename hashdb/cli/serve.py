@@ -2,48 +2,48 @@
 
 from __future__ import annotations
 
+import errno
 import gc
+import ipaddress
 import os
 import signal
+import socket
+import stat
 import sys
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from difflib import get_close_matches
 from functools import partial
 from mmap import mmap
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
 import click
 from flask import Flask
+from flask.helpers import get_debug_flag
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.gthread import ThreadWorker
 
 from hashdb import __version__
 from hashdb.cli.home import engine_of, opened, prepare_home, serving_alone, signing_of
+from hashdb.cli.options import TEXT
 from hashdb.cli.output import escaped, tracked
-from hashdb.cli.ports import bracketed, free
-from hashdb.cli.safety import misspelt, require_safe
-from hashdb.cli.texts import TEXT
-from hashdb.domain.members import COMMAND_LINE
-from hashdb.errors import IndexNotReady
-from hashdb.hashing.benign import built_in
+from hashdb.domain.accounts.members import COMMAND_LINE
+from hashdb.errors import BadSetting, CannotStart, IndexNotReady, PortInUse, UnsafeStart
+from hashdb.hashing.algorithms import built_in
 from hashdb.index.kernel import engine
-from hashdb.service import (
-    HashDB,
-    benign,
-    checkpoints,
-    counts,
-    deliveries,
-    expiry,
-    members,
-    open_hashdb,
-    safeguards,
-    schedule,
-    system_clock,
-)
+from hashdb.service import HashDB, health, open_hashdb, schedule, system_clock
+from hashdb.service.accounts import members
 from hashdb.service.background import Background, Task
+from hashdb.service.contributions import expiry
+from hashdb.service.ledger import checkpoints
+from hashdb.service.matching import benign
+from hashdb.service.sharing import deliveries
+from hashdb.service.stats import counts
 from hashdb.settings import Settings
 from hashdb.web import check, counting, create_app, metrics
 from hashdb.web.context import Face
@@ -58,7 +58,7 @@ _YOUNG = 10_000
 @click.option("--host", type=TEXT, default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 256), help="Processes.")
-def command(host: str, port: int, workers: int) -> None:
+def serve_command(host: str, port: int, workers: int) -> None:
     """Serve the API until interrupted. Makes or brings up the schema where the database is SQLite."""
     settings = Settings.read()
     for sentence in misspelt(os.environ):
@@ -75,7 +75,7 @@ def command(host: str, port: int, workers: int) -> None:
             checkpoints.start(db)
             benign.start(db, built_in())
             expiry.start(db)
-            safeguards.start(db)
+            health.start(db)
             empty = not members.page(db, COMMAND_LINE, 0, 1)
         write_json_lines()
         counting.share(settings.home / "metrics")
@@ -246,3 +246,101 @@ def fill(db: HashDB) -> None:
     bar, advance = tracked("building the index", db.index.backlog())
     with suppress(IndexNotReady), bar:
         db.index.fill(advance)
+
+
+_SERVICE = ("--host", "--port")
+
+
+def free(host: str, port: int, settings: tuple[str, str] = _SERVICE) -> int:
+    """The port to listen on. Raises PortInUse: with reuse-port, two services would share it without a word.
+
+    Raises BadSetting for an address on which this machine cannot listen. `settings` are the names of both.
+    """
+    if not host:
+        raise BadSetting(settings[0], "is empty, which would be every address")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            # A port whose last connections linger is free; one on which somebody listens is not.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+            bound: int = probe.getsockname()[1]
+            return bound
+    except (OSError, UnicodeError, TypeError) as error:
+        raise not_bound(error, host, port, settings) from None
+
+
+def not_bound(error: Exception, host: str, port: int, settings: tuple[str, str] = _SERVICE) -> CannotStart:
+    """What is wrong with an address, by what the system says of it."""
+    of_host, of_port = settings
+    if not isinstance(error, OSError) or isinstance(error, socket.gaierror):
+        return BadSetting(of_host, f"there is no machine of the name {host}")
+    if error.errno == errno.EADDRINUSE:
+        return PortInUse(f"{bracketed(host)}:{port}", of_port)
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return BadSetting(of_port, f"{port} is not for everybody to listen on: choose one above 1023")
+    if error.errno == errno.EADDRNOTAVAIL:
+        return BadSetting(of_host, f"{host} is not an address of this machine")
+    return BadSetting(of_host, f"{host} cannot be listened on: {(error.strerror or 'unknown error').lower()}")
+
+
+def bracketed(host: str) -> str:
+    """A host as it stands before a port."""
+    return f"[{host}]" if ":" in host else host
+
+
+_OTHERS = frozenset({"KERNEL", "REQUIRE_ALL"})
+_OTHERS_BEGIN = ("TEST", "SERVICE_", "PORT_")
+"""What is no setting, and is read by the kernels and by the tests, or set by Kubernetes for a service `hashdb`."""
+
+
+def misspelt(names: Iterable[str]) -> Iterator[str]:
+    """What to say of each variable that looks like a setting and is none: without a word, it would not be in force."""
+    known = list(map(str.upper, Settings.model_fields))
+    for name in sorted(names):
+        prefix, _, rest = name.upper().partition("_")
+        if prefix == "HASHDB" and not rest.startswith(_OTHERS_BEGIN) and rest not in (*known, *_OTHERS):
+            near = get_close_matches(rest, known, 1)
+            yield f"{name} is no setting" + (f": do you mean HASHDB_{near[0]}?" if near else "")
+
+
+def require_safe(settings: Settings, host: str) -> None:
+    """Raise UnsafeStart for whatever would open the service, or a secret of it, to others."""
+    _require_tls(settings, host)
+    _require_private(settings.signing_key)
+    if get_debug_flag():
+        raise UnsafeStart("FLASK_DEBUG is set, by which errors show what they hold", "unset it")
+    if sys.flags.dev_mode:
+        raise UnsafeStart("Python's development mode is on", "unset PYTHONDEVMODE")
+
+
+def _require_tls(settings: Settings, host: str) -> None:
+    if not settings.behind_tls and not is_loopback(host):
+        raise UnsafeStart(
+            f"--host {host} is open to other machines, and hashdb speaks plain HTTP",
+            "put a proxy with TLS before it and set HASHDB_BEHIND_TLS=true, or listen on 127.0.0.1",
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens on an address or a name; none at all is every address."""
+    if not host:
+        return False
+    try:
+        found = {one[4][0] for one in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except (OSError, UnicodeError):
+        # That there is no such machine is told by who binds it.
+        return True
+    return all(ipaddress.ip_address(str(address).partition("%")[0]).is_loopback for address in found)
+
+
+def _require_private(key: Path) -> None:
+    try:
+        mode = stat.S_IMODE(key.stat().st_mode)
+    except OSError:
+        # One that is not there is made, or told of, where it is read.
+        return
+    if mode & 0o077:
+        raise UnsafeStart(
+            f"the signing key {key} can be read or replaced by others (mode {mode:04o})", f"chmod 600 {key}"
+        )

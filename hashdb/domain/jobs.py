@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from hashdb.domain.periods import Period
+from hashdb.domain.times import Period
 
 STALE_AFTER = timedelta(seconds=60)
 
 
-class Outcome(StrEnum):
+class JobOutcome(StrEnum):
     """What came of a job: a report is `made`, a log `holds` or is `broken`; either may be `stopped` before its end."""
 
     MADE = "made"
@@ -30,7 +30,7 @@ class Job:
     touched_at: datetime
     size: int
     done: int
-    outcome: Outcome | None
+    outcome: JobOutcome | None
     """None while it goes on."""
 
     def running(self, now: datetime) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
+from functools import lru_cache
+from operator import mul
+from typing import Final, Self
 
 _HEX = re.compile(r"[0-9a-f]*", re.ASCII)
 
@@ -122,3 +124,67 @@ class Signal:
             f"{self.algorithm} with {count} of {self.algorithm.bits} bits set is not of an ordinary picture "
             f"({allowed.start} to {allowed.stop - 1} are accepted)"
         )
+
+
+_GRAVE = 3
+
+
+class Profile(StrEnum):
+    """How much of what may be done to a picture its contribution foresees; more of it takes more of the index."""
+
+    PLAIN = "plain"
+    BALANCED = "balanced"
+    THOROUGH = "thorough"
+
+    @classmethod
+    def of_severity(cls, severity: int | None) -> Self:
+        """What is taken where none is named: thorough for severity 3 and 4, balanced for the rest."""
+        return cls("thorough" if severity is not None and severity >= _GRAVE else "balanced")
+
+
+FURTHER: Final = 18
+"""Bits by which two hashes must be nearer than else where either is sparse."""
+SPARSE: Final = 0.6
+"""The largest singular value, against that of a product, from which on a hash is sparse."""
+_SIDE = 16
+_SPARSE = (SPARSE * _SIDE) ** 4
+_ROUNDS = 32
+
+
+def reach(algorithm: Algorithm, asked: int, stored: int) -> int:
+    """Within how many bits of each other two values are of the same picture, where no radius is named."""
+    if algorithm is Algorithm.PHASH256 and (is_sparse(asked) or is_sparse(stored)):
+        return algorithm.radius - FURTHER
+    return algorithm.radius
+
+
+def counts(algorithm: Algorithm, distance: int, asked: int, stored: int) -> bool:
+    """Whether values that are so many bits apart, within the default radius, are of the same picture."""
+    # What is nearer than that is, whatever the two tell: nothing has to be worked out.
+    return distance <= algorithm.radius - FURTHER or distance <= reach(algorithm, asked, stored)
+
+
+@lru_cache(65_536)
+def is_sparse(value: int) -> bool:
+    """Whether a value of phash256 is near to a product of rows and columns."""
+    rows = [value >> _SIDE * row & 0xFFFF for row in range(_SIDE)]
+    # The square of the largest singular value is the largest eigenvalue of the products of rows, and its square that of
+    # their products. The fourth powers of all together are no less: most hashes are done with here.
+    products = _squared([[_SIDE - 2 * (one ^ other).bit_count() for other in rows] for one in rows])
+    if sum(one * one for row in products for one in row) < _SPARSE**2:
+        return False
+    # By iteration, which comes from below, and begins with the row that has most to do with the others.
+    at, found = max(products, key=lambda row: sum(map(abs, row))), 0.0
+    for _ in range(_ROUNDS):
+        turned = [sum(map(mul, row, at)) for row in products]
+        found = sum(map(mul, at, turned)) / sum(map(mul, at, at))
+        if found >= _SPARSE:
+            return True
+        largest = max(map(abs, turned))
+        at = [one / largest for one in turned]
+    return False
+
+
+def _squared(rows: list[list[int]]) -> list[list[int]]:
+    """A symmetric matrix by itself."""
+    return [[sum(map(mul, one, other)) for other in rows] for one in rows]

@@ -6,18 +6,16 @@ import os
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 
 from PIL import Image
 
-from hashdb.domain.profiles import Profile
 from hashdb.domain.rules import SIGNALS_AN_ITEM
-from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signals import Algorithm, Profile, Signal
 from hashdb.errors import UnreadablePicture
-from hashdb.hashing.benign import built_in, is_benign
-from hashdb.hashing.modes import Mode
+from hashdb.hashing.algorithms import built_in, is_benign, perceptual
 from hashdb.hashing.pdq import pdq
-from hashdb.hashing.perceptual import perceptual
 from hashdb.hashing.pictures import OUT_OF_MEMORY, Limits, Picture, read_picture
 from hashdb.hashing.transforms import transforms
 from hashdb.hashing.variants import variants
@@ -38,6 +36,15 @@ __all__ = [
 
 DEFAULTS = Limits()
 """20 MB, 50 megapixels."""
+
+
+class Mode(StrEnum):
+    """Nothing, the variants of a profile (of the same name), or the transforms of a query."""
+
+    PLAIN = "plain"
+    BALANCED = "balanced"
+    THOROUGH = "thorough"
+    TRANSFORMS = "transforms"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-/* The inner loop of hashdb.hashing.reductions: a grey picture reduced as Pillow's Lanczos filter does it, to the bit.
+/* The inner loop of hashdb.hashing.pictures: a grey picture reduced as Pillow's Lanczos filter does it, to the bit.
 
    The arithmetic is that of Pillow's Resample.c for 8 bits a sample: weights in double precision, rounded to 22 bits
    behind the point, whole numbers from there on, first across and then down. Plain C without Python's headers, called by
@@ -24,7 +24,7 @@
 #define INLINE static inline
 #endif
 
-/* What hashdb.hashing.reductions expects: count up when a function changes. */
+/* What hashdb.hashing.pictures expects: count up when a function changes. */
 enum { VERSION = 2 };
 enum { BITS = 22, HALF = 1 << (BITS - 1), LARGEST = 64 };
 

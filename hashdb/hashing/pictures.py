@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import warnings
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property, lru_cache
+from importlib.util import find_spec
 from io import BytesIO
+from threading import Lock
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
+    ExifTags,
     GifImagePlugin,
     Image,
     Jpeg2KImagePlugin,
@@ -22,9 +30,6 @@ from PIL import (
 
 from hashdb.errors import UnreadablePicture
 from hashdb.hashing.pdq import Floats, sample
-from hashdb.hashing.pixels import on_white, upright
-from hashdb.hashing.quiet import QUIET
-from hashdb.hashing.reductions import reduce_grey
 
 LONGEST_SIDE: Final = 65_535
 """In pixels; what JPEG, the format of nearly all photographs, can say."""
@@ -138,3 +143,154 @@ def _decode(image: Image.Image, limits: Limits) -> Image.Image:
     except Exception:
         reason = "the picture is damaged or cut short"
     raise UnreadablePicture(reason)
+
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_DEPTHS = (1, 2, 4, 8, 10, 12, 14, 16, 24)
+
+
+def upright(image: Image.Image, tags: bytes) -> Image.Image:
+    """Turned and mirrored as the EXIF tags say; as it is where they cannot be read."""
+    exif = Image.Exif()
+    try:
+        exif.load(tags)
+        turn = _TURNS.get(exif.get(ExifTags.Base.Orientation, 1))
+    except Exception:
+        return image
+    return image if turn is None else image.transpose(turn)
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """8-bit red, green and blue of a picture of any mode."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;"):
+        return _narrowed(image).convert("RGB")
+    if not image.has_transparency_data:
+        # To convert what is so already would copy it.
+        return image if image.mode == "RGB" else image.convert("RGB")
+    layer = image.convert("RGBA")
+    white = Image.new("RGB", image.size, "white")
+    white.paste(layer, mask=layer)
+    return white
+
+
+def _narrowed(image: Image.Image) -> Image.Image:
+    """8 bits of a grey picture of more, its range kept as `read_picture` says."""
+    values = np.array(image, np.float32)
+    finite = np.isfinite(values)
+    low = float(values.min(where=finite, initial=0))
+    high = float(values.max(where=finite, initial=0))
+    whites = [2**depth - 1 for depth in _DEPTHS if high <= 2**depth - 1]
+    white = whites[0] if whites and low >= 0 else high
+    with np.errstate(all="ignore"):
+        values -= np.float32(low)
+        values *= np.float32(255 / (white - low))
+    np.nan_to_num(values, copy=False, nan=0, posinf=255, neginf=0)
+    return Image.fromarray(np.rint(values).clip(0, 255).astype(np.uint8))
+
+
+class _Quiet:
+    """Keeps Pillow's warnings quiet while any thread reads.
+
+    `warnings.catch_warnings` alone would not do: of two threads that overlap, the one that leaves last would put
+    back the other's filters for good.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._readers = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._readers == 0:
+                self._caught = warnings.catch_warnings()
+                self._caught.__enter__()
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+            self._readers += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._readers -= 1
+            if self._readers == 0:
+                self._caught.__exit__(None, None, None)
+
+
+QUIET = _Quiet()
+"""To be entered by all who read, from any thread."""
+
+
+_VERSION = 2
+"""What hashdb_version of a lanczos.c that fits must answer."""
+_LEAST = 2
+"""Times as large as what it is reduced to: below that there is nothing to gain."""
+_LONGEST_KEPT = 4_096
+"""Pixels of a side whose weights are kept for the next picture: 110 kB at most."""
+
+
+def reduce_grey(grey: Image.Image, side: int) -> Image.Image:
+    """The 8-bit grey picture at `side` x `side` pixels, 64 at most. Raises MemoryError."""
+    library = _library()
+    width, height = grey.size
+    # Of a picture that is much taller than wide, some versions of Pillow reduce the height first, and round otherwise.
+    if library is None or min(width, height) < _LEAST * side or 2 * width < height + 2 * side:
+        return grey.resize((side, side), Image.Resampling.LANCZOS)
+    return _reduced(library, grey, side)
+
+
+def _reduced(library: ctypes.CDLL, grey: Image.Image, side: int) -> Image.Image:
+    pixels, reduced = np.ascontiguousarray(np.asarray(grey)), np.empty((side, side), np.uint8)
+    weights = [_weights(library, length, side) for length in grey.size]
+    addresses = (made.ctypes.data for made in weights)
+    if not library.hashdb_reduce(pixels.ctypes.data, *grey.size, side, *addresses, reduced.ctypes.data):
+        raise MemoryError
+    return Image.fromarray(reduced)
+
+
+def _weights(library: ctypes.CDLL, length: int, side: int) -> NDArray[np.int32]:
+    """The weights of `length` pixels for each of `side`: two sines for each, which take longer than the reduction."""
+    return _kept(library, length, side) if length <= _LONGEST_KEPT else _weighed(library, length, side)
+
+
+def _weighed(library: ctypes.CDLL, length: int, side: int) -> NDArray[np.int32]:
+    made = np.empty((side, library.hashdb_row(length, side)), np.int32)
+    if not library.hashdb_weights(length, side, made.ctypes.data):
+        raise MemoryError
+    return made
+
+
+_kept = lru_cache(maxsize=128)(_weighed)
+
+
+@cache
+def _library() -> ctypes.CDLL | None:
+    found = find_spec("hashdb.hashing._lanczos")
+    if found is None or found.origin is None or os.environ.get("HASHDB_KERNEL") == "0":
+        return None
+    try:
+        library = ctypes.CDLL(found.origin)
+        if library.hashdb_version() != _VERSION:
+            return None
+    except (OSError, AttributeError):
+        return None
+    library.hashdb_row.argtypes = [ctypes.c_int64, ctypes.c_int32]
+    library.hashdb_row.restype = ctypes.c_int64
+    library.hashdb_weights.argtypes = [ctypes.c_int64, ctypes.c_int32, ctypes.c_void_p]
+    library.hashdb_weights.restype = ctypes.c_int32
+    pointers = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
+    library.hashdb_reduce.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int32, *pointers]
+    library.hashdb_reduce.restype = ctypes.c_int32
+    return library if all(_agrees(library, *size) for size in ((180, 240), (320, 200))) else None
+
+
+def _agrees(library: ctypes.CDLL, width: int, height: int) -> bool:
+    """Whether it does what this version of Pillow does, shown on one picture of a size."""
+    values = np.arange(width * height, dtype=np.uint32).reshape(height, width)
+    grey = Image.fromarray(((values * 2_654_435_761 >> 13) & 255).astype(np.uint8))
+    return _reduced(library, grey, 64).tobytes() == grey.resize((64, 64), Image.Resampling.LANCZOS).tobytes()

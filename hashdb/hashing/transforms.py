@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, TypeAlias
 
+import numpy as np
+
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.hashing.frames import framed
-from hashdb.hashing.orientations import orientations
 from hashdb.hashing.pdq import SHORTEST_SIDE, Floats, pdq_coefficients, pdq_signal, quality, sample
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.windows import Window, coefficients, part, phash256_signal, reduced, turned, whole_coefficients
@@ -69,3 +70,24 @@ def _pdq(picture: Picture, frames: Frames) -> Iterator[tuple[str, Signal]]:
         inside = part(picture.colour, window)
         if min(inside.size) >= SHORTEST_SIDE:
             yield name, pdq_signal(pdq_coefficients(sample(inside)))
+
+
+NAMES: Final = ("mirror", "flip", "rotate-180", "transpose", "rotate-90", "rotate-270", "transverse")
+"""What is done to the picture: turns are counter-clockwise, and what is transposed is mirrored and turned."""
+
+
+def orientations(coefficients: Floats, first: int) -> Iterator[tuple[str, Floats]]:
+    """The name and the coefficients of each orientation but the picture's own; `first` is the lowest frequency."""
+    signs = np.where((np.arange(len(coefficients)) + first) % 2, -1, 1).astype(np.float32)
+    across, down = signs[None], signs[:, None]
+    swapped = coefficients.T
+    turned = (
+        coefficients * across,
+        coefficients * down,
+        coefficients * across * down,
+        swapped,
+        swapped * down,
+        swapped * across,
+        swapped * across * down,
+    )
+    yield from zip(NAMES, turned, strict=True)

@@ -12,8 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from hashdb.domain.profiles import Profile
-from hashdb.domain.signals import MINIMUM_QUALITY, Signal
+from hashdb.domain.signals import MINIMUM_QUALITY, Profile, Signal
 from hashdb.hashing.frames import framed
 from hashdb.hashing.pdq import SHORTEST_SIDE, Floats, quality
 from hashdb.hashing.pictures import Picture

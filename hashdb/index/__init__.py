@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from hashdb.domain.matches import Neighbor
+from hashdb.domain.matching.matches import Neighbor
 from hashdb.domain.signals import Algorithm
 
 if TYPE_CHECKING:

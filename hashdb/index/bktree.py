@@ -13,7 +13,7 @@ from threading import Lock
 
 import pybktree
 
-from hashdb.domain.matches import Neighbor
+from hashdb.domain.matching.matches import Neighbor
 from hashdb.domain.signals import Algorithm
 from hashdb.index import Alive, Leaf, Manifest, Snapshot
 from hashdb.index.words import pack

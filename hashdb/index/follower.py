@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from threading import Lock
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from hashdb.domain.audit import Head
+from hashdb.domain.ledger.events import Head
 from hashdb.errors import IndexNotReady
 
 RETRY_AFTER = 5

@@ -19,7 +19,7 @@ from threading import Lock
 from time import monotonic, sleep
 from typing import Any
 
-from hashdb.domain.matches import Neighbor
+from hashdb.domain.matching.matches import Neighbor
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import IndexNotReady
 from hashdb.index import Alive, Leaf, Manifest, Snapshot

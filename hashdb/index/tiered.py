@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hashdb.domain.matches import Neighbor
+from hashdb.domain.matching.matches import Neighbor
 from hashdb.index.kernel import Parts, kernel
 from hashdb.index.plan import Chunks
 from hashdb.index.segment import Segment, build, most

@@ -13,10 +13,10 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from hashdb.client import Client
-from hashdb.domain.matches import Answer, Holder, Query
+from hashdb.domain.matching.matches import Answer, Holder, Query
+from hashdb.domain.matching.suggestions import decide, results, suggest
 from hashdb.domain.rules import Rules
 from hashdb.domain.signals import Signal
-from hashdb.domain.suggestions import decide, results, suggest
 from hashdb.errors import Fault, InvalidInput, NoCopy
 from hashdb.index.folder import restrict
 from hashdb.local.syncing import CURRENT, FILE, INDEX, Sync, syncing, system_clock

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hashdb.client import Client
-from hashdb.domain.changes import Step
+from hashdb.domain.sharing.feed import Step
 from hashdb.errors import CopyInUse, FeedRestarted, ServiceUnreachable
 from hashdb.index.folder import locked, restrict
 from hashdb.local.tables import State, Tables

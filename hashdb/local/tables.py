@@ -13,13 +13,13 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from hashdb.domain.audit import Head
-from hashdb.domain.changes import Copied, Gone, Step
 from hashdb.domain.contributions import Standing
-from hashdb.domain.instants import from_microseconds, to_microseconds
-from hashdb.domain.matches import About, Holder, decides
+from hashdb.domain.ledger.events import Head
+from hashdb.domain.matching.matches import About, Holder, decides
 from hashdb.domain.rules import Rules
+from hashdb.domain.sharing.feed import Copied, Gone, Step
 from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.times import from_microseconds, to_microseconds
 from hashdb.index.folder import opener
 from hashdb.wire.accounts import MeOut
 

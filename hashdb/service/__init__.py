@@ -7,21 +7,19 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from hashdb.domain.budgets import amounts
-from hashdb.domain.hits import MatchLog
+from hashdb.domain.accounts.budgets import amounts
 from hashdb.domain.rules import Rules
+from hashdb.domain.stats.counts import MatchLog
 from hashdb.domain.turns import Turns
 from hashdb.errors import StoreBusy
 from hashdb.index import OpenEngine
 from hashdb.index.follower import LogFollower, Snapshot
 from hashdb.index.segments import SegmentStore
+from hashdb.service.accounts.limits import Budgets, Places, Suspicions
 from hashdb.service.background import Background
-from hashdb.service.budgets import Budgets
 from hashdb.service.index_view import IndexView
-from hashdb.service.places import Places
-from hashdb.service.signing import Signing
-from hashdb.service.stats_buffer import StatsBuffer
-from hashdb.service.suspicions import Suspicions
+from hashdb.service.ledger.signing import Signing
+from hashdb.service.stats.buffer import StatsBuffer
 from hashdb.service.views import IntakeCache, KeyCache, Kinds, RetiredSignals
 from hashdb.store import Store
 

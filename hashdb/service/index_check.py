@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from hashdb.domain.matches import Neighbor
+from hashdb.domain.matching.matches import Neighbor
 from hashdb.domain.signals import Algorithm
 from hashdb.index import Index
 from hashdb.index.bktree import BKTreeIndex

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hashdb.domain.audit import Head
-from hashdb.domain.matches import Neighbor
+from hashdb.domain.ledger.events import Head
+from hashdb.domain.matching.matches import Neighbor
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import IndexNotReady
 from hashdb.index import Index, OpenEngine

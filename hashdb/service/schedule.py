@@ -10,26 +10,19 @@ from pathlib import Path
 from threading import Event, Thread
 from time import monotonic
 
-from hashdb.domain.deliveries import Outcome
-from hashdb.domain.members import Actor, Scope
+from hashdb.domain.accounts.members import Actor, Scope
+from hashdb.domain.sharing.webhooks import DeliveryOutcome
 from hashdb.index.folder import locked
 from hashdb.index.segments import low_priority
-from hashdb.service import (
-    HashDB,
-    checkpoints,
-    contributions,
-    counts,
-    deliveries,
-    erasures,
-    expiry,
-    floods,
-    opinions,
-    overviews,
-    proposals,
-    suppressions,
-    uses,
-)
+from hashdb.service import HashDB
+from hashdb.service.accounts import members
 from hashdb.service.background import Task
+from hashdb.service.contributions import contributions, expiry
+from hashdb.service.ledger import checkpoints
+from hashdb.service.matching import benign, neighbors
+from hashdb.service.review import opinions, proposals
+from hashdb.service.sharing import deliveries
+from hashdb.service.stats import counts, overviews
 from hashdb.store.jobs import TaskError
 
 Act = Callable[[HashDB], object]
@@ -77,7 +70,7 @@ class Plan:
 
 
 def _announce(db: HashDB) -> None:
-    for one in (contributions.emit_pending, opinions.recount, erasures.purge):
+    for one in (contributions.emit_pending, opinions.recount, contributions.purge):
         while one(db, _BATCH) == _BATCH:
             pass
 
@@ -92,9 +85,9 @@ _ONE = "one worker of a machine"
 TABLE = (
     Plan(Task.METRICS, "adds up the times of matches for the metrics", 1, Lane.FLUSH),
     Plan(Task.COUNTS, "stores counts and hits", 1, Lane.FLUSH, counts.flush),
-    Plan(Task.USES, "stores which keys were used", 1, Lane.FLUSH, uses.flush),
+    Plan(Task.USES, "stores which keys were used", 1, Lane.FLUSH, members.flush),
     Plan(Task.SUSPICIONS, "writes the event that names a key which may be reading hashes", 1, Lane.FLUSH),
-    Plan(Task.FLOODS, "quarantines what many members match within an hour", 10, Lane.FLUSH, floods.guard),
+    Plan(Task.FLOODS, "quarantines what many members match within an hour", 10, Lane.FLUSH, neighbors.guard),
     Plan(Task.SEALS, "seals the counts of days that are over", 10, Lane.FLUSH, counts.seal),
     Plan(Task.EXPIRY, "moves expiries after a change of incidents or retention", 5, Lane.LOG, expiry.settle),
     Plan(Task.PROPOSALS, "expires proposals", 5, Lane.LOG, proposals.expire),
@@ -103,7 +96,7 @@ TABLE = (
     Plan(Task.CHECKPOINTS, "signs the log when the last checkpoint is 50 s old", 5, Lane.LOG, checkpoints.keep),
     Plan(Task.FILL, "builds the index", None, Lane.INDEX, demand="at the start of a worker"),
     Plan(Task.INDEX, "reads new events, writes and merges segments", 1, Lane.INDEX, lambda db: db.index.maintain()),
-    Plan(Task.MASKS, "applies changes of the benign list to contributions", 5, Lane.INDEX, suppressions.settle),
+    Plan(Task.MASKS, "applies changes of the benign list to contributions", 5, Lane.INDEX, benign.settle),
     Plan(Task.WEBHOOKS, "makes and claims deliveries", 0.5, Lane.WEBHOOKS, place=_ONE),
     Plan(Task.DELIVERY_RECORDS, "removes old deliveries", 600, Lane.WEBHOOKS, deliveries.prune, place=_ONE),
     Plan(Task.DELIVERY, "sends one delivery", demand="when it is due", place=_ONE),
@@ -153,7 +146,9 @@ def work(
         (wait or stop.wait)(pause)
 
 
-def deliver(db: HashDB, folder: Path, post: deliveries.Post, report: Callable[[Outcome], None], stop: Event) -> None:
+def deliver(
+    db: HashDB, folder: Path, post: deliveries.Post, report: Callable[[DeliveryOutcome], None], stop: Event
+) -> None:
     """Deliver until told to stop, while no other process holds the folder's lock; when that ends, this one does."""
     while not stop.is_set():
         with locked(folder) as mine:

@@ -9,18 +9,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from hashdb.domain.benign import REFUSAL
+from hashdb.domain.accounts.members import Actor, Key
 from hashdb.domain.contributions import Draft
-from hashdb.domain.incidents import Incident
-from hashdb.domain.members import Actor, Key
-from hashdb.domain.signals import Algorithm, Signal
-from hashdb.domain.sparseness import counts
+from hashdb.domain.matching.benign import REFUSAL
+from hashdb.domain.review.incidents import Incident
+from hashdb.domain.signals import Algorithm, Signal, counts
 from hashdb.errors import Fault
 from hashdb.index.follower import Snapshot
 from hashdb.index.tiered import ARRAY, TieredIndex
 from hashdb.index.words import from_octets
 from hashdb.store import Store
-from hashdb.store.benign import Near
+from hashdb.store.matching.benign import Near
 
 Kinds = frozenset[str]
 """The kinds of subject of some events."""

@@ -10,42 +10,31 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from hashdb.domain.audit import Head
+from hashdb.domain.ledger.events import Head
 from hashdb.errors import BadSetting, StoreBusy
-from hashdb.store import moves, postgresql
-from hashdb.store.audit import Audit, Timelines
+from hashdb.store import connections, moves
+from hashdb.store.accounts.members import BudgetsUsed, Members
+from hashdb.store.accounts.users import Sessions, Users
 from hashdb.store.backups import read_copy, scratch, write_copy
-from hashdb.store.benign import BenignList
-from hashdb.store.budgets import BudgetsUsed
-from hashdb.store.cases import Cases
-from hashdb.store.checkpoints import Checkpoints
-from hashdb.store.contributions import Contributions
-from hashdb.store.counts import Counts, Refusals
-from hashdb.store.deliveries import Deliveries
-from hashdb.store.floods import Floods
-from hashdb.store.head_reader import HeadReader, Tail
-from hashdb.store.hits import Hits, Reversals, Uses
-from hashdb.store.incidents import Incidents
+from hashdb.store.contributions.contributions import Contributions, Requests
+from hashdb.store.contributions.listings import Listings
+from hashdb.store.contributions.reuploads import Retired
+from hashdb.store.contributions.statuses import Retentions, Statuses
 from hashdb.store.jobs import ReportJobs, TaskErrors, Verifications
-from hashdb.store.listings import Listings
-from hashdb.store.matches import Matches
-from hashdb.store.members import Members
+from hashdb.store.ledger.events import Audit, Timelines
+from hashdb.store.ledger.head_reader import HeadReader, Tail
+from hashdb.store.ledger.records import Records
+from hashdb.store.ledger.tree import Checkpoints, Tree
+from hashdb.store.matching.benign import BenignList, Suppressions
+from hashdb.store.matching.matches import Matches, Neighbors
 from hashdb.store.migrations import migrate, require_current
-from hashdb.store.neighbors import Neighbors
-from hashdb.store.opinions import Opinions
-from hashdb.store.overviews import Overviews
-from hashdb.store.proposals import Proposals
-from hashdb.store.records import Records
 from hashdb.store.repositories import repository
-from hashdb.store.requests import Requests
-from hashdb.store.retention import Retentions
-from hashdb.store.retired import Retired
-from hashdb.store.sessions import Sessions
-from hashdb.store.statuses import Statuses
-from hashdb.store.suppressions import Suppressions
-from hashdb.store.tree import Tree
-from hashdb.store.users import Users
-from hashdb.store.webhooks import Webhooks
+from hashdb.store.review.cases import Cases
+from hashdb.store.review.incidents import Incidents, Proposals
+from hashdb.store.review.opinions import Opinions
+from hashdb.store.sharing.webhooks import Deliveries, Webhooks
+from hashdb.store.stats.counts import Counts, Floods, Hits, Refusals, Reversals, Uses
+from hashdb.store.stats.overviews import Overviews
 
 __all__ = ["Store", "Transaction"]
 
@@ -107,9 +96,9 @@ class Transaction:
         """Over an open connection; made by `Store`."""
         self.connection = connection
 
-    def server(self) -> postgresql.Server | None:
+    def server(self) -> connections.Server | None:
         """How PostgreSQL does; None of SQLite."""
-        return None if self.connection.dialect.name == "sqlite" else postgresql.server_of(self.connection)
+        return None if self.connection.dialect.name == "sqlite" else connections.server_of(self.connection)
 
 
 class Store:
@@ -122,7 +111,7 @@ class Store:
             if parsed.get_backend_name() == "sqlite":
                 self._engine = _sqlite(parsed, busy_seconds)
             elif parsed.get_backend_name() == "postgresql":
-                self._engine = postgresql.engine_of(parsed, busy_seconds)
+                self._engine = connections.engine_of(parsed, busy_seconds)
             else:
                 raise BadSetting("HASHDB_DATABASE_URL", "use sqlite or postgresql")
             self._heads = HeadReader(self._engine)

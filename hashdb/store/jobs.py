@@ -8,11 +8,10 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy import Column, Row, Table, delete, insert, select, update
 
-from hashdb.domain.jobs import Job, Outcome, ReportJob, Verification
-from hashdb.domain.periods import Period
+from hashdb.domain.jobs import Job, JobOutcome, ReportJob, Verification
+from hashdb.domain.times import Period
 from hashdb.errors import NotFound
-from hashdb.store.bulk import upsert
-from hashdb.store.repositories import Repository
+from hashdb.store.repositories import Repository, upsert
 from hashdb.store.tables import LONGEST_TEXT, report_jobs, task_errors, verifications
 
 _Job = TypeVar("_Job", bound=Job)
@@ -38,7 +37,7 @@ class Jobs(Repository, Generic[_Job]):
         row = {"actor": actor, "begun_at": now, "touched_at": now, "size": size, "done": 0, **more}
         return self._read(self._connection.execute(insert(self._table).returning(*self._columns), row).one())
 
-    def _end(self, id: int, outcome: Outcome, done: int, now: datetime, **more: object) -> None:
+    def _end(self, id: int, outcome: JobOutcome, done: int, now: datetime, **more: object) -> None:
         values = {"outcome": str(outcome), "done": done, "touched_at": now, **more}
         self._connection.execute(update(self._table).where(self._table.c.id == id).values(values))
 
@@ -56,7 +55,7 @@ class ReportJobs(Jobs[ReportJob]):
         """Record that one begins, of a log of `size` events."""
         return self._add(actor, size, now, first=period.first, last=period.last, member=member)
 
-    def end(self, id: int, outcome: Outcome, done: int, text: str | None, now: datetime) -> None:
+    def end(self, id: int, outcome: JobOutcome, done: int, text: str | None, now: datetime) -> None:
         """Note what came of it, and the report."""
         self._end(id, outcome, done, now, text=text)
 
@@ -94,7 +93,7 @@ class Verifications(Jobs[Verification]):
         return self._add(actor, size, now, checkpoints=0, findings={"reasons": []})
 
     def end(
-        self, id: int, outcome: Outcome, done: int, checkpoints: int, findings: Sequence[str], now: datetime
+        self, id: int, outcome: JobOutcome, done: int, checkpoints: int, findings: Sequence[str], now: datetime
     ) -> None:
         """Note what came of it."""
         self._end(id, outcome, done, now, checkpoints=checkpoints, findings={"reasons": list(findings)})
@@ -132,5 +131,5 @@ def _common(row: Row[Any]) -> dict[str, Any]:
         "touched_at": row.touched_at,
         "size": row.size,
         "done": row.done,
-        "outcome": None if row.outcome is None else Outcome(row.outcome),
+        "outcome": None if row.outcome is None else JobOutcome(row.outcome),
     }

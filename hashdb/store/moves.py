@@ -23,11 +23,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 
-from hashdb.domain.audit import Head
+from hashdb.domain.ledger.events import Head
 from hashdb.errors import MoveFailed
-from hashdb.store.audit import Audit
-from hashdb.store.bulk import insert_values
+from hashdb.store.ledger.events import Audit
 from hashdb.store.migrations import COPYING, NEWEST, migrate, revision
+from hashdb.store.repositories import insert_values
 from hashdb.store.tables import log, metadata
 
 Values = tuple[Any, ...]

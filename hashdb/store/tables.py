@@ -25,8 +25,8 @@ from sqlalchemy import (
     text,
 )
 
-from hashdb.domain.audit import canonical
-from hashdb.domain.instants import from_microseconds, to_microseconds
+from hashdb.domain.ledger.events import canonical
+from hashdb.domain.times import from_microseconds, to_microseconds
 
 Identity = BigInteger().with_variant(Integer, "sqlite")
 

@@ -26,8 +26,8 @@ from hashdb.web.api import (
 )
 from hashdb.web.context import Face, Id, Request, leave, visit
 from hashdb.web.direct import Direct, secured
-from hashdb.web.interop import hma, stopncii, tat, threatexchange
 from hashdb.web.limits import RateLimits
+from hashdb.web.sharing import hma, stopncii, threatexchange
 from hashdb.web.traces import require_installed
 
 __all__ = ["check", "create_app"]
@@ -87,7 +87,7 @@ def create_app(db: HashDB, settings: Settings) -> Flask:
     problems.register(app, db)
     for blueprint in _API:
         app.register_blueprint(blueprint)
-    for system in (hma, stopncii, tat, threatexchange):
+    for system in (hma, stopncii, stopncii, threatexchange):
         app.register_blueprint(system.blueprint)
     console.register(app)
     app.extensions["hashdb"].metrics.expect(_routes(app))

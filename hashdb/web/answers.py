@@ -6,7 +6,7 @@ import time
 
 from flask import Flask, Response, g, request
 
-from hashdb.domain.members import Actor
+from hashdb.domain.accounts.members import Actor
 from hashdb.web import logs
 from hashdb.web.context import Face, face, hashdb, told_budgets
 from hashdb.web.limits import budgets_of

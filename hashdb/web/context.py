@@ -16,9 +16,9 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.formparser import FormDataParser
 from werkzeug.routing import IntegerConverter
 
-from hashdb.domain.budgets import A_CHANGE, Budget
+from hashdb.domain.accounts.budgets import A_CHANGE, Budget
+from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Once
-from hashdb.domain.members import Actor, Scope
 from hashdb.errors import (
     Fault,
     HashDBError,
@@ -29,9 +29,9 @@ from hashdb.errors import (
     WrongContentType,
 )
 from hashdb.hashing import Limits
-from hashdb.hashing.pool import HashingPool
+from hashdb.hashing.workers import HashingPool
 from hashdb.service import HashDB
-from hashdb.service.members import authenticate
+from hashdb.service.accounts.members import authenticate
 from hashdb.settings import Settings
 from hashdb.web.limits import RateLimits, budget_headers, budgets_of
 from hashdb.web.metrics import Metrics

@@ -9,13 +9,14 @@ from io import BytesIO
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from hashdb.domain.budgets import MATCHING
-from hashdb.domain.members import Actor, Scope
-from hashdb.service import matches, refusals
+from hashdb.domain.accounts.budgets import MATCHING
+from hashdb.domain.accounts.members import Actor, Scope
+from hashdb.service.matching import matches
+from hashdb.service.stats import refusals
 from hashdb.web import answers, identity, problems
 from hashdb.web.context import LARGE, Face, bearer, holder, told_budgets
 from hashdb.wire import Terms
-from hashdb.wire.matches import answer_text, read_queries
+from hashdb.wire.matching import answer_text, read_queries
 
 ROUTE = "/v1/matches"
 _SCOPES = (Scope.MATCH,)

@@ -14,9 +14,9 @@ from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from hashdb.domain.accounts.budgets import MATCHING, Budget, Left
+from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.addresses import network_of
-from hashdb.domain.budgets import MATCHING, Budget, Left
-from hashdb.domain.members import Actor, Scope
 from hashdb.errors import BadSetting, LimitReached
 from hashdb.settings import Settings
 

@@ -6,8 +6,8 @@ import json
 import logging
 import sys
 
-from hashdb.domain.instants import format_instant, from_microseconds
-from hashdb.domain.members import Actor
+from hashdb.domain.accounts.members import Actor
+from hashdb.domain.times import format_instant, from_microseconds
 from hashdb.web.identity import current
 
 log = logging.getLogger("hashdb.access")

@@ -8,7 +8,7 @@ from itertools import repeat
 
 from flask import g, request
 
-from hashdb.domain.members import Actor
+from hashdb.domain.accounts.members import Actor
 from hashdb.errors import Fault, MalformedRequest, MediaRefused, TooLarge, UnreadablePicture, WrongContentType
 from hashdb.hashing import Hashed, Mode
 from hashdb.settings import Settings

@@ -15,10 +15,11 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING, Literal
 
 from hashdb import __version__
-from hashdb.domain import counts, deliveries
-from hashdb.domain.counts import Reason
-from hashdb.domain.members import SYSTEM, MemberKind
+from hashdb.domain.accounts.members import SYSTEM, MemberKind
+from hashdb.domain.sharing import webhooks
 from hashdb.domain.signals import Algorithm
+from hashdb.domain.stats import counts
+from hashdb.domain.stats.counts import Reason
 from hashdb.errors import HashDBError, InvalidInput
 from hashdb.service import HashDB
 from hashdb.service.background import Task
@@ -86,7 +87,7 @@ class Metrics:
             ("outcome",),
             registry=self._registry,
         )
-        for outcome in deliveries.Outcome:
+        for outcome in webhooks.DeliveryOutcome:
             self._deliveries.labels(outcome)
         self._count_background(db)
         self._suspected = Counting(
@@ -289,8 +290,8 @@ def _observe(histogram: Histogram, seconds: Sequence[float]) -> None:
 _COUNTED = tuple(
     (kind, member, algorithm, outcome)
     for kind, algorithms, outcomes in (
-        (counts.Kind.QUERY, (counts.ANY, *Algorithm), (counts.Outcome.HIT, counts.Outcome.NONE)),
-        (counts.Kind.HIT, (counts.ANY, *Algorithm), (counts.Outcome.OWN, counts.Outcome.OTHERS)),
+        (counts.Kind.QUERY, (counts.ANY, *Algorithm), (counts.QueryOutcome.HIT, counts.QueryOutcome.NONE)),
+        (counts.Kind.HIT, (counts.ANY, *Algorithm), (counts.QueryOutcome.OWN, counts.QueryOutcome.OTHERS)),
         # There are many more codes, each of which names a field.
         (counts.Kind.REFUSAL, (counts.ANY,), (InvalidInput.slug,)),
         (counts.Kind.ACCESS, (counts.ANY,), tuple(Reason)),

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from hashdb import __version__
-from hashdb.domain.members import Scope
+from hashdb.domain.accounts.members import Scope
 from hashdb.web.context import actor, admit, query
 from hashdb.wire import LARGEST_ID
 from hashdb.wire.pages import Asked

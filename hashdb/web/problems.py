@@ -18,8 +18,9 @@ from werkzeug.exceptions import (
 )
 
 from hashdb import errors
-from hashdb.service import HashDB, refusals
+from hashdb.service import HashDB
 from hashdb.service.background import place
+from hashdb.service.stats import refusals
 from hashdb.wire.problems import problem
 
 log = logging.getLogger("hashdb.web")

@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from hashdb.domain.reports import Asked, Durations, OfDay, Report, Share
+from hashdb.domain.stats.reports import Asked, Durations, OfDay, Report, Share
 
 _COLUMNS = 62
 """Of a chart over time; where there are more days than that, it is drawn by months or years."""

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from hashdb import __version__
-from hashdb.domain.members import Actor
+from hashdb.domain.accounts.members import Actor
 from hashdb.errors import BadSetting
 from hashdb.web.identity import current, parent
 

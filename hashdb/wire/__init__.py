@@ -26,9 +26,9 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from hashdb.domain.instants import format_instant, parse_instant
 from hashdb.domain.rules import FAULTS_TOLD, Rules
 from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.times import format_instant, parse_instant
 from hashdb.errors import Fault, InvalidInput, MalformedRequest, TooLarge
 from hashdb.wire.conversions import construct, derive
 

@@ -8,9 +8,8 @@ from typing import Annotated, Any, Self
 from annotated_types import Ge, Le, Len
 from pydantic import Field
 
-from hashdb.domain.budgets import Budget, Left
-from hashdb.domain.labels import Vocabulary
-from hashdb.domain.members import (
+from hashdb.domain.accounts.budgets import Budget, Left
+from hashdb.domain.accounts.members import (
     IssuedKey,
     Key,
     KeyDraft,
@@ -22,9 +21,9 @@ from hashdb.domain.members import (
     MemberStatus,
     Scope,
 )
-from hashdb.domain.rules import Rules
+from hashdb.domain.accounts.users import AddedUser, Role, User, UserChange, UserDraft, UserStatus
+from hashdb.domain.rules import Rules, Vocabulary
 from hashdb.domain.signals import Algorithm
-from hashdb.domain.users import AddedUser, Role, User, UserChange, UserDraft, UserStatus
 from hashdb.wire import UNSENT, Answered, Line, Moment, Name, Sent
 from hashdb.wire.conversions import SPARSE, ChangeMirror, FromDomain, Mirror, Named
 

@@ -19,10 +19,16 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from hashdb.domain.benign import REFUSAL
 from hashdb.domain.contributions import Amendment, Contribution, Draft, Media, Receipt, Recorded, Standing, Status
-from hashdb.domain.labels import incident_fault
-from hashdb.domain.rules import DRAFTS_A_REQUEST, SIGNALS_AN_ITEM, future_fault, past_fault, quality_fault
+from hashdb.domain.matching.benign import REFUSAL
+from hashdb.domain.rules import (
+    DRAFTS_A_REQUEST,
+    SIGNALS_AN_ITEM,
+    future_fault,
+    incident_fault,
+    past_fault,
+    quality_fault,
+)
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import Fault
 from hashdb.wire import (

@@ -11,9 +11,8 @@ from typing import Annotated, Any
 from annotated_types import Len
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
-from hashdb.domain.audit import Event
-from hashdb.domain.checkpoints import Consistency, Inclusion, Log, LogKey
-from hashdb.domain.notes import Verifier
+from hashdb.domain.ledger.checkpoints import Consistency, Inclusion, Log, LogKey, Verifier
+from hashdb.domain.ledger.events import Event
 from hashdb.wire import Answered, Moment
 from hashdb.wire.conversions import FromDomain, Mirror, Named
 

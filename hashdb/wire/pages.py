@@ -9,14 +9,12 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from hashdb.domain.audit import Action
-from hashdb.domain.benign import BenignFilter
-from hashdb.domain.cases import CaseState, Order
-from hashdb.domain.contributions import Filter, Standing, Status
-from hashdb.domain.deliveries import Outcome
-from hashdb.domain.listings import Listing, Position, Sort
-from hashdb.domain.profiles import Profile
-from hashdb.domain.signals import Algorithm
+from hashdb.domain.contributions import Filter, Listing, Position, Sort, Standing, Status
+from hashdb.domain.ledger.events import Action
+from hashdb.domain.matching.benign import BenignFilter
+from hashdb.domain.review.cases import CaseState, Order
+from hashdb.domain.sharing.webhooks import DeliveryOutcome
+from hashdb.domain.signals import Algorithm, Profile
 from hashdb.wire import LARGEST_ID, Line, Moment, Token, ruled
 
 
@@ -209,7 +207,7 @@ def midnight(day: date | None, more: int) -> datetime | None:
 class DeliveriesQuery(PageQuery):
     """Which deliveries to list."""
 
-    outcome: Outcome | None = None
+    outcome: DeliveryOutcome | None = None
 
 
 class BenignPageQuery(PageQuery):

@@ -6,12 +6,10 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, ValidationInfo
 
-from hashdb.domain.cases import Case, CaseState, Decision
-from hashdb.domain.hits import Reversal
-from hashdb.domain.incidents import Incident, IncidentChange, IncidentDraft, end_fault
-from hashdb.domain.labels import incident_fault
-from hashdb.domain.opinions import Opinion, OpinionDraft, Stance, stance_fault
-from hashdb.domain.proposals import Act, Proposal, Request
+from hashdb.domain.review.cases import Case, CaseState, Decision, Opinion, OpinionDraft, Stance, stance_fault
+from hashdb.domain.review.incidents import Act, Incident, IncidentChange, IncidentDraft, Proposal, Request, end_fault
+from hashdb.domain.rules import incident_fault
+from hashdb.domain.stats.counts import Reversal
 from hashdb.wire import LARGEST_ID, UNSENT, Answered, Moment, Note, Sent, Token
 from hashdb.wire.contributions import Contributor, Reason, Shown
 from hashdb.wire.conversions import ChangeMirror, Mirror, Named

@@ -8,19 +8,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field
 
-from hashdb.domain.counts import Count, digest, lines
-from hashdb.domain.periods import Period
-from hashdb.domain.reports import (
-    Asked,
-    Caught,
-    Contributed,
-    Durations,
-    OfDay,
-    Precision,
-    Report,
-    Reviewed,
-    Share,
-)
+from hashdb.domain.stats.counts import Count, digest, lines
+from hashdb.domain.stats.reports import Asked, Caught, Contributed, Durations, OfDay, Precision, Report, Reviewed, Share
+from hashdb.domain.times import Period
 from hashdb.wire import Answered
 from hashdb.wire.cells import line
 from hashdb.wire.conversions import FromDomain, Mirror, Named

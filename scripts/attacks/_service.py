@@ -10,8 +10,9 @@ from tempfile import TemporaryDirectory
 
 import httpx
 
-from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
-from hashdb.service import HashDB, members, open_hashdb
+from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.service import HashDB, open_hashdb
+from hashdb.service.accounts import members
 from hashdb.settings import Settings
 from tests.faults.services import Service
 from tests.postgres import own_server

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
-from hashdb.domain.budgets import Budget
-from hashdb.domain.members import Scope
+from hashdb.domain.accounts.budgets import Budget
+from hashdb.domain.accounts.members import Scope
 from scripts.attacks import Finding
 from scripts.attacks._service import Target, service
 from tests.builders import signal

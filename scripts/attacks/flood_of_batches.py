@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hashdb.domain.members import Scope
+from hashdb.domain.accounts.members import Scope
 from scripts.attacks import Finding
 from scripts.attacks._load import Sample, Script, flooding, measure
 from scripts.attacks._service import two_replicas

@@ -10,7 +10,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from hashdb.domain.members import Scope
+from hashdb.domain.accounts.members import Scope
 from scripts.attacks import Finding
 from scripts.attacks._load import Script, flooding, measure
 from scripts.attacks._service import service

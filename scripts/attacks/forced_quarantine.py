@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from hashdb.domain.members import COMMAND_LINE, Scope
-from hashdb.service import contributions
+from hashdb.domain.accounts.members import COMMAND_LINE, Scope
+from hashdb.service.contributions import contributions
 from scripts.attacks import Finding
 from scripts.attacks._service import service
 from scripts.attacks.popular_hash import contribute

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 
 from sqlalchemy import create_engine, text
 
-from hashdb.domain.instants import to_microseconds
-from hashdb.domain.members import COMMAND_LINE, Scope
-from hashdb.domain.users import Role, UserDraft
-from hashdb.service import sessions, users, verification
-from hashdb.service.verification import verify
+from hashdb.domain.accounts.members import COMMAND_LINE, Scope
+from hashdb.domain.accounts.users import Role, UserDraft
+from hashdb.domain.times import to_microseconds
+from hashdb.service.accounts import sessions, users
+from hashdb.service.ledger import verification
+from hashdb.service.ledger.verification import verify
 from hashdb.store.tables import metadata
 from scripts.attacks import Finding
 from scripts.attacks._service import Target, service

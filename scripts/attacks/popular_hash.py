@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
-from hashdb.domain.members import Scope
+from hashdb.domain.accounts.members import Scope
 from hashdb.domain.signals import Algorithm, Signal
 from scripts.attacks import Finding
 from scripts.attacks._service import Target, service

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
-from hashdb.domain.cases import Order
-from hashdb.domain.members import COMMAND_LINE, Scope
+from hashdb.domain.accounts.members import COMMAND_LINE, Scope
+from hashdb.domain.review.cases import Order
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.service import cases
+from hashdb.service.review import cases
 from scripts.attacks import Finding
 from scripts.attacks._service import Target, service
 from tests.builders import near, signal

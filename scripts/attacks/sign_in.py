@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 
 import httpx
 
-from hashdb.domain.members import COMMAND_LINE, Scope
-from hashdb.domain.users import Role, UserDraft
-from hashdb.service import users
+from hashdb.domain.accounts.members import COMMAND_LINE, Scope
+from hashdb.domain.accounts.users import Role, UserDraft
+from hashdb.service.accounts import users
 from scripts.attacks import Finding
 from scripts.attacks._service import Target, service
 from tests.web.console.oidc import CLIENT, SECRET, provider

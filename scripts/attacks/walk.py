@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
-from hashdb.domain.audit import Action
-from hashdb.domain.budgets import Budget
-from hashdb.domain.members import Scope
+from hashdb.domain.accounts.budgets import Budget
+from hashdb.domain.accounts.members import Scope
+from hashdb.domain.ledger.events import Action
 from hashdb.domain.signals import Algorithm, Signal
 from scripts.attacks import Finding
 from scripts.attacks._service import Target, service

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from hashdb.domain.members import Scope
+from hashdb.domain.accounts.members import Scope
 from scripts.attacks import Finding
 from scripts.attacks._service import service
 from scripts.attacks.popular_hash import contribute

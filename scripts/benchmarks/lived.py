@@ -8,17 +8,22 @@ from datetime import timedelta
 
 import numpy as np
 
-from hashdb.domain.benign import BenignDraft
-from hashdb.domain.deliveries import LEASE, Attempt, Outcome, Trouble
-from hashdb.domain.hits import Use
-from hashdb.domain.incidents import IncidentDraft
-from hashdb.domain.members import COMMAND_LINE, Actor, KeyDraft, MemberChange, MemberStatus, Scope
-from hashdb.domain.periods import Period
+from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, MemberChange, MemberStatus, Scope
+from hashdb.domain.accounts.users import Role, UserDraft
+from hashdb.domain.matching.benign import BenignDraft
+from hashdb.domain.review.incidents import IncidentDraft
+from hashdb.domain.sharing.webhooks import LEASE, Attempt, DeliveryOutcome, Topic, Trouble, WebhookDraft
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.domain.users import Role, UserDraft
-from hashdb.domain.webhooks import Topic, WebhookDraft
-from hashdb.hashing.benign import built_in
-from hashdb.service import HashDB, benign, contributions, incidents, members, overviews, reports, users, webhooks
+from hashdb.domain.stats.counts import Use
+from hashdb.domain.times import Period
+from hashdb.hashing.algorithms import built_in
+from hashdb.service import HashDB
+from hashdb.service.accounts import members, users
+from hashdb.service.contributions import contributions
+from hashdb.service.matching import benign
+from hashdb.service.review import incidents
+from hashdb.service.sharing import webhooks
+from hashdb.service.stats import overviews, reports
 from hashdb.web.console.reports import presets
 from hashdb.web.metrics import Metrics
 from hashdb.wire.stats import ReportOut
@@ -64,9 +69,9 @@ def _push(db: HashDB) -> None:
         address = f"https://trust.{place}.example/hooks/hashdb"
         webhooks.add(db, members.authenticate(db, key.secret), WebhookDraft(address, tuple(Topic)[member % 2 :]))
     attempts = {
-        Topic.FEED_CHANGED: (Attempt(204, 38), Outcome.DELIVERED),
-        Topic.CASE_OPENED: (Attempt(None, 10_000, Trouble.TOO_SLOW), Outcome.FAILED),
-        Topic.MATCH_REVERSED: (Attempt(200, 61), Outcome.DELIVERED),
+        Topic.FEED_CHANGED: (Attempt(204, 38), DeliveryOutcome.DELIVERED),
+        Topic.CASE_OPENED: (Attempt(None, 10_000, Trouble.TOO_SLOW), DeliveryOutcome.FAILED),
+        Topic.MATCH_REVERSED: (Attempt(200, 61), DeliveryOutcome.DELIVERED),
     }
     now = db.now()
     for topic, (attempt, outcome) in attempts.items():

@@ -17,12 +17,13 @@ from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
-from hashdb.service import matches, open_hashdb
+from hashdb.service import open_hashdb
 from hashdb.service.index_view import IndexView
+from hashdb.service.matching import matches
 from hashdb.settings import Settings
 from hashdb.web import create_app, direct
 from hashdb.web import logs as web_logs
-from hashdb.wire.matches import AnswerOut
+from hashdb.wire.matching import AnswerOut
 
 PARTS = ("parse", "freshness", "search", "store", "answer", "log", "the rest")
 _WARM = 200

@@ -11,15 +11,16 @@ from itertools import product
 import numpy as np
 from sqlalchemy import Connection, Engine, create_engine, text
 
-from hashdb.domain.audit import Action, Entry
+from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
 from hashdb.domain.contributions import Media, Standing, Status
-from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.domain.ledger.events import Action, Entry
 from hashdb.domain.rules import Rules
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.index.words import Words, to_octets, unpack
-from hashdb.service import HashDB, members
+from hashdb.service import HashDB
+from hashdb.service.accounts import members
 from hashdb.store import Store
-from hashdb.store.bulk import insert_rows
+from hashdb.store.repositories import insert_rows
 from hashdb.store.tables import contributions, signals
 from scripts.benchmarks import data
 

@@ -11,23 +11,25 @@ from typing import Any
 import numpy as np
 from sqlalchemy import create_engine, select, text, update
 
-from hashdb.domain.audit import Action, Details, Entry, leaf
-from hashdb.domain.cases import Decision
+from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, Member, MemberDraft, MemberKind, Scope
 from hashdb.domain.contributions import Media, Standing, Status
-from hashdb.domain.counts import ANY, Cell, Kind, Outcome
-from hashdb.domain.hits import Hit
-from hashdb.domain.members import COMMAND_LINE, Actor, KeyDraft, Member, MemberDraft, MemberKind, Scope
-from hashdb.domain.opinions import OpinionDraft, Stance
+from hashdb.domain.ledger.events import Action, Details, Entry, leaf
+from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
 from hashdb.domain.rules import Rules
 from hashdb.domain.signals import Algorithm
-from hashdb.service import HashDB, cases, contributions, counts, members, opinions, overviews
+from hashdb.domain.stats.counts import ANY, Cell, Hit, Kind, QueryOutcome
+from hashdb.service import HashDB
+from hashdb.service.accounts import members
+from hashdb.service.contributions import contributions
+from hashdb.service.review import cases, opinions
+from hashdb.service.stats import counts, overviews
 from hashdb.store import Store
-from hashdb.store.bulk import insert_rows
+from hashdb.store.ledger.tree import grow
+from hashdb.store.repositories import insert_rows
 from hashdb.store.tables import contributions as rows_of
 from hashdb.store.tables import events as events_of
 from hashdb.store.tables import log
 from hashdb.store.tables import signals as signals_of
-from hashdb.store.tree import grow
 from scripts.benchmarks import data
 
 _BATCH = 10_000
@@ -257,9 +259,9 @@ def _ask(store: Store, ids: list[int], judged: list[int], end: datetime, rng: np
         for id, share in zip(ids, busy, strict=True):
             asked = int(40_000 * share * rng.uniform(0.7, 1.3) * (0.7 if day.weekday() >= 5 else 1))
             found = int(asked * rng.uniform(0.0004, 0.0012))
-            numbers[Cell(Kind.QUERY, id, ANY, Outcome.NONE)] = asked - found
-            numbers[Cell(Kind.QUERY, id, ANY, Outcome.HIT)] = found
-            numbers[Cell(Kind.HIT, id, ANY, Outcome.OTHERS)] = found
+            numbers[Cell(Kind.QUERY, id, ANY, QueryOutcome.NONE)] = asked - found
+            numbers[Cell(Kind.QUERY, id, ANY, QueryOutcome.HIT)] = found
+            numbers[Cell(Kind.HIT, id, ANY, QueryOutcome.OTHERS)] = found
         with store.begin() as tx:
             tx.counts.add(day, {cell: times for cell, times in numbers.items() if times})
     with store.begin() as tx:

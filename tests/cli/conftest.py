@@ -17,8 +17,9 @@ import pytest
 
 import hashdb
 from hashdb.cli import main
-from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
-from hashdb.service import members, open_hashdb
+from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.service import open_hashdb
+from hashdb.service.accounts import members
 from hashdb.settings import Settings
 from tests.serving import serving
 

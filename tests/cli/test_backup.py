@@ -19,7 +19,7 @@ import pytest
 from sqlalchemy import make_url
 
 from hashdb.client import Client
-from hashdb.domain.matches import Query
+from hashdb.domain.matching.matches import Query
 from hashdb.errors import FeedRestarted, LogRewritten
 from hashdb.index.folder import locked
 from tests.builders import draft

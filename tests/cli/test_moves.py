@@ -17,7 +17,7 @@ from sqlalchemy import NullPool, create_engine, inspect, make_url, text
 
 from hashdb.cli.home import copying_alone
 from hashdb.client import Client
-from hashdb.domain.matches import Query
+from hashdb.domain.matching.matches import Query
 from hashdb.service import open_hashdb
 from hashdb.settings import Settings
 from tests.builders import contributed, draft, member_with

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.cli.safety import is_loopback, misspelt, require_safe
+from hashdb.cli.serve import is_loopback, misspelt, require_safe
 from hashdb.errors import UnsafeStart
 from hashdb.settings import Settings
 from tests.cli.conftest import Commands

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.cli.match import spelled_age
+from hashdb.cli.matching.match import spelled_age
 from hashdb.client import Client
 from hashdb.local import LocalIndex
 from tests.builders import draft, query

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hashdb.cli.trials import Trial, print_trials, spelled
+from hashdb.cli.demo import Trial, print_trials, spelled
 from hashdb.domain.contributions import Standing
-from hashdb.domain.matches import Match, Result
+from hashdb.domain.matching.matches import Match, Result
 from hashdb.domain.signals import Algorithm
 
 FOUND = Match(7, {Algorithm.PDQ: 3}, ("glorification",), None, Standing.UNREVIEWED, (), None, datetime.now(UTC))

@@ -16,7 +16,7 @@ import httpx
 import pytest
 import yaml
 
-from hashdb.cli.ports import free
+from hashdb.cli.serve import free
 from tests.snippets import ROOT
 
 CONF = ROOT / "deploy" / "alertmanager" / "alertmanager.yaml"

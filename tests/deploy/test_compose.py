@@ -15,7 +15,7 @@ import httpx
 import pytest
 import yaml
 
-from hashdb.domain.members import Scope
+from hashdb.domain.accounts.members import Scope
 from hashdb.settings import Settings
 from scripts import docs, image
 from tests.serving import serving

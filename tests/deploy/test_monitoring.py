@@ -14,10 +14,11 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from hashdb.domain.members import Scope
-from hashdb.service import counts, uses
+from hashdb.domain.accounts.members import Scope
+from hashdb.service.accounts import members
 from hashdb.service.background import Task
 from hashdb.service.schedule import TABLE
+from hashdb.service.stats import counts
 from tests.postgres import PostgresServer
 from tests.snippets import ROOT
 from tests.web.callers import item, pdq, service_at
@@ -49,7 +50,7 @@ def found(database: str) -> Found:
         platform.get("/v1/changes")
         service.app.extensions["hashdb"].metrics.deliver("delivered")
         counts.flush(service.db)
-        uses.flush(service.db)
+        members.flush(service.db)
         text = admin.get("/metrics").text
     found: Found = {}
     for family in text_string_to_metric_families(text):

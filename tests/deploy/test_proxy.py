@@ -17,8 +17,9 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
-from hashdb.service import members, open_hashdb
+from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.service import open_hashdb
+from hashdb.service.accounts import members
 from hashdb.settings import Settings
 from tests.proxy import needs_nginx, proxy
 from tests.serving import serving

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hashdb.domain.labels import Vocabulary, incident_fault
+from hashdb.domain.rules import Vocabulary, incident_fault
 from tests.builders import RULES
 
 DEFAULT = RULES.vocabulary

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
-from hashdb.domain.periods import Period
+from hashdb.domain.times import Period
 
 PERIOD = Period(date(2026, 11, 20), date(2026, 11, 21))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hashdb.domain.profiles import Profile
+from hashdb.domain.signals import Profile
 
 
 @pytest.mark.parametrize("severity", [3, 4])

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from hashdb.domain.contributions import Amendment
-from hashdb.domain.matches import Query
+from hashdb.domain.matching.matches import Query
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import Fault
 from tests.builders import NOON, RULES, draft, query, signal

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 from PIL import Image, ImageDraw
 
-from hashdb.domain.signals import Algorithm, Signal
-from hashdb.domain.sparseness import FURTHER, is_sparse, reach
-from hashdb.hashing.perceptual import perceptual
+from hashdb.domain.signals import FURTHER, Algorithm, Signal, is_sparse, reach
+from hashdb.hashing.algorithms import perceptual
 from hashdb.hashing.pictures import Picture
 from tests.builders import near, signal, sparse
 

@@ -8,8 +8,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from hashdb.domain.signals import Algorithm
-from hashdb.domain.sparseness import FURTHER
+from hashdb.domain.signals import FURTHER, Algorithm
 from hashdb.evaluation.pairs import compare
 from hashdb.index.words import pack
 from tests.builders import near, signal, sparse

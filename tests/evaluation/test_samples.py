@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hashdb.domain.signals import Algorithm
-from hashdb.domain.sparseness import FURTHER, is_sparse
+from hashdb.domain.signals import FURTHER, Algorithm, is_sparse
 from hashdb.evaluation.samples import (
     FAR,
     LONGEST_SIDE,
@@ -27,8 +26,8 @@ from hashdb.evaluation.samples import (
     nearest,
 )
 from hashdb.hashing import Limits
+from hashdb.hashing.algorithms import perceptual
 from hashdb.hashing.pdq import pdq
-from hashdb.hashing.perceptual import perceptual
 from hashdb.hashing.pictures import Picture
 from hashdb.index.words import pack, unpack
 from tests.builders import near, signal, sparse

@@ -11,9 +11,10 @@ from typing import Self
 import httpx
 
 from hashdb.cli.home import signing_of
-from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
-from hashdb.service import members, open_hashdb
-from hashdb.service.verification import verify
+from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.service import open_hashdb
+from hashdb.service.accounts import members
+from hashdb.service.ledger.verification import verify
 from hashdb.settings import Settings
 from hashdb.store import Store
 from tests.faults.ledger import Group, Ledger, held_against

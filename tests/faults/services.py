@@ -14,7 +14,7 @@ from typing import Self
 
 import httpx
 
-from hashdb.cli.ports import free
+from hashdb.cli.serve import free
 from tests.processes import children
 
 _WITHIN = 60.0

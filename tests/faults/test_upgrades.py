@@ -21,11 +21,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, event, make_url
 
-from hashdb.domain.matches import Query
-from hashdb.domain.members import COMMAND_LINE, Actor, MemberDraft, MemberKind, MemberStatus
+from hashdb.domain.accounts.members import COMMAND_LINE, Actor, MemberDraft, MemberKind, MemberStatus
+from hashdb.domain.matching.matches import Query
 from hashdb.errors import SchemaOutdated, StoreBusy
-from hashdb.service import HashDB, matches, members, open_hashdb, webhooks
-from hashdb.service.verification import verify
+from hashdb.service import HashDB, open_hashdb
+from hashdb.service.accounts import members
+from hashdb.service.ledger.verification import verify
+from hashdb.service.matching import matches
+from hashdb.service.sharing import webhooks
 from hashdb.store import Store
 from hashdb.store.tables import metadata
 from tests.builders import RULES, USUAL, contributed, draft, key_of

@@ -12,7 +12,7 @@ def workers(parent: int | None = None) -> set[int]:
     """The confined processes that are children of `parent` (of this process)."""
     tasks = Path(f"/proc/{parent or os.getpid()}/task").glob("*/children")
     children = {int(child) for task in tasks for child in task.read_text().split()}
-    return {child for child in children if b"hashdb.hashing.confined" in _read(child, "cmdline")}
+    return {child for child in children if b"hashdb.hashing.sandbox" in _read(child, "cmdline")}
 
 
 def is_running(process: int) -> bool:

@@ -10,12 +10,10 @@ import pytest
 from PIL import Image
 
 import hashdb
-from hashdb.domain.benign import usual_radius, within_reach
-from hashdb.domain.profiles import Profile
-from hashdb.domain.signals import Algorithm, Signal
-from hashdb.hashing import hash_file, hash_variants
-from hashdb.hashing.benign import built_in, is_benign
-from hashdb.hashing.modes import Mode
+from hashdb.domain.matching.benign import usual_radius, within_reach
+from hashdb.domain.signals import Algorithm, Profile, Signal
+from hashdb.hashing import Mode, hash_file, hash_variants
+from hashdb.hashing.algorithms import built_in, is_benign
 from scripts import benign
 from tests.builders import near, signal
 

@@ -13,8 +13,8 @@ import pytest
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import UnreadablePicture
 from hashdb.hashing import Hashed, Limits, hash_file, hash_picture, warm
+from hashdb.hashing.algorithms import perceptual
 from hashdb.hashing.pdq import pdq
-from hashdb.hashing.perceptual import perceptual
 from hashdb.hashing.pictures import Picture
 from tests.hashing.samples import drawn, encoded
 

@@ -9,10 +9,10 @@ from PIL import Image
 
 from hashdb.domain.signals import Algorithm
 from hashdb.hashing import Limits
-from hashdb.hashing.orientations import NAMES, orientations
+from hashdb.hashing.algorithms import perceptual
 from hashdb.hashing.pdq import pdq, pdq_coefficients, pdq_signal
-from hashdb.hashing.perceptual import perceptual
 from hashdb.hashing.pictures import Picture, read_picture
+from hashdb.hashing.transforms import NAMES, orientations
 from hashdb.hashing.windows import phash256_signal, whole_coefficients
 from tests.hashing.samples import PHOTOS
 

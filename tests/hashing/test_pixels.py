@@ -10,8 +10,7 @@ from PIL import ExifTags, Image
 
 from hashdb.domain.signals import Algorithm
 from hashdb.hashing import Hashed, Limits, hash_file, hash_picture
-from hashdb.hashing.pictures import Picture, read_picture
-from hashdb.hashing.pixels import on_white, upright
+from hashdb.hashing.pictures import Picture, on_white, read_picture, upright
 from tests.hashing.samples import NO_REFERENCE, REFERENCE, drawn, encoded
 
 ALGORITHMS = (Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH)

@@ -16,7 +16,7 @@ from PIL import Image
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import HashingBusy, UnreadablePicture
 from hashdb.hashing import Hashed, Limits, Mode, hash_as, hash_picture
-from hashdb.hashing.pool import HashingPool
+from hashdb.hashing.workers import HashingPool
 from tests.hashing.processes import eventually, workers
 from tests.hashing.samples import drawn, encoded
 
@@ -174,7 +174,7 @@ PROGRAM = f"""
 import os, sys
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
 print("main runs")
-from hashdb.hashing.pool import *
+from hashdb.hashing.workers import *
 from tests.hashing.test_pool import *
 pool = HashingPool(1, 1, 30, MEMORY, LIMITS)
 print(reasons(pool.hash([SMALL], QUICK)), flush=True)

@@ -7,7 +7,7 @@ from threading import Barrier, Thread
 
 import pytest
 
-from hashdb.hashing.quiet import QUIET
+from hashdb.hashing.pictures import QUIET
 
 
 def test_other_warnings_are_still_heard() -> None:

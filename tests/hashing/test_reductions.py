@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import hashdb
-from hashdb.hashing import reductions
-from hashdb.hashing.reductions import reduce_grey
+from hashdb.hashing import pictures
+from hashdb.hashing.pictures import reduce_grey
 
-SOURCE = Path(reductions.__file__).with_name("lanczos.c")
+SOURCE = Path(pictures.__file__).with_name("lanczos.c")
 _WARNINGS = ["-std=gnu11", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
 _sides = st.integers(1, 400)
 
@@ -50,18 +50,18 @@ def test_a_long_strip_is_reduced_as_by_pillow() -> None:
 
 
 def test_where_it_was_compiled_it_agrees_with_this_pillow() -> None:
-    assert (reductions._library() is None) == (find_spec("hashdb.hashing._lanczos") is None)
+    assert (pictures._library() is None) == (find_spec("hashdb.hashing._lanczos") is None)
 
 
 def test_without_the_library_pillow_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HASHDB_KERNEL", "0")
-    reductions._library.cache_clear()
+    pictures._library.cache_clear()
     try:
-        assert reductions._library() is None
+        assert pictures._library() is None
         grey = Image.linear_gradient("L")
         assert reduce_grey(grey, 32).tobytes() == pillows(grey, 32).tobytes()
     finally:
-        reductions._library.cache_clear()
+        pictures._library.cache_clear()
 
 
 @pytest.mark.skipif(not shutil.which("gcc"), reason="takes gcc")

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from hashdb.domain.profiles import Profile
 from hashdb.domain.rules import SIGNALS_AN_ITEM
-from hashdb.domain.signals import Algorithm
+from hashdb.domain.signals import Algorithm, Profile
 from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.hashing import Limits, hash_picture, hash_variants
 from hashdb.hashing.pictures import Picture, read_picture

@@ -10,7 +10,7 @@ from PIL import Image
 
 from hashdb.domain.signals import Algorithm
 from hashdb.hashing import Limits
-from hashdb.hashing.perceptual import perceptual
+from hashdb.hashing.algorithms import perceptual
 from hashdb.hashing.pictures import Picture, read_picture
 from hashdb.hashing.windows import (
     REDUCED,

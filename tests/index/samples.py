@@ -8,7 +8,7 @@ from threading import Lock
 
 import numpy as np
 
-from hashdb.domain.matches import Neighbor
+from hashdb.domain.matching.matches import Neighbor
 from hashdb.index.plan import Chunks
 from hashdb.index.segment import Segment, build
 from hashdb.index.tiered import TieredIndex

@@ -11,7 +11,7 @@ from threading import Event
 
 import pytest
 
-from hashdb.domain.audit import Head
+from hashdb.domain.ledger.events import Head
 from hashdb.errors import IndexNotReady
 from hashdb.index.follower import LogFollower, Snapshot
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hashdb.domain.matches import Neighbor
+from hashdb.domain.matching.matches import Neighbor
 from hashdb.domain.signals import Algorithm
 from hashdb.index import Alive, Engine, Index
 from hashdb.index.bktree import BKTreeEngine, BKTreeIndex

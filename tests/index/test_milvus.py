@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.domain.matches import Neighbor
+from hashdb.domain.matching.matches import Neighbor
 from hashdb.errors import IndexNotReady
 from hashdb.index import milvus as module
 from hashdb.index.milvus import LIMIT, Collection, Milvus, MilvusIndex

@@ -10,7 +10,7 @@ from threading import Event, Lock
 import numpy as np
 import pytest
 
-from hashdb.domain.matches import Neighbor
+from hashdb.domain.matching.matches import Neighbor
 from hashdb.index.segment import build
 from hashdb.index.tiered import ARRAY, PLAIN, TieredIndex
 from hashdb.index.words import Words, pack, unpack

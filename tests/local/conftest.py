@@ -11,10 +11,11 @@ import pytest
 from sqlalchemy import create_engine
 
 from hashdb.client import Client
-from hashdb.domain.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, MemberKind, Scope
 from hashdb.domain.signals import Algorithm
 from hashdb.local import LocalIndex
-from hashdb.service import HashDB, members, open_hashdb
+from hashdb.service import HashDB, open_hashdb
+from hashdb.service.accounts import members
 from hashdb.settings import Settings
 from hashdb.web import create_app
 from tests import schemas

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from hashdb.domain.accounts.members import COMMAND_LINE, MemberChange, MemberStatus
 from hashdb.domain.contributions import Amendment
-from hashdb.domain.matches import Query
-from hashdb.domain.members import COMMAND_LINE, MemberChange, MemberStatus
+from hashdb.domain.matching.matches import Query
+from hashdb.domain.matching.suggestions import TEST_SIGNALS
 from hashdb.domain.signals import Algorithm
-from hashdb.domain.testing import TEST_SIGNALS
 from hashdb.errors import InvalidInput, NoCopy
 from hashdb.local import LocalIndex
-from hashdb.service import contributions, erasures, members
+from hashdb.service.accounts import members
+from hashdb.service.contributions import contributions
 from tests.builders import contributed, draft, member_with, near, query, signal
 from tests.local.conftest import Service
 
@@ -53,7 +54,7 @@ def test_a_copy_answers_every_query_as_the_service_does(service: Service, index:
     assert index.match(mixed(1)) == service.client.match(mixed(1))
     contributions.withdraw(service.db, service.actor, 3, "other")
     contributions.amend(service.db, service.actor, 5, Amendment(labels=("incitement",), context=("synthetic",)))
-    erasures.erase(service.db, other, 70)
+    contributions.erase(service.db, other, 70)
     contributed(service.db, other, draft(7, signal(200, PHASH)))
     assert index.match(mixed(2)) != service.client.match(mixed(2))
     index.sync(service.client)

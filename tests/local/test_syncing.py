@@ -13,7 +13,7 @@ from hashdb.index.folder import locked
 from hashdb.index.tiered import ARRAY
 from hashdb.local import LocalIndex, syncing
 from hashdb.local.syncing import CURRENT, FILE, INDEX
-from hashdb.service import contributions
+from hashdb.service.contributions import contributions
 from tests.builders import contributed, draft, query
 from tests.local.conftest import Service
 

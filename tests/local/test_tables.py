@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.domain.changes import Copied, Gone, Step
 from hashdb.domain.contributions import Standing
+from hashdb.domain.sharing.feed import Copied, Gone, Step
 from hashdb.domain.signals import Algorithm
 from hashdb.local.tables import Tables
 from tests.builders import NOON, signal

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hashdb.domain.changes import Copied, Gone, Step
 from hashdb.domain.contributions import Standing
+from hashdb.domain.sharing.feed import Copied, Gone, Step
 from hashdb.domain.signals import Algorithm
 from hashdb.index.tiered import ARRAY
 from hashdb.local.tables import Tables

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, Engine, event
 
-from hashdb.domain.members import Actor
+from hashdb.domain.accounts.members import Actor
 from hashdb.service import HashDB
-from hashdb.service.signing import Signing
+from hashdb.service.ledger.signing import Signing
 from tests.builders import Clock, hashdb, member_with
 
 

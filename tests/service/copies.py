@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from hashdb.domain.changes import Changes, Gone
+from hashdb.domain.accounts.members import Actor
 from hashdb.domain.contributions import Contribution
-from hashdb.domain.members import Actor
-from hashdb.service import HashDB, changes
+from hashdb.domain.sharing.feed import Changes, Gone
+from hashdb.service import HashDB
+from hashdb.service.sharing import feed
 
 
 class Copy:
@@ -17,7 +18,7 @@ class Copy:
 
     def read(self, db: HashDB, actor: Actor, limit: int = 1_000, *, times: int = 1) -> Changes:
         """Read one page on and apply it (several times over, which must do no harm)."""
-        page = changes.read(db, actor, self.checkpoint, limit)
+        page = feed.read(db, actor, self.checkpoint, limit)
         for _ in range(times):
             for change in page.changes:
                 if isinstance(change.what, Gone):

@@ -8,14 +8,15 @@ from pathlib import Path
 
 from sqlalchemy import Connection, create_engine, text
 
-from hashdb.domain import merkle
-from hashdb.domain.audit import Action, Entry
-from hashdb.domain.members import SYSTEM, Actor
+from hashdb.domain.accounts.members import SYSTEM, Actor
+from hashdb.domain.ledger import merkle
+from hashdb.domain.ledger.events import Action, Entry
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.index.segment import open_segment
 from hashdb.index.segments import read_manifest
 from hashdb.index.tiered import ARRAY, TieredIndex
-from hashdb.service import HashDB, matches, open_hashdb
+from hashdb.service import HashDB, open_hashdb
+from hashdb.service.matching import matches
 from tests.builders import NOON, RULES, Clock, draft, query, signal
 
 PHASH = Algorithm.PHASH

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Boolean, Column, Connection, Engine, Integer, LargeBinary, Table, TypeDecorator, text
 
-from hashdb.domain.members import COMMAND_LINE
+from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.service import HashDB
-from hashdb.service.verification import verify
+from hashdb.service.ledger.verification import verify
 from hashdb.store.tables import Day, Instant, Json, metadata
 
 PAGE = Path(__file__).parents[2] / "docs" / "audit.md"

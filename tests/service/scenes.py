@@ -11,52 +11,26 @@ from pathlib import Path
 import pyotp
 from sqlalchemy import create_engine, text
 
-from hashdb.domain.benign import BenignDraft
-from hashdb.domain.cases import Decision
+from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, MemberChange, MemberKind, MemberStatus, Scope
+from hashdb.domain.accounts.users import Identity, Role, UserChange, UserDraft, UserStatus
 from hashdb.domain.contributions import Amendment, Once
-from hashdb.domain.incidents import IncidentChange, IncidentDraft, Retention
-from hashdb.domain.members import (
-    COMMAND_LINE,
-    Actor,
-    KeyDraft,
-    MemberChange,
-    MemberKind,
-    MemberStatus,
-    Scope,
-)
-from hashdb.domain.opinions import OpinionDraft, Stance
-from hashdb.domain.records import Records
-from hashdb.domain.users import Identity, Role, UserChange, UserDraft, UserStatus
-from hashdb.domain.webhooks import Topic, WebhookDraft
+from hashdb.domain.ledger.records import Records
+from hashdb.domain.matching.benign import BenignDraft
+from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
+from hashdb.domain.review.incidents import IncidentChange, IncidentDraft, Retention
+from hashdb.domain.sharing.webhooks import Topic, WebhookDraft
 from hashdb.errors import NotAuthenticated, SignInRefused
-from hashdb.service import (
-    HashDB,
-    benign,
-    cases,
-    changes,
-    checkpoints,
-    contributions,
-    counts,
-    deliveries,
-    erasures,
-    expiry,
-    incidents,
-    matches,
-    members,
-    opinions,
-    overviews,
-    passwords,
-    reports,
-    sessions,
-    suppressions,
-    users,
-    uses,
-    verification,
-    webhooks,
-)
+from hashdb.service import HashDB
+from hashdb.service.accounts import members, sessions, users
 from hashdb.service.background import Task
-from hashdb.service.records import unlike_log
-from hashdb.service.signing import Signing
+from hashdb.service.contributions import contributions, expiry
+from hashdb.service.ledger import checkpoints, verification
+from hashdb.service.ledger.records import unlike_log
+from hashdb.service.ledger.signing import Signing
+from hashdb.service.matching import benign, matches
+from hashdb.service.review import cases, incidents, opinions
+from hashdb.service.sharing import deliveries, feed, webhooks
+from hashdb.service.stats import counts, overviews, reports
 from hashdb.store import Transaction
 from tests.builders import NOON, Clock, again, contributed, draft, hashdb, member_with, query, signal
 
@@ -84,7 +58,7 @@ class Scene:
         contributed(db, gamma, draft(30))
         contributions.amend(db, alpha, 1, Amendment(severity=4, labels=("recruitment",), basis="terms"))
         contributions.withdraw(db, alpha, 2, "removal_reversed")
-        erasures.erase(db, alpha, 3)
+        contributions.erase(db, alpha, 3)
         opinions.give(db, beta, 4, DISPUTES)
         cases.decide(db, COMMAND_LINE, 1, Decision.RETIRE)
         opinions.give(db, beta, 5, CONFIRMS)
@@ -140,7 +114,7 @@ class FullScene(Scene):
         contributions.contribute(db, delta, [draft(52)], Once("key-1", bytes(32)))
         cases.bring(db, COMMAND_LINE, held.id, "other", holds=True)
         benign.add(db, COMMAND_LINE, BenignDraft((signal(51),), note="a splash screen"))
-        suppressions.settle(db)
+        benign.settle(db)
         db.rules = replace(db.rules, retention=Retention({"recruitment": 400}))
         expiry.start(db)
         expiry.settle(db)
@@ -155,7 +129,7 @@ class FullScene(Scene):
         users.add(db, COMMAND_LINE, UserDraft("lin", Role.REVIEWER), local=False)
         grace = sessions.sign_in(db, "grace", PASSWORD, "office").session
         sessions.sign_out(db, sessions.sign_in(db, "grace", PASSWORD, "office").session)
-        secret = passwords.new_secret()
+        secret = sessions.new_secret()
         users.add_factor(db, grace, PASSWORD, secret, pyotp.TOTP(secret).at(self.clock()))
         # Half open: the second factor is outstanding.
         sessions.sign_in(db, "grace", PASSWORD, "office")
@@ -169,10 +143,10 @@ class FullScene(Scene):
         for _ in range(2):
             matches.match(db, asker, [query(15), query(999)])
             db.stats.refuse(db.now(), 1, "invalid_input")
-            changes.read(db, asker, 0, 10)
-            changes.note(db, asker)
+            feed.read(db, asker, 0, 10)
+            feed.note(db, asker)
             counts.flush(db)
-            uses.flush(db)
+            members.flush(db)
             self.clock.go(days=1)
             counts.seal(db)
         matches.match(db, again(db, asker), [query(15)])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.domain.members import COMMAND_LINE
+from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.errors import BadSetting, StoreBusy
 from hashdb.service import HashDB, background, schedule
 from hashdb.service.background import Background, Task

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 import pytest
 from sqlalchemy import Table
 
-from hashdb.domain.members import COMMAND_LINE
-from hashdb.service.verification import verify
+from hashdb.domain.accounts.members import COMMAND_LINE
+from hashdb.service.ledger.verification import verify
 from hashdb.store.tables import metadata
 from tests import schemas
 from tests.conftest import BOTH
@@ -30,8 +30,9 @@ from tests.service.forgeries import (
 from tests.service.scenes import FullScene
 
 HOW = f"""say so in one line of the table "Column by column" of {PAGE.name}:
-in the row of its table, add it to the second cell if verification finds a forged value (what events tell is in
-hashdb/domain/records.py, the rows are read in hashdb/store/records.py), else to the third with `column`: the reason."""
+in the row of its table, add it to the second cell if verification finds a forged value (what events tell is
+in hashdb/domain/ledger/records.py, the rows are read in hashdb/store/ledger/records.py),
+else to the third with `column`: the reason."""
 UNLIKE = {"counts"}
 """Tables of which each row is tried: more is found of some than of others."""
 

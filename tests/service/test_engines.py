@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.domain.members import Actor
+from hashdb.domain.accounts.members import Actor
 from hashdb.index import OpenEngine
 from hashdb.index.bktree import BKTreeEngine
 from hashdb.index.milvus import Milvus, MilvusEngine
 from hashdb.index.segments import SegmentStore
-from hashdb.service import HashDB, contributions, index_check, open_hashdb
+from hashdb.service import HashDB, index_check, open_hashdb
+from hashdb.service.contributions import contributions
 from tests.builders import RULES, Clock, contributed, draft
 from tests.index.milvus import milvus_lite
 from tests.service.folders import PHASH, fill_store, missed

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.domain.members import Actor
+from hashdb.domain.accounts.members import Actor
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import StoreBusy
 from hashdb.service import HashDB

@@ -10,9 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from hashdb.domain.cases import CaseState, Cause, Decision, ruling
-from hashdb.domain.contributions import Amendment, Contribution, Filter, Status
-from hashdb.domain.members import (
+from hashdb.domain.accounts.members import (
     COMMAND_LINE,
     SYSTEM,
     Actor,
@@ -22,10 +20,16 @@ from hashdb.domain.members import (
     MemberKind,
     MemberStatus,
 )
-from hashdb.domain.opinions import OpinionDraft, Stance, standing
+from hashdb.domain.contributions import Amendment, Contribution, Filter, Status
+from hashdb.domain.review.cases import CaseState, Cause, Decision, OpinionDraft, Stance, ruling, standing
 from hashdb.errors import AlreadyWithdrawn, MemberSuspended, NotActive, NotFound
-from hashdb.service import HashDB, cases, contributions, erasures, matches, members, opinions, overviews, reports
-from hashdb.service.verification import verify
+from hashdb.service import HashDB
+from hashdb.service.accounts import members
+from hashdb.service.contributions import contributions
+from hashdb.service.ledger.verification import verify
+from hashdb.service.matching import matches
+from hashdb.service.review import cases, opinions
+from hashdb.service.stats import overviews, reports
 from tests.builders import USUAL, Clock, draft, hashdb, query
 from tests.service.copies import Copy
 
@@ -85,7 +89,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(who=whoever, choice=some)
     def erase(self, who: int, choice: int) -> None:
-        self.attempt(erasures.erase, who, choice)
+        self.attempt(contributions.erase, who, choice)
 
     @rule(who=whoever, choice=some, said=st.sampled_from(SAID))
     def give_opinion(self, who: int, choice: int, said: OpinionDraft) -> None:

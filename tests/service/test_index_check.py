@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from hashdb.domain.accounts.members import Actor
 from hashdb.domain.contributions import Contribution
-from hashdb.domain.members import Actor
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import IndexNotReady
 from hashdb.index.kernel import kernel
 from hashdb.index.segment import Segment, build, open_segment, write_segment
 from hashdb.index.segments import read_manifest
 from hashdb.index.words import pack, unpack
-from hashdb.service import HashDB, contributions, index_check
+from hashdb.service import HashDB, index_check
+from hashdb.service.contributions import contributions
 from tests.builders import contributed, draft
 from tests.service.folders import PHASH, fill_store, flip, opened
 

@@ -11,10 +11,13 @@ from functools import partial
 import pytest
 from sqlalchemy import create_engine, text
 
-from hashdb.domain.audit import Action, Entry
-from hashdb.domain.members import COMMAND_LINE, SYSTEM, Actor, KeyDraft
+from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM, Actor, KeyDraft
+from hashdb.domain.ledger.events import Action, Entry
 from hashdb.domain.signals import Algorithm
-from hashdb.service import HashDB, contributions, matches, members
+from hashdb.service import HashDB
+from hashdb.service.accounts import members
+from hashdb.service.contributions import contributions
+from hashdb.service.matching import matches
 from tests.builders import NOON, RULES, USUAL, Clock, contributed, draft, hashdb, query, signal
 from tests.processes import processes
 from tests.service.concurrently import at_once

@@ -11,11 +11,12 @@ from threading import Event, Thread
 import pytest
 from sqlalchemy import create_engine, text
 
-from hashdb.domain.members import Actor
+from hashdb.domain.accounts.members import Actor
 from hashdb.errors import IndexNotReady
 from hashdb.index import segment, segments
 from hashdb.index.segments import NAME, read_manifest, write_manifest
-from hashdb.service import HashDB, health, index_view, matches
+from hashdb.service import HashDB, health, index_view
+from hashdb.service.matching import matches
 from tests.builders import Clock, contributed, draft, query
 from tests.service.folders import PHASH, fill_store, flip, found, index_of, missed, opened, set_back
 

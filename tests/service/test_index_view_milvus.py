@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from hashdb.domain.members import Actor
+from hashdb.domain.accounts.members import Actor
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import IndexNotReady
 from hashdb.index.milvus import Milvus, MilvusEngine, MilvusIndex
-from hashdb.service import HashDB, contributions, health, open_hashdb
+from hashdb.service import HashDB, health, open_hashdb
+from hashdb.service.contributions import contributions
 from tests.builders import RULES, Clock, contributed, draft, signal
 from tests.index.milvus import milvus_lite
 from tests.service.folders import fill_store, missed

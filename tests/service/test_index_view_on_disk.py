@@ -10,9 +10,11 @@ from threading import Event
 
 import pytest
 
+from hashdb.domain.accounts.members import COMMAND_LINE, Actor, MemberChange, MemberStatus
 from hashdb.domain.contributions import Amendment
-from hashdb.domain.members import COMMAND_LINE, Actor, MemberChange, MemberStatus
-from hashdb.service import HashDB, contributions, erasures, index_view, members
+from hashdb.service import HashDB, index_view
+from hashdb.service.accounts import members
+from hashdb.service.contributions import contributions
 from tests.builders import NOON, Clock, contributed, draft, signal
 from tests.service.concurrently import at_once
 from tests.service.folders import PHASH, fill_store, index_of, missed, opened, set_back
@@ -77,7 +79,7 @@ def test_values_leave_when_all_that_hold_them_have_ended_and_not_before(
         one.index.maintain(at_once=True)
         contributions.withdraw(one, actor, withdrawn.id, "other")
         contributions.withdraw(one, actor, shared.id, "other")
-        erasures.erase(one, actor, erased.id)
+        contributions.erase(one, actor, erased.id)
         clock.go(hours=2)
         contributed(one, actor, draft(4))
         contributions.emit_pending(one)

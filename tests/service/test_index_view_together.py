@@ -9,8 +9,11 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from hashdb.domain.members import COMMAND_LINE, Actor, KeyDraft
-from hashdb.service import HashDB, contributions, matches, members, open_hashdb
+from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft
+from hashdb.service import HashDB, open_hashdb
+from hashdb.service.accounts import members
+from hashdb.service.contributions import contributions
+from hashdb.service.matching import matches
 from tests.builders import RULES, USUAL, Clock, contributed, draft, query
 from tests.processes import exit_code, processes
 from tests.service.concurrently import at_once

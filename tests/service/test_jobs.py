@@ -9,12 +9,14 @@ from threading import Event
 
 import pytest
 
-from hashdb.domain.jobs import Outcome, ReportJob, Verification
-from hashdb.domain.members import COMMAND_LINE, Actor
-from hashdb.domain.periods import Period
-from hashdb.domain.reports import Report
+from hashdb.domain.accounts.members import COMMAND_LINE, Actor
+from hashdb.domain.jobs import JobOutcome, ReportJob, Verification
+from hashdb.domain.stats.reports import Report
+from hashdb.domain.times import Period
 from hashdb.errors import InvalidInput, NotFound, ScopeMissing
-from hashdb.service import HashDB, jobs, reports, verification
+from hashdb.service import HashDB, jobs
+from hashdb.service.ledger import verification
+from hashdb.service.stats import reports
 from tests.builders import NOON, Clock, contributed, draft
 
 DAY = NOON.date()
@@ -39,7 +41,13 @@ def test_it_tells_who_asked_and_keeps_what_was_made(db: HashDB, actor: Actor) ->
     begun = reports.start(db, COMMAND_LINE, None, None, None, size)
     last = ended(db)
     assert begun.asks(Period(DAY, DAY), None)
-    assert (last.id, last.actor, last.outcome, last.done, last.share) == (begun.id, "system:cli", Outcome.MADE, 4, 100)
+    assert (last.id, last.actor, last.outcome, last.done, last.share) == (
+        begun.id,
+        "system:cli",
+        JobOutcome.MADE,
+        4,
+        100,
+    )
     assert reports.get(db, COMMAND_LINE, begun.id) == last
     assert reports.text(db, COMMAND_LINE, begun.id, "csv") == "2"
 
@@ -78,14 +86,14 @@ def test_it_ends_with_its_process_when_its_time_is_over_and_on_a_fault(
 ) -> None:
     db.stopping = lambda: True
     reports.start(db, COMMAND_LINE, DAY, DAY, None, size)
-    assert ended(db).outcome is Outcome.STOPPED
+    assert ended(db).outcome is JobOutcome.STOPPED
     db.stopping = lambda: False
     monkeypatch.setattr(jobs, "LONGEST", timedelta(0))
     reports.start(db, COMMAND_LINE, DAY, DAY, None, size)
-    assert ended(db).outcome is Outcome.STOPPED
+    assert ended(db).outcome is JobOutcome.STOPPED
     monkeypatch.undo()
     reports.start(db, COMMAND_LINE, DAY, DAY, None, lambda report: str(report.days[DAY.replace(year=1)]))
-    assert ended(db).outcome is Outcome.STOPPED
+    assert ended(db).outcome is JobOutcome.STOPPED
     (message,) = caplog.messages
     assert message.startswith("background task report failed: KeyError at ")
 
@@ -102,7 +110,7 @@ def verified(db: HashDB) -> Verification:
 def test_a_verification_keeps_who_asked_and_what_came_of_it(db: HashDB, actor: Actor) -> None:
     begun = verification.start(db, COMMAND_LINE)
     last = verified(db)
-    assert (last.id, last.actor, last.outcome, last.findings) == (begun.id, "system:cli", Outcome.HOLDS, ())
+    assert (last.id, last.actor, last.outcome, last.findings) == (begun.id, "system:cli", JobOutcome.HOLDS, ())
     assert (last.done, last.size, last.share) == (2, 2, 100)
 
 
@@ -137,11 +145,11 @@ def test_a_verification_ends_with_its_process_and_when_its_time_is_over(
 ) -> None:
     db.stopping = lambda: True
     verification.start(db, COMMAND_LINE)
-    assert verified(db).outcome is Outcome.STOPPED
+    assert verified(db).outcome is JobOutcome.STOPPED
     db.stopping = lambda: False
     monkeypatch.setattr(jobs, "LONGEST", timedelta(seconds=-1))
     verification.start(db, COMMAND_LINE)
-    assert verified(db).outcome is Outcome.STOPPED
+    assert verified(db).outcome is JobOutcome.STOPPED
 
 
 def test_a_fault_of_ours_is_told_without_its_text(db: HashDB, actor: Actor, monkeypatch: pytest.MonkeyPatch) -> None:

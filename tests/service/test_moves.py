@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.domain.members import COMMAND_LINE, Actor, KeyDraft
+from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft
 from hashdb.errors import NotAllowed
-from hashdb.service import HashDB, checkpoints, contributions, matches, members
-from hashdb.service.moves import move
+from hashdb.service import HashDB
+from hashdb.service.accounts import members
+from hashdb.service.backups import move
+from hashdb.service.contributions import contributions
+from hashdb.service.ledger import checkpoints
+from hashdb.service.matching import matches
 from hashdb.store import Store
 from tests.builders import contributed, draft, query
 

@@ -10,13 +10,14 @@ from threading import Event
 
 import pytest
 
-from hashdb.domain.audit import Action
-from hashdb.domain.members import Actor
+from hashdb.domain.accounts.members import Actor
+from hashdb.domain.ledger.events import Action
 from hashdb.errors import ScopeMissing
-from hashdb.service import HashDB, checkpoints, schedule
+from hashdb.service import HashDB, schedule
 from hashdb.service.background import Task
+from hashdb.service.ledger import checkpoints
+from hashdb.service.ledger.signing import Signing
 from hashdb.service.schedule import TABLE, Lane
-from hashdb.service.signing import Signing
 from tests.builders import NOON, Clock, contributed, draft, hashdb, member_with
 
 SERVING = {Task.METRICS, Task.SUSPICIONS, Task.WEBHOOKS}

@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from hashdb.domain.benign import BenignDraft
-from hashdb.domain.members import COMMAND_LINE, Actor, KeyDraft
+from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft
+from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import IndexNotReady, InvalidInput, NotAuthenticated
-from hashdb.service import HashDB, benign, contributions, members, views
+from hashdb.service import HashDB, views
+from hashdb.service.accounts import members
+from hashdb.service.contributions import contributions
+from hashdb.service.matching import benign
 from hashdb.service.views import RetiredSignals
 from tests.builders import Clock, contributed, draft, hashdb, near, signal
 from tests.service.folders import fill_store, opened, set_back

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hashdb.domain.members import Member, MemberDraft, MemberKind
+from hashdb.domain.accounts.members import Member, MemberDraft, MemberKind
 from hashdb.store import Store
 from tests.builders import NOON
 

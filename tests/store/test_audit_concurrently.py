@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
 
-from hashdb.domain.audit import Action, Entry, Event, leaf
-from hashdb.domain.members import SYSTEM, Actor, Member
+from hashdb.domain.accounts.members import SYSTEM, Actor, Member
+from hashdb.domain.ledger.events import Action, Entry, Event, leaf
 from hashdb.store import Store
 from tests.builders import NOON, draft
 from tests.processes import processes

@@ -9,7 +9,7 @@ from sqlalchemy import make_url
 
 from hashdb.errors import DatabaseAway, StoreBusy
 from hashdb.store import Store
-from hashdb.store.away import told
+from hashdb.store.connections import told
 
 
 def refused(url: str) -> DatabaseAway | StoreBusy:

@@ -7,11 +7,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import create_engine, select, text
 
+from hashdb.domain.accounts.members import Member
 from hashdb.domain.contributions import Media
-from hashdb.domain.members import Member
 from hashdb.errors import StoreBusy
 from hashdb.store import Store
-from hashdb.store.bulk import insert_rows
+from hashdb.store.repositories import insert_rows
 from hashdb.store.tables import amendments
 from tests.builders import NOON, draft
 

@@ -11,9 +11,9 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, insert, inspect, text
 
-from hashdb.domain import merkle
-from hashdb.domain.audit import Action, Entry, leaf
-from hashdb.domain.members import SYSTEM, MemberDraft, MemberKind
+from hashdb.domain.accounts.members import SYSTEM, MemberDraft, MemberKind
+from hashdb.domain.ledger import merkle
+from hashdb.domain.ledger.events import Action, Entry, leaf
 from hashdb.errors import SchemaOutdated
 from hashdb.store import Store, migrations
 from hashdb.store.tables import events, metadata

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Boolean, Column, LargeBinary, String, create_engine, func, inspect, select, text
 
-from hashdb.domain.audit import Action, Entry
-from hashdb.domain.members import SYSTEM, MemberDraft, MemberKind
+from hashdb.domain.accounts.members import SYSTEM, MemberDraft, MemberKind
+from hashdb.domain.ledger.events import Action, Entry
 from hashdb.errors import MoveFailed, UnfinishedCopy
 from hashdb.store import Store
-from hashdb.store.bulk import insert_values
 from hashdb.store.moves import differing
+from hashdb.store.repositories import insert_values
 from hashdb.store.tables import contributions, metadata
 from tests import schemas
 from tests.builders import NOON

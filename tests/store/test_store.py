@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, create_engine, make_url, text
 
-from hashdb.domain.audit import Action, Entry
-from hashdb.domain.members import SYSTEM, Member, MemberDraft, MemberKind
+from hashdb.domain.accounts.members import SYSTEM, Member, MemberDraft, MemberKind
+from hashdb.domain.ledger.events import Action, Entry
 from hashdb.errors import BadSetting, NameTaken, StoreBusy
 from hashdb.store import Store, Transaction
 from tests.builders import NOON, draft

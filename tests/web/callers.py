@@ -13,10 +13,11 @@ from flask.testing import FlaskClient
 from sqlalchemy import NullPool, create_engine, func, literal, select, union_all
 from werkzeug.test import TestResponse
 
-from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, MemberLimits, Scope
-from hashdb.service import HashDB, members
+from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, MemberLimits, Scope
+from hashdb.service import HashDB
+from hashdb.service.accounts import members
 from hashdb.service.index_view import IndexView
-from hashdb.service.signing import Signing
+from hashdb.service.ledger.signing import Signing
 from hashdb.settings import Settings
 from hashdb.store.tables import metadata
 from hashdb.web import create_app

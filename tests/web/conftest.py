@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.domain.members import Scope
+from hashdb.domain.accounts.members import Scope
 from tests.web.callers import Caller, Service, service_at
 
 

@@ -8,7 +8,7 @@ import logging
 
 import pytest
 
-from hashdb.service import matches
+from hashdb.service.matching import matches
 from hashdb.web import logs
 from tests.web.callers import Service, item, pdq
 

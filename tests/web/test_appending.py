@@ -7,9 +7,9 @@ import re
 import pytest
 from werkzeug.test import TestResponse
 
-from hashdb.domain.budgets import Budget
-from hashdb.domain.members import Actor, Scope
-from hashdb.domain.users import Role
+from hashdb.domain.accounts.budgets import Budget
+from hashdb.domain.accounts.members import Actor, Scope
+from hashdb.domain.accounts.users import Role
 from hashdb.web.limits import budgets_of
 from tests.web.callers import Caller, Service, body, item, problem
 from tests.web.console.visitors import signed_in

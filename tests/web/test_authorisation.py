@@ -11,12 +11,15 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from hashdb.domain.banks import bank_name
-from hashdb.domain.hits import Hit
-from hashdb.domain.members import COMMAND_LINE, MemberChange, MemberStatus, Scope
-from hashdb.domain.proposals import Act, Request
-from hashdb.domain.webhooks import Topic, WebhookDraft
-from hashdb.service import cases, checkpoints, counts, members
+from hashdb.domain.accounts.members import COMMAND_LINE, MemberChange, MemberStatus, Scope
+from hashdb.domain.review.incidents import Act, Request
+from hashdb.domain.sharing.feed import bank_name
+from hashdb.domain.sharing.webhooks import Topic, WebhookDraft
+from hashdb.domain.stats.counts import Hit
+from hashdb.service.accounts import members
+from hashdb.service.ledger import checkpoints
+from hashdb.service.review import cases
+from hashdb.service.stats import counts
 from tests.web.authorisations import ALL, OPEN, RIGHTS, Rights
 from tests.web.callers import Caller, Service, body, item, pdq, service_at
 

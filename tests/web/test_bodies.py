@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from hashdb.domain.members import Scope
+from hashdb.domain.accounts.members import Scope
 from hashdb.wire import KEYS, VALUES
 from tests.web.authorisations import RIGHTS
 from tests.web.callers import CHUNKED, REMOVED, Caller, Service, item, pdq, service_at

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hashdb.domain.members import Scope
+from hashdb.domain.accounts.members import Scope
 from tests.web.callers import CHUNKED, Caller, Service, body, faults, item, pdq, problem, service_at
 
 URL = "/v1/contributions"

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from hashdb.domain.members import COMMAND_LINE, MemberChange, MemberStatus, Scope
-from hashdb.service import matches, members
+from hashdb.domain.accounts.members import COMMAND_LINE, MemberChange, MemberStatus, Scope
+from hashdb.service.accounts import members
+from hashdb.service.matching import matches
 from hashdb.web import logs
 from hashdb.web.direct import ROUTE
 from tests.web.callers import Caller, Service, item, pdq, problem

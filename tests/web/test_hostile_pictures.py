@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from werkzeug.test import TestResponse
 
-from hashdb.domain.users import Role
+from hashdb.domain.accounts.users import Role
 from tests.hashing.processes import workers
 from tests.web.callers import Caller, Service, body, problem, service_at
 from tests.web.console.visitors import form_secret, signed_in

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 
-from hashdb.domain.users import Role
+from hashdb.domain.accounts.users import Role
 from hashdb.web.console import pages
 from tests.web.callers import Caller, Service, body, item, service_at
 from tests.web.console.visitors import PASSWORD, Visitor, added, form_secret, signed_in

@@ -20,11 +20,11 @@ from limits.errors import StorageError
 from limits.storage import MemoryStorage
 from werkzeug.test import TestResponse
 
-from hashdb.domain.members import Scope
+from hashdb.domain.accounts.members import Scope
 from hashdb.errors import BadSetting
-from hashdb.service.matches import FEW
-from hashdb.service.members import authenticate
-from hashdb.service.places import ALL, EACH
+from hashdb.service.accounts.limits import ALL, EACH
+from hashdb.service.accounts.members import authenticate
+from hashdb.service.matching.matches import FEW
 from hashdb.settings import Settings
 from hashdb.web import limits
 from hashdb.web.context import Face

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from hashdb.domain.members import Scope
+from hashdb.domain.accounts.members import Scope
 from tests.hashing.samples import encoded
 from tests.web.callers import CHUNKED, Caller, Service, body, faults, problem, service_at
 from tests.web.pictures import SAID, TEXT, flat, form, multipart, photo

@@ -13,10 +13,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hashdb import __version__
 from hashdb.client import Client
-from hashdb.domain.matches import Query
-from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
-from hashdb.service import counts, members, open_hashdb, uses
+from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.domain.matching.matches import Query
+from hashdb.service import open_hashdb
+from hashdb.service.accounts import members
 from hashdb.service.schedule import TABLE
+from hashdb.service.stats import counts
 from hashdb.settings import Settings
 from hashdb.web.metrics import Metrics
 from tests.builders import draft
@@ -79,13 +81,13 @@ def test_up_to_where_a_key_has_read_is_told_whatever_way_it_reads(service: Servi
     first = body(reader.get("/v1/changes?limit=1"))["checkpoint"]
     by_time = other.get("/stopncii/v1/FetchHashes?startTimestamp=0", headers={"x-functions-key": str(other.secret)})
     assert by_time.status_code == 200
-    uses.flush(service.db)
+    members.flush(service.db)
     found = samples(admin.get("/metrics").text)
     assert found["hashdb_feed_events", (("key", str(reader.key)),)] == first < found["hashdb_log_events", ()]
     assert ("hashdb_feed_events", (("key", str(other.key)),)) in found
     service.clock.go(minutes=2)
     reader.get("/v1/changes")
-    uses.flush(service.db)
+    members.flush(service.db)
     members.revoke_key(service.db, COMMAND_LINE, other.key)
     found = samples(admin.get("/metrics").text)
     assert found["hashdb_feed_events", (("key", str(reader.key)),)] < found["hashdb_log_events", ()]

@@ -25,9 +25,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from hashdb.domain.members import Scope
-from hashdb.service import checkpoints
-from hashdb.web.interop import MOUNTS
+from hashdb.domain.accounts.members import Scope
+from hashdb.service.ledger import checkpoints
+from hashdb.web.sharing import MOUNTS
 from tests.web.callers import Caller, Service, body, item, service_at
 
 CHECKS = (

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
-from hashdb.service import members, open_hashdb
+from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.service import open_hashdb
+from hashdb.service.accounts import members
 from hashdb.settings import Settings
 from tests.serving import serving
 from tests.web.callers import pdq

@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from hashdb.domain.periods import Period
-from hashdb.domain.reports import OfDay
+from hashdb.domain.stats.reports import OfDay
+from hashdb.domain.times import Period
 from hashdb.web.reports import page, templates
 from tests.wire.test_stats import DAY, REPORT
 

@@ -13,9 +13,10 @@ import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from hashdb.domain.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
 from hashdb.errors import BadSetting
-from hashdb.service import members, open_hashdb
+from hashdb.service import open_hashdb
+from hashdb.service.accounts import members
 from hashdb.settings import Settings
 from hashdb.web.traces import Traces
 from tests.serving import serving

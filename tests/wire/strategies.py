@@ -6,8 +6,17 @@ from datetime import timedelta
 
 from hypothesis import strategies as st
 
-from hashdb.domain.cases import Case, Cause, Decision
-from hashdb.domain.changes import Change, Changes, Gone
+from hashdb.domain.accounts.members import (
+    Key,
+    KeyDraft,
+    Member,
+    MemberChange,
+    MemberDraft,
+    MemberKind,
+    MemberLimits,
+    MemberStatus,
+    Scope,
+)
 from hashdb.domain.contributions import (
     UNSET,
     Amendment,
@@ -19,19 +28,9 @@ from hashdb.domain.contributions import (
     Standing,
     Status,
 )
-from hashdb.domain.matches import Answer, Match, Query, Result
-from hashdb.domain.members import (
-    Key,
-    KeyDraft,
-    Member,
-    MemberChange,
-    MemberDraft,
-    MemberKind,
-    MemberLimits,
-    MemberStatus,
-    Scope,
-)
-from hashdb.domain.opinions import Opinion, OpinionDraft, Stance
+from hashdb.domain.matching.matches import Answer, Match, Query, Result
+from hashdb.domain.review.cases import Case, Cause, Decision, Opinion, OpinionDraft, Stance
+from hashdb.domain.sharing.feed import Change, Changes, Gone
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.wire import Terms
 from tests.builders import NOON, RULES

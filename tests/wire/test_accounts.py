@@ -7,8 +7,8 @@ import json
 import pytest
 from hypothesis import given
 
-from hashdb.domain.members import IssuedKey, Key, KeyDraft, Member, MemberChange, MemberDraft, MemberLimits
-from hashdb.domain.users import AddedUser, Role, User, UserChange, UserDraft, UserStatus
+from hashdb.domain.accounts.members import IssuedKey, Key, KeyDraft, Member, MemberChange, MemberDraft, MemberLimits
+from hashdb.domain.accounts.users import AddedUser, Role, User, UserChange, UserDraft, UserStatus
 from hashdb.errors import InvalidInput
 from hashdb.wire import read
 from hashdb.wire.accounts import (

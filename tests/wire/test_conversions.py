@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import pytest
 
+from hashdb.domain.accounts.members import Scope
 from hashdb.domain.contributions import UNSET, Unset
-from hashdb.domain.members import Scope
 from hashdb.wire import UNSENT, Answered, Sent
 from hashdb.wire.conversions import SPARSE, ChangeMirror, FromDomain, Mirror, Named
 

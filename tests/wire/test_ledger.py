@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from hashdb.domain.audit import Action, Event, leaf
-from hashdb.domain.checkpoints import Consistency, Inclusion, Log, LogKey
-from hashdb.domain.notes import Verifier
+from hashdb.domain.ledger.checkpoints import Consistency, Inclusion, Log, LogKey, Verifier
+from hashdb.domain.ledger.events import Action, Event, leaf
 from hashdb.errors import BadNote
 from hashdb.wire.ledger import ConsistencyOut, EventOut, InclusionOut, LogOut
 from tests.builders import NOON

@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
-from hashdb.domain.cases import CaseState, Order
-from hashdb.domain.contributions import Filter, Standing, Status
-from hashdb.domain.listings import Listing, Position, Sort
+from hashdb.domain.contributions import Filter, Listing, Position, Sort, Standing, Status
+from hashdb.domain.review.cases import CaseState, Order
 from hashdb.domain.signals import Algorithm
 from hashdb.wire.pages import (
     DAYS,

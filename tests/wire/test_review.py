@@ -9,12 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashdb.domain.cases import Case, Decision
 from hashdb.domain.contributions import UNSET
-from hashdb.domain.hits import Reversal
-from hashdb.domain.incidents import Incident, IncidentChange, IncidentDraft
-from hashdb.domain.opinions import Opinion, OpinionDraft
-from hashdb.domain.proposals import Act, Proposal, Request
+from hashdb.domain.review.cases import Case, Decision, Opinion, OpinionDraft
+from hashdb.domain.review.incidents import Act, Incident, IncidentChange, IncidentDraft, Proposal, Request
+from hashdb.domain.stats.counts import Reversal
 from hashdb.errors import InvalidInput
 from hashdb.wire import read
 from hashdb.wire.review import (

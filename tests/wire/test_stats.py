@@ -8,19 +8,9 @@ import io
 import json
 from datetime import date
 
-from hashdb.domain.counts import Cell, Count
-from hashdb.domain.periods import Period
-from hashdb.domain.reports import (
-    Asked,
-    Caught,
-    Contributed,
-    Durations,
-    OfDay,
-    Precision,
-    Report,
-    Reviewed,
-    Share,
-)
+from hashdb.domain.stats.counts import Cell, Count
+from hashdb.domain.stats.reports import Asked, Caught, Contributed, Durations, OfDay, Precision, Report, Reviewed, Share
+from hashdb.domain.times import Period
 from hashdb.wire.stats import CountsOut, ReportOut, csv_text
 
 DAY = date(2026, 11, 20)

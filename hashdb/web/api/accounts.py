@@ -5,11 +5,11 @@ from __future__ import annotations
 from flask import Response
 
 from hashdb import __version__
-from hashdb.domain.budgets import Budget
-from hashdb.domain.members import Scope
-from hashdb.domain.proposals import Proposal
+from hashdb.domain.accounts.budgets import Budget
+from hashdb.domain.accounts.members import Scope
+from hashdb.domain.review.incidents import Proposal
 from hashdb.errors import NotAuthenticated
-from hashdb.service import members
+from hashdb.service.accounts import members
 from hashdb.web.context import actor, answer, body, cut, hashdb, nothing, query
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from flask import Response
 
-from hashdb.domain.members import Scope
-from hashdb.domain.proposals import Proposal
-from hashdb.service import benign
+from hashdb.domain.accounts.members import Scope
+from hashdb.domain.review.incidents import Proposal
+from hashdb.service.matching import benign
 from hashdb.web.context import actor, answer, body, cut, hashdb, nothing, query, terms
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
-from hashdb.wire.matches import BenignIn, BenignOut, BenignsOut
+from hashdb.wire.matching import BenignIn, BenignOut, BenignsOut
 from hashdb.wire.pages import PageQuery
 from hashdb.wire.review import ProposalOut
 

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 from flask import Response
 
+from hashdb.domain.accounts.members import Scope
 from hashdb.domain.contributions import Draft
-from hashdb.domain.members import Scope
-from hashdb.domain.profiles import Profile
+from hashdb.domain.signals import Profile
 from hashdb.hashing import Mode
-from hashdb.service import benign, contributions, erasures
+from hashdb.service.contributions import contributions
+from hashdb.service.matching import benign
 from hashdb.web import media
 from hashdb.web.context import actor, answer, body, cut, hashdb, nothing, once, query, terms
 from hashdb.web.openapi import ApiBlueprint, operation
@@ -122,7 +123,7 @@ def erase(contribution_id: int) -> Response:
     systems' protocols by them, unless `now` is 1. That is refused of what is retired, but with scope admin.
     """
     at_once = bool(query(EraseQuery).now)
-    erasures.erase(hashdb(), actor(), contribution_id, at_once=at_once)
+    contributions.erase(hashdb(), actor(), contribution_id, at_once=at_once)
     return nothing()
 
 

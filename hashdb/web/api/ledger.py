@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flask import Response
 
-from hashdb.domain.members import Scope
-from hashdb.service import audit, checkpoints, proofs
+from hashdb.domain.accounts.members import Scope
+from hashdb.service.ledger import checkpoints, events
 from hashdb.web.context import actor, answer, cut, hashdb, query
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire.ledger import ConsistencyOut, EventOut, EventsOut, InclusionOut, LogOut
@@ -19,8 +19,8 @@ events_api = ApiBlueprint("events", __name__, url_prefix="/v1/events", tag="Audi
 def browse() -> Response:
     """List the events of the audit log."""
     asked = query(EventsQuery)
-    chosen = audit.EventFilter(asked.actor, asked.action, asked.subject)
-    page, more = cut(audit.events(hashdb(), actor(), chosen, asked.after, asked.limit + 1), asked.limit)
+    chosen = events.EventFilter(asked.actor, asked.action, asked.subject)
+    page, more = cut(events.page(hashdb(), actor(), chosen, asked.after, asked.limit + 1), asked.limit)
     listed = [EventOut.from_domain(event) for event in page]
     return answer(EventsOut.model_construct(events=listed, next=page[-1].seq if more else None))
 
@@ -50,7 +50,7 @@ def checkpoint() -> Response:
 def inclusion() -> Response:
     """Prove that an event is in the log: RFC 9162's inclusion proof, from the leaf up."""
     asked = query(InclusionQuery)
-    return answer(InclusionOut.from_domain(proofs.inclusion(hashdb(), actor(), asked.seq, asked.size)))
+    return answer(InclusionOut.from_domain(checkpoints.inclusion(hashdb(), actor(), asked.seq, asked.size)))
 
 
 @proofs_api.get("/proofs/consistency")
@@ -58,4 +58,4 @@ def inclusion() -> Response:
 def consistency() -> Response:
     """Prove that the log only grew: RFC 9162's consistency proof between two sizes of it."""
     asked = query(ConsistencyQuery)
-    return answer(ConsistencyOut.from_domain(proofs.consistency(hashdb(), actor(), asked.first, asked.second)))
+    return answer(ConsistencyOut.from_domain(checkpoints.consistency(hashdb(), actor(), asked.first, asked.second)))

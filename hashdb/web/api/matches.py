@@ -8,15 +8,15 @@ from itertools import repeat
 
 from flask import Response
 
-from hashdb.domain.matches import Query
-from hashdb.domain.members import Scope
+from hashdb.domain.accounts.members import Scope
+from hashdb.domain.matching.matches import Query
 from hashdb.hashing import Mode
-from hashdb.service import matches
+from hashdb.service.matching import matches
 from hashdb.web import media
 from hashdb.web.context import LARGE, actor, answer, body, hashdb, query, terms
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire.contributions import MediaIn
-from hashdb.wire.matches import AnswerOut, QueriesIn, read_queries
+from hashdb.wire.matching import AnswerOut, QueriesIn, read_queries
 from hashdb.wire.pages import MatchesQuery, MediaMatchesQuery
 
 blueprint = ApiBlueprint("matches", __name__, url_prefix="/v1/matches", tag="Match")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response, render_template, request, url_for
 
-from hashdb.domain.members import Scope
+from hashdb.domain.accounts.members import Scope
 from hashdb.errors import NotFound
 from hashdb.service import health
 from hashdb.web.context import answer, face, hashdb

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flask import Response
 
-from hashdb.domain.members import Scope
-from hashdb.service import counts
+from hashdb.domain.accounts.members import Scope
+from hashdb.service.stats import counts
 from hashdb.web.context import actor, answer, cut, hashdb, query
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire.pages import PageQuery

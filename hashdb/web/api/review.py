@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from flask import Response
 
-from hashdb.domain.members import Scope
-from hashdb.domain.proposals import Proposal
-from hashdb.service import cases, incidents, opinions, proposals
+from hashdb.domain.accounts.members import Scope
+from hashdb.domain.review.incidents import Proposal
+from hashdb.service.review import cases, incidents, opinions, proposals
 from hashdb.web.context import actor, answer, body, cut, hashdb, nothing, once, query, terms
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read

@@ -6,14 +6,15 @@ from collections.abc import Iterator
 
 from flask import Response, request
 
-from hashdb.domain.changes import Changes
-from hashdb.domain.members import Actor, Scope
-from hashdb.service import HashDB, changes, webhooks
+from hashdb.domain.accounts.members import Actor, Scope
+from hashdb.domain.sharing.feed import Changes
+from hashdb.service import HashDB
+from hashdb.service.sharing import feed, webhooks
 from hashdb.web.context import actor, answer, body, cut, hashdb, nothing, query, terms
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
 from hashdb.wire.pages import ChangesQuery, DeliveriesQuery, PageQuery
-from hashdb.wire.sharing import (
+from hashdb.wire.sharing.feed import (
     ChangesEnd,
     ChangesOut,
     DeliveriesOut,
@@ -41,11 +42,11 @@ def follow() -> Response:
     With `Accept: application/x-ndjson` one change a line, and a last line with checkpoint, more and epoch.
     """
     asked = query(ChangesQuery)
-    page = changes.read(hashdb(), actor(), asked.after, asked.limit or _PAGE, asked.epoch)
+    page = feed.read(hashdb(), actor(), asked.after, asked.limit or _PAGE, asked.epoch)
     had_place = True
     if asked.wait and not page.changes:
-        had_place = changes.wait(hashdb(), actor(), page.checkpoint, asked.wait)
-        page = changes.read(hashdb(), actor(), asked.after, asked.limit or _PAGE, asked.epoch)
+        had_place = feed.wait(hashdb(), actor(), page.checkpoint, asked.wait)
+        page = feed.read(hashdb(), actor(), asked.after, asked.limit or _PAGE, asked.epoch)
     if request.accept_mimetypes.best_match(["application/json", _LINES]) == _LINES:
         response = Response(_stream(hashdb(), actor(), page, asked.limit is None), mimetype=_LINES)
     else:
@@ -61,7 +62,7 @@ def _stream(db: HashDB, reader: Actor, page: Changes, onwards: bool) -> Iterator
         yield "".join(map(line, page.changes))
         if not (page.more and onwards):
             break
-        page = changes.read(db, reader, page.checkpoint, _PAGE, page.epoch)
+        page = feed.read(db, reader, page.checkpoint, _PAGE, page.epoch)
     end = ChangesEnd.model_construct(checkpoint=page.checkpoint, more=page.more, epoch=page.epoch)
     yield f"{end.json_text()}\n"
 

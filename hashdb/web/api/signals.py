@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response
 
-from hashdb.domain.members import Scope
+from hashdb.domain.accounts.members import Scope
 from hashdb.web import media
 from hashdb.web.context import answer
 from hashdb.web.openapi import ApiBlueprint, operation

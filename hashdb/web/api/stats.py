@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flask import Response, request
 
-from hashdb.domain.members import Scope
-from hashdb.service import counts, reports
+from hashdb.domain.accounts.members import Scope
+from hashdb.service.stats import counts, reports
 from hashdb.web.context import actor, answer, hashdb, query
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.web.reports import page

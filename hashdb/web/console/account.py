@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response, url_for
 from markupsafe import Markup
 
-from hashdb.service import passwords, sessions, users
+from hashdb.service.accounts import sessions, users
 from hashdb.web.console import guard, pages
 from hashdb.web.console.pages import Form
 from hashdb.web.context import hashdb
@@ -41,7 +41,7 @@ def choose_password() -> Response:
 @blueprint.get("/second-factor")
 def factor() -> Response:
     """Show how to set up a second factor, or to remove it."""
-    return _factor(Form({"secret": passwords.new_secret()}))
+    return _factor(Form({"secret": sessions.new_secret()}))
 
 
 @blueprint.post("/second-factor")
@@ -78,9 +78,9 @@ def _factor(form: Form, status: int = 200) -> Response:
     user = guard.session().user
     if user.second_factor or not user.has_password:
         return pages.page("factor.html", form=form, status=status)
-    if not passwords.is_secret(form.text("secret")):
-        form.values["secret"] = passwords.new_secret()
-    address = passwords.provisioning(form.text("secret"), user.name, "hashdb")
+    if not sessions.is_secret(form.text("secret")):
+        form.values["secret"] = sessions.new_secret()
+    address = sessions.provisioning(form.text("secret"), user.name, "hashdb")
     # It takes long to load, and is needed once for each user.
     import segno
 

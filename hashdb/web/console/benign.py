@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from flask import Response, url_for
 
-from hashdb.domain.benign import BenignDraft, BenignEffect, usual_radius
-from hashdb.domain.members import Scope
-from hashdb.domain.proposals import Proposal
+from hashdb.domain.accounts.members import Scope
+from hashdb.domain.matching.benign import BenignDraft, BenignEffect, usual_radius
+from hashdb.domain.review.incidents import Proposal
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import InvalidInput
 from hashdb.hashing import Mode
-from hashdb.service import benign
+from hashdb.service.matching import benign
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import grid, sides, together
 from hashdb.web.context import actor, cut, face, hashdb, terms
 from hashdb.wire import read
-from hashdb.wire.matches import BenignIn, spell_lines
+from hashdb.wire.matching import BenignIn, spell_lines
 from hashdb.wire.pages import BenignPageQuery
 
 blueprint = pages.blueprint_of("benign", __name__)

@@ -6,11 +6,15 @@ from collections.abc import Sequence
 
 from flask import Response, request, url_for
 
-from hashdb.domain.cases import Case, CaseState, Decision, Order, Queue
-from hashdb.domain.members import Scope
-from hashdb.domain.proposals import Proposal
+from hashdb.domain.accounts.members import Scope
+from hashdb.domain.review.cases import Case, CaseState, Decision, Order, Queue
+from hashdb.domain.review.incidents import Proposal
 from hashdb.errors import Fault, InvalidInput
-from hashdb.service import audit, cases, contributions, members, neighbors, proposals
+from hashdb.service.accounts import members
+from hashdb.service.contributions import contributions
+from hashdb.service.ledger import events
+from hashdb.service.matching import neighbors
+from hashdb.service.review import cases, proposals
 from hashdb.web.console import pages, words
 from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import grid
@@ -112,7 +116,7 @@ def _listed(
         piled=_piled(asked, queue),
         decided=decided,
         next=next,
-        names=audit.names(hashdb(), actor(), {one.decided_by for one in decided if one.decided_by}),
+        names=events.names(hashdb(), actor(), {one.decided_by for one in decided if one.decided_by}),
     )
 
 
@@ -130,9 +134,9 @@ def _shown(case: Case, form: Form, status: int = 200) -> Response:
         choices=cases.choices(hashdb(), actor(), case.id) if open_ else (),
         ticked=form.many("signals") if form.text("boxes") else None,
         near=pages.once_built(lambda: neighbors.of(hashdb(), actor(), case.contribution, _NEAR)),
-        names=audit.names(hashdb(), actor(), [case.decided_by] if case.decided_by else []),
+        names=events.names(hashdb(), actor(), [case.decided_by] if case.decided_by else []),
         proposals=proposals.on(hashdb(), actor(), "case", case.id),
-        timeline=audit.timeline(hashdb(), actor(), case.contribution),
+        timeline=events.timeline(hashdb(), actor(), case.contribution),
         form=form,
         grid=grid,
         before=before,

@@ -8,14 +8,17 @@ from typing import Any
 
 from flask import Response, request, stream_with_context, url_for
 
-from hashdb.domain.cases import Case, CaseState
-from hashdb.domain.contributions import Contribution, Standing, Status
-from hashdb.domain.instants import format_instant
-from hashdb.domain.listings import Sort
-from hashdb.domain.members import Scope
+from hashdb.domain.accounts.members import Scope
+from hashdb.domain.contributions import Contribution, Sort, Standing, Status
+from hashdb.domain.review.cases import Case, CaseState
 from hashdb.domain.signals import Algorithm
+from hashdb.domain.times import format_instant
 from hashdb.errors import Fault, InvalidInput
-from hashdb.service import audit, cases, contributions, erasures, listings, members, neighbors
+from hashdb.service.accounts import members
+from hashdb.service.contributions import contributions, listings
+from hashdb.service.ledger import events
+from hashdb.service.matching import neighbors
+from hashdb.service.review import cases
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import grid
@@ -103,7 +106,7 @@ def erase(contribution_id: int) -> Response:
     sent = Form.sent()
     try:
         _confirmed(sent, reason=True, number=contribution_id)
-        erasures.erase(hashdb(), actor(), contribution_id, sent.text("reason"))
+        contributions.erase(hashdb(), actor(), contribution_id, sent.text("reason"))
     except pages.REFUSALS as error:
         return _ask("contribution_erasure.html", contribution_id, sent.refused(error), status=422)
     return pages.done(_address(contribution_id), f"Contribution {contribution_id} is erased. Its events stay.")
@@ -150,7 +153,7 @@ def _with(**changed: Any) -> str:
 
 def _shown(found: Contribution) -> Response:
     on = cases_on(found.id)
-    line = audit.timeline(hashdb(), actor(), found.id)
+    line = events.timeline(hashdb(), actor(), found.id)
     return pages.page(
         "contribution.html",
         contribution=found,

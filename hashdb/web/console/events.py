@@ -10,11 +10,12 @@ from typing import Any
 
 from flask import Response, request, url_for
 
-from hashdb.domain.audit import Action, Event
-from hashdb.domain.checkpoints import Checkpoint, Inclusion, read_checkpoint
+from hashdb.domain.ledger.checkpoints import Checkpoint, Inclusion, read_checkpoint
+from hashdb.domain.ledger.events import Action, Event
 from hashdb.errors import Unavailable
-from hashdb.service import audit, checkpoints, proofs
-from hashdb.service import verification as jobs
+from hashdb.service.ledger import checkpoints
+from hashdb.service.ledger import events as audit
+from hashdb.service.ledger import verification as jobs
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, hashdb
@@ -50,7 +51,7 @@ def show(seq: int) -> Response:
     """Show an event: its canonical form, its leaf, and the proof that it is in the log."""
     event = audit.one(hashdb(), actor(), seq)
     checkpoint, note, reason = _checkpoint(event)
-    proof = None if checkpoint is None else proofs.inclusion(hashdb(), actor(), seq, checkpoint.size)
+    proof = None if checkpoint is None else checkpoints.inclusion(hashdb(), actor(), seq, checkpoint.size)
     holds = proof is not None and checkpoint is not None and proof.proves(checkpoint) and _is_leaf(event, proof)
     return pages.page(
         "event.html",

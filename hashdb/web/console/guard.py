@@ -6,9 +6,9 @@ from typing import cast
 
 from flask import Response, g, request, url_for
 
-from hashdb.domain.sessions import Session
+from hashdb.domain.accounts.users import Session
 from hashdb.errors import FormRefused, NotAuthenticated
-from hashdb.service import sessions
+from hashdb.service.accounts import sessions
 from hashdb.web.console import cookies
 from hashdb.web.context import face, hashdb, spend_change
 

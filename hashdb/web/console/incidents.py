@@ -7,9 +7,9 @@ from datetime import datetime
 
 from flask import Response, url_for
 
-from hashdb.domain.incidents import Incident, IncidentEffect
-from hashdb.domain.members import Scope
-from hashdb.service import incidents
+from hashdb.domain.accounts.members import Scope
+from hashdb.domain.review.incidents import Incident, IncidentEffect
+from hashdb.service.review import incidents
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, cut, hashdb, query

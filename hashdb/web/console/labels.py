@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from flask import Response
 
-from hashdb.domain.cases import Decision
+from hashdb.domain.accounts.members import Scope
 from hashdb.domain.contributions import Standing, Status
-from hashdb.domain.labels import Vocabulary
-from hashdb.domain.members import Scope
+from hashdb.domain.review.cases import Decision
+from hashdb.domain.rules import Vocabulary
 from hashdb.domain.signals import Algorithm
 from hashdb.web.console import pages
 from hashdb.web.context import actor, hashdb

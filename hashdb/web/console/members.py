@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from flask import Response, request, url_for
 
-from hashdb.domain.hits import KeyUse
-from hashdb.domain.members import Key, Member, MemberChange, MemberKind, MemberStatus, Scope
-from hashdb.domain.overviews import MemberFigures
-from hashdb.domain.proposals import Proposal
-from hashdb.domain.webhooks import MOST
-from hashdb.service import members, overviews, proposals, uses, webhooks
+from hashdb.domain.accounts.members import Key, Member, MemberChange, MemberKind, MemberStatus, Scope
+from hashdb.domain.review.incidents import Proposal
+from hashdb.domain.sharing.webhooks import MOST
+from hashdb.domain.stats.counts import KeyUse
+from hashdb.domain.stats.overviews import MemberFigures
+from hashdb.service.accounts import members
+from hashdb.service.review import proposals
+from hashdb.service.sharing import webhooks
+from hashdb.service.stats import overviews
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, cut, hashdb, query
@@ -123,7 +126,7 @@ def ask_revocation(member_id: int, key_id: int) -> Response:
     """Say what a revocation would do, before it is done."""
     member = members.get(hashdb(), actor(), member_id)
     key = members.key(hashdb(), actor(), key_id, member_id)
-    use = uses.of(hashdb(), actor(), member_id).get(key_id)
+    use = members.of(hashdb(), actor(), member_id).get(key_id)
     return pages.page("revocation.html", member=member, key=key, use=use)
 
 
@@ -163,7 +166,7 @@ def _shown(member: Member, form: Form, key_form: Form | None = None, status: int
         proposals=proposals.on(hashdb(), actor(), "member", member.id),
         keys=found,
         hooks=webhooks.page(hashdb(), actor(), 0, MOST, of=member.id),
-        uses=uses.of(hashdb(), actor(), member.id),
+        uses=members.of(hashdb(), actor(), member.id),
         form=form,
         key_form=key_form or Form(),
         ticked=key_form.many("scopes") if key_form else (Scope.CONTRIBUTE, Scope.MATCH),
@@ -179,7 +182,7 @@ def _figures() -> dict[int, MemberFigures]:
 def _uses() -> dict[int, KeyUse]:
     """Of each member, the use of the key that was used last, with the lag of the one that is furthest behind."""
     found: dict[int, KeyUse] = {}
-    for one in uses.of(hashdb(), actor()).values():
+    for one in members.of(hashdb(), actor()).values():
         best = found.setdefault(one.member, one)
         use = max(best.use, one.use, key=lambda each: each.used_at)
         lag = max((each.lag for each in (best, one) if each.lag), key=lambda each: each.changes, default=None)

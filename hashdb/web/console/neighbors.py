@@ -6,16 +6,16 @@ from collections.abc import Mapping
 
 from flask import Response
 
-from hashdb.domain.neighbors import Near, reach
+from hashdb.domain.matching.matches import Near, reach
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import Fault, InvalidInput
 from hashdb.hashing import Mode
-from hashdb.service import neighbors
+from hashdb.service.matching import neighbors
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import Sides, grid, sides, together
 from hashdb.web.context import actor, face, hashdb
-from hashdb.wire.matches import spell_lines
+from hashdb.wire.matching import spell_lines
 
 blueprint = pages.blueprint_of("neighbors", __name__, "/debugger")
 _NEAR = 200

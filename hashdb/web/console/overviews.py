@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from flask import Response
 
-from hashdb.service import overviews, proposals
+from hashdb.service.review import proposals
+from hashdb.service.stats import overviews
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, face, hashdb

@@ -17,10 +17,10 @@ from markupsafe import Markup
 from pydantic import BaseModel, ValidationError
 
 from hashdb import __version__
-from hashdb.domain.instants import format_instant
-from hashdb.domain.members import Actor, Scope
+from hashdb.domain.accounts.members import Actor, Scope
+from hashdb.domain.times import format_instant
 from hashdb.errors import Conflict, Fault, HashDBError, IndexNotReady, InvalidInput, MalformedRequest, SignInRefused
-from hashdb.service import refusals
+from hashdb.service.stats import refusals
 from hashdb.web.console import cookies, guard, words
 from hashdb.web.context import hashdb, terms
 from hashdb.wire import refusal

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response, g, request, url_for
 
 from hashdb.errors import HashDBError, MethodNotAllowed, NotAuthenticated, ScopeMissing
-from hashdb.service import refusals
+from hashdb.service.stats import refusals
 from hashdb.web import problems
 from hashdb.web.console import cookies, pages
 from hashdb.web.context import hashdb

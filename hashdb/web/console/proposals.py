@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from flask import Response, url_for
 
-from hashdb.domain.cases import Decision
-from hashdb.domain.members import Scope
-from hashdb.domain.proposals import REVIEWED, Act, Proposal
+from hashdb.domain.accounts.members import Scope
+from hashdb.domain.review.cases import Decision
+from hashdb.domain.review.incidents import REVIEWED, Act, Proposal
 from hashdb.errors import Fault, InvalidInput
-from hashdb.service import audit, benign, cases, members, proposals
+from hashdb.service.accounts import members
+from hashdb.service.ledger import events
+from hashdb.service.matching import benign
+from hashdb.service.review import cases, proposals
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import grid
 from hashdb.web.context import actor, hashdb, terms
 from hashdb.wire import read
 from hashdb.wire.accounts import MemberChangeIn
-from hashdb.wire.matches import BenignIn
+from hashdb.wire.matching import BenignIn
 from hashdb.wire.review import DecisionIn
 
 blueprint = pages.blueprint_of("proposals", __name__)
@@ -26,7 +29,7 @@ _ALL = 1_000
 def browse() -> Response:
     """List what waits for a second person, the first to expire first."""
     found = proposals.page(hashdb(), actor(), 0, _ALL)
-    names = audit.names(hashdb(), actor(), {who for one in found for who in (one.actor, one.request.subject)})
+    names = events.names(hashdb(), actor(), {who for one in found for who in (one.actor, one.request.subject)})
     two_persons = hashdb().rules.two_persons
     return pages.page("proposals.html", proposals=found, two_persons=two_persons, name=_NAMES, names=names)
 
@@ -98,7 +101,7 @@ def _shown(proposal: Proposal, form: Form, status: int = 200) -> Response:
         form=form,
         proposal=proposal,
         name=_NAMES,
-        names=audit.names(hashdb(), actor(), [proposal.actor]),
+        names=events.names(hashdb(), actor(), [proposal.actor]),
         by_me=proposal.actor == str(actor()),
         mine=actor().has(_scope(proposal)),
         grid=grid,

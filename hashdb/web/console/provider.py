@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 from flask import Response, request, url_for
 from pydantic import BaseModel, Field, JsonValue, ValidationError
 
-from hashdb.domain.users import Identity
+from hashdb.domain.accounts.users import Identity
 from hashdb.errors import LimitReached, SignInRefused
-from hashdb.service import sessions
+from hashdb.service.accounts import sessions
 from hashdb.web.console import cookies, pages
 from hashdb.web.console.pages import Form
 from hashdb.web.console.sessions import address, ask, begun, status_of

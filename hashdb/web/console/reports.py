@@ -8,12 +8,13 @@ from datetime import date, timedelta
 from flask import Response, request, url_for
 from markupsafe import Markup
 
-from hashdb.domain.jobs import Outcome, ReportJob
-from hashdb.domain.periods import Period
-from hashdb.domain.reports import Report
+from hashdb.domain.jobs import JobOutcome, ReportJob
+from hashdb.domain.stats.reports import Report
+from hashdb.domain.times import Period
 from hashdb.errors import Fault, InvalidInput
-from hashdb.service import audit, members
-from hashdb.service import reports as jobs
+from hashdb.service.accounts import members
+from hashdb.service.ledger import events
+from hashdb.service.stats import reports as jobs
 from hashdb.web import reports
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
@@ -49,7 +50,7 @@ def make() -> Response:
 def show(report_id: int) -> Response:
     """Show a report, or how far it is."""
     found = jobs.get(hashdb(), actor(), report_id)
-    report = _report(found.id) if found.outcome is Outcome.MADE else None
+    report = _report(found.id) if found.outcome is JobOutcome.MADE else None
     template = "report_state.html" if request.headers.get("HX-Request") else "report.html"
     told = None if report is None else Markup(reports.body(report))
     return pages.page(template, found=found, of=_of(found), report=report, body=told)
@@ -120,7 +121,7 @@ def _listed(form: Form, status: int = 200) -> Response:
         presets=presets(hashdb().now().date()),
         made=made,
         of=_of,
-        names=audit.names(hashdb(), actor(), {one.actor for one in made}),
+        names=events.names(hashdb(), actor(), {one.actor for one in made}),
     )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from flask import Response, request, url_for
 
-from hashdb.domain.sessions import Opened
+from hashdb.domain.accounts.users import Opened
 from hashdb.errors import LimitReached, SignInRefused
-from hashdb.service import sessions
+from hashdb.service.accounts import sessions
 from hashdb.web.console import cookies, guard, pages
 from hashdb.web.console.pages import Form
 from hashdb.web.context import face, hashdb

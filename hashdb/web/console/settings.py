@@ -10,8 +10,9 @@ from pathlib import Path
 from flask import Response
 from pydantic import SecretStr
 
-from hashdb.domain.members import Scope
-from hashdb.service import checkpoints, schedule
+from hashdb.domain.accounts.members import Scope
+from hashdb.service import schedule
+from hashdb.service.ledger import checkpoints
 from hashdb.service.schedule import Plan
 from hashdb.settings import DEFAULT_LABELS, Settings
 from hashdb.web.console import pages

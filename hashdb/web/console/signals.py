@@ -13,7 +13,7 @@ from hashdb.hashing import Mode
 from hashdb.web import media
 from hashdb.web.console.pages import Form
 from hashdb.web.context import face
-from hashdb.wire.matches import read_lines
+from hashdb.wire.matching import read_lines
 
 
 def grid(signal: Signal, other: Signal | None = None) -> Markup:

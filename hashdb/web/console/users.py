@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flask import Response, request, url_for
 
-from hashdb.domain.users import AddedUser, Role, User, UserChange, UserStatus
-from hashdb.service import users
+from hashdb.domain.accounts.users import AddedUser, Role, User, UserChange, UserStatus
+from hashdb.service.accounts import users
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, face, hashdb

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from flask import Response, request, url_for
 
-from hashdb.domain.deliveries import KEPT_EACH
-from hashdb.domain.members import Scope
-from hashdb.domain.webhooks import Webhook, WebhookChange
+from hashdb.domain.accounts.members import Scope
+from hashdb.domain.sharing.webhooks import KEPT_EACH, Webhook, WebhookChange
 from hashdb.errors import LimitReached, WebhooksOff
-from hashdb.service import members, webhooks
+from hashdb.service.accounts import members
+from hashdb.service.sharing import webhooks
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, cut, hashdb, query

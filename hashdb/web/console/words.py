@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
-from hashdb.domain.neighbors import Near
+from hashdb.domain.matching.matches import Near
 from hashdb.domain.signals import Algorithm
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))

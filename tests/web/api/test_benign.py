@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hashdb.domain.benign import REFUSAL
-from hashdb.domain.members import Scope
+from hashdb.domain.accounts.members import Scope
+from hashdb.domain.matching.benign import REFUSAL
 from tests.builders import near, signal
 from tests.web.callers import Caller, Service, body, faults, item, pdq, problem
 from tests.web.pictures import SAID, form, photo

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from hashdb.domain.members import Scope
+from hashdb.domain.accounts.members import Scope
 from tests.web.callers import Caller, Service, body, faults, item, pdq, problem, service_at
 
 URL = "/v1/cases"

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from hashdb.domain.members import Scope
-from hashdb.service import changes
-from hashdb.service.places import Places
+from hashdb.domain.accounts.members import Scope
+from hashdb.service.accounts.limits import Places
+from hashdb.service.sharing import feed
 from tests.web.callers import Caller, Service, body, faults, item, problem
 
 URL = "/v1/changes"
@@ -147,7 +147,7 @@ def test_a_reader_that_finds_no_place_to_wait_is_told_when_to_ask_again(
     service: Service, other: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "Retry-After" not in other.get(f"{URL}?wait=1").headers
-    monkeypatch.setattr(changes, "_WAITING", Places(each=0, all_keys=0))
+    monkeypatch.setattr(feed, "_WAITING", Places(each=0, all_keys=0))
     for accepts in ("application/json", "application/x-ndjson"):
         full = other.get(f"{URL}?wait=20", headers={"Accept": accepts})
         assert (full.status_code, full.headers["Retry-After"]) == (200, "5")

@@ -6,8 +6,8 @@ import hashlib
 
 import pytest
 
-from hashdb.domain.members import Scope
-from hashdb.service import counts
+from hashdb.domain.accounts.members import Scope
+from hashdb.service.stats import counts
 from tests.web.callers import Caller, Service, body, faults, item, pdq, problem
 from tests.web.pictures import form, photo
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hashdb.domain.members import Scope
+from hashdb.domain.accounts.members import Scope
 from tests.web.callers import Caller, Service, body, faults, item, pdq, problem, service_at
 
 URL = "/v1/incidents"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hashdb.domain.members import Scope
+from hashdb.domain.accounts.members import Scope
 from tests.web.callers import Caller, Service, body, faults, item, problem
 
 URL = "/v1/contributions"

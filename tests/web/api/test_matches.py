@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from hashdb.domain.members import Scope
+from hashdb.domain.accounts.members import Scope
 from hashdb.domain.signals import Algorithm
 from tests.builders import near, signal
 from tests.web.callers import Caller, Service, body, faults, item, pdq, problem, service_at

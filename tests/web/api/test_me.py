@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from hashdb import __version__
-from hashdb.domain.budgets import Budget
-from hashdb.domain.members import COMMAND_LINE, MemberChange, Scope
-from hashdb.service import members
+from hashdb.domain.accounts.budgets import Budget
+from hashdb.domain.accounts.members import COMMAND_LINE, MemberChange, Scope
+from hashdb.service.accounts import members
 from tests.web.callers import Service, body, item, pdq, problem, service_at
 
 

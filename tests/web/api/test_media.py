@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageOps
 
-from hashdb.domain.members import Scope
+from hashdb.domain.accounts.members import Scope
 from tests.web.callers import Caller, Service, body, faults, problem, service_at
 from tests.web.pictures import SAID, form, multipart, photo
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from hashdb.domain.members import Scope
+from hashdb.domain.accounts.members import Scope
 from tests.web.callers import Caller, Service, body, faults, problem
 
 URL = "/v1/members"

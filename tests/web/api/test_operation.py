@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from hashdb.service import checkpoints
+from hashdb.service.ledger import checkpoints
 from tests.web.callers import Caller, Service, body, item, pdq, problem, service_at
 
 

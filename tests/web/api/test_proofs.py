@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from hashdb.domain.members import Scope
-from hashdb.service import checkpoints
+from hashdb.domain.accounts.members import Scope
+from hashdb.service.ledger import checkpoints
 from tests.service.independent import leaf_of, opened, root_by_inclusion, root_of, roots_by_consistency
 from tests.web.callers import Caller, Service, body, faults, item, problem
 

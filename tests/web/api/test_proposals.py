@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hashdb.domain.members import Scope
+from hashdb.domain.accounts.members import Scope
 from tests.web.callers import Caller, Service, body, item, pdq, problem, service_at
 
 URL = "/v1/proposals"

@@ -13,11 +13,22 @@ from typing import Any
 
 import pytest
 
-from hashdb.domain.cases import CaseState, Decision
-from hashdb.domain.members import COMMAND_LINE, Actor, MemberChange, MemberDraft, MemberKind, MemberStatus, Scope
-from hashdb.domain.opinions import OpinionDraft, Stance
+from hashdb.domain.accounts.members import (
+    COMMAND_LINE,
+    Actor,
+    MemberChange,
+    MemberDraft,
+    MemberKind,
+    MemberStatus,
+    Scope,
+)
+from hashdb.domain.review.cases import CaseState, Decision, OpinionDraft, Stance
 from hashdb.errors import HashDBError
-from hashdb.service import cases, contributions, counts, erasures, matches, members, opinions, refusals
+from hashdb.service.accounts import members
+from hashdb.service.contributions import contributions
+from hashdb.service.matching import matches
+from hashdb.service.review import cases, opinions
+from hashdb.service.stats import counts, refusals
 from tests.builders import USUAL, contributed, draft, key_of, near, query, signal
 from tests.web import recomputed
 from tests.web.callers import Caller, Service, body, faults, problem
@@ -86,7 +97,7 @@ class History:
         id, actor, _ = self.chance.choice(self.there)
         try:
             if self.chance.random() < 0.3:
-                erasures.erase(self.db, actor, id)
+                contributions.erase(self.db, actor, id)
             else:
                 contributions.withdraw(self.db, actor, id, self.chance.choice(["other", "removal_reversed"]))
         except HashDBError:
@@ -161,7 +172,7 @@ def test_the_same_period_has_the_same_numbers_whatever_comes_after(service: Serv
     texts = {form: auditor.get(PERIOD, headers={"Accept": form}).text for form in ("application/json", "text/csv")}
     for id, actor, _ in history.there:
         with suppress(HashDBError):
-            erasures.erase(service.db, actor, id)
+            contributions.erase(service.db, actor, id)
     history.match()
     counts.flush(service.db)
     for form, text in texts.items():

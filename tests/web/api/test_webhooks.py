@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from hashdb.domain.deliveries import Attempt, Claimed
-from hashdb.domain.members import Scope
-from hashdb.service import deliveries
+from hashdb.domain.accounts.members import Scope
+from hashdb.domain.sharing.webhooks import Attempt, Claimed
+from hashdb.service.sharing import deliveries
 from tests.web.callers import Caller, Service, body, faults, item, problem, service_at
 
 URL = "/v1/webhooks"

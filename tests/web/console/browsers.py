@@ -19,7 +19,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import pytest
 
-from hashdb.domain.users import Role
+from hashdb.domain.accounts.users import Role
 from tests.web.callers import Service
 from tests.web.console.visitors import PASSWORD
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hashdb.domain.users import Role
+from hashdb.domain.accounts.users import Role
 from tests.web.callers import Service
 from tests.web.console.browsers import chromium
 from tests.web.console.visitors import Visitor, signed_in

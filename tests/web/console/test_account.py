@@ -7,7 +7,7 @@ import re
 import pyotp
 import pytest
 
-from hashdb.domain.users import Role
+from hashdb.domain.accounts.users import Role
 from tests.web.callers import Service, service_at
 from tests.web.console.visitors import PASSWORD, Visitor, faults, form_secret, heading, signed_in
 

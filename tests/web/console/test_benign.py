@@ -6,9 +6,9 @@ import re
 from dataclasses import replace
 from io import BytesIO
 
-from hashdb.domain.benign import BenignDraft
-from hashdb.domain.members import COMMAND_LINE
-from hashdb.service import benign
+from hashdb.domain.accounts.members import COMMAND_LINE
+from hashdb.domain.matching.benign import BenignDraft
+from hashdb.service.matching import benign
 from tests.builders import near, signal
 from tests.web.callers import Service, item
 from tests.web.console.visitors import Visitor, faults, heading

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hashdb.domain.deliveries import LEASE, Attempt, Outcome, Trouble
-from hashdb.domain.users import Role
-from hashdb.service import checkpoints
+from hashdb.domain.accounts.users import Role
+from hashdb.domain.sharing.webhooks import LEASE, Attempt, DeliveryOutcome, Trouble
+from hashdb.service.ledger import checkpoints
 from tests.web.callers import Service, item
 from tests.web.console.browsers import EVERY_WAY, View, Watched, faults, listening
 from tests.web.console.visitors import PASSWORD, added
@@ -54,7 +54,7 @@ def address(service: Service) -> Iterator[str]:
     now = service.clock()
     with service.db.store.begin() as tx:
         (claimed,) = tx.deliveries.claim([1], now, now + LEASE)
-        assert tx.deliveries.note(claimed, Attempt(None, 10_000, Trouble.TOO_SLOW), Outcome.FAILED, now, None)
+        assert tx.deliveries.note(claimed, Attempt(None, 10_000, Trouble.TOO_SLOW), DeliveryOutcome.FAILED, now, None)
     alpha.post("/v1/webhooks/1/test")
     service.caller(name="Beta")
     with listening(service) as address:

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hashdb.domain.benign import BenignDraft
-from hashdb.domain.cases import Decision
-from hashdb.domain.incidents import IncidentDraft
-from hashdb.domain.jobs import Outcome
-from hashdb.domain.members import COMMAND_LINE
-from hashdb.domain.periods import Period
-from hashdb.domain.users import Role
-from hashdb.service import benign, cases, incidents, reports
+from hashdb.domain.accounts.members import COMMAND_LINE
+from hashdb.domain.accounts.users import Role
+from hashdb.domain.jobs import JobOutcome
+from hashdb.domain.matching.benign import BenignDraft
+from hashdb.domain.review.cases import Decision
+from hashdb.domain.review.incidents import IncidentDraft
+from hashdb.domain.times import Period
+from hashdb.service.matching import benign
+from hashdb.service.review import cases, incidents
+from hashdb.service.stats import reports
 from hashdb.wire.stats import ReportOut
 from tests.builders import NOON, signal
 from tests.web.callers import Service, item, service_at
@@ -205,7 +207,7 @@ def test_an_auditor_asks_for_a_report_sees_it_come_and_takes_it_away(
     page.goto(f"/console/reports/{going.id}")
     page.get_by_text("Read 0 of at most 100 events").wait_for()
     with service.db.store.begin() as tx:
-        tx.report_jobs.end(going.id, Outcome.STOPPED, 40, None, service.clock())
+        tx.report_jobs.end(going.id, JobOutcome.STOPPED, 40, None, service.clock())
     page.get_by_text("It ended before the end").wait_for()
     page.get_by_role("link", name="Another period").click()
     page.get_by_role("button", name="This month").click()

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hashdb.domain.users import Role
-from hashdb.service import checkpoints, counts
+from hashdb.domain.accounts.users import Role
+from hashdb.service.ledger import checkpoints
+from hashdb.service.stats import counts
 from tests.builders import near, signal
 from tests.web.callers import Service, item
 from tests.web.console.browsers import EVERY_WAY, View, Watched, faults, listening

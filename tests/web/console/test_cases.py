@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from hashdb.domain.cases import PILE
+from hashdb.domain.review.cases import PILE
 from tests.builders import near, signal
 from tests.web.callers import Caller, Service, item
 from tests.web.console.visitors import Visitor, faults, heading

@@ -8,12 +8,15 @@ from dataclasses import replace
 
 import pytest
 
-from hashdb.domain.benign import BenignDraft
-from hashdb.domain.counts import lines
-from hashdb.domain.incidents import IncidentDraft
-from hashdb.domain.members import COMMAND_LINE, MemberChange, MemberStatus, Scope
-from hashdb.domain.users import Role
-from hashdb.service import benign, cases, counts, incidents, members
+from hashdb.domain.accounts.members import COMMAND_LINE, MemberChange, MemberStatus, Scope
+from hashdb.domain.accounts.users import Role
+from hashdb.domain.matching.benign import BenignDraft
+from hashdb.domain.review.incidents import IncidentDraft
+from hashdb.domain.stats.counts import lines
+from hashdb.service.accounts import members
+from hashdb.service.matching import benign
+from hashdb.service.review import cases, incidents
+from hashdb.service.stats import counts
 from tests.builders import signal
 from tests.web.callers import Service, item
 from tests.web.console.visitors import Visitor, form_secret, heading, signed_in
@@ -107,7 +110,7 @@ def test_a_fault_of_ours_is_told_without_its_text(
     def broken(*_: object) -> None:
         raise RuntimeError("the text of a fault")
 
-    monkeypatch.setattr("hashdb.service.members.page", broken)
+    monkeypatch.setattr("hashdb.service.accounts.members.page", broken)
     answer = ada.get("/console/members")
     assert (answer.status_code, answer.mimetype) == (500, "text/html")
     assert "the text of a fault" not in answer.text

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from werkzeug.test import TestResponse
 
-from hashdb.service import checkpoints
+from hashdb.service.ledger import checkpoints
 from tests.web.callers import Service
 from tests.web.console.visitors import Visitor, faults, heading
 

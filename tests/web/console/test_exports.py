@@ -9,7 +9,7 @@ from dataclasses import replace
 from hashdb.web.console.contributions import lines
 from hashdb.wire.contributions import ContributionOut
 from tests.builders import signal
-from tests.domain.test_neighbors import ONE
+from tests.domain.matching.test_neighbors import ONE
 
 
 def test_csv_has_a_column_a_field_and_no_formula() -> None:

@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 
-from hashdb.domain.benign import BenignDraft
-from hashdb.domain.incidents import IncidentDraft
-from hashdb.domain.members import COMMAND_LINE, Scope
-from hashdb.domain.proposals import Act, Request
-from hashdb.domain.users import Role
-from hashdb.service import benign, cases, checkpoints, incidents, reports, webhooks
+from hashdb.domain.accounts.members import COMMAND_LINE, Scope
+from hashdb.domain.accounts.users import Role
+from hashdb.domain.matching.benign import BenignDraft
+from hashdb.domain.review.incidents import Act, IncidentDraft, Request
+from hashdb.service.ledger import checkpoints
+from hashdb.service.matching import benign
+from hashdb.service.review import cases, incidents
+from hashdb.service.sharing import webhooks
+from hashdb.service.stats import reports
 from hashdb.web.console import guard
 from tests.builders import signal
 from tests.web.callers import Service, item, pdq, service_at

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from hashdb.domain.members import COMMAND_LINE
-from hashdb.service import contributions
+from hashdb.domain.accounts.members import COMMAND_LINE
+from hashdb.service.contributions import contributions
 from tests.web.callers import Service, item
 from tests.web.console.visitors import Visitor, faults, heading
 

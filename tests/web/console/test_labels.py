@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from hashdb.domain.cases import Decision
+from hashdb.domain.accounts.users import Role
 from hashdb.domain.contributions import Standing, Status
-from hashdb.domain.labels import Vocabulary
+from hashdb.domain.review.cases import Decision
+from hashdb.domain.rules import Vocabulary
 from hashdb.domain.signals import Algorithm
-from hashdb.domain.users import Role
 from tests.web.callers import Service, service_at
 from tests.web.console.visitors import Visitor, signed_in
 

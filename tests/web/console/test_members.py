@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from hashdb.service import counts
+from hashdb.service.stats import counts
 from tests.web.callers import Caller, Service, item, pdq
 from tests.web.console.visitors import Visitor, faults, heading
 

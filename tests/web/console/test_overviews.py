@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hashdb.domain.members import Scope
+from hashdb.domain.accounts.members import Scope
 from tests.builders import near, signal
 from tests.web.callers import Service, item, pdq
 from tests.web.console.visitors import Visitor, faults, heading

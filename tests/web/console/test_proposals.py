@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from hashdb.domain.benign import BenignDraft
-from hashdb.domain.cases import Decision
-from hashdb.domain.members import COMMAND_LINE, MemberChange, MemberLimits, MemberStatus
-from hashdb.domain.users import Role
-from hashdb.service import benign, cases, members
+from hashdb.domain.accounts.members import COMMAND_LINE, MemberChange, MemberLimits, MemberStatus
+from hashdb.domain.accounts.users import Role
+from hashdb.domain.matching.benign import BenignDraft
+from hashdb.domain.review.cases import Decision
+from hashdb.service.accounts import members
+from hashdb.service.matching import benign
+from hashdb.service.review import cases
 from tests.builders import signal
 from tests.web.callers import Caller, Service, item
 from tests.web.console.visitors import Visitor, faults, heading, signed_in

@@ -15,9 +15,9 @@ import httpx
 import pytest
 from werkzeug.test import TestResponse
 
-from hashdb.domain.members import COMMAND_LINE
-from hashdb.domain.users import Identity, Role, User
-from hashdb.service import sessions, users
+from hashdb.domain.accounts.members import COMMAND_LINE
+from hashdb.domain.accounts.users import Identity, Role, User
+from hashdb.service.accounts import sessions, users
 from tests.web.callers import Service, service_at
 from tests.web.console.oidc import CLIENT, SECRET, provider
 from tests.web.console.visitors import Visitor, added, signed_in

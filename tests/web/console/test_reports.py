@@ -9,9 +9,9 @@ from datetime import date
 
 import pytest
 
-from hashdb.domain.members import COMMAND_LINE
-from hashdb.domain.periods import Period
-from hashdb.service import counts, reports
+from hashdb.domain.accounts.members import COMMAND_LINE
+from hashdb.domain.times import Period
+from hashdb.service.stats import counts, reports
 from hashdb.web.console.reports import presets
 from hashdb.wire.stats import ReportOut
 from tests.web.callers import Service, item, pdq

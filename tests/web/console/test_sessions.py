@@ -6,15 +6,16 @@ import pyotp
 import pytest
 from werkzeug.test import TestResponse
 
-from hashdb.domain.members import COMMAND_LINE
-from hashdb.domain.users import Role, UserChange, UserDraft, UserStatus
-from hashdb.service import audit, users
+from hashdb.domain.accounts.members import COMMAND_LINE
+from hashdb.domain.accounts.users import Role, UserChange, UserDraft, UserStatus
+from hashdb.service.accounts import users
+from hashdb.service.ledger import events
 from tests.web.callers import Service, service_at
 from tests.web.console.visitors import PASSWORD, Visitor, added, form_secret, heading, signed_in
 
 
 def actions(service: Service) -> list[tuple[str, str, dict[str, object]]]:
-    found = audit.events(service.db, COMMAND_LINE, audit.EventFilter(), 0, 1000)
+    found = events.page(service.db, COMMAND_LINE, events.EventFilter(), 0, 1000)
     return [(event.action, event.subject, dict(event.details)) for event in found]
 
 
@@ -155,6 +156,6 @@ def test_a_provisional_password_is_changed_before_anything_else(service: Service
 def test_no_address_and_no_name_is_in_the_log(service: Service) -> None:
     stranger = Visitor(service, "perhaps-a-password")
     stranger.sign_in("x")
-    text = " ".join(event.text for event in audit.events(service.db, COMMAND_LINE, audit.EventFilter(), 0, 10))
+    text = " ".join(event.text for event in events.page(service.db, COMMAND_LINE, events.EventFilter(), 0, 10))
     assert "127.0.0.1" not in text
     assert "perhaps-a-password" not in text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hashdb.domain.users import Role
+from hashdb.domain.accounts.users import Role
 from hashdb.service.background import Task
 from hashdb.service.schedule import TABLE
 from tests.web.callers import Service, service_at

@@ -7,7 +7,7 @@ import re
 import pytest
 from werkzeug.test import TestResponse
 
-from hashdb.domain.users import Role
+from hashdb.domain.accounts.users import Role
 from tests.web.callers import Service
 from tests.web.console.visitors import PASSWORD, Visitor, faults, heading, signed_in
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from hashdb.domain.audit import Action
+from hashdb.domain.ledger.events import Action
 from hashdb.web.console import words
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from hashdb.domain.members import COMMAND_LINE
-from hashdb.domain.users import Role, User, UserDraft
-from hashdb.service import users
+from hashdb.domain.accounts.members import COMMAND_LINE
+from hashdb.domain.accounts.users import Role, User, UserDraft
+from hashdb.service.accounts import users
 from tests.web.callers import Service
 
 PASSWORD = "correct horse battery staple"

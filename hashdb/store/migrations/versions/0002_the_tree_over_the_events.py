@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-from hashdb.domain import merkle
-from hashdb.store.bulk import insert_rows
+from hashdb.domain.ledger import merkle
+from hashdb.store.repositories import insert_rows
 
 revision = "0002"
 down_revision = "0001"

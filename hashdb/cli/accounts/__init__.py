@@ -1,0 +1,1 @@
+"""Accounts, commands: members, keys, users, sessions, budgets."""

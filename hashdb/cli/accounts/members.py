@@ -1,0 +1,263 @@
+"""hashdb member: who takes part."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+
+from hashdb.cli.home import opened
+from hashdb.cli.options import TEXT, Instant
+from hashdb.cli.output import as_json, print_json, print_proposal, print_table
+from hashdb.domain.accounts.members import (
+    COMMAND_LINE,
+    Key,
+    KeyDraft,
+    Member,
+    MemberChange,
+    MemberDraft,
+    MemberKind,
+    MemberLimits,
+    MemberStatus,
+    Scope,
+)
+from hashdb.domain.review.incidents import Proposal
+from hashdb.errors import NotFound
+from hashdb.service import HashDB
+from hashdb.service.accounts import members
+from hashdb.service.contributions import contributions
+from hashdb.service.ledger import checkpoints
+from hashdb.service.review import opinions
+from hashdb.settings import Settings
+from hashdb.wire import LARGEST_ID, read
+from hashdb.wire.accounts import (
+    IssuedKeyOut,
+    KeyOut,
+    MemberIn,
+    MemberOut,
+    MembersOut,
+    MemberWithKeyOut,
+    OwnedKeyOut,
+    OwnedKeysOut,
+)
+
+_SCOPES = click.Choice(list(map(str, Scope)))
+scopes_option = click.option("--scope", "scopes", multiple=True, type=_SCOPES, help="May be repeated.")
+
+
+@click.group("member")
+def member_command() -> None:
+    """Add, list, suspend and reinstate members, on the service's machine."""
+
+
+@member_command.command("add")
+@click.argument("name", type=TEXT)
+@click.option("--kind", required=True, type=click.Choice(list(map(str, MemberKind))), help="What the member is.")
+@click.option("--contact", type=TEXT, default="", help="Whom to write to.")
+@click.option("--a-day", type=click.IntRange(0, 2**31 - 1), help="How many contributions it may send a day.")
+@scopes_option
+@as_json
+def add_member(name: str, kind: str, contact: str, a_day: int | None, scopes: tuple[str, ...], as_json: bool) -> None:
+    """Add a member, with a first key where scopes are given. The key's secret is shown this once."""
+    draft = checked(MemberDraft(name, MemberKind(kind), contact, MemberLimits(a_day)))
+    with opened(Settings.read()) as db:
+        member = members.add(db, COMMAND_LINE, draft)
+        chosen = KeyDraft(frozenset(map(Scope, scopes)))
+        issued = members.issue_key(db, COMMAND_LINE, member.id, chosen) if scopes else None
+    if as_json:
+        spelled = {"member": MemberOut.from_domain(member)} | (
+            {"key": IssuedKeyOut.from_issued(issued)} if issued else {}
+        )
+        print_json(MemberWithKeyOut.model_construct(None, **spelled))
+        return
+    click.echo(f"member {member.id}: {member.name} ({member.kind})")
+    if issued is not None:
+        click.echo(f"key {issued.key.id} ({' '.join(sorted(issued.key.scopes))}), its secret, shown this once:")
+        click.echo(issued.secret)
+
+
+@member_command.command("list")
+@as_json
+def list_members(as_json: bool) -> None:
+    """List the members."""
+    with opened(Settings.read()) as db:
+        found = everybody(db)
+    if as_json:
+        print_json(MembersOut.model_construct(members=[MemberOut.from_domain(member) for member in found], next=None))
+        return
+    rows = [[str(one.id), one.name, one.kind, one.status, f"{one.created_at:%Y-%m-%d}"] for one in found]
+    print_table([">id", "name", "kind", "status", "since"], rows)
+
+
+@member_command.command("limit")
+@click.argument("member", type=TEXT)
+@click.option("--a-day", type=click.IntRange(0, 2**31 - 1), help="How many contributions it may send a day.")
+@click.option("--none", "unlimited", is_flag=True, help="As many as it likes.")
+@click.option("--budget-factor", type=click.IntRange(1, 1000), help="By how much its keys' budgets are widened.")
+@as_json
+def limit(member: str, a_day: int | None, unlimited: bool, budget_factor: int | None, as_json: bool) -> None:
+    """Limit how many contributions a member (its id or name) may send a day, from the next request on.
+
+    The budgets of its keys are everybody's, times the budget factor.
+    """
+    if (a_day is not None and unlimited) or (a_day is None and not unlimited and budget_factor is None):
+        raise click.UsageError("give --a-day or --none, or --budget-factor")
+    with opened(Settings.read()) as db:
+        limits = None if a_day is None and not unlimited else MemberLimits(a_day)
+        change = MemberChange(limits=limits, budget_factor=budget_factor)
+        changed = members.change(db, COMMAND_LINE, find(db, member).id, change)
+        assert isinstance(changed, Member)  # Only a suspension may wait for a second person.
+    if as_json:
+        print_json(MemberOut.from_domain(changed))
+    else:
+        click.echo(f"member {changed.id} ({changed.name}) may send {_limit(changed)}")
+
+
+@member_command.command("suspend")
+@click.argument("member", type=TEXT)
+@as_json
+def suspend(member: str, as_json: bool) -> None:
+    """Suspend a member (its id or name): its keys open nothing, and its contributions no longer match, at once."""
+    _set_status(member, MemberStatus.SUSPENDED, as_json)
+
+
+@member_command.command("reinstate")
+@click.argument("member", type=TEXT)
+@as_json
+def reinstate(member: str, as_json: bool) -> None:
+    """Reinstate a suspended member (its id or name): its keys open again, and its contributions match."""
+    _set_status(member, MemberStatus.ACTIVE, as_json)
+
+
+def find(db: HashDB, text: str) -> Member:
+    """The member of that id or name. Raises NotFound."""
+    if text.isascii() and text.isdecimal() and len(text) < 16:
+        try:
+            return members.get(db, COMMAND_LINE, int(text))
+        except NotFound:
+            pass
+    return members.named(db, COMMAND_LINE, text)
+
+
+def everybody(db: HashDB) -> list[Member]:
+    """All members."""
+    found: list[Member] = []
+    while page := members.page(db, COMMAND_LINE, found[-1].id if found else 0, 1000):
+        found += page
+    return found
+
+
+def checked(draft: MemberDraft) -> MemberDraft:
+    """The draft, if the service would take it over the wire. Raises InvalidInput."""
+    return read(MemberIn, MemberIn.from_domain(draft).model_dump_json()).to_domain()
+
+
+def _set_status(text: str, status: MemberStatus, as_json: bool) -> None:
+    with opened(Settings.read()) as db:
+        member = members.change(db, COMMAND_LINE, find(db, text).id, MemberChange(status=status))
+        if isinstance(member, Proposal):
+            print_proposal(member, as_json)
+            return
+        while contributions.emit_pending(db) or opinions.recount(db):
+            pass
+    if as_json:
+        print_json(MemberOut.from_domain(member))
+    else:
+        click.echo(f"member {member.id} ({member.name}) is {member.status}")
+
+
+def _limit(member: Member) -> str:
+    a_day = member.limits.contributions_per_day
+    contributions = "as many contributions as it likes" if a_day is None else f"{a_day:,} contributions a day"
+    factor = member.limits.budget_factor
+    return contributions if factor == 1 else f"{contributions}; its keys' budgets are {factor:,} times everybody's"
+
+
+@click.group("key")
+def key_command() -> None:
+    """Issue, list and revoke keys, and renew the one that signs the log, on the service's machine."""
+
+
+@key_command.command("add")
+@click.argument("member", type=TEXT)
+@scopes_option
+@click.option("--expires-at", type=Instant(), help="When it stops opening anything.")
+@click.option("--hide-distances", is_flag=True, help="Answer its matches without how close they are.")
+@as_json
+def add_key(
+    member: str, scopes: tuple[str, ...], expires_at: datetime | None, hide_distances: bool, as_json: bool
+) -> None:
+    """Issue a key to a member (its id or name). The secret is shown this once."""
+    if not scopes:
+        raise click.UsageError("give at least one --scope")
+    with opened(Settings.read()) as db:
+        draft = KeyDraft(frozenset(map(Scope, scopes)), expires_at, hide_distances)
+        issued = members.issue_key(db, COMMAND_LINE, find(db, member).id, draft)
+    if as_json:
+        print_json(IssuedKeyOut.from_issued(issued))
+        return
+    click.echo(f"key {issued.key.id} ({' '.join(sorted(issued.key.scopes))}), its secret, shown this once:")
+    click.echo(issued.secret)
+
+
+@key_command.command("list")
+@click.argument("member", type=TEXT, required=False)
+@as_json
+def list_keys(member: str | None, as_json: bool) -> None:
+    """List the keys of a member (its id or name), or of all members, without their secrets."""
+    with opened(Settings.read()) as db:
+        owners = everybody(db) if member is None else [find(db, member)]
+        found = sorted(((key, owner) for owner in owners for key in _all(db, owner.id)), key=lambda one: one[0].id)
+    if as_json:
+        print_json(
+            OwnedKeysOut.model_construct(keys=[OwnedKeyOut.from_owned(owner, key) for key, owner in found], next=None)
+        )
+        return
+    rows = [
+        [
+            str(key.id),
+            owner.name,
+            " ".join(sorted(key.scopes)),
+            f"{key.created_at:%Y-%m-%d}",
+            f"{key.expires_at:%Y-%m-%d}" if key.expires_at else "",
+            f"{key.revoked_at:%Y-%m-%d}" if key.revoked_at else "",
+            "hidden" if key.hides_distances else "",
+        ]
+        for key, owner in found
+    ]
+    print_table([">id", "member", "scopes", "since", "expires", "revoked", "distances"], rows)
+
+
+@key_command.command("revoke")
+@click.argument("key", type=click.IntRange(1, LARGEST_ID))
+@as_json
+def revoke(key: int, as_json: bool) -> None:
+    """Revoke a key: it opens nothing from the next request on."""
+    with opened(Settings.read()) as db:
+        revoked = members.revoke_key(db, COMMAND_LINE, key)
+    if as_json:
+        print_json(KeyOut.from_domain(revoked))
+    else:
+        click.echo(f"key {key} is revoked")
+
+
+@key_command.command("rotate-signing")
+@as_json
+def rotate_signing(as_json: bool) -> None:
+    """Sign the log's checkpoints with a new key from now on; the old one still verifies what it signed.
+
+    The new one is written where the old one was. A service that runs takes it up by itself.
+    """
+    with opened(Settings.read()) as db:
+        verifier = checkpoints.rotate(db, COMMAND_LINE)
+    if as_json:
+        print_json({"vkey": str(verifier)})
+    else:
+        click.echo(f"the log is signed by {verifier} from now on")
+
+
+def _all(db: HashDB, member: int) -> list[Key]:
+    found: list[Key] = []
+    while page := members.keys(db, COMMAND_LINE, member, found[-1].id if found else 0, 1000):
+        found += page
+    return found

@@ -1,0 +1,1 @@
+"""Contributions, commands: contribute, amend, withdraw, expire, erase, list, import."""

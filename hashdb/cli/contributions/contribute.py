@@ -1,0 +1,186 @@
+"""hashdb contribute: hash pictures here and send their hashes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hashdb.cli.home import opened
+from hashdb.cli.matching.pictures import (
+    Done,
+    Outcome,
+    expand,
+    fit_to_contribute,
+    hash_all,
+    in_batches,
+    jobs_option,
+    report_failures,
+    state_option,
+)
+from hashdb.cli.options import TEXT, Instant
+from hashdb.cli.output import as_json, console, escaped, json_array, print_json, tracked
+from hashdb.client import Client
+from hashdb.domain.accounts.members import COMMAND_LINE
+from hashdb.domain.contributions import Draft, Media, Recorded
+from hashdb.domain.signals import Profile
+from hashdb.errors import Fault, InvalidInput
+from hashdb.hashing import Mode
+from hashdb.service.contributions import contributions
+from hashdb.settings import Settings
+from hashdb.wire import LARGEST_ID
+from hashdb.wire.contributions import ContributionOut
+
+_POSITION = re.compile(r"contributions\[(\d+)\]")
+
+
+@click.command("contribute")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--label", "labels", multiple=True, type=TEXT, required=True, help="What the content does; may be repeated."
+)
+@click.option("--removed-at", type=Instant(), required=True, help="When it was removed: RFC 3339, or `now`.")
+@click.option("--severity", type=click.IntRange(0, 4), help="0 to 4, 4 = crisis.")
+@click.option("--basis", type=TEXT, help="Why it was removed, like `terms` or `removal_order`.")
+@click.option("--tco-ground", type=TEXT, help="Ground of Regulation (EU) 2021/784, like `2.7.a`.")
+@click.option("--entity", type=TEXT, help="List and slug of the entity behind it, like `UN:example`.")
+@click.option("--incident", type=TEXT, help="Incident, like `CIP:example-2026`.")
+@click.option("--context", "contexts", multiple=True, type=TEXT, help="What a reviewer should know; may be repeated.")
+@click.option("--notified-at", type=Instant(), help="When you were told of it.")
+@click.option("--expires-at", type=Instant(), help="When it stops matching.")
+@click.option("--reference", type=TEXT, help="Your own id for it; shown to you and to auditors only.")
+@click.option(
+    "--media",
+    type=click.Choice(list(map(str, Media))),
+    default="image",
+    show_default=True,
+    help="What kind of thing was removed.",
+)
+@click.option(
+    "--profile",
+    type=click.Choice(list(map(str, Profile))),
+    help="How many variants are stored.  [default: thorough at severity 3 and 4, else balanced]",
+)
+@state_option
+@jobs_option
+@as_json
+def contribute_command(
+    paths: tuple[Path, ...],
+    as_json: bool,
+    media: str,
+    profile: str | None,
+    state: Path | None,
+    jobs: int | None,
+    **said: Any,
+) -> int:
+    """Contribute the hashes of pictures that you removed (files, or folders of them). The pictures stay here."""
+    settings = Settings.read()
+    done = Done(state)
+    files, before = done.apart(expand(paths))
+    template = Draft(
+        signals=(),
+        labels=said.pop("labels"),
+        context=said.pop("contexts"),
+        media=Media(media),
+        **said,
+    )
+    mode = Mode(profile or Profile.of_severity(template.severity))
+    bar, advance = tracked("contributing", len(files))
+    failed = []
+    with done, Client.from_environment() as client, bar, json_array(as_json) as add:
+        algorithms = tuple(client.me().algorithms)
+        done.tell(before, add if as_json else None)
+        outcomes = map(fit_to_contribute, hash_all(files, algorithms, settings, mode, jobs))
+        for outcome, recorded in in_batches(list(files), outcomes, partial(_send, client, template)):
+            advance()
+            if recorded is not None:
+                done.note(outcome.path, recorded.contribution.id)
+            else:
+                failed.append(outcome)
+            if as_json:
+                add(_object(outcome, recorded))
+            elif recorded is not None:
+                _tell(outcome.path, recorded)
+    return report_failures(failed)
+
+
+def _send(client: Client, template: Draft, batch: list[Outcome]) -> list[Recorded | None]:
+    drafts = {
+        position: _draft(template, outcome) for position, outcome in enumerate(batch) if outcome.hashed is not None
+    }
+    recorded: dict[int, Recorded] = {}
+    while drafts and not recorded:
+        try:
+            receipt = client.contribute(list(drafts.values()))
+            recorded = dict(zip(drafts, receipt.recorded, strict=True))
+        except InvalidInput as refused:
+            # The request is all or none: name the faulty ones, and send the others again.
+            for position, fault in _faulty(refused, list(drafts)).items():
+                batch[position] = batch[position].failed(fault)
+                del drafts[position]
+    return [recorded.get(position) for position in range(len(batch))]
+
+
+def _faulty(refused: InvalidInput, positions: Sequence[int]) -> dict[int, str]:
+    faulty: dict[int, str] = {}
+    for fault in refused.faults:
+        found = _POSITION.match(fault.at)
+        if found is None:
+            raise refused
+        field = fault.at[found.end() :].lstrip(".")
+        faulty.setdefault(positions[int(found[1])], str(Fault(field, fault.reason)))
+    return faulty
+
+
+def _draft(template: Draft, outcome: Outcome) -> Draft:
+    assert outcome.hashed is not None
+    return replace(template, signals=outcome.hashed.signals, quality=outcome.hashed.quality)
+
+
+def _tell(path: Path, recorded: Recorded) -> None:
+    contribution, known = recorded.contribution, " (known already)" if recorded.known else ""
+    standing = "" if contribution.standing.matches else f", {contribution.standing}"
+    console().print(f"{escaped(path)}  contribution {contribution.id}{known}{standing}", soft_wrap=True)
+
+
+def _object(outcome: Outcome, recorded: Recorded | None) -> dict[str, object]:
+    if recorded is None:
+        return {"path": str(outcome.path), "error": outcome.error}
+    spelled = ContributionOut.from_recorded(recorded)
+    return {"path": str(outcome.path), **json.loads(spelled.json_text())}
+
+
+@click.command("withdraw")
+@click.argument("contribution", type=click.IntRange(1, LARGEST_ID))
+@click.option("--reason", type=TEXT, required=True, help="A reason of the vocabulary, like `removal_reversed`.")
+@as_json
+def withdraw_command(contribution: int, reason: str, as_json: bool) -> None:
+    """Withdraw one of your contributions: the next match no longer has it."""
+    with Client.from_environment() as client:
+        withdrawn = client.withdraw(contribution, reason)
+    if as_json:
+        print_json(ContributionOut.from_domain(withdrawn))
+    else:
+        click.echo(f"contribution {withdrawn.id} is withdrawn ({withdrawn.withdrawal_reason})")
+
+
+@click.command("erase")
+@click.argument("contribution", type=click.IntRange(1, LARGEST_ID))
+@click.option("--now", is_flag=True, help="The signals too, which are otherwise kept for 90 days to tell readers by.")
+@as_json
+def erase_command(contribution: int, now: bool, as_json: bool) -> None:
+    """Erase what any contribution holds, on the service's machine; it is withdrawn first, and its events stay."""
+    with opened(Settings.read()) as db:
+        contributions.erase(db, COMMAND_LINE, contribution, at_once=now)
+        erased = contributions.get(db, COMMAND_LINE, contribution)
+    if as_json:
+        print_json(ContributionOut.from_domain(erased))
+    else:
+        kept = "" if now else "; its signals are kept, unseen, until 90 days after the withdrawal"
+        click.echo(f"contribution {contribution} is erased{kept}")

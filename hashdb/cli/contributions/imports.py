@@ -1,0 +1,259 @@
+"""hashdb import: contribute what stands in a list, with every faulty row named."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from io import TextIOWrapper
+from itertools import islice
+from pathlib import Path
+from typing import TextIO
+
+import click
+
+from hashdb.cli.contributions.rows import FIELDS, LISTS, Format, Row, read_rows
+from hashdb.cli.options import TEXT
+from hashdb.cli.output import as_json, counted, escaped, print_json, tracked
+from hashdb.client import Client
+from hashdb.domain.contributions import Contribution, Draft, Filter, Status
+from hashdb.domain.rules import DRAFTS_A_REQUEST, FAULTS_TOLD
+from hashdb.domain.signals import Algorithm
+from hashdb.errors import Fault, InvalidInput, MalformedRequest
+from hashdb.settings import Settings
+from hashdb.wire import Terms
+from hashdb.wire.cells import line
+from hashdb.wire.contributions import DraftIn, read_draft
+from hashdb.wire.sharing.exports import bundle, event
+
+_POSITION = re.compile(r"contributions\[(\d+)\]\.?")
+
+
+@dataclass(slots=True)
+class Report:
+    """What came of the rows so far; a fault is told as it is found, and a thousand are kept."""
+
+    name: str
+    as_json: bool
+    rows: int = 0
+    contributed: int = 0
+    known: int = 0
+    faulty: int = 0
+    faults: list[dict[str, object]] = field(default_factory=list)
+
+    def refuse(self, line: int, *faults: Fault) -> None:
+        """Tell of a faulty row, which is never repeated: it holds a hash."""
+        self.faulty += 1
+        for fault in faults:
+            if self.as_json and len(self.faults) < FAULTS_TOLD:
+                self.faults.append({"line": line, "at": fault.at, "reason": fault.reason})
+            if not self.as_json:
+                click.echo(escaped(f"{self.name}:{line}: {fault}"), err=True)
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+@click.option("--format", "form", type=click.Choice(list(map(str, Format))), help="By the file's name, if not given.")
+@click.option("--label", "labels", multiple=True, type=TEXT, help="Of rows that have none; may be repeated.")
+@click.option(
+    "--algorithm", type=click.Choice(list(map(str, Algorithm))), help="Of a text whose lines are hashes alone."
+)
+@click.option("--dry-run", is_flag=True, help="Only look for faults: nothing is stored.")
+@click.option("--skip-faulty", is_flag=True, help="Go on without the faulty rows; else nothing is stored if there are.")
+@as_json
+def import_command(
+    file: Path,
+    form: str | None,
+    labels: tuple[str, ...],
+    algorithm: str | None,
+    dry_run: bool,
+    skip_faulty: bool,
+    as_json: bool,
+) -> int:
+    """Contribute what stands in a list (`-`: standard input). Run again, what is known already stays as it is.
+
+    CSV and JSON Lines name the fields of a draft; a text has an algorithm and a hash a line.
+    """
+    report, chosen = Report(str(file), as_json), Format(form) if form else Format.of(file)
+    with Client.from_environment() as client, _opened(file) as lines:
+        terms = Terms(client.me().rules(), datetime.now(UTC), imported=True)
+
+        def drafts() -> Iterator[tuple[int, Draft]]:
+            lines.seek(0)
+            return _drafts(read_rows(lines, chosen, Algorithm(algorithm) if algorithm else None), labels, terms, report)
+
+        if dry_run or not skip_faulty:
+            bar, advance = counted("checking")
+            with bar:
+                for _ in drafts():
+                    advance(1)
+        if not dry_run and not report.faulty:
+            report.rows = 0
+            _contribute(client, drafts(), report, skip_faulty=skip_faulty)
+    _tell(report, dry_run=dry_run)
+    return 1 if report.faulty else 0
+
+
+def _drafts(rows: Iterator[Row], labels: Sequence[str], terms: Terms, report: Report) -> Iterator[tuple[int, Draft]]:
+    """The drafts of the rows that are right; the others are told."""
+    for row in rows:
+        report.rows += 1
+        if row.fault is not None:
+            report.refuse(row.line, row.fault)
+            continue
+        said = row.said if row.said.get("labels") or not labels else {**row.said, "labels": list(labels)}
+        try:
+            yield row.line, read_draft(json.dumps(said), terms)
+        except InvalidInput as refused:
+            report.refuse(row.line, *refused.faults)
+        except MalformedRequest:
+            report.refuse(row.line, Fault("", "is not JSON in UTF-8"))
+
+
+def _contribute(client: Client, drafts: Iterator[tuple[int, Draft]], report: Report, *, skip_faulty: bool) -> None:
+    bar, advance = tracked("importing", report.rows) if report.rows else counted("importing")
+    with bar:
+        while batch := dict(islice(drafts, DRAFTS_A_REQUEST)):
+            advance(len(batch))
+            while batch:
+                try:
+                    receipt = client.contribute(list(batch.values()), imported=True)
+                except InvalidInput as refused:
+                    # What only the service knows, like a signal that must never match.
+                    for line, faults in _by_line(refused, list(batch)).items():
+                        report.refuse(line, *faults)
+                        del batch[line]
+                    if skip_faulty:
+                        continue
+                    return
+                known = sum(one.known for one in receipt.recorded)
+                report.known += known
+                report.contributed += len(batch) - known
+                break
+
+
+def _by_line(refused: InvalidInput, lines: Sequence[int]) -> dict[int, list[Fault]]:
+    found: dict[int, list[Fault]] = {}
+    for fault in refused.faults:
+        place = _POSITION.match(fault.at)
+        if place is None:
+            raise refused
+        found.setdefault(lines[int(place[1])], []).append(Fault(fault.at[place.end() :], fault.reason))
+    return found
+
+
+def _tell(report: Report, *, dry_run: bool) -> None:
+    counts = {"rows": report.rows, "contributed": report.contributed, "known": report.known, "faulty": report.faulty}
+    if report.as_json:
+        omitted = {"omitted": report.faulty - len(report.faults)} if report.faulty > len(report.faults) else {}
+        print_json({**counts, "dry_run": dry_run, "faults": report.faults, **omitted})
+        return
+    told = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count or name in ("rows", "faulty"))
+    stored = report.contributed or report.known
+    told = told.replace("1 rows", "1 row", 1) if report.rows == 1 else told
+    click.echo(f"{escaped(report.name)}: {told}{'' if stored else '; nothing was stored'}")
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[TextIO]:
+    """The lines of a file, or of standard input, which is kept meanwhile: they are read twice."""
+    if str(file) == "-":
+        with tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogateescape", newline="") as kept:
+            if isinstance(sys.stdin, TextIOWrapper):
+                sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
+            _copy(sys.stdin.read, kept)
+            yield kept
+        return
+    try:
+        opened = file.open(encoding="utf-8", errors="surrogateescape", newline="")
+    except OSError as error:
+        raise click.UsageError(f"{file} cannot be read: {(error.strerror or '').lower()}") from None
+    with opened:
+        yield opened
+
+
+def _copy(read: Callable[[int], str], kept: TextIO) -> None:
+    while part := read(1 << 20):
+        kept.write(part)
+
+
+Said = Mapping[str, object]
+
+
+@click.command("export")
+@click.option("--format", "form", type=click.Choice(["csv", "jsonl", "misp", "stix"]), default="csv", show_default=True)
+@as_json
+def export_command(form: str, as_json: bool) -> None:
+    """Print your own active contributions, a row each, so that `hashdb import` reads them again.
+
+    `misp` prints one event, `stix` one bundle (STIX 2.1); both have what matches no more too, as deleted and revoked.
+    """
+    if form in ("misp", "stix"):
+        _print_foreign(form)
+        return
+    bar, advance = counted("exporting")
+    with Client.from_environment() as client, bar:
+        own = client.contributions(Filter(member=client.me().member.id, status=Status.ACTIVE))
+        write = _array if as_json else _lines if form == "jsonl" else _table
+        write(_counted(own, advance))
+
+
+def _print_foreign(form: str) -> None:
+    """Print what another system takes in: all but what was erased, of which nothing is left to name it by."""
+    bar, advance = counted("exporting")
+    url = Settings.read().url
+    with Client.from_environment() as client, bar:
+        me = client.me().member
+        left = _left(client.contributions(Filter(member=me.id)), advance)
+        for part in bundle(url, left) if form == "stix" else event(url, me.name, datetime.now(UTC), left):
+            click.echo(part, nl=False)
+
+
+def _left(own: Iterable[Contribution], advance: Callable[[int], None]) -> Iterator[Contribution]:
+    for one in own:
+        advance(1)
+        if not one.erased:
+            yield one
+
+
+def _counted(own: Iterable[Contribution], advance: Callable[[int], None]) -> Iterator[Said]:
+    for one in own:
+        yield json.loads(DraftIn.from_domain(_draft(one)).model_dump_json())
+        advance(1)
+
+
+def _table(rows: Iterable[Said]) -> None:
+    click.echo(line(FIELDS), nl=False)
+    for said in rows:
+        click.echo(line(_cell(name, said[name]) for name in FIELDS), nl=False)
+
+
+def _lines(rows: Iterable[Said]) -> None:
+    for said in rows:
+        click.echo(_object(said))
+
+
+def _array(rows: Iterable[Said]) -> None:
+    click.echo("[", nl=False)
+    for number, said in enumerate(rows):
+        click.echo(f"{',' if number else ''}\n{_object(said)}", nl=False)
+    click.echo("\n]")
+
+
+def _object(said: Said) -> str:
+    return json.dumps({name: said[name] for name in FIELDS if said[name] not in (None, [])})
+
+
+def _draft(contribution: Contribution) -> Draft:
+    return Draft(**{field.name: getattr(contribution, field.name) for field in fields(Draft)})
+
+
+def _cell(name: str, value: object) -> object:
+    if name in LISTS and isinstance(value, Iterable):
+        return " ".join(map(str, value))
+    return "" if value is None else value

@@ -1,0 +1,133 @@
+"""hashdb upgrade: make the database's schema, or bring it up to this version."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing
+
+import click
+
+from hashdb.cli.home import copying_alone, opened, prepare_home, reaching, serving_alone
+from hashdb.cli.options import TEXT
+from hashdb.cli.output import as_json, print_json, tracked
+from hashdb.domain.accounts.members import COMMAND_LINE
+from hashdb.errors import BadSetting, HomeInUse, MoveFailed, StoreBusy
+from hashdb.service.backups import Move, move
+from hashdb.service.ledger import checkpoints
+from hashdb.settings import Settings
+from hashdb.store import Store, connections
+from hashdb.store.migrations import NEWEST
+
+
+@click.command("upgrade")
+@click.option(
+    "--with-key",
+    is_flag=True,
+    help="Also name the log and make the key that signs it, where it has none: before several share it.",
+)
+@as_json
+def upgrade_command(with_key: bool, as_json: bool) -> None:
+    """Make or bring up the schema of HASHDB_DATABASE_URL. Safe to repeat."""
+    settings = Settings.read()
+    prepare_home(settings.home)
+    store = Store(settings.database, settings.busy_seconds)
+    try:
+        with reaching(settings):
+            before = store.migrate()
+            store.require_current()
+    finally:
+        store.close()
+    if with_key:
+        with opened(settings) as db:
+            checkpoints.start(db)
+    if as_json:
+        print_json({"schema": NEWEST, "before": before})
+    elif before is None:
+        click.echo(f"the database was empty: schema {NEWEST} is made")
+    elif before < NEWEST:
+        click.echo(f"the schema is brought up from {before} to {NEWEST}")
+    else:
+        click.echo("the schema is current")
+
+
+_PATIENCE = 60.0
+"""Seconds for a lock at the least: to make an index of millions of rows takes longer than a request may."""
+_FAILED = 1
+
+
+@click.command("copy-to")
+@click.argument("url", type=TEXT, required=False)
+@as_json
+def copy_to_command(url: str | None, as_json: bool) -> int:
+    """Copy the service's database to the one at URL, from SQLite to PostgreSQL or back, also while it is served.
+
+    A URL with a password belongs in HASHDB_COPY_TO instead: whoever lists the processes sees the argument. URL names
+    an empty database, or one that this command has not finished; run again, it goes on. It finishes once the service
+    has stopped. Exits 1 where the copy is finished and its log does not verify.
+    """
+    settings = Settings.read()
+    prepare_home(settings.home)
+    name = "URL" if url else "HASHDB_COPY_TO"
+    if url is None:
+        if settings.copy_to is None:
+            raise BadSetting("HASHDB_COPY_TO", "is not set, and no URL is given")
+        url = settings.copy_to.get_secret_value()
+    with ExitStack() as stack:
+        stack.enter_context(copying_alone(settings.home))
+        target = stack.enter_context(closing(_target(url, name, settings)))
+        try:
+            stack.enter_context(serving_alone(settings.home))
+            last = True
+        except HomeInUse:
+            last = False
+        db = stack.enter_context(opened(settings))
+        bar, advance = tracked("copying, comparing", 2 * db.store.rows())
+        with bar:
+            done = move(db, COMMAND_LINE, target, advance, last=last)
+    return _told(done, as_json)
+
+
+def _target(url: str, name: str, settings: Settings) -> Store:
+    """The target, which answers. Raises BadSetting, DatabaseAway, MoveFailed; none of them has the URL."""
+    try:
+        target = Store(url, max(settings.busy_seconds, _PATIENCE))
+    except BadSetting as error:
+        raise BadSetting(name, error.reason) from None
+    try:
+        with target.read():
+            pass
+    except StoreBusy as busy:
+        target.close()
+        told = connections.told(url, busy, name)
+        raise (MoveFailed("the target cannot be opened") if told is busy else told) from None
+    return target
+
+
+def _told(done: Move, as_json: bool) -> int:
+    moved, verdict = done.moved, done.verdict
+    findings = [] if verdict is None else list(map(str, verdict.findings))
+    rows = sum(moved.rows.values())
+    if as_json:
+        print_json(
+            {
+                "events": moved.head.seq,
+                "epoch": moved.head.epoch,
+                "tables": moved.rows,
+                "written": moved.written,
+                "finished": verdict is not None,
+                "root": None if verdict is None else verdict.root.hex(),
+                "findings": findings,
+            }
+        )
+        return _FAILED if findings else 0
+    click.echo(
+        f"{rows:,} rows are the same on both sides, up to event {moved.head.seq:,}; {moved.written:,} were written"
+    )
+    if verdict is None:
+        click.echo("the service still runs: stop it, then run this again to finish")
+        return 0
+    for finding in findings:
+        click.echo(finding)
+    if not findings:
+        click.echo(f"the copy's {verdict.size:,} events were verified, and nothing of them was rewritten")
+    click.echo("the copy is finished: set HASHDB_DATABASE_URL to it, and never start the service on the old one again")
+    return _FAILED if findings else 0

@@ -1,0 +1,1 @@
+"""Matching, commands: match, suggestions, neighbours, benign entries, flood guard."""

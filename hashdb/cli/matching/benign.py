@@ -1,0 +1,95 @@
+"""hashdb benign: what is never accepted and never matched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hashdb.cli.home import opened
+from hashdb.cli.options import TEXT, Radius
+from hashdb.cli.output import as_json, print_json, print_proposal, print_table
+from hashdb.domain.accounts.members import COMMAND_LINE
+from hashdb.domain.matching.benign import Benign, BenignDraft
+from hashdb.domain.review.incidents import Proposal
+from hashdb.domain.signals import Algorithm, Profile
+from hashdb.hashing import Limits, Mode, hash_file
+from hashdb.service import HashDB
+from hashdb.service.matching import benign
+from hashdb.settings import Settings
+from hashdb.wire import LARGEST_ID, read
+from hashdb.wire.matching import BenignIn, BenignOut, BenignsOut
+
+
+@click.group("benign")
+def benign_command() -> None:
+    """Add, list and delete pictures that are never to be accepted or matched, on the service's machine."""
+
+
+@benign_command.command("add")
+@click.argument("picture", type=click.Path(path_type=Path))
+@click.option("--radius", "radii", type=Radius(), multiple=True, help="Bits around it, like `pdq=20`; half the usual.")
+@click.option("--note", type=TEXT, default="", help="What it is, for whoever reads the list; its name, if not said.")
+@click.option(
+    "--profile",
+    default=str(Profile.BALANCED),
+    show_default=True,
+    type=click.Choice(list(map(str, Profile))),
+    help="Which variants are added with it: a contribution of it by that profile has the same.",
+)
+@as_json
+def add(picture: Path, radii: tuple[tuple[Algorithm, int], ...], note: str, profile: str, as_json: bool) -> None:
+    """Accept and match nothing that is close to this picture, like a splash screen or a channel's test card."""
+    settings = Settings.read()
+    limits = Limits(settings.media_max_bytes, settings.media_max_pixels)
+    signals = hash_file(picture, settings.algorithms, limits, Mode(profile)).signals
+    draft = checked(BenignDraft(signals, dict(radii), note or picture.name))
+    with opened(settings) as db:
+        added = benign.add(db, COMMAND_LINE, draft)
+    if isinstance(added, Proposal):
+        print_proposal(added, as_json)
+    elif as_json:
+        print_json(BenignOut.from_domain(added))
+    else:
+        click.echo(f"benign entry {added.id}: masks {added.masked} signals of contributions")
+
+
+@benign_command.command("list")
+@as_json
+def browse(as_json: bool) -> None:
+    """List what is never accepted and never matched."""
+    with opened(Settings.read()) as db:
+        found = _all(db)
+    if as_json:
+        print_json(BenignsOut.model_construct(benign=[BenignOut.from_domain(one) for one in found], next=None))
+        return
+    rows = [
+        [str(one.id), one.built_in or one.note, "yes" if one.built_in else "", str(len(one.signals)), str(one.masked)]
+        for one in found
+    ]
+    print_table([">id", "what", "built in", ">signals", ">masks"], rows)
+
+
+@benign_command.command("delete")
+@click.argument("entry", type=click.IntRange(1, LARGEST_ID))
+@as_json
+def delete(entry: int, as_json: bool) -> None:
+    """Take an entry away: what it alone kept from matching matches again."""
+    with opened(Settings.read()) as db:
+        benign.delete(db, COMMAND_LINE, entry)
+    if as_json:
+        print_json({"deleted": entry})
+    else:
+        click.echo(f"benign entry {entry} is deleted")
+
+
+def checked(draft: BenignDraft) -> BenignDraft:
+    """The draft, if the service would take it over the wire. Raises InvalidInput."""
+    return read(BenignIn, BenignIn.from_domain(draft).model_dump_json()).to_domain()
+
+
+def _all(db: HashDB) -> list[Benign]:
+    found: list[Benign] = []
+    while page := benign.page(db, COMMAND_LINE, found[-1].id if found else 0, 1000):
+        found += page
+    return found

@@ -1,0 +1,196 @@
+"""hashdb match: hash pictures here and ask what they are close to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import click
+
+from hashdb.cli.matching.pictures import (
+    Done,
+    Outcome,
+    expand,
+    hash_all,
+    in_batches,
+    jobs_option,
+    report_failures,
+    state_option,
+)
+from hashdb.cli.options import Radius
+from hashdb.cli.output import as_json, console, escaped, json_array, tracked
+from hashdb.client import Client
+from hashdb.domain.matching.matches import Answer, Match, Query, Result
+from hashdb.domain.signals import Algorithm
+from hashdb.hashing import Mode
+from hashdb.local import LocalIndex
+from hashdb.settings import Settings
+from hashdb.wire.matching import ResultOut
+
+
+@click.command("match")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--radius", "radii", multiple=True, type=Radius(), help="Narrower than the default, like `pdq=20`.")
+@click.option(
+    "--transforms", is_flag=True, help="Also try each mirrored, turned, straightened, without borders or caption bands."
+)
+@click.option("--local", is_flag=True, help="Ask the copy that `hashdb sync` keeps here, not the service.")
+@state_option
+@jobs_option
+@as_json
+def match_command(
+    paths: tuple[Path, ...],
+    radii: tuple[tuple[Algorithm, int], ...],
+    transforms: bool,
+    local: bool,
+    state: Path | None,
+    jobs: int | None,
+    as_json: bool,
+) -> int:
+    """Ask whether pictures (files, or folders of them) are close to contributions. The pictures stay here."""
+    settings = Settings.read()
+    done = Done(state, "match")
+    files, before = done.apart(expand(paths))
+    bar, advance = tracked("matching", len(files))
+    failed = []
+    with ExitStack() as stack:
+        algorithms, match = stack.enter_context(_copy(settings) if local else _service())
+        stack.enter_context(done)
+        stack.enter_context(bar)
+        add = stack.enter_context(json_array(as_json))
+        done.tell(before, add if as_json else None)
+        outcomes = hash_all(files, algorithms, settings, Mode.TRANSFORMS if transforms else Mode.PLAIN, jobs)
+        for outcome, result in in_batches(list(files), outcomes, partial(_ask, match, dict(radii))):
+            advance()
+            if as_json:
+                add(_object(outcome, result))
+            elif result is not None:
+                _tell(outcome.path, result)
+            if result is None:
+                failed.append(outcome)
+            else:
+                done.note(outcome.path)
+    return report_failures(failed)
+
+
+Asked = tuple[tuple[Algorithm, ...], Callable[[Sequence[Query]], Answer]]
+"""The algorithms in force, and what answers queries."""
+
+
+@contextmanager
+def _service() -> Iterator[Asked]:
+    with Client.from_environment() as client:
+        yield tuple(client.me().algorithms), client.match
+
+
+@contextmanager
+def _copy(settings: Settings) -> Iterator[Asked]:
+    with LocalIndex(settings.home / "local") as index:
+        yield index.rules.algorithms, index.match
+        click.echo(f"hashdb: the local copy is {spelled_age(index.age)} old (event {index.checkpoint:,})", err=True)
+
+
+def spelled_age(age: timedelta) -> str:
+    """How long that is, in the largest unit that fits."""
+    seconds = max(0, int(age.total_seconds()))
+    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
+        if seconds >= size or size == 1:
+            count = seconds // size
+            return f"{count:,} {unit}{'' if count == 1 else 's'}"
+    raise AssertionError("a loop without an end")
+
+
+def _ask(
+    match: Callable[[Sequence[Query]], Answer], radii: Mapping[Algorithm, int], batch: Sequence[Outcome]
+) -> list[Result | None]:
+    hashed = [outcome.hashed for outcome in batch if outcome.hashed is not None]
+    queries = [Query(one.signals, radius=radii, transforms=dict(one.transforms)) for one in hashed]
+    answered = iter(match(queries).results if queries else ())
+    return [None if outcome.hashed is None else next(answered) for outcome in batch]
+
+
+def _tell(path: Path, result: Result) -> None:
+    said = [escaped(path), advice(result), *map(described, result.matches)]
+    console().print("  ".join(said), soft_wrap=True)
+
+
+def advice(result: Result) -> str:
+    """What a result says, in words."""
+    if result.action == "none":
+        return "no match"
+    members = "1 member" if result.members == 1 else f"{result.members} members"
+    told = [members] * bool(result.matches) + ["not all shown"] * result.truncated
+    return f"review ({', '.join(told)})"
+
+
+def described(match: Match) -> str:
+    """What a match says."""
+    distances = ", ".join(
+        f"{algorithm} {bits}" if bits is not None else algorithm for algorithm, bits in match.distance.items()
+    )
+    severity = "" if match.severity is None else f", severity {match.severity}"
+    through = "" if match.transform is None else f" ({match.transform})"
+    labels = " ".join(match.labels)
+    return f"contribution {match.contribution}{through}: {distances}; {labels}{severity}, {match.standing}"
+
+
+def _object(outcome: Outcome, result: Result | None) -> dict[str, object]:
+    if result is None:
+        return {"path": str(outcome.path), "error": outcome.error}
+    return {"path": str(outcome.path), **json.loads(ResultOut.from_domain(result).json_text())}
+
+
+@click.command("hash")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--algorithm",
+    "names",
+    multiple=True,
+    type=click.Choice(list(map(str, Algorithm))),
+    help="Compute only this one; may be given several times.",
+)
+@state_option
+@jobs_option
+@as_json
+def hash_command(
+    paths: tuple[Path, ...], names: tuple[str, ...], state: Path | None, jobs: int | None, as_json: bool
+) -> int:
+    """Print the hashes of pictures (files, or folders of them), a line each."""
+    settings = Settings.read()
+    algorithms = tuple(map(Algorithm, names)) or settings.algorithms
+    done = Done(state, "hash")
+    files, before = done.apart(expand(paths))
+    bar, advance = tracked("hashing", len(files))
+    failed = []
+    with done, bar, json_array(as_json) as add:
+        done.tell(before, add if as_json else None)
+        for outcome in hash_all(files, algorithms, settings, jobs=jobs):
+            advance()
+            if as_json:
+                add(_hashes_as_json(outcome))
+            else:
+                _print_hashes(outcome)
+            if outcome.hashed is None:
+                failed.append(outcome)
+            else:
+                done.note(outcome.path)
+    return report_failures(failed)
+
+
+def _print_hashes(outcome: Outcome) -> None:
+    if outcome.hashed is not None:
+        said = [escaped(outcome.path), *map(str, outcome.hashed.signals)]
+        if outcome.hashed.quality is not None:
+            said.append(f"quality {outcome.hashed.quality}")
+        console().print("  ".join(said), soft_wrap=True)
+
+
+def _hashes_as_json(outcome: Outcome) -> dict[str, object]:
+    if outcome.hashed is None:
+        return {"path": str(outcome.path), "error": outcome.error}
+    signals = [str(signal) for signal in outcome.hashed.signals]
+    return {"path": str(outcome.path), "signals": signals, "quality": outcome.hashed.quality}

@@ -1,0 +1,252 @@
+"""Paths on the command line: files and folders of pictures, hashed on all cores."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, Self, TypeVar
+
+import click
+
+from hashdb.cli.output import escaped
+from hashdb.domain.rules import quality_fault
+from hashdb.domain.signals import Algorithm
+from hashdb.errors import HashDBError, UnreadablePicture
+from hashdb.hashing import Hashed, Limits, Mode, hash_file, read_file, warm
+from hashdb.hashing.workers import Worker, hash_in_order
+from hashdb.index.folder import opener, restrict
+from hashdb.settings import Settings
+
+_NAMES = "avif bmp gif j2k jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp"
+SUFFIXES = frozenset(f".{name}" for name in _NAMES.split(" "))
+"""What is taken from a folder; a file that is named is always tried."""
+_BATCH = 100
+_MANY = 200
+"""Pictures for which processes are worth starting: fewer are hashed before they have."""
+_Said = TypeVar("_Said")
+
+
+class Outcome(NamedTuple):
+    """What came of a path."""
+
+    path: Path
+    hashed: Hashed | None
+    error: str | None
+
+    def failed(self, error: str) -> Outcome:
+        """The same path, with what went wrong; what went wrong before stays."""
+        return Outcome(self.path, None, self.error or error)
+
+
+def expand(paths: Sequence[Path]) -> dict[Path, str | None]:
+    """The files named, and the pictures below the folders named, in order, each once.
+
+    A folder that cannot be read is among them, with what is wrong; of one without pictures standard error tells.
+    """
+    found: dict[Path, str | None] = {}
+    for path in paths:
+        # Unlike Path.is_dir it says no, where a name is too long to be one.
+        below = _below(path) if os.path.isdir(path) else {path: None}
+        if not below:
+            click.echo(f"hashdb: no pictures in {escaped(path)}", err=True)
+        found.update(below)
+    return found
+
+
+jobs_option = click.option(
+    "--jobs",
+    type=click.IntRange(1, 256),
+    help="Pictures hashed at a time, by processes where there are many.  [default: one a core]",
+)
+
+
+def hash_all(
+    paths: Mapping[Path, str | None],
+    algorithms: Sequence[Algorithm],
+    settings: Settings,
+    mode: Mode = Mode.PLAIN,
+    jobs: int | None = None,
+) -> Iterator[Outcome]:
+    """What comes of each path, in order; `jobs` are hashed at a time, by default one a core.
+
+    Many are hashed by processes of their own: where a picture breaks what reads it, or takes too long or too much
+    memory, that is what comes of its path. A few are hashed here, as processes take longer to start than that.
+    """
+    limits = Limits(max_bytes=settings.media_max_bytes, max_pixels=settings.media_max_pixels)
+    workers = jobs or os.cpu_count() or 1
+    if len(paths) < _MANY:
+        warm(algorithms)
+        yield from _in_threads(paths, workers, lambda path: hash_file(path, algorithms, limits, mode))
+        return
+
+    def read(given: tuple[Path, str | None]) -> bytes:
+        path, error = given
+        if error is not None:
+            raise UnreadablePicture(error)
+        return read_file(path, limits)
+
+    crew = [Worker(settings.media_seconds, settings.media_memory, limits) for _ in range(workers)]
+    for (path, _), found in hash_in_order(crew, paths.items(), read, algorithms, mode):
+        if isinstance(found, UnreadablePicture):
+            yield Outcome(path, None, str(found))
+        else:
+            yield Outcome(path, found, None)
+
+
+def _in_threads(paths: Mapping[Path, str | None], many: int, ask: Callable[[Path], Hashed]) -> Iterator[Outcome]:
+    """What comes of each path, in order, so many asked about at a time, and not far ahead of who listens."""
+    with ThreadPoolExecutor(many) as threads:
+        running: deque[Future[Outcome]] = deque()
+        for path, error in paths.items():
+            running.append(threads.submit(_hashed, path, error, ask))
+            if len(running) > 2 * many:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+
+
+def in_batches(
+    paths: Sequence[Path], outcomes: Iterator[Outcome], ask: Callable[[list[Outcome]], Sequence[_Said | None]]
+) -> Iterator[tuple[Outcome, _Said | None]]:
+    """What comes of each path, in order, of which `ask` sends a hundred in a request, and what was said of it.
+
+    `ask` may put errors into its list. When it raises, that is the error of what it was given and of all that is
+    left, and nothing is sent any more.
+    """
+    done = 0
+    while batch := list(islice(outcomes, _BATCH)):
+        done += len(batch)
+        try:
+            said = ask(batch)
+        except HashDBError as error:
+            left = (Outcome(path, None, None) for path in paths[done:])
+            yield from ((outcome.failed(str(error)), None) for outcome in (*batch, *left))
+            return
+        yield from zip(batch, said, strict=True)
+
+
+def fit_to_contribute(outcome: Outcome) -> Outcome:
+    """The same outcome, or an error where the picture would be refused: too plain, or flat."""
+    if outcome.hashed is None:
+        return outcome
+    faults = [quality_fault(outcome.hashed.quality), *(signal.fault() for signal in outcome.hashed.signals)]
+    error = next((fault for fault in faults if fault), None)
+    return outcome if error is None else outcome.failed(error)
+
+
+def report_failures(outcomes: Sequence[Outcome]) -> int:
+    """Name each path that failed, on standard error, and return the exit status."""
+    failures = [outcome for outcome in outcomes if outcome.error is not None]
+    for outcome in failures:
+        click.echo(escaped(f"hashdb: {outcome.path}: {outcome.error}"), err=True)
+    return 1 if failures else 0
+
+
+def _below(folder: Path) -> dict[Path, str | None]:
+    found: dict[Path, str | None] = {}
+
+    def tell(error: OSError) -> None:
+        found[Path(error.filename)] = f"the folder cannot be read: {(error.strerror or 'unknown error').lower()}"
+
+    for parent, folders, names in os.walk(folder, onerror=tell):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
+                found[Path(parent, name)] = None
+    return found
+
+
+def _hashed(path: Path, error: str | None, ask: Callable[[Path], Hashed]) -> Outcome:
+    if error is not None:
+        return Outcome(path, None, error)
+    try:
+        return Outcome(path, ask(path), None)
+    except UnreadablePicture as refusal:
+        return Outcome(path, None, str(refusal))
+
+
+Noted = dict[str, object]
+
+state_option = click.option(
+    "--state",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A file in which what was done is noted: run again, it goes on from there.",
+)
+
+
+class Done:
+    """A line for each file that is done: its path, size and time of change, and the contribution, or what was done.
+
+    A file that has changed since is not done. Without a file to note it in, nothing is.
+    """
+
+    def __init__(self, noted_in: Path | None, did: str | None = None) -> None:
+        """Reads what was noted; a line that was cut short counts as none. A usage error where it cannot be read.
+
+        `did` says what is done, where there is no contribution to note; what else was done of a file is not that.
+        """
+        self._file, self._noted_in, self._did = None, noted_in, did
+        self._known: dict[str, Noted] = {}
+        if noted_in is None:
+            return
+        try:
+            self._file = open(noted_in, "a+", encoding="utf-8", opener=opener)  # noqa: SIM115
+            restrict(noted_in)
+            self._file.seek(0)
+            text = self._file.read()
+        except (OSError, UnicodeDecodeError) as error:
+            raise click.UsageError(f"{noted_in} cannot be used to note what is done: {error}") from None
+        for line in text.splitlines():
+            try:
+                one = json.loads(line)
+                self._known[str(one["path"])] = one
+            except (ValueError, LookupError, TypeError):
+                continue
+        if text and not text.endswith("\n"):
+            self._file.write("\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def apart(self, files: Mapping[Path, str | None]) -> tuple[dict[Path, str | None], list[Noted]]:
+        """The files that are left to do, and what was noted of the others."""
+        left: dict[Path, str | None] = {}
+        before: list[Noted] = []
+        for path, error in files.items():
+            noted = self._known.get(str(path))
+            if noted is not None and error is None and noted == self._line(path, noted.get("id")):
+                before.append({"path": str(path)} | ({} if self._did else {"id": noted["id"]}) | {"known": True})
+            else:
+                left[path] = error
+        return left, before
+
+    def tell(self, before: Sequence[Noted], add: Callable[[Noted], None] | None) -> None:
+        """Say how many were done before, on standard error, and each of them to `add`, where there is one."""
+        if before:
+            click.echo(f"hashdb: {len(before):,} done before, as {escaped(self._noted_in)} says", err=True)
+        if add is not None:
+            for one in before:
+                add(one)
+
+    def note(self, path: Path, id: int | None = None) -> None:
+        """Note that a file is done, at once: the line is in the file when this returns."""
+        if self._file is not None:
+            self._file.write(f"{json.dumps(self._line(path, id))}\n")
+            self._file.flush()
+
+    def _line(self, path: Path, id: object) -> Noted:
+        try:
+            status = path.stat()
+        except OSError:
+            return {}
+        noted: Noted = {"path": str(path), "size": status.st_size, "changed": status.st_mtime_ns}
+        return noted | ({"did": self._did} if self._did else {"id": id})

@@ -1,0 +1,209 @@
+"""hashdb case: contributions before a reviewer."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+
+from hashdb.cli.home import opened
+from hashdb.cli.options import TEXT, Instant
+from hashdb.cli.output import as_json, print_json, print_proposal, print_table
+from hashdb.client import Client
+from hashdb.domain.accounts.members import COMMAND_LINE
+from hashdb.domain.contributions import UNSET
+from hashdb.domain.review.cases import CaseState, Decision, OpinionDraft, Stance
+from hashdb.domain.review.incidents import Incident, IncidentChange, IncidentDraft, Proposal
+from hashdb.service.review import incidents, proposals
+from hashdb.settings import Settings
+from hashdb.wire import LARGEST_ID, read
+from hashdb.wire.review import (
+    CaseOut,
+    CasesOut,
+    IncidentIn,
+    IncidentOut,
+    IncidentsOut,
+    OpinionOut,
+    ProposalOut,
+    ProposalsOut,
+)
+
+
+@click.group("case")
+def case_command() -> None:
+    """List the cases that you may see, and decide them (with a key of scope review)."""
+
+
+@case_command.command("list")
+@click.option("--state", type=click.Choice(list(map(str, CaseState))), help="Only those.")
+@as_json
+def list_cases(state: str | None, as_json: bool) -> None:
+    """List cases: those on your contributions and those you opened; with scope review or audit all."""
+    with Client.from_environment() as client:
+        found = list(client.cases(None if state is None else CaseState(state)))
+    if as_json:
+        print_json(CasesOut.model_construct(cases=[CaseOut.from_domain(case) for case in found], next=None))
+        return
+    rows = [
+        [
+            str(case.id),
+            str(case.contribution),
+            case.reason,
+            f"{case.opened_at:%Y-%m-%d %H:%M}",
+            f"{case.due_at:%Y-%m-%d %H:%M}",
+            str(case.decision or ""),
+            " ".join((case.note or "").split()),
+        ]
+        for case in found
+    ]
+    print_table([">id", ">contribution", "reason", "opened", "due", "decision", "note"], rows)
+
+
+@case_command.command("decide")
+@click.argument("case", type=click.IntRange(1, LARGEST_ID))
+@click.argument("decision", type=click.Choice(list(map(str, Decision))))
+@click.option("--note", type=TEXT, help="Why, for the contributor and who disputed; name nobody.")
+@click.option(
+    "--signal",
+    "signals",
+    type=click.IntRange(0, 63),
+    multiple=True,
+    help="With retire: the place, from 0, of a signal near which later contributions wait for a reviewer. May be"
+    " repeated; without it, the first signal of each algorithm and what is near to it.",
+)
+@as_json
+def decide(case: int, decision: str, note: str | None, signals: tuple[int, ...], as_json: bool) -> None:
+    """Decide a case, once: `uphold` the contribution, `quarantine` it until further notice, or `retire` it."""
+    with Client.from_environment() as client:
+        decided = client.decide(case, Decision(decision), note, signals or None)
+    if isinstance(decided, Proposal):
+        print_proposal(decided, as_json)
+    elif as_json:
+        print_json(CaseOut.from_domain(decided))
+    else:
+        click.echo(f"case {decided.id} on contribution {decided.contribution} is decided: {decided.decision}")
+
+
+@click.command("opinion")
+@click.argument("contribution", type=click.IntRange(1, LARGEST_ID))
+@click.argument("opinion", type=click.Choice(list(map(str, Stance))))
+@click.option("--reason", type=TEXT, help="To dispute: a reason of the vocabulary, like `edsa_context`.")
+@click.option("--note", type=TEXT, help="For the contributor and the reviewer; name nobody.")
+@as_json
+def opinion_command(contribution: int, opinion: str, reason: str | None, note: str | None, as_json: bool) -> None:
+    """Confirm or dispute another member's contribution. Your last opinion counts; a dispute goes before a reviewer."""
+    with Client.from_environment() as client:
+        given = client.give_opinion(contribution, OpinionDraft(Stance(opinion), reason, note))
+    if as_json:
+        print_json(OpinionOut.from_domain(given))
+    else:
+        case = "" if given.case is None else f", case {given.case}"
+        click.echo(f"opinion {given.id}: {given.member_name} {given.stance} contribution {given.contribution}{case}")
+
+
+@click.group("proposal")
+def proposal_command() -> None:
+    """List and drop what waits for a second person, on the service's machine. To approve, ask for the same."""
+
+
+@proposal_command.command("list")
+@as_json
+def list_proposals(as_json: bool) -> None:
+    """List what waits for a second person."""
+    with opened(Settings.read()) as db:
+        found = proposals.page(db, COMMAND_LINE, 0, 1000)
+    if as_json:
+        print_json(ProposalsOut.model_construct(proposals=[ProposalOut.from_domain(one) for one in found], next=None))
+        return
+    rows = [
+        [str(one.id), one.request.act, one.request.subject, one.actor, f"{one.expires_at:%Y-%m-%d %H:%M}"]
+        for one in found
+    ]
+    print_table([">id", "act", "subject", "by", "expires"], rows)
+
+
+@proposal_command.command("drop")
+@click.argument("proposal", type=click.IntRange(1, LARGEST_ID))
+@as_json
+def drop(proposal: int, as_json: bool) -> None:
+    """Let a proposal be forgotten."""
+    with opened(Settings.read()) as db:
+        proposals.drop(db, COMMAND_LINE, proposal)
+    if as_json:
+        print_json({"dropped": proposal})
+    else:
+        click.echo(f"proposal {proposal} is dropped")
+
+
+@click.group("incident")
+def incident_command() -> None:
+    """Open, list and change incidents, on the service's machine."""
+
+
+@incident_command.command("add")
+@click.argument("label", type=TEXT)
+@click.option("--start", type=Instant(), required=True, help="When it began: RFC 3339, or `now`.")
+@click.option("--end", type=Instant(), help="When it ends, where that is known.")
+@click.option("--expires", is_flag=True, help="Let what is contributed under the label expire at the end.")
+@as_json
+def add(label: str, start: datetime, end: datetime | None, expires: bool, as_json: bool) -> None:
+    """Open an incident of this label (`CIP:` or `CI:` and a slug)."""
+    draft = IncidentDraft(label, start, end, expires)
+    with opened(Settings.read()) as db:
+        added = incidents.add(
+            db, COMMAND_LINE, read(IncidentIn, IncidentIn.from_domain(draft).model_dump_json()).to_domain()
+        )
+    _tell(added, as_json)
+
+
+@incident_command.command("list")
+@as_json
+def list_incidents(as_json: bool) -> None:
+    """List the incidents."""
+    with opened(Settings.read()) as db:
+        found = incidents.page(db, COMMAND_LINE, 0, 1000)
+    if as_json:
+        print_json(IncidentsOut.model_construct(incidents=[IncidentOut.from_domain(one) for one in found], next=None))
+        return
+    rows = [[str(one.id), one.label, _spelled(one.start), _spelled(one.end), _kept(one)] for one in found]
+    print_table([">id", "label", "start", "end", "contributions"], rows)
+
+
+@incident_command.command("change")
+@click.argument("incident", type=click.IntRange(1, LARGEST_ID))
+@click.option("--start", type=Instant(), help="When it began.")
+@click.option("--end", type=Instant(), help="When it ends.")
+@click.option("--no-end", is_flag=True, help="Let it go on.")
+@click.option("--expires/--lasts", default=None, help="Whether its contributions expire at its end.")
+@as_json
+def change(
+    incident: int, start: datetime | None, end: datetime | None, no_end: bool, expires: bool | None, as_json: bool
+) -> None:
+    """Change an incident; what was contributed under its label follows at once."""
+    if no_end and end is not None:
+        raise click.UsageError("give --end or --no-end, not both")
+    asked = IncidentChange(
+        UNSET if start is None else start,
+        UNSET if end is None and not no_end else end,
+        UNSET if expires is None else expires,
+    )
+    with opened(Settings.read()) as db:
+        changed = incidents.change(db, COMMAND_LINE, incident, asked)
+    _tell(changed, as_json)
+
+
+def _tell(incident: Incident, as_json: bool) -> None:
+    if as_json:
+        print_json(IncidentOut.from_domain(incident))
+    else:
+        until = f", until {_spelled(incident.end)}" if incident.end else ""
+        since = f"incident {incident.id}: {incident.label} since {_spelled(incident.start)}{until}"
+        click.echo(f"{since}; its contributions {_kept(incident)}")
+
+
+def _kept(incident: Incident) -> str:
+    return "expire at its end" if incident.expires else "stay"
+
+
+def _spelled(at: datetime | None) -> str:
+    return "" if at is None else f"{at:%Y-%m-%d %H:%M} UTC"

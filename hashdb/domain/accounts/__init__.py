@@ -1,0 +1,1 @@
+"""Accounts, values and rules: members, keys, users, sessions, budgets."""

@@ -1,0 +1,1 @@
+"""Ledger, values and rules: events, Merkle tree, checkpoints, proofs, signing, verification."""

@@ -1,0 +1,248 @@
+"""Signed notes of C2SP (c2sp.org/signed-note) with Ed25519: what signs a text, and what verifies it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from hashdb.domain.ledger import merkle
+from hashdb.errors import BadNote
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+
+_ED25519 = b"\x01"
+_KEY_ID, _PUBLIC = 4, 32
+_DASH = "\u2014"
+_MOST = 100_000
+"""Characters of a note that are read at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """A public key under a name."""
+
+    name: str
+    public: bytes
+
+    @property
+    def id(self) -> bytes:
+        """The first four octets of SHA-256(name ‖ newline ‖ 0x01 ‖ public key)."""
+        return hashlib.sha256(self.name.encode() + b"\n" + _ED25519 + self.public).digest()[:_KEY_ID]
+
+    def __str__(self) -> str:
+        """The form in which it is handed around, `name+hash+base64(0x01 ‖ public key)`: a vkey."""
+        return f"{self.name}+{self.id.hex()}+{base64.b64encode(_ED25519 + self.public).decode()}"
+
+    @classmethod
+    def parse(cls, vkey: str) -> Verifier:
+        """The inverse of `str`. Raises BadNote."""
+        name, _, rest = vkey.partition("+")
+        hash, _, text = rest.partition("+")
+        octets = decoded(text)
+        verifier = cls(name, octets[1:])
+        if not is_name(name) or octets[:1] != _ED25519 or len(octets) != 1 + _PUBLIC or verifier.id.hex() != hash:
+            raise BadNote("this is not a verifier key of Ed25519")
+        return verifier
+
+    def verifies(self, text: str, signature: bytes) -> bool:
+        """Whether this key signed the text."""
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+        try:
+            Ed25519PublicKey.from_public_bytes(self.public).verify(signature, text.encode())
+        except (InvalidSignature, ValueError):
+            return False
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """A private key under a name."""
+
+    name: str
+    private: Ed25519PrivateKey
+
+    @property
+    def verifier(self) -> Verifier:
+        """Its public half."""
+        return Verifier(self.name, self.private.public_key().public_bytes_raw())
+
+    @classmethod
+    def new(cls, name: str) -> Signer:
+        """A key that nobody had before."""
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        return cls(name, Ed25519PrivateKey.generate())
+
+    @classmethod
+    def read(cls, name: str, pem: bytes) -> Signer:
+        """The inverse of `pem`. Raises BadNote."""
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+        try:
+            key = load_pem_private_key(pem, None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            key = None
+        if not isinstance(key, Ed25519PrivateKey):
+            raise BadNote("it holds no private key of Ed25519 in PEM, without a password")
+        return cls(name, key)
+
+    def pem(self) -> bytes:
+        """The private key as PKCS 8 in PEM, as openssl writes it."""
+        from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+        return self.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+    def sign(self, text: str) -> str:
+        """The signed note of a text that ends with a newline."""
+        octets = self.verifier.id + self.private.sign(text.encode())
+        return f"{text}\n{_DASH} {self.name} {base64.b64encode(octets).decode()}\n"
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can be the name of a key: no spaces, no plus, nothing that cannot be printed."""
+    return bool(text) and text.isprintable() and "+" not in text and not any(letter.isspace() for letter in text)
+
+
+def read_note(note: str, verifiers: Iterable[Verifier]) -> tuple[str, Verifier]:
+    """The text of a note, and which of the keys signed it. Raises BadNote unless one did, or where one did not."""
+    text, signatures = _split(note)
+    known = {(verifier.name, verifier.id): verifier for verifier in verifiers}
+    signed = [
+        (verifier, octets[_KEY_ID:])
+        for name, octets in signatures
+        if (verifier := known.get((name, octets[:_KEY_ID]))) is not None
+    ]
+    if not signed:
+        raise BadNote("it is not signed by a key of this log")
+    if not all(verifier.verifies(text, signature) for verifier, signature in signed):
+        raise BadNote("the signature is not of this text")
+    return text, signed[0][0]
+
+
+def _split(note: str) -> tuple[str, list[tuple[str, bytes]]]:
+    text, blank, lines = note.rpartition("\n\n")
+    if not blank or not lines.endswith("\n") or len(note) > _MOST:
+        raise BadNote("this is not a signed note")
+    if any(letter < " " and letter != "\n" for letter in note):
+        raise BadNote("a signed note has no control characters")
+    signatures = []
+    for line in lines[:-1].split("\n"):
+        dash, _, rest = line.partition(" ")
+        name, _, signature = rest.partition(" ")
+        octets = decoded(signature)
+        if dash != _DASH or not is_name(name) or len(octets) <= _KEY_ID:
+            raise BadNote("a line of its signatures is none")
+        signatures.append((name, octets))
+    return f"{text}\n", signatures
+
+
+def decoded(text: str) -> bytes:
+    """What a text in base64 says; each octet string has one such text. Raises BadNote."""
+    try:
+        octets = base64.b64decode(text.encode("ascii"), validate=True)
+    except (binascii.Error, UnicodeEncodeError):
+        raise BadNote("it is not in base64") from None
+    if base64.b64encode(octets).decode() != text:
+        raise BadNote("it is not in base64")
+    return octets
+
+
+_TEXT = re.compile(r"([^\n]+)\n(0|[1-9][0-9]{0,15})\n([A-Za-z0-9+/]{43}=)\n((?:[^\n]+\n)*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The size of a log's tree and its root, under the log's name (its origin)."""
+
+    origin: str
+    size: int
+    root: bytes
+
+    def signed(self, signer: Signer) -> str:
+        """The signed note."""
+        return signer.sign(f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n")
+
+
+@dataclass(frozen=True, slots=True)
+class LogKey:
+    """A key that signs the log's checkpoints, or once did."""
+
+    verifier: Verifier
+    since: datetime
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """The log's name, and its keys, the newest last."""
+
+    origin: str
+    keys: tuple[LogKey, ...]
+
+    @property
+    def verifiers(self) -> tuple[Verifier, ...]:
+        """What may have signed a checkpoint."""
+        return tuple(key.verifier for key in self.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Inclusion:
+    """The proof that an event with this leaf is number `seq` of the tree of that size."""
+
+    seq: int
+    size: int
+    leaf: bytes
+    hashes: tuple[bytes, ...]
+
+    def proves(self, checkpoint: Checkpoint) -> bool:
+        """Whether it holds for the tree of a checkpoint."""
+        fits = self.size == checkpoint.size
+        return fits and merkle.includes(self.seq - 1, self.size, self.leaf, self.hashes, checkpoint.root)
+
+
+@dataclass(frozen=True, slots=True)
+class Consistency:
+    """The proof that the tree of size `second` begins with that of size `first`."""
+
+    first: int
+    second: int
+    hashes: tuple[bytes, ...]
+
+    def proves(self, first: Checkpoint, second: Checkpoint) -> bool:
+        """Whether it holds for the trees of two checkpoints."""
+        fits = (self.first, self.second) == (first.size, second.size)
+        return fits and merkle.extends(self.first, self.second, first.root, second.root, self.hashes)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What came of holding a log against a checkpoint that was kept (None: there was none yet)."""
+
+    before: Checkpoint | None
+    now: Checkpoint
+    key: Verifier
+    new_key: bool
+    note: str
+
+
+def read_checkpoint(note: str, verifiers: Iterable[Verifier]) -> tuple[Checkpoint, Verifier]:
+    """The checkpoint of a signed note, and which of the keys signed it. Raises BadNote."""
+    text, verifier = read_note(note, verifiers)
+    found = _TEXT.fullmatch(text)
+    if not found:
+        raise BadNote("this is not a checkpoint")
+    if found[1] != verifier.name:
+        raise BadNote("it is of another log than its signature")
+    return Checkpoint(found[1], int(found[2]), decoded(found[3])), verifier

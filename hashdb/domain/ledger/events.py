@@ -1,0 +1,257 @@
+"""Event: an entry of the audit log, and its leaf in the Merkle tree."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from functools import lru_cache
+from typing import NamedTuple, TypeGuard
+
+from hashdb.domain.contributions import Standing, Status
+from hashdb.domain.times import format_instant
+
+
+class Head(NamedTuple):
+    """The seq and time of the last event, and which log this is."""
+
+    seq: int
+    at: datetime
+    epoch: str
+
+    def continues(self, known: Head | None) -> TypeGuard[Head]:
+        """Whether this log may go on from a head that was seen before; not from None, nor across a restore."""
+        return known is not None and known.epoch == self.epoch and known.seq <= self.seq
+
+
+class Action(StrEnum):
+    """What can be done, in the past tense."""
+
+    CONTRIBUTION_ADDED = "contribution.added"
+    CONTRIBUTION_AMENDED = "contribution.amended"
+    CONTRIBUTION_WITHDRAWN = "contribution.withdrawn"
+    CONTRIBUTION_EXPIRED = "contribution.expired"
+    CONTRIBUTION_SUSPENDED = "contribution.suspended"
+    CONTRIBUTION_REINSTATED = "contribution.reinstated"
+    CONTRIBUTION_ERASED = "contribution.erased"
+    CONTRIBUTION_CONFIRMED = "contribution.confirmed"
+    CONTRIBUTION_DISPUTED = "contribution.disputed"
+    CONTRIBUTION_QUARANTINED = "contribution.quarantined"
+    CONTRIBUTION_RETIRED = "contribution.retired"
+    CONTRIBUTION_CLEARED = "contribution.cleared"
+    OPINION_GIVEN = "opinion.given"
+    CASE_OPENED = "case.opened"
+    CASE_HELD = "case.held"
+    CASE_DECIDED = "case.decided"
+    MEMBER_ADDED = "member.added"
+    MEMBER_AMENDED = "member.amended"
+    MEMBER_SUSPENDED = "member.suspended"
+    MEMBER_REINSTATED = "member.reinstated"
+    KEY_ISSUED = "key.issued"
+    KEY_REVOKED = "key.revoked"
+    KEY_SUSPECTED = "key.suspected"
+    USER_ADDED = "user.added"
+    USER_AMENDED = "user.amended"
+    USER_DISABLED = "user.disabled"
+    USER_ENABLED = "user.enabled"
+    USER_SIGNED_IN = "user.signed-in"
+    USER_SIGNED_OUT = "user.signed-out"
+    USER_REFUSED = "user.refused"
+    LISTING_EXPORTED = "listing.exported"
+    LISTING_READ = "listing.read"
+    BACKUP_MADE = "backup.made"
+    BACKUP_VERIFIED = "backup.verified"
+    BENIGN_ADDED = "benign.added"
+    BENIGN_DELETED = "benign.deleted"
+    INCIDENT_ADDED = "incident.added"
+    INCIDENT_AMENDED = "incident.amended"
+    PROPOSAL_MADE = "proposal.made"
+    PROPOSAL_APPROVED = "proposal.approved"
+    PROPOSAL_DROPPED = "proposal.dropped"
+    PROPOSAL_EXPIRED = "proposal.expired"
+    WEBHOOK_ADDED = "webhook.added"
+    WEBHOOK_AMENDED = "webhook.amended"
+    WEBHOOK_DELETED = "webhook.deleted"
+    WEBHOOK_RENEWED = "webhook.renewed"
+    WEBHOOK_DISABLED = "webhook.disabled"
+    SETTINGS_CHANGED = "settings.changed"
+    SIGNER_ADDED = "signer.added"
+    LOG_BEGUN = "log.begun"
+    LOG_RESTORED = "log.restored"
+    VERIFICATION_ENDED = "verification.ended"
+    FEED_READ = "feed.read"
+    AUTH_REFUSED = "auth.refused"
+    COUNTS_SEALED = "counts.sealed"
+    REPORT_EXPORTED = "report.exported"
+
+    @property
+    def changes_feed(self) -> bool:
+        """Whether the set of active contributions, or what a reader sees of it, may differ after it."""
+        return self.startswith("contribution.") and self is not Action.CONTRIBUTION_ERASED
+
+
+STATUS_EVENTS = {
+    Status.ACTIVE: Action.CONTRIBUTION_REINSTATED,
+    Status.WITHDRAWN: Action.CONTRIBUTION_WITHDRAWN,
+    Status.EXPIRED: Action.CONTRIBUTION_EXPIRED,
+    Status.SUSPENDED: Action.CONTRIBUTION_SUSPENDED,
+}
+"""The event that logs the new status of a contribution."""
+STANDING_EVENTS = {
+    Standing.UNREVIEWED: Action.CONTRIBUTION_CLEARED,
+    Standing.CONFIRMED: Action.CONTRIBUTION_CONFIRMED,
+    Standing.DISPUTED: Action.CONTRIBUTION_DISPUTED,
+    Standing.QUARANTINED: Action.CONTRIBUTION_QUARANTINED,
+    Standing.RETIRED: Action.CONTRIBUTION_RETIRED,
+}
+"""The event that logs the new standing of a contribution."""
+STATUS_AFTER: Mapping[str, Status] = {
+    Action.CONTRIBUTION_ADDED: Status.ACTIVE,
+    **{action: status for status, action in STATUS_EVENTS.items()},
+}
+"""The status of a contribution after an event; other events do not change it."""
+STANDING_AFTER: Mapping[str, Standing] = {
+    Action.CONTRIBUTION_ADDED: Standing.UNREVIEWED,
+    **{action: standing for standing, action in STANDING_EVENTS.items()},
+}
+"""The standing of a contribution after an event; other events do not change it."""
+ENDING = tuple(action for action in Action if STATUS_AFTER.get(action, Status.ACTIVE) is not Status.ACTIVE)
+"""The events after which a contribution is not active."""
+REVERSING = tuple(
+    action
+    for action in Action
+    if STATUS_AFTER.get(action) is Status.WITHDRAWN or not STANDING_AFTER.get(action, Standing.UNREVIEWED).matches
+)
+"""The events that say of a contribution that it is no match; an expiry or a suspension does not say that of it."""
+
+
+class State(NamedTuple):
+    """What the events on a contribution add up to: its status (None before it was added) and its standing."""
+
+    status: Status | None = None
+    standing: Standing = Standing.UNREVIEWED
+
+    @property
+    def matches(self) -> bool:
+        """Whether it is answered as a match."""
+        return self.status is Status.ACTIVE and self.standing.matches
+
+    def after(self, action: str) -> State:
+        """The state after one more event.
+
+        >>> State().after("contribution.added").after("contribution.expired").status
+        <Status.EXPIRED: 'expired'>
+        """
+        return _after(self, action)
+
+
+@lru_cache(maxsize=1_024)
+def _after(state: State, action: str) -> State:
+    """There are few states and actions, and a report takes millions of steps."""
+    return State(STATUS_AFTER.get(action, state.status), STANDING_AFTER.get(action, state.standing))
+
+
+ADDED = State().after(Action.CONTRIBUTION_ADDED)
+"""The state of most contributions: added, and nothing since."""
+
+type_of_detail = str | int | list[str] | None
+Details = Mapping[str, type_of_detail]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a service writes to the log: one action on one subject (`contribution`, 17)."""
+
+    action: Action
+    kind: str
+    id: int
+    details: Details
+
+    @property
+    def subject(self) -> str:
+        """The form of the log, kind:id."""
+        return f"{self.kind}:{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An entry with its number, its time and its actor: what anyone may verify."""
+
+    seq: int
+    at: datetime
+    actor: str
+    action: str
+    kind: str
+    id: int
+    details: Details
+    leaf: bytes
+
+    @property
+    def subject(self) -> str:
+        """What it was done to, kind:id."""
+        return f"{self.kind}:{self.id}"
+
+    @property
+    def text(self) -> str:
+        """Its canonical JSON, of which the leaf is."""
+        return text_of(self.seq, self.at, self.actor, self.action, self.subject, canonical(self.details))
+
+    @property
+    def computed_leaf(self) -> bytes:
+        """The leaf that its text has; `leaf` is the one that was stored."""
+        return leaf(self.seq, self.at, self.actor, self.action, self.subject, self.details)
+
+
+def leaf(seq: int, at: datetime, actor: str, action: str, subject: str, details: Details) -> bytes:
+    """SHA-256(0x00 ‖ the event as RFC 8785 canonical JSON): the event's leaf in the tree of RFC 9162.
+
+    Details hold ASCII keys, strings, integers below 2⁵³ and lists of strings, for which sorted compact JSON is
+    RFC 8785's form (a test compares them).
+    """
+    return leaf_of_text(seq, at, actor, action, subject, canonical(details))
+
+
+def leaf_of_text(seq: int, at: datetime, actor: str, action: str, subject: str, details: str) -> bytes:
+    """The same from the canonical JSON of the details."""
+    return hashlib.sha256(b"\x00" + text_of(seq, at, actor, action, subject, details).encode()).digest()
+
+
+def text_of(seq: int, at: datetime, actor: str, action: str, subject: str, details: str) -> str:
+    """The canonical JSON of an event, from that of its details."""
+    return (
+        f'{{"action":{_quoted(action)},"actor":{_quoted(actor)},"at":"{format_instant(at)}","details":{details}'
+        f',"seq":{seq},"subject":{_quoted(subject)}}}'
+    )
+
+
+def tag(secret: bytes) -> str:
+    """128 bits of a digest, in hex, by which an event names what a table keeps of a secret.
+
+    The secret cannot be computed from it: give it only what holds 128 random bits or more, like a salted password text.
+    """
+    return hashlib.sha256(b"hashdb tag\0" + secret).hexdigest()[:32]
+
+
+canonical = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+"""An object as sorted compact JSON."""
+_quoted = json.encoder.encode_basestring
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Something that happened: an event of the log, or that a member had the contribution as a match.
+
+    `seq` is the number of the event, None where it is none. `note` is what was written, `before` the old values of
+    what was changed; neither is in the log.
+    """
+
+    at: datetime
+    what: str
+    who: str
+    seq: int | None = None
+    details: Details = field(default_factory=dict)
+    note: str | None = None
+    before: Mapping[str, object] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Matching, values and rules: match, suggestions, neighbours, benign entries, flood guard."""

@@ -1,0 +1,1 @@
+"""Review, values and rules: opinions, cases, two-person proposals, incidents."""

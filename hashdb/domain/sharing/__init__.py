@@ -1,0 +1,1 @@
+"""Sharing, values and rules: feed, webhooks, deliveries, other systems."""

@@ -1,0 +1,1 @@
+"""Statistics, values and rules: counts, hits, reports, overviews."""

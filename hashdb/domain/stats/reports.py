@@ -1,0 +1,311 @@
+"""Report: the figures of a period; docs/reports.md says how each is defined."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import NamedTuple
+
+from hashdb.domain.contributions import Media, Standing
+from hashdb.domain.times import Period
+
+HOUR, DAY = 3_600, 86_400
+GROUPS = ("member", "kind", "label", "algorithm", "basis", "media")
+"""By what contributions are counted."""
+WHO = ("all", "trusted_flagger", "others")
+"""Whose times are told apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """How long something took, in whole seconds; percentiles by nearest rank, None where there is nothing."""
+
+    count: int
+    median: int | None
+    p90: int | None
+    within_1h: float | None
+    within_24h: float | None
+
+    @classmethod
+    def of(cls, seconds: Sequence[int]) -> Durations:
+        """Of so many durations, in any order.
+
+        >>> Durations.of([50, 10, 7200, 20])
+        Durations(count=4, median=20, p90=7200, within_1h=0.75, within_24h=1.0)
+        """
+        if not seconds:
+            return cls(0, None, None, None, None)
+        ordered = sorted(seconds)
+        return cls(len(ordered), _rank(ordered, 50), _rank(ordered, 90), _within(ordered, HOUR), _within(ordered, DAY))
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Of the contributions of one member, label, …: added and withdrawn in the period, active at its end."""
+
+    added: int
+    withdrawn: int
+    active: int
+
+
+@dataclass(frozen=True, slots=True)
+class Contributed:
+    """What became of contributions in the period, and how many are active at its end."""
+
+    added: int
+    active: int
+    withdrawn: Mapping[str, int]
+    """By reason."""
+    told: Mapping[str, int]
+    """How many events of each other kind there were on contributions, by the verb: `expired`, `suspended`, …"""
+    by: Mapping[str, Mapping[str, Share]]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Queries and matches, by algorithm (`any`: all together) or by member."""
+
+    hit: int
+    none: int
+    own: int
+    others: int
+
+
+@dataclass(frozen=True, slots=True)
+class Caught:
+    """Contributions that another member first had as a match in the period, and how long after they were received."""
+
+    contributions: int
+    first_catch: Durations
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """Opinions given, cases opened and decided in the period; `open` at its end.
+
+    `disputes_decided` are the decisions on cases under which a member disputed.
+    """
+
+    confirms: int
+    disputes: Mapping[str, int]
+    opened: int
+    decided: Mapping[str, int]
+    disputes_decided: Mapping[str, int]
+    open: int
+    to_decide: Durations
+
+
+class Judgement(NamedTuple):
+    """What was said of a contribution: its standing, whether its last decision upheld it, and whether it waits.
+
+    It waits while the service or a reviewer holds it in quarantine, under a case under which no member has disputed.
+    """
+
+    standing: Standing
+    upheld: bool = False
+    waits: bool = False
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the contribution holds; None where nobody that takes part says anything of it, or it waits."""
+        match self.standing:
+            case Standing.CONFIRMED:
+                return True
+            case Standing.UNREVIEWED:
+                return True if self.upheld else None
+            case Standing.QUARANTINED:
+                return None if self.waits else False
+            case Standing.DISPUTED | Standing.RETIRED:
+                return False
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """Of a member's contributions that were judged: how many hold, and how many do not."""
+
+    confirmed: int
+    disputed: int
+
+    @classmethod
+    def of(cls, judged: Mapping[Judgement, int]) -> Precision:
+        """Of so many contributions by what was said of them.
+
+        >>> Precision.of({Judgement(Standing.CONFIRMED): 3, Judgement(Standing.UNREVIEWED): 2})
+        Precision(confirmed=3, disputed=0)
+        """
+        sums: Counter[bool | None] = Counter()
+        for judgement, times in judged.items():
+            sums[judgement.holds] += times
+        return cls(sums[True], sums[False])
+
+    @property
+    def count(self) -> int:
+        """How many were judged."""
+        return self.confirmed + self.disputed
+
+    @property
+    def share(self) -> float | None:
+        """Confirmed ÷ (confirmed + disputed and not upheld)."""
+        return round(self.confirmed / self.count, 4) if self.count else None
+
+
+@dataclass(frozen=True, slots=True)
+class OfDay:
+    """What a day had."""
+
+    added: int = 0
+    withdrawn: int = 0
+    queries: int = 0
+    hits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The figures of a period, of all members or of one.
+
+    `size` is the number of the last event before its end. `final` is whether no number can change any more: the
+    period is over for some minutes, and each of its days that has counts is sealed.
+    """
+
+    period: Period
+    member: int | None
+    size: int
+    final: bool
+    members: Mapping[int, str]
+    contributions: Contributed
+    to_remove: Mapping[str, Durations]
+    to_share: Mapping[str, Durations]
+    asked: Mapping[str, Asked]
+    asked_by: Mapping[int, Asked]
+    caught: Caught
+    reviews: Reviewed
+    precision: Mapping[int, Precision]
+    refused: Mapping[str, int]
+    turned_away: Mapping[str, int]
+    days: Mapping[date, OfDay]
+
+
+def _rank(ordered: Sequence[int], percent: int) -> int:
+    return ordered[-(-percent * len(ordered) // 100) - 1]
+
+
+def _within(ordered: Sequence[int], seconds: int) -> float:
+    return round(sum(one <= seconds for one in ordered) / len(ordered), 4)
+
+
+_CONTENT = {
+    Media.IMAGE: "CONTENT_TYPE_IMAGE",
+    Media.VIDEO: "CONTENT_TYPE_VIDEO",
+    Media.VIDEO_FRAME: "CONTENT_TYPE_VIDEO",
+    Media.AUDIO: "CONTENT_TYPE_AUDIO",
+    Media.DOCUMENT: "CONTENT_TYPE_TEXT",
+}
+_SYNTHETIC = "synthetic"
+_YOURS = (
+    "decision_visibility",
+    "decision_ground",
+    "illegal_content_legal_ground",
+    "illegal_content_explanation",
+    "incompatible_content_ground",
+    "incompatible_content_explanation",
+    "content_date",
+    "application_date",
+    "territorial_scope",
+    "puid",
+)
+
+
+def statement(media: Media, context: Collection[str], labels: Collection[str]) -> Mapping[str, object]:
+    """What a match tells for a statement of reasons to the DSA Transparency Database; None is the platform's to fill.
+
+    Fields and values are those of https://transparency.dsa.ec.europa.eu/page/api-documentation (since July 2025). The
+    content was found by automated means, and since a match is advice to review, decided by a person with their help.
+    """
+    synthetic = ["CONTENT_TYPE_SYNTHETIC_MEDIA"] if _SYNTHETIC in context else []
+    facts = (
+        "The content was found to be the same as, or close to, content that a member of a shared database of hashes "
+        f"removed as terrorist content ({', '.join(sorted(labels))}), by comparing perceptual hashes. "
+        "A person reviewed the match and decided."
+    )
+    return {
+        "content_type": [_CONTENT[media], *synthetic],
+        "category": "STATEMENT_CATEGORY_RISK_FOR_PUBLIC_SECURITY",
+        "category_specification": ["KEYWORD_TERRORIST_CONTENT"],
+        "source_type": "SOURCE_VOLUNTARY",
+        "automated_detection": "Yes",
+        "automated_decision": "AUTOMATED_DECISION_PARTIALLY",
+        "decision_facts": facts,
+    } | dict.fromkeys(_YOURS)
+
+
+def terrorist_content(report: Report) -> Mapping[str, object]:
+    """What is known here of the points of Regulation (EU) 2021/784, Article 7(3); None is the platform's to fill."""
+    period = {"from": report.period.first.isoformat(), "to": report.period.last.isoformat()}
+    regulation = {"regulation": "Regulation (EU) 2021/784", "article": "7(3)"}
+    points = {**_measures(report), **_outcomes(report)}
+    return {**regulation, **period, "member": report.member, "final": report.final, "points": points}
+
+
+def _measures(report: Report) -> Mapping[str, object]:
+    asked = report.asked.get("any", Asked(0, 0, 0, 0))
+    return {
+        "a": {
+            "information": "measures in relation to the identification and removal of or disabling of access to "
+            "terrorist content",
+            "items_compared_before_or_after_publication": asked.hit + asked.none,
+            "items_found_close_to_known_terrorist_content": asked.hit,
+            "items_removed_and_shared": report.contributions.added,
+            "seconds_from_notification_to_removal": _told(report.to_remove["all"]),
+        },
+        "b": {
+            "information": "measures to address the reappearance online of material which has previously been removed, "
+            "in particular where automated tools have been used",
+            "automated_tools": "comparison of perceptual hashes; a match is advice to review, nothing is removed by it",
+            "matches_on_own_removed_items": asked.own,
+            "matches_on_items_removed_by_others": asked.others,
+            "own_items_that_reappeared_elsewhere": report.caught.contributions,
+        },
+    }
+
+
+def _outcomes(report: Report) -> Mapping[str, object]:
+    basis = report.contributions.by["basis"]
+    removed = {name: share.added for name, share in basis.items() if share.added}
+    orders = removed.get("removal_order", 0)
+    return {
+        "c": {
+            "information": "number of items removed following removal orders or specific measures, and number of "
+            "removal orders where content was not removed, with the grounds",
+            "items_removed_following_removal_orders": orders,
+            "items_removed_otherwise": report.contributions.added - orders,
+            "items_removed_by_basis": removed,
+            "removal_orders_not_executed": None,
+        },
+        "d": {
+            "information": "number and outcome of complaints handled in accordance with Article 10",
+            "complaints": None,
+            "disputes_by_other_members": sum(report.reviews.disputes.values()),
+            "outcomes_of_disputes": dict(report.reviews.disputes_decided),
+        },
+        "e": {
+            "information": "number and outcome of administrative or judicial review proceedings brought by the "
+            "hosting service provider",
+            "proceedings": None,
+        },
+        "f": {
+            "information": "number of cases in which content was to be reinstated as a result of such proceedings",
+            "reinstated_following_proceedings": None,
+        },
+        "g": {
+            "information": "number of cases in which content was reinstated following a complaint by the content "
+            "provider",
+            "reinstated_following_complaints": None,
+            "items_withdrawn_because_removal_was_reversed": report.contributions.withdrawn.get("removal_reversed", 0),
+        },
+    }
+
+
+def _told(one: Durations) -> Mapping[str, object]:
+    return {"count": one.count, "median": one.median, "p90": one.p90, "within_1h": one.within_1h}

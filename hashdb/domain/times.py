@@ -1,0 +1,79 @@
+"""Instants: points in time as aware UTC datetimes, and their RFC 3339 text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+
+_RFC3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ](?P<hour>\d\d):\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:(?P<minutes>\d\d))",
+    re.ASCII,
+)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def parse_instant(text: str) -> datetime:
+    """The UTC instant that an RFC 3339 date-time with a zone names; digits past the microsecond are cut.
+
+    Raises ValueError with a sentence.
+    """
+    found = _RFC3339.fullmatch(text)
+    if not found:
+        raise ValueError("a time is RFC 3339 with a zone, like 2026-11-20T10:00:00Z")
+    try:
+        # Python takes zones of 99 minutes and, where it is new enough, the hour 24.
+        if found["hour"] > "23" or (found["minutes"] or "") > "59":
+            raise ValueError
+        return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError("there is no such time in the calendar") from None
+
+
+@lru_cache(4096)
+def format_instant(at: datetime) -> str:
+    """RFC 3339 in UTC with microseconds, the only form that hashdb writes.
+
+    >>> format_instant(parse_instant("2026-11-20T11:00:00+01:00"))
+    '2026-11-20T10:00:00.000000Z'
+    """
+    return f"{at.astimezone(UTC).isoformat(timespec='microseconds')[:-6]}Z"
+
+
+def to_microseconds(at: datetime) -> int:
+    """Microseconds since 1970 in UTC, as the store keeps instants."""
+    return (at - EPOCH) // _MICROSECOND
+
+
+def from_microseconds(count: int) -> datetime:
+    """The inverse of `to_microseconds`."""
+    return EPOCH + timedelta(microseconds=count)
+
+
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """From the first day to the last, both included."""
+
+    first: date
+    last: date
+
+    @property
+    def start(self) -> datetime:
+        """The first instant."""
+        return datetime.combine(self.first, time.min, UTC)
+
+    @property
+    def end(self) -> datetime:
+        """The first instant after it."""
+        if self.last == date.max:
+            return datetime.max.replace(tzinfo=UTC)
+        return datetime.combine(self.last, time.min, UTC) + _DAY
+
+    def __contains__(self, at: datetime) -> bool:
+        """Whether an instant is in it."""
+        return self.start <= at < self.end

@@ -1,0 +1,72 @@
+"""The perceptual hashes of the imagehash library, as signals.
+
+Its own objects stay in here: `ImageHash != None` is False, their `hash()` collides and their distances are NumPy's.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+from typing import Final
+
+import imagehash
+import numpy as np
+from PIL import Image
+
+from hashdb.domain.matching.benign import BenignDraft
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.hashing.pictures import Picture
+
+_HASHES: dict[Algorithm, Callable[[Image.Image], imagehash.ImageHash]] = {
+    Algorithm.PHASH: imagehash.phash,
+    Algorithm.PHASH256: partial(imagehash.phash, hash_size=16),
+    Algorithm.DHASH: imagehash.dhash,
+    Algorithm.AHASH: imagehash.average_hash,
+    Algorithm.WHASH: partial(imagehash.whash, mode="haar"),
+}
+
+
+def perceptual(picture: Picture, algorithm: Algorithm) -> Signal:
+    """The signal of any algorithm but PDQ: what imagehash makes of the picture, bit for bit.
+
+    imagehash turns every picture to 8-bit grey first, which leaves a grey one as it is, so one conversion serves all;
+    and so it is with phash256's 64 x 64 pixels and phash's 32 x 32.
+    """
+    start = picture.grey
+    if algorithm is Algorithm.PHASH256:
+        start = picture.small
+    elif algorithm is Algorithm.PHASH:
+        start = picture.tiny
+    bits = np.packbits(_HASHES[algorithm](start).hash)
+    return Signal.from_bytes(algorithm, bits.tobytes())
+
+
+FILE: Final = Path(__file__).parents[1] / "benign.toml"
+
+
+@cache
+def built_in() -> tuple[BenignDraft, ...]:
+    """The entries, each with its name."""
+    parsed = tomllib.loads(FILE.read_text("utf-8"))
+    return tuple(
+        BenignDraft(tuple(map(Signal.parse, entry["signals"])), note="generated pictures", built_in=name)
+        for name, entry in parsed.items()
+    )
+
+
+def is_benign(signal: Signal) -> bool:
+    """Whether a signal is close to one of these."""
+    return any((value ^ signal.value).bit_count() <= radius for value, radius in _values(signal.algorithm))
+
+
+@cache
+def _values(algorithm: Algorithm) -> tuple[tuple[int, int], ...]:
+    """Each value, and within how many bits of it a signal is close to it."""
+    return tuple(
+        (one.value, entry.radius_of(algorithm))
+        for entry in built_in()
+        for one in entry.signals
+        if one.algorithm is algorithm
+    )

@@ -1,0 +1,113 @@
+"""The program of a hashing process: `python -m hashdb.hashing.sandbox`, started by a pool's worker.
+
+What it reads is hostile, so it is trusted with little: it answers in JSON (never pickles), its memory is limited, it
+writes no file, leaves no core dump, and has neither the web framework nor the database loaded.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import resource
+import struct
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from socket import socket
+
+from hashdb.domain.signals import Algorithm
+from hashdb.errors import UnreadablePicture
+from hashdb.hashing import Mode, hash_as, warm
+from hashdb.hashing.pictures import OUT_OF_MEMORY, QUIET, Limits
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Answer picture after picture, until the worker closes its end."""
+    descriptor, memory_bytes, max_bytes, max_pixels = map(int, arguments)
+    _die_with_parent(sys.stdin.fileno())
+    warm(tuple(Algorithm))
+    _confine(memory_bytes)
+    # As a whole: to be quiet for each picture takes as long as to read its header.
+    with QUIET, socket(fileno=descriptor) as connection:
+        send(connection, b"ready")
+        _serve(connection, Limits(max_bytes, max_pixels))
+
+
+def _serve(connection: socket, limits: Limits) -> None:
+    while True:
+        try:
+            answer = _answer(connection, limits)
+        except EOFError:
+            return
+        except MemoryError:
+            answer = {"reason": OUT_OF_MEMORY}
+        send(connection, json.dumps(answer).encode())
+
+
+def _answer(connection: socket, limits: Limits) -> dict[str, object]:
+    """What becomes of the next picture: the mode and the algorithms come first, then its bytes."""
+    mode, *names = receive(connection, 1024).decode().split()
+    octets = receive(connection, limits.max_bytes)
+    try:
+        hashed = hash_as(octets, list(map(Algorithm, names)), limits, Mode(mode))
+    except UnreadablePicture as refusal:
+        return {"reason": refusal.reason}
+    turned = [[name, list(map(str, signals))] for name, signals in hashed.transforms]
+    return {"signals": list(map(str, hashed.signals)), "quality": hashed.quality, "transforms": turned}
+
+
+def _die_with_parent(lifeline: int) -> None:
+    """Have the kernel end this process when nobody holds the other end of the pipe any more.
+
+    SIGIO ends a process that does not handle it. PR_SET_PDEATHSIG would go off when the *thread* that started this
+    process ends, which in a web server may be a request's; a thread waiting here would not run while a decoder holds
+    the interpreter.
+    """
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+
+
+def _confine(memory_bytes: int) -> None:
+    """Allow `memory_bytes` more than is in use by now, no files, no core dump, and no message of a C library."""
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + memory_bytes, used + memory_bytes))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, sys.stderr.fileno())
+    os.close(silence)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
+
+
+_LENGTH = struct.Struct("!I")
+
+
+def send(connection: socket, *messages: bytes) -> None:
+    """Send messages, in one piece: each piece wakes who receives.
+
+    Raises OSError: TimeoutError where the socket has a timeout, which is for them as a whole.
+    """
+    connection.sendall(b"".join(part for message in messages for part in (_LENGTH.pack(len(message)), message)))
+
+
+def receive(connection: socket, limit: int) -> bytes:
+    """The next message. Raises EOFError at the end, ValueError beyond `limit` bytes, and OSError as `send` does."""
+    (length,) = _LENGTH.unpack(_receive_exactly(connection, _LENGTH.size))
+    if length > limit:
+        raise ValueError(f"a message of {length:,} bytes where {limit:,} are the most")
+    return _receive_exactly(connection, length)
+
+
+def _receive_exactly(connection: socket, count: int) -> bytes:
+    octets = bytearray(count)
+    rest = memoryview(octets)
+    while rest:
+        received = connection.recv_into(rest)
+        if not received:
+            raise EOFError("the other end is closed")
+        rest = rest[received:]
+    return bytes(octets)

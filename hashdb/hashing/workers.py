@@ -1,0 +1,389 @@
+"""One worker of the pool: a confined process, the socket to it, and another process when that one breaks."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import weakref
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from itertools import chain, repeat
+from queue import Empty, LifoQueue, SimpleQueue
+from socket import socket, socketpair
+from threading import Condition, Thread
+from typing import Final, Generic, Self, TypeVar
+
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.turns import Turns
+from hashdb.errors import HashingBusy, Unavailable, UnreadablePicture
+from hashdb.hashing import Hashed, Mode
+from hashdb.hashing.pictures import OUT_OF_MEMORY, Limits
+from hashdb.hashing.sandbox import receive, send
+
+_START_SECONDS: Final = 60
+_ANSWER_BYTES: Final = 16_384
+# What a process sees of the environment: not the rest, which may hold the database's password.
+_INHERITED: Final = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "PYTHONHOME")
+_ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+# Memory that is kept for the next picture, as new memory, page by page, takes as long as decoding: Pillow's blocks of
+# 16 MiB, and of the C library what is freed at the top of its heap.
+_KEPT: Final = {
+    "PILLOW_BLOCKS_MAX": "8",
+    "MALLOC_TRIM_THRESHOLD_": str(64 * 2**20),
+    "MALLOC_MMAP_THRESHOLD_": str(4 * 2**20),
+}
+
+
+class Worker:
+    """Hashes one picture at a time in a process of its own, which starts with the first."""
+
+    def __init__(self, seconds: float, memory_bytes: int, limits: Limits) -> None:
+        self._seconds = seconds
+        self._numbers = (memory_bytes, limits.max_bytes, limits.max_pixels)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._deadline = 0.0
+
+    def hash(self, octets: bytes, algorithms: Sequence[Algorithm], mode: Mode = Mode.PLAIN) -> Hashed:
+        """The picture's signals. Raises UnreadablePicture, and Unavailable where no process can be started."""
+        (found,) = self.hash_each((octets,), algorithms, mode)
+        if isinstance(found, UnreadablePicture):
+            raise found
+        return found
+
+    def hash_each(
+        self, pictures: Iterable[bytes | None], algorithms: Sequence[Algorithm], mode: Mode = Mode.PLAIN
+    ) -> Iterator[Hashed | UnreadablePicture]:
+        """What becomes of each picture, in order.
+
+        Each is sent while the one before it is hashed, so that the process never waits: the next is asked for before
+        the last one is answered. None says that there is no other one yet. Raises Unavailable where no process can be
+        started.
+        """
+        words, has_one = " ".join((mode, *algorithms)).encode(), False
+        try:
+            for octets in chain(pictures, (None,)):
+                if has_one:
+                    found = self._carefully(partial(self._exchange, words, octets))
+                    has_one = octets is not None and self._process is not None
+                    self._deadline = time.monotonic() + self._seconds
+                    assert found is not None
+                    yield found
+                if octets is not None and not has_one:
+                    if self._process is None or self._process.poll() is not None:
+                        self._start()
+                    self._deadline = time.monotonic() + self._seconds
+                    refused = self._carefully(partial(self._send, words, octets))
+                    has_one = refused is None
+                    if refused is not None:
+                        yield refused
+        finally:
+            if has_one:
+                # Whoever asks next would have its answer.
+                self.stop()
+
+    def stop(self) -> None:
+        """Kill the process, if there is one."""
+        if self._process is not None:
+            self._process = None
+            self._end()
+
+    def _carefully(self, act: Callable[[], Hashed | None]) -> Hashed | UnreadablePicture | None:
+        """What comes of an exchange; a process that breaks, or is left unfit for the next one, is ended."""
+        try:
+            return act()
+        except UnreadablePicture as refusal:
+            # What is left of the memory may be in pieces too small for the next picture.
+            if refusal.reason == OUT_OF_MEMORY:
+                self.stop()
+            reason = refusal.reason
+        except TimeoutError:
+            self.stop()
+            reason = f"the picture takes longer than {self._seconds:g} seconds to hash"
+        except (OSError, EOFError, LookupError, TypeError, ValueError):
+            self.stop()
+            reason = "the picture brings down what reads it"
+        # A new one: that one's traceback would keep the picture in memory.
+        return UnreadablePicture(reason)
+
+    def _send(self, words: bytes, octets: bytes) -> None:
+        self._connection.settimeout(max(self._deadline - time.monotonic(), 0.001))
+        send(self._connection, words, octets)
+
+    def _exchange(self, words: bytes, octets: bytes | None) -> Hashed:
+        """Send the next picture, if there is one, and receive what the process says of the one that it has."""
+        if octets is not None:
+            self._send(words, octets)
+        self._connection.settimeout(max(self._deadline - time.monotonic(), 0.001))
+        answer = json.loads(receive(self._connection, _ANSWER_BYTES))
+        if "reason" in answer:
+            raise UnreadablePicture(str(answer["reason"]))
+        quality = answer["quality"]
+        turned = tuple((str(name), tuple(map(Signal.parse, signals))) for name, signals in answer["transforms"])
+        return Hashed(tuple(map(Signal.parse, answer["signals"])), None if quality is None else int(quality), turned)
+
+    def _start(self) -> None:
+        self.stop()
+        self._connection, theirs = socketpair()
+        try:
+            with theirs:
+                self._process = _spawn(theirs, self._numbers)
+            self._end = weakref.finalize(self, _end, os.getpid(), self._process, self._connection)
+            self._connection.settimeout(_START_SECONDS)
+            receive(self._connection, _ANSWER_BYTES)
+        except (OSError, EOFError, ValueError):
+            self._connection.close()
+            self.stop()
+            raise Unavailable(retry_after=10) from None
+
+
+def _spawn(connection: socket, numbers: tuple[int, ...]) -> subprocess.Popen[bytes]:
+    """A confined process that speaks over `connection`.
+
+    Not by multiprocessing: its children import the parent's main program anew, and with it the whole service. Standard
+    input is the process's lifeline. In a session of its own it is not interrupted with its parent by Control-C.
+    """
+    environment = {name: os.environ[name] for name in _INHERITED if name in os.environ} | _ONE_THREAD | _KEPT
+    environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
+    arguments = [str(number) for number in (connection.fileno(), *numbers)]
+    return subprocess.Popen(
+        [sys.executable, "-P", "-B", "-m", "hashdb.hashing.sandbox", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        pass_fds=(connection.fileno(),),
+        env=environment,
+        start_new_session=True,
+    )
+
+
+def _end(owner: int, process: subprocess.Popen[bytes], connection: socket) -> None:
+    """Kill and reap; also run at the exit of the interpreter, but not at that of a fork of it."""
+    connection.close()
+    if process.stdin is not None:
+        process.stdin.close()
+    if owner == os.getpid():
+        process.kill()
+        process.wait()
+    else:
+        process.returncode = 0  # of another's child: Popen would warn that it still runs
+
+
+_AHEAD = 4
+"""Pictures a worker that are given out before the first of them must be answered."""
+_Source = TypeVar("_Source")
+_Found = Hashed | UnreadablePicture
+
+
+def hash_in_order(
+    workers: Sequence[Worker],
+    sources: Iterable[_Source],
+    read: Callable[[_Source], bytes],
+    algorithms: Sequence[Algorithm],
+    mode: Mode = Mode.PLAIN,
+) -> Iterator[tuple[_Source, _Found]]:
+    """What becomes of the picture that is read from each source, in order; a few are read ahead of who listens.
+
+    What `read` raises as UnreadablePicture is what becomes of its source; what else it raises is raised. Raises
+    Unavailable where no process can be started. The workers are stopped at the end.
+    """
+    crew = _Crew(workers, read, algorithms, mode)
+    running: deque[tuple[_Source, Future[_Found]]] = deque()
+    try:
+        for source in sources:
+            running.append((source, crew.give(source)))
+            if len(running) > _AHEAD * len(workers):
+                first, future = running.popleft()
+                yield first, future.result()
+        for first, future in running:
+            yield first, future.result()
+    finally:
+        crew.end()
+
+
+class _Crew(Generic[_Source]):
+    def __init__(
+        self,
+        workers: Sequence[Worker],
+        read: Callable[[_Source], bytes],
+        algorithms: Sequence[Algorithm],
+        mode: Mode,
+    ) -> None:
+        self._read, self._algorithms, self._mode = read, algorithms, mode
+        self._given: SimpleQueue[tuple[_Source, Future[_Found]] | None] = SimpleQueue()
+        self._threads = [Thread(target=self._work, args=(one,), name="hashing", daemon=True) for one in workers]
+        for thread in self._threads:
+            thread.start()
+
+    def give(self, source: _Source) -> Future[_Found]:
+        """Have a picture hashed by the first worker that is free."""
+        future: Future[_Found] = Future()
+        self._given.put((source, future))
+        return future
+
+    def end(self) -> None:
+        """Let nothing be begun any more, and wait for what was."""
+        with suppress(Empty):
+            while True:
+                self._given.get_nowait()
+        for _ in self._threads:
+            self._given.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self, worker: Worker) -> None:
+        taken: deque[Future[_Found]] = deque()
+        try:
+            for found in worker.hash_each(self._pictures(taken), self._algorithms, self._mode):
+                taken.popleft().set_result(found)
+        except Exception as error:
+            self._fail(taken, error)
+        finally:
+            worker.stop()
+
+    def _pictures(self, taken: deque[Future[_Found]]) -> Iterator[bytes | None]:
+        """The pictures for one worker; None where there is none just now, and another is to be answered."""
+        while True:
+            try:
+                given = self._given.get(block=not taken)
+            except Empty:
+                yield None
+                continue
+            if given is None:
+                return
+            source, future = given
+            try:
+                octets = self._read(source)
+            except UnreadablePicture as refusal:
+                future.set_result(refusal)
+                continue
+            except Exception as error:
+                future.set_exception(error)
+                continue
+            taken.append(future)
+            yield octets
+
+    def _fail(self, taken: deque[Future[_Found]], error: Exception) -> None:
+        """What is given to this worker fails as it did, until there is no more."""
+        while True:
+            while taken:
+                taken.popleft().set_exception(error)
+            given = self._given.get()
+            if given is None:
+                return
+            taken.append(given[1])
+
+
+_SLOW_A_CALL = 2
+"""Pictures that take all their time, of those handed over together, before the rest of them is not tried."""
+
+
+class HashingPool:
+    """Hashes pictures in `workers` processes, each of which is replaced when a picture breaks it.
+
+    `queue` pictures may wait beside those that are being hashed, of one key half as many; keys take turns, picture by
+    picture. Each picture has `seconds` once it has its worker, and `memory_bytes` of address space beyond what the
+    process takes at rest. Processes start when first needed and end with `close()`, or with this process, however it
+    ends. Any thread may use it; after a fork, each side has its own.
+    """
+
+    def __init__(self, workers: int, queue: int, seconds: float, memory_bytes: int, limits: Limits) -> None:
+        self._workers = workers
+        self._capacity = workers + queue
+        self._share = workers + (queue + 1) // 2
+        self._seconds = seconds
+        self._memory_bytes = memory_bytes
+        self._limits = limits
+        self._changed = Condition()
+        self._owner = 0
+
+    def hash(
+        self,
+        pictures: Sequence[bytes],
+        algorithms: Sequence[Algorithm],
+        modes: Iterable[Mode] = repeat(Mode.PLAIN),
+        key: str = "",
+    ) -> list[Hashed | UnreadablePicture]:
+        """For each picture, in order, its signals or why there are none; `modes` has one for each.
+
+        When two have taken all the time that they have, the others are not tried. Raises HashingBusy where they do not
+        all find a place (a key that has none waiting takes any number of an idle pool), and Unavailable where no
+        process can be started.
+        """
+        turns, slow = self._admit(key, len(pictures)), list[Mode]()
+
+        def hash_one(octets: bytes, mode: Mode) -> Hashed | UnreadablePicture:
+            with turns.turn(key):
+                return self._hash_one(octets, algorithms, mode, slow)
+
+        try:
+            abreast = min(self._workers, len(pictures))
+            if abreast <= 1:
+                # In this thread: to hand one picture on to another costs two changes of threads, and gains nothing.
+                return list(map(hash_one, pictures, modes))
+            with ThreadPoolExecutor(abreast, "hashing") as threads:
+                return list(threads.map(hash_one, pictures, modes))
+        finally:
+            self._release(key, len(pictures))
+
+    def close(self) -> None:
+        """End the processes, once the pictures that wait are hashed."""
+        with self._changed:
+            if self._owner != os.getpid():
+                return
+            self._changed.wait_for(lambda: not self._pending)
+            self._owner = 0
+            while not self._idle.empty():
+                self._idle.get().stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _admit(self, key: str, count: int) -> Turns:
+        with self._changed:
+            if self._owner != os.getpid():
+                self._start()
+            own, all_keys = self._pending[key], self._pending.total()
+            if (own and own + count > self._share) or (all_keys and all_keys + count > self._capacity):
+                raise HashingBusy(f"{self._share} of a key, {self._capacity} in all", retry_after=1)
+            self._pending[key] += count
+            return self._turns
+
+    def _start(self) -> None:
+        self._owner = os.getpid()
+        self._pending = Counter[str]()
+        self._turns = Turns(self._workers)
+        self._idle = LifoQueue[Worker]()
+        for _ in range(self._workers):
+            self._idle.put(Worker(self._seconds, self._memory_bytes, self._limits))
+
+    def _release(self, key: str, count: int) -> None:
+        with self._changed:
+            self._pending[key] -= count
+            if not self._pending[key]:
+                del self._pending[key]
+            self._changed.notify_all()
+
+    def _hash_one(
+        self, octets: bytes, algorithms: Sequence[Algorithm], mode: Mode, slow: list[Mode]
+    ) -> Hashed | UnreadablePicture:
+        worker, started = self._idle.get(), time.monotonic()
+        try:
+            if len(slow) >= _SLOW_A_CALL:
+                raise UnreadablePicture("the picture is not tried: others that came with it take too long")
+            self._limits.check_bytes(len(octets))
+            return worker.hash(octets, algorithms, mode)
+        except UnreadablePicture as refusal:
+            if time.monotonic() - started > self._seconds:
+                slow.append(mode)
+            # A new one: this one's traceback would keep the picture in memory.
+            return UnreadablePicture(refusal.reason)
+        finally:
+            self._idle.put(worker)

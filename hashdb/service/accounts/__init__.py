@@ -1,0 +1,1 @@
+"""Accounts, what one may do: members, keys, users, sessions, budgets."""

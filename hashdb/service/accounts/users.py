@@ -1,0 +1,185 @@
+"""Users: who may use the console, added and changed by admins; each looks after its own password and factor."""
+
+from __future__ import annotations
+
+from hashdb.domain.accounts.members import Actor, Scope
+from hashdb.domain.accounts.users import (
+    AddedUser,
+    Role,
+    Session,
+    User,
+    UserChange,
+    UserDraft,
+    UserStatus,
+    password_fault,
+)
+from hashdb.domain.ledger.events import Action, Details, Entry, tag
+from hashdb.errors import Fault, InvalidInput
+from hashdb.service import HashDB
+from hashdb.service.accounts import sessions
+from hashdb.service.accounts.members import require_distinct
+
+
+def add(db: HashDB, actor: Actor, draft: UserDraft, password: str | None = None, *, local: bool = True) -> AddedUser:
+    """Add a user with a password of its own, else one that is made and shown this once.
+
+    Without `local` there is none: the user signs in by the provider. Raises NameTaken, InvalidInput.
+    """
+    actor.require(Scope.ADMIN)
+    made = sessions.generated() if local and password is None else None
+    chosen = password or made
+    if password is not None:
+        _require_good(password, draft.name)
+    text, now = sessions.hashed(chosen) if chosen else None, db.now()
+    with db.store.begin() as tx:
+        user = tx.users.add(draft, text, now, provisional=made is not None)
+        details: Details = {"role": str(draft.role), "sign_in": str(user.sign_in), "password_tag": _tag(text)}
+        tx.audit.append(now, actor, [Entry(Action.USER_ADDED, "user", user.id, details)])
+        # Now that this holds the log, nobody else adds a name.
+        require_distinct(user.name, tx.users.names(besides=user.id), "user")
+    return AddedUser(user, made)
+
+
+def get(db: HashDB, actor: Actor, user: int) -> User:
+    """One user. Raises NotFound."""
+    actor.require(Scope.AUDIT)
+    with db.store.read() as tx:
+        return tx.users.get(user)
+
+
+def named(db: HashDB, actor: Actor, name: str) -> User:
+    """The user of that name. Raises NotFound."""
+    actor.require(Scope.AUDIT)
+    with db.store.read() as tx:
+        return tx.users.named(name)
+
+
+def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[User, ...]:
+    """At most `limit` users with ids above `after`."""
+    actor.require(Scope.AUDIT)
+    with db.store.read() as tx:
+        return tx.users.page(after, limit)
+
+
+def change(db: HashDB, actor: Actor, user: int, asked: UserChange) -> User:
+    """Give a user another role, disable or enable it: from its next request on. Raises NotFound."""
+    actor.require(Scope.ADMIN)
+    now = db.now()
+    with db.store.begin() as tx:
+        before = tx.users.get(user, lock=True)
+        after = tx.users.change(user, asked)
+        if after.status is UserStatus.DISABLED:
+            tx.sessions.end_all(user)
+        tx.audit.append(now, actor, _changes(before, after))
+    return after
+
+
+def reset(db: HashDB, actor: Actor, user: int) -> AddedUser:
+    """Give a user a new password, shown this once, and delete its second factor and sessions. Raises NotFound.
+
+    From now on the user signs in by this password, and no longer by the provider.
+    """
+    actor.require(Scope.ADMIN)
+    made, now = sessions.generated(), db.now()
+    text = sessions.hashed(made)
+    with db.store.begin() as tx:
+        before = tx.users.get(user, lock=True)
+        tx.users.clear_credentials(user)
+        changed = tx.users.set_password(user, text, provisional=True)
+        tx.sessions.end_all(user)
+        tx.audit.append(now, actor, [_new_credentials(before, changed, text)])
+    return AddedUser(changed, made)
+
+
+def use_provider(db: HashDB, actor: Actor, user: int) -> User:
+    """Have a user sign in by the provider only, and delete its password, second factor and sessions. Raises NotFound.
+
+    The next sign-in by the provider binds the user to the account that has its name there.
+    """
+    actor.require(Scope.ADMIN)
+    now = db.now()
+    with db.store.begin() as tx:
+        before = tx.users.get(user, lock=True)
+        changed = tx.users.clear_credentials(user)
+        tx.sessions.end_all(user)
+        tx.audit.append(now, actor, [_new_credentials(before, changed, None)])
+    return changed
+
+
+def choose_password(db: HashDB, session: Session, present: str, password: str) -> User:
+    """Let a user choose a password, which ends its other sessions. Raises InvalidInput, and as `require_password`."""
+    user, now = session.user, db.now()
+    sessions.require_password(db, session, present)
+    if password == present:
+        raise InvalidInput((Fault("password", "is the one that you have"),))
+    _require_good(password, user.name)
+    text = sessions.hashed(password)
+    with db.store.begin() as tx:
+        changed = tx.users.set_password(user.id, text, provisional=False)
+        tx.sessions.end_all(user.id, besides=session.id)
+        tx.audit.append(now, user.actor, [_amended(user.id, "password", password_tag=_tag(text), kept=session.tag)])
+    return changed
+
+
+def add_factor(db: HashDB, session: Session, present: str, secret: str, code: str) -> tuple[str, ...]:
+    """Ask for codes of `secret` from now on, once one was right; the recovery codes, shown this once.
+
+    Raises InvalidInput, and as `require_password`.
+    """
+    user, now = session.user, db.now()
+    sessions.require_password(db, session, present)
+    step = sessions.code_step(secret, code, now, 0) if sessions.is_secret(secret) else None
+    if step is None:
+        raise InvalidInput((Fault("code", "is not the one that the authenticator shows now"),))
+    codes = sessions.new_codes()
+    with db.store.begin() as tx:
+        tx.users.set_factor(user.id, secret, step, tuple(map(sessions.recovery_digest, codes)))
+        tx.sessions.end_all(user.id, besides=session.id)
+        told = _amended(user.id, "second_factor", second_factor_tag=_tag(secret), kept=session.tag)
+        tx.audit.append(now, user.actor, [told])
+    return codes
+
+
+def remove_factor(db: HashDB, session: Session, present: str) -> User:
+    """Ask for the password only from now on. Raises as `require_password`."""
+    user, now = session.user, db.now()
+    sessions.require_password(db, session, present)
+    with db.store.begin() as tx:
+        changed = tx.users.set_factor(user.id, None, 0, ())
+        tx.audit.append(now, user.actor, [_amended(user.id, "second_factor", second_factor_tag=None)])
+    return changed
+
+
+def any_admin(db: HashDB) -> bool:
+    """Whether somebody can administer by the console."""
+    with db.store.read() as tx:
+        return any(user.role is Role.ADMIN for user in tx.users.page(0, 1000))
+
+
+def _changes(before: User, after: User) -> list[Entry]:
+    entries = [_amended(after.id, "role", role=str(after.role))] if before.role is not after.role else []
+    if before.status is not after.status:
+        disabled = after.status is UserStatus.DISABLED
+        entries.append(Entry(Action.USER_DISABLED if disabled else Action.USER_ENABLED, "user", after.id, {}))
+    return entries
+
+
+def _new_credentials(before: User, after: User, password: str | None) -> Entry:
+    """What the log tells of a user who got this text of a password, or none, and no second factor."""
+    way = {} if before.sign_in is after.sign_in else {"sign_in": str(after.sign_in)}
+    tags = {"password_tag": _tag(password), "second_factor_tag": None}
+    return _amended(after.id, "password", "second_factor", **tags, **way)
+
+
+def _tag(text: str | None) -> str | None:
+    return None if text is None else tag(text.encode())
+
+
+def _amended(user: int, *fields: str, **more: str | None) -> Entry:
+    details: Details = {"fields": list(fields), **more}
+    return Entry(Action.USER_AMENDED, "user", user, details)
+
+
+def _require_good(password: str, name: str) -> None:
+    if reason := password_fault(password, name):
+        raise InvalidInput((Fault("password", reason),))

@@ -1,0 +1,1 @@
+"""Contributions, what one may do: contribute, amend, withdraw, expire, erase, list, import."""

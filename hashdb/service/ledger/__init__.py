@@ -1,0 +1,1 @@
+"""Ledger, what one may do: events, Merkle tree, checkpoints, proofs, signing, verification."""

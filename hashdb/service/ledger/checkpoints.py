@@ -1,0 +1,167 @@
+"""Checkpoints: who signs the log, what it says of itself, and that it is written down while it grows."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+
+from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
+from hashdb.domain.ledger import merkle
+from hashdb.domain.ledger.checkpoints import Checkpoint, Consistency, Inclusion, Log, Verifier
+from hashdb.domain.ledger.events import Action, Details, Entry
+from hashdb.errors import BadSetting, CannotStart, Fault, InvalidInput, Unavailable
+from hashdb.service import HashDB
+from hashdb.service.ledger.signing import Signing
+from hashdb.store import Transaction
+from hashdb.store.ledger.tree import Kept
+
+KEPT_EVERY = timedelta(seconds=50)
+"""At most a minute, with what it takes to come round to it."""
+_RETRY_AFTER = 60
+
+
+def start(db: HashDB) -> Verifier:
+    """Name the log and give it a key at its first start; at others, see that this machine has the log's key.
+
+    Raises WrongSigningKey, BadSetting.
+    """
+    signing = _signing(db)
+    with db.store.read() as tx:
+        signer, told = tx.checkpoints.signer(), _tells_epoch(tx)
+    if signer is not None and not told:
+        # Version 0.1.0 began this log.
+        with db.store.begin() as tx:
+            tx.audit.hold()
+            if not _tells_epoch(tx):
+                epoch: Details = {"epoch": tx.audit.head().epoch}
+                tx.audit.append(db.now(), SYSTEM, [Entry(Action.LOG_BEGUN, "log", 1, epoch)])
+    if signer is None:
+        with db.store.begin() as tx:
+            tx.audit.hold()
+            signer = tx.checkpoints.signer() or _add(db, tx, SYSTEM, signing.first(signing.origin or _unnamed()))
+    if signing.origin not in (None, signer.name):
+        raise BadSetting("HASHDB_ORIGIN", f"this log is named {signer.name} since its first start")
+    return signing.signer(signer).verifier
+
+
+def rotate(db: HashDB, actor: Actor) -> Verifier:
+    """Sign with a new key from now on; the old one still verifies what it signed. Raises BadSetting."""
+    actor.require(Scope.ADMIN)
+    signing = _signing(db)
+    with db.store.begin() as tx:
+        tx.audit.hold()
+        before = tx.checkpoints.signer()
+        added = _add(db, tx, actor, signing.prepare(before.name if before else signing.origin or _unnamed()))
+    # From here on the new one is in force; whoever needs it finds it under either name.
+    signing.renew()
+    keep(db, at_once=True)
+    return added
+
+
+def log(db: HashDB) -> Log:
+    """The log's name and keys. Raises Unavailable before its first start."""
+    with db.store.read() as tx:
+        keys = tx.checkpoints.keys()
+    if not keys:
+        raise Unavailable(_RETRY_AFTER)
+    return Log(keys[-1].verifier.name, keys)
+
+
+def named(db: HashDB) -> Log | None:
+    """The same; None before its first start."""
+    try:
+        return log(db)
+    except Unavailable:
+        return None
+
+
+def latest(db: HashDB) -> str:
+    """A signed checkpoint over every event that was written before. Raises Unavailable where the key is not here."""
+    try:
+        with db.store.read() as tx:
+            return _signed(_signing(db), tx)[1]
+    except CannotStart:
+        raise Unavailable(_RETRY_AFTER) from None
+
+
+def keep(db: HashDB, *, at_once: bool = False) -> bool:
+    """Sign and write down a checkpoint, where there are new events and the last one is old enough (or `at_once`).
+
+    Any number of processes may ask: one of them does it. Raises WrongSigningKey, BadSetting.
+    """
+    with db.store.read() as tx:
+        if not _due(db, tx, at_once):
+            return False
+    with db.store.begin() as tx:
+        tx.audit.hold()
+        if not _due(db, tx, at_once):
+            return False
+        size, note = _signed(_signing(db), tx)
+        tx.checkpoints.keep(Kept(size, db.now(), note))
+    _signing(db).write_down(note)
+    return True
+
+
+def _due(db: HashDB, tx: Transaction, at_once: bool) -> bool:
+    last, head = tx.checkpoints.last(), tx.audit.head()
+    if last is None:
+        return head.seq > 0
+    # A clock that was set back does not keep the next one away.
+    return head.seq > last.size and (at_once or not timedelta(0) <= db.now() - last.at < KEPT_EVERY)
+
+
+def _signed(signing: Signing, tx: Transaction) -> tuple[int, str]:
+    size, peaks = tx.tree.edge()
+    needed = tx.checkpoints.signer()
+    if needed is None:
+        raise Unavailable(_RETRY_AFTER)
+    return size, Checkpoint(needed.name, size, merkle.fold(peaks)).signed(signing.signer(needed))
+
+
+def _add(db: HashDB, tx: Transaction, actor: Actor, verifier: Verifier) -> Verifier:
+    now = db.now()
+    id = tx.checkpoints.sign_with(verifier, now)
+    details: Details = {"key": str(verifier), "epoch": tx.audit.head().epoch}
+    tx.audit.append(now, actor, [Entry(Action.SIGNER_ADDED, "signer", id, details)])
+    return verifier
+
+
+def _tells_epoch(tx: Transaction) -> bool:
+    """Whether an event tells the epoch of the log: the last one on the log itself, else the one of its first key."""
+    before = tx.audit.head().seq + 1
+    last = tx.audit.between(0, before, 1, None, None, ("log", 1))
+    return any("epoch" in one.details for one in last or tx.audit.between(0, before, 1, None, None, ("signer", 1)))
+
+
+def _signing(db: HashDB) -> Signing:
+    if db.signing is None:
+        raise Unavailable(_RETRY_AFTER)
+    return db.signing
+
+
+def _unnamed() -> str:
+    """A name that no other log has, for one that nobody named."""
+    return f"hashdb/{secrets.token_hex(6)}"
+
+
+def inclusion(db: HashDB, actor: Actor, seq: int, size: int) -> Inclusion:
+    """The proof that event `seq` is in the tree of the first `size` events. Raises InvalidInput."""
+    actor.require(Scope.AUDIT)
+    with db.store.read() as tx:
+        _require("size", size, 1, tx.audit.head().seq)
+        _require("seq", seq, 1, size)
+        return Inclusion(seq, size, tx.tree.leaf(seq), tx.tree.proof(merkle.inclusion(seq - 1, size)))
+
+
+def consistency(db: HashDB, actor: Actor, first: int, second: int) -> Consistency:
+    """The proof that the tree of the first `second` events begins with that of `first`. Raises InvalidInput."""
+    actor.require(Scope.AUDIT)
+    with db.store.read() as tx:
+        _require("second", second, 0, tx.audit.head().seq)
+        _require("first", first, 0, second)
+        return Consistency(first, second, tx.tree.proof(merkle.consistency(first, second)))
+
+
+def _require(name: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise InvalidInput((Fault(name, f"is {least} to {most:,} here" if least <= most else "has no event yet"),))

@@ -1,0 +1,1 @@
+"""Matching, what one may do: match, suggestions, neighbours, benign entries, flood guard."""

@@ -1,0 +1,1 @@
+"""Review, what one may do: opinions, cases, two-person proposals, incidents."""

@@ -1,0 +1,1 @@
+"""Sharing, what one may do: feed, webhooks, deliveries, other systems."""

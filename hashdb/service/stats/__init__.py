@@ -1,0 +1,1 @@
+"""Statistics, what one may do: counts, hits, reports, overviews."""

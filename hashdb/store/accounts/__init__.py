@@ -1,0 +1,1 @@
+"""Accounts, SQL: members, keys, users, sessions, budgets."""

@@ -1,0 +1,223 @@
+"""Members and keys in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from typing import cast
+
+from sqlalchemy import Row, bindparam, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from hashdb.domain.accounts.budgets import Budget, Spent
+from hashdb.domain.accounts.members import (
+    Activity,
+    Effect,
+    Key,
+    KeyDraft,
+    Member,
+    MemberChange,
+    MemberDraft,
+    MemberKind,
+    MemberLimits,
+    MemberStatus,
+    Scope,
+)
+from hashdb.domain.contributions import Standing
+from hashdb.errors import NameTaken, NotFound
+from hashdb.store.contributions.statuses import unended
+from hashdb.store.repositories import Repository, upsert
+from hashdb.store.tables import contributions, keys, members, opinions, spent
+
+
+class Members(Repository):
+    """Members and their keys within one transaction."""
+
+    def add(self, draft: MemberDraft, now: datetime) -> Member:
+        """Record a member. Raises NameTaken."""
+        row = {
+            "name": draft.name,
+            "kind": draft.kind,
+            "status": MemberStatus.ACTIVE,
+            "contact": draft.contact,
+            "contributions_per_day": draft.limits.contributions_per_day,
+            "budget_factor": draft.limits.budget_factor,
+            "created_at": now,
+        }
+        with _unique_name(draft.name):
+            added = self._connection.execute(insert(members).returning(members), row).one()
+        return _member(added)
+
+    def get(self, member: int) -> Member:
+        """One member. Raises NotFound."""
+        row = self._connection.execute(_MEMBER, {"member": member}).one_or_none()
+        if row is None:
+            raise NotFound(f"member {member}")
+        return _member(row)
+
+    def named(self, name: str) -> Member:
+        """The member of that name. Raises NotFound."""
+        row = self._connection.execute(select(members).where(members.c.name == name)).one_or_none()
+        if row is None:
+            raise NotFound(f"a member named {name}")
+        return _member(row)
+
+    def lock(self, member: int) -> None:
+        """Hold this member to the end of the transaction, so that two of its requests come one after the other."""
+        # In SQLite, whoever may write is alone from the beginning of the transaction on.
+        if self._connection.dialect.name != "sqlite":
+            self._connection.execute(_LOCK, {"member": member})
+
+    def page(self, after: int, limit: int) -> tuple[Member, ...]:
+        """At most `limit` members with ids above `after`, in order."""
+        query = select(members).where(members.c.id > after).order_by(members.c.id).limit(limit)
+        return tuple(map(_member, self._connection.execute(query)))
+
+    def names(self, besides: int) -> tuple[str, ...]:
+        """The names of all members but one."""
+        return tuple(self._connection.execute(select(members.c.name).where(members.c.id != besides)).scalars())
+
+    def change(self, member: int, change: MemberChange) -> Member:
+        """Change what is set in `change`. Raises NotFound, NameTaken."""
+        values: dict[str, object] = {
+            name: value
+            for name in ("name", "kind", "contact", "status", "budget_factor")
+            if (value := getattr(change, name)) is not None
+        }
+        if change.limits is not None:
+            values["contributions_per_day"] = change.limits.contributions_per_day
+        if values:
+            with _unique_name(change.name or ""):
+                self._connection.execute(update(members).where(members.c.id == member).values(values))
+        return self.get(member)
+
+    def add_key(self, member: int, digest: bytes, draft: KeyDraft, now: datetime) -> Key:
+        """Record a key by the digest of its secret."""
+        row = {
+            "member_id": member,
+            "digest": digest,
+            "scopes": tuple(sorted(draft.scopes)),
+            "created_at": now,
+            "expires_at": draft.expires_at,
+            "hides_distances": draft.hides_distances,
+        }
+        return _key(self._connection.execute(insert(keys).returning(keys), row).one())
+
+    def key(self, key: int, *, lock: bool = False) -> Key:
+        """One key, held to the end of the transaction with `lock`. Raises NotFound."""
+        query = select(keys).where(keys.c.id == key)
+        row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
+        if row is None:
+            raise NotFound(f"key {key}")
+        return _key(row)
+
+    def key_with(self, digest: bytes) -> Key | None:
+        """The key whose secret has this digest, if there is one."""
+        row = self._connection.execute(select(keys).where(keys.c.digest == digest)).one_or_none()
+        return None if row is None else _key(row)
+
+    def keys(self, member: int, after: int, limit: int) -> tuple[Key, ...]:
+        """At most `limit` keys of a member with ids above `after`, in order."""
+        query = select(keys).where(keys.c.member_id == member, keys.c.id > after).order_by(keys.c.id).limit(limit)
+        return tuple(map(_key, self._connection.execute(query)))
+
+    def revoke(self, key: int, now: datetime) -> Key:
+        """Mark a key as revoked."""
+        self._connection.execute(update(keys).where(keys.c.id == key).values(revoked_at=now))
+        return self.key(key)
+
+    def activity(self, member: int, since: datetime) -> Activity:
+        """What a member did at `since` or later, and when it contributed last."""
+        asked = {"member": member, "since": since}
+        contributed, last = self._connection.execute(_CONTRIBUTED, asked).one()
+        return Activity(contributed, self._connection.execute(_OPINED, asked).scalar_one(), last)
+
+    def effect(self, member: int, now: datetime) -> Effect:
+        """What depends on the member's taking part."""
+        held = select(func.count()).where(
+            contributions.c.member_id == member,
+            unended(now),
+            contributions.c.standing.in_([str(standing) for standing in Standing if standing.matches]),
+        )
+        open_keys = select(func.count()).where(
+            keys.c.member_id == member,
+            keys.c.revoked_at.is_(None),
+            keys.c.expires_at.is_(None) | (keys.c.expires_at > now),
+        )
+        given = select(func.count()).where(opinions.c.member_id == member, opinions.c.replaced.is_(False))
+        return Effect(*(self._connection.execute(query).scalar_one() for query in (held, open_keys, given)))
+
+    def first_feed_read(self, key: int, day: str) -> bool:
+        """Whether this is the key's first reading of the feed on `day`; from now on it is not."""
+        query = update(keys).where(keys.c.id == key, keys.c.feed_read_on.is_distinct_from(day))
+        return self._connection.execute(query.values(feed_read_on=day)).rowcount == 1
+
+
+@contextmanager
+def _unique_name(name: str) -> Iterator[None]:
+    """Turns the database's refusal of a second member of that name into NameTaken."""
+    try:
+        yield
+    except IntegrityError:
+        raise NameTaken(name) from None
+
+
+_MEMBER = select(members).where(members.c.id == bindparam("member"))
+_OWN = contributions.c.member_id == bindparam("member")
+_CONTRIBUTED = select(
+    select(func.count()).where(_OWN, contributions.c.received_at >= bindparam("since")).scalar_subquery(),
+    select(func.max(contributions.c.received_at)).where(_OWN).scalar_subquery(),
+)
+_OPINED = select(func.count()).where(
+    opinions.c.member_id == bindparam("member"), opinions.c.given_at >= bindparam("since")
+)
+_LOCK = select(members.c.id).where(members.c.id == bindparam("member")).with_for_update(key_share=True)
+
+
+def _member(row: Row[tuple[object, ...]]) -> Member:
+    return Member(
+        id=row.id,
+        name=row.name,
+        kind=MemberKind(row.kind),
+        status=MemberStatus(row.status),
+        contact=row.contact,
+        limits=MemberLimits(row.contributions_per_day, row.budget_factor),
+        created_at=row.created_at,
+    )
+
+
+def _key(row: Row[tuple[object, ...]]) -> Key:
+    return Key(
+        id=row.id,
+        member=row.member_id,
+        scopes=frozenset(Scope(scope) for scope in cast(tuple[str, ...], row.scopes)),
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+        feed_read_on=None if row.feed_read_on is None else date.fromisoformat(row.feed_read_on),
+        hides_distances=row.hides_distances,
+    )
+
+
+class BudgetsUsed(Repository):
+    """Used budgets within one transaction."""
+
+    def add(self, used: Sequence[Spent], now: datetime) -> None:
+        """Add what was used, and forget what is past its renewal."""
+        self._connection.execute(delete(spent).where(spent.c.renews_at <= now))
+        rows = [
+            {"actor": one.actor, "budget": str(one.budget), "renews_at": one.renews_at, "amount": one.amount}
+            for one in sorted(used, key=lambda one: (one.actor, one.budget))
+            if one.renews_at > now
+        ]
+        upsert(self._connection, spent, rows, adds=("amount",))
+
+    def used(self, now: datetime) -> list[Spent]:
+        """What all actors have used of the budgets in use at `now`."""
+        rows = self._connection.execute(select(spent).where(spent.c.renews_at > now))
+        # A newer version may count what this one does not know.
+        return [Spent(row.actor, Budget(row.budget), row.renews_at, row.amount) for row in rows if row.budget in _KNOWN]
+
+
+_KNOWN = frozenset(map(str, Budget))

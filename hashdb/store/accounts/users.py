@@ -1,0 +1,214 @@
+"""Users of the console in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+
+from sqlalchemy import Row, Select, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+
+from hashdb.domain.accounts.users import (
+    FORGOTTEN_AFTER,
+    Credentials,
+    Identity,
+    Role,
+    Session,
+    Tries,
+    User,
+    UserChange,
+    UserDraft,
+    UserStatus,
+)
+from hashdb.domain.ledger.events import tag
+from hashdb.errors import NameTaken, NotFound
+from hashdb.store.repositories import Repository
+from hashdb.store.tables import sessions, tries, users
+
+
+class Users(Repository):
+    """Users within one transaction."""
+
+    def add(self, draft: UserDraft, password: str | None, now: datetime, *, provisional: bool) -> User:
+        """Record a user, with the text that Argon2 made of the password. Raises NameTaken."""
+        row = {
+            "name": draft.name,
+            "role": draft.role,
+            "status": UserStatus.ACTIVE,
+            "password": password,
+            "provisional": provisional,
+            "step": 0,
+            "recovery": (),
+            "created_at": now,
+        }
+        with _unique_name(draft.name):
+            added = self._connection.execute(insert(users).returning(users), row).one()
+        return user_of(added)
+
+    def get(self, user: int, *, lock: bool = False) -> User:
+        """One user, held to the end of the transaction with `lock`. Raises NotFound."""
+        query = select(users).where(users.c.id == user)
+        return self._one(query.with_for_update() if lock else query, f"user {user}")
+
+    def named(self, name: str) -> User:
+        """The user of that name. Raises NotFound."""
+        return self._one(select(users).where(users.c.name == name), f"a user named {name}")
+
+    def page(self, after: int, limit: int) -> tuple[User, ...]:
+        """At most `limit` users with ids above `after`, in order."""
+        query = select(users).where(users.c.id > after).order_by(users.c.id).limit(limit)
+        return tuple(map(user_of, self._connection.execute(query)))
+
+    def names(self, besides: int) -> tuple[str, ...]:
+        """The names of all users but one."""
+        return tuple(self._connection.execute(select(users.c.name).where(users.c.id != besides)).scalars())
+
+    def credentials(self, user: int) -> Credentials:
+        """What the user is recognised by."""
+        row = self._connection.execute(
+            select(users.c.password, users.c.secret, users.c.step, users.c.recovery).where(users.c.id == user)
+        ).one()
+        return Credentials(*row)
+
+    def change(self, user: int, change: UserChange) -> User:
+        """Change what is set in `change`."""
+        values = {name: value for name in ("role", "status") if (value := getattr(change, name)) is not None}
+        return self._update(user, values) if values else self.get(user)
+
+    def set_password(self, user: int, password: str, *, provisional: bool) -> User:
+        """Keep the text that Argon2 made of a new password."""
+        return self._update(user, {"password": password, "provisional": provisional})
+
+    def set_factor(self, user: int, secret: str | None, step: int, recovery: tuple[str, ...]) -> User:
+        """Keep the secret of the second factor (None: there is none from now on) and its recovery codes."""
+        return self._update(user, {"secret": secret, "step": step, "recovery": recovery})
+
+    def identity(self, user: int) -> Identity | None:
+        """Who the user is at the provider; None before the first sign-in."""
+        row = self._connection.execute(select(users.c.issuer, users.c.subject).where(users.c.id == user)).one()
+        return None if row.subject is None else Identity(row.issuer, row.subject)
+
+    def set_identity(self, user: int, identity: Identity) -> User:
+        """Bind the user to that account at the provider."""
+        return self._update(user, {"issuer": identity.issuer, "subject": identity.subject})
+
+    def clear_credentials(self, user: int) -> User:
+        """Delete the password, the second factor and the identity at the provider."""
+        credentials = {"password": None, "provisional": False, "secret": None, "step": 0, "recovery": ()}
+        return self._update(user, {**credentials, "issuer": None, "subject": None})
+
+    def _one(self, query: Select[tuple[object, ...]], what: str) -> User:
+        row = self._connection.execute(query).one_or_none()
+        if row is None:
+            raise NotFound(what)
+        return user_of(row)
+
+    def _update(self, user: int, values: dict[str, object]) -> User:
+        query = update(users).where(users.c.id == user).values(values).returning(users)
+        return user_of(self._connection.execute(query).one())
+
+
+@contextmanager
+def _unique_name(name: str) -> Iterator[None]:
+    """Turns the database's refusal of a second user of that name into NameTaken."""
+    try:
+        yield
+    except IntegrityError:
+        raise NameTaken(name, "user") from None
+
+
+def user_of(row: Row[tuple[object, ...]]) -> User:
+    """The user of a row of the table."""
+    return User(
+        id=row.id,
+        name=row.name,
+        role=Role(row.role),
+        status=UserStatus(row.status),
+        has_password=row.password is not None,
+        provisional=row.provisional,
+        second_factor=row.secret is not None,
+        created_at=row.created_at,
+    )
+
+
+_SESSION = (
+    sessions.c.id.label("session"),
+    sessions.c.created_at.label("begun_at"),
+    sessions.c.seen_at,
+    sessions.c.complete,
+    sessions.c.digest,
+)
+
+
+class Sessions(Repository):
+    """Sessions and tries within one transaction."""
+
+    def add(self, user: User, digest: bytes, now: datetime, *, complete: bool) -> Session:
+        """Record a session by the digest of its secret."""
+        row = {"user_id": user.id, "digest": digest, "complete": complete, "created_at": now, "seen_at": now}
+        id = self._connection.execute(insert(sessions).returning(sessions.c.id), row).scalar_one()
+        return Session(id, user, now, now, complete, tag(digest))
+
+    def with_digest(self, digest: bytes) -> Session | None:
+        """The session whose secret has this digest, if there is one."""
+        query = select(users, *_SESSION).join_from(sessions, users).where(sessions.c.digest == digest)
+        row = self._connection.execute(query).one_or_none()
+        return None if row is None else _session(row)
+
+    def of(self, user: int) -> tuple[Session, ...]:
+        """The complete sessions of a user, the one seen last first."""
+        query = select(users, *_SESSION).join_from(sessions, users)
+        query = query.where(sessions.c.user_id == user, sessions.c.complete)
+        return tuple(map(_session, self._connection.execute(query.order_by(sessions.c.seen_at.desc()))))
+
+    def see(self, session: int, now: datetime) -> None:
+        """Note that a session is in use."""
+        self._connection.execute(update(sessions).where(sessions.c.id == session).values(seen_at=now))
+
+    def end(self, session: int) -> bool:
+        """End one session; whether there was one."""
+        return self._connection.execute(delete(sessions).where(sessions.c.id == session)).rowcount == 1
+
+    def end_all(self, user: int, besides: int | None = None) -> int:
+        """End every session of a user besides one; how many there were."""
+        query = delete(sessions).where(sessions.c.user_id == user)
+        return self._connection.execute(query.where(sessions.c.id != besides) if besides else query).rowcount
+
+    def end_old(self, seen_before: datetime) -> None:
+        """Forget sessions that nobody used since."""
+        self._connection.execute(delete(sessions).where(sessions.c.seen_at < seen_before))
+
+    def tries(self, digests: Mapping[str, bytes]) -> tuple[Tries, ...]:
+        """What failed lately under these digests."""
+        query = select(tries.c.kind, tries.c.count, tries.c.last).where(tries.c.digest.in_(list(digests.values())))
+        return tuple(Tries(*row) for row in self._connection.execute(query))
+
+    def hold_tries(self, digests: Mapping[str, bytes], now: datetime) -> None:
+        """Hold what is counted under these digests to the end of the transaction; forget what is a day old."""
+        self._connection.execute(delete(tries).where(tries.c.last < now - FORGOTTEN_AFTER))
+        dialect = sqlite if self._connection.dialect.name == "sqlite" else postgresql
+        held = dialect.insert(tries).on_conflict_do_update(
+            index_elements=[tries.c.digest], set_={"count": tries.c.count}
+        )
+        # In one order, so that two at a time do not wait for each other in a circle.
+        for kind, digest in sorted(digests.items()):
+            self._connection.execute(held, {"digest": digest, "kind": kind, "count": 0, "last": now})
+
+    def count_try(self, digests: Mapping[str, bytes], now: datetime) -> None:
+        """Count a failure under digests that are held."""
+        query = update(tries).where(tries.c.digest.in_(list(digests.values())))
+        self._connection.execute(query.values(count=tries.c.count + 1, last=now))
+
+    def uncount_try(self, digest: bytes) -> None:
+        """Take one back: it did not fail."""
+        self._connection.execute(update(tries).where(tries.c.digest == digest).values(count=tries.c.count - 1))
+
+    def forget_tries(self, digest: bytes) -> None:
+        """Forget what failed under this digest."""
+        self._connection.execute(delete(tries).where(tries.c.digest == digest))
+
+
+def _session(row: Row[tuple[object, ...]]) -> Session:
+    return Session(row.session, user_of(row), row.begun_at, row.seen_at, row.complete, tag(row.digest))

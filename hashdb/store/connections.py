@@ -1,0 +1,149 @@
+"""Connections to PostgreSQL: no statement, no lock and no silence of either side lasts for ever."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from sqlalchemy import URL, Connection, Engine, PoolProxiedConnection, create_engine, event, make_url, text
+from sqlalchemy.exc import OperationalError
+
+from hashdb.errors import BadSetting, DatabaseAway, StoreBusy
+
+IDLE_TIMES = 3
+STATEMENT_TIMES = 6
+SILENT_TIMES = 7
+"""Of the seconds for which a lock is waited for, each: how long the server lets a process stand still that holds the
+log, and a statement run; and how long this process waits for its answer where the server says nothing at all."""
+
+
+def engine_of(url: URL, busy_seconds: float) -> Engine:
+    """An engine whose connections give up. Raises ImportError where the driver is missing."""
+    thousand = busy_seconds * 1000
+    limits = {
+        "lock_timeout": int(thousand),
+        "statement_timeout": int(thousand * STATEMENT_TIMES),
+        # Not in force by itself: a reader may take its time with what it has read.
+        "hashdb.idle": int(thousand * IDLE_TIMES),
+    }
+    engine = create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_timeout=busy_seconds,
+        connect_args={
+            "options": " ".join(f"-c {name}={value}" for name, value in limits.items()),
+            "connect_timeout": max(1, int(busy_seconds)),
+        },
+    )
+    if engine.dialect.driver != "psycopg":
+        raise BadSetting("HASHDB_DATABASE_URL", f"use postgresql://, without {engine.dialect.driver}")
+    connection_of = _patient(engine.dialect.loaded_dbapi, busy_seconds)
+
+    @event.listens_for(engine, "do_connect")
+    def connect(dialect: object, record: object, words: Any, named: Any) -> object:
+        return connection_of.connect(*words, **named)
+
+    @event.listens_for(engine, "checkout")
+    def lend(connection: Any, record: object, proxy: object) -> None:
+        connection.patience = busy_seconds * SILENT_TIMES
+
+    @event.listens_for(engine, "checkin")
+    def take_back(connection: Any, record: object) -> None:
+        # The first thing that is asked is whether it still answers. There is none where it was given up.
+        if connection is not None:
+            connection.patience = busy_seconds
+
+    return engine
+
+
+class Server(NamedTuple):
+    """How PostgreSQL does: `lag` is how many bytes of its log the slowest standby has not replayed."""
+
+    connections: int
+    max_connections: int
+    standbys: int
+    lag: int
+
+
+def server_of(connection: Connection) -> Server:
+    """The figures of this moment. Of a standby, a user without the role pg_monitor sees that it is there only."""
+    return Server(*connection.execute(_SERVER).one())
+
+
+_SERVER = text(
+    "SELECT (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),"
+    " current_setting('max_connections')::int, count(*),"
+    " coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)), 0)::bigint FROM pg_stat_replication"
+)
+
+
+def for_short(connection: PoolProxiedConnection) -> None:
+    """From now on nothing is asked on the connection that takes time."""
+    driver: Any = connection.driver_connection
+    driver.autocommit = True
+    driver.patience = type(driver).patience
+
+
+def _patient(driver: Any, busy_seconds: float) -> Any:
+    """The driver's class of connections, but for one thing: it gives up a server that is there and says nothing.
+
+    The system's own limits are for one that is not there.
+    """
+
+    class Patient(driver.Connection):  # type: ignore[misc]
+        patience = busy_seconds
+
+        def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+            try:
+                return super().wait(gen, interval, self.patience if timeout is None else timeout)
+            except driver.errors._WaitTimeout:
+                # What becomes of the statement is unknown: nobody is to use the connection again.
+                self.pgconn.finish()
+                raise driver.OperationalError("the server does not answer") from None
+
+    return Patient
+
+
+_REASONS = {
+    "authentication failed": "refuses the user or the password of HASHDB_DATABASE_URL",
+    "no pg_hba.conf entry": "lets nobody in from here",
+    "does not exist": "does not have the database or the user of HASHDB_DATABASE_URL",
+    "starting up": "is starting",
+    "shutting down": "is ending",
+    "too many clients": "has no connection left",
+    "connection slots": "has no connection left",
+    "resolve host": "does not answer: there is no host of that name",
+    "refused": "does not answer: connection refused",
+    "timeout": "does not answer: no connection within HASHDB_BUSY_SECONDS",
+    "no such file": "does not answer: there is no such socket",
+}
+"""What the driver's message has in it, which may name the user, and what is said instead."""
+_ELSE = "does not answer: see that it runs, and that HASHDB_DATABASE_URL names it"
+
+
+def told(url: str, busy: StoreBusy, setting: str = "HASHDB_DATABASE_URL") -> DatabaseAway | StoreBusy:
+    """The error that says where the database is, where no connection could be made; else the same error.
+
+    `setting` is where the URL stands.
+    """
+    cause = busy.__cause__
+    if not isinstance(cause, OperationalError) or cause.statement is not None:
+        return busy
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "postgresql":
+        return busy
+    said = str(cause.orig).lower()
+    reason = next((reason for part, reason in _REASONS.items() if part in said), _ELSE)
+    return DatabaseAway(_where(parsed), reason.replace("HASHDB_DATABASE_URL", setting))
+
+
+def _where(url: URL) -> str:
+    named = url.query.get("host", ()) if url.host is None else ()
+    hosts = (named,) if isinstance(named, str) else named
+    port = url.query.get("port", "5432") if url.port is None else str(url.port)
+    return ", ".join(_address(host, str(port)) for host in hosts or (url.host or "localhost",))
+
+
+def _address(host: str, port: str) -> str:
+    if host.startswith("/") or host.count(":") == 1:
+        return host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,1 @@
+"""Contributions, SQL: contribute, amend, withdraw, expire, erase, list, import."""

@@ -1,0 +1,340 @@
+"""Contributions and their signals in SQL."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import (
+    Select,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
+
+from hashdb.domain.accounts.members import Member
+from hashdb.domain.contributions import (
+    UNSET,
+    Amendment,
+    Contribution,
+    Draft,
+    Filter,
+    Media,
+    Once,
+    Standing,
+    Status,
+    Unset,
+)
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.errors import IdempotencyKeyReused, NotFound
+from hashdb.store.contributions.statuses import conditions, status_at, unended
+from hashdb.store.repositories import Repository, chunks, insert_rows
+from hashdb.store.tables import amendments, contributions, erasures, masks, members, requests, signals
+
+_COPIED = (
+    "removed_at",
+    "quality",
+    "media",
+    "severity",
+    "basis",
+    "tco_ground",
+    "entity",
+    "incident",
+    "context",
+    "notified_at",
+    "reference",
+    "expires_at",
+    "labels",
+)
+"""Fields that have one name in the draft, the contribution and the table."""
+
+_ONES = tuple(name for name in _COPIED if name != "media")
+_FIRST = itemgetter(0)
+_ALGORITHMS = {str(algorithm): algorithm for algorithm in Algorithm}
+_LAST_ID = text("SELECT seq FROM sqlite_sequence WHERE name = 'contributions'")
+_NEXT_IDS = text("SELECT nextval(pg_get_serial_sequence('contributions', 'id')) FROM generate_series(1, :count)")
+_KNOWN = (
+    select(contributions.c.fingerprint, func.min(contributions.c.id))
+    .where(
+        contributions.c.member_id == bindparam("member"),
+        contributions.c.fingerprint.in_(bindparam("fingerprints", expanding=True)),
+        unended(bindparam("now", type_=contributions.c.expires_at.type)),
+    )
+    .group_by(contributions.c.fingerprint)
+)
+_SIGNALS = (
+    select(signals.c.contribution_id, signals.c.algorithm, signals.c.value)
+    .where(signals.c.contribution_id.in_(bindparam("ids", expanding=True)))
+    .order_by(signals.c.contribution_id, signals.c.position)
+)
+
+
+class Contributions(Repository):
+    """Contributions within one transaction."""
+
+    def add(
+        self,
+        member: Member,
+        drafts: Sequence[Draft],
+        now: datetime,
+        expiries: Sequence[datetime | None] | None = None,
+        fingerprints: Sequence[bytes] | None = None,
+    ) -> tuple[Contribution, ...]:
+        """Record drafts of a member, in order; `expiries` are when they expire, where not when they ask to.
+
+        `fingerprints` are those of the drafts, where the caller has them.
+        """
+        if not drafts:
+            return ()
+        ids = self._ids(len(drafts))
+        prints = [draft.fingerprint() for draft in drafts] if fingerprints is None else fingerprints
+        rows = [
+            {"id": id, "fingerprint": fingerprint, **_row(member, draft, now)}
+            for id, draft, fingerprint in zip(ids, drafts, prints, strict=True)
+        ]
+        if expiries is not None:
+            drafts = [_expiring(draft, at) for draft, at in zip(drafts, expiries, strict=True)]
+            for row, at in zip(rows, expiries, strict=True):
+                row["expires_at"] = at
+        insert_rows(self._connection, contributions, rows)
+        held = [
+            {"contribution_id": id, "position": i, "algorithm": signal.algorithm, "value": signal.to_bytes()}
+            for id, draft in zip(ids, drafts, strict=True)
+            for i, signal in enumerate(draft.signals)
+        ]
+        insert_rows(self._connection, signals, held)
+        return tuple(_recorded(id, member, draft, now) for id, draft in zip(ids, drafts, strict=True))
+
+    def known(self, member: int, fingerprints: Collection[bytes], now: datetime) -> dict[bytes, int]:
+        """The member's active contributions with these sets of signals: fingerprint → id, the lowest."""
+        found: dict[bytes, int] = {}
+        for some in chunks(list(fingerprints)):
+            asked = {"member": member, "fingerprints": some, "now": now}
+            found.update((row[0], row[1]) for row in self._connection.execute(_KNOWN, asked))
+        return found
+
+    def get(
+        self, ids: Collection[int], now: datetime, *, hidden: frozenset[str] = frozenset()
+    ) -> dict[int, Contribution]:
+        """The contributions with these ids, without the fields that are `hidden`; what does not exist is left out."""
+        found: dict[int, Contribution] = {}
+        for some in chunks(sorted(set(ids))):
+            found.update(self._read(_contributions(now).where(contributions.c.id.in_(some)), hidden))
+        return found
+
+    def one(self, id: int, now: datetime, *, lock: bool = False) -> Contribution:
+        """One contribution, held to the end of the transaction with `lock`. Raises NotFound."""
+        if lock:
+            self._connection.execute(select(contributions.c.id).where(contributions.c.id == id).with_for_update())
+        found = self.get([id], now)
+        if not found:
+            raise NotFound(f"contribution {id}")
+        return found[id]
+
+    def hold(self, ids: Collection[int]) -> None:
+        """Hold contributions to the end of the transaction, in the order in which everybody holds several."""
+        for some in chunks(sorted(ids)):
+            query = select(contributions.c.id).where(contributions.c.id.in_(some)).order_by(contributions.c.id)
+            self._connection.execute(query.with_for_update())
+
+    def page(self, chosen: Filter, after: int, limit: int, now: datetime) -> tuple[Contribution, ...]:
+        """At most `limit` contributions that the filter lets through, with ids above `after`, in order."""
+        query = _contributions(now).where(contributions.c.id > after, *conditions(chosen, now))
+        return tuple(self._read(query.order_by(contributions.c.id).limit(limit)).values())
+
+    def signals(self, ids: Collection[int]) -> dict[int, tuple[Signal, ...]]:
+        """The signals of contributions that match, by id, in the order they were sent."""
+        found: dict[int, tuple[Signal, ...]] = {}
+        for some in chunks(sorted(set(ids))):
+            rows = self._connection.execute(_SIGNALS, {"ids": some}).all()
+            for id, group in groupby(rows, key=_FIRST):
+                found[id] = tuple(Signal(_ALGORITHMS[name], int.from_bytes(octets)) for _, name, octets in group)
+        return found
+
+    def amend(
+        self, contribution: Contribution, change: Amendment, now: datetime, own: datetime | None | Unset = UNSET
+    ) -> tuple[str, ...]:
+        """Change the fields that are set and differ, keep their old values, and return their names, sorted.
+
+        `own` is the expiry that its member asks for, where it is not to be the change's.
+        """
+        asked = {f.name: getattr(change, f.name) for f in dataclasses.fields(change)}
+        values = {
+            name: value for name, value in asked.items() if value is not UNSET and value != getattr(contribution, name)
+        }
+        if values:
+            before = {name: _plain(getattr(contribution, name)) for name in values}
+            row = {"contribution_id": contribution.id, "at": now, "before": before}
+            self._connection.execute(insert(amendments), row)
+        expiry = change.expires_at if own is UNSET else own
+        written = values | ({} if expiry is UNSET else {"own_expiry": expiry})
+        if written:
+            self._connection.execute(update(contributions).where(contributions.c.id == contribution.id).values(written))
+        return tuple(sorted(values))
+
+    def withdraw(self, id: int, reason: str, now: datetime) -> None:
+        """Mark a contribution as withdrawn, and as told to be so."""
+        values = {"withdrawn_at": now, "withdrawal_reason": reason, "announced": Status.WITHDRAWN}
+        self._connection.execute(update(contributions).where(contributions.c.id == id).values(values))
+
+    def erase(self, id: int, now: datetime, due_at: datetime) -> None:
+        """Remove reference, old values and what names the set of signals, and from `due_at` on the signals (`purge`).
+
+        The row stays, empty; nobody is shown signals that are still kept.
+        """
+        self._connection.execute(insert(erasures), {"contribution_id": id, "due_at": due_at})
+        self._connection.execute(delete(amendments).where(amendments.c.contribution_id == id))
+        values = {"reference": None, "fingerprint": None, "erased_at": now}
+        self._connection.execute(update(contributions).where(contributions.c.id == id).values(values))
+
+    def due(self, now: datetime, limit: int) -> tuple[int, ...]:
+        """At most `limit` erased contributions whose signals are not to be kept at `now`."""
+        query = select(erasures.c.contribution_id).where(erasures.c.due_at <= now)
+        return tuple(self._connection.scalars(query.order_by(erasures.c.due_at).limit(limit)))
+
+    def purge(self, ids: Collection[int]) -> tuple[int, ...]:
+        """Remove the signals that were kept of erased contributions, and return of which there were any to be kept."""
+        purged: list[int] = []
+        for some in chunks(list(ids)):
+            ours = delete(erasures).where(erasures.c.contribution_id.in_(some)).returning(erasures.c.contribution_id)
+            purged += self._connection.scalars(ours)
+            for table in (signals, masks):
+                self._connection.execute(delete(table).where(table.c.contribution_id.in_(some)))
+        return tuple(sorted(purged))
+
+    def received_since(self, member: int, since: datetime) -> int:
+        """How many contributions of a member were received from `since` on."""
+        query = (
+            select(func.count())
+            .select_from(contributions)
+            .where(contributions.c.member_id == member, contributions.c.received_at >= since)
+        )
+        return self._connection.execute(query).scalar_one()
+
+    def _ids(self, count: int) -> list[int]:
+        """So many ids that no contribution has or had, in order."""
+        if self._connection.dialect.name == "sqlite":
+            # Whoever writes is alone, and the rows that follow move this on.
+            last = self._connection.execute(_LAST_ID).scalar() or 0
+            return list(range(last + 1, last + count + 1))
+        return list(self._connection.scalars(_NEXT_IDS, {"count": count}))
+
+    def _read(self, query: Select[tuple[Any, ...]], hidden: frozenset[str] = frozenset()) -> dict[int, Contribution]:
+        rows = self._connection.execute(query).all()
+        found = self.signals([row[0] for row in rows])
+        return {row[0]: _contribution(row, found.get(row[0], ()), hidden) for row in rows}
+
+
+def _contributions(now: datetime) -> Select[tuple[Any, ...]]:
+    """What `_contribution` makes one of, in its order."""
+    masked = select(func.count()).where(masks.c.contribution_id == contributions.c.id).scalar_subquery()
+    return select(
+        contributions.c.id,
+        contributions.c.member_id,
+        members.c.name,
+        status_at(now),
+        contributions.c.standing,
+        contributions.c.received_at,
+        contributions.c.media,
+        contributions.c.withdrawn_at,
+        contributions.c.withdrawal_reason,
+        contributions.c.erased_at,
+        masked,
+        *(contributions.c[name] for name in _ONES),
+    ).join(members, members.c.id == contributions.c.member_id)
+
+
+def _expiring(draft: Draft, at: datetime | None) -> Draft:
+    return draft if draft.expires_at == at else dataclasses.replace(draft, expires_at=at)
+
+
+def _row(member: Member, draft: Draft, now: datetime) -> dict[str, object]:
+    return {name: getattr(draft, name) for name in _COPIED} | {
+        "member_id": member.id,
+        "received_at": now,
+        "own_expiry": draft.expires_at,
+        "standing": Standing.UNREVIEWED,
+        "announced": Status.ACTIVE,
+    }
+
+
+def _recorded(id: int, member: Member, draft: Draft, now: datetime) -> Contribution:
+    return Contribution(
+        id=id,
+        member=member.id,
+        member_name=member.name,
+        status=Status.ACTIVE,
+        standing=Standing.UNREVIEWED,
+        received_at=now,
+        signals=draft.signals,
+        withdrawn_at=None,
+        withdrawal_reason=None,
+        erased=False,
+        **{name: getattr(draft, name) for name in _COPIED},
+    )
+
+
+def _contribution(row: Sequence[Any], found: tuple[Signal, ...], hidden: frozenset[str]) -> Contribution:
+    id, member, name, status, standing, received, media, withdrawn, reason, erased, masked, *said = row
+    copied: dict[str, Any] = dict(zip(_ONES, said, strict=True))
+    if "reference" in hidden:
+        copied["reference"] = None
+    return Contribution(
+        id=id,
+        member=member,
+        member_name=name,
+        status=_STATUSES[status],
+        standing=_STANDINGS[standing],
+        received_at=received,
+        signals=() if erased else found,
+        media=_MEDIA[media],
+        withdrawn_at=withdrawn,
+        withdrawal_reason=reason,
+        erased=erased is not None,
+        masked=masked,
+        hidden=hidden,
+        **copied,
+    )
+
+
+# A feed reads a million: to call an enum or to ask a row by name, one by one, takes as long as the query.
+_MEDIA = {str(media): media for media in Media}
+_STATUSES = {str(status): status for status in Status}
+_STANDINGS = {str(standing): standing for standing in Standing}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return list(value) if isinstance(value, tuple) else value
+
+
+class Requests(Repository):
+    """Remembered requests within one transaction."""
+
+    def answered(self, member: int, once: Once, since: datetime) -> Mapping[str, object] | None:
+        """What the same request was answered after `since`, if it was. Raises IdempotencyKeyReused."""
+        query = select(requests).where(
+            requests.c.member_id == member, requests.c.key == once.key, requests.c.at > since
+        )
+        row = self._connection.execute(query).one_or_none()
+        if row is None:
+            return None
+        if row.digest != once.digest:
+            raise IdempotencyKeyReused()
+        answer: Mapping[str, object] = row.answer
+        return answer
+
+    def remember(self, member: int, once: Once, answer: Mapping[str, object], now: datetime, since: datetime) -> None:
+        """Keep the answer to a request, and forget those of before `since`."""
+        self._connection.execute(delete(requests).where(requests.c.at <= since))
+        row = {"member_id": member, "key": once.key, "digest": once.digest, "at": now, "answer": answer}
+        self._connection.execute(insert(requests), row)

@@ -1,0 +1,163 @@
+"""What was retired or is before a reviewer, in SQL: the signals near which a contribution waits."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Select, and_, bindparam, exists, func, not_, or_, select
+
+from hashdb.domain.contributions import Standing
+from hashdb.domain.ledger.events import Action
+from hashdb.domain.review.cases import Decision, Placed, usual
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.store.contributions.statuses import unended
+from hashdb.store.repositories import Repository, chunks
+from hashdb.store.tables import cases, contributions, events, masks, signals
+
+_Holders = Select[Any]
+
+
+class Retired(Repository):
+    """What was retired or is before a reviewer, within one transaction."""
+
+    def every(self) -> dict[Algorithm, list[bytes]]:
+        """The values of all on which there ever was a case, masked ones too, big-endian; `among` tells what counts."""
+        return self._values(_EVERY, {})
+
+    def since(self, after: int, upto: int) -> dict[Algorithm, list[bytes]]:
+        """The same of the cases that events `after` < seq ≤ `upto` opened."""
+        return self._values(_SINCE, {"after": after, "upto": upto})
+
+    def among(self, found: Collection[Signal]) -> dict[Signal, int]:
+        """Those of the signals that cast a shadow, and the lowest retired contribution of which each does.
+
+        Whatever the status of that contribution is.
+        """
+        held: dict[Signal, int] = {}
+        for id, signal in self._casting(_RETIRED, found):
+            held.setdefault(signal, id)
+        return held
+
+    def shed(self, member: int, found: Collection[Signal], now: datetime) -> dict[Signal, tuple[int, ...]]:
+        """Those of the signals that the member's ended contributions hold, and these contributions, in order.
+
+        Ended is what was withdrawn or has expired, here while it is quarantined or a case on it is open. Only signals
+        count that would cast a shadow, and of each at most the last hundred contributions.
+        """
+        held: dict[Signal, tuple[int, ...]] = defaultdict(tuple)
+        for id, signal in self._casting(_SHED, found, member=member, now=now):
+            held[signal] += (id,)
+        return dict(held)
+
+    def holding(self, member: int, found: Collection[Signal], now: datetime) -> tuple[int, ...]:
+        """The member's contributions that hold any of these signals and match, or would if it were not suspended."""
+        rows = self._rows(_HOLDING, found, {"member": member, "now": now})
+        return tuple(sorted({id for id, _, _ in rows}))
+
+    def added(self, member: int, after: int) -> tuple[int, ...]:
+        """What a member contributed by events `after` < seq and matches, or would if it were not suspended."""
+        return tuple(self._connection.scalars(_ADDED, {"member": member, "after": after}))
+
+    def shadows(self, ids: Collection[int]) -> dict[int, frozenset[int]]:
+        """The places of the signals that cast a shadow once these contributions are retired, by contribution.
+
+        Those of the last decision to retire, or the usual ones where it names none: before it, or by 0.1.0.
+        """
+        named: dict[int, frozenset[int]] = {}
+        for some in chunks(sorted(ids)):
+            for id, places in self._connection.execute(_SHADOWS, {"ids": some}):
+                named[id] = frozenset(map(int, places))
+        placed = self.placed(set(ids) - named.keys())
+        return {id: frozenset(usual(signals)) for id, signals in placed.items()} | named
+
+    def placed(self, ids: Collection[int]) -> dict[int, Placed]:
+        """The signals of contributions by their place, masked ones too; without any it is empty."""
+        found: dict[int, dict[int, Signal]] = {id: {} for id in ids}
+        for some in chunks(sorted(ids)):
+            for table in (signals, masks):
+                columns = table.c.contribution_id, table.c.position, table.c.algorithm, table.c.value
+                for id, place, algorithm, value in self._connection.execute(
+                    select(*columns).where(table.c.contribution_id.in_(some))
+                ):
+                    found[id][place] = Signal.from_bytes(Algorithm(algorithm), value)
+        return dict(found)
+
+    def _casting(self, query: _Holders, found: Collection[Signal], **asked: object) -> list[tuple[int, Signal]]:
+        """The contributions of a query with the signals by which each casts a shadow, in order."""
+        rows = list(self._rows(query, found, asked))
+        shadows = self.shadows({id for id, _, _ in rows})
+        return sorted((id, signal) for id, place, signal in rows if place in shadows[id])
+
+    def _rows(
+        self, query: _Holders, found: Collection[Signal], asked: Mapping[str, object]
+    ) -> Iterator[tuple[int, int, Signal]]:
+        """Contributions that hold any of the signals, with its place there."""
+        for algorithm, group in groupby(sorted(found), key=lambda signal: signal.algorithm):
+            for octets in chunks([signal.to_bytes() for signal in group]):
+                given = {"algorithm": str(algorithm), "octets": octets, **asked}
+                rows: Sequence[Any] = self._connection.execute(query, given).all()
+                for id, place, value in rows:
+                    yield id, place, Signal.from_bytes(algorithm, value)
+
+    def _values(self, query: Select[Any], asked: dict[str, int]) -> dict[Algorithm, list[bytes]]:
+        found: dict[str, list[bytes]] = defaultdict(list)
+        for table in (signals, masks):
+            held = select(table.c.algorithm, table.c.value).where(table.c.contribution_id.in_(query))
+            for algorithm, value in self._connection.execute(held.distinct(), asked):
+                found[algorithm].append(value)
+        return {Algorithm(algorithm): values for algorithm, values in found.items()}
+
+
+_EVERY = select(cases.c.contribution_id)
+_SINCE = (
+    select(cases.c.contribution_id)
+    .join(events, and_(events.c.subject_kind == "case", events.c.subject_id == cases.c.id))
+    .where(
+        events.c.seq > bindparam("after"),
+        events.c.seq <= bindparam("upto"),
+        events.c.action == str(Action.CASE_OPENED),
+    )
+)
+_HOLDERS = (
+    select(contributions.c.id, signals.c.position, signals.c.value)
+    .join(contributions, contributions.c.id == signals.c.contribution_id)
+    .where(
+        signals.c.algorithm == bindparam("algorithm"),
+        signals.c.value.in_(bindparam("octets", expanding=True)),
+    )
+)
+_RETIRED = _HOLDERS.where(contributions.c.standing == str(Standing.RETIRED))
+_NOW = bindparam("now", type_=contributions.c.expires_at.type)
+_WAITS = exists().where(cases.c.contribution_id == contributions.c.id, cases.c.decision.is_(None))
+_SHED = (
+    _HOLDERS.where(
+        contributions.c.member_id == bindparam("member"),
+        not_(unended(_NOW)),
+        or_(contributions.c.standing == str(Standing.QUARANTINED), _WAITS),
+    )
+    .order_by(contributions.c.id.desc())
+    .limit(100)
+)
+_MATCHING = contributions.c.standing.in_([str(one) for one in Standing if one.matches])
+_HOLDING = _HOLDERS.where(contributions.c.member_id == bindparam("member"), unended(_NOW), _MATCHING)
+_ADDED = (
+    select(contributions.c.id)
+    .join(events, events.c.subject_id == contributions.c.id)
+    .where(
+        events.c.seq > bindparam("after"),
+        events.c.action == str(Action.CONTRIBUTION_ADDED),
+        contributions.c.member_id == bindparam("member"),
+        contributions.c.withdrawn_at.is_(None),
+        _MATCHING,
+    )
+)
+_LATEST = (
+    select(func.max(cases.c.id))
+    .where(cases.c.contribution_id.in_(bindparam("ids", expanding=True)), cases.c.decision == str(Decision.RETIRE))
+    .group_by(cases.c.contribution_id)
+)
+_SHADOWS = select(cases.c.contribution_id, cases.c.shadow).where(cases.c.id.in_(_LATEST), cases.c.shadow.is_not(None))

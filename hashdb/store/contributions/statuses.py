@@ -1,0 +1,216 @@
+"""Status and standing of contributions in SQL: what the status is at an instant, and what the log says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Text,
+    and_,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
+
+from hashdb.domain.accounts.members import MemberStatus
+from hashdb.domain.contributions import Filter, Standing, Status
+from hashdb.domain.review.incidents import Retention
+from hashdb.store.repositories import Repository, chunks
+from hashdb.store.tables import contributions, members, retention, signals
+
+Instant = datetime | BindParameter[datetime]
+"""An instant, or the place of one in a statement that is built once."""
+
+
+class Pending(NamedTuple):
+    """A contribution whose status is no longer what the log says."""
+
+    id: int
+    logged: Status
+    now: Status
+
+
+class Statuses(Repository):
+    """Statuses within one transaction."""
+
+    def logged(self, ids: Collection[int]) -> dict[int, Status]:
+        """The statuses that the log last wrote of contributions, by id."""
+        found: dict[int, Status] = {}
+        for some in chunks(sorted(set(ids))):
+            query = select(contributions.c.id, contributions.c.announced).where(contributions.c.id.in_(some))
+            found.update((row[0], Status(row[1])) for row in self._connection.execute(query))
+        return found
+
+    def pending(self, now: datetime, limit: int, *, hold: bool = True) -> tuple[Pending, ...]:
+        """At most `limit` contributions whose status differs from what the log says.
+
+        With `hold` they are held to the end of the transaction, and those that another one holds are left out.
+        """
+        active, suspended = str(Status.ACTIVE), str(Status.SUSPENDED)
+        logged = contributions.c.announced
+        differs = or_(
+            and_(logged == active, contributions.c.expires_at <= now),
+            and_(logged == active, members.c.status == str(MemberStatus.SUSPENDED)),
+            and_(logged == suspended, contributions.c.expires_at <= now),
+            and_(logged == suspended, members.c.status == str(MemberStatus.ACTIVE)),
+        )
+        query = (
+            select(contributions.c.id, logged, status_at(now).label("status"))
+            .join(members, members.c.id == contributions.c.member_id)
+            .where(logged.in_([active, suspended]), differs)
+            .order_by(contributions.c.id)
+            .limit(limit)
+        )
+        if hold:
+            query = query.with_for_update(of=contributions, skip_locked=True)
+        return tuple(
+            Pending(row.id, Status(row.announced), Status(row.status)) for row in self._connection.execute(query)
+        )
+
+    def mark_logged(self, ids: Collection[int], status: Status) -> None:
+        """Note that the log has this status of these contributions."""
+        for some in chunks(list(ids)):
+            self._connection.execute(
+                update(contributions).where(contributions.c.id.in_(some)).values(announced=str(status))
+            )
+
+    def judge(self, ids: Collection[int], standing: Standing) -> None:
+        """Give contributions a standing."""
+        for some in chunks(list(ids)):
+            self._connection.execute(
+                update(contributions).where(contributions.c.id.in_(some)).values(standing=str(standing))
+            )
+
+
+def unended(now: Instant) -> ColumnElement[bool]:
+    """Neither withdrawn nor expired, whatever its member is."""
+    expires = contributions.c.expires_at
+    return and_(contributions.c.withdrawn_at.is_(None), or_(expires.is_(None), expires > now))
+
+
+def active(now: Instant) -> ColumnElement[bool]:
+    """Active at `now`; the query joins the members."""
+    return and_(unended(now), members.c.status == str(MemberStatus.ACTIVE))
+
+
+def status_at(now: datetime) -> ColumnElement[str]:
+    """The status at `now`, whatever the log says so far; the query joins the members."""
+    return case(
+        (contributions.c.withdrawn_at.is_not(None), literal(str(Status.WITHDRAWN))),
+        (contributions.c.expires_at <= now, literal(str(Status.EXPIRED))),
+        (members.c.status == str(MemberStatus.SUSPENDED), literal(str(Status.SUSPENDED))),
+        else_=literal(str(Status.ACTIVE)),
+    )
+
+
+class Expiring(NamedTuple):
+    """What a contribution's expiry follows from, what it is, and the status that the log last told."""
+
+    id: int
+    own: datetime | None
+    labels: tuple[str, ...]
+    incident: str | None
+    received_at: datetime
+    expires_at: datetime | None
+    told: Status
+
+
+class Retentions(Repository):
+    """Retention and expiry within one transaction."""
+
+    def in_force(self) -> Retention:
+        """What contributions go by, or are being made to."""
+        days = self._connection.execute(select(retention.c.days)).scalar_one_or_none()
+        return Retention(days or {})
+
+    def after(self, *, lock: bool = False) -> int | None:
+        """The last contribution that goes by it; None where all do."""
+        query = select(retention.c.after)
+        return self._connection.execute(query.with_for_update() if lock else query).scalar_one_or_none()
+
+    def begin(self, chosen: Retention) -> None:
+        """Let another one be in force, by which no contribution goes yet."""
+        self._connection.execute(delete(retention))
+        self._connection.execute(insert(retention), {"id": 1, "days": dict(chosen.days), "after": 0})
+
+    def went(self, after: int | None) -> None:
+        """Note the last contribution that goes by it; None where all do."""
+        self._connection.execute(update(retention).values(after=after))
+
+    def page(self, after: int, limit: int, incident: str | None = None) -> tuple[Expiring, ...]:
+        """At most `limit` contributions that were not withdrawn, with ids above `after`, in order; of an incident.
+
+        They are held to the end of the transaction.
+        """
+        query = select(contributions).where(contributions.c.id > after, contributions.c.withdrawn_at.is_(None))
+        if incident is not None:
+            query = query.where(contributions.c.incident == incident)
+        rows = self._connection.execute(query.order_by(contributions.c.id).limit(limit).with_for_update())
+        return tuple(
+            Expiring(
+                row.id,
+                row.own_expiry,
+                row.labels,
+                row.incident,
+                row.received_at,
+                row.expires_at,
+                Status(row.announced),
+            )
+            for row in rows
+        )
+
+    def own(self, id: int) -> datetime | None:
+        """What the member of a contribution asked as its expiry."""
+        return self._connection.execute(
+            select(contributions.c.own_expiry).where(contributions.c.id == id)
+        ).scalar_one_or_none()
+
+    def expire(self, moved: Iterable[tuple[int, datetime | None]]) -> None:
+        """Let contributions expire at other times."""
+        for id, at in moved:
+            self._connection.execute(update(contributions).where(contributions.c.id == id).values(expires_at=at))
+
+
+def conditions(chosen: Filter, now: datetime, *, aside: bool = False) -> Iterator[ColumnElement[bool]]:
+    """What a contribution must be; where a status is chosen, the query joins the members.
+
+    With `aside` they are spelled so that no index is taken for them: the query goes along another one.
+    """
+    table = contributions.c
+    for column, wanted in (
+        (table.member_id, chosen.member),
+        (table.standing, chosen.standing),
+        (table.severity, chosen.severity),
+        (table.incident, chosen.incident),
+    ):
+        if wanted is not None:
+            yield (func.coalesce(column, column) if aside else column) == wanted
+    for column, start, end in (
+        (table.received_at, chosen.since, chosen.until),
+        (table.removed_at, chosen.removed_since, chosen.removed_until),
+        (table.expires_at, None, chosen.expires_until),
+    ):
+        held = func.coalesce(column, column) if aside else column
+        if start is not None:
+            yield held >= start
+        if end is not None:
+            yield held < end
+    if chosen.status is not None:
+        yield status_at(now) == str(chosen.status)
+    if chosen.label is not None:
+        yield table.labels.cast(Text).contains(f" {chosen.label} ", autoescape=True)
+    if chosen.algorithm is not None:
+        yield exists().where(signals.c.contribution_id == table.id, signals.c.algorithm == str(chosen.algorithm))
+    if chosen.reference is not None:
+        # Not LIKE, which takes A for a on one database and not on the other.
+        yield func.substr(table.reference, 1, len(chosen.reference)) == chosen.reference

@@ -1,0 +1,1 @@
+"""Ledger, SQL: events, Merkle tree, checkpoints, proofs, signing, verification."""

@@ -1,0 +1,314 @@
+"""The audit log in SQL: appended to without gaps in commit order, read as events."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import cast
+
+from sqlalchemy import BigInteger, Row, Select, Text, bindparam, case, func, select, type_coerce, update
+from sqlalchemy.types import NullType
+
+from hashdb.domain.accounts.members import Actor
+from hashdb.domain.ledger.events import Action, Entry, Event, Head, leaf
+from hashdb.domain.stats.counts import Hit
+from hashdb.errors import NotFound
+from hashdb.store.ledger.tree import grow
+from hashdb.store.repositories import Repository, chunks, insert_rows
+from hashdb.store.tables import amendments, events, hits, keys, log, members, users
+
+
+class Audit(Repository):
+    """The log within one transaction."""
+
+    def head(self) -> Head:
+        """The last event as this transaction sees it."""
+        row = self._connection.execute(_HEAD).one()
+        return Head(row.seq, row.at, row.epoch)
+
+    def heads(self) -> Sequence[Row[tuple[object, ...]]]:
+        """At most two rows of the head (`id`, `at`, `epoch`), as they are stored: there must be one."""
+        return self._connection.execute(_HEADS).all()
+
+    def hold(self) -> None:
+        """Let nobody else append, sign or propose until the end of the transaction."""
+        self._take(0)
+
+    def renew_epoch(self) -> str:
+        """Give the log another epoch, which is returned: whoever reads it goes back to its beginning."""
+        self.hold()
+        epoch = secrets.token_hex(16)
+        self._connection.execute(update(log).values(epoch=epoch))
+        return epoch
+
+    def leaf(self, seq: int) -> str:
+        """The leaf of an event, in hex; empty where there is none of this number."""
+        found = self._connection.execute(_LEAF, {"number": seq}).scalar_one_or_none()
+        return "" if found is None else found.hex()
+
+    def before(self, at: datetime) -> int:
+        """The number of the last event before an instant, 0 where there is none.
+
+        By halving: events are numbered without gaps, and their times never go back.
+        """
+        low, high = 0, self.head().seq
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self._connection.execute(_AT, {"number": middle}).scalar_one() < at:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    def last(self, kind: str, action: Action) -> datetime | None:
+        """When something was last done to a kind of subject that has few events."""
+        return self._connection.execute(_LAST, {"kind": kind, "action": str(action)}).scalar_one_or_none()
+
+    def actions(self, contributions: Collection[int], upto: int) -> dict[int, list[Action]]:
+        """What was done to contributions up to a number, in order, by contribution."""
+        found: dict[int, list[Action]] = {}
+        for some in chunks(sorted(set(contributions))):
+            for id, action in self._connection.execute(_ACTIONS, {"ids": some, "upto": upto}):
+                found.setdefault(id, []).append(Action(action))
+        return found
+
+    def changed(self, contributions: Collection[int]) -> dict[int, datetime]:
+        """When the log last told of contributions, by contribution."""
+        found: dict[int, datetime] = {}
+        for some in chunks(sorted(set(contributions))):
+            found.update((id, at) for id, at in self._connection.execute(_CHANGED, {"ids": some}))
+        return found
+
+    def append(self, now: datetime, actor: Actor, entries: Sequence[Entry]) -> int:
+        """Give each entry the next number and return the last one.
+
+        The row of the head is held from here to the end of the transaction, so numbers follow the order of commits,
+        none is missed by whoever reads after N, and none is lost by a roll-back: append last.
+        """
+        if not entries:
+            return self.head().seq
+        row = self._take(len(entries))
+        at, size = max(now, row.at), row.seq - len(entries)
+        rows = [_row(size + i, at, str(actor), entry) for i, entry in enumerate(entries, 1)]
+        insert_rows(self._connection, events, rows)
+        peaks = grow(self._connection, size, row.peaks, [cast(bytes, row["leaf"]) for row in rows])
+        self._connection.execute(_KEEP, {"time": at, "edge": peaks})
+        return cast(int, row.seq)
+
+    def _take(self, count: int) -> Row[tuple[int, datetime, bytes]]:
+        """Lock the log's row and take that many numbers: the last of them, `at` and `peaks`.
+
+        Every writer of the row locks it here first. A process that then stands still would have all others wait:
+        PostgreSQL ends its transaction.
+        """
+        take = _TAKE if self._connection.dialect.name == "sqlite" else _TAKE_IN_TIME
+        return self._connection.execute(take, {"count": count}).one()
+
+    def since(self, after: int, limit: int, actions: Collection[Action] | None = None) -> tuple[Event, ...]:
+        """At most `limit` events with numbers above `after`, in order."""
+        query = select(events).where(events.c.seq > after).order_by(events.c.seq).limit(limit)
+        if actions is not None:
+            query = query.where(events.c.action.in_([str(action) for action in actions]))
+        return tuple(map(_event, self._connection.execute(query)))
+
+    def subjects(self, after: int, limit: int, actions: Collection[Action]) -> tuple[tuple[int, int], ...]:
+        """The number of at most `limit` events of some actions above `after`, in order, and what each is about."""
+        asked = {"after": after, "limit": limit, "actions": list(map(str, actions))}
+        return tuple((seq, id) for seq, id in self._connection.execute(_SUBJECTS, asked).all())
+
+    def count(self, after: int, upto: int, actions: Collection[Action]) -> int:
+        """How many events of some actions there are with `after` < number ≤ `upto`."""
+        return self._connection.execute(
+            _COUNT, {"after": after, "upto": upto, "actions": list(map(str, actions))}
+        ).scalar_one()
+
+    def events(
+        self, after: int, limit: int, actor: str | None, action: str | None, subject: tuple[str, int] | None
+    ) -> tuple[Event, ...]:
+        """At most `limit` events after a number, by an actor, of an action, on a subject; None is any."""
+        query = _chosen(actor, action, subject).where(events.c.seq > after).order_by(events.c.seq)
+        return tuple(map(_event, self._connection.execute(query.limit(limit))))
+
+    def between(
+        self,
+        after: int,
+        before: int,
+        limit: int,
+        actor: str | None,
+        action: str | None,
+        subject: tuple[str, int] | None,
+    ) -> tuple[Event, ...]:
+        """At most `limit` events with `after` < number < `before`, chosen as by `events`, the last first."""
+        query = _chosen(actor, action, subject).where(events.c.seq > after, events.c.seq < before)
+        return tuple(map(_event, self._connection.execute(query.order_by(events.c.seq.desc()).limit(limit))))
+
+    def one(self, seq: int) -> Event:
+        """The event of that number. Raises NotFound."""
+        row = self._connection.execute(select(events).where(events.c.seq == seq)).one_or_none()
+        if row is None:
+            raise NotFound(f"event {seq}")
+        return _event(row)
+
+    def first_since(self, at: datetime) -> int:
+        """The number of the first event at this time or later; one past the last where there is none."""
+        # Times only grow with the numbers, which have an index.
+        low, high = 1, self.head().seq + 1
+        while low < high:
+            middle = (low + high) // 2
+            if self.one(middle).at < at:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def rows(self, after: int | None, limit: int) -> Sequence[Row[tuple[object, ...]]]:
+        """At most `limit` events after a number (None: from the first row there is), as they are stored.
+
+        Whoever edits a database may put anything into it, so nothing is taken for what it should be.
+        """
+        query = _ROWS if after is None else _ROWS.where(events.c.seq > after)
+        return self._connection.execute(query.limit(limit)).all()
+
+    def kinds(self, after: int, upto: int) -> frozenset[str]:
+        """The kinds of subject of the events with `after` < seq ≤ `upto`; for one that retired something, `retired`."""
+        return frozenset(self._connection.scalars(_KINDS, {"after": after, "upto": upto}))
+
+
+# Built once: every process asks these for every contribution.
+_HEAD = select(log.c.seq, log.c.at, log.c.epoch)
+_HEADS = select(log.c.id, type_coerce(log.c.at, BigInteger).label("at"), log.c.epoch).limit(2)
+_TAKE = update(log).values(seq=log.c.seq + bindparam("count")).returning(log.c.seq, log.c.at, log.c.peaks)
+_TAKE_IN_TIME = _TAKE.returning(
+    func.set_config("idle_in_transaction_session_timeout", func.current_setting("hashdb.idle", True), True)
+)
+_KEEP = update(log).values(at=bindparam("time"), peaks=bindparam("edge"))
+_ROWS = select(
+    events.c.seq,
+    type_coerce(events.c.at, BigInteger).label("at"),
+    events.c.actor,
+    events.c.action,
+    events.c.subject_kind,
+    events.c.subject_id,
+    type_coerce(events.c.details, Text).label("details"),
+    type_coerce(events.c.leaf, NullType()).label("leaf"),
+).order_by(events.c.seq)
+_LAST = (
+    select(events.c.at)
+    .where(events.c.subject_kind == bindparam("kind"), events.c.action == bindparam("action"))
+    .order_by(events.c.seq.desc())
+    .limit(1)
+)
+_LEAF = select(events.c.leaf).where(events.c.seq == bindparam("number"))
+_AT = select(events.c.at).where(events.c.seq == bindparam("number"))
+_ACTIONS = (
+    select(events.c.subject_id, events.c.action)
+    .where(
+        events.c.subject_kind == "contribution",
+        events.c.subject_id.in_(bindparam("ids", expanding=True)),
+        events.c.seq <= bindparam("upto"),
+    )
+    .order_by(events.c.subject_id, events.c.seq)
+)
+_CHANGED = (
+    select(events.c.subject_id, func.max(events.c.at))
+    .where(events.c.subject_kind == "contribution", events.c.subject_id.in_(bindparam("ids", expanding=True)))
+    .group_by(events.c.subject_id)
+)
+_SUBJECTS = (
+    select(events.c.seq, events.c.subject_id)
+    .where(events.c.seq > bindparam("after"), events.c.action.in_(bindparam("actions", expanding=True)))
+    .order_by(events.c.seq)
+    .limit(bindparam("limit"))
+)
+_COUNT = (
+    select(func.count())
+    .select_from(events)
+    .where(
+        events.c.seq > bindparam("after"),
+        events.c.seq <= bindparam("upto"),
+        events.c.action.in_(bindparam("actions", expanding=True)),
+    )
+)
+_KINDS = (
+    select(case((events.c.action == str(Action.CONTRIBUTION_RETIRED), "retired"), else_=events.c.subject_kind))
+    .distinct()
+    .where(events.c.seq > bindparam("after"), events.c.seq <= bindparam("upto"))
+)
+
+
+def _chosen(actor: str | None, action: str | None, subject: tuple[str, int] | None) -> Select[tuple[object, ...]]:
+    query: Select[tuple[object, ...]] = select(events)
+    if actor is not None:
+        query = query.where(events.c.actor == actor)
+    if action is not None:
+        query = query.where(events.c.action == action)
+    if subject is not None:
+        query = query.where(events.c.subject_kind == subject[0], events.c.subject_id == subject[1])
+    return query
+
+
+def _row(seq: int, at: datetime, actor: str, entry: Entry) -> dict[str, object]:
+    return {
+        "seq": seq,
+        "at": at,
+        "actor": actor,
+        "action": str(entry.action),
+        "subject_kind": entry.kind,
+        "subject_id": entry.id,
+        "details": entry.details,
+        "leaf": leaf(seq, at, actor, entry.action, entry.subject, entry.details),
+    }
+
+
+def _event(row: Row[tuple[object, ...]]) -> Event:
+    return Event(
+        seq=row.seq,
+        at=row.at,
+        actor=row.actor,
+        action=row.action,
+        kind=row.subject_kind,
+        id=row.subject_id,
+        details=row.details,
+        leaf=row.leaf,
+    )
+
+
+MOST_OF_ONE = 1_000
+"""Events of a subject that are told, the first."""
+
+
+class Timelines(Repository):
+    """Timelines within one transaction."""
+
+    def events(self, kind: str, ids: Collection[int]) -> list[Event]:
+        """The events on these subjects, in order."""
+        log = Audit(self._connection)
+        found = [event for id in ids for event in log.events(0, MOST_OF_ONE, None, None, (kind, id))]
+        return sorted(found, key=lambda event: event.seq)
+
+    def amended(self, contribution: int) -> list[tuple[datetime, Mapping[str, object]]]:
+        """When a contribution was amended, and the values before, in order; none once it is erased."""
+        query = select(amendments.c.at, amendments.c.before).where(amendments.c.contribution_id == contribution)
+        return [(row[0], row[1]) for row in self._connection.execute(query.order_by(amendments.c.id))]
+
+    def hits(self, contribution: int, limit: int) -> list[Hit]:
+        """At most `limit` days on which a member had a contribution as a match, the last first."""
+        query = select(hits).where(hits.c.contribution == contribution).order_by(hits.c.last_at.desc()).limit(limit)
+        return [Hit(**row) for row in self._connection.execute(query).mappings()]
+
+    def names(self, actors: Collection[str]) -> Mapping[str, str]:
+        """The names of users (`user:1`), of members (`member:3`), and of those whose keys these are (`key:9`)."""
+        by_kind = {
+            "user": select(users.c.id, users.c.name),
+            "member": select(members.c.id, members.c.name),
+            "key": select(keys.c.id, members.c.name).join(members, members.c.id == keys.c.member_id),
+        }
+        columns = {"user": users.c.id, "member": members.c.id, "key": keys.c.id}
+        found: dict[str, str] = {}
+        for kind, query in by_kind.items():
+            ids = {int(id) for of, _, id in (one.partition(":") for one in actors) if of == kind and id.isdecimal()}
+            for some in chunks(sorted(ids)):
+                rows = self._connection.execute(query.where(columns[kind].in_(some)))
+                found.update((f"{kind}:{row[0]}", row[1]) for row in rows)
+        return found

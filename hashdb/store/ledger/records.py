@@ -1,0 +1,199 @@
+"""The rows of tables as somebody may have left them, in the order of their ids, to be held against the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    func,
+    select,
+    type_coerce,
+)
+from sqlalchemy.types import NullType
+
+from hashdb.domain.ledger.events import tag
+from hashdb.domain.times import format_instant, from_microseconds
+from hashdb.store.repositories import Repository
+from hashdb.store.tables import (
+    benign,
+    benign_signals,
+    cases,
+    contributions,
+    incidents,
+    keys,
+    members,
+    opinions,
+    proposals,
+    requests,
+    sessions,
+    users,
+    verifications,
+    webhooks,
+)
+
+_AT_ONCE = 1_000
+Found = tuple[int, tuple[object, ...]]
+"""An id, and the fields of its kind."""
+
+
+class Records(Repository):
+    """Rows within one transaction."""
+
+    def pages(self, kind: str, now: datetime, size: int = 8_192) -> Iterator[list[Found]]:
+        """All rows of a kind in the order of their ids, `size` at a time, with the fields that `domain.records` names.
+
+        Whoever edits a database may put anything into it, so nothing is taken for what it should be.
+        """
+        query = _QUERIES[kind]
+        id = query.selected_columns[0]
+        query = query.order_by(id).limit(size)
+        rows = self._connection.execute(query, {"now": now}).all()
+        while rows:
+            yield [_found(kind, row) for row in rows]
+            rows = self._connection.execute(query.where(id > rows[-1][0]), {"now": now}).all()
+
+    def sessions(self) -> Iterator[tuple[object, ...]]:
+        """All sessions as they are stored: id, user_id, digest, complete, created_at."""
+        yield from map(tuple, self._connection.execute(_SESSIONS.execution_options(yield_per=_AT_ONCE)))
+
+    def answers(self) -> Iterator[tuple[object, ...]]:
+        """All answers that are kept for repeated requests, as they are stored: member_id, answer."""
+        yield from map(tuple, self._connection.execute(_ANSWERS.execution_options(yield_per=_AT_ONCE)))
+
+
+def _found(kind: str, row: Sequence[object]) -> Found:
+    id, *fields = row
+    for place, decode in _DECODED.get(kind, ()):
+        fields[place] = decode(fields[place])
+    assert isinstance(id, int), "the databases let a primary key be nothing else"
+    return id, tuple(fields)
+
+
+def _words(value: object) -> object:
+    return tuple(value.split()) if isinstance(value, str) else value
+
+
+def _sorted(value: object) -> object:
+    return tuple(sorted(value.split())) if isinstance(value, str) else value
+
+
+def _instant(value: object) -> object:
+    try:
+        return format_instant(from_microseconds(value)) if isinstance(value, int) else value
+    except OverflowError:
+        return value
+
+
+def _flag(value: object) -> object:
+    return bool(value) if value in (0, 1) else value
+
+
+def _yes(value: object) -> object:
+    return ("no", "yes")[value == 1] if value in (0, 1) else value
+
+
+def _tag(value: object) -> object:
+    if isinstance(value, str):
+        value = value.encode("utf-8", "surrogatepass")
+    return tag(value) if isinstance(value, bytes) else value
+
+
+_DECODED: Mapping[str, Sequence[tuple[int, Callable[[object], object]]]] = {
+    "key": ((1, _sorted), (2, _instant), (3, _flag), (4, _tag)),
+    "user": ((2, _tag), (3, _tag)),
+    "contribution": ((7, _words),),
+    "opinion": ((5, _flag), (6, _flag)),
+    "case": ((3, _yes), (6, _words)),
+    "benign": ((1, _sorted),),
+    "incident": ((1, _instant), (2, _instant), (3, _yes)),
+    "verification": ((5, _tag),),
+}
+"""Where a kind has fields that are not told as they are stored."""
+
+
+def _raw(*columns: Column[object]) -> list[ColumnElement[object]]:
+    return [type_coerce(column, NullType()) for column in columns]
+
+
+_HELD = (
+    select(benign_signals.c.benign_id, benign_signals.c.algorithm, func.count().label("signals"))
+    .group_by(benign_signals.c.benign_id, benign_signals.c.algorithm)
+    .subquery()
+)
+_IN_ENTRIES = (
+    select(
+        _HELD.c.benign_id,
+        func.aggregate_strings(_HELD.c.algorithm, " ").label("algorithms"),
+        cast(func.sum(_HELD.c.signals), BigInteger).label("signals"),
+    )
+    .group_by(_HELD.c.benign_id)
+    .subquery()
+)
+_NOW = bindparam("now", type_=contributions.c.expires_at.type)
+_EXPIRED = and_(contributions.c.expires_at.is_not(None), contributions.c.expires_at <= _NOW)
+
+_QUERIES: Mapping[str, Select[tuple[object, ...]]] = {
+    "member": select(members.c.id, *_raw(members.c.kind, members.c.status)),
+    "key": select(
+        keys.c.id,
+        *_raw(keys.c.member_id, keys.c.scopes, keys.c.expires_at, keys.c.hides_distances, keys.c.digest),
+        keys.c.revoked_at.is_not(None),
+    ),
+    "user": select(users.c.id, *_raw(users.c.role, users.c.status, users.c.password, users.c.secret)),
+    "contribution": select(
+        contributions.c.id,
+        *_raw(contributions.c.announced),
+        contributions.c.withdrawn_at.is_not(None),
+        *_raw(contributions.c.withdrawal_reason),
+        _EXPIRED,
+        *_raw(contributions.c.standing),
+        contributions.c.erased_at.is_not(None),
+        *_raw(contributions.c.member_id, contributions.c.labels, contributions.c.severity),
+        *_raw(contributions.c.basis, contributions.c.media),
+    ),
+    "opinion": select(
+        opinions.c.id,
+        *_raw(opinions.c.contribution_id, opinions.c.member_id, opinions.c.opinion),
+        *_raw(opinions.c.reason, opinions.c.case_id, opinions.c.replaced, opinions.c.silent),
+    ),
+    "case": select(
+        cases.c.id,
+        *_raw(cases.c.contribution_id, cases.c.reason, cases.c.follows, cases.c.holds),
+        *_raw(cases.c.decision, cases.c.decided_by, cases.c.shadow),
+    ),
+    "benign": select(
+        benign.c.id,
+        *_raw(benign.c.built_in),
+        func.coalesce(_IN_ENTRIES.c.algorithms, ""),
+        func.coalesce(_IN_ENTRIES.c.signals, 0),
+        benign.c.deleted_at.is_not(None),
+    ).outerjoin(_IN_ENTRIES, _IN_ENTRIES.c.benign_id == benign.c.id),
+    "incident": select(
+        incidents.c.id, *_raw(incidents.c.label, incidents.c.start, incidents.c.end, incidents.c.expires)
+    ),
+    "proposal": select(
+        proposals.c.id,
+        *_raw(proposals.c.act),
+        proposals.c.subject_kind + ":" + cast(proposals.c.subject_id, Text),
+        *_raw(proposals.c.actor, proposals.c.person),
+    ),
+    "webhook": select(webhooks.c.id, *_raw(webhooks.c.member_id)),
+    "verification": select(
+        verifications.c.id,
+        *_raw(verifications.c.actor, verifications.c.size, verifications.c.done, verifications.c.outcome),
+        *_raw(verifications.c.checkpoints, verifications.c.findings),
+    ).where(verifications.c.outcome.is_not(None)),
+}
+_SESSIONS = select(
+    *_raw(sessions.c.id, sessions.c.user_id, sessions.c.digest, sessions.c.complete, sessions.c.created_at)
+).order_by(sessions.c.id)
+_ANSWERS = select(*_raw(requests.c.member_id, requests.c.answer)).order_by(requests.c.member_id, requests.c.key)

@@ -1,0 +1,121 @@
+"""The tree over the events in SQL: its leaves stand with the events, its inner nodes in a table of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Column, ColumnElement, Connection, insert, select, type_coerce, update
+from sqlalchemy.types import NullType
+
+from hashdb.domain.ledger import merkle
+from hashdb.domain.ledger.checkpoints import LogKey, Verifier
+from hashdb.domain.ledger.merkle import Inner, Place, Span
+from hashdb.store.repositories import Repository, insert_rows
+from hashdb.store.tables import checkpoints, events, log, nodes, signers
+
+_HASH = 32
+
+
+class Tree(Repository):
+    """The tree within one transaction."""
+
+    def edge(self) -> tuple[int, tuple[bytes, ...]]:
+        """The size of the tree, and the hashes of its peaks: one read, whatever the size."""
+        row = self._connection.execute(select(log.c.seq, _raw(log.c.peaks))).one()
+        return row.seq, cut(row.peaks)
+
+    def leaf(self, seq: int) -> bytes:
+        """The leaf of the event of that number, which must be there."""
+        leaf: bytes = self._connection.execute(select(events.c.leaf).where(events.c.seq == seq)).scalar_one()
+        return leaf
+
+    def proof(self, spans: Sequence[Span]) -> tuple[bytes, ...]:
+        """The hashes of a proof, all of whose leaves must be there: some 2·log₂(size) reads by key."""
+        return merkle.proof(spans, self._hashes([place for span in spans for place in merkle.parts(span)]))
+
+    def inner(self, after: int, upto: int) -> Iterator[tuple[int, Inner]]:
+        """The inner nodes with `after` < number ≤ `upto`, in order, with their numbers."""
+        query = select(nodes.c.number, _raw(nodes.c.hash), _raw(nodes.c.left))
+        query = query.where(nodes.c.number > after, nodes.c.number <= upto).order_by(nodes.c.number)
+        return ((row.number, Inner(row.hash, row.left)) for row in self._connection.execute(query))
+
+    def has_beyond(self, number: int) -> bool:
+        """Whether there are inner nodes with numbers above this one, or below 1."""
+        query = select(nodes.c.number).where((nodes.c.number > number) | (nodes.c.number < 1)).limit(1)
+        return self._connection.execute(query).one_or_none() is not None
+
+    def _hashes(self, places: Iterable[Place]) -> Mapping[Place, bytes]:
+        leaves = {place.begin + 1: place for place in places if not place.level}
+        inner = {place.number: place for place in places if place.level}
+        found: dict[Place, bytes] = {}
+        if leaves:
+            rows = self._connection.execute(select(events.c.seq, events.c.leaf).where(events.c.seq.in_(leaves)))
+            found |= {leaves[row.seq]: row.leaf for row in rows}
+        if inner:
+            rows = self._connection.execute(select(nodes.c.number, nodes.c.hash).where(nodes.c.number.in_(inner)))
+            found |= {inner[row.number]: row.hash for row in rows}
+        return found
+
+
+def grow(connection: Connection, size: int, peaks: bytes, leaves: Sequence[bytes]) -> bytes:
+    """Write the inner nodes that further leaves complete in a tree of that size; return its new peaks."""
+    inner, edge = merkle.grow(size, cut(peaks), leaves)
+    first = merkle.inner_nodes(size) + 1
+    rows = [{"number": first + i, "hash": node.hash, "left": node.left} for i, node in enumerate(inner)]
+    insert_rows(connection, nodes, rows)
+    return b"".join(edge)
+
+
+def _raw(column: Column[bytes]) -> ColumnElement[Any]:
+    """A column as it is: SQLite keeps text in it where somebody writes some."""
+    return type_coerce(column, NullType()).label(column.name)
+
+
+def cut(peaks: bytes) -> tuple[bytes, ...]:
+    """The hashes of peaks, as the log keeps them in one value."""
+    return tuple(peaks[start : start + _HASH] for start in range(0, len(peaks), _HASH))
+
+
+class Kept(NamedTuple):
+    """A signed checkpoint: over how many events, when it was signed, the note."""
+
+    size: int
+    at: datetime
+    note: str
+
+
+class Checkpoints(Repository):
+    """Checkpoints and keys within one transaction."""
+
+    def keys(self) -> tuple[LogKey, ...]:
+        """Every key that signs or has signed, the newest last."""
+        rows = self._connection.execute(select(signers).order_by(signers.c.id))
+        return tuple(LogKey(Verifier(row.name, row.public), row.since, row.until) for row in rows)
+
+    def signer(self) -> Verifier | None:
+        """The key that signs now; None before the first start."""
+        query = select(signers.c.name, signers.c.public).where(signers.c.until.is_(None))
+        row = self._connection.execute(query).one_or_none()
+        return None if row is None else Verifier(row.name, row.public)
+
+    def sign_with(self, verifier: Verifier, now: datetime) -> int:
+        """From now on another key signs; returns its number."""
+        self._connection.execute(update(signers).where(signers.c.until.is_(None)).values(until=now))
+        row = {"name": verifier.name, "public": verifier.public, "since": now}
+        return int(self._connection.execute(insert(signers).returning(signers.c.id), row).scalar_one())
+
+    def last(self) -> Kept | None:
+        """The newest checkpoint that is kept."""
+        row = self._connection.execute(select(checkpoints).order_by(checkpoints.c.size.desc()).limit(1)).one_or_none()
+        return None if row is None else Kept(row.size, row.at, row.note)
+
+    def keep(self, kept: Kept) -> None:
+        """Keep a checkpoint, of a size of which there is none yet."""
+        self._connection.execute(insert(checkpoints), kept._asdict())
+
+    def all(self) -> Iterator[tuple[int, str]]:
+        """The size and the note of every checkpoint that is kept, in order."""
+        query = select(checkpoints.c.size, checkpoints.c.note).order_by(checkpoints.c.size)
+        return ((row.size, row.note) for row in self._connection.execute(query))

@@ -1,0 +1,1 @@
+"""Matching, SQL: match, suggestions, neighbours, benign entries, flood guard."""

@@ -1,0 +1,256 @@
+"""The benign list in SQL."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from sqlalchemy import Row, Select, Table, and_, delete, func, insert, or_, select, update
+
+from hashdb.domain.matching.benign import Benign, BenignDraft, BenignFilter
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.errors import NotFound
+from hashdb.store.contributions.contributions import Contributions
+from hashdb.store.repositories import Repository, chunks, insert_rows
+from hashdb.store.tables import benign, benign_signals, contributions, masks, signals
+
+
+class Near(NamedTuple):
+    """A benign signal: all within the radius (bits) of it is touched by the entry."""
+
+    entry: int
+    signal: Signal
+    radius: int
+
+
+class Unsettled(NamedTuple):
+    """An entry that contributions do not go by yet."""
+
+    id: int
+    deleted: bool
+
+
+class BenignList(Repository):
+    """The benign list within one transaction."""
+
+    def add(self, draft: BenignDraft, now: datetime) -> Benign:
+        """Record an entry, which contributions do not go by yet."""
+        row = {"built_in": draft.built_in, "note": draft.note, "created_at": now, "settled": False}
+        id = self._connection.execute(insert(benign).returning(benign.c.id), row).scalar_one()
+        rows = [
+            {
+                "benign_id": id,
+                "position": position,
+                "algorithm": signal.algorithm,
+                "value": signal.to_bytes(),
+                "radius": draft.radius_of(signal.algorithm),
+            }
+            for position, signal in enumerate(draft.signals)
+        ]
+        insert_rows(self._connection, benign_signals, rows)
+        return self.one(id)
+
+    def delete(self, id: int, now: datetime) -> None:
+        """Mark an entry as deleted and forget its note; what it masks is still to be seen to. Raises NotFound."""
+        query = update(benign).where(benign.c.id == id, benign.c.deleted_at.is_(None))
+        if not self._connection.execute(query.values(deleted_at=now, note="", settled=False)).rowcount:
+            raise NotFound(f"benign entry {id}")
+
+    def one(self, id: int) -> Benign:
+        """One entry. Raises NotFound."""
+        found = self._read(_ENTRIES.where(benign.c.id == id))
+        if not found:
+            raise NotFound(f"benign entry {id}")
+        return found[0]
+
+    def page(self, after: int, limit: int, chosen: BenignFilter | None = None) -> tuple[Benign, ...]:
+        """At most `limit` entries with ids above `after` that the filter lets through, in order."""
+        query = _ENTRIES.where(benign.c.id > after).order_by(benign.c.id).limit(limit)
+        chosen = chosen or BenignFilter()
+        if chosen.text is not None:
+            named = (column.icontains(chosen.text, autoescape=True) for column in (benign.c.note, benign.c.built_in))
+            query = query.where(or_(*named))
+        if chosen.algorithm is not None:
+            held = select(benign_signals.c.benign_id).where(benign_signals.c.algorithm == str(chosen.algorithm))
+            query = query.where(benign.c.id.in_(held))
+        if chosen.built_in is not None:
+            query = query.where(benign.c.built_in.is_not(None) == chosen.built_in)
+        return self._read(query)
+
+    def every(self) -> tuple[Near, ...]:
+        """Every benign signal of the entries there are, by their ids."""
+        query = select(benign_signals).join(benign, benign.c.id == benign_signals.c.benign_id)
+        rows = self._connection.execute(query.where(benign.c.deleted_at.is_(None)).order_by(benign_signals.c.benign_id))
+        return tuple(
+            Near(row.benign_id, Signal.from_bytes(Algorithm(row.algorithm), row.value), row.radius) for row in rows
+        )
+
+    def signals(self, id: int) -> tuple[Near, ...]:
+        """The signals of one entry."""
+        return tuple(Near(id, signal, radius) for radius, signal in zip(*self._held([id])[id], strict=True))
+
+    def built_in(self) -> dict[str, tuple[int, bool]]:
+        """Of each name of the built-in list that was ever recorded, the newest entry and whether it is deleted."""
+        query = select(benign.c.built_in, benign.c.id, benign.c.deleted_at).where(benign.c.built_in.is_not(None))
+        rows = self._connection.execute(query.order_by(benign.c.id))
+        return {row.built_in: (row.id, row.deleted_at is not None) for row in rows}
+
+    def unsettled(self) -> tuple[Unsettled, ...]:
+        """The entries that contributions do not go by yet, in order."""
+        query = select(benign.c.id, benign.c.deleted_at).where(benign.c.settled.is_(False)).order_by(benign.c.id)
+        return tuple(Unsettled(row.id, row.deleted_at is not None) for row in self._connection.execute(query))
+
+    def settle(self, entry: Unsettled) -> None:
+        """Note that contributions go by an entry, unless it was deleted in between; one deleted loses its signals."""
+        query = update(benign).where(benign.c.id == entry.id, benign.c.deleted_at.is_not(None) == entry.deleted)
+        if self._connection.execute(query.values(settled=True)).rowcount and entry.deleted:
+            self._connection.execute(delete(benign_signals).where(benign_signals.c.benign_id == entry.id))
+
+    def _read(self, query: Select[tuple[object, ...]]) -> tuple[Benign, ...]:
+        rows = self._connection.execute(query).all()
+        held = self._held([row.id for row in rows])
+        return tuple(
+            Benign(
+                id=row.id,
+                signals=held[row.id][1],
+                radius={one.algorithm: bits for bits, one in zip(*held[row.id], strict=True)},
+                note=row.note,
+                built_in=row.built_in,
+                created_at=row.created_at,
+                masked=row.masked,
+            )
+            for row in rows
+        )
+
+    def _held(self, ids: Collection[int]) -> Mapping[int, tuple[tuple[int, ...], tuple[Signal, ...]]]:
+        """The radii and the signals of entries."""
+        found: dict[int, list[tuple[int, Signal]]] = defaultdict(list)
+        for some in chunks(list(ids)):
+            query = select(benign_signals).where(benign_signals.c.benign_id.in_(some))
+            for row in self._connection.execute(query.order_by(benign_signals.c.benign_id, benign_signals.c.position)):
+                found[row.benign_id].append((row.radius, Signal.from_bytes(Algorithm(row.algorithm), row.value)))
+        return {id: (tuple(r for r, _ in found[id]), tuple(s for _, s in found[id])) for id in ids}
+
+
+_ENTRIES: Select[tuple[object, ...]] = select(
+    benign, select(func.count()).where(masks.c.benign_id == benign.c.id).scalar_subquery().label("masked")
+).where(benign.c.deleted_at.is_(None))
+
+
+class Held(NamedTuple):
+    """A signal of a contribution, and its place there."""
+
+    contribution: int
+    position: int
+    signal: Signal
+
+
+class Suppressions(Repository):
+    """Suppressed signals within one transaction."""
+
+    def holders(self, found: Collection[Signal]) -> list[int]:
+        """The ids of contributions, whatever their status, that hold any of these signals unsuppressed, in order."""
+        ids: set[int] = set()
+        for algorithm, group in groupby(sorted(found), key=lambda one: one.algorithm):
+            for octets in chunks([one.to_bytes() for one in group]):
+                query = select(signals.c.contribution_id).where(
+                    signals.c.algorithm == str(algorithm), signals.c.value.in_(octets)
+                )
+                ids.update(self._connection.scalars(query))
+        return sorted(ids)
+
+    def held(self, ids: Collection[int]) -> Iterator[Held]:
+        """The signals of these contributions that match, which nobody is kept from changing."""
+        for some in chunks(sorted(ids)):
+            yield from map(_held, self._of(signals, some))
+
+    def members(self, ids: Collection[int]) -> int:
+        """How many members have contributed these."""
+        found: set[int] = set()
+        for some in chunks(sorted(ids)):
+            found.update(
+                self._connection.scalars(select(contributions.c.member_id).where(contributions.c.id.in_(some)))
+            )
+        return len(found)
+
+    def of_entry(self, entry: int) -> tuple[int, int, int]:
+        """How many signals, of how many contributions, by how many members, an entry suppresses."""
+        query = select(
+            func.count(),
+            func.count(masks.c.contribution_id.distinct()),
+            func.count(contributions.c.member_id.distinct()),
+        ).join_from(masks, contributions, contributions.c.id == masks.c.contribution_id)
+        row = self._connection.execute(query.where(masks.c.benign_id == entry)).one()
+        return int(row[0]), int(row[1]), int(row[2])
+
+    def silenced(self, entry: int) -> int:
+        """How many contributions an entry suppresses that have no signal left to match."""
+        query = select(func.count(masks.c.contribution_id.distinct())).where(
+            masks.c.benign_id == entry,
+            ~select(signals.c.position).where(signals.c.contribution_id == masks.c.contribution_id).exists(),
+        )
+        return self._connection.execute(query).scalar_one()
+
+    def matching(self, ids: Sequence[int]) -> tuple[Held, ...]:
+        """The signals of these contributions that match, which are held to the end of the transaction."""
+        Contributions(self._connection).hold(ids)
+        return tuple(_held(row) for some in chunks(ids) for row in self._of(signals, some))
+
+    def suppressed(self, entry: int, limit: int) -> tuple[Held, ...]:
+        """What an entry suppresses, of at most `limit` contributions, which are held to the end of the transaction."""
+        query = select(masks.c.contribution_id).distinct().where(masks.c.benign_id == entry)
+        ids = list(self._connection.scalars(query.order_by(masks.c.contribution_id).limit(limit)))
+        Contributions(self._connection).hold(ids)
+        rows = (row for some in chunks(ids) for row in self._of(masks, some))
+        return tuple(_held(row) for row in rows if row.benign_id == entry)
+
+    def suppress(self, held: Iterable[Held], entry: int) -> None:
+        """Let signals match no longer, because of an entry."""
+        held = tuple(held)
+        self._remove(signals, held)
+        insert_rows(self._connection, masks, [{**_row(one), "benign_id": entry} for one in held])
+
+    def restore(self, held: Iterable[Held]) -> None:
+        """Let signals match again."""
+        held = tuple(held)
+        self._remove(masks, held)
+        insert_rows(self._connection, signals, [_row(one) for one in held])
+
+    def assign(self, held: Iterable[Held], entry: int) -> None:
+        """Note that another entry suppresses these now."""
+        for some in chunks(tuple(held)):
+            self._connection.execute(update(masks).where(_places(masks, some)).values(benign_id=entry))
+
+    def _of(self, table: Table, ids: Collection[int]) -> Sequence[Row[Any]]:
+        query = select(table).where(table.c.contribution_id.in_(ids))
+        return self._connection.execute(query.order_by(table.c.contribution_id, table.c.position)).all()
+
+    def _remove(self, table: Table, held: Sequence[Held]) -> None:
+        for some in chunks(held):
+            self._connection.execute(delete(table).where(_places(table, some)))
+
+
+def _places(table: Table, held: Iterable[Held]) -> Any:
+    each = groupby(held, key=lambda one: one.contribution)
+    return or_(
+        *(
+            and_(table.c.contribution_id == id, table.c.position.in_([one.position for one in group]))
+            for id, group in each
+        )
+    )
+
+
+def _held(row: Row[Any]) -> Held:
+    return Held(row.contribution_id, row.position, Signal.from_bytes(Algorithm(row.algorithm), row.value))
+
+
+def _row(held: Held) -> dict[str, object]:
+    return {
+        "contribution_id": held.contribution,
+        "position": held.position,
+        "algorithm": held.signal.algorithm,
+        "value": held.signal.to_bytes(),
+    }

@@ -1,0 +1,252 @@
+"""What a match asks of the store: the values for the index, and who holds those that it found."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, or_, select
+
+from hashdb.domain.accounts.members import MemberStatus
+from hashdb.domain.contributions import Standing, Status
+from hashdb.domain.ledger.events import ENDING, Action
+from hashdb.domain.matching.matches import About, Holder, decides
+from hashdb.domain.review.cases import Stance
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.store.contributions.statuses import active
+from hashdb.store.repositories import Repository, chunks
+from hashdb.store.tables import contributions, events, log, members, opinions, signals
+
+_Selected = TypeVar("_Selected", bound=Select[Any])
+_MANY = 10_000
+
+
+class Matches(Repository):
+    """Matching within one transaction."""
+
+    def added(self, after: int, upto: int) -> dict[Algorithm, list[bytes]]:
+        """The distinct values of contributions that events `after` < seq ≤ `upto` may let match, big-endian.
+
+        They were added, or had ended and have not any more: an event after which one does not match names none.
+        """
+        found: dict[str, list[bytes]] = defaultdict(list)
+        for algorithm, value in self._connection.execute(_ADDED, {"after": after, "upto": upto}):
+            found[algorithm].append(value)
+        return {Algorithm(algorithm): values for algorithm, values in found.items()}
+
+    def every(self, algorithm: Algorithm, *, lasting: bool = False) -> Iterator[bytes]:
+        """Every distinct value of an algorithm (those that last: see `lasting`), sorted, big-endian, many joined."""
+        value = signals.c.value
+        query = select(value).distinct().where(signals.c.algorithm == str(algorithm)).order_by(value)
+        if lasting:
+            query = query.join(contributions, contributions.c.id == signals.c.contribution_id).where(_lasting())
+        rows = self._connection.scalars(query, execution_options={"yield_per": _MANY})
+        for part in rows.partitions():
+            yield b"".join(part)
+
+    def count(self) -> int:
+        """How many signals there are: how long reading them all may take."""
+        return self._connection.execute(select(func.count()).select_from(signals)).scalar_one()
+
+    def ended(self) -> bool:
+        """Whether any contribution has ended, so that values may be held by none that can match."""
+        return self._connection.execute(select(contributions.c.id).where(~_lasting()).limit(1)).first() is not None
+
+    def confirming(self, ids: Collection[int]) -> dict[int, set[int]]:
+        """The members whose confirmation of these contributions counts, by contribution."""
+        found: dict[int, set[int]] = defaultdict(set)
+        for some in chunks(list(ids)):
+            for contribution, member in self._connection.execute(_CONFIRMING, {"ids": some}):
+                found[contribution].add(member)
+        return found
+
+    def lasting(self, algorithm: Algorithm, values: Sequence[bytes]) -> set[bytes]:
+        """Those of the values that some contribution holds which may match, now or later (suspended ones may)."""
+        found: set[bytes] = set()
+        for some in chunks(values):
+            query = (
+                select(signals.c.value)
+                .distinct()
+                .join(contributions, contributions.c.id == signals.c.contribution_id)
+                .where(signals.c.algorithm == str(algorithm), signals.c.value.in_(some), _lasting())
+            )
+            found.update(self._connection.scalars(query))
+        return found
+
+    def holders(
+        self, found: Collection[Signal], now: datetime, standings: Collection[Standing], limit: int | None = None
+    ) -> list[Holder]:
+        """Who holds any of the signals and is active: one holder a contribution and signal, in no order.
+
+        At most `limit`, which is then cut anywhere.
+        """
+        holders: list[Holder] = []
+        for algorithm, rows in self._read(_HOLDERS, found, now, standings, limit):
+            holders += [_holder(algorithm, row) for row in rows]
+        return holders
+
+    def all_holders(
+        self, found: Collection[Signal], now: datetime, standings: Collection[Standing]
+    ) -> Iterator[Holder]:
+        """As `holders` where there may be very many: without what is said about them, see `about`."""
+        named = {(signal.algorithm, signal.to_bytes()): signal for signal in found}
+        for algorithm, rows in self._read(_ALL_HOLDERS, found, now, standings, None):
+            for value, id, member, severity, standing in rows:
+                yield Holder(named[algorithm, value], id, member, severity, _STANDINGS[standing], None)
+
+    def about(self, ids: Collection[int]) -> dict[int, About]:
+        """What a match says of these contributions."""
+        found: dict[int, About] = {}
+        for some in chunks(list(ids)):
+            found.update((row.id, _about(row)) for row in self._connection.execute(_ABOUT, {"ids": some}))
+        return found
+
+    def having(self, ids: Collection[int]) -> dict[int, frozenset[Algorithm]]:
+        """The algorithms that overrule phash of which the contributions have signals that can match."""
+        found: dict[int, set[Algorithm]] = defaultdict(set)
+        for some in chunks(list(ids)):
+            for id, algorithm in self._connection.execute(_HAVING, {"ids": some}):
+                found[id].add(Algorithm(algorithm))
+        return {id: frozenset(algorithms) for id, algorithms in found.items()}
+
+    def _read(
+        self,
+        statement: Select[Any],
+        found: Collection[Signal],
+        now: datetime,
+        standings: Collection[Standing],
+        limit: int | None,
+    ) -> Iterator[tuple[Algorithm, Sequence[Any]]]:
+        asked: dict[str, Any] = {"now": now, "standings": [str(standing) for standing in standings]}
+        left = _ALL if limit is None else limit
+        for algorithm, octets in _by_algorithm(found):
+            asked |= {"algorithm": str(algorithm), "octets": octets, "limit": left}
+            rows = self._connection.execute(statement, asked).all()
+            yield algorithm, rows
+            left -= len(rows)
+            if not left:
+                return
+
+
+_ENDING = [str(action) for action in (*ENDING, Action.CONTRIBUTION_ERASED)]
+_HEAD_AT = select(log.c.at).scalar_subquery()
+_ADDED = (
+    select(signals.c.algorithm, signals.c.value)
+    .distinct()
+    .join(
+        events,
+        and_(
+            # As it stands, SQLite would take the index that begins with it, and read every event of the log.
+            events.c.subject_kind.concat("") == "contribution",
+            events.c.subject_id == signals.c.contribution_id,
+        ),
+    )
+    .where(events.c.seq > bindparam("after"), events.c.seq <= bindparam("upto"), events.c.action.not_in(_ENDING))
+)
+
+_CHOOSING = (
+    signals.c.value,
+    contributions.c.id,
+    contributions.c.member_id,
+    contributions.c.severity,
+    contributions.c.standing,
+)
+_SAID = (
+    contributions.c.labels,
+    contributions.c.context,
+    contributions.c.removed_at,
+    contributions.c.received_at,
+)
+
+
+def _lasting() -> ColumnElement[bool]:
+    expires = contributions.c.expires_at
+    return and_(
+        contributions.c.withdrawn_at.is_(None),
+        # What the log told to have expired may have been given more time since.
+        or_(contributions.c.announced != str(Status.EXPIRED), expires.is_(None), expires > _HEAD_AT),
+    )
+
+
+def _held(query: _Selected) -> _Selected:
+    """Of active contributions, with the algorithm, octets, now and standings still to be given."""
+    now = bindparam("now", type_=contributions.c.expires_at.type)
+    return (
+        query.select_from(signals)
+        .join(contributions, contributions.c.id == signals.c.contribution_id)
+        .join(members, members.c.id == contributions.c.member_id)
+        .where(
+            signals.c.algorithm == bindparam("algorithm"),
+            signals.c.value.in_(bindparam("octets", expanding=True)),
+            active(now),
+            contributions.c.standing.in_(bindparam("standings", expanding=True)),
+        )
+    )
+
+
+# Built once: to build one takes longer than to ask it.
+_HOLDERS = _held(select(*_CHOOSING, *_SAID)).limit(bindparam("limit"))
+_ALL_HOLDERS = _held(select(*_CHOOSING)).limit(bindparam("limit"))
+_ABOUT = select(contributions.c.id, *_SAID).where(contributions.c.id.in_(bindparam("ids", expanding=True)))
+_HAVING = (
+    select(signals.c.contribution_id, signals.c.algorithm)
+    .distinct()
+    .where(
+        signals.c.contribution_id.in_(bindparam("ids", expanding=True)),
+        signals.c.algorithm.in_([str(algorithm) for algorithm in Algorithm if decides(algorithm)]),
+    )
+)
+_CONFIRMING = (
+    select(opinions.c.contribution_id, opinions.c.member_id)
+    .join(members, members.c.id == opinions.c.member_id)
+    .where(
+        opinions.c.contribution_id.in_(bindparam("ids", expanding=True)),
+        opinions.c.opinion == str(Stance.CONFIRMS),
+        ~opinions.c.replaced,
+        members.c.status == str(MemberStatus.ACTIVE),
+    )
+)
+_ALL = 2**63 - 1
+_STANDINGS = {str(standing): standing for standing in Standing}
+
+
+def _by_algorithm(found: Collection[Signal]) -> Iterator[tuple[Algorithm, Sequence[bytes]]]:
+    for algorithm, group in groupby(sorted(found), key=lambda signal: signal.algorithm):
+        for octets in chunks([signal.to_bytes() for signal in group]):
+            yield algorithm, octets
+
+
+def _holder(algorithm: Algorithm, row: Any) -> Holder:
+    return Holder(
+        signal=Signal.from_bytes(algorithm, row.value),
+        contribution=row.id,
+        member=row.member_id,
+        severity=row.severity,
+        standing=_STANDINGS[row.standing],
+        about=_about(row),
+    )
+
+
+def _about(row: Any) -> About:
+    return About(row.labels, row.context, row.removed_at, row.received_at)
+
+
+class Neighbors(Repository):
+    """Neighbors within one transaction."""
+
+    def holding(self, found: Collection[Signal], each: int) -> Mapping[int, list[Signal]]:
+        """The contributions that hold any of the signals, of each signal at most so many: id → which it holds."""
+        held: dict[int, list[Signal]] = defaultdict(list)
+        for algorithm, group in groupby(sorted(found), key=lambda signal: signal.algorithm):
+            for some in chunks([signal.to_bytes() for signal in group], 50):
+                query = (
+                    select(signals.c.contribution_id, signals.c.value)
+                    .where(signals.c.algorithm == str(algorithm), signals.c.value.in_(some))
+                    .limit(each * len(some))
+                )
+                for row in self._connection.execute(query):
+                    held[row.contribution_id].append(Signal.from_bytes(algorithm, row.value))
+        return held

@@ -1,0 +1,1 @@
+"""Review, SQL: opinions, cases, two-person proposals, incidents."""

@@ -1,0 +1,240 @@
+"""Cases in SQL: contributions before a reviewer, and what was decided."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import groupby
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, Integer, Row, and_, case, cast, func, insert, or_, select, update
+
+from hashdb.domain.review.cases import Case, CaseState, Cause, Decision, Order, Pile, Stance
+from hashdb.errors import NotFound
+from hashdb.store.repositories import Repository, chunks
+from hashdb.store.review.opinions import Opinions
+from hashdb.store.tables import cases, contributions, members, opinions
+
+
+class Opening(NamedTuple):
+    """A case that is to be opened: see `Case`."""
+
+    contribution_id: int
+    reason: str
+    due_at: datetime
+    holds: bool
+    follows: int | None = None
+
+
+class Cases(Repository):
+    """Cases within one transaction."""
+
+    def open(self, contribution: int, reason: str, now: datetime, due: datetime, *, holds: bool = False) -> Case:
+        """Put a contribution before a reviewer; `holds` quarantines it until the decision."""
+        row = {
+            "contribution_id": contribution,
+            "reason": reason,
+            "holds": holds,
+            "opened_at": now,
+            "due_at": due,
+        }
+        return self.one(self._connection.execute(insert(cases).returning(cases.c.id), row).scalar_one())
+
+    def open_each(self, openings: Sequence[Opening], now: datetime) -> dict[int, int]:
+        """Put several before a reviewer: contribution → the case that was opened on it."""
+        if not openings:
+            return {}
+        rows = [{"opened_at": now, **one._asdict()} for one in openings]
+        opened = insert(cases).returning(cases.c.contribution_id, cases.c.id)
+        return {row[0]: row[1] for row in self._connection.execute(opened, rows)}
+
+    def waiting(self, now: datetime) -> tuple[int, int]:
+        """How many cases are open, and how many of them should have been decided."""
+        query = select(func.count(), func.count().filter(cases.c.due_at < now)).where(cases.c.decision.is_(None))
+        waiting, late = self._connection.execute(query).one()
+        return waiting, late
+
+    def one(self, id: int, party: int | None = None) -> Case:
+        """One case; `party` is a member that must be one to it. Raises NotFound."""
+        query = _CASES.where(cases.c.id == id)
+        row = self._connection.execute(query if party is None else query.where(_concerns(party))).one_or_none()
+        if row is None:
+            raise NotFound(f"case {id}")
+        return self._with_opinions([row])[0]
+
+    def page(self, state: CaseState | None, party: int | None, after: int, limit: int) -> tuple[Case, ...]:
+        """At most `limit` cases with ids above `after`, in order; of that state, and to which that member is a party.
+
+        A member is one to the cases on its contributions, and to those under which it disputed another's.
+        """
+        query = _CASES.where(cases.c.id > after).order_by(cases.c.id).limit(limit)
+        if state is not None:
+            query = query.where(
+                cases.c.decision.is_(None) if state is CaseState.OPEN else cases.c.decision.is_not(None)
+            )
+        if party is not None:
+            query = query.where(_concerns(party))
+        return self._with_opinions(self._connection.execute(query).all())
+
+    def queue(
+        self, order: Order, limit: int, *, of: int | None = None, without: Collection[int] = ()
+    ) -> tuple[Case, ...]:
+        """At most `limit` open cases in an order; of equal ones, the first that was opened first.
+
+        `of` a member are those that count for it (`piles`); those of members `without` are left out.
+        """
+        # Neither database puts what is unknown where the other does.
+        gravest = [func.coalesce(contributions.c.severity, -1).desc()] if order is Order.SEVERITY else []
+        query = _CASES.where(cases.c.decision.is_(None)).order_by(*gravest, cases.c.due_at, cases.c.id).limit(limit)
+        if of is not None:
+            query = query.where(_OPENER.in_([of]))
+        if without:
+            query = query.where(or_(_OPENER.is_(None), _OPENER.not_in(without)))
+        return self._with_opinions(self._connection.execute(query).all())
+
+    def piles(self, above: int) -> tuple[Pile, ...]:
+        """The members with more than `above` open cases, the first that is due first.
+
+        A case counts for the member whose opinion opened it; for the contributor where it continues an earlier one, or
+        where the contribution is near something retired.
+        """
+        held = func.sum(case((_OPEN.c.holds, 1), else_=0))
+        first = func.min(_OPEN.c.due_at)
+        query = (
+            select(
+                _OPEN.c.opener,
+                members.c.name,
+                func.count(),
+                cast(held, Integer),
+                first,
+                func.max(_OPEN.c.severity),
+            )
+            .join(members, members.c.id == _OPEN.c.opener)
+            .group_by(_OPEN.c.opener, members.c.name)
+            .having(func.count() > above)
+            .order_by(first, _OPEN.c.opener)
+        )
+        return tuple(Pile(*row) for row in self._connection.execute(query))
+
+    def latest(self, before: int | None, limit: int) -> tuple[Case, ...]:
+        """At most `limit` decided cases with ids below `before` (None: any), the last first."""
+        query = _CASES.where(cases.c.decision.is_not(None)).order_by(cases.c.id.desc()).limit(limit)
+        return self._with_opinions(
+            self._connection.execute(query if before is None else query.where(cases.c.id < before)).all()
+        )
+
+    def of(self, ids: Collection[int]) -> dict[int, tuple[Case, ...]]:
+        """The cases on contributions, by contribution, in the order of their opening and without opinions."""
+        found: dict[int, tuple[Case, ...]] = {}
+        for some in chunks(sorted(set(ids))):
+            query = _CASES.where(cases.c.contribution_id.in_(some))
+            rows = self._connection.execute(query.order_by(cases.c.contribution_id, cases.c.id))
+            for id, group in groupby(rows, key=lambda row: row.contribution_id):
+                found[id] = tuple(map(_case, group))
+        return found
+
+    def parties(self, ids: Collection[int]) -> dict[int, frozenset[int]]:
+        """The members that are a party to each of these cases.
+
+        They are the contributor, and who disputed under it or under the case that it follows.
+        """
+        found: dict[int, set[int]] = {}
+        for some in chunks(sorted(set(ids))):
+            theirs = select(cases.c.id, contributions.c.member_id).join(
+                contributions, contributions.c.id == cases.c.contribution_id
+            )
+            under = or_(opinions.c.case_id == cases.c.id, opinions.c.case_id == cases.c.follows)
+            disputed = select(cases.c.id, opinions.c.member_id).join(
+                opinions, and_(under, opinions.c.opinion == str(Stance.DISPUTES))
+            )
+            for query in (theirs.where(cases.c.id.in_(some)), disputed.where(cases.c.id.in_(some))):
+                for id, member in self._connection.execute(query):
+                    found.setdefault(id, set()).add(member)
+        return {id: frozenset(members) for id, members in found.items()}
+
+    def hold(self, id: int) -> None:
+        """Quarantine the contribution while this case is open."""
+        self._connection.execute(update(cases).where(cases.c.id == id).values(holds=True))
+
+    def decide(
+        self,
+        id: int,
+        decision: Decision,
+        note: str | None,
+        by: str,
+        now: datetime,
+        shadow: Sequence[int] | None = None,
+    ) -> None:
+        """Close a case; `shadow` are the places of the signals that hold others from now on."""
+        values = {
+            "decision": decision,
+            "note": note,
+            "decided_at": now,
+            "decided_by": by,
+            "shadow": None if shadow is None else tuple(map(str, shadow)),
+        }
+        self._connection.execute(update(cases).where(cases.c.id == id).values(values))
+
+    def erase(self, contribution: int) -> None:
+        """Remove the notes on a contribution; what was decided stays."""
+        notes = update(cases).where(cases.c.contribution_id == contribution, cases.c.note.is_not(None))
+        self._connection.execute(notes.values(note=None))
+
+    def _with_opinions(self, rows: Collection[Row[tuple[object, ...]]]) -> tuple[Case, ...]:
+        found = [_case(row) for row in rows]
+        said = Opinions(self._connection).under([id for one in found for id in (one.follows, one.id) if id is not None])
+        return tuple(replace(one, opinions=said.get(one.follows, ()) + said.get(one.id, ())) for one in found)
+
+
+_CASES = (
+    select(cases, contributions.c.member_id, members.c.name.label("member_name"))
+    .join(contributions, contributions.c.id == cases.c.contribution_id)
+    .join(members, members.c.id == contributions.c.member_id)
+)
+
+
+_FIRST_SAID = (
+    select(opinions.c.member_id)
+    .where(opinions.c.case_id == cases.c.id)
+    .order_by(opinions.c.id)
+    .limit(1)
+    .correlate(cases)
+    .scalar_subquery()
+)
+_OPENER: ColumnElement[int | None] = case(
+    (or_(cases.c.reason == str(Cause.NEAR_RETIRED), cases.c.follows.is_not(None)), contributions.c.member_id),
+    else_=_FIRST_SAID,
+)
+_OPEN = (
+    select(_OPENER.label("opener"), cases.c.holds, cases.c.due_at, contributions.c.severity)
+    .join(contributions, contributions.c.id == cases.c.contribution_id)
+    .where(cases.c.decision.is_(None))
+    .subquery()
+)
+
+
+def _concerns(party: int) -> ColumnElement[bool]:
+    disputed = select(opinions.c.case_id).where(
+        opinions.c.member_id == party, opinions.c.opinion == str(Stance.DISPUTES), opinions.c.case_id.is_not(None)
+    )
+    return or_(contributions.c.member_id == party, cases.c.id.in_(disputed), cases.c.follows.in_(disputed))
+
+
+def _case(row: Row[tuple[object, ...]]) -> Case:
+    return Case(
+        id=row.id,
+        contribution=row.contribution_id,
+        member=row.member_id,
+        member_name=row.member_name,
+        reason=row.reason,
+        holds=row.holds,
+        opened_at=row.opened_at,
+        due_at=row.due_at,
+        decision=None if row.decision is None else Decision(row.decision),
+        note=row.note,
+        decided_at=row.decided_at,
+        decided_by=row.decided_by,
+        shadow=None if row.shadow is None else tuple(map(int, row.shadow)),
+        follows=row.follows,
+    )

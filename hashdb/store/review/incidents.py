@@ -1,0 +1,161 @@
+"""Incidents in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Row, Select, delete, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from hashdb.domain.review.incidents import Act, Incident, IncidentDraft, Proposal, Request
+from hashdb.errors import IncidentExists, NotFound
+from hashdb.store.contributions.statuses import unended
+from hashdb.store.repositories import Repository
+from hashdb.store.tables import contributions, incidents, proposals
+
+
+class Incidents(Repository):
+    """Incidents within one transaction."""
+
+    def add(self, draft: IncidentDraft) -> Incident:
+        """Record an incident, which contributions do not go by yet. Raises IncidentExists."""
+        row = {
+            "label": draft.label,
+            "start": draft.start,
+            "end": draft.end,
+            "expires": draft.expires,
+            "settled": False,
+        }
+        try:
+            return _incident(self._connection.execute(insert(incidents).returning(incidents), row).one())
+        except IntegrityError:
+            raise IncidentExists(draft.label) from None
+
+    def one(self, id: int, *, lock: bool = False) -> Incident:
+        """One incident, held to the end of the transaction with `lock`. Raises NotFound."""
+        query = select(incidents).where(incidents.c.id == id)
+        row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
+        if row is None:
+            raise NotFound(f"incident {id}")
+        return _incident(row)
+
+    def change(self, changed: Incident) -> None:
+        """Write what an incident is now, which contributions do not go by yet."""
+        values = {"start": changed.start, "end": changed.end, "expires": changed.expires, "settled": False}
+        self._connection.execute(update(incidents).where(incidents.c.id == changed.id).values(values))
+
+    def page(self, after: int, limit: int) -> tuple[Incident, ...]:
+        """At most `limit` incidents with ids above `after`, in order."""
+        query = select(incidents).where(incidents.c.id > after).order_by(incidents.c.id).limit(limit)
+        return tuple(map(_incident, self._connection.execute(query)))
+
+    def held(self, labels: Collection[str], now: datetime) -> dict[str, int]:
+        """How many contributions have each of these labels and have not ended."""
+        query = (
+            select(contributions.c.incident, func.count())
+            .where(contributions.c.incident.in_(labels), unended(now))
+            .group_by(contributions.c.incident)
+        )
+        found = {row[0]: row[1] for row in self._connection.execute(query)}
+        return {label: found.get(label, 0) for label in labels}
+
+    def lasting(self, label: str, now: datetime, until: datetime) -> int:
+        """How many contributions with this label have not ended and would last longer than `until`."""
+        expires = contributions.c.expires_at
+        longer = or_(expires.is_(None), expires > until)
+        query = select(func.count()).where(contributions.c.incident == label, unended(now), longer)
+        return self._connection.execute(query).scalar_one()
+
+    def every(self) -> tuple[Incident, ...]:
+        """All of them."""
+        return tuple(map(_incident, self._connection.execute(select(incidents).order_by(incidents.c.id))))
+
+    def unsettled(self) -> tuple[Incident, ...]:
+        """Those that contributions do not go by yet."""
+        query = select(incidents).where(incidents.c.settled.is_(False)).order_by(incidents.c.id)
+        return tuple(map(_incident, self._connection.execute(query)))
+
+    def settle(self, incident: Incident) -> None:
+        """Note that contributions go by an incident, unless it was changed in between."""
+        query = update(incidents).where(
+            incidents.c.id == incident.id,
+            incidents.c.end.is_not_distinct_from(incident.end),
+            incidents.c.expires == incident.expires,
+        )
+        self._connection.execute(query.values(settled=True))
+
+
+def _incident(row: Row[tuple[object, ...]]) -> Incident:
+    return Incident(row.id, row.label, row.start, row.end, row.expires)
+
+
+class Open(NamedTuple):
+    """A proposal that waits, and the person who made it."""
+
+    proposal: Proposal
+    person: str
+
+
+class Proposals(Repository):
+    """Proposals within one transaction."""
+
+    def like(self, request: Request, now: datetime) -> Open | None:
+        """The proposal of the same request that waits, if there is one."""
+        query = _open(now, [request.act]).where(
+            proposals.c.subject_kind == request.kind,
+            proposals.c.subject_id == request.id,
+            proposals.c.content == dict(request.content),
+        )
+        row = self._connection.execute(query.limit(1)).one_or_none()
+        return None if row is None else Open(_proposal(row), row.person)
+
+    def add(self, request: Request, actor: str, person: str, now: datetime, until: datetime) -> Proposal:
+        """Record a proposal."""
+        row = {
+            "act": str(request.act),
+            "subject_kind": request.kind,
+            "subject_id": request.id,
+            "content": dict(request.content),
+            "actor": actor,
+            "person": person,
+            "proposed_at": now,
+            "expires_at": until,
+        }
+        return _proposal(self._connection.execute(insert(proposals).returning(proposals), row).one())
+
+    def one(self, id: int, now: datetime, acts: Collection[Act]) -> Proposal:
+        """One of these acts that waits. Raises NotFound."""
+        row = self._connection.execute(_open(now, acts).where(proposals.c.id == id)).one_or_none()
+        if row is None:
+            raise NotFound(f"proposal {id}")
+        return _proposal(row)
+
+    def page(self, after: int, limit: int, now: datetime, acts: Collection[Act]) -> tuple[Proposal, ...]:
+        """At most `limit` of these acts that wait, with ids above `after`, in order."""
+        query = _open(now, acts).where(proposals.c.id > after).order_by(proposals.c.id).limit(limit)
+        return tuple(map(_proposal, self._connection.execute(query)))
+
+    def on(self, kind: str, id: int, now: datetime, acts: Collection[Act]) -> tuple[Proposal, ...]:
+        """Those of these acts that wait on a subject."""
+        query = _open(now, acts).where(proposals.c.subject_kind == kind, proposals.c.subject_id == id)
+        return tuple(map(_proposal, self._connection.execute(query.order_by(proposals.c.id))))
+
+    def remove(self, id: int) -> None:
+        """Forget a proposal."""
+        self._connection.execute(delete(proposals).where(proposals.c.id == id))
+
+    def expired(self, now: datetime) -> tuple[int, ...]:
+        """The ids of those that waited in vain."""
+        query = select(proposals.c.id).where(proposals.c.expires_at <= now).order_by(proposals.c.id)
+        return tuple(self._connection.scalars(query))
+
+
+def _open(now: datetime, acts: Collection[Act]) -> Select[tuple[object, ...]]:
+    return select(proposals).where(proposals.c.expires_at > now, proposals.c.act.in_([str(act) for act in acts]))
+
+
+def _proposal(row: Row[tuple[object, ...]]) -> Proposal:
+    request = Request(Act(row.act), row.subject_kind, row.subject_id, row.content)
+    return Proposal(row.id, request, row.actor, row.proposed_at, row.expires_at)

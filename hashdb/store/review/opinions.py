@@ -1,0 +1,140 @@
+"""Opinions in SQL: who said what of which contribution, and whether it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from itertools import groupby
+
+from sqlalchemy import Row, Select, and_, func, insert, select, union_all, update
+
+from hashdb.domain.accounts.members import MemberStatus
+from hashdb.domain.review.cases import Opinion, OpinionDraft, Stance, counts
+from hashdb.errors import NotFound
+from hashdb.store.repositories import Repository, chunks
+from hashdb.store.tables import cases, contributions, members, opinions
+
+
+class Opinions(Repository):
+    """Opinions within one transaction."""
+
+    def add(self, contribution: int, member: int, draft: OpinionDraft, case: int | None, now: datetime) -> Opinion:
+        """Record what a member says of a contribution, in the place of what it said before."""
+        mine = and_(opinions.c.contribution_id == contribution, opinions.c.member_id == member)
+        self._connection.execute(update(opinions).where(mine, ~opinions.c.replaced).values(replaced=True))
+        row = {
+            "contribution_id": contribution,
+            "member_id": member,
+            "opinion": draft.stance,
+            "reason": draft.reason,
+            "note": draft.note,
+            "given_at": now,
+            "case_id": case,
+            "replaced": False,
+            "silent": False,
+        }
+        return self.one(self._connection.execute(insert(opinions).returning(opinions.c.id), row).scalar_one())
+
+    def one(self, id: int) -> Opinion:
+        """One opinion. Raises NotFound."""
+        found = self._read(_OPINIONS.where(opinions.c.id == id))
+        if not found:
+            raise NotFound(f"opinion {id}")
+        return found[0]
+
+    def page(self, contribution: int, after: int, limit: int) -> tuple[Opinion, ...]:
+        """At most `limit` opinions on a contribution with ids above `after`, in the order in which they were given."""
+        query = _OPINIONS.where(opinions.c.contribution_id == contribution, opinions.c.id > after)
+        return self._read(query.order_by(opinions.c.id).limit(limit))
+
+    def of(self, ids: Collection[int]) -> dict[int, tuple[Opinion, ...]]:
+        """The last opinion of each member on contributions, by contribution."""
+        found: dict[int, tuple[Opinion, ...]] = {}
+        for some in chunks(sorted(set(ids))):
+            query = _OPINIONS.where(opinions.c.contribution_id.in_(some), ~opinions.c.replaced)
+            read = self._read(query.order_by(opinions.c.contribution_id, opinions.c.id))
+            found.update((id, tuple(group)) for id, group in groupby(read, key=lambda one: one.contribution))
+        return found
+
+    def under(self, ids: Collection[int]) -> dict[int | None, tuple[Opinion, ...]]:
+        """What was said under cases, the last of each member in each, by case."""
+        found: dict[int | None, tuple[Opinion, ...]] = {}
+        for some in chunks(sorted(set(ids))):
+            lasts = (
+                select(func.max(opinions.c.id))
+                .where(opinions.c.case_id.in_(some))
+                .group_by(opinions.c.case_id, opinions.c.member_id)
+            )
+            read = self._read(_OPINIONS.where(opinions.c.id.in_(lasts)).order_by(opinions.c.case_id, opinions.c.id))
+            found.update((id, tuple(group)) for id, group in groupby(read, key=lambda one: one.case))
+        return found
+
+    def erase(self, contribution: int) -> None:
+        """Remove the notes on a contribution; what was said stays, in codes."""
+        notes = update(opinions).where(opinions.c.contribution_id == contribution, opinions.c.note.is_not(None))
+        self._connection.execute(notes.values(note=None))
+
+    def pending(self, limit: int, *, hold: bool = True) -> tuple[int, ...]:
+        """At most `limit` contributions on which a member said something that was suspended or reinstated since.
+
+        With `hold` they are held to the end of the transaction, and those that another one holds are left out.
+        """
+        query = select(contributions.c.id).where(contributions.c.id.in_(_OWED)).limit(limit)
+        if hold:
+            query = query.with_for_update(skip_locked=True)
+        return tuple(self._connection.scalars(query))
+
+    def tell(self, ids: Collection[int]) -> None:
+        """Note that the log now tells what the opinions on contributions add up to, as their members are.
+
+        Before they are read: a member whose status changes in between is owed something, at worst for nothing.
+        """
+        suspended = select(_SUSPENDED).where(members.c.id == opinions.c.member_id).scalar_subquery()
+        for some in chunks(sorted(set(ids))):
+            those = and_(opinions.c.contribution_id.in_(some), ~opinions.c.replaced)
+            self._connection.execute(
+                update(opinions).where(those, opinions.c.silent != suspended).values(silent=suspended)
+            )
+
+    def _read(self, query: Select[tuple[object, ...]]) -> tuple[Opinion, ...]:
+        return tuple(map(_opinion, self._connection.execute(query)))
+
+
+_SUSPENDED = members.c.status == str(MemberStatus.SUSPENDED)
+_OPINIONS = (
+    select(
+        opinions,
+        members.c.name.label("member_name"),
+        _SUSPENDED.label("suspended"),
+        cases.c.decision.is_not(None).label("answered"),
+    )
+    .join(members, members.c.id == opinions.c.member_id)
+    .outerjoin(cases, cases.c.id == opinions.c.case_id)
+)
+
+
+def _differing(status: MemberStatus, *, silent: bool) -> Select[tuple[int]]:
+    """The contributions of which the log told a standing that counts members of this status otherwise."""
+    those = select(members.c.id).where(members.c.status == str(status))
+    return select(opinions.c.contribution_id).where(
+        opinions.c.member_id.in_(those), ~opinions.c.replaced, opinions.c.silent == silent
+    )
+
+
+_OWED = union_all(_differing(MemberStatus.SUSPENDED, silent=False), _differing(MemberStatus.ACTIVE, silent=True))
+
+
+def _opinion(row: Row[tuple[object, ...]]) -> Opinion:
+    stance, suspended = Stance(row.opinion), bool(row.suspended)
+    return Opinion(
+        id=row.id,
+        contribution=row.contribution_id,
+        member=row.member_id,
+        member_name=row.member_name,
+        stance=stance,
+        reason=row.reason,
+        note=row.note,
+        given_at=row.given_at,
+        case=row.case_id,
+        counts=counts(stance, replaced=row.replaced, suspended=suspended, answered=bool(row.answered)),
+    )

@@ -1,0 +1,1 @@
+"""Sharing, SQL: feed, webhooks, deliveries, other systems."""

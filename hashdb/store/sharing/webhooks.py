@@ -1,0 +1,336 @@
+"""Webhooks in SQL."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import NamedTuple, cast
+
+from sqlalchemy import Row, Select, and_, delete, func, insert, or_, select, update
+
+from hashdb.domain.accounts.members import MemberStatus
+from hashdb.domain.sharing.webhooks import (
+    KEPT_EACH,
+    TESTED,
+    WAITING_EACH,
+    Attempt,
+    Claimed,
+    Delivery,
+    DeliveryOutcome,
+    Message,
+    Topic,
+    Trouble,
+    Webhook,
+    WebhookDraft,
+)
+from hashdb.errors import NotFound
+from hashdb.store.repositories import Repository, chunks
+from hashdb.store.tables import deliveries, members, webhook_topics, webhooks
+
+
+class Place(NamedTuple):
+    """How far the deliveries of a webhook's topic have been made."""
+
+    webhook: int
+    member: int
+    topic: Topic
+    seq: int
+
+
+class Webhooks(Repository):
+    """Webhooks within one transaction."""
+
+    def add(self, member: int, draft: WebhookDraft, secret: str, now: datetime, seq: int) -> Webhook:
+        """Record a webhook, which tells of what happens after number `seq`."""
+        row = {
+            "member_id": member,
+            "url": draft.url,
+            "note": draft.note,
+            "enabled": True,
+            "secret": secret,
+            "created_at": now,
+        }
+        id = self._connection.execute(insert(webhooks).returning(webhooks.c.id), row).scalar_one()
+        self._follow(id, draft.topics, seq)
+        return self.one(id)
+
+    def one(self, id: int, *, lock: bool = False) -> Webhook:
+        """One webhook, held to the end of the transaction with `lock`. Raises NotFound."""
+        query = select(webhooks).where(webhooks.c.id == id)
+        row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
+        if row is None:
+            raise NotFound(f"webhook {id}")
+        return self._webhooks([row])[0]
+
+    def page(self, member: int | None, after: int, limit: int) -> tuple[Webhook, ...]:
+        """At most `limit` of a member's webhooks (None: of everybody's) with ids above `after`, in order."""
+        query = select(webhooks).where(webhooks.c.id > after).order_by(webhooks.c.id).limit(limit)
+        return self._webhooks(
+            self._connection.execute(query if member is None else query.where(webhooks.c.member_id == member)).all()
+        )
+
+    def count(self, member: int) -> int:
+        """How many webhooks a member has; nobody else adds one to it before the end of the transaction."""
+        self._connection.execute(select(members.c.id).where(members.c.id == member).with_for_update())
+        query = select(func.count()).select_from(webhooks).where(webhooks.c.member_id == member)
+        return self._connection.execute(query).scalar_one()
+
+    def change(self, changed: Webhook, before: Webhook, seq: int) -> None:
+        """Write what a webhook is now; of a topic that it had not before, it tells from number `seq` on."""
+        values = {
+            "url": changed.url,
+            "note": changed.note,
+            "enabled": changed.enabled,
+            "failing_since": changed.failing_since,
+        }
+        self._connection.execute(update(webhooks).where(webhooks.c.id == changed.id).values(values))
+        gone = [str(topic) for topic in before.topics if topic not in changed.topics]
+        self._connection.execute(
+            delete(webhook_topics).where(webhook_topics.c.webhook_id == changed.id, webhook_topics.c.topic.in_(gone))
+        )
+        self._follow(changed.id, [topic for topic in changed.topics if topic not in before.topics], seq)
+
+    def delete(self, id: int) -> None:
+        """Remove a webhook and all that was delivered to it."""
+        for table in (deliveries, webhook_topics):
+            self._connection.execute(delete(table).where(table.c.webhook_id == id))
+        self._connection.execute(delete(webhooks).where(webhooks.c.id == id))
+
+    def renew(self, id: int, secret: str, until: datetime) -> None:
+        """Give a webhook a new secret; the present one signs beside it until then."""
+        values = {"before": webhooks.c.secret, "secret": secret, "overlap_until": until}
+        self._connection.execute(update(webhooks).where(webhooks.c.id == id).values(values))
+
+    def arrived(self, id: int) -> None:
+        """Note that something has arrived."""
+        query = update(webhooks).where(webhooks.c.id == id, webhooks.c.failing_since.is_not(None))
+        self._connection.execute(query.values(failing_since=None))
+
+    def failed(self, id: int, now: datetime) -> datetime:
+        """Note that something has not arrived; since when nothing has. Raises NotFound."""
+        query = update(webhooks).where(webhooks.c.id == id, webhooks.c.failing_since.is_(None))
+        self._connection.execute(query.values(failing_since=now))
+        return self.one(id).failing_since or now
+
+    def disable(self, id: int) -> bool:
+        """Switch a webhook off; whether it was on."""
+        query = update(webhooks).where(webhooks.c.id == id, webhooks.c.enabled.is_(True)).values(enabled=False)
+        return self._connection.execute(query).rowcount == 1
+
+    def behind(self, seq: int) -> tuple[Place, ...]:
+        """The topics of which deliveries are to be made up to a number, and can be.
+
+        Not those of a webhook for which too many wait, or, where one tells of all, one of that topic.
+        """
+        return tuple(
+            Place(row.webhook_id, row.member_id, Topic(row.topic), row.seq)
+            for row in self._connection.execute(_BEHIND.where(webhook_topics.c.seq < seq))
+            if row.waiting < WAITING_EACH and not (Topic(row.topic).gathers and row.alike)
+        )
+
+    def hold(self, ids: Collection[int]) -> None:
+        """Let none of these be deleted or changed before the end of the transaction."""
+        for some in chunks(sorted(set(ids))):
+            query = select(webhooks.c.id).where(webhooks.c.id.in_(some)).order_by(webhooks.c.id)
+            self._connection.execute(query.with_for_update(read=True, key_share=True))
+
+    def move(self, places: Sequence[Place], seq: int) -> frozenset[int]:
+        """Move these, all of one topic and at one number, on to another; the webhooks that were still there."""
+        moved: set[int] = set()
+        for some in chunks(places):
+            query = update(webhook_topics).where(
+                webhook_topics.c.webhook_id.in_([one.webhook for one in some]),
+                webhook_topics.c.topic == str(some[0].topic),
+                webhook_topics.c.seq == some[0].seq,
+            )
+            moved.update(self._connection.scalars(query.values(seq=seq).returning(webhook_topics.c.webhook_id)))
+        return frozenset(moved)
+
+    def _follow(self, id: int, topics: Collection[Topic], seq: int) -> None:
+        for topic in topics:
+            self._connection.execute(insert(webhook_topics), {"webhook_id": id, "topic": str(topic), "seq": seq})
+
+    def _webhooks(self, rows: Sequence[Row[tuple[object, ...]]]) -> tuple[Webhook, ...]:
+        topics: dict[int, list[Topic]] = defaultdict(list)
+        for some in chunks(rows):
+            query = select(webhook_topics.c.webhook_id, webhook_topics.c.topic)
+            found = self._connection.execute(query.where(webhook_topics.c.webhook_id.in_([row.id for row in some])))
+            for id, topic in found:
+                topics[id].append(Topic(topic))
+        return tuple(_webhook(row, topics[cast(int, row.id)]) for row in rows)
+
+
+def _waiting() -> Select[int]:
+    return (
+        select(func.count())
+        .select_from(deliveries)
+        .where(deliveries.c.webhook_id == webhooks.c.id, deliveries.c.outcome == str(DeliveryOutcome.WAITING))
+    )
+
+
+_BEHIND = (
+    select(
+        webhook_topics,
+        webhooks.c.member_id,
+        _waiting().correlate(webhooks).scalar_subquery().label("waiting"),
+        _waiting()
+        .where(deliveries.c.topic == webhook_topics.c.topic)
+        .correlate(webhooks, webhook_topics)
+        .scalar_subquery()
+        .label("alike"),
+    )
+    .join(webhooks, webhooks.c.id == webhook_topics.c.webhook_id)
+    .join(members, members.c.id == webhooks.c.member_id)
+    .where(webhooks.c.enabled.is_(True), members.c.status == str(MemberStatus.ACTIVE))
+    .order_by(webhook_topics.c.webhook_id, webhook_topics.c.topic)
+)
+
+
+def _webhook(row: Row[tuple[object, ...]], topics: Collection[Topic]) -> Webhook:
+    return Webhook(
+        id=row.id,
+        member=row.member_id,
+        url=row.url,
+        topics=tuple(topic for topic in Topic if topic in topics),
+        note=row.note,
+        enabled=row.enabled,
+        created_at=row.created_at,
+        failing_since=row.failing_since,
+        overlap_until=row.overlap_until,
+    )
+
+
+_WAITS = deliveries.c.outcome == str(DeliveryOutcome.WAITING)
+
+
+class Deliveries(Repository):
+    """Deliveries within one transaction."""
+
+    def add(self, webhook: int, message: Message) -> Delivery:
+        """Record a message that is to be sent at once."""
+        row = {
+            "webhook_id": webhook,
+            "message": message.id,
+            "topic": message.topic,
+            "data": dict(message.data),
+            "made_at": message.at,
+            "outcome": str(DeliveryOutcome.WAITING),
+            "attempts": 0,
+            "next_at": message.at,
+        }
+        return _delivery(self._connection.execute(insert(deliveries).returning(deliveries), row).one())
+
+    def one(self, webhook: int, id: int, *, lock: bool = False) -> Delivery:
+        """One delivery to a webhook, held to the end of the transaction with `lock`. Raises NotFound."""
+        query = select(deliveries).where(deliveries.c.id == id, deliveries.c.webhook_id == webhook)
+        row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
+        if row is None:
+            raise NotFound(f"delivery {id} of webhook {webhook}")
+        return _delivery(row)
+
+    def page(self, webhook: int, outcome: DeliveryOutcome | None, after: int, limit: int) -> tuple[Delivery, ...]:
+        """At most `limit` deliveries to a webhook with ids above `after`, in order, of an outcome (None: any)."""
+        query = select(deliveries).where(deliveries.c.webhook_id == webhook, deliveries.c.id > after)
+        if outcome is not None:
+            query = query.where(deliveries.c.outcome == str(outcome))
+        return tuple(map(_delivery, self._connection.execute(query.order_by(deliveries.c.id).limit(limit))))
+
+    def waiting(self, webhook: int) -> int:
+        """How many wait for a webhook."""
+        query = select(func.count()).select_from(deliveries).where(deliveries.c.webhook_id == webhook, _WAITS)
+        return self._connection.execute(query).scalar_one()
+
+    def again(self, id: int, now: datetime) -> None:
+        """Send a delivery at once, as if for the first time."""
+        values = {"outcome": str(DeliveryOutcome.WAITING), "attempts": 0, "next_at": now}
+        self._connection.execute(update(deliveries).where(deliveries.c.id == id).values(values))
+
+    def due(self, now: datetime, busy: Collection[int]) -> tuple[int, ...]:
+        """Of every webhook that is not `busy`, the first delivery that is to be sent now."""
+        query = (
+            select(func.min(deliveries.c.id))
+            .join(webhooks, webhooks.c.id == deliveries.c.webhook_id)
+            .join(members, members.c.id == webhooks.c.member_id)
+            .where(
+                _WAITS,
+                deliveries.c.next_at <= now,
+                members.c.status == str(MemberStatus.ACTIVE),
+                or_(webhooks.c.enabled.is_(True), deliveries.c.topic == TESTED),
+                deliveries.c.webhook_id.not_in(busy),
+            )
+            .group_by(deliveries.c.webhook_id)
+        )
+        return tuple(sorted(self._connection.scalars(query)))
+
+    def claim(self, ids: Collection[int], now: datetime, until: datetime) -> tuple[Claimed, ...]:
+        """Of these, the ones that are still to be sent now; no other process takes them before `until`."""
+        query = update(deliveries).where(deliveries.c.id.in_(ids), _WAITS, deliveries.c.next_at <= now)
+        taken = self._connection.scalars(query.values(next_at=until).returning(deliveries.c.id)).all()
+        found = (
+            select(deliveries, webhooks.c.url, webhooks.c.secret, webhooks.c.before, webhooks.c.overlap_until)
+            .join(webhooks, webhooks.c.id == deliveries.c.webhook_id)
+            .where(deliveries.c.id.in_(taken))
+            .order_by(deliveries.c.id)
+        )
+        return tuple(_claimed(row, now) for row in self._connection.execute(found))
+
+    def note(
+        self, claimed: Claimed, attempt: Attempt, outcome: DeliveryOutcome, now: datetime, then: datetime | None
+    ) -> bool:
+        """Write down how an attempt went, and when the next one is; whether the delivery is still there."""
+        query = update(deliveries).where(deliveries.c.id == claimed.id)
+        # Meanwhile it may have been asked for anew, or have been taken for lost and sent by another process.
+        still = and_(_WAITS, deliveries.c.attempts == claimed.attempts)
+        values = {
+            "outcome": str(outcome),
+            "attempts": claimed.attempts + 1,
+            "next_at": then,
+            "tried_at": now,
+            "status": attempt.status,
+            "ms": attempt.ms,
+            "trouble": attempt.trouble,
+        }
+        return self._connection.execute(query.where(still).values(values)).rowcount == 1
+
+    def prune(self, before: datetime, keep: int = KEPT_EACH) -> int:
+        """Forget deliveries that do not wait: those made before then, and of each webhook all but the last `keep`."""
+        done = deliveries.c.outcome != str(DeliveryOutcome.WAITING)
+        forgotten = self._connection.execute(delete(deliveries).where(done, deliveries.c.made_at < before)).rowcount
+        many = select(deliveries.c.webhook_id).group_by(deliveries.c.webhook_id).having(func.count() > keep)
+        for webhook in self._connection.scalars(many).all():
+            of = deliveries.c.webhook_id == webhook
+            last = select(deliveries.c.id).where(of).order_by(deliveries.c.id.desc()).offset(keep).limit(1)
+            first = self._connection.execute(last).scalar_one()
+            forgotten += self._connection.execute(delete(deliveries).where(of, done, deliveries.c.id <= first)).rowcount
+        return forgotten
+
+    def retrying(self) -> int:
+        """How many failed and are tried again."""
+        query = select(func.count()).select_from(deliveries).where(_WAITS, deliveries.c.attempts > 0)
+        return self._connection.execute(query).scalar_one()
+
+
+def _message(row: Row[tuple[object, ...]]) -> Message:
+    return Message(row.message, row.topic, row.made_at, row.data)
+
+
+def _claimed(row: Row[tuple[object, ...]], now: datetime) -> Claimed:
+    overlaps = row.before is not None and row.overlap_until is not None and now < row.overlap_until
+    secrets = (row.secret, row.before) if overlaps else (row.secret,)
+    return Claimed(row.id, row.webhook_id, row.url, secrets, _message(row), row.attempts)
+
+
+def _delivery(row: Row[tuple[object, ...]]) -> Delivery:
+    return Delivery(
+        id=row.id,
+        webhook=row.webhook_id,
+        message=_message(row),
+        outcome=DeliveryOutcome(row.outcome),
+        attempts=row.attempts,
+        next_at=row.next_at,
+        tried_at=row.tried_at,
+        status=row.status,
+        ms=row.ms,
+        trouble=None if row.trouble is None else Trouble(row.trouble),
+    )

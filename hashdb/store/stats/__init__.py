@@ -1,0 +1,1 @@
+"""Statistics, SQL: counts, hits, reports, overviews."""

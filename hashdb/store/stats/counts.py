@@ -1,0 +1,400 @@
+"""Counts by day in SQL, and the events that seal them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime
+from typing import NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    String,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    type_coerce,
+)
+
+from hashdb.domain.accounts.members import MemberStatus, Scope
+from hashdb.domain.contributions import Standing, Status
+from hashdb.domain.ledger.events import REVERSING, Action
+from hashdb.domain.matching.matches import MEMBERS, REST, WINDOW, Flood, share_of
+from hashdb.domain.review.cases import Decision
+from hashdb.domain.stats.counts import ANY, MOST, Cell, Count, Hit, Kind, Lag, Reversal, Use, day_of
+from hashdb.store.contributions.statuses import active
+from hashdb.store.repositories import Repository, chunks, upsert
+from hashdb.store.tables import (
+    cases,
+    contributions,
+    counts,
+    events,
+    hits,
+    key_uses,
+    keys,
+    members,
+    recent_hits,
+    refusals,
+)
+
+_LOCK = 0x636F756E
+"""Of PostgreSQL's advisory locks, the one that whoever writes or seals counts holds."""
+
+
+class Seal(NamedTuple):
+    """The event that sealed a day, and the digest that it tells."""
+
+    day: date
+    seq: int
+    digest: str
+
+
+class Total(NamedTuple):
+    """What one number is of, and the number; the member's kind is `none` where no member is known."""
+
+    member: str
+    kind: str
+    algorithm: str
+    outcome: str
+    times: int
+
+
+class Counts(Repository):
+    """Counts within one transaction."""
+
+    def hold(self) -> None:
+        """Let nobody else write or seal counts until the end of the transaction; matches and contributions go on."""
+        # In SQLite, whoever may write is alone from the beginning of the transaction on.
+        if self._connection.dialect.name == "postgresql":
+            self._connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+
+    def add(self, day: date, numbers: Mapping[Cell, int]) -> None:
+        """Add to the numbers of a day."""
+        rows = [{"day": day, **cell._asdict(), "times": times} for cell, times in sorted(numbers.items())]
+        upsert(self._connection, counts, rows, adds=("times",))
+
+    def of(self, day: date) -> tuple[Count, ...]:
+        """The numbers of a day, in no order."""
+        return tuple(count for _, count in self.between(day, day))
+
+    def between(self, first: date, last: date) -> Iterable[tuple[date, Count]]:
+        """The numbers of each day from the first to the last, both included."""
+        rows = self._connection.execute(select(counts).where(counts.c.day.between(first, last)))
+        for row in rows:
+            yield row.day, Count(Cell(row.kind, row.member, row.algorithm, row.outcome), row.times)
+
+    def totals(self) -> tuple[Total, ...]:
+        """The numbers of all days together, by the kind of the member."""
+        return tuple(Total(*row) for row in self._connection.execute(_TOTALS))
+
+    def days(self, before: date) -> tuple[date, ...]:
+        """The days before one that have numbers, in order."""
+        query = select(counts.c.day).distinct().where(counts.c.day < before).order_by(counts.c.day)
+        return tuple(self._connection.scalars(query))
+
+    def seals(self) -> tuple[Seal, ...]:
+        """The events that sealed a day, by day."""
+        rows = self._connection.execute(_SEALS)
+        return tuple(Seal(day_of(row.subject_id), row.seq, str(row.details.get("digest"))) for row in rows)
+
+    def newest(self) -> date | None:
+        """The last day that has numbers."""
+        return self._connection.execute(select(func.max(counts.c.day))).scalar()
+
+    def hits_uncounted(self, limit: int) -> tuple[tuple[object, object, int, int], ...]:
+        """At most `limit` days and members with more hits than were counted: day, member, hits, counted."""
+        return tuple(tuple(row) for row in self._connection.execute(_UNCOUNTED.limit(limit)))
+
+    def hits_astray(self, head: int, limit: int) -> tuple[tuple[object, object, object], ...]:
+        """At most `limit` hits that no service writes: contribution, member, day.
+
+        They are on no contribution, end before they begin, or are level with an event that the log does not have.
+        """
+        return tuple(tuple(row) for row in self._connection.execute(_ASTRAY.limit(limit), {"head": head}))
+
+    def last_sealed(self) -> date | None:
+        """The last day that is sealed."""
+        number = self._connection.execute(_LAST_SEALED).scalar()
+        return None if number is None else day_of(number)
+
+
+_OF = (func.coalesce(members.c.kind, "none"), counts.c.kind, counts.c.algorithm, counts.c.outcome)
+_TOTALS = (
+    select(*_OF, cast(func.sum(counts.c.times), BigInteger))
+    .join(members, members.c.id == counts.c.member, isouter=True)
+    .group_by(*_OF)
+    .order_by(*_OF)
+)
+_KEPT = (
+    select(hits.c.day, hits.c.member, cast(func.sum(hits.c.times), BigInteger).label("times"))
+    .group_by(hits.c.day, hits.c.member)
+    .subquery()
+)
+_COUNTED = (
+    select(counts.c.day, counts.c.member, cast(func.sum(counts.c.times), BigInteger).label("times"))
+    .where(counts.c.kind == str(Kind.HIT), counts.c.algorithm == ANY)
+    .group_by(counts.c.day, counts.c.member)
+    .subquery()
+)
+_BEFORE = func.coalesce(_COUNTED.c.times, 0)
+_UNCOUNTED = (
+    select(type_coerce(_KEPT.c.day, String), _KEPT.c.member, _KEPT.c.times, _BEFORE)
+    .outerjoin(_COUNTED, and_(_COUNTED.c.day == _KEPT.c.day, _COUNTED.c.member == _KEPT.c.member))
+    .where(_KEPT.c.times > _BEFORE)
+    .order_by(_KEPT.c.day, _KEPT.c.member)
+)
+_ASTRAY = (
+    select(hits.c.contribution, hits.c.member, type_coerce(hits.c.day, String))
+    .outerjoin(contributions, contributions.c.id == hits.c.contribution)
+    .where(or_(contributions.c.id.is_(None), hits.c.first_at > hits.c.last_at, hits.c.seq > bindparam("head")))
+    .order_by(hits.c.contribution, hits.c.member, hits.c.day)
+)
+_OF_DAYS = (events.c.subject_kind == "day", events.c.action == str(Action.COUNTS_SEALED))
+_SEALS = select(events.c.subject_id, events.c.seq, events.c.details).where(*_OF_DAYS).order_by(events.c.subject_id)
+_LAST_SEALED = select(func.max(events.c.subject_id)).where(*_OF_DAYS)
+
+
+class Refusals(Repository):
+    """Refusals within one transaction."""
+
+    def add(self, numbers: Mapping[str, int]) -> None:
+        """Add to the numbers, by reason, that are still to be told."""
+        rows = [{"reason": reason, "times": times} for reason, times in sorted(numbers.items())]
+        upsert(self._connection, refusals, rows, adds=("times",))
+
+    def untold(self) -> dict[str, int]:
+        """The numbers, by reason, that are still to be told."""
+        return {row.reason: row.times for row in self._connection.execute(select(refusals))}
+
+    def forget(self) -> None:
+        """Note that they are told."""
+        self._connection.execute(delete(refusals))
+
+    def last_told(self, kind: str, id: int, action: Action = Action.AUTH_REFUSED) -> datetime | None:
+        """When an event last told of refusals of this subject, or another action on it."""
+        query = (
+            select(events.c.at)
+            .where(events.c.subject_kind == kind, events.c.subject_id == id)
+            .where(events.c.action == str(action))
+            .order_by(events.c.seq.desc())
+            .limit(1)
+        )
+        return self._connection.execute(query).scalar_one_or_none()
+
+
+class Hits(Repository):
+    """Hits within one transaction."""
+
+    def add(self, found: Sequence[Hit]) -> None:
+        """Record hits; those of a day on which the member had the contribution before are added to that one."""
+        rows = [
+            {
+                "member": hit.member,
+                "contribution": hit.contribution,
+                "day": hit.day,
+                "first_at": hit.first_at,
+                "last_at": hit.last_at,
+                "seq": hit.seq,
+                "times": hit.times,
+                "distance": dict(hit.distance),
+            }
+            for hit in sorted(found, key=lambda hit: (hit.member, hit.contribution, hit.day))
+        ]
+        upsert(self._connection, hits, rows, adds=("times",), least=("first_at", "seq"), most=("last_at",))
+
+    def contributors(self, ids: Collection[int]) -> dict[int, int]:
+        """The members whose contributions these are, by the contribution's id."""
+        found: dict[int, int] = {}
+        for some in chunks(sorted(ids)):
+            query = select(contributions.c.id, contributions.c.member_id).where(contributions.c.id.in_(some))
+            found.update((row[0], row[1]) for row in self._connection.execute(query))
+        return found
+
+    def answered(self, member: int, ids: Collection[int]) -> set[int]:
+        """Those of the contributions that were answered to a member."""
+        found: set[int] = set()
+        for some in chunks(sorted(ids)):
+            query = select(hits.c.contribution).distinct()
+            chosen = query.where(hits.c.member == member, hits.c.contribution.in_(some))
+            found.update(self._connection.scalars(chosen))
+        return found
+
+    def answered_since(self, contribution: int, since: date) -> tuple[int, int]:
+        """How many members had a contribution as a match on a day from `since` on, and how often in all."""
+        query = select(func.count(hits.c.member.distinct()), func.coalesce(func.sum(hits.c.times), 0))
+        row = self._connection.execute(query.where(hits.c.contribution == contribution, hits.c.day >= since)).one()
+        return int(row[0]), int(row[1])
+
+    def firsts(self, before: datetime) -> Iterator[tuple[int, int, datetime]]:
+        """When before that a contribution was first answered to a member: (contribution, member, instant)."""
+        query = select(hits.c.contribution, hits.c.member, func.min(hits.c.first_at)).group_by(
+            hits.c.contribution, hits.c.member
+        )
+        for row in self._connection.execute(query.where(hits.c.first_at < before)):
+            yield row[0], row[1], row[2]
+
+
+class Reversals(Repository):
+    """Reversals within one transaction."""
+
+    def of(self, member: int, after: int, upto: int, limit: int) -> tuple[Reversal, ...]:
+        """At most `limit` events with `after` < number ≤ `upto`, in order, on what the member had as a match before.
+
+        Those of which the contrary has been decided since are left out.
+        """
+        return self._found(member, after, upto)[:limit]
+
+    def count(self, member: int, after: int, upto: int) -> int:
+        """How many such events there are with `after` < number ≤ `upto`."""
+        return len(self._found(member, after, upto))
+
+    def _found(self, member: int, after: int, upto: int) -> tuple[Reversal, ...]:
+        ended = {row.id: row for row in self._connection.execute(_ENDED, {"of": member})}
+        found = []
+        # Asked as one question, SQLite would read every event on a contribution.
+        for ids in chunks(sorted(ended)):
+            for row in self._connection.execute(_EVENTS, {"ids": ids, "after": after, "upto": upto}):
+                if row.seq > ended[row.subject_id].seq:
+                    now, reason = ended[row.subject_id].now, row.details.get("reason")
+                    found.append(Reversal(row.seq, row.subject_id, now, reason, row.at))
+        return tuple(sorted(found, key=lambda one: one.seq))
+
+
+_NO_MATCH = [str(standing) for standing in Standing if not standing.matches]
+_ENDED = (
+    select(
+        contributions.c.id,
+        func.min(hits.c.seq).label("seq"),
+        case((contributions.c.withdrawn_at.is_not(None), str(Status.WITHDRAWN)), else_=contributions.c.standing).label(
+            "now"
+        ),
+    )
+    .join(hits, hits.c.contribution == contributions.c.id)
+    .where(
+        hits.c.member == bindparam("of"),
+        or_(contributions.c.withdrawn_at.is_not(None), contributions.c.standing.in_(_NO_MATCH)),
+    )
+    .group_by(contributions.c.id)
+)
+_EVENTS = select(events.c.seq, events.c.subject_id, events.c.at, events.c.details).where(
+    events.c.subject_kind == "contribution",
+    events.c.subject_id.in_(bindparam("ids", expanding=True)),
+    events.c.action.in_([str(action) for action in REVERSING]),
+    events.c.seq > bindparam("after"),
+    events.c.seq <= bindparam("upto"),
+)
+
+
+class Uses(Repository):
+    """Uses of keys within one transaction."""
+
+    def write(self, used: Sequence[Use]) -> None:
+        """Note uses, of which the latest counts; who has not read the feed since keeps what is noted of that."""
+        uses = sorted(used, key=lambda one: one.key)
+        upsert(
+            self._connection, key_uses, [{"key_id": one.key, "used_at": one.used_at} for one in uses], most=("used_at",)
+        )
+        fed = [one for one in uses if one.fed_at is not None]
+        for one in fed:
+            later = key_uses.c.fed_at.is_(None) | (key_uses.c.fed_at <= one.fed_at)
+            query = key_uses.update().where(key_uses.c.key_id == one.key, later)
+            self._connection.execute(query.values(fed_at=one.fed_at, fed_seq=one.fed_seq))
+
+    def of(self, members: Collection[int] | None = None) -> tuple[tuple[Use, int], ...]:
+        """The uses of members' keys (None: of all), each with its member."""
+        query = select(key_uses, keys.c.member_id).join(keys, keys.c.id == key_uses.c.key_id).order_by(keys.c.id)
+        if members is not None:
+            query = query.where(keys.c.member_id.in_(members))
+        rows = self._connection.execute(query)
+        return tuple((Use(row.key_id, row.used_at, row.fed_at, row.fed_seq), row.member_id) for row in rows)
+
+    def readers(self, now: datetime) -> tuple[tuple[int, int], ...]:
+        """The keys that are valid and have read the feed, each with the event up to which it has."""
+        valid = keys.c.revoked_at.is_(None) & (keys.c.expires_at.is_(None) | (keys.c.expires_at > now))
+        query = select(key_uses.c.key_id, key_uses.c.fed_seq).join(keys, keys.c.id == key_uses.c.key_id)
+        rows = self._connection.execute(query.where(valid, key_uses.c.fed_seq.is_not(None)).order_by(keys.c.id))
+        return tuple((int(row.key_id), int(row.fed_seq)) for row in rows)
+
+    def readers_since(self, since: date) -> int:
+        """How many members read the feed on a day from `since` on."""
+        query = (
+            select(func.count(members.c.id.distinct()))
+            .join(keys, keys.c.member_id == members.c.id)
+            .where(
+                members.c.status == str(MemberStatus.ACTIVE),
+                keys.c.revoked_at.is_(None),
+                keys.c.scopes.cast(Text).contains(f" {Scope.FEED} "),
+                keys.c.feed_read_on >= since.isoformat(),
+            )
+        )
+        return self._connection.execute(query).scalar_one()
+
+    def lag(self, seq: int) -> Lag:
+        """What the feed has after a number of the log."""
+        query = select(events.c.at).where(events.c.seq > seq, events.c.action.in_(_FEED)).order_by(events.c.seq)
+        part = query.limit(MOST).subquery()
+        changes, since = self._connection.execute(select(func.count(), func.min(part.c.at))).one()
+        return Lag(int(changes), since if isinstance(since, datetime) else None)
+
+
+_FEED = [str(action) for action in Action if action.changes_feed]
+
+
+_AT_ONCE = 100
+
+
+class Floods(Repository):
+    """Recent hits within one transaction."""
+
+    def add(self, found: Mapping[tuple[int, int, datetime], int], now: datetime) -> None:
+        """Record how often contributions were answered, by (contribution, member, five minutes).
+
+        What is older than an hour is forgotten.
+        """
+        self._connection.execute(delete(recent_hits).where(recent_hits.c.since <= now - WINDOW))
+        rows = [
+            {"contribution": contribution, "member": member, "since": since, "times": times}
+            for (contribution, member, since), times in sorted(found.items())
+            if since > now - WINDOW
+        ]
+        upsert(self._connection, recent_hits, rows, adds=("times",))
+
+    def over(self, cap: int, now: datetime) -> tuple[Flood, ...]:
+        """Contributions that match and had more than `cap` hits within the last hour, some at a time, by id.
+
+        Of each member a share of the cap counts, and nothing of the contributor's own.
+        Those that a reviewer upheld lately are left out.
+        """
+        times = func.sum(recent_hits.c.times)
+        each = (
+            select(recent_hits.c.contribution, times.label("times"))
+            .join(contributions, contributions.c.id == recent_hits.c.contribution)
+            .where(recent_hits.c.since > now - WINDOW, recent_hits.c.member != contributions.c.member_id)
+            .group_by(recent_hits.c.contribution, recent_hits.c.member)
+            .subquery()
+        )
+        share = share_of(cap)
+        counted = func.sum(case((each.c.times > share, share), else_=each.c.times))
+        upheld = exists().where(
+            cases.c.contribution_id == contributions.c.id,
+            cases.c.decision == str(Decision.UPHOLD),
+            cases.c.decided_at > now - REST,
+        )
+        matching = [str(standing) for standing in Standing if standing.matches]
+        query = (
+            select(contributions.c.id, func.sum(each.c.times), func.count())
+            .join(each, each.c.contribution == contributions.c.id)
+            .join(members, members.c.id == contributions.c.member_id)
+            .where(active(now), contributions.c.standing.in_(matching), ~upheld)
+            .group_by(contributions.c.id)
+            .having(and_(counted > cap, func.count() >= MEMBERS))
+            .order_by(contributions.c.id)
+            .limit(_AT_ONCE)
+        )
+        return tuple(Flood(row[0], int(row[1]), row[2]) for row in self._connection.execute(query))

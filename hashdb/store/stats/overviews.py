@@ -1,0 +1,131 @@
+"""The console's figures in SQL: kept beside the log, which they follow, and what is counted on the spot."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping
+from datetime import date, datetime
+
+from sqlalchemy import ColumnElement, func, select, update
+
+from hashdb.domain.contributions import Standing, Status
+from hashdb.domain.ledger.events import Action
+from hashdb.domain.review.cases import Decision, Stance
+from hashdb.domain.stats.overviews import EVERYONE, Deltas, InAll, Waiting
+from hashdb.store.repositories import Repository, chunks, upsert
+from hashdb.store.tables import cases, contributions, events, figures_by_day, figures_in_all, followed, opinions
+
+
+class Overviews(Repository):
+    """Figures within one transaction."""
+
+    def seq(self) -> int:
+        """The number of the last event that is counted."""
+        return int(self._connection.execute(select(followed.c.seq)).scalar_one())
+
+    def add(self, found: Deltas, after: int) -> bool:
+        """Add what the events after a number changed; False, and nothing is changed, where another process has."""
+        took = update(followed).where(followed.c.seq == after).values(seq=found.seq)
+        if not self._connection.execute(took).rowcount:
+            return False
+        rows = [{"day": key.day.isoformat(), "what": key.what, "member": key.member} for key in sorted(found.by_day)]
+        times = [found.by_day[key] for key in sorted(found.by_day)]
+        upsert(self._connection, figures_by_day, _counted(rows, times), adds=("times",))
+        rows = [{"what": key.what, "member": key.member} for key in sorted(found.in_all)]
+        times = [found.in_all[key] for key in sorted(found.in_all)]
+        upsert(self._connection, figures_in_all, _counted(rows, times), adds=("times",))
+        return True
+
+    def by_day(self, since: date) -> dict[date, Counter[str]]:
+        """The figures of all together, of the days from `since` on."""
+        table = figures_by_day.c
+        query = select(table.day, table.what, table.times).where(
+            table.day >= since.isoformat(), table.member == EVERYONE
+        )
+        found: dict[str, Counter[str]] = defaultdict(Counter)
+        for day, what, times in self._connection.execute(query):
+            found[day][what] = times
+        return {date.fromisoformat(day): figures for day, figures in found.items()}
+
+    def by_member(self, since: date, what: Collection[str]) -> Counter[InAll]:
+        """The sums of figures of each member over the days from `since` on."""
+        table = figures_by_day.c
+        query = (
+            select(table.what, table.member, func.sum(table.times))
+            .where(table.day >= since.isoformat(), table.what.in_(what), table.member != EVERYONE)
+            .group_by(table.what, table.member)
+        )
+        return Counter({InAll(row[0], row[1]): int(row[2]) for row in self._connection.execute(query)})
+
+    def in_all(self) -> Counter[InAll]:
+        """How many contributions of each member are of each status and standing."""
+        rows = self._connection.execute(select(figures_in_all))
+        return Counter({InAll(row.what, row.member): row.times for row in rows})
+
+    def contributors(self, ids: Collection[int]) -> Mapping[int, int]:
+        """The members whose contributions these are, by the contribution's id."""
+        found: dict[int, int] = {}
+        for some in chunks(sorted(ids)):
+            query = select(contributions.c.id, contributions.c.member_id).where(contributions.c.id.in_(some))
+            found.update((row[0], row[1]) for row in self._connection.execute(query))
+        return found
+
+    def received(self, since: datetime) -> int:
+        """How many contributions were received from an instant on."""
+        return self._count(contributions.c.received_at >= since)
+
+    def expiring(self, now: datetime, until: datetime) -> int:
+        """How many active contributions expire before an instant."""
+        told, expires = contributions.c.announced, contributions.c.expires_at
+        return self._count(told == str(Status.ACTIVE), expires > now, expires <= until)
+
+    def upheld(self) -> Counter[int]:
+        """How many contributions of each member were upheld by a decision, and are confirmed by nobody."""
+        query = (
+            select(contributions.c.member_id, func.count(contributions.c.id.distinct()))
+            .join(cases, cases.c.contribution_id == contributions.c.id)
+            .where(cases.c.decision == str(Decision.UPHOLD), contributions.c.standing == str(Standing.UNREVIEWED))
+            .group_by(contributions.c.member_id)
+        )
+        return Counter({row[0]: row[1] for row in self._connection.execute(query)})
+
+    def held(self) -> Counter[int]:
+        """How many contributions of each member wait in quarantine, under a case under which nobody disputed."""
+        disputed = select(opinions.c.id).where(
+            opinions.c.case_id == cases.c.id,
+            opinions.c.opinion == str(Stance.DISPUTES),
+        )
+        query = (
+            select(contributions.c.member_id, func.count())
+            .join(cases, cases.c.contribution_id == contributions.c.id)
+            .where(
+                cases.c.decision.is_(None),
+                contributions.c.standing == str(Standing.QUARANTINED),
+                ~disputed.exists(),
+            )
+            .group_by(contributions.c.member_id)
+        )
+        return Counter({row[0]: row[1] for row in self._connection.execute(query)})
+
+    def suspected(self, since: datetime) -> int:
+        """How many keys an event has named since then which may be reading hashes."""
+        query = select(func.count(events.c.subject_id.distinct())).where(
+            events.c.subject_kind == "key", events.c.action == str(Action.KEY_SUSPECTED), events.c.at >= since
+        )
+        return self._connection.execute(query).scalar_one()
+
+    def waiting(self, now: datetime, soon: datetime) -> Waiting:
+        """The open cases, and how their clocks stand."""
+        opened = select(cases.c.due_at).where(cases.c.decision.is_(None))
+        due = [row[0] for row in self._connection.execute(opened)]
+        return Waiting(
+            len(due), sum(at < now for at in due), sum(now <= at < soon for at in due), min(due, default=None)
+        )
+
+    def _count(self, *conditions: ColumnElement[bool]) -> int:
+        query = select(func.count()).select_from(contributions).where(*conditions)
+        return self._connection.execute(query).scalar_one()
+
+
+def _counted(rows: list[dict[str, object]], times: list[int]) -> list[dict[str, object]]:
+    return [{**row, "times": number} for row, number in zip(rows, times, strict=True)]

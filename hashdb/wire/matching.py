@@ -1,0 +1,353 @@
+"""Matching on the wire: queries and matches, the benign list, and what is pasted into the match debugger."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from json import JSONEncoder
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Le, Len
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError, ValidationInfo
+from pydantic_core import InitErrorDetails
+
+from hashdb.domain.contributions import Standing
+from hashdb.domain.matching.benign import SIGNALS_AN_ENTRY, Benign, BenignDraft
+from hashdb.domain.matching.matches import Answer, Match, Query, Result
+from hashdb.domain.rules import QUERIES_A_REQUEST, SIGNALS_A_REQUEST, SIGNALS_AN_ITEM
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.times import format_instant
+from hashdb.errors import Fault, InvalidInput
+from hashdb.wire import Answered, Line, Moment, Opaque, Sent, SignalText, Terms, read, ruled
+from hashdb.wire.conversions import DISTINCT, Mirror
+
+
+def _within_rules(radii: dict[Algorithm, int], info: ValidationInfo) -> dict[Algorithm, int]:
+    if not isinstance(info.context, Terms):
+        return radii
+    rules = info.context.rules
+    faults = {algorithm: rules.radius_fault(algorithm, radius) for algorithm, radius in radii.items()}
+    if told := [_line(str(algorithm), fault) for algorithm, fault in faults.items() if fault]:
+        raise ValidationError.from_exception_data("radius", told)
+    return radii
+
+
+def _line(name: str, reason: str) -> InitErrorDetails:
+    return {"type": "value_error", "loc": (name,), "input": None, "ctx": {"error": ValueError(reason)}}
+
+
+def _few_signals(transforms: dict[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    if sum(map(len, transforms.values())) > SIGNALS_AN_ITEM:
+        raise ValueError(f"take at most {SIGNALS_AN_ITEM} signals in all")
+    return transforms
+
+
+TransformName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")]
+_Asked = Annotated[SignalText, ruled(lambda terms, signal: terms.rules.algorithm_fault(signal.algorithm))]
+
+# pydantic makes a deep copy of a default that is no factory, for each query; its schema does not name a factory's.
+_EMPTY: dict[str, Any] = {"default": {}}
+
+
+class QueryIn(Sent):
+    """One item to match."""
+
+    id: Opaque | None = Field(None, description="Comes back with the result.")
+    signals: Annotated[list[_Asked], Len(1, SIGNALS_AN_ITEM)]
+    transforms: Annotated[dict[TransformName, list[_Asked]], AfterValidator(_few_signals)] = Field(
+        default_factory=dict,
+        description="Signals of the item with an alteration undone or tried, by the name of that transform.",
+        json_schema_extra=_EMPTY,
+    )
+    radius: Annotated[dict[Algorithm, int], AfterValidator(_within_rules)] = Field(
+        default_factory=dict,
+        description="Bits that may differ, by algorithm, where less than the default is wanted.",
+        json_schema_extra=_EMPTY,
+    )
+
+    def to_domain(self) -> Query:
+        """The query that this spells."""
+        turned = {name: tuple(signals) for name, signals in self.transforms.items()}
+        return Query(tuple(dict.fromkeys(self.signals)), self.id, self.radius, turned)
+
+
+def _few_enough(queries: list[QueryIn]) -> list[QueryIn]:
+    asked = sum(len(query.signals) + sum(map(len, query.transforms.values())) for query in queries)
+    if asked > SIGNALS_A_REQUEST:
+        raise ValueError(f"take at most {SIGNALS_A_REQUEST:,} signals in all")
+    return queries
+
+
+class QueriesIn(Sent):
+    """A request that matches."""
+
+    queries: Annotated[list[QueryIn], Len(1, QUERIES_A_REQUEST), AfterValidator(_few_enough)]
+
+    @classmethod
+    def from_domain(cls, queries: Sequence[Query]) -> QueriesIn:
+        """The wire form of queries; `read_queries` is the inverse."""
+        asked = [QueryIn.model_construct(**_spelled(query)) for query in queries]
+        return cls.model_construct(queries=asked)
+
+
+def in_requests(queries: Sequence[Query]) -> Iterator[Sequence[Query]]:
+    """The queries in parts that a request may have, at least one."""
+    start = signals = 0
+    for position, query in enumerate(queries):
+        more = len(query.signals) + sum(map(len, query.transforms.values()))
+        if position > start and (position - start == QUERIES_A_REQUEST or signals + more > SIGNALS_A_REQUEST):
+            yield queries[start:position]
+            start, signals = position, 0
+        signals += more
+    yield queries[start:]
+
+
+def _spelled(query: Query) -> dict[str, Any]:
+    said = {"id": query.id, "signals": list(query.signals), "radius": dict(query.radius)}
+    # An older service does not know the field.
+    return said | (
+        {"transforms": {name: list(of) for name, of in query.transforms.items()}} if query.transforms else {}
+    )
+
+
+def read_queries(text: bytes, terms: Terms) -> tuple[Query, ...]:
+    """The queries of a request, in order. Raises MalformedRequest or InvalidInput with every fault."""
+    return tuple(query.to_domain() for query in read(QueriesIn, text, terms).queries)
+
+
+class MatchOut(Answered):
+    """An active contribution that is close to the query."""
+
+    contribution: int
+    distance: dict[Algorithm, int | None] = Field(
+        description="Bits apart, by algorithm, of those within the radius; null to a key that is told no distances."
+    )
+    agree: list[Algorithm]
+    labels: list[str]
+    severity: int | None
+    standing: Standing
+    context: list[str]
+    removed_at: Moment | None
+    received_at: Moment
+    transform: str | None = Field(None, description="Where only this transform of the item is close.")
+
+    @classmethod
+    def from_domain(cls, match: Match) -> MatchOut:
+        """The wire form of a match; `value` is the inverse."""
+        return cls.made(
+            contribution=match.contribution,
+            distance=match.distance,
+            agree=list(match.agree),
+            labels=list(match.labels),
+            severity=match.severity,
+            standing=match.standing,
+            context=list(match.context),
+            removed_at=match.removed_at,
+            received_at=match.received_at,
+            **({} if match.transform is None else {"transform": match.transform}),
+        )
+
+    def to_domain(self) -> Match:
+        """The match that this spells."""
+        return Match(
+            contribution=self.contribution,
+            distance=self.distance,
+            labels=tuple(self.labels),
+            severity=self.severity,
+            standing=self.standing,
+            context=tuple(self.context),
+            removed_at=self.removed_at,
+            received_at=self.received_at,
+            transform=self.transform,
+        )
+
+
+class ResultOut(Answered):
+    """The answer to one query: advice to review, never a command."""
+
+    id: str | None
+    signals: list[SignalText] = Field([], description="(matches of media) The picture's own signals.")
+    members: int = Field(description="How many members contributed or confirmed any match, also those cut off.")
+    severity: int | None = Field(None, description="The highest severity of any match, also of those cut off.")
+    action: Literal["review", "none"]
+    truncated: bool
+    matches: list[MatchOut]
+
+    @classmethod
+    def from_domain(cls, result: Result) -> ResultOut:
+        """The wire form of a result; `value` is the inverse."""
+        signals: dict[str, Any] = {"signals": list(result.signals)} if result.signals else {}
+        return cls.made(
+            id=result.id,
+            members=result.members,
+            severity=result.severity,
+            action=result.action,
+            truncated=result.truncated,
+            matches=[MatchOut.from_domain(match) for match in result.matches],
+            **signals,
+        )
+
+    def to_domain(self) -> Result:
+        """The result that this spells."""
+        matches = tuple(match.to_domain() for match in self.matches)
+        return Result(self.id, matches, self.members, self.truncated, tuple(self.signals), self.severity)
+
+
+class AnswerOut(Answered):
+    """The answer to a request that matches: a result a query, in order."""
+
+    results: list[ResultOut]
+    checkpoint: int
+
+    @classmethod
+    def from_domain(cls, answer: Answer) -> AnswerOut:
+        """The wire form of an answer; `value` is the inverse."""
+        results = [ResultOut.from_domain(result) for result in answer.results]
+        return cls.made(results=results, checkpoint=answer.checkpoint)
+
+    def to_domain(self) -> Answer:
+        """The answer that this spells."""
+        return Answer(tuple(result.to_domain() for result in self.results), self.checkpoint)
+
+
+_text = JSONEncoder(ensure_ascii=False).encode
+_Said = tuple[tuple[str, ...], int | None, Standing, tuple[str, ...], datetime | None, datetime]
+
+
+def answer_text(answer: Answer) -> str:
+    """The same text as `AnswerOut.from_domain(answer).json_text()`, several times as fast.
+
+    What is said of a contribution is written once for all queries that find it: most matches differ in distance only.
+    """
+    said: dict[_Said, str] = {}
+    results = ",".join([_result_text(result, said) for result in answer.results])
+    return f'{{"results":[{results}],"checkpoint":{answer.checkpoint}}}'
+
+
+def _result_text(result: Result, said: dict[_Said, str]) -> str:
+    id = "null" if result.id is None else _text(result.id)
+    signals = f'"signals":{_list_text(map(str, result.signals))},' if result.signals else ""
+    truncated = "true" if result.truncated else "false"
+    matches = ",".join([_match_text(match, said) for match in result.matches])
+    return (
+        f'{{"id":{id},{signals}"members":{result.members},"severity":{_number_text(result.severity)},'
+        f'"action":"{result.action}","truncated":{truncated},"matches":[{matches}]}}'
+    )
+
+
+def _match_text(match: Match, said: dict[_Said, str]) -> str:
+    contribution, distance, *_, transform = match
+    of = match[2:8]
+    if (text := said.get(of)) is None:
+        text = said[of] = _said_text(*of)
+    more = "" if transform is None else f',"transform":{_text(transform)}'
+    return f'{{"contribution":{contribution},{_distance_text(tuple(distance.items()))},{text}{more}}}'
+
+
+@lru_cache(4096)
+def _distance_text(distance: tuple[tuple[Algorithm, int | None], ...]) -> str:
+    told = ",".join([f'"{algorithm}":{_number_text(bits)}' for algorithm, bits in distance])
+    return f'"distance":{{{told}}},"agree":{_list_text(algorithm for algorithm, _ in distance)}'
+
+
+def _said_text(
+    labels: tuple[str, ...],
+    severity: int | None,
+    standing: Standing,
+    context: tuple[str, ...],
+    removed_at: datetime | None,
+    received_at: datetime,
+) -> str:
+    removed = "null" if removed_at is None else f'"{format_instant(removed_at)}"'
+    return (
+        f'"labels":{_list_text(labels)},"severity":{_number_text(severity)},"standing":"{standing}",'
+        f'"context":{_list_text(context)},"removed_at":{removed},"received_at":"{format_instant(received_at)}"'
+    )
+
+
+def _list_text(texts: Iterable[str]) -> str:
+    return f"[{','.join(map(_text, texts))}]"
+
+
+def _number_text(number: int | None) -> str:
+    return "null" if number is None else str(number)
+
+
+def _of_signals(radii: dict[Algorithm, int], info: ValidationInfo) -> dict[Algorithm, int]:
+    for algorithm, radius in radii.items():
+        if not any(signal.algorithm is algorithm for signal in info.data.get("signals", ())):
+            raise ValueError(f"there is no signal of {algorithm}")
+        if radius > algorithm.radius:
+            raise ValueError(f"a radius of {algorithm} is 0 to {algorithm.radius} bits here")
+    return radii
+
+
+class BenignIn(Sent, Mirror[BenignDraft]):
+    """Signals that are never to be accepted or matched."""
+
+    signals: Annotated[list[_Asked], Len(1, SIGNALS_AN_ENTRY), DISTINCT] = Field(
+        description="Hashes of what everybody may show, like a splash screen or a test card."
+    )
+    radius: Annotated[dict[Algorithm, Annotated[int, Ge(0), Le(256)]], AfterValidator(_of_signals)] = Field(
+        {}, description="Bits within which a signal is close to one of these, by algorithm; half the usual radius."
+    )
+    note: Line = Field("", description="What it is, for whoever reads the list.")
+
+
+class BenignOut(Answered, Mirror[Benign]):
+    """An entry of the benign list."""
+
+    id: int
+    signals: list[SignalText]
+    radius: dict[Algorithm, int]
+    note: str
+    built_in: str | None = Field(description="Its name in the list that comes with hashdb, if it is of that.")
+    created_at: Moment
+    masked: int = Field(description="Signals of contributions that it keeps from matching now.")
+
+
+class BenignsOut(Answered):
+    """A page of the benign list."""
+
+    benign: list[BenignOut]
+    next: int | None
+
+
+LINES = 500
+"""Lines that are taken from what is pasted into the match debugger."""
+_NAME_LENGTH = 40
+
+
+def read_lines(text: str) -> dict[str, tuple[Signal, ...]]:
+    """The signals by the name of their transform, empty for the thing itself. Raises InvalidInput with every fault."""
+    lines = [line.strip() for line in text.replace(",", "\n").splitlines()]
+    sides: dict[str, list[Signal]] = defaultdict(list)
+    faults = []
+    for place, line in enumerate(lines, 1):
+        name, _, signal = line.rpartition(" ")
+        if not line:
+            continue
+        try:
+            sides[_name(name.strip())].append(Signal.parse(signal.lower()))
+        except ValueError as error:
+            faults.append(Fault("signals", f"line {place}: {error}"))
+    if not any(sides.values()) and not faults:
+        faults.append(Fault("signals", "are required: one a line, like phash:d1c4b2a09f8e7d6c"))
+    if len(lines) > LINES:
+        faults.append(Fault("signals", f"take at most {LINES} lines"))
+    if faults:
+        raise InvalidInput(tuple(faults))
+    return {name: tuple(dict.fromkeys(found)) for name, found in sides.items()}
+
+
+def spell_lines(sides: Mapping[str, tuple[Signal, ...]]) -> str:
+    """The inverse of `read_lines`."""
+    return "\n".join(f"{name} {signal}".strip() for name, found in sides.items() for signal in found)
+
+
+def _name(text: str) -> str:
+    if len(text) > _NAME_LENGTH or not text.isprintable():
+        raise ValueError("what stands before the signal is no name of a transform")
+    return text

@@ -1,0 +1,59 @@
+"""Budgets: what a request costs, and when a budget renews."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from hashdb.domain.accounts.budgets import Budget, amounts, cost_of
+from hashdb.domain.matching.matches import Query
+from hashdb.domain.signals import Algorithm
+from tests.builders import NOON, signal
+
+PDQ = signal(1)
+PHASH256 = signal(1, Algorithm.PHASH256)
+PHASH = signal(1, Algorithm.PHASH)
+DHASH = signal(1, Algorithm.DHASH)
+
+
+@pytest.mark.parametrize(
+    ("query", "signals", "short"),
+    [
+        (Query((PDQ, PHASH256, PHASH)), 3, 0),
+        (Query((PDQ, PHASH)), 2, 0),
+        (Query((PHASH,)), 1, 1),
+        (Query((PHASH,) * 64), 64, 64),
+        (Query((PDQ, PHASH, DHASH)), 3, 1),
+        (Query((PDQ, PHASH), transforms={"mirrored": (PDQ, PHASH), "cropped": (PHASH, DHASH)}), 6, 2),
+    ],
+)
+def test_a_query_costs_its_signals_and_the_short_ones_that_no_long_one_stands_beside(
+    query: Query, signals: int, short: int
+) -> None:
+    cost = dict(cost_of([query]))
+    assert cost.pop(Budget.QUERIES) == 1
+    assert cost.pop(Budget.SIGNALS) == signals
+    assert cost == ({Budget.SHORT_SIGNALS: short} if short else {})
+
+
+def test_long_signals_of_one_query_do_not_pay_for_short_ones_of_another() -> None:
+    assert dict(cost_of([Query((PHASH,)), Query((PDQ, PHASH256))])) == {
+        Budget.QUERIES: 2,
+        Budget.SIGNALS: 3,
+        Budget.SHORT_SIGNALS: 1,
+    }
+
+
+def test_days_and_hours_are_those_of_utc() -> None:
+    at = NOON.replace(hour=23, minute=59, second=58)
+    assert Budget.QUERIES.renewal(at) == NOON.replace(hour=0) + timedelta(days=1)
+    assert Budget.DISPUTES.renewal(at) == Budget.QUERIES.renewal(at)
+    assert Budget.DISPUTES.renewal(NOON) == NOON + timedelta(hours=1)
+
+
+def test_what_the_operator_does_not_set_keeps_its_default() -> None:
+    set_ = amounts({Budget.QUERIES: 5})
+    assert set_[Budget.QUERIES] == 5
+    assert set_[Budget.DISPUTES] == Budget.DISPUTES.amount
+    assert set(set_) == set(Budget)

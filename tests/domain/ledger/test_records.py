@@ -1,0 +1,173 @@
+"""Records: what events add up to, what they leave open, and what nobody's events can break."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import pytest
+
+from hashdb.domain.ledger.events import Action
+from hashdb.domain.ledger.records import FIELDS, UNSAID, Records
+
+ADDED = {"member": 1, "labels": ["b", "a"], "severity": 2, "basis": None, "media": "image", "seconds_to_share": 4}
+
+
+def replayed(*events: tuple[str, int, Mapping[str, object]], actor: str = "system:cli") -> Records:
+    """Of these events: action, id of the subject, details."""
+    records = Records()
+    for action, id, details in events:
+        records.take(0, actor, action, action.partition(".")[0], id, json.dumps(details))
+    return records
+
+
+def fields(records: Records, kind: str, id: int) -> dict[str, object]:
+    return dict(zip(FIELDS[kind], records.of(kind, id), strict=True))
+
+
+def test_a_contribution_begins_active_and_unreviewed_with_what_its_event_says() -> None:
+    records = replayed((Action.CONTRIBUTION_ADDED, 7, ADDED))
+    assert fields(records, "contribution", 7) == {
+        "status": "active",
+        "withdrawn": False,
+        "reason": None,
+        "expired": UNSAID,
+        "standing": "unreviewed",
+        "erased": False,
+        "member": 1,
+        "labels": ("b", "a"),
+        "severity": 2,
+        "basis": None,
+        "media": "image",
+    }
+    assert [list(records.ids(kind)) for kind in FIELDS] == [[7] if kind == "contribution" else [] for kind in FIELDS]
+
+
+@pytest.mark.parametrize(
+    ("events", "said"),
+    [
+        ([(Action.CONTRIBUTION_WITHDRAWN, {"reason": "other"})], {"status": "withdrawn", "reason": "other"}),
+        ([(Action.CONTRIBUTION_EXPIRED, {})], {"status": "expired", "expired": True}),
+        ([(Action.CONTRIBUTION_EXPIRED, {}), (Action.CONTRIBUTION_REINSTATED, {})], {"expired": UNSAID}),
+        ([(Action.CONTRIBUTION_EXPIRED, {}), (Action.CONTRIBUTION_WITHDRAWN, {})], {"expired": UNSAID}),
+        ([(Action.CONTRIBUTION_SUSPENDED, {})], {"status": "suspended"}),
+        ([(Action.CONTRIBUTION_SUSPENDED, {}), (Action.CONTRIBUTION_REINSTATED, {})], {"status": "active"}),
+        ([(Action.CONTRIBUTION_ERASED, {})], {"erased": True, "status": "active"}),
+        ([(Action.CONTRIBUTION_RETIRED, {})], {"standing": "retired"}),
+        ([(Action.CONTRIBUTION_RETIRED, {}), (Action.CONTRIBUTION_CLEARED, {})], {"standing": "unreviewed"}),
+        ([(Action.CONTRIBUTION_AMENDED, {"fields": ["severity"], "severity": None})], {"severity": None}),
+        ([(Action.CONTRIBUTION_AMENDED, {"fields": ["labels"], "labels": ["c"]})], {"labels": ("c",)}),
+        # Where the event does not say what it is now, nothing is said of it.
+        ([(Action.CONTRIBUTION_AMENDED, {"fields": ["severity"]})], {"severity": UNSAID, "labels": ("b", "a")}),
+        # Another host's clock may go after.
+        (
+            [(Action.CONTRIBUTION_EXPIRED, {}), (Action.CONTRIBUTION_AMENDED, {"fields": ["expires_at"]})],
+            {"status": "expired", "expired": UNSAID},
+        ),
+    ],
+)
+def test_then_it_is_what_its_events_make_of_it(
+    events: list[tuple[Action, dict[str, object]]], said: dict[str, object]
+) -> None:
+    records = replayed((Action.CONTRIBUTION_ADDED, 7, ADDED), *((action, 7, details) for action, details in events))
+    assert fields(records, "contribution", 7).items() >= said.items()
+
+
+def test_events_before_there_was_a_detail_leave_it_open() -> None:
+    records = replayed(
+        (Action.KEY_ISSUED, 1, {"member": 3, "scopes": ["match"]}),
+        (Action.INCIDENT_ADDED, 1, {"label": "CI:x", "expires": "no"}),
+        (Action.MEMBER_ADDED, 1, {"kind": "platform"}),
+        (Action.MEMBER_AMENDED, 1, {"fields": ["kind", "name"]}),
+    )
+    assert records.of("key", 1) == (3, ("match",), UNSAID, False, UNSAID, False)
+    assert records.of("incident", 1) == ("CI:x", UNSAID, UNSAID, "no")
+    assert records.of("member", 1) == (UNSAID, "active")
+
+
+def test_an_opinion_is_of_the_member_whose_key_gave_it_and_is_replaced_by_its_next() -> None:
+    said = {"contribution": 5, "opinion": "confirms", "reason": None, "case": None}
+    events = [
+        (Action.KEY_ISSUED, 8, {"member": 3, "scopes": []}),
+        *((Action.OPINION_GIVEN, id, {**said, "contribution": on}) for id, on in ((1, 5), (2, 5), (3, 6))),
+    ]
+    records = replayed(*events, actor="key:8")
+    assert [fields(records, "opinion", id)["replaced"] for id in (1, 2, 3)] == [True, False, False]
+    assert {fields(records, "opinion", id)["member"] for id in (1, 2, 3)} == {3}
+
+
+USED: list[tuple[Action, dict[str, object]]] = [
+    (Action.USER_ADDED, {"role": "admin"}),
+    (Action.USER_SIGNED_IN, {"session": "one"}),
+    (Action.USER_SIGNED_IN, {"session": "two"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("then", "left"),
+    [
+        ((Action.USER_SIGNED_OUT, {"session": "one"}), "two"),
+        ((Action.USER_SIGNED_OUT, {"kept": "one"}), "one"),
+        ((Action.USER_SIGNED_OUT, {"sessions": 1}), "one two"),
+        ((Action.USER_AMENDED, {"fields": ["password"], "kept": "two"}), "two"),
+        ((Action.USER_AMENDED, {"fields": ["second_factor"], "kept": "two"}), "two"),
+        ((Action.USER_AMENDED, {"fields": ["second_factor"]}), "one two"),
+        ((Action.USER_AMENDED, {"fields": ["password", "second_factor"]}), ""),
+        ((Action.USER_DISABLED, {}), ""),
+    ],
+)
+def test_a_session_is_open_from_its_sign_in_until_an_event_ends_it(
+    then: tuple[Action, dict[str, object]], left: str
+) -> None:
+    told: list[tuple[Action, dict[str, object]]] = [*USED, then]
+    records = replayed(*((action, 1, details) for action, details in told))
+    assert " ".join(one for one in ("one", "two") if records.sessions.begun_at(1, one) is not None) == left
+    assert records.sessions.begun_at(2, "one") is None
+
+
+def test_sessions_that_nobody_can_have_any_more_are_forgotten() -> None:
+    records, day = Records(), 86_400_000_000
+    for at in range(100):
+        records.take(at * day, "user:1", Action.USER_SIGNED_IN, "user", 1, json.dumps({"session": str(at)}))
+    known = [at for at in range(100) if records.sessions.begun_at(1, str(at)) is not None]
+    assert known == list(range(69, 100))
+
+
+def test_what_is_approved_dropped_or_deleted_is_to_be_gone() -> None:
+    made = {"act": "member.suspend", "member": 4}
+    for action in (Action.PROPOSAL_APPROVED, Action.PROPOSAL_DROPPED, Action.PROPOSAL_EXPIRED):
+        records = replayed((Action.PROPOSAL_MADE, 1, made), (Action.PROPOSAL_MADE, 2, made), (action, 1, {}))
+        assert list(records.ids("proposal")) == [2]
+        assert records.of("proposal", 2) == ("member.suspend", "member:4", "system:cli", "system:cli")
+    records = replayed((Action.WEBHOOK_ADDED, 1, {"member": 1}), (Action.WEBHOOK_DELETED, 1, {}))
+    assert list(records.ids("webhook")) == []
+
+
+def test_ids_may_be_far_apart_and_come_in_any_order() -> None:
+    ids = [3, 4_096, 1, 2**40, 4_095, -2]
+    records = replayed(*((Action.MEMBER_ADDED, id, {"kind": "platform"}) for id in ids))
+    assert list(records.ids("member")) == sorted(ids)
+    assert records.of("member", 2**41) == records.of("member", 2) == ()
+
+
+def test_what_is_about_nothing_that_was_added_is_passed_over() -> None:
+    records = replayed((Action.MEMBER_SUSPENDED, 1, {}), ("member.elected", 1, {}), (Action.FEED_READ, 1, {}))
+    records.take(0, "x", Action.MEMBER_ADDED, "key", 1, "{}")
+    records.take(0, "x", Action.MEMBER_ADDED, "member", 1.5, "{}")
+    assert [list(records.ids(kind)) for kind in FIELDS] == [[]] * len(FIELDS)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "7"])
+def test_details_that_are_no_object_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"object|Expecting"):
+        Records().take(0, "x", Action.MEMBER_ADDED, "member", 1, text)
+
+
+@pytest.mark.parametrize("odd", [1.5, {"a": 1}, [[1], {}], True, "ä\0"])
+def test_details_of_any_kind_are_taken_for_what_they_are(odd: object) -> None:
+    for action in Action:
+        names = {name: odd for names in FIELDS.values() for name in names}
+        for details in ({}, {**names, "fields": odd}, {**names, "fields": list(names)}):
+            begun = f"{action.partition('.')[0]}.added"
+            records = replayed((begun, 1, details), (action, 1, details), actor="key:1")
+            assert all(len(list(records.ids(kind))) < 2 for kind in FIELDS)

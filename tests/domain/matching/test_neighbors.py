@@ -1,0 +1,69 @@
+"""Whether what is near would be answered as a match."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from hashdb.domain.contributions import Contribution, Media, Standing, Status
+from hashdb.domain.matching.matches import Near, reach
+from hashdb.domain.signals import FURTHER, Algorithm
+from tests.builders import NOON, sparse
+from tests.builders import near as near_to
+
+ONE = Contribution(
+    1, 1, "Example", Status.ACTIVE, Standing.UNREVIEWED, NOON, (), (), None, None, Media.IMAGE, None, None, None, None,
+    None, (), None, None, None, None, None, False,
+)  # fmt: skip
+PDQ, PHASH = Algorithm.PDQ, Algorithm.PHASH
+
+
+def near(contribution: Contribution = ONE, **distance: int) -> Near:
+    return Near(contribution, {Algorithm(name): bits for name, bits in distance.items()}, {}, {})
+
+
+def test_a_radius_decides_by_which_algorithms_it_matches() -> None:
+    found = near(pdq=31, phash=7)
+    assert found.within({}) == (PDQ,)
+    assert found.within({PDQ: 30, PHASH: 7}) == (PHASH,)
+    assert found.matches({})
+    assert not found.matches({PDQ: 30})
+
+
+def test_phash_alone_is_no_match_where_it_is_overruled() -> None:
+    assert near(phash=1).matches({})
+    assert not replace(near(phash=1), overruled=True).matches({})
+    assert not replace(near(phash=1, pdq=32), overruled=True).matches({})
+    assert replace(near(phash=1, pdq=31), overruled=True).matches({})
+
+
+@pytest.mark.parametrize(
+    ("changed", "hindrance"),
+    [
+        ({}, None),
+        ({"standing": Standing.DISPUTED}, None),
+        ({"standing": Standing.QUARANTINED}, "quarantined"),
+        ({"standing": Standing.RETIRED, "status": Status.WITHDRAWN}, "withdrawn"),
+    ],
+)
+def test_what_keeps_it_from_matching_is_told(changed: dict[str, Standing], hindrance: str | None) -> None:
+    found = near(replace(ONE, **changed), pdq=0)  # type: ignore[arg-type]
+    assert found.hindrance == hindrance
+    assert found.matches({}) is (hindrance is None)
+
+
+def test_the_nearest_against_its_radius_comes_first() -> None:
+    several = [near(pdq=31), near(phash=1), near(pdq=10, phash=3), near(pdq=10)]
+    assert [dict(one.distance) for one in sorted(several, key=lambda one: one.rank)] == [
+        {PHASH: 1}, {PDQ: 10, PHASH: 3}, {PDQ: 10}, {PDQ: 31},
+    ]  # fmt: skip
+    assert reach(PDQ) == 62
+
+
+def test_a_pair_that_tells_little_is_within_less_unless_another_radius_is_chosen() -> None:
+    one = sparse(1)
+    found = Near(ONE, {one.algorithm: 30}, {one.algorithm: (one, near_to(one, 30))}, {})
+    assert found.usual(one.algorithm) == one.algorithm.radius - FURTHER
+    assert found.within({}) == found.within({one.algorithm: one.algorithm.radius}) == ()
+    assert found.within({one.algorithm: one.algorithm.radius - 1}) == (one.algorithm,)

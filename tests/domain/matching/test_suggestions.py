@@ -1,0 +1,149 @@
+"""From what an index holds to matches."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from hashdb.domain.contributions import Standing
+from hashdb.domain.matching.matches import MATCHES_A_QUERY, About, Holder, Neighbor, Query, Result
+from hashdb.domain.matching.suggestions import TEST_SIGNALS, Distances, decide, results, suggest
+from hashdb.domain.signals import FURTHER, Algorithm, Signal
+from tests.builders import NOON, near, signal, sparse
+
+NEAR = Algorithm.PHASH256.radius - FURTHER
+
+
+def search(algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
+    """Every value holds one other, a bit away."""
+    return [[Neighbor(1, value ^ 1)] for value in values]
+
+
+def holder(held: Signal, contribution: int, member: int = 1, severity: int | None = None) -> Holder:
+    about = About(("glorification",), (), None, NOON)
+    return Holder(held, contribution, member, severity, Standing.UNREVIEWED, about)
+
+
+def answered(
+    query: Query,
+    found: Distances,
+    held: Sequence[Holder],
+    algorithms: Mapping[int, frozenset[Algorithm]] | None = None,
+) -> tuple[Result, ...]:
+    """What is answered of one query, where contributions have signals of these algorithms, too."""
+
+    def having(ids: Collection[int]) -> Mapping[int, frozenset[Algorithm]]:
+        return {id: of for id, of in (algorithms or {}).items() if id in ids}
+
+    by_signal = {signal: [one for one in held if one.signal == signal] for signal in found}
+    return results([query], decide([query], [found], [{}], by_signal, having))
+
+
+def test_what_is_found_is_told_with_the_distance_to_the_nearest_of_a_query() -> None:
+    one = signal(1)
+    (found,), (through,) = suggest([Query((one, Signal(one.algorithm, one.value ^ 1)))], search)
+    assert found == {Signal(one.algorithm, one.value ^ 1): 1, one: 1}
+    assert through == {}
+
+
+def test_what_only_a_transform_found_is_told_with_its_name() -> None:
+    one, two = signal(1), signal(2)
+    (found,), (through,) = suggest([Query((one,), transforms={"mirror": (two,)})], search)
+    assert len(found) == 2
+    assert through == {Signal(two.algorithm, two.value ^ 1): "mirror"}
+
+
+def test_the_test_item_is_found_whatever_the_index_holds() -> None:
+    asked = near(TEST_SIGNALS[0], 4)
+    (found,), _ = suggest([Query((asked, TEST_SIGNALS[2]))], lambda algorithm, values, radius: [[] for _ in values])
+    assert found == {TEST_SIGNALS[0]: 4, TEST_SIGNALS[2]: 0}
+    (match,) = answered(Query((asked,)), found, [])[0].matches
+    assert (match.contribution, match.labels) == (0, ("test",))
+    assert match.distance == {Algorithm.PDQ: 4, Algorithm.PHASH: 0}
+
+
+def test_phash_alone_is_no_match_where_another_algorithm_could_have_agreed() -> None:
+    pdq, phash, wide = signal(1), signal(1, Algorithm.PHASH), signal(1, Algorithm.PHASH256)
+    asked, narrow, wider = Query((pdq, phash)), Query((phash,)), Query((phash, wide))
+    held = [holder(phash, 1), holder(phash, 2)]
+    of_one = {1: frozenset({Algorithm.PDQ})}
+    for query, expected in ((asked, [2]), (narrow, [1, 2]), (wider, [1, 2])):
+        (one,) = answered(query, {phash: 0}, held, of_one)
+        assert [match.contribution for match in one.matches] == expected
+    (both,) = answered(asked, {phash: 0, pdq: 3}, [*held, holder(pdq, 1)], of_one)
+    assert [match.agree for match in both.matches] == [(Algorithm.PDQ, Algorithm.PHASH), (Algorithm.PHASH,)]
+
+
+def test_phash_alone_does_not_find_the_test_item_beside_pdq() -> None:
+    asked = Query((signal(1), TEST_SIGNALS[2]))
+    assert answered(asked, {TEST_SIGNALS[2]: 0}, [])[0].matches == ()
+
+
+def test_members_share_a_full_answer_and_nobody_is_pushed_out() -> None:
+    close, far = near(signal(1), 2), near(signal(1), 30)
+    held = [holder(close, id, member=1) for id in range(1, 1_006)]
+    held += [holder(far, id, member=2, severity=4) for id in range(2_000, 2_003)]
+    (one,) = answered(Query((signal(1),)), {close: 2, far: 30}, held)
+    ids = [match.contribution for match in one.matches]
+    assert ids == [*range(1, 998), 2_000, 2_001, 2_002]
+    assert (one.members, one.severity, one.truncated) == (2, 4, True)
+
+
+def test_a_member_that_is_alone_has_the_whole_answer() -> None:
+    value = signal(1)
+    (one,) = answered(Query((value,)), {value: 0}, [holder(value, id) for id in range(1, MATCHES_A_QUERY + 2)])
+    assert [match.contribution for match in one.matches] == list(range(1, MATCHES_A_QUERY + 1))
+    assert (one.members, one.truncated) == (1, True)
+
+
+def test_each_member_has_its_nearest() -> None:
+    values = [near(signal(1), bits) for bits in (4, 8, 12)]
+    found = dict(zip(values, (4, 8, 12), strict=True))
+    held = [holder(values[id % 3], id, member=id % 2 + 1) for id in range(1, 3_001)]
+    (one,) = answered(Query((signal(1),)), found, held)
+    assert sorted(match.contribution for match in one.matches) == sorted(id for id in range(1, 3_001) if id % 3 == 0)
+    held += [holder(values[2], 9_000, member=3)]
+    (one,) = answered(Query((signal(1),)), found, held)
+    assert one.matches[-1].contribution == 9_000
+    assert len(one.matches) == 1_000
+
+
+def test_queries_with_the_same_values_in_the_same_order_choose_once() -> None:
+    one, two = signal(1), signal(2)
+    held = {one: [holder(one, id) for id in range(1, 1_001)], two: [holder(two, id) for id in range(1_001, 2_001)]}
+    found = [{one: 1, two: 2}, {one: 3, two: 9}, {one: 4, two: 2}]
+    first, second, third = decide([Query((one, two))] * 3, found, [{}] * 3, held, lambda ids: {})
+    assert first.chosen is second.chosen
+    assert [group[0].contribution for group in first.chosen] == list(range(1, 1_001))
+    assert [group[0].contribution for group in third.chosen] == list(range(1_001, 2_001))
+    told = results([Query((one, two))] * 3, [first, second, third])
+    assert [result.matches[0].distance for result in told] == [
+        {one.algorithm: 1},
+        {one.algorithm: 3},
+        {one.algorithm: 2},
+    ]
+
+
+def test_after_a_full_answer_queries_are_told_what_they_would_have_matched() -> None:
+    value = signal(1)
+    held = [holder(value, id, severity=id % 4) for id in range(1, 1_001)]
+    found: list[Distances] = [{value: bits % 9} for bits in range(30)]
+    decided = decide([Query((value,))] * 30, found, [{}] * 30, {value: held}, lambda ids: {})
+    assert [len(one.chosen) for one in decided] == [1_000] * 20 + [0] * 10
+    assert all((one.truncated, one.severity, one.members) == (True, 3, frozenset({1})) for one in decided[20:])
+    assert len({id(one) for one in decided}) == 10, "what was decided once is not decided again"
+
+
+def test_of_sparse_hashes_only_those_that_are_nearer_are_found_unless_a_radius_is_named() -> None:
+    asked = sparse(1)
+    stored = [near(asked, NEAR), near(asked, NEAR + 1)]
+    found = {one: asked.distance(one) for one in stored}
+
+    def all_of_them(algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
+        return [[Neighbor(bits, one.value) for one, bits in found.items()] for _ in values]
+
+    named = {Algorithm.PHASH256: Algorithm.PHASH256.radius}
+    (usual, wide), _ = suggest([Query((asked,)), Query((asked,), radius=named)], all_of_them)
+    assert usual == {stored[0]: NEAR}
+    assert wide == found
+    (through,), (names,) = suggest([Query((signal(1),), transforms={"mirror": (asked,)})], all_of_them)
+    assert stored[0] in through and stored[0] in names and stored[1] not in through

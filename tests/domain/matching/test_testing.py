@@ -1,0 +1,50 @@
+"""The test item: a picture of the package, and the signals that are published of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image, ImageChops
+
+import hashdb
+from hashdb.domain.matching.suggestions import TEST_ID, TEST_SIGNALS, contribution_of_test, holders_of_test, near_test
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.hashing import hash_file
+from scripts.test_picture import PICTURE, drawn
+
+FOLDER = Path(hashdb.__file__).parent
+
+
+def test_the_published_signals_are_those_of_the_picture() -> None:
+    hashed = hash_file(PICTURE, tuple(Algorithm))
+    assert hashed.signals == TEST_SIGNALS
+    assert hashed.quality == contribution_of_test(tuple(Algorithm)).quality
+    assert not [signal for signal in TEST_SIGNALS if signal.fault()]
+
+
+def test_the_picture_is_the_one_that_the_script_draws() -> None:
+    with Image.open(PICTURE) as picture:
+        difference = ImageChops.difference(
+            picture.convert("RGB"), drawn().quantize(64, dither=Image.Dither.NONE).convert("RGB")
+        )
+    assert difference.getbbox() is None
+
+
+def test_it_is_near_within_the_radius_and_no_further() -> None:
+    signal = TEST_SIGNALS[0]
+    other = Signal(signal.algorithm, signal.value ^ 0b111)
+    assert near_test(other, 3) == (3, signal)
+    assert near_test(other, 2) is None
+
+
+def test_no_photograph_is_near_it() -> None:
+    photos = list((FOLDER / "photos").glob("*.jpg"))
+    assert len(photos) == 18
+    for photo in photos:
+        for signal in hash_file(photo, tuple(Algorithm)).signals:
+            assert near_test(signal, signal.algorithm.radius) is None
+
+
+def test_it_holds_its_own_signals_only() -> None:
+    assert [one.signal for one in holders_of_test([TEST_SIGNALS[2], Signal(Algorithm.PDQ, 1)])] == [TEST_SIGNALS[2]]
+    assert {one.contribution for one in holders_of_test(TEST_SIGNALS)} == {TEST_ID}

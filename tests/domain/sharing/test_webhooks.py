@@ -1,0 +1,65 @@
+"""Webhooks: signatures are those of Standard Webhooks, and addresses are looked at before anything is sent."""
+
+from __future__ import annotations
+
+import pytest
+
+from hashdb.domain.accounts.members import Scope
+from hashdb.domain.addresses import Reach
+from hashdb.domain.sharing.webhooks import Topic, sign, spelled, url_fault
+
+
+def test_the_signature_is_that_of_the_standards_example() -> None:
+    """The example of standardwebhooks' libraries."""
+    secret, id, body = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek", b'{"test": 2432232314}'
+    assert sign(secret, id, 1614265330, body) == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+@pytest.mark.parametrize("secret", ["", "secret", "whsec_!", "whsec_YQ"])
+def test_what_is_no_secret_is_told(secret: str) -> None:
+    with pytest.raises(ValueError, match=r"secret|base64|padding"):
+        sign(secret, "msg_1", 1, b"")
+
+
+def test_a_secret_is_spelled_as_it_signs() -> None:
+    assert sign(spelled(b"a" * 32), "msg_1", 1, b"x") != sign(spelled(b"b" * 32), "msg_1", 1, b"x")
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("https://example.org/hook?of=1", None),
+        ("https://example.org:8443", None),
+        ("https://[2606:4700:4700::1111]/", None),
+        ("https://EXAMPLE.org", None),
+        ("http://example.org/", "takes an https:// address"),
+        ("ftp://example.org/", "takes an https:// address"),
+        ("example.org", "is not an address"),
+        ("", "is not an address"),
+        ("https://", "is not an address"),
+        ("https://:443/", "is not an address"),
+        ("https://example.org:0/", "is not an address"),
+        ("https://example.org:99999/", "is not an address"),
+        ("https://[::1", "is not an address"),
+        ("https://user@example.org/", "takes an address without a user and without a fragment"),
+        ("https://example.org/#part", "takes an address without a user and without a fragment"),
+        ("https://example.org/a b", "takes an address in ASCII, without spaces"),
+        ("https://example.org/\r\nX: y", "takes an address in ASCII, without spaces"),
+        ("https://ex\u00e4mple.org/", "takes an address in ASCII, without spaces"),
+        ("https://example.org/" + "x" * 1000, "takes at most 1,000 characters"),
+        ("https://127.0.0.1/", "this address is not of the internet"),
+        ("https://[::ffff:10.0.0.1]/", "this address is not of the internet"),
+        ("https://169.254.169.254/latest/", "this address is not of the internet"),
+    ],
+)
+def test_an_address_to_which_nothing_is_sent_is_told(url: str, reason: str | None) -> None:
+    assert url_fault(url, Reach()) == reason
+
+
+def test_what_is_told_takes_the_scope_of_what_is_then_asked() -> None:
+    assert {topic: topic.scope for topic in Topic} == {
+        Topic.FEED_CHANGED: Scope.FEED,
+        Topic.MATCH_REVERSED: Scope.MATCH,
+        Topic.CASE_OPENED: None,
+        Topic.CASE_DECIDED: None,
+    }

@@ -1,0 +1,46 @@
+"""Counts: their lines, and the digest of a day."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import date
+from subprocess import run
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hashdb.domain.stats.counts import ANY, Cell, Count, Kind, QueryOutcome, day_of, digest, lines, number_of
+
+DAY = date(2026, 11, 20)
+COUNTS = [
+    Count(Cell(Kind.QUERY, 3, "pdq", QueryOutcome.HIT), 12),
+    Count(Cell(Kind.QUERY, 10, ANY, QueryOutcome.NONE), 1),
+    Count(Cell(Kind.REFUSAL, 0, ANY, "invalid-input.signals"), 2),
+]
+
+
+def test_a_count_is_a_line_and_lines_are_sorted_by_their_octets() -> None:
+    assert lines(reversed(COUNTS)) == (
+        "query 10 any none 1",
+        "query 3 pdq hit 12",
+        "refusal 0 any invalid-input.signals 2",
+    )
+
+
+def test_the_digest_is_what_sha256sum_says_of_the_day_and_the_lines() -> None:
+    text = "\n".join([DAY.isoformat(), *lines(COUNTS), ""]).encode()
+    assert digest(DAY, COUNTS) == hashlib.sha256(text).hexdigest()
+    said = run(["sha256sum"], input=text, capture_output=True, check=True).stdout.decode()
+    assert digest(DAY, COUNTS) == said.split()[0]
+
+
+def test_the_digest_is_of_that_day_and_those_numbers_in_any_order() -> None:
+    assert digest(DAY, COUNTS) == digest(DAY, COUNTS[::-1])
+    others = [digest(date(2026, 11, 21), COUNTS), digest(DAY, COUNTS[1:]), digest(DAY, [])]
+    others.append(digest(DAY, [COUNTS[0]._replace(times=13), *COUNTS[1:]]))
+    assert len({digest(DAY, COUNTS), *others}) == 5
+
+
+@given(st.dates())
+def test_a_day_is_a_number_and_back(day: date) -> None:
+    assert day_of(number_of(day)) == day

@@ -1,0 +1,99 @@
+"""The figures of a service, as they follow from events."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from hashdb.domain.ledger.events import Action, Details, Event
+from hashdb.domain.stats.counts import ANY, Cell, Count
+from hashdb.domain.stats.overviews import (
+    BOUNDS,
+    EVERYONE,
+    InAll,
+    OfDay,
+    What,
+    bucket,
+    concerned,
+    deltas,
+    sealed,
+    within,
+)
+from tests.builders import NOON
+
+TODAY = NOON.date()
+COUNTED = (What.ADDED, What.WITHDRAWN, What.TIMED, What.IN_HOUR, What.IN_DAY)
+
+
+def event(action: Action, id: int, days: int = 0, **details: object) -> Event:
+    told: Details = details  # type: ignore[assignment]
+    return Event(1, NOON + timedelta(days=days), "key:1", str(action), action.partition(".")[0], id, told, b"")
+
+
+def added(id: int, member: int, seconds: int | None) -> Event:
+    return event(Action.CONTRIBUTION_ADDED, id, member=member, seconds_to_share=seconds)
+
+
+def test_what_is_added_counts_for_the_day_its_member_and_all_together() -> None:
+    found = deltas([added(1, 7, 3_600), added(2, 7, 3_601), added(3, 8, None)], {}, 0).by_day
+    assert [found[OfDay(TODAY, what, EVERYONE)] for what in COUNTED] == [3, 0, 2, 1, 2]
+    assert [found[OfDay(TODAY, what, 7)] for what in COUNTED] == [2, 0, 2, 1, 2]
+    assert [found[OfDay(TODAY, what, 8)] for what in COUNTED] == [1, 0, 0, 0, 0]
+    assert (found[OfDay(TODAY, "share:3600", EVERYONE)], found[OfDay(TODAY, "share:4500", EVERYONE)]) == (1, 1)
+
+
+def test_a_status_and_a_standing_move_from_one_figure_to_the_other() -> None:
+    events = [
+        added(1, 7, 0),
+        event(Action.CONTRIBUTION_DISPUTED, 1, before="unreviewed"),
+        event(Action.CONTRIBUTION_SUSPENDED, 1, before="active"),
+        event(Action.CONTRIBUTION_REINSTATED, 1, before="suspended"),
+        event(Action.CONTRIBUTION_WITHDRAWN, 1, days=1, before="active"),
+        event(Action.CONTRIBUTION_AMENDED, 1),
+        event(Action.CONTRIBUTION_ERASED, 1),
+        event(Action.CASE_OPENED, 1),
+    ]
+    found = deltas(events, {1: 7}, 0)
+    assert +found.in_all == {InAll("status:withdrawn", 7): 1, InAll("standing:disputed", 7): 1}
+    assert found.by_day[OfDay(TODAY + timedelta(days=1), What.WITHDRAWN, 7)] == 1
+
+
+def test_what_was_asked_on_a_day_counts_once_the_day_is_sealed() -> None:
+    counts = [
+        Count(Cell("query", 7, ANY, "hit"), 3),
+        Count(Cell("query", 7, ANY, "none"), 4),
+        Count(Cell("query", 7, "pdq", "hit"), 3),
+        Count(Cell("hit", 8, ANY, "others"), 2),
+        Count(Cell("refusal", 8, ANY, "quality"), 9),
+    ]
+    events = [event(Action.COUNTS_SEALED, 20261120)]
+    assert sealed(events) == {20261120}
+    found = deltas(events, {}, 0, {20261120: counts})
+    assert +found.by_day == {
+        OfDay(TODAY, "queries", EVERYONE): 7,
+        OfDay(TODAY, "queries", 7): 7,
+        OfDay(TODAY, "hits", EVERYONE): 2,
+        OfDay(TODAY, "hits", 8): 2,
+    }
+
+
+def test_what_a_change_concerns_must_be_known() -> None:
+    events = [added(1, 7, 0), event(Action.CONTRIBUTION_RETIRED, 2, before="disputed"), event(Action.KEY_ISSUED, 3)]
+    assert concerned(events) == {2}
+    assert deltas(events[1:2], {}, 0).in_all == {}
+
+
+@pytest.mark.parametrize("seconds", [0, 59, 60, 61, 604_800, 604_801])
+def test_a_time_counts_at_the_first_bound_that_it_does_not_pass(seconds: int) -> None:
+    counted = deltas([added(1, 7, seconds)], {}, 0).by_day
+    found = {key.what: times for key, times in counted.items() if key.what.startswith("share:")}
+    expected = next((bound for bound in BOUNDS if seconds <= bound), None)
+    assert found == {bucket(expected): 1}
+    assert within({**found, What.TIMED: 1}, 0.5) == expected
+
+
+def test_half_is_within_the_bound_that_half_do_not_pass() -> None:
+    buckets = {bucket(60): 5, bucket(3_600): 4, bucket(None): 1, What.TIMED: 10}
+    assert [within(buckets, share) for share in (0.5, 0.51, 0.9, 0.91)] == [60, 3_600, 3_600, None]
+    assert within({}, 0.5) is None

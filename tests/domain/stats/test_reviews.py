@@ -1,0 +1,76 @@
+"""Reviews: whose contributions hold, each row of the definition; the rest is held against the log elsewhere."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from hashdb.domain.contributions import Standing
+from hashdb.domain.ledger.events import Event
+from hashdb.domain.stats.replays import Reviews
+from hashdb.domain.stats.reports import Precision
+from hashdb.domain.times import Period
+from tests.builders import NOON
+
+TODAY = Period(NOON.date(), NOON.date())
+
+
+def reviews(said: str, *, only: int | None = None, days: int = 0) -> Reviews:
+    """What is said of contribution 17 of member 3: `+`, `-` (case 10), `-11` (case 11), `uphold`, `open-12`."""
+    taken = Reviews(TODAY, {17: 3}.get, only)
+    for word in said.split():
+        verb, _, number = word.partition("-")
+        case, action, kind = int(number or 10), "case.decided", "case"
+        details: dict[str, str | int] = {"contribution": 17, "decision": verb}
+        if verb == "open":
+            action, details = "case.opened", {"contribution": 17}
+        if word[0] in "+-":
+            action, kind = "opinion.given", "opinion"
+            opinion = "confirms" if word == "+" else "disputes"
+            details = {"contribution": 17, "opinion": opinion, "reason": "other", "case": case}
+        taken.take(Event(2, NOON + timedelta(days=days), "key:1", action, kind, case, details, b""))
+    return taken
+
+
+@pytest.mark.parametrize(
+    ("said", "standing", "holds"),
+    [
+        ("+", "confirmed", True),
+        ("-", "disputed", False),
+        ("+", "quarantined", False),
+        ("- uphold", "unreviewed", True),
+        ("- uphold +", "confirmed", True),
+        ("- uphold -11", "disputed", False),
+        ("- uphold -11 +", "confirmed", True),
+        ("- uphold", "quarantined", False),
+        ("- quarantine", "quarantined", False),
+        ("- retire +", "retired", False),
+        ("- retire uphold-11", "unreviewed", True),
+        ("+", "unreviewed", None),
+        ("+ open-12", "quarantined", None),
+        ("+ open-12 -12", "quarantined", False),
+        ("+ open-12 quarantine-12", "quarantined", False),
+    ],
+)
+def test_a_contribution_holds_or_not(said: str, standing: str, holds: bool | None) -> None:
+    expected = {} if holds is None else {3: Precision(int(holds), int(not holds))}
+    assert reviews(said).precision({17: Standing(standing)}.__getitem__) == expected
+
+
+def test_the_decisions_on_disputes_are_told_apart() -> None:
+    found = reviews("+ uphold - retire-10 -11 -11 uphold-11 quarantine-12").reviewed()
+    assert found.decided == {"quarantine": 1, "retire": 1, "uphold": 2}
+    assert found.disputes_decided == {"retire": 1, "uphold": 1}
+
+
+def test_only_what_was_said_or_decided_in_the_period_is_judged() -> None:
+    before = reviews("+ - retire", days=-1)
+    assert before.precision({17: Standing.RETIRED}.__getitem__) == {}
+    assert (before.reviewed().confirms, before.reviewed().disputes_decided) == (0, {})
+
+
+def test_of_one_member_only_its_contributions_count() -> None:
+    assert reviews("+", only=3).reviewed().confirms == 1
+    assert reviews("+", only=4).reviewed().confirms == 0
+    assert reviews("+", only=4).precision({17: Standing.CONFIRMED}.__getitem__) == {}

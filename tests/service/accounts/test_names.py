@@ -1,0 +1,116 @@
+# ruff: noqa: RUF001
+"""Names: one that looks like another's, or is read as the same, is refused; those that are there stay."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from hashdb.domain.accounts.members import COMMAND_LINE, MemberChange, MemberDraft, MemberKind
+from hashdb.domain.accounts.users import Role, UserDraft
+from hashdb.errors import NameTaken
+from hashdb.service import HashDB
+from hashdb.service.accounts import members, users
+from hashdb.service.accounts.members import require_distinct
+from tests.builders import NOON
+
+ALIKE = [
+    ("Alpha", "alpha"),
+    ("Alpha", "ALPHA"),
+    ("Alpha", "Ａｌｐｈａ"),
+    ("Alpha", "Alphа"),
+    ("Alpha", "Αlpha"),
+    ("Alpha", "АLРНА"),
+    ("Alpha", "AIpha"),
+    ("Alpha", "A1pha"),
+    ("Alpha", "Al\u034fpha"),
+    ("Alpha", "Alpha\ufe0f"),
+    ("META", "МЕТА"),
+    ("scope", "ѕсоре"),
+    ("Meta", "rneta"),
+    ("Straße", "STRASSE"),
+    ("Vidéo", "Vide\u0301o"),
+    ("Alpha Video", "Alpha  video"),
+    ("Google", "G00gle"),
+]  # fmt: skip
+
+
+def member(db: HashDB, name: str) -> int:
+    return members.add(db, COMMAND_LINE, MemberDraft(name, MemberKind.PLATFORM)).id
+
+
+def user(db: HashDB, name: str) -> int:
+    return users.add(db, COMMAND_LINE, UserDraft(name, Role.AUDITOR), local=False).user.id
+
+
+@pytest.mark.parametrize("pair", ALIKE)
+@pytest.mark.parametrize("what", ["member", "user"])
+def test_names_that_look_alike_or_are_read_as_the_same_are_not_distinct(pair: tuple[str, str], what: str) -> None:
+    for name, other in (pair, pair[::-1]):
+        with pytest.raises(NameTaken) as caught:
+            require_distinct(name, ["Beta", other], what)
+        assert str(caught.value) == f"{name} is easily mistaken for the {what} {other}: choose another name"
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("Alpha", "Beta"),
+        ("Alpha 1", "Alpha 2"),
+        ("日本", "日立"),
+        ("Почта", "Портал"),
+        ("Ola", "Öla"),
+        ("Alpha Video", "alpha-video"),
+    ],
+)
+def test_names_that_differ_are_distinct(name: str, other: str) -> None:
+    require_distinct(name, [other], "user")
+
+
+@pytest.mark.parametrize(("name", "other"), [("Alpha Video", "alpha-video"), ("Vidéo", "Video"), ("A & B", "A, B")])
+def test_members_whose_banks_would_have_one_name_are_not_distinct(name: str, other: str) -> None:
+    with pytest.raises(NameTaken):
+        require_distinct(name, [other], "member")
+
+
+def test_a_member_whose_name_looks_like_anothers_is_neither_added_nor_renamed(db: HashDB) -> None:
+    member(db, "Alpha")
+    beta = member(db, "Beta")
+    before = db.store.head()
+    with pytest.raises(NameTaken):
+        member(db, "Alphа")
+    with pytest.raises(NameTaken):
+        members.change(db, COMMAND_LINE, beta, MemberChange(name="ALPHA"))
+    assert db.store.head() == before
+    assert members.get(db, COMMAND_LINE, beta).name == "Beta"
+    members.change(db, COMMAND_LINE, beta, MemberChange(name="BETA"))
+
+
+def test_a_user_whose_name_looks_like_anothers_is_not_added(db: HashDB) -> None:
+    user(db, "ada")
+    for name in ("Ada", "аda"):
+        with pytest.raises(NameTaken):
+            user(db, name)
+    assert [one.name for one in users.page(db, COMMAND_LINE, 0, 9)] == ["ada"]
+
+
+def test_of_names_that_look_alike_and_are_added_at_once_one_is(db: HashDB) -> None:
+    def add(name: str) -> bool:
+        try:
+            member(db, name)
+        except NameTaken:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        came = list(pool.map(add, ("Alpha", "alpha", "ALPHA", "Alphа")))
+    assert came.count(True) == 1
+
+
+def test_names_that_looked_alike_before_stay_and_can_be_changed_otherwise(db: HashDB) -> None:
+    with db.store.begin() as tx:
+        first, second = (tx.members.add(MemberDraft(name, MemberKind.PLATFORM), NOON) for name in ("Alpha", "alpha"))
+    assert members.change(db, COMMAND_LINE, second.id, MemberChange(contact="x@example.org")) != second
+    assert members.change(db, COMMAND_LINE, first.id, MemberChange(name="Alpha", kind=MemberKind.AUTHORITY)) != first
+    assert members.named(db, COMMAND_LINE, "alpha").id == second.id

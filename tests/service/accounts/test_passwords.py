@@ -1,0 +1,58 @@
+"""Passwords, codes and recovery codes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pyotp
+from argon2 import PasswordHasher
+
+from hashdb.domain.accounts.users import Credentials
+from hashdb.service.accounts import sessions
+from tests.builders import NOON
+
+
+def test_a_password_is_recognised_by_what_is_kept() -> None:
+    kept = sessions.hashed("correct horse caf\u00e9")
+    assert kept.startswith("$argon2id$")
+    assert sessions.recognised("correct horse cafe\u0301", kept)
+    assert not sessions.recognised("correct horse", kept)
+    assert not sessions.recognised("x", None)
+    assert not sessions.recognised("x", "not of argon2")
+
+
+def test_a_code_is_good_for_its_step_and_the_neighbours_and_once() -> None:
+    secret = sessions.new_secret()
+    assert sessions.is_secret(secret)
+    totp = pyotp.TOTP(secret)
+    for seconds, good in ((-61, False), (-30, True), (0, True), (30, True), (61, False)):
+        code = totp.at(NOON + timedelta(seconds=seconds))
+        assert (sessions.code_step(secret, code, NOON, 0) is not None) is good
+    step = sessions.code_step(secret, totp.at(NOON), NOON, 0)
+    assert step is not None
+    assert sessions.code_step(secret, totp.at(NOON), NOON, step) is None
+    for wrong in ("", "abcdef", "\uff11" * 6, "0" * 100):
+        assert sessions.code_step(secret, wrong, NOON, 0) is None
+
+
+def test_a_recovery_code_is_used_up() -> None:
+    codes = sessions.new_codes()
+    known = Credentials(None, None, 0, tuple(map(sessions.recovery_digest, codes)))
+    left = sessions.left_without(f" {codes[3].upper()} ", known)
+    assert left is not None
+    assert len(left) == 9
+    assert sessions.left_without(codes[3], Credentials(None, None, 0, left)) is None
+
+
+def test_what_is_made_is_never_the_same() -> None:
+    assert len({sessions.generated() for _ in range(50)}) == 50
+    assert len(sessions.generated()) == 23
+
+
+def test_the_authenticator_is_told_whose_secret_it_is() -> None:
+    address = sessions.provisioning("A" * 32, "Rosa R.", "hashdb")
+    assert address.startswith("otpauth://totp/hashdb:Rosa%20R.?secret=" + "A" * 32)
+
+
+def test_what_it_costs_is_what_the_rfc_asks_for(cheap_passwords: PasswordHasher) -> None:
+    assert (cheap_passwords.memory_cost, cheap_passwords.time_cost, cheap_passwords.parallelism) == (65_536, 3, 4)

@@ -1,0 +1,76 @@
+"""One key holds its share of a process's places, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from threading import Event
+
+import pytest
+
+from hashdb.domain.accounts.members import Actor, Scope
+from hashdb.errors import LimitReached, TooManyAtOnce
+from hashdb.service.accounts.limits import ALL, EACH, Places
+
+
+def key(number: int) -> Actor:
+    return Actor(f"key:{number}", frozenset(Scope))
+
+
+@contextmanager
+def held(places: Places, *actors: Actor) -> Iterator[None]:
+    """Places held by these, each in a thread of its own."""
+    done = Event()
+
+    def hold(actor: Actor, took: Event) -> None:
+        with places.place(actor):
+            took.set()
+            done.wait(20)
+
+    with ThreadPoolExecutor(len(actors)) as pool:
+        try:
+            for actor in actors:
+                took = Event()
+                pool.submit(hold, actor, took)
+                assert took.wait(20)
+            yield
+        finally:
+            done.set()
+
+
+def test_a_key_with_its_share_is_refused_and_another_finds_a_place() -> None:
+    places = Places()
+    with held(places, *[key(1)] * EACH):
+        with pytest.raises(TooManyAtOnce) as refused, places.place(key(1)):
+            pass
+        assert isinstance(refused.value, LimitReached)
+        assert refused.value.retry_after == 1
+        with places.place(key(2)):
+            pass
+    with places.place(key(1)):
+        pass
+
+
+def test_all_keys_together_leave_a_thread_free() -> None:
+    places = Places()
+    with held(places, *(key(number) for number in range(ALL))), pytest.raises(TooManyAtOnce), places.place(key(99)):
+        pass
+
+
+def test_a_thread_holds_one_place_in_however_many_blocks() -> None:
+    places = Places()
+    with ExitStack() as stack:
+        for _ in range(ALL + 1):
+            stack.enter_context(places.place(key(1)))
+        with held(places, *[key(1)] * (EACH - 1)), ThreadPoolExecutor(1) as pool:
+            assert isinstance(pool.submit(places.enter, key(1)).exception(), TooManyAtOnce)
+    with held(places, *[key(1)] * EACH):
+        pass
+
+
+def test_a_place_is_given_back_when_its_block_raises() -> None:
+    places = Places()
+    for _ in range(ALL + 1):
+        with pytest.raises(ValueError, match="broken"), places.place(key(1)):
+            raise ValueError("broken")

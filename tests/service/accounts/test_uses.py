@@ -1,0 +1,114 @@
+"""When keys were last used, and what the feed has not given their readers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, Scope
+from hashdb.domain.contributions import Filter
+from hashdb.domain.stats.counts import MOST, Lag, Use
+from hashdb.errors import ScopeMissing
+from hashdb.service import HashDB
+from hashdb.service.accounts import members
+from hashdb.service.contributions import contributions
+from hashdb.service.sharing import feed
+from tests.builders import NOON, Clock, again, contributed, draft, hashdb
+
+
+@pytest.fixture
+def secret(db: HashDB, actor: Actor) -> str:
+    """Of a further key."""
+    assert actor.member
+    return members.issue_key(db, COMMAND_LINE, actor.member.id, KeyDraft(frozenset({Scope.FEED}))).secret
+
+
+def noted(db: HashDB) -> dict[int, int]:
+    """The second after noon at which each key was used."""
+    members.flush(db)
+    return {id: int((one.use.used_at - NOON).total_seconds()) for id, one in members.of(db, COMMAND_LINE).items()}
+
+
+def test_who_lists_what_others_contributed_is_told_once_a_key_a_day(
+    db: HashDB, database_url: str, actor: Actor, clock: Clock
+) -> None:
+    auditor, elsewhere = again(db, actor, Scope.AUDIT), hashdb(database_url, clock)
+    assert actor.member and auditor.key
+    contributions.page(db, actor, Filter(), 0, 10)
+    contributions.page(db, auditor, Filter(member=actor.member.id), 0, 10)
+    contributions.page(db, COMMAND_LINE, Filter(), 0, 10)
+    told = []
+    for _ in range(2):
+        for one in (db, elsewhere, db):
+            contributions.page(one, auditor, Filter(), 0, 10)
+        with db.store.read() as tx:
+            told.append([event.subject for event in tx.audit.events(0, 99, None, "listing.read", None)])
+        clock.go(days=1)
+    elsewhere.close()
+    assert told == [[f"key:{auditor.key.id}"], [f"key:{auditor.key.id}"] * 2]
+
+
+def test_a_use_is_written_once_a_minute_at_most(db: HashDB, secret: str, clock: Clock) -> None:
+    key = members.authenticate(db, secret).key
+    assert key and noted(db)[key.id] == 0
+    clock.go(seconds=30)
+    members.authenticate(db, secret)
+    assert noted(db)[key.id] == 0
+    clock.go(seconds=30)
+    assert noted(db)[key.id] == 30
+    clock.go(seconds=600)
+    assert not members.flush(db), "what was not used again is not written again"
+
+
+def test_of_several_processes_the_latest_counts(
+    database_url: str, db: HashDB, secret: str, clock: Clock, actor: Actor
+) -> None:
+    second = hashdb(database_url, clock)
+    reader = members.authenticate(second, secret)
+    feed.read(second, reader, 0, 10)
+    clock.go(seconds=5)
+    contributed(db, actor, draft(1))
+    feed.read(db, members.authenticate(db, secret), 0, 10)
+    members.flush(db)
+    members.flush(second)
+    assert reader.key
+    one = members.of(db, COMMAND_LINE)[reader.key.id]
+    assert one.use == Use(one.use.key, clock(), clock(), db.store.head().seq)
+    second.close()
+
+
+def test_what_a_reader_was_not_given_yet_is_counted(db: HashDB, actor: Actor, secret: str, clock: Clock) -> None:
+    assert actor.member
+    reader = members.authenticate(db, secret)
+    items = contributed(db, actor, *(draft(seed) for seed in range(5)))
+
+    def lag() -> Lag | None:
+        clock.go(minutes=2)
+        members.flush(db)
+        return members.of(db, COMMAND_LINE, actor.member.id if actor.member else 0)[
+            reader.key.id if reader.key else 0
+        ].lag
+
+    assert lag() is None
+    page = feed.read(db, reader, 0, 3)
+    assert lag() == Lag(2, NOON)
+    feed.read(db, reader, page.checkpoint, 9)
+    assert lag() == Lag(0, None)
+    members.issue_key(db, COMMAND_LINE, actor.member.id, KeyDraft(frozenset({Scope.MATCH})))
+    assert lag() == Lag(0, None), "what is no change of the feed is not waited for"
+    since = clock()
+    contributions.withdraw(db, actor, items[0].id, "other")
+    assert lag() == Lag(1, since)
+    feed.exchange(db, reader, 0, 0, db.store.head().seq, 100)
+    assert lag() == Lag(0, None)
+    assert members.of(db, COMMAND_LINE, 99) == {}
+
+
+def test_a_long_lag_is_not_counted_to_its_end() -> None:
+    assert Lag(MOST, NOON).more and not Lag(MOST - 1, NOON + timedelta(1)).more
+
+
+def test_uses_are_for_who_audits(db: HashDB, actor: Actor) -> None:
+    with pytest.raises(ScopeMissing):
+        members.of(db, actor)

@@ -1,0 +1,114 @@
+"""Expiry and retention: the earliest counts, also for what was there before the operator said so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from hashdb.domain.accounts.members import COMMAND_LINE, Actor
+from hashdb.domain.contributions import Amendment
+from hashdb.domain.review.incidents import Incident, IncidentDraft, Retention
+from hashdb.service import HashDB
+from hashdb.service.contributions import contributions, expiry
+from hashdb.service.review import incidents
+from tests.builders import NOON, RULES, Clock, contributed, draft, hashdb, member_with
+
+DAY = timedelta(days=1)
+KEPT = Retention({"graphic_violence": 10, "manifesto": 20})
+
+
+def kept(url: str, clock: Clock, retention: Retention = KEPT) -> HashDB:
+    """A service with this retention, settled."""
+    db = hashdb(url, clock, replace(RULES, retention=retention))
+    expiry.start(db)
+    expiry.settle(db)
+    return db
+
+
+def test_the_earliest_of_expiry_and_retention_counts(database_url: str, clock: Clock) -> None:
+    db = kept(database_url, clock)
+    actor = member_with(db)
+    items = contributed(
+        db,
+        actor,
+        draft(1),
+        draft(2, labels=("graphic_violence",)),
+        draft(3, labels=("manifesto", "graphic_violence", "incitement")),
+        draft(4, labels=("manifesto",), expires_at=NOON + DAY),
+        draft(5, labels=("manifesto",), expires_at=NOON + 30 * DAY),
+    )
+    days = [None, 10, 10, 1, 20]
+    expected = [None if count is None else NOON + count * DAY for count in days]
+    assert [item.expires_at for item in items] == expected
+    assert [contributions.get(db, actor, item.id).expires_at for item in items] == expected
+    assert contributions.amend(db, actor, items[0].id, Amendment(labels=("manifesto",))).expires_at == NOON + 20 * DAY
+    assert contributions.amend(db, actor, items[4].id, Amendment(labels=("incitement",))).expires_at == NOON + 30 * DAY
+    clock.go(days=10)
+    assert contributions.emit_pending(db) == 3
+    db.close()
+
+
+def test_what_was_there_before_goes_by_another_retention_once_it_is_settled(
+    database_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expiry, "_BATCH", 2)
+    before = kept(database_url, clock, Retention({}))
+    actor = member_with(before)
+    items = contributed(before, actor, *(draft(seed, labels=("manifesto",)) for seed in range(5)), draft(9))
+    before.close()
+    after = kept(database_url, clock)
+    shown = [contributions.get(after, actor, item.id).expires_at for item in items]
+    assert shown == [NOON + 20 * DAY] * 5 + [None]
+    with after.store.read() as tx:
+        (settings,) = tx.audit.events(0, 100, None, "settings.changed", None)
+        amended = tx.audit.events(0, 100, None, "contribution.amended", None)
+    assert settings.details == {"days": ["graphic_violence=10", "manifesto=20"]}
+    assert [event.id for event in amended] == [item.id for item in items[:5]]
+    head = after.store.head()
+    expiry.start(after)
+    expiry.settle(after)
+    assert after.store.head() == head
+    after.close()
+    lifted = kept(database_url, clock, Retention({}))
+    assert [contributions.get(lifted, actor, item.id).expires_at for item in items] == [None] * 6
+    lifted.close()
+
+
+def test_interrupted_it_goes_on_where_it_was(database_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expiry, "_BATCH", 2)
+    db = kept(database_url, clock, Retention({}))
+    actor = member_with(db)
+    items = contributed(db, actor, *(draft(seed, labels=("manifesto",)) for seed in range(5)))
+    db.rules = replace(db.rules, retention=KEPT)
+    expiry.start(db)
+    assert expiry._retain(db, db.intake.rules(), db.index.catch_up().seq)
+    with db.store.read() as tx:
+        assert tx.retention.after() == items[1].id
+    expiry.settle(db)
+    with db.store.read() as tx:
+        assert tx.retention.after() is None
+        amended = tx.audit.events(0, 100, None, "contribution.amended", None)
+    assert [event.id for event in amended] == [item.id for item in items]
+    db.close()
+
+
+def test_incident_and_retention_together(database_url: str, clock: Clock) -> None:
+    db = kept(database_url, clock)
+    actor = member_with(db)
+    (mine,) = contributed(db, actor, draft(1, labels=("manifesto",), incident="CI:x"))
+    one = incidents.add(db, COMMAND_LINE, IncidentDraft("CI:x", NOON, NOON + 5 * DAY, True))
+    assert isinstance(one, Incident)
+    assert contributions.get(db, actor, mine.id).expires_at == NOON + 5 * DAY
+    db.close()
+
+
+def test_a_service_of_another_retention_leaves_that_in_force_alone(db: HashDB, actor: Actor) -> None:
+    contributed(db, actor, draft(1, labels=("manifesto",)))
+    db.rules = replace(db.rules, retention=KEPT)
+    expiry.start(db)
+    db.rules = RULES
+    head = db.store.head()
+    expiry.settle(db)
+    assert db.store.head() == head

@@ -1,0 +1,71 @@
+"""Intake: signals are checked against the rules, and a change that was checked against old rules is checked again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from hashdb.domain.accounts.members import SYSTEM
+from hashdb.domain.ledger.events import Action, Entry
+from hashdb.domain.matching.benign import REFUSAL
+from hashdb.domain.review.incidents import Incident
+from hashdb.domain.signals import Algorithm
+from hashdb.service import HashDB
+from hashdb.service.contributions.intake import StaleRead, append
+from hashdb.service.views import IntakeRules
+from hashdb.store.matching.benign import Near
+from tests.builders import NOON, draft, near, signal
+
+LIST = (
+    Near(1, signal(1), 15),
+    Near(2, signal(1), 31),
+    Near(3, signal(2), 0),
+    Near(4, signal(1, Algorithm.PHASH), 3),
+)
+
+
+@pytest.mark.parametrize(("distance", "entries"), [(0, {1, 2}), (15, {1, 2}), (16, {2}), (31, {2}), (32, {None})])
+def test_each_benign_signal_has_a_radius_of_its_own(distance: int, entries: set[int | None]) -> None:
+    one = near(signal(1), distance)
+    assert IntakeRules(LIST, ()).touched([one]).get(one) in entries
+
+
+def test_only_signals_of_the_same_algorithm_are_close() -> None:
+    asked = [signal(2), near(signal(2), 1), signal(1, Algorithm.PHASH), signal(1, Algorithm.PHASH256)]
+    assert IntakeRules(LIST, ()).touched(asked) == {signal(2): 3, signal(1, Algorithm.PHASH): 4}
+    assert IntakeRules((), ()).touched(asked) == {}
+
+
+def test_faults_stand_at_their_fields() -> None:
+    over = Incident(1, "CIP:over", NOON - timedelta(days=2), NOON, True)
+    rules = IntakeRules(LIST, [over])
+    faults = list(rules.faults([draft(9), draft(9, 2, incident="CIP:over"), draft(8, incident="CI:x")], NOON))
+    assert [(position, fault.at) for position, fault in faults] == [(1, "signals[1]"), (1, "incident")]
+    assert faults[0][1].reason == REFUSAL
+    assert rules.incident_fault("CIP:over", NOON - timedelta(microseconds=1)) is None
+
+
+@pytest.mark.parametrize(
+    ("action", "changes"),
+    [
+        (Action.BENIGN_ADDED, True),
+        (Action.INCIDENT_AMENDED, True),
+        (Action.CONTRIBUTION_RETIRED, True),
+        (Action.CONTRIBUTION_ADDED, False),
+        (Action.KEY_ISSUED, False),
+    ],
+)
+def test_what_was_checked_against_old_rules_is_not_appended(db: HashDB, action: Action, changes: bool) -> None:
+    known = db.index.catch_up().seq
+    entry = Entry(action, action.partition(".")[0], 1, {})
+    with db.store.begin() as tx:
+        tx.audit.append(NOON, SYSTEM, [entry])
+    if changes:
+        with pytest.raises(StaleRead), db.store.begin() as tx:
+            append(tx, NOON, SYSTEM, [entry], known)
+    else:
+        with db.store.begin() as tx:
+            append(tx, NOON, SYSTEM, [entry], known)
+    with db.store.begin() as tx:
+        append(tx, NOON, SYSTEM, [entry], db.index.catch_up().seq)

@@ -1,0 +1,55 @@
+"""Lists of every contribution, and their export."""
+
+from __future__ import annotations
+
+import pytest
+
+from hashdb.domain.accounts.members import Actor, Scope
+from hashdb.domain.contributions import Filter, Listing
+from hashdb.errors import InvalidInput, ScopeMissing
+from hashdb.service import HashDB
+from hashdb.service.contributions import listings
+from tests.builders import NOON, Clock, contributed, draft
+
+AUDITOR = Actor("user:1", frozenset({Scope.AUDIT}))
+
+
+def test_an_auditor_sees_all_of_it_page_by_page(db: HashDB, actor: Actor, other: Actor) -> None:
+    contributed(db, actor, draft(1, reference="ours"), draft(2))
+    contributed(db, other, draft(3))
+    first = listings.page(db, AUDITOR, Listing(), None, 2)
+    rest = listings.page(db, AUDITOR, Listing(), first.next, 2)
+    assert [one.id for one in (*first.contributions, *rest.contributions)] == [3, 2, 1]
+    assert rest.next is None
+    assert rest.contributions[0].reference == "ours"
+    assert rest.contributions[0].signals
+    chosen = Listing(Filter(member=other.member.id if other.member else 0))
+    assert [one.id for one in listings.page(db, AUDITOR, chosen, None, 9).contributions] == [3]
+
+
+def test_an_export_has_every_one_and_is_in_the_log_before_it_begins(
+    db: HashDB, actor: Actor, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    monkeypatch.setattr(listings, "BLOCK", 2)
+    contributed(db, actor, *(draft(seed, reference=f"secret-{seed}") for seed in range(5)))
+    exported = listings.export(db, AUDITOR, Listing(Filter(reference="secret", severity=None)), "csv")
+    with db.store.read() as tx:
+        event = tx.audit.events(0, 1_000, str(AUDITOR), None, None)[-1]
+    assert (event.action, event.subject) == ("listing.exported", "listing:20261120")
+    assert event.details == {"form": "csv", "chosen": ["reference"]}
+    assert [one.id for one in exported] == [5, 4, 3, 2, 1]
+
+
+def test_a_period_that_ends_before_it_begins_is_refused() -> None:
+    for fine in (Filter(since=NOON, removed_until=NOON), Filter(until=NOON, removed_since=NOON)):
+        listings.check(fine)
+    with pytest.raises(InvalidInput) as caught:
+        listings.check(Filter(since=NOON, until=NOON, removed_since=NOON, removed_until=NOON))
+    assert [fault.at for fault in caught.value.faults] == ["until", "removed_until"]
+
+
+def test_lists_are_for_who_audits(db: HashDB, actor: Actor) -> None:
+    with pytest.raises(ScopeMissing):
+        listings.page(db, actor, Listing(), None, 1)
+    with pytest.raises(ScopeMissing):
+        listings.export(db, actor, Listing(), "csv")

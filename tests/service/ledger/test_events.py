@@ -1,0 +1,114 @@
+"""The audit log, as an auditor reads it."""
+
+from __future__ import annotations
+
+import pytest
+
+from hashdb.domain.accounts.members import COMMAND_LINE, Actor, Scope
+from hashdb.domain.contributions import Amendment
+from hashdb.domain.ledger.events import leaf
+from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
+from hashdb.errors import NotFound, ScopeMissing
+from hashdb.service import HashDB
+from hashdb.service.contributions import contributions
+from hashdb.service.ledger import events
+from hashdb.service.ledger.events import EventFilter
+from hashdb.service.matching import matches
+from hashdb.service.review import cases, opinions
+from hashdb.service.stats import counts
+from tests.builders import Clock, contributed, draft, member_with, query
+
+
+def test_an_auditor_reads_every_event_and_can_verify_it(db: HashDB, actor: Actor) -> None:
+    (one,) = contributed(db, actor, draft(1, basis="terms"))
+    contributions.withdraw(db, actor, one.id, "other")
+    for reader in (member_with(db, Scope.AUDIT), member_with(db, Scope.ADMIN), COMMAND_LINE):
+        found = events.page(db, reader, EventFilter(), 0, 100)
+        assert [event.seq for event in found] == list(range(1, len(found) + 1))
+        for event in found:
+            assert event.leaf == leaf(event.seq, event.at, event.actor, event.action, event.subject, event.details)
+
+
+def test_events_are_chosen_and_come_in_pages(db: HashDB, actor: Actor) -> None:
+    ids = [one.id for one in contributed(db, actor, *[draft(seed) for seed in range(5)])]
+    by_actor = events.page(db, COMMAND_LINE, EventFilter(actor=str(actor)), 0, 3)
+    assert [event.id for event in by_actor] == ids[:3]
+    rest = events.page(db, COMMAND_LINE, EventFilter(actor=str(actor)), by_actor[-1].seq, 3)
+    assert [event.id for event in rest] == ids[3:]
+    (about,) = events.page(db, COMMAND_LINE, EventFilter(subject=("contribution", ids[2])), 0, 10)
+    assert about == by_actor[2]
+    assert len(events.page(db, COMMAND_LINE, EventFilter(action="contribution.added"), 0, 10)) == 5
+
+
+def test_others_do_not_read_it(db: HashDB) -> None:
+    reader = member_with(db, *(frozenset(Scope) - {Scope.AUDIT, Scope.ADMIN}))
+    with pytest.raises(ScopeMissing, match=r"^this key lacks the scope audit$"):
+        events.page(db, reader, EventFilter(), 0, 10)
+
+
+def test_a_timeline_tells_everything_with_notes_and_old_values(
+    db: HashDB, actor: Actor, other: Actor, clock: Clock
+) -> None:
+    (one, apart) = contributed(db, actor, draft(1), draft(2))
+    contributions.amend(db, actor, apart.id, Amendment(severity=4))
+    clock.go(hours=1)
+    contributions.amend(db, actor, one.id, Amendment(severity=1))
+    opinions.give(db, other, one.id, OpinionDraft(Stance.DISPUTES, "other", "not so"))
+    contributions.amend(db, actor, one.id, Amendment(severity=2, labels=("manifesto",)))
+    clock.go(hours=1)
+    (case,) = cases.page(db, COMMAND_LINE, None, 0, 9)
+    cases.decide(db, COMMAND_LINE, case.id, Decision.RETIRE, "it was wrong")
+    found = events.timeline(db, COMMAND_LINE, one.id)
+    assert [moment.what for moment in found.moments] == [
+        "contribution.added",
+        "contribution.amended",
+        "opinion.given",
+        "case.opened",
+        "contribution.disputed",
+        "contribution.amended",
+        "case.decided",
+        "contribution.retired",
+    ]
+    assert [dict(moment.before) for moment in found.moments if moment.what == "contribution.amended"] == [
+        {"severity": None},
+        {"severity": 1, "labels": ["glorification"]},
+    ]
+    assert [(moment.what, moment.note) for moment in found.moments if moment.note] == [
+        ("opinion.given", "not so"),
+        ("case.decided", "it was wrong"),
+    ]
+    assert actor.member and other.member
+    assert found.names == {str(actor): actor.member.name, str(other): other.member.name}
+
+
+def test_who_had_it_as_a_match_is_told_by_day(db: HashDB, actor: Actor, other: Actor) -> None:
+    (one,) = contributed(db, actor, draft(1))
+    matches.match(db, other, [query(1), query(1)])
+    counts.flush(db)
+    found = events.timeline(db, COMMAND_LINE, one.id)
+    (hit,) = [moment for moment in found.moments if moment.what == events.HIT]
+    assert other.member
+    assert (hit.who, hit.seq, dict(hit.details)) == (
+        f"member:{other.member.id}",
+        None,
+        {"times": 2, "distance": ["pdq 0"]},
+    )
+    assert found.names[hit.who] == other.member.name
+
+
+def test_erasure_leaves_the_events_alone(db: HashDB, actor: Actor, other: Actor) -> None:
+    (one,) = contributed(db, actor, draft(1))
+    contributions.amend(db, actor, one.id, Amendment(severity=1))
+    opinions.give(db, other, one.id, OpinionDraft(Stance.CONFIRMS, note="seen"))
+    contributions.erase(db, actor, one.id)
+    moments = events.timeline(db, COMMAND_LINE, one.id).moments
+    assert not any(moment.note or moment.before for moment in moments)
+    assert moments[-1].what == "contribution.erased"
+
+
+def test_a_timeline_is_for_who_audits_or_reviews(db: HashDB, actor: Actor) -> None:
+    (one,) = contributed(db, actor, draft(1))
+    with pytest.raises(ScopeMissing):
+        events.timeline(db, actor, one.id)
+    with pytest.raises(NotFound):
+        events.timeline(db, COMMAND_LINE, one.id + 1)

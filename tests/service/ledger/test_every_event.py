@@ -1,0 +1,312 @@
+"""Every verb of the service that changes something writes an event: none is forgotten, whoever adds one."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pyotp
+import pytest
+
+import hashdb.service
+from hashdb.domain.accounts.members import (
+    COMMAND_LINE,
+    Actor,
+    KeyDraft,
+    MemberChange,
+    MemberDraft,
+    MemberKind,
+    MemberStatus,
+    Scope,
+)
+from hashdb.domain.accounts.users import Identity, Opened, Role, Session, UserChange, UserDraft
+from hashdb.domain.contributions import Amendment, Listing
+from hashdb.domain.matching.benign import BenignDraft
+from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
+from hashdb.domain.review.incidents import IncidentChange, IncidentDraft, Retention
+from hashdb.domain.sharing.webhooks import Topic, WebhookChange, WebhookDraft
+from hashdb.domain.stats.counts import Reason
+from hashdb.domain.times import Period
+from hashdb.errors import InvalidInput
+from hashdb.service import HashDB, backups, health
+from hashdb.service.accounts import members, sessions, users
+from hashdb.service.contributions import contributions, expiry, listings
+from hashdb.service.ledger import checkpoints
+from hashdb.service.ledger.verification import verify
+from hashdb.service.matching import benign, matches, neighbors
+from hashdb.service.review import cases, incidents, opinions, proposals
+from hashdb.service.sharing import feed, webhooks
+from hashdb.service.stats import counts, refusals, reports
+from hashdb.service.stats.buffer import Refusal
+from tests.builders import NOON, RULES, contributed, draft, member_with, query, signal
+
+PASSWORD = "correct horse battery staple"
+Verb = Callable[[HashDB, Actor, int], object]
+
+
+def disputed(db: HashDB, id: int) -> int:
+    """The case that another member opened on a contribution."""
+    case = opinions.give(db, member_with(db), id, OpinionDraft(Stance.DISPUTES, "other")).case
+    assert case is not None
+    return case
+
+
+def _delete_benign(db: HashDB) -> None:
+    (entry,) = benign.page(db, COMMAND_LINE, 0, 1)
+    benign.delete(db, COMMAND_LINE, entry.id)
+
+
+BENIGN = BenignDraft((signal(1),), built_in="one")
+RETAINED = replace(RULES, retention=Retention({"glorification": 1}))
+BEFORE: dict[str, Callable[[HashDB], object]] = {
+    "benign.delete": lambda db: benign.start(db, [BENIGN]),
+    "suppressions.settle": lambda db: benign.start(db, [BENIGN]),
+    "expiry.start": lambda db: setattr(db, "rules", RETAINED),
+    "safeguards.start": lambda db: setattr(db, "rules", replace(RULES, flood_cap=9)),
+    "expiry.settle": lambda db: _retained(db),
+    "incidents.change": lambda db: incidents.add(db, COMMAND_LINE, IncidentDraft("CI:x", NOON)),
+    "proposals.drop": lambda db: _proposed(db),
+    "proposals.expire": lambda db: _proposed(db, later=True),
+    "contributions.emit_pending": lambda db: setattr(db, "now", lambda: NOON + timedelta(days=3)),
+    "opinions.recount": lambda db: _silenced(db),
+    "floods.guard": lambda db: _flooded(db),
+    "erasures.purge": lambda db: _erased(db),
+}
+"""What comes before some of them."""
+OF_A_HOOK = ("webhooks.change", "webhooks.delete", "webhooks.renew")
+
+
+def _retained(db: HashDB) -> None:
+    db.rules = RETAINED
+    expiry.start(db)
+
+
+def _proposed(db: HashDB, *, later: bool = False) -> None:
+    db.rules = replace(db.rules, two_persons=True)
+    benign.add(db, COMMAND_LINE, BENIGN)
+    if later:
+        db.now = lambda: NOON + timedelta(days=4)
+
+
+def _flooded(db: HashDB) -> None:
+    db.rules = replace(db.rules, flood_cap=1)
+    for member in (member_with(db), member_with(db), member_with(db)):
+        matches.match(db, member, [query(1)])
+    counts.flush(db)
+
+
+def _erased(db: HashDB) -> None:
+    contributions.erase(db, COMMAND_LINE, 1)
+    db.now = lambda: NOON + timedelta(days=90)
+
+
+def _silenced(db: HashDB) -> None:
+    disputed(db, 1)
+    members.change(db, COMMAND_LINE, 2, MemberChange(status=MemberStatus.SUSPENDED))
+
+
+def hook(db: HashDB, actor: Actor) -> int:
+    """A webhook of the actor's, just made."""
+    return webhooks.add(db, actor, WebhookDraft("https://example.org/hook", (Topic.FEED_CHANGED,))).webhook.id
+
+
+def opened(db: HashDB) -> Opened:
+    """The session of a user who has just signed in."""
+    if not users.page(db, COMMAND_LINE, 0, 1):
+        users.add(db, COMMAND_LINE, UserDraft("ada", Role.ADMIN), PASSWORD)
+    return sessions.sign_in(db, "ada", PASSWORD, "")
+
+
+def session(db: HashDB) -> Session:
+    """The same."""
+    return opened(db).session
+
+
+def with_factor(db: HashDB) -> tuple[str, ...]:
+    """The recovery codes of a user who has just set up a second factor."""
+    secret = sessions.new_secret()
+    return users.add_factor(db, session(db), PASSWORD, secret, pyotp.TOTP(secret).at(db.now()))
+
+
+def two_sessions(db: HashDB) -> Session:
+    """The later of two sessions."""
+    session(db)
+    return session(db)
+
+
+def confirmed(db: HashDB) -> Opened:
+    """What a recovery code opens."""
+    code = with_factor(db)[0]
+    return sessions.confirm(db, opened(db).token, code, "")
+
+
+def admitted(db: HashDB) -> Opened:
+    """What the provider opens."""
+    users.add(db, COMMAND_LINE, UserDraft("bob", Role.ADMIN), local=False)
+    return sessions.admit(db, "bob", Identity("https://login.example", "subject"), "")
+
+
+def _fail(db: HashDB) -> None:
+    with pytest.raises(InvalidInput):
+        sessions.require_password(db, session(db), "wrong")
+
+
+CHANGES: dict[str, Verb] = {
+    "benign.add": lambda db, actor, id: benign.add(db, COMMAND_LINE, BENIGN),
+    "benign.delete": lambda db, actor, id: _delete_benign(db),
+    "benign.start": lambda db, actor, id: benign.start(db, [BENIGN]),
+    "floods.guard": lambda db, actor, id: neighbors.guard(db),
+    "cases.decide": lambda db, actor, id: cases.decide(db, COMMAND_LINE, disputed(db, id), Decision.UPHOLD),
+    "expiry.settle": lambda db, actor, id: expiry.settle(db),
+    "expiry.start": lambda db, actor, id: expiry.start(db),
+    "safeguards.start": lambda db, actor, id: health.start(db),
+    "uses.listed": lambda db, actor, id: members.listed(db, actor),
+    "incidents.add": lambda db, actor, id: incidents.add(db, COMMAND_LINE, IncidentDraft("CI:x", NOON)),
+    "incidents.change": lambda db, actor, id: incidents.change(db, COMMAND_LINE, 1, IncidentChange(expires=True)),
+    "suppressions.settle": lambda db, actor, id: benign.settle(db),
+    "proposals.drop": lambda db, actor, id: proposals.drop(db, COMMAND_LINE, 1),
+    "proposals.expire": lambda db, actor, id: proposals.expire(db),
+    "changes.read": lambda db, actor, id: feed.read(db, actor, 0, 10),
+    "changes.note": lambda db, actor, id: feed.note(db, actor),
+    "checkpoints.rotate": lambda db, actor, id: checkpoints.rotate(db, COMMAND_LINE),
+    "checkpoints.start": lambda db, actor, id: checkpoints.start(db),
+    "contributions.amend": lambda db, actor, id: contributions.amend(db, actor, id, Amendment(severity=4)),
+    "contributions.emit_pending": lambda db, actor, id: contributions.emit_pending(db),
+    "contributions.contribute": lambda db, actor, id: contributions.contribute(db, actor, [draft(99)]),
+    "erasures.erase": lambda db, actor, id: contributions.erase(db, actor, id),
+    "erasures.purge": lambda db, actor, id: contributions.purge(db),
+    "contributions.withdraw": lambda db, actor, id: contributions.withdraw(db, actor, id, "other"),
+    "opinions.give": lambda db, actor, id: disputed(db, id),
+    "opinions.recount": lambda db, actor, id: opinions.recount(db),
+    "backups.made": lambda db, actor, id: backups.made(db, COMMAND_LINE, with_key=False),
+    "backups.verified": lambda db, actor, id: backups.verified(db, COMMAND_LINE, 7),
+    "cases.uphold_pile": lambda db, actor, id: (
+        disputed(db, id),
+        cases.uphold_pile(db, COMMAND_LINE, 2, 99, "as an example"),
+    ),
+    "backups.restored": lambda db, actor, id: backups.restored(db, COMMAND_LINE),
+    "cases.bring": lambda db, actor, id: cases.bring(db, COMMAND_LINE, id, "other", holds=False),
+    "listings.export": lambda db, actor, id: listings.export(db, COMMAND_LINE, Listing(), "csv"),
+    "counts.flush": lambda db, actor, id: _turned_away(db),
+    "counts.seal": lambda db, actor, id: _seal(db, actor),
+    "members.add": lambda db, actor, id: members.add(db, COMMAND_LINE, MemberDraft("New", MemberKind.OPERATOR)),
+    "members.change": lambda db, actor, id: members.change(db, COMMAND_LINE, 1, MemberChange(name="Other")),
+    "members.issue_key": lambda db, actor, id: members.issue_key(
+        db, COMMAND_LINE, 1, KeyDraft(frozenset({Scope.MATCH}))
+    ),
+    "members.revoke_key": lambda db, actor, id: members.revoke_key(db, COMMAND_LINE, 1),
+    "reports.note": lambda db, actor, id: reports.note(db, actor, Period(NOON.date(), NOON.date()), None, "csv"),
+    "reports.text": lambda db, actor, id: _downloaded(db),
+    "reports.transparency": lambda db, actor, id: reports.transparency(db, COMMAND_LINE, None, None, form="json"),
+    "refusals.tell": lambda db, actor, id: _tell(db),
+    "sessions.admit": lambda db, actor, id: admitted(db),
+    "sessions.confirm": lambda db, actor, id: confirmed(db),
+    "sessions.end_others": lambda db, actor, id: sessions.end_others(db, two_sessions(db)),
+    "sessions.sign_in": lambda db, actor, id: opened(db),
+    "sessions.sign_out": lambda db, actor, id: sessions.sign_out(db, session(db)),
+    "users.add": lambda db, actor, id: users.add(db, COMMAND_LINE, UserDraft("new", Role.ADMIN)),
+    "users.add_factor": lambda db, actor, id: with_factor(db),
+    "users.change": lambda db, actor, id: users.change(db, COMMAND_LINE, session(db).user.id, UserChange(Role.AUDITOR)),
+    "users.choose_password": lambda db, actor, id: users.choose_password(db, session(db), PASSWORD, f"{PASSWORD}, too"),
+    "sessions.require_password": lambda db, actor, id: _fail(db),
+    "users.use_provider": lambda db, actor, id: users.use_provider(db, COMMAND_LINE, session(db).user.id),
+    "users.remove_factor": lambda db, actor, id: users.remove_factor(db, session(db), PASSWORD),
+    "webhooks.add": lambda db, actor, id: hook(db, actor),
+    "webhooks.change": lambda db, actor, id: webhooks.change(db, actor, 1, WebhookChange(enabled=False)),
+    "webhooks.delete": lambda db, actor, id: webhooks.delete(db, actor, 1),
+    "webhooks.renew": lambda db, actor, id: webhooks.renew(db, actor, 1),
+    "users.reset": lambda db, actor, id: users.reset(db, COMMAND_LINE, session(db).user.id),
+}
+"""Every verb that writes, and one use of it that changes something."""
+
+
+def _turned_away(db: HashDB) -> bool:
+    db.stats.turn_away(db.now(), 0, Refusal(None, Reason.NO_KEY))
+    return counts.flush(db)
+
+
+def _downloaded(db: HashDB) -> str:
+    begun = reports.start(db, COMMAND_LINE, None, None, None, lambda report: "a report")
+    while reports.get(db, COMMAND_LINE, begun.id).outcome is None:
+        time.sleep(0.01)
+    return reports.text(db, COMMAND_LINE, begun.id, "csv")
+
+
+def _seal(db: HashDB, actor: Actor) -> bool:
+    matches.match(db, actor, [query(1)])
+    counts.flush(db)
+    db.now = lambda: NOON + timedelta(days=1)
+    return counts.seal(db)
+
+
+def _tell(db: HashDB) -> bool:
+    for _ in range(2):
+        _turned_away(db)
+    db.now = lambda: NOON + timedelta(minutes=1)
+    return refusals.tell(db)
+
+
+WITHOUT = {
+    "checkpoints.keep": "what it writes is over the events, and signed",
+    "sessions.approach": "it counts an attempt; its failure is told by `sessions.admit`",
+    "sessions.who": "it notes when a session was last used, once a minute",
+    "deliveries.claim": "who sends what is in the log of deliveries",
+    "deliveries.make": "what it has sent tells of events",
+    "deliveries.prune": "it forgets old lines of the log of deliveries",
+    "deliveries.send": "the log of deliveries has it; that a webhook is disabled is an event",
+    "webhooks.redeliver": "the log of deliveries has it",
+    "webhooks.test": "the log of deliveries has it",
+    "overviews.follow": "its figures are counted from the events",
+    "uses.flush": "it notes when keys were last used, once a minute",
+    "counts.reversals": "it stores what was counted, as `counts.flush` does",
+    "jobs.start": "the event is written once the job has ended",
+    "reports.start": "the event is written once the report is made",
+    "verification.start": "the event is written once the verification has ended",
+}
+"""Verbs that write and add no event, and why."""
+
+
+def _verbs() -> Iterator[tuple[str, bool]]:
+    """The verbs of the service, and whether each may write: by itself, or by what it calls of its module."""
+    for module in pkgutil.iter_modules(hashdb.service.__path__):
+        source = inspect.getsource(importlib.import_module(f"hashdb.service.{module.name}"))
+        functions = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
+        for name, function in functions.items():
+            takes_service = [argument.arg for argument in function.args.args[:1]] == ["db"]
+            if takes_service and not name.startswith("_"):
+                yield f"{module.name}.{name}", _writes(function, functions, set())
+
+
+def _writes(function: ast.FunctionDef, others: dict[str, ast.FunctionDef], seen: set[str]) -> bool:
+    seen.add(function.name)
+    nodes = list(ast.walk(function))
+    if any(isinstance(node, ast.Attribute) and node.attr == "begin" for node in nodes):
+        return True
+    called = {node.id for node in nodes if isinstance(node, ast.Name)} & others.keys() - seen
+    return any(_writes(others[name], others, seen) for name in called)
+
+
+def test_every_verb_that_writes_is_tried_here() -> None:
+    verbs = dict(_verbs())
+    assert len(verbs) > len(CHANGES)
+    assert {name for name, writes in verbs.items() if writes} == CHANGES.keys() | WITHOUT.keys()
+
+
+@pytest.mark.parametrize("verb", CHANGES)
+def test_a_verb_that_changes_something_writes_an_event(db: HashDB, actor: Actor, verb: str) -> None:
+    (one,) = contributed(db, actor, draft(1, severity=2, expires_at=NOON + timedelta(days=2)))
+    if verb in BEFORE:
+        BEFORE[verb](db)
+    if verb in OF_A_HOOK:
+        hook(db, actor)
+    before = db.store.head().seq
+    CHANGES[verb](db, actor, one.id)
+    assert db.store.head().seq > before
+    # What the tables hold is what the events add up to, whatever was done.
+    assert verify(db, COMMAND_LINE).findings == ()

@@ -1,0 +1,89 @@
+"""Proofs: those of every event and every size hold, by a verifier that shares no code with them."""
+
+from __future__ import annotations
+
+import pytest
+
+from hashdb.domain.accounts.members import COMMAND_LINE, Actor, MemberChange, MemberStatus, Scope
+from hashdb.domain.ledger.checkpoints import read_checkpoint
+from hashdb.errors import InvalidInput, MemberSuspended, ScopeMissing
+from hashdb.service import HashDB
+from hashdb.service.accounts import members
+from hashdb.service.ledger import checkpoints
+from tests.builders import again, member_with
+from tests.service.independent import root_by_inclusion, root_of, roots_by_consistency
+
+
+@pytest.fixture
+def actor(db: HashDB) -> Actor:
+    """An auditor."""
+    return member_with(db, Scope.AUDIT)
+
+
+def leaves_of(db: HashDB, count: int) -> list[bytes]:
+    """The leaves of a log that has grown to that many events."""
+    while db.store.head().seq < count:
+        member_with(db)
+    with db.store.read() as tx:
+        return [event.leaf for event in tx.audit.since(0, count)]
+
+
+def test_every_event_is_proved_to_be_in_every_size(db: HashDB, actor: Actor) -> None:
+    leaves = leaves_of(db, 20)
+    for size in range(1, 21):
+        for seq in range(1, size + 1):
+            proof = checkpoints.inclusion(db, actor, seq, size)
+            assert (proof.seq, proof.size, proof.leaf) == (seq, size, leaves[seq - 1])
+            root = root_by_inclusion(seq - 1, size, leaves[seq - 1], list(proof.hashes))
+            assert root == root_of(leaves[:size])
+
+
+def test_every_size_is_proved_to_begin_every_later_one(db: HashDB, actor: Actor) -> None:
+    leaves = leaves_of(db, 20)
+    for second in range(1, 21):
+        for first in range(1, second + 1):
+            proof = checkpoints.consistency(db, actor, first, second)
+            old, new = root_of(leaves[:first]), root_of(leaves[:second])
+            assert roots_by_consistency(first, second, old, list(proof.hashes)) == (old, new)
+        assert checkpoints.consistency(db, actor, 0, second).hashes == ()
+
+
+def test_proofs_hold_for_signed_checkpoints(db: HashDB, actor: Actor) -> None:
+    checkpoints.start(db)
+    verifiers = checkpoints.log(db).verifiers
+    before, _ = read_checkpoint(checkpoints.latest(db), verifiers)
+    leaves_of(db, 15)
+    now, _ = read_checkpoint(checkpoints.latest(db), verifiers)
+    assert checkpoints.consistency(db, actor, before.size, now.size).proves(before, now)
+    for seq in range(1, now.size + 1):
+        assert checkpoints.inclusion(db, actor, seq, now.size).proves(now)
+
+
+@pytest.mark.parametrize(("seq", "size"), [(0, 3), (4, 3), (1, 0), (1, 1_000), (2**53 - 1, 2**53 - 1)])
+def test_there_is_no_proof_of_what_is_not_there(db: HashDB, actor: Actor, seq: int, size: int) -> None:
+    with pytest.raises(InvalidInput, match=r"^(seq|size): is 1 to \d+ here$"):
+        checkpoints.inclusion(db, actor, seq, size)
+
+
+@pytest.mark.parametrize(("first", "second"), [(3, 2), (1, 1_000), (1_000, 1_000)])
+def test_there_is_no_proof_between_what_is_not_there(db: HashDB, actor: Actor, first: int, second: int) -> None:
+    with pytest.raises(InvalidInput, match=r"^(first|second): is 0 to \d+ here$"):
+        checkpoints.consistency(db, actor, first, second)
+
+
+def test_in_an_empty_log_there_is_nothing_to_prove(db: HashDB) -> None:
+    assert checkpoints.consistency(db, COMMAND_LINE, 0, 0).hashes == ()
+    with pytest.raises(InvalidInput, match=r"^size: has no event yet$"):
+        checkpoints.inclusion(db, COMMAND_LINE, 1, 1)
+
+
+def test_proofs_are_for_auditors_of_members_that_take_part(db: HashDB) -> None:
+    reader = member_with(db, Scope.AUDIT)
+    assert checkpoints.inclusion(db, reader, 1, 2).size == 2
+    assert reader.member is not None
+    for ask in (checkpoints.inclusion, checkpoints.consistency):
+        with pytest.raises(ScopeMissing):
+            ask(db, again(db, reader, Scope.MATCH, Scope.FEED), 1, 2)
+    members.change(db, COMMAND_LINE, reader.member.id, MemberChange(status=MemberStatus.SUSPENDED))
+    with pytest.raises(MemberSuspended):
+        checkpoints.consistency(db, again(db, reader, Scope.AUDIT), 1, 2)

@@ -1,0 +1,263 @@
+"""The tables beside the log: whoever edits them is found, and whoever uses the service is not."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from hashdb.domain.accounts.members import COMMAND_LINE, Actor
+from hashdb.domain.contributions import Standing
+from hashdb.domain.ledger.events import Action, Entry
+from hashdb.domain.ledger.records import FIELDS
+from hashdb.service import HashDB
+from hashdb.service.contributions import contributions
+from hashdb.service.ledger.verification import verify
+from hashdb.service.review import opinions
+from tests import schemas
+from tests.builders import NOON, contributed, draft
+from tests.conftest import BOTH
+from tests.service.scenes import DISPUTES, Scene
+
+
+@pytest.fixture(scope="module", params=BOTH)
+def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            url = f"sqlite:///{tmp_path_factory.mktemp('scene') / 'hashdb.sqlite'}"
+            schemas.make(url)
+        else:
+            server = request.getfixturevalue("postgres")
+            url = stack.enter_context(server.new_database(request.getfixturevalue("postgres_template")))
+        made = Scene(url)
+        stack.callback(made.close)
+        yield made
+
+
+def test_of_a_service_that_was_used_nothing_is_found(scene: Scene) -> None:
+    assert scene.found() == []
+    assert all(list(scene.records.ids(kind)) for kind in FIELDS if kind != "verification")
+    assert verify(scene.db, COMMAND_LINE).findings == ()
+
+
+CHANGED = [
+    ("contributions SET announced = 'active' WHERE id = 2", "contribution 2, status", "withdrawn", "active"),
+    ("contributions SET announced = 'active' WHERE id = 11", "contribution 11, status", "expired", "active"),
+    ("contributions SET announced = 'active' WHERE id = 12", "contribution 12, status", "suspended", "active"),
+    ("contributions SET announced = 'withdrawn' WHERE id = 1", "contribution 1, status", "active", "withdrawn"),
+    ("contributions SET withdrawn_at = NULL WHERE id = 2", "contribution 2, withdrawn", "yes", "no"),
+    ("contributions SET withdrawn_at = 1 WHERE id = 1", "contribution 1, withdrawn", "no", "yes"),
+    (
+        "contributions SET withdrawal_reason = 'other' WHERE id = 2",
+        "contribution 2, reason",
+        "removal_reversed",
+        "other",
+    ),
+    ("contributions SET expires_at = NULL WHERE id = 11", "contribution 11, expired", "yes", "no"),
+    ("contributions SET expires_at = 4611686018427387904 WHERE id = 11", "contribution 11, expired", "yes", "no"),
+    ("contributions SET standing = 'unreviewed' WHERE id = 4", "contribution 4, standing", "retired", "unreviewed"),
+    ("contributions SET standing = 'retired' WHERE id = 1", "contribution 1, standing", "unreviewed", "retired"),
+    ("contributions SET erased_at = NULL WHERE id = 3", "contribution 3, erased", "yes", "no"),
+    ("contributions SET erased_at = 1 WHERE id = 1", "contribution 1, erased", "no", "yes"),
+    ("contributions SET member_id = 2 WHERE id = 1", "contribution 1, member", "1", "2"),
+    ("contributions SET labels = ' a b ' WHERE id = 1", "contribution 1, labels", "recruitment", "a b"),
+    ("contributions SET labels = '' WHERE id = 6", "contribution 6, labels", "glorification", "none"),
+    ("contributions SET severity = 1 WHERE id = 1", "contribution 1, severity", "4", "1"),
+    ("contributions SET severity = NULL WHERE id = 11", "contribution 11, severity", "1", "none"),
+    ("contributions SET basis = 'x' WHERE id = 1", "contribution 1, basis", "terms", "x"),
+    ("contributions SET media = 'video' WHERE id = 1", "contribution 1, media", "image", "video"),
+    ("members SET status = 'active' WHERE id = 3", "member 3, status", "suspended", "active"),
+    ("members SET kind = 'operator' WHERE id = 3", "member 3, kind", "authority", "operator"),
+    ("keys SET revoked_at = NULL WHERE id = 5", "key 5, revoked", "yes", "no"),
+    ("keys SET revoked_at = 1 WHERE id = 1", "key 1, revoked", "no", "yes"),
+    ("keys SET scopes = ' admin match ' WHERE id = 4", "key 4, scopes", "match", "admin match"),
+    ("keys SET expires_at = NULL WHERE id = 4", "key 4, expires_at", "2026-11-20T13:00:00.000000Z", "none"),
+    ("keys SET expires_at = 0 WHERE id = 1", "key 1, expires_at", "none", "1970-01-01T00:00:00.000000Z"),
+    ("keys SET hides_distances = FALSE WHERE id = 4", "key 4, hides_distances", "yes", "no"),
+    ("keys SET member_id = 1 WHERE id = 4", "key 4, member", "2", "1"),
+    ("users SET role = 'admin' WHERE id = 1", "user 1, role", "auditor", "admin"),
+    ("users SET status = 'active' WHERE id = 1", "user 1, status", "disabled", "active"),
+    ("cases SET decision = 'uphold' WHERE id = 1", "case 1, decision", "retire", "uphold"),
+    ("cases SET decision = 'uphold' WHERE id = 2", "case 2, decision", "none", "uphold"),
+    ("cases SET decided_by = 'key:1' WHERE id = 1", "case 1, decided_by", "system:cli", "key:1"),
+    ("cases SET reason = 'flood' WHERE id = 1", "case 1, reason", "other", "flood"),
+    ("cases SET follows = 2 WHERE id = 1", "case 1, follows", "none", "2"),
+    ("cases SET shadow = ' 0 1 ' WHERE id = 1", "case 1, shadow", "0", "0 1"),
+    ("cases SET shadow = ' 0 ' WHERE id = 2", "case 2, shadow", "none", "0"),
+    ("cases SET holds = TRUE WHERE id = 2", "case 2, holds", "no", "yes"),
+    ("opinions SET silent = TRUE WHERE id = 2", "opinion 2, silent", "no", "yes"),
+    ("cases SET contribution_id = 1 WHERE id = 1", "case 1, contribution", "4", "1"),
+    ("opinions SET opinion = 'confirms' WHERE id = 1", "opinion 1, opinion", "disputes", "confirms"),
+    ("opinions SET reason = 'x' WHERE id = 1", "opinion 1, reason", "other", "x"),
+    ("opinions SET case_id = 2 WHERE id = 1", "opinion 1, case", "1", "2"),
+    ("opinions SET member_id = 1 WHERE id = 1", "opinion 1, member", "2", "1"),
+    ("opinions SET contribution_id = 1 WHERE id = 1", "opinion 1, contribution", "4", "1"),
+    ("opinions SET replaced = TRUE WHERE id = 3", "opinion 3, replaced", "no", "yes"),
+    ("benign SET deleted_at = 1 WHERE id = 1", "benign 1, deleted", "no", "yes"),
+    ("benign SET deleted_at = NULL WHERE id = 2", "benign 2, deleted", "yes", "no"),
+    ("benign SET built_in = 'two' WHERE id = 1", "benign 1, built_in", "one", "two"),
+    ("incidents SET label = 'CI:y'", "incident 1, label", "CI:x", "CI:y"),
+    ("incidents SET expires = FALSE", "incident 1, expires", "yes", "no"),
+    ('incidents SET "end" = NULL', "incident 1, end", "2026-11-20T13:00:00.000000Z", "none"),
+    ("incidents SET start = 0", "incident 1, start", "2026-11-20T12:00:00.000000Z", "1970-01-01T00:00:00.000000Z"),
+    ("proposals SET person = 'member:1'", "proposal 1, person", "member:2", "member:1"),
+    ("proposals SET actor = 'key:1'", "proposal 1, actor", "key:6", "key:1"),
+    ("proposals SET subject_id = 2", "proposal 1, subject", "member:1", "member:2"),
+    ("proposals SET act = 'benign.add'", "proposal 1, act", "member.suspend", "benign.add"),
+    ("webhooks SET member_id = 2", "webhook 1, member", "1", "2"),
+]
+
+
+@pytest.mark.parametrize(("change", "what", "said", "held"), CHANGED, ids=[change for change, *_ in CHANGED])
+def test_a_row_that_was_changed_is_named_with_what_the_log_says(
+    scene: Scene, change: str, what: str, said: str, held: str
+) -> None:
+    assert scene.found(f"UPDATE {change}") == [f"{what}: the log says {said}, the table {held}"]
+
+
+def test_every_field_is_tampered_with_here() -> None:
+    tried = {(what.split()[0], what.split()[-1]) for _, what, *_ in CHANGED}
+    fields = {(kind, field) for kind, names in FIELDS.items() for field in names}
+    elsewhere = {("benign", "algorithms"), ("benign", "signals"), ("key", "secret")}
+    # tests/service/test_columns.py has those.
+    elsewhere |= {("user", name) for name in ("password", "second_factor")}
+    elsewhere |= {("verification", name) for name in FIELDS["verification"]}
+    assert fields - tried == elsewhere
+
+
+REMOVED = {
+    "contribution 6": ("signals WHERE contribution_id = 6", "contributions WHERE id = 6"),
+    "key 6": ("keys WHERE id = 6",),
+    "user 1": ("users",),
+    "opinion 1": ("opinions WHERE id = 1",),
+    "case 1": ("opinions WHERE case_id = 1", "cases WHERE id = 1"),
+    "benign 2": ("benign_signals WHERE benign_id = 2", "benign WHERE id = 2"),
+    "incident 1": ("incidents",),
+    "proposal 1": ("proposals",),
+    "webhook 1": ("webhook_topics", "deliveries", "webhooks"),
+}
+
+
+@pytest.mark.parametrize("what", REMOVED)
+def test_a_row_that_was_removed_is_named(scene: Scene, what: str) -> None:
+    found = scene.found(*(f"DELETE FROM {rows}" for rows in REMOVED[what]))
+    assert f"{what}: the log says that it was added, the table does not have it" in found
+
+
+ADDED = {
+    "contribution 77": "contributions (id, member_id, received_at, labels, media, context, standing, announced)"
+    " SELECT 77, member_id, received_at, labels, media, context, standing, announced FROM contributions WHERE id = 1",
+    "contribution 0": "contributions (id, member_id, received_at, labels, media, context, standing, announced)"
+    " SELECT 0, member_id, received_at, labels, media, context, standing, announced FROM contributions WHERE id = 1",
+    "member 77": "members (id, name, kind, status, contact, created_at) VALUES (77, 'x', 'platform', 'active', '', 0)",
+    "user 77": "users (id, name, role, status, provisional, step, recovery, created_at)"
+    " SELECT 77, 'x', 'admin', 'active', provisional, step, recovery, created_at FROM users",
+    "case 77": "cases (id, contribution_id, reason, holds, opened_at, due_at) VALUES (77, 1, 'flood', TRUE, 0, 0)",
+    "opinion 77": "opinions (id, contribution_id, member_id, opinion, given_at, replaced, silent)"
+    " VALUES (77, 1, 2, 'disputes', 0, FALSE, FALSE)",
+    "benign 77": "benign (id, note, created_at, settled) VALUES (77, '', 0, TRUE)",
+    "incident 77": "incidents (id, label, start, expires, settled) VALUES (77, 'x', 0, TRUE, TRUE)",
+    "proposal 77": "proposals (id, act, subject_kind, subject_id, content, actor, person, proposed_at, expires_at)"
+    " SELECT 77, act, subject_kind, subject_id, content, actor, 'x', proposed_at, expires_at FROM proposals",
+    "webhook 77": "webhooks (id, member_id, url, note, enabled, secret, created_at)"
+    " VALUES (77, 1, 'https://x.example', '', TRUE, 'x', 0)",
+}
+
+
+@pytest.mark.parametrize("what", ADDED)
+def test_a_row_that_no_event_added_is_named(scene: Scene, what: str) -> None:
+    assert scene.found(f"INSERT INTO {ADDED[what]}") == [
+        f"{what}: it is in the table, and no event says that it should be"
+    ]
+
+
+def test_a_key_that_no_event_issued_is_named(scene: Scene, tmp_path: Path) -> None:
+    columns = "member_id, scopes, created_at, expires_at, revoked_at, hides_distances"
+    digest = "x'00'" if scene.db.store.embedded else "'\\x00'::bytea"
+    statement = f"INSERT INTO keys (id, digest, {columns}) SELECT 77, {digest}, {columns} FROM keys WHERE id = 1"
+    assert scene.found(statement) == ["key 77: it is in the table, and no event says that it should be"]
+
+
+def test_benign_signals_that_were_taken_out_are_missed(scene: Scene) -> None:
+    assert scene.found("DELETE FROM benign_signals WHERE benign_id = 1 AND position = 0") == [
+        "benign 1, signals: the log says 2, the table 1"
+    ]
+    assert scene.found("UPDATE benign_signals SET algorithm = 'phash' WHERE benign_id = 1") == [
+        "benign 1, algorithms: the log says pdq, the table phash"
+    ]
+
+
+def test_of_many_the_first_is_named_and_the_others_are_counted(scene: Scene) -> None:
+    assert scene.found("UPDATE contributions SET standing = 'x', media = 'video'") == [
+        "contribution 1, standing: the log says unreviewed, the table x (and 11 more like it)",
+        "contribution 1, media: the log says image, the table video (and 11 more like it)",
+    ]
+
+
+def test_what_somebody_put_there_is_told_short_and_plain(scene: Scene) -> None:
+    (found,) = scene.found("UPDATE incidents SET label = 'a\n\x1b[31m'")
+    assert found == "incident 1, label: the log says CI:x, the table 'a\\n\\x1b[31m'"
+    (found,) = scene.found(f"UPDATE cases SET reason = '{'y' * 60}' WHERE id = 1", "DELETE FROM webhook_topics")
+    assert found.endswith("the table " + "y" * 60)
+
+
+@pytest.mark.parametrize("scene", ["sqlite"], indirect=True)
+def test_what_is_none_at_all_is_told_as_it_is(scene: Scene) -> None:
+    for value in ("'x'", "x'ff'", "1.5", f"'{'y' * 200}'", "9e99"):
+        for column in ("severity", "labels", "standing", "announced", "member_id"):
+            (found,) = scene.found(f"UPDATE contributions SET {column} = {value} WHERE id = 1")
+            assert found.startswith("contribution 1, ") and len(found) < 160
+
+
+def test_what_is_to_expire_is_not_missed_before_the_log_tells(scene: Scene) -> None:
+    assert scene.found("UPDATE contributions SET expires_at = 1 WHERE id = 1") == []
+    # Nor is it where the clock of this machine goes after the one that told.
+    assert scene.found(now=NOON - timedelta(days=1)) == []
+
+
+def test_a_verification_tells_it_once_the_log_holds(db: HashDB, actor: Actor) -> None:
+    contributed(db, actor, draft(1), draft(2))
+    told: list[int] = []
+    with db.store.begin() as tx:
+        tx.statuses.judge([2], Standing.RETIRED)
+    verdict = verify(db, COMMAND_LINE, told.append)
+    assert list(map(str, verdict.findings)) == ["contribution 2, standing: the log says unreviewed, the table retired"]
+    assert (verdict.findings[0].first, sum(told), 0 in told) == (None, db.store.head().seq, True)
+
+
+def test_details_that_no_service_writes_are_named_by_their_event(
+    db: HashDB, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with db.store.begin() as tx:
+        tx.audit.append(NOON, COMMAND_LINE, [Entry(Action.MEMBER_ADDED, "member", 9, [])])  # type: ignore[arg-type]
+    (found,) = verify(db, COMMAND_LINE).findings
+    assert str(found) == f"event {db.store.head().seq}: its details are none that the service writes"
+
+
+def test_while_it_is_used_nothing_is_found(db: HashDB, actor: Actor, other: Actor) -> None:
+    done = threading.Event()
+    went: list[int] = []
+
+    def use() -> None:
+        for seed in range(100, 10_000):
+            if done.is_set():
+                return
+            (one, two) = contributed(db, actor, draft(seed), draft(seed + 10_000))
+            contributions.withdraw(db, actor, one.id, "other")
+            opinions.give(db, other, two.id, DISPUTES)
+            went.append(seed)
+
+    user = threading.Thread(target=use)
+    user.start()
+    try:
+        while len(went) < 3:
+            assert verify(db, COMMAND_LINE).findings == ()
+        assert verify(db, COMMAND_LINE).findings == ()
+    finally:
+        done.set()
+        user.join()
+    assert verify(db, COMMAND_LINE).findings == ()

@@ -1,0 +1,118 @@
+"""The files beside the database: a key that only its owner reads, checkpoints that survive a machine that stopped."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from hashdb.domain.ledger.checkpoints import Signer
+from hashdb.errors import BadSetting, WrongSigningKey
+from hashdb.service.ledger.signing import Signing
+
+NAME = "log.example/1"
+NOTE = "log.example/1\n{}\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n\n\u2014 log.example/1 AAAAAAAA\n"
+NOTES = tuple(NOTE.format(size) for size in range(1, 4))
+
+
+def test_a_key_is_made_once_and_only_its_owner_reads_it(signing: Signing, tmp_path: Path) -> None:
+    assert signing.here(NAME) is None
+    made = signing.first(NAME)
+    file = tmp_path / "signing.key"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert signing.first(NAME) == signing.here(NAME) == made
+    assert signing.signer(made).verifier == made
+    assert [path.name for path in tmp_path.iterdir()] == ["signing.key"]
+
+
+def test_a_key_of_openssl_is_taken(signing: Signing, tmp_path: Path) -> None:
+    # The private key of RFC 8410, section 10.3.
+    pem = "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC"
+    file = tmp_path / "signing.key"
+    file.write_text(f"-----BEGIN {'PRIVATE KEY'}-----\n{pem}\n-----END {'PRIVATE KEY'}-----\n")
+    public = "19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1"
+    assert signing.first(NAME).public.hex() == public
+
+
+def test_another_key_or_none_is_refused(signing: Signing, tmp_path: Path) -> None:
+    needed = Signer.new(NAME).verifier
+    with pytest.raises(WrongSigningKey, match=r"there is no \S+signing\.key"):
+        signing.signer(needed)
+    signing.first(NAME)
+    with pytest.raises(WrongSigningKey, match=r"signing\.key holds another key"):
+        signing.signer(needed)
+
+
+@pytest.mark.parametrize("content", ["", "nonsense", "-----BEGIN X-----\nAAAA\n-----END X-----\n"])
+def test_a_file_that_holds_no_key_is_a_bad_setting(signing: Signing, tmp_path: Path, content: str) -> None:
+    (tmp_path / "signing.key").write_text(content)
+    with pytest.raises(BadSetting, match=r"^HASHDB_SIGNING_KEY_FILE: \S+signing\.key: it holds no private key"):
+        signing.first(NAME)
+
+
+def test_a_place_where_nothing_can_be_kept_is_a_bad_setting(tmp_path: Path) -> None:
+    with pytest.raises(BadSetting, match=r"cannot be used: no such file or directory"):
+        Signing(tmp_path / "away" / "key", tmp_path / "record").first(NAME)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(BadSetting, match=r"cannot be used: is a directory"):
+        Signing(tmp_path / "folder", tmp_path / "record").here(NAME)
+    with pytest.raises(BadSetting, match=r"^HASHDB_HOME: \S+ cannot be read: is a directory"):
+        Signing(tmp_path / "key", tmp_path / "folder").written()
+
+
+def test_a_key_that_was_prepared_is_found_before_it_is_put_in_its_place(signing: Signing, tmp_path: Path) -> None:
+    old = signing.first(NAME)
+    new = signing.prepare(NAME)
+    assert signing.signer(old).verifier == old
+    # As another process does that sees it in force.
+    other = Signing(tmp_path / "signing.key", tmp_path / "checkpoints.txt")
+    assert other.signer(new).verifier == other.here(NAME) == new
+    signing.renew()
+    assert signing.signer(new).verifier == new
+    with pytest.raises(WrongSigningKey):
+        signing.signer(old)
+
+
+def test_checkpoints_are_written_one_after_another(signing: Signing, tmp_path: Path) -> None:
+    assert signing.written() == ()
+    for note in NOTES:
+        signing.write_down(note)
+    assert signing.written() == NOTES
+    assert (tmp_path / "checkpoints.txt").read_text() == "".join(f"{note}\n" for note in NOTES)
+
+
+def test_one_that_was_cut_off_is_as_if_it_had_never_been(signing: Signing, tmp_path: Path) -> None:
+    file = tmp_path / "checkpoints.txt"
+    whole = f"{NOTES[0]}\n".encode()
+    for cut in range(len(whole)):
+        file.write_bytes(whole + f"{NOTES[1]}\n".encode()[:cut])
+        assert signing.written() == NOTES[:1]
+        signing.write_down(NOTES[2])
+        assert signing.written() == (NOTES[0], NOTES[2])
+    file.write_bytes(whole[:20])
+    signing.write_down(NOTES[2])
+    assert signing.written() == NOTES[2:]
+
+
+def test_a_long_file_is_not_read_to_append_to_it(signing: Signing, tmp_path: Path) -> None:
+    notes = [NOTE.format(size) for size in range(1_000)]
+    (tmp_path / "checkpoints.txt").write_text("".join(f"{note}\n" for note in notes) + "torn")
+    signing.write_down(NOTES[0])
+    assert signing.written() == (*notes, NOTES[0])
+    # Where nothing of the end is a checkpoint, nothing is thrown away.
+    (tmp_path / "checkpoints.txt").write_text("x" * 100_000)
+    signing.write_down(NOTES[0])
+    assert len(signing.written()[0]) > 100_000
+
+
+def test_one_that_cannot_be_written_down_is_told_and_stops_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "none"
+    signing = Signing(tmp_path / "signing.key", folder / "checkpoints.txt")
+    signing.write_down(NOTES[0])
+    assert "a checkpoint is not in checkpoints.txt: no such file or directory" in caplog.text
+    folder.mkdir()
+    signing.write_down(NOTES[1])
+    assert signing.written() == (NOTES[1],)

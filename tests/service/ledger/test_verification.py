@@ -1,0 +1,413 @@
+"""Verification, and a tamperer that edits the database underneath: in every way, and found every time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, create_engine, text
+
+from hashdb.domain.accounts.members import COMMAND_LINE, Scope
+from hashdb.domain.ledger import merkle
+from hashdb.domain.ledger.checkpoints import Checkpoint, Signer
+from hashdb.domain.ledger.events import leaf_of_text
+from hashdb.domain.times import from_microseconds
+from hashdb.errors import ScopeMissing
+from hashdb.service import HashDB
+from hashdb.service.ledger import checkpoints
+from hashdb.service.ledger.verification import Finding, Outside, Verdict, verify
+from tests.builders import Clock, contributed, draft, member_with
+
+EVENTS, SIGNED = 22, (1, 12, 22)
+
+
+@pytest.fixture
+def log(db: HashDB, clock: Clock) -> HashDB:
+    """A log of 22 events, with checkpoints at 1, 12 and 22."""
+    checkpoints.start(db)
+    checkpoints.keep(db)
+    actor = member_with(db)
+    contributed(db, actor, *(draft(seed) for seed in range(9)))
+    clock.go(minutes=1)
+    checkpoints.keep(db)
+    contributed(db, actor, *(draft(seed) for seed in range(20, 30)))
+    clock.go(minutes=1)
+    checkpoints.keep(db)
+    assert db.store.head().seq == EVENTS
+    return db
+
+
+class Tamperer:
+    """Somebody with the database's password, and nothing else."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def run(self, statement: str, **values: Any) -> Sequence[Any]:
+        """A statement, and what it answers."""
+        result = self.connection.execute(text(statement), values)
+        return result.all() if result.returns_rows else ()
+
+    def change(self, seq: int, column: str, value: object) -> None:
+        self.run(f"UPDATE events SET {column} = :value WHERE seq = :seq", value=value, seq=seq)
+
+    def remove(self, *numbers: int) -> None:
+        for seq in numbers:
+            self.run("DELETE FROM events WHERE seq = :seq", seq=seq)
+
+    def add(self, seq: int) -> None:
+        """A row like the first one, under another number."""
+        self.run(
+            "INSERT INTO events (seq, at, actor, action, subject_kind, subject_id, details, leaf) SELECT :seq, at,"
+            " actor, action, subject_kind, subject_id, details, leaf FROM events WHERE seq = 3",
+            seq=seq,
+        )
+
+    def move(self, seq: int, to: int) -> None:
+        self.run("UPDATE events SET seq = :to WHERE seq = :seq", seq=seq, to=to)
+
+    def swap(self, one: int, other: int) -> None:
+        self.move(one, 1_000)
+        self.move(other, one)
+        self.move(1_000, other)
+
+    def leaves(self) -> list[bytes]:
+        """Compute every leaf anew, so that each row is right by itself."""
+        leaves = []
+        for row in self.run("SELECT * FROM events ORDER BY seq"):
+            at, subject = from_microseconds(row.at), f"{row.subject_kind}:{row.subject_id}"
+            leaf = leaf_of_text(row.seq, at, row.actor, row.action, subject, row.details)
+            self.run("UPDATE events SET leaf = :leaf WHERE seq = :seq", leaf=leaf, seq=row.seq)
+            leaves.append(leaf)
+        return leaves
+
+    def tree(self, *, upto: int = 99) -> None:
+        """Compute the whole tree anew (or its levels up to one), and the head of the log."""
+        leaves = self.leaves()
+        inner, edge = merkle.grow(0, (), leaves)
+        self.run("DELETE FROM nodes") if upto == 99 else None
+        for place, node in zip(merkle.inner_places(0, len(leaves)), inner, strict=True):
+            if place.level <= upto:
+                self.run("DELETE FROM nodes WHERE number = :number", number=place.number)
+                values = {"number": place.number, "hash": node.hash, "left": node.left}
+                self.run('INSERT INTO nodes (number, hash, "left") VALUES (:number, :hash, :left)', **values)
+        if upto == 99:
+            self.run("UPDATE log SET seq = :seq, peaks = :peaks", seq=len(leaves), peaks=b"".join(edge))
+
+
+def tampered(url: str, act: Callable[[Tamperer], object]) -> None:
+    """Edit the database underneath."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        act(Tamperer(connection))
+    engine.dispose()
+
+
+def finding(db: HashDB) -> Finding:
+    """The first thing that does not hold."""
+    verdict = verify(db, COMMAND_LINE)
+    assert verdict.findings
+    return verdict.findings[0]
+
+
+def test_a_log_that_nobody_touched_verifies(log: HashDB) -> None:
+    told: list[int] = []
+    verdict = verify(log, COMMAND_LINE, told.append)
+    with log.store.read() as tx:
+        leaves = [event.leaf for event in tx.audit.since(0, 100)]
+    assert verdict == Verdict(EVENTS, merkle.root(leaves), len(SIGNED), ())
+    assert sum(told) == EVENTS
+
+
+def test_so_does_an_empty_one_and_one_that_goes_on(db: HashDB, clock: Clock) -> None:
+    assert verify(db, COMMAND_LINE) == Verdict(0, merkle.EMPTY, 0, ())
+    checkpoints.start(db)
+    checkpoints.keep(db)
+    for size in range(2, 30):
+        clock.go(minutes=1)
+        member_with(db)
+        checkpoints.keep(db)
+        verdict = verify(db, COMMAND_LINE)
+        assert (verdict.findings, verdict.checkpoints) == ((), size)
+
+
+def test_it_takes_an_auditor(log: HashDB) -> None:
+    with pytest.raises(ScopeMissing):
+        verify(log, member_with(log, Scope.FEED))
+    assert not verify(log, member_with(log, Scope.AUDIT)).findings
+
+
+CHANGES = {
+    "details": '{"kind":"operator"}',
+    "actor": "key:99",
+    "at": 1,
+    "action": "member.suspended",
+    "subject_id": 4711,
+    "subject_kind": "key",
+    "leaf": bytes(32),
+}
+EVERY_ROW = pytest.mark.parametrize("seq", [1, 2, 7, 8, 12, 13, 21, 22])
+CHANGE = pytest.mark.parametrize("column", CHANGES)
+
+
+@CHANGE
+@EVERY_ROW
+def test_a_row_that_was_changed_is_named(log: HashDB, database_url: str, column: str, seq: int) -> None:
+    tampered(database_url, lambda hand: hand.change(seq, column, CHANGES[column]))
+    found = finding(log)
+    assert (found.first, found.last) == (seq, seq)
+
+
+@EVERY_ROW
+def test_and_named_where_its_leaf_was_computed_anew(log: HashDB, database_url: str, seq: int) -> None:
+    def act(hand: Tamperer) -> None:
+        hand.change(seq, "actor", "key:99")
+        hand.leaves()
+
+    tampered(database_url, act)
+    found = finding(log)
+    assert (found.first, found.last) == (seq, seq)
+
+
+@EVERY_ROW
+def test_and_found_where_the_tree_was_computed_anew_by_halves(log: HashDB, database_url: str, seq: int) -> None:
+    def act(hand: Tamperer) -> None:
+        hand.change(seq, "actor", "key:99")
+        hand.tree(upto=1)
+
+    tampered(database_url, act)
+    found = finding(log)
+    assert found.first is not None
+    assert found.last is not None
+    assert found.first <= seq <= found.last <= found.first + 3
+
+
+@EVERY_ROW
+def test_and_found_by_the_signed_checkpoints_where_all_of_it_was(log: HashDB, database_url: str, seq: int) -> None:
+    def act(hand: Tamperer) -> None:
+        hand.change(seq, "actor", "key:99")
+        hand.tree()
+
+    tampered(database_url, act)
+    after, upto = next((start, end) for start, end in zip((0, *SIGNED), SIGNED, strict=False) if start < seq <= end)
+    found = finding(log)
+    assert (found.first, found.last) == (after + 1, upto)
+    # The file tells the same where those of the table are removed.
+    tampered(database_url, lambda hand: hand.run("DELETE FROM checkpoints"))
+    assert (finding(log).first, finding(log).last) == (after + 1, upto)
+
+
+@EVERY_ROW
+def test_a_row_that_was_removed_is_named(log: HashDB, database_url: str, seq: int) -> None:
+    tampered(database_url, lambda hand: hand.remove(seq))
+    found = finding(log)
+    assert (found.first, found.last) == (seq, seq)
+
+
+@EVERY_ROW
+def test_and_found_where_the_others_moved_up(log: HashDB, database_url: str, seq: int) -> None:
+    def act(hand: Tamperer) -> None:
+        hand.remove(seq)
+        for later in range(seq + 1, EVENTS + 1):
+            hand.move(later, later - 1)
+
+    tampered(database_url, act)
+    assert finding(log).first == seq
+    tampered(database_url, Tamperer.tree)
+    found = finding(log)
+    assert found.first is not None
+    assert found.last is not None
+    assert found.first <= seq <= found.last
+
+
+@pytest.mark.parametrize("cut", range(1, 12))
+def test_the_last_rows_are_missed_however_they_went(log: HashDB, database_url: str, cut: int) -> None:
+    gone = range(EVENTS - cut + 1, EVENTS + 1)
+    tampered(database_url, lambda hand: hand.remove(*gone))
+    assert finding(log).first == gone[0]
+
+    def lower_the_head(hand: Tamperer) -> None:
+        hand.run("UPDATE log SET seq = :seq", seq=EVENTS - cut)
+
+    tampered(database_url, lower_the_head)
+    assert finding(log).first == gone[0]
+    tampered(database_url, Tamperer.tree)
+    found = finding(log)
+    assert found.first is not None
+    assert found.last is not None
+    assert found.first <= gone[0] <= found.last
+
+
+def test_without_a_checkpoint_the_tree_and_the_head_miss_the_last(log: HashDB, database_url: str) -> None:
+    member_with(log)
+    last = log.store.head().seq
+    for statement in ("UPDATE log SET seq = :seq", "DELETE FROM nodes WHERE number > :count"):
+        values = {"seq": last - 1} if "seq" in statement else {"count": merkle.inner_nodes(last - 1)}
+
+        def act(hand: Tamperer, statement: str = statement, values: dict[str, int] = values) -> None:
+            hand.remove(last)
+            hand.run(statement, **values)
+
+        tampered(database_url, act)
+        assert finding(log).first == last
+
+
+@pytest.mark.parametrize("seq", [-3, 0, EVENTS + 1, EVENTS + 7])
+def test_a_row_that_was_added_is_named(log: HashDB, database_url: str, seq: int) -> None:
+    tampered(database_url, lambda hand: hand.add(seq))
+    assert finding(log).first == min(seq, EVENTS + 1)
+
+
+@EVERY_ROW
+def test_and_found_where_it_was_put_among_the_others(log: HashDB, database_url: str, seq: int) -> None:
+    def act(hand: Tamperer) -> None:
+        for later in range(EVENTS, seq - 1, -1):
+            hand.move(later, later + 1)
+        if seq > 3:
+            hand.add(seq)
+        else:
+            hand.run(
+                "INSERT INTO events (seq, at, actor, action, subject_kind, subject_id, details, leaf) SELECT :seq, at,"
+                " actor, action, subject_kind, subject_id, details, leaf FROM events WHERE seq = 9",
+                seq=seq,
+            )
+
+    tampered(database_url, act)
+    assert finding(log).first == seq
+    tampered(database_url, Tamperer.tree)
+    found = finding(log)
+    assert found.first is not None
+    assert found.last is not None
+    assert found.first <= seq <= found.last
+
+
+@pytest.mark.parametrize(("one", "other"), [(1, 2), (3, 4), (4, 5), (2, 21), (21, 22)])
+def test_rows_that_changed_places_are_found(log: HashDB, database_url: str, one: int, other: int) -> None:
+    tampered(database_url, lambda hand: hand.swap(one, other))
+    assert finding(log).first == one
+    tampered(database_url, lambda hand: hand.leaves())
+    assert finding(log).first == one
+    tampered(database_url, Tamperer.tree)
+    found = finding(log)
+    assert found.first is not None
+    assert found.last is not None
+    assert found.first <= one <= found.last
+
+
+def test_a_log_that_was_rebuilt_as_a_whole_is_found_by_a_checkpoint_from_outside_only(
+    log: HashDB, database_url: str, tmp_path: Path
+) -> None:
+    assert log.signing is not None
+    *_, kept = log.signing.written()
+    verdict = verify(log, COMMAND_LINE, outside=kept)
+    assert verdict.outside == Outside(EVENTS, log.now() - timedelta(minutes=1))
+    member_with(log)
+    assert verify(log, COMMAND_LINE, outside=kept).outside == verdict.outside
+
+    def act(hand: Tamperer) -> None:
+        hand.change(2, "actor", "key:99")
+        hand.tree()
+        hand.run("DELETE FROM checkpoints")
+
+    tampered(database_url, act)
+    (tmp_path / "checkpoints.txt").unlink()
+    checkpoints.keep(log, at_once=True)
+    # Who holds the database, the key and the file has a log that agrees with itself.
+    assert verify(log, COMMAND_LINE).findings == ()
+    verdict = verify(log, COMMAND_LINE, outside=kept)
+    assert list(map(str, verdict.findings)) == [
+        f"events 1 to {EVENTS}: not those of which the checkpoint from outside was signed"
+    ]
+    assert verdict.outside is None
+
+
+def test_a_checkpoint_of_another_log_is_told(log: HashDB) -> None:
+    signer = Signer.new("log.example/2")
+    other = Checkpoint("log.example/2", EVENTS, bytes(32)).signed(signer)
+    verdict = verify(log, COMMAND_LINE, outside=other)
+    assert str(verdict.findings[0]).startswith("the checkpoint from outside: ")
+    assert verdict.outside is None
+
+
+@pytest.mark.parametrize("number", [1, 5, merkle.inner_nodes(EVENTS)])
+def test_the_tree_itself_is_held_against_the_rows(log: HashDB, database_url: str, number: int) -> None:
+    place = list(merkle.inner_places(0, EVENTS))[number - 1]
+    tampered(database_url, lambda hand: hand.run("DELETE FROM nodes WHERE number = :number", number=number))
+    found = finding(log)
+    assert found.first is not None
+    assert place.begin < found.first <= place.end == found.last
+
+
+def test_so_are_nodes_of_nothing_and_the_head(log: HashDB, database_url: str, tmp_path: Path) -> None:
+    tampered(database_url, lambda hand: hand.run("UPDATE log SET peaks = :peaks", peaks=bytes(96)))
+    assert str(finding(log)) == "the head of the log is of something else than its events"
+    tampered(database_url, lambda hand: hand.run("DELETE FROM checkpoints"))
+    (tmp_path / "checkpoints.txt").unlink()
+    assert (finding(log).first, finding(log).last) == (1, 16)
+    tampered(database_url, Tamperer.tree)
+    assert not verify(log, COMMAND_LINE).findings
+    tampered(database_url, lambda hand: hand.run("INSERT INTO nodes (number, hash) VALUES (99, :hash)", hash=bytes(32)))
+    assert finding(log).first == EVENTS + 1
+
+
+def test_a_checkpoint_that_was_forged_is_not_signed(log: HashDB, database_url: str, tmp_path: Path) -> None:
+    def act(hand: Tamperer) -> None:
+        hand.change(2, "actor", "key:99")
+        hand.tree()
+        ((note,),) = hand.run("SELECT note FROM checkpoints WHERE size = 12")
+        hand.run("DELETE FROM checkpoints")
+        hand.run(
+            "INSERT INTO checkpoints (size, at, note) VALUES (12, 0, :note)", note=note.replace("\n12\n", "\n13\n")
+        )
+
+    (tmp_path / "checkpoints.txt").unlink()
+    tampered(database_url, act)
+    assert str(finding(log)) == "the checkpoint of 12: the signature is not of this text"
+    tampered(database_url, lambda hand: hand.run("UPDATE checkpoints SET note = 'x'"))
+    assert str(finding(log)) == "the checkpoint of 12: this is not a signed note"
+
+
+def test_a_checkpoint_under_another_size_is_told(log: HashDB, database_url: str) -> None:
+    tampered(database_url, lambda hand: hand.run("UPDATE checkpoints SET size = 13 WHERE size = 12"))
+    assert str(finding(log)) == "the checkpoint of 13: it is of 12"
+
+
+def test_the_file_alone_is_held_against_the_rows(log: HashDB, tmp_path: Path) -> None:
+    file = tmp_path / "checkpoints.txt"
+    file.write_text(file.read_text().replace("\n12\n", "\n11\n"))
+    assert str(finding(log)) == "checkpoint 2 of the file: the signature is not of this text"
+
+
+def test_a_key_that_somebody_put_in_is_in_no_event(log: HashDB, database_url: str, tmp_path: Path) -> None:
+    public = Signer.new("log.example/1").verifier.public
+
+    def put_in(hand: Tamperer) -> None:
+        hand.run("INSERT INTO signers (id, name, public, since) VALUES (7, 'log.example/1', :public, 0)", public=public)
+
+    tampered(database_url, put_in)
+    assert finding(log).reason.endswith("is in no event")
+    # In the place of the log's own, nothing that was signed before is signed by it.
+    tampered(database_url, lambda hand: hand.run("DELETE FROM signers WHERE id = 1"))
+    reasons = [one.reason for one in verify(log, COMMAND_LINE).findings]
+    assert "checkpoint 1 of the file: it is not signed by a key of this log" not in reasons
+    assert "the checkpoint of 12: it is not signed by a key of this log" in reasons
+    assert any(reason.startswith("the key of this machine, ") for reason in reasons)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_value_that_is_none_at_all_is_found(log: HashDB, database_url: str) -> None:
+    odd = [("at", "x"), ("at", 2**60), ("actor", b"x"), ("details", b"x"), ("leaf", "x"), ("subject_id", 1.5)]
+    for seq, (column, value) in reversed(list(enumerate(odd, 5))):
+        tampered(database_url, partial(Tamperer.change, seq=seq, column=column, value=value))
+        assert finding(log).first == seq
+    tampered(database_url, lambda hand: hand.run("UPDATE nodes SET hash = 'x' WHERE number = 1"))
+    assert finding(log).first == 1 + 1
+
+
+def test_a_finding_is_a_sentence() -> None:
+    assert str(Finding(7, 7, "missing")) == "event 7: missing"
+    assert str(Finding(7, 9, "missing")) == "events 7 to 9: missing"

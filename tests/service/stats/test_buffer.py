@@ -1,0 +1,83 @@
+"""StatsBuffer: what a process counts of matches before it is written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+
+from hashdb.domain.contributions import Standing
+from hashdb.domain.matching.matches import Answer, Match, Result
+from hashdb.domain.matching.suggestions import TEST_ID
+from hashdb.domain.signals import Algorithm
+from hashdb.domain.stats.counts import ANY, Cell, Hit, Kind, MatchLog, QueryOutcome
+from hashdb.service.stats.buffer import StatsBuffer
+from hashdb.settings import Settings
+from tests.builders import NOON, query, signal
+
+DAY = NOON.date()
+MATCH = Match(17, {Algorithm.PDQ: 6}, ("glorification",), None, Standing.UNREVIEWED, (), None, NOON)
+BOTH = query(signal(1), signal(1, Algorithm.PHASH))
+
+
+def _query(algorithm: str, outcome: QueryOutcome) -> Cell:
+    return Cell(Kind.QUERY, 3, algorithm, outcome)
+
+
+def test_a_query_counts_once_for_each_algorithm_and_once_in_all() -> None:
+    tallies = StatsBuffer()
+    tallies.match(NOON, 3, [BOTH, query(2)], Answer((Result(None, (MATCH,), 1), Result(None, (), 0)), 40))
+    tally = tallies.take()
+    assert tally.numbers() == {
+        DAY: Counter(
+            {
+                _query(ANY, QueryOutcome.HIT): 1,
+                _query("pdq", QueryOutcome.HIT): 1,
+                _query("phash", QueryOutcome.NONE): 1,
+                _query(ANY, QueryOutcome.NONE): 1,
+                _query("pdq", QueryOutcome.NONE): 1,
+            }
+        )
+    }
+    assert tally.found() == [Hit(DAY, 3, 17, NOON, NOON, 40, 1, {"pdq": 6})]
+
+
+def test_hits_of_one_contribution_become_one_that_keeps_the_first_distance() -> None:
+    tallies = StatsBuffer()
+    later = NOON + timedelta(seconds=1)
+    for at, distance in ((NOON, 6), (later, 2)):
+        match = MATCH._replace(distance={Algorithm.PDQ: distance})
+        tallies.match(at, 3, [query(1)], Answer((Result(None, (match,), 1),), 40 + distance))
+    assert tallies.take().found() == [Hit(DAY, 3, 17, NOON, later, 46, 2, {"pdq": 6})]
+
+
+def test_a_quarantined_match_that_was_asked_for_is_no_hit() -> None:
+    tallies = StatsBuffer()
+    match = MATCH._replace(standing=Standing.QUARANTINED)
+    tallies.match(NOON, 3, [query(1)], Answer((Result(None, (match,), 1),), 40))
+    tally = tallies.take()
+    assert tally.found() == []
+    assert tally.numbers()[DAY] == {_query(ANY, QueryOutcome.NONE): 1, _query("pdq", QueryOutcome.NONE): 1}
+
+
+def test_the_test_item_is_no_hit() -> None:
+    tallies = StatsBuffer()
+    tallies.match(NOON, 3, [query(1)], Answer((Result(None, (MATCH._replace(contribution=TEST_ID),), 1),), 40))
+    tally = tallies.take()
+    assert (tally.found(), set(tally.numbers()[DAY])) == (
+        [],
+        {_query(ANY, QueryOutcome.NONE), _query("pdq", QueryOutcome.NONE)},
+    )
+
+
+def test_what_is_not_written_is_taken_again_and_added_to() -> None:
+    tallies = StatsBuffer()
+    for _ in range(2):
+        tallies.refuse(NOON, 3, "limit-reached")
+        tally = tallies.take()
+    assert tally.numbers() == {DAY: {Cell(Kind.REFUSAL, 3, ANY, "limit-reached"): 2}}
+    tallies.written()
+    assert not tallies.take()
+
+
+def test_hits_are_kept_by_default() -> None:
+    assert Settings().match_log is MatchLog.HITS

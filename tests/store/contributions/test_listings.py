@@ -1,0 +1,143 @@
+"""Lists of contributions in SQL: filters, orders, and pages that follow each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from hashdb.domain.accounts.members import Member, MemberDraft, MemberKind
+from hashdb.domain.contributions import Contribution, Filter, Listing, Position, Sort, Standing, Status
+from hashdb.domain.signals import Algorithm
+from hashdb.store import Store
+from hashdb.store.contributions import listings
+from tests.builders import NOON, draft, signal
+
+HOUR = timedelta(hours=1)
+LATER = NOON + 100 * HOUR
+
+
+@pytest.fixture(autouse=True, params=[2_000, 0], ids=["few", "many"])
+def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once as if all were few enough to sort, once as if none were: what is answered is the same."""
+    monkeypatch.setattr(listings, "FEW", request.param)
+
+
+@pytest.fixture
+def other(store: Store) -> Member:
+    with store.begin() as tx:
+        return tx.members.add(MemberDraft("Other", MemberKind.PLATFORM), NOON)
+
+
+@pytest.fixture
+def all_of_them(store: Store, member: Member, other: Member) -> list[Contribution]:
+    """Twelve contributions that differ in everything by which they are chosen or ordered."""
+    with store.begin() as tx:
+        for place in range(12):
+            one = draft(
+                signal(place, Algorithm.PHASH if place % 4 == 3 else Algorithm.PDQ),
+                labels=("manifesto",) if place % 5 == 0 else ("glorification", "incitement"),
+                severity=(None, 2, 4, 0)[place % 4],
+                removed_at=None if place % 6 == 5 else NOON - (place * 7 % 12) * HOUR,
+                incident="CIP:one" if place in (3, 4) else None,
+                reference=(None, "Ticket-1", "ticket-1", "Ticket-22", "100%")[place % 5],
+                expires_at=LATER if place == 8 else None,
+            )
+            tx.contributions.add(other if place % 3 == 2 else member, [one], NOON + (place // 2) * HOUR)
+        tx.contributions.withdraw(2, "other", LATER)
+        tx.statuses.judge([4, 5, 6], Standing.DISPUTED)
+        tx.statuses.judge([7], Standing.RETIRED)
+    with store.read() as tx:
+        return list(tx.contributions.page(Filter(), 0, 100, LATER))
+
+
+def key(one: Contribution, sort: Sort) -> datetime | int | None:
+    return {Sort.RECEIVED: one.received_at, Sort.REMOVED: one.removed_at, Sort.SEVERITY: one.severity}[sort]
+
+
+def ordered(found: list[Contribution], sort: Sort, *, descending: bool) -> list[int]:
+    """The order, in plain Python: those without a value last."""
+    known = [one for one in found if key(one, sort) is not None]
+    known.sort(key=lambda one: (key(one, sort), one.id), reverse=descending)
+    unknown = sorted((one for one in found if key(one, sort) is None), key=lambda one: one.id, reverse=descending)
+    return [one.id for one in (*known, *unknown)]
+
+
+def pages(store: Store, asked: Listing, limit: int, ahead: int | None = listings.AHEAD) -> Iterator[list[int]]:
+    after: Position | None = None
+    for _ in range(100):
+        with store.read() as tx:
+            page = tx.listings.page(asked, after, limit, LATER, ahead)
+        yield [one.id for one in page.contributions]
+        if page.next is None:
+            return
+        after = Position.parse(str(page.next))
+    raise AssertionError("the list has no end")
+
+
+CHOICES: list[tuple[Filter, Callable[[Contribution], bool]]] = [
+    (Filter(), lambda one: True),
+    (Filter(member=2), lambda one: one.member == 2),
+    (Filter(member=9), lambda one: False),
+    (Filter(status=Status.WITHDRAWN), lambda one: one.status is Status.WITHDRAWN),
+    (Filter(status=Status.EXPIRED), lambda one: one.id == 9),
+    (Filter(status=Status.ACTIVE), lambda one: one.id not in (2, 9)),
+    (Filter(standing=Standing.DISPUTED), lambda one: one.id in (4, 5, 6)),
+    (Filter(standing=Standing.UNREVIEWED), lambda one: one.id not in (4, 5, 6, 7)),
+    (Filter(label="manifesto"), lambda one: "manifesto" in one.labels),
+    (Filter(label="manifest"), lambda one: False),
+    (Filter(severity=0), lambda one: one.severity == 0),
+    (Filter(algorithm=Algorithm.PHASH), lambda one: one.signals[0].algorithm is Algorithm.PHASH),
+    (Filter(incident="CIP:one"), lambda one: one.incident == "CIP:one"),
+    (Filter(reference="Ticket"), lambda one: (one.reference or "").startswith("Ticket")),
+    (Filter(reference="100%"), lambda one: one.reference == "100%"),
+    (Filter(reference="_"), lambda one: False),
+    (Filter(since=NOON + HOUR, until=NOON + 3 * HOUR), lambda one: one.id in (3, 4, 5, 6)),
+    (
+        Filter(removed_since=NOON - 5 * HOUR, removed_until=NOON),
+        lambda one: one.removed_at is not None and NOON - 5 * HOUR <= one.removed_at < NOON,
+    ),
+    (
+        Filter(expires_until=NOON + 2 * HOUR),
+        lambda one: one.expires_at is not None and one.expires_at < NOON + 2 * HOUR,
+    ),
+    (Filter(member=1, severity=2, label="incitement"), lambda one: one.member == 1 and one.severity == 2),
+]
+
+
+@pytest.mark.parametrize("sort", Sort)
+@pytest.mark.parametrize("descending", [True, False], ids=["descending", "ascending"])
+def test_every_filter_and_order_answers_what_plain_python_does(
+    store: Store, all_of_them: list[Contribution], sort: Sort, descending: bool
+) -> None:
+    for chosen, passes in CHOICES:
+        expected = ordered([one for one in all_of_them if passes(one)], sort, descending=descending)
+        if chosen.label == "incitement":
+            expected = [id for id in expected if "incitement" in all_of_them[id - 1].labels]
+        for limit in (1, 5, 100):
+            found = [id for page in pages(store, Listing(chosen, sort, descending), limit) for id in page]
+            assert found == expected, (chosen, limit)
+
+
+@pytest.mark.parametrize("sort", Sort)
+def test_a_search_that_stopped_goes_on_where_it_was(store: Store, all_of_them: list[Contribution], sort: Sort) -> None:
+    chosen = Filter(label="manifesto", reference=None)
+    expected = ordered([one for one in all_of_them if "manifesto" in one.labels], sort, descending=True)
+    for ahead in (1, 2, 5, None):
+        found = list(pages(store, Listing(chosen, sort), 2, ahead))
+        assert [id for page in found for id in page] == expected
+    with store.read() as tx:
+        first = tx.listings.page(Listing(chosen, sort), None, 100, LATER, 1)
+    assert first.unfinished
+    assert first.next is not None
+
+
+def test_a_page_that_is_full_was_finished(store: Store, all_of_them: list[Contribution]) -> None:
+    with store.read() as tx:
+        page = tx.listings.page(Listing(), None, 3, LATER, 5)
+        whole = tx.listings.page(replace(Listing(), descending=False), None, 12, LATER)
+    assert not page.unfinished
+    assert page.next is not None
+    assert (whole.next, whole.unfinished, len(whole.contributions)) == (None, False, 12)

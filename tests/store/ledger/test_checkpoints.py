@@ -1,0 +1,41 @@
+"""Signed checkpoints and the keys that sign them, in SQL."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from hashdb.domain.ledger.checkpoints import LogKey, Verifier
+from hashdb.store import Store
+from hashdb.store.ledger.tree import Kept
+from tests.builders import NOON
+
+OLD, NEW = Verifier("log.example", bytes(32)), Verifier("log.example", bytes([1]) * 32)
+LATER = NOON + timedelta(days=1)
+
+
+def test_one_key_signs_at_a_time_and_the_old_ones_stay(store: Store) -> None:
+    with store.begin() as tx:
+        assert (tx.checkpoints.keys(), tx.checkpoints.signer()) == ((), None)
+        assert tx.checkpoints.sign_with(OLD, NOON) == 1
+        assert tx.checkpoints.signer() == OLD
+        assert tx.checkpoints.sign_with(NEW, LATER) == 2
+    with store.read() as tx:
+        assert tx.checkpoints.signer() == NEW
+        assert tx.checkpoints.keys() == (LogKey(OLD, NOON, LATER), LogKey(NEW, LATER, None))
+
+
+def test_checkpoints_come_back_in_order_and_one_of_a_size(store: Store) -> None:
+    kept = [Kept(size, NOON, f"note {size}\n") for size in (9, 12)]
+    with store.begin() as tx:
+        tx.audit.hold()
+        assert tx.checkpoints.last() is None
+        for one in reversed(kept):
+            tx.checkpoints.keep(one)
+    with store.read() as tx:
+        assert tx.checkpoints.last() == kept[1]
+        assert list(tx.checkpoints.all()) == [(9, "note 9\n"), (12, "note 12\n")]
+    with pytest.raises(IntegrityError), store.begin() as tx:
+        tx.checkpoints.keep(kept[0])

@@ -1,0 +1,59 @@
+"""The tree in SQL: what stands there is the tree over the events, however they were appended."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from hashdb.domain.accounts.members import SYSTEM
+from hashdb.domain.ledger import merkle
+from hashdb.domain.ledger.events import Action, Entry
+from hashdb.store import Store
+from tests.builders import NOON
+
+
+def append(store: Store, count: int) -> None:
+    with store.begin() as tx:
+        tx.audit.append(NOON, SYSTEM, [Entry(Action.KEY_ISSUED, "key", id, {}) for id in range(count)])
+
+
+@pytest.fixture
+def leaves(store: Store) -> list[bytes]:
+    """Those of a log of 300 events, appended one by one and many at once."""
+    rng, left = random.Random(1), 300
+    while left:
+        count = min(left, rng.choice([1, 1, 1, 2, 3, 17, 64]))
+        append(store, count)
+        left -= count
+    with store.read() as tx:
+        return [event.leaf for event in tx.audit.since(0, 1_000)]
+
+
+def test_an_empty_tree_has_no_peaks(store: Store) -> None:
+    with store.read() as tx:
+        assert tx.tree.edge() == (0, ())
+        assert not tx.tree.has_beyond(0)
+
+
+def test_what_is_stored_is_the_tree(store: Store, leaves: list[bytes]) -> None:
+    inner, edge = merkle.grow(0, (), leaves)
+    with store.read() as tx:
+        assert tx.tree.edge() == (300, tuple(edge))
+        assert list(tx.tree.inner(0, 10_000)) == list(enumerate(inner, 1))
+        assert list(tx.tree.inner(3, 5)) == [(4, inner[3]), (5, inner[4])]
+        assert tx.tree.leaf(7) == leaves[6]
+        assert tx.tree.has_beyond(len(inner) - 1)
+        assert not tx.tree.has_beyond(len(inner))
+
+
+def test_proofs_of_every_kind_verify(store: Store, leaves: list[bytes]) -> None:
+    rng = random.Random(2)
+    with store.read() as tx:
+        for _ in range(60):
+            size = rng.randint(1, 300)
+            index, root = rng.randrange(size), merkle.root(leaves[:size])
+            included = tx.tree.proof(merkle.inclusion(index, size))
+            assert merkle.includes(index, size, leaves[index], included, root)
+            consistent = tx.tree.proof(merkle.consistency(index + 1, size))
+            assert merkle.extends(index + 1, size, merkle.root(leaves[: index + 1]), root, consistent)

@@ -1,0 +1,44 @@
+"""Masked signals in SQL: out of the table of signals, and back."""
+
+from __future__ import annotations
+
+from hashdb.domain.accounts.members import Member
+from hashdb.domain.matching.benign import BenignDraft
+from hashdb.domain.signals import Algorithm
+from hashdb.store import Store
+from hashdb.store.matching.benign import Held
+from tests.builders import NOON, draft, near, signal
+
+
+def test_signals_are_masked_assigned_and_unmasked(store: Store, member: Member) -> None:
+    with store.begin() as tx:
+        one, two = tx.contributions.add(member, [draft(1, 2, 3), draft(2)], NOON)
+        first, second = (tx.benign.add(BenignDraft((signal(9),)), NOON).id for _ in range(2))
+        assert tx.suppressions.holders({signal(2), signal(7), near(signal(2), 1)}) == [one.id, two.id]
+        held = [held for held in tx.suppressions.matching([one.id, two.id]) if held.signal != signal(1)]
+        assert held == [Held(one.id, 1, signal(2)), Held(one.id, 2, signal(3)), Held(two.id, 0, signal(2))]
+        tx.suppressions.suppress(held, first)
+        assert tx.contributions.signals([one.id, two.id]) == {one.id: (signal(1),)}
+        assert tx.suppressions.suppressed(first, 1) == tuple(held[:2])
+        tx.suppressions.assign(held[:1], second)
+    with store.begin() as tx:
+        assert (tx.suppressions.suppressed(first, 9), tx.suppressions.suppressed(second, 9)) == (
+            tuple(held[1:]),
+            (held[0],),
+        )
+        found = tx.contributions.get([one.id, two.id], NOON)
+        assert (found[one.id].masked, found[two.id].masked) == (2, 1)
+        assert tx.suppressions.holders({signal(2)}) == []
+        tx.suppressions.restore([*tx.suppressions.suppressed(first, 9), *tx.suppressions.suppressed(second, 9)])
+        assert tx.contributions.signals([one.id, two.id]) == {one.id: one.signals, two.id: two.signals}
+
+
+def test_many_are_masked_at_once(store: Store, member: Member) -> None:
+    with store.begin() as tx:
+        added = tx.contributions.add(member, [draft(seed, seed + 1) for seed in range(0, 1300, 2)], NOON)
+        entry = tx.benign.add(BenignDraft((signal(1),)), NOON).id
+        ids = tx.suppressions.holders({signal for one in added for signal in one.signals})
+        assert ids == [one.id for one in added]
+        tx.suppressions.suppress(tx.suppressions.matching(ids), entry)
+        assert b"".join(tx.matches.every(Algorithm.PDQ)) == b""
+        assert len(tx.suppressions.suppressed(entry, 5000)) == 1300

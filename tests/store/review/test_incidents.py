@@ -1,0 +1,50 @@
+"""Incidents in SQL."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from hashdb.domain.review.incidents import IncidentDraft
+from hashdb.errors import IncidentExists, NotFound
+from hashdb.store import Store
+from tests.builders import NOON
+
+DAY = timedelta(days=1)
+
+
+def test_an_incident_comes_back_as_it_was_recorded_and_changed(store: Store) -> None:
+    with store.begin() as tx:
+        added = tx.incidents.add(IncidentDraft("CI:x", NOON, None, True))
+        other = tx.incidents.add(IncidentDraft("CI:y", NOON - DAY, NOON))
+    changed = replace(added, start=NOON - DAY, end=NOON + DAY, expires=False)
+    with store.begin() as tx:
+        assert tx.incidents.one(added.id, lock=True) == added
+        tx.incidents.change(changed)
+    with store.read() as tx:
+        assert tx.incidents.every() == tx.incidents.page(0, 9) == (changed, other)
+        assert tx.incidents.page(added.id, 9) == (other,)
+        with pytest.raises(NotFound):
+            tx.incidents.one(99)
+
+
+def test_a_label_is_taken_once(store: Store) -> None:
+    with store.begin() as tx:
+        tx.incidents.add(IncidentDraft("CI:x", NOON))
+    with pytest.raises(IncidentExists), store.begin() as tx:
+        tx.incidents.add(IncidentDraft("CI:x", NOON))
+
+
+def test_one_that_was_changed_meanwhile_is_not_settled(store: Store) -> None:
+    with store.begin() as tx:
+        one = tx.incidents.add(IncidentDraft("CI:x", NOON))
+        later = replace(one, end=NOON + DAY)
+        tx.incidents.change(later)
+        tx.incidents.settle(one)
+        assert tx.incidents.unsettled() == (later,)
+        tx.incidents.settle(later)
+        assert tx.incidents.unsettled() == ()
+        tx.incidents.change(one)
+        assert tx.incidents.unsettled() == (one,)

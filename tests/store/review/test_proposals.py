@@ -1,0 +1,53 @@
+"""Proposals in SQL."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from hashdb.domain.review.incidents import Act, Request
+from hashdb.errors import NotFound
+from hashdb.store import Store
+from hashdb.store.review.incidents import Open
+from tests.builders import NOON
+
+REQUEST = Request(Act.SUSPEND, "member", 3, {"status": "suspended", "limits": {"contributions_per_day": None}})
+ACTS = tuple(Act)
+UNTIL = NOON + timedelta(hours=1)
+
+
+def test_a_proposal_is_found_by_its_request_until_it_expires(store: Store) -> None:
+    with store.begin() as tx:
+        made = tx.proposals.add(REQUEST, "key:1", "member:1", NOON, UNTIL)
+    with store.read() as tx:
+        assert tx.proposals.like(Request(Act.SUSPEND, "member", 3, dict(REQUEST.content)), NOON) == Open(
+            made, "member:1"
+        )
+        for other in (
+            Request(Act.RETIRE, "member", 3, REQUEST.content),
+            Request(Act.SUSPEND, "member", 4, REQUEST.content),
+            Request(Act.SUSPEND, "member", 3, {"status": "suspended"}),
+        ):
+            assert tx.proposals.like(other, NOON) is None
+        assert tx.proposals.page(0, 9, NOON, ACTS) == (made,)
+        assert tx.proposals.page(made.id, 9, NOON, ACTS) == ()
+        assert tx.proposals.one(made.id, NOON, ACTS) == made
+        assert tx.proposals.page(0, 9, NOON, [Act.RETIRE]) == ()
+        with pytest.raises(NotFound):
+            tx.proposals.one(made.id, NOON, [Act.RETIRE])
+        assert tx.proposals.expired(NOON) == ()
+        assert tx.proposals.like(REQUEST, UNTIL) is None
+        assert tx.proposals.page(0, 9, UNTIL, ACTS) == ()
+        assert tx.proposals.expired(UNTIL) == (made.id,)
+        with pytest.raises(NotFound):
+            tx.proposals.one(made.id, UNTIL, ACTS)
+
+
+def test_one_that_is_removed_is_gone(store: Store) -> None:
+    with store.begin() as tx:
+        tx.audit.hold()
+        made = tx.proposals.add(REQUEST, "key:1", "member:1", NOON, UNTIL)
+        tx.proposals.remove(made.id)
+        assert tx.proposals.like(REQUEST, NOON) is None
+        assert tx.proposals.add(REQUEST, "key:1", "member:1", NOON, UNTIL).id > made.id

@@ -1,0 +1,86 @@
+"""Webhooks in SQL."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from hashdb.domain.accounts.members import Member, MemberChange, MemberDraft, MemberKind, MemberStatus
+from hashdb.domain.sharing.webhooks import WAITING_EACH, Message, Topic, WebhookDraft
+from hashdb.errors import NotFound
+from hashdb.store import Store
+from hashdb.store.sharing.webhooks import Place
+from tests.builders import NOON
+
+DRAFT = WebhookDraft("https://example.org/", (Topic.FEED_CHANGED, Topic.CASE_OPENED), "mine")
+DAY = timedelta(days=1)
+
+
+def test_a_webhook_comes_back_as_it_was_recorded_and_changed(store: Store, member: Member) -> None:
+    with store.begin() as tx:
+        added = tx.webhooks.add(member.id, DRAFT, "whsec_YQ==", NOON, 7)
+        other = tx.webhooks.add(member.id, DRAFT, "whsec_YQ==", NOON, 7)
+    assert (added.url, added.topics, added.note, added.enabled) == (DRAFT.url, DRAFT.topics, "mine", True)
+    changed = replace(added, url="https://example.net/", topics=(Topic.MATCH_REVERSED,), note="", enabled=False)
+    with store.begin() as tx:
+        assert tx.webhooks.one(added.id, lock=True) == added
+        tx.webhooks.change(changed, added, 9)
+        tx.webhooks.renew(other.id, "whsec_Yg==", NOON + DAY)
+    with store.read() as tx:
+        assert tx.webhooks.one(added.id) == changed
+        assert tx.webhooks.page(None, 0, 9)[0] == changed
+        assert [one.id for one in tx.webhooks.page(member.id, added.id, 9)] == [other.id]
+        assert tx.webhooks.page(member.id + 1, 0, 9) == ()
+        assert tx.webhooks.one(other.id).overlap_until == NOON + DAY
+    with store.begin() as tx:
+        assert tx.webhooks.count(member.id) == 2
+        tx.deliveries.add(other.id, Message("msg_1", "feed.changed", NOON, {}))
+        tx.webhooks.delete(other.id)
+        assert tx.webhooks.count(member.id) == 1
+        with pytest.raises(NotFound):
+            tx.webhooks.one(other.id)
+        # Its number is in the log: no other gets it.
+        assert tx.webhooks.add(member.id, DRAFT, "whsec_YQ==", NOON, 7).id > other.id
+
+
+def test_what_arrives_ends_what_failed(store: Store, member: Member) -> None:
+    with store.begin() as tx:
+        id = tx.webhooks.add(member.id, DRAFT, "whsec_YQ==", NOON, 7).id
+        assert tx.webhooks.failed(id, NOON) == NOON
+        assert tx.webhooks.failed(id, NOON + DAY) == NOON
+        tx.webhooks.arrived(id)
+        assert tx.webhooks.one(id).failing_since is None
+        assert tx.webhooks.disable(id)
+        assert not tx.webhooks.disable(id)
+
+
+def test_a_place_is_moved_on_by_one_only(store: Store, member: Member) -> None:
+    with store.begin() as tx:
+        id = tx.webhooks.add(member.id, DRAFT, "whsec_YQ==", NOON, 7).id
+        assert tx.webhooks.behind(7) == ()
+        case, feed = tx.webhooks.behind(8)
+        assert (case, feed) == (Place(id, member.id, Topic.CASE_OPENED, 7), Place(id, member.id, Topic.FEED_CHANGED, 7))
+        tx.webhooks.hold([id])
+        assert tx.webhooks.move([feed], 8) == {id}
+        assert tx.webhooks.move([feed], 8) == frozenset()
+        assert tx.webhooks.behind(8) == (case,)
+
+
+def test_no_deliveries_are_made_for_one_that_cannot_take_them(store: Store, member: Member) -> None:
+    with store.begin() as tx:
+        id = tx.webhooks.add(member.id, DRAFT, "whsec_YQ==", NOON, 7).id
+        tx.deliveries.add(id, Message("msg_1", "feed.changed", NOON, {}))
+        assert [one.topic for one in tx.webhooks.behind(8)] == [Topic.CASE_OPENED]
+        for number in range(WAITING_EACH):
+            tx.deliveries.add(id, Message(f"msg_{number}", "case.opened", NOON, {}))
+        assert tx.webhooks.behind(8) == ()
+        other = tx.members.add(MemberDraft("Other", MemberKind.PLATFORM), NOON)
+        theirs = tx.webhooks.add(other.id, DRAFT, "whsec_YQ==", NOON, 7)
+        assert len(tx.webhooks.behind(8)) == 2
+        tx.webhooks.disable(theirs.id)
+        assert tx.webhooks.behind(8) == ()
+        tx.webhooks.change(theirs, theirs, 7)
+        tx.members.change(other.id, MemberChange(status=MemberStatus.SUSPENDED))
+        assert tx.webhooks.behind(8) == ()

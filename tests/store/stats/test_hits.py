@@ -1,0 +1,98 @@
+"""Hits in SQL."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from sqlalchemy import update
+
+from hashdb.domain.accounts.members import SYSTEM, KeyDraft, Member, MemberChange, MemberStatus, Scope
+from hashdb.domain.ledger.events import Action, Entry
+from hashdb.domain.stats.counts import Hit, Reversal
+from hashdb.store import Store
+from hashdb.store.tables import contributions
+from tests.builders import NOON, draft
+
+HOUR = timedelta(hours=1)
+HIT = Hit(NOON.date(), 3, 17, NOON, NOON + HOUR, 9, 2, {"pdq": 6})
+
+
+def test_hits_of_one_day_become_one(store: Store) -> None:
+    later = replace(HIT, first_at=NOON - HOUR, last_at=NOON, times=5, distance={"phash": 2})
+    with store.begin() as tx:
+        tx.hits.add([HIT, replace(HIT, member=4, first_at=NOON + HOUR), replace(HIT, contribution=18)])
+        tx.hits.add([later])
+    with store.read() as tx:
+        assert sorted(tx.hits.firsts(NOON + 2 * HOUR)) == [
+            (17, 3, NOON - HOUR),
+            (17, 4, NOON + HOUR),
+            (18, 3, NOON),
+        ]
+        assert sorted(tx.hits.firsts(NOON)) == [(17, 3, NOON - HOUR)]
+
+
+def test_contributors_are_found(store: Store, member: Member) -> None:
+    with store.begin() as tx:
+        one, two = tx.contributions.add(member, [draft(1), draft(2)], NOON)
+        assert tx.hits.contributors([one.id, two.id, 99]) == {one.id: member.id, two.id: member.id}
+
+
+def _withdrawn(store: Store, member: Member, count: int) -> list[int]:
+    """So many contributions, withdrawn by the events 1, 2, … of the log."""
+    with store.begin() as tx:
+        ids = [one.id for one in tx.contributions.add(member, [draft(seed) for seed in range(count)], NOON)]
+        for id in ids:
+            tx.contributions.withdraw(id, "other", NOON)
+        entries = [Entry(Action.CONTRIBUTION_WITHDRAWN, "contribution", id, {"reason": "other"}) for id in ids]
+        tx.audit.append(NOON, SYSTEM, entries)
+    return ids
+
+
+def _hit(member: int, contribution: int, seq: int) -> Hit:
+    return Hit(NOON.date(), member, contribution, NOON, NOON, seq, 1, {"pdq": 6})
+
+
+def test_what_was_answered_before_the_event_is_told_to_whom_it_was_answered(store: Store, member: Member) -> None:
+    before, after, others, again = _withdrawn(store, member, 4)
+    with store.begin() as tx:
+        tx.hits.add([_hit(3, before, 0), _hit(3, after, 2), _hit(4, others, 0)])
+        tx.hits.add([_hit(3, again, 9), replace(_hit(3, again, 3), day=NOON.replace(day=21).date())])
+    with store.read() as tx:
+        assert tx.reversals.of(3, 0, 99, 10) == (
+            Reversal(1, before, "withdrawn", "other", NOON),
+            Reversal(4, again, "withdrawn", "other", NOON),
+        )
+        assert [one.seq for one in tx.reversals.of(3, 0, 99, 1)] == [1]
+        assert [one.seq for one in tx.reversals.of(3, 1, 99, 10)] == [4]
+        assert [one.seq for one in tx.reversals.of(3, 0, 3, 10)] == [1]
+        assert tx.reversals.of(5, 0, 99, 10) == ()
+
+
+def test_what_matches_again_is_not_told(store: Store, member: Member) -> None:
+    (one,) = _withdrawn(store, member, 1)
+    with store.begin() as tx:
+        tx.hits.add([_hit(3, one, 0)])
+        tx.reversals._connection.execute(update(contributions).values(withdrawn_at=None))
+        assert tx.reversals.of(3, 0, 99, 10) == ()
+        tx.reversals._connection.execute(update(contributions).values(standing="retired"))
+        assert [one.now for one in tx.reversals.of(3, 0, 99, 10)] == ["retired"]
+
+
+TODAY = NOON.date()
+
+
+def test_readers_of_the_feed_are_counted_by_member(store: Store, member: Member) -> None:
+    with store.begin() as tx:
+        scopes = (frozenset({Scope.FEED}), frozenset({Scope.FEED, Scope.MATCH}), frozenset({Scope.MATCH}))
+        keys = [
+            tx.members.add_key(member.id, bytes([i] * 32), KeyDraft(frozenset(one)), NOON)
+            for i, one in enumerate(scopes)
+        ]
+        assert tx.uses.readers_since(TODAY) == 0
+        for key in keys:
+            tx.members.first_feed_read(key.id, TODAY.isoformat())
+        assert tx.uses.readers_since(TODAY) == 1
+        assert tx.uses.readers_since(TODAY + timedelta(days=1)) == 0
+        tx.members.change(member.id, MemberChange(status=MemberStatus.SUSPENDED))
+        assert tx.uses.readers_since(TODAY) == 0

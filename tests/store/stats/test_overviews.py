@@ -1,0 +1,55 @@
+"""The console's figures in SQL."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+
+from hashdb.domain.accounts.members import Member
+from hashdb.domain.contributions import Standing
+from hashdb.domain.review.cases import Decision
+from hashdb.domain.stats.overviews import EVERYONE, Deltas, InAll, OfDay
+from hashdb.store import Store
+from tests.builders import NOON, draft
+
+TODAY = NOON.date()
+DAY = timedelta(days=1)
+
+
+def test_what_is_added_is_added_to_what_is_there_once(store: Store) -> None:
+    found = Deltas(
+        5,
+        Counter({OfDay(TODAY, "added", EVERYONE): 2, OfDay(TODAY, "added", 7): 2, OfDay(TODAY - DAY, "added", 7): 1}),
+        Counter({InAll("status:active", 7): 2}),
+    )
+    with store.begin() as tx:
+        assert tx.overviews.add(found, 0)
+    with store.begin() as tx:
+        assert not tx.overviews.add(found, 0), "another process has counted these"
+        assert tx.overviews.add(Deltas(6, Counter(found.by_day), Counter({InAll("status:active", 7): -1})), 5)
+    with store.read() as tx:
+        assert tx.overviews.seq() == 6
+        assert tx.overviews.by_day(TODAY) == {TODAY: {"added": 4}}
+        assert tx.overviews.by_member(TODAY, ["added"]) == {InAll("added", 7): 4}
+        assert tx.overviews.by_member(TODAY - DAY, ["added"]) == {InAll("added", 7): 6}
+        assert tx.overviews.by_member(TODAY, ["timed"]) == {}
+        assert tx.overviews.in_all() == {InAll("status:active", 7): 1}
+
+
+def test_what_is_counted_on_the_spot(store: Store, member: Member) -> None:
+    with store.begin() as tx:
+        one, two, three = tx.contributions.add(
+            member, [draft(1, expires_at=NOON + DAY), draft(2, expires_at=NOON + 9 * DAY), draft(3)], NOON
+        )
+        tx.statuses.judge([two.id], Standing.DISPUTED)
+        for due in (NOON - DAY, NOON + DAY, NOON + 9 * DAY):
+            tx.cases.open(three.id, "other", NOON, due)
+        for id in (two.id, three.id):
+            tx.cases.decide(tx.cases.open(id, "other", NOON, NOON).id, Decision.UPHOLD, None, "key:1", NOON)
+    with store.read() as tx:
+        assert [tx.overviews.received(NOON + timedelta(seconds=s)) for s in (0, 1)] == [3, 0]
+        assert tx.overviews.expiring(NOON, NOON + 7 * DAY) == 1
+        assert tx.overviews.contributors([one.id, 99]) == {one.id: member.id}
+        assert tx.overviews.upheld() == {member.id: 1}
+        waiting = tx.overviews.waiting(NOON, NOON + 2 * DAY)
+    assert (waiting.open, waiting.overdue, waiting.soon, waiting.first_due) == (3, 1, 1, NOON - DAY)

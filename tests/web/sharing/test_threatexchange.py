@@ -1,0 +1,226 @@
+"""ThreatExchange's Graph API, spoken by the unmodified `threatexchange` package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hashdb.domain.accounts.members import Scope
+from hashdb.service.contributions import contributions
+from tests.web.callers import Caller, Service, body, faults, item, pdq, problem, service_at
+from tests.web.interop.served import digits
+
+pytest.importorskip("threatexchange")
+
+from threatexchange.exchanges.clients.fb_threatexchange.api import ThreatExchangeAPI, is_valid_app_token
+from threatexchange.exchanges.impl.fb_threatexchange_api import (
+    FBThreatExchangeCollabConfig,
+    FBThreatExchangeSignalExchangeAPI,
+)
+from threatexchange.signal_type.pdq.signal import PdqSignal
+
+UPDATES = "/graph/1/threat_updates/"
+
+
+def token_of(caller: Caller) -> str:
+    return f"{caller.member:08}|{caller.secret}"
+
+
+def client_of(url: str, caller: Caller) -> Any:
+    token = token_of(caller)
+    assert is_valid_app_token(token)
+    return ThreatExchangeAPI(token, endpoint_override=f"{url}/graph")
+
+
+class Reader:
+    """A copy kept by the exchange of `threatexchange`, fetch by fetch."""
+
+    def __init__(self, url: str, caller: Caller) -> None:
+        config = FBThreatExchangeCollabConfig(name="hashdb", privacy_group=1)
+        self.exchange: Any = FBThreatExchangeSignalExchangeAPI(client_of(url, caller), config)
+        self.config = config
+        self.checkpoint: Any = None
+        self.held: dict[Any, Any] = {}
+        self.got = 0
+
+    def fetch(self, pages: int = 1000) -> dict[str, list[str]]:
+        """The opinions on each PDQ value that it holds, when it has fetched what is new (of so many pages)."""
+        self.got = 0
+        for delta, _ in zip(self.exchange.fetch_iter([PdqSignal], self.checkpoint), range(pages), strict=False):
+            self.exchange.naive_fetch_merge(self.held, delta.updates)
+            before = self.checkpoint.update_time if self.checkpoint else 0
+            assert delta.checkpoint.update_time >= before, "checkpoint time rewound?"
+            self.checkpoint = delta.checkpoint
+            self.got += len(delta.updates)
+        converted = self.exchange.naive_convert_to_signal_type([PdqSignal], self.config, self.held).get(PdqSignal, {})
+        return {
+            value: sorted(f"{said.owner_app_id}:{said.category.name}:{','.join(said.tags)}" for said in one.opinions)
+            for value, one in converted.items()
+        }
+
+
+@pytest.fixture
+def reader(url: str, other: Caller) -> Reader:
+    return Reader(url, other)
+
+
+def test_a_reader_fetches_all_then_what_is_new_and_drops_what_is_gone(
+    service: Service, platform: Caller, reader: Reader, url: str, other: Caller
+) -> None:
+    assert (reader.fetch(), reader.got) == ({}, 1)
+    one, two, _ = platform.contribute(item(1), item(2, signals=[pdq(2), "phash:d1c4b2a09f8e7d6c"]), item(3))
+    service.clock.go(seconds=1)
+    said = [f"{platform.member}:POSITIVE_CLASS:glorification"]
+    assert reader.fetch() == {digits(pdq(seed)): said for seed in (1, 2, 3)}
+    service.clock.go(seconds=1)
+    assert (len(reader.fetch()), reader.got) == (3, 1)
+    platform.post(f"/v1/contributions/{one['id']}/withdrawal", {"reason": "other"})
+    platform.delete(f"/v1/contributions/{two['id']}/content")
+    service.clock.go(days=84)
+    assert set(reader.fetch()) == {digits(pdq(3))}
+    assert set(Reader(url, other).fetch()) == {digits(pdq(3))}
+
+
+def test_a_withdrawn_value_is_told_to_nobody_who_did_not_have_it(
+    service: Service, platform: Caller, other: Caller
+) -> None:
+    (one,) = platform.contribute(item(1))
+    platform.post(f"/v1/contributions/{one['id']}/withdrawal", {"reason": "other"})
+    service.clock.go(seconds=1)
+    answer = service.anyone.get(UPDATES, query_string={"access_token": token_of(other)})
+    assert [update["id"] for update in body(answer)["data"]] == ["0"]
+    assert digits(pdq(1)) not in answer.text
+
+
+def test_quarantined_and_expired_and_suspended_is_gone_and_what_comes_back_is_there_again(
+    service: Service, platform: Caller, reader: Reader, admin: Caller
+) -> None:
+    one, _ = platform.contribute(item(1), item(2, expires_at="2026-11-20T12:00:05Z"))
+    service.clock.go(seconds=1)
+    assert len(reader.fetch()) == 2
+    other = service.caller()
+    other.post(f"/v1/contributions/{one['id']}/opinions", {"opinion": "disputes", "reason": "other"})
+    admin.post("/v1/cases/1/decision", {"decision": "quarantine"})
+    service.clock.go(seconds=10)
+    contributions.emit_pending(service.db)
+    service.clock.go(seconds=1)
+    assert reader.fetch() == {}
+    other.post(f"/v1/contributions/{one['id']}/opinions", {"opinion": "confirms"})
+    admin.post("/v1/cases/2/decision", {"decision": "uphold"})
+    service.clock.go(seconds=1)
+    assert set(reader.fetch()) == {digits(pdq(1))}
+
+
+def test_opinions_are_reactions_of_their_members(service: Service, platform: Caller, other: Caller, url: str) -> None:
+    (one,) = platform.contribute(item(1))
+    third = service.caller()
+    other.post(f"/v1/contributions/{one['id']}/opinions", {"opinion": "confirms"})
+    third.post(f"/v1/contributions/{one['id']}/opinions", {"opinion": "disputes", "reason": "other"})
+    service.clock.go(seconds=1)
+    reader = Reader(url, other)
+    assert reader.fetch()[digits(pdq(1))] == [
+        f"{platform.member}:POSITIVE_CLASS:glorification",
+        f"{other.member}:POSITIVE_CLASS:",
+        f"{third.member}:NEGATIVE_CLASS:",
+    ]
+    ((_, held),) = reader.held.items()
+    assert {said.is_mine for said in held.opinions if said.owner_app_id == other.member} == {True}
+
+
+def test_many_pages_lead_on_and_a_reader_may_stop_at_any(
+    service: Service, platform: Caller, other: Caller, url: str
+) -> None:
+    for start in range(0, 250, 50):
+        platform.contribute(*[item(seed) for seed in range(start, start + 50)])
+        service.clock.go(seconds=1)
+    wanted = {digits(pdq(seed)) for seed in range(250)}
+    assert set(Reader(url, other).fetch()) == wanted
+    halting = Reader(url, other)
+    for _ in range(10):
+        halting.fetch(pages=1)
+    assert set(halting.fetch()) == wanted
+
+
+def test_reactions_become_opinions(service: Service, platform: Caller, other: Caller, url: str) -> None:
+    one, two, three = platform.contribute(item(1), item(2), item(3))
+    client = client_of(url, other)
+    for done in (
+        client.react_upvote_threat_descriptor(one["id"]),
+        client.react_downvote_threat_descriptor(two["id"]),
+        client.react_matched_threat_descriptor(three["id"]),
+    ):
+        assert done[2]["success"] is True
+    said = [body(platform.get(f"/v1/contributions/{each['id']}/opinions"))["opinions"] for each in (one, two, three)]
+    assert [[(opinion["opinion"], opinion["reason"]) for opinion in each] for each in said] == [
+        [("confirms", None)],
+        [("disputes", "other")],
+        [],
+    ]
+    assert client_of(url, platform).react_upvote_threat_descriptor(one["id"])[2]["status"] == 403
+    assert client.remove_reaction_from_threat_descriptor(one["id"], "HELPFUL")[2]["status"] == 422
+
+
+def test_a_descriptor_is_a_contribution_and_can_be_deleted(service: Service, platform: Caller, url: str) -> None:
+    client = client_of(url, platform)
+    sent = {
+        "indicator": digits(pdq(1)),
+        "type": "HASH_PDQ",
+        "description": "x",
+        "share_level": "AMBER",
+        "status": "MALICIOUS",
+        "privacy_type": "HAS_PRIVACY_GROUP",
+        "privacy_members": "1",
+        "tags": "anything",
+    }
+    done = client.upload_threat_descriptor(dict(sent), False, False)[2]
+    assert done["success"] is True
+    shown = body(platform.get(f"/v1/contributions/{done['id']}"))
+    assert (shown["signals"], shown["labels"], shown["removed_at"]) == ([pdq(1)], ["glorification"], None)
+    assert client.delete_threat_descriptor(done["id"], False, False)[2] == {"success": True}
+    assert platform.matched(pdq(1)) == []
+    wrong = client.upload_threat_descriptor({**sent, "type": "HASH_MD5", "indicator": "1"}, False, False)[2]
+    assert {fault["at"] for fault in wrong["errors"]} == {"type", "indicator"}
+
+
+def test_the_database_is_the_one_privacy_group(platform: Caller, url: str) -> None:
+    client = client_of(url, platform)
+    (group,) = client.get_threat_privacy_groups_member()
+    assert (group.name, group.threat_updates_enabled) == ("hashdb", True)
+    assert client.get_privacy_group(int(group.id)).name == "hashdb"
+    assert client.get_threat_privacy_groups_owner() == []
+
+
+@pytest.mark.parametrize("token", ["", "x", "1|", "|{secret}", "00000099|{secret}", "x|{secret}", "{secret}"])
+def test_a_token_that_is_not_a_members_is_refused(service: Service, platform: Caller, token: str) -> None:
+    said = {"access_token": token.format(secret=platform.secret)}
+    problem(service.anyone.get(UPDATES, query_string=said), 401)
+    problem(service.anyone.post("/graph/1/", data=said), 401)
+
+
+def test_a_scope_that_lacks_is_named(service: Service) -> None:
+    matcher = service.caller(Scope.MATCH)
+    problem(service.anyone.get(UPDATES, query_string={"access_token": token_of(matcher)}), 403, "scope-missing")
+
+
+@pytest.mark.parametrize("wrong", ["start_time=x", "stop_time=-1", "limit=0", "after=1", "after=a-b"])
+def test_a_wrong_query_is_told(service: Service, platform: Caller, wrong: str) -> None:
+    said = {"access_token": token_of(platform), **dict([wrong.split("=")])}
+    assert set(faults(service.anyone.get(UPDATES, query_string=said))) == {wrong.partition("=")[0]}
+
+
+def test_other_types_and_a_time_before_have_only_the_last_update(service: Service, platform: Caller) -> None:
+    platform.contribute(item(1))
+    service.clock.go(seconds=5)
+    for said in ({"types": "HASH_MD5"}, {"stop_time": int(service.clock().timestamp()) - 60}):
+        answer = service.anyone.get(UPDATES, query_string={"access_token": token_of(platform), **said})
+        assert [update["id"] for update in body(answer)["data"]] == ["0"]
+
+
+def test_the_next_page_is_at_the_public_address(tmp_path: Any) -> None:
+    with service_at(f"sqlite:///{tmp_path}/hashdb.sqlite", public_url="https://hashes.example/") as service:
+        platform = service.caller()
+        platform.contribute(item(1), item(2))
+        service.clock.go(seconds=1)
+        answer = body(service.anyone.get(UPDATES, query_string={"access_token": token_of(platform), "limit": 1}))
+        assert answer["paging"]["next"].startswith("https://hashes.example/graph/1/threat_updates/?access_token=0")

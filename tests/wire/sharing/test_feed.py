@@ -1,0 +1,227 @@
+"""The feed, webhooks and deliveries on the wire."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from hashdb.domain.contributions import Contribution, Media, Standing, Status
+from hashdb.domain.sharing.feed import Change, Changes, Copied, Gone
+from hashdb.domain.sharing.webhooks import (
+    Delivery,
+    DeliveryOutcome,
+    IssuedWebhook,
+    Message,
+    Topic,
+    Trouble,
+    Webhook,
+    WebhookChange,
+    WebhookDraft,
+)
+from hashdb.domain.signals import Algorithm
+from hashdb.errors import InvalidInput
+from hashdb.wire import read
+from hashdb.wire.sharing.feed import (
+    ChangeOut,
+    ChangesOut,
+    DeliveryOut,
+    MessageOut,
+    WebhookChangeIn,
+    WebhookIn,
+    WebhookOut,
+    line,
+    read_lines,
+)
+from tests.builders import NOON, signal
+from tests.wire.strategies import TERMS, changes, ids, moments, texts
+
+ONE = Contribution(
+    id=17,
+    member=3,
+    member_name='Älpha "and" sons\u2028',
+    status=Status.ACTIVE,
+    standing=Standing.CONFIRMED,
+    received_at=NOON,
+    signals=(signal(1), signal(2, Algorithm.PHASH)),
+    labels=("glorification", "incitement"),
+    removed_at=NOON - timedelta(hours=1),
+    quality=97,
+    media=Media.IMAGE,
+    severity=2,
+    basis="terms",
+    tco_ground=None,
+    entity=None,
+    incident=None,
+    context=("synthetic",),
+    notified_at=None,
+    reference=None,
+    expires_at=NOON + timedelta(days=1),
+    withdrawn_at=None,
+    withdrawal_reason=None,
+    erased=False,
+    hidden=frozenset({"reference"}),
+)
+PAGE = Changes((Change(5, ONE), Change(7, Gone(4, "withdrawn"))), 7, False, "9f3c")
+
+
+@given(changes)
+@example(PAGE)
+def test_a_page_comes_back(page: Changes) -> None:
+    assert ChangesOut.model_validate_json(ChangesOut.from_domain(page).json_text()).to_domain() == page
+
+
+@given(changes)
+@example(PAGE)
+def test_a_line_says_what_the_page_does(page: Changes) -> None:
+    for change in page.changes:
+        assert json.loads(line(change)) == json.loads(ChangeOut.from_domain(change).json_text())
+        assert line(change).count("\n") == 1
+        if isinstance(change.what, Gone) or "signals" not in change.what.hidden:
+            assert read_lines(line(change).encode()).checkpoint == change.seq
+
+
+def test_what_is_gone_is_an_id_and_a_reason() -> None:
+    page = Changes((Change(4002, Gone(17, "withdrawn")),), 4002, True, "9f3c")
+    assert json.loads(ChangesOut.from_domain(page).json_text()) == {
+        "changes": [{"seq": 4002, "gone": 17, "reason": "withdrawn"}],
+        "checkpoint": 4002,
+        "more": True,
+        "epoch": "9f3c",
+    }
+
+
+def test_lines_are_read_as_a_copy_takes_them_in() -> None:
+    end = '{"checkpoint": 9, "more": true, "epoch": "9f3c"}'
+    read = read_lines(("".join(map(line, PAGE.changes)) + end).encode())
+    assert (read.checkpoint, read.more, read.epoch) == (9, True, "9f3c")
+    (first, second) = read.steps
+    assert (second.seq, second.what) == (7, Gone(4, "withdrawn"))
+    assert first.what == Copied(
+        17,
+        3,
+        tuple((one.algorithm, one.to_bytes()) for one in ONE.signals),
+        ONE.labels,
+        2,
+        Standing.CONFIRMED,
+        ONE.context,
+        ONE.removed_at,
+        NOON,
+        ONE.expires_at,
+    )
+    assert read_lines("".join(map(line, PAGE.changes)).encode())[1:] == (7, True, "")
+
+
+def test_a_signal_that_this_version_does_not_know_is_left_out() -> None:
+    text = line(Change(5, replace(ONE, signals=ONE.signals[:1]))).replace("pdq:", "pdq3:").encode()
+    what = read_lines(text).steps[0].what
+    assert isinstance(what, Copied)
+    assert what.signals == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"<html>",
+        b"7",
+        b"{}",
+        b"[]",
+        b"null",
+        b'"checkpoint"',
+        b'{"seq": 5}',
+        b'{"seq": 5, "contribution": {}}',
+        b'{"seq": "x", "gone": 4, "reason": ""}',
+        b'{"checkpoint": 7}',
+        line(PAGE.changes[0]).replace("pdq:", "pdq:0").encode(),
+        line(PAGE.changes[0]).replace('"confirmed"', '"unheard of"').encode(),
+        line(PAGE.changes[0]).replace('"2026-', '"x').encode(),
+    ],
+)
+def test_what_is_no_line_is_refused(text: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        read_lines(text)
+
+
+URL = "https://example.org/hook"
+_topics = st.sets(st.sampled_from(Topic), min_size=1).map(lambda some: tuple(one for one in Topic if one in some))
+_drafts = st.builds(WebhookDraft, st.just(URL), _topics, texts)
+_changes = st.builds(
+    WebhookChange, st.none() | st.just(URL), st.none() | _topics, st.none() | texts, st.none() | st.booleans()
+)
+_maybe = st.none() | moments
+_webhooks = st.builds(Webhook, ids, ids, st.just(URL), _topics, texts, st.booleans(), moments, _maybe, _maybe)
+
+
+@given(_drafts)
+def test_a_draft_comes_back_as_it_was_sent(sent: WebhookDraft) -> None:
+    assert read(WebhookIn, WebhookIn.from_domain(sent).model_dump_json(), TERMS).to_domain() == sent
+
+
+@given(_changes)
+def test_a_change_comes_back_as_it_was_sent(sent: WebhookChange) -> None:
+    text = WebhookChangeIn.from_domain(sent).model_dump_json(exclude_unset=True)
+    assert read(WebhookChangeIn, text, TERMS).to_domain() == sent
+
+
+@given(_webhooks, st.text("abc", min_size=1))
+def test_a_webhook_comes_back_and_its_secret_only_when_it_is_issued(answered: Webhook, secret: str) -> None:
+    text = WebhookOut.from_domain(answered).json_text()
+    assert WebhookOut.model_validate_json(text).to_domain() == answered
+    assert "secret" not in json.loads(text)
+    issued = IssuedWebhook(answered, secret)
+    assert WebhookOut.model_validate_json(WebhookOut.from_issued(issued).json_text()).to_issued() == issued
+
+
+@pytest.mark.parametrize(
+    ("sent", "at"),
+    [
+        ({}, ["url", "topics"]),
+        ({"url": "http://example.org", "topics": []}, ["url", "topics"]),
+        ({"url": "https://10.0.0.1", "topics": ["feed.read"]}, ["url", "topics[0]"]),
+        ({"url": URL, "topics": ["webhook.tested"], "note": "a\x00", "secret": "x"}, ["topics[0]", "note", "secret"]),
+    ],
+)
+def test_every_fault_is_told_at_its_field(sent: dict[str, object], at: list[str]) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        read(WebhookIn, json.dumps(sent), TERMS)
+    assert [fault.at for fault in refusal.value.faults] == at
+
+
+@pytest.mark.parametrize("field", ["url", "topics", "note", "enabled"])
+def test_a_change_refuses_null(field: str) -> None:
+    with pytest.raises(InvalidInput):
+        read(WebhookChangeIn, json.dumps({field: None}), TERMS)
+
+
+def test_a_message_is_read_with_what_is_new_in_it() -> None:
+    text = '{"type": "feed.changed", "timestamp": "2026-11-20T12:00:00Z", "data": {"count": 1}, "more": 1}'
+    message = MessageOut.model_validate_json(text).to_domain("msg_1")
+    assert (message.id, message.topic, message.data) == ("msg_1", "feed.changed", {"count": 1})
+
+
+_messages = st.builds(
+    Message, st.just("msg_1"), st.just("feed.changed"), moments, st.dictionaries(st.text("abc"), st.integers(0, 99))
+)
+_counts = st.none() | st.integers(0, 9_999)
+_deliveries = st.builds(
+    Delivery,
+    ids,
+    ids,
+    _messages,
+    st.sampled_from(DeliveryOutcome),
+    st.integers(0, 99),
+    _maybe,
+    _maybe,
+    _counts,
+    _counts,
+    st.none() | st.sampled_from(Trouble),
+)
+
+
+@given(_deliveries)
+def test_a_delivery_comes_back(answered: Delivery) -> None:
+    assert DeliveryOut.model_validate_json(DeliveryOut.from_domain(answered).json_text()).to_domain() == answered
