@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 import httpx
 from pydantic import ValidationError
 
-from hashdb.connection import Asked, Connection, Request
+from hashdb.connection import Asked, ClientRequest, Connection
 from hashdb.domain.contributions import Amendment, Contribution, Draft, Filter, Receipt, Recorded
 from hashdb.domain.ledger.checkpoints import Checked, Checkpoint, Consistency, Inclusion, Log, Verifier, read_checkpoint
 from hashdb.domain.matching.benign import Benign, BenignDraft
@@ -19,7 +19,7 @@ from hashdb.domain.matching.matches import Answer, Query, Result
 from hashdb.domain.review.cases import Case, CaseState, Decision, Opinion, OpinionDraft
 from hashdb.domain.review.incidents import Incident, IncidentChange, IncidentDraft, Proposal
 from hashdb.domain.rules import DRAFTS_A_REQUEST
-from hashdb.domain.sharing.feed import Changes, Steps
+from hashdb.domain.sharing.feed import Changes, FeedPage
 from hashdb.domain.sharing.webhooks import (
     Delivery,
     DeliveryOutcome,
@@ -133,7 +133,7 @@ class Client:
 
     def me(self) -> MeOut:
         """Who this key is, and what the service takes."""
-        return self._ask(MeOut, Request("GET", "/v1/me"))
+        return self._ask(MeOut, ClientRequest("GET", "/v1/me"))
 
     def contribute(
         self, drafts: Sequence[Draft], *, idempotency_key: str | None = None, imported: bool = False
@@ -150,7 +150,7 @@ class Client:
         for number, start in enumerate(range(0, max(1, len(drafts)), DRAFTS_A_REQUEST)):
             headers = {"Idempotency-Key": f"{key}.{number}" if number else key}
             text = ContributionsIn.from_domain(drafts[start : start + DRAFTS_A_REQUEST]).model_dump_json()
-            request = Request("POST", "/v1/contributions", text, {"imported": 1} if imported else {}, headers)
+            request = ClientRequest("POST", "/v1/contributions", text, {"imported": 1} if imported else {}, headers)
             with positions_from(start):
                 receipt = self._ask(ReceiptOut, request).to_domain()
             recorded += receipt.recorded
@@ -164,7 +164,7 @@ class Client:
         for part in in_requests(queries):
             text = QueriesIn.from_domain(part).model_dump_json(exclude_unset=True)
             with positions_from(len(results)):
-                answer = self._ask(AnswerOut, Request("POST", "/v1/matches", text)).to_domain()
+                answer = self._ask(AnswerOut, ClientRequest("POST", "/v1/matches", text)).to_domain()
             results += answer.results
             checkpoints.append(answer.checkpoint)
         return Answer(tuple(results), min(checkpoints))
@@ -173,11 +173,11 @@ class Client:
         """A result for each of 1 to 32 pictures, which the service hashes. Better hash here, and `match`."""
         files = tuple((f"{number}", octets) for number, octets in enumerate(pictures))
         asked = {"transforms": 1} if transforms else {}
-        return self._ask(AnswerOut, Request("POST", "/v1/matches/media", params=asked, files=files)).to_domain()
+        return self._ask(AnswerOut, ClientRequest("POST", "/v1/matches/media", params=asked, files=files)).to_domain()
 
     def contribution(self, id: int) -> Contribution:
         """One contribution, as much of it as this key may see."""
-        return self._ask(ContributionOut, Request("GET", f"/v1/contributions/{id}")).to_domain()
+        return self._ask(ContributionOut, ClientRequest("GET", f"/v1/contributions/{id}")).to_domain()
 
     def contributions(self, chosen: Filter | None = None) -> Iterator[Contribution]:
         """Every contribution that the filter lets through, page by page."""
@@ -188,12 +188,12 @@ class Client:
     def amend(self, id: int, change: Amendment) -> Contribution:
         """Change what was said of a contribution."""
         text = AmendmentIn.from_domain(change).model_dump_json(exclude_unset=True)
-        return self._ask(ContributionOut, Request("PATCH", f"/v1/contributions/{id}", text)).to_domain()
+        return self._ask(ContributionOut, ClientRequest("PATCH", f"/v1/contributions/{id}", text)).to_domain()
 
     def withdraw(self, id: int, reason: str) -> Contribution:
         """Take a contribution back."""
         text = WithdrawalIn.model_construct(reason=reason).model_dump_json()
-        request = Request("POST", f"/v1/contributions/{id}/withdrawal", text, safe=False)
+        request = ClientRequest("POST", f"/v1/contributions/{id}/withdrawal", text, safe=False)
         return self._ask(ContributionOut, request).to_domain()
 
     def erase(self, id: int, *, at_once: bool = False) -> None:
@@ -201,7 +201,7 @@ class Client:
 
         The signals are kept, unseen, for 90 days after the withdrawal to tell readers by, unless `at_once`.
         """
-        self._connection.send(Request("DELETE", f"/v1/contributions/{id}/content{'?now=1' if at_once else ''}"))
+        self._connection.send(ClientRequest("DELETE", f"/v1/contributions/{id}/content{'?now=1' if at_once else ''}"))
 
     def give_opinion(self, contribution: int, draft: OpinionDraft, *, idempotency_key: str | None = None) -> Opinion:
         """Confirm or dispute another member's contribution: once, however often it is sent.
@@ -210,7 +210,7 @@ class Client:
         """
         path, text = f"/v1/contributions/{contribution}/opinions", OpinionIn.from_domain(draft).model_dump_json()
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
-        return self._ask(OpinionOut, Request("POST", path, text, headers=headers)).to_domain()
+        return self._ask(OpinionOut, ClientRequest("POST", path, text, headers=headers)).to_domain()
 
     def opinions(self, contribution: int) -> Iterator[Opinion]:
         """Every opinion on a contribution, page by page, in the order in which they were given."""
@@ -225,7 +225,7 @@ class Client:
 
     def case(self, id: int) -> Case:
         """One case, as much of it as this key may see."""
-        return self._ask(CaseOut, Request("GET", f"/v1/cases/{id}")).to_domain()
+        return self._ask(CaseOut, ClientRequest("GET", f"/v1/cases/{id}")).to_domain()
 
     def decide(
         self, case: int, decision: Decision, note: str | None = None, signals: Sequence[int] | None = None
@@ -239,20 +239,20 @@ class Client:
         )
         # A service of 0.1.0 knows no signals.
         text = asked.model_dump_json(exclude={"signals"} if signals is None else None)
-        return self._done(CaseOut, Request("POST", f"/v1/cases/{case}/decision", text, safe=False)).to_domain()
+        return self._done(CaseOut, ClientRequest("POST", f"/v1/cases/{case}/decision", text, safe=False)).to_domain()
 
     def changes(self, after: int, *, limit: int = 1000, epoch: str | None = None, wait: int = 0) -> Changes:
         """A page of the feed after number `after`; at the head it waits up to `wait` seconds for a change."""
-        request = Request("GET", "/v1/changes", params=_since(after, epoch, wait) | {"limit": limit}, longer=wait)
+        request = ClientRequest("GET", "/v1/changes", params=_since(after, epoch, wait) | {"limit": limit}, longer=wait)
         return self._ask(ChangesOut, request).to_domain()
 
-    def stream(self, after: int, *, epoch: str | None = None, wait: int = 0) -> Iterator[Steps]:
+    def stream(self, after: int, *, epoch: str | None = None, wait: int = 0) -> Iterator[FeedPage]:
         """All of the feed after number `after`, some at a time as they come, as a copy takes them in.
 
         Raises ServiceUnreachable where it breaks off; what came until then is right.
         """
         headers = {"Accept": "application/x-ndjson"}
-        request = Request("GET", "/v1/changes", params=_since(after, epoch, wait), headers=headers, longer=wait)
+        request = ClientRequest("GET", "/v1/changes", params=_since(after, epoch, wait), headers=headers, longer=wait)
         for lines in self._connection.lines(request):
             try:
                 yield read_lines(lines)
@@ -272,11 +272,11 @@ class Client:
     def add_benign(self, draft: BenignDraft) -> Benign | Proposal:
         """Let nothing close to these signals be accepted or matched; a proposal where that takes a second person."""
         text = BenignIn.from_domain(draft).model_dump_json()
-        return self._done(BenignOut, Request("POST", "/v1/benign", text, safe=False)).to_domain()
+        return self._done(BenignOut, ClientRequest("POST", "/v1/benign", text, safe=False)).to_domain()
 
     def delete_benign(self, id: int) -> None:
         """Take an entry of the benign list away."""
-        self._connection.send(Request("DELETE", f"/v1/benign/{id}", safe=False))
+        self._connection.send(ClientRequest("DELETE", f"/v1/benign/{id}", safe=False))
 
     def incidents(self) -> Iterator[Incident]:
         """Every incident, page by page."""
@@ -286,12 +286,12 @@ class Client:
     def add_incident(self, draft: IncidentDraft) -> Incident:
         """Open an incident."""
         text = IncidentIn.from_domain(draft).model_dump_json()
-        return self._ask(IncidentOut, Request("POST", "/v1/incidents", text, safe=False)).to_domain()
+        return self._ask(IncidentOut, ClientRequest("POST", "/v1/incidents", text, safe=False)).to_domain()
 
     def change_incident(self, id: int, change: IncidentChange) -> Incident:
         """Change an incident; what was contributed under its label follows."""
         text = IncidentChangeIn.from_domain(change).model_dump_json(exclude_unset=True)
-        return self._ask(IncidentOut, Request("PATCH", f"/v1/incidents/{id}", text)).to_domain()
+        return self._ask(IncidentOut, ClientRequest("PATCH", f"/v1/incidents/{id}", text)).to_domain()
 
     def proposals(self) -> Iterator[Proposal]:
         """Every request that waits for a second person, page by page."""
@@ -300,7 +300,7 @@ class Client:
 
     def drop_proposal(self, id: int) -> None:
         """Let a proposal be forgotten."""
-        self._connection.send(Request("DELETE", f"/v1/proposals/{id}", safe=False))
+        self._connection.send(ClientRequest("DELETE", f"/v1/proposals/{id}", safe=False))
 
     def webhooks(self) -> Iterator[Webhook]:
         """Every webhook of this member (of everybody with scope `admin`), page by page."""
@@ -310,24 +310,24 @@ class Client:
     def add_webhook(self, draft: WebhookDraft) -> IssuedWebhook:
         """Make a webhook; its secret is in the answer and nowhere else."""
         text = WebhookIn.from_domain(draft).model_dump_json()
-        return self._ask(WebhookOut, Request("POST", "/v1/webhooks", text, safe=False)).to_issued()
+        return self._ask(WebhookOut, ClientRequest("POST", "/v1/webhooks", text, safe=False)).to_issued()
 
     def change_webhook(self, id: int, change: WebhookChange) -> Webhook:
         """Change a webhook; one that is enabled again goes on where it was."""
         text = WebhookChangeIn.from_domain(change).model_dump_json(exclude_unset=True)
-        return self._ask(WebhookOut, Request("PATCH", f"/v1/webhooks/{id}", text)).to_domain()
+        return self._ask(WebhookOut, ClientRequest("PATCH", f"/v1/webhooks/{id}", text)).to_domain()
 
     def delete_webhook(self, id: int) -> None:
         """Delete a webhook."""
-        self._connection.send(Request("DELETE", f"/v1/webhooks/{id}", safe=False))
+        self._connection.send(ClientRequest("DELETE", f"/v1/webhooks/{id}", safe=False))
 
     def renew_webhook(self, id: int) -> IssuedWebhook:
         """Give a webhook another secret, which is in the answer; the one before signs beside it for a day."""
-        return self._ask(WebhookOut, Request("POST", f"/v1/webhooks/{id}/secret", safe=False)).to_issued()
+        return self._ask(WebhookOut, ClientRequest("POST", f"/v1/webhooks/{id}/secret", safe=False)).to_issued()
 
     def test_webhook(self, id: int) -> Delivery:
         """Have a message sent that tells of nothing; `delivery` tells within seconds what became of it."""
-        return self._ask(DeliveryOut, Request("POST", f"/v1/webhooks/{id}/test", safe=False)).to_domain()
+        return self._ask(DeliveryOut, ClientRequest("POST", f"/v1/webhooks/{id}/test", safe=False)).to_domain()
 
     def deliveries(self, webhook: int, outcome: DeliveryOutcome | None = None) -> Iterator[Delivery]:
         """What was delivered to a webhook and what waits, page by page, the oldest first."""
@@ -337,30 +337,30 @@ class Client:
 
     def delivery(self, webhook: int, id: int) -> Delivery:
         """One delivery."""
-        return self._ask(DeliveryOut, Request("GET", f"/v1/webhooks/{webhook}/deliveries/{id}")).to_domain()
+        return self._ask(DeliveryOut, ClientRequest("GET", f"/v1/webhooks/{webhook}/deliveries/{id}")).to_domain()
 
     def redeliver(self, webhook: int, id: int) -> Delivery:
         """Send a delivery again, at once."""
         path = f"/v1/webhooks/{webhook}/deliveries/{id}/redelivery"
-        return self._ask(DeliveryOut, Request("POST", path)).to_domain()
+        return self._ask(DeliveryOut, ClientRequest("POST", path)).to_domain()
 
     def log(self) -> Log:
         """The log's name, and the keys that sign its checkpoints."""
-        return self._ask(LogOut, Request("GET", "/v1/log")).to_domain()
+        return self._ask(LogOut, ClientRequest("GET", "/v1/log")).to_domain()
 
     def checkpoint(self) -> str:
         """A signed note: how many events there are, and the root of the tree over them."""
-        return self._connection.send(Request("GET", "/v1/checkpoint")).text
+        return self._connection.send(ClientRequest("GET", "/v1/checkpoint")).text
 
     def inclusion(self, seq: int, size: int) -> Inclusion:
         """The proof that event `seq` is among the first `size`."""
-        request = Request("GET", "/v1/proofs/inclusion", params={"seq": seq, "size": size})
+        request = ClientRequest("GET", "/v1/proofs/inclusion", params={"seq": seq, "size": size})
         return self._ask(InclusionOut, request).to_domain()
 
     def consistency(self, first: int, second: int) -> Consistency:
         """The proof that the first `second` events begin with what were the first `first`."""
         asked = {"first": first, "second": second}
-        return self._ask(ConsistencyOut, Request("GET", "/v1/proofs/consistency", params=asked)).to_domain()
+        return self._ask(ConsistencyOut, ClientRequest("GET", "/v1/proofs/consistency", params=asked)).to_domain()
 
     def check(self, kept: str | None = None) -> Checked:
         """Hold the log against a checkpoint that was kept (None: there is none yet, only the signature is verified).
@@ -389,16 +389,16 @@ class Client:
         self, model: type[_Page], path: str, asked: Asked | None = None, after: int | None = 0
     ) -> Iterator[_Page]:
         while after is not None:
-            page = self._ask(model, Request("GET", path, params={**(asked or {}), "after": after}))
+            page = self._ask(model, ClientRequest("GET", path, params={**(asked or {}), "after": after}))
             yield page
             after = page.next
 
-    def _done(self, model: type[_Answer], request: Request) -> _Answer | ProposalOut:
+    def _done(self, model: type[_Answer], request: ClientRequest) -> _Answer | ProposalOut:
         """What was done, or the proposal that it waits as."""
         response = self._connection.send(request)
         return _read(ProposalOut, response) if response.status_code == 202 else _read(model, response)
 
-    def _ask(self, model: type[_Answer], request: Request) -> _Answer:
+    def _ask(self, model: type[_Answer], request: ClientRequest) -> _Answer:
         return _read(model, self._connection.send(request))
 
 

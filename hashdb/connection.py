@@ -24,7 +24,7 @@ Asked = Mapping[str, str | int]
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ClientRequest:
     """What is asked. `longer` is what the service may take beyond the timeout, in seconds.
 
     A `safe` one does no harm when it comes twice; another is sent again only where it was surely not carried out.
@@ -62,12 +62,12 @@ class Connection:
         """Close the sockets."""
         self._http.close()
 
-    def send(self, request: Request) -> httpx.Response:
+    def send(self, request: ClientRequest) -> httpx.Response:
         """The answer, read whole. Raises what the service raises, ServiceUnreachable, ServiceError."""
         with self._answered(request, stream=False) as response:
             return response
 
-    def lines(self, request: Request) -> Iterator[bytes]:
+    def lines(self, request: ClientRequest) -> Iterator[bytes]:
         """The whole lines of an answer that streams, many at a time. Raises as `send`, also in between."""
         with self._answered(request, stream=True) as response:
             rest = b""
@@ -81,7 +81,7 @@ class Connection:
                 raise ServiceUnreachable(self._url, _why(error)) from None
 
     @contextmanager
-    def _answered(self, request: Request, *, stream: bool) -> Iterator[httpx.Response]:
+    def _answered(self, request: ClientRequest, *, stream: bool) -> Iterator[httpx.Response]:
         response = self._repeated(request, stream)
         try:
             yield response
@@ -92,7 +92,7 @@ class Connection:
             # It found no place to wait at the service, so it waits here.
             time.sleep(min(int(told), request.longer))
 
-    def _repeated(self, request: Request, stream: bool) -> httpx.Response:
+    def _repeated(self, request: ClientRequest, stream: bool) -> httpx.Response:
         for number in range(self._retries + 1):
             try:
                 response = self._http.send(self._spelled(request), stream=stream)
@@ -111,7 +111,7 @@ class Connection:
             time.sleep(pause)
         raise AssertionError("a loop without an end")
 
-    def _spelled(self, request: Request) -> httpx.Request:
+    def _spelled(self, request: ClientRequest) -> httpx.Request:
         headers = {**request.headers, **({} if request.text is None else {"Content-Type": "application/json"})}
         files = [("file", one) for one in request.files] or None
         spelled = self._http.build_request(

@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from hashdb.domain.accounts.budgets import Budget
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.accounts.users import Lifetime
-from hashdb.domain.addresses import Network, Reach
+from hashdb.domain.addresses import EgressPolicy, Network
 from hashdb.domain.ledger.checkpoints import is_name
 from hashdb.domain.review.incidents import Retention
 from hashdb.domain.rules import Rules, Vocabulary
@@ -405,7 +405,7 @@ class Settings(BaseSettings):
             two_persons=self.two_persons,
             flood_cap=self.flood_cap,
             budgets=dict(self.budgets),
-            reach=Reach(self.webhook_networks, self.webhook_http) if self.webhooks else None,
+            reach=EgressPolicy(self.webhook_networks, self.webhook_http) if self.webhooks else None,
         )
 
 

@@ -43,7 +43,7 @@ from hashdb.service.contributions import contributions
 from hashdb.service.matching import matches
 from hashdb.settings import Settings
 from hashdb.store import Store
-from hashdb.wire import Terms
+from hashdb.wire import ValidationContext
 from hashdb.wire.contributions import ContributionsIn
 
 RNG = random.Random(1)
@@ -93,7 +93,7 @@ def leaves() -> None:
 
 def parsing(rules: Rules) -> None:
     """0008: a request of 100 drafts by pydantic's JSON mode, and as a framework does it, JSON first."""
-    terms = Terms(rules, NOW)
+    terms = ValidationContext(rules, NOW)
     text = ContributionsIn.from_domain([draft() for _ in range(100)]).model_dump_json().encode()
     one = each(lambda: ContributionsIn.model_validate_json(text, context=terms), 100)
     loads = each(lambda: json.loads(text), 100)

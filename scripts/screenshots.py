@@ -163,9 +163,9 @@ class _Shown(NamedTuple):
 
 def _shown(db: HashDB) -> _Shown:
     decided = {one.contribution for one in cases.latest(db, COMMAND_LINE, None, 500)}
-    one = max(decided, key=lambda id: (len(neighbors.of(db, COMMAND_LINE, id, 5)), id))
+    one = max(decided, key=lambda id: (len(neighbors.list_near(db, COMMAND_LINE, id, 5)), id))
     waiting = cases.queue(db, COMMAND_LINE, Order.CLOCK).waiting
-    near = [one.case for one in waiting if neighbors.of(db, COMMAND_LINE, one.case.contribution, 1)]
+    near = [one.case for one in waiting if neighbors.list_near(db, COMMAND_LINE, one.case.contribution, 1)]
     beside = max(near, key=lambda case: cases.impact(db, COMMAND_LINE, case.contribution).members)
     signals = contributions.get(db, COMMAND_LINE, one).signals
     return _Shown(one, "\n".join(map(str, signals)), beside.id)

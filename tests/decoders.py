@@ -18,7 +18,7 @@ from hashdb.domain.times import parse_instant
 from hashdb.errors import HashDBError
 from hashdb.hashing import Limits, hash_picture
 from hashdb.hashing.pictures import FORMATS
-from hashdb.wire import Terms, pages, read
+from hashdb.wire import ValidationContext, pages, read
 from hashdb.wire.accounts import KeyIn, MemberChangeIn, MemberIn, UserChangeIn, UserIn
 from hashdb.wire.contributions import (
     AmendmentIn,
@@ -39,7 +39,7 @@ from tests.hashing.samples import drawn, encoded
 from tests.web.callers import item, pdq
 from tests.web.pictures import SAID
 
-TERMS = Terms(RULES, NOON)
+TERMS = ValidationContext(RULES, NOON)
 LIMITS = Limits(max_bytes=1_000_000, max_pixels=250_000)
 SIGNER = Signer.new("log.example/1")
 

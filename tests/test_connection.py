@@ -9,11 +9,11 @@ import httpx
 import pytest
 
 from hashdb import errors
-from hashdb.connection import Connection, Request
+from hashdb.connection import ClientRequest, Connection
 from hashdb.web.problems import status_of
 from hashdb.wire.problems import problem
 
-GET, ONCE = Request("GET", "/v1/me"), Request("POST", "/v1/contributions/7/withdrawal", "{}", safe=False)
+GET, ONCE = ClientRequest("GET", "/v1/me"), ClientRequest("POST", "/v1/contributions/7/withdrawal", "{}", safe=False)
 Answer = Callable[[httpx.Request], httpx.Response]
 
 
@@ -112,10 +112,10 @@ def test_who_finds_no_place_to_wait_at_the_service_waits_here(monkeypatch: pytes
     full = plain(200, **{"Retry-After": "5"})
     service = Service(full, full, fine, full)
     connection = service.connection()
-    for request in (Request("GET", "/v1/changes", longer=20), Request("GET", "/v1/changes", longer=2)):
+    for request in (ClientRequest("GET", "/v1/changes", longer=20), ClientRequest("GET", "/v1/changes", longer=2)):
         connection.send(request)
     assert slept == [5, 2]
-    assert list(connection.lines(Request("GET", "/v1/changes", longer=20))) == []
+    assert list(connection.lines(ClientRequest("GET", "/v1/changes", longer=20))) == []
     connection.send(GET)
     assert (slept, service.count) == ([5, 2], 4)
 

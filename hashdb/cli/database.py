@@ -97,7 +97,7 @@ def _target(url: str, name: str, settings: Settings) -> Store:
             pass
     except StoreBusy as busy:
         target.close()
-        told = connections.told(url, busy, name)
+        told = connections.database_away(url, busy, name)
         raise (MoveFailed("the target cannot be opened") if told is busy else told) from None
     return target
 

@@ -64,7 +64,7 @@ def demo_command(once: bool, port: int, as_json: bool) -> int:
         with Client(url, beta) as client:
             trials = list(try_all(client, photos, ids))
         if as_json:
-            print_json(spelled(trials))
+            print_json(trials_as_json(trials))
         else:
             print_trials(trials)
         if not once:
@@ -243,7 +243,7 @@ def print_trials(trials: Sequence[Trial]) -> None:
     say(f"A match took {median(trial.milliseconds for trial in trials):.1f} ms (median, one query a request).")
 
 
-def spelled(trials: Sequence[Trial]) -> dict[str, object]:
+def trials_as_json(trials: Sequence[Trial]) -> dict[str, object]:
     """The same for programs."""
     return {"held": all(trial.held for trial in trials), "trials": [_object(trial) for trial in trials]}
 

@@ -17,7 +17,7 @@ from hashdb.cli.output import as_json, console, escaped, print_json, print_table
 from hashdb.domain.signals import Algorithm
 from hashdb.evaluation import figures
 from hashdb.evaluation.alterations import ALTERATIONS
-from hashdb.evaluation.figures import spelled
+from hashdb.evaluation.figures import as_document
 from hashdb.evaluation.pages import everything, page
 from hashdb.evaluation.runs import Evaluation, evaluate
 from hashdb.evaluation.samples import PROFILES, Scheme
@@ -155,7 +155,7 @@ def _make(output: Path | None) -> None:
 def _write(evaluation: Evaluation, output: Path | None) -> None:
     if output is None:
         return
-    (output / "evaluation.json").write_text(json.dumps(spelled(evaluation)), "utf-8")
+    (output / "evaluation.json").write_text(json.dumps(as_document(evaluation)), "utf-8")
     (output / "curves.svg").write_text(everything(evaluation), "utf-8")
     (output / "index.html").write_text(page(evaluation), "utf-8", errors="backslashreplace")
 
@@ -183,7 +183,7 @@ class _Watch:
 
 def _tell(evaluation: Evaluation, watch: _Watch, as_json: bool) -> None:
     if as_json:
-        print_json(spelled(evaluation))
+        print_json(as_document(evaluation))
         return
     say = console().print
     for title, table in (

@@ -51,7 +51,7 @@ def reaching(settings: Settings) -> Iterator[None]:
     try:
         yield
     except StoreBusy as busy:
-        raise connections.told(settings.database, busy) from busy
+        raise connections.database_away(settings.database, busy) from busy
 
 
 def signing_of(settings: Settings) -> Signing:

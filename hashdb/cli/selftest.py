@@ -26,7 +26,7 @@ _MARKS = {"passed": "ok  ", "skipped": "skip", "failed": "FAIL"}
 
 
 @dataclass(slots=True)
-class Steps:
+class SelftestSteps:
     """What was tried, and what came of it; each is told as it ends."""
 
     as_json: bool
@@ -66,7 +66,7 @@ def selftest_command(as_json: bool) -> int:
 
     It needs the scope match, and stores nothing.
     """
-    steps = Steps(as_json)
+    steps = SelftestSteps(as_json)
     octets = TEST_PICTURE.read_bytes()
     with steps.step("the test picture is hashed here"):
         if hash_picture(octets, tuple(Algorithm)).signals != TEST_SIGNALS:
@@ -85,7 +85,7 @@ def selftest_command(as_json: bool) -> int:
     return 1 if steps.failed else 0
 
 
-def _ask_service(steps: Steps, client: Client, octets: bytes) -> None:
+def _ask_service(steps: SelftestSteps, client: Client, octets: bytes) -> None:
     algorithms: tuple[Algorithm, ...] = ()
     with steps.step("the service answers") as tell:
         me = client.me()

@@ -45,9 +45,9 @@ from hashdb.service.matching import benign
 from hashdb.service.sharing import deliveries
 from hashdb.service.stats import counts
 from hashdb.settings import Settings
-from hashdb.web import check, counting, create_app, metrics
-from hashdb.web.context import Face
-from hashdb.web.logs import write_json_lines
+from hashdb.web import check, create_app, metrics, prometheus_multiprocess
+from hashdb.web.access_log import write_json_lines
+from hashdb.web.context import AppState
 
 _THREADS = 8
 _YOUNG = 10_000
@@ -78,7 +78,7 @@ def serve_command(host: str, port: int, workers: int) -> None:
             health.start(db)
             empty = not members.page(db, COMMAND_LINE, 0, 1)
         write_json_lines()
-        counting.share(settings.home / "metrics")
+        prometheus_multiprocess.share(settings.home / "metrics")
         click.echo(f"hashdb {__version__} serves on http://{bracketed(host)}:{port} (index: {engine()})", err=True)
         if empty:
             click.echo(
@@ -152,11 +152,11 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
             "keepalive": 30,
             "timeout": 120,
             "graceful_timeout": 30,
-            # Its own lines would hold addresses; requests are logged by hashdb.web.logs.
+            # Its own lines would hold addresses; requests are logged by hashdb.web.access_log.
             "loglevel": "error",
             "post_worker_init": _begin,
             "worker_exit": lambda server, worker: _write_the_rest(worker),
-            "child_exit": lambda server, worker: counting.ended(worker.pid),
+            "child_exit": lambda server, worker: prometheus_multiprocess.ended(worker.pid),
             "on_exit": lambda arbiter: Background(None, system_clock).run(Task.STOP, self._sign_the_end),
             "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir(),
             "proc_name": "hashdb",
@@ -209,7 +209,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
 
 def _begin(worker: Any) -> None:
     """Let readers that wait for a change be answered when the worker is told to stop; count it if it is not a first."""
-    face: Face = worker.wsgi.extensions["hashdb"]
+    face: AppState = worker.wsgi.extensions["hashdb"]
     face.db.stopping = lambda: not worker.alive
     if worker.age > worker.cfg.workers:
         face.metrics.replace()
@@ -217,7 +217,7 @@ def _begin(worker: Any) -> None:
 
 def _write_the_rest(worker: Any) -> None:
     """Let nothing that a worker has counted, and no span, be lost when it ends."""
-    face: Face = worker.wsgi.extensions["hashdb"]
+    face: AppState = worker.wsgi.extensions["hashdb"]
     face.db.background.run(Task.STOP, partial(counts.flush, face.db))
     if face.traces is not None:
         face.db.background.run(Task.STOP, face.traces.close)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from hashdb.cli.accounts.members import find
+from hashdb.cli.accounts import find
 from hashdb.cli.home import opened
 from hashdb.cli.options import TEXT
 from hashdb.domain.accounts.members import COMMAND_LINE

@@ -48,7 +48,7 @@ def public(address: Address) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class EgressPolicy:
     """Where this service may connect to: addresses of the internet and of some networks; and whether without TLS."""
 
     networks: tuple[Network, ...] = ()

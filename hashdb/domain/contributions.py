@@ -181,7 +181,7 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
-class Once:
+class IdempotencyKey:
     """What makes a repeated request one: the member's own key and a digest of the body."""
 
     key: str

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from hashdb.domain.accounts.budgets import Budget
-from hashdb.domain.addresses import Reach
+from hashdb.domain.addresses import EgressPolicy
 from hashdb.domain.contributions import UNSET, Amendment, Draft
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.matching.matches import Query
@@ -37,7 +37,7 @@ class Rules:
     retention: Retention = field(default_factory=lambda: Retention({}))
     two_persons: bool = False
     flood_cap: int | None = None
-    reach: Reach | None = field(default_factory=Reach)
+    reach: EgressPolicy | None = field(default_factory=EgressPolicy)
     """Where webhooks may lead; None: there are none."""
     budgets: Mapping[Budget, int] = field(default_factory=dict)
     """The amounts of budgets that the operator set."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from hashdb.evaluation.alterations import ALTERATIONS
-from hashdb.evaluation.runs import Cost, Evaluation, Outcome
+from hashdb.evaluation.runs import ChoiceResult, Cost, Evaluation
 from hashdb.evaluation.tails import Check, Tail
 
 Row: TypeAlias = tuple[str, ...]
@@ -117,7 +117,7 @@ def rare(rate: float | None) -> str:
     return "–" if rate is None else f"{rate:.1e}"
 
 
-def _choice(outcome: Outcome) -> Row:
+def _choice(outcome: ChoiceResult) -> Row:
     radius = outcome.radius
     cost = outcome.costs.get(-1 if radius is None else radius)
     return (
@@ -134,7 +134,7 @@ def _choice(outcome: Outcome) -> Row:
     )
 
 
-def _in_force(outcome: Outcome) -> Row:
+def _in_force(outcome: ChoiceResult) -> Row:
     radius = outcome.in_force
     cost = outcome.costs[radius]
     return (
@@ -149,7 +149,7 @@ def _in_force(outcome: Outcome) -> Row:
     )
 
 
-def _named(outcome: Outcome) -> Row:
+def _named(outcome: ChoiceResult) -> Row:
     return str(outcome.choice.algorithm), outcome.choice.profile, "yes" if outcome.choice.transforms else "no"
 
 
@@ -167,7 +167,7 @@ NEAREST = 10
 """Nearest pairs of different pictures that are named for each choice."""
 
 
-def spelled(evaluation: Evaluation) -> Document:
+def as_document(evaluation: Evaluation) -> Document:
     """All of it: counts are exact, shares are not rounded."""
     scheme = evaluation.scheme
     return {
@@ -192,7 +192,7 @@ def spelled(evaluation: Evaluation) -> Document:
     }
 
 
-def _choice_document(evaluation: Evaluation, outcome: Outcome) -> Document:
+def _choice_document(evaluation: Evaluation, outcome: ChoiceResult) -> Document:
     algorithm = outcome.choice.algorithm
     return {
         "algorithm": str(algorithm),
@@ -219,7 +219,7 @@ def _choice_document(evaluation: Evaluation, outcome: Outcome) -> Document:
     }
 
 
-def _found(outcome: Outcome) -> list[list[int]]:
+def _found(outcome: ChoiceResult) -> list[list[int]]:
     """For each alteration, how many copies are within each radius from 0 to half of the bits."""
     radii = np.arange(outcome.choice.algorithm.bits // 2)
     counts: list[list[int]] = [np.searchsorted(np.sort(row), radii, "right").tolist() for row in outcome.distances.T]

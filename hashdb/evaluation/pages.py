@@ -10,7 +10,7 @@ from typing import NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hashdb.evaluation import figures
-from hashdb.evaluation.runs import Choice, Evaluation, Outcome
+from hashdb.evaluation.runs import AlgorithmChoice, ChoiceResult, Evaluation
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 360, 240, 38, 352, 26, 202
 _RAREST, _MOST = -15, -2
@@ -65,7 +65,7 @@ def lines(evaluation: Evaluation, places: Sequence[int]) -> list[Line]:
     return [Line(_classes(outcome.choice), str(outcome.choice), outcome.curve(places)) for outcome in shown(evaluation)]
 
 
-def shown(evaluation: Evaluation) -> list[Outcome]:
+def shown(evaluation: Evaluation) -> list[ChoiceResult]:
     """The outcomes that are drawn: without transforms the plain profile only, and every profile with them."""
     first = evaluation.scheme.profiles[0]
     return [one for one in evaluation.outcomes if one.choice.transforms or one.choice.profile == first]
@@ -100,7 +100,7 @@ def _all(evaluation: Evaluation) -> tuple[str, list[Line]]:
     return "all alterations", lines(evaluation, range(len(evaluation.scheme.alterations)))
 
 
-def _classes(choice: Choice) -> str:
+def _classes(choice: AlgorithmChoice) -> str:
     return f"{choice.algorithm} {choice.profile if choice.transforms else 'thin'}"
 
 

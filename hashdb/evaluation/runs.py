@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hashdb.domain.signals import Algorithm
 from hashdb.evaluation.alterations import ALTERATIONS, Family
 from hashdb.evaluation.pairs import Pairs, compare
-from hashdb.evaluation.samples import Job, Sample, Scheme, Unfit, measure_all
+from hashdb.evaluation.samples import Sample, SampleJob, Scheme, Unfit, measure_all
 from hashdb.evaluation.tails import Check, Tail, check, fit
 from hashdb.hashing import Limits
 from hashdb.index.segment import Segment, build
@@ -100,7 +100,7 @@ def _random(random: np.random.Generator, count: int, algorithm: Algorithm) -> Wo
     return words
 
 
-class Choice(NamedTuple):
+class AlgorithmChoice(NamedTuple):
     """One way to use one algorithm."""
 
     algorithm: Algorithm
@@ -112,10 +112,10 @@ class Choice(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Outcome:
+class ChoiceResult:
     """What came of one choice."""
 
-    choice: Choice
+    choice: AlgorithmChoice
     distances: NDArray[np.uint16]
     """From each altered copy to its original. Shape (pictures, alterations)."""
     pairs: Pairs
@@ -169,7 +169,7 @@ class Evaluation:
     """Pictures that were not, and why."""
     same: tuple[tuple[int, int], ...]
     """Pairs of pictures that are taken to be the same."""
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[ChoiceResult, ...]
 
     def together(self, profile: str, transforms: bool, *, in_force: bool) -> NDArray[np.float64]:
         """The share of each alteration's copies that any algorithm finds within its radius.
@@ -234,7 +234,7 @@ def evaluate(
 def _measure(
     paths: Sequence[Path], scheme: Scheme, limits: Limits, processes: int, advance: Callable[[], object]
 ) -> _Measured:
-    jobs = [Job(place, path, paths[(place + 1) % len(paths)], limits) for place, path in enumerate(paths)]
+    jobs = [SampleJob(place, path, paths[(place + 1) % len(paths)], limits) for place, path in enumerate(paths)]
     samples, unfit = [], {}
     for found in measure_all(jobs, scheme, processes):
         advance()
@@ -267,7 +267,7 @@ def _outcomes(
     same: Sequence[tuple[int, int]],
     rate: float,
     items: int,
-) -> Iterator[Outcome]:
+) -> Iterator[ChoiceResult]:
     """What came of one algorithm and profile: without transforms, then with them."""
     samples = measured.samples
     both_ways = {pair for one, other in same for pair in ((one, other), (other, one))}
@@ -286,8 +286,8 @@ def _outcomes(
         asked = queries if transforms else 1.0
         in_force = scheme.radius(algorithm)
         radii = {in_force, in_force if radius is None else radius}
-        yield Outcome(
-            choice=Choice(algorithm, profile, transforms),
+        yield ChoiceResult(
+            choice=AlgorithmChoice(algorithm, profile, transforms),
             distances=distances[:, :, int(transforms)],
             pairs=pairs[transforms],
             altered_pairs=altered[transforms],

@@ -100,7 +100,7 @@ FAR: Final = 999
 """The distance where one of two has no value of an algorithm."""
 
 
-class Job(NamedTuple):
+class SampleJob(NamedTuple):
     """A picture to measure, its place in the folder, and the next one, for the collage."""
 
     place: int
@@ -130,7 +130,7 @@ class Unfit(NamedTuple):
     reason: str
 
 
-def measure(job: Job, scheme: Scheme) -> Sample | Unfit:
+def measure(job: SampleJob, scheme: Scheme) -> Sample | Unfit:
     """Alter one picture in every way, and hash it all."""
     try:
         picture = _read(job.path, job.limits)
@@ -181,7 +181,7 @@ def _read(path: Path, limits: Limits) -> Image.Image:
     raise UnreadablePicture(reason)
 
 
-def _beside(job: Job) -> Image.Image | None:
+def _beside(job: SampleJob) -> Image.Image | None:
     try:
         return _read(job.beside, job.limits)
     except UnreadablePicture:
@@ -191,7 +191,7 @@ def _beside(job: Job) -> Image.Image | None:
 _THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def measure_all(jobs: Sequence[Job], scheme: Scheme, processes: int) -> Iterator[Sample | Unfit]:
+def measure_all(jobs: Sequence[SampleJob], scheme: Scheme, processes: int) -> Iterator[Sample | Unfit]:
     """What comes of each picture, in order; no more than a few are under way, so memory stays flat.
 
     With one process, in this one. Processes are spawned: a fork would take threads' locks along.

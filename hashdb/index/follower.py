@@ -16,7 +16,7 @@ S = TypeVar("S")
 """What views read events from: a transaction, or what a statement returned."""
 
 
-class Snapshot(NamedTuple, Generic[S]):
+class LogSnapshot(NamedTuple, Generic[S]):
     """A log at one moment: its head, the leaf of an event by its seq (empty where there is none), and its source."""
 
     head: Head
@@ -27,10 +27,10 @@ class Snapshot(NamedTuple, Generic[S]):
 class View(Protocol[S]):
     """What a process keeps of a log."""
 
-    def start(self, log: Snapshot[S]) -> None:
+    def start(self, log: LogSnapshot[S]) -> None:
         """Replace what is kept by what the log has up to its head."""
 
-    def advance(self, log: Snapshot[S], after: int) -> bool:
+    def advance(self, log: LogSnapshot[S], after: int) -> bool:
         """Take in the events past seq `after`; return whether that was possible (if not, `start` follows)."""
 
 
@@ -40,7 +40,7 @@ class LogFollower(Generic[S]):
     def __init__(
         self,
         head: Callable[[], Head],
-        snapshot: Callable[[int | None], AbstractContextManager[Snapshot[S]]],
+        snapshot: Callable[[int | None], AbstractContextManager[LogSnapshot[S]]],
         views: Sequence[View[S]],
         moved: Callable[[], bool] | None = None,
         patience: float = -1,

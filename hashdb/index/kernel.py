@@ -78,7 +78,7 @@ class _Parts(ctypes.Structure):
     ]
 
 
-class Found:
+class SearchResults:
     """Room for what a search finds: which query, which row, how many bits apart, and for `near` which value."""
 
     def __init__(self, room: int) -> None:
@@ -160,7 +160,7 @@ class Kernel:
             near.argtypes, near.restype = (pointer, pointer, pointer), count
         self._local = local()
 
-    def probe(self, table: Table, cut: Chunks, queries: Words, radius: int) -> Found:
+    def probe(self, table: Table, cut: Chunks, queries: Words, radius: int) -> SearchResults:
         """What the tables find; a query with too many candidates is compared with every row.
 
         The answer is this thread's to read until its next search. Raises IndexError where the tables are damaged.
@@ -168,7 +168,7 @@ class Kernel:
         probes = _probes(cut, radius, table.rows // _CANDIDATE)
         return self._search(self._probe, table.address, probes.address, _at(queries), len(queries), radius)
 
-    def scan(self, table: Table, queries: Words, radius: int) -> Found:
+    def scan(self, table: Table, queries: Words, radius: int) -> SearchResults:
         """What comparing every row finds. The answer is this thread's to read until its next search."""
         return self._search(self._scan, table.address, _at(queries), len(queries), radius)
 
@@ -191,16 +191,16 @@ class Kernel:
         values = [int.from_bytes(told[at : at + size]) for at in range(0, count * size, size)]
         return list(zip(found.distances[:count].tolist(), values, strict=True))
 
-    def _room(self, count: int = 0) -> Found:
+    def _room(self, count: int = 0) -> SearchResults:
         """This thread's room, for so many hits at least."""
-        found: Found | None = getattr(self._local, "found", None)
+        found: SearchResults | None = getattr(self._local, "found", None)
         if found is None or count > len(found.rows):
-            found = Found(max(_ROOM, count))
+            found = SearchResults(max(_ROOM, count))
             if count <= _KEPT:
                 self._local.found = found
         return found
 
-    def _search(self, search: Callable[..., int], *asked: int) -> Found:
+    def _search(self, search: Callable[..., int], *asked: int) -> SearchResults:
         found = self._room()
         count = search(*asked, found.address)
         if count > len(found.rows):

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from hashdb.index import vectors
 from hashdb.index.folder import opener, sync_folder
-from hashdb.index.kernel import Found, Table, kernel
+from hashdb.index.kernel import SearchResults, Table, kernel
 from hashdb.index.plan import Chunks, choose, probing, scanning, worth_probing
 from hashdb.index.vectors import Hits, chunk_of
 from hashdb.index.words import Entries, Lane, Words, copied, distinct, room
@@ -183,7 +183,7 @@ def _order(
         places[:] = np.add.accumulate(places, dtype=np.uint32)
 
 
-def _told(found: Found) -> Hits:
+def _told(found: SearchResults) -> Hits:
     count = found.struct.count
     return Hits(found.queries[:count], found.rows[:count], found.distances[:count])
 

@@ -16,10 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hashdb.client import Client
-from hashdb.domain.sharing.feed import Step
+from hashdb.domain.sharing.feed import FeedStep
 from hashdb.errors import CopyInUse, FeedRestarted, ServiceUnreachable
 from hashdb.index.folder import locked, restrict
-from hashdb.local.tables import State, Tables
+from hashdb.local.tables import CopyState, Tables
 from hashdb.local.tiers import Tiers
 
 CURRENT, FILE, INDEX = "current", "copy.sqlite", "index"
@@ -65,7 +65,7 @@ class Sync:
         self._tables: Tables | None = None
 
     @property
-    def state(self) -> State:
+    def state(self) -> CopyState:
         """Up to where the copy is level."""
         return self._opened().state()
 
@@ -100,7 +100,7 @@ class Sync:
     def _read(self, tables: Tables, wait: int, progress: Callable[[int], None]) -> int:
         count, epoch = 0, tables.state().epoch
         while True:
-            before, pending = tables.head().seq, list[Step]()
+            before, pending = tables.head().seq, list[FeedStep]()
             seq = before
             try:
                 for page in self._client.stream(before, epoch=epoch, wait=wait):

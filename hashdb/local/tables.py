@@ -17,7 +17,7 @@ from hashdb.domain.contributions import Standing
 from hashdb.domain.ledger.events import Head
 from hashdb.domain.matching.matches import About, Holder, decides
 from hashdb.domain.rules import Rules
-from hashdb.domain.sharing.feed import Copied, Gone, Step
+from hashdb.domain.sharing.feed import Copied, FeedStep, Gone
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.times import from_microseconds, to_microseconds
 from hashdb.index.folder import opener
@@ -51,7 +51,7 @@ _HAVING = "SELECT DISTINCT contribution, algorithm FROM signals WHERE algorithm 
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class CopyState:
     """Up to which event of which log a copy has everything, as of when, and the rules of that service."""
 
     epoch: str
@@ -101,11 +101,11 @@ class Tables:
             connection.execute("INSERT INTO state VALUES (?, ?, ?, ?)", row)
             connection.execute(f"PRAGMA user_version = {_VERSION}")
 
-    def state(self) -> State:
+    def state(self) -> CopyState:
         """Up to where the copy has everything."""
         with self._reading() as connection:
             epoch, seq, at, me = connection.execute("SELECT epoch, cursor, at, me FROM state").fetchone()
-        return State(epoch, seq, from_microseconds(at), MeOut.model_validate_json(me).rules())
+        return CopyState(epoch, seq, from_microseconds(at), MeOut.model_validate_json(me).rules())
 
     def head(self) -> Head:
         """The last event of the log that the copy has, and when it last had them all."""
@@ -118,7 +118,7 @@ class Tables:
         with self._writing() as connection:
             connection.execute("UPDATE state SET me = ?", (me.json_text(),))
 
-    def take(self, steps: Sequence[Step], seq: int, head_at: datetime | None) -> None:
+    def take(self, steps: Sequence[FeedStep], seq: int, head_at: datetime | None) -> None:
         """Store some changes, the seq up to which they are all, and when that was the head: all of it or nothing."""
         last = {step.what.contribution if isinstance(step.what, Gone) else step.what.id: step for step in steps}
         with self._writing() as connection:

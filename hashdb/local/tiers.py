@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hashdb.domain.matching.matches import Neighbor
 from hashdb.domain.signals import Algorithm
-from hashdb.index.follower import LogFollower, Snapshot
+from hashdb.index.follower import LogFollower, LogSnapshot
 from hashdb.index.segment import most
 from hashdb.index.segments import SegmentStore
 from hashdb.index.tiered import ARRAY, TieredIndex
@@ -63,11 +63,11 @@ class Tiers:
                 if not self._engine.sound(thoroughly=True):
                     self._follower.head = None
 
-    def start(self, log: Snapshot[Tables]) -> None:
+    def start(self, log: LogSnapshot[Tables]) -> None:
         """Go on from the segments."""
         self._add(log, self._engine.start(log.head.epoch, log.head.seq, log.leaf))
 
-    def advance(self, log: Snapshot[Tables], after: int) -> bool:
+    def advance(self, log: LogSnapshot[Tables], after: int) -> bool:
         """Add what has changed past `after`; False where another process has thrown the segments away."""
         if not self._engine.refresh(log.head.seq, log.leaf):
             return False
@@ -75,12 +75,12 @@ class Tiers:
         return True
 
     @contextmanager
-    def _snapshot(self, after: int | None) -> Iterator[Snapshot[Tables]]:
+    def _snapshot(self, after: int | None) -> Iterator[LogSnapshot[Tables]]:
         # What comes in after the head is read is added again the next time, which does no harm.
         # A copy has the seqs of the log, not its leaves: a log that was set back has another epoch.
-        yield Snapshot(self._tables.head(), lambda seq: "", self._tables)
+        yield LogSnapshot(self._tables.head(), lambda seq: "", self._tables)
 
-    def _add(self, log: Snapshot[Tables], after: int) -> None:
+    def _add(self, log: LogSnapshot[Tables], after: int) -> None:
         seq = log.head.seq
         if after == 0:
             for algorithm, index in self._engine.indexes.items():

@@ -13,7 +13,7 @@ from hashdb.domain.stats.counts import MatchLog
 from hashdb.domain.turns import Turns
 from hashdb.errors import StoreBusy
 from hashdb.index import OpenEngine
-from hashdb.index.follower import LogFollower, Snapshot
+from hashdb.index.follower import LogFollower, LogSnapshot
 from hashdb.index.segments import SegmentStore
 from hashdb.service.accounts.limits import Budgets, Places, Suspicions
 from hashdb.service.background import Background
@@ -79,9 +79,9 @@ class HashDB:
         # Told how many seconds of a match went into the search and into the store: who serves may count it.
         self.timed: Callable[[tuple[float, float]], None] = lambda seconds: None
 
-    def _tail(self, after: int | None) -> AbstractContextManager[Snapshot[Kinds]]:
+    def _tail(self, after: int | None) -> AbstractContextManager[LogSnapshot[Kinds]]:
         tail = self.store.tail(after)
-        return nullcontext(Snapshot(tail.head, lambda seq: tail.leaves.get(seq, ""), tail.kinds))
+        return nullcontext(LogSnapshot(tail.head, lambda seq: tail.leaves.get(seq, ""), tail.kinds))
 
     def close(self) -> None:
         """Close the store's connections."""

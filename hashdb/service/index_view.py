@@ -17,7 +17,7 @@ from hashdb.domain.matching.matches import Neighbor
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import IndexNotReady
 from hashdb.index import Index, OpenEngine
-from hashdb.index.follower import RETRY_AFTER, LogFollower, Snapshot
+from hashdb.index.follower import RETRY_AFTER, LogFollower, LogSnapshot
 from hashdb.index.segments import SegmentStore
 from hashdb.index.tiered import ARRAY
 from hashdb.index.words import Words, among, from_octets, to_octets
@@ -161,7 +161,7 @@ class IndexView:
         while self._engine.merge(self._alive):
             pass
 
-    def start(self, log: Snapshot[Transaction]) -> None:
+    def start(self, log: LogSnapshot[Transaction]) -> None:
         """Go on from the segments, or build them where they are missing and this process writes them."""
         seq, tx = log.head.seq, log.source
         after = self._engine.start(log.head.epoch, seq, log.leaf)
@@ -172,7 +172,7 @@ class IndexView:
         # Who searches until here goes on in the indexes of before.
         self._indexes = self._engine.indexes
 
-    def advance(self, log: Snapshot[Transaction], after: int) -> bool:
+    def advance(self, log: LogSnapshot[Transaction], after: int) -> bool:
         """Add the values of the events past `after`; False where another process has thrown the segments away."""
         if not self._engine.refresh(log.head.seq, log.leaf):
             return False
@@ -182,10 +182,10 @@ class IndexView:
         return True
 
     @contextmanager
-    def _snapshot(self, after: int | None) -> Iterator[Snapshot[Transaction]]:
+    def _snapshot(self, after: int | None) -> Iterator[LogSnapshot[Transaction]]:
         # Not the transaction of a caller: after a roll-back the index would skip a seq that is given again.
         with self._store.read() as tx:
-            yield Snapshot(tx.audit.head(), tx.audit.leaf, tx)
+            yield LogSnapshot(tx.audit.head(), tx.audit.leaf, tx)
 
     def _moved(self) -> bool:
         """Whether a file is damaged, or another process has written files, since the index caught up."""
@@ -200,7 +200,7 @@ class IndexView:
             finally:
                 self._writes, self._progress = False, _untold
 
-    def _build(self, log: Snapshot[Transaction]) -> None:
+    def _build(self, log: LogSnapshot[Transaction]) -> None:
         """Fill an index of many values, which one process does for all where it can be written."""
         if not self._writes and not self._engine.failing:
             raise IndexNotReady(RETRY_AFTER)

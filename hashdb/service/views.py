@@ -15,11 +15,11 @@ from hashdb.domain.matching.benign import REFUSAL
 from hashdb.domain.review.incidents import Incident
 from hashdb.domain.signals import Algorithm, Signal, counts
 from hashdb.errors import Fault
-from hashdb.index.follower import Snapshot
+from hashdb.index.follower import LogSnapshot
 from hashdb.index.tiered import ARRAY, TieredIndex
 from hashdb.index.words import from_octets
 from hashdb.store import Store
-from hashdb.store.matching.benign import Near
+from hashdb.store.matching.benign import BenignBall
 
 Kinds = frozenset[str]
 """The kinds of subject of some events."""
@@ -35,12 +35,12 @@ class KeyCache:
         self._store = store
         self._keys: dict[bytes, tuple[Key, Actor]] = {}
 
-    def start(self, log: Snapshot[Kinds]) -> None:
+    def start(self, log: LogSnapshot[Kinds]) -> None:
         """Forget the keys."""
         # A new cache, not a cleared one: a reader that began before this may still fill the old one.
         self._keys = {}
 
-    def advance(self, log: Snapshot[Kinds], after: int) -> bool:
+    def advance(self, log: LogSnapshot[Kinds], after: int) -> bool:
         """Forget the keys if one of them, or a member, has changed."""
         if log.source & {"member", "key"}:
             self._keys = {}
@@ -63,7 +63,7 @@ class KeyCache:
 class IntakeRules:
     """What of the database a draft is checked against: the benign list, for many signals at once, and the incidents."""
 
-    def __init__(self, near: Iterable[Near], incidents: Iterable[Incident]) -> None:
+    def __init__(self, near: Iterable[BenignBall], incidents: Iterable[Incident]) -> None:
         """Of every benign signal there is, and every incident."""
         self.incidents: Mapping[str, Incident] = {one.label: one for one in incidents}
         self._entries: dict[tuple[Algorithm, int], dict[int, int]] = defaultdict(dict)
@@ -114,11 +114,11 @@ class IntakeCache:
         self._store = store
         self._rules: list[IntakeRules] = []
 
-    def start(self, log: Snapshot[Kinds]) -> None:
+    def start(self, log: LogSnapshot[Kinds]) -> None:
         """Forget the rules."""
         self._rules = []
 
-    def advance(self, log: Snapshot[Kinds], after: int) -> bool:
+    def advance(self, log: LogSnapshot[Kinds], after: int) -> bool:
         """Forget the rules if they have changed."""
         if log.source & INTAKE:
             self._rules = []
@@ -145,7 +145,7 @@ class RetiredSignals:
         self._store, self._radii = store, radii
         self._indexes: dict[Algorithm, TieredIndex] = {}
 
-    def start(self, log: Snapshot[Kinds]) -> None:
+    def start(self, log: LogSnapshot[Kinds]) -> None:
         """Read them all."""
         with self._store.read() as tx:
             found = tx.retired.every()
@@ -154,7 +154,7 @@ class RetiredSignals:
         self._add(found, indexes)
         self._indexes = indexes
 
-    def advance(self, log: Snapshot[Kinds], after: int) -> bool:
+    def advance(self, log: LogSnapshot[Kinds], after: int) -> bool:
         """Add those of the cases since."""
         if "case" in log.source:
             with self._store.read() as tx:

@@ -23,7 +23,7 @@ from hashdb.store.contributions.statuses import Retentions, Statuses
 from hashdb.store.jobs import ReportJobs, TaskErrors, Verifications
 from hashdb.store.ledger.events import Audit, Timelines
 from hashdb.store.ledger.head_reader import HeadReader, Tail
-from hashdb.store.ledger.records import Records
+from hashdb.store.ledger.records import StoredRecords
 from hashdb.store.ledger.tree import Checkpoints, Tree
 from hashdb.store.matching.benign import BenignList, Suppressions
 from hashdb.store.matching.matches import Matches, Neighbors
@@ -32,7 +32,7 @@ from hashdb.store.repositories import repository
 from hashdb.store.review.cases import Cases
 from hashdb.store.review.incidents import Incidents, Proposals
 from hashdb.store.review.opinions import Opinions
-from hashdb.store.sharing.webhooks import Deliveries, Webhooks
+from hashdb.store.sharing import Deliveries, Webhooks
 from hashdb.store.stats.counts import Counts, Floods, Hits, Refusals, Reversals, Uses
 from hashdb.store.stats.overviews import Overviews
 
@@ -81,7 +81,7 @@ class Transaction:
     floods = repository(Floods)
     refusals = repository(Refusals)
     budgets = repository(BudgetsUsed)
-    records = repository(Records)
+    records = repository(StoredRecords)
     reversals = repository(Reversals)
     users = repository(Users)
     sessions = repository(Sessions)

@@ -120,7 +120,7 @@ _REASONS = {
 _ELSE = "does not answer: see that it runs, and that HASHDB_DATABASE_URL names it"
 
 
-def told(url: str, busy: StoreBusy, setting: str = "HASHDB_DATABASE_URL") -> DatabaseAway | StoreBusy:
+def database_away(url: str, busy: StoreBusy, setting: str = "HASHDB_DATABASE_URL") -> DatabaseAway | StoreBusy:
     """The error that says where the database is, where no connection could be made; else the same error.
 
     `setting` is where the URL stands.

@@ -34,7 +34,7 @@ LONGEST_TEXT = 300
 """Characters that are stored of a background task's failure."""
 
 
-class Instant(TypeDecorator[datetime]):
+class InstantColumn(TypeDecorator[datetime]):
     """An aware datetime, kept as microseconds since 1970 in UTC: the same number on every database."""
 
     impl = BigInteger
@@ -68,7 +68,7 @@ class Json(TypeDecorator[dict[str, object]]):
         return None if value is None else json.loads(value)
 
 
-class Day(TypeDecorator[date]):
+class DayColumn(TypeDecorator[date]):
     """A day, kept as its ISO 8601 text: the same on every database."""
 
     impl = String(10)
@@ -130,7 +130,7 @@ log = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("seq", BigInteger, nullable=False),
-    Column("at", Instant, nullable=False),
+    Column("at", InstantColumn, nullable=False),
     Column("epoch", String(32), nullable=False),
     Column(
         "peaks", LargeBinary, nullable=False, comment="Hashes of the complete subtrees over all events, largest first"
@@ -142,7 +142,7 @@ events = Table(
     "events",
     metadata,
     Column("seq", Identity, primary_key=True, autoincrement=False),
-    Column("at", Instant, nullable=False),
+    Column("at", InstantColumn, nullable=False),
     Column("actor", String(64), nullable=False),
     Column("action", String(64), nullable=False),
     Column("subject_kind", String(32), nullable=False),
@@ -168,15 +168,15 @@ signers = Table(
     Column("id", Identity, primary_key=True),
     Column("name", String(200), nullable=False, comment="The log's origin"),
     Column("public", LargeBinary(32), nullable=False, unique=True, comment="The public half of its key"),
-    Column("since", Instant, nullable=False),
-    Column("until", Instant),
+    Column("since", InstantColumn, nullable=False),
+    Column("until", InstantColumn),
 )
 
 checkpoints = Table(
     "checkpoints",
     metadata,
     Column("size", Identity, primary_key=True, autoincrement=False),
-    Column("at", Instant, nullable=False),
+    Column("at", InstantColumn, nullable=False),
     Column("note", Text, nullable=False, comment="Signed"),
 )
 
@@ -196,7 +196,7 @@ members = Table(
         server_default="1",
         comment="By how much the budgets of its keys are wider than everybody's",
     ),
-    Column("created_at", Instant, nullable=False),
+    Column("created_at", InstantColumn, nullable=False),
 )
 
 keys = Table(
@@ -206,9 +206,9 @@ keys = Table(
     Column("member_id", ForeignKey("members.id"), nullable=False, index=True),
     Column("digest", LargeBinary(32), nullable=False, unique=True, comment="SHA-256 of the secret"),
     Column("scopes", Words, nullable=False),
-    Column("created_at", Instant, nullable=False),
-    Column("expires_at", Instant),
-    Column("revoked_at", Instant),
+    Column("created_at", InstantColumn, nullable=False),
+    Column("expires_at", InstantColumn),
+    Column("revoked_at", InstantColumn),
     Column("feed_read_on", String(10), comment="The last day (UTC) on which it read the feed"),
     Column(
         "hides_distances",
@@ -223,8 +223,8 @@ key_uses = Table(
     "key_uses",
     metadata,
     Column("key_id", ForeignKey("keys.id"), primary_key=True),
-    Column("used_at", Instant, nullable=False, comment="Last, to the minute"),
-    Column("fed_at", Instant, comment="When it last read the feed, to the minute"),
+    Column("used_at", InstantColumn, nullable=False, comment="Last, to the minute"),
+    Column("fed_at", InstantColumn, comment="When it last read the feed, to the minute"),
     Column("fed_seq", BigInteger, comment="The number of the log that the feed gave it then"),
 )
 
@@ -233,9 +233,9 @@ contributions = Table(
     metadata,
     Column("id", Identity, primary_key=True),
     Column("member_id", ForeignKey("members.id"), nullable=False),
-    Column("received_at", Instant, nullable=False),
-    Column("removed_at", Instant),
-    Column("notified_at", Instant),
+    Column("received_at", InstantColumn, nullable=False),
+    Column("removed_at", InstantColumn),
+    Column("notified_at", InstantColumn),
     Column("labels", Words, nullable=False),
     Column("quality", SmallInteger),
     Column("media", String(16), nullable=False),
@@ -249,11 +249,11 @@ contributions = Table(
     Column("fingerprint", LargeBinary(32), comment="Of the set of signals; empty once erased"),
     Column("standing", String(16), nullable=False),
     Column("announced", String(16), nullable=False, comment="The status that the log last told"),
-    Column("expires_at", Instant),
-    Column("own_expiry", Instant, comment="The expires_at that its member asked for"),
-    Column("withdrawn_at", Instant),
+    Column("expires_at", InstantColumn),
+    Column("own_expiry", InstantColumn, comment="The expires_at that its member asked for"),
+    Column("withdrawn_at", InstantColumn),
     Column("withdrawal_reason", String(64)),
-    Column("erased_at", Instant),
+    Column("erased_at", InstantColumn),
     Index(None, "member_id", "fingerprint"),
     Index(None, "member_id", "received_at"),
     Index("ix_contributions_announced_expires_at", "announced", "expires_at"),
@@ -281,7 +281,7 @@ erasures = Table(
     "erasures",
     metadata,
     Column("contribution_id", ForeignKey("contributions.id"), primary_key=True),
-    Column("due_at", Instant, nullable=False, index=True, comment="From then on its signals are not kept"),
+    Column("due_at", InstantColumn, nullable=False, index=True, comment="From then on its signals are not kept"),
     comment="What is erased but for its signals, by which other systems are told that they are withdrawn.",
 )
 
@@ -290,7 +290,7 @@ amendments = Table(
     metadata,
     Column("id", Identity, primary_key=True),
     Column("contribution_id", ForeignKey("contributions.id"), nullable=False, index=True),
-    Column("at", Instant, nullable=False),
+    Column("at", InstantColumn, nullable=False),
     Column("before", Json, nullable=False, comment="The old values of the fields that were changed"),
 )
 
@@ -301,11 +301,11 @@ cases = Table(
     Column("contribution_id", ForeignKey("contributions.id"), nullable=False, index=True),
     Column("reason", String(64), nullable=False, comment="Of the dispute that opened it, or another cause"),
     Column("holds", Boolean, nullable=False, comment="The contribution is quarantined while it is open"),
-    Column("opened_at", Instant, nullable=False),
-    Column("due_at", Instant, nullable=False),
+    Column("opened_at", InstantColumn, nullable=False),
+    Column("due_at", InstantColumn, nullable=False),
     Column("decision", String(16)),
     Column("note", Text, comment="Of the decision; empty once the contribution is erased"),
-    Column("decided_at", Instant),
+    Column("decided_at", InstantColumn),
     Column("decided_by", String(64), comment="An actor"),
     Column(
         "shadow",
@@ -329,7 +329,7 @@ opinions = Table(
     Column("opinion", String(16), nullable=False),
     Column("reason", String(64)),
     Column("note", Text, comment="Empty once the contribution is erased"),
-    Column("given_at", Instant, nullable=False),
+    Column("given_at", InstantColumn, nullable=False),
     Column("case_id", ForeignKey("cases.id"), index=True, comment="The one that was open then, or that it opened"),
     Column("replaced", Boolean, nullable=False, comment="By a later one of its member"),
     Column("silent", Boolean, nullable=False, comment="The standing that was told counts its member as suspended"),
@@ -350,7 +350,7 @@ users = Table(
     Column("step", BigInteger, nullable=False, comment="The last step of the second factor that was used"),
     Column("recovery", Words, nullable=False, comment="SHA-256 of the recovery codes that are left"),
     Column("subject", String(255), comment="By which name the provider knows the user, since the first sign-in"),
-    Column("created_at", Instant, nullable=False),
+    Column("created_at", InstantColumn, nullable=False),
     Column("issuer", Text, comment="The provider that knows the user by this subject"),
 )
 
@@ -361,8 +361,8 @@ sessions = Table(
     Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
     Column("digest", LargeBinary(32), nullable=False, unique=True, comment="SHA-256 of the secret"),
     Column("complete", Boolean, nullable=False, comment="False while the second factor is outstanding"),
-    Column("created_at", Instant, nullable=False),
-    Column("seen_at", Instant, nullable=False),
+    Column("created_at", InstantColumn, nullable=False),
+    Column("seen_at", InstantColumn, nullable=False),
 )
 
 tries = Table(
@@ -371,7 +371,7 @@ tries = Table(
     Column("digest", LargeBinary(32), primary_key=True, comment="SHA-256 of a user's name or an address"),
     Column("kind", String(16), nullable=False, comment="user or address"),
     Column("count", Integer, nullable=False),
-    Column("last", Instant, nullable=False, index=True),
+    Column("last", InstantColumn, nullable=False, index=True),
     comment="Sign-ins that failed within a day.",
 )
 
@@ -380,8 +380,8 @@ verifications = Table(
     metadata,
     Column("id", Identity, primary_key=True),
     Column("actor", String(64), nullable=False),
-    Column("begun_at", Instant, nullable=False),
-    Column("touched_at", Instant, nullable=False),
+    Column("begun_at", InstantColumn, nullable=False),
+    Column("touched_at", InstantColumn, nullable=False),
     Column("size", BigInteger, nullable=False, comment="Events of the log when it began"),
     Column("done", BigInteger, nullable=False, comment="Events that were read"),
     Column("outcome", String(16), comment="Empty while it goes on"),
@@ -395,11 +395,11 @@ report_jobs = Table(
     metadata,
     Column("id", Identity, primary_key=True),
     Column("actor", String(64), nullable=False),
-    Column("first", Day, nullable=False, comment="UTC"),
-    Column("last", Day, nullable=False),
+    Column("first", DayColumn, nullable=False, comment="UTC"),
+    Column("last", DayColumn, nullable=False),
     Column("member", BigInteger, comment="Empty: of all"),
-    Column("begun_at", Instant, nullable=False),
-    Column("touched_at", Instant, nullable=False),
+    Column("begun_at", InstantColumn, nullable=False),
+    Column("touched_at", InstantColumn, nullable=False),
     Column("size", BigInteger, nullable=False, comment="Events of the log when it began"),
     Column("done", BigInteger, nullable=False, comment="Events that were read"),
     Column("outcome", String(16), comment="Empty while it goes on"),
@@ -412,7 +412,7 @@ task_errors = Table(
     "task_errors",
     metadata,
     Column("task", String(32), primary_key=True),
-    Column("at", Instant, nullable=False),
+    Column("at", InstantColumn, nullable=False),
     Column("text", String(LONGEST_TEXT), nullable=False, comment="The class of the error and its place in the code"),
     comment="The last failure of each background task.",
 )
@@ -423,7 +423,7 @@ requests = Table(
     Column("member_id", ForeignKey("members.id"), primary_key=True),
     Column("key", String(200), primary_key=True, comment="The Idempotency-Key"),
     Column("digest", LargeBinary(32), nullable=False, comment="SHA-256 of the request"),
-    Column("at", Instant, nullable=False, index=True),
+    Column("at", InstantColumn, nullable=False, index=True),
     Column("answer", Json, nullable=False, comment="The ids that were answered, never the body"),
 )
 
@@ -433,8 +433,8 @@ benign = Table(
     Column("id", Identity, primary_key=True),
     Column("built_in", String(80), comment="Its name in the list of hashdb itself"),
     Column("note", String(200), nullable=False),
-    Column("created_at", Instant, nullable=False),
-    Column("deleted_at", Instant),
+    Column("created_at", InstantColumn, nullable=False),
+    Column("deleted_at", InstantColumn),
     Column("settled", Boolean, nullable=False, comment="Whether all it touches is masked, or nothing once deleted"),
     sqlite_autoincrement=True,
 )
@@ -466,8 +466,8 @@ incidents = Table(
     metadata,
     Column("id", Identity, primary_key=True),
     Column("label", String(80), nullable=False, unique=True),
-    Column("start", Instant, nullable=False),
-    Column("end", Instant),
+    Column("start", InstantColumn, nullable=False),
+    Column("end", InstantColumn),
     Column("expires", Boolean, nullable=False, comment="Whether its contributions expire at its end"),
     Column("settled", Boolean, nullable=False, comment="Whether its contributions go by it"),
 )
@@ -491,8 +491,8 @@ proposals = Table(
     Column("content", Json, nullable=False, comment="What was asked"),
     Column("actor", String(64), nullable=False),
     Column("person", String(64), nullable=False, comment="Who is not to be the second one"),
-    Column("proposed_at", Instant, nullable=False),
-    Column("expires_at", Instant, nullable=False),
+    Column("proposed_at", InstantColumn, nullable=False),
+    Column("expires_at", InstantColumn, nullable=False),
     sqlite_autoincrement=True,
 )
 
@@ -506,9 +506,9 @@ webhooks = Table(
     Column("enabled", Boolean, nullable=False),
     Column("secret", String(64), nullable=False, comment="As it is: it signs what is delivered"),
     Column("before", String(64), comment="The secret before, until `overlap_until`"),
-    Column("overlap_until", Instant),
-    Column("created_at", Instant, nullable=False),
-    Column("failing_since", Instant, comment="Nothing has arrived since; empty while all does"),
+    Column("overlap_until", InstantColumn),
+    Column("created_at", InstantColumn, nullable=False),
+    Column("failing_since", InstantColumn, comment="Nothing has arrived since; empty while all does"),
     sqlite_autoincrement=True,
 )
 
@@ -528,11 +528,11 @@ deliveries = Table(
     Column("message", String(40), nullable=False, comment="By which the receiver tells what it has had"),
     Column("topic", String(32), nullable=False),
     Column("data", Json, nullable=False, comment="Ids and numbers"),
-    Column("made_at", Instant, nullable=False),
+    Column("made_at", InstantColumn, nullable=False),
     Column("outcome", String(16), nullable=False),
     Column("attempts", Integer, nullable=False),
-    Column("next_at", Instant, comment="The next attempt; while one is under way, when it is taken for lost"),
-    Column("tried_at", Instant),
+    Column("next_at", InstantColumn, comment="The next attempt; while one is under way, when it is taken for lost"),
+    Column("tried_at", InstantColumn),
     Column("status", SmallInteger, comment="That was answered last"),
     Column("ms", Integer),
     Column("trouble", String(32)),
@@ -544,7 +544,7 @@ deliveries = Table(
 counts = Table(
     "counts",
     metadata,
-    Column("day", Day, primary_key=True),
+    Column("day", DayColumn, primary_key=True),
     Column("kind", String(16), primary_key=True),
     Column("member", BigInteger, primary_key=True, autoincrement=False, comment="0 where none is known"),
     Column("algorithm", String(16), primary_key=True),
@@ -559,9 +559,9 @@ hits = Table(
     # Numbers, no references: on PostgreSQL those would be held while a hit is written.
     Column("member", BigInteger, primary_key=True, autoincrement=False),
     Column("contribution", BigInteger, primary_key=True, autoincrement=False),
-    Column("day", Day, primary_key=True),
-    Column("first_at", Instant, nullable=False),
-    Column("last_at", Instant, nullable=False),
+    Column("day", DayColumn, primary_key=True),
+    Column("first_at", InstantColumn, nullable=False),
+    Column("last_at", InstantColumn, nullable=False),
     Column("seq", BigInteger, nullable=False, comment="The event with which the first answer was level"),
     Column("times", BigInteger, nullable=False),
     Column("distance", Json, nullable=False, comment="By algorithm, of the first"),
@@ -573,7 +573,7 @@ recent_hits = Table(
     metadata,
     Column("contribution", BigInteger, primary_key=True, autoincrement=False),
     Column("member", BigInteger, primary_key=True, autoincrement=False, comment="0 where it is not kept"),
-    Column("since", Instant, primary_key=True, comment="The beginning of five minutes"),
+    Column("since", InstantColumn, primary_key=True, comment="The beginning of five minutes"),
     Column("times", BigInteger, nullable=False),
     Index(None, "since"),
     comment="Hits of the last hour, for the flood guard; empty where there is no cap.",
@@ -592,7 +592,7 @@ spent = Table(
     metadata,
     Column("actor", String(64), primary_key=True),
     Column("budget", String(32), primary_key=True),
-    Column("renews_at", Instant, primary_key=True, autoincrement=False),
+    Column("renews_at", InstantColumn, primary_key=True, autoincrement=False),
     Column("amount", BigInteger, nullable=False),
     comment="What actors have used of their budgets; a row is deleted once its budget has renewed.",
 )

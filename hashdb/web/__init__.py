@@ -10,22 +10,10 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from hashdb.service import HashDB
 from hashdb.settings import Settings
-from hashdb.web import answers, console, problems
-from hashdb.web.api import (
-    accounts,
-    benign,
-    contributions,
-    ledger,
-    matches,
-    operation,
-    reversals,
-    review,
-    sharing,
-    signals,
-    stats,
-)
-from hashdb.web.context import Face, Id, Request, leave, visit
-from hashdb.web.direct import Direct, secured
+from hashdb.web import access_log, console, problems
+from hashdb.web.api import accounts, contributions, ledger, matching, operation, review, sharing, stats
+from hashdb.web.context import AppState, Id, InMemoryRequest, leave, visit
+from hashdb.web.fast_path import FastPath, secured
 from hashdb.web.limits import RateLimits
 from hashdb.web.sharing import hma, stopncii, threatexchange
 from hashdb.web.traces import require_installed
@@ -45,13 +33,13 @@ _API = (
     contributions.blueprint,
     review.opinions_api,
     review.cases_api,
-    matches.blueprint,
-    reversals.blueprint,
-    signals.blueprint,
+    matching.matches_api,
+    sharing.reversals_api,
+    matching.signals_api,
     sharing.changes_api,
     accounts.members_api,
     accounts.me_api,
-    benign.blueprint,
+    matching.benign_api,
     review.incidents_api,
     review.proposals_api,
     sharing.webhooks_api,
@@ -76,12 +64,12 @@ def check(settings: Settings) -> None:
 def create_app(db: HashDB, settings: Settings) -> Flask:
     """The WSGI application over an open HashDB."""
     app = Flask("hashdb.web")
-    app.request_class = Request
+    app.request_class = InMemoryRequest
     app.config.update(MAX_CONTENT_LENGTH=settings.max_body, PROPAGATE_EXCEPTIONS=False)
     app.url_map.merge_slashes = False
     app.url_map.converters["id"] = Id
-    app.extensions["hashdb"] = Face(db, settings)
-    answers.register(app)
+    app.extensions["hashdb"] = AppState(db, settings)
+    access_log.register(app)
     app.before_request(visit)
     app.teardown_request(leave)
     problems.register(app, db)
@@ -91,7 +79,7 @@ def create_app(db: HashDB, settings: Settings) -> Flask:
         app.register_blueprint(system.blueprint)
     console.register(app)
     app.extensions["hashdb"].metrics.expect(_routes(app))
-    application: WSGIApplication = Direct(app.wsgi_app, app.extensions["hashdb"])
+    application: WSGIApplication = FastPath(app.wsgi_app, app.extensions["hashdb"])
     if settings.proxies:
         application = ProxyFix(application, x_for=settings.proxies, x_proto=settings.proxies)
     # Flask's own way to put something before an application.
@@ -102,6 +90,6 @@ def create_app(db: HashDB, settings: Settings) -> Flask:
 
 def _routes(app: Flask) -> Iterator[tuple[str, str]]:
     """Each method and route, as requests are counted."""
-    yield answers.NOWHERE
+    yield access_log.NOWHERE
     for rule in app.url_map.iter_rules():
         yield from ((method, rule.rule) for method in (rule.methods or set()) & _METHODS)

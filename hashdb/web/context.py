@@ -18,7 +18,7 @@ from werkzeug.routing import IntegerConverter
 
 from hashdb.domain.accounts.budgets import A_CHANGE, Budget
 from hashdb.domain.accounts.members import Actor, Scope
-from hashdb.domain.contributions import Once
+from hashdb.domain.contributions import IdempotencyKey
 from hashdb.errors import (
     Fault,
     HashDBError,
@@ -36,7 +36,7 @@ from hashdb.settings import Settings
 from hashdb.web.limits import RateLimits, budget_headers, budgets_of
 from hashdb.web.metrics import Metrics
 from hashdb.web.traces import Traces
-from hashdb.wire import Answered, Terms, path, refusal, refused
+from hashdb.wire import Answered, ValidationContext, path, refusal, refused
 
 _Query = TypeVar("_Query", bound=BaseModel)
 _Item = TypeVar("_Item")
@@ -46,7 +46,7 @@ LARGE = 16 * 1024
 """Bytes of a body above which a request holds one of its key's places, before the body is read."""
 
 
-class Request(flask.Request):
+class InMemoryRequest(flask.Request):
     """A request whose uploads are held in memory only: what was removed is never written to a disk."""
 
     def make_form_data_parser(self) -> FormDataParser:
@@ -63,7 +63,7 @@ class Id(IntegerConverter):
     regex = "(?:0|[1-9][0-9]{0,15})"
 
 
-class Face:
+class AppState:
     """What the application holds: the service, its settings, and the processes that hash pictures."""
 
     def __init__(self, db: HashDB, settings: Settings) -> None:
@@ -88,20 +88,20 @@ class Face:
         )
 
 
-def face() -> Face:
+def app_state() -> AppState:
     """What the application holds."""
-    return cast(Face, current_app.extensions["hashdb"])
+    return cast(AppState, current_app.extensions["hashdb"])
 
 
 def hashdb() -> HashDB:
     """The service."""
-    return face().db
+    return app_state().db
 
 
 def visit() -> None:
     """Count this request of its address, unless it only asks how the service is. Raises LimitReached."""
     if flask.request.path not in _HEALTH:
-        face().limits.visit(flask.request.remote_addr or "")
+        app_state().limits.visit(flask.request.remote_addr or "")
 
 
 def actor() -> Actor:
@@ -116,7 +116,7 @@ def recognise(secret: str) -> Actor:
 
     Raises NotAuthenticated, LimitReached.
     """
-    found = holder(face(), secret, flask.request.remote_addr or "")
+    found = holder(app_state(), secret, flask.request.remote_addr or "")
     g.actor = found
     is_large = (flask.request.content_length or 0) > LARGE or "Transfer-Encoding" in flask.request.headers
     if is_large and "placed" not in g:
@@ -134,7 +134,7 @@ def leave(_: BaseException | None = None) -> None:
 def admit(who: Actor, *scopes: Scope) -> Actor:
     """The actor, once in a request, if it takes part and has one of these scopes. Raises NotAllowed, LimitReached."""
     who.require(*scopes)
-    face().limits.use(who, scopes)
+    app_state().limits.use(who, scopes)
     if Budget.CHANGES in budgets_of(flask.request.method, flask.request.endpoint):
         spend_change(who)
     return who
@@ -160,7 +160,7 @@ def bearer(authorization: str) -> str:
     return secret.strip() if scheme.lower() == "bearer" else ""
 
 
-def holder(face: Face, secret: str, address: str) -> Actor:
+def holder(face: AppState, secret: str, address: str) -> Actor:
     """Who holds the key of this secret, of which a request is counted. Raises NotAuthenticated, LimitReached."""
     try:
         found = authenticate(face.db, secret)
@@ -171,10 +171,10 @@ def holder(face: Face, secret: str, address: str) -> Actor:
     return found
 
 
-def terms() -> Terms:
+def validation_context() -> ValidationContext:
     """What a request is checked against."""
     db = hashdb()
-    return Terms(db.rules, db.now(), touched=lambda signals: db.intake.rules().touched(signals))
+    return ValidationContext(db.rules, db.now(), touched=lambda signals: db.intake.rules().touched(signals))
 
 
 def body() -> bytes:
@@ -182,10 +182,10 @@ def body() -> bytes:
     request = flask.request
     if request.mimetype != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
         raise WrongContentType("application/json")
-    return octets()
+    return raw_body()
 
 
-def octets(*, keep: bool = False) -> bytes:
+def raw_body(*, keep: bool = False) -> bytes:
     """The body of this request, kept for who reads a form from it. Raises MalformedRequest, TooLarge."""
     request = flask.request
     with sent_whole("the body is not sent as its headers say"):
@@ -221,12 +221,12 @@ def query(model: type[_Query]) -> _Query:
 
 def _validated(model: type[_Query], given: dict[str, str]) -> _Query:
     try:
-        return model.model_validate(given, context=terms())
+        return model.model_validate(given, context=validation_context())
     except ValidationError as error:
         raise refusal(error) from None
 
 
-def once(*parts: bytes) -> Once | None:
+def once(*parts: bytes) -> IdempotencyKey | None:
     """The idempotency of this request, whose content is `parts`. Raises InvalidInput."""
     key = flask.request.headers.get("Idempotency-Key")
     if key is None:
@@ -236,7 +236,7 @@ def once(*parts: bytes) -> Once | None:
     digest = hashlib.sha256(flask.request.path.encode())
     for part in parts:
         digest.update(hashlib.sha256(part).digest())
-    return Once(key, digest.digest())
+    return IdempotencyKey(key, digest.digest())
 
 
 def answer(said: Answered, status: int = 200) -> Response:
@@ -251,6 +251,6 @@ def nothing() -> Response:
     return response
 
 
-def cut(found: tuple[_Item, ...], limit: int) -> tuple[tuple[_Item, ...], bool]:
+def page_of(found: tuple[_Item, ...], limit: int) -> tuple[tuple[_Item, ...], bool]:
     """A page of at most `limit` of what was found, and whether there is more."""
     return found[:limit], len(found) > limit

@@ -14,7 +14,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from hashdb.domain.accounts.budgets import MATCHING, Budget, Left
+from hashdb.domain.accounts.budgets import MATCHING, Budget, BudgetLeft
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.addresses import network_of
 from hashdb.errors import BadSetting, LimitReached
@@ -72,7 +72,7 @@ _STATES = {budget: f'"{budget}";r=' for budget in Budget}
 """Made once: to write the name of an Enum takes longer than all the rest of a header."""
 
 
-def budget_headers(left: Sequence[Left], now: datetime) -> list[tuple[str, str]]:
+def budget_headers(left: Sequence[BudgetLeft], now: datetime) -> list[tuple[str, str]]:
     """What tells a client of its budgets: the headers of draft-ietf-httpapi-ratelimit-headers-11."""
     at = int(now.timestamp())
     states = ", ".join([f"{_STATES[budget]}{left};t={until - at}" for budget, _, left, until in left])

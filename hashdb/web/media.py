@@ -12,7 +12,7 @@ from hashdb.domain.accounts.members import Actor
 from hashdb.errors import Fault, MalformedRequest, MediaRefused, TooLarge, UnreadablePicture, WrongContentType
 from hashdb.hashing import Hashed, Mode
 from hashdb.settings import Settings
-from hashdb.web.context import face, sent_whole
+from hashdb.web.context import app_state, sent_whole
 from hashdb.wire import path, refused
 from hashdb.wire.contributions import FILES_A_REQUEST
 
@@ -71,7 +71,7 @@ def read_picture(*fields: str) -> bytes:
 
 def _admitted() -> Settings:
     """The settings, where a form of pictures is taken by them, and this request held to them."""
-    settings = face().settings
+    settings = app_state().settings
     if not settings.accept_media:
         raise MediaRefused()
     if request.mimetype != "multipart/form-data":
@@ -85,8 +85,8 @@ def _admitted() -> Settings:
 def hash_pictures(files: Sequence[bytes], modes: Iterable[Mode] = repeat(Mode.PLAIN)) -> list[Hashed]:
     """What is computed of each picture, in its mode. Raises TooManyAtOnce, UnreadablePicture that names all faulty."""
     who: Actor = g.actor
-    with face().db.places.place(who):
-        outcomes = face().pool.hash(files, face().db.rules.algorithms, modes, who.name)
+    with app_state().db.places.place(who):
+        outcomes = app_state().pool.hash(files, app_state().db.rules.algorithms, modes, who.name)
     faults = tuple(
         Fault(f"file[{position}]", str(outcome))
         for position, outcome in enumerate(outcomes)

@@ -25,8 +25,8 @@ from hashdb.service import HashDB
 from hashdb.service.background import Task
 from hashdb.service.health import Vitals, vitals
 from hashdb.service.schedule import TABLE, repeated
-from hashdb.web.counting import FOLDER, reserve
 from hashdb.web.machine import Machine
+from hashdb.web.prometheus_multiprocess import FOLDER, reserve
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry, Histogram

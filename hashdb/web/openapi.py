@@ -18,7 +18,7 @@ from hashdb import __version__
 from hashdb.domain.accounts.members import Scope
 from hashdb.web.context import actor, admit, query
 from hashdb.wire import LARGEST_ID
-from hashdb.wire.pages import Asked
+from hashdb.wire.pages import QueryString
 from hashdb.wire.problems import Problem
 
 View = Callable[..., Response]
@@ -105,7 +105,7 @@ def operation(
             if scopes is not None:
                 admit(actor(), *scopes)
                 if takes is None and request.args:
-                    query(Asked)
+                    query(QueryString)
             return view(**values)
 
         implied = {503} | ({401, 403, 422, 429} if scopes is not None else set())

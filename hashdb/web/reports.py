@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from hashdb.domain.stats.reports import Asked, Durations, OfDay, Report, Share
+from hashdb.domain.stats.reports import DayReport, Durations, QueryFigures, Report, Share
 
 _COLUMNS = 62
 """Of a chart over time; where there are more days than that, it is drawn by months or years."""
@@ -76,7 +76,7 @@ def _figures(report: Report) -> dict[str, Any]:
 
 
 def _tiles(report: Report) -> dict[str, int]:
-    asked = report.asked.get("any", Asked(0, 0, 0, 0))
+    asked = report.asked.get("any", QueryFigures(0, 0, 0, 0))
     return {
         "contributions": report.contributions.added,
         "active at the end": report.contributions.active,
@@ -89,7 +89,7 @@ def _tiles(report: Report) -> dict[str, int]:
     }
 
 
-def _over_time(report: Report, of: Callable[[OfDay], int]) -> list[tuple[str, int]]:
+def _over_time(report: Report, of: Callable[[DayReport], int]) -> list[tuple[str, int]]:
     """A number a day from the first to the last that has any, or a month or a year where those are many."""
     if not report.days:
         return []
@@ -126,7 +126,7 @@ def _share(name: str, one: Share) -> Row:
     return name, f"{one.added:,}", f"{one.withdrawn:,}", f"{one.active:,}"
 
 
-def _asked(name: str, one: Asked) -> Row:
+def _asked(name: str, one: QueryFigures) -> Row:
     return name, f"{one.hit:,}", f"{one.none:,}", f"{one.own:,}", f"{one.others:,}"
 
 

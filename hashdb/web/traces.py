@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hashdb import __version__
 from hashdb.domain.accounts.members import Actor
 from hashdb.errors import BadSetting
-from hashdb.web.identity import current, parent
+from hashdb.web.request_id import current, parent
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context

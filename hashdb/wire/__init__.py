@@ -40,7 +40,7 @@ KEYS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class ValidationContext:
     """What a request is checked against while it is read: the rules in force, and the time.
 
     Of what is `imported`, it may be unknown when it was removed, and of what quality it is.
@@ -89,7 +89,7 @@ class Answered(_Derived):
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-def read(model: type[_Model], text: str | bytes, terms: Terms | None = None) -> _Model:
+def read(model: type[_Model], text: str | bytes, terms: ValidationContext | None = None) -> _Model:
     """What a JSON text says, as a model. Raises MalformedRequest (no JSON), InvalidInput with every fault, TooLarge."""
     require_few(text)
     try:
@@ -265,11 +265,11 @@ UNSENT: Any = Field(default_factory=lambda: None)
 """The default of a field of a change: it may be left out, and null is refused."""
 
 
-def ruled(rule: Callable[[Terms, Any], str | None]) -> AfterValidator:
+def checked_by(rule: Callable[[ValidationContext, Any], str | None]) -> AfterValidator:
     """A validator that asks the rules in force; where there are none (at the member's side) all is well."""
 
     def validate(value: Any, info: ValidationInfo) -> Any:
-        if isinstance(info.context, Terms) and (reason := rule(info.context, value)):
+        if isinstance(info.context, ValidationContext) and (reason := rule(info.context, value)):
             raise ValueError(reason)
         return value
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 from annotated_types import Ge, Le, Len
 from pydantic import Field
 
-from hashdb.domain.accounts.budgets import Budget, Left
+from hashdb.domain.accounts.budgets import Budget, BudgetLeft
 from hashdb.domain.accounts.members import (
     IssuedKey,
     Key,
@@ -46,7 +46,7 @@ class LimitsOut(Answered, Mirror[MemberLimits]):
     )
 
 
-class BudgetOut(Answered, FromDomain[Left]):
+class BudgetOut(Answered, FromDomain[BudgetLeft]):
     """A budget of the key: what it may use within so many seconds."""
 
     limit: int
@@ -207,7 +207,7 @@ class MeOut(Answered):
     version: str
 
     @classmethod
-    def from_domain(cls, member: Member, key: Key, rules: Rules, budgets: Iterable[Left], version: str) -> Self:
+    def from_domain(cls, member: Member, key: Key, rules: Rules, budgets: Iterable[BudgetLeft], version: str) -> Self:
         """The answer for a member's key under these rules, with what is left of its budgets."""
         left = {one.budget: BudgetOut.from_domain(one) for one in budgets}
         vocabulary = rules.vocabulary

@@ -37,14 +37,14 @@ from hashdb.wire import (
     Moment,
     Sent,
     SignalText,
-    Terms,
     Token,
+    ValidationContext,
+    checked_by,
     path,
     read,
     refusal,
     refused,
     require_few,
-    ruled,
 )
 from hashdb.wire.conversions import DISTINCT, ChangeMirror, Mirror, construct
 
@@ -54,7 +54,7 @@ QUALITY_NEEDED = "is required with pdq: the picture's quality, 0 to 100, as PDQ 
 
 
 def _code(kind: str) -> AfterValidator:
-    return ruled(lambda terms, code: terms.rules.vocabulary.fault(kind, code))
+    return checked_by(lambda terms, code: terms.rules.vocabulary.fault(kind, code))
 
 
 def _given(removed_at: datetime | None, info: ValidationInfo) -> datetime | None:
@@ -64,7 +64,7 @@ def _given(removed_at: datetime | None, info: ValidationInfo) -> datetime | None
 
 
 def _imported(info: ValidationInfo) -> bool:
-    return isinstance(info.context, Terms) and info.context.imported
+    return isinstance(info.context, ValidationContext) and info.context.imported
 
 
 def _require_removed_at(schema: dict[str, Any]) -> None:
@@ -86,18 +86,18 @@ def _needed(quality: int | None, info: ValidationInfo) -> int | None:
     return quality
 
 
-_Contributed = Annotated[SignalText, ruled(lambda terms, signal: terms.rules.signal_fault(signal))]
-_Past = Annotated[Moment, ruled(lambda terms, at: past_fault(at, terms.now))]
-_Future = Annotated[Moment, ruled(lambda terms, at: future_fault(at, terms.now))]
+_Contributed = Annotated[SignalText, checked_by(lambda terms, signal: terms.rules.signal_fault(signal))]
+_Past = Annotated[Moment, checked_by(lambda terms, at: past_fault(at, terms.now))]
+_Future = Annotated[Moment, checked_by(lambda terms, at: future_fault(at, terms.now))]
 _Labels = Annotated[list[Annotated[Token, _code("behaviour")]], Len(1, CODES_A_LIST), DISTINCT]
 _Context = Annotated[list[Annotated[Token, _code("context")]], Len(0, CODES_A_LIST), DISTINCT]
 _Basis = Annotated[Token, _code("basis")]
 _Ground = Annotated[Token, _code("tco_ground")]
 Reason = Annotated[Token, _code("reason")]
-_Entity = Annotated[Token, ruled(lambda terms, entity: terms.rules.vocabulary.entity_fault(entity))]
-_Incident = Annotated[Token, ruled(lambda terms, incident: incident_fault(incident))]
+_Entity = Annotated[Token, checked_by(lambda terms, entity: terms.rules.vocabulary.entity_fault(entity))]
+_Incident = Annotated[Token, checked_by(lambda terms, incident: incident_fault(incident))]
 _Severity = Annotated[int, Ge(0), Le(4)]
-_Quality = Annotated[int, Ge(0), Le(100), ruled(lambda terms, quality: quality_fault(quality))]
+_Quality = Annotated[int, Ge(0), Le(100), checked_by(lambda terms, quality: quality_fault(quality))]
 
 
 class MetadataIn(Sent):
@@ -167,7 +167,7 @@ class ContributionsIn(Sent):
         return cls.made(contributions=[DraftIn.from_domain(draft) for draft in drafts])
 
 
-def read_drafts(text: bytes, terms: Terms) -> tuple[Draft, ...]:
+def read_drafts(text: bytes, terms: ValidationContext) -> tuple[Draft, ...]:
     """The drafts of a request, in order. Raises MalformedRequest, InvalidInput with every fault, TooLarge."""
     require_few(text)
     try:
@@ -177,7 +177,7 @@ def read_drafts(text: bytes, terms: Terms) -> tuple[Draft, ...]:
     return tuple(draft.to_domain() for draft in request.contributions)
 
 
-def _hidden(error: ValidationError, text: bytes, terms: Terms) -> Iterator[Fault]:
+def _hidden(error: ValidationError, text: bytes, terms: ValidationContext) -> Iterator[Fault]:
     """The faults of drafts that no validator reports, because other faults of the same draft end its work."""
     faulty = {one["loc"][1:4] for one in error.errors(include_url=False) if one["loc"][:1] == ("contributions",)}
     try:
@@ -213,12 +213,12 @@ def _sound(text: object) -> Signal | None:
         return None
 
 
-def read_draft(text: str, terms: Terms) -> Draft:
+def read_draft(text: str, terms: ValidationContext) -> Draft:
     """The draft that an object spells. Raises MalformedRequest or InvalidInput with every fault."""
     return read(DraftIn, text, terms).to_domain()
 
 
-def read_metadata(text: str, count: int, terms: Terms) -> tuple[MetadataIn, ...]:
+def read_metadata(text: str, count: int, terms: ValidationContext) -> tuple[MetadataIn, ...]:
     """What is said of `count` pictures: one object for all, or a list of as many. Raises as `read_drafts`."""
     require_few(text)
     single = text.lstrip()[:1] == "{"

@@ -20,12 +20,12 @@ from hashdb.domain.rules import QUERIES_A_REQUEST, SIGNALS_A_REQUEST, SIGNALS_AN
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.times import format_instant
 from hashdb.errors import Fault, InvalidInput
-from hashdb.wire import Answered, Line, Moment, Opaque, Sent, SignalText, Terms, read, ruled
+from hashdb.wire import Answered, Line, Moment, Opaque, Sent, SignalText, ValidationContext, checked_by, read
 from hashdb.wire.conversions import DISTINCT, Mirror
 
 
 def _within_rules(radii: dict[Algorithm, int], info: ValidationInfo) -> dict[Algorithm, int]:
-    if not isinstance(info.context, Terms):
+    if not isinstance(info.context, ValidationContext):
         return radii
     rules = info.context.rules
     faults = {algorithm: rules.radius_fault(algorithm, radius) for algorithm, radius in radii.items()}
@@ -45,7 +45,7 @@ def _few_signals(transforms: dict[str, Sequence[Any]]) -> dict[str, Sequence[Any
 
 
 TransformName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")]
-_Asked = Annotated[SignalText, ruled(lambda terms, signal: terms.rules.algorithm_fault(signal.algorithm))]
+_Asked = Annotated[SignalText, checked_by(lambda terms, signal: terms.rules.algorithm_fault(signal.algorithm))]
 
 # pydantic makes a deep copy of a default that is no factory, for each query; its schema does not name a factory's.
 _EMPTY: dict[str, Any] = {"default": {}}
@@ -112,7 +112,7 @@ def _spelled(query: Query) -> dict[str, Any]:
     )
 
 
-def read_queries(text: bytes, terms: Terms) -> tuple[Query, ...]:
+def read_queries(text: bytes, terms: ValidationContext) -> tuple[Query, ...]:
     """The queries of a request, in order. Raises MalformedRequest or InvalidInput with every fault."""
     return tuple(query.to_domain() for query in read(QueriesIn, text, terms).queries)
 

@@ -15,7 +15,7 @@ from hashdb.domain.matching.benign import BenignFilter
 from hashdb.domain.review.cases import CaseState, Order
 from hashdb.domain.sharing.webhooks import DeliveryOutcome
 from hashdb.domain.signals import Algorithm, Profile
-from hashdb.wire import LARGEST_ID, Line, Moment, Token, ruled
+from hashdb.wire import LARGEST_ID, Line, Moment, Token, checked_by
 
 
 def _whole(value: Any) -> Any:
@@ -35,7 +35,7 @@ def _subject(value: Any) -> Any:
     return found[1], int(found[2])
 
 
-class Asked(BaseModel):
+class QueryString(BaseModel):
     """The base of what a query string may hold; what is unknown is refused by name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -54,7 +54,7 @@ Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "
 Limit = Annotated[int, Ge(1), Le(1000), BeforeValidator(_whole)]
 
 
-class PageQuery(Asked):
+class PageQuery(QueryString):
     """A page of a list."""
 
     after: Count = Field(0, description="The cursor: `next` of the page before.")
@@ -66,7 +66,9 @@ class ContributionsQuery(PageQuery):
 
     status: Status | None = None
     standing: Standing | None = None
-    label: Annotated[Token, ruled(lambda terms, code: terms.rules.vocabulary.fault("behaviour", code))] | None = None
+    label: Annotated[Token, checked_by(lambda terms, code: terms.rules.vocabulary.fault("behaviour", code))] | None = (
+        None
+    )
     member: Count | None = None
     since: Moment | None = Field(None, description="Received at this time or later.")
     until: Moment | None = Field(None, description="Received before this time.")
@@ -82,7 +84,7 @@ class CasesQuery(PageQuery):
     state: CaseState | None = None
 
 
-class MatchesQuery(Asked):
+class MatchesQuery(QueryString):
     """What else to answer as matches."""
 
     include: Literal["quarantined"] | None = Field(None, description="Quarantined and retired ones too (scope audit).")
@@ -96,7 +98,7 @@ class MediaMatchesQuery(MatchesQuery):
     )
 
 
-class ContributeQuery(Asked):
+class ContributeQuery(QueryString):
     """What is contributed."""
 
     imported: Annotated[int, Ge(0), Le(1), BeforeValidator(_whole)] = Field(
@@ -104,7 +106,7 @@ class ContributeQuery(Asked):
     )
 
 
-class EraseQuery(Asked):
+class EraseQuery(QueryString):
     """What is erased at once."""
 
     now: Annotated[int, Ge(0), Le(1), BeforeValidator(_whole)] = Field(
@@ -112,7 +114,7 @@ class EraseQuery(Asked):
     )
 
 
-class MediaQuery(Asked):
+class MediaQuery(QueryString):
     """How pictures are contributed."""
 
     profile: Profile | None = Field(
@@ -121,7 +123,7 @@ class MediaQuery(Asked):
     )
 
 
-class ChangesQuery(Asked):
+class ChangesQuery(QueryString):
     """Where to read the feed on."""
 
     after: Count = Field(0, description="The checkpoint of the page before.")
@@ -134,13 +136,13 @@ class ChangesQuery(Asked):
     )
 
 
-class DayQuery(Asked):
+class DayQuery(QueryString):
     """Of which day."""
 
     day: Day = Field(description="A day in UTC, like 2026-11-20.")
 
 
-class ReportQuery(Asked):
+class ReportQuery(QueryString):
     """Of which days; both are included."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -149,14 +151,14 @@ class ReportQuery(Asked):
     last: Day | None = Field(None, alias="to", description="The last day (UTC), included; today by default.")
 
 
-class InclusionQuery(Asked):
+class InclusionQuery(QueryString):
     """Of which event to prove that it is in the log."""
 
     seq: Count = Field(description="The number of the event.")
     size: Count = Field(description="The size of a checkpoint: the proof is against its root.")
 
 
-class ConsistencyQuery(Asked):
+class ConsistencyQuery(QueryString):
     """Between which sizes to prove that the log only grew."""
 
     first: Count = Field(description="The size of a checkpoint that you kept.")
@@ -178,7 +180,7 @@ class EventsQuery(PageQuery):
     subject: _Subject | None = Field(None, description="kind:id, like `contribution:17`.")
 
 
-class EventsPageQuery(Asked):
+class EventsPageQuery(QueryString):
     """Which events a page of the console lists."""
 
     actor: Line | None = None
@@ -222,7 +224,7 @@ class BenignPageQuery(PageQuery):
         return BenignFilter(self.text, self.algorithm, None if self.whose is None else self.whose == "built-in")
 
 
-class CasesPageQuery(Asked):
+class CasesPageQuery(QueryString):
     """Which cases a page of the console lists: the open ones in an order, or the decided ones before a number.
 
     Of the open ones, `pile` are those of the pile of a member.
@@ -238,13 +240,15 @@ def _position(value: Any) -> Any:
     return Position.parse(value) if isinstance(value, str) else value
 
 
-class ListingQuery(Asked):
+class ListingQuery(QueryString):
     """Which contributions, in which order, and after which one."""
 
     member: Count | None = None
     status: Status | None = None
     standing: Standing | None = None
-    label: Annotated[Token, ruled(lambda terms, code: terms.rules.vocabulary.fault("behaviour", code))] | None = None
+    label: Annotated[Token, checked_by(lambda terms, code: terms.rules.vocabulary.fault("behaviour", code))] | None = (
+        None
+    )
     severity: Annotated[Count, Le(4)] | None = None
     algorithm: Algorithm | None = None
     incident: Token | None = None
@@ -255,7 +259,7 @@ class ListingQuery(Asked):
     removed_until: date | None = None
     expires_until: date | None = None
     sort: Sort = Sort.RECEIVED
-    order: Annotated[str, ruled(lambda terms, code: None if code in ("down", "up") else "is down or up")] = "down"
+    order: Annotated[str, checked_by(lambda terms, code: None if code in ("down", "up") else "is down or up")] = "down"
     after: Annotated[Position, BeforeValidator(_position)] | None = None
     limit: Annotated[Count, Ge(1), Le(200)] = 50
 
@@ -288,7 +292,7 @@ def _known(days: int) -> int:
     return days
 
 
-class OverviewQuery(Asked):
+class OverviewQuery(QueryString):
     """Of how many days the charts are."""
 
     days: Annotated[Count, AfterValidator(_known)] = 30

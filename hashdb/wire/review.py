@@ -7,7 +7,15 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, Field, ValidationInfo
 
 from hashdb.domain.review.cases import Case, CaseState, Decision, Opinion, OpinionDraft, Stance, stance_fault
-from hashdb.domain.review.incidents import Act, Incident, IncidentChange, IncidentDraft, Proposal, Request, end_fault
+from hashdb.domain.review.incidents import (
+    Incident,
+    IncidentChange,
+    IncidentDraft,
+    Proposal,
+    ProposedChange,
+    TwoPersonAction,
+    end_fault,
+)
 from hashdb.domain.rules import incident_fault
 from hashdb.domain.stats.counts import Reversal
 from hashdb.wire import LARGEST_ID, UNSENT, Answered, Moment, Note, Sent, Token
@@ -114,7 +122,7 @@ class ProposalOut(Answered, Mirror[Proposal]):
     """What waits for the same request of a second person."""
 
     proposal: Annotated[int, Named("id")]
-    act: Annotated[Act, Named("request.act")]
+    act: Annotated[TwoPersonAction, Named("request.act")]
     subject: Annotated[str, Named("request.subject")] = Field(description="kind:id; of what is new, number 0.")
     content: Annotated[dict[str, Any], Named("request.content")] = Field(
         description="What was asked, as it is to be asked again."
@@ -126,7 +134,7 @@ class ProposalOut(Answered, Mirror[Proposal]):
     def to_domain(self) -> Proposal:
         """The proposal that the model tells."""
         kind, _, id = self.subject.partition(":")
-        request = Request(self.act, kind, int(id), self.content)
+        request = ProposedChange(self.act, kind, int(id), self.content)
         return Proposal(request=request, **self.arguments())
 
 

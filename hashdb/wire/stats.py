@@ -9,7 +9,17 @@ from typing import Annotated, Any, Self
 from pydantic import Field
 
 from hashdb.domain.stats.counts import Count, digest, lines
-from hashdb.domain.stats.reports import Asked, Caught, Contributed, Durations, OfDay, Precision, Report, Reviewed, Share
+from hashdb.domain.stats.reports import (
+    Caught,
+    Contributed,
+    DayReport,
+    Durations,
+    Precision,
+    QueryFigures,
+    Report,
+    Reviewed,
+    Share,
+)
 from hashdb.domain.times import Period
 from hashdb.wire import Answered
 from hashdb.wire.cells import line
@@ -66,7 +76,7 @@ class ContributedOut(Answered, Mirror[Contributed]):
     by: dict[str, dict[str, ShareOut]]
 
 
-class AskedOut(Answered, Mirror[Asked]):
+class AskedOut(Answered, Mirror[QueryFigures]):
     """Queries by outcome, and matches on the member's own and on others' contributions."""
 
     queries_hit: Annotated[int, Named("hit")]
@@ -93,7 +103,7 @@ class ReappearancesOut(Answered, FromDomain[Report]):
     @classmethod
     def fields_from(cls, value: Report) -> dict[str, Any]:
         """The fields of the model."""
-        asked = value.asked.get("any", Asked(0, 0, 0, 0))
+        asked = value.asked.get("any", QueryFigures(0, 0, 0, 0))
         return super().fields_from(value) | {"own": asked.own, "others": asked.others}
 
 
@@ -128,7 +138,7 @@ class RefusalsOut(Answered, FromDomain[Report]):
     requests: Annotated[dict[str, int], Named("turned_away")]
 
 
-class DayOut(Answered, Mirror[OfDay]):
+class DayOut(Answered, Mirror[DayReport]):
     """What a day had."""
 
     added: int

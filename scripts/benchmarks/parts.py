@@ -21,8 +21,8 @@ from hashdb.service import open_hashdb
 from hashdb.service.index_view import IndexView
 from hashdb.service.matching import matches
 from hashdb.settings import Settings
-from hashdb.web import create_app, direct
-from hashdb.web import logs as web_logs
+from hashdb.web import access_log as web_logs
+from hashdb.web import create_app, fast_path
 from hashdb.wire.matching import AnswerOut
 
 PARTS = ("parse", "freshness", "search", "store", "answer", "log", "the rest")
@@ -106,7 +106,7 @@ def _timed(taken: dict[str, list[float]]) -> Iterator[None]:
         return run
 
     places: list[tuple[Any, str, str]] = [
-        (direct, "read_queries", "parse"),
+        (fast_path, "read_queries", "parse"),
         (IndexView, "catch_up", "freshness"),
         (matches, "suggest", "search"),
         (matches, "match", "match"),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hashdb.cli.demo import Trial, print_trials, spelled
+from hashdb.cli.demo import Trial, print_trials, trials_as_json
 from hashdb.domain.contributions import Standing
 from hashdb.domain.matching.matches import Match, Result
 from hashdb.domain.signals import Algorithm
@@ -24,7 +24,7 @@ def test_a_trial_holds_when_what_was_expected_came() -> None:
 
 
 def test_one_that_does_not_hold_is_told_to_programs() -> None:
-    said = spelled([Trial("a", "half size", 7, HIT, 1.25), Trial("b", "half size", 7, MISS, 1.0)])
+    said = trials_as_json([Trial("a", "half size", 7, HIT, 1.25), Trial("b", "half size", 7, MISS, 1.0)])
     assert said["held"] is False
     assert said["trials"] == [
         {

@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from hashdb.domain.addresses import Reach, network_of, public
+from hashdb.domain.addresses import EgressPolicy, network_of, public
 
 PRIVATE = [
     "127.0.0.1", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "224.0.0.1",
@@ -41,17 +41,17 @@ def test_an_address_counts_as_its_network(address: str, network: str) -> None:
 @pytest.mark.parametrize("address", PRIVATE)
 def test_what_is_not_of_the_internet_is_not_public(address: str) -> None:
     assert not public(ip_address(address))
-    assert Reach().fault("https", address) == "this address is not of the internet"
+    assert EgressPolicy().fault("https", address) == "this address is not of the internet"
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "2606:4700:4700::1111", "2a00:1450::1"])
 def test_what_is_of_the_internet_is_public(address: str) -> None:
     assert public(ip_address(address))
-    assert Reach().fault("https", address) is None
+    assert EgressPolicy().fault("https", address) is None
 
 
 def test_a_network_that_is_named_is_reached_and_no_other() -> None:
-    reach = Reach((ip_network("10.2.0.0/16"), ip_network("fd00:1::/64")))
+    reach = EgressPolicy((ip_network("10.2.0.0/16"), ip_network("fd00:1::/64")))
     for address in ("10.2.3.4", "fd00:1::7", "8.8.8.8"):
         assert reach.permits(ip_address(address))
     for address in ("10.3.0.1", "fd00:2::7", "::ffff:10.2.3.4", "127.0.0.1"):
@@ -59,7 +59,7 @@ def test_a_network_that_is_named_is_reached_and_no_other() -> None:
 
 
 def test_without_tls_nothing_is_reached_unless_that_is_allowed() -> None:
-    assert Reach().fault("http", "example.org") == "takes an https:// address"
-    assert Reach(plain=True).fault("http", "example.org") is None
+    assert EgressPolicy().fault("http", "example.org") == "takes an https:// address"
+    assert EgressPolicy(plain=True).fault("http", "example.org") is None
     for scheme in ("ftp", "file", "", "gopher"):
-        assert Reach(plain=True).fault(scheme, "example.org") is not None
+        assert EgressPolicy(plain=True).fault(scheme, "example.org") is not None

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from hashdb.evaluation import figures
-from hashdb.evaluation.figures import spelled
+from hashdb.evaluation.figures import as_document
 from hashdb.evaluation.runs import Evaluation
 from tests.evaluation.photos import PHOTOS
 
@@ -38,7 +38,7 @@ def test_a_rate_is_written_short() -> None:
 
 
 def test_it_is_json_and_tells_what_was_measured(small: Evaluation) -> None:
-    said = json.loads(json.dumps(spelled(small), allow_nan=False))
+    said = json.loads(json.dumps(as_document(small), allow_nan=False))
     assert said["pictures"] == 7
     assert [alteration["name"] for alteration in said["alterations"]] == ["JPEG 50", "JPEG 10", "mirrored"]
     assert {Path(name).name for name in said["same"][0]} == {"again.jpg", PHOTOS[0].name}
@@ -50,7 +50,7 @@ def test_it_is_json_and_tells_what_was_measured(small: Evaluation) -> None:
 
 
 def test_what_was_found_grows_with_the_radius_and_agrees_with_the_recall(small: Evaluation) -> None:
-    for choice in spelled(small)["choices"]:
+    for choice in as_document(small)["choices"]:
         for found, recall in zip(choice["found"], choice["recall_in_force"], strict=True):
             assert found == sorted(found)
             assert found[choice["radius_in_force"]] / 7 == recall

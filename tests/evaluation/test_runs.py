@@ -10,7 +10,7 @@ import pytest
 from hashdb.domain.signals import Algorithm
 from hashdb.evaluation.alterations import Family
 from hashdb.evaluation.pairs import Pairs
-from hashdb.evaluation.runs import MOST, Choice, Evaluation, Outcome, cost, evaluate
+from hashdb.evaluation.runs import MOST, AlgorithmChoice, ChoiceResult, Evaluation, cost, evaluate
 from hashdb.evaluation.samples import Scheme
 from hashdb.evaluation.tails import Tail
 from hashdb.hashing import Limits
@@ -68,12 +68,14 @@ def test_a_scan_of_more_values_takes_as_many_times_longer() -> None:
 TWO = Scheme((Algorithm.PDQ, Algorithm.PHASH256), ("plain",), ("JPEG 50", "crop 10 %"))
 
 
-def _outcome(algorithm: Algorithm, distances: list[list[int]], radius: int | None, tail: Tail | None = None) -> Outcome:
+def _outcome(
+    algorithm: Algorithm, distances: list[list[int]], radius: int | None, tail: Tail | None = None
+) -> ChoiceResult:
     counts = np.zeros(257, np.int64)
     counts[[70, 100, 128]] = (1, 9, 90)
     pairs = Pairs(10, counts, 100, np.array([[0, 1, 70]]))
-    return Outcome(
-        Choice(algorithm, "plain", True),
+    return ChoiceResult(
+        AlgorithmChoice(algorithm, "plain", True),
         np.array(distances, np.uint16),
         pairs,
         pairs,
@@ -88,7 +90,7 @@ def _outcome(algorithm: Algorithm, distances: list[list[int]], radius: int | Non
     )
 
 
-def _evaluation(*outcomes: Outcome) -> Evaluation:
+def _evaluation(*outcomes: ChoiceResult) -> Evaluation:
     return Evaluation(TWO, 1e-11, 1_000, ("a", "b", "c", "d"), {}, (), outcomes)
 
 

@@ -14,8 +14,8 @@ from hashdb.evaluation.samples import (
     FAR,
     LONGEST_SIDE,
     PROFILES,
-    Job,
     Sample,
+    SampleJob,
     Scheme,
     Unfit,
     asked,
@@ -86,7 +86,7 @@ SCHEME = Scheme((Algorithm.PDQ, Algorithm.PHASH), ("plain",), ("JPEG 50", "crop 
 
 
 def _measured(path: Path, *, beside: Path = PHOTOS[1], place: int = 0, limits: Limits | None = None) -> Sample | Unfit:
-    return measure(Job(place, path, beside, limits or Limits()), SCHEME)
+    return measure(SampleJob(place, path, beside, limits or Limits()), SCHEME)
 
 
 def test_distances_stand_by_alteration_algorithm_profile_and_transforms() -> None:
@@ -155,7 +155,7 @@ def test_all_of_256_bits_may_differ() -> None:
 def test_two_processes_find_what_one_does_in_the_same_order() -> None:
     scheme = Scheme((Algorithm.PDQ,), ("plain",), ("noise 10", "10 % off one side"))
     paths = [*PHOTOS[:8], PHOTOS[0].parent / "missing.jpg", PHOTOS[8]]
-    jobs = [Job(place, path, PHOTOS[9], Limits()) for place, path in enumerate(paths)]
+    jobs = [SampleJob(place, path, PHOTOS[9], Limits()) for place, path in enumerate(paths)]
     before = dict(os.environ)
     alone, together = (list(measure_all(jobs, scheme, processes)) for processes in (1, 2))
     assert dict(os.environ) == before

@@ -13,7 +13,7 @@ import pytest
 
 from hashdb.domain.ledger.events import Head
 from hashdb.errors import IndexNotReady
-from hashdb.index.follower import LogFollower, Snapshot
+from hashdb.index.follower import LogFollower, LogSnapshot
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 Events = list[str]
@@ -33,10 +33,10 @@ class Log:
         return Head(len(self.events), NOON, self.epoch)
 
     @contextmanager
-    def snapshot(self, after: int | None) -> Iterator[Snapshot[Events]]:
+    def snapshot(self, after: int | None) -> Iterator[LogSnapshot[Events]]:
         """All events."""
         events = list(self.events)
-        yield Snapshot(
+        yield LogSnapshot(
             Head(len(events), NOON, self.epoch), lambda seq: "" if seq > len(events) else ["", *events][seq], events
         )
 
@@ -51,7 +51,7 @@ class Copy:
     fails: bool = False
     gate: Event | None = None
 
-    def start(self, log: Snapshot[Events]) -> None:
+    def start(self, log: LogSnapshot[Events]) -> None:
         """Take all."""
         self.steps.append("start")
         if self.gate is not None:
@@ -60,7 +60,7 @@ class Copy:
             raise ZeroDivisionError
         self.events, self.lost = list(log.source), False
 
-    def advance(self, log: Snapshot[Events], after: int) -> bool:
+    def advance(self, log: LogSnapshot[Events], after: int) -> bool:
         """Take what is new."""
         self.steps.append("advance")
         if self.fails:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hashdb.index import kernel as kernels
 from hashdb.index import segment as segments
 from hashdb.index import vectors
-from hashdb.index.kernel import Found, Kernel, Parts, Table, engine, kernel
+from hashdb.index.kernel import Kernel, Parts, SearchResults, Table, engine, kernel
 from hashdb.index.plan import Chunks
 from hashdb.index.segment import Segment
 from hashdb.index.words import Lane, Words, distinct, pack, unpack
@@ -56,7 +56,7 @@ def table_of(segment: Segment) -> Table:
     return segment.table
 
 
-def told(found: Found) -> list[tuple[int, int, int]]:
+def told(found: SearchResults) -> list[tuple[int, int, int]]:
     """What was found, in order: query, row, distance."""
     count = found.struct.count
     columns = (found.queries[:count], found.rows[:count], found.distances[:count])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hashdb.domain.contributions import Standing
-from hashdb.domain.sharing.feed import Copied, Gone, Step
+from hashdb.domain.sharing.feed import Copied, FeedStep, Gone
 from hashdb.domain.signals import Algorithm
 from hashdb.index.tiered import ARRAY
 from hashdb.local.tables import Tables
@@ -33,12 +33,12 @@ def test_values_go_to_segments_which_others_take_over_and_what_is_gone_leaves(se
     assert not found(reader, 1)
     made = [copied(seed) for seed in range(2 * ARRAY + 2)]
     half = len(made) // 2
-    tables.take([Step(one.id, one) for one in made[:half]], half, NOON)
+    tables.take([FeedStep(one.id, one) for one in made[:half]], half, NOON)
     writer.write()
     assert len(list((tmp_path / "index").glob("*.segment"))) == 1
     assert found(reader, 1) and found(reader, half - 1) and not found(reader, half)
-    tables.take([Step(one.id, one) for one in made[half:]], len(made), NOON)
-    tables.take([Step(len(made) + 1, Gone(made[7].id, "withdrawn"))], len(made) + 1, NOON)
+    tables.take([FeedStep(one.id, one) for one in made[half:]], len(made), NOON)
+    tables.take([FeedStep(len(made) + 1, Gone(made[7].id, "withdrawn"))], len(made) + 1, NOON)
     writer.write()
     (segment,) = (tmp_path / "index").glob("*.segment")  # merged
     with_all = [found(tiers, seed) for tiers in (writer, reader) for seed in (1, half, len(made) - 1)]

@@ -12,7 +12,7 @@ from sqlalchemy import Boolean, Column, Connection, Engine, Integer, LargeBinary
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.service import HashDB
 from hashdb.service.ledger.verification import verify
-from hashdb.store.tables import Day, Instant, Json, metadata
+from hashdb.store.tables import DayColumn, InstantColumn, Json, metadata
 
 PAGE = Path(__file__).parents[2] / "docs" / "audit.md"
 ADDED, REMOVED = "rows added", "rows removed"
@@ -74,12 +74,12 @@ def _forged(column: Column[Any], value: Any) -> Any:
     kind = column.type
     if isinstance(kind, Boolean):
         return not value
-    if isinstance(kind, Day):
+    if isinstance(kind, DayColumn):
         return "2026-11-19"
     if isinstance(kind, Json):
         return re.sub(r"\d+", lambda found: str(int(found[0]) + 1_000), value or "") if _has_digit(value) else '{"a":1}'
     plain = kind.impl_instance if isinstance(kind, TypeDecorator) else kind
-    if isinstance(kind, Instant):
+    if isinstance(kind, InstantColumn):
         return 1_763_640_000_000_000 if value is None else value + 3_600_000_000
     if isinstance(plain, Integer):
         return 1 if value is None else value + 1_000

@@ -13,8 +13,8 @@ from sqlalchemy import create_engine, text
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, MemberChange, MemberKind, MemberStatus, Scope
 from hashdb.domain.accounts.users import Identity, Role, UserChange, UserDraft, UserStatus
-from hashdb.domain.contributions import Amendment, Once
-from hashdb.domain.ledger.records import Records
+from hashdb.domain.contributions import Amendment, IdempotencyKey
+from hashdb.domain.ledger.records import ExpectedRecords
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
 from hashdb.domain.review.incidents import IncidentChange, IncidentDraft, Retention
@@ -46,7 +46,7 @@ class Scene:
         self.db = hashdb(url, self.clock, signing=signing)
         self.engine = create_engine(url)
         self._fill(*(member_with(self.db) for _ in range(3)))
-        self.records = Records()
+        self.records = ExpectedRecords()
         with self.db.store.read() as tx:
             for row in tx.audit.rows(None, 1_000):
                 self.records.take(row.at, row.actor, row.action, row.subject_kind, row.subject_id, row.details)
@@ -111,7 +111,7 @@ class FullScene(Scene):
         db = self.db
         delta = member_with(db)
         held, *_ = contributed(db, delta, draft(50), draft(51))
-        contributions.contribute(db, delta, [draft(52)], Once("key-1", bytes(32)))
+        contributions.contribute(db, delta, [draft(52)], IdempotencyKey("key-1", bytes(32)))
         cases.bring(db, COMMAND_LINE, held.id, "other", holds=True)
         benign.add(db, COMMAND_LINE, BenignDraft((signal(51),), note="a splash screen"))
         benign.settle(db)

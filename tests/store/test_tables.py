@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.dialects import sqlite
 
-from hashdb.store.tables import Instant, Json, Words
+from hashdb.store.tables import InstantColumn, Json, Words
 
 DIALECT = sqlite.dialect()
 texts = st.text(st.characters(exclude_categories=["Cs"]))
@@ -18,8 +18,8 @@ codes = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1)
 
 @given(st.datetimes(timezones=st.just(UTC)) | st.none())
 def test_an_instant_comes_back_to_the_microsecond(at: datetime | None) -> None:
-    kept = Instant().process_bind_param(at, DIALECT)
-    assert Instant().process_result_value(kept, DIALECT) == at
+    kept = InstantColumn().process_bind_param(at, DIALECT)
+    assert InstantColumn().process_result_value(kept, DIALECT) == at
 
 
 @given(objects | st.none())

@@ -21,7 +21,7 @@ from hashdb.service.ledger.signing import Signing
 from hashdb.settings import Settings
 from hashdb.store.tables import metadata
 from hashdb.web import create_app
-from hashdb.web.context import Face
+from hashdb.web.context import AppState
 from tests import builders
 from tests.service.folders import fill_store
 
@@ -102,7 +102,7 @@ class Service:
     def close(self) -> None:
         """Close the database and end the processes that hash."""
         held = self.app.extensions["hashdb"]
-        assert isinstance(held, Face)
+        assert isinstance(held, AppState)
         if "pool" in vars(held):
             held.pool.close()
         self.db.close()

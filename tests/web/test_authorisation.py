@@ -12,7 +12,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from hashdb.domain.accounts.members import COMMAND_LINE, MemberChange, MemberStatus, Scope
-from hashdb.domain.review.incidents import Act, Request
+from hashdb.domain.review.incidents import ProposedChange, TwoPersonAction
 from hashdb.domain.sharing.feed import bank_name
 from hashdb.domain.sharing.webhooks import Topic, WebhookDraft
 from hashdb.domain.stats.counts import Hit
@@ -100,10 +100,10 @@ class World:
 
     def _proposal(self, member: int) -> int:
         on_case = member == self.other.member
-        act, kind = (Act.RETIRE, "case") if on_case else (Act.SUSPEND, "member")
+        act, kind = (TwoPersonAction.RETIRE, "case") if on_case else (TwoPersonAction.SUSPEND, "member")
         now = self.service.clock()
         with self.service.db.store.begin() as tx:
-            request = Request(act, kind, next(self.number), {})
+            request = ProposedChange(act, kind, next(self.number), {})
             return tx.proposals.add(request, "key:1", "member:1", now, now + timedelta(hours=1)).id
 
     def head(self) -> int:

@@ -27,7 +27,7 @@ from hashdb.service.accounts.members import authenticate
 from hashdb.service.matching.matches import FEW
 from hashdb.settings import Settings
 from hashdb.web import limits
-from hashdb.web.context import Face
+from hashdb.web.context import AppState
 from hashdb.web.limits import FAILURES, RateLimits
 from tests.hashing.samples import drawn, encoded
 from tests.web.callers import CHUNKED, Caller, Service, item, pdq, problem, service_at
@@ -199,7 +199,7 @@ def test_with_redis_all_workers_count_together_and_each_alone_while_it_is_away(
         with redis_at(tmp_path):
             monkeypatch.setattr(limits, "_AWAY", 0.0)
             face = other.app.extensions["hashdb"]
-            assert isinstance(face, Face)
+            assert isinstance(face, AppState)
             face.limits._again = 0.0
             assert [each.get("/v1/me").status_code for each in (there, caller, there, caller)] == [200, 200, 200, 429]
 

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from hashdb.domain.stats.reports import OfDay
+from hashdb.domain.stats.reports import DayReport
 from hashdb.domain.times import Period
 from hashdb.web.reports import page, templates
 from tests.wire.test_stats import DAY, REPORT
@@ -54,7 +54,7 @@ def test_it_says_whether_the_numbers_are_final() -> None:
 def test_a_long_period_is_drawn_by_months_and_years() -> None:
     for days, name in ((61, "2027-01-20"), (400, "2027-12"), (9000, "2051")):
         last = DAY + timedelta(days=days)
-        text = page(replace(REPORT, period=Period(DAY, last), days={DAY: OfDay(1), last: OfDay(2)}))
+        text = page(replace(REPORT, period=Period(DAY, last), days={DAY: DayReport(1), last: DayReport(2)}))
         assert f">{name}<" in text, days
     assert "none</text>" in page(replace(REPORT, period=Period(date.min, date.max), days={}))
 

@@ -32,10 +32,10 @@ from hashdb.domain.matching.matches import Answer, Match, Query, Result
 from hashdb.domain.review.cases import Case, Cause, Decision, Opinion, OpinionDraft, Stance
 from hashdb.domain.sharing.feed import Change, Changes, Gone
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.wire import Terms
+from hashdb.wire import ValidationContext
 from tests.builders import NOON, RULES
 
-TERMS = Terms(RULES, NOON)
+TERMS = ValidationContext(RULES, NOON)
 
 ids = st.integers(1, 2**53 - 1)
 maybe_ids = st.none() | st.integers(0, 2**31 - 1)

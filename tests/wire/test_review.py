@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from hashdb.domain.contributions import UNSET
 from hashdb.domain.review.cases import Case, Decision, Opinion, OpinionDraft
-from hashdb.domain.review.incidents import Act, Incident, IncidentChange, IncidentDraft, Proposal, Request
+from hashdb.domain.review.incidents import (
+    Incident,
+    IncidentChange,
+    IncidentDraft,
+    Proposal,
+    ProposedChange,
+    TwoPersonAction,
+)
 from hashdb.domain.stats.counts import Reversal
 from hashdb.errors import InvalidInput
 from hashdb.wire import read
@@ -80,7 +87,9 @@ def test_a_decision_is_read_and_every_fault_told() -> None:
 
 
 _content = st.dictionaries(texts, texts | st.integers(0, 9) | st.none())
-_requests = st.builds(Request, st.sampled_from(Act), st.sampled_from(["member", "benign"]), ids, _content)
+_requests = st.builds(
+    ProposedChange, st.sampled_from(TwoPersonAction), st.sampled_from(["member", "benign"]), ids, _content
+)
 
 
 @given(st.builds(Proposal, ids, _requests, texts, moments, moments))

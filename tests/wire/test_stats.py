@@ -9,7 +9,17 @@ import json
 from datetime import date
 
 from hashdb.domain.stats.counts import Cell, Count
-from hashdb.domain.stats.reports import Asked, Caught, Contributed, Durations, OfDay, Precision, Report, Reviewed, Share
+from hashdb.domain.stats.reports import (
+    Caught,
+    Contributed,
+    DayReport,
+    Durations,
+    Precision,
+    QueryFigures,
+    Report,
+    Reviewed,
+    Share,
+)
 from hashdb.domain.times import Period
 from hashdb.wire.stats import CountsOut, ReportOut, csv_text
 
@@ -39,14 +49,14 @@ REPORT = Report(
     contributions=Contributed(2, 1, {"other": 1}, {"erased": 1}, BY),
     to_remove={"all": NOTHING},
     to_share={"all": TOOK},
-    asked={"any": Asked(2, 1, 1, 2), "pdq": Asked(2, 1, 1, 2)},
-    asked_by={3: Asked(2, 1, 1, 2)},
+    asked={"any": QueryFigures(2, 1, 1, 2), "pdq": QueryFigures(2, 1, 1, 2)},
+    asked_by={3: QueryFigures(2, 1, 1, 2)},
     caught=Caught(1, TOOK),
     reviews=Reviewed(1, {"edsa_context": 2}, 2, {"uphold": 2}, {"uphold": 1}, 1, TOOK),
     precision={3: Precision(2, 1)},
     refused={"invalid-input": 1},
     turned_away={"no-key": 4},
-    days={DAY: OfDay(2, 1, 3, 3)},
+    days={DAY: DayReport(2, 1, 3, 3)},
 )
 
 

@@ -26,7 +26,7 @@ from hashdb.domain.rules import DRAFTS_A_REQUEST, FAULTS_TOLD
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import Fault, InvalidInput, MalformedRequest
 from hashdb.settings import Settings
-from hashdb.wire import Terms
+from hashdb.wire import ValidationContext
 from hashdb.wire.cells import line
 from hashdb.wire.contributions import DraftIn, read_draft
 from hashdb.wire.sharing.exports import bundle, event
@@ -81,7 +81,7 @@ def import_command(
     """
     report, chosen = Report(str(file), as_json), Format(form) if form else Format.of(file)
     with Client.from_environment() as client, _opened(file) as lines:
-        terms = Terms(client.me().rules(), datetime.now(UTC), imported=True)
+        terms = ValidationContext(client.me().rules(), datetime.now(UTC), imported=True)
 
         def drafts() -> Iterator[tuple[int, Draft]]:
             lines.seek(0)
@@ -99,7 +99,9 @@ def import_command(
     return 1 if report.faulty else 0
 
 
-def _drafts(rows: Iterator[Row], labels: Sequence[str], terms: Terms, report: Report) -> Iterator[tuple[int, Draft]]:
+def _drafts(
+    rows: Iterator[Row], labels: Sequence[str], terms: ValidationContext, report: Report
+) -> Iterator[tuple[int, Draft]]:
     """The drafts of the rows that are right; the others are told."""
     for row in rows:
         report.rows += 1

@@ -78,7 +78,7 @@ class Spent:
     amount: int
 
 
-class Left(NamedTuple):
+class BudgetLeft(NamedTuple):
     """What is left of a budget: a plain tuple, since it is told with every match."""
 
     budget: Budget

@@ -138,7 +138,7 @@ class Activity:
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
+class SuspensionImpact:
     """What a member's suspension takes away, and its reinstatement gives back: as many as there are now."""
 
     contributions: int

@@ -178,7 +178,7 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedSession:
     """A session just begun, with the secret that the browser keeps."""
 
     session: Session
@@ -186,7 +186,7 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
-class Tries:
+class FailedTries:
     """How often signing in failed lately, for a user or from an address, and when last."""
 
     kind: str

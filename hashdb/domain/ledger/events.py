@@ -128,7 +128,7 @@ REVERSING = tuple(
 """The events that say of a contribution that it is no match; an expiry or a suspension does not say that of it."""
 
 
-class State(NamedTuple):
+class ContributionState(NamedTuple):
     """What the events on a contribution add up to: its status (None before it was added) and its standing."""
 
     status: Status | None = None
@@ -139,7 +139,7 @@ class State(NamedTuple):
         """Whether it is answered as a match."""
         return self.status is Status.ACTIVE and self.standing.matches
 
-    def after(self, action: str) -> State:
+    def after(self, action: str) -> ContributionState:
         """The state after one more event.
 
         >>> State().after("contribution.added").after("contribution.expired").status
@@ -149,12 +149,12 @@ class State(NamedTuple):
 
 
 @lru_cache(maxsize=1_024)
-def _after(state: State, action: str) -> State:
+def _after(state: ContributionState, action: str) -> ContributionState:
     """There are few states and actions, and a report takes millions of steps."""
-    return State(STATUS_AFTER.get(action, state.status), STANDING_AFTER.get(action, state.standing))
+    return ContributionState(STATUS_AFTER.get(action, state.status), STANDING_AFTER.get(action, state.standing))
 
 
-ADDED = State().after(Action.CONTRIBUTION_ADDED)
+ADDED = ContributionState().after(Action.CONTRIBUTION_ADDED)
 """The state of most contributions: added, and nothing since."""
 
 type_of_detail = str | int | list[str] | None

@@ -14,7 +14,7 @@ EMPTY = hashlib.sha256().digest()
 """The root of a tree without leaves."""
 
 
-class Place(NamedTuple):
+class Subtree(NamedTuple):
     """Of a complete subtree: over the leaves nth·2^level to (nth+1)·2^level, the end left out, from 0."""
 
     level: int
@@ -57,21 +57,21 @@ def inner_nodes(size: int) -> int:
     return size - size.bit_count()
 
 
-def inner_places(begin: int, end: int) -> Iterator[Place]:
+def inner_places(begin: int, end: int) -> Iterator[Subtree]:
     """The inner nodes that are completed when a tree grows from one size to another, in order."""
     for size in range(begin + 1, end + 1):
         for level in range(1, (size & -size).bit_length()):
-            yield Place(level, (size >> level) - 1)
+            yield Subtree(level, (size >> level) - 1)
 
 
-def peaks(size: int) -> tuple[Place, ...]:
+def peaks(size: int) -> tuple[Subtree, ...]:
     """The complete subtrees that make up a tree, from the left; their hashes make the root, and grow the tree.
 
     >>> peaks(6)
     (Place(level=2, nth=0), Place(level=1, nth=2))
     """
     levels = range(size.bit_length() - 1, -1, -1)
-    return tuple(Place(level, (size >> level) - 1) for level in levels if size >> level & 1)
+    return tuple(Subtree(level, (size >> level) - 1) for level in levels if size >> level & 1)
 
 
 def fold(hashes: Sequence[bytes]) -> bytes:
@@ -140,13 +140,13 @@ def consistency(first: int, second: int) -> tuple[Span, ...]:
     return tuple(reversed(spans))
 
 
-def parts(span: Span) -> tuple[Place, ...]:
+def parts(span: Span) -> tuple[Subtree, ...]:
     """The complete subtrees that a span of a proof consists of."""
     begin, end = span
-    return tuple(Place(level, (begin >> level) + nth) for level, nth in peaks(end - begin))
+    return tuple(Subtree(level, (begin >> level) + nth) for level, nth in peaks(end - begin))
 
 
-def proof(spans: Iterable[Span], hashes: Mapping[Place, bytes]) -> tuple[bytes, ...]:
+def proof(spans: Iterable[Span], hashes: Mapping[Subtree, bytes]) -> tuple[bytes, ...]:
     """The hashes of a proof, from those of all `parts` of its spans."""
     return tuple(fold([hashes[place] for place in parts(span)]) for span in spans)
 

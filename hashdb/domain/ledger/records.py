@@ -60,7 +60,7 @@ _PAGE = 12
 """Bits of an id within its page."""
 
 
-class Records:
+class ExpectedRecords:
     """Takes the events in order, and tells what they add up to."""
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class Records:
         self._places = {kind: _Places() for kind in FIELDS}
         self._last: dict[Record, int] = {}
         self._suspended: set[int] = set()
-        self.sessions = Sessions()
+        self.sessions = ExpectedSessions()
         self.signers: set[str] = set()
         """The public keys of which events tell."""
         self.epoch: Said = UNSAID
@@ -144,7 +144,7 @@ class Records:
             self.signers.add(key)
 
 
-class Sessions:
+class ExpectedSessions:
     """The sessions that users began and did not end, by their tags; of the last 30 days, since none lasts longer."""
 
     def __init__(self) -> None:

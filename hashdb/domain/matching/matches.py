@@ -141,7 +141,7 @@ class Holder(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Near:
+class NearContribution:
     """A contribution with the nearest distance in bits, by algorithm, and the pair of signals that is so near.
 
     `through` names the transform of what was asked that is so near, by algorithm, where it was not the thing itself.

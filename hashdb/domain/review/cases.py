@@ -167,7 +167,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingCase:
     """An open case, and the contribution that it is about."""
 
     case: Case
@@ -197,7 +197,7 @@ class Pile:
 class Queue:
     """The open cases in the order in which they are to be decided, and after them the piles."""
 
-    waiting: tuple[Waiting, ...] = ()
+    waiting: tuple[WaitingCase, ...] = ()
     piles: tuple[Pile, ...] = ()
 
 
@@ -260,7 +260,7 @@ Placed = Mapping[int, Signal]
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ShadowChoice:
     """A signal of a contribution that may cast a shadow; `usual` is whether it does where the reviewer names none."""
 
     place: int

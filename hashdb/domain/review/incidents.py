@@ -94,7 +94,7 @@ class Retention:
         return min((at for at in (own, *others) if at is not None), default=None)
 
 
-class Act(StrEnum):
+class TwoPersonAction(StrEnum):
     """What takes two persons, where the operator says so."""
 
     SUSPEND = "member.suspend"
@@ -102,15 +102,15 @@ class Act(StrEnum):
     RETIRE = "case.retire"
 
 
-REVIEWED = (Act.RETIRE,)
+REVIEWED = (TwoPersonAction.RETIRE,)
 """What is for those who review."""
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ProposedChange:
     """What is asked for: an act on a subject (`member`, 3; of something new, number 0), with the content of it."""
 
-    act: Act
+    act: TwoPersonAction
     kind: str
     id: int
     content: Mapping[str, object]
@@ -126,7 +126,7 @@ class Proposal:
     """A request that waits for the same one of a second person, until it expires."""
 
     id: int
-    request: Request
+    request: ProposedChange
     actor: str
     proposed_at: datetime
     expires_at: datetime

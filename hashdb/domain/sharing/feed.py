@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from hashdb.domain.accounts.members import Member
 from hashdb.domain.contributions import Contribution, Standing
-from hashdb.domain.ledger.events import Action, State
+from hashdb.domain.ledger.events import Action, ContributionState
 from hashdb.domain.matching.matches import Match
 from hashdb.domain.review.cases import Opinion
 from hashdb.domain.signals import Algorithm, Signal
@@ -62,24 +62,24 @@ class Copied(NamedTuple):
     expires_at: datetime | None
 
 
-class Step(NamedTuple):
+class FeedStep(NamedTuple):
     """A change as a copy takes it in."""
 
     seq: int
     what: Copied | Gone
 
 
-class Steps(NamedTuple):
+class FeedPage(NamedTuple):
     """Some changes of a stream; the last ones come with the epoch, and whether there is more."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[FeedStep, ...]
     checkpoint: int
     more: bool = True
     epoch: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class ExchangeRecord:
     """What a reader is to hold of a value after event `seq`: the contributions that match by it, and the opinions.
 
     Where no contribution is left, the reader is to drop the value.
@@ -103,17 +103,17 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Records:
+class ExchangePage:
     """A page of records in the order of their events, each value once. Read on after `checkpoint`."""
 
-    records: tuple[Record, ...]
+    records: tuple[ExchangeRecord, ...]
     checkpoint: int
     more: bool
 
 
 def matched(actions: Iterable[Action]) -> bool:
     """Whether a contribution matched after these events, all that there had been on it, in their order."""
-    state = State()
+    state = ContributionState()
     for action in actions:
         state = state.after(action)
     return state.matches
@@ -122,7 +122,7 @@ def matched(actions: Iterable[Action]) -> bool:
 _OTHER = re.compile(r"[^A-Z0-9]+")
 
 
-class Hit(NamedTuple):
+class BankHit(NamedTuple):
     """A match, and the bank that it is in."""
 
     bank: str

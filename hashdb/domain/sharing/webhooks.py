@@ -13,7 +13,7 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 from hashdb.domain.accounts.members import Scope
-from hashdb.domain.addresses import Reach
+from hashdb.domain.addresses import EgressPolicy
 from hashdb.domain.ledger.events import canonical
 from hashdb.domain.times import format_instant
 
@@ -102,7 +102,7 @@ class Message:
     data: Mapping[str, object]
 
 
-def spelled(secret: bytes) -> str:
+def secret_text(secret: bytes) -> str:
     """A secret as its owner keeps it: `whsec_` and base64.
 
     >>> spelled(b"secret")
@@ -123,7 +123,7 @@ def sign(secret: str, id: str, seconds: int, body: bytes) -> str:
     return f"v1,{base64.b64encode(digest).decode()}"
 
 
-def url_fault(url: str, reach: Reach) -> str | None:
+def url_fault(url: str, reach: EgressPolicy) -> str | None:
     """Why nothing can be delivered to an address, or None."""
     if not (url.isascii() and url.isprintable()) or " " in url:
         return "takes an address in ASCII, without spaces"

@@ -54,7 +54,7 @@ HOUR, DAY = 3_600, 86_400
 _NONE: Mapping[int, Iterable[Count]] = MappingProxyType({})
 
 
-class What(StrEnum):
+class Figure(StrEnum):
     """What is counted by day."""
 
     ADDED = "added"
@@ -67,7 +67,7 @@ class What(StrEnum):
     HITS = "hits"
 
 
-class OfDay(NamedTuple):
+class DayCount(NamedTuple):
     """A figure of a day: of a member, or of all together."""
 
     day: date
@@ -75,7 +75,7 @@ class OfDay(NamedTuple):
     member: int
 
 
-class InAll(NamedTuple):
+class TotalCount(NamedTuple):
     """A figure of all days: how many contributions of a member are of a status or a standing."""
 
     what: str
@@ -87,8 +87,8 @@ class Deltas:
     """What events add to the figures, up to number `seq`."""
 
     seq: int
-    by_day: Counter[OfDay] = field(default_factory=Counter)
-    in_all: Counter[InAll] = field(default_factory=Counter)
+    by_day: Counter[DayCount] = field(default_factory=Counter)
+    in_all: Counter[TotalCount] = field(default_factory=Counter)
 
 
 def deltas(
@@ -98,8 +98,8 @@ def deltas(
 
     `contributors` tells whose the contributions are that they change, `sealed` the counts of the days that they seal.
     """
-    by_day: Counter[OfDay] = Counter()
-    in_all: Counter[InAll] = Counter()
+    by_day: Counter[DayCount] = Counter()
+    in_all: Counter[TotalCount] = Counter()
     for event in events:
         seq = event.seq
         if event.kind == "contribution":
@@ -112,14 +112,14 @@ def deltas(
     return Deltas(seq, by_day, in_all)
 
 
-def asked(day: date, counts: Iterable[Count]) -> Counter[OfDay]:
+def asked(day: date, counts: Iterable[Count]) -> Counter[DayCount]:
     """How often members asked on a day, and had a match, of the counts of that day."""
-    found: Counter[OfDay] = Counter()
+    found: Counter[DayCount] = Counter()
     for cell, times in counts:
         what = _ASKED.get(cell.kind)
         if what is not None and cell.algorithm == ANY:
-            found[OfDay(day, what, EVERYONE)] += times
-            found[OfDay(day, what, cell.member)] += times if cell.member != EVERYONE else 0
+            found[DayCount(day, what, EVERYONE)] += times
+            found[DayCount(day, what, cell.member)] += times if cell.member != EVERYONE else 0
     return found
 
 
@@ -149,38 +149,42 @@ def standing(of: Standing) -> str:
 
 
 _NAMES = {bound: bucket(bound) for bound in BOUNDS}
-_ASKED = {str(Kind.QUERY): str(What.QUERIES), str(Kind.HIT): str(What.HITS)}
+_ASKED = {str(Kind.QUERY): str(Figure.QUERIES), str(Kind.HIT): str(Figure.HITS)}
 
 
-def _add(event: Event, by_day: Counter[OfDay], in_all: Counter[InAll]) -> None:
+def _add(event: Event, by_day: Counter[DayCount], in_all: Counter[TotalCount]) -> None:
     member, seconds = event.details.get("member"), event.details.get("seconds_to_share")
     whose, day = member if isinstance(member, int) else EVERYONE, event.at.date()
-    found = [str(What.ADDED)]
+    found = [str(Figure.ADDED)]
     if isinstance(seconds, int):
-        found += [What.TIMED, *([What.IN_HOUR] if seconds <= HOUR else []), *([What.IN_DAY] if seconds <= DAY else [])]
-        by_day[OfDay(day, bucket(next((one for one in BOUNDS if seconds <= one), None)), EVERYONE)] += 1
+        found += [
+            Figure.TIMED,
+            *([Figure.IN_HOUR] if seconds <= HOUR else []),
+            *([Figure.IN_DAY] if seconds <= DAY else []),
+        ]
+        by_day[DayCount(day, bucket(next((one for one in BOUNDS if seconds <= one), None)), EVERYONE)] += 1
     for what in found:
-        by_day[OfDay(day, str(what), EVERYONE)] += 1
-        by_day[OfDay(day, str(what), whose)] += whose != EVERYONE
-    in_all[InAll(status(Status.ACTIVE), whose)] += 1
-    in_all[InAll(standing(Standing.UNREVIEWED), whose)] += 1
+        by_day[DayCount(day, str(what), EVERYONE)] += 1
+        by_day[DayCount(day, str(what), whose)] += whose != EVERYONE
+    in_all[TotalCount(status(Status.ACTIVE), whose)] += 1
+    in_all[TotalCount(standing(Standing.UNREVIEWED), whose)] += 1
 
 
-def _change(event: Event, whose: int, by_day: Counter[OfDay], in_all: Counter[InAll]) -> None:
+def _change(event: Event, whose: int, by_day: Counter[DayCount], in_all: Counter[TotalCount]) -> None:
     before = str(event.details.get("before"))
     if event.action in STATUS_AFTER:
-        in_all[InAll(f"status:{before}", whose)] -= 1
-        in_all[InAll(status(STATUS_AFTER[event.action]), whose)] += 1
+        in_all[TotalCount(f"status:{before}", whose)] -= 1
+        in_all[TotalCount(status(STATUS_AFTER[event.action]), whose)] += 1
     elif event.action in STANDING_AFTER:
-        in_all[InAll(f"standing:{before}", whose)] -= 1
-        in_all[InAll(standing(STANDING_AFTER[event.action]), whose)] += 1
+        in_all[TotalCount(f"standing:{before}", whose)] -= 1
+        in_all[TotalCount(standing(STANDING_AFTER[event.action]), whose)] += 1
     if event.action == Action.CONTRIBUTION_WITHDRAWN:
-        by_day[OfDay(event.at.date(), str(What.WITHDRAWN), EVERYONE)] += 1
-        by_day[OfDay(event.at.date(), str(What.WITHDRAWN), whose)] += whose != EVERYONE
+        by_day[DayCount(event.at.date(), str(Figure.WITHDRAWN), EVERYONE)] += 1
+        by_day[DayCount(event.at.date(), str(Figure.WITHDRAWN), whose)] += whose != EVERYONE
 
 
 @dataclass(frozen=True, slots=True)
-class Day:
+class DayFigures:
     """What a day had. `half` and `most` are seconds within which half and nine in ten were shared, rounded up.
 
     They are one of the `BOUNDS`; None where no time is known, or where it was longer than the last.
@@ -215,7 +219,7 @@ class MemberFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class ReviewBacklog:
     """What waits for a reviewer."""
 
     open: int
@@ -247,15 +251,15 @@ class Overview:
     new: int
     expiring: int
     suspected: int
-    days: tuple[Day, ...]
+    days: tuple[DayFigures, ...]
     members: tuple[MemberFigures, ...]
-    waiting: Waiting
+    waiting: ReviewBacklog
     health: Health
 
 
 def within(figures: Mapping[str, int], share: float) -> int | None:
     """The seconds within which that share of contributions was shared; None where there are none, or past the last."""
-    total, seen = figures.get(What.TIMED, 0), 0
+    total, seen = figures.get(Figure.TIMED, 0), 0
     for bound in BOUNDS:
         seen += figures.get(_NAMES[bound], 0)
         if total and seen >= share * total:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from hashdb.domain.accounts.members import MemberKind
 from hashdb.domain.contributions import Standing
-from hashdb.domain.ledger.events import ADDED, Event, State
+from hashdb.domain.ledger.events import ADDED, ContributionState, Event
 from hashdb.domain.review.cases import Decision
 from hashdb.domain.stats.reports import (
     GROUPS,
@@ -26,7 +26,7 @@ from hashdb.domain.stats.reports import (
 from hashdb.domain.times import Period
 
 
-class Profile(NamedTuple):
+class ContributionProfile(NamedTuple):
     """What an event tells of a contribution: many have the same."""
 
     member: int
@@ -61,9 +61,9 @@ class Replay:
         self.of: dict[int, int] = {}
         """Contribution → where its profile stands."""
         self._period, self._watched, self._only = period, frozenset(watched), only
-        self._profiles: list[Profile] = []
-        self._places: dict[Profile, int] = {}
-        self._states: dict[int, State] = {}
+        self._profiles: list[ContributionProfile] = []
+        self._places: dict[ContributionProfile, int] = {}
+        self._states: dict[int, ContributionState] = {}
         """Contribution → its state, where anything changed it since it was added."""
         self._told: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
@@ -143,7 +143,7 @@ class Replay:
         told = event.details
         if self._only is not None and told.get("member") != self._only:
             return
-        profile = Profile(
+        profile = ContributionProfile(
             _number(told.get("member")),
             str(told.get("kind")),
             _words(told.get("labels")),
@@ -169,7 +169,7 @@ class Replay:
             profile = profile._replace(basis=str(event.details["basis"] or "unknown"))
         self.of[event.id] = self._place(profile)
 
-    def _place(self, profile: Profile) -> int:
+    def _place(self, profile: ContributionProfile) -> int:
         place = self._places.setdefault(profile, len(self._profiles))
         if place == len(self._profiles):
             self._profiles.append(profile)

@@ -64,7 +64,7 @@ class Contributed:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class QueryFigures:
     """Queries and matches, by algorithm (`any`: all together) or by member."""
 
     hit: int
@@ -152,7 +152,7 @@ class Precision:
 
 
 @dataclass(frozen=True, slots=True)
-class OfDay:
+class DayReport:
     """What a day had."""
 
     added: int = 0
@@ -177,14 +177,14 @@ class Report:
     contributions: Contributed
     to_remove: Mapping[str, Durations]
     to_share: Mapping[str, Durations]
-    asked: Mapping[str, Asked]
-    asked_by: Mapping[int, Asked]
+    asked: Mapping[str, QueryFigures]
+    asked_by: Mapping[int, QueryFigures]
     caught: Caught
     reviews: Reviewed
     precision: Mapping[int, Precision]
     refused: Mapping[str, int]
     turned_away: Mapping[str, int]
-    days: Mapping[date, OfDay]
+    days: Mapping[date, DayReport]
 
 
 def _rank(ordered: Sequence[int], percent: int) -> int:
@@ -249,7 +249,7 @@ def terrorist_content(report: Report) -> Mapping[str, object]:
 
 
 def _measures(report: Report) -> Mapping[str, object]:
-    asked = report.asked.get("any", Asked(0, 0, 0, 0))
+    asked = report.asked.get("any", QueryFigures(0, 0, 0, 0))
     return {
         "a": {
             "information": "measures in relation to the identification and removal of or disabling of access to "

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from threading import Lock, local
 
-from hashdb.domain.accounts.budgets import Budget, Cost, Left, Spent
+from hashdb.domain.accounts.budgets import Budget, BudgetLeft, Cost, Spent
 from hashdb.domain.accounts.members import SYSTEM, Actor
 from hashdb.domain.ledger.events import Action, Details, Entry
 from hashdb.domain.matching.matches import Answer, Query
@@ -65,7 +65,7 @@ class Budgets:
                 account.used += amount
                 account.unwritten += amount
 
-    def left(self, actor: Actor, budgets: Iterable[Budget], now: datetime) -> list[Left]:
+    def left(self, actor: Actor, budgets: Iterable[Budget], now: datetime) -> list[BudgetLeft]:
         """What an actor may still use."""
         factor = 1 if actor.member is None else actor.member.limits.budget_factor
         found = []
@@ -76,7 +76,7 @@ class Budgets:
                 if account is None or now >= account.renews_at:
                     account = accounts[budget] = _renewed(account, budget, budget.renewal(now))
                 left = limit - account.used
-                found.append(Left(budget, limit, left if left > 0 else 0, account.until))
+                found.append(BudgetLeft(budget, limit, left if left > 0 else 0, account.until))
         return found
 
     def _of(self, actor: str) -> dict[Budget, _Account]:

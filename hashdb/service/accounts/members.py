@@ -13,7 +13,6 @@ from functools import lru_cache
 from hashdb.domain.accounts.members import (
     Activity,
     Actor,
-    Effect,
     IssuedKey,
     Key,
     KeyDraft,
@@ -22,9 +21,10 @@ from hashdb.domain.accounts.members import (
     MemberDraft,
     MemberStatus,
     Scope,
+    SuspensionImpact,
 )
 from hashdb.domain.ledger.events import Action, Details, Entry, tag
-from hashdb.domain.review.incidents import Act, Proposal, Request
+from hashdb.domain.review.incidents import Proposal, ProposedChange, TwoPersonAction
 from hashdb.domain.rules import future_fault
 from hashdb.domain.sharing.feed import bank_name
 from hashdb.domain.stats.counts import KeyUse, Lag, Reason
@@ -101,7 +101,9 @@ def change(db: HashDB, actor: Actor, member: int, asked: MemberChange) -> Member
         tx.members.lock(member)
         before = tx.members.get(member)
         if asked.status is MemberStatus.SUSPENDED and before.status is not asked.status:
-            if waits := second(db, tx, actor, Request(Act.SUSPEND, "member", member, _content(asked)), now):
+            if waits := second(
+                db, tx, actor, ProposedChange(TwoPersonAction.SUSPEND, "member", member, _content(asked)), now
+            ):
                 return waits
         after = tx.members.change(member, asked)
         tx.audit.append(now, actor, _changes(before, after))
@@ -159,7 +161,7 @@ def activity(db: HashDB, actor: Actor, members: Iterable[int]) -> dict[int, Acti
         return {member: tx.members.activity(member, since) for member in members}
 
 
-def effect(db: HashDB, actor: Actor, member: int) -> Effect:
+def effect(db: HashDB, actor: Actor, member: int) -> SuspensionImpact:
     """What a suspension of the member takes away, and its reinstatement gives back. Raises NotFound."""
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
@@ -308,7 +310,7 @@ def listed(db: HashDB, actor: Actor) -> None:
     db.listing_read_on[key.id] = now.date()
 
 
-def of(db: HashDB, actor: Actor, member: int | None = None) -> dict[int, KeyUse]:
+def key_uses(db: HashDB, actor: Actor, member: int | None = None) -> dict[int, KeyUse]:
     """By the key, when it was last used, and what the feed has not given it yet; of one member's keys, or all."""
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:

@@ -20,7 +20,7 @@ from hashdb.domain.accounts.users import (
     Credentials,
     Identity,
     Lifetime,
-    Opened,
+    OpenedSession,
     Session,
     SignIn,
     User,
@@ -39,7 +39,7 @@ _SEEN_EVERY = timedelta(minutes=1)
 Counted = dict[str, bytes]
 
 
-def sign_in(db: HashDB, name: str, password: str, address: str) -> Opened:
+def sign_in(db: HashDB, name: str, password: str, address: str) -> OpenedSession:
     """Begin a session by a password; it is half open where the user has a second factor.
 
     Raises SignInRefused, or LimitReached after many failures, of the user or from the address.
@@ -63,7 +63,7 @@ def sign_in(db: HashDB, name: str, password: str, address: str) -> Opened:
     raise SignInRefused("the name or the password is not right")
 
 
-def confirm(db: HashDB, token: str, code: str, address: str) -> Opened:
+def confirm(db: HashDB, token: str, code: str, address: str) -> OpenedSession:
     """Complete a half-open session by a code of the second factor, or a recovery code; under a new secret.
 
     Raises SignInRefused, LimitReached, or NotAuthenticated where there is no such session.
@@ -93,7 +93,7 @@ def approach(db: HashDB, address: str) -> None:
         _take_turn(tx, _by_address(address), db.now())
 
 
-def admit(db: HashDB, name: str, identity: Identity, address: str) -> Opened:
+def admit(db: HashDB, name: str, identity: Identity, address: str) -> OpenedSession:
     """Begin a session of a person whom the provider recognised, as the user of that name who signs in by the provider.
 
     The first sign-in binds the user to the identity. Raises SignInRefused.
@@ -159,7 +159,7 @@ def sign_out(db: HashDB, session: Session) -> None:
             tx.audit.append(db.now(), session.user.actor, [_signed_out(session, 1, session=session.tag)])
 
 
-def of(db: HashDB, session: Session) -> tuple[Session, ...]:
+def of_user(db: HashDB, session: Session) -> tuple[Session, ...]:
     """The sessions of the same user, the one seen last first."""
     with db.store.read() as tx:
         return tx.sessions.of(session.user.id)
@@ -212,7 +212,7 @@ def _used(tx: Transaction, user: User, code: str, now: datetime) -> str | None:
     return None
 
 
-def _signed_in(tx: Transaction, user: User, now: datetime, details: Details) -> Opened:
+def _signed_in(tx: Transaction, user: User, now: datetime, details: Details) -> OpenedSession:
     tx.sessions.forget_tries(_digests(user.name)["user"])
     opened = _open(tx, user, now, complete=True)
     told: Details = {**details, "session": opened.session.tag}
@@ -220,10 +220,10 @@ def _signed_in(tx: Transaction, user: User, now: datetime, details: Details) -> 
     return opened
 
 
-def _open(tx: Transaction, user: User, now: datetime, *, complete: bool) -> Opened:
+def _open(tx: Transaction, user: User, now: datetime, *, complete: bool) -> OpenedSession:
     tx.sessions.end_old(now - LONGEST)
     token = secrets.token_urlsafe(32)
-    return Opened(tx.sessions.add(user, _digest(token), now, complete=complete), token)
+    return OpenedSession(tx.sessions.add(user, _digest(token), now, complete=complete), token)
 
 
 def _refuse(db: HashDB, tx: Transaction, user: User | None, now: datetime, what: str, counted: Counted) -> None:

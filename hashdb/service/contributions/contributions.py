@@ -16,7 +16,7 @@ from hashdb.domain.contributions import (
     Contribution,
     Draft,
     Filter,
-    Once,
+    IdempotencyKey,
     Receipt,
     Recorded,
     Status,
@@ -51,7 +51,7 @@ REMEMBERED = timedelta(hours=24)
 _DAY = timedelta(days=1)
 
 
-def contribute(db: HashDB, actor: Actor, drafts: Sequence[Draft], once: Once | None = None) -> Receipt:
+def contribute(db: HashDB, actor: Actor, drafts: Sequence[Draft], once: IdempotencyKey | None = None) -> Receipt:
     """Record what a member contributes: all of it, or none. With `once`, the same request is recorded once.
 
     When this returns, the contributions are durable and the next match of any process finds them.
@@ -67,7 +67,7 @@ def _contribute(
     actor: Actor,
     member: Member,
     drafts: Sequence[Draft],
-    once: Once | None,
+    once: IdempotencyKey | None,
     rules: IntakeRules,
     seq: int,
 ) -> Receipt:
@@ -157,7 +157,7 @@ def _answered(tx: Transaction, answer: Mapping[str, object], now: datetime) -> R
     return Receipt(tuple(Recorded(found[id], known) for id, known in pairs), checkpoint)
 
 
-def repeated(db: HashDB, actor: Actor, once: Once | None) -> Receipt | None:
+def repeated(db: HashDB, actor: Actor, once: IdempotencyKey | None) -> Receipt | None:
     """What the same request was answered within 24 hours, whatever has changed since. Raises IdempotencyKeyReused.
 
     Asked before a request is read: what was right then (an expiry in the future) may be refused by now.

@@ -13,7 +13,7 @@ from hashdb.errors import BadSetting, CannotStart, Fault, InvalidInput, Unavaila
 from hashdb.service import HashDB
 from hashdb.service.ledger.signing import Signing
 from hashdb.store import Transaction
-from hashdb.store.ledger.tree import Kept
+from hashdb.store.ledger.tree import KeptCheckpoint
 
 KEPT_EVERY = timedelta(seconds=50)
 """At most a minute, with what it takes to come round to it."""
@@ -97,7 +97,7 @@ def keep(db: HashDB, *, at_once: bool = False) -> bool:
         if not _due(db, tx, at_once):
             return False
         size, note = _signed(_signing(db), tx)
-        tx.checkpoints.keep(Kept(size, db.now(), note))
+        tx.checkpoints.keep(KeptCheckpoint(size, db.now(), note))
     _signing(db).write_down(note)
     return True
 

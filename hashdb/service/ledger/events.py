@@ -33,7 +33,7 @@ def page(db: HashDB, actor: Actor, chosen: EventFilter, after: int, limit: int) 
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class SeqRange:
     """A stretch of the log: events with `after` < number < `before`; None is up to either end."""
 
     after: int = 0
@@ -41,7 +41,7 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class EventPage:
     """Events of a stretch, the last first, and where to look on (None: the stretch is at its end)."""
 
     events: tuple[Event, ...]
@@ -49,7 +49,7 @@ class Found:
     head: int
 
 
-def latest(db: HashDB, actor: Actor, chosen: EventFilter, stretch: Stretch, limit: int) -> Found:
+def latest(db: HashDB, actor: Actor, chosen: EventFilter, stretch: SeqRange, limit: int) -> EventPage:
     """At most `limit` events of a stretch that the filter lets through, the last first.
 
     Actions have no index, so of a long stretch the last 200,000 events are searched for one.
@@ -61,26 +61,26 @@ def latest(db: HashDB, actor: Actor, chosen: EventFilter, stretch: Stretch, limi
         least = max(stretch.after, before - 1 - SEARCHED) if chosen.action else stretch.after
         found = tx.audit.between(least, before, limit + 1, chosen.actor, chosen.action, chosen.subject)
     if len(found) > limit:
-        return Found(found[:limit], found[limit - 1].seq, head)
-    return Found(found, least + 1 if least > stretch.after else None, head)
+        return EventPage(found[:limit], found[limit - 1].seq, head)
+    return EventPage(found, least + 1 if least > stretch.after else None, head)
 
 
-def period(db: HashDB, actor: Actor, since: datetime | None, until: datetime | None) -> Stretch:
+def period(db: HashDB, actor: Actor, since: datetime | None, until: datetime | None) -> SeqRange:
     """The stretch of the log from a time to before another."""
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
         after = 0 if since is None else tx.audit.first_since(since) - 1
-        return Stretch(after, None if until is None else tx.audit.first_since(until))
+        return SeqRange(after, None if until is None else tx.audit.first_since(until))
 
 
-def one(db: HashDB, actor: Actor, seq: int) -> Event:
+def get(db: HashDB, actor: Actor, seq: int) -> Event:
     """The event of that number. Raises NotFound."""
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
         return tx.audit.one(seq)
 
 
-def texts(db: HashDB, actor: Actor, stretch: Stretch) -> Iterator[str]:
+def texts(db: HashDB, actor: Actor, stretch: SeqRange) -> Iterator[str]:
     """The canonical form of every event of a stretch, in order, read as it is asked for."""
     actor.require(Scope.AUDIT)
     after, before = stretch.after, db.store.head().seq + 1 if stretch.before is None else stretch.before

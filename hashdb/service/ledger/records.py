@@ -8,14 +8,16 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from hashdb.domain.ledger.events import tag
-from hashdb.domain.ledger.records import FIELDS, UNSAID, Records
+from hashdb.domain.ledger.records import FIELDS, UNSAID, ExpectedRecords
 from hashdb.store import Transaction
 
 _LONGEST = 80
 """Characters that are told of what somebody put into a table."""
 
 
-def unlike_log(tx: Transaction, records: Records, now: datetime, advance: Callable[[int], object]) -> Iterator[str]:
+def unlike_log(
+    tx: Transaction, records: ExpectedRecords, now: datetime, advance: Callable[[int], object]
+) -> Iterator[str]:
     """What does not hold of the tables, which `tx` sees as they were after the last event that `records` took.
 
     A sentence on the first row of each kind for each thing that is wrong, with how many more there are.
@@ -39,7 +41,7 @@ def _told(differences: Iterator[tuple[str, str]]) -> Iterator[str]:
 
 
 def _differences(
-    tx: Transaction, records: Records, kind: str, now: datetime, advance: Callable[[int], object]
+    tx: Transaction, records: ExpectedRecords, kind: str, now: datetime, advance: Callable[[int], object]
 ) -> Iterator[tuple[str, str]]:
     """What is wrong with each row, and a sentence on it, in the order of the ids."""
     due = records.ids(kind)
@@ -73,7 +75,7 @@ def _differing(kind: str, id: int, record: tuple[object, ...], row: tuple[object
             yield field, f"{kind} {id}, {field}: the log says {_shown(said)}, the table {_shown(held)}"
 
 
-def _unlike_sessions(tx: Transaction, records: Records) -> Iterator[tuple[str, str]]:
+def _unlike_sessions(tx: Transaction, records: ExpectedRecords) -> Iterator[tuple[str, str]]:
     """Each session that opens the console and that no sign-in began, or that was ended."""
     for id, user, digest, complete, created_at in tx.records.sessions():
         begun = records.sessions.begun_at(user, tag(digest)) if isinstance(digest, bytes) else None
@@ -89,7 +91,7 @@ def _unlike_sessions(tx: Transaction, records: Records) -> Iterator[tuple[str, s
             yield "sessions.created_at", f"{which}, created_at: it is later than the sign-in that began it"
 
 
-def _unlike_answers(tx: Transaction, records: Records) -> Iterator[tuple[str, str]]:
+def _unlike_answers(tx: Transaction, records: ExpectedRecords) -> Iterator[tuple[str, str]]:
     """Each answer to a repeated request that a member was not given."""
     head = tx.audit.head().seq
     for member, text in tx.records.answers():

@@ -14,8 +14,8 @@ from hashdb.domain.jobs import JobOutcome, Verification
 from hashdb.domain.ledger import merkle
 from hashdb.domain.ledger.checkpoints import LogKey, read_checkpoint
 from hashdb.domain.ledger.events import Action, Details, Entry, canonical, leaf_of_text, tag
-from hashdb.domain.ledger.merkle import Inner, Place
-from hashdb.domain.ledger.records import UNSAID, Records
+from hashdb.domain.ledger.merkle import Inner, Subtree
+from hashdb.domain.ledger.records import UNSAID, ExpectedRecords
 from hashdb.domain.times import from_microseconds
 from hashdb.errors import BadNote, HashDBError
 from hashdb.service import HashDB, jobs
@@ -171,7 +171,7 @@ class _Walk:
         self._sizes = sorted(signed)
         self.size, self.edge, self.agreed = 0, list[bytes](), 0
         self._at = 0
-        self.records = Records()
+        self.records = ExpectedRecords()
         self.found: Finding | None = None
 
     def step(self) -> int:
@@ -259,13 +259,13 @@ class _Walk:
                     return
             self.agreed = stop if stop in stops else self.agreed
 
-    def _between(self, place: Place, ours: Inner, theirs: Inner | None) -> Finding:
+    def _between(self, place: Subtree, ours: Inner, theirs: Inner | None) -> Finding:
         if theirs is None or place.level > 1:
             return self._over(place)
         right = theirs.left == ours.left
-        return self._over(Place(0, place.begin + right))
+        return self._over(Subtree(0, place.begin + right))
 
-    def _over(self, place: Place) -> Finding:
+    def _over(self, place: Subtree) -> Finding:
         if self.agreed >= place.end:
             return Finding(None, None, "the head of the log is of something else than its events")
         first = max(place.begin, self.agreed) + 1

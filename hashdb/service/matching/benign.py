@@ -10,7 +10,7 @@ import numpy as np
 from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
 from hashdb.domain.ledger.events import Action, Details, Entry
 from hashdb.domain.matching.benign import Benign, BenignDraft, BenignEffect, BenignFilter
-from hashdb.domain.review.incidents import Act, Proposal, Request
+from hashdb.domain.review.incidents import Proposal, ProposedChange, TwoPersonAction
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import InvalidInput
 from hashdb.index.words import from_octets, pack, to_octets
@@ -19,7 +19,7 @@ from hashdb.service.contributions.intake import append, with_intake
 from hashdb.service.review.proposals import second
 from hashdb.service.views import IntakeRules
 from hashdb.store import Transaction
-from hashdb.store.matching.benign import Held, Near, Unsettled
+from hashdb.store.matching.benign import BenignBall, HeldSignal, Unsettled
 
 
 def page(db: HashDB, actor: Actor, after: int, limit: int, chosen: BenignFilter | None = None) -> tuple[Benign, ...]:
@@ -43,7 +43,7 @@ def effect(db: HashDB, actor: Actor, draft: BenignDraft) -> BenignEffect:
         raise InvalidInput(faults)
     db.index.catch_up()
     with db.store.read() as tx:
-        near = [Near(0, signal, draft.radius_of(signal.algorithm)) for signal in draft.signals]
+        near = [BenignBall(0, signal, draft.radius_of(signal.algorithm)) for signal in draft.signals]
         touched = within_reach(db, tx, near)
         ids = tx.suppressions.holders(touched)
         lost, left = 0, set()
@@ -76,7 +76,7 @@ def add(db: HashDB, actor: Actor, draft: BenignDraft) -> Benign | Proposal:
     db.index.catch_up()
     with db.store.begin() as tx:
         now = db.now()
-        if waits := second(db, tx, actor, Request(Act.BENIGN, "benign", 0, _content(draft)), now):
+        if waits := second(db, tx, actor, ProposedChange(TwoPersonAction.BENIGN, "benign", 0, _content(draft)), now):
             return waits
         added = tx.benign.add(draft, now)
         tx.audit.append(now, actor, [_added(added)])
@@ -206,7 +206,7 @@ def _restore_some(db: HashDB, actor: Actor, entry: Unsettled, rules: IntakeRules
     return bool(held)
 
 
-def within_reach(db: HashDB, tx: Transaction, near: Collection[Near]) -> set[Signal]:
+def within_reach(db: HashDB, tx: Transaction, near: Collection[BenignBall]) -> set[Signal]:
     """The stored signals that lie within the radius of any of these."""
     found: set[Signal] = set()
     by_kind = sorted(near, key=_kind)
@@ -231,11 +231,11 @@ def _scanned(tx: Transaction, algorithm: Algorithm, values: Sequence[int], radiu
         yield from (Signal.from_bytes(algorithm, octets) for octets in to_octets(words[near]))
 
 
-def _kind(near: Near) -> tuple[Algorithm, int]:
+def _kind(near: BenignBall) -> tuple[Algorithm, int]:
     return near.signal.algorithm, near.radius
 
 
-def _each(held: Sequence[Held]) -> Iterator[tuple[int, int]]:
+def _each(held: Sequence[HeldSignal]) -> Iterator[tuple[int, int]]:
     """Each contribution, and how many of these signals are its."""
     for id, group in groupby(held, key=lambda one: one.contribution):
         yield id, len(list(group))

@@ -10,7 +10,7 @@ from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
 from hashdb.domain.contributions import Contribution
 from hashdb.domain.ledger.events import Details
 from hashdb.domain.matching.benign import Benign, usual_radius
-from hashdb.domain.matching.matches import WINDOW, Near, NearBenign, Query, reach
+from hashdb.domain.matching.matches import WINDOW, NearBenign, NearContribution, Query, reach
 from hashdb.domain.review.cases import Cause
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import Fault, InvalidInput
@@ -28,7 +28,7 @@ Sides = Mapping[str, Sequence[Signal]]
 """Signals by the name of a transform; of the thing itself it is empty."""
 
 
-def of(db: HashDB, actor: Actor, contribution: int, limit: int) -> tuple[Near, ...]:
+def list_near(db: HashDB, actor: Actor, contribution: int, limit: int) -> tuple[NearContribution, ...]:
     """What is within the default radius of a contribution, itself apart, the nearest first. Raises NotFound."""
     actor.require(Scope.AUDIT, Scope.REVIEW)
     db.index.catch_up()
@@ -39,7 +39,7 @@ def of(db: HashDB, actor: Actor, contribution: int, limit: int) -> tuple[Near, .
     return tuple(_seen(actor, one) for one in near if one.contribution.id != contribution)[:limit]
 
 
-def around(db: HashDB, actor: Actor, sides: Sides, limit: int) -> tuple[Near, ...]:
+def around(db: HashDB, actor: Actor, sides: Sides, limit: int) -> tuple[NearContribution, ...]:
     """What is within twice the default radius of signals or of any of their transforms, the nearest first.
 
     Nothing of what is asked is kept. Raises InvalidInput.
@@ -82,11 +82,13 @@ def _entries(db: HashDB) -> Iterator[Benign]:
             after = page[-1].id
 
 
-def _seen(actor: Actor, near: Near) -> Near:
+def _seen(actor: Actor, near: NearContribution) -> NearContribution:
     return replace(near, contribution=shown(actor, near.contribution))
 
 
-def _near(db: HashDB, tx: Transaction, sides: Sides, radii: Mapping[Algorithm, int], limit: int) -> list[Near]:
+def _near(
+    db: HashDB, tx: Transaction, sides: Sides, radii: Mapping[Algorithm, int], limit: int
+) -> list[NearContribution]:
     asked = [(name, signal) for name, signals in sides.items() for signal in signals]
     nearest = _nearest(db, asked, radii)
     held = tx.neighbors.holding(nearest, _EACH)
@@ -119,13 +121,13 @@ def _spelled(
     held: Iterable[Signal],
     nearest: Mapping[Signal, tuple[int, str, Signal]],
     decisive: Collection[Algorithm],
-) -> Near:
+) -> NearContribution:
     best: dict[Algorithm, tuple[tuple[int, str, Signal], Signal]] = {}
     for stored in held:
         this = nearest[stored], stored
         best[stored.algorithm] = min(best.get(stored.algorithm, this), this)
     order = sorted(best, key=list(Algorithm).index)
-    return Near(
+    return NearContribution(
         contribution,
         {one: best[one][0][0] for one in order},
         {one: (best[one][0][2], best[one][1]) for one in order},

@@ -18,20 +18,20 @@ from hashdb.domain.review.cases import (
     Case,
     CaseState,
     Cause,
-    Choice,
     Decision,
     Impact,
     Opinion,
     Order,
     Queue,
+    ShadowChoice,
     Stance,
     StandingChange,
-    Waiting,
+    WaitingCase,
     ruling,
     standing,
     usual,
 )
-from hashdb.domain.review.incidents import Act, Proposal, Request
+from hashdb.domain.review.incidents import Proposal, ProposedChange, TwoPersonAction
 from hashdb.domain.rules import Rules
 from hashdb.errors import AlreadyDecided, AlreadyOpen, Fault, InvalidInput, NotActive
 from hashdb.service import HashDB
@@ -71,7 +71,7 @@ def latest(db: HashDB, actor: Actor, before: int | None, limit: int) -> tuple[Ca
         return tx.cases.latest(before, limit)
 
 
-def choices(db: HashDB, actor: Actor, id: int) -> tuple[Choice, ...]:
+def choices(db: HashDB, actor: Actor, id: int) -> tuple[ShadowChoice, ...]:
     """The signals of a case's contribution that may hold others once it is retired; none once it is erased.
 
     Raises NotFound.
@@ -81,7 +81,7 @@ def choices(db: HashDB, actor: Actor, id: int) -> tuple[Choice, ...]:
         found = tx.contributions.one(tx.cases.one(id).contribution, db.now())
         placed = {} if found.erased else tx.retired.placed([found.id])[found.id]
     standard = usual(placed)
-    return tuple(Choice(place, placed[place], place in standard) for place in sorted(placed))
+    return tuple(ShadowChoice(place, placed[place], place in standard) for place in sorted(placed))
 
 
 def decide(
@@ -115,7 +115,7 @@ def decide(
             raise AlreadyDecided(id)
         shadow = _shadow(tx, case, decision, signals)
         if shadow is not None:
-            request = Request(Act.RETIRE, "case", id, {"decision": str(decision), **shadow.asked})
+            request = ProposedChange(TwoPersonAction.RETIRE, "case", id, {"decision": str(decision), **shadow.asked})
             if waits := second(db, tx, actor, request, now):
                 return waits
         # Erasure is done, and would not come to a note of today.
@@ -364,7 +364,7 @@ def queue(db: HashDB, actor: Actor, order: Order, pile: int | None = None) -> Qu
         piles = tx.cases.piles(PILE) if pile is None else ()
         found = tx.cases.queue(order, LONGEST_QUEUE, of=pile, without=[one.member for one in piles])
         about = tx.contributions.get([case.contribution for case in found], db.now())
-    return Queue(tuple(Waiting(case, shown_contribution(actor, about[case.contribution])) for case in found), piles)
+    return Queue(tuple(WaitingCase(case, shown_contribution(actor, about[case.contribution])) for case in found), piles)
 
 
 def beside(db: HashDB, actor: Actor, order: Order, case: int, pile: int | None = None) -> tuple[int | None, int | None]:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from hashdb.domain.accounts.budgets import Budget, Cost
 from hashdb.domain.accounts.members import SYSTEM, Actor, Member, Scope
-from hashdb.domain.contributions import Contribution, Once, Status
+from hashdb.domain.contributions import Contribution, IdempotencyKey, Status
 from hashdb.domain.ledger.events import Action, Details, Entry
 from hashdb.domain.review.cases import CaseState, Cause, Opinion, OpinionDraft, Stance, opens_case
 from hashdb.domain.rules import Rules
@@ -31,7 +31,7 @@ def give(
     actor: Actor,
     contribution: int,
     draft: OpinionDraft,
-    once: Once | None = None,
+    once: IdempotencyKey | None = None,
     *,
     counted: bool = False,
 ) -> Opinion:

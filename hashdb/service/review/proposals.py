@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
 from hashdb.domain.ledger.events import Action, Entry
-from hashdb.domain.review.incidents import REVIEWED, Act, Proposal, Request
+from hashdb.domain.review.incidents import REVIEWED, Proposal, ProposedChange, TwoPersonAction
 from hashdb.service import HashDB
 from hashdb.store import Transaction
 
@@ -61,7 +61,7 @@ def expire(db: HashDB) -> int:
     return len(ids)
 
 
-def second(db: HashDB, tx: Transaction, actor: Actor, request: Request, now: datetime) -> Proposal | None:
+def second(db: HashDB, tx: Transaction, actor: Actor, request: ProposedChange, now: datetime) -> Proposal | None:
     """None where the request may be done now: one person is enough here, or this is the second one's.
 
     Else the proposal that waits for a second person, made now or by the same one before. A person is a member,
@@ -83,14 +83,14 @@ def second(db: HashDB, tx: Transaction, actor: Actor, request: Request, now: dat
     return None
 
 
-def _seen(actor: Actor) -> Collection[Act]:
+def _seen(actor: Actor) -> Collection[TwoPersonAction]:
     actor.require(Scope.AUDIT, Scope.REVIEW)
-    return tuple(Act) if actor.has(Scope.AUDIT) else REVIEWED
+    return tuple(TwoPersonAction) if actor.has(Scope.AUDIT) else REVIEWED
 
 
-def _acts(actor: Actor) -> Collection[Act]:
+def _acts(actor: Actor) -> Collection[TwoPersonAction]:
     actor.require(Scope.ADMIN, Scope.REVIEW)
-    return tuple(Act) if actor.has(Scope.ADMIN) else REVIEWED
+    return tuple(TwoPersonAction) if actor.has(Scope.ADMIN) else REVIEWED
 
 
 def _entry(action: Action, proposal: Proposal) -> Entry:

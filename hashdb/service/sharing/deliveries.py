@@ -13,7 +13,7 @@ from threading import Event, Thread
 from urllib.parse import urlsplit
 
 from hashdb.domain.accounts.members import SYSTEM
-from hashdb.domain.addresses import Reach
+from hashdb.domain.addresses import EgressPolicy
 from hashdb.domain.ledger.events import REVERSING, Action, Entry
 from hashdb.domain.sharing.webhooks import (
     KEPT,
@@ -37,7 +37,7 @@ from hashdb.service.sharing.safe_http import NotPermittedError, UnknownNameError
 from hashdb.service.sharing.webhooks import new_message
 from hashdb.service.stats.counts import settled
 from hashdb.store import Transaction
-from hashdb.store.sharing.webhooks import Place
+from hashdb.store.sharing import DeliveryPosition
 
 _SECONDS = 10.0
 """For one attempt, from the connection to the answer."""
@@ -62,7 +62,7 @@ def make(db: HashDB) -> int:
     """
     with db.store.read() as tx:
         head = tx.audit.head()
-        alike: dict[tuple[Topic, int], list[Place]] = defaultdict(list)
+        alike: dict[tuple[Topic, int], list[DeliveryPosition]] = defaultdict(list)
         for place in tx.webhooks.behind(head.seq):
             alike[place.topic, place.seq].append(place)
         found = [(places, *_news(db, tx, places, head.seq, head.epoch)) for places in alike.values()]
@@ -129,7 +129,7 @@ def prune(db: HashDB) -> int:
         return tx.deliveries.prune(db.now() - KEPT)
 
 
-def post(claimed: Claimed, now: datetime, reach: Reach) -> Attempt:
+def post(claimed: Claimed, now: datetime, reach: EgressPolicy) -> Attempt:
     """Ask the receiver once, in ten seconds, at an address that was checked; of its answer, the status counts."""
     begun = time.monotonic()
     status, trouble = None, None
@@ -188,7 +188,7 @@ class Dispatcher:
             self._sent.set()
 
 
-def _posted(claimed: Claimed, now: datetime, reach: Reach) -> int:
+def _posted(claimed: Claimed, now: datetime, reach: EgressPolicy) -> int:
     # The rules may have changed since the webhook was made.
     if url_fault(claimed.url, reach):
         raise NotPermittedError
@@ -209,7 +209,7 @@ def _posted(claimed: Claimed, now: datetime, reach: Reach) -> int:
             return response.status
 
 
-def _news(db: HashDB, tx: Transaction, places: Sequence[Place], head: int, epoch: str) -> tuple[int, _News]:
+def _news(db: HashDB, tx: Transaction, places: Sequence[DeliveryPosition], head: int, epoch: str) -> tuple[int, _News]:
     """Up to which number is told, and what, of one topic after one number."""
     topic, after = places[0].topic, places[0].seq
     if topic is Topic.FEED_CHANGED:
@@ -232,7 +232,7 @@ def _news(db: HashDB, tx: Transaction, places: Sequence[Place], head: int, epoch
     return upto, news if any(news.values()) else {}
 
 
-def _reversals(db: HashDB, tx: Transaction, places: Sequence[Place]) -> tuple[int, _News]:
+def _reversals(db: HashDB, tx: Transaction, places: Sequence[DeliveryPosition]) -> tuple[int, _News]:
     after = places[0].seq
     # A match of this moment may not be written down yet, by which its end concerns a member.
     upto = max(after, settled(db, tx))

@@ -14,7 +14,7 @@ from hashdb.domain.ledger.events import Action, Entry, Event
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.matching.suggestions import TEST_ID
 from hashdb.domain.review.cases import OpinionDraft
-from hashdb.domain.sharing.feed import Change, Changes, Gone, Hit, Record, Records, bank_names, matched
+from hashdb.domain.sharing.feed import BankHit, Change, Changes, ExchangePage, ExchangeRecord, Gone, bank_names, matched
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import BankOfMember, Fault, FeedRestarted, InvalidInput, NotFound, NotYours, TooManyAtOnce
 from hashdb.service import HashDB
@@ -119,7 +119,7 @@ def head(db: HashDB, actor: Actor, before: datetime | None = None) -> int:
         return tx.audit.head().seq if before is None else tx.audit.before(before)
 
 
-def exchange(db: HashDB, actor: Actor, since: int, after: int, upto: int, limit: int) -> Records:
+def exchange(db: HashDB, actor: Actor, since: int, after: int, upto: int, limit: int) -> ExchangePage:
     """What changes between events `after` and `upto` for a reader that was level with event `since`.
 
     About `limit` records; one contribution is never divided. What the reader never had, it is not told to drop.
@@ -139,7 +139,7 @@ def exchange(db: HashDB, actor: Actor, since: int, after: int, upto: int, limit:
     told = sorted((one for one in records if not one.gone or one.signal in before), key=lambda one: one.seq)
     level = page[-1].seq if more else max(after, upto)
     fed(db, actor, level)
-    return Records(tuple(told), level, more)
+    return ExchangePage(tuple(told), level, more)
 
 
 def judge(db: HashDB, actor: Actor, said: Sequence[tuple[Signal, OpinionDraft]], at: str) -> int:
@@ -197,7 +197,7 @@ def _had(tx: Transaction, ids: Collection[int], since: int) -> set[int]:
     return {id for id, actions in tx.audit.actions(ids, since).items() if matched(actions)} if since else set()
 
 
-def _records(tx: Transaction, latest: Mapping[Signal, Event], now: datetime) -> list[Record]:
+def _records(tx: Transaction, latest: Mapping[Signal, Event], now: datetime) -> list[ExchangeRecord]:
     """What there is now of each value."""
     by_signal: dict[Signal, list[int]] = defaultdict(list)
     for holder in tx.matches.holders(latest, now, _MATCHING):
@@ -206,7 +206,7 @@ def _records(tx: Transaction, latest: Mapping[Signal, Event], now: datetime) -> 
     found: Mapping[int, Contribution] = tx.contributions.get(ids, now, hidden=_HIDDEN)
     said = tx.opinions.of(ids)
     return [
-        Record(
+        ExchangeRecord(
             event.seq,
             event.at,
             signal,
@@ -257,7 +257,7 @@ def find(db: HashDB, actor: Actor, bank: str) -> int:
     return found
 
 
-def look_up(db: HashDB, actor: Actor, query: Query) -> tuple[Hit, ...]:
+def look_up(db: HashDB, actor: Actor, query: Query) -> tuple[BankHit, ...]:
     """What matches a query, nearest first, each with its bank."""
     (result,) = matches.match(db, actor, [query]).results
     if not result.matches:
@@ -267,7 +267,7 @@ def look_up(db: HashDB, actor: Actor, query: Query) -> tuple[Hit, ...]:
         found = tx.contributions.get(ids, db.now(), hidden=frozenset({"reference"}))
     members = {id: contribution.member for id, contribution in found.items()}
     return tuple(
-        Hit(banks.get(members.get(match.contribution, TEST_ID), _SHARED_BANK), match) for match in result.matches
+        BankHit(banks.get(members.get(match.contribution, TEST_ID), _SHARED_BANK), match) for match in result.matches
     )
 
 

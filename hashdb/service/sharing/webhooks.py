@@ -20,7 +20,7 @@ from hashdb.domain.sharing.webhooks import (
     Webhook,
     WebhookChange,
     WebhookDraft,
-    spelled,
+    secret_text,
     url_fault,
 )
 from hashdb.errors import (
@@ -66,7 +66,7 @@ def add(db: HashDB, actor: Actor, draft: WebhookDraft) -> IssuedWebhook:
     member = _member(actor)
     _require(actor, draft.topics)
     _check(db, draft.url)
-    secret, now = spelled(secrets.token_bytes(_SECRET_BYTES)), db.now()
+    secret, now = secret_text(secrets.token_bytes(_SECRET_BYTES)), db.now()
     with db.store.begin() as tx:
         if tx.webhooks.count(member.id) >= MOST:
             raise TooManyWebhooks(MOST)
@@ -119,7 +119,7 @@ def renew(db: HashDB, actor: Actor, id: int) -> IssuedWebhook:
     Raises NotFound, NotYours, ScopeMissing.
     """
     actor.require()
-    secret, now = spelled(secrets.token_bytes(_SECRET_BYTES)), db.now()
+    secret, now = secret_text(secrets.token_bytes(_SECRET_BYTES)), db.now()
     with db.store.begin() as tx:
         found = _own(actor, _changeable(tx, actor, id))
         _require(actor, found.topics)

@@ -39,7 +39,7 @@ SETTLED = 2 * _GRACE
 
 
 @dataclass(frozen=True, slots=True)
-class Daybook:
+class DayCounts:
     """The counts of a day, and the event that sealed them, if one has."""
 
     day: date
@@ -58,7 +58,7 @@ def flush(db: HashDB) -> bool:
             with db.store.read() as tx:
                 now = db.now()
                 db.budgets.level((), tx.budgets.used(now), now)
-            return refusals.tell(db)
+            return refusals.log_anonymous(db)
         with db.store.read() as tx:
             contributors = tx.hits.contributors({contribution for _, _, contribution in tally.hits})
         with db.store.begin() as tx:
@@ -100,12 +100,12 @@ def seal(db: HashDB) -> bool:
     return bool(entries)
 
 
-def of(db: HashDB, actor: Actor, day: date) -> Daybook:
+def get(db: HashDB, actor: Actor, day: date) -> DayCounts:
     """What was counted on a day, as it is now."""
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
         sealed = next((one for one in tx.counts.seals() if one.day == day), None)
-        return Daybook(day, tx.counts.of(day), sealed)
+        return DayCounts(day, tx.counts.of(day), sealed)
 
 
 def unlike_sealed(tx: Transaction) -> Iterator[tuple[int | None, str]]:

@@ -11,13 +11,13 @@ from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.stats.counts import day_of
 from hashdb.domain.stats.overviews import (
     EVERYONE,
-    Day,
+    DayFigures,
     Deltas,
+    Figure,
     Health,
-    InAll,
     MemberFigures,
     Overview,
-    What,
+    TotalCount,
     asked,
     concerned,
     deltas,
@@ -35,7 +35,7 @@ BLOCK = 2_000
 _DAY = timedelta(days=1)
 EXPIRING = timedelta(days=7)
 _SOON = timedelta(hours=24)
-_OF_MEMBERS = (What.ADDED, What.TIMED, What.IN_HOUR, What.QUERIES, What.HITS)
+_OF_MEMBERS = (Figure.ADDED, Figure.TIMED, Figure.IN_HOUR, Figure.QUERIES, Figure.HITS)
 
 
 def follow(db: HashDB) -> int:
@@ -105,49 +105,51 @@ def _open_days(tx: Transaction, since: date, found: Deltas) -> None:
         found.by_day.update(asked(day, [one]))
 
 
-def _day(day: date, found: Counter[str]) -> Day:
-    return Day(
+def _day(day: date, found: Counter[str]) -> DayFigures:
+    return DayFigures(
         day,
-        added=found[What.ADDED],
-        withdrawn=found[What.WITHDRAWN],
-        timed=found[What.TIMED],
-        in_hour=found[What.IN_HOUR],
-        queries=found[What.QUERIES],
-        hits=found[What.HITS],
+        added=found[Figure.ADDED],
+        withdrawn=found[Figure.WITHDRAWN],
+        timed=found[Figure.TIMED],
+        in_hour=found[Figure.IN_HOUR],
+        queries=found[Figure.QUERIES],
+        hits=found[Figure.HITS],
         half=within(found, 0.5),
         most=within(found, 0.9),
     )
 
 
-def _members(tx: Transaction, since: date, found: Deltas, in_all: Mapping[InAll, int]) -> tuple[MemberFigures, ...]:
+def _members(
+    tx: Transaction, since: date, found: Deltas, in_all: Mapping[TotalCount, int]
+) -> tuple[MemberFigures, ...]:
     sums = tx.overviews.by_member(since, _OF_MEMBERS)
     for key, times in found.by_day.items():
         if key.day >= since and key.member != EVERYONE:
-            sums[InAll(key.what, key.member)] += times
+            sums[TotalCount(key.what, key.member)] += times
     upheld, waiting = tx.overviews.upheld(), tx.overviews.held()
     figures = [_figures(one, sums, in_all, upheld[one.id], waiting[one.id]) for one in _everyone(tx)]
     return tuple(sorted(figures, key=lambda one: (-one.added, -one.hits, one.name)))
 
 
 def _figures(
-    one: Member, sums: Mapping[InAll, int], in_all: Mapping[InAll, int], upheld: int, waiting: int
+    one: Member, sums: Mapping[TotalCount, int], in_all: Mapping[TotalCount, int], upheld: int, waiting: int
 ) -> MemberFigures:
     def of(what: str) -> int:
-        return sums.get(InAll(what, one.id), 0)
+        return sums.get(TotalCount(what, one.id), 0)
 
     def now(what: str) -> int:
-        return in_all.get(InAll(what, one.id), 0)
+        return in_all.get(TotalCount(what, one.id), 0)
 
     return MemberFigures(
         member=one.id,
         name=one.name,
         suspended=one.status is MemberStatus.SUSPENDED,
-        added=of(What.ADDED),
+        added=of(Figure.ADDED),
         active=now(status(Status.ACTIVE)),
-        timed=of(What.TIMED),
-        in_hour=of(What.IN_HOUR),
-        queries=of(What.QUERIES),
-        hits=of(What.HITS),
+        timed=of(Figure.TIMED),
+        in_hour=of(Figure.IN_HOUR),
+        queries=of(Figure.QUERIES),
+        hits=of(Figure.HITS),
         precision=Precision.of(
             {
                 **{Judgement(each): now(standing(each)) for each in Standing if each is not Standing.QUARANTINED},
@@ -178,5 +180,5 @@ def _health(db: HashDB, tx: Transaction) -> Health:
     )
 
 
-def _sum(in_all: Mapping[InAll, int], what: str) -> int:
+def _sum(in_all: Mapping[TotalCount, int], what: str) -> int:
     return sum(times for key, times in in_all.items() if key.what == what)

@@ -77,7 +77,7 @@ def write(tx: Transaction, tally: Tally, now: datetime) -> None:
     _tell(tx, now)
 
 
-def tell(db: HashDB) -> bool:
+def log_anonymous(db: HashDB) -> bool:
     """Tell the log of those who came without a valid key, once a minute where there were any; whether it did."""
     now = db.now()
     with db.store.read() as tx:

@@ -13,7 +13,7 @@ from hashdb.domain.jobs import ReportJob
 from hashdb.domain.ledger.events import Action, Details, Entry, Event
 from hashdb.domain.stats.counts import ANY, Count, Kind, QueryOutcome, number_of
 from hashdb.domain.stats.replays import Replay
-from hashdb.domain.stats.reports import Asked, OfDay, Report
+from hashdb.domain.stats.reports import DayReport, QueryFigures, Report
 from hashdb.domain.times import Period
 from hashdb.errors import Fault, InvalidInput
 from hashdb.service import HashDB, jobs
@@ -206,11 +206,11 @@ def _grouped(numbers: Iterable[Count], name: str) -> dict[str, list[Count]]:
     return dict(sorted(groups.items()))
 
 
-def _asked(numbers: Iterable[Count]) -> Asked:
+def _asked(numbers: Iterable[Count]) -> QueryFigures:
     sums: Counter[tuple[str, str]] = Counter()
     for one in numbers:
         sums[one.cell.kind, one.cell.outcome] += one.times
-    return Asked(
+    return QueryFigures(
         hit=sums[Kind.QUERY, QueryOutcome.HIT],
         none=sums[Kind.QUERY, QueryOutcome.NONE],
         own=sums[Kind.HIT, QueryOutcome.OWN],
@@ -226,7 +226,7 @@ def _by_outcome(numbers: Iterable[Count], kind: Kind) -> dict[str, int]:
     return dict(sorted(sums.items()))
 
 
-def _days(events: Mapping[tuple[date, str], int], numbers: Iterable[tuple[date, Count]]) -> dict[date, OfDay]:
+def _days(events: Mapping[tuple[date, str], int], numbers: Iterable[tuple[date, Count]]) -> dict[date, DayReport]:
     """What each day had, without the days that had nothing."""
     sums: Counter[tuple[date, str]] = Counter(events)
     for day, one in numbers:
@@ -234,5 +234,6 @@ def _days(events: Mapping[tuple[date, str], int], numbers: Iterable[tuple[date, 
             sums[day, "queries" if one.cell.kind == Kind.QUERY else "hits"] += one.times
     days = sorted({day for day, _ in sums})
     return {
-        day: OfDay(sums[day, "added"], sums[day, "withdrawn"], sums[day, "queries"], sums[day, "hits"]) for day in days
+        day: DayReport(sums[day, "added"], sums[day, "withdrawn"], sums[day, "queries"], sums[day, "hits"])
+        for day in days
     }

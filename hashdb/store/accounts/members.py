@@ -13,7 +13,6 @@ from sqlalchemy.exc import IntegrityError
 from hashdb.domain.accounts.budgets import Budget, Spent
 from hashdb.domain.accounts.members import (
     Activity,
-    Effect,
     Key,
     KeyDraft,
     Member,
@@ -23,6 +22,7 @@ from hashdb.domain.accounts.members import (
     MemberLimits,
     MemberStatus,
     Scope,
+    SuspensionImpact,
 )
 from hashdb.domain.contributions import Standing
 from hashdb.errors import NameTaken, NotFound
@@ -133,7 +133,7 @@ class Members(Repository):
         contributed, last = self._connection.execute(_CONTRIBUTED, asked).one()
         return Activity(contributed, self._connection.execute(_OPINED, asked).scalar_one(), last)
 
-    def effect(self, member: int, now: datetime) -> Effect:
+    def effect(self, member: int, now: datetime) -> SuspensionImpact:
         """What depends on the member's taking part."""
         held = select(func.count()).where(
             contributions.c.member_id == member,
@@ -146,7 +146,7 @@ class Members(Repository):
             keys.c.expires_at.is_(None) | (keys.c.expires_at > now),
         )
         given = select(func.count()).where(opinions.c.member_id == member, opinions.c.replaced.is_(False))
-        return Effect(*(self._connection.execute(query).scalar_one() for query in (held, open_keys, given)))
+        return SuspensionImpact(*(self._connection.execute(query).scalar_one() for query in (held, open_keys, given)))
 
     def first_feed_read(self, key: int, day: str) -> bool:
         """Whether this is the key's first reading of the feed on `day`; from now on it is not."""

@@ -13,10 +13,10 @@ from sqlalchemy.exc import IntegrityError
 from hashdb.domain.accounts.users import (
     FORGOTTEN_AFTER,
     Credentials,
+    FailedTries,
     Identity,
     Role,
     Session,
-    Tries,
     User,
     UserChange,
     UserDraft,
@@ -180,10 +180,10 @@ class Sessions(Repository):
         """Forget sessions that nobody used since."""
         self._connection.execute(delete(sessions).where(sessions.c.seen_at < seen_before))
 
-    def tries(self, digests: Mapping[str, bytes]) -> tuple[Tries, ...]:
+    def tries(self, digests: Mapping[str, bytes]) -> tuple[FailedTries, ...]:
         """What failed lately under these digests."""
         query = select(tries.c.kind, tries.c.count, tries.c.last).where(tries.c.digest.in_(list(digests.values())))
-        return tuple(Tries(*row) for row in self._connection.execute(query))
+        return tuple(FailedTries(*row) for row in self._connection.execute(query))
 
     def hold_tries(self, digests: Mapping[str, bytes], now: datetime) -> None:
         """Hold what is counted under these digests to the end of the transaction; forget what is a day old."""

@@ -27,8 +27,8 @@ from hashdb.domain.contributions import (
     Contribution,
     Draft,
     Filter,
+    IdempotencyKey,
     Media,
-    Once,
     Standing,
     Status,
     Unset,
@@ -320,7 +320,7 @@ def _plain(value: object) -> object:
 class Requests(Repository):
     """Remembered requests within one transaction."""
 
-    def answered(self, member: int, once: Once, since: datetime) -> Mapping[str, object] | None:
+    def answered(self, member: int, once: IdempotencyKey, since: datetime) -> Mapping[str, object] | None:
         """What the same request was answered after `since`, if it was. Raises IdempotencyKeyReused."""
         query = select(requests).where(
             requests.c.member_id == member, requests.c.key == once.key, requests.c.at > since
@@ -333,7 +333,9 @@ class Requests(Repository):
         answer: Mapping[str, object] = row.answer
         return answer
 
-    def remember(self, member: int, once: Once, answer: Mapping[str, object], now: datetime, since: datetime) -> None:
+    def remember(
+        self, member: int, once: IdempotencyKey, answer: Mapping[str, object], now: datetime, since: datetime
+    ) -> None:
         """Keep the answer to a request, and forget those of before `since`."""
         self._connection.execute(delete(requests).where(requests.c.at <= since))
         row = {"member_id": member, "key": once.key, "digest": once.digest, "at": now, "answer": answer}

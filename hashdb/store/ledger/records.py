@@ -45,7 +45,7 @@ Found = tuple[int, tuple[object, ...]]
 """An id, and the fields of its kind."""
 
 
-class Records(Repository):
+class StoredRecords(Repository):
     """Rows within one transaction."""
 
     def pages(self, kind: str, now: datetime, size: int = 8_192) -> Iterator[list[Found]]:

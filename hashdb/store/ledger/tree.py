@@ -11,7 +11,7 @@ from sqlalchemy.types import NullType
 
 from hashdb.domain.ledger import merkle
 from hashdb.domain.ledger.checkpoints import LogKey, Verifier
-from hashdb.domain.ledger.merkle import Inner, Place, Span
+from hashdb.domain.ledger.merkle import Inner, Span, Subtree
 from hashdb.store.repositories import Repository, insert_rows
 from hashdb.store.tables import checkpoints, events, log, nodes, signers
 
@@ -46,10 +46,10 @@ class Tree(Repository):
         query = select(nodes.c.number).where((nodes.c.number > number) | (nodes.c.number < 1)).limit(1)
         return self._connection.execute(query).one_or_none() is not None
 
-    def _hashes(self, places: Iterable[Place]) -> Mapping[Place, bytes]:
+    def _hashes(self, places: Iterable[Subtree]) -> Mapping[Subtree, bytes]:
         leaves = {place.begin + 1: place for place in places if not place.level}
         inner = {place.number: place for place in places if place.level}
-        found: dict[Place, bytes] = {}
+        found: dict[Subtree, bytes] = {}
         if leaves:
             rows = self._connection.execute(select(events.c.seq, events.c.leaf).where(events.c.seq.in_(leaves)))
             found |= {leaves[row.seq]: row.leaf for row in rows}
@@ -78,7 +78,7 @@ def cut(peaks: bytes) -> tuple[bytes, ...]:
     return tuple(peaks[start : start + _HASH] for start in range(0, len(peaks), _HASH))
 
 
-class Kept(NamedTuple):
+class KeptCheckpoint(NamedTuple):
     """A signed checkpoint: over how many events, when it was signed, the note."""
 
     size: int
@@ -106,12 +106,12 @@ class Checkpoints(Repository):
         row = {"name": verifier.name, "public": verifier.public, "since": now}
         return int(self._connection.execute(insert(signers).returning(signers.c.id), row).scalar_one())
 
-    def last(self) -> Kept | None:
+    def last(self) -> KeptCheckpoint | None:
         """The newest checkpoint that is kept."""
         row = self._connection.execute(select(checkpoints).order_by(checkpoints.c.size.desc()).limit(1)).one_or_none()
-        return None if row is None else Kept(row.size, row.at, row.note)
+        return None if row is None else KeptCheckpoint(row.size, row.at, row.note)
 
-    def keep(self, kept: Kept) -> None:
+    def keep(self, kept: KeptCheckpoint) -> None:
         """Keep a checkpoint, of a size of which there is none yet."""
         self._connection.execute(insert(checkpoints), kept._asdict())
 

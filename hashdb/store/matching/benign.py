@@ -18,7 +18,7 @@ from hashdb.store.repositories import Repository, chunks, insert_rows
 from hashdb.store.tables import benign, benign_signals, contributions, masks, signals
 
 
-class Near(NamedTuple):
+class BenignBall(NamedTuple):
     """A benign signal: all within the radius (bits) of it is touched by the entry."""
 
     entry: int
@@ -80,17 +80,18 @@ class BenignList(Repository):
             query = query.where(benign.c.built_in.is_not(None) == chosen.built_in)
         return self._read(query)
 
-    def every(self) -> tuple[Near, ...]:
+    def every(self) -> tuple[BenignBall, ...]:
         """Every benign signal of the entries there are, by their ids."""
         query = select(benign_signals).join(benign, benign.c.id == benign_signals.c.benign_id)
         rows = self._connection.execute(query.where(benign.c.deleted_at.is_(None)).order_by(benign_signals.c.benign_id))
         return tuple(
-            Near(row.benign_id, Signal.from_bytes(Algorithm(row.algorithm), row.value), row.radius) for row in rows
+            BenignBall(row.benign_id, Signal.from_bytes(Algorithm(row.algorithm), row.value), row.radius)
+            for row in rows
         )
 
-    def signals(self, id: int) -> tuple[Near, ...]:
+    def signals(self, id: int) -> tuple[BenignBall, ...]:
         """The signals of one entry."""
-        return tuple(Near(id, signal, radius) for radius, signal in zip(*self._held([id])[id], strict=True))
+        return tuple(BenignBall(id, signal, radius) for radius, signal in zip(*self._held([id])[id], strict=True))
 
     def built_in(self) -> dict[str, tuple[int, bool]]:
         """Of each name of the built-in list that was ever recorded, the newest entry and whether it is deleted."""
@@ -140,7 +141,7 @@ _ENTRIES: Select[tuple[object, ...]] = select(
 ).where(benign.c.deleted_at.is_(None))
 
 
-class Held(NamedTuple):
+class HeldSignal(NamedTuple):
     """A signal of a contribution, and its place there."""
 
     contribution: int
@@ -162,7 +163,7 @@ class Suppressions(Repository):
                 ids.update(self._connection.scalars(query))
         return sorted(ids)
 
-    def held(self, ids: Collection[int]) -> Iterator[Held]:
+    def held(self, ids: Collection[int]) -> Iterator[HeldSignal]:
         """The signals of these contributions that match, which nobody is kept from changing."""
         for some in chunks(sorted(ids)):
             yield from map(_held, self._of(signals, some))
@@ -194,12 +195,12 @@ class Suppressions(Repository):
         )
         return self._connection.execute(query).scalar_one()
 
-    def matching(self, ids: Sequence[int]) -> tuple[Held, ...]:
+    def matching(self, ids: Sequence[int]) -> tuple[HeldSignal, ...]:
         """The signals of these contributions that match, which are held to the end of the transaction."""
         Contributions(self._connection).hold(ids)
         return tuple(_held(row) for some in chunks(ids) for row in self._of(signals, some))
 
-    def suppressed(self, entry: int, limit: int) -> tuple[Held, ...]:
+    def suppressed(self, entry: int, limit: int) -> tuple[HeldSignal, ...]:
         """What an entry suppresses, of at most `limit` contributions, which are held to the end of the transaction."""
         query = select(masks.c.contribution_id).distinct().where(masks.c.benign_id == entry)
         ids = list(self._connection.scalars(query.order_by(masks.c.contribution_id).limit(limit)))
@@ -207,19 +208,19 @@ class Suppressions(Repository):
         rows = (row for some in chunks(ids) for row in self._of(masks, some))
         return tuple(_held(row) for row in rows if row.benign_id == entry)
 
-    def suppress(self, held: Iterable[Held], entry: int) -> None:
+    def suppress(self, held: Iterable[HeldSignal], entry: int) -> None:
         """Let signals match no longer, because of an entry."""
         held = tuple(held)
         self._remove(signals, held)
         insert_rows(self._connection, masks, [{**_row(one), "benign_id": entry} for one in held])
 
-    def restore(self, held: Iterable[Held]) -> None:
+    def restore(self, held: Iterable[HeldSignal]) -> None:
         """Let signals match again."""
         held = tuple(held)
         self._remove(masks, held)
         insert_rows(self._connection, signals, [_row(one) for one in held])
 
-    def assign(self, held: Iterable[Held], entry: int) -> None:
+    def assign(self, held: Iterable[HeldSignal], entry: int) -> None:
         """Note that another entry suppresses these now."""
         for some in chunks(tuple(held)):
             self._connection.execute(update(masks).where(_places(masks, some)).values(benign_id=entry))
@@ -228,12 +229,12 @@ class Suppressions(Repository):
         query = select(table).where(table.c.contribution_id.in_(ids))
         return self._connection.execute(query.order_by(table.c.contribution_id, table.c.position)).all()
 
-    def _remove(self, table: Table, held: Sequence[Held]) -> None:
+    def _remove(self, table: Table, held: Sequence[HeldSignal]) -> None:
         for some in chunks(held):
             self._connection.execute(delete(table).where(_places(table, some)))
 
 
-def _places(table: Table, held: Iterable[Held]) -> Any:
+def _places(table: Table, held: Iterable[HeldSignal]) -> Any:
     each = groupby(held, key=lambda one: one.contribution)
     return or_(
         *(
@@ -243,11 +244,11 @@ def _places(table: Table, held: Iterable[Held]) -> Any:
     )
 
 
-def _held(row: Row[Any]) -> Held:
-    return Held(row.contribution_id, row.position, Signal.from_bytes(Algorithm(row.algorithm), row.value))
+def _held(row: Row[Any]) -> HeldSignal:
+    return HeldSignal(row.contribution_id, row.position, Signal.from_bytes(Algorithm(row.algorithm), row.value))
 
 
-def _row(held: Held) -> dict[str, object]:
+def _row(held: HeldSignal) -> dict[str, object]:
     return {
         "contribution_id": held.contribution,
         "position": held.position,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sqlalchemy import Row, Select, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from hashdb.domain.review.incidents import Act, Incident, IncidentDraft, Proposal, Request
+from hashdb.domain.review.incidents import Incident, IncidentDraft, Proposal, ProposedChange, TwoPersonAction
 from hashdb.errors import IncidentExists, NotFound
 from hashdb.store.contributions.statuses import unended
 from hashdb.store.repositories import Repository
@@ -101,7 +101,7 @@ class Open(NamedTuple):
 class Proposals(Repository):
     """Proposals within one transaction."""
 
-    def like(self, request: Request, now: datetime) -> Open | None:
+    def like(self, request: ProposedChange, now: datetime) -> Open | None:
         """The proposal of the same request that waits, if there is one."""
         query = _open(now, [request.act]).where(
             proposals.c.subject_kind == request.kind,
@@ -111,7 +111,7 @@ class Proposals(Repository):
         row = self._connection.execute(query.limit(1)).one_or_none()
         return None if row is None else Open(_proposal(row), row.person)
 
-    def add(self, request: Request, actor: str, person: str, now: datetime, until: datetime) -> Proposal:
+    def add(self, request: ProposedChange, actor: str, person: str, now: datetime, until: datetime) -> Proposal:
         """Record a proposal."""
         row = {
             "act": str(request.act),
@@ -125,19 +125,19 @@ class Proposals(Repository):
         }
         return _proposal(self._connection.execute(insert(proposals).returning(proposals), row).one())
 
-    def one(self, id: int, now: datetime, acts: Collection[Act]) -> Proposal:
+    def one(self, id: int, now: datetime, acts: Collection[TwoPersonAction]) -> Proposal:
         """One of these acts that waits. Raises NotFound."""
         row = self._connection.execute(_open(now, acts).where(proposals.c.id == id)).one_or_none()
         if row is None:
             raise NotFound(f"proposal {id}")
         return _proposal(row)
 
-    def page(self, after: int, limit: int, now: datetime, acts: Collection[Act]) -> tuple[Proposal, ...]:
+    def page(self, after: int, limit: int, now: datetime, acts: Collection[TwoPersonAction]) -> tuple[Proposal, ...]:
         """At most `limit` of these acts that wait, with ids above `after`, in order."""
         query = _open(now, acts).where(proposals.c.id > after).order_by(proposals.c.id).limit(limit)
         return tuple(map(_proposal, self._connection.execute(query)))
 
-    def on(self, kind: str, id: int, now: datetime, acts: Collection[Act]) -> tuple[Proposal, ...]:
+    def on(self, kind: str, id: int, now: datetime, acts: Collection[TwoPersonAction]) -> tuple[Proposal, ...]:
         """Those of these acts that wait on a subject."""
         query = _open(now, acts).where(proposals.c.subject_kind == kind, proposals.c.subject_id == id)
         return tuple(map(_proposal, self._connection.execute(query.order_by(proposals.c.id))))
@@ -152,10 +152,10 @@ class Proposals(Repository):
         return tuple(self._connection.scalars(query))
 
 
-def _open(now: datetime, acts: Collection[Act]) -> Select[tuple[object, ...]]:
+def _open(now: datetime, acts: Collection[TwoPersonAction]) -> Select[tuple[object, ...]]:
     return select(proposals).where(proposals.c.expires_at > now, proposals.c.act.in_([str(act) for act in acts]))
 
 
 def _proposal(row: Row[tuple[object, ...]]) -> Proposal:
-    request = Request(Act(row.act), row.subject_kind, row.subject_id, row.content)
+    request = ProposedChange(TwoPersonAction(row.act), row.subject_kind, row.subject_id, row.content)
     return Proposal(row.id, request, row.actor, row.proposed_at, row.expires_at)

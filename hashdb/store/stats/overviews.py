@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, func, select, update
 from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.ledger.events import Action
 from hashdb.domain.review.cases import Decision, Stance
-from hashdb.domain.stats.overviews import EVERYONE, Deltas, InAll, Waiting
+from hashdb.domain.stats.overviews import EVERYONE, Deltas, ReviewBacklog, TotalCount
 from hashdb.store.repositories import Repository, chunks, upsert
 from hashdb.store.tables import cases, contributions, events, figures_by_day, figures_in_all, followed, opinions
 
@@ -47,7 +47,7 @@ class Overviews(Repository):
             found[day][what] = times
         return {date.fromisoformat(day): figures for day, figures in found.items()}
 
-    def by_member(self, since: date, what: Collection[str]) -> Counter[InAll]:
+    def by_member(self, since: date, what: Collection[str]) -> Counter[TotalCount]:
         """The sums of figures of each member over the days from `since` on."""
         table = figures_by_day.c
         query = (
@@ -55,12 +55,12 @@ class Overviews(Repository):
             .where(table.day >= since.isoformat(), table.what.in_(what), table.member != EVERYONE)
             .group_by(table.what, table.member)
         )
-        return Counter({InAll(row[0], row[1]): int(row[2]) for row in self._connection.execute(query)})
+        return Counter({TotalCount(row[0], row[1]): int(row[2]) for row in self._connection.execute(query)})
 
-    def in_all(self) -> Counter[InAll]:
+    def in_all(self) -> Counter[TotalCount]:
         """How many contributions of each member are of each status and standing."""
         rows = self._connection.execute(select(figures_in_all))
-        return Counter({InAll(row.what, row.member): row.times for row in rows})
+        return Counter({TotalCount(row.what, row.member): row.times for row in rows})
 
     def contributors(self, ids: Collection[int]) -> Mapping[int, int]:
         """The members whose contributions these are, by the contribution's id."""
@@ -114,11 +114,11 @@ class Overviews(Repository):
         )
         return self._connection.execute(query).scalar_one()
 
-    def waiting(self, now: datetime, soon: datetime) -> Waiting:
+    def waiting(self, now: datetime, soon: datetime) -> ReviewBacklog:
         """The open cases, and how their clocks stand."""
         opened = select(cases.c.due_at).where(cases.c.decision.is_(None))
         due = [row[0] for row in self._connection.execute(opened)]
-        return Waiting(
+        return ReviewBacklog(
             len(due), sum(at < now for at in due), sum(now <= at < soon for at in due), min(due, default=None)
         )
 

@@ -10,7 +10,7 @@ from hashdb.domain.accounts.members import Scope
 from hashdb.domain.review.incidents import Proposal
 from hashdb.errors import NotAuthenticated
 from hashdb.service.accounts import members
-from hashdb.web.context import actor, answer, body, cut, hashdb, nothing, query
+from hashdb.web.context import actor, answer, body, hashdb, nothing, page_of, query
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
 from hashdb.wire.accounts import (
@@ -37,7 +37,7 @@ _ADMIN = [Scope.ADMIN]
 def browse() -> Response:
     """List the members."""
     asked = query(PageQuery)
-    page, more = cut(members.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
+    page, more = page_of(members.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
     listed = [MemberOut.from_domain(member) for member in page]
     return answer(MembersOut.model_construct(members=listed, next=page[-1].id if more else None))
 
@@ -78,7 +78,7 @@ def keys(member_id: int) -> Response:
     """List a member's keys, without their secrets."""
     asked = query(PageQuery)
     found = members.keys(hashdb(), actor(), member_id, asked.after, asked.limit + 1)
-    page, more = cut(found, asked.limit)
+    page, more = page_of(found, asked.limit)
     listed = [KeyOut.from_domain(key) for key in page]
     return answer(KeysOut.model_construct(keys=listed, next=page[-1].id if more else None))
 

@@ -13,7 +13,7 @@ from hashdb.hashing import Mode
 from hashdb.service.contributions import contributions
 from hashdb.service.matching import benign
 from hashdb.web import media
-from hashdb.web.context import actor, answer, body, cut, hashdb, nothing, once, query, terms
+from hashdb.web.context import actor, answer, body, hashdb, nothing, once, page_of, query, validation_context
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
 from hashdb.wire.contributions import (
@@ -51,7 +51,7 @@ def contribute() -> Response:
     key = once(text, *([b"imported"] if imported else ()))
     receipt = contributions.repeated(hashdb(), actor(), key)
     if receipt is None:
-        drafts = read_drafts(text, replace(terms(), imported=imported))
+        drafts = read_drafts(text, replace(validation_context(), imported=imported))
         receipt = contributions.contribute(hashdb(), actor(), drafts, key)
     return answer(ReceiptOut.from_domain(receipt), 201)
 
@@ -82,7 +82,7 @@ def browse() -> Response:
     """List your own contributions, or with scope audit all."""
     asked = query(ContributionsQuery)
     found = contributions.page(hashdb(), actor(), asked.to_domain(), asked.after, asked.limit + 1)
-    page, more = cut(found, asked.limit)
+    page, more = page_of(found, asked.limit)
     listed = [ContributionOut.from_domain(one) for one in page]
     return answer(ContributionsOut.model_construct(contributions=listed, next=page[-1].id if more else None))
 
@@ -102,7 +102,7 @@ def show(contribution_id: int) -> Response:
 @operation({200: ContributionOut}, scopes=[Scope.CONTRIBUTE], reads=AmendmentIn, refuses=[404, 409])
 def amend(contribution_id: int) -> Response:
     """Change labels, severity, basis, context, incident or expiry of your contribution."""
-    change = read(AmendmentIn, body(), terms()).to_domain()
+    change = read(AmendmentIn, body(), validation_context()).to_domain()
     return answer(ContributionOut.from_domain(contributions.amend(hashdb(), actor(), contribution_id, change)))
 
 
@@ -110,7 +110,7 @@ def amend(contribution_id: int) -> Response:
 @operation({200: ContributionOut}, scopes=[Scope.CONTRIBUTE], reads=WithdrawalIn, refuses=[404, 409])
 def withdraw(contribution_id: int) -> Response:
     """Take your contribution back: the next match no longer has it."""
-    reason = read(WithdrawalIn, body(), terms()).reason
+    reason = read(WithdrawalIn, body(), validation_context()).reason
     return answer(ContributionOut.from_domain(contributions.withdraw(hashdb(), actor(), contribution_id, reason)))
 
 
@@ -129,7 +129,7 @@ def erase(contribution_id: int) -> Response:
 
 def _drafts(form: media.MediaForm, profile: Profile | None) -> list[Draft]:
     """What the pictures of a form are, hashed. Raises InvalidInput with every fault, at `file[i]` and `metadata[i]`."""
-    said = read_metadata(form.metadata, len(form.files), terms())
+    said = read_metadata(form.metadata, len(form.files), validation_context())
     modes = [Mode(profile or Profile.of_severity(one.severity)) for one in said]
     pictures = media.hash_pictures(form.files, modes)
     own = len(hashdb().rules.algorithms)

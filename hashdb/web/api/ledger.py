@@ -6,7 +6,7 @@ from flask import Response
 
 from hashdb.domain.accounts.members import Scope
 from hashdb.service.ledger import checkpoints, events
-from hashdb.web.context import actor, answer, cut, hashdb, query
+from hashdb.web.context import actor, answer, hashdb, page_of, query
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire.ledger import ConsistencyOut, EventOut, EventsOut, InclusionOut, LogOut
 from hashdb.wire.pages import ConsistencyQuery, EventsQuery, InclusionQuery
@@ -20,7 +20,7 @@ def browse() -> Response:
     """List the events of the audit log."""
     asked = query(EventsQuery)
     chosen = events.EventFilter(asked.actor, asked.action, asked.subject)
-    page, more = cut(events.page(hashdb(), actor(), chosen, asked.after, asked.limit + 1), asked.limit)
+    page, more = page_of(events.page(hashdb(), actor(), chosen, asked.after, asked.limit + 1), asked.limit)
     listed = [EventOut.from_domain(event) for event in page]
     return answer(EventsOut.model_construct(events=listed, next=page[-1].seq if more else None))
 

@@ -7,7 +7,7 @@ from flask import Response, render_template, request, url_for
 from hashdb.domain.accounts.members import Scope
 from hashdb.errors import NotFound
 from hashdb.service import health
-from hashdb.web.context import answer, face, hashdb
+from hashdb.web.context import answer, app_state, hashdb
 from hashdb.web.metrics import CONTENT_TYPE
 from hashdb.web.openapi import ApiBlueprint, document, operation
 from hashdb.wire.problems import HealthOut, ReadyOut
@@ -36,9 +36,9 @@ def metrics() -> Response:
 
     Where they have a port of their own, they are not here.
     """
-    if face().settings.metrics_port is not None:
+    if app_state().settings.metrics_port is not None:
         raise NotFound("address")
-    return Response(face().metrics.text(), content_type=CONTENT_TYPE)
+    return Response(app_state().metrics.text(), content_type=CONTENT_TYPE)
 
 
 @blueprint.get("/openapi.json")

@@ -7,7 +7,7 @@ from flask import Response
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.review.incidents import Proposal
 from hashdb.service.review import cases, incidents, opinions, proposals
-from hashdb.web.context import actor, answer, body, cut, hashdb, nothing, once, query, terms
+from hashdb.web.context import actor, answer, body, hashdb, nothing, once, page_of, query, validation_context
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
 from hashdb.wire.pages import CasesQuery, PageQuery
@@ -37,7 +37,7 @@ def give_opinion(contribution_id: int) -> Response:
     Your last opinion counts. A dispute needs a reason, and opens a case or joins the one that is open.
     """
     text = body()
-    draft = read(OpinionIn, text, terms()).to_domain()
+    draft = read(OpinionIn, text, validation_context()).to_domain()
     return answer(OpinionOut.from_domain(opinions.give(hashdb(), actor(), contribution_id, draft, once(text))), 201)
 
 
@@ -47,7 +47,7 @@ def browse_opinions(contribution_id: int) -> Response:
     """List the opinions on a contribution that you may see, those that count no more with them."""
     asked = query(PageQuery)
     found = opinions.page(hashdb(), actor(), contribution_id, asked.after, asked.limit + 1)
-    page, more = cut(found, asked.limit)
+    page, more = page_of(found, asked.limit)
     listed = [OpinionOut.from_domain(opinion) for opinion in page]
     return answer(OpinionsOut.model_construct(opinions=listed, next=page[-1].id if more else None))
 
@@ -60,7 +60,7 @@ cases_api = ApiBlueprint("cases", __name__, url_prefix="/v1/cases", tag="Cases")
 def browse_cases() -> Response:
     """List the cases on your contributions and those under which you disputed; with scope review or audit all."""
     asked = query(CasesQuery)
-    page, more = cut(cases.page(hashdb(), actor(), asked.state, asked.after, asked.limit + 1), asked.limit)
+    page, more = page_of(cases.page(hashdb(), actor(), asked.state, asked.after, asked.limit + 1), asked.limit)
     listed = [CaseOut.from_domain(case) for case in page]
     return answer(CasesOut.model_construct(cases=listed, next=page[-1].id if more else None))
 
@@ -101,7 +101,7 @@ def browse_proposals() -> Response:
     With scope review only what is asked of cases.
     """
     asked = query(PageQuery)
-    page, more = cut(proposals.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
+    page, more = page_of(proposals.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
     listed = [ProposalOut.from_domain(one) for one in page]
     return answer(ProposalsOut.model_construct(proposals=listed, next=page[-1].id if more else None))
 
@@ -124,7 +124,7 @@ _ADMIN = [Scope.ADMIN]
 def browse_incidents() -> Response:
     """List the incidents."""
     asked = query(PageQuery)
-    page, more = cut(incidents.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
+    page, more = page_of(incidents.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
     listed = [IncidentOut.from_domain(incident) for incident in page]
     return answer(IncidentsOut.model_construct(incidents=listed, next=page[-1].id if more else None))
 

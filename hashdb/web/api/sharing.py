@@ -10,10 +10,12 @@ from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.sharing.feed import Changes
 from hashdb.service import HashDB
 from hashdb.service.sharing import feed, webhooks
-from hashdb.web.context import actor, answer, body, cut, hashdb, nothing, query, terms
+from hashdb.service.stats import counts
+from hashdb.web.context import actor, answer, body, hashdb, nothing, page_of, query, validation_context
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
 from hashdb.wire.pages import ChangesQuery, DeliveriesQuery, PageQuery
+from hashdb.wire.review import ReversalOut, ReversalsOut
 from hashdb.wire.sharing.feed import (
     ChangesEnd,
     ChangesOut,
@@ -75,7 +77,7 @@ webhooks_api = ApiBlueprint("webhooks", __name__, url_prefix="/v1/webhooks", tag
 def browse() -> Response:
     """List your webhooks; with `audit`, everybody's."""
     asked = query(PageQuery)
-    page, more = cut(webhooks.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
+    page, more = page_of(webhooks.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
     listed = [WebhookOut.from_domain(webhook) for webhook in page]
     return answer(WebhooksOut.model_construct(webhooks=listed, next=page[-1].id if more else None))
 
@@ -88,7 +90,7 @@ def add() -> Response:
     `feed.changed` takes a key with scope `feed`, `match.reversed` one with `match`. The secret is in this answer and
     nowhere else.
     """
-    draft = read(WebhookIn, body(), terms()).to_domain()
+    draft = read(WebhookIn, body(), validation_context()).to_domain()
     return answer(WebhookOut.from_issued(webhooks.add(hashdb(), actor(), draft)), 201)
 
 
@@ -106,7 +108,7 @@ def change(webhook_id: int) -> Response:
 
     With `admin`, anybody's may be enabled or disabled.
     """
-    asked = read(WebhookChangeIn, body(), terms()).to_domain()
+    asked = read(WebhookChangeIn, body(), validation_context()).to_domain()
     return answer(WebhookOut.from_domain(webhooks.change(hashdb(), actor(), webhook_id, asked)))
 
 
@@ -141,7 +143,7 @@ def deliveries(webhook_id: int) -> Response:
     """List what was delivered to a webhook, and what waits: the last thousand, of thirty days."""
     asked = query(DeliveriesQuery)
     found = webhooks.deliveries(hashdb(), actor(), webhook_id, asked.outcome, asked.after, asked.limit + 1)
-    page, more = cut(found, asked.limit)
+    page, more = page_of(found, asked.limit)
     listed = [DeliveryOut.from_domain(delivery) for delivery in page]
     return answer(DeliveriesOut.model_construct(deliveries=listed, next=page[-1].id if more else None))
 
@@ -158,3 +160,20 @@ def delivery(webhook_id: int, delivery_id: int) -> Response:
 def redeliver(webhook_id: int, delivery_id: int) -> Response:
     """Send a delivery again, at once, with the id that it had."""
     return answer(DeliveryOut.from_domain(webhooks.redeliver(hashdb(), actor(), webhook_id, delivery_id)), 202)
+
+
+reversals_api = ApiBlueprint("reversals", __name__, url_prefix="/v1/reversals", tag="Reversals")
+
+
+@reversals_api.get("", endpoint="browse")
+@operation({200: ReversalsOut}, scopes=[Scope.MATCH], takes=PageQuery)
+def browse_reversals() -> Response:
+    """List what was answered to you as a match and has been withdrawn, retired or quarantined since.
+
+    So that you can restore what you took down. `next` is null at the end; go on later after the last `seq`.
+    An event is listed three seconds after it happened.
+    """
+    asked = query(PageQuery)
+    page, more = page_of(counts.reversals(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
+    listed = [ReversalOut.from_domain(one) for one in page]
+    return answer(ReversalsOut.model_construct(reversals=listed, next=page[-1].seq if more else None))

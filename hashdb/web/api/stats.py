@@ -19,7 +19,7 @@ counts_api = ApiBlueprint("counts", __name__, url_prefix="/v1/counts", tag="Coun
 @operation({200: CountsOut}, scopes=[Scope.AUDIT], takes=DayQuery)
 def show() -> Response:
     """Show what was counted on a day, line by line as it is sealed, so that the digest can be computed again."""
-    found = counts.of(hashdb(), actor(), query(DayQuery).day)
+    found = counts.get(hashdb(), actor(), query(DayQuery).day)
     sealed = None if found.seal is None else (found.seal.seq, found.seal.digest)
     return answer(CountsOut.from_domain(found.day, found.counts, sealed))
 

@@ -20,7 +20,6 @@ from hashdb.web.console import (
     benign,
     cases,
     contributions,
-    cookies,
     events,
     guard,
     incidents,
@@ -91,7 +90,7 @@ def theme() -> Response:
     if chosen not in _THEMES:
         raise InvalidInput((Fault("theme", f"is one of {', '.join(_THEMES)}"),))
     response = pages.to(pages.local(request.form.get("next", "")))
-    cookies.put_theme(response, chosen)
+    guard.put_theme(response, chosen)
     return response
 
 
@@ -105,8 +104,8 @@ def _protect(response: Response) -> Response:
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
         "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
-    if cookies.get(cookies.NOTICE) and response.mimetype == "text/html" and response.status_code == 200:
-        cookies.drop(response, cookies.NOTICE)
+    if guard.get(guard.NOTICE) and response.mimetype == "text/html" and response.status_code == 200:
+        guard.drop(response, guard.NOTICE)
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     response.headers["Referrer-Policy"] = "same-origin"
     return response

@@ -16,7 +16,7 @@ blueprint = pages.blueprint_of("account", __name__)
 @blueprint.get("")
 def show() -> Response:
     """Show who is signed in, and where."""
-    return pages.page("account.html", sessions=sessions.of(hashdb(), guard.session()))
+    return pages.page("account.html", sessions=sessions.of_user(hashdb(), guard.session()))
 
 
 @blueprint.get("/password")

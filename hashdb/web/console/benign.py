@@ -14,7 +14,7 @@ from hashdb.service.matching import benign
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import grid, sides, together
-from hashdb.web.context import actor, cut, face, hashdb, terms
+from hashdb.web.context import actor, app_state, hashdb, page_of, validation_context
 from hashdb.wire import read
 from hashdb.wire.matching import BenignIn, spell_lines
 from hashdb.wire.pages import BenignPageQuery
@@ -30,7 +30,7 @@ def browse() -> Response:
     if asked is None:
         return pages.page("benign.html", status=422, form=form, entries=(), next=None, algorithms=Algorithm)
     found = benign.page(hashdb(), actor(), asked.after, asked.limit + 1, asked.to_domain())
-    listed, more = cut(found, asked.limit)
+    listed, more = page_of(found, asked.limit)
     after = listed[-1].id if more else None
     return pages.page("benign.html", form=form, entries=listed, next=after, algorithms=Algorithm)
 
@@ -86,7 +86,7 @@ def _draft(sent: Form) -> BenignDraft:
     named = {str(one): sent.number(f"radius.{one}") for one in Algorithm}
     radius = {name: bits for name, bits in named.items() if bits is not None}
     asked = {"signals": [str(one) for one in signals], "radius": radius, "note": sent.text("note")}
-    return read(BenignIn, pages.spelled(asked), terms()).to_domain()
+    return read(BenignIn, pages.query_text(asked), validation_context()).to_domain()
 
 
 def _asked(form: Form, effect: BenignEffect | None = None, seen: str = "", status: int = 200) -> Response:
@@ -97,7 +97,7 @@ def _asked(form: Form, effect: BenignEffect | None = None, seen: str = "", statu
         effect=effect,
         seen=seen,
         radii={one: usual_radius(one) for one in hashdb().rules.algorithms},
-        accept_media=face().settings.accept_media,
+        accept_media=app_state().settings.accept_media,
         two_persons=hashdb().rules.two_persons,
     )
 

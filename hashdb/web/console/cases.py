@@ -15,10 +15,10 @@ from hashdb.service.contributions import contributions
 from hashdb.service.ledger import events
 from hashdb.service.matching import neighbors
 from hashdb.service.review import cases, proposals
-from hashdb.web.console import pages, words
+from hashdb.web.console import filters, pages
 from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import grid
-from hashdb.web.context import actor, cut, hashdb
+from hashdb.web.context import actor, hashdb, page_of
 from hashdb.wire import read
 from hashdb.wire.pages import CasesPageQuery
 from hashdb.wire.review import DecisionIn, UpholdIn
@@ -39,7 +39,7 @@ def browse() -> Response:
     if asked.state is CaseState.OPEN:
         return _listed(form, asked, queue=cases.queue(hashdb(), actor(), asked.order, asked.pile))
     found = cases.latest(hashdb(), actor(), asked.before, _DECIDED + 1)
-    decided, more = cut(found, _DECIDED)
+    decided, more = page_of(found, _DECIDED)
     return _listed(form, asked, decided=decided, next=decided[-1].id if more else None)
 
 
@@ -49,12 +49,12 @@ def uphold(member_id: int) -> Response:
     actor().require(Scope.REVIEW)
     sent, asked = Form.sent(), CasesPageQuery(order=_order(), pile=member_id)
     try:
-        said = read(UpholdIn, pages.spelled({"note": sent.text("note"), "upto": sent.number("upto")}))
+        said = read(UpholdIn, pages.query_text({"note": sent.text("note"), "upto": sent.number("upto")}))
     except pages.REFUSALS as error:
         queue = cases.queue(hashdb(), actor(), asked.order, member_id)
         return _listed(sent.refused(error), asked, queue=queue, status=422)
     count = cases.uphold_pile(hashdb(), actor(), member_id, said.upto, said.note)
-    return pages.done(url_for("console.cases.browse", order=asked.order), f"{words.counted(count, 'case')} upheld.")
+    return pages.done(url_for("console.cases.browse", order=asked.order), f"{filters.counted(count, 'case')} upheld.")
 
 
 @blueprint.get("/<id:case_id>")
@@ -70,7 +70,7 @@ def decide(case_id: int) -> Response:
     case, sent = cases.get(hashdb(), actor(), case_id), Form.sent()
     _, after = cases.beside(hashdb(), actor(), _order(), case_id, _pile())
     try:
-        asked = read(DecisionIn, pages.spelled(_asked(sent)))
+        asked = read(DecisionIn, pages.query_text(_asked(sent)))
         if asked.note is None:
             raise InvalidInput((Fault("note", "is required: who contributed it and who disputed it read it"),))
         decided = cases.decide(hashdb(), actor(), case_id, asked.decision, asked.note, asked.signals)
@@ -133,7 +133,7 @@ def _shown(case: Case, form: Form, status: int = 200) -> Response:
         outcomes=cases.outcomes(hashdb(), actor(), case.id) if open_ else {},
         choices=cases.choices(hashdb(), actor(), case.id) if open_ else (),
         ticked=form.many("signals") if form.text("boxes") else None,
-        near=pages.once_built(lambda: neighbors.of(hashdb(), actor(), case.contribution, _NEAR)),
+        near=pages.once_built(lambda: neighbors.list_near(hashdb(), actor(), case.contribution, _NEAR)),
         names=events.names(hashdb(), actor(), [case.decided_by] if case.decided_by else []),
         proposals=proposals.on(hashdb(), actor(), "case", case.id),
         timeline=events.timeline(hashdb(), actor(), case.contribution),

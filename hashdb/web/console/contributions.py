@@ -68,7 +68,7 @@ def show(contribution_id: int) -> Response:
 def near(contribution_id: int) -> Response:
     """What is near to a contribution, as a part of its page."""
     found = contributions.get(hashdb(), actor(), contribution_id)
-    around = pages.once_built(lambda: neighbors.of(hashdb(), actor(), contribution_id, _NEAR))
+    around = pages.once_built(lambda: neighbors.list_near(hashdb(), actor(), contribution_id, _NEAR))
     return pages.page("neighbors_part.html", contribution=found, near=around, grid=grid)
 
 

@@ -49,7 +49,7 @@ def follow() -> Response:
 @blueprint.get("/<id:seq>")
 def show(seq: int) -> Response:
     """Show an event: its canonical form, its leaf, and the proof that it is in the log."""
-    event = audit.one(hashdb(), actor(), seq)
+    event = audit.get(hashdb(), actor(), seq)
     checkpoint, note, reason = _checkpoint(event)
     proof = None if checkpoint is None else checkpoints.inclusion(hashdb(), actor(), seq, checkpoint.size)
     holds = proof is not None and checkpoint is not None and proof.proves(checkpoint) and _is_leaf(event, proof)
@@ -91,7 +91,7 @@ def download() -> Response:
     stretch = audit.period(hashdb(), actor(), *asked.period)
     note = _note()[0]
     before = hashdb().store.head().seq + 1 if stretch.before is None else stretch.before
-    lines = audit.texts(hashdb(), actor(), audit.Stretch(stretch.after, before))
+    lines = audit.texts(hashdb(), actor(), audit.SeqRange(stretch.after, before))
     name = f"events-{stretch.after + 1}-{before - 1}" if before - 1 > stretch.after else "events-none"
     response = Response(archive(name, lines, note), mimetype="application/zip")
     response.headers["Content-Disposition"] = f'attachment; filename="{name}.zip"'
@@ -106,10 +106,10 @@ def _filter(asked: EventsPageQuery) -> audit.EventFilter:
     return audit.EventFilter(asked.actor, asked.action, asked.subject)
 
 
-def _stretch(asked: EventsPageQuery) -> audit.Stretch:
+def _stretch(asked: EventsPageQuery) -> audit.SeqRange:
     stretch = audit.period(hashdb(), actor(), *asked.period)
     ends = [end for end in (asked.before, stretch.before) if end is not None]
-    return audit.Stretch(max(asked.after or 0, stretch.after), min(ends, default=None))
+    return audit.SeqRange(max(asked.after or 0, stretch.after), min(ends, default=None))
 
 
 def _with(endpoint: str, **more: Any) -> str:

@@ -12,7 +12,7 @@ from hashdb.domain.review.incidents import Incident, IncidentEffect
 from hashdb.service.review import incidents
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
-from hashdb.web.context import actor, cut, hashdb, query
+from hashdb.web.context import actor, hashdb, page_of, query
 from hashdb.wire import read
 from hashdb.wire.pages import PageQuery
 from hashdb.wire.review import IncidentChangeIn, IncidentIn
@@ -34,7 +34,7 @@ def add() -> Response:
     sent = Form.sent()
     asked = {"label": sent.text("label"), "start": _spelled(sent, "start"), "end": _spelled(sent, "end")}
     try:
-        draft = read(IncidentIn, pages.spelled({**asked, "expires": bool(sent.text("expires"))})).to_domain()
+        draft = read(IncidentIn, pages.query_text({**asked, "expires": bool(sent.text("expires"))})).to_domain()
         wanted = Incident(0, draft.label, draft.start, draft.end, draft.expires)
         if effect := _to_be_seen(sent, wanted, None):
             return _listed(sent, effect=effect, seen=pages.mark(wanted))
@@ -60,7 +60,7 @@ def change(incident_id: int) -> Response:
         # An empty end lets it go on, so it is sent as null.
         asked = {"start": _spelled(sent, "start"), "expires": bool(sent.text("expires"))}
         end = _spelled(sent, "end")
-        text = pages.spelled({**asked, "end": end}) if end else pages.spelled(asked)[:-1] + ', "end": null}'
+        text = pages.query_text({**asked, "end": end}) if end else pages.query_text(asked)[:-1] + ', "end": null}'
         change = read(IncidentChangeIn, text).to_domain()
         wanted = change.of(incident)
         if effect := _to_be_seen(sent, wanted, incident):
@@ -81,7 +81,7 @@ def _to_be_seen(sent: Form, wanted: Incident, before: Incident | None) -> Incide
 
 def _listed(form: Form, effect: IncidentEffect | None = None, seen: str = "", status: int = 200) -> Response:
     asked = query(PageQuery)
-    found, more = cut(incidents.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
+    found, more = page_of(incidents.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
     now = hashdb().now()
     return pages.page(
         "incidents.html",

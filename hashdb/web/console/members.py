@@ -15,7 +15,7 @@ from hashdb.service.sharing import webhooks
 from hashdb.service.stats import overviews
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
-from hashdb.web.context import actor, cut, hashdb, query
+from hashdb.web.context import actor, hashdb, page_of, query
 from hashdb.wire import read
 from hashdb.wire.accounts import KeyIn, MemberChangeIn, MemberIn
 from hashdb.wire.pages import PageQuery
@@ -49,7 +49,7 @@ def add() -> Response:
         "limits": _limits(sent),
     }
     try:
-        member = members.add(hashdb(), actor(), read(MemberIn, pages.spelled(asked)).to_domain())
+        member = members.add(hashdb(), actor(), read(MemberIn, pages.query_text(asked)).to_domain())
     except pages.REFUSALS as error:
         return _listed(sent.refused(error), status=422)
     return pages.done(_address(member.id), f"{member.name} is a member now. Issue a key to let its programs in.")
@@ -73,7 +73,9 @@ def change(member_id: int) -> Response:
         "limits": _limits(sent),
     }
     try:
-        changed = members.change(hashdb(), actor(), member_id, read(MemberChangeIn, pages.spelled(asked)).to_domain())
+        changed = members.change(
+            hashdb(), actor(), member_id, read(MemberChangeIn, pages.query_text(asked)).to_domain()
+        )
         assert isinstance(changed, Member)  # Only a suspension may wait for a second person.
     except pages.REFUSALS as error:
         return _shown(member, sent.refused(error), status=422)
@@ -115,7 +117,7 @@ def issue_key(member_id: int) -> Response:
         "hides_distances": bool(sent.text("hides_distances")),
     }
     try:
-        issued = members.issue_key(hashdb(), actor(), member_id, read(KeyIn, pages.spelled(asked)).to_domain())
+        issued = members.issue_key(hashdb(), actor(), member_id, read(KeyIn, pages.query_text(asked)).to_domain())
     except pages.REFUSALS as error:
         return _shown(member, _filled(member), sent.refused(error), status=422)
     return pages.page("key.html", member=member, key=issued.key, secret=issued.secret)
@@ -126,7 +128,7 @@ def ask_revocation(member_id: int, key_id: int) -> Response:
     """Say what a revocation would do, before it is done."""
     member = members.get(hashdb(), actor(), member_id)
     key = members.key(hashdb(), actor(), key_id, member_id)
-    use = members.of(hashdb(), actor(), member_id).get(key_id)
+    use = members.key_uses(hashdb(), actor(), member_id).get(key_id)
     return pages.page("revocation.html", member=member, key=key, use=use)
 
 
@@ -139,7 +141,7 @@ def revoke_key(member_id: int, key_id: int) -> Response:
 
 def _listed(form: Form, status: int = 200) -> Response:
     asked = query(PageQuery)
-    found, more = cut(members.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
+    found, more = page_of(members.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
     after = found[-1].id if more else None
     return pages.page(
         "members.html",
@@ -166,7 +168,7 @@ def _shown(member: Member, form: Form, key_form: Form | None = None, status: int
         proposals=proposals.on(hashdb(), actor(), "member", member.id),
         keys=found,
         hooks=webhooks.page(hashdb(), actor(), 0, MOST, of=member.id),
-        uses=members.of(hashdb(), actor(), member.id),
+        uses=members.key_uses(hashdb(), actor(), member.id),
         form=form,
         key_form=key_form or Form(),
         ticked=key_form.many("scopes") if key_form else (Scope.CONTRIBUTE, Scope.MATCH),
@@ -182,7 +184,7 @@ def _figures() -> dict[int, MemberFigures]:
 def _uses() -> dict[int, KeyUse]:
     """Of each member, the use of the key that was used last, with the lag of the one that is furthest behind."""
     found: dict[int, KeyUse] = {}
-    for one in members.of(hashdb(), actor()).values():
+    for one in members.key_uses(hashdb(), actor()).values():
         best = found.setdefault(one.member, one)
         use = max(best.use, one.use, key=lambda each: each.used_at)
         lag = max((each.lag for each in (best, one) if each.lag), key=lambda each: each.changes, default=None)

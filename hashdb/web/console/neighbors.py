@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from flask import Response
 
-from hashdb.domain.matching.matches import Near, reach
+from hashdb.domain.matching.matches import NearContribution, reach
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import Fault, InvalidInput
 from hashdb.hashing import Mode
@@ -14,7 +14,7 @@ from hashdb.service.matching import neighbors
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import Sides, grid, sides, together
-from hashdb.web.context import actor, face, hashdb
+from hashdb.web.context import actor, app_state, hashdb
 from hashdb.wire.matching import spell_lines
 
 blueprint = pages.blueprint_of("neighbors", __name__, "/debugger")
@@ -57,7 +57,7 @@ def _radii(sent: Form) -> tuple[dict[Algorithm, int], list[Fault]]:
 def _page(
     form: Form,
     radii: Mapping[Algorithm, int],
-    near: tuple[Near, ...] | None,
+    near: tuple[NearContribution, ...] | None,
     asked: Sides | None = None,
     status: int = 200,
 ) -> Response:
@@ -74,13 +74,13 @@ def _page(
         matching=sum(one.matches(chosen) for one in near or ()),
         benign=neighbors.benign(hashdb(), actor(), own) if own else (),
         sides=asked or {},
-        accept_media=face().settings.accept_media,
+        accept_media=app_state().settings.accept_media,
         grid=grid,
         counts=_counts(near or ()),
     )
 
 
-def _counts(near: tuple[Near, ...]) -> dict[Algorithm, list[tuple[int, int]]]:
+def _counts(near: tuple[NearContribution, ...]) -> dict[Algorithm, list[tuple[int, int]]]:
     """For each algorithm, how many contributions that can match are within each distance at which there is one."""
     counts: dict[Algorithm, list[tuple[int, int]]] = {}
     for one in hashdb().rules.algorithms:

@@ -8,7 +8,7 @@ from hashdb.service.review import proposals
 from hashdb.service.stats import overviews
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
-from hashdb.web.context import actor, face, hashdb
+from hashdb.web.context import actor, app_state, hashdb
 from hashdb.wire.pages import DAYS, OverviewQuery
 
 blueprint = pages.blueprint_of("overviews", __name__, "/overview")
@@ -33,6 +33,6 @@ def show() -> Response:
         days=days,
         periods=DAYS,
         expiring=(hashdb().now() + overviews.EXPIRING).date(),
-        matched=face().metrics.times(_MATCHES),
+        matched=app_state().metrics.times(_MATCHES),
         proposals=len(proposals.page(hashdb(), actor(), 0, _ALL)),
     )

@@ -21,13 +21,13 @@ from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.times import format_instant
 from hashdb.errors import Conflict, Fault, HashDBError, IndexNotReady, InvalidInput, MalformedRequest, SignInRefused
 from hashdb.service.stats import refusals
-from hashdb.web.console import cookies, guard, words
-from hashdb.web.context import hashdb, terms
+from hashdb.web.console import filters, guard
+from hashdb.web.context import hashdb, validation_context
 from hashdb.wire import refusal
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class MenuEntry:
     """A page in the menu: for who has the scope; `icon` is one of templates/console/icons.html.
 
     `key` leads there after `g`; `apart` sets it off from what stands before it.
@@ -42,24 +42,24 @@ class Entry:
 
 
 MENU = (
-    Entry("Overview", "home", "console.overviews.show", "o"),
-    Entry("Contributions", "folder", "console.contributions.browse", "c"),
-    Entry("Cases", "gavel", "console.cases.browse", "k"),
-    Entry("Match debugger", "search", "console.neighbors.ask", "d"),
-    Entry("Members and keys", "building", "console.members.browse", "m", apart=True),
-    Entry("Incidents", "alert", "console.incidents.browse", "i"),
-    Entry("Benign signals", "shield", "console.benign.browse", "b"),
-    Entry("Proposals", "users", "console.proposals.browse", "p"),
-    Entry("Webhooks", "push", "console.webhooks.browse", "w"),
-    Entry("Reports", "report", "console.reports.browse", "r", apart=True),
-    Entry("Audit log", "list", "console.events.browse", "l"),
-    Entry("Vocabulary", "tag", "console.labels.show", "v", apart=True),
-    Entry("Settings", "settings", "console.settings.show", "t"),
-    Entry("Users", "users", "console.users.browse", "u"),
+    MenuEntry("Overview", "home", "console.overviews.show", "o"),
+    MenuEntry("Contributions", "folder", "console.contributions.browse", "c"),
+    MenuEntry("Cases", "gavel", "console.cases.browse", "k"),
+    MenuEntry("Match debugger", "search", "console.neighbors.ask", "d"),
+    MenuEntry("Members and keys", "building", "console.members.browse", "m", apart=True),
+    MenuEntry("Incidents", "alert", "console.incidents.browse", "i"),
+    MenuEntry("Benign signals", "shield", "console.benign.browse", "b"),
+    MenuEntry("Proposals", "users", "console.proposals.browse", "p"),
+    MenuEntry("Webhooks", "push", "console.webhooks.browse", "w"),
+    MenuEntry("Reports", "report", "console.reports.browse", "r", apart=True),
+    MenuEntry("Audit log", "list", "console.events.browse", "l"),
+    MenuEntry("Vocabulary", "tag", "console.labels.show", "v", apart=True),
+    MenuEntry("Settings", "settings", "console.settings.show", "t"),
+    MenuEntry("Users", "users", "console.users.browse", "u"),
 )
 
 
-def seen_by(actor: Actor) -> tuple[Entry, ...]:
+def seen_by(actor: Actor) -> tuple[MenuEntry, ...]:
     """The menu of somebody."""
     return tuple(entry for entry in MENU if actor.has(entry.scope))
 
@@ -126,7 +126,7 @@ def asked(model: type[_Query], *, form: Form, apart: Collection[str] = ()) -> _Q
     given = request.args.to_dict().items()
     form.values = {name: value for name, value in given if value.strip() and name not in apart}
     try:
-        return model.model_validate(form.values, context=terms())
+        return model.model_validate(form.values, context=validation_context())
     except ValidationError as error:
         form.refused(refusal(error))
         return None
@@ -157,11 +157,11 @@ def to(address: str) -> Response:
 def done(address: str, what: str) -> Response:
     """Go on to another page, which says what was done."""
     response = to(address)
-    cookies.put_notice(response, what)
+    guard.put_notice(response, what)
     return response
 
 
-def spelled(fields: Mapping[str, object]) -> str:
+def query_text(fields: Mapping[str, object]) -> str:
     """Fields as the JSON that a model of the wire reads; what is None was not sent."""
     return json.dumps({name: value for name, value in fields.items() if value is not None})
 
@@ -194,10 +194,10 @@ def context() -> dict[str, Any]:
         "csrf": lambda: Markup('<input type="hidden" name="csrf" value="{}">').format(guard.form_secret()),
         "may": lambda scope: session is not None and session.user.actor.has(Scope(scope)),
         "menu": seen_by(session.user.actor) if session else (),
-        "notice": cookies.notice(),
+        "notice": guard.notice(),
         "now": hashdb().now(),
         "session": session,
-        "theme": cookies.get(cookies.THEME),
+        "theme": guard.get(guard.THEME),
         "version": __version__,
     }
 
@@ -222,7 +222,7 @@ def add_filters(app: Flask) -> None:
     app.jinja_env.filters.update(
         instant=instant,
         day=day,
-        **words.FILTERS,
+        **filters.FILTERS,
         number=lambda value: f"{value:,}",
         sentence=sentence,
         slug=lambda text: re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-"),

@@ -7,7 +7,7 @@ from flask import Response, g, request, url_for
 from hashdb.errors import HashDBError, MethodNotAllowed, NotAuthenticated, ScopeMissing
 from hashdb.service.stats import refusals
 from hashdb.web import problems
-from hashdb.web.console import cookies, pages
+from hashdb.web.console import guard, pages
 from hashdb.web.context import hashdb
 
 
@@ -29,7 +29,7 @@ def respond(error: Exception) -> Response:
 
 def _sign_in() -> Response:
     here = request.full_path.rstrip("?") if request.method == "GET" else ""
-    halves = bool(cookies.get(cookies.SESSION))
+    halves = bool(guard.get(guard.SESSION))
     back = here if here and here != url_for("console.landing") else None
     address = url_for("console.sessions.sign_in", next=back)
     if request.headers.get("HX-Request"):
@@ -37,7 +37,7 @@ def _sign_in() -> Response:
         return Response(status=204, headers={"HX-Redirect": url_for("console.sessions.sign_in")})
     response = pages.to(address)
     if halves:
-        cookies.drop(response, cookies.SESSION)
+        guard.drop(response, guard.SESSION)
     return response
 
 

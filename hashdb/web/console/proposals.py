@@ -6,7 +6,7 @@ from flask import Response, url_for
 
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.review.cases import Decision
-from hashdb.domain.review.incidents import REVIEWED, Act, Proposal
+from hashdb.domain.review.incidents import REVIEWED, Proposal, TwoPersonAction
 from hashdb.errors import Fault, InvalidInput
 from hashdb.service.accounts import members
 from hashdb.service.ledger import events
@@ -15,7 +15,7 @@ from hashdb.service.review import cases, proposals
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import grid
-from hashdb.web.context import actor, hashdb, terms
+from hashdb.web.context import actor, hashdb, validation_context
 from hashdb.wire import read
 from hashdb.wire.accounts import MemberChangeIn
 from hashdb.wire.matching import BenignIn
@@ -63,21 +63,21 @@ def drop(proposal_id: int) -> Response:
 
 
 _NAMES = {
-    Act.SUSPEND: "suspend a member",
-    Act.BENIGN: "add a benign signal",
-    Act.RETIRE: "retire a contribution",
+    TwoPersonAction.SUSPEND: "suspend a member",
+    TwoPersonAction.BENIGN: "add a benign signal",
+    TwoPersonAction.RETIRE: "retire a contribution",
 }
 
 
 def _repeat(proposal: Proposal, sent: Form) -> object:
     """The same request, by who is signed in; a proposal where that is the first one again."""
     request = proposal.request
-    content = pages.spelled(request.content)
-    if request.act is Act.SUSPEND:
+    content = pages.query_text(request.content)
+    if request.act is TwoPersonAction.SUSPEND:
         return members.change(hashdb(), actor(), request.id, read(MemberChangeIn, content).to_domain())
-    if request.act is Act.BENIGN:
-        return benign.add(hashdb(), actor(), read(BenignIn, content, terms()).to_domain())
-    asked = read(DecisionIn, pages.spelled({**request.content, "note": sent.text("note") or None}))
+    if request.act is TwoPersonAction.BENIGN:
+        return benign.add(hashdb(), actor(), read(BenignIn, content, validation_context()).to_domain())
+    asked = read(DecisionIn, pages.query_text({**request.content, "note": sent.text("note") or None}))
     if asked.note is None:
         raise InvalidInput((Fault("note", "is required: who contributed it and who disputed it read it"),))
     return cases.decide(hashdb(), actor(), request.id, Decision.RETIRE, asked.note, asked.signals)
@@ -86,11 +86,11 @@ def _repeat(proposal: Proposal, sent: Form) -> object:
 def _shown(proposal: Proposal, form: Form, status: int = 200) -> Response:
     request = proposal.request
     told: dict[str, object] = {}
-    if request.act is Act.SUSPEND:
+    if request.act is TwoPersonAction.SUSPEND:
         told = {"member": members.get(hashdb(), actor(), request.id)}
         told["effect"] = members.effect(hashdb(), actor(), request.id)
-    elif request.act is Act.BENIGN:
-        draft = read(BenignIn, pages.spelled(request.content), terms()).to_domain()
+    elif request.act is TwoPersonAction.BENIGN:
+        draft = read(BenignIn, pages.query_text(request.content), validation_context()).to_domain()
         told = {"draft": draft, "effect": pages.once_built(lambda: benign.effect(hashdb(), actor(), draft))}
     else:
         case = cases.get(hashdb(), actor(), request.id)

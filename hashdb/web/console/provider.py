@@ -18,10 +18,10 @@ from pydantic import BaseModel, Field, JsonValue, ValidationError
 from hashdb.domain.accounts.users import Identity
 from hashdb.errors import LimitReached, SignInRefused
 from hashdb.service.accounts import sessions
-from hashdb.web.console import cookies, pages
+from hashdb.web.console import guard, pages
 from hashdb.web.console.pages import Form
 from hashdb.web.console.sessions import address, ask, begun, status_of
-from hashdb.web.context import face, hashdb
+from hashdb.web.context import app_state, hashdb
 
 # What takes a tenth of the service's start to load is loaded where somebody signs in so.
 if TYPE_CHECKING:
@@ -75,15 +75,15 @@ def go() -> Response:
             found = _told(lambda: _discover(client))
             there, _ = client.create_authorization_url(
                 found.authorization_endpoint,
-                state=cookies.derived("state"),
-                nonce=cookies.derived("nonce"),
+                state=guard.derived("state"),
+                nonce=guard.derived("nonce"),
                 code_verifier=_verifier(),
             )
     except SignInRefused as error:
         return ask(Form().refused(error), status=502)
     response = pages.to(there)
-    if not cookies.get(cookies.SESSION):
-        cookies.put(response, cookies.VISIT, cookies.visit())
+    if not guard.get(guard.SESSION):
+        guard.put(response, guard.VISIT, guard.visit())
     return response
 
 
@@ -91,12 +91,12 @@ def go() -> Response:
 def come_back() -> Response:
     """Begin a session of whom the provider recognised."""
     try:
-        if not cookies.is_derived("state", request.args.get("state", "")) or "code" not in request.args:
+        if not guard.is_derived("state", request.args.get("state", "")) or "code" not in request.args:
             raise SignInRefused("the provider sent you back without having been asked by this browser: begin again")
         # Whoever sends codes that are none costs a request to the provider each time, and so is counted before.
         sessions.approach(hashdb(), address())
         claims = _told(lambda: _claims(request.args["code"]))
-        identity = Identity(face().settings.oidc_issuer, claims.sub)
+        identity = Identity(app_state().settings.oidc_issuer, claims.sub)
         opened = sessions.admit(hashdb(), _name(claims), identity, address())
     except (SignInRefused, LimitReached) as error:
         return ask(Form().refused(error), status=status_of(error))
@@ -104,7 +104,7 @@ def come_back() -> Response:
 
 
 def _client() -> OAuth2Client:
-    settings = face().settings
+    settings = app_state().settings
     secret = settings.oidc_client_secret
     if settings.oidc_issuer is None or secret is None:
         raise SignInRefused("there is no provider here")
@@ -125,7 +125,7 @@ def _claims(code: str) -> _Claims:
     from joserfc import jwt
     from joserfc.jwk import KeySet
 
-    settings = face().settings
+    settings = app_state().settings
     with _client() as client:
         found = _discover(client)
         given = client.fetch_token(found.token_endpoint, code=code, code_verifier=_verifier())
@@ -145,7 +145,7 @@ def _claims(code: str) -> _Claims:
     several = isinstance(claims.aud, list) and len(claims.aud) > 1
     if claims.azp != settings.oidc_client_id and (several or claims.azp is not None):
         raise SignInRefused("the provider's answer is for another client")
-    if not cookies.is_derived("nonce", claims.nonce):
+    if not guard.is_derived("nonce", claims.nonce):
         raise SignInRefused("the provider answered another question: begin again")
     return claims
 
@@ -153,14 +153,14 @@ def _claims(code: str) -> _Claims:
 def _name(claims: _Claims) -> str:
     if not isinstance(claims.name, str):
         raise SignInRefused("the provider names no user")
-    if face().settings.oidc_claim == "email" and not claims.email_verified:
+    if app_state().settings.oidc_claim == "email" and not claims.email_verified:
         raise SignInRefused("the provider has not verified the address of mail")
     return claims.name
 
 
 def _discover(client: OAuth2Client) -> _Discovered:
     """What the provider says of itself, asked for now and then and by one request at a time: anybody can cause it."""
-    issuer = face().settings.oidc_issuer or ""
+    issuer = app_state().settings.oidc_issuer or ""
     if not _asking.acquire(timeout=_PATIENCE):
         raise SignInRefused("the provider does not answer another request: try again in some seconds")
     try:
@@ -202,4 +202,4 @@ def _read(model: type[_Read], value: object) -> _Read:
 
 def _verifier() -> str:
     # 43 to 128 characters, by RFC 7636.
-    return hashlib.sha256(cookies.derived("verifier").encode()).hexdigest()
+    return hashlib.sha256(guard.derived("verifier").encode()).hexdigest()

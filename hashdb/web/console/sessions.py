@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from flask import Response, request, url_for
 
-from hashdb.domain.accounts.users import Opened
+from hashdb.domain.accounts.users import OpenedSession
 from hashdb.errors import LimitReached, SignInRefused
 from hashdb.service.accounts import sessions
-from hashdb.web.console import cookies, guard, pages
+from hashdb.web.console import guard, pages
 from hashdb.web.console.pages import Form
-from hashdb.web.context import face, hashdb
+from hashdb.web.context import app_state, hashdb
 
 blueprint = pages.blueprint_of("sessions", __name__, "/sign-in")
 
@@ -44,7 +44,7 @@ def confirm() -> Response:
     """Complete a session by a code."""
     sent = Form.sent()
     try:
-        opened = sessions.confirm(hashdb(), cookies.get(cookies.SESSION), sent.secret("code"), address())
+        opened = sessions.confirm(hashdb(), guard.get(guard.SESSION), sent.secret("code"), address())
     except (SignInRefused, LimitReached) as error:
         return pages.page("code.html", form=sent.refused(error), status=status_of(error))
     return begun(opened, pages.local(sent.text("next")))
@@ -55,23 +55,23 @@ def sign_out() -> Response:
     """End this session."""
     sessions.sign_out(hashdb(), guard.session())
     response = pages.to(url_for("console.sessions.sign_in"))
-    cookies.drop(response, cookies.SESSION)
+    guard.drop(response, guard.SESSION)
     return response
 
 
-def begun(opened: Opened, next_page: str) -> Response:
+def begun(opened: OpenedSession, next_page: str) -> Response:
     """Go on with a new session, whose secret no page knew before."""
     response = pages.to(next_page)
-    cookies.put(response, cookies.SESSION, opened.token)
-    cookies.drop(response, cookies.VISIT)
+    guard.put(response, guard.SESSION, opened.token)
+    guard.drop(response, guard.VISIT)
     return response
 
 
 def ask(form: Form, status: int = 200) -> Response:
     """The page that asks for name and password, with what went wrong."""
-    response = pages.page("sign_in.html", form=form, provider=face().settings.oidc_issuer, status=status)
-    if not cookies.get(cookies.SESSION):
-        cookies.put(response, cookies.VISIT, cookies.visit())
+    response = pages.page("sign_in.html", form=form, provider=app_state().settings.oidc_issuer, status=status)
+    if not guard.get(guard.SESSION):
+        guard.put(response, guard.VISIT, guard.visit())
     return response
 
 

@@ -16,7 +16,7 @@ from hashdb.service.ledger import checkpoints
 from hashdb.service.schedule import Plan
 from hashdb.settings import DEFAULT_LABELS, Settings
 from hashdb.web.console import pages
-from hashdb.web.context import actor, face, hashdb
+from hashdb.web.context import actor, app_state, hashdb
 
 blueprint = pages.blueprint_of("settings", __name__)
 
@@ -28,7 +28,7 @@ def show() -> Response:
     return pages.page(
         "settings.html",
         log=checkpoints.named(hashdb()),
-        settings=_settings(face().settings),
+        settings=_settings(app_state().settings),
         tasks=_tasks(),
     )
 
@@ -46,7 +46,7 @@ class _Row:
 
 
 def _tasks() -> Iterator[_Row]:
-    runs, errors = face().metrics.tasks(), schedule.last_errors(hashdb(), actor())
+    runs, errors = app_state().metrics.tasks(), schedule.last_errors(hashdb(), actor())
     for plan in schedule.TABLE:
         run, error = runs[plan.task], errors.get(plan.task)
         yield _Row(

@@ -12,7 +12,7 @@ from hashdb.errors import Fault, InvalidInput, MediaRefused, TooLarge, Unreadabl
 from hashdb.hashing import Mode
 from hashdb.web import media
 from hashdb.web.console.pages import Form
-from hashdb.web.context import face
+from hashdb.web.context import app_state
 from hashdb.wire.matching import read_lines
 
 
@@ -81,7 +81,7 @@ def together(error: InvalidInput) -> InvalidInput:
 
 
 def _hashed(octets: bytes, mode: Mode) -> Sides:
-    settings = face().settings
+    settings = app_state().settings
     if not settings.accept_media:
         raise MediaRefused()
     if len(octets) > settings.media_max_bytes:

@@ -8,7 +8,7 @@ from hashdb.domain.accounts.users import AddedUser, Role, User, UserChange, User
 from hashdb.service.accounts import users
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
-from hashdb.web.context import actor, face, hashdb
+from hashdb.web.context import actor, app_state, hashdb
 from hashdb.wire import read
 from hashdb.wire.accounts import UserChangeIn, UserIn
 
@@ -32,7 +32,7 @@ def add() -> Response:
     """Add a user, with a password that is shown this once, or for the provider to recognise."""
     sent = Form.sent()
     try:
-        draft = read(UserIn, pages.spelled({"name": sent.text("name"), "role": sent.text("role")})).to_domain()
+        draft = read(UserIn, pages.query_text({"name": sent.text("name"), "role": sent.text("role")})).to_domain()
         added = users.add(hashdb(), actor(), draft, local=sent.text("by") != "provider")
     except pages.REFUSALS as error:
         return _listed(sent.refused(error), status=422)
@@ -51,7 +51,7 @@ def change(user_id: int) -> Response:
     """Give a user another role."""
     user, sent = users.get(hashdb(), actor(), user_id), Form.sent()
     try:
-        asked = read(UserChangeIn, pages.spelled({"role": sent.text("role")})).to_domain()
+        asked = read(UserChangeIn, pages.query_text({"role": sent.text("role")})).to_domain()
         changed = users.change(hashdb(), actor(), user_id, asked)
     except pages.REFUSALS as error:
         return _shown(user, sent.refused(error), status=422)
@@ -86,12 +86,12 @@ def _made(added: AddedUser) -> Response:
 
 def _listed(form: Form, status: int = 200) -> Response:
     found = users.page(hashdb(), actor(), 0, _ALL)
-    provider = face().settings.oidc_issuer
+    provider = app_state().settings.oidc_issuer
     return pages.page("users.html", users=found, form=form, roles=ROLES, provider=provider, status=status)
 
 
 def _shown(user: User, form: Form, status: int = 200) -> Response:
-    provider = face().settings.oidc_issuer
+    provider = app_state().settings.oidc_issuer
     return pages.page("user.html", user=user, form=form, roles=ROLES, provider=provider, status=status)
 
 

@@ -11,7 +11,7 @@ from hashdb.service.accounts import members
 from hashdb.service.sharing import webhooks
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
-from hashdb.web.context import actor, cut, hashdb, query
+from hashdb.web.context import actor, hashdb, page_of, query
 from hashdb.wire.pages import PageQuery
 
 blueprint = pages.blueprint_of("webhooks", __name__)
@@ -22,7 +22,7 @@ _SHOWN = 100
 def browse() -> Response:
     """List the webhooks of all members."""
     asked = query(PageQuery)
-    found, more = cut(webhooks.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
+    found, more = page_of(webhooks.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
     return pages.page(
         "webhooks.html",
         webhooks=found,

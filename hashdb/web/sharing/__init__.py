@@ -13,7 +13,7 @@ from hashdb.domain.contributions import Contribution, Draft
 from hashdb.domain.signals import Signal
 from hashdb.errors import NoLabel
 from hashdb.service.contributions import contributions
-from hashdb.web.context import face, hashdb, octets, sent_whole
+from hashdb.web.context import app_state, hashdb, raw_body, sent_whole
 
 MOUNTS = ("/stopncii/", "/graph/", "/tat/", "/hma/")
 """Where the protocols are; they stand in no OpenAPI document of ours, for they are not ours."""
@@ -28,7 +28,7 @@ def fields() -> dict[str, str]:
     """The fields of this request, of its query string and of its form, where it is one. Raises MalformedRequest."""
     if request.mimetype != "application/x-www-form-urlencoded":
         return request.args.to_dict()
-    octets(keep=True)
+    raw_body(keep=True)
     with sent_whole("the form is not sent as its headers say"):
         return {**request.args.to_dict(), **request.form.to_dict()}
 
@@ -45,7 +45,7 @@ def instant(second: int) -> datetime:
 
 def labelled() -> str:
     """The label of what comes by these protocols. Raises NoLabel."""
-    label = face().settings.interop_label
+    label = app_state().settings.interop_label
     if label is None:
         raise NoLabel()
     return label

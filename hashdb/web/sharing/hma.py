@@ -16,7 +16,7 @@ from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.addresses import Address, public
 from hashdb.domain.contributions import Contribution, Draft
 from hashdb.domain.matching.matches import Query
-from hashdb.domain.sharing.feed import Hit
+from hashdb.domain.sharing.feed import BankHit
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import (
     AlreadyWithdrawn,
@@ -34,7 +34,7 @@ from hashdb.service.contributions import contributions
 from hashdb.service.sharing import feed
 from hashdb.service.sharing.safe_http import PORTS, NotPermittedError, connected, resolved, target
 from hashdb.web import media, problems
-from hashdb.web.context import actor, admit, body, face, hashdb, recognise, sent_whole
+from hashdb.web.context import actor, admit, app_state, body, hashdb, recognise, sent_whole
 from hashdb.web.sharing import answered, labelled
 from hashdb.wire import read
 from hashdb.wire.sharing import parsed
@@ -255,7 +255,7 @@ def remove_content(name: str, content: int) -> Response:
 
 def _caller(*scopes: Scope) -> Actor:
     """Who holds the key of the request, or the one that the operator lends to whoever has none."""
-    lent = face().settings.hma_key
+    lent = app_state().settings.hma_key
     if lent is None or "Authorization" in request.headers:
         return admit(actor(), *scopes)
     return admit(recognise(lent.get_secret_value()), *scopes)
@@ -276,7 +276,7 @@ def _asked_for(asked: LookupQuery) -> Signal:
     return signal_of(asked.signal_type, asked.signal, _enabled())
 
 
-def _hits(who: Actor, signals: Sequence[Signal]) -> tuple[Hit, ...]:
+def _hits(who: Actor, signals: Sequence[Signal]) -> tuple[BankHit, ...]:
     return feed.look_up(hashdb(), who, Query(tuple(signals)))
 
 
@@ -284,7 +284,7 @@ def _hashed(asked: HashQuery) -> Hashed:
     """What is computed of the picture of this request, or of the one that it names."""
     for name in asked.types:
         _type(name)
-    settings = face().settings
+    settings = app_state().settings
     if asked.url is None:
         octets = media.read_picture("photo")
     elif asked.content_type != "photo":

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, request
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.errors import NotAuthenticated
 from hashdb.service.sharing import feed
-from hashdb.web.context import actor, admit, body, hashdb, recognise, terms
+from hashdb.web.context import actor, admit, body, hashdb, recognise, validation_context
 from hashdb.web.sharing import answered, contribute, fields, instant, this_second
 from hashdb.wire import read
 from hashdb.wire.sharing import parsed
@@ -38,7 +38,7 @@ def fetch() -> Response:
 def submit() -> Response:
     """Contribute hashes, with the label that the operator set."""
     who = _caller(Scope.CONTRIBUTE)
-    signals = read(HashesIn, body(), terms()).signals()
+    signals = read(HashesIn, body(), validation_context()).signals()
     return answered({"count": len(contribute(who, signals))})
 
 
@@ -46,7 +46,7 @@ def submit() -> Response:
 def feed_back() -> Response:
     """Confirm (Blocked) or dispute (NotBlocked) what others contribute; other feedback is heard, and is no opinion."""
     who = _caller(Scope.MATCH)
-    said = read(FeedbacksIn, body(), terms()).opinions(hashdb().rules.vocabulary.reason)
+    said = read(FeedbacksIn, body(), validation_context()).opinions(hashdb().rules.vocabulary.reason)
     return answered({"count": feed.judge(hashdb(), who, said, "hashFeedbacks")})
 
 

@@ -16,7 +16,7 @@ from hashdb.errors import NotAuthenticated
 from hashdb.service.contributions import contributions
 from hashdb.service.review import opinions
 from hashdb.service.sharing import feed
-from hashdb.web.context import admit, face, hashdb, recognise
+from hashdb.web.context import admit, app_state, hashdb, recognise
 from hashdb.web.sharing import answered, contribute, fields, instant, this_second
 from hashdb.wire.sharing import parsed
 from hashdb.wire.sharing.threatexchange import (
@@ -108,7 +108,7 @@ def _following(group: int, asked: UpdatesQuery, after: str) -> str:
     """The address of the next page, which the client asks for as it stands."""
     said = {"access_token": fields()["access_token"], "after": after}
     said |= asked.model_dump(mode="json", include={"start_time", "limit", "types"})
-    base = face().settings.public_url or request.host_url
+    base = app_state().settings.public_url or request.host_url
     return f"{base.rstrip('/')}/graph/{group}/threat_updates/?{urlencode(said)}"
 
 

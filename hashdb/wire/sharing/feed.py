@@ -8,9 +8,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from hashdb.domain.addresses import Reach
+from hashdb.domain.addresses import EgressPolicy
 from hashdb.domain.contributions import Standing
-from hashdb.domain.sharing.feed import Change, Changes, Copied, Gone, Step, Steps
+from hashdb.domain.sharing.feed import Change, Changes, Copied, FeedPage, FeedStep, Gone
 from hashdb.domain.sharing.webhooks import (
     Delivery,
     DeliveryOutcome,
@@ -25,7 +25,7 @@ from hashdb.domain.sharing.webhooks import (
 )
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.times import format_instant, parse_instant
-from hashdb.wire import UNSENT, Answered, Line, Moment, Sent, Terms, ruled
+from hashdb.wire import UNSENT, Answered, Line, Moment, Sent, ValidationContext, checked_by
 from hashdb.wire.contributions import ContributionOut, seen
 from hashdb.wire.conversions import ChangeMirror, Mirror, Named
 
@@ -83,7 +83,7 @@ def _text(value: object) -> str:
 _encode = json.JSONEncoder(default=_text, separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
 
 
-def read_lines(text: bytes) -> Steps:
+def read_lines(text: bytes) -> FeedPage:
     """What some whole lines of a stream say, in a third of the time that models take.
 
     Signals of algorithms that this version does not know are left out. Raises ValueError where a line is none.
@@ -91,10 +91,10 @@ def read_lines(text: bytes) -> Steps:
     try:
         lines = json.loads(b"[%b]" % text.strip().replace(b"\n", b","))
         end = lines.pop() if lines and "checkpoint" in lines[-1] else None
-        steps = tuple([Step(int(line["seq"]), _what(line)) for line in lines])
+        steps = tuple([FeedStep(int(line["seq"]), _what(line)) for line in lines])
         if end is None:
-            return Steps(steps, steps[-1].seq if steps else 0)
-        return Steps(steps, int(end["checkpoint"]), bool(end["more"]), str(end["epoch"]))
+            return FeedPage(steps, steps[-1].seq if steps else 0)
+        return FeedPage(steps, int(end["checkpoint"]), bool(end["more"]), str(end["epoch"]))
     except (LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError("a line is neither a change nor the end") from error
 
@@ -134,10 +134,10 @@ _SIZES = {str(algorithm): algorithm.bits // 8 for algorithm in Algorithm}
 _STANDINGS = {str(standing): standing for standing in Standing}
 
 
-_ANYWHERE = Reach(plain=True)
+_ANYWHERE = EgressPolicy(plain=True)
 
 
-def _url_fault(terms: Terms, url: str) -> str | None:
+def _url_fault(terms: ValidationContext, url: str) -> str | None:
     return url_fault(url, terms.rules.reach or _ANYWHERE)
 
 
@@ -146,7 +146,10 @@ def _once(topics: list[Topic]) -> list[Topic]:
 
 
 _Url = Annotated[
-    str, StringConstraints(max_length=1000), ruled(_url_fault), Field(description="An `https://` address of yours.")
+    str,
+    StringConstraints(max_length=1000),
+    checked_by(_url_fault),
+    Field(description="An `https://` address of yours."),
 ]
 _Topics = Annotated[
     list[Topic], Field(min_length=1, max_length=16, description="What it tells of."), AfterValidator(_once)

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, RootModel, StringConstraints
 
 from hashdb.domain.contributions import Contribution, Status
-from hashdb.domain.sharing.feed import Hit
+from hashdb.domain.sharing.feed import BankHit
 from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
 from hashdb.errors import InvalidInput, MalformedRequest
 from hashdb.wire.sharing import Foreign, digits_of
@@ -117,7 +117,9 @@ def hashes_out(signals: Iterable[Signal], quality: int | None, types: Collection
     }
 
 
-def hits_out(hits: Iterable[Hit], algorithm: Algorithm, banks: Collection[str]) -> dict[str, list[dict[str, object]]]:
+def hits_out(
+    hits: Iterable[BankHit], algorithm: Algorithm, banks: Collection[str]
+) -> dict[str, list[dict[str, object]]]:
     """What matches by an algorithm, by bank, nearest first; the distance is a string, which HMA's clients read."""
     found: dict[str, list[dict[str, object]]] = {}
     near = [hit for hit in hits if algorithm in hit.match.distance]
@@ -127,7 +129,7 @@ def hits_out(hits: Iterable[Hit], algorithm: Algorithm, banks: Collection[str]) 
     return found
 
 
-def raw_out(hits: Iterable[Hit], algorithm: Algorithm, asked: LookupQuery) -> dict[str, object]:
+def raw_out(hits: Iterable[BankHit], algorithm: Algorithm, asked: LookupQuery) -> dict[str, object]:
     """What matches, in one list."""
     found = [match for bank, match in hits if not asked.banks or bank in asked.banks]
     if asked.include_distance:

@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 
 from hashdb.domain.review.cases import OpinionDraft, Stance
 from hashdb.domain.rules import DRAFTS_A_REQUEST
-from hashdb.domain.sharing.feed import Record
+from hashdb.domain.sharing.feed import ExchangeRecord
 from hashdb.domain.signals import Signal
 from hashdb.domain.times import format_instant
 from hashdb.errors import Fault
@@ -107,7 +107,7 @@ class FeedbacksIn(_Camel):
         return [(signal, draft) for signal, draft in said if draft is not None]
 
 
-def page_out(records: Iterable[Record], token: str | None, level: int) -> dict[str, object]:
+def page_out(records: Iterable[ExchangeRecord], token: str | None, level: int) -> dict[str, object]:
     """A page of hashes; `level` is the second that a reader has all of, once it has this page."""
     listed = [_record(one) for one in records]
     return {
@@ -119,7 +119,7 @@ def page_out(records: Iterable[Record], token: str | None, level: int) -> dict[s
     }
 
 
-def _record(record: Record) -> dict[str, object]:
+def _record(record: ExchangeRecord) -> dict[str, object]:
     return {
         "lastModtimestamp": int(record.at.timestamp()),
         "signalType": "ImagePDQ",
@@ -135,7 +135,7 @@ def _withdrawn() -> dict[str, object]:
     return {"source": "hashdb", "feedbackValue": _NOT_BLOCKED, "tags": ["withdrawn"]}
 
 
-def _feedbacks(record: Record) -> Iterable[dict[str, object]]:
+def _feedbacks(record: ExchangeRecord) -> Iterable[dict[str, object]]:
     for one in record.contributions:
         yield {"source": one.member_name, "feedbackValue": _BLOCKED, "tags": list(one.labels)}
     for said in record.opinions:
@@ -163,7 +163,7 @@ class ListQuery(Foreign):
     limit: Annotated[Count, Ge(1), AfterValidator(lambda size: min(size, 1000))] = 1000
 
 
-def list_out(records: Iterable[Record], following: str | None, second: int, number: int) -> dict[str, object]:
+def list_out(records: Iterable[ExchangeRecord], following: str | None, second: int, number: int) -> dict[str, object]:
     """A page of the list; the checkpoint is what has been told with it."""
     listed = [_entry(one) for one in records]
     return {
@@ -175,7 +175,7 @@ def list_out(records: Iterable[Record], following: str | None, second: int, numb
     }
 
 
-def _entry(record: Record) -> dict[str, object]:
+def _entry(record: ExchangeRecord) -> dict[str, object]:
     # Exactly these fields: the client fails at any other.
     created = min((one.received_at for one in record.contributions), default=record.at)
     return {

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from hashdb.domain.contributions import Contribution
 from hashdb.domain.review.cases import Opinion, OpinionDraft, Stance
-from hashdb.domain.sharing.feed import Record
+from hashdb.domain.sharing.feed import ExchangeRecord
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.times import format_instant
 from hashdb.wire.pages import Count
@@ -60,7 +60,7 @@ class DescriptorIn(Foreign):
     status: Literal["MALICIOUS"]
 
 
-def update_out(record: Record) -> dict[str, object]:
+def update_out(record: ExchangeRecord) -> dict[str, object]:
     """What a reader is to hold of a value."""
     told: dict[str, object] = {
         "id": str(record.number),

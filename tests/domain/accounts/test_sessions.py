@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from hashdb.domain.accounts.users import Lifetime, Role, Session, Tries, User, UserStatus
+from hashdb.domain.accounts.users import FailedTries, Lifetime, Role, Session, User, UserStatus
 from tests.builders import NOON
 
 USER = User(1, "ada", Role.ADMIN, UserStatus.ACTIVE, True, False, False, NOON)
@@ -26,8 +26,8 @@ def test_a_half_open_session_has_five_minutes() -> None:
 
 
 def test_the_wait_grows_to_a_quarter_of_an_hour() -> None:
-    waits = [Tries("user", count, NOON).wait(NOON).total_seconds() for count in (0, 4, 5, 6, 7, 9, 10, 10**6)]
+    waits = [FailedTries("user", count, NOON).wait(NOON).total_seconds() for count in (0, 4, 5, 6, 7, 9, 10, 10**6)]
     assert waits == [0, 0, 30, 60, 120, 480, 900, 900]
-    assert Tries("address", 19, NOON).wait(NOON) == timedelta(0)
-    assert Tries("address", 20, NOON).wait(NOON) == timedelta(seconds=30)
-    assert Tries("user", 5, NOON).wait(NOON + MINUTE) == timedelta(0)
+    assert FailedTries("address", 19, NOON).wait(NOON) == timedelta(0)
+    assert FailedTries("address", 20, NOON).wait(NOON) == timedelta(seconds=30)
+    assert FailedTries("user", 5, NOON).wait(NOON + MINUTE) == timedelta(0)

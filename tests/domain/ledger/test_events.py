@@ -18,14 +18,14 @@ from hashdb.domain.ledger.events import (
     STATUS_AFTER,
     STATUS_EVENTS,
     Action,
+    ContributionState,
     Details,
     Entry,
     Event,
-    State,
     canonical,
     leaf,
 )
-from hashdb.domain.ledger.records import FIELDS, Records
+from hashdb.domain.ledger.records import FIELDS, ExpectedRecords
 from hashdb.domain.sharing.feed import matched
 from hashdb.domain.stats.overviews import deltas
 from hashdb.domain.stats.replays import Replay
@@ -113,7 +113,7 @@ histories = st.lists(st.sampled_from(LATER), max_size=12).map(lambda later: [Act
 
 def told(actions: list[Action]) -> list[Event]:
     """The events of a contribution, as the service writes them: each with what was before it."""
-    state, events = State(), list[Event]()
+    state, events = ContributionState(), list[Event]()
     for seq, action in enumerate(actions, 1):
         before = state.status if action in STATUS_AFTER else state.standing
         details: Details = {"member": 3, "kind": "platform", "labels": ["x"], "before": str(before)}
@@ -124,7 +124,7 @@ def told(actions: list[Action]) -> list[Event]:
 
 @given(histories)
 def test_all_that_reads_the_events_of_a_contribution_agrees_on_its_status_and_standing(actions: list[Action]) -> None:
-    state, ended, reversed_ = State(), False, False
+    state, ended, reversed_ = ContributionState(), False, False
     for action in actions:
         state = state.after(action)
         ended = action in ENDING if action in STATUS_AFTER else ended
@@ -133,7 +133,7 @@ def test_all_that_reads_the_events_of_a_contribution_agrees_on_its_status_and_st
     assert matched(actions) == state.matches == (not ended and not reversed_)
 
     replay = Replay(Period(NOON.date(), NOON.date()))
-    records = Records()
+    records = ExpectedRecords()
     for event in events:
         replay.take(event)
         records.take(0, event.actor, event.action, event.kind, event.id, canonical(event.details))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashdb.domain.ledger import merkle
-from hashdb.domain.ledger.merkle import Place
+from hashdb.domain.ledger.merkle import Subtree
 
 ENTRIES = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"]
 LEAVES = [hashlib.sha256(b"\x00" + bytes.fromhex(entry)).digest() for entry in ENTRIES]
@@ -94,7 +94,7 @@ def made(spans: Sequence[merkle.Span], entries: Sequence[bytes]) -> list[bytes]:
     """A proof, from places as they are stored."""
     inner, _ = merkle.grow(0, (), entries)
     numbered = zip(merkle.inner_places(0, len(entries)), inner, strict=True)
-    hashes = {Place(0, index): leaf for index, leaf in enumerate(entries)}
+    hashes = {Subtree(0, index): leaf for index, leaf in enumerate(entries)}
     hashes |= {place: node.hash for place, node in numbered}
     return list(merkle.proof(spans, hashes))
 

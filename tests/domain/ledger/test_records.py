@@ -8,20 +8,20 @@ from collections.abc import Mapping
 import pytest
 
 from hashdb.domain.ledger.events import Action
-from hashdb.domain.ledger.records import FIELDS, UNSAID, Records
+from hashdb.domain.ledger.records import FIELDS, UNSAID, ExpectedRecords
 
 ADDED = {"member": 1, "labels": ["b", "a"], "severity": 2, "basis": None, "media": "image", "seconds_to_share": 4}
 
 
-def replayed(*events: tuple[str, int, Mapping[str, object]], actor: str = "system:cli") -> Records:
+def replayed(*events: tuple[str, int, Mapping[str, object]], actor: str = "system:cli") -> ExpectedRecords:
     """Of these events: action, id of the subject, details."""
-    records = Records()
+    records = ExpectedRecords()
     for action, id, details in events:
         records.take(0, actor, action, action.partition(".")[0], id, json.dumps(details))
     return records
 
 
-def fields(records: Records, kind: str, id: int) -> dict[str, object]:
+def fields(records: ExpectedRecords, kind: str, id: int) -> dict[str, object]:
     return dict(zip(FIELDS[kind], records.of(kind, id), strict=True))
 
 
@@ -126,7 +126,7 @@ def test_a_session_is_open_from_its_sign_in_until_an_event_ends_it(
 
 
 def test_sessions_that_nobody_can_have_any_more_are_forgotten() -> None:
-    records, day = Records(), 86_400_000_000
+    records, day = ExpectedRecords(), 86_400_000_000
     for at in range(100):
         records.take(at * day, "user:1", Action.USER_SIGNED_IN, "user", 1, json.dumps({"session": str(at)}))
     known = [at for at in range(100) if records.sessions.begun_at(1, str(at)) is not None]
@@ -160,7 +160,7 @@ def test_what_is_about_nothing_that_was_added_is_passed_over() -> None:
 @pytest.mark.parametrize("text", ["", "[]", "{", "7"])
 def test_details_that_are_no_object_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"object|Expecting"):
-        Records().take(0, "x", Action.MEMBER_ADDED, "member", 1, text)
+        ExpectedRecords().take(0, "x", Action.MEMBER_ADDED, "member", 1, text)
 
 
 @pytest.mark.parametrize("odd", [1.5, {"a": 1}, [[1], {}], True, "ä\0"])

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from hashdb.domain.contributions import Contribution, Media, Standing, Status
-from hashdb.domain.matching.matches import Near, reach
+from hashdb.domain.matching.matches import NearContribution, reach
 from hashdb.domain.signals import FURTHER, Algorithm
 from tests.builders import NOON, sparse
 from tests.builders import near as near_to
@@ -19,8 +19,8 @@ ONE = Contribution(
 PDQ, PHASH = Algorithm.PDQ, Algorithm.PHASH
 
 
-def near(contribution: Contribution = ONE, **distance: int) -> Near:
-    return Near(contribution, {Algorithm(name): bits for name, bits in distance.items()}, {}, {})
+def near(contribution: Contribution = ONE, **distance: int) -> NearContribution:
+    return NearContribution(contribution, {Algorithm(name): bits for name, bits in distance.items()}, {}, {})
 
 
 def test_a_radius_decides_by_which_algorithms_it_matches() -> None:
@@ -63,7 +63,7 @@ def test_the_nearest_against_its_radius_comes_first() -> None:
 
 def test_a_pair_that_tells_little_is_within_less_unless_another_radius_is_chosen() -> None:
     one = sparse(1)
-    found = Near(ONE, {one.algorithm: 30}, {one.algorithm: (one, near_to(one, 30))}, {})
+    found = NearContribution(ONE, {one.algorithm: 30}, {one.algorithm: (one, near_to(one, 30))}, {})
     assert found.usual(one.algorithm) == one.algorithm.radius - FURTHER
     assert found.within({}) == found.within({one.algorithm: one.algorithm.radius}) == ()
     assert found.within({one.algorithm: one.algorithm.radius - 1}) == (one.algorithm,)

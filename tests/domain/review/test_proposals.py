@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hashdb.domain.review.incidents import Act, Request
+from hashdb.domain.review.incidents import ProposedChange, TwoPersonAction
 
 
 def test_a_request_names_its_subject_as_the_log_does() -> None:
-    assert Request(Act.SUSPEND, "member", 3, {"status": "suspended"}).subject == "member:3"
+    assert ProposedChange(TwoPersonAction.SUSPEND, "member", 3, {"status": "suspended"}).subject == "member:3"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hashdb.domain.ledger.events import Action
-from hashdb.domain.sharing.feed import Record, matched
+from hashdb.domain.sharing.feed import ExchangeRecord, matched
 from tests.builders import NOON, signal
 
 A = Action
@@ -30,7 +30,7 @@ def test_whether_it_matched_follows_from_its_events(actions: list[Action], expec
 
 
 def test_a_value_has_one_number_and_it_fits_into_a_long() -> None:
-    one, again, other = (Record(seq, NOON, signal(seed), (), ()) for seq, seed in ((1, 1), (9, 1), (1, 2)))
+    one, again, other = (ExchangeRecord(seq, NOON, signal(seed), (), ()) for seq, seed in ((1, 1), (9, 1), (1, 2)))
     assert one.number == again.number != other.number
     assert 0 < one.number < 2**56
     assert one.gone

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hashdb.domain.accounts.members import Scope
-from hashdb.domain.addresses import Reach
-from hashdb.domain.sharing.webhooks import Topic, sign, spelled, url_fault
+from hashdb.domain.addresses import EgressPolicy
+from hashdb.domain.sharing.webhooks import Topic, secret_text, sign, url_fault
 
 
 def test_the_signature_is_that_of_the_standards_example() -> None:
@@ -22,7 +22,7 @@ def test_what_is_no_secret_is_told(secret: str) -> None:
 
 
 def test_a_secret_is_spelled_as_it_signs() -> None:
-    assert sign(spelled(b"a" * 32), "msg_1", 1, b"x") != sign(spelled(b"b" * 32), "msg_1", 1, b"x")
+    assert sign(secret_text(b"a" * 32), "msg_1", 1, b"x") != sign(secret_text(b"b" * 32), "msg_1", 1, b"x")
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_secret_is_spelled_as_it_signs() -> None:
     ],
 )
 def test_an_address_to_which_nothing_is_sent_is_told(url: str, reason: str | None) -> None:
-    assert url_fault(url, Reach()) == reason
+    assert url_fault(url, EgressPolicy()) == reason
 
 
 def test_what_is_told_takes_the_scope_of_what_is_then_asked() -> None:

@@ -11,9 +11,9 @@ from hashdb.domain.stats.counts import ANY, Cell, Count
 from hashdb.domain.stats.overviews import (
     BOUNDS,
     EVERYONE,
-    InAll,
-    OfDay,
-    What,
+    DayCount,
+    Figure,
+    TotalCount,
     bucket,
     concerned,
     deltas,
@@ -23,7 +23,7 @@ from hashdb.domain.stats.overviews import (
 from tests.builders import NOON
 
 TODAY = NOON.date()
-COUNTED = (What.ADDED, What.WITHDRAWN, What.TIMED, What.IN_HOUR, What.IN_DAY)
+COUNTED = (Figure.ADDED, Figure.WITHDRAWN, Figure.TIMED, Figure.IN_HOUR, Figure.IN_DAY)
 
 
 def event(action: Action, id: int, days: int = 0, **details: object) -> Event:
@@ -37,10 +37,10 @@ def added(id: int, member: int, seconds: int | None) -> Event:
 
 def test_what_is_added_counts_for_the_day_its_member_and_all_together() -> None:
     found = deltas([added(1, 7, 3_600), added(2, 7, 3_601), added(3, 8, None)], {}, 0).by_day
-    assert [found[OfDay(TODAY, what, EVERYONE)] for what in COUNTED] == [3, 0, 2, 1, 2]
-    assert [found[OfDay(TODAY, what, 7)] for what in COUNTED] == [2, 0, 2, 1, 2]
-    assert [found[OfDay(TODAY, what, 8)] for what in COUNTED] == [1, 0, 0, 0, 0]
-    assert (found[OfDay(TODAY, "share:3600", EVERYONE)], found[OfDay(TODAY, "share:4500", EVERYONE)]) == (1, 1)
+    assert [found[DayCount(TODAY, what, EVERYONE)] for what in COUNTED] == [3, 0, 2, 1, 2]
+    assert [found[DayCount(TODAY, what, 7)] for what in COUNTED] == [2, 0, 2, 1, 2]
+    assert [found[DayCount(TODAY, what, 8)] for what in COUNTED] == [1, 0, 0, 0, 0]
+    assert (found[DayCount(TODAY, "share:3600", EVERYONE)], found[DayCount(TODAY, "share:4500", EVERYONE)]) == (1, 1)
 
 
 def test_a_status_and_a_standing_move_from_one_figure_to_the_other() -> None:
@@ -55,8 +55,8 @@ def test_a_status_and_a_standing_move_from_one_figure_to_the_other() -> None:
         event(Action.CASE_OPENED, 1),
     ]
     found = deltas(events, {1: 7}, 0)
-    assert +found.in_all == {InAll("status:withdrawn", 7): 1, InAll("standing:disputed", 7): 1}
-    assert found.by_day[OfDay(TODAY + timedelta(days=1), What.WITHDRAWN, 7)] == 1
+    assert +found.in_all == {TotalCount("status:withdrawn", 7): 1, TotalCount("standing:disputed", 7): 1}
+    assert found.by_day[DayCount(TODAY + timedelta(days=1), Figure.WITHDRAWN, 7)] == 1
 
 
 def test_what_was_asked_on_a_day_counts_once_the_day_is_sealed() -> None:
@@ -71,10 +71,10 @@ def test_what_was_asked_on_a_day_counts_once_the_day_is_sealed() -> None:
     assert sealed(events) == {20261120}
     found = deltas(events, {}, 0, {20261120: counts})
     assert +found.by_day == {
-        OfDay(TODAY, "queries", EVERYONE): 7,
-        OfDay(TODAY, "queries", 7): 7,
-        OfDay(TODAY, "hits", EVERYONE): 2,
-        OfDay(TODAY, "hits", 8): 2,
+        DayCount(TODAY, "queries", EVERYONE): 7,
+        DayCount(TODAY, "queries", 7): 7,
+        DayCount(TODAY, "hits", EVERYONE): 2,
+        DayCount(TODAY, "hits", 8): 2,
     }
 
 
@@ -90,10 +90,10 @@ def test_a_time_counts_at_the_first_bound_that_it_does_not_pass(seconds: int) ->
     found = {key.what: times for key, times in counted.items() if key.what.startswith("share:")}
     expected = next((bound for bound in BOUNDS if seconds <= bound), None)
     assert found == {bucket(expected): 1}
-    assert within({**found, What.TIMED: 1}, 0.5) == expected
+    assert within({**found, Figure.TIMED: 1}, 0.5) == expected
 
 
 def test_half_is_within_the_bound_that_half_do_not_pass() -> None:
-    buckets = {bucket(60): 5, bucket(3_600): 4, bucket(None): 1, What.TIMED: 10}
+    buckets = {bucket(60): 5, bucket(3_600): 4, bucket(None): 1, Figure.TIMED: 10}
     assert [within(buckets, share) for share in (0.5, 0.51, 0.9, 0.91)] == [60, 3_600, 3_600, None]
     assert within({}, 0.5) is None

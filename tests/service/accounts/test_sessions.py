@@ -219,18 +219,18 @@ def test_only_what_is_seen_now_and_then_is_written(db: HashDB, ada: int, clock: 
     begun = clock()
     clock.go(seconds=59)
     sessions.who(db, opened.token, LIFETIME)
-    assert sessions.of(db, opened.session)[0].seen_at == begun
+    assert sessions.of_user(db, opened.session)[0].seen_at == begun
     clock.go(seconds=1)
     sessions.who(db, opened.token, LIFETIME, in_use=False)
-    assert sessions.of(db, opened.session)[0].seen_at == begun
+    assert sessions.of_user(db, opened.session)[0].seen_at == begun
     sessions.who(db, opened.token, LIFETIME)
-    assert sessions.of(db, opened.session)[0].seen_at == clock()
+    assert sessions.of_user(db, opened.session)[0].seen_at == clock()
 
 
 def test_other_sessions_are_ended(db: HashDB, ada: int) -> None:
     one, other = (sessions.sign_in(db, "ada", PASSWORD, "a") for _ in range(2))
     assert sessions.end_others(db, one.session) == 1
     assert sessions.end_others(db, one.session) == 0
-    assert len(sessions.of(db, one.session)) == 1
+    assert len(sessions.of_user(db, one.session)) == 1
     with pytest.raises(NotAuthenticated):
         sessions.who(db, other.token, LIFETIME)

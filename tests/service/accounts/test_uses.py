@@ -27,7 +27,7 @@ def secret(db: HashDB, actor: Actor) -> str:
 def noted(db: HashDB) -> dict[int, int]:
     """The second after noon at which each key was used."""
     members.flush(db)
-    return {id: int((one.use.used_at - NOON).total_seconds()) for id, one in members.of(db, COMMAND_LINE).items()}
+    return {id: int((one.use.used_at - NOON).total_seconds()) for id, one in members.key_uses(db, COMMAND_LINE).items()}
 
 
 def test_who_lists_what_others_contributed_is_told_once_a_key_a_day(
@@ -73,7 +73,7 @@ def test_of_several_processes_the_latest_counts(
     members.flush(db)
     members.flush(second)
     assert reader.key
-    one = members.of(db, COMMAND_LINE)[reader.key.id]
+    one = members.key_uses(db, COMMAND_LINE)[reader.key.id]
     assert one.use == Use(one.use.key, clock(), clock(), db.store.head().seq)
     second.close()
 
@@ -86,7 +86,7 @@ def test_what_a_reader_was_not_given_yet_is_counted(db: HashDB, actor: Actor, se
     def lag() -> Lag | None:
         clock.go(minutes=2)
         members.flush(db)
-        return members.of(db, COMMAND_LINE, actor.member.id if actor.member else 0)[
+        return members.key_uses(db, COMMAND_LINE, actor.member.id if actor.member else 0)[
             reader.key.id if reader.key else 0
         ].lag
 
@@ -102,7 +102,7 @@ def test_what_a_reader_was_not_given_yet_is_counted(db: HashDB, actor: Actor, se
     assert lag() == Lag(1, since)
     feed.exchange(db, reader, 0, 0, db.store.head().seq, 100)
     assert lag() == Lag(0, None)
-    assert members.of(db, COMMAND_LINE, 99) == {}
+    assert members.key_uses(db, COMMAND_LINE, 99) == {}
 
 
 def test_a_long_lag_is_not_counted_to_its_end() -> None:
@@ -111,4 +111,4 @@ def test_a_long_lag_is_not_counted_to_its_end() -> None:
 
 def test_uses_are_for_who_audits(db: HashDB, actor: Actor) -> None:
     with pytest.raises(ScopeMissing):
-        members.of(db, actor)
+        members.key_uses(db, actor)

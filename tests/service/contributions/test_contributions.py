@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM, Actor, MemberChange, MemberKind, MemberStatus, Scope
-from hashdb.domain.contributions import UNSET, Amendment, Contribution, Draft, Filter, Once, Status
+from hashdb.domain.contributions import UNSET, Amendment, Contribution, Draft, Filter, IdempotencyKey, Status
 from hashdb.domain.ledger.events import Action, Event
 from hashdb.domain.matching.matches import Match
 from hashdb.domain.signals import Algorithm, Signal
@@ -32,7 +32,7 @@ from hashdb.service.matching import matches
 from tests.builders import NOON, Clock, again, contributed, draft, hashdb, member_with, query, signal
 from tests.service.concurrently import at_once
 
-REQUEST = Once("request-1", b"1" * 32)
+REQUEST = IdempotencyKey("request-1", b"1" * 32)
 
 
 def events(db: HashDB, after: int = 0) -> tuple[Event, ...]:
@@ -209,7 +209,7 @@ class TestOnce:
 
     def test_requests_at_once_are_stored_once(self, db: HashDB, actor: Actor) -> None:
         for number in range(3):
-            once = Once(f"request-{number}", bytes([number]) * 32)
+            once = IdempotencyKey(f"request-{number}", bytes([number]) * 32)
             calls = [lambda n=number, o=once: contributions.contribute(db, actor, [draft(n)], o)] * 4
             receipts = at_once(calls)
             assert [receipt == receipts[0] for receipt in receipts] == [True] * 4

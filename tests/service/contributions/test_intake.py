@@ -14,14 +14,14 @@ from hashdb.domain.signals import Algorithm
 from hashdb.service import HashDB
 from hashdb.service.contributions.intake import StaleRead, append
 from hashdb.service.views import IntakeRules
-from hashdb.store.matching.benign import Near
+from hashdb.store.matching.benign import BenignBall
 from tests.builders import NOON, draft, near, signal
 
 LIST = (
-    Near(1, signal(1), 15),
-    Near(2, signal(1), 31),
-    Near(3, signal(2), 0),
-    Near(4, signal(1, Algorithm.PHASH), 3),
+    BenignBall(1, signal(1), 15),
+    BenignBall(2, signal(1), 31),
+    BenignBall(3, signal(2), 0),
+    BenignBall(4, signal(1, Algorithm.PHASH), 3),
 )
 
 

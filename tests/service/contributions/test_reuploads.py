@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM, Actor
-from hashdb.domain.contributions import Contribution, Draft, Once, Standing
+from hashdb.domain.contributions import Contribution, Draft, IdempotencyKey, Standing
 from hashdb.domain.matching.benign import Benign, BenignDraft
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.review.cases import Case, CaseState, Decision, OpinionDraft, Stance
@@ -126,7 +126,7 @@ def test_it_holds_no_longer_when_the_retired_one_is_upheld_after_all(db: HashDB,
 def test_of_one_request_only_what_is_near_waits_and_it_is_answered_again_as_it_is(
     db: HashDB, other: Actor, retired: Contribution
 ) -> None:
-    drafts, once = [draft(2), draft(1), draft(1)], Once("a", b"body")
+    drafts, once = [draft(2), draft(1), draft(1)], IdempotencyKey("a", b"body")
     receipt = contributions.contribute(db, other, drafts, once)
     expected = [(Standing.UNREVIEWED, False), (Standing.QUARANTINED, False), (Standing.QUARANTINED, True)]
     for answer in (receipt, contributions.contribute(db, other, drafts, once)):

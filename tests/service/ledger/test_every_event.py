@@ -25,7 +25,7 @@ from hashdb.domain.accounts.members import (
     MemberStatus,
     Scope,
 )
-from hashdb.domain.accounts.users import Identity, Opened, Role, Session, UserChange, UserDraft
+from hashdb.domain.accounts.users import Identity, OpenedSession, Role, Session, UserChange, UserDraft
 from hashdb.domain.contributions import Amendment, Listing
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
@@ -116,7 +116,7 @@ def hook(db: HashDB, actor: Actor) -> int:
     return webhooks.add(db, actor, WebhookDraft("https://example.org/hook", (Topic.FEED_CHANGED,))).webhook.id
 
 
-def opened(db: HashDB) -> Opened:
+def opened(db: HashDB) -> OpenedSession:
     """The session of a user who has just signed in."""
     if not users.page(db, COMMAND_LINE, 0, 1):
         users.add(db, COMMAND_LINE, UserDraft("ada", Role.ADMIN), PASSWORD)
@@ -140,13 +140,13 @@ def two_sessions(db: HashDB) -> Session:
     return session(db)
 
 
-def confirmed(db: HashDB) -> Opened:
+def confirmed(db: HashDB) -> OpenedSession:
     """What a recovery code opens."""
     code = with_factor(db)[0]
     return sessions.confirm(db, opened(db).token, code, "")
 
 
-def admitted(db: HashDB) -> Opened:
+def admitted(db: HashDB) -> OpenedSession:
     """What the provider opens."""
     users.add(db, COMMAND_LINE, UserDraft("bob", Role.ADMIN), local=False)
     return sessions.admit(db, "bob", Identity("https://login.example", "subject"), "")
@@ -249,7 +249,7 @@ def _tell(db: HashDB) -> bool:
     for _ in range(2):
         _turned_away(db)
     db.now = lambda: NOON + timedelta(minutes=1)
-    return refusals.tell(db)
+    return refusals.log_anonymous(db)
 
 
 WITHOUT = {

@@ -22,7 +22,7 @@ def test_neighbors_come_nearest_first_whoever_holds_them_and_whatever_became_of_
     one, far = contributed(db, actor, draft(1, signal(1, PHASH)), draft(near(signal(1), 32)))
     closer, close = contributed(db, other, draft(near(signal(1), 4)), draft(near(signal(1), 8), signal(1, PHASH)))
     contributions.withdraw(db, other, closer.id, "other")
-    found = neighbors.of(db, COMMAND_LINE, one.id, 10)
+    found = neighbors.list_near(db, COMMAND_LINE, one.id, 10)
     assert [(each.contribution.id, dict(each.distance)) for each in found] == [
         (close.id, {PDQ: 8, PHASH: 0}),
         (closer.id, {PDQ: 4}),
@@ -30,7 +30,7 @@ def test_neighbors_come_nearest_first_whoever_holds_them_and_whatever_became_of_
     assert found[1].hindrance == "withdrawn"
     assert found[0].pairs[PDQ] == (signal(1), near(signal(1), 8))
     assert far.id not in {each.contribution.id for each in found}
-    assert len(neighbors.of(db, COMMAND_LINE, one.id, 1)) == 1
+    assert len(neighbors.list_near(db, COMMAND_LINE, one.id, 1)) == 1
 
 
 def test_what_is_asked_about_is_looked_for_within_twice_the_radius(db: HashDB, actor: Actor) -> None:
@@ -64,8 +64,8 @@ def test_signals_that_are_not_enabled_are_refused_and_nothing_is_told_to_members
         neighbors.around(db, COMMAND_LINE, {"": [signal(1), signal(1, Algorithm.AHASH)]}, 1)
     assert [fault.at for fault in caught.value.faults] == ["signals[1]"]
     with pytest.raises(ScopeMissing):
-        neighbors.of(db, actor, one.id, 1)
+        neighbors.list_near(db, actor, one.id, 1)
     with pytest.raises(ScopeMissing):
         neighbors.around(db, actor, {}, 1)
     with pytest.raises(NotFound):
-        neighbors.of(db, COMMAND_LINE, 99, 1)
+        neighbors.list_near(db, COMMAND_LINE, 99, 1)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM, Actor, MemberChange, MemberStatus, Scope
-from hashdb.domain.contributions import Contribution, Once, Standing
+from hashdb.domain.contributions import Contribution, IdempotencyKey, Standing
 from hashdb.domain.review.cases import Case, CaseState, Decision, OpinionDraft, Stance
 from hashdb.domain.sharing.feed import Gone
 from hashdb.errors import (
@@ -228,7 +228,7 @@ def test_erasure_takes_the_notes(db: HashDB, actor: Actor, other: Actor, one: Co
 class TestOnce:
     """A request that is repeated with its key."""
 
-    ONCE = Once("a", b"digest" * 4)
+    ONCE = IdempotencyKey("a", b"digest" * 4)
 
     def test_it_is_recorded_once_and_answered_as_it_was(
         self, db: HashDB, actor: Actor, other: Actor, one: Contribution

@@ -11,7 +11,7 @@ import pytest
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, Member, MemberChange, MemberStatus, Scope
 from hashdb.domain.matching.benign import Benign, BenignDraft
 from hashdb.domain.review.cases import Case, CaseState, Decision, OpinionDraft, Stance
-from hashdb.domain.review.incidents import Act, Proposal
+from hashdb.domain.review.incidents import Proposal, TwoPersonAction
 from hashdb.errors import AlreadyDecided, NotFound, ScopeMissing
 from hashdb.service import HashDB
 from hashdb.service.accounts import members
@@ -55,7 +55,7 @@ def test_a_member_is_suspended_by_the_second_persons_same_request(
 ) -> None:
     waits = suspend(db, admin, actor)
     assert isinstance(waits, Proposal)
-    assert (waits.request.act, waits.expires_at - waits.proposed_at) == (Act.SUSPEND, proposals.WAITS)
+    assert (waits.request.act, waits.expires_at - waits.proposed_at) == (TwoPersonAction.SUSPEND, proposals.WAITS)
     assert proposals.page(db, second, 0, 9) == (waits,)
     assert actor.member is not None
     assert members.get(db, COMMAND_LINE, actor.member.id).status is MemberStatus.ACTIVE
@@ -167,7 +167,7 @@ def test_a_contribution_is_retired_by_the_second_persons_same_request(db: HashDB
     one, two = (member_with(db, Scope.REVIEW) for _ in range(2))
     waits = cases.decide(db, one, case, Decision.RETIRE, "a first look")
     assert isinstance(waits, Proposal)
-    assert (waits.request.act, waits.request.subject) == (Act.RETIRE, f"case:{case}")
+    assert (waits.request.act, waits.request.subject) == (TwoPersonAction.RETIRE, f"case:{case}")
     assert cases.decide(db, one, case, Decision.RETIRE) == waits
     assert cases.get(db, actor, case).state is CaseState.OPEN
     decided = cases.decide(db, two, case, Decision.RETIRE, "it is news")

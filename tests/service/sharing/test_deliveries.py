@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, MemberChange, MemberStatus, Scope
-from hashdb.domain.addresses import Reach
+from hashdb.domain.addresses import EgressPolicy
 from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
 from hashdb.domain.sharing.webhooks import (
     LEASE,
@@ -48,7 +48,7 @@ from tests.builders import Clock, contributed, draft, member_with, query
 from tests.processes import exit_code
 from tests.receivers import LOOPBACK, Receiver, receiver
 
-REACH = Reach((ip_network(LOOPBACK),), plain=True)
+REACH = EgressPolicy((ip_network(LOOPBACK),), plain=True)
 ALL = tuple(Topic)
 
 
@@ -338,7 +338,7 @@ def test_nothing_is_connected_to_that_is_not_of_the_internet(monkeypatch: pytest
         raise AssertionError(words)
 
     monkeypatch.setattr(socket.socket, "connect", never)
-    assert deliveries.post(to(url), builders.NOON, Reach()).trouble is Trouble.ADDRESS_REFUSED
+    assert deliveries.post(to(url), builders.NOON, EgressPolicy()).trouble is Trouble.ADDRESS_REFUSED
 
 
 @pytest.mark.parametrize(

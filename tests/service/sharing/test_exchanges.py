@@ -6,7 +6,7 @@ import pytest
 
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.review.cases import OpinionDraft, Stance
-from hashdb.domain.sharing.feed import Records
+from hashdb.domain.sharing.feed import ExchangePage
 from hashdb.errors import InvalidInput, ScopeMissing
 from hashdb.service import HashDB
 from hashdb.service.contributions import contributions
@@ -17,8 +17,8 @@ from tests.builders import Clock, contributed, draft, member_with, signal
 CONFIRMS = OpinionDraft(Stance.CONFIRMS)
 
 
-def all_pages(db: HashDB, actor: Actor, since: int, limit: int = 2) -> list[Records]:
-    pages: list[Records] = []
+def all_pages(db: HashDB, actor: Actor, since: int, limit: int = 2) -> list[ExchangePage]:
+    pages: list[ExchangePage] = []
     after, upto = since, feed.head(db, actor)
     while not pages or pages[-1].more:
         pages.append(feed.exchange(db, actor, since, after, upto, limit))
@@ -27,7 +27,7 @@ def all_pages(db: HashDB, actor: Actor, since: int, limit: int = 2) -> list[Reco
     return pages
 
 
-def told(pages: list[Records]) -> dict[object, list[int]]:
+def told(pages: list[ExchangePage]) -> dict[object, list[int]]:
     """The contributions by which each value matches, of the last record of it."""
     return {one.signal: [each.id for each in one.contributions] for page in pages for one in page.records}
 

@@ -30,7 +30,7 @@ def _match(db: HashDB, actor: Actor, *seeds: int) -> None:
 
 
 def _lines(db: HashDB, day: date = DAY) -> list[str]:
-    return list(lines(counts.of(db, COMMAND_LINE, day).counts))
+    return list(lines(counts.get(db, COMMAND_LINE, day).counts))
 
 
 def _seals(db: HashDB) -> list[Event]:
@@ -49,7 +49,7 @@ def test_what_was_matched_is_counted_by_member_algorithm_and_outcome(db: HashDB,
     contributed(db, actor, draft(1))
     _match(db, actor, 1)
     _match(db, other, 1, 2)
-    assert counts.of(db, COMMAND_LINE, DAY).counts == ()
+    assert counts.get(db, COMMAND_LINE, DAY).counts == ()
     assert counts.flush(db)
     assert actor.member and other.member
     mine, theirs = actor.member.id, other.member.id
@@ -131,7 +131,7 @@ def test_a_day_that_is_over_is_sealed_once(database_url: str, db: HashDB, actor:
     assert (counts.seal(second), counts.seal(db)) == (True, False)
     second.close()
     (event,) = _seals(db)
-    found = counts.of(db, COMMAND_LINE, DAY)
+    found = counts.get(db, COMMAND_LINE, DAY)
     assert (event.actor, event.subject, event.details["lines"]) == ("system:hashdb", "day:20261120", 2)
     assert found.seal == (DAY, event.seq, event.details["digest"])
 
@@ -196,7 +196,7 @@ def test_counts_that_were_changed_are_found(
 
 def test_counts_are_for_auditors(db: HashDB, actor: Actor) -> None:
     with pytest.raises(ScopeMissing):
-        counts.of(db, actor, DAY)
+        counts.get(db, actor, DAY)
 
 
 def test_no_hash_is_in_what_is_kept(db: HashDB, actor: Actor, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def _knock(db: HashDB, *secrets: str) -> None:
 
 def _lines(db: HashDB) -> list[str]:
     counts.flush(db)
-    return list(lines(counts.of(db, COMMAND_LINE, NOON.date()).counts))
+    return list(lines(counts.get(db, COMMAND_LINE, NOON.date()).counts))
 
 
 def test_those_without_a_key_are_told_once_a_minute_by_reason(database_url: str, db: HashDB, clock: Clock) -> None:

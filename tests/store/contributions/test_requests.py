@@ -7,13 +7,13 @@ from datetime import timedelta
 import pytest
 
 from hashdb.domain.accounts.members import Member, MemberDraft, MemberKind
-from hashdb.domain.contributions import Once
+from hashdb.domain.contributions import IdempotencyKey
 from hashdb.errors import IdempotencyKeyReused
 from hashdb.store import Store
 from tests.builders import NOON
 
 DAY = timedelta(days=1)
-ONCE = Once("request-1", b"1" * 32)
+ONCE = IdempotencyKey("request-1", b"1" * 32)
 ANSWER = {"contributions": [[1, False], [2, True]], "checkpoint": 7}
 
 
@@ -27,7 +27,7 @@ def test_a_request_is_answered_as_before_until_it_is_too_old(store: Store, membe
 
 
 def test_the_same_key_for_another_request_is_refused(store: Store, member: Member) -> None:
-    other = Once(ONCE.key, b"2" * 32)
+    other = IdempotencyKey(ONCE.key, b"2" * 32)
     with store.begin() as tx:
         tx.requests.remember(member.id, ONCE, ANSWER, NOON, NOON - DAY)
         with pytest.raises(IdempotencyKeyReused):

@@ -8,7 +8,7 @@ from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import NotFound
 from hashdb.store import Store
-from hashdb.store.matching.benign import Near, Unsettled
+from hashdb.store.matching.benign import BenignBall, Unsettled
 from tests.builders import NOON, signal
 
 DRAFT = BenignDraft((signal(1), signal(1, Algorithm.PHASH)), {Algorithm.PDQ: 9}, "a card", "one")
@@ -20,7 +20,7 @@ def test_an_entry_comes_back_as_it_was_recorded(store: Store) -> None:
     with store.read() as tx:
         assert tx.benign.one(added.id) == added
         assert tx.benign.page(0, 10) == (added,)
-        near = (Near(added.id, DRAFT.signals[0], 9), Near(added.id, DRAFT.signals[1], 3))
+        near = (BenignBall(added.id, DRAFT.signals[0], 9), BenignBall(added.id, DRAFT.signals[1], 3))
         assert tx.benign.every() == tx.benign.signals(added.id) == near
         assert tx.benign.built_in() == {"one": (added.id, False)}
     assert (added.signals, added.radius) == (DRAFT.signals, {Algorithm.PDQ: 9, Algorithm.PHASH: 3})

@@ -6,7 +6,7 @@ from hashdb.domain.accounts.members import Member
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.signals import Algorithm
 from hashdb.store import Store
-from hashdb.store.matching.benign import Held
+from hashdb.store.matching.benign import HeldSignal
 from tests.builders import NOON, draft, near, signal
 
 
@@ -16,7 +16,11 @@ def test_signals_are_masked_assigned_and_unmasked(store: Store, member: Member) 
         first, second = (tx.benign.add(BenignDraft((signal(9),)), NOON).id for _ in range(2))
         assert tx.suppressions.holders({signal(2), signal(7), near(signal(2), 1)}) == [one.id, two.id]
         held = [held for held in tx.suppressions.matching([one.id, two.id]) if held.signal != signal(1)]
-        assert held == [Held(one.id, 1, signal(2)), Held(one.id, 2, signal(3)), Held(two.id, 0, signal(2))]
+        assert held == [
+            HeldSignal(one.id, 1, signal(2)),
+            HeldSignal(one.id, 2, signal(3)),
+            HeldSignal(two.id, 0, signal(2)),
+        ]
         tx.suppressions.suppress(held, first)
         assert tx.contributions.signals([one.id, two.id]) == {one.id: (signal(1),)}
         assert tx.suppressions.suppressed(first, 1) == tuple(held[:2])

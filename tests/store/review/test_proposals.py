@@ -6,14 +6,16 @@ from datetime import timedelta
 
 import pytest
 
-from hashdb.domain.review.incidents import Act, Request
+from hashdb.domain.review.incidents import ProposedChange, TwoPersonAction
 from hashdb.errors import NotFound
 from hashdb.store import Store
 from hashdb.store.review.incidents import Open
 from tests.builders import NOON
 
-REQUEST = Request(Act.SUSPEND, "member", 3, {"status": "suspended", "limits": {"contributions_per_day": None}})
-ACTS = tuple(Act)
+REQUEST = ProposedChange(
+    TwoPersonAction.SUSPEND, "member", 3, {"status": "suspended", "limits": {"contributions_per_day": None}}
+)
+ACTS = tuple(TwoPersonAction)
 UNTIL = NOON + timedelta(hours=1)
 
 
@@ -21,21 +23,21 @@ def test_a_proposal_is_found_by_its_request_until_it_expires(store: Store) -> No
     with store.begin() as tx:
         made = tx.proposals.add(REQUEST, "key:1", "member:1", NOON, UNTIL)
     with store.read() as tx:
-        assert tx.proposals.like(Request(Act.SUSPEND, "member", 3, dict(REQUEST.content)), NOON) == Open(
-            made, "member:1"
-        )
+        assert tx.proposals.like(
+            ProposedChange(TwoPersonAction.SUSPEND, "member", 3, dict(REQUEST.content)), NOON
+        ) == Open(made, "member:1")
         for other in (
-            Request(Act.RETIRE, "member", 3, REQUEST.content),
-            Request(Act.SUSPEND, "member", 4, REQUEST.content),
-            Request(Act.SUSPEND, "member", 3, {"status": "suspended"}),
+            ProposedChange(TwoPersonAction.RETIRE, "member", 3, REQUEST.content),
+            ProposedChange(TwoPersonAction.SUSPEND, "member", 4, REQUEST.content),
+            ProposedChange(TwoPersonAction.SUSPEND, "member", 3, {"status": "suspended"}),
         ):
             assert tx.proposals.like(other, NOON) is None
         assert tx.proposals.page(0, 9, NOON, ACTS) == (made,)
         assert tx.proposals.page(made.id, 9, NOON, ACTS) == ()
         assert tx.proposals.one(made.id, NOON, ACTS) == made
-        assert tx.proposals.page(0, 9, NOON, [Act.RETIRE]) == ()
+        assert tx.proposals.page(0, 9, NOON, [TwoPersonAction.RETIRE]) == ()
         with pytest.raises(NotFound):
-            tx.proposals.one(made.id, NOON, [Act.RETIRE])
+            tx.proposals.one(made.id, NOON, [TwoPersonAction.RETIRE])
         assert tx.proposals.expired(NOON) == ()
         assert tx.proposals.like(REQUEST, UNTIL) is None
         assert tx.proposals.page(0, 9, UNTIL, ACTS) == ()

@@ -8,7 +8,7 @@ from datetime import timedelta
 from hashdb.domain.accounts.members import Member
 from hashdb.domain.contributions import Standing
 from hashdb.domain.review.cases import Decision
-from hashdb.domain.stats.overviews import EVERYONE, Deltas, InAll, OfDay
+from hashdb.domain.stats.overviews import EVERYONE, DayCount, Deltas, TotalCount
 from hashdb.store import Store
 from tests.builders import NOON, draft
 
@@ -19,21 +19,27 @@ DAY = timedelta(days=1)
 def test_what_is_added_is_added_to_what_is_there_once(store: Store) -> None:
     found = Deltas(
         5,
-        Counter({OfDay(TODAY, "added", EVERYONE): 2, OfDay(TODAY, "added", 7): 2, OfDay(TODAY - DAY, "added", 7): 1}),
-        Counter({InAll("status:active", 7): 2}),
+        Counter(
+            {
+                DayCount(TODAY, "added", EVERYONE): 2,
+                DayCount(TODAY, "added", 7): 2,
+                DayCount(TODAY - DAY, "added", 7): 1,
+            }
+        ),
+        Counter({TotalCount("status:active", 7): 2}),
     )
     with store.begin() as tx:
         assert tx.overviews.add(found, 0)
     with store.begin() as tx:
         assert not tx.overviews.add(found, 0), "another process has counted these"
-        assert tx.overviews.add(Deltas(6, Counter(found.by_day), Counter({InAll("status:active", 7): -1})), 5)
+        assert tx.overviews.add(Deltas(6, Counter(found.by_day), Counter({TotalCount("status:active", 7): -1})), 5)
     with store.read() as tx:
         assert tx.overviews.seq() == 6
         assert tx.overviews.by_day(TODAY) == {TODAY: {"added": 4}}
-        assert tx.overviews.by_member(TODAY, ["added"]) == {InAll("added", 7): 4}
-        assert tx.overviews.by_member(TODAY - DAY, ["added"]) == {InAll("added", 7): 6}
+        assert tx.overviews.by_member(TODAY, ["added"]) == {TotalCount("added", 7): 4}
+        assert tx.overviews.by_member(TODAY - DAY, ["added"]) == {TotalCount("added", 7): 6}
         assert tx.overviews.by_member(TODAY, ["timed"]) == {}
-        assert tx.overviews.in_all() == {InAll("status:active", 7): 1}
+        assert tx.overviews.in_all() == {TotalCount("status:active", 7): 1}
 
 
 def test_what_is_counted_on_the_spot(store: Store, member: Member) -> None:

@@ -70,7 +70,7 @@ def test_what_is_refused_is_counted(service: Service, otto: Visitor, ada: Visito
     assert ada.client.post("/console/members", data={"csrf": "x"}).status_code == 403
     assert ada.get("/console/events?before=x").status_code == 422
     counts.flush(service.db)
-    found = lines(counts.of(service.db, COMMAND_LINE, service.clock().date()).counts)
+    found = lines(counts.get(service.db, COMMAND_LINE, service.clock().date()).counts)
     assert found == ("access 0 any form-refused 1", "access 0 any scope-missing 3", "form 0 any invalid-input 1")
     told = ada.get("/console/events?action=auth.refused").text
     assert (told.count("scope-missing"), "otto" in told) == (1, True)

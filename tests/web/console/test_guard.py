@@ -13,7 +13,7 @@ import pytest
 from hashdb.domain.accounts.members import COMMAND_LINE, Scope
 from hashdb.domain.accounts.users import Role
 from hashdb.domain.matching.benign import BenignDraft
-from hashdb.domain.review.incidents import Act, IncidentDraft, Request
+from hashdb.domain.review.incidents import IncidentDraft, ProposedChange, TwoPersonAction
 from hashdb.service.ledger import checkpoints
 from hashdb.service.matching import benign
 from hashdb.service.review import cases, incidents
@@ -129,7 +129,7 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         cases.bring(made.db, COMMAND_LINE, 1, "other", holds=False)
         benign.add(made.db, COMMAND_LINE, BenignDraft((signal(99),)))
         incidents.add(made.db, COMMAND_LINE, IncidentDraft("CI:first", made.clock()))
-        asked = Request(Act.SUSPEND, "member", 1, {"status": "suspended"})
+        asked = ProposedChange(TwoPersonAction.SUSPEND, "member", 1, {"status": "suspended"})
         with made.db.store.begin() as tx:
             tx.proposals.add(asked, "key:1", "member:1", made.clock(), made.clock() + timedelta(hours=1))
         made.caller().post("/v1/webhooks", {"url": "https://example.org/", "topics": ["case.opened"]})

@@ -29,7 +29,7 @@ from hashdb.store.repositories import Repository, chunks
 from hashdb.store.tables import deliveries, members, webhook_topics, webhooks
 
 
-class Place(NamedTuple):
+class DeliveryPosition(NamedTuple):
     """How far the deliveries of a webhook's topic have been made."""
 
     webhook: int
@@ -118,13 +118,13 @@ class Webhooks(Repository):
         query = update(webhooks).where(webhooks.c.id == id, webhooks.c.enabled.is_(True)).values(enabled=False)
         return self._connection.execute(query).rowcount == 1
 
-    def behind(self, seq: int) -> tuple[Place, ...]:
+    def behind(self, seq: int) -> tuple[DeliveryPosition, ...]:
         """The topics of which deliveries are to be made up to a number, and can be.
 
         Not those of a webhook for which too many wait, or, where one tells of all, one of that topic.
         """
         return tuple(
-            Place(row.webhook_id, row.member_id, Topic(row.topic), row.seq)
+            DeliveryPosition(row.webhook_id, row.member_id, Topic(row.topic), row.seq)
             for row in self._connection.execute(_BEHIND.where(webhook_topics.c.seq < seq))
             if row.waiting < WAITING_EACH and not (Topic(row.topic).gathers and row.alike)
         )
@@ -135,7 +135,7 @@ class Webhooks(Repository):
             query = select(webhooks.c.id).where(webhooks.c.id.in_(some)).order_by(webhooks.c.id)
             self._connection.execute(query.with_for_update(read=True, key_share=True))
 
-    def move(self, places: Sequence[Place], seq: int) -> frozenset[int]:
+    def move(self, places: Sequence[DeliveryPosition], seq: int) -> frozenset[int]:
         """Move these, all of one topic and at one number, on to another; the webhooks that were still there."""
         moved: set[int] = set()
         for some in chunks(places):

@@ -13,8 +13,8 @@ import pytest
 from hashdb.domain.accounts.members import COMMAND_LINE, MemberChange, MemberStatus, Scope
 from hashdb.service.accounts import members
 from hashdb.service.matching import matches
-from hashdb.web import logs
-from hashdb.web.direct import ROUTE
+from hashdb.web import access_log
+from hashdb.web.fast_path import ROUTE
 from tests.web.callers import Caller, Service, item, pdq, problem
 
 JSON = "application/json"
@@ -100,7 +100,7 @@ def test_it_is_logged_as_the_application_does(platform: Caller, monkeypatch: pyt
     monkeypatch.setattr("sys.stderr", written)
     logger = logging.getLogger("hashdb")
     before = logger.handlers[:], logger.level, logger.propagate
-    logs.write_json_lines()
+    access_log.write_json_lines()
     try:
         both(platform, json.dumps({"queries": [{"signals": [pdq()]}]}).encode())
         both(platform, b"{")

@@ -13,9 +13,9 @@ from hashdb.domain.accounts.budgets import MATCHING
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.service.matching import matches
 from hashdb.service.stats import refusals
-from hashdb.web import answers, identity, problems
-from hashdb.web.context import LARGE, Face, bearer, holder, told_budgets
-from hashdb.wire import Terms
+from hashdb.web import access_log, problems, request_id
+from hashdb.web.context import LARGE, AppState, bearer, holder, told_budgets
+from hashdb.wire import ValidationContext
 from hashdb.wire.matching import answer_text, read_queries
 
 ROUTE = "/v1/matches"
@@ -25,10 +25,10 @@ _AT_ONCE = 256 * 1024
 Headers = list[tuple[str, str]]
 
 
-class Direct:
+class FastPath:
     """Answers plain requests to match; all else, and whatever is odd about them, goes on to the application."""
 
-    def __init__(self, application: WSGIApplication, face: Face) -> None:
+    def __init__(self, application: WSGIApplication, face: AppState) -> None:
         """Before an application."""
         self._application = application
         self._face = face
@@ -61,16 +61,16 @@ class Direct:
             response = problems.respond(error)
             if actor is not None:
                 response.headers.extend(told_budgets(db, actor, MATCHING))
-            answers.tell(self._face, "POST", ROUTE, response.status_code, started, actor)
+            access_log.log_answer(self._face, "POST", ROUTE, response.status_code, started, actor)
             return response(environ, start_response)
-        answers.tell(self._face, "POST", ROUTE, 200, started, actor)
+        access_log.log_answer(self._face, "POST", ROUTE, 200, started, actor)
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(said)))]
         start_response("200 OK", headers + told_budgets(db, actor, MATCHING))
         return [said]
 
     def _answered(self, actor: Actor, text: bytes, *, has_turn: bool) -> bytes:
         db = self._face.db
-        queries = read_queries(text, Terms(db.rules, db.now()))
+        queries = read_queries(text, ValidationContext(db.rules, db.now()))
         # The head of the log was read to recognise the key: it is read again only by who waited for a turn.
         level = None if has_turn else db.index.catch_up(db.follower.head)
         answer = matches.match(db, actor, queries, level=level, has_turn=has_turn)
@@ -129,13 +129,13 @@ def secured(application: WSGIApplication, headers: Headers, believed: bool, larg
     ours = [(header[0].lower(), header) for header in headers]
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        id = identity.begin(environ, believed)
+        id = request_id.begin(environ, believed)
 
         def start(status: str, given: Headers, *more: Any) -> Callable[[bytes], object]:
             _read_the_rest(environ, largest_body)
             names = {name.lower() for name, _ in given}
             own = [header for name, header in ours if name not in names]
-            own.append((identity.HEADER, id))
+            own.append((request_id.HEADER, id))
             return start_response(status, given + own, *more)
 
         return application(environ, start)

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from hashdb.domain.ledger.events import Action
-from hashdb.web.console import words
+from hashdb.web.console import filters
 
 
 @pytest.mark.parametrize(
@@ -25,9 +25,9 @@ from hashdb.web.console import words
     ],
 )
 def test_a_length_of_time_is_told_in_its_two_largest_units(seconds: int, told: str) -> None:
-    assert words.span(timedelta(seconds=seconds)) == words.seconds(seconds) == told
+    assert filters.span(timedelta(seconds=seconds)) == filters.seconds(seconds) == told
 
 
 def test_every_action_is_told_in_words() -> None:
-    assert all(words.said(str(action))[0].isupper() for action in Action)
-    assert words.said("user.signed-in") == "Signed in"
+    assert all(filters.past_tense(str(action))[0].isupper() for action in Action)
+    assert filters.past_tense("user.signed-in") == "Signed in"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
-from hashdb.domain.matching.matches import Near
+from hashdb.domain.matching.matches import NearContribution
 from hashdb.domain.signals import Algorithm
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
@@ -60,7 +60,7 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def said(action: str) -> str:
+def past_tense(action: str) -> str:
     """What happened, for people.
 
     >>> said("contribution.quarantined")
@@ -69,7 +69,7 @@ def said(action: str) -> str:
     return _SAID.get(action) or action.partition(".")[2].replace("-", " ").capitalize()
 
 
-def verdict(near: Near, radii: Mapping[Algorithm, int]) -> str:
+def verdict(near: NearContribution, radii: Mapping[Algorithm, int]) -> str:
     """Whether it would be answered as a match, and why; neighbors.js says the same as the radii change."""
     if near.hindrance is not None:
         return f"no, {near.hindrance}"
@@ -86,6 +86,6 @@ FILTERS: dict[str, Callable[..., str | bool]] = {
     "seconds": seconds,
     "about": about,
     "counted": counted,
-    "said": said,
+    "said": past_tense,
     "verdict": verdict,
 }

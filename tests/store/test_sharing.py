@@ -11,7 +11,7 @@ from hashdb.domain.accounts.members import Member, MemberChange, MemberDraft, Me
 from hashdb.domain.sharing.webhooks import WAITING_EACH, Message, Topic, WebhookDraft
 from hashdb.errors import NotFound
 from hashdb.store import Store
-from hashdb.store.sharing.webhooks import Place
+from hashdb.store.sharing import DeliveryPosition
 from tests.builders import NOON
 
 DRAFT = WebhookDraft("https://example.org/", (Topic.FEED_CHANGED, Topic.CASE_OPENED), "mine")
@@ -61,7 +61,10 @@ def test_a_place_is_moved_on_by_one_only(store: Store, member: Member) -> None:
         id = tx.webhooks.add(member.id, DRAFT, "whsec_YQ==", NOON, 7).id
         assert tx.webhooks.behind(7) == ()
         case, feed = tx.webhooks.behind(8)
-        assert (case, feed) == (Place(id, member.id, Topic.CASE_OPENED, 7), Place(id, member.id, Topic.FEED_CHANGED, 7))
+        assert (case, feed) == (
+            DeliveryPosition(id, member.id, Topic.CASE_OPENED, 7),
+            DeliveryPosition(id, member.id, Topic.FEED_CHANGED, 7),
+        )
         tx.webhooks.hold([id])
         assert tx.webhooks.move([feed], 8) == {id}
         assert tx.webhooks.move([feed], 8) == frozenset()

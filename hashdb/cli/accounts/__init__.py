@@ -1,1 +1,0 @@
-"""Accounts, commands: members, keys, users, sessions, budgets."""

@@ -1,1 +1,0 @@
-"""Sharing, SQL: feed, webhooks, deliveries, other systems."""
