@@ -23,7 +23,7 @@ from hashdb.index.bktree import BKTreeEngine
 from hashdb.index.kernel import engine as kernel_name
 from hashdb.index.milvus import Milvus, MilvusEngine
 from hashdb.index.segments import SegmentStore
-from hashdb.index.words import Words, unpack
+from hashdb.index.vectors import Words, unpack
 from scripts.benchmarks import report
 
 ENGINES = ("tiered", "bktree", "milvus")

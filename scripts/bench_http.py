@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from hashdb.index.kernel import kernel
-from hashdb.index.words import Words
+from hashdb.index.vectors import Words
 from hashdb.settings import Settings
 from scripts.benchmarks import data, report, service
 from scripts.benchmarks.engines import ROOT

@@ -18,7 +18,7 @@ import numpy as np
 
 from hashdb.index.kernel import kernel
 from hashdb.index.tiered import ARRAY
-from hashdb.index.words import Words
+from hashdb.index.vectors import Words
 from scripts.benchmarks import data, own, report
 from scripts.benchmarks.engines import Process, installed, make
 from scripts.benchmarks.report import Line, Target, number

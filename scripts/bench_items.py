@@ -14,7 +14,7 @@ import numpy as np
 from hashdb.domain.signals import Algorithm
 from hashdb.index.kernel import engine
 from hashdb.index.tiered import TieredIndex
-from hashdb.index.words import unpack
+from hashdb.index.vectors import unpack
 from scripts.benchmarks import report
 from scripts.benchmarks.data import SEED
 

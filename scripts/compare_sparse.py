@@ -20,7 +20,7 @@ from hashdb.evaluation.samples import asked, contributed, singular
 from hashdb.evaluation.tails import fit
 from hashdb.hashing import Limits
 from hashdb.hashing.pictures import read_picture
-from hashdb.index.words import Words
+from hashdb.index.vectors import Words
 
 THRESHOLDS = (2.0, 0.65, 0.6, 0.58, 0.56)
 """The first is of no hash at all."""

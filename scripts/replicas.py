@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hashdb.index.words import Words
+from hashdb.index.vectors import Words
 from hashdb.settings import Settings
 from scripts.benchmarks import data, report, service
 from scripts.benchmarks.load import Load, Sending, client

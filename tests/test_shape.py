@@ -107,7 +107,6 @@ TESTED_IN = {
     "web/api/review.py": "web/api/test_cases.py",
     "web/api/sharing.py": "web/api/test_webhooks.py",
     "web/api/stats.py": "web/api/test_reports.py",
-    "web/console/problems.py": "web/console/test_console.py",
     "wire/sharing/__init__.py": "web/sharing/test_stopncii.py",
     "wire/sharing/exports.py": "cli/contributions/test_exports.py",
     "wire/sharing/hma.py": "web/sharing/test_hma.py",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hashdb.domain.signals import Algorithm
 from hashdb.evaluation.samples import FAR, further
-from hashdb.index.words import Words
+from hashdb.index.vectors import Words
 
 Distances: TypeAlias = NDArray[np.uint16]
 _BLOCK = 32

@@ -22,7 +22,7 @@ from hashdb.evaluation.samples import Sample, SampleJob, Scheme, Unfit, measure_
 from hashdb.evaluation.tails import Check, Tail, check, fit
 from hashdb.hashing import Limits
 from hashdb.index.segment import Segment, build
-from hashdb.index.words import Words
+from hashdb.index.vectors import Words
 
 MOST: Final = 2_000_000
 """Values that are measured; what more of them take follows from how the time grows up to here."""

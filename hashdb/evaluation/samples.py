@@ -28,7 +28,7 @@ from hashdb.hashing.pdq import pdq
 from hashdb.hashing.pictures import Picture, read_picture
 from hashdb.hashing.transforms import transforms
 from hashdb.hashing.variants import variants
-from hashdb.index.words import Words, pack
+from hashdb.index.vectors import Words, pack
 
 PROFILES: Final = tuple(map(str, Profile))
 """How many variants of a picture are contributed, least first."""

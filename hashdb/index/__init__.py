@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hashdb.index.words import Words
+    from hashdb.index.vectors import Words
 
 Alive = Callable[[Algorithm, "Words"], "NDArray[np.bool_]"]
 """Which of these values (distinct and sorted) a contribution still holds that may match, now or later."""

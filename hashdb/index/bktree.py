@@ -16,7 +16,7 @@ import pybktree
 from hashdb.domain.matching.matches import Neighbor
 from hashdb.domain.signals import Algorithm
 from hashdb.index import Alive, Leaf, Manifest, Snapshot
-from hashdb.index.words import pack
+from hashdb.index.vectors import pack
 
 _SWEPT = 16_384
 """Values whose end is looked up at a time: the store answers for so many in one request."""

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashdb.index.plan import Chunks, masks
-from hashdb.index.words import Entries, Words
+from hashdb.index.vectors import Entries, Words
 
 _VERSION = 3
 """What hashdb_version of a kernel.c that fits must answer: one compiled from older sources is not used."""

@@ -25,7 +25,7 @@ from hashdb.errors import IndexNotReady
 from hashdb.index import Alive, Leaf, Manifest, Snapshot
 from hashdb.index.folder import locked
 from hashdb.index.tiered import TieredIndex
-from hashdb.index.words import from_octets, to_octets
+from hashdb.index.vectors import from_octets, to_octets
 
 log = logging.getLogger("hashdb.index")
 

@@ -23,8 +23,7 @@ from hashdb.index import vectors
 from hashdb.index.folder import opener, sync_folder
 from hashdb.index.kernel import SearchResults, Table, kernel
 from hashdb.index.plan import Chunks, choose, probing, scanning, worth_probing
-from hashdb.index.vectors import Hits, chunk_of
-from hashdb.index.words import Entries, Lane, Words, copied, distinct, room
+from hashdb.index.vectors import Entries, Hits, Lane, Words, chunk_of, copied, distinct, room
 
 _MAGIC = b"hashdb segment 2\n"
 _BLOCK = 16 * 1024 * 1024

@@ -36,7 +36,7 @@ from hashdb.index.segment import (
     write_segment,
 )
 from hashdb.index.tiered import TieredIndex
-from hashdb.index.words import Words, copied, distinct, room
+from hashdb.index.vectors import Words, copied, distinct, room
 
 log = logging.getLogger("hashdb.index")
 

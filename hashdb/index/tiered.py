@@ -12,8 +12,7 @@ from hashdb.domain.matching.matches import Neighbor
 from hashdb.index.kernel import Parts, kernel
 from hashdb.index.plan import Chunks
 from hashdb.index.segment import Segment, build, most
-from hashdb.index.vectors import Hits
-from hashdb.index.words import Lane, Words, from_octets, keep_memory, pack, unpack
+from hashdb.index.vectors import Hits, Lane, Words, from_octets, keep_memory, pack, unpack
 
 ARRAY = 4_096
 """Values in memory from which on they should become a segment."""

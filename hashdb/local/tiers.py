@@ -15,7 +15,7 @@ from hashdb.index.follower import LogFollower, LogSnapshot
 from hashdb.index.segment import most
 from hashdb.index.segments import SegmentStore
 from hashdb.index.tiered import ARRAY, TieredIndex
-from hashdb.index.words import Words, among, from_octets
+from hashdb.index.vectors import Words, among, from_octets
 from hashdb.local.tables import Tables
 
 

@@ -20,7 +20,7 @@ from hashdb.index import Index, OpenEngine
 from hashdb.index.follower import RETRY_AFTER, LogFollower, LogSnapshot
 from hashdb.index.segments import SegmentStore
 from hashdb.index.tiered import ARRAY
-from hashdb.index.words import Words, among, from_octets, to_octets
+from hashdb.index.vectors import Words, among, from_octets, to_octets
 from hashdb.store import Store, Transaction
 
 Progress = Callable[[int], None]

@@ -17,7 +17,7 @@ from hashdb.domain.signals import Algorithm, Signal, counts
 from hashdb.errors import Fault
 from hashdb.index.follower import LogSnapshot
 from hashdb.index.tiered import ARRAY, TieredIndex
-from hashdb.index.words import from_octets
+from hashdb.index.vectors import from_octets
 from hashdb.store import Store
 from hashdb.store.matching.benign import BenignBall
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hashdb.index.words import Words, distinct, unpack
+from hashdb.index.vectors import Words, distinct, unpack
 
 SEED = 20_240
 _NEAR = 10

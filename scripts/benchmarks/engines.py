@@ -24,7 +24,7 @@ import numpy as np
 from hashdb.index.plan import Chunks
 from hashdb.index.segment import Segment, build, open_segment, write_segment
 from hashdb.index.tiered import ARRAY, TieredIndex
-from hashdb.index.words import Words, unpack
+from hashdb.index.vectors import Words, unpack
 
 ROOT = Path(__file__).parents[2]
 

@@ -16,7 +16,7 @@ from hashdb.domain.contributions import Media, Standing, Status
 from hashdb.domain.ledger.events import Action, Entry
 from hashdb.domain.rules import Rules
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.index.words import Words, to_octets, unpack
+from hashdb.index.vectors import Words, to_octets, unpack
 from hashdb.service import HashDB
 from hashdb.service.accounts import members
 from hashdb.store import Store

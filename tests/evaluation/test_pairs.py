@@ -10,7 +10,7 @@ import pytest
 
 from hashdb.domain.signals import FURTHER, Algorithm
 from hashdb.evaluation.pairs import compare
-from hashdb.index.words import pack
+from hashdb.index.vectors import pack
 from tests.builders import near, signal, sparse
 
 

@@ -29,7 +29,7 @@ from hashdb.hashing import Limits
 from hashdb.hashing.algorithms import perceptual
 from hashdb.hashing.pdq import pdq
 from hashdb.hashing.pictures import Picture
-from hashdb.index.words import pack, unpack
+from hashdb.index.vectors import pack, unpack
 from tests.builders import near, signal, sparse
 from tests.evaluation.photos import PHOTOS
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hashdb.domain.signals import Algorithm
 from hashdb.index.segment import no_step
 from hashdb.index.segments import SegmentStore
-from hashdb.index.words import Words, unpack
+from hashdb.index.vectors import Words, unpack
 
 PHASH, PDQ = Algorithm.PHASH, Algorithm.PDQ
 STEPS = ("write .segment", "body", "sync", "rename", "manifest", "swap", "swapped", "tidy")

@@ -11,7 +11,7 @@ from threading import Lock
 import pytest
 
 from hashdb.index.milvus import Collection, Milvus, MilvusIndex
-from hashdb.index.words import to_octets
+from hashdb.index.vectors import to_octets
 
 
 @contextmanager

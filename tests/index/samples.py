@@ -12,8 +12,7 @@ from hashdb.domain.matching.matches import Neighbor
 from hashdb.index.plan import Chunks
 from hashdb.index.segment import Segment, build
 from hashdb.index.tiered import TieredIndex
-from hashdb.index.vectors import Hits
-from hashdb.index.words import Words
+from hashdb.index.vectors import Hits, Words
 
 SKEWED = ["equal", "zeros", "bucket", "complements", "neighbors"]
 

@@ -23,7 +23,7 @@ from hashdb.index.kernel import kernel
 from hashdb.index.milvus import Milvus, MilvusEngine
 from hashdb.index.segments import SegmentStore
 from hashdb.index.tiered import TieredIndex
-from hashdb.index.words import Words, unpack
+from hashdb.index.vectors import Words, unpack
 from tests.index.milvus import WrittenIndex, milvus_lite
 from tests.index.samples import SKEWED, SegmentedIndex, at_distance, clusters, plainly, skewed
 

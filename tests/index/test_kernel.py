@@ -19,7 +19,7 @@ from hashdb.index import vectors
 from hashdb.index.kernel import Kernel, Parts, SearchResults, Table, engine, kernel
 from hashdb.index.plan import Chunks
 from hashdb.index.segment import Segment
-from hashdb.index.words import Lane, Words, distinct, pack, unpack
+from hashdb.index.vectors import Lane, Words, distinct, pack, unpack
 
 _PROBES = 60_000
 """Chunk values that a drawn case asks for at most."""

@@ -12,7 +12,7 @@ from hashdb.domain.matching.matches import Neighbor
 from hashdb.errors import IndexNotReady
 from hashdb.index import milvus as module
 from hashdb.index.milvus import LIMIT, Collection, Milvus, MilvusIndex
-from hashdb.index.words import pack, to_octets
+from hashdb.index.vectors import pack, to_octets
 from tests.index.milvus import milvus_lite
 from tests.index.samples import at_distance, plainly
 

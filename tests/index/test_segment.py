@@ -12,8 +12,7 @@ from hashdb.index import segment as segments
 from hashdb.index.kernel import kernel
 from hashdb.index.plan import Chunks, worth_verifying
 from hashdb.index.segment import Segment, build, most
-from hashdb.index.vectors import Hits
-from hashdb.index.words import pack, unpack
+from hashdb.index.vectors import Hits, pack, unpack
 from tests.index.samples import SKEWED, at_distance, plainly, skewed
 
 of_every_length = pytest.mark.parametrize("bits", [64, 256])

@@ -13,7 +13,7 @@ import pytest
 
 from hashdb.index.plan import Chunks
 from hashdb.index.segment import DamagedSegment, Segment, build, open_segment, verify, write_segment
-from hashdb.index.words import pack
+from hashdb.index.vectors import pack
 
 CUTS = [(64, ()), (64, (16, 16, 16, 16)), (256, ()), (256, (20,) * 12 + (16,))]
 MAGIC = b"hashdb segment 2\n"

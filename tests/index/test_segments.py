@@ -21,7 +21,7 @@ from hashdb.index import segment as segments
 from hashdb.index.plan import Chunks
 from hashdb.index.segment import Segment, build, most
 from hashdb.index.segments import NAME, NOWHERE, SegmentStore, merged, read_manifest, stamp, write_manifest
-from hashdb.index.words import Words, pack, unpack
+from hashdb.index.vectors import Words, pack, unpack
 from tests.index.keepers import PDQ, PHASH, STEPS, Keeper, Log, files_of
 from tests.index.samples import SKEWED, skewed
 

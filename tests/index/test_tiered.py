@@ -13,7 +13,7 @@ import pytest
 from hashdb.domain.matching.matches import Neighbor
 from hashdb.index.segment import build
 from hashdb.index.tiered import ARRAY, PLAIN, TieredIndex
-from hashdb.index.words import Words, pack, unpack
+from hashdb.index.vectors import Words, pack, unpack
 from tests.index.samples import probing
 
 

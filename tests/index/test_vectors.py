@@ -10,7 +10,7 @@ import pytest
 from hashdb.index import vectors
 from hashdb.index.plan import Chunks
 from hashdb.index.segment import Segment, build
-from hashdb.index.words import pack, unpack
+from hashdb.index.vectors import pack, unpack
 from tests.index.samples import SKEWED, at_distance, clusters, cut_small, plainly, skewed
 
 of_every_length = pytest.mark.parametrize("bits", [64, 256])

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashdb.index.words import among, copied, distinct, from_octets, pack, room, to_octets, unpack
+from hashdb.index.vectors import among, copied, distinct, from_octets, pack, room, to_octets, unpack
 
 of_every_length = pytest.mark.parametrize("bits", [64, 256])
 
@@ -88,7 +88,7 @@ def test_memory_is_kept_from_one_search_to_the_next() -> None:
 _TAKEN = """
 import resource
 import numpy as np
-from hashdb.index.words import keep_memory
+from hashdb.index.vectors import keep_memory
 
 def pages():
     begun = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

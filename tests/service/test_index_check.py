@@ -15,7 +15,7 @@ from hashdb.errors import IndexNotReady
 from hashdb.index.kernel import kernel
 from hashdb.index.segment import Segment, build, open_segment, write_segment
 from hashdb.index.segments import read_manifest
-from hashdb.index.words import pack, unpack
+from hashdb.index.vectors import pack, unpack
 from hashdb.service import HashDB, index_check
 from hashdb.service.contributions import contributions
 from tests.builders import contributed, draft

@@ -13,7 +13,7 @@ from hashdb.domain.matching.benign import Benign, BenignDraft, BenignEffect, Ben
 from hashdb.domain.review.incidents import Proposal, ProposedChange, TwoPersonAction
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import InvalidInput
-from hashdb.index.words import from_octets, pack, to_octets
+from hashdb.index.vectors import from_octets, pack, to_octets
 from hashdb.service import HashDB
 from hashdb.service.contributions.intake import append, with_intake
 from hashdb.service.review.proposals import second

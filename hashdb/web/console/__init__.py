@@ -11,10 +11,12 @@ docs/console.md lists every page (a test compares them).
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask, Response, request, url_for
+from flask import Blueprint, Flask, Response, g, request, url_for
 from werkzeug.exceptions import HTTPException
 
-from hashdb.errors import Fault, HashDBError, InvalidInput, NotFound
+from hashdb.errors import Fault, HashDBError, InvalidInput, MethodNotAllowed, NotAuthenticated, NotFound, ScopeMissing
+from hashdb.service.stats import refusals
+from hashdb.web import problems
 from hashdb.web.console import (
     account,
     benign,
@@ -28,7 +30,6 @@ from hashdb.web.console import (
     neighbors,
     overviews,
     pages,
-    problems,
     proposals,
     provider,
     reports,
@@ -37,6 +38,7 @@ from hashdb.web.console import (
     users,
     webhooks,
 )
+from hashdb.web.context import hashdb
 
 __all__ = ["register"]
 
@@ -74,7 +76,7 @@ def register(app: Flask) -> None:
     console.after_request(_protect)
     console.context_processor(pages.context)
     for kind in (HashDBError, HTTPException, Exception):
-        console.register_error_handler(kind, problems.respond)
+        console.register_error_handler(kind, respond_with_page)
     app.register_blueprint(console)
     pages.add_filters(app)
 
@@ -109,3 +111,45 @@ def _protect(response: Response) -> Response:
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     response.headers["Referrer-Policy"] = "same-origin"
     return response
+
+
+def respond_with_page(error: Exception) -> Response:
+    """The page that tells of an error; who is not signed in is sent to do so, and back."""
+    if isinstance(error, NotAuthenticated):
+        return _sign_in()
+    refusals.note(hashdb(), g.get("actor"), error)
+    plain = problems.respond(error)
+    if plain.status_code < 400:
+        return plain
+    said = _sentence(error, plain.status_code)
+    response = pages.page("problem.html", status=plain.status_code, said=said, title=_title(error))
+    for name in ("Retry-After", "Allow"):
+        if name in plain.headers:
+            response.headers[name] = plain.headers[name]
+    return response
+
+
+def _sign_in() -> Response:
+    here = request.full_path.rstrip("?") if request.method == "GET" else ""
+    halves = bool(guard.get(guard.SESSION))
+    back = here if here and here != url_for("console.landing") else None
+    address = url_for("console.sessions.sign_in", next=back)
+    if request.headers.get("HX-Request"):
+        # What htmx asks for in the background is not to be replaced by a form to sign in, but left for it.
+        return Response(status=204, headers={"HX-Redirect": url_for("console.sessions.sign_in")})
+    response = pages.to(address)
+    if halves:
+        guard.drop(response, guard.SESSION)
+    return response
+
+
+def _title(error: Exception) -> str:
+    return error.title if isinstance(error, HashDBError) else "Something went wrong"
+
+
+def _sentence(error: Exception, status: int) -> str:
+    if isinstance(error, ScopeMissing):
+        return f"your role may not do this: it takes {error.scope}"
+    if isinstance(error, HashDBError) and not isinstance(error, MethodNotAllowed):
+        return str(error)
+    return "a fault of the service, which it has noted" if status >= 500 else "there is no such page, or not like this"
