@@ -11,7 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from hashdb.service import HashDB
 from hashdb.settings import Settings
 from hashdb.web import access_log, console, problems
-from hashdb.web.api import accounts, contributions, ledger, matching, operation, review, sharing, stats
+from hashdb.web.api import BLUEPRINTS
 from hashdb.web.context import AppState, Id, InMemoryRequest, leave, visit
 from hashdb.web.fast_path import FastPath, secured
 from hashdb.web.limits import RateLimits
@@ -28,28 +28,6 @@ _SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-
-_API = (
-    contributions.blueprint,
-    review.opinions_api,
-    review.cases_api,
-    matching.matches_api,
-    sharing.reversals_api,
-    matching.signals_api,
-    sharing.changes_api,
-    accounts.members_api,
-    accounts.me_api,
-    matching.benign_api,
-    review.incidents_api,
-    review.proposals_api,
-    sharing.webhooks_api,
-    ledger.events_api,
-    stats.counts_api,
-    stats.reports_api,
-    ledger.proofs_api,
-    operation.blueprint,
-)
-"""In the order in which the OpenAPI document lists their tags."""
 
 _METHODS = frozenset({"DELETE", "GET", "PATCH", "POST", "PUT"})
 
@@ -73,10 +51,9 @@ def create_app(db: HashDB, settings: Settings) -> Flask:
     app.before_request(visit)
     app.teardown_request(leave)
     problems.register(app, db)
-    for blueprint in _API:
+    systems = (hma.blueprint, stopncii.blueprint, stopncii.tat_blueprint, threatexchange.blueprint)
+    for blueprint in (*BLUEPRINTS, *systems):
         app.register_blueprint(blueprint)
-    for system in (hma, stopncii, stopncii, threatexchange):
-        app.register_blueprint(system.blueprint)
     console.register(app)
     app.extensions["hashdb"].metrics.expect(_routes(app))
     application: WSGIApplication = FastPath(app.wsgi_app, app.extensions["hashdb"])
