@@ -79,10 +79,6 @@ def _confine(memory_bytes: int) -> None:
     os.close(silence)
 
 
-if __name__ == "__main__":
-    main(sys.argv[1:])
-
-
 _LENGTH = struct.Struct("!I")
 
 
@@ -111,3 +107,7 @@ def _receive_exactly(connection: socket, count: int) -> bytes:
             raise EOFError("the other end is closed")
         rest = rest[received:]
     return bytes(octets)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -161,7 +161,7 @@ class OwnedKeyOut(KeyOut):
     @classmethod
     def from_owned(cls, member: Member, key: Key) -> Self:
         """The key of a member."""
-        return cls.made(**cls.fields_from(key), member=MemberOut.from_domain(member))
+        return cls.made(**KeyOut.fields_from(key), member=MemberOut.from_domain(member))
 
 
 class OwnedKeysOut(Answered):

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine
 
 from tests.snippets import ROOT
 from tests.web.callers import Caller, Service, body, item, pdq, service_at
-from tests.web.interop.served import digits, listening
+from tests.web.sharing.served import digits, listening
 
 pytest.importorskip("threatexchange")
 

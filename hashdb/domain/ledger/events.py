@@ -142,7 +142,7 @@ class ContributionState(NamedTuple):
     def after(self, action: str) -> ContributionState:
         """The state after one more event.
 
-        >>> State().after("contribution.added").after("contribution.expired").status
+        >>> ContributionState().after("contribution.added").after("contribution.expired").status
         <Status.EXPIRED: 'expired'>
         """
         return _after(self, action)

@@ -68,7 +68,7 @@ def peaks(size: int) -> tuple[Subtree, ...]:
     """The complete subtrees that make up a tree, from the left; their hashes make the root, and grow the tree.
 
     >>> peaks(6)
-    (Place(level=2, nth=0), Place(level=1, nth=2))
+    (Subtree(level=2, nth=0), Subtree(level=1, nth=2))
     """
     levels = range(size.bit_length() - 1, -1, -1)
     return tuple(Subtree(level, (size >> level) - 1) for level in levels if size >> level & 1)

@@ -105,7 +105,7 @@ class Message:
 def secret_text(secret: bytes) -> str:
     """A secret as its owner keeps it: `whsec_` and base64.
 
-    >>> spelled(b"secret")
+    >>> secret_text(b"secret")
     'whsec_c2VjcmV0'
     """
     return PREFIX + base64.b64encode(secret).decode()

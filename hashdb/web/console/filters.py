@@ -63,7 +63,7 @@ def counted(number: int, noun: str) -> str:
 def past_tense(action: str) -> str:
     """What happened, for people.
 
-    >>> said("contribution.quarantined")
+    >>> past_tense("contribution.quarantined")
     'Quarantined'
     """
     return _SAID.get(action) or action.partition(".")[2].replace("-", " ").capitalize()

@@ -66,17 +66,17 @@ BENIGN = BenignDraft((signal(1),), built_in="one")
 RETAINED = replace(RULES, retention=Retention({"glorification": 1}))
 BEFORE: dict[str, Callable[[HashDB], object]] = {
     "benign.delete": lambda db: benign.start(db, [BENIGN]),
-    "suppressions.settle": lambda db: benign.start(db, [BENIGN]),
+    "benign.settle": lambda db: benign.start(db, [BENIGN]),
     "expiry.start": lambda db: setattr(db, "rules", RETAINED),
-    "safeguards.start": lambda db: setattr(db, "rules", replace(RULES, flood_cap=9)),
+    "health.start": lambda db: setattr(db, "rules", replace(RULES, flood_cap=9)),
     "expiry.settle": lambda db: _retained(db),
     "incidents.change": lambda db: incidents.add(db, COMMAND_LINE, IncidentDraft("CI:x", NOON)),
     "proposals.drop": lambda db: _proposed(db),
     "proposals.expire": lambda db: _proposed(db, later=True),
     "contributions.emit_pending": lambda db: setattr(db, "now", lambda: NOON + timedelta(days=3)),
     "opinions.recount": lambda db: _silenced(db),
-    "floods.guard": lambda db: _flooded(db),
-    "erasures.purge": lambda db: _erased(db),
+    "neighbors.guard": lambda db: _flooded(db),
+    "contributions.purge": lambda db: _erased(db),
 }
 """What comes before some of them."""
 OF_A_HOOK = ("webhooks.change", "webhooks.delete", "webhooks.renew")
@@ -161,26 +161,27 @@ CHANGES: dict[str, Verb] = {
     "benign.add": lambda db, actor, id: benign.add(db, COMMAND_LINE, BENIGN),
     "benign.delete": lambda db, actor, id: _delete_benign(db),
     "benign.start": lambda db, actor, id: benign.start(db, [BENIGN]),
-    "floods.guard": lambda db, actor, id: neighbors.guard(db),
+    "neighbors.guard": lambda db, actor, id: neighbors.guard(db),
     "cases.decide": lambda db, actor, id: cases.decide(db, COMMAND_LINE, disputed(db, id), Decision.UPHOLD),
     "expiry.settle": lambda db, actor, id: expiry.settle(db),
     "expiry.start": lambda db, actor, id: expiry.start(db),
-    "safeguards.start": lambda db, actor, id: health.start(db),
-    "uses.listed": lambda db, actor, id: members.listed(db, actor),
+    "health.start": lambda db, actor, id: health.start(db),
+    "members.listed": lambda db, actor, id: members.listed(db, actor),
     "incidents.add": lambda db, actor, id: incidents.add(db, COMMAND_LINE, IncidentDraft("CI:x", NOON)),
     "incidents.change": lambda db, actor, id: incidents.change(db, COMMAND_LINE, 1, IncidentChange(expires=True)),
-    "suppressions.settle": lambda db, actor, id: benign.settle(db),
+    "benign.settle": lambda db, actor, id: benign.settle(db),
     "proposals.drop": lambda db, actor, id: proposals.drop(db, COMMAND_LINE, 1),
     "proposals.expire": lambda db, actor, id: proposals.expire(db),
-    "changes.read": lambda db, actor, id: feed.read(db, actor, 0, 10),
-    "changes.note": lambda db, actor, id: feed.note(db, actor),
+    "feed.read": lambda db, actor, id: feed.read(db, actor, 0, 10),
+    "feed.exchange": lambda db, actor, id: feed.exchange(db, actor, 0, 0, 1, 10),
+    "feed.note": lambda db, actor, id: feed.note(db, actor),
     "checkpoints.rotate": lambda db, actor, id: checkpoints.rotate(db, COMMAND_LINE),
     "checkpoints.start": lambda db, actor, id: checkpoints.start(db),
     "contributions.amend": lambda db, actor, id: contributions.amend(db, actor, id, Amendment(severity=4)),
     "contributions.emit_pending": lambda db, actor, id: contributions.emit_pending(db),
     "contributions.contribute": lambda db, actor, id: contributions.contribute(db, actor, [draft(99)]),
-    "erasures.erase": lambda db, actor, id: contributions.erase(db, actor, id),
-    "erasures.purge": lambda db, actor, id: contributions.purge(db),
+    "contributions.erase": lambda db, actor, id: contributions.erase(db, actor, id),
+    "contributions.purge": lambda db, actor, id: contributions.purge(db),
     "contributions.withdraw": lambda db, actor, id: contributions.withdraw(db, actor, id, "other"),
     "opinions.give": lambda db, actor, id: disputed(db, id),
     "opinions.recount": lambda db, actor, id: opinions.recount(db),
@@ -204,7 +205,7 @@ CHANGES: dict[str, Verb] = {
     "reports.note": lambda db, actor, id: reports.note(db, actor, Period(NOON.date(), NOON.date()), None, "csv"),
     "reports.text": lambda db, actor, id: _downloaded(db),
     "reports.transparency": lambda db, actor, id: reports.transparency(db, COMMAND_LINE, None, None, form="json"),
-    "refusals.tell": lambda db, actor, id: _tell(db),
+    "refusals.log_anonymous": lambda db, actor, id: _tell(db),
     "sessions.admit": lambda db, actor, id: admitted(db),
     "sessions.confirm": lambda db, actor, id: confirmed(db),
     "sessions.end_others": lambda db, actor, id: sessions.end_others(db, two_sessions(db)),
@@ -263,7 +264,7 @@ WITHOUT = {
     "webhooks.redeliver": "the log of deliveries has it",
     "webhooks.test": "the log of deliveries has it",
     "overviews.follow": "its figures are counted from the events",
-    "uses.flush": "it notes when keys were last used, once a minute",
+    "members.flush": "it notes when keys were last used, once a minute",
     "counts.reversals": "it stores what was counted, as `counts.flush` does",
     "jobs.start": "the event is written once the job has ended",
     "reports.start": "the event is written once the report is made",
@@ -274,13 +275,13 @@ WITHOUT = {
 
 def _verbs() -> Iterator[tuple[str, bool]]:
     """The verbs of the service, and whether each may write: by itself, or by what it calls of its module."""
-    for module in pkgutil.iter_modules(hashdb.service.__path__):
-        source = inspect.getsource(importlib.import_module(f"hashdb.service.{module.name}"))
+    for module in pkgutil.walk_packages(hashdb.service.__path__, "hashdb.service."):
+        source = inspect.getsource(importlib.import_module(module.name))
         functions = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
         for name, function in functions.items():
             takes_service = [argument.arg for argument in function.args.args[:1]] == ["db"]
             if takes_service and not name.startswith("_"):
-                yield f"{module.name}.{name}", _writes(function, functions, set())
+                yield f"{module.name.rpartition('.')[2]}.{name}", _writes(function, functions, set())
 
 
 def _writes(function: ast.FunctionDef, others: dict[str, ast.FunctionDef], seen: set[str]) -> bool:

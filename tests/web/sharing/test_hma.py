@@ -17,8 +17,8 @@ from hashdb.domain.signals import Algorithm
 from hashdb.hashing import hash_picture
 from tests.builders import near, signal
 from tests.web.callers import Caller, Service, body, item, pdq, service_at
-from tests.web.interop.served import digits
 from tests.web.pictures import TEXT, flat, multipart, photo
+from tests.web.sharing.served import digits
 from tests.web.test_hostile import HOSTILE, REFUSALS
 from tests.web.test_logs import lines
 

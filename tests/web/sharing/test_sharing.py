@@ -9,7 +9,7 @@ from itertools import product
 import pytest
 
 from tests.web.callers import Caller, Service, item, pdq
-from tests.web.interop.served import digits
+from tests.web.sharing.served import digits
 from tests.web.test_hostile import HOSTILE, REFUSALS
 from tests.web.test_logs import lines
 

@@ -8,7 +8,7 @@ import pytest
 
 from hashdb.domain.accounts.members import Scope
 from tests.web.callers import Caller, Service, body, faults, item, pdq, problem, service_at
-from tests.web.interop.served import digits
+from tests.web.sharing.served import digits
 
 pytest.importorskip("threatexchange")
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.web.callers import Caller, Service, body, faults, item, pdq, problem
-from tests.web.interop.served import digits
+from tests.web.sharing.served import digits
 
 pytest.importorskip("threatexchange")
 

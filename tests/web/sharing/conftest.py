@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.web.callers import Service, service_at
-from tests.web.interop.served import listening
+from tests.web.sharing.served import listening
 
 
 @pytest.fixture
