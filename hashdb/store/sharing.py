@@ -131,18 +131,18 @@ class Webhooks(Repository):
 
     def hold(self, ids: Collection[int]) -> None:
         """Let none of these be deleted or changed before the end of the transaction."""
-        for some in chunks(sorted(set(ids))):
-            query = select(webhooks.c.id).where(webhooks.c.id.in_(some)).order_by(webhooks.c.id)
+        for chunk in chunks(sorted(set(ids))):
+            query = select(webhooks.c.id).where(webhooks.c.id.in_(chunk)).order_by(webhooks.c.id)
             self._connection.execute(query.with_for_update(read=True, key_share=True))
 
     def move(self, places: Sequence[DeliveryPosition], seq: int) -> frozenset[int]:
         """Move these, all of one topic and at one number, on to another; the webhooks that were still there."""
         moved: set[int] = set()
-        for some in chunks(places):
+        for chunk in chunks(places):
             query = update(webhook_topics).where(
-                webhook_topics.c.webhook_id.in_([one.webhook for one in some]),
-                webhook_topics.c.topic == str(some[0].topic),
-                webhook_topics.c.seq == some[0].seq,
+                webhook_topics.c.webhook_id.in_([one.webhook for one in chunk]),
+                webhook_topics.c.topic == str(chunk[0].topic),
+                webhook_topics.c.seq == chunk[0].seq,
             )
             moved.update(self._connection.scalars(query.values(seq=seq).returning(webhook_topics.c.webhook_id)))
         return frozenset(moved)
@@ -153,9 +153,9 @@ class Webhooks(Repository):
 
     def _webhooks(self, rows: Sequence[Row[tuple[object, ...]]]) -> tuple[Webhook, ...]:
         topics: dict[int, list[Topic]] = defaultdict(list)
-        for some in chunks(rows):
+        for chunk in chunks(rows):
             query = select(webhook_topics.c.webhook_id, webhook_topics.c.topic)
-            found = self._connection.execute(query.where(webhook_topics.c.webhook_id.in_([row.id for row in some])))
+            found = self._connection.execute(query.where(webhook_topics.c.webhook_id.in_([row.id for row in chunk])))
             for id, topic in found:
                 topics[id].append(Topic(topic))
         return tuple(_webhook(row, topics[cast(int, row.id)]) for row in rows)

@@ -116,8 +116,8 @@ class Contributions(Repository):
     def known(self, member: int, fingerprints: Collection[bytes], now: datetime) -> dict[bytes, int]:
         """The member's active contributions with these sets of signals: fingerprint → id, the lowest."""
         found: dict[bytes, int] = {}
-        for some in chunks(list(fingerprints)):
-            asked = {"member": member, "fingerprints": some, "now": now}
+        for chunk in chunks(list(fingerprints)):
+            asked = {"member": member, "fingerprints": chunk, "now": now}
             found.update((row[0], row[1]) for row in self._connection.execute(_KNOWN, asked))
         return found
 
@@ -126,8 +126,8 @@ class Contributions(Repository):
     ) -> dict[int, Contribution]:
         """The contributions with these ids, without the fields that are `hidden`; what does not exist is left out."""
         found: dict[int, Contribution] = {}
-        for some in chunks(sorted(set(ids))):
-            found.update(self._read(_contributions(now).where(contributions.c.id.in_(some)), hidden))
+        for chunk in chunks(sorted(set(ids))):
+            found.update(self._read(_contributions(now).where(contributions.c.id.in_(chunk)), hidden))
         return found
 
     def one(self, id: int, now: datetime, *, lock: bool = False) -> Contribution:
@@ -141,8 +141,8 @@ class Contributions(Repository):
 
     def hold(self, ids: Collection[int]) -> None:
         """Hold contributions to the end of the transaction, in the order in which everybody holds several."""
-        for some in chunks(sorted(ids)):
-            query = select(contributions.c.id).where(contributions.c.id.in_(some)).order_by(contributions.c.id)
+        for chunk in chunks(sorted(ids)):
+            query = select(contributions.c.id).where(contributions.c.id.in_(chunk)).order_by(contributions.c.id)
             self._connection.execute(query.with_for_update())
 
     def page(self, chosen: Filter, after: int, limit: int, now: datetime) -> tuple[Contribution, ...]:
@@ -153,8 +153,8 @@ class Contributions(Repository):
     def signals(self, ids: Collection[int]) -> dict[int, tuple[Signal, ...]]:
         """The signals of contributions that match, by id, in the order they were sent."""
         found: dict[int, tuple[Signal, ...]] = {}
-        for some in chunks(sorted(set(ids))):
-            rows = self._connection.execute(_SIGNALS, {"ids": some}).all()
+        for chunk in chunks(sorted(set(ids))):
+            rows = self._connection.execute(_SIGNALS, {"ids": chunk}).all()
             for id, group in groupby(rows, key=_FIRST):
                 found[id] = tuple(Signal(_ALGORITHMS[name], int.from_bytes(octets)) for _, name, octets in group)
         return found
@@ -203,11 +203,11 @@ class Contributions(Repository):
     def purge(self, ids: Collection[int]) -> tuple[int, ...]:
         """Remove the signals that were kept of erased contributions, and return of which there were any to be kept."""
         purged: list[int] = []
-        for some in chunks(list(ids)):
-            ours = delete(erasures).where(erasures.c.contribution_id.in_(some)).returning(erasures.c.contribution_id)
+        for chunk in chunks(list(ids)):
+            ours = delete(erasures).where(erasures.c.contribution_id.in_(chunk)).returning(erasures.c.contribution_id)
             purged += self._connection.scalars(ours)
             for table in (signals, masks):
-                self._connection.execute(delete(table).where(table.c.contribution_id.in_(some)))
+                self._connection.execute(delete(table).where(table.c.contribution_id.in_(chunk)))
         return tuple(sorted(purged))
 
     def received_since(self, member: int, since: datetime) -> int:

@@ -99,8 +99,8 @@ class Listings(Repository):
 
     def _among(self, asked: Listing, ids: Collection[int], now: datetime) -> list[Position]:
         found: list[Position] = []
-        for some in chunks(sorted(ids)):
-            query = _positions(asked.sort).where(contributions.c.id.in_(some), *conditions(asked.chosen, now))
+        for chunk in chunks(sorted(ids)):
+            query = _positions(asked.sort).where(contributions.c.id.in_(chunk), *conditions(asked.chosen, now))
             found += [Position(row.key, row.id) for row in self._connection.execute(query)]
         known = [one for one in found if one.key is not None]
         unknown = [one for one in found if one.key is None]

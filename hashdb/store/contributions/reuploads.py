@@ -68,8 +68,8 @@ class Retired(Repository):
         Those of the last decision to retire, or the usual ones where it names none: before it, or by 0.1.0.
         """
         named: dict[int, frozenset[int]] = {}
-        for some in chunks(sorted(ids)):
-            for id, places in self._connection.execute(_SHADOWS, {"ids": some}):
+        for chunk in chunks(sorted(ids)):
+            for id, places in self._connection.execute(_SHADOWS, {"ids": chunk}):
                 named[id] = frozenset(map(int, places))
         placed = self.placed(set(ids) - named.keys())
         return {id: frozenset(usual(signals)) for id, signals in placed.items()} | named
@@ -77,11 +77,11 @@ class Retired(Repository):
     def placed(self, ids: Collection[int]) -> dict[int, Placed]:
         """The signals of contributions by their place, masked ones too; without any it is empty."""
         found: dict[int, dict[int, Signal]] = {id: {} for id in ids}
-        for some in chunks(sorted(ids)):
+        for chunk in chunks(sorted(ids)):
             for table in (signals, masks):
                 columns = table.c.contribution_id, table.c.position, table.c.algorithm, table.c.value
                 for id, place, algorithm, value in self._connection.execute(
-                    select(*columns).where(table.c.contribution_id.in_(some))
+                    select(*columns).where(table.c.contribution_id.in_(chunk))
                 ):
                     found[id][place] = Signal.from_bytes(Algorithm(algorithm), value)
         return dict(found)

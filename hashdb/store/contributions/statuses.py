@@ -46,8 +46,8 @@ class Statuses(Repository):
     def logged(self, ids: Collection[int]) -> dict[int, Status]:
         """The statuses that the log last wrote of contributions, by id."""
         found: dict[int, Status] = {}
-        for some in chunks(sorted(set(ids))):
-            query = select(contributions.c.id, contributions.c.announced).where(contributions.c.id.in_(some))
+        for chunk in chunks(sorted(set(ids))):
+            query = select(contributions.c.id, contributions.c.announced).where(contributions.c.id.in_(chunk))
             found.update((row[0], Status(row[1])) for row in self._connection.execute(query))
         return found
 
@@ -79,16 +79,16 @@ class Statuses(Repository):
 
     def mark_logged(self, ids: Collection[int], status: Status) -> None:
         """Note that the log has this status of these contributions."""
-        for some in chunks(list(ids)):
+        for chunk in chunks(list(ids)):
             self._connection.execute(
-                update(contributions).where(contributions.c.id.in_(some)).values(announced=str(status))
+                update(contributions).where(contributions.c.id.in_(chunk)).values(announced=str(status))
             )
 
     def judge(self, ids: Collection[int], standing: Standing) -> None:
         """Give contributions a standing."""
-        for some in chunks(list(ids)):
+        for chunk in chunks(list(ids)):
             self._connection.execute(
-                update(contributions).where(contributions.c.id.in_(some)).values(standing=str(standing))
+                update(contributions).where(contributions.c.id.in_(chunk)).values(standing=str(standing))
             )
 
 

@@ -68,16 +68,16 @@ class Audit(Repository):
     def actions(self, contributions: Collection[int], upto: int) -> dict[int, list[Action]]:
         """What was done to contributions up to a number, in order, by contribution."""
         found: dict[int, list[Action]] = {}
-        for some in chunks(sorted(set(contributions))):
-            for id, action in self._connection.execute(_ACTIONS, {"ids": some, "upto": upto}):
+        for chunk in chunks(sorted(set(contributions))):
+            for id, action in self._connection.execute(_ACTIONS, {"ids": chunk, "upto": upto}):
                 found.setdefault(id, []).append(Action(action))
         return found
 
     def changed(self, contributions: Collection[int]) -> dict[int, datetime]:
         """When the log last told of contributions, by contribution."""
         found: dict[int, datetime] = {}
-        for some in chunks(sorted(set(contributions))):
-            found.update((id, at) for id, at in self._connection.execute(_CHANGED, {"ids": some}))
+        for chunk in chunks(sorted(set(contributions))):
+            found.update((id, at) for id, at in self._connection.execute(_CHANGED, {"ids": chunk}))
         return found
 
     def append(self, now: datetime, actor: Actor, entries: Sequence[Entry]) -> int:
@@ -308,7 +308,7 @@ class Timelines(Repository):
         found: dict[str, str] = {}
         for kind, query in by_kind.items():
             ids = {int(id) for of, _, id in (one.partition(":") for one in actors) if of == kind and id.isdecimal()}
-            for some in chunks(sorted(ids)):
-                rows = self._connection.execute(query.where(columns[kind].in_(some)))
+            for chunk in chunks(sorted(ids)):
+                rows = self._connection.execute(query.where(columns[kind].in_(chunk)))
                 found.update((f"{kind}:{row[0]}", row[1]) for row in rows)
         return found

@@ -129,8 +129,8 @@ class BenignList(Repository):
     def _held(self, ids: Collection[int]) -> Mapping[int, tuple[tuple[int, ...], tuple[Signal, ...]]]:
         """The radii and the signals of entries."""
         found: dict[int, list[tuple[int, Signal]]] = defaultdict(list)
-        for some in chunks(list(ids)):
-            query = select(benign_signals).where(benign_signals.c.benign_id.in_(some))
+        for chunk in chunks(list(ids)):
+            query = select(benign_signals).where(benign_signals.c.benign_id.in_(chunk))
             for row in self._connection.execute(query.order_by(benign_signals.c.benign_id, benign_signals.c.position)):
                 found[row.benign_id].append((row.radius, Signal.from_bytes(Algorithm(row.algorithm), row.value)))
         return {id: (tuple(r for r, _ in found[id]), tuple(s for _, s in found[id])) for id in ids}
@@ -165,15 +165,15 @@ class Suppressions(Repository):
 
     def held(self, ids: Collection[int]) -> Iterator[HeldSignal]:
         """The signals of these contributions that match, which nobody is kept from changing."""
-        for some in chunks(sorted(ids)):
-            yield from map(_held, self._of(signals, some))
+        for chunk in chunks(sorted(ids)):
+            yield from map(_held, self._of(signals, chunk))
 
     def members(self, ids: Collection[int]) -> int:
         """How many members have contributed these."""
         found: set[int] = set()
-        for some in chunks(sorted(ids)):
+        for chunk in chunks(sorted(ids)):
             found.update(
-                self._connection.scalars(select(contributions.c.member_id).where(contributions.c.id.in_(some)))
+                self._connection.scalars(select(contributions.c.member_id).where(contributions.c.id.in_(chunk)))
             )
         return len(found)
 
@@ -198,14 +198,14 @@ class Suppressions(Repository):
     def matching(self, ids: Sequence[int]) -> tuple[HeldSignal, ...]:
         """The signals of these contributions that match, which are held to the end of the transaction."""
         Contributions(self._connection).hold(ids)
-        return tuple(_held(row) for some in chunks(ids) for row in self._of(signals, some))
+        return tuple(_held(row) for chunk in chunks(ids) for row in self._of(signals, chunk))
 
     def suppressed(self, entry: int, limit: int) -> tuple[HeldSignal, ...]:
         """What an entry suppresses, of at most `limit` contributions, which are held to the end of the transaction."""
         query = select(masks.c.contribution_id).distinct().where(masks.c.benign_id == entry)
         ids = list(self._connection.scalars(query.order_by(masks.c.contribution_id).limit(limit)))
         Contributions(self._connection).hold(ids)
-        rows = (row for some in chunks(ids) for row in self._of(masks, some))
+        rows = (row for chunk in chunks(ids) for row in self._of(masks, chunk))
         return tuple(_held(row) for row in rows if row.benign_id == entry)
 
     def suppress(self, held: Iterable[HeldSignal], entry: int) -> None:
@@ -222,16 +222,16 @@ class Suppressions(Repository):
 
     def assign(self, held: Iterable[HeldSignal], entry: int) -> None:
         """Note that another entry suppresses these now."""
-        for some in chunks(tuple(held)):
-            self._connection.execute(update(masks).where(_places(masks, some)).values(benign_id=entry))
+        for chunk in chunks(tuple(held)):
+            self._connection.execute(update(masks).where(_places(masks, chunk)).values(benign_id=entry))
 
     def _of(self, table: Table, ids: Collection[int]) -> Sequence[Row[Any]]:
         query = select(table).where(table.c.contribution_id.in_(ids))
         return self._connection.execute(query.order_by(table.c.contribution_id, table.c.position)).all()
 
     def _remove(self, table: Table, held: Sequence[HeldSignal]) -> None:
-        for some in chunks(held):
-            self._connection.execute(delete(table).where(_places(table, some)))
+        for chunk in chunks(held):
+            self._connection.execute(delete(table).where(_places(table, chunk)))
 
 
 def _places(table: Table, held: Iterable[HeldSignal]) -> Any:

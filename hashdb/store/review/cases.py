@@ -127,8 +127,8 @@ class Cases(Repository):
     def of(self, ids: Collection[int]) -> dict[int, tuple[Case, ...]]:
         """The cases on contributions, by contribution, in the order of their opening and without opinions."""
         found: dict[int, tuple[Case, ...]] = {}
-        for some in chunks(sorted(set(ids))):
-            query = _CASES.where(cases.c.contribution_id.in_(some))
+        for chunk in chunks(sorted(set(ids))):
+            query = _CASES.where(cases.c.contribution_id.in_(chunk))
             rows = self._connection.execute(query.order_by(cases.c.contribution_id, cases.c.id))
             for id, group in groupby(rows, key=lambda row: row.contribution_id):
                 found[id] = tuple(map(_case, group))
@@ -140,7 +140,7 @@ class Cases(Repository):
         They are the contributor, and who disputed under it or under the case that it follows.
         """
         found: dict[int, set[int]] = {}
-        for some in chunks(sorted(set(ids))):
+        for chunk in chunks(sorted(set(ids))):
             theirs = select(cases.c.id, contributions.c.member_id).join(
                 contributions, contributions.c.id == cases.c.contribution_id
             )
@@ -148,7 +148,7 @@ class Cases(Repository):
             disputed = select(cases.c.id, opinions.c.member_id).join(
                 opinions, and_(under, opinions.c.opinion == str(Stance.DISPUTES))
             )
-            for query in (theirs.where(cases.c.id.in_(some)), disputed.where(cases.c.id.in_(some))):
+            for query in (theirs.where(cases.c.id.in_(chunk)), disputed.where(cases.c.id.in_(chunk))):
                 for id, member in self._connection.execute(query):
                     found.setdefault(id, set()).add(member)
         return {id: frozenset(members) for id, members in found.items()}

@@ -50,8 +50,8 @@ class Opinions(Repository):
     def of(self, ids: Collection[int]) -> dict[int, tuple[Opinion, ...]]:
         """The last opinion of each member on contributions, by contribution."""
         found: dict[int, tuple[Opinion, ...]] = {}
-        for some in chunks(sorted(set(ids))):
-            query = _OPINIONS.where(opinions.c.contribution_id.in_(some), ~opinions.c.replaced)
+        for chunk in chunks(sorted(set(ids))):
+            query = _OPINIONS.where(opinions.c.contribution_id.in_(chunk), ~opinions.c.replaced)
             read = self._read(query.order_by(opinions.c.contribution_id, opinions.c.id))
             found.update((id, tuple(group)) for id, group in groupby(read, key=lambda one: one.contribution))
         return found
@@ -59,10 +59,10 @@ class Opinions(Repository):
     def under(self, ids: Collection[int]) -> dict[int | None, tuple[Opinion, ...]]:
         """What was said under cases, the last of each member in each, by case."""
         found: dict[int | None, tuple[Opinion, ...]] = {}
-        for some in chunks(sorted(set(ids))):
+        for chunk in chunks(sorted(set(ids))):
             lasts = (
                 select(func.max(opinions.c.id))
-                .where(opinions.c.case_id.in_(some))
+                .where(opinions.c.case_id.in_(chunk))
                 .group_by(opinions.c.case_id, opinions.c.member_id)
             )
             read = self._read(_OPINIONS.where(opinions.c.id.in_(lasts)).order_by(opinions.c.case_id, opinions.c.id))
@@ -90,8 +90,8 @@ class Opinions(Repository):
         Before they are read: a member whose status changes in between is owed something, at worst for nothing.
         """
         suspended = select(_SUSPENDED).where(members.c.id == opinions.c.member_id).scalar_subquery()
-        for some in chunks(sorted(set(ids))):
-            those = and_(opinions.c.contribution_id.in_(some), ~opinions.c.replaced)
+        for chunk in chunks(sorted(set(ids))):
+            those = and_(opinions.c.contribution_id.in_(chunk), ~opinions.c.replaced)
             self._connection.execute(
                 update(opinions).where(those, opinions.c.silent != suspended).values(silent=suspended)
             )

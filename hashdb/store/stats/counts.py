@@ -211,17 +211,17 @@ class Hits(Repository):
     def contributors(self, ids: Collection[int]) -> dict[int, int]:
         """The members whose contributions these are, by the contribution's id."""
         found: dict[int, int] = {}
-        for some in chunks(sorted(ids)):
-            query = select(contributions.c.id, contributions.c.member_id).where(contributions.c.id.in_(some))
+        for chunk in chunks(sorted(ids)):
+            query = select(contributions.c.id, contributions.c.member_id).where(contributions.c.id.in_(chunk))
             found.update((row[0], row[1]) for row in self._connection.execute(query))
         return found
 
     def answered(self, member: int, ids: Collection[int]) -> set[int]:
         """Those of the contributions that were answered to a member."""
         found: set[int] = set()
-        for some in chunks(sorted(ids)):
+        for chunk in chunks(sorted(ids)):
             query = select(hits.c.contribution).distinct()
-            chosen = query.where(hits.c.member == member, hits.c.contribution.in_(some))
+            chosen = query.where(hits.c.member == member, hits.c.contribution.in_(chunk))
             found.update(self._connection.scalars(chosen))
         return found
 

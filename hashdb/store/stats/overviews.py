@@ -65,8 +65,8 @@ class Overviews(Repository):
     def contributors(self, ids: Collection[int]) -> Mapping[int, int]:
         """The members whose contributions these are, by the contribution's id."""
         found: dict[int, int] = {}
-        for some in chunks(sorted(ids)):
-            query = select(contributions.c.id, contributions.c.member_id).where(contributions.c.id.in_(some))
+        for chunk in chunks(sorted(ids)):
+            query = select(contributions.c.id, contributions.c.member_id).where(contributions.c.id.in_(chunk))
             found.update((row[0], row[1]) for row in self._connection.execute(query))
         return found
 
