@@ -25,43 +25,27 @@ class Algorithm(StrEnum):
     # The hash of an Enum is Python code, and signals are looked up a thousand times for a batch.
     __hash__ = str.__hash__
 
-    @property
-    def bits(self) -> int:
-        """Length of a value in bits, 64 or 256."""
-        return _BITS[self]
+    bits: int
+    """Length of a value in bits, 64 or 256."""
+    radius: int
+    """The default radius: how many differing bits still count as the same picture."""
+    set_bits: range
+    """The numbers of set bits that a usable value may have.
 
-    @property
-    def radius(self) -> int:
-        """The default radius: how many differing bits still count as the same picture."""
-        return _RADII[self]
-
-    @property
-    def set_bits(self) -> range:
-        """The numbers of set bits that a usable value may have.
-
-        PDQ and the phashes compare with a median, so an ordinary picture sets half of its bits; flat, gradient and
-        truncated ones do not.
-        """
-        return _SET_BITS[self]
+    PDQ and the phashes compare with a median, so an ordinary picture sets half of its bits; flat, gradient and
+    truncated ones do not.
+    """
 
 
-_BITS = {a: 256 if a in (Algorithm.PDQ, Algorithm.PHASH256) else 64 for a in Algorithm}
-_RADII = {
-    Algorithm.PDQ: 31,
-    Algorithm.PHASH256: 46,
-    Algorithm.PHASH: 6,
-    Algorithm.DHASH: 4,
-    Algorithm.WHASH: 4,
-    Algorithm.AHASH: 4,
-}
-_SET_BITS = {
-    Algorithm.PDQ: range(120, 137),
-    Algorithm.PHASH256: range(120, 137),
-    Algorithm.PHASH: range(24, 41),
-    Algorithm.DHASH: range(8, 57),
-    Algorithm.WHASH: range(8, 57),
-    Algorithm.AHASH: range(8, 57),
-}
+for _algorithm, _bits, _radius, _set_bits in (
+    (Algorithm.PDQ, 256, 31, range(120, 137)),
+    (Algorithm.PHASH256, 256, 46, range(120, 137)),
+    (Algorithm.PHASH, 64, 6, range(24, 41)),
+    (Algorithm.DHASH, 64, 4, range(8, 57)),
+    (Algorithm.WHASH, 64, 4, range(8, 57)),
+    (Algorithm.AHASH, 64, 4, range(8, 57)),
+):
+    _algorithm.bits, _algorithm.radius, _algorithm.set_bits = _bits, _radius, _set_bits
 _NAMES = {str(a): a for a in Algorithm}
 
 MINIMUM_QUALITY = 50

@@ -11,6 +11,8 @@ import os
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from importlib.util import find_spec
+from itertools import chain
+from struct import Struct
 from threading import local
 
 import numpy as np
@@ -92,6 +94,13 @@ class SearchResults:
         self.address = ctypes.addressof(self.struct)
 
 
+class _Local(local):
+    """Of a thread: room for what its searches find."""
+
+    def __init__(self) -> None:
+        self.results = SearchResults(_ROOM)
+
+
 class Table:
     """A segment's arrays as the kernel reads them; keeps them alive."""
 
@@ -137,6 +146,7 @@ class Parts:
         self.struct = _Parts(ctypes.addressof(structs), len(parts), bits // 64, radius)
         self.address = ctypes.addressof(self.struct)
         self.octets, self.brief = bits // 8, cost < _BRIEF
+        self.unpack = Struct(f"{self.octets}s").iter_unpack
 
 
 class Kernel:
@@ -158,7 +168,7 @@ class Kernel:
         self._near = library.hashdb_near, ctypes.PyDLL(path).hashdb_near
         for near in self._near:
             near.argtypes, near.restype = (pointer, pointer, pointer), count
-        self._local = local()
+        self._local = _Local()
 
     def probe(self, table: Table, cut: Chunks, queries: Words, radius: int) -> SearchResults:
         """What the tables find; a query with too many candidates is compared with every row.
@@ -177,7 +187,7 @@ class Kernel:
 
         Raises OverflowError where the value is longer, IndexError where tables are damaged.
         """
-        octets, found = value.to_bytes(parts.octets), self._room()
+        octets, found = value.to_bytes(parts.octets), self._local.results
         search = self._near[parts.brief]
         count = search(parts.address, octets, found.address)
         if count == 0:
@@ -185,27 +195,24 @@ class Kernel:
         if count < 0:
             raise IndexError(_DAMAGED)
         if count > len(found.rows):
-            found = self._room(count)
+            found = self._grow(count)
             search(parts.address, octets, found.address)
-        size, told = parts.octets, found.octets
-        values = [int.from_bytes(told[at : at + size]) for at in range(0, count * size, size)]
+        values = map(int.from_bytes, chain.from_iterable(parts.unpack(found.octets[: count * parts.octets])))
         return list(zip(found.distances[:count].tolist(), values, strict=True))
 
-    def _room(self, count: int = 0) -> SearchResults:
-        """This thread's room, for so many hits at least."""
-        found: SearchResults | None = getattr(self._local, "found", None)
-        if found is None or count > len(found.rows):
-            found = SearchResults(max(_ROOM, count))
-            if count <= _KEPT:
-                self._local.found = found
-        return found
+    def _grow(self, count: int) -> SearchResults:
+        """Room for so many hits, which this thread keeps unless they are very many."""
+        results = SearchResults(count)
+        if count <= _KEPT:
+            self._local.results = results
+        return results
 
     def _search(self, search: Callable[..., int], *asked: int) -> SearchResults:
-        found = self._room()
+        found = self._local.results
         count = search(*asked, found.address)
         if count > len(found.rows):
             # What did not fit was counted: search again.
-            found = self._room(count)
+            found = self._grow(count)
             search(*asked, found.address)
         if count < 0:
             raise IndexError(_DAMAGED)

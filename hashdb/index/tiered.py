@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 from threading import Lock, Timer
 from typing import NamedTuple
 
@@ -98,7 +99,7 @@ class TieredIndex:
         if len(values) <= _FEW:
             if (native := kernel()) is not None:
                 parts = state.parts(self.bits, radius)
-                return [_nearest(native.near(parts, value)) for value in values]
+                return list(map(_nearest, map(native.near, repeat(parts), values)))
             return [_nearest(self._near(state, value, radius)) for value in values]
         queries, found = pack(values, self.bits), dict[tuple[int, int], int]()
         for tier in (state.memory, *(one.segment for one in state.loaded), *state.segments):

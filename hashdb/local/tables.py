@@ -15,7 +15,7 @@ from typing import Any
 
 from hashdb.domain.contributions import Standing
 from hashdb.domain.ledger.events import Head
-from hashdb.domain.matching.matches import About, Holder, decides
+from hashdb.domain.matching.matches import OVERRULING, About, Holder
 from hashdb.domain.rules import Rules
 from hashdb.domain.sharing.feed import Copied, FeedStep, Gone
 from hashdb.domain.signals import Algorithm, Signal
@@ -175,7 +175,7 @@ class Tables:
     def having(self, ids: Collection[int]) -> dict[int, frozenset[Algorithm]]:
         """The algorithms that overrule phash of which the contributions have signals."""
         found: dict[int, set[Algorithm]] = defaultdict(set)
-        wanted, asked = [str(algorithm) for algorithm in Algorithm if decides(algorithm)], list(ids)
+        wanted, asked = sorted(map(str, OVERRULING)), list(ids)
         with self._reading() as connection:
             for start in range(0, len(asked), _MANY):
                 some = asked[start : start + _MANY]

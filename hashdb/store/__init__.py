@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
@@ -16,13 +16,14 @@ from hashdb.store import connections, moves
 from hashdb.store.accounts.members import BudgetsUsed, Members
 from hashdb.store.accounts.users import Sessions, Users
 from hashdb.store.backups import read_copy, scratch, write_copy
+from hashdb.store.connections import RETRY_AFTER
 from hashdb.store.contributions.contributions import Contributions, Requests
 from hashdb.store.contributions.listings import Listings
 from hashdb.store.contributions.reuploads import Retired
 from hashdb.store.contributions.statuses import Retentions, Statuses
 from hashdb.store.jobs import ReportJobs, TaskErrors, Verifications
 from hashdb.store.ledger.events import Audit, Timelines
-from hashdb.store.ledger.head_reader import HeadReader, Tail
+from hashdb.store.ledger.head_reader import HeadReader
 from hashdb.store.ledger.records import StoredRecords
 from hashdb.store.ledger.tree import Checkpoints, Tree
 from hashdb.store.matching.benign import BenignList, Suppressions
@@ -38,7 +39,6 @@ from hashdb.store.stats.overviews import Overviews
 
 __all__ = ["Store", "Transaction"]
 
-_RETRY_AFTER = 2
 _ALONE = 0x68617369
 """Of PostgreSQL's advisory locks, the one that a process holds which writes an index that machines share."""
 _PRAGMAS = (
@@ -114,58 +114,39 @@ class Store:
                 self._engine = connections.engine_of(parsed, busy_seconds)
             else:
                 raise BadSetting("HASHDB_DATABASE_URL", "use sqlite or postgresql")
-            self._heads = HeadReader(self._engine)
         except ArgumentError:
             raise BadSetting("HASHDB_DATABASE_URL", "is not a database URL") from None
         except ImportError:
             raise BadSetting("HASHDB_DATABASE_URL", "the driver is missing: pip install 'hashdb[postgres]'") from None
+        self._driver_error = self._engine.dialect.loaded_dbapi.OperationalError
+        self.embedded = self._engine.dialect.name == "sqlite"
+        """Whether this is SQLite, whose schema hashdb migrates by itself."""
+        self._heads = HeadReader(self._engine)
+        # Without a method in between: each request reads the head.
+        self.head, self.tail = self._heads.read, self._heads.tail
 
-    @property
-    def embedded(self) -> bool:
-        """Whether this is SQLite, whose schema hashdb keeps up by itself."""
-        return self._engine.dialect.name == "sqlite"
-
-    @contextmanager
-    def begin(self) -> Iterator[Transaction]:
+    def begin(self) -> AbstractContextManager[Transaction]:
         """A unit of work that may write; rolled back when the block raises. Raises StoreBusy."""
-        with self._transaction(writes=True) as connection:
-            yield Transaction(connection)
+        return self._transaction(writes=True)
 
-    @contextmanager
-    def read(self) -> Iterator[Transaction]:
+    def read(self) -> AbstractContextManager[Transaction]:
         """A snapshot: all that is read in the block is of one moment. Raises StoreBusy."""
-        with self._transaction(writes=False) as connection:
-            yield Transaction(connection)
-
-    def head(self) -> Head:
-        """The last event of the log, now. Raises StoreBusy."""
-        # Each request asks this: a context manager would take a fifth of the time.
-        try:
-            return self._heads.read()
-        except self._engine.dialect.loaded_dbapi.Error as error:
-            raise StoreBusy(_RETRY_AFTER) from error
-
-    def tail(self, after: int | None) -> Tail:
-        """What the log has past an event, see `Tail`; None: only its head and the leaf of that. Raises StoreBusy."""
-        try:
-            return self._heads.tail(after)
-        except self._engine.dialect.loaded_dbapi.Error as error:
-            raise StoreBusy(_RETRY_AFTER) from error
+        return self._transaction(writes=False)
 
     def migrate(self) -> str | None:
-        """Make or bring up the schema; return the number of the one that was there before, None where none was."""
-        with self._transaction(writes=True) as connection:
-            return migrate(connection)
+        """Create or migrate the schema; return the number of the one that was there before, None where none was."""
+        with self.begin() as tx:
+            return migrate(tx.connection)
 
     def require_current(self) -> None:
         """Raise SchemaOutdated unless the schema is this version's."""
-        with self._transaction(writes=False) as connection:
-            require_current(connection)
+        with self.read() as tx:
+            require_current(tx.connection)
 
     def scrub(self) -> None:
         """Let nothing of what was deleted stay in SQLite's journal, where no reader still needs it."""
         if self.embedded:
-            with self._busy_told(), closing(self._engine.raw_connection()) as connection:
+            with self._busy_errors(), closing(self._engine.raw_connection()) as connection:
                 connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
 
     @contextmanager
@@ -174,7 +155,7 @@ class Store:
         if self.embedded:
             yield True
             return
-        with self._busy_told(), self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        with self._busy_errors(), self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             alone = bool(connection.execute(select(func.pg_try_advisory_lock(_ALONE))).scalar_one())
             try:
                 yield alone
@@ -201,22 +182,22 @@ class Store:
 
     def rows(self) -> int:
         """How many rows all tables have. Raises StoreBusy."""
-        with self._transaction(writes=False) as connection:
-            return moves.count(connection)
+        with self.read() as tx:
+            return moves.count(tx.connection)
 
     def move_to(self, target: Store, advance: moves.Advance) -> moves.Moved:
         """Make a target hold what this database holds at this moment: one that is empty, or that this has begun.
 
         Nothing opens it before `finish_move_to`. Raises MoveFailed, StoreBusy.
         """
-        with self._transaction(writes=False) as source, target._busy_told():
-            moves.begin(source, target._engine)
-            return moves.make_equal(source, target._engine, advance)
+        with self.read() as tx, target._busy_errors():
+            moves.begin(tx.connection, target._engine)
+            return moves.make_equal(tx.connection, target._engine, advance)
 
     def finish_move_to(self, target: Store, head: Head) -> None:
         """Let the target be opened. Raises MoveFailed where the log's head is not the one that was moved, StoreBusy."""
-        with self._transaction(writes=False) as source, target._busy_told():
-            moves.finish(source, target._engine, head)
+        with self.read() as tx, target._busy_errors():
+            moves.finish(tx.connection, target._engine, head)
 
     def close(self) -> None:
         """Close every connection of this process."""
@@ -224,28 +205,35 @@ class Store:
         self._engine.dispose()
 
     @contextmanager
-    def _transaction(self, writes: bool) -> Iterator[Connection]:
-        with self._busy_told(), self._engine.connect() as connection:
-            if self.embedded:
-                connection = connection.execution_options(hashdb_writes=writes)
-            elif not writes:
-                connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-            with connection.begin():
-                yield connection
+    def _transaction(self, writes: bool) -> Iterator[Transaction]:
+        # Each match takes this way: `_busy_errors` around it would be another generator.
+        try:
+            with self._engine.connect() as connection:
+                if self.embedded:
+                    connection.execution_options(hashdb_writes=writes)
+                elif not writes:
+                    connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+                with connection.begin():
+                    yield Transaction(connection)
+        except (DBAPIError, PoolTimeout, self._driver_error) as error:
+            if _is_fault(error):
+                raise
+            raise StoreBusy(RETRY_AFTER) from error
 
     @contextmanager
-    def _busy_told(self) -> Iterator[None]:
-        """A database that is locked, full or away is StoreBusy; a fault of ours stays what it is."""
-        driver = self._engine.dialect.loaded_dbapi
+    def _busy_errors(self) -> Iterator[None]:
+        """Raise StoreBusy in place of what the driver or SQLAlchemy raises of a database that is locked or away."""
         try:
             yield
-        except (OperationalError, PoolTimeout, driver.OperationalError) as error:
-            # The driver's own, where it is asked past SQLAlchemy.
-            raise StoreBusy(_RETRY_AFTER) from error
-        except DBAPIError as error:
-            if error.connection_invalidated:
-                raise StoreBusy(_RETRY_AFTER) from error
-            raise
+        except (DBAPIError, PoolTimeout, self._driver_error) as error:
+            if _is_fault(error):
+                raise
+            raise StoreBusy(RETRY_AFTER) from error
+
+
+def _is_fault(error: Exception) -> bool:
+    """Whether an error is a mistake of ours, and not of a database that is locked, full or away."""
+    return isinstance(error, DBAPIError) and not (isinstance(error, OperationalError) or error.connection_invalidated)
 
 
 def _parsed(url: str) -> URL:

@@ -9,6 +9,8 @@ from sqlalchemy.exc import OperationalError
 
 from hashdb.errors import BadSetting, DatabaseAway, StoreBusy
 
+RETRY_AFTER = 2
+"""Seconds after which a client asks again while the database is busy."""
 IDLE_TIMES = 3
 STATEMENT_TIMES = 6
 SILENT_TIMES = 7

@@ -103,9 +103,11 @@ def _processes(table: Table, names: tuple[str, ...], dialect: Dialect) -> tuple[
 
 
 _T = TypeVar("_T")
+CHUNK = 500
+"""Values of a statement, at most."""
 
 
-def chunks(whole: Sequence[_T], size: int = 500) -> Iterator[Sequence[_T]]:
+def chunks(whole: Sequence[_T], size: int = CHUNK) -> Iterator[Sequence[_T]]:
     """The sequence in pieces of at most `size`, in order.
 
     >>> list(chunks("abcde", 2))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from io import BytesIO
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -46,14 +46,16 @@ class FastPath:
             actor = holder(self._face, bearer(environ.get("HTTP_AUTHORIZATION", "")), address)
             actor.require(Scope.MATCH)
             self._face.limits.use(actor, _SCOPES)
-            if int(environ["CONTENT_LENGTH"]) > LARGE:
-                # The turn is for the parsing and the writing, too: those make all other threads wait.
-                with db.places.place(actor):
-                    if (text := _body(environ)) is not None:
-                        with matches.turn(db, actor):
-                            said = self._answered(actor, text, has_turn=True)
-            elif (text := _body(environ)) is not None:
-                said = self._answered(actor, text, has_turn=False)
+            is_large = int(environ["CONTENT_LENGTH"]) > LARGE
+            with db.places.place(actor) if is_large else nullcontext():
+                if (text := _body(environ)) is not None:
+                    # The turn is for the parsing and the writing, too: those make all other threads wait.
+                    with matches.turn(db, actor) if is_large else nullcontext():
+                        queries = read_queries(text, ValidationContext(db.rules, db.now()))
+                        # Authentication has read the head of the log: only a request that waited reads it again.
+                        head = None if is_large else db.index.catch_up(db.follower.head)
+                        answer = matches.match(db, actor, queries, head=head, has_turn=is_large)
+                        content = answer_text(answer).encode()
             if text is None:
                 return self._application(environ, start_response)
         except Exception as error:
@@ -64,17 +66,9 @@ class FastPath:
             access_log.log_answer(self._face, "POST", ROUTE, response.status_code, started, actor)
             return response(environ, start_response)
         access_log.log_answer(self._face, "POST", ROUTE, 200, started, actor)
-        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(said)))]
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(content)))]
         start_response("200 OK", headers + told_budgets(db, actor, MATCHING))
-        return [said]
-
-    def _answered(self, actor: Actor, text: bytes, *, has_turn: bool) -> bytes:
-        db = self._face.db
-        queries = read_queries(text, ValidationContext(db.rules, db.now()))
-        # The head of the log was read to recognise the key: it is read again only by who waited for a turn.
-        level = None if has_turn else db.index.catch_up(db.follower.head)
-        answer = matches.match(db, actor, queries, level=level, has_turn=has_turn)
-        return answer_text(answer).encode()
+        return [content]
 
     def _is_plain(self, environ: WSGIEnvironment) -> bool:
         """Whether there is nothing to a request but a path, a key and a JSON body of a length that is taken."""

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from itertools import repeat
 from json import JSONEncoder
 from typing import Annotated, Any, Literal
 
@@ -20,7 +21,7 @@ from hashdb.domain.rules import QUERIES_A_REQUEST, SIGNALS_A_REQUEST, SIGNALS_AN
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.times import format_instant
 from hashdb.errors import Fault, InvalidInput
-from hashdb.wire import Answered, Line, Moment, Opaque, Sent, SignalText, ValidationContext, checked_by, read
+from hashdb.wire import Answered, Line, Moment, Opaque, Sent, SignalText, ValidationContext, read
 from hashdb.wire.conversions import DISTINCT, Mirror
 
 
@@ -45,7 +46,16 @@ def _few_signals(transforms: dict[str, Sequence[Any]]) -> dict[str, Sequence[Any
 
 
 TransformName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")]
-_Asked = Annotated[SignalText, checked_by(lambda terms, signal: terms.rules.algorithm_fault(signal.algorithm))]
+
+
+def _enabled(signal: Signal, info: ValidationInfo) -> Signal:
+    if isinstance(info.context, ValidationContext):
+        if fault := info.context.rules.algorithm_fault(signal.algorithm):
+            raise ValueError(fault)
+    return signal
+
+
+_EnabledSignal = Annotated[SignalText, AfterValidator(_enabled)]
 
 # pydantic makes a deep copy of a default that is no factory, for each query; its schema does not name a factory's.
 _EMPTY: dict[str, Any] = {"default": {}}
@@ -55,8 +65,8 @@ class QueryIn(Sent):
     """One item to match."""
 
     id: Opaque | None = Field(None, description="Comes back with the result.")
-    signals: Annotated[list[_Asked], Len(1, SIGNALS_AN_ITEM)]
-    transforms: Annotated[dict[TransformName, list[_Asked]], AfterValidator(_few_signals)] = Field(
+    signals: Annotated[list[_EnabledSignal], Len(1, SIGNALS_AN_ITEM)]
+    transforms: Annotated[dict[TransformName, list[_EnabledSignal]], AfterValidator(_few_signals)] = Field(
         default_factory=dict,
         description="Signals of the item with an alteration undone or tried, by the name of that transform.",
         json_schema_extra=_EMPTY,
@@ -74,8 +84,7 @@ class QueryIn(Sent):
 
 
 def _few_enough(queries: list[QueryIn]) -> list[QueryIn]:
-    asked = sum(len(query.signals) + sum(map(len, query.transforms.values())) for query in queries)
-    if asked > SIGNALS_A_REQUEST:
+    if sum([len(query.signals) + sum(map(len, query.transforms.values())) for query in queries]) > SIGNALS_A_REQUEST:
         raise ValueError(f"take at most {SIGNALS_A_REQUEST:,} signals in all")
     return queries
 
@@ -114,7 +123,7 @@ def _spelled(query: Query) -> dict[str, Any]:
 
 def read_queries(text: bytes, terms: ValidationContext) -> tuple[Query, ...]:
     """The queries of a request, in order. Raises MalformedRequest or InvalidInput with every fault."""
-    return tuple(query.to_domain() for query in read(QueriesIn, text, terms).queries)
+    return tuple(map(QueryIn.to_domain, read(QueriesIn, text, terms).queries))
 
 
 class MatchOut(Answered):
@@ -213,46 +222,46 @@ class AnswerOut(Answered):
 
 
 _text = JSONEncoder(ensure_ascii=False).encode
-_Said = tuple[tuple[str, ...], int | None, Standing, tuple[str, ...], datetime | None, datetime]
+_About = tuple[tuple[str, ...], int | None, Standing, tuple[str, ...], datetime | None, datetime]
 
 
 def answer_text(answer: Answer) -> str:
     """The same text as `AnswerOut.from_domain(answer).json_text()`, several times as fast.
 
-    What is said of a contribution is written once for all queries that find it: most matches differ in distance only.
+    The fields of a contribution are written once for all queries that find it: most matches differ in distance only.
     """
-    said: dict[_Said, str] = {}
-    results = ",".join([_result_text(result, said) for result in answer.results])
+    results = ",".join(map(_result_text, answer.results, repeat({})))
     return f'{{"results":[{results}],"checkpoint":{answer.checkpoint}}}'
 
 
-def _result_text(result: Result, said: dict[_Said, str]) -> str:
+def _result_text(result: Result, about: dict[_About, str]) -> str:
     id = "null" if result.id is None else _text(result.id)
     signals = f'"signals":{_list_text(map(str, result.signals))},' if result.signals else ""
+    severity = "null" if result.severity is None else result.severity
     truncated = "true" if result.truncated else "false"
-    matches = ",".join([_match_text(match, said) for match in result.matches])
+    matches = ",".join(map(_match_text, result.matches, repeat(about)))
     return (
-        f'{{"id":{id},{signals}"members":{result.members},"severity":{_number_text(result.severity)},'
+        f'{{"id":{id},{signals}"members":{result.members},"severity":{severity},'
         f'"action":"{result.action}","truncated":{truncated},"matches":[{matches}]}}'
     )
 
 
-def _match_text(match: Match, said: dict[_Said, str]) -> str:
+def _match_text(match: Match, about: dict[_About, str]) -> str:
     contribution, distance, *_, transform = match
-    of = match[2:8]
-    if (text := said.get(of)) is None:
-        text = said[of] = _said_text(*of)
+    fields = match[2:8]
+    if (text := about.get(fields)) is None:
+        text = about[fields] = _about_text(*fields)
     more = "" if transform is None else f',"transform":{_text(transform)}'
     return f'{{"contribution":{contribution},{_distance_text(tuple(distance.items()))},{text}{more}}}'
 
 
 @lru_cache(4096)
 def _distance_text(distance: tuple[tuple[Algorithm, int | None], ...]) -> str:
-    told = ",".join([f'"{algorithm}":{_number_text(bits)}' for algorithm, bits in distance])
+    told = ",".join([f'"{algorithm}":{"null" if bits is None else bits}' for algorithm, bits in distance])
     return f'"distance":{{{told}}},"agree":{_list_text(algorithm for algorithm, _ in distance)}'
 
 
-def _said_text(
+def _about_text(
     labels: tuple[str, ...],
     severity: int | None,
     standing: Standing,
@@ -262,17 +271,13 @@ def _said_text(
 ) -> str:
     removed = "null" if removed_at is None else f'"{format_instant(removed_at)}"'
     return (
-        f'"labels":{_list_text(labels)},"severity":{_number_text(severity)},"standing":"{standing}",'
+        f'"labels":{_list_text(labels)},"severity":{"null" if severity is None else severity},"standing":"{standing}",'
         f'"context":{_list_text(context)},"removed_at":{removed},"received_at":"{format_instant(received_at)}"'
     )
 
 
 def _list_text(texts: Iterable[str]) -> str:
     return f"[{','.join(map(_text, texts))}]"
-
-
-def _number_text(number: int | None) -> str:
-    return "null" if number is None else str(number)
 
 
 def _of_signals(radii: dict[Algorithm, int], info: ValidationInfo) -> dict[Algorithm, int]:
@@ -287,7 +292,7 @@ def _of_signals(radii: dict[Algorithm, int], info: ValidationInfo) -> dict[Algor
 class BenignIn(Sent, Mirror[BenignDraft]):
     """Signals that are never to be accepted or matched."""
 
-    signals: Annotated[list[_Asked], Len(1, SIGNALS_AN_ENTRY), DISTINCT] = Field(
+    signals: Annotated[list[_EnabledSignal], Len(1, SIGNALS_AN_ENTRY), DISTINCT] = Field(
         description="Hashes of what everybody may show, like a splash screen or a test card."
     )
     radius: Annotated[dict[Algorithm, Annotated[int, Ge(0), Le(256)]], AfterValidator(_of_signals)] = Field(

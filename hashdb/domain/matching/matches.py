@@ -13,6 +13,11 @@ from hashdb.domain.signals import Algorithm, Signal
 
 MATCHES_A_QUERY = 1_000
 MATCHES_A_REQUEST = 20_000
+OVERRULING = frozenset({Algorithm.PDQ, Algorithm.PHASH256})
+"""The algorithms that overrule phash: where both could have agreed, phash alone is no match.
+
+Their 256 bits find what the 64 bits of phash find, and take far fewer different pictures for the same.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +38,8 @@ class Query:
 
     @property
     def decisive(self) -> frozenset[Algorithm]:
-        """The algorithms of the item's own signals without which phash makes no match: see `decides`."""
-        return frozenset(signal.algorithm for signal in self.signals if decides(signal.algorithm))
-
-
-def decides(algorithm: Algorithm) -> bool:
-    """Whether this algorithm overrules phash: where both could have agreed, phash alone is no match.
-
-    The 256 bits find what the 64 bits of phash find, and take far fewer different pictures for the same.
-    """
-    return algorithm is Algorithm.PDQ or algorithm is Algorithm.PHASH256
+        """The algorithms of the item's own signals that overrule phash."""
+        return OVERRULING.intersection([signal.algorithm for signal in self.signals])
 
 
 class Neighbor(NamedTuple):

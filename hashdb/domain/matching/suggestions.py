@@ -41,7 +41,9 @@ def suggest(queries: Sequence[Query], search: Search) -> tuple[Sequence[Distance
         for position, query in enumerate(queries)
         for name, signals in query.transforms.items()
     ]
-    found = _suggest([*queries, *(query for _, _, query in turned)], search)
+    if not turned:
+        return _suggest(queries, search), [_DIRECT] * len(queries)
+    found = _suggest([*queries, *[query for _, _, query in turned]], search)
     together = [dict(distances) for distances in found[: len(queries)]]
     through: list[dict[Signal, str]] = [{} for _ in queries]
     for (position, name, _), distances in zip(turned, found[len(queries) :], strict=True):
@@ -53,6 +55,7 @@ def suggest(queries: Sequence[Query], search: Search) -> tuple[Sequence[Distance
     return together, through
 
 
+_DIRECT: Through = {}
 _UNREAD: Mapping[int, About] = {}
 _UNTOLD: Mapping[int, Set[int]] = {}
 
@@ -64,7 +67,7 @@ class Decided(NamedTuple):
     through: Through
     chosen: Sequence[Sequence[Holder]]
     """The holders of each contribution that is answered, nearest first."""
-    members: frozenset[int]
+    members: Set[int]
     severity: int | None
     judged: Sequence[int]
     """The contributions on which there is an opinion or a decision."""
@@ -112,13 +115,20 @@ def results(
 
     `about` says what the holders do not, and `confirming` which members confirmed a contribution.
     """
-    made: dict[int, Result] = {}
-    for one in decided:
-        if id(one) not in made:
-            matches = [_match(group, one, group[0].about or about[group[0].contribution]) for group in one.chosen]
-            members = one.members.union(*(confirming.get(id, ()) for id in one.judged))
-            made[id(one)] = Result(None, tuple(matches), len(members), one.truncated, severity=one.severity)
-    return tuple(replace(made[id(one)], id=query.id) for query, one in zip(queries, decided, strict=True))
+    answers: list[Result] = []
+    known: dict[int, Result] = {}
+    for query, decision in zip(queries, decided, strict=True):
+        if (result := known.get(id(decision))) is None:
+            matches = [
+                _match(group, decision, group[0].about or about[group[0].contribution]) for group in decision.chosen
+            ]
+            members = set(decision.members)
+            for contribution in decision.judged:
+                members.update(confirming.get(contribution, ()))
+            result = Result(query.id, tuple(matches), len(members), decision.truncated, severity=decision.severity)
+            known[id(decision)] = result
+        answers.append(result if result.id == query.id else replace(result, id=query.id))
+    return tuple(answers)
 
 
 def _match(holders: Sequence[Holder], decided: Decided, about: About) -> Match:
@@ -149,13 +159,23 @@ class _Matching:
 
     def __init__(self, groups: Sequence[Sequence[Holder]]) -> None:
         self._groups = groups
-        self._members = frozenset([group[0].member for group in groups])
-        self._severity = max([one.severity for one, *_ in groups if one.severity is not None], default=None)
-        self._judged = [one.contribution for one, *_ in groups if one.standing is not Standing.UNREVIEWED]
+        self._members: set[int] = set()
+        self._severity: int | None = None
+        self._judged: list[int] = []
+        for group in groups:
+            holder = group[0]
+            self._members.add(holder.member)
+            if holder.severity is not None and (self._severity is None or holder.severity > self._severity):
+                self._severity = holder.severity
+            if holder.standing is not Standing.UNREVIEWED:
+                self._judged.append(holder.contribution)
         self._chosen: dict[tuple[object, ...], Sequence[Sequence[Holder]]] = {}
 
     def decide(self, found: Distances, through: Through, limit: int) -> Decided:
         """What is answered of one of the queries."""
+        is_cut = len(self._groups) > limit
+        if len(self._groups) <= 1 and not is_cut:
+            return Decided(found, through, self._groups, self._members, self._severity, self._judged, is_cut)
         # Not how near the values are, but which is nearer than which: of one value, each query chooses the same.
         near = {signal: bits / signal.algorithm.radius for signal, bits in found.items()}
         places = {nearness: place for place, nearness in enumerate(sorted(set(near.values())))}
@@ -163,7 +183,6 @@ class _Matching:
         key = frozenset(order.items()), limit
         if key not in self._chosen:
             self._chosen[key] = _in_turns(_ranked(self._groups, order), limit) if limit else ()
-        is_cut = len(self._groups) > limit
         return Decided(found, through, self._chosen[key], self._members, self._severity, self._judged, is_cut)
 
 
@@ -172,12 +191,12 @@ def _groups(
 ) -> list[list[Holder]]:
     """The holders of each contribution that matches, those of a contribution together."""
     grouped: dict[int, list[Holder]] = defaultdict(list)
-    for holder in holders_of_test(found):
-        grouped[holder.contribution].append(holder)
+    for signal in TEST_HOLDERS.keys() & found.keys():
+        grouped[TEST_ID].append(TEST_HOLDERS[signal])
     for signal in found:
         for holder in held.get(signal, ()):
             grouped[holder.contribution].append(holder)
-    if decisive and any(signal.algorithm is Algorithm.PHASH for signal in found):
+    if decisive and Algorithm.PHASH in [signal.algorithm for signal in found]:
         alone = {id for id, group in grouped.items() if all(one.signal.algorithm is Algorithm.PHASH for one in group)}
         for id in alone & {TEST_ID}:
             del grouped[id]
@@ -189,8 +208,6 @@ def _groups(
 
 def _ranked(groups: Sequence[Sequence[Holder]], order: Mapping[Signal, int]) -> Sequence[Sequence[Holder]]:
     """The contributions as `Match.rank` of their matches ranks them."""
-    if len(groups) == 1:
-        return groups
     ranked = [
         (
             # Mostly one value is near, and popular ones have thousands of holders.
@@ -221,16 +238,17 @@ def _in_turns(ranked: Sequence[Sequence[Holder]], limit: int) -> Sequence[Sequen
 
 def _suggest(queries: Sequence[Query], search: Search) -> Sequence[Distances]:
     """A search an algorithm and radius for all queries at once."""
-    asked: dict[tuple[Algorithm, int, bool], dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+    asked: dict[tuple[Algorithm, int, bool], dict[int, list[int]]] = {}
     suggested: list[dict[Signal, int]] = [{} for _ in queries]
     for position, query in enumerate(queries):
         for signal in query.signals:
             radius = query.radius_of(signal.algorithm)
-            # Who names a radius is answered with all that is within it.
+            # A query that names a radius is answered with all that is within it.
             named = signal.algorithm in query.radius
-            asked[signal.algorithm, radius, named][signal.value].append(position)
+            asked.setdefault((signal.algorithm, radius, named), {}).setdefault(signal.value, []).append(position)
             if near := near_test(signal, radius):
-                _take(suggested[position], *near)
+                distance, test = near
+                suggested[position][test] = min(distance, suggested[position].get(test, distance))
     for (algorithm, radius, named), values in asked.items():
         answers = search(algorithm, list(values), radius)
         for (one, positions), neighbors in zip(values.items(), answers, strict=True):
@@ -239,12 +257,8 @@ def _suggest(queries: Sequence[Query], search: Search) -> Sequence[Distances]:
                     continue
                 signal = Signal(algorithm, value)
                 for position in positions:
-                    _take(suggested[position], distance, signal)
+                    suggested[position][signal] = min(distance, suggested[position].get(signal, distance))
     return suggested
-
-
-def _take(nearest: dict[Signal, int], distance: int, signal: Signal) -> None:
-    nearest[signal] = min(distance, nearest.get(signal, distance))
 
 
 _ORDER = {algorithm: position for position, algorithm in enumerate(Algorithm)}
@@ -269,23 +283,16 @@ TEST_SIGNALS = tuple(
     )
 )
 _ABOUT = About((LABEL,), (), None, _PUBLISHED)
-_VALUES = {signal.algorithm: signal.value for signal in TEST_SIGNALS}
+_TEST_VALUES = {signal.algorithm: signal.value for signal in TEST_SIGNALS}
+TEST_HOLDERS = {signal: Holder(signal, TEST_ID, TEST_ID, None, Standing.UNREVIEWED, _ABOUT) for signal in TEST_SIGNALS}
+"""The test item, as the holder of each of its signals."""
 
 
 def near_test(signal: Signal, radius: int) -> tuple[int, Signal] | None:
     """How far the test item's signal of the same algorithm is, and that signal, where it is within the radius."""
-    value = _VALUES[signal.algorithm]
+    value = _TEST_VALUES[signal.algorithm]
     distance = (signal.value ^ value).bit_count()
     return (distance, Signal(signal.algorithm, value)) if distance <= radius else None
-
-
-def holders_of_test(found: Collection[Signal]) -> list[Holder]:
-    """The test item, as the holder of those of its signals that are among what was found."""
-    return [
-        Holder(signal, TEST_ID, TEST_ID, None, Standing.UNREVIEWED, _ABOUT)
-        for signal in TEST_SIGNALS
-        if signal in found
-    ]
 
 
 def contribution_of_test(algorithms: Collection[Algorithm]) -> Contribution:

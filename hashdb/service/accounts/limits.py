@@ -52,7 +52,7 @@ class Budgets:
         """Use up what a request costs: all of it, or nothing. Raises LimitReached."""
         factor = 1 if actor.member is None else actor.member.limits.budget_factor
         with self._lock:
-            accounts = self._of(actor.name)
+            accounts = self._accounts.setdefault(actor.name, {})
             for budget, amount in cost:
                 limit, account = self._amounts[budget] * factor, accounts.get(budget)
                 if account is None or now >= account.renews_at:
@@ -70,7 +70,7 @@ class Budgets:
         factor = 1 if actor.member is None else actor.member.limits.budget_factor
         found = []
         with self._lock:
-            accounts = self._of(actor.name)
+            accounts = self._accounts.setdefault(actor.name, {})
             for budget in budgets:
                 limit, account = self._amounts[budget] * factor, accounts.get(budget)
                 if account is None or now >= account.renews_at:
@@ -78,12 +78,6 @@ class Budgets:
                 left = limit - account.used
                 found.append(BudgetLeft(budget, limit, left if left > 0 else 0, account.until))
         return found
-
-    def _of(self, actor: str) -> dict[Budget, _Account]:
-        accounts = self._accounts.get(actor)
-        if accounts is None:
-            accounts = self._accounts[actor] = {}
-        return accounts
 
     def unwritten(self) -> list[Spent]:
         """What was used here and is not written yet. One thread at a time, until `level`."""
@@ -105,7 +99,7 @@ class Budgets:
             for one in known:
                 if one.renews_at > one.budget.renewal(now):
                     continue  # Of a clock that was set back since.
-                accounts = self._of(one.actor)
+                accounts = self._accounts.setdefault(one.actor, {})
                 account = accounts.get(one.budget)
                 if account is None or account.renews_at < one.renews_at:
                     account = accounts[one.budget] = _renewed(account, one.budget, one.renews_at)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from datetime import datetime
 from time import perf_counter
 
 from hashdb.domain.accounts.budgets import cost_of
@@ -15,11 +14,10 @@ from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Standing
 from hashdb.domain.ledger.events import Head
 from hashdb.domain.matching.matches import MATCHES_A_REQUEST, Answer, Holder, Query, Result
-from hashdb.domain.matching.suggestions import Distances, decide, results, suggest
+from hashdb.domain.matching.suggestions import Distances, Through, decide, results, suggest
 from hashdb.domain.signals import Signal
 from hashdb.errors import Fault, InvalidInput
 from hashdb.service import HashDB
-from hashdb.store import Transaction
 
 _NO_RADIUS = "is not for a key that is told no distances"
 _SWITCH_EVERY = 0.0005
@@ -35,56 +33,67 @@ def match(
     queries: Sequence[Query],
     *,
     quarantined: bool = False,
-    level: Head | None = None,
+    head: Head | None = None,
     has_turn: bool = False,
 ) -> Answer:
-    """For each query the active contributions within its radius, nearest first, level with the log of this moment.
+    """For each query the active contributions within its radius, nearest first, as of the log's head of this moment.
 
-    `quarantined` (scope `audit`) answers those too; `level` is what the index was brought level with since the
-    request came, so that a single match need not ask again. `has_turn`: the caller is in a block of `turn`.
+    `quarantined` (scope `audit`) answers those too; `head` is the head with which the index caught up since the
+    request came, so that a single match need not catch up again. `has_turn`: the caller is in a block of `turn`.
     Raises InvalidInput, LimitReached, TooManyAtOnce.
     """
     actor.require(Scope.MATCH)
     if quarantined:
         actor.require(Scope.AUDIT)
-    check(db, queries, told_distances=actor.told_distances)
-    if len(queries) <= FEW or has_turn:
-        answer = _counted(db, actor, queries, quarantined, level)
-    else:
-        with db.places.place(actor), turn(db, actor):
-            answer = _counted(db, actor, queries, quarantined, None)
+    told_distances = actor.told_distances
+    check(db, queries, told_distances=told_distances)
+    is_batch = len(queries) > FEW and not has_turn
+    with db.places.place(actor) if is_batch else nullcontext(), turn(db, actor) if is_batch else nullcontext():
+        # Not before it is the request's turn: a request that is refused for its place has used nothing.
+        now = db.now()
+        if actor.key is not None:
+            db.budgets.spend(actor, cost_of(queries), now)
+        if head is None or is_batch:
+            head = db.index.catch_up()
+        started = perf_counter()
+        suggested, through = suggest(queries, db.index.search)
+        searched = perf_counter()
+        if any(suggested):
+            standings = tuple(Standing) if quarantined else _MATCHING
+            answer = Answer(_results(db, queries, suggested, through, standings), head.seq)
+            db.timed((searched - started, perf_counter() - searched))
+        else:
+            answer = Answer(tuple([Result(query.id, (), 0) for query in queries]), head.seq)
+            db.timed((searched - started, 0.0))
     if actor.member is not None:
-        db.stats.match(db.now(), actor.member.id, queries, answer)
+        db.stats.match(now, actor.member.id, queries, answer)
         db.suspicions.note(actor, queries, answer)
-    if not actor.told_distances:
+    if not told_distances:
         return replace(answer, results=tuple(one.without_distances() for one in answer.results))
     return answer
 
 
-def _counted(db: HashDB, actor: Actor, queries: Sequence[Query], quarantined: bool, level: Head | None) -> Answer:
-    # Not before it is the request's turn: who is told to come again has used nothing.
-    if actor.key is not None:
-        db.budgets.spend(actor, cost_of(queries), db.now())
-    return _match(db, queries, quarantined, level or db.index.catch_up())
-
-
-def _match(db: HashDB, queries: Sequence[Query], quarantined: bool, level: Head) -> Answer:
-    checkpoint, started = level.seq, perf_counter()
-    suggested, through = suggest(queries, db.index.search)
-    searched = perf_counter()
-    if not any(suggested):
-        db.timed((searched - started, 0.0))
-        return Answer(tuple(Result(query.id, (), 0) for query in queries), checkpoint)
-    standings = tuple(Standing) if quarantined else _MATCHING
+def _results(
+    db: HashDB,
+    queries: Sequence[Query],
+    suggested: Sequence[Distances],
+    through: Sequence[Through],
+    standings: tuple[Standing, ...],
+) -> tuple[Result, ...]:
+    """What the store decides of what the index suggested."""
+    signals = {signal for distances in suggested for signal in distances}
+    now, by_signal = db.now(), defaultdict[Signal, list[Holder]](list)
     with db.store.read() as tx:
-        held = _held(tx, suggested, db.now(), standings)
-        decided = decide(queries, suggested, through, held, tx.matches.having)
+        few = tx.matches.holders(signals, now, standings, MATCHES_A_REQUEST + 1)
+        is_many = len(few) > MATCHES_A_REQUEST
+        for holder in tx.matches.all_holders(signals, now, standings) if is_many else few:
+            by_signal[holder.signal].append(holder)
+        decided = decide(queries, suggested, through, by_signal, tx.matches.having)
         confirming = tx.matches.confirming({id for one in decided for id in one.judged})
+        # Few holders were read with all that a match says of them.
         unread = {group[0].contribution for one in decided for group in one.chosen if group[0].about is None}
         about = tx.matches.about(unread)
-    answer = Answer(results(queries, decided, about, confirming), checkpoint)
-    db.timed((searched - started, perf_counter() - searched))
-    return answer
+    return results(queries, decided, about, confirming)
 
 
 @contextmanager
@@ -116,18 +125,3 @@ def check(db: HashDB, queries: Sequence[Query], *, told_distances: bool = True) 
         faults += [Fault(f"queries[{i}].radius", _NO_RADIUS) for i, query in enumerate(queries) if query.radius]
     if faults:
         raise InvalidInput(tuple(faults))
-
-
-def _held(
-    tx: Transaction, suggested: Sequence[Distances], now: datetime, standings: tuple[Standing, ...]
-) -> Mapping[Signal, Sequence[Holder]]:
-    """Who holds what the index found for any query, by signal."""
-    found = {signal for distances in suggested for signal in distances}
-    held: dict[Signal, list[Holder]] = defaultdict(list)
-    few = tx.matches.holders(found, now, standings, MATCHES_A_REQUEST + 1)
-    holders: Iterable[Holder] = few
-    if len(few) > MATCHES_A_REQUEST:
-        holders = tx.matches.all_holders(found, now, standings)
-    for holder in holders:
-        held[holder.signal].append(holder)
-    return held

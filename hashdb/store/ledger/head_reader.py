@@ -11,7 +11,8 @@ from sqlalchemy import Engine, PoolProxiedConnection
 
 from hashdb.domain.ledger.events import Head
 from hashdb.domain.times import from_microseconds
-from hashdb.store.connections import for_short
+from hashdb.errors import StoreBusy
+from hashdb.store.connections import RETRY_AFTER, for_short
 
 _HEAD = "SELECT seq, at, epoch FROM log"
 _TAIL = (
@@ -32,7 +33,7 @@ class Tail(NamedTuple):
     """The kinds of subject of the events past the earlier one."""
 
 
-class _Held:
+class _ThreadConnection:
     """A connection, closed when nothing refers to this any more: at the latest when its thread has ended."""
 
     def __init__(self, connection: PoolProxiedConnection) -> None:
@@ -50,46 +51,39 @@ class HeadReader:
 
     def __init__(self, engine: Engine) -> None:
         """Opens nothing yet."""
-        self._engine = engine
+        self._engine, self._driver = engine, engine.dialect.loaded_dbapi
         self._tail = _TAIL if engine.dialect.name == "sqlite" else _TAIL.replace("?", "%s")
         self._local = local()
-        self._all: WeakSet[_Held] = WeakSet()
+        self._all: WeakSet[_ThreadConnection] = WeakSet()
 
     def read(self) -> Head:
-        """The last event that is committed now. Raises what the driver raises, after which a new connection is made.
-
-        One that the server has ended since this thread last asked is replaced at once: it may have been long ago.
-        """
-        ((seq, at, epoch),) = self._ask(_HEAD)
+        """The last event that is committed now. Raises StoreBusy, after which the thread opens a new connection."""
+        ((seq, at, epoch),) = self._query(_HEAD)
         return Head(seq, from_microseconds(at), epoch)
 
     def tail(self, after: int | None) -> Tail:
-        """The tail of the log past an event (None: past the last one). Raises as `read` does."""
-        rows = self._ask(self._tail, (after or 0, _NOTHING if after is None else after))
+        """What the log has past an event (None: only its head and the leaf of that). Raises StoreBusy."""
+        rows = self._query(self._tail, (after or 0, _NOTHING if after is None else after))
         ((last, at, epoch),) = [(seq, at, epoch) for what, seq, at, _, epoch in rows if what == "head"]
         leaves = {seq: bytes(leaf).hex() for what, seq, _, leaf, _ in rows if what == "leaf"}
         kinds = frozenset([kind for what, _, _, _, kind in rows if what == "kind"])
         return Tail(Head(last, from_microseconds(at), epoch), leaves, kinds)
 
-    def _ask(self, query: str, values: tuple[int, ...] = ()) -> list[Any]:
-        held: _Held | None = getattr(self._local, "held", None)
-        if held is not None:
-            try:
-                return self._asked(held, query, values)
-            except self._engine.dialect.loaded_dbapi.Error as error:
-                if not self._engine.dialect.is_disconnect(error, held.connection.dbapi_connection, None):
-                    raise
-        return self._asked(self._connect(), query, values)
-
-    def _asked(self, held: _Held, query: str, values: tuple[int, ...]) -> list[Any]:
+    def _query(self, query: str, values: tuple[int, ...] = ()) -> list[Any]:
+        known: _ThreadConnection | None = getattr(self._local, "held", None)
         try:
+            held = known or self._connect()
+            # Until the rows are there: a connection that fails is not used again.
+            self._local.held = None
             cursor = held.connection.cursor()
             cursor.execute(query, values)
             rows: list[Any] = list(cursor.fetchall())
             cursor.close()
-        except BaseException:
-            self._local.held = None
-            raise
+        except self._driver.Error as error:
+            # The server may have ended it since this thread last used it, which may be long ago.
+            if known and self._engine.dialect.is_disconnect(error, known.connection.dbapi_connection, None):
+                return self._query(query, values)
+            raise StoreBusy(RETRY_AFTER) from error
         self._local.held = held
         return rows
 
@@ -99,12 +93,12 @@ class HeadReader:
             held.close()
         self._local = local()
 
-    def _connect(self) -> _Held:
+    def _connect(self) -> _ThreadConnection:
         connection = self._engine.raw_connection()
         if self._engine.dialect.name == "postgresql":
             for_short(connection)
         # Its own for good: back in the pool, others would find it in no transaction.
         connection.detach()
-        held = _Held(connection)
+        held = _ThreadConnection(connection)
         self._all.add(held)
         return held

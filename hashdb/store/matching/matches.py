@@ -13,11 +13,11 @@ from sqlalchemy import ColumnElement, Select, and_, bindparam, func, or_, select
 from hashdb.domain.accounts.members import MemberStatus
 from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.ledger.events import ENDING, Action
-from hashdb.domain.matching.matches import About, Holder, decides
+from hashdb.domain.matching.matches import OVERRULING, About, Holder
 from hashdb.domain.review.cases import Stance
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.store.contributions.statuses import active
-from hashdb.store.repositories import Repository, chunks
+from hashdb.store.repositories import CHUNK, Repository, chunks
 from hashdb.store.tables import contributions, events, log, members, opinions, signals
 
 _Selected = TypeVar("_Selected", bound=Select[Any])
@@ -57,21 +57,23 @@ class Matches(Repository):
 
     def confirming(self, ids: Collection[int]) -> dict[int, set[int]]:
         """The members whose confirmation of these contributions counts, by contribution."""
-        found: dict[int, set[int]] = defaultdict(set)
-        for some in chunks(list(ids)):
-            for contribution, member in self._connection.execute(_CONFIRMING, {"ids": some}):
-                found[contribution].add(member)
-        return found
+        members: dict[int, set[int]] = defaultdict(set)
+        if not ids:
+            return members
+        for chunk in chunks(list(ids)):
+            for contribution, member in self._connection.execute(_CONFIRMING, {"ids": chunk}):
+                members[contribution].add(member)
+        return members
 
     def lasting(self, algorithm: Algorithm, values: Sequence[bytes]) -> set[bytes]:
         """Those of the values that some contribution holds which may match, now or later (suspended ones may)."""
         found: set[bytes] = set()
-        for some in chunks(values):
+        for chunk in chunks(values):
             query = (
                 select(signals.c.value)
                 .distinct()
                 .join(contributions, contributions.c.id == signals.c.contribution_id)
-                .where(signals.c.algorithm == str(algorithm), signals.c.value.in_(some), _lasting())
+                .where(signals.c.algorithm == str(algorithm), signals.c.value.in_(chunk), _lasting())
             )
             found.update(self._connection.scalars(query))
         return found
@@ -84,31 +86,33 @@ class Matches(Repository):
         At most `limit`, which is then cut anywhere.
         """
         holders: list[Holder] = []
-        for algorithm, rows in self._read(_HOLDERS, found, now, standings, limit):
-            holders += [_holder(algorithm, row) for row in rows]
+        for by_value, rows in self._read(_HOLDERS, found, now, standings, limit):
+            for value, id, member, severity, standing, *about in rows:
+                holders.append(Holder(by_value[value], id, member, severity, _STANDINGS[standing], About(*about)))
         return holders
 
     def all_holders(
         self, found: Collection[Signal], now: datetime, standings: Collection[Standing]
     ) -> Iterator[Holder]:
         """As `holders` where there may be very many: without what is said about them, see `about`."""
-        named = {(signal.algorithm, signal.to_bytes()): signal for signal in found}
-        for algorithm, rows in self._read(_ALL_HOLDERS, found, now, standings, None):
+        for by_value, rows in self._read(_ALL_HOLDERS, found, now, standings, None):
             for value, id, member, severity, standing in rows:
-                yield Holder(named[algorithm, value], id, member, severity, _STANDINGS[standing], None)
+                yield Holder(by_value[value], id, member, severity, _STANDINGS[standing], None)
 
     def about(self, ids: Collection[int]) -> dict[int, About]:
         """What a match says of these contributions."""
-        found: dict[int, About] = {}
-        for some in chunks(list(ids)):
-            found.update((row.id, _about(row)) for row in self._connection.execute(_ABOUT, {"ids": some}))
-        return found
+        by_id: dict[int, About] = {}
+        if not ids:
+            return by_id
+        for chunk in chunks(list(ids)):
+            by_id.update((id, About(*about)) for id, *about in self._connection.execute(_ABOUT, {"ids": chunk}))
+        return by_id
 
     def having(self, ids: Collection[int]) -> dict[int, frozenset[Algorithm]]:
         """The algorithms that overrule phash of which the contributions have signals that can match."""
         found: dict[int, set[Algorithm]] = defaultdict(set)
-        for some in chunks(list(ids)):
-            for id, algorithm in self._connection.execute(_HAVING, {"ids": some}):
+        for chunk in chunks(list(ids)):
+            for id, algorithm in self._connection.execute(_HAVING, {"ids": chunk}):
                 found[id].add(Algorithm(algorithm))
         return {id: frozenset(algorithms) for id, algorithms in found.items()}
 
@@ -119,16 +123,23 @@ class Matches(Repository):
         now: datetime,
         standings: Collection[Standing],
         limit: int | None,
-    ) -> Iterator[tuple[Algorithm, Sequence[Any]]]:
-        asked: dict[str, Any] = {"now": now, "standings": [str(standing) for standing in standings]}
+    ) -> Iterator[tuple[Mapping[bytes, Signal], Sequence[Any]]]:
+        """The rows that hold each chunk of the signals, with the signals of that algorithm by their value."""
+        by_algorithm: dict[Algorithm, dict[bytes, Signal]] = defaultdict(dict)
+        for signal in found:
+            by_algorithm[signal.algorithm][signal.to_bytes()] = signal
+        parameters: dict[str, Any] = {"now": now, "standings": list(map(str, standings))}
         left = _ALL if limit is None else limit
-        for algorithm, octets in _by_algorithm(found):
-            asked |= {"algorithm": str(algorithm), "octets": octets, "limit": left}
-            rows = self._connection.execute(statement, asked).all()
-            yield algorithm, rows
-            left -= len(rows)
-            if not left:
-                return
+        for algorithm, by_value in by_algorithm.items():
+            values = sorted(by_value)
+            for start in range(0, len(values), CHUNK):
+                chunk = values[start : start + CHUNK]
+                parameters |= {"algorithm": str(algorithm), "octets": chunk, "limit": left}
+                rows = self._connection.execute(statement, parameters).all()
+                yield by_value, rows
+                left -= len(rows)
+                if not left:
+                    return
 
 
 _ENDING = [str(action) for action in (*ENDING, Action.CONTRIBUTION_ERASED)]
@@ -147,14 +158,15 @@ _ADDED = (
     .where(events.c.seq > bindparam("after"), events.c.seq <= bindparam("upto"), events.c.action.not_in(_ENDING))
 )
 
-_CHOOSING = (
+# In the order of the fields of Holder, and of About.
+_HOLDER_COLUMNS = (
     signals.c.value,
     contributions.c.id,
     contributions.c.member_id,
     contributions.c.severity,
     contributions.c.standing,
 )
-_SAID = (
+_ABOUT_COLUMNS = (
     contributions.c.labels,
     contributions.c.context,
     contributions.c.removed_at,
@@ -188,15 +200,15 @@ def _held(query: _Selected) -> _Selected:
 
 
 # Built once: to build one takes longer than to ask it.
-_HOLDERS = _held(select(*_CHOOSING, *_SAID)).limit(bindparam("limit"))
-_ALL_HOLDERS = _held(select(*_CHOOSING)).limit(bindparam("limit"))
-_ABOUT = select(contributions.c.id, *_SAID).where(contributions.c.id.in_(bindparam("ids", expanding=True)))
+_HOLDERS = _held(select(*_HOLDER_COLUMNS, *_ABOUT_COLUMNS)).limit(bindparam("limit"))
+_ALL_HOLDERS = _held(select(*_HOLDER_COLUMNS)).limit(bindparam("limit"))
+_ABOUT = select(contributions.c.id, *_ABOUT_COLUMNS).where(contributions.c.id.in_(bindparam("ids", expanding=True)))
 _HAVING = (
     select(signals.c.contribution_id, signals.c.algorithm)
     .distinct()
     .where(
         signals.c.contribution_id.in_(bindparam("ids", expanding=True)),
-        signals.c.algorithm.in_([str(algorithm) for algorithm in Algorithm if decides(algorithm)]),
+        signals.c.algorithm.in_(sorted(map(str, OVERRULING))),
     )
 )
 _CONFIRMING = (
@@ -213,27 +225,6 @@ _ALL = 2**63 - 1
 _STANDINGS = {str(standing): standing for standing in Standing}
 
 
-def _by_algorithm(found: Collection[Signal]) -> Iterator[tuple[Algorithm, Sequence[bytes]]]:
-    for algorithm, group in groupby(sorted(found), key=lambda signal: signal.algorithm):
-        for octets in chunks([signal.to_bytes() for signal in group]):
-            yield algorithm, octets
-
-
-def _holder(algorithm: Algorithm, row: Any) -> Holder:
-    return Holder(
-        signal=Signal.from_bytes(algorithm, row.value),
-        contribution=row.id,
-        member=row.member_id,
-        severity=row.severity,
-        standing=_STANDINGS[row.standing],
-        about=_about(row),
-    )
-
-
-def _about(row: Any) -> About:
-    return About(row.labels, row.context, row.removed_at, row.received_at)
-
-
 class Neighbors(Repository):
     """Neighbors within one transaction."""
 
@@ -241,11 +232,11 @@ class Neighbors(Repository):
         """The contributions that hold any of the signals, of each signal at most so many: id → which it holds."""
         held: dict[int, list[Signal]] = defaultdict(list)
         for algorithm, group in groupby(sorted(found), key=lambda signal: signal.algorithm):
-            for some in chunks([signal.to_bytes() for signal in group], 50):
+            for chunk in chunks([signal.to_bytes() for signal in group], 50):
                 query = (
                     select(signals.c.contribution_id, signals.c.value)
-                    .where(signals.c.algorithm == str(algorithm), signals.c.value.in_(some))
-                    .limit(each * len(some))
+                    .where(signals.c.algorithm == str(algorithm), signals.c.value.in_(chunk))
+                    .limit(each * len(chunk))
                 )
                 for row in self._connection.execute(query):
                     held[row.contribution_id].append(Signal.from_bytes(algorithm, row.value))

@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image, ImageChops
 
 import hashdb
-from hashdb.domain.matching.suggestions import TEST_ID, TEST_SIGNALS, contribution_of_test, holders_of_test, near_test
+from hashdb.domain.matching.suggestions import TEST_HOLDERS, TEST_ID, TEST_SIGNALS, contribution_of_test, near_test
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.hashing import hash_file
 from scripts.test_picture import PICTURE, drawn
@@ -46,5 +46,5 @@ def test_no_photograph_is_near_it() -> None:
 
 
 def test_it_holds_its_own_signals_only() -> None:
-    assert [one.signal for one in holders_of_test([TEST_SIGNALS[2], Signal(Algorithm.PDQ, 1)])] == [TEST_SIGNALS[2]]
-    assert {one.contribution for one in holders_of_test(TEST_SIGNALS)} == {TEST_ID}
+    assert list(TEST_HOLDERS) == [holder.signal for holder in TEST_HOLDERS.values()] == list(TEST_SIGNALS)
+    assert {holder.contribution for holder in TEST_HOLDERS.values()} == {TEST_ID}
