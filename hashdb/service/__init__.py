@@ -1,4 +1,4 @@
-"""What one may do. HashDB = store + views of its log + clock; each verb reads `verb(db, actor, value) -> value`."""
+"""What members, users and operators may do: functions `verb(db, actor, value) -> value` over one HashDB."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def system_clock() -> datetime:
 
 
 class HashDB:
-    """A service of one process: the store, its view of the log, and the rules in force."""
+    """The service of one process: the store, the views of its log, and the rules in force."""
 
     def __init__(
         self,
@@ -44,39 +44,39 @@ class HashDB:
         match_log: MatchLog = MatchLog.HITS,
         engine: OpenEngine = SegmentStore,
     ) -> None:
-        """Over an open store with a current schema; the index fills at the first `index.catch_up`.
+        """Serve an open store with a current schema; the first `index.catch_up` fills the index.
 
         `index` is the folder of the engine's files (None: all is kept in memory). Without `signing` no checkpoint is
-        signed. What is counted of matches and refusals is durable with the next `counts.flush`.
+        signed. The next `counts.flush` makes the counts of matches and refusals durable.
         """
         self.store = store
         self.rules = rules
         self.now = clock
         self.signing = signing
-        # Segments are cut for the radius of nearly all queries; a wider one is answered as exactly, only slower.
-        radii = {one: one.radius for one in rules.algorithms}
+        # Segments are built for the radius of nearly all queries. A wider query is as exact, only slower.
+        radii = {algorithm: algorithm.radius for algorithm in rules.algorithms}
         self.keys = KeyCache(store)
         self.intake = IntakeCache(store)
         self.retired = RetiredSignals(store, radii)
         self.follower = LogFollower(store.head, self._tail, (self.keys, self.intake, self.retired))
-        # This has a follower of its own: what needs no search does not wait while the index is built.
+        # It has its own follower: a request that needs no search does not wait while the index is built.
         self.index = IndexView(store, radii, index, engine)
         self.places = Places()
-        # Large requests to match: a process answers one at a time, so that single ones pass them.
+        # A process answers one large match request at a time, so that single matches overtake it.
         self.batches = Turns()
         self.match_log = match_log
         self.stats = StatsBuffer()
         self.background = Background(store, clock)
         self.suspicions = Suspicions()
         self.budgets = Budgets(amounts(rules.budgets))
-        # Seconds within which other processes have stored the hits that they answered: whoever serves says how many.
+        # Seconds within which other processes store the hits that they answered; `hashdb serve` sets it.
         self.hits_within = 0.0
         self.feed_read_on: dict[int, date] = {}
         self.listing_read_on: dict[int, date] = {}
-        # Whether this process is about to end: whoever can is to ask another. Whether it ends now.
+        # `leaving`: the process will end soon, so clients should ask another. `stopping`: it ends now.
         self.leaving: Callable[[], bool] = lambda: False
         self.stopping: Callable[[], bool] = lambda: False
-        # Told how many seconds of a match went into the search and into the store: who serves may count it.
+        # Called after each match with the seconds that the search and the store took.
         self.timed: Callable[[tuple[float, float]], None] = lambda seconds: None
 
     def _tail(self, after: int | None) -> AbstractContextManager[LogSnapshot[Kinds]]:
@@ -100,10 +100,10 @@ def open_hashdb(
     may_be_away: bool = False,
     engine: OpenEngine = SegmentStore,
 ) -> HashDB:
-    """Open the database at `url`: SQLite is made or brought up, PostgreSQL must be current.
+    """Open the database at `url`: SQLite is created or upgraded, PostgreSQL must have the current schema.
 
-    `index` is the folder of the engine's files (None: all is kept in memory). A database that `may_be_away` has been
-    seen to be current before: if it does not answer now, every verb says so until it does.
+    `index` is the folder of the engine's files (None: all is kept in memory). `may_be_away`: the schema is known to be
+    current, so a database that does not answer now is no error here; each function raises StoreBusy until it answers.
 
     Raises BadSetting, SchemaOutdated, StoreBusy.
     """

@@ -1,21 +1,21 @@
-"""Background: runs tasks that no request waits for; a failure is logged, counted and stored."""
+"""Background tasks, which no request waits for: their names, and the runner that logs, counts and stores failures."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from datetime import datetime
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from enum import StrEnum
 from time import monotonic
-from types import TracebackType
+from traceback import walk_tb
 
 from hashdb.errors import CannotStart, Unavailable
 from hashdb.store import Store
 
 _FRAMES = 8
-"""Places of one failure that are logged, from where it arose outwards."""
+"""Frames of one failure that are logged, the innermost first."""
 _KEEP_EVERY = 60.0
-"""Seconds within which a task's failures are stored once."""
+"""Seconds within which only one failure of a task is stored."""
 log = logging.getLogger("hashdb.background")
 
 
@@ -45,19 +45,18 @@ class Task(StrEnum):
 
 
 class Background:
-    """Runs tasks and reports what became of each. No failure leaves it."""
+    """Runs tasks and reports the outcome of each. It raises no error."""
 
     def __init__(self, store: Store | None, clock: Callable[[], datetime]) -> None:
-        """Without a store (its process has none), failures are only logged and counted."""
+        """Run tasks of this process; without a store, failures are only logged and counted."""
         self._store, self._now = store, clock
-        self._kept: dict[Task, float] = {}
-        # Called with each task that was done and the seconds it took (None: another process does it), and with each
-        # that failed.
+        self._stored_at: dict[Task, float] = {}
+        # Called with each task that succeeded and its seconds (None: another process runs it), or that failed.
         self.on_success: Callable[[Task, float | None], None] = lambda task, seconds: None
         self.on_failure: Callable[[Task], None] = lambda task: None
 
     def run(self, task: Task, act: Callable[[], object]) -> None:
-        """Do something; where that fails, log it. Unavailable (the database is away) is no failure: the task waits."""
+        """Run a task, and log its failure. Unavailable (the database does not answer) is no failure: the task waits."""
         start = monotonic()
         try:
             act()
@@ -69,38 +68,35 @@ class Background:
             self.on_success(task, monotonic() - start)
 
     def failed(self, task: Task, error: Exception) -> None:
-        """Log a failure with its place, count it, and store it for the console."""
-        # The text of any other error may hold content.
+        """Log a failure with its frames, count it, and store it for the console."""
+        # The text of any other error may contain signals or personal data.
         reason = str(error) if isinstance(error, CannotStart) else type(error).__name__
         where = place(error)
         log.error("background task %s failed: %s at %s", task, reason, where)
         self.on_failure(task)
-        self._keep(task, f"{type(error).__name__} at {where.partition(' < ')[0]}")
+        self._store_failure(task, f"{type(error).__name__} at {where.partition(' < ')[0]}")
 
-    def _keep(self, task: Task, text: str) -> None:
+    def _store_failure(self, task: Task, text: str) -> None:
         now = monotonic()
-        if self._store is None or now - self._kept.get(task, -_KEEP_EVERY) < _KEEP_EVERY:
+        if self._store is None or now - self._stored_at.get(task, -_KEEP_EVERY) < _KEEP_EVERY:
             return
-        self._kept[task] = now
+        self._stored_at[task] = now
         try:
             with self._store.begin() as tx:
                 tx.task_errors.put(task, text, self._now())
         except Exception as error:
-            # The store itself may be what fails. The failure is in the log already.
+            # The store may be what failed. The failure is already in the log.
             log.warning("the failure of background task %s is not stored: %s", task, type(error).__name__)
 
 
+def is_due(last: datetime | None, now: datetime, every: timedelta) -> bool:
+    """Whether something last done at `last` (None: never) is due again; a clock that was set back delays nothing."""
+    return last is None or not timedelta(0) <= now - last < every
+
+
 def place(error: Exception) -> str:
-    """Where an error arose: modules, functions and lines, the innermost first."""
-    frames = list(_frames(error))[-_FRAMES:]
+    """Where an error was raised: modules, functions and lines, the innermost first."""
+    frames = list(walk_tb(error.__traceback__))[-_FRAMES:]
     return " < ".join(
-        f"{frame.tb_frame.f_globals.get('__name__')}.{frame.tb_frame.f_code.co_qualname}:{frame.tb_lineno}"
-        for frame in reversed(frames)
+        f"{frame.f_globals.get('__name__')}.{frame.f_code.co_qualname}:{line}" for frame, line in reversed(frames)
     )
-
-
-def _frames(error: Exception) -> Iterator[TracebackType]:
-    trace = error.__traceback__
-    while trace is not None:
-        yield trace
-        trace = trace.tb_next

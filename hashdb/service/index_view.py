@@ -1,4 +1,4 @@
-"""The index view: the search index of this process, which catches up with the log before each answer that needs it."""
+"""The index view: the search index of this process, which catches up with the log before each search."""
 
 from __future__ import annotations
 
@@ -24,30 +24,27 @@ from hashdb.index.vectors import Words, among, from_octets, to_octets
 from hashdb.store import Store, Transaction
 
 Progress = Callable[[int], None]
-"""Told how many values more have been read."""
+"""Called with the number of values read since the last call."""
 
 _PATIENCE = 1.0
+"""Seconds that a request waits while the index starts."""
 _AFTER_FAILURE = 60.0
-"""Seconds until segments are written again after that has failed."""
+"""Seconds until segments are written again after a failure."""
 _SWEEPS_EVERY = 10.0
 _FEW = 20_000
-"""Values up to which the store is asked for each whether it lasts, and not for all that last."""
+"""Up to this many values, the store is asked about each one; beyond, it lists all values that last."""
 logger = logging.getLogger("hashdb.index")
 
 
-def _untold(count: int) -> None:
-    pass
-
-
 class Size(NamedTuple):
-    """Values of an index in memory, and in files; one that is in several tiers counts several times."""
+    """Values of an index in memory and in files; a value in several tiers counts several times."""
 
     in_memory: int
     in_files: int
 
 
 class IndexView:
-    """An index an algorithm, as of one event of the log."""
+    """One index for each algorithm, as of one event of the log."""
 
     def __init__(
         self,
@@ -56,18 +53,15 @@ class IndexView:
         folder: Path | None = None,
         engine: OpenEngine = SegmentStore,
     ) -> None:
-        """Empty; the first `catch_up` fills it.
-
-        The engine keeps its files in `folder` (None: all is kept in memory).
-        """
+        """Empty until the first `catch_up`; the engine keeps its files in `folder` (None: all is kept in memory)."""
         self._store = store
         self._engine = engine(folder, radii)
         self._indexes = self._engine.indexes
-        # Only for a thread that holds the follower's lock: whether it may write segments, and whom it tells of values.
-        self._writes = False
-        self._progress: Progress = _untold
+        # Only for the thread that holds the follower's lock: whether it may write segments, and its progress callback.
+        self._may_write = False
+        self._progress: Progress = lambda count: None
         self._checked = False
-        self._again = 0.0
+        self._write_after = 0.0
         self._follower = LogFollower(store.head, self._snapshot, (self,), self._moved, _PATIENCE)
         self.catch_up = self._follower.catch_up
 
@@ -77,15 +71,15 @@ class IndexView:
         return self._follower.head
 
     def fill(self, progress: Progress) -> Head:
-        """Catch up, and where segments are missing, build them from the store, which takes a while.
+        """Catch up, and build missing segments from the store, which may take minutes; return the head.
 
-        One process does; for the others IndexNotReady is raised until it has.
+        One process builds them. Raises IndexNotReady in the others until it has.
         """
-        with self._writing() as may, self._alone(may, progress):
+        with self._writing() as may_write, self._locked(may_write, progress):
             return self._follower.feed()
 
     def backlog(self) -> int:
-        """How many signals the store has: what `fill` reads where there are no segments."""
+        """The number of signals in the store, which `fill` reads where there are no segments."""
         with self._store.read() as tx:
             return tx.matches.count()
 
@@ -94,15 +88,14 @@ class IndexView:
         return self._indexes[algorithm]
 
     def sizes(self) -> Mapping[Algorithm, Size]:
-        """How many values each index holds here."""
-        return {
-            name: Size(index.in_memory, len(index) - index.in_memory) for name, index in self._engine.indexes.items()
-        }
+        """The number of values in each index of this process."""
+        indexes = self._engine.indexes
+        return {name: Size(index.in_memory, len(index) - index.in_memory) for name, index in indexes.items()}
 
     def search(self, algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
-        """For each value, all of an algorithm that are stored within `radius` bits of it, nearest first.
+        """For each value, all stored values of the algorithm within `radius` bits, nearest first.
 
-        Raises IndexNotReady where a file of the index turns out to be damaged, until it is built anew.
+        Raises IndexNotReady if a file of the index is damaged, until it is rebuilt.
         """
         try:
             return self._indexes[algorithm].search(values, radius)
@@ -112,68 +105,68 @@ class IndexView:
             raise IndexNotReady(RETRY_AFTER) from error
 
     def maintain(self, at_once: bool = False) -> None:
-        """Write what is in memory to segments once it is much (`at_once`: whatever it is), and merge segments.
+        """Write the values in memory to segments once there are many (`at_once`: always), and merge segments.
 
-        One process does it; for the others, and while there is little to do, it costs a look. Searches go on.
+        One process writes. In the others, and while there is little to write, this is cheap. Searches go on.
         """
-        with self._writing() as may:
-            with self._alone(may), suppress(IndexNotReady):
+        with self._writing() as may_write:
+            with self._locked(may_write), suppress(IndexNotReady):
                 self._follower.feed()
-            unsure = not self._checked or self._engine.doubted
-            # What cannot be written must be checked too.
-            if (may and self._due(at_once)) or (unsure and (may or self._engine.failing)):
+            unchecked = not self._checked or self._engine.doubted
+            # Files that cannot be written must be checked too.
+            if (may_write and self._is_due(at_once)) or (unchecked and (may_write or self._engine.failing)):
                 try:
-                    self._write(at_once, writing=may)
+                    self._write(at_once, may_write=may_write)
                 except OSError as error:
-                    self._failed(error)
-            elif may and self._engine.sweeps and monotonic() >= self._again:
-                self._again = monotonic() + _SWEEPS_EVERY
-                self._engine.merge(self._alive)
+                    self._postpone(error)
+            elif may_write and self._engine.sweeps and monotonic() >= self._write_after:
+                self._write_after = monotonic() + _SWEEPS_EVERY
+                self._engine.merge(self._lasting)
 
     @contextmanager
     def _writing(self) -> Iterator[bool]:
-        """Whether this process may write the index now: of those of this machine, or of all where they share it."""
+        """Whether this process may write the index in the block: one of the machine, or of all that share the index."""
         with ExitStack() as stack:
-            may = stack.enter_context(self._engine.writing())
-            yield may and (not self._engine.shared or stack.enter_context(self._store.alone()))
+            may_write = stack.enter_context(self._engine.writing())
+            yield may_write and (not self._engine.shared or stack.enter_context(self._store.alone()))
 
-    def _due(self, at_once: bool) -> bool:
-        return at_once or (self._engine.unflushed >= ARRAY and monotonic() >= self._again)
+    def _is_due(self, at_once: bool) -> bool:
+        return at_once or (self._engine.unflushed >= ARRAY and monotonic() >= self._write_after)
 
-    def _failed(self, error: OSError) -> None:
+    def _postpone(self, error: OSError) -> None:
         self._engine.fail(error)
-        self._again = monotonic() + _AFTER_FAILURE
+        self._write_after = monotonic() + _AFTER_FAILURE
 
-    def _write(self, at_once: bool, *, writing: bool) -> None:
+    def _write(self, at_once: bool, *, may_write: bool) -> None:
         doubted = self._engine.doubted
         sound = self._engine.sound(thoroughly=doubted or not self._checked)
         self._checked = True
-        with self._alone(writing):
+        with self._locked(may_write):
             if doubted or not sound:
                 self._follower.head = None
             head = self._follower.feed()
             snapshot, leaf = self._engine.snapshot(), self._follower.leaf
-        if not writing:
+        if not may_write:
             return
-        # Where something was thrown away, other processes wait for what comes in its place.
-        if not sound or self._due(at_once):
+        # If files were discarded, other processes wait for their replacement.
+        if not sound or self._is_due(at_once):
             self._engine.flush(head.seq, leaf, snapshot)
-        while self._engine.merge(self._alive):
+        while self._engine.merge(self._lasting):
             pass
 
     def start(self, log: LogSnapshot[Transaction]) -> None:
-        """Go on from the segments, or build them where they are missing and this process writes them."""
+        """Continue from the segments, or build them if they are missing and this process may write them."""
         seq, tx = log.head.seq, log.source
         after = self._engine.start(log.head.epoch, seq, log.leaf)
         if after == 0 and self._engine.on_disk and tx.matches.count() >= ARRAY:
             self._build(log)
         else:
             self._add(tx, after, seq)
-        # Who searches until here goes on in the indexes of before.
+        # Until here, searches went on in the old indexes.
         self._indexes = self._engine.indexes
 
     def advance(self, log: LogSnapshot[Transaction], after: int) -> bool:
-        """Add the values of the events past `after`; False where another process has thrown the segments away."""
+        """Add the values of the events past `after`; return False if another process has discarded the segments."""
         if not self._engine.refresh(log.head.seq, log.leaf):
             return False
         if self._engine.doubted:
@@ -183,69 +176,70 @@ class IndexView:
 
     @contextmanager
     def _snapshot(self, after: int | None) -> Iterator[LogSnapshot[Transaction]]:
-        # Not the transaction of a caller: after a roll-back the index would skip a seq that is given again.
+        # Not the caller's transaction: after its rollback the index would skip a seq that is used again.
         with self._store.read() as tx:
             yield LogSnapshot(tx.audit.head(), tx.audit.leaf, tx)
 
     def _moved(self) -> bool:
-        """Whether a file is damaged, or another process has written files, since the index caught up."""
+        """Whether a file was damaged, or another process wrote files, since the index caught up."""
         return self._engine.doubted or self._engine.moved
 
     @contextmanager
-    def _alone(self, writes: bool, progress: Progress = _untold) -> Iterator[None]:
+    def _locked(self, may_write: bool, progress: Progress = lambda count: None) -> Iterator[None]:
         with self._follower.lock:
-            self._writes, self._progress = writes, progress
+            before = self._progress
+            self._may_write, self._progress = may_write, progress
             try:
                 yield
             finally:
-                self._writes, self._progress = False, _untold
+                self._may_write, self._progress = False, before
 
     def _build(self, log: LogSnapshot[Transaction]) -> None:
-        """Fill an index of many values, which one process does for all where it can be written."""
-        if not self._writes and not self._engine.failing:
+        """Fill an index of many values from the store; where files can be written, one process does it for all."""
+        if not self._may_write and not self._engine.failing:
             raise IndexNotReady(RETRY_AFTER)
         logger.info("the index is built from the store")
-        if self._writes:
+        if self._may_write:
             self._engine.throw_away()
         self._add(log.source, 0, log.head.seq)
-        if self._writes:
+        if self._may_write:
             try:
                 self._engine.flush(log.head.seq, log.leaf(log.head.seq), self._engine.snapshot())
             except OSError as error:
-                self._failed(error)
+                self._postpone(error)
 
     def _add(self, tx: Transaction, after: int, seq: int) -> None:
         """Add the values of the events past `after` up to `seq`."""
         if after == 0:
             for algorithm, index in self._engine.indexes.items():
-                index.fill(_counted(tx.matches.every(algorithm), algorithm.bits // 8, self._progress), seq)
+                index.fill(_with_progress(tx.matches.every(algorithm), algorithm.bits // 8, self._progress), seq)
             return
         for algorithm, values in tx.matches.added(after, seq).items():
-            found = self._engine.indexes.get(algorithm)
-            if found is None:
+            if algorithm not in self._engine.indexes:
                 continue
             if len(values) < ARRAY:
-                found.add(map(int.from_bytes, values), seq)
+                self._engine.indexes[algorithm].add(map(int.from_bytes, values), seq)
             else:
-                found.fill(values, seq)
+                self._engine.indexes[algorithm].fill(values, seq)
 
-    def _alive(self, algorithm: Algorithm, words: Words) -> NDArray[np.bool_]:
+    def _lasting(self, algorithm: Algorithm, words: Words) -> NDArray[np.bool_]:
+        """Which of the values, sorted, a contribution that may match still holds: a mask of their length."""
         with self._store.read() as tx:
             if len(words) <= _FEW:
                 octets = to_octets(words)
                 lasting = tx.matches.lasting(algorithm, octets)
-                return np.fromiter((one in lasting for one in octets), bool, len(octets))
+                return np.fromiter((value in lasting for value in octets), bool, len(octets))
             if not tx.matches.ended():
                 return np.ones(len(words), bool)
-            found, first = np.zeros(len(words), bool), np.ascontiguousarray(words[:, 0])
+            mask, first = np.zeros(len(words), bool), np.ascontiguousarray(words[:, 0])
             for part in tx.matches.every(algorithm, lasting=True):
-                others = from_octets(part, algorithm.bits)
-                start, end = np.searchsorted(first, others[0, 0]), np.searchsorted(first, others[-1, 0], "right")
-                found[start:end] |= among(words[start:end], others)
-            return found
+                stored = from_octets(part, algorithm.bits)
+                start, end = np.searchsorted(first, stored[0, 0]), np.searchsorted(first, stored[-1, 0], "right")
+                mask[start:end] |= among(words[start:end], stored)
+            return mask
 
 
-def _counted(parts: Iterable[bytes], size: int, progress: Progress) -> Iterable[bytes]:
+def _with_progress(parts: Iterable[bytes], size: int, progress: Progress) -> Iterable[bytes]:
     for part in parts:
         progress(len(part) // size)
         yield part

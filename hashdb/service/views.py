@@ -1,6 +1,6 @@
-"""The views of the log that need no search index: keys, intake rules, and what was retired.
+"""The views of the log that need no search index: keys, intake rules, and retired signals.
 
-The kinds of subject of the events since the last look say which of them must be read again.
+The follower passes each view the kinds of subject of the new events, which say what must be read again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ INTAKE = frozenset({"benign", "incident"})
 
 
 class KeyCache:
-    """The keys that were used, each with the actor that holds it."""
+    """The keys that were used, each with its actor."""
 
     def __init__(self, store: Store) -> None:
         """Empty."""
@@ -37,37 +37,37 @@ class KeyCache:
 
     def start(self, log: LogSnapshot[Kinds]) -> None:
         """Forget the keys."""
-        # A new cache, not a cleared one: a reader that began before this may still fill the old one.
+        # A new dict, not a cleared one: a reader that began before this may still fill the old one.
         self._keys = {}
 
     def advance(self, log: LogSnapshot[Kinds], after: int) -> bool:
-        """Forget the keys if one of them, or a member, has changed."""
+        """Forget the keys if a key or a member has changed."""
         if log.source & {"member", "key"}:
             self._keys = {}
         return True
 
     def find(self, digest: bytes) -> tuple[Key, Actor] | None:
-        """The key whose secret has this digest and who acts with it, as of the follower's head."""
+        """The key whose secret has this digest, and its actor, as of the follower's head; None if there is none."""
         cache = self._keys
-        found = cache.get(digest)
-        if found is None:
+        key_and_actor = cache.get(digest)
+        if key_and_actor is None:
             with self._store.read() as tx:
                 key = tx.members.key_with(digest)
                 if key is None:
                     return None
-                found = key, Actor(f"key:{key.id}", key.scopes, tx.members.get(key.member), key)
-            cache[digest] = found
-        return found
+                key_and_actor = key, Actor(f"key:{key.id}", key.scopes, tx.members.get(key.member), key)
+            cache[digest] = key_and_actor
+        return key_and_actor
 
 
 class IntakeRules:
-    """What of the database a draft is checked against: the benign list, for many signals at once, and the incidents."""
+    """The content of the database that drafts are checked against: the benign list and the incidents."""
 
-    def __init__(self, near: Iterable[BenignBall], incidents: Iterable[Incident]) -> None:
-        """Of every benign signal there is, and every incident."""
-        self.incidents: Mapping[str, Incident] = {one.label: one for one in incidents}
+    def __init__(self, balls: Iterable[BenignBall], incidents: Iterable[Incident]) -> None:
+        """Index every benign signal with its radius, and every incident by its label."""
+        self.incidents: Mapping[str, Incident] = {incident.label: incident for incident in incidents}
         self._entries: dict[tuple[Algorithm, int], dict[int, int]] = defaultdict(dict)
-        for entry, signal, radius in near:
+        for entry, signal, radius in balls:
             self._entries[signal.algorithm, radius].setdefault(signal.value, entry)
         self._indexes: dict[tuple[Algorithm, int], TieredIndex] = {}
         for (algorithm, radius), values in self._entries.items():
@@ -75,21 +75,21 @@ class IntakeRules:
             index.add(values)
 
     def touched(self, signals: Iterable[Signal]) -> dict[Signal, int]:
-        """Those of the signals that are close to a benign one, and one entry of which each is."""
-        found: dict[Signal, int] = {}
-        # Not a set of signals: there may be thousands, and next to none is close to any.
-        asked: dict[Algorithm, list[int]] = defaultdict(list)
-        for one in signals if self._indexes else ():
-            asked[one.algorithm].append(one.value)
+        """The signals that are close to a benign one, each with the id of one entry that it is close to."""
+        entries: dict[Signal, int] = {}
+        # Lists, not a set of signals: there may be thousands, and almost none is close to a benign one.
+        by_algorithm: dict[Algorithm, list[int]] = defaultdict(list)
+        for signal in signals if self._indexes else ():
+            by_algorithm[signal.algorithm].append(signal.value)
         for (algorithm, radius), index in self._indexes.items():
-            values = asked.get(algorithm, [])
+            values = by_algorithm.get(algorithm, [])
             for value, neighbors in zip(values, index.search(values, radius) if values else (), strict=True):
                 if neighbors:
-                    found.setdefault(Signal(algorithm, value), self._entries[algorithm, radius][neighbors[0].value])
-        return found
+                    entries.setdefault(Signal(algorithm, value), self._entries[algorithm, radius][neighbors[0].value])
+        return entries
 
     def faults(self, drafts: Sequence[Draft], now: datetime) -> Iterator[tuple[int, Fault]]:
-        """What is wrong with drafts, each fault at its field, with the position of its draft."""
+        """The faults of drafts, each at its field, with the position of its draft."""
         touched = self.touched(signal for draft in drafts for signal in draft.signals)
         for position, draft in enumerate(drafts):
             for place, signal in enumerate(draft.signals) if touched else ():
@@ -99,7 +99,7 @@ class IntakeRules:
                 yield position, Fault("incident", reason)
 
     def incident_fault(self, label: str | None, now: datetime) -> str | None:
-        """Why nothing can be contributed under that label any more, or None."""
+        """Why nothing can be contributed under this label any more; None if it can."""
         incident = self.incidents.get(label) if label else None
         if incident is None or incident.expiry is None or incident.expiry > now:
             return None
@@ -107,7 +107,7 @@ class IntakeRules:
 
 
 class IntakeCache:
-    """The intake rules, read when they are first asked for after a change."""
+    """The intake rules, read at their first use after a change."""
 
     def __init__(self, store: Store) -> None:
         """Empty."""
@@ -134,52 +134,52 @@ class IntakeCache:
 
 
 Close = Mapping[Signal, Sequence[Signal]]
-"""What is close to each signal; those to which nothing is close are left out."""
+"""The stored signals close to each signal; a signal without any is left out."""
 
 
 class RetiredSignals:
-    """The signals of contributions on which a case was opened, in an index of their own, as they are few."""
+    """The signals of contributions that ever had a case, in small indexes of their own."""
 
     def __init__(self, store: Store, radii: Mapping[Algorithm, int]) -> None:
-        """For these algorithms, within these radii; empty."""
+        """Empty; `radii` has the search radius in bits of each enabled algorithm."""
         self._store, self._radii = store, radii
         self._indexes: dict[Algorithm, TieredIndex] = {}
 
     def start(self, log: LogSnapshot[Kinds]) -> None:
-        """Read them all."""
+        """Read all of them."""
         with self._store.read() as tx:
-            found = tx.retired.every()
-        # Who asks until all are added is answered by the indexes of before.
+            values = tx.retired.every()
+        # Until all are added, searches go on in the old indexes.
         indexes: dict[Algorithm, TieredIndex] = {}
-        self._add(found, indexes)
+        self._add(values, indexes)
         self._indexes = indexes
 
     def advance(self, log: LogSnapshot[Kinds], after: int) -> bool:
-        """Add those of the cases since."""
+        """Add the signals of cases opened past seq `after`."""
         if "case" in log.source:
             with self._store.read() as tx:
                 self._add(tx.retired.since(after, log.head.seq), self._indexes)
         return True
 
     def near(self, signals: Iterable[Signal]) -> Close:
-        """What lies within the radius of each of the signals."""
-        asked: dict[Algorithm, dict[int, None]] = defaultdict(dict)
+        """The stored signals within the radius of each of the signals."""
+        by_algorithm: dict[Algorithm, dict[int, None]] = defaultdict(dict)
         indexes = self._indexes
-        for one in signals if indexes else ():
-            if one.algorithm in indexes:
-                asked[one.algorithm][one.value] = None
-        found: dict[Signal, Sequence[Signal]] = {}
-        for algorithm, values in asked.items():
+        for signal in signals if indexes else ():
+            if signal.algorithm in indexes:
+                by_algorithm[signal.algorithm][signal.value] = None
+        close: dict[Signal, Sequence[Signal]] = {}
+        for algorithm, values in by_algorithm.items():
             index = indexes[algorithm]
             for value, neighbors in zip(values, index.search(list(values), index.radius), strict=True):
-                close = [one.value for one in neighbors if counts(algorithm, one.distance, value, one.value)]
-                if close:
-                    found[Signal(algorithm, value)] = [Signal(algorithm, one) for one in close]
-        return found
+                near = [stored for distance, stored in neighbors if counts(algorithm, distance, value, stored)]
+                if near:
+                    close[Signal(algorithm, value)] = [Signal(algorithm, stored) for stored in near]
+        return close
 
-    def _add(self, found: Mapping[Algorithm, Sequence[bytes]], indexes: dict[Algorithm, TieredIndex]) -> None:
-        """Add values to indexes; those of algorithms that are not enabled are left out."""
-        for algorithm, values in found.items():
+    def _add(self, added: Mapping[Algorithm, Sequence[bytes]], indexes: dict[Algorithm, TieredIndex]) -> None:
+        """Add values to indexes, without those of algorithms that are not enabled."""
+        for algorithm, values in added.items():
             if algorithm not in self._radii:
                 continue
             index = indexes.setdefault(algorithm, TieredIndex(algorithm.bits, self._radii[algorithm]))

@@ -1,4 +1,4 @@
-"""Budgets: what each actor has used, counted in this process and summed up with the others' once a second."""
+"""The limits of each actor in this process: budgets, places for large requests, and suspicious series of queries."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from hashdb.domain.matching.suggestions import TEST_ID
 from hashdb.domain.signals import Signal
 from hashdb.domain.times import format_instant
 from hashdb.errors import LimitReached, TooManyAtOnce
+from hashdb.service.background import is_due
 from hashdb.store import Store
 
 
 class _Account:
-    """What one actor has used of one budget until it renews: in all processes, and here without being written yet."""
+    """What one actor has used of one budget until it renews: in all processes, and here but not yet written."""
 
     __slots__ = ("excess", "limit", "renews_at", "until", "unwritten", "used")
 
@@ -35,11 +36,11 @@ class _Account:
 
 
 class Budgets:
-    """What each actor may still use.
+    """What each actor may still use of its budgets.
 
-    A process knows what others have written: it learns that at each `level`. Between two of them each process counts
-    alone, so that a budget is exceeded at most by what the other processes answer within a second. What was used too
-    much counts after the renewal, so that none is exceeded in the long run.
+    A process learns at each `level`, once a second, what the others have written. In between each process counts alone,
+    so a budget is exceeded at most by what the other processes answer within a second. The excess counts after the
+    renewal, so no budget is exceeded in the long run.
     """
 
     def __init__(self, amounts: Mapping[Budget, int]) -> None:
@@ -49,7 +50,7 @@ class Budgets:
         self._accounts: dict[str, dict[Budget, _Account]] = {}
 
     def spend(self, actor: Actor, cost: Cost, now: datetime) -> None:
-        """Use up what a request costs: all of it, or nothing. Raises LimitReached."""
+        """Spend the cost of a request, all of it or nothing. Raises LimitReached."""
         factor = 1 if actor.member is None else actor.member.limits.budget_factor
         with self._lock:
             accounts = self._accounts.setdefault(actor.name, {})
@@ -66,9 +67,9 @@ class Budgets:
                 account.unwritten += amount
 
     def left(self, actor: Actor, budgets: Iterable[Budget], now: datetime) -> list[BudgetLeft]:
-        """What an actor may still use."""
+        """What an actor may still use of each budget."""
         factor = 1 if actor.member is None else actor.member.limits.budget_factor
-        found = []
+        budgets_left = []
         with self._lock:
             accounts = self._accounts.setdefault(actor.name, {})
             for budget in budgets:
@@ -76,11 +77,11 @@ class Budgets:
                 if account is None or now >= account.renews_at:
                     account = accounts[budget] = _renewed(account, budget, budget.renewal(now))
                 left = limit - account.used
-                found.append(BudgetLeft(budget, limit, left if left > 0 else 0, account.until))
-        return found
+                budgets_left.append(BudgetLeft(budget, limit, left if left > 0 else 0, account.until))
+        return budgets_left
 
     def unwritten(self) -> list[Spent]:
-        """What was used here and is not written yet. One thread at a time, until `level`."""
+        """What was used here and is not written yet. Only one thread may call it, and `level` after it."""
         with self._lock:
             return [
                 Spent(name, budget, account.renews_at, account.unwritten)
@@ -90,27 +91,23 @@ class Budgets:
             ]
 
     def level(self, written: Sequence[Spent], known: Sequence[Spent], now: datetime) -> None:
-        """Take note of what is `written` now, and of what all processes together have used."""
+        """Subtract what is `written` now, and set the amounts `known` to be used by all processes together."""
         with self._lock:
-            for one in written:
-                account = self._accounts.get(one.actor, {}).get(one.budget)
-                if account is not None and account.renews_at == one.renews_at:
-                    account.unwritten -= one.amount
-            for one in known:
-                if one.renews_at > one.budget.renewal(now):
-                    continue  # Of a clock that was set back since.
-                accounts = self._accounts.setdefault(one.actor, {})
-                account = accounts.get(one.budget)
-                if account is None or account.renews_at < one.renews_at:
-                    account = accounts[one.budget] = _renewed(account, one.budget, one.renews_at)
-                if account.renews_at == one.renews_at:
-                    account.used = account.excess + one.amount + account.unwritten
+            for spent in written:
+                account = self._accounts.get(spent.actor, {}).get(spent.budget)
+                if account is not None and account.renews_at == spent.renews_at:
+                    account.unwritten -= spent.amount
+            for spent in known:
+                if spent.renews_at > spent.budget.renewal(now):
+                    continue  # The clock was set back since.
+                accounts = self._accounts.setdefault(spent.actor, {})
+                account = accounts.get(spent.budget)
+                if account is None or account.renews_at < spent.renews_at:
+                    account = accounts[spent.budget] = _renewed(account, spent.budget, spent.renews_at)
+                if account.renews_at == spent.renews_at:
+                    account.used = account.excess + spent.amount + account.unwritten
             for name, accounts in list(self._accounts.items()):
-                current = {
-                    budget: account
-                    for budget, account in accounts.items()
-                    if _lasts(account, budget.renewal(now), budget)
-                }
+                current = {budget: account for budget, account in accounts.items() if _counts(account, budget, now)}
                 if current:
                     self._accounts[name] = current
                 else:
@@ -124,44 +121,46 @@ def _renewed(before: _Account | None, budget: Budget, renews_at: datetime) -> _A
     return _Account(renews_at, max(0, before.used - before.limit * renewals))
 
 
-def _lasts(account: _Account, renews_at: datetime, budget: Budget) -> bool:
-    """Whether an account counts at a time, or after it; one of a clock that was set back since does not."""
+def _counts(account: _Account, budget: Budget, now: datetime) -> bool:
+    """Whether an account counts now or later; one from before the clock was set back does not."""
+    renews_at = budget.renewal(now)
     return account.renews_at == renews_at or (
         account.renews_at < renews_at and _renewed(account, budget, renews_at).excess > 0
     )
 
 
 def _used_up(budget: Budget, limit: int, renews_at: datetime, now: datetime) -> LimitReached:
-    said = f"{limit:,} {budget.counted} by one key (budget `{budget}`, renews at {format_instant(renews_at)})"
-    return LimitReached(said, max(1, math.ceil((renews_at - now).total_seconds())))
+    limits = f"{limit:,} {budget.counted} by one key (budget `{budget}`, renews at {format_instant(renews_at)})"
+    return LimitReached(limits, max(1, math.ceil((renews_at - now).total_seconds())))
 
 
 EACH = 5
-"""Places that one key may hold in a process: other keys have the rest."""
+"""Places that one key may hold in a process; the rest are for other keys."""
 ALL = 7
-"""Places in a process, one fewer than `hashdb serve` has threads: what is quick always finds one."""
+"""Places in a process, one fewer than the threads of `hashdb serve`: a quick request always finds a thread."""
 _RETRY_AFTER = 1
+"""Seconds."""
 
 
-class _Here(local):
-    """Of a thread: how many blocks of `place` it is in."""
+class _Depth(local):
+    """How many blocks of `place` a thread is in."""
 
     depth = 0
 
 
 class Places:
-    """The places of a process. A thread holds one at most, however many blocks it is in."""
+    """The places of a process for large requests. A thread holds at most one, however many blocks it is in."""
 
     def __init__(self, each: int = EACH, all_keys: int = ALL) -> None:
-        """Nobody holds one yet."""
+        """All places are free."""
         self._each, self._all = each, all_keys
         self._lock = Lock()
-        self._here = _Here()
+        self._thread = _Depth()
         self._held: Counter[str] = Counter()
 
     @contextmanager
     def place(self, actor: Actor) -> Iterator[None]:
-        """Hold a place for the block. Raises TooManyAtOnce where the actor has its share, or no place is left."""
+        """Hold a place for the block. Raises TooManyAtOnce if the actor has its share, or no place is free."""
         self.enter(actor)
         try:
             yield
@@ -170,17 +169,17 @@ class Places:
 
     def enter(self, actor: Actor) -> None:
         """Take a place until `leave` is called in this thread. Raises TooManyAtOnce."""
-        if not self._here.depth:
+        if not self._thread.depth:
             with self._lock:
                 if self._held[actor.name] >= self._each or self._held.total() >= self._all:
                     raise TooManyAtOnce(f"{self._each} large requests of a key, {self._all} in all", _RETRY_AFTER)
                 self._held[actor.name] += 1
-        self._here.depth += 1
+        self._thread.depth += 1
 
     def leave(self, actor: Actor) -> None:
         """Give back what `enter` took."""
-        self._here.depth -= 1
-        if not self._here.depth:
+        self._thread.depth -= 1
+        if not self._thread.depth:
             with self._lock:
                 self._held[actor.name] -= 1
                 if not self._held[actor.name]:
@@ -189,81 +188,77 @@ class Places:
 
 WINDOW = timedelta(hours=1)
 MANY = 50
-"""Different queries of one key within the window that are answered with one contribution."""
+"""Different queries of one key within the window, all answered with the same contribution, that are suspicious."""
 _NEAREST = 10
-"""Matches of a query that are looked at."""
+"""Matches of a query that are counted."""
 _MOST_PAIRS = 50_000
-"""Pairs of key and contribution of which a process keeps the queries; more are forgotten with those before."""
+"""Pairs of key and contribution that a process counts; with one more, all counts start over."""
 
 
 class Suspicions:
-    """Which different queries of each key this process has answered with which contribution, in the present window.
+    """By key and contribution, the different queries that this process has answered in the present window.
 
-    Of a query only a number is kept, which another process computes otherwise, and that in memory.
+    Of a query only a hash is kept, in memory, and it differs between processes.
     """
 
     def __init__(self) -> None:
-        """Nothing is known yet."""
+        """Empty."""
         self._noted: deque[tuple[int, tuple[Signal, ...], tuple[int, ...]]] = deque()
         self._since: datetime | None = None
-        self._asked: dict[tuple[int, int], set[int]] = {}
-        self._told: set[int] = set()
+        self._queries: dict[tuple[int, int], set[int]] = {}
+        self._logged: set[int] = set()
 
     def note(self, actor: Actor, queries: Sequence[Query], answer: Answer) -> None:
-        """Note the queries of a key that found something. In the way of every match: the rest is for `tell`."""
+        """Note the queries of a key that have matches. Every match waits for this, so `tell` does the counting."""
         if actor.key is None:
             return
         for query, result in zip(queries, answer.results, strict=True):
             if result.matches:
-                found = tuple([match.contribution for match in result.matches[:_NEAREST]])
-                self._noted.append((actor.key.id, query.signals, found))
+                contributions = tuple([match.contribution for match in result.matches[:_NEAREST]])
+                self._noted.append((actor.key.id, query.signals, contributions))
 
     def tell(self, store: Store, now: datetime) -> int:
-        """Write an event for each key that asked too much about one contribution, once a window; how many.
+        """Log each key with many different queries about one contribution, once a window; return how many.
 
-        One thread at a time. Raises StoreBusy; then the next call tells.
+        Only one thread may call it. Raises StoreBusy; then the next call logs them.
         """
         if self._since is None or not timedelta(0) <= now - self._since < WINDOW:
-            self._since, self._asked, self._told = now, {}, set()
+            self._since, self._queries, self._logged = now, {}, set()
         while self._noted:
-            self._take(*self._noted.popleft())
-        worst: dict[int, list[tuple[int, int]]] = {}
-        for (key, contribution), asked in self._asked.items():
-            if len(asked) >= MANY and key not in self._told:
-                worst.setdefault(key, []).append((len(asked), contribution))
-        if not worst:
+            self._count(*self._noted.popleft())
+        suspects: dict[int, list[tuple[int, int]]] = {}
+        for (key, contribution), queries in self._queries.items():
+            if len(queries) >= MANY and key not in self._logged:
+                suspects.setdefault(key, []).append((len(queries), contribution))
+        if not suspects:
             return 0
         with store.begin() as tx:
-            # Other processes tell of the same keys.
+            # Other processes may log the same keys.
             tx.counts.hold()
-            due = [key for key in sorted(worst) if _due(tx.refusals.last_told("key", key, Action.KEY_SUSPECTED), now)]
-            entries = [Entry(Action.KEY_SUSPECTED, "key", key, _details(worst[key])) for key in due]
+            last = {key: tx.refusals.last_told("key", key, Action.KEY_SUSPECTED) for key in sorted(suspects)}
+            due = [key for key, at in last.items() if is_due(at, now, WINDOW)]
+            entries = [Entry(Action.KEY_SUSPECTED, "key", key, _details(suspects[key])) for key in due]
             tx.audit.append(now, SYSTEM, entries)
-        self._told |= set(worst)
+        self._logged |= set(suspects)
         return len(due)
 
-    def _take(self, key: int, signals: tuple[Signal, ...], found: tuple[int, ...]) -> None:
+    def _count(self, key: int, signals: tuple[Signal, ...], contributions: tuple[int, ...]) -> None:
         number = hash(signals)
-        for contribution in found:
+        for contribution in contributions:
             if contribution == TEST_ID:
                 continue
-            if len(self._asked) >= _MOST_PAIRS:
-                self._asked = {}
-            asked = self._asked.setdefault((key, contribution), set())
-            if len(asked) < MANY * 20:
-                asked.add(number)
+            if len(self._queries) >= _MOST_PAIRS:
+                self._queries = {}
+            queries = self._queries.setdefault((key, contribution), set())
+            if len(queries) < MANY * 20:
+                queries.add(number)
 
 
-def _due(last: datetime | None, now: datetime) -> bool:
-    # A clock that was set back does not keep the next one away.
-    return last is None or not timedelta(0) <= now - last < WINDOW
-
-
-def _details(found: Sequence[tuple[int, int]]) -> Details:
-    queries, contribution = max(found)
+def _details(counts: Sequence[tuple[int, int]]) -> Details:
+    queries, contribution = max(counts)
     return {
         "contribution": contribution,
         "queries": queries,
-        "contributions": len(found),
+        "contributions": len(counts),
         "seconds": int(WINDOW.total_seconds()),
     }

@@ -1,4 +1,4 @@
-"""Members and keys: who takes part, and with which rights."""
+"""Members and their keys: authenticate, add, change, suspend; issue and revoke keys; names that look alike."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import re
 import secrets
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from functools import lru_cache
 
@@ -27,12 +27,13 @@ from hashdb.domain.ledger.events import Action, Details, Entry, tag
 from hashdb.domain.review.incidents import Proposal, ProposedChange, TwoPersonAction
 from hashdb.domain.rules import future_fault
 from hashdb.domain.sharing.feed import bank_name
-from hashdb.domain.stats.counts import KeyUse, Lag, Reason
+from hashdb.domain.stats.counts import KeyUse, Reason
 from hashdb.domain.times import format_instant
 from hashdb.errors import AlreadyRevoked, Fault, InvalidInput, NameTaken, NotAuthenticated, NotFound
 from hashdb.service import HashDB
 from hashdb.service.review.proposals import second
 from hashdb.service.stats.buffer import Refusal
+from hashdb.store import Transaction
 
 LATELY = timedelta(days=30)
 _PREFIX = "hdb_"
@@ -40,29 +41,29 @@ _SECRET_BYTES = 32
 
 
 def authenticate(db: HashDB, secret: str) -> Actor:
-    """Who holds this secret now. Raises NotAuthenticated, and counts that."""
+    """The actor whose key has this secret. Raises NotAuthenticated, and counts the refusal."""
     if not secret.startswith(_PREFIX):
-        raise _turned_away(db, Reason.UNKNOWN_KEY if secret else Reason.NO_KEY)
+        raise _refused(db, Reason.UNKNOWN_KEY if secret else Reason.NO_KEY)
     db.follower.catch_up()
-    found = db.keys.find(_digest(secret))
-    if found is None:
-        raise _turned_away(db, Reason.UNKNOWN_KEY)
-    key, actor = found
+    key_and_actor = db.keys.find(_digest(secret))
+    if key_and_actor is None:
+        raise _refused(db, Reason.UNKNOWN_KEY)
+    key, actor = key_and_actor
     now = db.now()
     if not key.valid(now):
-        raise _turned_away(db, Reason.EXPIRED_KEY if key.revoked_at is None else Reason.REVOKED_KEY, key.member)
+        raise _refused(db, Reason.EXPIRED_KEY if key.revoked_at is None else Reason.REVOKED_KEY, key.member)
     db.stats.use(now, key.id)
     return actor
 
 
 def add(db: HashDB, actor: Actor, draft: MemberDraft) -> Member:
-    """Take a member in. Raises NameTaken."""
+    """Add a member. Raises NameTaken."""
     actor.require(Scope.ADMIN)
     now = db.now()
     with db.store.begin() as tx:
         member = tx.members.add(draft, now)
         tx.audit.append(now, actor, [Entry(Action.MEMBER_ADDED, "member", member.id, {"kind": str(member.kind)})])
-        # Now that this holds the log, nobody else adds a name.
+        # The append has locked the log, so nobody else adds a name now.
         require_distinct(member.name, tx.members.names(besides=member.id), "member")
     return member
 
@@ -88,32 +89,29 @@ def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[Member, ...]
         return tx.members.page(after, limit)
 
 
-def change(db: HashDB, actor: Actor, member: int, asked: MemberChange) -> Member | Proposal:
-    """Change a member. A suspension acts at once; an event for each of its contributions follows (`announce`).
+def change(db: HashDB, actor: Actor, member: int, member_change: MemberChange) -> Member | Proposal:
+    """Change a member. A suspension acts at once; `emit_pending` logs each of its contributions later.
 
-    A suspension may take two persons: of the first one's request a proposal is made, and answered.
-
-    Raises NotFound, NameTaken.
+    If suspending takes two persons, the first one's request returns a proposal. Raises NotFound, NameTaken.
     """
     actor.require(Scope.ADMIN)
     now = db.now()
     with db.store.begin() as tx:
         tx.members.lock(member)
         before = tx.members.get(member)
-        if asked.status is MemberStatus.SUSPENDED and before.status is not asked.status:
-            if waits := second(
-                db, tx, actor, ProposedChange(TwoPersonAction.SUSPEND, "member", member, _content(asked)), now
-            ):
-                return waits
-        after = tx.members.change(member, asked)
-        tx.audit.append(now, actor, _changes(before, after))
+        if member_change.status is MemberStatus.SUSPENDED and before.status is not member_change.status:
+            proposed = ProposedChange(TwoPersonAction.SUSPEND, "member", member, _content(member_change))
+            if proposal := second(db, tx, actor, proposed, now):
+                return proposal
+        after = tx.members.change(member, member_change)
+        tx.audit.append(now, actor, _change_entries(before, after))
         if after.name != before.name:
             require_distinct(after.name, tx.members.names(besides=member), "member")
     return after
 
 
 def issue_key(db: HashDB, actor: Actor, member: int, draft: KeyDraft) -> IssuedKey:
-    """Make a key of a member; its secret is in the answer and nowhere else. Raises NotFound, InvalidInput."""
+    """Issue a key to a member; only the returned value has its secret. Raises NotFound, InvalidInput."""
     actor.require(Scope.ADMIN)
     now = db.now()
     faults = [Fault("hides_distances", reason)] if (reason := draft.distances_fault) else []
@@ -147,14 +145,14 @@ def keys(db: HashDB, actor: Actor, member: int, after: int, limit: int) -> tuple
 
 
 def key(db: HashDB, actor: Actor, key: int, member: int | None = None) -> Key:
-    """One key. Raises NotFound (also when it is not `member`'s)."""
+    """One key. Raises NotFound, also if it is not `member`'s."""
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
-        return _own(tx.members.key(key), member)
+        return _require_owner(tx.members.key(key), member)
 
 
 def activity(db: HashDB, actor: Actor, members: Iterable[int]) -> dict[int, Activity]:
-    """What each of these members did in the last thirty days, and when it contributed last."""
+    """By member, what it did in the last 30 days, and when it last contributed."""
     actor.require(Scope.AUDIT)
     since = db.now() - LATELY
     with db.store.read() as tx:
@@ -162,7 +160,7 @@ def activity(db: HashDB, actor: Actor, members: Iterable[int]) -> dict[int, Acti
 
 
 def effect(db: HashDB, actor: Actor, member: int) -> SuspensionImpact:
-    """What a suspension of the member takes away, and its reinstatement gives back. Raises NotFound."""
+    """What a suspension of the member would end, or its reinstatement restore. Raises NotFound."""
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
         tx.members.get(member)
@@ -170,37 +168,36 @@ def effect(db: HashDB, actor: Actor, member: int) -> SuspensionImpact:
 
 
 def revoke_key(db: HashDB, actor: Actor, key: int, member: int | None = None) -> Key:
-    """Make a key worthless from the next request on. Raises NotFound (also when not `member`'s), AlreadyRevoked."""
+    """Revoke a key, from the next request on. Raises NotFound (also if it is not `member`'s), AlreadyRevoked."""
     actor.require(Scope.ADMIN)
     now = db.now()
     with db.store.begin() as tx:
-        found = tx.members.key(key, lock=True)
-        _own(found, member)
-        if found.revoked_at is not None:
+        before = _require_owner(tx.members.key(key, lock=True), member)
+        if before.revoked_at is not None:
             raise AlreadyRevoked(key)
         revoked = tx.members.revoke(key, now)
-        tx.audit.append(now, actor, [Entry(Action.KEY_REVOKED, "key", key, {"member": found.member})])
+        tx.audit.append(now, actor, [Entry(Action.KEY_REVOKED, "key", key, {"member": before.member})])
     return revoked
 
 
-def _content(asked: MemberChange) -> dict[str, object]:
-    """What is asked, as it is asked over HTTP."""
-    said = {name: getattr(asked, name) for name in ("name", "kind", "contact", "status")}
-    content: dict[str, object] = {name: str(value) for name, value in said.items() if value is not None}
+def _content(change: MemberChange) -> dict[str, object]:
+    """The request as it is in JSON."""
+    fields = {name: getattr(change, name) for name in ("name", "kind", "contact", "status")}
+    content: dict[str, object] = {name: str(value) for name, value in fields.items() if value is not None}
     limits: dict[str, int | None] = {}
-    if asked.limits is not None:
-        limits["contributions_per_day"] = asked.limits.contributions_per_day
-    if asked.budget_factor is not None:
-        limits["budget_factor"] = asked.budget_factor
+    if change.limits is not None:
+        limits["contributions_per_day"] = change.limits.contributions_per_day
+    if change.budget_factor is not None:
+        limits["budget_factor"] = change.budget_factor
     return content | ({"limits": limits} if limits else {})
 
 
-def _turned_away(db: HashDB, reason: Reason, member: int = 0) -> NotAuthenticated:
+def _refused(db: HashDB, reason: Reason, member: int = 0) -> NotAuthenticated:
     db.stats.turn_away(db.now(), member, Refusal(None, reason))
     return NotAuthenticated()
 
 
-def _changes(before: Member, after: Member) -> list[Entry]:
+def _change_entries(before: Member, after: Member) -> list[Entry]:
     fields = [name for name in ("contact", "kind", "limits", "name") if getattr(before, name) != getattr(after, name)]
     kind: Details = {"kind": str(after.kind)} if "kind" in fields else {}
     entries = [Entry(Action.MEMBER_AMENDED, "member", after.id, {"fields": fields, **kind})] if fields else []
@@ -211,83 +208,91 @@ def _changes(before: Member, after: Member) -> list[Entry]:
     return entries
 
 
-def _own(key: Key, member: int | None) -> Key:
+def _require_owner(key: Key, member: int | None) -> Key:
     if member not in (None, key.member):
         raise NotFound(f"key {key.id} of member {member}")
     return key
 
 
 def _digest(secret: str) -> bytes:
-    # A secret holds 256 random bits, so a plain digest cannot be guessed back.
+    # A secret has 256 random bits, so it cannot be guessed from a plain digest.
     return hashlib.sha256(secret.encode()).digest()
 
 
 _UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
-"""Characters without a glyph that count as printable (Default_Ignorable_Code_Point)."""
+"""Printable characters without a glyph (Default_Ignorable_Code_Point)."""
 _MARK = "\u200e"
-"""Turns the direction of the text around it; the data have it around what is written from right to left."""
+"""Left-to-right mark; the data have it around characters that are written from right to left."""
 
 
 def require_distinct(name: str, others: Iterable[str], what: str) -> None:
-    """Raise NameTaken where a name of a member or user looks like, or is read as, one of the others.
+    """Raise NameTaken if a name of a member or user looks like one of the others.
 
-    What is the same in another case or width counts, what looks alike by Unicode's list of confusables, and of members
-    what comes to the same bank of HMA.
+    Names are the same in another case or width, and if they look alike by Unicode's list of confusables. Names of
+    members also collide if they give the same HMA bank name.
     """
-    seen = _seen(name, what)
+    forms = _comparable_forms(name, what)
     for other in others:
-        if seen & _seen(other, what):
+        if forms & _comparable_forms(other, what):
             raise NameTaken(name, what, other)
 
 
 @lru_cache(maxsize=4096)
-def _seen(name: str, what: str) -> frozenset[tuple[str, str]]:
-    """What a reader may take a name for.
+def _comparable_forms(name: str, what: str) -> frozenset[tuple[str, str]]:
+    """The forms of a name; names that share one look alike.
 
-    Letters that look alike in one case only are compared as they are written and in lower case: a Greek capital alpha
-    looks like A, and I like l.
+    Some letters look alike in one case only (a Greek capital alpha looks like A, and I like l), so names are compared
+    as written and in lower case.
     """
     plain = " ".join(_UNSEEN.sub("", unicodedata.normalize("NFKC", name)).split())
-    seen = {("glyphs", _skeleton(plain.casefold())), ("glyphs as written", _skeleton(_skeleton(plain).casefold()))}
+    forms = {("glyphs", _skeleton(plain.casefold())), ("glyphs as written", _skeleton(_skeleton(plain).casefold()))}
     if what == "member" and (bank := bank_name(name)):
-        seen.add(("bank", bank))
-    return frozenset(seen)
+        forms.add(("bank", bank))
+    return frozenset(forms)
 
 
 def _skeleton(text: str) -> str:
     """The text with each character as its prototype (UTS 39, section 4): equal for texts that look alike."""
-    shown = "".join(map(_prototype, unicodedata.normalize("NFD", text)))
-    return unicodedata.normalize("NFD", shown)
+    prototypes = "".join(map(_prototype, unicodedata.normalize("NFD", text)))
+    return unicodedata.normalize("NFD", prototypes)
 
 
 @lru_cache(maxsize=4096)
-def _prototype(one: str) -> str:
-    """The prototype of a character in Unicode's confusables.txt; itself where there is none.
+def _prototype(char: str) -> str:
+    """The prototype of a character in Unicode's confusables.txt; the character itself if it has none.
 
-    The library has each line of that file in both directions. A character with one partner has it for its prototype,
-    unless it is that of its partner: which of two that have nobody else stands for both does not matter.
+    The library has each line of that file in both directions. A character with one partner has that as its prototype,
+    unless it is its partner's prototype. If two characters have only each other, either may stand for both.
     """
-    partners = _partners(one)
+    partners = _partners(char)
     if len(partners) != 1:
-        return one
-    (other,) = partners
-    if len(other) > 1:
-        return "".join(map(_prototype, other))
-    return other if len(_partners(other)) > 1 else min(one, other)
+        return char
+    (partner,) = partners
+    if len(partner) > 1:
+        return "".join(map(_prototype, partner))
+    return partner if len(_partners(partner)) > 1 else min(char, partner)
 
 
-def _partners(one: str) -> set[str]:
-    # Loading it takes a tenth of a second, and few processes ever add a name.
+def _partners(char: str) -> set[str]:
+    # Imported here: loading the data takes 0.1 s, and few processes ever add a name.
     from confusable_homoglyphs.confusables import confusables_data
 
-    found = (*confusables_data.get(one, ()), *confusables_data.get(f"{_MARK}{one}{_MARK}", ()))
-    return {other["c"].replace(_MARK, "") for other in found}
+    lines = (*confusables_data.get(char, ()), *confusables_data.get(f"{_MARK}{char}{_MARK}", ()))
+    return {line["c"].replace(_MARK, "") for line in lines}
+
+
+def all_members(tx: Transaction) -> Iterator[Member]:
+    """Every member, in the order of the ids, read in pages."""
+    after = 0
+    while page := tx.members.page(after, 1_000):
+        yield from page
+        after = page[-1].id
 
 
 def flush(db: HashDB) -> bool:
-    """Make durable which keys were used, those that were written within the last minute apart; whether there were any.
+    """Store which keys were used, each at most once a minute; return whether there were any.
 
-    What cannot be written now is written with the next. Raises StoreBusy.
+    What cannot be stored now is stored at the next call. Raises StoreBusy.
     """
     due = db.stats.used(db.now())
     if due:
@@ -298,7 +303,7 @@ def flush(db: HashDB) -> bool:
 
 
 def listed(db: HashDB, actor: Actor) -> None:
-    """Tell the log that a key lists what others contributed: one event a key a day."""
+    """Log that a key lists other members' contributions: one event for each key and day."""
     key, now = actor.key, db.now()
     if key is None or db.listing_read_on.get(key.id) == now.date():
         return
@@ -311,12 +316,9 @@ def listed(db: HashDB, actor: Actor) -> None:
 
 
 def key_uses(db: HashDB, actor: Actor, member: int | None = None) -> dict[int, KeyUse]:
-    """By the key, when it was last used, and what the feed has not given it yet; of one member's keys, or all."""
+    """By key, when it was last used and how far it has read the feed; of one member's keys, or of all."""
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
-        lags: dict[int, Lag] = {}
-        found = tx.uses.of(None if member is None else [member])
-        for use, _ in found:
-            if use.fed_seq is not None and use.fed_seq not in lags:
-                lags[use.fed_seq] = tx.uses.lag(use.fed_seq)
-        return {use.key: KeyUse(use, of, None if use.fed_seq is None else lags[use.fed_seq]) for use, of in found}
+        uses = tx.uses.of(None if member is None else [member])
+        lags = {seq: tx.uses.lag(seq) for seq in {use.fed_seq for use, _ in uses} if seq is not None}
+        return {use.key: KeyUse(use, of, None if use.fed_seq is None else lags[use.fed_seq]) for use, of in uses}

@@ -1,4 +1,4 @@
-"""Users: who may use the console, added and changed by admins; each looks after its own password and factor."""
+"""Users of the console: an administrator adds and changes them; each sets its own password and second factor."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from hashdb.service.accounts.members import require_distinct
 
 
 def add(db: HashDB, actor: Actor, draft: UserDraft, password: str | None = None, *, local: bool = True) -> AddedUser:
-    """Add a user with a password of its own, else one that is made and shown this once.
+    """Add a user with the given password, else with a generated one, which only the returned value has.
 
-    Without `local` there is none: the user signs in by the provider. Raises NameTaken, InvalidInput.
+    With `local` false there is no password: the user signs in by the provider. Raises NameTaken, InvalidInput.
     """
     actor.require(Scope.ADMIN)
-    made = sessions.generated() if local and password is None else None
-    chosen = password or made
+    generated = sessions.generated() if local and password is None else None
     if password is not None:
         _require_good(password, draft.name)
-    text, now = sessions.hashed(chosen) if chosen else None, db.now()
+    chosen = password or generated
+    hashed, now = sessions.hashed(chosen) if chosen else None, db.now()
     with db.store.begin() as tx:
-        user = tx.users.add(draft, text, now, provisional=made is not None)
-        details: Details = {"role": str(draft.role), "sign_in": str(user.sign_in), "password_tag": _tag(text)}
+        user = tx.users.add(draft, hashed, now, provisional=generated is not None)
+        details: Details = {"role": str(draft.role), "sign_in": str(user.sign_in), "password_tag": _tag(hashed)}
         tx.audit.append(now, actor, [Entry(Action.USER_ADDED, "user", user.id, details)])
-        # Now that this holds the log, nobody else adds a name.
+        # The append has locked the log, so nobody else adds a name now.
         require_distinct(user.name, tx.users.names(besides=user.id), "user")
-    return AddedUser(user, made)
+    return AddedUser(user, generated)
 
 
 def get(db: HashDB, actor: Actor, user: int) -> User:
@@ -61,40 +61,40 @@ def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[User, ...]:
         return tx.users.page(after, limit)
 
 
-def change(db: HashDB, actor: Actor, user: int, asked: UserChange) -> User:
-    """Give a user another role, disable or enable it: from its next request on. Raises NotFound."""
+def change(db: HashDB, actor: Actor, user: int, user_change: UserChange) -> User:
+    """Change a user's role, disable or enable it, from its next request on. Raises NotFound."""
     actor.require(Scope.ADMIN)
     now = db.now()
     with db.store.begin() as tx:
         before = tx.users.get(user, lock=True)
-        after = tx.users.change(user, asked)
+        after = tx.users.change(user, user_change)
         if after.status is UserStatus.DISABLED:
             tx.sessions.end_all(user)
-        tx.audit.append(now, actor, _changes(before, after))
+        tx.audit.append(now, actor, _change_entries(before, after))
     return after
 
 
 def reset(db: HashDB, actor: Actor, user: int) -> AddedUser:
-    """Give a user a new password, shown this once, and delete its second factor and sessions. Raises NotFound.
+    """Give a user a generated password, and delete its second factor and sessions. Raises NotFound.
 
-    From now on the user signs in by this password, and no longer by the provider.
+    Only the returned value has the password. From now on the user signs in by it, and no longer by the provider.
     """
     actor.require(Scope.ADMIN)
-    made, now = sessions.generated(), db.now()
-    text = sessions.hashed(made)
+    password, now = sessions.generated(), db.now()
+    hashed = sessions.hashed(password)
     with db.store.begin() as tx:
         before = tx.users.get(user, lock=True)
         tx.users.clear_credentials(user)
-        changed = tx.users.set_password(user, text, provisional=True)
+        changed = tx.users.set_password(user, hashed, provisional=True)
         tx.sessions.end_all(user)
-        tx.audit.append(now, actor, [_new_credentials(before, changed, text)])
-    return AddedUser(changed, made)
+        tx.audit.append(now, actor, [_credentials_entry(before, changed, hashed)])
+    return AddedUser(changed, password)
 
 
 def use_provider(db: HashDB, actor: Actor, user: int) -> User:
-    """Have a user sign in by the provider only, and delete its password, second factor and sessions. Raises NotFound.
+    """Let a user sign in by the provider only, and delete its password, second factor and sessions. Raises NotFound.
 
-    The next sign-in by the provider binds the user to the account that has its name there.
+    The next sign-in by the provider binds the user to the provider's account of the same name.
     """
     actor.require(Scope.ADMIN)
     now = db.now()
@@ -102,29 +102,29 @@ def use_provider(db: HashDB, actor: Actor, user: int) -> User:
         before = tx.users.get(user, lock=True)
         changed = tx.users.clear_credentials(user)
         tx.sessions.end_all(user)
-        tx.audit.append(now, actor, [_new_credentials(before, changed, None)])
+        tx.audit.append(now, actor, [_credentials_entry(before, changed, None)])
     return changed
 
 
 def choose_password(db: HashDB, session: Session, present: str, password: str) -> User:
-    """Let a user choose a password, which ends its other sessions. Raises InvalidInput, and as `require_password`."""
+    """Set the password that a user chose and end its other sessions. Raises InvalidInput, and as `require_password`."""
     user, now = session.user, db.now()
     sessions.require_password(db, session, present)
     if password == present:
         raise InvalidInput((Fault("password", "is the one that you have"),))
     _require_good(password, user.name)
-    text = sessions.hashed(password)
+    hashed = sessions.hashed(password)
     with db.store.begin() as tx:
-        changed = tx.users.set_password(user.id, text, provisional=False)
+        changed = tx.users.set_password(user.id, hashed, provisional=False)
         tx.sessions.end_all(user.id, besides=session.id)
-        tx.audit.append(now, user.actor, [_amended(user.id, "password", password_tag=_tag(text), kept=session.tag)])
+        tx.audit.append(now, user.actor, [_amended(user.id, "password", password_tag=_tag(hashed), kept=session.tag)])
     return changed
 
 
 def add_factor(db: HashDB, session: Session, present: str, secret: str, code: str) -> tuple[str, ...]:
-    """Ask for codes of `secret` from now on, once one was right; the recovery codes, shown this once.
+    """Require codes of `secret` at each sign-in from now on, if `code` is one; return new recovery codes.
 
-    Raises InvalidInput, and as `require_password`.
+    Only the returned value has the recovery codes. Raises InvalidInput, and as `require_password`.
     """
     user, now = session.user, db.now()
     sessions.require_password(db, session, present)
@@ -135,13 +135,13 @@ def add_factor(db: HashDB, session: Session, present: str, secret: str, code: st
     with db.store.begin() as tx:
         tx.users.set_factor(user.id, secret, step, tuple(map(sessions.recovery_digest, codes)))
         tx.sessions.end_all(user.id, besides=session.id)
-        told = _amended(user.id, "second_factor", second_factor_tag=_tag(secret), kept=session.tag)
-        tx.audit.append(now, user.actor, [told])
+        entry = _amended(user.id, "second_factor", second_factor_tag=_tag(secret), kept=session.tag)
+        tx.audit.append(now, user.actor, [entry])
     return codes
 
 
 def remove_factor(db: HashDB, session: Session, present: str) -> User:
-    """Ask for the password only from now on. Raises as `require_password`."""
+    """Require only the password from now on. Raises as `require_password`."""
     user, now = session.user, db.now()
     sessions.require_password(db, session, present)
     with db.store.begin() as tx:
@@ -151,12 +151,12 @@ def remove_factor(db: HashDB, session: Session, present: str) -> User:
 
 
 def any_admin(db: HashDB) -> bool:
-    """Whether somebody can administer by the console."""
+    """Whether the console has an administrator."""
     with db.store.read() as tx:
         return any(user.role is Role.ADMIN for user in tx.users.page(0, 1000))
 
 
-def _changes(before: User, after: User) -> list[Entry]:
+def _change_entries(before: User, after: User) -> list[Entry]:
     entries = [_amended(after.id, "role", role=str(after.role))] if before.role is not after.role else []
     if before.status is not after.status:
         disabled = after.status is UserStatus.DISABLED
@@ -164,11 +164,11 @@ def _changes(before: User, after: User) -> list[Entry]:
     return entries
 
 
-def _new_credentials(before: User, after: User, password: str | None) -> Entry:
-    """What the log tells of a user who got this text of a password, or none, and no second factor."""
-    way = {} if before.sign_in is after.sign_in else {"sign_in": str(after.sign_in)}
-    tags = {"password_tag": _tag(password), "second_factor_tag": None}
-    return _amended(after.id, "password", "second_factor", **tags, **way)
+def _credentials_entry(before: User, after: User, hashed: str | None) -> Entry:
+    """The event of a user that got this hashed password, or none, and no second factor."""
+    sign_in = {} if before.sign_in is after.sign_in else {"sign_in": str(after.sign_in)}
+    tags = {"password_tag": _tag(hashed), "second_factor_tag": None}
+    return _amended(after.id, "password", "second_factor", **tags, **sign_in)
 
 
 def _tag(text: str | None) -> str | None:

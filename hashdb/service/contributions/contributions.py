@@ -1,4 +1,4 @@
-"""Contributions: record, show, amend, withdraw; and tell the log of statuses that changed with time."""
+"""Contributions: record, show, amend, withdraw and erase them, and log the statuses that changed with time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hashdb.domain.contributions import (
     Recorded,
     Status,
 )
-from hashdb.domain.ledger.events import STATUS_EVENTS, Action, Details, Entry, type_of_detail
+from hashdb.domain.ledger.events import STATUS_EVENTS, Action, Details, Entry
 from hashdb.domain.matching.suggestions import TEST_ID, contribution_of_test
 from hashdb.domain.review.cases import CaseState
 from hashdb.domain.rules import FAULTS_TOLD
@@ -48,18 +48,19 @@ from hashdb.store import Transaction
 from hashdb.store.contributions.statuses import Pending
 
 REMEMBERED = timedelta(hours=24)
+"""For how long the answer to a request with an idempotency key is kept."""
 _DAY = timedelta(days=1)
 
 
-def contribute(db: HashDB, actor: Actor, drafts: Sequence[Draft], once: IdempotencyKey | None = None) -> Receipt:
-    """Record what a member contributes: all of it, or none. With `once`, the same request is recorded once.
+def contribute(db: HashDB, actor: Actor, drafts: Sequence[Draft], key: IdempotencyKey | None = None) -> Receipt:
+    """Record a member's drafts, all or none. With an idempotency key, a repeated request is recorded once.
 
     When this returns, the contributions are durable and the next match of any process finds them.
     Raises InvalidInput, LimitReached, IdempotencyKeyReused.
     """
     member = actor.require_member(Scope.CONTRIBUTE)
     db.budgets.spend(actor, ((Budget.CONTRIBUTIONS, len(drafts)),), db.now())
-    return with_intake(db, lambda rules, seq: _contribute(db, actor, member, drafts, once, rules, seq))
+    return with_intake(db, lambda rules, seq: _contribute(db, actor, member, drafts, key, rules, seq))
 
 
 def _contribute(
@@ -67,7 +68,7 @@ def _contribute(
     actor: Actor,
     member: Member,
     drafts: Sequence[Draft],
-    once: IdempotencyKey | None,
+    key: IdempotencyKey | None,
     rules: IntakeRules,
     seq: int,
 ) -> Receipt:
@@ -76,29 +77,27 @@ def _contribute(
     with db.store.begin() as tx:
         tx.members.lock(member.id)
         now = db.now()
-        if once is not None and (answer := tx.requests.answered(member.id, once, now - REMEMBERED)):
-            return _answered(tx, answer, now)
+        if key is not None and (answer := tx.requests.answered(member.id, key, now - REMEMBERED)):
+            return _receipt(tx, answer, now)
         recorded, held = hold_returns(db, tx, _record(db, tx, member, drafts, now, rules), near, now)
-        fresh = [one.contribution for one in recorded if not one.known]
-        told = [*(added(member, contribution) for contribution in fresh), *held]
-        checkpoint = append(tx, now, actor, told, seq)
-        receipt = Receipt(recorded, checkpoint)
-        if once is not None:
-            tx.requests.remember(member.id, once, _ids(receipt), now, now - REMEMBERED)
+        entries = [added(member, item.contribution) for item in recorded if not item.known]
+        receipt = Receipt(recorded, append(tx, now, actor, [*entries, *held], seq))
+        if key is not None:
+            tx.requests.remember(member.id, key, _answer(receipt), now, now - REMEMBERED)
     return receipt
 
 
 def _record(
     db: HashDB, tx: Transaction, member: Member, drafts: Sequence[Draft], now: datetime, rules: IntakeRules
 ) -> tuple[Recorded, ...]:
-    """Record those of a member's drafts that it has not active already, in order. Raises LimitReached."""
+    """Record the drafts that the member does not have active already, in order. Raises LimitReached."""
     fingerprints = [draft.fingerprint() for draft in drafts]
     known = tx.contributions.known(member.id, set(fingerprints), now)
     firsts: dict[bytes, Draft] = {}
     for fingerprint, draft in zip(fingerprints, drafts, strict=True):
         if fingerprint not in known:
             firsts.setdefault(fingerprint, draft)
-    _within_limit(tx, member, len(firsts), now)
+    _require_within_limit(tx, member, len(firsts), now)
     fresh = list(firsts.values())
     expiries = [expiry_of(db, draft, now, rules) for draft in fresh]
     new = dict(zip(firsts, tx.contributions.add(member, fresh, now, expiries, list(firsts)), strict=True))
@@ -112,7 +111,7 @@ def _record(
     return tuple(recorded)
 
 
-def _within_limit(tx: Transaction, member: Member, count: int, now: datetime) -> None:
+def _require_within_limit(tx: Transaction, member: Member, count: int, now: datetime) -> None:
     limit = tx.members.get(member.id).limits.contributions_per_day
     if limit is None:
         return
@@ -123,8 +122,8 @@ def _within_limit(tx: Transaction, member: Member, count: int, now: datetime) ->
 
 
 def added(member: Member, contribution: Contribution) -> Entry:
-    """What the log tells of a contribution that was recorded."""
-    details: dict[str, str | int | list[str] | None] = {
+    """The event of a recorded contribution."""
+    details: Details = {
         "member": member.id,
         "kind": str(member.kind),
         "labels": list(contribution.labels),
@@ -142,61 +141,60 @@ def _seconds(start: datetime | None, end: datetime | None) -> int | None:
     return None if start is None or end is None else int((end - start).total_seconds())
 
 
-def _ids(receipt: Receipt) -> Mapping[str, object]:
-    """What is remembered of a receipt; `_answered` is the inverse."""
-    pairs = [[one.contribution.id, one.known] for one in receipt.recorded]
+def _answer(receipt: Receipt) -> Mapping[str, object]:
+    """The part of a receipt that is kept for a repeated request; `_receipt` is the inverse."""
+    pairs = [[item.contribution.id, item.known] for item in receipt.recorded]
     return {"contributions": pairs, "checkpoint": receipt.checkpoint}
 
 
-def _answered(tx: Transaction, answer: Mapping[str, object], now: datetime) -> Receipt:
-    """The receipt of which this was remembered, with the contributions as they are now."""
-    pairs = answer["contributions"]
-    checkpoint = answer["checkpoint"]
+def _receipt(tx: Transaction, answer: Mapping[str, object], now: datetime) -> Receipt:
+    """The receipt of a kept answer, with the contributions as they are now."""
+    pairs, checkpoint = answer["contributions"], answer["checkpoint"]
     assert isinstance(pairs, list) and isinstance(checkpoint, int)
-    found = tx.contributions.get([id for id, _ in pairs], now)
-    return Receipt(tuple(Recorded(found[id], known) for id, known in pairs), checkpoint)
+    contributions = tx.contributions.get([id for id, _ in pairs], now)
+    return Receipt(tuple(Recorded(contributions[id], known) for id, known in pairs), checkpoint)
 
 
-def repeated(db: HashDB, actor: Actor, once: IdempotencyKey | None) -> Receipt | None:
-    """What the same request was answered within 24 hours, whatever has changed since. Raises IdempotencyKeyReused.
+def repeated(db: HashDB, actor: Actor, key: IdempotencyKey | None) -> Receipt | None:
+    """The receipt of the same request within the last 24 hours; None if there is none. Raises IdempotencyKeyReused.
 
-    Asked before a request is read: what was right then (an expiry in the future) may be refused by now.
+    Call it before the body is validated: a body that was valid then (an expiry in the future) may be invalid now.
     """
     member = actor.require_member(Scope.CONTRIBUTE)
-    if once is None:
+    if key is None:
         return None
     now = db.now()
     with db.store.read() as tx:
-        answer = tx.requests.answered(member.id, once, now - REMEMBERED)
-        return None if answer is None else _answered(tx, answer, now)
+        answer = tx.requests.answered(member.id, key, now - REMEMBERED)
+        return None if answer is None else _receipt(tx, answer, now)
 
 
 def check(db: HashDB, drafts: Sequence[Draft], now: datetime, rules: IntakeRules, at: str = "contributions") -> None:
     """Raise InvalidInput with every fault of the drafts, each at `at[i].field`."""
-    ruled = ((position, fault) for position, one in enumerate(drafts) for fault in db.rules.draft_faults(one, now))
-    found = sorted((*ruled, *rules.faults(drafts, now)), key=lambda pair: pair[0])
-    faults = [Fault(f"{at}[{position}].{fault.at}", fault.reason) for position, fault in found]
+    own = ((position, fault) for position, draft in enumerate(drafts) for fault in db.rules.draft_faults(draft, now))
+    pairs = sorted((*own, *rules.faults(drafts, now)), key=lambda pair: pair[0])
+    faults = [Fault(f"{at}[{position}].{fault.at}", fault.reason) for position, fault in pairs]
     if faults:
         raise InvalidInput(tuple(faults[:FAULTS_TOLD]), max(0, len(faults) - FAULTS_TOLD))
 
 
 def get(db: HashDB, actor: Actor, id: int) -> Contribution:
-    """One contribution, as much of it as the actor may see. Raises NotFound, TooManyAtOnce, StoreBusy."""
+    """A contribution, with the fields that the actor may see. Raises NotFound, TooManyAtOnce, StoreBusy."""
     actor.require()
     if id == TEST_ID:
         return contribution_of_test(db.rules.algorithms)
     await_hits(db, actor, id)
     with db.store.read() as tx:
-        found = tx.contributions.one(id, db.now())
-        if visible(tx, actor, found):
-            return shown(actor, found)
+        contribution = tx.contributions.one(id, db.now())
+        if visible(tx, actor, contribution):
+            return shown(actor, contribution)
     raise NotFound(f"contribution {id}")
 
 
 def page(db: HashDB, actor: Actor, chosen: Filter, after: int, limit: int) -> tuple[Contribution, ...]:
-    """At most `limit` contributions with ids above `after`, and when each last changed: the member's own, or any.
+    """At most `limit` contributions with ids above `after`, each with the time of its last change.
 
-    Any with scope `audit`. Raises ScopeMissing where others are asked for without.
+    The member's own, with scope `audit` any. Raises ScopeMissing if another member's are requested without it.
     """
     actor.require()
     if not actor.has(Scope.AUDIT) and actor.member is not None:
@@ -206,39 +204,39 @@ def page(db: HashDB, actor: Actor, chosen: Filter, after: int, limit: int) -> tu
     if actor.member is None or chosen.member != actor.member.id:
         members.listed(db, actor)
     with db.store.read() as tx:
-        found = tx.contributions.page(chosen, after, limit, db.now())
-        changed = tx.audit.changed([one.id for one in found])
-    return tuple(replace(shown(actor, one), changed_at=changed.get(one.id)) for one in found)
+        contributions = tx.contributions.page(chosen, after, limit, db.now())
+        changed = tx.audit.changed([contribution.id for contribution in contributions])
+    return tuple(replace(shown(actor, each), changed_at=changed.get(each.id)) for each in contributions)
 
 
-def amend(db: HashDB, actor: Actor, id: int, asked: Amendment) -> Contribution:
-    """Change what a member said of its own contribution. Raises InvalidInput, NotFound, NotYours, NotActive."""
+def amend(db: HashDB, actor: Actor, id: int, change: Amendment) -> Contribution:
+    """Change fields of the member's own contribution. Raises InvalidInput, NotFound, NotYours, NotActive."""
     actor.require_member(Scope.CONTRIBUTE)
-    return with_intake(db, lambda rules, seq: _amend(db, actor, id, asked, rules, seq))
+    return with_intake(db, lambda rules, seq: _amend(db, actor, id, change, rules, seq))
 
 
-def _amend(db: HashDB, actor: Actor, id: int, asked: Amendment, rules: IntakeRules, seq: int) -> Contribution:
+def _amend(db: HashDB, actor: Actor, id: int, change: Amendment, rules: IntakeRules, seq: int) -> Contribution:
     now = db.now()
-    faults = list(db.rules.amendment_faults(asked, now))
-    label = None if asked.incident is UNSET else asked.incident
+    faults = list(db.rules.amendment_faults(change, now))
+    label = None if change.incident is UNSET else change.incident
     if reason := rules.incident_fault(label, now):
         faults.append(Fault("incident", reason))
     if faults:
         raise InvalidInput(tuple(faults))
     with db.store.begin() as tx:
-        found = _own(tx, actor, id, now)
-        if found.status is not Status.ACTIVE:
-            raise NotActive(id, found.status)
-        fields = amend_with_expiry(db, tx, found, asked, now, rules)
+        before = _lock_own(tx, actor, id, now)
+        if before.status is not Status.ACTIVE:
+            raise NotActive(id, before.status)
+        fields = amend_with_expiry(db, tx, before, change, now, rules)
         amended = tx.contributions.one(id, now)
         if fields:
-            details = _amended(amended, fields)
+            details = _amendment_details(amended, fields)
             append(tx, now, actor, [Entry(Action.CONTRIBUTION_AMENDED, "contribution", id, details)], seq)
         return amended
 
 
 def withdraw(db: HashDB, actor: Actor, id: int, reason: str) -> Contribution:
-    """Take a member's own contribution back: the next match no longer has it.
+    """Withdraw the member's own contribution: the next match of any process no longer has it.
 
     Raises InvalidInput, NotFound, NotYours, AlreadyWithdrawn.
     """
@@ -247,66 +245,61 @@ def withdraw(db: HashDB, actor: Actor, id: int, reason: str) -> Contribution:
         raise InvalidInput((Fault("reason", fault),))
     with db.store.begin() as tx:
         now = db.now()
-        found = _own(tx, actor, id, now)
-        if found.status is Status.WITHDRAWN:
+        contribution = _lock_own(tx, actor, id, now)
+        if contribution.status is Status.WITHDRAWN:
             raise AlreadyWithdrawn(id)
-        take_back(tx, actor, found, reason, now)
-    return replace(found, status=Status.WITHDRAWN, withdrawn_at=now, withdrawal_reason=reason)
+        take_back(tx, actor, contribution, reason, now)
+    return replace(contribution, status=Status.WITHDRAWN, withdrawn_at=now, withdrawal_reason=reason)
 
 
 def emit_pending(db: HashDB, limit: int = 500) -> int:
-    """Tell the log of at most `limit` contributions that expired, or whose member was suspended or reinstated.
+    """Log at most `limit` contributions that expired, or whose member was suspended or reinstated.
 
-    Returns how many there were; call again while that is `limit`. Interrupted, it goes on where it was.
+    Returns how many there were; call again while that is `limit`. After an interruption it resumes.
     """
     now = db.now()
     with db.store.read() as tx:
         if not tx.statuses.pending(now, 1, hold=False):
             return 0
     with db.store.begin() as tx:
-        pending = sorted(tx.statuses.pending(now, limit), key=lambda one: one.now)
-        for status, group in groupby(pending, key=lambda one: one.now):
-            tx.statuses.mark_logged([one.id for one in group], status)
-        tx.audit.append(now, SYSTEM, [_logged(one) for one in pending])
+        pending = sorted(tx.statuses.pending(now, limit), key=lambda change: change.now)
+        for status, group in groupby(pending, key=lambda change: change.now):
+            tx.statuses.mark_logged([change.id for change in group], status)
+        tx.audit.append(now, SYSTEM, [_status_entry(change) for change in pending])
     return len(pending)
 
 
-def take_back(tx: Transaction, actor: Actor, found: Contribution, reason: str, now: datetime) -> None:
-    """Withdraw a contribution, which is held, and tell the log."""
-    tx.contributions.withdraw(found.id, reason, now)
-    details = {"reason": reason, "before": str(found.status)}
-    tx.audit.append(now, actor, [Entry(Action.CONTRIBUTION_WITHDRAWN, "contribution", found.id, details)])
+def take_back(tx: Transaction, actor: Actor, contribution: Contribution, reason: str, now: datetime) -> None:
+    """Withdraw a locked contribution, and log that."""
+    tx.contributions.withdraw(contribution.id, reason, now)
+    details = {"reason": reason, "before": str(contribution.status)}
+    tx.audit.append(now, actor, [Entry(Action.CONTRIBUTION_WITHDRAWN, "contribution", contribution.id, details)])
 
 
-def _logged(pending: Pending) -> Entry:
-    return Entry(STATUS_EVENTS[pending.now], "contribution", pending.id, {"before": str(pending.logged)})
+def _status_entry(change: Pending) -> Entry:
+    return Entry(STATUS_EVENTS[change.now], "contribution", change.id, {"before": str(change.logged)})
 
 
-def _amended(amended: Contribution, fields: Sequence[str]) -> Details:
-    """The names of the fields, and of those that reports count by what they are now."""
-    now: dict[str, type_of_detail] = {
-        "labels": list(amended.labels),
-        "severity": amended.severity,
-        "basis": amended.basis,
-    }
-    return {"fields": list(fields)} | {name: value for name, value in now.items() if name in fields}
+def _amendment_details(amended: Contribution, fields: Sequence[str]) -> Details:
+    """The names of the changed fields, and the new values of those that reports count."""
+    values: Details = {"labels": list(amended.labels), "severity": amended.severity, "basis": amended.basis}
+    return {"fields": list(fields)} | {name: value for name, value in values.items() if name in fields}
 
 
-def _own(tx: Transaction, actor: Actor, id: int, now: datetime) -> Contribution:
-    found = tx.contributions.one(id, now, lock=True)
-    if not owns(actor, found):
+def _lock_own(tx: Transaction, actor: Actor, id: int, now: datetime) -> Contribution:
+    contribution = tx.contributions.one(id, now, lock=True)
+    if not owns(actor, contribution):
         raise NotYours("contribution", id)
-    return found
+    return contribution
 
 
 def erase(db: HashDB, actor: Actor, id: int, reason: str = "other", *, at_once: bool = False) -> None:
     """Remove signals, reference and notes of a contribution for good, withdrawing it first; its events stay.
 
-    Nobody is shown its signals from now on; they are kept for 90 days after the withdrawal, unless `at_once`: readers
-    that know no ids are told by the value what they are to drop.
-    The member's own, or any with `admin`; `reason` is that of the withdrawal. Erasing again changes nothing.
-    What is kept out, or is before a reviewer, is erased `at_once` with `admin` only: by its signals it is noticed when
-    it comes back.
+    Nobody sees its signals any more. They are kept for 90 days after the withdrawal (`at_once`: not at all), because
+    readers that know no ids learn by the value what to drop. Erasing again changes nothing.
+    A member erases its own contributions, `admin` any; `reason` is that of the withdrawal. A quarantined or retired
+    contribution, or one with an open case, is erased `at_once` with `admin` only: its signals recognise a re-upload.
     Raises InvalidInput, NotFound, NotYours, RetiredKept, ScopeMissing.
     """
     actor.require(Scope.CONTRIBUTE, Scope.ADMIN)
@@ -314,22 +307,22 @@ def erase(db: HashDB, actor: Actor, id: int, reason: str = "other", *, at_once: 
         raise InvalidInput((Fault("reason", fault),))
     with db.store.begin() as tx:
         now = db.now()
-        found = tx.contributions.one(id, now, lock=True)
+        contribution = tx.contributions.one(id, now, lock=True)
         if not actor.has(Scope.ADMIN):
-            if not owns(actor, found):
+            if not owns(actor, contribution):
                 raise NotYours("contribution", id)
-            if at_once and _kept(tx, found):
+            if at_once and _must_be_kept(tx, contribution):
                 raise RetiredKept(id)
-        entries = [] if found.erased else [_erase(tx, actor, found, reason, now)]
-        due = now if at_once else (found.withdrawn_at or now) + TOMBSTONES_KEPT
+        entries = [] if contribution.erased else [_erase(tx, actor, contribution, reason, now)]
+        due = now if at_once else (contribution.withdrawn_at or now) + TOMBSTONES_KEPT
         if due <= now and tx.contributions.purge([id]):
-            entries = [_erased(id)]
+            entries = [_erasure_entry(id)]
         tx.audit.append(now, actor, entries)
     db.store.scrub()
 
 
 def purge(db: HashDB, limit: int = 500) -> int:
-    """Remove the signals of at most `limit` erased contributions whose 90 days are over.
+    """Remove the signals of at most `limit` contributions that were erased and whose 90 days are over.
 
     Returns how many there were; call again while that is `limit`.
     """
@@ -339,26 +332,26 @@ def purge(db: HashDB, limit: int = 500) -> int:
     with db.store.begin() as tx:
         now = db.now()
         purged = tx.contributions.purge(tx.contributions.due(now, limit))
-        tx.audit.append(now, SYSTEM, [_erased(id) for id in purged])
+        tx.audit.append(now, SYSTEM, [_erasure_entry(id) for id in purged])
     db.store.scrub()
     return len(purged)
 
 
-def _kept(tx: Transaction, found: Contribution) -> bool:
-    on = tx.cases.of([found.id]).get(found.id, ())
-    return not found.standing.matches or any(case.state is CaseState.OPEN for case in on)
+def _must_be_kept(tx: Transaction, contribution: Contribution) -> bool:
+    cases = tx.cases.of([contribution.id]).get(contribution.id, ())
+    return not contribution.standing.matches or any(case.state is CaseState.OPEN for case in cases)
 
 
-def _erased(id: int, kept_until: str | None = None) -> Entry:
+def _erasure_entry(id: int, kept_until: str | None = None) -> Entry:
     details: Details = {} if kept_until is None else {"signals_kept_until": kept_until}
     return Entry(Action.CONTRIBUTION_ERASED, "contribution", id, details)
 
 
-def _erase(tx: Transaction, actor: Actor, found: Contribution, reason: str, now: datetime) -> Entry:
-    if found.status is not Status.WITHDRAWN:
-        take_back(tx, actor, found, reason, now)
-    kept_until = (found.withdrawn_at or now) + TOMBSTONES_KEPT
-    tx.contributions.erase(found.id, now, kept_until)
-    tx.opinions.erase(found.id)
-    tx.cases.erase(found.id)
-    return _erased(found.id, format_instant(kept_until))
+def _erase(tx: Transaction, actor: Actor, contribution: Contribution, reason: str, now: datetime) -> Entry:
+    if contribution.status is not Status.WITHDRAWN:
+        take_back(tx, actor, contribution, reason, now)
+    kept_until = (contribution.withdrawn_at or now) + TOMBSTONES_KEPT
+    tx.contributions.erase(contribution.id, now, kept_until)
+    tx.opinions.erase(contribution.id)
+    tx.cases.erase(contribution.id)
+    return _erasure_entry(contribution.id, format_instant(kept_until))

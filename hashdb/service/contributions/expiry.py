@@ -1,4 +1,4 @@
-"""Expiry: the earliest of what a member asked, its incident's end and the retention; made so where these change."""
+"""Expiry: the earliest of the member's choice, the incident's end and the retention, updated when these change."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ from hashdb.store import Transaction
 from hashdb.store.contributions.statuses import Expiring
 
 _BATCH = 500
-"""Contributions that one transaction sees to."""
+"""Contributions that one transaction updates."""
 
 
 def expiry_of(db: HashDB, draft: Draft, now: datetime, rules: IntakeRules) -> datetime | None:
-    """When a draft that is recorded now expires."""
+    """When a draft that is recorded now expires; None if it does not."""
     incident = rules.incidents.get(draft.incident) if draft.incident else None
     return db.rules.retention.expiry(draft.expires_at, draft.labels, now, incident)
 
 
 def amend_with_expiry(
-    db: HashDB, tx: Transaction, found: Contribution, asked: Amendment, now: datetime, rules: IntakeRules
+    db: HashDB, tx: Transaction, contribution: Contribution, change: Amendment, now: datetime, rules: IntakeRules
 ) -> tuple[str, ...]:
-    """Change a contribution, and when it expires as follows from that; the names of the fields that changed."""
-    before = tx.retention.own(found.id)
-    own = before if asked.expires_at is UNSET else asked.expires_at
-    label = found.incident if asked.incident is UNSET else asked.incident
+    """Change a contribution and the expiry that follows; return the names of the changed fields."""
+    before = tx.retention.own(contribution.id)
+    own = before if change.expires_at is UNSET else change.expires_at
+    label = contribution.incident if change.incident is UNSET else change.incident
     incident = rules.incidents.get(label) if label else None
-    labels = found.labels if asked.labels is UNSET else asked.labels
-    at = db.rules.retention.expiry(own, labels, found.received_at, incident)
-    fields = tx.contributions.amend(found, replace(asked, expires_at=at), now, own)
+    labels = contribution.labels if change.labels is UNSET else change.labels
+    at = db.rules.retention.expiry(own, labels, contribution.received_at, incident)
+    fields = tx.contributions.amend(contribution, replace(change, expires_at=at), now, own)
     return fields if own == before or "expires_at" in fields else tuple(sorted((*fields, "expires_at")))
 
 
 def start(db: HashDB) -> None:
-    """Let the retention of the settings be in force. Contributions that are there go by it once they are settled."""
+    """Put the retention of the settings into force; `settle` applies it to existing contributions."""
     chosen = db.rules.retention
     with db.store.read() as tx:
         if tx.retention.in_force() == chosen:
             return
     with db.store.begin() as tx:
-        # In the order in which those who are at it take them: this row, then the head of the log.
+        # In the lock order of `_retain`: this row, then the head of the log.
         tx.retention.after(lock=True)
         tx.audit.hold()
         if tx.retention.in_force() != chosen:
@@ -56,16 +56,16 @@ def start(db: HashDB) -> None:
 
 
 def settle(db: HashDB, actor: Actor = SYSTEM) -> int:
-    """Bring contributions level with the incidents and the retention; how many there were of these to see to.
+    """Apply changed incidents and a changed retention to contributions; return how many incidents there were.
 
-    An event for each contribution that expires at another time. Interrupted, it goes on where it was.
+    Logs an event for each contribution whose expiry changes. After an interruption it resumes.
     """
     with db.store.read() as tx:
         incidents, behind = tx.incidents.unsettled(), tx.retention.after() is not None
     for incident in incidents:
         after: int | None = 0
         while after is not None:
-            after = _some(db, actor, after, incident.label)
+            after = _settle_batch(db, actor, after, incident.label)
         with db.store.begin() as tx:
             tx.incidents.settle(incident)
     while behind:
@@ -73,18 +73,20 @@ def settle(db: HashDB, actor: Actor = SYSTEM) -> int:
     return len(incidents)
 
 
-def _some(db: HashDB, actor: Actor, after: int, label: str) -> int | None:
-    def moved(rules: IntakeRules, seq: int) -> int | None:
+def _settle_batch(db: HashDB, actor: Actor, after: int, label: str) -> int | None:
+    """Apply an incident to the next contributions under its label; return the last id, None after the last batch."""
+
+    def move(rules: IntakeRules, seq: int) -> int | None:
         with db.store.begin() as tx:
             page, now = tx.retention.page(after, _BATCH, label), db.now()
             append(tx, now, actor, _move(db, tx, page, rules, now), seq)
         return page[-1].id if len(page) == _BATCH else None
 
-    return with_intake(db, moved)
+    return with_intake(db, move)
 
 
 def _retain(db: HashDB, rules: IntakeRules, seq: int) -> bool:
-    """Bring some contributions level with the retention; whether there are more."""
+    """Apply the retention to the next contributions; return whether there are more."""
     with db.store.begin() as tx:
         after = tx.retention.after(lock=True)
         if after is None or tx.retention.in_force() != db.rules.retention:
@@ -98,20 +100,20 @@ def _retain(db: HashDB, rules: IntakeRules, seq: int) -> bool:
 
 
 def _move(db: HashDB, tx: Transaction, page: Sequence[Expiring], rules: IntakeRules, now: datetime) -> list[Entry]:
-    """Let contributions expire when they are to, and tell of each that did not."""
-    moved, back, entries = [], [], []
-    for one in page:
-        incident = rules.incidents.get(one.incident) if one.incident else None
-        at = db.rules.retention.expiry(one.own, one.labels, one.received_at, incident)
-        if at == one.expires_at:
+    """Set the expiries that follow from the rules; return an event for each that changes."""
+    moved, reinstated, entries = [], [], []
+    for item in page:
+        incident = rules.incidents.get(item.incident) if item.incident else None
+        at = db.rules.retention.expiry(item.own, item.labels, item.received_at, incident)
+        if at == item.expires_at:
             continue
-        moved.append((one.id, at))
-        if one.told is Status.EXPIRED and (at is None or at > now):
-            back.append(one.id)
-            entries.append(Entry(Action.CONTRIBUTION_REINSTATED, "contribution", one.id, {"before": "expired"}))
+        moved.append((item.id, at))
+        if item.told is Status.EXPIRED and (at is None or at > now):
+            reinstated.append(item.id)
+            entries.append(Entry(Action.CONTRIBUTION_REINSTATED, "contribution", item.id, {"before": "expired"}))
         else:
             details: Details = {"fields": ["expires_at"]}
-            entries.append(Entry(Action.CONTRIBUTION_AMENDED, "contribution", one.id, details))
+            entries.append(Entry(Action.CONTRIBUTION_AMENDED, "contribution", item.id, details))
     tx.retention.expire(moved)
-    tx.statuses.mark_logged(back, Status.ACTIVE)
+    tx.statuses.mark_logged(reinstated, Status.ACTIVE)
     return entries

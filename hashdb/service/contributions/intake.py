@@ -1,4 +1,4 @@
-"""Intake: a change that was checked against the intake rules is written only if these have not changed since."""
+"""Intake: a change that was checked against the intake rules is written only if the rules are still the same."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from hashdb.service import HashDB
 from hashdb.service.views import INTAKE, IntakeRules
 from hashdb.store import Transaction
 
-_Done = TypeVar("_Done")
+_Result = TypeVar("_Result")
 
 
 class StaleRead(Exception):
-    """What a change was checked against has changed before the change was written: check it again."""
+    """The intake rules changed between the check of a change and its writing: check it again."""
 
 
-def with_intake(db: HashDB, verb: Callable[[IntakeRules, int], _Done]) -> _Done:
-    """What a verb returns that is given the intake rules and the seq that they are of, and ends in `append`.
+def with_intake(db: HashDB, verb: Callable[[IntakeRules, int], _Result]) -> _Result:
+    """Call `verb` with the intake rules and their seq, again after each StaleRead, and return its result.
 
-    It is called again after a StaleRead.
+    `verb` ends its transaction with `append`.
     """
     while True:
         seq = db.follower.catch_up().seq
@@ -32,10 +32,10 @@ def with_intake(db: HashDB, verb: Callable[[IntakeRules, int], _Done]) -> _Done:
 
 
 def append(tx: Transaction, now: datetime, actor: Actor, entries: Sequence[Entry], read_seq: int) -> int:
-    """Append to the log what was checked against the intake rules of `read_seq`, and return the seq.
+    """Append entries that were checked against the intake rules of `read_seq`, and return the last seq.
 
-    Raises StaleRead where these have changed since, or where something was retired near which the change may be.
-    Whoever appends is alone until its transaction ends, so nothing comes in between from here on.
+    Raises StaleRead if the rules have changed since, or if a contribution was retired since: the change may be near it.
+    The append locks the log until the transaction ends, so nothing can change between this check and the commit.
     """
     seq = tx.audit.append(now, actor, entries)
     before = seq - len(entries)

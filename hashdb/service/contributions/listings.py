@@ -1,4 +1,4 @@
-"""Listings: every contribution, for those who answer for the database: chosen, ordered, and exported."""
+"""Listings: pages and exports of all contributions, filtered and ordered, for auditors."""
 
 from __future__ import annotations
 
@@ -7,41 +7,42 @@ from dataclasses import fields, replace
 
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Contribution, Filter, Listed, Listing, Position
-from hashdb.domain.ledger.events import Action, Entry
+from hashdb.domain.ledger.events import Action, Details, Entry
 from hashdb.errors import Fault, InvalidInput
 from hashdb.service import HashDB
 from hashdb.service.contributions.sight import shown
 
 BLOCK = 500
+"""Contributions that one statement of an export reads."""
 
 
-def page(db: HashDB, actor: Actor, asked: Listing, after: Position | None, limit: int) -> Listed:
-    """At most `limit` contributions after a position, in the order that is asked for.
+def page(db: HashDB, actor: Actor, listing: Listing, after: Position | None, limit: int) -> Listed:
+    """At most `limit` contributions after a position, in the order of the listing.
 
-    It looks at so many at once that it is answered in a moment: where a page is `unfinished`, ask for what follows.
+    Each call examines a limited number of rows, so it is quick. If the page is `unfinished`, request the next one.
     """
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
-        found = tx.listings.page(asked, after, limit, db.now())
-    return replace(found, contributions=tuple(shown(actor, one) for one in found.contributions))
+        listed = tx.listings.page(listing, after, limit, db.now())
+    return replace(listed, contributions=tuple(shown(actor, each) for each in listed.contributions))
 
 
-def export(db: HashDB, actor: Actor, asked: Listing, form: str) -> Iterator[Contribution]:
-    """Every contribution of a listing, in its order; who exported is in the log before the first is given away.
+def export(db: HashDB, actor: Actor, listing: Listing, form: str) -> Iterator[Contribution]:
+    """Every contribution of a listing, in its order; the export is logged before the first is returned.
 
-    `form` is noted, with the names of the fields by which they are chosen, never their values.
+    The event has `form` and the names of the fields that were filtered by, never their values.
     """
     actor.require(Scope.AUDIT)
     now = db.now()
-    chosen = sorted(field.name for field in fields(Filter) if getattr(asked.chosen, field.name) is not None)
+    chosen = sorted(field.name for field in fields(Filter) if getattr(listing.chosen, field.name) is not None)
     with db.store.begin() as tx:
-        told = Entry(Action.LISTING_EXPORTED, "listing", int(f"{now:%Y%m%d}"), {"form": form, "chosen": chosen})
-        tx.audit.append(now, actor, [told])
-    return _all(db, actor, asked)
+        details: Details = {"form": form, "chosen": chosen}
+        tx.audit.append(now, actor, [Entry(Action.LISTING_EXPORTED, "listing", int(f"{now:%Y%m%d}"), details)])
+    return _read_all(db, actor, listing)
 
 
 def check(chosen: Filter) -> None:
-    """Raise InvalidInput where a period ends before it begins."""
+    """Raise InvalidInput if a period ends before it begins."""
     faults = [
         Fault(end, "is before the first day")
         for start, end in (("since", "until"), ("removed_since", "removed_until"))
@@ -51,12 +52,12 @@ def check(chosen: Filter) -> None:
         raise InvalidInput(tuple(faults))
 
 
-def _all(db: HashDB, actor: Actor, asked: Listing) -> Iterator[Contribution]:
+def _read_all(db: HashDB, actor: Actor, listing: Listing) -> Iterator[Contribution]:
     after: Position | None = None
     while True:
         with db.store.read() as tx:
-            found = tx.listings.page(asked, after, BLOCK, db.now(), ahead=None)
-        yield from (shown(actor, one) for one in found.contributions)
-        if found.next is None:
+            listed = tx.listings.page(listing, after, BLOCK, db.now(), ahead=None)
+        yield from (shown(actor, each) for each in listed.contributions)
+        if listed.next is None:
             return
-        after = found.next
+        after = listed.next

@@ -1,4 +1,4 @@
-"""Returns: what was retired, or was before a reviewer when it ended, and is contributed again waits for a reviewer."""
+"""Re-uploads: a contribution near a retired one, or near one that ended with a case, waits for a reviewer."""
 
 from __future__ import annotations
 
@@ -19,46 +19,50 @@ from hashdb.store import Transaction
 def hold_returns(
     db: HashDB, tx: Transaction, recorded: Sequence[Recorded], near: Close, now: datetime
 ) -> tuple[tuple[Recorded, ...], list[Entry]]:
-    """Quarantine those that were recorded now and are near a retired one: the store decides, the index suggests.
+    """Quarantine the newly recorded contributions that are near a retired one: the index suggests, the store decides.
 
-    A case on what the same member withdrew, or let expire, goes on with what is near to that.
-    Returns what was recorded as it is then, and the events, for the caller to append.
+    A case on a contribution that the same member withdrew, or let expire, continues on the new one near it.
+    Returns the recorded contributions with their new standings, and the events, which the caller appends.
     """
     if not near:
         return tuple(recorded), []
-    values = {one for neighbors in near.values() for one in neighbors}
+    values = {stored for neighbors in near.values() for stored in neighbors}
     retired = tx.retired.among(values)
-    fresh = {one.contribution.id: one.contribution for one in recorded if not one.known}
-    told: dict[int, Details] = {}
+    fresh = {item.contribution.id: item.contribution for item in recorded if not item.known}
+    figures: dict[int, Details] = {}
     for id, contribution in fresh.items():
-        of = {retired[one] for signal in contribution.signals for one in near.get(signal, ()) if one in retired}
-        if of:
-            told[id] = {"near": min(of)}
-    before = _before(tx, [one for one in fresh.values() if one.id not in told], values, near, now)
-    entries = hold(tx, db.rules, [fresh[id] for id in told], Cause.NEAR_RETIRED, now, told)
-    entries += follow(tx, db.rules, [fresh[id] for id in before], before, now)
-    standings = {id: Standing.QUARANTINED if case.holds else Standing.DISPUTED for id, case in before.items()}
-    standings |= dict.fromkeys(told, Standing.QUARANTINED)
-    seen = tuple(
-        replace(one, contribution=replace(one.contribution, standing=standings[one.contribution.id]))
-        if one.contribution.id in standings
-        else one
-        for one in recorded
-    )
-    return seen, entries
+        stored_near = {stored for signal in contribution.signals for stored in near.get(signal, ())}
+        if ids := {retired[stored] for stored in stored_near if stored in retired}:
+            figures[id] = {"near": min(ids)}
+    others = [contribution for contribution in fresh.values() if contribution.id not in figures]
+    continued = _continued_cases(tx, others, values, near, now)
+    entries = hold(tx, db.rules, [fresh[id] for id in figures], Cause.NEAR_RETIRED, now, figures)
+    entries += follow(tx, db.rules, [fresh[id] for id in continued], continued, now)
+    standings = {id: Standing.QUARANTINED if case.holds else Standing.DISPUTED for id, case in continued.items()}
+    standings |= dict.fromkeys(figures, Standing.QUARANTINED)
+    return tuple(
+        replace(item, contribution=replace(item.contribution, standing=standings[item.contribution.id]))
+        if item.contribution.id in standings
+        else item
+        for item in recorded
+    ), entries
 
 
-def _before(
+def _continued_cases(
     tx: Transaction, fresh: Sequence[Contribution], values: Collection[Signal], near: Close, now: datetime
 ) -> dict[int, Case]:
-    """The case that each of these continues: of several one that holds, else the last; it holds if it is kept out."""
-    shed = tx.retired.shed(fresh[0].member, values, now) if fresh else {}
-    ids = {id for some in shed.values() for id in some}
+    """By contribution, the case that it continues: of several one that holds, else the last.
+
+    A continued case holds if the standing of its old contribution matches no longer.
+    """
+    ended_with = tx.retired.shed(fresh[0].member, values, now) if fresh else {}
+    ids = {id for group in ended_with.values() for id in group}
     ended = tx.contributions.get(ids, now)
     last = {id: replace(cases[-1], holds=not ended[id].standing.matches) for id, cases in tx.cases.of(ids).items()}
-    found: dict[int, Case] = {}
-    for one in fresh:
-        of = {id for signal in one.signals for stored in near.get(signal, ()) for id in shed.get(stored, ())}
-        if continued := [last[id] for id in of if id in last]:
-            found[one.id] = max(continued, key=lambda case: (case.holds, case.id))
-    return found
+    continued: dict[int, Case] = {}
+    for contribution in fresh:
+        stored_near = {stored for signal in contribution.signals for stored in near.get(signal, ())}
+        candidates = {id for stored in stored_near for id in ended_with.get(stored, ()) if id in last}
+        if candidates:
+            continued[contribution.id] = max((last[id] for id in candidates), key=lambda case: (case.holds, case.id))
+    return continued

@@ -1,4 +1,4 @@
-"""Checkpoints: who signs the log, what it says of itself, and that it is written down while it grows."""
+"""Checkpoints: the log's name and signing keys, its signed checkpoints, and proofs."""
 
 from __future__ import annotations
 
@@ -11,28 +11,29 @@ from hashdb.domain.ledger.checkpoints import Checkpoint, Consistency, Inclusion,
 from hashdb.domain.ledger.events import Action, Details, Entry
 from hashdb.errors import BadSetting, CannotStart, Fault, InvalidInput, Unavailable
 from hashdb.service import HashDB
+from hashdb.service.background import is_due
 from hashdb.service.ledger.signing import Signing
 from hashdb.store import Transaction
 from hashdb.store.ledger.tree import KeptCheckpoint
 
 KEPT_EVERY = timedelta(seconds=50)
-"""At most a minute, with what it takes to come round to it."""
+"""With the period of the task, a checkpoint is at most a minute old."""
 _RETRY_AFTER = 60
 
 
 def start(db: HashDB) -> Verifier:
-    """Name the log and give it a key at its first start; at others, see that this machine has the log's key.
+    """Name the log and give it a key at its first start; later, check that this machine has the log's key.
 
     Raises WrongSigningKey, BadSetting.
     """
     signing = _signing(db)
     with db.store.read() as tx:
-        signer, told = tx.checkpoints.signer(), _tells_epoch(tx)
-    if signer is not None and not told:
+        signer, epoch_logged = tx.checkpoints.signer(), _has_epoch(tx)
+    if signer is not None and not epoch_logged:
         # Version 0.1.0 began this log.
         with db.store.begin() as tx:
             tx.audit.hold()
-            if not _tells_epoch(tx):
+            if not _has_epoch(tx):
                 epoch: Details = {"epoch": tx.audit.head().epoch}
                 tx.audit.append(db.now(), SYSTEM, [Entry(Action.LOG_BEGUN, "log", 1, epoch)])
     if signer is None:
@@ -52,7 +53,7 @@ def rotate(db: HashDB, actor: Actor) -> Verifier:
         tx.audit.hold()
         before = tx.checkpoints.signer()
         added = _add(db, tx, actor, signing.prepare(before.name if before else signing.origin or _unnamed()))
-    # From here on the new one is in force; whoever needs it finds it under either name.
+    # The new key is in force from here on; `Signing.signer` finds it under either file name.
     signing.renew()
     keep(db, at_once=True)
     return added
@@ -68,7 +69,7 @@ def log(db: HashDB) -> Log:
 
 
 def named(db: HashDB) -> Log | None:
-    """The same; None before its first start."""
+    """The log's name and keys; None before its first start."""
     try:
         return log(db)
     except Unavailable:
@@ -76,7 +77,7 @@ def named(db: HashDB) -> Log | None:
 
 
 def latest(db: HashDB) -> str:
-    """A signed checkpoint over every event that was written before. Raises Unavailable where the key is not here."""
+    """A signed checkpoint over every event that was written before. Raises Unavailable if the key is not here."""
     try:
         with db.store.read() as tx:
             return _signed(_signing(db), tx)[1]
@@ -85,16 +86,16 @@ def latest(db: HashDB) -> str:
 
 
 def keep(db: HashDB, *, at_once: bool = False) -> bool:
-    """Sign and write down a checkpoint, where there are new events and the last one is old enough (or `at_once`).
+    """Sign and store a checkpoint if there are new events and the last one is old enough (or `at_once`).
 
-    Any number of processes may ask: one of them does it. Raises WrongSigningKey, BadSetting.
+    Returns whether it did. Any number of processes may call it; one signs. Raises WrongSigningKey, BadSetting.
     """
     with db.store.read() as tx:
-        if not _due(db, tx, at_once):
+        if not _is_due(db, tx, at_once):
             return False
     with db.store.begin() as tx:
         tx.audit.hold()
-        if not _due(db, tx, at_once):
+        if not _is_due(db, tx, at_once):
             return False
         size, note = _signed(_signing(db), tx)
         tx.checkpoints.keep(KeptCheckpoint(size, db.now(), note))
@@ -102,20 +103,19 @@ def keep(db: HashDB, *, at_once: bool = False) -> bool:
     return True
 
 
-def _due(db: HashDB, tx: Transaction, at_once: bool) -> bool:
+def _is_due(db: HashDB, tx: Transaction, at_once: bool) -> bool:
     last, head = tx.checkpoints.last(), tx.audit.head()
     if last is None:
         return head.seq > 0
-    # A clock that was set back does not keep the next one away.
-    return head.seq > last.size and (at_once or not timedelta(0) <= db.now() - last.at < KEPT_EVERY)
+    return head.seq > last.size and (at_once or is_due(last.at, db.now(), KEPT_EVERY))
 
 
 def _signed(signing: Signing, tx: Transaction) -> tuple[int, str]:
     size, peaks = tx.tree.edge()
-    needed = tx.checkpoints.signer()
-    if needed is None:
+    verifier = tx.checkpoints.signer()
+    if verifier is None:
         raise Unavailable(_RETRY_AFTER)
-    return size, Checkpoint(needed.name, size, merkle.fold(peaks)).signed(signing.signer(needed))
+    return size, Checkpoint(verifier.name, size, merkle.fold(peaks)).signed(signing.signer(verifier))
 
 
 def _add(db: HashDB, tx: Transaction, actor: Actor, verifier: Verifier) -> Verifier:
@@ -126,11 +126,12 @@ def _add(db: HashDB, tx: Transaction, actor: Actor, verifier: Verifier) -> Verif
     return verifier
 
 
-def _tells_epoch(tx: Transaction) -> bool:
-    """Whether an event tells the epoch of the log: the last one on the log itself, else the one of its first key."""
+def _has_epoch(tx: Transaction) -> bool:
+    """Whether an event has the log's epoch: the last one on the log itself, else the one of its first key."""
     before = tx.audit.head().seq + 1
     last = tx.audit.between(0, before, 1, None, None, ("log", 1))
-    return any("epoch" in one.details for one in last or tx.audit.between(0, before, 1, None, None, ("signer", 1)))
+    events = last or tx.audit.between(0, before, 1, None, None, ("signer", 1))
+    return any("epoch" in event.details for event in events)
 
 
 def _signing(db: HashDB) -> Signing:
@@ -140,7 +141,7 @@ def _signing(db: HashDB) -> Signing:
 
 
 def _unnamed() -> str:
-    """A name that no other log has, for one that nobody named."""
+    """A unique name for a log that the operator gave none."""
     return f"hashdb/{secrets.token_hex(6)}"
 
 

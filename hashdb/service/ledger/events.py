@@ -1,4 +1,4 @@
-"""Events: the log as it is read, by number, subject or day; and what happened to a contribution, in order."""
+"""Events: read the log by seq, subject or time; and the timeline of a contribution."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from hashdb.service import HashDB
 from hashdb.store import Transaction
 
 SEARCHED = 200_000
+"""Events that one call searches for an action."""
 _BLOCK = 5_000
 
 
@@ -26,7 +27,7 @@ class EventFilter:
 
 
 def page(db: HashDB, actor: Actor, chosen: EventFilter, after: int, limit: int) -> tuple[Event, ...]:
-    """At most `limit` events with numbers above `after` that the filter lets through, in order."""
+    """At most `limit` events with seqs above `after` that pass the filter, in order."""
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
         return tx.audit.events(after, limit, chosen.actor, chosen.action, chosen.subject)
@@ -34,7 +35,7 @@ def page(db: HashDB, actor: Actor, chosen: EventFilter, after: int, limit: int) 
 
 @dataclass(frozen=True, slots=True)
 class SeqRange:
-    """A stretch of the log: events with `after` < number < `before`; None is up to either end."""
+    """A range of the log: the events with `after` < seq < `before`; None is up to the head."""
 
     after: int = 0
     before: int | None = None
@@ -42,31 +43,31 @@ class SeqRange:
 
 @dataclass(frozen=True, slots=True)
 class EventPage:
-    """Events of a stretch, the last first, and where to look on (None: the stretch is at its end)."""
+    """Events of a range, newest first, and the `before` of the next page (None: this is the last page)."""
 
     events: tuple[Event, ...]
     before: int | None
     head: int
 
 
-def latest(db: HashDB, actor: Actor, chosen: EventFilter, stretch: SeqRange, limit: int) -> EventPage:
-    """At most `limit` events of a stretch that the filter lets through, the last first.
+def latest(db: HashDB, actor: Actor, chosen: EventFilter, seqs: SeqRange, limit: int) -> EventPage:
+    """At most `limit` events of a range that pass the filter, newest first.
 
-    Actions have no index, so of a long stretch the last 200,000 events are searched for one.
+    Actions have no index, so one call searches at most the last 200,000 events of the range for an action.
     """
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
         head = tx.audit.head().seq
-        before = min(head + 1, head + 1 if stretch.before is None else stretch.before)
-        least = max(stretch.after, before - 1 - SEARCHED) if chosen.action else stretch.after
-        found = tx.audit.between(least, before, limit + 1, chosen.actor, chosen.action, chosen.subject)
-    if len(found) > limit:
-        return EventPage(found[:limit], found[limit - 1].seq, head)
-    return EventPage(found, least + 1 if least > stretch.after else None, head)
+        before = min(head + 1, head + 1 if seqs.before is None else seqs.before)
+        least = max(seqs.after, before - 1 - SEARCHED) if chosen.action else seqs.after
+        events = tx.audit.between(least, before, limit + 1, chosen.actor, chosen.action, chosen.subject)
+    if len(events) > limit:
+        return EventPage(events[:limit], events[limit - 1].seq, head)
+    return EventPage(events, least + 1 if least > seqs.after else None, head)
 
 
 def period(db: HashDB, actor: Actor, since: datetime | None, until: datetime | None) -> SeqRange:
-    """The stretch of the log from a time to before another."""
+    """The range of the events from one time to before another."""
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
         after = 0 if since is None else tx.audit.first_since(since) - 1
@@ -74,16 +75,16 @@ def period(db: HashDB, actor: Actor, since: datetime | None, until: datetime | N
 
 
 def get(db: HashDB, actor: Actor, seq: int) -> Event:
-    """The event of that number. Raises NotFound."""
+    """The event of this seq. Raises NotFound."""
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
         return tx.audit.one(seq)
 
 
-def texts(db: HashDB, actor: Actor, stretch: SeqRange) -> Iterator[str]:
-    """The canonical form of every event of a stretch, in order, read as it is asked for."""
+def texts(db: HashDB, actor: Actor, seqs: SeqRange) -> Iterator[str]:
+    """The canonical form of every event of a range, in order, read block by block."""
     actor.require(Scope.AUDIT)
-    after, before = stretch.after, db.store.head().seq + 1 if stretch.before is None else stretch.before
+    after, before = seqs.after, db.store.head().seq + 1 if seqs.before is None else seqs.before
     while after + 1 < before:
         with db.store.read() as tx:
             block = tx.audit.since(after, min(_BLOCK, before - after - 1))
@@ -94,13 +95,13 @@ def texts(db: HashDB, actor: Actor, stretch: SeqRange) -> Iterator[str]:
 
 
 HIT = "hit"
-"""What is told of a day on which a member had the contribution as a match; it is no event."""
+"""The kind of a moment that is no event: a member got the contribution as a match on that day."""
 _OPINIONS = 1_000
 _HITS = 200
 
 
 class Timeline(NamedTuple):
-    """What happened, the first first, and the names of who did it: of a key, its member's."""
+    """What happened, oldest first, and the names of the actors: for a key, its member's."""
 
     moments: tuple[Moment, ...]
     names: Mapping[str, str]
@@ -111,12 +112,12 @@ def timeline(db: HashDB, actor: Actor, contribution: int) -> Timeline:
     actor.require(Scope.AUDIT, Scope.REVIEW)
     with db.store.read() as tx:
         tx.contributions.one(contribution, db.now())
-        moments = tuple(sorted(_moments(tx, contribution), key=lambda one: (one.at, one.seq or 0)))
-        return Timeline(moments, tx.timelines.names({one.who for one in moments}))
+        moments = tuple(sorted(_moments(tx, contribution), key=lambda moment: (moment.at, moment.seq or 0)))
+        return Timeline(moments, tx.timelines.names({moment.who for moment in moments}))
 
 
 def names(db: HashDB, actor: Actor, actors: Collection[str]) -> Mapping[str, str]:
-    """The names of users and members by how the log names them, and of members by their keys."""
+    """By actor as the log has it, the name of the user or member; for a key, its member's."""
     actor.require(Scope.AUDIT, Scope.REVIEW)
     with db.store.read() as tx:
         return tx.timelines.names(actors)
@@ -125,19 +126,19 @@ def names(db: HashDB, actor: Actor, actors: Collection[str]) -> Mapping[str, str
 def _moments(tx: Transaction, contribution: int) -> Iterator[Moment]:
     changes = iter(tx.timelines.amended(contribution))
     for event in tx.timelines.events("contribution", [contribution]):
-        # Both are written together, so they come in one order; erasure leaves the events alone.
+        # The event and its change are written together, so they come in the same order; an erasure keeps the events.
         amended = event.action == Action.CONTRIBUTION_AMENDED and "fields" in event.details
         yield _moment(event, before=next(changes, (None, {}))[1] if amended else {})
-    said = {one.id: one.note for one in tx.opinions.page(contribution, 0, _OPINIONS)}
-    for event in tx.timelines.events("opinion", said):
-        yield _moment(event, note=said[event.id])
+    opinion_notes = {opinion.id: opinion.note for opinion in tx.opinions.page(contribution, 0, _OPINIONS)}
+    for event in tx.timelines.events("opinion", opinion_notes):
+        yield _moment(event, note=opinion_notes[event.id])
     for hit in tx.timelines.hits(contribution, _HITS):
         distance = [f"{algorithm} {bits}" for algorithm, bits in hit.distance.items()]
-        told: Details = {"times": hit.times, "distance": distance}
-        yield Moment(hit.first_at, HIT, f"member:{hit.member}", None, told)
-    ruled = {one.id: one.note for one in tx.cases.of([contribution]).get(contribution, ())}
-    for event in tx.timelines.events("case", ruled):
-        yield _moment(event, note=ruled[event.id] if event.action == Action.CASE_DECIDED else None)
+        details: Details = {"times": hit.times, "distance": distance}
+        yield Moment(hit.first_at, HIT, f"member:{hit.member}", None, details)
+    case_notes = {case.id: case.note for case in tx.cases.of([contribution]).get(contribution, ())}
+    for event in tx.timelines.events("case", case_notes):
+        yield _moment(event, note=case_notes[event.id] if event.action == Action.CASE_DECIDED else None)
 
 
 def _moment(event: Event, note: str | None = None, before: Mapping[str, object] | None = None) -> Moment:

@@ -1,4 +1,4 @@
-"""The benign list: what is never accepted and never matched."""
+"""The benign list: signals near which nothing is accepted and nothing matches."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hashdb.store.matching.benign import BenignBall, HeldSignal, Unsettled
 
 
 def page(db: HashDB, actor: Actor, after: int, limit: int, chosen: BenignFilter | None = None) -> tuple[Benign, ...]:
-    """At most `limit` entries with ids above `after` that the filter lets through, in order."""
+    """At most `limit` entries with ids above `after` that pass the filter, in order."""
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
         return tx.benign.page(after, limit, chosen)
@@ -37,26 +37,26 @@ def get(db: HashDB, actor: Actor, id: int) -> Benign:
 
 
 def effect(db: HashDB, actor: Actor, draft: BenignDraft) -> BenignEffect:
-    """What an entry would keep from matching that matches now. Raises InvalidInput."""
+    """What an entry would suppress that matches now. Raises InvalidInput."""
     actor.require(Scope.AUDIT)
     if faults := tuple(db.rules.benign_faults(draft)):
         raise InvalidInput(faults)
     db.index.catch_up()
     with db.store.read() as tx:
-        near = [BenignBall(0, signal, draft.radius_of(signal.algorithm)) for signal in draft.signals]
-        touched = within_reach(db, tx, near)
+        balls = [BenignBall(0, signal, draft.radius_of(signal.algorithm)) for signal in draft.signals]
+        touched = within_reach(db, tx, balls)
         ids = tx.suppressions.holders(touched)
-        lost, left = 0, set()
-        for one in tx.suppressions.held(ids):
-            if one.signal in touched:
+        lost, still_matching = 0, set()
+        for held in tx.suppressions.held(ids):
+            if held.signal in touched:
                 lost += 1
             else:
-                left.add(one.contribution)
-        return BenignEffect(lost, len(ids), tx.suppressions.members(ids), len(ids) - len(left))
+                still_matching.add(held.contribution)
+        return BenignEffect(lost, len(ids), tx.suppressions.members(ids), len(ids) - len(still_matching))
 
 
 def held_back(db: HashDB, actor: Actor, id: int) -> BenignEffect:
-    """What an entry keeps from matching now: without it that matches again, unless another one is near it, too."""
+    """What an entry suppresses now. Without it that matches again, unless another entry is near it. Raises NotFound."""
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
         tx.benign.one(id)
@@ -64,28 +64,29 @@ def held_back(db: HashDB, actor: Actor, id: int) -> BenignEffect:
 
 
 def add(db: HashDB, actor: Actor, draft: BenignDraft) -> Benign | Proposal:
-    """Accept and match nothing within the radius of these signals any more; an event for each contribution touched.
+    """Accept and match nothing within the radius of these signals any more; log each contribution that changes.
 
-    When this returns an entry, no process matches what it touches. It may take two persons: of the first one's request
-    a proposal is made, and answered. Raises InvalidInput, IndexNotReady.
+    When this returns an entry, no process matches what it touches. If two persons are required, the first one's request
+    returns a proposal. Raises InvalidInput, IndexNotReady.
     """
     actor.require(Scope.ADMIN)
     if faults := tuple(db.rules.benign_faults(draft)):
         raise InvalidInput(faults)
-    # What the entry touches is searched for in the index: without it nothing is to be stored.
+    # `settle` needs the index to find what the entry touches: without it, store nothing.
     db.index.catch_up()
     with db.store.begin() as tx:
         now = db.now()
-        if waits := second(db, tx, actor, ProposedChange(TwoPersonAction.BENIGN, "benign", 0, _content(draft)), now):
-            return waits
+        change = ProposedChange(TwoPersonAction.BENIGN, "benign", 0, _content(draft))
+        if proposal := second(db, tx, actor, change, now):
+            return proposal
         added = tx.benign.add(draft, now)
-        tx.audit.append(now, actor, [_added(added)])
+        tx.audit.append(now, actor, [_added_entry(added)])
     settle(db, actor)
     return get(db, actor, added.id)
 
 
 def delete(db: HashDB, actor: Actor, id: int) -> None:
-    """Take an entry away: what it alone kept from matching matches again. Raises NotFound, IndexNotReady."""
+    """Delete an entry: what it alone suppressed matches again. Raises NotFound, IndexNotReady."""
     actor.require(Scope.ADMIN)
     db.index.catch_up()
     with db.store.begin() as tx:
@@ -94,44 +95,44 @@ def delete(db: HashDB, actor: Actor, id: int) -> None:
 
 
 def spared(db: HashDB, signals: Sequence[Signal], own: int) -> tuple[Signal, ...]:
-    """The signals of a picture without those variants that are close to a benign one; the first `own` are no variants.
+    """The signals of a picture without the variants that are close to a benign one; the first `own` are no variants.
 
-    Of the picture's own the contributor is to be told.
+    The picture's own signals stay, so that the check at intake reports them to the contributor.
     """
     touched = db.intake.rules().touched(signals[own:])
-    return (*signals[:own], *(one for one in signals[own:] if one not in touched))
+    return (*signals[:own], *(signal for signal in signals[own:] if signal not in touched))
 
 
 def start(db: HashDB, drafts: Sequence[BenignDraft]) -> None:
-    """Have the entries that come with hashdb in the list: new ones added, those that differ replaced.
+    """Add the entries that come with hashdb to the list, and replace those that differ.
 
-    What somebody deleted stays so. Contributions that are there already go by them once they are settled.
+    An entry that an administrator deleted stays deleted. `settle` applies the entries to existing contributions.
     """
     with db.store.read() as tx:
-        if not _differing(tx, drafts):
+        if not _changed_drafts(tx, drafts):
             return
     with db.store.begin() as tx:
         tx.audit.hold()
         now = db.now()
-        for draft, old in _differing(tx, drafts):
+        for draft, old in _changed_drafts(tx, drafts):
             if old is not None:
                 _delete(db, tx, SYSTEM, old)
-            tx.audit.append(now, SYSTEM, [_added(tx.benign.add(draft, now))])
+            tx.audit.append(now, SYSTEM, [_added_entry(tx.benign.add(draft, now))])
 
 
-def _differing(tx: Transaction, drafts: Sequence[BenignDraft]) -> list[tuple[BenignDraft, int | None]]:
-    """The drafts that are not in the list as they are, and what of their names is."""
+def _changed_drafts(tx: Transaction, drafts: Sequence[BenignDraft]) -> list[tuple[BenignDraft, int | None]]:
+    """The drafts that differ from the list, each with the id of the entry that it replaces."""
     known = tx.benign.built_in()
-    found: list[tuple[BenignDraft, int | None]] = []
+    changed: list[tuple[BenignDraft, int | None]] = []
     for draft in drafts:
         id, deleted = known.get(draft.built_in or "", (None, False))
         if id is None:
-            found.append((draft, None))
+            changed.append((draft, None))
         elif not deleted:
-            held = {(one.signal, one.radius) for one in tx.benign.signals(id)}
-            if held != {(signal, draft.radius_of(signal.algorithm)) for signal in draft.signals}:
-                found.append((draft, id))
-    return found
+            stored = {(ball.signal, ball.radius) for ball in tx.benign.signals(id)}
+            if stored != {(signal, draft.radius_of(signal.algorithm)) for signal in draft.signals}:
+                changed.append((draft, id))
+    return changed
 
 
 def _delete(db: HashDB, tx: Transaction, actor: Actor, id: int) -> None:
@@ -141,12 +142,12 @@ def _delete(db: HashDB, tx: Transaction, actor: Actor, id: int) -> None:
 
 
 def _content(draft: BenignDraft) -> dict[str, object]:
-    """What is asked, as it is asked over HTTP."""
+    """The request as it is in JSON."""
     radius = {str(algorithm): bits for algorithm, bits in draft.radius.items()}
     return {"signals": [str(signal) for signal in draft.signals], "radius": radius, "note": draft.note}
 
 
-def _added(benign: Benign) -> Entry:
+def _added_entry(benign: Benign) -> Entry:
     details: Details = {
         "algorithms": sorted({str(signal.algorithm) for signal in benign.signals}),
         "signals": len(benign.signals),
@@ -156,14 +157,14 @@ def _added(benign: Benign) -> Entry:
 
 
 _BATCH = 500
-"""Contributions that one transaction sees to."""
+"""Contributions that one transaction updates."""
 
 
 def settle(db: HashDB, actor: Actor = SYSTEM) -> int:
-    """Apply the changes of the benign list to the contributions; how many entries changed.
+    """Apply the changes of the benign list to contributions; return how many entries had changed.
 
-    An event for each contribution whose signals change. Interrupted, it goes on where it was; any number of processes
-    may do it at a time.
+    Logs an event for each contribution whose signals change. After an interruption it resumes. Any number of processes
+    may run it at the same time.
     """
     with db.store.read() as tx:
         entries = tx.benign.unsettled()
@@ -175,72 +176,77 @@ def settle(db: HashDB, actor: Actor = SYSTEM) -> int:
 
 
 def _suppress(db: HashDB, actor: Actor, entry: Unsettled) -> None:
-    # Level, the index has every contribution that was not held against this entry when it came.
+    # Once caught up, the index has every contribution that was not checked against this entry at its intake.
     db.index.catch_up()
     with db.store.read() as tx:
         touched = within_reach(db, tx, tx.benign.signals(entry.id))
         ids = tx.suppressions.holders(touched)
     for start in range(0, len(ids), _BATCH):
         with db.store.begin() as tx:
-            held = [one for one in tx.suppressions.matching(ids[start : start + _BATCH]) if one.signal in touched]
+            batch = tx.suppressions.matching(ids[start : start + _BATCH])
+            held = [each for each in batch if each.signal in touched]
             tx.suppressions.suppress(held, entry.id)
-            tx.audit.append(db.now(), actor, [_amended(id, entry, "masked", of) for id, of in _each(held)])
+            tx.audit.append(db.now(), actor, _amended_entries(held, entry, "masked"))
 
 
 def _restore(db: HashDB, actor: Actor, entry: Unsettled) -> None:
-    while with_intake(db, lambda rules, seq: _restore_some(db, actor, entry, rules, seq)):
+    while with_intake(db, lambda rules, seq: _restore_batch(db, actor, entry, rules, seq)):
         pass
 
 
-def _restore_some(db: HashDB, actor: Actor, entry: Unsettled, rules: IntakeRules, seq: int) -> bool:
-    """Put back what an entry masked and no other touches, of some contributions; whether there were any."""
+def _restore_batch(db: HashDB, actor: Actor, entry: Unsettled, rules: IntakeRules, seq: int) -> bool:
+    """Restore what a deleted entry suppressed and no other touches, of some contributions; return whether any had it.
+
+    What another entry touches is assigned to that one.
+    """
     with db.store.begin() as tx:
         held = tx.suppressions.suppressed(entry.id, _BATCH)
-        others = rules.touched({one.signal for one in held})
-        free = [one for one in held if one.signal not in others]
+        others = rules.touched({each.signal for each in held})
+        free = [each for each in held if each.signal not in others]
         tx.suppressions.restore(free)
         for other in set(others.values()):
-            tx.suppressions.assign((one for one in held if others.get(one.signal) == other), other)
-        entries = [_amended(id, entry, "unmasked", of) for id, of in _each(free)]
-        append(tx, db.now(), actor, entries, seq)
+            tx.suppressions.assign((each for each in held if others.get(each.signal) == other), other)
+        append(tx, db.now(), actor, _amended_entries(free, entry, "unmasked"), seq)
     return bool(held)
 
 
-def within_reach(db: HashDB, tx: Transaction, near: Collection[BenignBall]) -> set[Signal]:
-    """The stored signals that lie within the radius of any of these."""
-    found: set[Signal] = set()
-    by_kind = sorted(near, key=_kind)
-    for (algorithm, radius), group in groupby(by_kind, key=_kind):
-        values = [one.signal.value for one in group]
+def within_reach(db: HashDB, tx: Transaction, balls: Collection[BenignBall]) -> set[Signal]:
+    """The stored signals that lie within the radius of any of these. Raises IndexNotReady."""
+    touched: set[Signal] = set()
+    by_kind = sorted(balls, key=_algorithm_and_radius)
+    for (algorithm, radius), group in groupby(by_kind, key=_algorithm_and_radius):
+        values = [ball.signal.value for ball in group]
         if algorithm in db.rules.algorithms:
-            answers = db.index.search(algorithm, values, radius)
-            found.update(Signal(algorithm, neighbor.value) for answer in answers for neighbor in answer)
+            results = db.index.search(algorithm, values, radius)
+            touched.update(Signal(algorithm, neighbor.value) for neighbors in results for neighbor in neighbors)
         else:
-            found.update(_scanned(tx, algorithm, values, radius))
-    return found
+            touched.update(_scan(tx, algorithm, values, radius))
+    return touched
 
 
-def _scanned(tx: Transaction, algorithm: Algorithm, values: Sequence[int], radius: int) -> Iterator[Signal]:
-    """The same of an algorithm that is not enabled, and has no index: what there is was stored before."""
-    asked = pack(values, algorithm.bits)
+def _scan(tx: Transaction, algorithm: Algorithm, values: Sequence[int], radius: int) -> Iterator[Signal]:
+    """The same for an algorithm that is not enabled and so has no index; its signals were stored when it was."""
+    queries = pack(values, algorithm.bits)
     for part in tx.matches.every(algorithm):
         words = from_octets(part, algorithm.bits)
         near = np.zeros(len(words), bool)
-        for one in asked:
-            near |= np.bitwise_count(words ^ one).sum(axis=1, dtype=np.uint16) <= radius
+        for query in queries:
+            near |= np.bitwise_count(words ^ query).sum(axis=1, dtype=np.uint16) <= radius
         yield from (Signal.from_bytes(algorithm, octets) for octets in to_octets(words[near]))
 
 
-def _kind(near: BenignBall) -> tuple[Algorithm, int]:
-    return near.signal.algorithm, near.radius
+def _algorithm_and_radius(ball: BenignBall) -> tuple[Algorithm, int]:
+    return ball.signal.algorithm, ball.radius
 
 
-def _each(held: Sequence[HeldSignal]) -> Iterator[tuple[int, int]]:
-    """Each contribution, and how many of these signals are its."""
-    for id, group in groupby(held, key=lambda one: one.contribution):
-        yield id, len(list(group))
-
-
-def _amended(id: int, entry: Unsettled, what: str, count: int) -> Entry:
-    details: Details = {"fields": ["signals"], "benign": entry.id, what: count}
-    return Entry(Action.CONTRIBUTION_AMENDED, "contribution", id, details)
+def _amended_entries(held: Sequence[HeldSignal], entry: Unsettled, change: str) -> list[Entry]:
+    """An event for each contribution, with the number of its signals that changed."""
+    return [
+        Entry(
+            Action.CONTRIBUTION_AMENDED,
+            "contribution",
+            id,
+            {"fields": ["signals"], "benign": entry.id, change: len(list(group))},
+        )
+        for id, group in groupby(held, key=lambda each: each.contribution)
+    ]

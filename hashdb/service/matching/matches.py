@@ -1,4 +1,4 @@
-"""Matches: the index suggests, the store decides."""
+"""Matches: the index suggests values, the store decides which active contributions hold them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from hashdb.errors import Fault, InvalidInput
 from hashdb.service import HashDB
 
 _NO_RADIUS = "is not for a key that is told no distances"
-_SWITCH_EVERY = 0.0005
-"""Seconds for which the thread of a batch runs while others wait, where Python's own 5 milliseconds are usual."""
-_MATCHING = tuple(standing for standing in Standing if standing.matches)
+_SWITCH_INTERVAL = 0.0005
+"""Seconds that the thread of a batch runs while others wait; Python's default is 0.005."""
+MATCHING = tuple(standing for standing in Standing if standing.matches)
+"""The standings with which a contribution matches."""
 FEW = 8
-"""Queries of a request that is answered at once; one of more is a batch."""
+"""A request with more queries is a batch, which waits for its turn."""
 
 
 def match(
@@ -36,10 +37,10 @@ def match(
     head: Head | None = None,
     has_turn: bool = False,
 ) -> Answer:
-    """For each query the active contributions within its radius, nearest first, as of the log's head of this moment.
+    """For each query the active contributions within its radius, nearest first, as of the head of the log now.
 
-    `quarantined` (scope `audit`) answers those too; `head` is the head with which the index caught up since the
-    request came, so that a single match need not catch up again. `has_turn`: the caller is in a block of `turn`.
+    `quarantined` (scope `audit`) includes quarantined contributions. `head`: the index has caught up with it since the
+    request came, so a single match does not read the head again. `has_turn`: the caller is in a block of `turn`.
     Raises InvalidInput, LimitReached, TooManyAtOnce.
     """
     actor.require(Scope.MATCH)
@@ -49,7 +50,7 @@ def match(
     check(db, queries, told_distances=told_distances)
     is_batch = len(queries) > FEW and not has_turn
     with db.places.place(actor) if is_batch else nullcontext(), turn(db, actor) if is_batch else nullcontext():
-        # Not before it is the request's turn: a request that is refused for its place has used nothing.
+        # Spent only at the request's turn: a request that is told to retry has used nothing.
         now = db.now()
         if actor.key is not None:
             db.budgets.spend(actor, cost_of(queries), now)
@@ -59,7 +60,7 @@ def match(
         suggested, through = suggest(queries, db.index.search)
         searched = perf_counter()
         if any(suggested):
-            standings = tuple(Standing) if quarantined else _MATCHING
+            standings = tuple(Standing) if quarantined else MATCHING
             answer = Answer(_results(db, queries, suggested, through, standings), head.seq)
             db.timed((searched - started, perf_counter() - searched))
         else:
@@ -69,7 +70,7 @@ def match(
         db.stats.match(now, actor.member.id, queries, answer)
         db.suspicions.note(actor, queries, answer)
     if not told_distances:
-        return replace(answer, results=tuple(one.without_distances() for one in answer.results))
+        return replace(answer, results=tuple(result.without_distances() for result in answer.results))
     return answer
 
 
@@ -80,7 +81,7 @@ def _results(
     through: Sequence[Through],
     standings: tuple[Standing, ...],
 ) -> tuple[Result, ...]:
-    """What the store decides of what the index suggested."""
+    """The results: which active contributions hold what the index suggested, as the store decides."""
     signals = {signal for distances in suggested for signal in distances}
     now, by_signal = db.now(), defaultdict[Signal, list[Holder]](list)
     with db.store.read() as tx:
@@ -89,9 +90,9 @@ def _results(
         for holder in tx.matches.all_holders(signals, now, standings) if is_many else few:
             by_signal[holder.signal].append(holder)
         decided = decide(queries, suggested, through, by_signal, tx.matches.having)
-        confirming = tx.matches.confirming({id for one in decided for id in one.judged})
-        # Few holders were read with all that a match says of them.
-        unread = {group[0].contribution for one in decided for group in one.chosen if group[0].about is None}
+        confirming = tx.matches.confirming({id for choice in decided for id in choice.judged})
+        # Few holders are read with all fields of a match.
+        unread = {group[0].contribution for choice in decided for group in choice.chosen if group[0].about is None}
         about = tx.matches.about(unread)
     return results(queries, decided, about, confirming)
 
@@ -100,11 +101,11 @@ def _results(
 def turn(db: HashDB, actor: Actor) -> Iterator[None]:
     """Wait for a turn of the actor's key to answer a batch, and keep it for the block.
 
-    Python lets other threads in ten times as often meanwhile: single matches wait for the batch's thread otherwise.
+    In the block Python switches threads ten times as often; otherwise single matches wait for the batch's thread.
     """
     with db.batches.turn(actor.name):
         usual = sys.getswitchinterval()
-        sys.setswitchinterval(_SWITCH_EVERY)
+        sys.setswitchinterval(_SWITCH_INTERVAL)
         try:
             yield
         finally:
@@ -114,7 +115,7 @@ def turn(db: HashDB, actor: Actor) -> Iterator[None]:
 def check(db: HashDB, queries: Sequence[Query], *, told_distances: bool = True) -> None:
     """Raise InvalidInput with every fault of the queries, each at `queries[i].field`.
 
-    Who is not told distances may choose no radius: halving it again and again would tell them.
+    A key that is told no distances may choose no radius: by halving it repeatedly, it would learn them.
     """
     faults = [
         Fault(f"queries[{position}].{fault.at}", fault.reason)

@@ -1,10 +1,11 @@
-"""Neighbors: what is near to a contribution, or to something that was only asked about."""
+"""Neighbors: contributions and benign entries near a contribution or near given signals; and the flood guard."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby, product
+from typing import NamedTuple
 
 from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
 from hashdb.domain.contributions import Contribution
@@ -20,58 +21,58 @@ from hashdb.service.review.cases import hold
 from hashdb.store import Transaction
 
 VALUES = 200
-"""Values near to one signal that are looked into, the nearest."""
+"""The nearest values of one signal that are examined."""
 _EACH = 50
-"""Contributions of one value that are read: popular ones have thousands."""
+"""Contributions of one value that are read; a popular value has thousands."""
 
 Sides = Mapping[str, Sequence[Signal]]
-"""Signals by the name of a transform; of the thing itself it is empty."""
+"""Signals by the name of a transform; the name of the original is empty."""
 
 
 def list_near(db: HashDB, actor: Actor, contribution: int, limit: int) -> tuple[NearContribution, ...]:
-    """What is within the default radius of a contribution, itself apart, the nearest first. Raises NotFound."""
+    """The other contributions within the default radius of a contribution, nearest first. Raises NotFound."""
     actor.require(Scope.AUDIT, Scope.REVIEW)
     db.index.catch_up()
     with db.store.read() as tx:
-        found = tx.contributions.one(contribution, db.now())
-        enabled = [one for one in found.signals if one.algorithm in db.rules.algorithms]
-        near = _near(db, tx, {"": enabled}, {one: one.radius for one in Algorithm}, limit + 1)
-    return tuple(_seen(actor, one) for one in near if one.contribution.id != contribution)[:limit]
+        signals = tx.contributions.one(contribution, db.now()).signals
+        enabled = [signal for signal in signals if signal.algorithm in db.rules.algorithms]
+        near = _near(db, tx, {"": enabled}, {algorithm: algorithm.radius for algorithm in Algorithm}, limit + 1)
+    return tuple(_shown(actor, each) for each in near if each.contribution.id != contribution)[:limit]
 
 
 def around(db: HashDB, actor: Actor, sides: Sides, limit: int) -> tuple[NearContribution, ...]:
-    """What is within twice the default radius of signals or of any of their transforms, the nearest first.
+    """The contributions within twice the default radius of signals or of any of their transforms, nearest first.
 
-    Nothing of what is asked is kept. Raises InvalidInput.
+    The signals are not kept. Raises InvalidInput.
     """
     actor.require(Scope.AUDIT, Scope.REVIEW)
     faults = [
         Fault(f"signals[{place}]", reason)
-        for place, one in enumerate(sides.get("", ()))
-        if (reason := db.rules.algorithm_fault(one.algorithm))
+        for place, signal in enumerate(sides.get("", ()))
+        if (reason := db.rules.algorithm_fault(signal.algorithm))
     ]
     if faults:
         raise InvalidInput(tuple(faults))
     db.index.catch_up()
     with db.store.read() as tx:
-        near = _near(db, tx, sides, {one: reach(one) for one in Algorithm}, limit)
-    return tuple(_seen(actor, one) for one in near)
+        near = _near(db, tx, sides, {algorithm: reach(algorithm) for algorithm in Algorithm}, limit)
+    return tuple(_shown(actor, each) for each in near)
 
 
-def benign(db: HashDB, actor: Actor, asked: Sequence[Signal]) -> tuple[NearBenign, ...]:
-    """For each algorithm that was asked, the benign signal that is nearest against its radius."""
+def benign(db: HashDB, actor: Actor, signals: Sequence[Signal]) -> tuple[NearBenign, ...]:
+    """For each algorithm of the signals, the benign signal with the least distance in relation to its radius."""
     actor.require(Scope.AUDIT, Scope.REVIEW)
     nearest: dict[Algorithm, NearBenign] = {}
     for entry in _entries(db):
-        for signal, one in product(entry.signals, asked):
-            if signal.algorithm is one.algorithm:
-                radius = entry.radius.get(signal.algorithm, usual_radius(signal.algorithm))
+        for stored, signal in product(entry.signals, signals):
+            if stored.algorithm is signal.algorithm:
+                radius = entry.radius.get(stored.algorithm, usual_radius(stored.algorithm))
                 name = entry.note or entry.built_in or f"entry {entry.id}"
-                this = NearBenign(entry.id, name, signal.algorithm, signal.distance(one), radius)
-                best = nearest.get(signal.algorithm)
-                if best is None or this.distance - this.radius < best.distance - best.radius:
-                    nearest[signal.algorithm] = this
-    return tuple(nearest[one] for one in Algorithm if one in nearest)
+                near = NearBenign(entry.id, name, stored.algorithm, stored.distance(signal), radius)
+                best = nearest.get(stored.algorithm)
+                if best is None or near.distance - near.radius < best.distance - best.radius:
+                    nearest[stored.algorithm] = near
+    return tuple(nearest[algorithm] for algorithm in Algorithm if algorithm in nearest)
 
 
 def _entries(db: HashDB) -> Iterator[Benign]:
@@ -82,64 +83,73 @@ def _entries(db: HashDB) -> Iterator[Benign]:
             after = page[-1].id
 
 
-def _seen(actor: Actor, near: NearContribution) -> NearContribution:
+def _shown(actor: Actor, near: NearContribution) -> NearContribution:
     return replace(near, contribution=shown(actor, near.contribution))
 
 
 def _near(
     db: HashDB, tx: Transaction, sides: Sides, radii: Mapping[Algorithm, int], limit: int
 ) -> list[NearContribution]:
-    asked = [(name, signal) for name, signals in sides.items() for signal in signals]
-    nearest = _nearest(db, asked, radii)
+    queries = [(name, signal) for name, signals in sides.items() for signal in signals]
+    nearest = _nearest(db, queries, radii)
     held = tx.neighbors.holding(nearest, _EACH)
-    ids = sorted(held, key=lambda id: (min(nearest[one][0] / one.algorithm.radius for one in held[id]), id))
-    read = tx.contributions.get(ids[:limit], db.now())
+    closeness = {stored: near.distance / stored.algorithm.radius for stored, near in nearest.items()}
+    ids = sorted(held, key=lambda id: (min(closeness[stored] for stored in held[id]), id))
+    contributions = tx.contributions.get(ids[:limit], db.now())
     decisive = Query(tuple(sides.get("", ()))).decisive
-    near = (_spelled(read[id], held[id], nearest, decisive) for id in ids[:limit] if id in read)
-    return sorted(near, key=lambda one: one.rank)
+    near = (_near_contribution(contributions[id], held[id], nearest, decisive) for id in ids if id in contributions)
+    return sorted(near, key=lambda each: each.rank)
+
+
+class _Nearest(NamedTuple):
+    """The signal that is nearest to a stored value, and the transform that made it."""
+
+    distance: int
+    transform: str
+    signal: Signal
 
 
 def _nearest(
-    db: HashDB, asked: Iterable[tuple[str, Signal]], radii: Mapping[Algorithm, int]
-) -> dict[Signal, tuple[int, str, Signal]]:
-    """Stored values near to what is asked: of each the distance, the transform and the signal that is nearest."""
-    found: dict[Signal, tuple[int, str, Signal]] = {}
-    in_order = sorted(asked, key=lambda one: one[1].algorithm)
-    for algorithm, group in groupby(in_order, key=lambda one: one[1].algorithm):
+    db: HashDB, queries: Iterable[tuple[str, Signal]], radii: Mapping[Algorithm, int]
+) -> dict[Signal, _Nearest]:
+    """The stored values within the radius of any of the signals, each with the signal that is nearest to it."""
+    nearest: dict[Signal, _Nearest] = {}
+    in_order = sorted(queries, key=lambda query: query[1].algorithm)
+    for algorithm, group in groupby(in_order, key=lambda query: query[1].algorithm):
         together = list(group)
-        answers = db.index.search(algorithm, [signal.value for _, signal in together], radii[algorithm])
-        for (name, signal), nearest in zip(together, answers, strict=True):
-            for distance, value in nearest[:VALUES]:
-                # The thing itself goes before its transforms, whose names are not empty.
-                stored, this = Signal(algorithm, value), (distance, name, signal)
-                found[stored] = min(found.get(stored, this), this)
-    return found
+        results = db.index.search(algorithm, [signal.value for _, signal in together], radii[algorithm])
+        for (name, signal), neighbors in zip(together, results, strict=True):
+            for distance, value in neighbors[:VALUES]:
+                # At equal distance the original wins over its transforms, whose names are not empty.
+                stored, this = Signal(algorithm, value), _Nearest(distance, name, signal)
+                nearest[stored] = min(nearest.get(stored, this), this)
+    return nearest
 
 
-def _spelled(
+def _near_contribution(
     contribution: Contribution,
     held: Iterable[Signal],
-    nearest: Mapping[Signal, tuple[int, str, Signal]],
+    nearest: Mapping[Signal, _Nearest],
     decisive: Collection[Algorithm],
 ) -> NearContribution:
-    best: dict[Algorithm, tuple[tuple[int, str, Signal], Signal]] = {}
+    closest: dict[Algorithm, tuple[_Nearest, Signal]] = {}
     for stored in held:
         this = nearest[stored], stored
-        best[stored.algorithm] = min(best.get(stored.algorithm, this), this)
-    order = sorted(best, key=list(Algorithm).index)
+        closest[stored.algorithm] = min(closest.get(stored.algorithm, this), this)
+    best = {algorithm: closest[algorithm] for algorithm in Algorithm if algorithm in closest}
     return NearContribution(
         contribution,
-        {one: best[one][0][0] for one in order},
-        {one: (best[one][0][2], best[one][1]) for one in order},
-        {one: best[one][0][1] for one in order if best[one][0][1]},
+        {algorithm: near.distance for algorithm, (near, _) in best.items()},
+        {algorithm: (near.signal, stored) for algorithm, (near, stored) in best.items()},
+        {algorithm: near.transform for algorithm, (near, _) in best.items() if near.transform},
         any(signal.algorithm in decisive for signal in contribution.signals),
     )
 
 
 def guard(db: HashDB) -> int:
-    """Quarantine contributions with more hits within an hour than `HASHDB_FLOOD_CAP`, with a case each; how many.
+    """Quarantine contributions with more hits within an hour than `HASHDB_FLOOD_CAP`, with a case each; return how many.
 
-    By the hits that all processes have flushed. What a reviewer upheld within the last week is left alone.
+    It counts the hits that all processes have flushed. Contributions upheld within the last week are left alone.
     """
     cap = db.rules.flood_cap
     if cap is None:
@@ -150,8 +160,8 @@ def guard(db: HashDB) -> int:
         return 0
     with db.store.begin() as tx:
         now = db.now()
-        held = {id: tx.contributions.one(id, now, lock=True) for id in suspected}
-        # Asked again, now that nobody else decides on them.
+        locked = {id: tx.contributions.one(id, now, lock=True) for id in suspected}
+        # Counted again: now that they are locked, nobody else decides on them.
         figures: dict[int, Details] = {
             flood.contribution: {
                 "hits": flood.hits,
@@ -160,8 +170,7 @@ def guard(db: HashDB) -> int:
                 "members": flood.members,
             }
             for flood in tx.floods.over(cap, now)
-            if flood.contribution in held
+            if flood.contribution in locked
         }
-        found = [held[id] for id in figures]
-        tx.audit.append(now, SYSTEM, hold(tx, db.rules, found, Cause.FLOOD, now, figures))
-    return len(found)
+        tx.audit.append(now, SYSTEM, hold(tx, db.rules, [locked[id] for id in figures], Cause.FLOOD, now, figures))
+    return len(figures)

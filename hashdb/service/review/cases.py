@@ -1,4 +1,4 @@
-"""Cases: contributions before a reviewer: the queue, the decision, and what a decision would change."""
+"""Cases: the reviewer's queue, the decision on a contribution, and the preview of what a decision changes."""
 
 from __future__ import annotations
 
@@ -44,42 +44,42 @@ from hashdb.store.review.cases import Opening
 
 
 def get(db: HashDB, actor: Actor, id: int) -> Case:
-    """One case: any with `review` or `audit`, else one to which the actor's member is a party. Raises NotFound."""
+    """A case: with `review` or `audit` any, else one to which the actor's member is a party. Raises NotFound."""
     actor.require()
     with db.store.read() as tx:
         return visible_case(actor, tx.cases.one(id, _party(actor)))
 
 
 def page(db: HashDB, actor: Actor, state: CaseState | None, after: int, limit: int) -> tuple[Case, ...]:
-    """At most `limit` cases with ids above `after` that the actor may see, in the order of their opening."""
+    """At most `limit` cases with ids above `after` that the actor may see, oldest first."""
     actor.require()
     with db.store.read() as tx:
         return tuple(visible_case(actor, case) for case in tx.cases.page(state, _party(actor), after, limit))
 
 
 def on(db: HashDB, actor: Actor, contribution: int) -> tuple[Case, ...]:
-    """The cases on a contribution, in the order of their opening, without what was said under them."""
+    """The cases on a contribution, oldest first, without the opinions under them."""
     actor.require(Scope.REVIEW, Scope.AUDIT)
     with db.store.read() as tx:
         return tx.cases.of([contribution]).get(contribution, ())
 
 
 def latest(db: HashDB, actor: Actor, before: int | None, limit: int) -> tuple[Case, ...]:
-    """At most `limit` decided cases with ids below `before`, the last that was opened first."""
+    """At most `limit` decided cases with ids below `before`, newest first."""
     actor.require(Scope.REVIEW, Scope.AUDIT)
     with db.store.read() as tx:
         return tx.cases.latest(before, limit)
 
 
 def choices(db: HashDB, actor: Actor, id: int) -> tuple[ShadowChoice, ...]:
-    """The signals of a case's contribution that may hold others once it is retired; none once it is erased.
+    """The signals of a case's contribution that can cast a shadow once it is retired; none if it is erased.
 
     Raises NotFound.
     """
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
-        found = tx.contributions.one(tx.cases.one(id).contribution, db.now())
-        placed = {} if found.erased else tx.retired.placed([found.id])[found.id]
+        contribution = tx.contributions.one(tx.cases.one(id).contribution, db.now())
+        placed = {} if contribution.erased else tx.retired.placed([contribution.id])[contribution.id]
     standard = usual(placed)
     return tuple(ShadowChoice(place, placed[place], place in standard) for place in sorted(placed))
 
@@ -92,44 +92,45 @@ def decide(
     note: str | None = None,
     signals: Collection[int] | None = None,
 ) -> Case | Proposal:
-    """Rule on a contribution: the next match of any process follows it.
+    """Decide a case: the next match of any process follows the decision.
 
-    To retire it, `signals` names the places of its signals that hold others from then on (`domain.shadows`; None: the
-    usual ones). Retiring may take two persons: the first one's request makes a proposal, which is answered; the note is
-    the second one's. What its member has active near to the shadow of what is retired is quarantined with it, each
-    with a case. Raises InvalidInput, NotFound, AlreadyDecided, IndexNotReady.
+    For a retirement, `signals` names the places of the signals that cast a shadow (None: the usual ones). If retiring
+    takes two persons, the first one's request returns a proposal, and the second one's note is kept. What the same
+    member has active near the shadow is quarantined with it, each with a case.
+    Raises InvalidInput, NotFound, AlreadyDecided, IndexNotReady.
     """
     actor.require(Scope.REVIEW)
-    near = _around(db, id, decision, signals)
+    near = _search_shadow(db, id, decision, signals)
     with db.store.begin() as tx:
         now = db.now()
         case = tx.cases.one(id)
-        # Nothing is contributed by it from here on; who contributes or disputes holds the member first, too.
+        # The member contributes nothing from here on: contributions and disputes lock the member first, too.
         tx.members.lock(case.member)
         ids = () if near is None else twins(tx, near, case.member, now)
         tx.contributions.hold({case.contribution, *ids})
-        found = tx.contributions.one(case.contribution, now)
-        # Read again, now that nobody else decides on it.
+        contribution = tx.contributions.one(case.contribution, now)
+        # Read again: now that it is locked, nobody else decides on it.
         case = tx.cases.one(id)
         if case.decision is not None:
             raise AlreadyDecided(id)
         shadow = _shadow(tx, case, decision, signals)
         if shadow is not None:
-            request = ProposedChange(TwoPersonAction.RETIRE, "case", id, {"decision": str(decision), **shadow.asked})
-            if waits := second(db, tx, actor, request, now):
-                return waits
-        # Erasure is done, and would not come to a note of today.
-        tx.cases.decide(id, decision, None if found.erased else note, str(actor), now, shadow and shadow.places)
-        told = [decided(case, decision, now, shadow and shadow.places), *settle(tx, [found], case.reason)]
-        near_it = tx.contributions.get(ids, now)
-        held = [near_it[one] for one in ids if one != found.id and near_it[one].standing.matches]
-        told += hold(tx, db.rules, held, Cause.NEAR_RETIRED, now, {one.id: {"near": found.id} for one in held})
-        tx.audit.append(now, actor, told)
+            change = ProposedChange(TwoPersonAction.RETIRE, "case", id, {"decision": str(decision), **shadow.content})
+            if proposal := second(db, tx, actor, change, now):
+                return proposal
+        # An erasure that is done would not remove a note of today.
+        tx.cases.decide(id, decision, None if contribution.erased else note, str(actor), now, shadow and shadow.places)
+        entries = [decided(case, decision, now, shadow and shadow.places), *settle(tx, [contribution], case.reason)]
+        candidates = [twin for twin in tx.contributions.get(ids, now).values() if twin.id != contribution.id]
+        held = sorted((twin for twin in candidates if twin.standing.matches), key=lambda twin: twin.id)
+        figures: dict[int, Details] = {twin.id: {"near": contribution.id} for twin in held}
+        entries += hold(tx, db.rules, held, Cause.NEAR_RETIRED, now, figures)
+        tx.audit.append(now, actor, entries)
         return visible_case(actor, tx.cases.one(id))
 
 
-def _around(db: HashDB, id: int, decision: Decision, signals: Collection[int] | None) -> Around | None:
-    """What is stored near to the shadow that a retirement casts; None for another decision."""
+def _search_shadow(db: HashDB, id: int, decision: Decision, signals: Collection[int] | None) -> Around | None:
+    """What is stored near the shadow that a retirement casts; None for another decision."""
     if decision is not Decision.RETIRE:
         return None
     with db.store.read() as tx:
@@ -140,7 +141,7 @@ def _around(db: HashDB, id: int, decision: Decision, signals: Collection[int] | 
 
 
 def bring(db: HashDB, actor: Actor, contribution: int, reason: str, *, holds: bool) -> Case:
-    """Open a case on an active contribution, as a reviewer who doubts it; `holds` quarantines it until the decision.
+    """Open a case on an active contribution at a reviewer's request; `holds` quarantines it until the decision.
 
     Raises InvalidInput, NotFound, NotActive, AlreadyOpen.
     """
@@ -149,93 +150,98 @@ def bring(db: HashDB, actor: Actor, contribution: int, reason: str, *, holds: bo
         raise InvalidInput((Fault("reason", fault),))
     with db.store.begin() as tx:
         now = db.now()
-        found = tx.contributions.one(contribution, now, lock=True)
-        if found.status is not Status.ACTIVE:
-            raise NotActive(contribution, found.status)
+        item = tx.contributions.one(contribution, now, lock=True)
+        if item.status is not Status.ACTIVE:
+            raise NotActive(contribution, item.status)
         if any(case.state is CaseState.OPEN for case in tx.cases.of([contribution]).get(contribution, ())):
             raise AlreadyOpen(contribution)
         case = tx.cases.open(contribution, reason, now, now + db.rules.time_to_decide, holds=holds)
-        tx.audit.append(now, actor, [opened(case), *settle(tx, [found], reason)])
+        tx.audit.append(now, actor, [opened(case), *settle(tx, [item], reason)])
         return visible_case(actor, case)
 
 
 def hold(
     tx: Transaction,
     rules: Rules,
-    found: Collection[Contribution],
+    contributions: Collection[Contribution],
     cause: Cause,
     now: datetime,
     figures: Mapping[int, Details] = MappingProxyType({}),
 ) -> list[Entry]:
-    """Quarantine contributions, which are held, until a reviewer decides; return the events, for the caller to append.
+    """Quarantine locked contributions until a reviewer decides; return the events, which the caller appends.
 
-    For what the service itself finds, with the figures of each that the event tells. A case that is open already
-    holds the contribution from then on.
+    The service calls this for what it detects itself; `figures` has further details of the event, by contribution. A
+    case that is already open holds the contribution from now on.
     """
-    known = tx.cases.of([one.id for one in found])
+    known = tx.cases.of([contribution.id for contribution in contributions])
     openings: list[Opening] = []
     entries: list[Entry] = []
-    for one in found:
-        case = next((case for case in known.get(one.id, ()) if case.state is CaseState.OPEN), None)
+    for id in (contribution.id for contribution in contributions):
+        case = next((case for case in known.get(id, ()) if case.state is CaseState.OPEN), None)
         if case is None:
-            openings.append(Opening(one.id, cause, now + rules.time_to_decide, holds=True))
+            openings.append(Opening(id, cause, now + rules.time_to_decide, holds=True))
         elif not case.holds:
             tx.cases.hold(case.id)
-            entries.append(Entry(Action.CASE_HELD, "case", case.id, {"contribution": one.id, "reason": str(cause)}))
-    return [*_open_each(tx, openings, now), *entries, *settle(tx, found, cause, figures)]
+            entries.append(Entry(Action.CASE_HELD, "case", case.id, {"contribution": id, "reason": str(cause)}))
+    return [*_open_each(tx, openings, now), *entries, *settle(tx, contributions, cause, figures)]
 
 
 def follow(
-    tx: Transaction, rules: Rules, found: Sequence[Contribution], before: Mapping[int, Case], now: datetime
+    tx: Transaction, rules: Rules, contributions: Sequence[Contribution], before: Mapping[int, Case], now: datetime
 ) -> list[Entry]:
-    """Continue cases on contributions that were recorded now, and return the events, for the caller to append.
+    """Continue cases on newly recorded contributions; return the events, which the caller appends.
 
-    `before` is the case that each continues, with whether it holds. The clock of an open one goes on.
+    `before` has the case that each contribution continues; its `holds` is that of the new case. If it is open, its due
+    time goes on.
     """
     openings = []
-    for one in found:
-        case = before[one.id]
+    for id in (contribution.id for contribution in contributions):
+        case = before[id]
         due = case.due_at if case.state is CaseState.OPEN else now + rules.time_to_decide
-        openings.append(Opening(one.id, case.reason, due, case.holds, case.follows or case.id))
-    reasons: dict[int, Details] = {one.id: {"reason": before[one.id].reason} for one in found}
-    return [*_open_each(tx, openings, now), *settle(tx, found, figures=reasons)]
+        openings.append(Opening(id, case.reason, due, case.holds, case.follows or case.id))
+    reasons: dict[int, Details] = {opening.contribution_id: {"reason": opening.reason} for opening in openings}
+    return [*_open_each(tx, openings, now), *settle(tx, contributions, figures=reasons)]
 
 
 def _open_each(tx: Transaction, openings: Sequence[Opening], now: datetime) -> list[Entry]:
     ids = tx.cases.open_each(openings, now)
-    return [_opened(ids[one.contribution_id], one) for one in openings]
+    return [_opened_entry(ids[opening.contribution_id], opening) for opening in openings]
 
 
 def settle(
     tx: Transaction,
-    found: Collection[Contribution],
+    contributions: Collection[Contribution],
     reason: str | None = None,
     figures: Mapping[int, Details] = MappingProxyType({}),
 ) -> list[Entry]:
-    """Give contributions, which are held, the standing that opinions and cases now add up to.
+    """Give locked contributions the standing that opinions and cases now add up to.
 
-    Returns the events of those where it is another one, for the caller to append; `reason` and `figures` (by the
-    contribution) are what led to it.
+    Returns the events of changed standings, which the caller appends. `reason` and `figures` (by contribution) go into
+    their details.
     """
-    ids = [one.id for one in found]
+    ids = [contribution.id for contribution in contributions]
     tx.opinions.tell(ids)
     opinions, cases = tx.opinions.of(ids), tx.cases.of(ids)
     changed: dict[Standing, list[Contribution]] = defaultdict(list)
-    for one in found:
-        now = standing(opinions.get(one.id, ()), ruling(cases.get(one.id, ())))
-        if now is not one.standing:
-            changed[now].append(one)
-    for now, those in changed.items():
-        tx.statuses.judge([one.id for one in those], now)
-    return [_judged(one, now, reason, figures.get(one.id, {})) for now, those in changed.items() for one in those]
+    for contribution in contributions:
+        after = standing(opinions.get(contribution.id, ()), ruling(cases.get(contribution.id, ())))
+        if after is not contribution.standing:
+            changed[after].append(contribution)
+    for after, group in changed.items():
+        tx.statuses.judge([contribution.id for contribution in group], after)
+    return [
+        _standing_entry(contribution, after, reason, figures.get(contribution.id, {}))
+        for after, group in changed.items()
+        for contribution in group
+    ]
 
 
 def opened(case: Case) -> Entry:
     """The event of a case that was opened."""
-    return _opened(case.id, Opening(case.contribution, case.reason, case.due_at, case.holds, case.follows))
+    return _opened_entry(case.id, Opening(case.contribution, case.reason, case.due_at, case.holds, case.follows))
 
 
-def _opened(id: int, opening: Opening) -> Entry:
+def _opened_entry(id: int, opening: Opening) -> Entry:
     details: Details = {
         "contribution": opening.contribution_id,
         "reason": opening.reason,
@@ -247,34 +253,34 @@ def _opened(id: int, opening: Opening) -> Entry:
 
 
 def visible_case(actor: Actor, case: Case) -> Case:
-    """As much of a case as a party to it, or a reviewer, may see."""
+    """The case with the fields that the actor, a party or a reviewer, may see."""
     opinions = tuple(visible_opinion(actor, opinion, case.member) for opinion in case.opinions)
     own = actor.member is not None and actor.member.id == case.member
-    told = own or told_members(actor)
-    return replace(case, opinions=opinions).shown(decided_by=_party(actor) is None, member=told)
+    see_member = own or told_members(actor)
+    return replace(case, opinions=opinions).shown(decided_by=_party(actor) is None, member=see_member)
 
 
 def visible_opinion(actor: Actor, opinion: Opinion, contributor: int) -> Opinion:
-    """As much of an opinion as the actor may see: a note is for its author, the contributor and who reviews."""
+    """The opinion with the fields that the actor may see: its author, the contributor and reviewers see the note."""
     return opinion.shown(note=_party(actor) in (None, opinion.member, contributor))
 
 
 def _party(actor: Actor) -> int | None:
-    """The member as a party to which the actor sees; None for one that sees all."""
+    """The member as which the actor is a party to cases; None for an actor that sees all cases."""
     if actor.member is None or actor.has(Scope.REVIEW) or actor.has(Scope.AUDIT):
         return None
     return actor.member.id
 
 
 class _Shadow(NamedTuple):
-    """The places that cast a shadow, and what of them a second person has to ask for, too."""
+    """The places of the signals that cast a shadow, and that part of the proposal's content."""
 
     places: tuple[int, ...]
-    asked: Mapping[str, object]
+    content: Mapping[str, object]
 
 
 def _shadow(tx: Transaction, case: Case, decision: Decision, signals: Collection[int] | None) -> _Shadow | None:
-    """None where it is not retired."""
+    """The shadow that a retirement casts; None for another decision. Raises InvalidInput."""
     if decision is not Decision.RETIRE:
         if signals is not None:
             raise InvalidInput((Fault("signals", "is for the decision retire: leave it out with any other"),))
@@ -293,7 +299,7 @@ def _shadow(tx: Transaction, case: Case, decision: Decision, signals: Collection
 
 
 def decided(case: Case, decision: Decision, now: datetime, shadow: Sequence[int] | None = None) -> Entry:
-    """The event of a decision; `shadow` are the places that cast one, where it is to retire."""
+    """The event of a decision; a retirement has in `shadow` the places of the signals that cast one."""
     details: Details = {
         "contribution": case.contribution,
         "decision": str(decision),
@@ -306,75 +312,83 @@ def decided(case: Case, decision: Decision, now: datetime, shadow: Sequence[int]
     return Entry(Action.CASE_DECIDED, "case", case.id, details)
 
 
-def _judged(contribution: Contribution, now: Standing, reason: str | None, figures: Details) -> Entry:
+def _standing_entry(contribution: Contribution, after: Standing, reason: str | None, figures: Details) -> Entry:
     details: Details = {"before": str(contribution.standing), "reason": reason, **figures}
-    return Entry(STANDING_EVENTS[now], "contribution", contribution.id, details)
+    return Entry(STANDING_EVENTS[after], "contribution", contribution.id, details)
 
 
 LATELY = timedelta(days=90)
+"""The period of the hits that an impact preview counts."""
 _READ_LATELY = timedelta(days=30)
-_MATCHING = tuple(one for one in Standing if one.matches)
+_MATCHING = tuple(standing for standing in Standing if standing.matches)
 
 
 def impact(db: HashDB, actor: Actor, contribution: int) -> Impact:
-    """What ends when a contribution matches no longer. Raises NotFound."""
+    """What changes for members if a contribution no longer matches. Raises NotFound."""
     actor.require(Scope.AUDIT, Scope.REVIEW)
     with db.store.read() as tx:
         now = db.now()
-        found = tx.contributions.one(contribution, now)
-        holders = tx.matches.holders(found.signals, now, _MATCHING, 1_000)
+        item = tx.contributions.one(contribution, now)
+        holders = tx.matches.holders(item.signals, now, _MATCHING, 1_000)
         members, times = tx.hits.answered_since(contribution, (now - LATELY).date())
         return Impact(
-            matches=found.status is Status.ACTIVE and found.standing.matches,
+            matches=item.status is Status.ACTIVE and item.standing.matches,
             members=members,
             times=times,
-            equal=len({one.contribution for one in holders} - {contribution}),
+            equal=len({holder.contribution for holder in holders} - {contribution}),
             readers=tx.uses.readers_since((now - _READ_LATELY).date()),
         )
 
 
-def outcomes(db: HashDB, actor: Actor, case: int) -> dict[Decision, StandingChange]:
-    """What each decision on a case would make of its contribution. Raises NotFound."""
+def outcomes(db: HashDB, actor: Actor, id: int) -> dict[Decision, StandingChange]:
+    """The standing that each decision on a case would give its contribution. Raises NotFound."""
     actor.require(Scope.AUDIT, Scope.REVIEW)
     with db.store.read() as tx:
-        asked = tx.cases.one(case)
-        before = tx.contributions.one(asked.contribution, db.now()).standing
-        return {decision: StandingChange(before, _after(tx, asked, decision)) for decision in Decision}
+        case = tx.cases.one(id)
+        before = tx.contributions.one(case.contribution, db.now()).standing
+        return {decision: StandingChange(before, _standing_after(tx, case, decision)) for decision in Decision}
 
 
-def _after(tx: Transaction, asked: Case, decision: Decision) -> Standing:
+def _standing_after(tx: Transaction, case: Case, decision: Decision) -> Standing:
     """The standing that opinions and cases would add up to."""
-    on = asked.contribution
-    cases = [replace(one, decision=decision) if one.id == asked.id else one for one in tx.cases.of([on]).get(on, ())]
+    contribution = case.contribution
+    cases = [
+        replace(each, decision=decision) if each.id == case.id else each
+        for each in tx.cases.of([contribution]).get(contribution, ())
+    ]
     opinions = [
-        replace(one, counts=one.counts and not (one.stance is Stance.DISPUTES and one.case == asked.id))
-        for one in tx.opinions.of([on]).get(on, ())
+        replace(each, counts=each.counts and not (each.stance is Stance.DISPUTES and each.case == case.id))
+        for each in tx.opinions.of([contribution]).get(contribution, ())
     ]
     return standing(opinions, ruling(cases))
 
 
 LONGEST_QUEUE = 1_000
-"""Cases that a queue has at most: more wait until these are decided."""
+"""The most cases that a queue shows; further ones wait until these are decided."""
 
 
 def queue(db: HashDB, actor: Actor, order: Order, pile: int | None = None) -> Queue:
-    """The open cases with what they are about, those of members with many in piles; or those of a member's pile."""
-    actor.require(Scope.REVIEW, Scope.AUDIT)
-    with db.store.read() as tx:
-        piles = tx.cases.piles(PILE) if pile is None else ()
-        found = tx.cases.queue(order, LONGEST_QUEUE, of=pile, without=[one.member for one in piles])
-        about = tx.contributions.get([case.contribution for case in found], db.now())
-    return Queue(tuple(WaitingCase(case, shown_contribution(actor, about[case.contribution])) for case in found), piles)
+    """The open cases with their contributions, without those in piles, and the piles; or the cases of one pile.
 
-
-def beside(db: HashDB, actor: Actor, order: Order, case: int, pile: int | None = None) -> tuple[int | None, int | None]:
-    """The cases before and after one; where it is in the queue no longer, the first is the next.
-
-    Of a pile, the last leads to the queue.
+    `pile` is the member whose pile it is.
     """
     actor.require(Scope.REVIEW, Scope.AUDIT)
     with db.store.read() as tx:
-        ids = _ids(tx, order, pile)
+        piles = tx.cases.piles(PILE) if pile is None else ()
+        cases = tx.cases.queue(order, LONGEST_QUEUE, of=pile, without=[each.member for each in piles])
+        about = tx.contributions.get([case.contribution for case in cases], db.now())
+    return Queue(tuple(WaitingCase(case, shown_contribution(actor, about[case.contribution])) for case in cases), piles)
+
+
+def beside(db: HashDB, actor: Actor, order: Order, case: int, pile: int | None = None) -> tuple[int | None, int | None]:
+    """The ids of the cases before and after one in the queue, or in a member's pile; None if there is none.
+
+    If the case is no longer there, the first case is the next one.
+    """
+    actor.require(Scope.REVIEW, Scope.AUDIT)
+    with db.store.read() as tx:
+        without = [each.member for each in tx.cases.piles(PILE)] if pile is None else []
+        ids = [each.id for each in tx.cases.queue(order, LONGEST_QUEUE, of=pile, without=without)]
     if case not in ids:
         return None, ids[0] if ids else None
     place = ids.index(case)
@@ -382,30 +396,25 @@ def beside(db: HashDB, actor: Actor, order: Order, case: int, pile: int | None =
 
 
 def uphold_pile(db: HashDB, actor: Actor, pile: int, upto: int, note: str) -> int:
-    """Uphold what is in a member's pile, with one reason: how many cases, at most `LONGEST_QUEUE`.
+    """Uphold the cases of a member's pile with one note; return how many, at most `LONGEST_QUEUE`.
 
-    Those with ids above `upto` are left out: the reviewer has not seen them.
+    Cases with ids above `upto` are left out: the reviewer has not seen them.
     """
     actor.require(Scope.REVIEW)
     with db.store.begin() as tx:
         now = db.now()
-        held = {one.contribution for one in tx.cases.queue(Order.CLOCK, LONGEST_QUEUE, of=pile) if one.id <= upto}
-        tx.contributions.hold(held)
-        # Read again, now that nobody else decides on them.
-        asked = tx.cases.queue(Order.CLOCK, LONGEST_QUEUE, of=pile)
-        found = [one for one in asked if one.id <= upto and one.contribution in held]
-        about = tx.contributions.get([one.contribution for one in found], now)
-        told = []
-        for one in found:
-            kept = None if about[one.contribution].erased else note
-            tx.cases.decide(one.id, Decision.UPHOLD, kept, str(actor), now)
-            told.append(decided(one, Decision.UPHOLD, now))
-        for reason, group in groupby(sorted(found, key=lambda one: one.reason), key=lambda one: one.reason):
-            told += settle(tx, [about[one.contribution] for one in group], reason)
-        tx.audit.append(now, actor, told)
-    return len(found)
-
-
-def _ids(tx: Transaction, order: Order, pile: int | None) -> list[int]:
-    without = [one.member for one in tx.cases.piles(PILE)] if pile is None else []
-    return [one.id for one in tx.cases.queue(order, LONGEST_QUEUE, of=pile, without=without)]
+        locked = {case.contribution for case in tx.cases.queue(Order.CLOCK, LONGEST_QUEUE, of=pile) if case.id <= upto}
+        tx.contributions.hold(locked)
+        # Read again: now that they are locked, nobody else decides on them.
+        waiting = tx.cases.queue(Order.CLOCK, LONGEST_QUEUE, of=pile)
+        cases = [case for case in waiting if case.id <= upto and case.contribution in locked]
+        about = tx.contributions.get([case.contribution for case in cases], now)
+        entries = []
+        for case in cases:
+            kept = None if about[case.contribution].erased else note
+            tx.cases.decide(case.id, Decision.UPHOLD, kept, str(actor), now)
+            entries.append(decided(case, Decision.UPHOLD, now))
+        for reason, group in groupby(sorted(cases, key=lambda case: case.reason), key=lambda case: case.reason):
+            entries += settle(tx, [about[case.contribution] for case in group], reason)
+        tx.audit.append(now, actor, entries)
+    return len(cases)

@@ -1,4 +1,4 @@
-"""Incidents: opened, changed and closed by an administrator; what was contributed under their labels follows."""
+"""Incidents: an administrator opens and changes them; contributions under their labels expire with them."""
 
 from __future__ import annotations
 
@@ -29,64 +29,62 @@ def get(db: HashDB, actor: Actor, id: int) -> Incident:
 
 
 def named(db: HashDB, actor: Actor, labels: Collection[str]) -> Mapping[str, int]:
-    """How many contributions have each of these labels and have not ended."""
+    """By label, how many contributions have it and have not ended."""
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
         return tx.incidents.held(labels, db.now())
 
 
-def effect(db: HashDB, actor: Actor, asked: Incident) -> IncidentEffect:
-    """What becomes of the contributions under an incident's label once it is as asked."""
+def effect(db: HashDB, actor: Actor, incident: Incident) -> IncidentEffect:
+    """What a new or changed incident would do to the contributions under its label."""
     actor.require(Scope.AUDIT)
     now = db.now()
     with db.store.read() as tx:
-        held = tx.incidents.held([asked.label], now)[asked.label]
-        sooner = 0 if asked.expiry is None else tx.incidents.lasting(asked.label, now, asked.expiry)
-    return IncidentEffect(held, sooner, asked.expiry, ended=asked.expiry is not None and asked.expiry <= now)
+        held = tx.incidents.held([incident.label], now)[incident.label]
+        sooner = 0 if incident.expiry is None else tx.incidents.lasting(incident.label, now, incident.expiry)
+    return IncidentEffect(held, sooner, incident.expiry, ended=incident.expiry is not None and incident.expiry <= now)
 
 
 def add(db: HashDB, actor: Actor, draft: IncidentDraft) -> Incident:
-    """Open an incident; what was contributed under its label before goes by it, too.
+    """Open an incident; it applies to contributions that already have its label, too.
 
     Raises InvalidInput, IncidentExists.
     """
     actor.require(Scope.ADMIN)
-    found = {"label": incident_fault(draft.label), "end": end_fault(draft.start, draft.end)}
-    if faults := tuple(Fault(at, reason) for at, reason in found.items() if reason):
+    reasons = {"label": incident_fault(draft.label), "end": end_fault(draft.start, draft.end)}
+    if faults := tuple(Fault(at, reason) for at, reason in reasons.items() if reason):
         raise InvalidInput(faults)
     with db.store.begin() as tx:
         added = tx.incidents.add(draft)
-        details: Details = {"label": added.label, **_told(added)}
+        details: Details = {"label": added.label, **_details(added)}
         tx.audit.append(db.now(), actor, [Entry(Action.INCIDENT_ADDED, "incident", added.id, details)])
     settle(db, actor)
     return added
 
 
-def change(db: HashDB, actor: Actor, id: int, asked: IncidentChange) -> Incident:
-    """Change when an incident starts or ends, or whether its contributions expire with it: they follow at once.
+def change(db: HashDB, actor: Actor, id: int, incident_change: IncidentChange) -> Incident:
+    """Change when an incident starts or ends, or whether its contributions expire with it; expiries follow at once.
 
     Raises NotFound, InvalidInput.
     """
     actor.require(Scope.ADMIN)
     with db.store.begin() as tx:
         before = tx.incidents.one(id, lock=True)
-        after = asked.of(before)
+        after = incident_change.of(before)
         if reason := end_fault(after.start, after.end):
             raise InvalidInput((Fault("end", reason),))
         fields = [name for name in ("end", "expires", "start") if getattr(before, name) != getattr(after, name)]
         if fields:
             tx.incidents.change(after)
-            details: Details = {
-                "fields": fields,
-                **{name: said for name, said in _told(after).items() if name in fields},
-            }
+            values = {name: value for name, value in _details(after).items() if name in fields}
+            details: Details = {"fields": fields, **values}
             tx.audit.append(db.now(), actor, [Entry(Action.INCIDENT_AMENDED, "incident", id, details)])
     settle(db, actor)
     return after
 
 
-def _told(incident: Incident) -> Details:
-    """What the log tells of an incident beside its label."""
+def _details(incident: Incident) -> Details:
+    """The details of an incident in the log, without its label."""
     return {
         "start": format_instant(incident.start),
         "end": None if incident.end is None else format_instant(incident.end),

@@ -1,4 +1,4 @@
-"""Opinions: give them, show them; and count them anew when members are suspended and reinstated."""
+"""Opinions: give and list them, and recount them when members are suspended or reinstated."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hashdb.store import Transaction
 
 
 def spend(db: HashDB, actor: Actor, drafts: Sequence[OpinionDraft]) -> None:
-    """Count opinions that a request gives, all of them or none. Raises LimitReached."""
+    """Spend the budget of the opinions that a request gives, for all of them or none. Raises LimitReached."""
     disputes = sum(draft.stance is Stance.DISPUTES for draft in drafts)
     cost: Cost = ((Budget.OPINIONS, len(drafts)),)
     db.budgets.spend(actor, (*cost, (Budget.DISPUTES, disputes)) if disputes else cost, db.now())
@@ -31,14 +31,14 @@ def give(
     actor: Actor,
     contribution: int,
     draft: OpinionDraft,
-    once: IdempotencyKey | None = None,
+    key: IdempotencyKey | None = None,
     *,
     counted: bool = False,
 ) -> Opinion:
-    """Record what a member thinks of another's contribution; with `once`, the same request is recorded once.
+    """Record a member's opinion on another's contribution. With an idempotency key, a repeat is recorded once.
 
-    `counted` says that `spend` has counted it. Its last opinion counts; the same one again changes nothing.
-    A dispute opens a case, or joins the one that is open.
+    `counted`: the caller has called `spend`. A member's last opinion counts; the same one again changes nothing.
+    A dispute opens a case, or joins the open one.
     Raises InvalidInput, LimitReached, NotFound, OwnContribution, NotActive, IdempotencyKeyReused.
     """
     member = actor.require_member(Scope.MATCH)
@@ -50,88 +50,84 @@ def give(
     with db.store.begin() as tx:
         tx.members.lock(member.id)
         now = db.now()
-        if once is not None and (answer := tx.requests.answered(member.id, once, now - REMEMBERED)):
-            return _answered(tx, answer["opinion"])
-        found = _open_to(tx, actor, contribution, now)
-        given = _recorded(tx, db.rules, actor, member, found, draft, now)
-        if once is not None:
-            tx.requests.remember(member.id, once, {"opinion": given.id}, now, now - REMEMBERED)
-    return given
+        if key is not None and (answer := tx.requests.answered(member.id, key, now - REMEMBERED)):
+            id = answer["opinion"]
+            assert isinstance(id, int)
+            return tx.opinions.one(id)
+        opinion = _record(tx, db.rules, actor, member, _lock(tx, actor, contribution, now), draft, now)
+        if key is not None:
+            tx.requests.remember(member.id, key, {"opinion": opinion.id}, now, now - REMEMBERED)
+    return opinion
 
 
 def page(db: HashDB, actor: Actor, contribution: int, after: int, limit: int) -> tuple[Opinion, ...]:
-    """At most `limit` opinions on a contribution with ids above `after`, those that count no more with them.
+    """At most `limit` opinions on a contribution with ids above `after`, including those that no longer count.
 
-    Raises NotFound where the actor may not see the contribution.
+    Raises NotFound if the actor may not see the contribution.
     """
     actor.require()
     await_hits(db, actor, contribution)
     with db.store.read() as tx:
-        found = tx.contributions.one(contribution, db.now())
-        if not visible(tx, actor, found):
+        item = tx.contributions.one(contribution, db.now())
+        if not visible(tx, actor, item):
             raise NotFound(f"contribution {contribution}")
-        listed = tx.opinions.page(contribution, after, limit)
-    return tuple(visible_opinion(actor, opinion, found.member) for opinion in listed)
+        opinions = tx.opinions.page(contribution, after, limit)
+    return tuple(visible_opinion(actor, opinion, item.member) for opinion in opinions)
 
 
 def recount(db: HashDB, limit: int = 500) -> int:
-    """Tell the log of the standings of at most `limit` contributions, after members were suspended or reinstated.
+    """Update the standings of at most `limit` contributions after members were suspended or reinstated.
 
-    Returns how many were looked at; call again while that is `limit`. Interrupted, it goes on where it was.
+    Returns how many were examined; call again while that is `limit`. After an interruption it resumes.
     """
     with db.store.read() as tx:
         if not tx.opinions.pending(1, hold=False):
             return 0
     with db.store.begin() as tx:
         now = db.now()
-        found = tx.contributions.get(tx.opinions.pending(limit), now)
-        tx.audit.append(now, SYSTEM, settle(tx, found.values()))
-    return len(found)
+        contributions = tx.contributions.get(tx.opinions.pending(limit), now)
+        tx.audit.append(now, SYSTEM, settle(tx, contributions.values()))
+    return len(contributions)
 
 
-def _open_to(tx: Transaction, actor: Actor, id: int, now: datetime) -> Contribution:
-    """The contribution, held, if the actor may give an opinion on it."""
-    found = tx.contributions.one(id, now, lock=True)
-    if owns(actor, found):
+def _lock(tx: Transaction, actor: Actor, id: int, now: datetime) -> Contribution:
+    """The contribution, locked. Raises an error if the actor may not give an opinion on it."""
+    contribution = tx.contributions.one(id, now, lock=True)
+    if owns(actor, contribution):
         raise OwnContribution(id)
-    if not knows(tx, actor, found):
+    if not knows(tx, actor, contribution):
         raise NotFound(f"contribution {id}")
-    if found.status is not Status.ACTIVE:
-        raise NotActive(id, found.status)
-    if not visible(tx, actor, found):
+    if contribution.status is not Status.ACTIVE:
+        raise NotActive(id, contribution.status)
+    if not visible(tx, actor, contribution):
         raise NotFound(f"contribution {id}")
-    return found
+    return contribution
 
 
-def _recorded(
-    tx: Transaction, rules: Rules, actor: Actor, member: Member, found: Contribution, draft: OpinionDraft, now: datetime
+def _record(
+    tx: Transaction, rules: Rules, actor: Actor, member: Member, item: Contribution, draft: OpinionDraft, now: datetime
 ) -> Opinion:
-    """What is recorded of an opinion, under the case that it opens, else under the one that is open."""
-    cases = tx.cases.of([found.id]).get(found.id, ())
+    """Record an opinion under the case that it opens, else under the open one; return it, or the same earlier one."""
+    cases = tx.cases.of([item.id]).get(item.id, ())
     opening = None
     if opens_case(draft.stance, cases):
-        opening = tx.cases.open(found.id, draft.reason or Cause.CONTESTED, now, now + rules.time_to_decide)
-    elif already := _said_already(tx, member, found, draft):
-        return already
-    under = opening or next((case for case in cases if case.state is CaseState.OPEN), None)
-    given = tx.opinions.add(found.id, member.id, draft, None if under is None else under.id, now)
-    told = [_given(given), *([opened(opening)] if opening else []), *settle(tx, [found], draft.reason)]
-    tx.audit.append(now, actor, told)
-    return given
+        opening = tx.cases.open(item.id, draft.reason or Cause.CONTESTED, now, now + rules.time_to_decide)
+    elif same := _same_opinion(tx, member, item, draft):
+        return same
+    case = opening or next((case for case in cases if case.state is CaseState.OPEN), None)
+    opinion = tx.opinions.add(item.id, member.id, draft, None if case is None else case.id, now)
+    entries = [_entry(opinion), *([opened(opening)] if opening else []), *settle(tx, [item], draft.reason)]
+    tx.audit.append(now, actor, entries)
+    return opinion
 
 
-def _said_already(tx: Transaction, member: Member, found: Contribution, draft: OpinionDraft) -> Opinion | None:
-    """The same opinion of that member, if it counts."""
-    said = tx.opinions.of([found.id]).get(found.id, ())
-    return next((one for one in said if one.member == member.id and one.counts and one.says(draft)), None)
+def _same_opinion(tx: Transaction, member: Member, item: Contribution, draft: OpinionDraft) -> Opinion | None:
+    """The same opinion of the member, if it counts."""
+    opinions = tx.opinions.of([item.id]).get(item.id, ())
+    return next((each for each in opinions if each.member == member.id and each.counts and each.says(draft)), None)
 
 
-def _answered(tx: Transaction, id: object) -> Opinion:
-    assert isinstance(id, int)
-    return tx.opinions.one(id)
-
-
-def _given(opinion: Opinion) -> Entry:
+def _entry(opinion: Opinion) -> Entry:
     details: Details = {
         "contribution": opinion.contribution,
         "opinion": str(opinion.stance),

@@ -1,4 +1,4 @@
-"""Proposals: what takes two persons waits here for the second one's same request."""
+"""Proposals: a change that takes two persons waits until a second person makes the same request."""
 
 from __future__ import annotations
 
@@ -12,42 +12,43 @@ from hashdb.service import HashDB
 from hashdb.store import Transaction
 
 WAITS = timedelta(hours=72)
+"""For how long a proposal waits for a second person."""
 
 
 def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[Proposal, ...]:
-    """At most `limit` proposals that wait, with ids above `after`, in order: with `review` alone those on cases."""
-    acts = _seen(actor)
+    """At most `limit` waiting proposals with ids above `after`, in order; with `review` alone, those on cases."""
+    acts = _visible(actor)
     with db.store.read() as tx:
         return tx.proposals.page(after, limit, db.now(), acts)
 
 
 def get(db: HashDB, actor: Actor, id: int) -> Proposal:
-    """One that waits. Raises NotFound, as for one that is done, dropped or expired."""
-    acts = _seen(actor)
+    """A waiting proposal. Raises NotFound, also if it is approved, dropped or expired."""
+    acts = _visible(actor)
     with db.store.read() as tx:
         return tx.proposals.one(id, db.now(), acts)
 
 
 def on(db: HashDB, actor: Actor, kind: str, id: int) -> tuple[Proposal, ...]:
-    """Those that wait on a subject."""
-    acts = _seen(actor)
+    """The waiting proposals on a subject."""
+    acts = _visible(actor)
     with db.store.read() as tx:
         return tx.proposals.on(kind, id, db.now(), acts)
 
 
 def drop(db: HashDB, actor: Actor, id: int) -> None:
-    """Let a proposal be forgotten: any, or with `review` one on a case. Raises NotFound."""
-    acts = _acts(actor)
+    """Drop a waiting proposal: with `admin` any, with `review` one on a case. Raises NotFound."""
+    acts = _droppable(actor)
     with db.store.begin() as tx:
         tx.audit.hold()
         now = db.now()
-        found = tx.proposals.one(id, now, acts)
+        proposal = tx.proposals.one(id, now, acts)
         tx.proposals.remove(id)
-        tx.audit.append(now, actor, [_entry(Action.PROPOSAL_DROPPED, found)])
+        tx.audit.append(now, actor, [_entry(Action.PROPOSAL_DROPPED, proposal)])
 
 
 def expire(db: HashDB) -> int:
-    """Forget the proposals that waited in vain, with an event each; how many there were."""
+    """Remove the proposals whose time is over and log each; return how many there were."""
     with db.store.read() as tx:
         if not tx.proposals.expired(db.now()):
             return 0
@@ -62,33 +63,33 @@ def expire(db: HashDB) -> int:
 
 
 def second(db: HashDB, tx: Transaction, actor: Actor, request: ProposedChange, now: datetime) -> Proposal | None:
-    """None where the request may be done now: one person is enough here, or this is the second one's.
+    """None if the request may be done now: one person is enough here, or this is the second person's request.
 
-    Else the proposal that waits for a second person, made now or by the same one before. A person is a member,
-    whatever key it uses, a user of the console, or the command line.
+    Else the proposal that waits for a second person; it is made now, or the same person made it before. A person is a
+    member, whatever key it uses, a user of the console, or the command line.
     """
     if not db.rules.two_persons:
         return None
     tx.audit.hold()
     person = actor.name if actor.member is None else f"member:{actor.member.id}"
-    found = tx.proposals.like(request, now)
-    if found is None:
-        made = tx.proposals.add(request, str(actor), person, now, now + WAITS)
-        tx.audit.append(now, actor, [_entry(Action.PROPOSAL_MADE, made)])
-        return made
-    if found.person == person:
-        return found.proposal
-    tx.proposals.remove(found.proposal.id)
-    tx.audit.append(now, actor, [_entry(Action.PROPOSAL_APPROVED, found.proposal)])
+    first = tx.proposals.like(request, now)
+    if first is None:
+        proposal = tx.proposals.add(request, str(actor), person, now, now + WAITS)
+        tx.audit.append(now, actor, [_entry(Action.PROPOSAL_MADE, proposal)])
+        return proposal
+    if first.person == person:
+        return first.proposal
+    tx.proposals.remove(first.proposal.id)
+    tx.audit.append(now, actor, [_entry(Action.PROPOSAL_APPROVED, first.proposal)])
     return None
 
 
-def _seen(actor: Actor) -> Collection[TwoPersonAction]:
+def _visible(actor: Actor) -> Collection[TwoPersonAction]:
     actor.require(Scope.AUDIT, Scope.REVIEW)
     return tuple(TwoPersonAction) if actor.has(Scope.AUDIT) else REVIEWED
 
 
-def _acts(actor: Actor) -> Collection[TwoPersonAction]:
+def _droppable(actor: Actor) -> Collection[TwoPersonAction]:
     actor.require(Scope.ADMIN, Scope.REVIEW)
     return tuple(TwoPersonAction) if actor.has(Scope.ADMIN) else REVIEWED
 

@@ -1,4 +1,4 @@
-"""Twins: what a member contributed near to its own contribution that is retired, which is quarantined with it."""
+"""Twins: a member's contributions near its own retired one, which are quarantined with it."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ from hashdb.store import Transaction
 
 
 class Around(NamedTuple):
-    """What is stored near to some signals, as of a number of the log."""
+    """The stored signals near some signals, as of a seq of the log."""
 
-    asked: tuple[Signal, ...]
+    signals: tuple[Signal, ...]
     stored: frozenset[Signal]
     seq: int
 
 
-def around(db: HashDB, asked: Iterable[Signal]) -> Around:
-    """Ask the index, which may take a second: before the transaction that decides.
+def around(db: HashDB, signals: Iterable[Signal]) -> Around:
+    """Search the index for stored signals near these. Raises IndexNotReady.
 
-    Raises IndexNotReady.
+    The search may take a second: call it before the transaction that decides.
     """
-    asked = tuple(one for one in asked if one.algorithm in db.rules.algorithms)
+    signals = tuple(signal for signal in signals if signal.algorithm in db.rules.algorithms)
     seq = db.index.catch_up().seq
-    return Around(asked, frozenset(_near(db, asked)), seq)
+    return Around(signals, frozenset(_search(db, signals)), seq)
 
 
 def twins(tx: Transaction, near: Around, member: int, now: datetime) -> tuple[int, ...]:
-    """The contributions of a member, which is held, that match and are near to what was asked, in order.
+    """The ids of the contributions of a locked member that match and are near the signals, in order.
 
-    What the member contributed since the index was asked is compared one by one.
+    What the member contributed since the search is compared one by one.
     """
-    found = set(tx.retired.holding(member, near.stored, now))
+    ids = set(tx.retired.holding(member, near.stored, now))
     for id, placed in tx.retired.placed(tx.retired.added(member, near.seq)).items():
-        if any(is_twin(one, other) for one in near.asked for other in placed.values()):
-            found.add(id)
-    return tuple(sorted(found))
+        if any(is_twin(signal, added) for signal in near.signals for added in placed.values()):
+            ids.add(id)
+    return tuple(sorted(ids))
 
 
-def _near(db: HashDB, asked: Collection[Signal]) -> Iterator[Signal]:
-    values: dict[Algorithm, list[int]] = defaultdict(list)
-    for one in asked:
-        values[one.algorithm].append(one.value)
-    for algorithm, those in values.items():
-        for value, neighbors in zip(those, db.index.search(algorithm, those, reach(algorithm)), strict=True):
+def _search(db: HashDB, signals: Collection[Signal]) -> Iterator[Signal]:
+    by_algorithm: dict[Algorithm, list[int]] = defaultdict(list)
+    for signal in signals:
+        by_algorithm[signal.algorithm].append(signal.value)
+    for algorithm, values in by_algorithm.items():
+        for value, neighbors in zip(values, db.index.search(algorithm, values, reach(algorithm)), strict=True):
             for neighbor in neighbors:
                 stored = Signal(algorithm, neighbor.value)
                 if is_twin(Signal(algorithm, value), stored):
