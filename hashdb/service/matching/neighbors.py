@@ -147,9 +147,10 @@ def _near_contribution(
 
 
 def guard(db: HashDB) -> int:
-    """Quarantine contributions with more hits within an hour than `HASHDB_FLOOD_CAP`, with a case each; return how many.
+    """Quarantine contributions with more hits within an hour than `HASHDB_FLOOD_CAP`, with a case each.
 
     It counts the hits that all processes have flushed. Contributions upheld within the last week are left alone.
+    Returns how many were quarantined.
     """
     cap = db.rules.flood_cap
     if cap is None:
