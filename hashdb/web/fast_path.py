@@ -1,4 +1,4 @@
-"""The shortest way for the request that comes most often, POST /v1/matches: past Flask, to the same answer."""
+"""A fast path for POST /v1/matches, the most frequent request: it bypasses Flask and returns the same answer."""
 
 from __future__ import annotations
 
@@ -21,57 +21,57 @@ from hashdb.wire.matching import answer_text, read_queries
 ROUTE = "/v1/matches"
 _SCOPES = (Scope.MATCH,)
 _AT_ONCE = 256 * 1024
-"""Bytes of a body that nobody wants, which are read at a time."""
+"""Bytes that one read takes of a body that is discarded."""
 Headers = list[tuple[str, str]]
 
 
 class FastPath:
-    """Answers plain requests to match; all else, and whatever is odd about them, goes on to the application."""
+    """WSGI middleware that answers plain match requests. It passes every other request to the application."""
 
-    def __init__(self, application: WSGIApplication, face: AppState) -> None:
-        """Before an application."""
+    def __init__(self, application: WSGIApplication, state: AppState) -> None:
+        """Wrap an application."""
         self._application = application
-        self._face = face
+        self._state = state
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         if not self._is_plain(environ):
             return self._application(environ, start_response)
-        started, db = time.perf_counter(), self._face.db
+        started, db = time.perf_counter(), self._state.db
         actor: Actor | None = None
         try:
-            # A body that is not as announced is counted here and by the application: no harm.
+            # A request with a truncated body is counted here and again by the application: harmless.
             address = environ.get("REMOTE_ADDR", "")
-            self._face.limits.visit(address)
-            actor = holder(self._face, bearer(environ.get("HTTP_AUTHORIZATION", "")), address)
+            self._state.limits.visit(address)
+            actor = holder(self._state, bearer(environ.get("HTTP_AUTHORIZATION", "")), address)
             actor.require(Scope.MATCH)
-            self._face.limits.use(actor, _SCOPES)
+            self._state.limits.use(actor, _SCOPES)
             is_large = int(environ["CONTENT_LENGTH"]) > LARGE
             with db.places.place(actor) if is_large else nullcontext():
-                if (text := _body(environ)) is not None:
-                    # The turn is for the parsing and the writing, too: those make all other threads wait.
+                if (body := _read_body(environ)) is not None:
+                    # The turn also covers parsing and encoding: these hold the GIL, so all other threads wait.
                     with matches.turn(db, actor) if is_large else nullcontext():
-                        queries = read_queries(text, ValidationContext(db.rules, db.now()))
+                        queries = read_queries(body, ValidationContext(db.rules, db.now()))
                         # Authentication has read the head of the log: only a request that waited reads it again.
                         head = None if is_large else db.index.catch_up(db.follower.head)
-                        answer = matches.match(db, actor, queries, head=head, has_turn=is_large)
-                        content = answer_text(answer).encode()
-            if text is None:
+                        matched = matches.match(db, actor, queries, head=head, has_turn=is_large)
+                        content = answer_text(matched).encode()
+            if body is None:
                 return self._application(environ, start_response)
         except Exception as error:
             refusals.note(db, actor, error)
             response = problems.respond(error)
             if actor is not None:
                 response.headers.extend(told_budgets(db, actor, MATCHING))
-            access_log.log_answer(self._face, "POST", ROUTE, response.status_code, started, actor)
+            access_log.log_answer(self._state, "POST", ROUTE, response.status_code, started, actor)
             return response(environ, start_response)
-        access_log.log_answer(self._face, "POST", ROUTE, 200, started, actor)
+        access_log.log_answer(self._state, "POST", ROUTE, 200, started, actor)
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(content)))]
         start_response("200 OK", headers + told_budgets(db, actor, MATCHING))
         return [content]
 
     def _is_plain(self, environ: WSGIEnvironment) -> bool:
-        """Whether there is nothing to a request but a path, a key and a JSON body of a length that is taken."""
+        """Whether a request has only the path, a key and a JSON body of an accepted length."""
         length = environ.get("CONTENT_LENGTH", "")
         return (
             environ["PATH_INFO"] == ROUTE
@@ -84,40 +84,40 @@ class FastPath:
             and length.isascii()
             and length.isdecimal()
             and len(length) < 12
-            and int(length) <= self._face.settings.max_body
+            and int(length) <= self._state.settings.max_body
         )
 
 
-def _body(environ: WSGIEnvironment) -> bytes | None:
-    """The body as long as it was announced; None where it is not, which the application tells of."""
-    length, text = int(environ["CONTENT_LENGTH"]), b""
+def _read_body(environ: WSGIEnvironment) -> bytes | None:
+    """The whole body. None if it is shorter than its Content-Length: the application then rejects the request."""
+    length, body = int(environ["CONTENT_LENGTH"]), b""
     try:
-        text = environ["wsgi.input"].read(length)
+        body = environ["wsgi.input"].read(length)
     except Exception:
-        # Each server has its own errors for a body that is cut short.
-        text = b""
-    if len(text) == length:
-        return text
-    environ["wsgi.input"] = BytesIO(text)
+        # Each server raises its own errors for a truncated body.
+        body = b""
+    if len(body) == length:
+        return body
+    environ["wsgi.input"] = BytesIO(body)
     return None
 
 
-def _read_the_rest(environ: WSGIEnvironment, most: int) -> None:
-    # Past the end of a body, a server that does not say so waits for more.
+def _discard_rest(environ: WSGIEnvironment, max_bytes: int) -> None:
+    # Without this flag, the server waits for more bytes at the end of a body.
     if not environ.get("wsgi.input_terminated"):
         return
-    # Each server has its own errors for a body that is cut short: no request follows on its connection.
+    # Each server raises its own errors for a truncated body: no request follows on its connection.
     with suppress(Exception):
-        if 0 < int(environ.get("CONTENT_LENGTH") or 0) <= most:
+        if 0 < int(environ.get("CONTENT_LENGTH") or 0) <= max_bytes:
             while environ["wsgi.input"].read(_AT_ONCE):
                 pass
 
 
 def secured(application: WSGIApplication, headers: Headers, believed: bool, largest_body: int) -> WSGIApplication:
-    """The application, whose every answer has these headers, where it has not set them itself, and its request's id.
+    """Wrap an application: every response gets the request id, and these headers unless the view has set them.
 
-    `believed` is whether the id may come with the request. A body of up to `largest_body` bytes is read to its end,
-    also where the request is refused: what is left of it would make the connection useless for the next request.
+    `believed` says whether the request may supply the id. A body of up to `largest_body` bytes is read to its end
+    even if the request is rejected: unread bytes would make the connection useless for the next request.
     """
 
     ours = [(header[0].lower(), header) for header in headers]
@@ -125,12 +125,12 @@ def secured(application: WSGIApplication, headers: Headers, believed: bool, larg
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         id = request_id.begin(environ, believed)
 
-        def start(status: str, given: Headers, *more: Any) -> Callable[[bytes], object]:
-            _read_the_rest(environ, largest_body)
-            names = {name.lower() for name, _ in given}
-            own = [header for name, header in ours if name not in names]
-            own.append((request_id.HEADER, id))
-            return start_response(status, given + own, *more)
+        def start(status: str, set_by_view: Headers, *more: Any) -> Callable[[bytes], object]:
+            _discard_rest(environ, largest_body)
+            names = {name.lower() for name, _ in set_by_view}
+            added = [header for name, header in ours if name not in names]
+            added.append((request_id.HEADER, id))
+            return start_response(status, set_by_view + added, *more)
 
         return application(environ, start)
 
