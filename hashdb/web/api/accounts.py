@@ -36,8 +36,8 @@ _ADMIN = [Scope.ADMIN]
 @operation({200: MembersOut}, scopes=_ADMIN, takes=PageQuery)
 def browse() -> Response:
     """List the members."""
-    asked = query(PageQuery)
-    page, more = page_of(members.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
+    params = query(PageQuery)
+    page, more = page_of(members.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
     listed = [MemberOut.from_domain(member) for member in page]
     return answer(MembersOut.model_construct(members=listed, next=page[-1].id if more else None))
 
@@ -65,8 +65,8 @@ def change(member_id: int) -> Response:
     Where two persons are needed to suspend one, the first one's request is answered with 202 and waits for the
     second one's.
     """
-    asked = read(MemberChangeIn, body()).to_domain()
-    changed = members.change(hashdb(), actor(), member_id, asked)
+    requested = read(MemberChangeIn, body()).to_domain()
+    changed = members.change(hashdb(), actor(), member_id, requested)
     if isinstance(changed, Proposal):
         return answer(ProposalOut.from_domain(changed), 202)
     return answer(MemberOut.from_domain(changed))
@@ -76,9 +76,9 @@ def change(member_id: int) -> Response:
 @operation({200: KeysOut}, scopes=_ADMIN, takes=PageQuery, refuses=[404])
 def keys(member_id: int) -> Response:
     """List a member's keys, without their secrets."""
-    asked = query(PageQuery)
-    found = members.keys(hashdb(), actor(), member_id, asked.after, asked.limit + 1)
-    page, more = page_of(found, asked.limit)
+    params = query(PageQuery)
+    rows = members.keys(hashdb(), actor(), member_id, params.after, params.limit + 1)
+    page, more = page_of(rows, params.limit)
     listed = [KeyOut.from_domain(key) for key in page]
     return answer(KeysOut.model_construct(keys=listed, next=page[-1].id if more else None))
 

@@ -80,10 +80,10 @@ def contribute_media() -> Response:
 @operation({200: ContributionsOut}, takes=ContributionsQuery)
 def browse() -> Response:
     """List your own contributions, or with scope audit all."""
-    asked = query(ContributionsQuery)
-    found = contributions.page(hashdb(), actor(), asked.to_domain(), asked.after, asked.limit + 1)
-    page, more = page_of(found, asked.limit)
-    listed = [ContributionOut.from_domain(one) for one in page]
+    params = query(ContributionsQuery)
+    rows = contributions.page(hashdb(), actor(), params.to_domain(), params.after, params.limit + 1)
+    page, more = page_of(rows, params.limit)
+    listed = [ContributionOut.from_domain(contribution) for contribution in page]
     return answer(ContributionsOut.model_construct(contributions=listed, next=page[-1].id if more else None))
 
 
@@ -94,8 +94,8 @@ def show(contribution_id: int) -> Response:
 
     With scope review any with a case. The member is 0, without a name, to keys without feed, audit or review.
     """
-    found = contributions.get(hashdb(), actor(), contribution_id)
-    return answer(ContributionOut.from_domain(found))
+    contribution = contributions.get(hashdb(), actor(), contribution_id)
+    return answer(ContributionOut.from_domain(contribution))
 
 
 @blueprint.patch("/<id:contribution_id>")
@@ -129,13 +129,13 @@ def erase(contribution_id: int) -> Response:
 
 def _drafts(form: media.MediaForm, profile: Profile | None) -> list[Draft]:
     """What the pictures of a form are, hashed. Raises InvalidInput with every fault, at `file[i]` and `metadata[i]`."""
-    said = read_metadata(form.metadata, len(form.files), validation_context())
-    modes = [Mode(profile or Profile.of_severity(one.severity)) for one in said]
+    metadata = read_metadata(form.metadata, len(form.files), validation_context())
+    modes = [Mode(profile or Profile.of_severity(item.severity)) for item in metadata]
     pictures = media.hash_pictures(form.files, modes)
     own = len(hashdb().rules.algorithms)
     drafts = [
-        one.to_draft(benign.spared(hashdb(), picture.signals, own), picture.quality)
-        for one, picture in zip(said, pictures, strict=True)
+        item.to_draft(benign.spared(hashdb(), picture.signals, own), picture.quality)
+        for item, picture in zip(metadata, pictures, strict=True)
     ]
     contributions.check(hashdb(), drafts, hashdb().now(), hashdb().intake.rules(), at="file")
     return drafts

@@ -18,9 +18,9 @@ events_api = ApiBlueprint("events", __name__, url_prefix="/v1/events", tag="Audi
 @operation({200: EventsOut}, scopes=[Scope.AUDIT], takes=EventsQuery)
 def browse() -> Response:
     """List the events of the audit log."""
-    asked = query(EventsQuery)
-    chosen = events.EventFilter(asked.actor, asked.action, asked.subject)
-    page, more = page_of(events.page(hashdb(), actor(), chosen, asked.after, asked.limit + 1), asked.limit)
+    params = query(EventsQuery)
+    chosen = events.EventFilter(params.actor, params.action, params.subject)
+    page, more = page_of(events.page(hashdb(), actor(), chosen, params.after, params.limit + 1), params.limit)
     listed = [EventOut.from_domain(event) for event in page]
     return answer(EventsOut.model_construct(events=listed, next=page[-1].seq if more else None))
 
@@ -49,13 +49,13 @@ def checkpoint() -> Response:
 @operation({200: InclusionOut}, scopes=[Scope.AUDIT], takes=InclusionQuery)
 def inclusion() -> Response:
     """Prove that an event is in the log: RFC 9162's inclusion proof, from the leaf up."""
-    asked = query(InclusionQuery)
-    return answer(InclusionOut.from_domain(checkpoints.inclusion(hashdb(), actor(), asked.seq, asked.size)))
+    params = query(InclusionQuery)
+    return answer(InclusionOut.from_domain(checkpoints.inclusion(hashdb(), actor(), params.seq, params.size)))
 
 
 @proofs_api.get("/proofs/consistency")
 @operation({200: ConsistencyOut}, scopes=[Scope.AUDIT], takes=ConsistencyQuery)
 def consistency() -> Response:
     """Prove that the log only grew: RFC 9162's consistency proof between two sizes of it."""
-    asked = query(ConsistencyQuery)
-    return answer(ConsistencyOut.from_domain(checkpoints.consistency(hashdb(), actor(), asked.first, asked.second)))
+    params = query(ConsistencyQuery)
+    return answer(ConsistencyOut.from_domain(checkpoints.consistency(hashdb(), actor(), params.first, params.second)))

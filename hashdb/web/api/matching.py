@@ -35,24 +35,24 @@ def match() -> Response:
     # The turn is for the parsing and the writing, too: those make all other threads wait.
     with matches.turn(hashdb(), actor()) if is_large else nullcontext():
         queries = read_queries(text, validation_context())
-        found = matches.match(hashdb(), actor(), queries, quarantined=quarantined, has_turn=is_large)
-        return answer(AnswerOut.from_domain(found))
+        matched = matches.match(hashdb(), actor(), queries, quarantined=quarantined, has_turn=is_large)
+        return answer(AnswerOut.from_domain(matched))
 
 
 @matches_api.post("/media")
 @operation({200: AnswerOut}, scopes=[Scope.MATCH], form=MediaIn, takes=MediaMatchesQuery)
 def match_media() -> Response:
     """Ask the same of pictures: each is hashed here, in memory, and not kept."""
-    asked = query(MediaMatchesQuery)
-    quarantined = asked.include is not None
-    mode = Mode.TRANSFORMS if asked.transforms else Mode.PLAIN
+    params = query(MediaMatchesQuery)
+    quarantined = params.include is not None
+    mode = Mode.TRANSFORMS if params.transforms else Mode.PLAIN
     pictures = media.hash_pictures(media.read_form(metadata=False).files, repeat(mode))
-    queries = [Query(one.signals, transforms=dict(one.transforms)) for one in pictures]
-    found = matches.match(hashdb(), actor(), queries, quarantined=quarantined)
+    queries = [Query(picture.signals, transforms=dict(picture.transforms)) for picture in pictures]
+    matched = matches.match(hashdb(), actor(), queries, quarantined=quarantined)
     results = tuple(
-        replace(result, signals=picture.signals) for result, picture in zip(found.results, pictures, strict=True)
+        replace(result, signals=picture.signals) for result, picture in zip(matched.results, pictures, strict=True)
     )
-    return answer(AnswerOut.from_domain(replace(found, results=results)))
+    return answer(AnswerOut.from_domain(replace(matched, results=results)))
 
 
 signals_api = ApiBlueprint("signals", __name__, url_prefix="/v1/signals", tag="Hash")
@@ -63,7 +63,9 @@ signals_api = ApiBlueprint("signals", __name__, url_prefix="/v1/signals", tag="H
 def hash_media() -> Response:
     """Hash pictures, in memory, and forget them."""
     hashed = media.hash_pictures(media.read_form(metadata=False).files)
-    pictures = [PictureOut.model_construct(signals=list(one.signals), quality=one.quality) for one in hashed]
+    pictures = [
+        PictureOut.model_construct(signals=list(picture.signals), quality=picture.quality) for picture in hashed
+    ]
     return answer(PicturesOut.model_construct(pictures=pictures))
 
 
@@ -76,8 +78,8 @@ _ADMIN = [Scope.ADMIN]
 @operation({200: BenignsOut}, scopes=_ADMIN, takes=PageQuery)
 def browse_benign() -> Response:
     """List what is never accepted and never matched."""
-    asked = query(PageQuery)
-    page, more = page_of(benign.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
+    params = query(PageQuery)
+    page, more = page_of(benign.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
     listed = [BenignOut.from_domain(entry) for entry in page]
     return answer(BenignsOut.model_construct(benign=listed, next=page[-1].id if more else None))
 

@@ -45,9 +45,9 @@ def give_opinion(contribution_id: int) -> Response:
 @operation({200: OpinionsOut}, takes=PageQuery, refuses=[404])
 def browse_opinions(contribution_id: int) -> Response:
     """List the opinions on a contribution that you may see, those that count no more with them."""
-    asked = query(PageQuery)
-    found = opinions.page(hashdb(), actor(), contribution_id, asked.after, asked.limit + 1)
-    page, more = page_of(found, asked.limit)
+    params = query(PageQuery)
+    rows = opinions.page(hashdb(), actor(), contribution_id, params.after, params.limit + 1)
+    page, more = page_of(rows, params.limit)
     listed = [OpinionOut.from_domain(opinion) for opinion in page]
     return answer(OpinionsOut.model_construct(opinions=listed, next=page[-1].id if more else None))
 
@@ -59,8 +59,8 @@ cases_api = ApiBlueprint("cases", __name__, url_prefix="/v1/cases", tag="Cases")
 @operation({200: CasesOut}, takes=CasesQuery)
 def browse_cases() -> Response:
     """List the cases on your contributions and those under which you disputed; with scope review or audit all."""
-    asked = query(CasesQuery)
-    page, more = page_of(cases.page(hashdb(), actor(), asked.state, asked.after, asked.limit + 1), asked.limit)
+    params = query(CasesQuery)
+    page, more = page_of(cases.page(hashdb(), actor(), params.state, params.after, params.limit + 1), params.limit)
     listed = [CaseOut.from_domain(case) for case in page]
     return answer(CasesOut.model_construct(cases=listed, next=page[-1].id if more else None))
 
@@ -81,8 +81,8 @@ def decide_case(case_id: int) -> Response:
     that takes two persons, the first one's request is answered with 202 and waits for the second one's. `signals` says
     near which of its signals later contributions wait for a reviewer.
     """
-    asked = read(DecisionIn, body())
-    decided = cases.decide(hashdb(), actor(), case_id, asked.decision, asked.note, asked.signals)
+    requested = read(DecisionIn, body())
+    decided = cases.decide(hashdb(), actor(), case_id, requested.decision, requested.note, requested.signals)
     if isinstance(decided, Proposal):
         return answer(ProposalOut.from_domain(decided), 202)
     return answer(CaseOut.from_domain(decided))
@@ -100,9 +100,9 @@ def browse_proposals() -> Response:
 
     With scope review only what is asked of cases.
     """
-    asked = query(PageQuery)
-    page, more = page_of(proposals.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
-    listed = [ProposalOut.from_domain(one) for one in page]
+    params = query(PageQuery)
+    page, more = page_of(proposals.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
+    listed = [ProposalOut.from_domain(proposal) for proposal in page]
     return answer(ProposalsOut.model_construct(proposals=listed, next=page[-1].id if more else None))
 
 
@@ -123,8 +123,8 @@ _ADMIN = [Scope.ADMIN]
 @operation({200: IncidentsOut}, scopes=_ADMIN, takes=PageQuery)
 def browse_incidents() -> Response:
     """List the incidents."""
-    asked = query(PageQuery)
-    page, more = page_of(incidents.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
+    params = query(PageQuery)
+    page, more = page_of(incidents.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
     listed = [IncidentOut.from_domain(incident) for incident in page]
     return answer(IncidentsOut.model_construct(incidents=listed, next=page[-1].id if more else None))
 
@@ -148,5 +148,5 @@ def show_incident(incident_id: int) -> Response:
 @operation({200: IncidentOut}, scopes=_ADMIN, reads=IncidentChangeIn, refuses=[404])
 def change_incident(incident_id: int) -> Response:
     """Change when an incident starts or ends, or whether its contributions expire with it: they follow at once."""
-    asked = read(IncidentChangeIn, body()).to_domain()
-    return answer(IncidentOut.from_domain(incidents.change(hashdb(), actor(), incident_id, asked)))
+    requested = read(IncidentChangeIn, body()).to_domain()
+    return answer(IncidentOut.from_domain(incidents.change(hashdb(), actor(), incident_id, requested)))

@@ -43,14 +43,14 @@ def follow() -> Response:
 
     With `Accept: application/x-ndjson` one change a line, and a last line with checkpoint, more and epoch.
     """
-    asked = query(ChangesQuery)
-    page = feed.read(hashdb(), actor(), asked.after, asked.limit or _PAGE, asked.epoch)
+    params = query(ChangesQuery)
+    page = feed.read(hashdb(), actor(), params.after, params.limit or _PAGE, params.epoch)
     had_place = True
-    if asked.wait and not page.changes:
-        had_place = feed.wait(hashdb(), actor(), page.checkpoint, asked.wait)
-        page = feed.read(hashdb(), actor(), asked.after, asked.limit or _PAGE, asked.epoch)
+    if params.wait and not page.changes:
+        had_place = feed.wait(hashdb(), actor(), page.checkpoint, params.wait)
+        page = feed.read(hashdb(), actor(), params.after, params.limit or _PAGE, params.epoch)
     if request.accept_mimetypes.best_match(["application/json", _LINES]) == _LINES:
-        response = Response(_stream(hashdb(), actor(), page, asked.limit is None), mimetype=_LINES)
+        response = Response(_stream(hashdb(), actor(), page, params.limit is None), mimetype=_LINES)
     else:
         response = answer(ChangesOut.from_domain(page))
     if not (had_place or page.changes):
@@ -76,8 +76,8 @@ webhooks_api = ApiBlueprint("webhooks", __name__, url_prefix="/v1/webhooks", tag
 @operation({200: WebhooksOut}, takes=PageQuery)
 def browse() -> Response:
     """List your webhooks; with `audit`, everybody's."""
-    asked = query(PageQuery)
-    page, more = page_of(webhooks.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
+    params = query(PageQuery)
+    page, more = page_of(webhooks.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
     listed = [WebhookOut.from_domain(webhook) for webhook in page]
     return answer(WebhooksOut.model_construct(webhooks=listed, next=page[-1].id if more else None))
 
@@ -108,8 +108,8 @@ def change(webhook_id: int) -> Response:
 
     With `admin`, anybody's may be enabled or disabled.
     """
-    asked = read(WebhookChangeIn, body(), validation_context()).to_domain()
-    return answer(WebhookOut.from_domain(webhooks.change(hashdb(), actor(), webhook_id, asked)))
+    requested = read(WebhookChangeIn, body(), validation_context()).to_domain()
+    return answer(WebhookOut.from_domain(webhooks.change(hashdb(), actor(), webhook_id, requested)))
 
 
 @webhooks_api.delete("/<id:webhook_id>")
@@ -141,9 +141,9 @@ def test(webhook_id: int) -> Response:
 @operation({200: DeliveriesOut}, takes=DeliveriesQuery, refuses=[404])
 def deliveries(webhook_id: int) -> Response:
     """List what was delivered to a webhook, and what waits: the last thousand, of thirty days."""
-    asked = query(DeliveriesQuery)
-    found = webhooks.deliveries(hashdb(), actor(), webhook_id, asked.outcome, asked.after, asked.limit + 1)
-    page, more = page_of(found, asked.limit)
+    params = query(DeliveriesQuery)
+    rows = webhooks.deliveries(hashdb(), actor(), webhook_id, params.outcome, params.after, params.limit + 1)
+    page, more = page_of(rows, params.limit)
     listed = [DeliveryOut.from_domain(delivery) for delivery in page]
     return answer(DeliveriesOut.model_construct(deliveries=listed, next=page[-1].id if more else None))
 
@@ -173,7 +173,7 @@ def browse_reversals() -> Response:
     So that you can restore what you took down. `next` is null at the end; go on later after the last `seq`.
     An event is listed three seconds after it happened.
     """
-    asked = query(PageQuery)
-    page, more = page_of(counts.reversals(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
-    listed = [ReversalOut.from_domain(one) for one in page]
+    params = query(PageQuery)
+    page, more = page_of(counts.reversals(hashdb(), actor(), params.after, params.limit + 1), params.limit)
+    listed = [ReversalOut.from_domain(reversal) for reversal in page]
     return answer(ReversalsOut.model_construct(reversals=listed, next=page[-1].seq if more else None))

@@ -19,9 +19,9 @@ counts_api = ApiBlueprint("counts", __name__, url_prefix="/v1/counts", tag="Coun
 @operation({200: CountsOut}, scopes=[Scope.AUDIT], takes=DayQuery)
 def show() -> Response:
     """Show what was counted on a day, line by line as it is sealed, so that the digest can be computed again."""
-    found = counts.get(hashdb(), actor(), query(DayQuery).day)
-    sealed = None if found.seal is None else (found.seal.seq, found.seal.digest)
-    return answer(CountsOut.from_domain(found.day, found.counts, sealed))
+    day = counts.get(hashdb(), actor(), query(DayQuery).day)
+    sealed = None if day.seal is None else (day.seal.seq, day.seal.digest)
+    return answer(CountsOut.from_domain(day.day, day.counts, sealed))
 
 
 reports_api = ApiBlueprint("reports", __name__, url_prefix="/v1/reports", tag="Reports")
@@ -37,9 +37,9 @@ def transparency() -> Response:
 
     As JSON, CSV or a page, by `Accept`. The same period has the same numbers once it is final.
     """
-    asked = query(ReportQuery)
+    params = query(ReportQuery)
     form = request.accept_mimetypes.best_match([_JSON, _CSV, _HTML], _JSON)
-    report = reports.transparency(hashdb(), actor(), asked.first, asked.last, form=_NAMES[form])
+    report = reports.transparency(hashdb(), actor(), params.first, params.last, form=_NAMES[form])
     if form == _JSON:
         return answer(ReportOut.from_domain(report))
     return Response(csv_text(report) if form == _CSV else page(report), mimetype=form)

@@ -1,4 +1,4 @@
-"""Other systems' protocols: thin views over the same services, for clients that know nothing of hashdb."""
+"""The protocols of other systems: thin views over the same services, for existing clients of those systems."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from hashdb.service.contributions import contributions
 from hashdb.web.context import app_state, hashdb, raw_body, sent_whole
 
 MOUNTS = ("/stopncii/", "/graph/", "/tat/", "/hma/")
-"""Where the protocols are; they stand in no OpenAPI document of ours, for they are not ours."""
+"""URL prefixes of the protocols. The OpenAPI document leaves them out: other projects define them."""
 
 
-def answered(said: object, status: int = 200) -> Response:
+def answered(content: object, status: int = 200) -> Response:
     """A JSON response."""
-    return Response(json.dumps(said, ensure_ascii=False), status, mimetype="application/json")
+    return Response(json.dumps(content, ensure_ascii=False), status, mimetype="application/json")
 
 
 def fields() -> dict[str, str]:
-    """The fields of this request, of its query string and of its form, where it is one. Raises MalformedRequest."""
+    """The fields of the query string, and of the form if the body is one. Raises MalformedRequest."""
     if request.mimetype != "application/x-www-form-urlencoded":
         return request.args.to_dict()
     raw_body(keep=True)
@@ -34,26 +34,26 @@ def fields() -> dict[str, str]:
 
 
 def this_second() -> int:
-    """The second of now: all events before it have been, none will be added."""
+    """The current second since 1970: the events before it are complete."""
     return int(hashdb().now().timestamp())
 
 
 def instant(second: int) -> datetime:
-    """The beginning of a second since 1970."""
+    """The start of a second, counted since 1970."""
     return datetime.fromtimestamp(second, UTC)
 
 
 def labelled() -> str:
-    """The label of what comes by these protocols. Raises NoLabel."""
+    """The label of everything that these protocols contribute. Raises NoLabel if the operator set none."""
     label = app_state().settings.interop_label
     if label is None:
         raise NoLabel()
     return label
 
 
-def contribute(who: Actor, signals: Sequence[Signal]) -> tuple[Contribution, ...]:
-    """Contribute items of one signal each, of which neither label nor time is told. Raises NoLabel, InvalidInput."""
+def contribute(caller: Actor, signals: Sequence[Signal]) -> tuple[Contribution, ...]:
+    """Contribute items of one signal each, with the operator's label and no time. Raises NoLabel, InvalidInput."""
     label = labelled()
     drafts = [Draft((signal,), (label,), None) for signal in signals]
-    receipt = contributions.contribute(hashdb(), who, drafts)
-    return tuple(one.contribution for one in receipt.recorded)
+    receipt = contributions.contribute(hashdb(), caller, drafts)
+    return tuple(recorded.contribution for recorded in receipt.recorded)

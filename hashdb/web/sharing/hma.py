@@ -1,6 +1,6 @@
-"""/hma: the REST API of HMA (Hasher-Matcher-Actioner), as its clients call it to hash, to match and to contribute.
+"""/hma: the REST API of HMA (Hasher-Matcher-Actioner), with which its clients hash, match and contribute.
 
-A bank is what a member contributes; whoever has a key looks in all, and adds to its own.
+A bank holds the contributions of one member. A key looks up in all banks, and adds to the bank of its member.
 """
 
 from __future__ import annotations
@@ -69,18 +69,18 @@ _EITHER = (Scope.CONTRIBUTE, Scope.MATCH)
 
 @blueprint.errorhandler(HashDBError)
 def refused(error: HashDBError) -> Response:
-    """An error as HMA tells it: a message, or a list of what is wrong with each field."""
+    """An error in HMA's format: a message, or a list of the faults of each field."""
     response = problems.respond(error)
-    said = faults_out(error) if isinstance(error, InvalidInput) else {"message": str(error)}
+    body = faults_out(error) if isinstance(error, InvalidInput) else {"message": str(error)}
     if response.status_code < 500 or response.status_code == 503:
-        response.set_data(json.dumps(said, ensure_ascii=False))
+        response.set_data(json.dumps(body, ensure_ascii=False))
         response.mimetype = "application/json"
     return response
 
 
 @blueprint.after_app_request
-def respelled(response: Response) -> Response:
-    """What is refused under /hma before any view is asked, as an address that is none, as HMA tells it."""
+def rewrite_problem(response: Response) -> Response:
+    """Convert a problem response under /hma that no view of this blueprint made, such as a 404, to HMA's format."""
     if response.mimetype == "application/problem+json" and f"{request.path}/".startswith("/hma/"):
         response.set_data(json.dumps({"message": json.loads(response.get_data())["detail"]}, ensure_ascii=False))
         response.mimetype = "application/json"
@@ -89,79 +89,79 @@ def respelled(response: Response) -> Response:
 
 @blueprint.get("/status")
 def status() -> Response:
-    """Tell whether the index is level with the database."""
+    """Report whether the index has caught up with the database."""
     health.ready(hashdb())
     return Response("I-AM-ALIVE", mimetype="text/plain")
 
 
 @blueprint.get("/status/live")
 def alive() -> Response:
-    """Tell that the process is alive."""
+    """Report that the process is alive."""
     return Response("I-AM-ALIVE", mimetype="text/plain")
 
 
 @blueprint.get("/h/hash")
 @blueprint.post("/h/hash", endpoint="hash_upload")
 def hash_media() -> Response:
-    """Hash a picture, in memory, and forget it."""
+    """Hash a picture in memory, without storing it."""
     _caller(*_EITHER)
-    asked = parsed(HashQuery, request.args.to_dict())
-    hashed = _hashed(asked)
-    return answered(hashes_out(hashed.signals, hashed.quality, asked.types))
+    params = parsed(HashQuery, request.args.to_dict())
+    hashed = _hash_picture(params)
+    return answered(hashes_out(hashed.signals, hashed.quality, params.types))
 
 
 @blueprint.get("/m/lookup")
 @blueprint.post("/m/lookup", endpoint="lookup_upload")
 def look_up() -> Response:
-    """Look for a signal, or for a picture by its signals; found is what matches, by bank."""
-    who = _caller(Scope.MATCH)
-    asked = parsed(LookupQuery, request.args.to_dict())
-    if request.method == "GET" and asked.url is None:
-        signal = _asked_for(asked)
-        return answered(hits_out(_hits(who, [signal]), signal.algorithm, asked.banks))
-    hashed = _hashed(asked)
-    hashes = hashes_out(hashed.signals, hashed.quality, asked.types)
+    """Look up a signal, or the signals of a picture. Returns the matches by bank."""
+    caller = _caller(Scope.MATCH)
+    params = parsed(LookupQuery, request.args.to_dict())
+    if request.method == "GET" and params.url is None:
+        signal = _requested_signal(params)
+        return answered(hits_out(_look_up(caller, [signal]), signal.algorithm, params.banks))
+    hashed = _hash_picture(params)
+    hashes = hashes_out(hashed.signals, hashed.quality, params.types)
     fit = [signal for signal in hashed.signals if hashes.get(signal.algorithm)]
-    hits = _hits(who, fit) if fit else ()
-    found = {signal.algorithm: hits_out(hits, signal.algorithm, asked.banks) for signal in fit}
-    if asked.signal_type is not None:
-        return answered(found.get(_type(asked.signal_type), {}))
-    return answered({name: found.get(Algorithm(name), {}) for name in hashes})
+    hits = _look_up(caller, fit) if fit else ()
+    by_algorithm = {signal.algorithm: hits_out(hits, signal.algorithm, params.banks) for signal in fit}
+    if params.signal_type is not None:
+        return answered(by_algorithm.get(_type(params.signal_type), {}))
+    return answered({name: by_algorithm.get(Algorithm(name), {}) for name in hashes})
 
 
 @blueprint.get("/m/raw_lookup")
 def look_up_raw() -> Response:
-    """Look for a signal; found is what matches, in one list, nearest first."""
-    who = _caller(Scope.MATCH)
-    asked = parsed(LookupQuery, request.args.to_dict())
-    signal = _asked_for(asked)
-    return answered(raw_out(_hits(who, [signal]), signal.algorithm, asked))
+    """Look up a signal. Returns the matches in one list, nearest first."""
+    caller = _caller(Scope.MATCH)
+    params = parsed(LookupQuery, request.args.to_dict())
+    signal = _requested_signal(params)
+    return answered(raw_out(_look_up(caller, [signal]), signal.algorithm, params))
 
 
 @blueprint.post("/m/compare")
 def compare() -> Response:
-    """Compare two signals of a type."""
+    """Compare two signals of one type."""
     _caller(*_EITHER)
     return answered(compared_out(read(CompareIn, body()).pairs(_enabled())))
 
 
 @blueprint.get("/m/index/status")
 def show_index() -> Response:
-    """Tell what the index holds, of each type."""
-    return answered(index_out(*_index()))
+    """Show how many values of each type the index holds."""
+    return answered(index_out(*_index_sizes()))
 
 
 @blueprint.get("/c/signal_type/index")
 def show_database() -> Response:
-    """Tell what the database and the index hold, of each type."""
-    return answered(database_out(*_index()))
+    """Show how many values of each type the database and the index hold."""
+    return answered(database_out(*_index_sizes()))
 
 
 @blueprint.get("/c/signal_type")
 def list_types() -> Response:
     """List the types of signal."""
     _caller(*_EITHER)
-    return answered([{"name": str(one), "enabled_ratio": 1.0} for one in _enabled()])
+    return answered([{"name": str(algorithm), "enabled_ratio": 1.0} for algorithm in _enabled()])
 
 
 @blueprint.get("/c/content_type")
@@ -173,22 +173,22 @@ def list_content_types() -> Response:
 
 @blueprint.get("/c/exchanges")
 def list_exchanges() -> Response:
-    """List the exchanges that are fetched: none, this service is one."""
+    """List the exchanges that this service fetches: none."""
     _caller(*_EITHER)
     return answered([])
 
 
 @blueprint.get("/c/banks")
 def list_banks() -> Response:
-    """List the banks: one a member."""
+    """List the banks: one for each member."""
     return answered([bank_out(name) for name in feed.names(hashdb(), _caller(*_EITHER)).values()])
 
 
 @blueprint.post("/c/banks")
 def add_bank() -> Response:
-    """Refuse to make a bank."""
-    who = _caller(*_EITHER)
-    feed.find(hashdb(), who, read(BankIn, body()).name)
+    """Reject the request: a bank comes with its member."""
+    caller = _caller(*_EITHER)
+    feed.find(hashdb(), caller, read(BankIn, body()).name)
     raise BankOfMember()
 
 
@@ -202,59 +202,59 @@ def show_bank(name: str) -> Response:
 @blueprint.put("/c/bank/<name>")
 @blueprint.delete("/c/bank/<name>", endpoint="remove_bank")
 def change_bank(name: str) -> Response:
-    """Refuse to change or remove a bank."""
+    """Reject the request: a bank cannot be changed or removed."""
     feed.find(hashdb(), _caller(*_EITHER), name)
     raise BankOfMember()
 
 
 @blueprint.post("/c/bank/<name>/content")
 def add_content(name: str) -> Response:
-    """Contribute a picture to your own bank, with the label that the operator set."""
-    who = _caller(Scope.CONTRIBUTE)
-    feed.own(hashdb(), who, name)
-    hashed = _hashed(parsed(HashQuery, request.args.to_dict()))
-    return answered(made_out(_contributed(who, hashed.signals, hashed.quality, _reference())))
+    """Contribute a picture to the caller's bank, with the label that the operator set."""
+    caller = _caller(Scope.CONTRIBUTE)
+    feed.own(hashdb(), caller, name)
+    hashed = _hash_picture(parsed(HashQuery, request.args.to_dict()))
+    return answered(made_out(_contribute(caller, hashed.signals, hashed.quality, _reference())))
 
 
 @blueprint.post("/c/bank/<name>/signal")
 def add_signal(name: str) -> Response:
-    """Contribute the signals of one item to your own bank, with the label that the operator set."""
-    who = _caller(Scope.CONTRIBUTE)
-    feed.own(hashdb(), who, name)
+    """Contribute the signals of one item to the caller's bank, with the label that the operator set."""
+    caller = _caller(Scope.CONTRIBUTE)
+    feed.own(hashdb(), caller, name)
     signals = read(SignalsIn, body()).signals(_enabled())
-    return answered(made_out(_contributed(who, signals, None, None)))
+    return answered(made_out(_contribute(caller, signals, None, None)))
 
 
 @blueprint.get("/c/bank/<name>/content/<id:content>")
 def show_content(name: str, content: int) -> Response:
-    """Show what is in a bank."""
-    asked = parsed(ContentQuery, request.args.to_dict())
-    return answered(content_out(feed.content(hashdb(), _caller(*_EITHER), name, content), name, asked))
+    """Show one content of a bank."""
+    params = parsed(ContentQuery, request.args.to_dict())
+    return answered(content_out(feed.content(hashdb(), _caller(*_EITHER), name, content), name, params))
 
 
 @blueprint.put("/c/bank/<name>/content/<id:content>")
 def change_content(name: str, content: int) -> Response:
-    """Take note that what is in a bank is enabled, and refuse what would disable it."""
-    found = feed.content(hashdb(), _caller(*_EITHER), name, content)
+    """Accept a change that keeps a content enabled, and reject one that would disable it."""
+    bank_content = feed.content(hashdb(), _caller(*_EITHER), name, content)
     if read(ContentChange, body()).disable_until_ts != 1:
         raise MalformedRequest("nothing is disabled here for a time: withdraw it, by DELETE")
-    return answered(content_out(found, name, ContentQuery()))
+    return answered(content_out(bank_content, name, ContentQuery()))
 
 
 @blueprint.delete("/c/bank/<name>/content/<id:content>")
 def remove_content(name: str, content: int) -> Response:
-    """Withdraw what you have in your bank."""
-    who = _caller(Scope.CONTRIBUTE)
-    feed.find(hashdb(), who, name)
+    """Withdraw a content of the caller's bank."""
+    caller = _caller(Scope.CONTRIBUTE)
+    feed.find(hashdb(), caller, name)
     try:
-        feed.remove(hashdb(), who, name, content)
+        feed.remove(hashdb(), caller, name, content)
     except (NotFound, AlreadyWithdrawn):
         return answered({"deleted": 0})
     return answered({"deleted": 1})
 
 
 def _caller(*scopes: Scope) -> Actor:
-    """Who holds the key of the request, or the one that the operator lends to whoever has none."""
+    """The actor of the request's key, or of the key that the operator lends to clients without one."""
     lent = app_state().settings.hma_key
     if lent is None or "Authorization" in request.headers:
         return admit(actor(), *scopes)
@@ -269,88 +269,90 @@ def _type(name: str) -> Algorithm:
     return algorithm_of(name, _enabled())
 
 
-def _asked_for(asked: LookupQuery) -> Signal:
-    missing = [name for name in ("signal", "signal_type") if getattr(asked, name) is None]
-    if asked.signal is None or asked.signal_type is None:
+def _requested_signal(params: LookupQuery) -> Signal:
+    missing = [name for name in ("signal", "signal_type") if getattr(params, name) is None]
+    if params.signal is None or params.signal_type is None:
         raise MalformedRequest(f"{' and '.join(missing)} must be given, or a url or a file")
-    return signal_of(asked.signal_type, asked.signal, _enabled())
+    return signal_of(params.signal_type, params.signal, _enabled())
 
 
-def _hits(who: Actor, signals: Sequence[Signal]) -> tuple[BankHit, ...]:
-    return feed.look_up(hashdb(), who, Query(tuple(signals)))
+def _look_up(caller: Actor, signals: Sequence[Signal]) -> tuple[BankHit, ...]:
+    return feed.look_up(hashdb(), caller, Query(tuple(signals)))
 
 
-def _hashed(asked: HashQuery) -> Hashed:
-    """What is computed of the picture of this request, or of the one that it names."""
-    for name in asked.types:
+def _hash_picture(params: HashQuery) -> Hashed:
+    """The hashes of the picture in this request, or of the one at its `url`."""
+    for name in params.types:
         _type(name)
     settings = app_state().settings
-    if asked.url is None:
-        octets = media.read_picture("photo")
-    elif asked.content_type != "photo":
+    if params.url is None:
+        picture = media.read_picture("photo")
+    elif params.content_type != "photo":
         raise MalformedRequest("no such content_type: there is photo")
     else:
-        octets = fetch(asked.url, settings.fetch_hosts, settings.media_max_bytes)
-    (hashed,) = media.hash_pictures([octets])
+        picture = fetch(params.url, settings.fetch_hosts, settings.media_max_bytes)
+    (hashed,) = media.hash_pictures([picture])
     return hashed
 
 
 def _reference() -> str | None:
-    """The member's own id of a content, of what a form says of it."""
+    """The member's own id of the content, from the `metadata` of the form."""
     with sent_whole("the form is not sent as its headers say"):
-        given = request.form.get("metadata")
-    return None if given is None else read(MetadataIn, given).content_id
+        metadata = request.form.get("metadata")
+    return None if metadata is None else read(MetadataIn, metadata).content_id
 
 
-def _contributed(who: Actor, signals: tuple[Signal, ...], quality: int | None, reference: str | None) -> Contribution:
+def _contribute(caller: Actor, signals: tuple[Signal, ...], quality: int | None, reference: str | None) -> Contribution:
     draft = Draft(signals, (labelled(),), None, quality, reference=reference)
-    (recorded,) = contributions.contribute(hashdb(), who, [draft]).recorded
+    (recorded,) = contributions.contribute(hashdb(), caller, [draft]).recorded
     return recorded.contribution
 
 
-def _index() -> tuple[dict[Algorithm, int], int]:
+def _index_sizes() -> tuple[dict[Algorithm, int], int]:
     _caller(*_EITHER)
-    asked = parsed(StatusQuery, request.args.to_dict())
-    chosen = _enabled() if asked.signal_type is None else (_type(asked.signal_type),)
-    return health.sizes(hashdb(), chosen)
+    params = parsed(StatusQuery, request.args.to_dict())
+    algorithms = _enabled() if params.signal_type is None else (_type(params.signal_type),)
+    return health.sizes(hashdb(), algorithms)
 
 
 _SECONDS = 20.0
 _CHUNK = 65536
-_FAILED = "the picture cannot be fetched from that address"
+_FETCH_FAILED = "the picture cannot be fetched from that address"
 
 
-def fetch(url: str, hosts: Collection[str], most: int, permitted: Callable[[Address], bool] = public) -> bytes:
-    """The bytes at an address, at most so many, fetched in 20 seconds, without redirects.
+def fetch(url: str, hosts: Collection[str], max_bytes: int, permitted: Callable[[Address], bool] = public) -> bytes:
+    """Fetch at most `max_bytes` from a URL, within 20 seconds and without following redirects.
 
-    The host must be one of `hosts`, and every address that its name has must be permitted; it is asked at one of those,
-    whatever the name has a moment later. Raises FetchRefused before it connects, MalformedRequest, TooLarge.
+    The host must be one of `hosts`, and all its addresses must be permitted. The connection uses one of these
+    addresses, so a later change of the name has no effect.
+
+    Raises FetchRefused before it connects, MalformedRequest, TooLarge.
     """
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or PORTS.get(parts.scheme, 0)
     except ValueError:
-        raise MalformedRequest(_FAILED) from None
-    named = host if port == PORTS.get(parts.scheme) else f"{host}:{port}"
-    if parts.scheme not in PORTS or "@" in parts.netloc or named not in hosts:
+        raise MalformedRequest(_FETCH_FAILED) from None
+    address = host if port == PORTS.get(parts.scheme) else f"{host}:{port}"
+    if parts.scheme not in PORTS or "@" in parts.netloc or address not in hosts:
         raise FetchRefused()
     try:
         with connected(parts, resolved(parts, permitted), _SECONDS) as connection:
             connection.request("GET", target(parts), headers={"Connection": "close"})
-            return _read(connection.getresponse(), most)
+            return _read(connection.getresponse(), max_bytes)
     except NotPermittedError:
         raise FetchRefused() from None
     except (OSError, HTTPException, ValueError):
-        raise MalformedRequest(_FAILED) from None
+        raise MalformedRequest(_FETCH_FAILED) from None
 
 
-def _read(response: HTTPResponse, most: int) -> bytes:
+def _read(response: HTTPResponse, max_bytes: int) -> bytes:
     with response:
         if response.status != 200:
-            raise MalformedRequest(_FAILED)
-        octets = b""
+            raise MalformedRequest(_FETCH_FAILED)
+        picture = b""
         while part := response.read(_CHUNK):
-            octets += part
-            if len(octets) > most:
-                raise TooLarge("a picture, in bytes,", most)
-    return octets
+            picture += part
+            if len(picture) > max_bytes:
+                raise TooLarge("a picture, in bytes,", max_bytes)
+    return picture

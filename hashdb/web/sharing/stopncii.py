@@ -1,4 +1,4 @@
-"""/stopncii/v1: StopNCII's protocol, which HMA and python-threatexchange speak when a credential names the address."""
+"""/stopncii/v1: the protocol of StopNCII, for HMA and python-threatexchange; and /tat: Tech Against Terrorism's."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ blueprint = Blueprint("stopncii", __name__, url_prefix="/stopncii/v1")
 
 @blueprint.get("/FetchHashes")
 def fetch() -> Response:
-    """Page through the hashes that changed after a second, up to the last second that is over."""
-    who = _caller(Scope.FEED)
-    asked = parsed(FetchQuery, request.args.to_dict())
-    start, token = asked.start_timestamp, asked.next_page_token
+    """Page through the hashes that changed after a given second, up to the last complete second."""
+    caller = _caller(Scope.FEED)
+    params = parsed(FetchQuery, request.args.to_dict())
+    start, token = params.start_timestamp, params.next_page_token
     now = this_second()
-    since = feed.head(hashdb(), who, instant(min(start + 1, now)))
+    since = feed.head(hashdb(), caller, instant(min(start + 1, now)))
     after, end = map(int, token.split("-")) if token else (since, now)
-    upto = feed.head(hashdb(), who, instant(end))
-    page = feed.exchange(hashdb(), who, since, after, upto, asked.page_size)
+    last = feed.head(hashdb(), caller, instant(end))
+    page = feed.exchange(hashdb(), caller, since, after, last, params.page_size)
     if not page.more:
         return answered(page_out(page.records, None, max(start, end - 1)))
-    # Of the second in which a page ends, a reader that resumes by the time has not seen all.
-    level = int(page.records[-1].at.timestamp()) - 1 if page.records else start
-    return answered(page_out(page.records, f"{page.checkpoint}-{end}", max(start, level)))
+    # A client that resumes by time has not seen all records of the second in which the page ends.
+    seen_until = int(page.records[-1].at.timestamp()) - 1 if page.records else start
+    return answered(page_out(page.records, f"{page.checkpoint}-{end}", max(start, seen_until)))
 
 
 @blueprint.post("/SubmitHashes")
 def submit() -> Response:
     """Contribute hashes, with the label that the operator set."""
-    who = _caller(Scope.CONTRIBUTE)
+    caller = _caller(Scope.CONTRIBUTE)
     signals = read(HashesIn, body(), validation_context()).signals()
-    return answered({"count": len(contribute(who, signals))})
+    return answered({"count": len(contribute(caller, signals))})
 
 
 @blueprint.post("/SubmitFeedback")
 def feed_back() -> Response:
-    """Confirm (Blocked) or dispute (NotBlocked) what others contribute; other feedback is heard, and is no opinion."""
-    who = _caller(Scope.MATCH)
-    said = read(FeedbacksIn, body(), validation_context()).opinions(hashdb().rules.vocabulary.reason)
-    return answered({"count": feed.judge(hashdb(), who, said, "hashFeedbacks")})
+    """Confirm (Blocked) or dispute (NotBlocked) contributions of others; other feedback has no effect."""
+    caller = _caller(Scope.MATCH)
+    opinions = read(FeedbacksIn, body(), validation_context()).opinions(hashdb().rules.vocabulary.reason)
+    return answered({"count": feed.judge(hashdb(), caller, opinions, "hashFeedbacks")})
 
 
 def _caller(scope: Scope) -> Actor:
@@ -59,23 +59,23 @@ tat_blueprint = Blueprint("tat", __name__, url_prefix="/tat")
 
 @tat_blueprint.post("/token-auth/tcap/")
 def log_in() -> Response:
-    """Answer the token of a member, which is the secret that it came with, to send as a bearer."""
-    said = parsed(LoginIn, fields())
-    who = admit(recognise(said.password))
-    if who.member is None or who.member.name != said.username:
+    """Return the bearer token of a member: the key secret that it sent as its password."""
+    credentials = parsed(LoginIn, fields())
+    caller = admit(recognise(credentials.password))
+    if caller.member is None or caller.member.name != credentials.username:
         raise NotAuthenticated()
-    return answered({"user": {"username": who.member.name}, "token": said.password})
+    return answered({"user": {"username": caller.member.name}, "token": credentials.password})
 
 
 @tat_blueprint.get("/api/hash-list/v2/all")
 def browse() -> Response:
-    """Page through the values that changed after a checkpoint, deleted ones among them."""
-    who = admit(actor(), Scope.FEED)
-    asked = parsed(ListQuery, request.args.to_dict())
-    head = feed.head(hashdb(), who)
-    # A number past the head is of a log that was set back since: all is told again.
-    since = asked.after if asked.after <= head else 0
-    after, upto = map(int, asked.page.split("-")) if asked.page else (since, head)
-    page = feed.exchange(hashdb(), who, since, after, min(upto, head), asked.limit)
-    following = f"limit={asked.limit}&page={page.checkpoint}-{upto}" if page.more else None
+    """Page through the values that changed after a checkpoint, including deleted ones."""
+    caller = admit(actor(), Scope.FEED)
+    params = parsed(ListQuery, request.args.to_dict())
+    head = feed.head(hashdb(), caller)
+    # A number past the head is from before the log was set back: the list starts over.
+    since = params.after if params.after <= head else 0
+    after, last = map(int, params.page.split("-")) if params.page else (since, head)
+    page = feed.exchange(hashdb(), caller, since, after, min(last, head), params.limit)
+    following = f"limit={params.limit}&page={page.checkpoint}-{last}" if page.more else None
     return answered(list_out(page.records, following, this_second(), page.checkpoint))

@@ -1,6 +1,6 @@
-"""/graph: ThreatExchange's Graph API, as far as its clients read updates from it and react to them.
+"""/graph: the part of ThreatExchange's Graph API with which its clients read updates and react to them.
 
-The token stands in the query string, because the clients put it there: no log has one.
+The clients send the token in the query string. No log contains a query string.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, request
 
 from hashdb.domain.accounts.members import Actor, Scope
-from hashdb.domain.signals import Signal
 from hashdb.errors import NotAuthenticated
 from hashdb.service.contributions import contributions
 from hashdb.service.review import opinions
@@ -37,40 +36,40 @@ _GROUP = 1
 
 @blueprint.get("/<id:group>/threat_updates/", strict_slashes=False)
 def updates(group: int) -> Response:
-    """Page through the values that changed since a second, up to the last second that is over."""
-    who = _caller(Scope.FEED)
-    asked = parsed(UpdatesQuery, request.args.to_dict())
+    """Page through the values that changed since a given second, up to the last complete second."""
+    caller = _caller(Scope.FEED)
+    params = parsed(UpdatesQuery, request.args.to_dict())
     now = this_second()
-    after, end = map(int, asked.after.split("-")) if asked.after else (None, min(now, asked.stop_time or now))
-    since = feed.head(hashdb(), who, instant(min(asked.start_time, now)))
-    upto = feed.head(hashdb(), who, instant(end))
-    page = feed.exchange(hashdb(), who, since, since if after is None else after, upto, asked.limit)
+    after, end = map(int, params.after.split("-")) if params.after else (None, min(now, params.stop_time or now))
+    since = feed.head(hashdb(), caller, instant(min(params.start_time, now)))
+    last = feed.head(hashdb(), caller, instant(end))
+    page = feed.exchange(hashdb(), caller, since, since if after is None else after, last, params.limit)
     while page.more and not page.records:
-        page = feed.exchange(hashdb(), who, since, page.checkpoint, upto, asked.limit)
-    listed = [update_out(one) for one in page.records] if PDQ in asked.types.split(",") else []
+        page = feed.exchange(hashdb(), caller, since, page.checkpoint, last, params.limit)
+    listed = [update_out(record) for record in page.records] if PDQ in params.types.split(",") else []
     if page.more and listed:
-        return answered(updates_out(listed, _following(group, asked, f"{page.checkpoint}-{end}")))
-    listed.append(level_out(max(asked.start_time, end)))
+        return answered(updates_out(listed, _next_page(group, params, f"{page.checkpoint}-{end}")))
+    listed.append(level_out(max(params.start_time, end)))
     return answered(updates_out(listed, None))
 
 
 @blueprint.post("/threat_descriptors/", strict_slashes=False)
 def describe() -> Response:
     """Contribute a value, with the label that the operator set."""
-    who = _caller(Scope.CONTRIBUTE)
-    (made,) = contribute(who, [_described()])
-    return answered({"success": True, "id": str(made.id)})
+    caller = _caller(Scope.CONTRIBUTE)
+    (contribution,) = contribute(caller, [parsed(DescriptorIn, fields()).indicator])
+    return answered({"success": True, "id": str(contribution.id)})
 
 
 @blueprint.post("/<id:descriptor>/", strict_slashes=False)
 def react(descriptor: int) -> Response:
-    """Confirm (HELPFUL) or dispute (NOT_HELPFUL, DISAGREE_WITH_TAGS) a contribution; others are no opinion."""
-    who = _caller(Scope.MATCH)
-    said = parsed(ReactionIn, fields()).opinion()
-    if said is None:
-        contributions.get(hashdb(), who, descriptor)
+    """Confirm (HELPFUL) or dispute (NOT_HELPFUL, DISAGREE_WITH_TAGS) a contribution; other reactions have no effect."""
+    caller = _caller(Scope.MATCH)
+    opinion = parsed(ReactionIn, fields()).opinion()
+    if opinion is None:
+        contributions.get(hashdb(), caller, descriptor)
     else:
-        opinions.give(hashdb(), who, descriptor, said)
+        opinions.give(hashdb(), caller, descriptor, opinion)
     return answered({"success": True, "id": str(descriptor)})
 
 
@@ -84,38 +83,34 @@ def remove(descriptor: int) -> Response:
 @blueprint.get("/<id:group>/", strict_slashes=False)
 def show_group(group: int) -> Response:
     """Show the database as a privacy group."""
-    return answered(group_out(group, _joined(_caller())))
+    return answered(group_out(group, _member_since(_caller())))
 
 
 @blueprint.get("/<id:app>/threat_privacy_groups_member", strict_slashes=False)
 @blueprint.get("/<id:app>/threat_privacy_groups_owner", strict_slashes=False, endpoint="owned")
 def groups(app: int) -> Response:
-    """List the one group there is to those that are in it; nobody owns it."""
-    listed = [group_out(_GROUP, _joined(_caller()))]
+    """List the one privacy group, of which every caller is a member and nobody the owner."""
+    listed = [group_out(_GROUP, _member_since(_caller()))]
     return answered({"data": listed if request.path.rstrip("/").endswith("member") else []})
 
 
 def _caller(*scopes: Scope) -> Actor:
-    """Who holds the token: the member's number, a bar and the key's secret. Raises NotAuthenticated, NotAllowed."""
+    """The actor of the access token `<member id>|<key secret>`. Raises NotAuthenticated, NotAllowed."""
     number, _, secret = fields().get("access_token", "").partition("|")
-    who = recognise(secret)
-    if who.member is None or not number.isdecimal() or number.lstrip("0") != str(who.member.id):
+    caller = recognise(secret)
+    if caller.member is None or not number.isdecimal() or number.lstrip("0") != str(caller.member.id):
         raise NotAuthenticated()
-    return admit(who, *scopes)
+    return admit(caller, *scopes)
 
 
-def _following(group: int, asked: UpdatesQuery, after: str) -> str:
-    """The address of the next page, which the client asks for as it stands."""
-    said = {"access_token": fields()["access_token"], "after": after}
-    said |= asked.model_dump(mode="json", include={"start_time", "limit", "types"})
+def _next_page(group: int, params: UpdatesQuery, after: str) -> str:
+    """The URL of the next page. The client requests it unchanged."""
+    arguments = {"access_token": fields()["access_token"], "after": after}
+    arguments |= params.model_dump(mode="json", include={"start_time", "limit", "types"})
     base = app_state().settings.public_url or request.host_url
-    return f"{base.rstrip('/')}/graph/{group}/threat_updates/?{urlencode(said)}"
+    return f"{base.rstrip('/')}/graph/{group}/threat_updates/?{urlencode(arguments)}"
 
 
-def _described() -> Signal:
-    return parsed(DescriptorIn, fields()).indicator
-
-
-def _joined(who: Actor) -> datetime:
-    assert who.member is not None
-    return who.member.created_at
+def _member_since(caller: Actor) -> datetime:
+    assert caller.member is not None
+    return caller.member.created_at
