@@ -1,12 +1,12 @@
-"""The console: pages for the people who answer for the database, over the same services as the API.
+"""The console: web pages for administrators, reviewers and auditors, over the same services as the API.
 
-A page is added in three places, all of one name: a noun's module here with its blueprint (`pages.blueprint_of`), the
-template `templates/console/<noun>.html`, and a line each in `_NOUNS` and, if it stands in the menu, in
-`pages.MENU`. Every view is behind the sign-in unless it is named in `guard.OPEN`. What somebody may do is refused
-by the service and only hidden by the page (`may("review")` in a template). A view that changes something is a POST
-whose form has `{{ csrf() }}`; it reads `Form.sent()`, answers `pages.done(…)` when it is done, and on a refusal
-(`pages.REFUSALS`) the same page again with `form.refused(error)` and status 422; `members.py` is an example.
-docs/console.md lists every page (a test compares them).
+To add a page, add three things of one name: a module here with its blueprint (`pages.blueprint_of`), the template
+`templates/console/<noun>.html`, and an entry in `_NOUNS` and, for a page in the menu, in `pages.MENU`.
+Every view requires a signed-in user unless `guard.OPEN` names it. The service checks what the user may do; the page
+only hides the rest (`may("review")` in a template). A view that changes something is a POST whose form has
+`{{ csrf() }}`. It reads `Form.sent()` and returns `pages.done(…)`. On an error of `pages.REFUSALS` it returns the same
+page with `form.refused(error)` and status 422; `members.py` is an example.
+docs/console.md lists every page, which a test checks.
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ _THEMES = ("light", "dark", "system")
 
 
 def register(app: Flask) -> None:
-    """Put the console under /console."""
+    """Mount the console under /console."""
     console = Blueprint("console", __name__, url_prefix="/console")
-    for noun in _NOUNS:
-        console.register_blueprint(noun.blueprint)
+    for module in _NOUNS:
+        console.register_blueprint(module.blueprint)
     console.add_url_rule("", view_func=landing)
     console.add_url_rule("/theme", view_func=theme, methods=["POST"])
     console.add_url_rule("/<path:rest>", view_func=nowhere, methods=["GET", "POST"])
@@ -82,12 +82,12 @@ def register(app: Flask) -> None:
 
 
 def landing() -> Response:
-    """Go to the first page."""
+    """Redirect to the first page."""
     return pages.to(url_for("console.overviews.show"))
 
 
 def theme() -> Response:
-    """Keep a theme, and go back to where one was."""
+    """Store the theme in a cookie, and return to the page that the user came from."""
     chosen = request.form.get("theme", "")
     if chosen not in _THEMES:
         raise InvalidInput((Fault("theme", f"is one of {', '.join(_THEMES)}"),))
@@ -97,7 +97,7 @@ def theme() -> Response:
 
 
 def nowhere(rest: str) -> Response:
-    """Say that there is no such page."""
+    """Respond to unknown addresses. Raises NotFound."""
     raise NotFound("this page")
 
 
@@ -114,31 +114,31 @@ def _protect(response: Response) -> Response:
 
 
 def respond_with_page(error: Exception) -> Response:
-    """The page that tells of an error; who is not signed in is sent to do so, and back."""
+    """The page for an error. A user who is not signed in is redirected to the sign-in, and back afterwards."""
     if isinstance(error, NotAuthenticated):
         return _sign_in()
     refusals.note(hashdb(), g.get("actor"), error)
-    plain = problems.respond(error)
-    if plain.status_code < 400:
-        return plain
-    said = _sentence(error, plain.status_code)
-    response = pages.page("problem.html", status=plain.status_code, said=said, title=_title(error))
+    problem = problems.respond(error)
+    if problem.status_code < 400:
+        return problem
+    message = _sentence(error, problem.status_code)
+    response = pages.page("problem.html", status=problem.status_code, message=message, title=_title(error))
     for name in ("Retry-After", "Allow"):
-        if name in plain.headers:
-            response.headers[name] = plain.headers[name]
+        if name in problem.headers:
+            response.headers[name] = problem.headers[name]
     return response
 
 
 def _sign_in() -> Response:
     here = request.full_path.rstrip("?") if request.method == "GET" else ""
-    halves = bool(guard.get(guard.SESSION))
+    incomplete = bool(guard.get(guard.SESSION))
     back = here if here and here != url_for("console.landing") else None
     address = url_for("console.sessions.sign_in", next=back)
     if request.headers.get("HX-Request"):
-        # What htmx asks for in the background is not to be replaced by a form to sign in, but left for it.
+        # htmx would put the sign-in form into part of the page: make it load the sign-in page instead.
         return Response(status=204, headers={"HX-Redirect": url_for("console.sessions.sign_in")})
     response = pages.to(address)
-    if halves:
+    if incomplete:
         guard.drop(response, guard.SESSION)
     return response
 

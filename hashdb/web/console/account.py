@@ -1,4 +1,4 @@
-"""/console/account: what users look after themselves: password, second factor, sessions."""
+"""/console/account: the user's own password, second factor and sessions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ blueprint = pages.blueprint_of("account", __name__)
 
 @blueprint.get("")
 def show() -> Response:
-    """Show who is signed in, and where."""
+    """Show the signed-in user and the user's sessions."""
     return pages.page("account.html", sessions=sessions.of_user(hashdb(), guard.session()))
 
 
@@ -40,13 +40,13 @@ def choose_password() -> Response:
 
 @blueprint.get("/second-factor")
 def factor() -> Response:
-    """Show how to set up a second factor, or to remove it."""
+    """Show how to set up a second factor or remove it."""
     return _factor(Form({"secret": sessions.new_secret()}))
 
 
 @blueprint.post("/second-factor")
 def add_factor() -> Response:
-    """Ask for codes from now on, and show the recovery codes this once."""
+    """Turn the second factor on, and show the recovery codes once."""
     sent = Form.sent()
     secret, present = sent.text("secret"), sent.secret("present")
     try:
@@ -58,7 +58,7 @@ def add_factor() -> Response:
 
 @blueprint.post("/second-factor/removal")
 def remove_factor() -> Response:
-    """Ask for the password only from now on."""
+    """Turn the second factor off."""
     sent = Form.sent()
     try:
         users.remove_factor(hashdb(), guard.session(), sent.secret("present"))
@@ -81,7 +81,7 @@ def _factor(form: Form, status: int = 200) -> Response:
     if not sessions.is_secret(form.text("secret")):
         form.values["secret"] = sessions.new_secret()
     address = sessions.provisioning(form.text("secret"), user.name, "hashdb")
-    # It takes long to load, and is needed once for each user.
+    # Slow to import, and needed once for each user.
     import segno
 
     drawn = segno.make(address, micro=False).svg_inline(border=3, omitsize=True, svgclass=None, lineclass=None)

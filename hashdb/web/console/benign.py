@@ -1,4 +1,4 @@
-"""/console/benign: what everybody may show: never accepted, never matched."""
+"""/console/benign: the benign list. Nothing close to an entry is accepted or matched."""
 
 from __future__ import annotations
 
@@ -24,51 +24,51 @@ blueprint = pages.blueprint_of("benign", __name__)
 
 @blueprint.get("")
 def browse() -> Response:
-    """List the entries that a filter lets through."""
+    """List the entries that match a filter."""
     form = Form()
-    asked = pages.asked(BenignPageQuery, form=form)
-    if asked is None:
+    params = pages.asked(BenignPageQuery, form=form)
+    if params is None:
         return pages.page("benign.html", status=422, form=form, entries=(), next=None, algorithms=Algorithm)
-    found = benign.page(hashdb(), actor(), asked.after, asked.limit + 1, asked.to_domain())
-    listed, more = page_of(found, asked.limit)
-    after = listed[-1].id if more else None
-    return pages.page("benign.html", form=form, entries=listed, next=after, algorithms=Algorithm)
+    rows = benign.page(hashdb(), actor(), params.after, params.limit + 1, params.to_domain())
+    entries, more = page_of(rows, params.limit)
+    after = entries[-1].id if more else None
+    return pages.page("benign.html", form=form, entries=entries, next=after, algorithms=Algorithm)
 
 
 @blueprint.get("/new")
 def ask() -> Response:
-    """Ask for what is benign."""
-    return _asked(Form())
+    """Show the form for a new entry."""
+    return _ask_page(Form())
 
 
 @blueprint.post("/new")
 def add() -> Response:
-    """Say what an entry would keep from matching; add it once that was seen."""
+    """Show what an entry would mask. Add it when the user confirms."""
     actor().require(Scope.ADMIN)
     sent = Form.sent()
     try:
         draft = _draft(sent)
         if sent.text("again") or sent.text("seen") != pages.mark(draft):
-            return _asked(sent, benign.effect(hashdb(), actor(), draft), pages.mark(draft))
+            return _ask_page(sent, benign.effect(hashdb(), actor(), draft), pages.mark(draft))
         added = benign.add(hashdb(), actor(), draft)
     except InvalidInput as error:
-        return _asked(sent.refused(together(error)), status=422)
+        return _ask_page(sent.refused(together(error)), status=422)
     if isinstance(added, Proposal):
         return pages.done(url_for("console.proposals.show", proposal_id=added.id), pages.PROPOSED)
-    told = f"Entry {added.id} was added: it keeps {added.masked} signals of contributions from matching."
-    return pages.done(_address(added.id), told)
+    message = f"Entry {added.id} was added: it keeps {added.masked} signals of contributions from matching."
+    return pages.done(_address(added.id), message)
 
 
 @blueprint.get("/<id:benign_id>")
 def show(benign_id: int) -> Response:
-    """Show an entry, and what it keeps from matching."""
-    return _shown("benign_entry.html", benign_id)
+    """Show an entry, and what it masks."""
+    return _entry_page("benign_entry.html", benign_id)
 
 
 @blueprint.get("/<id:benign_id>/deletion")
 def ask_deletion(benign_id: int) -> Response:
-    """Say what matches again without an entry, before it is deleted."""
-    return _shown("benign_deletion.html", benign_id)
+    """Show what would match again, before an entry is deleted."""
+    return _entry_page("benign_deletion.html", benign_id)
 
 
 @blueprint.post("/<id:benign_id>/deletion")
@@ -79,30 +79,30 @@ def delete(benign_id: int) -> Response:
 
 
 def _draft(sent: Form) -> BenignDraft:
-    """The entry that a form asks for, whose signals are then in the form. Raises InvalidInput."""
-    found = sides(sent, Mode.BALANCED)
-    signals = tuple(dict.fromkeys(one for some in found.values() for one in some))
+    """The entry in a form. Writes the signals of a picture into the form. Raises InvalidInput."""
+    by_transform = sides(sent, Mode.BALANCED)
+    signals = tuple(dict.fromkeys(signal for of_transform in by_transform.values() for signal in of_transform))
     sent.values["signals"] = spell_lines({"": signals})
-    named = {str(one): sent.number(f"radius.{one}") for one in Algorithm}
-    radius = {name: bits for name, bits in named.items() if bits is not None}
-    asked = {"signals": [str(one) for one in signals], "radius": radius, "note": sent.text("note")}
-    return read(BenignIn, pages.query_text(asked), validation_context()).to_domain()
+    radii = {str(algorithm): sent.number(f"radius.{algorithm}") for algorithm in Algorithm}
+    radius = {name: bits for name, bits in radii.items() if bits is not None}
+    fields = {"signals": [str(signal) for signal in signals], "radius": radius, "note": sent.text("note")}
+    return read(BenignIn, pages.query_text(fields), validation_context()).to_domain()
 
 
-def _asked(form: Form, effect: BenignEffect | None = None, seen: str = "", status: int = 200) -> Response:
+def _ask_page(form: Form, effect: BenignEffect | None = None, seen: str = "", status: int = 200) -> Response:
     return pages.page(
         "benign_new.html",
         status=status,
         form=form,
         effect=effect,
         seen=seen,
-        radii={one: usual_radius(one) for one in hashdb().rules.algorithms},
+        radii={algorithm: usual_radius(algorithm) for algorithm in hashdb().rules.algorithms},
         accept_media=app_state().settings.accept_media,
         two_persons=hashdb().rules.two_persons,
     )
 
 
-def _shown(template: str, id: int) -> Response:
+def _entry_page(template: str, id: int) -> Response:
     entry, effect = benign.get(hashdb(), actor(), id), benign.held_back(hashdb(), actor(), id)
     return pages.page(template, entry=entry, effect=effect, grid=grid)
 

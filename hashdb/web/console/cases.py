@@ -1,4 +1,4 @@
-"""/console/cases: what waits for a reviewer; one side by side with what is near to it, to be decided."""
+"""/console/cases: the reviewer's queue, and a page to decide a case beside near contributions."""
 
 from __future__ import annotations
 
@@ -31,36 +31,36 @@ _NOTHING = Queue()
 
 @blueprint.get("")
 def browse() -> Response:
-    """List the open cases in the order in which they are to be decided, or those that are decided."""
+    """List the open cases in the order of the queue, or the decided ones."""
     form = Form()
-    asked = pages.asked(CasesPageQuery, form=form)
-    if asked is None:
-        return _listed(form, CasesPageQuery(), status=422)
-    if asked.state is CaseState.OPEN:
-        return _listed(form, asked, queue=cases.queue(hashdb(), actor(), asked.order, asked.pile))
-    found = cases.latest(hashdb(), actor(), asked.before, _DECIDED + 1)
-    decided, more = page_of(found, _DECIDED)
-    return _listed(form, asked, decided=decided, next=decided[-1].id if more else None)
+    params = pages.asked(CasesPageQuery, form=form)
+    if params is None:
+        return _list_page(form, CasesPageQuery(), status=422)
+    if params.state is CaseState.OPEN:
+        return _list_page(form, params, queue=cases.queue(hashdb(), actor(), params.order, params.pile))
+    rows = cases.latest(hashdb(), actor(), params.before, _DECIDED + 1)
+    decided, more = page_of(rows, _DECIDED)
+    return _list_page(form, params, decided=decided, next=decided[-1].id if more else None)
 
 
 @blueprint.post("/piles/<id:member_id>")
 def uphold(member_id: int) -> Response:
-    """Uphold the cases of a pile that the page listed, with one reason."""
+    """Uphold the listed cases of a pile, with one reason."""
     actor().require(Scope.REVIEW)
-    sent, asked = Form.sent(), CasesPageQuery(order=_order(), pile=member_id)
+    sent, params = Form.sent(), CasesPageQuery(order=_order(), pile=member_id)
     try:
-        said = read(UpholdIn, pages.query_text({"note": sent.text("note"), "upto": sent.number("upto")}))
+        upheld = read(UpholdIn, pages.query_text({"note": sent.text("note"), "upto": sent.number("upto")}))
     except pages.REFUSALS as error:
-        queue = cases.queue(hashdb(), actor(), asked.order, member_id)
-        return _listed(sent.refused(error), asked, queue=queue, status=422)
-    count = cases.uphold_pile(hashdb(), actor(), member_id, said.upto, said.note)
-    return pages.done(url_for("console.cases.browse", order=asked.order), f"{filters.counted(count, 'case')} upheld.")
+        queue = cases.queue(hashdb(), actor(), params.order, member_id)
+        return _list_page(sent.refused(error), params, queue=queue, status=422)
+    count = cases.uphold_pile(hashdb(), actor(), member_id, upheld.upto, upheld.note)
+    return pages.done(url_for("console.cases.browse", order=params.order), f"{filters.counted(count, 'case')} upheld.")
 
 
 @blueprint.get("/<id:case_id>")
 def show(case_id: int) -> Response:
-    """Show a case beside what is near to its contribution."""
-    return _shown(cases.get(hashdb(), actor(), case_id), Form())
+    """Show a case beside the contributions near its own."""
+    return _case_page(cases.get(hashdb(), actor(), case_id), Form())
 
 
 @blueprint.post("/<id:case_id>")
@@ -70,13 +70,13 @@ def decide(case_id: int) -> Response:
     case, sent = cases.get(hashdb(), actor(), case_id), Form.sent()
     _, after = cases.beside(hashdb(), actor(), _order(), case_id, _pile())
     try:
-        asked = read(DecisionIn, pages.query_text(_asked(sent)))
-        if asked.note is None:
+        requested = read(DecisionIn, pages.query_text(_decision_fields(sent)))
+        if requested.note is None:
             raise InvalidInput((Fault("note", "is required: who contributed it and who disputed it read it"),))
-        decided = cases.decide(hashdb(), actor(), case_id, asked.decision, asked.note, asked.signals)
+        decided = cases.decide(hashdb(), actor(), case_id, requested.decision, requested.note, requested.signals)
     except pages.REFUSALS as error:
-        return _shown(cases.get(hashdb(), actor(), case_id), sent.refused(error), status=422)
-    done = _done(case, decided)
+        return _case_page(cases.get(hashdb(), actor(), case_id), sent.refused(error), status=422)
+    done = _outcome_text(case, decided)
     if after is not None:
         return pages.done(url_for("console.cases.show", case_id=after, order=_order(), pile=_pile()), done)
     left = cases.queue(hashdb(), actor(), _order())
@@ -85,23 +85,23 @@ def decide(case_id: int) -> Response:
     )
 
 
-def _asked(sent: Form) -> dict[str, object]:
-    """What the form says; its boxes name signals where the decision is to retire."""
-    asked: dict[str, object] = {"decision": sent.text("decision"), "note": sent.text("note") or None}
-    if sent.text("boxes") and asked["decision"] == Decision.RETIRE:
-        asked["signals"] = [int(one) if one.isascii() and one.isdecimal() else one for one in sent.many("signals")]
-    return asked
+def _decision_fields(sent: Form) -> dict[str, object]:
+    """The fields of the form as JSON fields; with the ticked signals if the decision is to retire."""
+    fields: dict[str, object] = {"decision": sent.text("decision"), "note": sent.text("note") or None}
+    if sent.text("boxes") and fields["decision"] == Decision.RETIRE:
+        fields["signals"] = [int(box) if box.isascii() and box.isdecimal() else box for box in sent.many("signals")]
+    return fields
 
 
-def _done(case: Case, decided: Case | Proposal) -> str:
+def _outcome_text(case: Case, decided: Case | Proposal) -> str:
     if isinstance(decided, Proposal):
         return f"Case {case.id} waits: to retire takes a second person, who is to decide the same within 72 hours."
     return f"Case {case.id}, on contribution {case.contribution}: {decided.decision}."
 
 
-def _listed(
+def _list_page(
     form: Form,
-    asked: CasesPageQuery,
+    params: CasesPageQuery,
     queue: Queue = _NOTHING,
     decided: Sequence[Case] = (),
     next: int | None = None,
@@ -111,16 +111,16 @@ def _listed(
         "cases.html",
         status=status,
         form=form,
-        asked=asked,
+        params=params,
         queue=queue,
-        piled=_piled(asked, queue),
+        piled=_pile_name(params, queue),
         decided=decided,
         next=next,
-        names=events.names(hashdb(), actor(), {one.decided_by for one in decided if one.decided_by}),
+        names=events.names(hashdb(), actor(), {case.decided_by for case in decided if case.decided_by}),
     )
 
 
-def _shown(case: Case, form: Form, status: int = 200) -> Response:
+def _case_page(case: Case, form: Form, status: int = 200) -> Response:
     order = _order()
     before, after = cases.beside(hashdb(), actor(), order, case.id, _pile())
     open_ = case.state is CaseState.OPEN
@@ -152,16 +152,16 @@ def _order() -> Order:
 
 
 def _pile() -> int | None:
-    """The member in whose pile one goes from case to case."""
+    """The member of the pile through which the reviewer pages, if any."""
     text = request.args.get("pile", "")
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= 15 else None
 
 
-def _piled(asked: CasesPageQuery, queue: Queue) -> str | None:
-    """The name of the member of whose pile the cases are listed."""
-    if asked.pile is None or not queue.waiting:
+def _pile_name(params: CasesPageQuery, queue: Queue) -> str | None:
+    """The member's name if the page lists a pile."""
+    if params.pile is None or not queue.waiting:
         return None
-    return members.get(hashdb(), actor(), asked.pile).name
+    return members.get(hashdb(), actor(), params.pile).name
 
 
 _MEANING = {

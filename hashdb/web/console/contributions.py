@@ -1,4 +1,4 @@
-"""/console/contributions: every contribution, chosen and ordered; one with all that is known of it."""
+"""/console/contributions: a list to filter, sort and export, and a page for each contribution."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flask import Response, request, stream_with_context, url_for
 
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.contributions import Contribution, Sort, Standing, Status
-from hashdb.domain.review.cases import Case, CaseState
+from hashdb.domain.review.cases import CaseState
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.times import format_instant
 from hashdb.errors import Fault, InvalidInput
@@ -35,68 +35,74 @@ _OPINIONS = 1_000
 
 @blueprint.get("")
 def browse() -> Response:
-    """List the contributions that a filter lets through."""
+    """List the contributions that match a filter."""
     form = Form()
-    asked = _asked(form)
-    if asked is None:
-        return pages.page("contributions.html", status=422, form=form, found=None, asked=ListingQuery(), **_choices())
-    found = listings.page(hashdb(), actor(), asked.to_domain(), asked.after, asked.limit)
-    return pages.page("contributions.html", form=form, found=found, asked=asked, address=_with, **_choices())
+    params = _read_query(form)
+    if params is None:
+        return pages.page(
+            "contributions.html", status=422, form=form, listing=None, params=ListingQuery(), **_choices()
+        )
+    listing = listings.page(hashdb(), actor(), params.to_domain(), params.after, params.limit)
+    return pages.page(
+        "contributions.html", form=form, listing=listing, params=params, address=_address_with, **_choices()
+    )
 
 
 @blueprint.get("/export")
 def export() -> Response:
-    """Download all that a filter lets through, as CSV or lines of JSON."""
+    """Download all contributions that match a filter, as CSV or JSON lines."""
     form, kind = Form(), request.args.get("form", "csv")
-    asked = _asked(form)
-    if asked is None or kind not in FORMS:
-        form.faults.setdefault("form", "is csv or jsonl") if asked else None
-        return pages.page("contributions.html", status=422, form=form, found=None, asked=ListingQuery(), **_choices())
-    found = listings.export(hashdb(), actor(), asked.to_domain(), kind)
-    response = Response(stream_with_context(lines(found, kind)), mimetype=FORMS[kind])
+    params = _read_query(form)
+    if params is None or kind not in FORMS:
+        form.faults.setdefault("form", "is csv or jsonl") if params else None
+        return pages.page(
+            "contributions.html", status=422, form=form, listing=None, params=ListingQuery(), **_choices()
+        )
+    exported = listings.export(hashdb(), actor(), params.to_domain(), kind)
+    response = Response(stream_with_context(lines(exported, kind)), mimetype=FORMS[kind])
     response.headers["Content-Disposition"] = f'attachment; filename="contributions.{kind}"'
     return response
 
 
 @blueprint.get("/<id:contribution_id>")
 def show(contribution_id: int) -> Response:
-    """Show a contribution: what it is, what happened to it, what is near to it."""
-    return _shown(contributions.get(hashdb(), actor(), contribution_id))
+    """Show a contribution with its history and near contributions."""
+    return _contribution_page(contributions.get(hashdb(), actor(), contribution_id))
 
 
 @blueprint.get("/<id:contribution_id>/neighbors")
 def near(contribution_id: int) -> Response:
-    """What is near to a contribution, as a part of its page."""
-    found = contributions.get(hashdb(), actor(), contribution_id)
-    around = pages.once_built(lambda: neighbors.list_near(hashdb(), actor(), contribution_id, _NEAR))
-    return pages.page("neighbors_part.html", contribution=found, near=around, grid=grid)
+    """The contributions near one, as a fragment of its page."""
+    contribution = contributions.get(hashdb(), actor(), contribution_id)
+    neighborhood = pages.once_built(lambda: neighbors.list_near(hashdb(), actor(), contribution_id, _NEAR))
+    return pages.page("neighbors_part.html", contribution=contribution, near=neighborhood, grid=grid)
 
 
 @blueprint.get("/<id:contribution_id>/case")
 def ask_case(contribution_id: int) -> Response:
-    """Say what a case would do, before it is opened."""
-    return _ask("contribution_case.html", contribution_id, Form())
+    """Show the effect of a case before it is opened."""
+    return _confirmation_page("contribution_case.html", contribution_id, Form())
 
 
 @blueprint.post("/<id:contribution_id>/case")
 def open_case(contribution_id: int) -> Response:
-    """Open a case on a contribution, and hold it or not."""
+    """Open a case on a contribution; with `holds`, the contribution is quarantined meanwhile."""
     actor().require(Scope.REVIEW)
     sent = Form.sent()
     try:
-        _confirmed(sent, reason=True)
+        _require_confirmation(sent, reason=True)
         holds = sent.text("holds") == "yes"
         case = cases.bring(hashdb(), actor(), contribution_id, sent.text("reason"), holds=holds)
     except pages.REFUSALS as error:
-        return _ask("contribution_case.html", contribution_id, sent.refused(error), status=422)
+        return _confirmation_page("contribution_case.html", contribution_id, sent.refused(error), status=422)
     address = url_for("console.cases.show", case_id=case.id)
     return pages.done(address, f"Case {case.id} is open on contribution {contribution_id}.")
 
 
 @blueprint.get("/<id:contribution_id>/erasure")
 def ask_erasure(contribution_id: int) -> Response:
-    """Say what erasure would do, before it is done."""
-    return _ask("contribution_erasure.html", contribution_id, Form())
+    """Show the effect of an erasure before it is done."""
+    return _confirmation_page("contribution_erasure.html", contribution_id, Form())
 
 
 @blueprint.post("/<id:contribution_id>/erasure")
@@ -105,15 +111,15 @@ def erase(contribution_id: int) -> Response:
     actor().require(Scope.ADMIN)
     sent = Form.sent()
     try:
-        _confirmed(sent, reason=True, number=contribution_id)
+        _require_confirmation(sent, reason=True, number=contribution_id)
         contributions.erase(hashdb(), actor(), contribution_id, sent.text("reason"))
     except pages.REFUSALS as error:
-        return _ask("contribution_erasure.html", contribution_id, sent.refused(error), status=422)
+        return _confirmation_page("contribution_erasure.html", contribution_id, sent.refused(error), status=422)
     return pages.done(_address(contribution_id), f"Contribution {contribution_id} is erased. Its events stay.")
 
 
-def _confirmed(sent: Form, *, reason: bool, number: int | None = None) -> None:
-    """Raise InvalidInput unless a reason was chosen, and the number typed where that is asked for."""
+def _require_confirmation(sent: Form, *, reason: bool, number: int | None = None) -> None:
+    """Raise InvalidInput unless the form has a reason if `reason`, and the number `number` if it is not None."""
     faults = [Fault("reason", "is required")] if reason and not sent.text("reason") else []
     if number is not None and sent.text("number") != str(number):
         faults.append(Fault("number", f"is to be {number}, typed by hand"))
@@ -121,22 +127,24 @@ def _confirmed(sent: Form, *, reason: bool, number: int | None = None) -> None:
         raise InvalidInput(tuple(faults))
 
 
-def _asked(form: Form) -> ListingQuery | None:
-    """What the query string asks for, or None with its faults in the form."""
-    asked = pages.asked(ListingQuery, form=form, apart=("form",))
-    if asked is not None:
+def _read_query(form: Form) -> ListingQuery | None:
+    """The filter in the query string. If it is invalid: None, with the faults in the form."""
+    params = pages.asked(ListingQuery, form=form, apart=("form",))
+    if params is not None:
         try:
-            listings.check(asked.to_domain().chosen)
+            listings.check(params.to_domain().chosen)
         except InvalidInput as error:
             form.refused(error)
             return None
-    return asked
+    return params
 
 
 def _choices() -> dict[str, Any]:
-    found = members.page(hashdb(), actor(), 0, _MEMBERS)
+    rows = members.page(hashdb(), actor(), 0, _MEMBERS)
     return {
-        "members": [(str(one.id), one.name) for one in sorted(found, key=lambda one: one.name.casefold())],
+        "members": [
+            (str(member.id), member.name) for member in sorted(rows, key=lambda member: member.name.casefold())
+        ],
         "labels": hashdb().rules.vocabulary.behaviour,
         "algorithms": Algorithm,
         "statuses": Status,
@@ -145,37 +153,31 @@ def _choices() -> dict[str, Any]:
     }
 
 
-def _with(**changed: Any) -> str:
-    """The address of the list with the filter of this page."""
+def _address_with(**changed: Any) -> str:
+    """The URL of the list with the filter of this page and these changes."""
     kept: Mapping[str, Any] = {name: value for name, value in request.args.items() if value and name != "after"}
     return url_for("console.contributions.browse", **{**kept, **changed})
 
 
-def _shown(found: Contribution) -> Response:
-    on = cases_on(found.id)
-    line = events.timeline(hashdb(), actor(), found.id)
+def _contribution_page(contribution: Contribution) -> Response:
+    opened = cases.on(hashdb(), actor(), contribution.id)
     return pages.page(
         "contribution.html",
-        contribution=found,
-        cases=on,
-        open_case=next((case for case in on if case.state is CaseState.OPEN), None),
-        timeline=line,
+        contribution=contribution,
+        cases=opened,
+        open_case=next((case for case in opened if case.state is CaseState.OPEN), None),
+        timeline=events.timeline(hashdb(), actor(), contribution.id),
         grid=grid,
-        radii={one: one.radius for one in Algorithm},
+        radii={algorithm: algorithm.radius for algorithm in Algorithm},
     )
 
 
-def cases_on(contribution: int) -> tuple[Case, ...]:
-    """The cases on a contribution."""
-    return cases.on(hashdb(), actor(), contribution)
-
-
-def _ask(template: str, id: int, form: Form, status: int = 200) -> Response:
-    found = contributions.get(hashdb(), actor(), id)
+def _confirmation_page(template: str, id: int, form: Form, status: int = 200) -> Response:
+    contribution = contributions.get(hashdb(), actor(), id)
     return pages.page(
         template,
         status=status,
-        contribution=found,
+        contribution=contribution,
         effect=cases.impact(hashdb(), actor(), id),
         form=form,
         reasons=hashdb().rules.vocabulary.reason,
@@ -215,14 +217,14 @@ _COLUMNS = (
 _END = "\r\n"
 
 
-def lines(found: Iterable[Contribution], form: str) -> Iterator[str]:
-    """The text of an export, in pieces; lists are separated by spaces in CSV."""
+def lines(contributions: Iterable[Contribution], form: str) -> Iterator[str]:
+    """The text of an export, in pieces. CSV separates the items of a list by spaces."""
     if form == "jsonl":
-        yield from (f"{ContributionOut.from_domain(one).json_text()}\n" for one in found)
+        yield from (f"{ContributionOut.from_domain(contribution).json_text()}\n" for contribution in contributions)
         return
     yield line(_COLUMNS, _END)
-    for one in found:
-        yield line((_cell(getattr(one, name)) for name in _COLUMNS), _END)
+    for contribution in contributions:
+        yield line((_cell(getattr(contribution, name)) for name in _COLUMNS), _END)
 
 
 def _cell(value: Any) -> str:

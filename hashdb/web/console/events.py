@@ -1,4 +1,4 @@
-"""/console/events: the audit log, followed, proved, verified, downloaded."""
+"""/console/events: the audit log: list, follow, prove, verify and download events."""
 
 from __future__ import annotations
 
@@ -28,22 +28,26 @@ _NOTHING = EventsPageQuery()
 
 @blueprint.get("")
 def browse() -> Response:
-    """List the events that a filter lets through, the last first."""
+    """List the events that match a filter, newest first."""
     form = Form()
-    asked = pages.asked(EventsPageQuery, form=form)
-    if asked is None:
-        return pages.page("events.html", status=422, form=form, actions=Action, asked=_NOTHING, found=None)
-    found = audit.latest(hashdb(), actor(), _filter(asked), _stretch(asked), _SHOWN)
-    names = _names(found.events)
-    return pages.page("events.html", form=form, actions=Action, asked=asked, found=found, address=_with, names=names)
+    params = pages.asked(EventsPageQuery, form=form)
+    if params is None:
+        return pages.page("events.html", status=422, form=form, actions=Action, params=_NOTHING, listing=None)
+    listing = audit.latest(hashdb(), actor(), _filter(params), _range(params), _SHOWN)
+    names = _names(listing.events)
+    return pages.page(
+        "events.html", form=form, actions=Action, params=params, listing=listing, address=_address_with, names=names
+    )
 
 
 @blueprint.get("/new")
 def follow() -> Response:
-    """The events after a number, as rows of the table that follows the log."""
-    asked = pages.asked(EventsPageQuery, form=Form()) or _NOTHING
-    found = audit.latest(hashdb(), actor(), _filter(asked), _stretch(asked), _SHOWN)
-    return pages.page("events_new.html", asked=asked, found=found, address=_with, names=_names(found.events))
+    """The events after a seq, as rows for the table that follows the log."""
+    params = pages.asked(EventsPageQuery, form=Form()) or _NOTHING
+    listing = audit.latest(hashdb(), actor(), _filter(params), _range(params), _SHOWN)
+    return pages.page(
+        "events_new.html", params=params, listing=listing, address=_address_with, names=_names(listing.events)
+    )
 
 
 @blueprint.get("/<id:seq>")
@@ -68,10 +72,10 @@ def show(seq: int) -> Response:
 
 @blueprint.get("/verification")
 def verification() -> Response:
-    """Show how far a verification of the log is, and what came of the last ones."""
+    """Show the progress of a verification of the log, and the results of the last ones."""
     template = "verification_state.html" if request.headers.get("HX-Request") else "verification.html"
     runs = jobs.latest(hashdb(), actor())
-    return pages.page(template, runs=runs, names=audit.names(hashdb(), actor(), {one.actor for one in runs}))
+    return pages.page(template, runs=runs, names=audit.names(hashdb(), actor(), {run.actor for run in runs}))
 
 
 @blueprint.post("/verification")
@@ -85,14 +89,14 @@ def verify() -> Response:
 def download() -> Response:
     """Download the events of a period, with their digest and the signed checkpoint that covers them."""
     form = Form()
-    asked = pages.asked(EventsPageQuery, form=form)
-    if asked is None:
-        return pages.page("events.html", status=422, form=form, actions=Action, asked=_NOTHING, found=None)
-    stretch = audit.period(hashdb(), actor(), *asked.period)
+    params = pages.asked(EventsPageQuery, form=form)
+    if params is None:
+        return pages.page("events.html", status=422, form=form, actions=Action, params=_NOTHING, listing=None)
+    period = audit.period(hashdb(), actor(), *params.period)
     note = _note()[0]
-    before = hashdb().store.head().seq + 1 if stretch.before is None else stretch.before
-    lines = audit.texts(hashdb(), actor(), audit.SeqRange(stretch.after, before))
-    name = f"events-{stretch.after + 1}-{before - 1}" if before - 1 > stretch.after else "events-none"
+    before = hashdb().store.head().seq + 1 if period.before is None else period.before
+    lines = audit.texts(hashdb(), actor(), audit.SeqRange(period.after, before))
+    name = f"events-{period.after + 1}-{before - 1}" if before - 1 > period.after else "events-none"
     response = Response(archive(name, lines, note), mimetype="application/zip")
     response.headers["Content-Disposition"] = f'attachment; filename="{name}.zip"'
     return response
@@ -102,24 +106,24 @@ def _names(events: Iterable[Event]) -> Mapping[str, str]:
     return audit.names(hashdb(), actor(), {who for event in events for who in (event.actor, event.subject)})
 
 
-def _filter(asked: EventsPageQuery) -> audit.EventFilter:
-    return audit.EventFilter(asked.actor, asked.action, asked.subject)
+def _filter(params: EventsPageQuery) -> audit.EventFilter:
+    return audit.EventFilter(params.actor, params.action, params.subject)
 
 
-def _stretch(asked: EventsPageQuery) -> audit.SeqRange:
-    stretch = audit.period(hashdb(), actor(), *asked.period)
-    ends = [end for end in (asked.before, stretch.before) if end is not None]
-    return audit.SeqRange(max(asked.after or 0, stretch.after), min(ends, default=None))
+def _range(params: EventsPageQuery) -> audit.SeqRange:
+    period = audit.period(hashdb(), actor(), *params.period)
+    ends = [end for end in (params.before, period.before) if end is not None]
+    return audit.SeqRange(max(params.after or 0, period.after), min(ends, default=None))
 
 
-def _with(endpoint: str, **more: Any) -> str:
-    """The address of a page with the filter of this one."""
+def _address_with(endpoint: str, **more: Any) -> str:
+    """The URL of a page with the filter of this page."""
     kept = {name: value for name, value in request.args.items() if value and name not in ("before", "after", "follow")}
     return url_for(f"console.events.{endpoint}", **{**kept, **more})
 
 
 def _checkpoint(event: Event) -> tuple[Checkpoint | None, str, str]:
-    """The signed checkpoint over all that was written, and its note; else why there is none."""
+    """The signed checkpoint that covers the event, its note, and an empty reason; or why there is none."""
     note, reason = _note()
     if not note:
         return None, "", reason
@@ -142,29 +146,29 @@ _BLOCK = 256 * 1024
 
 
 class _Sink(io.RawIOBase):
-    """What the archive is written to, and from which it is taken in pieces."""
+    """The file that the archive is written to; its content is taken out in pieces."""
 
     def __init__(self) -> None:
-        self._held = bytearray()
+        self._buffer = bytearray()
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
-        self._held += data
+        self._buffer += data
         return len(data)
 
     def take(self, at_least: int = 1) -> Iterator[bytes]:
-        if len(self._held) >= at_least:
-            taken, self._held = bytes(self._held), bytearray()
+        if len(self._buffer) >= at_least:
+            taken, self._buffer = bytes(self._buffer), bytearray()
             yield taken
 
 
 def archive(name: str, lines: Iterable[str], note: str) -> Iterator[bytes]:
-    """`name`.jsonl of the lines, checkpoint.txt of the note if there is one, and SHA256SUMS of both."""
+    """A ZIP archive in pieces: `name`.jsonl with the lines, checkpoint.txt with the note if any, and SHA256SUMS."""
     sink, digest = _Sink(), hashlib.sha256()
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as written:
-        with written.open(f"{name}.jsonl", "w", force_zip64=True) as file:
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive_file:
+        with archive_file.open(f"{name}.jsonl", "w", force_zip64=True) as file:
             for line in lines:
                 octets = f"{line}\n".encode()
                 digest.update(octets)
@@ -172,7 +176,7 @@ def archive(name: str, lines: Iterable[str], note: str) -> Iterator[bytes]:
                 yield from sink.take(_BLOCK)
         sums = f"{digest.hexdigest()}  {name}.jsonl\n"
         if note:
-            written.writestr("checkpoint.txt", note)
+            archive_file.writestr("checkpoint.txt", note)
             sums += f"{hashlib.sha256(note.encode()).hexdigest()}  checkpoint.txt\n"
-        written.writestr("SHA256SUMS", sums)
+        archive_file.writestr("SHA256SUMS", sums)
     yield from sink.take()

@@ -1,4 +1,4 @@
-"""How pages say what happened, how long something took, and whether something would match."""
+"""Template filters for actions, durations, counts and verdicts on near contributions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hashdb.domain.matching.matches import NearContribution
 from hashdb.domain.signals import Algorithm
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
-_SAID = {
+_PHRASES = {
     "contribution.added": "Contributed",
     "opinion.given": "Opinion given",
     "case.opened": "Case opened",
@@ -20,21 +20,21 @@ _SAID = {
 
 
 def span(length: timedelta) -> str:
-    """A length of time in its two largest units.
+    """A duration in its two largest units.
 
     >>> span(timedelta(days=1, hours=2, minutes=30)), span(timedelta(0))
     ('1 d 2 h', '0 s')
     """
-    left = abs(int(length.total_seconds()))
+    total = abs(int(length.total_seconds()))
     for (size, unit), (lesser, small) in zip(_UNITS, (*_UNITS[1:], (1, "")), strict=True):
-        if left >= size:
-            rest = left % size // lesser
-            return f"{left // size} {unit}" + (f" {rest} {small}" if rest and small else "")
+        if total >= size:
+            rest = total % size // lesser
+            return f"{total // size} {unit}" + (f" {rest} {small}" if rest and small else "")
     return "0 s"
 
 
 def about(length: timedelta) -> str:
-    """A length of time in its largest unit.
+    """A duration in its largest unit.
 
     >>> about(timedelta(minutes=2, seconds=59))
     '2 min'
@@ -43,7 +43,7 @@ def about(length: timedelta) -> str:
 
 
 def seconds(length: int | None) -> str:
-    """The same of whole seconds.
+    """A duration in seconds, in its two largest units.
 
     >>> seconds(3_600), seconds(None)
     ('1 h', '–')
@@ -52,7 +52,7 @@ def seconds(length: int | None) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """How many of something there are.
+    """A number with its noun.
 
     >>> counted(1, "key"), counted(1_200, "key")
     ('1 key', '1,200 keys')
@@ -61,16 +61,16 @@ def counted(number: int, noun: str) -> str:
 
 
 def past_tense(action: str) -> str:
-    """What happened, for people.
+    """An event's action as text for people.
 
     >>> past_tense("contribution.quarantined")
     'Quarantined'
     """
-    return _SAID.get(action) or action.partition(".")[2].replace("-", " ").capitalize()
+    return _PHRASES.get(action) or action.partition(".")[2].replace("-", " ").capitalize()
 
 
 def verdict(near: NearContribution, radii: Mapping[Algorithm, int]) -> str:
-    """Whether it would be answered as a match, and why; neighbors.js says the same as the radii change."""
+    """Whether a near contribution would match at these radii, and why. neighbors.js repeats this in the browser."""
     if near.hindrance is not None:
         return f"no, {near.hindrance}"
     within = near.within(radii)

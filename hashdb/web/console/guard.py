@@ -1,4 +1,4 @@
-"""The guard at the console's door: who is signed in, and whether a form is one of ours."""
+"""Access to the console: sessions, cookies, and the protection of forms against CSRF."""
 
 from __future__ import annotations
 
@@ -15,33 +15,36 @@ from hashdb.service.accounts import sessions
 from hashdb.web.context import app_state, hashdb, spend_change
 
 OPEN = {"console.sessions.sign_in", "console.sessions.begin", "console.provider.go", "console.provider.come_back"}
-"""Views for who is not signed in."""
-_HALF_OPEN = {"console.sessions.code", "console.sessions.confirm", "console.sessions.sign_out"}
+"""Views that need no session."""
+_BEFORE_SECOND_FACTOR = {"console.sessions.code", "console.sessions.confirm", "console.sessions.sign_out"}
 _ALWAYS = {"console.sessions.sign_out", "console.theme"}
 _FIRST_THINGS = {
     "password": {"console.account.password", "console.account.choose_password"},
     "factor": {"console.account.factor", "console.account.add_factor"},
 }
 _WRITES_NOTHING = {"console.neighbors.find"}
-"""Forms that only ask, and so use no budget of changes: pictures are bounded by the queue in which they are hashed."""
+"""POST views that write nothing, and so use no budget of changes. The hashing queue limits their pictures."""
 FORM = "form"
 POLL = "poll"
-"""How the ids of elements begin that htmx asks for by itself."""
+"""The prefix of the ids of elements that htmx polls without the user."""
 
 
 def enter() -> Response | None:
-    """Let a request in, send it to where it must go first, or raise NotAuthenticated or FormRefused."""
+    """Admit a request (None), or redirect it to a page that must come first.
+
+    Raises NotAuthenticated, FormRefused, LimitReached.
+    """
     endpoint = request.endpoint or ""
     if request.method not in ("GET", "HEAD", "OPTIONS"):
         _require_own_form()
     if endpoint in OPEN:
         return None
-    # What a page asks by itself, again and again, is no sign that somebody sits before it.
+    # A page that polls does not show that the user is still there.
     by_itself = request.headers.get("HX-Trigger", "").startswith(POLL)
     token, lifetime = get(SESSION), app_state().settings.lifetime
     g.session = sessions.who(hashdb(), token, lifetime, in_use=not by_itself)
     if not session().complete:
-        return None if endpoint in _HALF_OPEN else _go("console.sessions.code")
+        return None if endpoint in _BEFORE_SECOND_FACTOR else _go("console.sessions.code")
     g.actor = session().user.actor
     if request.method not in ("GET", "HEAD", "OPTIONS") and endpoint not in _WRITES_NOTHING:
         spend_change(g.actor)
@@ -56,12 +59,12 @@ def session() -> Session:
 
 
 def form_secret() -> str:
-    """What a form must carry to be taken for ours."""
+    """The CSRF token of the forms of this visit."""
     return derived(FORM)
 
 
 def _require_own_form() -> None:
-    """Raise FormRefused unless this visit's page made the form."""
+    """Raise FormRefused unless a page of this visit made the form."""
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         raise FormRefused()
     if not is_derived(FORM, request.form.get("csrf", "")):
@@ -69,12 +72,12 @@ def _require_own_form() -> None:
 
 
 def _first_things(endpoint: str) -> Response | None:
-    """Send users to what they must do before anything else."""
+    """Redirect users who must first choose a password or set up a second factor."""
     user = session().user
     needs_factor = app_state().settings.require_second_factor and user.has_password and not user.second_factor
-    for needed, what in ((user.provisional, "password"), (needs_factor, "factor")):
-        if needed and endpoint not in _FIRST_THINGS[what]:
-            return _go(f"console.account.{what}")
+    for needed, page in ((user.provisional, "password"), (needs_factor, "factor")):
+        if needed and endpoint not in _FIRST_THINGS[page]:
+            return _go(f"console.account.{page}")
         if needed:
             return None
     return None
@@ -93,32 +96,32 @@ _A_MINUTE = 60
 
 
 def get(name: str) -> str:
-    """The cookie of that name, empty where there is none."""
-    return request.cookies.get(_named(name), "")
+    """The value of a cookie; empty if there is none."""
+    return request.cookies.get(_cookie_name(name), "")
 
 
 def put(response: Response, name: str, value: str, seconds: int | None = None) -> None:
-    """Let the browser keep a cookie, for as long as it runs or some seconds; no script reads it."""
-    response.set_cookie(_named(name), value, seconds, secure=_secure(), httponly=True, samesite="Lax", path="/")
+    """Set a cookie for some seconds, or until the browser closes. Scripts cannot read it."""
+    response.set_cookie(_cookie_name(name), value, seconds, secure=_secure(), httponly=True, samesite="Lax", path="/")
 
 
 def drop(response: Response, name: str) -> None:
-    """Let the browser forget a cookie."""
-    response.delete_cookie(_named(name), secure=_secure(), httponly=True, samesite="Lax", path="/")
+    """Delete a cookie."""
+    response.delete_cookie(_cookie_name(name), secure=_secure(), httponly=True, samesite="Lax", path="/")
 
 
 def put_theme(response: Response, theme: str) -> None:
-    """Keep the theme for a year."""
+    """Store the theme for a year."""
     put(response, THEME, theme, _A_YEAR)
 
 
 def put_notice(response: Response, text: str) -> None:
-    """Let the next page say something, once."""
+    """Show a message on the next page, once."""
     put(response, NOTICE, _notices().dumps(text), _A_MINUTE)
 
 
 def notice() -> str:
-    """What the page before had to say."""
+    """The message that the previous page left; empty if there is none."""
     try:
         return str(_notices().loads(get(NOTICE)))
     except BadSignature:
@@ -126,22 +129,22 @@ def notice() -> str:
 
 
 def visit() -> str:
-    """The secret of this visit: the session's, else that of a browser which is about to sign in."""
+    """The secret of this visit: that of the session, or that of a browser before sign-in."""
     return get(SESSION) or get(VISIT) or _new_visit()
 
 
 def derived(purpose: str) -> str:
-    """A secret for one purpose, which only who knows this visit's can make."""
+    """A secret for one purpose, derived from the secret of this visit."""
     return _signer(purpose).get_signature(purpose.encode()).decode()
 
 
 def is_derived(purpose: str, value: str) -> bool:
-    """Whether it is that one."""
+    """Whether `value` is the derived secret of this visit for the purpose."""
     return _signer(purpose).verify_signature(purpose.encode(), value.encode("utf-8", "replace"))
 
 
 def _new_visit() -> str:
-    """One that the response will set (guard.leave)."""
+    """A new secret, the same throughout this request; the view sets its cookie."""
     if "visit" not in g:
         g.visit = secrets.token_urlsafe(32)
     return str(g.visit)
@@ -160,6 +163,6 @@ def _secure() -> bool:
     return address.startswith("https:") if address else request.is_secure
 
 
-def _named(name: str) -> str:
-    # With this prefix a browser takes it from this host only, over TLS only.
+def _cookie_name(name: str) -> str:
+    # A browser accepts a cookie with this prefix only from this host, and only over TLS.
     return f"__Host-{name}" if _secure() else name

@@ -1,4 +1,4 @@
-"""/console/incidents: crises under whose label members contribute, and when that expires."""
+"""/console/incidents: crises with a label, and when contributions under the label expire."""
 
 from __future__ import annotations
 
@@ -23,80 +23,80 @@ _MINUTES = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d", re.ASCII)
 
 @blueprint.get("")
 def browse() -> Response:
-    """List the incidents, those that go on first."""
-    return _listed(Form())
+    """List the incidents, current ones first."""
+    return _list_page(Form())
 
 
 @blueprint.post("")
 def add() -> Response:
-    """Open an incident; where that ends contributions sooner, say so first."""
+    """Open an incident. If contributions would expire sooner, show that first."""
     actor().require(Scope.ADMIN)
     sent = Form.sent()
-    asked = {"label": sent.text("label"), "start": _spelled(sent, "start"), "end": _spelled(sent, "end")}
+    fields = {"label": sent.text("label"), "start": _read_instant(sent, "start"), "end": _read_instant(sent, "end")}
     try:
-        draft = read(IncidentIn, pages.query_text({**asked, "expires": bool(sent.text("expires"))})).to_domain()
+        draft = read(IncidentIn, pages.query_text({**fields, "expires": bool(sent.text("expires"))})).to_domain()
         wanted = Incident(0, draft.label, draft.start, draft.end, draft.expires)
-        if effect := _to_be_seen(sent, wanted, None):
-            return _listed(sent, effect=effect, seen=pages.mark(wanted))
+        if effect := _unseen_effect(sent, wanted, None):
+            return _list_page(sent, effect=effect, seen=pages.mark(wanted))
         added = incidents.add(hashdb(), actor(), draft)
     except pages.REFUSALS as error:
-        return _listed(sent.refused(error), status=422)
+        return _list_page(sent.refused(error), status=422)
     return pages.done(_address(added.id), f"{added.label} is open.")
 
 
 @blueprint.get("/<id:incident_id>")
 def show(incident_id: int) -> Response:
-    """Show an incident, and what may be changed."""
+    """Show an incident with a form to change it."""
     incident = incidents.get(hashdb(), actor(), incident_id)
-    return _shown(incident, _filled(incident))
+    return _incident_page(incident, _form_of(incident))
 
 
 @blueprint.post("/<id:incident_id>")
 def change(incident_id: int) -> Response:
-    """Change when it starts or ends, and whether contributions end with it; say first what becomes of them."""
+    """Change start, end or expiry of an incident. Show the effect on contributions first."""
     actor().require(Scope.ADMIN)
     incident, sent = incidents.get(hashdb(), actor(), incident_id), Form.sent()
     try:
-        # An empty end lets it go on, so it is sent as null.
-        asked = {"start": _spelled(sent, "start"), "expires": bool(sent.text("expires"))}
-        end = _spelled(sent, "end")
-        text = pages.query_text({**asked, "end": end}) if end else pages.query_text(asked)[:-1] + ', "end": null}'
+        # An empty end means an open end, which the model reads from null.
+        fields = {"start": _read_instant(sent, "start"), "expires": bool(sent.text("expires"))}
+        end = _read_instant(sent, "end")
+        text = pages.query_text({**fields, "end": end}) if end else pages.query_text(fields)[:-1] + ', "end": null}'
         change = read(IncidentChangeIn, text).to_domain()
         wanted = change.of(incident)
-        if effect := _to_be_seen(sent, wanted, incident):
-            return _shown(incident, sent, effect=effect, seen=pages.mark(wanted))
+        if effect := _unseen_effect(sent, wanted, incident):
+            return _incident_page(incident, sent, effect=effect, seen=pages.mark(wanted))
         changed = incidents.change(hashdb(), actor(), incident_id, change)
     except pages.REFUSALS as error:
-        return _shown(incident, sent.refused(error), status=422)
+        return _incident_page(incident, sent.refused(error), status=422)
     return pages.done(_address(incident_id), f"{changed.label} was changed.")
 
 
-def _to_be_seen(sent: Form, wanted: Incident, before: Incident | None) -> IncidentEffect | None:
-    """What becomes of contributions, where anything does and it was not shown yet."""
+def _unseen_effect(sent: Form, wanted: Incident, before: Incident | None) -> IncidentEffect | None:
+    """The effect on contributions. None if there is none, or if the user has seen it."""
     if sent.text("seen") == pages.mark(wanted) or (before is not None and before.expiry == wanted.expiry):
         return None
     effect = incidents.effect(hashdb(), actor(), wanted)
     return effect if effect.sooner or (before is not None and effect.held) else None
 
 
-def _listed(form: Form, effect: IncidentEffect | None = None, seen: str = "", status: int = 200) -> Response:
-    asked = query(PageQuery)
-    found, more = page_of(incidents.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
+def _list_page(form: Form, effect: IncidentEffect | None = None, seen: str = "", status: int = 200) -> Response:
+    params = query(PageQuery)
+    rows, more = page_of(incidents.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
     now = hashdb().now()
     return pages.page(
         "incidents.html",
         status=status,
         form=form,
-        incidents=sorted(found, key=lambda one: (one.end is not None and one.end <= now, -one.start.timestamp())),
-        held=incidents.named(hashdb(), actor(), [one.label for one in found]),
-        next=found[-1].id if more else None,
+        incidents=sorted(rows, key=lambda incident: (state(incident, now) == "ended", -incident.start.timestamp())),
+        held=incidents.named(hashdb(), actor(), [incident.label for incident in rows]),
+        next=rows[-1].id if more else None,
         effect=effect,
         seen=seen,
         state=state,
     )
 
 
-def _shown(
+def _incident_page(
     incident: Incident, form: Form, effect: IncidentEffect | None = None, seen: str = "", status: int = 200
 ) -> Response:
     return pages.page(
@@ -112,19 +112,19 @@ def _shown(
 
 
 def state(incident: Incident, now: datetime) -> str:
-    """Whether it is to come, goes on, or is over."""
+    """The state of an incident at a time: `to come`, `goes on` or `ended`."""
     if incident.end is not None and incident.end <= now:
         return "ended"
     return "goes on" if incident.start <= now else "to come"
 
 
-def _filled(incident: Incident) -> Form:
+def _form_of(incident: Incident) -> Form:
     values = {"start": f"{incident.start:%Y-%m-%dT%H:%M}", "expires": "yes" if incident.expires else ""}
     return Form({**values, "end": "" if incident.end is None else f"{incident.end:%Y-%m-%dT%H:%M}"})
 
 
-def _spelled(sent: Form, name: str) -> str | None:
-    """An instant as it is on the wire; what is none stays as it is, for the model to refuse."""
+def _read_instant(sent: Form, name: str) -> str | None:
+    """The instant in a field, in the format of the API. Other text is unchanged: the model rejects it."""
     text = sent.text(name)
     return f"{text}:00Z" if _MINUTES.fullmatch(text) else text or None
 

@@ -1,4 +1,4 @@
-"""/console/vocabulary: the words of the service: labels, reasons, statuses, standings, algorithms."""
+"""/console/vocabulary: the codes of the service: labels, reasons, statuses, standings, algorithms."""
 
 from __future__ import annotations
 
@@ -45,19 +45,19 @@ SEVERITIES = ("lowest", "low", "medium", "high", "crisis")
 
 @blueprint.get("")
 def show() -> Response:
-    """Show every code that is in force, and what it means."""
+    """Show every code in force with its meaning."""
     actor().require(Scope.AUDIT)
     rules = hashdb().rules
+    widest = rules.max_radius
     return pages.page(
         "labels.html",
-        algorithms=[(one, rules.algorithm_fault(one) is None, _widest(one)) for one in Algorithm],
+        algorithms=[
+            (algorithm, rules.algorithm_fault(algorithm) is None, max(algorithm.radius, widest.get(algorithm, 0)))
+            for algorithm in Algorithm
+        ],
         kinds=[(kind, *_KINDS[kind], getattr(rules.vocabulary, kind)) for kind in _KINDS if kind in Vocabulary.kinds()],
         statuses=_STATUSES,
         standings=_STANDINGS,
         decisions=_DECISIONS,
         severities=SEVERITIES,
     )
-
-
-def _widest(one: Algorithm) -> int:
-    return max(one.radius, hashdb().rules.max_radius.get(one, 0))

@@ -1,4 +1,4 @@
-"""/console/members: who takes part, with which keys."""
+"""/console/members: the members and their keys."""
 
 from __future__ import annotations
 
@@ -35,69 +35,55 @@ _SCOPES = {
 @blueprint.get("")
 def browse() -> Response:
     """List the members."""
-    return _listed(Form({"kind": MemberKind.PLATFORM}))
+    return _list_page(Form({"kind": MemberKind.PLATFORM}))
 
 
 @blueprint.post("")
 def add() -> Response:
-    """Take a member in."""
+    """Add a member."""
     sent = Form.sent()
-    asked = {
-        "name": sent.text("name"),
-        "kind": sent.text("kind"),
-        "contact": sent.text("contact"),
-        "limits": _limits(sent),
-    }
     try:
-        member = members.add(hashdb(), actor(), read(MemberIn, pages.query_text(asked)).to_domain())
+        member = members.add(hashdb(), actor(), read(MemberIn, _sent_fields(sent)).to_domain())
     except pages.REFUSALS as error:
-        return _listed(sent.refused(error), status=422)
+        return _list_page(sent.refused(error), status=422)
     return pages.done(_address(member.id), f"{member.name} is a member now. Issue a key to let its programs in.")
 
 
 @blueprint.get("/<id:member_id>")
 def show(member_id: int) -> Response:
-    """Show a member, its keys, and what may be changed."""
+    """Show a member with its keys, and forms to change it."""
     member = members.get(hashdb(), actor(), member_id)
-    return _shown(member, _filled(member))
+    return _member_page(member, _form_of(member))
 
 
 @blueprint.post("/<id:member_id>")
 def change(member_id: int) -> Response:
-    """Change name, kind, contact or limit."""
+    """Change name, kind, contact or limits of a member."""
     member, sent = members.get(hashdb(), actor(), member_id), Form.sent()
-    asked = {
-        "name": sent.text("name"),
-        "kind": sent.text("kind"),
-        "contact": sent.text("contact"),
-        "limits": _limits(sent),
-    }
     try:
-        changed = members.change(
-            hashdb(), actor(), member_id, read(MemberChangeIn, pages.query_text(asked)).to_domain()
-        )
-        assert isinstance(changed, Member)  # Only a suspension may wait for a second person.
+        changed = members.change(hashdb(), actor(), member_id, read(MemberChangeIn, _sent_fields(sent)).to_domain())
+        assert isinstance(changed, Member)  # Only a suspension needs a second person.
     except pages.REFUSALS as error:
-        return _shown(member, sent.refused(error), status=422)
+        return _member_page(member, sent.refused(error), status=422)
     return pages.done(_address(member_id), f"{sent.text('name') or changed.id} was changed.")
 
 
 @blueprint.get("/keys/<id:key_id>")
 def find_key(key_id: int) -> Response:
-    """Go to the member whose key it is."""
+    """Redirect to the member that has this key."""
     return pages.to(_address(members.key(hashdb(), actor(), key_id).member))
 
 
 @blueprint.get("/<id:member_id>/status")
 def ask_status(member_id: int) -> Response:
-    """Say what a suspension or a reinstatement would do, before it is done."""
+    """Show the effect of a suspension or reinstatement before it is done."""
     member = members.get(hashdb(), actor(), member_id)
     return pages.page("member_status.html", member=member, effect=members.effect(hashdb(), actor(), member_id))
 
 
 @blueprint.post("/<id:member_id>/status")
 def set_status(member_id: int) -> Response:
-    """Suspend or reinstate a member: at once."""
+    """Suspend or reinstate a member, with immediate effect."""
     suspends = request.form.get("status") == MemberStatus.SUSPENDED
     status = MemberStatus.SUSPENDED if suspends else MemberStatus.ACTIVE
     member = members.change(hashdb(), actor(), member_id, MemberChange(status=status))
@@ -108,24 +94,24 @@ def set_status(member_id: int) -> Response:
 
 @blueprint.post("/<id:member_id>/keys")
 def issue_key(member_id: int) -> Response:
-    """Issue a key, and show its secret this once."""
+    """Issue a key, and show its secret once."""
     member, sent = members.get(hashdb(), actor(), member_id), Form.sent()
     expires = sent.text("expires_at")
-    asked = {
+    fields = {
         "scopes": sent.many("scopes"),
         "expires_at": f"{expires}T00:00:00Z" if expires else None,
         "hides_distances": bool(sent.text("hides_distances")),
     }
     try:
-        issued = members.issue_key(hashdb(), actor(), member_id, read(KeyIn, pages.query_text(asked)).to_domain())
+        issued = members.issue_key(hashdb(), actor(), member_id, read(KeyIn, pages.query_text(fields)).to_domain())
     except pages.REFUSALS as error:
-        return _shown(member, _filled(member), sent.refused(error), status=422)
+        return _member_page(member, _form_of(member), sent.refused(error), status=422)
     return pages.page("key.html", member=member, key=issued.key, secret=issued.secret)
 
 
 @blueprint.get("/<id:member_id>/keys/<id:key_id>/revocation")
 def ask_revocation(member_id: int, key_id: int) -> Response:
-    """Say what a revocation would do, before it is done."""
+    """Show the effect of a revocation before it is done."""
     member = members.get(hashdb(), actor(), member_id)
     key = members.key(hashdb(), actor(), key_id, member_id)
     use = members.key_uses(hashdb(), actor(), member_id).get(key_id)
@@ -134,20 +120,20 @@ def ask_revocation(member_id: int, key_id: int) -> Response:
 
 @blueprint.post("/<id:member_id>/keys/<id:key_id>/revocation")
 def revoke_key(member_id: int, key_id: int) -> Response:
-    """Revoke a key: it opens nothing from the next request on."""
+    """Revoke a key, with effect from the next request."""
     members.revoke_key(hashdb(), actor(), key_id, member_id)
     return pages.done(_address(member_id), f"Key {key_id} is revoked.")
 
 
-def _listed(form: Form, status: int = 200) -> Response:
-    asked = query(PageQuery)
-    found, more = page_of(members.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
-    after = found[-1].id if more else None
+def _list_page(form: Form, status: int = 200) -> Response:
+    params = query(PageQuery)
+    rows, more = page_of(members.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
+    after = rows[-1].id if more else None
     return pages.page(
         "members.html",
         status=status,
-        members=found,
-        activity=members.activity(hashdb(), actor(), [member.id for member in found]),
+        members=rows,
+        activity=members.activity(hashdb(), actor(), [member.id for member in rows]),
         figures=_figures(),
         uses=_uses(),
         next=after,
@@ -156,9 +142,8 @@ def _listed(form: Form, status: int = 200) -> Response:
     )
 
 
-def _shown(member: Member, form: Form, key_form: Form | None = None, status: int = 200) -> Response:
+def _member_page(member: Member, form: Form, key_form: Form | None = None, status: int = 200) -> Response:
     activity = members.activity(hashdb(), actor(), [member.id])[member.id]
-    found = _keys(member.id)
     return pages.page(
         "member.html",
         status=status,
@@ -166,7 +151,7 @@ def _shown(member: Member, form: Form, key_form: Form | None = None, status: int
         activity=activity,
         figures=_figures()[member.id],
         proposals=proposals.on(hashdb(), actor(), "member", member.id),
-        keys=found,
+        keys=_keys(member.id),
         hooks=webhooks.page(hashdb(), actor(), 0, MOST, of=member.id),
         uses=members.key_uses(hashdb(), actor(), member.id),
         form=form,
@@ -178,27 +163,27 @@ def _shown(member: Member, form: Form, key_form: Form | None = None, status: int
 
 
 def _figures() -> dict[int, MemberFigures]:
-    return {one.member: one for one in overviews.members(hashdb(), actor(), members.LATELY.days)}
+    return {figures.member: figures for figures in overviews.members(hashdb(), actor(), members.LATELY.days)}
 
 
 def _uses() -> dict[int, KeyUse]:
-    """Of each member, the use of the key that was used last, with the lag of the one that is furthest behind."""
-    found: dict[int, KeyUse] = {}
-    for one in members.key_uses(hashdb(), actor()).values():
-        best = found.setdefault(one.member, one)
-        use = max(best.use, one.use, key=lambda each: each.used_at)
-        lag = max((each.lag for each in (best, one) if each.lag), key=lambda each: each.changes, default=None)
-        found[one.member] = KeyUse(use, one.member, lag)
-    return found
+    """For each member: the use of its most recently used key, and the lag of the key that is furthest behind."""
+    latest: dict[int, KeyUse] = {}
+    for key_use in members.key_uses(hashdb(), actor()).values():
+        before = latest.setdefault(key_use.member, key_use)
+        use = max(before.use, key_use.use, key=lambda each: each.used_at)
+        lag = max((each.lag for each in (before, key_use) if each.lag), key=lambda lag: lag.changes, default=None)
+        latest[key_use.member] = KeyUse(use, key_use.member, lag)
+    return latest
 
 
 def _keys(member: int) -> list[Key]:
-    """Those that open something first, then the newest."""
-    now, found = hashdb().now(), members.keys(hashdb(), actor(), member, 0, 1000)
-    return sorted(found, key=lambda key: (not key.valid(now), -key.id))
+    """The keys of a member: valid ones first, then newest first."""
+    now, keys = hashdb().now(), members.keys(hashdb(), actor(), member, 0, 1000)
+    return sorted(keys, key=lambda key: (not key.valid(now), -key.id))
 
 
-def _filled(member: Member) -> Form:
+def _form_of(member: Member) -> Form:
     limit, factor = member.limits.contributions_per_day, member.limits.budget_factor
     fields = {"name": member.name, "kind": str(member.kind), "contact": member.contact}
     limits = {
@@ -208,12 +193,13 @@ def _filled(member: Member) -> Form:
     return Form(fields | limits)
 
 
-def _limits(sent: Form) -> dict[str, object]:
+def _sent_fields(sent: Form) -> str:
     factor = sent.number("limits.budget_factor")
-    return {
+    limits = {
         "contributions_per_day": sent.number("limits.contributions_per_day"),
         "budget_factor": 1 if factor is None else factor,
     }
+    return pages.query_text({**{name: sent.text(name) for name in ("name", "kind", "contact")}, "limits": limits})
 
 
 def _address(member: int) -> str:

@@ -1,4 +1,4 @@
-"""/console/debugger: what would match signals or a picture at each radius, and why. Nothing of it is kept."""
+"""/console/debugger: what would match signals or a picture at each radius, and why. Nothing is stored."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ _NEAR = 200
 
 @blueprint.get("")
 def ask() -> Response:
-    """Ask for signals or a picture."""
+    """Show the form for signals or a picture."""
     return _page(Form(), {}, None)
 
 
 @blueprint.post("")
 def find() -> Response:
-    """Show what is near to signals or a picture, and what of it would match at which radius."""
+    """Show the contributions near signals or a picture, and the radius at which each would match."""
     sent = Form.sent()
     radii, faults = _radii(sent)
     try:
-        found = sides(sent, Mode.TRANSFORMS if sent.text("transforms") else Mode.PLAIN)
+        signals = sides(sent, Mode.TRANSFORMS if sent.text("transforms") else Mode.PLAIN)
         if faults:
             raise InvalidInput(tuple(faults))
-        near = neighbors.around(hashdb(), actor(), found, _NEAR)
+        near = neighbors.around(hashdb(), actor(), signals, _NEAR)
     except InvalidInput as error:
         return _page(sent.refused(together(error)), radii, None, status=422)
-    sent.values["signals"] = spell_lines(found)
-    return _page(sent, radii, near, found)
+    sent.values["signals"] = spell_lines(signals)
+    return _page(sent, radii, near, signals)
 
 
 def _radii(sent: Form) -> tuple[dict[Algorithm, int], list[Fault]]:
     radii, faults = {}, []
-    for one in hashdb().rules.algorithms:
-        chosen = sent.number(f"radius.{one}")
-        radii[one] = chosen if isinstance(chosen, int) else one.radius
-        if isinstance(chosen, str) or radii[one] > reach(one):
-            faults.append(Fault(f"radius.{one}", f"is 0 to {reach(one)} bits here"))
-            radii[one] = one.radius
+    for algorithm in hashdb().rules.algorithms:
+        chosen = sent.number(f"radius.{algorithm}")
+        radii[algorithm] = chosen if isinstance(chosen, int) else algorithm.radius
+        if isinstance(chosen, str) or radii[algorithm] > reach(algorithm):
+            faults.append(Fault(f"radius.{algorithm}", f"is 0 to {reach(algorithm)} bits here"))
+            radii[algorithm] = algorithm.radius
     return radii, faults
 
 
@@ -58,11 +58,11 @@ def _page(
     form: Form,
     radii: Mapping[Algorithm, int],
     near: tuple[NearContribution, ...] | None,
-    asked: Sides | None = None,
+    signals: Sides | None = None,
     status: int = 200,
 ) -> Response:
-    rules, own = hashdb().rules, (asked or {}).get("", ())
-    chosen = {one: radii.get(one, one.radius) for one in rules.algorithms}
+    rules, unaltered = hashdb().rules, (signals or {}).get("", ())
+    chosen = {algorithm: radii.get(algorithm, algorithm.radius) for algorithm in rules.algorithms}
     return pages.page(
         "neighbors.html",
         status=status,
@@ -71,9 +71,9 @@ def _page(
         radii=chosen,
         reach=reach,
         near=near,
-        matching=sum(one.matches(chosen) for one in near or ()),
-        benign=neighbors.benign(hashdb(), actor(), own) if own else (),
-        sides=asked or {},
+        matching=sum(neighbor.matches(chosen) for neighbor in near or ()),
+        benign=neighbors.benign(hashdb(), actor(), unaltered) if unaltered else (),
+        sides=signals or {},
         accept_media=app_state().settings.accept_media,
         grid=grid,
         counts=_counts(near or ()),
@@ -81,10 +81,14 @@ def _page(
 
 
 def _counts(near: tuple[NearContribution, ...]) -> dict[Algorithm, list[tuple[int, int]]]:
-    """For each algorithm, how many contributions that can match are within each distance at which there is one."""
+    """For each algorithm, (distance, how many contributions that can match are within it) for each distance found."""
     counts: dict[Algorithm, list[tuple[int, int]]] = {}
-    for one in hashdb().rules.algorithms:
-        found = sorted(each.distance[one] for each in near if one in each.distance and each.hindrance is None)
-        last = {bits: place for place, bits in enumerate(found, 1)}
-        counts[one] = sorted(last.items())
+    for algorithm in hashdb().rules.algorithms:
+        distances = sorted(
+            neighbor.distance[algorithm]
+            for neighbor in near
+            if algorithm in neighbor.distance and neighbor.hindrance is None
+        )
+        last = {bits: number for number, bits in enumerate(distances, 1)}
+        counts[algorithm] = sorted(last.items())
     return counts

@@ -1,4 +1,4 @@
-"""/console/overview: how the service is, at a glance."""
+"""/console/overview: the main figures of the service."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _MATCHES = "/v1/matches"
 def show() -> Response:
     """Show the figures of 30, 90 or 365 days."""
     form = Form()
-    asked = pages.asked(OverviewQuery, form=form)
-    days = OverviewQuery().days if asked is None else asked.days
-    found = overviews.get(hashdb(), actor(), days)
-    status = 422 if asked is None else 200
+    params = pages.asked(OverviewQuery, form=form)
+    days = OverviewQuery().days if params is None else params.days
+    overview = overviews.get(hashdb(), actor(), days)
+    status = 422 if params is None else 200
     return pages.page(
         "overviews.html",
         status=status,
         form=form,
-        found=found,
+        overview=overview,
         days=days,
         periods=DAYS,
         expiring=(hashdb().now() + overviews.EXPIRING).date(),

@@ -1,4 +1,4 @@
-"""What every page of the console is made with: its blueprint, its layout and menu, its forms, and where it leads."""
+"""The shared parts of console pages: blueprints, menu, forms, redirects, template context and filters."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from hashdb.wire import refusal
 
 @dataclass(frozen=True, slots=True)
 class MenuEntry:
-    """A page in the menu: for who has the scope; `icon` is one of templates/console/icons.html.
+    """A page in the menu, shown to users with the scope; `icon` is one of templates/console/icons.html.
 
-    `key` leads there after `g`; `apart` sets it off from what stands before it.
+    The keys `g` and then `key` open it; `apart` begins a group of the menu.
     """
 
     label: str
@@ -60,12 +60,12 @@ MENU = (
 
 
 def seen_by(actor: Actor) -> tuple[MenuEntry, ...]:
-    """The menu of somebody."""
+    """The menu entries that the actor may open."""
     return tuple(entry for entry in MENU if actor.has(entry.scope))
 
 
 _Query = TypeVar("_Query", bound=BaseModel)
-_Found = TypeVar("_Found")
+_Result = TypeVar("_Result")
 _PAGES = {
     "benign": ("console.benign.show", "benign_id"),
     "case": ("console.cases.show", "case_id"),
@@ -77,14 +77,14 @@ _PAGES = {
 }
 PROPOSED = "This takes a second person: the same request of another one does it."
 REFUSALS = (InvalidInput, Conflict, MalformedRequest, SignInRefused)
-"""What is told on the form that was sent; other errors have a page of their own."""
+"""Errors that are shown in the form that was sent. Other errors have an error page."""
 
 
 class Form:
-    """What was filled in, and what is wrong with it; a fault is told at the field whose name is where it is."""
+    """The values of a form and their faults. A fault is shown at the field that `Fault.at` names."""
 
     def __init__(self, values: Mapping[str, str] | None = None) -> None:
-        """Filled in with values; nothing is wrong yet."""
+        """A form with these values and without faults."""
         self.values = dict(values or {})
         self.faults: dict[str, str] = {}
         self.error = ""
@@ -95,24 +95,24 @@ class Form:
         return cls(request.form.to_dict())
 
     def text(self, name: str) -> str:
-        """What was filled in, without spaces around it; empty where nothing was."""
+        """The text of a field without surrounding whitespace; empty if the field is."""
         return self.values.get(name, "").strip()
 
     def secret(self, name: str) -> str:
-        """The same to the letter, and not shown again."""
+        """The exact text of a field, which is removed from the form: it is not shown again."""
         return self.values.pop(name, "")
 
     def number(self, name: str) -> int | str | None:
-        """A whole number, None where nothing was filled in; another text as it is, for the model to refuse."""
+        """The whole number in a field; None if it is empty. Other text is returned for the model to reject."""
         text = self.text(name)
         return int(text) if text.isascii() and text.isdecimal() and len(text) <= 16 else text or None
 
     def many(self, name: str) -> list[str]:
-        """Each box that was ticked."""
+        """The values of the boxes that were ticked."""
         return request.form.getlist(name)
 
     def refused(self, error: HashDBError) -> Self:
-        """The same form with what is wrong with it, which is counted."""
+        """This form with the faults of an error. Counts the rejection of a POST."""
         if request.method == "POST":
             refusals.note_form(hashdb(), error)
         faults: tuple[Fault, ...] = getattr(error, "faults", ())
@@ -122,9 +122,9 @@ class Form:
 
 
 def asked(model: type[_Query], *, form: Form, apart: Collection[str] = ()) -> _Query | None:
-    """The query string as a model, what was left empty apart; None where it is refused, which the form tells then."""
-    given = request.args.to_dict().items()
-    form.values = {name: value for name, value in given if value.strip() and name not in apart}
+    """The query string as a model, without empty fields. If it is invalid: None, with the faults in the form."""
+    arguments = request.args.to_dict().items()
+    form.values = {name: value for name, value in arguments if value.strip() and name not in apart}
     try:
         return model.model_validate(form.values, context=validation_context())
     except ValidationError as error:
@@ -133,59 +133,59 @@ def asked(model: type[_Query], *, form: Form, apart: Collection[str] = ()) -> _Q
 
 
 def blueprint_of(noun: str, module: str, prefix: str | None = None) -> Blueprint:
-    """The blueprint of a noun's pages, under /console."""
+    """A blueprint for the pages of a noun, under /console."""
     return Blueprint(noun, module, url_prefix=prefix or f"/{noun}")
 
 
 def page(template: str, *, status: int = 200, **values: object) -> Response:
-    """A page of templates/console/."""
+    """The page of a template in templates/console/."""
     return Response(render_template(f"console/{template}", **values), status)
 
 
-def once_built(search: Callable[[], _Found]) -> _Found | None:
-    """What a search of the index finds; None while the index is being built: the rest of the page needs none."""
+def once_built(search: Callable[[], _Result]) -> _Result | None:
+    """The result of a search of the index. None while the index is being built, so that the page still works."""
     with suppress(IndexNotReady):
         return search()
     return None
 
 
 def to(address: str) -> Response:
-    """Go on to another page."""
+    """Redirect to another page (303)."""
     return Response(status=303, headers={"Location": address})
 
 
 def done(address: str, what: str) -> Response:
-    """Go on to another page, which says what was done."""
+    """Redirect to another page, which shows what was done."""
     response = to(address)
     guard.put_notice(response, what)
     return response
 
 
 def query_text(fields: Mapping[str, object]) -> str:
-    """Fields as the JSON that a model of the wire reads; what is None was not sent."""
+    """Fields as JSON for a model of the wire, without those that are None."""
     return json.dumps({name: value for name, value in fields.items() if value is not None})
 
 
 def mark(value: object) -> str:
-    """A short digest of what was asked, so that what is confirmed is what its effect was shown of."""
+    """A short digest of a request. It shows that the user confirms the request whose effect was displayed."""
     return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
 
 
 def require_same(chosen: str, again: str) -> None:
-    """Raise InvalidInput unless what was to be typed twice is the same."""
+    """Raise InvalidInput unless both passwords are the same."""
     if chosen != again:
         raise InvalidInput((Fault("again", "is not the same"),))
 
 
 def local(address: str) -> str:
-    """An address within the console, or the console itself for any other."""
+    """The address if it is within the console, else the console's first page."""
     plain = address.isascii() and address.isprintable() and "\\" not in address and len(address) < 1000
     here = address == "/console" or address.startswith(("/console/", "/console?"))
     return address if here and plain else url_for("console.landing")
 
 
 def context() -> dict[str, Any]:
-    """What every template may use."""
+    """The variables of every template."""
     here = g.get("session")
     session = here if here is not None and here.complete else None
     return {
@@ -203,12 +203,12 @@ def context() -> dict[str, Any]:
 
 
 def asset(name: str) -> str:
-    """The address of a static file; another version of hashdb has another."""
+    """The URL of a static file. It changes with the version of hashdb, so that browsers reload the file."""
     return url_for("static", filename=name, v=__version__)
 
 
 def address_of(name: str) -> str | None:
-    """The page of an actor or a subject of the log (kind:id), where it has one."""
+    """The URL of the page of an actor or subject of the log (`kind:id`); None if it has no page."""
     kind, _, id = name.partition(":")
     endpoint, argument = _PAGES.get(kind, ("", ""))
     if endpoint not in current_app.view_functions or not id.isdecimal() or id == "0":
@@ -218,7 +218,7 @@ def address_of(name: str) -> str | None:
 
 
 def add_filters(app: Flask) -> None:
-    """Teach templates how times, numbers and errors are written."""
+    """Add the filters for times, numbers and errors to the templates."""
     app.jinja_env.filters.update(
         instant=instant,
         day=day,
@@ -231,19 +231,19 @@ def add_filters(app: Flask) -> None:
 
 
 def sentence(text: str) -> str:
-    """What errors say, as it stands on a page."""
+    """The text of an error as a sentence."""
     return f"{text[:1].upper()}{text[1:]}."
 
 
 def instant(at: datetime | None, otherwise: str = "–") -> Markup | str:
-    """A time in UTC to the second, for eyes and programs."""
+    """A `<time>` element in UTC, to the second."""
     if at is None:
         return otherwise
     return Markup('<time datetime="{}">{:%Y-%m-%d %H:%M:%S}</time>').format(format_instant(at), at)
 
 
 def day(at: datetime | None, otherwise: str = "–") -> Markup | str:
-    """A date in UTC."""
+    """A `<time>` element with a date in UTC."""
     if at is None:
         return otherwise
     return Markup('<time datetime="{}" title="{:%Y-%m-%d %H:%M:%S} UTC">{:%Y-%m-%d}</time>').format(

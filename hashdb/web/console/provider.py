@@ -1,7 +1,7 @@
-"""/console/sign-in/provider: signing in by OpenID Connect: the code flow, with PKCE (RFC 7636), state and nonce.
+"""/console/sign-in/provider: sign-in by OpenID Connect: the code flow, with PKCE (RFC 7636), state and nonce.
 
-All three are made of the secret of the visit, which only this browser has, so nothing is kept here between the two
-requests; the code that the provider sends back is good once.
+All three are derived from the secret of the visit, which only this browser has. So the service stores nothing between
+the two requests. The provider accepts each code once.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from hashdb.web.console.pages import Form
 from hashdb.web.console.sessions import address, ask, begun, status_of
 from hashdb.web.context import app_state, hashdb
 
-# What takes a tenth of the service's start to load is loaded where somebody signs in so.
+# Importing it takes a tenth of the service's start, so it is imported at the first such sign-in.
 if TYPE_CHECKING:
     from authlib.integrations.httpx_client import OAuth2Client
 
 blueprint = pages.blueprint_of("provider", __name__, "/sign-in/provider")
 _SECONDS = 10
 _LEEWAY = 60
-_FRESH = 600.0
-"""Seconds for which it is known what a provider says of itself."""
-_PATIENCE = 1.0
-"""Seconds that a request waits for another one which asks the provider."""
-_known: dict[str, tuple[float, _Discovered]] = {}
-_asking = Lock()
+_FRESH_SECONDS = 600.0
+"""How long the metadata of a provider is cached, in seconds."""
+_WAIT_SECONDS = 1.0
+"""How long a request waits for another one that reads the metadata, in seconds."""
+_cache: dict[str, tuple[float, _Metadata]] = {}
+_lock = Lock()
 _ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 _WELL_KNOWN = "/.well-known/openid-configuration"
-_Read = TypeVar("_Read", bound=BaseModel)
+_Answer = TypeVar("_Answer")
 
 
-class _Discovered(BaseModel):
-    """What a provider says of itself."""
+class _Metadata(BaseModel):
+    """The metadata of a provider (OpenID Connect Discovery 1.0)."""
 
     issuer: str
     authorization_endpoint: str
@@ -51,13 +51,13 @@ class _Discovered(BaseModel):
 
 
 class _Tokens(BaseModel):
-    """What a provider answers to a code."""
+    """The token response of a provider."""
 
     id_token: str
 
 
 class _Claims(BaseModel):
-    """What is read of an ID token, beside the claim that is the user's name."""
+    """The claims of an ID token; `name` holds the claim that HASHDB_OIDC_CLAIM names."""
 
     sub: Annotated[str, Field(max_length=255)]
     nonce: str
@@ -69,19 +69,19 @@ class _Claims(BaseModel):
 
 @blueprint.get("")
 def go() -> Response:
-    """Send the browser to the provider."""
+    """Redirect the browser to the provider."""
     try:
         with _client() as client:
-            found = _told(lambda: _discover(client))
-            there, _ = client.create_authorization_url(
-                found.authorization_endpoint,
+            metadata = _ask_provider(lambda: _get_metadata(client))
+            sign_in_url, _ = client.create_authorization_url(
+                metadata.authorization_endpoint,
                 state=guard.derived("state"),
                 nonce=guard.derived("nonce"),
                 code_verifier=_verifier(),
             )
     except SignInRefused as error:
         return ask(Form().refused(error), status=502)
-    response = pages.to(there)
+    response = pages.to(sign_in_url)
     if not guard.get(guard.SESSION):
         guard.put(response, guard.VISIT, guard.visit())
     return response
@@ -89,13 +89,13 @@ def go() -> Response:
 
 @blueprint.get("/back")
 def come_back() -> Response:
-    """Begin a session of whom the provider recognised."""
+    """Begin a session of the user that the provider authenticated."""
     try:
         if not guard.is_derived("state", request.args.get("state", "")) or "code" not in request.args:
             raise SignInRefused("the provider sent you back without having been asked by this browser: begin again")
-        # Whoever sends codes that are none costs a request to the provider each time, and so is counted before.
+        # Each false code costs a request to the provider, so attempts are counted before it is sent.
         sessions.approach(hashdb(), address())
-        claims = _told(lambda: _claims(request.args["code"]))
+        claims = _ask_provider(lambda: _claims(request.args["code"]))
         identity = Identity(app_state().settings.oidc_issuer, claims.sub)
         opened = sessions.admit(hashdb(), _name(claims), identity, address())
     except (SignInRefused, LimitReached) as error:
@@ -121,16 +121,16 @@ def _client() -> OAuth2Client:
 
 
 def _claims(code: str) -> _Claims:
-    """What the provider says of whom it sent with this code, once its signature and all that it is for are checked."""
+    """The verified claims of the user behind this code: signature, audience, expiry and nonce are checked."""
     from joserfc import jwt
     from joserfc.jwk import KeySet
 
     settings = app_state().settings
     with _client() as client:
-        found = _discover(client)
-        given = client.fetch_token(found.token_endpoint, code=code, code_verifier=_verifier())
-        keys = KeySet.import_key_set(client.request("GET", found.jwks_uri, withhold_token=True).json())
-    token = jwt.decode(_read(_Tokens, given).id_token, keys, algorithms=_ALGORITHMS)
+        metadata = _get_metadata(client)
+        tokens = client.fetch_token(metadata.token_endpoint, code=code, code_verifier=_verifier())
+        keys = KeySet.import_key_set(client.request("GET", metadata.jwks_uri, withhold_token=True).json())
+    token = jwt.decode(_Tokens.model_validate(tokens).id_token, keys, algorithms=_ALGORITHMS)
     expected = jwt.JWTClaimsRegistry(
         now=int(hashdb().now().timestamp()),
         leeway=_LEEWAY,
@@ -140,7 +140,7 @@ def _claims(code: str) -> _Claims:
         sub={"essential": True},
     )
     expected.validate(token.claims)
-    claims = _read(_Claims, {**token.claims, "name": token.claims.get(settings.oidc_claim)})
+    claims = _Claims.model_validate({**token.claims, "name": token.claims.get(settings.oidc_claim)})
     # OpenID Connect Core 1.0, section 3.1.3.7: a token that another client obtained is not for this one.
     several = isinstance(claims.aud, list) and len(claims.aud) > 1
     if claims.azp != settings.oidc_client_id and (several or claims.azp is not None):
@@ -158,46 +158,42 @@ def _name(claims: _Claims) -> str:
     return claims.name
 
 
-def _discover(client: OAuth2Client) -> _Discovered:
-    """What the provider says of itself, asked for now and then and by one request at a time: anybody can cause it."""
+def _get_metadata(client: OAuth2Client) -> _Metadata:
+    """The metadata of the provider, from a cache. One request at a time reads it: any visitor can trigger it."""
     issuer = app_state().settings.oidc_issuer or ""
-    if not _asking.acquire(timeout=_PATIENCE):
+    if not _lock.acquire(timeout=_WAIT_SECONDS):
         raise SignInRefused("the provider does not answer another request: try again in some seconds")
     try:
-        at, discovered = _known.get(issuer, (-_FRESH, None))
-        if discovered is None or time.monotonic() - at >= _FRESH:
-            discovered = _asked(client, issuer)
-            _known[issuer] = time.monotonic(), discovered
-        return discovered
+        at, metadata = _cache.get(issuer, (-_FRESH_SECONDS, None))
+        if metadata is None or time.monotonic() - at >= _FRESH_SECONDS:
+            metadata = _request_metadata(client, issuer)
+            _cache[issuer] = time.monotonic(), metadata
+        return metadata
     finally:
-        _asking.release()
+        _lock.release()
 
 
-def _asked(client: OAuth2Client, issuer: str) -> _Discovered:
-    found = client.request("GET", issuer.rstrip("/") + _WELL_KNOWN, withhold_token=True)
-    discovered = _read(_Discovered, found.raise_for_status().json())
-    if discovered.issuer != issuer:
+def _request_metadata(client: OAuth2Client, issuer: str) -> _Metadata:
+    response = client.request("GET", issuer.rstrip("/") + _WELL_KNOWN, withhold_token=True)
+    metadata = _Metadata.model_validate(response.raise_for_status().json())
+    if metadata.issuer != issuer:
         raise SignInRefused("the provider calls itself otherwise than it is called here")
-    return discovered
+    return metadata
 
 
-def _told(ask_it: Callable[[], _Read]) -> _Read:
-    """What the provider tells. Raises SignInRefused where it is away, or says what is not to be believed."""
+def _ask_provider(request_provider: Callable[[], _Answer]) -> _Answer:
+    """The result of a request to the provider. Raises SignInRefused if that fails or its answer is not valid."""
     from joserfc.errors import JoseError
 
     try:
-        return ask_it()
+        return request_provider()
     except SignInRefused:
         raise
     except (JoseError, ValidationError, ValueError) as error:
         raise SignInRefused("the provider's answer cannot be believed") from error
     except Exception as error:
-        # The client, the network and TLS each have errors of their own.
+        # The client, the network and TLS each raise their own errors.
         raise SignInRefused("the provider did not answer as it should") from error
-
-
-def _read(model: type[_Read], value: object) -> _Read:
-    return model.model_validate(value)
 
 
 def _verifier() -> str:

@@ -1,4 +1,4 @@
-"""/console/reports: the figures of a period, made in the background, shown, taken away as JSON, CSV or a page."""
+"""/console/reports: transparency reports, which a background job makes, to show and download as JSON, CSV or HTML."""
 
 from __future__ import annotations
 
@@ -28,42 +28,42 @@ _FORMS = {"json": "application/json", "csv": "text/csv", "html": "text/html"}
 
 @blueprint.get("")
 def browse() -> Response:
-    """Ask for a period, and list the reports that were made lately."""
-    return _listed(Form())
+    """Show the form for a report, and list recent reports."""
+    return _list_page(Form())
 
 
 @blueprint.post("")
 def make() -> Response:
-    """Begin to make a report; a short one is there at once."""
+    """Start the job that makes a report."""
     sent = Form.sent()
     try:
-        first, last, member = _asked(sent)
-        found = jobs.start(hashdb(), actor(), first, last, member, _spelled)
+        first, last, member = _read_period(sent)
+        job = jobs.start(hashdb(), actor(), first, last, member, _json_text)
     except pages.REFUSALS as error:
-        return _listed(sent.refused(error), status=422)
-    address = url_for("console.reports.show", report_id=found.id)
-    wanted = found.asks(Period(first or found.period.first, last or found.period.last), member)
+        return _list_page(sent.refused(error), status=422)
+    address = url_for("console.reports.show", report_id=job.id)
+    wanted = job.asks(Period(first or job.period.first, last or job.period.last), member)
     return pages.to(address) if wanted else pages.done(address, "This one is made first: ask for yours again after it.")
 
 
 @blueprint.get("/<id:report_id>")
 def show(report_id: int) -> Response:
-    """Show a report, or how far it is."""
-    found = jobs.get(hashdb(), actor(), report_id)
-    report = _report(found.id) if found.outcome is JobOutcome.MADE else None
+    """Show a report, or the progress of its job."""
+    job = jobs.get(hashdb(), actor(), report_id)
+    report = _report(job.id) if job.outcome is JobOutcome.MADE else None
     template = "report_state.html" if request.headers.get("HX-Request") else "report.html"
-    told = None if report is None else Markup(reports.body(report))
-    return pages.page(template, found=found, of=_of(found), report=report, body=told)
+    body = None if report is None else Markup(reports.body(report))
+    return pages.page(template, job=job, of=_scope_name(job), report=report, body=body)
 
 
 @blueprint.get("/<id:report_id>/download")
 def download(report_id: int) -> Response:
-    """Take a report away: the same figures in another form."""
+    """Download a report as JSON, CSV or HTML."""
     form = request.args.get("form", "json")
     if form not in _FORMS:
         raise InvalidInput((Fault("form", f"is one of {', '.join(_FORMS)}"),))
     report = _report(report_id, form)
-    text = {"json": lambda: _spelled(report), "csv": lambda: csv_text(report), "html": lambda: reports.page(report)}
+    text = {"json": lambda: _json_text(report), "csv": lambda: csv_text(report), "html": lambda: reports.page(report)}
     response = Response(text[form](), mimetype=_FORMS[form])
     name = f"hashdb-{report.period.first}-{report.period.last}.{form}"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
@@ -71,7 +71,7 @@ def download(report_id: int) -> Response:
 
 
 def presets(today: date) -> Iterator[tuple[str, Period]]:
-    """Periods that are often asked for; those that are over first."""
+    """Common periods, complete ones first."""
     this_month = today.replace(day=1)
     last_month = (this_month - timedelta(days=1)).replace(day=1)
     this_quarter = date(today.year, (today.month - 1) // 3 * 3 + 1, 1)
@@ -83,8 +83,8 @@ def presets(today: date) -> Iterator[tuple[str, Period]]:
     yield "this year", Period(date(today.year, 1, 1), today)
 
 
-def _asked(sent: Form) -> tuple[date | None, date | None, int | None]:
-    """The days and the member that a form asks for. Raises InvalidInput."""
+def _read_period(sent: Form) -> tuple[date | None, date | None, int | None]:
+    """The first day, last day and member in a form. Raises InvalidInput."""
     if sent.text("period"):
         sent.values["from"], _, sent.values["to"] = sent.text("period").partition("/")
     days: dict[str, date | None] = {}
@@ -102,7 +102,7 @@ def _asked(sent: Form) -> tuple[date | None, date | None, int | None]:
     return days["from"], days["to"], None if isinstance(member, str) else member
 
 
-def _spelled(report: Report) -> str:
+def _json_text(report: Report) -> str:
     return ReportOut.from_domain(report).json_text()
 
 
@@ -110,20 +110,20 @@ def _report(id: int, form: str | None = None) -> Report:
     return ReportOut.model_validate_json(jobs.text(hashdb(), actor(), id, form)).to_domain()
 
 
-def _listed(form: Form, status: int = 200) -> Response:
-    found = members.page(hashdb(), actor(), 0, _MEMBERS)
-    made = jobs.latest(hashdb(), actor())
+def _list_page(form: Form, status: int = 200) -> Response:
+    rows = members.page(hashdb(), actor(), 0, _MEMBERS)
+    jobs_made = jobs.latest(hashdb(), actor())
     return pages.page(
         "reports.html",
         status=status,
         form=form,
-        members=[(str(one.id), one.name) for one in sorted(found, key=lambda one: one.name.casefold())],
+        members=[(str(member.id), member.name) for member in sorted(rows, key=lambda member: member.name.casefold())],
         presets=presets(hashdb().now().date()),
-        made=made,
-        of=_of,
-        names=events.names(hashdb(), actor(), {one.actor for one in made}),
+        made=jobs_made,
+        of=_scope_name,
+        names=events.names(hashdb(), actor(), {job.actor for job in jobs_made}),
     )
 
 
-def _of(found: ReportJob) -> str:
-    return "all members" if found.member is None else members.get(hashdb(), actor(), found.member).name
+def _scope_name(job: ReportJob) -> str:
+    return "all members" if job.member is None else members.get(hashdb(), actor(), job.member).name

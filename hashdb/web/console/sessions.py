@@ -1,4 +1,4 @@
-"""/console/sign-in and /console/sign-out"""
+"""/console/sign-in: sign-in by password and second factor, and sign-out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ blueprint = pages.blueprint_of("sessions", __name__, "/sign-in")
 
 @blueprint.get("")
 def sign_in() -> Response:
-    """Ask for name and password."""
+    """Show the form for name and password."""
     return ask(Form({"next": request.args.get("next", "")}))
 
 
@@ -35,13 +35,13 @@ def begin() -> Response:
 
 @blueprint.get("/code")
 def code() -> Response:
-    """Ask for a code of the second factor."""
+    """Show the form for a code of the second factor."""
     return pages.page("code.html", form=Form({"next": request.args.get("next", "")}))
 
 
 @blueprint.post("/code")
 def confirm() -> Response:
-    """Complete a session by a code."""
+    """Complete a session with a code of the second factor."""
     sent = Form.sent()
     try:
         opened = sessions.confirm(hashdb(), guard.get(guard.SESSION), sent.secret("code"), address())
@@ -60,7 +60,7 @@ def sign_out() -> Response:
 
 
 def begun(opened: OpenedSession, next_page: str) -> Response:
-    """Go on with a new session, whose secret no page knew before."""
+    """Redirect with the cookie of a new session, whose secret is new."""
     response = pages.to(next_page)
     guard.put(response, guard.SESSION, opened.token)
     guard.drop(response, guard.VISIT)
@@ -68,7 +68,7 @@ def begun(opened: OpenedSession, next_page: str) -> Response:
 
 
 def ask(form: Form, status: int = 200) -> Response:
-    """The page that asks for name and password, with what went wrong."""
+    """The page with the form for name and password, and its error."""
     response = pages.page("sign_in.html", form=form, provider=app_state().settings.oidc_issuer, status=status)
     if not guard.get(guard.SESSION):
         guard.put(response, guard.VISIT, guard.visit())
@@ -76,10 +76,10 @@ def ask(form: Form, status: int = 200) -> Response:
 
 
 def address() -> str:
-    """The address that this request came from."""
+    """The network address of the client."""
     return request.remote_addr or ""
 
 
 def status_of(error: Exception) -> int:
-    """The status of a page that says why a sign-in was refused."""
+    """The HTTP status for a rejected sign-in."""
     return 429 if isinstance(error, LimitReached) else 422

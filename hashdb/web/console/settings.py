@@ -23,7 +23,7 @@ blueprint = pages.blueprint_of("settings", __name__)
 
 @blueprint.get("")
 def show() -> Response:
-    """Show what is in force: settings, the log's keys and the background tasks."""
+    """Show the settings in force, the log's keys and the background tasks."""
     actor().require(Scope.AUDIT)
     return pages.page(
         "settings.html",
@@ -34,8 +34,8 @@ def show() -> Response:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
-    """A background task, and what the workers of this machine did of it; `error` is of every machine."""
+class _TaskRow:
+    """A background task with its runs by the workers of this machine. `error` is the last of any machine."""
 
     plan: Plan
     done_at: datetime | None
@@ -45,11 +45,11 @@ class _Row:
     error: str
 
 
-def _tasks() -> Iterator[_Row]:
+def _tasks() -> Iterator[_TaskRow]:
     runs, errors = app_state().metrics.tasks(), schedule.last_errors(hashdb(), actor())
     for plan in schedule.TABLE:
         run, error = runs[plan.task], errors.get(plan.task)
-        yield _Row(
+        yield _TaskRow(
             plan,
             datetime.fromtimestamp(run.done_at, UTC) if run.done_at else None,
             run.seconds,
@@ -65,16 +65,16 @@ def _settings(settings: Settings) -> Iterator[tuple[str, str, bool, str]]:
         meaning = field.description or ""
         if not meaning.startswith("("):
             value = getattr(settings, name)
-            yield f"HASHDB_{name.upper()}", _spelled(value), name in settings.model_fields_set, meaning
+            yield f"HASHDB_{name.upper()}", _format_value(value), name in settings.model_fields_set, meaning
 
 
-def _spelled(value: object) -> str:
+def _format_value(value: object) -> str:
     if isinstance(value, SecretStr):
         return "set, not shown"
     if value is None or value == {}:
         return "none"
     if value == DEFAULT_LABELS:
-        # Where the package happens to be installed says nothing.
+        # The path depends only on where the package is installed.
         return "built in"
     if isinstance(value, bool):
         return str(value).lower()

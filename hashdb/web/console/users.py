@@ -1,4 +1,4 @@
-"""/console/users: who may use the console."""
+"""/console/users: the users of the console."""
 
 from __future__ import annotations
 
@@ -24,37 +24,39 @@ ROLES = {
 @blueprint.get("")
 def browse() -> Response:
     """List the users."""
-    return _listed(Form({"role": str(Role.AUDITOR)}))
+    return _list_page(Form({"role": str(Role.AUDITOR)}))
 
 
 @blueprint.post("")
 def add() -> Response:
-    """Add a user, with a password that is shown this once, or for the provider to recognise."""
+    """Add a user, with a password that is shown once, or with sign-in by the provider."""
     sent = Form.sent()
     try:
         draft = read(UserIn, pages.query_text({"name": sent.text("name"), "role": sent.text("role")})).to_domain()
         added = users.add(hashdb(), actor(), draft, local=sent.text("by") != "provider")
     except pages.REFUSALS as error:
-        return _listed(sent.refused(error), status=422)
-    return _made(added) if added.password else pages.done(_address(added.user), f"{added.user.name} was added.")
+        return _list_page(sent.refused(error), status=422)
+    return (
+        _password_page(added) if added.password else pages.done(_address(added.user), f"{added.user.name} was added.")
+    )
 
 
 @blueprint.get("/<id:user_id>")
 def show(user_id: int) -> Response:
-    """Show a user, and what may be changed."""
+    """Show a user with forms to change it."""
     user = users.get(hashdb(), actor(), user_id)
-    return _shown(user, Form({"role": str(user.role)}))
+    return _user_page(user, Form({"role": str(user.role)}))
 
 
 @blueprint.post("/<id:user_id>")
 def change(user_id: int) -> Response:
-    """Give a user another role."""
+    """Change the role of a user."""
     user, sent = users.get(hashdb(), actor(), user_id), Form.sent()
     try:
-        asked = read(UserChangeIn, pages.query_text({"role": sent.text("role")})).to_domain()
-        changed = users.change(hashdb(), actor(), user_id, asked)
+        requested = read(UserChangeIn, pages.query_text({"role": sent.text("role")})).to_domain()
+        changed = users.change(hashdb(), actor(), user_id, requested)
     except pages.REFUSALS as error:
-        return _shown(user, sent.refused(error), status=422)
+        return _user_page(user, sent.refused(error), status=422)
     return pages.done(_address(changed), f"{changed.name} is {changed.role} from the next request on.")
 
 
@@ -69,28 +71,28 @@ def set_status(user_id: int) -> Response:
 
 @blueprint.post("/<id:user_id>/password")
 def reset(user_id: int) -> Response:
-    """Give a user a new password, shown this once, and take the second factor away."""
-    return _made(users.reset(hashdb(), actor(), user_id))
+    """Give a user a new password, shown once, and remove the second factor."""
+    return _password_page(users.reset(hashdb(), actor(), user_id))
 
 
 @blueprint.post("/<id:user_id>/provider")
 def use_provider(user_id: int) -> Response:
-    """Have a user sign in by the provider only."""
+    """Make a user sign in by the provider only."""
     changed = users.use_provider(hashdb(), actor(), user_id)
     return pages.done(_address(changed), f"{changed.name} signs in by the provider from now on.")
 
 
-def _made(added: AddedUser) -> Response:
+def _password_page(added: AddedUser) -> Response:
     return pages.page("user_password.html", user=added.user, password=added.password)
 
 
-def _listed(form: Form, status: int = 200) -> Response:
-    found = users.page(hashdb(), actor(), 0, _ALL)
+def _list_page(form: Form, status: int = 200) -> Response:
+    rows = users.page(hashdb(), actor(), 0, _ALL)
     provider = app_state().settings.oidc_issuer
-    return pages.page("users.html", users=found, form=form, roles=ROLES, provider=provider, status=status)
+    return pages.page("users.html", users=rows, form=form, roles=ROLES, provider=provider, status=status)
 
 
-def _shown(user: User, form: Form, status: int = 200) -> Response:
+def _user_page(user: User, form: Form, status: int = 200) -> Response:
     provider = app_state().settings.oidc_issuer
     return pages.page("user.html", user=user, form=form, roles=ROLES, provider=provider, status=status)
 

@@ -1,4 +1,4 @@
-"""/console/webhooks: where members have themselves told, what was delivered there, and a message to try it."""
+"""/console/webhooks: the members' webhooks, their deliveries, and a test message."""
 
 from __future__ import annotations
 
@@ -21,63 +21,63 @@ _SHOWN = 100
 @blueprint.get("")
 def browse() -> Response:
     """List the webhooks of all members."""
-    asked = query(PageQuery)
-    found, more = page_of(webhooks.page(hashdb(), actor(), asked.after, asked.limit + 1), asked.limit)
+    params = query(PageQuery)
+    rows, more = page_of(webhooks.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
     return pages.page(
         "webhooks.html",
-        webhooks=found,
-        names={one: members.get(hashdb(), actor(), one).name for one in {webhook.member for webhook in found}},
-        next=found[-1].id if more else None,
+        webhooks=rows,
+        names={member: members.get(hashdb(), actor(), member).name for member in {webhook.member for webhook in rows}},
+        next=rows[-1].id if more else None,
         state=state,
     )
 
 
 @blueprint.get("/<id:webhook_id>")
 def show(webhook_id: int) -> Response:
-    """Show a webhook, and its last deliveries."""
-    return _shown(webhook_id, Form())
+    """Show a webhook and its last deliveries."""
+    return _webhook_page(webhook_id, Form())
 
 
 @blueprint.post("/<id:webhook_id>/test")
 def test(webhook_id: int) -> Response:
-    """Have a message sent that tells of nothing."""
+    """Send a test message without content."""
     actor().require(Scope.ADMIN)
     try:
         webhooks.test(hashdb(), actor(), webhook_id)
     except (LimitReached, WebhooksOff) as error:
-        return _shown(webhook_id, Form().refused(error), status=422)
+        return _webhook_page(webhook_id, Form().refused(error), status=422)
     return pages.done(_address(webhook_id), "A test is on its way; below is what becomes of it.")
 
 
 @blueprint.post("/<id:webhook_id>/status")
 def set_status(webhook_id: int) -> Response:
-    """Enable a webhook, or disable it."""
+    """Enable or disable a webhook."""
     actor().require(Scope.ADMIN)
     enabled = request.form.get("enabled") == "yes"
     webhooks.change(hashdb(), actor(), webhook_id, WebhookChange(enabled=enabled))
-    told = "enabled: it goes on where it was" if enabled else "disabled"
-    return pages.done(_address(webhook_id), f"Webhook {webhook_id} is {told}.")
+    state_text = "enabled: it goes on where it was" if enabled else "disabled"
+    return pages.done(_address(webhook_id), f"Webhook {webhook_id} is {state_text}.")
 
 
 @blueprint.post("/<id:webhook_id>/deliveries/<id:delivery_id>")
 def redeliver(webhook_id: int, delivery_id: int) -> Response:
-    """Send a delivery again, with the id that it had."""
+    """Send a delivery again, with the same id."""
     actor().require(Scope.ADMIN)
     try:
         webhooks.redeliver(hashdb(), actor(), webhook_id, delivery_id)
     except WebhooksOff as error:
-        return _shown(webhook_id, Form().refused(error), status=422)
+        return _webhook_page(webhook_id, Form().refused(error), status=422)
     return pages.done(_address(webhook_id), f"Delivery {delivery_id} is on its way again.")
 
 
 def state(webhook: Webhook) -> str:
-    """Whether it is told anything, and whether that arrives."""
+    """The state of a webhook: `active`, `failing` or `disabled`."""
     if not webhook.enabled:
         return "disabled"
     return "active" if webhook.failing_since is None else "failing"
 
 
-def _shown(webhook_id: int, form: Form, status: int = 200) -> Response:
+def _webhook_page(webhook_id: int, form: Form, status: int = 200) -> Response:
     webhook = webhooks.get(hashdb(), actor(), webhook_id)
     kept = webhooks.deliveries(hashdb(), actor(), webhook_id, None, 0, KEPT_EACH)
     return pages.page(
