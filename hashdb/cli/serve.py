@@ -188,7 +188,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
         schedule.start(db, Event(), _tasks(counted))
         if rules.reach is not None:
             post = partial(deliveries.post, reach=rules.reach)
-            words = db, s.home / "webhooks", post, counted.deliver, Event()
+            words = db, s.home / "webhooks", post, counted.count_delivery, Event()
             Thread(target=schedule.deliver, args=words, name="webhooks", daemon=True).start()
         if s.metrics_port is not None:
             metrics.serve(counted, s.metrics_host, s.metrics_port)
@@ -212,7 +212,7 @@ def _begin(worker: Any) -> None:
     face: AppState = worker.wsgi.extensions["hashdb"]
     face.db.stopping = lambda: not worker.alive
     if worker.age > worker.cfg.workers:
-        face.metrics.replace()
+        face.metrics.count_replacement()
 
 
 def _write_the_rest(worker: Any) -> None:
@@ -232,11 +232,11 @@ def _tasks(counted: metrics.Metrics) -> dict[Task, schedule.Act]:
             # gunicorn was killed. Its worker sees that too, but lets a busy connection keep it, and with it the home,
             # for half a minute.
             os.kill(os.getpid(), signal.SIGTERM)
-        counted.write_down()
+        counted.record_times()
 
     return {
         Task.METRICS: write_metrics,
-        Task.SUSPICIONS: lambda db: counted.suspect(db.suspicions.tell(db.store, db.now())),
+        Task.SUSPICIONS: lambda db: counted.count_suspected(db.suspicions.tell(db.store, db.now())),
         Task.FILL: fill,
     }
 

@@ -1,4 +1,4 @@
-"""The HTTP face: read, call one service function, write."""
+"""The HTTP layer: a view reads the request, calls one service function and writes the response."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _METHODS = frozenset({"DELETE", "GET", "PATCH", "POST", "PUT"})
 
 
 def check(settings: Settings) -> None:
-    """Raise BadSetting where `create_app` would, before any worker is there to fail."""
+    """Raise BadSetting where `create_app` would, before a worker is started."""
     RateLimits(settings)
     if settings.otlp_endpoint is not None:
         require_installed()
@@ -59,14 +59,14 @@ def create_app(db: HashDB, settings: Settings) -> Flask:
     application: WSGIApplication = FastPath(app.wsgi_app, app.extensions["hashdb"])
     if settings.proxies:
         application = ProxyFix(application, x_for=settings.proxies, x_proto=settings.proxies)
-    # Flask's own way to put something before an application.
+    # Flask documents this assignment for middleware.
     headers, believed = list(_SECURITY_HEADERS.items()), settings.proxies > 0
     app.wsgi_app = secured(application, headers, believed, settings.largest_body)  # type: ignore[method-assign, assignment]
     return app
 
 
 def _routes(app: Flask) -> Iterator[tuple[str, str]]:
-    """Each method and route, as requests are counted."""
+    """The method and route of every view, as the metrics count them."""
     yield access_log.NOWHERE
     for rule in app.url_map.iter_rules():
         yield from ((method, rule.rule) for method in (rule.methods or set()) & _METHODS)

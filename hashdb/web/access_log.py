@@ -1,4 +1,4 @@
-"""What is told of every answer: a line of the log, two counts, and where that is set, a span."""
+"""The access log: each response writes one line, updates two metrics, and sends a span if tracing is on."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from hashdb.web.limits import budgets_of
 from hashdb.web.request_id import current
 
 NOWHERE = ("(any)", "(none)")
-"""The method and the route of a request for which there is none."""
+"""Logged as method and route of a request that no route matches."""
 
 
 def register(app: Flask) -> None:
-    """Tell of every request of the application when it is answered."""
+    """Log every request of the application when it is answered."""
     app.before_request(_start)
     app.after_request(_log_response)
 
 
-def log_answer(face: AppState, method: str, route: str, status: int, started: float, actor: Actor | None) -> None:
-    """Tell of one answer, to a request begun at `started` of the performance counter."""
+def log_answer(state: AppState, method: str, route: str, status: int, started: float, actor: Actor | None) -> None:
+    """Log, count and trace one response. `started` is the `time.perf_counter()` of the request's start."""
     seconds = time.perf_counter() - started
     write_line(method, route, status, seconds, actor)
-    face.metrics.tell(method, route, status, seconds)
-    if face.traces is not None:
-        face.traces.tell(method, route, status, seconds, actor)
+    state.metrics.count_request(method, route, status, seconds)
+    if state.traces is not None:
+        state.traces.record_span(method, route, status, seconds, actor)
 
 
 def _start() -> None:
@@ -39,12 +39,12 @@ def _start() -> None:
 
 
 def _log_response(response: Response) -> Response:
-    # The rule, not the path: what somebody else put into an address may be anything.
+    # The rule, not the path: a client may put anything into the path, even a hash.
     rule = request.url_rule
     method, route = (request.method, rule.rule) if rule else NOWHERE
-    if (who := g.get("actor")) is not None:
-        response.headers.extend(told_budgets(hashdb(), who, budgets_of(request.method, request.endpoint)))
-    log_answer(app_state(), method, route, response.status_code, g.get("started", time.perf_counter()), who)
+    if (actor := g.get("actor")) is not None:
+        response.headers.extend(told_budgets(hashdb(), actor, budgets_of(request.method, request.endpoint)))
+    log_answer(app_state(), method, route, response.status_code, g.get("started", time.perf_counter()), actor)
     return response
 
 
@@ -52,36 +52,36 @@ log = logging.getLogger("hashdb.access")
 
 
 def write_json_lines() -> None:
-    """Let this process write what hashdb logs to standard error, a JSON object a line."""
+    """Send the log of this process to standard error, one JSON object a line."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Lines())
+    handler.setFormatter(_JSONFormatter())
     root = logging.getLogger("hashdb")
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
     root.propagate = False
 
 
-class _Lines(logging.Formatter):
-    """A record as one JSON object; nothing in it can start a line of its own."""
+class _JSONFormatter(logging.Formatter):
+    """Formats a record as one JSON object; a line feed in the message is escaped."""
 
     def format(self, record: logging.LogRecord) -> str:
         at = format_instant(from_microseconds(int(record.created * 1_000_000)))
-        said = {"at": at, "level": record.levelname.lower(), "message": record.getMessage()}
+        entry = {"at": at, "level": record.levelname.lower(), "message": record.getMessage()}
         if id := current():
-            said["request_id"] = id
-        return json.dumps(said | getattr(record, "request", {}))
+            entry["request_id"] = id
+        return json.dumps(entry | getattr(record, "request", {}))
 
 
 def write_line(method: str, route: str, status: int, seconds: float, actor: Actor | None) -> None:
-    """Log one request, which took so long to answer."""
+    """Write the log line of one request. `seconds` is the time to its response."""
     if not log.isEnabledFor(logging.INFO):
         return
-    said = {
+    details = {
         "method": method,
         "route": route,
         "status": status,
         "ms": round(seconds * 1000, 2),
         "actor": str(actor) if actor else None,
     }
-    # As `log.info` does, without the search for who calls it.
-    log.handle(log.makeRecord(log.name, logging.INFO, __file__, 0, "request", (), None, extra={"request": said}))
+    # Like `log.info`, without its costly search for the caller.
+    log.handle(log.makeRecord(log.name, logging.INFO, __file__, 0, "request", (), None, extra={"request": details}))

@@ -1,4 +1,4 @@
-"""All that a view may ask of its request: the service, the actor, the body, the query string."""
+"""The context of a request: the service, the actor, the body and the query string, for views."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ _Item = TypeVar("_Item")
 _KEY_LENGTH = 200
 _HEALTH = ("/healthz", "/readyz")
 LARGE = 16 * 1024
-"""Bytes of a body above which a request holds one of its key's places, before the body is read."""
+"""A larger body, in bytes, takes one of its key's places before it is read."""
 
 
 class InMemoryRequest(flask.Request):
-    """A request whose uploads are held in memory only: what was removed is never written to a disk."""
+    """A request that holds uploads in memory only: removed content is never written to a disk."""
 
     def make_form_data_parser(self) -> FormDataParser:
-        """A parser that keeps uploads in memory, and does not take a broken form for an empty one."""
+        """A parser that holds uploads in memory, and rejects a malformed form instead of reading it as empty."""
         parser = super().make_form_data_parser()
         parser.stream_factory = lambda *_, **__: BytesIO()
         parser.silent = False
@@ -58,13 +58,13 @@ class InMemoryRequest(flask.Request):
 
 
 class Id(IntegerConverter):
-    """An id in an address: one spelling each, and none larger than a database can hold."""
+    """An id in a URL: without leading zeros, and not larger than the database can store."""
 
     regex = "(?:0|[1-9][0-9]{0,15})"
 
 
 class AppState:
-    """What the application holds: the service, its settings, and the processes that hash pictures."""
+    """The state of the application: the service, its settings, metrics, rate limits and hashing processes."""
 
     def __init__(self, db: HashDB, settings: Settings) -> None:
         """Starts nothing yet. Raises BadSetting."""
@@ -76,7 +76,7 @@ class AppState:
 
     @cached_property
     def pool(self) -> HashingPool:
-        """The hashing processes of this worker, started when first needed."""
+        """The hashing processes of this worker, started at first use."""
         s = self.settings
         limits = Limits(max_bytes=s.media_max_bytes, max_pixels=s.media_max_pixels)
         return HashingPool(
@@ -89,7 +89,7 @@ class AppState:
 
 
 def app_state() -> AppState:
-    """What the application holds."""
+    """The state of this application."""
     return cast(AppState, current_app.extensions["hashdb"])
 
 
@@ -99,40 +99,43 @@ def hashdb() -> HashDB:
 
 
 def visit() -> None:
-    """Count this request of its address, unless it only asks how the service is. Raises LimitReached."""
+    """Count this request of its client address, except health checks. Raises LimitReached."""
     if flask.request.path not in _HEALTH:
         app_state().limits.visit(flask.request.remote_addr or "")
 
 
 def actor() -> Actor:
-    """Who makes this request. Raises NotAuthenticated, LimitReached."""
+    """The actor of this request. Raises NotAuthenticated, LimitReached."""
     if "actor" not in g:
         return recognise(bearer(flask.request.headers.get("Authorization", "")))
     return cast(Actor, g.actor)
 
 
 def recognise(secret: str) -> Actor:
-    """Who holds the key of this secret: the actor of this request, which holds a place where its body is large.
+    """Authenticate this request by a key's secret, and return its actor. A large body takes one of the key's places.
 
     Raises NotAuthenticated, LimitReached.
     """
-    found = holder(app_state(), secret, flask.request.remote_addr or "")
-    g.actor = found
+    caller = holder(app_state(), secret, flask.request.remote_addr or "")
+    g.actor = caller
     is_large = (flask.request.content_length or 0) > LARGE or "Transfer-Encoding" in flask.request.headers
     if is_large and "placed" not in g:
-        hashdb().places.enter(found)
-        g.placed = found
-    return found
+        hashdb().places.enter(caller)
+        g.placed = caller
+    return caller
 
 
 def leave(_: BaseException | None = None) -> None:
-    """Give back the place that this request held, if it did."""
+    """Release the place of this request, if it took one."""
     if (placed := g.pop("placed", None)) is not None:
         hashdb().places.leave(placed)
 
 
 def admit(who: Actor, *scopes: Scope) -> Actor:
-    """The actor, once in a request, if it takes part and has one of these scopes. Raises NotAllowed, LimitReached."""
+    """Authorise the actor by one of these scopes, and count the request. Called once for a request.
+
+    Raises NotAllowed, LimitReached.
+    """
     who.require(*scopes)
     app_state().limits.use(who, scopes)
     if Budget.CHANGES in budgets_of(flask.request.method, flask.request.endpoint):
@@ -141,13 +144,13 @@ def admit(who: Actor, *scopes: Scope) -> Actor:
 
 
 def spend_change(who: Actor) -> None:
-    """Count a request that may write to the log. Raises LimitReached."""
+    """Count a request that may append to the log. Raises LimitReached."""
     db = hashdb()
     db.budgets.spend(who, A_CHANGE, db.now())
 
 
 def told_budgets(db: HashDB, who: Actor, budgets: Sequence[Budget]) -> list[tuple[str, str]]:
-    """The headers that tell a key what is left of its budgets; of nobody else there are none."""
+    """The RateLimit headers with what is left of a key's budgets. None for an actor without a key."""
     if who.key is None or not budgets:
         return []
     now = db.now()
@@ -155,30 +158,30 @@ def told_budgets(db: HashDB, who: Actor, budgets: Sequence[Budget]) -> list[tupl
 
 
 def bearer(authorization: str) -> str:
-    """The secret of an `Authorization` header; empty where there is none."""
+    """The secret in an `Authorization: Bearer` header; empty if there is none."""
     scheme, _, secret = authorization.partition(" ")
     return secret.strip() if scheme.lower() == "bearer" else ""
 
 
-def holder(face: AppState, secret: str, address: str) -> Actor:
-    """Who holds the key of this secret, of which a request is counted. Raises NotAuthenticated, LimitReached."""
+def holder(state: AppState, secret: str, address: str) -> Actor:
+    """The actor whose key has this secret; counts the request. Raises NotAuthenticated, LimitReached."""
     try:
-        found = authenticate(face.db, secret)
+        caller = authenticate(state.db, secret)
     except NotAuthenticated:
-        face.limits.failed(address)
+        state.limits.failed(address)
         raise
-    face.limits.count(found)
-    return found
+    state.limits.count(caller)
+    return caller
 
 
 def validation_context() -> ValidationContext:
-    """What a request is checked against."""
+    """The rules that the models of a request are validated against."""
     db = hashdb()
     return ValidationContext(db.rules, db.now(), touched=lambda signals: db.intake.rules().touched(signals))
 
 
 def body() -> bytes:
-    """The JSON text of this request. Raises WrongContentType, TooLarge."""
+    """The JSON body of this request. Raises WrongContentType, MalformedRequest, TooLarge."""
     request = flask.request
     if request.mimetype != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
         raise WrongContentType("application/json")
@@ -186,48 +189,51 @@ def body() -> bytes:
 
 
 def raw_body(*, keep: bool = False) -> bytes:
-    """The body of this request, kept for who reads a form from it. Raises MalformedRequest, TooLarge."""
+    """The body of this request; with `keep`, a form can still be read from it. Raises MalformedRequest, TooLarge."""
     request = flask.request
     with sent_whole("the body is not sent as its headers say"):
-        octets = request.get_data(cache=keep)
+        data = request.get_data(cache=keep)
     limit = request.max_content_length
-    if limit is not None and request.content_length is None and len(octets) >= limit:
-        # Werkzeug cuts a chunked body at the limit without a word.
+    if limit is not None and request.content_length is None and len(data) >= limit:
+        # Werkzeug silently truncates a chunked body at the limit.
         raise TooLarge("a request here, in bytes,", limit)
-    return octets
+    return data
 
 
 @contextmanager
 def sent_whole(otherwise: str) -> Iterator[None]:
-    """What the server raises while it reads a body (of another length, in broken chunks) is MalformedRequest."""
+    """Raise MalformedRequest with this text for any error of the server while it reads a body (length, chunks)."""
     try:
         yield
     except (HTTPException, HashDBError):
         raise
     except Exception:
-        # Each server has its own errors for it, and nothing else is read here.
+        # Each server raises its own errors, and nothing but the body is read here.
         raise MalformedRequest(otherwise) from None
 
 
 def query(model: type[_Query]) -> _Query:
-    """The query string of this request as a model. Raises InvalidInput."""
+    """The query string of this request, validated as `model`. Raises InvalidInput."""
     if not flask.request.query_string:
         return _validated(model, {})
-    given = flask.request.args
-    if twice := [Fault(path([name]), "is given twice") for name in given if len(given.getlist(name)) > 1]:
+    arguments = flask.request.args
+    if twice := [Fault(path([name]), "is given twice") for name in arguments if len(arguments.getlist(name)) > 1]:
         raise refused(twice)
-    return _validated(model, given.to_dict())
+    return _validated(model, arguments.to_dict())
 
 
-def _validated(model: type[_Query], given: dict[str, str]) -> _Query:
+def _validated(model: type[_Query], arguments: dict[str, str]) -> _Query:
     try:
-        return model.model_validate(given, context=validation_context())
+        return model.model_validate(arguments, context=validation_context())
     except ValidationError as error:
         raise refusal(error) from None
 
 
 def once(*parts: bytes) -> IdempotencyKey | None:
-    """The idempotency of this request, whose content is `parts`. Raises InvalidInput."""
+    """The idempotency key of this request with the digest of its content; None without the header.
+
+    Raises InvalidInput.
+    """
     key = flask.request.headers.get("Idempotency-Key")
     if key is None:
         return None
@@ -239,9 +245,9 @@ def once(*parts: bytes) -> IdempotencyKey | None:
     return IdempotencyKey(key, digest.digest())
 
 
-def answer(said: Answered, status: int = 200) -> Response:
-    """A JSON response."""
-    return Response(said.json_text(), status, mimetype="application/json")
+def answer(model: Answered, status: int = 200) -> Response:
+    """A JSON response with this model."""
+    return Response(model.json_text(), status, mimetype="application/json")
 
 
 def nothing() -> Response:
@@ -251,6 +257,6 @@ def nothing() -> Response:
     return response
 
 
-def page_of(found: tuple[_Item, ...], limit: int) -> tuple[tuple[_Item, ...], bool]:
-    """A page of at most `limit` of what was found, and whether there is more."""
-    return found[:limit], len(found) > limit
+def page_of(rows: tuple[_Item, ...], limit: int) -> tuple[tuple[_Item, ...], bool]:
+    """The first `limit` rows, and whether there are more."""
+    return rows[:limit], len(rows) > limit

@@ -1,6 +1,6 @@
-"""Limits on the rate of requests: of each key, in all and by scope, of each address, and of who has no valid key.
+"""Rate limits: for each key (in total and by scope), for each address, and for requests without a valid key.
 
-An IPv6 address counts as its /64.
+All addresses of an IPv6 /64 count as one.
 """
 
 from __future__ import annotations
@@ -27,30 +27,28 @@ if TYPE_CHECKING:
     from limits.strategies import FixedWindowRateLimiter
 
 FAILURES = "100/minute"
-"""Requests without a valid key, of one address, that are answered 401; more are 429. Valid keys are not held up."""
-
+"""How many requests of one address without a valid key get a 401; more get a 429. Valid keys are not affected."""
 
 _REDIS = ("redis", "rediss", "redis+unix", "valkey", "valkeys", "valkey+unix")
-_PATIENCE = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5}
-"""Seconds that a request waits for what counts."""
-_AWAY = 5.0
-"""Seconds for which that is not asked again after it has failed."""
+_TIMEOUTS = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5}
+"""In seconds: a request waits at most so long for the shared storage."""
+_RETRY_SECONDS = 5.0
+"""After a failure, the worker does not use the shared storage for so long."""
 
-
-_SENT = (Budget.CONTRIBUTIONS,)
+_CONTRIBUTIONS = (Budget.CONTRIBUTIONS,)
 _BUDGETS: dict[str, tuple[Budget, ...]] = {
     "matches.match": MATCHING,
     "matches.match_media": MATCHING,
     "hma.look_up": MATCHING,
     "hma.lookup_upload": MATCHING,
     "hma.look_up_raw": MATCHING,
-    "contributions.contribute": _SENT,
-    "contributions.contribute_media": _SENT,
-    "hma.add_content": _SENT,
-    "hma.add_signal": _SENT,
-    "stopncii.submit": _SENT,
-    "threatexchange.describe": _SENT,
-    # These write nothing.
+    "contributions.contribute": _CONTRIBUTIONS,
+    "contributions.contribute_media": _CONTRIBUTIONS,
+    "hma.add_content": _CONTRIBUTIONS,
+    "hma.add_signal": _CONTRIBUTIONS,
+    "stopncii.submit": _CONTRIBUTIONS,
+    "threatexchange.describe": _CONTRIBUTIONS,
+    # These POST requests write nothing.
     "signals.hash_media": (),
     "hma.hash_upload": (),
     "hma.compare": (),
@@ -59,24 +57,24 @@ _BUDGETS: dict[str, tuple[Budget, ...]] = {
     "stopncii.feed_back": (Budget.CHANGES, Budget.OPINIONS, Budget.DISPUTES),
     "threatexchange.react": (Budget.CHANGES, Budget.OPINIONS, Budget.DISPUTES),
 }
-"""The budgets of views that use others than one of changes for a method that is not only for reading."""
-_A_CHANGE = (Budget.CHANGES,)
+"""The budgets of views, by endpoint. Any other view uses one change if its method writes, else none."""
+_CHANGES = (Budget.CHANGES,)
 
 
 def budgets_of(method: str, endpoint: str | None) -> tuple[Budget, ...]:
-    """The budgets that a request uses."""
-    return _BUDGETS.get(endpoint or "", () if method in ("GET", "HEAD", "OPTIONS") else _A_CHANGE)
+    """The budgets that a request of this method and endpoint uses."""
+    return _BUDGETS.get(endpoint or "", () if method in ("GET", "HEAD", "OPTIONS") else _CHANGES)
 
 
 _STATES = {budget: f'"{budget}";r=' for budget in Budget}
-"""Made once: to write the name of an Enum takes longer than all the rest of a header."""
+"""Made once: formatting the name of an Enum takes longer than the rest of the header."""
 
 
 def budget_headers(left: Sequence[BudgetLeft], now: datetime) -> list[tuple[str, str]]:
-    """What tells a client of its budgets: the headers of draft-ietf-httpapi-ratelimit-headers-11."""
-    at = int(now.timestamp())
-    states = ", ".join([f"{_STATES[budget]}{left};t={until - at}" for budget, _, left, until in left])
-    return [("RateLimit-Policy", _policy(tuple([one[:2] for one in left]))), ("RateLimit", states)]
+    """The headers RateLimit-Policy and RateLimit of draft-ietf-httpapi-ratelimit-headers-11."""
+    epoch = int(now.timestamp())
+    states = ", ".join([f"{_STATES[budget]}{remaining};t={until - epoch}" for budget, _, remaining, until in left])
+    return [("RateLimit-Policy", _policy(tuple([budget_left[:2] for budget_left in left]))), ("RateLimit", states)]
 
 
 @cache
@@ -85,10 +83,10 @@ def _policy(limits: tuple[tuple[Budget, int], ...]) -> str:
 
 
 class RateLimits:
-    """What was counted lately, in this process or where all processes count together."""
+    """Counts recent requests in the configured storage, or in this process while that is unreachable."""
 
     def __init__(self, settings: Settings) -> None:
-        """Nothing yet. Raises BadSetting where the storage cannot be had."""
+        """Counts nothing yet. Raises BadSetting if the storage cannot be used."""
         from limits import parse
         from limits.errors import ConfigurationError
         from limits.storage import MemoryStorage, storage_from_string
@@ -98,19 +96,19 @@ class RateLimits:
         if scheme.startswith("redis") and find_spec("redis") is None:
             raise BadSetting("HASHDB_RATE_LIMIT_STORAGE", "redis is missing: pip install 'hashdb[redis]'")
         try:
-            options = _PATIENCE if scheme in _REDIS else {}
+            options = _TIMEOUTS if scheme in _REDIS else {}
             storage = storage_from_string(settings.rate_limit_storage, wrap_exceptions=True, **options)
         except (ConfigurationError, ImportError, ValueError) as error:
             raise BadSetting("HASHDB_RATE_LIMIT_STORAGE", str(error).lower()) from None
         self._rates = {scope: parse(rate) for scope, rate in settings.rate_limit.items()}
         self._address = None if settings.rate_limit_address is None else parse(settings.rate_limit_address)
         self._failure = parse(FAILURES)
-        self._together = FixedWindowRateLimiter(storage)
-        self._here = FixedWindowRateLimiter(MemoryStorage())
-        self._again = 0.0
+        self._shared = FixedWindowRateLimiter(storage)
+        self._local = FixedWindowRateLimiter(MemoryStorage())
+        self._retry_at = 0.0
 
     def visit(self, address: str) -> None:
-        """Count a request of an address, whoever makes it. Raises LimitReached."""
+        """Count a request of an address, with or without a key. Raises LimitReached."""
         if self._address is not None:
             self._hit(self._address, "address", network_of(address))
 
@@ -129,24 +127,24 @@ class RateLimits:
 
     def failed(self, address: str) -> None:
         """Count a request without a valid key. Raises LimitReached."""
-        self._tell(self._here, self._failure, "failed", network_of(address))
+        self._count_or_raise(self._local, self._failure, "failed", network_of(address))
 
     def _hit(self, rate: RateLimitItem, *who: str) -> None:
         from limits.errors import StorageError
 
-        if time.monotonic() >= self._again:
+        if time.monotonic() >= self._retry_at:
             try:
-                self._tell(self._together, rate, *who)
+                self._count_or_raise(self._shared, rate, *who)
                 return
             except StorageError:
-                # Not each request is to wait for it, nor to write a line.
-                self._again = time.monotonic() + _AWAY
+                # Otherwise each request would wait for the timeout and write a log line.
+                self._retry_at = time.monotonic() + _RETRY_SECONDS
                 log.warning("the storage of HASHDB_RATE_LIMIT_STORAGE does not answer: this worker counts alone")
-        # What counts is away: better that each worker counts alone than that nobody matches, or nobody counts.
-        self._tell(self._here, rate, *who)
+        # Better that each worker counts alone than that all requests fail, or that nothing is limited.
+        self._count_or_raise(self._local, rate, *who)
 
     @staticmethod
-    def _tell(limiter: FixedWindowRateLimiter, rate: RateLimitItem, *who: str) -> None:
+    def _count_or_raise(limiter: FixedWindowRateLimiter, rate: RateLimitItem, *who: str) -> None:
         if not limiter.hit(rate, *who):
             seconds = limiter.get_window_stats(rate, *who).reset_time - time.time()
             unit = rate.GRANULARITY.name

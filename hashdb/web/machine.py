@@ -1,4 +1,4 @@
-"""What Prometheus is told of the machine: the processes of the service, the disk of the home, the certificate."""
+"""Metrics of the machine: the processes of the service, the disk of its home, and the TLS certificate."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from prometheus_client import ProcessCollector
     from prometheus_client.metrics_core import Metric
 
-# One value for all workers, which are forked after this: with two that differ, the service would seem to be restarted.
+# Read before the workers are forked, so that all have one value: a second value would look like a restart.
 _BOOTED = round(time.time() - time.clock_gettime(time.CLOCK_BOOTTIME))
 
 
 class Machine:
-    """A collector for Prometheus's library; each figure is read when it is asked for."""
+    """A collector for prometheus_client; a scrape reads each figure."""
 
     def __init__(self, home: Path, certificate: Path | None) -> None:
         """Reads nothing yet."""
@@ -30,14 +30,14 @@ class Machine:
         self._certificate = certificate
 
     def collect(self) -> Iterator[Metric]:
-        """All figures that can be read here."""
+        """All figures that can be read on this machine."""
         from prometheus_client.core import GaugeMetricFamily
 
         yield from _processes()
         try:
             disk = os.statvfs(self._home)
         except OSError:
-            # No home yet: this is no service.
+            # No home yet: this process is not a service.
             pass
         else:
             free, size = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
@@ -47,26 +47,26 @@ class Machine:
             yield GaugeMetricFamily(
                 "hashdb_certificate_expiry_timestamp_seconds",
                 "When the certificate in HASHDB_CERTIFICATE expires; 0 where it cannot be read.",
-                _expires(self._certificate),
+                _expiry(self._certificate),
             )
 
 
 def _processes() -> Iterator[Metric]:
-    """Of the process that holds the workers and of each worker: the names are those of Prometheus's library."""
+    """Metrics of the parent process and its workers, under the names of prometheus_client."""
     from prometheus_client.core import GaugeMetricFamily
 
-    found: dict[str, list[float]] = {}
+    samples: dict[str, list[float]] = {}
     for pid in _pids():
         for family in _collector(pid).collect():
-            found.setdefault(family.name, []).extend(sample.value for sample in family.samples)
-    for name, help, of in (
+            samples.setdefault(family.name, []).extend(sample.value for sample in family.samples)
+    for name, help, combine in (
         ("start_time_seconds", "Start of the service in seconds since 1970.", min),
         ("resident_memory_bytes", "Memory of all its processes; what they share is counted in each.", sum),
         ("open_fds", "Open files of the process that has most.", max),
         ("max_fds", "Open files that a process may have.", min),
     ):
-        if values := found.get(f"process_{name}"):
-            yield GaugeMetricFamily(f"process_{name}", help, of(values))
+        if values := samples.get(f"process_{name}"):
+            yield GaugeMetricFamily(f"process_{name}", help, combine(values))
 
 
 def _collector(pid: int) -> ProcessCollector:
@@ -74,14 +74,14 @@ def _collector(pid: int) -> ProcessCollector:
 
     class Collector(ProcessCollector):
         def _boot_time(self) -> float:
-            # The library reads it from a file that systemd hides (ProcSubset=pid).
+            # The library reads it from a file that systemd may hide (ProcSubset=pid).
             return _BOOTED
 
     return Collector(pid=lambda: pid, registry=None)
 
 
 def _pids() -> Iterable[int]:
-    """The processes that count together and the one that started them; else this one."""
+    """The workers and their parent, or this process if it has no workers."""
     if FOLDER not in os.environ:
         return (os.getpid(),)
     # The library removes the file of a process that has ended.
@@ -89,8 +89,8 @@ def _pids() -> Iterable[int]:
     return (os.getppid(), *(int(name[1]) for name in names if name))
 
 
-def _expires(certificate: Path) -> float:
-    """Seconds since 1970; 0 where it cannot be read, so that an alert fires."""
+def _expiry(certificate: Path) -> float:
+    """In seconds since 1970; 0 if the certificate cannot be read, so that an alert fires."""
     try:
         return load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc.timestamp()
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Pictures that come to the service: held in memory, hashed in processes of their own, never kept."""
+"""Uploaded pictures: the service holds them in memory, hashes them in separate processes, and never stores them."""
 
 from __future__ import annotations
 
@@ -18,59 +18,59 @@ from hashdb.wire.contributions import FILES_A_REQUEST
 
 METADATA_BYTES = 1024 * 1024
 _PARTS = 64
-_BROKEN = "the body is not multipart/form-data, or is cut short"
+_MALFORMED = "the body is not multipart/form-data, or is cut short"
 
 
 @dataclass(frozen=True, slots=True)
 class MediaForm:
-    """What came in a multipart form."""
+    """The parts of a multipart form: the pictures' bytes, and the metadata as JSON text."""
 
     files: tuple[bytes, ...]
     metadata: str
 
 
 def read_form(*, metadata: bool = True) -> MediaForm:
-    """The pictures of this request, and what is said of them.
+    """The pictures of this request, with their metadata unless `metadata` is False.
 
     Raises MediaRefused, WrongContentType, TooLarge, MalformedRequest, InvalidInput.
     """
-    settings = _admitted()
-    with sent_whole(_BROKEN):
+    settings = _require_media_form()
+    with sent_whole(_MALFORMED):
         files = request.files.getlist("file")
     if not request.files and not request.form:
-        # RFC 2046 asks for one part at least; Werkzeug takes any text for what comes before the first.
-        raise MalformedRequest(_BROKEN)
+        # RFC 2046 requires at least one part; Werkzeug reads any other text as the preamble.
+        raise MalformedRequest(_MALFORMED)
     if len(files) > FILES_A_REQUEST:
         raise TooLarge("a request here, in files,", FILES_A_REQUEST)
     if faults := _faults(metadata):
         raise refused(faults)
-    octets = tuple(file.stream.read() for file in files)
-    if any(len(one) > settings.media_max_bytes for one in octets):
+    pictures = tuple(file.stream.read() for file in files)
+    if any(len(picture) > settings.media_max_bytes for picture in pictures):
         raise TooLarge("a picture, in bytes,", settings.media_max_bytes)
-    return MediaForm(octets, _metadata())
+    return MediaForm(pictures, _metadata())
 
 
 def read_picture(*fields: str) -> bytes:
-    """The one picture of this request, in a form field of one of these names.
+    """The bytes of the one picture of this request, from a form field with one of these names.
 
     Raises MediaRefused, WrongContentType, TooLarge, MalformedRequest.
     """
-    settings = _admitted()
-    with sent_whole(_BROKEN):
+    settings = _require_media_form()
+    with sent_whole(_MALFORMED):
         files = list(request.files.items(multi=True))
     if len(files) != 1:
         raise MalformedRequest("a form with one file is needed")
     ((name, file),) = files
     if name not in fields:
         raise MalformedRequest(f"the file's field is {' or '.join(fields)}, which names what it is")
-    octets = file.stream.read()
-    if len(octets) > settings.media_max_bytes:
+    picture = file.stream.read()
+    if len(picture) > settings.media_max_bytes:
         raise TooLarge("a picture, in bytes,", settings.media_max_bytes)
-    return octets
+    return picture
 
 
-def _admitted() -> Settings:
-    """The settings, where a form of pictures is taken by them, and this request held to them."""
+def _require_media_form() -> Settings:
+    """The settings. Sets the limits of this request for a form with pictures. Raises MediaRefused, WrongContentType."""
     settings = app_state().settings
     if not settings.accept_media:
         raise MediaRefused()
@@ -83,10 +83,10 @@ def _admitted() -> Settings:
 
 
 def hash_pictures(files: Sequence[bytes], modes: Iterable[Mode] = repeat(Mode.PLAIN)) -> list[Hashed]:
-    """What is computed of each picture, in its mode. Raises TooManyAtOnce, UnreadablePicture that names all faulty."""
-    who: Actor = g.actor
-    with app_state().db.places.place(who):
-        outcomes = app_state().pool.hash(files, app_state().db.rules.algorithms, modes, who.name)
+    """The hashes of each picture, in its mode. Raises TooManyAtOnce, UnreadablePicture with a fault for each file."""
+    caller: Actor = g.actor
+    with app_state().db.places.place(caller):
+        outcomes = app_state().pool.hash(files, app_state().db.rules.algorithms, modes, caller.name)
     faults = tuple(
         Fault(f"file[{position}]", str(outcome))
         for position, outcome in enumerate(outcomes)
@@ -105,20 +105,20 @@ def _faults(metadata: bool) -> list[Fault]:
         faults.append(Fault("file", "takes files, each with a file name"))
     elif not files.getlist("file"):
         faults.append(Fault("file", "is required: one picture or more"))
-    told = len(fields.getlist("metadata")) + len(files.getlist("metadata"))
-    if metadata and told == 0:
+    count = len(fields.getlist("metadata")) + len(files.getlist("metadata"))
+    if metadata and count == 0:
         faults.append(Fault("metadata", "is required: a JSON object, or a list of them"))
-    if metadata and told > 1:
+    if metadata and count > 1:
         faults.append(Fault("metadata", "is given twice"))
     known = {"file", "metadata"} if metadata else {"file"}
-    # A part without a name has None for one.
+    # The name of a part is None if it has none.
     unknown = {name or "" for name in (*fields, *files)} - known
     faults += [Fault(path([name]), "is not a field of this request") for name in sorted(unknown)]
     return faults
 
 
 def _metadata() -> str:
-    """What is said of the files; curl sends it as a file where it comes from one."""
+    """The metadata of the files. curl sends it as a file part if it is read from a file."""
     part = request.files.get("metadata")
     text = request.form.get("metadata", "") if part is None else part.stream.read().decode("utf-8", "replace")
     if len(text) > METADATA_BYTES:

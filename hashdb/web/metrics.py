@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: requests are counted in each worker and summed up, the rest is read when it is asked for."""
+"""Metrics for Prometheus: each worker counts its requests, which are summed; a scrape reads everything else."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from bisect import bisect_left
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from socket import AF_INET, AF_INET6
@@ -35,21 +36,21 @@ if TYPE_CHECKING:
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _FINE = (0.00005, 0.0001, 0.00025, *_BUCKETS)
-_UNWRITTEN = 100_000
-"""Matches whose times are kept until they are written down."""
-_TRY_AGAIN = 2.0
+_MAX_TIMES = 100_000
+"""At most so many match times wait for the next `record_times`."""
+_RETRY_SECONDS = 2.0
 _RATED = (401, 429, 503)
-"""Statuses that alerts are of, which fire at a rate: one route is enough for there to be a 0."""
-_PATIENCE = 5.0
-"""Seconds for one who asks on that port, and says nothing."""
+"""Statuses whose rate alerts watch: a 0 on one route is enough for the rate to exist."""
+_TIMEOUT = 5.0
+"""In seconds: after so long, a silent connection to the port of the metrics is closed."""
 
 
 class Metrics:
-    """What this process counts."""
+    """The metrics of this process."""
 
     def __init__(self, db: HashDB, home: Path, certificate: Path | None = None) -> None:
-        """Nothing yet, which is told as 0 of all that alerts are of but requests: see `expect`."""
-        # Imported here, since it looks then whether processes count together.
+        """Starts all metrics that alerts use at 0, except those of requests: see `expect`."""
+        # Imported here: the library reads PROMETHEUS_MULTIPROC_DIR at import.
         from prometheus_client import CollectorRegistry, Gauge, Histogram
         from prometheus_client import Counter as Counting
 
@@ -78,8 +79,8 @@ class Metrics:
             registry=self._registry,
         )
         self._writing = Lock()
-        self._times: deque[tuple[float, float]] = deque(maxlen=_UNWRITTEN)
-        # In the way of every match: an append, and the rest once a second.
+        self._times: deque[tuple[float, float]] = deque(maxlen=_MAX_TIMES)
+        # A match only appends its times; `record_times` does the rest once a second.
         db.timed = self._times.append
         self._deliveries = Counting(
             "hashdb_webhook_deliveries",
@@ -93,12 +94,12 @@ class Metrics:
         self._suspected = Counting(
             "hashdb_keys_suspected", "Events that name a key which may be reading hashes.", registry=self._registry
         )
-        # A look-up of ours costs a fifth of `labels`.
+        # A lookup here costs a fifth of `labels`.
         self._counters: dict[tuple[str, str, int], Counting] = {}
         self._histograms: dict[str, Histogram] = {}
 
     def _count_background(self, db: HashDB) -> None:
-        """Count what background tasks do, and workers that are started in the place of others."""
+        """Count the runs of background tasks, and workers that replace another."""
         from prometheus_client import Counter as Counting
         from prometheus_client import Gauge
 
@@ -130,9 +131,9 @@ class Metrics:
         failed = {task: (errors.labels(task), failures.labels(task)) for task in Task}
         took = {task: durations.labels(task) for task in Task}
         done = {task: successes.labels(task) for task in repeated(db)}
-        for one in done.values():
-            # None is late at the start.
-            one.set_to_current_time()
+        for success_at in done.values():
+            # At the start no task is late.
+            success_at.set_to_current_time()
 
         def failure(task: Task) -> None:
             count, at = failed[task]
@@ -148,16 +149,16 @@ class Metrics:
         db.background.on_failure, db.background.on_success = failure, success
 
     def expect(self, routes: Iterable[tuple[str, str]]) -> None:
-        """Tell 0 of each (method, route) from the start on, as far as alerts are of it."""
+        """Export 0 for each (method, route) and status that alerts watch, from the start."""
         for method, route in routes:
-            # One fault is enough, and is seen as an increase only where there was a 0 before.
+            # The alert fires at one error: Prometheus sees an increase only after a 0.
             self._requests.labels(method, route, "500")
         for status in _RATED:
             self._requests.labels("POST", "/v1/matches", str(status))
         self._seconds.labels("/v1/matches")
 
-    def tell(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count one request."""
+    def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one request; `seconds` is the time to its response."""
         counter = self._counters.get((method, route, status))
         if counter is None:
             counter = self._counters[method, route, status] = self._requests.labels(method, route, str(status))
@@ -167,8 +168,8 @@ class Metrics:
         counter.inc()
         histogram.observe(seconds)
 
-    def write_down(self) -> None:
-        """Count how long matches took, and tell up to which event this process's index is; to be done each second."""
+    def record_times(self) -> None:
+        """Record the times of matches and the seq of this process's index. A background task calls it each second."""
         head = self._db.index.head
         self._level.set(0 if head is None else head.seq)
         with self._writing:
@@ -176,30 +177,30 @@ class Metrics:
             _observe(self._search, [search for search, _ in times])
             _observe(self._store, [store for _, store in times if store])
 
-    def deliver(self, outcome: str) -> None:
-        """Count one attempt to deliver."""
+    def count_delivery(self, outcome: str) -> None:
+        """Count one attempt to deliver a webhook."""
         self._deliveries.labels(outcome).inc()
 
-    def replace(self) -> None:
-        """Count that this process came in the place of a worker that ended."""
+    def count_replacement(self) -> None:
+        """Count this process as the replacement of a worker that ended."""
         self._replacements.inc()
 
-    def suspect(self, events: int) -> None:
+    def count_suspected(self, events: int) -> None:
         """Count events that name a key which may be reading hashes."""
         self._suspected.inc(events)
 
     def times(self, route: str) -> Times:
-        """How long answers of a route took since the service was started."""
-        found: dict[float, float] = defaultdict(float)
+        """How long the answers of a route took since the service started."""
+        answers: dict[float, float] = defaultdict(float)
         for metric in self._all().collect():
             for sample in metric.samples if metric.name == "hashdb_request_seconds" else ():
                 if sample.name.endswith("_bucket") and sample.labels["route"] == route:
-                    found[float(sample.labels["le"])] += sample.value
-        return Times(tuple(sorted(found.items())))
+                    answers[float(sample.labels["le"])] += sample.value
+        return Times(tuple(sorted(answers.items())))
 
     def tasks(self) -> dict[str, Runs]:
-        """What the workers of this machine that live did of each background task."""
-        found = {task: Runs() for task in map(str, Task)}
+        """The runs of each background task in the living workers of this machine."""
+        runs = {task: Runs() for task in map(str, Task)}
         fields = {
             "hashdb_background_last_success_timestamp_seconds": "done_at",
             "hashdb_background_duration_seconds": "seconds",
@@ -210,26 +211,23 @@ class Metrics:
             for sample in metric.samples:
                 if (field := fields.get(sample.name)) is not None:
                     task = sample.labels["task"]
-                    found[task] = replace(found[task], **{field: sample.value})
-        return found
+                    runs[task] = replace(runs[task], **{field: sample.value})
+        return runs
 
     def text(self) -> bytes:
-        """All metrics, in Prometheus's text format; without those of the store where it does not answer."""
+        """All metrics, in Prometheus's text format; without those of the store if it does not answer."""
         from prometheus_client import CollectorRegistry, generate_latest
 
-        self.write_down()
+        self.record_times()
         registry = self._all()
-        once = CollectorRegistry(auto_describe=False)
-        once.register(self._machine)
-        try:
-            read = vitals(self._db, SYSTEM)
-        except HashDBError:
-            return generate_latest(registry) + generate_latest(once)
-        once.register(_Read(read))
-        return generate_latest(registry) + generate_latest(once)
+        current = CollectorRegistry(auto_describe=False)
+        current.register(self._machine)
+        with suppress(HashDBError):
+            current.register(_VitalsCollector(vitals(self._db, SYSTEM)))
+        return generate_latest(registry) + generate_latest(current)
 
     def _all(self) -> CollectorRegistry:
-        """What all workers have counted."""
+        """The registry with the counts of all workers."""
         from prometheus_client import CollectorRegistry
         from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -242,7 +240,7 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """The runs of a background task: its times in seconds since 1970 (0: never), how long one took, how many failed."""
+    """The runs of a background task: times in seconds since 1970 (0: never), duration of the last, failures."""
 
     done_at: float = 0
     seconds: float = 0
@@ -252,47 +250,47 @@ class Runs:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """How many answers took at most so many seconds: (seconds, answers), the last of all."""
+    """A histogram: (seconds, how many answers took at most so long), in order; the last counts all answers."""
 
     buckets: tuple[tuple[float, float], ...]
 
     @property
     def count(self) -> int:
-        """How many there were."""
+        """How many answers there were."""
         return int(self.buckets[-1][1]) if self.buckets else 0
 
     def within(self, share: float) -> float | None:
-        """The seconds within which that share took, between two bounds in proportion; None where there are none.
+        """The quantile `share` in seconds, interpolated between two bounds; None without answers.
 
-        As Prometheus's histogram_quantile reckons: what is past the last bound is that bound.
+        Like Prometheus's histogram_quantile: a quantile above the last finite bound is that bound.
 
         >>> Times(((0.001, 50.0), (0.0025, 100.0), (math.inf, 100.0))).within(0.75)
         0.00175
         """
-        wanted, least, before = share * self.count, 0.0, 0.0
+        rank, lower, below = share * self.count, 0.0, 0.0
         if not self.count:
             return None
-        for most, upto in self.buckets:
-            if upto >= wanted:
-                return least if math.isinf(most) else least + (most - least) * (wanted - before) / (upto - before)
-            least, before = most, upto
-        return least
+        for upper, answers in self.buckets:
+            if answers >= rank:
+                return lower if math.isinf(upper) else lower + (upper - lower) * (rank - below) / (answers - below)
+            lower, below = upper, answers
+        return lower
 
 
 def _observe(histogram: Histogram, seconds: Sequence[float]) -> None:
-    """Observe many at once, for which the library has no way of its own."""
-    for bucket, times in Counter(bisect_left(_FINE, one) for one in seconds).items():
+    """Observe many values at once, which the library does not offer."""
+    for bucket, times in Counter(bisect_left(_FINE, value) for value in seconds).items():
         histogram._buckets[bucket].inc(times)
     if seconds:
         histogram._sum.inc(sum(seconds))
 
 
-_COUNTED = tuple(
+_ZERO_COUNTS = tuple(
     (kind, member, algorithm, outcome)
     for kind, algorithms, outcomes in (
         (counts.Kind.QUERY, (counts.ANY, *Algorithm), (counts.QueryOutcome.HIT, counts.QueryOutcome.NONE)),
         (counts.Kind.HIT, (counts.ANY, *Algorithm), (counts.QueryOutcome.OWN, counts.QueryOutcome.OTHERS)),
-        # There are many more codes, each of which names a field.
+        # The many other codes each name a field, and start with their first refusal.
         (counts.Kind.REFUSAL, (counts.ANY,), (InvalidInput.slug,)),
         (counts.Kind.ACCESS, (counts.ANY,), tuple(Reason)),
     )
@@ -300,27 +298,27 @@ _COUNTED = tuple(
     for algorithm in algorithms
     for outcome in outcomes
 )
-"""Of the counts, those that are told as 0 from the start on."""
+"""The counts that are exported as 0 from the start."""
 
 
-class _Read:
-    """What was read of the store and the index."""
+class _VitalsCollector:
+    """A collector of the figures that a scrape read from the store and the index."""
 
-    def __init__(self, read: Vitals) -> None:
-        self._read = read
+    def __init__(self, figures: Vitals) -> None:
+        self._figures = figures
 
     def collect(self) -> Iterator[Metric]:
-        """As metrics."""
+        """The metrics of these figures."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-        read = self._read
+        figures = self._figures
         counted = CounterMetricFamily(
             "hashdb_counts",
             "What is counted by day and sealed: queries, hits, refusals, requests that were turned away.",
             labels=("kind", "member_kind", "algorithm", "outcome"),
         )
-        numbers: dict[tuple[str, str, str, str], int] = dict.fromkeys(_COUNTED, 0)
-        for total in read.totals:
+        numbers: dict[tuple[str, str, str, str], int] = dict.fromkeys(_ZERO_COUNTS, 0)
+        for total in figures.totals:
             numbers[total.kind, total.member, total.algorithm or counts.ANY, total.outcome] = total.times
         for labels, times in numbers.items():
             counted.add_metric(labels, times)
@@ -328,14 +326,14 @@ class _Read:
         values = GaugeMetricFamily(
             "hashdb_index_values", "Values that the index of the answering worker holds.", labels=("algorithm", "tier")
         )
-        for algorithm, size in read.sizes.items():
+        for algorithm, size in figures.sizes.items():
             values.add_metric((str(algorithm), "memory"), size.in_memory)
             values.add_metric((str(algorithm), "files"), size.in_files)
         yield values
         feed = GaugeMetricFamily(
             "hashdb_feed_events", "The event up to which a key that is valid has read the feed.", labels=("key",)
         )
-        for key, seq in read.readers:
+        for key, seq in figures.readers:
             feed.add_metric((str(key),), seq)
         yield feed
         periods = GaugeMetricFamily(
@@ -345,31 +343,31 @@ class _Read:
             if plan.every is not None:
                 periods.add_metric((str(plan.task),), plan.every)
         yield periods
-        yield from _figures(read)
+        yield from _figures(figures)
         build = GaugeMetricFamily("hashdb_build_info", "The version that answers.", labels=("version",))
         build.add_metric((__version__,), 1)
         yield build
 
 
-def _figures(read: Vitals) -> Iterator[Metric]:
-    """What is one number each."""
+def _figures(figures: Vitals) -> Iterator[Metric]:
+    """The metrics that are one number each."""
     from prometheus_client.core import GaugeMetricFamily
 
     for name, help, value in (
-        ("hashdb_log_events", "Events of the log.", read.head),
-        ("hashdb_log_signed_events", "Events that the last signed checkpoint covers.", read.signed),
+        ("hashdb_log_events", "Events of the log.", figures.head),
+        ("hashdb_log_signed_events", "Events that the last signed checkpoint covers.", figures.signed),
         ("hashdb_index_lag_events", "Events that the answering worker's index has yet to hear of.",
-         max(0, read.head - read.level)),
-        ("hashdb_cases_open", "Cases before a reviewer.", read.open_cases),
-        ("hashdb_cases_late", "Cases that should have been decided.", read.late_cases),
+         max(0, figures.head - figures.level)),
+        ("hashdb_cases_open", "Cases before a reviewer.", figures.open_cases),
+        ("hashdb_cases_late", "Cases that should have been decided.", figures.late_cases),
         ("hashdb_backup_verified_timestamp_seconds",
          "When a backup was last restored on trial and its log verified; 0 if never.",
-         0 if read.backed_up is None else read.backed_up.timestamp()),
+         0 if figures.backed_up is None else figures.backed_up.timestamp()),
         ("hashdb_webhook_deliveries_retrying", "Deliveries to webhooks that failed and are tried again.",
-         read.retrying),
+         figures.retrying),
     ):  # fmt: skip
         yield GaugeMetricFamily(name, help, value)
-    if (server := read.server) is not None:
+    if (server := figures.server) is not None:
         for name, help, value in (
             ("connections", "Connections of clients that PostgreSQL has.", server.connections),
             ("max_connections", "Connections that PostgreSQL takes.", server.max_connections),
@@ -380,7 +378,7 @@ def _figures(read: Vitals) -> Iterator[Metric]:
 
 
 def serve(metrics: Metrics, host: str, port: int) -> None:
-    """Answer with the metrics on a port of their own, whichever worker has it: when that ends, another takes it."""
+    """Serve the metrics on a separate port. One worker holds the port; when it ends, another takes over."""
     Thread(target=_serve, args=(metrics, host, port), name="metrics", daemon=True).start()
 
 
@@ -390,28 +388,28 @@ def _serve(metrics: Metrics, host: str, port: int) -> None:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     class Server(ThreadingMixIn, WSGIServer):
-        # Who says nothing holds up nobody else.
+        # A silent client does not delay others.
         daemon_threads = True
         address_family = AF_INET6 if ":" in host else AF_INET
 
         def handle_error(self, request: object, client_address: object) -> None:
-            """It went away, or said nothing."""
+            """Ignore clients that disconnect or send nothing."""
 
     class Silent(WSGIRequestHandler):
-        timeout = _PATIENCE
+        timeout = _TIMEOUT
 
         def log_message(self, format: str, *args: object) -> None:
-            """Nothing."""
+            """Log nothing."""
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
-        said = metrics.text()
-        start_response("200 OK", [("Content-Type", CONTENT_TYPE), ("Content-Length", str(len(said)))])
-        return [said]
+        body = metrics.text()
+        start_response("200 OK", [("Content-Type", CONTENT_TYPE), ("Content-Length", str(len(body)))])
+        return [body]
 
     while True:
         try:
             with make_server(host, port, application, Server, Silent) as server:
                 server.serve_forever()
         except OSError:
-            # Another worker has it.
-            time.sleep(_TRY_AGAIN)
+            # Another worker holds the port.
+            time.sleep(_RETRY_SECONDS)

@@ -1,4 +1,4 @@
-"""OpenAPI: what each operation reads, answers and refuses, told once beside the view."""
+"""OpenAPI: a decorator that documents a view beside its code, and the document that is made of it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _REFERENCE = "#/components/schemas/{model}"
 
 
 class Idempotent(BaseModel):
-    """The header that makes a repeated request one."""
+    """The header that makes a request safe to repeat."""
 
     idempotency_key: str | None = Field(
         None, alias="Idempotency-Key", description="The same key and body within 24 h gets the same answer."
@@ -54,17 +54,17 @@ class Idempotent(BaseModel):
 
 
 class ApiBlueprint(Blueprint):
-    """The views of one noun, which the document lists under one tag."""
+    """A blueprint whose views the document lists under one tag."""
 
     def __init__(self, name: str, import_name: str, *, tag: str, url_prefix: str | None = None) -> None:
-        """As Flask's."""
+        """Like Flask's, with a tag."""
         super().__init__(name, import_name, url_prefix=url_prefix)
         self.tag: Final = tag
 
 
 @dataclass(frozen=True, slots=True)
 class _Operation:
-    """What the document says of a view."""
+    """The documentation of a view."""
 
     summary: str
     description: str
@@ -92,11 +92,11 @@ def operation(
     idempotent: bool = False,
     refuses: Sequence[int] = (),
 ) -> Callable[[View], View]:
-    """Document a view, and ask for a key with one of `scopes` before anything else is read (None: for no key).
+    """Document a view, and require a key with one of `scopes` before anything is read (None: no key is needed).
 
-    `answers` maps a status to the model of its JSON (`str`: it is a plain text); `streams` are other media types of the
-    first; `reads` is the model of the JSON body, `form` of the multipart body, `takes` of the query string (which is
-    otherwise refused); `refuses` are statuses beside those that these imply.
+    `answers` maps a status to the model of its JSON, or to `str` for plain text. `streams` are other media types of the
+    first status. `reads` is the model of the JSON body, `form` of the multipart body, `takes` of the query string:
+    without `takes`, a query string is rejected. `refuses` are error statuses beside those that the others imply.
     """
 
     def decorate(view: View) -> View:
@@ -129,26 +129,26 @@ def operation(
 
 
 def document() -> str:
-    """The OpenAPI document of the application, the same text at each call."""
+    """The OpenAPI document of the application as JSON. It is made once."""
     text: str | None = current_app.extensions.get("hashdb.openapi")
     if text is None:
-        text = json.dumps(_Document().of(current_app), ensure_ascii=False, sort_keys=True)
+        text = json.dumps(_Document().document(current_app), ensure_ascii=False, sort_keys=True)
         text = current_app.extensions.setdefault("hashdb.openapi", text)
     return text
 
 
 class _Document:
-    """Writes the document, and collects the schemas that it refers to."""
+    """Makes the document, and collects the schemas that it refers to."""
 
     def __init__(self) -> None:
         self._models: dict[type[BaseModel], JsonSchemaMode] = {}
         self._schemas: dict[str, Any] = {}
 
-    def of(self, app: Flask) -> dict[str, Any]:
+    def document(self, app: Flask) -> dict[str, Any]:
         """The document of all documented views of an application."""
         paths: dict[str, dict[str, Any]] = {}
         for rule in app.url_map.iter_rules():
-            if (noted := _OPERATIONS.get(app.view_functions[rule.endpoint])) is None:
+            if (documented := _OPERATIONS.get(app.view_functions[rule.endpoint])) is None:
                 continue
             path = re.sub(r"<\w+:(\w+)>", r"{\1}", rule.rule)
             blueprint = app.blueprints[rule.endpoint.rpartition(".")[0]]
@@ -156,9 +156,9 @@ class _Document:
                 paths.setdefault(path, {})[method.lower()] = {
                     "operationId": f"{method.lower()}_{rule.endpoint.replace('.', '_')}",
                     "tags": [blueprint.tag] if isinstance(blueprint, ApiBlueprint) else [],
-                    **self._operation(noted, re.findall(r"{(\w+)}", path)),
+                    **self._operation(documented, re.findall(r"{(\w+)}", path)),
                 }
-        _, found = models_json_schema(list(self._models.items()), ref_template=_REFERENCE)
+        _, definitions = models_json_schema(list(self._models.items()), ref_template=_REFERENCE)
         return {
             "openapi": "3.1.0",
             "info": {
@@ -167,65 +167,69 @@ class _Document:
                 "description": "A shared database of perceptual hashes of removed terrorist content.",
                 "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             },
-            "tags": [{"name": one.tag} for one in app.blueprints.values() if isinstance(one, ApiBlueprint)],
+            "tags": [
+                {"name": blueprint.tag} for blueprint in app.blueprints.values() if isinstance(blueprint, ApiBlueprint)
+            ],
             "paths": paths,
-            "components": {"schemas": self._schemas | found["$defs"], "securitySchemes": {"key": _KEY}},
+            "components": {"schemas": self._schemas | definitions["$defs"], "securitySchemes": {"key": _KEY}},
         }
 
-    def _operation(self, noted: _Operation, ids: Sequence[str]) -> dict[str, Any]:
+    def _operation(self, documented: _Operation, ids: Sequence[str]) -> dict[str, Any]:
         parameters = [_path_parameter(name) for name in ids]
-        if noted.query is not None:
-            parameters += self._parameters(noted.query, "query")
-        if noted.idempotent:
+        if documented.query is not None:
+            parameters += self._parameters(documented.query, "query")
+        if documented.idempotent:
             parameters += self._parameters(Idempotent, "header")
-        answers = {str(status): self._answer(said) for status, said in noted.answers.items()}
-        for media_type in noted.streams:
-            answers[str(min(noted.answers))]["content"][media_type] = {"schema": {"type": "string"}}
-        answers |= {str(status): self._refusal(status) for status in noted.refuses}
-        said: dict[str, Any] = {"summary": noted.summary, "parameters": parameters, "responses": answers}
-        needed = " or ".join(f"`{scope}`" for scope in noted.scopes or ())
+        answers = {str(status): self._answer(model) for status, model in documented.answers.items()}
+        for media_type in documented.streams:
+            answers[str(min(documented.answers))]["content"][media_type] = {"schema": {"type": "string"}}
+        answers |= {str(status): self._refusal(status) for status in documented.refuses}
+        operation: dict[str, Any] = {"summary": documented.summary, "parameters": parameters, "responses": answers}
+        needed = " or ".join(f"`{scope}`" for scope in documented.scopes or ())
         if description := [
-            part for part in (noted.description, needed and f"Needs a key with scope {needed}.") if part
+            part for part in (documented.description, needed and f"Needs a key with scope {needed}.") if part
         ]:
-            said["description"] = "\n\n".join(description)
-        if noted.scopes is not None:
-            said["security"] = [{"key": []}]
-        if noted.body is not None:
-            content = {noted.body_type: {"schema": self._schema(noted.body, "validation")}}
-            said["requestBody"] = {"content": content, "required": True}
-        return said
+            operation["description"] = "\n\n".join(description)
+        if documented.scopes is not None:
+            operation["security"] = [{"key": []}]
+        if documented.body is not None:
+            content = {documented.body_type: {"schema": self._schema(documented.body, "validation")}}
+            operation["requestBody"] = {"content": content, "required": True}
+        return operation
 
     def _schema(self, model: type[BaseModel], mode: JsonSchemaMode) -> dict[str, str]:
         self._models[model] = mode
         return {"$ref": _REFERENCE.format(model=model.__name__)}
 
     def _parameters(self, model: type[BaseModel], place: str) -> list[dict[str, Any]]:
-        name = f"{model.__name__}.{{model}}"
-        found = model.model_json_schema(ref_template=_REFERENCE.format(model=name))
-        self._schemas |= {name.format(model=inner): schema for inner, schema in found.get("$defs", {}).items()}
-        required = found.get("required", ())
+        template = f"{model.__name__}.{{model}}"
+        schema = model.model_json_schema(ref_template=_REFERENCE.format(model=template))
+        self._schemas |= {
+            template.format(model=inner): definition for inner, definition in schema.get("$defs", {}).items()
+        }
+        required = schema.get("required", ())
         return [
-            {"in": place, "name": one, "required": one in required, "schema": _without_null(schema)}
-            for one, schema in found.get("properties", {}).items()
+            {"in": place, "name": name, "required": name in required, "schema": _without_null(definition)}
+            for name, definition in schema.get("properties", {}).items()
         ]
 
-    def _answer(self, said: type[BaseModel] | type[str] | None) -> dict[str, Any]:
-        if said is None:
+    def _answer(self, model: type[BaseModel] | type[str] | None) -> dict[str, Any]:
+        if model is None:
             return {"description": "Done; no content.", "content": {}}
-        if issubclass(said, str):
+        if issubclass(model, str):
             return {"description": "The answer.", "content": {TEXT: {"schema": {"type": "string"}}}}
-        return {"description": "The answer.", "content": {JSON: {"schema": self._schema(said, "serialization")}}}
+        return {"description": "The answer.", "content": {JSON: {"schema": self._schema(model, "serialization")}}}
 
     def _refusal(self, status: int) -> dict[str, Any]:
-        said: dict[str, Any] = {
+        response: dict[str, Any] = {
             "description": _REFUSALS[status],
             "content": {PROBLEM: {"schema": self._schema(Problem, "serialization")}},
         }
         if status == 401:
-            said["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "Bearer."}}
+            response["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "Bearer."}}
         if status in (429, 503):
-            said["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
-        return said
+            response["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+        return response
 
 
 def _path_parameter(name: str) -> dict[str, Any]:
@@ -238,7 +242,7 @@ def _path_parameter(name: str) -> dict[str, Any]:
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema of a parameter: nothing in a query string or a header is null."""
+    """The schema of a parameter without null, which a query string or a header cannot hold."""
     if schema.get("default", ...) is None:
         del schema["default"]
     not_null: dict[str, Any] = schema.pop("anyOf", [{}])[0]

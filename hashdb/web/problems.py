@@ -39,21 +39,20 @@ STATUS: dict[type[errors.HashDBError], int] = {
     errors.LimitReached: 429,
     errors.Unavailable: 503,
 }
-"""A class stands for those below it in the tree."""
-
+"""The HTTP status of each error class and its subclasses."""
 
 _CONTRIBUTING = ("/v1/contributions", "/v1/contributions/media")
 
 
 def status_of(kind: type[errors.HashDBError]) -> int:
-    """The HTTP status of an error class; 500 where the table has none, which is a fault of ours."""
+    """The HTTP status of an error class. 500 if the table has none, which is a bug."""
     return next((STATUS[parent] for parent in kind.__mro__ if parent in STATUS), 500)
 
 
 def respond(error: Exception) -> Response:
-    """The response that tells of an error; of one that nobody foresaw it tells nothing."""
+    """The response for an error. The response for an unexpected error names no cause."""
     if not isinstance(error, errors.HashDBError) or (status := status_of(type(error))) == 500:
-        return _unforeseen(error)
+        return _internal_error(error)
     response = Response(json.dumps(problem(error, status)), status, mimetype="application/problem+json")
     retry_after = getattr(error, "retry_after", None)
     if retry_after is not None:
@@ -66,7 +65,7 @@ def respond(error: Exception) -> Response:
 
 
 def register(app: Flask, db: HashDB) -> None:
-    """Let every error of the application end as a problem, and refusals be counted."""
+    """Make every error of the application a problem response, and count rejected requests."""
 
     def refuse(error: errors.HashDBError) -> Response:
         refusals.note(db, g.get("actor"), error)
@@ -75,11 +74,11 @@ def register(app: Flask, db: HashDB) -> None:
         return respond(error)
 
     app.register_error_handler(errors.HashDBError, refuse)
-    app.register_error_handler(HTTPException, _werkzeugs)
+    app.register_error_handler(HTTPException, _convert)
     app.register_error_handler(Exception, respond)
 
 
-def _werkzeugs(error: HTTPException) -> Response:
+def _convert(error: HTTPException) -> Response:
     if isinstance(error, WrongMethod):
         return respond(errors.MethodNotAllowed(", ".join(sorted(error.valid_methods or ()))))
     if isinstance(error, RequestEntityTooLarge):
@@ -90,19 +89,19 @@ def _werkzeugs(error: HTTPException) -> Response:
         return Response(status=error.code, headers=dict(error.get_headers()))
     if (error.code or 500) < 500:
         return respond(errors.MalformedRequest("the request cannot be read"))
-    return _unforeseen(error)
+    return _internal_error(error)
 
 
 def _too_large() -> errors.TooLarge:
     limit = request.max_content_length or 0
     if request.mimetype == "multipart/form-data":
-        # The parser does not tell which of the two it was.
+        # The parser does not say which of the two limits was exceeded.
         return errors.TooLarge(f"a form here, of {request.max_form_parts} parts at most, in bytes,", limit)
     return errors.TooLarge("a request here, in bytes,", limit)
 
 
-def _unforeseen(error: Exception) -> Response:
-    # The text of an error that nobody foresaw may hold content, so only where it arose is logged.
+def _internal_error(error: Exception) -> Response:
+    # The text of an unexpected error may hold content, so only its class and place are logged.
     log.error("unforeseen %s at %s", type(error).__name__, place(error))
-    said = {"type": "/problems/internal", "title": "Internal error", "status": 500, "detail": "a fault of the service"}
-    return Response(json.dumps(said), 500, mimetype="application/problem+json")
+    body = {"type": "/problems/internal", "title": "Internal error", "status": 500, "detail": "a fault of the service"}
+    return Response(json.dumps(body), 500, mimetype="application/problem+json")

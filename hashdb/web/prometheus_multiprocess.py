@@ -1,4 +1,4 @@
-"""Counting together: the files in which the processes of a service keep what they count for Prometheus."""
+"""The multiprocess mode of prometheus_client: the files in which the processes of a service share their counts."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from contextlib import suppress
 from pathlib import Path
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""The variable of the environment by which Prometheus's library is told the folder of the files."""
+"""The environment variable from which prometheus_client reads the folder of the files."""
 _KINDS = ("counter", "histogram", "gauge_livemin", "gauge_livemax")
-"""Of what is counted; each has a file a process."""
-_ROOM = 1024 * 1024
-"""Bytes of each such file: some thousands of series."""
+"""The kinds of metric; each process has one file for each kind."""
+_FILE_BYTES = 1024 * 1024
+"""The size of each file in bytes: enough for some thousands of series."""
 log = logging.getLogger("hashdb.web")
 
 
 def share(folder: Path) -> None:
-    """Let the processes that this one starts count together, in files of this folder, which is emptied.
+    """Empty the folder, and let this process and its children count in files there.
 
-    To be called before `Metrics` is made in any of them.
+    Call it before any of them makes `Metrics`.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
@@ -30,7 +30,7 @@ def share(folder: Path) -> None:
 
 
 def ended(process: int) -> None:
-    """Let what is only of a process's life go with it."""
+    """Remove the gauges of a process that has ended."""
     from prometheus_client import multiprocess
 
     if FOLDER in os.environ:
@@ -38,18 +38,18 @@ def ended(process: int) -> None:
 
 
 def reserve() -> None:
-    """Make sure of the room for what this process counts, to be called before it does.
+    """Reserve disk space for the metrics of this process. Call it before the process counts anything.
 
-    The files in which processes count together are memory-mapped: to write into one where the disk has no room would
-    kill the process (SIGBUS). Where there is none, this one counts for itself alone, where temporary files are.
+    The files are memory-mapped: a write to one on a full disk would kill the process (SIGBUS). Without space, this
+    process counts alone, in a temporary folder.
     """
     if FOLDER not in os.environ:
         return
     try:
         _reserve(Path(os.environ[FOLDER]))
     except OSError:
-        within = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-        folder = tempfile.mkdtemp(prefix="hashdb-metrics-", dir=within)
+        parent = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        folder = tempfile.mkdtemp(prefix="hashdb-metrics-", dir=parent)
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         os.environ[FOLDER] = folder
         log.warning("there is no room to count metrics: this process counts for itself")
@@ -61,11 +61,11 @@ def _reserve(folder: Path) -> None:
         path = folder / f"{kind}_{os.getpid()}.db"
         if path.exists():
             continue
-        part = path.with_suffix(".part")
+        temporary = path.with_suffix(".part")
         try:
-            part.write_bytes(bytes(_ROOM))
-            part.rename(path)
+            temporary.write_bytes(bytes(_FILE_BYTES))
+            temporary.rename(path)
         except OSError:
             with suppress(OSError):
-                part.unlink()
+                temporary.unlink()
             raise

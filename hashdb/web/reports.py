@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs nothing else, and prints."""
+"""A report as one self-contained, printable HTML page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from hashdb.domain.stats.reports import DayReport, Durations, QueryFigures, Report, Share
 
 _COLUMNS = 62
-"""Of a chart over time; where there are more days than that, it is drawn by months or years."""
+"""The most columns of a chart over time: a longer period is drawn by month or by year."""
 _GROUPS = {"member": "member", "kind": "kind of member", "label": "label", "algorithm": "algorithm", "basis": "basis"}
 _WHO = {"all": "all", "trusted_flagger": "trusted flaggers", "others": "other members"}
 
@@ -20,77 +20,85 @@ Row = Sequence[str]
 
 
 def page(report: Report) -> str:
-    """The page: no script, no network, for a narrow screen and a wide one, in light and dark."""
+    """The HTML page: without script or network, for narrow and wide screens, in light and dark."""
     return templates().get_template("page.html").render(_figures(report))
 
 
 def body(report: Report) -> str:
-    """What is in the page under its heading, without a style of its own."""
+    """The HTML below the heading of the page, without its style."""
     return templates().get_template("body.html").render(_figures(report))
 
 
 @cache
 def templates() -> Environment:
-    """The templates of the page, of its parts and of its charts."""
-    found = Environment(
+    """The Jinja environment of the page, its parts and its charts."""
+    environment = Environment(
         loader=PackageLoader("hashdb.web", "templates/report"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    found.filters |= {"count": "{:,}".format, "ranked": _ranked}
-    return found
+    environment.filters |= {"count": "{:,}".format, "ranked": _ranked}
+    return environment
 
 
 def _figures(report: Report) -> dict[str, Any]:
-    """What the templates show: numbers for the charts, and the rows of the tables as texts."""
-    found, reviews, name = report.contributions, report.reviews, partial(_name, report)
+    """The values of the templates: numbers for the charts, and the rows of the tables as texts."""
+    contributions, reviews, name = report.contributions, report.reviews, partial(_name, report)
     return {
         "report": report,
         "name": name,
         "tiles": _tiles(report),
         "added": _over_time(report, lambda day: day.added),
         "hits": _over_time(report, lambda day: day.hits),
-        "labels": [(key, one.added) for key, one in _most(found.by["label"])],
+        "labels": [(key, share.added) for key, share in _by_size(contributions.by["label"])],
         "groups": [
-            (title, [_share(name(key) if group == "member" else key, one) for key, one in _most(found.by[group])])
+            (
+                title,
+                [
+                    _share_row(name(key) if group == "member" else key, share)
+                    for key, share in _by_size(contributions.by[group])
+                ],
+            )
             for group, title in _GROUPS.items()
         ],
-        "to_remove": [_durations(_WHO[who], one) for who, one in report.to_remove.items()],
-        "to_share": [_durations(_WHO[who], one) for who, one in report.to_share.items()],
-        "caught": [_durations("until another member first had it", report.caught.first_catch)],
-        "by_algorithm": [_asked("all together" if key == "any" else key, one) for key, one in report.asked.items()],
-        "by_member": [_asked(name(member), one) for member, one in report.asked_by.items()],
+        "to_remove": [_duration_row(_WHO[who], durations) for who, durations in report.to_remove.items()],
+        "to_share": [_duration_row(_WHO[who], durations) for who, durations in report.to_share.items()],
+        "caught": [_duration_row("until another member first had it", report.caught.first_catch)],
+        "by_algorithm": [
+            _query_row("all together" if key == "any" else key, queries) for key, queries in report.asked.items()
+        ],
+        "by_member": [_query_row(name(member), queries) for member, queries in report.asked_by.items()],
         "opinions": [
             ("confirms", reviews.confirms),
             *_ranked({f"disputes: {key}": number for key, number in reviews.disputes.items()}),
         ],
         "cases": [("opened", reviews.opened), ("open at the end", reviews.open), *_ranked(reviews.decided)],
-        "decided": [_durations("until a decision", reviews.to_decide)],
+        "decided": [_duration_row("until a decision", reviews.to_decide)],
         "precision": [
-            (name(member), f"{one.confirmed:,}", f"{one.disputed:,}", _percent(one.share))
-            for member, one in report.precision.items()
+            (name(member), f"{precision.confirmed:,}", f"{precision.disputed:,}", _format_percent(precision.share))
+            for member, precision in report.precision.items()
         ],
     }
 
 
 def _tiles(report: Report) -> dict[str, int]:
-    asked = report.asked.get("any", QueryFigures(0, 0, 0, 0))
+    queries = report.asked.get("any", QueryFigures(0, 0, 0, 0))
     return {
         "contributions": report.contributions.added,
         "active at the end": report.contributions.active,
         "withdrawn": sum(report.contributions.withdrawn.values()),
-        "queries": asked.hit + asked.none,
-        "matches on others' contributions": asked.others,
+        "queries": queries.hit + queries.none,
+        "matches on others' contributions": queries.others,
         "first caught by another member": report.caught.contributions,
         "disputes": sum(report.reviews.disputes.values()),
         "refused contributions": _refused(report.refused),
     }
 
 
-def _over_time(report: Report, of: Callable[[DayReport], int]) -> list[tuple[str, int]]:
-    """A number a day from the first to the last that has any, or a month or a year where those are many."""
+def _over_time(report: Report, figure_of: Callable[[DayReport], int]) -> list[tuple[str, int]]:
+    """(day, number) from the first to the last day with figures; summed by month or year for a long period."""
     if not report.days:
         return []
     first, last = min(report.days), max(report.days)
@@ -99,12 +107,12 @@ def _over_time(report: Report, of: Callable[[DayReport], int]) -> list[tuple[str
         numbers = dict.fromkeys((day.isoformat()[:letters] for day in days), 0)
         if len(numbers) <= _COLUMNS:
             break
-    for day, one in report.days.items():
-        numbers[day.isoformat()[:letters]] += of(one)
+    for day, report_day in report.days.items():
+        numbers[day.isoformat()[:letters]] += figure_of(report_day)
     return list(numbers.items())
 
 
-def _most(shares: Mapping[str, Share]) -> list[tuple[str, Share]]:
+def _by_size(shares: Mapping[str, Share]) -> list[tuple[str, Share]]:
     return sorted(shares.items(), key=lambda pair: (-pair[1].added, pair[0]))
 
 
@@ -113,36 +121,36 @@ def _ranked(numbers: Mapping[str, int]) -> list[tuple[str, int]]:
 
 
 def _refused(numbers: Mapping[str, int]) -> int:
-    """How many requests; those by field count the same ones again."""
+    """The number of rejected requests, without the counts by field, which repeat them."""
     return sum(number for name, number in numbers.items() if "." not in name)
 
 
 def _name(report: Report, member: str | int) -> str:
-    """The name that a member has now."""
+    """The current name of a member."""
     return report.members.get(int(member), f"member {member}")
 
 
-def _share(name: str, one: Share) -> Row:
-    return name, f"{one.added:,}", f"{one.withdrawn:,}", f"{one.active:,}"
+def _share_row(name: str, share: Share) -> Row:
+    return name, f"{share.added:,}", f"{share.withdrawn:,}", f"{share.active:,}"
 
 
-def _asked(name: str, one: QueryFigures) -> Row:
-    return name, f"{one.hit:,}", f"{one.none:,}", f"{one.own:,}", f"{one.others:,}"
+def _query_row(name: str, figures: QueryFigures) -> Row:
+    return name, f"{figures.hit:,}", f"{figures.none:,}", f"{figures.own:,}", f"{figures.others:,}"
 
 
-def _durations(name: str, one: Durations) -> Row:
+def _duration_row(name: str, durations: Durations) -> Row:
     return (
         name,
-        f"{one.count:,}",
-        _spelled(one.median),
-        _spelled(one.p90),
-        _percent(one.within_1h),
-        _percent(one.within_24h),
+        f"{durations.count:,}",
+        _format_seconds(durations.median),
+        _format_seconds(durations.p90),
+        _format_percent(durations.within_1h),
+        _format_percent(durations.within_24h),
     )
 
 
-def _spelled(seconds: int | None) -> str:
-    """Seconds as people say them."""
+def _format_seconds(seconds: int | None) -> str:
+    """Seconds in a unit that is easy to read."""
     if seconds is None:
         return "–"
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
@@ -151,5 +159,5 @@ def _spelled(seconds: int | None) -> str:
     return f"{seconds} s"
 
 
-def _percent(share: float | None) -> str:
+def _format_percent(share: float | None) -> str:
     return "–" if share is None else f"{share:.1%}"

@@ -1,4 +1,4 @@
-"""Which request this is: an id that its answer, its lines in the log, its span and the proxy's own log have alike."""
+"""The id of a request: its response, its log lines, its span and the log of the proxy share it."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ from threading import local
 from wsgiref.types import WSGIEnvironment
 
 HEADER = "X-Request-ID"
-_SANE = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_VALID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _BITS = 64
 
 
-class _Here(local):
-    """Of a thread, which answers one request after another (a context variable costs more)."""
+class _ThreadRequest(local):
+    """The current request of a thread, which serves one at a time (a context variable costs more)."""
 
     id: str | None = None
     parent: str | None = None
 
 
-_here = _Here()
+_current = _ThreadRequest()
 
 
 def begin(environ: WSGIEnvironment, believed: bool) -> str:
-    """The id of the request that begins in this thread: the one that it came with, where that is believed and sane.
+    """Begin a request in this thread, and return its id: that of X-Request-ID if `believed` and valid, or a new one.
 
-    Only a proxy is believed: with 64 characters to choose freely, a stranger could write a hash into the log.
+    Only a proxy is believed: a client that may choose 64 characters could write a hash into the log.
     """
-    # Not a secret; and the system's randomness would make this thread wait for the others.
+    # Not a secret; and the system's random source would make threads wait for each other.
     id = f"{getrandbits(_BITS):016x}"
     if believed:
-        given = environ.get("HTTP_X_REQUEST_ID")
-        id = given if given and _SANE.fullmatch(given) else id
-        _here.parent = environ.get("HTTP_TRACEPARENT")
-    _here.id = id
+        sent = environ.get("HTTP_X_REQUEST_ID")
+        id = sent if sent and _VALID.fullmatch(sent) else id
+        _current.parent = environ.get("HTTP_TRACEPARENT")
+    _current.id = id
     return id
 
 
 def current() -> str | None:
-    """The id of what this thread answers; None where it answers nothing."""
-    return _here.id
+    """The id of the current request of this thread; None if it has none."""
+    return _current.id
 
 
 def parent() -> str | None:
-    """The span of the proxy that passed the request on (W3C `traceparent`), if it named one and is believed."""
-    return _here.parent
+    """The span of the proxy (the W3C `traceparent` of the current request); None if it has none or is not believed."""
+    return _current.parent

@@ -1,4 +1,4 @@
-"""Traces: a span of OpenTelemetry for every answer, sent by OTLP over HTTP; nothing of what was asked is in it."""
+"""Traces: an OpenTelemetry span for every response, sent by OTLP over HTTP. A span holds no request content."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 _PATH = "/v1/traces"
 _SECONDS = 2.0
-"""That a collector may take; what it did not take by then is lost."""
+"""The timeout of a request to the collector; spans that it has not accepted by then are lost."""
 
 
 def require_installed() -> None:
-    """Raise BadSetting where OpenTelemetry is not installed."""
+    """Raise BadSetting if OpenTelemetry is not installed."""
     try:
         import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
     except ImportError:
@@ -28,10 +28,10 @@ def require_installed() -> None:
 
 
 class Traces:
-    """Spans of this process, sent in the background; `OTEL_…` (sampling, headers, resource) is heeded by the SDK."""
+    """Sends the spans of this process in the background. The SDK reads `OTEL_…` (sampling, headers, resource)."""
 
     def __init__(self, endpoint: str) -> None:
-        """Sends nothing yet. Raises BadSetting where OpenTelemetry is not installed."""
+        """Sends nothing yet. Raises BadSetting if OpenTelemetry is not installed."""
         require_installed()
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import Resource
@@ -39,14 +39,14 @@ class Traces:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
         resource = Resource.create({"service.name": "hashdb", "service.version": __version__})
-        # Not at exit: gunicorn ends workers its own way, and `close` is called then.
+        # Not at exit: gunicorn ends workers in its own way, and then calls `close`.
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         exporter = OTLPSpanExporter(endpoint.rstrip("/") + _PATH, timeout=_SECONDS)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("hashdb", __version__)
 
-    def tell(self, method: str, route: str, status: int, seconds: float, actor: Actor | None) -> None:
-        """A span of one answer, which was given just now."""
+    def record_span(self, method: str, route: str, status: int, seconds: float, actor: Actor | None) -> None:
+        """Record the span of a response that was sent just now, `seconds` after its request."""
         from opentelemetry.trace import SpanKind, StatusCode
 
         ended = time.time_ns()
@@ -68,13 +68,13 @@ class Traces:
         span.end(ended)
 
     def close(self) -> None:
-        """Send what is left, for as long as a service that ends may take for it."""
+        """Send the remaining spans, for at most 2 seconds."""
         self._provider.force_flush(int(_SECONDS * 1000))
         self._provider.shutdown()
 
 
 def _context(parent: str | None) -> Context | None:
-    """The context of a span that a proxy began; none for what is not one."""
+    """The context of the proxy's span; None without a `traceparent`."""
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
     return None if parent is None else TraceContextTextMapPropagator().extract({"traceparent": parent})

@@ -85,7 +85,7 @@ def _push(db: HashDB) -> None:
 def answer(metrics: Metrics) -> None:
     """Let a service have answered matches."""
     for seconds in np.random.default_rng(data.SEED).lognormal(-7, 0.5, _MATCHES):
-        metrics.tell("POST", "/v1/matches", 200, float(seconds))
+        metrics.count_request("POST", "/v1/matches", 200, float(seconds))
 
 
 def _report(db: HashDB, actor: Actor, days: Period) -> None:

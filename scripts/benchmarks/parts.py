@@ -111,7 +111,7 @@ def _timed(taken: dict[str, list[float]]) -> Iterator[None]:
         (matches, "suggest", "search"),
         (matches, "match", "match"),
         (AnswerOut, "json_text", "answer"),
-        (web_logs, "tell", "log"),
+        (web_logs, "log_answer", "log"),
     ]
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
     for owner, name, part in places:

@@ -48,7 +48,7 @@ def found(database: str) -> Found:
         platform.contribute(item(1))
         platform.matched(pdq(1))
         platform.get("/v1/changes")
-        service.app.extensions["hashdb"].metrics.deliver("delivered")
+        service.app.extensions["hashdb"].metrics.count_delivery("delivered")
         counts.flush(service.db)
         members.flush(service.db)
         text = admin.get("/metrics").text

@@ -159,8 +159,8 @@ def test_within_how_long_a_share_of_the_answers_came_is_told(service: Service, t
     metrics = Metrics(service.db, tmp_path)
     assert (metrics.times("/v1/matches").count, metrics.times("/v1/matches").within(0.5)) == (0, None)
     for seconds in (*[0.0007] * 50, *[0.02] * 49, 31.0):
-        metrics.tell("POST", "/v1/matches", 200, seconds)
-    metrics.tell("GET", "/v1/changes", 200, 9.0)
+        metrics.count_request("POST", "/v1/matches", 200, seconds)
+    metrics.count_request("GET", "/v1/changes", 200, 9.0)
     found = metrics.times("/v1/matches")
     assert found.count == 100
     assert found.within(0.5) == 0.001

@@ -96,5 +96,5 @@ def test_without_opentelemetry_it_says_what_to_install(monkeypatch: pytest.Monke
 
 def test_a_collector_that_is_away_holds_nothing_up() -> None:
     traces = Traces("http://127.0.0.1:9/")
-    traces.tell("GET", "/healthz", 200, 0.001, None)
+    traces.record_span("GET", "/healthz", 200, 0.001, None)
     traces.close()
