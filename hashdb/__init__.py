@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
     from hashdb.domain.sharing.feed import Gone
     from hashdb.domain.signals import Algorithm, Signal
-    from hashdb.hashing import Hashed, hash_file, hash_picture
+    from hashdb.hashing import Hashed, Limits, hash_file, hash_picture
     from hashdb.local import LocalIndex
 
 __version__ = "0.2.0.dev0"
@@ -25,6 +25,7 @@ __all__ = [
     "Filter",
     "Gone",
     "Hashed",
+    "Limits",
     "LocalIndex",
     "Match",
     "OpinionDraft",
@@ -44,7 +45,7 @@ _HOMES = {
     "hashdb.domain.matching.matches": ("Match", "Query", "Result"),
     "hashdb.domain.review.cases": ("Decision", "OpinionDraft", "Stance"),
     "hashdb.domain.signals": ("Algorithm", "Signal"),
-    "hashdb.hashing": ("Hashed", "hash_file", "hash_picture"),
+    "hashdb.hashing": ("Hashed", "Limits", "hash_file", "hash_picture"),
     "hashdb.local": ("LocalIndex",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
