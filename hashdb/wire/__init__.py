@@ -1,6 +1,7 @@
-"""Values and JSON: the pydantic models of the wire, the only place that spells field names.
+"""The base of the pydantic models that convert values to JSON and back; only `wire` knows the names of JSON fields.
 
-Requests refuse unknown fields by name; answers may gain fields, so a reader ignores those it does not know.
+A request with an unknown field is refused, and the error names the field. A response may gain fields: a reader ignores
+those that it does not know.
 """
 
 from __future__ import annotations
@@ -34,28 +35,28 @@ from hashdb.wire.conversions import construct, derive
 
 LARGEST_ID = 2**53 - 1
 VALUES = 500_000
-"""Values of a request, at most. The largest that is taken, a thousand items of 64 signals, has a fifth of it."""
+"""The most values in a request. The largest valid request, a thousand items of 64 signals, has a fifth of them."""
 KEYS = 20_000
-"""Names of fields, at most: each unknown one is a fault to report. A thousand items with all fields have 14,001."""
+"""The most field names in a request: each unknown one is a fault. A thousand items with all fields have 14,001."""
 
 
 @dataclass(frozen=True, slots=True)
 class ValidationContext:
-    """What a request is checked against while it is read: the rules in force, and the time.
+    """What a request is validated against while it is parsed: the rules in force, and the time.
 
-    Of what is `imported`, it may be unknown when it was removed, and of what quality it is.
+    An item that is `imported` may have no time of removal and no quality.
     """
 
     rules: Rules
     now: datetime
     imported: bool = False
     touched: Callable[[Collection[Signal]], Collection[Signal]] | None = None
-    """Those of some signals that are close to a benign one; asked where a request is refused for something else, too,
-    to tell all that is wrong with it."""
+    """Returns the signals that are close to a benign one; called when a request is refused, so that the error lists all
+    faults."""
 
 
 class _Derived(BaseModel):
-    """The base of all models of bodies: conversions are derived when a class is made."""
+    """The base of all models of bodies; the conversions are derived when the class is created."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -65,35 +66,35 @@ class _Derived(BaseModel):
         derive(cls)
 
     @classmethod
-    def made(cls, **fields: Any) -> Self:
-        """The model of fields that are known to be right; the others have their defaults."""
+    def build(cls, **fields: Any) -> Self:
+        """A model of these fields, which are not validated; the other fields have their defaults."""
         return construct(cls, fields)
 
 
 class Sent(_Derived):
-    """The base of what a client sends."""
+    """The base of request bodies."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class Answered(_Derived):
-    """The base of what the service answers; fields that are not set are not written."""
+    """The base of response bodies; fields that are not set are not written."""
 
     model_config = ConfigDict(extra="ignore")
 
     def json_text(self) -> str:
-        """The JSON text of what is set."""
+        """The JSON text of the fields that are set."""
         return self.model_dump_json(exclude_unset=True)
 
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-def read(model: type[_Model], text: str | bytes, terms: ValidationContext | None = None) -> _Model:
-    """What a JSON text says, as a model. Raises MalformedRequest (no JSON), InvalidInput with every fault, TooLarge."""
+def read(model: type[_Model], text: str | bytes, context: ValidationContext | None = None) -> _Model:
+    """The model of a JSON text. Raises MalformedRequest (no JSON), InvalidInput with every fault, TooLarge."""
     require_few(text)
     try:
-        return model.model_validate_json(text, context=terms)
+        return model.model_validate_json(text, context=context)
     except ValidationError as error:
         raise refusal(error, text) from None
 
@@ -103,20 +104,20 @@ _TO_NEXT_KEY = re.compile(rb'(?:[^"]++|' + _STRING + rb"(?!:))*+" + _STRING + rb
 
 
 def require_few(text: str | bytes, values: int = VALUES, keys: int = KEYS) -> None:
-    """Raise TooLarge for a JSON text of more values or names of fields than any request that is taken.
+    """Raise TooLarge for a JSON text with more values or field names than any valid request has.
 
-    It is checked before the text is parsed: parsed, it is many times as large as it is written.
+    This runs before the text is parsed, because the parsed form takes many times the memory of the text.
     """
     octets = text.encode("utf-8", "replace") if isinstance(text, str) else text
-    # Counting a byte costs next to nothing; within strings, too, so that these are bounds and not numbers.
+    # Counting bytes is cheap. It also counts those within strings, so these are upper bounds.
     if octets.count(b",") + octets.count(b"[") + octets.count(b"{") > values:
         raise TooLarge("a request here, in values,", values)
     if octets.count(b":") <= keys:
         return
-    found, position = 0, 0
+    count, position = 0, 0
     while match := _TO_NEXT_KEY.match(octets, position):
-        found, position = found + 1, match.end()
-        if found > keys:
+        count, position = count + 1, match.end()
+        if count > keys:
             raise TooLarge("a request here, in names of fields,", keys)
 
 
@@ -127,51 +128,55 @@ def refusal(
     more: Iterable[Fault] = (),
     within: Sequence[int | str] = (),
 ) -> MalformedRequest | InvalidInput:
-    """Pydantic's error about a JSON text (if it was one), and further faults, in our words; all `within` a part."""
-    found = error.errors(include_url=False, include_input=False)
-    if found[0]["type"] == "json_invalid" or (text is not None and not _is_json(text)):
+    """The error for a pydantic error, with our texts, and for the faults in `more`.
+
+    `text` is the JSON text that was parsed, if it was one; `within` is the path of the part that was parsed.
+    """
+    errors = error.errors(include_url=False, include_input=False)
+    if errors[0]["type"] == "json_invalid" or (text is not None and not _is_json(text)):
         return MalformedRequest(f"the {within[0] if within else 'body'} is not JSON in UTF-8")
-    return refused([*(Fault(path((*within, *one["loc"])), _told(_reason(one))) for one in found), *more])
+    faults = [Fault(path((*within, *item["loc"])), _without_hashes(_reason(item))) for item in errors]
+    return refused([*faults, *more])
 
 
 def refused(faults: Sequence[Fault]) -> InvalidInput:
-    """The error that tells of the first thousand faults and counts the others."""
+    """The error that lists the first thousand faults and counts the others."""
     return InvalidInput(tuple(faults[:FAULTS_TOLD]), max(0, len(faults) - FAULTS_TOLD))
 
 
 def path(parts: Iterable[int | str]) -> str:
-    """Where a fault is: ("contributions", 3, "signals", 0) is `contributions[3].signals[0]`.
+    """The text form of a path: ("contributions", 3, "signals", 0) is `contributions[3].signals[0]`.
 
-    Names come from whoever sent them: long ones are cut, and a hash in one is not repeated.
+    Names come from the client: long names are cut, and a hash in a name is not repeated.
     """
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{_name(part)}" for part in parts if part != "[key]")
     return text.removeprefix(".")
 
 
 def _name(part: str) -> str:
-    told = _told(part)
-    return told if len(told) <= _NAME_TOLD else f"{told[:_NAME_TOLD]}…"
+    name = _without_hashes(part)
+    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
 
 
-def _told(text: str) -> str:
-    """A text without the hashes that somebody put in a wrong place: errors end in logs."""
+def _without_hashes(text: str) -> str:
+    """The text without hashes that a client put in a wrong place: error texts may be logged."""
     return _HASH.sub("…", text)
 
 
 def _is_json(text: str | bytes) -> bool:
-    """Whether a text that pydantic read is JSON by RFC 8259, which has no NaN and no Infinity."""
+    """Whether a text that pydantic parsed is JSON by RFC 8259, which has no NaN and no Infinity."""
     try:
-        json.loads(text, parse_constant=_refuse)
+        json.loads(text, parse_constant=_reject)
     except (ValueError, RecursionError):
         return False
     return True
 
 
-def _refuse(constant: str) -> None:
+def _reject(constant: str) -> None:
     raise ValueError(constant)
 
 
-_NAME_TOLD = 64
+_LONGEST_NAME = 64
 _HASH = re.compile(r"[0-9A-Fa-f]{16,}")
 
 
@@ -216,24 +221,24 @@ def _parse(parser: Callable[[str], Any]) -> PlainValidator:
     return PlainValidator(validate)
 
 
-def _proper(text: str) -> str:
+def _check_name(text: str) -> str:
     if text != text.strip() or text.isdecimal():
         raise ValueError("takes a name that is no number, without spaces around it")
-    return _plain(text)
+    return _check_printable(text)
 
 
-def _plain(text: str) -> str:
+def _check_printable(text: str) -> str:
     if not text.isprintable():
         raise ValueError("takes printable characters only")
     return text
 
 
-def _lines(text: str) -> str:
-    _no_controls(text.replace("\n", "").replace("\r", "").replace("\t", ""))
+def _check_lines(text: str) -> str:
+    _check_line(text.replace("\n", "").replace("\r", "").replace("\t", ""))
     return text
 
 
-def _no_controls(text: str) -> str:
+def _check_line(text: str) -> str:
     if any(unicodedata.category(character) == "Cc" for character in text):
         raise ValueError("takes no control characters")
     return text
@@ -254,19 +259,19 @@ Moment = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 Opaque = Annotated[str, StringConstraints(max_length=200)]
-"""What only its sender understands; it comes back as it was sent."""
-Line = Annotated[Opaque, AfterValidator(_no_controls)]
-Note = Annotated[str, StringConstraints(max_length=2000), AfterValidator(_lines)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_proper)]
-Token = Annotated[str, StringConstraints(max_length=80), AfterValidator(_plain)]
+"""A value that only the client interprets; it is returned unchanged."""
+Line = Annotated[Opaque, AfterValidator(_check_line)]
+Note = Annotated[str, StringConstraints(max_length=2000), AfterValidator(_check_lines)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_check_name)]
+Token = Annotated[str, StringConstraints(max_length=80), AfterValidator(_check_printable)]
 
 
 UNSENT: Any = Field(default_factory=lambda: None)
-"""The default of a field of a change: it may be left out, and null is refused."""
+"""The default of a field of a change: the client may leave the field out, and null is refused."""
 
 
 def checked_by(rule: Callable[[ValidationContext, Any], str | None]) -> AfterValidator:
-    """A validator that asks the rules in force; where there are none (at the member's side) all is well."""
+    """A validator that applies the rules in force; without rules (in the client) every value is valid."""
 
     def validate(value: Any, info: ValidationInfo) -> Any:
         if isinstance(info.context, ValidationContext) and (reason := rule(info.context, value)):

@@ -1,4 +1,4 @@
-"""Members, their keys, and users on the wire."""
+"""Models of members, keys, budgets and users."""
 
 from __future__ import annotations
 
@@ -81,16 +81,16 @@ class MemberChangeIn(Sent, ChangeMirror[MemberChange]):
 
     @classmethod
     def fields_from(cls, value: MemberChange) -> dict[str, Any]:
-        """The fields of the model that change; of the limits, those that do."""
-        given: dict[str, int | None] = {}
+        """The fields of the model that change; `limits` has only the limits that change."""
+        limits: dict[str, int | None] = {}
         if value.limits is not None:
-            given["contributions_per_day"] = value.limits.contributions_per_day
+            limits["contributions_per_day"] = value.limits.contributions_per_day
         if value.budget_factor is not None:
-            given["budget_factor"] = value.budget_factor
-        return super().fields_from(value) | ({"limits": LimitsIn.made(**given)} if given else {})
+            limits["budget_factor"] = value.budget_factor
+        return super().fields_from(value) | ({"limits": LimitsIn.build(**limits)} if limits else {})
 
     def arguments(self) -> dict[str, Any]:
-        """The arguments of the domain's class that change."""
+        """The arguments of the domain class that change."""
         sent = self.limits.model_fields_set
         limits = self.limits.to_domain() if "contributions_per_day" in sent else None
         factor = self.limits.budget_factor if "budget_factor" in sent else None
@@ -143,25 +143,25 @@ class KeysOut(Answered):
 
 
 class IssuedKeyOut(KeyOut):
-    """A key just made; the secret is shown this once."""
+    """A new key; only this response has the secret."""
 
     secret: str
 
     @classmethod
     def from_issued(cls, issued: IssuedKey) -> Self:
         """The key with its secret."""
-        return cls.made(**cls.fields_from(issued.key), secret=issued.secret)
+        return cls.build(**cls.fields_from(issued.key), secret=issued.secret)
 
 
 class OwnedKeyOut(KeyOut):
-    """What the command line prints of a key: whose it is, too."""
+    """A key with its member, as the command line prints it."""
 
     member: MemberOut
 
     @classmethod
     def from_owned(cls, member: Member, key: Key) -> Self:
         """The key of a member."""
-        return cls.made(**KeyOut.fields_from(key), member=MemberOut.from_domain(member))
+        return cls.build(**KeyOut.fields_from(key), member=MemberOut.from_domain(member))
 
 
 class OwnedKeysOut(Answered):
@@ -172,7 +172,7 @@ class OwnedKeysOut(Answered):
 
 
 class MemberWithKeyOut(Answered):
-    """What the command line prints of a member added with its first key."""
+    """A new member with its first key, as the command line prints them."""
 
     member: MemberOut
     key: IssuedKeyOut
@@ -189,7 +189,7 @@ class OwnKey(Answered, FromDomain[Key]):
 
 
 class AlgorithmOut(Answered):
-    """An algorithm that this service takes."""
+    """An algorithm that this service accepts."""
 
     bits: int
     radius: int = Field(description="How many bits may differ, where a query does not say.")
@@ -209,26 +209,26 @@ class MeOut(Answered):
     @classmethod
     def from_domain(cls, member: Member, key: Key, rules: Rules, budgets: Iterable[BudgetLeft], version: str) -> Self:
         """The answer for a member's key under these rules, with what is left of its budgets."""
-        left = {one.budget: BudgetOut.from_domain(one) for one in budgets}
+        left = {budget.budget: BudgetOut.from_domain(budget) for budget in budgets}
         vocabulary = rules.vocabulary
-        return cls.made(
+        return cls.build(
             member=MemberOut.from_domain(member),
             key=OwnKey.from_domain(key),
-            limits=OwnLimitsOut.made(**OwnLimitsOut.fields_from(member.limits), budgets=left),
+            limits=OwnLimitsOut.build(**OwnLimitsOut.fields_from(member.limits), budgets=left),
             algorithms={algorithm: _algorithm(algorithm, rules) for algorithm in rules.algorithms},
             labels={kind: list(getattr(vocabulary, kind)) for kind in vocabulary.kinds()},
             version=version,
         )
 
     def rules(self) -> Rules:
-        """What this service accepts, as far as it tells."""
+        """The rules of this service, as far as they are in the response."""
         codes = {kind: tuple(self.labels.get(kind, ())) for kind in Vocabulary.kinds()}
-        radii = {name: one.max_radius for name, one in self.algorithms.items()}
+        radii = {name: algorithm.max_radius for name, algorithm in self.algorithms.items()}
         return Rules(tuple(self.algorithms), Vocabulary(**codes), radii)
 
 
 def _algorithm(algorithm: Algorithm, rules: Rules) -> AlgorithmOut:
-    return AlgorithmOut.made(
+    return AlgorithmOut.build(
         bits=algorithm.bits,
         radius=algorithm.radius,
         max_radius=max(algorithm.radius, rules.max_radius.get(algorithm, 0)),
@@ -263,9 +263,9 @@ class UserOut(Answered, FromDomain[User]):
 
     @classmethod
     def from_added(cls, added: AddedUser) -> Self:
-        """The user with the password that was made."""
-        made = {"password": added.password} if added.password else {}
-        return cls.made(**cls.fields_from(added.user), **made)
+        """The user with its new password, if it has one."""
+        password = {"password": added.password} if added.password else {}
+        return cls.build(**cls.fields_from(added.user), **password)
 
 
 class UsersOut(Answered):

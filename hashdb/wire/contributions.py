@@ -1,4 +1,4 @@
-"""Contributions on the wire."""
+"""Models of contributions: drafts, amendments, pictures, and contributions as a reader may see them."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ QUALITY_NEEDED = "is required with pdq: the picture's quality, 0 to 100, as PDQ 
 
 
 def _code(kind: str) -> AfterValidator:
-    return checked_by(lambda terms, code: terms.rules.vocabulary.fault(kind, code))
+    return checked_by(lambda context, code: context.rules.vocabulary.fault(kind, code))
 
 
-def _given(removed_at: datetime | None, info: ValidationInfo) -> datetime | None:
+def _require_time(removed_at: datetime | None, info: ValidationInfo) -> datetime | None:
     if removed_at is None and not _imported(info):
         raise ValueError("is required")
     return removed_at
@@ -68,7 +68,7 @@ def _imported(info: ValidationInfo) -> bool:
 
 
 def _require_removed_at(schema: dict[str, Any]) -> None:
-    """Tell in the document what holds of all that is not imported."""
+    """Describe the field in the OpenAPI document as it is for items that are not imported."""
     removed_at = schema["properties"]["removed_at"]
     schema["properties"]["removed_at"] = {
         "type": "string",
@@ -78,7 +78,7 @@ def _require_removed_at(schema: dict[str, Any]) -> None:
     schema["required"] = sorted({*schema.get("required", ()), "removed_at"})
 
 
-def _needed(quality: int | None, info: ValidationInfo) -> int | None:
+def _require_quality(quality: int | None, info: ValidationInfo) -> int | None:
     if _imported(info):
         return quality
     if quality is None and any(signal.algorithm is Algorithm.PDQ for signal in info.data.get("signals", ())):
@@ -86,27 +86,27 @@ def _needed(quality: int | None, info: ValidationInfo) -> int | None:
     return quality
 
 
-_Contributed = Annotated[SignalText, checked_by(lambda terms, signal: terms.rules.signal_fault(signal))]
-_Past = Annotated[Moment, checked_by(lambda terms, at: past_fault(at, terms.now))]
-_Future = Annotated[Moment, checked_by(lambda terms, at: future_fault(at, terms.now))]
+_AllowedSignal = Annotated[SignalText, checked_by(lambda context, signal: context.rules.signal_fault(signal))]
+_Past = Annotated[Moment, checked_by(lambda context, at: past_fault(at, context.now))]
+_Future = Annotated[Moment, checked_by(lambda context, at: future_fault(at, context.now))]
 _Labels = Annotated[list[Annotated[Token, _code("behaviour")]], Len(1, CODES_A_LIST), DISTINCT]
 _Context = Annotated[list[Annotated[Token, _code("context")]], Len(0, CODES_A_LIST), DISTINCT]
 _Basis = Annotated[Token, _code("basis")]
 _Ground = Annotated[Token, _code("tco_ground")]
 Reason = Annotated[Token, _code("reason")]
-_Entity = Annotated[Token, checked_by(lambda terms, entity: terms.rules.vocabulary.entity_fault(entity))]
-_Incident = Annotated[Token, checked_by(lambda terms, incident: incident_fault(incident))]
+_Entity = Annotated[Token, checked_by(lambda context, entity: context.rules.vocabulary.entity_fault(entity))]
+_Incident = Annotated[Token, checked_by(lambda context, incident: incident_fault(incident))]
 _Severity = Annotated[int, Ge(0), Le(4)]
-_Quality = Annotated[int, Ge(0), Le(100), checked_by(lambda terms, quality: quality_fault(quality))]
+_Quality = Annotated[int, Ge(0), Le(100), checked_by(lambda context, quality: quality_fault(quality))]
 
 
 class MetadataIn(Sent):
-    """What is said of a removed item, apart from its signals."""
+    """The metadata of a removed item: all but its signals and its quality."""
 
     model_config = ConfigDict(json_schema_extra=_require_removed_at)
 
     labels: _Labels = Field(description="What the content does, from the vocabulary.")
-    removed_at: Annotated[_Past | None, AfterValidator(_given)] = Field(
+    removed_at: Annotated[_Past | None, AfterValidator(_require_time)] = Field(
         None, validate_default=True, description="When it was removed."
     )
     media: Media = Media.IMAGE
@@ -122,7 +122,7 @@ class MetadataIn(Sent):
 
     def to_draft(self, signals: Sequence[Signal], quality: int | None) -> Draft:
         """The draft of an item with these signals."""
-        # Written out: requests contribute a thousand, and what is derived takes a third longer.
+        # Not derived: requests have up to a thousand drafts, and the derived conversion takes a third longer.
         return Draft(
             signals=tuple(dict.fromkeys(signals)),
             labels=tuple(dict.fromkeys(self.labels)),
@@ -144,42 +144,43 @@ class MetadataIn(Sent):
 class DraftIn(MetadataIn, Mirror[Draft]):
     """A removed item with its signals."""
 
-    signals: Annotated[list[_Contributed], Len(1, SIGNALS_AN_ITEM)] = Field(
+    signals: Annotated[list[_AllowedSignal], Len(1, SIGNALS_AN_ITEM)] = Field(
         description="Hashes of the item: several algorithms, and variants of it."
     )
-    quality: Annotated[_Quality | None, AfterValidator(_needed)] = Field(
+    quality: Annotated[_Quality | None, AfterValidator(_require_quality)] = Field(
         None, validate_default=True, description="The picture's PDQ quality; required with pdq."
     )
 
     def to_domain(self) -> Draft:
-        """The draft that the model tells."""
+        """The draft."""
         return self.to_draft(self.signals, self.quality)
 
 
 class ContributionsIn(Sent):
-    """A request that contributes."""
+    """A request to contribute."""
 
     contributions: Annotated[list[DraftIn], Len(1, DRAFTS_A_REQUEST)]
 
     @classmethod
     def from_domain(cls, drafts: Sequence[Draft]) -> Self:
-        """The request that contributes these drafts; `read_drafts` is the inverse."""
-        return cls.made(contributions=[DraftIn.from_domain(draft) for draft in drafts])
+        """The request to contribute these drafts; `read_drafts` is the inverse."""
+        return cls.build(contributions=[DraftIn.from_domain(draft) for draft in drafts])
 
 
-def read_drafts(text: bytes, terms: ValidationContext) -> tuple[Draft, ...]:
+def read_drafts(text: bytes, context: ValidationContext) -> tuple[Draft, ...]:
     """The drafts of a request, in order. Raises MalformedRequest, InvalidInput with every fault, TooLarge."""
     require_few(text)
     try:
-        request = ContributionsIn.model_validate_json(text, context=terms)
+        request = ContributionsIn.model_validate_json(text, context=context)
     except ValidationError as error:
-        raise refusal(error, text, more=_hidden(error, text, terms)) from None
+        raise refusal(error, text, more=_hidden_faults(error, text, context)) from None
     return tuple(draft.to_domain() for draft in request.contributions)
 
 
-def _hidden(error: ValidationError, text: bytes, terms: ValidationContext) -> Iterator[Fault]:
-    """The faults of drafts that no validator reports, because other faults of the same draft end its work."""
-    faulty = {one["loc"][1:4] for one in error.errors(include_url=False) if one["loc"][:1] == ("contributions",)}
+def _hidden_faults(error: ValidationError, text: bytes, context: ValidationContext) -> Iterator[Fault]:
+    """The faults that no validator reports, because another fault of the same draft stopped its validation."""
+    locations = [item["loc"] for item in error.errors(include_url=False)]
+    faulty = {location[1:4] for location in locations if location[:1] == ("contributions",)}
     try:
         drafts = json.loads(text)["contributions"]
     except (ValueError, KeyError, TypeError):
@@ -188,48 +189,48 @@ def _hidden(error: ValidationError, text: bytes, terms: ValidationContext) -> It
         signals = draft.get("signals") if isinstance(draft, dict) else None
         if not isinstance(signals, list):
             continue
-        # A signal that is itself faulty hides that the quality is missing.
+        # A faulty signal hides that the quality is missing.
         if (
-            not terms.imported
+            not context.imported
             and draft.get("quality") is None
             and any(place[:2] == (position, "signals") for place in faulty)
         ):
-            if any(isinstance(one, str) and one.startswith("pdq:") for one in signals):
+            if any(isinstance(signal, str) and signal.startswith("pdq:") for signal in signals):
                 yield Fault(path(("contributions", position, "quality")), QUALITY_NEEDED)
-        sound = {place: _sound(one) for place, one in enumerate(signals) if (position, "signals", place) not in faulty}
-        touched = terms.touched([one for one in sound.values() if one]) if terms.touched else ()
+        parsed = {i: _parse(text) for i, text in enumerate(signals) if (position, "signals", i) not in faulty}
+        touched = context.touched([signal for signal in parsed.values() if signal]) if context.touched else ()
         yield from (
             Fault(path(("contributions", position, "signals", place)), REFUSAL)
-            for place, one in sound.items()
-            if one in touched
+            for place, signal in parsed.items()
+            if signal in touched
         )
 
 
-def _sound(text: object) -> Signal | None:
-    """The signal that a text spells, if it does."""
+def _parse(text: object) -> Signal | None:
+    """The signal of a text; None if it is not one."""
     try:
         return Signal.parse(text) if isinstance(text, str) else None
     except ValueError:
         return None
 
 
-def read_draft(text: str, terms: ValidationContext) -> Draft:
-    """The draft that an object spells. Raises MalformedRequest or InvalidInput with every fault."""
-    return read(DraftIn, text, terms).to_domain()
+def read_draft(text: str, context: ValidationContext) -> Draft:
+    """The draft of a JSON object. Raises MalformedRequest or InvalidInput with every fault."""
+    return read(DraftIn, text, context).to_domain()
 
 
-def read_metadata(text: str, count: int, terms: ValidationContext) -> tuple[MetadataIn, ...]:
-    """What is said of `count` pictures: one object for all, or a list of as many. Raises as `read_drafts`."""
+def read_metadata(text: str, count: int, context: ValidationContext) -> tuple[MetadataIn, ...]:
+    """The metadata of `count` pictures: one object for all, or a list with one for each. Raises as `read_drafts`."""
     require_few(text)
     single = text.lstrip()[:1] == "{"
     adapter: TypeAdapter[Any] = _ONE if single else _MANY
     try:
-        said = adapter.validate_json(text, context=terms)
+        metadata = adapter.validate_json(text, context=context)
     except ValidationError as error:
         raise refusal(error, text, within=["metadata"]) from None
-    if not single and len(said) != count:
-        raise refused([Fault("metadata", f"takes one object, or one for each of {count} files; got {len(said)}")])
-    return (said,) * count if single else tuple(said)
+    if not single and len(metadata) != count:
+        raise refused([Fault("metadata", f"takes one object, or one for each of {count} files; got {len(metadata)}")])
+    return (metadata,) * count if single else tuple(metadata)
 
 
 _ONE = TypeAdapter(MetadataIn)
@@ -251,7 +252,7 @@ _File = Annotated[bytes, WithJsonSchema({"type": "string", "contentMediaType": "
 
 
 class MediaIn(BaseModel):
-    """A form of pictures."""
+    """A form with pictures."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -259,7 +260,7 @@ class MediaIn(BaseModel):
 
 
 class ContributedMediaIn(MediaIn):
-    """A form of pictures that are contributed."""
+    """A form with pictures to contribute."""
 
     metadata: str = Field(
         description="JSON: what is said of the items (a draft without `signals` and `quality`), one object for all "
@@ -268,20 +269,20 @@ class ContributedMediaIn(MediaIn):
 
 
 class WithdrawalIn(Sent):
-    """Why a contribution is taken back."""
+    """The reason of a withdrawal."""
 
     reason: Reason = Field(description="A reason of the vocabulary.")
 
 
 class Contributor(Answered):
-    """The member behind a contribution; 0 and no name where the key is not told."""
+    """The member that contributed; id 0 and an empty name for a key that is not told it."""
 
     id: int
     name: str
 
 
-class _Seen(Protocol):
-    """A value of the domain that a member gave, as a reader sees it."""
+class _FromMember(Protocol):
+    """A domain value that comes from a member, with the names of the fields that its reader may not see."""
 
     @property
     def member(self) -> int: ...
@@ -291,16 +292,16 @@ class _Seen(Protocol):
     def hidden(self) -> frozenset[str]: ...
 
 
-_S = TypeVar("_S", bound=_Seen)
+_S = TypeVar("_S", bound=_FromMember)
 
 
-def _contributor(value: _Seen) -> Contributor:
-    """The member that gave a value, as its reader sees it."""
+def _contributor(value: _FromMember) -> Contributor:
+    """The member that a value comes from, as its reader may see it."""
     return construct(Contributor, {"id": value.member, "name": value.member_name})
 
 
 class Shown(Mirror[_S]):
-    """Of a model of what a member gave, which leaves out what its reader may not see."""
+    """Base of a model of a value that comes from a member; it leaves out the fields that its reader may not see."""
 
     __slots__ = ()
     HIDEABLE: ClassVar[frozenset[str]]
@@ -315,11 +316,11 @@ class Shown(Mirror[_S]):
         return fields
 
     def arguments(self) -> dict[str, Any]:
-        """The arguments of the domain's class."""
-        found = super().arguments()
-        member: Contributor = found["member"]
+        """The arguments of the domain class."""
+        arguments = super().arguments()
+        member: Contributor = arguments["member"]
         hidden = self.HIDEABLE - cast(BaseModel, self).model_fields_set
-        return found | {"member": member.id, "member_name": member.name, "hidden": hidden}
+        return arguments | {"member": member.id, "member_name": member.name, "hidden": hidden}
 
 
 class ContributionOut(Answered, Shown[Contribution]):
@@ -360,7 +361,7 @@ class ContributionOut(Answered, Shown[Contribution]):
 
     @classmethod
     def from_recorded(cls, recorded: Recorded) -> Self:
-        """The contribution, and whether the member had it active before."""
+        """The contribution, and whether it was known."""
         return construct(cls, {**cls.fields_from(recorded.contribution), "known": recorded.known})
 
     def to_recorded(self) -> Recorded:
@@ -369,8 +370,8 @@ class ContributionOut(Answered, Shown[Contribution]):
 
 
 def seen(contribution: Contribution) -> dict[str, Any]:
-    """What the reader sees of a contribution, by the names of the wire's fields, for readers in bulk."""
-    # Written out, it takes a quarter of the time of what is derived.
+    """The fields of `ContributionOut` that the reader may see, by name, for lists and feeds."""
+    # Not derived, in a quarter of the time.
     fields: dict[str, Any] = {
         "id": contribution.id,
         "status": contribution.status,
@@ -404,20 +405,20 @@ def seen(contribution: Contribution) -> dict[str, Any]:
 
 
 class ReceiptOut(Answered):
-    """The answer to a request that contributes, in order."""
+    """The response to a request to contribute: the contributions, in order."""
 
     contributions: list[ContributionOut]
     checkpoint: int
 
     @classmethod
     def from_domain(cls, receipt: Receipt) -> Self:
-        """The answer that tells a receipt."""
-        recorded = [ContributionOut.from_recorded(one) for one in receipt.recorded]
-        return cls.made(contributions=recorded, checkpoint=receipt.checkpoint)
+        """The response with a receipt."""
+        contributions = [ContributionOut.from_recorded(recorded) for recorded in receipt.recorded]
+        return cls.build(contributions=contributions, checkpoint=receipt.checkpoint)
 
     def to_domain(self) -> Receipt:
-        """The receipt that the answer tells."""
-        return Receipt(tuple(one.to_recorded() for one in self.contributions), self.checkpoint)
+        """The receipt."""
+        return Receipt(tuple(contribution.to_recorded() for contribution in self.contributions), self.checkpoint)
 
 
 class ContributionsOut(Answered):
@@ -428,13 +429,13 @@ class ContributionsOut(Answered):
 
 
 class PictureOut(Answered):
-    """What was computed of one picture."""
+    """The signals and the quality of a picture."""
 
     signals: list[SignalText]
     quality: int | None
 
 
 class PicturesOut(Answered):
-    """What was computed of each picture, in order."""
+    """The signals and the quality of each picture, in order."""
 
     pictures: list[PictureOut]

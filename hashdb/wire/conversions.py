@@ -1,14 +1,13 @@
-"""Conversions between a model of the wire and a value of the domain, derived once a class from the names of fields.
+"""Conversions between wire models and domain values, derived once for each class from the names of the fields.
 
     class IncidentOut(Answered, Mirror[Incident]): ...
 
     IncidentOut.from_domain(incident).to_domain() == incident
 
-A field takes the attribute of the same name, or the one that `Named` gives. Its annotation and that of the attribute
-tell how the value is converted: a nested model converts itself, a tuple or a set becomes a list, a mapping becomes a
-dict, and a number or a day becomes a string where the field is one. Everything else stays as it is: pydantic writes
-times, signals and enums.
-Where these rules do not fit, a model overrides `from_domain` or `fields_from`, and `to_domain` or `arguments`.
+A field takes the attribute of the same name, or the one that `Named` gives. The types of both decide the conversion:
+a nested model converts itself, a tuple or a set becomes a list, a mapping becomes a dict, and a number or a day becomes
+a string if the field is one. Everything else is unchanged: pydantic serializes times, signals and enums.
+If these rules do not fit, a model overrides `from_domain` or `fields_from`, and `to_domain` or `arguments`.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _Convert = Callable[[Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """In the annotation of a field: the attribute of the domain's value that it tells, maybe of a part of it."""
+    """In the annotation of a field: the path of the attribute in the domain value, like `message.id`."""
 
     path: str
 
@@ -43,7 +42,7 @@ class _Sparse:
 
 
 SPARSE = _Sparse()
-"""In the annotation of a field: it is left out where it has its default."""
+"""In the annotation of a field: it is left out if it has its default."""
 
 
 class _Distinct:
@@ -51,11 +50,11 @@ class _Distinct:
 
 
 DISTINCT = _Distinct()
-"""In the annotation of a list: what it holds twice counts once in the domain."""
+"""In the annotation of a list: duplicates are removed in the domain value."""
 
 
 class _Plan(NamedTuple):
-    """How to make the fields of a model, by name, and the arguments of the domain's class."""
+    """How to compute the fields of a model, and the arguments of the domain class."""
 
     names: Sequence[str]
     get: Callable[[Any], Iterable[Any]]
@@ -66,7 +65,7 @@ class _Plan(NamedTuple):
 
 
 class FromDomain(Generic[_Domain]):
-    """Of a model: how it is made of a value of the domain."""
+    """Base of a model that is made from a domain value."""
 
     __slots__ = ()
     __domain__: ClassVar[type]
@@ -74,12 +73,12 @@ class FromDomain(Generic[_Domain]):
 
     @classmethod
     def from_domain(cls, value: _Domain) -> Self:
-        """The model of a value."""
+        """The model of a domain value."""
         return construct(cls, cls.fields_from(value))
 
     @classmethod
     def fields_from(cls, value: _Domain) -> dict[str, Any]:
-        """The fields of the model that the value tells."""
+        """The fields of the model, by name."""
         plan = cls.__plan__
         fields = dict(zip(plan.names, plan.get(value), strict=False))
         for name, convert in plan.reads.items():
@@ -90,27 +89,27 @@ class FromDomain(Generic[_Domain]):
         return fields
 
     def arguments(self) -> dict[str, Any]:
-        """The arguments of the domain's class that the model tells."""
-        plan, held = type(self).__plan__, self.__dict__
-        found = {argument: held[name] for argument, name in plan.writes.items()}
+        """The arguments of the domain class, by name."""
+        plan, fields = type(self).__plan__, self.__dict__
+        arguments = {argument: fields[name] for argument, name in plan.writes.items()}
         for argument, convert in plan.backs.items():
-            found[argument] = convert(found[argument])
-        return found
+            arguments[argument] = convert(arguments[argument])
+        return arguments
 
 
 class Mirror(FromDomain[_Domain]):
-    """Of a model: how it is made of a value of the domain, and the value of it."""
+    """Base of a model that is made from a domain value and converts back to it."""
 
     __slots__ = ()
 
     def to_domain(self) -> _Domain:
-        """The value that the model tells."""
+        """The domain value."""
         value: _Domain = type(self).__domain__(**self.arguments())
         return value
 
 
 class ChangeMirror(Mirror[_Domain]):
-    """Of a model of a change, which tells what changes only: in the domain the other fields have their defaults."""
+    """Base of a model that has only the fields that change; in the domain the other fields have their defaults."""
 
     __slots__ = ()
 
@@ -118,7 +117,7 @@ class ChangeMirror(Mirror[_Domain]):
     def fields_from(cls, value: _Domain) -> dict[str, Any]:
         unsent = {field.name: field.default for field in dataclasses.fields(cls.__domain__)}
         kept = {name for path, name in cls.__plan__.writes.items() if getattr(value, path) is unsent[path]}
-        return {name: told for name, told in super().fields_from(value).items() if name not in kept}
+        return {name: field for name, field in super().fields_from(value).items() if name not in kept}
 
     def arguments(self) -> dict[str, Any]:
         plan, sent = type(self).__plan__, cast(BaseModel, self).model_fields_set
@@ -126,40 +125,40 @@ class ChangeMirror(Mirror[_Domain]):
 
 
 def construct(model: type[_Model], fields: Mapping[str, Any]) -> _Model:
-    """A model of fields that are known to be right, as `model_construct` makes it, in a fifth of the time.
+    """A model of these fields, which are not validated: as `model_construct`, in a fifth of the time.
 
-    The others have their defaults, which are shared: nobody changes a model.
+    The other fields have their defaults. Models share the default values, because models are frozen.
     """
-    made = model.__new__(model)
-    _set(made, "__dict__", {**_BLANKS[model], **fields})
-    _set(made, "__pydantic_fields_set__", set(fields))
-    _set(made, "__pydantic_extra__", None)
-    _set(made, "__pydantic_private__", None)
-    return made
+    instance = model.__new__(model)
+    _set(instance, "__dict__", {**_DEFAULTS[model], **fields})
+    _set(instance, "__pydantic_fields_set__", set(fields))
+    _set(instance, "__pydantic_extra__", None)
+    _set(instance, "__pydantic_private__", None)
+    return instance
 
 
 _set = object.__setattr__
-_BLANKS: dict[type, Mapping[str, Any]] = {}
+_DEFAULTS: dict[type, Mapping[str, Any]] = {}
 """The fields of each model in order, with their defaults."""
 
 
 def derive(model: type[BaseModel]) -> None:
-    """Work out the defaults of a model, and its conversions if it has some.
+    """Derive the defaults of a model, and its conversions if it has some.
 
-    Raises TypeError where a conversion is neither written out nor can be derived.
+    Raises TypeError if a conversion is neither overridden nor can be derived.
     """
-    _BLANKS[model] = {
+    _DEFAULTS[model] = {
         name: None if field.is_required() else field.get_default(call_default_factory=True)
         for name, field in model.model_fields.items()
     }
     if not issubclass(model, FromDomain):
         return
-    named = [base for base in model.__dict__.get("__orig_bases__", ()) if _is_conversion(get_origin(base))]
-    if named:
-        model.__domain__ = get_args(named[0])[0]
+    bases = [base for base in model.__dict__.get("__orig_bases__", ()) if _is_conversion(get_origin(base))]
+    if bases:
+        model.__domain__ = get_args(bases[0])[0]
     domain = model.__domain__
     model.__plan__ = _plan(model, domain)
-    if named and _missing(model, domain):
+    if bases and _missing(model, domain):
         raise TypeError(f"{model.__name__} and {domain.__name__} differ in {', '.join(_missing(model, domain))}")
 
 
@@ -168,21 +167,23 @@ def _is_conversion(origin: Any) -> bool:
 
 
 def _missing(model: type[Any], domain: type) -> list[str]:
-    """What has no counterpart at the other side, of the conversions that are derived."""
+    """The names of required fields and arguments for which no value can be derived."""
     plan: _Plan = model.__plan__
-    found = []
+    missing = []
     if _is_derived(model, "from_domain") and _is_derived(model, "fields_from"):
-        found += [name for name, field in model.model_fields.items() if field.is_required() and name not in plan.names]
+        required = [name for name, field in model.model_fields.items() if field.is_required()]
+        missing += [name for name in required if name not in plan.names]
     if issubclass(model, Mirror) and _is_derived(model, "to_domain") and _is_derived(model, "arguments"):
-        found += [one.name for one in dataclasses.fields(domain) if _is_needed(one) and one.name not in plan.writes]
-    return found
+        required = [field.name for field in dataclasses.fields(domain) if _is_required(field)]
+        missing += [name for name in required if name not in plan.writes]
+    return missing
 
 
 def _is_derived(model: type, method: str) -> bool:
     return next(base for base in model.__mro__ if method in vars(base)) in (FromDomain, Mirror)
 
 
-def _is_needed(field: dataclasses.Field[Any]) -> bool:
+def _is_required(field: dataclasses.Field[Any]) -> bool:
     return field.default is MISSING and field.default_factory is MISSING
 
 
@@ -194,7 +195,7 @@ def _plan(model: type[BaseModel], domain: type) -> _Plan:
     writes: dict[str, str] = {}
     backs: dict[str, _Convert] = {}
     for name, field in model.model_fields.items():
-        path = next((one.path for one in field.metadata if isinstance(one, Named)), name)
+        path = next((item.path for item in field.metadata if isinstance(item, Named)), name)
         if path not in hints and not hasattr(domain, path.partition(".")[0]):
             continue
         into, back = _converters(field.annotation, hints.get(path, Any))
@@ -209,40 +210,40 @@ def _plan(model: type[BaseModel], domain: type) -> _Plan:
                 backs[path] = back
         if SPARSE in field.metadata:
             sparse[name] = field.get_default()
-    # Of fewer than two attributes, attrgetter gives no tuple; zip leaves out what no name stands for.
-    wanted = [*paths.values(), *["__class__"] * (2 - len(paths))]
-    return _Plan(tuple(paths), attrgetter(*wanted), reads, sparse, writes, backs)
+    # attrgetter returns a tuple only for two attributes or more; zip ignores the attributes without a name.
+    attributes = [*paths.values(), *["__class__"] * (2 - len(paths))]
+    return _Plan(tuple(paths), attrgetter(*attributes), reads, sparse, writes, backs)
 
 
-def _converters(told: Any, held: Any) -> tuple[_Convert | None, _Convert | None]:
-    """What makes a field of the type `told` of a value of the type `held`, and back; None: it stays as it is."""
-    told, held = _bare(told), _bare(held)
-    kind, parts, others = get_origin(told), get_args(told), get_args(held)
-    if isinstance(told, type) and issubclass(told, FromDomain):
-        return _unless_none(told.from_domain), _unless_none(told.to_domain if issubclass(told, Mirror) else None)
+def _converters(field: Any, value: Any) -> tuple[_Convert | None, _Convert | None]:
+    """The conversions from a value of type `value` to a field of type `field`, and back; None: it is unchanged."""
+    field, value = _bare(field), _bare(value)
+    kind, parts, others = get_origin(field), get_args(field), get_args(value)
+    if isinstance(field, type) and issubclass(field, FromDomain):
+        return _unless_none(field.from_domain), _unless_none(field.to_domain if issubclass(field, Mirror) else None)
     if kind is list:
         into, back = _converters(parts[0], others[0] if others else Any)
-        gather: _Convert = frozenset if get_origin(held) is frozenset else tuple
+        gather: _Convert = frozenset if get_origin(value) is frozenset else tuple
         order: _Convert = sorted if gather is frozenset else list
         return _unless_none(_each(order, into)), _unless_none(_each(gather, back))
     if kind is dict:
         pairs = [_converters(one, other) for one, other in zip(parts, others or (Any, Any), strict=True)]
         return _items(pairs[0][0], pairs[1][0], dict), _items(pairs[0][1], pairs[1][1], None)
-    if told is str and (read := getattr(held, "parse", None) or _READ.get(held)):
-        return str, read
+    if field is str and (parse := getattr(value, "parse", None) or _PARSERS.get(value)):
+        return str, parse
     return None, None
 
 
-_READ: Mapping[Any, _Convert] = {int: int, date: date.fromisoformat}
-"""What reads a string that `str` made of a value, where its class has no `parse`."""
+_PARSERS: Mapping[Any, _Convert] = {int: int, date: date.fromisoformat}
+"""The inverse of `str` for classes without a `parse`."""
 
 
 def _bare(kind: Any) -> Any:
-    """A type without what is annotated to it, and without None and the mark of what stays."""
+    """A type without its annotations, and without None and Unset."""
     while get_origin(kind) is Annotated:
         kind = get_args(kind)[0]
     if get_origin(kind) in (Union, UnionType):
-        others = [one for one in get_args(kind) if one not in (NoneType, Unset)]
+        others = [part for part in get_args(kind) if part not in (NoneType, Unset)]
         return _bare(others[0]) if len(others) == 1 else kind
     return kind
 
@@ -259,7 +260,7 @@ def _items(key: _Convert | None, value: _Convert | None, plain: _Convert | None)
     if key is None and value is None:
         return plain
     first, second = key or _same, value or _same
-    return lambda items: {first(name): second(one) for name, one in items.items()}
+    return lambda items: {first(name): second(item) for name, item in items.items()}
 
 
 def _distinct(values: Iterable[Any]) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""The log on the wire: its events, its keys and its proofs.
+"""Models of the log: events, keys and proofs.
 
 Hashes are in base64, as in checkpoints; a leaf is in hex, as in events.
 """
@@ -18,7 +18,7 @@ from hashdb.wire.conversions import FromDomain, Mirror, Named
 
 
 class EventOut(Answered, FromDomain[Event]):
-    """An event; without `leaf` it is, as RFC 8785 canonical JSON, what the leaf is the hash of."""
+    """An event. The leaf is the hash of its other fields as RFC 8785 canonical JSON."""
 
     seq: int
     at: Moment
@@ -66,7 +66,7 @@ Leaf = Annotated[
 
 
 class LogKeyOut(Answered, Mirror[LogKey]):
-    """A key that signs the log's checkpoints, or once did."""
+    """A key that signs the checkpoints of the log, or signed earlier ones."""
 
     vkey: Annotated[str, Named("verifier")]
     since: Moment
@@ -78,19 +78,19 @@ class LogKeyOut(Answered, Mirror[LogKey]):
         return super().fields_from(value) | {"vkey": str(value.verifier)}
 
     def to_domain(self) -> LogKey:
-        """The key that the model tells. Raises BadNote."""
+        """The key. Raises BadNote."""
         return LogKey(Verifier.parse(self.vkey), self.since, self.until)
 
 
 class LogOut(Answered, Mirror[Log]):
-    """The log's name, and its keys, the newest last."""
+    """The name of the log, and its keys, newest last."""
 
     origin: str
     keys: list[LogKeyOut]
 
 
 class InclusionOut(Answered, Mirror[Inclusion]):
-    """The proof that an event with this leaf is number `seq` of the first `size`."""
+    """The proof that event `seq` with this leaf is among the first `size` events."""
 
     seq: int
     size: int
@@ -99,7 +99,7 @@ class InclusionOut(Answered, Mirror[Inclusion]):
 
 
 class ConsistencyOut(Answered, Mirror[Consistency]):
-    """The proof that the first `second` events begin with what were the first `first`."""
+    """The proof that the log of `second` events begins with the log of `first` events."""
 
     first: int
     second: int

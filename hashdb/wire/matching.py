@@ -1,4 +1,4 @@
-"""Matching on the wire: queries and matches, the benign list, and what is pasted into the match debugger."""
+"""Models of queries, matches and the benign list, and the text form of signals in the match debugger."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def _within_rules(radii: dict[Algorithm, int], info: ValidationInfo) -> dict[Alg
         return radii
     rules = info.context.rules
     faults = {algorithm: rules.radius_fault(algorithm, radius) for algorithm, radius in radii.items()}
-    if told := [_line(str(algorithm), fault) for algorithm, fault in faults.items() if fault]:
-        raise ValidationError.from_exception_data("radius", told)
+    if errors := [_error_details(str(algorithm), fault) for algorithm, fault in faults.items() if fault]:
+        raise ValidationError.from_exception_data("radius", errors)
     return radii
 
 
-def _line(name: str, reason: str) -> InitErrorDetails:
+def _error_details(name: str, reason: str) -> InitErrorDetails:
     return {"type": "value_error", "loc": (name,), "input": None, "ctx": {"error": ValueError(reason)}}
 
 
@@ -57,7 +57,7 @@ def _enabled(signal: Signal, info: ValidationInfo) -> Signal:
 
 _EnabledSignal = Annotated[SignalText, AfterValidator(_enabled)]
 
-# pydantic makes a deep copy of a default that is no factory, for each query; its schema does not name a factory's.
+# pydantic makes a deep copy of a default for each query, unless it comes from a factory; then the schema has none.
 _EMPTY: dict[str, Any] = {"default": {}}
 
 
@@ -78,9 +78,9 @@ class QueryIn(Sent):
     )
 
     def to_domain(self) -> Query:
-        """The query that this spells."""
-        turned = {name: tuple(signals) for name, signals in self.transforms.items()}
-        return Query(tuple(dict.fromkeys(self.signals)), self.id, self.radius, turned)
+        """The query."""
+        transforms = {name: tuple(signals) for name, signals in self.transforms.items()}
+        return Query(tuple(dict.fromkeys(self.signals)), self.id, self.radius, transforms)
 
 
 def _few_enough(queries: list[QueryIn]) -> list[QueryIn]:
@@ -90,19 +90,18 @@ def _few_enough(queries: list[QueryIn]) -> list[QueryIn]:
 
 
 class QueriesIn(Sent):
-    """A request that matches."""
+    """A request to match."""
 
     queries: Annotated[list[QueryIn], Len(1, QUERIES_A_REQUEST), AfterValidator(_few_enough)]
 
     @classmethod
     def from_domain(cls, queries: Sequence[Query]) -> QueriesIn:
-        """The wire form of queries; `read_queries` is the inverse."""
-        asked = [QueryIn.model_construct(**_spelled(query)) for query in queries]
-        return cls.model_construct(queries=asked)
+        """The request with these queries; `read_queries` is the inverse."""
+        return cls.model_construct(queries=[QueryIn.model_construct(**_query_fields(query)) for query in queries])
 
 
 def in_requests(queries: Sequence[Query]) -> Iterator[Sequence[Query]]:
-    """The queries in parts that a request may have, at least one."""
+    """The queries in parts, each within the limits of one request; there is at least one part."""
     start = signals = 0
     for position, query in enumerate(queries):
         more = len(query.signals) + sum(map(len, query.transforms.values()))
@@ -113,17 +112,17 @@ def in_requests(queries: Sequence[Query]) -> Iterator[Sequence[Query]]:
     yield queries[start:]
 
 
-def _spelled(query: Query) -> dict[str, Any]:
-    said = {"id": query.id, "signals": list(query.signals), "radius": dict(query.radius)}
-    # An older service does not know the field.
-    return said | (
-        {"transforms": {name: list(of) for name, of in query.transforms.items()}} if query.transforms else {}
-    )
+def _query_fields(query: Query) -> dict[str, Any]:
+    fields: dict[str, Any] = {"id": query.id, "signals": list(query.signals), "radius": dict(query.radius)}
+    if query.transforms:
+        # An older service refuses the field.
+        fields["transforms"] = {name: list(signals) for name, signals in query.transforms.items()}
+    return fields
 
 
-def read_queries(text: bytes, terms: ValidationContext) -> tuple[Query, ...]:
+def read_queries(text: bytes, context: ValidationContext) -> tuple[Query, ...]:
     """The queries of a request, in order. Raises MalformedRequest or InvalidInput with every fault."""
-    return tuple(map(QueryIn.to_domain, read(QueriesIn, text, terms).queries))
+    return tuple(map(QueryIn.to_domain, read(QueriesIn, text, context).queries))
 
 
 class MatchOut(Answered):
@@ -144,8 +143,8 @@ class MatchOut(Answered):
 
     @classmethod
     def from_domain(cls, match: Match) -> MatchOut:
-        """The wire form of a match; `value` is the inverse."""
-        return cls.made(
+        """The model of a match; `to_domain` is the inverse."""
+        return cls.build(
             contribution=match.contribution,
             distance=match.distance,
             agree=list(match.agree),
@@ -159,7 +158,7 @@ class MatchOut(Answered):
         )
 
     def to_domain(self) -> Match:
-        """The match that this spells."""
+        """The match."""
         return Match(
             contribution=self.contribution,
             distance=self.distance,
@@ -174,7 +173,7 @@ class MatchOut(Answered):
 
 
 class ResultOut(Answered):
-    """The answer to one query: advice to review, never a command."""
+    """The result of one query: advice to review, never a command."""
 
     id: str | None
     signals: list[SignalText] = Field([], description="(matches of media) The picture's own signals.")
@@ -186,9 +185,9 @@ class ResultOut(Answered):
 
     @classmethod
     def from_domain(cls, result: Result) -> ResultOut:
-        """The wire form of a result; `value` is the inverse."""
+        """The model of a result; `to_domain` is the inverse."""
         signals: dict[str, Any] = {"signals": list(result.signals)} if result.signals else {}
-        return cls.made(
+        return cls.build(
             id=result.id,
             members=result.members,
             severity=result.severity,
@@ -199,25 +198,25 @@ class ResultOut(Answered):
         )
 
     def to_domain(self) -> Result:
-        """The result that this spells."""
+        """The result."""
         matches = tuple(match.to_domain() for match in self.matches)
         return Result(self.id, matches, self.members, self.truncated, tuple(self.signals), self.severity)
 
 
 class AnswerOut(Answered):
-    """The answer to a request that matches: a result a query, in order."""
+    """The response to a request to match: one result for each query, in order."""
 
     results: list[ResultOut]
     checkpoint: int
 
     @classmethod
     def from_domain(cls, answer: Answer) -> AnswerOut:
-        """The wire form of an answer; `value` is the inverse."""
+        """The model of an answer; `to_domain` is the inverse."""
         results = [ResultOut.from_domain(result) for result in answer.results]
-        return cls.made(results=results, checkpoint=answer.checkpoint)
+        return cls.build(results=results, checkpoint=answer.checkpoint)
 
     def to_domain(self) -> Answer:
-        """The answer that this spells."""
+        """The answer."""
         return Answer(tuple(result.to_domain() for result in self.results), self.checkpoint)
 
 
@@ -257,8 +256,8 @@ def _match_text(match: Match, about: dict[_About, str]) -> str:
 
 @lru_cache(4096)
 def _distance_text(distance: tuple[tuple[Algorithm, int | None], ...]) -> str:
-    told = ",".join([f'"{algorithm}":{"null" if bits is None else bits}' for algorithm, bits in distance])
-    return f'"distance":{{{told}}},"agree":{_list_text(algorithm for algorithm, _ in distance)}'
+    items = ",".join([f'"{algorithm}":{"null" if bits is None else bits}' for algorithm, bits in distance])
+    return f'"distance":{{{items}}},"agree":{_list_text(algorithm for algorithm, _ in distance)}'
 
 
 def _about_text(
@@ -280,7 +279,7 @@ def _list_text(texts: Iterable[str]) -> str:
     return f"[{','.join(map(_text, texts))}]"
 
 
-def _of_signals(radii: dict[Algorithm, int], info: ValidationInfo) -> dict[Algorithm, int]:
+def _check_radii(radii: dict[Algorithm, int], info: ValidationInfo) -> dict[Algorithm, int]:
     for algorithm, radius in radii.items():
         if not any(signal.algorithm is algorithm for signal in info.data.get("signals", ())):
             raise ValueError(f"there is no signal of {algorithm}")
@@ -290,12 +289,12 @@ def _of_signals(radii: dict[Algorithm, int], info: ValidationInfo) -> dict[Algor
 
 
 class BenignIn(Sent, Mirror[BenignDraft]):
-    """Signals that are never to be accepted or matched."""
+    """Signals that are never accepted nor matched."""
 
     signals: Annotated[list[_EnabledSignal], Len(1, SIGNALS_AN_ENTRY), DISTINCT] = Field(
         description="Hashes of what everybody may show, like a splash screen or a test card."
     )
-    radius: Annotated[dict[Algorithm, Annotated[int, Ge(0), Le(256)]], AfterValidator(_of_signals)] = Field(
+    radius: Annotated[dict[Algorithm, Annotated[int, Ge(0), Le(256)]], AfterValidator(_check_radii)] = Field(
         {}, description="Bits within which a signal is close to one of these, by algorithm; half the usual radius."
     )
     note: Line = Field("", description="What it is, for whoever reads the list.")
@@ -321,12 +320,12 @@ class BenignsOut(Answered):
 
 
 LINES = 500
-"""Lines that are taken from what is pasted into the match debugger."""
+"""The most lines that may be pasted into the match debugger."""
 _NAME_LENGTH = 40
 
 
 def read_lines(text: str) -> dict[str, tuple[Signal, ...]]:
-    """The signals by the name of their transform, empty for the thing itself. Raises InvalidInput with every fault."""
+    """Signals by the name of their transform, empty for the item itself. Raises InvalidInput with every fault."""
     lines = [line.strip() for line in text.replace(",", "\n").splitlines()]
     sides: dict[str, list[Signal]] = defaultdict(list)
     faults = []
@@ -344,12 +343,12 @@ def read_lines(text: str) -> dict[str, tuple[Signal, ...]]:
         faults.append(Fault("signals", f"take at most {LINES} lines"))
     if faults:
         raise InvalidInput(tuple(faults))
-    return {name: tuple(dict.fromkeys(found)) for name, found in sides.items()}
+    return {name: tuple(dict.fromkeys(signals)) for name, signals in sides.items()}
 
 
 def spell_lines(sides: Mapping[str, tuple[Signal, ...]]) -> str:
     """The inverse of `read_lines`."""
-    return "\n".join(f"{name} {signal}".strip() for name, found in sides.items() for signal in found)
+    return "\n".join(f"{name} {signal}".strip() for name, signals in sides.items() for signal in signals)
 
 
 def _name(text: str) -> str:

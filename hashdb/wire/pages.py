@@ -1,4 +1,4 @@
-"""Query strings on the wire: cursors, filters, options."""
+"""Models of query strings: cursors, filters, options."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ Count = Annotated[int, Ge(0), Le(LARGEST_ID), BeforeValidator(_whole)]
 
 
 def _subject(value: Any) -> Any:
-    found = _SUBJECT.fullmatch(value)
-    if not found:
+    match = _SUBJECT.fullmatch(value)
+    if not match:
         raise ValueError("is a kind and an id, like contribution:17")
-    return found[1], int(found[2])
+    return match[1], int(match[2])
 
 
 class QueryString(BaseModel):
-    """The base of what a query string may hold; what is unknown is refused by name."""
+    """The base of query strings; an unknown parameter is refused by name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -54,6 +54,9 @@ Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "
 Limit = Annotated[int, Ge(1), Le(1000), BeforeValidator(_whole)]
 
 
+_Label = Annotated[Token, checked_by(lambda context, code: context.rules.vocabulary.fault("behaviour", code))]
+
+
 class PageQuery(QueryString):
     """A page of a list."""
 
@@ -66,15 +69,13 @@ class ContributionsQuery(PageQuery):
 
     status: Status | None = None
     standing: Standing | None = None
-    label: Annotated[Token, checked_by(lambda terms, code: terms.rules.vocabulary.fault("behaviour", code))] | None = (
-        None
-    )
+    label: _Label | None = None
     member: Count | None = None
     since: Moment | None = Field(None, description="Received at this time or later.")
     until: Moment | None = Field(None, description="Received before this time.")
 
     def to_domain(self) -> Filter:
-        """The filter that this spells."""
+        """The filter."""
         return Filter(self.member, self.status, self.standing, self.label, self.since, self.until)
 
 
@@ -85,13 +86,13 @@ class CasesQuery(PageQuery):
 
 
 class MatchesQuery(QueryString):
-    """What else to answer as matches."""
+    """Which contributions to answer besides those that match."""
 
     include: Literal["quarantined"] | None = Field(None, description="Quarantined and retired ones too (scope audit).")
 
 
 class MediaMatchesQuery(MatchesQuery):
-    """What else to answer as matches of pictures, and to ask."""
+    """The same for pictures, and whether to try transforms."""
 
     transforms: Annotated[int, Ge(0), Le(1), BeforeValidator(_whole)] = Field(
         0, description="1: also try each picture mirrored, turned, straightened, without borders or caption bands."
@@ -99,7 +100,7 @@ class MediaMatchesQuery(MatchesQuery):
 
 
 class ContributeQuery(QueryString):
-    """What is contributed."""
+    """Whether the drafts come from a list."""
 
     imported: Annotated[int, Ge(0), Le(1), BeforeValidator(_whole)] = Field(
         0, description="1: they come from a list; `removed_at`, and `quality` with pdq, may be unknown (null)."
@@ -107,7 +108,7 @@ class ContributeQuery(QueryString):
 
 
 class EraseQuery(QueryString):
-    """What is erased at once."""
+    """Whether the signals are erased at once."""
 
     now: Annotated[int, Ge(0), Le(1), BeforeValidator(_whole)] = Field(
         0, description="1: the signals too; readers of other systems are not told by them then."
@@ -115,7 +116,7 @@ class EraseQuery(QueryString):
 
 
 class MediaQuery(QueryString):
-    """How pictures are contributed."""
+    """How many variants of a picture are stored."""
 
     profile: Profile | None = Field(
         None,
@@ -124,7 +125,7 @@ class MediaQuery(QueryString):
 
 
 class ChangesQuery(QueryString):
-    """Where to read the feed on."""
+    """Where to continue to read the feed."""
 
     after: Count = Field(0, description="The checkpoint of the page before.")
     limit: Limit | None = Field(
@@ -137,13 +138,13 @@ class ChangesQuery(QueryString):
 
 
 class DayQuery(QueryString):
-    """Of which day."""
+    """Which day."""
 
     day: Day = Field(description="A day in UTC, like 2026-11-20.")
 
 
 class ReportQuery(QueryString):
-    """Of which days; both are included."""
+    """Which days; both are included."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -152,14 +153,14 @@ class ReportQuery(QueryString):
 
 
 class InclusionQuery(QueryString):
-    """Of which event to prove that it is in the log."""
+    """Which event to prove to be in the log."""
 
     seq: Count = Field(description="The number of the event.")
     size: Count = Field(description="The size of a checkpoint: the proof is against its root.")
 
 
 class ConsistencyQuery(QueryString):
-    """Between which sizes to prove that the log only grew."""
+    """Which two sizes of the log to prove consistent."""
 
     first: Count = Field(description="The size of a checkpoint that you kept.")
     second: Count = Field(description="The size of a later one.")
@@ -199,7 +200,7 @@ class EventsPageQuery(QueryString):
 
 
 def midnight(day: date | None, more: int) -> datetime | None:
-    """The beginning of a day in UTC, so many days later; None where the calendar has none."""
+    """Midnight UTC of a day, `more` days later; None without a day, or if the calendar does not have it."""
     try:
         return None if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=more)
     except OverflowError:
@@ -220,14 +221,14 @@ class BenignPageQuery(PageQuery):
     whose: Literal["built-in", "own"] | None = None
 
     def to_domain(self) -> BenignFilter:
-        """The filter that this spells."""
+        """The filter."""
         return BenignFilter(self.text, self.algorithm, None if self.whose is None else self.whose == "built-in")
 
 
 class CasesPageQuery(QueryString):
-    """Which cases a page of the console lists: the open ones in an order, or the decided ones before a number.
+    """Which cases a page of the console lists: open ones in an order, or decided ones with an id below `before`.
 
-    Of the open ones, `pile` are those of the pile of a member.
+    `pile` is a member: the page lists the open cases of its pile.
     """
 
     state: CaseState = CaseState.OPEN
@@ -241,14 +242,12 @@ def _position(value: Any) -> Any:
 
 
 class ListingQuery(QueryString):
-    """Which contributions, in which order, and after which one."""
+    """Which contributions to list, in which order, and after which one."""
 
     member: Count | None = None
     status: Status | None = None
     standing: Standing | None = None
-    label: Annotated[Token, checked_by(lambda terms, code: terms.rules.vocabulary.fault("behaviour", code))] | None = (
-        None
-    )
+    label: _Label | None = None
     severity: Annotated[Count, Le(4)] | None = None
     algorithm: Algorithm | None = None
     incident: Token | None = None
@@ -259,13 +258,13 @@ class ListingQuery(QueryString):
     removed_until: date | None = None
     expires_until: date | None = None
     sort: Sort = Sort.RECEIVED
-    order: Annotated[str, checked_by(lambda terms, code: None if code in ("down", "up") else "is down or up")] = "down"
+    order: Annotated[str, checked_by(lambda _, code: None if code in ("down", "up") else "is down or up")] = "down"
     after: Annotated[Position, BeforeValidator(_position)] | None = None
     limit: Annotated[Count, Ge(1), Le(200)] = 50
 
     def to_domain(self) -> Listing:
-        """The listing that this spells; days are whole ones, in UTC."""
-        chosen = Filter(
+        """The listing; days are whole days in UTC."""
+        selection = Filter(
             member=self.member,
             status=self.status,
             standing=self.standing,
@@ -280,19 +279,19 @@ class ListingQuery(QueryString):
             removed_until=midnight(self.removed_until, 1),
             expires_until=midnight(self.expires_until, 1),
         )
-        return Listing(chosen, self.sort, self.order == "down")
+        return Listing(selection, self.sort, self.order == "down")
 
 
 DAYS = (30, 90, 365)
 
 
-def _known(days: int) -> int:
+def _check_days(days: int) -> int:
     if days not in DAYS:
         raise ValueError(f"is one of {', '.join(map(str, DAYS))}")
     return days
 
 
 class OverviewQuery(QueryString):
-    """Of how many days the charts are."""
+    """How many days the charts show."""
 
-    days: Annotated[Count, AfterValidator(_known)] = 30
+    days: Annotated[Count, AfterValidator(_check_days)] = 30

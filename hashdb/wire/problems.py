@@ -1,4 +1,4 @@
-"""Errors on the wire, as RFC 9457 problem details and back, and the health of the service."""
+"""Models of errors (RFC 9457 problem details) and of the health of the service."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hashdb.wire import Answered
 
 PREFIX = "/problems/"
 _POSITION = re.compile(r"\[(\d+)\]")
-_SPELLED_APART = {"faults", "omitted"}
+_CONVERTED = {"faults", "omitted"}
 
 
 class FaultOut(Answered):
@@ -27,7 +27,7 @@ class FaultOut(Answered):
 
 
 class Problem(Answered):
-    """What went wrong (RFC 9457); further members carry the data of the error."""
+    """The problem details of an error (RFC 9457); further members carry the data of the error."""
 
     type: str
     title: str
@@ -40,61 +40,61 @@ class Problem(Answered):
 def problem(error: HashDBError, status: int) -> dict[str, Any]:
     """The problem details of an error; `error_of` is the inverse."""
     faults: tuple[Fault, ...] = getattr(error, "faults", ())
-    said: dict[str, Any] = {
+    body: dict[str, Any] = {
         "type": PREFIX + error.slug,
         "title": error.title,
         "status": status,
         "detail": str(error),
     }
     if faults:
-        said["errors"] = [{"at": fault.at, "reason": fault.reason} for fault in faults]
+        body["errors"] = [{"at": fault.at, "reason": fault.reason} for fault in faults]
     if omitted := getattr(error, "omitted", 0):
-        said["omitted"] = omitted
+        body["omitted"] = omitted
     data = {field.name: getattr(error, field.name) for field in dataclasses.fields(error)}
-    return said | {name: value for name, value in data.items() if name not in _SPELLED_APART}
+    return body | {name: value for name, value in data.items() if name not in _CONVERTED}
 
 
 def error_of(status: int, text: bytes) -> HashDBError:
-    """The error that a problem spells; ServiceError where it is none that this version knows."""
+    """The error of problem details; ServiceError if this version does not know it."""
     try:
-        said = Problem.model_validate_json(text)
-        raw = json.loads(text)
+        details = Problem.model_validate_json(text)
+        members = json.loads(text)
     except ValidationError:
         return ServiceError(status, "not an answer of hashdb")
-    known = {kind.slug: kind for kind in _kinds(HashDBError)}
-    kind = known.get(said.type.removeprefix(PREFIX))
+    classes = {kind.slug: kind for kind in _subclasses(HashDBError)}
+    kind = classes.get(details.type.removeprefix(PREFIX))
     if kind is None:
-        return ServiceError(status, said.detail)
-    given: dict[str, Any] = {
-        **raw,
-        "faults": tuple(Fault(fault.at, fault.reason) for fault in said.errors),
-        "omitted": said.omitted,
+        return ServiceError(status, details.detail)
+    data: dict[str, Any] = {
+        **members,
+        "faults": tuple(Fault(fault.at, fault.reason) for fault in details.errors),
+        "omitted": details.omitted,
     }
     try:
-        # A service of an earlier version does not send fields that have a default.
-        needed = [one for one in dataclasses.fields(kind) if one.name in given or one.default is dataclasses.MISSING]
-        return kind(**{field.name: given[field.name] for field in needed})
+        # An earlier version of the service does not send the fields that have a default.
+        fields = [each for each in dataclasses.fields(kind) if each.name in data or each.default is dataclasses.MISSING]
+        return kind(**{field.name: data[field.name] for field in fields})
     except KeyError:
-        return ServiceError(status, said.detail)
+        return ServiceError(status, details.detail)
 
 
 @contextmanager
 def positions_from(start: int) -> Iterator[None]:
-    """Let the faults of a request, which has a part of a list from `start` on, name positions in the whole list."""
+    """Within the block, add `start` to the list positions of faults: the request has a part of a longer list."""
     try:
         yield
-    except InvalidInput as refused:
+    except InvalidInput as error:
         faults = tuple(
-            Fault(_POSITION.sub(lambda found: f"[{int(found[1]) + start}]", one.at, 1), one.reason)
-            for one in refused.faults
+            Fault(_POSITION.sub(lambda match: f"[{int(match[1]) + start}]", fault.at, 1), fault.reason)
+            for fault in error.faults
         )
-        raise InvalidInput(faults, refused.omitted) from None
+        raise InvalidInput(faults, error.omitted) from None
 
 
-def _kinds(kind: type[HashDBError]) -> Iterator[type[HashDBError]]:
+def _subclasses(kind: type[HashDBError]) -> Iterator[type[HashDBError]]:
     yield kind
-    for narrower in kind.__subclasses__():
-        yield from _kinds(narrower)
+    for subclass in kind.__subclasses__():
+        yield from _subclasses(subclass)
 
 
 class HealthOut(Answered):
@@ -104,7 +104,7 @@ class HealthOut(Answered):
 
 
 class ReadyOut(Answered):
-    """The process answers from this number of the log."""
+    """The process answers, and has caught up with the log to this seq."""
 
     status: Literal["ready"]
     checkpoint: int

@@ -1,4 +1,4 @@
-"""Opinions, cases, proposals, incidents and reversals on the wire."""
+"""Models of opinions, cases, proposals, incidents and reversals."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hashdb.wire.contributions import Contributor, Reason, Shown
 from hashdb.wire.conversions import ChangeMirror, Mirror, Named
 
 
-def _fitting(reason: str | None, info: ValidationInfo) -> str | None:
+def _check_reason(reason: str | None, info: ValidationInfo) -> str | None:
     stance = info.data.get("opinion")
     if stance is not None and (fault := stance_fault(stance, reason)):
         raise ValueError(fault)
@@ -31,10 +31,10 @@ def _fitting(reason: str | None, info: ValidationInfo) -> str | None:
 
 
 class OpinionIn(Sent, Mirror[OpinionDraft]):
-    """What a member thinks of another's contribution."""
+    """An opinion on another member's contribution."""
 
     opinion: Annotated[Stance, Named("stance")]
-    reason: Annotated[Reason | None, AfterValidator(_fitting)] = Field(
+    reason: Annotated[Reason | None, AfterValidator(_check_reason)] = Field(
         None, validate_default=True, description="A reason of the vocabulary, with a dispute."
     )
     note: Note | None = Field(None, description="For the contributor and the reviewer; name nobody.")
@@ -67,7 +67,7 @@ Place = Annotated[int, Field(ge=0, le=63)]
 
 
 class DecisionIn(Sent):
-    """What a reviewer rules."""
+    """The decision of a reviewer."""
 
     decision: Decision
     note: Note | None = Field(None, description="Why, for the contributor and who disputed; name nobody.")
@@ -79,14 +79,14 @@ class DecisionIn(Sent):
 
 
 class UpholdIn(Sent):
-    """The reason for which the cases of a pile are upheld, those up to a number."""
+    """The reason to uphold the cases of a pile, up to a case id."""
 
     note: Annotated[Note, Field(min_length=1)]
     upto: Annotated[int, Field(ge=1, le=LARGEST_ID)]
 
 
 class CaseOut(Answered, Shown[Case]):
-    """A contribution before a reviewer; `decided_by` is left out for the parties."""
+    """A case; `decided_by` is left out for the parties."""
 
     HIDEABLE: ClassVar[frozenset[str]] = frozenset({"decided_by"})
 
@@ -119,7 +119,7 @@ class CasesOut(Answered):
 
 
 class ProposalOut(Answered, Mirror[Proposal]):
-    """What waits for the same request of a second person."""
+    """A proposal: a request that waits for the same request of a second person."""
 
     proposal: Annotated[int, Named("id")]
     act: Annotated[TwoPersonAction, Named("request.act")]
@@ -132,46 +132,46 @@ class ProposalOut(Answered, Mirror[Proposal]):
     expires_at: Moment
 
     def to_domain(self) -> Proposal:
-        """The proposal that the model tells."""
+        """The proposal."""
         kind, _, id = self.subject.partition(":")
         request = ProposedChange(self.act, kind, int(id), self.content)
         return Proposal(request=request, **self.arguments())
 
 
 class ProposalsOut(Answered):
-    """A page of proposals that wait."""
+    """A page of open proposals."""
 
     proposals: list[ProposalOut]
     next: int | None
 
 
-def _labelled(label: str) -> str:
+def _check_label(label: str) -> str:
     if reason := incident_fault(label):
         raise ValueError(reason)
     return label
 
 
-def _after_start(end: Any, info: ValidationInfo) -> Any:
+def _check_end(end: Any, info: ValidationInfo) -> Any:
     start = info.data.get("start")
     if start is not None and (reason := end_fault(start, end)):
         raise ValueError(reason)
     return end
 
 
-_End = Annotated[Moment | None, AfterValidator(_after_start)]
+_End = Annotated[Moment | None, AfterValidator(_check_end)]
 
 
 class IncidentIn(Sent, Mirror[IncidentDraft]):
     """An incident to open."""
 
-    label: Annotated[Token, AfterValidator(_labelled)] = Field(description="`CIP:<slug>` or `CI:<slug>`.")
+    label: Annotated[Token, AfterValidator(_check_label)] = Field(description="`CIP:<slug>` or `CI:<slug>`.")
     start: Moment
     end: _End = Field(None, description="Where it is known already; may lie in the future.")
     expires: bool = Field(False, description="Whether what is contributed under the label expires at the end.")
 
 
 class IncidentChangeIn(Sent, ChangeMirror[IncidentChange]):
-    """A change to an incident: the fields to change; `end` null lets it go on."""
+    """A change to an incident: the fields to change; `end` null removes the end."""
 
     start: Moment = UNSENT
     end: _End = None
@@ -179,7 +179,7 @@ class IncidentChangeIn(Sent, ChangeMirror[IncidentChange]):
 
 
 class IncidentOut(Answered, Mirror[Incident]):
-    """An incident; without an end it goes on."""
+    """An incident; one without an end is still on."""
 
     id: int
     label: str
@@ -196,7 +196,7 @@ class IncidentsOut(Answered):
 
 
 class ReversalOut(Answered, Mirror[Reversal]):
-    """A contribution that was answered to you as a match, and what it is now."""
+    """A contribution that the member was given as a match, and its state now."""
 
     seq: int
     contribution: int

@@ -1,4 +1,4 @@
-"""Figures on the wire: the counts of a day, in the very lines that are sealed, and reports as JSON and CSV."""
+"""Models of figures: the counts of a day, in exactly the lines that are sealed, and reports as JSON and CSV."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from hashdb.wire.conversions import FromDomain, Mirror, Named
 
 
 class SealOut(Answered):
-    """The event that sealed a day, and the digest that it tells."""
+    """The event that sealed a day, and the digest in it."""
 
     seq: int
     digest: str
@@ -44,12 +44,12 @@ class CountsOut(Answered):
     @classmethod
     def from_domain(cls, day: date, counts: tuple[Count, ...], sealed: tuple[int, str] | None) -> Self:
         """The counts of a day; `sealed` is the number of the event that sealed it, and its digest."""
-        seal = None if sealed is None else SealOut.made(seq=sealed[0], digest=sealed[1])
-        return cls.made(day=day, lines=list(lines(counts)), digest=digest(day, counts), sealed=seal)
+        seal = None if sealed is None else SealOut.build(seq=sealed[0], digest=sealed[1])
+        return cls.build(day=day, lines=list(lines(counts)), digest=digest(day, counts), sealed=seal)
 
 
 class ShareOut(Answered, Mirror[Share]):
-    """Of a member, a label, …: added and withdrawn in the period, active at its end."""
+    """For one member, label, …: contributions added and withdrawn in the period, and active at its end."""
 
     added: int
     withdrawn: int
@@ -57,7 +57,7 @@ class ShareOut(Answered, Mirror[Share]):
 
 
 class DurationsOut(Answered, Mirror[Durations]):
-    """How long something took, in seconds; shares are of 1."""
+    """Durations in seconds; shares are from 0 to 1."""
 
     count: int
     median: int | None
@@ -67,7 +67,7 @@ class DurationsOut(Answered, Mirror[Durations]):
 
 
 class ContributedOut(Answered, Mirror[Contributed]):
-    """What became of contributions; `withdrawn` is by reason, `events` by what else happened to them."""
+    """Contributions of the period; `withdrawn` is by reason, `events` counts their other events by kind."""
 
     added: int
     active: int
@@ -86,14 +86,14 @@ class AskedOut(Answered, Mirror[QueryFigures]):
 
 
 class MatchesOut(Answered, FromDomain[Report]):
-    """What was asked, by algorithm and by member."""
+    """Queries and matches, by algorithm and by member."""
 
     by_algorithm: Annotated[dict[str, AskedOut], Named("asked")]
     by_member: Annotated[dict[str, AskedOut], Named("asked_by")]
 
 
 class ReappearancesOut(Answered, FromDomain[Report]):
-    """Matches answered, contributions that another member first had as one in the period, and how long that took."""
+    """Matches, the contributions that another member matched for the first time in the period, and the time to that."""
 
     own: int
     others: int
@@ -103,8 +103,8 @@ class ReappearancesOut(Answered, FromDomain[Report]):
     @classmethod
     def fields_from(cls, value: Report) -> dict[str, Any]:
         """The fields of the model."""
-        asked = value.asked.get("any", QueryFigures(0, 0, 0, 0))
-        return super().fields_from(value) | {"own": asked.own, "others": asked.others}
+        figures = value.asked.get("any", QueryFigures(0, 0, 0, 0))
+        return super().fields_from(value) | {"own": figures.own, "others": figures.others}
 
 
 class ReviewsOut(Answered, Mirror[Reviewed]):
@@ -118,13 +118,13 @@ class ReviewsOut(Answered, Mirror[Reviewed]):
     cases_opened: Annotated[int, Named("opened")]
     cases_decided: Annotated[dict[str, int], Named("decided")]
     disputes_decided: dict[str, int] = Field(default_factory=dict)
-    """None in a report that was kept from before it was told."""
+    """Empty in a report that an earlier version stored."""
     cases_open: Annotated[int, Named("open")]
     time_to_decide: Annotated[DurationsOut, Named("to_decide")]
 
 
 class PrecisionOut(Answered, Mirror[Precision]):
-    """Of a member's contributions that were judged: how many hold."""
+    """How many of a member's judged contributions hold."""
 
     confirmed: int
     disputed: int
@@ -139,7 +139,7 @@ class RefusalsOut(Answered, FromDomain[Report]):
 
 
 class DayOut(Answered, Mirror[DayReport]):
-    """What a day had."""
+    """The figures of a day."""
 
     added: int
     withdrawn: int
@@ -148,7 +148,7 @@ class DayOut(Answered, Mirror[DayReport]):
 
 
 class ReportOut(Answered, Mirror[Report]):
-    """The figures of a period; `final` says that none can change any more, `size` which event was the last."""
+    """The figures of a period. `final`: none can change any more. `size` is the seq of the last event that was read."""
 
     first: Annotated[date, Named("period.first")] = Field(alias="from", serialization_alias="from")
     last: Annotated[date, Named("period.last")] = Field(alias="to", serialization_alias="to")
@@ -176,7 +176,7 @@ class ReportOut(Answered, Mirror[Report]):
         }
 
     def arguments(self) -> dict[str, Any]:
-        """The arguments of the domain's class."""
+        """The arguments of the domain class."""
         caught = Caught(self.reappearances.caught, self.reappearances.time_to_first_catch.to_domain())
         parts = self.matches.arguments() | self.refusals.arguments()
         return super().arguments() | parts | {"period": Period(self.first, self.last), "caught": caught}
@@ -187,15 +187,15 @@ class ReportOut(Answered, Mirror[Report]):
 
 
 def csv_text(report: Report) -> str:
-    """The same figures as CSV: what it is of (names joined by dots), and the number; empty where there is none."""
-    told = ReportOut.from_domain(report).model_dump(mode="json", by_alias=True)
-    rows = (row for row in _figures(told, ()) if not row[0].startswith("members."))
+    """The same figures as CSV: the name of the figure (joined by dots), and the number, or nothing for null."""
+    figures = ReportOut.from_domain(report).model_dump(mode="json", by_alias=True)
+    rows = (row for row in _figures(figures, ()) if not row[0].startswith("members."))
     return "".join(map(line, [("figure", "value"), *rows]))
 
 
-def _figures(told: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    if isinstance(told, Mapping):
-        for name, value in told.items():
-            yield from _figures(value, (*path, str(name)))
+def _figures(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for name, part in value.items():
+            yield from _figures(part, (*path, str(name)))
     else:
-        yield ".".join(path), "" if told is None else str(told).lower() if isinstance(told, bool) else told
+        yield ".".join(path), "" if value is None else str(value).lower() if isinstance(value, bool) else value

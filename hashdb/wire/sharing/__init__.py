@@ -1,4 +1,4 @@
-"""Other systems' protocols: what their clients send and take, spelled as they spell it."""
+"""Models of the protocols of other systems, and what they share."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 class Foreign(BaseModel):
-    """The base of what a client of another system sends: what is unknown in it is not for us, and left alone."""
+    """The base of requests of other systems' clients; unknown fields are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-def parsed(model: type[_Model], given: object) -> _Model:
-    """What a query string or a form says, as a model. Raises InvalidInput with every fault."""
+def parsed(model: type[_Model], fields: object) -> _Model:
+    """The model of a query string or a form. Raises InvalidInput with every fault."""
     try:
-        return model.model_validate(given)
+        return model.model_validate(fields)
     except ValidationError as error:
         raise refusal(error) from None
 
 
-def is_gone(one: Contribution) -> bool:
-    """Whether a contribution, whose signals are shown, matches nothing: for good, or until it is decided otherwise."""
-    return one.status is not Status.ACTIVE or not one.standing.matches or not one.signals
+def is_gone(contribution: Contribution) -> bool:
+    """Whether a contribution, whose signals are shown, matches nothing now."""
+    return contribution.status is not Status.ACTIVE or not contribution.standing.matches or not contribution.signals
 
 
-def changed_at(one: Contribution) -> datetime:
-    """When what is said of a contribution last changed: later with each change, and the same while there is none."""
-    expired = one.expires_at if one.status is Status.EXPIRED else None
-    return max(at for at in (one.received_at, one.withdrawn_at, expired, one.changed_at) if at is not None)
+def changed_at(contribution: Contribution) -> datetime:
+    """The time of the last change of a contribution; each change has a later one."""
+    expired = contribution.expires_at if contribution.status is Status.EXPIRED else None
+    times = (contribution.received_at, contribution.withdrawn_at, expired, contribution.changed_at)
+    return max(at for at in times if at is not None)
 
 
 def pdq_of(digits: str) -> Signal:

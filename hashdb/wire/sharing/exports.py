@@ -1,4 +1,8 @@
-"""MISP: one event with an object a contribution; what matches nothing is there as deleted, under the same uuid."""
+"""Exports of contributions as a MISP event and as a STIX bundle.
+
+A contribution has the same id in each export of a service. One that matches nothing is `deleted` in MISP, and `revoked`
+in STIX.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +23,12 @@ TEMPLATE = {
     "template_uuid": "6a5b7f0e-8f1c-5b0a-9a1e-3f4d1a7c2e90",
     "template_version": "1",
 }
-"""The object, of which MISP has no template of its own."""
+"""The template of the object; MISP has none for it."""
 
 
 def event(service: str, member: str, now: datetime, contributions: Iterable[Contribution]) -> Iterator[str]:
-    """The text of an event, piece by piece: the same of the same service is always the same, by its uuid."""
-    said: dict[str, object] = {
+    """The text of a MISP event, piece by piece, with an object for each contribution."""
+    header: dict[str, object] = {
         "uuid": _uuid(service, "event", member),
         "info": f"hashdb: hashes of removed terrorist content, by {member}",
         "date": now.astimezone(UTC).date().isoformat(),
@@ -35,22 +39,22 @@ def event(service: str, member: str, now: datetime, contributions: Iterable[Cont
         "published": False,
         "Tag": [{"name": "tlp:amber"}],
     }
-    yield f'{{"Event": {json.dumps(said, ensure_ascii=False)[:-1]}, "Object": ['
+    yield f'{{"Event": {json.dumps(header, ensure_ascii=False)[:-1]}, "Object": ['
     between = "\n"
-    for one in contributions:
-        yield between + json.dumps(_object(service, one), ensure_ascii=False)
+    for contribution in contributions:
+        yield between + json.dumps(_object(service, contribution), ensure_ascii=False)
         between = ",\n"
     yield "\n]}}\n"
 
 
-def _object(service: str, one: Contribution) -> dict[str, object]:
-    gone, at = is_gone(one), str(int(changed_at(one).timestamp()))
-    pairs = [(str(signal.algorithm), digits_of(signal), True) for signal in one.signals]
-    pairs += [("label", label, False) for label in one.labels]
-    pairs += [("hashdb-id", str(one.id), False)]
+def _object(service: str, contribution: Contribution) -> dict[str, object]:
+    gone, at = is_gone(contribution), str(int(changed_at(contribution).timestamp()))
+    pairs = [(str(signal.algorithm), digits_of(signal), True) for signal in contribution.signals]
+    pairs += [("label", label, False) for label in contribution.labels]
+    pairs += [("hashdb-id", str(contribution.id), False)]
     attributes = [
         {
-            "uuid": _uuid(service, one.id, name, value),
+            "uuid": _uuid(service, contribution.id, name, value),
             "object_relation": name,
             "type": "other" if to_ids else "text",
             "category": "Other",
@@ -61,10 +65,10 @@ def _object(service: str, one: Contribution) -> dict[str, object]:
         }
         for name, value, to_ids in pairs
     ]
-    said: dict[str, object] = {"uuid": _uuid(service, one.id), "timestamp": at, "deleted": gone}
-    if one.removed_at is not None:
-        said["first_seen"] = one.removed_at.isoformat(timespec="microseconds")
-    return {**TEMPLATE, **said, "Attribute": attributes}
+    fields: dict[str, object] = {"uuid": _uuid(service, contribution.id), "timestamp": at, "deleted": gone}
+    if contribution.removed_at is not None:
+        fields["first_seen"] = contribution.removed_at.isoformat(timespec="microseconds")
+    return {**TEMPLATE, **fields, "Attribute": attributes}
 
 
 def _uuid(service: str, *parts: object) -> str:
@@ -73,63 +77,64 @@ def _uuid(service: str, *parts: object) -> str:
 
 _NAMES = {Algorithm.PDQ: "PDQ"}
 _NOTHING = "[x-hashdb:signals = 0]"
-"""The pattern of what has no signals left that match: an indicator has one, and this is true of nothing."""
+"""The pattern of a contribution without signals: an indicator must have a pattern, and this one matches nothing."""
 
 
 def bundle(service: str, contributions: Iterable[Contribution]) -> Iterator[str]:
-    """The text of a bundle, piece by piece: the same contribution of the same service is always the same object."""
+    """The text of a STIX bundle, piece by piece: an indicator for each contribution, an identity for each member."""
     yield f'{{"type": "bundle", "id": "bundle--{uuid.uuid4()}"'
     known: set[int] = set()
-    # A list in STIX is never empty.
+    # STIX does not allow an empty list.
     between = ', "objects": [\n'
-    for one in contributions:
-        for said in _objects(service, one, known):
-            yield between + json.dumps(said, ensure_ascii=False)
+    for contribution in contributions:
+        for stix_object in _objects(service, contribution, known):
+            yield between + json.dumps(stix_object, ensure_ascii=False)
             between = ",\n"
     yield "\n]}\n" if known else "}\n"
 
 
-def _objects(service: str, one: Contribution, known: set[int]) -> Iterator[dict[str, object]]:
-    if one.member not in known:
-        known.add(one.member)
-        yield _identity(service, one)
-    yield _indicator(service, one)
+def _objects(service: str, contribution: Contribution, known: set[int]) -> Iterator[dict[str, object]]:
+    if contribution.member not in known:
+        known.add(contribution.member)
+        yield _identity(service, contribution)
+    yield _indicator(service, contribution)
 
 
-def _identity(service: str, one: Contribution) -> dict[str, object]:
-    at = _moment(datetime.fromtimestamp(0, one.received_at.tzinfo))
+def _identity(service: str, contribution: Contribution) -> dict[str, object]:
+    at = format_instant(datetime.fromtimestamp(0, contribution.received_at.tzinfo))
     return {
         "type": "identity",
         "spec_version": "2.1",
-        "id": _id("identity", service, one.member),
+        "id": _id("identity", service, contribution.member),
         "created": at,
         "modified": at,
-        "name": one.member_name,
+        "name": contribution.member_name,
         "identity_class": "organization",
     }
 
 
-def _indicator(service: str, one: Contribution) -> dict[str, object]:
-    said: dict[str, object] = {
+def _indicator(service: str, contribution: Contribution) -> dict[str, object]:
+    valid_from = contribution.removed_at or contribution.received_at
+    fields: dict[str, object] = {
         "type": "indicator",
         "spec_version": "2.1",
-        "id": _id("indicator", service, one.id),
-        "created_by_ref": _id("identity", service, one.member),
-        "created": _moment(one.received_at),
-        "modified": _moment(changed_at(one)),
-        "revoked": is_gone(one),
-        "name": f"hashdb contribution {one.id}",
+        "id": _id("indicator", service, contribution.id),
+        "created_by_ref": _id("identity", service, contribution.member),
+        "created": format_instant(contribution.received_at),
+        "modified": format_instant(changed_at(contribution)),
+        "revoked": is_gone(contribution),
+        "name": f"hashdb contribution {contribution.id}",
         "description": "Perceptual hashes of content removed as terrorist content: near values match too.",
         "indicator_types": ["malicious-activity"],
-        "labels": list(one.labels),
-        "pattern": " OR ".join(map(_comparison, one.signals)) or _NOTHING,
+        "labels": list(contribution.labels),
+        "pattern": " OR ".join(map(_comparison, contribution.signals)) or _NOTHING,
         "pattern_type": "stix",
-        "valid_from": _moment(one.removed_at or one.received_at),
-        "external_references": [{"source_name": "hashdb", "external_id": str(one.id)}],
+        "valid_from": format_instant(valid_from),
+        "external_references": [{"source_name": "hashdb", "external_id": str(contribution.id)}],
     }
-    if one.expires_at is not None and one.expires_at > (one.removed_at or one.received_at):
-        said["valid_until"] = _moment(one.expires_at)
-    return said
+    if contribution.expires_at is not None and contribution.expires_at > valid_from:
+        fields["valid_until"] = format_instant(contribution.expires_at)
+    return fields
 
 
 def _comparison(signal: Signal) -> str:
@@ -137,9 +142,5 @@ def _comparison(signal: Signal) -> str:
 
 
 def _id(kind: str, service: str, number: int) -> str:
-    named = f"{service.rstrip('/')}#{kind}-{number}"
-    return f"{kind}--{uuid.uuid5(uuid.NAMESPACE_URL, named)}"
-
-
-def _moment(at: datetime) -> str:
-    return format_instant(at)
+    name = f"{service.rstrip('/')}#{kind}-{number}"
+    return f"{kind}--{uuid.uuid5(uuid.NAMESPACE_URL, name)}"

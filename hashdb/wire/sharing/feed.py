@@ -1,4 +1,4 @@
-"""What is shared on the wire: the feed, webhooks, the messages that they deliver, and the deliveries."""
+"""Models of the feed, of webhooks, and of their messages and deliveries."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class ChangeOut(Answered, Mirror[Change]):
     def from_domain(cls, value: Change) -> Self:
         """The model of a change."""
         if isinstance(value.what, Gone):
-            return cls.made(seq=value.seq, gone=value.what.contribution, reason=value.what.reason)
-        return cls.made(seq=value.seq, contribution=ContributionOut.from_domain(value.what))
+            return cls.build(seq=value.seq, gone=value.what.contribution, reason=value.what.reason)
+        return cls.build(seq=value.seq, contribution=ContributionOut.from_domain(value.what))
 
     def to_domain(self) -> Change:
-        """The change that the model tells."""
+        """The change."""
         if self.contribution is not None:
             return Change(self.seq, self.contribution.to_domain())
         return Change(self.seq, Gone(self.gone or 0, self.reason or ""))
@@ -70,7 +70,7 @@ class ChangesEnd(Answered):
 
 
 def line(change: Change) -> str:
-    """A line of a stream: what `ChangeOut` writes, in two thirds of the time."""
+    """A line of a stream: the JSON text of a `ChangeOut`, in two thirds of the time."""
     if isinstance(change.what, Gone):
         return _encode({"seq": change.seq, "gone": change.what.contribution, "reason": change.what.reason}) + "\n"
     return _encode({"seq": change.seq, "contribution": seen(change.what)}) + "\n"
@@ -84,14 +84,14 @@ _encode = json.JSONEncoder(default=_text, separators=(",", ":"), ensure_ascii=Fa
 
 
 def read_lines(text: bytes) -> FeedPage:
-    """What some whole lines of a stream say, in a third of the time that models take.
+    """The changes in some whole lines of a stream, in a third of the time that models take.
 
-    Signals of algorithms that this version does not know are left out. Raises ValueError where a line is none.
+    Signals of algorithms that this version does not know are left out. Raises ValueError for a malformed line.
     """
     try:
         lines = json.loads(b"[%b]" % text.strip().replace(b"\n", b","))
         end = lines.pop() if lines and "checkpoint" in lines[-1] else None
-        steps = tuple([FeedStep(int(line["seq"]), _what(line)) for line in lines])
+        steps = tuple([FeedStep(int(line["seq"]), _parse_change(line)) for line in lines])
         if end is None:
             return FeedPage(steps, steps[-1].seq if steps else 0)
         return FeedPage(steps, int(end["checkpoint"]), bool(end["more"]), str(end["epoch"]))
@@ -99,21 +99,21 @@ def read_lines(text: bytes) -> FeedPage:
         raise ValueError("a line is neither a change nor the end") from error
 
 
-def _what(line: Any) -> Copied | Gone:
-    said = line.get("contribution")
-    if said is None:
+def _parse_change(line: Any) -> Copied | Gone:
+    fields = line.get("contribution")
+    if fields is None:
         return Gone(int(line["gone"]), str(line["reason"]))
-    removed, expires, severity = said["removed_at"], said["expires_at"], said["severity"]
+    removed, expires, severity = fields["removed_at"], fields["expires_at"], fields["severity"]
     return Copied(
-        int(said["id"]),
-        int(said["member"]["id"]),
-        tuple([octets for text in said["signals"] if (octets := _octets(text))]),
-        tuple(map(str, said["labels"])),
+        int(fields["id"]),
+        int(fields["member"]["id"]),
+        tuple([octets for text in fields["signals"] if (octets := _octets(text))]),
+        tuple(map(str, fields["labels"])),
         None if severity is None else int(severity),
-        _STANDINGS[said["standing"]],
-        tuple(map(str, said["context"])),
+        _STANDINGS[fields["standing"]],
+        tuple(map(str, fields["context"])),
         None if removed is None else parse_instant(removed),
-        parse_instant(said["received_at"]),
+        parse_instant(fields["received_at"]),
         None if expires is None else parse_instant(expires),
     )
 
@@ -137,11 +137,11 @@ _STANDINGS = {str(standing): standing for standing in Standing}
 _ANYWHERE = EgressPolicy(plain=True)
 
 
-def _url_fault(terms: ValidationContext, url: str) -> str | None:
-    return url_fault(url, terms.rules.reach or _ANYWHERE)
+def _url_fault(context: ValidationContext, url: str) -> str | None:
+    return url_fault(url, context.rules.reach or _ANYWHERE)
 
 
-def _once(topics: list[Topic]) -> list[Topic]:
+def _without_duplicates(topics: list[Topic]) -> list[Topic]:
     return [topic for topic in Topic if topic in topics]
 
 
@@ -152,7 +152,9 @@ _Url = Annotated[
     Field(description="An `https://` address of yours."),
 ]
 _Topics = Annotated[
-    list[Topic], Field(min_length=1, max_length=16, description="What it tells of."), AfterValidator(_once)
+    list[Topic],
+    Field(min_length=1, max_length=16, description="What it tells of."),
+    AfterValidator(_without_duplicates),
 ]
 
 
@@ -174,7 +176,7 @@ class WebhookChangeIn(Sent, ChangeMirror[WebhookChange]):
 
 
 class WebhookOut(Answered, Mirror[Webhook]):
-    """A webhook; with its secret where that is new."""
+    """A webhook; with its secret if that is new."""
 
     id: int
     member: int
@@ -190,7 +192,7 @@ class WebhookOut(Answered, Mirror[Webhook]):
     @classmethod
     def from_issued(cls, issued: IssuedWebhook) -> Self:
         """The webhook with its secret."""
-        return cls.made(**cls.fields_from(issued.webhook), secret=issued.secret)
+        return cls.build(**cls.fields_from(issued.webhook), secret=issued.secret)
 
     def to_issued(self) -> IssuedWebhook:
         """The inverse of `from_issued`."""
@@ -205,7 +207,7 @@ class WebhooksOut(Answered):
 
 
 class MessageOut(Answered):
-    """What is delivered: its topic, when it was made, and ids and numbers; its id stands in the header."""
+    """The body of a message: topic, time, and ids and numbers; the id of the message is in the header."""
 
     type: str
     timestamp: Moment
@@ -217,7 +219,7 @@ class MessageOut(Answered):
 
 
 class DeliveryOut(Answered, Mirror[Delivery]):
-    """A delivery; the status, the milliseconds and the trouble are those of the last attempt."""
+    """A delivery; `status`, `ms` and `trouble` are those of the last attempt."""
 
     id: int
     webhook: int
@@ -234,7 +236,7 @@ class DeliveryOut(Answered, Mirror[Delivery]):
     trouble: Trouble | None
 
     def to_domain(self) -> Delivery:
-        """The delivery that the model tells."""
+        """The delivery."""
         return Delivery(message=Message(self.message, self.topic, self.made_at, self.data), **self.arguments())
 
 

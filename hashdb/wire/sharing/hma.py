@@ -1,4 +1,4 @@
-"""HMA's REST API on the wire."""
+"""Models of HMA's REST API."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Reference = Annotated[str, StringConstraints(max_length=200)]
 
 
 class HashQuery(Foreign):
-    """What to hash, where it is not in the body, and by which algorithms."""
+    """The URL of the picture to hash, if it is not in the body, and the algorithms."""
 
     url: str | None = None
     content_type: str = "photo"
@@ -27,7 +27,7 @@ class HashQuery(Foreign):
 
 
 class LookupQuery(HashQuery):
-    """What to look for: a signal of a type, or a picture; and in which banks."""
+    """The signal of a type, or the picture, to look up, and in which banks."""
 
     signal: str | None = None
     signal_type: str | None = None
@@ -36,7 +36,7 @@ class LookupQuery(HashQuery):
 
 
 class StatusQuery(Foreign):
-    """Of which type to tell."""
+    """The type whose status is asked for."""
 
     signal_type: str | None = None
 
@@ -48,37 +48,37 @@ class BankIn(Foreign):
 
 
 class ContentQuery(Foreign):
-    """What to show of a content."""
+    """Which parts of a content to return."""
 
     include_signals: _Flag = False
     include_metadata: _Flag = True
 
 
 class ContentChange(Foreign):
-    """What is changed of a content: 1 is enabled, which all are."""
+    """A change of a content; the value 1 means enabled, and every content is."""
 
     disable_until_ts: int = 1
 
 
 class MetadataIn(Foreign):
-    """What is said of a content; of it the member's own id is kept."""
+    """The metadata of a content; only the member's own id is stored."""
 
     content_id: _Reference | None = None
 
 
 class SignalsIn(RootModel[dict[str, str]]):
-    """The signals of one content, by type, and a note, which is not kept."""
+    """The signals of one content, by type, and a note, which is not stored."""
 
     def signals(self, enabled: Collection[Algorithm]) -> tuple[Signal, ...]:
         """The signals. Raises MalformedRequest."""
-        given = {name: text for name, text in self.root.items() if name != "note"}
-        if not given:
+        texts = {name: text for name, text in self.root.items() if name != "note"}
+        if not texts:
             raise MalformedRequest("No signals given")
-        return tuple(signal_of(name, text, enabled) for name, text in given.items())
+        return tuple(signal_of(name, text, enabled) for name, text in texts.items())
 
 
 class CompareIn(RootModel[dict[str, tuple[str, str]]]):
-    """Two signals of a type to compare, of each type that is named."""
+    """Two signals to compare, by type."""
 
     def pairs(self, enabled: Collection[Algorithm]) -> dict[Algorithm, tuple[Signal, Signal]]:
         """The pairs. Raises MalformedRequest."""
@@ -91,11 +91,11 @@ class CompareIn(RootModel[dict[str, tuple[str, str]]]):
 
 
 def algorithm_of(name: str, enabled: Collection[Algorithm]) -> Algorithm:
-    """The algorithm that HMA's signal type is. Raises MalformedRequest."""
-    found = next((algorithm for algorithm in enabled if algorithm == name), None)
-    if found is None:
+    """The algorithm of a signal type of HMA. Raises MalformedRequest."""
+    algorithm = next((each for each in enabled if each == name), None)
+    if algorithm is None:
         raise MalformedRequest(f"No such SignalType: there are {', '.join(enabled)}")
-    return found
+    return algorithm
 
 
 def signal_of(name: str, text: str, enabled: Collection[Algorithm]) -> Signal:
@@ -108,89 +108,92 @@ def signal_of(name: str, text: str, enabled: Collection[Algorithm]) -> Signal:
 
 
 def hashes_out(signals: Iterable[Signal], quality: int | None, types: Collection[str]) -> dict[str, str]:
-    """The signals of a picture by type; PDQ is empty where the picture is not fit for it, as HMA has it."""
+    """The signals of a picture by type; PDQ is empty if the quality is too low for it, as in HMA."""
     unfit = quality is not None and quality < MINIMUM_QUALITY
     return {
-        str(one.algorithm): "" if unfit and one.algorithm is Algorithm.PDQ else digits_of(one)
-        for one in signals
-        if not types or one.algorithm in types
+        str(signal.algorithm): "" if unfit and signal.algorithm is Algorithm.PDQ else digits_of(signal)
+        for signal in signals
+        if not types or signal.algorithm in types
     }
 
 
 def hits_out(
     hits: Iterable[BankHit], algorithm: Algorithm, banks: Collection[str]
 ) -> dict[str, list[dict[str, object]]]:
-    """What matches by an algorithm, by bank, nearest first; the distance is a string, which HMA's clients read."""
-    found: dict[str, list[dict[str, object]]] = {}
+    """The matches of an algorithm by bank, nearest first; the distance is a string, as HMA's clients expect."""
+    by_bank: dict[str, list[dict[str, object]]] = {}
     near = [hit for hit in hits if algorithm in hit.match.distance]
     for bank, match in sorted(near, key=lambda hit: hit.match.distance[algorithm] or 0):
         if not banks or bank in banks:
-            found.setdefault(bank, []).append(_hit(match.contribution, match.distance[algorithm]))
-    return found
+            by_bank.setdefault(bank, []).append(_hit(match.contribution, match.distance[algorithm]))
+    return by_bank
 
 
-def raw_out(hits: Iterable[BankHit], algorithm: Algorithm, asked: LookupQuery) -> dict[str, object]:
-    """What matches, in one list."""
-    found = [match for bank, match in hits if not asked.banks or bank in asked.banks]
-    if asked.include_distance:
-        return {"matches": [_hit(match.contribution, match.distance[algorithm]) for match in found]}
-    return {"matches": [match.contribution for match in found]}
+def raw_out(hits: Iterable[BankHit], algorithm: Algorithm, query: LookupQuery) -> dict[str, object]:
+    """The matches in one list."""
+    matches = [match for bank, match in hits if not query.banks or bank in query.banks]
+    if query.include_distance:
+        return {"matches": [_hit(match.contribution, match.distance[algorithm]) for match in matches]}
+    return {"matches": [match.contribution for match in matches]}
 
 
 def _hit(id: int, distance: int | None) -> dict[str, object]:
-    # To a key that is told none, the field is not there: any number in its place would be believed.
+    # Without the field for a key that is told no distances: a client would believe any number in its place.
     return {"bank_content_id": id} | ({} if distance is None else {"distance": str(distance)})
 
 
 def compared_out(pairs: Mapping[Algorithm, tuple[Signal, Signal]]) -> dict[str, object]:
-    """Whether the signals of each pair match, and how far they are from each other; here a number."""
+    """Whether the signals of each pair match, and their distance, here as a number."""
     distances = {algorithm: one.distance(other) for algorithm, (one, other) in pairs.items()}
-    return {str(one): [distance <= one.radius, {"distance": distance}] for one, distance in distances.items()}
+    return {
+        str(algorithm): [distance <= algorithm.radius, {"distance": distance}]
+        for algorithm, distance in distances.items()
+    }
 
 
 def index_out(sizes: Mapping[Algorithm, int], built_to: int) -> dict[str, object]:
-    """What the index of each type holds, and up to which time."""
-    return {str(one): {"built_to": built_to, "present": True, "size": size} for one, size in sizes.items()}
+    """The size of the index of each type, and up to which time (Unix seconds) it is built."""
+    return {str(name): {"built_to": built_to, "present": True, "size": size} for name, size in sizes.items()}
 
 
 def database_out(sizes: Mapping[Algorithm, int], built_to: int) -> dict[str, object]:
-    """The same as HMA's curator tells it: the index is never behind."""
+    """The same in the form of HMA's curator; the index is never behind the database."""
     return {
-        str(one): {
+        str(algorithm): {
             "db_size": size,
             "index_size": size,
             "index_out_of_date": False,
             "newest_db_item": built_to,
             "index_built_to": built_to,
         }
-        for one, size in sizes.items()
+        for algorithm, size in sizes.items()
     }
 
 
 def bank_out(name: str) -> dict[str, object]:
-    """A bank, all of which matches."""
+    """A bank; all of its contents match."""
     return {"name": name, "matching_enabled_ratio": 1.0}
 
 
 def made_out(contribution: Contribution) -> dict[str, object]:
-    """What was added to a bank."""
+    """A content that was added to a bank."""
     return {"id": contribution.id, "signals": _signals(contribution)}
 
 
-def content_out(contribution: Contribution, bank: str, asked: ContentQuery) -> dict[str, object]:
+def content_out(contribution: Contribution, bank: str, query: ContentQuery) -> dict[str, object]:
     """A contribution as a content of a bank."""
     matches = contribution.status is Status.ACTIVE and contribution.standing.matches
-    told: dict[str, object] = {
+    content: dict[str, object] = {
         "id": contribution.id,
         "disable_until_ts": 1 if matches else 0,
         "original_media_uri": None,
         "bank": bank_out(bank),
         "note": None,
     }
-    if asked.include_signals:
-        told["signals"] = _signals(contribution)
-    if asked.include_metadata:
-        told["metadata"] = {
+    if query.include_signals:
+        content["signals"] = _signals(contribution)
+    if query.include_metadata:
+        content["metadata"] = {
             "collab": None,
             "content_id": contribution.reference,
             "content_uri": None,
@@ -201,14 +204,14 @@ def content_out(contribution: Contribution, bank: str, asked: ContentQuery) -> d
                 "standing": contribution.standing,
             },
         }
-    return told
+    return content
 
 
 def _signals(contribution: Contribution) -> dict[str, str]:
-    """One of each type: the first, which is of the item itself."""
-    return {str(one.algorithm): digits_of(one) for one in reversed(contribution.signals)}
+    """The first signal of each type, which is that of the item itself."""
+    return {str(signal.algorithm): digits_of(signal) for signal in reversed(contribution.signals)}
 
 
 def faults_out(error: InvalidInput) -> list[dict[str, object]]:
-    """What is wrong with a request, as HMA lists it."""
+    """The faults of a request in the form of HMA."""
     return [{"type": "value_error", "loc": [fault.at], "msg": fault.reason} for fault in error.faults]

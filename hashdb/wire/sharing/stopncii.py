@@ -1,4 +1,4 @@
-"""StopNCII's protocol on the wire."""
+"""Models of StopNCII's protocol and of Tech Against Terrorism's list."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from hashdb.wire.pages import Count
 from hashdb.wire.sharing import Foreign, digits_of, pdq_of
 
 _BLOCKED, _NOT_BLOCKED = "Blocked", "NotBlocked"
-_HEARD = ("Unknown", "None", "QualityUnknown", "PendingReview", "Withdrawn", "Deleted")
-_Digits = Annotated[Signal, BeforeValidator(lambda text: pdq_of(text) if isinstance(text, str) else _no_text())]
+_IGNORED = ("Unknown", "None", "QualityUnknown", "PendingReview", "Withdrawn", "Deleted")
+_Digits = Annotated[Signal, BeforeValidator(lambda text: pdq_of(text) if isinstance(text, str) else _require_text())]
 Seconds = Annotated[Count, Le(253_402_300_799)]
 """Since 1970, to the end of the year 9999."""
 
 
-def _no_text() -> None:
+def _require_text() -> None:
     raise ValueError("takes a string")
 
 
@@ -35,25 +35,25 @@ class _Camel(Foreign):
 
 
 class FetchQuery(_Camel):
-    """Which hashes to fetch: those of after a time, and of these the next page."""
+    """Which hashes to fetch: those changed after a time, page by page."""
 
     start_timestamp: Seconds = 0
     page_size: Annotated[Count, Ge(1), AfterValidator(lambda size: min(size, 1000))] = 800
     next_page_token: Annotated[str, Field(pattern=r"^([0-9]{1,15}-[0-9]{1,11})?$")] = ""
 
 
-def _known(value: str) -> str:
-    if value not in (_BLOCKED, _NOT_BLOCKED, *_HEARD):
-        raise ValueError(f"is one of {', '.join((_BLOCKED, _NOT_BLOCKED, *_HEARD))}")
+def _check_feedback(value: str) -> str:
+    if value not in (_BLOCKED, _NOT_BLOCKED, *_IGNORED):
+        raise ValueError(f"is one of {', '.join((_BLOCKED, _NOT_BLOCKED, *_IGNORED))}")
     return value
 
 
 class _Feedback(_Camel):
-    feedback_value: Annotated[str, AfterValidator(_known)]
+    feedback_value: Annotated[str, AfterValidator(_check_feedback)]
     tags: tuple[str, ...] = ()
 
     def opinion(self, reasons: Iterable[str]) -> OpinionDraft | None:
-        """What it says of a hash; None where that is no opinion."""
+        """The opinion on a hash; None if the feedback is not an opinion."""
         if self.feedback_value == _BLOCKED:
             return OpinionDraft(Stance.CONFIRMS)
         if self.feedback_value == _NOT_BLOCKED:
@@ -78,7 +78,7 @@ class HashesIn(_Camel):
     hash_records: Annotated[list[_HashIn], Len(1, DRAFTS_A_REQUEST)]
 
     def signals(self) -> list[Signal]:
-        """Those of the hashes, in order. Raises InvalidInput: only PDQ of what was blocked is taken."""
+        """The signals of the hashes, in order. Raises InvalidInput: only PDQ of blocked content is accepted."""
         signals, faults = [], []
         for i, record in enumerate(self.hash_records):
             at = f"hashRecords[{i}]"
@@ -102,18 +102,18 @@ class FeedbacksIn(_Camel):
     hash_feedbacks: Annotated[list[_FeedbackIn], Len(1, DRAFTS_A_REQUEST)]
 
     def opinions(self, reasons: Iterable[str]) -> list[tuple[Signal, OpinionDraft]]:
-        """What is said of each hash, without feedback that is no opinion."""
-        said = [(one.hash_value, one.opinion(reasons)) for one in self.hash_feedbacks]
-        return [(signal, draft) for signal, draft in said if draft is not None]
+        """The opinion on each hash, without feedback that is not an opinion."""
+        opinions = [(feedback.hash_value, feedback.opinion(reasons)) for feedback in self.hash_feedbacks]
+        return [(signal, draft) for signal, draft in opinions if draft is not None]
 
 
-def page_out(records: Iterable[ExchangeRecord], token: str | None, level: int) -> dict[str, object]:
-    """A page of hashes; `level` is the second that a reader has all of, once it has this page."""
-    listed = [_record(one) for one in records]
+def page_out(records: Iterable[ExchangeRecord], token: str | None, second: int) -> dict[str, object]:
+    """A page of hashes; with it, the reader has everything up to `second` (Unix seconds)."""
+    listed = [_record(record) for record in records]
     return {
         "count": len(listed),
         "nextPageToken": token,
-        "nextSetTimestamp": level,
+        "nextSetTimestamp": second,
         "hasMoreRecords": token is not None,
         "hashRecords": listed,
     }
@@ -125,27 +125,27 @@ def _record(record: ExchangeRecord) -> dict[str, object]:
         "signalType": "ImagePDQ",
         "hashValue": digits_of(record.signal),
         "hashStatus": "Withdrawn" if record.gone else "Active",
-        "caseNumbers": {str(one.id): "Active" for one in record.contributions},
+        "caseNumbers": {str(contribution.id): "Active" for contribution in record.contributions},
         "CSPFeedbacks": [_withdrawn()] if record.gone else list(_feedbacks(record)),
     }
 
 
 def _withdrawn() -> dict[str, object]:
-    """What lets a reader that keeps withdrawn hashes see that this one is not to be trusted."""
+    """Feedback that tells a reader which keeps withdrawn hashes not to trust this one."""
     return {"source": "hashdb", "feedbackValue": _NOT_BLOCKED, "tags": ["withdrawn"]}
 
 
 def _feedbacks(record: ExchangeRecord) -> Iterable[dict[str, object]]:
-    for one in record.contributions:
-        yield {"source": one.member_name, "feedbackValue": _BLOCKED, "tags": list(one.labels)}
-    for said in record.opinions:
-        confirms = said.stance is Stance.CONFIRMS
-        value, tags = (_BLOCKED, []) if confirms else (_NOT_BLOCKED, [said.reason])
-        yield {"source": said.member_name, "feedbackValue": value, "tags": tags}
+    for contribution in record.contributions:
+        yield {"source": contribution.member_name, "feedbackValue": _BLOCKED, "tags": list(contribution.labels)}
+    for opinion in record.opinions:
+        confirms = opinion.stance is Stance.CONFIRMS
+        value, tags = (_BLOCKED, []) if confirms else (_NOT_BLOCKED, [opinion.reason])
+        yield {"source": opinion.member_name, "feedbackValue": value, "tags": tags}
 
 
 class LoginIn(Foreign):
-    """The form by which a reader asks for a token."""
+    """The form with which a reader requests a token."""
 
     username: str
     password: str
@@ -156,7 +156,7 @@ def _number(checkpoint: object) -> object:
 
 
 class ListQuery(Foreign):
-    """Where to read on: after a checkpoint (a time, which does not count, and a number), and of that a further page."""
+    """Where to continue: after a checkpoint (a time, which is ignored, and a number), and at which page."""
 
     after: Annotated[Count, BeforeValidator(_number)] = 0
     page: Annotated[str, Field(pattern=r"^([0-9]{1,15}-[0-9]{1,15})?$")] = ""
@@ -164,8 +164,8 @@ class ListQuery(Foreign):
 
 
 def list_out(records: Iterable[ExchangeRecord], following: str | None, second: int, number: int) -> dict[str, object]:
-    """A page of the list; the checkpoint is what has been told with it."""
-    listed = [_entry(one) for one in records]
+    """A page of the list, with the checkpoint after it."""
+    listed = [_entry(record) for record in records]
     return {
         "count": len(listed),
         "next": following,
@@ -176,8 +176,8 @@ def list_out(records: Iterable[ExchangeRecord], following: str | None, second: i
 
 
 def _entry(record: ExchangeRecord) -> dict[str, object]:
-    # Exactly these fields: the client fails at any other.
-    created = min((one.received_at for one in record.contributions), default=record.at)
+    # Exactly these fields: the client fails on any other.
+    created = min((contribution.received_at for contribution in record.contributions), default=record.at)
     return {
         "id": record.number,
         "hash_digest": digits_of(record.signal),

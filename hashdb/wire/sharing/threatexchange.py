@@ -1,4 +1,4 @@
-"""ThreatExchange's Graph API on the wire."""
+"""Models of ThreatExchange's Graph API."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from hashdb.wire.sharing.stopncii import Seconds
 
 PDQ = "HASH_PDQ"
 _STANCES = {"HELPFUL": Stance.CONFIRMS, "NOT_HELPFUL": Stance.DISPUTES, "DISAGREE_WITH_TAGS": Stance.DISPUTES}
-_HEARD = ("INGESTED", "IN_REVIEW", "NON_MALICIOUS", "SAW_THIS_TOO", "WANTS_INFO")
+_IGNORED = ("INGESTED", "IN_REVIEW", "NON_MALICIOUS", "SAW_THIS_TOO", "WANTS_INFO")
 
 
 class UpdatesQuery(Foreign):
-    """Which updates to read: from a second on, before another, and of these the page after a cursor."""
+    """Which updates to read: from one second (Unix time) on, before another, page by page."""
 
     start_time: Seconds = 0
     stop_time: Seconds | None = None
@@ -34,8 +34,8 @@ class UpdatesQuery(Foreign):
 
 
 def _reaction(name: object) -> object:
-    if name not in (*_STANCES, *_HEARD):
-        raise ValueError(f"is one of {', '.join((*_STANCES, *_HEARD))}")
+    if name not in (*_STANCES, *_IGNORED):
+        raise ValueError(f"is one of {', '.join((*_STANCES, *_IGNORED))}")
     return name
 
 
@@ -45,7 +45,7 @@ class ReactionIn(Foreign):
     reactions: Annotated[str, AfterValidator(_reaction)]
 
     def opinion(self) -> OpinionDraft | None:
-        """The opinion that it is; None where it is none."""
+        """The opinion; None if the reaction is not an opinion."""
         stance = _STANCES.get(self.reactions)
         if stance is None:
             return None
@@ -53,7 +53,7 @@ class ReactionIn(Foreign):
 
 
 class DescriptorIn(Foreign):
-    """A new descriptor: that a value is of what was removed."""
+    """A new descriptor: a value of removed content."""
 
     indicator: Annotated[Signal, BeforeValidator(lambda text: pdq_of(str(text)))]
     type: Literal["HASH_PDQ"]
@@ -61,8 +61,8 @@ class DescriptorIn(Foreign):
 
 
 def update_out(record: ExchangeRecord) -> dict[str, object]:
-    """What a reader is to hold of a value."""
-    told: dict[str, object] = {
+    """The update of one value."""
+    update: dict[str, object] = {
         "id": str(record.number),
         "indicator": digits_of(record.signal),
         "type": PDQ,
@@ -70,39 +70,40 @@ def update_out(record: ExchangeRecord) -> dict[str, object]:
         "should_delete": record.gone,
     }
     if record.gone:
-        return told
-    members = {one.member for one in record.contributions} | {one.member for one in record.opinions}
-    return told | {
-        "creation_time": _second(min(one.received_at for one in record.contributions)),
+        return update
+    members = {each.member for each in record.contributions} | {each.member for each in record.opinions}
+    return update | {
+        "creation_time": int(min(each.received_at for each in record.contributions).timestamp()),
         "status": "MALICIOUS",
-        "tags": sorted({label for one in record.contributions for label in one.labels}),
+        "tags": sorted({label for each in record.contributions for label in each.labels}),
         "applications_with_opinions": sorted(map(str, members)),
-        "descriptors": {"data": [descriptor_out(one, record.opinions) for one in record.contributions]},
+        "descriptors": {"data": [descriptor_out(each, record.opinions) for each in record.contributions]},
     }
 
 
 def level_out(second: int) -> dict[str, object]:
-    """The last update of a fetch: nothing to hold, and the second from which on to read the next time.
+    """The last update of a fetch: it deletes nothing, and has the second (Unix time) from which to continue.
 
-    The client fails where a page is empty, and goes on from the latest time that it has seen.
+    The client fails on an empty page, and continues from the latest time that it has seen.
     """
     zero = "0" * (Algorithm.PDQ.bits // 4)
     return {"id": "0", "indicator": zero, "type": PDQ, "last_updated": second, "should_delete": True}
 
 
-def descriptor_out(one: Contribution, opinions: Iterable[Opinion]) -> dict[str, object]:
+def descriptor_out(contribution: Contribution, opinions: Iterable[Opinion]) -> dict[str, object]:
     """A contribution as a descriptor, with the opinions on it as reactions."""
+    on_it = [opinion for opinion in opinions if opinion.contribution == contribution.id]
     by_key = {
-        key: [str(said.member) for said in opinions if said.contribution == one.id and said.stance is stance]
+        key: [str(opinion.member) for opinion in on_it if opinion.stance is stance]
         for key, stance in (("HELPFUL", Stance.CONFIRMS), ("DISAGREE_WITH_TAGS", Stance.DISPUTES))
     }
     return {
-        "id": str(one.id),
-        "owner": {"id": str(one.member), "name": one.member_name},
+        "id": str(contribution.id),
+        "owner": {"id": str(contribution.member), "name": contribution.member_name},
         "status": "MALICIOUS",
-        "tags": {"data": [{"id": label, "text": label} for label in one.labels]},
-        "added_on": format_instant(one.received_at),
-        "reactions": [{"key": key, "value": ",".join(said)} for key, said in by_key.items() if said],
+        "tags": {"data": [{"id": label, "text": label} for label in contribution.labels]},
+        "added_on": format_instant(contribution.received_at),
+        "reactions": [{"key": key, "value": ",".join(members)} for key, members in by_key.items() if members],
     }
 
 
@@ -112,7 +113,7 @@ def updates_out(updates: list[dict[str, object]], following: str | None) -> dict
 
 
 def group_out(id: int, since: datetime) -> dict[str, object]:
-    """The database as a privacy group, of which every member is one."""
+    """The database as a privacy group that has every member."""
     return {
         "id": str(id),
         "name": "hashdb",
@@ -123,7 +124,3 @@ def group_out(id: int, since: datetime) -> dict[str, object]:
         "added_on": format_instant(since),
         "last_updated": format_instant(since),
     }
-
-
-def _second(at: datetime) -> int:
-    return int(at.timestamp())
