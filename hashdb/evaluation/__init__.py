@@ -1,1 +1,1 @@
-"""What an algorithm, a radius, variants and transforms recognise of altered pictures, and what they cost."""
+"""Evaluation: which altered pictures an algorithm, a radius, variants and transforms recognise, and at what cost."""

@@ -1,10 +1,10 @@
-"""Every alteration that is measured, by name: what people do to a picture before they upload it again.
+"""Alterations that are measured, by name: what people do to a picture before they upload it again.
 
-An alteration is a function of the pixels, the seed and its name, and nothing else. It ends as an upload does, encoded
-as a file, so an edit carries the loss of a JPEG of quality 85.
+An alteration depends on the pixels, the seed and its name only. Its result is encoded as an upload is, so each one has
+the loss of a JPEG of quality 85.
 
-Shares are of the width and of the height. A centred crop of 10 % takes 10 % of the width and 10 % of the height away,
-half of that at each side; 10 % off one side takes all of it there.
+Shares are of the width and of the height. A centred crop of 10 % removes 10 % of the width and of the height, half of
+that at each side; 10 % off one side removes all of it there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hashdb.evaluation.edits import Draw, Enhancer, Scene, decoded, encoded
 
 
 class Family(StrEnum):
-    """Alterations of a kind, in the order in which they are told."""
+    """Kinds of alterations, in the order of the tables."""
 
     ENCODING = "encoding"
     SIZE = "size"
@@ -42,7 +42,7 @@ class Family(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alteration:
-    """What is done to a picture, and how it is saved then: `JPEG` or `WEBP`, of a quality of 1 to 100."""
+    """How a picture is altered, and then saved: as `JPEG` or `WEBP`, with a quality of 1 to 100."""
 
     name: str
     family: Family
@@ -51,12 +51,12 @@ class Alteration:
     format: str = "JPEG"
 
     def draw_on(self, picture: Image.Image, seed: int | str = 0, beside: Image.Image | None = None) -> Image.Image:
-        """What is done to the pixels. `picture` is RGB; `beside` (its negative, if none) is what a collage adds."""
+        """The altered pixels. `picture` is RGB; `beside` (default: its negative) is the other picture of a collage."""
         other = picture.point(lambda value: 255 - value) if beside is None else beside
         return self.draw(Scene(picture, Random(f"{seed} {self.name}"), other))
 
     def upload(self, picture: Image.Image, seed: int | str = 0, beside: Image.Image | None = None) -> bytes:
-        """The file that is uploaded then."""
+        """The file that is uploaded."""
         return encoded(self.draw_on(picture, seed, beside), self.format, self.quality)
 
     def apply(self, picture: Image.Image, seed: int | str = 0, beside: Image.Image | None = None) -> Image.Image:
@@ -64,7 +64,7 @@ class Alteration:
         return decoded(self.upload(picture, seed, beside))
 
 
-def _one_after_another(scene: Scene, *, draws: tuple[Draw, ...]) -> Image.Image:
+def _in_sequence(scene: Scene, *, draws: tuple[Draw, ...]) -> Image.Image:
     for draw in draws:
         scene = scene.with_picture(draw(scene))
     return scene.picture
@@ -188,7 +188,7 @@ def _chains() -> tuple[Alteration, ...]:
         "meme (caption, half size, JPEG 40)": (40, meme),
     }
     return tuple(
-        Alteration(name, Family.CHAINS, partial(_one_after_another, draws=draws), quality)
+        Alteration(name, Family.CHAINS, partial(_in_sequence, draws=draws), quality)
         for name, (quality, draws) in chains.items()
     )
 
@@ -198,4 +198,4 @@ def _of(family: Family, draws: dict[str, Draw]) -> tuple[Alteration, ...]:
 
 
 ALTERATIONS: Final = {alteration.name: alteration for alteration in _all()}
-"""In the order in which they are told."""
+"""In the order of the tables."""

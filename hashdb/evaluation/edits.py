@@ -1,4 +1,4 @@
-"""What people do to the pixels of a picture before they upload it again: each alteration is a function of a scene."""
+"""Edits of the pixels of a picture, as people make them before they upload it again: functions of a scene."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BLACK: Colour = (0, 0, 0)
 
 
 class Scene(NamedTuple):
-    """A picture (RGB) to alter, what decides all that is left to chance, and another picture to put beside it."""
+    """A picture (RGB) to alter, the source of all randomness, and another picture to put beside it."""
 
     picture: Image.Image
     random: Random
@@ -45,26 +45,26 @@ def encoded(picture: Image.Image, format: str, quality: int) -> bytes:
 
 
 def decoded(octets: bytes) -> Image.Image:
-    """The inverse, up to what the quality lost."""
+    """The inverse, except for what compression lost."""
     with Image.open(BytesIO(octets)) as picture:
         return picture.convert("RGB")
 
 
 def shorter_side(picture: Image.Image) -> int:
-    """In pixels: what marks and frames are measured by."""
+    """The length in pixels by which marks and frames are scaled."""
     return min(picture.size)
 
 
 def resized(picture: Image.Image, width: float, height: float) -> Image.Image:
-    """The picture at that size, a pixel each way at least."""
+    """The picture at that size, at least one pixel wide and high."""
     return picture.resize((max(1, round(width)), max(1, round(height))), Image.Resampling.BICUBIC)
 
 
-# What leaves every part where it is: size, colour, sharpness, noise, encoding
+# Edits that move no part of the picture: size, colour, sharpness, noise, encoding
 
 
 def unaltered(scene: Scene) -> Image.Image:
-    """The picture as it is: what alters it is the encoding of the upload."""
+    """The picture unchanged; only the encoding of the upload alters it."""
     return scene.picture
 
 
@@ -79,12 +79,12 @@ def reduced(scene: Scene, *, pixels: int) -> Image.Image:
 
 
 def enhanced(scene: Scene, *, by: Enhancer, factor: float) -> Image.Image:
-    """Brightness, contrast, colour or sharpness times a factor, as Pillow means it."""
+    """Brightness, contrast, colour or sharpness times a factor, as Pillow defines it."""
     return by(scene.picture).enhance(factor)
 
 
 def gamma(scene: Scene, *, power: float) -> Image.Image:
-    """Every sample, of 0 to 1, to that power: above 1 darkens."""
+    """Every sample, from 0 to 1, to that power; above 1 darkens."""
     table = [round(255 * (value / 255) ** power) for value in range(256)]
     return scene.picture.point(table * 3)
 
@@ -95,13 +95,13 @@ def grey(scene: Scene) -> Image.Image:
 
 
 def warmed(scene: Scene) -> Image.Image:
-    """More red and less blue, as a photo filter has it."""
+    """More red and less blue, like a photo filter."""
     red, green, blue = scene.picture.split()
     return Image.merge("RGB", (red.point(lambda value: value * 1.15), green, blue.point(lambda value: value * 0.8)))
 
 
 def blurred(scene: Scene, *, radius: float) -> Image.Image:
-    """Gaussian blur, whose radius is for a picture of 512 pixels on the longer side."""
+    """Gaussian blur; the radius is that for a longer side of 512 pixels."""
     return scene.picture.filter(ImageFilter.GaussianBlur(radius * max(scene.picture.size) / 512))
 
 
@@ -113,7 +113,7 @@ def noisy(scene: Scene, *, deviation: float) -> Image.Image:
 
 
 def passed_on(scene: Scene, *, times: int) -> Image.Image:
-    """Saved again and again, JPEG and WebP in turn, each time a little smaller and of another quality."""
+    """Saved repeatedly, JPEG and WebP in turn, each time a little smaller and with another quality."""
     picture = scene.picture
     for turn in range(times):
         share = scene.random.uniform(0.85, 1)
@@ -156,13 +156,13 @@ def turned(scene: Scene, *, how: Image.Transpose) -> Image.Image:
 
 
 def tilted(scene: Scene, *, degrees: float) -> Image.Image:
-    """Rotated one way or the other about its middle at the same size: corners are lost, and black or white comes in."""
+    """Rotated about its centre at the same size: the corners are lost, and the gaps are black or white."""
     fill = scene.random.choice((BLACK, WHITE))
     return _rotated(scene, degrees, fill)
 
 
 def straightened(scene: Scene, *, degrees: float) -> Image.Image:
-    """Rotated likewise, then cut to the largest upright rectangle that holds nothing but picture."""
+    """Rotated likewise, then cropped to the largest upright rectangle within the picture."""
     rotated = _rotated(scene, degrees, BLACK)
     width, height = largest_inside(*rotated.size, degrees)
     left, top = (rotated.width - width) / 2, (rotated.height - height) / 2
@@ -173,21 +173,21 @@ def straightened(scene: Scene, *, degrees: float) -> Image.Image:
 def largest_inside(width: float, height: float, degrees: float) -> tuple[float, float]:
     """Width and height of the largest upright rectangle inside one that is rotated by up to 45 degrees.
 
-    Its corners lie on all four sides, or, where the rotated one is too slender for that, two of them on a long side
-    each, half-way along the short one.
+    Its corners lie on all four sides. If the rotated rectangle is too slender for that, two corners lie on the long
+    sides, half-way along the short one.
     """
     sine, cosine = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
     long, short = max(width, height), min(width, height)
     if short <= 2 * sine * cosine * long:
-        most = (short / 2 / sine, short / 2 / cosine)
-        return most if width >= height else (most[1], most[0])
+        along, across = short / 2 / sine, short / 2 / cosine
+        return (along, across) if width >= height else (across, along)
     scale = cosine**2 - sine**2
     return (width * cosine - height * sine) / scale, (height * cosine - width * sine) / scale
 
 
 def _rotated(scene: Scene, degrees: float, fill: tuple[int, int, int]) -> Image.Image:
-    way = scene.random.choice((-1, 1))
-    return scene.picture.rotate(way * degrees, Image.Resampling.BICUBIC, fillcolor=fill)
+    sign = scene.random.choice((-1, 1))
+    return scene.picture.rotate(sign * degrees, Image.Resampling.BICUBIC, fillcolor=fill)
 
 
 def _without(picture: Image.Image, left: float, top: float, right: float, bottom: float) -> Image.Image:
@@ -198,7 +198,7 @@ def _without(picture: Image.Image, left: float, top: float, right: float, bottom
     )
 
 
-# What is laid over a part of the picture
+# Edits that cover a part of the picture
 
 
 _STICKERS = ((230, 57, 70), (255, 183, 3), (58, 134, 255), (56, 176, 0))
@@ -216,7 +216,7 @@ def watermarked(scene: Scene) -> Image.Image:
 
 
 def tiled(scene: Scene) -> Image.Image:
-    """A faint line of text repeated all over, aslant, as agencies have it."""
+    """A faint line of text repeated over the picture at an angle, as agencies do."""
     picture = scene.picture
     size = max(4, picture.width // 20)
     side = math.ceil(math.hypot(*picture.size))
@@ -275,7 +275,7 @@ def faced(scene: Scene, *, many: int) -> Image.Image:
 
 
 def hidden(scene: Scene) -> Image.Image:
-    """A region of 25 % of each side blurred beyond recognition, as a face is hidden."""
+    """A region of 25 % of each side, blurred as a face is hidden."""
     picture = scene.picture
     width, height = max(1, round(picture.width * 0.25)), max(1, round(picture.height * 0.25))
     left = scene.random.randint(0, picture.width - width)
@@ -301,13 +301,13 @@ def _draw_face(draw: ImageDraw.ImageDraw, left: float, top: float, side: float) 
 
 
 def _whitened(picture: Image.Image, shine: Image.Image) -> Image.Image:
-    """White laid over the picture, as much of it at each place as `shine` (8-bit grey) says."""
+    """The picture with white over it; `shine` (8-bit grey) is its opacity."""
     altered = picture.copy()
     altered.paste(WHITE, mask=shine)
     return altered
 
 
-# What is put around the picture
+# Edits that add something around the picture
 
 
 _SENTENCES = (
@@ -340,7 +340,7 @@ def pillarboxed(scene: Scene) -> Image.Image:
 
 
 def on_its_blur(scene: Scene) -> Image.Image:
-    """Made square by bars that show the picture itself, enlarged and blurred."""
+    """Made square, on a ground of the picture itself, enlarged and blurred."""
     picture = scene.picture
     side = max(picture.size)
     ground = ImageOps.fit(picture, (side, side)).filter(ImageFilter.GaussianBlur(side / 25))
@@ -373,7 +373,7 @@ def written_over(scene: Scene) -> Image.Image:
 
 
 def on_a_phone(scene: Scene) -> Image.Image:
-    """A screenshot of an app that shows the picture: status bar, whose post it is, buttons and comments."""
+    """A screenshot of an app that shows the picture: status bar, author, buttons and comments."""
     paper, ink = scene.random.choice(((WHITE, (30, 30, 30)), (BLACK, (225, 225, 225))))
     width = 540
     picture = resized(scene.picture, width, scene.picture.height * width / scene.picture.width)
@@ -394,7 +394,7 @@ def on_a_phone(scene: Scene) -> Image.Image:
 
 
 def in_a_collage(scene: Scene) -> Image.Image:
-    """The picture and another one side by side, or one above the other, each with half of the place."""
+    """The picture and another one side by side, or one above the other, in halves of equal size."""
     pictures = [scene.picture, scene.beside]
     scene.random.shuffle(pictures)
     width, height = scene.picture.size
@@ -427,7 +427,7 @@ def _write(
     height: float,
     edge: bool = False,
 ) -> None:
-    """Text about a point, as large as fits."""
+    """Draw text centred on a point, as large as fits."""
     size = height / (1 + text.count("\n")) * 0.8
     left, _, right, _ = draw.multiline_textbbox((0, 0), text, ImageFont.load_default(max(4, size)))
     size = max(4, size * min(1, width / max(1, right - left)))

@@ -1,4 +1,4 @@
-"""The rows of an evaluation's tables, for people: the same on a terminal and on a page."""
+"""The tables of an evaluation, as text for a terminal and for a page, and as a JSON document."""
 
 from __future__ import annotations
 
@@ -15,32 +15,33 @@ Row: TypeAlias = tuple[str, ...]
 
 
 class Table(NamedTuple):
-    """Headings, of which a leading `>` says that numbers stand under it, and rows."""
+    """Headings and rows; a heading that begins with `>` is of a column of numbers."""
 
     columns: Row
     rows: Sequence[Row]
 
 
 def recall(evaluation: Evaluation, *, brief: bool = False) -> Table:
-    """Percent recognised of each alteration.
+    """The percentage recognised of each alteration.
 
-    By each algorithm plainly at the radius in force; by all together with transforms and each profile; and, where the
-    pairs were enough to work radii out, the same at these, and (unless `brief`) by each algorithm.
+    The columns are: each algorithm without variants and transforms at the radius in force; all algorithms together with
+    transforms, for each profile. If there were enough pairs to compute radii, the same at these radii, and (unless
+    `brief`) for each algorithm.
     """
     scheme = evaluation.scheme
     columns, shares = [], []
-    for one in evaluation.outcomes:
-        if not one.choice.transforms and one.choice.profile == scheme.profiles[0]:
-            columns.append(f">{one.choice.algorithm} ≤ {one.in_force}")
-            shares.append(one.recalls(one.in_force))
+    for outcome in evaluation.outcomes:
+        if not outcome.choice.transforms and outcome.choice.profile == scheme.profiles[0]:
+            columns.append(f">{outcome.choice.algorithm} ≤ {outcome.in_force}")
+            shares.append(outcome.recalls(outcome.in_force))
     for profile in scheme.profiles:
         columns.append(f">{profile}, in force")
         shares.append(evaluation.together(profile, transforms=True, in_force=True))
-    for one in evaluation.outcomes:
-        if not brief and one.choice.transforms and one.radius is not None:
-            columns.append(f">{one.choice.profile}, {one.choice.algorithm} ≤ {one.radius}")
-            shares.append(one.recalls(one.radius))
-    if any(one.radius is not None for one in evaluation.outcomes):
+    for outcome in evaluation.outcomes:
+        if not brief and outcome.choice.transforms and outcome.radius is not None:
+            columns.append(f">{outcome.choice.profile}, {outcome.choice.algorithm} ≤ {outcome.radius}")
+            shares.append(outcome.recalls(outcome.radius))
+    if any(outcome.radius is not None for outcome in evaluation.outcomes):
         for profile in scheme.profiles:
             columns.append(f">{profile}, at the rate")
             shares.append(evaluation.together(profile, transforms=True, in_force=False))
@@ -53,7 +54,7 @@ def recall(evaluation: Evaluation, *, brief: bool = False) -> Table:
 
 
 def choices(evaluation: Evaluation) -> Table:
-    """Each choice: the radius that the rate of false matches allows, what it finds and what it costs."""
+    """For each choice: the radius that the rate of false matches allows, its recall and its cost."""
     columns = (
         "algorithm",
         "profile",
@@ -68,11 +69,11 @@ def choices(evaluation: Evaluation) -> Table:
         ">µs a query",
         "searched by",
     )
-    return Table(columns, [_choice(outcome) for outcome in evaluation.outcomes])
+    return Table(columns, [_choice_row(outcome) for outcome in evaluation.outcomes])
 
 
 def in_force(evaluation: Evaluation) -> Table:
-    """What the radii in force mean."""
+    """The recall, the false matches and the cost of each choice at the radius in force."""
     columns = (
         "algorithm",
         "profile",
@@ -85,11 +86,11 @@ def in_force(evaluation: Evaluation) -> Table:
         ">bytes an item",
         ">µs a query",
     )
-    return Table(columns, [_in_force(outcome) for outcome in evaluation.outcomes])
+    return Table(columns, [_in_force_row(outcome) for outcome in evaluation.outcomes])
 
 
 def checks(evaluation: Evaluation) -> Iterator[str]:
-    """A sentence for each choice: what the fit of half of the pictures foretold of the other half."""
+    """A sentence for each choice: what the fit of one half of the pictures predicted for the other half."""
     for outcome in evaluation.outcomes:
         if (check := outcome.check) is not None:
             yield (
@@ -108,7 +109,7 @@ def nearest(evaluation: Evaluation, many: int) -> Iterator[str]:
 
 
 def same(evaluation: Evaluation) -> Iterator[str]:
-    """The pairs that are taken to be of the same thing, by name."""
+    """The pairs that are assumed to show the same thing, by name."""
     return (f"{evaluation.names[one]} – {evaluation.names[other]}" for one, other in evaluation.same)
 
 
@@ -117,11 +118,11 @@ def rare(rate: float | None) -> str:
     return "–" if rate is None else f"{rate:.1e}"
 
 
-def _choice(outcome: ChoiceResult) -> Row:
+def _choice_row(outcome: ChoiceResult) -> Row:
     radius = outcome.radius
     cost = outcome.costs.get(-1 if radius is None else radius)
     return (
-        *_named(outcome),
+        *_choice_cells(outcome),
         f"{outcome.values_an_item:.1f}",
         f"{outcome.values_a_query:.1f}",
         _number(outcome.pairs.nearest),
@@ -134,11 +135,11 @@ def _choice(outcome: ChoiceResult) -> Row:
     )
 
 
-def _in_force(outcome: ChoiceResult) -> Row:
+def _in_force_row(outcome: ChoiceResult) -> Row:
     radius = outcome.in_force
     cost = outcome.costs[radius]
     return (
-        *_named(outcome),
+        *_choice_cells(outcome),
         str(radius),
         f"{outcome.recalls(radius).mean() * 100:.1f}",
         f"{outcome.pairs.within(radius):,}",
@@ -149,7 +150,7 @@ def _in_force(outcome: ChoiceResult) -> Row:
     )
 
 
-def _named(outcome: ChoiceResult) -> Row:
+def _choice_cells(outcome: ChoiceResult) -> Row:
     return str(outcome.choice.algorithm), outcome.choice.profile, "yes" if outcome.choice.transforms else "no"
 
 
@@ -168,7 +169,7 @@ NEAREST = 10
 
 
 def as_document(evaluation: Evaluation) -> Document:
-    """All of it: counts are exact, shares are not rounded."""
+    """The whole evaluation as a JSON document, with exact counts and unrounded shares."""
     scheme = evaluation.scheme
     return {
         "pictures": len(evaluation.names),
@@ -203,7 +204,7 @@ def _choice_document(evaluation: Evaluation, outcome: ChoiceResult) -> Document:
         "radius_in_force": outcome.in_force,
         "recall": outcome.recalls(outcome.radius).tolist(),
         "recall_in_force": outcome.recalls(outcome.in_force).tolist(),
-        "found": _found(outcome),
+        "found": _counts_within(outcome),
         "values_an_item": outcome.values_an_item,
         "values_a_query": outcome.values_a_query,
         "costs": [_cost_document(radius, cost) for radius, cost in outcome.costs.items()],
@@ -214,12 +215,12 @@ def _choice_document(evaluation: Evaluation, outcome: ChoiceResult) -> Document:
             {"pair": [evaluation.names[one], evaluation.names[other]], "distance": distance}
             for one, other, distance in outcome.pairs.first(NEAREST)
         ],
-        "tail": None if outcome.tail is None else _tail(outcome.tail),
-        "check": None if outcome.check is None else _check(outcome.check),
+        "tail": None if outcome.tail is None else _tail_document(outcome.tail),
+        "check": None if outcome.check is None else _check_document(outcome.check),
     }
 
 
-def _found(outcome: ChoiceResult) -> list[list[int]]:
+def _counts_within(outcome: ChoiceResult) -> list[list[int]]:
     """For each alteration, how many copies are within each radius from 0 to half of the bits."""
     radii = np.arange(outcome.choice.algorithm.bits // 2)
     counts: list[list[int]] = [np.searchsorted(np.sort(row), radii, "right").tolist() for row in outcome.distances.T]
@@ -236,7 +237,7 @@ def _cost_document(radius: int, cost: Cost) -> Document:
     }
 
 
-def _tail(tail: Tail) -> Document:
+def _tail_document(tail: Tail) -> Document:
     return {
         "threshold": tail.threshold,
         "fitted_pairs": tail.fitted,
@@ -247,7 +248,7 @@ def _tail(tail: Tail) -> Document:
     }
 
 
-def _check(check: Check) -> Document:
+def _check_document(check: Check) -> Document:
     return {
         "radius": check.radius,
         "cautious": check.cautious,

@@ -1,4 +1,4 @@
-"""An evaluation as one HTML page that needs nothing else, and its curves of recall against false matches as SVG."""
+"""An evaluation as one self-contained HTML page, and its curves of recall against false matches as SVG."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _RAREST, _MOST = -15, -2
 
 
 class Line(NamedTuple):
-    """One choice: the classes that say how it is drawn, its name, and (false matches per pair, recall) points."""
+    """The curve of one choice: its CSS classes, its name, and (false matches per pair, recall) points."""
 
     classes: str
     name: str
@@ -26,13 +26,13 @@ class Line(NamedTuple):
 
     @property
     def drawn(self) -> str:
-        """Those of the points that are on the axis, for SVG."""
+        """The points within the axis, for SVG."""
         shown = (point for point in self.points if 10.0**_RAREST <= point[0] <= 10.0**_MOST)
         return " ".join(f"{_x(rate)},{_y(recall)}" for rate, recall in shown)
 
 
 def page(evaluation: Evaluation) -> str:
-    """The page: no script, no network, for a narrow screen and a wide one, in light and dark."""
+    """The HTML page: without script and network, for narrow and wide screens, in light and dark."""
     families = [(str(family), lines(evaluation, places)) for family, places in evaluation.families()]
     return (
         _templates()
@@ -48,39 +48,39 @@ def page(evaluation: Evaluation) -> str:
 
 
 def everything(evaluation: Evaluation) -> str:
-    """The curve of the mean of all alterations, as a file of its own, with its style and its legend."""
+    """The SVG file of the mean recall over all alterations, with its style and its legend."""
     return drawing(*_all(evaluation), evaluation.rate, alone=True)
 
 
 def drawing(title: str, lines: Sequence[Line], rate: float, *, alone: bool = False) -> str:
-    """Recall upwards, false matches per pair of pictures to the right (logarithmic), with a mark at `rate`.
+    """SVG: recall upwards, false matches per pair of pictures to the right (logarithmic), with a mark at `rate`.
 
-    `alone` makes it a file of its own, with its style and its legend.
+    `alone` adds the style and the legend, for a file.
     """
     return _templates().get_template("curve.svg").render(title=title, lines=lines, rate=rate, alone=alone)
 
 
 def lines(evaluation: Evaluation, places: Sequence[int]) -> list[Line]:
-    """A line for each choice, of the mean recall of some alterations."""
+    """A line for each choice that is drawn: the mean recall over some alterations."""
     return [Line(_classes(outcome.choice), str(outcome.choice), outcome.curve(places)) for outcome in shown(evaluation)]
 
 
 def shown(evaluation: Evaluation) -> list[ChoiceResult]:
-    """The outcomes that are drawn: without transforms the plain profile only, and every profile with them."""
+    """The outcomes that are drawn: without transforms only the first profile, with transforms every profile."""
     first = evaluation.scheme.profiles[0]
-    return [one for one in evaluation.outcomes if one.choice.transforms or one.choice.profile == first]
+    return [outcome for outcome in evaluation.outcomes if outcome.choice.transforms or outcome.choice.profile == first]
 
 
 @cache
 def _templates() -> Environment:
-    found = Environment(
+    environment = Environment(
         loader=PackageLoader("hashdb.evaluation"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    found.globals |= {
+    environment.globals |= {
         "width": _WIDTH,
         "height": _HEIGHT,
         "left": _LEFT,
@@ -93,7 +93,7 @@ def _templates() -> Environment:
         "figures": figures,
         "shade": _shade,
     }
-    return found
+    return environment
 
 
 def _all(evaluation: Evaluation) -> tuple[str, list[Line]]:

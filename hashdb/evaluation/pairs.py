@@ -1,4 +1,4 @@
-"""Pairs of different pictures: how near any value that one asks for comes to any value that the other stored."""
+"""Pairs of different pictures: the least distance from a value of the query to a stored value."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from hashdb.index.vectors import Words
 
 Distances: TypeAlias = NDArray[np.uint16]
 _BLOCK = 32
-"""Pictures that ask at a time."""
+"""Queries (pictures) in one block."""
 _AT_ONCE = 8
-"""Blocks under way."""
+"""Blocks that are computed at once."""
 KEPT: Final = 0.02
-"""The share of the pairs, the nearest ones, that is kept pair by pair; and all that agree on three bits of four."""
+"""The share of the pairs that are kept one by one, nearest first; all that agree on three bits of four are, too."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairs:
-    """The least distance of each ordered pair of different pictures (one asks, the other is stored).
+    """The least distance of each ordered pair of different pictures (query, stored).
 
-    `counts[d]` pairs are d bits apart. Of the nearest, those at up to `limit` bits, `near` has a row each: the place
-    of the one that asks, of the one that is stored, and the distance.
+    `counts[d]` pairs are d bits apart. `near` has a row for each pair at up to `limit` bits: the position of the query,
+    the position of the stored picture, and the distance.
     """
 
     pictures: int
@@ -42,51 +42,51 @@ class Pairs:
         return int(self.counts.sum())
 
     def within(self, radius: int) -> int:
-        """How many pairs a search at this radius takes for the same picture."""
+        """How many pairs a search at this radius returns as matches."""
         return int(self.counts[: max(0, radius + 1)].sum())
 
     @property
     def nearest(self) -> int | None:
         """The least distance of all pairs."""
-        found = np.flatnonzero(self.counts)
-        return int(found[0]) if len(found) else None
+        distances = np.flatnonzero(self.counts)
+        return int(distances[0]) if len(distances) else None
 
     def first(self, many: int) -> list[tuple[int, int, int]]:
-        """The nearest of the pairs, each of two pictures once: which two, and their distance."""
-        found: dict[tuple[int, int], int] = {}
+        """The `many` nearest pairs as (picture, picture, distance), each two pictures once."""
+        pairs: dict[tuple[int, int], int] = {}
         for one, other, distance in self.near[np.argsort(self.near[:, 2], kind="stable")].tolist():
-            found.setdefault((min(one, other), max(one, other)), distance)
-        return [(*pair, distance) for pair, distance in list(found.items())[:many]]
+            pairs.setdefault((min(one, other), max(one, other)), distance)
+        return [(*pair, distance) for pair, distance in list(pairs.items())[:many]]
 
 
 def compare(
-    asked: Sequence[Words], stored: Sequence[Words], algorithm: Algorithm, left_out: Iterable[tuple[int, int]] = ()
+    queries: Sequence[Words], stored: Sequence[Words], algorithm: Algorithm, left_out: Iterable[tuple[int, int]] = ()
 ) -> tuple[Pairs, Pairs]:
-    """Every picture that asks beside every other one that is stored: without transforms, and with them.
+    """The pairs of each picture as the query and each other picture as stored: without transforms, and with them.
 
-    Picture i asks for the values `asked[i]`, of which the first is its own, and has stored `stored[i]`. The pairs
-    (asks, stored) in `left_out`, and every picture beside itself, are not counted. Sparse hashes are `further` apart.
+    The query of picture i has the values `queries[i]`, first its own; `stored[i]` are its stored values. The pairs
+    (query, stored) in `left_out`, and each picture with itself, are not counted. Sparse hashes are `further` apart.
     """
     store = _Store(stored, algorithm)
     tallies = (_Tally(algorithm.bits), _Tally(algorithm.bits))
-    skipped = {place: [place] for place in range(len(asked))}
+    skipped = {place: [place] for place in range(len(queries))}
     for one, other in left_out:
         skipped[one].append(other)
 
     def block(start: int) -> Distances:
-        found = np.stack([store.distances(queries) for queries in asked[start : start + _BLOCK]])
-        for row in range(len(found)):
-            found[row, skipped[start + row]] = FAR
-        return found
+        distances = np.stack([store.distances(values) for values in queries[start : start + _BLOCK]])
+        for row in range(len(distances)):
+            distances[row, skipped[start + row]] = FAR
+        return distances
 
     with ThreadPoolExecutor() as pool:
-        # A few blocks at a time: all distances at once would take memory by the square of the pictures.
-        for first in range(0, len(asked), _AT_ONCE * _BLOCK):
-            starts = range(first, min(len(asked), first + _AT_ONCE * _BLOCK), _BLOCK)
-            for start, found in zip(starts, pool.map(block, starts), strict=True):
+        # A few blocks at a time: the memory for all distances grows with the square of the number of pictures.
+        for first in range(0, len(queries), _AT_ONCE * _BLOCK):
+            starts = range(first, min(len(queries), first + _AT_ONCE * _BLOCK), _BLOCK)
+            for start, distances in zip(starts, pool.map(block, starts), strict=True):
                 for side, tally in enumerate(tallies):
-                    tally.add(start, found[:, :, side])
-    alone, transformed = (tally.pairs(len(asked)) for tally in tallies)
+                    tally.add(start, distances[:, :, side])
+    alone, transformed = (tally.pairs(len(queries)) for tally in tallies)
     return alone, transformed
 
 
@@ -104,7 +104,7 @@ class _Store:
         self._pictures = len(stored)
 
     def distances(self, queries: Words) -> Distances:
-        """To each picture, from the first query and from any. Shape (pictures, 2)."""
+        """The least distance to each picture from the first query, and from any query. Shape (pictures, 2)."""
         least = np.full((self._pictures, 2), FAR, np.uint16)
         if not len(self._filled):
             return least
@@ -112,10 +112,10 @@ class _Store:
             apart = np.maximum(self._further, more)
             for column, word in zip(self._columns, query, strict=True):
                 apart += np.bitwise_count(column ^ word)
-            found = np.minimum.reduceat(apart, self._starts)
+            nearest = np.minimum.reduceat(apart, self._starts)
             if row == 0:
-                least[self._filled, 0] = found
-            least[self._filled, 1] = np.minimum(least[self._filled, 1], found)
+                least[self._filled, 0] = nearest
+            least[self._filled, 1] = np.minimum(least[self._filled, 1], nearest)
         return least
 
 
@@ -129,7 +129,10 @@ class _Tally:
         self._most = -1
 
     def add(self, start: int, distances: Distances) -> None:
-        """Take in the pictures from `start` on. What the first ones have twice too much of is kept of all."""
+        """Add the distances of the queries from `start` on.
+
+        The first block fixes the limit for all blocks: twice the share that is kept in the end.
+        """
         self._counts += np.bincount(distances.ravel(), minlength=FAR + 1)[: self._bits + 1]
         if self._most < 0:
             self._most = self._limit(2 * KEPT)
@@ -137,7 +140,7 @@ class _Tally:
         self._near.append(np.stack([one + start, other, distances[one, other]], axis=1).astype(np.int64))
 
     def pairs(self, pictures: int) -> Pairs:
-        """What was taken in."""
+        """The pairs that were added."""
         limit = min(self._most, self._limit(KEPT))
         near = np.concatenate(self._near)
         return Pairs(pictures, self._counts, limit, near[near[:, 2] <= limit])

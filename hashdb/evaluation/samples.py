@@ -1,4 +1,4 @@
-"""What is hashed of a picture: of one that is contributed, by profile; of one that is asked about, with transforms."""
+"""Samples: the hashes of a picture as it is contributed and as it is queried, and the distances of altered copies."""
 
 from __future__ import annotations
 
@@ -31,30 +31,30 @@ from hashdb.hashing.variants import variants
 from hashdb.index.vectors import Words, pack
 
 PROFILES: Final = tuple(map(str, Profile))
-"""How many variants of a picture are contributed, least first."""
+"""The profiles of variants, fewest variants first."""
 
 Hashes: TypeAlias = Mapping[Algorithm, Words]
-"""For each algorithm the values of a picture, shape (values, bits / 64); there may be none."""
+"""The values of a picture by algorithm, each of shape (values, bits / 64); there may be none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """What is measured: with which algorithms and profiles, under which alterations, and from which seed."""
+    """What is measured: the algorithms, the profiles, the alterations and the seed."""
 
     algorithms: tuple[Algorithm, ...]
     profiles: tuple[str, ...]
     alterations: tuple[str, ...]
     seed: int = 0
     radii: Mapping[Algorithm, int] = field(default_factory=dict)
-    """Of those algorithms whose default radius is not meant."""
+    """The radii that differ from the default, by algorithm."""
 
     def radius(self, algorithm: Algorithm) -> int:
-        """The radius in force: the one that was given, or the default one."""
+        """The radius in force: the configured one, or the default."""
         return self.radii.get(algorithm, algorithm.radius)
 
 
 def contributed(picture: Picture, algorithms: Sequence[Algorithm], profile: str) -> Hashes:
-    """What a contribution of this picture stores: its own values and its variants', but none that is refused."""
+    """The values that a contribution of this picture stores: its own and its variants', without refused values."""
     signals = [signal for signal in _own(picture, algorithms) if signal.fault() is None]
     if Algorithm.PHASH256 in algorithms:
         signals += variants(picture, Profile(profile))
@@ -62,46 +62,48 @@ def contributed(picture: Picture, algorithms: Sequence[Algorithm], profile: str)
 
 
 def asked(picture: Picture, algorithms: Sequence[Algorithm]) -> Hashes:
-    """What a query with this picture asks for: first its own value, then what its transforms add."""
-    turned = (signal for _, signals in transforms(picture, algorithms) for signal in signals)
-    return _by_algorithm([*_own(picture, algorithms), *turned], algorithms)
+    """The values of a query with this picture: first its own value, then those of its transforms."""
+    transformed = (signal for _, signals in transforms(picture, algorithms) for signal in signals)
+    return _by_algorithm([*_own(picture, algorithms), *transformed], algorithms)
 
 
 def _own(picture: Picture, algorithms: Sequence[Algorithm]) -> list[Signal]:
-    return [pdq(picture)[0] if one is Algorithm.PDQ else perceptual(picture, one) for one in algorithms]
+    return [
+        pdq(picture)[0] if algorithm is Algorithm.PDQ else perceptual(picture, algorithm) for algorithm in algorithms
+    ]
 
 
 def _by_algorithm(signals: Sequence[Signal], algorithms: Sequence[Algorithm]) -> Hashes:
-    """Each algorithm's values, in order, each once."""
+    """The values by algorithm, in order, without duplicates."""
     values = {a: dict.fromkeys(signal.value for signal in signals if signal.algorithm is a) for a in algorithms}
-    return {algorithm: pack(list(found), algorithm.bits) for algorithm, found in values.items()}
+    return {algorithm: pack(list(each), algorithm.bits) for algorithm, each in values.items()}
 
 
 def singular(values: Words) -> NDArray[np.float64]:
-    """For each value of phash256 the largest singular value of its signs, against that of a product: 0.25 to 1."""
+    """For each value of phash256 the largest singular value of its signs, divided by that of a product: 0.25 to 1."""
     octets = np.ascontiguousarray(values.astype(">u8")).view(np.uint8).reshape(len(values), -1)
     signs = np.unpackbits(octets, axis=1).reshape(-1, 16, 16) * 2.0 - 1
-    found: NDArray[np.float64] = np.linalg.svd(signs, compute_uv=False)[:, 0] / 16
-    return found
+    largest: NDArray[np.float64] = np.linalg.svd(signs, compute_uv=False)[:, 0] / 16
+    return largest
 
 
 def further(algorithm: Algorithm, values: Words) -> NDArray[np.uint16]:
-    """For each value FURTHER where it is sparse, else 0."""
+    """For each value: FURTHER if it is sparse, else 0."""
     if algorithm is not Algorithm.PHASH256 or not len(values):
         return np.zeros(len(values), np.uint16)
     return np.where(singular(values) >= SPARSE, FURTHER, 0).astype(np.uint16)
 
 
 LONGEST_SIDE: Final = 1_024
-"""In pixels: larger pictures are reduced to it first, which moves no hash by more than a few bits and saves minutes."""
+"""In pixels: larger pictures are first reduced to it. That changes hashes by a few bits at most, and saves minutes."""
 SHORTEST_SIDE: Final = 64
-"""In pixels: of smaller pictures, altered copies are hardly pictures any more."""
+"""In pixels: altered copies of smaller pictures are hardly pictures."""
 FAR: Final = 999
-"""The distance where one of two has no value of an algorithm."""
+"""The distance if one of two pictures has no value of an algorithm."""
 
 
 class SampleJob(NamedTuple):
-    """A picture to measure, its place in the folder, and the next one, for the collage."""
+    """A picture to measure, its place in the folder, and the next picture, for the collage."""
 
     place: int
     path: Path
@@ -110,17 +112,17 @@ class SampleJob(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """What was measured of one picture."""
+    """The measurements of one picture."""
 
     place: int
     stored: Mapping[str, Hashes]
     """By profile."""
     asked: Hashes
     altered: Hashes
-    """What one altered copy of it asks for: another alteration for each picture, in turn."""
+    """The values of a query with one altered copy; the alterations are used in turn."""
     distances: NDArray[np.uint16]
-    """To the nearest value that it contributed. Shape (alterations, algorithms, profiles, 2): without and with
-    transforms."""
+    """From each altered copy to the nearest stored value. Shape (alterations, algorithms, profiles, 2); the last axis:
+    without and with transforms."""
 
 
 class Unfit(NamedTuple):
@@ -131,7 +133,7 @@ class Unfit(NamedTuple):
 
 
 def measure(job: SampleJob, scheme: Scheme) -> Sample | Unfit:
-    """Alter one picture in every way, and hash it all."""
+    """Hash a picture and all of its altered copies."""
     try:
         picture = _read(job.path, job.limits)
     except UnreadablePicture as refusal:
@@ -155,9 +157,9 @@ def measure(job: SampleJob, scheme: Scheme) -> Sample | Unfit:
 
 
 def nearest(queries: Words, values: Words, algorithm: Algorithm) -> tuple[int, int]:
-    """The least distance from the first query, and from any query, to any value; FAR where there is none.
+    """The least distance from the first query, and from any query, to any value; FAR if there is none.
 
-    Of pairs of which either is sparse, `further`.
+    Pairs with a sparse value are `further` apart.
     """
     if not len(values) or not len(queries):
         return FAR, FAR
@@ -192,9 +194,9 @@ _THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def measure_all(jobs: Sequence[SampleJob], scheme: Scheme, processes: int) -> Iterator[Sample | Unfit]:
-    """What comes of each picture, in order; no more than a few are under way, so memory stays flat.
+    """The sample of each picture, in order. Only a few are in progress at once, so memory stays constant.
 
-    With one process, in this one. Processes are spawned: a fork would take threads' locks along.
+    One process means this process. Others are spawned, because a fork would copy held locks of threads.
     """
     if processes == 1:
         for job in jobs:
@@ -215,10 +217,10 @@ def measure_all(jobs: Sequence[SampleJob], scheme: Scheme, processes: int) -> It
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Have processes that start here multiply small matrices on one thread.
+    """Within the block, started processes use one thread for matrix products.
 
-    BLAS would take a thread a core in each of them, and these spend most of their time waiting for each other: of
-    pictures that are asked about with transforms, on two busy cores, three times the time of one thread.
+    By default, BLAS uses a thread for each core in each process, and the threads mostly wait for each other: with
+    transforms, on two busy cores, that took three times the time of one thread.
     """
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))
@@ -233,5 +235,5 @@ def _one_thread_each() -> Iterator[None]:
 
 
 def _leave_interrupts() -> None:
-    """Ctrl-C reaches every process of a terminal: the one that waits for the others tells of it."""
+    """Ignore Ctrl-C, which reaches every process of a terminal: the parent handles it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

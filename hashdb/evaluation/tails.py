@@ -1,14 +1,14 @@
-"""How rarely two different pictures come within a radius, beyond what can be counted.
+"""The tail of the distances between different pictures: the rate of false matches below what can be counted.
 
 The model: the number of pairs at distance d, for d up to a threshold that about one pair in a thousand reaches, is a
 Poisson count about exp(a + b·x + c·x²), x = d − threshold, fitted by maximum likelihood. With c = 0 it is an
 exponential tail, the straight line on a logarithmic axis (of the generalised Pareto laws to which tails over a
 threshold tend, that of shape 0: Pickands, 1975). A distance is a sum of many bits, so its tail falls ever more steeply
-(c < 0: a normal tail); the straight line then says too many false matches, never too few, which makes it the *cautious*
-estimate, by which radii are chosen. The curved one is told beside it.
+(c < 0: a normal tail). The straight line then overestimates false matches and never underestimates them: it is the
+*cautious* estimate, by which radii are chosen. The curved estimate is reported beside it.
 
-Pairs share pictures, so they are not independent. The interval is the bootstrap's: pictures are drawn with
-replacement, a pair counts as often as both of its pictures together were drawn, and the fit is made again (Owen: The
+Pairs share pictures, so they are not independent. The interval comes from a bootstrap: pictures are drawn with
+replacement, a pair counts as often as both of its pictures together were drawn, and the fit is repeated (Owen: The
 pigeonhole bootstrap, 2007).
 """
 
@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 from hashdb.evaluation.pairs import Pairs
 
 SHARE: Final = 1e-3
-"""Of the pairs: those that are fitted, the nearest ones."""
+"""The share of the pairs that are fitted, nearest first."""
 FEWEST: Final = 60
-"""Pairs that a fit needs at least."""
+"""The least number of pairs for a fit."""
 _COUNTED = 30
-"""Where this many pairs are within a radius they are counted, not extrapolated."""
+"""With at least this many pairs within a radius, the rate is counted, not estimated."""
 _DRAWS = 200
 _STEPS = 50
 
@@ -40,11 +40,11 @@ class Tail:
     """False matches per pair of pictures, at the radii from 0 to the threshold."""
 
     fitted: int
-    """Pairs that the fit was made from: those up to the threshold."""
+    """The number of fitted pairs: those up to the threshold."""
     cautious: _Floats
     low: _Floats
     high: _Floats
-    """Between them lie 95 % of the bootstrap's cautious estimates."""
+    """The ends of the 95 % interval of the bootstrap's cautious estimates."""
     curved: _Floats
 
     @property
@@ -53,33 +53,33 @@ class Tail:
         return len(self.cautious) - 1
 
     def radius(self, rate: float) -> int | None:
-        """The widest radius at which the upper end of the cautious estimate is at most `rate`; None: not even 0."""
+        """The widest radius at which the upper end of the cautious estimate is at most `rate`; None if no radius is."""
         return _widest(self.high, rate)
 
     def curved_radius(self, rate: float) -> int | None:
-        """The widest at which the curved estimate is."""
+        """The same for the curved estimate."""
         return _widest(self.curved, rate)
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What the fit of half of the pictures foretells of the other half, and what is there."""
+    """What the fit of half of the pictures predicts for the other half, and what was counted there."""
 
     radius: int
     cautious: float
     curved: float
-    """Pairs within the radius, by either estimate."""
+    """`cautious` and `curved` are the predicted numbers of pairs within the radius."""
     found: int
 
 
 def fit(pairs: Pairs, seed: int = 0) -> Tail | None:
-    """The tail of these pairs; None where they are too few to say anything."""
+    """The tail of these pairs; None if they are too few for a fit."""
     threshold = _threshold(pairs)
     if threshold is None:
         return None
     counts = pairs.counts[: threshold + 1].astype(np.float64)
-    drawn = [_rates(draw, pairs.total, curved=False) for draw in _draws(pairs, threshold, seed)]
-    low, high = np.quantile(np.stack(drawn), (0.025, 0.975), axis=0)
+    estimates = [_rates(draw, pairs.total, curved=False) for draw in _draws(pairs, threshold, seed)]
+    low, high = np.quantile(np.stack(estimates), (0.025, 0.975), axis=0)
     cautious, curved = (_rates(counts, pairs.total, curved=curved) for curved in (False, True))
     return Tail(int(counts.sum()), cautious, np.minimum(low, cautious), np.maximum(high, cautious), curved)
 
@@ -87,8 +87,8 @@ def fit(pairs: Pairs, seed: int = 0) -> Tail | None:
 def check(pairs: Pairs, seed: int = 0) -> Check | None:
     """Fit the pairs among a random half of the pictures, and count those among the other half at a far radius.
 
-    That is where the cautious estimate expects ten pairs, so the check is of an extrapolation. None where there are
-    too few pairs to fit.
+    That is the radius at which the cautious estimate expects ten pairs, so the check tests an extrapolation. None if
+    there are too few pairs for a fit.
     """
     half = np.random.default_rng(seed).permutation(pairs.pictures) < pairs.pictures // 2
     known, other = (_among(pairs, chosen) for chosen in (half, ~half))
@@ -103,9 +103,9 @@ def check(pairs: Pairs, seed: int = 0) -> Check | None:
 
 
 def _threshold(pairs: Pairs) -> int | None:
-    """The distance within which SHARE of the pairs lie, or FEWEST, where that is more."""
-    seen = np.cumsum(pairs.counts[: pairs.limit + 1])
-    threshold = int(np.searchsorted(seen, max(FEWEST, SHARE * _all(pairs))))
+    """The distance within which SHARE of the pairs lie, or FEWEST pairs if that is more; None if there are too few."""
+    within = np.cumsum(pairs.counts[: pairs.limit + 1])
+    threshold = int(np.searchsorted(within, max(FEWEST, SHARE * _all(pairs))))
     if threshold > pairs.limit or np.count_nonzero(pairs.counts[: threshold + 1]) < 3:
         return None
     return threshold
@@ -116,7 +116,7 @@ def _all(pairs: Pairs) -> int:
 
 
 def _among(pairs: Pairs, chosen: NDArray[np.bool_]) -> Pairs:
-    """Those of the near pairs of which both pictures are chosen."""
+    """The near pairs of which both pictures are chosen."""
     near = pairs.near[chosen[pairs.near[:, 0]] & chosen[pairs.near[:, 1]]]
     counts = np.bincount(near[:, 2], minlength=len(pairs.counts)).astype(np.int64)
     return Pairs(int(chosen.sum()), counts, pairs.limit, near)
@@ -133,14 +133,14 @@ def _draws(pairs: Pairs, threshold: int, seed: int) -> Iterator[_Floats]:
 
 
 def _rates(counts: _Floats, total: int, *, curved: bool) -> _Floats:
-    """The share of pairs within each radius: counted where there are enough, else of the model."""
-    seen = np.cumsum(counts)
-    rates: _Floats = np.where(seen >= _COUNTED, seen, np.cumsum(_model(counts, curved=curved))) / total
+    """The share of pairs within each radius: counted if there are enough, else from the model."""
+    within = np.cumsum(counts)
+    rates: _Floats = np.where(within >= _COUNTED, within, np.cumsum(_model(counts, curved=curved))) / total
     return rates
 
 
 def _model(counts: _Floats, *, curved: bool) -> _Floats:
-    """The expected counts, by Newton's method; a curve that would bend upwards is a straight line instead."""
+    """The expected counts, by Newton's method; a curve that would bend upwards is replaced by a straight line."""
     place = np.linspace(-1, 0, len(counts))
     columns = np.stack([np.ones_like(place), place, place**2][: 2 + curved], axis=1)
     weights = np.zeros(columns.shape[1])
