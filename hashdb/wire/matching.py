@@ -48,14 +48,14 @@ def _few_signals(transforms: dict[str, Sequence[Any]]) -> dict[str, Sequence[Any
 TransformName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")]
 
 
-def _enabled(signal: Signal, info: ValidationInfo) -> Signal:
+def _check_enabled(signal: Signal, info: ValidationInfo) -> Signal:
     if isinstance(info.context, ValidationContext):
         if fault := info.context.rules.algorithm_fault(signal.algorithm):
             raise ValueError(fault)
     return signal
 
 
-_EnabledSignal = Annotated[SignalText, AfterValidator(_enabled)]
+_EnabledSignal = Annotated[SignalText, AfterValidator(_check_enabled)]
 
 # pydantic makes a deep copy of a default for each query, unless it comes from a factory; then the schema has none.
 _EMPTY: dict[str, Any] = {"default": {}}
