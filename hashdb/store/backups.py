@@ -112,26 +112,26 @@ def _require(program: str, engine: Engine) -> None:
         raise BackupFailed(f"the database does not answer: {str(error.orig).strip().lower()}") from None
     install = f"install PostgreSQL's client programs of version {server} (on Debian: postgresql-client-{server})"
     try:
-        done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+        result = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise BackupFailed(f"{program} is not installed: {install}") from None
-    found = re.search(r"\(PostgreSQL\) (\d+)", done.stdout)
-    if done.returncode or found is None:
+    version = re.search(r"\(PostgreSQL\) (\d+)", result.stdout)
+    if result.returncode or version is None:
         raise BackupFailed(f"{program} does not run: {install}")
-    if int(found[1]) < server:
-        raise BackupFailed(f"{program} is of PostgreSQL {found[1]}, and the server of {server}: {install}")
+    if int(version[1]) < server:
+        raise BackupFailed(f"{program} is of PostgreSQL {version[1]}, and the server of {server}: {install}")
 
 
 def _run(words: list[str], url: URL) -> None:
     """Run a program of PostgreSQL's. What it needs to connect goes by its environment, which others cannot read."""
-    done = subprocess.run(words, env=os.environ | _environment(url), capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or [""]
-        raise BackupFailed(f"{words[0]} ended with {done.returncode}: {said[0]}")
+    result = subprocess.run(words, env=os.environ | _environment(url), capture_output=True, text=True, check=False)
+    if result.returncode:
+        lines = result.stderr.strip().splitlines() or [""]
+        raise BackupFailed(f"{words[0]} ended with {result.returncode}: {lines[0]}")
 
 
 def _environment(url: URL) -> dict[str, str]:
-    said = {
+    variables = {
         "PGHOST": url.host,
         "PGPORT": None if url.port is None else str(url.port),
         "PGUSER": url.username,
@@ -139,7 +139,7 @@ def _environment(url: URL) -> dict[str, str]:
         "PGDATABASE": url.database,
         **{f"PG{name.upper()}": str(value) for name, value in url.query.items() if name in _PARAMETERS},
     }
-    return {name: value for name, value in said.items() if value is not None}
+    return {name: value for name, value in variables.items() if value is not None}
 
 
 _PARAMETERS = frozenset({"host", "port", "user", "sslmode", "sslrootcert", "sslcert", "sslkey", "passfile", "service"})

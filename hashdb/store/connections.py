@@ -133,14 +133,14 @@ def database_away(url: str, busy: StoreBusy, setting: str = "HASHDB_DATABASE_URL
     parsed = make_url(url)
     if parsed.get_backend_name() != "postgresql":
         return busy
-    said = str(cause.orig).lower()
-    reason = next((reason for part, reason in _REASONS.items() if part in said), _ELSE)
+    message = str(cause.orig).lower()
+    reason = next((reason for part, reason in _REASONS.items() if part in message), _ELSE)
     return DatabaseAway(_where(parsed), reason.replace("HASHDB_DATABASE_URL", setting))
 
 
 def _where(url: URL) -> str:
-    named = url.query.get("host", ()) if url.host is None else ()
-    hosts = (named,) if isinstance(named, str) else named
+    hosts_named = url.query.get("host", ()) if url.host is None else ()
+    hosts = (hosts_named,) if isinstance(hosts_named, str) else hosts_named
     port = url.query.get("port", "5432") if url.port is None else str(url.port)
     return ", ".join(_address(host, str(port)) for host in hosts or (url.host or "localhost",))
 

@@ -114,9 +114,9 @@ class TaskErrors(Repository):
 
     def put(self, task: str, text: str, now: datetime) -> None:
         """Store a failure in the place of the one before."""
-        said = {"at": now, "text": text[:LONGEST_TEXT]}
-        if not self._connection.execute(update(task_errors).where(task_errors.c.task == task).values(said)).rowcount:
-            upsert(self._connection, task_errors, [{"task": task, **said}], most=("at",))
+        values = {"at": now, "text": text[:LONGEST_TEXT]}
+        if not self._connection.execute(update(task_errors).where(task_errors.c.task == task).values(values)).rowcount:
+            upsert(self._connection, task_errors, [{"task": task, **values}], most=("at",))
 
     def all(self) -> Mapping[str, TaskError]:
         """The last failure of each task that ever failed."""

@@ -1,4 +1,4 @@
-"""Moves: one database made equal to another, row by row, in as many runs as it takes."""
+"""Moves: copy one database to another, row by row; an interrupted run can be repeated."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from hashdb.store.tables import log, metadata
 Values = tuple[Any, ...]
 Advance = Callable[[int], None]
 _ROWS = 10_000
-"""That are read, compared and written at a time."""
+"""Rows that are read, compared and written at a time."""
 
 
 class Moved(NamedTuple):
-    """What a run did: the head of the log that was moved, the rows of each table, and how many had to be written."""
+    """The result of a run: the head of the log, the number of rows of each table, and how many rows were written."""
 
     head: Head
     rows: Mapping[str, int]
@@ -45,10 +45,10 @@ class Moved(NamedTuple):
 
 
 def begin(source: Connection, target: Engine) -> None:
-    """Make the schema in an empty target, or go on with a copy that was begun. Raises MoveFailed for any other.
+    """Create the schema in an empty target, or continue an unfinished copy. Raises MoveFailed for any other target.
 
-    Until `finish`, the number of the schema says that it is a copy, and nothing else opens it. Indexes and references
-    are dropped: to write them row by row takes longer than to make them once all rows are there.
+    Until `finish`, the version of the schema marks the target as a copy, and nothing else opens it. Indexes and foreign
+    keys are dropped: creating them once all rows are there is faster than updating them row by row.
     """
     if revision(source) != NEWEST:
         raise MoveFailed("the service's database has the schema of another version: use the version that serves it")
@@ -63,25 +63,25 @@ def begin(source: Connection, target: Engine) -> None:
             _drop_extras(connection)
             _mark(connection, COPYING + NEWEST)
             return
-        found = revision(connection)
-        if found is None or not found.startswith(COPYING):
+        schema = revision(connection)
+        if schema is None or not schema.startswith(COPYING):
             raise MoveFailed("the target is neither empty nor an unfinished copy: name an empty database")
-        if found != COPYING + NEWEST:
+        if schema != COPYING + NEWEST:
             raise MoveFailed("the unfinished copy was begun by another version: name an empty database")
         if connection.execute(select(log.c.epoch)).scalar_one() != epoch:
             raise MoveFailed("the unfinished copy is of another log: name an empty database")
 
 
 def count(source: Connection) -> int:
-    """How many rows there are to be moved."""
-    return sum(source.execute(select(func.count()).select_from(one)).scalar_one() for one in metadata.sorted_tables)
+    """The number of rows of all tables."""
+    return sum(source.execute(select(func.count()).select_from(table)).scalar_one() for table in metadata.sorted_tables)
 
 
 def make_equal(source: Connection, target: Engine, advance: Advance) -> Moved:
-    """Write into the target what differs from the source as its transaction sees it, and look again that nothing does.
+    """Write to the target the rows that differ from the source's snapshot, then compare again.
 
-    What is written is durable every few thousand rows: a run that was killed is gone on with. `advance` is told of rows
-    as they are compared. Raises MoveFailed.
+    Each few thousand rows are committed, so a killed run can be continued. `advance` is called with the number of
+    rows as they are compared. Raises MoveFailed.
     """
     with _writing(target) as connection:
         rows, written = _compare(source, target, connection, advance)
@@ -97,9 +97,9 @@ def make_equal(source: Connection, target: Engine, advance: Advance) -> Moved:
 
 
 def finish(source: Connection, target: Engine, head: Head) -> None:
-    """Let the target be a service's database: its ids go on after the source's, and its schema is whole.
+    """Make the target a service's database: its ids continue after the source's, and its schema is complete.
 
-    Raises MoveFailed where the source's log has another head than was moved.
+    Raises MoveFailed where the head of the source's log is not the one that was moved.
     """
     if Audit(source).head() != head:
         raise MoveFailed("somebody has written to the service's database meanwhile: stop them, and run this again")
@@ -109,7 +109,7 @@ def finish(source: Connection, target: Engine, head: Head) -> None:
                 _go_on_after(connection, table, column, _last_id(source, table, column))
         if connection.dialect.name == "postgresql":
             _add_references(connection)
-            # Without it the first questions are answered by plans for empty tables.
+            # Without it the first queries run with plans for empty tables.
             connection.execute(text("ANALYZE"))
         _mark(connection, NEWEST)
 
@@ -117,7 +117,7 @@ def finish(source: Connection, target: Engine, head: Head) -> None:
 def differing(
     ours: Iterator[Sequence[Values]], theirs: Iterator[Sequence[Values]], width: int
 ) -> Iterator[tuple[list[Values], list[Values]]]:
-    """Of two tables in batches, in the order of their keys: the rows that only the first has, and keys to be deleted.
+    """Compare two tables in batches in the order of their keys: yield rows to insert, and keys to delete before that.
 
     A row that differs is in both. The key is the first `width` values of a row.
     """
@@ -130,13 +130,13 @@ def differing(
                 return
             left = right = ()
             continue
-        # What has nothing beside it any more is settled to its end.
+        # When one side has ended, the other is handled to its end.
         upto = min(side[-1][:width] for side in (left, right) if side)
-        one, left = _split(left, upto, width)
-        other, right = _split(right, upto, width)
-        there = {row[:width]: row for row in other}
+        ours_part, left = _split(left, upto, width)
+        theirs_part, right = _split(right, upto, width)
+        there = {row[:width]: row for row in theirs_part}
         missing, stale = [], []
-        for row in one:
+        for row in ours_part:
             known = there.pop(row[:width], None)
             if known != row:
                 missing.append(row)
@@ -151,7 +151,7 @@ def _split(rows: Sequence[Values], upto: Values, width: int) -> tuple[Sequence[V
 
 
 def _compare(source: Connection, target: Engine, writer: Connection, advance: Advance) -> tuple[dict[str, int], int]:
-    """Go over every table once, and write what differs: the rows of each table, and how many were changed."""
+    """Compare every table once and write what differs; return the rows of each table, and how many were changed."""
     rows, written = dict.fromkeys((table.name for table in metadata.sorted_tables), 0), 0
 
     def counted(table: Table) -> Generator[Sequence[Values], None, None]:
@@ -161,9 +161,9 @@ def _compare(source: Connection, target: Engine, writer: Connection, advance: Ad
             yield part
 
     for table in metadata.sorted_tables:
-        # A value that is unique may have gone from one row to another: then all of the old rows go first.
-        whole = any(isinstance(one, UniqueConstraint) for one in table.constraints)
-        held: tuple[list[Values], list[Values]] = [], []
+        # A unique value may have moved from one row to another: then all old rows are deleted first.
+        deletes_first = any(isinstance(constraint, UniqueConstraint) for constraint in table.constraints)
+        postponed: tuple[list[Values], list[Values]] = [], []
         with (
             target.connect().execution_options(**_SNAPSHOT.get(target.dialect.name, {})) as reader,
             reader.begin(),
@@ -172,12 +172,12 @@ def _compare(source: Connection, target: Engine, writer: Connection, advance: Ad
         ):
             for missing, stale in differing(ours, theirs, len(table.primary_key)):
                 written += len(missing) + len(stale)
-                if whole:
-                    held[0].extend(missing)
-                    held[1].extend(stale)
+                if deletes_first:
+                    postponed[0].extend(missing)
+                    postponed[1].extend(stale)
                 else:
                     _write(writer, table, missing, stale)
-        _write(writer, table, *held)
+        _write(writer, table, *postponed)
     return rows, written
 
 
@@ -191,17 +191,18 @@ def _columns(table: Table) -> list[Column[Any]]:
 
 
 def _read(connection: Connection, table: Table) -> Generator[Sequence[Values], None, None]:
-    """The rows of a table as the driver has them, in batches, in the order of their keys as Python compares them.
+    """The rows of a table as the driver returns them, in batches, in the order in which Python sorts their keys.
 
-    What is text to SQLAlchemy's types is text on both databases, and a truth value is 0 or 1.
+    Values have the same type on both databases; a boolean is 0 or 1.
     """
     columns, postgresql = _columns(table), connection.dialect.name == "postgresql"
     names = [
-        f'CAST("{one.name}" AS INTEGER)' if postgresql and isinstance(one.type, Boolean) else f'"{one.name}"'
-        for one in columns
+        f'CAST("{column.name}" AS INTEGER)' if postgresql and isinstance(column.type, Boolean) else f'"{column.name}"'
+        for column in columns
     ]
     order = [
-        f'"{one.name}" COLLATE "C"' if postgresql and _is_text(one) else f'"{one.name}"' for one in table.primary_key
+        f'"{column.name}" COLLATE "C"' if postgresql and _is_text(column) else f'"{column.name}"'
+        for column in table.primary_key
     ]
     query = f'SELECT {", ".join(names)} FROM "{table.name}" ORDER BY {", ".join(order)}'
     driver: Any = connection.connection
@@ -229,13 +230,13 @@ def _write(connection: Connection, table: Table, missing: Sequence[Values], stal
                 connection.exec_driver_sql(f'DELETE FROM "{table.name}" WHERE {keys}', list(stale))
             insert_values(connection, table.name, [column.name for column in _columns(table)], missing)
     except (DataError, IntegrityError, driver.DataError, driver.IntegrityError):
-        # The driver's own sentence may hold the row.
+        # The driver's message may contain the row.
         raise MoveFailed(f"the target cannot hold a row that the table {table.name} has") from None
 
 
 @contextmanager
 def _writing(target: Engine) -> Iterator[Connection]:
-    """A connection that may write rows before those that they refer to."""
+    """A connection that may write a row before the row that it refers to."""
     with target.connect().execution_options(hashdb_writes=True) as connection:
         driver: Any = connection.connection.driver_connection
         if target.dialect.name == "sqlite":
@@ -259,24 +260,24 @@ def _drop_extras(connection: Connection) -> None:
 
 def _add_references(connection: Connection) -> None:
     for table in metadata.sorted_tables:
-        for one in table.foreign_key_constraints:
-            columns = ", ".join(f'"{name}"' for name in one.column_keys)
-            others = ", ".join(f'"{element.column.name}"' for element in one.elements)
+        for reference in table.foreign_key_constraints:
+            columns = ", ".join(f'"{name}"' for name in reference.column_keys)
+            referred = ", ".join(f'"{element.column.name}"' for element in reference.elements)
             connection.exec_driver_sql(
-                f'ALTER TABLE "{table.name}" ADD CONSTRAINT "{one.name!s}"'
-                f' FOREIGN KEY ({columns}) REFERENCES "{one.referred_table.name}" ({others})'
+                f'ALTER TABLE "{table.name}" ADD CONSTRAINT "{reference.name!s}"'
+                f' FOREIGN KEY ({columns}) REFERENCES "{reference.referred_table.name}" ({referred})'
             )
 
 
 def _last_id(source: Connection, table: Table, column: Column[Any]) -> int:
-    """The last id that was given to a row of the table, which may be gone since."""
+    """The last id that a row of the table was given; the row may have been deleted since."""
     last: int = source.execute(select(func.coalesce(func.max(column), 0))).scalar_one()
     if source.dialect.name == "sqlite":
-        given = text("SELECT seq FROM sqlite_sequence WHERE name = :table")
-        return max(last, source.execute(given, {"table": table.name}).scalar_one_or_none() or 0)
+        query = text("SELECT seq FROM sqlite_sequence WHERE name = :table")
+        return max(last, source.execute(query, {"table": table.name}).scalar_one_or_none() or 0)
     sequence = source.execute(select(func.pg_get_serial_sequence(table.name, column.name))).scalar_one()
-    given = text(f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {sequence}")
-    called: int = source.execute(given).scalar_one()
+    query = text(f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {sequence}")
+    called: int = source.execute(query).scalar_one()
     return max(last, called)
 
 

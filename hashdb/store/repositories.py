@@ -67,8 +67,8 @@ def insert_values(connection: Connection, table: str, names: Sequence[str], rows
     else:
         cursor: Any = connection.connection.cursor()
         with cursor, cursor.copy(f"COPY {into} FROM STDIN") as copy:
-            for one in rows:
-                copy.write_row(one)
+            for row in rows:
+                copy.write_row(row)
 
 
 def upsert(
@@ -88,11 +88,11 @@ def upsert(
         return
     insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     query: Any = insert(table)
-    given = query.excluded
-    changed = {name: table.c[name] + given[name] for name in adds}
-    changed |= {name: case((given[name] < table.c[name], given[name]), else_=table.c[name]) for name in least}
-    changed |= {name: case((given[name] > table.c[name], given[name]), else_=table.c[name]) for name in most}
-    connection.execute(query.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed), rows)
+    new = query.excluded
+    updated = {name: table.c[name] + new[name] for name in adds}
+    updated |= {name: case((new[name] < table.c[name], new[name]), else_=table.c[name]) for name in least}
+    updated |= {name: case((new[name] > table.c[name], new[name]), else_=table.c[name]) for name in most}
+    connection.execute(query.on_conflict_do_update(index_elements=list(table.primary_key), set_=updated), rows)
 
 
 @cache

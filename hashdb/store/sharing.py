@@ -135,12 +135,12 @@ class Webhooks(Repository):
             query = select(webhooks.c.id).where(webhooks.c.id.in_(chunk)).order_by(webhooks.c.id)
             self._connection.execute(query.with_for_update(read=True, key_share=True))
 
-    def move(self, places: Sequence[DeliveryPosition], seq: int) -> frozenset[int]:
+    def move(self, positions: Sequence[DeliveryPosition], seq: int) -> frozenset[int]:
         """Move these, all of one topic and at one number, on to another; the webhooks that were still there."""
         moved: set[int] = set()
-        for chunk in chunks(places):
+        for chunk in chunks(positions):
             query = update(webhook_topics).where(
-                webhook_topics.c.webhook_id.in_([one.webhook for one in chunk]),
+                webhook_topics.c.webhook_id.in_([position.webhook for position in chunk]),
                 webhook_topics.c.topic == str(chunk[0].topic),
                 webhook_topics.c.seq == chunk[0].seq,
             )
@@ -155,8 +155,8 @@ class Webhooks(Repository):
         topics: dict[int, list[Topic]] = defaultdict(list)
         for chunk in chunks(rows):
             query = select(webhook_topics.c.webhook_id, webhook_topics.c.topic)
-            found = self._connection.execute(query.where(webhook_topics.c.webhook_id.in_([row.id for row in chunk])))
-            for id, topic in found:
+            pairs = self._connection.execute(query.where(webhook_topics.c.webhook_id.in_([row.id for row in chunk])))
+            for id, topic in pairs:
                 topics[id].append(Topic(topic))
         return tuple(_webhook(row, topics[cast(int, row.id)]) for row in rows)
 
@@ -266,14 +266,14 @@ class Deliveries(Repository):
     def claim(self, ids: Collection[int], now: datetime, until: datetime) -> tuple[Claimed, ...]:
         """Of these, the ones that are still to be sent now; no other process takes them before `until`."""
         query = update(deliveries).where(deliveries.c.id.in_(ids), _WAITS, deliveries.c.next_at <= now)
-        taken = self._connection.scalars(query.values(next_at=until).returning(deliveries.c.id)).all()
-        found = (
+        claimed_ids = self._connection.scalars(query.values(next_at=until).returning(deliveries.c.id)).all()
+        query_claimed = (
             select(deliveries, webhooks.c.url, webhooks.c.secret, webhooks.c.before, webhooks.c.overlap_until)
             .join(webhooks, webhooks.c.id == deliveries.c.webhook_id)
-            .where(deliveries.c.id.in_(taken))
+            .where(deliveries.c.id.in_(claimed_ids))
             .order_by(deliveries.c.id)
         )
-        return tuple(_claimed(row, now) for row in self._connection.execute(found))
+        return tuple(_claimed(row, now) for row in self._connection.execute(query_claimed))
 
     def note(
         self, claimed: Claimed, attempt: Attempt, outcome: DeliveryOutcome, now: datetime, then: datetime | None
@@ -296,14 +296,14 @@ class Deliveries(Repository):
     def prune(self, before: datetime, keep: int = KEPT_EACH) -> int:
         """Forget deliveries that do not wait: those made before then, and of each webhook all but the last `keep`."""
         done = deliveries.c.outcome != str(DeliveryOutcome.WAITING)
-        forgotten = self._connection.execute(delete(deliveries).where(done, deliveries.c.made_at < before)).rowcount
+        deleted = self._connection.execute(delete(deliveries).where(done, deliveries.c.made_at < before)).rowcount
         many = select(deliveries.c.webhook_id).group_by(deliveries.c.webhook_id).having(func.count() > keep)
         for webhook in self._connection.scalars(many).all():
-            of = deliveries.c.webhook_id == webhook
-            last = select(deliveries.c.id).where(of).order_by(deliveries.c.id.desc()).offset(keep).limit(1)
+            ours = deliveries.c.webhook_id == webhook
+            last = select(deliveries.c.id).where(ours).order_by(deliveries.c.id.desc()).offset(keep).limit(1)
             first = self._connection.execute(last).scalar_one()
-            forgotten += self._connection.execute(delete(deliveries).where(of, done, deliveries.c.id <= first)).rowcount
-        return forgotten
+            deleted += self._connection.execute(delete(deliveries).where(ours, done, deliveries.c.id <= first)).rowcount
+        return deleted
 
     def retrying(self) -> int:
         """How many failed and are tried again."""

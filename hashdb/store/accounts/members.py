@@ -129,24 +129,24 @@ class Members(Repository):
 
     def activity(self, member: int, since: datetime) -> Activity:
         """What a member did at `since` or later, and when it contributed last."""
-        asked = {"member": member, "since": since}
-        contributed, last = self._connection.execute(_CONTRIBUTED, asked).one()
-        return Activity(contributed, self._connection.execute(_OPINED, asked).scalar_one(), last)
+        parameters = {"member": member, "since": since}
+        contributed, last = self._connection.execute(_CONTRIBUTED, parameters).one()
+        return Activity(contributed, self._connection.execute(_OPINED, parameters).scalar_one(), last)
 
     def effect(self, member: int, now: datetime) -> SuspensionImpact:
         """What depends on the member's taking part."""
-        held = select(func.count()).where(
+        active = select(func.count()).where(
             contributions.c.member_id == member,
             unended(now),
             contributions.c.standing.in_([str(standing) for standing in Standing if standing.matches]),
         )
-        open_keys = select(func.count()).where(
+        valid = select(func.count()).where(
             keys.c.member_id == member,
             keys.c.revoked_at.is_(None),
             keys.c.expires_at.is_(None) | (keys.c.expires_at > now),
         )
-        given = select(func.count()).where(opinions.c.member_id == member, opinions.c.replaced.is_(False))
-        return SuspensionImpact(*(self._connection.execute(query).scalar_one() for query in (held, open_keys, given)))
+        current = select(func.count()).where(opinions.c.member_id == member, opinions.c.replaced.is_(False))
+        return SuspensionImpact(*(self._connection.execute(query).scalar_one() for query in (active, valid, current)))
 
     def first_feed_read(self, key: int, day: str) -> bool:
         """Whether this is the key's first reading of the feed on `day`; from now on it is not."""
@@ -203,13 +203,13 @@ def _key(row: Row[tuple[object, ...]]) -> Key:
 class BudgetsUsed(Repository):
     """Used budgets within one transaction."""
 
-    def add(self, used: Sequence[Spent], now: datetime) -> None:
+    def add(self, amounts: Sequence[Spent], now: datetime) -> None:
         """Add what was used, and forget what is past its renewal."""
         self._connection.execute(delete(spent).where(spent.c.renews_at <= now))
         rows = [
-            {"actor": one.actor, "budget": str(one.budget), "renews_at": one.renews_at, "amount": one.amount}
-            for one in sorted(used, key=lambda one: (one.actor, one.budget))
-            if one.renews_at > now
+            {"actor": each.actor, "budget": str(each.budget), "renews_at": each.renews_at, "amount": each.amount}
+            for each in sorted(amounts, key=lambda each: (each.actor, each.budget))
+            if each.renews_at > now
         ]
         upsert(self._connection, spent, rows, adds=("amount",))
 

@@ -189,12 +189,12 @@ class Sessions(Repository):
         """Hold what is counted under these digests to the end of the transaction; forget what is a day old."""
         self._connection.execute(delete(tries).where(tries.c.last < now - FORGOTTEN_AFTER))
         dialect = sqlite if self._connection.dialect.name == "sqlite" else postgresql
-        held = dialect.insert(tries).on_conflict_do_update(
+        query = dialect.insert(tries).on_conflict_do_update(
             index_elements=[tries.c.digest], set_={"count": tries.c.count}
         )
         # In one order, so that two at a time do not wait for each other in a circle.
         for kind, digest in sorted(digests.items()):
-            self._connection.execute(held, {"digest": digest, "kind": kind, "count": 0, "last": now})
+            self._connection.execute(query, {"digest": digest, "kind": kind, "count": 0, "last": now})
 
     def count_try(self, digests: Mapping[str, bytes], now: datetime) -> None:
         """Count a failure under digests that are held."""

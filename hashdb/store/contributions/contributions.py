@@ -105,39 +105,39 @@ class Contributions(Repository):
             for row, at in zip(rows, expiries, strict=True):
                 row["expires_at"] = at
         insert_rows(self._connection, contributions, rows)
-        held = [
+        signal_rows = [
             {"contribution_id": id, "position": i, "algorithm": signal.algorithm, "value": signal.to_bytes()}
             for id, draft in zip(ids, drafts, strict=True)
             for i, signal in enumerate(draft.signals)
         ]
-        insert_rows(self._connection, signals, held)
+        insert_rows(self._connection, signals, signal_rows)
         return tuple(_recorded(id, member, draft, now) for id, draft in zip(ids, drafts, strict=True))
 
     def known(self, member: int, fingerprints: Collection[bytes], now: datetime) -> dict[bytes, int]:
         """The member's active contributions with these sets of signals: fingerprint → id, the lowest."""
-        found: dict[bytes, int] = {}
+        ids: dict[bytes, int] = {}
         for chunk in chunks(list(fingerprints)):
-            asked = {"member": member, "fingerprints": chunk, "now": now}
-            found.update((row[0], row[1]) for row in self._connection.execute(_KNOWN, asked))
-        return found
+            parameters = {"member": member, "fingerprints": chunk, "now": now}
+            ids.update((row[0], row[1]) for row in self._connection.execute(_KNOWN, parameters))
+        return ids
 
     def get(
         self, ids: Collection[int], now: datetime, *, hidden: frozenset[str] = frozenset()
     ) -> dict[int, Contribution]:
         """The contributions with these ids, without the fields that are `hidden`; what does not exist is left out."""
-        found: dict[int, Contribution] = {}
+        contributions_by_id: dict[int, Contribution] = {}
         for chunk in chunks(sorted(set(ids))):
-            found.update(self._read(_contributions(now).where(contributions.c.id.in_(chunk)), hidden))
-        return found
+            contributions_by_id.update(self._read(_contributions(now).where(contributions.c.id.in_(chunk)), hidden))
+        return contributions_by_id
 
     def one(self, id: int, now: datetime, *, lock: bool = False) -> Contribution:
         """One contribution, held to the end of the transaction with `lock`. Raises NotFound."""
         if lock:
             self._connection.execute(select(contributions.c.id).where(contributions.c.id == id).with_for_update())
-        found = self.get([id], now)
-        if not found:
+        contributions_by_id = self.get([id], now)
+        if not contributions_by_id:
             raise NotFound(f"contribution {id}")
-        return found[id]
+        return contributions_by_id[id]
 
     def hold(self, ids: Collection[int]) -> None:
         """Hold contributions to the end of the transaction, in the order in which everybody holds several."""
@@ -145,19 +145,19 @@ class Contributions(Repository):
             query = select(contributions.c.id).where(contributions.c.id.in_(chunk)).order_by(contributions.c.id)
             self._connection.execute(query.with_for_update())
 
-    def page(self, chosen: Filter, after: int, limit: int, now: datetime) -> tuple[Contribution, ...]:
+    def page(self, filter: Filter, after: int, limit: int, now: datetime) -> tuple[Contribution, ...]:
         """At most `limit` contributions that the filter lets through, with ids above `after`, in order."""
-        query = _contributions(now).where(contributions.c.id > after, *conditions(chosen, now))
+        query = _contributions(now).where(contributions.c.id > after, *conditions(filter, now))
         return tuple(self._read(query.order_by(contributions.c.id).limit(limit)).values())
 
     def signals(self, ids: Collection[int]) -> dict[int, tuple[Signal, ...]]:
         """The signals of contributions that match, by id, in the order they were sent."""
-        found: dict[int, tuple[Signal, ...]] = {}
+        signals_by_id: dict[int, tuple[Signal, ...]] = {}
         for chunk in chunks(sorted(set(ids))):
             rows = self._connection.execute(_SIGNALS, {"ids": chunk}).all()
             for id, group in groupby(rows, key=_FIRST):
-                found[id] = tuple(Signal(_ALGORITHMS[name], int.from_bytes(octets)) for _, name, octets in group)
-        return found
+                signals_by_id[id] = tuple(Signal(_ALGORITHMS[name], int.from_bytes(value)) for _, name, value in group)
+        return signals_by_id
 
     def amend(
         self, contribution: Contribution, change: Amendment, now: datetime, own: datetime | None | Unset = UNSET
@@ -166,18 +166,18 @@ class Contributions(Repository):
 
         `own` is the expiry that its member asks for, where it is not to be the change's.
         """
-        asked = {f.name: getattr(change, f.name) for f in dataclasses.fields(change)}
+        fields = {f.name: getattr(change, f.name) for f in dataclasses.fields(change)}
         values = {
-            name: value for name, value in asked.items() if value is not UNSET and value != getattr(contribution, name)
+            name: value for name, value in fields.items() if value is not UNSET and value != getattr(contribution, name)
         }
         if values:
             before = {name: _plain(getattr(contribution, name)) for name in values}
             row = {"contribution_id": contribution.id, "at": now, "before": before}
             self._connection.execute(insert(amendments), row)
         expiry = change.expires_at if own is UNSET else own
-        written = values | ({} if expiry is UNSET else {"own_expiry": expiry})
-        if written:
-            self._connection.execute(update(contributions).where(contributions.c.id == contribution.id).values(written))
+        columns = values | ({} if expiry is UNSET else {"own_expiry": expiry})
+        if columns:
+            self._connection.execute(update(contributions).where(contributions.c.id == contribution.id).values(columns))
         return tuple(sorted(values))
 
     def withdraw(self, id: int, reason: str, now: datetime) -> None:
@@ -204,8 +204,8 @@ class Contributions(Repository):
         """Remove the signals that were kept of erased contributions, and return of which there were any to be kept."""
         purged: list[int] = []
         for chunk in chunks(list(ids)):
-            ours = delete(erasures).where(erasures.c.contribution_id.in_(chunk)).returning(erasures.c.contribution_id)
-            purged += self._connection.scalars(ours)
+            query = delete(erasures).where(erasures.c.contribution_id.in_(chunk)).returning(erasures.c.contribution_id)
+            purged += self._connection.scalars(query)
             for table in (signals, masks):
                 self._connection.execute(delete(table).where(table.c.contribution_id.in_(chunk)))
         return tuple(sorted(purged))
@@ -229,8 +229,8 @@ class Contributions(Repository):
 
     def _read(self, query: Select[tuple[Any, ...]], hidden: frozenset[str] = frozenset()) -> dict[int, Contribution]:
         rows = self._connection.execute(query).all()
-        found = self.signals([row[0] for row in rows])
-        return {row[0]: _contribution(row, found.get(row[0], ()), hidden) for row in rows}
+        signals_by_id = self.signals([row[0] for row in rows])
+        return {row[0]: _contribution(row, signals_by_id.get(row[0], ()), hidden) for row in rows}
 
 
 def _contributions(now: datetime) -> Select[tuple[Any, ...]]:
@@ -282,9 +282,9 @@ def _recorded(id: int, member: Member, draft: Draft, now: datetime) -> Contribut
     )
 
 
-def _contribution(row: Sequence[Any], found: tuple[Signal, ...], hidden: frozenset[str]) -> Contribution:
-    id, member, name, status, standing, received, media, withdrawn, reason, erased, masked, *said = row
-    copied: dict[str, Any] = dict(zip(_ONES, said, strict=True))
+def _contribution(row: Sequence[Any], signals: tuple[Signal, ...], hidden: frozenset[str]) -> Contribution:
+    id, member, name, status, standing, received, media, withdrawn, reason, erased, masked, *fields = row
+    copied: dict[str, Any] = dict(zip(_ONES, fields, strict=True))
     if "reference" in hidden:
         copied["reference"] = None
     return Contribution(
@@ -294,7 +294,7 @@ def _contribution(row: Sequence[Any], found: tuple[Signal, ...], hidden: frozens
         status=_STATUSES[status],
         standing=_STANDINGS[standing],
         received_at=received,
-        signals=() if erased else found,
+        signals=() if erased else signals,
         media=_MEDIA[media],
         withdrawn_at=withdrawn,
         withdrawal_reason=reason,

@@ -1,4 +1,4 @@
-"""Lists of contributions in SQL, by any filter and order, so that none looks at more than it can in a moment."""
+"""Lists of contributions in SQL, by any filter and order; each page reads a bounded number of rows."""
 
 from __future__ import annotations
 
@@ -27,67 +27,70 @@ from hashdb.store.repositories import Repository, chunks
 from hashdb.store.tables import contributions, members
 
 FEW = 2_000
-"""Contributions that are all looked at and sorted, where a part of the filter lets through no more than these."""
+"""If one part of the filter selects at most this many contributions, all of them are read and sorted."""
 AHEAD = 20_000
-"""Contributions that a page looks at, in the order asked for, where each part of the filter lets through many."""
+"""If each part of the filter selects more, a page reads this many contributions in the order of the list."""
 
 
 class Listings(Repository):
     """Lists within one transaction."""
 
     def page(
-        self, asked: Listing, after: Position | None, limit: int, now: datetime, ahead: int | None = AHEAD
+        self, listing: Listing, after: Position | None, limit: int, now: datetime, ahead: int | None = AHEAD
     ) -> Listed:
-        """At most `limit` contributions after a position. With `ahead` None, the search goes on until it finds them."""
-        few = self._few(asked.chosen, now)
-        if few is not None:
-            found = self._among(asked, few, now)
-            found = [one for one in found if after is None or _follows(asked, one, after)]
-            return self._listed(found[: limit + 1], limit, None, now)
-        found, stopped = [], None
-        for part in _parts(asked, after):
-            stopped = None if ahead is None else self._end(part, ahead)
-            found += self._walk(asked, part, stopped, limit + 1 - len(found), now)
-            if stopped is not None or len(found) > limit:
-                break
-        return self._listed(found, limit, stopped, now)
+        """At most `limit` contributions after a position.
 
-    def _listed(self, found: list[Position], limit: int, stopped: Position | None, now: datetime) -> Listed:
-        page = found[:limit]
-        read = Contributions(self._connection).get([one.id for one in page], now)
-        listed = tuple(read[one.id] for one in page)
-        if len(found) > limit:
+        The search reads `ahead` contributions and then stops (None: it reads on until it has a page).
+        """
+        candidates = self._few(listing.chosen, now)
+        if candidates is not None:
+            positions = self._among(listing, candidates, now)
+            positions = [each for each in positions if after is None or _follows(listing, each, after)]
+            return self._listed(positions[: limit + 1], limit, None, now)
+        positions, stopped = [], None
+        for part in _parts(listing, after):
+            stopped = None if ahead is None else self._end(part, ahead)
+            positions += self._walk(listing, part, stopped, limit + 1 - len(positions), now)
+            if stopped is not None or len(positions) > limit:
+                break
+        return self._listed(positions, limit, stopped, now)
+
+    def _listed(self, positions: list[Position], limit: int, stopped: Position | None, now: datetime) -> Listed:
+        page = positions[:limit]
+        contributions_by_id = Contributions(self._connection).get([position.id for position in page], now)
+        listed = tuple(contributions_by_id[position.id] for position in page)
+        if len(positions) > limit:
             return Listed(listed, page[-1])
         return Listed(listed, stopped, unfinished=stopped is not None)
 
-    def _few(self, chosen: Filter, now: datetime) -> set[int] | None:
-        """Contributions beyond which the filter lets through none; None where each of its parts lets through many."""
-        for condition in self._rare(chosen, now):
-            found = self._connection.scalars(select(contributions.c.id).where(condition).limit(FEW + 1)).all()
-            if len(found) <= FEW:
-                return set(found)
+    def _few(self, filter: Filter, now: datetime) -> set[int] | None:
+        """Ids that contain all that the filter selects; None where each part of the filter selects many."""
+        for condition in self._rare(filter, now):
+            ids = self._connection.scalars(select(contributions.c.id).where(condition).limit(FEW + 1)).all()
+            if len(ids) <= FEW:
+                return set(ids)
         return None
 
-    def _rare(self, chosen: Filter, now: datetime) -> Iterator[ColumnElement[bool]]:
-        """The parts of the filter that an index answers, the rarest first."""
+    def _rare(self, filter: Filter, now: datetime) -> Iterator[ColumnElement[bool]]:
+        """The conditions of the filter that have an index, the most selective first."""
         table = contributions.c
-        if chosen.reference is not None:
-            yield self._begins(chosen.reference)
-        if chosen.status in (Status.WITHDRAWN, Status.EXPIRED):
-            told = table.announced == str(chosen.status)
-            due = and_(table.announced.in_([str(Status.ACTIVE), str(Status.SUSPENDED)]), table.expires_at <= now)
-            yield told if chosen.status is Status.WITHDRAWN else or_(told, due)
-        if chosen.expires_until is not None:
-            # Whatever the log last told: of each there is an index in the order of expiry.
-            yield and_(table.announced.in_([str(one) for one in Status]), table.expires_at < chosen.expires_until)
-        if chosen.standing not in (None, Standing.UNREVIEWED):
-            yield _judged(str(chosen.standing))
-        # Each alone: what the others let through is looked at after.
+        if filter.reference is not None:
+            yield self._begins(filter.reference)
+        if filter.status in (Status.WITHDRAWN, Status.EXPIRED):
+            logged = table.announced == str(filter.status)
+            expired = and_(table.announced.in_([str(Status.ACTIVE), str(Status.SUSPENDED)]), table.expires_at <= now)
+            yield logged if filter.status is Status.WITHDRAWN else or_(logged, expired)
+        if filter.expires_until is not None:
+            # There is an index in the order of expiry for each status that the log last wrote.
+            yield and_(table.announced.in_([str(status) for status in Status]), table.expires_at < filter.expires_until)
+        if filter.standing not in (None, Standing.UNREVIEWED):
+            yield _judged(str(filter.standing))
+        # Each alone: the other parts are checked on the rows that this one selects.
         for name in ("incident", "member", "severity"):
-            if getattr(chosen, name) is not None:
-                yield from conditions(replace(Filter(), **{name: getattr(chosen, name)}), now)
+            if getattr(filter, name) is not None:
+                yield from conditions(replace(Filter(), **{name: getattr(filter, name)}), now)
         for names in (("since", "until"), ("removed_since", "removed_until")):
-            bounds = {name: getattr(chosen, name) for name in names}
+            bounds = {name: getattr(filter, name) for name in names}
             if any(bounds.values()):
                 yield and_(*conditions(replace(Filter(), **bounds), now))
 
@@ -97,23 +100,24 @@ class Listings(Repository):
             return column.startswith(text, autoescape=True)
         return column.between(text, f"{text}\U0010ffff")
 
-    def _among(self, asked: Listing, ids: Collection[int], now: datetime) -> list[Position]:
-        found: list[Position] = []
+    def _among(self, listing: Listing, ids: Collection[int], now: datetime) -> list[Position]:
+        positions: list[Position] = []
         for chunk in chunks(sorted(ids)):
-            query = _positions(asked.sort).where(contributions.c.id.in_(chunk), *conditions(asked.chosen, now))
-            found += [Position(row.key, row.id) for row in self._connection.execute(query)]
-        known = [one for one in found if one.key is not None]
-        unknown = [one for one in found if one.key is None]
-        return [*sorted(known, reverse=asked.descending), *sorted(unknown, reverse=asked.descending)]
+            query = _positions(listing.sort).where(contributions.c.id.in_(chunk), *conditions(listing.chosen, now))
+            positions += [Position(row.key, row.id) for row in self._connection.execute(query)]
+        known = [position for position in positions if position.key is not None]
+        unknown = [position for position in positions if position.key is None]
+        return [*sorted(known, reverse=listing.descending), *sorted(unknown, reverse=listing.descending)]
 
     def _end(self, part: _Part, ahead: int) -> Position | None:
-        """The last contribution that is looked at; None where all that is left is less than that."""
+        """The last contribution that is read; None where fewer than `ahead` are left."""
         query = _ordered(select(part.key, contributions.c.id), part).where(*part.within).offset(ahead - 1).limit(1)
         row = self._connection.execute(query).first()
         return None if row is None else Position(*row)
 
-    def _walk(self, asked: Listing, part: _Part, end: Position | None, limit: int, now: datetime) -> list[Position]:
-        query = _ordered(_positions(asked.sort), part).where(*part.within, *conditions(asked.chosen, now, aside=True))
+    def _walk(self, listing: Listing, part: _Part, end: Position | None, limit: int, now: datetime) -> list[Position]:
+        chosen = conditions(listing.chosen, now, aside=True)
+        query = _ordered(_positions(listing.sort), part).where(*part.within, *chosen)
         if end is not None:
             query = query.where(_upto(part, end))
         return [Position(row.key, row.id) for row in self._connection.execute(query.limit(limit))]
@@ -121,22 +125,22 @@ class Listings(Repository):
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A stretch of an index in the order that is asked for: those with a value, or those without, which come last."""
+    """A range of an index in the order of the list: the rows with a value, or those without, which come last."""
 
     key: ColumnElement[int]
     descending: bool
     within: tuple[ColumnElement[bool], ...]
 
 
-def _parts(asked: Listing, after: Position | None) -> Iterator[_Part]:
-    column: Column[Any] = _COLUMNS[asked.sort]
-    key, descending = type_coerce(column, BigInteger), asked.descending
+def _parts(listing: Listing, after: Position | None) -> Iterator[_Part]:
+    column: Column[Any] = _COLUMNS[listing.sort]
+    key, descending = type_coerce(column, BigInteger), listing.descending
     within = list[ColumnElement[bool]]()
-    # Of a member, and of a standing, there is an index in the order of arrival.
-    if asked.sort is Sort.RECEIVED and asked.chosen.member is not None:
-        within = [contributions.c.member_id == asked.chosen.member]
-    elif asked.sort is Sort.RECEIVED and asked.chosen.standing not in (None, Standing.UNREVIEWED):
-        within = [_judged(str(asked.chosen.standing))]
+    # A member and a standing each have an index in the order of arrival.
+    if listing.sort is Sort.RECEIVED and listing.chosen.member is not None:
+        within = [contributions.c.member_id == listing.chosen.member]
+    elif listing.sort is Sort.RECEIVED and listing.chosen.standing not in (None, Standing.UNREVIEWED):
+        within = [_judged(str(listing.chosen.standing))]
     if after is None or after.key is not None:
         start = true() if after is None else _beyond(key, after, descending)
         yield _Part(key, descending, (*within, column.is_not(None), start))
@@ -150,14 +154,14 @@ def _beyond(key: ColumnElement[int], position: Position, descending: bool) -> Co
     id = contributions.c.id
     if position.key is None:
         return id < position.id if descending else id > position.id
-    # Spelled so that both databases begin in the index where the page ended.
+    # In this form, both databases start in the index where the page ended.
     if descending:
         return and_(key <= position.key, or_(key < position.key, id < position.id))
     return and_(key >= position.key, or_(key > position.key, id > position.id))
 
 
 def _upto(part: _Part, end: Position) -> ColumnElement[bool]:
-    """What comes before a position, and that itself."""
+    """The rows up to a position, including it."""
     id = contributions.c.id
     if end.key is None:
         return id >= end.id if part.descending else id <= end.id
@@ -166,16 +170,16 @@ def _upto(part: _Part, end: Position) -> ColumnElement[bool]:
     return and_(part.key <= end.key, or_(part.key < end.key, id <= end.id))
 
 
-def _follows(asked: Listing, one: Position, after: Position) -> bool:
-    if one.key is None or after.key is None:
-        if (one.key is None) is not (after.key is None):
-            return one.key is None
-        return one.id < after.id if asked.descending else one.id > after.id
-    return one < after if asked.descending else one > after
+def _follows(listing: Listing, position: Position, after: Position) -> bool:
+    if position.key is None or after.key is None:
+        if (position.key is None) is not (after.key is None):
+            return position.key is None
+        return position.id < after.id if listing.descending else position.id > after.id
+    return position < after if listing.descending else position > after
 
 
 def _positions(sort: Sort) -> Select[Any]:
-    # An outer join, so that SQLite does not begin with the members and sort what it finds of each.
+    # With an inner join, SQLite would start with the members and sort the rows of each.
     return select(type_coerce(_COLUMNS[sort], BigInteger).label("key"), contributions.c.id).outerjoin(
         members, members.c.id == contributions.c.member_id
     )
@@ -187,7 +191,7 @@ def _ordered(query: Select[Any], part: _Part) -> Select[Any]:
 
 
 def _judged(standing: str) -> ColumnElement[bool]:
-    """Spelled so that SQLite sees that the index over those that are not unreviewed has them."""
+    """In this form, SQLite uses the partial index over the contributions that are not unreviewed."""
     column = contributions.c.standing
     return and_(column == standing, column != literal_column("'unreviewed'"))
 

@@ -32,30 +32,30 @@ class Retired(Repository):
         """The same of the cases that events `after` < seq ≤ `upto` opened."""
         return self._values(_SINCE, {"after": after, "upto": upto})
 
-    def among(self, found: Collection[Signal]) -> dict[Signal, int]:
+    def among(self, wanted: Collection[Signal]) -> dict[Signal, int]:
         """Those of the signals that cast a shadow, and the lowest retired contribution of which each does.
 
         Whatever the status of that contribution is.
         """
-        held: dict[Signal, int] = {}
-        for id, signal in self._casting(_RETIRED, found):
-            held.setdefault(signal, id)
-        return held
+        ids: dict[Signal, int] = {}
+        for id, signal in self._casting(_RETIRED, wanted):
+            ids.setdefault(signal, id)
+        return ids
 
-    def shed(self, member: int, found: Collection[Signal], now: datetime) -> dict[Signal, tuple[int, ...]]:
+    def shed(self, member: int, wanted: Collection[Signal], now: datetime) -> dict[Signal, tuple[int, ...]]:
         """Those of the signals that the member's ended contributions hold, and these contributions, in order.
 
         Ended is what was withdrawn or has expired, here while it is quarantined or a case on it is open. Only signals
         count that would cast a shadow, and of each at most the last hundred contributions.
         """
-        held: dict[Signal, tuple[int, ...]] = defaultdict(tuple)
-        for id, signal in self._casting(_SHED, found, member=member, now=now):
-            held[signal] += (id,)
-        return dict(held)
+        ids: dict[Signal, tuple[int, ...]] = defaultdict(tuple)
+        for id, signal in self._casting(_SHED, wanted, member=member, now=now):
+            ids[signal] += (id,)
+        return dict(ids)
 
-    def holding(self, member: int, found: Collection[Signal], now: datetime) -> tuple[int, ...]:
+    def holding(self, member: int, wanted: Collection[Signal], now: datetime) -> tuple[int, ...]:
         """The member's contributions that hold any of these signals and match, or would if it were not suspended."""
-        rows = self._rows(_HOLDING, found, {"member": member, "now": now})
+        rows = self._rows(_HOLDING, wanted, {"member": member, "now": now})
         return tuple(sorted({id for id, _, _ in rows}))
 
     def added(self, member: int, after: int) -> tuple[int, ...]:
@@ -76,40 +76,41 @@ class Retired(Repository):
 
     def placed(self, ids: Collection[int]) -> dict[int, Placed]:
         """The signals of contributions by their place, masked ones too; without any it is empty."""
-        found: dict[int, dict[int, Signal]] = {id: {} for id in ids}
+        signals_by_id: dict[int, dict[int, Signal]] = {id: {} for id in ids}
         for chunk in chunks(sorted(ids)):
             for table in (signals, masks):
                 columns = table.c.contribution_id, table.c.position, table.c.algorithm, table.c.value
                 for id, place, algorithm, value in self._connection.execute(
                     select(*columns).where(table.c.contribution_id.in_(chunk))
                 ):
-                    found[id][place] = Signal.from_bytes(Algorithm(algorithm), value)
-        return dict(found)
+                    signals_by_id[id][place] = Signal.from_bytes(Algorithm(algorithm), value)
+        return dict(signals_by_id)
 
-    def _casting(self, query: _Holders, found: Collection[Signal], **asked: object) -> list[tuple[int, Signal]]:
+    def _casting(self, query: _Holders, wanted: Collection[Signal], **parameters: object) -> list[tuple[int, Signal]]:
         """The contributions of a query with the signals by which each casts a shadow, in order."""
-        rows = list(self._rows(query, found, asked))
+        rows = list(self._rows(query, wanted, parameters))
         shadows = self.shadows({id for id, _, _ in rows})
         return sorted((id, signal) for id, place, signal in rows if place in shadows[id])
 
     def _rows(
-        self, query: _Holders, found: Collection[Signal], asked: Mapping[str, object]
+        self, query: _Holders, wanted: Collection[Signal], parameters: Mapping[str, object]
     ) -> Iterator[tuple[int, int, Signal]]:
         """Contributions that hold any of the signals, with its place there."""
-        for algorithm, group in groupby(sorted(found), key=lambda signal: signal.algorithm):
+        for algorithm, group in groupby(sorted(wanted), key=lambda signal: signal.algorithm):
             for octets in chunks([signal.to_bytes() for signal in group]):
-                given = {"algorithm": str(algorithm), "octets": octets, **asked}
-                rows: Sequence[Any] = self._connection.execute(query, given).all()
+                bound = {"algorithm": str(algorithm), "octets": octets, **parameters}
+                rows: Sequence[Any] = self._connection.execute(query, bound).all()
                 for id, place, value in rows:
                     yield id, place, Signal.from_bytes(algorithm, value)
 
-    def _values(self, query: Select[Any], asked: dict[str, int]) -> dict[Algorithm, list[bytes]]:
-        found: dict[str, list[bytes]] = defaultdict(list)
+    def _values(self, query: Select[Any], parameters: dict[str, int]) -> dict[Algorithm, list[bytes]]:
+        """The distinct values of the contributions that a query selects, masked ones too."""
+        values_by_algorithm: dict[str, list[bytes]] = defaultdict(list)
         for table in (signals, masks):
-            held = select(table.c.algorithm, table.c.value).where(table.c.contribution_id.in_(query))
-            for algorithm, value in self._connection.execute(held.distinct(), asked):
-                found[algorithm].append(value)
-        return {Algorithm(algorithm): values for algorithm, values in found.items()}
+            distinct = select(table.c.algorithm, table.c.value).where(table.c.contribution_id.in_(query)).distinct()
+            for algorithm, value in self._connection.execute(distinct, parameters):
+                values_by_algorithm[algorithm].append(value)
+        return {Algorithm(algorithm): values for algorithm, values in values_by_algorithm.items()}
 
 
 _EVERY = select(cases.c.contribution_id)

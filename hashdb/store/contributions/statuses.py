@@ -45,11 +45,11 @@ class Statuses(Repository):
 
     def logged(self, ids: Collection[int]) -> dict[int, Status]:
         """The statuses that the log last wrote of contributions, by id."""
-        found: dict[int, Status] = {}
+        statuses: dict[int, Status] = {}
         for chunk in chunks(sorted(set(ids))):
             query = select(contributions.c.id, contributions.c.announced).where(contributions.c.id.in_(chunk))
-            found.update((row[0], Status(row[1])) for row in self._connection.execute(query))
-        return found
+            statuses.update((row[0], Status(row[1])) for row in self._connection.execute(query))
+        return statuses
 
     def pending(self, now: datetime, limit: int, *, hold: bool = True) -> tuple[Pending, ...]:
         """At most `limit` contributions whose status differs from what the log says.
@@ -138,10 +138,10 @@ class Retentions(Repository):
         query = select(retention.c.after)
         return self._connection.execute(query.with_for_update() if lock else query).scalar_one_or_none()
 
-    def begin(self, chosen: Retention) -> None:
+    def begin(self, new: Retention) -> None:
         """Let another one be in force, by which no contribution goes yet."""
         self._connection.execute(delete(retention))
-        self._connection.execute(insert(retention), {"id": 1, "days": dict(chosen.days), "after": 0})
+        self._connection.execute(insert(retention), {"id": 1, "days": dict(new.days), "after": 0})
 
     def went(self, after: int | None) -> None:
         """Note the last contribution that goes by it; None where all do."""
@@ -175,42 +175,42 @@ class Retentions(Repository):
             select(contributions.c.own_expiry).where(contributions.c.id == id)
         ).scalar_one_or_none()
 
-    def expire(self, moved: Iterable[tuple[int, datetime | None]]) -> None:
+    def expire(self, expiries: Iterable[tuple[int, datetime | None]]) -> None:
         """Let contributions expire at other times."""
-        for id, at in moved:
+        for id, at in expiries:
             self._connection.execute(update(contributions).where(contributions.c.id == id).values(expires_at=at))
 
 
-def conditions(chosen: Filter, now: datetime, *, aside: bool = False) -> Iterator[ColumnElement[bool]]:
+def conditions(filter: Filter, now: datetime, *, aside: bool = False) -> Iterator[ColumnElement[bool]]:
     """What a contribution must be; where a status is chosen, the query joins the members.
 
     With `aside` they are spelled so that no index is taken for them: the query goes along another one.
     """
     table = contributions.c
     for column, wanted in (
-        (table.member_id, chosen.member),
-        (table.standing, chosen.standing),
-        (table.severity, chosen.severity),
-        (table.incident, chosen.incident),
+        (table.member_id, filter.member),
+        (table.standing, filter.standing),
+        (table.severity, filter.severity),
+        (table.incident, filter.incident),
     ):
         if wanted is not None:
             yield (func.coalesce(column, column) if aside else column) == wanted
     for column, start, end in (
-        (table.received_at, chosen.since, chosen.until),
-        (table.removed_at, chosen.removed_since, chosen.removed_until),
-        (table.expires_at, None, chosen.expires_until),
+        (table.received_at, filter.since, filter.until),
+        (table.removed_at, filter.removed_since, filter.removed_until),
+        (table.expires_at, None, filter.expires_until),
     ):
-        held = func.coalesce(column, column) if aside else column
+        compared = func.coalesce(column, column) if aside else column
         if start is not None:
-            yield held >= start
+            yield compared >= start
         if end is not None:
-            yield held < end
-    if chosen.status is not None:
-        yield status_at(now) == str(chosen.status)
-    if chosen.label is not None:
-        yield table.labels.cast(Text).contains(f" {chosen.label} ", autoescape=True)
-    if chosen.algorithm is not None:
-        yield exists().where(signals.c.contribution_id == table.id, signals.c.algorithm == str(chosen.algorithm))
-    if chosen.reference is not None:
+            yield compared < end
+    if filter.status is not None:
+        yield status_at(now) == str(filter.status)
+    if filter.label is not None:
+        yield table.labels.cast(Text).contains(f" {filter.label} ", autoescape=True)
+    if filter.algorithm is not None:
+        yield exists().where(signals.c.contribution_id == table.id, signals.c.algorithm == str(filter.algorithm))
+    if filter.reference is not None:
         # Not LIKE, which takes A for a on one database and not on the other.
-        yield func.substr(table.reference, 1, len(chosen.reference)) == chosen.reference
+        yield func.substr(table.reference, 1, len(filter.reference)) == filter.reference

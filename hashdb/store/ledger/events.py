@@ -44,8 +44,8 @@ class Audit(Repository):
 
     def leaf(self, seq: int) -> str:
         """The leaf of an event, in hex; empty where there is none of this number."""
-        found = self._connection.execute(_LEAF, {"number": seq}).scalar_one_or_none()
-        return "" if found is None else found.hex()
+        leaf_hash = self._connection.execute(_LEAF, {"number": seq}).scalar_one_or_none()
+        return "" if leaf_hash is None else leaf_hash.hex()
 
     def before(self, at: datetime) -> int:
         """The number of the last event before an instant, 0 where there is none.
@@ -67,18 +67,18 @@ class Audit(Repository):
 
     def actions(self, contributions: Collection[int], upto: int) -> dict[int, list[Action]]:
         """What was done to contributions up to a number, in order, by contribution."""
-        found: dict[int, list[Action]] = {}
+        actions_by_id: dict[int, list[Action]] = {}
         for chunk in chunks(sorted(set(contributions))):
             for id, action in self._connection.execute(_ACTIONS, {"ids": chunk, "upto": upto}):
-                found.setdefault(id, []).append(Action(action))
-        return found
+                actions_by_id.setdefault(id, []).append(Action(action))
+        return actions_by_id
 
     def changed(self, contributions: Collection[int]) -> dict[int, datetime]:
         """When the log last told of contributions, by contribution."""
-        found: dict[int, datetime] = {}
+        instants: dict[int, datetime] = {}
         for chunk in chunks(sorted(set(contributions))):
-            found.update((id, at) for id, at in self._connection.execute(_CHANGED, {"ids": chunk}))
-        return found
+            instants.update((id, at) for id, at in self._connection.execute(_CHANGED, {"ids": chunk}))
+        return instants
 
     def append(self, now: datetime, actor: Actor, entries: Sequence[Entry]) -> int:
         """Give each entry the next number and return the last one.
@@ -114,8 +114,8 @@ class Audit(Repository):
 
     def subjects(self, after: int, limit: int, actions: Collection[Action]) -> tuple[tuple[int, int], ...]:
         """The number of at most `limit` events of some actions above `after`, in order, and what each is about."""
-        asked = {"after": after, "limit": limit, "actions": list(map(str, actions))}
-        return tuple((seq, id) for seq, id in self._connection.execute(_SUBJECTS, asked).all())
+        parameters = {"after": after, "limit": limit, "actions": list(map(str, actions))}
+        return tuple((seq, id) for seq, id in self._connection.execute(_SUBJECTS, parameters).all())
 
     def count(self, after: int, upto: int, actions: Collection[Action]) -> int:
         """How many events of some actions there are with `after` < number ≤ `upto`."""
@@ -284,8 +284,8 @@ class Timelines(Repository):
     def events(self, kind: str, ids: Collection[int]) -> list[Event]:
         """The events on these subjects, in order."""
         log = Audit(self._connection)
-        found = [event for id in ids for event in log.events(0, MOST_OF_ONE, None, None, (kind, id))]
-        return sorted(found, key=lambda event: event.seq)
+        events_on_subjects = [event for id in ids for event in log.events(0, MOST_OF_ONE, None, None, (kind, id))]
+        return sorted(events_on_subjects, key=lambda event: event.seq)
 
     def amended(self, contribution: int) -> list[tuple[datetime, Mapping[str, object]]]:
         """When a contribution was amended, and the values before, in order; none once it is erased."""
@@ -305,10 +305,10 @@ class Timelines(Repository):
             "key": select(keys.c.id, members.c.name).join(members, members.c.id == keys.c.member_id),
         }
         columns = {"user": users.c.id, "member": members.c.id, "key": keys.c.id}
-        found: dict[str, str] = {}
+        names: dict[str, str] = {}
         for kind, query in by_kind.items():
-            ids = {int(id) for of, _, id in (one.partition(":") for one in actors) if of == kind and id.isdecimal()}
+            ids = {int(id) for of, _, id in (actor.partition(":") for actor in actors) if of == kind and id.isdecimal()}
             for chunk in chunks(sorted(ids)):
                 rows = self._connection.execute(query.where(columns[kind].in_(chunk)))
-                found.update((f"{kind}:{row[0]}", row[1]) for row in rows)
-        return found
+                names.update((f"{kind}:{row[0]}", row[1]) for row in rows)
+        return names

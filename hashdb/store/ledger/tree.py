@@ -49,14 +49,14 @@ class Tree(Repository):
     def _hashes(self, places: Iterable[Subtree]) -> Mapping[Subtree, bytes]:
         leaves = {place.begin + 1: place for place in places if not place.level}
         inner = {place.number: place for place in places if place.level}
-        found: dict[Subtree, bytes] = {}
+        hashes: dict[Subtree, bytes] = {}
         if leaves:
             rows = self._connection.execute(select(events.c.seq, events.c.leaf).where(events.c.seq.in_(leaves)))
-            found |= {leaves[row.seq]: row.leaf for row in rows}
+            hashes |= {leaves[row.seq]: row.leaf for row in rows}
         if inner:
             rows = self._connection.execute(select(nodes.c.number, nodes.c.hash).where(nodes.c.number.in_(inner)))
-            found |= {inner[row.number]: row.hash for row in rows}
-        return found
+            hashes |= {inner[row.number]: row.hash for row in rows}
+        return hashes
 
 
 def grow(connection: Connection, size: int, peaks: bytes, leaves: Sequence[bytes]) -> bytes:

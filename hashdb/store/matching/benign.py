@@ -61,23 +61,23 @@ class BenignList(Repository):
 
     def one(self, id: int) -> Benign:
         """One entry. Raises NotFound."""
-        found = self._read(_ENTRIES.where(benign.c.id == id))
-        if not found:
+        entries = self._read(_ENTRIES.where(benign.c.id == id))
+        if not entries:
             raise NotFound(f"benign entry {id}")
-        return found[0]
+        return entries[0]
 
-    def page(self, after: int, limit: int, chosen: BenignFilter | None = None) -> tuple[Benign, ...]:
+    def page(self, after: int, limit: int, filter: BenignFilter | None = None) -> tuple[Benign, ...]:
         """At most `limit` entries with ids above `after` that the filter lets through, in order."""
         query = _ENTRIES.where(benign.c.id > after).order_by(benign.c.id).limit(limit)
-        chosen = chosen or BenignFilter()
-        if chosen.text is not None:
-            named = (column.icontains(chosen.text, autoescape=True) for column in (benign.c.note, benign.c.built_in))
+        filter = filter or BenignFilter()
+        if filter.text is not None:
+            named = (column.icontains(filter.text, autoescape=True) for column in (benign.c.note, benign.c.built_in))
             query = query.where(or_(*named))
-        if chosen.algorithm is not None:
-            held = select(benign_signals.c.benign_id).where(benign_signals.c.algorithm == str(chosen.algorithm))
-            query = query.where(benign.c.id.in_(held))
-        if chosen.built_in is not None:
-            query = query.where(benign.c.built_in.is_not(None) == chosen.built_in)
+        if filter.algorithm is not None:
+            of_algorithm = select(benign_signals.c.benign_id).where(benign_signals.c.algorithm == str(filter.algorithm))
+            query = query.where(benign.c.id.in_(of_algorithm))
+        if filter.built_in is not None:
+            query = query.where(benign.c.built_in.is_not(None) == filter.built_in)
         return self._read(query)
 
     def every(self) -> tuple[BenignBall, ...]:
@@ -128,12 +128,12 @@ class BenignList(Repository):
 
     def _held(self, ids: Collection[int]) -> Mapping[int, tuple[tuple[int, ...], tuple[Signal, ...]]]:
         """The radii and the signals of entries."""
-        found: dict[int, list[tuple[int, Signal]]] = defaultdict(list)
+        held: dict[int, list[tuple[int, Signal]]] = defaultdict(list)
         for chunk in chunks(list(ids)):
             query = select(benign_signals).where(benign_signals.c.benign_id.in_(chunk))
             for row in self._connection.execute(query.order_by(benign_signals.c.benign_id, benign_signals.c.position)):
-                found[row.benign_id].append((row.radius, Signal.from_bytes(Algorithm(row.algorithm), row.value)))
-        return {id: (tuple(r for r, _ in found[id]), tuple(s for _, s in found[id])) for id in ids}
+                held[row.benign_id].append((row.radius, Signal.from_bytes(Algorithm(row.algorithm), row.value)))
+        return {id: (tuple(r for r, _ in held[id]), tuple(s for _, s in held[id])) for id in ids}
 
 
 _ENTRIES: Select[tuple[object, ...]] = select(
@@ -152,13 +152,13 @@ class HeldSignal(NamedTuple):
 class Suppressions(Repository):
     """Suppressed signals within one transaction."""
 
-    def holders(self, found: Collection[Signal]) -> list[int]:
+    def holders(self, values: Collection[Signal]) -> list[int]:
         """The ids of contributions, whatever their status, that hold any of these signals unsuppressed, in order."""
         ids: set[int] = set()
-        for algorithm, group in groupby(sorted(found), key=lambda one: one.algorithm):
-            for octets in chunks([one.to_bytes() for one in group]):
+        for algorithm, group in groupby(sorted(values), key=lambda signal: signal.algorithm):
+            for chunk in chunks([signal.to_bytes() for signal in group]):
                 query = select(signals.c.contribution_id).where(
-                    signals.c.algorithm == str(algorithm), signals.c.value.in_(octets)
+                    signals.c.algorithm == str(algorithm), signals.c.value.in_(chunk)
                 )
                 ids.update(self._connection.scalars(query))
         return sorted(ids)
@@ -170,12 +170,12 @@ class Suppressions(Repository):
 
     def members(self, ids: Collection[int]) -> int:
         """How many members have contributed these."""
-        found: set[int] = set()
+        member_ids: set[int] = set()
         for chunk in chunks(sorted(ids)):
-            found.update(
+            member_ids.update(
                 self._connection.scalars(select(contributions.c.member_id).where(contributions.c.id.in_(chunk)))
             )
-        return len(found)
+        return len(member_ids)
 
     def of_entry(self, entry: int) -> tuple[int, int, int]:
         """How many signals, of how many contributions, by how many members, an entry suppresses."""
@@ -212,13 +212,13 @@ class Suppressions(Repository):
         """Let signals match no longer, because of an entry."""
         held = tuple(held)
         self._remove(signals, held)
-        insert_rows(self._connection, masks, [{**_row(one), "benign_id": entry} for one in held])
+        insert_rows(self._connection, masks, [{**_row(signal), "benign_id": entry} for signal in held])
 
     def restore(self, held: Iterable[HeldSignal]) -> None:
         """Let signals match again."""
         held = tuple(held)
         self._remove(masks, held)
-        insert_rows(self._connection, signals, [_row(one) for one in held])
+        insert_rows(self._connection, signals, [_row(signal) for signal in held])
 
     def assign(self, held: Iterable[HeldSignal], entry: int) -> None:
         """Note that another entry suppresses these now."""
@@ -235,10 +235,10 @@ class Suppressions(Repository):
 
 
 def _places(table: Table, held: Iterable[HeldSignal]) -> Any:
-    each = groupby(held, key=lambda one: one.contribution)
+    each = groupby(held, key=lambda signal: signal.contribution)
     return or_(
         *(
-            and_(table.c.contribution_id == id, table.c.position.in_([one.position for one in group]))
+            and_(table.c.contribution_id == id, table.c.position.in_([signal.position for signal in group]))
             for id, group in each
         )
     )

@@ -32,10 +32,10 @@ class Matches(Repository):
 
         They were added, or had ended and have not any more: an event after which one does not match names none.
         """
-        found: dict[str, list[bytes]] = defaultdict(list)
+        values_by_algorithm: dict[str, list[bytes]] = defaultdict(list)
         for algorithm, value in self._connection.execute(_ADDED, {"after": after, "upto": upto}):
-            found[algorithm].append(value)
-        return {Algorithm(algorithm): values for algorithm, values in found.items()}
+            values_by_algorithm[algorithm].append(value)
+        return {Algorithm(algorithm): values for algorithm, values in values_by_algorithm.items()}
 
     def every(self, algorithm: Algorithm, *, lasting: bool = False) -> Iterator[bytes]:
         """Every distinct value of an algorithm (those that last: see `lasting`), sorted, big-endian, many joined."""
@@ -67,7 +67,7 @@ class Matches(Repository):
 
     def lasting(self, algorithm: Algorithm, values: Sequence[bytes]) -> set[bytes]:
         """Those of the values that some contribution holds which may match, now or later (suspended ones may)."""
-        found: set[bytes] = set()
+        lasting_values: set[bytes] = set()
         for chunk in chunks(values):
             query = (
                 select(signals.c.value)
@@ -75,18 +75,18 @@ class Matches(Repository):
                 .join(contributions, contributions.c.id == signals.c.contribution_id)
                 .where(signals.c.algorithm == str(algorithm), signals.c.value.in_(chunk), _lasting())
             )
-            found.update(self._connection.scalars(query))
-        return found
+            lasting_values.update(self._connection.scalars(query))
+        return lasting_values
 
     def holders(
-        self, found: Collection[Signal], now: datetime, standings: Collection[Standing], limit: int | None = None
+        self, wanted: Collection[Signal], now: datetime, standings: Collection[Standing], limit: int | None = None
     ) -> list[Holder]:
         """Who holds any of the signals and is active: one holder a contribution and signal, in no order.
 
         At most `limit`, which is then cut anywhere.
         """
         holders: list[Holder] = []
-        for by_value, rows in self._read(_HOLDERS, found, now, standings, limit):
+        for by_value, rows in self._read(_HOLDERS, wanted, now, standings, limit):
             for value, id, member, severity, standing, *about in rows:
                 holders.append(Holder(by_value[value], id, member, severity, _STANDINGS[standing], About(*about)))
         return holders
@@ -110,11 +110,11 @@ class Matches(Repository):
 
     def having(self, ids: Collection[int]) -> dict[int, frozenset[Algorithm]]:
         """The algorithms that overrule phash of which the contributions have signals that can match."""
-        found: dict[int, set[Algorithm]] = defaultdict(set)
+        algorithms_by_id: dict[int, set[Algorithm]] = defaultdict(set)
         for chunk in chunks(list(ids)):
             for id, algorithm in self._connection.execute(_HAVING, {"ids": chunk}):
-                found[id].add(Algorithm(algorithm))
-        return {id: frozenset(algorithms) for id, algorithms in found.items()}
+                algorithms_by_id[id].add(Algorithm(algorithm))
+        return {id: frozenset(algorithms) for id, algorithms in algorithms_by_id.items()}
 
     def _read(
         self,
@@ -228,10 +228,10 @@ _STANDINGS = {str(standing): standing for standing in Standing}
 class Neighbors(Repository):
     """Neighbors within one transaction."""
 
-    def holding(self, found: Collection[Signal], each: int) -> Mapping[int, list[Signal]]:
+    def holding(self, values: Collection[Signal], each: int) -> Mapping[int, list[Signal]]:
         """The contributions that hold any of the signals, of each signal at most so many: id → which it holds."""
-        held: dict[int, list[Signal]] = defaultdict(list)
-        for algorithm, group in groupby(sorted(found), key=lambda signal: signal.algorithm):
+        signals_by_id: dict[int, list[Signal]] = defaultdict(list)
+        for algorithm, group in groupby(sorted(values), key=lambda signal: signal.algorithm):
             for chunk in chunks([signal.to_bytes() for signal in group], 50):
                 query = (
                     select(signals.c.contribution_id, signals.c.value)
@@ -239,5 +239,5 @@ class Neighbors(Repository):
                     .limit(each * len(chunk))
                 )
                 for row in self._connection.execute(query):
-                    held[row.contribution_id].append(Signal.from_bytes(algorithm, row.value))
-        return held
+                    signals_by_id[row.contribution_id].append(Signal.from_bytes(algorithm, row.value))
+        return signals_by_id

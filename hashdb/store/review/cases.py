@@ -31,7 +31,7 @@ class Cases(Repository):
     """Cases within one transaction."""
 
     def open(self, contribution: int, reason: str, now: datetime, due: datetime, *, holds: bool = False) -> Case:
-        """Put a contribution before a reviewer; `holds` quarantines it until the decision."""
+        """Open a case on a contribution; `holds` quarantines the contribution until the decision."""
         row = {
             "contribution_id": contribution,
             "reason": reason,
@@ -42,21 +42,21 @@ class Cases(Repository):
         return self.one(self._connection.execute(insert(cases).returning(cases.c.id), row).scalar_one())
 
     def open_each(self, openings: Sequence[Opening], now: datetime) -> dict[int, int]:
-        """Put several before a reviewer: contribution → the case that was opened on it."""
+        """Open several cases; return the id of each by its contribution."""
         if not openings:
             return {}
-        rows = [{"opened_at": now, **one._asdict()} for one in openings]
-        opened = insert(cases).returning(cases.c.contribution_id, cases.c.id)
-        return {row[0]: row[1] for row in self._connection.execute(opened, rows)}
+        rows = [{"opened_at": now, **opening._asdict()} for opening in openings]
+        query = insert(cases).returning(cases.c.contribution_id, cases.c.id)
+        return {row[0]: row[1] for row in self._connection.execute(query, rows)}
 
     def waiting(self, now: datetime) -> tuple[int, int]:
-        """How many cases are open, and how many of them should have been decided."""
+        """How many cases are open, and how many of these are overdue."""
         query = select(func.count(), func.count().filter(cases.c.due_at < now)).where(cases.c.decision.is_(None))
         waiting, late = self._connection.execute(query).one()
         return waiting, late
 
     def one(self, id: int, party: int | None = None) -> Case:
-        """One case; `party` is a member that must be one to it. Raises NotFound."""
+        """One case; with `party`, only a case to which that member is a party. Raises NotFound."""
         query = _CASES.where(cases.c.id == id)
         row = self._connection.execute(query if party is None else query.where(_concerns(party))).one_or_none()
         if row is None:
@@ -64,9 +64,9 @@ class Cases(Repository):
         return self._with_opinions([row])[0]
 
     def page(self, state: CaseState | None, party: int | None, after: int, limit: int) -> tuple[Case, ...]:
-        """At most `limit` cases with ids above `after`, in order; of that state, and to which that member is a party.
+        """At most `limit` cases with ids above `after`, in order, of a state and of a party (None: any).
 
-        A member is one to the cases on its contributions, and to those under which it disputed another's.
+        A member is a party to the cases on its contributions, and to those in which it disputed another's.
         """
         query = _CASES.where(cases.c.id > after).order_by(cases.c.id).limit(limit)
         if state is not None:
@@ -80,11 +80,11 @@ class Cases(Repository):
     def queue(
         self, order: Order, limit: int, *, of: int | None = None, without: Collection[int] = ()
     ) -> tuple[Case, ...]:
-        """At most `limit` open cases in an order; of equal ones, the first that was opened first.
+        """At most `limit` open cases in an order; of equal ones, the case that was opened first comes first.
 
-        `of` a member are those that count for it (`piles`); those of members `without` are left out.
+        `of` keeps those that count for this member (`piles`); those of the members `without` are left out.
         """
-        # Neither database puts what is unknown where the other does.
+        # The two databases sort NULL differently.
         gravest = [func.coalesce(contributions.c.severity, -1).desc()] if order is Order.SEVERITY else []
         query = _CASES.where(cases.c.decision.is_(None)).order_by(*gravest, cases.c.due_at, cases.c.id).limit(limit)
         if of is not None:
@@ -94,10 +94,10 @@ class Cases(Repository):
         return self._with_opinions(self._connection.execute(query).all())
 
     def piles(self, above: int) -> tuple[Pile, ...]:
-        """The members with more than `above` open cases, the first that is due first.
+        """The members with more than `above` open cases, the earliest deadline first.
 
-        A case counts for the member whose opinion opened it; for the contributor where it continues an earlier one, or
-        where the contribution is near something retired.
+        A case counts for the member whose opinion opened it. It counts for the contributor if it follows an earlier
+        case, or if the contribution is near a retired one.
         """
         held = func.sum(case((_OPEN.c.holds, 1), else_=0))
         first = func.min(_OPEN.c.due_at)
@@ -118,7 +118,7 @@ class Cases(Repository):
         return tuple(Pile(*row) for row in self._connection.execute(query))
 
     def latest(self, before: int | None, limit: int) -> tuple[Case, ...]:
-        """At most `limit` decided cases with ids below `before` (None: any), the last first."""
+        """At most `limit` decided cases with ids below `before` (None: any), the newest first."""
         query = _CASES.where(cases.c.decision.is_not(None)).order_by(cases.c.id.desc()).limit(limit)
         return self._with_opinions(
             self._connection.execute(query if before is None else query.where(cases.c.id < before)).all()
@@ -126,32 +126,32 @@ class Cases(Repository):
 
     def of(self, ids: Collection[int]) -> dict[int, tuple[Case, ...]]:
         """The cases on contributions, by contribution, in the order of their opening and without opinions."""
-        found: dict[int, tuple[Case, ...]] = {}
+        grouped: dict[int, tuple[Case, ...]] = {}
         for chunk in chunks(sorted(set(ids))):
             query = _CASES.where(cases.c.contribution_id.in_(chunk))
             rows = self._connection.execute(query.order_by(cases.c.contribution_id, cases.c.id))
             for id, group in groupby(rows, key=lambda row: row.contribution_id):
-                found[id] = tuple(map(_case, group))
-        return found
+                grouped[id] = tuple(map(_case, group))
+        return grouped
 
     def parties(self, ids: Collection[int]) -> dict[int, frozenset[int]]:
         """The members that are a party to each of these cases.
 
-        They are the contributor, and who disputed under it or under the case that it follows.
+        They are the contributor, and the members that disputed in the case or in the case that it follows.
         """
-        found: dict[int, set[int]] = {}
+        members_by_case: dict[int, set[int]] = {}
         for chunk in chunks(sorted(set(ids))):
-            theirs = select(cases.c.id, contributions.c.member_id).join(
+            contributed = select(cases.c.id, contributions.c.member_id).join(
                 contributions, contributions.c.id == cases.c.contribution_id
             )
             under = or_(opinions.c.case_id == cases.c.id, opinions.c.case_id == cases.c.follows)
             disputed = select(cases.c.id, opinions.c.member_id).join(
                 opinions, and_(under, opinions.c.opinion == str(Stance.DISPUTES))
             )
-            for query in (theirs.where(cases.c.id.in_(chunk)), disputed.where(cases.c.id.in_(chunk))):
+            for query in (contributed.where(cases.c.id.in_(chunk)), disputed.where(cases.c.id.in_(chunk))):
                 for id, member in self._connection.execute(query):
-                    found.setdefault(id, set()).add(member)
-        return {id: frozenset(members) for id, members in found.items()}
+                    members_by_case.setdefault(id, set()).add(member)
+        return {id: frozenset(members) for id, members in members_by_case.items()}
 
     def hold(self, id: int) -> None:
         """Quarantine the contribution while this case is open."""
@@ -166,7 +166,7 @@ class Cases(Repository):
         now: datetime,
         shadow: Sequence[int] | None = None,
     ) -> None:
-        """Close a case; `shadow` are the places of the signals that hold others from now on."""
+        """Close a case; `shadow` are the positions of the signals that quarantine similar contributions from now on."""
         values = {
             "decision": decision,
             "note": note,
@@ -177,14 +177,15 @@ class Cases(Repository):
         self._connection.execute(update(cases).where(cases.c.id == id).values(values))
 
     def erase(self, contribution: int) -> None:
-        """Remove the notes on a contribution; what was decided stays."""
+        """Delete the reviewers' notes on a contribution; the decisions stay."""
         notes = update(cases).where(cases.c.contribution_id == contribution, cases.c.note.is_not(None))
         self._connection.execute(notes.values(note=None))
 
     def _with_opinions(self, rows: Collection[Row[tuple[object, ...]]]) -> tuple[Case, ...]:
-        found = [_case(row) for row in rows]
-        said = Opinions(self._connection).under([id for one in found for id in (one.follows, one.id) if id is not None])
-        return tuple(replace(one, opinions=said.get(one.follows, ()) + said.get(one.id, ())) for one in found)
+        bare = [_case(row) for row in rows]
+        ids = [id for each in bare for id in (each.follows, each.id) if id is not None]
+        given = Opinions(self._connection).under(ids)
+        return tuple(replace(each, opinions=given.get(each.follows, ()) + given.get(each.id, ())) for each in bare)
 
 
 _CASES = (

@@ -20,7 +20,7 @@ class Incidents(Repository):
     """Incidents within one transaction."""
 
     def add(self, draft: IncidentDraft) -> Incident:
-        """Record an incident, which contributions do not go by yet. Raises IncidentExists."""
+        """Record an incident, which is not applied to contributions yet. Raises IncidentExists."""
         row = {
             "label": draft.label,
             "start": draft.start,
@@ -42,7 +42,7 @@ class Incidents(Repository):
         return _incident(row)
 
     def change(self, changed: Incident) -> None:
-        """Write what an incident is now, which contributions do not go by yet."""
+        """Store a changed incident, which is not applied to contributions yet."""
         values = {"start": changed.start, "end": changed.end, "expires": changed.expires, "settled": False}
         self._connection.execute(update(incidents).where(incidents.c.id == changed.id).values(values))
 
@@ -58,8 +58,8 @@ class Incidents(Repository):
             .where(contributions.c.incident.in_(labels), unended(now))
             .group_by(contributions.c.incident)
         )
-        found = {row[0]: row[1] for row in self._connection.execute(query)}
-        return {label: found.get(label, 0) for label in labels}
+        counts = {row[0]: row[1] for row in self._connection.execute(query)}
+        return {label: counts.get(label, 0) for label in labels}
 
     def lasting(self, label: str, now: datetime, until: datetime) -> int:
         """How many contributions with this label have not ended and would last longer than `until`."""
@@ -69,16 +69,16 @@ class Incidents(Repository):
         return self._connection.execute(query).scalar_one()
 
     def every(self) -> tuple[Incident, ...]:
-        """All of them."""
+        """All incidents."""
         return tuple(map(_incident, self._connection.execute(select(incidents).order_by(incidents.c.id))))
 
     def unsettled(self) -> tuple[Incident, ...]:
-        """Those that contributions do not go by yet."""
+        """The incidents that are not applied to contributions yet."""
         query = select(incidents).where(incidents.c.settled.is_(False)).order_by(incidents.c.id)
         return tuple(map(_incident, self._connection.execute(query)))
 
     def settle(self, incident: Incident) -> None:
-        """Note that contributions go by an incident, unless it was changed in between."""
+        """Record that an incident is applied to contributions, unless it was changed in between."""
         query = update(incidents).where(
             incidents.c.id == incident.id,
             incidents.c.end.is_not_distinct_from(incident.end),
@@ -92,7 +92,7 @@ def _incident(row: Row[tuple[object, ...]]) -> Incident:
 
 
 class Open(NamedTuple):
-    """A proposal that waits, and the person who made it."""
+    """A pending proposal, and the person who made it."""
 
     proposal: Proposal
     person: str
@@ -102,7 +102,7 @@ class Proposals(Repository):
     """Proposals within one transaction."""
 
     def like(self, request: ProposedChange, now: datetime) -> Open | None:
-        """The proposal of the same request that waits, if there is one."""
+        """The pending proposal of the same request, if there is one."""
         query = _open(now, [request.act]).where(
             proposals.c.subject_kind == request.kind,
             proposals.c.subject_id == request.id,
@@ -126,28 +126,28 @@ class Proposals(Repository):
         return _proposal(self._connection.execute(insert(proposals).returning(proposals), row).one())
 
     def one(self, id: int, now: datetime, acts: Collection[TwoPersonAction]) -> Proposal:
-        """One of these acts that waits. Raises NotFound."""
+        """A pending proposal of one of these actions. Raises NotFound."""
         row = self._connection.execute(_open(now, acts).where(proposals.c.id == id)).one_or_none()
         if row is None:
             raise NotFound(f"proposal {id}")
         return _proposal(row)
 
     def page(self, after: int, limit: int, now: datetime, acts: Collection[TwoPersonAction]) -> tuple[Proposal, ...]:
-        """At most `limit` of these acts that wait, with ids above `after`, in order."""
+        """At most `limit` pending proposals of these actions with ids above `after`, in order."""
         query = _open(now, acts).where(proposals.c.id > after).order_by(proposals.c.id).limit(limit)
         return tuple(map(_proposal, self._connection.execute(query)))
 
     def on(self, kind: str, id: int, now: datetime, acts: Collection[TwoPersonAction]) -> tuple[Proposal, ...]:
-        """Those of these acts that wait on a subject."""
+        """The pending proposals of these actions on a subject."""
         query = _open(now, acts).where(proposals.c.subject_kind == kind, proposals.c.subject_id == id)
         return tuple(map(_proposal, self._connection.execute(query.order_by(proposals.c.id))))
 
     def remove(self, id: int) -> None:
-        """Forget a proposal."""
+        """Delete a proposal."""
         self._connection.execute(delete(proposals).where(proposals.c.id == id))
 
     def expired(self, now: datetime) -> tuple[int, ...]:
-        """The ids of those that waited in vain."""
+        """The ids of the proposals that expired."""
         query = select(proposals.c.id).where(proposals.c.expires_at <= now).order_by(proposals.c.id)
         return tuple(self._connection.scalars(query))
 

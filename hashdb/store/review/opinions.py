@@ -1,4 +1,4 @@
-"""Opinions in SQL: who said what of which contribution, and whether it counts."""
+"""Opinions in SQL: which member confirmed or disputed which contribution, and whether the opinion counts."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Opinions(Repository):
     """Opinions within one transaction."""
 
     def add(self, contribution: int, member: int, draft: OpinionDraft, case: int | None, now: datetime) -> Opinion:
-        """Record what a member says of a contribution, in the place of what it said before."""
-        mine = and_(opinions.c.contribution_id == contribution, opinions.c.member_id == member)
-        self._connection.execute(update(opinions).where(mine, ~opinions.c.replaced).values(replaced=True))
+        """Record a member's opinion on a contribution; it replaces the member's earlier one."""
+        own = and_(opinions.c.contribution_id == contribution, opinions.c.member_id == member)
+        self._connection.execute(update(opinions).where(own, ~opinions.c.replaced).values(replaced=True))
         row = {
             "contribution_id": contribution,
             "member_id": member,
@@ -37,10 +37,10 @@ class Opinions(Repository):
 
     def one(self, id: int) -> Opinion:
         """One opinion. Raises NotFound."""
-        found = self._read(_OPINIONS.where(opinions.c.id == id))
-        if not found:
+        read = self._read(_OPINIONS.where(opinions.c.id == id))
+        if not read:
             raise NotFound(f"opinion {id}")
-        return found[0]
+        return read[0]
 
     def page(self, contribution: int, after: int, limit: int) -> tuple[Opinion, ...]:
         """At most `limit` opinions on a contribution with ids above `after`, in the order in which they were given."""
@@ -49,16 +49,16 @@ class Opinions(Repository):
 
     def of(self, ids: Collection[int]) -> dict[int, tuple[Opinion, ...]]:
         """The last opinion of each member on contributions, by contribution."""
-        found: dict[int, tuple[Opinion, ...]] = {}
+        grouped: dict[int, tuple[Opinion, ...]] = {}
         for chunk in chunks(sorted(set(ids))):
             query = _OPINIONS.where(opinions.c.contribution_id.in_(chunk), ~opinions.c.replaced)
             read = self._read(query.order_by(opinions.c.contribution_id, opinions.c.id))
-            found.update((id, tuple(group)) for id, group in groupby(read, key=lambda one: one.contribution))
-        return found
+            grouped.update((id, tuple(group)) for id, group in groupby(read, key=lambda opinion: opinion.contribution))
+        return grouped
 
     def under(self, ids: Collection[int]) -> dict[int | None, tuple[Opinion, ...]]:
-        """What was said under cases, the last of each member in each, by case."""
-        found: dict[int | None, tuple[Opinion, ...]] = {}
+        """The opinions given in cases, the last of each member in each case, by case."""
+        grouped: dict[int | None, tuple[Opinion, ...]] = {}
         for chunk in chunks(sorted(set(ids))):
             lasts = (
                 select(func.max(opinions.c.id))
@@ -66,18 +66,18 @@ class Opinions(Repository):
                 .group_by(opinions.c.case_id, opinions.c.member_id)
             )
             read = self._read(_OPINIONS.where(opinions.c.id.in_(lasts)).order_by(opinions.c.case_id, opinions.c.id))
-            found.update((id, tuple(group)) for id, group in groupby(read, key=lambda one: one.case))
-        return found
+            grouped.update((id, tuple(group)) for id, group in groupby(read, key=lambda opinion: opinion.case))
+        return grouped
 
     def erase(self, contribution: int) -> None:
-        """Remove the notes on a contribution; what was said stays, in codes."""
+        """Delete the members' notes on a contribution; stance and reason code stay."""
         notes = update(opinions).where(opinions.c.contribution_id == contribution, opinions.c.note.is_not(None))
         self._connection.execute(notes.values(note=None))
 
     def pending(self, limit: int, *, hold: bool = True) -> tuple[int, ...]:
-        """At most `limit` contributions on which a member said something that was suspended or reinstated since.
+        """At most `limit` contributions with an opinion of a member that was suspended or reinstated since.
 
-        With `hold` they are held to the end of the transaction, and those that another one holds are left out.
+        With `hold` they are locked until the transaction ends, and those that another transaction locks are left out.
         """
         query = select(contributions.c.id).where(contributions.c.id.in_(_OWED)).limit(limit)
         if hold:
@@ -85,15 +85,15 @@ class Opinions(Repository):
         return tuple(self._connection.scalars(query))
 
     def tell(self, ids: Collection[int]) -> None:
-        """Note that the log now tells what the opinions on contributions add up to, as their members are.
+        """Record that the log now has the standing that the opinions on contributions give, by their members' status.
 
-        Before they are read: a member whose status changes in between is owed something, at worst for nothing.
+        Call it before reading the opinions: if a member's status changes in between, the contribution is pending again.
         """
         suspended = select(_SUSPENDED).where(members.c.id == opinions.c.member_id).scalar_subquery()
         for chunk in chunks(sorted(set(ids))):
-            those = and_(opinions.c.contribution_id.in_(chunk), ~opinions.c.replaced)
+            current = and_(opinions.c.contribution_id.in_(chunk), ~opinions.c.replaced)
             self._connection.execute(
-                update(opinions).where(those, opinions.c.silent != suspended).values(silent=suspended)
+                update(opinions).where(current, opinions.c.silent != suspended).values(silent=suspended)
             )
 
     def _read(self, query: Select[tuple[object, ...]]) -> tuple[Opinion, ...]:
@@ -114,10 +114,10 @@ _OPINIONS = (
 
 
 def _differing(status: MemberStatus, *, silent: bool) -> Select[tuple[int]]:
-    """The contributions of which the log told a standing that counts members of this status otherwise."""
-    those = select(members.c.id).where(members.c.status == str(status))
+    """The contributions whose standing in the log counts members of this status in the wrong way."""
+    member_ids = select(members.c.id).where(members.c.status == str(status))
     return select(opinions.c.contribution_id).where(
-        opinions.c.member_id.in_(those), ~opinions.c.replaced, opinions.c.silent == silent
+        opinions.c.member_id.in_(member_ids), ~opinions.c.replaced, opinions.c.silent == silent
     )
 
 

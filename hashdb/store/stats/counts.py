@@ -191,7 +191,7 @@ class Refusals(Repository):
 class Hits(Repository):
     """Hits within one transaction."""
 
-    def add(self, found: Sequence[Hit]) -> None:
+    def add(self, new: Sequence[Hit]) -> None:
         """Record hits; those of a day on which the member had the contribution before are added to that one."""
         rows = [
             {
@@ -204,26 +204,26 @@ class Hits(Repository):
                 "times": hit.times,
                 "distance": dict(hit.distance),
             }
-            for hit in sorted(found, key=lambda hit: (hit.member, hit.contribution, hit.day))
+            for hit in sorted(new, key=lambda hit: (hit.member, hit.contribution, hit.day))
         ]
         upsert(self._connection, hits, rows, adds=("times",), least=("first_at", "seq"), most=("last_at",))
 
     def contributors(self, ids: Collection[int]) -> dict[int, int]:
         """The members whose contributions these are, by the contribution's id."""
-        found: dict[int, int] = {}
+        members_by_id: dict[int, int] = {}
         for chunk in chunks(sorted(ids)):
             query = select(contributions.c.id, contributions.c.member_id).where(contributions.c.id.in_(chunk))
-            found.update((row[0], row[1]) for row in self._connection.execute(query))
-        return found
+            members_by_id.update((row[0], row[1]) for row in self._connection.execute(query))
+        return members_by_id
 
     def answered(self, member: int, ids: Collection[int]) -> set[int]:
         """Those of the contributions that were answered to a member."""
-        found: set[int] = set()
+        answered_ids: set[int] = set()
         for chunk in chunks(sorted(ids)):
             query = select(hits.c.contribution).distinct()
-            chosen = query.where(hits.c.member == member, hits.c.contribution.in_(chunk))
-            found.update(self._connection.scalars(chosen))
-        return found
+            query = query.where(hits.c.member == member, hits.c.contribution.in_(chunk))
+            answered_ids.update(self._connection.scalars(query))
+        return answered_ids
 
     def answered_since(self, contribution: int, since: date) -> tuple[int, int]:
         """How many members had a contribution as a match on a day from `since` on, and how often in all."""
@@ -256,14 +256,14 @@ class Reversals(Repository):
 
     def _found(self, member: int, after: int, upto: int) -> tuple[Reversal, ...]:
         ended = {row.id: row for row in self._connection.execute(_ENDED, {"of": member})}
-        found = []
+        reversals = []
         # Asked as one question, SQLite would read every event on a contribution.
         for ids in chunks(sorted(ended)):
             for row in self._connection.execute(_EVENTS, {"ids": ids, "after": after, "upto": upto}):
                 if row.seq > ended[row.subject_id].seq:
                     now, reason = ended[row.subject_id].now, row.details.get("reason")
-                    found.append(Reversal(row.seq, row.subject_id, now, reason, row.at))
-        return tuple(sorted(found, key=lambda one: one.seq))
+                    reversals.append(Reversal(row.seq, row.subject_id, now, reason, row.at))
+        return tuple(sorted(reversals, key=lambda reversal: reversal.seq))
 
 
 _NO_MATCH = [str(standing) for standing in Standing if not standing.matches]
@@ -294,17 +294,17 @@ _EVENTS = select(events.c.seq, events.c.subject_id, events.c.at, events.c.detail
 class Uses(Repository):
     """Uses of keys within one transaction."""
 
-    def write(self, used: Sequence[Use]) -> None:
+    def write(self, new: Sequence[Use]) -> None:
         """Note uses, of which the latest counts; who has not read the feed since keeps what is noted of that."""
-        uses = sorted(used, key=lambda one: one.key)
+        uses = sorted(new, key=lambda use: use.key)
         upsert(
-            self._connection, key_uses, [{"key_id": one.key, "used_at": one.used_at} for one in uses], most=("used_at",)
+            self._connection, key_uses, [{"key_id": use.key, "used_at": use.used_at} for use in uses], most=("used_at",)
         )
-        fed = [one for one in uses if one.fed_at is not None]
-        for one in fed:
-            later = key_uses.c.fed_at.is_(None) | (key_uses.c.fed_at <= one.fed_at)
-            query = key_uses.update().where(key_uses.c.key_id == one.key, later)
-            self._connection.execute(query.values(fed_at=one.fed_at, fed_seq=one.fed_seq))
+        feed_reads = [use for use in uses if use.fed_at is not None]
+        for use in feed_reads:
+            later = key_uses.c.fed_at.is_(None) | (key_uses.c.fed_at <= use.fed_at)
+            query = key_uses.update().where(key_uses.c.key_id == use.key, later)
+            self._connection.execute(query.values(fed_at=use.fed_at, fed_seq=use.fed_seq))
 
     def of(self, members: Collection[int] | None = None) -> tuple[tuple[Use, int], ...]:
         """The uses of members' keys (None: of all), each with its member."""
@@ -352,7 +352,7 @@ _AT_ONCE = 100
 class Floods(Repository):
     """Recent hits within one transaction."""
 
-    def add(self, found: Mapping[tuple[int, int, datetime], int], now: datetime) -> None:
+    def add(self, counted: Mapping[tuple[int, int, datetime], int], now: datetime) -> None:
         """Record how often contributions were answered, by (contribution, member, five minutes).
 
         What is older than an hour is forgotten.
@@ -360,7 +360,7 @@ class Floods(Repository):
         self._connection.execute(delete(recent_hits).where(recent_hits.c.since <= now - WINDOW))
         rows = [
             {"contribution": contribution, "member": member, "since": since, "times": times}
-            for (contribution, member, since), times in sorted(found.items())
+            for (contribution, member, since), times in sorted(counted.items())
             if since > now - WINDOW
         ]
         upsert(self._connection, recent_hits, rows, adds=("times",))

@@ -23,16 +23,16 @@ class Overviews(Repository):
         """The number of the last event that is counted."""
         return int(self._connection.execute(select(followed.c.seq)).scalar_one())
 
-    def add(self, found: Deltas, after: int) -> bool:
+    def add(self, deltas: Deltas, after: int) -> bool:
         """Add what the events after a number changed; False, and nothing is changed, where another process has."""
-        took = update(followed).where(followed.c.seq == after).values(seq=found.seq)
-        if not self._connection.execute(took).rowcount:
+        advance = update(followed).where(followed.c.seq == after).values(seq=deltas.seq)
+        if not self._connection.execute(advance).rowcount:
             return False
-        rows = [{"day": key.day.isoformat(), "what": key.what, "member": key.member} for key in sorted(found.by_day)]
-        times = [found.by_day[key] for key in sorted(found.by_day)]
+        rows = [{"day": key.day.isoformat(), "what": key.what, "member": key.member} for key in sorted(deltas.by_day)]
+        times = [deltas.by_day[key] for key in sorted(deltas.by_day)]
         upsert(self._connection, figures_by_day, _counted(rows, times), adds=("times",))
-        rows = [{"what": key.what, "member": key.member} for key in sorted(found.in_all)]
-        times = [found.in_all[key] for key in sorted(found.in_all)]
+        rows = [{"what": key.what, "member": key.member} for key in sorted(deltas.in_all)]
+        times = [deltas.in_all[key] for key in sorted(deltas.in_all)]
         upsert(self._connection, figures_in_all, _counted(rows, times), adds=("times",))
         return True
 
@@ -42,10 +42,10 @@ class Overviews(Repository):
         query = select(table.day, table.what, table.times).where(
             table.day >= since.isoformat(), table.member == EVERYONE
         )
-        found: dict[str, Counter[str]] = defaultdict(Counter)
+        figures: dict[date, Counter[str]] = defaultdict(Counter)
         for day, what, times in self._connection.execute(query):
-            found[day][what] = times
-        return {date.fromisoformat(day): figures for day, figures in found.items()}
+            figures[date.fromisoformat(day)][what] = times
+        return figures
 
     def by_member(self, since: date, what: Collection[str]) -> Counter[TotalCount]:
         """The sums of figures of each member over the days from `since` on."""
@@ -76,8 +76,8 @@ class Overviews(Repository):
 
     def expiring(self, now: datetime, until: datetime) -> int:
         """How many active contributions expire before an instant."""
-        told, expires = contributions.c.announced, contributions.c.expires_at
-        return self._count(told == str(Status.ACTIVE), expires > now, expires <= until)
+        logged, expires = contributions.c.announced, contributions.c.expires_at
+        return self._count(logged == str(Status.ACTIVE), expires > now, expires <= until)
 
     def upheld(self) -> Counter[int]:
         """How many contributions of each member were upheld by a decision, and are confirmed by nobody."""
