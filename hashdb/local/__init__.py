@@ -1,4 +1,4 @@
-"""A member's own copy of the list: it answers as the service does, while the service is away."""
+"""A member's local copy of the contributions: it returns the matches that the service returns, also offline."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class _Opened(NamedTuple):
 
 
 class LocalIndex:
-    """The copy in a folder; many threads and processes may match in it while one syncs it.
+    """The copy in a folder; many threads and processes may match in it while one process syncs it.
 
-    Every verb raises NoCopy where there is none that was ever level.
+    Every method raises NoCopy if no copy was ever complete.
     """
 
     def __init__(self, folder: str | Path, clock: Callable[[], datetime] = system_clock) -> None:
@@ -48,7 +48,7 @@ class LocalIndex:
 
     @classmethod
     def from_environment(cls) -> Self:
-        """The copy of HASHDB_HOME, where `hashdb sync` keeps it."""
+        """The copy in HASHDB_HOME, where `hashdb sync` keeps it."""
         return cls(Path(os.environ.get("HASHDB_HOME") or "hashdb-data") / "local")
 
     def __enter__(self) -> Self:
@@ -75,12 +75,12 @@ class LocalIndex:
 
     @property
     def age(self) -> timedelta:
-        """How long ago the copy was last level with the service."""
+        """How long ago the copy was last up to date with the service."""
         return self._now() - self._opened().tables.state().at
 
     @property
     def rules(self) -> Rules:
-        """What the service took when the copy was last synced: its algorithms, labels and radii."""
+        """The rules of the service when the copy was last synced: its algorithms, labels and radii."""
         return self._opened().tables.state().rules
 
     def __len__(self) -> int:
@@ -88,23 +88,23 @@ class LocalIndex:
         return self._opened().tables.count()
 
     def sync(self, client: Client) -> int:
-        """Take in what is new, and return how many changes there were. Raises CopyInUse, and what the client raises."""
+        """Read the new changes from the service; return how many. Raises CopyInUse, and what the client raises."""
         with syncing(self._folder, client, clock=self._now) as sync:
             return sync.catch_up()
 
     def match(self, queries: Sequence[Query]) -> Answer:
-        """A result for each query, as the service answered it at `checkpoint`. Raises InvalidInput.
+        """A result for each query, as the service returned it at `checkpoint`. Raises InvalidInput.
 
-        Of members, those that contributed are counted: who confirmed is not in the feed.
+        `members` counts contributors only: confirmations are not in the feed.
         """
         copy = self._opened()
         _check(copy.rules, queries)
         seq = copy.tiers.catch_up().seq
         suggested, through = suggest(queries, copy.tiers.search)
-        held: dict[Signal, list[Holder]] = defaultdict(list)
-        for holder in copy.tables.holders({signal for found in suggested for signal in found}, self._now()):
-            held[holder.signal].append(holder)
-        return Answer(results(queries, decide(queries, suggested, through, held, copy.tables.having)), seq)
+        by_signal: dict[Signal, list[Holder]] = defaultdict(list)
+        for holder in copy.tables.holders({signal for distances in suggested for signal in distances}, self._now()):
+            by_signal[holder.signal].append(holder)
+        return Answer(results(queries, decide(queries, suggested, through, by_signal, copy.tables.having)), seq)
 
     def _opened(self) -> _Opened:
         name = self._named()
@@ -128,7 +128,7 @@ class LocalIndex:
             raise NoCopy(str(self._folder)) from None
 
     def _made(self, name: str) -> _Opened | None:
-        """The copy of that name; None where it is damaged, or has been removed since for a newer one."""
+        """The copy of that name; None if it is damaged, or was replaced by a newer one and removed."""
         file = self._folder / name / FILE
         if not file.exists():
             return None

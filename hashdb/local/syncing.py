@@ -1,7 +1,7 @@
-"""Keeping a copy level with the feed: one process does, and killed at any moment it goes on where it was.
+"""Sync a copy with the feed: one process does it; if it is killed, the next run continues where it stopped.
 
-A copy stands in a folder of its own, which `current` names. One that begins is `next` until it is level: then, in one
-step, it is the current one. So whoever matches never sees half a copy, and has the old one while a new one fills.
+Each copy has its own folder. The link `current` names the copy in use, and `next` names a new copy until it is up to
+date; then it becomes `current` in one step. So a match never sees half a copy, and uses the old one until then.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from hashdb.local.tiers import Tiers
 CURRENT, FILE, INDEX = "current", "copy.sqlite", "index"
 _NEXT = "next"
 _BATCH = 5_000
-"""Changes that are taken in together."""
+"""Changes that are stored in one transaction."""
 
 
 def system_clock() -> datetime:
@@ -33,15 +33,15 @@ def system_clock() -> datetime:
     return datetime.now(UTC)
 
 
-def untold(said: object) -> None:
-    """Tells nobody."""
+def ignore(_: object) -> None:
+    """Does nothing: the default callback."""
 
 
 @contextmanager
 def syncing(
-    folder: Path, client: Client, *, say: Callable[[str], None] = untold, clock: Callable[[], datetime] = system_clock
+    folder: Path, client: Client, *, say: Callable[[str], None] = ignore, clock: Callable[[], datetime] = system_clock
 ) -> Iterator[Sync]:
-    """What keeps the copy in a folder level, for this process alone; `say` is told when it starts over.
+    """Lock the copy in a folder for this process and yield its Sync; `say` is called when the copy starts over.
 
     Raises CopyInUse.
     """
@@ -57,7 +57,7 @@ def syncing(
 
 
 class Sync:
-    """Takes the feed into a copy; `syncing` makes one."""
+    """Reads the feed into a copy; created by `syncing`."""
 
     def __init__(self, folder: Path, client: Client, say: Callable[[str], None], clock: Callable[[], datetime]) -> None:
         """Opens nothing yet."""
@@ -66,24 +66,25 @@ class Sync:
 
     @property
     def state(self) -> CopyState:
-        """Up to where the copy is level."""
+        """Up to where the copy is complete."""
         return self._opened().state()
 
     def count(self) -> int:
         """How many contributions the copy has."""
         return self._opened().count()
 
-    def catch_up(self, wait: int = 0, progress: Callable[[int], None] = untold) -> int:
-        """Take in what is new, at the head after waiting up to `wait` seconds for it; return how many changes.
+    def catch_up(self, wait: int = 0, progress: Callable[[int], None] = ignore) -> int:
+        """Store the new changes, and return how many; at the head, wait up to `wait` seconds for one.
 
-        `progress` is told how many more have come. Raises what the client raises; what came until then stays.
+        `progress` is called with the number of changes that arrived. Raises what the client raises; the changes that
+        arrived before stay.
         """
         tables = self._opened()
         try:
             count = self._read(tables, wait, progress)
         except FeedRestarted:
             self._say("the service's log is not the one of the copy: it starts over")
-            tables = self._renew()
+            tables = self._create()
             count = self._read(tables, 0, progress)
         self._tiers.write()
         if (self._folder / _NEXT).is_symlink():
@@ -108,7 +109,7 @@ class Sync:
                     seq = page.checkpoint
                     progress(len(page.steps))
                     if page.epoch or len(pending) >= _BATCH:
-                        tables.take(pending, seq, self._now() if page.epoch and not page.more else None)
+                        tables.store(pending, seq, self._now() if page.epoch and not page.more else None)
                         count += len(pending)
                         pending.clear()
                     if page.epoch and not page.more:
@@ -117,19 +118,19 @@ class Sync:
                 if seq == before:
                     raise
             if pending:
-                tables.take(pending, seq, None)
+                tables.store(pending, seq, None)
                 count += len(pending)
             elif seq == before:
                 raise ServiceUnreachable(self._client.url, "the stream has no end")
 
     def _opened(self) -> Tables:
         if self._tables is None:
-            self._tables = self._found() or self._renew()
-            self._tables.tell(self._client.me())
+            self._tables = self._existing() or self._create()
+            self._tables.store_rules(self._client.me())
             self._tiers.check()
         return self._tables
 
-    def _found(self) -> Tables | None:
+    def _existing(self) -> Tables | None:
         for name in (_NEXT, CURRENT):
             path = self._folder / name / FILE
             if not path.exists():
@@ -145,8 +146,8 @@ class Sync:
             return None
         return None
 
-    def _renew(self) -> Tables:
-        """A copy that begins, of the log of today."""
+    def _create(self) -> Tables:
+        """Create a new, empty copy of the service's current log."""
         self.close()
         (self._folder / _NEXT).unlink(missing_ok=True)
         self._tidy()
@@ -154,7 +155,7 @@ class Sync:
         name = f"copy-{secrets.token_hex(8)}"
         (self._folder / name).mkdir(mode=0o700)
         tables = Tables(self._folder / name / FILE)
-        tables.make(epoch, me, self._now())
+        tables.create(epoch, me, self._now())
         (self._folder / _NEXT).symlink_to(name)
         self._tables, self._tiers = tables, Tiers(tables, self._folder / name / INDEX)
         return tables
@@ -166,7 +167,7 @@ class Sync:
         return tables
 
     def _tidy(self) -> None:
-        """Remove copies that nothing names; whoever still reads one goes on until it looks again."""
+        """Remove copies without a link; a process that still reads one continues until it looks for the current one."""
         links = [self._folder / name for name in (CURRENT, _NEXT)]
         named = {os.readlink(link) for link in links if link.is_symlink()}
         for path in self._folder.glob("copy-*"):

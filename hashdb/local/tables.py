@@ -1,4 +1,4 @@
-"""The tables of a member's copy, in SQLite: what the feed told, and up to where."""
+"""The tables of a member's copy, in SQLite: the contributions of the feed, up to a seq."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hashdb.index.folder import opener
 from hashdb.wire.accounts import MeOut
 
 _VERSION = 1
-"""Of the tables: a copy with others is made anew."""
+"""The version of the tables: a copy with another one is created again."""
 _MANY = 500
 _BUSY_SECONDS = 30.0
 _OF_PARENTS: list[sqlite3.Connection] = []
@@ -52,7 +52,7 @@ _HAVING = "SELECT DISTINCT contribution, algorithm FROM signals WHERE algorithm 
 
 @dataclass(frozen=True, slots=True)
 class CopyState:
-    """Up to which event of which log a copy has everything, as of when, and the rules of that service."""
+    """The log and the seq up to which a copy is complete, when that was, and the rules of the service."""
 
     epoch: str
     seq: int
@@ -64,7 +64,7 @@ class Tables:
     """One file; safe to use from several threads, and after a fork."""
 
     def __init__(self, path: Path) -> None:
-        """Opens the file, made where there is none. Raises sqlite3.DatabaseError where it is damaged."""
+        """Opens the file, or creates it. Raises sqlite3.DatabaseError if it is damaged."""
         self._path, self._lock = path, RLock()
         # SQLite gives the files beside it the same mode.
         with open(path, "ab", opener=opener):
@@ -87,13 +87,13 @@ class Tables:
 
     @property
     def sound(self) -> bool:
-        """Whether the tables are there, and of this version."""
+        """Whether the tables exist and have this version."""
         with self._reading() as connection:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             return bool(version == _VERSION)
 
-    def make(self, epoch: str, me: MeOut, now: datetime) -> None:
-        """Make the tables of a copy that begins."""
+    def create(self, epoch: str, me: MeOut, now: datetime) -> None:
+        """Create the tables of a new copy."""
         with self._writing() as connection:
             for statement in _TABLES.split(";"):
                 connection.execute(statement)
@@ -102,24 +102,24 @@ class Tables:
             connection.execute(f"PRAGMA user_version = {_VERSION}")
 
     def state(self) -> CopyState:
-        """Up to where the copy has everything."""
+        """The state of the copy."""
         with self._reading() as connection:
             epoch, seq, at, me = connection.execute("SELECT epoch, cursor, at, me FROM state").fetchone()
         return CopyState(epoch, seq, from_microseconds(at), MeOut.model_validate_json(me).rules())
 
     def head(self) -> Head:
-        """The last event of the log that the copy has, and when it last had them all."""
+        """The seq up to which the copy is complete, and when it was last up to date."""
         with self._reading() as connection:
             seq, at, epoch = connection.execute("SELECT cursor, at, epoch FROM state").fetchone()
         return Head(seq, from_microseconds(at), epoch)
 
-    def tell(self, me: MeOut) -> None:
-        """Note what the service takes now."""
+    def store_rules(self, me: MeOut) -> None:
+        """Store the current rules of the service."""
         with self._writing() as connection:
             connection.execute("UPDATE state SET me = ?", (me.json_text(),))
 
-    def take(self, steps: Sequence[FeedStep], seq: int, head_at: datetime | None) -> None:
-        """Store some changes, the seq up to which they are all, and when that was the head: all of it or nothing."""
+    def store(self, steps: Sequence[FeedStep], seq: int, head_at: datetime | None) -> None:
+        """Store changes in one transaction: all up to `seq`, which was the head at `head_at` (None: it was not)."""
         last = {step.what.contribution if isinstance(step.what, Gone) else step.what.id: step for step in steps}
         with self._writing() as connection:
             (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM contributions").fetchone()
@@ -127,9 +127,9 @@ class Tables:
             connection.executemany("DELETE FROM signals WHERE contribution = ?", old)
             connection.executemany("DELETE FROM contributions WHERE id = ?", old)
             kept = [(step.seq, step.what) for step in last.values() if isinstance(step.what, Copied)]
-            connection.executemany(_WRITTEN, [_row(number, one) for number, one in kept])
-            held = [(algorithm, octets, one.id) for _, one in kept for algorithm, octets in one.signals]
-            connection.executemany("INSERT OR IGNORE INTO signals VALUES (?, ?, ?)", sorted(held))
+            connection.executemany(_WRITTEN, [_row(seq_of, copied) for seq_of, copied in kept])
+            signals = [(algorithm, octets, copied.id) for _, copied in kept for algorithm, octets in copied.signals]
+            connection.executemany("INSERT OR IGNORE INTO signals VALUES (?, ?, ?)", sorted(signals))
             at = None if head_at is None else to_microseconds(head_at)
             connection.execute("UPDATE state SET cursor = ?, at = coalesce(?, at)", (seq, at))
 
@@ -140,55 +140,55 @@ class Tables:
             return int(count)
 
     def every(self, algorithm: Algorithm) -> bytes:
-        """Every distinct value of an algorithm, sorted, big-endian, one after the other."""
-        asked = "SELECT DISTINCT value FROM signals WHERE algorithm = ? ORDER BY value"
+        """Every distinct value of an algorithm, sorted, big-endian, joined."""
+        query = "SELECT DISTINCT value FROM signals WHERE algorithm = ? ORDER BY value"
         with self._reading() as connection:
-            return b"".join(value for (value,) in connection.execute(asked, (str(algorithm),)))
+            return b"".join(value for (value,) in connection.execute(query, (str(algorithm),)))
 
     def added(self, after: int) -> dict[Algorithm, list[bytes]]:
-        """The values of the contributions that changed after a number."""
-        asked = (
+        """The values of the contributions that changed after a seq."""
+        query = (
             "SELECT s.algorithm, s.value FROM contributions c JOIN signals s ON s.contribution = c.id WHERE c.seq > ?"
         )
-        found: dict[Algorithm, list[bytes]] = defaultdict(list)
+        values: dict[Algorithm, list[bytes]] = defaultdict(list)
         with self._reading() as connection:
-            for algorithm, value in connection.execute(asked, (after,)):
-                found[Algorithm(algorithm)].append(value)
-        return found
+            for algorithm, value in connection.execute(query, (after,)):
+                values[Algorithm(algorithm)].append(value)
+        return values
 
-    def holders(self, found: Collection[Signal], now: datetime) -> list[Holder]:
-        """Who holds any of the signals: one holder a contribution and signal, in no order."""
+    def holders(self, wanted: Collection[Signal], now: datetime) -> list[Holder]:
+        """The contributions that hold any of the signals: a holder for each contribution and signal, unordered."""
         holders: list[Holder] = []
-        octets: dict[Algorithm, list[bytes]] = defaultdict(list)
-        for signal in found:
-            octets[signal.algorithm].append(signal.to_bytes())
+        by_algorithm: dict[Algorithm, list[bytes]] = defaultdict(list)
+        for signal in wanted:
+            by_algorithm[signal.algorithm].append(signal.to_bytes())
         with self._reading() as connection:
-            for algorithm, values in octets.items():
+            for algorithm, values in by_algorithm.items():
                 for start in range(0, len(values), _MANY):
-                    some = values[start : start + _MANY]
-                    asked = (str(algorithm), to_microseconds(now), *some)
-                    places = ", ".join("?" * len(some))
-                    rows = connection.execute(f"{_HOLDERS} ({places})", asked)
+                    chunk = values[start : start + _MANY]
+                    parameters = (str(algorithm), to_microseconds(now), *chunk)
+                    places = ", ".join("?" * len(chunk))
+                    rows = connection.execute(f"{_HOLDERS} ({places})", parameters)
                     holders += [_holder(algorithm, row) for row in rows]
         return holders
 
     def having(self, ids: Collection[int]) -> dict[int, frozenset[Algorithm]]:
-        """The algorithms that overrule phash of which the contributions have signals."""
-        found: dict[int, set[Algorithm]] = defaultdict(set)
-        wanted, asked = sorted(map(str, OVERRULING)), list(ids)
+        """The algorithms that overrule phash and of which the contributions have signals, by contribution."""
+        algorithms_by_id: dict[int, set[Algorithm]] = defaultdict(set)
+        overruling, ordered = sorted(map(str, OVERRULING)), list(ids)
         with self._reading() as connection:
-            for start in range(0, len(asked), _MANY):
-                some = asked[start : start + _MANY]
-                places = ", ".join("?" * len(some))
-                rows = connection.execute(f"{_HAVING} ({places})", (*wanted, *some))
+            for start in range(0, len(ordered), _MANY):
+                chunk = ordered[start : start + _MANY]
+                places = ", ".join("?" * len(chunk))
+                rows = connection.execute(f"{_HAVING} ({places})", (*overruling, *chunk))
                 for id, algorithm in rows:
-                    found[id].add(Algorithm(algorithm))
-        return {id: frozenset(algorithms) for id, algorithms in found.items()}
+                    algorithms_by_id[id].add(Algorithm(algorithm))
+        return {id: frozenset(algorithms) for id, algorithms in algorithms_by_id.items()}
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         if self._process != os.getpid():
-            # A connection does not cross a fork: the parent's is left as it is, and so is its lock.
+            # A connection must not be used after a fork: the parent's stays open, and its lock is replaced.
             _OF_PARENTS.append(self._connection)
             self._lock = RLock()
             self._open()
@@ -207,19 +207,19 @@ class Tables:
                 raise
 
 
-def _row(seq: int, one: Copied) -> tuple[object, ...]:
-    removed, expires = one.removed_at, one.expires_at
+def _row(seq: int, contribution: Copied) -> tuple[object, ...]:
+    removed_at, expires_at = contribution.removed_at, contribution.expires_at
     return (
-        one.id,
+        contribution.id,
         seq,
-        one.member,
-        " ".join(one.labels),
-        one.severity,
-        one.standing,
-        " ".join(one.context),
-        None if removed is None else to_microseconds(removed),
-        to_microseconds(one.received_at),
-        None if expires is None else to_microseconds(expires),
+        contribution.member,
+        " ".join(contribution.labels),
+        contribution.severity,
+        contribution.standing,
+        " ".join(contribution.context),
+        None if removed_at is None else to_microseconds(removed_at),
+        to_microseconds(contribution.received_at),
+        None if expires_at is None else to_microseconds(expires_at),
     )
 
 

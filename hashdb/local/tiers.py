@@ -1,4 +1,4 @@
-"""The index of a member's copy: the service's own tiers, which catch up with the copy's tables before each search."""
+"""The index of a member's copy: the tiered index of the service, which catches up with the tables before a search."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from hashdb.local.tables import Tables
 
 
 class Tiers:
-    """Searches the values of some tables; whatever is wrong with the files, the tables have it all."""
+    """Searches the values of the tables; the index files can always be built again from the tables."""
 
     def __init__(self, tables: Tables, folder: Path) -> None:
-        """Over open tables; segments stand in `folder`. Fills at the first search."""
+        """Over open tables; `folder` has the segments. Fills at the first search."""
         self._tables = tables
-        self._radii = {one: one.radius for one in Algorithm}
+        self._radii = {algorithm: algorithm.radius for algorithm in Algorithm}
         self._engine = SegmentStore(folder, self._radii)
         self._follower = LogFollower(tables.head, self._snapshot, (self,), lambda: self._engine.moved)
         self.catch_up = self._follower.catch_up
@@ -35,14 +35,14 @@ class Tiers:
         try:
             return self._engine.indexes[algorithm].search(values, radius)
         except IndexError:
-            # A file turns out to be damaged: this process goes on in memory, and the next sync throws the file away.
+            # A file is damaged: this process continues in memory, and the next sync deletes the file.
             with self._follower.lock:
                 self._engine, self._follower.head = SegmentStore(None, self._radii), None
         self.catch_up()
         return self._engine.indexes[algorithm].search(values, radius)
 
     def write(self) -> None:
-        """Write what is in memory to segments once it is much, and merge segments; for the process that syncs."""
+        """Flush the values in memory to a segment once there are many, and merge segments; for the syncing process."""
         self.catch_up()
         if self._engine.unflushed < ARRAY:
             return
@@ -56,7 +56,7 @@ class Tiers:
                 pass
 
     def check(self) -> None:
-        """Read the files against their checksums; what is damaged is thrown away, and built anew from the tables."""
+        """Check the files against their checksums; damaged ones are deleted and built again from the tables."""
         with self._engine.writing() as may:
             if may:
                 self.catch_up()
@@ -64,11 +64,11 @@ class Tiers:
                     self._follower.head = None
 
     def start(self, log: LogSnapshot[Tables]) -> None:
-        """Go on from the segments."""
+        """Start from the segments."""
         self._add(log, self._engine.start(log.head.epoch, log.head.seq, log.leaf))
 
     def advance(self, log: LogSnapshot[Tables], after: int) -> bool:
-        """Add what has changed past `after`; False where another process has thrown the segments away."""
+        """Add the changes past `after`; False if another process has deleted the segments."""
         if not self._engine.refresh(log.head.seq, log.leaf):
             return False
         self._add(log, max(after, self._engine.last_seq))
@@ -76,7 +76,7 @@ class Tiers:
 
     @contextmanager
     def _snapshot(self, after: int | None) -> Iterator[LogSnapshot[Tables]]:
-        # What comes in after the head is read is added again the next time, which does no harm.
+        # Changes that are stored after the head was read are added again the next time, which does no harm.
         # A copy has the seqs of the log, not its leaves: a log that was set back has another epoch.
         yield LogSnapshot(self._tables.head(), lambda seq: "", self._tables)
 
@@ -97,7 +97,7 @@ class Tiers:
         return among(words, from_octets(self._tables.every(algorithm), algorithm.bits))
 
 
-def _load(index: TieredIndex, octets: bytes, seq: int) -> None:
-    words = from_octets(octets, index.bits)
+def _load(index: TieredIndex, values: bytes, seq: int) -> None:
+    words = from_octets(values, index.bits)
     for start in range(0, len(words), most(index.bits)):
         index.load(words[start : start + most(index.bits)], seq)

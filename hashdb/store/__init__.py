@@ -1,4 +1,4 @@
-"""Durable truth in SQL: Store.begin() gives one unit of work; rows never leave this package."""
+"""The database: Store.begin() opens a transaction, whose repositories return domain values, never rows."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from hashdb.store.stats.overviews import Overviews
 __all__ = ["Store", "Transaction"]
 
 _ALONE = 0x68617369
-"""Of PostgreSQL's advisory locks, the one that a process holds which writes an index that machines share."""
+"""The PostgreSQL advisory lock of the process that writes an index which machines share."""
 _PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=FULL",
@@ -54,7 +54,7 @@ _PRAGMAS = (
 
 
 class Transaction:
-    """One unit of work: what was written in it is durable when it ends, or has never been."""
+    """One unit of work: its changes are durable when it ends, or are all rolled back."""
 
     audit = repository(Audit)
     tree = repository(Tree)
@@ -97,7 +97,7 @@ class Transaction:
         self.connection = connection
 
     def server(self) -> connections.Server | None:
-        """How PostgreSQL does; None of SQLite."""
+        """The state of PostgreSQL; None for SQLite."""
         return None if self.connection.dialect.name == "sqlite" else connections.server_of(self.connection)
 
 
@@ -105,7 +105,7 @@ class Store:
     """The database, SQLite or PostgreSQL."""
 
     def __init__(self, url: str, busy_seconds: float = 10.0) -> None:
-        """Opens no connection yet. Raises BadSetting when the URL or its driver cannot be used."""
+        """Opens no connection yet. Raises BadSetting if the URL or its driver cannot be used."""
         try:
             parsed = _parsed(url)
             if parsed.get_backend_name() == "sqlite":
@@ -144,14 +144,14 @@ class Store:
             require_current(tx.connection)
 
     def scrub(self) -> None:
-        """Let nothing of what was deleted stay in SQLite's journal, where no reader still needs it."""
+        """Remove deleted data from SQLite's journal, except where a reader still needs it."""
         if self.embedded:
             with self._busy_errors(), closing(self._engine.raw_connection()) as connection:
                 connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
 
     @contextmanager
     def alone(self) -> Iterator[bool]:
-        """Whether no other process, of any machine, holds this for the length of its block (of SQLite: always)."""
+        """Hold the lock of the index for the block: yields whether no other process has it (SQLite: always True)."""
         if self.embedded:
             yield True
             return
@@ -164,16 +164,16 @@ class Store:
                     connection.execute(select(func.pg_advisory_unlock(_ALONE)))
 
     def copy_to(self, path: Path) -> None:
-        """Write a copy of the whole database into a new file, while it is in use. Raises BackupFailed."""
+        """Write a copy of the whole database to a new file, while it is in use. Raises BackupFailed."""
         write_copy(self._engine, path)
 
     def fill_from(self, path: Path) -> None:
-        """Fill the database, which is empty, from such a copy. Raises BackupFailed."""
+        """Restore such a copy into this database, which must be empty. Raises BackupFailed."""
         read_copy(self._engine, path)
 
     @contextmanager
     def scratch(self, folder: Path) -> Iterator[str]:
-        """The URL of an empty database for the length of a block: beside PostgreSQL's, else in the folder.
+        """The URL of an empty database for the block: on the PostgreSQL server, or in the folder.
 
         Raises BackupFailed.
         """
@@ -181,21 +181,21 @@ class Store:
             yield url
 
     def rows(self) -> int:
-        """How many rows all tables have. Raises StoreBusy."""
+        """The number of rows of all tables. Raises StoreBusy."""
         with self.read() as tx:
             return moves.count(tx.connection)
 
     def move_to(self, target: Store, advance: moves.Advance) -> moves.Moved:
-        """Make a target hold what this database holds at this moment: one that is empty, or that this has begun.
+        """Copy a snapshot of this database to a target, which is empty or an unfinished copy of this database.
 
-        Nothing opens it before `finish_move_to`. Raises MoveFailed, StoreBusy.
+        Nothing opens the target before `finish_move_to`. Raises MoveFailed, StoreBusy.
         """
         with self.read() as tx, target._busy_errors():
             moves.begin(tx.connection, target._engine)
             return moves.make_equal(tx.connection, target._engine, advance)
 
     def finish_move_to(self, target: Store, head: Head) -> None:
-        """Let the target be opened. Raises MoveFailed where the log's head is not the one that was moved, StoreBusy."""
+        """Let the target be opened. Raises MoveFailed if the log's head is not the one that was moved, StoreBusy."""
         with self.read() as tx, target._busy_errors():
             moves.finish(tx.connection, target._engine, head)
 
@@ -206,7 +206,7 @@ class Store:
 
     @contextmanager
     def _transaction(self, writes: bool) -> Iterator[Transaction]:
-        # Each match takes this way: `_busy_errors` around it would be another generator.
+        # Each match runs this: `_busy_errors` around it would be another generator.
         try:
             with self._engine.connect() as connection:
                 if self.embedded:
@@ -240,12 +240,12 @@ def _parsed(url: str) -> URL:
     scheme, _, path = url.partition(":///")
     if scheme != "sqlite" or path.endswith("uri=true"):
         return make_url(url)
-    # The whole rest is the path, except in SQLite's own URIs: a folder may have a question mark in its name.
+    # The rest is the path, except in SQLite's own URIs: a folder may have a question mark in its name.
     return URL.create("sqlite", database=path)
 
 
 def _sqlite(url: URL, busy_seconds: float) -> Engine:
-    # The connection that was used last has the pages in memory, and the others need none.
+    # Last in, first out: the connection that was used last has its pages in memory.
     engine = create_engine(url, pool_use_lifo=True, connect_args={"timeout": busy_seconds, "isolation_level": None})
 
     @event.listens_for(engine, "connect")
@@ -257,9 +257,9 @@ def _sqlite(url: URL, busy_seconds: float) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        # A read that turns into a write fails at once whatever the timeout, so a write takes the lock first.
+        # A read that turns into a write fails at once, whatever the timeout, so a write takes the lock first.
         writes = connection.get_execution_options().get("hashdb_writes", False)
-        # By the driver: what SQLAlchemy does around a statement costs more than this one.
+        # By the driver: the work of SQLAlchemy around a statement costs more than this one.
         cursor = connection.connection.cursor()
         cursor.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
         cursor.close()

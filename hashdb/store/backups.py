@@ -1,4 +1,4 @@
-"""Copies of the whole database, made while it is in use, and read back into an empty one."""
+"""Copy the whole database to a file while it is in use, and restore it into an empty one."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ _RESTORE = ("pg_restore", "--single-transaction", "--exit-on-error", "--no-owner
 
 
 def write_copy(engine: Engine, path: Path) -> None:
-    """Write all that the database holds at one moment into a file that is not there yet; writers go on meanwhile.
+    """Write a snapshot of the database to a new file; writers continue meanwhile.
 
-    SQLite's copy holds nothing of what was deleted; PostgreSQL's is made by pg_dump, in its own format. Raises
-    BackupFailed.
+    SQLite's copy contains no deleted data; PostgreSQL's is made by pg_dump, in its own format. Raises BackupFailed.
     """
     if engine.dialect.name == "sqlite":
         connection = engine.raw_connection()
@@ -40,7 +39,7 @@ def write_copy(engine: Engine, path: Path) -> None:
 
 
 def read_copy(engine: Engine, path: Path) -> None:
-    """Fill an empty database from such a file, or leave it empty. Raises BackupFailed."""
+    """Restore such a file into an empty database, or leave it empty. Raises BackupFailed."""
     if not is_empty(engine):
         raise BackupFailed("the database has tables already: restore into an empty one")
     if engine.dialect.name == "sqlite":
@@ -62,9 +61,9 @@ def read_copy(engine: Engine, path: Path) -> None:
 
 @contextmanager
 def scratch(engine: Engine, folder: Path) -> Iterator[str]:
-    """The URL of an empty database beside PostgreSQL's, which is dropped at the end; of SQLite's, a file in the folder.
+    """The URL of an empty database: on the same PostgreSQL server, dropped at the end; or an SQLite file in the folder.
 
-    One that a killed process left is dropped first. Raises BackupFailed.
+    A scratch database that a killed process left is dropped first. Raises BackupFailed.
     """
     if engine.dialect.name == "sqlite":
         yield f"sqlite:///{(folder / 'scratch.sqlite').absolute()}"
@@ -96,7 +95,7 @@ def _administering(engine: Engine) -> Iterator[Connection]:
 
 
 def is_empty(engine: Engine) -> bool:
-    """Whether the database has no tables. Raises BackupFailed where it does not answer."""
+    """Whether the database has no tables. Raises BackupFailed if it does not answer."""
     try:
         return not inspect(engine).get_table_names()
     except DBAPIError as error:
@@ -104,7 +103,7 @@ def is_empty(engine: Engine) -> bool:
 
 
 def _require(program: str, engine: Engine) -> None:
-    """See that a program of PostgreSQL's is here, and not older than the server. Raises BackupFailed."""
+    """Check that a PostgreSQL program is installed, and not older than the server. Raises BackupFailed."""
     try:
         with engine.connect() as connection:
             server = int(connection.exec_driver_sql("SHOW server_version_num").scalar_one()) // 10_000
@@ -123,7 +122,7 @@ def _require(program: str, engine: Engine) -> None:
 
 
 def _run(words: list[str], url: URL) -> None:
-    """Run a program of PostgreSQL's. What it needs to connect goes by its environment, which others cannot read."""
+    """Run a PostgreSQL program. It gets its connection by environment variables, which other users cannot read."""
     result = subprocess.run(words, env=os.environ | _environment(url), capture_output=True, text=True, check=False)
     if result.returncode:
         lines = result.stderr.strip().splitlines() or [""]
@@ -143,4 +142,4 @@ def _environment(url: URL) -> dict[str, str]:
 
 
 _PARAMETERS = frozenset({"host", "port", "user", "sslmode", "sslrootcert", "sslcert", "sslkey", "passfile", "service"})
-"""Of a URL's query, what is an environment variable of libpq by the same name."""
+"""The parameters of a URL's query that libpq takes as environment variables of the same name."""

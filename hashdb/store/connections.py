@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: no statement, no lock and no silence of either side lasts for ever."""
+"""Connections to PostgreSQL: every statement, lock and silence of either side has a time limit."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ RETRY_AFTER = 2
 IDLE_TIMES = 3
 STATEMENT_TIMES = 6
 SILENT_TIMES = 7
-"""Of the seconds for which a lock is waited for, each: how long the server lets a process stand still that holds the
-log, and a statement run; and how long this process waits for its answer where the server says nothing at all."""
+"""Multiples of the lock timeout: the server's timeout for a process that idles while it holds the log, the server's
+statement timeout, and how long this process waits for a server that sends nothing at all."""
 
 
 def engine_of(url: URL, busy_seconds: float) -> Engine:
-    """An engine whose connections give up. Raises ImportError where the driver is missing."""
+    """An engine whose connections time out. Raises ImportError if the driver is missing."""
     thousand = busy_seconds * 1000
     limits = {
         "lock_timeout": int(thousand),
         "statement_timeout": int(thousand * STATEMENT_TIMES),
-        # Not in force by itself: a reader may take its time with what it has read.
+        # A custom setting, which the transaction that locks the log applies: a reader may take its time.
         "hashdb.idle": int(thousand * IDLE_TIMES),
     }
     engine = create_engine(
@@ -50,7 +50,7 @@ def engine_of(url: URL, busy_seconds: float) -> Engine:
 
     @event.listens_for(engine, "checkin")
     def take_back(connection: Any, record: object) -> None:
-        # The first thing that is asked is whether it still answers. There is none where it was given up.
+        # The pre-ping of the next checkout uses it. A connection that was given up is None.
         if connection is not None:
             connection.patience = busy_seconds
 
@@ -58,7 +58,7 @@ def engine_of(url: URL, busy_seconds: float) -> Engine:
 
 
 class Server(NamedTuple):
-    """How PostgreSQL does: `lag` is how many bytes of its log the slowest standby has not replayed."""
+    """The state of PostgreSQL: `lag` is how many bytes of its log the slowest standby has not replayed."""
 
     connections: int
     max_connections: int
@@ -67,7 +67,7 @@ class Server(NamedTuple):
 
 
 def server_of(connection: Connection) -> Server:
-    """The figures of this moment. Of a standby, a user without the role pg_monitor sees that it is there only."""
+    """The current figures. A user without the role pg_monitor sees that a standby exists, but not its lag."""
     return Server(*connection.execute(_SERVER).one())
 
 
@@ -79,16 +79,16 @@ _SERVER = text(
 
 
 def for_short(connection: PoolProxiedConnection) -> None:
-    """From now on nothing is asked on the connection that takes time."""
+    """Prepare a connection for short queries: autocommit, and a short wait for the server."""
     driver: Any = connection.driver_connection
     driver.autocommit = True
     driver.patience = type(driver).patience
 
 
 def _patient(driver: Any, busy_seconds: float) -> Any:
-    """The driver's class of connections, but for one thing: it gives up a server that is there and says nothing.
+    """The driver's class of connections, with a time limit for a server that is connected but does not answer.
 
-    The system's own limits are for one that is not there.
+    The limits of the operating system are for a server that is not reachable.
     """
 
     class Patient(driver.Connection):  # type: ignore[misc]
@@ -98,7 +98,7 @@ def _patient(driver: Any, busy_seconds: float) -> Any:
             try:
                 return super().wait(gen, interval, self.patience if timeout is None else timeout)
             except driver.errors._WaitTimeout:
-                # What becomes of the statement is unknown: nobody is to use the connection again.
+                # The fate of the statement is unknown: the connection must not be used again.
                 self.pgconn.finish()
                 raise driver.OperationalError("the server does not answer") from None
 
@@ -118,14 +118,14 @@ _REASONS = {
     "timeout": "does not answer: no connection within HASHDB_BUSY_SECONDS",
     "no such file": "does not answer: there is no such socket",
 }
-"""What the driver's message has in it, which may name the user, and what is said instead."""
+"""By a part of the driver's message: the text that replaces the message, which may name the user."""
 _ELSE = "does not answer: see that it runs, and that HASHDB_DATABASE_URL names it"
 
 
 def database_away(url: str, busy: StoreBusy, setting: str = "HASHDB_DATABASE_URL") -> DatabaseAway | StoreBusy:
-    """The error that says where the database is, where no connection could be made; else the same error.
+    """The error that names the database's address if no connection could be made; otherwise the same error.
 
-    `setting` is where the URL stands.
+    `setting` is the setting that has the URL.
     """
     cause = busy.__cause__
     if not isinstance(cause, OperationalError) or cause.statement is not None:

@@ -1,4 +1,4 @@
-"""Jobs in SQL: the progress that every process can read, what came of each, and the last errors of background tasks."""
+"""Jobs in SQL: their progress and result, which every process can read, and the last errors of background tasks."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Jobs(Repository, Generic[_Job]):
     _columns: Sequence[Column[Any]]
 
     def advance(self, id: int, done: int, now: datetime) -> None:
-        """Note how many events it has read."""
+        """Record how many events the job has read."""
         query = update(self._table).where(self._table.c.id == id)
         self._connection.execute(query.values(done=done, touched_at=now))
 
     def latest(self, limit: int) -> tuple[_Job, ...]:
-        """The last ones, the last first."""
+        """The last jobs, the newest first."""
         query = select(*self._columns).order_by(self._table.c.id.desc()).limit(limit)
         return tuple(map(self._read, self._connection.execute(query)))
 
@@ -46,33 +46,33 @@ class Jobs(Repository, Generic[_Job]):
 
 
 class ReportJobs(Jobs[ReportJob]):
-    """Reports, with the text of those that are made."""
+    """Report jobs, with the text of finished reports."""
 
     _table = report_jobs
     _columns = tuple(column for column in report_jobs.c if column.name != "text")
 
     def add(self, actor: str, period: Period, member: int | None, size: int, now: datetime) -> ReportJob:
-        """Record that one begins, of a log of `size` events."""
+        """Record a new report job, of a log of `size` events."""
         return self._add(actor, size, now, first=period.first, last=period.last, member=member)
 
     def end(self, id: int, outcome: JobOutcome, done: int, text: str | None, now: datetime) -> None:
-        """Note what came of it, and the report."""
+        """Record the outcome, and the report."""
         self._end(id, outcome, done, now, text=text)
 
     def keep(self, newest: int) -> None:
-        """Delete all but so many of the newest."""
+        """Delete all but the newest ones."""
         kept = select(report_jobs.c.id).order_by(report_jobs.c.id.desc()).limit(newest)
         self._connection.execute(delete(report_jobs).where(report_jobs.c.id.not_in(kept)))
 
     def one(self, id: int) -> ReportJob:
-        """One of them. Raises NotFound."""
+        """One report job. Raises NotFound."""
         row = self._connection.execute(select(*self._columns).where(report_jobs.c.id == id)).one_or_none()
         if row is None:
             raise NotFound(f"report {id}")
         return self._read(row)
 
     def text(self, id: int) -> str:
-        """The report. Raises NotFound where it is not made."""
+        """The text of a report. Raises NotFound if it is not finished."""
         found = self._connection.execute(select(report_jobs.c.text).where(report_jobs.c.id == id)).scalar_one_or_none()
         if found is None:
             raise NotFound(f"report {id}")
@@ -89,13 +89,13 @@ class Verifications(Jobs[Verification]):
     _columns = tuple(verifications.c)
 
     def add(self, actor: str, size: int, now: datetime) -> Verification:
-        """Record that one begins, of a log of `size` events."""
+        """Record a new verification, of a log of `size` events."""
         return self._add(actor, size, now, checkpoints=0, findings={"reasons": []})
 
     def end(
         self, id: int, outcome: JobOutcome, done: int, checkpoints: int, findings: Sequence[str], now: datetime
     ) -> None:
-        """Note what came of it."""
+        """Record the outcome."""
         self._end(id, outcome, done, now, checkpoints=checkpoints, findings={"reasons": list(findings)})
 
     def _read(self, row: Row[Any]) -> Verification:
@@ -113,7 +113,7 @@ class TaskErrors(Repository):
     """The last failures of background tasks within one transaction."""
 
     def put(self, task: str, text: str, now: datetime) -> None:
-        """Store a failure in the place of the one before."""
+        """Store the last failure of a task in place of the previous one."""
         values = {"at": now, "text": text[:LONGEST_TEXT]}
         if not self._connection.execute(update(task_errors).where(task_errors.c.task == task).values(values)).rowcount:
             upsert(self._connection, task_errors, [{"task": task, **values}], most=("at",))

@@ -1,4 +1,4 @@
-"""A repository is the SQL of one noun within a transaction; a transaction makes each when it is first used."""
+"""Repositories: the SQL of one noun each within a transaction, which creates a repository when it is first used."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class repository(Generic[_R]):  # noqa: N801
         self._made = made
 
     def __set_name__(self, owner: type, name: str) -> None:
-        """Note under which name it is found the next time."""
+        """Store the name under which the repository is cached."""
         self._name = name
 
     def __get__(self, transaction: Any, owner: type) -> _R:
@@ -43,7 +43,7 @@ _Process = Callable[[Any], Any] | None
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Insert rows, all with the keys of the first; SQLAlchemy takes several times as long for a thousand."""
+    """Insert rows, all with the keys of the first: several times as fast as SQLAlchemy for a thousand rows."""
     if not rows:
         return
     names = tuple(rows[0])
@@ -56,7 +56,7 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> No
 
 
 def insert_values(connection: Connection, table: str, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert rows of values as the driver takes them, in the order of these columns."""
+    """Insert rows of values in the driver's types, in the order of these columns."""
     if not rows:
         return
     quoted = ", ".join(f'"{name}"' for name in names)
@@ -80,9 +80,9 @@ def upsert(
     least: Sequence[str] = (),
     most: Sequence[str] = (),
 ) -> None:
-    """Insert rows; where one of that primary key is there, add to it, or keep the lesser or the greater value.
+    """Insert rows; in a row that exists, add to the columns `adds`, and keep the `least` or the `most` value of others.
 
-    Its other columns stay. Rows come in the order of their keys, so that two who do this wait for each other in turn.
+    Its remaining columns stay. Rows must be in the order of their keys, so that two transactions cannot deadlock.
     """
     if not rows:
         return
@@ -97,7 +97,7 @@ def upsert(
 
 @cache
 def _processes(table: Table, names: tuple[str, ...], dialect: Dialect) -> tuple[_Process, ...]:
-    """How each column's values become what the driver takes."""
+    """The conversion of each column's values to the driver's types."""
     columns: list[Column[Any]] = [table.c[name] for name in names]
     return tuple(column.type.dialect_impl(dialect).bind_processor(dialect) for column in columns)
 

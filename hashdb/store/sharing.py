@@ -30,7 +30,7 @@ from hashdb.store.tables import deliveries, members, webhook_topics, webhooks
 
 
 class DeliveryPosition(NamedTuple):
-    """How far the deliveries of a webhook's topic have been made."""
+    """The seq up to which the deliveries of a webhook's topic have been made."""
 
     webhook: int
     member: int
@@ -42,7 +42,7 @@ class Webhooks(Repository):
     """Webhooks within one transaction."""
 
     def add(self, member: int, draft: WebhookDraft, secret: str, now: datetime, seq: int) -> Webhook:
-        """Record a webhook, which tells of what happens after number `seq`."""
+        """Record a webhook, which receives the events after `seq`."""
         row = {
             "member_id": member,
             "url": draft.url,
@@ -71,13 +71,13 @@ class Webhooks(Repository):
         )
 
     def count(self, member: int) -> int:
-        """How many webhooks a member has; nobody else adds one to it before the end of the transaction."""
+        """How many webhooks a member has; locks the member, so that nobody else adds one until the transaction ends."""
         self._connection.execute(select(members.c.id).where(members.c.id == member).with_for_update())
         query = select(func.count()).select_from(webhooks).where(webhooks.c.member_id == member)
         return self._connection.execute(query).scalar_one()
 
     def change(self, changed: Webhook, before: Webhook, seq: int) -> None:
-        """Write what a webhook is now; of a topic that it had not before, it tells from number `seq` on."""
+        """Store a changed webhook; it receives a topic that it did not have before from `seq` on."""
         values = {
             "url": changed.url,
             "note": changed.note,
@@ -103,25 +103,25 @@ class Webhooks(Repository):
         self._connection.execute(update(webhooks).where(webhooks.c.id == id).values(values))
 
     def arrived(self, id: int) -> None:
-        """Note that something has arrived."""
+        """Record that a delivery has arrived."""
         query = update(webhooks).where(webhooks.c.id == id, webhooks.c.failing_since.is_not(None))
         self._connection.execute(query.values(failing_since=None))
 
     def failed(self, id: int, now: datetime) -> datetime:
-        """Note that something has not arrived; since when nothing has. Raises NotFound."""
+        """Record that a delivery has failed; return since when none has arrived. Raises NotFound."""
         query = update(webhooks).where(webhooks.c.id == id, webhooks.c.failing_since.is_(None))
         self._connection.execute(query.values(failing_since=now))
         return self.one(id).failing_since or now
 
     def disable(self, id: int) -> bool:
-        """Switch a webhook off; whether it was on."""
+        """Disable a webhook; return whether it was enabled."""
         query = update(webhooks).where(webhooks.c.id == id, webhooks.c.enabled.is_(True)).values(enabled=False)
         return self._connection.execute(query).rowcount == 1
 
     def behind(self, seq: int) -> tuple[DeliveryPosition, ...]:
-        """The topics of which deliveries are to be made up to a number, and can be.
+        """The topics whose deliveries are to be made up to `seq`.
 
-        Not those of a webhook for which too many wait, or, where one tells of all, one of that topic.
+        A webhook with too many waiting deliveries is left out, and a topic that gathers events while one of it waits.
         """
         return tuple(
             DeliveryPosition(row.webhook_id, row.member_id, Topic(row.topic), row.seq)
@@ -130,13 +130,13 @@ class Webhooks(Repository):
         )
 
     def hold(self, ids: Collection[int]) -> None:
-        """Let none of these be deleted or changed before the end of the transaction."""
+        """Lock these webhooks until the transaction ends, so that none is deleted or changed."""
         for chunk in chunks(sorted(set(ids))):
             query = select(webhooks.c.id).where(webhooks.c.id.in_(chunk)).order_by(webhooks.c.id)
             self._connection.execute(query.with_for_update(read=True, key_share=True))
 
     def move(self, positions: Sequence[DeliveryPosition], seq: int) -> frozenset[int]:
-        """Move these, all of one topic and at one number, on to another; the webhooks that were still there."""
+        """Advance positions, all of one topic and seq, to `seq`; return the webhooks that were still there."""
         moved: set[int] = set()
         for chunk in chunks(positions):
             query = update(webhook_topics).where(
@@ -237,7 +237,7 @@ class Deliveries(Repository):
         return tuple(map(_delivery, self._connection.execute(query.order_by(deliveries.c.id).limit(limit))))
 
     def waiting(self, webhook: int) -> int:
-        """How many wait for a webhook."""
+        """How many deliveries of a webhook wait."""
         query = select(func.count()).select_from(deliveries).where(deliveries.c.webhook_id == webhook, _WAITS)
         return self._connection.execute(query).scalar_one()
 
@@ -247,7 +247,7 @@ class Deliveries(Repository):
         self._connection.execute(update(deliveries).where(deliveries.c.id == id).values(values))
 
     def due(self, now: datetime, busy: Collection[int]) -> tuple[int, ...]:
-        """Of every webhook that is not `busy`, the first delivery that is to be sent now."""
+        """The first delivery that is due of every webhook that is not `busy`."""
         query = (
             select(func.min(deliveries.c.id))
             .join(webhooks, webhooks.c.id == deliveries.c.webhook_id)
@@ -264,7 +264,7 @@ class Deliveries(Repository):
         return tuple(sorted(self._connection.scalars(query)))
 
     def claim(self, ids: Collection[int], now: datetime, until: datetime) -> tuple[Claimed, ...]:
-        """Of these, the ones that are still to be sent now; no other process takes them before `until`."""
+        """Claim those of these deliveries that are still due; no other process takes them before `until`."""
         query = update(deliveries).where(deliveries.c.id.in_(ids), _WAITS, deliveries.c.next_at <= now)
         claimed_ids = self._connection.scalars(query.values(next_at=until).returning(deliveries.c.id)).all()
         query_claimed = (
@@ -278,9 +278,9 @@ class Deliveries(Repository):
     def note(
         self, claimed: Claimed, attempt: Attempt, outcome: DeliveryOutcome, now: datetime, then: datetime | None
     ) -> bool:
-        """Write down how an attempt went, and when the next one is; whether the delivery is still there."""
+        """Record the result of an attempt and when the next one is; return whether the delivery was still claimed."""
         query = update(deliveries).where(deliveries.c.id == claimed.id)
-        # Meanwhile it may have been asked for anew, or have been taken for lost and sent by another process.
+        # Meanwhile a member may have requested it again, or another process may have taken it for lost and sent it.
         still = and_(_WAITS, deliveries.c.attempts == claimed.attempts)
         values = {
             "outcome": str(outcome),
@@ -294,7 +294,7 @@ class Deliveries(Repository):
         return self._connection.execute(query.where(still).values(values)).rowcount == 1
 
     def prune(self, before: datetime, keep: int = KEPT_EACH) -> int:
-        """Forget deliveries that do not wait: those made before then, and of each webhook all but the last `keep`."""
+        """Delete deliveries that do not wait: those made before then, and all but the last `keep` of each webhook."""
         done = deliveries.c.outcome != str(DeliveryOutcome.WAITING)
         deleted = self._connection.execute(delete(deliveries).where(done, deliveries.c.made_at < before)).rowcount
         many = select(deliveries.c.webhook_id).group_by(deliveries.c.webhook_id).having(func.count() > keep)
@@ -306,7 +306,7 @@ class Deliveries(Repository):
         return deleted
 
     def retrying(self) -> int:
-        """How many failed and are tried again."""
+        """How many deliveries have failed and will be retried."""
         query = select(func.count()).select_from(deliveries).where(_WAITS, deliveries.c.attempts > 0)
         return self._connection.execute(query).scalar_one()
 

@@ -19,7 +19,7 @@ from tests.local.conftest import Service
 @pytest.fixture
 def tables(service: Service, tmp_path: Path) -> Tables:
     made = Tables(tmp_path / "copy.sqlite")
-    made.make("epoch", service.client.me(), NOON)
+    made.create("epoch", service.client.me(), NOON)
     return made
 
 
@@ -32,7 +32,7 @@ def one(id: int, expires_at: datetime | None = None) -> Copied:
 def test_what_is_taken_in_twice_is_there_once(tables: Tables) -> None:
     change = FeedStep(5, one(1))
     for _ in range(2):
-        tables.take([change, change], 5, NOON)
+        tables.store([change, change], 5, NOON)
     assert tables.count() == 1
     assert len(tables.holders([signal(1)], NOON)) == 1
     assert {name: len(values) for name, values in tables.added(4).items()} == {"pdq": 1, "phash": 1}
@@ -42,8 +42,8 @@ def test_what_is_taken_in_twice_is_there_once(tables: Tables) -> None:
 
 def test_what_is_gone_is_gone_with_its_signals(tables: Tables) -> None:
     first, second = one(1), one(2)
-    tables.take([FeedStep(5, first), FeedStep(6, second)], 6, NOON)
-    tables.take([FeedStep(7, Gone(first.id, "withdrawn"))], 7, None)
+    tables.store([FeedStep(5, first), FeedStep(6, second)], 6, NOON)
+    tables.store([FeedStep(7, Gone(first.id, "withdrawn"))], 7, None)
     assert tables.holders([signal(1)], NOON) == []
     assert tables.every(Algorithm.PDQ) == signal(2).to_bytes()
     assert (tables.state().seq, tables.state().at) == (7, NOON)
@@ -51,7 +51,7 @@ def test_what_is_gone_is_gone_with_its_signals(tables: Tables) -> None:
 
 
 def test_what_has_expired_is_held_by_none(tables: Tables) -> None:
-    tables.take([FeedStep(5, one(1, NOON + timedelta(hours=1)))], 5, NOON)
+    tables.store([FeedStep(5, one(1, NOON + timedelta(hours=1)))], 5, NOON)
     assert tables.holders([signal(1)], NOON)
     assert tables.holders([signal(1)], NOON + timedelta(hours=1)) == []
     tables.close()
@@ -61,13 +61,13 @@ def test_either_all_of_some_changes_is_taken_in_or_nothing(tables: Tables) -> No
     broken = [FeedStep(5, one(1)), FeedStep("six", one(2))]  # type: ignore[arg-type]
     tables._connection.execute("CREATE TRIGGER no BEFORE UPDATE ON state BEGIN SELECT raise(ABORT, 'no'); END")
     with pytest.raises(Exception, match="no"):
-        tables.take(broken, 6, NOON)
+        tables.store(broken, 6, NOON)
     assert (tables.count(), tables.head().seq) == (0, 0)
     tables.close()
 
 
 def test_a_fork_has_a_connection_of_its_own(tables: Tables) -> None:
-    tables.take([FeedStep(5, one(1))], 5, NOON)
+    tables.store([FeedStep(5, one(1))], 5, NOON)
     child = os.fork()
     if child == 0:
         os._exit(0 if tables.count() == 1 else 1)

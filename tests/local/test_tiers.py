@@ -28,17 +28,17 @@ def found(tiers: Tiers, seed: int) -> bool:
 
 def test_values_go_to_segments_which_others_take_over_and_what_is_gone_leaves(service: Service, tmp_path: Path) -> None:
     tables = Tables(tmp_path / "copy.sqlite")
-    tables.make("epoch", service.client.me(), NOON)
+    tables.create("epoch", service.client.me(), NOON)
     writer, reader = (Tiers(tables, tmp_path / "index") for _ in range(2))
     assert not found(reader, 1)
     made = [copied(seed) for seed in range(2 * ARRAY + 2)]
     half = len(made) // 2
-    tables.take([FeedStep(one.id, one) for one in made[:half]], half, NOON)
+    tables.store([FeedStep(one.id, one) for one in made[:half]], half, NOON)
     writer.write()
     assert len(list((tmp_path / "index").glob("*.segment"))) == 1
     assert found(reader, 1) and found(reader, half - 1) and not found(reader, half)
-    tables.take([FeedStep(one.id, one) for one in made[half:]], len(made), NOON)
-    tables.take([FeedStep(len(made) + 1, Gone(made[7].id, "withdrawn"))], len(made) + 1, NOON)
+    tables.store([FeedStep(one.id, one) for one in made[half:]], len(made), NOON)
+    tables.store([FeedStep(len(made) + 1, Gone(made[7].id, "withdrawn"))], len(made) + 1, NOON)
     writer.write()
     (segment,) = (tmp_path / "index").glob("*.segment")  # merged
     with_all = [found(tiers, seed) for tiers in (writer, reader) for seed in (1, half, len(made) - 1)]

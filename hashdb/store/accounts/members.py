@@ -64,8 +64,8 @@ class Members(Repository):
         return _member(row)
 
     def lock(self, member: int) -> None:
-        """Hold this member to the end of the transaction, so that two of its requests come one after the other."""
-        # In SQLite, whoever may write is alone from the beginning of the transaction on.
+        """Lock this member until the transaction ends, so that its requests run one after the other."""
+        # In SQLite, a writing transaction excludes all others from its beginning.
         if self._connection.dialect.name != "sqlite":
             self._connection.execute(_LOCK, {"member": member})
 
@@ -105,7 +105,7 @@ class Members(Repository):
         return _key(self._connection.execute(insert(keys).returning(keys), row).one())
 
     def key(self, key: int, *, lock: bool = False) -> Key:
-        """One key, held to the end of the transaction with `lock`. Raises NotFound."""
+        """One key; `lock` locks it until the transaction ends. Raises NotFound."""
         query = select(keys).where(keys.c.id == key)
         row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
         if row is None:
@@ -128,13 +128,13 @@ class Members(Repository):
         return self.key(key)
 
     def activity(self, member: int, since: datetime) -> Activity:
-        """What a member did at `since` or later, and when it contributed last."""
+        """How much a member did from `since` on, and when it contributed last."""
         parameters = {"member": member, "since": since}
         contributed, last = self._connection.execute(_CONTRIBUTED, parameters).one()
         return Activity(contributed, self._connection.execute(_OPINED, parameters).scalar_one(), last)
 
     def effect(self, member: int, now: datetime) -> SuspensionImpact:
-        """What depends on the member's taking part."""
+        """How many contributions, keys and opinions of the member are in force."""
         active = select(func.count()).where(
             contributions.c.member_id == member,
             unended(now),
@@ -149,14 +149,14 @@ class Members(Repository):
         return SuspensionImpact(*(self._connection.execute(query).scalar_one() for query in (active, valid, current)))
 
     def first_feed_read(self, key: int, day: str) -> bool:
-        """Whether this is the key's first reading of the feed on `day`; from now on it is not."""
+        """Record that the key reads the feed on `day`; return whether this is the first time on that day."""
         query = update(keys).where(keys.c.id == key, keys.c.feed_read_on.is_distinct_from(day))
         return self._connection.execute(query.values(feed_read_on=day)).rowcount == 1
 
 
 @contextmanager
 def _unique_name(name: str) -> Iterator[None]:
-    """Turns the database's refusal of a second member of that name into NameTaken."""
+    """Raises NameTaken where the database refuses a second member of that name."""
     try:
         yield
     except IntegrityError:
@@ -204,7 +204,7 @@ class BudgetsUsed(Repository):
     """Used budgets within one transaction."""
 
     def add(self, amounts: Sequence[Spent], now: datetime) -> None:
-        """Add what was used, and forget what is past its renewal."""
+        """Add what was used, and delete what is past its renewal."""
         self._connection.execute(delete(spent).where(spent.c.renews_at <= now))
         rows = [
             {"actor": each.actor, "budget": str(each.budget), "renews_at": each.renews_at, "amount": each.amount}
@@ -214,7 +214,7 @@ class BudgetsUsed(Repository):
         upsert(self._connection, spent, rows, adds=("amount",))
 
     def used(self, now: datetime) -> list[Spent]:
-        """What all actors have used of the budgets in use at `now`."""
+        """What all actors have used of the budgets that renew after `now`."""
         rows = self._connection.execute(select(spent).where(spent.c.renews_at > now))
         # A newer version may count what this one does not know.
         return [Spent(row.actor, Budget(row.budget), row.renews_at, row.amount) for row in rows if row.budget in _KNOWN]

@@ -32,7 +32,7 @@ class Users(Repository):
     """Users within one transaction."""
 
     def add(self, draft: UserDraft, password: str | None, now: datetime, *, provisional: bool) -> User:
-        """Record a user, with the text that Argon2 made of the password. Raises NameTaken."""
+        """Record a user, with the Argon2 hash of the password. Raises NameTaken."""
         row = {
             "name": draft.name,
             "role": draft.role,
@@ -48,7 +48,7 @@ class Users(Repository):
         return user_of(added)
 
     def get(self, user: int, *, lock: bool = False) -> User:
-        """One user, held to the end of the transaction with `lock`. Raises NotFound."""
+        """One user; `lock` locks it until the transaction ends. Raises NotFound."""
         query = select(users).where(users.c.id == user)
         return self._one(query.with_for_update() if lock else query, f"user {user}")
 
@@ -66,7 +66,7 @@ class Users(Repository):
         return tuple(self._connection.execute(select(users.c.name).where(users.c.id != besides)).scalars())
 
     def credentials(self, user: int) -> Credentials:
-        """What the user is recognised by."""
+        """The user's password hash and second factor."""
         row = self._connection.execute(
             select(users.c.password, users.c.secret, users.c.step, users.c.recovery).where(users.c.id == user)
         ).one()
@@ -78,20 +78,20 @@ class Users(Repository):
         return self._update(user, values) if values else self.get(user)
 
     def set_password(self, user: int, password: str, *, provisional: bool) -> User:
-        """Keep the text that Argon2 made of a new password."""
+        """Store the Argon2 hash of a new password."""
         return self._update(user, {"password": password, "provisional": provisional})
 
     def set_factor(self, user: int, secret: str | None, step: int, recovery: tuple[str, ...]) -> User:
-        """Keep the secret of the second factor (None: there is none from now on) and its recovery codes."""
+        """Store the secret of the second factor (None: remove it) and its recovery codes."""
         return self._update(user, {"secret": secret, "step": step, "recovery": recovery})
 
     def identity(self, user: int) -> Identity | None:
-        """Who the user is at the provider; None before the first sign-in."""
+        """The user's identity at the identity provider; None before the first sign-in."""
         row = self._connection.execute(select(users.c.issuer, users.c.subject).where(users.c.id == user)).one()
         return None if row.subject is None else Identity(row.issuer, row.subject)
 
     def set_identity(self, user: int, identity: Identity) -> User:
-        """Bind the user to that account at the provider."""
+        """Bind the user to that identity at the provider."""
         return self._update(user, {"issuer": identity.issuer, "subject": identity.subject})
 
     def clear_credentials(self, user: int) -> User:
@@ -112,7 +112,7 @@ class Users(Repository):
 
 @contextmanager
 def _unique_name(name: str) -> Iterator[None]:
-    """Turns the database's refusal of a second user of that name into NameTaken."""
+    """Raises NameTaken where the database refuses a second user of that name."""
     try:
         yield
     except IntegrityError:
@@ -143,7 +143,7 @@ _SESSION = (
 
 
 class Sessions(Repository):
-    """Sessions and tries within one transaction."""
+    """Sessions and failed sign-ins within one transaction."""
 
     def add(self, user: User, digest: bytes, now: datetime, *, complete: bool) -> Session:
         """Record a session by the digest of its secret."""
@@ -164,49 +164,49 @@ class Sessions(Repository):
         return tuple(map(_session, self._connection.execute(query.order_by(sessions.c.seen_at.desc()))))
 
     def see(self, session: int, now: datetime) -> None:
-        """Note that a session is in use."""
+        """Record that a session is in use."""
         self._connection.execute(update(sessions).where(sessions.c.id == session).values(seen_at=now))
 
     def end(self, session: int) -> bool:
-        """End one session; whether there was one."""
+        """End one session; return whether there was one."""
         return self._connection.execute(delete(sessions).where(sessions.c.id == session)).rowcount == 1
 
     def end_all(self, user: int, besides: int | None = None) -> int:
-        """End every session of a user besides one; how many there were."""
+        """End every session of a user besides one; return how many there were."""
         query = delete(sessions).where(sessions.c.user_id == user)
         return self._connection.execute(query.where(sessions.c.id != besides) if besides else query).rowcount
 
     def end_old(self, seen_before: datetime) -> None:
-        """Forget sessions that nobody used since."""
+        """Delete sessions that nobody has used since an instant."""
         self._connection.execute(delete(sessions).where(sessions.c.seen_at < seen_before))
 
     def tries(self, digests: Mapping[str, bytes]) -> tuple[FailedTries, ...]:
-        """What failed lately under these digests."""
+        """The recent failures under these digests."""
         query = select(tries.c.kind, tries.c.count, tries.c.last).where(tries.c.digest.in_(list(digests.values())))
         return tuple(FailedTries(*row) for row in self._connection.execute(query))
 
     def hold_tries(self, digests: Mapping[str, bytes], now: datetime) -> None:
-        """Hold what is counted under these digests to the end of the transaction; forget what is a day old."""
+        """Lock the counts under these digests until the transaction ends; delete counts that are a day old."""
         self._connection.execute(delete(tries).where(tries.c.last < now - FORGOTTEN_AFTER))
         dialect = sqlite if self._connection.dialect.name == "sqlite" else postgresql
         query = dialect.insert(tries).on_conflict_do_update(
             index_elements=[tries.c.digest], set_={"count": tries.c.count}
         )
-        # In one order, so that two at a time do not wait for each other in a circle.
+        # In one order, so that two transactions cannot deadlock.
         for kind, digest in sorted(digests.items()):
             self._connection.execute(query, {"digest": digest, "kind": kind, "count": 0, "last": now})
 
     def count_try(self, digests: Mapping[str, bytes], now: datetime) -> None:
-        """Count a failure under digests that are held."""
+        """Count a failure under digests that are locked."""
         query = update(tries).where(tries.c.digest.in_(list(digests.values())))
         self._connection.execute(query.values(count=tries.c.count + 1, last=now))
 
     def uncount_try(self, digest: bytes) -> None:
-        """Take one back: it did not fail."""
+        """Uncount one: it did not fail."""
         self._connection.execute(update(tries).where(tries.c.digest == digest).values(count=tries.c.count - 1))
 
     def forget_tries(self, digest: bytes) -> None:
-        """Forget what failed under this digest."""
+        """Delete the count of failures under this digest."""
         self._connection.execute(delete(tries).where(tries.c.digest == digest))
 
 

@@ -88,9 +88,9 @@ class Contributions(Repository):
         expiries: Sequence[datetime | None] | None = None,
         fingerprints: Sequence[bytes] | None = None,
     ) -> tuple[Contribution, ...]:
-        """Record drafts of a member, in order; `expiries` are when they expire, where not when they ask to.
+        """Record drafts of a member, in order; `expiries` override the expiry that each draft asks for.
 
-        `fingerprints` are those of the drafts, where the caller has them.
+        `fingerprints` are those of the drafts, if the caller has them.
         """
         if not drafts:
             return ()
@@ -124,14 +124,14 @@ class Contributions(Repository):
     def get(
         self, ids: Collection[int], now: datetime, *, hidden: frozenset[str] = frozenset()
     ) -> dict[int, Contribution]:
-        """The contributions with these ids, without the fields that are `hidden`; what does not exist is left out."""
+        """The contributions with these ids, without the `hidden` fields; ids that do not exist are left out."""
         contributions_by_id: dict[int, Contribution] = {}
         for chunk in chunks(sorted(set(ids))):
             contributions_by_id.update(self._read(_contributions(now).where(contributions.c.id.in_(chunk)), hidden))
         return contributions_by_id
 
     def one(self, id: int, now: datetime, *, lock: bool = False) -> Contribution:
-        """One contribution, held to the end of the transaction with `lock`. Raises NotFound."""
+        """One contribution; `lock` locks it until the transaction ends. Raises NotFound."""
         if lock:
             self._connection.execute(select(contributions.c.id).where(contributions.c.id == id).with_for_update())
         contributions_by_id = self.get([id], now)
@@ -140,18 +140,18 @@ class Contributions(Repository):
         return contributions_by_id[id]
 
     def hold(self, ids: Collection[int]) -> None:
-        """Hold contributions to the end of the transaction, in the order in which everybody holds several."""
+        """Lock contributions until the transaction ends, in the order in which everybody locks several."""
         for chunk in chunks(sorted(ids)):
             query = select(contributions.c.id).where(contributions.c.id.in_(chunk)).order_by(contributions.c.id)
             self._connection.execute(query.with_for_update())
 
     def page(self, filter: Filter, after: int, limit: int, now: datetime) -> tuple[Contribution, ...]:
-        """At most `limit` contributions that the filter lets through, with ids above `after`, in order."""
+        """At most `limit` contributions that the filter selects, with ids above `after`, in order."""
         query = _contributions(now).where(contributions.c.id > after, *conditions(filter, now))
         return tuple(self._read(query.order_by(contributions.c.id).limit(limit)).values())
 
     def signals(self, ids: Collection[int]) -> dict[int, tuple[Signal, ...]]:
-        """The signals of contributions that match, by id, in the order they were sent."""
+        """The signals of contributions that are not suppressed, by id, in the order they were sent."""
         signals_by_id: dict[int, tuple[Signal, ...]] = {}
         for chunk in chunks(sorted(set(ids))):
             rows = self._connection.execute(_SIGNALS, {"ids": chunk}).all()
@@ -162,9 +162,9 @@ class Contributions(Repository):
     def amend(
         self, contribution: Contribution, change: Amendment, now: datetime, own: datetime | None | Unset = UNSET
     ) -> tuple[str, ...]:
-        """Change the fields that are set and differ, keep their old values, and return their names, sorted.
+        """Change the fields that are set and differ, store their old values, and return their names, sorted.
 
-        `own` is the expiry that its member asks for, where it is not to be the change's.
+        `own` is the expiry that the member asks for, if it is not the one of the change.
         """
         fields = {f.name: getattr(change, f.name) for f in dataclasses.fields(change)}
         values = {
@@ -181,14 +181,14 @@ class Contributions(Repository):
         return tuple(sorted(values))
 
     def withdraw(self, id: int, reason: str, now: datetime) -> None:
-        """Mark a contribution as withdrawn, and as told to be so."""
+        """Mark a contribution as withdrawn, and as logged so."""
         values = {"withdrawn_at": now, "withdrawal_reason": reason, "announced": Status.WITHDRAWN}
         self._connection.execute(update(contributions).where(contributions.c.id == id).values(values))
 
     def erase(self, id: int, now: datetime, due_at: datetime) -> None:
-        """Remove reference, old values and what names the set of signals, and from `due_at` on the signals (`purge`).
+        """Delete the reference, the old values and the fingerprint; the signals follow from `due_at` on (`purge`).
 
-        The row stays, empty; nobody is shown signals that are still kept.
+        The row stays, empty. Signals that are still stored are shown to nobody.
         """
         self._connection.execute(insert(erasures), {"contribution_id": id, "due_at": due_at})
         self._connection.execute(delete(amendments).where(amendments.c.contribution_id == id))
@@ -196,12 +196,12 @@ class Contributions(Repository):
         self._connection.execute(update(contributions).where(contributions.c.id == id).values(values))
 
     def due(self, now: datetime, limit: int) -> tuple[int, ...]:
-        """At most `limit` erased contributions whose signals are not to be kept at `now`."""
+        """At most `limit` erased contributions whose signals are due for deletion at `now`."""
         query = select(erasures.c.contribution_id).where(erasures.c.due_at <= now)
         return tuple(self._connection.scalars(query.order_by(erasures.c.due_at).limit(limit)))
 
     def purge(self, ids: Collection[int]) -> tuple[int, ...]:
-        """Remove the signals that were kept of erased contributions, and return of which there were any to be kept."""
+        """Delete the signals of erased contributions; return the contributions whose deletion was due."""
         purged: list[int] = []
         for chunk in chunks(list(ids)):
             query = delete(erasures).where(erasures.c.contribution_id.in_(chunk)).returning(erasures.c.contribution_id)
@@ -220,9 +220,9 @@ class Contributions(Repository):
         return self._connection.execute(query).scalar_one()
 
     def _ids(self, count: int) -> list[int]:
-        """So many ids that no contribution has or had, in order."""
+        """That many new ids, in order."""
         if self._connection.dialect.name == "sqlite":
-            # Whoever writes is alone, and the rows that follow move this on.
+            # A writing transaction is alone, and inserting the rows advances the sequence.
             last = self._connection.execute(_LAST_ID).scalar() or 0
             return list(range(last + 1, last + count + 1))
         return list(self._connection.scalars(_NEXT_IDS, {"count": count}))
@@ -234,7 +234,7 @@ class Contributions(Repository):
 
 
 def _contributions(now: datetime) -> Select[tuple[Any, ...]]:
-    """What `_contribution` makes one of, in its order."""
+    """The columns that `_contribution` reads, in its order."""
     masked = select(func.count()).where(masks.c.contribution_id == contributions.c.id).scalar_subquery()
     return select(
         contributions.c.id,
@@ -305,7 +305,7 @@ def _contribution(row: Sequence[Any], signals: tuple[Signal, ...], hidden: froze
     )
 
 
-# A feed reads a million: to call an enum or to ask a row by name, one by one, takes as long as the query.
+# A feed reads a million rows: calling an enum or reading a row by name would take as long as the query.
 _MEDIA = {str(media): media for media in Media}
 _STATUSES = {str(status): status for status in Status}
 _STANDINGS = {str(standing): standing for standing in Standing}
@@ -321,7 +321,7 @@ class Requests(Repository):
     """Remembered requests within one transaction."""
 
     def answered(self, member: int, once: IdempotencyKey, since: datetime) -> Mapping[str, object] | None:
-        """What the same request was answered after `since`, if it was. Raises IdempotencyKeyReused."""
+        """The answer to the same request after `since`, if there is one. Raises IdempotencyKeyReused."""
         query = select(requests).where(
             requests.c.member_id == member, requests.c.key == once.key, requests.c.at > since
         )
@@ -336,7 +336,7 @@ class Requests(Repository):
     def remember(
         self, member: int, once: IdempotencyKey, answer: Mapping[str, object], now: datetime, since: datetime
     ) -> None:
-        """Keep the answer to a request, and forget those of before `since`."""
+        """Store the answer to a request, and delete answers from before `since`."""
         self._connection.execute(delete(requests).where(requests.c.at <= since))
         row = {"member_id": member, "key": once.key, "digest": once.digest, "at": now, "answer": answer}
         self._connection.execute(insert(requests), row)

@@ -1,4 +1,4 @@
-"""What was retired or is before a reviewer, in SQL: the signals near which a contribution waits."""
+"""Contributions that are retired or under review, in SQL: a new contribution near their signals is quarantined."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _Holders = Select[Any]
 
 
 class Retired(Repository):
-    """What was retired or is before a reviewer, within one transaction."""
+    """Contributions that are retired or under review, within one transaction."""
 
     def every(self) -> dict[Algorithm, list[bytes]]:
-        """The values of all on which there ever was a case, masked ones too, big-endian; `among` tells what counts."""
+        """The values of all contributions that ever had a case, suppressed ones too, big-endian; `among` decides."""
         return self._values(_EVERY, {})
 
     def since(self, after: int, upto: int) -> dict[Algorithm, list[bytes]]:
@@ -33,20 +33,17 @@ class Retired(Repository):
         return self._values(_SINCE, {"after": after, "upto": upto})
 
     def among(self, wanted: Collection[Signal]) -> dict[Signal, int]:
-        """Those of the signals that cast a shadow, and the lowest retired contribution of which each does.
-
-        Whatever the status of that contribution is.
-        """
+        """Those of the signals that cast a shadow, each with the lowest retired contribution (of any status)."""
         ids: dict[Signal, int] = {}
         for id, signal in self._casting(_RETIRED, wanted):
             ids.setdefault(signal, id)
         return ids
 
     def shed(self, member: int, wanted: Collection[Signal], now: datetime) -> dict[Signal, tuple[int, ...]]:
-        """Those of the signals that the member's ended contributions hold, and these contributions, in order.
+        """Those of the signals that the member's ended contributions hold, with these contributions, in order.
 
-        Ended is what was withdrawn or has expired, here while it is quarantined or a case on it is open. Only signals
-        count that would cast a shadow, and of each at most the last hundred contributions.
+        These were withdrawn or have expired, and are quarantined or have an open case. Only signals that would cast a
+        shadow count, and at most the last hundred contributions of each.
         """
         ids: dict[Signal, tuple[int, ...]] = defaultdict(tuple)
         for id, signal in self._casting(_SHED, wanted, member=member, now=now):
@@ -54,18 +51,18 @@ class Retired(Repository):
         return dict(ids)
 
     def holding(self, member: int, wanted: Collection[Signal], now: datetime) -> tuple[int, ...]:
-        """The member's contributions that hold any of these signals and match, or would if it were not suspended."""
+        """The member's contributions with any of these signals that match, or would match without its suspension."""
         rows = self._rows(_HOLDING, wanted, {"member": member, "now": now})
         return tuple(sorted({id for id, _, _ in rows}))
 
     def added(self, member: int, after: int) -> tuple[int, ...]:
-        """What a member contributed by events `after` < seq and matches, or would if it were not suspended."""
+        """The member's contributions added after seq `after` that match, or would match without its suspension."""
         return tuple(self._connection.scalars(_ADDED, {"member": member, "after": after}))
 
     def shadows(self, ids: Collection[int]) -> dict[int, frozenset[int]]:
-        """The places of the signals that cast a shadow once these contributions are retired, by contribution.
+        """The positions of the signals that cast a shadow once these contributions are retired, by contribution.
 
-        Those of the last decision to retire, or the usual ones where it names none: before it, or by 0.1.0.
+        They come from the last decision to retire. Without one, or if version 0.1.0 made it, they are the usual ones.
         """
         named: dict[int, frozenset[int]] = {}
         for chunk in chunks(sorted(ids)):
@@ -75,7 +72,7 @@ class Retired(Repository):
         return {id: frozenset(usual(signals)) for id, signals in placed.items()} | named
 
     def placed(self, ids: Collection[int]) -> dict[int, Placed]:
-        """The signals of contributions by their place, masked ones too; without any it is empty."""
+        """The signals of each contribution by their position, suppressed ones too."""
         signals_by_id: dict[int, dict[int, Signal]] = {id: {} for id in ids}
         for chunk in chunks(sorted(ids)):
             for table in (signals, masks):
@@ -95,7 +92,7 @@ class Retired(Repository):
     def _rows(
         self, query: _Holders, wanted: Collection[Signal], parameters: Mapping[str, object]
     ) -> Iterator[tuple[int, int, Signal]]:
-        """Contributions that hold any of the signals, with its place there."""
+        """The contributions that hold any of the signals: (id, position, signal)."""
         for algorithm, group in groupby(sorted(wanted), key=lambda signal: signal.algorithm):
             for octets in chunks([signal.to_bytes() for signal in group]):
                 bound = {"algorithm": str(algorithm), "octets": octets, **parameters}
@@ -104,7 +101,7 @@ class Retired(Repository):
                     yield id, place, Signal.from_bytes(algorithm, value)
 
     def _values(self, query: Select[Any], parameters: dict[str, int]) -> dict[Algorithm, list[bytes]]:
-        """The distinct values of the contributions that a query selects, masked ones too."""
+        """The distinct values of the contributions that a query selects, suppressed ones too."""
         values_by_algorithm: dict[str, list[bytes]] = defaultdict(list)
         for table in (signals, masks):
             distinct = select(table.c.algorithm, table.c.value).where(table.c.contribution_id.in_(query)).distinct()

@@ -29,7 +29,7 @@ from hashdb.store.repositories import Repository, chunks
 from hashdb.store.tables import contributions, members, retention, signals
 
 Instant = datetime | BindParameter[datetime]
-"""An instant, or the place of one in a statement that is built once."""
+"""An instant, or the parameter for one in a statement that is built once."""
 
 
 class Pending(NamedTuple):
@@ -44,7 +44,7 @@ class Statuses(Repository):
     """Statuses within one transaction."""
 
     def logged(self, ids: Collection[int]) -> dict[int, Status]:
-        """The statuses that the log last wrote of contributions, by id."""
+        """The status of each contribution in the log, by id."""
         statuses: dict[int, Status] = {}
         for chunk in chunks(sorted(set(ids))):
             query = select(contributions.c.id, contributions.c.announced).where(contributions.c.id.in_(chunk))
@@ -54,7 +54,7 @@ class Statuses(Repository):
     def pending(self, now: datetime, limit: int, *, hold: bool = True) -> tuple[Pending, ...]:
         """At most `limit` contributions whose status differs from what the log says.
 
-        With `hold` they are held to the end of the transaction, and those that another one holds are left out.
+        With `hold` they are locked until the transaction ends, and those that another transaction locks are left out.
         """
         active, suspended = str(Status.ACTIVE), str(Status.SUSPENDED)
         logged = contributions.c.announced
@@ -78,7 +78,7 @@ class Statuses(Repository):
         )
 
     def mark_logged(self, ids: Collection[int], status: Status) -> None:
-        """Note that the log has this status of these contributions."""
+        """Record that the log has this status of these contributions."""
         for chunk in chunks(list(ids)):
             self._connection.execute(
                 update(contributions).where(contributions.c.id.in_(chunk)).values(announced=str(status))
@@ -93,7 +93,7 @@ class Statuses(Repository):
 
 
 def unended(now: Instant) -> ColumnElement[bool]:
-    """Neither withdrawn nor expired, whatever its member is."""
+    """Neither withdrawn nor expired, whatever the status of its member."""
     expires = contributions.c.expires_at
     return and_(contributions.c.withdrawn_at.is_(None), or_(expires.is_(None), expires > now))
 
@@ -114,7 +114,7 @@ def status_at(now: datetime) -> ColumnElement[str]:
 
 
 class Expiring(NamedTuple):
-    """What a contribution's expiry follows from, what it is, and the status that the log last told."""
+    """What the expiry of a contribution depends on, the expiry, and the status in the log."""
 
     id: int
     own: datetime | None
@@ -129,28 +129,28 @@ class Retentions(Repository):
     """Retention and expiry within one transaction."""
 
     def in_force(self) -> Retention:
-        """What contributions go by, or are being made to."""
+        """The retention in force, which may not be applied to all contributions yet."""
         days = self._connection.execute(select(retention.c.days)).scalar_one_or_none()
         return Retention(days or {})
 
     def after(self, *, lock: bool = False) -> int | None:
-        """The last contribution that goes by it; None where all do."""
+        """The last contribution to which it is applied; None where it is applied to all."""
         query = select(retention.c.after)
         return self._connection.execute(query.with_for_update() if lock else query).scalar_one_or_none()
 
     def begin(self, new: Retention) -> None:
-        """Let another one be in force, by which no contribution goes yet."""
+        """Put another retention in force, which is applied to no contribution yet."""
         self._connection.execute(delete(retention))
         self._connection.execute(insert(retention), {"id": 1, "days": dict(new.days), "after": 0})
 
     def went(self, after: int | None) -> None:
-        """Note the last contribution that goes by it; None where all do."""
+        """Record the last contribution to which it is applied; None where it is applied to all."""
         self._connection.execute(update(retention).values(after=after))
 
     def page(self, after: int, limit: int, incident: str | None = None) -> tuple[Expiring, ...]:
-        """At most `limit` contributions that were not withdrawn, with ids above `after`, in order; of an incident.
+        """At most `limit` contributions that were not withdrawn, with ids above `after`, in order (of an incident).
 
-        They are held to the end of the transaction.
+        They are locked until the transaction ends.
         """
         query = select(contributions).where(contributions.c.id > after, contributions.c.withdrawn_at.is_(None))
         if incident is not None:
@@ -170,21 +170,21 @@ class Retentions(Repository):
         )
 
     def own(self, id: int) -> datetime | None:
-        """What the member of a contribution asked as its expiry."""
+        """The expiry that the member asked for."""
         return self._connection.execute(
             select(contributions.c.own_expiry).where(contributions.c.id == id)
         ).scalar_one_or_none()
 
     def expire(self, expiries: Iterable[tuple[int, datetime | None]]) -> None:
-        """Let contributions expire at other times."""
+        """Set the expiry of contributions."""
         for id, at in expiries:
             self._connection.execute(update(contributions).where(contributions.c.id == id).values(expires_at=at))
 
 
 def conditions(filter: Filter, now: datetime, *, aside: bool = False) -> Iterator[ColumnElement[bool]]:
-    """What a contribution must be; where a status is chosen, the query joins the members.
+    """The conditions of a filter; where it has a status, the query must join the members.
 
-    With `aside` they are spelled so that no index is taken for them: the query goes along another one.
+    With `aside` they are written so that no index is used for them: the query follows another one.
     """
     table = contributions.c
     for column, wanted in (
@@ -212,5 +212,5 @@ def conditions(filter: Filter, now: datetime, *, aside: bool = False) -> Iterato
     if filter.algorithm is not None:
         yield exists().where(signals.c.contribution_id == table.id, signals.c.algorithm == str(filter.algorithm))
     if filter.reference is not None:
-        # Not LIKE, which takes A for a on one database and not on the other.
+        # Not LIKE, which ignores case on one database only.
         yield func.substr(table.reference, 1, len(filter.reference)) == filter.reference

@@ -1,4 +1,4 @@
-"""The audit log in SQL: appended to without gaps in commit order, read as events."""
+"""The audit log in SQL: events are appended in commit order and without gaps."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ class Audit(Repository):
     """The log within one transaction."""
 
     def head(self) -> Head:
-        """The last event as this transaction sees it."""
+        """The head of the log in the snapshot of this transaction."""
         row = self._connection.execute(_HEAD).one()
         return Head(row.seq, row.at, row.epoch)
 
     def heads(self) -> Sequence[Row[tuple[object, ...]]]:
-        """At most two rows of the head (`id`, `at`, `epoch`), as they are stored: there must be one."""
+        """The rows of the head (`id`, `at`, `epoch`) as stored, at most two: there must be exactly one."""
         return self._connection.execute(_HEADS).all()
 
     def hold(self) -> None:
-        """Let nobody else append, sign or propose until the end of the transaction."""
+        """Lock the log until the transaction ends: nobody else can append, sign or propose."""
         self._take(0)
 
     def renew_epoch(self) -> str:
-        """Give the log another epoch, which is returned: whoever reads it goes back to its beginning."""
+        """Give the log a new epoch and return it: clients that follow the log start again from its beginning."""
         self.hold()
         epoch = secrets.token_hex(16)
         self._connection.execute(update(log).values(epoch=epoch))
         return epoch
 
     def leaf(self, seq: int) -> str:
-        """The leaf of an event, in hex; empty where there is none of this number."""
+        """The leaf of an event, in hex; empty where there is no event with this seq."""
         leaf_hash = self._connection.execute(_LEAF, {"number": seq}).scalar_one_or_none()
         return "" if leaf_hash is None else leaf_hash.hex()
 
     def before(self, at: datetime) -> int:
-        """The number of the last event before an instant, 0 where there is none.
+        """The seq of the last event before an instant, 0 where there is none.
 
-        By halving: events are numbered without gaps, and their times never go back.
+        A binary search: seqs have no gaps, and the times of events never decrease.
         """
         low, high = 0, self.head().seq
         while low < high:
@@ -62,11 +62,11 @@ class Audit(Repository):
         return low
 
     def last(self, kind: str, action: Action) -> datetime | None:
-        """When something was last done to a kind of subject that has few events."""
+        """When an action was last done on a kind of subject that has few events."""
         return self._connection.execute(_LAST, {"kind": kind, "action": str(action)}).scalar_one_or_none()
 
     def actions(self, contributions: Collection[int], upto: int) -> dict[int, list[Action]]:
-        """What was done to contributions up to a number, in order, by contribution."""
+        """The actions on contributions up to a seq, in order, by contribution."""
         actions_by_id: dict[int, list[Action]] = {}
         for chunk in chunks(sorted(set(contributions))):
             for id, action in self._connection.execute(_ACTIONS, {"ids": chunk, "upto": upto}):
@@ -74,17 +74,17 @@ class Audit(Repository):
         return actions_by_id
 
     def changed(self, contributions: Collection[int]) -> dict[int, datetime]:
-        """When the log last told of contributions, by contribution."""
+        """The time of the last event on each contribution."""
         instants: dict[int, datetime] = {}
         for chunk in chunks(sorted(set(contributions))):
             instants.update((id, at) for id, at in self._connection.execute(_CHANGED, {"ids": chunk}))
         return instants
 
     def append(self, now: datetime, actor: Actor, entries: Sequence[Entry]) -> int:
-        """Give each entry the next number and return the last one.
+        """Append an event for each entry and return the last seq.
 
-        The row of the head is held from here to the end of the transaction, so numbers follow the order of commits,
-        none is missed by whoever reads after N, and none is lost by a roll-back: append last.
+        The row of the head stays locked until the transaction ends. So seqs follow the order of commits, a client that
+        reads after N misses none, and a roll-back leaves no gap. Append last in a transaction.
         """
         if not entries:
             return self.head().seq
@@ -97,28 +97,28 @@ class Audit(Repository):
         return cast(int, row.seq)
 
     def _take(self, count: int) -> Row[tuple[int, datetime, bytes]]:
-        """Lock the log's row and take that many numbers: the last of them, `at` and `peaks`.
+        """Lock the log's row and take that many seqs; return the last of them, `at` and `peaks`.
 
-        Every writer of the row locks it here first. A process that then stands still would have all others wait:
-        PostgreSQL ends its transaction.
+        Every writer of the row locks it here first. A process that then hangs would block all others, so PostgreSQL
+        ends its transaction.
         """
         take = _TAKE if self._connection.dialect.name == "sqlite" else _TAKE_IN_TIME
         return self._connection.execute(take, {"count": count}).one()
 
     def since(self, after: int, limit: int, actions: Collection[Action] | None = None) -> tuple[Event, ...]:
-        """At most `limit` events with numbers above `after`, in order."""
+        """At most `limit` events with a seq above `after`, in order."""
         query = select(events).where(events.c.seq > after).order_by(events.c.seq).limit(limit)
         if actions is not None:
             query = query.where(events.c.action.in_([str(action) for action in actions]))
         return tuple(map(_event, self._connection.execute(query)))
 
     def subjects(self, after: int, limit: int, actions: Collection[Action]) -> tuple[tuple[int, int], ...]:
-        """The number of at most `limit` events of some actions above `after`, in order, and what each is about."""
+        """The seq and the subject's id of at most `limit` events of these actions above `after`, in order."""
         parameters = {"after": after, "limit": limit, "actions": list(map(str, actions))}
         return tuple((seq, id) for seq, id in self._connection.execute(_SUBJECTS, parameters).all())
 
     def count(self, after: int, upto: int, actions: Collection[Action]) -> int:
-        """How many events of some actions there are with `after` < number ≤ `upto`."""
+        """How many events of these actions there are with `after` < seq ≤ `upto`."""
         return self._connection.execute(
             _COUNT, {"after": after, "upto": upto, "actions": list(map(str, actions))}
         ).scalar_one()
@@ -126,7 +126,7 @@ class Audit(Repository):
     def events(
         self, after: int, limit: int, actor: str | None, action: str | None, subject: tuple[str, int] | None
     ) -> tuple[Event, ...]:
-        """At most `limit` events after a number, by an actor, of an action, on a subject; None is any."""
+        """At most `limit` events with a seq above `after`, by an actor, of an action, on a subject (None: any)."""
         query = _chosen(actor, action, subject).where(events.c.seq > after).order_by(events.c.seq)
         return tuple(map(_event, self._connection.execute(query.limit(limit))))
 
@@ -139,20 +139,20 @@ class Audit(Repository):
         action: str | None,
         subject: tuple[str, int] | None,
     ) -> tuple[Event, ...]:
-        """At most `limit` events with `after` < number < `before`, chosen as by `events`, the last first."""
+        """At most `limit` events with `after` < seq < `before`, chosen as by `events`, the newest first."""
         query = _chosen(actor, action, subject).where(events.c.seq > after, events.c.seq < before)
         return tuple(map(_event, self._connection.execute(query.order_by(events.c.seq.desc()).limit(limit))))
 
     def one(self, seq: int) -> Event:
-        """The event of that number. Raises NotFound."""
+        """The event with that seq. Raises NotFound."""
         row = self._connection.execute(select(events).where(events.c.seq == seq)).one_or_none()
         if row is None:
             raise NotFound(f"event {seq}")
         return _event(row)
 
     def first_since(self, at: datetime) -> int:
-        """The number of the first event at this time or later; one past the last where there is none."""
-        # Times only grow with the numbers, which have an index.
+        """The seq of the first event at this time or later; one past the last where there is none."""
+        # The times of events never decrease.
         low, high = 1, self.head().seq + 1
         while low < high:
             middle = (low + high) // 2
@@ -175,7 +175,7 @@ class Audit(Repository):
         return frozenset(self._connection.scalars(_KINDS, {"after": after, "upto": upto}))
 
 
-# Built once: every process asks these for every contribution.
+# Built once: every contribution executes these.
 _HEAD = select(log.c.seq, log.c.at, log.c.epoch)
 _HEADS = select(log.c.id, type_coerce(log.c.at, BigInteger).label("at"), log.c.epoch).limit(2)
 _TAKE = update(log).values(seq=log.c.seq + bindparam("count")).returning(log.c.seq, log.c.at, log.c.peaks)
@@ -275,7 +275,7 @@ def _event(row: Row[tuple[object, ...]]) -> Event:
 
 
 MOST_OF_ONE = 1_000
-"""Events of a subject that are told, the first."""
+"""Events of a subject that are returned, the first ones."""
 
 
 class Timelines(Repository):
@@ -288,17 +288,17 @@ class Timelines(Repository):
         return sorted(events_on_subjects, key=lambda event: event.seq)
 
     def amended(self, contribution: int) -> list[tuple[datetime, Mapping[str, object]]]:
-        """When a contribution was amended, and the values before, in order; none once it is erased."""
+        """When a contribution was amended, and the old values, in order; empty once it is erased."""
         query = select(amendments.c.at, amendments.c.before).where(amendments.c.contribution_id == contribution)
         return [(row[0], row[1]) for row in self._connection.execute(query.order_by(amendments.c.id))]
 
     def hits(self, contribution: int, limit: int) -> list[Hit]:
-        """At most `limit` days on which a member had a contribution as a match, the last first."""
+        """At most `limit` hits on a contribution (one a member and day), the newest first."""
         query = select(hits).where(hits.c.contribution == contribution).order_by(hits.c.last_at.desc()).limit(limit)
         return [Hit(**row) for row in self._connection.execute(query).mappings()]
 
     def names(self, actors: Collection[str]) -> Mapping[str, str]:
-        """The names of users (`user:1`), of members (`member:3`), and of those whose keys these are (`key:9`)."""
+        """The names of users (`user:1`), of members (`member:3`), and of the members that own keys (`key:9`)."""
         by_kind = {
             "user": select(users.c.id, users.c.name),
             "member": select(members.c.id, members.c.name),

@@ -1,4 +1,4 @@
-"""The head reader: the head of the log and its last events, which each request asks for first, in the cheapest way."""
+"""The head reader: reads the head of the log and its last events, which each request does first."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _TAIL = (
     " UNION ALL SELECT DISTINCT 'kind', 0, 0, CAST(NULL AS bytea), subject_kind FROM events WHERE seq > ?"
 )
 _NOTHING = 2**62
-"""Past any event."""
+"""A seq past any event."""
 
 
 class Tail(NamedTuple):
-    """Of one moment: the head of the log, the leaves of it and of an earlier event, and what came in between."""
+    """In one snapshot: the head of the log, the leaves of it and of an earlier event, and the events in between."""
 
     head: Head
     leaves: Mapping[int, str]
@@ -34,7 +34,7 @@ class Tail(NamedTuple):
 
 
 class _ThreadConnection:
-    """A connection, closed when nothing refers to this any more: at the latest when its thread has ended."""
+    """A connection of a thread, closed when nothing refers to this any more: at the latest when the thread ends."""
 
     def __init__(self, connection: PoolProxiedConnection) -> None:
         self.connection = connection
@@ -47,7 +47,7 @@ class _ThreadConnection:
 
 
 class HeadReader:
-    """A connection a thread that is in no transaction: one round trip, and no work of SQLAlchemy's (5 times faster)."""
+    """Keeps a connection a thread, outside of transactions: one round trip, without SQLAlchemy (5 times as fast)."""
 
     def __init__(self, engine: Engine) -> None:
         """Opens nothing yet."""
@@ -97,7 +97,7 @@ class HeadReader:
         connection = self._engine.raw_connection()
         if self._engine.dialect.name == "postgresql":
             for_short(connection)
-        # Its own for good: back in the pool, others would find it in no transaction.
+        # Never back to the pool, whose users expect a connection in a transaction.
         connection.detach()
         held = _ThreadConnection(connection)
         self._all.add(held)

@@ -1,4 +1,4 @@
-"""The rows of tables as somebody may have left them, in the order of their ids, to be held against the log."""
+"""The rows of tables as they are stored, in the order of their ids, to be compared with the log."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class StoredRecords(Repository):
     def pages(self, kind: str, now: datetime, size: int = 8_192) -> Iterator[list[Found]]:
         """All rows of a kind in the order of their ids, `size` at a time, with the fields that `domain.records` names.
 
-        Whoever edits a database may put anything into it, so nothing is taken for what it should be.
+        Somebody may have edited the database, so no value is assumed to have its type.
         """
         query = _QUERIES[kind]
         id = query.selected_columns[0]
@@ -66,7 +66,7 @@ class StoredRecords(Repository):
         yield from map(tuple, self._connection.execute(_SESSIONS.execution_options(yield_per=_AT_ONCE)))
 
     def answers(self) -> Iterator[tuple[object, ...]]:
-        """All answers that are kept for repeated requests, as they are stored: member_id, answer."""
+        """All answers that are stored for repeated requests, as they are stored: member_id, answer."""
         yield from map(tuple, self._connection.execute(_ANSWERS.execution_options(yield_per=_AT_ONCE)))
 
 
@@ -117,7 +117,7 @@ _DECODED: Mapping[str, Sequence[tuple[int, Callable[[object], object]]]] = {
     "incident": ((1, _instant), (2, _instant), (3, _yes)),
     "verification": ((5, _tag),),
 }
-"""Where a kind has fields that are not told as they are stored."""
+"""For a kind, the positions of fields that are decoded, and how."""
 
 
 def _raw(*columns: Column[object]) -> list[ColumnElement[object]]:

@@ -1,4 +1,4 @@
-"""The tree over the events in SQL: its leaves stand with the events, its inner nodes in a table of their own."""
+"""The Merkle tree over the events in SQL: leaves are stored with the events, inner nodes in their own table."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Tree(Repository):
         return row.seq, cut(row.peaks)
 
     def leaf(self, seq: int) -> bytes:
-        """The leaf of the event of that number, which must be there."""
+        """The leaf of the event with that seq, which must exist."""
         leaf: bytes = self._connection.execute(select(events.c.leaf).where(events.c.seq == seq)).scalar_one()
         return leaf
 
     def proof(self, spans: Sequence[Span]) -> tuple[bytes, ...]:
-        """The hashes of a proof, all of whose leaves must be there: some 2·log₂(size) reads by key."""
+        """The hashes of a proof, whose leaves must all exist: about 2·log₂(size) reads by key."""
         return merkle.proof(spans, self._hashes([place for span in spans for place in merkle.parts(span)]))
 
     def inner(self, after: int, upto: int) -> Iterator[tuple[int, Inner]]:
@@ -60,7 +60,7 @@ class Tree(Repository):
 
 
 def grow(connection: Connection, size: int, peaks: bytes, leaves: Sequence[bytes]) -> bytes:
-    """Write the inner nodes that further leaves complete in a tree of that size; return its new peaks."""
+    """Store the inner nodes that new leaves complete in a tree of that size; return its new peaks."""
     inner, edge = merkle.grow(size, cut(peaks), leaves)
     first = merkle.inner_nodes(size) + 1
     rows = [{"number": first + i, "hash": node.hash, "left": node.left} for i, node in enumerate(inner)]
@@ -69,17 +69,17 @@ def grow(connection: Connection, size: int, peaks: bytes, leaves: Sequence[bytes
 
 
 def _raw(column: Column[bytes]) -> ColumnElement[Any]:
-    """A column as it is: SQLite keeps text in it where somebody writes some."""
+    """A column without type conversion: SQLite may hold text in it if somebody edited the file."""
     return type_coerce(column, NullType()).label(column.name)
 
 
 def cut(peaks: bytes) -> tuple[bytes, ...]:
-    """The hashes of peaks, as the log keeps them in one value."""
+    """The hashes of the peaks, which the log stores in one value."""
     return tuple(peaks[start : start + _HASH] for start in range(0, len(peaks), _HASH))
 
 
 class KeptCheckpoint(NamedTuple):
-    """A signed checkpoint: over how many events, when it was signed, the note."""
+    """A signed checkpoint: the number of events, when it was signed, the note."""
 
     size: int
     at: datetime
@@ -101,21 +101,21 @@ class Checkpoints(Repository):
         return None if row is None else Verifier(row.name, row.public)
 
     def sign_with(self, verifier: Verifier, now: datetime) -> int:
-        """From now on another key signs; returns its number."""
+        """Make another key the signing key; return its id."""
         self._connection.execute(update(signers).where(signers.c.until.is_(None)).values(until=now))
         row = {"name": verifier.name, "public": verifier.public, "since": now}
         return int(self._connection.execute(insert(signers).returning(signers.c.id), row).scalar_one())
 
     def last(self) -> KeptCheckpoint | None:
-        """The newest checkpoint that is kept."""
+        """The newest stored checkpoint."""
         row = self._connection.execute(select(checkpoints).order_by(checkpoints.c.size.desc()).limit(1)).one_or_none()
         return None if row is None else KeptCheckpoint(row.size, row.at, row.note)
 
     def keep(self, kept: KeptCheckpoint) -> None:
-        """Keep a checkpoint, of a size of which there is none yet."""
+        """Store a checkpoint; there must be none of this size yet."""
         self._connection.execute(insert(checkpoints), kept._asdict())
 
     def all(self) -> Iterator[tuple[int, str]]:
-        """The size and the note of every checkpoint that is kept, in order."""
+        """The size and the note of every stored checkpoint, in order."""
         query = select(checkpoints.c.size, checkpoints.c.note).order_by(checkpoints.c.size)
         return ((row.size, row.note) for row in self._connection.execute(query))

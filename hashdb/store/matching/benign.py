@@ -19,7 +19,7 @@ from hashdb.store.tables import benign, benign_signals, contributions, masks, si
 
 
 class BenignBall(NamedTuple):
-    """A benign signal: all within the radius (bits) of it is touched by the entry."""
+    """A benign signal: an entry suppresses all signals within the radius (bits) of it."""
 
     entry: int
     signal: Signal
@@ -27,7 +27,7 @@ class BenignBall(NamedTuple):
 
 
 class Unsettled(NamedTuple):
-    """An entry that contributions do not go by yet."""
+    """An entry that is not applied to contributions yet."""
 
     id: int
     deleted: bool
@@ -37,7 +37,7 @@ class BenignList(Repository):
     """The benign list within one transaction."""
 
     def add(self, draft: BenignDraft, now: datetime) -> Benign:
-        """Record an entry, which contributions do not go by yet."""
+        """Record an entry, which is not applied to contributions yet."""
         row = {"built_in": draft.built_in, "note": draft.note, "created_at": now, "settled": False}
         id = self._connection.execute(insert(benign).returning(benign.c.id), row).scalar_one()
         rows = [
@@ -54,7 +54,7 @@ class BenignList(Repository):
         return self.one(id)
 
     def delete(self, id: int, now: datetime) -> None:
-        """Mark an entry as deleted and forget its note; what it masks is still to be seen to. Raises NotFound."""
+        """Mark an entry as deleted and delete its note; what it suppresses is restored later. Raises NotFound."""
         query = update(benign).where(benign.c.id == id, benign.c.deleted_at.is_(None))
         if not self._connection.execute(query.values(deleted_at=now, note="", settled=False)).rowcount:
             raise NotFound(f"benign entry {id}")
@@ -67,7 +67,7 @@ class BenignList(Repository):
         return entries[0]
 
     def page(self, after: int, limit: int, filter: BenignFilter | None = None) -> tuple[Benign, ...]:
-        """At most `limit` entries with ids above `after` that the filter lets through, in order."""
+        """At most `limit` entries with ids above `after` that the filter selects, in order."""
         query = _ENTRIES.where(benign.c.id > after).order_by(benign.c.id).limit(limit)
         filter = filter or BenignFilter()
         if filter.text is not None:
@@ -81,7 +81,7 @@ class BenignList(Repository):
         return self._read(query)
 
     def every(self) -> tuple[BenignBall, ...]:
-        """Every benign signal of the entries there are, by their ids."""
+        """Every benign signal of all entries, in the order of the entries' ids."""
         query = select(benign_signals).join(benign, benign.c.id == benign_signals.c.benign_id)
         rows = self._connection.execute(query.where(benign.c.deleted_at.is_(None)).order_by(benign_signals.c.benign_id))
         return tuple(
@@ -94,18 +94,18 @@ class BenignList(Repository):
         return tuple(BenignBall(id, signal, radius) for radius, signal in zip(*self._held([id])[id], strict=True))
 
     def built_in(self) -> dict[str, tuple[int, bool]]:
-        """Of each name of the built-in list that was ever recorded, the newest entry and whether it is deleted."""
+        """The newest entry of each recorded name of the built-in list, and whether it is deleted."""
         query = select(benign.c.built_in, benign.c.id, benign.c.deleted_at).where(benign.c.built_in.is_not(None))
         rows = self._connection.execute(query.order_by(benign.c.id))
         return {row.built_in: (row.id, row.deleted_at is not None) for row in rows}
 
     def unsettled(self) -> tuple[Unsettled, ...]:
-        """The entries that contributions do not go by yet, in order."""
+        """The entries that are not applied to contributions yet, in order."""
         query = select(benign.c.id, benign.c.deleted_at).where(benign.c.settled.is_(False)).order_by(benign.c.id)
         return tuple(Unsettled(row.id, row.deleted_at is not None) for row in self._connection.execute(query))
 
     def settle(self, entry: Unsettled) -> None:
-        """Note that contributions go by an entry, unless it was deleted in between; one deleted loses its signals."""
+        """Record that an entry is applied, unless it was deleted in between; a deleted entry loses its signals."""
         query = update(benign).where(benign.c.id == entry.id, benign.c.deleted_at.is_not(None) == entry.deleted)
         if self._connection.execute(query.values(settled=True)).rowcount and entry.deleted:
             self._connection.execute(delete(benign_signals).where(benign_signals.c.benign_id == entry.id))
@@ -142,7 +142,7 @@ _ENTRIES: Select[tuple[object, ...]] = select(
 
 
 class HeldSignal(NamedTuple):
-    """A signal of a contribution, and its place there."""
+    """A signal of a contribution, and its position there."""
 
     contribution: int
     position: int
@@ -164,12 +164,12 @@ class Suppressions(Repository):
         return sorted(ids)
 
     def held(self, ids: Collection[int]) -> Iterator[HeldSignal]:
-        """The signals of these contributions that match, which nobody is kept from changing."""
+        """The signals of these contributions that are not suppressed; nothing is locked."""
         for chunk in chunks(sorted(ids)):
             yield from map(_held, self._of(signals, chunk))
 
     def members(self, ids: Collection[int]) -> int:
-        """How many members have contributed these."""
+        """How many members contributed these."""
         member_ids: set[int] = set()
         for chunk in chunks(sorted(ids)):
             member_ids.update(
@@ -188,7 +188,7 @@ class Suppressions(Repository):
         return int(row[0]), int(row[1]), int(row[2])
 
     def silenced(self, entry: int) -> int:
-        """How many contributions an entry suppresses that have no signal left to match."""
+        """How many contributions of which an entry suppresses signals have no other signal left."""
         query = select(func.count(masks.c.contribution_id.distinct())).where(
             masks.c.benign_id == entry,
             ~select(signals.c.position).where(signals.c.contribution_id == masks.c.contribution_id).exists(),
@@ -196,12 +196,12 @@ class Suppressions(Repository):
         return self._connection.execute(query).scalar_one()
 
     def matching(self, ids: Sequence[int]) -> tuple[HeldSignal, ...]:
-        """The signals of these contributions that match, which are held to the end of the transaction."""
+        """The signals of these contributions that are not suppressed; locks these until the transaction ends."""
         Contributions(self._connection).hold(ids)
         return tuple(_held(row) for chunk in chunks(ids) for row in self._of(signals, chunk))
 
     def suppressed(self, entry: int, limit: int) -> tuple[HeldSignal, ...]:
-        """What an entry suppresses, of at most `limit` contributions, which are held to the end of the transaction."""
+        """The signals that an entry suppresses, of at most `limit` contributions, which it locks."""
         query = select(masks.c.contribution_id).distinct().where(masks.c.benign_id == entry)
         ids = list(self._connection.scalars(query.order_by(masks.c.contribution_id).limit(limit)))
         Contributions(self._connection).hold(ids)
@@ -209,19 +209,19 @@ class Suppressions(Repository):
         return tuple(_held(row) for row in rows if row.benign_id == entry)
 
     def suppress(self, held: Iterable[HeldSignal], entry: int) -> None:
-        """Let signals match no longer, because of an entry."""
+        """Suppress signals because of an entry: they no longer match."""
         held = tuple(held)
         self._remove(signals, held)
         insert_rows(self._connection, masks, [{**_row(signal), "benign_id": entry} for signal in held])
 
     def restore(self, held: Iterable[HeldSignal]) -> None:
-        """Let signals match again."""
+        """Restore suppressed signals: they match again."""
         held = tuple(held)
         self._remove(masks, held)
         insert_rows(self._connection, signals, [_row(signal) for signal in held])
 
     def assign(self, held: Iterable[HeldSignal], entry: int) -> None:
-        """Note that another entry suppresses these now."""
+        """Record that another entry suppresses these now."""
         for chunk in chunks(tuple(held)):
             self._connection.execute(update(masks).where(_places(masks, chunk)).values(benign_id=entry))
 

@@ -1,4 +1,4 @@
-"""What a match asks of the store: the values for the index, and who holds those that it found."""
+"""Matching in SQL: the values for the index, and the contributions that hold what the index found."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Matches(Repository):
     """Matching within one transaction."""
 
     def added(self, after: int, upto: int) -> dict[Algorithm, list[bytes]]:
-        """The distinct values of contributions that events `after` < seq ≤ `upto` may let match, big-endian.
+        """The distinct values of contributions that may match since the events `after` < seq ≤ `upto`, big-endian.
 
-        They were added, or had ended and have not any more: an event after which one does not match names none.
+        Events after which a contribution no longer matches are left out.
         """
         values_by_algorithm: dict[str, list[bytes]] = defaultdict(list)
         for algorithm, value in self._connection.execute(_ADDED, {"after": after, "upto": upto}):
@@ -38,7 +38,7 @@ class Matches(Repository):
         return {Algorithm(algorithm): values for algorithm, values in values_by_algorithm.items()}
 
     def every(self, algorithm: Algorithm, *, lasting: bool = False) -> Iterator[bytes]:
-        """Every distinct value of an algorithm (those that last: see `lasting`), sorted, big-endian, many joined."""
+        """Every distinct value of an algorithm (or those of `lasting` only), sorted, big-endian, many joined."""
         value = signals.c.value
         query = select(value).distinct().where(signals.c.algorithm == str(algorithm)).order_by(value)
         if lasting:
@@ -48,15 +48,15 @@ class Matches(Repository):
             yield b"".join(part)
 
     def count(self) -> int:
-        """How many signals there are: how long reading them all may take."""
+        """How many signals there are."""
         return self._connection.execute(select(func.count()).select_from(signals)).scalar_one()
 
     def ended(self) -> bool:
-        """Whether any contribution has ended, so that values may be held by none that can match."""
+        """Whether any contribution has ended, so that some values may no longer match."""
         return self._connection.execute(select(contributions.c.id).where(~_lasting()).limit(1)).first() is not None
 
     def confirming(self, ids: Collection[int]) -> dict[int, set[int]]:
-        """The members whose confirmation of these contributions counts, by contribution."""
+        """The active members that confirm these contributions, by contribution."""
         members: dict[int, set[int]] = defaultdict(set)
         if not ids:
             return members
@@ -66,7 +66,7 @@ class Matches(Repository):
         return members
 
     def lasting(self, algorithm: Algorithm, values: Sequence[bytes]) -> set[bytes]:
-        """Those of the values that some contribution holds which may match, now or later (suspended ones may)."""
+        """Those of the values that a contribution holds which matches or may match again (as a suspended one may)."""
         lasting_values: set[bytes] = set()
         for chunk in chunks(values):
             query = (
@@ -81,9 +81,9 @@ class Matches(Repository):
     def holders(
         self, wanted: Collection[Signal], now: datetime, standings: Collection[Standing], limit: int | None = None
     ) -> list[Holder]:
-        """Who holds any of the signals and is active: one holder a contribution and signal, in no order.
+        """The active contributions that hold any of the signals: a holder for each contribution and signal, unordered.
 
-        At most `limit`, which is then cut anywhere.
+        At most `limit` of them, an arbitrary part.
         """
         holders: list[Holder] = []
         for by_value, rows in self._read(_HOLDERS, wanted, now, standings, limit):
@@ -94,13 +94,13 @@ class Matches(Repository):
     def all_holders(
         self, found: Collection[Signal], now: datetime, standings: Collection[Standing]
     ) -> Iterator[Holder]:
-        """As `holders` where there may be very many: without what is said about them, see `about`."""
+        """As `holders`, but without `about`, for very many holders."""
         for by_value, rows in self._read(_ALL_HOLDERS, found, now, standings, None):
             for value, id, member, severity, standing in rows:
                 yield Holder(by_value[value], id, member, severity, _STANDINGS[standing], None)
 
     def about(self, ids: Collection[int]) -> dict[int, About]:
-        """What a match says of these contributions."""
+        """The fields of these contributions that a match returns."""
         by_id: dict[int, About] = {}
         if not ids:
             return by_id
@@ -109,7 +109,7 @@ class Matches(Repository):
         return by_id
 
     def having(self, ids: Collection[int]) -> dict[int, frozenset[Algorithm]]:
-        """The algorithms that overrule phash of which the contributions have signals that can match."""
+        """The algorithms that overrule phash and of which the contributions have signals, by contribution."""
         algorithms_by_id: dict[int, set[Algorithm]] = defaultdict(set)
         for chunk in chunks(list(ids)):
             for id, algorithm in self._connection.execute(_HAVING, {"ids": chunk}):
@@ -150,7 +150,7 @@ _ADDED = (
     .join(
         events,
         and_(
-            # As it stands, SQLite would take the index that begins with it, and read every event of the log.
+            # Without the concatenation, SQLite would use the index on the kind and read every event of the log.
             events.c.subject_kind.concat("") == "contribution",
             events.c.subject_id == signals.c.contribution_id,
         ),
@@ -178,13 +178,13 @@ def _lasting() -> ColumnElement[bool]:
     expires = contributions.c.expires_at
     return and_(
         contributions.c.withdrawn_at.is_(None),
-        # What the log told to have expired may have been given more time since.
+        # A contribution that expired in the log may have been given more time since.
         or_(contributions.c.announced != str(Status.EXPIRED), expires.is_(None), expires > _HEAD_AT),
     )
 
 
 def _held(query: _Selected) -> _Selected:
-    """Of active contributions, with the algorithm, octets, now and standings still to be given."""
+    """The query for active contributions; its parameters are algorithm, octets, now and standings."""
     now = bindparam("now", type_=contributions.c.expires_at.type)
     return (
         query.select_from(signals)
@@ -199,7 +199,7 @@ def _held(query: _Selected) -> _Selected:
     )
 
 
-# Built once: to build one takes longer than to ask it.
+# Built once: building a query takes longer than executing it.
 _HOLDERS = _held(select(*_HOLDER_COLUMNS, *_ABOUT_COLUMNS)).limit(bindparam("limit"))
 _ALL_HOLDERS = _held(select(*_HOLDER_COLUMNS)).limit(bindparam("limit"))
 _ABOUT = select(contributions.c.id, *_ABOUT_COLUMNS).where(contributions.c.id.in_(bindparam("ids", expanding=True)))
@@ -229,7 +229,7 @@ class Neighbors(Repository):
     """Neighbors within one transaction."""
 
     def holding(self, values: Collection[Signal], each: int) -> Mapping[int, list[Signal]]:
-        """The contributions that hold any of the signals, of each signal at most so many: id → which it holds."""
+        """The contributions that hold any of the signals, at most `each` a signal: id → the signals that it holds."""
         signals_by_id: dict[int, list[Signal]] = defaultdict(list)
         for algorithm, group in groupby(sorted(values), key=lambda signal: signal.algorithm):
             for chunk in chunks([signal.to_bytes() for signal in group], 50):

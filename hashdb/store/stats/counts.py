@@ -44,11 +44,11 @@ from hashdb.store.tables import (
 )
 
 _LOCK = 0x636F756E
-"""Of PostgreSQL's advisory locks, the one that whoever writes or seals counts holds."""
+"""The PostgreSQL advisory lock that is held while counts are written or sealed."""
 
 
 class Seal(NamedTuple):
-    """The event that sealed a day, and the digest that it tells."""
+    """The event that sealed a day, and the digest in it."""
 
     day: date
     seq: int
@@ -56,7 +56,7 @@ class Seal(NamedTuple):
 
 
 class Total(NamedTuple):
-    """What one number is of, and the number; the member's kind is `none` where no member is known."""
+    """A count over all days; the member's kind is `none` where no member is known."""
 
     member: str
     kind: str
@@ -69,8 +69,8 @@ class Counts(Repository):
     """Counts within one transaction."""
 
     def hold(self) -> None:
-        """Let nobody else write or seal counts until the end of the transaction; matches and contributions go on."""
-        # In SQLite, whoever may write is alone from the beginning of the transaction on.
+        """Lock the counts until the transaction ends, against others that write or seal them."""
+        # In SQLite, a writing transaction excludes all others from its beginning.
         if self._connection.dialect.name == "postgresql":
             self._connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
 
@@ -112,9 +112,9 @@ class Counts(Repository):
         return tuple(tuple(row) for row in self._connection.execute(_UNCOUNTED.limit(limit)))
 
     def hits_astray(self, head: int, limit: int) -> tuple[tuple[object, object, object], ...]:
-        """At most `limit` hits that no service writes: contribution, member, day.
+        """At most `limit` hits that a service would not write: contribution, member, day.
 
-        They are on no contribution, end before they begin, or are level with an event that the log does not have.
+        Their contribution does not exist, they end before they begin, or the log does not have their event.
         """
         return tuple(tuple(row) for row in self._connection.execute(_ASTRAY.limit(limit), {"head": head}))
 
@@ -164,20 +164,20 @@ class Refusals(Repository):
     """Refusals within one transaction."""
 
     def add(self, numbers: Mapping[str, int]) -> None:
-        """Add to the numbers, by reason, that are still to be told."""
+        """Add to the counts, by reason, that are not in the log yet."""
         rows = [{"reason": reason, "times": times} for reason, times in sorted(numbers.items())]
         upsert(self._connection, refusals, rows, adds=("times",))
 
     def untold(self) -> dict[str, int]:
-        """The numbers, by reason, that are still to be told."""
+        """The counts, by reason, that are not in the log yet."""
         return {row.reason: row.times for row in self._connection.execute(select(refusals))}
 
     def forget(self) -> None:
-        """Note that they are told."""
+        """Delete the counts: they are in the log."""
         self._connection.execute(delete(refusals))
 
     def last_told(self, kind: str, id: int, action: Action = Action.AUTH_REFUSED) -> datetime | None:
-        """When an event last told of refusals of this subject, or another action on it."""
+        """When the last event with this action on this subject was written."""
         query = (
             select(events.c.at)
             .where(events.c.subject_kind == kind, events.c.subject_id == id)
@@ -192,7 +192,7 @@ class Hits(Repository):
     """Hits within one transaction."""
 
     def add(self, new: Sequence[Hit]) -> None:
-        """Record hits; those of a day on which the member had the contribution before are added to that one."""
+        """Record hits; a hit of a member on a contribution is added to the one of the same day."""
         rows = [
             {
                 "member": hit.member,
@@ -217,7 +217,7 @@ class Hits(Repository):
         return members_by_id
 
     def answered(self, member: int, ids: Collection[int]) -> set[int]:
-        """Those of the contributions that were answered to a member."""
+        """Those of the contributions that a member has received as a match."""
         answered_ids: set[int] = set()
         for chunk in chunks(sorted(ids)):
             query = select(hits.c.contribution).distinct()
@@ -226,13 +226,13 @@ class Hits(Repository):
         return answered_ids
 
     def answered_since(self, contribution: int, since: date) -> tuple[int, int]:
-        """How many members had a contribution as a match on a day from `since` on, and how often in all."""
+        """How many members received a contribution as a match from the day `since` on, and how often in all."""
         query = select(func.count(hits.c.member.distinct()), func.coalesce(func.sum(hits.c.times), 0))
         row = self._connection.execute(query.where(hits.c.contribution == contribution, hits.c.day >= since)).one()
         return int(row[0]), int(row[1])
 
     def firsts(self, before: datetime) -> Iterator[tuple[int, int, datetime]]:
-        """When before that a contribution was first answered to a member: (contribution, member, instant)."""
+        """(contribution, member, instant of the first hit), where that is before an instant."""
         query = select(hits.c.contribution, hits.c.member, func.min(hits.c.first_at)).group_by(
             hits.c.contribution, hits.c.member
         )
@@ -244,20 +244,20 @@ class Reversals(Repository):
     """Reversals within one transaction."""
 
     def of(self, member: int, after: int, upto: int, limit: int) -> tuple[Reversal, ...]:
-        """At most `limit` events with `after` < number ≤ `upto`, in order, on what the member had as a match before.
+        """At most `limit` events with `after` < seq ≤ `upto`, in order, that ended a match of the member.
 
-        Those of which the contrary has been decided since are left out.
+        Events whose contribution matches again are left out.
         """
         return self._found(member, after, upto)[:limit]
 
     def count(self, member: int, after: int, upto: int) -> int:
-        """How many such events there are with `after` < number ≤ `upto`."""
+        """How many such events there are with `after` < seq ≤ `upto`."""
         return len(self._found(member, after, upto))
 
     def _found(self, member: int, after: int, upto: int) -> tuple[Reversal, ...]:
         ended = {row.id: row for row in self._connection.execute(_ENDED, {"of": member})}
         reversals = []
-        # Asked as one question, SQLite would read every event on a contribution.
+        # In one query with the other, SQLite would read every event on a contribution.
         for ids in chunks(sorted(ended)):
             for row in self._connection.execute(_EVENTS, {"ids": ids, "after": after, "upto": upto}):
                 if row.seq > ended[row.subject_id].seq:
@@ -295,7 +295,7 @@ class Uses(Repository):
     """Uses of keys within one transaction."""
 
     def write(self, new: Sequence[Use]) -> None:
-        """Note uses, of which the latest counts; who has not read the feed since keeps what is noted of that."""
+        """Record the latest use of each key; a key that has not read the feed since keeps its position in the feed."""
         uses = sorted(new, key=lambda use: use.key)
         upsert(
             self._connection, key_uses, [{"key_id": use.key, "used_at": use.used_at} for use in uses], most=("used_at",)
@@ -315,14 +315,14 @@ class Uses(Repository):
         return tuple((Use(row.key_id, row.used_at, row.fed_at, row.fed_seq), row.member_id) for row in rows)
 
     def readers(self, now: datetime) -> tuple[tuple[int, int], ...]:
-        """The keys that are valid and have read the feed, each with the event up to which it has."""
+        """The valid keys that have read the feed, each with the seq up to which it has."""
         valid = keys.c.revoked_at.is_(None) & (keys.c.expires_at.is_(None) | (keys.c.expires_at > now))
         query = select(key_uses.c.key_id, key_uses.c.fed_seq).join(keys, keys.c.id == key_uses.c.key_id)
         rows = self._connection.execute(query.where(valid, key_uses.c.fed_seq.is_not(None)).order_by(keys.c.id))
         return tuple((int(row.key_id), int(row.fed_seq)) for row in rows)
 
     def readers_since(self, since: date) -> int:
-        """How many members read the feed on a day from `since` on."""
+        """How many members read the feed from the day `since` on."""
         query = (
             select(func.count(members.c.id.distinct()))
             .join(keys, keys.c.member_id == members.c.id)
@@ -336,7 +336,7 @@ class Uses(Repository):
         return self._connection.execute(query).scalar_one()
 
     def lag(self, seq: int) -> Lag:
-        """What the feed has after a number of the log."""
+        """The changes that the feed has after a seq."""
         query = select(events.c.at).where(events.c.seq > seq, events.c.action.in_(_FEED)).order_by(events.c.seq)
         part = query.limit(MOST).subquery()
         changes, since = self._connection.execute(select(func.count(), func.min(part.c.at))).one()
@@ -353,9 +353,9 @@ class Floods(Repository):
     """Recent hits within one transaction."""
 
     def add(self, counted: Mapping[tuple[int, int, datetime], int], now: datetime) -> None:
-        """Record how often contributions were answered, by (contribution, member, five minutes).
+        """Record how often contributions were returned as matches, by (contribution, member, five minutes).
 
-        What is older than an hour is forgotten.
+        Counts older than an hour are deleted.
         """
         self._connection.execute(delete(recent_hits).where(recent_hits.c.since <= now - WINDOW))
         rows = [
@@ -366,10 +366,10 @@ class Floods(Repository):
         upsert(self._connection, recent_hits, rows, adds=("times",))
 
     def over(self, cap: int, now: datetime) -> tuple[Flood, ...]:
-        """Contributions that match and had more than `cap` hits within the last hour, some at a time, by id.
+        """Contributions that match and had more than `cap` hits within the last hour, by id, a limited number.
 
-        Of each member a share of the cap counts, and nothing of the contributor's own.
-        Those that a reviewer upheld lately are left out.
+        At most a share of the cap counts of each member, and nothing of the contributor. A contribution that a
+        reviewer upheld lately is left out.
         """
         times = func.sum(recent_hits.c.times)
         each = (

@@ -1,4 +1,4 @@
-"""The console's figures in SQL: kept beside the log, which they follow, and what is counted on the spot."""
+"""The console's figures in SQL: some are stored and follow the log, others are counted when asked for."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Overviews(Repository):
     """Figures within one transaction."""
 
     def seq(self) -> int:
-        """The number of the last event that is counted."""
+        """The seq of the last event that is counted."""
         return int(self._connection.execute(select(followed.c.seq)).scalar_one())
 
     def add(self, deltas: Deltas, after: int) -> bool:
-        """Add what the events after a number changed; False, and nothing is changed, where another process has."""
+        """Add the changes of the events past seq `after`; False, without a change, where another process has."""
         advance = update(followed).where(followed.c.seq == after).values(seq=deltas.seq)
         if not self._connection.execute(advance).rowcount:
             return False
@@ -37,7 +37,7 @@ class Overviews(Repository):
         return True
 
     def by_day(self, since: date) -> dict[date, Counter[str]]:
-        """The figures of all together, of the days from `since` on."""
+        """The figures of all members together, by day, from the day `since` on."""
         table = figures_by_day.c
         query = select(table.day, table.what, table.times).where(
             table.day >= since.isoformat(), table.member == EVERYONE
@@ -108,7 +108,7 @@ class Overviews(Repository):
         return Counter({row[0]: row[1] for row in self._connection.execute(query)})
 
     def suspected(self, since: datetime) -> int:
-        """How many keys an event has named since then which may be reading hashes."""
+        """How many keys an event has named since then as possibly reading hashes."""
         query = select(func.count(events.c.subject_id.distinct())).where(
             events.c.subject_kind == "key", events.c.action == str(Action.KEY_SUSPECTED), events.c.at >= since
         )
