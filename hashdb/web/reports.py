@@ -45,24 +45,15 @@ def templates() -> Environment:
 
 def _figures(report: Report) -> dict[str, Any]:
     """The values of the templates: numbers for the charts, and the rows of the tables as texts."""
-    contributions, reviews, name = report.contributions, report.reviews, partial(_name, report)
+    reviews, name = report.reviews, partial(_name, report)
     return {
         "report": report,
         "name": name,
         "tiles": _tiles(report),
         "added": _over_time(report, lambda day: day.added),
         "hits": _over_time(report, lambda day: day.hits),
-        "labels": [(key, share.added) for key, share in _by_size(contributions.by["label"])],
-        "groups": [
-            (
-                title,
-                [
-                    _share_row(name(key) if group == "member" else key, share)
-                    for key, share in _by_size(contributions.by[group])
-                ],
-            )
-            for group, title in _GROUPS.items()
-        ],
+        "labels": [(key, share.added) for key, share in _by_size(report.contributions.by["label"])],
+        "groups": [(title, _share_rows(report, group)) for group, title in _GROUPS.items()],
         "to_remove": [_duration_row(_WHO[who], durations) for who, durations in report.to_remove.items()],
         "to_share": [_duration_row(_WHO[who], durations) for who, durations in report.to_share.items()],
         "caught": [_duration_row("until another member first had it", report.caught.first_catch)],
@@ -130,8 +121,16 @@ def _name(report: Report, member: str | int) -> str:
     return report.members.get(int(member), f"member {member}")
 
 
-def _share_row(name: str, share: Share) -> Row:
-    return name, f"{share.added:,}", f"{share.withdrawn:,}", f"{share.active:,}"
+def _share_rows(report: Report, group: str) -> list[Row]:
+    return [
+        (
+            _name(report, key) if group == "member" else key,
+            f"{share.added:,}",
+            f"{share.withdrawn:,}",
+            f"{share.active:,}",
+        )
+        for key, share in _by_size(report.contributions.by[group])
+    ]
 
 
 def _query_row(name: str, figures: QueryFigures) -> Row:

@@ -14,7 +14,6 @@ from hashdb.domain.review.cases import CaseState
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.times import format_instant
 from hashdb.errors import Fault, InvalidInput
-from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions, listings
 from hashdb.service.ledger import events
 from hashdb.service.matching import neighbors
@@ -29,7 +28,6 @@ from hashdb.wire.pages import ListingQuery
 
 blueprint = pages.blueprint_of("contributions", __name__)
 _NEAR = 12
-_MEMBERS = 1_000
 _OPINIONS = 1_000
 
 
@@ -140,11 +138,8 @@ def _read_query(form: Form) -> ListingQuery | None:
 
 
 def _choices() -> dict[str, Any]:
-    rows = members.page(hashdb(), actor(), 0, _MEMBERS)
     return {
-        "members": [
-            (str(member.id), member.name) for member in sorted(rows, key=lambda member: member.name.casefold())
-        ],
+        "members": pages.member_choices(),
         "labels": hashdb().rules.vocabulary.behaviour,
         "algorithms": Algorithm,
         "statuses": Status,

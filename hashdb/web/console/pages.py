@@ -20,9 +20,10 @@ from hashdb import __version__
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.times import format_instant
 from hashdb.errors import Conflict, Fault, HashDBError, IndexNotReady, InvalidInput, MalformedRequest, SignInRefused
+from hashdb.service.accounts import members
 from hashdb.service.stats import refusals
 from hashdb.web.console import filters, guard
-from hashdb.web.context import hashdb, validation_context
+from hashdb.web.context import actor, hashdb, validation_context
 from hashdb.wire import refusal
 
 
@@ -59,13 +60,14 @@ MENU = (
 )
 
 
-def seen_by(actor: Actor) -> tuple[MenuEntry, ...]:
-    """The menu entries that the actor may open."""
-    return tuple(entry for entry in MENU if actor.has(entry.scope))
+def seen_by(user: Actor) -> tuple[MenuEntry, ...]:
+    """The menu entries that the user may open."""
+    return tuple(entry for entry in MENU if user.has(entry.scope))
 
 
 _Query = TypeVar("_Query", bound=BaseModel)
 _Result = TypeVar("_Result")
+_MEMBERS = 1_000
 _PAGES = {
     "benign": ("console.benign.show", "benign_id"),
     "case": ("console.cases.show", "case_id"),
@@ -147,6 +149,12 @@ def once_built(search: Callable[[], _Result]) -> _Result | None:
     with suppress(IndexNotReady):
         return search()
     return None
+
+
+def member_choices() -> list[tuple[str, str]]:
+    """(id, name) of every member, ordered by name, for a select field."""
+    rows = members.page(hashdb(), actor(), 0, _MEMBERS)
+    return [(str(member.id), member.name) for member in sorted(rows, key=lambda member: member.name.casefold())]
 
 
 def to(address: str) -> Response:

@@ -22,7 +22,6 @@ from hashdb.web.context import actor, hashdb
 from hashdb.wire.stats import ReportOut, csv_text
 
 blueprint = pages.blueprint_of("reports", __name__)
-_MEMBERS = 1_000
 _FORMS = {"json": "application/json", "csv": "text/csv", "html": "text/html"}
 
 
@@ -111,17 +110,16 @@ def _report(id: int, form: str | None = None) -> Report:
 
 
 def _list_page(form: Form, status: int = 200) -> Response:
-    rows = members.page(hashdb(), actor(), 0, _MEMBERS)
-    jobs_made = jobs.latest(hashdb(), actor())
+    made = jobs.latest(hashdb(), actor())
     return pages.page(
         "reports.html",
         status=status,
         form=form,
-        members=[(str(member.id), member.name) for member in sorted(rows, key=lambda member: member.name.casefold())],
+        members=pages.member_choices(),
         presets=presets(hashdb().now().date()),
-        made=jobs_made,
+        made=made,
         of=_scope_name,
-        names=events.names(hashdb(), actor(), {job.actor for job in jobs_made}),
+        names=events.names(hashdb(), actor(), {job.actor for job in made}),
     )
 
 

@@ -36,9 +36,9 @@ def add() -> Response:
         added = users.add(hashdb(), actor(), draft, local=sent.text("by") != "provider")
     except pages.REFUSALS as error:
         return _list_page(sent.refused(error), status=422)
-    return (
-        _password_page(added) if added.password else pages.done(_address(added.user), f"{added.user.name} was added.")
-    )
+    if added.password:
+        return _password_page(added)
+    return pages.done(_address(added.user), f"{added.user.name} was added.")
 
 
 @blueprint.get("/<id:user_id>")
