@@ -1,4 +1,4 @@
-"""Counts: what was counted is written down each second, and sealed by an event when its day is over."""
+"""Counts: stored each second, sealed by an event when their day is over, and verified against the seals."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ from hashdb.store.stats.counts import Seal
 
 _DAY = timedelta(days=1)
 _MOST = 20
-"""Rows of hits that are told, the first."""
+"""Wrong rows of hits that are reported, the first."""
 _GRACE = timedelta(minutes=1)
-"""After midnight, for what the workers counted in the last second of the day."""
+"""From midnight until the day is sealed: the workers store what they counted in its last second."""
 SETTLED = 2 * _GRACE
-"""After midnight: by then what a worker was about to write is written."""
+"""From an event until each worker has stored its counts of before."""
 
 
 @dataclass(frozen=True, slots=True)
 class DayCounts:
-    """The counts of a day, and the event that sealed them, if one has."""
+    """The counts of a day, and the event that sealed them (None: not sealed)."""
 
     day: date
     counts: tuple[Count, ...]
@@ -48,9 +48,9 @@ class DayCounts:
 
 
 def flush(db: HashDB) -> bool:
-    """Make durable what this process has counted, and tell the log of refusals when that is due; whether it did.
+    """Store what this process has counted, and log refusals when that is due; return whether it wrote anything.
 
-    What cannot be written now is kept, and written with the next. Raises StoreBusy.
+    What cannot be stored now is kept for the next call. Raises StoreBusy.
     """
     with db.stats.writing:
         tally, spent = db.stats.take(), db.budgets.unwritten()
@@ -64,7 +64,7 @@ def flush(db: HashDB) -> bool:
         with db.store.begin() as tx:
             tx.counts.hold()
             now = db.now()
-            closed = _closed(tx, now)
+            closed = _last_closed(tx, now)
             opened = max(now.date(), closed + _DAY)
             for day, numbers in _in_open_days(_with_hits(tally, contributors), closed, opened).items():
                 tx.counts.add(day, numbers)
@@ -81,9 +81,9 @@ def flush(db: HashDB) -> bool:
 
 
 def seal(db: HashDB) -> bool:
-    """Seal the days that are over and are not yet sealed; whether there were any. Whichever process comes first does.
+    """Seal the days that are over and not yet sealed; return whether there were any.
 
-    Days on which nobody was there to seal are sealed by the next that comes. Raises StoreBusy.
+    The first process does it. If none ran for days, the next one seals them all. Raises StoreBusy.
     """
     today = (db.now() - _GRACE).date()
     with db.store.read() as tx:
@@ -101,41 +101,42 @@ def seal(db: HashDB) -> bool:
 
 
 def get(db: HashDB, actor: Actor, day: date) -> DayCounts:
-    """What was counted on a day, as it is now."""
+    """The counts of a day, as they are now."""
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
-        sealed = next((one for one in tx.counts.seals() if one.day == day), None)
-        return DayCounts(day, tx.counts.of(day), sealed)
+        seal = next((each for each in tx.counts.seals() if each.day == day), None)
+        return DayCounts(day, tx.counts.of(day), seal)
 
 
 def unlike_sealed(tx: Transaction) -> Iterator[tuple[int | None, str]]:
-    """What does not hold of the counts: the event that sealed other ones, and a sentence."""
+    """What is wrong with the counts: the seq of the event that sealed others (None: no event), and a sentence."""
     try:
         yield from _unlike_sealed(tx)
     except (TypeError, ValueError):
-        # SQLite keeps whatever somebody writes into a column.
+        # SQLite stores any type in a column.
         yield None, "the counts hold what is no day or no number"
 
 
 def _unlike_sealed(tx: Transaction) -> Iterator[tuple[int | None, str]]:
     seals = tx.counts.seals()
-    for one in seals:
-        if digest(one.day, tx.counts.of(one.day)) != one.digest:
-            yield one.seq, f"the counts of {one.day} are not those that it sealed"
-    last, sealed = tx.counts.last_sealed(), {one.day for one in seals}
+    for seal in seals:
+        if digest(seal.day, tx.counts.of(seal.day)) != seal.digest:
+            yield seal.seq, f"the counts of {seal.day} are not those that it sealed"
+    last, sealed = tx.counts.last_sealed(), {seal.day for seal in seals}
     for day in tx.counts.days(last) if last is not None else ():
         if day not in sealed:
             yield None, f"there are counts of {day}, which no event sealed, though a later day is sealed"
     if (newest := tx.counts.newest()) is not None:
-        for day in (one for one in (*tx.counts.days(newest), newest) if last is None or one > last):
+        for day in (day for day in (*tx.counts.days(newest), newest) if last is None or day > last):
             yield from ((None, f"the counts of {day}: {reason}") for reason in faults(tx.counts.of(day)))
     yield from _unlike_counted(tx)
 
 
 def _unlike_counted(tx: Transaction) -> Iterator[tuple[None, str]]:
-    """Hits that were not counted when they were written, or that no service writes."""
-    for day, member, kept, counted in tx.counts.hits_uncounted(_MOST):
-        yield None, f"the hits of member {member} on {day}: the table hits has {kept:,}, only {counted:,} were counted"
+    """What is wrong with the hits: they were not counted when they were stored, or no service stores such a row."""
+    for day, member, stored, counted in tx.counts.hits_uncounted(_MOST):
+        hits = f"the table hits has {stored:,}, only {counted:,} were counted"
+        yield None, f"the hits of member {member} on {day}: {hits}"
     for contribution, member, day in tx.counts.hits_astray(tx.audit.head().seq, _MOST):
         yield None, f"the hit of contribution {contribution} by member {member} on {day}: no service writes such a row"
 
@@ -146,7 +147,7 @@ def _unsealed(tx: Transaction, today: date) -> tuple[date, ...]:
 
 
 def _with_hits(tally: Tally, contributors: Mapping[int, int]) -> dict[date, Counter[Cell]]:
-    """All numbers, with those of hits on the member's own contributions and on others'."""
+    """The numbers of a tally, with the hits on the member's own contributions and on others'."""
     numbers = tally.numbers()
     for (day, member, contribution), seen in tally.hits.items():
         whose = QueryOutcome.OWN if contributors.get(contribution) == member else QueryOutcome.OTHERS
@@ -155,36 +156,36 @@ def _with_hits(tally: Tally, contributors: Mapping[int, int]) -> dict[date, Coun
     return numbers
 
 
-def _closed(tx: Transaction, now: datetime) -> date:
-    """The last day to which nothing is added any more: it is sealed, or over, with counts or without."""
+def _last_closed(tx: Transaction, now: datetime) -> date:
+    """The last day to which nothing is added any more: it is sealed or over, with counts or without."""
     over, sealed = (now - _GRACE).date() - _DAY, tx.counts.last_sealed()
     return over if sealed is None else max(over, sealed)
 
 
 def _in_open_days(numbers: Mapping[date, Counter[Cell]], closed: date, opened: date) -> dict[date, Counter[Cell]]:
-    """What was counted on a day up to `closed` counts on the day `opened`."""
-    found: dict[date, Counter[Cell]] = {}
+    """The numbers with those of days up to `closed` moved to the day `opened`."""
+    moved: dict[date, Counter[Cell]] = {}
     for day, cells in numbers.items():
-        found.setdefault(opened if day <= closed else day, Counter()).update(cells)
-    return dict(sorted(found.items()))
+        moved.setdefault(opened if day <= closed else day, Counter()).update(cells)
+    return dict(sorted(moved.items()))
 
 
 def reversals(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[Reversal, ...]:
-    """At most `limit` reversals above a number, in order, of events that are settled.
+    """At most `limit` reversals with seqs above `after`, in order, of events that are settled.
 
-    There are none where hits are not kept.
+    There are none if hits are not stored.
     """
     member = actor.require_member(Scope.MATCH)
-    # What this process has answered and not yet written down counts as well.
+    # What this process has answered and not yet stored counts, too.
     flush(db)
     with db.store.read() as tx:
         return tx.reversals.of(member.id, after, settled(db, tx), limit)
 
 
 def settled(db: HashDB, tx: Transaction) -> int:
-    """The number of the last event whose matches before it are written down by now, of whichever process.
+    """The seq of the last event before which each process has stored its matches.
 
-    Who is told of an event above it goes on after that one, and is never told of what is written down later.
+    A reader that got an event above it would continue after that one, and miss what is stored later.
     """
     head, until = tx.audit.head(), db.now() - hits.SETTLED
     return head.seq if head.at <= until else tx.audit.before(until)

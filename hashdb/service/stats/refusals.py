@@ -1,8 +1,9 @@
-"""Refusals: who was turned away and why, told to the log now and then, never of whom it came from."""
+"""Refusals: which requests were refused and why, logged from time to time, never with an address."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from hashdb.domain.accounts.members import SYSTEM, Actor
@@ -21,21 +22,22 @@ from hashdb.errors import (
     Unavailable,
 )
 from hashdb.service import HashDB
+from hashdb.service.background import is_due
 from hashdb.service.stats.buffer import Refusal, Tally
 from hashdb.store import Transaction
 
 _SERVICE = ("service", 1)
-"""The subject of what is told of everybody who came without a valid key."""
+"""The subject of the event on requests without a valid key."""
 _OTHERWISE = (NotAuthenticated, NotAllowed, Unavailable)
-"""Of these, the first two count as turned away, and the last is no word on the contributions."""
-_TOLD_EVERY = timedelta(minutes=1)
-_EACH_EVERY = timedelta(hours=1)
+"""Errors that say nothing about the body; the first two are counted by `note`."""
+_ANONYMOUS_EVERY = timedelta(minutes=1)
+_NAMED_EVERY = timedelta(hours=1)
 
 
 def note(db: HashDB, actor: Actor | None, error: Exception) -> None:
-    """Count that a key or a user was turned away, where that is what the error says."""
+    """Count a refused key, user or form, if the error is such a refusal."""
     if isinstance(error, FormRefused):
-        # Of whom it came is not asked before the form is known to be one of ours.
+        # The user is not looked up before the form is known to be the service's own.
         db.stats.turn_away(db.now(), 0, Refusal(None, Reason.FORM_REFUSED))
         return
     if actor is None or (actor.member is None and not actor.name.startswith("user:")):
@@ -50,13 +52,13 @@ def note(db: HashDB, actor: Actor | None, error: Exception) -> None:
 
 
 def note_form(db: HashDB, error: HashDBError) -> None:
-    """Count that a form of the console was refused, by the kind of error; sign-ins have events of their own."""
+    """Count a refused form of the console, by the kind of error; sign-ins have their own events."""
     if not isinstance(error, (*_OTHERWISE, LimitReached)):
         db.stats.refuse_form(db.now(), error.slug)
 
 
 def note_contribution(db: HashDB, actor: Actor | None, error: HashDBError) -> None:
-    """Count that contributions were refused: by the kind of error, and by the fields at fault."""
+    """Count refused contributions, by the kind of error and by the fields at fault."""
     if isinstance(error, _OTHERWISE):
         return
     codes = {error.slug}
@@ -68,38 +70,38 @@ def note_contribution(db: HashDB, actor: Actor | None, error: HashDBError) -> No
 
 
 def write(tx: Transaction, tally: Tally, now: datetime) -> None:
-    """Keep what is to be told of those without a key, and tell of it, of each key and of each user, if that is due."""
+    """Store the refusals without a key, and log them and those of each key and user, when that is due."""
     tx.refusals.add(tally.keyless)
     for name, refusal in tally.named.items():
         kind, _, id = name.partition(":")
-        if refusal.actor is not None and _due(tx.refusals.last_told(kind, int(id)), now, _EACH_EVERY):
+        if refusal.actor is not None and is_due(tx.refusals.last_told(kind, int(id)), now, _NAMED_EVERY):
             tx.audit.append(now, refusal.actor, [Entry(Action.AUTH_REFUSED, kind, int(id), _details(refusal))])
-    _tell(tx, now)
+    _log_anonymous(tx, now)
 
 
 def log_anonymous(db: HashDB) -> bool:
-    """Tell the log of those who came without a valid key, once a minute where there were any; whether it did."""
+    """Log the requests without a valid key, at most once a minute; return whether it did."""
     now = db.now()
     with db.store.read() as tx:
-        if not tx.refusals.untold() or not _due(tx.refusals.last_told(*_SERVICE), now, _TOLD_EVERY):
+        if not _pending(tx, now):
             return False
     with db.store.begin() as tx:
         tx.counts.hold()
-        return _tell(tx, now)
+        return _log_anonymous(tx, now)
 
 
-def _tell(tx: Transaction, now: datetime) -> bool:
-    untold = tx.refusals.untold()
-    if not untold or not _due(tx.refusals.last_told(*_SERVICE), now, _TOLD_EVERY):
-        return False
-    tx.refusals.forget()
-    tx.audit.append(now, SYSTEM, [Entry(Action.AUTH_REFUSED, *_SERVICE, dict(sorted(untold.items())))])
-    return True
+def _log_anonymous(tx: Transaction, now: datetime) -> bool:
+    pending = _pending(tx, now)
+    if pending:
+        tx.refusals.forget()
+        tx.audit.append(now, SYSTEM, [Entry(Action.AUTH_REFUSED, *_SERVICE, dict(sorted(pending.items())))])
+    return bool(pending)
 
 
-def _due(last: datetime | None, now: datetime, every: timedelta) -> bool:
-    # A clock that was set back does not keep the next one away.
-    return last is None or not timedelta(0) <= now - last < every
+def _pending(tx: Transaction, now: datetime) -> Mapping[str, int]:
+    """The refusals without a key that are to be logged now, by reason."""
+    pending = tx.refusals.untold()
+    return pending if pending and is_due(tx.refusals.last_told(*_SERVICE), now, _ANONYMOUS_EVERY) else {}
 
 
 def _details(refusal: Refusal) -> Details:
@@ -111,6 +113,6 @@ _FIELDS = {field.name for field in dataclasses.fields(Draft)} | {"file", "metada
 
 
 def _field(at: str) -> str | None:
-    """The field at fault of a place like `contributions[3].signals[0]`; of a name that is no field there is none."""
+    """The field of a place like `contributions[3].signals[0]`; None for a name that is no field of a draft."""
     names = [part.partition("[")[0] for part in at.split(".")]
     return next((name for name in reversed(names) if name in _FIELDS), None)

@@ -1,4 +1,4 @@
-"""Reports: the figures of a period, from the events, the sealed counts and the hits; at once or as a job."""
+"""Reports: the figures of a period, from events, sealed counts and hits; made at once or by a job."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime
 from functools import partial
 
-from hashdb.domain.accounts.members import Actor, Member, Scope
+from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.jobs import JobOutcome as Ended
 from hashdb.domain.jobs import ReportJob
 from hashdb.domain.ledger.events import Action, Details, Entry, Event
@@ -17,16 +17,17 @@ from hashdb.domain.stats.reports import DayReport, QueryFigures, Report
 from hashdb.domain.times import Period
 from hashdb.errors import Fault, InvalidInput
 from hashdb.service import HashDB, jobs
+from hashdb.service.accounts.members import all_members
 from hashdb.service.background import Task
 from hashdb.service.jobs import Progress, TooLongError
 from hashdb.service.stats import counts
 from hashdb.store import Transaction
 
 KEPT = 50
-"""Jobs whose reports are kept; a report can be made again."""
+"""The newest jobs, whose reports are kept; a report can be made again."""
 _BLOCK = 8_192
 _AT_ONCE = 0.4
-"""Seconds that a request waits for a report: that of a small log is made by then."""
+"""Seconds that a request waits for a job; the report of a small log is made by then."""
 
 Encode = Callable[[Report], str]
 
@@ -36,8 +37,8 @@ def transparency(
 ) -> Report:
     """The figures from the first day to the last; by default from the log's beginning to today.
 
-    `member` tells of one member alone: of its contributions, and of what it asked. `form` is noted in the event, which
-    is written for every report. Raises InvalidInput, NotFound (of the member).
+    With `member`, only those of its contributions and queries. Each report is logged, with its `form`.
+    Raises InvalidInput, NotFound (the member).
     """
     actor.require(Scope.AUDIT)
     counts.flush(db)
@@ -53,10 +54,10 @@ def transparency(
 def start(
     db: HashDB, actor: Actor, first: date | None, last: date | None, member: int | None, encode: Encode
 ) -> ReportJob:
-    """Start a job that makes a report and keeps it as the text that `encode` returns.
+    """Start a job that makes a report and stores the text that `encode` returns.
 
-    By default it is from the log's beginning to today. While another report is made, that job is returned: `asks` says
-    which one it is. Raises InvalidInput, NotFound (of the member).
+    By default it is from the log's beginning to today. If a job already runs, that one is returned; its `asks` says
+    which report it makes. Raises InvalidInput, NotFound (the member).
     """
     actor.require(Scope.AUDIT)
     counts.flush(db)
@@ -75,7 +76,7 @@ def start(
 
 
 def latest(db: HashDB, actor: Actor, limit: int = 20) -> tuple[ReportJob, ...]:
-    """The last jobs, the last first."""
+    """The newest jobs, newest first."""
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
         return tx.report_jobs.latest(limit)
@@ -89,12 +90,12 @@ def get(db: HashDB, actor: Actor, id: int) -> ReportJob:
 
 
 def text(db: HashDB, actor: Actor, id: int, form: str | None = None) -> str:
-    """The report of a job as it was encoded. With the `form` of a download, an event is written. Raises NotFound."""
+    """The encoded report of a job. A download, whose `form` is given, is logged. Raises NotFound."""
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
-        found, encoded = tx.report_jobs.one(id), tx.report_jobs.text(id)
+        job, encoded = tx.report_jobs.one(id), tx.report_jobs.text(id)
     if form is not None:
-        note(db, actor, found.period, found.member, form)
+        note(db, actor, job.period, job.member, form)
     return encoded
 
 
@@ -115,15 +116,16 @@ def _make(db: HashDB, actor: Actor, encode: Encode, begun: ReportJob, progress: 
 
 
 def note(db: HashDB, actor: Actor, days: Period, member: int | None, form: str) -> None:
-    """Tell the log that a report was made or taken away."""
-    told = {"from": days.first.isoformat(), "to": days.last.isoformat(), "form": form}
-    details: Details = told if member is None else {**told, "member": member}
+    """Log that a report was made or downloaded."""
+    details: Details = {"from": days.first.isoformat(), "to": days.last.isoformat(), "form": form}
+    if member is not None:
+        details = {**details, "member": member}
     with db.store.begin() as tx:
         tx.audit.append(db.now(), actor, [Entry(Action.REPORT_EXPORTED, "report", number_of(days.last), details)])
 
 
 def period_report(db: HashDB, tx: Transaction, first: date | None, last: date | None) -> Period:
-    """The days that are asked for; by default from the log's beginning to today. Raises InvalidInput."""
+    """The period from the first day to the last; by default from the log's beginning to today. Raises InvalidInput."""
     beginning = tx.audit.since(0, 1)
     last = last or db.now().date()
     first = first or min(last, beginning[0].at.date() if beginning else last)
@@ -139,31 +141,32 @@ def _report(
     member: int | None,
     advance: Callable[[int], None] = lambda count: None,
 ) -> Report:
-    firsts = _firsts(tx, period)
+    firsts = _first_hits(tx, period)
     replay = Replay(period, firsts, member)
     for event in _events(tx, period.end, advance):
         replay.take(event)
     numbers = list(tx.counts.between(period.first, period.last))
-    sealed = {one.day for one in tx.counts.seals()}
+    sealed = {seal.day for seal in tx.counts.seals()}
     final = period.end <= db.now() - counts.SETTLED and {day for day, _ in numbers} <= sealed
-    numbers = [(day, one) for day, one in numbers if member in (None, one.cell.member)]
-    of_all = [one for _, one in numbers]
+    numbers = [(day, count) for day, count in numbers if member in (None, count.cell.member)]
+    period_counts = [count for _, count in numbers]
+    of_any = [count for count in period_counts if count.cell.algorithm == ANY]
     return Report(
         period=period,
         member=member,
         size=replay.size,
         final=final,
-        members={one.id: one.name for one in _members(tx)},
+        members={each.id: each.name for each in all_members(tx)},
         contributions=replay.contributed(),
         to_remove=replay.times("seconds_to_remove"),
         to_share=replay.times("seconds_to_share"),
-        asked={key: _asked(ones) for key, ones in _grouped(of_all, "algorithm").items()},
-        asked_by=dict(sorted((int(key), _asked(ones)) for key, ones in _grouped(_of_any(of_all), "member").items())),
+        asked={key: _query_figures(group) for key, group in _grouped(period_counts, "algorithm").items()},
+        asked_by=dict(sorted((int(key), _query_figures(group)) for key, group in _grouped(of_any, "member").items())),
         caught=replay.caught(firsts),
         reviews=replay.reviews.reviewed(),
         precision=replay.precision(),
-        refused=_by_outcome(of_all, Kind.REFUSAL),
-        turned_away=_by_outcome(of_all, Kind.ACCESS),
+        refused=_by_outcome(period_counts, Kind.REFUSAL),
+        turned_away=_by_outcome(period_counts, Kind.ACCESS),
         days=_days(replay.days, numbers),
     )
 
@@ -179,37 +182,27 @@ def _events(tx: Transaction, end: datetime, advance: Callable[[int], None]) -> I
         after = block[-1].seq
 
 
-def _firsts(tx: Transaction, period: Period) -> Mapping[int, Mapping[int, datetime]]:
-    found: dict[int, dict[int, datetime]] = defaultdict(dict)
+def _first_hits(tx: Transaction, period: Period) -> Mapping[int, Mapping[int, datetime]]:
+    """When each contribution was first answered to each member, before the end of the period."""
+    firsts: dict[int, dict[int, datetime]] = defaultdict(dict)
     for contribution, member, at in tx.hits.firsts(period.end):
-        found[contribution][member] = at
-    return found
-
-
-def _members(tx: Transaction) -> Iterator[Member]:
-    after = 0
-    while page := tx.members.page(after, 1000):
-        yield from page
-        after = page[-1].id
-
-
-def _of_any(numbers: Iterable[Count]) -> list[Count]:
-    return [one for one in numbers if one.cell.algorithm == ANY]
+        firsts[contribution][member] = at
+    return firsts
 
 
 def _grouped(numbers: Iterable[Count], name: str) -> dict[str, list[Count]]:
-    """The numbers of queries and hits, by a field."""
+    """The counts of queries and hits, by a field of their cells."""
     groups: dict[str, list[Count]] = defaultdict(list)
-    for one in numbers:
-        if one.cell.kind in (Kind.QUERY, Kind.HIT):
-            groups[str(getattr(one.cell, name))].append(one)
+    for count in numbers:
+        if count.cell.kind in (Kind.QUERY, Kind.HIT):
+            groups[str(getattr(count.cell, name))].append(count)
     return dict(sorted(groups.items()))
 
 
-def _asked(numbers: Iterable[Count]) -> QueryFigures:
+def _query_figures(numbers: Iterable[Count]) -> QueryFigures:
     sums: Counter[tuple[str, str]] = Counter()
-    for one in numbers:
-        sums[one.cell.kind, one.cell.outcome] += one.times
+    for count in numbers:
+        sums[count.cell.kind, count.cell.outcome] += count.times
     return QueryFigures(
         hit=sums[Kind.QUERY, QueryOutcome.HIT],
         none=sums[Kind.QUERY, QueryOutcome.NONE],
@@ -220,18 +213,18 @@ def _asked(numbers: Iterable[Count]) -> QueryFigures:
 
 def _by_outcome(numbers: Iterable[Count], kind: Kind) -> dict[str, int]:
     sums: Counter[str] = Counter()
-    for one in numbers:
-        if one.cell.kind == kind:
-            sums[one.cell.outcome] += one.times
+    for count in numbers:
+        if count.cell.kind == kind:
+            sums[count.cell.outcome] += count.times
     return dict(sorted(sums.items()))
 
 
 def _days(events: Mapping[tuple[date, str], int], numbers: Iterable[tuple[date, Count]]) -> dict[date, DayReport]:
-    """What each day had, without the days that had nothing."""
+    """The figures of each day, without days that have none."""
     sums: Counter[tuple[date, str]] = Counter(events)
-    for day, one in numbers:
-        if one.cell.algorithm == ANY and one.cell.kind in (Kind.QUERY, Kind.HIT):
-            sums[day, "queries" if one.cell.kind == Kind.QUERY else "hits"] += one.times
+    for day, count in numbers:
+        if count.cell.algorithm == ANY and count.cell.kind in (Kind.QUERY, Kind.HIT):
+            sums[day, "queries" if count.cell.kind == Kind.QUERY else "hits"] += count.times
     days = sorted({day for day, _ in sums})
     return {
         day: DayReport(sums[day, "added"], sums[day, "withdrawn"], sums[day, "queries"], sums[day, "hits"])
