@@ -1,4 +1,4 @@
-"""Records: the tables beside the log, held against what the log says that they must hold."""
+"""Records: compares the tables with the records that the events of the log give."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from hashdb.domain.ledger.records import FIELDS, UNSAID, ExpectedRecords
 from hashdb.store import Transaction
 
 _LONGEST = 80
-"""Characters that are told of what somebody put into a table."""
+"""Characters of a value of a table that are shown."""
 
 
 def unlike_log(
     tx: Transaction, records: ExpectedRecords, now: datetime, advance: Callable[[int], object]
 ) -> Iterator[str]:
-    """What does not hold of the tables, which `tx` sees as they were after the last event that `records` took.
+    """The differences of the tables from the log; `tx` sees the tables as of the last event that `records` has.
 
-    A sentence on the first row of each kind for each thing that is wrong, with how many more there are.
-    `advance` is told 0 again and again: no events are read, but it goes on.
+    For each kind of difference, a sentence on its first row, with how many more rows there are.
+    `advance` is called with 0 repeatedly: no events are read, but the work goes on.
     """
     for kind in FIELDS:
-        yield from _told(_differences(tx, records, kind, max(now, tx.audit.head().at), advance))
-    yield from _told(_unlike_sessions(tx, records))
-    yield from _told(_unlike_answers(tx, records))
+        yield from _summarised(_differences(tx, records, kind, max(now, tx.audit.head().at), advance))
+    yield from _summarised(_unlike_sessions(tx, records))
+    yield from _summarised(_unlike_answers(tx, records))
 
 
-def _told(differences: Iterator[tuple[str, str]]) -> Iterator[str]:
+def _summarised(differences: Iterator[tuple[str, str]]) -> Iterator[str]:
     firsts: dict[str, str] = {}
     counted: Counter[str] = Counter()
     for what, sentence in differences:
@@ -43,7 +43,7 @@ def _told(differences: Iterator[tuple[str, str]]) -> Iterator[str]:
 def _differences(
     tx: Transaction, records: ExpectedRecords, kind: str, now: datetime, advance: Callable[[int], object]
 ) -> Iterator[tuple[str, str]]:
-    """What is wrong with each row, and a sentence on it, in the order of the ids."""
+    """What is wrong with each row, and a sentence on it, in order of the ids."""
     due = records.ids(kind)
     awaited = next(due, None)
     for page in tx.records.pages(kind, now):
@@ -57,9 +57,9 @@ def _differences(
                 continue
             awaited = next(due, None)
             record = records.of(kind, id)
-            # Nearly every row is as it should be: that is asked at once.
+            # Nearly every row is right, so whole rows are compared first.
             if record != row:
-                yield from _differing(kind, id, record, row)
+                yield from _field_differences(kind, id, record, row)
     while awaited is not None:
         yield _missing(kind, awaited)
         awaited = next(due, None)
@@ -69,14 +69,16 @@ def _missing(kind: str, id: int) -> tuple[str, str]:
     return "missing", f"{kind} {id}: the log says that it was added, the table does not have it"
 
 
-def _differing(kind: str, id: int, record: tuple[object, ...], row: tuple[object, ...]) -> Iterator[tuple[str, str]]:
-    for field, said, held in zip(FIELDS[kind], record, row, strict=True):
-        if said is not UNSAID and said != held:
-            yield field, f"{kind} {id}, {field}: the log says {_shown(said)}, the table {_shown(held)}"
+def _field_differences(
+    kind: str, id: int, record: tuple[object, ...], row: tuple[object, ...]
+) -> Iterator[tuple[str, str]]:
+    for field, expected, stored in zip(FIELDS[kind], record, row, strict=True):
+        if expected is not UNSAID and expected != stored:
+            yield field, f"{kind} {id}, {field}: the log says {_shown(expected)}, the table {_shown(stored)}"
 
 
 def _unlike_sessions(tx: Transaction, records: ExpectedRecords) -> Iterator[tuple[str, str]]:
-    """Each session that opens the console and that no sign-in began, or that was ended."""
+    """Each session that differs from its sign-in, has none, or was ended."""
     for id, user, digest, complete, created_at in tx.records.sessions():
         begun = records.sessions.begun_at(user, tag(digest)) if isinstance(digest, bytes) else None
         which = f"session {id} of user {_shown(user)}"
@@ -92,7 +94,7 @@ def _unlike_sessions(tx: Transaction, records: ExpectedRecords) -> Iterator[tupl
 
 
 def _unlike_answers(tx: Transaction, records: ExpectedRecords) -> Iterator[tuple[str, str]]:
-    """Each answer to a repeated request that a member was not given."""
+    """Each kept answer to a request with an idempotency key that the service did not give to the member."""
     head = tx.audit.head().seq
     for member, text in tx.records.answers():
         try:
@@ -109,13 +111,13 @@ def _unlike_answers(tx: Transaction, records: ExpectedRecords) -> Iterator[tuple
 
 
 def _named(text: object, head: int) -> Iterator[tuple[str, int]]:
-    """What an answer names: kinds and ids. Raises TypeError, ValueError for what no service writes."""
-    if not isinstance(text, str) or not isinstance(told := json.loads(text), dict):
+    """The kinds and ids that an answer names. Raises TypeError, ValueError if no service writes such a text."""
+    if not isinstance(text, str) or not isinstance(answer := json.loads(text), dict):
         raise TypeError
-    if told.keys() == {"opinion"}:
-        yield "opinion", int(told["opinion"])
-    elif told.keys() == {"contributions", "checkpoint"} and 0 <= told["checkpoint"] <= head:
-        yield from (("contribution", int(id)) for id, _ in told["contributions"])
+    if answer.keys() == {"opinion"}:
+        yield "opinion", int(answer["opinion"])
+    elif answer.keys() == {"contributions", "checkpoint"} and 0 <= answer["checkpoint"] <= head:
+        yield from (("contribution", int(id)) for id, _ in answer["contributions"])
     else:
         raise ValueError
 
@@ -124,7 +126,7 @@ _MEMBER_OF = {kind: FIELDS[kind].index("member") for kind in ("contribution", "o
 
 
 def _shown(value: object) -> str:
-    """As short plain text, whatever somebody put there."""
+    """Any value of a table as short printable text."""
     if value is None or value == ():
         return "none"
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""What a machine holds beside the database to prove the log: the private key, and the checkpoints that were signed."""
+"""Signing: the files beside the database that prove the log, its private key and its signed checkpoints."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from hashdb.index.folder import sync_folder
 
 _KEY_SETTING = "HASHDB_SIGNING_KEY_FILE"
 _SIGNED = re.compile("\n\u2014 [^\n]+\n\n".encode())
-"""The end of a note in the file, where an empty line follows each."""
+"""The end of a note in the file; an empty line follows each note."""
 _TAIL = 65_536
+"""Bytes at the end of the file in which the last note ends."""
 log = logging.getLogger("hashdb.signing")
 
 
 class Signing:
-    """The log's key in a file of its own, and the file of its checkpoints; `origin` names a log that has no name."""
+    """The file of the log's key, and the file of its checkpoints; `origin` names a new log."""
 
     def __init__(self, key: Path, record: Path, origin: str | None = None) -> None:
-        """Reads nothing yet."""
+        """Use these paths; nothing is read yet."""
         self.origin = origin
         self._key = key
         self._next = key.with_name(f"{key.name}.new")
@@ -33,35 +34,35 @@ class Signing:
         self._signer: Signer | None = None
 
     def signer(self, needed: Verifier) -> Signer:
-        """The private half of a key, read again where another one was known. Raises WrongSigningKey, BadSetting."""
+        """The private half of a key, cached until another one is needed. Raises WrongSigningKey, BadSetting."""
         if self._signer is not None and self._signer.verifier == needed:
             return self._signer
         for path in (self._key, self._next):
-            found = _read(path, needed.name)
-            if found is not None and found.verifier == needed:
+            signer = _read(path, needed.name)
+            if signer is not None and signer.verifier == needed:
                 if path == self._next:
                     self.renew()
-                self._signer = found
-                return found
+                self._signer = signer
+                return signer
         reason = f"{self._key} holds another key" if self._key.exists() else f"there is no {self._key}"
         raise WrongSigningKey(str(needed), reason)
 
     def here(self, name: str) -> Verifier | None:
-        """The public half of the key that this machine has, if it has one. Raises BadSetting."""
-        found = _read(self._key, name)
-        return None if found is None else found.verifier
+        """The public half of this machine's key; None if it has none. Raises BadSetting."""
+        signer = _read(self._key, name)
+        return None if signer is None else signer.verifier
 
     def first(self, name: str) -> Verifier:
-        """The key that is here already, else one that is made now. Raises BadSetting."""
+        """This machine's key, which is made now if there is none. Raises BadSetting."""
         if self.here(name) is None:
             self.prepare(name)
             self.renew()
-        found = self.here(name)
-        assert found is not None
-        return found
+        verifier = self.here(name)
+        assert verifier is not None
+        return verifier
 
     def prepare(self, name: str) -> Verifier:
-        """Make a key and write it beside the one in use, for `renew` to put in its place. Raises BadSetting."""
+        """Make a key and write it beside the one in use; `renew` puts it in its place. Raises BadSetting."""
         signer = Signer.new(name)
         try:
             with suppress(FileNotFoundError):
@@ -76,9 +77,9 @@ class Signing:
         return signer.verifier
 
     def renew(self) -> None:
-        """Put the key that was prepared in the place of the old one. Raises BadSetting."""
+        """Replace the key in use by the prepared one. Raises BadSetting."""
         try:
-            # Somebody else who saw that the new key is in force may have done it.
+            # Another process that saw the new key in force may have done it.
             with suppress(FileNotFoundError):
                 self._next.replace(self._key)
             sync_folder(self._key.parent)
@@ -86,9 +87,9 @@ class Signing:
             raise _unusable(self._key, error) from None
 
     def write_down(self, note: str) -> None:
-        """Append a signed checkpoint to the file, after the last whole one that is there.
+        """Append a signed checkpoint to the file, after the last complete one.
 
-        Where that cannot be, as on a full disk, the log of the process says so, and the database has it alone.
+        If that fails, as on a full disk, the process logs a warning, and only the database has the checkpoint.
         """
         try:
             self._append(note)
@@ -100,9 +101,9 @@ class Signing:
             fcntl.flock(file, fcntl.LOCK_EX)
             size = file.seek(0, os.SEEK_END)
             start = file.seek(max(0, size - _TAIL))
-            # What was cut off when the machine stopped is no checkpoint.
-            whole = [found.end() for found in _SIGNED.finditer(file.read())]
-            file.truncate(start + whole[-1] if whole else size if start else 0)
+            # A note that was cut off when the machine stopped is removed.
+            ends = [end.end() for end in _SIGNED.finditer(file.read())]
+            file.truncate(start + ends[-1] if ends else size if start else 0)
             file.write(note.encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
@@ -115,7 +116,7 @@ class Signing:
             return ()
         except OSError as error:
             raise BadSetting("HASHDB_HOME", f"{self._record} cannot be read: {_why(error)}") from None
-        ends = [0, *(found.end() for found in _SIGNED.finditer(octets))]
+        ends = [0, *(end.end() for end in _SIGNED.finditer(octets))]
         return tuple(octets[begin : end - 1].decode("utf-8", "replace") for begin, end in pairwise(ends))
 
 

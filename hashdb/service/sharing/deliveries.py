@@ -1,4 +1,4 @@
-"""Deliveries: made of what the log tells, sent in the background, tried again, and given up."""
+"""Deliveries of webhooks: made from new events, sent in the background, retried, and given up."""
 
 from __future__ import annotations
 
@@ -40,49 +40,49 @@ from hashdb.store import Transaction
 from hashdb.store.sharing import DeliveryPosition
 
 _SECONDS = 10.0
-"""For one attempt, from the connection to the answer."""
-_ANSWER = 65_536
-"""Bytes of an answer that are read; none is kept."""
+"""For one attempt, from connecting to the end of the response."""
+_RESPONSE_BYTES = 65_536
+"""Bytes of a response that are read; none is kept."""
 _AT_ONCE = 8
-"""Deliveries of one process that are under way."""
+"""Deliveries that one process sends at the same time."""
 _SLACK = 1_000
-"""Events without news past which a place is moved on."""
+"""Events without news after which a position is moved on."""
 _FEED = (*(action for action in Action if action.changes_feed), Action.LOG_RESTORED)
 _CASES = {Topic.CASE_OPENED: Action.CASE_OPENED, Topic.CASE_DECIDED: Action.CASE_DECIDED}
 
 Post = Callable[[Claimed, datetime], Attempt]
 _News = Mapping[int, Sequence[dict[str, object]]]
-"""What is to be told, by member; 0 is everybody."""
+"""The data of messages to be sent, by member; 0 is every member."""
 
 
 def make(db: HashDB) -> int:
-    """Make the deliveries of what the log has told since, each with the place up to which it tells, at once.
+    """Make the deliveries of new events, and move the positions of the webhooks in the same transaction.
 
-    Whatever happens to this process, nothing is left out: what was not made is made by the next. How many were made.
+    If this process is killed, nothing is lost: the next one makes what is missing. Returns how many were made.
     """
     with db.store.read() as tx:
         head = tx.audit.head()
-        alike: dict[tuple[Topic, int], list[DeliveryPosition]] = defaultdict(list)
-        for place in tx.webhooks.behind(head.seq):
-            alike[place.topic, place.seq].append(place)
-        found = [(places, *_news(db, tx, places, head.seq, head.epoch)) for places in alike.values()]
-    due = [(places, upto, news) for places, upto, news in found if news or upto - places[0].seq >= _SLACK]
+        groups: dict[tuple[Topic, int], list[DeliveryPosition]] = defaultdict(list)
+        for position in tx.webhooks.behind(head.seq):
+            groups[position.topic, position.seq].append(position)
+        batches = [(positions, *_news(db, tx, positions, head.seq, head.epoch)) for positions in groups.values()]
+    due = [batch for batch in batches if batch[2] or batch[1] - batch[0][0].seq >= _SLACK]
     if not due:
         return 0
     made = 0
     with db.store.begin() as tx:
-        tx.webhooks.hold([place.webhook for places, _, _ in due for place in places])
-        for places, upto, news in due:
-            moved = tx.webhooks.move(places, upto)
-            for place in places:
-                for data in news.get(place.member, news.get(0, ())) if place.webhook in moved else ():
-                    tx.deliveries.add(place.webhook, new_message(db, str(place.topic), data))
+        tx.webhooks.hold([position.webhook for positions, _, _ in due for position in positions])
+        for positions, upto, news in due:
+            moved = tx.webhooks.move(positions, upto)
+            for position in positions:
+                for data in news.get(position.member, news.get(0, ())) if position.webhook in moved else ():
+                    tx.deliveries.add(position.webhook, new_message(db, str(position.topic), data))
                     made += 1
     return made
 
 
 def claim(db: HashDB, busy: Collection[int], most: int) -> tuple[Claimed, ...]:
-    """At most `most` deliveries to be sent now, each to another webhook that is not `busy`; nobody else sends them."""
+    """Claim at most `most` due deliveries, each to a different webhook that is not `busy`, for this process alone."""
     now = db.now()
     with db.store.read() as tx:
         due = tx.deliveries.due(now, busy)[:most]
@@ -93,9 +93,9 @@ def claim(db: HashDB, busy: Collection[int], most: int) -> tuple[Claimed, ...]:
 
 
 def send(db: HashDB, claimed: Claimed, post: Post) -> DeliveryOutcome:
-    """Send one delivery, and write down what became of it: it waits for the next attempt, or is over.
+    """Send one delivery and store the outcome: delivered, failed, or waiting for the next attempt.
 
-    A webhook to which nothing has arrived for days is disabled with the delivery that is given up then.
+    If nothing has arrived at a webhook for days, it is disabled when a delivery is given up.
     """
     attempt = post(claimed, db.now())
     now, topic = db.now(), claimed.message.topic
@@ -124,17 +124,17 @@ def send(db: HashDB, claimed: Claimed, post: Post) -> DeliveryOutcome:
 
 
 def prune(db: HashDB) -> int:
-    """Forget deliveries that are old, or too many of one webhook; how many."""
+    """Remove old deliveries, and the oldest of a webhook with too many; return how many."""
     with db.store.begin() as tx:
         return tx.deliveries.prune(db.now() - KEPT)
 
 
 def post(claimed: Claimed, now: datetime, reach: EgressPolicy) -> Attempt:
-    """Ask the receiver once, in ten seconds, at an address that was checked; of its answer, the status counts."""
+    """Send the request once, within ten seconds, to a checked address; only the status of the response counts."""
     begun = time.monotonic()
     status, trouble = None, None
     try:
-        status = _posted(claimed, now, reach)
+        status = _send_request(claimed, now, reach)
         trouble = None if 200 <= status < 300 else Trouble.STATUS
     except NotPermittedError:
         trouble = Trouble.ADDRESS_REFUSED
@@ -152,29 +152,29 @@ def post(claimed: Claimed, now: datetime, reach: EgressPolicy) -> Attempt:
 
 
 class Dispatcher:
-    """What one process sends. A receiver that is slow keeps only its own deliveries waiting."""
+    """Sends the deliveries of one process. A slow receiver delays only its own deliveries."""
 
     def __init__(self, post: Post, report: Callable[[DeliveryOutcome], None]) -> None:
-        """Sends nothing yet; `report` is called with what became of each attempt."""
+        """Nothing is sent yet; `report` is called with the outcome of each attempt."""
         self._post = post
         self._report = report
-        self._under_way: dict[int, Thread] = {}
+        self._threads: dict[int, Thread] = {}
         self._sent = Event()
 
     def look(self, db: HashDB) -> int:
-        """Make what is to be delivered and begin to send what is due; how many were begun. Raises StoreBusy."""
-        self._under_way = {id: thread for id, thread in self._under_way.items() if thread.is_alive()}
+        """Make new deliveries and start to send those that are due; return how many. Raises StoreBusy."""
+        self._threads = {id: thread for id, thread in self._threads.items() if thread.is_alive()}
         make(db)
-        found = claim(db, self._under_way.keys(), _AT_ONCE - len(self._under_way))
-        for claimed in found:
-            # It does not hold up the end of the process: what is lost so is sent again.
+        deliveries = claim(db, self._threads.keys(), _AT_ONCE - len(self._threads))
+        for claimed in deliveries:
+            # A daemon: it does not delay the end of the process, and what is cut off is sent again.
             thread = Thread(target=self._send, args=(db, claimed), name="deliver", daemon=True)
-            self._under_way[claimed.webhook] = thread
+            self._threads[claimed.webhook] = thread
             thread.start()
-        return len(found)
+        return len(deliveries)
 
     def wait(self, seconds: float) -> None:
-        """Return when something was sent, at the latest after so many seconds."""
+        """Return when something was sent, at the latest after this time."""
         self._sent.wait(seconds)
         self._sent.clear()
 
@@ -182,14 +182,14 @@ class Dispatcher:
         try:
             self._report(send(db, claimed, self._post))
         except Exception as error:
-            # Not written down: after its lease another attempt is made.
+            # The outcome is not stored: after its lease another attempt is made.
             db.background.failed(Task.DELIVERY, error)
         finally:
             self._sent.set()
 
 
-def _posted(claimed: Claimed, now: datetime, reach: EgressPolicy) -> int:
-    # The rules may have changed since the webhook was made.
+def _send_request(claimed: Claimed, now: datetime, reach: EgressPolicy) -> int:
+    # The policy may have changed since the webhook was made.
     if url_fault(claimed.url, reach):
         raise NotPermittedError
     parts, body, seconds = urlsplit(claimed.url), body_of(claimed.message), int(now.timestamp())
@@ -205,21 +205,23 @@ def _posted(claimed: Claimed, now: datetime, reach: EgressPolicy) -> int:
     with connected(parts, resolved(parts, reach.permits), _SECONDS) as connection:
         connection.request("POST", target(parts), body, headers)
         with connection.getresponse() as response:
-            response.read(_ANSWER)
+            response.read(_RESPONSE_BYTES)
             return response.status
 
 
-def _news(db: HashDB, tx: Transaction, places: Sequence[DeliveryPosition], head: int, epoch: str) -> tuple[int, _News]:
-    """Up to which number is told, and what, of one topic after one number."""
-    topic, after = places[0].topic, places[0].seq
+def _news(
+    db: HashDB, tx: Transaction, positions: Sequence[DeliveryPosition], head: int, epoch: str
+) -> tuple[int, _News]:
+    """The seq up to which events were read, and their news; the positions have the same topic and seq."""
+    topic, after = positions[0].topic, positions[0].seq
     if topic is Topic.FEED_CHANGED:
         count = tx.audit.count(after, head, _FEED)
-        return head, _gathered(after, head, count, epoch=epoch)
+        return head, _summary(after, head, count, epoch=epoch)
     if topic is Topic.MATCH_REVERSED:
-        return _reversals(db, tx, places)
+        return _reversals(db, tx, positions)
     events = tx.audit.since(after, WAITING_EACH, [_CASES[topic]])
     parties = tx.cases.parties([event.id for event in events])
-    news: dict[int, list[dict[str, object]]] = {place.member: [] for place in places}
+    news: dict[int, list[dict[str, object]]] = {position.member: [] for position in positions}
     for event in events:
         for member in parties.get(event.id, frozenset()) & news.keys():
             data: dict[str, object] = {
@@ -232,16 +234,16 @@ def _news(db: HashDB, tx: Transaction, places: Sequence[DeliveryPosition], head:
     return upto, news if any(news.values()) else {}
 
 
-def _reversals(db: HashDB, tx: Transaction, places: Sequence[DeliveryPosition]) -> tuple[int, _News]:
-    after = places[0].seq
-    # A match of this moment may not be written down yet, by which its end concerns a member.
+def _reversals(db: HashDB, tx: Transaction, positions: Sequence[DeliveryPosition]) -> tuple[int, _News]:
+    after = positions[0].seq
+    # A recent match may not be stored yet, and without it its reversal would not concern the member.
     upto = max(after, settled(db, tx))
     if not tx.audit.count(after, upto, REVERSING):
         return upto, {}
-    found = {place.member: tx.reversals.count(place.member, after, upto) for place in places}
-    news = {member: _gathered(after, upto, count).get(0, ()) for member, count in found.items()}
+    counts = {position.member: tx.reversals.count(position.member, after, upto) for position in positions}
+    news = {member: _summary(after, upto, count).get(0, ()) for member, count in counts.items()}
     return upto, news if any(news.values()) else {}
 
 
-def _gathered(after: int, checkpoint: int, count: int, **more: object) -> dict[int, Sequence[dict[str, object]]]:
+def _summary(after: int, checkpoint: int, count: int, **more: object) -> dict[int, Sequence[dict[str, object]]]:
     return {0: [{"after": after, "checkpoint": checkpoint, "count": count, **more}]} if count else {}

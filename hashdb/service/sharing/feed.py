@@ -1,15 +1,15 @@
-"""The feed: what changed in the set of active contributions, for matching at the member's side."""
+"""The feed of changes for members that match in a copy; ThreatExchange's updates and opinions; HMA's banks."""
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from hashdb.domain.accounts.members import Actor, Member, Scope
-from hashdb.domain.contributions import Contribution, Standing, Status
+from hashdb.domain.accounts.members import Actor, Scope
+from hashdb.domain.contributions import Contribution, Status
 from hashdb.domain.ledger.events import Action, Entry, Event
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.matching.suggestions import TEST_ID
@@ -19,6 +19,7 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import BankOfMember, Fault, FeedRestarted, InvalidInput, NotFound, NotYours, TooManyAtOnce
 from hashdb.service import HashDB
 from hashdb.service.accounts.limits import Places
+from hashdb.service.accounts.members import all_members
 from hashdb.service.contributions import contributions
 from hashdb.service.contributions.sight import owns, told_members
 from hashdb.service.matching import matches
@@ -28,14 +29,14 @@ from hashdb.store import Transaction
 _FEED = tuple(action for action in Action if action.changes_feed)
 _HIDDEN = frozenset({"reference"})
 _WAITING = Places(each=2, all_keys=4)
-"""Readers that wait, in each process: the other threads stay free for matches."""
-_POLL = 0.1
+"""Readers that wait in a process at the same time; the other threads stay free for matches."""
+_POLL_SECONDS = 0.1
 
 
 def read(db: HashDB, actor: Actor, after: int, limit: int, epoch: str | None = None) -> Changes:
-    """At most `limit` changes after number `after`; read from 0, they give the present state.
+    """At most `limit` changes after seq `after`; read from 0, they give the present state.
 
-    Raises FeedRestarted when `epoch` or `after` are not of this log.
+    Raises FeedRestarted if `epoch` or `after` are not of this log.
     """
     actor.require(Scope.FEED)
     note(db, actor)
@@ -46,8 +47,8 @@ def read(db: HashDB, actor: Actor, after: int, limit: int, epoch: str | None = N
         events = tx.audit.subjects(after, limit + 1, _FEED)
         page = events[:limit]
         ids = [id for _, id in page]
-        found, told = tx.contributions.get(ids, db.now(), hidden=_HIDDEN), tx.statuses.logged(ids)
-        changes = tuple(Change(seq, _state(found[id], told[id])) for seq, id in page)
+        contributions, logged = tx.contributions.get(ids, db.now(), hidden=_HIDDEN), tx.statuses.logged(ids)
+        changes = tuple(Change(seq, _state(contributions[id], logged[id])) for seq, id in page)
     more = len(events) > limit
     checkpoint = page[-1][0] if more else head.seq
     fed(db, actor, checkpoint)
@@ -55,24 +56,24 @@ def read(db: HashDB, actor: Actor, after: int, limit: int, epoch: str | None = N
 
 
 def wait(db: HashDB, actor: Actor, after: int, seconds: float) -> bool:
-    """Whether the reader had a place to wait; then there is a change after number `after`, or `seconds` are over.
+    """Wait for a change after seq `after`, for at most `seconds`; return whether the reader had a place to wait.
 
-    Two readers of a key and four in all may wait in a process; more are told so at once. It returns when the process
-    is told to stop, too.
+    Two readers of a key and four in all may wait in a process; for others it returns False at once. It also returns
+    when the process stops.
     """
     actor.require(Scope.FEED)
     try:
         with db.places.place(actor), _WAITING.place(actor):
             until = time.monotonic() + seconds
             while not (_changed(db, after) or db.stopping()) and time.monotonic() < until:
-                time.sleep(_POLL)
+                time.sleep(_POLL_SECONDS)
             return True
     except TooManyAtOnce:
         return False
 
 
 def note(db: HashDB, actor: Actor) -> None:
-    """Tell the log that a key reads the feed: one event a key a day."""
+    """Log that a key reads the feed: one event for each key and day."""
     now = db.now()
     if actor.key is None or db.feed_read_on.get(actor.key.id) == now.date():
         return
@@ -83,7 +84,7 @@ def note(db: HashDB, actor: Actor) -> None:
 
 
 def fed(db: HashDB, actor: Actor, seq: int) -> None:
-    """Note that who reads is level with an event now."""
+    """Note that the reader has read up to an event."""
     if actor.key is not None:
         db.stats.feed(db.now(), actor.key.id, seq)
 
@@ -94,62 +95,67 @@ def _changed(db: HashDB, after: int) -> bool:
         return tx.audit.head().seq < after or bool(tx.audit.since(after, 1, _FEED))
 
 
-def _state(contribution: Contribution, told: Status) -> Contribution | Gone:
-    """What a reader of the feed is to hold of a contribution, whose status is what the log last told.
+def _state(contribution: Contribution, logged: Status) -> Contribution | Gone:
+    """The state of a contribution in the feed, by the status that was last logged, not the present one.
 
-    Not what it is this instant: of what an expiry or a suspension changes, the reader hears by an event of its own.
+    An expiry or a suspension reaches the reader by its own event.
     """
-    if told is Status.ACTIVE and contribution.standing.matches:
+    if logged is Status.ACTIVE and contribution.standing.matches:
         if contribution.masked and not contribution.signals:
             return Gone(contribution.id, "masked")
-        return contribution if contribution.status is told else replace(contribution, status=told)
-    return Gone(contribution.id, str(contribution.standing if told is Status.ACTIVE else told))
+        return contribution if contribution.status is logged else replace(contribution, status=logged)
+    return Gone(contribution.id, str(contribution.standing if logged is Status.ACTIVE else logged))
 
 
 _ALGORITHM = Algorithm.PDQ
-"""The one that the other systems know."""
-_TOLD = (*(action for action in Action if action.changes_feed), Action.OPINION_GIVEN)
-_MATCHING = tuple(standing for standing in Standing if standing.matches)
+"""The algorithm that the other systems know."""
+_EXCHANGED = (*_FEED, Action.OPINION_GIVEN)
 
 
 def head(db: HashDB, actor: Actor, before: datetime | None = None) -> int:
-    """The number of the last event, or of the last one before an instant."""
+    """The seq of the last event, or of the last one before a time."""
     actor.require(Scope.FEED)
     with db.store.read() as tx:
         return tx.audit.head().seq if before is None else tx.audit.before(before)
 
 
 def exchange(db: HashDB, actor: Actor, since: int, after: int, upto: int, limit: int) -> ExchangePage:
-    """What changes between events `after` and `upto` for a reader that was level with event `since`.
+    """What changes between events `after` and `upto` for a reader that has read up to event `since`.
 
-    About `limit` records; one contribution is never divided. What the reader never had, it is not told to drop.
+    About `limit` records; all signals of a contribution are on one page. Values that the reader never had are not
+    reported as gone.
     """
     actor.require(Scope.FEED)
     note(db, actor)
     with db.store.read() as tx:
-        events = tx.audit.since(after, limit + 1, _TOLD)
-        ids = {_contribution(event) for event in events}
-        held = {id: [one for one in group if one.algorithm is _ALGORITHM] for id, group in _signals(tx, ids).items()}
+        events = tx.audit.since(after, limit + 1, _EXCHANGED)
+        # Erased contributions still have their signals here until they are purged.
+        signals = tx.contributions.signals({_contribution(event) for event in events})
+        held = {id: [signal for signal in group if signal.algorithm is _ALGORITHM] for id, group in signals.items()}
         page = _page([event for event in events if event.seq <= upto], held, limit)
         more = bool(page) and len(page) < len(events) and events[len(page)].seq <= upto
         latest = {signal: event for event in page for signal in held.get(_contribution(event), ())}
-        had = _had(tx, {id for event in page if (id := _contribution(event)) in held}, since)
-        before = {signal for id in had for signal in held[id]}
+        ids = {id for event in page if (id := _contribution(event)) in held}
+        matched_before = (
+            {id for id, actions in tx.audit.actions(ids, since).items() if matched(actions)} if since else ()
+        )
+        before = {signal for id in matched_before for signal in held[id]}
         records = _records(tx, latest, db.now())
-    told = sorted((one for one in records if not one.gone or one.signal in before), key=lambda one: one.seq)
-    level = page[-1].seq if more else max(after, upto)
-    fed(db, actor, level)
-    return ExchangePage(tuple(told), level, more)
+    shown = (record for record in records if not record.gone or record.signal in before)
+    seq = page[-1].seq if more else max(after, upto)
+    fed(db, actor, seq)
+    return ExchangePage(tuple(sorted(shown, key=lambda record: record.seq)), seq, more)
 
 
-def judge(db: HashDB, actor: Actor, said: Sequence[tuple[Signal, OpinionDraft]], at: str) -> int:
-    """Give an opinion on every contribution of others that matches by a value and is seen; return how many there were.
+def judge(db: HashDB, actor: Actor, drafts: Sequence[tuple[Signal, OpinionDraft]], at: str) -> int:
+    """Give opinions by value: on each contribution of others that holds it, matches, and is visible to the actor.
 
-    Raises InvalidInput, at `at[i]`, where there is none, and LimitReached, before any is given.
+    Returns how many opinions were given. Raises InvalidInput, at `at[i]`, if a value has no such contribution, and
+    LimitReached, before any is given.
     """
     member = actor.require_member(Scope.MATCH)
     with db.store.read() as tx:
-        holders = tx.matches.holders({signal for signal, _ in said}, db.now(), _MATCHING)
+        holders = tx.matches.holders({signal for signal, _ in drafts}, db.now(), matches.MATCHING)
         if not (actor.has(Scope.FEED) or actor.has(Scope.AUDIT)):
             answered = tx.hits.answered(member.id, {holder.contribution for holder in holders})
             holders = [holder for holder in holders if holder.contribution in answered]
@@ -159,12 +165,12 @@ def judge(db: HashDB, actor: Actor, said: Sequence[tuple[Signal, OpinionDraft]],
             others[holder.signal].add(holder.contribution)
     faults = [
         Fault(f"{at}[{i}]", "no other member contributes it, or it was not answered to you")
-        for i, (one, _) in enumerate(said)
-        if not others[one]
+        for i, (signal, _) in enumerate(drafts)
+        if not others[signal]
     ]
     if faults:
         raise InvalidInput(tuple(faults))
-    pairs = [(id, draft) for signal, draft in said for id in sorted(others[signal])]
+    pairs = [(id, draft) for signal, draft in drafts for id in sorted(others[signal])]
     opinions.spend(db, actor, [draft for _, draft in pairs])
     for id, draft in pairs:
         opinions.give(db, actor, id, draft, counted=True)
@@ -172,18 +178,13 @@ def judge(db: HashDB, actor: Actor, said: Sequence[tuple[Signal, OpinionDraft]],
 
 
 def _contribution(event: Event) -> int:
-    told = event.details.get("contribution", event.id)
-    assert isinstance(told, int)
-    return told
-
-
-def _signals(tx: Transaction, ids: Collection[int]) -> Mapping[int, Sequence[Signal]]:
-    """The signals of contributions, with those that are kept of erased ones."""
-    return tx.contributions.signals(ids)
+    id = event.details.get("contribution", event.id)
+    assert isinstance(id, int)
+    return id
 
 
 def _page(events: Sequence[Event], held: Mapping[int, Sequence[Signal]], limit: int) -> Sequence[Event]:
-    """As many of the events, in order, as have about `limit` signals."""
+    """The first events that have about `limit` signals."""
     count = 0
     for position, event in enumerate(events[:limit], 1):
         count += len(held.get(_contribution(event), ()))
@@ -192,48 +193,38 @@ def _page(events: Sequence[Event], held: Mapping[int, Sequence[Signal]], limit: 
     return events[:limit]
 
 
-def _had(tx: Transaction, ids: Collection[int], since: int) -> set[int]:
-    """Those of the contributions that matched at event `since`."""
-    return {id for id, actions in tx.audit.actions(ids, since).items() if matched(actions)} if since else set()
-
-
 def _records(tx: Transaction, latest: Mapping[Signal, Event], now: datetime) -> list[ExchangeRecord]:
-    """What there is now of each value."""
+    """A record of each value: its active contributions and the opinions on them that count."""
     by_signal: dict[Signal, list[int]] = defaultdict(list)
-    for holder in tx.matches.holders(latest, now, _MATCHING):
+    for holder in tx.matches.holders(latest, now, matches.MATCHING):
         by_signal[holder.signal].append(holder.contribution)
     ids = {id for group in by_signal.values() for id in group}
-    found: Mapping[int, Contribution] = tx.contributions.get(ids, now, hidden=_HIDDEN)
-    said = tx.opinions.of(ids)
+    contributions, opinions = tx.contributions.get(ids, now, hidden=_HIDDEN), tx.opinions.of(ids)
     return [
         ExchangeRecord(
             event.seq,
             event.at,
             signal,
-            tuple(found[id] for id in sorted(by_signal[signal])),
-            tuple(one for id in sorted(by_signal[signal]) for one in said.get(id, ()) if one.counts),
+            tuple(contributions[id] for id in sorted(by_signal[signal])),
+            tuple(each for id in sorted(by_signal[signal]) for each in opinions.get(id, ()) if each.counts),
         )
         for signal, event in latest.items()
     ]
 
 
-_MANY = 1_000
 _TEST_BANK = "HASHDB_TEST"
 _SHARED, _SHARED_BANK = -1, "HASHDB_SHARED"
-"""To who is not told which member contributed: the bank of all other members together."""
+"""The bank of all other members together, for an actor that may not see who contributed."""
 
 
 def names(db: HashDB, actor: Actor) -> Mapping[int, str]:
-    """The banks, by member, and the test item's, whose member is 0.
+    """The names of the banks, by member; the member of the test item's bank is 0.
 
-    An actor that is not told which member contributed has its own bank, and one for all that others contribute.
+    An actor that may not see who contributed has its own bank, and one for all other members together.
     """
     actor.require(Scope.MATCH, Scope.CONTRIBUTE)
-    found: list[Member] = []
     with db.store.read() as tx:
-        while page := tx.members.page(found[-1].id if found else 0, _MANY):
-            found += page
-    every = bank_names(found, _TEST_BANK, _SHARED_BANK)
+        every = bank_names(list(all_members(tx)), _TEST_BANK, _SHARED_BANK)
     if told_members(actor):
         return {TEST_ID: _TEST_BANK, **every}
     own = {} if actor.member is None else {actor.member.id: every[actor.member.id]}
@@ -241,7 +232,7 @@ def names(db: HashDB, actor: Actor) -> Mapping[int, str]:
 
 
 def own(db: HashDB, actor: Actor, bank: str) -> None:
-    """Raise NotFound where there is no such bank, NotYours or BankOfMember where it is not the actor's."""
+    """Raise NotFound if there is no such bank, NotYours or BankOfMember if it is not the actor's."""
     member = find(db, actor, bank)
     if member == _SHARED:
         raise BankOfMember()
@@ -250,11 +241,11 @@ def own(db: HashDB, actor: Actor, bank: str) -> None:
 
 
 def find(db: HashDB, actor: Actor, bank: str) -> int:
-    """The member whose bank it is, by the number that `names` has. Raises NotFound."""
-    found = next((member for member, name in names(db, actor).items() if name == bank), None)
-    if found is None:
-        raise NotFound("a bank of this name")
-    return found
+    """The key of `names` that has this bank. Raises NotFound."""
+    for member, name in names(db, actor).items():
+        if name == bank:
+            return member
+    raise NotFound("a bank of this name")
 
 
 def look_up(db: HashDB, actor: Actor, query: Query) -> tuple[BankHit, ...]:
@@ -264,25 +255,24 @@ def look_up(db: HashDB, actor: Actor, query: Query) -> tuple[BankHit, ...]:
         return ()
     banks, ids = names(db, actor), [match.contribution for match in result.matches]
     with db.store.read() as tx:
-        found = tx.contributions.get(ids, db.now(), hidden=frozenset({"reference"}))
-    members = {id: contribution.member for id, contribution in found.items()}
+        contributions = tx.contributions.get(ids, db.now(), hidden=_HIDDEN)
+    members = {id: contribution.member for id, contribution in contributions.items()}
     return tuple(
         BankHit(banks.get(members.get(match.contribution, TEST_ID), _SHARED_BANK), match) for match in result.matches
     )
 
 
 def content(db: HashDB, actor: Actor, bank: str, id: int) -> Contribution:
-    """A contribution that is in this bank, as much of it as the actor may see. Raises NotFound."""
+    """A contribution of this bank, with the fields that the actor may see. Raises NotFound."""
     member = find(db, actor, bank)
-    found = contributions.get(db, actor, id)
-    if (found.member if found.member or id == TEST_ID else _SHARED) != member:
+    contribution = contributions.get(db, actor, id)
+    if (contribution.member if contribution.member or id == TEST_ID else _SHARED) != member:
         raise NotFound(f"contribution {id} in this bank")
-    return found
+    return contribution
 
 
 def remove(db: HashDB, actor: Actor, bank: str, id: int) -> Contribution:
-    """Withdraw what a member has in its bank. Raises NotFound, NotYours, AlreadyWithdrawn."""
-    found = content(db, actor, bank, id)
-    if not owns(actor, found):
+    """Withdraw a contribution of the member's own bank. Raises NotFound, NotYours, AlreadyWithdrawn."""
+    if not owns(actor, content(db, actor, bank, id)):
         raise NotYours("contribution", id)
     return contributions.withdraw(db, actor, id, "other")

@@ -1,4 +1,4 @@
-"""Calls to addresses that others name: resolved once, checked, and asked at what was checked, within a time."""
+"""HTTP requests to URLs from outside: the name is resolved once, and the checked address is used, within a deadline."""
 
 from __future__ import annotations
 
@@ -18,41 +18,41 @@ PORTS = {"http": 80, "https": 443}
 
 
 class NotPermittedError(OSError):
-    """An address to which this service does not connect."""
+    """The service does not connect to this address."""
 
 
 class UnknownNameError(OSError):
-    """A name that has no address."""
+    """The host name has no address."""
 
 
 def resolved(parts: SplitResult, permits: Callable[[Address], bool]) -> str:
-    """The address at which to ask the host of a URL; each that its name has must be permitted.
+    """The address to connect to for the host of a URL; all addresses of its name must be permitted.
 
     Raises NotPermittedError, UnknownNameError.
     """
     host, port = parts.hostname or "", parts.port or PORTS.get(parts.scheme, 0)
     try:
-        addresses = sorted({str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)})
+        addresses = sorted({str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)})
     except (OSError, UnicodeError):
         raise UnknownNameError from None
-    if not addresses or not all(permits(ip_address(one.partition("%")[0])) for one in addresses):
+    if not addresses or not all(permits(ip_address(address.partition("%")[0])) for address in addresses):
         raise NotPermittedError
     return addresses[0]
 
 
 @contextmanager
 def connected(parts: SplitResult, address: str, seconds: float) -> Iterator[HTTPConnection]:
-    """A connection to that address for the host of a URL, which ends after so many seconds, whatever is sent by then.
+    """A connection to this address for the host of a URL, which is cut after `seconds`, whatever is sent by then.
 
-    No proxy is asked, and no redirect followed. Raises OSError, also for a certificate that is not the host's;
-    TimeoutError where the time was over before the block was.
+    It uses no proxy and follows no redirect. Raises OSError, also for a certificate that is not the host's;
+    TimeoutError if the block took longer.
     """
     host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
     with closing(HTTPConnection(host, port, timeout=seconds)) as connection:
         # For the usual port of either scheme, the Host header names none.
         connection.default_port = PORTS[parts.scheme]
         connection.sock = socket.create_connection((address, port), timeout=seconds)
-        # A time for each read alone would let a host that sends a byte at a time keep us for ever.
+        # With a timeout for each read alone, a host that sends a byte at a time would hold us for ever.
         late, held = Event(), [connection.sock]
         timer = Timer(seconds, _cut, [held, late])
         timer.daemon = True
@@ -74,16 +74,16 @@ def connected(parts: SplitResult, address: str, seconds: float) -> Iterator[HTTP
 
 
 def target(parts: SplitResult) -> str:
-    """What is asked of the host of a URL."""
+    """The request target of a URL: its path and query."""
     path = parts.path or "/"
     return f"{path}?{parts.query}" if parts.query else path
 
 
 def _cut(held: list[socket.socket], late: Event) -> None:
-    """End what is held: not the connection's own, of which it lets go once an answer begins."""
+    """Shut the held socket down; the connection may no longer have it, as it drops it once a response begins."""
     late.set()
     with suppress(OSError):
-        # Past the class of TLS, which would forget its state while another thread reads.
+        # Not SSLSocket's method: it would drop the TLS state while another thread reads.
         socket.socket.shutdown(held[0], socket.SHUT_RDWR)
 
 

@@ -1,4 +1,4 @@
-"""Webhooks: a member makes, changes, tests and deletes its own; auditors see all, an administrator may end one."""
+"""Webhooks: a member adds, changes, tests and deletes its own; auditors see all; administrators may stop any."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import secrets
 from dataclasses import replace
 
 from hashdb.domain.accounts.members import Actor, Member, Scope
+from hashdb.domain.addresses import EgressPolicy
 from hashdb.domain.ledger.events import Action, Details, Entry
 from hashdb.domain.sharing.webhooks import (
     MOST,
@@ -41,9 +42,8 @@ _RETRY_AFTER = 60
 
 
 def page(db: HashDB, actor: Actor, after: int, limit: int, of: int | None = None) -> tuple[Webhook, ...]:
-    """At most `limit` webhooks with ids above `after`, in order: the actor's own, with `audit` everybody's.
-
-    Of everybody's, those of the member `of` alone, where one is named.
+    """At most `limit` webhooks with ids above `after`, in order: the actor's own; with `audit` all, or those
+    of the member `of`.
     """
     member = of if actor.has(Scope.AUDIT) else _member(actor).id
     actor.require()
@@ -52,14 +52,14 @@ def page(db: HashDB, actor: Actor, after: int, limit: int, of: int | None = None
 
 
 def get(db: HashDB, actor: Actor, id: int) -> Webhook:
-    """One webhook: the actor's own, with `audit` anybody's. Raises NotFound."""
+    """One webhook: the actor's own, with `audit` any. Raises NotFound."""
     actor.require()
     with db.store.read() as tx:
-        return _seen(tx, actor, id)
+        return _visible(tx, actor, id)
 
 
 def add(db: HashDB, actor: Actor, draft: WebhookDraft) -> IssuedWebhook:
-    """Make a webhook of the actor's member, which tells of what happens from now on; its secret is in the answer only.
+    """Add a webhook of the actor's member, for events from now on; only the returned value has its secret.
 
     Raises WebhooksOff, ScopeMissing, InvalidInput, TooManyWebhooks.
     """
@@ -76,20 +76,20 @@ def add(db: HashDB, actor: Actor, draft: WebhookDraft) -> IssuedWebhook:
     return IssuedWebhook(added, secret)
 
 
-def change(db: HashDB, actor: Actor, id: int, asked: WebhookChange) -> Webhook:
-    """Change a webhook of the actor's member; of anybody's, an administrator may change whether it is enabled.
+def change(db: HashDB, actor: Actor, id: int, webhook_change: WebhookChange) -> Webhook:
+    """Change a webhook of the actor's member; an administrator may enable and disable any.
 
-    One that is enabled again goes on where it was. Raises NotFound, NotYours, ScopeMissing, InvalidInput.
+    A webhook that is enabled again continues where it was. Raises NotFound, NotYours, ScopeMissing, InvalidInput.
     """
     actor.require()
     with db.store.begin() as tx:
         before = _changeable(tx, actor, id)
-        after = _changed(before, asked)
+        after = _changed(before, webhook_change)
         fields = [
             name for name in ("enabled", "note", "topics", "url") if getattr(before, name) != getattr(after, name)
         ]
         if fields != ["enabled"] or not actor.has(Scope.ADMIN):
-            _own(actor, before)
+            _require_own(actor, before)
             _require(actor, after.topics)
         if "url" in fields:
             _check(db, after.url)
@@ -100,41 +100,41 @@ def change(db: HashDB, actor: Actor, id: int, asked: WebhookChange) -> Webhook:
 
 
 def delete(db: HashDB, actor: Actor, id: int) -> None:
-    """Delete a webhook of the actor's member, with `admin` of anybody's; what waits for it is not sent.
+    """Delete a webhook of the actor's member, with `admin` any; its waiting deliveries are not sent.
 
     Raises NotFound, ScopeMissing.
     """
     actor.require()
     with db.store.begin() as tx:
-        found = _changeable(tx, actor, id)
+        webhook = _changeable(tx, actor, id)
         if not actor.has(Scope.ADMIN):
-            _require(actor, found.topics)
+            _require(actor, webhook.topics)
         tx.webhooks.delete(id)
-        tx.audit.append(db.now(), actor, [Entry(Action.WEBHOOK_DELETED, "webhook", id, {"member": found.member})])
+        tx.audit.append(db.now(), actor, [Entry(Action.WEBHOOK_DELETED, "webhook", id, {"member": webhook.member})])
 
 
 def renew(db: HashDB, actor: Actor, id: int) -> IssuedWebhook:
-    """Give a webhook another secret, which is in the answer only; the one before signs beside it for a day.
+    """Give a webhook a new secret, which only the returned value has; for a day both secrets sign.
 
     Raises NotFound, NotYours, ScopeMissing.
     """
     actor.require()
     secret, now = secret_text(secrets.token_bytes(_SECRET_BYTES)), db.now()
     with db.store.begin() as tx:
-        found = _own(actor, _changeable(tx, actor, id))
-        _require(actor, found.topics)
+        webhook = _require_own(actor, _changeable(tx, actor, id))
+        _require(actor, webhook.topics)
         tx.webhooks.renew(id, secret, now + OVERLAP)
-        tx.audit.append(now, actor, [Entry(Action.WEBHOOK_RENEWED, "webhook", id, {"member": found.member})])
+        tx.audit.append(now, actor, [Entry(Action.WEBHOOK_RENEWED, "webhook", id, {"member": webhook.member})])
         return IssuedWebhook(tx.webhooks.one(id), secret)
 
 
 def test(db: HashDB, actor: Actor, id: int) -> Delivery:
-    """Have a message sent that tells of nothing, once, also where the webhook is not enabled.
+    """Queue a test message, which is sent once, even if the webhook is disabled.
 
     Raises NotFound, WebhooksOff, LimitReached.
     """
     actor.require()
-    _on(db)
+    _require_on(db)
     with db.store.begin() as tx:
         _changeable(tx, actor, id)
         if tx.deliveries.waiting(id) >= WAITING_EACH:
@@ -148,7 +148,7 @@ def deliveries(
     """At most `limit` deliveries to a webhook with ids above `after`, in order. Raises NotFound."""
     actor.require()
     with db.store.read() as tx:
-        _seen(tx, actor, id)
+        _visible(tx, actor, id)
         return tx.deliveries.page(id, outcome, after, limit)
 
 
@@ -156,14 +156,14 @@ def delivery(db: HashDB, actor: Actor, id: int, delivery: int) -> Delivery:
     """One delivery to a webhook. Raises NotFound."""
     actor.require()
     with db.store.read() as tx:
-        _seen(tx, actor, id)
+        _visible(tx, actor, id)
         return tx.deliveries.one(id, delivery)
 
 
 def redeliver(db: HashDB, actor: Actor, id: int, delivery: int) -> Delivery:
-    """Send a delivery again, at once, with the id that it had. Raises NotFound, WebhooksOff."""
+    """Queue a delivery again, with the same id. Raises NotFound, WebhooksOff."""
     actor.require()
-    _on(db)
+    _require_on(db)
     with db.store.begin() as tx:
         _changeable(tx, actor, id)
         tx.deliveries.one(id, delivery, lock=True)
@@ -172,17 +172,18 @@ def redeliver(db: HashDB, actor: Actor, id: int, delivery: int) -> Delivery:
 
 
 def new_message(db: HashDB, topic: str, data: dict[str, object]) -> Message:
-    """A message of now, with an id that no other has, of whatever database."""
+    """A message of now, with an id that is unique across databases."""
     return Message(f"msg_{secrets.token_urlsafe(18)}", topic, db.now(), data)
 
 
-def _changed(before: Webhook, asked: WebhookChange) -> Webhook:
-    enabled = before.enabled if asked.enabled is None else asked.enabled
+def _changed(before: Webhook, change: WebhookChange) -> Webhook:
+    """The webhook with the fields of the change, where it has them."""
+    enabled = before.enabled if change.enabled is None else change.enabled
     return replace(
         before,
-        url=before.url if asked.url is None else asked.url,
-        topics=before.topics if asked.topics is None else tuple(topic for topic in Topic if topic in asked.topics),
-        note=before.note if asked.note is None else asked.note,
+        url=before.url if change.url is None else change.url,
+        topics=before.topics if change.topics is None else tuple(topic for topic in Topic if topic in change.topics),
+        note=before.note if change.note is None else change.note,
         enabled=enabled,
         failing_since=before.failing_since if enabled is before.enabled else None,
     )
@@ -195,39 +196,38 @@ def _member(actor: Actor) -> Member:
     return actor.member
 
 
-def _seen(tx: Transaction, actor: Actor, id: int, *, lock: bool = False) -> Webhook:
-    found = tx.webhooks.one(id, lock=lock)
-    if not actor.has(Scope.AUDIT) and (actor.member is None or found.member != actor.member.id):
+def _visible(tx: Transaction, actor: Actor, id: int, *, lock: bool = False) -> Webhook:
+    webhook = tx.webhooks.one(id, lock=lock)
+    if not actor.has(Scope.AUDIT) and (actor.member is None or webhook.member != actor.member.id):
         raise NotFound(f"webhook {id}")
-    return found
+    return webhook
 
 
 def _changeable(tx: Transaction, actor: Actor, id: int) -> Webhook:
-    """One of which the actor may change something: its own, with `admin` anybody's."""
-    found = _seen(tx, actor, id, lock=True)
-    return found if actor.has(Scope.ADMIN) else _own(actor, found)
+    """A webhook that the actor may change: its own, with `admin` any."""
+    webhook = _visible(tx, actor, id, lock=True)
+    return webhook if actor.has(Scope.ADMIN) else _require_own(actor, webhook)
 
 
-def _own(actor: Actor, webhook: Webhook) -> Webhook:
+def _require_own(actor: Actor, webhook: Webhook) -> Webhook:
     if actor.member is None or webhook.member != actor.member.id:
         raise NotYours("webhook", webhook.id)
     return webhook
 
 
 def _require(actor: Actor, topics: tuple[Topic, ...]) -> None:
-    """Have the scopes of what is told: a key must not have others told what it may not ask."""
+    """Require the scopes of the topics: a key must not send by webhook what it may not read."""
     for topic in topics:
         if topic.scope is not None:
             actor.require(topic.scope)
 
 
-def _on(db: HashDB) -> None:
+def _require_on(db: HashDB) -> EgressPolicy:
     if db.rules.reach is None:
         raise WebhooksOff()
+    return db.rules.reach
 
 
 def _check(db: HashDB, url: str) -> None:
-    if db.rules.reach is None:
-        raise WebhooksOff()
-    if reason := url_fault(url, db.rules.reach):
+    if reason := url_fault(url, _require_on(db)):
         raise InvalidInput((Fault("url", reason),))
