@@ -1,4 +1,4 @@
-"""Backups: that one is made, and what is done to a log that was set back by one."""
+"""Backups: the events of making, verifying and restoring one; and the move to another database."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.ledger.events import Action, Entry
-from hashdb.service import HashDB, backups
+from hashdb.service import HashDB
 from hashdb.service.ledger.verification import Verdict, verify
 from hashdb.store import Store
 from hashdb.store.moves import Advance, Moved
 
 
 def made(db: HashDB, actor: Actor, *, with_key: bool) -> tuple[str, int]:
-    """Write into the log that all of it is taken away, before it is: the copy has that event too.
+    """Log a backup before it is made, so that the copy has the event too.
 
-    Returns the leaf of the log's first event, by which the log is known from others, and the number of this event.
+    Returns the leaf of the log's first event, which identifies the log, and the seq of the new event.
     """
     actor.require(Scope.ADMIN)
     now, details = db.now(), {"with_key": "yes" if with_key else "no"}
@@ -25,7 +25,7 @@ def made(db: HashDB, actor: Actor, *, with_key: bool) -> tuple[str, int]:
 
 
 def verified(db: HashDB, actor: Actor, events: int) -> None:
-    """Write into the log that a backup was restored into a scratch database, where its `events` were verified."""
+    """Log that a backup was restored into a scratch database, and its `events` were verified there."""
     actor.require(Scope.ADMIN)
     now = db.now()
     with db.store.begin() as tx:
@@ -33,9 +33,9 @@ def verified(db: HashDB, actor: Actor, events: int) -> None:
 
 
 def restored(db: HashDB, actor: Actor) -> int:
-    """Have every reader of a restored log start over, and write into it that it was; return how many events it had.
+    """Give a restored log a new epoch, so that each reader starts over, and log that; return how many events it had.
 
-    The numbers after that may have been given to other events before: who kept a later checkpoint finds out by it.
+    The next seqs may have belonged to other events before the restore; a later checkpoint kept elsewhere shows that.
     """
     actor.require(Scope.ADMIN)
     with db.store.begin() as tx:
@@ -47,20 +47,20 @@ def restored(db: HashDB, actor: Actor) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """What was moved, and what verifying the target found; None where the service may still write."""
+    """What was moved, and the verification of the target (None: the service may still write)."""
 
     moved: Moved
     verdict: Verdict | None
 
 
 def move(db: HashDB, actor: Actor, target: Store, advance: Advance, *, last: bool) -> Move:
-    """Make a target hold every row that the service's database holds at this moment, and compare them all.
+    """Copy every row of the service's database as of now to a target, and compare all rows.
 
-    With `last`, for which nothing may write any more, the target is verified, and may be served from then on.
-    `advance` is told of rows. Raises MoveFailed, StoreBusy.
+    `last` requires that nothing writes any more: the target is verified, and may be served from then on.
+    `advance` is called with numbers of rows. Raises MoveFailed, StoreBusy.
     """
     actor.require(Scope.ADMIN)
-    backups.made(db, actor, with_key=False)
+    made(db, actor, with_key=False)
     moved = db.store.move_to(target, advance)
     if not last:
         return Move(moved, None)

@@ -1,4 +1,4 @@
-"""Health: whether this process answers, and the figures by which an operator sees how the service does."""
+"""Health: whether this process is ready, the figures for the metrics, and the log of changed safeguards."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _RETRY_AFTER = 5
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """Of the store, and of this process's index.
+    """Figures of the store and of this process's index.
 
-    `signed` is how many events the last signed checkpoint covers, `level` the number that the index is level with;
-    `readers` are the keys that are valid and have read the feed, each with the event up to which it has; `backed_up` is
-    when a backup was last verified, `server` is of PostgreSQL only.
+    `signed` is how many events the last signed checkpoint covers; `level` is the seq of the index; `readers` are the
+    valid keys that have read the feed, each with the seq up to which it has; `backed_up` is when a backup was last
+    verified; `server` is for PostgreSQL only.
     """
 
     head: int
@@ -43,9 +43,9 @@ class Vitals:
 
 
 def ready(db: HashDB) -> int:
-    """The number of the log that this process answers from, once it is level.
+    """Let the index catch up, and return its seq.
 
-    Raises StoreBusy, IndexNotReady, and Unavailable where the process is about to end.
+    Raises StoreBusy, IndexNotReady, and Unavailable if the process is about to end.
     """
     if db.leaving():
         raise Unavailable(_RETRY_AFTER)
@@ -53,21 +53,21 @@ def ready(db: HashDB) -> int:
 
 
 def vitals(db: HashDB, actor: Actor) -> Vitals:
-    """The figures of this moment. Raises StoreBusy."""
+    """The figures of now. Raises StoreBusy."""
     actor.require(Scope.ADMIN)
-    level = db.index.head
+    index_head = db.index.head
     with db.store.read() as tx:
         head, totals, (waiting, late) = tx.audit.head(), tx.counts.totals(), tx.cases.waiting(db.now())
         last, retrying, readers = tx.checkpoints.last(), tx.deliveries.retrying(), tx.uses.readers(db.now())
         backed_up, server = tx.audit.last("backup", Action.BACKUP_VERIFIED), tx.server()
-    signed, here = 0 if last is None else last.size, 0 if level is None else level.seq
-    return Vitals(head.seq, signed, here, db.index.sizes(), totals, waiting, late, retrying, readers, backed_up, server)
+    signed, seq = 0 if last is None else last.size, 0 if index_head is None else index_head.seq
+    return Vitals(head.seq, signed, seq, db.index.sizes(), totals, waiting, late, retrying, readers, backed_up, server)
 
 
 def sizes(db: HashDB, algorithms: Collection[Algorithm]) -> tuple[dict[Algorithm, int], int]:
-    """How many values of each algorithm this process's index holds, and the second of the last event that it has."""
-    level = db.index.catch_up()
-    return {one: len(db.index.index(one)) for one in algorithms}, int(level.at.timestamp())
+    """The number of values of each algorithm in this process's index, and the Unix time of its last event."""
+    head = db.index.catch_up()
+    return {algorithm: len(db.index.index(algorithm)) for algorithm in algorithms}, int(head.at.timestamp())
 
 
 _SUBJECT = ("safeguards", 1)
@@ -78,25 +78,25 @@ _DEFAULT: Details = {
     "max_radius": [],
     "budgets": [],
 }
-"""What holds of a log that says nothing of it."""
+"""The settings of a log that has no such event."""
 
 
 def start(db: HashDB) -> None:
-    """Write into the log which of the safeguards' settings are others than it last said, and what they were."""
-    chosen = _chosen(db)
+    """Log the settings of the safeguards if they differ from those last logged, with the earlier values."""
+    settings = _settings(db)
     with db.store.read() as tx:
-        if _told(tx) == chosen:
+        if _logged(tx) == settings:
             return
     with db.store.begin() as tx:
         tx.audit.hold()
-        told = _told(tx)
-        if told != chosen:
-            before = [f"{name}={_word(told[name])}" for name in sorted(chosen) if told[name] != chosen[name]]
-            details: Details = {**chosen, "before": before}
+        logged = _logged(tx)
+        if logged != settings:
+            before = [f"{name}={_text(logged[name])}" for name in sorted(settings) if logged[name] != settings[name]]
+            details: Details = {**settings, "before": before}
             tx.audit.append(db.now(), SYSTEM, [Entry(Action.SETTINGS_CHANGED, *_SUBJECT, details)])
 
 
-def _chosen(db: HashDB) -> Details:
+def _settings(db: HashDB) -> Details:
     return {
         "two_persons": "yes" if db.rules.two_persons else "no",
         "flood_cap": db.rules.flood_cap,
@@ -106,10 +106,10 @@ def _chosen(db: HashDB) -> Details:
     }
 
 
-def _told(tx: Transaction) -> Details:
+def _logged(tx: Transaction) -> Details:
     events = tx.audit.between(0, tx.audit.head().seq + 1, 1, None, Action.SETTINGS_CHANGED, _SUBJECT)
     return {name: events[0].details.get(name, default) for name, default in _DEFAULT.items()} if events else _DEFAULT
 
 
-def _word(value: type_of_detail) -> str:
+def _text(value: type_of_detail) -> str:
     return (",".join(value) if isinstance(value, list) else str(value or "")) or "none"

@@ -1,4 +1,4 @@
-"""Compares the index on this machine with a BK-tree: what the store holds, found another way."""
+"""Index check: compares the index on this machine with a BK-tree over the values of the store."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ from hashdb.service import HashDB
 from hashdb.store import Transaction
 
 Progress = Callable[[int], None]
-"""Told how many values more have been compared."""
+"""Called with the number of values compared since the last call."""
 
 
 class Compared(NamedTuple):
-    """One algorithm's index beside the store."""
+    """The comparison of one algorithm's index with the store."""
 
     values: int
     """Distinct values in the store that may match."""
     in_files: int
-    """Values that the engine stores outside of this process; the others were read from the log just now."""
+    """Values in the engine's files; the others were read from the log just now."""
     queries: int
     missing: int
     """Values within the radius of a query that the index did not find."""
     wrong: int
     """Values that the index found at a wrong distance."""
     stale: int
-    """Values that the index found and no contribution holds any more. They leave later and are in no answer."""
+    """Values that the index found and no contribution holds any more. Answers omit them; a later merge removes them."""
     damaged: bool
-    """Whether a file turned out to be damaged at a search."""
+    """Whether a search found a damaged file."""
 
     @property
     def same(self) -> bool:
-        """Whether the index found all that it must."""
+        """Whether the index found all values, at the right distances."""
         return not (self.missing or self.wrong or self.damaged)
 
 
 def backlog(db: HashDB) -> int:
-    """About how many values `check` reads."""
+    """The approximate number of values that `check` reads."""
     return 2 * db.index.backlog()
 
 
 def check(db: HashDB, sample: int, progress: Progress) -> Mapping[Algorithm, Compared]:
-    """Search the index for values near a random `sample` of the store's, and compare with a BK-tree's answers.
+    """Search the index for values near a random `sample` of the store's, and compare the results with a BK-tree's.
 
-    Opens the engine's files as a worker does and changes nothing. Raises IndexNotReady where they cannot be used.
+    It opens the engine's files as a worker does and changes nothing. Raises IndexNotReady if they cannot be used.
     """
     db.index.catch_up()
     return {algorithm: _compare(db, algorithm, sample, progress) for algorithm in db.rules.algorithms}
@@ -58,8 +58,8 @@ def check(db: HashDB, sample: int, progress: Progress) -> Mapping[Algorithm, Com
 def _compare(db: HashDB, algorithm: Algorithm, sample: int, progress: Progress) -> Compared:
     with db.store.read() as tx:
         queries = _queries(algorithm, _values(tx, algorithm, progress), sample)
-        # A tree of the queries, asked for each value of the store, answers the same as a tree of the store asked for
-        # each query, and its memory does not grow with the store.
+        # A tree of the queries, searched for each value of the store, gives the same pairs as a tree of the store
+        # searched for each query, and its memory does not grow with the store.
         tree = BKTreeIndex(algorithm.bits)
         tree.add(queries)
         expected: dict[int, set[int]] = {query: set() for query in queries}
@@ -68,22 +68,22 @@ def _compare(db: HashDB, algorithm: Algorithm, sample: int, progress: Progress) 
             count += 1
             for near in tree.search([value], algorithm.radius)[0]:
                 expected[near.value].add(value)
-    # Only now: what was read above is in the log that the index catches up with.
+    # Only now, so that the index has all that was read above.
     db.index.catch_up()
     index = db.index.index(algorithm)
     in_files = db.index.sizes()[algorithm].in_files
     try:
-        found = _found(index, queries, algorithm.radius)
+        pairs = _search_twice(index, queries, algorithm.radius)
     except IndexError:
         return Compared(count, in_files, len(queries), 0, 0, 0, damaged=True)
     missing, extra, wrong = set[int](), set[int](), 0
-    for query, answers in found:
-        wrong += any(one.distance != (one.value ^ query).bit_count() for answer in answers for one in answer)
-        for answer in answers:
-            values = {one.value for one in answer}
+    for query, results in pairs:
+        wrong += any(distance != (value ^ query).bit_count() for neighbors in results for distance, value in neighbors)
+        for neighbors in results:
+            values = {neighbor.value for neighbor in neighbors}
             missing |= expected[query] - values
             extra |= values - expected[query]
-    # What has changed since the store was read is no difference.
+    # Values that changed since the store was read are no difference.
     missing, extra = _lasting(db, algorithm, missing), extra - _lasting(db, algorithm, extra)
     return Compared(count, in_files, len(queries), len(missing), wrong, len(extra), damaged=False)
 
@@ -97,17 +97,19 @@ def _values(tx: Transaction, algorithm: Algorithm, progress: Progress) -> Iterat
 
 
 def _queries(algorithm: Algorithm, values: Iterator[int], sample: int) -> list[int]:
-    """A random sample of the values, each moved by some bits, so that it has its value within the radius."""
+    """A random sample of the values, each with some bits flipped, so that it has its value within the radius."""
     chosen = heapq.nsmallest(sample, values, key=lambda value: random.random())
-    return list({value ^ _bits(algorithm, random.randint(0, algorithm.radius)) for value in chosen})
+    return list({value ^ _random_bits(algorithm, random.randint(0, algorithm.radius)) for value in chosen})
 
 
-def _bits(algorithm: Algorithm, count: int) -> int:
+def _random_bits(algorithm: Algorithm, count: int) -> int:
     return sum(1 << bit for bit in random.sample(range(algorithm.bits), count))
 
 
-def _found(index: Index, queries: Sequence[int], radius: int) -> Iterator[tuple[int, tuple[Sequence[Neighbor], ...]]]:
-    """Each query with the index's answers to it: alone, and in a batch, which are different code."""
+def _search_twice(
+    index: Index, queries: Sequence[int], radius: int
+) -> Iterator[tuple[int, tuple[Sequence[Neighbor], ...]]]:
+    """Each query with the index's results for it: searched alone, and in a batch, which is different code."""
     alone = [index.search([query], radius)[0] for query in queries]
     return zip(queries, zip(alone, index.search(queries, radius), strict=True), strict=True)
 
@@ -115,4 +117,4 @@ def _found(index: Index, queries: Sequence[int], radius: int) -> Iterator[tuple[
 def _lasting(db: HashDB, algorithm: Algorithm, values: set[int]) -> set[int]:
     with db.store.read() as tx:
         octets = [value.to_bytes(algorithm.bits // 8) for value in values]
-        return {int.from_bytes(one) for one in tx.matches.lasting(algorithm, octets)}
+        return {int.from_bytes(lasting) for lasting in tx.matches.lasting(algorithm, octets)}

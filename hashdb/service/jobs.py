@@ -1,4 +1,4 @@
-"""Jobs: what a person asks for in the console runs in a thread of this process, one of a kind at a time."""
+"""Jobs: a report or verification requested in the console runs in a thread, one of each kind at a time."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from hashdb.store import Transaction
 from hashdb.store.jobs import Jobs
 
 LONGEST = timedelta(minutes=15)
-_REPORT_EVERY = 1.0
+"""A job that takes longer is stopped."""
+_STORE_EVERY = 1.0
 """Seconds."""
 _Job = TypeVar("_Job", bound=Job)
 
 
 class TooLongError(Exception):
-    """A job took longer than it may, or its process is about to end."""
+    """A job took too long, or its process is about to end."""
 
 
 class Progress:
-    """Stores each second how many events a job has read, and ends it when its time is over."""
+    """Stores each second how many events a job has read, and stops it when its time is over."""
 
     def __init__(self, db: HashDB, store: Callable[[Transaction, int], None]) -> None:
         """`store` writes the number."""
@@ -38,12 +39,12 @@ class Progress:
         self.done = 0
 
     def advance(self, count: int) -> None:
-        """Count events that have been read. Raises TooLongError."""
+        """Add `count` events that were read. Raises TooLongError."""
         self.done += count
         now = monotonic()
         if now > self._until or self._db.stopping():
             raise TooLongError
-        if now - self._stored_at >= _REPORT_EVERY:
+        if now - self._stored_at >= _STORE_EVERY:
             self._stored_at = now
             with self._db.store.begin() as tx:
                 self._store(tx, self.done)
@@ -58,9 +59,9 @@ def start(
     *,
     wait: float = 0,
 ) -> _Job:
-    """Start a job unless one of its kind is running, and wait so many seconds for its end; the one that runs.
+    """Start a job unless one of its kind is running, wait `wait` seconds for its end, and return the running one.
 
-    `jobs` names the kind, `add` records the job, `act` does it and stores what came of it.
+    `jobs` is the repository of the kind; `add` records the job; `act` does it and stores the outcome.
     """
     with db.store.begin() as tx:
         tx.audit.hold()

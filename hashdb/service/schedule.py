@@ -1,4 +1,4 @@
-"""Schedule: all that runs in the background, how often, and in which thread of a worker."""
+"""Schedule: the table of all background tasks, with their periods, and the threads of a worker that run them."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ from hashdb.store.jobs import TaskError
 Act = Callable[[HashDB], object]
 _BATCH = 500
 _TRY_AGAIN = 2.0
-"""Seconds until a worker asks again whether it is the one of its machine that delivers."""
+"""Seconds until a worker tries again to become the one of its machine that delivers."""
 
 
 class Lane(StrEnum):
-    """The threads of a worker: a task holds up only those of its own."""
+    """The threads of a worker: a task delays only the tasks of its own thread."""
 
     FLUSH = "flush"
-    """What has to be stored within a second."""
+    """Tasks that store something within a second."""
     LOG = "log"
-    """What follows the log and the clock. It needs no index, and so it runs while the index is filled."""
+    """Tasks that follow the log and the clock. They need no index, so they run while the index is built."""
     INDEX = "index"
-    """What needs the index, and may take long."""
+    """Tasks that need the index and may take long."""
     WEBHOOKS = "webhooks"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A task: what it does, every how many seconds (None: on demand), in which thread, and the function.
+    """A task: what it does, its period in seconds (None: on demand), its thread and its function.
 
-    `act` is None where the process that serves names it, or where whoever demands it does.
+    `act` is None if the serving process, or the caller of a task on demand, provides the function.
     """
 
     task: Task
@@ -61,7 +61,7 @@ class Plan:
 
     @property
     def when(self) -> str:
-        """Its period, or when it runs.
+        """The period, or when the task runs.
 
         >>> Plan(Task.COUNTS, "stores counts and hits", 0.5).when
         '0.5 s'
@@ -69,9 +69,9 @@ class Plan:
         return self.demand if self.every is None else f"{self.every:g} s"
 
 
-def _announce(db: HashDB) -> None:
-    for one in (contributions.emit_pending, opinions.recount, contributions.purge):
-        while one(db, _BATCH) == _BATCH:
+def _log_changes(db: HashDB) -> None:
+    for run_batch in (contributions.emit_pending, opinions.recount, contributions.purge):
+        while run_batch(db, _BATCH) == _BATCH:
             pass
 
 
@@ -80,7 +80,7 @@ def _follow(db: HashDB) -> None:
         pass
 
 
-_ONE = "one worker of a machine"
+_ONE_WORKER = "one worker of a machine"
 
 TABLE = (
     Plan(Task.METRICS, "adds up the times of matches for the metrics", 1, Lane.FLUSH),
@@ -91,15 +91,15 @@ TABLE = (
     Plan(Task.SEALS, "seals the counts of days that are over", 10, Lane.FLUSH, counts.seal),
     Plan(Task.EXPIRY, "moves expiries after a change of incidents or retention", 5, Lane.LOG, expiry.settle),
     Plan(Task.PROPOSALS, "expires proposals", 5, Lane.LOG, proposals.expire),
-    Plan(Task.CHANGES, "logs expiries and suspensions, recounts opinions, erases", 5, Lane.LOG, _announce),
+    Plan(Task.CHANGES, "logs expiries and suspensions, recounts opinions, erases", 5, Lane.LOG, _log_changes),
     Plan(Task.OVERVIEWS, "counts new events for the console", 5, Lane.LOG, _follow),
     Plan(Task.CHECKPOINTS, "signs the log when the last checkpoint is 50 s old", 5, Lane.LOG, checkpoints.keep),
     Plan(Task.FILL, "builds the index", None, Lane.INDEX, demand="at the start of a worker"),
     Plan(Task.INDEX, "reads new events, writes and merges segments", 1, Lane.INDEX, lambda db: db.index.maintain()),
     Plan(Task.MASKS, "applies changes of the benign list to contributions", 5, Lane.INDEX, benign.settle),
-    Plan(Task.WEBHOOKS, "makes and claims deliveries", 0.5, Lane.WEBHOOKS, place=_ONE),
-    Plan(Task.DELIVERY_RECORDS, "removes old deliveries", 600, Lane.WEBHOOKS, deliveries.prune, place=_ONE),
-    Plan(Task.DELIVERY, "sends one delivery", demand="when it is due", place=_ONE),
+    Plan(Task.WEBHOOKS, "makes and claims deliveries", 0.5, Lane.WEBHOOKS, place=_ONE_WORKER),
+    Plan(Task.DELIVERY_RECORDS, "removes old deliveries", 600, Lane.WEBHOOKS, deliveries.prune, place=_ONE_WORKER),
+    Plan(Task.DELIVERY, "sends one delivery", demand="when it is due", place=_ONE_WORKER),
     Plan(Task.VERIFICATION, "verifies the log", demand="when the console is asked for it", place="one worker"),
     Plan(Task.REPORT, "makes a report", demand="when the console is asked for it", place="one worker"),
     Plan(Task.STOP, "stores what was counted, signs the log", demand="when the service stops"),
@@ -108,13 +108,13 @@ TABLE = (
 
 
 def repeated(db: HashDB) -> tuple[Task, ...]:
-    """The tasks that this service does again and again; without webhooks nothing is delivered."""
-    lanes = [one for one in Lane if one is not Lane.WEBHOOKS or db.rules.reach is not None]
-    return tuple(one.task for one in TABLE if one.every is not None and one.lane in lanes)
+    """The tasks that this service runs periodically, without those of webhooks if webhooks are off."""
+    lanes = [lane for lane in Lane if lane is not Lane.WEBHOOKS or db.rules.reach is not None]
+    return tuple(plan.task for plan in TABLE if plan.every is not None and plan.lane in lanes)
 
 
 def last_errors(db: HashDB, actor: Actor) -> Mapping[str, TaskError]:
-    """The last failure of each task that ever failed, in whatever process."""
+    """The last failure of each task that ever failed, in any process."""
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
         return tx.task_errors.all()
@@ -122,7 +122,7 @@ def last_errors(db: HashDB, actor: Actor) -> Mapping[str, TaskError]:
 
 def start(db: HashDB, stop: Event, serving: Mapping[Task, Act]) -> None:
     """Start the threads of a worker; `serving` has the functions of `metrics`, `suspicions` and `fill`."""
-    for lane, run in ((Lane.FLUSH, work), (Lane.LOG, _work_low), (Lane.INDEX, _index)):
+    for lane, run in ((Lane.FLUSH, work), (Lane.LOG, _work_low), (Lane.INDEX, _fill_and_work)):
         Thread(target=run, args=(db, lane, stop, serving), name=lane, daemon=True).start()
 
 
@@ -133,9 +133,9 @@ def work(
     acts: Mapping[Task, Act],
     wait: Callable[[float], object] | None = None,
 ) -> None:
-    """Do the repeated tasks of a thread, each in its period, until told to stop; `acts` has functions of its own."""
-    plans = [(one, one.every) for one in TABLE if one.lane is lane and one.every is not None]
-    due = dict.fromkeys((one.task for one, _ in plans), 0.0)
+    """Run the periodic tasks of a thread until `stop` is set; `acts` has the functions that the table leaves out."""
+    plans = [(plan, plan.every) for plan in TABLE if plan.lane is lane and plan.every is not None]
+    due = dict.fromkeys((plan.task for plan, _ in plans), 0.0)
     pause = min(every for _, every in plans)
     while not stop.is_set():
         for plan, every in plans:
@@ -149,7 +149,7 @@ def work(
 def deliver(
     db: HashDB, folder: Path, post: deliveries.Post, report: Callable[[DeliveryOutcome], None], stop: Event
 ) -> None:
-    """Deliver until told to stop, while no other process holds the folder's lock; when that ends, this one does."""
+    """Deliver until `stop` is set, whenever this process holds the folder's lock; one process of a machine does."""
     while not stop.is_set():
         with locked(folder) as mine:
             if mine:
@@ -166,7 +166,7 @@ def _work_low(db: HashDB, lane: Lane, stop: Event, serving: Mapping[Task, Act]) 
     work(db, lane, stop, serving)
 
 
-def _index(db: HashDB, lane: Lane, stop: Event, serving: Mapping[Task, Act]) -> None:
+def _fill_and_work(db: HashDB, lane: Lane, stop: Event, serving: Mapping[Task, Act]) -> None:
     while db.index.head is None and not stop.is_set():
         db.background.run(Task.FILL, partial(serving[Task.FILL], db))
         stop.wait(0 if db.index.head else 1)

@@ -1,4 +1,4 @@
-"""Verification: the rows of the log against the tree and every signed checkpoint, then the tables against the log."""
+"""Verification: compares the rows of the log with the tree and each signed checkpoint, and the tables with the log."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ log = logging.getLogger("hashdb.audit")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What does not hold, and of which events it is (the first and the last; None: of none in particular)."""
+    """Something that is wrong, and the first and the last of the events concerned (None: no particular event)."""
 
     first: int | None
     last: int | None
@@ -42,13 +42,13 @@ class Finding:
         """One sentence."""
         if self.first is None:
             return self.reason
-        which = f"event {self.first}" if self.first == self.last else f"events {self.first} to {self.last}"
-        return f"{which}: {self.reason}"
+        events = f"event {self.first}" if self.first == self.last else f"events {self.first} to {self.last}"
+        return f"{events}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """A checkpoint that was kept outside: how many events it covers, and when the last of them was written."""
+    """A checkpoint that was kept elsewhere: how many events it covers, and the time of the last of them."""
 
     size: int
     at: datetime
@@ -56,19 +56,19 @@ class Outside:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was verified, up to the first thing that does not hold; of findings, the first bad event comes first."""
+    """What was verified, up to the first wrong event, which is the first of the findings."""
 
     size: int
     root: bytes
     checkpoints: int
     findings: tuple[Finding, ...]
     outside: Outside | None = None
-    """The checkpoint that was kept outside, if one was given and the log agrees with it."""
+    """The checkpoint that was kept elsewhere, if one was given and the log agrees with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Signed:
-    """A checkpoint that one of the log's keys signed, and where it stands."""
+    """The root of a checkpoint that one of the log's keys signed, and where the checkpoint is."""
 
     root: bytes
     place: str
@@ -80,14 +80,14 @@ def verify(
     advance: Callable[[int], object] = lambda count: None,
     outside: str | None = None,
 ) -> Verdict:
-    """Compute every leaf and the whole tree anew from the rows, and hold them against all that was written of them.
+    """Recompute each leaf and the whole tree from the rows, and compare them with the stored tree and checkpoints.
 
-    Where that holds, hold the tables against what the events add up to, all as of one moment.
-    `outside` is a signed checkpoint that was kept elsewhere: it is held against the log like those of the service.
-    `advance` is told how many events more have been read. Raises StoreBusy, BadSetting.
+    If they agree, compare the tables with the records that the events give, all as of one moment.
+    `outside` is a signed checkpoint that was kept elsewhere; it is compared with the log like those of the service.
+    `advance` is called with the number of events read since the last call. Raises StoreBusy, BadSetting.
     """
     actor.require(Scope.AUDIT)
-    # The file first: what is in it is over events that the transaction will see.
+    # The file first: then the transaction sees all events that its checkpoints cover.
     written = () if db.signing is None else db.signing.written()
     with db.store.read() as tx:
         if [head.id for head in tx.audit.heads()] != [1]:
@@ -97,24 +97,23 @@ def verify(
         kept = _kept(outside, keys)
         findings = [*_read(tx, written, keys, signed, outside)]
         walk = _Walk(tx, signed)
-        while walk.found is None and (count := walk.step()):
+        while walk.finding is None and (count := walk.step()):
             advance(count)
-        if walk.found is None:
+        if walk.finding is None:
             walk.end()
-        if walk.found is None:
+        if walk.finding is None:
             findings += walk.unlike_head()
-            findings += _unannounced(db, keys, walk.records.signers)
+            findings += _unlike_keys(db, keys, walk.records.signers)
             findings += [Finding(seq, seq, reason) for seq, reason in unlike_sealed(tx)]
             findings += [Finding(None, None, reason) for reason in unlike_log(tx, walk.records, db.now(), advance)]
-        found = [walk.found] if walk.found else []
-        agreed = sum(len(ones) for size, ones in signed.items() if size <= walk.agreed)
-        every = (*found, *findings)
-        held = None if kept is None or every else Outside(kept, tx.audit.one(kept).at if kept else tx.audit.head().at)
-        return Verdict(walk.size, merkle.fold(walk.edge), agreed, every, held)
+        agreed = sum(len(checkpoints) for size, checkpoints in signed.items() if size <= walk.agreed)
+        every = (*([walk.finding] if walk.finding else []), *findings)
+        agrees = None if kept is None or every else Outside(kept, tx.audit.one(kept).at if kept else tx.audit.head().at)
+        return Verdict(walk.size, merkle.fold(walk.edge), agreed, every, agrees)
 
 
 def start(db: HashDB, actor: Actor) -> Verification:
-    """Start a job that verifies the log, unless one is running; the one that runs."""
+    """Start a job that verifies the log, unless one is running; return the running one."""
     actor.require(Scope.AUDIT)
     return jobs.start(
         db,
@@ -126,7 +125,7 @@ def start(db: HashDB, actor: Actor) -> Verification:
 
 
 def latest(db: HashDB, actor: Actor, limit: int = 5) -> tuple[Verification, ...]:
-    """The last jobs, the last first."""
+    """The newest jobs, newest first."""
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
         return tx.verifications.latest(limit)
@@ -137,7 +136,7 @@ def _verify(db: HashDB, actor: Actor, begun: Verification, progress: Progress) -
     try:
         verdict = verify(db, actor, progress.advance)
         outcome = JobOutcome.BROKEN if verdict.findings else JobOutcome.HOLDS
-        checkpoints, findings = verdict.checkpoints, [str(found) for found in verdict.findings]
+        checkpoints, findings = verdict.checkpoints, [str(finding) for finding in verdict.findings]
     except TooLongError:
         pass
     except HashDBError as error:
@@ -162,7 +161,7 @@ def _verify(db: HashDB, actor: Actor, begun: Verification, progress: Progress) -
 
 
 class _Walk:
-    """Goes over the rows once, from the first to the last."""
+    """Reads the rows once, from the first to the last; `finding` is the first thing that is wrong."""
 
     def __init__(self, tx: Transaction, signed: Mapping[int, Sequence[_Signed]]) -> None:
         self._tx = tx
@@ -172,39 +171,39 @@ class _Walk:
         self.size, self.edge, self.agreed = 0, list[bytes](), 0
         self._at = 0
         self.records = ExpectedRecords()
-        self.found: Finding | None = None
+        self.finding: Finding | None = None
 
     def step(self) -> int:
-        """Take in a block of rows; 0 at the end, or where one was found that is bad."""
-        # Not by number at first: a row may stand before the first.
+        """Read a block of rows and return how many are right; 0 at the end, or after a wrong one."""
+        # The first block has no lower bound: a row may have been added before event 1.
         rows = self._tx.audit.rows(self.size or None, _BLOCK)
         leaves: list[bytes] = []
-        row_found = None
+        row_finding = None
         for seq, row in enumerate(rows, self.size + 1):
-            if row_found := self._fault(seq, row):
+            if row_finding := self._fault(seq, row):
                 break
             leaves.append(row.leaf)
         self._grow(leaves)
-        self.found = self.found or row_found or self._replayed(rows)
+        self.finding = self.finding or row_finding or self._replayed(rows)
         self._at = rows[-1].at if rows else self._at
-        return 0 if self.found else len(leaves)
+        return 0 if self.finding else len(leaves)
 
     def end(self) -> None:
-        """After the last row: whether there should be more, and whether the head of the log is that of these rows."""
+        """After the last row: check that there should be no more, and that the log's head is that of these rows."""
         size = self.size
         later = [signed for signed in self._sizes if signed > size]
         if size < self._last:
-            self.found = Finding(size + 1, self._last, "missing, the log ends later")
+            self.finding = Finding(size + 1, self._last, "missing, the log ends later")
         elif self._tx.tree.has_beyond(merkle.inner_nodes(size)):
-            self.found = Finding(size + 1, size + 1, "missing, the tree has nodes over it")
+            self.finding = Finding(size + 1, size + 1, "missing, the tree has nodes over it")
         elif later:
             place = self._signed[later[0]][0].place
-            self.found = Finding(self.agreed + 1, later[0], f"not those of which {place} was signed")
+            self.finding = Finding(self.agreed + 1, later[0], f"not those of which {place} was signed")
         else:
-            self.found = self._head()
+            self.finding = self._head()
 
     def unlike_head(self) -> Iterator[Finding]:
-        """What the head of the log tells beside its tree that its events do not."""
+        """What is wrong with the time and the epoch of the log's head."""
         (head,) = self._tx.audit.heads()
         if head.at != self._at:
             yield Finding(None, None, "the head of the log tells another time than its last event")
@@ -212,7 +211,7 @@ class _Walk:
             yield Finding(None, None, "the epoch of the log is not the one that its events tell")
 
     def _head(self) -> Finding | None:
-        """Whether the head of the log is over the rows that were read, all that there are."""
+        """What is wrong with the tree of the log's head, now that all rows were read."""
         _, edge = self._tx.tree.edge()
         if len(edge) != len(self.edge):
             return Finding(self.size + 1, self.size + 1, "missing, the head of the log is over it")
@@ -239,7 +238,7 @@ class _Walk:
         return None
 
     def _grow(self, leaves: Sequence[bytes]) -> None:
-        """Add leaves to the tree, stopping at each size of which a checkpoint was signed."""
+        """Add leaves to the tree, and compare it at each size of a signed checkpoint."""
         begin, end = self.size, self.size + len(leaves)
         stored = dict(self._tx.tree.inner(merkle.inner_nodes(begin), merkle.inner_nodes(end)))
         stops = [size for size in self._sizes if begin < size <= end]
@@ -248,14 +247,14 @@ class _Walk:
             inner, edge = merkle.grow(start, self.edge, leaves[start - begin : stop - begin])
             for place, node in zip(merkle.inner_places(start, stop), inner, strict=True):
                 if stored.get(place.number) != node:
-                    self.found = self._between(place, node, stored.get(place.number))
+                    self.finding = self._between(place, node, stored.get(place.number))
                     return
             self.size, self.edge = stop, edge
             for signed in self._signed.get(stop, ()) if stop in stops else ():
                 if signed.root != merkle.fold(edge):
-                    found = Finding(self.agreed + 1, stop, f"not those of which {signed.place} was signed")
-                    # The head may tell it more exactly.
-                    self.found = (self._head() if stop == self._last else None) or found
+                    finding = Finding(self.agreed + 1, stop, f"not those of which {signed.place} was signed")
+                    # The comparison with the head may locate it more exactly.
+                    self.finding = (self._head() if stop == self._last else None) or finding
                     return
             self.agreed = stop if stop in stops else self.agreed
 
@@ -278,7 +277,7 @@ def _leaf(row: Any) -> bytes | None:
         subject = f"{row.subject_kind}:{row.subject_id}"
         return leaf_of_text(row.seq, at, row.actor, row.action, subject, row.details)
     except (TypeError, ValueError, OverflowError):
-        # SQLite keeps whatever somebody writes into a column.
+        # SQLite stores any type in a column.
         return None
 
 
@@ -289,13 +288,13 @@ def _read(
     signed: dict[int, list[_Signed]],
     outside: str | None,
 ) -> Iterator[Finding]:
-    """Gather the checkpoints of the table, of the file and from outside by their size; tell of those not signed."""
+    """Read the checkpoints from outside, the table and the file into `signed`; yield a finding for each bad one."""
     verifiers = [key.verifier for key in keys]
-    kept = ((f"the checkpoint of {size}", size, note) for size, note in tx.checkpoints.all())
-    noted = ((f"checkpoint {number} of the file", None, note) for number, note in enumerate(written, 1))
-    given = () if outside is None else (("the checkpoint from outside", None, outside),)
+    in_table = ((f"the checkpoint of {size}", size, note) for size, note in tx.checkpoints.all())
+    in_file = ((f"checkpoint {number} of the file", None, note) for number, note in enumerate(written, 1))
+    from_outside = () if outside is None else (("the checkpoint from outside", None, outside),)
     seen: set[str] = set()
-    for place, size, note in (*given, *kept, *noted):
+    for place, size, note in (*from_outside, *in_table, *in_file):
         if note in seen:
             continue
         seen.add(note)
@@ -310,19 +309,19 @@ def _read(
 
 
 def _kept(outside: str | None, keys: Sequence[LogKey]) -> int | None:
-    """How many events a checkpoint from outside covers; None where there is none, or it is not of this log."""
+    """How many events a checkpoint from outside covers; None if there is none, or it is not of this log."""
     try:
         return None if outside is None else read_checkpoint(outside, [key.verifier for key in keys])[0].size
     except BadNote:
         return None
 
 
-def _unannounced(db: HashDB, keys: Sequence[LogKey], announced: set[str]) -> list[Finding]:
-    """Tell of keys that are not the log's own."""
+def _unlike_keys(db: HashDB, keys: Sequence[LogKey], logged: set[str]) -> list[Finding]:
+    """A finding for each key of the log that no event has, and for a key of this machine that is not the log's."""
     vkeys = [str(key.verifier) for key in keys]
-    found = [f"the log's key {vkey} is in no event" for vkey in vkeys if vkey not in announced]
+    reasons = [f"the log's key {vkey} is in no event" for vkey in vkeys if vkey not in logged]
     if db.signing is not None and keys:
         here = db.signing.here(keys[-1].verifier.name)
         if here is not None and str(here) not in vkeys:
-            found.append(f"the key of this machine, {here}, is not one of the log's")
-    return [Finding(None, None, reason) for reason in found]
+            reasons.append(f"the key of this machine, {here}, is not one of the log's")
+    return [Finding(None, None, reason) for reason in reasons]

@@ -42,9 +42,7 @@ _RETRY_AFTER = 60
 
 
 def page(db: HashDB, actor: Actor, after: int, limit: int, of: int | None = None) -> tuple[Webhook, ...]:
-    """At most `limit` webhooks with ids above `after`, in order: the actor's own; with `audit` all, or those
-    of the member `of`.
-    """
+    """At most `limit` webhooks with ids above `after`: the actor's own; with `audit` all, or those of member `of`."""
     member = of if actor.has(Scope.AUDIT) else _member(actor).id
     actor.require()
     with db.store.read() as tx:
