@@ -236,7 +236,7 @@ def _tasks(counted: metrics.Metrics) -> dict[Task, schedule.Act]:
 
     return {
         Task.METRICS: write_metrics,
-        Task.SUSPICIONS: lambda db: counted.count_suspected(db.suspicions.tell(db.store, db.now())),
+        Task.SUSPICIONS: lambda db: counted.count_suspected(db.suspicions.log(db.store, db.now())),
         Task.FILL: fill,
     }
 

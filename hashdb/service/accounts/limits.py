@@ -38,8 +38,8 @@ class _Account:
 class Budgets:
     """What each actor may still use of its budgets.
 
-    A process learns at each `level`, once a second, what the others have written. In between each process counts alone,
-    so a budget is exceeded at most by what the other processes answer within a second. The excess counts after the
+    A process learns once a second, at `synchronise`, what the others have written. In between each process counts
+    alone, so a budget is exceeded at most by what the others answer within a second. The excess counts after the
     renewal, so no budget is exceeded in the long run.
     """
 
@@ -81,7 +81,7 @@ class Budgets:
         return budgets_left
 
     def unwritten(self) -> list[Spent]:
-        """What was used here and is not written yet. Only one thread may call it, and `level` after it."""
+        """What was used here and is not written yet. Only one thread may call it, and `synchronise` after it."""
         with self._lock:
             return [
                 Spent(name, budget, account.renews_at, account.unwritten)
@@ -90,7 +90,7 @@ class Budgets:
                 if account.unwritten
             ]
 
-    def level(self, written: Sequence[Spent], known: Sequence[Spent], now: datetime) -> None:
+    def synchronise(self, written: Sequence[Spent], known: Sequence[Spent], now: datetime) -> None:
         """Subtract what is `written` now, and set the amounts `known` to be used by all processes together."""
         with self._lock:
             for spent in written:
@@ -209,7 +209,7 @@ class Suspicions:
         self._logged: set[int] = set()
 
     def note(self, actor: Actor, queries: Sequence[Query], answer: Answer) -> None:
-        """Note the queries of a key that have matches. Every match waits for this, so `tell` does the counting."""
+        """Note the queries of a key that have matches. Every match waits for this, so `log` does the counting."""
         if actor.key is None:
             return
         for query, result in zip(queries, answer.results, strict=True):
@@ -217,7 +217,7 @@ class Suspicions:
                 contributions = tuple([match.contribution for match in result.matches[:_NEAREST]])
                 self._noted.append((actor.key.id, query.signals, contributions))
 
-    def tell(self, store: Store, now: datetime) -> int:
+    def log(self, store: Store, now: datetime) -> int:
         """Log each key with many different queries about one contribution, once a window; return how many.
 
         Only one thread may call it. Raises StoreBusy; then the next call logs them.

@@ -57,7 +57,7 @@ def flush(db: HashDB) -> bool:
         if not tally and not spent:
             with db.store.read() as tx:
                 now = db.now()
-                db.budgets.level((), tx.budgets.used(now), now)
+                db.budgets.synchronise((), tx.budgets.used(now), now)
             return refusals.log_anonymous(db)
         with db.store.read() as tx:
             contributors = tx.hits.contributors({contribution for _, _, contribution in tally.hits})
@@ -76,7 +76,7 @@ def flush(db: HashDB) -> bool:
             tx.budgets.add(spent, now)
             known = tx.budgets.used(now)
         db.stats.written()
-        db.budgets.level(spent, known, now)
+        db.budgets.synchronise(spent, known, now)
         return True
 
 

@@ -69,8 +69,8 @@ def get(db: HashDB, actor: Actor, days: int) -> Overview:
         return Overview(
             seq=counted.seq,
             behind=head.seq - counted.seq,
-            statuses={one: _sum(in_all, status(one)) for one in Status},
-            standings={one: _sum(in_all, standing(one)) for one in Standing},
+            statuses={each: _sum(in_all, status(each)) for each in Status},
+            standings={each: _sum(in_all, standing(each)) for each in Standing},
             new=tx.overviews.received(now - _DAY),
             expiring=tx.overviews.expiring(now, now + EXPIRING),
             suspected=tx.overviews.suspected(now - EXPIRING),

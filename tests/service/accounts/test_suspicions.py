@@ -26,10 +26,10 @@ def _ask(db: HashDB, actor: Actor, many: int, of: int = 1) -> None:
 def test_a_key_that_asks_about_one_contribution_in_many_ways_is_named(db: HashDB, actor: Actor, other: Actor) -> None:
     one, two = contributed(db, other, draft(1), draft(2))
     _ask(db, actor, MANY - 1)
-    assert db.suspicions.tell(db.store, db.now()) == 0
+    assert db.suspicions.log(db.store, db.now()) == 0
     _ask(db, actor, MANY + 5)
     _ask(db, actor, MANY, of=2)
-    assert db.suspicions.tell(db.store, db.now()) == 1
+    assert db.suspicions.log(db.store, db.now()) == 1
     (event,) = _told(db)
     assert actor.key is not None
     assert (event.actor, event.subject) == ("system:hashdb", f"key:{actor.key.id}")
@@ -42,7 +42,7 @@ def test_the_same_query_again_and_queries_that_find_nothing_are_no_walk(db: Hash
     matches.match(db, actor, [query(1)] * 200)
     matches.match(db, actor, [query(seed) for seed in range(100, 300)])
     _ask(db, COMMAND_LINE, MANY)
-    assert db.suspicions.tell(db.store, db.now()) == 0
+    assert db.suspicions.log(db.store, db.now()) == 0
 
 
 def test_a_key_is_named_once_an_hour_by_all_processes(
@@ -52,14 +52,14 @@ def test_a_key_is_named_once_an_hour_by_all_processes(
     contributed(db, other, draft(1))
     for one in (db, second, db):
         _ask(one, actor, MANY)
-        one.suspicions.tell(one.store, one.now())
+        one.suspicions.log(one.store, one.now())
     assert len(_told(db)) == 1
     clock.go(hours=1)
     # What was asked an hour ago counts no more.
     _ask(db, actor, MANY - 1)
-    assert db.suspicions.tell(db.store, db.now()) == 0
+    assert db.suspicions.log(db.store, db.now()) == 0
     _ask(db, actor, MANY)
-    assert db.suspicions.tell(db.store, db.now()) == 1
+    assert db.suspicions.log(db.store, db.now()) == 1
     second.close()
 
 
@@ -74,14 +74,14 @@ def test_what_cannot_be_told_now_is_told_with_the_next(
     with monkeypatch.context() as patched:
         patched.setattr(db.store, "begin", away)
         with pytest.raises(StoreBusy):
-            db.suspicions.tell(db.store, db.now())
-    assert db.suspicions.tell(db.store, db.now()) == 1
+            db.suspicions.log(db.store, db.now())
+    assert db.suspicions.log(db.store, db.now()) == 1
 
 
 def test_nothing_of_a_query_is_in_the_event(db: HashDB, actor: Actor, other: Actor) -> None:
     contributed(db, other, draft(1))
     _ask(db, actor, MANY)
-    db.suspicions.tell(db.store, db.now())
+    db.suspicions.log(db.store, db.now())
     (event,) = _told(db)
     assert set(event.details) == {"contribution", "queries", "contributions", "seconds"}
     assert all(isinstance(one, int) for one in event.details.values())

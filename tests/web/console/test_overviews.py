@@ -56,7 +56,7 @@ def test_keys_that_may_be_reading_hashes_are_shown(service: Service, ada: Visito
     assert "keys suspected" not in ada.get("/console/overview").text
     near_copies = [{"signals": [str(near(signal(1), 10, seed))]} for seed in range(60)]
     assert reader.post("/v1/matches", {"queries": near_copies}).status_code == 200
-    assert service.db.suspicions.tell(service.db.store, service.db.now()) == 1
+    assert service.db.suspicions.log(service.db.store, service.db.now()) == 1
     page = ada.get("/console/overview").text
     assert "keys suspected in 7 days" in page and "action=key.suspected" in page
     assert f"key:{reader.key}" in ada.get("/console/events?action=key.suspected").text
