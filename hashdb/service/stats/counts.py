@@ -104,8 +104,8 @@ def get(db: HashDB, actor: Actor, day: date) -> DayCounts:
     """The counts of a day, as they are now."""
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
-        seal = next((each for each in tx.counts.seals() if each.day == day), None)
-        return DayCounts(day, tx.counts.of(day), seal)
+        sealed = next((each for each in tx.counts.seals() if each.day == day), None)
+        return DayCounts(day, tx.counts.of(day), sealed)
 
 
 def unlike_sealed(tx: Transaction) -> Iterator[tuple[int | None, str]]:

@@ -254,6 +254,7 @@ def _tell(db: HashDB) -> bool:
 
 
 WITHOUT = {
+    "backups.move": "`backups.made` writes its event",
     "checkpoints.keep": "what it writes is over the events, and signed",
     "sessions.approach": "it counts an attempt; its failure is told by `sessions.admit`",
     "sessions.who": "it notes when a session was last used, once a minute",
