@@ -1,4 +1,4 @@
-"""Addresses: as what those that requests come from are counted, and which ones this service may connect to."""
+"""Addresses: the network that a client address counts as, and the addresses that the service may connect to."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-_UNICAST = IPv6Network("2000::/3")
-_SPECIAL = (
-    # What Python's tables (of IANA's registries of special purposes) leave among the global ones.
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
+_NOT_PUBLIC = (
+    # Networks that Python's tables (from IANA's special-purpose registries) count as global.
     IPv4Network("192.0.0.0/24"),
     IPv4Network("192.88.99.0/24"),
     IPv6Network("2001::/23"),
@@ -20,9 +20,9 @@ _SPECIAL = (
 
 
 def network_of(address: str) -> str:
-    """As what an address is counted: an IPv6 address as its /64, which one customer has whole; others as they are.
+    """The address that clients are counted by: the /64 of an IPv6 address, which one customer has; others unchanged.
 
-    An IPv4 address that is mapped into IPv6 counts as itself, and what is no address as its text.
+    An IPv4-mapped IPv6 address counts as the IPv4 address. A text that is no address is unchanged.
 
     >>> network_of("2001:db8:1:2:3:4:5:6"), network_of("::ffff:192.0.2.7"), network_of("192.0.2.7")
     ('2001:db8:1:2::', '192.0.2.7', '192.0.2.7')
@@ -30,36 +30,36 @@ def network_of(address: str) -> str:
     if ":" not in address:
         return address
     try:
-        found = IPv6Address(address.partition("%")[0])
+        parsed = IPv6Address(address.partition("%")[0])
     except ValueError:
         return address
-    return str(found.ipv4_mapped or IPv6Address(int(found) >> 64 << 64))
+    return str(parsed.ipv4_mapped or IPv6Address(int(parsed) >> 64 << 64))
 
 
 def public(address: Address) -> bool:
-    """Whether it is an address of the internet, of one machine, and not another one in disguise.
+    """Whether this is a public unicast address.
 
-    IPv6 addresses that carry an IPv4 one (mapped, NAT64, 6to4, Teredo) are none: they lead where that one does.
+    IPv6 addresses that embed an IPv4 one (mapped, NAT64, 6to4, Teredo) are not: they lead to the IPv4 address.
     """
-    if isinstance(address, IPv6Address) and address not in _UNICAST:
+    if isinstance(address, IPv6Address) and address not in _GLOBAL_UNICAST:
         return False
-    special = any(address in network for network in _SPECIAL)
+    special = any(address in network for network in _NOT_PUBLIC)
     return address.is_global and not (special or address.is_multicast or address.is_reserved)
 
 
 @dataclass(frozen=True, slots=True)
 class EgressPolicy:
-    """Where this service may connect to: addresses of the internet and of some networks; and whether without TLS."""
+    """Where the service may connect to: public addresses and some networks; `plain` allows connections without TLS."""
 
     networks: tuple[Network, ...] = ()
     plain: bool = False
 
     def permits(self, address: Address) -> bool:
-        """Whether it may connect to this address."""
+        """Whether the service may connect to an address."""
         return public(address) or any(address in network for network in self.networks)
 
     def fault(self, scheme: str, host: str) -> str | None:
-        """Why it may not ask a host so, as far as that is seen without resolving its name; or None."""
+        """Why the service may not connect to a host by this scheme, without a look-up of its name; or None."""
         if scheme != "https" and not (self.plain and scheme == "http"):
             return (
                 "takes an address that begins with http:// or https://" if self.plain else "takes an https:// address"

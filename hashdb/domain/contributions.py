@@ -1,4 +1,4 @@
-"""Draft and Contribution: one removed item, as sent and as recorded."""
+"""Drafts and contributions: one removed item, as a member sends it and as the service records it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import NamedTuple, Self
 from hashdb.domain.signals import Algorithm, Signal
 
 TOMBSTONES_KEPT = timedelta(days=90)
-"""How long after a withdrawal a reader that knows values and no ids can be told of it: what ThreatExchange keeps."""
+"""How long readers that know values, not ids, can read a withdrawal; ThreatExchange keeps it as long."""
 
 
 class Media(StrEnum):
-    """What kind of thing was removed."""
+    """The kind of content that was removed."""
 
     IMAGE = "image"
     VIDEO = "video"
@@ -25,7 +25,7 @@ class Media(StrEnum):
 
 
 class Status(StrEnum):
-    """Whether a contribution matches, and if not, why."""
+    """The status of a contribution; only an active one matches."""
 
     ACTIVE = "active"
     WITHDRAWN = "withdrawn"
@@ -34,7 +34,7 @@ class Status(StrEnum):
 
 
 class Standing(StrEnum):
-    """What opinions and decisions about a contribution add up to."""
+    """The result of the opinions and decisions on a contribution."""
 
     UNREVIEWED = "unreviewed"
     CONFIRMED = "confirmed"
@@ -44,7 +44,7 @@ class Standing(StrEnum):
 
     @property
     def matches(self) -> bool:
-        """Whether such a contribution is answered as a match."""
+        """Whether an active contribution with this standing matches."""
         return self not in (Standing.QUARANTINED, Standing.RETIRED)
 
 
@@ -68,15 +68,15 @@ class Draft:
     expires_at: datetime | None = None
 
     def fingerprint(self) -> bytes:
-        """32 bytes that are equal for equal sets of signals, whatever their order."""
+        """SHA-256 over the set of signals (32 bytes), which does not depend on their order."""
         return hashlib.sha256(" ".join(sorted({str(s) for s in self.signals})).encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """What is recorded: one removed item, by one member.
+    """A recorded item of one member.
 
-    `hidden` names the fields that the reader may not see; they are empty then, as they are once erased.
+    `hidden` names the fields that the reader may not see. They are empty, like erased fields.
     """
 
     id: int
@@ -103,13 +103,13 @@ class Contribution:
     withdrawal_reason: str | None
     erased: bool
     masked: int = 0
-    """How many of its signals match nothing, because they are close to a benign one; they are not among `signals`."""
+    """How many signals are masked, because they are close to a benign one; `signals` does not have them."""
     hidden: frozenset[str] = frozenset()
     changed_at: datetime | None = field(default=None, compare=False)
-    """When the log last told of it; None where that was not asked for, or is not for the reader to know."""
+    """The time of its last event; None where it was not requested, or the reader may not know it."""
 
     def shown(self, *, signals: bool, reference: bool, member: bool = True) -> Contribution:
-        """The same contribution as a reader with these rights sees it; the member that is not told is 0."""
+        """The contribution as a reader with these rights sees it; a hidden member is 0."""
         shown = {"signals": signals, "reference": reference}
         return replace(
             self,
@@ -122,7 +122,7 @@ class Contribution:
 
 
 class Unset(StrEnum):
-    """The mark of a field that a change leaves as it is (None means: set to nothing)."""
+    """The mark of a field that a change leaves unchanged (None removes the value)."""
 
     UNSET = "unset"
 
@@ -132,7 +132,7 @@ UNSET = Unset.UNSET
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """What is sent to change a contribution."""
+    """What a client sends to change a contribution."""
 
     labels: tuple[str, ...] | Unset = UNSET
     severity: int | None | Unset = UNSET
@@ -144,7 +144,7 @@ class Amendment:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """The answer to one draft; `known` means that the member had this set of signals active already."""
+    """The result of one draft; `known` means that the member already had an active contribution with these signals."""
 
     contribution: Contribution
     known: bool
@@ -152,7 +152,7 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The answer to a request that contributes: durable and matchable up to `checkpoint`."""
+    """The answer to a request that contributes: stored, and searchable, as of the event with seq `checkpoint`."""
 
     recorded: tuple[Recorded, ...]
     checkpoint: int
@@ -160,9 +160,9 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which contributions to list; None is any. `since` and `until` bound `received_at` (from, before).
+    """Which contributions to list; None is any. `since` (inclusive) and `until` (exclusive) bound `received_at`.
 
-    `reference` is what the contributor's own id begins with; `expires_until` bounds `expires_at` (before).
+    `reference` is a prefix of the contributor's own id. `expires_until` (exclusive) bounds `expires_at`.
     """
 
     member: int | None = None
@@ -182,14 +182,14 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """What makes a repeated request one: the member's own key and a digest of the body."""
+    """What identifies a repeated request: the idempotency key of the member and a digest of the body."""
 
     key: str
     digest: bytes
 
 
 class Sort(StrEnum):
-    """By what contributions are ordered; of equal ones, by their ids."""
+    """The field that orders contributions; ties are ordered by id."""
 
     RECEIVED = "received"
     REMOVED = "removed"
@@ -197,7 +197,7 @@ class Sort(StrEnum):
 
 
 class Position(NamedTuple):
-    """Where a page ended: the value that it is ordered by (microseconds, or a severity; None comes last), and the id.
+    """The end of a page: the value of the sort field (microseconds or severity; None comes last) and the id.
 
     >>> Position.parse(str(Position(None, 17)))
     Position(key=None, id=17)
@@ -208,7 +208,7 @@ class Position(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The position that `text` spells; `str()` is the inverse. Raises ValueError with a sentence."""
+        """The position of a text; `str()` is the inverse. Raises ValueError with a sentence."""
         key, dot, id = text.partition(".")
         digits = key.removeprefix("-")
         if not dot or not (digits == "" or _is_number(digits)) or not _is_number(id) or key == "-":
@@ -221,7 +221,7 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What is asked for: a filter and an order."""
+    """The request for a list: a filter and an order."""
 
     chosen: Filter = field(default_factory=Filter)
     sort: Sort = Sort.RECEIVED
@@ -230,9 +230,9 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A page of contributions. Go on after `next`, which is None at the end.
+    """A page of contributions. The next page starts after `next`, which is None at the end.
 
-    `unfinished`: rather than look at millions, the search stopped before the page was full; there may be more.
+    `unfinished` means that the search stopped before the page was full, to not read millions of rows.
     """
 
     contributions: tuple[Contribution, ...]

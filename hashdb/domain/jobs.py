@@ -1,4 +1,4 @@
-"""Jobs: reports and verifications that a person asks for in the console: how far each is, and what came of it."""
+"""Jobs: the reports and verifications that people request in the console, with their progress and outcome."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from enum import StrEnum
 from hashdb.domain.times import Period
 
 STALE_AFTER = timedelta(seconds=60)
+"""How long a job may report no progress before it counts as ended."""
 
 
 class JobOutcome(StrEnum):
-    """What came of a job: a report is `made`, a log `holds` or is `broken`; either may be `stopped` before its end."""
+    """The outcome of a job: a report is `made`, a log `holds` or is `broken`, and either may be `stopped` early."""
 
     MADE = "made"
     HOLDS = "holds"
@@ -22,7 +23,7 @@ class JobOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Work on the log as it was at the start: it had `size` events, of which `done` are read."""
+    """Work on the log as it was at the start: of its `size` events, `done` have been read."""
 
     id: int
     actor: str
@@ -31,33 +32,33 @@ class Job:
     size: int
     done: int
     outcome: JobOutcome | None
-    """None while it goes on."""
+    """None while the job runs."""
 
     def running(self, now: datetime) -> bool:
-        """Whether it goes on. A job that reported nothing for a minute ended with its process."""
+        """Whether the job runs. A job that reported no progress for a minute ended with its process."""
         return self.outcome is None and now - self.touched_at < STALE_AFTER
 
     @property
     def share(self) -> int:
-        """How much of it is done, in hundredths."""
+        """The share that is done, in percent."""
         return 100 if self.size == 0 else min(100, self.done * 100 // self.size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportJob(Job):
-    """A report of a period, on one member or on all (None)."""
+    """The job of a report on a period, for one member or for all (None)."""
 
     period: Period
     member: int | None
 
     def asks(self, period: Period, member: int | None) -> bool:
-        """Whether it is the report of this period and member."""
+        """Whether the job is for this period and member."""
         return (self.period, self.member) == (period, member)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification(Job):
-    """A verification of the log: how many signed checkpoints agreed, and what does not hold."""
+    """The job of a verification: how many signed checkpoints agreed, and the findings that do not hold."""
 
     checkpoints: int
     findings: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Rules: what this service accepts, as a value; each rule answers with a sentence or None."""
+"""Rules: what the service accepts. Each rule returns a sentence about what is wrong, or None."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CLOCK_SKEW = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The algorithms, radii and labels in force, and the time that a reviewer has for a case."""
+    """The rules in force: algorithms, radii, labels, and the limits that the operator set."""
 
     algorithms: tuple[Algorithm, ...]
     vocabulary: Vocabulary
@@ -38,12 +38,12 @@ class Rules:
     two_persons: bool = False
     flood_cap: int | None = None
     reach: EgressPolicy | None = field(default_factory=EgressPolicy)
-    """Where webhooks may lead; None: there are none."""
+    """The addresses that webhooks may have; None: webhooks are disabled."""
     budgets: Mapping[Budget, int] = field(default_factory=dict)
     """The amounts of budgets that the operator set."""
 
     def algorithm_fault(self, algorithm: Algorithm) -> str | None:
-        """Why signals of `algorithm` are not taken, or None."""
+        """Why signals of `algorithm` are not accepted, or None."""
         if algorithm in self.algorithms:
             return None
         return f"{algorithm} is not enabled on this service: {', '.join(self.algorithms)}"
@@ -60,7 +60,7 @@ class Rules:
         return f"a radius of {algorithm} is 0 to {widest} bits on this service"
 
     def draft_faults(self, draft: Draft, now: datetime) -> Iterator[Fault]:
-        """All that is wrong with a draft, each fault at its field."""
+        """Every fault of a draft, at its field."""
         for position, signal in enumerate(draft.signals):
             if reason := self.signal_fault(signal):
                 yield Fault(f"signals[{position}]", reason)
@@ -77,7 +77,7 @@ class Rules:
         yield from self._single_faults(draft.basis, draft.tco_ground, draft.entity, draft.incident)
 
     def benign_faults(self, draft: BenignDraft) -> Iterator[Fault]:
-        """All that is wrong with an entry of the benign list, each fault at its field."""
+        """Every fault of a benign entry, at its field."""
         for position, signal in enumerate(draft.signals):
             if reason := self.algorithm_fault(signal.algorithm):
                 yield Fault(f"signals[{position}]", reason)
@@ -86,13 +86,13 @@ class Rules:
                 yield Fault(f"radius.{algorithm}", reason)
 
     def benign_radius_fault(self, algorithm: Algorithm, radius: int) -> str | None:
-        """Why a benign signal may not have this radius, or None: a wider one would mask what is unlike it."""
+        """Why a benign signal may not have this radius (bits), or None: a larger one would mask unlike signals."""
         if 0 <= radius <= algorithm.radius:
             return None
         return f"a radius of {algorithm} is 0 to {algorithm.radius} bits here"
 
     def amendment_faults(self, change: Amendment, now: datetime) -> Iterator[Fault]:
-        """All that is wrong with a change to a contribution, each fault at its field."""
+        """Every fault of a change to a contribution, at its field."""
         if change.labels is not UNSET:
             yield from self.code_faults("behaviour", "labels", change.labels)
         if change.context is not UNSET:
@@ -105,7 +105,7 @@ class Rules:
         yield from self._single_faults(basis, None, None, incident)
 
     def query_faults(self, query: Query) -> Iterator[Fault]:
-        """All that is wrong with a query, each fault at its field."""
+        """Every fault of a query, at its field."""
         for position, signal in enumerate(query.signals):
             if reason := self.algorithm_fault(signal.algorithm):
                 yield Fault(f"signals[{position}]", reason)
@@ -118,7 +118,7 @@ class Rules:
                 yield Fault(f"radius.{algorithm}", reason)
 
     def opinion_faults(self, draft: OpinionDraft) -> Iterator[Fault]:
-        """All that is wrong with an opinion, each fault at its field."""
+        """Every fault of an opinion, at its field."""
         reason = stance_fault(draft.stance, draft.reason)
         if reason is None and draft.reason is not None:
             reason = self.vocabulary.fault("reason", draft.reason)
@@ -126,7 +126,7 @@ class Rules:
             yield Fault("reason", reason)
 
     def code_faults(self, kind: str, at: str, codes: tuple[str, ...]) -> Iterator[Fault]:
-        """The codes of a list that the vocabulary does not have."""
+        """A fault for each code of a list that the vocabulary does not have."""
         for position, code in enumerate(codes):
             if reason := self.vocabulary.fault(kind, code):
                 yield Fault(f"{at}[{position}]", reason)
@@ -134,29 +134,29 @@ class Rules:
     def _single_faults(
         self, basis: str | None, tco_ground: str | None, entity: str | None, incident: str | None
     ) -> Iterator[Fault]:
-        found = {
+        reasons = {
             "basis": None if basis is None else self.vocabulary.fault("basis", basis),
             "tco_ground": None if tco_ground is None else self.vocabulary.fault("tco_ground", tco_ground),
             "entity": None if entity is None else self.vocabulary.entity_fault(entity),
             "incident": None if incident is None else incident_fault(incident),
         }
-        yield from (Fault(at, reason) for at, reason in found.items() if reason)
+        yield from (Fault(at, reason) for at, reason in reasons.items() if reason)
 
 
 def quality_fault(quality: int | None) -> str | None:
-    """Why a picture of this PDQ quality (0 to 100) is not fit for matching, or None."""
+    """Why a picture of this PDQ quality (0 to 100) is unfit for matching, or None."""
     if quality is None or quality >= MINIMUM_QUALITY:
         return None
     return f"a picture of quality {quality} gives a hash that matches by accident: at least {MINIMUM_QUALITY} is needed"
 
 
 def past_fault(at: datetime, now: datetime) -> str | None:
-    """Why something that has happened cannot have happened at `at`, or None."""
+    """Why a past event cannot have the time `at`, or None."""
     return None if at <= now + CLOCK_SKEW else "this lies in the future"
 
 
 def future_fault(at: datetime, now: datetime) -> str | None:
-    """Why something cannot be planned for `at`, or None."""
+    """Why a future event cannot have the time `at`, or None."""
     return None if at > now else "this lies in the past"
 
 
@@ -166,7 +166,7 @@ _INCIDENT = re.compile(r"(CIP|CI):[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """What an operator's label file allows; an unknown code is refused by name.
+    """The codes of the operator's label file. A fault names the unknown code.
 
     The default follows GIFCT's labels and their additions of 2021, Regulation (EU) 2021/784 Art. 2(7) and the
     Christchurch Call's policy.
@@ -186,24 +186,24 @@ class Vocabulary:
 
     @classmethod
     def of(cls, parsed: Mapping[str, object]) -> Self:
-        """The vocabulary that a label file spells, once it is parsed. Raises ValueError."""
+        """The vocabulary of a parsed label file. Raises ValueError."""
         if unknown := parsed.keys() - set(cls.kinds()):
             raise ValueError(f"unknown kinds: {', '.join(sorted(unknown))}")
         return cls(**{kind: _codes(kind, parsed.get(kind)) for kind in cls.kinds()})
 
     def fault(self, kind: str, code: str) -> str | None:
         """Why `code` is not one of that kind (a sentence), or None."""
-        known: tuple[str, ...] = getattr(self, kind)
-        if code in known:
+        allowed: tuple[str, ...] = getattr(self, kind)
+        if code in allowed:
             return None
-        return f"{code!r} is not a {kind.replace('_', ' ')} of this service: {', '.join(known)}"
+        return f"{code!r} is not a {kind.replace('_', ' ')} of this service: {', '.join(allowed)}"
 
     def entity_fault(self, entity: str) -> str | None:
         """Why `entity` is not a list of the vocabulary and a slug (`UN:example`), or None."""
-        found = _ENTITY.fullmatch(entity)
-        if not found:
+        parts = _ENTITY.fullmatch(entity)
+        if not parts:
             return "an entity is a list and a slug, like UN:example"
-        return self.fault("entity_list", found[1])
+        return self.fault("entity_list", parts[1])
 
 
 def _codes(kind: str, codes: object) -> tuple[str, ...]:

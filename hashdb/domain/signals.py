@@ -1,4 +1,4 @@
-"""Algorithm and Signal: a perceptual hash and how it was made."""
+"""Algorithms and signals: a perceptual hash, how it was made, and when two hashes are of the same picture."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ class Algorithm(StrEnum):
     WHASH = "whash"
     AHASH = "ahash"
 
-    # The hash of an Enum is Python code, and signals are looked up a thousand times for a batch.
+    # A batch looks up a thousand signals, and the hash of an Enum is Python code.
     __hash__ = str.__hash__
 
     bits: int
-    """Length of a value in bits, 64 or 256."""
+    """The length of a value in bits, 64 or 256."""
     radius: int
-    """The default radius: how many differing bits still count as the same picture."""
+    """The default radius: up to how many bits two values may differ to be of the same picture."""
     set_bits: range
-    """The numbers of set bits that a usable value may have.
+    """The range of the number of set bits in a usable value.
 
-    PDQ and the phashes compare with a median, so an ordinary picture sets half of its bits; flat, gradient and
-    truncated ones do not.
+    PDQ and the phashes compare with a median, so an ordinary picture sets half of the bits. Flat pictures, gradients
+    and truncated files do not.
     """
 
 
@@ -49,7 +49,7 @@ for _algorithm, _bits, _radius, _set_bits in (
 _NAMES = {str(a): a for a in Algorithm}
 
 MINIMUM_QUALITY = 50
-"""PDQ's own advice: a hash of quality 49 or less is not fit for matching."""
+"""The advice of PDQ: a hash with quality 49 or less is unfit for matching."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -65,7 +65,7 @@ class Signal:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The signal that `text` (`algorithm:hex`, lower case) spells; `str()` is the inverse.
+        """The signal of a text (`algorithm:hex`, lower case); `str()` is the inverse.
 
         Raises ValueError with a sentence that says what is wrong.
         """
@@ -93,7 +93,7 @@ class Signal:
         return self.value.to_bytes(self.algorithm.bits // 8)
 
     def distance(self, other: Signal) -> int:
-        """Hamming distance in bits. Raises ValueError for signals of different algorithms."""
+        """The Hamming distance in bits. Raises ValueError for signals of different algorithms."""
         if self.algorithm is not other.algorithm:
             raise ValueError(f"{self.algorithm} and {other.algorithm} cannot be compared")
         return (self.value ^ other.value).bit_count()
@@ -110,11 +110,11 @@ class Signal:
         )
 
 
-_GRAVE = 3
+_THOROUGH_FROM = 3
 
 
 class Profile(StrEnum):
-    """How much of what may be done to a picture its contribution foresees; more of it takes more of the index."""
+    """How many variants a contribution has; more variants find more alterations and take more of the index."""
 
     PLAIN = "plain"
     BALANCED = "balanced"
@@ -122,53 +122,53 @@ class Profile(StrEnum):
 
     @classmethod
     def of_severity(cls, severity: int | None) -> Self:
-        """What is taken where none is named: thorough for severity 3 and 4, balanced for the rest."""
-        return cls("thorough" if severity is not None and severity >= _GRAVE else "balanced")
+        """The default profile: thorough for severity 3 and 4, balanced for others."""
+        return cls("thorough" if severity is not None and severity >= _THOROUGH_FROM else "balanced")
 
 
 FURTHER: Final = 18
-"""Bits by which two hashes must be nearer than else where either is sparse."""
+"""The bits by which the default radius is smaller where one of two hashes is sparse."""
 SPARSE: Final = 0.6
-"""The largest singular value, against that of a product, from which on a hash is sparse."""
+"""The largest singular value, relative to that of a product, from which a hash is sparse."""
 _SIDE = 16
-_SPARSE = (SPARSE * _SIDE) ** 4
+_SPARSE_EIGENVALUE = (SPARSE * _SIDE) ** 4
 _ROUNDS = 32
 
 
 def reach(algorithm: Algorithm, asked: int, stored: int) -> int:
-    """Within how many bits of each other two values are of the same picture, where no radius is named."""
+    """The default radius in bits for two values: smaller where one of them is sparse."""
     if algorithm is Algorithm.PHASH256 and (is_sparse(asked) or is_sparse(stored)):
         return algorithm.radius - FURTHER
     return algorithm.radius
 
 
 def counts(algorithm: Algorithm, distance: int, asked: int, stored: int) -> bool:
-    """Whether values that are so many bits apart, within the default radius, are of the same picture."""
-    # What is nearer than that is, whatever the two tell: nothing has to be worked out.
+    """Whether values at this distance (bits, within the default radius) are of the same picture."""
+    # Nearer values are, even if both are sparse: this spares the computation.
     return distance <= algorithm.radius - FURTHER or distance <= reach(algorithm, asked, stored)
 
 
 @lru_cache(65_536)
 def is_sparse(value: int) -> bool:
-    """Whether a value of phash256 is near to a product of rows and columns."""
+    """Whether the bits of a phash256 value, as a matrix, are nearly a product of a row and a column."""
     rows = [value >> _SIDE * row & 0xFFFF for row in range(_SIDE)]
-    # The square of the largest singular value is the largest eigenvalue of the products of rows, and its square that of
-    # their products. The fourth powers of all together are no less: most hashes are done with here.
-    products = _squared([[_SIDE - 2 * (one ^ other).bit_count() for other in rows] for one in rows])
-    if sum(one * one for row in products for one in row) < _SPARSE**2:
+    # The square of the largest singular value is the largest eigenvalue of the row products; its square is that of
+    # their products. The sum of all fourth powers is an upper bound, which decides most hashes.
+    products = _square([[_SIDE - 2 * (row ^ other).bit_count() for other in rows] for row in rows])
+    if sum(entry * entry for row in products for entry in row) < _SPARSE_EIGENVALUE**2:
         return False
-    # By iteration, which comes from below, and begins with the row that has most to do with the others.
-    at, found = max(products, key=lambda row: sum(map(abs, row))), 0.0
+    # Power iteration approaches the eigenvalue from below; it starts at the row most correlated with the others.
+    vector, eigenvalue = max(products, key=lambda row: sum(map(abs, row))), 0.0
     for _ in range(_ROUNDS):
-        turned = [sum(map(mul, row, at)) for row in products]
-        found = sum(map(mul, at, turned)) / sum(map(mul, at, at))
-        if found >= _SPARSE:
+        product = [sum(map(mul, row, vector)) for row in products]
+        eigenvalue = sum(map(mul, vector, product)) / sum(map(mul, vector, vector))
+        if eigenvalue >= _SPARSE_EIGENVALUE:
             return True
-        largest = max(map(abs, turned))
-        at = [one / largest for one in turned]
+        largest = max(map(abs, product))
+        vector = [component / largest for component in product]
     return False
 
 
-def _squared(rows: list[list[int]]) -> list[list[int]]:
-    """A symmetric matrix by itself."""
+def _square(rows: list[list[int]]) -> list[list[int]]:
+    """A symmetric matrix multiplied by itself."""
     return [[sum(map(mul, one, other)) for other in rows] for one in rows]

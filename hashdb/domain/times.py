@@ -1,4 +1,4 @@
-"""Instants: points in time as aware UTC datetimes, and their RFC 3339 text."""
+"""Instants as aware UTC datetimes, their RFC 3339 text, and periods of days."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def parse_instant(text: str) -> datetime:
-    """The UTC instant that an RFC 3339 date-time with a zone names; digits past the microsecond are cut.
+    """The UTC instant of an RFC 3339 date-time with a zone; digits after the microsecond are cut.
 
     Raises ValueError with a sentence.
     """
-    found = _RFC3339.fullmatch(text)
-    if not found:
+    parts = _RFC3339.fullmatch(text)
+    if not parts:
         raise ValueError("a time is RFC 3339 with a zone, like 2026-11-20T10:00:00Z")
     try:
-        # Python takes zones of 99 minutes and, where it is new enough, the hour 24.
-        if found["hour"] > "23" or (found["minutes"] or "") > "59":
+        # Python accepts zones of 99 minutes and, in newer versions, the hour 24.
+        if parts["hour"] > "23" or (parts["minutes"] or "") > "59":
             raise ValueError
         return datetime.fromisoformat(text.upper()).astimezone(UTC)
     except (ValueError, OverflowError):
@@ -34,7 +34,7 @@ def parse_instant(text: str) -> datetime:
 
 @lru_cache(4096)
 def format_instant(at: datetime) -> str:
-    """RFC 3339 in UTC with microseconds, the only form that hashdb writes.
+    """The RFC 3339 text in UTC with microseconds, the only form that hashdb writes.
 
     >>> format_instant(parse_instant("2026-11-20T11:00:00+01:00"))
     '2026-11-20T10:00:00.000000Z'
@@ -43,7 +43,7 @@ def format_instant(at: datetime) -> str:
 
 
 def to_microseconds(at: datetime) -> int:
-    """Microseconds since 1970 in UTC, as the store keeps instants."""
+    """The microseconds since 1970 in UTC, which is how the store keeps instants."""
     return (at - EPOCH) // _MICROSECOND
 
 
@@ -57,23 +57,23 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """From the first day to the last, both included."""
+    """The days from the first to the last, both included."""
 
     first: date
     last: date
 
     @property
     def start(self) -> datetime:
-        """The first instant."""
+        """The first instant of the period."""
         return datetime.combine(self.first, time.min, UTC)
 
     @property
     def end(self) -> datetime:
-        """The first instant after it."""
+        """The first instant after the period."""
         if self.last == date.max:
             return datetime.max.replace(tzinfo=UTC)
         return datetime.combine(self.last, time.min, UTC) + _DAY
 
     def __contains__(self, at: datetime) -> bool:
-        """Whether an instant is in it."""
+        """Whether the period contains an instant."""
         return self.start <= at < self.end

@@ -1,4 +1,4 @@
-"""Turns: what can only be done one (or a few) at a time, shared fairly by who waits for it."""
+"""Turns: work that only one thread (or a few) may do at a time, shared fairly among those that wait."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from threading import Event, Lock
 
 
 class Turns:
-    """Gives turns to the threads that wait: to one key after the other, and within a key in order of arrival."""
+    """Grants turns to waiting threads: to the keys in rotation, and within a key in order of arrival."""
 
     def __init__(self, at_once: int = 1) -> None:
-        """Nobody waits yet; `at_once` threads may have a turn at the same time."""
+        """No thread waits; `at_once` threads may have a turn at the same time."""
         self._lock = Lock()
         self._free = at_once
         self._waiting: dict[str, deque[Event]] = {}
@@ -26,26 +26,26 @@ class Turns:
 
     @contextmanager
     def turn(self, key: str) -> Iterator[None]:
-        """Wait for a turn of this key, and keep it for the block."""
-        mine = Event()
+        """Wait for a turn of this key, and hold it for the block."""
+        granted = Event()
         with self._lock:
-            self._waiting.setdefault(key, deque()).append(mine)
-            self._give()
-        mine.wait()
+            self._waiting.setdefault(key, deque()).append(granted)
+            self._grant()
+        granted.wait()
         try:
             yield
         finally:
             with self._lock:
                 self._free += 1
-                self._give()
+                self._grant()
 
-    def _give(self) -> None:
-        """Give what turns are free; not to the key that had the last one, where another key waits."""
+    def _grant(self) -> None:
+        """Grant the free turns; not to the key that had the last one while another key waits."""
         while self._free and self._waiting:
             key = next((key for key in self._waiting if key != self._last), self._last)
-            others = self._waiting.pop(key)
-            others.popleft().set()
-            if others:
-                # Behind the other keys.
-                self._waiting[key] = others
+            queue = self._waiting.pop(key)
+            queue.popleft().set()
+            if queue:
+                # The key goes behind the others.
+                self._waiting[key] = queue
             self._free, self._last = self._free - 1, key

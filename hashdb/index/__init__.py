@@ -1,7 +1,7 @@
-"""Exact Hamming range search over bare values of one length; knows no rows and no members.
+"""Exact Hamming range search over bare values of one length; it knows no rows and no members.
 
-An engine holds one index an algorithm and knows the number (`seq`) of the log up to which its values are stored
-durably. Three engines follow one protocol: `SegmentStore` (tiered), `BKTreeEngine` and `MilvusEngine`.
+An engine holds one index for each algorithm, and the seq up to which its values are stored durably. Three engines
+follow one protocol: `SegmentStore` (tiered), `BKTreeEngine` and `MilvusEngine`.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     from hashdb.index.vectors import Words
 
 Alive = Callable[[Algorithm, "Words"], "NDArray[np.bool_]"]
-"""Which of these values (distinct and sorted) a contribution still holds that may match, now or later."""
+"""Returns which values (distinct and sorted) belong to a contribution that may match, now or later."""
 
 Leaf = Callable[[int], str]
-"""The leaf of an event of the store's log, in hex; empty where there is none of this number."""
+"""Returns the leaf of an event of the store's log by its seq, in hex; empty where there is no such event."""
 
 
 class Index(Protocol):
-    """A growing set of values, all of one number of bits. Any thread may call any method at any time."""
+    """A growing set of values with the same number of bits. Any thread may call any method at any time."""
 
     def add(self, values: Iterable[int], seq: int = 0) -> None:
-        """Take in the values of the events up to number `seq`; a value that is stored already is stored once.
+        """Add the values of the events up to `seq`; a value that is already there is stored once.
 
         A search that begins after this call finds them.
         """
 
     def fill(self, parts: Iterable[bytes], seq: int) -> None:
-        """Take in all values of the store, of the events up to number `seq`.
+        """Add all values of the store, of the events up to `seq`.
 
         Each part holds many values of bits / 8 bytes, big-endian, one after the other.
         """
@@ -47,7 +47,7 @@ class Index(Protocol):
     def search(self, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
         """For each value, all stored values within `radius` bits of it: recall 1.0, each once, nearest first.
 
-        Raises IndexError where a file turns out to be damaged, IndexNotReady where a server does not answer.
+        Raises IndexError for a damaged file, IndexNotReady while a server does not answer.
         """
 
     def __len__(self) -> int:
@@ -55,12 +55,12 @@ class Index(Protocol):
 
     @property
     def in_memory(self) -> int:
-        """How many values stand in this process's memory alone."""
+        """How many values only the memory of this process has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What an engine stored durably: every value of the events up to number `last_seq` of the log of this epoch.
+    """What an engine stored durably: every value of the events up to `last_seq` in the log with this epoch.
 
     `files` names the segments of each algorithm. `leaf` is the leaf of event `last_seq`, in hex: a log that was set
     back and grew again has another leaf there.
@@ -73,51 +73,51 @@ class Manifest:
 
     @property
     def void(self) -> bool:
-        """Whether it says that what was stored is of no use, and was thrown away."""
+        """Whether the manifest says that the stored values are invalid and were discarded."""
         return not self.last_seq and not self.files
 
     @property
     def names(self) -> frozenset[str]:
-        """The files of all algorithms."""
+        """The names of the files of all algorithms."""
         return frozenset(name for names in self.files.values() for name in names)
 
 
 class Snapshot(NamedTuple):
-    """The values that stood in memory at one moment, beside what this manifest names."""
+    """The values in memory at one moment, and the manifest of the other values."""
 
     manifest: Manifest
     words: Mapping[Algorithm, Words]
 
 
 class Engine(Protocol):
-    """One index an algorithm, and what of them is stored outside of this process."""
+    """The index of each algorithm, and the storage of their values outside of this process."""
 
     doubted: bool
-    """Whether a search has failed, so that what is stored must be checked before the next answer."""
+    """Whether a search failed, so that the stored values must be checked before the next search."""
 
     @property
     def indexes(self) -> Mapping[Algorithm, Index]:
-        """The index of each algorithm. `start` replaces them; a search that runs goes on in those of before."""
+        """The index of each algorithm. `start` replaces the indexes; a running search continues in the old ones."""
 
     @property
     def failing(self) -> bool:
-        """Whether the last attempt to write has failed."""
+        """Whether the last write failed."""
 
     @property
     def on_disk(self) -> bool:
-        """Whether values are stored outside of this process, so that one process builds them for all."""
+        """Whether values are stored outside of this process, so that one process builds the index for all."""
 
     @property
     def shared(self) -> bool:
-        """Whether processes of other machines write to the same place."""
+        """Whether processes of other machines write to the same storage."""
 
     @property
     def sweeps(self) -> bool:
-        """Whether ended values leave by a `merge` every few seconds, and not when segments are merged."""
+        """Whether a `merge` every few seconds removes ended values, rather than a merge of segments."""
 
     @property
     def moved(self) -> bool:
-        """Whether another process has written since this one last looked."""
+        """Whether another process has written since this one last checked."""
 
     @property
     def unflushed(self) -> int:
@@ -125,44 +125,44 @@ class Engine(Protocol):
 
     @property
     def last_seq(self) -> int:
-        """The number of the log up to which every value is stored outside of this process."""
+        """The seq up to which every value is stored outside of this process."""
 
     def start(self, epoch: str, head: int, leaf: Leaf) -> int:
-        """Begin with what is stored of the log of this epoch, whose last event is `head`; return `last_seq`."""
+        """Load what is stored for the log with this epoch, whose last event is `head`; return `last_seq`."""
 
     def refresh(self, head: int, leaf: Leaf) -> bool:
-        """Take over what another process has written since; return False where the engine must `start` again."""
+        """Load what another process has written since; return False where the engine must `start` again."""
 
     def snapshot(self) -> Snapshot:
-        """The values that `flush` writes. For the process that may write."""
+        """The values that `flush` writes. Only the process that may write calls it."""
 
     def flush(self, seq: int, leaf: str, snapshot: Snapshot) -> None:
-        """Store a snapshot taken at number `seq` of the log, and let it leave the memory. `leaf` is that of `seq`.
+        """Store a snapshot taken at `seq`, and free its memory. `leaf` is the leaf of event `seq`, in hex.
 
-        For the process that may write. Raises OSError where the folder cannot be written.
+        Only the process that may write calls it. Raises OSError if the folder cannot be written.
         """
 
     def merge(self, alive: Alive) -> bool:
-        """Take one step of merging segments and of removing values that are not `alive`; return whether more is due.
+        """Do one step of merging segments and of removing values that are not `alive`; return whether more is due.
 
-        For the process that may write. Raises OSError where the folder cannot be written.
+        Only the process that may write calls it. Raises OSError if the folder cannot be written.
         """
 
     def sound(self, *, thoroughly: bool) -> bool:
-        """Whether what is stored is what this process goes on from; if not, it is thrown away.
+        """Whether the stored values are those that this process uses; if not, they are discarded.
 
-        `thoroughly` reads every file against its checksums. For the process that may write.
+        `thoroughly` verifies the checksums of every file. Only the process that may write calls it.
         """
 
     def throw_away(self) -> None:
-        """Let no process go on with what is stored. For the process that may write."""
+        """Discard the stored values, for all processes. Only the process that may write calls it."""
 
     def fail(self, error: OSError) -> None:
-        """Note that what is in memory could not be written, and log it once."""
+        """Note that a write failed, and log it once."""
 
     def writing(self) -> AbstractContextManager[bool]:
-        """Whether this process may write; if so, no other process of this machine may until the block ends."""
+        """Yield whether this process may write; if so, no other process of this machine may until the block ends."""
 
 
 OpenEngine = Callable[[Path | None, Mapping[Algorithm, int]], Engine]
-"""Makes an engine from the folder for its files (None: memory only) and each algorithm's usual radius in bits."""
+"""Makes an engine, from the folder for its files (None: memory only) and the usual radius of each algorithm (bits)."""

@@ -1,4 +1,4 @@
-"""Folders of files that hold hashes: private to their owner, locked by one writer, durable by name."""
+"""Folders of files with hashes: readable by their owner only, locked by one writer, with durable names."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _OWNER = 0o700
 
 
 def opener(path: str, flags: int) -> int:
-    """The opener of `open` for a file that holds hashes: one that is made now has mode 0600."""
+    """The opener for `open` of a file with hashes: a new file has mode 0600."""
     return os.open(path, flags, 0o600)
 
 
 def restrict(path: Path) -> None:
-    """Take the rights of all others on a file, or on a folder and everything in it, as far as this process may.
+    """Remove the rights of all other users from a file, or from a folder and everything in it.
 
-    Links and devices stay as they are. Raises nothing: what cannot be changed, or is gone, stays as it is.
+    Links and devices are unchanged. Raises nothing: it skips files that are gone or that this process cannot change.
     """
     _restrict(path)
     for folder, folders, files in os.walk(path):
@@ -37,9 +37,10 @@ def _restrict(path: Path) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[bool]:
-    """Hold the lock for the block and yield true, or false where another one does; the folder is made if missing.
+    """Hold the lock of a folder for the block and yield True, or yield False while another process holds it.
 
-    The system lets go of it when the process ends, however that happens. Raises OSError where nothing can be made.
+    A missing folder is created. The system releases the lock when the process ends. Raises OSError if the folder or
+    the lock file cannot be created.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with open(folder / "lock", "a", opener=opener) as file:
@@ -52,7 +53,7 @@ def locked(folder: Path) -> Iterator[bool]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable. Raises OSError."""
+    """Sync a folder to disk, which makes the names in it durable. Raises OSError."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""A follower of a log: what a process keeps of the log's events is brought up to date before it is used."""
+"""A follower of a log: it brings what a process keeps of the log up to date before the process uses it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from hashdb.domain.ledger.events import Head
 from hashdb.errors import IndexNotReady
 
 RETRY_AFTER = 5
-"""Seconds after which a client asks again while views start."""
+"""Seconds after which a client may retry while the views start."""
 S = TypeVar("S")
-"""What views read events from: a transaction, or what a statement returned."""
+"""What views read events from: a transaction, or the rows of a statement."""
 
 
 class LogSnapshot(NamedTuple, Generic[S]):
-    """A log at one moment: its head, the leaf of an event by its seq (empty where there is none), and its source."""
+    """A log at one moment: its head, the leaf of each event by seq (empty where there is none), and its source."""
 
     head: Head
     leaf: Callable[[int], str]
@@ -25,13 +25,13 @@ class LogSnapshot(NamedTuple, Generic[S]):
 
 
 class View(Protocol[S]):
-    """What a process keeps of a log."""
+    """A part of a log's content that a process keeps in memory."""
 
     def start(self, log: LogSnapshot[S]) -> None:
-        """Replace what is kept by what the log has up to its head."""
+        """Replace the content by what the log has up to its head."""
 
     def advance(self, log: LogSnapshot[S], after: int) -> bool:
-        """Take in the events past seq `after`; return whether that was possible (if not, `start` follows)."""
+        """Apply the events past seq `after`; return False where the view must `start` again."""
 
 
 class LogFollower(Generic[S]):
@@ -45,11 +45,11 @@ class LogFollower(Generic[S]):
         moved: Callable[[], bool] | None = None,
         patience: float = -1,
     ) -> None:
-        """Nothing is read before the first `catch_up`.
+        """A follower that reads nothing before the first `catch_up`.
 
-        `head` reads the head of the log; `snapshot` opens the log to feed views that know the events up to a seq
-        (None: no event). `moved` says whether views must be fed although the log has no new event. `patience` is for
-        how many seconds a request waits while views start (-1: as long as it takes).
+        `head` reads the head of the log. `snapshot` opens the log for views that know the events up to a seq (None: no
+        event). `moved` returns whether views must be fed although the log has no new event. `patience` is how many
+        seconds a request waits while views start (-1: without a limit).
         """
         self.head: Head | None = None
         self.lock = Lock()
@@ -58,29 +58,29 @@ class LogFollower(Generic[S]):
         self._moved, self._patience = moved, patience
 
     def catch_up(self, head: Head | None = None) -> Head:
-        """Feed the views what the log has and they have not, and return the head.
+        """Feed the views the new events of the log, and return its head.
 
-        After this, the views know each event that was written before the call, by any process. A `head` that the
-        caller has just read is not read again where the views know it. Raises IndexNotReady while another thread
-        starts the views, and what the log raises.
+        After this, the views know each event that any process wrote before the call. A `head` that the caller has just
+        read is not read again if the views know it. Raises IndexNotReady while another thread starts the views, and
+        what the log raises.
         """
-        # In this order: a head below what was known before has been set back, by a restore.
+        # `known` first: a head that is read later and is lower was set back, by a restore.
         known = self.head
         if head is None or head != known:
             head = self._read_head()
         if head == known and not (self._moved and self._moved()):
             return head
-        # Catching up takes milliseconds. To start an index of millions takes minutes: then the client is told.
+        # Catching up takes milliseconds. Starting an index of millions takes minutes: then the client gets an error.
         if not self.lock.acquire(timeout=-1 if head.continues(known) else self._patience):
             raise IndexNotReady(RETRY_AFTER)
         try:
-            # Another thread may have done it meanwhile.
+            # Another thread may have caught up meanwhile.
             return head if head == self.head and not (self._moved and self._moved()) else self.feed()
         finally:
             self.lock.release()
 
     def feed(self) -> Head:
-        """The same, for a thread that holds `lock`."""
+        """Feed the views, in a thread that holds `lock`; return the head."""
         known = self.head
         with self._snapshot(None if known is None else known.seq) as log:
             if not (
@@ -88,7 +88,7 @@ class LogFollower(Generic[S]):
                 and log.leaf(known.seq) == self.leaf
                 and all(view.advance(log, known.seq) for view in self._views)
             ):
-                # Until all is there again: nobody may take the old head for that of views which start.
+                # No thread may take the old head for the head of views that start.
                 self.head = None
                 for view in self._views:
                     view.start(log)

@@ -1,6 +1,6 @@
-"""The optional C kernel, called by ctypes: `kernel()` is None where it was not built, and NumPy does the work.
+"""The optional C kernel, called by ctypes: `kernel()` is None where it was not built, and NumPy is used instead.
 
-It is compiled from kernel.c when hashdb is installed where there is a C compiler. `HASHDB_KERNEL=0` in the environment
+The installation of hashdb compiles it from kernel.c where there is a C compiler. `HASHDB_KERNEL=0` in the environment
 switches it off.
 """
 
@@ -22,14 +22,14 @@ from hashdb.index.plan import Chunks, masks
 from hashdb.index.vectors import Entries, Words
 
 _VERSION = 3
-"""What hashdb_version of a kernel.c that fits must answer: one compiled from older sources is not used."""
-_ROOM, _KEPT = 4_096, 1 << 18
-"""Hits that a thread has room for at first, and at most between searches (11 MB)."""
+"""The version that a compatible kernel returns: a kernel compiled from older sources is not used."""
+_FIRST_ROOM, _MAX_KEPT_ROOM = 4_096, 1 << 18
+"""The hits that a thread has room for at first, and at most between searches (11 MB)."""
 _DAMAGED = "the tables of a segment point outside of it"
-_BRIEF = 15_000
-"""Nanoseconds of a search up to which the interpreter's lock is kept: to hand it over takes as long."""
-_CANDIDATE = 4
-"""Rows that are scanned in the time in which one candidate of a large bucket is verified: 3 to 6, measured."""
+_SHORT_SEARCH = 15_000
+"""Nanoseconds up to which a search keeps the interpreter's lock: releasing and taking it takes as long."""
+_ROWS_A_CANDIDATE = 4
+"""The rows that a scan compares while one candidate of a large bucket is verified: measured as 3 to 6."""
 
 
 class _Segment(ctypes.Structure):
@@ -81,28 +81,30 @@ class _Parts(ctypes.Structure):
 
 
 class SearchResults:
-    """Room for what a search finds: which query, which row, how many bits apart, and for `near` which value."""
+    """Room for the hits of a search: query, row, distance in bits, and for `near` the value."""
 
     def __init__(self, room: int) -> None:
-        """For `room` hits."""
+        """Room for so many hits."""
         self.queries = np.empty(room, np.uint32)
         self.rows = np.empty(room, np.uint32)
         self.distances = np.empty(room, np.uint16)
         self.values = np.empty((room, 32), np.uint8)
         self.octets = self.values.data.cast("B")
-        self.struct = _Hits(_at(self.queries), _at(self.rows), _at(self.distances), _at(self.values), room, 0)
+        self.struct = _Hits(
+            _address(self.queries), _address(self.rows), _address(self.distances), _address(self.values), room, 0
+        )
         self.address = ctypes.addressof(self.struct)
 
 
 class _Local(local):
-    """Of a thread: room for what its searches find."""
+    """The room of one thread for the hits of its searches."""
 
     def __init__(self) -> None:
-        self.results = SearchResults(_ROOM)
+        self.results = SearchResults(_FIRST_ROOM)
 
 
 class Table:
-    """A segment's arrays as the kernel reads them; keeps them alive."""
+    """The arrays of a segment as the kernel reads them. The table keeps them alive."""
 
     def __init__(
         self,
@@ -111,49 +113,51 @@ class Table:
         offsets: NDArray[np.uint32] | None,
         entries: Entries | None,
     ) -> None:
-        """`lanes` are the values' words, two by two (one by one for 64 bits)."""
+        """`lanes` are the words of the values, in pairs (single words for 64 bits)."""
         widths, shifts = np.array(cut.widths, np.uint8), np.array(cut.shifts, np.uint8)
         bases = np.array(cut.bases, np.int64)
-        self._kept = (lanes, offsets, entries, widths, shifts, bases)
+        self._arrays = (lanes, offsets, entries, widths, shifts, bases)
         self.struct = _Segment(
-            _at(lanes[0]),
-            _at(lanes[1]) if len(lanes) > 1 else None,
+            _address(lanes[0]),
+            _address(lanes[1]) if len(lanes) > 1 else None,
             len(lanes[0]),
             len(cut.widths),
-            _at(widths),
-            _at(shifts),
-            _at(bases),
-            None if offsets is None else _at(offsets),
-            None if entries is None or entries.dtype != np.uint32 else _at(entries),
-            None if entries is None or entries.dtype != np.uint64 else _at(entries),
+            _address(widths),
+            _address(shifts),
+            _address(bases),
+            None if offsets is None else _address(offsets),
+            None if entries is None or entries.dtype != np.uint32 else _address(entries),
+            None if entries is None or entries.dtype != np.uint64 else _address(entries),
         )
         self.address = ctypes.addressof(self.struct)
         self.rows = len(lanes[0])
 
 
 class Parts:
-    """Segments that are searched together, as the kernel reads them; keeps them alive."""
+    """Segments that are searched together, as the kernel reads them. The parts keep them alive."""
 
     def __init__(self, searched: Sequence[tuple[Table, Chunks | None]], bits: int, radius: int, cost: float) -> None:
-        """Of each segment its table, and its cut where it is looked up (None: it is scanned); `cost` in nanoseconds."""
-        probes = [None if cut is None else _probes(cut, radius, table.rows // _CANDIDATE) for table, cut in searched]
+        """`searched` has the table of each segment, and its chunks (None: scan it); `cost` is in nanoseconds."""
+        probes = [
+            None if cut is None else _probes(cut, radius, table.rows // _ROWS_A_CANDIDATE) for table, cut in searched
+        ]
         parts = [
-            _Part(table.address, None if one is None else one.address)
-            for (table, _), one in zip(searched, probes, strict=True)
+            _Part(table.address, None if prepared is None else prepared.address)
+            for (table, _), prepared in zip(searched, probes, strict=True)
         ]
         structs = (_Part * len(parts))(*parts)
-        self._kept = (searched, probes, structs)
+        self._arrays = (searched, probes, structs)
         self.struct = _Parts(ctypes.addressof(structs), len(parts), bits // 64, radius)
         self.address = ctypes.addressof(self.struct)
-        self.octets, self.brief = bits // 8, cost < _BRIEF
+        self.octets, self.short = bits // 8, cost < _SHORT_SEARCH
         self.unpack = Struct(f"{self.octets}s").iter_unpack
 
 
 class Kernel:
-    """The compiled loops. They let go of the interpreter's lock, but for searches that take less than that."""
+    """The compiled loops. They release the interpreter's lock, except in short searches."""
 
     def __init__(self, path: str) -> None:
-        """Loads the shared library at `path`. Raises OSError where it cannot be loaded or is of another version."""
+        """Load the shared library at `path`. Raises OSError if it cannot be loaded or has another version."""
         self.path, library = path, ctypes.CDLL(path)
         pointer, count, small = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
         version = getattr(library, "hashdb_version", None)
@@ -165,58 +169,58 @@ class Kernel:
         self._probe.restype = self._scan.restype = count
         self._order.argtypes = (pointer, count, small, small, small, ctypes.c_uint32, pointer, pointer, pointer)
         self._order.restype = None
-        self._near = library.hashdb_near, ctypes.PyDLL(path).hashdb_near
-        for near in self._near:
+        self._near_calls = library.hashdb_near, ctypes.PyDLL(path).hashdb_near
+        for near in self._near_calls:
             near.argtypes, near.restype = (pointer, pointer, pointer), count
         self._local = _Local()
 
     def probe(self, table: Table, cut: Chunks, queries: Words, radius: int) -> SearchResults:
-        """What the tables find; a query with too many candidates is compared with every row.
+        """Search by the tables; a query with too many candidates is compared with every row.
 
-        The answer is this thread's to read until its next search. Raises IndexError where the tables are damaged.
+        The results are valid until the next search of this thread. Raises IndexError for damaged tables.
         """
-        probes = _probes(cut, radius, table.rows // _CANDIDATE)
-        return self._search(self._probe, table.address, probes.address, _at(queries), len(queries), radius)
+        probes = _probes(cut, radius, table.rows // _ROWS_A_CANDIDATE)
+        return self._search(self._probe, table.address, probes.address, _address(queries), len(queries), radius)
 
     def scan(self, table: Table, queries: Words, radius: int) -> SearchResults:
-        """What comparing every row finds. The answer is this thread's to read until its next search."""
-        return self._search(self._scan, table.address, _at(queries), len(queries), radius)
+        """Search by comparing every row. The results are valid until the next search of this thread."""
+        return self._search(self._scan, table.address, _address(queries), len(queries), radius)
 
     def near(self, parts: Parts, value: int) -> list[tuple[int, int]]:
-        """Distance and value of all that the parts hold near a value; what several hold comes several times.
+        """Distance and value of all values of the parts near one value; a value in several parts comes several times.
 
-        Raises OverflowError where the value is longer, IndexError where tables are damaged.
+        Raises OverflowError if the value is longer than the stored ones, IndexError for damaged tables.
         """
-        octets, found = value.to_bytes(parts.octets), self._local.results
-        search = self._near[parts.brief]
-        count = search(parts.address, octets, found.address)
+        octets, results = value.to_bytes(parts.octets), self._local.results
+        search = self._near_calls[parts.short]
+        count = search(parts.address, octets, results.address)
         if count == 0:
             return []
         if count < 0:
             raise IndexError(_DAMAGED)
-        if count > len(found.rows):
-            found = self._grow(count)
-            search(parts.address, octets, found.address)
-        values = map(int.from_bytes, chain.from_iterable(parts.unpack(found.octets[: count * parts.octets])))
-        return list(zip(found.distances[:count].tolist(), values, strict=True))
+        if count > len(results.rows):
+            results = self._grow(count)
+            search(parts.address, octets, results.address)
+        values = map(int.from_bytes, chain.from_iterable(parts.unpack(results.octets[: count * parts.octets])))
+        return list(zip(results.distances[:count].tolist(), values, strict=True))
 
     def _grow(self, count: int) -> SearchResults:
-        """Room for so many hits, which this thread keeps unless they are very many."""
+        """Room for so many hits, which this thread keeps unless it is very large."""
         results = SearchResults(count)
-        if count <= _KEPT:
+        if count <= _MAX_KEPT_ROOM:
             self._local.results = results
         return results
 
-    def _search(self, search: Callable[..., int], *asked: int) -> SearchResults:
-        found = self._local.results
-        count = search(*asked, found.address)
-        if count > len(found.rows):
-            # What did not fit was counted: search again.
-            found = self._grow(count)
-            search(*asked, found.address)
+    def _search(self, search: Callable[..., int], *arguments: int) -> SearchResults:
+        results = self._local.results
+        count = search(*arguments, results.address)
+        if count > len(results.rows):
+            # The kernel counted the hits that did not fit: search again.
+            results = self._grow(count)
+            search(*arguments, results.address)
         if count < 0:
             raise IndexError(_DAMAGED)
-        return found
+        return results
 
     def order(
         self,
@@ -227,33 +231,33 @@ class Kernel:
         table: NDArray[np.uint32],
         entries: Entries,
     ) -> None:
-        """Fill `table` with where each chunk value's entries begin (counted from `base`), and `entries` with them."""
+        """Fill `table` with the start of each chunk value's entries (counted from `base`), and `entries` with them."""
         rows, words = values.shape
-        into = (None, _at(entries)) if words == 1 else (_at(entries), None)
-        self._order(_at(values), rows, words, shift, width, base, _at(table), *into)
+        outputs = (None, _address(entries)) if words == 1 else (_address(entries), None)
+        self._order(_address(values), rows, words, shift, width, base, _address(table), *outputs)
 
 
-class _Prepared:
-    """The chunk radii and masks of a plan, as the kernel reads them."""
+class _PreparedProbes:
+    """The radii and masks of chunks, as the kernel reads them."""
 
     def __init__(self, cut: Chunks, radius: int, limit: int) -> None:
         radii = cut.radii(radius)
-        each = [masks(width, max(near, 0)) for width, near in zip(cut.widths, radii, strict=True)]
-        near, pointers = np.array(radii, np.int8), np.array([_at(one) for one in each], np.uint64)
-        counts = np.array([len(one) for one in each], np.int32)
-        self._kept = (near, pointers, counts, each)
-        self.struct = _Probes(_at(near), _at(pointers), _at(counts), limit)
+        chunk_masks = [masks(width, max(near, 0)) for width, near in zip(cut.widths, radii, strict=True)]
+        chunk_radii, pointers = np.array(radii, np.int8), np.array([_address(mask) for mask in chunk_masks], np.uint64)
+        counts = np.array([len(mask) for mask in chunk_masks], np.int32)
+        self._arrays = (chunk_radii, pointers, counts, chunk_masks)
+        self.struct = _Probes(_address(chunk_radii), _address(pointers), _address(counts), limit)
         self.address = ctypes.addressof(self.struct)
 
 
 @lru_cache(maxsize=64)
-def _probes(cut: Chunks, radius: int, limit: int) -> _Prepared:
-    return _Prepared(cut, radius, limit)
+def _probes(cut: Chunks, radius: int, limit: int) -> _PreparedProbes:
+    return _PreparedProbes(cut, radius, limit)
 
 
 @cache
 def kernel() -> Kernel | None:
-    """The kernel, or None: where it was not built, or is switched off."""
+    """The kernel, or None if it was not built or is switched off."""
     if os.environ.get("HASHDB_KERNEL") == "0":
         return None
     spec = find_spec("hashdb.index._kernel")
@@ -266,11 +270,11 @@ def kernel() -> Kernel | None:
 
 
 def engine() -> str:
-    """What answers in this process, in words."""
+    """The implementation that this process uses, in words for people."""
     return "NumPy" if kernel() is None else "C kernel"
 
 
-def _at(array: NDArray[np.generic]) -> int:
+def _address(array: NDArray[np.generic]) -> int:
     assert array.flags.c_contiguous
     address: int = array.ctypes.data
     return address

@@ -16,176 +16,182 @@ from hashdb.index.segment import Segment, build, most
 from hashdb.index.vectors import Hits, Lane, Words, from_octets, keep_memory, pack, unpack
 
 ARRAY = 4_096
-"""Values in memory from which on they should become a segment."""
-_MOMENT = 1.0
-"""Seconds for which what was handed on stays: searches that began in it take milliseconds."""
-_FEW = 4
-"""Queries up to which each is searched for alone; more are a batch, which NumPy searches for together."""
+"""The number of values in memory from which they should become a segment."""
+_RELEASE_DELAY = 1.0
+"""Seconds for which replaced segments stay in memory: searches that use them take milliseconds."""
+_MAX_SINGLE_QUERIES = 4
+"""The most queries that are searched one by one; more are a batch, which is searched together."""
 PLAIN = 64
-"""Values in memory that plain Python compares with one query sooner than NumPy does: 0.1 µs a value."""
+"""The most values in memory that plain Python compares with a query faster than NumPy: 0.1 µs a value."""
 
 
 class _State(NamedTuple):
-    """What a search reads: one reference, so that it sees each value in one tier or another, never in none.
+    """What a search reads. It is one reference, so that a search finds each value in some tier at any time.
 
-    `few` are the values of the array `memory`, while they are few; `loaded` are segments that no file holds yet.
+    `few` has the values of the array `memory` while there are at most `PLAIN`. `loaded` has segments without a file.
     """
 
     few: tuple[int, ...]
     memory: Segment
     loaded: tuple[Loaded, ...]
     segments: tuple[Segment, ...]
-    asked: dict[int, Parts]
+    parts_by_radius: dict[int, Parts]
 
     def parts(self, bits: int, radius: int) -> Parts:
-        """What the kernel searches at a radius."""
-        parts = self.asked.get(radius)
+        """The tiers as the kernel searches them at a radius (bits)."""
+        parts = self.parts_by_radius.get(radius)
         if parts is None:
-            tiers = [self.memory, *(one.segment for one in self.loaded), *self.segments]
+            tiers = [self.memory, *(loaded.segment for loaded in self.loaded), *self.segments]
             searched = [(tier.table, tier.cut if tier.probed(radius) else None) for tier in tiers if len(tier)]
-            parts = self.asked[radius] = Parts(searched, bits, radius, sum(tier.cost(radius) for tier in tiers))
+            cost = sum(tier.cost(radius) for tier in tiers)
+            parts = self.parts_by_radius[radius] = Parts(searched, bits, radius, cost)
         return parts
 
 
 class Loaded(NamedTuple):
-    """Values that came many at once, of the events up to number `seq`."""
+    """Values that were added many at once, of the events up to `seq`."""
 
     segment: Segment
     seq: int
 
 
 class TieredIndex:
-    """An exact index that grows at once, is searched without waiting, and hands its values on to segments."""
+    """An exact index that grows immediately, is searched without locks, and moves its values to segments."""
 
     def __init__(self, bits: int, radius: int) -> None:
-        """For values of `bits` bits, built to be searched at `radius`; empty."""
+        """An empty index for values of `bits` bits and searches at `radius` bits."""
         self.bits, self.radius = bits, radius
         keep_memory()
         self._lock = Lock()
-        self._known: dict[int, int] = {}
+        self._seqs: dict[int, int] = {}
         self._lanes = _empty(bits, 1024)
-        self._state = _State((), self._array(0), (), (), {})
+        self._state = _State((), self._memory_segment(0), (), (), {})
 
     def add(self, values: Iterable[int], seq: int = 0) -> None:
-        """Take in the values of the events up to this number; one that is in memory already is noted as of then.
+        """Add the values of the events up to `seq`; a value that is already in memory gets the new seq.
 
-        It may have ended since it first came, and left the segments at a merge that has not heard of it again.
+        It may have ended since its first addition, so a merge may have removed it from the segments.
         """
         with self._lock:
-            given = dict.fromkeys(values, seq)
-            fresh = [value for value in given if value not in self._known]
-            self._append(fresh)
-            self._known.update(given)
-            if not fresh:
+            seqs = dict.fromkeys(values, seq)
+            new = [value for value in seqs if value not in self._seqs]
+            self._append(new)
+            self._seqs.update(seqs)
+            if not new:
                 return
-            self._state = self._state._replace(asked={}, few=self._few(), memory=self._array(len(self._known)))
+            few, memory = self._plain_values(), self._memory_segment(len(self._seqs))
+            self._state = self._state._replace(parts_by_radius={}, few=few, memory=memory)
 
     def load(self, words: Words, seq: int) -> None:
-        """Take in many values at once (shape (values, bits / 64)), of the events up to this number."""
+        """Add many values at once (shape (values, bits / 64)), of the events up to `seq`."""
         segment = build(words, self.radius)
         with self._lock:
-            self._state = self._state._replace(asked={}, loaded=(*self._state.loaded, Loaded(segment, seq)))
+            self._state = self._state._replace(parts_by_radius={}, loaded=(*self._state.loaded, Loaded(segment, seq)))
 
     def fill(self, parts: Iterable[bytes], seq: int) -> None:
-        """The same for all that the store has: many values in each part, big-endian, one after the other."""
+        """Add all values of the store, of the events up to `seq`; each part holds many, big-endian."""
         words = from_octets(b"".join(parts), self.bits)
-        # No more together than a segment holds.
+        # At most as many together as a segment holds.
         for start in range(0, len(words), most(self.bits)):
             self.load(words[start : start + most(self.bits)], seq)
 
     def search(self, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
-        """For each value, all that is stored within `radius` bits of it, each once, nearest first."""
+        """For each value, all stored values within `radius` bits of it, each once, nearest first."""
         state = self._state
-        if len(values) <= _FEW:
+        if len(values) <= _MAX_SINGLE_QUERIES:
             if (native := kernel()) is not None:
                 parts = state.parts(self.bits, radius)
                 return list(map(_nearest, map(native.near, repeat(parts), values)))
-            return [_nearest(self._near(state, value, radius)) for value in values]
-        queries, found = pack(values, self.bits), dict[tuple[int, int], int]()
-        for tier in (state.memory, *(one.segment for one in state.loaded), *state.segments):
+            return [_nearest(self._find(state, value, radius)) for value in values]
+        queries, distances = pack(values, self.bits), dict[tuple[int, int], int]()
+        for tier in (state.memory, *(loaded.segment for loaded in state.loaded), *state.segments):
             hits = tier.search(queries, radius)
             if len(hits.rows):
-                found.update(_spelled(tier, hits))
-        answer: list[list[Neighbor]] = [[] for _ in values]
-        for (position, value), distance in found.items():
-            answer[position].append(Neighbor(distance, value))
-        for neighbors in answer if found else ():
+                distances.update(_values_and_distances(tier, hits))
+        neighbors_by_query: list[list[Neighbor]] = [[] for _ in values]
+        for (position, value), distance in distances.items():
+            neighbors_by_query[position].append(Neighbor(distance, value))
+        for neighbors in neighbors_by_query if distances else ():
             neighbors.sort()
-        return answer
+        return neighbors_by_query
 
-    def _near(self, state: _State, value: int, radius: int) -> list[tuple[int, int]]:
-        """Distance and value of all near one value, some twice."""
+    def _find(self, state: _State, value: int, radius: int) -> list[tuple[int, int]]:
+        """Distance and value of all within `radius` bits of one value, some twice."""
         found: list[tuple[int, int]] = []
         if state.few:
-            found.extend((apart, one) for one in state.few if (apart := (one ^ value).bit_count()) <= radius)
+            found.extend(
+                (distance, other) for other in state.few if (distance := (other ^ value).bit_count()) <= radius
+            )
         elif len(state.memory):
             found.extend(state.memory.near(value, radius))
-        for one in state.loaded:
-            found.extend(one.segment.near(value, radius))
+        for loaded in state.loaded:
+            found.extend(loaded.segment.near(value, radius))
         for segment in state.segments:
             found.extend(segment.near(value, radius))
         return found
 
     def __len__(self) -> int:
-        """How many values the tiers hold; one that is in several counts several times."""
+        """How many values the tiers hold; a value in several tiers counts several times."""
         return self.in_memory + sum(map(len, self._state.segments))
 
     @property
     def in_memory(self) -> int:
         """How many values no file holds yet."""
-        return len(self._state.memory) + sum(len(one.segment) for one in self._state.loaded)
+        return len(self._state.memory) + sum(len(loaded.segment) for loaded in self._state.loaded)
 
     @property
     def segments(self) -> tuple[Segment, ...]:
-        """The segments that files hold, oldest first."""
+        """The segments in files, oldest first."""
         return self._state.segments
 
     def snapshot(self) -> Words:
         """The values that no file holds yet."""
-        state, every = self._state, slice(None)
-        return np.concatenate([state.memory.words(every), *(one.segment.words(every) for one in state.loaded)])
+        state = self._state
+        tiers = (state.memory, *(loaded.segment for loaded in state.loaded))
+        return np.concatenate([tier.words(slice(None)) for tier in tiers])
 
     def adopt(self, segments: Sequence[Segment], last_seq: int) -> None:
-        """Go on with other segments, which hold every value of the events up to number `last_seq`."""
+        """Replace the segments by others, which hold every value of the events up to `last_seq`."""
         with self._lock:
-            left = {value: seq for value, seq in self._known.items() if seq > last_seq}
-            # New lanes: whoever searches now still reads the old ones.
-            self._lanes, self._known = _empty(self.bits, max(1024, len(left))), {}
-            self._append(list(left))
-            self._known = left
+            remaining = {value: seq for value, seq in self._seqs.items() if seq > last_seq}
+            # New lanes, since running searches still read the old ones.
+            self._lanes, self._seqs = _empty(self.bits, max(1024, len(remaining))), {}
+            self._append(list(remaining))
+            self._seqs = remaining
             loaded = tuple(one for one in self._state.loaded if one.seq > last_seq)
-            before, self._state = self._state, _State(self._few(), self._array(len(left)), loaded, tuple(segments), {})
+            before, memory = self._state, self._memory_segment(len(remaining))
+            self._state = _State(self._plain_values(), memory, loaded, tuple(segments), {})
         if not {*before.loaded, *before.segments} <= {*loaded, *segments}:
-            _let_go_later([before])
+            _release_later([before])
 
     def _append(self, values: Sequence[int]) -> None:
-        """Put values behind those in memory, where nobody who searches reads yet."""
-        start, count = len(self._known), len(self._known) + len(values)
+        """Append values to those in memory, beyond the rows that searches read."""
+        start, count = len(self._seqs), len(self._seqs) + len(values)
         if count > len(self._lanes[0]):
             self._lanes = [_grown(lane, max(count, 2 * len(lane))) for lane in self._lanes]
         for lane, part in zip(self._lanes, np.hsplit(pack(values, self.bits), len(self._lanes)), strict=True):
             lane[start:count] = part
 
-    def _few(self) -> tuple[int, ...]:
-        return tuple(self._known) if len(self._known) <= PLAIN else ()
+    def _plain_values(self) -> tuple[int, ...]:
+        return tuple(self._seqs) if len(self._seqs) <= PLAIN else ()
 
-    def _array(self, count: int) -> Segment:
+    def _memory_segment(self, count: int) -> Segment:
         return Segment([lane[:count] for lane in self._lanes], Chunks(self.bits, ()))
 
 
-def _let_go_later(states: list[_State]) -> None:
-    """Whoever is the last to let go of millions of values gives their pages back, for 0.1 s: no search shall be."""
-    timer = Timer(_MOMENT, states.clear)
+def _release_later(states: list[_State]) -> None:
+    """Release replaced states later: freeing millions of values takes 0.1 s, which no search should wait for."""
+    timer = Timer(_RELEASE_DELAY, states.clear)
     timer.daemon = True
     timer.start()
 
 
-def _nearest(found: list[tuple[int, int]]) -> list[Neighbor]:
-    """Each once, nearest first."""
-    return list(map(Neighbor._make, sorted(set(found)) if len(found) > 1 else found))
+def _nearest(pairs: list[tuple[int, int]]) -> list[Neighbor]:
+    """The neighbors of (distance, value) pairs, each once, nearest first."""
+    return list(map(Neighbor._make, sorted(set(pairs)) if len(pairs) > 1 else pairs))
 
 
-def _spelled(tier: Segment, hits: Hits) -> Iterator[tuple[tuple[int, int], int]]:
+def _values_and_distances(tier: Segment, hits: Hits) -> Iterator[tuple[tuple[int, int], int]]:
     positions, distances = hits.queries.tolist(), hits.distances.tolist()
     return zip(zip(positions, unpack(tier.words(hits.rows)), strict=True), distances, strict=True)
 
@@ -202,5 +208,5 @@ def _grown(lane: Lane, room: int) -> Lane:
 
 
 def _lane(room: int, width: int) -> Lane:
-    """Row by row for the kernel; column by column for NumPy, which scans it so."""
+    """An empty lane: row by row for the kernel, column by column for NumPy, which scans columns."""
     return np.empty((room, width), np.uint64, "F" if kernel() is None else "C")

@@ -33,10 +33,10 @@ class WrittenIndex(MilvusIndex):
     def __init__(self, milvus: Milvus, bits: int) -> None:
         super().__init__(bits, bits // 8)
         self.collection = Collection(milvus, f"test_{bits}", bits)
-        with milvus.asked() as client:
+        with milvus.request() as client:
             if not client.has_collection(self.collection.name):
                 self.collection.make()
-        while left := self.collection.beginning(""):
+        while left := self.collection.with_prefix(""):
             self.collection.remove(left)
         self._adding, self._times = Lock(), 0
 

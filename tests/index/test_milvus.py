@@ -55,7 +55,7 @@ def test_a_value_is_there_once_and_goes(milvus: Milvus) -> None:
     collection = filled(milvus, "once", [5, 6, 5])
     for _ in range(3):
         collection.write([five])
-    assert sorted(collection.beginning("00")) == [five, six]
+    assert sorted(collection.with_prefix("00")) == [five, six]
     collection.remove([five])
     assert collection.near([5], 64) == [[Neighbor(2, 6)]]
     collection.remove([six])
@@ -78,7 +78,7 @@ def test_a_collection_that_counts_wrong_is_searched_all_the_same(milvus: Milvus)
 def test_a_collection_that_is_gone_is_not_taken_for_an_empty_one(milvus: Milvus) -> None:
     with pytest.raises(IndexNotReady):
         Collection(milvus, "nowhere", 64).near([5], 1)
-    assert milvus.away
+    assert milvus.failed
 
 
 def test_milvus_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -218,7 +218,7 @@ def lanes(words: Words) -> Segment:
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a few values fill several blocks."""
-    monkeypatch.setattr("hashdb.index.segments._ROWS", 50)
+    monkeypatch.setattr("hashdb.index.segments._BLOCK_ROWS", 50)
 
 
 @pytest.mark.usefixtures("small_blocks")

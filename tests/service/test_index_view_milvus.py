@@ -62,7 +62,7 @@ def restore(database_url: str) -> str:
 def look_again(db: HashDB) -> None:
     """As a second later."""
     assert isinstance(db.index._engine, MilvusEngine)
-    db.index._engine._looked = 0.0
+    db.index._engine._checked_at = 0.0
     db.index.maintain()
 
 
@@ -92,7 +92,7 @@ def test_what_was_withdrawn_leaves_and_what_came_again_stays(hosts: tuple[HashDB
         one.index.maintain(at_once=True)
     collection = index_of(one).collection
     assert collection is not None
-    left = {int.from_bytes(value) for value in collection.beginning("")}
+    left = {int.from_bytes(value) for value in collection.with_prefix("")}
     assert left == {signal(seed).value for seed in (0, *range(4, 10))}
     assert missed(one, actor, range(10)) == [1, 2, 3]
 
@@ -136,7 +136,7 @@ def test_what_is_gone_from_milvus_is_built_anew_and_nobody_is_answered_from_a_pa
         look_again(host)
     collection = index_of(one).collection
     assert collection is not None
-    with milvus.asked() as client:
+    with milvus.request() as client:
         client.drop_collection(collection.name)
     for host in hosts:
         with pytest.raises(IndexNotReady):

@@ -1,4 +1,4 @@
-"""Budgets: what one key may use of the service within a time, and what a request of it costs."""
+"""Budgets: what one key may use of the service within a time, and what a request costs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HOUR, _DAY = 3_600, 86_400
 
 
 class Budget(StrEnum):
-    """What is counted by key, within a time of its own."""
+    """What the service counts for each key, each within its own time."""
 
     QUERIES = "queries"
     SIGNALS = "signals"
@@ -25,30 +25,30 @@ class Budget(StrEnum):
     DISPUTES = "disputes"
     CHANGES = "changes"
 
-    # Enum's own hash is Python code, and these are looked up in the way of every match.
+    # Each match looks budgets up, and the hash of an Enum is Python code.
     __hash__ = str.__hash__
 
     @property
     def amount(self) -> int:
-        """What a key may use within `seconds`, where the operator sets nothing else."""
-        return _TERMS[self][0]
+        """What a key may use within `seconds`, unless the operator sets another amount."""
+        return _BUDGETS[self][0]
 
     @property
     def seconds(self) -> int:
-        """The length of the time after which the budget renews. Days and hours are those of UTC."""
-        return _TERMS[self][1]
+        """The time in seconds after which the budget renews; days and hours are those of UTC."""
+        return _BUDGETS[self][1]
 
     @property
     def counted(self) -> str:
-        """What is counted, in words."""
-        return _TERMS[self][2]
+        """What is counted, in words for people."""
+        return _BUDGETS[self][2]
 
     def renewal(self, now: datetime) -> datetime:
-        """When the budget that is in use at `now` renews."""
+        """When the budget in use at `now` renews."""
         return datetime.fromtimestamp((int(now.timestamp()) // self.seconds + 1) * self.seconds, UTC)
 
 
-_TERMS = {
+_BUDGETS = {
     Budget.QUERIES: (10_000_000, _DAY, "queries a day"),
     Budget.SIGNALS: (100_000_000, _DAY, "signals of queries a day"),
     Budget.SHORT_SIGNALS: (100_000, _DAY, "64-bit signals a day beyond the 256-bit ones of the same query"),
@@ -63,7 +63,7 @@ MATCHING = (Budget.QUERIES, Budget.SIGNALS, Budget.SHORT_SIGNALS)
 """The budgets that a match uses."""
 Cost = tuple[tuple[Budget, int], ...]
 A_CHANGE: Cost = ((Budget.CHANGES, 1),)
-# Looked up in the way of every match: an attribute of an Enum takes longer.
+# Each match looks these up, and an attribute of an Enum takes longer.
 _QUERIES, _SIGNALS = Budget.QUERIES, Budget.SIGNALS
 _PDQ, _PHASH256 = Algorithm.PDQ, Algorithm.PHASH256
 
@@ -79,7 +79,7 @@ class Spent:
 
 
 class BudgetLeft(NamedTuple):
-    """What is left of a budget: a plain tuple, since it is told with every match."""
+    """What is left of a budget. A plain tuple, since every match returns it."""
 
     budget: Budget
     limit: int
@@ -89,30 +89,30 @@ class BudgetLeft(NamedTuple):
 
     @property
     def renews_at(self) -> datetime:
-        """The same as an instant."""
+        """When the budget renews, as an instant."""
         return datetime.fromtimestamp(self.until, UTC)
 
 
 def cost_of(queries: Iterable[Query]) -> Cost:
-    """What a request with these queries costs.
+    """The cost of a request with these queries.
 
-    A random 64-bit signal finds a stored one by chance, a random 256-bit one does not. So a query's 64-bit signals
-    have a budget of their own as far as there are more of them than 256-bit ones.
+    A random 64-bit signal finds a stored one by chance, a random 256-bit one does not. So the 64-bit signals of a
+    query have their own budget, as far as there are more of them than 256-bit ones.
     """
-    number = signals = short = 0
+    items = total = short = 0
     for query in queries:
-        asked = [signal.algorithm for signal in query.signals]
+        algorithms = [signal.algorithm for signal in query.signals]
         if query.transforms:
-            asked += [signal.algorithm for turned in query.transforms.values() for signal in turned]
-        number += 1
-        signals += len(asked)
-        excess = len(asked) - 2 * (asked.count(_PDQ) + asked.count(_PHASH256))
+            algorithms += [signal.algorithm for transform in query.transforms.values() for signal in transform]
+        items += 1
+        total += len(algorithms)
+        excess = len(algorithms) - 2 * (algorithms.count(_PDQ) + algorithms.count(_PHASH256))
         if excess > 0:
             short += excess
-    cost = (_QUERIES, number), (_SIGNALS, signals)
+    cost = (_QUERIES, items), (_SIGNALS, total)
     return (*cost, (Budget.SHORT_SIGNALS, short)) if short else cost
 
 
 def amounts(widened: Mapping[Budget, int]) -> dict[Budget, int]:
-    """The amount of every budget, `widened` where the operator set it."""
+    """The amount of every budget; `widened` has those that the operator set."""
     return {budget: widened.get(budget, budget.amount) for budget in Budget}

@@ -1,4 +1,4 @@
-"""Members, their keys, and the Actor: who is doing something, and whether they may."""
+"""Members, their keys, and actors: who acts, and whether they may."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hashdb.errors import MemberSuspended, ScopeMissing
 
 
 class MemberKind(StrEnum):
-    """What an organisation that takes part is."""
+    """The kind of an organisation that takes part."""
 
     PLATFORM = "platform"
     TRUSTED_FLAGGER = "trusted_flagger"
@@ -19,7 +19,7 @@ class MemberKind(StrEnum):
 
 
 class MemberStatus(StrEnum):
-    """Whether a member takes part now."""
+    """Whether a member may take part."""
 
     ACTIVE = "active"
     SUSPENDED = "suspended"
@@ -35,22 +35,22 @@ class Scope(StrEnum):
     REVIEW = "review"
     ADMIN = "admin"
 
-    # The hash of an Enum is Python code, and each request asks for a scope.
+    # Each request checks a scope, and the hash of an Enum is Python code.
     __hash__ = str.__hash__
 
 
 @dataclass(frozen=True, slots=True)
 class MemberLimits:
-    """What a member may use; None is no limit of contributions."""
+    """What a member may use; None means no limit of contributions."""
 
     contributions_per_day: int | None = None
     budget_factor: int = 1
-    """By how much the budgets of its keys are wider than everybody's."""
+    """The factor by which the budgets of its keys are larger than the default."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemberDraft:
-    """What is sent to add a member."""
+    """What a client sends to add a member."""
 
     name: str
     kind: MemberKind
@@ -60,7 +60,7 @@ class MemberDraft:
 
 @dataclass(frozen=True, slots=True)
 class MemberChange:
-    """What is sent to change a member; None leaves a field as it is."""
+    """What a client sends to change a member; None leaves a field unchanged."""
 
     name: str | None = None
     kind: MemberKind | None = None
@@ -68,7 +68,7 @@ class MemberChange:
     limits: MemberLimits | None = None
     status: MemberStatus | None = None
     budget_factor: int | None = None
-    """Apart from `limits`, so that a client that does not know of it changes those without it."""
+    """Separate from `limits`, so that clients which do not know this field can change the limits alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A member's API credential, without its secret (only a digest of that is kept)."""
+    """The API key of a member, without its secret (only a digest of the secret is stored)."""
 
     id: int
     member: int
@@ -96,16 +96,16 @@ class Key:
     revoked_at: datetime | None
     feed_read_on: date | None = None
     hides_distances: bool = False
-    """Whether matches are answered to it without how close they are."""
+    """Whether the service returns matches to this key without distances."""
 
     def valid(self, now: datetime) -> bool:
-        """Whether the key opens anything at `now`."""
+        """Whether the key may be used at `now`."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
 @dataclass(frozen=True, slots=True)
 class KeyDraft:
-    """What is asked of a new key."""
+    """What a client sends to issue a key."""
 
     scopes: frozenset[Scope]
     expires_at: datetime | None = None
@@ -113,7 +113,7 @@ class KeyDraft:
 
     @property
     def distances_fault(self) -> str | None:
-        """Why distances cannot be hidden of the key, or None: whoever is shown signals computes them."""
+        """Why distances cannot be hidden from the key, or None: a key that sees signals can compute them."""
         shown = sorted(self.scopes & {Scope.FEED, Scope.AUDIT, Scope.ADMIN})
         if not self.hides_distances or not shown:
             return None
@@ -122,7 +122,7 @@ class KeyDraft:
 
 @dataclass(frozen=True, slots=True)
 class IssuedKey:
-    """A key just made, with its secret, which is shown this once."""
+    """A new key with its secret, which is shown only once."""
 
     key: Key
     secret: str = field(repr=False)
@@ -130,7 +130,7 @@ class IssuedKey:
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What a member did lately, and when it contributed last."""
+    """What a member did recently, and when it last contributed."""
 
     contributions: int
     opinions: int
@@ -139,7 +139,7 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class SuspensionImpact:
-    """What a member's suspension takes away, and its reinstatement gives back: as many as there are now."""
+    """What the suspension of a member takes away and its reinstatement restores, as of now."""
 
     contributions: int
     keys: int
@@ -148,7 +148,7 @@ class SuspensionImpact:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts: a member by one of its keys; or a user of the console, or the system itself (`member` is None then)."""
+    """Who acts: a member by one of its keys, a user of the console, or the system (both without `member`)."""
 
     name: str
     scopes: frozenset[Scope]
@@ -156,20 +156,20 @@ class Actor:
     key: Key | None = None
 
     def __str__(self) -> str:
-        """The form of the audit log, kind:id."""
+        """The form of the log, kind:id."""
         return self.name
 
     def has(self, scope: Scope) -> bool:
-        """Whether `scope` is given, `admin` counting as `review` and `audit`."""
+        """Whether the actor has the scope; `admin` includes `review` and `audit`."""
         return scope in self.scopes or (scope in (Scope.REVIEW, Scope.AUDIT) and Scope.ADMIN in self.scopes)
 
     @property
     def told_distances(self) -> bool:
-        """Whether the actor is told how close a match is."""
+        """Whether the actor sees how close a match is."""
         return self.key is None or not self.key.hides_distances
 
     def require(self, *any_of: Scope) -> None:
-        """Raise MemberSuspended or ScopeMissing unless the actor takes part and has one of the scopes (if any)."""
+        """Raise MemberSuspended for a suspended member, or ScopeMissing without any of the scopes (if given)."""
         if self.member is not None and self.member.status is MemberStatus.SUSPENDED:
             raise MemberSuspended()
         for scope in any_of:
@@ -179,7 +179,7 @@ class Actor:
             raise ScopeMissing(" or ".join(any_of))
 
     def require_member(self, scope: Scope) -> Member:
-        """The member that acts, having `scope`. Raises as `require`; neither a user nor the system is a member."""
+        """The member that acts, which must have `scope`. Raises as `require`, and ScopeMissing for other actors."""
         self.require(scope)
         if self.member is None:
             raise ScopeMissing(scope)

@@ -1,4 +1,4 @@
-"""Users: the people of the console, the roles that they have, and what passwords they may choose."""
+"""Users, sessions and passwords: the people of the console, their roles, and the checks of a sign-in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PASSWORD_LENGTHS = range(12, 201)
 
 
 class Role(StrEnum):
-    """What a user is here for."""
+    """What a user does in the console."""
 
     ADMIN = "admin"
     REVIEWER = "reviewer"
@@ -21,7 +21,7 @@ class Role(StrEnum):
 
     @property
     def scopes(self) -> frozenset[Scope]:
-        """What it may do, in the words of keys: an auditor reads everything and changes nothing."""
+        """The scopes of the role: an auditor reads everything and changes nothing."""
         return _SCOPES[self]
 
 
@@ -33,7 +33,7 @@ _SCOPES = {
 
 
 class SignIn(StrEnum):
-    """The one way in which a user signs in; the other way does not open the account."""
+    """The only way in which a user signs in; the other way is rejected."""
 
     PASSWORD = "password"
     PROVIDER = "provider"
@@ -48,7 +48,7 @@ class UserStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UserDraft:
-    """What is sent to add a user."""
+    """What a client sends to add a user."""
 
     name: str
     role: Role
@@ -56,7 +56,7 @@ class UserDraft:
 
 @dataclass(frozen=True, slots=True)
 class UserChange:
-    """What is sent to change a user; None leaves a field as it is."""
+    """What a client sends to change a user; None leaves a field unchanged."""
 
     role: Role | None = None
     status: UserStatus | None = None
@@ -72,7 +72,7 @@ class User:
     status: UserStatus
     has_password: bool
     provisional: bool
-    """The password was chosen by another, and is to be changed at the first sign-in."""
+    """Another person set the password, so the user must change it at the first sign-in."""
     second_factor: bool
     created_at: datetime
 
@@ -83,26 +83,26 @@ class User:
 
     @property
     def actor(self) -> Actor:
-        """Who acts when this user does."""
+        """The actor for what this user does."""
         return Actor(f"user:{self.id}", self.role.scopes)
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a user is at a provider of OpenID Connect. A subject is unique within its issuer only."""
+    """The identity of a user at a provider of OpenID Connect. A subject is unique only within its issuer."""
 
     issuer: str | None
     """None where version 0.1.0 stored the subject without its issuer."""
     subject: str
 
     def is_same(self, other: Identity) -> bool:
-        """Whether both are one account at one provider; a missing issuer can be any."""
+        """Whether both are the same account at the same provider; a missing issuer equals any."""
         return self.subject == other.subject and (None in (self.issuer, other.issuer) or self.issuer == other.issuer)
 
 
 @dataclass(frozen=True, slots=True)
 class AddedUser:
-    """A user just added or given a new password, which is shown this once (None: it was chosen, or there is none)."""
+    """A user with a new password, which is shown only once (None: the user chose it, or has no password)."""
 
     user: User
     password: str | None = field(repr=False)
@@ -110,25 +110,25 @@ class AddedUser:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a user is recognised by; never shown."""
+    """What the service checks at a sign-in; never shown."""
 
     password: str | None = field(repr=False)
-    """Argon2's own text of salt, costs and digest."""
+    """Argon2's encoding of salt, costs and digest."""
     secret: str | None = field(repr=False)
-    """Of the second factor (RFC 6238), in base32."""
+    """The secret of the second factor (RFC 6238), in base32."""
     step: int
-    """The last of its thirty seconds whose code was used: no code is taken twice."""
+    """The last 30-second step whose code was used: no code is accepted twice."""
     recovery: tuple[str, ...] = field(repr=False)
-    """Digests of the recovery codes that are left, in hex."""
+    """Digests of the unused recovery codes, in hex."""
 
 
 def normal(password: str) -> str:
-    """The password as it is compared: however a keyboard composes its characters (NIST SP 800-63B)."""
+    """The password in the Unicode form that is compared, the same for every keyboard (NIST SP 800-63B)."""
     return unicodedata.normalize("NFKC", password)
 
 
 def password_fault(password: str, name: str) -> str | None:
-    """Why a password may not be chosen by the user of that name, or None. Length is what counts (NIST SP 800-63B)."""
+    """Why a user of this name may not choose a password, or None. Length counts most (NIST SP 800-63B)."""
     text = normal(password)
     if len(text) not in PASSWORD_LENGTHS:
         return f"takes {PASSWORD_LENGTHS.start} to {PASSWORD_LENGTHS.stop - 1} characters"
@@ -140,9 +140,9 @@ def password_fault(password: str, name: str) -> str | None:
 
 
 HALF_OPEN = timedelta(minutes=5)
-"""The time that a user has for the second factor."""
+"""The time that a user has to enter the second factor."""
 LONGEST = timedelta(days=30)
-"""No session lasts longer, whatever is set."""
+"""The longest lifetime of a session, whatever the operator sets."""
 _FREE_TRIES = {"user": 5, "address": 20}
 _FIRST_DELAY = timedelta(seconds=30)
 _LONGEST_DELAY = timedelta(minutes=15)
@@ -151,7 +151,7 @@ FORGOTTEN_AFTER = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Lifetime:
-    """How long a session lasts without a request, and in all."""
+    """How long a session lasts without a request, and at most."""
 
     idle: timedelta
     whole: timedelta
@@ -166,12 +166,12 @@ class Session:
     created_at: datetime
     seen_at: datetime
     complete: bool
-    """False while the second factor is outstanding."""
+    """False until the user has entered the second factor."""
     tag: str
-    """By which events name it."""
+    """The name of the session in events."""
 
     def valid(self, now: datetime, lifetime: Lifetime) -> bool:
-        """Whether it still opens anything at `now`."""
+        """Whether the session may be used at `now`."""
         if not self.complete:
             return now < self.created_at + HALF_OPEN
         return now < self.seen_at + lifetime.idle and now < self.created_at + lifetime.whole
@@ -179,7 +179,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class OpenedSession:
-    """A session just begun, with the secret that the browser keeps."""
+    """A new session, with the secret that the browser keeps."""
 
     session: Session
     token: str = field(repr=False)
@@ -187,14 +187,14 @@ class OpenedSession:
 
 @dataclass(frozen=True, slots=True)
 class FailedTries:
-    """How often signing in failed lately, for a user or from an address, and when last."""
+    """How often a sign-in failed recently, for a user or from an address, and when it last did."""
 
     kind: str
     count: int
     last: datetime
 
     def wait(self, now: datetime) -> timedelta:
-        """How long until the next try: twice as long after each failure past the first few."""
+        """The time until the next try; each failure past the free tries doubles it."""
         beyond = self.count - _FREE_TRIES[self.kind]
         if beyond < 0:
             return timedelta(0)

@@ -1,4 +1,4 @@
-"""Signed notes of C2SP (c2sp.org/signed-note) with Ed25519: what signs a text, and what verifies it."""
+"""Checkpoints as signed notes of C2SP (c2sp.org/signed-note) with Ed25519: keys, signatures and proofs."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ from hashdb.errors import BadNote
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-
 _ED25519 = b"\x01"
 _KEY_ID, _PUBLIC = 4, 32
 _DASH = "\u2014"
 _MOST = 100_000
-"""Characters of a note that are read at all."""
+"""The highest number of characters in a note."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """A public key under a name."""
+    """A public key with a name."""
 
     name: str
     public: bytes
@@ -38,12 +37,12 @@ class Verifier:
         return hashlib.sha256(self.name.encode() + b"\n" + _ED25519 + self.public).digest()[:_KEY_ID]
 
     def __str__(self) -> str:
-        """The form in which it is handed around, `name+hash+base64(0x01 ‖ public key)`: a vkey."""
+        """The vkey: `name+hash+base64(0x01 ‖ public key)`."""
         return f"{self.name}+{self.id.hex()}+{base64.b64encode(_ED25519 + self.public).decode()}"
 
     @classmethod
     def parse(cls, vkey: str) -> Verifier:
-        """The inverse of `str`. Raises BadNote."""
+        """The verifier of a vkey. Raises BadNote."""
         name, _, rest = vkey.partition("+")
         hash, _, text = rest.partition("+")
         octets = decoded(text)
@@ -66,26 +65,26 @@ class Verifier:
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """A private key under a name."""
+    """A private key with a name."""
 
     name: str
     private: Ed25519PrivateKey
 
     @property
     def verifier(self) -> Verifier:
-        """Its public half."""
+        """The public key."""
         return Verifier(self.name, self.private.public_key().public_bytes_raw())
 
     @classmethod
     def new(cls, name: str) -> Signer:
-        """A key that nobody had before."""
+        """A signer with a new random key."""
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
         return cls(name, Ed25519PrivateKey.generate())
 
     @classmethod
     def read(cls, name: str, pem: bytes) -> Signer:
-        """The inverse of `pem`. Raises BadNote."""
+        """The signer with a private key in PEM, without a password. Raises BadNote."""
         from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -111,24 +110,24 @@ class Signer:
 
 
 def is_name(text: str) -> bool:
-    """Whether a text can be the name of a key: no spaces, no plus, nothing that cannot be printed."""
+    """Whether a text can be the name of a key: printable, without spaces and plus signs."""
     return bool(text) and text.isprintable() and "+" not in text and not any(letter.isspace() for letter in text)
 
 
 def read_note(note: str, verifiers: Iterable[Verifier]) -> tuple[str, Verifier]:
-    """The text of a note, and which of the keys signed it. Raises BadNote unless one did, or where one did not."""
+    """The text of a note and the first of the keys that signed it. Raises BadNote for a bad signature, or none."""
     text, signatures = _split(note)
     known = {(verifier.name, verifier.id): verifier for verifier in verifiers}
-    signed = [
+    claims = [
         (verifier, octets[_KEY_ID:])
         for name, octets in signatures
         if (verifier := known.get((name, octets[:_KEY_ID]))) is not None
     ]
-    if not signed:
+    if not claims:
         raise BadNote("it is not signed by a key of this log")
-    if not all(verifier.verifies(text, signature) for verifier, signature in signed):
+    if not all(verifier.verifies(text, signature) for verifier, signature in claims):
         raise BadNote("the signature is not of this text")
-    return text, signed[0][0]
+    return text, claims[0][0]
 
 
 def _split(note: str) -> tuple[str, list[tuple[str, bytes]]]:
@@ -149,7 +148,7 @@ def _split(note: str) -> tuple[str, list[tuple[str, bytes]]]:
 
 
 def decoded(text: str) -> bytes:
-    """What a text in base64 says; each octet string has one such text. Raises BadNote."""
+    """The octets of a base64 text, which must be the canonical one for them. Raises BadNote."""
     try:
         octets = base64.b64decode(text.encode("ascii"), validate=True)
     except (binascii.Error, UnicodeEncodeError):
@@ -164,14 +163,14 @@ _TEXT = re.compile(r"([^\n]+)\n(0|[1-9][0-9]{0,15})\n([A-Za-z0-9+/]{43}=)\n((?:[
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The size of a log's tree and its root, under the log's name (its origin)."""
+    """The size and root of a log's tree, with the name of the log (origin)."""
 
     origin: str
     size: int
     root: bytes
 
     def signed(self, signer: Signer) -> str:
-        """The signed note."""
+        """The checkpoint as a signed note."""
         return signer.sign(f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n")
 
 
@@ -186,20 +185,20 @@ class LogKey:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """The log's name, and its keys, the newest last."""
+    """The name of a log and its keys, the newest last."""
 
     origin: str
     keys: tuple[LogKey, ...]
 
     @property
     def verifiers(self) -> tuple[Verifier, ...]:
-        """What may have signed a checkpoint."""
+        """The keys that may have signed a checkpoint."""
         return tuple(key.verifier for key in self.keys)
 
 
 @dataclass(frozen=True, slots=True)
 class Inclusion:
-    """The proof that an event with this leaf is number `seq` of the tree of that size."""
+    """The proof that the event with this leaf has number `seq` in the tree of this size."""
 
     seq: int
     size: int
@@ -207,9 +206,9 @@ class Inclusion:
     hashes: tuple[bytes, ...]
 
     def proves(self, checkpoint: Checkpoint) -> bool:
-        """Whether it holds for the tree of a checkpoint."""
-        fits = self.size == checkpoint.size
-        return fits and merkle.includes(self.seq - 1, self.size, self.leaf, self.hashes, checkpoint.root)
+        """Whether the proof holds for the tree of a checkpoint."""
+        same_size = self.size == checkpoint.size
+        return same_size and merkle.includes(self.seq - 1, self.size, self.leaf, self.hashes, checkpoint.root)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,14 +220,14 @@ class Consistency:
     hashes: tuple[bytes, ...]
 
     def proves(self, first: Checkpoint, second: Checkpoint) -> bool:
-        """Whether it holds for the trees of two checkpoints."""
-        fits = (self.first, self.second) == (first.size, second.size)
-        return fits and merkle.extends(self.first, self.second, first.root, second.root, self.hashes)
+        """Whether the proof holds for the trees of two checkpoints."""
+        same_sizes = (self.first, self.second) == (first.size, second.size)
+        return same_sizes and merkle.extends(self.first, self.second, first.root, second.root, self.hashes)
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What came of holding a log against a checkpoint that was kept (None: there was none yet)."""
+    """The result of checking a log against a checkpoint kept from `before` (None: there was none)."""
 
     before: Checkpoint | None
     now: Checkpoint
@@ -238,11 +237,11 @@ class Checked:
 
 
 def read_checkpoint(note: str, verifiers: Iterable[Verifier]) -> tuple[Checkpoint, Verifier]:
-    """The checkpoint of a signed note, and which of the keys signed it. Raises BadNote."""
+    """The checkpoint of a signed note and the key that signed it. Raises BadNote."""
     text, verifier = read_note(note, verifiers)
-    found = _TEXT.fullmatch(text)
-    if not found:
+    body = _TEXT.fullmatch(text)
+    if not body:
         raise BadNote("this is not a checkpoint")
-    if found[1] != verifier.name:
+    if body[1] != verifier.name:
         raise BadNote("it is of another log than its signature")
-    return Checkpoint(found[1], int(found[2]), decoded(found[3])), verifier
+    return Checkpoint(body[1], int(body[2]), decoded(body[3])), verifier

@@ -1,4 +1,4 @@
-"""Event: an entry of the audit log, and its leaf in the Merkle tree."""
+"""Events: the entries of the log, and their leaves in the Merkle tree."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Head(NamedTuple):
     epoch: str
 
     def continues(self, known: Head | None) -> TypeGuard[Head]:
-        """Whether this log may go on from a head that was seen before; not from None, nor across a restore."""
+        """Whether this log may continue an earlier head; it does not continue None, nor a head of another epoch."""
         return known is not None and known.epoch == self.epoch and known.seq <= self.seq
 
 
 class Action(StrEnum):
-    """What can be done, in the past tense."""
+    """What an event records, in the past tense."""
 
     CONTRIBUTION_ADDED = "contribution.added"
     CONTRIBUTION_AMENDED = "contribution.amended"
@@ -89,7 +89,7 @@ class Action(StrEnum):
 
     @property
     def changes_feed(self) -> bool:
-        """Whether the set of active contributions, or what a reader sees of it, may differ after it."""
+        """Whether the active contributions, or what a reader sees of them, may differ after it."""
         return self.startswith("contribution.") and self is not Action.CONTRIBUTION_ERASED
 
 
@@ -112,12 +112,12 @@ STATUS_AFTER: Mapping[str, Status] = {
     Action.CONTRIBUTION_ADDED: Status.ACTIVE,
     **{action: status for status, action in STATUS_EVENTS.items()},
 }
-"""The status of a contribution after an event; other events do not change it."""
+"""The status of a contribution after an event. Other events do not change the status."""
 STANDING_AFTER: Mapping[str, Standing] = {
     Action.CONTRIBUTION_ADDED: Standing.UNREVIEWED,
     **{action: standing for standing, action in STANDING_EVENTS.items()},
 }
-"""The standing of a contribution after an event; other events do not change it."""
+"""The standing of a contribution after an event. Other events do not change the standing."""
 ENDING = tuple(action for action in Action if STATUS_AFTER.get(action, Status.ACTIVE) is not Status.ACTIVE)
 """The events after which a contribution is not active."""
 REVERSING = tuple(
@@ -125,18 +125,18 @@ REVERSING = tuple(
     for action in Action
     if STATUS_AFTER.get(action) is Status.WITHDRAWN or not STANDING_AFTER.get(action, Standing.UNREVIEWED).matches
 )
-"""The events that say of a contribution that it is no match; an expiry or a suspension does not say that of it."""
+"""The events that reverse matches of a contribution; its expiry or a suspension does not."""
 
 
 class ContributionState(NamedTuple):
-    """What the events on a contribution add up to: its status (None before it was added) and its standing."""
+    """The state of a contribution after its events: status (None before it was added) and standing."""
 
     status: Status | None = None
     standing: Standing = Standing.UNREVIEWED
 
     @property
     def matches(self) -> bool:
-        """Whether it is answered as a match."""
+        """Whether a contribution in this state matches."""
         return self.status is Status.ACTIVE and self.standing.matches
 
     def after(self, action: str) -> ContributionState:
@@ -150,12 +150,12 @@ class ContributionState(NamedTuple):
 
 @lru_cache(maxsize=1_024)
 def _after(state: ContributionState, action: str) -> ContributionState:
-    """There are few states and actions, and a report takes millions of steps."""
+    # Cached: there are few states and actions, and a report takes millions of steps.
     return ContributionState(STATUS_AFTER.get(action, state.status), STANDING_AFTER.get(action, state.standing))
 
 
 ADDED = ContributionState().after(Action.CONTRIBUTION_ADDED)
-"""The state of most contributions: added, and nothing since."""
+"""The state of a contribution that nothing changed since it was added."""
 
 type_of_detail = str | int | list[str] | None
 Details = Mapping[str, type_of_detail]
@@ -163,7 +163,7 @@ Details = Mapping[str, type_of_detail]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a service writes to the log: one action on one subject (`contribution`, 17)."""
+    """What a service logs: one action on one subject (`contribution`, 17)."""
 
     action: Action
     kind: str
@@ -178,7 +178,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An entry with its number, its time and its actor: what anyone may verify."""
+    """An entry of the log with its seq, time, actor and leaf, which anyone may verify."""
 
     seq: int
     at: datetime
@@ -191,17 +191,17 @@ class Event:
 
     @property
     def subject(self) -> str:
-        """What it was done to, kind:id."""
+        """The subject in the form of the log, kind:id."""
         return f"{self.kind}:{self.id}"
 
     @property
     def text(self) -> str:
-        """Its canonical JSON, of which the leaf is."""
+        """The canonical JSON of the event, from which the leaf is computed."""
         return text_of(self.seq, self.at, self.actor, self.action, self.subject, canonical(self.details))
 
     @property
     def computed_leaf(self) -> bytes:
-        """The leaf that its text has; `leaf` is the one that was stored."""
+        """The leaf computed from the text; `leaf` is the stored one."""
         return leaf(self.seq, self.at, self.actor, self.action, self.subject, self.details)
 
 
@@ -215,12 +215,12 @@ def leaf(seq: int, at: datetime, actor: str, action: str, subject: str, details:
 
 
 def leaf_of_text(seq: int, at: datetime, actor: str, action: str, subject: str, details: str) -> bytes:
-    """The same from the canonical JSON of the details."""
+    """The leaf of an event, from the canonical JSON of its details."""
     return hashlib.sha256(b"\x00" + text_of(seq, at, actor, action, subject, details).encode()).digest()
 
 
 def text_of(seq: int, at: datetime, actor: str, action: str, subject: str, details: str) -> str:
-    """The canonical JSON of an event, from that of its details."""
+    """The canonical JSON of an event, from the canonical JSON of its details."""
     return (
         f'{{"action":{_quoted(action)},"actor":{_quoted(actor)},"at":"{format_instant(at)}","details":{details}'
         f',"seq":{seq},"subject":{_quoted(subject)}}}'
@@ -228,24 +228,24 @@ def text_of(seq: int, at: datetime, actor: str, action: str, subject: str, detai
 
 
 def tag(secret: bytes) -> str:
-    """128 bits of a digest, in hex, by which an event names what a table keeps of a secret.
+    """128 bits of a digest, in hex, by which an event names a secret that a table keeps.
 
-    The secret cannot be computed from it: give it only what holds 128 random bits or more, like a salted password text.
+    Use it only for secrets with at least 128 random bits, like a salted password hash: they cannot be computed from it.
     """
     return hashlib.sha256(b"hashdb tag\0" + secret).hexdigest()[:32]
 
 
 canonical = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
-"""An object as sorted compact JSON."""
+"""Encodes an object as sorted compact JSON."""
 _quoted = json.encoder.encode_basestring
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Something that happened: an event of the log, or that a member had the contribution as a match.
+    """One row of a history: an event of the log, or a hit of a member.
 
-    `seq` is the number of the event, None where it is none. `note` is what was written, `before` the old values of
-    what was changed; neither is in the log.
+    `seq` is None where the row is no event. `note` is the text of a note, `before` has the old values of changed
+    fields; neither is in the log.
     """
 
     at: datetime

@@ -1,7 +1,7 @@
-"""The Merkle tree of RFC 9162, section 2.1 (the same as RFC 6962's): roots, proofs, and what verifies them.
+"""The Merkle tree of RFC 9162, section 2.1 (the same as in RFC 6962): roots, proofs and their verification.
 
-A complete subtree over 2^level leaves has a *place*, and its hash never changes: it is computed once and kept. Every
-root and every proof is put together from the hashes of some 2·log₂(size) places.
+The hash of a complete subtree over 2^level leaves never changes: it is computed once and stored. Every root and every
+proof is built from the hashes of about 2·log₂(size) subtrees.
 """
 
 from __future__ import annotations
@@ -15,36 +15,36 @@ EMPTY = hashlib.sha256().digest()
 
 
 class Subtree(NamedTuple):
-    """Of a complete subtree: over the leaves nth·2^level to (nth+1)·2^level, the end left out, from 0."""
+    """The complete subtree over the leaves nth·2^level to (nth+1)·2^level - 1, counted from 0."""
 
     level: int
     nth: int
 
     @property
     def begin(self) -> int:
-        """The first leaf below it."""
+        """The first leaf of the subtree."""
         return self.nth << self.level
 
     @property
     def end(self) -> int:
-        """The leaf after the last below it: the size of the tree that completed it."""
+        """The leaf after the last one: the tree of this size completed the subtree."""
         return (self.nth + 1) << self.level
 
     @property
     def number(self) -> int:
-        """Which of all inner nodes it is, from 1, as they are completed when leaf after leaf is added."""
+        """The number of its root among all inner nodes, from 1, in the order in which added leaves complete them."""
         return inner_nodes(self.end - 1) + self.level
 
 
 class Inner(NamedTuple):
-    """An inner node: its hash and, directly above two leaves, the left one, by which to tell them apart."""
+    """An inner node: its hash and, directly above two leaves, the hash of the left leaf."""
 
     hash: bytes
     left: bytes | None
 
 
 Span = tuple[int, int]
-"""Leaves from a number (from 0) to another, the end left out: what one hash of a proof is over."""
+"""The leaves under one hash of a proof: from a number (counted from 0) up to, but not including, another."""
 
 
 def interior(left: bytes, right: bytes) -> bytes:
@@ -58,14 +58,14 @@ def inner_nodes(size: int) -> int:
 
 
 def inner_places(begin: int, end: int) -> Iterator[Subtree]:
-    """The inner nodes that are completed when a tree grows from one size to another, in order."""
+    """The inner nodes that a tree completes while it grows from one size to another, in order."""
     for size in range(begin + 1, end + 1):
         for level in range(1, (size & -size).bit_length()):
             yield Subtree(level, (size >> level) - 1)
 
 
 def peaks(size: int) -> tuple[Subtree, ...]:
-    """The complete subtrees that make up a tree, from the left; their hashes make the root, and grow the tree.
+    """The complete subtrees of a tree, from the left. The root, and larger trees, are computed from their hashes.
 
     >>> peaks(6)
     (Subtree(level=2, nth=0), Subtree(level=1, nth=2))
@@ -75,7 +75,7 @@ def peaks(size: int) -> tuple[Subtree, ...]:
 
 
 def fold(hashes: Sequence[bytes]) -> bytes:
-    """The root over complete subtrees next to each other, smaller to the right."""
+    """The root over adjacent complete subtrees, from the largest on the left to the smallest."""
     if not hashes:
         return EMPTY
     root = hashes[-1]
@@ -85,9 +85,9 @@ def fold(hashes: Sequence[bytes]) -> bytes:
 
 
 def grow(size: int, edge: Sequence[bytes], leaves: Iterable[bytes]) -> tuple[list[Inner], list[bytes]]:
-    """Add leaves to a tree of that size, whose peaks have the hashes `edge`.
+    """Add leaves to a tree of this size, whose peaks have the hashes `edge`.
 
-    Returns the inner nodes that this completes, in the order of their numbers, and the new peaks' hashes.
+    Returns the inner nodes that become complete, in the order of their numbers, and the hashes of the new peaks.
     """
     edge, inner = list(edge), []
     for node in leaves:
@@ -107,7 +107,7 @@ def root(leaves: Sequence[bytes]) -> bytes:
 
 
 def inclusion(index: int, size: int) -> tuple[Span, ...]:
-    """What the proof that leaf `index` (from 0) is in a tree of `size` consists of, from the leaf up."""
+    """The spans of the proof that leaf `index` (from 0) is in a tree of `size`, from the leaf up."""
     spans: list[Span] = []
     begin, end = 0, size
     while end - begin > 1:
@@ -122,7 +122,7 @@ def inclusion(index: int, size: int) -> tuple[Span, ...]:
 
 
 def consistency(first: int, second: int) -> tuple[Span, ...]:
-    """What the proof that the tree of size `first` began that of size `second` consists of."""
+    """The spans of the proof that the tree of size `second` begins with the tree of size `first`."""
     if first in (0, second):
         return ()
     spans: list[Span] = []
@@ -141,13 +141,13 @@ def consistency(first: int, second: int) -> tuple[Span, ...]:
 
 
 def parts(span: Span) -> tuple[Subtree, ...]:
-    """The complete subtrees that a span of a proof consists of."""
+    """The complete subtrees of a span of a proof."""
     begin, end = span
     return tuple(Subtree(level, (begin >> level) + nth) for level, nth in peaks(end - begin))
 
 
 def proof(spans: Iterable[Span], hashes: Mapping[Subtree, bytes]) -> tuple[bytes, ...]:
-    """The hashes of a proof, from those of all `parts` of its spans."""
+    """The hashes of a proof, from the hashes of the subtrees (`parts`) of its spans."""
     return tuple(fold([hashes[place] for place in parts(span)]) for span in spans)
 
 
@@ -156,15 +156,15 @@ def includes(index: int, size: int, leaf: bytes, hashes: Sequence[bytes], root: 
     if not 0 <= index < size:
         return False
     node, last = leaf, size - 1
-    for other in hashes:
+    for sibling in hashes:
         if not last:
             return False
         if index & 1 or index == last:
-            node = interior(other, node)
+            node = interior(sibling, node)
             while not index & 1 and index:
                 index, last = index >> 1, last >> 1
         else:
-            node = interior(node, other)
+            node = interior(node, sibling)
         index, last = index >> 1, last >> 1
     return not last and node == root
 
@@ -172,7 +172,7 @@ def includes(index: int, size: int, leaf: bytes, hashes: Sequence[bytes], root: 
 def extends(first: int, second: int, first_root: bytes, second_root: bytes, hashes: Sequence[bytes]) -> bool:
     """Whether a consistency proof shows that the second tree begins with the first (RFC 9162, 2.1.4.2)."""
     if not 0 < first < second:
-        # Every tree begins with the empty one, of which there is nothing to prove.
+        # Every tree begins with the empty one: there is nothing to prove.
         roots = first_root == EMPTY if first == 0 else first_root == second_root
         return 0 <= first <= second and not hashes and roots
     path = list(hashes)
@@ -184,15 +184,15 @@ def extends(first: int, second: int, first_root: bytes, second_root: bytes, hash
     while index & 1:
         index, last = index >> 1, last >> 1
     old = new = path[0]
-    for other in path[1:]:
+    for sibling in path[1:]:
         if not last:
             return False
         if index & 1 or index == last:
-            old, new = interior(other, old), interior(other, new)
+            old, new = interior(sibling, old), interior(sibling, new)
             while not index & 1 and index:
                 index, last = index >> 1, last >> 1
         else:
-            new = interior(new, other)
+            new = interior(new, sibling)
         index, last = index >> 1, last >> 1
     return not last and (old, new) == (first_root, second_root)
 

@@ -1,4 +1,4 @@
-"""Records: what the log alone says that the tables beside it must hold; events replayed, a small number an id."""
+"""Expected records: what the tables must hold according to the log, from a replay of its events."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from hashdb.domain.ledger.events import STANDING_AFTER, STATUS_AFTER, Action
 
 
 class Unsaid(Enum):
-    """The mark of a field of which no event tells."""
+    """The mark of a field that no event logs."""
 
     UNSAID = "unsaid"
 
 
 UNSAID = Unsaid.UNSAID
-Said = str | int | tuple[str, ...] | Unsaid | None
-Record = tuple[Said, ...]
-"""What a row must hold, in the order of its kind's fields."""
-Told = Mapping[str, object]
+Value = str | int | tuple[str, ...] | Unsaid | None
+Record = tuple[Value, ...]
+"""The values that a row must hold, in the order of `FIELDS` for its kind."""
+Details = Mapping[str, object]
 """The details of an event."""
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
@@ -52,263 +52,268 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "webhook": ("member",),
     "verification": ("actor", "size", "done", "outcome", "checkpoints", "findings"),
 }
-"""Of each kind of subject that has a table, what events tell of it."""
+"""For each kind of subject with a table, the fields that events log."""
 
 _TAGGED = frozenset({"password", "second_factor"})
-_LONGEST = LONGEST // timedelta(microseconds=1)
-_PAGE = 12
-"""Bits of an id within its page."""
+_LONGEST_SESSION = LONGEST // timedelta(microseconds=1)
+_PAGE_BITS = 12
+"""The bits of an id that are its position within a page."""
 
 
 class ExpectedRecords:
-    """Takes the events in order, and tells what they add up to."""
+    """The records that result from the events replayed so far, as a small number for each id."""
 
     def __init__(self) -> None:
-        """Of an empty log."""
+        """The records of an empty log."""
         self._records: list[Record] = [()]
         self._numbers: dict[Record, int] = {(): 0}
-        self._places = {kind: _Places() for kind in FIELDS}
-        self._last: dict[Record, int] = {}
+        self._numbers_by_kind = {kind: _NumberById() for kind in FIELDS}
+        self._last_opinions: dict[Record, int] = {}
         self._suspended: set[int] = set()
         self.sessions = ExpectedSessions()
         self.signers: set[str] = set()
-        """The public keys of which events tell."""
-        self.epoch: Said = UNSAID
+        """The public keys that events log."""
+        self.epoch: Value = UNSAID
 
     def take(self, at: int, actor: str, action: str, kind: str, id: object, details: str) -> None:
-        """The next event as it is stored: its time in microseconds, its details as the text of their JSON.
+        """Replay the next event as it is stored: `at` in microseconds, `details` as JSON text.
 
-        Events that change none of these kinds are passed over. Raises ValueError where the details are no JSON.
+        Events that change none of these records are ignored. Raises ValueError for details that are no JSON object.
         """
-        if action not in _TAKEN or kind != action.partition(".")[0] or type(id) is not int:
+        if action not in _REPLAYED or kind != action.partition(".")[0] or type(id) is not int:
             return
-        begins, changes = _BEGINS.get(action), _CHANGES.get(action)
-        told = json.loads(details)
-        if not isinstance(told, dict):
+        create, change = _CREATES.get(action), _CHANGES.get(action)
+        logged = json.loads(details)
+        if not isinstance(logged, dict):
             raise ValueError("the details of an event are an object")
         if kind == "user":
-            self.sessions.take(at, action, id, told)
+            self.sessions.take(at, action, id, logged)
         elif kind in ("log", "signer"):
-            self._name(action, told)
+            self._identify_log(action, logged)
         elif action == Action.MEMBER_SUSPENDED:
             self._suspended.add(id)
-        if begins:
-            self._put(kind, id, begins(told, actor, self._member(actor)))
+        if create:
+            self._store(kind, id, create(logged, actor, self._member_of_key(actor)))
             if action == Action.OPINION_GIVEN:
-                self._replace(id)
-        elif action in _ENDS:
-            self._places[kind].put(id, 0)
-        elif changes and (before := self.of(kind, id)):
-            now = changes(told, actor)
-            self._put(kind, id, tuple(now.get(name, said) for name, said in zip(FIELDS[kind], before, strict=True)))
+                self._replace_opinion(id)
+        elif action in _DELETES:
+            self._numbers_by_kind[kind].put(id, 0)
+        elif change and (before := self.of(kind, id)):
+            changed = change(logged, actor)
+            values = (changed.get(name, value) for name, value in zip(FIELDS[kind], before, strict=True))
+            self._store(kind, id, tuple(values))
 
     def of(self, kind: str, id: int) -> Record:
-        """What the row must hold; empty where there must be none."""
-        record = self._records[self._places[kind].at(id)]
+        """The values that a row must hold; empty where there must be no row."""
+        record = self._records[self._numbers_by_kind[kind].at(id)]
         if kind == "opinion" and record and record[1] in self._suspended:
-            # The service sets and clears it some time after the member was suspended and reinstated.
+            # The service changes `silent` some time after the suspension or the reinstatement.
             return (*record[:-1], UNSAID)
         return record
 
     def ids(self, kind: str) -> Iterator[int]:
-        """The ids of the rows that there must be, in order."""
-        return self._places[kind].ids()
+        """The ids of the rows that must exist, in order."""
+        return self._numbers_by_kind[kind].ids()
 
-    def _put(self, kind: str, id: int, record: Record) -> None:
+    def _store(self, kind: str, id: int, record: Record) -> None:
         number = self._numbers.setdefault(record, len(self._records))
         if number == len(self._records):
             self._records.append(record)
-        self._places[kind].put(id, number)
+        self._numbers_by_kind[kind].put(id, number)
 
-    def _member(self, actor: str) -> Said:
-        """The member whose key an actor is."""
+    def _member_of_key(self, actor: str) -> Value:
+        """The member of the key that acts."""
         kind, _, id = actor.partition(":")
         if kind == "key" and id.isdecimal() and (key := self.of("key", int(id))):
             return key[0]
         return UNSAID
 
-    def _replace(self, id: int) -> None:
-        """An opinion takes the place of what its member said before of the same contribution."""
-        on = self.of("opinion", id)[:2]
-        before = self._last.get(on)
-        if before is not None:
-            self._put("opinion", before, (*self.of("opinion", before)[:-2], True, False))
-        self._last[on] = id
+    def _replace_opinion(self, id: int) -> None:
+        """Mark the previous opinion of the same member on the same contribution as replaced."""
+        author_and_contribution = self.of("opinion", id)[:2]
+        replaced = self._last_opinions.get(author_and_contribution)
+        if replaced is not None:
+            self._store("opinion", replaced, (*self.of("opinion", replaced)[:-2], True, False))
+        self._last_opinions[author_and_contribution] = id
 
-    def _name(self, action: str, told: Told) -> None:
-        """Which log this is, and which keys sign it."""
-        # Version 0.1.0 restored without telling the new epoch.
-        if "epoch" in told or action == Action.LOG_RESTORED:
-            self.epoch = _said(told, "epoch")
-        if isinstance(key := told.get("key"), str):
+    def _identify_log(self, action: str, details: Details) -> None:
+        """Note the epoch of the log and the keys that sign it."""
+        # Version 0.1.0 did not log the new epoch after a restore.
+        if "epoch" in details or action == Action.LOG_RESTORED:
+            self.epoch = _value(details, "epoch")
+        if isinstance(key := details.get("key"), str):
             self.signers.add(key)
 
 
 class ExpectedSessions:
-    """The sessions that users began and did not end, by their tags; of the last 30 days, since none lasts longer."""
+    """The sessions that users began and did not end, by tag; of the last 30 days, the longest lifetime of a session."""
 
     def __init__(self) -> None:
-        """None is open."""
-        self._open: dict[int, dict[str, int]] = {}
+        """No session is open."""
+        self._open_sessions: dict[int, dict[str, int]] = {}
 
-    def take(self, at: int, action: str, user: int, told: Told) -> None:
-        """The next event on a user."""
-        mine = self._open.setdefault(user, {})
-        session, kept = told.get("session"), told.get("kept")
+    def take(self, at: int, action: str, user: int, details: Details) -> None:
+        """Replay the next event on a user."""
+        sessions = self._open_sessions.setdefault(user, {})
+        session, kept = details.get("session"), details.get("kept")
         if action == Action.USER_SIGNED_IN and isinstance(session, str):
-            while mine and mine[oldest := next(iter(mine))] < at - _LONGEST:
-                del mine[oldest]
-            mine[session] = at
+            while sessions and sessions[oldest := next(iter(sessions))] < at - _LONGEST_SESSION:
+                del sessions[oldest]
+            sessions[session] = at
         elif action == Action.USER_SIGNED_OUT and isinstance(session, str):
-            mine.pop(session, None)
-        elif action == Action.USER_DISABLED or isinstance(kept, str) or "password" in _fields(told):
-            self._open[user] = {one: begun for one, begun in mine.items() if one == kept}
+            sessions.pop(session, None)
+        elif action == Action.USER_DISABLED or isinstance(kept, str) or "password" in _field_names(details):
+            self._open_sessions[user] = {tag: begun_at for tag, begun_at in sessions.items() if tag == kept}
 
     def begun_at(self, user: object, session: str) -> int | None:
-        """When a user began a session, in microseconds; None where it began none of that tag, or ended it."""
-        return self._open[user].get(session) if isinstance(user, int) and user in self._open else None
+        """When a user began the session with this tag, in microseconds; None where there is none, or it ended."""
+        return self._open_sessions[user].get(session) if isinstance(user, int) and user in self._open_sessions else None
 
 
-class _Places:
-    """A number for each id, 0 where there is none: ids are given in order, so they lie close together."""
+class _NumberById:
+    """A number for each id, 0 where there is none. Pages suit ids, which are assigned in order."""
 
     def __init__(self) -> None:
         self._pages: dict[int, array[int]] = {}
 
     def put(self, id: int, number: int) -> None:
-        page = self._pages.get(id >> _PAGE)
+        page = self._pages.get(id >> _PAGE_BITS)
         if page is None:
-            page = self._pages[id >> _PAGE] = array("I", bytes(4 << _PAGE))
-        page[id & (1 << _PAGE) - 1] = number
+            page = self._pages[id >> _PAGE_BITS] = array("I", bytes(4 << _PAGE_BITS))
+        page[id & (1 << _PAGE_BITS) - 1] = number
 
     def at(self, id: int) -> int:
-        page = self._pages.get(id >> _PAGE)
-        return 0 if page is None else page[id & (1 << _PAGE) - 1]
+        page = self._pages.get(id >> _PAGE_BITS)
+        return 0 if page is None else page[id & (1 << _PAGE_BITS) - 1]
 
     def ids(self) -> Iterator[int]:
-        for first in sorted(self._pages):
-            yield from ((first << _PAGE) + place for place, number in enumerate(self._pages[first]) if number)
+        for page in sorted(self._pages):
+            yield from ((page << _PAGE_BITS) + offset for offset, number in enumerate(self._pages[page]) if number)
 
 
-def _said(told: Told, name: str) -> Said:
-    value = told.get(name, UNSAID)
+def _value(details: Details, name: str) -> Value:
+    value = details.get(name, UNSAID)
     if isinstance(value, list):
         return tuple(map(str, value))
     return value if value is None or isinstance(value, str | int | Unsaid) else str(value)
 
 
-def _of(*names: str, **more: Said) -> Callable[[Told, str, Said], Record]:
-    """A record that begins with what an event says under these names, and goes on with what it means."""
-    rest = tuple(more.values())
-    return lambda told, actor, member: (*[_said(told, name) for name in names], *rest)
+def _record(*names: str, **constants: Value) -> Callable[[Details, str, Value], Record]:
+    """A record of the details with these names, followed by constants."""
+    rest = tuple(constants.values())
+    return lambda details, actor, member: (*[_value(details, name) for name in names], *rest)
 
 
-def _contribution(told: Told, actor: str, member: Said) -> Record:
-    begun = (str(Status.ACTIVE), False, None, UNSAID, str(Standing.UNREVIEWED), False)
-    return (*begun, *[_said(told, name) for name in FIELDS["contribution"][len(begun) :]])
+def _new_contribution(details: Details, actor: str, member: Value) -> Record:
+    initial = (str(Status.ACTIVE), False, None, UNSAID, str(Standing.UNREVIEWED), False)
+    return (*initial, *[_value(details, name) for name in FIELDS["contribution"][len(initial) :]])
 
 
-def _key(told: Told, actor: str, member: Said) -> Record:
-    begun = (_said(told, name) for name in ("member", "scopes", "expires_at"))
-    return *begun, bool(told.get("hides_distances")), _said(told, "secret_tag"), False
+def _new_key(details: Details, actor: str, member: Value) -> Record:
+    logged = (_value(details, name) for name in ("member", "scopes", "expires_at"))
+    return *logged, bool(details.get("hides_distances")), _value(details, "secret_tag"), False
 
 
-def _user(told: Told, actor: str, member: Said) -> Record:
-    return _said(told, "role"), str(UserStatus.ACTIVE), _said(told, "password_tag"), None
+def _new_user(details: Details, actor: str, member: Value) -> Record:
+    return _value(details, "role"), str(UserStatus.ACTIVE), _value(details, "password_tag"), None
 
 
-def _opinion(told: Told, actor: str, member: Said) -> Record:
-    begun = (_said(told, name) for name in ("opinion", "reason", "case"))
-    return _said(told, "contribution"), member, *begun, False, False
+def _new_opinion(details: Details, actor: str, member: Value) -> Record:
+    logged = (_value(details, name) for name in ("opinion", "reason", "case"))
+    return _value(details, "contribution"), member, *logged, False, False
 
 
-def _case(told: Told, actor: str, member: Said) -> Record:
-    follows = _said(told, "follows") if "follows" in told else None
-    return _said(told, "contribution"), _said(told, "reason"), follows, _said(told, "holds"), None, None, None
+def _new_case(details: Details, actor: str, member: Value) -> Record:
+    follows = _value(details, "follows") if "follows" in details else None
+    contribution, reason, holds = (_value(details, name) for name in ("contribution", "reason", "holds"))
+    return contribution, reason, follows, holds, None, None, None
 
 
-def _proposal(told: Told, actor: str, member: Said) -> Record:
-    subject = next((f"{kind}:{id}" for kind, id in told.items() if kind != "act"), UNSAID)
-    return _said(told, "act"), subject, actor, f"member:{member}" if actor.startswith("key:") else actor
+def _new_proposal(details: Details, actor: str, member: Value) -> Record:
+    subject = next((f"{kind}:{id}" for kind, id in details.items() if kind != "act"), UNSAID)
+    return _value(details, "act"), subject, actor, f"member:{member}" if actor.startswith("key:") else actor
 
 
-def _verification(told: Told, actor: str, member: Said) -> Record:
-    return actor, *(_said(told, name) for name in FIELDS["verification"][1:])
+def _ended_verification(details: Details, actor: str, member: Value) -> Record:
+    return actor, *(_value(details, name) for name in FIELDS["verification"][1:])
 
 
-def _now(**fields: Said) -> Callable[[Told, str], Mapping[str, Said]]:
-    """What an event means, whatever its details."""
-    return lambda told, actor: fields
+def _sets(**fields: Value) -> Callable[[Details, str], Mapping[str, Value]]:
+    """The fields that an event sets, whatever its details."""
+    return lambda details, actor: fields
 
 
-def _amended(told: Told, actor: str) -> Mapping[str, Said]:
-    """What fields are now that the event names; not every one names what they are."""
-    return {name: _said(told, name) for name in _fields(told)}
+def _amended_fields(details: Details, actor: str) -> Mapping[str, Value]:
+    """The new values of the fields that an event lists; where the event has no value, it is unknown."""
+    return {name: _value(details, name) for name in _field_names(details)}
 
 
-def _fields(told: Told) -> Sequence[str]:
-    fields = told.get("fields")
+def _field_names(details: Details) -> Sequence[str]:
+    fields = details.get("fields")
     return list(map(str, fields)) if isinstance(fields, list) else ()
 
 
-def _amended_user(told: Told, actor: str) -> Mapping[str, Said]:
-    """The same; of a password and a second factor the event has the tag."""
-    return {**_amended(told, actor), **{name: _said(told, f"{name}_tag") for name in _fields(told) if name in _TAGGED}}
+def _amended_user(details: Details, actor: str) -> Mapping[str, Value]:
+    """The same for a user: of a password and a second factor, the event has the tag."""
+    tags = {name: _value(details, f"{name}_tag") for name in _field_names(details) if name in _TAGGED}
+    return {**_amended_fields(details, actor), **tags}
 
 
-def _amended_contribution(told: Told, actor: str) -> Mapping[str, Said]:
-    """The same; where hosts' clocks differ, what one told to have expired may yet be given more time by another."""
-    found = _amended(told, actor)
-    return {**found, "expired": UNSAID} if "expires_at" in found else found
+def _amended_contribution(details: Details, actor: str) -> Mapping[str, Value]:
+    """The same for a contribution; where the clocks of hosts differ, one may extend what another logged as expired."""
+    fields = _amended_fields(details, actor)
+    return {**fields, "expired": UNSAID} if "expires_at" in fields else fields
 
 
-def _ended(status: Status) -> Callable[[Told, str], Mapping[str, Said]]:
-    return _now(status=str(status), expired=status is Status.EXPIRED or UNSAID)
+def _ends_with(status: Status) -> Callable[[Details, str], Mapping[str, Value]]:
+    return _sets(status=str(status), expired=status is Status.EXPIRED or UNSAID)
 
 
-def _withdrawn(told: Told, actor: str) -> Mapping[str, Said]:
-    return {"status": str(Status.WITHDRAWN), "withdrawn": True, "reason": _said(told, "reason"), "expired": UNSAID}
+def _withdrawn(details: Details, actor: str) -> Mapping[str, Value]:
+    return {"status": str(Status.WITHDRAWN), "withdrawn": True, "reason": _value(details, "reason"), "expired": UNSAID}
 
 
-def _decided(told: Told, actor: str) -> Mapping[str, Said]:
-    shadow = _said(told, "shadow") if "shadow" in told else None
-    return {"decision": _said(told, "decision"), "decided_by": actor, "shadow": shadow}
+def _decided(details: Details, actor: str) -> Mapping[str, Value]:
+    shadow = _value(details, "shadow") if "shadow" in details else None
+    return {"decision": _value(details, "decision"), "decided_by": actor, "shadow": shadow}
 
 
-_BEGINS: Mapping[str, Callable[[Told, str, Said], Record]] = {
-    Action.MEMBER_ADDED: _of("kind", status=str(MemberStatus.ACTIVE)),
-    Action.KEY_ISSUED: _key,
-    Action.USER_ADDED: _user,
-    Action.CONTRIBUTION_ADDED: _contribution,
-    Action.OPINION_GIVEN: _opinion,
-    Action.CASE_OPENED: _case,
-    Action.BENIGN_ADDED: _of("built_in", "algorithms", "signals", deleted=False),
-    Action.INCIDENT_ADDED: _of(*FIELDS["incident"]),
-    Action.PROPOSAL_MADE: _proposal,
-    Action.WEBHOOK_ADDED: _of("member"),
-    Action.VERIFICATION_ENDED: _verification,
+_CREATES: Mapping[str, Callable[[Details, str, Value], Record]] = {
+    Action.MEMBER_ADDED: _record("kind", status=str(MemberStatus.ACTIVE)),
+    Action.KEY_ISSUED: _new_key,
+    Action.USER_ADDED: _new_user,
+    Action.CONTRIBUTION_ADDED: _new_contribution,
+    Action.OPINION_GIVEN: _new_opinion,
+    Action.CASE_OPENED: _new_case,
+    Action.BENIGN_ADDED: _record("built_in", "algorithms", "signals", deleted=False),
+    Action.INCIDENT_ADDED: _record(*FIELDS["incident"]),
+    Action.PROPOSAL_MADE: _new_proposal,
+    Action.WEBHOOK_ADDED: _record("member"),
+    Action.VERIFICATION_ENDED: _ended_verification,
 }
-_CHANGES: Mapping[str, Callable[[Told, str], Mapping[str, Said]]] = {
-    Action.MEMBER_AMENDED: _amended,
-    Action.MEMBER_SUSPENDED: _now(status=str(MemberStatus.SUSPENDED)),
-    Action.MEMBER_REINSTATED: _now(status=str(MemberStatus.ACTIVE)),
-    Action.KEY_REVOKED: _now(revoked=True),
+_CHANGES: Mapping[str, Callable[[Details, str], Mapping[str, Value]]] = {
+    Action.MEMBER_AMENDED: _amended_fields,
+    Action.MEMBER_SUSPENDED: _sets(status=str(MemberStatus.SUSPENDED)),
+    Action.MEMBER_REINSTATED: _sets(status=str(MemberStatus.ACTIVE)),
+    Action.KEY_REVOKED: _sets(revoked=True),
     Action.USER_AMENDED: _amended_user,
-    Action.USER_DISABLED: _now(status=str(UserStatus.DISABLED)),
-    Action.USER_ENABLED: _now(status=str(UserStatus.ACTIVE)),
+    Action.USER_DISABLED: _sets(status=str(UserStatus.DISABLED)),
+    Action.USER_ENABLED: _sets(status=str(UserStatus.ACTIVE)),
     Action.CONTRIBUTION_AMENDED: _amended_contribution,
-    **{action: _ended(status) for action, status in STATUS_AFTER.items()},
+    **{action: _ends_with(status) for action, status in STATUS_AFTER.items()},
     Action.CONTRIBUTION_WITHDRAWN: _withdrawn,
-    Action.CONTRIBUTION_ERASED: _now(erased=True),
-    **{action: _now(standing=str(standing)) for action, standing in STANDING_AFTER.items()},
-    Action.CASE_HELD: _now(holds="yes"),
+    Action.CONTRIBUTION_ERASED: _sets(erased=True),
+    **{action: _sets(standing=str(standing)) for action, standing in STANDING_AFTER.items()},
+    Action.CASE_HELD: _sets(holds="yes"),
     Action.CASE_DECIDED: _decided,
-    # What an entry held goes once nothing is masked by it any more.
-    Action.BENIGN_DELETED: _now(deleted=True, algorithms=UNSAID, signals=UNSAID),
-    Action.INCIDENT_AMENDED: _amended,
+    # The signals of an entry are deleted once it suppresses nothing.
+    Action.BENIGN_DELETED: _sets(deleted=True, algorithms=UNSAID, signals=UNSAID),
+    Action.INCIDENT_AMENDED: _amended_fields,
 }
-_ENDS = frozenset({Action.PROPOSAL_APPROVED, Action.PROPOSAL_DROPPED, Action.PROPOSAL_EXPIRED, Action.WEBHOOK_DELETED})
-_TAKEN = frozenset(
-    {*_BEGINS, *_CHANGES, *_ENDS, Action.USER_SIGNED_IN, Action.USER_SIGNED_OUT}
+_DELETES = frozenset(
+    {Action.PROPOSAL_APPROVED, Action.PROPOSAL_DROPPED, Action.PROPOSAL_EXPIRED, Action.WEBHOOK_DELETED}
+)
+_REPLAYED = frozenset(
+    {*_CREATES, *_CHANGES, *_DELETES, Action.USER_SIGNED_IN, Action.USER_SIGNED_OUT}
     | {Action.SIGNER_ADDED, Action.LOG_BEGUN, Action.LOG_RESTORED}
 )

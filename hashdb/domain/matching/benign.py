@@ -1,4 +1,4 @@
-"""Benign: signals of what everybody may show (test cards, splash screens), never accepted and never matched."""
+"""Benign entries: signals of content that everybody may show (test cards, splash screens). They are never matched."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from hashdb.domain.signals import Algorithm, Signal
 
 SIGNALS_AN_ENTRY = 64
 REFUSAL = "this is close to what everybody may show (a benign signal of this service), which is not accepted"
-"""Why a signal may not be contributed; it does not repeat the hash."""
+"""Why a signal may not be contributed. The text does not repeat the hash."""
 
 
 @dataclass(frozen=True, slots=True)
 class BenignDraft:
-    """What is sent to keep signals from being matched; `radius` (bits) overrides half the algorithm's."""
+    """What a client sends to add a benign entry; `radius` (bits) overrides half of the algorithm's radius."""
 
     signals: tuple[Signal, ...]
     radius: Mapping[Algorithm, int] = field(default_factory=dict)
     note: str = ""
     built_in: str | None = None
-    """Its name, where it comes with hashdb."""
+    """The name of an entry that comes with hashdb; None for an entry of the operator."""
 
     def radius_of(self, algorithm: Algorithm) -> int:
-        """Within how many bits a signal of the algorithm is touched."""
+        """The radius of the entry in bits, for an algorithm."""
         return self.radius.get(algorithm, usual_radius(algorithm))
 
 
 @dataclass(frozen=True, slots=True)
 class Benign:
-    """An entry of the benign list; `masked` is how many signals of contributions it keeps from matching now."""
+    """An entry of the benign list; `masked` is how many signals of contributions it suppresses now."""
 
     id: int
     signals: tuple[Signal, ...]
@@ -43,7 +43,7 @@ class Benign:
 
 @dataclass(frozen=True, slots=True)
 class BenignFilter:
-    """Which entries of the list to show; None is any. `text` is found anywhere in the note or the built-in name."""
+    """Which entries to list; None is any. `text` may be anywhere in the note or the built-in name."""
 
     text: str | None = None
     algorithm: Algorithm | None = None
@@ -52,9 +52,9 @@ class BenignFilter:
 
 @dataclass(frozen=True, slots=True)
 class BenignEffect:
-    """What an entry would keep from matching, or what matches again without it.
+    """What an entry suppresses, or what matches again without it: `signals` of `contributions` by `members`.
 
-    `signals` of `contributions` by `members`; `silenced` contributions have no other signal that matches.
+    `silenced` contributions have no other signal that matches.
     """
 
     signals: int
@@ -64,12 +64,12 @@ class BenignEffect:
 
 
 def usual_radius(algorithm: Algorithm) -> int:
-    """The radius of a benign signal where none is named: half the algorithm's."""
+    """The radius of a benign signal by default, in bits: half of the algorithm's."""
     return algorithm.radius // 2
 
 
 def within_reach(signal: Signal) -> bool:
-    """Whether any value that may be contributed lies within the usual radius of this one."""
+    """Whether a value that may be contributed can be within the default radius of this one."""
     count, allowed = signal.value.bit_count(), signal.algorithm.set_bits
     radius = usual_radius(signal.algorithm)
     return allowed.start - radius <= count < allowed.stop + radius

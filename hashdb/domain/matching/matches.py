@@ -1,4 +1,4 @@
-"""Query, Neighbor, Match: what is asked, what the index finds, what a member is told."""
+"""Queries, neighbors and matches: what a member asks, what the index finds, and what the service answers."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from hashdb.domain.signals import Algorithm, Signal
 MATCHES_A_QUERY = 1_000
 MATCHES_A_REQUEST = 20_000
 OVERRULING = frozenset({Algorithm.PDQ, Algorithm.PHASH256})
-"""The algorithms that overrule phash: where both could have agreed, phash alone is no match.
+"""The algorithms that overrule phash: where both could have agreed, phash alone makes no match.
 
-Their 256 bits find what the 64 bits of phash find, and take far fewer different pictures for the same.
+Their 256 bits find what the 64 bits of phash find, with far fewer false matches.
 """
 
 
@@ -24,7 +24,7 @@ Their 256 bits find what the 64 bits of phash find, and take far fewer different
 class Query:
     """One item with its signals; `radius` (bits) overrides the algorithm's default.
 
-    `transforms` has the signals of what the item may have been before it was altered, by the transform's name.
+    `transforms` has the signals of further forms of the item, which undo an alteration, by the name of the transform.
     """
 
     signals: tuple[Signal, ...]
@@ -33,7 +33,7 @@ class Query:
     transforms: Mapping[str, tuple[Signal, ...]] = field(default_factory=dict)
 
     def radius_of(self, algorithm: Algorithm) -> int:
-        """The radius in bits that this query asks for."""
+        """The radius of this query in bits, for an algorithm."""
         return self.radius.get(algorithm, algorithm.radius)
 
     @property
@@ -52,12 +52,12 @@ class Neighbor(NamedTuple):
 class Match(NamedTuple):
     """An active contribution that is close to the query: advice to review, never a command.
 
-    A plain tuple: an answer may have 20,000.
+    It is a plain tuple because an answer may have 20,000 matches.
     """
 
     contribution: int
     distance: Mapping[Algorithm, int | None]
-    """Bits apart, by algorithm, of those within the radius; None to who is not told."""
+    """The distance in bits of each algorithm within its radius; None where the key hides distances."""
     labels: tuple[str, ...]
     severity: int | None
     standing: Standing
@@ -65,21 +65,21 @@ class Match(NamedTuple):
     removed_at: datetime | None
     received_at: datetime
     transform: str | None = None
-    """The transform through which alone it was found; None where the item itself is close."""
+    """The transform that found it, where only a transform did; None where the item itself is close."""
 
     @property
     def agree(self) -> tuple[Algorithm, ...]:
-        """The algorithms that are within their radius."""
+        """The algorithms whose signals are within the radius."""
         return tuple(self.distance)
 
     @property
     def rank(self) -> tuple[float, int, int]:
-        """Sorts nearest first: smallest distance against its default radius, more agreeing, lower id."""
-        told = [bits / algorithm.radius for algorithm, bits in self.distance.items() if bits is not None]
-        return min(told, default=0.0), -len(self.distance), self.contribution
+        """Sorts nearest first: smallest share of the default radius, then more algorithms that agree, then lower id."""
+        distances = [bits / algorithm.radius for algorithm, bits in self.distance.items() if bits is not None]
+        return min(distances, default=0.0), -len(self.distance), self.contribution
 
     def without_distances(self) -> Match:
-        """The same, to who is not told how close it is."""
+        """The match for a key that hides distances."""
         return self._replace(distance=dict.fromkeys(self.distance))
 
 
@@ -87,8 +87,8 @@ class Match(NamedTuple):
 class Result:
     """The answer to one query.
 
-    `members` counts those that contributed or confirmed any match within the radius, and `severity` is the highest of
-    these matches; both include the matches that were cut off.
+    `members` counts the members that contributed or confirmed a match within the radius. `severity` is the highest of
+    these matches. Both include the matches that were cut off.
     """
 
     id: str | None
@@ -100,25 +100,25 @@ class Result:
 
     @property
     def action(self) -> str:
-        """`review` or `none`, there is no other; where matches were cut off, `none` would not be true."""
+        """`review` or `none`, there is no other. `review` too where all matches were cut off."""
         return "review" if self.matches or self.truncated else "none"
 
     def without_distances(self) -> Result:
-        """The same, to who is not told how close anything is: not by the order either."""
+        """The result for a key that hides distances: the order does not show them either."""
         hidden = (match.without_distances() for match in self.matches)
-        return replace(self, matches=tuple(sorted(hidden, key=lambda one: one.rank)))
+        return replace(self, matches=tuple(sorted(hidden, key=lambda match: match.rank)))
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to a request that matches: one result a query, in order, level with `checkpoint`."""
+    """The answer to a match request: one result a query, in order, as of the event with seq `checkpoint`."""
 
     results: tuple[Result, ...] = field(default=())
     checkpoint: int = 0
 
 
 class About(NamedTuple):
-    """What a match says of a contribution and is not needed to choose it."""
+    """The fields of a match that are not needed to select it."""
 
     labels: tuple[str, ...]
     context: tuple[str, ...]
@@ -127,7 +127,7 @@ class About(NamedTuple):
 
 
 class Holder(NamedTuple):
-    """An active contribution that holds a value which the index found; `about` is None where it is read later."""
+    """An active contribution with a value that the index found; `about` is None where it is read later."""
 
     signal: Signal
     contribution: int
@@ -139,10 +139,10 @@ class Holder(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NearContribution:
-    """A contribution with the nearest distance in bits, by algorithm, and the pair of signals that is so near.
+    """A contribution near a query: by algorithm, the smallest distance in bits and the pair of signals at it.
 
-    `through` names the transform of what was asked that is so near, by algorithm, where it was not the thing itself.
-    `overruled` is whether phash alone makes no match: another algorithm of what was asked could have agreed.
+    `through` names, by algorithm, the transform that is nearest, where it is nearer than the item itself.
+    `overruled` is whether phash alone makes no match, because another algorithm of the query could have agreed.
     """
 
     contribution: Contribution
@@ -153,23 +153,23 @@ class NearContribution:
 
     @property
     def rank(self) -> tuple[float, int, int]:
-        """Sorts as matches are: nearest first against the default radius, more algorithms, lower id."""
+        """Sorts as matches do: smallest share of the default radius, then more algorithms, then lower id."""
         nearest = min(bits / algorithm.radius for algorithm, bits in self.distance.items())
         return nearest, -len(self.distance), self.contribution.id
 
     @property
     def hindrance(self) -> str | None:
-        """Why it is not answered as a match however near it is, or None."""
+        """The status or standing that keeps it from matching at any distance, or None."""
         if self.contribution.status is not Status.ACTIVE:
             return str(self.contribution.status)
         return None if self.contribution.standing.matches else str(self.contribution.standing)
 
     def within(self, radii: Mapping[Algorithm, int]) -> tuple[Algorithm, ...]:
-        """The algorithms by which it is within these radii."""
-        return tuple(one for one, bits in self.distance.items() if bits <= self._limit(one, radii))
+        """The algorithms whose distance is within these radii (bits)."""
+        return tuple(algorithm for algorithm, bits in self.distance.items() if bits <= self._limit(algorithm, radii))
 
     def usual(self, algorithm: Algorithm) -> int:
-        """Within how many bits members are answered it, who name no radius."""
+        """The radius in bits for queries that name none."""
         pair = self.pairs.get(algorithm)
         return algorithm.radius if pair is None else signals.reach(algorithm, pair[0].value, pair[1].value)
 
@@ -178,17 +178,17 @@ class NearContribution:
         return self.usual(algorithm) if radius == algorithm.radius else radius
 
     def alone(self, radii: Mapping[Algorithm, int]) -> bool:
-        """Whether it is within these radii by phash alone, which is overruled."""
+        """Whether only phash is within these radii, and phash is overruled."""
         return self.overruled and self.within(radii) == (Algorithm.PHASH,)
 
     def matches(self, radii: Mapping[Algorithm, int]) -> bool:
-        """Whether it is answered as a match at these radii."""
+        """Whether it is a match at these radii (bits)."""
         return self.hindrance is None and bool(self.within(radii)) and not self.alone(radii)
 
 
 @dataclass(frozen=True, slots=True)
 class NearBenign:
-    """The benign signal that is nearest to what was asked by an algorithm: whether it reaches that far."""
+    """The benign signal that is nearest to the signals of a query, by one algorithm."""
 
     entry: int
     name: str
@@ -198,26 +198,26 @@ class NearBenign:
 
     @property
     def touches(self) -> bool:
-        """Whether what was asked is not accepted, because of it."""
+        """Whether a contribution of these signals would be rejected because of the entry."""
         return self.distance <= self.radius
 
 
 def reach(algorithm: Algorithm) -> int:
-    """How far is looked for what is near: twice the radius, so that one sees what a wider one would add."""
+    """The radius in bits of a search for neighbors: twice the default, to show what a wider radius would add."""
     return 2 * algorithm.radius
 
 
 WINDOW = timedelta(hours=1)
 STEP = timedelta(minutes=5)
 REST = timedelta(days=7)
-"""How long what a reviewer upheld is left alone."""
+"""How long a contribution that a reviewer upheld opens no case by a flood."""
 MEMBERS = 3
-"""A flood takes hits of at least so many members other than the contributor: one key alone cannot make one."""
+"""A flood takes hits of at least so many members other than the contributor, so that one key cannot make one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flood:
-    """How often a contribution was answered to other members within the last hour, and to how many of them."""
+    """How many hits a contribution had at other members within the last hour, and at how many of them."""
 
     contribution: int
     hits: int
@@ -225,10 +225,10 @@ class Flood:
 
 
 def share_of(cap: int) -> int:
-    """How many hits of one member count towards the cap: so few that it takes `MEMBERS` to exceed it."""
+    """How many hits of one member count towards the cap. It takes `MEMBERS` members to exceed the cap."""
     return max(1, cap // (MEMBERS - 1))
 
 
 def step_of(at: datetime) -> datetime:
-    """The beginning of the five minutes that an instant is in."""
+    """The start of the five minutes (`STEP`) that contain an instant."""
     return datetime.fromtimestamp(at.timestamp() // STEP.total_seconds() * STEP.total_seconds(), UTC)

@@ -1,4 +1,4 @@
-"""From what an index holds near the queries to matches: the same at the service and at a member's copy."""
+"""Matches from what an index finds near the queries: the same in the service and in a member's copy."""
 
 from __future__ import annotations
 
@@ -22,51 +22,51 @@ from hashdb.domain.matching.matches import (
 from hashdb.domain.signals import Algorithm, Signal, counts
 
 Distances = Mapping[Signal, int]
-"""What was found for one query: stored signal → distance in bits to the nearest of the query's."""
+"""For one query: stored signal → distance in bits to the nearest signal of the query."""
 
 Through = Mapping[Signal, str]
-"""What only a transform of one query found, by the nearest one's name."""
+"""For one query: stored signal that only a transform found → name of the nearest transform."""
 
 Search = Callable[[Algorithm, Sequence[int], int], list[list[Neighbor]]]
-"""For each value, all of an algorithm that are stored within so many bits of it."""
+"""Returns, for each value, the stored values of the algorithm within the radius (bits)."""
 
 Having = Callable[[Collection[int]], Mapping[int, frozenset[Algorithm]]]
-"""For each contribution, the algorithms that overrule phash of which it has a signal that can match."""
+"""Returns, for each contribution, the algorithms of its matchable signals that overrule phash."""
 
 
 def suggest(queries: Sequence[Query], search: Search) -> tuple[Sequence[Distances], Sequence[Through]]:
-    """What is stored within each query's radius, or its transforms': the test item, and what the index finds."""
-    turned = [
+    """The stored signals within the radius of each query or its transforms; the test item is among them."""
+    transformed = [
         (position, name, Query(signals, radius=query.radius))
         for position, query in enumerate(queries)
         for name, signals in query.transforms.items()
     ]
-    if not turned:
-        return _suggest(queries, search), [_DIRECT] * len(queries)
-    found = _suggest([*queries, *[query for _, _, query in turned]], search)
-    together = [dict(distances) for distances in found[: len(queries)]]
+    if not transformed:
+        return _search(queries, search), [_NO_TRANSFORM] * len(queries)
+    distances = _search([*queries, *[query for _, _, query in transformed]], search)
+    nearest = [dict(of_transform) for of_transform in distances[: len(queries)]]
     through: list[dict[Signal, str]] = [{} for _ in queries]
-    for (position, name, _), distances in zip(turned, found[len(queries) :], strict=True):
-        for signal, distance in distances.items():
-            if distance < together[position].get(signal, distance + 1):
-                together[position][signal] = distance
-                if signal not in found[position]:
+    for (position, name, _), of_transform in zip(transformed, distances[len(queries) :], strict=True):
+        for signal, distance in of_transform.items():
+            if distance < nearest[position].get(signal, distance + 1):
+                nearest[position][signal] = distance
+                if signal not in distances[position]:
                     through[position][signal] = name
-    return together, through
+    return nearest, through
 
 
-_DIRECT: Through = {}
-_UNREAD: Mapping[int, About] = {}
-_UNTOLD: Mapping[int, Set[int]] = {}
+_NO_TRANSFORM: Through = {}
+_NO_DETAILS: Mapping[int, About] = {}
+_NO_CONFIRMATIONS: Mapping[int, Set[int]] = {}
 
 
 class Decided(NamedTuple):
-    """What is answered of one query, and what all matches within its radius add up to."""
+    """The matches of one query that are returned, and the sums over all matches within its radius."""
 
     found: Distances
     through: Through
     chosen: Sequence[Sequence[Holder]]
-    """The holders of each contribution that is answered, nearest first."""
+    """The holders of each contribution that is returned, nearest first."""
     members: Set[int]
     severity: int | None
     judged: Sequence[int]
@@ -81,66 +81,69 @@ def decide(
     held: Mapping[Signal, Sequence[Holder]],
     having: Having,
 ) -> list[Decided]:
-    """For each query the contributions to answer, at most `MATCHES_A_REQUEST` together.
+    """For each query the contributions to return, at most `MATCHES_A_REQUEST` together.
 
-    Queries that found the same share one value; once the answer is full, so do those that differ in distances only.
+    Queries that found the same share one value. Once the answer is full, queries that differ only in distances do too.
     """
     decided: list[Decided] = []
-    left = MATCHES_A_REQUEST
-    known: dict[tuple[object, ...], Decided] = {}
-    matching: dict[tuple[object, ...], _Matching] = {}
-    for query, found, turns in zip(queries, suggested, through, strict=True):
-        if not found:
-            decided.append(_NOTHING)
+    remaining = MATCHES_A_REQUEST
+    reused: dict[tuple[object, ...], Decided] = {}
+    candidates: dict[tuple[object, ...], _Candidates] = {}
+    for query, distances, transforms in zip(queries, suggested, through, strict=True):
+        if not distances:
+            decided.append(_NO_MATCH)
             continue
-        limit, decisive = min(left, MATCHES_A_QUERY), query.decisive
-        key = frozenset(found.items() if left else found), frozenset(turns.items()), decisive, limit
-        if key not in known:
-            alike = frozenset(found), decisive
-            if alike not in matching:
-                matching[alike] = _Matching(_groups(decisive, found, held, having))
-            known[key] = matching[alike].decide(found, turns, limit)
-        decided.append(known[key])
-        left -= len(known[key].chosen)
+        limit, decisive = min(remaining, MATCHES_A_QUERY), query.decisive
+        key = frozenset(distances.items() if remaining else distances), frozenset(transforms.items()), decisive, limit
+        if key not in reused:
+            shared_key = frozenset(distances), decisive
+            if shared_key not in candidates:
+                candidates[shared_key] = _Candidates(_group_by_contribution(decisive, distances, held, having))
+            reused[key] = candidates[shared_key].decide(distances, transforms, limit)
+        decided.append(reused[key])
+        remaining -= len(reused[key].chosen)
     return decided
 
 
 def results(
     queries: Sequence[Query],
     decided: Sequence[Decided],
-    about: Mapping[int, About] = _UNREAD,
-    confirming: Mapping[int, Set[int]] = _UNTOLD,
+    about: Mapping[int, About] = _NO_DETAILS,
+    confirming: Mapping[int, Set[int]] = _NO_CONFIRMATIONS,
 ) -> tuple[Result, ...]:
-    """The answers to queries, each nearest first.
+    """The results of the queries, each with its nearest match first.
 
-    `about` says what the holders do not, and `confirming` which members confirmed a contribution.
+    `about` has the details of contributions whose holders have none. `confirming` has the members that confirmed them.
     """
     answers: list[Result] = []
-    known: dict[int, Result] = {}
-    for query, decision in zip(queries, decided, strict=True):
-        if (result := known.get(id(decision))) is None:
+    reused: dict[int, Result] = {}
+    for query, selection in zip(queries, decided, strict=True):
+        if (result := reused.get(id(selection))) is None:
             matches = [
-                _match(group, decision, group[0].about or about[group[0].contribution]) for group in decision.chosen
+                _build_match(group, selection, group[0].about or about[group[0].contribution])
+                for group in selection.chosen
             ]
-            members = set(decision.members)
-            for contribution in decision.judged:
+            members = set(selection.members)
+            for contribution in selection.judged:
                 members.update(confirming.get(contribution, ()))
-            result = Result(query.id, tuple(matches), len(members), decision.truncated, severity=decision.severity)
-            known[id(decision)] = result
+            result = Result(query.id, tuple(matches), len(members), selection.truncated, severity=selection.severity)
+            reused[id(selection)] = result
         answers.append(result if result.id == query.id else replace(result, id=query.id))
     return tuple(answers)
 
 
-def _match(holders: Sequence[Holder], decided: Decided, about: About) -> Match:
+def _build_match(holders: Sequence[Holder], decided: Decided, about: About) -> Match:
     """The match that the holders of one contribution make."""
-    first, found, through = holders[0], decided.found, decided.through
-    nearest, distance = first.signal, {first.signal.algorithm: found[first.signal]}
+    first, distances, through = holders[0], decided.found, decided.through
+    nearest, distance = first.signal, {first.signal.algorithm: distances[first.signal]}
     if len(holders) > 1:
-        near = sorted([holder.signal for holder in holders], key=lambda signal: (found[signal], signal.algorithm))
-        nearest, distance = near[0], {}
-        for signal in near:
-            distance.setdefault(signal.algorithm, found[signal])
-        distance = dict(sorted(distance.items(), key=lambda pair: _ORDER[pair[0]]))
+        signals = sorted(
+            [holder.signal for holder in holders], key=lambda signal: (distances[signal], signal.algorithm)
+        )
+        nearest, distance = signals[0], {}
+        for signal in signals:
+            distance.setdefault(signal.algorithm, distances[signal])
+        distance = dict(sorted(distance.items(), key=lambda pair: _POSITIONS[pair[0]]))
     return Match(
         first.contribution,
         distance,
@@ -154,8 +157,8 @@ def _match(holders: Sequence[Holder], decided: Decided, about: About) -> Match:
     )
 
 
-class _Matching:
-    """The contributions that match what some queries found alike, each as its holders."""
+class _Candidates:
+    """The contributions that match queries which found the same signals, each as its holders."""
 
     def __init__(self, groups: Sequence[Sequence[Holder]]) -> None:
         self._groups = groups
@@ -172,101 +175,103 @@ class _Matching:
         self._chosen: dict[tuple[object, ...], Sequence[Sequence[Holder]]] = {}
 
     def decide(self, found: Distances, through: Through, limit: int) -> Decided:
-        """What is answered of one of the queries."""
+        """Select the contributions to return for one of the queries."""
         is_cut = len(self._groups) > limit
         if len(self._groups) <= 1 and not is_cut:
             return Decided(found, through, self._groups, self._members, self._severity, self._judged, is_cut)
-        # Not how near the values are, but which is nearer than which: of one value, each query chooses the same.
+        # The key has the order of the distances: queries near one value share a choice, whatever the distance.
         near = {signal: bits / signal.algorithm.radius for signal, bits in found.items()}
         places = {nearness: place for place, nearness in enumerate(sorted(set(near.values())))}
         order = {signal: places[nearness] for signal, nearness in near.items()}
         key = frozenset(order.items()), limit
         if key not in self._chosen:
-            self._chosen[key] = _in_turns(_ranked(self._groups, order), limit) if limit else ()
+            self._chosen[key] = _alternate_members(_rank(self._groups, order), limit) if limit else ()
         return Decided(found, through, self._chosen[key], self._members, self._severity, self._judged, is_cut)
 
 
-def _groups(
-    decisive: Collection[Algorithm], found: Distances, held: Mapping[Signal, Sequence[Holder]], having: Having
+def _group_by_contribution(
+    decisive: Collection[Algorithm], signals: Distances, held: Mapping[Signal, Sequence[Holder]], having: Having
 ) -> list[list[Holder]]:
-    """The holders of each contribution that matches, those of a contribution together."""
+    """The holders of each contribution that matches, grouped by contribution."""
     grouped: dict[int, list[Holder]] = defaultdict(list)
-    for signal in TEST_HOLDERS.keys() & found.keys():
+    for signal in TEST_HOLDERS.keys() & signals.keys():
         grouped[TEST_ID].append(TEST_HOLDERS[signal])
-    for signal in found:
+    for signal in signals:
         for holder in held.get(signal, ()):
             grouped[holder.contribution].append(holder)
-    if decisive and Algorithm.PHASH in [signal.algorithm for signal in found]:
-        alone = {id for id, group in grouped.items() if all(one.signal.algorithm is Algorithm.PHASH for one in group)}
-        for id in alone & {TEST_ID}:
-            del grouped[id]
-        for id, algorithms in having(alone).items():
+    if decisive and Algorithm.PHASH in [signal.algorithm for signal in signals]:
+        phash_only = {
+            id for id, group in grouped.items() if all(holder.signal.algorithm is Algorithm.PHASH for holder in group)
+        }
+        if TEST_ID in phash_only:
+            del grouped[TEST_ID]
+        for id, algorithms in having(phash_only).items():
             if not algorithms.isdisjoint(decisive):
                 del grouped[id]
     return list(grouped.values())
 
 
-def _ranked(groups: Sequence[Sequence[Holder]], order: Mapping[Signal, int]) -> Sequence[Sequence[Holder]]:
-    """The contributions as `Match.rank` of their matches ranks them."""
+def _rank(groups: Sequence[Sequence[Holder]], order: Mapping[Signal, int]) -> Sequence[Sequence[Holder]]:
+    """The contributions in the order of `Match.rank`."""
     ranked = [
         (
-            # Mostly one value is near, and popular ones have thousands of holders.
-            order[group[0].signal] if len(group) == 1 else min([order[one.signal] for one in group]),
-            -1 if len(group) == 1 else -len({one.signal.algorithm for one in group}),
+            # The common case first: one value is near, and it may have thousands of holders.
+            order[group[0].signal] if len(group) == 1 else min([order[holder.signal] for holder in group]),
+            -1 if len(group) == 1 else -len({holder.signal.algorithm for holder in group}),
             group[0].contribution,
             group,
         )
         for group in groups
     ]
     ranked.sort()
-    return [one[3] for one in ranked]
+    return [group for *_, group in ranked]
 
 
-def _in_turns(ranked: Sequence[Sequence[Holder]], limit: int) -> Sequence[Sequence[Holder]]:
+def _alternate_members(ranked: Sequence[Sequence[Holder]], limit: int) -> Sequence[Sequence[Holder]]:
     """At most `limit` contributions: the nearest of each member, then the second of each, and so on."""
     if len(ranked) <= limit:
         return ranked
-    turns: dict[int, int] = defaultdict(int)
-    in_turns = []
+    counts_by_member: dict[int, int] = defaultdict(int)
+    order = []
     for place, group in enumerate(ranked):
         member = group[0].member
-        in_turns.append((turns[member], place))
-        turns[member] += 1
-    in_turns.sort()
-    return [ranked[place] for place in sorted(place for _, place in in_turns[:limit])]
+        order.append((counts_by_member[member], place))
+        counts_by_member[member] += 1
+    order.sort()
+    return [ranked[place] for place in sorted(place for _, place in order[:limit])]
 
 
-def _suggest(queries: Sequence[Query], search: Search) -> Sequence[Distances]:
-    """A search an algorithm and radius for all queries at once."""
-    asked: dict[tuple[Algorithm, int, bool], dict[int, list[int]]] = {}
+def _search(queries: Sequence[Query], search: Search) -> Sequence[Distances]:
+    """Search once for each algorithm and radius, for all queries together."""
+    requests: dict[tuple[Algorithm, int, bool], dict[int, list[int]]] = {}
     suggested: list[dict[Signal, int]] = [{} for _ in queries]
     for position, query in enumerate(queries):
         for signal in query.signals:
             radius = query.radius_of(signal.algorithm)
-            # A query that names a radius is answered with all that is within it.
+            # A query that names a radius gets all that is within it, sparse values too.
             named = signal.algorithm in query.radius
-            asked.setdefault((signal.algorithm, radius, named), {}).setdefault(signal.value, []).append(position)
-            if near := near_test(signal, radius):
-                distance, test = near
-                suggested[position][test] = min(distance, suggested[position].get(test, distance))
-    for (algorithm, radius, named), values in asked.items():
-        answers = search(algorithm, list(values), radius)
-        for (one, positions), neighbors in zip(values.items(), answers, strict=True):
-            for distance, value in neighbors:
-                if not named and not counts(algorithm, distance, one, value):
+            requests.setdefault((signal.algorithm, radius, named), {}).setdefault(signal.value, []).append(position)
+            if test_item := near_test(signal, radius):
+                distance, test_signal = test_item
+                suggested[position][test_signal] = min(distance, suggested[position].get(test_signal, distance))
+    for (algorithm, radius, named), values in requests.items():
+        neighbors_by_value = search(algorithm, list(values), radius)
+        for (value, positions), neighbors in zip(values.items(), neighbors_by_value, strict=True):
+            for distance, stored in neighbors:
+                if not named and not counts(algorithm, distance, value, stored):
                     continue
-                signal = Signal(algorithm, value)
+                signal = Signal(algorithm, stored)
                 for position in positions:
                     suggested[position][signal] = min(distance, suggested[position].get(signal, distance))
     return suggested
 
 
-_ORDER = {algorithm: position for position, algorithm in enumerate(Algorithm)}
-_NOTHING = Decided({}, {}, (), frozenset(), None, (), False)
+_POSITIONS = {algorithm: position for position, algorithm in enumerate(Algorithm)}
+_NO_MATCH = Decided({}, {}, (), frozenset(), None, (), False)
 
 
 TEST_ID = 0
-"""Its number, as a contribution and as a member: those that are stored begin with 1."""
+"""The id of the test item as a contribution and as a member: stored ids begin with 1."""
 LABEL = "test"
 _PUBLISHED = datetime(2026, 11, 1, tzinfo=UTC)
 TEST_SIGNALS = tuple(
@@ -282,14 +287,16 @@ TEST_SIGNALS = tuple(
         ),
     )
 )
-_ABOUT = About((LABEL,), (), None, _PUBLISHED)
+_TEST_DETAILS = About((LABEL,), (), None, _PUBLISHED)
 _TEST_VALUES = {signal.algorithm: signal.value for signal in TEST_SIGNALS}
-TEST_HOLDERS = {signal: Holder(signal, TEST_ID, TEST_ID, None, Standing.UNREVIEWED, _ABOUT) for signal in TEST_SIGNALS}
+TEST_HOLDERS = {
+    signal: Holder(signal, TEST_ID, TEST_ID, None, Standing.UNREVIEWED, _TEST_DETAILS) for signal in TEST_SIGNALS
+}
 """The test item, as the holder of each of its signals."""
 
 
 def near_test(signal: Signal, radius: int) -> tuple[int, Signal] | None:
-    """How far the test item's signal of the same algorithm is, and that signal, where it is within the radius."""
+    """The test item's signal of the algorithm and its distance in bits (first); None beyond the radius."""
     value = _TEST_VALUES[signal.algorithm]
     distance = (signal.value ^ value).bit_count()
     return (distance, Signal(signal.algorithm, value)) if distance <= radius else None

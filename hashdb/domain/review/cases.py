@@ -1,4 +1,4 @@
-"""Opinion: what a member thinks of another's contribution; Standing: what opinions and rulings add up to."""
+"""Opinions, cases and standings: what members and reviewers say of a contribution, and what follows from it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hashdb.domain.signals import Algorithm, Signal
 
 
 class Stance(StrEnum):
-    """Whether a member says the same of the item, or the contrary."""
+    """Whether a member agrees with a contribution."""
 
     CONFIRMS = "confirms"
     DISPUTES = "disputes"
@@ -21,7 +21,7 @@ class Stance(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OpinionDraft:
-    """What is sent to give an opinion; a dispute has a reason of the vocabulary."""
+    """What a member sends to give an opinion; a dispute has a reason of the vocabulary."""
 
     stance: Stance
     reason: str | None = None
@@ -32,9 +32,9 @@ class OpinionDraft:
 class Opinion:
     """What a member said of a contribution.
 
-    `case` is the one that was open then, or that it opened; `counts` is whether the standing takes account of it:
-    not of one that its member replaced by another, not while its member is suspended, and not of a dispute whose case
-    is decided. `hidden` names the fields that the reader may not see.
+    `case` is the case that was open then, or that the opinion opened. `counts` is whether the standing depends on it.
+    An opinion does not count once its member replaced it, or while its member is suspended. A dispute does not count
+    once its case is decided. `hidden` names the fields that the reader may not see.
     """
 
     id: int
@@ -50,16 +50,16 @@ class Opinion:
     hidden: frozenset[str] = frozenset()
 
     def says(self, draft: OpinionDraft) -> bool:
-        """Whether this is what the draft says."""
+        """Whether the opinion equals a draft."""
         return (self.stance, self.reason, self.note) == (draft.stance, draft.reason, draft.note)
 
     def shown(self, *, note: bool) -> Opinion:
-        """The same opinion as a reader sees it who may see its note, or may not."""
+        """The opinion for a reader that may, or may not, see its note."""
         return self if note else replace(self, note=None, hidden=frozenset({"note"}))
 
 
 def stance_fault(stance: Stance, reason: str | None) -> str | None:
-    """Why an opinion may not be given with this reason, or with none; or None."""
+    """Why an opinion may not have this reason (None: no reason), or None."""
     if stance is Stance.DISPUTES and reason is None:
         return "is required to dispute: a reason of the vocabulary"
     if stance is Stance.CONFIRMS and reason is not None:
@@ -68,22 +68,22 @@ def stance_fault(stance: Stance, reason: str | None) -> str | None:
 
 
 def counts(stance: Stance, *, replaced: bool, suspended: bool, answered: bool) -> bool:
-    """Whether a standing takes account of an opinion: `answered` is whether the case under which it was given is."""
+    """Whether a standing depends on an opinion; `answered` is whether its case is decided."""
     return not (replaced or suspended or (stance is Stance.DISPUTES and answered))
 
 
 def standing(opinions: Iterable[Opinion], ruling: Standing | None) -> Standing:
-    """What the opinions on a contribution add up to, and what was ruled on it, which goes before them."""
+    """The standing of a contribution, from its opinions and the ruling on it; a ruling overrides opinions."""
     if ruling is not None:
         return ruling
-    said = {opinion.stance for opinion in opinions if opinion.counts}
-    if Stance.DISPUTES in said:
+    stances = {opinion.stance for opinion in opinions if opinion.counts}
+    if Stance.DISPUTES in stances:
         return Standing.DISPUTED
-    return Standing.CONFIRMED if Stance.CONFIRMS in said else Standing.UNREVIEWED
+    return Standing.CONFIRMED if Stance.CONFIRMS in stances else Standing.UNREVIEWED
 
 
 class Decision(StrEnum):
-    """What a reviewer rules on a contribution: it stands, is kept out until further notice, or was wrong."""
+    """The decision of a reviewer: the contribution stands, is kept out until further notice, or was wrong."""
 
     UPHOLD = "uphold"
     QUARANTINE = "quarantine"
@@ -91,7 +91,7 @@ class Decision(StrEnum):
 
     @property
     def ruling(self) -> Standing | None:
-        """The standing that it gives, whatever members say; None leaves it to their opinions."""
+        """The standing that the decision sets; None leaves the standing to the opinions."""
         return _RULINGS[self]
 
 
@@ -103,23 +103,23 @@ _RULINGS = {
 
 
 class Cause(StrEnum):
-    """Why a case was opened that no dispute opened; else it is the reason of the dispute."""
+    """Why a case was opened without a dispute. Other cases have the reason of the dispute."""
 
     CONTESTED = "contested"
-    """A member confirmed what is quarantined or retired."""
+    """A member confirmed a contribution that is quarantined or retired."""
     NEAR_RETIRED = "near_retired"
     FLOOD = "flood"
 
 
 class CaseState(StrEnum):
-    """Whether a reviewer still has to decide."""
+    """Whether a case still needs a decision."""
 
     OPEN = "open"
     DECIDED = "decided"
 
 
 class Order(StrEnum):
-    """In which order open cases are decided: by when they are due, or the gravest first."""
+    """The order of the queue: by due time, or by severity, highest first."""
 
     CLOCK = "clock"
     SEVERITY = "severity"
@@ -127,10 +127,10 @@ class Order(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A contribution before a reviewer, from its opening to the decision; of a contribution, one is open at a time.
+    """A contribution before a reviewer, from opening to decision. A contribution has at most one open case.
 
-    `member` is the contributor. While one that `holds` is open, the contribution is quarantined. `opinions` are those
-    given while it was open, the last of each member. `hidden` names the fields that the reader may not see.
+    `member` is the contributor. While a case that `holds` is open, the contribution is quarantined. `opinions` has the
+    last one of each member given while the case was open. `hidden` names the fields that the reader may not see.
     """
 
     id: int
@@ -146,7 +146,7 @@ class Case:
     decided_at: datetime | None = None
     decided_by: str | None = None
     shadow: tuple[int, ...] | None = None
-    """The places of the signals that hold others since it was retired; None where it was not, or 0.1.0 decided."""
+    """The places of the signals that cast a shadow; None where it was not retired, or version 0.1.0 decided."""
     follows: int | None = None
     """The case on an earlier contribution of the same member that this one continues."""
     opinions: tuple[Opinion, ...] = ()
@@ -158,9 +158,9 @@ class Case:
         return CaseState.OPEN if self.decision is None else CaseState.DECIDED
 
     def shown(self, *, decided_by: bool, member: bool) -> Case:
-        """The same case as a reader sees it who may see by which key it was decided, and who contributed, or may not.
+        """The case for a reader that may, or may not, see the key that decided it and the contributor.
 
-        The member that is not told is 0.
+        A member that the reader may not see is 0.
         """
         case = self if member else replace(self, member=0, member_name="")
         return case if decided_by else replace(case, decided_by=None, hidden=frozenset({"decided_by"}))
@@ -168,21 +168,21 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class WaitingCase:
-    """An open case, and the contribution that it is about."""
+    """An open case and its contribution."""
 
     case: Case
     contribution: Contribution
 
 
 PILE = 25
-"""Open cases of one member up to which each has a row of its own in the queue."""
+"""The highest number of open cases of one member that have a row each in the queue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pile:
-    """More than `PILE` open cases of one member: it opened them, or they are on what it contributed again.
+    """More than `PILE` open cases of one member: it opened them, or they are on its re-uploads.
 
-    `due_at` is that of the first that is due, `severity` the highest, `held` how many keep their contribution out.
+    `due_at` is the earliest, `severity` the highest. `held` is how many of them quarantine their contribution.
     """
 
     member: int
@@ -195,16 +195,16 @@ class Pile:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """The open cases in the order in which they are to be decided, and after them the piles."""
+    """The open cases in the order of decision, followed by the piles."""
 
     waiting: tuple[WaitingCase, ...] = ()
     piles: tuple[Pile, ...] = ()
 
 
 def ruling(cases: Sequence[Case]) -> Standing | None:
-    """What the cases on a contribution make of it, in the order of their opening: the last decision counts.
+    """The standing that the cases on a contribution set, given in order of opening: the last decision counts.
 
-    None leaves its standing to the opinions.
+    None leaves the standing to the opinions.
     """
     decisions = [case.decision for case in cases if case.decision is not None]
     ruled = decisions[-1].ruling if decisions else None
@@ -216,7 +216,7 @@ def ruling(cases: Sequence[Case]) -> Standing | None:
 
 
 def opens_case(stance: Stance, cases: Sequence[Case]) -> bool:
-    """Whether an opinion opens a case: a dispute, or one for what was ruled out, where no case is open."""
+    """Whether an opinion opens a case: a dispute does, or a confirmation against a ruling, if no case is open."""
     if any(case.state is CaseState.OPEN for case in cases):
         return False
     return stance is Stance.DISPUTES or ruling(cases) is not None
@@ -224,10 +224,10 @@ def opens_case(stance: Stance, cases: Sequence[Case]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Impact:
-    """Who would no longer match a contribution.
+    """What would change if a contribution no longer matched.
 
-    `members` had it as a match lately, `times` in all; `equal` other contributions that match hold one of its signals
-    to the bit, so that most of what matched it would still match; `readers` follow the feed and would be told.
+    `members` had it as a match lately, `times` in all. `equal` other contributions that match have one of its signals
+    to the bit, so most queries would still match. `readers` follow the feed and would receive the change.
     """
 
     matches: bool
@@ -239,14 +239,14 @@ class Impact:
 
 @dataclass(frozen=True, slots=True)
 class StandingChange:
-    """What a decision would make of a contribution."""
+    """The standing of a contribution before and after a decision."""
 
     before: Standing
     after: Standing
 
     @property
     def ends(self) -> bool:
-        """Whether it would match no longer."""
+        """Whether it would stop matching."""
         return self.before.matches and not self.after.matches
 
     @property
@@ -256,12 +256,12 @@ class StandingChange:
 
 
 Placed = Mapping[int, Signal]
-"""The signals of a contribution by their place, counted from 0 in the order in which they were contributed."""
+"""The signals of a contribution by place, counted from 0 in the order of the draft."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShadowChoice:
-    """A signal of a contribution that may cast a shadow; `usual` is whether it does where the reviewer names none."""
+    """A signal that may cast a shadow; `usual` is whether it does where the reviewer names no signals."""
 
     place: int
     signal: Signal
@@ -271,29 +271,29 @@ class ShadowChoice:
 def usual(placed: Placed) -> tuple[int, ...]:
     """The places that cast a shadow where the reviewer names none, in order.
 
-    These are the first signal of each algorithm, which is that of the picture itself, and every signal within the
-    default radius of it. A value farther away may belong to any picture: whoever contributed it chose it.
+    These are the first signal of each algorithm, which is the picture's own, and the signals within the default radius
+    of it. A value farther away may belong to any picture, since the contributor chose it.
     """
-    firsts: dict[Algorithm, Signal] = {}
+    first_signals: dict[Algorithm, Signal] = {}
     for place in sorted(placed):
-        firsts.setdefault(placed[place].algorithm, placed[place])
-    return tuple(place for place in sorted(placed) if _near(firsts[placed[place].algorithm], placed[place]))
+        first_signals.setdefault(placed[place].algorithm, placed[place])
+    return tuple(place for place in sorted(placed) if _near(first_signals[placed[place].algorithm], placed[place]))
 
 
 def reach(algorithm: Algorithm) -> int:
-    """How far from a shadow a contribution of the same member is quarantined at the retirement.
+    """The distance in bits from a shadow within which the retirement quarantines contributions of the same member.
 
-    Of `pdq` twice the default radius: no query can match two values that are farther apart, and among a thousand
-    photographs the nearest two are 86 apart. Of the others twice the radius would take in other pictures.
+    For `pdq` it is twice the default radius: no query can match two values that are farther apart, and among a
+    thousand photographs the nearest two are 86 apart. For the others, twice the radius would reach other pictures.
     """
     return 2 * algorithm.radius if algorithm is Algorithm.PDQ else algorithm.radius
 
 
-def is_twin(one: Signal, other: Signal) -> bool:
-    """Whether two signals of one member are so near that a retirement of the one quarantines the other."""
-    if one.algorithm is not other.algorithm:
+def is_twin(first: Signal, other: Signal) -> bool:
+    """Whether two signals of one member are so near that retiring the first one quarantines the other."""
+    if first.algorithm is not other.algorithm:
         return False
-    return one.distance(other) <= reach(one.algorithm) and (one.algorithm is Algorithm.PDQ or _near(one, other))
+    return first.distance(other) <= reach(first.algorithm) and (first.algorithm is Algorithm.PDQ or _near(first, other))
 
 
 def _near(first: Signal, other: Signal) -> bool:

@@ -1,4 +1,4 @@
-"""Incident: a crisis with a start and an end, under whose label members contribute; and when contributions expire."""
+"""Incidents, retention and proposals: crises under whose label members contribute, expiry, and two-person changes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hashdb.domain.contributions import UNSET, Unset
 
 @dataclass(frozen=True, slots=True)
 class IncidentDraft:
-    """What is sent to open an incident; with `expires`, what is contributed under its label expires at its end."""
+    """What a client sends to open an incident; with `expires`, contributions under its label expire at its end."""
 
     label: str
     start: datetime
@@ -32,20 +32,20 @@ class Incident:
 
     @property
     def expiry(self) -> datetime | None:
-        """When what is contributed under its label expires; None where it does not."""
+        """When contributions under its label expire; None where they do not."""
         return self.end if self.expires else None
 
 
 @dataclass(frozen=True, slots=True)
 class IncidentChange:
-    """What is sent to change an incident."""
+    """What a client sends to change an incident."""
 
     start: datetime | Unset = UNSET
     end: datetime | None | Unset = UNSET
     expires: bool | Unset = UNSET
 
     def of(self, incident: Incident) -> Incident:
-        """The incident so changed."""
+        """The incident with this change."""
         return Incident(
             incident.id,
             incident.label,
@@ -57,9 +57,9 @@ class IncidentChange:
 
 @dataclass(frozen=True, slots=True)
 class IncidentEffect:
-    """What an incident does to contributions: of those `held` under its label, `sooner` end earlier by it.
+    """The effect of an incident: of `held` contributions under its label, `sooner` end earlier than without it.
 
-    They end at `expiry`, which with `ended` is now.
+    They end at `expiry`, which is now if the incident has `ended`.
     """
 
     held: int
@@ -69,33 +69,33 @@ class IncidentEffect:
 
 
 def end_fault(start: datetime, end: datetime | None) -> str | None:
-    """Why an incident that starts then cannot end then, or None."""
+    """Why an incident with this start cannot have this end, or None."""
     return "this is not after the start" if end is not None and end <= start else None
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How many days a contribution is kept for matching, by label; of several labels the shortest counts."""
+    """How many days a contribution matches, by label; with several labels the shortest counts."""
 
     days: Mapping[str, int]
 
     def until(self, labels: tuple[str, ...], received_at: datetime) -> datetime | None:
-        """When a contribution with these labels is to expire; None where no label says so."""
-        found = [self.days[label] for label in labels if label in self.days]
-        return received_at + timedelta(days=min(found)) if found else None
+        """When a contribution with these labels expires; None where no label sets a limit."""
+        limits = [self.days[label] for label in labels if label in self.days]
+        return received_at + timedelta(days=min(limits)) if limits else None
 
     def expiry(
         self, own: datetime | None, labels: tuple[str, ...], received_at: datetime, incident: Incident | None
     ) -> datetime | None:
-        """When a contribution expires: the earliest of what its member asked, its incident's end and the retention."""
+        """When a contribution expires: the earliest of its own expiry, the end of its incident and the retention."""
         if incident is None and not self.days:
             return own
-        others = (incident.expiry if incident else None, self.until(labels, received_at))
-        return min((at for at in (own, *others) if at is not None), default=None)
+        limits = own, incident.expiry if incident else None, self.until(labels, received_at)
+        return min((at for at in limits if at is not None), default=None)
 
 
 class TwoPersonAction(StrEnum):
-    """What takes two persons, where the operator says so."""
+    """What needs two persons, if the operator sets so."""
 
     SUSPEND = "member.suspend"
     BENIGN = "benign.add"
@@ -103,12 +103,12 @@ class TwoPersonAction(StrEnum):
 
 
 REVIEWED = (TwoPersonAction.RETIRE,)
-"""What is for those who review."""
+"""The actions of reviewers; the others are for administrators."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProposedChange:
-    """What is asked for: an act on a subject (`member`, 3; of something new, number 0), with the content of it."""
+    """The change that a proposal asks for: an act on a subject (`member`, 3; id 0 for a new one) and its content."""
 
     act: TwoPersonAction
     kind: str
@@ -123,7 +123,7 @@ class ProposedChange:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A request that waits for the same one of a second person, until it expires."""
+    """A change that waits for a second person to ask for the same, until it expires."""
 
     id: int
     request: ProposedChange

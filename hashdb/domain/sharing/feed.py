@@ -1,4 +1,4 @@
-"""Change: one step of the feed from which a member keeps a copy."""
+"""The feed, from which a member keeps a copy, and the records of other systems' exchange formats."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hashdb.domain.signals import Algorithm, Signal
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """A contribution that no longer matches, and why."""
+    """A contribution that no longer matches, with the reason."""
 
     contribution: int
     reason: str
@@ -28,7 +28,7 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What happened at number `seq` of the log: a contribution as it is now, or one that is gone."""
+    """A change at event `seq`: a contribution as it is now, or one that is gone."""
 
     seq: int
     what: Contribution | Gone
@@ -36,7 +36,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """A page of the feed. Read on after `checkpoint`; a copy of another `epoch` is worth nothing."""
+    """A page of the feed. The next one starts after `checkpoint`; a copy of another `epoch` is invalid."""
 
     changes: tuple[Change, ...]
     checkpoint: int
@@ -45,9 +45,9 @@ class Changes:
 
 
 class Copied(NamedTuple):
-    """What a copy keeps of a contribution: what a match tells of it, and until when it matches.
+    """What a copy stores of a contribution: the fields of a match, and until when it matches.
 
-    A value is big-endian, 8 or 32 bytes: a copy takes in a million, and makes nothing of them but a row each.
+    A value is big-endian, 8 or 32 bytes: a copy reads a million of them and makes only rows.
     """
 
     id: int
@@ -63,14 +63,14 @@ class Copied(NamedTuple):
 
 
 class FeedStep(NamedTuple):
-    """A change as a copy takes it in."""
+    """A change as a copy reads it."""
 
     seq: int
     what: Copied | Gone
 
 
 class FeedPage(NamedTuple):
-    """Some changes of a stream; the last ones come with the epoch, and whether there is more."""
+    """Some changes of a stream; the last page has the epoch, and whether there are more."""
 
     steps: tuple[FeedStep, ...]
     checkpoint: int
@@ -80,9 +80,9 @@ class FeedPage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ExchangeRecord:
-    """What a reader is to hold of a value after event `seq`: the contributions that match by it, and the opinions.
+    """The state of a value after event `seq`: the contributions that match by it, and the opinions on them.
 
-    Where no contribution is left, the reader is to drop the value.
+    A reader deletes a value without contributions.
     """
 
     seq: int
@@ -93,18 +93,18 @@ class ExchangeRecord:
 
     @property
     def gone(self) -> bool:
-        """Whether nobody contributes the value any more."""
+        """Whether no contribution has the value any more."""
         return not self.contributions
 
     @property
     def number(self) -> int:
-        """A number of the value that stays the same, for systems that ask for one; 56 bits of a digest."""
+        """A stable number of the value, for systems that require one: 56 bits of a digest."""
         return int.from_bytes(hashlib.sha256(str(self.signal).encode()).digest()[:7])
 
 
 @dataclass(frozen=True, slots=True)
 class ExchangePage:
-    """A page of records in the order of their events, each value once. Read on after `checkpoint`."""
+    """A page of records in the order of their events, each value once. The next page starts after `checkpoint`."""
 
     records: tuple[ExchangeRecord, ...]
     checkpoint: int
@@ -112,31 +112,31 @@ class ExchangePage:
 
 
 def matched(actions: Iterable[Action]) -> bool:
-    """Whether a contribution matched after these events, all that there had been on it, in their order."""
+    """Whether a contribution matched after these events, which are all events on it so far, in order."""
     state = ContributionState()
     for action in actions:
         state = state.after(action)
     return state.matches
 
 
-_OTHER = re.compile(r"[^A-Z0-9]+")
+_NOT_IN_NAMES = re.compile(r"[^A-Z0-9]+")
 
 
 class BankHit(NamedTuple):
-    """A match, and the bank that it is in."""
+    """A match and its bank."""
 
     bank: str
     match: Match
 
 
 def bank_names(members: Iterable[Member], *reserved: str) -> dict[int, str]:
-    """The names of members' banks by their ids: upper case with underscores, each once, and none as a reserved one.
+    """The name of each member's bank by the member's id: upper case with underscores, unique, and not reserved.
 
-    Of two members whose names come to the same, the one that joined later has its number in the name.
+    If two members would have the same name, the name of the later one has its id at the end.
     """
     names: dict[int, str] = {}
     taken = set(reserved)
-    for member in sorted(members, key=lambda one: one.id):
+    for member in sorted(members, key=lambda member: member.id):
         name = bank_name(member.name) or f"MEMBER_{member.id}"
         while name in taken:
             name = f"{name}_{member.id}"
@@ -146,10 +146,10 @@ def bank_names(members: Iterable[Member], *reserved: str) -> dict[int, str]:
 
 
 def bank_name(name: str) -> str:
-    """A name in upper case with underscores; empty where nothing of it is left.
+    """A name in upper case with underscores; empty if it has no letters or digits of ASCII.
 
     >>> bank_name("Alpha Vidéo, Ltd.")
     'ALPHA_VIDEO_LTD'
     """
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    return _OTHER.sub("_", plain.upper()).strip("_")
+    return _NOT_IN_NAMES.sub("_", plain.upper()).strip("_")

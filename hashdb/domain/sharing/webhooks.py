@@ -1,4 +1,4 @@
-"""Webhook: an address of a member's to which the service pushes what it should know, signed."""
+"""Webhooks: the addresses of members to which the service sends signed messages, and the deliveries."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from hashdb.domain.ledger.events import canonical
 from hashdb.domain.times import format_instant
 
 MOST = 10
-"""Webhooks that a member may have."""
+"""The most webhooks of a member."""
 OVERLAP = timedelta(hours=24)
-"""How long the secret before still signs, beside the new one."""
+"""How long the previous secret signs beside a new one."""
 TESTED = "webhook.tested"
-"""The topic of a delivery that was asked for to see whether it arrives."""
+"""The topic of a test delivery, which a member requests."""
 PREFIX = "whsec_"
-_LONGEST = 1_000
+_MAX_URL = 1_000
 
 
 class Topic(StrEnum):
-    """What a webhook tells of."""
+    """What a webhook reports."""
 
     FEED_CHANGED = "feed.changed"
     CASE_OPENED = "case.opened"
@@ -37,18 +37,18 @@ class Topic(StrEnum):
 
     @property
     def scope(self) -> Scope | None:
-        """The scope that one needs to have oneself told of it: that of what one then asks for."""
+        """The scope that a subscription needs: the scope of the requests that follow a message; None needs none."""
         return {Topic.FEED_CHANGED: Scope.FEED, Topic.MATCH_REVERSED: Scope.MATCH}.get(self)
 
     @property
     def gathers(self) -> bool:
-        """Whether one delivery tells of all that has happened until it is made."""
+        """Whether one delivery reports all that happened until it is made."""
         return self in (Topic.FEED_CHANGED, Topic.MATCH_REVERSED)
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookDraft:
-    """What is sent to make a webhook."""
+    """What a client sends to add a webhook."""
 
     url: str
     topics: tuple[Topic, ...]
@@ -57,7 +57,7 @@ class WebhookDraft:
 
 @dataclass(frozen=True, slots=True)
 class WebhookChange:
-    """What is sent to change a webhook; None leaves a field as it is."""
+    """What a client sends to change a webhook; None leaves a field unchanged."""
 
     url: str | None = None
     topics: tuple[Topic, ...] | None = None
@@ -69,8 +69,8 @@ class WebhookChange:
 class Webhook:
     """A webhook, without its secret.
 
-    `failing_since` is when the first delivery failed since one arrived; until `overlap_until` the secret before signs,
-    too.
+    `failing_since` is the time of the first failure since the last delivery that arrived. Until `overlap_until`, the
+    previous secret signs too.
     """
 
     id: int
@@ -86,7 +86,7 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class IssuedWebhook:
-    """A webhook with its new secret, which is shown this once."""
+    """A webhook with its new secret, which is shown only once."""
 
     webhook: Webhook
     secret: str = field(repr=False)
@@ -94,7 +94,7 @@ class IssuedWebhook:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a webhook delivers: the same `id` however often it is sent, and ids and numbers, never a hash."""
+    """The content of a delivery. Every attempt has the same `id`; `data` has ids and numbers, never a hash."""
 
     id: str
     topic: str
@@ -103,7 +103,7 @@ class Message:
 
 
 def secret_text(secret: bytes) -> str:
-    """A secret as its owner keeps it: `whsec_` and base64.
+    """The text of a secret for its owner: `whsec_` and base64.
 
     >>> secret_text(b"secret")
     'whsec_c2VjcmV0'
@@ -112,9 +112,9 @@ def secret_text(secret: bytes) -> str:
 
 
 def sign(secret: str, id: str, seconds: int, body: bytes) -> str:
-    """The signature of a message that is sent at a time, by Standard Webhooks: HMAC-SHA256 over id.time.body.
+    """The signature of a message by Standard Webhooks: HMAC-SHA256 over id.time.body, the time in seconds since 1970.
 
-    Raises ValueError for a secret that is none.
+    Raises ValueError for an invalid secret.
     """
     if not secret.startswith(PREFIX):
         raise ValueError(f"takes a secret that begins with {PREFIX}")
@@ -124,11 +124,11 @@ def sign(secret: str, id: str, seconds: int, body: bytes) -> str:
 
 
 def url_fault(url: str, reach: EgressPolicy) -> str | None:
-    """Why nothing can be delivered to an address, or None."""
+    """Why the service cannot deliver to an address, or None."""
     if not (url.isascii() and url.isprintable()) or " " in url:
         return "takes an address in ASCII, without spaces"
-    if len(url) > _LONGEST:
-        return f"takes at most {_LONGEST:,} characters"
+    if len(url) > _MAX_URL:
+        return f"takes at most {_MAX_URL:,} characters"
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -142,20 +142,21 @@ def url_fault(url: str, reach: EgressPolicy) -> str | None:
 
 
 PAUSES = (5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 28_800, 28_800)
-"""Seconds between the attempts: almost a day in all."""
+"""The seconds between attempts: almost a day in total."""
 LEASE = timedelta(seconds=60)
-"""How long an attempt may be under way before another process takes it for lost; one takes 20 seconds at most."""
+"""How long an attempt may run until another process repeats it; an attempt takes at most 20 seconds."""
 PATIENCE = timedelta(days=3)
-"""How long nothing may arrive before a webhook is switched off with the next delivery that is given up."""
+"""How long all deliveries may fail until the next one that is given up disables the webhook."""
 KEPT = timedelta(days=30)
+"""How long the service keeps ended deliveries."""
 KEPT_EACH = 1_000
-"""Deliveries that are kept of a webhook."""
+"""The most ended deliveries that the service keeps of a webhook."""
 WAITING_EACH = 100
-"""Deliveries that may wait for a webhook; what happens meanwhile is told of once there are fewer."""
+"""The most deliveries that wait for a webhook; later changes are reported once there are fewer."""
 
 
 class DeliveryOutcome(StrEnum):
-    """What became of a delivery."""
+    """The outcome of a delivery."""
 
     WAITING = "waiting"
     DELIVERED = "delivered"
@@ -163,7 +164,7 @@ class DeliveryOutcome(StrEnum):
 
 
 class Trouble(StrEnum):
-    """Why an attempt did not deliver."""
+    """Why an attempt failed."""
 
     ADDRESS_REFUSED = "address_refused"
     NAME_UNKNOWN = "name_unknown"
@@ -176,7 +177,7 @@ class Trouble(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """How one attempt went: the status that was answered, if one was, after how many milliseconds."""
+    """The result of one attempt: the HTTP status (None: no answer), and its duration in milliseconds."""
 
     status: int | None
     ms: int
@@ -184,13 +185,13 @@ class Attempt:
 
     @property
     def gone(self) -> bool:
-        """Whether the receiver said that it wants nothing more."""
+        """Whether the receiver wants no more deliveries (HTTP 410)."""
         return self.status == 410
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message to a webhook; the status, the milliseconds and the trouble are those of the last attempt."""
+    """A message to a webhook; `status`, `ms` and `trouble` are those of the last attempt."""
 
     id: int
     webhook: int
@@ -206,7 +207,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A delivery that is being sent: where to, and the secrets in force, the newest first."""
+    """A delivery that is being sent: its address, and the valid secrets, the newest first."""
 
     id: int
     webhook: int
@@ -217,13 +218,13 @@ class Claimed:
 
 
 def body_of(message: Message) -> bytes:
-    """The JSON that is delivered, the same at every attempt."""
+    """The JSON body of a message, the same at every attempt."""
     data: Mapping[str, object] = {"type": message.topic, "timestamp": format_instant(message.at), "data": message.data}
     return canonical(data).encode()
 
 
 def pause_after(attempts: int, topic: str, chance: float | None = None) -> timedelta | None:
-    """How long to wait after so many attempts that failed; None: no more. `chance` is a number from 0 to 1.
+    """The pause after so many failed attempts; None: give up. `chance` is a number from 0 to 1 (None: random).
 
     >>> pause_after(1, "feed.changed", 0.5), pause_after(11, "feed.changed"), pause_after(1, "webhook.tested")
     (datetime.timedelta(seconds=5), None, None)

@@ -1,4 +1,4 @@
-"""Counts: what is counted by day, and the digest that seals a day."""
+"""Counts, hits and uses: what the service counts by day, and the digest that seals a day."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 ANY = "any"
-"""Where an algorithm stands in a count that is not of one."""
+"""The algorithm of a count over all algorithms."""
 
 
 class Kind(StrEnum):
@@ -25,7 +25,7 @@ class Kind(StrEnum):
 
 
 class QueryOutcome(StrEnum):
-    """How a query ended, and whose contribution a hit is on; refusals have codes of their own."""
+    """The outcome of a query, and the contributor of a hit; refusals have their own codes."""
 
     HIT = "hit"
     NONE = "none"
@@ -40,7 +40,7 @@ _OUTCOMES = {
 
 
 class Cell(NamedTuple):
-    """What one number of a day is of. `member` is 0 where none is known."""
+    """What a count of a day is about. `member` is 0 where it is unknown."""
 
     kind: str
     member: int
@@ -49,18 +49,18 @@ class Cell(NamedTuple):
 
 
 class Count(NamedTuple):
-    """A number of a day."""
+    """A count of a day."""
 
     cell: Cell
     times: int
 
     def __str__(self) -> str:
-        """The line that is sealed: kind, member, algorithm, outcome, number."""
+        """The line of the digest: kind, member, algorithm, outcome, number."""
         return " ".join(map(str, (*self.cell, self.times)))
 
 
 def faults(counts: Iterable[Count]) -> Iterator[str]:
-    """What no service counts on a day that is not sealed yet: numbers that do not go with each other."""
+    """What is inconsistent in the counts of a day that is not sealed yet, as sentences."""
     times: Counter[tuple[str, int, str, str]] = Counter()
     for cell, number in counts:
         if number < 1 or cell.kind not in tuple(Kind) or cell.outcome not in _OUTCOMES.get(cell.kind, (cell.outcome,)):
@@ -69,22 +69,22 @@ def faults(counts: Iterable[Count]) -> Iterator[str]:
         times[cell.kind, cell.member, cell.algorithm, cell.outcome] += number
         times[cell.kind, cell.member, cell.algorithm, ""] += number
     for (kind, member, algorithm, outcome), number in times.items():
-        # What an algorithm found is part of what was found, and what it was asked is part of what was asked.
+        # The counts of an algorithm are part of the counts of all algorithms.
         if kind in _OUTCOMES and outcome != QueryOutcome.NONE and number > times[kind, member, ANY, outcome]:
             yield f"member {member} has more of {kind} {algorithm} {outcome or 'in all'} than of any algorithm"
     for (kind, member, algorithm, outcome), number in times.items():
-        found = (kind, algorithm, outcome) == (Kind.QUERY, ANY, QueryOutcome.HIT)
-        if found and number > times[Kind.HIT, member, ANY, ""]:
+        hit_queries = (kind, algorithm, outcome) == (Kind.QUERY, ANY, QueryOutcome.HIT)
+        if hit_queries and number > times[Kind.HIT, member, ANY, ""]:
             yield f"member {member} has more queries that hit than hits"
 
 
 def lines(counts: Iterable[Count]) -> tuple[str, ...]:
-    """The counts of a day as they are sealed, sorted by their octets."""
+    """The lines of the counts of a day, sorted by their octets."""
     return tuple(sorted(map(str, counts), key=str.encode))
 
 
 def digest(day: date, counts: Iterable[Count]) -> str:
-    r"""SHA-256, in hex, of the day and the lines of its counts, each ended by a line feed.
+    r"""The SHA-256, in hex, of the day and the lines of its counts, each ended by a line feed.
 
     >>> digest(date(2026, 11, 20), [])  # as of `printf '2026-11-20\n' | sha256sum`
     'e14baceb738f3d782569898574d78b3cf6300a9aea770c870b50939b31f7a4fa'
@@ -94,7 +94,7 @@ def digest(day: date, counts: Iterable[Count]) -> str:
 
 
 def number_of(day: date) -> int:
-    """A day as the number of a subject: 20261120."""
+    """The id of a day as the subject of an event: 20261120."""
     return day.year * 10_000 + day.month * 100 + day.day
 
 
@@ -104,7 +104,7 @@ def day_of(number: int) -> date:
 
 
 class Reason(StrEnum):
-    """Why nothing was opened: there was no key that is valid, or not for this."""
+    """Why a request was refused: it had no valid key, or a key without the scope."""
 
     NO_KEY = "no-key"
     UNKNOWN_KEY = "unknown-key"
@@ -117,7 +117,7 @@ class Reason(StrEnum):
 
 
 class MatchLog(StrEnum):
-    """What is kept of matches: which contributions were answered to whom, or numbers only."""
+    """What the service keeps of matches: hits by contribution and member, or counts only."""
 
     HITS = "hits"
     COUNTS = "counts"
@@ -125,10 +125,10 @@ class MatchLog(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """That a contribution was answered to a member on a day: from when to when, and how often.
+    """The matches of a contribution that a member received on a day: the first and last time, and how often.
 
-    `seq` is the number of the log with which the first answer was level: what ended the contribution came after it.
-    `distance` has the nearest of each algorithm in the first answer, in bits; nothing tells what was asked.
+    `seq` is the seq of the first answer: an event that ended the contribution came after it. `distance` has the nearest
+    distance of each algorithm in the first answer, in bits. The query is not stored.
     """
 
     day: date
@@ -141,7 +141,7 @@ class Hit:
     distance: Mapping[str, int]
 
     def joined(self, later: Hit) -> Hit:
-        """This one and a later one of the same day, as one."""
+        """This hit and a later one of the same day, joined."""
         return replace(
             self,
             first_at=min(self.first_at, later.first_at),
@@ -151,25 +151,25 @@ class Hit:
         )
 
 
-def in_open_days(found: Iterable[Hit], closed: date, opened: date) -> list[Hit]:
-    """Hits as they are written: those of days up to `closed` at the first moment of the day `opened`, as one."""
-    at, hits = datetime.combine(opened, time.min, UTC), dict[tuple[date, int, int], Hit]()
-    for hit in sorted(found, key=lambda hit: hit.day):
-        one = replace(hit, day=opened, first_at=at, last_at=at) if hit.day <= closed else hit
-        key = one.day, one.member, one.contribution
-        hits[key] = hits[key].joined(one) if key in hits else one
-    return list(hits.values())
+def in_open_days(hits: Iterable[Hit], closed: date, opened: date) -> list[Hit]:
+    """Hits as the service stores them: those of days up to `closed` move to the start of the day `opened`, joined."""
+    start, joined = datetime.combine(opened, time.min, UTC), dict[tuple[date, int, int], Hit]()
+    for hit in sorted(hits, key=lambda hit: hit.day):
+        moved = replace(hit, day=opened, first_at=start, last_at=start) if hit.day <= closed else hit
+        key = moved.day, moved.member, moved.contribution
+        joined[key] = joined[key].joined(moved) if key in joined else moved
+    return list(joined.values())
 
 
 SETTLED = timedelta(seconds=3)
-"""How old an event is before what was answered until then is surely written down (`counts.flush` does each second)."""
+"""The age of an event at which all earlier hits are surely stored (`counts.flush` runs each second)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reversal:
-    """The event `seq`, after which a contribution that had been answered to a member is no match any more.
+    """The event `seq`, since which a contribution that a member received as a match no longer matches.
 
-    `now` is what it is at the time of reading: `withdrawn`, `quarantined` or `retired`.
+    `now` is its state at the time of reading: `withdrawn`, `quarantined` or `retired`.
     """
 
     seq: int
@@ -180,12 +180,12 @@ class Reversal:
 
 
 MOST = 1_000
-"""Changes that are counted of what a reader has not been given; more are `more`."""
+"""The most changes that are counted of a reader's lag."""
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """When a key was last used, to the minute; with which event of the log the feed made its reader level, and when."""
+    """The last use of a key, to the minute, and the seq and time up to which its reader read the feed."""
 
     key: int
     used_at: datetime
@@ -195,20 +195,20 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """What the feed has for a reader that it has not given yet: how many changes (at most `MOST`), the oldest since."""
+    """The changes of the feed that a reader has not read: how many (at most `MOST`), and since when."""
 
     changes: int
     since: datetime | None
 
     @property
     def more(self) -> bool:
-        """Whether there are more than are counted."""
+        """Whether there may be more than were counted."""
         return self.changes >= MOST
 
 
 @dataclass(frozen=True, slots=True)
 class KeyUse:
-    """What is known of a key's use; `lag` where it has read the feed."""
+    """The use of a key, with `lag` if it has read the feed."""
 
     use: Use
     member: int

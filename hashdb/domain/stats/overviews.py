@@ -1,4 +1,4 @@
-"""Overview: the figures of a service at a glance, as they follow from the events, one after the other."""
+"""Overviews: the figures of a service at a glance, which follow from the events one after the other."""
 
 from __future__ import annotations
 
@@ -16,51 +16,22 @@ from hashdb.domain.stats.counts import ANY, Count, Kind, day_of
 from hashdb.domain.stats.reports import Precision
 
 EVERYONE = 0
-"""Where a member stands in a figure of all together."""
-_MINUTES = (
-    1,
-    1.5,
-    2,
-    3,
-    4,
-    5,
-    6,
-    8,
-    10,
-    12,
-    15,
-    18,
-    21,
-    25,
-    30,
-    35,
-    40,
-    45,
-    50,
-    55,
-    60,
-    75,
-    90,
-    120,
-    150,
-    180,
-    240,
-    300,
-)
+"""The member of a figure over all members."""
+_MINUTES = (1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12, 15, 18, 21, *range(25, 61, 5), 75, 90, 120, 150, 180, 240, 300)
 _HOURS = (6, 8, 10, 12, 16, 20, 24, 36, 48, 72, 120, 168)
-BOUNDS = (*(int(60 * one) for one in _MINUTES), *(3_600 * one for one in _HOURS))
-"""Seconds: a time to share counts at the first that it does not pass."""
+BOUNDS = (*(int(60 * minutes) for minutes in _MINUTES), *(3_600 * hours for hours in _HOURS))
+"""The upper bounds, in seconds, of the classes of times to share."""
 HOUR, DAY = 3_600, 86_400
-_NONE: Mapping[int, Iterable[Count]] = MappingProxyType({})
+_NO_COUNTS: Mapping[int, Iterable[Count]] = MappingProxyType({})
 
 
 class Figure(StrEnum):
-    """What is counted by day."""
+    """The figures of a day."""
 
     ADDED = "added"
     WITHDRAWN = "withdrawn"
     TIMED = "timed"
-    """Contributions of which the time to share is known."""
+    """Contributions with a known time to share."""
     IN_HOUR = "in_hour"
     IN_DAY = "in_day"
     QUERIES = "queries"
@@ -68,7 +39,7 @@ class Figure(StrEnum):
 
 
 class DayCount(NamedTuple):
-    """A figure of a day: of a member, or of all together."""
+    """The key of a figure of a day: of a member, or of all."""
 
     day: date
     what: str
@@ -76,7 +47,7 @@ class DayCount(NamedTuple):
 
 
 class TotalCount(NamedTuple):
-    """A figure of all days: how many contributions of a member are of a status or a standing."""
+    """The key of a figure of all days: the contributions of a member with a status or a standing."""
 
     what: str
     member: int
@@ -84,7 +55,7 @@ class TotalCount(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Deltas:
-    """What events add to the figures, up to number `seq`."""
+    """What the events up to `seq` add to the figures."""
 
     seq: int
     by_day: Counter[DayCount] = field(default_factory=Counter)
@@ -92,11 +63,14 @@ class Deltas:
 
 
 def deltas(
-    events: Iterable[Event], contributors: Mapping[int, int], seq: int, sealed: Mapping[int, Iterable[Count]] = _NONE
+    events: Iterable[Event],
+    contributors: Mapping[int, int],
+    seq: int,
+    sealed: Mapping[int, Iterable[Count]] = _NO_COUNTS,
 ) -> Deltas:
-    """What events add, which follow number `seq`.
+    """What the events after `seq` add to the figures.
 
-    `contributors` tells whose the contributions are that they change, `sealed` the counts of the days that they seal.
+    `contributors` has the member of each contribution that they change, `sealed` the counts of the days that they seal.
     """
     by_day: Counter[DayCount] = Counter()
     in_all: Counter[TotalCount] = Counter()
@@ -113,81 +87,81 @@ def deltas(
 
 
 def asked(day: date, counts: Iterable[Count]) -> Counter[DayCount]:
-    """How often members asked on a day, and had a match, of the counts of that day."""
-    found: Counter[DayCount] = Counter()
+    """The queries and hits of a day, from its counts."""
+    figures: Counter[DayCount] = Counter()
     for cell, times in counts:
-        what = _ASKED.get(cell.kind)
-        if what is not None and cell.algorithm == ANY:
-            found[DayCount(day, what, EVERYONE)] += times
-            found[DayCount(day, what, cell.member)] += times if cell.member != EVERYONE else 0
-    return found
+        figure = _FIGURE_OF_COUNT.get(cell.kind)
+        if figure is not None and cell.algorithm == ANY:
+            figures[DayCount(day, figure, EVERYONE)] += times
+            figures[DayCount(day, figure, cell.member)] += times if cell.member != EVERYONE else 0
+    return figures
 
 
 def sealed(events: Iterable[Event]) -> set[int]:
-    """The days that events seal, as numbers."""
+    """The days that events seal, as numbers (20261120)."""
     return {event.id for event in events if event.action == Action.COUNTS_SEALED}
 
 
 def concerned(events: Iterable[Event]) -> set[int]:
-    """The contributions of which must be known whose they are."""
+    """The contributions whose member must be known for `deltas`."""
     return {event.id for event in events if event.kind == "contribution" and event.action != Action.CONTRIBUTION_ADDED}
 
 
 def bucket(bound: int | None) -> str:
-    """The name of the figure of contributions that were shared within so many seconds, but not within fewer."""
+    """The name of the figure of contributions in one class of times to share; `bound` is in seconds (None: later)."""
     return f"share:{'later' if bound is None else bound}"
 
 
-def status(of: Status) -> str:
-    """The name of the figure of contributions of a status."""
-    return f"status:{of}"
+def status(value: Status) -> str:
+    """The name of the figure of contributions with a status."""
+    return f"status:{value}"
 
 
-def standing(of: Standing) -> str:
-    """The name of the figure of contributions of a standing."""
-    return f"standing:{of}"
+def standing(value: Standing) -> str:
+    """The name of the figure of contributions with a standing."""
+    return f"standing:{value}"
 
 
-_NAMES = {bound: bucket(bound) for bound in BOUNDS}
-_ASKED = {str(Kind.QUERY): str(Figure.QUERIES), str(Kind.HIT): str(Figure.HITS)}
+_SHARE_FIGURES = {bound: bucket(bound) for bound in BOUNDS}
+_FIGURE_OF_COUNT = {str(Kind.QUERY): str(Figure.QUERIES), str(Kind.HIT): str(Figure.HITS)}
 
 
 def _add(event: Event, by_day: Counter[DayCount], in_all: Counter[TotalCount]) -> None:
-    member, seconds = event.details.get("member"), event.details.get("seconds_to_share")
-    whose, day = member if isinstance(member, int) else EVERYONE, event.at.date()
-    found = [str(Figure.ADDED)]
+    logged_member, seconds = event.details.get("member"), event.details.get("seconds_to_share")
+    contributor, day = logged_member if isinstance(logged_member, int) else EVERYONE, event.at.date()
+    figures = [str(Figure.ADDED)]
     if isinstance(seconds, int):
-        found += [
+        figures += [
             Figure.TIMED,
             *([Figure.IN_HOUR] if seconds <= HOUR else []),
             *([Figure.IN_DAY] if seconds <= DAY else []),
         ]
-        by_day[DayCount(day, bucket(next((one for one in BOUNDS if seconds <= one), None)), EVERYONE)] += 1
-    for what in found:
-        by_day[DayCount(day, str(what), EVERYONE)] += 1
-        by_day[DayCount(day, str(what), whose)] += whose != EVERYONE
-    in_all[TotalCount(status(Status.ACTIVE), whose)] += 1
-    in_all[TotalCount(standing(Standing.UNREVIEWED), whose)] += 1
+        by_day[DayCount(day, bucket(next((bound for bound in BOUNDS if seconds <= bound), None)), EVERYONE)] += 1
+    for figure in figures:
+        by_day[DayCount(day, str(figure), EVERYONE)] += 1
+        by_day[DayCount(day, str(figure), contributor)] += contributor != EVERYONE
+    in_all[TotalCount(status(Status.ACTIVE), contributor)] += 1
+    in_all[TotalCount(standing(Standing.UNREVIEWED), contributor)] += 1
 
 
-def _change(event: Event, whose: int, by_day: Counter[DayCount], in_all: Counter[TotalCount]) -> None:
+def _change(event: Event, contributor: int, by_day: Counter[DayCount], in_all: Counter[TotalCount]) -> None:
     before = str(event.details.get("before"))
     if event.action in STATUS_AFTER:
-        in_all[TotalCount(f"status:{before}", whose)] -= 1
-        in_all[TotalCount(status(STATUS_AFTER[event.action]), whose)] += 1
+        in_all[TotalCount(f"status:{before}", contributor)] -= 1
+        in_all[TotalCount(status(STATUS_AFTER[event.action]), contributor)] += 1
     elif event.action in STANDING_AFTER:
-        in_all[TotalCount(f"standing:{before}", whose)] -= 1
-        in_all[TotalCount(standing(STANDING_AFTER[event.action]), whose)] += 1
+        in_all[TotalCount(f"standing:{before}", contributor)] -= 1
+        in_all[TotalCount(standing(STANDING_AFTER[event.action]), contributor)] += 1
     if event.action == Action.CONTRIBUTION_WITHDRAWN:
         by_day[DayCount(event.at.date(), str(Figure.WITHDRAWN), EVERYONE)] += 1
-        by_day[DayCount(event.at.date(), str(Figure.WITHDRAWN), whose)] += whose != EVERYONE
+        by_day[DayCount(event.at.date(), str(Figure.WITHDRAWN), contributor)] += contributor != EVERYONE
 
 
 @dataclass(frozen=True, slots=True)
 class DayFigures:
-    """What a day had. `half` and `most` are seconds within which half and nine in ten were shared, rounded up.
+    """The figures of a day. Half of the contributions were shared within `half` seconds, nine in ten within `most`.
 
-    They are one of the `BOUNDS`; None where no time is known, or where it was longer than the last.
+    Both are rounded up to one of the `BOUNDS`; None where no time is known, or it was longer than the last bound.
     """
 
     day: date
@@ -203,7 +177,7 @@ class DayFigures:
 
 @dataclass(frozen=True, slots=True)
 class MemberFigures:
-    """What a member did in a number of days, and how its contributions hold."""
+    """The figures of a member over some days, and the precision of its contributions."""
 
     member: int
     name: str
@@ -215,12 +189,12 @@ class MemberFigures:
     queries: int
     hits: int
     precision: Precision
-    """Of all that was ever judged."""
+    """The precision over all contributions that were ever judged."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewBacklog:
-    """What waits for a reviewer."""
+    """The cases that wait for a reviewer."""
 
     open: int
     overdue: int
@@ -230,7 +204,7 @@ class ReviewBacklog:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How the log and the index of this process are."""
+    """The state of the log, and of the index of this process."""
 
     seq: int
     at: datetime
@@ -242,7 +216,7 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The figures, as of event `seq`; `behind` is how many events are not counted yet."""
+    """The figures as of event `seq`; `behind` is how many later events are not counted yet."""
 
     seq: int
     behind: int
@@ -258,10 +232,10 @@ class Overview:
 
 
 def within(figures: Mapping[str, int], share: float) -> int | None:
-    """The seconds within which that share of contributions was shared; None where there are none, or past the last."""
-    total, seen = figures.get(Figure.TIMED, 0), 0
+    """The bound (seconds) within which this share of contributions was shared; None without any, or past the last."""
+    total, counted = figures.get(Figure.TIMED, 0), 0
     for bound in BOUNDS:
-        seen += figures.get(_NAMES[bound], 0)
-        if total and seen >= share * total:
+        counted += figures.get(_SHARE_FIGURES[bound], 0)
+        if total and counted >= share * total:
             return bound
     return None

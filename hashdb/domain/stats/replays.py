@@ -1,4 +1,4 @@
-"""Replay: the events of the log gone over once, from the first, for the figures of a period."""
+"""Replays: one pass over the events of the log, from the first, for the figures of a period."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from hashdb.domain.times import Period
 
 
 class ContributionProfile(NamedTuple):
-    """What an event tells of a contribution: many have the same."""
+    """The logged properties of a contribution, which many contributions share."""
 
     member: int
     kind: str
@@ -37,8 +37,8 @@ class ContributionProfile(NamedTuple):
     media: str
 
     def groups(self, name: str) -> tuple[str, ...]:
-        """Where it counts in a grouping."""
-        found: dict[str, tuple[str, ...]] = {
+        """The groups in a grouping that the profile counts in."""
+        groups: dict[str, tuple[str, ...]] = {
             "member": (str(self.member),),
             "kind": (self.kind,),
             "label": self.labels,
@@ -46,74 +46,76 @@ class ContributionProfile(NamedTuple):
             "basis": (self.basis,),
             "media": (self.media,),
         }
-        return found[name]
+        return groups[name]
 
 
 class Replay:
-    """Takes events in order and keeps what figures need: of a contribution that is active, one small number."""
+    """Replays events in order and keeps what the figures need: one small number for each active contribution."""
 
     def __init__(self, period: Period, watched: Collection[int] = (), only: int | None = None) -> None:
-        """`watched` are contributions whose time of arrival is asked for later; `only` takes one member's alone."""
+        """`watched` are the contributions whose time of arrival `caught` needs; `only` restricts it to one member."""
         self.size = 0
         self.reviews = Reviews(period, self.contributor, only)
         self.added: dict[int, datetime] = {}
         self.days: Counter[tuple[date, str]] = Counter()
         self.of: dict[int, int] = {}
-        """Contribution → where its profile stands."""
+        """Contribution → number of its profile."""
         self._period, self._watched, self._only = period, frozenset(watched), only
         self._profiles: list[ContributionProfile] = []
-        self._places: dict[ContributionProfile, int] = {}
+        self._profile_numbers: dict[ContributionProfile, int] = {}
         self._states: dict[int, ContributionState] = {}
-        """Contribution → its state, where anything changed it since it was added."""
-        self._told: Counter[str] = Counter()
+        """Contribution → its state, if it changed since it was added."""
+        self._verb_counts: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
-        self._counted: Counter[tuple[int, str]] = Counter()
+        self._profile_counts: Counter[tuple[int, str]] = Counter()
         self._times = {name: {who: array("q") for who in WHO} for name in ("seconds_to_share", "seconds_to_remove")}
 
     def take(self, event: Event) -> None:
-        """The next event, which is before the end of the period."""
+        """Replay the next event, which must be before the end of the period."""
         self.size = event.seq
         if event.kind == "contribution":
-            self._contribution(event, event.action.partition(".")[2])
+            self._replay_contribution(event, event.action.partition(".")[2])
         else:
             self.reviews.take(event)
 
     def contributor(self, id: int) -> int | None:
-        """Whose contribution it is, where that is known."""
-        place = self.of.get(id)
-        return None if place is None else self._profiles[place].member
+        """The member of a contribution, or None if unknown."""
+        number = self.of.get(id)
+        return None if number is None else self._profiles[number].member
 
     def contributed(self) -> Contributed:
-        """What became of contributions."""
-        out = {id for id, state in self._states.items() if not state.matches}
-        active = Counter(place for id, place in self.of.items() if id not in out)
-        counted = Counter(self._counted)
-        counted.update({(place, "active"): count for place, count in active.items()})
+        """The figures of contributions."""
+        not_matching = {id for id, state in self._states.items() if not state.matches}
+        active = Counter(number for id, number in self.of.items() if id not in not_matching)
+        profile_counts = Counter(self._profile_counts)
+        profile_counts.update({(number, "active"): count for number, count in active.items()})
         sums: dict[str, dict[str, Counter[str]]] = {name: defaultdict(Counter) for name in GROUPS}
-        for (place, what), count in counted.items():
+        for (number, verb), count in profile_counts.items():
             for name in GROUPS:
-                for key in self._profiles[place].groups(name):
-                    sums[name][key][what] += count
-        by = {name: {key: _share(found) for key, found in sorted(groups.items())} for name, groups in sums.items()}
-        told = dict(sorted(self._told.items()))
+                for key in self._profiles[number].groups(name):
+                    sums[name][key][verb] += count
+        shares = {
+            name: {key: _to_share(counts) for key, counts in sorted(groups.items())} for name, groups in sums.items()
+        }
+        verbs = dict(sorted(self._verb_counts.items()))
         return Contributed(
-            added=told.pop("added", 0),
+            added=verbs.pop("added", 0),
             active=active.total(),
             withdrawn=dict(sorted(self._reasons.items())),
-            told={verb: count for verb, count in told.items() if verb != "withdrawn"},
-            by=by,
+            told={verb: count for verb, count in verbs.items() if verb != "withdrawn"},
+            by=shares,
         )
 
     def times(self, name: str) -> Mapping[str, Durations]:
-        """How long it took, by who."""
+        """The durations with this name, by `WHO`."""
         return {who: Durations.of(seconds) for who, seconds in self._times[name].items()}
 
     def precision(self) -> Mapping[int, Precision]:
-        """Of each member, how many of its contributions that were judged hold."""
+        """By member, how many of its judged contributions hold."""
         return self.reviews.precision(lambda id: self._states.get(id, ADDED).standing)
 
     def caught(self, firsts: Mapping[int, Mapping[int, datetime]]) -> Caught:
-        """When others had contributions first; `firsts` tells it by contribution and member."""
+        """The contributions that others first matched in the period; `firsts` has times by contribution and member."""
         seconds = []
         for id, members in firsts.items():
             others = [at for member, at in members.items() if member != self.contributor(id)]
@@ -121,153 +123,153 @@ class Replay:
                 seconds.append(max(0, int((first - self.added[id]).total_seconds())))
         return Caught(len(seconds), Durations.of(seconds))
 
-    def _contribution(self, event: Event, verb: str) -> None:
+    def _replay_contribution(self, event: Event, verb: str) -> None:
         if verb == "added":
-            self._add(event)
+            self._add_contribution(event)
         if event.id not in self.of:
             return
         inside = event.at in self._period
         if verb == "amended":
-            self._amend(event)
+            self._amend_contribution(event)
         elif verb != "added":
             self._states[event.id] = self._states.get(event.id, ADDED).after(event.action)
         if inside:
-            self._told[verb] += 1
+            self._verb_counts[verb] += 1
         if inside and verb in ("added", "withdrawn"):
-            self._counted[self.of[event.id], verb] += 1
+            self._profile_counts[self.of[event.id], verb] += 1
             self.days[event.at.date(), verb] += 1
         if inside and verb == "withdrawn":
             self._reasons[str(event.details.get("reason"))] += 1
 
-    def _add(self, event: Event) -> None:
-        told = event.details
-        if self._only is not None and told.get("member") != self._only:
+    def _add_contribution(self, event: Event) -> None:
+        details = event.details
+        if self._only is not None and details.get("member") != self._only:
             return
         profile = ContributionProfile(
-            _number(told.get("member")),
-            str(told.get("kind")),
-            _words(told.get("labels")),
-            _words(told.get("algorithms")),
-            str(told.get("basis") or "unknown"),
-            str(told.get("media")),
+            _as_int(details.get("member")),
+            str(details.get("kind")),
+            _as_texts(details.get("labels")),
+            _as_texts(details.get("algorithms")),
+            str(details.get("basis") or "unknown"),
+            str(details.get("media")),
         )
-        self.of[event.id] = self._place(profile)
+        self.of[event.id] = self._profile_number(profile)
         if event.id in self._watched:
             self.added[event.id] = event.at
         if event.at in self._period:
-            who = "trusted_flagger" if profile.kind == MemberKind.TRUSTED_FLAGGER else "others"
+            group = "trusted_flagger" if profile.kind == MemberKind.TRUSTED_FLAGGER else "others"
             for name, seconds in self._times.items():
-                if isinstance(took := told.get(name), int):
-                    seconds["all"].append(took)
-                    seconds[who].append(took)
+                if isinstance(duration := details.get(name), int):
+                    seconds["all"].append(duration)
+                    seconds[group].append(duration)
 
-    def _amend(self, event: Event) -> None:
+    def _amend_contribution(self, event: Event) -> None:
         profile = self._profiles[self.of[event.id]]
         if "labels" in event.details:
-            profile = profile._replace(labels=_words(event.details["labels"]))
+            profile = profile._replace(labels=_as_texts(event.details["labels"]))
         if "basis" in event.details:
             profile = profile._replace(basis=str(event.details["basis"] or "unknown"))
-        self.of[event.id] = self._place(profile)
+        self.of[event.id] = self._profile_number(profile)
 
-    def _place(self, profile: ContributionProfile) -> int:
-        place = self._places.setdefault(profile, len(self._profiles))
-        if place == len(self._profiles):
+    def _profile_number(self, profile: ContributionProfile) -> int:
+        number = self._profile_numbers.setdefault(profile, len(self._profiles))
+        if number == len(self._profiles):
             self._profiles.append(profile)
-        return place
+        return number
 
 
-def _share(found: Mapping[str, int]) -> Share:
-    return Share(found.get("added", 0), found.get("withdrawn", 0), found.get("active", 0))
+def _to_share(counts: Mapping[str, int]) -> Share:
+    return Share(counts.get("added", 0), counts.get("withdrawn", 0), counts.get("active", 0))
 
 
-def _number(told: object) -> int:
-    return told if isinstance(told, int) else 0
+def _as_int(value: object) -> int:
+    return value if isinstance(value, int) else 0
 
 
-def _words(told: object) -> tuple[str, ...]:
-    return tuple(map(str, told)) if isinstance(told, list) else ()
+def _as_texts(value: object) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list) else ()
 
 
 class Reviews:
-    """Takes the events that are on no contribution, in order."""
+    """Replays opinions and cases in order."""
 
     def __init__(self, period: Period, contributor: Callable[[int], int | None], only: int | None) -> None:
-        """`contributor` tells whose contribution it is; `only` takes one member's contributions alone."""
+        """`contributor` returns the member of a contribution; `only` restricts it to one member's contributions."""
         self._period, self._contributor, self._only = period, contributor, only
         self._decisions: dict[int, str] = {}
         self._open: dict[int, datetime] = {}
         self._cases: dict[int, int] = {}
         """Contribution → the last case on it."""
         self._disputed: set[int] = set()
-        """Cases under which a member disputed."""
+        """The cases under which a member disputed."""
         self._judged: set[int] = set()
-        """Contributions on which something was said or decided in the period."""
+        """The contributions with an opinion or a decision in the period."""
         self._counts: Counter[tuple[str, str]] = Counter()
-        self._seconds = array("q")
+        self._decision_seconds = array("q")
 
     def take(self, event: Event) -> None:
-        """The next event."""
+        """Replay the next event."""
         if event.action in ("opinion.given", "case.opened", "case.decided"):
-            on = _number(event.details.get("contribution"))
-            if self._only in (None, self._contributor(on)):
-                self._review(event, on)
+            contribution = _as_int(event.details.get("contribution"))
+            if self._only in (None, self._contributor(contribution)):
+                self._replay_review(event, contribution)
 
     def reviewed(self) -> Reviewed:
-        """What was said and decided."""
+        """The figures of opinions and cases."""
         return Reviewed(
             confirms=self._counts["confirms", ""],
-            disputes=self._sums("disputes"),
+            disputes=self._counts_of("disputes"),
             opened=self._counts["opened", ""],
-            decided=self._sums("decided"),
-            disputes_decided=self._sums("disputes decided"),
+            decided=self._counts_of("decided"),
+            disputes_decided=self._counts_of("disputes decided"),
             open=len(self._open),
-            to_decide=Durations.of(self._seconds),
+            to_decide=Durations.of(self._decision_seconds),
         )
 
     def precision(self, standing: Callable[[int], Standing]) -> Mapping[int, Precision]:
-        """Of each member, how many of its contributions that were judged in the period hold at its end.
+        """By member, how many of its contributions that were judged in the period hold at its end.
 
-        `standing` returns the standing of a contribution then.
+        `standing` returns the standing of a contribution at that time.
         """
         judged: dict[int, Counter[Judgement]] = defaultdict(Counter)
-        for on in self._judged:
-            member = self._contributor(on)
+        for contribution in self._judged:
+            member = self._contributor(contribution)
             if member is not None:
-                upheld = self._decisions.get(on) == Decision.UPHOLD
-                judged[member][Judgement(standing(on), upheld, self._waits(on))] += 1
-        found = {member: Precision.of(times) for member, times in sorted(judged.items())}
-        return {member: one for member, one in found.items() if one.count}
+                upheld = self._decisions.get(contribution) == Decision.UPHOLD
+                judged[member][Judgement(standing(contribution), upheld, self._waits(contribution))] += 1
+        precision = {member: Precision.of(times) for member, times in sorted(judged.items())}
+        return {member: figure for member, figure in precision.items() if figure.count}
 
-    def _review(self, event: Event, on: int) -> None:
-        told, inside = event.details, event.at in self._period
+    def _replay_review(self, event: Event, contribution: int) -> None:
+        details, inside = event.details, event.at in self._period
         if event.action == "opinion.given":
-            opinion = str(told.get("opinion"))
+            opinion = str(details.get("opinion"))
             disputes = opinion == "disputes"
             if disputes:
-                self._disputed.add(_number(told.get("case")))
-            self._counts[opinion, str(told.get("reason")) if disputes else ""] += inside
+                self._disputed.add(_as_int(details.get("case")))
+            self._counts[opinion, str(details.get("reason")) if disputes else ""] += inside
         elif event.action == "case.opened":
             self._open[event.id] = event.at
-            self._cases[on] = event.id
+            self._cases[contribution] = event.id
             self._counts["opened", ""] += inside
         else:
-            self._decide(event, on, inside=inside)
+            self._decide(event, contribution, inside=inside)
         if inside and event.action != "case.opened":
-            self._judged.add(on)
+            self._judged.add(contribution)
 
-    def _decide(self, event: Event, on: int, *, inside: bool) -> None:
-        self._decisions[on] = decision = str(event.details.get("decision"))
+    def _decide(self, event: Event, contribution: int, *, inside: bool) -> None:
+        self._decisions[contribution] = decision = str(event.details.get("decision"))
         self._counts["decided", decision] += inside
         self._counts["disputes decided", decision] += inside and event.id in self._disputed
         self._disputed.discard(event.id)
         opened = self._open.pop(event.id, None)
         if inside and opened is not None:
-            self._seconds.append(int((event.at - opened).total_seconds()))
+            self._decision_seconds.append(int((event.at - opened).total_seconds()))
 
-    def _waits(self, on: int) -> bool:
-        case = self._cases.get(on)
+    def _waits(self, contribution: int) -> bool:
+        case = self._cases.get(contribution)
         return case in self._open and case not in self._disputed
 
-    def _sums(self, what: str) -> dict[str, int]:
-        found = {key: count for (name, key), count in self._counts.items() if name == what and count}
-        return dict(sorted(found.items()))
+    def _counts_of(self, what: str) -> dict[str, int]:
+        counts = {key: count for (name, key), count in self._counts.items() if name == what and count}
+        return dict(sorted(counts.items()))

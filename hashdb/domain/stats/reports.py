@@ -1,4 +1,4 @@
-"""Report: the figures of a period; docs/reports.md says how each is defined."""
+"""Reports: the figures of a period; docs/reports.md defines each of them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from hashdb.domain.times import Period
 
 HOUR, DAY = 3_600, 86_400
 GROUPS = ("member", "kind", "label", "algorithm", "basis", "media")
-"""By what contributions are counted."""
+"""The groupings of contributions."""
 WHO = ("all", "trusted_flagger", "others")
-"""Whose times are told apart."""
+"""The groups of members whose durations are separate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Durations:
-    """How long something took, in whole seconds; percentiles by nearest rank, None where there is nothing."""
+    """Durations in whole seconds; percentiles by nearest rank, None without any duration."""
 
     count: int
     median: int | None
@@ -30,7 +30,7 @@ class Durations:
 
     @classmethod
     def of(cls, seconds: Sequence[int]) -> Durations:
-        """Of so many durations, in any order.
+        """The figures of some durations in seconds, in any order.
 
         >>> Durations.of([50, 10, 7200, 20])
         Durations(count=4, median=20, p90=7200, within_1h=0.75, within_24h=1.0)
@@ -43,7 +43,7 @@ class Durations:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Of the contributions of one member, label, …: added and withdrawn in the period, active at its end."""
+    """The contributions of one member, label, …: added and withdrawn in the period, active at its end."""
 
     added: int
     withdrawn: int
@@ -52,20 +52,20 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Contributed:
-    """What became of contributions in the period, and how many are active at its end."""
+    """The contributions in the period, and how many are active at its end."""
 
     added: int
     active: int
     withdrawn: Mapping[str, int]
     """By reason."""
     told: Mapping[str, int]
-    """How many events of each other kind there were on contributions, by the verb: `expired`, `suspended`, …"""
+    """The number of other events on contributions, by verb: `expired`, `suspended`, …"""
     by: Mapping[str, Mapping[str, Share]]
 
 
 @dataclass(frozen=True, slots=True)
 class QueryFigures:
-    """Queries and matches, by algorithm (`any`: all together) or by member."""
+    """The queries and hits of an algorithm (`any`: of all) or of a member."""
 
     hit: int
     none: int
@@ -75,7 +75,7 @@ class QueryFigures:
 
 @dataclass(frozen=True, slots=True)
 class Caught:
-    """Contributions that another member first had as a match in the period, and how long after they were received."""
+    """The contributions that another member first had as a match in the period, and how long after their receipt."""
 
     contributions: int
     first_catch: Durations
@@ -98,9 +98,9 @@ class Reviewed:
 
 
 class Judgement(NamedTuple):
-    """What was said of a contribution: its standing, whether its last decision upheld it, and whether it waits.
+    """The judgement of a contribution: its standing, whether its last decision upheld it, and whether it waits.
 
-    It waits while the service or a reviewer holds it in quarantine, under a case under which no member has disputed.
+    It waits while the service or a reviewer holds it in quarantine under a case without a dispute.
     """
 
     standing: Standing
@@ -109,7 +109,7 @@ class Judgement(NamedTuple):
 
     @property
     def holds(self) -> bool | None:
-        """Whether the contribution holds; None where nobody that takes part says anything of it, or it waits."""
+        """Whether the contribution holds; None where no active member judged it, or it waits."""
         match self.standing:
             case Standing.CONFIRMED:
                 return True
@@ -123,14 +123,14 @@ class Judgement(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Precision:
-    """Of a member's contributions that were judged: how many hold, and how many do not."""
+    """How many of a member's judged contributions hold, and how many do not."""
 
     confirmed: int
     disputed: int
 
     @classmethod
     def of(cls, judged: Mapping[Judgement, int]) -> Precision:
-        """Of so many contributions by what was said of them.
+        """The precision over contributions, given as the number of each judgement.
 
         >>> Precision.of({Judgement(Standing.CONFIRMED): 3, Judgement(Standing.UNREVIEWED): 2})
         Precision(confirmed=3, disputed=0)
@@ -147,13 +147,13 @@ class Precision:
 
     @property
     def share(self) -> float | None:
-        """Confirmed ÷ (confirmed + disputed and not upheld)."""
+        """Confirmed ÷ (confirmed + disputed and not upheld); None without a judgement."""
         return round(self.confirmed / self.count, 4) if self.count else None
 
 
 @dataclass(frozen=True, slots=True)
 class DayReport:
-    """What a day had."""
+    """The figures of a day."""
 
     added: int = 0
     withdrawn: int = 0
@@ -165,8 +165,8 @@ class DayReport:
 class Report:
     """The figures of a period, of all members or of one.
 
-    `size` is the number of the last event before its end. `final` is whether no number can change any more: the
-    period is over for some minutes, and each of its days that has counts is sealed.
+    `size` is the seq of the last event before its end. `final` is whether no figure can change any more: the period
+    ended some minutes ago, and each of its days with counts is sealed.
     """
 
     period: Period
@@ -192,7 +192,7 @@ def _rank(ordered: Sequence[int], percent: int) -> int:
 
 
 def _within(ordered: Sequence[int], seconds: int) -> float:
-    return round(sum(one <= seconds for one in ordered) / len(ordered), 4)
+    return round(sum(duration <= seconds for duration in ordered) / len(ordered), 4)
 
 
 _CONTENT = {
@@ -203,7 +203,7 @@ _CONTENT = {
     Media.DOCUMENT: "CONTENT_TYPE_TEXT",
 }
 _SYNTHETIC = "synthetic"
-_YOURS = (
+_PLATFORM_FIELDS = (
     "decision_visibility",
     "decision_ground",
     "illegal_content_legal_ground",
@@ -218,10 +218,11 @@ _YOURS = (
 
 
 def statement(media: Media, context: Collection[str], labels: Collection[str]) -> Mapping[str, object]:
-    """What a match tells for a statement of reasons to the DSA Transparency Database; None is the platform's to fill.
+    """The fields of a statement of reasons to the DSA Transparency Database that a match provides.
 
-    Fields and values are those of https://transparency.dsa.ec.europa.eu/page/api-documentation (since July 2025). The
-    content was found by automated means, and since a match is advice to review, decided by a person with their help.
+    The platform fills the fields with None. Fields and values follow
+    https://transparency.dsa.ec.europa.eu/page/api-documentation (since July 2025). Automated means found the content.
+    Since a match is advice to review, a person decided with their help.
     """
     synthetic = ["CONTENT_TYPE_SYNTHETIC_MEDIA"] if _SYNTHETIC in context else []
     facts = (
@@ -237,11 +238,11 @@ def statement(media: Media, context: Collection[str], labels: Collection[str]) -
         "automated_detection": "Yes",
         "automated_decision": "AUTOMATED_DECISION_PARTIALLY",
         "decision_facts": facts,
-    } | dict.fromkeys(_YOURS)
+    } | dict.fromkeys(_PLATFORM_FIELDS)
 
 
 def terrorist_content(report: Report) -> Mapping[str, object]:
-    """What is known here of the points of Regulation (EU) 2021/784, Article 7(3); None is the platform's to fill."""
+    """The points of Regulation (EU) 2021/784, Article 7(3), as far as known; the platform fills those with None."""
     period = {"from": report.period.first.isoformat(), "to": report.period.last.isoformat()}
     regulation = {"regulation": "Regulation (EU) 2021/784", "article": "7(3)"}
     points = {**_measures(report), **_outcomes(report)}
@@ -249,22 +250,22 @@ def terrorist_content(report: Report) -> Mapping[str, object]:
 
 
 def _measures(report: Report) -> Mapping[str, object]:
-    asked = report.asked.get("any", QueryFigures(0, 0, 0, 0))
+    queries = report.asked.get("any", QueryFigures(0, 0, 0, 0))
     return {
         "a": {
             "information": "measures in relation to the identification and removal of or disabling of access to "
             "terrorist content",
-            "items_compared_before_or_after_publication": asked.hit + asked.none,
-            "items_found_close_to_known_terrorist_content": asked.hit,
+            "items_compared_before_or_after_publication": queries.hit + queries.none,
+            "items_found_close_to_known_terrorist_content": queries.hit,
             "items_removed_and_shared": report.contributions.added,
-            "seconds_from_notification_to_removal": _told(report.to_remove["all"]),
+            "seconds_from_notification_to_removal": _duration_figures(report.to_remove["all"]),
         },
         "b": {
             "information": "measures to address the reappearance online of material which has previously been removed, "
             "in particular where automated tools have been used",
             "automated_tools": "comparison of perceptual hashes; a match is advice to review, nothing is removed by it",
-            "matches_on_own_removed_items": asked.own,
-            "matches_on_items_removed_by_others": asked.others,
+            "matches_on_own_removed_items": queries.own,
+            "matches_on_items_removed_by_others": queries.others,
             "own_items_that_reappeared_elsewhere": report.caught.contributions,
         },
     }
@@ -307,5 +308,5 @@ def _outcomes(report: Report) -> Mapping[str, object]:
     }
 
 
-def _told(one: Durations) -> Mapping[str, object]:
-    return {"count": one.count, "median": one.median, "p90": one.p90, "within_1h": one.within_1h}
+def _duration_figures(durations: Durations) -> Mapping[str, object]:
+    return {name: getattr(durations, name) for name in ("count", "median", "p90", "within_1h")}
