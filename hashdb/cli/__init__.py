@@ -45,7 +45,7 @@ _COMMANDS = {
 _FAILED, _USAGE, _INTERRUPTED = 1, 2, 130
 
 
-class _Lazy(click.Group):
+class _LazyGroup(click.Group):
     """A group that imports a command's module when it is asked for: `hashdb hash` needs no database."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -59,15 +59,15 @@ class _Lazy(click.Group):
         return command
 
 
-def _print_version(context: click.Context, option: click.Parameter, asked: bool) -> None:
+def _print_version(context: click.Context, option: click.Parameter, wanted: bool) -> None:
     """Print the version and what the index runs on, which takes NumPy to tell: no other command waits for it."""
-    if asked and not context.resilient_parsing:
+    if wanted and not context.resilient_parsing:
         engine = importlib.import_module("hashdb.index.kernel").engine()
         click.echo(f"hashdb, version {__version__} (index: {engine})")
         context.exit()
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
     "--version",
     is_flag=True,

@@ -67,13 +67,13 @@ def add_member(name: str, kind: str, contact: str, a_day: int | None, scopes: tu
     draft = checked(MemberDraft(name, MemberKind(kind), contact, MemberLimits(a_day)))
     with opened(Settings.read()) as db:
         member = members.add(db, COMMAND_LINE, draft)
-        chosen = KeyDraft(frozenset(map(Scope, scopes)))
-        issued = members.issue_key(db, COMMAND_LINE, member.id, chosen) if scopes else None
+        key_draft = KeyDraft(frozenset(map(Scope, scopes)))
+        issued = members.issue_key(db, COMMAND_LINE, member.id, key_draft) if scopes else None
     if as_json:
-        spelled = {"member": MemberOut.from_domain(member)} | (
+        fields = {"member": MemberOut.from_domain(member)} | (
             {"key": IssuedKeyOut.from_issued(issued)} if issued else {}
         )
-        print_json(MemberWithKeyOut.model_construct(None, **spelled))
+        print_json(MemberWithKeyOut.model_construct(None, **fields))
         return
     click.echo(f"member {member.id}: {member.name} ({member.kind})")
     if issued is not None:
@@ -86,11 +86,11 @@ def add_member(name: str, kind: str, contact: str, a_day: int | None, scopes: tu
 def list_members(as_json: bool) -> None:
     """List the members."""
     with opened(Settings.read()) as db:
-        found = everybody(db)
+        listed = everybody(db)
     if as_json:
-        print_json(MembersOut.model_construct(members=[MemberOut.from_domain(member) for member in found], next=None))
+        print_json(MembersOut.model_construct(members=[MemberOut.from_domain(member) for member in listed], next=None))
         return
-    rows = [[str(one.id), one.name, one.kind, one.status, f"{one.created_at:%Y-%m-%d}"] for one in found]
+    rows = [[str(member.id), member.name, member.kind, member.status, f"{member.created_at:%Y-%m-%d}"] for member in listed]
     print_table([">id", "name", "kind", "status", "since"], rows)
 
 
@@ -115,7 +115,7 @@ def limit(member: str, a_day: int | None, unlimited: bool, budget_factor: int | 
     if as_json:
         print_json(MemberOut.from_domain(changed))
     else:
-        click.echo(f"member {changed.id} ({changed.name}) may send {_limit(changed)}")
+        click.echo(f"member {changed.id} ({changed.name}) may send {_format_limit(changed)}")
 
 
 @member_command.command("suspend")
@@ -146,10 +146,10 @@ def find(db: HashDB, text: str) -> Member:
 
 def everybody(db: HashDB) -> list[Member]:
     """All members."""
-    found: list[Member] = []
-    while page := members.page(db, COMMAND_LINE, found[-1].id if found else 0, 1000):
-        found += page
-    return found
+    listed: list[Member] = []
+    while page := members.page(db, COMMAND_LINE, listed[-1].id if listed else 0, 1000):
+        listed += page
+    return listed
 
 
 def checked(draft: MemberDraft) -> MemberDraft:
@@ -171,7 +171,7 @@ def _set_status(text: str, status: MemberStatus, as_json: bool) -> None:
         click.echo(f"member {member.id} ({member.name}) is {member.status}")
 
 
-def _limit(member: Member) -> str:
+def _format_limit(member: Member) -> str:
     a_day = member.limits.contributions_per_day
     contributions = "as many contributions as it likes" if a_day is None else f"{a_day:,} contributions a day"
     factor = member.limits.budget_factor
@@ -212,10 +212,10 @@ def list_keys(member: str | None, as_json: bool) -> None:
     """List the keys of a member (its id or name), or of all members, without their secrets."""
     with opened(Settings.read()) as db:
         owners = everybody(db) if member is None else [find(db, member)]
-        found = sorted(((key, owner) for owner in owners for key in _all(db, owner.id)), key=lambda one: one[0].id)
+        keys = sorted(((key, owner) for owner in owners for key in _list_keys(db, owner.id)), key=lambda pair: pair[0].id)
     if as_json:
         print_json(
-            OwnedKeysOut.model_construct(keys=[OwnedKeyOut.from_owned(owner, key) for key, owner in found], next=None)
+            OwnedKeysOut.model_construct(keys=[OwnedKeyOut.from_owned(owner, key) for key, owner in keys], next=None)
         )
         return
     rows = [
@@ -228,7 +228,7 @@ def list_keys(member: str | None, as_json: bool) -> None:
             f"{key.revoked_at:%Y-%m-%d}" if key.revoked_at else "",
             "hidden" if key.hides_distances else "",
         ]
-        for key, owner in found
+        for key, owner in keys
     ]
     print_table([">id", "member", "scopes", "since", "expires", "revoked", "distances"], rows)
 
@@ -261,11 +261,11 @@ def rotate_signing(as_json: bool) -> None:
         click.echo(f"the log is signed by {verifier} from now on")
 
 
-def _all(db: HashDB, member: int) -> list[Key]:
-    found: list[Key] = []
-    while page := members.keys(db, COMMAND_LINE, member, found[-1].id if found else 0, 1000):
-        found += page
-    return found
+def _list_keys(db: HashDB, member: int) -> list[Key]:
+    keys: list[Key] = []
+    while page := members.keys(db, COMMAND_LINE, member, keys[-1].id if keys else 0, 1000):
+        keys += page
+    return keys
 
 
 _ROLES = click.Choice(list(map(str, Role)))
@@ -288,10 +288,10 @@ def add_user(name: str, role: str, prompted: bool, provider: bool, as_json: bool
         raise click.UsageError("--password and --provider exclude each other")
     draft = UserDraft(name, Role(role))
     draft = read(UserIn, UserIn.from_domain(draft).model_dump_json()).to_domain()
-    chosen = _password() if prompted else None
+    password = _read_password() if prompted else None
     with opened(Settings.read()) as db:
-        added = users.add(db, COMMAND_LINE, draft, chosen, local=not provider)
-    _print(added, as_json)
+        added = users.add(db, COMMAND_LINE, draft, password, local=not provider)
+    _print_user(added, as_json)
 
 
 @user_command.command("list")
@@ -299,21 +299,21 @@ def add_user(name: str, role: str, prompted: bool, provider: bool, as_json: bool
 def list_users(as_json: bool) -> None:
     """List the users."""
     with opened(Settings.read()) as db:
-        found = users.page(db, COMMAND_LINE, 0, 1000)
+        listed = users.page(db, COMMAND_LINE, 0, 1000)
     if as_json:
-        print_json(UsersOut.model_construct(users=[UserOut.from_domain(user) for user in found]))
+        print_json(UsersOut.model_construct(users=[UserOut.from_domain(user) for user in listed]))
         return
     rows = [
         [
-            str(one.id),
-            one.name,
-            one.role,
-            one.status,
-            one.sign_in,
-            "on" if one.second_factor else "off",
-            f"{one.created_at:%Y-%m-%d}",
+            str(user.id),
+            user.name,
+            user.role,
+            user.status,
+            user.sign_in,
+            "on" if user.second_factor else "off",
+            f"{user.created_at:%Y-%m-%d}",
         ]
-        for one in found
+        for user in listed
     ]
     print_table([">id", "name", "role", "status", "signs in by", "second factor", "since"], rows)
 
@@ -324,7 +324,7 @@ def list_users(as_json: bool) -> None:
 @as_json
 def change_role(name: str, role: str, as_json: bool) -> None:
     """Give a user another role, from the next request on."""
-    _change(name, UserChange(role=Role(role)), as_json)
+    _change_user(name, UserChange(role=Role(role)), as_json)
 
 
 @user_command.command("disable")
@@ -332,7 +332,7 @@ def change_role(name: str, role: str, as_json: bool) -> None:
 @as_json
 def disable(name: str, as_json: bool) -> None:
     """Disable a user: signed out everywhere at once, and let in no more."""
-    _change(name, UserChange(status=UserStatus.DISABLED), as_json)
+    _change_user(name, UserChange(status=UserStatus.DISABLED), as_json)
 
 
 @user_command.command("enable")
@@ -340,7 +340,7 @@ def disable(name: str, as_json: bool) -> None:
 @as_json
 def enable(name: str, as_json: bool) -> None:
     """Let a disabled user in again."""
-    _change(name, UserChange(status=UserStatus.ACTIVE), as_json)
+    _change_user(name, UserChange(status=UserStatus.ACTIVE), as_json)
 
 
 @user_command.command("reset-password")
@@ -353,7 +353,7 @@ def reset_password(name: str, as_json: bool) -> None:
     """
     with opened(Settings.read()) as db:
         added = users.reset(db, COMMAND_LINE, _found(db, name).id)
-    _print(added, as_json)
+    _print_user(added, as_json)
 
 
 @user_command.command("use-provider")
@@ -374,9 +374,9 @@ def use_provider(name: str, as_json: bool) -> None:
         click.echo(f"user {user.id} ({user.name}) signs in by the provider")
 
 
-def _change(name: str, asked: UserChange, as_json: bool) -> None:
+def _change_user(name: str, change: UserChange, as_json: bool) -> None:
     with opened(Settings.read()) as db:
-        user = users.change(db, COMMAND_LINE, _found(db, name).id, asked)
+        user = users.change(db, COMMAND_LINE, _found(db, name).id, change)
     if as_json:
         print_json(UserOut.from_domain(user))
     else:
@@ -387,7 +387,7 @@ def _found(db: HashDB, name: str) -> User:
     return users.named(db, COMMAND_LINE, name)
 
 
-def _print(added: AddedUser, as_json: bool) -> None:
+def _print_user(added: AddedUser, as_json: bool) -> None:
     if as_json:
         print_json(UserOut.from_added(added))
         return
@@ -397,7 +397,7 @@ def _print(added: AddedUser, as_json: bool) -> None:
         click.echo(added.password)
 
 
-def _password() -> str:
+def _read_password() -> str:
     """Asked for twice at a terminal, else one line of standard input."""
     if sys.stdin.isatty():
         answer: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)

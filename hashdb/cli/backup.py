@@ -62,28 +62,28 @@ def backup_command(
     if file is not None:
         if keep is not None:
             raise click.UsageError("--keep takes --into: it deletes backups of a folder")
-        _tell(file, _written(settings, file, with_key, verify), [], as_json)
+        _print_backup(file, _write_backup(settings, file, with_key, verify), [], as_json)
         return
     assert into is not None
     try:
-        with locked(into) as mine:
-            if not mine:
+        with locked(into) as acquired:
+            if not acquired:
                 raise BackupFailed(f"another backup is being written into {into}")
             file = dated(into, system_clock())
             try:
-                about = _written(settings, file, with_key, verify)
+                about = _write_backup(settings, file, with_key, verify)
             except HashDBError:
                 if verify and file.exists():
                     mark_failed(file)
                 raise
             if verify:
                 file = mark_verified(file)
-            _tell(file, about, [] if keep is None else rotate(into, keep, about["log"]), as_json)
+            _print_backup(file, about, [] if keep is None else rotate(into, keep, about["log"]), as_json)
     except OSError as error:
         raise BackupFailed(f"{into} cannot be written: {(error.strerror or '').lower()}") from None
 
 
-def _written(settings: Settings, file: Path, with_key: bool, verify: bool) -> dict[str, Any]:
+def _write_backup(settings: Settings, file: Path, with_key: bool, verify: bool) -> dict[str, Any]:
     """Write a backup into a file that is not there yet, and restore it on trial if asked for; what is told of it."""
     if file.exists():
         raise BackupFailed(f"{file} is there already")
@@ -118,7 +118,7 @@ def _written(settings: Settings, file: Path, with_key: bool, verify: bool) -> di
     return {"bytes": file.stat().st_size, "with_key": with_key, "verified": verify} | about
 
 
-def _tell(file: Path, about: dict[str, Any], deleted: list[str], as_json: bool) -> None:
+def _print_backup(file: Path, about: dict[str, Any], deleted: list[str], as_json: bool) -> None:
     if as_json:
         print_json({"file": str(file)} | about | {"deleted": deleted})
         return
@@ -148,7 +148,7 @@ def restore_command(file: Path, as_json: bool) -> int:
         if left := sorted({path.name for path in settings.home.iterdir()} - _LOCKS - {folder.name}):
             raise BackupFailed(f"{settings.home} is not empty (it has {left[0]}): restore into an empty home")
         parts = unpack(file, folder)
-        events = _fill(settings, parts)
+        events = _restore_into(settings, parts)
         with closing(open_hashdb(settings.database, settings.rules(), signing=signing_of(settings))) as db:
             verdict = verify(db, COMMAND_LINE)
     findings = [str(finding) for finding in verdict.findings]
@@ -187,12 +187,12 @@ def tried(settings: Settings, live: Store, file: Path, seq: int) -> int:
     return verdict.size
 
 
-def _fill(settings: Settings, parts: dict[str, Path]) -> int:
+def _restore_into(settings: Settings, parts: dict[str, Path]) -> int:
     """The database first: with the key alone, a service would begin another log."""
     store = Store(settings.database, settings.busy_seconds)
     try:
-        if (of := json.loads(parts[ABOUT].read_bytes()).get("database")) != kind(store):
-            raise BackupFailed(f"the backup is of {of}, and HASHDB_DATABASE_URL is of {kind(store)}")
+        if (backup_kind := json.loads(parts[ABOUT].read_bytes()).get("database")) != kind(store):
+            raise BackupFailed(f"the backup is of {backup_kind}, and HASHDB_DATABASE_URL is of {kind(store)}")
         store.fill_from(parts[DATABASE])
         store.migrate()
     finally:
@@ -212,7 +212,7 @@ ABOUT, DATABASE, RECORD, KEY = "backup.json", "database", "checkpoints.txt", "si
 """The parts of a backup, of which the last two need not be there."""
 
 _NAME = re.compile(r"hashdb-\d{8}T\d{6}Z(\.verified)?\.tar")
-_VERIFIED, _UNREADABLE = ".verified.tar", ".failed.tar"
+_VERIFIED, _UNVERIFIED = ".verified.tar", ".failed.tar"
 
 
 def kind(store: Store) -> str:
@@ -224,10 +224,10 @@ def pack(parts: dict[str, Path], whole: Path) -> None:
     """Write the parts into one file, with nothing of who wrote it."""
     with tarfile.open(whole, "x") as archive:
         for name, path in parts.items():
-            archive.add(path, name, filter=_nobody)
+            archive.add(path, name, filter=_without_owner)
 
 
-def _nobody(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+def _without_owner(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = ""
     entry.mode = 0o600
@@ -236,23 +236,23 @@ def _nobody(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 
 def unpack(file: Path, folder: Path) -> dict[str, Path]:
     """What a backup holds, in a folder. Raises BackupFailed for what is none."""
-    found: dict[str, Path] = {}
+    parts: dict[str, Path] = {}
     try:
         with tarfile.open(file, "r:") as archive:
             for name in (ABOUT, DATABASE, RECORD, KEY):
                 entry = archive.getmember(name) if name in archive.getnames() else None
                 if entry is not None and (content := archive.extractfile(entry)) is not None:
-                    found[name] = folder / name
-                    with content, found[name].open("xb") as part:
+                    parts[name] = folder / name
+                    with content, parts[name].open("xb") as part:
                         shutil.copyfileobj(content, part)
-        format = json.loads(found[ABOUT].read_bytes())["format"]
+        format = json.loads(parts[ABOUT].read_bytes())["format"]
     except (tarfile.TarError, KeyError, TypeError, ValueError):
         raise BackupFailed(f"{file} is no backup of hashdb, or a damaged one") from None
     except OSError as error:
         raise BackupFailed(f"{file} cannot be unpacked: {(error.strerror or '').lower()}") from None
-    if format != FORMAT or DATABASE not in found:
+    if format != FORMAT or DATABASE not in parts:
         raise BackupFailed(f"{file} is of another version of hashdb")
-    return found
+    return parts
 
 
 @contextmanager
@@ -270,9 +270,9 @@ def beside(file: Path) -> Iterator[Path]:
 def dated(folder: Path, now: datetime) -> Path:
     """Where a backup of this second goes in a folder of backups: their names sort by time. Raises BackupFailed."""
     file = folder / f"hashdb-{now:%Y%m%dT%H%M%SZ}.tar"
-    for there in (file, file.with_suffix(_VERIFIED)):
-        if there.exists():
-            raise BackupFailed(f"{there} is there already: try again in a second")
+    for existing in (file, file.with_suffix(_VERIFIED)):
+        if existing.exists():
+            raise BackupFailed(f"{existing} is there already: try again in a second")
     return file
 
 
@@ -286,11 +286,11 @@ def mark_failed(file: Path) -> None:
 
     So tests that fail again and again do not fill the disk.
     """
-    log = _log_of(file)
-    for path in file.parent.glob(f"hashdb-*Z{_UNREADABLE}"):
-        if log is not None and _log_of(path) == log:
+    log = _read_log_name(file)
+    for path in file.parent.glob(f"hashdb-*Z{_UNVERIFIED}"):
+        if log is not None and _read_log_name(path) == log:
             path.unlink(missing_ok=True)
-    file.rename(file.with_suffix(_UNREADABLE))
+    file.rename(file.with_suffix(_UNVERIFIED))
 
 
 def rotate(folder: Path, keep: int, log: str) -> list[str]:
@@ -302,18 +302,18 @@ def rotate(folder: Path, keep: int, log: str) -> list[str]:
     for path in folder.glob(".hashdb-*.tar-*"):
         if _NAME.fullmatch(path.name[1:].rpartition("-")[0]):
             shutil.rmtree(path, ignore_errors=True)
-    named = [
+    backups = [
         path for path in folder.iterdir() if _NAME.fullmatch(path.name) and path.is_file() and not path.is_symlink()
     ]
-    ours = sorted((path for path in named if _log_of(path) == log), key=lambda path: path.name, reverse=True)
-    kept = {*ours[:keep], *[path for path in ours if path.name.endswith(_VERIFIED)][:1]}
-    gone = [path for path in ours if path not in kept]
-    for path in gone:
+    of_log = sorted((path for path in backups if _read_log_name(path) == log), key=lambda path: path.name, reverse=True)
+    kept = {*of_log[:keep], *[path for path in of_log if path.name.endswith(_VERIFIED)][:1]}
+    deleted = [path for path in of_log if path not in kept]
+    for path in deleted:
         path.unlink(missing_ok=True)
-    return [path.name for path in gone]
+    return [path.name for path in deleted]
 
 
-def _log_of(file: Path) -> str | None:
+def _read_log_name(file: Path) -> str | None:
     """Which log a backup is of; None where it does not say so."""
     with suppress(tarfile.TarError, KeyError, TypeError, ValueError, AttributeError, OSError):
         with tarfile.open(file, "r:") as archive:

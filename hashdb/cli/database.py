@@ -73,7 +73,7 @@ def copy_to_command(url: str | None, as_json: bool) -> int:
         url = settings.copy_to.get_secret_value()
     with ExitStack() as stack:
         stack.enter_context(copying_alone(settings.home))
-        target = stack.enter_context(closing(_target(url, name, settings)))
+        target = stack.enter_context(closing(_open_target(url, name, settings)))
         try:
             stack.enter_context(serving_alone(settings.home))
             last = True
@@ -82,11 +82,11 @@ def copy_to_command(url: str | None, as_json: bool) -> int:
         db = stack.enter_context(opened(settings))
         bar, advance = tracked("copying, comparing", 2 * db.store.rows())
         with bar:
-            done = move(db, COMMAND_LINE, target, advance, last=last)
-    return _told(done, as_json)
+            result = move(db, COMMAND_LINE, target, advance, last=last)
+    return _print_move(result, as_json)
 
 
-def _target(url: str, name: str, settings: Settings) -> Store:
+def _open_target(url: str, name: str, settings: Settings) -> Store:
     """The target, which answers. Raises BadSetting, DatabaseAway, MoveFailed; none of them has the URL."""
     try:
         target = Store(url, max(settings.busy_seconds, _PATIENCE))
@@ -97,13 +97,13 @@ def _target(url: str, name: str, settings: Settings) -> Store:
             pass
     except StoreBusy as busy:
         target.close()
-        told = connections.database_away(url, busy, name)
-        raise (MoveFailed("the target cannot be opened") if told is busy else told) from None
+        away = connections.database_away(url, busy, name)
+        raise (MoveFailed("the target cannot be opened") if away is busy else away) from None
     return target
 
 
-def _told(done: Move, as_json: bool) -> int:
-    moved, verdict = done.moved, done.verdict
+def _print_move(move: Move, as_json: bool) -> int:
+    moved, verdict = move.moved, move.verdict
     findings = [] if verdict is None else list(map(str, verdict.findings))
     rows = sum(moved.rows.values())
     if as_json:

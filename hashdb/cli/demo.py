@@ -49,18 +49,18 @@ def demo_command(once: bool, port: int, as_json: bool) -> int:
     """Run the real service in a folder of its own, and the main job on it, on real photographs."""
     photos = sorted(PHOTOS.glob("*.jpg"))
     with _folder() as home, _serving(home, _free_port(port)) as url:
-        say = console(err=as_json).print
-        say(f"service       {url}  (SQLite in {home})")
-        say(f"index         {Settings.model_fields['index'].default} (by {engine()})")
-        alpha = _member(home, "Alpha Video", "contribute", "match", "feed")
-        beta = _member(home, "Beta Photos", "match")
-        say("members       Alpha Video, which contributes; Beta Photos, which matches")
+        echo = console(err=as_json).print
+        echo(f"service       {url}  (SQLite in {home})")
+        echo(f"index         {Settings.model_fields['index'].default} (by {engine()})")
+        alpha = _add_member(home, "Alpha Video", "contribute", "match", "feed")
+        beta = _add_member(home, "Beta Photos", "match")
+        echo("members       Alpha Video, which contributes; Beta Photos, which matches")
         half = _CONTRIBUTED // 2
         ids = _contribute_by_command(home, url, alpha, photos[:half])
-        say(f"contributed   {half} photographs by `hashdb contribute` (hashed here)")
+        echo(f"contributed   {half} photographs by `hashdb contribute` (hashed here)")
         ids += _contribute_by_api(url, alpha, photos[half:_CONTRIBUTED])
-        say(f"contributed   {half} photographs by POST /v1/contributions/media (hashed by the service)")
-        say()
+        echo(f"contributed   {half} photographs by POST /v1/contributions/media (hashed by the service)")
+        echo()
         with Client(url, beta) as client:
             trials = list(try_all(client, photos, ids))
         if as_json:
@@ -68,11 +68,11 @@ def demo_command(once: bool, port: int, as_json: bool) -> int:
         else:
             print_trials(trials)
         if not once:
-            say()
-            say("It stays up until Ctrl-C. As Beta Photos, try a picture of your own:")
-            say(f"  export HASHDB_URL={url} HASHDB_KEY={beta}", soft_wrap=True)
-            say("  hashdb match PATH        (.venv/bin/hashdb, if it is not on your PATH)")
-            say(f"  {url}/docs")
+            echo()
+            echo("It stays up until Ctrl-C. As Beta Photos, try a picture of your own:")
+            echo(f"  export HASHDB_URL={url} HASHDB_KEY={beta}", soft_wrap=True)
+            echo("  hashdb match PATH        (.venv/bin/hashdb, if it is not on your PATH)")
+            echo(f"  {url}/docs")
             _wait()
     return 0 if all(trial.held for trial in trials) else 1
 
@@ -92,10 +92,10 @@ def _serving(home: Path, port: int) -> Iterator[str]:
     url, log = f"http://127.0.0.1:{port}", home / "serve.log"
     signal.signal(signal.SIGTERM, _interrupt)
     with log.open("wb") as out:
-        words = [sys.executable, "-m", "hashdb", "serve", "--port", str(port)]
-        process = subprocess.Popen(words, env=_environment(home), stderr=out, stdout=out)
+        arguments = [sys.executable, "-m", "hashdb", "serve", "--port", str(port)]
+        process = subprocess.Popen(arguments, env=_clean_environment(home), stderr=out, stdout=out)
     try:
-        _await(url, process, log)
+        _wait_until_ready(url, process, log)
         yield url
     finally:
         process.terminate()
@@ -110,9 +110,9 @@ def _interrupt(number: int, frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + _STARTS_WITHIN
-    while time.monotonic() < until and process.poll() is None:
+def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + _STARTS_WITHIN
+    while time.monotonic() < deadline and process.poll() is None:
         try:
             if httpx.get(f"{url}/readyz").is_success:
                 return
@@ -121,8 +121,8 @@ def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     raise DemoFailed(f"the service did not start: {log.read_text('utf-8', 'replace')[-1000:].strip()}")
 
 
-def _free_port(wanted: int) -> int:
-    for port in (wanted, 0):
+def _free_port(preferred: int) -> int:
+    for port in (preferred, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -134,16 +134,16 @@ def _free_port(wanted: int) -> int:
     raise DemoFailed("no port is free on 127.0.0.1")
 
 
-def _environment(home: Path, **more: str) -> dict[str, str]:
+def _clean_environment(home: Path, **extra: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
-    return kept | {"HASHDB_HOME": str(home)} | more
+    return kept | {"HASHDB_HOME": str(home)} | extra
 
 
-def _command(home: Path, *arguments: str, **environment: str) -> Any:
+def _run_json(home: Path, *arguments: str, **environment: str) -> Any:
     """What a hashdb command prints with --json."""
     done = subprocess.run(
         [sys.executable, "-m", "hashdb", *arguments, "--json"],
-        env=_environment(home, **environment),
+        env=_clean_environment(home, **environment),
         stdout=subprocess.PIPE,
         check=False,
     )
@@ -152,16 +152,16 @@ def _command(home: Path, *arguments: str, **environment: str) -> Any:
     return json.loads(done.stdout)
 
 
-def _member(home: Path, name: str, *scopes: str) -> str:
+def _add_member(home: Path, name: str, *scopes: str) -> str:
     options = [word for scope in scopes for word in ("--scope", scope)]
-    secret: str = _command(home, "member", "add", name, "--kind", "platform", *options)["key"]["secret"]
+    secret: str = _run_json(home, "member", "add", name, "--kind", "platform", *options)["key"]["secret"]
     return secret
 
 
 def _contribute_by_command(home: Path, url: str, key: str, photos: Sequence[Path]) -> list[int]:
-    said = ["--label", "glorification", "--severity", "2", "--removed-at", "now"]
-    answered = _command(home, "contribute", *map(str, photos), *said, HASHDB_URL=url, HASHDB_KEY=key)
-    return [one["id"] for one in answered]
+    options = ["--label", "glorification", "--severity", "2", "--removed-at", "now"]
+    contributions = _run_json(home, "contribute", *map(str, photos), *options, HASHDB_URL=url, HASHDB_KEY=key)
+    return [contribution["id"] for contribution in contributions]
 
 
 def _contribute_by_api(url: str, key: str, photos: Sequence[Path]) -> list[int]:
@@ -178,7 +178,7 @@ def _contribute_by_api(url: str, key: str, photos: Sequence[Path]) -> list[int]:
         timeout=60,
     )
     response.raise_for_status()
-    return [one["id"] for one in response.json()["contributions"]]
+    return [contribution["id"] for contribution in response.json()["contributions"]]
 
 
 def _wait() -> None:
@@ -189,7 +189,7 @@ def _wait() -> None:
         click.echo(err=True)
 
 
-_TRIED = ("JPEG 30", "half size", "brightness × 1.3", "watermark")
+_ALTERATIONS = ("JPEG 30", "half size", "brightness × 1.3", "watermark")
 
 
 class Trial(NamedTuple):
@@ -212,7 +212,7 @@ def try_all(client: Client, photos: Sequence[Path], ids: Sequence[int]) -> Itera
     """Ask about every alteration of the photographs that were contributed, and about the others as they are."""
     for photo, id in zip(photos, ids, strict=False):
         with Image.open(photo) as picture:
-            for name in _TRIED:
+            for name in _ALTERATIONS:
                 yield _try(client, photo.stem, name, ALTERATIONS[name].upload(picture), id)
     for photo in photos[len(ids) :]:
         yield _try(client, photo.stem, "another photo", photo.read_bytes(), None)
@@ -234,18 +234,18 @@ def print_trials(trials: Sequence[Trial]) -> None:
     print_table([*columns, ""], [_row(trial, algorithms) for trial in trials])
     copies = [trial for trial in trials if trial.expected is not None]
     others = [trial for trial in trials if trial.expected is None]
-    hit = sum(trial.held for trial in copies)
-    false = sum(bool(trial.result.matches) for trial in others)
-    say = console().print
-    say()
-    say(f"{hit} of {len(copies)} altered copies were recognised; {false} of {len(others)} other photographs were.")
-    say("Distances are bits that differ, where they are within the radius; – is further away.")
-    say(f"A match took {median(trial.milliseconds for trial in trials):.1f} ms (median, one query a request).")
+    recognised = sum(trial.held for trial in copies)
+    false_matches = sum(bool(trial.result.matches) for trial in others)
+    echo = console().print
+    echo()
+    echo(f"{recognised} of {len(copies)} altered copies were recognised; {false_matches} of {len(others)} other photographs were.")
+    echo("Distances are bits that differ, where they are within the radius; – is further away.")
+    echo(f"A match took {median(trial.milliseconds for trial in trials):.1f} ms (median, one query a request).")
 
 
 def trials_as_json(trials: Sequence[Trial]) -> dict[str, object]:
     """The same for programs."""
-    return {"held": all(trial.held for trial in trials), "trials": [_object(trial) for trial in trials]}
+    return {"held": all(trial.held for trial in trials), "trials": [_trial_as_json(trial) for trial in trials]}
 
 
 def _row(trial: Trial, algorithms: Sequence[Algorithm]) -> list[str]:
@@ -264,7 +264,7 @@ def _row(trial: Trial, algorithms: Sequence[Algorithm]) -> list[str]:
     ]
 
 
-def _object(trial: Trial) -> dict[str, object]:
+def _trial_as_json(trial: Trial) -> dict[str, object]:
     nearest = trial.result.matches[0] if trial.result.matches else None
     return {
         "photo": trial.photo,

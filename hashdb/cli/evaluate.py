@@ -87,21 +87,21 @@ def evaluate_command(
     as_json: bool,
 ) -> int:
     """Measure what of the pictures of a folder is recognised after people's usual alterations, and at what cost."""
-    _make(output)
+    _prepare_output(output)
     settings = Settings.read()
-    found = expand([folder])
-    paths = _drawn([path for path, error in found.items() if error is None], limit, seed)
-    failures = {str(path): error for path, error in found.items() if error is not None}
+    files = expand([folder])
+    paths = _sample([path for path, error in files.items() if error is None], limit, seed)
+    failures = {str(path): error for path, error in files.items() if error is not None}
     scheme = Scheme(
         tuple(map(Algorithm, dict.fromkeys(names))) or settings.algorithms,
         tuple(profile for profile in PROFILES if not profiles or profile in profiles),
         tuple(ALTERATIONS),
         seed,
-        _bounded(radii),
+        _check_radii(radii),
     )
     limits = Limits(max_bytes=settings.media_max_bytes, max_pixels=settings.media_max_pixels)
-    watch = _Watch(len(paths))
-    with watch.bar:
+    stopwatch = _Stopwatch(len(paths))
+    with stopwatch.bar:
         evaluation = evaluate(
             paths,
             scheme,
@@ -109,12 +109,12 @@ def evaluate_command(
             items=items,
             limits=limits,
             processes=processes or os.cpu_count() or 1,
-            advance=watch.advance,
+            advance=stopwatch.advance,
         )
     failures.update(evaluation.unfit)
     if len(evaluation.names) >= _FEWEST:
-        _tell(evaluation, watch, as_json)
-        _write(evaluation, output)
+        _print_evaluation(evaluation, stopwatch, as_json)
+        _write_output(evaluation, output)
     for path, reason in failures.items():
         click.echo(escaped(f"hashdb: {path}: {reason}"), err=True)
     if (usable := len(evaluation.names)) < _FEWEST:
@@ -125,14 +125,14 @@ def evaluate_command(
     return 1 if failures else 0
 
 
-def _drawn(paths: Sequence[Path], limit: int | None, seed: int) -> list[Path]:
+def _sample(paths: Sequence[Path], limit: int | None, seed: int) -> list[Path]:
     """So many of the paths, in their order."""
     if limit is None or limit >= len(paths):
         return list(paths)
     return sorted(Random(seed).sample(paths, limit))
 
 
-def _bounded(radii: Sequence[tuple[Algorithm, int]]) -> dict[Algorithm, int]:
+def _check_radii(radii: Sequence[tuple[Algorithm, int]]) -> dict[Algorithm, int]:
     for algorithm, bits in radii:
         if not 0 <= bits < algorithm.bits // 2:
             most = algorithm.bits // 2 - 1
@@ -140,7 +140,7 @@ def _bounded(radii: Sequence[tuple[Algorithm, int]]) -> dict[Algorithm, int]:
     return dict(radii)
 
 
-def _make(output: Path | None) -> None:
+def _prepare_output(output: Path | None) -> None:
     """Make the folder before minutes are spent on what could not be written into it."""
     if output is None:
         return
@@ -152,7 +152,7 @@ def _make(output: Path | None) -> None:
         raise click.BadParameter(f"it cannot be written to: {reason}", param_hint="--output") from error
 
 
-def _write(evaluation: Evaluation, output: Path | None) -> None:
+def _write_output(evaluation: Evaluation, output: Path | None) -> None:
     if output is None:
         return
     (output / "evaluation.json").write_text(json.dumps(as_document(evaluation)), "utf-8")
@@ -160,7 +160,7 @@ def _write(evaluation: Evaluation, output: Path | None) -> None:
     (output / "index.html").write_text(page(evaluation), "utf-8", errors="backslashreplace")
 
 
-class _Watch:
+class _Stopwatch:
     """Times the pictures, and shows how far it is."""
 
     def __init__(self, total: int) -> None:
@@ -181,21 +181,21 @@ class _Watch:
         )
 
 
-def _tell(evaluation: Evaluation, watch: _Watch, as_json: bool) -> None:
+def _print_evaluation(evaluation: Evaluation, stopwatch: _Stopwatch, as_json: bool) -> None:
     if as_json:
         print_json(as_document(evaluation))
         return
-    say = console().print
+    echo = console().print
     for title, table in (
         ("Percent recognised", figures.recall(evaluation, brief=True)),
         ("At the radii in force", figures.in_force(evaluation)),
         (f"At the radii of {figures.rare(evaluation.rate)} false matches a pair", figures.choices(evaluation)),
     ):
-        say(title)
+        echo(title)
         print_table(*table)
-        say()
-    say("In force, at the rate: by any algorithm at the radius of the one or the other table, with transforms.")
-    say()
+        echo()
+    echo("In force, at the rate: by any algorithm at the radius of the one or the other table, with transforms.")
+    echo()
     for title, sentences in (
         ("The fit of half of the pictures, and what the other half has:", figures.checks(evaluation)),
         ("Nearest pairs of different pictures:", figures.nearest(evaluation, 3)),
@@ -203,6 +203,6 @@ def _tell(evaluation: Evaluation, watch: _Watch, as_json: bool) -> None:
     ):
         for number, sentence in enumerate(sentences):
             if not number:
-                say(title)
-            say(f"  {escaped(sentence)}", soft_wrap=True)
-    say(str(watch))
+                echo(title)
+            echo(f"  {escaped(sentence)}", soft_wrap=True)
+    echo(str(stopwatch))

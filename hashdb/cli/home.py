@@ -28,12 +28,12 @@ def opened(settings: Settings, index: Path | None = None, engine: OpenEngine = S
     Its index is in memory, or of the engine's files in the folder `index`.
     """
     prepare_home(settings.home)
-    with _locked(settings.home / "schema.lock", wait=True), reaching(settings):
-        rules, signing, busy = settings.rules(), signing_of(settings), settings.busy_seconds
+    with _lock(settings.home / "schema.lock", wait=True), reaching(settings):
+        rules, signing, busy_seconds = settings.rules(), signing_of(settings), settings.busy_seconds
         db = open_hashdb(
             settings.database,
             rules,
-            busy_seconds=busy,
+            busy_seconds=busy_seconds,
             index=index,
             signing=signing,
             match_log=settings.match_log,
@@ -50,8 +50,8 @@ def reaching(settings: Settings) -> Iterator[None]:
     """Say where the database is, where no connection can be made. Raises DatabaseAway, StoreBusy."""
     try:
         yield
-    except StoreBusy as busy:
-        raise connections.database_away(settings.database, busy) from busy
+    except StoreBusy as error:
+        raise connections.database_away(settings.database, error) from error
 
 
 def signing_of(settings: Settings) -> Signing:
@@ -89,7 +89,7 @@ def prepare_home(home: Path) -> None:
 @contextmanager
 def serving_alone(home: Path) -> Iterator[None]:
     """Hold the home, so that no second service starts from it. Raises HomeInUse."""
-    with _locked(home / "serve.lock", wait=False):
+    with _lock(home / "serve.lock", wait=False):
         yield
 
 
@@ -98,14 +98,14 @@ def copying_alone(home: Path) -> Iterator[None]:
     """Hold what a copy of the home's database writes, so that no second one writes to it. Raises MoveFailed."""
     with ExitStack() as stack:
         try:
-            stack.enter_context(_locked(home / "copy.lock", wait=False))
+            stack.enter_context(_lock(home / "copy.lock", wait=False))
         except HomeInUse:
             raise MoveFailed("another `hashdb copy-to` runs from this home: wait for it") from None
         yield
 
 
 @contextmanager
-def _locked(path: Path, *, wait: bool) -> Iterator[None]:
+def _lock(path: Path, *, wait: bool) -> Iterator[None]:
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

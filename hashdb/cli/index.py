@@ -53,26 +53,26 @@ def check(sample: int, as_json: bool) -> int:
                 err=True,
             )
             return _FAILED
-    same = all(one.same for one in compared.values())
+    same = all(comparison.same for comparison in compared.values())
     if as_json:
-        figures = {name: one._asdict() | {"same": one.same} for name, one in compared.items()}
+        figures = {name: comparison._asdict() | {"same": comparison.same} for name, comparison in compared.items()}
         print_json({"engine": settings.index, "same": same, "algorithms": figures})
     else:
-        for name, one in compared.items():
-            click.echo(f"{name}: {_told(one)}")
+        for name, comparison in compared.items():
+            click.echo(f"{name}: {_format_comparison(comparison)}")
     if not same:
-        click.echo(f"the index differs from the database. {_repair(settings)}", err=True)
+        click.echo(f"the index differs from the database. {_format_repair(settings)}", err=True)
     return 0 if same else _FAILED
 
 
-def _told(one: index_check.Compared) -> str:
-    if one.damaged:
+def _format_comparison(comparison: index_check.Compared) -> str:
+    if comparison.damaged:
         return "a file is damaged"
-    counted = f"{one.values:,} values, {one.in_files:,} of the index in files; {one.queries:,} queries"
-    return f"{counted}: {one.missing:,} missing, {one.wrong:,} at a wrong distance, {one.stale:,} stale"
+    counts = f"{comparison.values:,} values, {comparison.in_files:,} of the index in files; {comparison.queries:,} queries"
+    return f"{counts}: {comparison.missing:,} missing, {comparison.wrong:,} at a wrong distance, {comparison.stale:,} stale"
 
 
-def _repair(settings: Settings) -> str:
+def _format_repair(settings: Settings) -> str:
     """What the operator does to have the index built again."""
     if settings.index == "milvus":
         return "Stop the service, drop the collections hashdb_… in Milvus, and start it: it writes them again."

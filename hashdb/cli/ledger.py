@@ -45,7 +45,7 @@ def verify_log(file: Path | None, as_json: bool) -> int:
     A person who holds the database, the signing key and the file of checkpoints can write another log that agrees with
     itself. Only a checkpoint that is kept on another machine shows this: name its file with --checkpoint.
     """
-    outside = None if file is None else _read(file, may_lack=False)
+    outside = None if file is None else _read_checkpoint(file, may_be_missing=False)
     with opened(Settings.read()) as db:
         with db.store.read() as tx:
             bar, advance = tracked("verifying the log", tx.audit.head().seq)
@@ -55,14 +55,14 @@ def verify_log(file: Path | None, as_json: bool) -> int:
         # As of a home that is another than the service's: of nothing, nothing can be said.
         raise BadSetting("HASHDB_HOME", "its log is empty (or HASHDB_DATABASE_URL's): name what the service uses")
     if as_json:
-        print_json(_spelled(verdict))
+        print_json(_verdict_to_json(verdict))
     elif verdict.findings:
         for finding in verdict.findings:
             click.echo(str(finding))
     else:
-        over = f"{verdict.size:,} events and {verdict.checkpoints:,} signed checkpoints"
-        click.echo(f"{over}: nothing was rewritten, and the tables agree")
-        click.echo(_reach(verdict))
+        verified_what = f"{verdict.size:,} events and {verdict.checkpoints:,} signed checkpoints"
+        click.echo(f"{verified_what}: nothing was rewritten, and the tables agree")
+        click.echo(_format_reach(verdict))
     return _FAILED if verdict.findings else 0
 
 
@@ -78,13 +78,13 @@ def verify_log(file: Path | None, as_json: bool) -> int:
 @as_json
 def check(file: Path, save: bool, as_json: bool) -> None:
     """Prove from outside, with a checkpoint that you kept, that the log only grew since. Exits 1 where it did not."""
-    kept = _read(file, save)
+    kept = _read_checkpoint(file, save)
     with Client.from_environment() as client:
         checked = client.check(kept)
     if save:
-        _write(file, checked.note)
+        _write_checkpoint(file, checked.note)
     if as_json:
-        print_json(_told(checked, save))
+        print_json(_check_to_json(checked, save))
         return
     if checked.before is None:
         click.echo(f"the first checkpoint: {checked.now.size:,} events of {checked.now.origin}")
@@ -96,7 +96,7 @@ def check(file: Path, save: bool, as_json: bool) -> None:
         click.echo(f"it is signed by another key than the checkpoint that was kept: {checked.key}", err=True)
 
 
-def _reach(verdict: Verdict) -> str:
+def _format_reach(verdict: Verdict) -> str:
     """What the verification proves, and what it does not."""
     if verdict.outside is None:
         return (
@@ -111,8 +111,8 @@ def _reach(verdict: Verdict) -> str:
     )
 
 
-def _spelled(verdict: Verdict) -> dict[str, object]:
-    findings = [_finding(finding) for finding in verdict.findings]
+def _verdict_to_json(verdict: Verdict) -> dict[str, object]:
+    findings = [_finding_to_json(finding) for finding in verdict.findings]
     return {
         "verified": not findings,
         "first_bad": verdict.findings[0].first if findings else None,
@@ -120,20 +120,20 @@ def _spelled(verdict: Verdict) -> dict[str, object]:
         "root": base64.b64encode(verdict.root).decode(),
         "checkpoints": verdict.checkpoints,
         "findings": findings,
-        "outside": _outside(verdict),
+        "outside": _outside_to_json(verdict),
     }
 
 
-def _outside(verdict: Verdict) -> dict[str, object] | None:
+def _outside_to_json(verdict: Verdict) -> dict[str, object] | None:
     kept = verdict.outside
     return None if kept is None else {"size": kept.size, "at": format_instant(kept.at)}
 
 
-def _finding(finding: Finding) -> dict[str, object]:
+def _finding_to_json(finding: Finding) -> dict[str, object]:
     return {"first": finding.first, "last": finding.last, "reason": finding.reason}
 
 
-def _told(checked: Checked, saved: bool) -> dict[str, object]:
+def _check_to_json(checked: Checked, saved: bool) -> dict[str, object]:
     return {
         "origin": checked.now.origin,
         "before": None if checked.before is None else checked.before.size,
@@ -145,23 +145,23 @@ def _told(checked: Checked, saved: bool) -> dict[str, object]:
     }
 
 
-def _read(file: Path, may_lack: bool) -> str | None:
+def _read_checkpoint(file: Path, may_be_missing: bool) -> str | None:
     try:
         return file.read_text("utf-8")
     except FileNotFoundError:
-        if may_lack:
+        if may_be_missing:
             return None
         raise BadNote(f"there is no {file}: keep a first checkpoint with hashdb audit check --save") from None
     except (OSError, UnicodeDecodeError):
         raise BadNote(f"{file} cannot be read as a checkpoint") from None
 
 
-def _write(file: Path, note: str) -> None:
+def _write_checkpoint(file: Path, note: str) -> None:
     """Put a checkpoint in the place of the one before, at once: whatever happens, one of them is there."""
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as written:
-            written.write(note)
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file_written:
+            file_written.write(note)
         Path(name).replace(file)
     except OSError as error:
         raise BadNote(f"{file} cannot be written: {(error.strerror or 'unknown error').lower()}") from None

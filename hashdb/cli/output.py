@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from hashdb.domain.review.incidents import Proposal
     from hashdb.wire import Answered
 
-_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """What changes the direction of the text around it."""
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
-def print_json(said: Answered | Mapping[str, Any] | Sequence[Any]) -> None:
+def print_json(document: Answered | Mapping[str, Any] | Sequence[Any]) -> None:
     """Print one JSON document on standard output, in ASCII: whatever a file is called, it can be written and read."""
-    if isinstance(said, Mapping | Sequence):
-        click.echo(json.dumps(said, indent=1))
+    if isinstance(document, Mapping | Sequence):
+        click.echo(json.dumps(document, indent=1))
     else:
-        click.echo(json.dumps(json.loads(said.json_text()), separators=(",", ":")))
+        click.echo(json.dumps(json.loads(document.json_text()), separators=(",", ":")))
 
 
 @contextmanager
@@ -41,9 +41,9 @@ def json_array(wanted: bool) -> Iterator[Callable[[Mapping[str, object]], None]]
     """
     count = 0
 
-    def add(said: Mapping[str, object]) -> None:
+    def add(element: Mapping[str, object]) -> None:
         nonlocal count
-        text = json.dumps(said, indent=1).replace("\n", "\n ")
+        text = json.dumps(element, indent=1).replace("\n", "\n ")
         click.echo(f"{',' if count else '['}\n {text}", nl=False)
         count += 1
 
@@ -75,15 +75,15 @@ def print_anything() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def escaped(said: object) -> str:
+def escaped(value: object) -> str:
     """A text, such as a file's name, on one line: what would end it, or move or colour a terminal, as an escape."""
-    text = str(said)
-    return text if text.isprintable() else "".join(map(_escaped, text))
+    text = str(value)
+    return text if text.isprintable() else "".join(map(_escape, text))
 
 
-def _escaped(one: str) -> str:
-    controls = one in _TURNING or unicodedata.category(one) in ("Cc", "Cs", "Zl", "Zp")
-    return one.encode("unicode_escape").decode() if controls else one
+def _escape(character: str) -> str:
+    is_control = character in _BIDI_CONTROLS or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+    return character.encode("unicode_escape").decode() if is_control else character
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -40,9 +40,9 @@ def case_command() -> None:
 def list_cases(state: str | None, as_json: bool) -> None:
     """List cases: those on your contributions and those you opened; with scope review or audit all."""
     with Client.from_environment() as client:
-        found = list(client.cases(None if state is None else CaseState(state)))
+        cases = list(client.cases(None if state is None else CaseState(state)))
     if as_json:
-        print_json(CasesOut.model_construct(cases=[CaseOut.from_domain(case) for case in found], next=None))
+        print_json(CasesOut.model_construct(cases=[CaseOut.from_domain(case) for case in cases], next=None))
         return
     rows = [
         [
@@ -54,7 +54,7 @@ def list_cases(state: str | None, as_json: bool) -> None:
             str(case.decision or ""),
             " ".join((case.note or "").split()),
         ]
-        for case in found
+        for case in cases
     ]
     print_table([">id", ">contribution", "reason", "opened", "due", "decision", "note"], rows)
 
@@ -93,12 +93,12 @@ def decide(case: int, decision: str, note: str | None, signals: tuple[int, ...],
 def opinion_command(contribution: int, opinion: str, reason: str | None, note: str | None, as_json: bool) -> None:
     """Confirm or dispute another member's contribution. Your last opinion counts; a dispute goes before a reviewer."""
     with Client.from_environment() as client:
-        given = client.give_opinion(contribution, OpinionDraft(Stance(opinion), reason, note))
+        opinion_given = client.give_opinion(contribution, OpinionDraft(Stance(opinion), reason, note))
     if as_json:
-        print_json(OpinionOut.from_domain(given))
+        print_json(OpinionOut.from_domain(opinion_given))
     else:
-        case = "" if given.case is None else f", case {given.case}"
-        click.echo(f"opinion {given.id}: {given.member_name} {given.stance} contribution {given.contribution}{case}")
+        case = "" if opinion_given.case is None else f", case {opinion_given.case}"
+        click.echo(f"opinion {opinion_given.id}: {opinion_given.member_name} {opinion_given.stance} contribution {opinion_given.contribution}{case}")
 
 
 @click.group("proposal")
@@ -111,13 +111,13 @@ def proposal_command() -> None:
 def list_proposals(as_json: bool) -> None:
     """List what waits for a second person."""
     with opened(Settings.read()) as db:
-        found = proposals.page(db, COMMAND_LINE, 0, 1000)
+        pending = proposals.page(db, COMMAND_LINE, 0, 1000)
     if as_json:
-        print_json(ProposalsOut.model_construct(proposals=[ProposalOut.from_domain(one) for one in found], next=None))
+        print_json(ProposalsOut.model_construct(proposals=[ProposalOut.from_domain(proposal) for proposal in pending], next=None))
         return
     rows = [
-        [str(one.id), one.request.act, one.request.subject, one.actor, f"{one.expires_at:%Y-%m-%d %H:%M}"]
-        for one in found
+        [str(proposal.id), proposal.request.act, proposal.request.subject, proposal.actor, f"{proposal.expires_at:%Y-%m-%d %H:%M}"]
+        for proposal in pending
     ]
     print_table([">id", "act", "subject", "by", "expires"], rows)
 
@@ -153,7 +153,7 @@ def add(label: str, start: datetime, end: datetime | None, expires: bool, as_jso
         added = incidents.add(
             db, COMMAND_LINE, read(IncidentIn, IncidentIn.from_domain(draft).model_dump_json()).to_domain()
         )
-    _tell(added, as_json)
+    _print_incident(added, as_json)
 
 
 @incident_command.command("list")
@@ -161,11 +161,11 @@ def add(label: str, start: datetime, end: datetime | None, expires: bool, as_jso
 def list_incidents(as_json: bool) -> None:
     """List the incidents."""
     with opened(Settings.read()) as db:
-        found = incidents.page(db, COMMAND_LINE, 0, 1000)
+        listed = incidents.page(db, COMMAND_LINE, 0, 1000)
     if as_json:
-        print_json(IncidentsOut.model_construct(incidents=[IncidentOut.from_domain(one) for one in found], next=None))
+        print_json(IncidentsOut.model_construct(incidents=[IncidentOut.from_domain(incident) for incident in listed], next=None))
         return
-    rows = [[str(one.id), one.label, _spelled(one.start), _spelled(one.end), _kept(one)] for one in found]
+    rows = [[str(incident.id), incident.label, _format_time(incident.start), _format_time(incident.end), _format_expiry(incident)] for incident in listed]
     print_table([">id", "label", "start", "end", "contributions"], rows)
 
 
@@ -182,28 +182,28 @@ def change(
     """Change an incident; what was contributed under its label follows at once."""
     if no_end and end is not None:
         raise click.UsageError("give --end or --no-end, not both")
-    asked = IncidentChange(
+    incident_change = IncidentChange(
         UNSET if start is None else start,
         UNSET if end is None and not no_end else end,
         UNSET if expires is None else expires,
     )
     with opened(Settings.read()) as db:
-        changed = incidents.change(db, COMMAND_LINE, incident, asked)
-    _tell(changed, as_json)
+        changed = incidents.change(db, COMMAND_LINE, incident, incident_change)
+    _print_incident(changed, as_json)
 
 
-def _tell(incident: Incident, as_json: bool) -> None:
+def _print_incident(incident: Incident, as_json: bool) -> None:
     if as_json:
         print_json(IncidentOut.from_domain(incident))
     else:
-        until = f", until {_spelled(incident.end)}" if incident.end else ""
-        since = f"incident {incident.id}: {incident.label} since {_spelled(incident.start)}{until}"
-        click.echo(f"{since}; its contributions {_kept(incident)}")
+        until = f", until {_format_time(incident.end)}" if incident.end else ""
+        since = f"incident {incident.id}: {incident.label} since {_format_time(incident.start)}{until}"
+        click.echo(f"{since}; its contributions {_format_expiry(incident)}")
 
 
-def _kept(incident: Incident) -> str:
+def _format_expiry(incident: Incident) -> str:
     return "expire at its end" if incident.expires else "stay"
 
 
-def _spelled(at: datetime | None) -> str:
+def _format_time(at: datetime | None) -> str:
     return "" if at is None else f"{at:%Y-%m-%d %H:%M} UTC"

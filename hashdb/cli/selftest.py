@@ -38,7 +38,7 @@ class SelftestSteps:
         return any(step["state"] == "failed" for step in self.done)
 
     @contextmanager
-    def step(self, what: str, *, skips: tuple[type[HashDBError], ...] = ()) -> Iterator[Callable[[str], None]]:
+    def step(self, name: str, *, skips: tuple[type[HashDBError], ...] = ()) -> Iterator[Callable[[str], None]]:
         """A step, which passes unless the block raises; the block may tell a detail."""
         details: list[str] = []
         state = "passed"
@@ -47,15 +47,15 @@ class SelftestSteps:
         except HashDBError as error:
             state = "skipped" if isinstance(error, skips) else "failed"
             details.append(str(error))
-        except _Wrong as wrong:
+        except _WrongAnswer as wrong:
             state = "failed"
             details.append(str(wrong))
-        self.done.append({"step": what, "state": state, "detail": "; ".join(details)})
+        self.done.append({"step": name, "state": state, "detail": "; ".join(details)})
         if not self.as_json:
-            click.echo(f"{_MARKS[state]} {what}{': ' * bool(details)}{escaped('; '.join(details))}")
+            click.echo(f"{_MARKS[state]} {name}{': ' * bool(details)}{escaped('; '.join(details))}")
 
 
-class _Wrong(Exception):
+class _WrongAnswer(Exception):
     """What came is not what should have come."""
 
 
@@ -70,16 +70,16 @@ def selftest_command(as_json: bool) -> int:
     octets = TEST_PICTURE.read_bytes()
     with steps.step("the test picture is hashed here"):
         if hash_picture(octets, tuple(Algorithm)).signals != TEST_SIGNALS:
-            raise _Wrong("its signals are not the published ones: compare the versions of Pillow and NumPy")
+            raise _WrongAnswer("its signals are not the published ones: compare the versions of Pillow and NumPy")
     with Client.from_environment() as client:
         _ask_service(steps, client, octets)
     with (
-        steps.step("the local copy matches it", skips=(NoCopy,)) as tell,
+        steps.step("the local copy matches it", skips=(NoCopy,)) as add_detail,
         LocalIndex(Settings.read().home / "local") as index,
     ):
         algorithms = index.rules.algorithms
-        _require(index.match([Query(_signals(algorithms))]), algorithms)
-        tell(f"level with event {index.checkpoint:,}")
+        _require(index.match([Query(_test_signals(algorithms))]), algorithms)
+        add_detail(f"level with event {index.checkpoint:,}")
     if as_json:
         print_json({"passed": not steps.failed, "steps": steps.done})
     return 1 if steps.failed else 0
@@ -87,23 +87,23 @@ def selftest_command(as_json: bool) -> int:
 
 def _ask_service(steps: SelftestSteps, client: Client, octets: bytes) -> None:
     algorithms: tuple[Algorithm, ...] = ()
-    with steps.step("the service answers") as tell:
+    with steps.step("the service answers") as add_detail:
         me = client.me()
         algorithms = tuple(me.algorithms)
-        tell(f"{me.member.name}, scopes {' '.join(me.key.scopes)}, version {me.version}")
+        add_detail(f"{me.member.name}, scopes {' '.join(me.key.scopes)}, version {me.version}")
     if not algorithms:
         return
-    with steps.step("the service matches it") as tell:
-        _require(client.match([Query(_signals(algorithms))]), algorithms)
-        tell(", ".join(algorithms))
+    with steps.step("the service matches it") as add_detail:
+        _require(client.match([Query(_test_signals(algorithms))]), algorithms)
+        add_detail(", ".join(algorithms))
     with steps.step("and half as large, as a JPEG"):
-        hashed = hash_picture(_altered(octets), algorithms)
+        hashed = hash_picture(_shrink(octets), algorithms)
         _require(client.match([Query(hashed.signals)]))
     with steps.step("the service hashes it alike", skips=(MediaRefused,)):
         _require(client.match_media([octets]), algorithms)
 
 
-def _signals(algorithms: Sequence[Algorithm]) -> tuple[Signal, ...]:
+def _test_signals(algorithms: Sequence[Algorithm]) -> tuple[Signal, ...]:
     return tuple(signal for signal in TEST_SIGNALS if signal.algorithm in algorithms)
 
 
@@ -111,13 +111,13 @@ def _require(answer: Answer, exactly: Sequence[Algorithm] = ()) -> None:
     """Raise unless the test item is among the matches, and these algorithms are not a bit away."""
     for match in answer.results[0].matches:
         if match.contribution == TEST_ID:
-            if apart := [one for one in exactly if match.distance.get(one, 1) not in (0, None)]:
-                raise _Wrong(f"it matches, but not exactly by {', '.join(apart)}")
+            if apart := [algorithm for algorithm in exactly if match.distance.get(algorithm, 1) not in (0, None)]:
+                raise _WrongAnswer(f"it matches, but not exactly by {', '.join(apart)}")
             return
-    raise _Wrong("it does not match")
+    raise _WrongAnswer("it does not match")
 
 
-def _altered(octets: bytes) -> bytes:
+def _shrink(octets: bytes) -> bytes:
     out = BytesIO()
     with Image.open(BytesIO(octets)) as picture:
         half = picture.convert("RGB").resize((picture.width // 2, picture.height // 2))

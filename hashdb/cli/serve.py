@@ -50,7 +50,7 @@ from hashdb.web.access_log import write_json_lines
 from hashdb.web.context import AppState
 
 _THREADS = 8
-_YOUNG = 10_000
+_GC_THRESHOLD = 10_000
 """Objects made between two rounds of the collector (Python's own 700 are fewer than one large request makes)."""
 
 
@@ -117,14 +117,14 @@ class ThreadedWorker(ThreadWorker):  # type: ignore[misc]
         super().set_accept_enabled(enabled)
         if not enabled and not self.alive:
             for listener in self.sockets:
-                self._take_in_who_waits(listener)
+                self._accept_pending(listener)
                 listener.close()
 
-    def _take_in_who_waits(self, listener: Any) -> None:
+    def _accept_pending(self, listener: Any) -> None:
         listener.setblocking(False)
-        taken = -1
-        while taken < self.nr_conns:
-            taken = self.nr_conns
+        accepted = -1
+        while accepted < self.nr_conns:
+            accepted = self.nr_conns
             self.accept(listener)
 
 
@@ -141,7 +141,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
         super().__init__()
 
     def load_config(self) -> None:
-        chosen = {
+        options = {
             "bind": self._bind,
             "workers": self._workers,
             "worker_class": f"{__name__}.{ThreadedWorker.__name__}",
@@ -154,51 +154,51 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
             "graceful_timeout": 30,
             # Its own lines would hold addresses; requests are logged by hashdb.web.access_log.
             "loglevel": "error",
-            "post_worker_init": _begin,
-            "worker_exit": lambda server, worker: _write_the_rest(worker),
+            "post_worker_init": _start_worker,
+            "worker_exit": lambda server, worker: _flush_worker(worker),
             "child_exit": lambda server, worker: prometheus_multiprocess.ended(worker.pid),
-            "on_exit": lambda arbiter: Background(None, system_clock).run(Task.STOP, self._sign_the_end),
+            "on_exit": lambda arbiter: Background(None, system_clock).run(Task.STOP, self._sign_final_checkpoint),
             "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir(),
             "proc_name": "hashdb",
         }
-        for name, value in chosen.items():
+        for name, value in options.items():
             if name in self.cfg.settings:
                 self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        s = self._settings
-        signing, index = signing_of(s), s.home / "index"
-        rules, busy = s.rules(), s.busy_seconds
+        settings = self._settings
+        signing, index = signing_of(settings), settings.home / "index"
+        rules, busy_seconds = settings.rules(), settings.busy_seconds
         # A worker that comes in the place of a killed one may come while the database is away: without one, all end.
         db = open_hashdb(
-            s.database,
+            settings.database,
             rules,
-            busy_seconds=busy,
+            busy_seconds=busy_seconds,
             index=index,
             signing=signing,
-            match_log=s.match_log,
+            match_log=settings.match_log,
             may_be_away=True,
-            engine=engine_of(s),
+            engine=engine_of(settings),
         )
         db.leaving = lambda: self._leaving[0] == 1
         # Each worker flushes every second (the task `counts`).
         db.hits_within = 2.0
-        app = create_app(db, s)
-        counted: metrics.Metrics = app.extensions["hashdb"].metrics
-        schedule.start(db, Event(), _tasks(counted))
+        app = create_app(db, settings)
+        app_metrics: metrics.Metrics = app.extensions["hashdb"].metrics
+        schedule.start(db, Event(), _serving_tasks(app_metrics))
         if rules.reach is not None:
             post = partial(deliveries.post, reach=rules.reach)
-            words = db, s.home / "webhooks", post, counted.count_delivery, Event()
-            Thread(target=schedule.deliver, args=words, name="webhooks", daemon=True).start()
-        if s.metrics_port is not None:
-            metrics.serve(counted, s.metrics_host, s.metrics_port)
+            args = db, settings.home / "webhooks", post, app_metrics.count_delivery, Event()
+            Thread(target=schedule.deliver, args=args, name="webhooks", daemon=True).start()
+        if settings.metrics_port is not None:
+            metrics.serve(app_metrics, settings.metrics_host, settings.metrics_port)
         # What is here now stays: the collector need not look at it again with each large request.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(_YOUNG)
+        gc.set_threshold(_GC_THRESHOLD)
         return app
 
-    def _sign_the_end(self) -> None:
+    def _sign_final_checkpoint(self) -> None:
         """Sign what the workers wrote until they ended."""
         with opened(self._settings) as db:
             checkpoints.keep(db, at_once=True)
@@ -207,23 +207,23 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
         _Arbiter(self, self._leaving, self._settings.drain_seconds).run()
 
 
-def _begin(worker: Any) -> None:
+def _start_worker(worker: Any) -> None:
     """Let readers that wait for a change be answered when the worker is told to stop; count it if it is not a first."""
-    face: AppState = worker.wsgi.extensions["hashdb"]
-    face.db.stopping = lambda: not worker.alive
+    state: AppState = worker.wsgi.extensions["hashdb"]
+    state.db.stopping = lambda: not worker.alive
     if worker.age > worker.cfg.workers:
-        face.metrics.count_replacement()
+        state.metrics.count_replacement()
 
 
-def _write_the_rest(worker: Any) -> None:
+def _flush_worker(worker: Any) -> None:
     """Let nothing that a worker has counted, and no span, be lost when it ends."""
-    face: AppState = worker.wsgi.extensions["hashdb"]
-    face.db.background.run(Task.STOP, partial(counts.flush, face.db))
-    if face.traces is not None:
-        face.db.background.run(Task.STOP, face.traces.close)
+    state: AppState = worker.wsgi.extensions["hashdb"]
+    state.db.background.run(Task.STOP, partial(counts.flush, state.db))
+    if state.traces is not None:
+        state.db.background.run(Task.STOP, state.traces.close)
 
 
-def _tasks(counted: metrics.Metrics) -> dict[Task, schedule.Act]:
+def _serving_tasks(app_metrics: metrics.Metrics) -> dict[Task, schedule.Act]:
     """The background tasks that only a process which serves can do."""
     parent = os.getppid()
 
@@ -232,11 +232,11 @@ def _tasks(counted: metrics.Metrics) -> dict[Task, schedule.Act]:
             # gunicorn was killed. Its worker sees that too, but lets a busy connection keep it, and with it the home,
             # for half a minute.
             os.kill(os.getpid(), signal.SIGTERM)
-        counted.record_times()
+        app_metrics.record_times()
 
     return {
         Task.METRICS: write_metrics,
-        Task.SUSPICIONS: lambda db: counted.count_suspected(db.suspicions.log(db.store, db.now())),
+        Task.SUSPICIONS: lambda db: app_metrics.count_suspected(db.suspicions.log(db.store, db.now())),
         Task.FILL: fill,
     }
 
@@ -248,10 +248,10 @@ def fill(db: HashDB) -> None:
         db.index.fill(advance)
 
 
-_SERVICE = ("--host", "--port")
+_SERVE_OPTIONS = ("--host", "--port")
 
 
-def free(host: str, port: int, settings: tuple[str, str] = _SERVICE) -> int:
+def free(host: str, port: int, settings: tuple[str, str] = _SERVE_OPTIONS) -> int:
     """The port to listen on. Raises PortInUse: with reuse-port, two services would share it without a word.
 
     Raises BadSetting for an address on which this machine cannot listen. `settings` are the names of both.
@@ -270,18 +270,18 @@ def free(host: str, port: int, settings: tuple[str, str] = _SERVICE) -> int:
         raise not_bound(error, host, port, settings) from None
 
 
-def not_bound(error: Exception, host: str, port: int, settings: tuple[str, str] = _SERVICE) -> CannotStart:
+def not_bound(error: Exception, host: str, port: int, settings: tuple[str, str] = _SERVE_OPTIONS) -> CannotStart:
     """What is wrong with an address, by what the system says of it."""
-    of_host, of_port = settings
+    host_setting, port_setting = settings
     if not isinstance(error, OSError) or isinstance(error, socket.gaierror):
-        return BadSetting(of_host, f"there is no machine of the name {host}")
+        return BadSetting(host_setting, f"there is no machine of the name {host}")
     if error.errno == errno.EADDRINUSE:
-        return PortInUse(f"{bracketed(host)}:{port}", of_port)
+        return PortInUse(f"{bracketed(host)}:{port}", port_setting)
     if error.errno in (errno.EACCES, errno.EPERM):
-        return BadSetting(of_port, f"{port} is not for everybody to listen on: choose one above 1023")
+        return BadSetting(port_setting, f"{port} is not for everybody to listen on: choose one above 1023")
     if error.errno == errno.EADDRNOTAVAIL:
-        return BadSetting(of_host, f"{host} is not an address of this machine")
-    return BadSetting(of_host, f"{host} cannot be listened on: {(error.strerror or 'unknown error').lower()}")
+        return BadSetting(host_setting, f"{host} is not an address of this machine")
+    return BadSetting(host_setting, f"{host} cannot be listened on: {(error.strerror or 'unknown error').lower()}")
 
 
 def bracketed(host: str) -> str:
@@ -289,8 +289,8 @@ def bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-_OTHERS = frozenset({"KERNEL", "REQUIRE_ALL"})
-_OTHERS_BEGIN = ("TEST", "SERVICE_", "PORT_")
+_NOT_SETTINGS = frozenset({"KERNEL", "REQUIRE_ALL"})
+_NOT_SETTINGS_PREFIXES = ("TEST", "SERVICE_", "PORT_")
 """What is no setting, and is read by the kernels and by the tests, or set by Kubernetes for a service `hashdb`."""
 
 
@@ -298,16 +298,16 @@ def misspelt(names: Iterable[str]) -> Iterator[str]:
     """What to say of each variable that looks like a setting and is none: without a word, it would not be in force."""
     known = list(map(str.upper, Settings.model_fields))
     for name in sorted(names):
-        prefix, _, rest = name.upper().partition("_")
-        if prefix == "HASHDB" and not rest.startswith(_OTHERS_BEGIN) and rest not in (*known, *_OTHERS):
-            near = get_close_matches(rest, known, 1)
-            yield f"{name} is no setting" + (f": do you mean HASHDB_{near[0]}?" if near else "")
+        prefix, _, setting = name.upper().partition("_")
+        if prefix == "HASHDB" and not setting.startswith(_NOT_SETTINGS_PREFIXES) and setting not in (*known, *_NOT_SETTINGS):
+            suggestions = get_close_matches(setting, known, 1)
+            yield f"{name} is no setting" + (f": do you mean HASHDB_{suggestions[0]}?" if suggestions else "")
 
 
 def require_safe(settings: Settings, host: str) -> None:
     """Raise UnsafeStart for whatever would open the service, or a secret of it, to others."""
     _require_tls(settings, host)
-    _require_private(settings.signing_key)
+    _require_private_key(settings.signing_key)
     if get_debug_flag():
         raise UnsafeStart("FLASK_DEBUG is set, by which errors show what they hold", "unset it")
     if sys.flags.dev_mode:
@@ -327,14 +327,14 @@ def is_loopback(host: str) -> bool:
     if not host:
         return False
     try:
-        found = {one[4][0] for one in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+        addresses = {entry[4][0] for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
     except (OSError, UnicodeError):
         # That there is no such machine is told by who binds it.
         return True
-    return all(ipaddress.ip_address(str(address).partition("%")[0]).is_loopback for address in found)
+    return all(ipaddress.ip_address(str(address).partition("%")[0]).is_loopback for address in addresses)
 
 
-def _require_private(key: Path) -> None:
+def _require_private_key(key: Path) -> None:
     try:
         mode = stat.S_IMODE(key.stat().st_mode)
     except OSError:

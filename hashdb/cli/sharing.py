@@ -48,7 +48,7 @@ def webhook_command() -> None:
 def add(url: str, topics: tuple[str, ...], note: str, as_json: bool) -> None:
     """Make a webhook to URL. Its secret is shown this once."""
     with Client.from_environment() as client:
-        _tell_secret(client.add_webhook(WebhookDraft(url, tuple(map(Topic, topics)), note)), as_json)
+        _print_secret(client.add_webhook(WebhookDraft(url, tuple(map(Topic, topics)), note)), as_json)
 
 
 @webhook_command.command("list")
@@ -56,11 +56,11 @@ def add(url: str, topics: tuple[str, ...], note: str, as_json: bool) -> None:
 def browse(as_json: bool) -> None:
     """List your webhooks (with scope admin, everybody's)."""
     with Client.from_environment() as client:
-        found = list(client.webhooks())
+        webhooks = list(client.webhooks())
     if as_json:
-        print_json(WebhooksOut.model_construct(webhooks=[WebhookOut.from_domain(one) for one in found], next=None))
+        print_json(WebhooksOut.model_construct(webhooks=[WebhookOut.from_domain(webhook) for webhook in webhooks], next=None))
         return
-    rows = [[str(one.id), one.url, " ".join(one.topics), _state(one), one.note] for one in found]
+    rows = [[str(webhook.id), webhook.url, " ".join(webhook.topics), _format_state(webhook), webhook.note] for webhook in webhooks]
     print_table([">id", "url", "topics", "state", "note"], rows)
 
 
@@ -75,13 +75,13 @@ def change(
     webhook: int, url: str | None, topics: tuple[str, ...], note: str | None, enabled: bool | None, as_json: bool
 ) -> None:
     """Change a webhook."""
-    asked = WebhookChange(url, tuple(map(Topic, topics)) or None, note, enabled)
+    webhook_change = WebhookChange(url, tuple(map(Topic, topics)) or None, note, enabled)
     with Client.from_environment() as client:
-        changed = client.change_webhook(webhook, asked)
+        changed = client.change_webhook(webhook, webhook_change)
     if as_json:
         print_json(WebhookOut.from_domain(changed))
     else:
-        click.echo(f"webhook {changed.id}: {_state(changed)}, tells of {' and '.join(changed.topics)}")
+        click.echo(f"webhook {changed.id}: {_format_state(changed)}, tells of {' and '.join(changed.topics)}")
 
 
 @webhook_command.command("delete")
@@ -103,7 +103,7 @@ def delete(webhook: int, as_json: bool) -> None:
 def renew(webhook: int, as_json: bool) -> None:
     """Give a webhook another secret, shown this once. The one before signs beside it for 24 hours."""
     with Client.from_environment() as client:
-        _tell_secret(client.renew_webhook(webhook), as_json)
+        _print_secret(client.renew_webhook(webhook), as_json)
 
 
 @webhook_command.command("test")
@@ -112,7 +112,7 @@ def renew(webhook: int, as_json: bool) -> None:
 def test(webhook: int, as_json: bool) -> int:
     """Have a message sent that tells of nothing, and tell whether it arrived: exit 1 where it did not."""
     with Client.from_environment() as client:
-        return _tell(client, client.test_webhook(webhook), as_json)
+        return _print_delivery(client, client.test_webhook(webhook), as_json)
 
 
 @webhook_command.command("deliveries")
@@ -122,22 +122,22 @@ def test(webhook: int, as_json: bool) -> int:
 def deliveries(webhook: int, outcome: str | None, as_json: bool) -> None:
     """List what was delivered to a webhook, and what waits, the oldest first."""
     with Client.from_environment() as client:
-        found = list(client.deliveries(webhook, None if outcome is None else DeliveryOutcome(outcome)))
+        listed = list(client.deliveries(webhook, None if outcome is None else DeliveryOutcome(outcome)))
     if as_json:
-        print_json(DeliveriesOut.model_construct(deliveries=[DeliveryOut.from_domain(one) for one in found], next=None))
+        print_json(DeliveriesOut.model_construct(deliveries=[DeliveryOut.from_domain(delivery) for delivery in listed], next=None))
         return
     rows = [
         [
-            str(one.id),
-            _spelled(one.message.at),
-            one.message.topic,
-            str(one.outcome),
-            str(one.attempts),
-            _last(one),
-            "" if one.ms is None else str(one.ms),
-            _spelled(one.next_at),
+            str(delivery.id),
+            _format_time(delivery.message.at),
+            delivery.message.topic,
+            str(delivery.outcome),
+            str(delivery.attempts),
+            _format_answer(delivery),
+            "" if delivery.ms is None else str(delivery.ms),
+            _format_time(delivery.next_at),
         ]
-        for one in found
+        for delivery in listed
     ]
     print_table([">id", "made", "topic", "outcome", ">attempts", "answer", ">ms", "next attempt"], rows)
 
@@ -149,25 +149,25 @@ def deliveries(webhook: int, outcome: str | None, as_json: bool) -> None:
 def redeliver(webhook: int, delivery: int, as_json: bool) -> int:
     """Send a delivery again, now, and tell whether it arrived: exit 1 where it did not."""
     with Client.from_environment() as client:
-        return _tell(client, client.redeliver(webhook, delivery), as_json)
+        return _print_delivery(client, client.redeliver(webhook, delivery), as_json)
 
 
-def _tell(client: Client, sent: Delivery, as_json: bool) -> int:
+def _print_delivery(client: Client, delivery: Delivery, as_json: bool) -> int:
     """Wait for the first attempt, and tell how it went."""
-    until = time.monotonic() + _PATIENCE
-    while sent.outcome is DeliveryOutcome.WAITING and not sent.attempts and time.monotonic() < until:
+    deadline = time.monotonic() + _PATIENCE
+    while delivery.outcome is DeliveryOutcome.WAITING and not delivery.attempts and time.monotonic() < deadline:
         time.sleep(_POLL)
-        sent = client.delivery(sent.webhook, sent.id)
+        delivery = client.delivery(delivery.webhook, delivery.id)
     if as_json:
-        print_json(DeliveryOut.from_domain(sent))
-    elif sent.outcome is DeliveryOutcome.DELIVERED:
-        click.echo(f"delivery {sent.id} has arrived: {sent.status} after {sent.ms} ms")
+        print_json(DeliveryOut.from_domain(delivery))
+    elif delivery.outcome is DeliveryOutcome.DELIVERED:
+        click.echo(f"delivery {delivery.id} has arrived: {delivery.status} after {delivery.ms} ms")
     else:
-        click.echo(f"delivery {sent.id} has not arrived: {_last(sent) or 'it waits'}", err=True)
-    return 0 if sent.outcome is DeliveryOutcome.DELIVERED else _FAILED
+        click.echo(f"delivery {delivery.id} has not arrived: {_format_answer(delivery) or 'it waits'}", err=True)
+    return 0 if delivery.outcome is DeliveryOutcome.DELIVERED else _FAILED
 
 
-def _tell_secret(issued: IssuedWebhook, as_json: bool) -> None:
+def _print_secret(issued: IssuedWebhook, as_json: bool) -> None:
     if as_json:
         print_json(WebhookOut.from_issued(issued))
         return
@@ -175,20 +175,20 @@ def _tell_secret(issued: IssuedWebhook, as_json: bool) -> None:
     click.echo(f"secret (shown this once): {issued.secret}")
 
 
-def _state(webhook: Webhook) -> str:
-    failing = f"failing since {_spelled(webhook.failing_since)}" if webhook.failing_since else ""
+def _format_state(webhook: Webhook) -> str:
+    failing = f"failing since {_format_time(webhook.failing_since)}" if webhook.failing_since else ""
     if webhook.enabled:
         return failing or "enabled"
     return f"disabled, {failing}" if failing else "disabled"
 
 
-def _last(delivery: Delivery) -> str:
+def _format_answer(delivery: Delivery) -> str:
     if delivery.status is not None:
         return str(delivery.status)
     return "" if delivery.trouble is None else delivery.trouble.replace("_", " ")
 
 
-def _spelled(at: datetime | None) -> str:
+def _format_time(at: datetime | None) -> str:
     return "" if at is None else f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
@@ -206,9 +206,9 @@ def sync_command(follow: bool, as_json: bool) -> None:
         raise click.UsageError("--follow does not end, so it prints no JSON document")
     started_over: list[str] = []
 
-    def say(said: str) -> None:
-        started_over.append(said)
-        click.echo(f"hashdb: {said}", err=True)
+    def say(message: str) -> None:
+        started_over.append(message)
+        click.echo(f"hashdb: {message}", err=True)
 
     home = Settings.read().home
     prepare_home(home)
@@ -219,19 +219,19 @@ def sync_command(follow: bool, as_json: bool) -> None:
             changes = sync.catch_up(progress=advance)
         state, count = sync.state, sync.count()
         if as_json:
-            said = {"checkpoint": state.seq, "epoch": state.epoch, "contributions": count, "changes": changes}
-            print_json(said | {"started_over": bool(started_over)})
+            message = {"checkpoint": state.seq, "epoch": state.epoch, "contributions": count, "changes": changes}
+            print_json(message | {"started_over": bool(started_over)})
             return
         _print_progress(sync, changes)
         if follow:
-            _follow(sync, lambda: _print_progress(sync, sync.catch_up(_WAIT), quiet=True))
+            _follow_feed(sync, lambda: _print_progress(sync, sync.catch_up(_WAIT), quiet=True))
 
 
-def _follow(sync: Sync, once: Callable[[], None]) -> None:
+def _follow_feed(sync: Sync, sync_once: Callable[[], None]) -> None:
     pause = _PAUSE
     while True:
         try:
-            once()
+            sync_once()
             pause = _PAUSE
         except (ServiceUnreachable, ServiceError, Unavailable) as error:
             click.echo(f"hashdb: {error}; the copy stays at event {sync.state.seq:,}", err=True)
@@ -241,5 +241,5 @@ def _follow(sync: Sync, once: Callable[[], None]) -> None:
 
 def _print_progress(sync: Sync, changes: int, *, quiet: bool = False) -> None:
     if changes or not quiet:
-        many = "1 change" if changes == 1 else f"{changes:,} changes"
-        click.echo(f"level with event {sync.state.seq:,}: {many}, {sync.count():,} contributions")
+        count = "1 change" if changes == 1 else f"{changes:,} changes"
+        click.echo(f"level with event {sync.state.seq:,}: {count}, {sync.count():,} contributions")

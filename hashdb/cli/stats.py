@@ -75,30 +75,30 @@ def report_command(
         raise click.UsageError("--preset dsa and --contribution go together")
     with opened(Settings.read()) as db:
         if contribution is not None:
-            text = _spelled(_statement(db, contribution))
+            text = _format_json(_statement(db, contribution))
         else:
             id = None if member is None else find(db, member).id
             report = reports.transparency(db, COMMAND_LINE, first, last, form=preset or chosen, member=id)
-            text = _spelled(terrorist_content(report)) if preset else _told(report, chosen)
-    _put(file, text)
+            text = _format_json(terrorist_content(report)) if preset else _format_report(report, chosen)
+    _write(file, text)
 
 
 def _statement(db: HashDB, id: int) -> Any:
-    found = contributions.get(db, COMMAND_LINE, id)
-    return statement(found.media, found.context, found.labels)
+    contribution = contributions.get(db, COMMAND_LINE, id)
+    return statement(contribution.media, contribution.context, contribution.labels)
 
 
-def _told(report: Report, form: str) -> str:
+def _format_report(report: Report, form: str) -> str:
     if form == "html":
         return page(report)
-    return csv_text(report) if form == "csv" else _spelled(json.loads(ReportOut.from_domain(report).json_text()))
+    return csv_text(report) if form == "csv" else _format_json(json.loads(ReportOut.from_domain(report).json_text()))
 
 
-def _spelled(said: Any) -> str:
-    return f"{json.dumps(said, indent=1)}\n"
+def _format_json(document: Any) -> str:
+    return f"{json.dumps(document, indent=1)}\n"
 
 
-def _put(file: Path | None, text: str) -> None:
+def _write(file: Path | None, text: str) -> None:
     if file is None:
         click.echo(text, nl=False)
         return

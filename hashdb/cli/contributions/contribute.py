@@ -77,25 +77,25 @@ def contribute_command(
     profile: str | None,
     state: Path | None,
     jobs: int | None,
-    **said: Any,
+    **fields: Any,
 ) -> int:
     """Contribute the hashes of pictures that you removed (files, or folders of them). The pictures stay here."""
     settings = Settings.read()
     done = Done(state)
-    files, before = done.apart(expand(paths))
+    files, already_done = done.apart(expand(paths))
     template = Draft(
         signals=(),
-        labels=said.pop("labels"),
-        context=said.pop("contexts"),
+        labels=fields.pop("labels"),
+        context=fields.pop("contexts"),
         media=Media(media),
-        **said,
+        **fields,
     )
     mode = Mode(profile or Profile.of_severity(template.severity))
     bar, advance = tracked("contributing", len(files))
     failed = []
     with done, Client.from_environment() as client, bar, json_array(as_json) as add:
         algorithms = tuple(client.me().algorithms)
-        done.tell(before, add if as_json else None)
+        done.tell(already_done, add if as_json else None)
         outcomes = map(fit_to_contribute, hash_all(files, algorithms, settings, mode, jobs))
         for outcome, recorded in in_batches(list(files), outcomes, partial(_send, client, template)):
             advance()
@@ -104,9 +104,9 @@ def contribute_command(
             else:
                 failed.append(outcome)
             if as_json:
-                add(_object(outcome, recorded))
+                add(_to_json(outcome, recorded))
             elif recorded is not None:
-                _tell(outcome.path, recorded)
+                _print_recorded(outcome.path, recorded)
     return report_failures(failed)
 
 
@@ -119,22 +119,22 @@ def _send(client: Client, template: Draft, batch: list[Outcome]) -> list[Recorde
         try:
             receipt = client.contribute(list(drafts.values()))
             recorded = dict(zip(drafts, receipt.recorded, strict=True))
-        except InvalidInput as refused:
+        except InvalidInput as error:
             # The request is all or none: name the faulty ones, and send the others again.
-            for position, fault in _faulty(refused, list(drafts)).items():
+            for position, fault in _faults_by_position(error, list(drafts)).items():
                 batch[position] = batch[position].failed(fault)
                 del drafts[position]
     return [recorded.get(position) for position in range(len(batch))]
 
 
-def _faulty(refused: InvalidInput, positions: Sequence[int]) -> dict[int, str]:
+def _faults_by_position(error: InvalidInput, positions: Sequence[int]) -> dict[int, str]:
     faulty: dict[int, str] = {}
-    for fault in refused.faults:
-        found = _POSITION.match(fault.at)
-        if found is None:
-            raise refused
-        field = fault.at[found.end() :].lstrip(".")
-        faulty.setdefault(positions[int(found[1])], str(Fault(field, fault.reason)))
+    for fault in error.faults:
+        position = _POSITION.match(fault.at)
+        if position is None:
+            raise error
+        field = fault.at[position.end() :].lstrip(".")
+        faulty.setdefault(positions[int(position[1])], str(Fault(field, fault.reason)))
     return faulty
 
 
@@ -143,17 +143,17 @@ def _draft(template: Draft, outcome: Outcome) -> Draft:
     return replace(template, signals=outcome.hashed.signals, quality=outcome.hashed.quality)
 
 
-def _tell(path: Path, recorded: Recorded) -> None:
+def _print_recorded(path: Path, recorded: Recorded) -> None:
     contribution, known = recorded.contribution, " (known already)" if recorded.known else ""
     standing = "" if contribution.standing.matches else f", {contribution.standing}"
     console().print(f"{escaped(path)}  contribution {contribution.id}{known}{standing}", soft_wrap=True)
 
 
-def _object(outcome: Outcome, recorded: Recorded | None) -> dict[str, object]:
+def _to_json(outcome: Outcome, recorded: Recorded | None) -> dict[str, object]:
     if recorded is None:
         return {"path": str(outcome.path), "error": outcome.error}
-    spelled = ContributionOut.from_recorded(recorded)
-    return {"path": str(outcome.path), **json.loads(spelled.json_text())}
+    contribution = ContributionOut.from_recorded(recorded)
+    return {"path": str(outcome.path), **json.loads(contribution.json_text())}
 
 
 @click.command("withdraw")

@@ -79,13 +79,13 @@ def import_command(
 
     CSV and JSON Lines name the fields of a draft; a text has an algorithm and a hash a line.
     """
-    report, chosen = Report(str(file), as_json), Format(form) if form else Format.of(file)
-    with Client.from_environment() as client, _opened(file) as lines:
-        terms = ValidationContext(client.me().rules(), datetime.now(UTC), imported=True)
+    report, format = Report(str(file), as_json), Format(form) if form else Format.of(file)
+    with Client.from_environment() as client, _open_seekable(file) as lines:
+        context = ValidationContext(client.me().rules(), datetime.now(UTC), imported=True)
 
         def drafts() -> Iterator[tuple[int, Draft]]:
             lines.seek(0)
-            return _drafts(read_rows(lines, chosen, Algorithm(algorithm) if algorithm else None), labels, terms, report)
+            return _drafts(read_rows(lines, format, Algorithm(algorithm) if algorithm else None), labels, context, report)
 
         if dry_run or not skip_faulty:
             bar, advance = counted("checking")
@@ -95,12 +95,12 @@ def import_command(
         if not dry_run and not report.faulty:
             report.rows = 0
             _contribute(client, drafts(), report, skip_faulty=skip_faulty)
-    _tell(report, dry_run=dry_run)
+    _print_report(report, dry_run=dry_run)
     return 1 if report.faulty else 0
 
 
 def _drafts(
-    rows: Iterator[Row], labels: Sequence[str], terms: ValidationContext, report: Report
+    rows: Iterator[Row], labels: Sequence[str], context: ValidationContext, report: Report
 ) -> Iterator[tuple[int, Draft]]:
     """The drafts of the rows that are right; the others are told."""
     for row in rows:
@@ -108,11 +108,11 @@ def _drafts(
         if row.fault is not None:
             report.refuse(row.line, row.fault)
             continue
-        said = row.said if row.said.get("labels") or not labels else {**row.said, "labels": list(labels)}
+        fields = row.fields if row.fields.get("labels") or not labels else {**row.fields, "labels": list(labels)}
         try:
-            yield row.line, read_draft(json.dumps(said), terms)
-        except InvalidInput as refused:
-            report.refuse(row.line, *refused.faults)
+            yield row.line, read_draft(json.dumps(fields), context)
+        except InvalidInput as error:
+            report.refuse(row.line, *error.faults)
         except MalformedRequest:
             report.refuse(row.line, Fault("", "is not JSON in UTF-8"))
 
@@ -125,51 +125,51 @@ def _contribute(client: Client, drafts: Iterator[tuple[int, Draft]], report: Rep
             while batch:
                 try:
                     receipt = client.contribute(list(batch.values()), imported=True)
-                except InvalidInput as refused:
+                except InvalidInput as error:
                     # What only the service knows, like a signal that must never match.
-                    for line, faults in _by_line(refused, list(batch)).items():
+                    for line, faults in _faults_by_line(error, list(batch)).items():
                         report.refuse(line, *faults)
                         del batch[line]
                     if skip_faulty:
                         continue
                     return
-                known = sum(one.known for one in receipt.recorded)
+                known = sum(recorded.known for recorded in receipt.recorded)
                 report.known += known
                 report.contributed += len(batch) - known
                 break
 
 
-def _by_line(refused: InvalidInput, lines: Sequence[int]) -> dict[int, list[Fault]]:
-    found: dict[int, list[Fault]] = {}
-    for fault in refused.faults:
-        place = _POSITION.match(fault.at)
-        if place is None:
-            raise refused
-        found.setdefault(lines[int(place[1])], []).append(Fault(fault.at[place.end() :], fault.reason))
-    return found
+def _faults_by_line(error: InvalidInput, lines: Sequence[int]) -> dict[int, list[Fault]]:
+    faults: dict[int, list[Fault]] = {}
+    for fault in error.faults:
+        position = _POSITION.match(fault.at)
+        if position is None:
+            raise error
+        faults.setdefault(lines[int(position[1])], []).append(Fault(fault.at[position.end() :], fault.reason))
+    return faults
 
 
-def _tell(report: Report, *, dry_run: bool) -> None:
+def _print_report(report: Report, *, dry_run: bool) -> None:
     counts = {"rows": report.rows, "contributed": report.contributed, "known": report.known, "faulty": report.faulty}
     if report.as_json:
         omitted = {"omitted": report.faulty - len(report.faults)} if report.faulty > len(report.faults) else {}
         print_json({**counts, "dry_run": dry_run, "faults": report.faults, **omitted})
         return
-    told = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count or name in ("rows", "faulty"))
+    summary = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count or name in ("rows", "faulty"))
     stored = report.contributed or report.known
-    told = told.replace("1 rows", "1 row", 1) if report.rows == 1 else told
-    click.echo(f"{escaped(report.name)}: {told}{'' if stored else '; nothing was stored'}")
+    summary = summary.replace("1 rows", "1 row", 1) if report.rows == 1 else summary
+    click.echo(f"{escaped(report.name)}: {summary}{'' if stored else '; nothing was stored'}")
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[TextIO]:
+def _open_seekable(file: Path) -> Iterator[TextIO]:
     """The lines of a file, or of standard input, which is kept meanwhile: they are read twice."""
     if str(file) == "-":
-        with tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogateescape", newline="") as kept:
+        with tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogateescape", newline="") as copy:
             if isinstance(sys.stdin, TextIOWrapper):
                 sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
-            _copy(sys.stdin.read, kept)
-            yield kept
+            _copy(sys.stdin.read, copy)
+            yield copy
         return
     try:
         opened = file.open(encoding="utf-8", errors="surrogateescape", newline="")
@@ -179,12 +179,12 @@ def _opened(file: Path) -> Iterator[TextIO]:
         yield opened
 
 
-def _copy(read: Callable[[int], str], kept: TextIO) -> None:
-    while part := read(1 << 20):
-        kept.write(part)
+def _copy(read: Callable[[int], str], copy: TextIO) -> None:
+    while text := read(1 << 20):
+        copy.write(text)
 
 
-Said = Mapping[str, object]
+Fields = Mapping[str, object]
 
 
 @click.command("export")
@@ -196,59 +196,59 @@ def export_command(form: str, as_json: bool) -> None:
     `misp` prints one event, `stix` one bundle (STIX 2.1); both have what matches no more too, as deleted and revoked.
     """
     if form in ("misp", "stix"):
-        _print_foreign(form)
+        _print_bundle(form)
         return
     bar, advance = counted("exporting")
     with Client.from_environment() as client, bar:
-        own = client.contributions(Filter(member=client.me().member.id, status=Status.ACTIVE))
-        write = _array if as_json else _lines if form == "jsonl" else _table
-        write(_counted(own, advance))
+        contributions = client.contributions(Filter(member=client.me().member.id, status=Status.ACTIVE))
+        write = _print_array if as_json else _print_lines if form == "jsonl" else _print_csv
+        write(_to_rows(contributions, advance))
 
 
-def _print_foreign(form: str) -> None:
+def _print_bundle(form: str) -> None:
     """Print what another system takes in: all but what was erased, of which nothing is left to name it by."""
     bar, advance = counted("exporting")
     url = Settings.read().url
     with Client.from_environment() as client, bar:
         me = client.me().member
-        left = _left(client.contributions(Filter(member=me.id)), advance)
-        for part in bundle(url, left) if form == "stix" else event(url, me.name, datetime.now(UTC), left):
+        contributions = _not_erased(client.contributions(Filter(member=me.id)), advance)
+        for part in bundle(url, contributions) if form == "stix" else event(url, me.name, datetime.now(UTC), contributions):
             click.echo(part, nl=False)
 
 
-def _left(own: Iterable[Contribution], advance: Callable[[int], None]) -> Iterator[Contribution]:
-    for one in own:
+def _not_erased(contributions: Iterable[Contribution], advance: Callable[[int], None]) -> Iterator[Contribution]:
+    for contribution in contributions:
         advance(1)
-        if not one.erased:
-            yield one
+        if not contribution.erased:
+            yield contribution
 
 
-def _counted(own: Iterable[Contribution], advance: Callable[[int], None]) -> Iterator[Said]:
-    for one in own:
-        yield json.loads(DraftIn.from_domain(_draft(one)).model_dump_json())
+def _to_rows(contributions: Iterable[Contribution], advance: Callable[[int], None]) -> Iterator[Fields]:
+    for contribution in contributions:
+        yield json.loads(DraftIn.from_domain(_draft(contribution)).model_dump_json())
         advance(1)
 
 
-def _table(rows: Iterable[Said]) -> None:
+def _print_csv(rows: Iterable[Fields]) -> None:
     click.echo(line(FIELDS), nl=False)
-    for said in rows:
-        click.echo(line(_cell(name, said[name]) for name in FIELDS), nl=False)
+    for fields in rows:
+        click.echo(line(_cell(name, fields[name]) for name in FIELDS), nl=False)
 
 
-def _lines(rows: Iterable[Said]) -> None:
-    for said in rows:
-        click.echo(_object(said))
+def _print_lines(rows: Iterable[Fields]) -> None:
+    for fields in rows:
+        click.echo(_to_json_line(fields))
 
 
-def _array(rows: Iterable[Said]) -> None:
+def _print_array(rows: Iterable[Fields]) -> None:
     click.echo("[", nl=False)
-    for number, said in enumerate(rows):
-        click.echo(f"{',' if number else ''}\n{_object(said)}", nl=False)
+    for number, fields in enumerate(rows):
+        click.echo(f"{',' if number else ''}\n{_to_json_line(fields)}", nl=False)
     click.echo("\n]")
 
 
-def _object(said: Said) -> str:
-    return json.dumps({name: said[name] for name in FIELDS if said[name] not in (None, [])})
+def _to_json_line(fields: Fields) -> str:
+    return json.dumps({name: fields[name] for name in FIELDS if fields[name] not in (None, [])})
 
 
 def _draft(contribution: Contribution) -> Draft:

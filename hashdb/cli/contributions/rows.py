@@ -20,14 +20,14 @@ FIELDS = tuple(field.name for field in fields(Draft))
 """The columns, in the order in which `hashdb export` writes them."""
 LISTS = frozenset({"signals", "labels", "context"})
 _NUMBERS = frozenset({"quality", "severity"})
-_ALGORITHM = ("algorithm", "signal_type", "hash_type", "type")
-_VALUE = ("hash", "signal_value", "hash_digest", "value", "indicator")
-_USED = frozenset({*FIELDS, *_ALGORITHM, *_VALUE})
+_ALGORITHM_COLUMNS = ("algorithm", "signal_type", "hash_type", "type")
+_VALUE_COLUMNS = ("hash", "signal_value", "hash_digest", "value", "indicator")
+_KNOWN_COLUMNS = frozenset({*FIELDS, *_ALGORITHM_COLUMNS, *_VALUE_COLUMNS})
 _ALIASES = {"hash_pdq": "pdq", "imagepdq": "pdq"}
 """What ThreatExchange and StopNCII call it."""
-_NO_UTF8 = Fault("", "is not UTF-8")
-_ARRAY = Fault("", "begins an array: JSON Lines have one object a line, as `jq -c '.[]'` makes of an array")
-_GAP = re.compile(r"[\s,;:|]+")
+_NOT_UTF8 = Fault("", "is not UTF-8")
+_IS_ARRAY = Fault("", "begins an array: JSON Lines have one object a line, as `jq -c '.[]'` makes of an array")
+_SEPARATOR = re.compile(r"[\s,;:|]+")
 
 
 class Format(StrEnum):
@@ -48,19 +48,19 @@ class Row(NamedTuple):
     """A row: the fields that it says, or what is wrong with it."""
 
     line: int
-    said: Mapping[str, object]
+    fields: Mapping[str, object]
     fault: Fault | None = None
 
 
 def read_rows(lines: Iterable[str], form: Format, algorithm: Algorithm | None) -> Iterator[Row]:
     """The rows of a file, one at a time; `algorithm` is that of hashes which stand alone."""
     if form is Format.CSV:
-        return _of_csv(lines)
-    return _of_json(lines) if form is Format.JSONL else _of_text(lines, algorithm)
+        return _read_csv(lines)
+    return _read_json_lines(lines) if form is Format.JSONL else _read_text(lines, algorithm)
 
 
-def _of_csv(lines: Iterable[str]) -> Iterator[Row]:
-    reader = csv.reader(_unmarked(lines), strict=True)
+def _read_csv(lines: Iterable[str]) -> Iterator[Row]:
+    reader = csv.reader(_without_bom(lines), strict=True)
     line, names = 1, list[str]()
     while True:
         try:
@@ -77,69 +77,69 @@ def _of_csv(lines: Iterable[str]) -> Iterator[Row]:
                 yield Row(line, {}, fault)
                 return
         elif not all(map(_is_utf8, cells)):
-            yield Row(line, {}, _NO_UTF8)
+            yield Row(line, {}, _NOT_UTF8)
         elif cells:
-            yield _of_cells(line, names, cells)
+            yield _row_from_cells(line, names, cells)
         line = reader.line_num + 1
 
 
 def _heading_fault(names: Sequence[str]) -> Fault | None:
     """Why these are no columns of a list, or None. A foreign list may have others, which are not used."""
-    twice = [name for name in names if name in _USED and names.count(name) > 1]
-    if twice:
-        return Fault(twice[0], "is the name of more than one column")
+    repeated = [name for name in names if name in _KNOWN_COLUMNS and names.count(name) > 1]
+    if repeated:
+        return Fault(repeated[0], "is the name of more than one column")
     if "signals" in names:
         unknown = [name for name in names if name not in FIELDS]
         return Fault(unknown[0] or "a column", "is not a field of a draft") if unknown else None
-    if set(names) & set(_ALGORITHM) and set(names) & set(_VALUE):
+    if set(names) & set(_ALGORITHM_COLUMNS) and set(names) & set(_VALUE_COLUMNS):
         return None
     return Fault("", "the first line names the columns: `signals`, or `algorithm` and `hash`, among them")
 
 
-def _of_cells(line: int, names: Sequence[str], cells: Sequence[str]) -> Row:
+def _row_from_cells(line: int, names: Sequence[str], cells: Sequence[str]) -> Row:
     if len(cells) != len(names):
         return Row(line, {}, Fault("", f"has {len(cells)} cells, and there are {len(names)} columns"))
-    said: dict[str, object] = {}
+    fields: dict[str, object] = {}
     for name, cell in zip(names, map(unguarded, cells), strict=True):
         # What only its sender understands comes back as it was sent.
         text = cell if name == "reference" else cell.strip()
         if text and name in LISTS:
-            said[name] = text.split()
+            fields[name] = text.split()
         elif text:
-            said[name] = int(text) if name in _NUMBERS and text.isdecimal() and len(text) < 10 else text
-    return _of_fields(line, said)
+            fields[name] = int(text) if name in _NUMBERS and text.isdecimal() and len(text) < 10 else text
+    return _row_from_fields(line, fields)
 
 
-def _of_json(lines: Iterable[str]) -> Iterator[Row]:
-    begun = False
-    for line, text in enumerate(_unmarked(lines), 1):
+def _read_json_lines(lines: Iterable[str]) -> Iterator[Row]:
+    started = False
+    for line, text in enumerate(_without_bom(lines), 1):
         if not text.strip():
             continue
-        if not begun and text.lstrip().startswith("["):
-            yield Row(line, {}, _ARRAY)
+        if not started and text.lstrip().startswith("["):
+            yield Row(line, {}, _IS_ARRAY)
             return
-        begun = True
+        started = True
         if not _is_utf8(text):
-            yield Row(line, {}, _NO_UTF8)
+            yield Row(line, {}, _NOT_UTF8)
             continue
         try:
-            said = json.loads(text)
+            fields = json.loads(text)
         except (ValueError, RecursionError):
             yield Row(line, {}, Fault("", "is not JSON in UTF-8"))
             continue
-        if isinstance(said, dict):
-            yield _of_fields(line, {name: value for name, value in said.items() if value is not None})
+        if isinstance(fields, dict):
+            yield _row_from_fields(line, {name: value for name, value in fields.items() if value is not None})
         else:
             yield Row(line, {}, Fault("", "takes an object"))
 
 
-def _of_text(lines: Iterable[str], algorithm: Algorithm | None) -> Iterator[Row]:
-    for line, text in enumerate(_unmarked(lines), 1):
-        words = _GAP.split(text.strip())
+def _read_text(lines: Iterable[str], algorithm: Algorithm | None) -> Iterator[Row]:
+    for line, text in enumerate(_without_bom(lines), 1):
+        words = _SEPARATOR.split(text.strip())
         if not words[0] or words[0].startswith("#"):
             continue
         if not _is_utf8(text):
-            yield Row(line, {}, _NO_UTF8)
+            yield Row(line, {}, _NOT_UTF8)
         elif len(words) == 1 and algorithm is not None:
             yield Row(line, {"signals": [_signal(algorithm, words[0])]})
         elif len(words) == 2 or (len(words) == 3 and words[2].isdecimal()):
@@ -149,17 +149,17 @@ def _of_text(lines: Iterable[str], algorithm: Algorithm | None) -> Iterator[Row]
             yield Row(line, {}, Fault("", "is not an algorithm and a hash (a hash alone takes --algorithm)"))
 
 
-def _of_fields(line: int, said: Mapping[str, object]) -> Row:
+def _row_from_fields(line: int, fields: Mapping[str, object]) -> Row:
     """The row of these fields; of a foreign list, which has one hash a row, of those that we know."""
-    algorithm, value = _first(said, _ALGORITHM), _first(said, _VALUE)
-    if "signals" in said or algorithm is None or value is None:
-        return Row(line, said)
-    known = {name: one for name, one in said.items() if name in FIELDS}
+    algorithm, value = _first_present(fields, _ALGORITHM_COLUMNS), _first_present(fields, _VALUE_COLUMNS)
+    if "signals" in fields or algorithm is None or value is None:
+        return Row(line, fields)
+    known = {name: field for name, field in fields.items() if name in FIELDS}
     return Row(line, {**known, "signals": [_signal(algorithm, value)]})
 
 
-def _first(said: Mapping[str, object], names: Iterable[str]) -> str | None:
-    return next((str(said[name]) for name in names if name in said), None)
+def _first_present(fields: Mapping[str, object], names: Iterable[str]) -> str | None:
+    return next((str(fields[name]) for name in names if name in fields), None)
 
 
 def _signal(algorithm: str, value: str) -> str:
@@ -167,11 +167,11 @@ def _signal(algorithm: str, value: str) -> str:
     return f"{_ALIASES.get(name, name)}:{value.lower()}"
 
 
-def _unmarked(lines: Iterable[str]) -> Iterator[str]:
+def _without_bom(lines: Iterable[str]) -> Iterator[str]:
     """The lines, without a mark of the byte order."""
     return (line if number else line.removeprefix("\ufeff") for number, line in enumerate(lines))
 
 
 def _is_utf8(text: str) -> bool:
     """Whether no byte of it was read that is none of UTF-8; such a byte is a lone surrogate here (PEP 383)."""
-    return text.isascii() or not any("\ud800" <= one <= "\udfff" for one in text)
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)

@@ -59,13 +59,13 @@ def add(picture: Path, radii: tuple[tuple[Algorithm, int], ...], note: str, prof
 def browse(as_json: bool) -> None:
     """List what is never accepted and never matched."""
     with opened(Settings.read()) as db:
-        found = _all(db)
+        entries = _list_all(db)
     if as_json:
-        print_json(BenignsOut.model_construct(benign=[BenignOut.from_domain(one) for one in found], next=None))
+        print_json(BenignsOut.model_construct(benign=[BenignOut.from_domain(entry) for entry in entries], next=None))
         return
     rows = [
-        [str(one.id), one.built_in or one.note, "yes" if one.built_in else "", str(len(one.signals)), str(one.masked)]
-        for one in found
+        [str(entry.id), entry.built_in or entry.note, "yes" if entry.built_in else "", str(len(entry.signals)), str(entry.masked)]
+        for entry in entries
     ]
     print_table([">id", "what", "built in", ">signals", ">masks"], rows)
 
@@ -88,8 +88,8 @@ def checked(draft: BenignDraft) -> BenignDraft:
     return read(BenignIn, BenignIn.from_domain(draft).model_dump_json()).to_domain()
 
 
-def _all(db: HashDB) -> list[Benign]:
-    found: list[Benign] = []
-    while page := benign.page(db, COMMAND_LINE, found[-1].id if found else 0, 1000):
-        found += page
-    return found
+def _list_all(db: HashDB) -> list[Benign]:
+    entries: list[Benign] = []
+    while page := benign.page(db, COMMAND_LINE, entries[-1].id if entries else 0, 1000):
+        entries += page
+    return entries

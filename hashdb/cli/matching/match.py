@@ -54,22 +54,22 @@ def match_command(
     """Ask whether pictures (files, or folders of them) are close to contributions. The pictures stay here."""
     settings = Settings.read()
     done = Done(state, "match")
-    files, before = done.apart(expand(paths))
+    files, already_done = done.apart(expand(paths))
     bar, advance = tracked("matching", len(files))
     failed = []
     with ExitStack() as stack:
-        algorithms, match = stack.enter_context(_copy(settings) if local else _service())
+        algorithms, match = stack.enter_context(_open_copy(settings) if local else _connect())
         stack.enter_context(done)
         stack.enter_context(bar)
         add = stack.enter_context(json_array(as_json))
-        done.tell(before, add if as_json else None)
+        done.tell(already_done, add if as_json else None)
         outcomes = hash_all(files, algorithms, settings, Mode.TRANSFORMS if transforms else Mode.PLAIN, jobs)
-        for outcome, result in in_batches(list(files), outcomes, partial(_ask, match, dict(radii))):
+        for outcome, result in in_batches(list(files), outcomes, partial(_match_batch, match, dict(radii))):
             advance()
             if as_json:
-                add(_object(outcome, result))
+                add(_to_json(outcome, result))
             elif result is not None:
-                _tell(outcome.path, result)
+                _print_result(outcome.path, result)
             if result is None:
                 failed.append(outcome)
             else:
@@ -77,18 +77,18 @@ def match_command(
     return report_failures(failed)
 
 
-Asked = tuple[tuple[Algorithm, ...], Callable[[Sequence[Query]], Answer]]
+Matcher = tuple[tuple[Algorithm, ...], Callable[[Sequence[Query]], Answer]]
 """The algorithms in force, and what answers queries."""
 
 
 @contextmanager
-def _service() -> Iterator[Asked]:
+def _connect() -> Iterator[Matcher]:
     with Client.from_environment() as client:
         yield tuple(client.me().algorithms), client.match
 
 
 @contextmanager
-def _copy(settings: Settings) -> Iterator[Asked]:
+def _open_copy(settings: Settings) -> Iterator[Matcher]:
     with LocalIndex(settings.home / "local") as index:
         yield index.rules.algorithms, index.match
         click.echo(f"hashdb: the local copy is {spelled_age(index.age)} old (event {index.checkpoint:,})", err=True)
@@ -104,18 +104,18 @@ def spelled_age(age: timedelta) -> str:
     raise AssertionError("a loop without an end")
 
 
-def _ask(
+def _match_batch(
     match: Callable[[Sequence[Query]], Answer], radii: Mapping[Algorithm, int], batch: Sequence[Outcome]
 ) -> list[Result | None]:
     hashed = [outcome.hashed for outcome in batch if outcome.hashed is not None]
-    queries = [Query(one.signals, radius=radii, transforms=dict(one.transforms)) for one in hashed]
-    answered = iter(match(queries).results if queries else ())
-    return [None if outcome.hashed is None else next(answered) for outcome in batch]
+    queries = [Query(picture.signals, radius=radii, transforms=dict(picture.transforms)) for picture in hashed]
+    results = iter(match(queries).results if queries else ())
+    return [None if outcome.hashed is None else next(results) for outcome in batch]
 
 
-def _tell(path: Path, result: Result) -> None:
-    said = [escaped(path), advice(result), *map(described, result.matches)]
-    console().print("  ".join(said), soft_wrap=True)
+def _print_result(path: Path, result: Result) -> None:
+    columns = [escaped(path), advice(result), *map(described, result.matches)]
+    console().print("  ".join(columns), soft_wrap=True)
 
 
 def advice(result: Result) -> str:
@@ -123,8 +123,8 @@ def advice(result: Result) -> str:
     if result.action == "none":
         return "no match"
     members = "1 member" if result.members == 1 else f"{result.members} members"
-    told = [members] * bool(result.matches) + ["not all shown"] * result.truncated
-    return f"review ({', '.join(told)})"
+    details = [members] * bool(result.matches) + ["not all shown"] * result.truncated
+    return f"review ({', '.join(details)})"
 
 
 def described(match: Match) -> str:
@@ -133,12 +133,12 @@ def described(match: Match) -> str:
         f"{algorithm} {bits}" if bits is not None else algorithm for algorithm, bits in match.distance.items()
     )
     severity = "" if match.severity is None else f", severity {match.severity}"
-    through = "" if match.transform is None else f" ({match.transform})"
+    transform = "" if match.transform is None else f" ({match.transform})"
     labels = " ".join(match.labels)
-    return f"contribution {match.contribution}{through}: {distances}; {labels}{severity}, {match.standing}"
+    return f"contribution {match.contribution}{transform}: {distances}; {labels}{severity}, {match.standing}"
 
 
-def _object(outcome: Outcome, result: Result | None) -> dict[str, object]:
+def _to_json(outcome: Outcome, result: Result | None) -> dict[str, object]:
     if result is None:
         return {"path": str(outcome.path), "error": outcome.error}
     return {"path": str(outcome.path), **json.loads(ResultOut.from_domain(result).json_text())}
@@ -163,15 +163,15 @@ def hash_command(
     settings = Settings.read()
     algorithms = tuple(map(Algorithm, names)) or settings.algorithms
     done = Done(state, "hash")
-    files, before = done.apart(expand(paths))
+    files, already_done = done.apart(expand(paths))
     bar, advance = tracked("hashing", len(files))
     failed = []
     with done, bar, json_array(as_json) as add:
-        done.tell(before, add if as_json else None)
+        done.tell(already_done, add if as_json else None)
         for outcome in hash_all(files, algorithms, settings, jobs=jobs):
             advance()
             if as_json:
-                add(_hashes_as_json(outcome))
+                add(_hashes_to_json(outcome))
             else:
                 _print_hashes(outcome)
             if outcome.hashed is None:
@@ -183,13 +183,13 @@ def hash_command(
 
 def _print_hashes(outcome: Outcome) -> None:
     if outcome.hashed is not None:
-        said = [escaped(outcome.path), *map(str, outcome.hashed.signals)]
+        columns = [escaped(outcome.path), *map(str, outcome.hashed.signals)]
         if outcome.hashed.quality is not None:
-            said.append(f"quality {outcome.hashed.quality}")
-        console().print("  ".join(said), soft_wrap=True)
+            columns.append(f"quality {outcome.hashed.quality}")
+        console().print("  ".join(columns), soft_wrap=True)
 
 
-def _hashes_as_json(outcome: Outcome) -> dict[str, object]:
+def _hashes_to_json(outcome: Outcome) -> dict[str, object]:
     if outcome.hashed is None:
         return {"path": str(outcome.path), "error": outcome.error}
     signals = [str(signal) for signal in outcome.hashed.signals]

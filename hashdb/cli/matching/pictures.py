@@ -22,13 +22,13 @@ from hashdb.hashing.workers import Worker, hash_in_order
 from hashdb.index.folder import opener, restrict
 from hashdb.settings import Settings
 
-_NAMES = "avif bmp gif j2k jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp"
-SUFFIXES = frozenset(f".{name}" for name in _NAMES.split(" "))
+_EXTENSIONS = "avif bmp gif j2k jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp"
+SUFFIXES = frozenset(f".{name}" for name in _EXTENSIONS.split(" "))
 """What is taken from a folder; a file that is named is always tried."""
-_BATCH = 100
-_MANY = 200
+_PICTURES_A_REQUEST = 100
+_WORKERS_FROM = 200
 """Pictures for which processes are worth starting: fewer are hashed before they have."""
-_Said = TypeVar("_Said")
+_Answer = TypeVar("_Said")
 
 
 class Outcome(NamedTuple):
@@ -48,14 +48,14 @@ def expand(paths: Sequence[Path]) -> dict[Path, str | None]:
 
     A folder that cannot be read is among them, with what is wrong; of one without pictures standard error tells.
     """
-    found: dict[Path, str | None] = {}
+    files: dict[Path, str | None] = {}
     for path in paths:
         # Unlike Path.is_dir it says no, where a name is too long to be one.
-        below = _below(path) if os.path.isdir(path) else {path: None}
-        if not below:
+        pictures = _list_below(path) if os.path.isdir(path) else {path: None}
+        if not pictures:
             click.echo(f"hashdb: no pictures in {escaped(path)}", err=True)
-        found.update(below)
-    return found
+        files.update(pictures)
+    return files
 
 
 jobs_option = click.option(
@@ -79,55 +79,55 @@ def hash_all(
     """
     limits = Limits(max_bytes=settings.media_max_bytes, max_pixels=settings.media_max_pixels)
     workers = jobs or os.cpu_count() or 1
-    if len(paths) < _MANY:
+    if len(paths) < _WORKERS_FROM:
         warm(algorithms)
-        yield from _in_threads(paths, workers, lambda path: hash_file(path, algorithms, limits, mode))
+        yield from _hash_in_threads(paths, workers, lambda path: hash_file(path, algorithms, limits, mode))
         return
 
-    def read(given: tuple[Path, str | None]) -> bytes:
-        path, error = given
+    def read(item: tuple[Path, str | None]) -> bytes:
+        path, error = item
         if error is not None:
             raise UnreadablePicture(error)
         return read_file(path, limits)
 
-    crew = [Worker(settings.media_seconds, settings.media_memory, limits) for _ in range(workers)]
-    for (path, _), found in hash_in_order(crew, paths.items(), read, algorithms, mode):
-        if isinstance(found, UnreadablePicture):
-            yield Outcome(path, None, str(found))
+    pool = [Worker(settings.media_seconds, settings.media_memory, limits) for _ in range(workers)]
+    for (path, _), hashed in hash_in_order(pool, paths.items(), read, algorithms, mode):
+        if isinstance(hashed, UnreadablePicture):
+            yield Outcome(path, None, str(hashed))
         else:
-            yield Outcome(path, found, None)
+            yield Outcome(path, hashed, None)
 
 
-def _in_threads(paths: Mapping[Path, str | None], many: int, ask: Callable[[Path], Hashed]) -> Iterator[Outcome]:
+def _hash_in_threads(paths: Mapping[Path, str | None], threads: int, hash_path: Callable[[Path], Hashed]) -> Iterator[Outcome]:
     """What comes of each path, in order, so many asked about at a time, and not far ahead of who listens."""
-    with ThreadPoolExecutor(many) as threads:
+    with ThreadPoolExecutor(threads) as executor:
         running: deque[Future[Outcome]] = deque()
         for path, error in paths.items():
-            running.append(threads.submit(_hashed, path, error, ask))
-            if len(running) > 2 * many:
+            running.append(executor.submit(_hash_one, path, error, hash_path))
+            if len(running) > 2 * threads:
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()
 
 
 def in_batches(
-    paths: Sequence[Path], outcomes: Iterator[Outcome], ask: Callable[[list[Outcome]], Sequence[_Said | None]]
-) -> Iterator[tuple[Outcome, _Said | None]]:
+    paths: Sequence[Path], outcomes: Iterator[Outcome], send: Callable[[list[Outcome]], Sequence[_Answer | None]]
+) -> Iterator[tuple[Outcome, _Answer | None]]:
     """What comes of each path, in order, of which `ask` sends a hundred in a request, and what was said of it.
 
     `ask` may put errors into its list. When it raises, that is the error of what it was given and of all that is
     left, and nothing is sent any more.
     """
-    done = 0
-    while batch := list(islice(outcomes, _BATCH)):
-        done += len(batch)
+    taken = 0
+    while batch := list(islice(outcomes, _PICTURES_A_REQUEST)):
+        taken += len(batch)
         try:
-            said = ask(batch)
+            answers = send(batch)
         except HashDBError as error:
-            left = (Outcome(path, None, None) for path in paths[done:])
+            left = (Outcome(path, None, None) for path in paths[taken:])
             yield from ((outcome.failed(str(error)), None) for outcome in (*batch, *left))
             return
-        yield from zip(batch, said, strict=True)
+        yield from zip(batch, answers, strict=True)
 
 
 def fit_to_contribute(outcome: Outcome) -> Outcome:
@@ -147,30 +147,30 @@ def report_failures(outcomes: Sequence[Outcome]) -> int:
     return 1 if failures else 0
 
 
-def _below(folder: Path) -> dict[Path, str | None]:
-    found: dict[Path, str | None] = {}
+def _list_below(folder: Path) -> dict[Path, str | None]:
+    pictures: dict[Path, str | None] = {}
 
-    def tell(error: OSError) -> None:
-        found[Path(error.filename)] = f"the folder cannot be read: {(error.strerror or 'unknown error').lower()}"
+    def note_error(error: OSError) -> None:
+        pictures[Path(error.filename)] = f"the folder cannot be read: {(error.strerror or 'unknown error').lower()}"
 
-    for parent, folders, names in os.walk(folder, onerror=tell):
+    for parent, folders, names in os.walk(folder, onerror=note_error):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
-                found[Path(parent, name)] = None
-    return found
+                pictures[Path(parent, name)] = None
+    return pictures
 
 
-def _hashed(path: Path, error: str | None, ask: Callable[[Path], Hashed]) -> Outcome:
+def _hash_one(path: Path, error: str | None, hash_path: Callable[[Path], Hashed]) -> Outcome:
     if error is not None:
         return Outcome(path, None, error)
     try:
-        return Outcome(path, ask(path), None)
-    except UnreadablePicture as refusal:
-        return Outcome(path, None, str(refusal))
+        return Outcome(path, hash_path(path), None)
+    except UnreadablePicture as error_found:
+        return Outcome(path, None, str(error_found))
 
 
-Noted = dict[str, object]
+DoneLine = dict[str, object]
 
 state_option = click.option(
     "--state",
@@ -185,26 +185,26 @@ class Done:
     A file that has changed since is not done. Without a file to note it in, nothing is.
     """
 
-    def __init__(self, noted_in: Path | None, did: str | None = None) -> None:
+    def __init__(self, path: Path | None, task: str | None = None) -> None:
         """Reads what was noted; a line that was cut short counts as none. A usage error where it cannot be read.
 
         `did` says what is done, where there is no contribution to note; what else was done of a file is not that.
         """
-        self._file, self._noted_in, self._did = None, noted_in, did
-        self._known: dict[str, Noted] = {}
-        if noted_in is None:
+        self._file, self._path, self._task = None, path, task
+        self._lines: dict[str, DoneLine] = {}
+        if path is None:
             return
         try:
-            self._file = open(noted_in, "a+", encoding="utf-8", opener=opener)  # noqa: SIM115
-            restrict(noted_in)
+            self._file = open(path, "a+", encoding="utf-8", opener=opener)  # noqa: SIM115
+            restrict(path)
             self._file.seek(0)
             text = self._file.read()
         except (OSError, UnicodeDecodeError) as error:
-            raise click.UsageError(f"{noted_in} cannot be used to note what is done: {error}") from None
+            raise click.UsageError(f"{path} cannot be used to note what is done: {error}") from None
         for line in text.splitlines():
             try:
-                one = json.loads(line)
-                self._known[str(one["path"])] = one
+                entry = json.loads(line)
+                self._lines[str(entry["path"])] = entry
             except (ValueError, LookupError, TypeError):
                 continue
         if text and not text.endswith("\n"):
@@ -217,25 +217,25 @@ class Done:
         if self._file is not None:
             self._file.close()
 
-    def apart(self, files: Mapping[Path, str | None]) -> tuple[dict[Path, str | None], list[Noted]]:
+    def apart(self, files: Mapping[Path, str | None]) -> tuple[dict[Path, str | None], list[DoneLine]]:
         """The files that are left to do, and what was noted of the others."""
         left: dict[Path, str | None] = {}
-        before: list[Noted] = []
+        already_done: list[DoneLine] = []
         for path, error in files.items():
-            noted = self._known.get(str(path))
-            if noted is not None and error is None and noted == self._line(path, noted.get("id")):
-                before.append({"path": str(path)} | ({} if self._did else {"id": noted["id"]}) | {"known": True})
+            entry = self._lines.get(str(path))
+            if entry is not None and error is None and entry == self._line(path, entry.get("id")):
+                already_done.append({"path": str(path)} | ({} if self._task else {"id": entry["id"]}) | {"known": True})
             else:
                 left[path] = error
-        return left, before
+        return left, already_done
 
-    def tell(self, before: Sequence[Noted], add: Callable[[Noted], None] | None) -> None:
+    def tell(self, already_done: Sequence[DoneLine], add: Callable[[DoneLine], None] | None) -> None:
         """Say how many were done before, on standard error, and each of them to `add`, where there is one."""
-        if before:
-            click.echo(f"hashdb: {len(before):,} done before, as {escaped(self._noted_in)} says", err=True)
+        if already_done:
+            click.echo(f"hashdb: {len(already_done):,} done before, as {escaped(self._path)} says", err=True)
         if add is not None:
-            for one in before:
-                add(one)
+            for entry in already_done:
+                add(entry)
 
     def note(self, path: Path, id: int | None = None) -> None:
         """Note that a file is done, at once: the line is in the file when this returns."""
@@ -243,10 +243,10 @@ class Done:
             self._file.write(f"{json.dumps(self._line(path, id))}\n")
             self._file.flush()
 
-    def _line(self, path: Path, id: object) -> Noted:
+    def _line(self, path: Path, id: object) -> DoneLine:
         try:
             status = path.stat()
         except OSError:
             return {}
-        noted: Noted = {"path": str(path), "size": status.st_size, "changed": status.st_mtime_ns}
-        return noted | ({"did": self._did} if self._did else {"id": id})
+        entry: DoneLine = {"path": str(path), "size": status.st_size, "changed": status.st_mtime_ns}
+        return entry | ({"did": self._task} if self._task else {"id": id})
