@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 import httpx
 from pydantic import ValidationError
 
-from hashdb.connection import Asked, ClientRequest, Connection
+from hashdb.connection import Params, ClientRequest, Connection
 from hashdb.domain.contributions import Amendment, Contribution, Draft, Filter, Receipt, Recorded
 from hashdb.domain.ledger.checkpoints import Checked, Checkpoint, Consistency, Inclusion, Log, Verifier, read_checkpoint
 from hashdb.domain.matching.benign import Benign, BenignDraft
@@ -70,7 +70,7 @@ from hashdb.wire.sharing.feed import (
     read_lines,
 )
 
-_Answer = TypeVar("_Answer", bound=Answered)
+_Body = TypeVar("_Body", bound=Answered)
 _Page = TypeVar(
     "_Page",
     ContributionsOut,
@@ -172,18 +172,18 @@ class Client:
     def match_media(self, pictures: Sequence[bytes], *, transforms: bool = False) -> Answer:
         """A result for each of 1 to 32 pictures, which the service hashes. Better hash here, and `match`."""
         files = tuple((f"{number}", octets) for number, octets in enumerate(pictures))
-        asked = {"transforms": 1} if transforms else {}
-        return self._ask(AnswerOut, ClientRequest("POST", "/v1/matches/media", params=asked, files=files)).to_domain()
+        params = {"transforms": 1} if transforms else {}
+        return self._ask(AnswerOut, ClientRequest("POST", "/v1/matches/media", params=params, files=files)).to_domain()
 
     def contribution(self, id: int) -> Contribution:
         """One contribution, as much of it as this key may see."""
         return self._ask(ContributionOut, ClientRequest("GET", f"/v1/contributions/{id}")).to_domain()
 
-    def contributions(self, chosen: Filter | None = None) -> Iterator[Contribution]:
+    def contributions(self, filter: Filter | None = None) -> Iterator[Contribution]:
         """Every contribution that the filter lets through, page by page."""
-        asked = _query(chosen or Filter()) | {"limit": 1000}
-        for page in self._pages(ContributionsOut, "/v1/contributions", asked):
-            yield from (one.to_domain() for one in page.contributions)
+        params = _filter_params(filter or Filter()) | {"limit": 1000}
+        for page in self._pages(ContributionsOut, "/v1/contributions", params):
+            yield from (contribution.to_domain() for contribution in page.contributions)
 
     def amend(self, id: int, change: Amendment) -> Contribution:
         """Change what was said of a contribution."""
@@ -215,13 +215,13 @@ class Client:
     def opinions(self, contribution: int) -> Iterator[Opinion]:
         """Every opinion on a contribution, page by page, in the order in which they were given."""
         for page in self._pages(OpinionsOut, f"/v1/contributions/{contribution}/opinions"):
-            yield from (one.to_domain() for one in page.opinions)
+            yield from (opinion.to_domain() for opinion in page.opinions)
 
     def cases(self, state: CaseState | None = None) -> Iterator[Case]:
         """Every case that this key may see, page by page, in the order of their opening."""
-        asked = {} if state is None else {"state": str(state)}
-        for page in self._pages(CasesOut, "/v1/cases", asked):
-            yield from (one.to_domain() for one in page.cases)
+        params = {} if state is None else {"state": str(state)}
+        for page in self._pages(CasesOut, "/v1/cases", params):
+            yield from (case.to_domain() for case in page.cases)
 
     def case(self, id: int) -> Case:
         """One case, as much of it as this key may see."""
@@ -234,16 +234,16 @@ class Client:
 
         To retire, `signals` names the places of the signals near which later contributions wait (None: the usual ones).
         """
-        asked = DecisionIn.model_construct(
+        body = DecisionIn.model_construct(
             decision=decision, note=note, signals=None if signals is None else list(signals)
         )
         # A service of 0.1.0 knows no signals.
-        text = asked.model_dump_json(exclude={"signals"} if signals is None else None)
-        return self._done(CaseOut, ClientRequest("POST", f"/v1/cases/{case}/decision", text, safe=False)).to_domain()
+        text = body.model_dump_json(exclude={"signals"} if signals is None else None)
+        return self._ask_or_proposal(CaseOut, ClientRequest("POST", f"/v1/cases/{case}/decision", text, safe=False)).to_domain()
 
     def changes(self, after: int, *, limit: int = 1000, epoch: str | None = None, wait: int = 0) -> Changes:
         """A page of the feed after number `after`; at the head it waits up to `wait` seconds for a change."""
-        request = ClientRequest("GET", "/v1/changes", params=_since(after, epoch, wait) | {"limit": limit}, longer=wait)
+        request = ClientRequest("GET", "/v1/changes", params=_feed_params(after, epoch, wait) | {"limit": limit}, extra_seconds=wait)
         return self._ask(ChangesOut, request).to_domain()
 
     def stream(self, after: int, *, epoch: str | None = None, wait: int = 0) -> Iterator[FeedPage]:
@@ -252,7 +252,7 @@ class Client:
         Raises ServiceUnreachable where it breaks off; what came until then is right.
         """
         headers = {"Accept": "application/x-ndjson"}
-        request = ClientRequest("GET", "/v1/changes", params=_since(after, epoch, wait), headers=headers, longer=wait)
+        request = ClientRequest("GET", "/v1/changes", params=_feed_params(after, epoch, wait), headers=headers, extra_seconds=wait)
         for lines in self._connection.lines(request):
             try:
                 yield read_lines(lines)
@@ -262,17 +262,17 @@ class Client:
     def reversals(self, after: int = 0) -> Iterator[Reversal]:
         """What this member was given as a match and is none any more, above a number, page by page."""
         for page in self._pages(ReversalsOut, "/v1/reversals", after=after):
-            yield from (one.to_domain() for one in page.reversals)
+            yield from (reversal.to_domain() for reversal in page.reversals)
 
     def benign(self) -> Iterator[Benign]:
         """Every entry of the benign list, page by page."""
         for page in self._pages(BenignsOut, "/v1/benign"):
-            yield from (one.to_domain() for one in page.benign)
+            yield from (entry.to_domain() for entry in page.benign)
 
     def add_benign(self, draft: BenignDraft) -> Benign | Proposal:
         """Let nothing close to these signals be accepted or matched; a proposal where that takes a second person."""
         text = BenignIn.from_domain(draft).model_dump_json()
-        return self._done(BenignOut, ClientRequest("POST", "/v1/benign", text, safe=False)).to_domain()
+        return self._ask_or_proposal(BenignOut, ClientRequest("POST", "/v1/benign", text, safe=False)).to_domain()
 
     def delete_benign(self, id: int) -> None:
         """Take an entry of the benign list away."""
@@ -281,7 +281,7 @@ class Client:
     def incidents(self) -> Iterator[Incident]:
         """Every incident, page by page."""
         for page in self._pages(IncidentsOut, "/v1/incidents"):
-            yield from (one.to_domain() for one in page.incidents)
+            yield from (incident.to_domain() for incident in page.incidents)
 
     def add_incident(self, draft: IncidentDraft) -> Incident:
         """Open an incident."""
@@ -296,7 +296,7 @@ class Client:
     def proposals(self) -> Iterator[Proposal]:
         """Every request that waits for a second person, page by page."""
         for page in self._pages(ProposalsOut, "/v1/proposals"):
-            yield from (one.to_domain() for one in page.proposals)
+            yield from (proposal.to_domain() for proposal in page.proposals)
 
     def drop_proposal(self, id: int) -> None:
         """Let a proposal be forgotten."""
@@ -305,7 +305,7 @@ class Client:
     def webhooks(self) -> Iterator[Webhook]:
         """Every webhook of this member (of everybody with scope `admin`), page by page."""
         for page in self._pages(WebhooksOut, "/v1/webhooks"):
-            yield from (one.to_domain() for one in page.webhooks)
+            yield from (webhook.to_domain() for webhook in page.webhooks)
 
     def add_webhook(self, draft: WebhookDraft) -> IssuedWebhook:
         """Make a webhook; its secret is in the answer and nowhere else."""
@@ -331,9 +331,9 @@ class Client:
 
     def deliveries(self, webhook: int, outcome: DeliveryOutcome | None = None) -> Iterator[Delivery]:
         """What was delivered to a webhook and what waits, page by page, the oldest first."""
-        asked = {} if outcome is None else {"outcome": str(outcome)}
-        for page in self._pages(DeliveriesOut, f"/v1/webhooks/{webhook}/deliveries", asked):
-            yield from (one.to_domain() for one in page.deliveries)
+        params = {} if outcome is None else {"outcome": str(outcome)}
+        for page in self._pages(DeliveriesOut, f"/v1/webhooks/{webhook}/deliveries", params):
+            yield from (delivery.to_domain() for delivery in page.deliveries)
 
     def delivery(self, webhook: int, id: int) -> Delivery:
         """One delivery."""
@@ -359,8 +359,8 @@ class Client:
 
     def consistency(self, first: int, second: int) -> Consistency:
         """The proof that the first `second` events begin with what were the first `first`."""
-        asked = {"first": first, "second": second}
-        return self._ask(ConsistencyOut, ClientRequest("GET", "/v1/proofs/consistency", params=asked)).to_domain()
+        params = {"first": first, "second": second}
+        return self._ask(ConsistencyOut, ClientRequest("GET", "/v1/proofs/consistency", params=params)).to_domain()
 
     def check(self, kept: str | None = None) -> Checked:
         """Hold the log against a checkpoint that was kept (None: there is none yet, only the signature is verified).
@@ -369,64 +369,64 @@ class Client:
         ScopeMissing where it has grown and this key may not ask for the proof (scope `audit`).
         """
         note, log = self.checkpoint(), self.log()
-        now, key = _signed("the log's checkpoint", note, log)
+        current, verifier = _read_signed("the log's checkpoint", note, log)
         if kept is None:
-            return Checked(None, now, key, False, note)
-        before, old = _signed("the checkpoint that was kept", kept, log)
-        if now.size < before.size:
-            raise LogRewritten(f"it has {now.size:,} events, and had {before.size:,}")
-        if now.origin != before.origin or not self._grew(before, now):
-            raise LogRewritten(f"its first {before.size:,} events are not what they were")
-        return Checked(before, now, key, key != old, note)
+            return Checked(None, current, verifier, False, note)
+        earlier, earlier_verifier = _read_signed("the checkpoint that was kept", kept, log)
+        if current.size < earlier.size:
+            raise LogRewritten(f"it has {current.size:,} events, and had {earlier.size:,}")
+        if current.origin != earlier.origin or not self._only_grew(earlier, current):
+            raise LogRewritten(f"its first {earlier.size:,} events are not what they were")
+        return Checked(earlier, current, verifier, verifier != earlier_verifier, note)
 
-    def _grew(self, before: Checkpoint, now: Checkpoint) -> bool:
+    def _only_grew(self, earlier: Checkpoint, current: Checkpoint) -> bool:
         # Of the same size there is nothing to prove, and so nothing to ask.
-        if before.size == now.size:
-            return before.root == now.root
-        return self.consistency(before.size, now.size).proves(before, now)
+        if earlier.size == current.size:
+            return earlier.root == current.root
+        return self.consistency(earlier.size, current.size).proves(earlier, current)
 
     def _pages(
-        self, model: type[_Page], path: str, asked: Asked | None = None, after: int | None = 0
+        self, model: type[_Page], path: str, params: Params | None = None, after: int | None = 0
     ) -> Iterator[_Page]:
         while after is not None:
-            page = self._ask(model, ClientRequest("GET", path, params={**(asked or {}), "after": after}))
+            page = self._ask(model, ClientRequest("GET", path, params={**(params or {}), "after": after}))
             yield page
             after = page.next
 
-    def _done(self, model: type[_Answer], request: ClientRequest) -> _Answer | ProposalOut:
+    def _ask_or_proposal(self, model: type[_Body], request: ClientRequest) -> _Body | ProposalOut:
         """What was done, or the proposal that it waits as."""
         response = self._connection.send(request)
         return _read(ProposalOut, response) if response.status_code == 202 else _read(model, response)
 
-    def _ask(self, model: type[_Answer], request: ClientRequest) -> _Answer:
+    def _ask(self, model: type[_Body], request: ClientRequest) -> _Body:
         return _read(model, self._connection.send(request))
 
 
-def _read(model: type[_Answer], response: httpx.Response) -> _Answer:
+def _read(model: type[_Body], response: httpx.Response) -> _Body:
     try:
         return model.model_validate_json(response.content)
     except ValidationError:
         raise ServiceError(response.status_code, "not an answer of hashdb") from None
 
 
-def _signed(what: str, note: str, log: Log) -> tuple[Checkpoint, Verifier]:
+def _read_signed(name: str, note: str, log: Log) -> tuple[Checkpoint, Verifier]:
     try:
         return read_checkpoint(note, log.verifiers)
     except BadNote as error:
-        raise BadNote(f"{what}: {error}") from None
+        raise BadNote(f"{name}: {error}") from None
 
 
-def _since(after: int, epoch: str | None, wait: int) -> dict[str, str | int]:
+def _feed_params(after: int, epoch: str | None, wait: int) -> dict[str, str | int]:
     return {"after": after, "wait": wait} | ({} if epoch is None else {"epoch": epoch})
 
 
-def _query(chosen: Filter) -> dict[str, str | int]:
-    asked = {
-        "status": chosen.status,
-        "standing": chosen.standing,
-        "label": chosen.label,
-        "member": chosen.member,
-        "since": None if chosen.since is None else format_instant(chosen.since),
-        "until": None if chosen.until is None else format_instant(chosen.until),
+def _filter_params(filter: Filter) -> dict[str, str | int]:
+    params = {
+        "status": filter.status,
+        "standing": filter.standing,
+        "label": filter.label,
+        "member": filter.member,
+        "since": None if filter.since is None else format_instant(filter.since),
+        "until": None if filter.until is None else format_instant(filter.until),
     }
-    return {name: value for name, value in asked.items() if value is not None}
+    return {name: value for name, value in params.items() if value is not None}

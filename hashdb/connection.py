@@ -18,9 +18,9 @@ LONGEST_WAIT = 30.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
 _BUSY, _BROKEN = (429, 503), (502, 504)
 """What is answered instead of carrying a request out, and what a proxy answers who does not know whether it was."""
-_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
-Asked = Mapping[str, str | int]
+Params = Mapping[str, str | int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,10 @@ class ClientRequest:
     method: str
     path: str
     text: str | None = None
-    params: Asked = field(default_factory=dict)
+    params: Params = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     files: tuple[tuple[str, bytes], ...] = ()
-    longer: int = 0
+    extra_seconds: int = 0
     safe: bool = True
 
 
@@ -64,83 +64,83 @@ class Connection:
 
     def send(self, request: ClientRequest) -> httpx.Response:
         """The answer, read whole. Raises what the service raises, ServiceUnreachable, ServiceError."""
-        with self._answered(request, stream=False) as response:
+        with self._response(request, stream=False) as response:
             return response
 
     def lines(self, request: ClientRequest) -> Iterator[bytes]:
         """The whole lines of an answer that streams, many at a time. Raises as `send`, also in between."""
-        with self._answered(request, stream=True) as response:
+        with self._response(request, stream=True) as response:
             rest = b""
             try:
                 for part in response.iter_bytes():
-                    whole, end, last = (rest + part).rpartition(b"\n")
-                    rest = last
-                    if end:
-                        yield whole
+                    complete, newline, incomplete = (rest + part).rpartition(b"\n")
+                    rest = incomplete
+                    if newline:
+                        yield complete
             except httpx.HTTPError as error:
-                raise ServiceUnreachable(self._url, _why(error)) from None
+                raise ServiceUnreachable(self._url, _reason(error)) from None
 
     @contextmanager
-    def _answered(self, request: ClientRequest, *, stream: bool) -> Iterator[httpx.Response]:
-        response = self._repeated(request, stream)
+    def _response(self, request: ClientRequest, *, stream: bool) -> Iterator[httpx.Response]:
+        response = self._send_with_retries(request, stream)
         try:
             yield response
         finally:
             response.close()
-        told = response.headers.get("Retry-After", "")
-        if request.longer and told.isdecimal():
+        retry_after = response.headers.get("Retry-After", "")
+        if request.extra_seconds and retry_after.isdecimal():
             # It found no place to wait at the service, so it waits here.
-            time.sleep(min(int(told), request.longer))
+            time.sleep(min(int(retry_after), request.extra_seconds))
 
-    def _repeated(self, request: ClientRequest, stream: bool) -> httpx.Response:
-        for number in range(self._retries + 1):
+    def _send_with_retries(self, request: ClientRequest, stream: bool) -> httpx.Response:
+        for attempt in range(self._retries + 1):
             try:
-                response = self._http.send(self._spelled(request), stream=stream)
+                response = self._http.send(self._build(request), stream=stream)
                 if response.is_success:
                     return response
                 response.read()
                 response.close()
                 error, status = _error(response), response.status_code
-                again = status in _BUSY or (request.safe and status in _BROKEN)
-            except httpx.HTTPError as broken:
-                error = ServiceUnreachable(self._url, _why(broken))
-                again = request.safe or isinstance(broken, _UNSENT)
-            pause = _pause(error, number)
-            if not again or number == self._retries or pause > LONGEST_WAIT:
+                retry = status in _BUSY or (request.safe and status in _BROKEN)
+            except httpx.HTTPError as failure:
+                error = ServiceUnreachable(self._url, _reason(failure))
+                retry = request.safe or isinstance(failure, _NOT_SENT)
+            pause = _pause(error, attempt)
+            if not retry or attempt == self._retries or pause > LONGEST_WAIT:
                 raise error
             time.sleep(pause)
         raise AssertionError("a loop without an end")
 
-    def _spelled(self, request: ClientRequest) -> httpx.Request:
+    def _build(self, request: ClientRequest) -> httpx.Request:
         headers = {**request.headers, **({} if request.text is None else {"Content-Type": "application/json"})}
-        files = [("file", one) for one in request.files] or None
-        spelled = self._http.build_request(
+        files = [("file", file) for file in request.files] or None
+        built = self._http.build_request(
             request.method, request.path, content=request.text, params=request.params, headers=headers, files=files
         )
-        if request.longer:
-            given = spelled.extensions["timeout"].items()
-            spelled.extensions["timeout"] = {
-                name: seconds + request.longer for name, seconds in given if seconds is not None
+        if request.extra_seconds:
+            timeouts = built.extensions["timeout"].items()
+            built.extensions["timeout"] = {
+                name: seconds + request.extra_seconds for name, seconds in timeouts if seconds is not None
             }
-        return spelled
+        return built
 
 
 def _error(response: httpx.Response) -> HashDBError:
     error = error_of(response.status_code, response.content)
-    told = response.headers.get("Retry-After", "")
-    if isinstance(error, ServiceError) and response.status_code in (429, 503) and told.isdecimal():
+    retry_after = response.headers.get("Retry-After", "")
+    if isinstance(error, ServiceError) and response.status_code in (429, 503) and retry_after.isdecimal():
         # Not hashdb's own words, as of a proxy; but when to come again is said.
-        return Unavailable(int(told))
+        return Unavailable(int(retry_after))
     return error
 
 
-def _pause(error: HashDBError, number: int) -> float:
+def _pause(error: HashDBError, attempt: int) -> float:
     """Seconds until the next attempt: longer each time, by chance, so that not all come again at once."""
-    pause: float = min(_FIRST_PAUSE * 2**number, _LONGEST_PAUSE) * random.uniform(0.5, 1.0)
+    pause: float = min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE) * random.uniform(0.5, 1.0)
     return error.retry_after + pause / 2 if isinstance(error, Unavailable | LimitReached) else pause
 
 
-def _why(error: httpx.HTTPError) -> str:
+def _reason(error: httpx.HTTPError) -> str:
     if isinstance(error, httpx.TimeoutException):
         return "it took too long"
     if isinstance(error, httpx.ConnectError):

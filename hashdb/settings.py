@@ -24,8 +24,8 @@ from hashdb.domain.stats.counts import MatchLog
 from hashdb.errors import BadSetting
 
 _MEGABYTE = 1024 * 1024
-_RATE = r"^[1-9][0-9]{0,8}/(second|minute|hour|day)$"
-_LONGEST = 36_500
+_RATE_PATTERN = r"^[1-9][0-9]{0,8}/(second|minute|hour|day)$"
+_MAX_DAYS = 36_500
 """Days that anything is kept, at most."""
 DEFAULT_LABELS = Path(__file__).with_name("labels.toml")
 
@@ -122,7 +122,7 @@ class Settings(BaseSettings):
     )
     rate_limit_address: str | None = Field(
         default=None,
-        pattern=_RATE,
+        pattern=_RATE_PATTERN,
         description="Requests that a network address may make, with or without a key, like `3000/minute`. An IPv6"
         " address counts as its /64. No limit, if not set.",
     )
@@ -238,22 +238,22 @@ class Settings(BaseSettings):
 
     @field_validator("algorithms", mode="before")
     @classmethod
-    def _split(cls, value: object) -> object:
+    def _parse_algorithms(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         names = [name.strip() for name in value.split(",") if name.strip()]
         if not names:
             raise ValueError("at least one algorithm is needed")
-        return tuple(dict.fromkeys(_algorithm(name) for name in names))
+        return tuple(dict.fromkeys(_parse_algorithm(name) for name in names))
 
     @field_validator("index", mode="before")
     @classmethod
-    def _named_as_before(cls, value: object) -> object:
+    def _rename_files(cls, value: object) -> object:
         return "tiered" if value == "files" else value
 
     @field_validator("fetch_hosts", mode="before")
     @classmethod
-    def _hosts(cls, value: object) -> object:
+    def _parse_hosts(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         hosts = frozenset(filter(None, (host.strip().lower() for host in value.split(","))))
@@ -263,44 +263,44 @@ class Settings(BaseSettings):
 
     @field_validator("webhook_networks", mode="before")
     @classmethod
-    def _networks(cls, value: object) -> object:
+    def _parse_networks(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         try:
-            return tuple(ip_network(one) for one in filter(None, (part.strip() for part in value.split(","))))
+            return tuple(ip_network(network) for network in filter(None, (part.strip() for part in value.split(","))))
         except ValueError:
             raise ValueError("takes networks, like 10.2.0.0/16, separated by commas") from None
 
     @field_validator("database_url", "copy_to")
     @classmethod
-    def _lasting(cls, value: SecretStr | None) -> SecretStr | None:
+    def _require_file(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and value.get_secret_value() in ("sqlite://", "sqlite:///", "sqlite:///:memory:"):
             raise ValueError("names no file: a database in memory would be gone at the end")
         return value
 
     @field_validator("hma_key")
     @classmethod
-    def _key(cls, value: SecretStr | None) -> SecretStr | None:
+    def _require_key_secret(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not re.fullmatch(r"hdb_[A-Za-z0-9_-]+", value.get_secret_value()):
             raise ValueError("takes the secret of a key, hdb_…, as `hashdb key add` prints it")
         return value
 
     @field_validator("origin")
     @classmethod
-    def _nameable(cls, value: str | None) -> str | None:
+    def _require_name(cls, value: str | None) -> str | None:
         if value is not None and not is_name(value):
             raise ValueError("takes a name without spaces and plus signs")
         return value
 
     @field_validator("max_radius", mode="before")
     @classmethod
-    def _pairs(cls, value: object) -> object:
+    def _parse_radii(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         radii: dict[Algorithm, int] = {}
         for pair in filter(None, (part.strip() for part in value.split(","))):
             name, equals, bits = pair.partition("=")
-            algorithm = _algorithm(name.strip())
+            algorithm = _parse_algorithm(name.strip())
             if not equals or not bits.strip().isdecimal() or int(bits) > algorithm.bits:
                 raise ValueError(f"write {algorithm}=<bits>, at most {algorithm.bits}")
             radii[algorithm] = int(bits)
@@ -308,47 +308,47 @@ class Settings(BaseSettings):
 
     @field_validator("rate_limit", mode="before")
     @classmethod
-    def _rates(cls, value: object) -> object:
+    def _parse_rates(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         rates: dict[Scope | None, str] = {}
         for pair in filter(None, (part.strip() for part in value.split(","))):
             name, _, rate = (part.strip() for part in pair.rpartition("="))
-            if name not in ("", *Scope) or not re.fullmatch(_RATE, rate):
+            if name not in ("", *Scope) or not re.fullmatch(_RATE_PATTERN, rate):
                 raise ValueError(f"write 1000/second or <scope>=50/minute, the scope one of {', '.join(Scope)}")
             rates[Scope(name) if name else None] = rate
         return rates
 
     @field_validator("budgets", mode="before")
     @classmethod
-    def _budgets(cls, value: object) -> object:
+    def _parse_budgets(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        found: dict[str, int] = {}
+        budgets: dict[str, int] = {}
         for pair in filter(None, (part.strip() for part in value.split(","))):
             name, _, amount = (part.strip() for part in pair.partition("="))
             if name not in set(Budget) or not re.fullmatch("[1-9][0-9]{0,14}", amount):
                 raise ValueError(f"write <budget>=<number>, the budget one of {', '.join(Budget)}")
-            found[name] = int(amount)
-        return {Budget(name): amount for name, amount in found.items()}
+            budgets[name] = int(amount)
+        return {Budget(name): amount for name, amount in budgets.items()}
 
     @field_validator("retention", mode="before")
     @classmethod
-    def _days(cls, value: object) -> object:
+    def _parse_days(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         days: dict[str, int] = {}
         for pair in filter(None, (part.strip() for part in value.split(","))):
             label, _, count = (part.strip() for part in pair.partition("="))
-            if not label or not (count.isascii() and count.isdecimal()) or not 0 < int(count[:6]) <= _LONGEST:
-                raise ValueError(f"write label=<days>, 1 to {_LONGEST}")
+            if not label or not (count.isascii() and count.isdecimal()) or not 0 < int(count[:6]) <= _MAX_DAYS:
+                raise ValueError(f"write label=<days>, 1 to {_MAX_DAYS}")
             days[label] = int(count)
         return days
 
     @model_validator(mode="after")
-    def _complete(self) -> Self:
-        given = (self.oidc_issuer, self.oidc_client_id, self.oidc_client_secret)
-        if any(given) and not (all(given) and self.console_url):
+    def _require_all_of_oidc(self) -> Self:
+        oidc = (self.oidc_issuer, self.oidc_client_id, self.oidc_client_secret)
+        if any(oidc) and not (all(oidc) and self.console_url):
             raise ValueError("oidc_issuer, oidc_client_id, oidc_client_secret and console_url go together")
         return self
 
@@ -409,7 +409,7 @@ class Settings(BaseSettings):
         )
 
 
-_SPELLED = {
+_PATTERN_REASONS = {
     "RATE_LIMIT_ADDRESS": "write a number a second, minute, hour or day, like 3000/minute",
     "CONSOLE_URL": "takes an address without a path, like https://hashes.example",
     "OTLP_ENDPOINT": "takes an address, like http://127.0.0.1:4318",
@@ -435,12 +435,12 @@ def _reason(name: str, error: Any) -> str:
     """What is wrong with a setting, of pydantic's error, in our words."""
     kind, context = error["type"], error.get("ctx", {})
     if kind in ("value_error", "string_pattern_mismatch"):
-        return str(context["error"]) if "error" in context else _SPELLED[name]
+        return str(context["error"]) if "error" in context else _PATTERN_REASONS[name]
     sentence = _REASONS.get(kind) or _REASONS.get(kind.partition("_")[0])
     return sentence.format(**context) if sentence else str(error["msg"])
 
 
-def _algorithm(name: str) -> Algorithm:
+def _parse_algorithm(name: str) -> Algorithm:
     try:
         return Algorithm(name)
     except ValueError:

@@ -40,20 +40,20 @@ def verify(
     once: its `id` tells. One that is older than `tolerance`, or as much ahead of `now` (seconds since 1970), is
     refused, so that nobody sends again what they overheard. Raises NotSigned; BadSetting for a secret that is none.
     """
-    said = {name.lower(): value for name, value in headers.items()}
-    id, sent, signatures = (said.get(f"webhook-{name}", "") for name in ("id", "timestamp", "signature"))
-    if not (id and sent and signatures):
+    values = {name.lower(): value for name, value in headers.items()}
+    id, timestamp, signatures = (values.get(f"webhook-{name}", "") for name in ("id", "timestamp", "signature"))
+    if not (id and timestamp and signatures):
         raise NotSigned("the headers webhook-id, webhook-timestamp and webhook-signature are needed")
-    if not (sent.isascii() and sent.isdecimal() and len(sent) <= 12):
+    if not (timestamp.isascii() and timestamp.isdecimal() and len(timestamp) <= 12):
         raise NotSigned("the webhook-timestamp is no time")
-    if abs((time.time() if now is None else now) - int(sent)) > tolerance.total_seconds():
+    if abs((time.time() if now is None else now) - int(timestamp)) > tolerance.total_seconds():
         raise NotSigned("the webhook-timestamp is too far from the present")
     try:
-        expected = sign(secret, id, int(sent), body)
+        expected = sign(secret, id, int(timestamp), body)
     except ValueError:
         raise BadSetting("the webhook's secret", "takes whsec_ and base64, as it was shown") from None
     # The service signs with two secrets while one takes the other's place.
-    if not any(hmac.compare_digest(expected.encode(), one.encode()) for one in signatures.split()):
+    if not any(hmac.compare_digest(expected.encode(), signature.encode()) for signature in signatures.split()):
         raise NotSigned("the signature is not of this webhook's secret")
     try:
         return MessageOut.model_validate_json(body).to_domain(id)

@@ -60,8 +60,8 @@ def verify_log(file: Path | None, as_json: bool) -> int:
         for finding in verdict.findings:
             click.echo(str(finding))
     else:
-        verified_what = f"{verdict.size:,} events and {verdict.checkpoints:,} signed checkpoints"
-        click.echo(f"{verified_what}: nothing was rewritten, and the tables agree")
+        verified = f"{verdict.size:,} events and {verdict.checkpoints:,} signed checkpoints"
+        click.echo(f"{verified}: nothing was rewritten, and the tables agree")
         click.echo(_format_reach(verdict))
     return _FAILED if verdict.findings else 0
 
@@ -160,8 +160,8 @@ def _write_checkpoint(file: Path, note: str) -> None:
     """Put a checkpoint in the place of the one before, at once: whatever happens, one of them is there."""
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file_written:
-            file_written.write(note)
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as temporary:
+            temporary.write(note)
         Path(name).replace(file)
     except OSError as error:
         raise BadNote(f"{file} cannot be written: {(error.strerror or 'unknown error').lower()}") from None

@@ -69,12 +69,12 @@ def hash_variants(
 
     Variants are of phash256, and there are none where it is not asked for. Raises UnreadablePicture.
     """
-    return _read_and(octets, limits, lambda picture: _with_variants(_hash(picture, algorithms), picture, profile))
+    return _with_picture(octets, limits, lambda picture: _with_variants(_hash(picture, algorithms), picture, profile))
 
 
 def hash_transforms(octets: bytes, algorithms: Sequence[Algorithm], limits: Limits = DEFAULTS) -> Hashed:
     """The signals of the picture in these bytes, and its transforms. Raises UnreadablePicture."""
-    return _read_and(octets, limits, lambda picture: _with_transforms(_hash(picture, algorithms), picture, algorithms))
+    return _with_picture(octets, limits, lambda picture: _with_transforms(_hash(picture, algorithms), picture, algorithms))
 
 
 def hash_as(octets: bytes, algorithms: Sequence[Algorithm], limits: Limits, mode: Mode) -> Hashed:
@@ -109,10 +109,10 @@ def warm(algorithms: Sequence[Algorithm]) -> None:
     built_in()
 
 
-def _read_and(octets: bytes, limits: Limits, then: Callable[[Picture], Hashed]) -> Hashed:
+def _with_picture(octets: bytes, limits: Limits, make: Callable[[Picture], Hashed]) -> Hashed:
     picture = read_picture(octets, limits)
     try:
-        return then(picture)
+        return make(picture)
     except MemoryError:
         reason = OUT_OF_MEMORY
     raise UnreadablePicture(reason)
@@ -121,8 +121,8 @@ def _read_and(octets: bytes, limits: Limits, then: Callable[[Picture], Hashed]) 
 def _with_variants(hashed: Hashed, picture: Picture, profile: Profile) -> Hashed:
     if Algorithm.PHASH256 not in (signal.algorithm for signal in hashed.signals):
         return hashed
-    found = (signal for signal in variants(picture, profile) if signal not in hashed.signals)
-    further = [signal for signal in found if not is_benign(signal)]
+    new = (signal for signal in variants(picture, profile) if signal not in hashed.signals)
+    further = [signal for signal in new if not is_benign(signal)]
     return replace(hashed, signals=(*hashed.signals, *further)[:SIGNALS_AN_ITEM])
 
 

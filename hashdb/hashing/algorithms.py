@@ -34,12 +34,12 @@ def perceptual(picture: Picture, algorithm: Algorithm) -> Signal:
     imagehash turns every picture to 8-bit grey first, which leaves a grey one as it is, so one conversion serves all;
     and so it is with phash256's 64 x 64 pixels and phash's 32 x 32.
     """
-    start = picture.grey
+    image = picture.grey
     if algorithm is Algorithm.PHASH256:
-        start = picture.small
+        image = picture.small
     elif algorithm is Algorithm.PHASH:
-        start = picture.tiny
-    bits = np.packbits(_HASHES[algorithm](start).hash)
+        image = picture.tiny
+    bits = np.packbits(_HASHES[algorithm](image).hash)
     return Signal.from_bytes(algorithm, bits.tobytes())
 
 
@@ -65,8 +65,8 @@ def is_benign(signal: Signal) -> bool:
 def _values(algorithm: Algorithm) -> tuple[tuple[int, int], ...]:
     """Each value, and within how many bits of it a signal is close to it."""
     return tuple(
-        (one.value, entry.radius_of(algorithm))
+        (signal.value, entry.radius_of(algorithm))
         for entry in built_in()
-        for one in entry.signals
-        if one.algorithm is algorithm
+        for signal in entry.signals
+        if signal.algorithm is algorithm
     )

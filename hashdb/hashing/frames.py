@@ -17,13 +17,13 @@ from hashdb.hashing.windows import WHOLE, Window
 
 LEAST: Final = 0.012
 """A frame that leaves more of each side is not worth a hash of its own: the whole picture's says the same."""
-_THINNEST = 0.006
+_MIN_THICKNESS = 0.006
 _ROUNDS = 4
-_LEFT = 0.15
+_MIN_REMAINDER = 0.15
 _TEXT_HEIGHT = 0.3
 _TEXT_SHARE = 0.02
-_STEP = 3
-_SUDDEN = 0.6
+_EDGE_LINES = 3
+_MIN_EDGE = 0.6
 
 
 class _Finish(NamedTuple):
@@ -55,33 +55,33 @@ def framed(grey: Floats) -> tuple[tuple[str, Window], ...]:
     """
     height, width = grey.shape
     whole = _Box(0, 0, width, height)
-    outer = _trimmed(grey, whole, False, 1)
-    inner = _trimmed(grey, outer, False, _ROUNDS)
-    above, below = _both_ends(grey, True)
+    outer = _trim(grey, whole, False, 1)
+    inner = _trim(grey, outer, False, _ROUNDS)
+    above, below = _band_thicknesses(grey, True)
     captioned = whole._replace(top=above, bottom=height - below) if above + below < height else whole
-    surrounded = _trimmed(grey, whole, True, _ROUNDS)
-    found: list[tuple[str, Window]] = []
+    surrounded = _trim(grey, whole, True, _ROUNDS)
+    frames: list[tuple[str, Window]] = []
     for name, box in (("border", outer), ("border", inner), ("caption", captioned), ("caption", surrounded)):
         window = Window(box.left / width, box.top / height, box.right / width, box.bottom / height)
-        if all(_differ(window, known) for known in (WHOLE, *(other for _, other in found))):
-            found.append((name, window))
-    return tuple(found)
+        if all(_differ(window, known) for known in (WHOLE, *(other for _, other in frames))):
+            frames.append((name, window))
+    return tuple(frames)
 
 
 def _differ(one: Window, other: Window) -> bool:
     return max(abs(a - b) for a, b in zip(one, other, strict=True)) > LEAST
 
 
-def _trimmed(grey: Floats, box: _Box, text: bool, rounds: int) -> _Box:
+def _trim(grey: Floats, box: _Box, text: bool, rounds: int) -> _Box:
     """The box without the bands at its edges, as often as there are new ones; as it was where little would be left."""
     for _ in range(rounds):
         left, top, right, bottom = box
-        above, below = _both_ends(grey[top:bottom, left:right], text)
-        if above + below > (1 - _LEFT) * (bottom - top):
+        above, below = _band_thicknesses(grey[top:bottom, left:right], text)
+        if above + below > (1 - _MIN_REMAINDER) * (bottom - top):
             return box
         top, bottom = top + above, bottom - below
-        before, after = _both_ends(grey[top:bottom, left:right].T, text)
-        if before + after > (1 - _LEFT) * (right - left):
+        before, after = _band_thicknesses(grey[top:bottom, left:right].T, text)
+        if before + after > (1 - _MIN_REMAINDER) * (right - left):
             return box
         trimmed = _Box(left + before, top, right - after, bottom)
         if trimmed == box:
@@ -90,24 +90,24 @@ def _trimmed(grey: Floats, box: _Box, text: bool, rounds: int) -> _Box:
     return box
 
 
-def _both_ends(lines: Floats, text: bool) -> tuple[int, int]:
-    return _thickness(lines, text), _thickness(lines[::-1], text)
+def _band_thicknesses(lines: Floats, text: bool) -> tuple[int, int]:
+    return _band_thickness(lines, text), _band_thickness(lines[::-1], text)
 
 
-def _thickness(lines: Floats, text: bool) -> int:
+def _band_thickness(lines: Floats, text: bool) -> int:
     """How many of the first lines are a band."""
     finish = _CAPTION if text else _BORDER
-    start = _start(lines, finish.off)
-    if start is None:
+    near = _band_pixels(lines, finish.off)
+    if near is None:
         return 0
-    share = start.mean(axis=1)
-    end = _end_of_caption(start, share, finish.plain) if text else _first(share < finish.plain)
-    if end < max(1, _THINNEST * max(lines.shape)):
+    share = near.mean(axis=1)
+    end = _caption_end(near, share, finish.plain) if text else _first_true(share < finish.plain)
+    if end < max(1, _MIN_THICKNESS * max(lines.shape)):
         return 0
-    return _sharpest(lines, end)
+    return _sharpest_step(lines, end)
 
 
-def _start(lines: Floats, off: float) -> NDArray[np.bool_] | None:
+def _band_pixels(lines: Floats, off: float) -> NDArray[np.bool_] | None:
     """Which pixels are of the grey of the first line, or of the second (the first may be a rest of something else)."""
     middle = lines.shape[1] // 2
     for first in range(min(2, len(lines))):
@@ -119,24 +119,24 @@ def _start(lines: Floats, off: float) -> NDArray[np.bool_] | None:
     return None
 
 
-def _end_of_caption(near: NDArray[np.bool_], share: NDArray[np.float64], plain: float) -> int:
+def _caption_end(near: NDArray[np.bool_], share: NDArray[np.float64], plain: float) -> int:
     height = len(near)
-    lines = np.flatnonzero(share[: _first(share < _TEXT_SHARE)] >= plain)
-    lines = lines[: _first(np.diff(lines) > _TEXT_HEIGHT * height) + 1]
-    lines = lines[lines < height - _STEP]
-    sudden = (near[lines] & ~near[lines + _STEP]).mean(axis=1)
-    if not len(sudden):
+    lines = np.flatnonzero(share[: _first_true(share < _TEXT_SHARE)] >= plain)
+    lines = lines[: _first_true(np.diff(lines) > _TEXT_HEIGHT * height) + 1]
+    lines = lines[lines < height - _EDGE_LINES]
+    edge = (near[lines] & ~near[lines + _EDGE_LINES]).mean(axis=1)
+    if not len(edge):
         return height
-    most = float(sudden.max())
-    return int(lines[sudden >= most - _TEXT_SHARE][-1] if most >= _SUDDEN else lines[-1]) + 1
+    strongest = float(edge.max())
+    return int(lines[edge >= strongest - _TEXT_SHARE][-1] if strongest >= _MIN_EDGE else lines[-1]) + 1
 
 
-def _first(of: NDArray[np.bool_]) -> int:
+def _first_true(flags: NDArray[np.bool_]) -> int:
     """The place of the first that is true; the length where none is."""
-    return int(of.argmax()) if of.any() else len(of)
+    return int(flags.argmax()) if flags.any() else len(flags)
 
 
-def _sharpest(lines: Floats, end: int) -> int:
+def _sharpest_step(lines: Floats, end: int) -> int:
     """The sharpest step between lines near the end of a band, which JPEG and scaling have blurred."""
     first, last = max(end - 2, 0), min(end + 5, len(lines) - 1)
     if last <= first:

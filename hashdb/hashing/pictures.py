@@ -171,7 +171,7 @@ def upright(image: Image.Image, tags: bytes) -> Image.Image:
 def on_white(image: Image.Image) -> Image.Image:
     """8-bit red, green and blue of a picture of any mode."""
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
-        return _narrowed(image).convert("RGB")
+        return _to_8_bits(image).convert("RGB")
     if not image.has_transparency_data:
         # To convert what is so already would copy it.
         return image if image.mode == "RGB" else image.convert("RGB")
@@ -181,7 +181,7 @@ def on_white(image: Image.Image) -> Image.Image:
     return white
 
 
-def _narrowed(image: Image.Image) -> Image.Image:
+def _to_8_bits(image: Image.Image) -> Image.Image:
     """8 bits of a grey picture of more, its range kept as `read_picture` says."""
     values = np.array(image, np.float32)
     finite = np.isfinite(values)
@@ -196,7 +196,7 @@ def _narrowed(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.rint(values).clip(0, 255).astype(np.uint8))
 
 
-class _Quiet:
+class _WarningsFilter:
     """Keeps Pillow's warnings quiet while any thread reads.
 
     `warnings.catch_warnings` alone would not do: of two threads that overlap, the one that leaves last would put
@@ -210,8 +210,8 @@ class _Quiet:
     def __enter__(self) -> None:
         with self._lock:
             if self._readers == 0:
-                self._caught = warnings.catch_warnings()
-                self._caught.__enter__()
+                self._saved = warnings.catch_warnings()
+                self._saved.__enter__()
                 warnings.filterwarnings("ignore", module=r"PIL\.")
             self._readers += 1
 
@@ -219,18 +219,18 @@ class _Quiet:
         with self._lock:
             self._readers -= 1
             if self._readers == 0:
-                self._caught.__exit__(None, None, None)
+                self._saved.__exit__(None, None, None)
 
 
-QUIET = _Quiet()
+QUIET = _WarningsFilter()
 """To be entered by all who read, from any thread."""
 
 
 _VERSION = 2
 """What hashdb_version of a lanczos.c that fits must answer."""
-_LEAST = 2
+_MIN_RATIO = 2
 """Times as large as what it is reduced to: below that there is nothing to gain."""
-_LONGEST_KEPT = 4_096
+_LONGEST_CACHED = 4_096
 """Pixels of a side whose weights are kept for the next picture: 110 kB at most."""
 
 
@@ -239,42 +239,42 @@ def reduce_grey(grey: Image.Image, side: int) -> Image.Image:
     library = _library()
     width, height = grey.size
     # Of a picture that is much taller than wide, some versions of Pillow reduce the height first, and round otherwise.
-    if library is None or min(width, height) < _LEAST * side or 2 * width < height + 2 * side:
+    if library is None or min(width, height) < _MIN_RATIO * side or 2 * width < height + 2 * side:
         return grey.resize((side, side), Image.Resampling.LANCZOS)
-    return _reduced(library, grey, side)
+    return _reduce(library, grey, side)
 
 
-def _reduced(library: ctypes.CDLL, grey: Image.Image, side: int) -> Image.Image:
-    pixels, reduced = np.ascontiguousarray(np.asarray(grey)), np.empty((side, side), np.uint8)
-    weights = [_weights(library, length, side) for length in grey.size]
-    addresses = (made.ctypes.data for made in weights)
-    if not library.hashdb_reduce(pixels.ctypes.data, *grey.size, side, *addresses, reduced.ctypes.data):
+def _reduce(library: ctypes.CDLL, grey: Image.Image, side: int) -> Image.Image:
+    pixels, result = np.ascontiguousarray(np.asarray(grey)), np.empty((side, side), np.uint8)
+    weights = [_weights_of(library, length, side) for length in grey.size]
+    addresses = (array.ctypes.data for array in weights)
+    if not library.hashdb_reduce(pixels.ctypes.data, *grey.size, side, *addresses, result.ctypes.data):
         raise MemoryError
-    return Image.fromarray(reduced)
+    return Image.fromarray(result)
 
 
-def _weights(library: ctypes.CDLL, length: int, side: int) -> NDArray[np.int32]:
+def _weights_of(library: ctypes.CDLL, length: int, side: int) -> NDArray[np.int32]:
     """The weights of `length` pixels for each of `side`: two sines for each, which take longer than the reduction."""
-    return _kept(library, length, side) if length <= _LONGEST_KEPT else _weighed(library, length, side)
+    return _cached_weights(library, length, side) if length <= _LONGEST_CACHED else _compute_weights(library, length, side)
 
 
-def _weighed(library: ctypes.CDLL, length: int, side: int) -> NDArray[np.int32]:
-    made = np.empty((side, library.hashdb_row(length, side)), np.int32)
-    if not library.hashdb_weights(length, side, made.ctypes.data):
+def _compute_weights(library: ctypes.CDLL, length: int, side: int) -> NDArray[np.int32]:
+    weights = np.empty((side, library.hashdb_row(length, side)), np.int32)
+    if not library.hashdb_weights(length, side, weights.ctypes.data):
         raise MemoryError
-    return made
+    return weights
 
 
-_kept = lru_cache(maxsize=128)(_weighed)
+_cached_weights = lru_cache(maxsize=128)(_compute_weights)
 
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    found = find_spec("hashdb.hashing._lanczos")
-    if found is None or found.origin is None or os.environ.get("HASHDB_KERNEL") == "0":
+    spec = find_spec("hashdb.hashing._lanczos")
+    if spec is None or spec.origin is None or os.environ.get("HASHDB_KERNEL") == "0":
         return None
     try:
-        library = ctypes.CDLL(found.origin)
+        library = ctypes.CDLL(spec.origin)
         if library.hashdb_version() != _VERSION:
             return None
     except (OSError, AttributeError):
@@ -286,11 +286,11 @@ def _library() -> ctypes.CDLL | None:
     pointers = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
     library.hashdb_reduce.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int32, *pointers]
     library.hashdb_reduce.restype = ctypes.c_int32
-    return library if all(_agrees(library, *size) for size in ((180, 240), (320, 200))) else None
+    return library if all(_matches_pillow(library, *size) for size in ((180, 240), (320, 200))) else None
 
 
-def _agrees(library: ctypes.CDLL, width: int, height: int) -> bool:
+def _matches_pillow(library: ctypes.CDLL, width: int, height: int) -> bool:
     """Whether it does what this version of Pillow does, shown on one picture of a size."""
     values = np.arange(width * height, dtype=np.uint32).reshape(height, width)
     grey = Image.fromarray(((values * 2_654_435_761 >> 13) & 255).astype(np.uint8))
-    return _reduced(library, grey, 64).tobytes() == grey.resize((64, 64), Image.Resampling.LANCZOS).tobytes()
+    return _reduce(library, grey, 64).tobytes() == grey.resize((64, 64), Image.Resampling.LANCZOS).tobytes()

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> None:
     descriptor, memory_bytes, max_bytes, max_pixels = map(int, arguments)
     _die_with_parent(sys.stdin.fileno())
     warm(tuple(Algorithm))
-    _confine(memory_bytes)
+    _limit_resources(memory_bytes)
     # As a whole: to be quiet for each picture takes as long as to read its header.
     with QUIET, socket(fileno=descriptor) as connection:
         send(connection, b"ready")
@@ -51,10 +51,10 @@ def _answer(connection: socket, limits: Limits) -> dict[str, object]:
     octets = receive(connection, limits.max_bytes)
     try:
         hashed = hash_as(octets, list(map(Algorithm, names)), limits, Mode(mode))
-    except UnreadablePicture as refusal:
-        return {"reason": refusal.reason}
-    turned = [[name, list(map(str, signals))] for name, signals in hashed.transforms]
-    return {"signals": list(map(str, hashed.signals)), "quality": hashed.quality, "transforms": turned}
+    except UnreadablePicture as error:
+        return {"reason": error.reason}
+    transforms = [[name, list(map(str, signals))] for name, signals in hashed.transforms]
+    return {"signals": list(map(str, hashed.signals)), "quality": hashed.quality, "transforms": transforms}
 
 
 def _die_with_parent(lifeline: int) -> None:
@@ -68,15 +68,15 @@ def _die_with_parent(lifeline: int) -> None:
     fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
 
 
-def _confine(memory_bytes: int) -> None:
+def _limit_resources(memory_bytes: int) -> None:
     """Allow `memory_bytes` more than is in use by now, no files, no core dump, and no message of a C library."""
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + memory_bytes, used + memory_bytes))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    silence = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silence, sys.stderr.fileno())
-    os.close(silence)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stderr.fileno())
+    os.close(null)
 
 
 _LENGTH = struct.Struct("!I")

@@ -15,7 +15,7 @@ from hashdb.hashing.windows import Window, coefficients, part, phash256_signal, 
 
 MIDDLE: Final = Window(0.14, 0.14, 0.86, 0.86)
 """One of the parts that are stored of a picture; asked about, it finds one whose edges were written over."""
-_TILT = 3.5
+_TILT_DEGREES = 3.5
 
 Frames: TypeAlias = Sequence[tuple[str, Window]]
 
@@ -30,46 +30,46 @@ def transforms(picture: Picture, algorithms: Sequence[Algorithm]) -> Iterator[tu
         return
     grey = reduced(picture)
     frames = framed(grey)
-    asked = {
-        Algorithm.PDQ: lambda: _pdq(picture, frames),
-        Algorithm.PHASH256: lambda: _phash256(picture, grey, frames),
+    hashers = {
+        Algorithm.PDQ: lambda: _pdq_transforms(picture, frames),
+        Algorithm.PHASH256: lambda: _phash256_transforms(picture, grey, frames),
     }
-    found: dict[str, list[Signal]] = {}
+    signals_by_name: dict[str, list[Signal]] = {}
     for algorithm in algorithms:
-        for name, signal in asked[algorithm]() if algorithm in asked else ():
+        for name, signal in hashers[algorithm]() if algorithm in hashers else ():
             if signal.fault() is None:
-                found.setdefault(name, []).append(signal)
-    yield from ((name, tuple(signals)) for name, signals in found.items())
+                signals_by_name.setdefault(name, []).append(signal)
+    yield from ((name, tuple(signals)) for name, signals in signals_by_name.items())
 
 
-def _phash256(picture: Picture, grey: Floats, frames: Frames) -> Iterator[tuple[str, Signal]]:
-    for name, turn in orientations(whole_coefficients(picture), 0):
-        yield name, phash256_signal(turn)
+def _phash256_transforms(picture: Picture, grey: Floats, frames: Frames) -> Iterator[tuple[str, Signal]]:
+    for name, oriented in orientations(whole_coefficients(picture), 0):
+        yield name, phash256_signal(oriented)
     for name, window in frames:
-        yield from _and_mirrored(name, coefficients(grey, window))
-    for name, degrees in (("tilt-left", _TILT), ("tilt-right", -_TILT)):
+        yield from _with_mirror(name, coefficients(grey, window))
+    for name, degrees in (("tilt-left", _TILT_DEGREES), ("tilt-right", -_TILT_DEGREES)):
         yield name, phash256_signal(coefficients(*turned(grey, degrees)))
     yield "middle", phash256_signal(coefficients(grey, MIDDLE))
 
 
-def _and_mirrored(name: str, part: Floats) -> Iterator[tuple[str, Signal]]:
+def _with_mirror(name: str, part: Floats) -> Iterator[tuple[str, Signal]]:
     yield name, phash256_signal(part)
-    for turn, turned_part in orientations(part, 0):
-        if turn == "mirror":
-            yield f"{name}-{turn}", phash256_signal(turned_part)
+    for orientation, oriented in orientations(part, 0):
+        if orientation == "mirror":
+            yield f"{name}-{orientation}", phash256_signal(oriented)
 
 
-def _pdq(picture: Picture, frames: Frames) -> Iterator[tuple[str, Signal]]:
+def _pdq_transforms(picture: Picture, frames: Frames) -> Iterator[tuple[str, Signal]]:
     """Of the whole picture and of what is in a frame only: variants are not of PDQ.
 
     Two parts in frames have one name, and a signal each.
     """
-    for name, turn in orientations(pdq_coefficients(picture.sampled), 1):
-        yield name, pdq_signal(turn)
+    for name, oriented in orientations(pdq_coefficients(picture.sampled), 1):
+        yield name, pdq_signal(oriented)
     for name, window in frames:
-        inside = part(picture.colour, window)
-        if min(inside.size) >= SHORTEST_SIDE:
-            yield name, pdq_signal(pdq_coefficients(sample(inside)))
+        cropped = part(picture.colour, window)
+        if min(cropped.size) >= SHORTEST_SIDE:
+            yield name, pdq_signal(pdq_coefficients(sample(cropped)))
 
 
 NAMES: Final = ("mirror", "flip", "rotate-180", "transpose", "rotate-90", "rotate-270", "transverse")
@@ -81,7 +81,7 @@ def orientations(coefficients: Floats, first: int) -> Iterator[tuple[str, Floats
     signs = np.where((np.arange(len(coefficients)) + first) % 2, -1, 1).astype(np.float32)
     across, down = signs[None], signs[:, None]
     swapped = coefficients.T
-    turned = (
+    oriented = (
         coefficients * across,
         coefficients * down,
         coefficients * across * down,
@@ -90,4 +90,4 @@ def orientations(coefficients: Floats, first: int) -> Iterator[tuple[str, Floats
         swapped * across,
         swapped * across * down,
     )
-    yield from zip(NAMES, turned, strict=True)
+    yield from zip(NAMES, oriented, strict=True)

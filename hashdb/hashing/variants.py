@@ -32,11 +32,11 @@ def _sides(*shares: float) -> tuple[Window, ...]:
 
 def _corners(*shares: tuple[float, float]) -> tuple[Window, ...]:
     """Without those shares of width and height at one corner, each in turn."""
-    found = []
+    windows = []
     for across, down in shares:
         for left, top in ((across, down), (across, 0), (0, down), (0, 0)):
-            found.append(_cut(left, top, across - left, down - top))
-    return tuple(found)
+            windows.append(_cut(left, top, across - left, down - top))
+    return tuple(windows)
 
 
 def _cut(left: float, top: float, right: float, bottom: float) -> Window:

@@ -20,7 +20,7 @@ from hashdb.hashing.pictures import Picture
 
 REDUCED: Final = 320
 """Pixels of the longer side of a reduced picture, at most."""
-_PART = 1024
+_LONGEST_CROPPED_SIDE = 1024
 _SAMPLES, _FREQUENCIES, _LOBES = 64, 16, 3
 _COSINES = np.cos(
     np.pi / (2 * _SAMPLES) * np.arange(_FREQUENCIES)[:, None] * (2 * np.arange(_SAMPLES) + 1),
@@ -57,21 +57,21 @@ def turned(grey: Floats, degrees: float) -> tuple[Floats, Window]:
     image = Image.fromarray(grey.astype(np.uint8))
     image = (image.reduce(2) if min(image.size) > 2 * _SAMPLES else image).rotate(degrees, Image.Resampling.BILINEAR)
     height, width = grey.shape
-    across, down = _inside(width, height, math.radians(abs(degrees)))
-    left, top = (1 - across / width) / 2, (1 - down / height) / 2
+    inner_width, inner_height = _largest_upright(width, height, math.radians(abs(degrees)))
+    left, top = (1 - inner_width / width) / 2, (1 - inner_height / height) / 2
     return np.asarray(image, np.float32), Window(left, top, 1 - left, 1 - top)
 
 
 def part(colour: Image.Image, window: Window) -> Image.Image:
     """That part of a picture, of at most 1,024 pixels a side: reducing it moves PDQ by a few bits."""
-    across, down = colour.size
-    left, right = round(window.left * across), round(window.right * across)
-    inside = colour.crop((left, round(window.top * down), right, round(window.bottom * down)))
-    scale = _PART / max(inside.size)
+    width, height = colour.size
+    left, right = round(window.left * width), round(window.right * width)
+    cropped = colour.crop((left, round(window.top * height), right, round(window.bottom * height)))
+    scale = _LONGEST_CROPPED_SIDE / max(cropped.size)
     if scale >= 1:
-        return inside
-    return inside.resize(
-        (max(1, round(inside.width * scale)), max(1, round(inside.height * scale))), Image.Resampling.BOX
+        return cropped
+    return cropped.resize(
+        (max(1, round(cropped.width * scale)), max(1, round(cropped.height * scale))), Image.Resampling.BOX
     )
 
 
@@ -85,8 +85,8 @@ def whole_coefficients(picture: Picture) -> Floats:
 def coefficients(grey: Floats, window: Window) -> Floats:
     """The 16 x 16 coefficients of a part of a reduced picture."""
     height, width = grey.shape
-    down = _rows(height, window.top, window.bottom) @ grey
-    transformed: Floats = np.asarray(down @ _rows(width, window.left, window.right).T, np.float32)
+    down = _sampling_matrix(height, window.top, window.bottom) @ grey
+    transformed: Floats = np.asarray(down @ _sampling_matrix(width, window.left, window.right).T, np.float32)
     return transformed
 
 
@@ -98,21 +98,21 @@ def phash256_signal(transformed: Floats) -> Signal:
 
 
 @lru_cache(maxsize=4096)
-def _rows(length: int, first: float, last: float) -> Floats:
+def _sampling_matrix(length: int, first: float, last: float) -> Floats:
     """The matrix (16 x length) that samples the part from `first` to `last` of a side, and transforms."""
     start, stop = first * length, last * length
     step = (stop - start) / _SAMPLES
     middles = start + (np.arange(_SAMPLES) + 0.5) * step
     pixels = np.arange(length) + 0.5
-    away = (pixels[None] - middles[:, None]) / max(step, 1)
-    weights = np.where(np.abs(away) < _LOBES, np.sinc(away) * np.sinc(away / _LOBES), 0)
+    distances = (pixels[None] - middles[:, None]) / max(step, 1)
+    weights = np.where(np.abs(distances) < _LOBES, np.sinc(distances) * np.sinc(distances / _LOBES), 0)
     weights *= (pixels > start) & (pixels < stop)
     sums = weights.sum(axis=1, keepdims=True)
     weights /= np.where(np.abs(sums) < 1e-6, 1, sums)
     return np.ascontiguousarray((_COSINES @ weights).astype(np.float32))
 
 
-def _inside(width: float, height: float, angle: float) -> tuple[float, float]:
+def _largest_upright(width: float, height: float, angle: float) -> tuple[float, float]:
     """Width and height of the largest upright rectangle in one that is turned by a small angle, in radians."""
     sine, cosine = math.sin(angle), math.cos(angle)
     if min(width, height) <= 2 * sine * cosine * max(width, height):

@@ -33,7 +33,7 @@ _INHERITED: Final = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "PYTHONHOME")
 _ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 # Memory that is kept for the next picture, as new memory, page by page, takes as long as decoding: Pillow's blocks of
 # 16 MiB, and of the C library what is freed at the top of its heap.
-_KEPT: Final = {
+_KEEP_MEMORY: Final = {
     "PILLOW_BLOCKS_MAX": "8",
     "MALLOC_TRIM_THRESHOLD_": str(64 * 2**20),
     "MALLOC_MMAP_THRESHOLD_": str(4 * 2**20),
@@ -45,16 +45,16 @@ class Worker:
 
     def __init__(self, seconds: float, memory_bytes: int, limits: Limits) -> None:
         self._seconds = seconds
-        self._numbers = (memory_bytes, limits.max_bytes, limits.max_pixels)
+        self._limits_sent = (memory_bytes, limits.max_bytes, limits.max_pixels)
         self._process: subprocess.Popen[bytes] | None = None
         self._deadline = 0.0
 
     def hash(self, octets: bytes, algorithms: Sequence[Algorithm], mode: Mode = Mode.PLAIN) -> Hashed:
         """The picture's signals. Raises UnreadablePicture, and Unavailable where no process can be started."""
-        (found,) = self.hash_each((octets,), algorithms, mode)
-        if isinstance(found, UnreadablePicture):
-            raise found
-        return found
+        (result,) = self.hash_each((octets,), algorithms, mode)
+        if isinstance(result, UnreadablePicture):
+            raise result
+        return result
 
     def hash_each(
         self, pictures: Iterable[bytes | None], algorithms: Sequence[Algorithm], mode: Mode = Mode.PLAIN
@@ -65,25 +65,25 @@ class Worker:
         the last one is answered. None says that there is no other one yet. Raises Unavailable where no process can be
         started.
         """
-        words, has_one = " ".join((mode, *algorithms)).encode(), False
+        header, busy = " ".join((mode, *algorithms)).encode(), False
         try:
             for octets in chain(pictures, (None,)):
-                if has_one:
-                    found = self._carefully(partial(self._exchange, words, octets))
-                    has_one = octets is not None and self._process is not None
+                if busy:
+                    result = self._guarded(partial(self._exchange, header, octets))
+                    busy = octets is not None and self._process is not None
                     self._deadline = time.monotonic() + self._seconds
-                    assert found is not None
-                    yield found
-                if octets is not None and not has_one:
+                    assert result is not None
+                    yield result
+                if octets is not None and not busy:
                     if self._process is None or self._process.poll() is not None:
                         self._start()
                     self._deadline = time.monotonic() + self._seconds
-                    refused = self._carefully(partial(self._send, words, octets))
-                    has_one = refused is None
-                    if refused is not None:
-                        yield refused
+                    error = self._guarded(partial(self._send, header, octets))
+                    busy = error is None
+                    if error is not None:
+                        yield error
         finally:
-            if has_one:
+            if busy:
                 # Whoever asks next would have its answer.
                 self.stop()
 
@@ -91,17 +91,17 @@ class Worker:
         """Kill the process, if there is one."""
         if self._process is not None:
             self._process = None
-            self._end()
+            self._finalizer()
 
-    def _carefully(self, act: Callable[[], Hashed | None]) -> Hashed | UnreadablePicture | None:
+    def _guarded(self, call: Callable[[], Hashed | None]) -> Hashed | UnreadablePicture | None:
         """What comes of an exchange; a process that breaks, or is left unfit for the next one, is ended."""
         try:
-            return act()
-        except UnreadablePicture as refusal:
+            return call()
+        except UnreadablePicture as error:
             # What is left of the memory may be in pieces too small for the next picture.
-            if refusal.reason == OUT_OF_MEMORY:
+            if error.reason == OUT_OF_MEMORY:
                 self.stop()
-            reason = refusal.reason
+            reason = error.reason
         except TimeoutError:
             self.stop()
             reason = f"the picture takes longer than {self._seconds:g} seconds to hash"
@@ -111,29 +111,29 @@ class Worker:
         # A new one: that one's traceback would keep the picture in memory.
         return UnreadablePicture(reason)
 
-    def _send(self, words: bytes, octets: bytes) -> None:
+    def _send(self, header: bytes, octets: bytes) -> None:
         self._connection.settimeout(max(self._deadline - time.monotonic(), 0.001))
-        send(self._connection, words, octets)
+        send(self._connection, header, octets)
 
-    def _exchange(self, words: bytes, octets: bytes | None) -> Hashed:
+    def _exchange(self, header: bytes, octets: bytes | None) -> Hashed:
         """Send the next picture, if there is one, and receive what the process says of the one that it has."""
         if octets is not None:
-            self._send(words, octets)
+            self._send(header, octets)
         self._connection.settimeout(max(self._deadline - time.monotonic(), 0.001))
         answer = json.loads(receive(self._connection, _ANSWER_BYTES))
         if "reason" in answer:
             raise UnreadablePicture(str(answer["reason"]))
         quality = answer["quality"]
-        turned = tuple((str(name), tuple(map(Signal.parse, signals))) for name, signals in answer["transforms"])
-        return Hashed(tuple(map(Signal.parse, answer["signals"])), None if quality is None else int(quality), turned)
+        transforms = tuple((str(name), tuple(map(Signal.parse, signals))) for name, signals in answer["transforms"])
+        return Hashed(tuple(map(Signal.parse, answer["signals"])), None if quality is None else int(quality), transforms)
 
     def _start(self) -> None:
         self.stop()
-        self._connection, theirs = socketpair()
+        self._connection, child_end = socketpair()
         try:
-            with theirs:
-                self._process = _spawn(theirs, self._numbers)
-            self._end = weakref.finalize(self, _end, os.getpid(), self._process, self._connection)
+            with child_end:
+                self._process = _spawn(child_end, self._limits_sent)
+            self._finalizer = weakref.finalize(self, _kill_process, os.getpid(), self._process, self._connection)
             self._connection.settimeout(_START_SECONDS)
             receive(self._connection, _ANSWER_BYTES)
         except (OSError, EOFError, ValueError):
@@ -142,15 +142,15 @@ class Worker:
             raise Unavailable(retry_after=10) from None
 
 
-def _spawn(connection: socket, numbers: tuple[int, ...]) -> subprocess.Popen[bytes]:
+def _spawn(connection: socket, limits: tuple[int, ...]) -> subprocess.Popen[bytes]:
     """A confined process that speaks over `connection`.
 
     Not by multiprocessing: its children import the parent's main program anew, and with it the whole service. Standard
     input is the process's lifeline. In a session of its own it is not interrupted with its parent by Control-C.
     """
-    environment = {name: os.environ[name] for name in _INHERITED if name in os.environ} | _ONE_THREAD | _KEPT
+    environment = {name: os.environ[name] for name in _INHERITED if name in os.environ} | _ONE_THREAD | _KEEP_MEMORY
     environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
-    arguments = [str(number) for number in (connection.fileno(), *numbers)]
+    arguments = [str(number) for number in (connection.fileno(), *limits)]
     return subprocess.Popen(
         [sys.executable, "-P", "-B", "-m", "hashdb.hashing.sandbox", *arguments],
         stdin=subprocess.PIPE,
@@ -161,7 +161,7 @@ def _spawn(connection: socket, numbers: tuple[int, ...]) -> subprocess.Popen[byt
     )
 
 
-def _end(owner: int, process: subprocess.Popen[bytes], connection: socket) -> None:
+def _kill_process(owner: int, process: subprocess.Popen[bytes], connection: socket) -> None:
     """Kill and reap; also run at the exit of the interpreter, but not at that of a fork of it."""
     connection.close()
     if process.stdin is not None:
@@ -173,10 +173,10 @@ def _end(owner: int, process: subprocess.Popen[bytes], connection: socket) -> No
         process.returncode = 0  # of another's child: Popen would warn that it still runs
 
 
-_AHEAD = 4
+_READ_AHEAD = 4
 """Pictures a worker that are given out before the first of them must be answered."""
 _Source = TypeVar("_Source")
-_Found = Hashed | UnreadablePicture
+_Result = Hashed | UnreadablePicture
 
 
 def hash_in_order(
@@ -185,27 +185,27 @@ def hash_in_order(
     read: Callable[[_Source], bytes],
     algorithms: Sequence[Algorithm],
     mode: Mode = Mode.PLAIN,
-) -> Iterator[tuple[_Source, _Found]]:
+) -> Iterator[tuple[_Source, _Result]]:
     """What becomes of the picture that is read from each source, in order; a few are read ahead of who listens.
 
     What `read` raises as UnreadablePicture is what becomes of its source; what else it raises is raised. Raises
     Unavailable where no process can be started. The workers are stopped at the end.
     """
-    crew = _Crew(workers, read, algorithms, mode)
-    running: deque[tuple[_Source, Future[_Found]]] = deque()
+    threads = _WorkerThreads(workers, read, algorithms, mode)
+    running: deque[tuple[_Source, Future[_Result]]] = deque()
     try:
         for source in sources:
-            running.append((source, crew.give(source)))
-            if len(running) > _AHEAD * len(workers):
-                first, future = running.popleft()
-                yield first, future.result()
-        for first, future in running:
-            yield first, future.result()
+            running.append((source, threads.submit(source)))
+            if len(running) > _READ_AHEAD * len(workers):
+                next_source, future = running.popleft()
+                yield next_source, future.result()
+        for next_source, future in running:
+            yield next_source, future.result()
     finally:
-        crew.end()
+        threads.close()
 
 
-class _Crew(Generic[_Source]):
+class _WorkerThreads(Generic[_Source]):
     def __init__(
         self,
         workers: Sequence[Worker],
@@ -214,71 +214,71 @@ class _Crew(Generic[_Source]):
         mode: Mode,
     ) -> None:
         self._read, self._algorithms, self._mode = read, algorithms, mode
-        self._given: SimpleQueue[tuple[_Source, Future[_Found]] | None] = SimpleQueue()
-        self._threads = [Thread(target=self._work, args=(one,), name="hashing", daemon=True) for one in workers]
+        self._queue: SimpleQueue[tuple[_Source, Future[_Result]] | None] = SimpleQueue()
+        self._threads = [Thread(target=self._work, args=(worker,), name="hashing", daemon=True) for worker in workers]
         for thread in self._threads:
             thread.start()
 
-    def give(self, source: _Source) -> Future[_Found]:
+    def submit(self, source: _Source) -> Future[_Result]:
         """Have a picture hashed by the first worker that is free."""
-        future: Future[_Found] = Future()
-        self._given.put((source, future))
+        future: Future[_Result] = Future()
+        self._queue.put((source, future))
         return future
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Let nothing be begun any more, and wait for what was."""
         with suppress(Empty):
             while True:
-                self._given.get_nowait()
+                self._queue.get_nowait()
         for _ in self._threads:
-            self._given.put(None)
+            self._queue.put(None)
         for thread in self._threads:
             thread.join()
 
     def _work(self, worker: Worker) -> None:
-        taken: deque[Future[_Found]] = deque()
+        pending: deque[Future[_Result]] = deque()
         try:
-            for found in worker.hash_each(self._pictures(taken), self._algorithms, self._mode):
-                taken.popleft().set_result(found)
+            for result in worker.hash_each(self._pictures(pending), self._algorithms, self._mode):
+                pending.popleft().set_result(result)
         except Exception as error:
-            self._fail(taken, error)
+            self._fail(pending, error)
         finally:
             worker.stop()
 
-    def _pictures(self, taken: deque[Future[_Found]]) -> Iterator[bytes | None]:
+    def _pictures(self, pending: deque[Future[_Result]]) -> Iterator[bytes | None]:
         """The pictures for one worker; None where there is none just now, and another is to be answered."""
         while True:
             try:
-                given = self._given.get(block=not taken)
+                item = self._queue.get(block=not pending)
             except Empty:
                 yield None
                 continue
-            if given is None:
+            if item is None:
                 return
-            source, future = given
+            source, future = item
             try:
                 octets = self._read(source)
-            except UnreadablePicture as refusal:
-                future.set_result(refusal)
+            except UnreadablePicture as error:
+                future.set_result(error)
                 continue
             except Exception as error:
                 future.set_exception(error)
                 continue
-            taken.append(future)
+            pending.append(future)
             yield octets
 
-    def _fail(self, taken: deque[Future[_Found]], error: Exception) -> None:
+    def _fail(self, pending: deque[Future[_Result]], error: Exception) -> None:
         """What is given to this worker fails as it did, until there is no more."""
         while True:
-            while taken:
-                taken.popleft().set_exception(error)
-            given = self._given.get()
-            if given is None:
+            while pending:
+                pending.popleft().set_exception(error)
+            item = self._queue.get()
+            if item is None:
                 return
-            taken.append(given[1])
+            pending.append(item[1])
 
 
-_SLOW_A_CALL = 2
+_SLOW_A_REQUEST = 2
 """Pictures that take all their time, of those handed over together, before the rest of them is not tried."""
 
 
@@ -314,18 +314,18 @@ class HashingPool:
         all find a place (a key that has none waiting takes any number of an idle pool), and Unavailable where no
         process can be started.
         """
-        turns, slow = self._admit(key, len(pictures)), list[Mode]()
+        turns, slow_pictures = self._enqueue(key, len(pictures)), list[Mode]()
 
         def hash_one(octets: bytes, mode: Mode) -> Hashed | UnreadablePicture:
             with turns.turn(key):
-                return self._hash_one(octets, algorithms, mode, slow)
+                return self._hash_picture(octets, algorithms, mode, slow_pictures)
 
         try:
-            abreast = min(self._workers, len(pictures))
-            if abreast <= 1:
+            concurrency = min(self._workers, len(pictures))
+            if concurrency <= 1:
                 # In this thread: to hand one picture on to another costs two changes of threads, and gains nothing.
                 return list(map(hash_one, pictures, modes))
-            with ThreadPoolExecutor(abreast, "hashing") as threads:
+            with ThreadPoolExecutor(concurrency, "hashing") as threads:
                 return list(threads.map(hash_one, pictures, modes))
         finally:
             self._release(key, len(pictures))
@@ -346,7 +346,7 @@ class HashingPool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _admit(self, key: str, count: int) -> Turns:
+    def _enqueue(self, key: str, count: int) -> Turns:
         with self._changed:
             if self._owner != os.getpid():
                 self._start()
@@ -371,19 +371,19 @@ class HashingPool:
                 del self._pending[key]
             self._changed.notify_all()
 
-    def _hash_one(
-        self, octets: bytes, algorithms: Sequence[Algorithm], mode: Mode, slow: list[Mode]
+    def _hash_picture(
+        self, octets: bytes, algorithms: Sequence[Algorithm], mode: Mode, slow_pictures: list[Mode]
     ) -> Hashed | UnreadablePicture:
         worker, started = self._idle.get(), time.monotonic()
         try:
-            if len(slow) >= _SLOW_A_CALL:
+            if len(slow_pictures) >= _SLOW_A_REQUEST:
                 raise UnreadablePicture("the picture is not tried: others that came with it take too long")
             self._limits.check_bytes(len(octets))
             return worker.hash(octets, algorithms, mode)
-        except UnreadablePicture as refusal:
+        except UnreadablePicture as error:
             if time.monotonic() - started > self._seconds:
-                slow.append(mode)
+                slow_pictures.append(mode)
             # A new one: this one's traceback would keep the picture in memory.
-            return UnreadablePicture(refusal.reason)
+            return UnreadablePicture(error.reason)
         finally:
             self._idle.put(worker)

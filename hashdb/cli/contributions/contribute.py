@@ -82,7 +82,7 @@ def contribute_command(
     """Contribute the hashes of pictures that you removed (files, or folders of them). The pictures stay here."""
     settings = Settings.read()
     done = Done(state)
-    files, already_done = done.apart(expand(paths))
+    files, already_done = done.split(expand(paths))
     template = Draft(
         signals=(),
         labels=fields.pop("labels"),
@@ -95,12 +95,12 @@ def contribute_command(
     failed = []
     with done, Client.from_environment() as client, bar, json_array(as_json) as add:
         algorithms = tuple(client.me().algorithms)
-        done.tell(already_done, add if as_json else None)
+        done.report(already_done, add if as_json else None)
         outcomes = map(fit_to_contribute, hash_all(files, algorithms, settings, mode, jobs))
         for outcome, recorded in in_batches(list(files), outcomes, partial(_send, client, template)):
             advance()
             if recorded is not None:
-                done.note(outcome.path, recorded.contribution.id)
+                done.record(outcome.path, recorded.contribution.id)
             else:
                 failed.append(outcome)
             if as_json:

@@ -54,7 +54,7 @@ def match_command(
     """Ask whether pictures (files, or folders of them) are close to contributions. The pictures stay here."""
     settings = Settings.read()
     done = Done(state, "match")
-    files, already_done = done.apart(expand(paths))
+    files, already_done = done.split(expand(paths))
     bar, advance = tracked("matching", len(files))
     failed = []
     with ExitStack() as stack:
@@ -62,7 +62,7 @@ def match_command(
         stack.enter_context(done)
         stack.enter_context(bar)
         add = stack.enter_context(json_array(as_json))
-        done.tell(already_done, add if as_json else None)
+        done.report(already_done, add if as_json else None)
         outcomes = hash_all(files, algorithms, settings, Mode.TRANSFORMS if transforms else Mode.PLAIN, jobs)
         for outcome, result in in_batches(list(files), outcomes, partial(_match_batch, match, dict(radii))):
             advance()
@@ -73,7 +73,7 @@ def match_command(
             if result is None:
                 failed.append(outcome)
             else:
-                done.note(outcome.path)
+                done.record(outcome.path)
     return report_failures(failed)
 
 
@@ -163,11 +163,11 @@ def hash_command(
     settings = Settings.read()
     algorithms = tuple(map(Algorithm, names)) or settings.algorithms
     done = Done(state, "hash")
-    files, already_done = done.apart(expand(paths))
+    files, already_done = done.split(expand(paths))
     bar, advance = tracked("hashing", len(files))
     failed = []
     with done, bar, json_array(as_json) as add:
-        done.tell(already_done, add if as_json else None)
+        done.report(already_done, add if as_json else None)
         for outcome in hash_all(files, algorithms, settings, jobs=jobs):
             advance()
             if as_json:
@@ -177,7 +177,7 @@ def hash_command(
             if outcome.hashed is None:
                 failed.append(outcome)
             else:
-                done.note(outcome.path)
+                done.record(outcome.path)
     return report_failures(failed)
 
 

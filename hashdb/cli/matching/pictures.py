@@ -28,7 +28,7 @@ SUFFIXES = frozenset(f".{name}" for name in _EXTENSIONS.split(" "))
 _PICTURES_A_REQUEST = 100
 _WORKERS_FROM = 200
 """Pictures for which processes are worth starting: fewer are hashed before they have."""
-_Answer = TypeVar("_Said")
+_Answer = TypeVar("_Answer")
 
 
 class Outcome(NamedTuple):
@@ -166,8 +166,8 @@ def _hash_one(path: Path, error: str | None, hash_path: Callable[[Path], Hashed]
         return Outcome(path, None, error)
     try:
         return Outcome(path, hash_path(path), None)
-    except UnreadablePicture as error_found:
-        return Outcome(path, None, str(error_found))
+    except UnreadablePicture as unreadable:
+        return Outcome(path, None, str(unreadable))
 
 
 DoneLine = dict[str, object]
@@ -217,7 +217,7 @@ class Done:
         if self._file is not None:
             self._file.close()
 
-    def apart(self, files: Mapping[Path, str | None]) -> tuple[dict[Path, str | None], list[DoneLine]]:
+    def split(self, files: Mapping[Path, str | None]) -> tuple[dict[Path, str | None], list[DoneLine]]:
         """The files that are left to do, and what was noted of the others."""
         left: dict[Path, str | None] = {}
         already_done: list[DoneLine] = []
@@ -229,7 +229,7 @@ class Done:
                 left[path] = error
         return left, already_done
 
-    def tell(self, already_done: Sequence[DoneLine], add: Callable[[DoneLine], None] | None) -> None:
+    def report(self, already_done: Sequence[DoneLine], add: Callable[[DoneLine], None] | None) -> None:
         """Say how many were done before, on standard error, and each of them to `add`, where there is one."""
         if already_done:
             click.echo(f"hashdb: {len(already_done):,} done before, as {escaped(self._path)} says", err=True)
@@ -237,7 +237,7 @@ class Done:
             for entry in already_done:
                 add(entry)
 
-    def note(self, path: Path, id: int | None = None) -> None:
+    def record(self, path: Path, id: int | None = None) -> None:
         """Note that a file is done, at once: the line is in the file when this returns."""
         if self._file is not None:
             self._file.write(f"{json.dumps(self._line(path, id))}\n")
