@@ -1,7 +1,7 @@
-"""The program of a hashing process: `python -m hashdb.hashing.sandbox`, started by a pool's worker.
+"""The program of a hashing process: `python -m hashdb.hashing.sandbox`, started by a worker of the pool.
 
-What it reads is hostile, so it is trusted with little: it answers in JSON (never pickles), its memory is limited, it
-writes no file, leaves no core dump, and has neither the web framework nor the database loaded.
+The pictures it reads may be hostile, so it has few rights: it answers in JSON (never pickle), its memory is limited,
+it writes no files, leaves no core dump, and loads neither the web framework nor the database.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> None:
     _die_with_parent(sys.stdin.fileno())
     warm(tuple(Algorithm))
     _limit_resources(memory_bytes)
-    # As a whole: to be quiet for each picture takes as long as to read its header.
+    # Once for all pictures: entering the filter for each takes as long as reading the picture's header.
     with QUIET, socket(fileno=descriptor) as connection:
         send(connection, b"ready")
         _serve(connection, Limits(max_bytes, max_pixels))
@@ -46,7 +46,7 @@ def _serve(connection: socket, limits: Limits) -> None:
 
 
 def _answer(connection: socket, limits: Limits) -> dict[str, object]:
-    """What becomes of the next picture: the mode and the algorithms come first, then its bytes."""
+    """Receive the next picture (the mode and the algorithms, then its bytes), and hash it; the hashes or the reason."""
     mode, *names = receive(connection, 1024).decode().split()
     octets = receive(connection, limits.max_bytes)
     try:
@@ -58,18 +58,17 @@ def _answer(connection: socket, limits: Limits) -> dict[str, object]:
 
 
 def _die_with_parent(lifeline: int) -> None:
-    """Have the kernel end this process when nobody holds the other end of the pipe any more.
+    """Have the kernel kill this process (by SIGIO) when no process holds the other end of the pipe any more.
 
-    SIGIO ends a process that does not handle it. PR_SET_PDEATHSIG would go off when the *thread* that started this
-    process ends, which in a web server may be a request's; a thread waiting here would not run while a decoder holds
-    the interpreter.
+    PR_SET_PDEATHSIG would fire when the *thread* that started this process ends, which in a web server may be the
+    thread of one request. A thread that waits here would not run while a decoder holds the interpreter lock.
     """
     fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 def _limit_resources(memory_bytes: int) -> None:
-    """Allow `memory_bytes` more than is in use by now, no files, no core dump, and no message of a C library."""
+    """Allow `memory_bytes` more memory than is in use now, no writing of files, no core dump, and no standard error."""
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + memory_bytes, used + memory_bytes))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
@@ -83,15 +82,15 @@ _LENGTH = struct.Struct("!I")
 
 
 def send(connection: socket, *messages: bytes) -> None:
-    """Send messages, in one piece: each piece wakes who receives.
+    """Send messages in one call, since each call wakes the receiver.
 
-    Raises OSError: TimeoutError where the socket has a timeout, which is for them as a whole.
+    Raises OSError; TimeoutError if they take longer than the socket's timeout as a whole.
     """
     connection.sendall(b"".join(part for message in messages for part in (_LENGTH.pack(len(message)), message)))
 
 
 def receive(connection: socket, limit: int) -> bytes:
-    """The next message. Raises EOFError at the end, ValueError beyond `limit` bytes, and OSError as `send` does."""
+    """The next message. Raises EOFError at the end, ValueError above `limit` bytes, and OSError like `send`."""
     (length,) = _LENGTH.unpack(_receive_exactly(connection, _LENGTH.size))
     if length > limit:
         raise ValueError(f"a message of {length:,} bytes where {limit:,} are the most")
