@@ -1,4 +1,4 @@
-"""Client: the service's verbs over HTTP, in the same values and with the same errors."""
+"""Client: the functions of the service over HTTP, with the same types and errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 import httpx
 from pydantic import ValidationError
 
-from hashdb.connection import Params, ClientRequest, Connection
+from hashdb.connection import ClientRequest, Connection, Params
 from hashdb.domain.contributions import Amendment, Contribution, Draft, Filter, Receipt, Recorded
 from hashdb.domain.ledger.checkpoints import Checked, Checkpoint, Consistency, Inclusion, Log, Verifier, read_checkpoint
 from hashdb.domain.matching.benign import Benign, BenignDraft
@@ -86,10 +86,10 @@ _Page = TypeVar(
 
 
 class Client:
-    """A member's connection to a service; safe to use from several threads; close it, or use it in a `with`.
+    """A member's connection to a service. It is thread-safe. Close it, or use it in a `with` block.
 
-    Every verb raises what the service raises (`hashdb.errors`), ServiceUnreachable where there is no answer, and
-    ServiceError for an answer that is not hashdb's.
+    Every method raises the errors of the service (`hashdb.errors`), ServiceUnreachable if there is no answer, and
+    ServiceError if the answer is not one of hashdb.
     """
 
     def __init__(
@@ -101,17 +101,17 @@ class Client:
         retries: int = 3,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """`url` is the service's root, `key` a key's secret, `timeout` in seconds. Raises BadSetting.
+        """`url` is the root of the service, `key` the secret of a key, `timeout` is in seconds. Raises BadSetting.
 
-        A request that was not answered, or with 429 or 503, is sent up to `retries` times more, where that does no
-        harm: after what `Retry-After` says (up to 30 seconds), else after pauses that grow.
+        A request that got no answer, or 429 or 503, is sent again up to `retries` times if that is safe. The client
+        waits as long as `Retry-After` says (up to 30 seconds), else for growing pauses.
         """
         self.url = url
         self._connection = Connection(url, key, timeout, retries, transport)
 
     @classmethod
     def from_environment(cls) -> Self:
-        """A client for HASHDB_URL and HASHDB_KEY, without the white space around them. Raises BadSetting."""
+        """A client for HASHDB_URL and HASHDB_KEY, stripped of surrounding white space. Raises BadSetting."""
         key = os.environ.get("HASHDB_KEY", "").strip()
         if not key:
             raise BadSetting("HASHDB_KEY", "is not set: put the secret of your key there")
@@ -132,17 +132,17 @@ class Client:
         self._connection.close()
 
     def me(self) -> MeOut:
-        """Who this key is, and what the service takes."""
+        """The member and scopes of this key, and the algorithms and rules of the service."""
         return self._ask(MeOut, ClientRequest("GET", "/v1/me"))
 
     def contribute(
         self, drafts: Sequence[Draft], *, idempotency_key: str | None = None, imported: bool = False
     ) -> Receipt:
-        """Record drafts, a thousand a request: each request's all or none, and once, however often it is sent.
+        """Contribute drafts, a thousand a request. Each request stores all of its drafts or none, and only once.
 
-        With an `idempotency_key` of your own, that holds across processes too (24 hours). `imported` ones may leave
-        `removed_at` and `quality` unknown. Of what is refused, InvalidInput tells by positions in `drafts`; the
-        thousands before it are recorded then, and when they are sent again, known.
+        With your own `idempotency_key`, a repetition from another process is recognised too (24 hours). `imported`
+        drafts may leave `removed_at` and `quality` unknown. InvalidInput names the faulty drafts by their positions in
+        `drafts`. The requests before it are stored then; sent again, their drafts are `known`.
         """
         key = idempotency_key or uuid.uuid4().hex
         recorded: list[Recorded] = []
@@ -158,7 +158,7 @@ class Client:
         return Receipt(tuple(recorded), checkpoint)
 
     def match(self, queries: Sequence[Query]) -> Answer:
-        """A result for each query, in order, level with `checkpoint` at least; as many requests as it takes."""
+        """A result for each query, in order, in as many requests as needed; up to date with `checkpoint` at least."""
         results: list[Result] = []
         checkpoints: list[int] = []
         for part in in_requests(queries):
@@ -170,89 +170,96 @@ class Client:
         return Answer(tuple(results), min(checkpoints))
 
     def match_media(self, pictures: Sequence[bytes], *, transforms: bool = False) -> Answer:
-        """A result for each of 1 to 32 pictures, which the service hashes. Better hash here, and `match`."""
+        """A result for each of 1 to 32 pictures, which the service hashes. Prefer to hash here, and use `match`."""
         files = tuple((f"{number}", octets) for number, octets in enumerate(pictures))
         params = {"transforms": 1} if transforms else {}
         return self._ask(AnswerOut, ClientRequest("POST", "/v1/matches/media", params=params, files=files)).to_domain()
 
     def contribution(self, id: int) -> Contribution:
-        """One contribution, as much of it as this key may see."""
+        """One contribution, with the fields that this key may see."""
         return self._ask(ContributionOut, ClientRequest("GET", f"/v1/contributions/{id}")).to_domain()
 
     def contributions(self, filter: Filter | None = None) -> Iterator[Contribution]:
-        """Every contribution that the filter lets through, page by page."""
+        """Every contribution that passes the filter, page by page."""
         params = _filter_params(filter or Filter()) | {"limit": 1000}
         for page in self._pages(ContributionsOut, "/v1/contributions", params):
             yield from (contribution.to_domain() for contribution in page.contributions)
 
     def amend(self, id: int, change: Amendment) -> Contribution:
-        """Change what was said of a contribution."""
+        """Change the metadata of a contribution."""
         text = AmendmentIn.from_domain(change).model_dump_json(exclude_unset=True)
         return self._ask(ContributionOut, ClientRequest("PATCH", f"/v1/contributions/{id}", text)).to_domain()
 
     def withdraw(self, id: int, reason: str) -> Contribution:
-        """Take a contribution back."""
+        """Withdraw a contribution."""
         text = WithdrawalIn.model_construct(reason=reason).model_dump_json()
         request = ClientRequest("POST", f"/v1/contributions/{id}/withdrawal", text, safe=False)
         return self._ask(ContributionOut, request).to_domain()
 
     def erase(self, id: int, *, at_once: bool = False) -> None:
-        """Erase the signals and the reference of a contribution for good.
+        """Erase the signals and the reference of a contribution permanently.
 
-        The signals are kept, unseen, for 90 days after the withdrawal to tell readers by, unless `at_once`.
+        Unless `at_once`, the signals are kept hidden for 90 days after the withdrawal, to notify readers of the feed.
         """
         self._connection.send(ClientRequest("DELETE", f"/v1/contributions/{id}/content{'?now=1' if at_once else ''}"))
 
     def give_opinion(self, contribution: int, draft: OpinionDraft, *, idempotency_key: str | None = None) -> Opinion:
-        """Confirm or dispute another member's contribution: once, however often it is sent.
+        """Confirm or dispute another member's contribution. A repeated request counts once.
 
-        With an `idempotency_key` of your own, that holds across processes too (24 hours).
+        With your own `idempotency_key`, a repetition from another process is recognised too (24 hours).
         """
         path, text = f"/v1/contributions/{contribution}/opinions", OpinionIn.from_domain(draft).model_dump_json()
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         return self._ask(OpinionOut, ClientRequest("POST", path, text, headers=headers)).to_domain()
 
     def opinions(self, contribution: int) -> Iterator[Opinion]:
-        """Every opinion on a contribution, page by page, in the order in which they were given."""
+        """Every opinion on a contribution, page by page, the oldest first."""
         for page in self._pages(OpinionsOut, f"/v1/contributions/{contribution}/opinions"):
             yield from (opinion.to_domain() for opinion in page.opinions)
 
     def cases(self, state: CaseState | None = None) -> Iterator[Case]:
-        """Every case that this key may see, page by page, in the order of their opening."""
+        """Every case that this key may see, page by page, in the order of opening."""
         params = {} if state is None else {"state": str(state)}
         for page in self._pages(CasesOut, "/v1/cases", params):
             yield from (case.to_domain() for case in page.cases)
 
     def case(self, id: int) -> Case:
-        """One case, as much of it as this key may see."""
+        """One case, with the fields that this key may see."""
         return self._ask(CaseOut, ClientRequest("GET", f"/v1/cases/{id}")).to_domain()
 
     def decide(
         self, case: int, decision: Decision, note: str | None = None, signals: Sequence[int] | None = None
     ) -> Case | Proposal:
-        """Decide a case, once; a proposal where retiring takes a second person.
+        """Decide a case, which is final. Returns a proposal if retiring needs a second person.
 
-        To retire, `signals` names the places of the signals near which later contributions wait (None: the usual ones).
+        With `retire`, `signals` are the positions of the signals near which later contributions start quarantined.
+        None: the first of each algorithm, and the signals near to it.
         """
         body = DecisionIn.model_construct(
             decision=decision, note=note, signals=None if signals is None else list(signals)
         )
-        # A service of 0.1.0 knows no signals.
+        # A service of version 0.1.0 refuses the field `signals`.
         text = body.model_dump_json(exclude={"signals"} if signals is None else None)
-        return self._ask_or_proposal(CaseOut, ClientRequest("POST", f"/v1/cases/{case}/decision", text, safe=False)).to_domain()
+        return self._ask_or_proposal(
+            CaseOut, ClientRequest("POST", f"/v1/cases/{case}/decision", text, safe=False)
+        ).to_domain()
 
     def changes(self, after: int, *, limit: int = 1000, epoch: str | None = None, wait: int = 0) -> Changes:
-        """A page of the feed after number `after`; at the head it waits up to `wait` seconds for a change."""
-        request = ClientRequest("GET", "/v1/changes", params=_feed_params(after, epoch, wait) | {"limit": limit}, extra_seconds=wait)
+        """A page of the feed after the event `after`. At the head it waits up to `wait` seconds for a change."""
+        request = ClientRequest(
+            "GET", "/v1/changes", params=_feed_params(after, epoch, wait) | {"limit": limit}, extra_seconds=wait
+        )
         return self._ask(ChangesOut, request).to_domain()
 
     def stream(self, after: int, *, epoch: str | None = None, wait: int = 0) -> Iterator[FeedPage]:
-        """All of the feed after number `after`, some at a time as they come, as a copy takes them in.
+        """The whole feed after the event `after`, in pages of as many changes as arrive together.
 
-        Raises ServiceUnreachable where it breaks off; what came until then is right.
+        Raises ServiceUnreachable if the connection breaks; the pages until then are valid.
         """
         headers = {"Accept": "application/x-ndjson"}
-        request = ClientRequest("GET", "/v1/changes", params=_feed_params(after, epoch, wait), headers=headers, extra_seconds=wait)
+        request = ClientRequest(
+            "GET", "/v1/changes", params=_feed_params(after, epoch, wait), headers=headers, extra_seconds=wait
+        )
         for lines in self._connection.lines(request):
             try:
                 yield read_lines(lines)
@@ -260,7 +267,7 @@ class Client:
                 raise ServiceError(200, "not an answer of hashdb") from None
 
     def reversals(self, after: int = 0) -> Iterator[Reversal]:
-        """What this member was given as a match and is none any more, above a number, page by page."""
+        """Every match answered to this member that is no longer one, after a number, page by page."""
         for page in self._pages(ReversalsOut, "/v1/reversals", after=after):
             yield from (reversal.to_domain() for reversal in page.reversals)
 
@@ -270,12 +277,12 @@ class Client:
             yield from (entry.to_domain() for entry in page.benign)
 
     def add_benign(self, draft: BenignDraft) -> Benign | Proposal:
-        """Let nothing close to these signals be accepted or matched; a proposal where that takes a second person."""
+        """Accept and match nothing close to these signals. Returns a proposal if that needs a second person."""
         text = BenignIn.from_domain(draft).model_dump_json()
         return self._ask_or_proposal(BenignOut, ClientRequest("POST", "/v1/benign", text, safe=False)).to_domain()
 
     def delete_benign(self, id: int) -> None:
-        """Take an entry of the benign list away."""
+        """Delete an entry of the benign list."""
         self._connection.send(ClientRequest("DELETE", f"/v1/benign/{id}", safe=False))
 
     def incidents(self) -> Iterator[Incident]:
@@ -289,7 +296,7 @@ class Client:
         return self._ask(IncidentOut, ClientRequest("POST", "/v1/incidents", text, safe=False)).to_domain()
 
     def change_incident(self, id: int, change: IncidentChange) -> Incident:
-        """Change an incident; what was contributed under its label follows."""
+        """Change an incident, and with it the contributions under its label."""
         text = IncidentChangeIn.from_domain(change).model_dump_json(exclude_unset=True)
         return self._ask(IncidentOut, ClientRequest("PATCH", f"/v1/incidents/{id}", text)).to_domain()
 
@@ -299,21 +306,21 @@ class Client:
             yield from (proposal.to_domain() for proposal in page.proposals)
 
     def drop_proposal(self, id: int) -> None:
-        """Let a proposal be forgotten."""
+        """Drop a proposal."""
         self._connection.send(ClientRequest("DELETE", f"/v1/proposals/{id}", safe=False))
 
     def webhooks(self) -> Iterator[Webhook]:
-        """Every webhook of this member (of everybody with scope `admin`), page by page."""
+        """Every webhook of this member (with scope `admin`, of all members), page by page."""
         for page in self._pages(WebhooksOut, "/v1/webhooks"):
             yield from (webhook.to_domain() for webhook in page.webhooks)
 
     def add_webhook(self, draft: WebhookDraft) -> IssuedWebhook:
-        """Make a webhook; its secret is in the answer and nowhere else."""
+        """Add a webhook. Its secret is only in this answer."""
         text = WebhookIn.from_domain(draft).model_dump_json()
         return self._ask(WebhookOut, ClientRequest("POST", "/v1/webhooks", text, safe=False)).to_issued()
 
     def change_webhook(self, id: int, change: WebhookChange) -> Webhook:
-        """Change a webhook; one that is enabled again goes on where it was."""
+        """Change a webhook. A webhook that is enabled again continues where it stopped."""
         text = WebhookChangeIn.from_domain(change).model_dump_json(exclude_unset=True)
         return self._ask(WebhookOut, ClientRequest("PATCH", f"/v1/webhooks/{id}", text)).to_domain()
 
@@ -322,15 +329,15 @@ class Client:
         self._connection.send(ClientRequest("DELETE", f"/v1/webhooks/{id}", safe=False))
 
     def renew_webhook(self, id: int) -> IssuedWebhook:
-        """Give a webhook another secret, which is in the answer; the one before signs beside it for a day."""
+        """Give a webhook a new secret, which is only in this answer. The old one also signs for 24 hours."""
         return self._ask(WebhookOut, ClientRequest("POST", f"/v1/webhooks/{id}/secret", safe=False)).to_issued()
 
     def test_webhook(self, id: int) -> Delivery:
-        """Have a message sent that tells of nothing; `delivery` tells within seconds what became of it."""
+        """Have a test message sent. Poll `delivery` for its outcome, which is known within seconds."""
         return self._ask(DeliveryOut, ClientRequest("POST", f"/v1/webhooks/{id}/test", safe=False)).to_domain()
 
     def deliveries(self, webhook: int, outcome: DeliveryOutcome | None = None) -> Iterator[Delivery]:
-        """What was delivered to a webhook and what waits, page by page, the oldest first."""
+        """Every delivery to a webhook, also waiting ones, page by page, the oldest first."""
         params = {} if outcome is None else {"outcome": str(outcome)}
         for page in self._pages(DeliveriesOut, f"/v1/webhooks/{webhook}/deliveries", params):
             yield from (delivery.to_domain() for delivery in page.deliveries)
@@ -345,28 +352,28 @@ class Client:
         return self._ask(DeliveryOut, ClientRequest("POST", path)).to_domain()
 
     def log(self) -> Log:
-        """The log's name, and the keys that sign its checkpoints."""
+        """The name of the log, and the keys that sign its checkpoints."""
         return self._ask(LogOut, ClientRequest("GET", "/v1/log")).to_domain()
 
     def checkpoint(self) -> str:
-        """A signed note: how many events there are, and the root of the tree over them."""
+        """The signed checkpoint of the log: the number of events, and the root of the tree over them."""
         return self._connection.send(ClientRequest("GET", "/v1/checkpoint")).text
 
     def inclusion(self, seq: int, size: int) -> Inclusion:
-        """The proof that event `seq` is among the first `size`."""
+        """The proof that event `seq` is among the first `size` events."""
         request = ClientRequest("GET", "/v1/proofs/inclusion", params={"seq": seq, "size": size})
         return self._ask(InclusionOut, request).to_domain()
 
     def consistency(self, first: int, second: int) -> Consistency:
-        """The proof that the first `second` events begin with what were the first `first`."""
+        """The proof that the log of `second` events begins with the log of `first` events."""
         params = {"first": first, "second": second}
         return self._ask(ConsistencyOut, ClientRequest("GET", "/v1/proofs/consistency", params=params)).to_domain()
 
     def check(self, kept: str | None = None) -> Checked:
-        """Hold the log against a checkpoint that was kept (None: there is none yet, only the signature is verified).
+        """Check the log against a checkpoint that was kept. With None, only verify the signature of its checkpoint.
 
-        Raises LogRewritten where the log did not only grow since, BadNote where a checkpoint is none or not signed,
-        ScopeMissing where it has grown and this key may not ask for the proof (scope `audit`).
+        Raises LogRewritten if the log did not only grow since then, BadNote if a checkpoint is malformed or not signed,
+        and ScopeMissing if it has grown and this key may not read proofs (scope `audit`).
         """
         note, log = self.checkpoint(), self.log()
         current, verifier = _read_signed("the log's checkpoint", note, log)
@@ -380,7 +387,7 @@ class Client:
         return Checked(earlier, current, verifier, verifier != earlier_verifier, note)
 
     def _only_grew(self, earlier: Checkpoint, current: Checkpoint) -> bool:
-        # Of the same size there is nothing to prove, and so nothing to ask.
+        # There is no proof between logs of the same size.
         if earlier.size == current.size:
             return earlier.root == current.root
         return self.consistency(earlier.size, current.size).proves(earlier, current)
@@ -394,7 +401,7 @@ class Client:
             after = page.next
 
     def _ask_or_proposal(self, model: type[_Body], request: ClientRequest) -> _Body | ProposalOut:
-        """What was done, or the proposal that it waits as."""
+        """The answer, or (on 202) the proposal that waits for a second person."""
         response = self._connection.send(request)
         return _read(ProposalOut, response) if response.status_code == 202 else _read(model, response)
 

@@ -1,4 +1,4 @@
-"""Connection: requests to a service, sent again where that does no harm, and its answers or its errors."""
+"""Connection: send requests to a service, retry them if that is safe, and raise its errors."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from hashdb.errors import BadSetting, HashDBError, LimitReached, ServiceError, S
 from hashdb.wire.problems import error_of
 
 LONGEST_WAIT = 30.0
-"""Seconds: who is told to come again later than that is told so at once."""
+"""Seconds. If the service asks for a longer wait, its error is raised at once."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
 _BUSY, _BROKEN = (429, 503), (502, 504)
-"""What is answered instead of carrying a request out, and what a proxy answers who does not know whether it was."""
+"""Status codes of requests that were not carried out; of a proxy that does not know whether they were."""
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 Params = Mapping[str, str | int]
@@ -25,9 +25,9 @@ Params = Mapping[str, str | int]
 
 @dataclass(frozen=True, slots=True)
 class ClientRequest:
-    """What is asked. `longer` is what the service may take beyond the timeout, in seconds.
+    """A request. The service may take `extra_seconds` longer than the timeout.
 
-    A `safe` one does no harm when it comes twice; another is sent again only where it was surely not carried out.
+    A `safe` request may be carried out twice. Another one is sent again only if it was certainly not carried out.
     """
 
     method: str
@@ -41,12 +41,12 @@ class ClientRequest:
 
 
 class Connection:
-    """To one service with one key; safe to use from several threads, which share its sockets."""
+    """A connection to one service with one key. It is thread-safe; threads share its sockets."""
 
     def __init__(
         self, url: str, key: str, timeout: float, retries: int, transport: httpx.BaseTransport | None = None
     ) -> None:
-        """Opens nothing yet. Raises BadSetting."""
+        """Does not connect yet. Raises BadSetting."""
         self._url, self._retries = url.rstrip("/"), retries
         if not self._url.startswith(("http://", "https://")):
             raise BadSetting("HASHDB_URL", "takes an address like https://hashdb.example")
@@ -63,12 +63,12 @@ class Connection:
         self._http.close()
 
     def send(self, request: ClientRequest) -> httpx.Response:
-        """The answer, read whole. Raises what the service raises, ServiceUnreachable, ServiceError."""
+        """The complete response. Raises the errors of the service, ServiceUnreachable, ServiceError."""
         with self._response(request, stream=False) as response:
             return response
 
     def lines(self, request: ClientRequest) -> Iterator[bytes]:
-        """The whole lines of an answer that streams, many at a time. Raises as `send`, also in between."""
+        """The complete lines of a streamed response, several at a time. Raises like `send`, also midway."""
         with self._response(request, stream=True) as response:
             rest = b""
             try:
@@ -89,7 +89,7 @@ class Connection:
             response.close()
         retry_after = response.headers.get("Retry-After", "")
         if request.extra_seconds and retry_after.isdecimal():
-            # It found no place to wait at the service, so it waits here.
+            # The service had no free place for a request that waits, so the client waits.
             time.sleep(min(int(retry_after), request.extra_seconds))
 
     def _send_with_retries(self, request: ClientRequest, stream: bool) -> httpx.Response:
@@ -129,13 +129,13 @@ def _error(response: httpx.Response) -> HashDBError:
     error = error_of(response.status_code, response.content)
     retry_after = response.headers.get("Retry-After", "")
     if isinstance(error, ServiceError) and response.status_code in (429, 503) and retry_after.isdecimal():
-        # Not hashdb's own words, as of a proxy; but when to come again is said.
+        # Not an answer of hashdb, perhaps a proxy's, but it says when to retry.
         return Unavailable(int(retry_after))
     return error
 
 
 def _pause(error: HashDBError, attempt: int) -> float:
-    """Seconds until the next attempt: longer each time, by chance, so that not all come again at once."""
+    """Seconds until the next attempt: longer each time, and random, so that clients do not retry at once together."""
     pause: float = min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE) * random.uniform(0.5, 1.0)
     return error.retry_after + pause / 2 if isinstance(error, Unavailable | LimitReached) else pause
 

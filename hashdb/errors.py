@@ -1,67 +1,67 @@
-"""Every error that hashdb raises on purpose.
+"""Every error that hashdb raises intentionally.
 
     HashDBError
-    ├── MalformedRequest          the bytes are not what they claim to be (not JSON, not multipart)
-    ├── NotAuthenticated          no key, or not one that is valid now
-    │   └── SignInRefused         (console) a name, a password or a code that is not right
+    ├── MalformedRequest          the body is not of its content type (not JSON, not multipart)
+    ├── NotAuthenticated          no key, or an invalid one
+    │   └── SignInRefused         (console) a wrong name, password or code
     ├── NotAllowed
     │   ├── ScopeMissing          the key lacks a scope
     │   ├── MemberSuspended       the key's member is suspended
     │   ├── NotYours              the thing belongs to another member
-    │   ├── OwnContribution       opinions on it are for other members to give
-    │   ├── NoLabel               the operator set no label for what comes by another system's protocol
-    │   ├── BankOfMember          in HMA's view: banks are members, whom the operator adds
+    │   ├── OwnContribution       only other members may give opinions on it
+    │   ├── NoLabel               the operator set no label for contributions by other systems' protocols
+    │   ├── BankOfMember          (HMA's API) banks are members, which only the operator adds
     │   ├── FetchRefused          this service fetches nothing from that address
-    │   ├── MediaRefused          this service takes hashes, not pictures
-    │   ├── WebhooksOff           the operator lets nothing be pushed
-    │   └── FormRefused           (console) a form that was not made for this session
+    │   ├── MediaRefused          this service accepts hashes, not pictures
+    │   ├── WebhooksOff           the operator turned webhooks off
+    │   └── FormRefused           (console) the form belongs to another session
     ├── NotFound
     ├── MethodNotAllowed
     ├── Conflict
     │   ├── AlreadyWithdrawn
-    │   ├── NotActive             a contribution that has ended, or is suspended, takes no change and no opinion
-    │   ├── RetiredKept           what keeps something doubted from coming back unseen is for the operator to remove
-    │   ├── AlreadyDecided        a case is decided once
-    │   ├── AlreadyOpen           of a contribution, one case is open at a time
+    │   ├── NotActive             an ended or suspended contribution takes no change and no opinion
+    │   ├── RetiredKept           the signals keep doubted content from returning: only the operator may erase them
+    │   ├── AlreadyDecided        a decision on a case is final
+    │   ├── AlreadyOpen           a contribution has at most one open case
     │   ├── AlreadyRevoked
-    │   ├── NameTaken             a member or a user of that name, or one that looks like it, exists
-    │   ├── IncidentExists        an incident of that label exists
-    │   ├── TooManyWebhooks       a member has as many as it may
-    │   └── IdempotencyKeyReused  the same Idempotency-Key came with another body
-    ├── FeedRestarted             the cursor is of another epoch, or past the head of the log
+    │   ├── NameTaken             a member or a user with that name, or one that looks like it, exists
+    │   ├── IncidentExists        an incident with that label exists
+    │   ├── TooManyWebhooks       the member has as many webhooks as it may
+    │   └── IdempotencyKeyReused  the same Idempotency-Key was sent with another body
+    ├── FeedRestarted             the cursor is of another epoch, or beyond the head of the log
     ├── TooLarge
     ├── UnsupportedContent
     │   ├── WrongContentType
-    │   └── UnreadablePicture     not a picture, truncated, a bomb, a zero side, too slow to read
-    ├── InvalidInput              well-formed, but refused: every fault of the request at once
-    ├── LimitReached              a limit of the key or the member; says when to come again
-    │   └── TooManyAtOnce         the key holds its share of a worker already
-    │       └── HashingBusy       the key's share of the pictures that wait is full
+    │   └── UnreadablePicture     not a picture, truncated, a bomb, without pixels, too slow to decode
+    ├── InvalidInput              well-formed, but invalid; holds every fault of the request
+    ├── LimitReached              a limit of the key or the member; says when to retry
+    │   └── TooManyAtOnce         the key already uses its share of a worker
+    │       └── HashingBusy       the key already uses its share of the hashing queue
     ├── Unavailable
-    │   ├── StoreBusy             the database did not take the write, or does not answer
-    │   └── IndexNotReady         the index is being built from the store
-    ├── BadNote                   (client) a signed checkpoint that is none, or not signed by the log's key
-    ├── LogRewritten              (client) the log is not the one of which a checkpoint was kept
-    ├── NotSigned                 (client) a webhook's delivery that is not signed by its secret, or is old
-    ├── NoCopy                    (client) there is no local copy, or none that was ever level
+    │   ├── StoreBusy             the database refused the write, or does not answer
+    │   └── IndexNotReady         the index is being built from the database
+    ├── BadNote                   (client) the signed checkpoint is malformed, or not signed by the log's key
+    ├── LogRewritten              (client) the log is not the one of the checkpoint that was kept
+    ├── NotSigned                 (client) the webhook's delivery is not signed by its secret, or is old
+    ├── NoCopy                    (client) there is no local copy, or its first sync has not finished
     ├── CopyInUse                 (client) another process syncs the local copy
-    ├── ServiceError              (client) an answer that the contract does not know
-    ├── ServiceUnreachable        (client) no answer at all
-    └── CannotStart               (command line) said instead of starting
+    ├── ServiceError              (client) the answer is not one of hashdb's API
+    ├── ServiceUnreachable        (client) no answer
+    └── CannotStart               (command line) the command or the service cannot start
         ├── BadSetting
-        ├── UnsafeStart           the service would be open to others, or one of its secrets is
+        ├── UnsafeStart           the service, or one of its secrets, would be exposed to others
         ├── SchemaOutdated
-        ├── WrongSigningKey       the log is signed by another key than the one that is here
+        ├── WrongSigningKey       the key on this machine is not the one that signed the log
         ├── DatabaseAway          no connection to PostgreSQL can be made
         ├── PortInUse
         ├── HomeInUse
         ├── BackupFailed
-        ├── MoveFailed            the database is not copied to another one
-        ├── UnfinishedCopy        the database is one that `hashdb copy-to` has not finished
+        ├── MoveFailed            the database cannot be copied to another one
+        ├── UnfinishedCopy        the database is an unfinished copy by `hashdb copy-to`
         └── DemoFailed
 
-Each is a dataclass that carries its data; `str()` of it is one sentence in lower case without a full stop.
-Nothing here knows HTTP: `hashdb.web.problems` holds the table of status codes.
+Each error is a dataclass that carries its data. Its `str()` is one sentence in lower case without a full stop.
+This module does not know HTTP: `hashdb.web.problems` holds the table of status codes.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ from typing import ClassVar, dataclass_transform
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong with an input: where (`contributions[3].signals[0]`) and why."""
+    """One fault of an input: where (`contributions[3].signals[0]`) and why."""
 
     at: str
     reason: str
@@ -86,9 +86,9 @@ class Fault:
 @dataclass_transform(eq_default=False)
 @dataclass(eq=False)
 class HashDBError(Exception):
-    """The root; catching it catches all that hashdb raises on purpose.
+    """The base class of all errors that hashdb raises intentionally.
 
-    Each subclass becomes a dataclass. Its slug, and its title unless it sets one, are the words of its name.
+    Each subclass becomes a dataclass. Its slug, and its title unless it sets one, are the words of the class name.
     `message` is the text of the error, with the names of fields in braces.
     """
 
@@ -106,7 +106,7 @@ class HashDBError(Exception):
         return self.message.format_map(vars(self))
 
     def __reduce__(self) -> tuple[type[HashDBError], tuple[object, ...]]:
-        """Pickle by field, so that an error crosses from a worker process whole."""
+        """Pickle by field, so that an error from a worker process keeps its data."""
         return type(self), tuple(getattr(self, field.name) for field in dataclasses.fields(self))
 
 
@@ -190,7 +190,7 @@ class MethodNotAllowed(HashDBError):
 
 
 class Conflict(HashDBError):
-    """The state of the thing does not allow this."""
+    """The state of the resource does not allow this."""
 
 
 class AlreadyWithdrawn(Conflict):
@@ -267,7 +267,7 @@ class TooLarge(HashDBError):
 
 
 class UnsupportedContent(HashDBError):
-    """The body is of a kind that is not read."""
+    """The content type or format of the body is not supported."""
 
 
 class WrongContentType(UnsupportedContent):
@@ -360,7 +360,7 @@ class ServiceUnreachable(HashDBError):
 
 
 class CannotStart(HashDBError):
-    """The command or the service ends before it starts."""
+    """The command or the service cannot start."""
 
 
 class BadSetting(CannotStart):

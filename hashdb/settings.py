@@ -1,4 +1,4 @@
-"""Settings: all that can be set, read once from HASHDB_* into one frozen object."""
+"""Settings: the environment variables HASHDB_*, read once into one immutable object."""
 
 from __future__ import annotations
 
@@ -26,49 +26,52 @@ from hashdb.errors import BadSetting
 _MEGABYTE = 1024 * 1024
 _RATE_PATTERN = r"^[1-9][0-9]{0,8}/(second|minute|hour|day)$"
 _MAX_DAYS = 36_500
-"""Days that anything is kept, at most."""
+"""Maximum days of a retention."""
 DEFAULT_LABELS = Path(__file__).with_name("labels.toml")
 
 
 class Settings(BaseSettings):
-    """What an operator or a member may set; each field is the environment variable HASHDB_<NAME>."""
+    """The settings of an operator or a member. Each field is the environment variable HASHDB_<NAME>."""
 
     model_config = SettingsConfigDict(env_prefix="HASHDB_", frozen=True, extra="ignore", allow_inf_nan=False)
 
     home: Path = Field(
         default=Path("hashdb-data"),
-        description="Folder of the embedded database, the index, the signing key, the checkpoints and the locks.",
+        description="Folder of the SQLite database, the index, the signing key, the checkpoints and the locks.",
     )
     database_url: SecretStr | None = Field(
         default=None,
-        description="Database as an SQLAlchemy URL, like `postgresql://user@host/hashdb`; SQLite in the home.",
+        description="SQLAlchemy URL of the database, like `postgresql://user@host/hashdb`. By default SQLite in"
+        " the home.",
     )
     copy_to: SecretStr | None = Field(
-        default=None, description="Database to which `hashdb copy-to` copies the service's, as an SQLAlchemy URL."
+        default=None, description="SQLAlchemy URL of the database to which `hashdb copy-to` copies the service's."
     )
     signing_key_file: Path | None = Field(
-        default=None, description="File of the private key that signs the log's checkpoints; `signing.key` in the home."
+        default=None,
+        description="File of the private key that signs the log's checkpoints. By default `signing.key` in the home.",
     )
     origin: str | None = Field(
         default=None,
         max_length=200,
-        description="Name of the log in its checkpoints, like `hashes.example/log`; fixed at the first start.",
+        description="Name of the log in its checkpoints, like `hashes.example/log`. It is fixed at the first start.",
     )
     algorithms: Annotated[tuple[Algorithm, ...], NoDecode] = Field(
         default=(Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH),
-        description="Algorithms that are accepted and computed, separated by commas.",
+        description="Algorithms that the service accepts and computes, separated by commas.",
     )
     labels: Path = Field(default=DEFAULT_LABELS, description="File of the label vocabulary (TOML).")
     index: Literal["tiered", "bktree", "milvus"] = Field(
         default="tiered",
-        description="The index's engine: `tiered` (files in the home; `files` says the same), `bktree` (in memory, for"
-        " few values), or `milvus` (past one machine's memory).",
+        description="Engine of the index: `tiered` (files in the home; `files` is the same), `bktree` (in memory, for"
+        " few values), or `milvus` (for more values than one machine's memory holds).",
     )
     milvus_uri: str | None = Field(default=None, description="Address of Milvus, like `http://milvus.example:19530`.")
-    milvus_token: SecretStr | None = Field(default=None, description="What Milvus asks for, like `user:password`.")
+    milvus_token: SecretStr | None = Field(default=None, description="Token for Milvus, like `user:password`.")
     max_radius: Annotated[dict[Algorithm, int], NoDecode] = Field(
         default={},
-        description="Widest radius that a query may ask for, like `pdq=60,phash=10`; else the default radius.",
+        description="Largest radius that a query may ask for, like `pdq=60,phash=10`. The default is the usual"
+        " radius of the algorithm.",
     )
     retention: Annotated[dict[str, int], NoDecode] = Field(
         default={},
@@ -76,72 +79,79 @@ class Settings(BaseSettings):
     )
     two_persons: bool = Field(
         default=False,
-        description="Whether suspending a member, adding a benign signal and retiring a contribution take a second"
-        " person's same request.",
+        description="Whether a second person must request the same before a member is suspended, a benign signal is"
+        " added, or a contribution is retired.",
     )
     flood_cap: int | None = Field(
         default=None,
         ge=1,
-        description="Hits on one contribution within an hour above which it is quarantined until a reviewer decides;"
-        " it takes hits of three other members. Has no effect with `HASHDB_MATCH_LOG=counts`.",
+        description="A contribution with more hits than this within an hour, by at least three other members, is"
+        " quarantined until a reviewer decides. Has no effect with `HASHDB_MATCH_LOG=counts`.",
     )
     hours_to_decide: float = Field(
         default=72.0,
         gt=0,
         le=8760,
-        description="Time in which a reviewer is to decide a case; shown as `due_at`, nothing is decided by itself.",
+        description="Hours within which a reviewer should decide a case. It is shown as `due_at`; no case is decided"
+        " automatically.",
     )
     match_log: MatchLog = Field(
         default=MatchLog.HITS,
-        description="What is kept of matches: `hits`, or `counts` only, without which contribution was answered to whom"
-        " (then there are no reversals, no times to the first catch and no flood guard, and keys with `match` alone"
-        " neither see nor dispute what others contribute).",
+        description="What the service stores of matches: `hits`, or only `counts`, without which contribution was"
+        " answered to whom. With `counts` there are no reversals, no times to the first catch and no flood guard, and"
+        " keys with the scope `match` alone can neither see nor dispute contributions of others.",
     )
     busy_seconds: float = Field(
-        default=10.0, gt=0, le=300, description="How long a write waits for the database before it is refused with 503."
+        default=10.0,
+        gt=0,
+        le=300,
+        description="Seconds that a write waits for the database before the service answers 503.",
     )
     drain_seconds: float = Field(
         default=0.0,
         ge=0,
         le=300,
-        description="How long, once told to end, `/readyz` answers 503 and all else is served: longer than the proxy"
-        " takes to notice.",
+        description="Seconds for which a stopping service answers 503 at `/readyz` and still serves all other requests."
+        " Make it longer than the proxy takes to notice.",
     )
     max_body: int = Field(
         default=16 * _MEGABYTE,
         ge=1024,
-        description="Largest request body in bytes (media endpoints have limits of their own).",
+        description="Largest request body in bytes. Media endpoints have their own limits.",
     )
     accept_media: bool = Field(
-        default=True, description="Whether pictures are accepted; if not, members hash at their side."
+        default=True, description="Whether the service accepts pictures. If not, members must hash them."
     )
     rate_limit: Annotated[dict[Scope | None, str], NoDecode] = Field(
         default={},
-        description="Requests that a key may make in all, and such as need a scope, like"
-        " `1000/second,contribute=50/minute`; no limit, if not set.",
+        description="Requests that a key may make, in all or that need a scope, like"
+        " `1000/second,contribute=50/minute`. By default no limit.",
     )
     rate_limit_address: str | None = Field(
         default=None,
         pattern=_RATE_PATTERN,
         description="Requests that a network address may make, with or without a key, like `3000/minute`. An IPv6"
-        " address counts as its /64. No limit, if not set.",
+        " address counts as its /64. By default no limit.",
     )
     rate_limit_storage: str = Field(
         default="memory://",
-        description="Where requests are counted: each worker for itself, or `redis://…` for all together.",
+        description="Where requests are counted: in each worker (`memory://`), or for all workers in `redis://…`.",
     )
     budgets: Annotated[dict[Budget, int], NoDecode] = Field(
         default={},
-        description="What a key may use of each budget, like `queries=20000000,disputes=200`; the others keep their"
-        " defaults. The wider they are, the more of the list one stolen key reads, and the more it writes.",
+        description="How much of each budget a key may use, like `queries=20000000,disputes=200`. The others keep their"
+        " defaults. The larger they are, the more one stolen key can read and write.",
     )
     metrics_port: int | None = Field(
-        default=None, ge=1, le=65535, description="Port for Prometheus, without a key; else `/metrics` takes one."
+        default=None,
+        ge=1,
+        le=65535,
+        description="Port at which Prometheus reads the metrics without a key. By default `/metrics` needs a key.",
     )
-    metrics_host: str = Field(default="127.0.0.1", description="Address on which that port listens.")
+    metrics_host: str = Field(default="127.0.0.1", description="Address of the metrics port.")
     certificate: Path | None = Field(
         default=None,
-        description="File of the certificate (PEM) that the proxy shows, whose end is told in the metrics.",
+        description="File of the proxy's certificate (PEM). The metrics show when it expires.",
     )
     media_max_bytes: int = Field(default=20 * _MEGABYTE, ge=1024, description="Largest picture in bytes.")
     media_max_request: int = Field(default=64 * _MEGABYTE, ge=1024, description="Largest request of pictures in bytes.")
@@ -150,37 +160,38 @@ class Settings(BaseSettings):
     )
     media_workers: int = Field(default=1, ge=1, le=64, description="Processes that hash pictures, for each web worker.")
     media_queue: int = Field(default=64, ge=1, description="Pictures that may wait to be hashed, for each web worker.")
-    media_seconds: float = Field(default=10.0, gt=0, description="How long hashing one picture may take.")
+    media_seconds: float = Field(default=10.0, gt=0, description="Seconds that hashing one picture may take.")
     media_memory: int = Field(
-        default=1536 * _MEGABYTE, ge=64 * _MEGABYTE, description="Memory for hashing one picture, bytes."
+        default=1536 * _MEGABYTE, ge=64 * _MEGABYTE, description="Memory for hashing one picture, in bytes."
     )
     console_url: str | None = Field(
         default=None,
         max_length=200,
         pattern=r"^https?://[^/\s]+$",
-        description="Address at which people reach the console; with `https://hashes.example` its cookies are Secure.",
+        description="URL of the console for its users. With `https://hashes.example` its cookies are Secure.",
     )
     proxies: int = Field(
         default=0,
         ge=0,
         le=9,
-        description="How many proxies stand before the service, whose `X-Forwarded-For` and `-Proto` are believed.",
+        description="Number of proxies before the service. It trusts their `X-Forwarded-For` and `X-Forwarded-Proto`.",
     )
     behind_tls: bool = Field(
         default=False,
-        description="Says that whatever leads to the service speaks TLS: without it, only 127.0.0.1 is served.",
+        description="Whether clients reach the service only by TLS. If not, it refuses to listen beyond 127.0.0.1.",
     )
     otlp_endpoint: str | None = Field(
         default=None,
         max_length=200,
         pattern=r"^https?://[^/?#\s]+(/[^?#\s]*)?$",
-        description="Where a trace of each request is sent by OpenTelemetry, like `http://127.0.0.1:4318`; else none.",
+        description="Address of the OpenTelemetry collector to which traces of requests are sent, like"
+        " `http://127.0.0.1:4318`. By default none are sent.",
     )
     session_idle: float = Field(
-        default=60.0, ge=1, le=1440, description="Minutes without a request after which a session of the console ends."
+        default=60.0, ge=1, le=1440, description="Minutes without a request after which a console session ends."
     )
     session_hours: float = Field(
-        default=12.0, gt=0, le=720, description="Hours after which a session of the console ends in any case."
+        default=12.0, gt=0, le=720, description="Hours after which a console session ends in any case."
     )
     require_second_factor: bool = Field(
         default=False, description="Whether users with a password must set up a second factor before anything else."
@@ -189,50 +200,56 @@ class Settings(BaseSettings):
         default=None,
         max_length=200,
         pattern=r"^https?://\S+$",
-        description="Issuer of OpenID Connect by which users may sign in, like `https://login.example/realms/staff`.",
+        description="OpenID Connect issuer by which users may sign in, like `https://login.example/realms/staff`.",
     )
-    oidc_client_id: str | None = Field(default=None, max_length=200, description="Name of the console at the issuer.")
-    oidc_client_secret: SecretStr | None = Field(default=None, description="Secret of the console at the issuer.")
+    oidc_client_id: str | None = Field(
+        default=None, max_length=200, description="Client id of the console at the issuer."
+    )
+    oidc_client_secret: SecretStr | None = Field(
+        default=None, description="Client secret of the console at the issuer."
+    )
     oidc_claim: str = Field(
         default="preferred_username", max_length=64, description="Claim that holds the user's name, like `email`."
     )
     interop_label: str | None = Field(
         default=None,
-        description="Label of what is contributed by other systems' protocols, which tell none; without it they read.",
+        description="Label for contributions by other systems' protocols, which send none. Without it, they only read.",
     )
     fetch_hosts: Annotated[frozenset[str], NoDecode] = Field(
         default=frozenset(),
-        description="Hosts from which HMA's view fetches pictures, like `cdn.example,img.example:8443`; else none.",
+        description="Hosts from which the HMA API may fetch pictures, like `cdn.example,img.example:8443`. By default"
+        " none.",
     )
     hma_key: SecretStr | None = Field(
-        default=None, description="Secret of the key by which HMA's view answers whoever sends none; else it needs one."
+        default=None,
+        description="Secret of the key that the HMA API uses for requests without a key. By default they are refused.",
     )
     webhooks: bool = Field(
-        default=True, description="Whether members may have changes pushed to them; if not, nothing is sent either."
+        default=True, description="Whether members may use webhooks. If not, the service sends none."
     )
     webhook_http: bool = Field(
-        default=False, description="Whether webhooks may lead to `http://` addresses, where whoever is between reads."
+        default=False, description="Whether webhooks may use `http://` addresses, which anyone on the way can read."
     )
     webhook_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
         default=(),
-        description="Networks beside the internet to which webhooks may lead, like `10.2.0.0/16,fd00:1::/64`.",
+        description="Private networks to which webhooks may send, like `10.2.0.0/16,fd00:1::/64`.",
     )
     public_url: str | None = Field(
         default=None,
         pattern=r"^https?://[^/?#\s]+(/[^?#\s]*)?$",
-        description="Address under which members reach the service, where a proxy stands before it.",
+        description="URL at which members reach the service, if it is behind a proxy.",
     )
-    url: str = Field(default="http://127.0.0.1:8000", description="(member's side) Address of the service.")
+    url: str = Field(default="http://127.0.0.1:8000", description="(member's side) URL of the service.")
     key: SecretStr | None = Field(default=None, description="(member's side) Secret of the key.")
 
     @classmethod
     def read(cls) -> Self:
-        """The settings of the environment. Raises BadSetting, naming the first that is wrong."""
+        """The settings of the environment. Raises BadSetting with the first invalid one."""
         try:
             return cls()
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
-            # One of several that go together is named after the first of them.
+            # A fault of several settings together has no location; it is of the OIDC settings.
             name = "_".join(str(part) for part in first["loc"][:1] or ("oidc_issuer",)).upper()
             raise BadSetting(f"HASHDB_{name}", _reason(name, first)) from None
 
@@ -241,7 +258,7 @@ class Settings(BaseSettings):
     def _parse_algorithms(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        names = [name.strip() for name in value.split(",") if name.strip()]
+        names = _items(value)
         if not names:
             raise ValueError("at least one algorithm is needed")
         return tuple(dict.fromkeys(_parse_algorithm(name) for name in names))
@@ -256,7 +273,7 @@ class Settings(BaseSettings):
     def _parse_hosts(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        hosts = frozenset(filter(None, (host.strip().lower() for host in value.split(","))))
+        hosts = frozenset(_items(value.lower()))
         if any("/" in host or "*" in host or not host.isprintable() or " " in host for host in hosts):
             raise ValueError("takes host names, each with a port where that is not the usual one")
         return hosts
@@ -267,7 +284,7 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         try:
-            return tuple(ip_network(network) for network in filter(None, (part.strip() for part in value.split(","))))
+            return tuple(ip_network(network) for network in _items(value))
         except ValueError:
             raise ValueError("takes networks, like 10.2.0.0/16, separated by commas") from None
 
@@ -298,7 +315,7 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         radii: dict[Algorithm, int] = {}
-        for pair in filter(None, (part.strip() for part in value.split(","))):
+        for pair in _items(value):
             name, equals, bits = pair.partition("=")
             algorithm = _parse_algorithm(name.strip())
             if not equals or not bits.strip().isdecimal() or int(bits) > algorithm.bits:
@@ -312,7 +329,7 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         rates: dict[Scope | None, str] = {}
-        for pair in filter(None, (part.strip() for part in value.split(","))):
+        for pair in _items(value):
             name, _, rate = (part.strip() for part in pair.rpartition("="))
             if name not in ("", *Scope) or not re.fullmatch(_RATE_PATTERN, rate):
                 raise ValueError(f"write 1000/second or <scope>=50/minute, the scope one of {', '.join(Scope)}")
@@ -325,7 +342,7 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         budgets: dict[str, int] = {}
-        for pair in filter(None, (part.strip() for part in value.split(","))):
+        for pair in _items(value):
             name, _, amount = (part.strip() for part in pair.partition("="))
             if name not in set(Budget) or not re.fullmatch("[1-9][0-9]{0,14}", amount):
                 raise ValueError(f"write <budget>=<number>, the budget one of {', '.join(Budget)}")
@@ -338,7 +355,7 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         days: dict[str, int] = {}
-        for pair in filter(None, (part.strip() for part in value.split(","))):
+        for pair in _items(value):
             label, _, count = (part.strip() for part in pair.partition("="))
             if not label or not (count.isascii() and count.isdecimal()) or not 0 < int(count[:6]) <= _MAX_DAYS:
                 raise ValueError(f"write label=<days>, 1 to {_MAX_DAYS}")
@@ -354,24 +371,24 @@ class Settings(BaseSettings):
 
     @property
     def lifetime(self) -> Lifetime:
-        """How long a session of the console lasts."""
+        """The maximum idle time and age of a session of the console."""
         return Lifetime(timedelta(minutes=self.session_idle), timedelta(hours=self.session_hours))
 
     @property
     def signing_key(self) -> Path:
-        """The file of the private key in force."""
+        """The file of the private key that signs the log."""
         return self.signing_key_file or self.home / "signing.key"
 
     @property
     def database(self) -> str:
-        """The SQLAlchemy URL in force."""
+        """The SQLAlchemy URL of the database."""
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{(self.home / 'hashdb.sqlite').absolute()}"
 
     @property
     def largest_body(self) -> int:
-        """Bytes of the largest body that any route takes."""
+        """The largest body that any route accepts, in bytes."""
         return max(self.max_body, self.media_max_request)
 
     def vocabulary(self) -> Vocabulary:
@@ -389,7 +406,7 @@ class Settings(BaseSettings):
         raise BadSetting("HASHDB_LABELS", reason)
 
     def rules(self) -> Rules:
-        """What the service accepts. Raises BadSetting."""
+        """The rules by which the service accepts and matches. Raises BadSetting."""
         vocabulary = self.vocabulary()
         for label in self.retention:
             if reason := vocabulary.fault("behaviour", label):
@@ -416,7 +433,7 @@ _PATTERN_REASONS = {
     "OIDC_ISSUER": "takes an address, like https://login.example/realms/staff",
     "PUBLIC_URL": "takes an address without ? and #, like https://hashes.example/hashdb",
 }
-"""What is said of a text that is not spelled as its pattern says."""
+"""The reason for a value that does not match the pattern of its setting."""
 _REASONS = {
     "int": "takes a whole number",
     "float": "takes a number",
@@ -432,12 +449,17 @@ _REASONS = {
 
 
 def _reason(name: str, error: Any) -> str:
-    """What is wrong with a setting, of pydantic's error, in our words."""
+    """The reason why a setting is invalid, from pydantic's error."""
     kind, context = error["type"], error.get("ctx", {})
     if kind in ("value_error", "string_pattern_mismatch"):
         return str(context["error"]) if "error" in context else _PATTERN_REASONS[name]
     sentence = _REASONS.get(kind) or _REASONS.get(kind.partition("_")[0])
     return sentence.format(**context) if sentence else str(error["msg"])
+
+
+def _items(text: str) -> list[str]:
+    """The items of a list that is separated by commas, without white space and empty items."""
+    return [item for item in map(str.strip, text.split(",")) if item]
 
 
 def _parse_algorithm(name: str) -> Algorithm:

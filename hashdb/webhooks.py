@@ -1,4 +1,4 @@
-"""Webhooks at the receiver's side: whether what came is the service's, and what it says."""
+"""Webhooks at the receiver: verify that a request is from the service, and read its message."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TOLERANCE = timedelta(minutes=5)
 
 
 class Headers(Protocol):
-    """The headers of a request, as any framework has them: a dict, or what gives pairs as one does."""
+    """The headers of a request in any framework: a dict, or another object with `items()`."""
 
     def items(self) -> Iterable[tuple[str, str]]:
         """Names and values."""
@@ -34,11 +34,11 @@ def verify(
     tolerance: timedelta = _TOLERANCE,
     now: float | None = None,
 ) -> Message:
-    """What a request to a webhook says, once its signature is verified (Standard Webhooks, HMAC-SHA256).
+    """Verify the signature of a request to a webhook (Standard Webhooks, HMAC-SHA256), and return its message.
 
-    `headers` are those of the request, in any case, and `body` its bytes as they came. A message may come more than
-    once: its `id` tells. One that is older than `tolerance`, or as much ahead of `now` (seconds since 1970), is
-    refused, so that nobody sends again what they overheard. Raises NotSigned; BadSetting for a secret that is none.
+    `headers` are those of the request, in upper or lower case, and `body` its raw bytes. A message may arrive more
+    than once, with the same `id`. Against replay, its timestamp may differ from `now` (seconds since 1970) by at most
+    `tolerance`. Raises NotSigned; BadSetting if `secret` is malformed.
     """
     values = {name.lower(): value for name, value in headers.items()}
     id, timestamp, signatures = (values.get(f"webhook-{name}", "") for name in ("id", "timestamp", "signature"))
@@ -52,7 +52,7 @@ def verify(
         expected = sign(secret, id, int(timestamp), body)
     except ValueError:
         raise BadSetting("the webhook's secret", "takes whsec_ and base64, as it was shown") from None
-    # The service signs with two secrets while one takes the other's place.
+    # For 24 hours after a renewal, the service signs with the old and the new secret.
     if not any(hmac.compare_digest(expected.encode(), signature.encode()) for signature in signatures.split()):
         raise NotSigned("the signature is not of this webhook's secret")
     try:

@@ -112,10 +112,13 @@ def test_who_finds_no_place_to_wait_at_the_service_waits_here(monkeypatch: pytes
     full = plain(200, **{"Retry-After": "5"})
     service = Service(full, full, fine, full)
     connection = service.connection()
-    for request in (ClientRequest("GET", "/v1/changes", longer=20), ClientRequest("GET", "/v1/changes", longer=2)):
+    for request in (
+        ClientRequest("GET", "/v1/changes", extra_seconds=20),
+        ClientRequest("GET", "/v1/changes", extra_seconds=2),
+    ):
         connection.send(request)
     assert slept == [5, 2]
-    assert list(connection.lines(ClientRequest("GET", "/v1/changes", longer=20))) == []
+    assert list(connection.lines(ClientRequest("GET", "/v1/changes", extra_seconds=20))) == []
     connection.send(GET)
     assert (slept, service.count) == ([5, 2], 4)
 

@@ -1,4 +1,4 @@
-"""The command line: one function a command; the composition root, which may import anything."""
+"""The command line, one function a command. The composition root: it may import every layer."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _FAILED, _USAGE, _INTERRUPTED = 1, 2, 130
 
 
 class _LazyGroup(click.Group):
-    """A group that imports a command's module when it is asked for: `hashdb hash` needs no database."""
+    """A group that imports a command's module when the command runs: `hashdb hash` needs no database."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(_COMMANDS)
@@ -60,7 +60,7 @@ class _LazyGroup(click.Group):
 
 
 def _print_version(context: click.Context, option: click.Parameter, wanted: bool) -> None:
-    """Print the version and what the index runs on, which takes NumPy to tell: no other command waits for it."""
+    """Print the version and the index's kernel. Only this option imports NumPy for it."""
     if wanted and not context.resilient_parsing:
         engine = importlib.import_module("hashdb.index.kernel").engine()
         click.echo(f"hashdb, version {__version__} (index: {engine})")
@@ -100,7 +100,7 @@ def main() -> None:
         click.echo(f"hashdb: {escaped(error)}", err=True)
         sys.exit(_USAGE if isinstance(error, BadSetting) else _FAILED)
     except BrokenPipeError:
-        # Whoever read the output has gone: the interpreter must have somewhere to flush to when it ends.
+        # The reader of the output is gone: give the interpreter something to flush to when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(_FAILED)
     sys.exit(status if isinstance(status, int) else 0)

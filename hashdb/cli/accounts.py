@@ -1,4 +1,4 @@
-"""hashdb member: who takes part."""
+"""hashdb member, key, user: manage members, their keys, and the users of the console."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from hashdb.cli.home import opened
 from hashdb.cli.options import TEXT, Instant
-from hashdb.cli.output import as_json, print_json, print_proposal, print_table
+from hashdb.cli.output import as_json, print_json, print_proposal, print_result, print_table
 from hashdb.domain.accounts.members import (
     COMMAND_LINE,
     Key,
@@ -90,7 +90,9 @@ def list_members(as_json: bool) -> None:
     if as_json:
         print_json(MembersOut.model_construct(members=[MemberOut.from_domain(member) for member in listed], next=None))
         return
-    rows = [[str(member.id), member.name, member.kind, member.status, f"{member.created_at:%Y-%m-%d}"] for member in listed]
+    rows = [
+        [str(member.id), member.name, member.kind, member.status, f"{member.created_at:%Y-%m-%d}"] for member in listed
+    ]
     print_table([">id", "name", "kind", "status", "since"], rows)
 
 
@@ -112,10 +114,11 @@ def limit(member: str, a_day: int | None, unlimited: bool, budget_factor: int | 
         change = MemberChange(limits=limits, budget_factor=budget_factor)
         changed = members.change(db, COMMAND_LINE, find(db, member).id, change)
         assert isinstance(changed, Member)  # Only a suspension may wait for a second person.
-    if as_json:
-        print_json(MemberOut.from_domain(changed))
-    else:
-        click.echo(f"member {changed.id} ({changed.name}) may send {_format_limit(changed)}")
+    print_result(
+        MemberOut.from_domain(changed),
+        f"member {changed.id} ({changed.name}) may send {_format_limit(changed)}",
+        as_json,
+    )
 
 
 @member_command.command("suspend")
@@ -135,7 +138,7 @@ def reinstate(member: str, as_json: bool) -> None:
 
 
 def find(db: HashDB, text: str) -> Member:
-    """The member of that id or name. Raises NotFound."""
+    """The member with this id or name. Raises NotFound."""
     if text.isascii() and text.isdecimal() and len(text) < 16:
         try:
             return members.get(db, COMMAND_LINE, int(text))
@@ -153,7 +156,7 @@ def everybody(db: HashDB) -> list[Member]:
 
 
 def checked(draft: MemberDraft) -> MemberDraft:
-    """The draft, if the service would take it over the wire. Raises InvalidInput."""
+    """The draft, checked as the API checks it. Raises InvalidInput."""
     return read(MemberIn, MemberIn.from_domain(draft).model_dump_json()).to_domain()
 
 
@@ -165,10 +168,7 @@ def _set_status(text: str, status: MemberStatus, as_json: bool) -> None:
             return
         while contributions.emit_pending(db) or opinions.recount(db):
             pass
-    if as_json:
-        print_json(MemberOut.from_domain(member))
-    else:
-        click.echo(f"member {member.id} ({member.name}) is {member.status}")
+    print_result(MemberOut.from_domain(member), f"member {member.id} ({member.name}) is {member.status}", as_json)
 
 
 def _format_limit(member: Member) -> str:
@@ -212,7 +212,9 @@ def list_keys(member: str | None, as_json: bool) -> None:
     """List the keys of a member (its id or name), or of all members, without their secrets."""
     with opened(Settings.read()) as db:
         owners = everybody(db) if member is None else [find(db, member)]
-        keys = sorted(((key, owner) for owner in owners for key in _list_keys(db, owner.id)), key=lambda pair: pair[0].id)
+        keys = sorted(
+            ((key, owner) for owner in owners for key in _list_keys(db, owner.id)), key=lambda pair: pair[0].id
+        )
     if as_json:
         print_json(
             OwnedKeysOut.model_construct(keys=[OwnedKeyOut.from_owned(owner, key) for key, owner in keys], next=None)
@@ -240,10 +242,7 @@ def revoke(key: int, as_json: bool) -> None:
     """Revoke a key: it opens nothing from the next request on."""
     with opened(Settings.read()) as db:
         revoked = members.revoke_key(db, COMMAND_LINE, key)
-    if as_json:
-        print_json(KeyOut.from_domain(revoked))
-    else:
-        click.echo(f"key {key} is revoked")
+    print_result(KeyOut.from_domain(revoked), f"key {key} is revoked", as_json)
 
 
 @key_command.command("rotate-signing")
@@ -255,10 +254,7 @@ def rotate_signing(as_json: bool) -> None:
     """
     with opened(Settings.read()) as db:
         verifier = checkpoints.rotate(db, COMMAND_LINE)
-    if as_json:
-        print_json({"vkey": str(verifier)})
-    else:
-        click.echo(f"the log is signed by {verifier} from now on")
+    print_result({"vkey": str(verifier)}, f"the log is signed by {verifier} from now on", as_json)
 
 
 def _list_keys(db: HashDB, member: int) -> list[Key]:
@@ -368,19 +364,13 @@ def use_provider(name: str, as_json: bool) -> None:
     """
     with opened(Settings.read()) as db:
         user = users.use_provider(db, COMMAND_LINE, _found(db, name).id)
-    if as_json:
-        print_json(UserOut.from_domain(user))
-    else:
-        click.echo(f"user {user.id} ({user.name}) signs in by the provider")
+    print_result(UserOut.from_domain(user), f"user {user.id} ({user.name}) signs in by the provider", as_json)
 
 
 def _change_user(name: str, change: UserChange, as_json: bool) -> None:
     with opened(Settings.read()) as db:
         user = users.change(db, COMMAND_LINE, _found(db, name).id, change)
-    if as_json:
-        print_json(UserOut.from_domain(user))
-    else:
-        click.echo(f"user {user.id} ({user.name}) is {user.role}, {user.status}")
+    print_result(UserOut.from_domain(user), f"user {user.id} ({user.name}) is {user.role}, {user.status}", as_json)
 
 
 def _found(db: HashDB, name: str) -> User:
@@ -398,7 +388,7 @@ def _print_user(added: AddedUser, as_json: bool) -> None:
 
 
 def _read_password() -> str:
-    """Asked for twice at a terminal, else one line of standard input."""
+    """The password: at a terminal prompted for twice, else one line of standard input."""
     if sys.stdin.isatty():
         answer: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
         return answer

@@ -1,4 +1,4 @@
-"""hashdb backup: all that a service is, in one file."""
+"""hashdb backup, restore: write a service into one file, and restore a service from it."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def backup_command(
 
 
 def _write_backup(settings: Settings, file: Path, with_key: bool, verify: bool) -> dict[str, Any]:
-    """Write a backup into a file that is not there yet, and restore it on trial if asked for; what is told of it."""
+    """Write a backup into a new file, and restore it on trial if `verify`. The fields to print."""
     if file.exists():
         raise BackupFailed(f"{file} is there already")
     with opened(settings) as db:
@@ -94,7 +94,7 @@ def _write_backup(settings: Settings, file: Path, with_key: bool, verify: bool) 
                     "HASHDB_HOME", "its log is empty (or HASHDB_DATABASE_URL's): name what the service uses"
                 )
             parts = {ABOUT: folder / ABOUT, DATABASE: folder / DATABASE}
-            # Before the database, whose log then has at least what these checkpoints are of.
+            # Copied before the database, so that its log has at least the events of these checkpoints.
             for name, path in ((RECORD, settings.home / RECORD), (KEY, settings.signing_key)):
                 if path.exists() and (name != KEY or with_key):
                     parts[name] = Path(shutil.copyfile(path, folder / name))
@@ -111,7 +111,7 @@ def _write_backup(settings: Settings, file: Path, with_key: bool, verify: bool) 
             }
             parts[ABOUT].write_text(json.dumps(about, indent=1) + "\n", "utf-8")
             pack(parts, folder / "whole")
-            # Not over a file that has come meanwhile.
+            # link() fails if the file was created meanwhile; rename() would replace it.
             os.link(folder / "whole", file)
         if verify:
             backups.verified(db, COMMAND_LINE, tried(settings, db.store, file, seq))
@@ -164,9 +164,9 @@ def restore_command(file: Path, as_json: bool) -> int:
 
 
 def tried(settings: Settings, live: Store, file: Path, seq: int) -> int:
-    """Restore a backup into a scratch database beside the one in use, and verify it there; how many events it has.
+    """Restore a backup into a scratch database, and verify the log there. The number of its events.
 
-    It must have the event `seq`. Raises BackupFailed, where it does not verify.
+    Raises BackupFailed if it does not verify, or has fewer than `seq` events.
     """
     with beside(file) as folder:
         parts = unpack(file, folder)
@@ -188,7 +188,10 @@ def tried(settings: Settings, live: Store, file: Path, seq: int) -> int:
 
 
 def _restore_into(settings: Settings, parts: dict[str, Path]) -> int:
-    """The database first: with the key alone, a service would begin another log."""
+    """Restore the database, then the checkpoints and the key. The number of events.
+
+    The database comes first: with the key alone, a service would begin another log.
+    """
     store = Store(settings.database, settings.busy_seconds)
     try:
         if (backup_kind := json.loads(parts[ABOUT].read_bytes()).get("database")) != kind(store):
@@ -209,19 +212,19 @@ def _restore_into(settings: Settings, parts: dict[str, Path]) -> int:
 
 FORMAT = 1
 ABOUT, DATABASE, RECORD, KEY = "backup.json", "database", "checkpoints.txt", "signing.key"
-"""The parts of a backup, of which the last two need not be there."""
+"""The parts of a backup; the last two are optional."""
 
 _NAME = re.compile(r"hashdb-\d{8}T\d{6}Z(\.verified)?\.tar")
 _VERIFIED, _UNVERIFIED = ".verified.tar", ".failed.tar"
 
 
 def kind(store: Store) -> str:
-    """The database that a backup is of, and can be restored into."""
+    """The kind of database, which a backup names: it can only be restored into the same kind."""
     return "SQLite" if store.embedded else "PostgreSQL"
 
 
 def pack(parts: dict[str, Path], whole: Path) -> None:
-    """Write the parts into one file, with nothing of who wrote it."""
+    """Write the parts into one tar file, without the owner's name and ids."""
     with tarfile.open(whole, "x") as archive:
         for name, path in parts.items():
             archive.add(path, name, filter=_without_owner)
@@ -235,7 +238,7 @@ def _without_owner(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def unpack(file: Path, folder: Path) -> dict[str, Path]:
-    """What a backup holds, in a folder. Raises BackupFailed for what is none."""
+    """Extract a backup into a folder; its parts by name. Raises BackupFailed if the file is not a backup."""
     parts: dict[str, Path] = {}
     try:
         with tarfile.open(file, "r:") as archive:
@@ -257,7 +260,7 @@ def unpack(file: Path, folder: Path) -> dict[str, Path]:
 
 @contextmanager
 def beside(file: Path) -> Iterator[Path]:
-    """A folder for as long as it is needed, on the file's disk. Raises BackupFailed."""
+    """A temporary folder on the same disk as `file`. Raises BackupFailed."""
     try:
         with tempfile.TemporaryDirectory(prefix=f".{file.name}-", dir=file.parent) as name:
             yield Path(name)
@@ -268,7 +271,7 @@ def beside(file: Path) -> Iterator[Path]:
 
 
 def dated(folder: Path, now: datetime) -> Path:
-    """Where a backup of this second goes in a folder of backups: their names sort by time. Raises BackupFailed."""
+    """The path of a backup made at `now` in a folder; names sort by time. Raises BackupFailed if it exists."""
     file = folder / f"hashdb-{now:%Y%m%dT%H%M%SZ}.tar"
     for existing in (file, file.with_suffix(_VERIFIED)):
         if existing.exists():
@@ -277,14 +280,14 @@ def dated(folder: Path, now: datetime) -> Path:
 
 
 def mark_verified(file: Path) -> Path:
-    """Give a backup the name by which it is known to have been restored on trial; that name."""
+    """Rename a backup that was restored on trial to `.verified.tar`. Its new path."""
     return file.rename(file.with_suffix(_VERIFIED))
 
 
 def mark_failed(file: Path) -> None:
-    """Give a backup the name by which it is known that its trial failed, and delete the earlier ones of its log.
+    """Rename a backup whose trial failed to `.failed.tar`, and delete earlier failed ones of its log.
 
-    So tests that fail again and again do not fill the disk.
+    So repeated failures do not fill the disk.
     """
     log = _read_log_name(file)
     for path in file.parent.glob(f"hashdb-*Z{_UNVERIFIED}"):
@@ -294,10 +297,10 @@ def mark_failed(file: Path) -> None:
 
 
 def rotate(folder: Path, keep: int, log: str) -> list[str]:
-    """Delete the backups of a log from a folder but the newest `keep`, and the newest that is verified; their names.
+    """Delete all backups of a log in a folder but the newest `keep` and the newest verified one. The deleted names.
 
-    Nothing else is deleted: a file of another name, of another log, or one that cannot be read as a backup stays. So
-    do folders, but for those in which a backup was begun that was killed.
+    A file with another name, of another log, or that cannot be read as a backup stays. Of the folders, only the
+    scratch folders of killed backups are deleted.
     """
     for path in folder.glob(".hashdb-*.tar-*"):
         if _NAME.fullmatch(path.name[1:].rpartition("-")[0]):
@@ -314,7 +317,7 @@ def rotate(folder: Path, keep: int, log: str) -> list[str]:
 
 
 def _read_log_name(file: Path) -> str | None:
-    """Which log a backup is of; None where it does not say so."""
+    """The name of the log in a backup; None if the file names none or cannot be read."""
     with suppress(tarfile.TarError, KeyError, TypeError, ValueError, AttributeError, OSError):
         with tarfile.open(file, "r:") as archive:
             about = archive.extractfile(ABOUT)

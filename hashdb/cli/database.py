@@ -1,4 +1,4 @@
-"""hashdb upgrade: make the database's schema, or bring it up to this version."""
+"""hashdb upgrade: create or migrate the database's schema. hashdb copy-to: copy it to another database."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def upgrade_command(with_key: bool, as_json: bool) -> None:
 
 
 _PATIENCE = 60.0
-"""Seconds for a lock at the least: to make an index of millions of rows takes longer than a request may."""
+"""Minimum lock timeout in seconds: creating an index over millions of rows takes longer than a request may."""
 _FAILED = 1
 
 
@@ -87,7 +87,7 @@ def copy_to_command(url: str | None, as_json: bool) -> int:
 
 
 def _open_target(url: str, name: str, settings: Settings) -> Store:
-    """The target, which answers. Raises BadSetting, DatabaseAway, MoveFailed; none of them has the URL."""
+    """The target database, reachable. Raises BadSetting, DatabaseAway, MoveFailed, none of which holds the URL."""
     try:
         target = Store(url, max(settings.busy_seconds, _PATIENCE))
     except BadSetting as error:

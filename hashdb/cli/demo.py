@@ -1,4 +1,4 @@
-"""hashdb demo: the main job on real photographs, with the real service."""
+"""hashdb demo: run the real service, contribute photographs, and match altered copies of them."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _folder() -> Iterator[Path]:
 
 @contextmanager
 def _serving(home: Path, port: int) -> Iterator[str]:
-    """The service in a process of its own, stopped by its pid."""
+    """The service in its own process, stopped by its pid; its URL."""
     url, log = f"http://127.0.0.1:{port}", home / "serve.log"
     signal.signal(signal.SIGTERM, _interrupt)
     with log.open("wb") as out:
@@ -140,7 +140,7 @@ def _clean_environment(home: Path, **extra: str) -> dict[str, str]:
 
 
 def _run_json(home: Path, *arguments: str, **environment: str) -> Any:
-    """What a hashdb command prints with --json."""
+    """The parsed output of a hashdb command with --json. Raises DemoFailed."""
     done = subprocess.run(
         [sys.executable, "-m", "hashdb", *arguments, "--json"],
         env=_clean_environment(home, **environment),
@@ -193,7 +193,7 @@ _ALTERATIONS = ("JPEG 30", "half size", "brightness × 1.3", "watermark")
 
 
 class Trial(NamedTuple):
-    """One picture that was asked about, what was expected, and what came."""
+    """One matched picture: the expected contribution (None: no match) and the result."""
 
     photo: str
     alteration: str
@@ -203,13 +203,13 @@ class Trial(NamedTuple):
 
     @property
     def held(self) -> bool:
-        """Whether the nearest match is the contribution that was expected, or none was and none came."""
+        """Whether the nearest match is the expected contribution, or neither exists."""
         nearest = self.result.matches[0].contribution if self.result.matches else None
         return nearest == self.expected
 
 
 def try_all(client: Client, photos: Sequence[Path], ids: Sequence[int]) -> Iterator[Trial]:
-    """Ask about every alteration of the photographs that were contributed, and about the others as they are."""
+    """Match each alteration of the contributed photographs, and the other photographs unaltered."""
     for photo, id in zip(photos, ids, strict=False):
         with Image.open(photo) as picture:
             for name in _ALTERATIONS:
@@ -228,23 +228,26 @@ def _try(client: Client, photo: str, alteration: str, octets: bytes, expected: i
 
 
 def print_trials(trials: Sequence[Trial]) -> None:
-    """The table of what came, for people."""
+    """Print the trials as a table, and how many copies and other photographs were recognised."""
     algorithms = Settings.read().algorithms
     columns = ["photograph", "uploaded as", *(f">{algorithm}" for algorithm in algorithms), ">agree", "answer", ">ms"]
     print_table([*columns, ""], [_row(trial, algorithms) for trial in trials])
     copies = [trial for trial in trials if trial.expected is not None]
     others = [trial for trial in trials if trial.expected is None]
     recognised = sum(trial.held for trial in copies)
-    false_matches = sum(bool(trial.result.matches) for trial in others)
+    wrong = sum(bool(trial.result.matches) for trial in others)
     echo = console().print
     echo()
-    echo(f"{recognised} of {len(copies)} altered copies were recognised; {false_matches} of {len(others)} other photographs were.")
+    echo(
+        f"{recognised} of {len(copies)} altered copies were recognised;"
+        f" {wrong} of {len(others)} other photographs were."
+    )
     echo("Distances are bits that differ, where they are within the radius; – is further away.")
     echo(f"A match took {median(trial.milliseconds for trial in trials):.1f} ms (median, one query a request).")
 
 
 def trials_as_json(trials: Sequence[Trial]) -> dict[str, object]:
-    """The same for programs."""
+    """The trials as the document of `--json`."""
     return {"held": all(trial.held for trial in trials), "trials": [_trial_as_json(trial) for trial in trials]}
 
 

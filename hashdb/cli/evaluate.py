@@ -1,4 +1,4 @@
-"""hashdb evaluate: what of altered pictures is recognised, measured on a folder of one's own."""
+"""hashdb evaluate: measure on a folder of pictures how many altered copies are recognised."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def evaluate_command(
 
 
 def _sample(paths: Sequence[Path], limit: int | None, seed: int) -> list[Path]:
-    """So many of the paths, in their order."""
+    """At most `limit` of the paths, drawn by the seed, in their order."""
     if limit is None or limit >= len(paths):
         return list(paths)
     return sorted(Random(seed).sample(paths, limit))
@@ -141,7 +141,7 @@ def _check_radii(radii: Sequence[tuple[Algorithm, int]]) -> dict[Algorithm, int]
 
 
 def _prepare_output(output: Path | None) -> None:
-    """Make the folder before minutes are spent on what could not be written into it."""
+    """Create the output folder first, so that an evaluation of minutes does not fail at the end."""
     if output is None:
         return
     try:
@@ -161,14 +161,14 @@ def _write_output(evaluation: Evaluation, output: Path | None) -> None:
 
 
 class _Stopwatch:
-    """Times the pictures, and shows how far it is."""
+    """Measures the time for the pictures, and shows the progress."""
 
     def __init__(self, total: int) -> None:
         self.bar, self._move = tracked("evaluating", total)
         self.total, self._start, self._last = total, time.monotonic(), time.monotonic()
 
     def advance(self) -> None:
-        """A picture is done."""
+        """Count a picture as done."""
         self._move()
         self._last = time.monotonic()
 

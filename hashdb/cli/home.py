@@ -1,4 +1,4 @@
-"""The service's side of the command line: the home, and the HashDB that is opened from it."""
+"""The service's home for the commands: prepare and lock it, and open its HashDB."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from hashdb.store import connections
 
 @contextmanager
 def opened(settings: Settings, index: Path | None = None, engine: OpenEngine = SegmentStore) -> Iterator[HashDB]:
-    """The HashDB of these settings, its schema made or brought up where it is SQLite; closed at the end.
+    """The HashDB of these settings; closed at the end. An SQLite schema is created or migrated first.
 
-    Its index is in memory, or of the engine's files in the folder `index`.
+    `engine` keeps the index in memory, or in the folder `index`. Raises BadSetting, DatabaseAway, SchemaOutdated.
     """
     prepare_home(settings.home)
     with _lock(settings.home / "schema.lock", wait=True), reaching(settings):
@@ -47,7 +47,7 @@ def opened(settings: Settings, index: Path | None = None, engine: OpenEngine = S
 
 @contextmanager
 def reaching(settings: Settings) -> Iterator[None]:
-    """Say where the database is, where no connection can be made. Raises DatabaseAway, StoreBusy."""
+    """Raise DatabaseAway, which names the database, instead of StoreBusy if no connection can be made."""
     try:
         yield
     except StoreBusy as error:
@@ -55,12 +55,12 @@ def reaching(settings: Settings) -> Iterator[None]:
 
 
 def signing_of(settings: Settings) -> Signing:
-    """What this machine signs the log with, and where it writes that down."""
+    """The key with which this machine signs the log, and the file of the signed checkpoints."""
     return Signing(settings.signing_key, settings.home / "checkpoints.txt", settings.origin)
 
 
 def engine_of(settings: Settings) -> OpenEngine:
-    """What makes the engine that HASHDB_INDEX names. Raises BadSetting."""
+    """The constructor of the engine that HASHDB_INDEX names. Raises BadSetting."""
     if settings.index == "tiered":
         return SegmentStore
     if settings.index == "bktree":
@@ -75,27 +75,27 @@ def engine_of(settings: Settings) -> OpenEngine:
 
 
 def prepare_home(home: Path) -> None:
-    """Make the home, and from now on every file, readable by its owner only. Raises BadSetting."""
+    """Create the home, and let only the owner read it and all files made from now on. Raises BadSetting."""
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise BadSetting("HASHDB_HOME", f"{home} cannot be made: {(error.strerror or '').lower()}") from None
     if not os.access(home, os.W_OK | os.X_OK):
         raise BadSetting("HASHDB_HOME", f"{home} cannot be written to")
-    # A home that was there keeps its mode.
+    # An existing home keeps its mode.
     os.umask(0o077)
 
 
 @contextmanager
 def serving_alone(home: Path) -> Iterator[None]:
-    """Hold the home, so that no second service starts from it. Raises HomeInUse."""
+    """Lock the home, so that no second service starts from it. Raises HomeInUse."""
     with _lock(home / "serve.lock", wait=False):
         yield
 
 
 @contextmanager
 def copying_alone(home: Path) -> Iterator[None]:
-    """Hold what a copy of the home's database writes, so that no second one writes to it. Raises MoveFailed."""
+    """Lock the home against a second `hashdb copy-to`. Raises MoveFailed."""
     with ExitStack() as stack:
         try:
             stack.enter_context(_lock(home / "copy.lock", wait=False))

@@ -68,12 +68,13 @@ def check(sample: int, as_json: bool) -> int:
 def _format_comparison(comparison: index_check.Compared) -> str:
     if comparison.damaged:
         return "a file is damaged"
-    counts = f"{comparison.values:,} values, {comparison.in_files:,} of the index in files; {comparison.queries:,} queries"
-    return f"{counts}: {comparison.missing:,} missing, {comparison.wrong:,} at a wrong distance, {comparison.stale:,} stale"
+    counts = f"{comparison.values:,} values, {comparison.in_files:,} of the index in files"
+    faults = f"{comparison.missing:,} missing, {comparison.wrong:,} at a wrong distance, {comparison.stale:,} stale"
+    return f"{counts}; {comparison.queries:,} queries: {faults}"
 
 
 def _format_repair(settings: Settings) -> str:
-    """What the operator does to have the index built again."""
+    """What the operator must do to have the index built again."""
     if settings.index == "milvus":
         return "Stop the service, drop the collections hashdb_… in Milvus, and start it: it writes them again."
     return f"Stop the service, remove {settings.home / 'index'}, and start it: it builds the index from the database."

@@ -1,4 +1,4 @@
-"""hashdb audit: prove that nothing of the log was rewritten."""
+"""hashdb audit: verify the log on the service's machine, or check from outside that it only grew."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def verify_log(file: Path | None, as_json: bool) -> int:
         with bar:
             verdict = verify(db, COMMAND_LINE, advance, outside)
     if not (verdict.size or verdict.checkpoints or verdict.findings):
-        # As of a home that is another than the service's: of nothing, nothing can be said.
+        # Probably another home than the service's: an empty log proves nothing.
         raise BadSetting("HASHDB_HOME", "its log is empty (or HASHDB_DATABASE_URL's): name what the service uses")
     if as_json:
         print_json(_verdict_to_json(verdict))
@@ -157,7 +157,7 @@ def _read_checkpoint(file: Path, may_be_missing: bool) -> str | None:
 
 
 def _write_checkpoint(file: Path, note: str) -> None:
-    """Put a checkpoint in the place of the one before, at once: whatever happens, one of them is there."""
+    """Replace the file of the checkpoint atomically: after a crash, it holds the old one or the new one."""
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as temporary:

@@ -1,4 +1,4 @@
-"""Texts on the command line."""
+"""Types of command-line parameters: text, time, radius."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from hashdb.domain.times import parse_instant
 
 
 class Text(click.ParamType[str]):
-    """A text in UTF-8: nothing else can be stored, or sent."""
+    """A text in UTF-8: others can be neither stored nor sent."""
 
     name = "text"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The text; a usage error where its bytes are none."""
+        """The text; a usage error if its bytes are not UTF-8."""
         text = str(value)
         try:
             text.encode("utf-8")
@@ -35,7 +35,7 @@ class Instant(click.ParamType[datetime]):
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """The instant; a usage error where there is none."""
+        """The instant; a usage error if the text is not a time."""
         if isinstance(value, datetime):
             return value
         try:
@@ -50,7 +50,7 @@ class Radius(click.ParamType[tuple[Algorithm, int]]):
     name = "radius"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Algorithm, int]:
-        """The algorithm and the bits; a usage error where there are none."""
+        """The algorithm and the bits; a usage error if the text is not such a pair."""
         if isinstance(value, tuple):
             return value
         name, _, bits = value.partition("=")

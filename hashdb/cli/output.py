@@ -1,4 +1,4 @@
-"""What the commands print: tables and sentences for people, one JSON document for programs."""
+"""Output of the commands: tables and sentences for people, one JSON document for programs, progress bars."""
 
 from __future__ import annotations
 
@@ -13,31 +13,39 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    # At run time these cost a command that does not need them a third of its start.
+    # At run time, these imports would take a third of the start of a command that does not use them.
     from rich.console import Console
 
     from hashdb.domain.review.incidents import Proposal
     from hashdb.wire import Answered
 
 _BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""What changes the direction of the text around it."""
+"""Characters that change the direction of the text around them."""
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
 def print_json(document: Answered | Mapping[str, Any] | Sequence[Any]) -> None:
-    """Print one JSON document on standard output, in ASCII: whatever a file is called, it can be written and read."""
+    """Print one JSON document on standard output. It is ASCII, so that any file name can be written and read."""
     if isinstance(document, Mapping | Sequence):
         click.echo(json.dumps(document, indent=1))
     else:
         click.echo(json.dumps(json.loads(document.json_text()), separators=(",", ":")))
 
 
+def print_result(document: Answered | Mapping[str, Any], sentence: str, as_json: bool) -> None:
+    """Print the document with `--json`, else the sentence."""
+    if as_json:
+        print_json(document)
+    else:
+        click.echo(sentence)
+
+
 @contextmanager
 def json_array(wanted: bool) -> Iterator[Callable[[Mapping[str, object]], None]]:
-    """What adds an element to an array on standard output, at once; it is what `print_json` prints of the whole.
+    """A function that prints an element of a JSON array at once; the whole looks as `print_json` prints it.
 
-    The array is closed whatever ends the work. Of work that fails before the first element nothing is printed.
+    The array is closed even if the work fails. If it fails before the first element, nothing is printed.
     """
     count = 0
 
@@ -58,7 +66,7 @@ def json_array(wanted: bool) -> Iterator[Callable[[Mapping[str, object]], None]]
 
 
 def print_proposal(proposal: Proposal, as_json: bool) -> None:
-    """Tell that a second person has to ask for the same."""
+    """Print that a second person has to make the same request."""
     if as_json:
         from hashdb.wire.review import ProposalOut
 
@@ -69,14 +77,14 @@ def print_proposal(proposal: Proposal, as_json: bool) -> None:
 
 
 def print_anything() -> None:
-    """Let a character that cannot be written, as of a file's name that is not UTF-8, be written as an escape."""
+    """Write a character that the stream cannot encode, as in a file name that is not UTF-8, as an escape."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def escaped(value: object) -> str:
-    """A text, such as a file's name, on one line: what would end it, or move or colour a terminal, as an escape."""
+    """A text, such as a file name, on one line: line ends and terminal control characters become escapes."""
     text = str(value)
     return text if text.isprintable() else "".join(map(_escape, text))
 
@@ -87,7 +95,7 @@ def _escape(character: str) -> str:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows under headings; numbers stand at the right by a leading `>` of their heading."""
+    """Print rows under headings. A leading `>` in a heading aligns its column to the right."""
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", pad_edge=False)
@@ -99,7 +107,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def console(*, err: bool = False) -> Console:
-    """Standard output or error: as wide as the terminal, 200 columns where it is none; text is printed as it is."""
+    """Standard output or error, as wide as the terminal, or 200 columns if it is not one. Markup is not interpreted."""
     from rich.console import Console
 
     out = Console(stderr=err, markup=False, highlight=False, emoji=False)
@@ -107,45 +115,35 @@ def console(*, err: bool = False) -> Console:
 
 
 def tracked(what: str, total: int) -> tuple[AbstractContextManager[object], Callable[..., None]]:
-    """A progress bar on standard error, shown on a terminal only, and what moves it on by one, or by a number."""
-    if total < 2 or not sys.stderr.isatty():
-        return nullcontext(), lambda count=1: None
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    """A progress bar on standard error, shown on a terminal only, and the function that advances it (by 1 or more)."""
+    return _progress(what, total) if total > 1 else _NO_PROGRESS
 
-    screen = Console(stderr=True)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        console=screen,
-        transient=True,
-        disable=not screen.is_terminal,
+
+def counted(what: str) -> tuple[AbstractContextManager[object], Callable[..., None]]:
+    """A progress counter for work of unknown size: how much is done, and how fast."""
+    return _progress(what, None)
+
+
+_NO_PROGRESS = nullcontext(), lambda count=1: None
+
+
+def _progress(what: str, total: int | None) -> tuple[AbstractContextManager[object], Callable[..., None]]:
+    if not sys.stderr.isatty():
+        return _NO_PROGRESS
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+    rate = TextColumn("{task.fields[rate]}")
+    columns = (
+        (SpinnerColumn(), TextColumn("{task.description} {task.completed:,.0f} "), rate)
+        if total is None
+        else (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
     )
+    screen = Console(stderr=True)
+    bar = Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
     task = bar.add_task(what, total=total, rate="")
 
     def advance(count: int = 1) -> None:
-        speed = bar.tasks[0].speed
-        bar.update(task, advance=count, rate=f"{speed:.0f}/s" if speed else "")
-
-    return bar, advance
-
-
-def counted(what: str) -> tuple[AbstractContextManager[object], Callable[[int], None]]:
-    """The same for work whose end is not known: how much is done, and how fast."""
-    if not sys.stderr.isatty():
-        return nullcontext(), lambda count: None
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn
-
-    screen = Console(stderr=True)
-    columns = SpinnerColumn(), TextColumn("{task.description} {task.completed:,.0f}  {task.fields[rate]}")
-    bar = Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
-    task = bar.add_task(what, total=None, rate="")
-
-    def advance(count: int) -> None:
         speed = bar.tasks[0].speed
         bar.update(task, advance=count, rate=f"{speed:,.0f}/s" if speed else "")
 

@@ -1,4 +1,4 @@
-"""hashdb case: contributions before a reviewer."""
+"""hashdb case, opinion, proposal, incident: list and decide what a reviewer or a second person decides."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 from hashdb.cli.home import opened
 from hashdb.cli.options import TEXT, Instant
-from hashdb.cli.output import as_json, print_json, print_proposal, print_table
+from hashdb.cli.output import as_json, print_json, print_proposal, print_result, print_table
 from hashdb.client import Client
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.contributions import UNSET
@@ -93,12 +93,13 @@ def decide(case: int, decision: str, note: str | None, signals: tuple[int, ...],
 def opinion_command(contribution: int, opinion: str, reason: str | None, note: str | None, as_json: bool) -> None:
     """Confirm or dispute another member's contribution. Your last opinion counts; a dispute goes before a reviewer."""
     with Client.from_environment() as client:
-        opinion_given = client.give_opinion(contribution, OpinionDraft(Stance(opinion), reason, note))
-    if as_json:
-        print_json(OpinionOut.from_domain(opinion_given))
-    else:
-        case = "" if opinion_given.case is None else f", case {opinion_given.case}"
-        click.echo(f"opinion {opinion_given.id}: {opinion_given.member_name} {opinion_given.stance} contribution {opinion_given.contribution}{case}")
+        added = client.give_opinion(contribution, OpinionDraft(Stance(opinion), reason, note))
+    case = "" if added.case is None else f", case {added.case}"
+    print_result(
+        OpinionOut.from_domain(added),
+        f"opinion {added.id}: {added.member_name} {added.stance} contribution {added.contribution}{case}",
+        as_json,
+    )
 
 
 @click.group("proposal")
@@ -113,10 +114,20 @@ def list_proposals(as_json: bool) -> None:
     with opened(Settings.read()) as db:
         pending = proposals.page(db, COMMAND_LINE, 0, 1000)
     if as_json:
-        print_json(ProposalsOut.model_construct(proposals=[ProposalOut.from_domain(proposal) for proposal in pending], next=None))
+        print_json(
+            ProposalsOut.model_construct(
+                proposals=[ProposalOut.from_domain(proposal) for proposal in pending], next=None
+            )
+        )
         return
     rows = [
-        [str(proposal.id), proposal.request.act, proposal.request.subject, proposal.actor, f"{proposal.expires_at:%Y-%m-%d %H:%M}"]
+        [
+            str(proposal.id),
+            proposal.request.act,
+            proposal.request.subject,
+            proposal.actor,
+            f"{proposal.expires_at:%Y-%m-%d %H:%M}",
+        ]
         for proposal in pending
     ]
     print_table([">id", "act", "subject", "by", "expires"], rows)
@@ -129,10 +140,7 @@ def drop(proposal: int, as_json: bool) -> None:
     """Let a proposal be forgotten."""
     with opened(Settings.read()) as db:
         proposals.drop(db, COMMAND_LINE, proposal)
-    if as_json:
-        print_json({"dropped": proposal})
-    else:
-        click.echo(f"proposal {proposal} is dropped")
+    print_result({"dropped": proposal}, f"proposal {proposal} is dropped", as_json)
 
 
 @click.group("incident")
@@ -163,9 +171,22 @@ def list_incidents(as_json: bool) -> None:
     with opened(Settings.read()) as db:
         listed = incidents.page(db, COMMAND_LINE, 0, 1000)
     if as_json:
-        print_json(IncidentsOut.model_construct(incidents=[IncidentOut.from_domain(incident) for incident in listed], next=None))
+        print_json(
+            IncidentsOut.model_construct(
+                incidents=[IncidentOut.from_domain(incident) for incident in listed], next=None
+            )
+        )
         return
-    rows = [[str(incident.id), incident.label, _format_time(incident.start), _format_time(incident.end), _format_expiry(incident)] for incident in listed]
+    rows = [
+        [
+            str(incident.id),
+            incident.label,
+            _format_time(incident.start),
+            _format_time(incident.end),
+            _format_expiry(incident),
+        ]
+        for incident in listed
+    ]
     print_table([">id", "label", "start", "end", "contributions"], rows)
 
 
@@ -193,12 +214,9 @@ def change(
 
 
 def _print_incident(incident: Incident, as_json: bool) -> None:
-    if as_json:
-        print_json(IncidentOut.from_domain(incident))
-    else:
-        until = f", until {_format_time(incident.end)}" if incident.end else ""
-        since = f"incident {incident.id}: {incident.label} since {_format_time(incident.start)}{until}"
-        click.echo(f"{since}; its contributions {_format_expiry(incident)}")
+    until = f", until {_format_time(incident.end)}" if incident.end else ""
+    since = f"incident {incident.id}: {incident.label} since {_format_time(incident.start)}{until}"
+    print_result(IncidentOut.from_domain(incident), f"{since}; its contributions {_format_expiry(incident)}", as_json)
 
 
 def _format_expiry(incident: Incident) -> str:

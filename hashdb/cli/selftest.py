@@ -1,4 +1,4 @@
-"""hashdb selftest: prove with the test item that hashing here, the service, and the local copy stand together."""
+"""hashdb selftest: test with the published test picture that hashing, the service and the local copy work."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ _MARKS = {"passed": "ok  ", "skipped": "skip", "failed": "FAIL"}
 
 @dataclass(slots=True)
 class SelftestSteps:
-    """What was tried, and what came of it; each is told as it ends."""
+    """The steps of the selftest and their results; each is printed when it ends."""
 
     as_json: bool
     done: list[dict[str, str]] = field(default_factory=list)
 
     @property
     def failed(self) -> bool:
-        """Whether any step did."""
+        """Whether any step failed."""
         return any(step["state"] == "failed" for step in self.done)
 
     @contextmanager
     def step(self, name: str, *, skips: tuple[type[HashDBError], ...] = ()) -> Iterator[Callable[[str], None]]:
-        """A step, which passes unless the block raises; the block may tell a detail."""
+        """Run a step: it passes unless the block raises. The block may add details to print."""
         details: list[str] = []
         state = "passed"
         try:
@@ -56,7 +56,7 @@ class SelftestSteps:
 
 
 class _WrongAnswer(Exception):
-    """What came is not what should have come."""
+    """The answer is not the expected one."""
 
 
 @click.command("selftest")
@@ -108,7 +108,7 @@ def _test_signals(algorithms: Sequence[Algorithm]) -> tuple[Signal, ...]:
 
 
 def _require(answer: Answer, exactly: Sequence[Algorithm] = ()) -> None:
-    """Raise unless the test item is among the matches, and these algorithms are not a bit away."""
+    """Raise unless the test item matches, at distance 0 in these algorithms."""
     for match in answer.results[0].matches:
         if match.contribution == TEST_ID:
             if apart := [algorithm for algorithm in exactly if match.distance.get(algorithm, 1) not in (0, None)]:

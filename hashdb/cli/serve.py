@@ -1,4 +1,4 @@
-"""hashdb serve: the service, by gunicorn."""
+"""hashdb serve: run the service under gunicorn."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ from hashdb.web.context import AppState
 
 _THREADS = 8
 _GC_THRESHOLD = 10_000
-"""Objects made between two rounds of the collector (Python's own 700 are fewer than one large request makes)."""
+"""New objects between two garbage collections. Python's default of 700 is less than one large request creates."""
 
 
 @click.command("serve")
@@ -76,11 +76,11 @@ def serve_command(host: str, port: int, workers: int) -> None:
             benign.start(db, built_in())
             expiry.start(db)
             health.start(db)
-            empty = not members.page(db, COMMAND_LINE, 0, 1)
+            no_members = not members.page(db, COMMAND_LINE, 0, 1)
         write_json_lines()
         prometheus_multiprocess.share(settings.home / "metrics")
         click.echo(f"hashdb {__version__} serves on http://{bracketed(host)}:{port} (index: {engine()})", err=True)
-        if empty:
+        if no_members:
             click.echo(
                 "no member yet: `hashdb member add NAME --kind platform --scope contribute --scope match`", err=True
             )
@@ -88,7 +88,7 @@ def serve_command(host: str, port: int, workers: int) -> None:
 
 
 class _Arbiter(Arbiter):  # type: ignore[misc]
-    """What holds the workers; when told to end, it first lets who spreads requests turn to other services."""
+    """gunicorn's master process. On SIGTERM it first gives the load balancer time to use other services."""
 
     def __init__(self, application: _Gunicorn, leaving: mmap, seconds: float) -> None:
         super().__init__(application)
@@ -101,14 +101,14 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
 
 
 class ThreadedWorker(ThreadWorker):  # type: ignore[misc]
-    """What answers; when told to end, it answers all who have come, and lets nobody come any more.
+    """A gunicorn worker that, when it stops, answers every client that has connected and accepts no new ones.
 
-    gunicorn's own would keep its socket open until the last connection has ended, without taking in who connects
-    meanwhile: seconds later those would be cut off, and a proxy may not ask a second time for what changes something.
+    gunicorn's own worker keeps its socket open until the last connection ends, and accepts no connection meanwhile.
+    Clients that connect then are cut off seconds later, and a proxy may not repeat a request that changes something.
     """
 
     def handle_request(self, req: Any, conn: Any) -> bool:
-        # A body that is not read to its end leaves the connection useless: so the answer says that it closes.
+        # The connection cannot be used after a body that was not read to its end: tell the client that it closes.
         if getattr(req.body.reader, "length", sys.maxsize) > self.app.largest_body:
             req.force_close()
         return bool(super().handle_request(req, conn))
@@ -129,12 +129,12 @@ class ThreadedWorker(ThreadWorker):  # type: ignore[misc]
 
 
 class _Gunicorn(BaseApplication):  # type: ignore[misc]
-    """The application in gunicorn's hands: each worker opens its own database connections and index."""
+    """The application as gunicorn runs it. Each worker opens its own database connections and index."""
 
     def __init__(self, settings: Settings, host: str, port: int, workers: int) -> None:
         self._settings = settings
         self.largest_body = settings.largest_body
-        # Of all workers: memory that they share with who holds them.
+        # Shared memory: the master process sets it, all workers read it.
         self._leaving = mmap(-1, 1)
         self._bind = f"{bracketed(host)}:{port}"
         self._workers = workers
@@ -152,7 +152,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
             "keepalive": 30,
             "timeout": 120,
             "graceful_timeout": 30,
-            # Its own lines would hold addresses; requests are logged by hashdb.web.access_log.
+            # gunicorn's log lines contain network addresses; hashdb.web.access_log logs the requests.
             "loglevel": "error",
             "post_worker_init": _start_worker,
             "worker_exit": lambda server, worker: _flush_worker(worker),
@@ -169,7 +169,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
         settings = self._settings
         signing, index = signing_of(settings), settings.home / "index"
         rules, busy_seconds = settings.rules(), settings.busy_seconds
-        # A worker that comes in the place of a killed one may come while the database is away: without one, all end.
+        # A replacement worker may start while the database is unreachable. It must not fail, or the service stops.
         db = open_hashdb(
             settings.database,
             rules,
@@ -192,14 +192,14 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
             Thread(target=schedule.deliver, args=args, name="webhooks", daemon=True).start()
         if settings.metrics_port is not None:
             metrics.serve(app_metrics, settings.metrics_host, settings.metrics_port)
-        # What is here now stays: the collector need not look at it again with each large request.
+        # The objects that exist now live as long as the worker: exclude them from every later collection.
         gc.collect()
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD)
         return app
 
     def _sign_final_checkpoint(self) -> None:
-        """Sign what the workers wrote until they ended."""
+        """Sign the events that the workers wrote before they stopped."""
         with opened(self._settings) as db:
             checkpoints.keep(db, at_once=True)
 
@@ -208,7 +208,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
 
 
 def _start_worker(worker: Any) -> None:
-    """Let readers that wait for a change be answered when the worker is told to stop; count it if it is not a first."""
+    """Answer readers that wait for a change when the worker stops. Count the worker if it replaces another one."""
     state: AppState = worker.wsgi.extensions["hashdb"]
     state.db.stopping = lambda: not worker.alive
     if worker.age > worker.cfg.workers:
@@ -216,7 +216,7 @@ def _start_worker(worker: Any) -> None:
 
 
 def _flush_worker(worker: Any) -> None:
-    """Let nothing that a worker has counted, and no span, be lost when it ends."""
+    """Write the worker's counts and spans before it ends."""
     state: AppState = worker.wsgi.extensions["hashdb"]
     state.db.background.run(Task.STOP, partial(counts.flush, state.db))
     if state.traces is not None:
@@ -224,13 +224,13 @@ def _flush_worker(worker: Any) -> None:
 
 
 def _serving_tasks(app_metrics: metrics.Metrics) -> dict[Task, schedule.Act]:
-    """The background tasks that only a process which serves can do."""
+    """The background tasks that only a worker of the service can run."""
     parent = os.getppid()
 
     def write_metrics(db: HashDB) -> None:
         if os.getppid() != parent:
-            # gunicorn was killed. Its worker sees that too, but lets a busy connection keep it, and with it the home,
-            # for half a minute.
+            # gunicorn's master was killed. Its worker notices, but a busy connection would keep it alive, and the home
+            # locked, for half a minute.
             os.kill(os.getpid(), signal.SIGTERM)
         app_metrics.record_times()
 
@@ -242,7 +242,7 @@ def _serving_tasks(app_metrics: metrics.Metrics) -> dict[Task, schedule.Act]:
 
 
 def fill(db: HashDB) -> None:
-    """Fill the index, and show how far it is."""
+    """Fill the index, and show the progress."""
     bar, advance = tracked("building the index", db.index.backlog())
     with suppress(IndexNotReady), bar:
         db.index.fill(advance)
@@ -252,16 +252,17 @@ _SERVE_OPTIONS = ("--host", "--port")
 
 
 def free(host: str, port: int, settings: tuple[str, str] = _SERVE_OPTIONS) -> int:
-    """The port to listen on. Raises PortInUse: with reuse-port, two services would share it without a word.
+    """The port to listen on; a free one if `port` is 0. `settings` are the names of the host's and the port's setting.
 
-    Raises BadSetting for an address on which this machine cannot listen. `settings` are the names of both.
+    Raises PortInUse: with reuse-port, two services would share the port without an error. Raises BadSetting for an
+    address on which this machine cannot listen.
     """
     if not host:
         raise BadSetting(settings[0], "is empty, which would be every address")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
-            # A port whose last connections linger is free; one on which somebody listens is not.
+            # A port with connections in TIME_WAIT is free; a port with a listener is not.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
             bound: int = probe.getsockname()[1]
@@ -271,7 +272,7 @@ def free(host: str, port: int, settings: tuple[str, str] = _SERVE_OPTIONS) -> in
 
 
 def not_bound(error: Exception, host: str, port: int, settings: tuple[str, str] = _SERVE_OPTIONS) -> CannotStart:
-    """What is wrong with an address, by what the system says of it."""
+    """The error to raise for an address, from the error of the operating system."""
     host_setting, port_setting = settings
     if not isinstance(error, OSError) or isinstance(error, socket.gaierror):
         return BadSetting(host_setting, f"there is no machine of the name {host}")
@@ -285,27 +286,31 @@ def not_bound(error: Exception, host: str, port: int, settings: tuple[str, str] 
 
 
 def bracketed(host: str) -> str:
-    """A host as it stands before a port."""
+    """The host as it is written before a port: an IPv6 address in brackets."""
     return f"[{host}]" if ":" in host else host
 
 
 _NOT_SETTINGS = frozenset({"KERNEL", "REQUIRE_ALL"})
 _NOT_SETTINGS_PREFIXES = ("TEST", "SERVICE_", "PORT_")
-"""What is no setting, and is read by the kernels and by the tests, or set by Kubernetes for a service `hashdb`."""
+"""Variables that are not settings: read by the kernels or the tests, or set by Kubernetes for a service `hashdb`."""
 
 
 def misspelt(names: Iterable[str]) -> Iterator[str]:
-    """What to say of each variable that looks like a setting and is none: without a word, it would not be in force."""
+    """A warning for each variable named like a setting that does not exist; it would be ignored silently."""
     known = list(map(str.upper, Settings.model_fields))
     for name in sorted(names):
         prefix, _, setting = name.upper().partition("_")
-        if prefix == "HASHDB" and not setting.startswith(_NOT_SETTINGS_PREFIXES) and setting not in (*known, *_NOT_SETTINGS):
+        if (
+            prefix == "HASHDB"
+            and not setting.startswith(_NOT_SETTINGS_PREFIXES)
+            and setting not in (*known, *_NOT_SETTINGS)
+        ):
             suggestions = get_close_matches(setting, known, 1)
             yield f"{name} is no setting" + (f": do you mean HASHDB_{suggestions[0]}?" if suggestions else "")
 
 
 def require_safe(settings: Settings, host: str) -> None:
-    """Raise UnsafeStart for whatever would open the service, or a secret of it, to others."""
+    """Raise UnsafeStart if the start would expose the service, or one of its secrets, to others."""
     _require_tls(settings, host)
     _require_private_key(settings.signing_key)
     if get_debug_flag():
@@ -323,13 +328,13 @@ def _require_tls(settings: Settings, host: str) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what listens on an address or a name; none at all is every address."""
+    """Whether only this machine can reach `host`, an address or a name. An empty one means every address."""
     if not host:
         return False
     try:
         addresses = {entry[4][0] for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
     except (OSError, UnicodeError):
-        # That there is no such machine is told by who binds it.
+        # `free` reports a name that does not exist.
         return True
     return all(ipaddress.ip_address(str(address).partition("%")[0]).is_loopback for address in addresses)
 
@@ -338,7 +343,7 @@ def _require_private_key(key: Path) -> None:
     try:
         mode = stat.S_IMODE(key.stat().st_mode)
     except OSError:
-        # One that is not there is made, or told of, where it is read.
+        # A missing key is created, or reported, when it is read.
         return
     if mode & 0o077:
         raise UnsafeStart(

@@ -1,4 +1,4 @@
-"""hashdb webhook: where changes are pushed to."""
+"""hashdb webhook: manage the addresses to which the service pushes changes. hashdb sync: keep a local copy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 from hashdb.cli.home import prepare_home
 from hashdb.cli.options import TEXT
-from hashdb.cli.output import as_json, counted, print_json, print_table
+from hashdb.cli.output import as_json, counted, print_json, print_result, print_table
 from hashdb.client import Client
 from hashdb.domain.sharing.webhooks import (
     Delivery,
@@ -58,9 +58,14 @@ def browse(as_json: bool) -> None:
     with Client.from_environment() as client:
         webhooks = list(client.webhooks())
     if as_json:
-        print_json(WebhooksOut.model_construct(webhooks=[WebhookOut.from_domain(webhook) for webhook in webhooks], next=None))
+        print_json(
+            WebhooksOut.model_construct(webhooks=[WebhookOut.from_domain(webhook) for webhook in webhooks], next=None)
+        )
         return
-    rows = [[str(webhook.id), webhook.url, " ".join(webhook.topics), _format_state(webhook), webhook.note] for webhook in webhooks]
+    rows = [
+        [str(webhook.id), webhook.url, " ".join(webhook.topics), _format_state(webhook), webhook.note]
+        for webhook in webhooks
+    ]
     print_table([">id", "url", "topics", "state", "note"], rows)
 
 
@@ -78,10 +83,11 @@ def change(
     webhook_change = WebhookChange(url, tuple(map(Topic, topics)) or None, note, enabled)
     with Client.from_environment() as client:
         changed = client.change_webhook(webhook, webhook_change)
-    if as_json:
-        print_json(WebhookOut.from_domain(changed))
-    else:
-        click.echo(f"webhook {changed.id}: {_format_state(changed)}, tells of {' and '.join(changed.topics)}")
+    print_result(
+        WebhookOut.from_domain(changed),
+        f"webhook {changed.id}: {_format_state(changed)}, tells of {' and '.join(changed.topics)}",
+        as_json,
+    )
 
 
 @webhook_command.command("delete")
@@ -91,10 +97,7 @@ def delete(webhook: int, as_json: bool) -> None:
     """Delete a webhook, and the list of what it delivered."""
     with Client.from_environment() as client:
         client.delete_webhook(webhook)
-    if as_json:
-        print_json({"deleted": webhook})
-    else:
-        click.echo(f"webhook {webhook} is deleted")
+    print_result({"deleted": webhook}, f"webhook {webhook} is deleted", as_json)
 
 
 @webhook_command.command("renew")
@@ -124,7 +127,11 @@ def deliveries(webhook: int, outcome: str | None, as_json: bool) -> None:
     with Client.from_environment() as client:
         listed = list(client.deliveries(webhook, None if outcome is None else DeliveryOutcome(outcome)))
     if as_json:
-        print_json(DeliveriesOut.model_construct(deliveries=[DeliveryOut.from_domain(delivery) for delivery in listed], next=None))
+        print_json(
+            DeliveriesOut.model_construct(
+                deliveries=[DeliveryOut.from_domain(delivery) for delivery in listed], next=None
+            )
+        )
         return
     rows = [
         [
@@ -153,7 +160,7 @@ def redeliver(webhook: int, delivery: int, as_json: bool) -> int:
 
 
 def _print_delivery(client: Client, delivery: Delivery, as_json: bool) -> int:
-    """Wait for the first attempt, and tell how it went."""
+    """Wait for the first attempt, print its outcome, and return the exit status."""
     deadline = time.monotonic() + _PATIENCE
     while delivery.outcome is DeliveryOutcome.WAITING and not delivery.attempts and time.monotonic() < deadline:
         time.sleep(_POLL)
@@ -193,7 +200,7 @@ def _format_time(at: datetime | None) -> str:
 
 
 _WAIT = 20
-"""Seconds that a request of `--follow` waits for a change."""
+"""Seconds that each request of `--follow` waits for a change."""
 _PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 
 

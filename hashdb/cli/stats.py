@@ -1,4 +1,4 @@
-"""hashdb report: the figures of a period, from the store, as JSON, CSV or a page, and as the law names them."""
+"""hashdb report: the figures of a period as JSON, CSV or HTML, or in the terms of the TCO regulation or the DSA."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Day(click.ParamType[date]):
     name = "day"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
-        """The day; a usage error where there is none."""
+        """The day; a usage error if the text is not one."""
         try:
             return value if isinstance(value, date) else date.fromisoformat(value)
         except ValueError:
@@ -66,10 +66,10 @@ def report_command(
 
     The same period has the same numbers each time, once it is final.
     """
-    chosen = "json" if as_json else form or ("json" if file is None else file.suffix.removeprefix(".").lower())
-    if chosen not in _FORMS:
+    format = "json" if as_json else form or ("json" if file is None else file.suffix.removeprefix(".").lower())
+    if format not in _FORMS:
         raise click.UsageError(f"{file} does not end in .json, .csv or .html: name a --format")
-    if preset is not None and chosen != "json":
+    if preset is not None and format != "json":
         raise click.UsageError("a preset is told in JSON")
     if (preset == "dsa") != (contribution is not None):
         raise click.UsageError("--preset dsa and --contribution go together")
@@ -78,8 +78,8 @@ def report_command(
             text = _format_json(_statement(db, contribution))
         else:
             id = None if member is None else find(db, member).id
-            report = reports.transparency(db, COMMAND_LINE, first, last, form=preset or chosen, member=id)
-            text = _format_json(terrorist_content(report)) if preset else _format_report(report, chosen)
+            report = reports.transparency(db, COMMAND_LINE, first, last, form=preset or format, member=id)
+            text = _format_json(terrorist_content(report)) if preset else _format_report(report, format)
     _write(file, text)
 
 

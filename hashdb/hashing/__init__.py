@@ -1,4 +1,4 @@
-"""From a picture to its signals: read once, hashed by every algorithm asked for."""
+"""Hash pictures: read a picture once, and compute its signals by every requested algorithm."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ DEFAULTS = Limits()
 
 
 class Mode(StrEnum):
-    """Nothing, the variants of a profile (of the same name), or the transforms of a query."""
+    """What is hashed beside the picture: nothing, the variants of the profile with this name, or transforms."""
 
     PLAIN = "plain"
     BALANCED = "balanced"
@@ -49,12 +49,12 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hashed:
-    """A picture's signals, in the order asked for, and its PDQ quality (0 to 100; None where PDQ was not asked for)."""
+    """A picture's signals, in the requested order, and its PDQ quality (0 to 100; None if PDQ was not requested)."""
 
     signals: tuple[Signal, ...]
     quality: int | None = None
     transforms: tuple[tuple[str, tuple[Signal, ...]], ...] = ()
-    """The names of transforms, like `mirror`, and what the picture so altered gives; where they were asked for."""
+    """The name of each transform, like `mirror`, and the signals of the transformed picture, if requested."""
 
 
 def hash_picture(octets: bytes, algorithms: Sequence[Algorithm], limits: Limits = DEFAULTS) -> Hashed:
@@ -65,20 +65,22 @@ def hash_picture(octets: bytes, algorithms: Sequence[Algorithm], limits: Limits 
 def hash_variants(
     octets: bytes, algorithms: Sequence[Algorithm], profile: Profile, limits: Limits = DEFAULTS
 ) -> Hashed:
-    """What a contribution of the picture in these bytes stores: first its own signals, then its variants', 64 at most.
+    """The signals that a contribution of the picture stores: its own, then those of its variants, at most 64.
 
-    Variants are of phash256, and there are none where it is not asked for. Raises UnreadablePicture.
+    Variants are hashed by phash256 only; there are none if it was not requested. Raises UnreadablePicture.
     """
     return _with_picture(octets, limits, lambda picture: _with_variants(_hash(picture, algorithms), picture, profile))
 
 
 def hash_transforms(octets: bytes, algorithms: Sequence[Algorithm], limits: Limits = DEFAULTS) -> Hashed:
-    """The signals of the picture in these bytes, and its transforms. Raises UnreadablePicture."""
-    return _with_picture(octets, limits, lambda picture: _with_transforms(_hash(picture, algorithms), picture, algorithms))
+    """The signals of the picture in these bytes and of its transforms. Raises UnreadablePicture."""
+    return _with_picture(
+        octets, limits, lambda picture: _with_transforms(_hash(picture, algorithms), picture, algorithms)
+    )
 
 
 def hash_as(octets: bytes, algorithms: Sequence[Algorithm], limits: Limits, mode: Mode) -> Hashed:
-    """What `hash_variants` or `hash_transforms` make of the picture in these bytes. Raises UnreadablePicture."""
+    """The result of `hash_transforms` or `hash_variants`, as `mode` says. Raises UnreadablePicture."""
     if mode is Mode.TRANSFORMS:
         return hash_transforms(octets, algorithms, limits)
     return hash_variants(octets, algorithms, Profile(mode), limits)
@@ -90,12 +92,12 @@ def hash_file(
     limits: Limits = DEFAULTS,
     mode: Mode = Mode.PLAIN,
 ) -> Hashed:
-    """What is hashed of the picture in a regular file. Raises UnreadablePicture, also where it cannot be read."""
+    """The hashes of the picture in a regular file. Raises UnreadablePicture, also if the file cannot be read."""
     return hash_as(read_file(path, limits), algorithms, limits, mode)
 
 
 def read_file(path: str | Path, limits: Limits = DEFAULTS) -> bytes:
-    """The bytes of a regular file that is not too large. Raises UnreadablePicture."""
+    """The bytes of a regular file. Raises UnreadablePicture, also if it is too large or cannot be read."""
     try:
         return _read(path, limits)
     except OSError as error:
@@ -104,7 +106,7 @@ def read_file(path: str | Path, limits: Limits = DEFAULTS) -> bytes:
 
 
 def warm(algorithms: Sequence[Algorithm]) -> None:
-    """Load now what is loaded when it is first needed: what these algorithms take (about 0.3 s), the benign list."""
+    """Load what would be loaded on first use: the libraries of these algorithms (about 0.3 s), the benign list."""
     _hash(Picture(Image.new("RGB", (512, 512))), algorithms)
     built_in()
 
@@ -143,7 +145,7 @@ def _hash(picture: Picture, algorithms: Sequence[Algorithm]) -> Hashed:
 
 
 def _read(path: str | Path, limits: Limits) -> bytes:
-    # Opening a named pipe waits for its writer, without O_NONBLOCK.
+    # Without O_NONBLOCK, opening a named pipe blocks until it has a writer.
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):

@@ -1,6 +1,7 @@
-"""The perceptual hashes of the imagehash library, as signals.
+"""The perceptual hashes of the imagehash library as signals, and the built-in benign list.
 
-Its own objects stay in here: `ImageHash != None` is False, their `hash()` collides and their distances are NumPy's.
+imagehash's objects stay in this module: `ImageHash != None` is False, their `hash()` collides, and their distances are
+NumPy integers.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ _HASHES: dict[Algorithm, Callable[[Image.Image], imagehash.ImageHash]] = {
 
 
 def perceptual(picture: Picture, algorithm: Algorithm) -> Signal:
-    """The signal of any algorithm but PDQ: what imagehash makes of the picture, bit for bit.
+    """The signal by any algorithm but PDQ, bit for bit as imagehash computes it.
 
-    imagehash turns every picture to 8-bit grey first, which leaves a grey one as it is, so one conversion serves all;
-    and so it is with phash256's 64 x 64 pixels and phash's 32 x 32.
+    imagehash first converts a picture to 8-bit grey, and for phash256 and phash reduces it to 64 x 64 and 32 x 32
+    pixels. These steps leave an already converted picture unchanged, so their results are shared.
     """
     image = picture.grey
     if algorithm is Algorithm.PHASH256:
@@ -48,7 +49,7 @@ FILE: Final = Path(__file__).parents[1] / "benign.toml"
 
 @cache
 def built_in() -> tuple[BenignDraft, ...]:
-    """The entries, each with its name."""
+    """The entries of the built-in benign list, each with its name. Source: benign.toml."""
     parsed = tomllib.loads(FILE.read_text("utf-8"))
     return tuple(
         BenignDraft(tuple(map(Signal.parse, entry["signals"])), note="generated pictures", built_in=name)
@@ -57,13 +58,13 @@ def built_in() -> tuple[BenignDraft, ...]:
 
 
 def is_benign(signal: Signal) -> bool:
-    """Whether a signal is close to one of these."""
+    """Whether a signal is close to the built-in benign list."""
     return any((value ^ signal.value).bit_count() <= radius for value, radius in _values(signal.algorithm))
 
 
 @cache
 def _values(algorithm: Algorithm) -> tuple[tuple[int, int], ...]:
-    """Each value, and within how many bits of it a signal is close to it."""
+    """The value and the radius in bits of each built-in benign signal of an algorithm."""
     return tuple(
         (signal.value, entry.radius_of(algorithm))
         for entry in built_in()

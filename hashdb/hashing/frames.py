@@ -1,8 +1,8 @@
-"""What was put around a picture: borders, the bars of a letterbox, captions, the rest of a screenshot.
+"""Find frames around a picture: borders, letterbox bars, captions, the rest of a screenshot.
 
-A band starts at an edge whose line (row or column) is of one grey, and is made of lines of that grey. A border's lines
-are all plain. A caption's may be broken by text, so of its plain lines the one is sought after which most pixels, all
-at once, are of another grey: after a line of text they are fewer.
+A band starts at an edge whose line (row or column) is of one grey, and consists of lines of that grey. All lines of a
+border are plain. Lines of a caption may hold text. So a caption ends at the plain line after which the most pixels
+change their grey at once; after a line of text, fewer change.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hashdb.hashing.pdq import Floats
 from hashdb.hashing.windows import WHOLE, Window
 
 LEAST: Final = 0.012
-"""A frame that leaves more of each side is not worth a hash of its own: the whole picture's says the same."""
+"""The least difference, as a fraction of a side, for a part to have its own hash: below, both hashes are alike."""
 _MIN_THICKNESS = 0.006
 _ROUNDS = 4
 _MIN_REMAINDER = 0.15
@@ -27,7 +27,7 @@ _MIN_EDGE = 0.6
 
 
 class _Finish(NamedTuple):
-    """How even the lines of a band are: greys that a pixel may be off, and the share of pixels that are not."""
+    """How even the lines of a band are: the tolerance of a pixel in greys, and the fraction of pixels within it."""
 
     off: float
     plain: float
@@ -46,12 +46,11 @@ class _Box(NamedTuple):
 
 
 def framed(grey: Floats) -> tuple[tuple[str, Window], ...]:
-    """What may be in a frame in a reduced picture: at most four parts, and whether in a `border` or a `caption`.
+    """The parts of a reduced picture that may be inside a frame, at most four, each named `border` or `caption`.
 
-    First what is left without the outermost plain bands, then without those that come to light; then without bands
-    above and below that hold text, and without all such bands. Nothing where the picture starts at its edges, as most
-    do; a picture with a plain sky may lose it, which costs a query and no more, as the whole picture is asked about,
-    too.
+    These are the picture without its outermost plain bands, then also without the bands inside those; without bands
+    with text above and below, and without all bands with text. Most pictures have no frame, and so no such part. A
+    picture may lose a plain sky, which costs only a query, since the whole picture is matched too.
     """
     height, width = grey.shape
     whole = _Box(0, 0, width, height)
@@ -73,7 +72,7 @@ def _differ(one: Window, other: Window) -> bool:
 
 
 def _trim(grey: Floats, box: _Box, text: bool, rounds: int) -> _Box:
-    """The box without the bands at its edges, as often as there are new ones; as it was where little would be left."""
+    """The box without the bands at its edges, at most `rounds` times; stops where too little would be left."""
     for _ in range(rounds):
         left, top, right, bottom = box
         above, below = _band_thicknesses(grey[top:bottom, left:right], text)
@@ -95,7 +94,7 @@ def _band_thicknesses(lines: Floats, text: bool) -> tuple[int, int]:
 
 
 def _band_thickness(lines: Floats, text: bool) -> int:
-    """How many of the first lines are a band."""
+    """How many of the first lines form a band."""
     finish = _CAPTION if text else _BORDER
     near = _band_pixels(lines, finish.off)
     if near is None:
@@ -108,12 +107,12 @@ def _band_thickness(lines: Floats, text: bool) -> int:
 
 
 def _band_pixels(lines: Floats, off: float) -> NDArray[np.bool_] | None:
-    """Which pixels are of the grey of the first line, or of the second (the first may be a rest of something else)."""
+    """Which pixels have the grey of the first line, or of the second: the first may be a remainder. None: not plain."""
     middle = lines.shape[1] // 2
     for first in range(min(2, len(lines))):
-        level = np.partition(lines[first], middle)[middle]
-        if (np.abs(lines[first] - level) <= _BORDER.off).mean() >= _BORDER.plain:
-            near: NDArray[np.bool_] = np.abs(lines - level) <= off
+        grey = np.partition(lines[first], middle)[middle]
+        if (np.abs(lines[first] - grey) <= _BORDER.off).mean() >= _BORDER.plain:
+            near: NDArray[np.bool_] = np.abs(lines - grey) <= off
             near[: first + 1] = True
             return near
     return None
@@ -132,12 +131,12 @@ def _caption_end(near: NDArray[np.bool_], share: NDArray[np.float64], plain: flo
 
 
 def _first_true(flags: NDArray[np.bool_]) -> int:
-    """The place of the first that is true; the length where none is."""
+    """The index of the first true flag; the length if there is none."""
     return int(flags.argmax()) if flags.any() else len(flags)
 
 
 def _sharpest_step(lines: Floats, end: int) -> int:
-    """The sharpest step between lines near the end of a band, which JPEG and scaling have blurred."""
+    """The line of the sharpest step near the end of a band: JPEG and scaling blur the end."""
     first, last = max(end - 2, 0), min(end + 5, len(lines) - 1)
     if last <= first:
         return end

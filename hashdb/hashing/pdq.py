@@ -1,4 +1,4 @@
-"""PDQ in NumPy: the picture is blurred and sampled by one banded matrix each way, then transformed.
+"""PDQ in NumPy: blur and sample the picture by one banded matrix each way, then transform.
 
 The algorithm is that of "The TMK+PDQF video-hashing algorithm and the PDQ image-hashing algorithm" (Facebook, 2019).
 """
@@ -32,8 +32,8 @@ _COSINES = np.cos(np.pi / (2 * _SAMPLES) * _FREQUENCIES).astype(np.float32)
 def pdq(picture: Picture) -> tuple[Signal, int]:
     """The PDQ signal of a picture and its quality, 0 to 100 (100: full of detail; below 50: not fit for matching).
 
-    Where a side is shorter than 5 pixels, both are 0, as in the reference. Where the picture has no detail in one
-    direction (flat, plain stripes), the bits are the noise of rounding and differ between implementations.
+    If a side is shorter than 5 pixels, both are 0, as in the reference. If the picture has no detail in one direction
+    (flat, plain stripes), the bits are rounding noise and differ between implementations.
     """
     if min(picture.colour.size) < SHORTEST_SIDE:
         return Signal(Algorithm.PDQ, 0), 0
@@ -54,17 +54,17 @@ def pdq_coefficients(sampled: Floats) -> Floats:
 
 
 def quality(sampled: Floats) -> int:
-    """How much the luminances change from each to the next, in percent of what is enough for 64 x 64 of them."""
+    """The sum of the changes between neighbouring samples, in percent of the sum at full quality, at most 100."""
     changes = (np.trunc(np.diff(sampled, axis=axis) * 100 / 255) for axis in (0, 1))
     return min(100, int(sum(np.abs(change).sum() for change in changes)) // 90)
 
 
 def sample(colour: Image.Image) -> Floats:
-    """The blurred luminance of an RGB picture at 64 x 64 places; each of its sides has 5 pixels or more.
+    """The blurred luminance of an RGB picture at 64 x 64 places; each side must have 5 pixels or more.
 
-    Luminance is a weighted sum and the blur is linear, so the colours are blurred downwards first: only a 64th of the
-    pixels is then left to be weighed, without an 8-bit grey picture's rounding. Not by BLAS, whose threads wait for
-    each other as soon as the machine is busy (12 megapixels beside two busy processes: 986 ms, this way 49).
+    Luminance is a weighted sum and the blur is linear, so the colours are blurred vertically first. Then luminance is
+    computed for 64 rows only, without the rounding of an 8-bit grey picture. BLAS is not used: its threads wait for
+    each other when the machine is busy (12 megapixels beside two busy processes: 986 ms by BLAS, 49 ms this way).
     """
     width, height = colour.size
     colours = np.empty((_SAMPLES, width * 3), np.float32)
@@ -76,9 +76,9 @@ def sample(colour: Image.Image) -> Floats:
 
 
 def _weighted_rows(colour: Image.Image, bands: tuple[Band, ...]) -> Iterator[tuple[Floats, NDArray[np.uint8]]]:
-    """Each band's weights and the rows of pixels (n x 3w) that they are for.
+    """The weights of each band, and its rows of pixels (n x 3w).
 
-    The pixels leave Pillow a strip at a time: as a whole, they fall out of the processor's cache and take three times
+    The pixels are copied from Pillow in strips: as a whole, they exceed the processor's cache, which takes three times
     as long.
     """
     width = colour.width
@@ -106,7 +106,7 @@ def bands(length: int) -> tuple[Band, ...]:
 
 
 def _band(place: int, length: int) -> Band:
-    """What a pixel counts for at `place`: PDQ blurs twice with a box, so the mean over a box of means over boxes."""
+    """The weights of the pixels at `place`. PDQ blurs twice with a box: the mean over a box of means over boxes."""
     start, stop = _box(np.array([place]), length)
     starts, stops = _box(np.arange(start[0], stop[0]), length)
     share = 1 / ((stops - starts) * len(starts))
@@ -118,6 +118,6 @@ def _band(place: int, length: int) -> Band:
 
 
 def _box(places: NDArray[np.intp], length: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Where the box around each place starts and stops: a 128th of the side, cut at the edges."""
+    """The start and stop of the box around each place: a 128th of the side, cut at the edges."""
     size = -(-length // (2 * _SAMPLES))
     return np.maximum(places - (size - 1) // 2, 0), np.minimum(places + size // 2 + 1, length)

@@ -1,4 +1,4 @@
-"""Bytes into pixels: one reading of a picture, for every algorithm."""
+"""Decode a picture once, for every algorithm: formats, limits, orientation, background, reduced greys."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from hashdb.errors import UnreadablePicture
 from hashdb.hashing.pdq import Floats, sample
 
 LONGEST_SIDE: Final = 65_535
-"""In pixels; what JPEG, the format of nearly all photographs, can say."""
+"""In pixels: the limit of JPEG, the format of nearly all photographs."""
 
-# Left out on purpose: what runs another program (EPS), holds pictures of a size that its header does not tell (ICO,
-# ICNS, BLP, MIC) or is no format that people upload.
+# Excluded on purpose: formats that run another program (EPS), that hold pictures of a size that the header does not
+# state (ICO, ICNS, BLP, MIC), or that people do not upload.
 _READERS = (
     JpegImagePlugin.JpegImageFile,
     PngImagePlugin.PngImageFile,
@@ -48,25 +48,25 @@ _READERS = (
     PpmImagePlugin.PpmImageFile,
 )
 FORMATS: Final = tuple(str(reader.format) for reader in _READERS)
-"""Pillow's names of the formats that are read."""
+"""Pillow's names of the accepted formats."""
 
 OUT_OF_MEMORY: Final = "the picture takes more memory to hash than is allowed"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How large a picture may be: the bytes of its file, and its width times its height."""
+    """How large a picture may be: the bytes of its file, and its pixels (width times height)."""
 
     max_bytes: int = 20_000_000
     max_pixels: int = 50_000_000
 
     def check_bytes(self, count: int) -> None:
-        """Raises UnreadablePicture where a file of `count` bytes is too large."""
+        """Raise UnreadablePicture if a file of `count` bytes is too large."""
         if count > self.max_bytes:
             raise UnreadablePicture(f"the picture has more than {self.max_bytes:,} bytes")
 
     def check_size(self, width: int, height: int) -> None:
-        """Raises UnreadablePicture where a picture of this size is too large, or none at all."""
+        """Raise UnreadablePicture if a picture of this size is too large or has no pixels."""
         if min(width, height) < 1:
             raise UnreadablePicture("the picture has no pixels")
         if max(width, height) > LONGEST_SIDE:
@@ -77,39 +77,39 @@ class Limits:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """Pixels as a person sees them: upright, on white, 8 bits each of red, green and blue."""
+    """A decoded picture as a person sees it: upright, on white, 8 bits each of red, green and blue."""
 
     colour: Image.Image
 
     @cached_property
     def grey(self) -> Image.Image:
-        """Pillow's 8-bit luminance, which the algorithms of imagehash start from."""
+        """Pillow's 8-bit luminance, from which the algorithms of imagehash start."""
         return self.colour.convert("L")
 
     @cached_property
     def small(self) -> Image.Image:
-        """That at 64 x 64, which phash256 starts from."""
+        """The luminance at 64 x 64, from which phash256 starts."""
         return reduce_grey(self.grey, 64)
 
     @cached_property
     def tiny(self) -> Image.Image:
-        """That at 32 x 32, which phash starts from."""
+        """The luminance at 32 x 32, from which phash starts."""
         return reduce_grey(self.grey, 32)
 
     @cached_property
     def sampled(self) -> Floats:
-        """The blurred luminance at 64 x 64 places, which PDQ starts from; for sides of 5 pixels or more."""
+        """The blurred luminance at 64 x 64 places, from which PDQ starts; each side must have 5 pixels or more."""
         return sample(self.colour)
 
 
 def read_picture(octets: bytes, limits: Limits) -> Picture:
-    """The picture in these bytes: the first frame of an animation, upright as EXIF says, laid on white.
+    """The picture in these bytes: the first frame of an animation, turned upright by its EXIF tags, on white.
 
-    Samples of more than 8 bits keep their range: 0 to 1, 3, 15, 255, 1,023, 4,095, 16,383, 65,535 or 2^24-1, the
-    least of these that holds the greatest sample, becomes 0 to 255 (beyond, 0 to the greatest; where some are below
-    zero, the least to the greatest). A colour profile is ignored, as is an orientation that cannot be read or stands
-    in XMP only: browsers do so too. Raises UnreadablePicture, with a sentence that quotes nothing of the file, and
-    nothing else.
+    Samples of more than 8 bits are scaled by their range. The range is 0 to the smallest of 1, 3, 15, 255, 1,023,
+    4,095, 16,383, 65,535 and 2^24-1 that holds the greatest sample; above, 0 to the greatest sample; with negative
+    samples, the least to the greatest. It becomes 0 to 255. Colour profiles are ignored, and so is an orientation
+    that is unreadable or in XMP only, as in browsers. Raises only UnreadablePicture; its text quotes nothing of the
+    file.
     """
     limits.check_bytes(len(octets))
     with QUIET:
@@ -119,7 +119,7 @@ def read_picture(octets: bytes, limits: Limits) -> Picture:
 
 
 def _open(octets: bytes) -> Image.Image:
-    """The picture's header, read; its pixels are not yet."""
+    """Read the header of the picture, not its pixels."""
     try:
         return Image.open(BytesIO(octets), formats=FORMATS)
     except Image.DecompressionBombError:
@@ -158,7 +158,7 @@ _DEPTHS = (1, 2, 4, 8, 10, 12, 14, 16, 24)
 
 
 def upright(image: Image.Image, tags: bytes) -> Image.Image:
-    """Turned and mirrored as the EXIF tags say; as it is where they cannot be read."""
+    """The image, turned and mirrored by the orientation in its EXIF tags; unchanged if they cannot be read."""
     exif = Image.Exif()
     try:
         exif.load(tags)
@@ -173,7 +173,7 @@ def on_white(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
         return _to_8_bits(image).convert("RGB")
     if not image.has_transparency_data:
-        # To convert what is so already would copy it.
+        # convert() would copy an image that is RGB already.
         return image if image.mode == "RGB" else image.convert("RGB")
     layer = image.convert("RGBA")
     white = Image.new("RGB", image.size, "white")
@@ -182,7 +182,7 @@ def on_white(image: Image.Image) -> Image.Image:
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:
-    """8 bits of a grey picture of more, its range kept as `read_picture` says."""
+    """A grey picture of more than 8 bits, scaled to 8 as `read_picture` says."""
     values = np.array(image, np.float32)
     finite = np.isfinite(values)
     low = float(values.min(where=finite, initial=0))
@@ -197,10 +197,10 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
 
 
 class _WarningsFilter:
-    """Keeps Pillow's warnings quiet while any thread reads.
+    """Ignores Pillow's warnings while any thread reads a picture.
 
-    `warnings.catch_warnings` alone would not do: of two threads that overlap, the one that leaves last would put
-    back the other's filters for good.
+    `warnings.catch_warnings` alone is not enough: of two overlapping threads, the one that leaves last would restore
+    the filters of the other for good.
     """
 
     def __init__(self) -> None:
@@ -223,22 +223,22 @@ class _WarningsFilter:
 
 
 QUIET = _WarningsFilter()
-"""To be entered by all who read, from any thread."""
+"""Entered by every reader, from any thread."""
 
 
 _VERSION = 2
-"""What hashdb_version of a lanczos.c that fits must answer."""
+"""The hashdb_version() of a compatible lanczos.c."""
 _MIN_RATIO = 2
-"""Times as large as what it is reduced to: below that there is nothing to gain."""
+"""How many times larger than its reduction a picture must be: below, the library gains nothing."""
 _LONGEST_CACHED = 4_096
-"""Pixels of a side whose weights are kept for the next picture: 110 kB at most."""
+"""Longest side, in pixels, whose weights are cached: 110 kB at most."""
 
 
 def reduce_grey(grey: Image.Image, side: int) -> Image.Image:
     """The 8-bit grey picture at `side` x `side` pixels, 64 at most. Raises MemoryError."""
     library = _library()
     width, height = grey.size
-    # Of a picture that is much taller than wide, some versions of Pillow reduce the height first, and round otherwise.
+    # Some versions of Pillow reduce the height of a very tall picture first, and so round differently.
     if library is None or min(width, height) < _MIN_RATIO * side or 2 * width < height + 2 * side:
         return grey.resize((side, side), Image.Resampling.LANCZOS)
     return _reduce(library, grey, side)
@@ -254,8 +254,10 @@ def _reduce(library: ctypes.CDLL, grey: Image.Image, side: int) -> Image.Image:
 
 
 def _weights_of(library: ctypes.CDLL, length: int, side: int) -> NDArray[np.int32]:
-    """The weights of `length` pixels for each of `side`: two sines for each, which take longer than the reduction."""
-    return _cached_weights(library, length, side) if length <= _LONGEST_CACHED else _compute_weights(library, length, side)
+    """The weights (`side` x n) of a side of `length` pixels, cached: computing them takes longer than the reduction."""
+    return (
+        _cached_weights(library, length, side) if length <= _LONGEST_CACHED else _compute_weights(library, length, side)
+    )
 
 
 def _compute_weights(library: ctypes.CDLL, length: int, side: int) -> NDArray[np.int32]:
@@ -290,7 +292,7 @@ def _library() -> ctypes.CDLL | None:
 
 
 def _matches_pillow(library: ctypes.CDLL, width: int, height: int) -> bool:
-    """Whether it does what this version of Pillow does, shown on one picture of a size."""
+    """Whether the library reduces a picture of this size exactly as this version of Pillow does."""
     values = np.arange(width * height, dtype=np.uint32).reshape(height, width)
     grey = Image.fromarray(((values * 2_654_435_761 >> 13) & 255).astype(np.uint8))
     return _reduce(library, grey, 64).tobytes() == grey.resize((64, 64), Image.Resampling.LANCZOS).tobytes()

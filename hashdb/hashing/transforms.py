@@ -1,4 +1,4 @@
-"""What is asked about a picture beside its own hashes: alterations undone that it may have gone through."""
+"""Transforms of a query: signals of the picture with possible alterations undone (mirrored, turned, framed, tilted)."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from hashdb.hashing.pictures import Picture
 from hashdb.hashing.windows import Window, coefficients, part, phash256_signal, reduced, turned, whole_coefficients
 
 MIDDLE: Final = Window(0.14, 0.14, 0.86, 0.86)
-"""One of the parts that are stored of a picture; asked about, it finds one whose edges were written over."""
+"""One of the parts that contributions store; as a query it finds a picture whose edges were written over."""
 _TILT_DEGREES = 3.5
 
 Frames: TypeAlias = Sequence[tuple[str, Window]]
 
 
 def transforms(picture: Picture, algorithms: Sequence[Algorithm]) -> Iterator[tuple[str, tuple[Signal, ...]]]:
-    """The name and the signals of each transform; of algorithms other than PDQ and phash256 there are none.
+    """The name and the signals of each transform, by PDQ and phash256 only.
 
-    64 bits are too few to be asked so often. A signal that is not of an ordinary picture is left out, and of a flat
-    one there are none: its bits are the noise of rounding.
+    64 bits are too few for so many queries. A signal with a fault is left out. A flat picture has no transforms,
+    since the bits of its hashes are rounding noise.
     """
     if min(picture.colour.size) < SHORTEST_SIDE or not quality(picture.sampled):
         return
@@ -52,17 +52,17 @@ def _phash256_transforms(picture: Picture, grey: Floats, frames: Frames) -> Iter
     yield "middle", phash256_signal(coefficients(grey, MIDDLE))
 
 
-def _with_mirror(name: str, part: Floats) -> Iterator[tuple[str, Signal]]:
-    yield name, phash256_signal(part)
-    for orientation, oriented in orientations(part, 0):
+def _with_mirror(name: str, original: Floats) -> Iterator[tuple[str, Signal]]:
+    yield name, phash256_signal(original)
+    for orientation, oriented in orientations(original, 0):
         if orientation == "mirror":
             yield f"{name}-{orientation}", phash256_signal(oriented)
 
 
 def _pdq_transforms(picture: Picture, frames: Frames) -> Iterator[tuple[str, Signal]]:
-    """Of the whole picture and of what is in a frame only: variants are not of PDQ.
+    """PDQ of the orientations and of the parts inside frames only: variants have no PDQ.
 
-    Two parts in frames have one name, and a signal each.
+    Parts of the same kind of frame share a name, with a signal each.
     """
     for name, oriented in orientations(pdq_coefficients(picture.sampled), 1):
         yield name, pdq_signal(oriented)
@@ -73,11 +73,11 @@ def _pdq_transforms(picture: Picture, frames: Frames) -> Iterator[tuple[str, Sig
 
 
 NAMES: Final = ("mirror", "flip", "rotate-180", "transpose", "rotate-90", "rotate-270", "transverse")
-"""What is done to the picture: turns are counter-clockwise, and what is transposed is mirrored and turned."""
+"""The orientations. Rotations are counter-clockwise; transposed ones are mirrored and rotated."""
 
 
 def orientations(coefficients: Floats, first: int) -> Iterator[tuple[str, Floats]]:
-    """The name and the coefficients of each orientation but the picture's own; `first` is the lowest frequency."""
+    """The name and the coefficients of each orientation but the picture's own. `first` is the lowest frequency."""
     signs = np.where((np.arange(len(coefficients)) + first) % 2, -1, 1).astype(np.float32)
     across, down = signs[None], signs[:, None]
     swapped = coefficients.T

@@ -1,8 +1,8 @@
-"""What is stored of a removed picture beside its own hashes: those of parts, as it may come back cropped or tilted.
+"""Variants: the hashes of parts that a contribution stores, since a picture may come back cropped or tilted.
 
-The balanced profile's parts were chosen on photographs so that nearly every copy cropped by up to 15 % at one side, by
-10 % and 5 % at two of them or by 15 % at all four lies within the radius of one of them. They are of phash256 alone,
-which bears more of a shift than PDQ does.
+The parts of the balanced profile were chosen on photographs. Nearly every copy that is cropped by up to 15 % at one
+side, by 10 % and 5 % at two sides, or by 15 % at all four is within the radius of one part. They are hashed by phash256
+only, which tolerates a larger shift than PDQ.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from hashdb.hashing.windows import Window, coefficients, phash256_signal, reduce
 
 
 def _centred(*shares: float) -> tuple[Window, ...]:
-    """Without that share at every side."""
+    """The picture without this fraction at every side."""
     return tuple(Window(share, share, 1 - share, 1 - share) for share in shares)
 
 
 def _sides(*shares: float) -> tuple[Window, ...]:
-    """Without that share at one side, each in turn."""
+    """The picture without this fraction at one side, for each side."""
     cuts = [(share, 0, 0, 0) for share in shares]
     return tuple(_cut(*cut[turn:], *cut[:turn]) for cut in cuts for turn in range(4))
 
 
 def _corners(*shares: tuple[float, float]) -> tuple[Window, ...]:
-    """Without those shares of width and height at one corner, each in turn."""
+    """The picture without these fractions of width and height at one corner, for each corner."""
     windows = []
     for across, down in shares:
         for left, top in ((across, down), (across, 0), (0, down), (0, 0)):
@@ -58,13 +58,13 @@ WINDOWS: Final = {
 }
 """The parts that are hashed, by profile."""
 TILTS: Final = {Profile.PLAIN: (), Profile.BALANCED: (3.7, -3.7), Profile.THOROUGH: (2.5, -2.5, 4.5, -4.5, 6.5, -6.5)}
-"""The degrees by which the picture is turned and then cropped to what is left of it, by profile."""
+"""The degrees by which the picture is rotated, and then cropped to the part without empty corners, by profile."""
 
 
 def variants(picture: Picture, profile: Profile) -> Iterator[Signal]:
-    """The phash256 signals of a profile's parts, each once and none of a part too plain to be told from others.
+    """The phash256 signals of a profile's parts, each once, without parts that are too plain to match reliably.
 
-    Where the picture itself is in a frame (bars, a caption), what is inside is a part, too.
+    If the picture has a frame (bars, a caption), the inside of the frame is a part too.
     """
     if profile is Profile.PLAIN or min(picture.colour.size) < SHORTEST_SIDE:
         return
@@ -81,12 +81,12 @@ def variants(picture: Picture, profile: Profile) -> Iterator[Signal]:
 
 
 def quality_of(sampled: Floats, window: Window) -> int:
-    """About the PDQ quality of a part: its share of the whole picture's samples, and as many of them as the whole has.
+    """The approximate PDQ quality (0 to 100) of a part, from its samples of the whole picture.
 
-    Enlarged, an edge is as high and as many times longer as the part is smaller.
+    It is scaled by how many times the part is smaller: enlarged, its edges are as high and that many times longer.
     """
     left, top, right, bottom = (round(edge * len(sampled)) for edge in window)
-    part = sampled[top:bottom, left:right]
-    if not part.size:
+    samples = sampled[top:bottom, left:right]
+    if not samples.size:
         return 0
-    return min(100, round(quality(part) * len(sampled) / float(np.sqrt(part.size))))
+    return min(100, round(quality(samples) * len(sampled) / float(np.sqrt(samples.size))))

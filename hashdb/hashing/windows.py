@@ -1,8 +1,8 @@
-"""phash256 of any part of a picture, from one reduced picture: two small matrix products each.
+"""phash256 of any part of a picture, from one reduced picture, by two small matrix products.
 
 phash256 samples a picture at 64 x 64 places (Lanczos) and keeps the 16 x 16 lowest frequencies of their cosine
-transform. Both are linear and separable, so a part's coefficients are R · P · Cᵀ: P the reduced picture, R and C one
-matrix each way that depend on the part and the size alone, and are kept.
+transform. Both steps are linear and separable, so the coefficients of a part are R · P · Cᵀ. P is the reduced picture.
+R (rows) and C (columns) depend only on the part and the size, and are cached.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hashdb.hashing.pdq import Floats
 from hashdb.hashing.pictures import Picture
 
 REDUCED: Final = 320
-"""Pixels of the longer side of a reduced picture, at most."""
+"""Longest side of a reduced picture, in pixels."""
 _LONGEST_CROPPED_SIDE = 1024
 _SAMPLES, _FREQUENCIES, _LOBES = 64, 16, 3
 _COSINES = np.cos(
@@ -28,7 +28,7 @@ _COSINES = np.cos(
 
 
 class Window(NamedTuple):
-    """A part of a picture: its edges, in shares of the width and of the height."""
+    """A part of a picture: its edges as fractions of the width and the height."""
 
     left: float
     top: float
@@ -40,7 +40,7 @@ WHOLE: Final = Window(0, 0, 1, 1)
 
 
 def reduced(picture: Picture) -> Floats:
-    """The luminances (h x w, 0 to 255) of the picture made small enough to look at it often; mean of pixels each."""
+    """The luminance (h x w, 0 to 255) of the picture, its longer side reduced to at most 320 pixels by box filter."""
     grey = picture.grey
     scale = REDUCED / max(grey.size)
     if scale < 1:
@@ -50,9 +50,9 @@ def reduced(picture: Picture) -> Floats:
 
 
 def turned(grey: Floats, degrees: float) -> tuple[Floats, Window]:
-    """The picture turned about its middle, counter-clockwise, and the largest part that holds nothing but picture.
+    """The picture rotated counter-clockwise about its centre, and the largest part without empty corners.
 
-    At half its size, which takes a third of the time and moves phash256 by 3 bits of 256.
+    The rotation is done at half size, which takes a third of the time and changes 3 of the 256 bits of phash256.
     """
     image = Image.fromarray(grey.astype(np.uint8))
     image = (image.reduce(2) if min(image.size) > 2 * _SAMPLES else image).rotate(degrees, Image.Resampling.BILINEAR)
@@ -63,7 +63,7 @@ def turned(grey: Floats, degrees: float) -> tuple[Floats, Window]:
 
 
 def part(colour: Image.Image, window: Window) -> Image.Image:
-    """That part of a picture, of at most 1,024 pixels a side: reducing it moves PDQ by a few bits."""
+    """A part of a picture, reduced to at most 1,024 pixels a side, which changes a few bits of PDQ."""
     width, height = colour.size
     left, right = round(window.left * width), round(window.right * width)
     cropped = colour.crop((left, round(window.top * height), right, round(window.bottom * height)))
@@ -76,7 +76,7 @@ def part(colour: Image.Image, window: Window) -> Image.Image:
 
 
 def whole_coefficients(picture: Picture) -> Floats:
-    """The 16 x 16 coefficients of phash256 as imagehash has them, from the full picture."""
+    """The 16 x 16 coefficients of phash256 of the full picture, as imagehash computes them."""
     sampled = np.asarray(picture.small, np.float64)
     transformed: Floats = (_COSINES @ sampled @ _COSINES.T).astype(np.float32)
     return transformed
@@ -99,7 +99,7 @@ def phash256_signal(transformed: Floats) -> Signal:
 
 @lru_cache(maxsize=4096)
 def _sampling_matrix(length: int, first: float, last: float) -> Floats:
-    """The matrix (16 x length) that samples the part from `first` to `last` of a side, and transforms."""
+    """The matrix (16 x length) that samples and transforms the part of a side from `first` to `last` (fractions)."""
     start, stop = first * length, last * length
     step = (stop - start) / _SAMPLES
     middles = start + (np.arange(_SAMPLES) + 0.5) * step
@@ -113,7 +113,7 @@ def _sampling_matrix(length: int, first: float, last: float) -> Floats:
 
 
 def _largest_upright(width: float, height: float, angle: float) -> tuple[float, float]:
-    """Width and height of the largest upright rectangle in one that is turned by a small angle, in radians."""
+    """Width and height of the largest upright rectangle inside a rectangle rotated by a small angle in radians."""
     sine, cosine = math.sin(angle), math.cos(angle)
     if min(width, height) <= 2 * sine * cosine * max(width, height):
         return width, height

@@ -1,4 +1,4 @@
-"""One worker of the pool: a confined process, the socket to it, and another process when that one breaks."""
+"""Hash pictures in sandboxed processes: one worker, many pictures in order, and the pool of the service."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from hashdb.hashing.sandbox import receive, send
 
 _START_SECONDS: Final = 60
 _ANSWER_BYTES: Final = 16_384
-# What a process sees of the environment: not the rest, which may hold the database's password.
+# The environment variables that a process inherits. Others may hold secrets, like the database's password.
 _INHERITED: Final = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "PYTHONHOME")
 _ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-# Memory that is kept for the next picture, as new memory, page by page, takes as long as decoding: Pillow's blocks of
-# 16 MiB, and of the C library what is freed at the top of its heap.
+# Keep freed memory for the next picture, in Pillow's 16 MiB blocks and at the top of the C library's heap: to fault in
+# new memory page by page takes as long as decoding.
 _KEEP_MEMORY: Final = {
     "PILLOW_BLOCKS_MAX": "8",
     "MALLOC_TRIM_THRESHOLD_": str(64 * 2**20),
@@ -41,7 +41,7 @@ _KEEP_MEMORY: Final = {
 
 
 class Worker:
-    """Hashes one picture at a time in a process of its own, which starts with the first."""
+    """Hashes one picture at a time in its own process, which starts with the first picture."""
 
     def __init__(self, seconds: float, memory_bytes: int, limits: Limits) -> None:
         self._seconds = seconds
@@ -50,7 +50,7 @@ class Worker:
         self._deadline = 0.0
 
     def hash(self, octets: bytes, algorithms: Sequence[Algorithm], mode: Mode = Mode.PLAIN) -> Hashed:
-        """The picture's signals. Raises UnreadablePicture, and Unavailable where no process can be started."""
+        """The picture's signals. Raises UnreadablePicture, and Unavailable if no process can be started."""
         (result,) = self.hash_each((octets,), algorithms, mode)
         if isinstance(result, UnreadablePicture):
             raise result
@@ -59,11 +59,11 @@ class Worker:
     def hash_each(
         self, pictures: Iterable[bytes | None], algorithms: Sequence[Algorithm], mode: Mode = Mode.PLAIN
     ) -> Iterator[Hashed | UnreadablePicture]:
-        """What becomes of each picture, in order.
+        """The hashes or the error of each picture, in order.
 
-        Each is sent while the one before it is hashed, so that the process never waits: the next is asked for before
-        the last one is answered. None says that there is no other one yet. Raises Unavailable where no process can be
-        started.
+        The next picture is sent while the process hashes the one before it, so that the process never waits. So
+        `pictures` is asked for the next one before the last result is returned; it yields None if it has no next one
+        yet. Raises Unavailable if no process can be started.
         """
         header, busy = " ".join((mode, *algorithms)).encode(), False
         try:
@@ -84,7 +84,7 @@ class Worker:
                         yield error
         finally:
             if busy:
-                # Whoever asks next would have its answer.
+                # The next caller would receive the answer to this picture.
                 self.stop()
 
     def stop(self) -> None:
@@ -94,11 +94,11 @@ class Worker:
             self._finalizer()
 
     def _guarded(self, call: Callable[[], Hashed | None]) -> Hashed | UnreadablePicture | None:
-        """What comes of an exchange; a process that breaks, or is left unfit for the next one, is ended."""
+        """The result of `call`, or its error; a process that broke, or is unfit for the next picture, is killed."""
         try:
             return call()
         except UnreadablePicture as error:
-            # What is left of the memory may be in pieces too small for the next picture.
+            # The remaining memory may be too fragmented for the next picture.
             if error.reason == OUT_OF_MEMORY:
                 self.stop()
             reason = error.reason
@@ -108,7 +108,7 @@ class Worker:
         except (OSError, EOFError, LookupError, TypeError, ValueError):
             self.stop()
             reason = "the picture brings down what reads it"
-        # A new one: that one's traceback would keep the picture in memory.
+        # A new exception: the traceback of the caught one would keep the picture in memory.
         return UnreadablePicture(reason)
 
     def _send(self, header: bytes, octets: bytes) -> None:
@@ -116,7 +116,7 @@ class Worker:
         send(self._connection, header, octets)
 
     def _exchange(self, header: bytes, octets: bytes | None) -> Hashed:
-        """Send the next picture, if there is one, and receive what the process says of the one that it has."""
+        """Send the next picture, if there is one, and receive the answer to the picture before it."""
         if octets is not None:
             self._send(header, octets)
         self._connection.settimeout(max(self._deadline - time.monotonic(), 0.001))
@@ -125,7 +125,9 @@ class Worker:
             raise UnreadablePicture(str(answer["reason"]))
         quality = answer["quality"]
         transforms = tuple((str(name), tuple(map(Signal.parse, signals))) for name, signals in answer["transforms"])
-        return Hashed(tuple(map(Signal.parse, answer["signals"])), None if quality is None else int(quality), transforms)
+        return Hashed(
+            tuple(map(Signal.parse, answer["signals"])), None if quality is None else int(quality), transforms
+        )
 
     def _start(self) -> None:
         self.stop()
@@ -143,10 +145,10 @@ class Worker:
 
 
 def _spawn(connection: socket, limits: tuple[int, ...]) -> subprocess.Popen[bytes]:
-    """A confined process that speaks over `connection`.
+    """Start a sandboxed process that communicates over `connection`.
 
-    Not by multiprocessing: its children import the parent's main program anew, and with it the whole service. Standard
-    input is the process's lifeline. In a session of its own it is not interrupted with its parent by Control-C.
+    multiprocessing is not used: its children import the parent's main program, and with it the whole service. Standard
+    input is the process's lifeline. In its own session, Control-C in the parent's terminal does not interrupt it.
     """
     environment = {name: os.environ[name] for name in _INHERITED if name in os.environ} | _ONE_THREAD | _KEEP_MEMORY
     environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
@@ -162,7 +164,7 @@ def _spawn(connection: socket, limits: tuple[int, ...]) -> subprocess.Popen[byte
 
 
 def _kill_process(owner: int, process: subprocess.Popen[bytes], connection: socket) -> None:
-    """Kill and reap; also run at the exit of the interpreter, but not at that of a fork of it."""
+    """Kill and reap the process. Also runs at the exit of the interpreter; in a fork of it, only closes the ends."""
     connection.close()
     if process.stdin is not None:
         process.stdin.close()
@@ -170,11 +172,11 @@ def _kill_process(owner: int, process: subprocess.Popen[bytes], connection: sock
         process.kill()
         process.wait()
     else:
-        process.returncode = 0  # of another's child: Popen would warn that it still runs
+        process.returncode = 0  # Not this process's child: Popen would warn that it still runs.
 
 
 _READ_AHEAD = 4
-"""Pictures a worker that are given out before the first of them must be answered."""
+"""Pictures for each worker that are read ahead of the first unfinished one."""
 _Source = TypeVar("_Source")
 _Result = Hashed | UnreadablePicture
 
@@ -186,10 +188,10 @@ def hash_in_order(
     algorithms: Sequence[Algorithm],
     mode: Mode = Mode.PLAIN,
 ) -> Iterator[tuple[_Source, _Result]]:
-    """What becomes of the picture that is read from each source, in order; a few are read ahead of who listens.
+    """Each source with the hashes or the error of its picture, in order; a few pictures are read ahead of the caller.
 
-    What `read` raises as UnreadablePicture is what becomes of its source; what else it raises is raised. Raises
-    Unavailable where no process can be started. The workers are stopped at the end.
+    UnreadablePicture from `read` is the error of its source; any other exception is raised. Raises Unavailable if no
+    process can be started. The workers are stopped at the end.
     """
     threads = _WorkerThreads(workers, read, algorithms, mode)
     running: deque[tuple[_Source, Future[_Result]]] = deque()
@@ -220,13 +222,13 @@ class _WorkerThreads(Generic[_Source]):
             thread.start()
 
     def submit(self, source: _Source) -> Future[_Result]:
-        """Have a picture hashed by the first worker that is free."""
+        """Have the first free worker hash the picture of a source."""
         future: Future[_Result] = Future()
         self._queue.put((source, future))
         return future
 
     def close(self) -> None:
-        """Let nothing be begun any more, and wait for what was."""
+        """Drop the sources that no worker has started, and wait for the others."""
         with suppress(Empty):
             while True:
                 self._queue.get_nowait()
@@ -246,7 +248,7 @@ class _WorkerThreads(Generic[_Source]):
             worker.stop()
 
     def _pictures(self, pending: deque[Future[_Result]]) -> Iterator[bytes | None]:
-        """The pictures for one worker; None where there is none just now, and another is to be answered."""
+        """The pictures for one worker; None if the queue is empty while a picture of this worker is unanswered."""
         while True:
             try:
                 item = self._queue.get(block=not pending)
@@ -268,7 +270,7 @@ class _WorkerThreads(Generic[_Source]):
             yield octets
 
     def _fail(self, pending: deque[Future[_Result]], error: Exception) -> None:
-        """What is given to this worker fails as it did, until there is no more."""
+        """Fail every picture that this worker takes with the error, until the queue ends."""
         while True:
             while pending:
                 pending.popleft().set_exception(error)
@@ -279,16 +281,16 @@ class _WorkerThreads(Generic[_Source]):
 
 
 _SLOW_A_REQUEST = 2
-"""Pictures that take all their time, of those handed over together, before the rest of them is not tried."""
+"""Pictures of a request that may time out before the rest of the request is not tried."""
 
 
 class HashingPool:
     """Hashes pictures in `workers` processes, each of which is replaced when a picture breaks it.
 
-    `queue` pictures may wait beside those that are being hashed, of one key half as many; keys take turns, picture by
-    picture. Each picture has `seconds` once it has its worker, and `memory_bytes` of address space beyond what the
-    process takes at rest. Processes start when first needed and end with `close()`, or with this process, however it
-    ends. Any thread may use it; after a fork, each side has its own.
+    `queue` pictures may wait beside those that are being hashed, half as many of one key. Keys take turns, picture by
+    picture. Once a worker has a picture, it may take `seconds`, and `memory_bytes` of address space beyond those of an
+    idle process. Processes start on first use. They end with `close()`, or with this process, however it ends. The
+    pool is thread-safe; after a fork, parent and child have separate processes.
     """
 
     def __init__(self, workers: int, queue: int, seconds: float, memory_bytes: int, limits: Limits) -> None:
@@ -308,11 +310,11 @@ class HashingPool:
         modes: Iterable[Mode] = repeat(Mode.PLAIN),
         key: str = "",
     ) -> list[Hashed | UnreadablePicture]:
-        """For each picture, in order, its signals or why there are none; `modes` has one for each.
+        """The signals or the error of each picture, in order; `modes` has one for each.
 
-        When two have taken all the time that they have, the others are not tried. Raises HashingBusy where they do not
-        all find a place (a key that has none waiting takes any number of an idle pool), and Unavailable where no
-        process can be started.
+        After two pictures have timed out, the others are not tried. Raises HashingBusy if the queue has no room for
+        all of them; an idle pool takes any number from a key that has none waiting. Raises Unavailable if no process
+        can be started.
         """
         turns, slow_pictures = self._enqueue(key, len(pictures)), list[Mode]()
 
@@ -323,7 +325,7 @@ class HashingPool:
         try:
             concurrency = min(self._workers, len(pictures))
             if concurrency <= 1:
-                # In this thread: to hand one picture on to another costs two changes of threads, and gains nothing.
+                # In this thread: another one would cost two context switches, and gain nothing.
                 return list(map(hash_one, pictures, modes))
             with ThreadPoolExecutor(concurrency, "hashing") as threads:
                 return list(threads.map(hash_one, pictures, modes))
@@ -331,7 +333,7 @@ class HashingPool:
             self._release(key, len(pictures))
 
     def close(self) -> None:
-        """End the processes, once the pictures that wait are hashed."""
+        """Wait until the queued pictures are hashed, then end the processes."""
         with self._changed:
             if self._owner != os.getpid():
                 return
@@ -383,7 +385,7 @@ class HashingPool:
         except UnreadablePicture as error:
             if time.monotonic() - started > self._seconds:
                 slow_pictures.append(mode)
-            # A new one: this one's traceback would keep the picture in memory.
+            # A new exception: the traceback of this one would keep the picture in memory.
             return UnreadablePicture(error.reason)
         finally:
             self._idle.put(worker)

@@ -1,4 +1,4 @@
-"""hashdb contribute: hash pictures here and send their hashes."""
+"""hashdb contribute: hash pictures on this machine and send the hashes. Also withdraw and erase."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from hashdb.cli.matching.pictures import (
     state_option,
 )
 from hashdb.cli.options import TEXT, Instant
-from hashdb.cli.output import as_json, console, escaped, json_array, print_json, tracked
+from hashdb.cli.output import as_json, console, escaped, json_array, print_result, tracked
 from hashdb.client import Client
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.contributions import Draft, Media, Recorded
@@ -120,7 +120,7 @@ def _send(client: Client, template: Draft, batch: list[Outcome]) -> list[Recorde
             receipt = client.contribute(list(drafts.values()))
             recorded = dict(zip(drafts, receipt.recorded, strict=True))
         except InvalidInput as error:
-            # The request is all or none: name the faulty ones, and send the others again.
+            # The service stored none of the request: mark the faulty drafts, and send the others again.
             for position, fault in _faults_by_position(error, list(drafts)).items():
                 batch[position] = batch[position].failed(fault)
                 del drafts[position]
@@ -164,10 +164,11 @@ def withdraw_command(contribution: int, reason: str, as_json: bool) -> None:
     """Withdraw one of your contributions: the next match no longer has it."""
     with Client.from_environment() as client:
         withdrawn = client.withdraw(contribution, reason)
-    if as_json:
-        print_json(ContributionOut.from_domain(withdrawn))
-    else:
-        click.echo(f"contribution {withdrawn.id} is withdrawn ({withdrawn.withdrawal_reason})")
+    print_result(
+        ContributionOut.from_domain(withdrawn),
+        f"contribution {withdrawn.id} is withdrawn ({withdrawn.withdrawal_reason})",
+        as_json,
+    )
 
 
 @click.command("erase")
@@ -179,8 +180,5 @@ def erase_command(contribution: int, now: bool, as_json: bool) -> None:
     with opened(Settings.read()) as db:
         contributions.erase(db, COMMAND_LINE, contribution, at_once=now)
         erased = contributions.get(db, COMMAND_LINE, contribution)
-    if as_json:
-        print_json(ContributionOut.from_domain(erased))
-    else:
-        kept = "" if now else "; its signals are kept, unseen, until 90 days after the withdrawal"
-        click.echo(f"contribution {contribution} is erased{kept}")
+    kept = "" if now else "; its signals are kept, unseen, until 90 days after the withdrawal"
+    print_result(ContributionOut.from_domain(erased), f"contribution {contribution} is erased{kept}", as_json)

@@ -1,4 +1,4 @@
-"""hashdb import: contribute what stands in a list, with every faulty row named."""
+"""hashdb import: contribute a list of hashes, reporting each invalid row. hashdb export: print such a list."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _POSITION = re.compile(r"contributions\[(\d+)\]\.?")
 
 @dataclass(slots=True)
 class Report:
-    """What came of the rows so far; a fault is told as it is found, and a thousand are kept."""
+    """The result of the rows so far. Each fault is printed when it is found; for JSON, a thousand are kept."""
 
     name: str
     as_json: bool
@@ -47,7 +47,7 @@ class Report:
     faults: list[dict[str, object]] = field(default_factory=list)
 
     def refuse(self, line: int, *faults: Fault) -> None:
-        """Tell of a faulty row, which is never repeated: it holds a hash."""
+        """Report a faulty row by its line. The row itself is never printed: it contains a hash."""
         self.faulty += 1
         for fault in faults:
             if self.as_json and len(self.faults) < FAULTS_TOLD:
@@ -85,7 +85,9 @@ def import_command(
 
         def drafts() -> Iterator[tuple[int, Draft]]:
             lines.seek(0)
-            return _drafts(read_rows(lines, format, Algorithm(algorithm) if algorithm else None), labels, context, report)
+            return _drafts(
+                read_rows(lines, format, Algorithm(algorithm) if algorithm else None), labels, context, report
+            )
 
         if dry_run or not skip_faulty:
             bar, advance = counted("checking")
@@ -102,7 +104,7 @@ def import_command(
 def _drafts(
     rows: Iterator[Row], labels: Sequence[str], context: ValidationContext, report: Report
 ) -> Iterator[tuple[int, Draft]]:
-    """The drafts of the rows that are right; the others are told."""
+    """The drafts of the valid rows, each with its line; the other rows are reported."""
     for row in rows:
         report.rows += 1
         if row.fault is not None:
@@ -126,7 +128,7 @@ def _contribute(client: Client, drafts: Iterator[tuple[int, Draft]], report: Rep
                 try:
                     receipt = client.contribute(list(batch.values()), imported=True)
                 except InvalidInput as error:
-                    # What only the service knows, like a signal that must never match.
+                    # Faults that only the service can find, like a signal on the benign list.
                     for line, faults in _faults_by_line(error, list(batch)).items():
                         report.refuse(line, *faults)
                         del batch[line]
@@ -163,7 +165,7 @@ def _print_report(report: Report, *, dry_run: bool) -> None:
 
 @contextmanager
 def _open_seekable(file: Path) -> Iterator[TextIO]:
-    """The lines of a file, or of standard input, which is kept meanwhile: they are read twice."""
+    """The lines of a file, or a copy of standard input: they are read twice."""
     if str(file) == "-":
         with tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogateescape", newline="") as copy:
             if isinstance(sys.stdin, TextIOWrapper):
@@ -206,13 +208,15 @@ def export_command(form: str, as_json: bool) -> None:
 
 
 def _print_bundle(form: str) -> None:
-    """Print what another system takes in: all but what was erased, of which nothing is left to name it by."""
+    """Print the contributions for MISP or STIX, without erased ones, which have nothing left to be identified by."""
     bar, advance = counted("exporting")
     url = Settings.read().url
     with Client.from_environment() as client, bar:
         me = client.me().member
         contributions = _not_erased(client.contributions(Filter(member=me.id)), advance)
-        for part in bundle(url, contributions) if form == "stix" else event(url, me.name, datetime.now(UTC), contributions):
+        for part in (
+            bundle(url, contributions) if form == "stix" else event(url, me.name, datetime.now(UTC), contributions)
+        ):
             click.echo(part, nl=False)
 
 
@@ -231,24 +235,24 @@ def _to_rows(contributions: Iterable[Contribution], advance: Callable[[int], Non
 
 def _print_csv(rows: Iterable[Fields]) -> None:
     click.echo(line(FIELDS), nl=False)
-    for fields in rows:
-        click.echo(line(_cell(name, fields[name]) for name in FIELDS), nl=False)
+    for row in rows:
+        click.echo(line(_cell(name, row[name]) for name in FIELDS), nl=False)
 
 
 def _print_lines(rows: Iterable[Fields]) -> None:
-    for fields in rows:
-        click.echo(_to_json_line(fields))
+    for row in rows:
+        click.echo(_to_json_line(row))
 
 
 def _print_array(rows: Iterable[Fields]) -> None:
     click.echo("[", nl=False)
-    for number, fields in enumerate(rows):
-        click.echo(f"{',' if number else ''}\n{_to_json_line(fields)}", nl=False)
+    for number, row in enumerate(rows):
+        click.echo(f"{',' if number else ''}\n{_to_json_line(row)}", nl=False)
     click.echo("\n]")
 
 
-def _to_json_line(fields: Fields) -> str:
-    return json.dumps({name: fields[name] for name in FIELDS if fields[name] not in (None, [])})
+def _to_json_line(row: Fields) -> str:
+    return json.dumps({name: row[name] for name in FIELDS if row[name] not in (None, [])})
 
 
 def _draft(contribution: Contribution) -> Draft:

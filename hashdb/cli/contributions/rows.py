@@ -1,4 +1,4 @@
-"""Rows of lists: CSV, JSON Lines, or a hash a line, each as the fields of a draft, with the line that it begins on."""
+"""Read lists of hashes (CSV, JSON Lines, or one hash a line) as rows: the fields of a draft, and the line."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _ALGORITHM_COLUMNS = ("algorithm", "signal_type", "hash_type", "type")
 _VALUE_COLUMNS = ("hash", "signal_value", "hash_digest", "value", "indicator")
 _KNOWN_COLUMNS = frozenset({*FIELDS, *_ALGORITHM_COLUMNS, *_VALUE_COLUMNS})
 _ALIASES = {"hash_pdq": "pdq", "imagepdq": "pdq"}
-"""What ThreatExchange and StopNCII call it."""
+"""The names of PDQ at StopNCII and ThreatExchange."""
 _NOT_UTF8 = Fault("", "is not UTF-8")
 _IS_ARRAY = Fault("", "begins an array: JSON Lines have one object a line, as `jq -c '.[]'` makes of an array")
 _SEPARATOR = re.compile(r"[\s,;:|]+")
 
 
 class Format(StrEnum):
-    """How a file spells its rows."""
+    """The format of a list."""
 
     CSV = "csv"
     JSONL = "jsonl"
@@ -39,13 +39,13 @@ class Format(StrEnum):
 
     @classmethod
     def of(cls, path: Path) -> Format:
-        """By the ending of a file's name; a text where it says nothing."""
+        """The format by the suffix of a file's name; TEXT if the suffix is unknown."""
         endings = {".csv": cls.CSV, ".jsonl": cls.JSONL, ".ndjson": cls.JSONL, ".json": cls.JSONL}
         return endings.get(path.suffix.lower(), cls.TEXT)
 
 
 class Row(NamedTuple):
-    """A row: the fields that it says, or what is wrong with it."""
+    """A row, numbered by its first line: its fields, or its fault."""
 
     line: int
     fields: Mapping[str, object]
@@ -53,7 +53,7 @@ class Row(NamedTuple):
 
 
 def read_rows(lines: Iterable[str], form: Format, algorithm: Algorithm | None) -> Iterator[Row]:
-    """The rows of a file, one at a time; `algorithm` is that of hashes which stand alone."""
+    """The rows of a file, one at a time. `algorithm` applies to lines with a hash alone."""
     if form is Format.CSV:
         return _read_csv(lines)
     return _read_json_lines(lines) if form is Format.JSONL else _read_text(lines, algorithm)
@@ -84,7 +84,7 @@ def _read_csv(lines: Iterable[str]) -> Iterator[Row]:
 
 
 def _heading_fault(names: Sequence[str]) -> Fault | None:
-    """Why these are no columns of a list, or None. A foreign list may have others, which are not used."""
+    """Why these column names are invalid, or None. A list of another system may have unknown columns."""
     repeated = [name for name in names if name in _KNOWN_COLUMNS and names.count(name) > 1]
     if repeated:
         return Fault(repeated[0], "is the name of more than one column")
@@ -101,7 +101,7 @@ def _row_from_cells(line: int, names: Sequence[str], cells: Sequence[str]) -> Ro
         return Row(line, {}, Fault("", f"has {len(cells)} cells, and there are {len(names)} columns"))
     fields: dict[str, object] = {}
     for name, cell in zip(names, map(unguarded, cells), strict=True):
-        # What only its sender understands comes back as it was sent.
+        # The member's own id is stored exactly as it was sent.
         text = cell if name == "reference" else cell.strip()
         if text and name in LISTS:
             fields[name] = text.split()
@@ -150,7 +150,7 @@ def _read_text(lines: Iterable[str], algorithm: Algorithm | None) -> Iterator[Ro
 
 
 def _row_from_fields(line: int, fields: Mapping[str, object]) -> Row:
-    """The row of these fields; of a foreign list, which has one hash a row, of those that we know."""
+    """The row with these fields. Of another system's list, with one hash a row, only known fields are kept."""
     algorithm, value = _first_present(fields, _ALGORITHM_COLUMNS), _first_present(fields, _VALUE_COLUMNS)
     if "signals" in fields or algorithm is None or value is None:
         return Row(line, fields)
@@ -168,10 +168,10 @@ def _signal(algorithm: str, value: str) -> str:
 
 
 def _without_bom(lines: Iterable[str]) -> Iterator[str]:
-    """The lines, without a mark of the byte order."""
+    """The lines, without a byte order mark."""
     return (line if number else line.removeprefix("\ufeff") for number, line in enumerate(lines))
 
 
 def _is_utf8(text: str) -> bool:
-    """Whether no byte of it was read that is none of UTF-8; such a byte is a lone surrogate here (PEP 383)."""
+    """Whether the text was valid UTF-8. An invalid byte was read as a lone surrogate (PEP 383)."""
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)

@@ -1,4 +1,4 @@
-"""hashdb benign: what is never accepted and never matched."""
+"""hashdb benign: manage the signals near which nothing is accepted or matched."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 from hashdb.cli.home import opened
 from hashdb.cli.options import TEXT, Radius
-from hashdb.cli.output import as_json, print_json, print_proposal, print_table
+from hashdb.cli.output import as_json, print_json, print_proposal, print_result, print_table
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.matching.benign import Benign, BenignDraft
 from hashdb.domain.review.incidents import Proposal
@@ -64,7 +64,13 @@ def browse(as_json: bool) -> None:
         print_json(BenignsOut.model_construct(benign=[BenignOut.from_domain(entry) for entry in entries], next=None))
         return
     rows = [
-        [str(entry.id), entry.built_in or entry.note, "yes" if entry.built_in else "", str(len(entry.signals)), str(entry.masked)]
+        [
+            str(entry.id),
+            entry.built_in or entry.note,
+            "yes" if entry.built_in else "",
+            str(len(entry.signals)),
+            str(entry.masked),
+        ]
         for entry in entries
     ]
     print_table([">id", "what", "built in", ">signals", ">masks"], rows)
@@ -77,14 +83,11 @@ def delete(entry: int, as_json: bool) -> None:
     """Take an entry away: what it alone kept from matching matches again."""
     with opened(Settings.read()) as db:
         benign.delete(db, COMMAND_LINE, entry)
-    if as_json:
-        print_json({"deleted": entry})
-    else:
-        click.echo(f"benign entry {entry} is deleted")
+    print_result({"deleted": entry}, f"benign entry {entry} is deleted", as_json)
 
 
 def checked(draft: BenignDraft) -> BenignDraft:
-    """The draft, if the service would take it over the wire. Raises InvalidInput."""
+    """The draft, checked as the API checks it. Raises InvalidInput."""
     return read(BenignIn, BenignIn.from_domain(draft).model_dump_json()).to_domain()
 
 

@@ -1,4 +1,4 @@
-"""hashdb match: hash pictures here and ask what they are close to."""
+"""hashdb match: hash pictures on this machine and match them. hashdb hash: print the hashes."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def match_command(
 
 
 Matcher = tuple[tuple[Algorithm, ...], Callable[[Sequence[Query]], Answer]]
-"""The algorithms in force, and what answers queries."""
+"""The algorithms in use, and the function that answers queries."""
 
 
 @contextmanager
@@ -95,7 +95,7 @@ def _open_copy(settings: Settings) -> Iterator[Matcher]:
 
 
 def spelled_age(age: timedelta) -> str:
-    """How long that is, in the largest unit that fits."""
+    """A duration in the largest unit that fits, like `3 hours`."""
     seconds = max(0, int(age.total_seconds()))
     for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
         if seconds >= size or size == 1:
@@ -119,7 +119,7 @@ def _print_result(path: Path, result: Result) -> None:
 
 
 def advice(result: Result) -> str:
-    """What a result says, in words."""
+    """The action of a result in words, like `review (2 members)`."""
     if result.action == "none":
         return "no match"
     members = "1 member" if result.members == 1 else f"{result.members} members"
@@ -128,7 +128,7 @@ def advice(result: Result) -> str:
 
 
 def described(match: Match) -> str:
-    """What a match says."""
+    """A match in words: contribution, transform, distances in bits, labels, severity and standing."""
     distances = ", ".join(
         f"{algorithm} {bits}" if bits is not None else algorithm for algorithm, bits in match.distance.items()
     )

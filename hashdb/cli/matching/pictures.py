@@ -1,4 +1,4 @@
-"""Paths on the command line: files and folders of pictures, hashed on all cores."""
+"""Pictures on the command line: find files in folders, hash them on all cores, record which are done."""
 
 from __future__ import annotations
 
@@ -24,33 +24,33 @@ from hashdb.settings import Settings
 
 _EXTENSIONS = "avif bmp gif j2k jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp"
 SUFFIXES = frozenset(f".{name}" for name in _EXTENSIONS.split(" "))
-"""What is taken from a folder; a file that is named is always tried."""
+"""The file name suffixes of pictures in a folder. A file named on the command line is always tried."""
 _PICTURES_A_REQUEST = 100
 _WORKERS_FROM = 200
-"""Pictures for which processes are worth starting: fewer are hashed before they have."""
+"""Pictures from which on worker processes are used: fewer are hashed before the processes have started."""
 _Answer = TypeVar("_Answer")
 
 
 class Outcome(NamedTuple):
-    """What came of a path."""
+    """The result for a path: the hashes or an error."""
 
     path: Path
     hashed: Hashed | None
     error: str | None
 
     def failed(self, error: str) -> Outcome:
-        """The same path, with what went wrong; what went wrong before stays."""
+        """The same path with this error, or with its earlier error if it has one."""
         return Outcome(self.path, None, self.error or error)
 
 
 def expand(paths: Sequence[Path]) -> dict[Path, str | None]:
-    """The files named, and the pictures below the folders named, in order, each once.
+    """The named files, and the pictures in the named folders and below, in order, each once, with its error or None.
 
-    A folder that cannot be read is among them, with what is wrong; of one without pictures standard error tells.
+    A folder that cannot be read is included with its error. A folder without pictures is reported on standard error.
     """
     files: dict[Path, str | None] = {}
     for path in paths:
-        # Unlike Path.is_dir it says no, where a name is too long to be one.
+        # Path.is_dir raises if the name is too long; this returns False.
         pictures = _list_below(path) if os.path.isdir(path) else {path: None}
         if not pictures:
             click.echo(f"hashdb: no pictures in {escaped(path)}", err=True)
@@ -72,10 +72,10 @@ def hash_all(
     mode: Mode = Mode.PLAIN,
     jobs: int | None = None,
 ) -> Iterator[Outcome]:
-    """What comes of each path, in order; `jobs` are hashed at a time, by default one a core.
+    """The outcome of each path, in order; `jobs` pictures are hashed at a time, by default one a core.
 
-    Many are hashed by processes of their own: where a picture breaks what reads it, or takes too long or too much
-    memory, that is what comes of its path. A few are hashed here, as processes take longer to start than that.
+    200 or more are hashed in sandboxed processes: a picture that crashes its decoder, takes too long or too much
+    memory is an error of its path only. Fewer are hashed in threads: that takes less time than starting processes.
     """
     limits = Limits(max_bytes=settings.media_max_bytes, max_pixels=settings.media_max_pixels)
     workers = jobs or os.cpu_count() or 1
@@ -98,8 +98,10 @@ def hash_all(
             yield Outcome(path, hashed, None)
 
 
-def _hash_in_threads(paths: Mapping[Path, str | None], threads: int, hash_path: Callable[[Path], Hashed]) -> Iterator[Outcome]:
-    """What comes of each path, in order, so many asked about at a time, and not far ahead of who listens."""
+def _hash_in_threads(
+    paths: Mapping[Path, str | None], threads: int, hash_path: Callable[[Path], Hashed]
+) -> Iterator[Outcome]:
+    """The outcome of each path, in order; `threads` at a time, and at most twice as many ahead of the caller."""
     with ThreadPoolExecutor(threads) as executor:
         running: deque[Future[Outcome]] = deque()
         for path, error in paths.items():
@@ -113,10 +115,10 @@ def _hash_in_threads(paths: Mapping[Path, str | None], threads: int, hash_path: 
 def in_batches(
     paths: Sequence[Path], outcomes: Iterator[Outcome], send: Callable[[list[Outcome]], Sequence[_Answer | None]]
 ) -> Iterator[tuple[Outcome, _Answer | None]]:
-    """What comes of each path, in order, of which `ask` sends a hundred in a request, and what was said of it.
+    """Each outcome, in order, with the service's answer (None if there is none); `send` gets 100 at a time.
 
-    `ask` may put errors into its list. When it raises, that is the error of what it was given and of all that is
-    left, and nothing is sent any more.
+    `send` may replace outcomes in its list by failed ones. If it raises HashDBError, these and all later paths fail
+    with that error, and nothing more is sent.
     """
     taken = 0
     while batch := list(islice(outcomes, _PICTURES_A_REQUEST)):
@@ -131,7 +133,7 @@ def in_batches(
 
 
 def fit_to_contribute(outcome: Outcome) -> Outcome:
-    """The same outcome, or an error where the picture would be refused: too plain, or flat."""
+    """The outcome, or an error if the service would refuse the picture: too little detail, or a flat hash."""
     if outcome.hashed is None:
         return outcome
     faults = [quality_fault(outcome.hashed.quality), *(signal.fault() for signal in outcome.hashed.signals)]
@@ -140,7 +142,7 @@ def fit_to_contribute(outcome: Outcome) -> Outcome:
 
 
 def report_failures(outcomes: Sequence[Outcome]) -> int:
-    """Name each path that failed, on standard error, and return the exit status."""
+    """Print each failed path on standard error. The exit status: 1 if any failed, else 0."""
     failures = [outcome for outcome in outcomes if outcome.error is not None]
     for outcome in failures:
         click.echo(escaped(f"hashdb: {outcome.path}: {outcome.error}"), err=True)
@@ -180,15 +182,16 @@ state_option = click.option(
 
 
 class Done:
-    """A line for each file that is done: its path, size and time of change, and the contribution, or what was done.
+    """The file of `--state`: a JSON line for each picture that is done, so that a repeated command skips it.
 
-    A file that has changed since is not done. Without a file to note it in, nothing is.
+    A line holds the path, size and modification time, and the contribution's id or the task. A picture that has
+    changed since counts as not done. Without a path, nothing is recorded.
     """
 
     def __init__(self, path: Path | None, task: str | None = None) -> None:
-        """Reads what was noted; a line that was cut short counts as none. A usage error where it cannot be read.
+        """Read the recorded lines; a truncated line is ignored. Raises UsageError if the file cannot be read.
 
-        `did` says what is done, where there is no contribution to note; what else was done of a file is not that.
+        `task` names what is done with a picture if that gives no contribution id; lines of other tasks do not count.
         """
         self._file, self._path, self._task = None, path, task
         self._lines: dict[str, DoneLine] = {}
@@ -218,7 +221,7 @@ class Done:
             self._file.close()
 
     def split(self, files: Mapping[Path, str | None]) -> tuple[dict[Path, str | None], list[DoneLine]]:
-        """The files that are left to do, and what was noted of the others."""
+        """The files that are left to do, with their errors, and the recorded lines of the others."""
         left: dict[Path, str | None] = {}
         already_done: list[DoneLine] = []
         for path, error in files.items():
@@ -230,7 +233,7 @@ class Done:
         return left, already_done
 
     def report(self, already_done: Sequence[DoneLine], add: Callable[[DoneLine], None] | None) -> None:
-        """Say how many were done before, on standard error, and each of them to `add`, where there is one."""
+        """Print on standard error how many were done before, and pass each of their lines to `add`."""
         if already_done:
             click.echo(f"hashdb: {len(already_done):,} done before, as {escaped(self._path)} says", err=True)
         if add is not None:
@@ -238,7 +241,7 @@ class Done:
                 add(entry)
 
     def record(self, path: Path, id: int | None = None) -> None:
-        """Note that a file is done, at once: the line is in the file when this returns."""
+        """Record that a file is done; the line is in the state file when this returns."""
         if self._file is not None:
             self._file.write(f"{json.dumps(self._line(path, id))}\n")
             self._file.flush()

@@ -60,15 +60,15 @@ def test_what_is_no_row_of_csv_is_told(text: str, line: int, fault: Fault) -> No
 )
 def test_a_foreign_list_has_a_hash_a_row_and_columns_of_its_own(names: str, cells: str, signal: str) -> None:
     (row,) = rows(f"{names}\n{cells}\n", Format.CSV)
-    assert row.said["signals"] == [signal]
-    assert set(row.said) <= {"signals", "quality"}
+    assert row.fields["signals"] == [signal]
+    assert set(row.fields) <= {"signals", "quality"}
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"]) | st.sampled_from("=+-@'; "), min_size=1, max_size=200))
 def test_a_reference_is_read_as_it_was_written(reference: str) -> None:
     text = line(FIELDS) + line(reference if name == "reference" else None for name in FIELDS)
     (row,) = read_rows(StringIO(text, newline=""), Format.CSV, None)
-    assert row.said == {"reference": reference}
+    assert row.fields == {"reference": reference}
 
 
 def test_json_lines_have_an_object_each() -> None:
@@ -90,7 +90,7 @@ def test_json_lines_have_an_object_each() -> None:
 )
 def test_what_is_not_utf_8_is_a_faulty_row(text: str, form: Format) -> None:
     (row,) = rows(text, form)
-    assert (row.said, row.fault) == ({}, Fault("", "is not UTF-8"))
+    assert (row.fields, row.fault) == ({}, Fault("", "is not UTF-8"))
 
 
 @pytest.mark.parametrize(
@@ -104,12 +104,12 @@ def test_an_array_is_told_once_with_what_to_do(text: str, line: int) -> None:
 def test_a_text_has_an_algorithm_and_a_hash_a_line() -> None:
     text = f"# a list\n\npdq {HASH}\nPDQ,{HASH.upper()},80\nphash\t00ff\npdq:{HASH}\n{HASH}\na b c\n"
     found = rows(text, Format.TEXT)
-    assert [row.said.get("signals") for row in found[:4]] == [
+    assert [row.fields.get("signals") for row in found[:4]] == [
         [f"pdq:{HASH}"],
         [f"pdq:{HASH}"],
         ["phash:00ff"],
         [f"pdq:{HASH}"],
     ]
-    assert found[1].said["quality"] == 80
+    assert found[1].fields["quality"] == 80
     assert [(row.line, row.fault is not None) for row in found[4:]] == [(7, True), (8, True)]
     assert rows(f"{HASH}\n", Format.TEXT, Algorithm.PDQ) == [Row(1, {"signals": [f"pdq:{HASH}"]})]

@@ -75,8 +75,8 @@ def test_what_was_hashed_or_matched_is_not_contributed_by_that(member: Commands,
 
 def test_without_a_file_nothing_is_noted(tmp_path: Path) -> None:
     with Done(None) as done:
-        done.note(PHOTOS[0], 7)
-        assert done.apart({PHOTOS[0]: None}) == ({PHOTOS[0]: None}, [])
+        done.record(PHOTOS[0], 7)
+        assert done.split({PHOTOS[0]: None}) == ({PHOTOS[0]: None}, [])
     assert list(tmp_path.iterdir()) == []
 
 
