@@ -13,8 +13,16 @@ from pydantic import ValidationError
 
 from hashdb.connection import ClientRequest, Connection, Params
 from hashdb.domain.contributions import Amendment, Contribution, Draft, Filter, Receipt, Recorded
-from hashdb.domain.ledger.checkpoints import Checked, Checkpoint, Consistency, Inclusion, Log, Verifier, read_checkpoint
-from hashdb.domain.matching.benign import Benign, BenignDraft
+from hashdb.domain.ledger.checkpoints import (
+    Checkpoint,
+    CheckpointComparison,
+    Consistency,
+    Inclusion,
+    Log,
+    Verifier,
+    read_checkpoint,
+)
+from hashdb.domain.matching.benign import BenignDraft, BenignEntry
 from hashdb.domain.matching.matches import Answer, Query, Result
 from hashdb.domain.review.cases import Case, CaseState, Decision, Opinion, OpinionDraft
 from hashdb.domain.review.incidents import Incident, IncidentChange, IncidentDraft, Proposal
@@ -31,7 +39,7 @@ from hashdb.domain.sharing.webhooks import (
 from hashdb.domain.stats.counts import Reversal
 from hashdb.domain.times import format_instant
 from hashdb.errors import BadNote, BadSetting, LogRewritten, ServiceError
-from hashdb.wire import Answered
+from hashdb.wire import ResponseModel
 from hashdb.wire.accounts import MeOut
 from hashdb.wire.contributions import (
     AmendmentIn,
@@ -67,10 +75,10 @@ from hashdb.wire.sharing.feed import (
     WebhookIn,
     WebhookOut,
     WebhooksOut,
-    read_lines,
+    parse_lines,
 )
 
-_Body = TypeVar("_Body", bound=Answered)
+_Body = TypeVar("_Body", bound=ResponseModel)
 _Page = TypeVar(
     "_Page",
     ContributionsOut,
@@ -262,7 +270,7 @@ class Client:
         )
         for lines in self._connection.lines(request):
             try:
-                yield read_lines(lines)
+                yield parse_lines(lines)
             except ValueError:
                 raise ServiceError(200, "not an answer of hashdb") from None
 
@@ -271,12 +279,12 @@ class Client:
         for page in self._pages(ReversalsOut, "/v1/reversals", after=after):
             yield from (reversal.to_domain() for reversal in page.reversals)
 
-    def benign(self) -> Iterator[Benign]:
+    def benign(self) -> Iterator[BenignEntry]:
         """Every entry of the benign list, page by page."""
         for page in self._pages(BenignsOut, "/v1/benign"):
             yield from (entry.to_domain() for entry in page.benign)
 
-    def add_benign(self, draft: BenignDraft) -> Benign | Proposal:
+    def add_benign(self, draft: BenignDraft) -> BenignEntry | Proposal:
         """Accept and match nothing close to these signals. Returns a proposal if that needs a second person."""
         text = BenignIn.from_domain(draft).model_dump_json()
         return self._ask_or_proposal(BenignOut, ClientRequest("POST", "/v1/benign", text, safe=False)).to_domain()
@@ -369,7 +377,7 @@ class Client:
         params = {"first": first, "second": second}
         return self._ask(ConsistencyOut, ClientRequest("GET", "/v1/proofs/consistency", params=params)).to_domain()
 
-    def check(self, kept: str | None = None) -> Checked:
+    def check(self, kept: str | None = None) -> CheckpointComparison:
         """Check the log against a checkpoint that was kept. With None, only verify the signature of its checkpoint.
 
         Raises LogRewritten if the log did not only grow since then, BadNote if a checkpoint is malformed or not signed,
@@ -378,13 +386,13 @@ class Client:
         note, log = self.checkpoint(), self.log()
         current, verifier = _read_signed("the log's checkpoint", note, log)
         if kept is None:
-            return Checked(None, current, verifier, False, note)
+            return CheckpointComparison(None, current, verifier, False, note)
         earlier, earlier_verifier = _read_signed("the checkpoint that was kept", kept, log)
         if current.size < earlier.size:
             raise LogRewritten(f"it has {current.size:,} events, and had {earlier.size:,}")
         if current.origin != earlier.origin or not self._only_grew(earlier, current):
             raise LogRewritten(f"its first {earlier.size:,} events are not what they were")
-        return Checked(earlier, current, verifier, verifier != earlier_verifier, note)
+        return CheckpointComparison(earlier, current, verifier, verifier != earlier_verifier, note)
 
     def _only_grew(self, earlier: Checkpoint, current: Checkpoint) -> bool:
         # There is no proof between logs of the same size.

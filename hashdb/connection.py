@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from hashdb.errors import BadSetting, HashDBError, LimitReached, ServiceError, ServiceUnreachable, Unavailable
-from hashdb.wire.problems import error_of
+from hashdb.wire.problems import error_from_problem
 
 LONGEST_WAIT = 30.0
 """Seconds. If the service asks for a longer wait, its error is raised at once."""
@@ -126,7 +126,7 @@ class Connection:
 
 
 def _error(response: httpx.Response) -> HashDBError:
-    error = error_of(response.status_code, response.content)
+    error = error_from_problem(response.status_code, response.content)
     retry_after = response.headers.get("Retry-After", "")
     if isinstance(error, ServiceError) and response.status_code in (429, 503) and retry_after.isdecimal():
         # Not an answer of hashdb, perhaps a proxy's, but it says when to retry.

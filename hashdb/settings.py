@@ -14,9 +14,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from hashdb.domain.accounts.budgets import Budget
 from hashdb.domain.accounts.members import Scope
-from hashdb.domain.accounts.users import Lifetime
+from hashdb.domain.accounts.users import SessionLifetime
 from hashdb.domain.addresses import EgressPolicy, Network
-from hashdb.domain.ledger.checkpoints import is_name
+from hashdb.domain.ledger.checkpoints import is_key_name
 from hashdb.domain.review.incidents import Retention
 from hashdb.domain.rules import Rules, Vocabulary
 from hashdb.domain.signals import Algorithm
@@ -305,7 +305,7 @@ class Settings(BaseSettings):
     @field_validator("origin")
     @classmethod
     def _require_name(cls, value: str | None) -> str | None:
-        if value is not None and not is_name(value):
+        if value is not None and not is_key_name(value):
             raise ValueError("takes a name without spaces and plus signs")
         return value
 
@@ -370,9 +370,9 @@ class Settings(BaseSettings):
         return self
 
     @property
-    def lifetime(self) -> Lifetime:
+    def lifetime(self) -> SessionLifetime:
         """The maximum idle time and age of a session of the console."""
-        return Lifetime(timedelta(minutes=self.session_idle), timedelta(hours=self.session_hours))
+        return SessionLifetime(timedelta(minutes=self.session_idle), timedelta(hours=self.session_hours))
 
     @property
     def signing_key(self) -> Path:

@@ -19,7 +19,7 @@ import numpy as np
 from flask.testing import FlaskClient
 
 from hashdb.domain.accounts.members import COMMAND_LINE
-from hashdb.domain.review.cases import Order
+from hashdb.domain.review.cases import QueueOrder
 from hashdb.service import HashDB, open_hashdb
 from hashdb.service.contributions import contributions
 from hashdb.service.review import cases
@@ -107,7 +107,7 @@ def _asked(client: FlaskClient, path: str, fields: Mapping[str, str] | None) -> 
 
 def _pages(db: HashDB) -> dict[str, tuple[str, Mapping[str, str] | None]]:
     """What is asked for, by name: an address, and what is posted to it."""
-    waiting = cases.queue(db, COMMAND_LINE, Order.CLOCK).waiting
+    waiting = cases.queue(db, COMMAND_LINE, QueueOrder.CLOCK).waiting
     decided = cases.latest(db, COMMAND_LINE, None, 1)[0]
     signals = contributions.get(db, COMMAND_LINE, decided.contribution).signals
     days = db.now().date()

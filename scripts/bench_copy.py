@@ -27,7 +27,7 @@ from hashdb.domain.contributions import Draft
 from hashdb.domain.signals import Signal
 from hashdb.service import HashDB
 from hashdb.service.accounts import members
-from hashdb.service.contributions.contributions import added
+from hashdb.service.contributions.contributions import added_entry
 from hashdb.service.ledger import checkpoints
 from hashdb.service.ledger.signing import Signing
 from hashdb.settings import Settings
@@ -79,7 +79,7 @@ def fill(home: Path, count: int) -> None:
             for _ in range(_BATCH)
         ]
         with store.begin() as tx:
-            entries = [added(member, one) for one in tx.contributions.add(member, drafts, now)]
+            entries = [added_entry(member, one) for one in tx.contributions.add(member, drafts, now)]
             tx.audit.append(now, COMMAND_LINE, entries)
     checkpoints.keep(db, at_once=True)
     print(f"{store.rows():,} rows are made in {time.perf_counter() - start:.0f} s")

@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 
 from hashdb.domain.signals import Algorithm  # noqa: E402
 from hashdb.hashing import Limits, warm  # noqa: E402
-from hashdb.hashing.algorithms import perceptual  # noqa: E402
+from hashdb.hashing.algorithms import imagehash_signal  # noqa: E402
 from hashdb.hashing.pdq import pdq  # noqa: E402
 from hashdb.hashing.pictures import Picture, read_picture  # noqa: E402
 
@@ -90,7 +90,7 @@ def _other_row(picture: Picture) -> str:
     steps: list[Callable[[], object]] = [
         lambda: read_picture(file.getvalue(), limits),
         lambda: picture.colour.convert("L"),
-        *(lambda algorithm=algorithm: perceptual(picture, algorithm) for algorithm in OTHERS),
+        *(lambda algorithm=algorithm: imagehash_signal(picture, algorithm) for algorithm in OTHERS),
     ]
     return f"| {_size(picture)} | " + " | ".join(f"{_milliseconds(step):.2f}" for step in steps) + " |"
 

@@ -28,7 +28,7 @@ from sqlalchemy import create_engine
 from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM, MemberDraft, MemberKind
 from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.ledger.checkpoints import read_checkpoint
-from hashdb.domain.ledger.events import Action, Details, Entry
+from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.service import HashDB
 from hashdb.service.accounts import members
 from hashdb.service.ledger import checkpoints, verification
@@ -201,7 +201,7 @@ def append(store: Store, ids: Sequence[int]) -> None:
     with store.begin() as tx:
         details = ({**_DETAILS, "seconds_to_share": RNG.randrange(10**6)} for _ in ids)
         entries = [
-            Entry(Action.CONTRIBUTION_ADDED, "contribution", id, told) for id, told in zip(ids, details, strict=True)
+            LogEntry(Action.CONTRIBUTION_ADDED, "contribution", id, told) for id, told in zip(ids, details, strict=True)
         ]
         tx.audit.append(datetime.now(UTC), SYSTEM, entries)
 

@@ -27,7 +27,7 @@ from typing import Any
 from wsgiref.util import setup_testing_defaults
 
 import hashdb
-from hashdb.cli.home import opened
+from hashdb.cli.home import open_home
 from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
 from hashdb.service.accounts import members
 from hashdb.settings import Settings
@@ -112,7 +112,7 @@ def answer() -> None:
     """Fill a home, tell whose code this is, and for each line that comes tell what a round took."""
     rng, settings = random.Random(1), Settings.read()
     stored, unknown = ([_signal(rng) for _ in range(_STORED)] for _ in range(2))
-    with opened(settings) as db:
+    with open_home(settings) as db:
         member = members.add(db, COMMAND_LINE, MemberDraft("Member", MemberKind.PLATFORM)).id
         scopes = frozenset({Scope.CONTRIBUTE, Scope.MATCH})
         secret = members.issue_key(db, COMMAND_LINE, member, KeyDraft(scopes)).secret

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from hashdb.domain.matching.benign import within_reach
+from hashdb.domain.matching.benign import can_be_contributed_near
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.hashing import hash_picture
 
@@ -191,7 +191,9 @@ def hashed(pictures: Iterable[Image.Image], algorithms: Sequence[Algorithm]) -> 
         file = BytesIO()
         picture.save(file, "PNG")
         found.update(hash_picture(file.getvalue(), algorithms).signals)
-    return sorted(filter(within_reach, found), key=lambda one: (list(Algorithm).index(one.algorithm), one.value))
+    return sorted(
+        filter(can_be_contributed_near, found), key=lambda one: (list(Algorithm).index(one.algorithm), one.value)
+    )
 
 
 def text() -> str:

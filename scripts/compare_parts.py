@@ -20,11 +20,11 @@ from PIL import Image
 from hashdb.domain.signals import Algorithm, Profile, Signal
 from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.hashing import Limits
-from hashdb.hashing.algorithms import perceptual
+from hashdb.hashing.algorithms import imagehash_signal
 from hashdb.hashing.pictures import Picture, read_picture
 from hashdb.hashing.transforms import transforms
 from hashdb.hashing.variants import variants
-from hashdb.hashing.windows import Window, coefficients, phash256_signal, reduced
+from hashdb.hashing.windows import Window, coefficients, phash256_signal, reduce_picture
 
 PICTURES = 40
 NAMES = (
@@ -79,17 +79,17 @@ def _segments(picture: Picture) -> Values:
 
 
 def _grid(picture: Picture) -> Values:
-    grey = reduced(picture)
+    grey = reduce_picture(picture)
     return _words([phash256_signal(coefficients(grey, window)) for window in GRID])
 
 
 def _variants(picture: Picture) -> Values:
-    return _words([perceptual(picture, Algorithm.PHASH256), *variants(picture, Profile.BALANCED)])
+    return _words([imagehash_signal(picture, Algorithm.PHASH256), *variants(picture, Profile.BALANCED)])
 
 
 def _transforms(picture: Picture) -> Values:
     turned = [signal for _, signals in transforms(picture, [Algorithm.PHASH256]) for signal in signals]
-    return _words([perceptual(picture, Algorithm.PHASH256), *turned])
+    return _words([imagehash_signal(picture, Algorithm.PHASH256), *turned])
 
 
 WAYS = {

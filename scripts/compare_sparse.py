@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import UnreadablePicture
 from hashdb.evaluation.pairs import Pairs
-from hashdb.evaluation.samples import asked, contributed, singular
+from hashdb.evaluation.samples import asked, contribution_hashes, singular_values
 from hashdb.evaluation.tails import fit
 from hashdb.hashing import Limits
 from hashdb.hashing.pictures import read_picture
@@ -45,7 +45,7 @@ def main() -> None:
     if pictures < _FEWEST:
         raise SystemExit(f"hashdb: {arguments.folder} has {pictures} pictures; a tail takes {_FEWEST}")
     print(f"{pictures} pictures, {arguments.profile}, {_USED} within {_USED.radius} bits\n")
-    own = np.array([singular(queries[:1])[0] for _, queries in hashed])
+    own = np.array([singular_values(queries[:1])[0] for _, queries in hashed])
     print("| from | of the pictures | bits further | nearest | false matches a pair | upper end |")
     print("| --- | --- | --- | --- | --- | --- |")
     for threshold in THRESHOLDS:
@@ -67,7 +67,7 @@ def _hashed(path: Path, profile: str) -> tuple[Words, Words] | None:
         picture = read_picture(path.read_bytes(), Limits())
     except UnreadablePicture:
         return None
-    return contributed(picture, [_USED], profile)[_USED], asked(picture, [_USED])[_USED]
+    return contribution_hashes(picture, [_USED], profile)[_USED], asked(picture, [_USED])[_USED]
 
 
 def _nearest(hashed: list[tuple[Words, Words]], threshold: float) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
@@ -77,10 +77,10 @@ def _nearest(hashed: list[tuple[Words, Words]], threshold: float) -> tuple[NDArr
     counts = np.array([len(values) for values, _ in hashed])
     filled = np.flatnonzero(counts)
     starts = (np.cumsum(counts) - counts)[filled]
-    sparse = singular(stored) >= threshold
+    sparse = singular_values(stored) >= threshold
     found = np.full((2, len(hashed), len(hashed)), _FAR, np.uint16)
     for place, (_, queries) in enumerate(hashed):
-        for query, value in zip(queries, singular(queries), strict=True):
+        for query, value in zip(queries, singular_values(queries), strict=True):
             apart = np.zeros(len(stored), np.uint16)
             for column, word in zip(columns, query, strict=True):
                 apart += np.bitwise_count(column ^ word)

@@ -33,7 +33,7 @@ from hashdb.domain.accounts.members import (
 from hashdb.domain.contributions import Draft
 from hashdb.domain.ledger.events import Details, leaf
 from hashdb.domain.matching.matches import Query
-from hashdb.domain.matching.suggestions import near_test
+from hashdb.domain.matching.suggestions import near_test_item
 from hashdb.domain.rules import Rules
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.times import format_instant
@@ -160,7 +160,7 @@ def suspension(db: HashDB) -> None:
 def looking_for_test() -> None:
     """0021: what it costs a match to compare a signal with the test item's."""
     signals = [signal(Algorithm.PDQ) for _ in range(10_000)]
-    taken = each(lambda: [near_test(one, 31) for one in signals], 30)
+    taken = each(lambda: [near_test_item(one, 31) for one in signals], 30)
     print(f"comparing a signal with the test item's: {taken * 1e2:.2f} µs")
 
 

@@ -23,7 +23,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from PIL import Image
 
 from hashdb.domain.accounts.members import COMMAND_LINE
-from hashdb.domain.review.cases import Order
+from hashdb.domain.review.cases import QueueOrder
 from hashdb.service import HashDB, open_hashdb
 from hashdb.service.contributions import contributions
 from hashdb.service.ledger import checkpoints
@@ -164,7 +164,7 @@ class _Shown(NamedTuple):
 def _shown(db: HashDB) -> _Shown:
     decided = {one.contribution for one in cases.latest(db, COMMAND_LINE, None, 500)}
     one = max(decided, key=lambda id: (len(neighbors.list_near(db, COMMAND_LINE, id, 5)), id))
-    waiting = cases.queue(db, COMMAND_LINE, Order.CLOCK).waiting
+    waiting = cases.queue(db, COMMAND_LINE, QueueOrder.CLOCK).waiting
     near = [one.case for one in waiting if neighbors.list_near(db, COMMAND_LINE, one.case.contribution, 1)]
     beside = max(near, key=lambda case: cases.impact(db, COMMAND_LINE, case.contribution).members)
     signals = contributions.get(db, COMMAND_LINE, one).signals

@@ -29,11 +29,11 @@ from hashdb.wire.contributions import (
     read_metadata,
 )
 from hashdb.wire.matching import BenignIn, QueriesIn, read_queries
-from hashdb.wire.matching import read_lines as read_signals
+from hashdb.wire.matching import parse_lines as read_signals
 from hashdb.wire.pages import BenignPageQuery, CasesPageQuery, DeliveriesQuery, ListingQuery, OverviewQuery
 from hashdb.wire.review import DecisionIn, IncidentChangeIn, IncidentIn, OpinionIn, UpholdIn
-from hashdb.wire.sharing import hma, parsed, stopncii, threatexchange
-from hashdb.wire.sharing.feed import WebhookChangeIn, WebhookIn, read_lines
+from hashdb.wire.sharing import hma, parse_fields, stopncii, threatexchange
+from hashdb.wire.sharing.feed import WebhookChangeIn, WebhookIn, parse_lines
 from tests.builders import NOON, RULES, signal
 from tests.hashing.samples import drawn, encoded
 from tests.web.callers import item, pdq
@@ -83,7 +83,7 @@ def _query(model: type[BaseModel], *examples: bytes) -> Decoder:
 
 
 def _foreign(model: type[BaseModel], *examples: bytes) -> Decoder:
-    return Decoder(lambda octets: parsed(model, dict(parse_qsl(_text(octets)))), examples, models=(model,))
+    return Decoder(lambda octets: parse_fields(model, dict(parse_qsl(_text(octets)))), examples, models=(model,))
 
 
 def _rows(form: Format, *examples: bytes) -> Decoder:
@@ -217,7 +217,7 @@ DECODERS: dict[str, Decoder] = {
         lambda octets: read_signals(_text(octets)), (f"{pdq(1)}\nmirror {pdq(2)}".encode(),)
     ),
     "streams of the feed": Decoder(
-        read_lines,
+        parse_lines,
         (b'{"seq": 1, "gone": 17, "reason": "withdrawn"}\n{"checkpoint": 1, "more": false, "epoch": "x"}\n',),
         (ValueError,),
     ),

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from hashdb.cli.serve import free
+from hashdb.cli.serve import check_port
 from tests.snippets import ROOT
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin") or ""
@@ -42,7 +42,7 @@ class Proxy(NamedTuple):
 @contextmanager
 def proxy(folder: Path, replicas: tuple[int, int], *, hurried: bool = True) -> Iterator[Proxy]:
     """nginx with the file as it is, but for places and ports; `hurried` makes a second of five or ten."""
-    secrets, (tls, console, plain) = folder / "secrets", (free("127.0.0.1", 0) for _ in range(3))
+    secrets, (tls, console, plain) = folder / "secrets", (check_port("127.0.0.1", 0) for _ in range(3))
     made = [str(ROOT / "deploy" / "make-secrets"), "hashes.example", str(secrets)]
     subprocess.run(made, check=True, capture_output=True, timeout=30)
     text = re.sub(r" /tmp/", f" {folder}/", CONF).replace("/dev/stderr", f"{folder}/error.log")

@@ -19,7 +19,7 @@ from hashdb.client import Client
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, MemberKind, Scope
 from hashdb.domain.contributions import Amendment, Draft, Filter, Status
 from hashdb.domain.ledger.checkpoints import Checkpoint, Signer
-from hashdb.domain.matching.benign import Benign, BenignDraft
+from hashdb.domain.matching.benign import BenignDraft, BenignEntry
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.review.cases import CaseState, Decision, OpinionDraft, Stance
 from hashdb.domain.review.incidents import IncidentChange, IncidentDraft, Proposal
@@ -126,7 +126,7 @@ def test_amending_withdrawing_and_erasing_show_in_the_feed(client: Client) -> No
 def test_an_administrator_keeps_the_benign_list(service: Service, client: Client) -> None:
     asked = BenignDraft(draft(1).signals, {Algorithm.PDQ: 9}, "a test card")
     added = client.add_benign(asked)
-    assert isinstance(added, Benign)
+    assert isinstance(added, BenignEntry)
     assert list(client.benign()) == [added] == [benign.get(service.db, service.actor, added.id)]
     with pytest.raises(errors.InvalidInput, match="everybody may show"):
         client.contribute([draft(1)])

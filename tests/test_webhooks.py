@@ -6,14 +6,14 @@ from datetime import timedelta
 
 import pytest
 
-from hashdb.domain.sharing.webhooks import Message, body_of, sign
+from hashdb.domain.sharing.webhooks import Message, encode_message, sign
 from hashdb.errors import BadSetting, NotSigned
 from hashdb.webhooks import verify
 from tests.builders import NOON
 
 SECRET, OTHER = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_AAAA9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 MESSAGE = Message("msg_1", "feed.changed", NOON, {"after": 1, "checkpoint": 3, "count": 2})
-BODY = body_of(MESSAGE)
+BODY = encode_message(MESSAGE)
 AT = 1_800_000_000
 
 

@@ -9,7 +9,7 @@ import sys
 import click
 
 from hashdb import __version__
-from hashdb.cli.output import escaped, print_anything
+from hashdb.cli.output import escape_controls, escape_unencodable
 from hashdb.errors import BadSetting, HashDBError
 
 _COMMANDS = {
@@ -87,17 +87,17 @@ def hashdb() -> None:
 
 def main() -> None:
     """Run a command: exit 0 when done, 1 when something failed, 2 on wrong usage; an error is one sentence."""
-    print_anything()
+    escape_unencodable()
     try:
         status = hashdb.main(prog_name="hashdb", standalone_mode=False)
     except click.ClickException as error:
-        vars(error).update(message=escaped(error.message))
+        vars(error).update(message=escape_controls(error.message))
         error.show()
         sys.exit(_USAGE)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(_INTERRUPTED)
     except HashDBError as error:
-        click.echo(f"hashdb: {escaped(error)}", err=True)
+        click.echo(f"hashdb: {escape_controls(error)}", err=True)
         sys.exit(_USAGE if isinstance(error, BadSetting) else _FAILED)
     except BrokenPipeError:
         # The reader of the output is gone: give the interpreter something to flush to when it ends.

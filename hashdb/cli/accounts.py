@@ -7,7 +7,7 @@ from datetime import datetime
 
 import click
 
-from hashdb.cli.home import opened
+from hashdb.cli.home import open_home
 from hashdb.cli.options import TEXT, Instant
 from hashdb.cli.output import as_json, print_json, print_proposal, print_result, print_table
 from hashdb.domain.accounts.members import (
@@ -64,8 +64,8 @@ def member_command() -> None:
 @as_json
 def add_member(name: str, kind: str, contact: str, a_day: int | None, scopes: tuple[str, ...], as_json: bool) -> None:
     """Add a member, with a first key where scopes are given. The key's secret is shown this once."""
-    draft = checked(MemberDraft(name, MemberKind(kind), contact, MemberLimits(a_day)))
-    with opened(Settings.read()) as db:
+    draft = validate_member(MemberDraft(name, MemberKind(kind), contact, MemberLimits(a_day)))
+    with open_home(Settings.read()) as db:
         member = members.add(db, COMMAND_LINE, draft)
         key_draft = KeyDraft(frozenset(map(Scope, scopes)))
         issued = members.issue_key(db, COMMAND_LINE, member.id, key_draft) if scopes else None
@@ -85,8 +85,8 @@ def add_member(name: str, kind: str, contact: str, a_day: int | None, scopes: tu
 @as_json
 def list_members(as_json: bool) -> None:
     """List the members."""
-    with opened(Settings.read()) as db:
-        listed = everybody(db)
+    with open_home(Settings.read()) as db:
+        listed = list_all_members(db)
     if as_json:
         print_json(MembersOut.model_construct(members=[MemberOut.from_domain(member) for member in listed], next=None))
         return
@@ -109,10 +109,10 @@ def limit(member: str, a_day: int | None, unlimited: bool, budget_factor: int | 
     """
     if (a_day is not None and unlimited) or (a_day is None and not unlimited and budget_factor is None):
         raise click.UsageError("give --a-day or --none, or --budget-factor")
-    with opened(Settings.read()) as db:
+    with open_home(Settings.read()) as db:
         limits = None if a_day is None and not unlimited else MemberLimits(a_day)
         change = MemberChange(limits=limits, budget_factor=budget_factor)
-        changed = members.change(db, COMMAND_LINE, find(db, member).id, change)
+        changed = members.change(db, COMMAND_LINE, find_member(db, member).id, change)
         assert isinstance(changed, Member)  # Only a suspension may wait for a second person.
     print_result(
         MemberOut.from_domain(changed),
@@ -137,7 +137,7 @@ def reinstate(member: str, as_json: bool) -> None:
     _set_status(member, MemberStatus.ACTIVE, as_json)
 
 
-def find(db: HashDB, text: str) -> Member:
+def find_member(db: HashDB, text: str) -> Member:
     """The member with this id or name. Raises NotFound."""
     if text.isascii() and text.isdecimal() and len(text) < 16:
         try:
@@ -147,7 +147,7 @@ def find(db: HashDB, text: str) -> Member:
     return members.named(db, COMMAND_LINE, text)
 
 
-def everybody(db: HashDB) -> list[Member]:
+def list_all_members(db: HashDB) -> list[Member]:
     """All members."""
     listed: list[Member] = []
     while page := members.page(db, COMMAND_LINE, listed[-1].id if listed else 0, 1000):
@@ -155,14 +155,14 @@ def everybody(db: HashDB) -> list[Member]:
     return listed
 
 
-def checked(draft: MemberDraft) -> MemberDraft:
+def validate_member(draft: MemberDraft) -> MemberDraft:
     """The draft, checked as the API checks it. Raises InvalidInput."""
     return read(MemberIn, MemberIn.from_domain(draft).model_dump_json()).to_domain()
 
 
 def _set_status(text: str, status: MemberStatus, as_json: bool) -> None:
-    with opened(Settings.read()) as db:
-        member = members.change(db, COMMAND_LINE, find(db, text).id, MemberChange(status=status))
+    with open_home(Settings.read()) as db:
+        member = members.change(db, COMMAND_LINE, find_member(db, text).id, MemberChange(status=status))
         if isinstance(member, Proposal):
             print_proposal(member, as_json)
             return
@@ -195,9 +195,9 @@ def add_key(
     """Issue a key to a member (its id or name). The secret is shown this once."""
     if not scopes:
         raise click.UsageError("give at least one --scope")
-    with opened(Settings.read()) as db:
+    with open_home(Settings.read()) as db:
         draft = KeyDraft(frozenset(map(Scope, scopes)), expires_at, hide_distances)
-        issued = members.issue_key(db, COMMAND_LINE, find(db, member).id, draft)
+        issued = members.issue_key(db, COMMAND_LINE, find_member(db, member).id, draft)
     if as_json:
         print_json(IssuedKeyOut.from_issued(issued))
         return
@@ -210,8 +210,8 @@ def add_key(
 @as_json
 def list_keys(member: str | None, as_json: bool) -> None:
     """List the keys of a member (its id or name), or of all members, without their secrets."""
-    with opened(Settings.read()) as db:
-        owners = everybody(db) if member is None else [find(db, member)]
+    with open_home(Settings.read()) as db:
+        owners = list_all_members(db) if member is None else [find_member(db, member)]
         keys = sorted(
             ((key, owner) for owner in owners for key in _list_keys(db, owner.id)), key=lambda pair: pair[0].id
         )
@@ -240,7 +240,7 @@ def list_keys(member: str | None, as_json: bool) -> None:
 @as_json
 def revoke(key: int, as_json: bool) -> None:
     """Revoke a key: it opens nothing from the next request on."""
-    with opened(Settings.read()) as db:
+    with open_home(Settings.read()) as db:
         revoked = members.revoke_key(db, COMMAND_LINE, key)
     print_result(KeyOut.from_domain(revoked), f"key {key} is revoked", as_json)
 
@@ -252,7 +252,7 @@ def rotate_signing(as_json: bool) -> None:
 
     The new one is written where the old one was. A service that runs takes it up by itself.
     """
-    with opened(Settings.read()) as db:
+    with open_home(Settings.read()) as db:
         verifier = checkpoints.rotate(db, COMMAND_LINE)
     print_result({"vkey": str(verifier)}, f"the log is signed by {verifier} from now on", as_json)
 
@@ -285,7 +285,7 @@ def add_user(name: str, role: str, prompted: bool, provider: bool, as_json: bool
     draft = UserDraft(name, Role(role))
     draft = read(UserIn, UserIn.from_domain(draft).model_dump_json()).to_domain()
     password = _read_password() if prompted else None
-    with opened(Settings.read()) as db:
+    with open_home(Settings.read()) as db:
         added = users.add(db, COMMAND_LINE, draft, password, local=not provider)
     _print_user(added, as_json)
 
@@ -294,7 +294,7 @@ def add_user(name: str, role: str, prompted: bool, provider: bool, as_json: bool
 @as_json
 def list_users(as_json: bool) -> None:
     """List the users."""
-    with opened(Settings.read()) as db:
+    with open_home(Settings.read()) as db:
         listed = users.page(db, COMMAND_LINE, 0, 1000)
     if as_json:
         print_json(UsersOut.model_construct(users=[UserOut.from_domain(user) for user in listed]))
@@ -347,7 +347,7 @@ def reset_password(name: str, as_json: bool) -> None:
 
     From then on the user signs in by this password, and not by the provider.
     """
-    with opened(Settings.read()) as db:
+    with open_home(Settings.read()) as db:
         added = users.reset(db, COMMAND_LINE, _found(db, name).id)
     _print_user(added, as_json)
 
@@ -362,13 +362,13 @@ def use_provider(name: str, as_json: bool) -> None:
 
     Example: hashdb user use-provider ada
     """
-    with opened(Settings.read()) as db:
+    with open_home(Settings.read()) as db:
         user = users.use_provider(db, COMMAND_LINE, _found(db, name).id)
     print_result(UserOut.from_domain(user), f"user {user.id} ({user.name}) signs in by the provider", as_json)
 
 
 def _change_user(name: str, change: UserChange, as_json: bool) -> None:
-    with opened(Settings.read()) as db:
+    with open_home(Settings.read()) as db:
         user = users.change(db, COMMAND_LINE, _found(db, name).id, change)
     print_result(UserOut.from_domain(user), f"user {user.id} ({user.name}) is {user.role}, {user.status}", as_json)
 

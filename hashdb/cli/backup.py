@@ -17,12 +17,12 @@ from typing import Any
 import click
 
 import hashdb
-from hashdb.cli.home import opened, prepare_home, serving_alone, signing_of
-from hashdb.cli.output import as_json, escaped, print_json
+from hashdb.cli.home import configured_signing, lock_home, open_home, prepare_home
+from hashdb.cli.output import as_json, escape_controls, print_json
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.times import format_instant
 from hashdb.errors import BackupFailed, BadSetting, HashDBError
-from hashdb.index.folder import locked
+from hashdb.index.folder import lock_folder
 from hashdb.service import backups, open_hashdb, system_clock
 from hashdb.service.ledger.signing import Signing
 from hashdb.service.ledger.verification import verify
@@ -66,10 +66,10 @@ def backup_command(
         return
     assert into is not None
     try:
-        with locked(into) as acquired:
+        with lock_folder(into) as acquired:
             if not acquired:
                 raise BackupFailed(f"another backup is being written into {into}")
-            file = dated(into, system_clock())
+            file = dated_path(into, system_clock())
             try:
                 about = _write_backup(settings, file, with_key, verify)
             except HashDBError:
@@ -87,8 +87,8 @@ def _write_backup(settings: Settings, file: Path, with_key: bool, verify: bool) 
     """Write a backup into a new file, and restore it on trial if `verify`. The fields to print."""
     if file.exists():
         raise BackupFailed(f"{file} is there already")
-    with opened(settings) as db:
-        with beside(file) as folder:
+    with open_home(settings) as db:
+        with scratch_folder(file) as folder:
             if not db.store.head().seq:
                 raise BadSetting(
                     "HASHDB_HOME", "its log is empty (or HASHDB_DATABASE_URL's): name what the service uses"
@@ -100,12 +100,12 @@ def _write_backup(settings: Settings, file: Path, with_key: bool, verify: bool) 
                     parts[name] = Path(shutil.copyfile(path, folder / name))
             if with_key and KEY not in parts:
                 raise BackupFailed(f"there is no key to put in: {settings.signing_key}")
-            log, seq = backups.made(db, COMMAND_LINE, with_key=with_key)
+            log, seq = backups.log_backup(db, COMMAND_LINE, with_key=with_key)
             db.store.copy_to(parts[DATABASE])
             about = {
                 "format": FORMAT,
                 "version": hashdb.__version__,
-                "database": kind(db.store),
+                "database": database_kind(db.store),
                 "at": format_instant(system_clock()),
                 "log": log,
             }
@@ -114,7 +114,7 @@ def _write_backup(settings: Settings, file: Path, with_key: bool, verify: bool) 
             # link() fails if the file was created meanwhile; rename() would replace it.
             os.link(folder / "whole", file)
         if verify:
-            backups.verified(db, COMMAND_LINE, tried(settings, db.store, file, seq))
+            backups.log_verified(db, COMMAND_LINE, verify_restorable(settings, db.store, file, seq))
     return {"bytes": file.stat().st_size, "with_key": with_key, "verified": verify} | about
 
 
@@ -124,9 +124,9 @@ def _print_backup(file: Path, about: dict[str, Any], deleted: list[str], as_json
         return
     key = "" if about["with_key"] else "; the key that signs the log is not in it"
     verified = "; restored on trial and verified" if about["verified"] else ""
-    click.echo(f"{escaped(file)}: {about['bytes']:,} bytes{verified}{key}")
+    click.echo(f"{escape_controls(file)}: {about['bytes']:,} bytes{verified}{key}")
     for name in deleted:
-        click.echo(f"{escaped(name)}: deleted")
+        click.echo(f"{escape_controls(name)}: deleted")
 
 
 _LOCKS = frozenset({"serve.lock", "schema.lock", "copy.lock"})
@@ -144,12 +144,12 @@ def restore_command(file: Path, as_json: bool) -> int:
     """
     settings = Settings.read()
     prepare_home(settings.home)
-    with serving_alone(settings.home), beside(settings.home / DATABASE) as folder:
+    with lock_home(settings.home), scratch_folder(settings.home / DATABASE) as folder:
         if left := sorted({path.name for path in settings.home.iterdir()} - _LOCKS - {folder.name}):
             raise BackupFailed(f"{settings.home} is not empty (it has {left[0]}): restore into an empty home")
         parts = unpack(file, folder)
         events = _restore_into(settings, parts)
-        with closing(open_hashdb(settings.database, settings.rules(), signing=signing_of(settings))) as db:
+        with closing(open_hashdb(settings.database, settings.rules(), signing=configured_signing(settings))) as db:
             verdict = verify(db, COMMAND_LINE)
     findings = [str(finding) for finding in verdict.findings]
     if as_json:
@@ -159,16 +159,16 @@ def restore_command(file: Path, as_json: bool) -> int:
         click.echo(finding)
     click.echo(f"{events:,} events are restored" + ("" if findings else ", and nothing of them was rewritten"))
     if KEY not in parts:
-        click.echo(f"before you serve, put the key that signs the log at {escaped(settings.signing_key)}")
+        click.echo(f"before you serve, put the key that signs the log at {escape_controls(settings.signing_key)}")
     return _FAILED if findings else 0
 
 
-def tried(settings: Settings, live: Store, file: Path, seq: int) -> int:
+def verify_restorable(settings: Settings, live: Store, file: Path, seq: int) -> int:
     """Restore a backup into a scratch database, and verify the log there. The number of its events.
 
     Raises BackupFailed if it does not verify, or has fewer than `seq` events.
     """
-    with beside(file) as folder:
+    with scratch_folder(file) as folder:
         parts = unpack(file, folder)
         with live.scratch(folder) as url:
             store = Store(url, settings.busy_seconds)
@@ -194,8 +194,8 @@ def _restore_into(settings: Settings, parts: dict[str, Path]) -> int:
     """
     store = Store(settings.database, settings.busy_seconds)
     try:
-        if (backup_kind := json.loads(parts[ABOUT].read_bytes()).get("database")) != kind(store):
-            raise BackupFailed(f"the backup is of {backup_kind}, and HASHDB_DATABASE_URL is of {kind(store)}")
+        if (backup_kind := json.loads(parts[ABOUT].read_bytes()).get("database")) != database_kind(store):
+            raise BackupFailed(f"the backup is of {backup_kind}, and HASHDB_DATABASE_URL is of {database_kind(store)}")
         store.fill_from(parts[DATABASE])
         store.migrate()
     finally:
@@ -207,7 +207,7 @@ def _restore_into(settings: Settings, parts: dict[str, Path]) -> int:
             shutil.copyfile(parts[name], path)
             path.chmod(0o600)
     with closing(open_hashdb(settings.database, settings.rules())) as db:
-        return backups.restored(db, COMMAND_LINE)
+        return backups.log_restored(db, COMMAND_LINE)
 
 
 FORMAT = 1
@@ -218,7 +218,7 @@ _NAME = re.compile(r"hashdb-\d{8}T\d{6}Z(\.verified)?\.tar")
 _VERIFIED, _UNVERIFIED = ".verified.tar", ".failed.tar"
 
 
-def kind(store: Store) -> str:
+def database_kind(store: Store) -> str:
     """The kind of database, which a backup names: it can only be restored into the same kind."""
     return "SQLite" if store.embedded else "PostgreSQL"
 
@@ -259,7 +259,7 @@ def unpack(file: Path, folder: Path) -> dict[str, Path]:
 
 
 @contextmanager
-def beside(file: Path) -> Iterator[Path]:
+def scratch_folder(file: Path) -> Iterator[Path]:
     """A temporary folder on the same disk as `file`. Raises BackupFailed."""
     try:
         with tempfile.TemporaryDirectory(prefix=f".{file.name}-", dir=file.parent) as name:
@@ -270,7 +270,7 @@ def beside(file: Path) -> Iterator[Path]:
         raise BackupFailed(f"{file} cannot be written: {(error.strerror or '').lower()}") from None
 
 
-def dated(folder: Path, now: datetime) -> Path:
+def dated_path(folder: Path, now: datetime) -> Path:
     """The path of a backup made at `now` in a folder; names sort by time. Raises BackupFailed if it exists."""
     file = folder / f"hashdb-{now:%Y%m%dT%H%M%SZ}.tar"
     for existing in (file, file.with_suffix(_VERIFIED)):

@@ -6,9 +6,9 @@ from contextlib import ExitStack, closing
 
 import click
 
-from hashdb.cli.home import copying_alone, opened, prepare_home, reaching, serving_alone
+from hashdb.cli.home import lock_copy, lock_home, naming_database, open_home, prepare_home
 from hashdb.cli.options import TEXT
-from hashdb.cli.output import as_json, print_json, tracked
+from hashdb.cli.output import as_json, print_json, progress_bar
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.errors import BadSetting, HomeInUse, MoveFailed, StoreBusy
 from hashdb.service.backups import Move, move
@@ -31,13 +31,13 @@ def upgrade_command(with_key: bool, as_json: bool) -> None:
     prepare_home(settings.home)
     store = Store(settings.database, settings.busy_seconds)
     try:
-        with reaching(settings):
+        with naming_database(settings):
             before = store.migrate()
             store.require_current()
     finally:
         store.close()
     if with_key:
-        with opened(settings) as db:
+        with open_home(settings) as db:
             checkpoints.start(db)
     if as_json:
         print_json({"schema": NEWEST, "before": before})
@@ -72,15 +72,15 @@ def copy_to_command(url: str | None, as_json: bool) -> int:
             raise BadSetting("HASHDB_COPY_TO", "is not set, and no URL is given")
         url = settings.copy_to.get_secret_value()
     with ExitStack() as stack:
-        stack.enter_context(copying_alone(settings.home))
+        stack.enter_context(lock_copy(settings.home))
         target = stack.enter_context(closing(_open_target(url, name, settings)))
         try:
-            stack.enter_context(serving_alone(settings.home))
+            stack.enter_context(lock_home(settings.home))
             last = True
         except HomeInUse:
             last = False
-        db = stack.enter_context(opened(settings))
-        bar, advance = tracked("copying, comparing", 2 * db.store.rows())
+        db = stack.enter_context(open_home(settings))
+        bar, advance = progress_bar("copying, comparing", 2 * db.store.rows())
         with bar:
             result = move(db, COMMAND_LINE, target, advance, last=last)
     return _print_move(result, as_json)
@@ -97,7 +97,7 @@ def _open_target(url: str, name: str, settings: Settings) -> Store:
             pass
     except StoreBusy as busy:
         target.close()
-        away = connections.database_away(url, busy, name)
+        away = connections.explain_busy(url, busy, name)
         raise (MoveFailed("the target cannot be opened") if away is busy else away) from None
     return target
 

@@ -11,9 +11,9 @@ from random import Random
 
 import click
 
-from hashdb.cli.matching.pictures import expand
+from hashdb.cli.matching.pictures import find_pictures
 from hashdb.cli.options import Radius
-from hashdb.cli.output import as_json, console, escaped, print_json, print_table, tracked
+from hashdb.cli.output import as_json, console, escape_controls, print_json, print_table, progress_bar
 from hashdb.domain.signals import Algorithm
 from hashdb.evaluation import figures
 from hashdb.evaluation.alterations import ALTERATIONS
@@ -89,7 +89,7 @@ def evaluate_command(
     """Measure what of the pictures of a folder is recognised after people's usual alterations, and at what cost."""
     _prepare_output(output)
     settings = Settings.read()
-    files = expand([folder])
+    files = find_pictures([folder])
     paths = _sample([path for path, error in files.items() if error is None], limit, seed)
     failures = {str(path): error for path, error in files.items() if error is not None}
     scheme = Scheme(
@@ -116,11 +116,10 @@ def evaluate_command(
         _print_evaluation(evaluation, stopwatch, as_json)
         _write_output(evaluation, output)
     for path, reason in failures.items():
-        click.echo(escaped(f"hashdb: {path}: {reason}"), err=True)
+        click.echo(escape_controls(f"hashdb: {path}: {reason}"), err=True)
     if (usable := len(evaluation.names)) < _FEWEST:
-        click.echo(
-            f"hashdb: {escaped(folder)}: an evaluation takes {_FEWEST} pictures at least, here are {usable}", err=True
-        )
+        text = f"{escape_controls(folder)}: an evaluation takes {_FEWEST} pictures at least, here are {usable}"
+        click.echo(f"hashdb: {text}", err=True)
         return 1
     return 1 if failures else 0
 
@@ -164,7 +163,7 @@ class _Stopwatch:
     """Measures the time for the pictures, and shows the progress."""
 
     def __init__(self, total: int) -> None:
-        self.bar, self._move = tracked("evaluating", total)
+        self.bar, self._move = progress_bar("evaluating", total)
         self.total, self._start, self._last = total, time.monotonic(), time.monotonic()
 
     def advance(self) -> None:
@@ -204,5 +203,5 @@ def _print_evaluation(evaluation: Evaluation, stopwatch: _Stopwatch, as_json: bo
         for number, sentence in enumerate(sentences):
             if not number:
                 echo(title)
-            echo(f"  {escaped(sentence)}", soft_wrap=True)
+            echo(f"  {escape_controls(sentence)}", soft_wrap=True)
     echo(str(stopwatch))

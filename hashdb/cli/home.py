@@ -22,14 +22,14 @@ from hashdb.store import connections
 
 
 @contextmanager
-def opened(settings: Settings, index: Path | None = None, engine: OpenEngine = SegmentStore) -> Iterator[HashDB]:
+def open_home(settings: Settings, index: Path | None = None, engine: OpenEngine = SegmentStore) -> Iterator[HashDB]:
     """The HashDB of these settings; closed at the end. An SQLite schema is created or migrated first.
 
     `engine` keeps the index in memory, or in the folder `index`. Raises BadSetting, DatabaseAway, SchemaOutdated.
     """
     prepare_home(settings.home)
-    with _lock(settings.home / "schema.lock", wait=True), reaching(settings):
-        rules, signing, busy_seconds = settings.rules(), signing_of(settings), settings.busy_seconds
+    with _lock(settings.home / "schema.lock", wait=True), naming_database(settings):
+        rules, signing, busy_seconds = settings.rules(), configured_signing(settings), settings.busy_seconds
         db = open_hashdb(
             settings.database,
             rules,
@@ -46,20 +46,20 @@ def opened(settings: Settings, index: Path | None = None, engine: OpenEngine = S
 
 
 @contextmanager
-def reaching(settings: Settings) -> Iterator[None]:
+def naming_database(settings: Settings) -> Iterator[None]:
     """Raise DatabaseAway, which names the database, instead of StoreBusy if no connection can be made."""
     try:
         yield
     except StoreBusy as error:
-        raise connections.database_away(settings.database, error) from error
+        raise connections.explain_busy(settings.database, error) from error
 
 
-def signing_of(settings: Settings) -> Signing:
+def configured_signing(settings: Settings) -> Signing:
     """The key with which this machine signs the log, and the file of the signed checkpoints."""
     return Signing(settings.signing_key, settings.home / "checkpoints.txt", settings.origin)
 
 
-def engine_of(settings: Settings) -> OpenEngine:
+def configured_engine(settings: Settings) -> OpenEngine:
     """The constructor of the engine that HASHDB_INDEX names. Raises BadSetting."""
     if settings.index == "tiered":
         return SegmentStore
@@ -87,14 +87,14 @@ def prepare_home(home: Path) -> None:
 
 
 @contextmanager
-def serving_alone(home: Path) -> Iterator[None]:
+def lock_home(home: Path) -> Iterator[None]:
     """Lock the home, so that no second service starts from it. Raises HomeInUse."""
     with _lock(home / "serve.lock", wait=False):
         yield
 
 
 @contextmanager
-def copying_alone(home: Path) -> Iterator[None]:
+def lock_copy(home: Path) -> Iterator[None]:
     """Lock the home against a second `hashdb copy-to`. Raises MoveFailed."""
     with ExitStack() as stack:
         try:

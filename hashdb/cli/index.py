@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from hashdb.cli.home import engine_of, opened
-from hashdb.cli.output import as_json, print_json, tracked
+from hashdb.cli.home import configured_engine, open_home
+from hashdb.cli.output import as_json, print_json, progress_bar
 from hashdb.errors import BadSetting, IndexNotReady
 from hashdb.service import index_check
 from hashdb.settings import Settings
@@ -41,8 +41,8 @@ def check(sample: int, as_json: bool) -> int:
     settings = Settings.read()
     if settings.index == "bktree":
         raise BadSetting("HASHDB_INDEX", "bktree stores no index that could be checked: restart the service instead")
-    with opened(settings, settings.home / "index", engine_of(settings)) as db:
-        bar, advance = tracked("comparing the index", index_check.backlog(db))
+    with open_home(settings, settings.home / "index", configured_engine(settings)) as db:
+        bar, advance = progress_bar("comparing the index", index_check.backlog(db))
         try:
             with bar:
                 compared = index_check.check(db, sample, advance)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import click
 
-from hashdb.cli.home import opened
-from hashdb.cli.output import as_json, print_json, tracked
+from hashdb.cli.home import open_home
+from hashdb.cli.output import as_json, print_json, progress_bar
 from hashdb.client import Client
 from hashdb.domain.accounts.members import COMMAND_LINE
-from hashdb.domain.ledger.checkpoints import Checked
+from hashdb.domain.ledger.checkpoints import CheckpointComparison
 from hashdb.domain.times import format_instant
 from hashdb.errors import BadNote, BadSetting
 from hashdb.service.ledger.verification import Finding, Verdict, verify
@@ -46,9 +46,9 @@ def verify_log(file: Path | None, as_json: bool) -> int:
     itself. Only a checkpoint that is kept on another machine shows this: name its file with --checkpoint.
     """
     outside = None if file is None else _read_checkpoint(file, may_be_missing=False)
-    with opened(Settings.read()) as db:
+    with open_home(Settings.read()) as db:
         with db.store.read() as tx:
-            bar, advance = tracked("verifying the log", tx.audit.head().seq)
+            bar, advance = progress_bar("verifying the log", tx.audit.head().seq)
         with bar:
             verdict = verify(db, COMMAND_LINE, advance, outside)
     if not (verdict.size or verdict.checkpoints or verdict.findings):
@@ -133,7 +133,7 @@ def _finding_to_json(finding: Finding) -> dict[str, object]:
     return {"first": finding.first, "last": finding.last, "reason": finding.reason}
 
 
-def _check_to_json(checked: Checked, saved: bool) -> dict[str, object]:
+def _check_to_json(checked: CheckpointComparison, saved: bool) -> dict[str, object]:
     return {
         "origin": checked.now.origin,
         "before": None if checked.before is None else checked.before.size,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from hashdb.domain.review.incidents import Proposal
-    from hashdb.wire import Answered
+    from hashdb.wire import ResponseModel
 
 _BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that change the direction of the text around them."""
@@ -25,7 +25,7 @@ _BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u20
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
-def print_json(document: Answered | Mapping[str, Any] | Sequence[Any]) -> None:
+def print_json(document: ResponseModel | Mapping[str, Any] | Sequence[Any]) -> None:
     """Print one JSON document on standard output. It is ASCII, so that any file name can be written and read."""
     if isinstance(document, Mapping | Sequence):
         click.echo(json.dumps(document, indent=1))
@@ -33,7 +33,7 @@ def print_json(document: Answered | Mapping[str, Any] | Sequence[Any]) -> None:
         click.echo(json.dumps(json.loads(document.json_text()), separators=(",", ":")))
 
 
-def print_result(document: Answered | Mapping[str, Any], sentence: str, as_json: bool) -> None:
+def print_result(document: ResponseModel | Mapping[str, Any], sentence: str, as_json: bool) -> None:
     """Print the document with `--json`, else the sentence."""
     if as_json:
         print_json(document)
@@ -42,7 +42,7 @@ def print_result(document: Answered | Mapping[str, Any], sentence: str, as_json:
 
 
 @contextmanager
-def json_array(wanted: bool) -> Iterator[Callable[[Mapping[str, object]], None]]:
+def print_json_array(wanted: bool) -> Iterator[Callable[[Mapping[str, object]], None]]:
     """A function that prints an element of a JSON array at once; the whole looks as `print_json` prints it.
 
     The array is closed even if the work fails. If it fails before the first element, nothing is printed.
@@ -76,14 +76,14 @@ def print_proposal(proposal: Proposal, as_json: bool) -> None:
         click.echo(f"proposal {proposal.id}: nothing is done until a second person asks for the same, by {until}")
 
 
-def print_anything() -> None:
+def escape_unencodable() -> None:
     """Write a character that the stream cannot encode, as in a file name that is not UTF-8, as an escape."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
-def escaped(value: object) -> str:
+def escape_controls(value: object) -> str:
     """A text, such as a file name, on one line: line ends and terminal control characters become escapes."""
     text = str(value)
     return text if text.isprintable() else "".join(map(_escape, text))
@@ -114,12 +114,12 @@ def console(*, err: bool = False) -> Console:
     return out if out.is_terminal else Console(stderr=err, markup=False, highlight=False, emoji=False, width=200)
 
 
-def tracked(what: str, total: int) -> tuple[AbstractContextManager[object], Callable[..., None]]:
+def progress_bar(what: str, total: int) -> tuple[AbstractContextManager[object], Callable[..., None]]:
     """A progress bar on standard error, shown on a terminal only, and the function that advances it (by 1 or more)."""
     return _progress(what, total) if total > 1 else _NO_PROGRESS
 
 
-def counted(what: str) -> tuple[AbstractContextManager[object], Callable[..., None]]:
+def progress_counter(what: str) -> tuple[AbstractContextManager[object], Callable[..., None]]:
     """A progress counter for work of unknown size: how much is done, and how fast."""
     return _progress(what, None)
 

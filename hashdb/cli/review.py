@@ -6,7 +6,7 @@ from datetime import datetime
 
 import click
 
-from hashdb.cli.home import opened
+from hashdb.cli.home import open_home
 from hashdb.cli.options import TEXT, Instant
 from hashdb.cli.output import as_json, print_json, print_proposal, print_result, print_table
 from hashdb.client import Client
@@ -111,7 +111,7 @@ def proposal_command() -> None:
 @as_json
 def list_proposals(as_json: bool) -> None:
     """List what waits for a second person."""
-    with opened(Settings.read()) as db:
+    with open_home(Settings.read()) as db:
         pending = proposals.page(db, COMMAND_LINE, 0, 1000)
     if as_json:
         print_json(
@@ -138,7 +138,7 @@ def list_proposals(as_json: bool) -> None:
 @as_json
 def drop(proposal: int, as_json: bool) -> None:
     """Let a proposal be forgotten."""
-    with opened(Settings.read()) as db:
+    with open_home(Settings.read()) as db:
         proposals.drop(db, COMMAND_LINE, proposal)
     print_result({"dropped": proposal}, f"proposal {proposal} is dropped", as_json)
 
@@ -157,7 +157,7 @@ def incident_command() -> None:
 def add(label: str, start: datetime, end: datetime | None, expires: bool, as_json: bool) -> None:
     """Open an incident of this label (`CIP:` or `CI:` and a slug)."""
     draft = IncidentDraft(label, start, end, expires)
-    with opened(Settings.read()) as db:
+    with open_home(Settings.read()) as db:
         added = incidents.add(
             db, COMMAND_LINE, read(IncidentIn, IncidentIn.from_domain(draft).model_dump_json()).to_domain()
         )
@@ -168,7 +168,7 @@ def add(label: str, start: datetime, end: datetime | None, expires: bool, as_jso
 @as_json
 def list_incidents(as_json: bool) -> None:
     """List the incidents."""
-    with opened(Settings.read()) as db:
+    with open_home(Settings.read()) as db:
         listed = incidents.page(db, COMMAND_LINE, 0, 1000)
     if as_json:
         print_json(
@@ -208,7 +208,7 @@ def change(
         UNSET if end is None and not no_end else end,
         UNSET if expires is None else expires,
     )
-    with opened(Settings.read()) as db:
+    with open_home(Settings.read()) as db:
         changed = incidents.change(db, COMMAND_LINE, incident, incident_change)
     _print_incident(changed, as_json)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from PIL import Image
 
-from hashdb.cli.output import as_json, escaped, print_json
+from hashdb.cli.output import as_json, escape_controls, print_json
 from hashdb.client import Client
 from hashdb.domain.matching.matches import Answer, Query
 from hashdb.domain.matching.suggestions import TEST_ID, TEST_SIGNALS
@@ -52,7 +52,7 @@ class SelftestSteps:
             details.append(str(wrong))
         self.done.append({"step": name, "state": state, "detail": "; ".join(details)})
         if not self.as_json:
-            click.echo(f"{_MARKS[state]} {name}{': ' * bool(details)}{escaped('; '.join(details))}")
+            click.echo(f"{_MARKS[state]} {name}{': ' * bool(details)}{escape_controls('; '.join(details))}")
 
 
 class _WrongAnswer(Exception):

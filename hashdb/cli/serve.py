@@ -29,12 +29,12 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.workers.gthread import ThreadWorker
 
 from hashdb import __version__
-from hashdb.cli.home import engine_of, opened, prepare_home, serving_alone, signing_of
+from hashdb.cli.home import configured_engine, configured_signing, lock_home, open_home, prepare_home
 from hashdb.cli.options import TEXT
-from hashdb.cli.output import escaped, tracked
+from hashdb.cli.output import escape_controls, progress_bar
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.errors import BadSetting, CannotStart, IndexNotReady, PortInUse, UnsafeStart
-from hashdb.hashing.algorithms import built_in
+from hashdb.hashing.algorithms import built_in_benign
 from hashdb.index.kernel import engine
 from hashdb.service import HashDB, health, open_hashdb, schedule, system_clock
 from hashdb.service.accounts import members
@@ -61,25 +61,25 @@ _GC_THRESHOLD = 10_000
 def serve_command(host: str, port: int, workers: int) -> None:
     """Serve the API until interrupted. Makes or brings up the schema where the database is SQLite."""
     settings = Settings.read()
-    for sentence in misspelt(os.environ):
-        click.echo(f"hashdb: {escaped(sentence)}", err=True)
+    for sentence in unknown_settings(os.environ):
+        click.echo(f"hashdb: {escape_controls(sentence)}", err=True)
     prepare_home(settings.home)
-    engine_of(settings)
+    configured_engine(settings)
     check(settings)
-    with serving_alone(settings.home):
-        port = free(host, port)
+    with lock_home(settings.home):
+        port = check_port(host, port)
         if settings.metrics_port is not None:
-            free(settings.metrics_host, settings.metrics_port, ("HASHDB_METRICS_HOST", "HASHDB_METRICS_PORT"))
+            check_port(settings.metrics_host, settings.metrics_port, ("HASHDB_METRICS_HOST", "HASHDB_METRICS_PORT"))
         require_safe(settings, host)
-        with opened(settings) as db:
+        with open_home(settings) as db:
             checkpoints.start(db)
-            benign.start(db, built_in())
+            benign.start(db, built_in_benign())
             expiry.start(db)
             health.start(db)
             no_members = not members.page(db, COMMAND_LINE, 0, 1)
         write_json_lines()
-        prometheus_multiprocess.share(settings.home / "metrics")
-        click.echo(f"hashdb {__version__} serves on http://{bracketed(host)}:{port} (index: {engine()})", err=True)
+        prometheus_multiprocess.share_folder(settings.home / "metrics")
+        click.echo(f"hashdb {__version__} serves on http://{bracket_ipv6(host)}:{port} (index: {engine()})", err=True)
         if no_members:
             click.echo(
                 "no member yet: `hashdb member add NAME --kind platform --scope contribute --scope match`", err=True
@@ -136,7 +136,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
         self.largest_body = settings.largest_body
         # Shared memory: the master process sets it, all workers read it.
         self._leaving = mmap(-1, 1)
-        self._bind = f"{bracketed(host)}:{port}"
+        self._bind = f"{bracket_ipv6(host)}:{port}"
         self._workers = workers
         super().__init__()
 
@@ -156,7 +156,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
             "loglevel": "error",
             "post_worker_init": _start_worker,
             "worker_exit": lambda server, worker: _flush_worker(worker),
-            "child_exit": lambda server, worker: prometheus_multiprocess.ended(worker.pid),
+            "child_exit": lambda server, worker: prometheus_multiprocess.remove_process(worker.pid),
             "on_exit": lambda arbiter: Background(None, system_clock).run(Task.STOP, self._sign_final_checkpoint),
             "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir(),
             "proc_name": "hashdb",
@@ -167,7 +167,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> Flask:
         settings = self._settings
-        signing, index = signing_of(settings), settings.home / "index"
+        signing, index = configured_signing(settings), settings.home / "index"
         rules, busy_seconds = settings.rules(), settings.busy_seconds
         # A replacement worker may start while the database is unreachable. It must not fail, or the service stops.
         db = open_hashdb(
@@ -178,7 +178,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
             signing=signing,
             match_log=settings.match_log,
             may_be_away=True,
-            engine=engine_of(settings),
+            engine=configured_engine(settings),
         )
         db.leaving = lambda: self._leaving[0] == 1
         # Each worker flushes every second (the task `counts`).
@@ -200,7 +200,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
 
     def _sign_final_checkpoint(self) -> None:
         """Sign the events that the workers wrote before they stopped."""
-        with opened(self._settings) as db:
+        with open_home(self._settings) as db:
             checkpoints.keep(db, at_once=True)
 
     def run(self) -> None:
@@ -237,13 +237,13 @@ def _serving_tasks(app_metrics: metrics.Metrics) -> dict[Task, schedule.Act]:
     return {
         Task.METRICS: write_metrics,
         Task.SUSPICIONS: lambda db: app_metrics.count_suspected(db.suspicions.log(db.store, db.now())),
-        Task.FILL: fill,
+        Task.FILL: fill_index,
     }
 
 
-def fill(db: HashDB) -> None:
+def fill_index(db: HashDB) -> None:
     """Fill the index, and show the progress."""
-    bar, advance = tracked("building the index", db.index.backlog())
+    bar, advance = progress_bar("building the index", db.index.backlog())
     with suppress(IndexNotReady), bar:
         db.index.fill(advance)
 
@@ -251,7 +251,7 @@ def fill(db: HashDB) -> None:
 _SERVE_OPTIONS = ("--host", "--port")
 
 
-def free(host: str, port: int, settings: tuple[str, str] = _SERVE_OPTIONS) -> int:
+def check_port(host: str, port: int, settings: tuple[str, str] = _SERVE_OPTIONS) -> int:
     """The port to listen on; a free one if `port` is 0. `settings` are the names of the host's and the port's setting.
 
     Raises PortInUse: with reuse-port, two services would share the port without an error. Raises BadSetting for an
@@ -268,16 +268,16 @@ def free(host: str, port: int, settings: tuple[str, str] = _SERVE_OPTIONS) -> in
             bound: int = probe.getsockname()[1]
             return bound
     except (OSError, UnicodeError, TypeError) as error:
-        raise not_bound(error, host, port, settings) from None
+        raise bind_error(error, host, port, settings) from None
 
 
-def not_bound(error: Exception, host: str, port: int, settings: tuple[str, str] = _SERVE_OPTIONS) -> CannotStart:
+def bind_error(error: Exception, host: str, port: int, settings: tuple[str, str] = _SERVE_OPTIONS) -> CannotStart:
     """The error to raise for an address, from the error of the operating system."""
     host_setting, port_setting = settings
     if not isinstance(error, OSError) or isinstance(error, socket.gaierror):
         return BadSetting(host_setting, f"there is no machine of the name {host}")
     if error.errno == errno.EADDRINUSE:
-        return PortInUse(f"{bracketed(host)}:{port}", port_setting)
+        return PortInUse(f"{bracket_ipv6(host)}:{port}", port_setting)
     if error.errno in (errno.EACCES, errno.EPERM):
         return BadSetting(port_setting, f"{port} is not for everybody to listen on: choose one above 1023")
     if error.errno == errno.EADDRNOTAVAIL:
@@ -285,7 +285,7 @@ def not_bound(error: Exception, host: str, port: int, settings: tuple[str, str] 
     return BadSetting(host_setting, f"{host} cannot be listened on: {(error.strerror or 'unknown error').lower()}")
 
 
-def bracketed(host: str) -> str:
+def bracket_ipv6(host: str) -> str:
     """The host as it is written before a port: an IPv6 address in brackets."""
     return f"[{host}]" if ":" in host else host
 
@@ -295,7 +295,7 @@ _NOT_SETTINGS_PREFIXES = ("TEST", "SERVICE_", "PORT_")
 """Variables that are not settings: read by the kernels or the tests, or set by Kubernetes for a service `hashdb`."""
 
 
-def misspelt(names: Iterable[str]) -> Iterator[str]:
+def unknown_settings(names: Iterable[str]) -> Iterator[str]:
     """A warning for each variable named like a setting that does not exist; it would be ignored silently."""
     known = list(map(str.upper, Settings.model_fields))
     for name in sorted(names):

@@ -10,7 +10,7 @@ import click
 
 from hashdb.cli.home import prepare_home
 from hashdb.cli.options import TEXT
-from hashdb.cli.output import as_json, counted, print_json, print_result, print_table
+from hashdb.cli.output import as_json, print_json, print_result, print_table, progress_counter
 from hashdb.client import Client
 from hashdb.domain.sharing.webhooks import (
     Delivery,
@@ -221,7 +221,7 @@ def sync_command(follow: bool, as_json: bool) -> None:
     prepare_home(home)
     folder = home / "local"
     with Client.from_environment() as client, syncing(folder, client, say=say) as sync:
-        bar, advance = counted("syncing")
+        bar, advance = progress_counter("syncing")
         with bar:
             changes = sync.catch_up(progress=advance)
         state, count = sync.state, sync.count()

@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 
-from hashdb.cli.accounts import find
-from hashdb.cli.home import opened
+from hashdb.cli.accounts import find_member
+from hashdb.cli.home import open_home
 from hashdb.cli.options import TEXT
 from hashdb.domain.accounts.members import COMMAND_LINE
-from hashdb.domain.stats.reports import Report, statement, terrorist_content
+from hashdb.domain.stats.reports import Report, statement_of_reasons, tco_report
 from hashdb.errors import BadSetting
 from hashdb.service import HashDB
 from hashdb.service.contributions import contributions
@@ -73,19 +73,19 @@ def report_command(
         raise click.UsageError("a preset is told in JSON")
     if (preset == "dsa") != (contribution is not None):
         raise click.UsageError("--preset dsa and --contribution go together")
-    with opened(Settings.read()) as db:
+    with open_home(Settings.read()) as db:
         if contribution is not None:
             text = _format_json(_statement(db, contribution))
         else:
-            id = None if member is None else find(db, member).id
+            id = None if member is None else find_member(db, member).id
             report = reports.transparency(db, COMMAND_LINE, first, last, form=preset or format, member=id)
-            text = _format_json(terrorist_content(report)) if preset else _format_report(report, format)
+            text = _format_json(tco_report(report)) if preset else _format_report(report, format)
     _write(file, text)
 
 
 def _statement(db: HashDB, id: int) -> Any:
     contribution = contributions.get(db, COMMAND_LINE, id)
-    return statement(contribution.media, contribution.context, contribution.labels)
+    return statement_of_reasons(contribution.media, contribution.context, contribution.labels)
 
 
 def _format_report(report: Report, form: str) -> str:

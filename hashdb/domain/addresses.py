@@ -36,7 +36,7 @@ def network_of(address: str) -> str:
     return str(parsed.ipv4_mapped or IPv6Address(int(parsed) >> 64 << 64))
 
 
-def public(address: Address) -> bool:
+def is_public(address: Address) -> bool:
     """Whether this is a public unicast address.
 
     IPv6 addresses that embed an IPv4 one (mapped, NAT64, 6to4, Teredo) are not: they lead to the IPv4 address.
@@ -56,7 +56,7 @@ class EgressPolicy:
 
     def permits(self, address: Address) -> bool:
         """Whether the service may connect to an address."""
-        return public(address) or any(address in network for network in self.networks)
+        return is_public(address) or any(address in network for network in self.networks)
 
     def fault(self, scheme: str, host: str) -> str | None:
         """Why the service may not connect to a host by this scheme, without a look-up of its name; or None."""

@@ -229,7 +229,7 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ContributionPage:
     """A page of contributions. The next page starts after `next`, which is None at the end.
 
     `unfinished` means that the search stopped before the page was full, to not read millions of rows.

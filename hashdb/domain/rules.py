@@ -18,7 +18,7 @@ from hashdb.domain.review.incidents import Retention
 from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
 from hashdb.errors import Fault
 
-FAULTS_TOLD = 1_000
+MAX_FAULTS = 1_000
 SIGNALS_AN_ITEM = 64
 DRAFTS_A_REQUEST = 1_000
 QUERIES_A_REQUEST = 1_000

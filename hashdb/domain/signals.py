@@ -126,7 +126,7 @@ class Profile(StrEnum):
         return cls("thorough" if severity is not None and severity >= _THOROUGH_FROM else "balanced")
 
 
-FURTHER: Final = 18
+SPARSE_MARGIN: Final = 18
 """The bits by which the default radius is smaller where one of two hashes is sparse."""
 SPARSE: Final = 0.6
 """The largest singular value, relative to that of a product, from which a hash is sparse."""
@@ -135,17 +135,17 @@ _SPARSE_EIGENVALUE = (SPARSE * _SIDE) ** 4
 _ROUNDS = 32
 
 
-def reach(algorithm: Algorithm, asked: int, stored: int) -> int:
+def match_radius(algorithm: Algorithm, asked: int, stored: int) -> int:
     """The default radius in bits for two values: smaller where one of them is sparse."""
     if algorithm is Algorithm.PHASH256 and (is_sparse(asked) or is_sparse(stored)):
-        return algorithm.radius - FURTHER
+        return algorithm.radius - SPARSE_MARGIN
     return algorithm.radius
 
 
-def counts(algorithm: Algorithm, distance: int, asked: int, stored: int) -> bool:
+def is_within_match_radius(algorithm: Algorithm, distance: int, asked: int, stored: int) -> bool:
     """Whether values at this distance (bits, within the default radius) are of the same picture."""
     # Nearer values are, even if both are sparse: this spares the computation.
-    return distance <= algorithm.radius - FURTHER or distance <= reach(algorithm, asked, stored)
+    return distance <= algorithm.radius - SPARSE_MARGIN or distance <= match_radius(algorithm, asked, stored)
 
 
 @lru_cache(65_536)

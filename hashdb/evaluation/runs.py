@@ -21,7 +21,7 @@ from hashdb.evaluation.pairs import Pairs, compare
 from hashdb.evaluation.samples import Sample, SampleJob, Scheme, Unfit, measure_all
 from hashdb.evaluation.tails import Check, Tail, check, fit
 from hashdb.hashing import Limits
-from hashdb.index.segment import Segment, build
+from hashdb.index.segment import Segment, build_segment
 from hashdb.index.vectors import Words
 
 MOST: Final = 2_000_000
@@ -74,7 +74,7 @@ def _growth(seconds: float, fewer: float) -> float:
 def _measured(algorithm: Algorithm, radius: int, count: int) -> tuple[int, float, bool]:
     """The bytes of a segment of `count` random values, the seconds of a query, and whether it is scanned."""
     random = np.random.default_rng(count)
-    segment = build(_random(random, count, algorithm), radius)
+    segment = build_segment(_random(random, count, algorithm), radius)
     return _bytes(segment), _seconds(segment, _random(random, _QUERIES, algorithm), radius), not segment.cut.widths
 
 

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hashdb.domain.rules import quality_fault
-from hashdb.domain.signals import FURTHER, SPARSE, Algorithm, Profile, Signal
+from hashdb.domain.signals import SPARSE, SPARSE_MARGIN, Algorithm, Profile, Signal
 from hashdb.errors import UnreadablePicture
 from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.hashing import Limits
-from hashdb.hashing.algorithms import perceptual
+from hashdb.hashing.algorithms import imagehash_signal
 from hashdb.hashing.pdq import pdq
 from hashdb.hashing.pictures import Picture, read_picture
 from hashdb.hashing.transforms import transforms
@@ -53,7 +53,7 @@ class Scheme:
         return self.radii.get(algorithm, algorithm.radius)
 
 
-def contributed(picture: Picture, algorithms: Sequence[Algorithm], profile: str) -> Hashes:
+def contribution_hashes(picture: Picture, algorithms: Sequence[Algorithm], profile: str) -> Hashes:
     """The values that a contribution of this picture stores: its own and its variants', without refused values."""
     signals = [signal for signal in _own(picture, algorithms) if signal.fault() is None]
     if Algorithm.PHASH256 in algorithms:
@@ -69,7 +69,8 @@ def asked(picture: Picture, algorithms: Sequence[Algorithm]) -> Hashes:
 
 def _own(picture: Picture, algorithms: Sequence[Algorithm]) -> list[Signal]:
     return [
-        pdq(picture)[0] if algorithm is Algorithm.PDQ else perceptual(picture, algorithm) for algorithm in algorithms
+        pdq(picture)[0] if algorithm is Algorithm.PDQ else imagehash_signal(picture, algorithm)
+        for algorithm in algorithms
     ]
 
 
@@ -79,7 +80,7 @@ def _by_algorithm(signals: Sequence[Signal], algorithms: Sequence[Algorithm]) ->
     return {algorithm: pack(list(each), algorithm.bits) for algorithm, each in values.items()}
 
 
-def singular(values: Words) -> NDArray[np.float64]:
+def singular_values(values: Words) -> NDArray[np.float64]:
     """For each value of phash256 the largest singular value of its signs, divided by that of a product: 0.25 to 1."""
     octets = np.ascontiguousarray(values.astype(">u8")).view(np.uint8).reshape(len(values), -1)
     signs = np.unpackbits(octets, axis=1).reshape(-1, 16, 16) * 2.0 - 1
@@ -91,7 +92,7 @@ def further(algorithm: Algorithm, values: Words) -> NDArray[np.uint16]:
     """For each value: FURTHER if it is sparse, else 0."""
     if algorithm is not Algorithm.PHASH256 or not len(values):
         return np.zeros(len(values), np.uint16)
-    return np.where(singular(values) >= SPARSE, FURTHER, 0).astype(np.uint16)
+    return np.where(singular_values(values) >= SPARSE, SPARSE_MARGIN, 0).astype(np.uint16)
 
 
 LONGEST_SIDE: Final = 1_024
@@ -141,7 +142,7 @@ def measure(job: SampleJob, scheme: Scheme) -> Sample | Unfit:
     whole = Picture(picture)
     if reason := quality_fault(pdq(whole)[1]):
         return Unfit(job.place, reason)
-    stored = {profile: contributed(whole, scheme.algorithms, profile) for profile in scheme.profiles}
+    stored = {profile: contribution_hashes(whole, scheme.algorithms, profile) for profile in scheme.profiles}
     beside = _beside(job)
     distances = np.empty((len(scheme.alterations), len(scheme.algorithms), len(scheme.profiles), 2), np.uint16)
     altered: Hashes = {}

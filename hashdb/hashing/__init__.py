@@ -14,7 +14,7 @@ from PIL import Image
 from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.signals import Algorithm, Profile, Signal
 from hashdb.errors import UnreadablePicture
-from hashdb.hashing.algorithms import built_in, is_benign, perceptual
+from hashdb.hashing.algorithms import built_in_benign, imagehash_signal, is_benign
 from hashdb.hashing.pdq import pdq
 from hashdb.hashing.pictures import OUT_OF_MEMORY, Limits, Picture, read_picture
 from hashdb.hashing.transforms import transforms
@@ -108,7 +108,7 @@ def read_file(path: str | Path, limits: Limits = DEFAULTS) -> bytes:
 def warm(algorithms: Sequence[Algorithm]) -> None:
     """Load what would be loaded on first use: the libraries of these algorithms (about 0.3 s), the benign list."""
     _hash(Picture(Image.new("RGB", (512, 512))), algorithms)
-    built_in()
+    built_in_benign()
 
 
 def _with_picture(octets: bytes, limits: Limits, make: Callable[[Picture], Hashed]) -> Hashed:
@@ -139,7 +139,7 @@ def _hash(picture: Picture, algorithms: Sequence[Algorithm]) -> Hashed:
         if algorithm is Algorithm.PDQ:
             signal, quality = pdq(picture)
         else:
-            signal = perceptual(picture, algorithm)
+            signal = imagehash_signal(picture, algorithm)
         signals.append(signal)
     return Hashed(tuple(signals), quality)
 

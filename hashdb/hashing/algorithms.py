@@ -29,7 +29,7 @@ _HASHES: dict[Algorithm, Callable[[Image.Image], imagehash.ImageHash]] = {
 }
 
 
-def perceptual(picture: Picture, algorithm: Algorithm) -> Signal:
+def imagehash_signal(picture: Picture, algorithm: Algorithm) -> Signal:
     """The signal by any algorithm but PDQ, bit for bit as imagehash computes it.
 
     imagehash first converts a picture to 8-bit grey, and for phash256 and phash reduces it to 64 x 64 and 32 x 32
@@ -48,7 +48,7 @@ FILE: Final = Path(__file__).parents[1] / "benign.toml"
 
 
 @cache
-def built_in() -> tuple[BenignDraft, ...]:
+def built_in_benign() -> tuple[BenignDraft, ...]:
     """The entries of the built-in benign list, each with its name. Source: benign.toml."""
     parsed = tomllib.loads(FILE.read_text("utf-8"))
     return tuple(
@@ -67,7 +67,7 @@ def _values(algorithm: Algorithm) -> tuple[tuple[int, int], ...]:
     """The value and the radius in bits of each built-in benign signal of an algorithm."""
     return tuple(
         (signal.value, entry.radius_of(algorithm))
-        for entry in built_in()
+        for entry in built_in_benign()
         for signal in entry.signals
         if signal.algorithm is algorithm
     )

@@ -45,7 +45,7 @@ class _Box(NamedTuple):
     bottom: int
 
 
-def framed(grey: Floats) -> tuple[tuple[str, Window], ...]:
+def find_frames(grey: Floats) -> tuple[tuple[str, Window], ...]:
     """The parts of a reduced picture that may be inside a frame, at most four, each named `border` or `caption`.
 
     These are the picture without its outermost plain bands, then also without the bands inside those; without bands

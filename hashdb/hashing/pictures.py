@@ -112,7 +112,7 @@ def read_picture(octets: bytes, limits: Limits) -> Picture:
     file.
     """
     limits.check_bytes(len(octets))
-    with QUIET:
+    with IGNORING_WARNINGS:
         image = _open(octets)
         limits.check_size(*image.size)
         return Picture(_decode(image, limits))
@@ -222,7 +222,7 @@ class _WarningsFilter:
                 self._saved.__exit__(None, None, None)
 
 
-QUIET = _WarningsFilter()
+IGNORING_WARNINGS = _WarningsFilter()
 """Entered by every reader, from any thread."""
 
 

@@ -19,7 +19,7 @@ from socket import socket
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import UnreadablePicture
 from hashdb.hashing import Mode, hash_as, warm
-from hashdb.hashing.pictures import OUT_OF_MEMORY, QUIET, Limits
+from hashdb.hashing.pictures import IGNORING_WARNINGS, OUT_OF_MEMORY, Limits
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> None:
     warm(tuple(Algorithm))
     _limit_resources(memory_bytes)
     # Once for all pictures: entering the filter for each takes as long as reading the picture's header.
-    with QUIET, socket(fileno=descriptor) as connection:
+    with IGNORING_WARNINGS, socket(fileno=descriptor) as connection:
         send(connection, b"ready")
         _serve(connection, Limits(max_bytes, max_pixels))
 

@@ -8,10 +8,18 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.hashing.frames import framed
+from hashdb.hashing.frames import find_frames
 from hashdb.hashing.pdq import SHORTEST_SIDE, Floats, pdq_coefficients, pdq_signal, quality, sample
 from hashdb.hashing.pictures import Picture
-from hashdb.hashing.windows import Window, coefficients, part, phash256_signal, reduced, turned, whole_coefficients
+from hashdb.hashing.windows import (
+    Window,
+    coefficients,
+    crop,
+    phash256_signal,
+    reduce_picture,
+    rotate,
+    whole_coefficients,
+)
 
 MIDDLE: Final = Window(0.14, 0.14, 0.86, 0.86)
 """One of the parts that contributions store; as a query it finds a picture whose edges were written over."""
@@ -28,8 +36,8 @@ def transforms(picture: Picture, algorithms: Sequence[Algorithm]) -> Iterator[tu
     """
     if min(picture.colour.size) < SHORTEST_SIDE or not quality(picture.sampled):
         return
-    grey = reduced(picture)
-    frames = framed(grey)
+    grey = reduce_picture(picture)
+    frames = find_frames(grey)
     hashers = {
         Algorithm.PDQ: lambda: _pdq_transforms(picture, frames),
         Algorithm.PHASH256: lambda: _phash256_transforms(picture, grey, frames),
@@ -48,7 +56,7 @@ def _phash256_transforms(picture: Picture, grey: Floats, frames: Frames) -> Iter
     for name, window in frames:
         yield from _with_mirror(name, coefficients(grey, window))
     for name, degrees in (("tilt-left", _TILT_DEGREES), ("tilt-right", -_TILT_DEGREES)):
-        yield name, phash256_signal(coefficients(*turned(grey, degrees)))
+        yield name, phash256_signal(coefficients(*rotate(grey, degrees)))
     yield "middle", phash256_signal(coefficients(grey, MIDDLE))
 
 
@@ -67,7 +75,7 @@ def _pdq_transforms(picture: Picture, frames: Frames) -> Iterator[tuple[str, Sig
     for name, oriented in orientations(pdq_coefficients(picture.sampled), 1):
         yield name, pdq_signal(oriented)
     for name, window in frames:
-        cropped = part(picture.colour, window)
+        cropped = crop(picture.colour, window)
         if min(cropped.size) >= SHORTEST_SIDE:
             yield name, pdq_signal(pdq_coefficients(sample(cropped)))
 

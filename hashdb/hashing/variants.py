@@ -13,10 +13,10 @@ from typing import Final
 import numpy as np
 
 from hashdb.domain.signals import MINIMUM_QUALITY, Profile, Signal
-from hashdb.hashing.frames import framed
+from hashdb.hashing.frames import find_frames
 from hashdb.hashing.pdq import SHORTEST_SIDE, Floats, quality
 from hashdb.hashing.pictures import Picture
-from hashdb.hashing.windows import Window, coefficients, phash256_signal, reduced, turned
+from hashdb.hashing.windows import Window, coefficients, phash256_signal, reduce_picture, rotate
 
 
 def _centred(*shares: float) -> tuple[Window, ...]:
@@ -68,9 +68,9 @@ def variants(picture: Picture, profile: Profile) -> Iterator[Signal]:
     """
     if profile is Profile.PLAIN or min(picture.colour.size) < SHORTEST_SIDE:
         return
-    grey, sampled = reduced(picture), picture.sampled
-    parts = [(grey, window) for window in (*WINDOWS[profile], *(window for _, window in framed(grey)))]
-    parts += [turned(grey, degrees) for degrees in TILTS[profile]]
+    grey, sampled = reduce_picture(picture), picture.sampled
+    parts = [(grey, window) for window in (*WINDOWS[profile], *(window for _, window in find_frames(grey)))]
+    parts += [rotate(grey, degrees) for degrees in TILTS[profile]]
     known: set[Signal] = set()
     for pixels, window in parts:
         if quality_of(sampled, window) >= MINIMUM_QUALITY:

@@ -39,7 +39,7 @@ class Window(NamedTuple):
 WHOLE: Final = Window(0, 0, 1, 1)
 
 
-def reduced(picture: Picture) -> Floats:
+def reduce_picture(picture: Picture) -> Floats:
     """The luminance (h x w, 0 to 255) of the picture, its longer side reduced to at most 320 pixels by box filter."""
     grey = picture.grey
     scale = REDUCED / max(grey.size)
@@ -49,7 +49,7 @@ def reduced(picture: Picture) -> Floats:
     return np.asarray(grey, np.float32)
 
 
-def turned(grey: Floats, degrees: float) -> tuple[Floats, Window]:
+def rotate(grey: Floats, degrees: float) -> tuple[Floats, Window]:
     """The picture rotated counter-clockwise about its centre, and the largest part without empty corners.
 
     The rotation is done at half size, which takes a third of the time and changes 3 of the 256 bits of phash256.
@@ -62,7 +62,7 @@ def turned(grey: Floats, degrees: float) -> tuple[Floats, Window]:
     return np.asarray(image, np.float32), Window(left, top, 1 - left, 1 - top)
 
 
-def part(colour: Image.Image, window: Window) -> Image.Image:
+def crop(colour: Image.Image, window: Window) -> Image.Image:
     """A part of a picture, reduced to at most 1,024 pixels a side, which changes a few bits of PDQ."""
     width, height = colour.size
     left, right = round(window.left * width), round(window.right * width)

@@ -17,7 +17,7 @@ def opener(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def restrict(path: Path) -> None:
+def restrict_access(path: Path) -> None:
     """Remove the rights of all other users from a file, or from a folder and everything in it.
 
     Links and devices are unchanged. Raises nothing: it skips files that are gone or that this process cannot change.
@@ -36,7 +36,7 @@ def _restrict(path: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[bool]:
+def lock_folder(folder: Path) -> Iterator[bool]:
     """Hold the lock of a folder for the block and yield True, or yield False while another process holds it.
 
     A missing folder is created. The system releases the lock when the process ends. Raises OSError if the folder or

@@ -23,7 +23,7 @@ from hashdb.domain.matching.matches import Neighbor
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import IndexNotReady
 from hashdb.index import Alive, Leaf, Manifest, Snapshot
-from hashdb.index.folder import locked
+from hashdb.index.folder import lock_folder
 from hashdb.index.tiered import TieredIndex
 from hashdb.index.vectors import from_octets, to_octets
 
@@ -342,7 +342,7 @@ class MilvusEngine:
     @contextmanager
     def writing(self) -> Iterator[bool]:
         """Yield whether this process may write, among those of this machine, until the block ends."""
-        with nullcontext(True) if self._folder is None else locked(self._folder) as locked_here:
+        with nullcontext(True) if self._folder is None else lock_folder(self._folder) as locked_here:
             yield locked_here
 
     def _new_generation(self) -> str:

@@ -61,52 +61,52 @@ class Chunks:
 
     def probes(self, radius: int) -> int:
         """The number of look-ups of a query at this radius."""
-        return sum(ball(width, near) for width, near in zip(self.widths, self.radii(radius), strict=True))
+        return sum(ball_size(width, near) for width, near in zip(self.widths, self.radii(radius), strict=True))
 
     def expected(self, count: int, radius: int) -> tuple[int, float]:
         """The look-ups and the expected candidates of a query among `count` evenly spread values."""
-        balls = [(ball(width, near), width) for width, near in zip(self.widths, self.radii(radius), strict=True)]
+        balls = [(ball_size(width, near), width) for width, near in zip(self.widths, self.radii(radius), strict=True)]
         return sum(size for size, _ in balls), sum(size * count / 2**width for size, width in balls)
 
 
-def ball(width: int, radius: int) -> int:
+def ball_size(width: int, radius: int) -> int:
     """The number of values of `width` bits within `radius` bits of one value."""
     return sum(comb(width, distance) for distance in range(min(radius, width) + 1))
 
 
-def choose(count: int, bits: int, radius: int) -> Chunks:
+def choose_chunks(count: int, bits: int, radius: int) -> Chunks:
     """The split with the lowest expected cost for `count` values at `radius`; no chunks means to scan."""
     if count < SCANNED:
         return Chunks(bits, ())
-    best, least = Chunks(bits, ()), scanning(count, bits)
+    best, least = Chunks(bits, ()), scanning_cost(count, bits)
     for chunks in range(-(-bits // WIDEST), bits // 8 + 1):
         cut = Chunks(bits, _even(bits, chunks))
         if (8 * chunks if bits == 64 else bits / 8 + 4 * chunks) + 4 * cut.bases[-1] / count > _BYTES_A_VALUE[bits]:
             continue
-        if (cost := probing(cut, count, radius)) < least:
+        if (cost := probing_cost(cut, count, radius)) < least:
             best, least = cut, cost
     return best
 
 
-def probing(cut: Chunks, count: int, radius: int) -> float:
+def probing_cost(cut: Chunks, count: int, radius: int) -> float:
     """The expected nanoseconds of one query by the tables in the kernel, for evenly spread values."""
     probes, candidates = cut.expected(count, radius)
     return probes * _PROBE + candidates * _CANDIDATE[cut.bits]
 
 
-def scanning(count: int, bits: int) -> float:
+def scanning_cost(count: int, bits: int) -> float:
     """The nanoseconds of comparing every value with one query in the kernel."""
     return count * _SCANNED_VALUE[bits]
 
 
 def worth_probing(cut: Chunks, count: int, radius: int) -> bool:
     """Whether a search by the tables is expected to be faster than a scan."""
-    return bool(cut.widths) and probing(cut, count, radius) < scanning(count, cut.bits)
+    return bool(cut.widths) and probing_cost(cut, count, radius) < scanning_cost(count, cut.bits)
 
 
 def worth_verifying(candidates: int, count: int, bits: int) -> bool:
     """Whether verifying so many candidates is faster than a scan."""
-    return candidates * _CANDIDATE[bits] < scanning(count, bits)
+    return candidates * _CANDIDATE[bits] < scanning_cost(count, bits)
 
 
 @lru_cache(maxsize=64)

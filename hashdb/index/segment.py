@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from hashdb.index import vectors
 from hashdb.index.folder import opener, sync_folder
 from hashdb.index.kernel import SearchResults, Table, kernel
-from hashdb.index.plan import Chunks, choose, probing, scanning, worth_probing
-from hashdb.index.vectors import Entries, Hits, Lane, Words, chunk_of, copied, distinct, room
+from hashdb.index.plan import Chunks, choose_chunks, probing_cost, scanning_cost, worth_probing
+from hashdb.index.vectors import Entries, Hits, Lane, Words, allocate, chunk_of, copy_columns, distinct
 
 _MAGIC = b"hashdb segment 2\n"
 _BLOCK_SIZE = 16 * 1024 * 1024
@@ -81,7 +81,7 @@ class Segment:
     def cost(self, radius: int) -> float:
         """The expected nanoseconds of one query in the kernel."""
         count, cut = len(self), self.cut
-        return probing(cut, count, radius) if self.probed(radius) else scanning(count, cut.bits)
+        return probing_cost(cut, count, radius) if self.probed(radius) else scanning_cost(count, cut.bits)
 
     def search(self, queries: Words, radius: int) -> Hits:
         """All rows within `radius` bits of each query, each once, in no order."""
@@ -109,33 +109,33 @@ class Segment:
         return Table(self.lanes, self.cut, self.offsets, self.entries)
 
 
-def build(words: Words, radius: int, cut: Chunks | None = None) -> Segment:
+def build_segment(words: Words, radius: int, cut: Chunks | None = None) -> Segment:
     """A segment of values, which need not be distinct, for searches at `radius` bits (or with the given chunks).
 
     Raises ValueError for more values than a segment holds.
     """
-    return arrange(distinct(words), radius, cut)
+    return build_sorted_segment(distinct(words), radius, cut)
 
 
-def most(bits: int) -> int:
+def max_values(bits: int) -> int:
     """The most values that a segment holds with any chunks: the places of its tables have 32 bits."""
     return (_PLACES - 1) // (bits // 8)
 
 
-def arrange(arranged: Words, radius: int, cut: Chunks | None = None) -> Segment:
+def build_sorted_segment(arranged: Words, radius: int, cut: Chunks | None = None) -> Segment:
     """A segment of values that are distinct and sorted. Raises ValueError for too many values."""
     bits = arranged.shape[1] * 64
-    cut = cut or choose(len(arranged), bits, radius)
+    cut = cut or choose_chunks(len(arranged), bits, radius)
     if len(arranged) * max(1, len(cut.widths)) >= _PLACES:
         raise ValueError(f"a segment cannot hold {len(arranged):,} values")
     width = 1 if bits == 64 else 2
-    lanes = [copied(arranged[:, first : first + width]) for first in range(0, bits // 64, width)]
+    lanes = [copy_columns(arranged[:, first : first + width]) for first in range(0, bits // 64, width)]
     if not cut.widths:
         return Segment(lanes, cut)
-    count, offsets = len(arranged), room((cut.bases[-1],), np.uint32)
-    entries: Entries = room((count * len(cut.widths),), np.uint64 if bits == 64 else np.uint32)
+    count, offsets = len(arranged), allocate((cut.bases[-1],), np.uint32)
+    entries: Entries = allocate((count * len(cut.widths),), np.uint64 if bits == 64 else np.uint32)
     native = kernel()
-    keys = room((0 if native else count,), np.uint64)
+    keys = allocate((0 if native else count,), np.uint64)
     for chunk, (shift, width) in enumerate(zip(cut.shifts, cut.widths, strict=True)):
         first, base = chunk * count, cut.bases[chunk]
         table, chunk_entries = offsets[base : base + (1 << width) + 1], entries[first : first + count]
@@ -242,7 +242,7 @@ def open_segment(path: Path) -> Segment:
         raise _not_a_segment(path) from None
 
 
-def verify(path: Path) -> None:
+def verify_segment(path: Path) -> None:
     """Verify the checksums of the whole body of a file. Raises DamagedSegment."""
     header, start = _read_header(path)
     try:

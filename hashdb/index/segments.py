@@ -22,27 +22,27 @@ import numpy as np
 
 from hashdb.domain.signals import Algorithm
 from hashdb.index import Alive, Leaf, Manifest, Snapshot
-from hashdb.index.folder import locked, opener, sync_folder
+from hashdb.index.folder import lock_folder, opener, sync_folder
 from hashdb.index.segment import (
     DamagedSegment,
     Segment,
     Step,
-    arrange,
-    build,
-    most,
+    build_segment,
+    build_sorted_segment,
+    max_values,
     no_step,
     open_segment,
-    verify,
+    verify_segment,
     write_segment,
 )
 from hashdb.index.tiered import TieredIndex
-from hashdb.index.vectors import Words, copied, distinct, room
+from hashdb.index.vectors import Words, allocate, copy_columns, distinct
 
 log = logging.getLogger("hashdb.index")
 
-GROWTH = 4
+MERGE_RATIO = 4
 """Two segments are merged when the smaller one has more than a fourth of the values of the larger one."""
-NAME = "manifest.json"
+MANIFEST_NAME = "manifest.json"
 """The name of the manifest's file."""
 _VERSION = 2
 NOWHERE = (0, 0)
@@ -76,7 +76,7 @@ class SegmentStore:
     @property
     def moved(self) -> bool:
         """Whether another process has written since this one last checked."""
-        return self._folder is not None and stamp(self._folder) != self._last_stamp
+        return self._folder is not None and manifest_stamp(self._folder) != self._last_stamp
 
     @property
     def unflushed(self) -> int:
@@ -101,7 +101,7 @@ class SegmentStore:
             self._manifest, self._current_stamp, self._segments = Manifest(epoch), NOWHERE, {}
             self.doubted = False
             self._refresh(head, leaf)
-            current = NOWHERE if self._folder is None else stamp(self._folder)
+            current = NOWHERE if self._folder is None else manifest_stamp(self._folder)
             if self._folder is not None and current not in (NOWHERE, self._current_stamp, self._rejected):
                 if fault := self._fault(read_manifest(self._folder), self._manifest, head, leaf):
                     log.warning("the index on disk is not used: %s", fault)
@@ -131,9 +131,9 @@ class SegmentStore:
         # Only enabled algorithms: of others, this process does not know the values up to `seq`.
         for algorithm, words in snapshot.words.items():
             files[algorithm] = snapshot.manifest.files.get(algorithm, ())
-            for start in range(0, len(words), most(algorithm.bits)):
-                part = words[start : start + most(algorithm.bits)]
-                files[algorithm] += (self._write(algorithm, build(part, algorithm.radius)),)
+            for start in range(0, len(words), max_values(algorithm.bits)):
+                part = words[start : start + max_values(algorithm.bits)]
+                files[algorithm] += (self._write(algorithm, build_segment(part, algorithm.radius)),)
         self._publish(snapshot.manifest, Manifest(snapshot.manifest.epoch, seq, files, leaf))
 
     def merge(self, alive: Alive) -> bool:
@@ -147,7 +147,11 @@ class SegmentStore:
         assert manifest is not None
         for algorithm in self.indexes:
             pair = [segments[name] for name in manifest.files.get(algorithm, ())[-2:]]
-            if len(pair) == 2 and len(pair[1]) * GROWTH > len(pair[0]) and sum(map(len, pair)) <= most(algorithm.bits):
+            if (
+                len(pair) == 2
+                and len(pair[1]) * MERGE_RATIO > len(pair[0])
+                and sum(map(len, pair)) <= max_values(algorithm.bits)
+            ):
                 self._merge_segments(manifest, algorithm, pair, alive)
                 return True
         return False
@@ -161,7 +165,7 @@ class SegmentStore:
         try:
             if read_manifest(self._folder) == self._manifest:
                 for name in self._manifest.names:
-                    check = verify if thoroughly else open_segment
+                    check = verify_segment if thoroughly else open_segment
                     check(self._folder / name)
                 self._delete_unused(self._manifest)
                 return True
@@ -174,7 +178,7 @@ class SegmentStore:
     def throw_away(self) -> None:
         """Discard the segments of the folder, for all processes. Only the holder of the lock calls it."""
         assert self._folder is not None and self._manifest is not None
-        current = stamp(self._folder)
+        current = manifest_stamp(self._folder)
         if current == NOWHERE:
             return
         void = Manifest(self._manifest.epoch)
@@ -201,7 +205,7 @@ class SegmentStore:
         with ExitStack() as stack:
             locked_here = False
             try:
-                locked_here = stack.enter_context(locked(self._folder))
+                locked_here = stack.enter_context(lock_folder(self._folder))
             except OSError as error:
                 self.fail(error)
             yield locked_here
@@ -219,7 +223,7 @@ class SegmentStore:
             try:
                 self._adopt(manifest)
             except DamagedSegment as error:
-                if stamp(self._folder) != current:
+                if manifest_stamp(self._folder) != current:
                     continue  # Another process merged them meanwhile.
                 log.warning("the index on disk is not used: %s", error)
             self._current_stamp = current
@@ -227,7 +231,7 @@ class SegmentStore:
 
     def _read_stamp(self) -> tuple[int, int]:
         assert self._folder is not None
-        self._last_stamp = stamp(self._folder)
+        self._last_stamp = manifest_stamp(self._folder)
         return self._last_stamp
 
     def _fault(self, manifest: Manifest | None, known: Manifest, head: int, leaf: Leaf) -> str | None:
@@ -250,13 +254,13 @@ class SegmentStore:
     def _merge_segments(
         self, manifest: Manifest, algorithm: Algorithm, segments: Sequence[Segment], alive: Alive
     ) -> None:
-        words = merged(segments)
+        words = merge_words(segments)
         lasting = alive(algorithm, words)
         if not lasting.all():
             words = words.compress(lasting, axis=0)
         kept = manifest.files[algorithm][: -len(segments)]
         if len(words):
-            kept += (self._write(algorithm, arrange(words, algorithm.radius)),)
+            kept += (self._write(algorithm, build_sorted_segment(words, algorithm.radius)),)
         self._publish(manifest, replace(manifest, files={**manifest.files, algorithm: kept}))
 
     def _write(self, algorithm: Algorithm, segment: Segment) -> str:
@@ -277,7 +281,7 @@ class SegmentStore:
             # Not if this process has started over with another log meanwhile.
             if self._manifest in (before, manifest):
                 self._adopt(manifest)
-                self._current_stamp = self._last_stamp = stamp(self._folder)
+                self._current_stamp = self._last_stamp = manifest_stamp(self._folder)
         if self.failing:
             self.failing = False
             log.warning("the index is written again")
@@ -304,16 +308,16 @@ class SegmentStore:
         self._segments, self._manifest = segments, manifest
 
 
-def merged(segments: Sequence[Segment]) -> Words:
+def merge_words(segments: Sequence[Segment]) -> Words:
     """The distinct values of some segments, sorted. No value is lost, even if a damaged segment is not sorted."""
-    first_words = [copied(segment.lanes[0][:, 0]) for segment in segments]
+    first_words = [copy_columns(segment.lanes[0][:, 0]) for segment in segments]
     # Values with the same first word fall into the same block.
     bounds = max(first_words, key=len)[_BLOCK_ROWS::_BLOCK_ROWS]
     cuts = [
         np.maximum.accumulate([0, *np.searchsorted(first, bounds).tolist(), len(first)]).tolist()
         for first in first_words
     ]
-    words = room((sum(map(len, first_words)), segments[0].cut.bits // 64), np.uint64)
+    words = allocate((sum(map(len, first_words)), segments[0].cut.bits // 64), np.uint64)
     end = 0
     for number in range(len(bounds) + 1):
         rows = [slice(*cut[number : number + 2]) for cut in cuts]
@@ -326,7 +330,7 @@ def merged(segments: Sequence[Segment]) -> Words:
 def read_manifest(folder: Path) -> Manifest | None:
     """The manifest of a folder; None where there is none that this version can read."""
     try:
-        body = json.loads((folder / NAME).read_text("utf-8"))
+        body = json.loads((folder / MANIFEST_NAME).read_text("utf-8"))
         if body["version"] != _VERSION or body.pop("checksum") != _checksum(body):
             return None
         files = {Algorithm(name): tuple(map(str, names)) for name, names in body["files"].items()}
@@ -345,22 +349,22 @@ def write_manifest(folder: Path, manifest: Manifest, step: Step = no_step) -> No
         "files": {str(algorithm): list(names) for algorithm, names in manifest.files.items()},
     }
     body["checksum"] = _checksum(body)
-    unfinished = folder / f"{NAME}.part"
+    unfinished = folder / f"{MANIFEST_NAME}.part"
     step("manifest")
     with open(unfinished, "w", encoding="utf-8", opener=opener) as file:
         json.dump(body, file)
         file.flush()
         os.fsync(file.fileno())
     step("swap")
-    unfinished.rename(folder / NAME)
+    unfinished.rename(folder / MANIFEST_NAME)
     sync_folder(folder)
     step("swapped")
 
 
-def stamp(folder: Path) -> tuple[int, int]:
+def manifest_stamp(folder: Path) -> tuple[int, int]:
     """A stamp that differs after the manifest was replaced (inode and time in nanoseconds); cheap to read."""
     try:
-        status = (folder / NAME).stat()
+        status = (folder / MANIFEST_NAME).stat()
     except OSError:
         return NOWHERE
     return status.st_ino, status.st_mtime_ns

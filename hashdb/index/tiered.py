@@ -12,7 +12,7 @@ import numpy as np
 from hashdb.domain.matching.matches import Neighbor
 from hashdb.index.kernel import Parts, kernel
 from hashdb.index.plan import Chunks
-from hashdb.index.segment import Segment, build, most
+from hashdb.index.segment import Segment, build_segment, max_values
 from hashdb.index.vectors import Hits, Lane, Words, from_octets, keep_memory, pack, unpack
 
 ARRAY = 4_096
@@ -84,7 +84,7 @@ class TieredIndex:
 
     def load(self, words: Words, seq: int) -> None:
         """Add many values at once (shape (values, bits / 64)), of the events up to `seq`."""
-        segment = build(words, self.radius)
+        segment = build_segment(words, self.radius)
         with self._lock:
             self._state = self._state._replace(parts_by_radius={}, loaded=(*self._state.loaded, Loaded(segment, seq)))
 
@@ -92,8 +92,8 @@ class TieredIndex:
         """Add all values of the store, of the events up to `seq`; each part holds many, big-endian."""
         words = from_octets(b"".join(parts), self.bits)
         # At most as many together as a segment holds.
-        for start in range(0, len(words), most(self.bits)):
-            self.load(words[start : start + most(self.bits)], seq)
+        for start in range(0, len(words), max_values(self.bits)):
+            self.load(words[start : start + max_values(self.bits)], seq)
 
     def search(self, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
         """For each value, all stored values within `radius` bits of it, each once, nearest first."""

@@ -28,7 +28,7 @@ Entries: TypeAlias = NDArray[Any]
 """The entries of the tables, chunk after chunk, in the order of each: rows (uint32), or values of 64 bits (uint64)."""
 
 
-def room(shape: tuple[int, ...], type: type[_Number]) -> NDArray[_Number]:
+def allocate(shape: tuple[int, ...], type: type[_Number]) -> NDArray[_Number]:
     """An array with unset content. Unlike with NumPy, other threads run while the pages of a large one are freed."""
     size = prod(shape) * np.dtype(type).itemsize
     if size < _LARGE_ARRAY:
@@ -49,9 +49,9 @@ def keep_memory() -> None:
     np.empty(_LARGE_ARRAY - 4096, np.uint8)
 
 
-def copied(part: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def copy_columns(part: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """A copy of some columns, row by row."""
-    own = room(part.shape, np.uint64)
+    own = allocate(part.shape, np.uint64)
     own[:] = part
     return own
 
@@ -78,7 +78,7 @@ def unpack(words: Words) -> list[int]:
     return [int.from_bytes(octets) for octets in to_octets(words)]
 
 
-def among(words: Words, others: Words) -> NDArray[np.bool_]:
+def is_among(words: Words, others: Words) -> NDArray[np.bool_]:
     """Whether each of some values (distinct and sorted) is among others. Shape (values,)."""
     first, is_member = np.ascontiguousarray(words[:, 0]), np.zeros(len(words), bool)
     places = np.searchsorted(first, others[:, 0])
@@ -96,10 +96,10 @@ def among(words: Words, others: Words) -> NDArray[np.bool_]:
 
 def distinct(words: Words) -> Words:
     """The distinct values, sorted."""
-    arranged = room(words.shape, np.uint64)
+    arranged = allocate(words.shape, np.uint64)
     # Taking whole rows is several times faster than indexing them.
-    words.take(np.argsort(copied(words[:, 0])), axis=0, out=arranged, mode="clip")
-    first = copied(arranged[:, 0])
+    words.take(np.argsort(copy_columns(words[:, 0])), axis=0, out=arranged, mode="clip")
+    first = copy_columns(arranged[:, 0])
     same = first[1:] == first[:-1]
     if not same.any():
         return arranged

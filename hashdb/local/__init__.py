@@ -14,22 +14,22 @@ from typing import NamedTuple, Self
 
 from hashdb.client import Client
 from hashdb.domain.matching.matches import Answer, Holder, Query
-from hashdb.domain.matching.suggestions import decide, results, suggest
+from hashdb.domain.matching.suggestions import build_results, decide, suggest
 from hashdb.domain.rules import Rules
 from hashdb.domain.signals import Signal
 from hashdb.errors import Fault, InvalidInput, NoCopy
-from hashdb.index.folder import restrict
+from hashdb.index.folder import restrict_access
 from hashdb.local.syncing import CURRENT, FILE, INDEX, Sync, syncing, system_clock
-from hashdb.local.tables import Tables
-from hashdb.local.tiers import Tiers
+from hashdb.local.tables import CopyTables
+from hashdb.local.tiers import CopyIndex
 
 __all__ = ["LocalIndex", "Sync", "syncing"]
 
 
 class _Opened(NamedTuple):
     name: str
-    tables: Tables
-    tiers: Tiers
+    tables: CopyTables
+    tiers: CopyIndex
     rules: Rules
 
 
@@ -43,7 +43,7 @@ class LocalIndex:
         """`hashdb sync` keeps its copy in the folder `local` of HASHDB_HOME. Opens nothing yet."""
         self._folder, self._now = Path(folder), clock
         self._open: _Opened | None = None
-        self._past: list[Tables] = []
+        self._past: list[CopyTables] = []
         self._lock = Lock()
 
     @classmethod
@@ -104,7 +104,7 @@ class LocalIndex:
         by_signal: dict[Signal, list[Holder]] = defaultdict(list)
         for holder in copy.tables.holders({signal for distances in suggested for signal in distances}, self._now()):
             by_signal[holder.signal].append(holder)
-        return Answer(results(queries, decide(queries, suggested, through, by_signal, copy.tables.having)), seq)
+        return Answer(build_results(queries, decide(queries, suggested, through, by_signal, copy.tables.having)), seq)
 
     def _opened(self) -> _Opened:
         name = self._named()
@@ -132,11 +132,11 @@ class LocalIndex:
         file = self._folder / name / FILE
         if not file.exists():
             return None
-        restrict(self._folder)
+        restrict_access(self._folder)
         try:
-            tables = Tables(file)
+            tables = CopyTables(file)
             if tables.sound:
-                return _Opened(name, tables, Tiers(tables, file.parent / INDEX), tables.state().rules)
+                return _Opened(name, tables, CopyIndex(tables, file.parent / INDEX), tables.state().rules)
             tables.close()
         except sqlite3.DatabaseError:
             pass

@@ -18,9 +18,9 @@ from pathlib import Path
 from hashdb.client import Client
 from hashdb.domain.sharing.feed import FeedStep
 from hashdb.errors import CopyInUse, FeedRestarted, ServiceUnreachable
-from hashdb.index.folder import locked, restrict
-from hashdb.local.tables import CopyState, Tables
-from hashdb.local.tiers import Tiers
+from hashdb.index.folder import lock_folder, restrict_access
+from hashdb.local.tables import CopyState, CopyTables
+from hashdb.local.tiers import CopyIndex
 
 CURRENT, FILE, INDEX = "current", "copy.sqlite", "index"
 _NEXT = "next"
@@ -45,10 +45,10 @@ def syncing(
 
     Raises CopyInUse.
     """
-    with locked(folder) as may:
+    with lock_folder(folder) as may:
         if not may:
             raise CopyInUse(str(folder))
-        restrict(folder)
+        restrict_access(folder)
         sync = Sync(folder, client, say, clock)
         try:
             yield sync
@@ -62,7 +62,7 @@ class Sync:
     def __init__(self, folder: Path, client: Client, say: Callable[[str], None], clock: Callable[[], datetime]) -> None:
         """Opens nothing yet."""
         self._folder, self._client, self._say, self._now = folder, client, say, clock
-        self._tables: Tables | None = None
+        self._tables: CopyTables | None = None
 
     @property
     def state(self) -> CopyState:
@@ -98,7 +98,7 @@ class Sync:
             self._tables.close()
             self._tables = None
 
-    def _read(self, tables: Tables, wait: int, progress: Callable[[int], None]) -> int:
+    def _read(self, tables: CopyTables, wait: int, progress: Callable[[int], None]) -> int:
         count, epoch = 0, tables.state().epoch
         while True:
             before, pending = tables.head().seq, list[FeedStep]()
@@ -123,14 +123,14 @@ class Sync:
             elif seq == before:
                 raise ServiceUnreachable(self._client.url, "the stream has no end")
 
-    def _opened(self) -> Tables:
+    def _opened(self) -> CopyTables:
         if self._tables is None:
             self._tables = self._existing() or self._create()
             self._tables.store_rules(self._client.me())
             self._tiers.check()
         return self._tables
 
-    def _existing(self) -> Tables | None:
+    def _existing(self) -> CopyTables | None:
         for name in (_NEXT, CURRENT):
             path = self._folder / name / FILE
             if not path.exists():
@@ -146,7 +146,7 @@ class Sync:
             return None
         return None
 
-    def _create(self) -> Tables:
+    def _create(self) -> CopyTables:
         """Create a new, empty copy of the service's current log."""
         self.close()
         (self._folder / _NEXT).unlink(missing_ok=True)
@@ -154,16 +154,16 @@ class Sync:
         me, epoch = self._client.me(), self._client.changes(0, limit=1).epoch
         name = f"copy-{secrets.token_hex(8)}"
         (self._folder / name).mkdir(mode=0o700)
-        tables = Tables(self._folder / name / FILE)
+        tables = CopyTables(self._folder / name / FILE)
         tables.create(epoch, me, self._now())
         (self._folder / _NEXT).symlink_to(name)
-        self._tables, self._tiers = tables, Tiers(tables, self._folder / name / INDEX)
+        self._tables, self._tiers = tables, CopyIndex(tables, self._folder / name / INDEX)
         return tables
 
-    def _open(self, path: Path) -> Tables:
-        tables = Tables(path)
+    def _open(self, path: Path) -> CopyTables:
+        tables = CopyTables(path)
         if tables.sound:
-            self._tiers = Tiers(tables, path.parent.resolve() / INDEX)
+            self._tiers = CopyIndex(tables, path.parent.resolve() / INDEX)
         return tables
 
     def _tidy(self) -> None:

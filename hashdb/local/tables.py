@@ -15,9 +15,9 @@ from typing import Any
 
 from hashdb.domain.contributions import Standing
 from hashdb.domain.ledger.events import Head
-from hashdb.domain.matching.matches import OVERRULING, About, Holder
+from hashdb.domain.matching.matches import OVERRULING, Holder, MatchDetails
 from hashdb.domain.rules import Rules
-from hashdb.domain.sharing.feed import Copied, FeedStep, Gone
+from hashdb.domain.sharing.feed import CopiedContribution, FeedStep, Gone
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.times import from_microseconds, to_microseconds
 from hashdb.index.folder import opener
@@ -60,7 +60,7 @@ class CopyState:
     rules: Rules
 
 
-class Tables:
+class CopyTables:
     """One file; safe to use from several threads, and after a fork."""
 
     def __init__(self, path: Path) -> None:
@@ -126,7 +126,7 @@ class Tables:
             old = [(id,) for id in last if id <= newest]
             connection.executemany("DELETE FROM signals WHERE contribution = ?", old)
             connection.executemany("DELETE FROM contributions WHERE id = ?", old)
-            kept = [(step.seq, step.what) for step in last.values() if isinstance(step.what, Copied)]
+            kept = [(step.seq, step.what) for step in last.values() if isinstance(step.what, CopiedContribution)]
             connection.executemany(_WRITTEN, [_row(seq_of, copied) for seq_of, copied in kept])
             signals = [(algorithm, octets, copied.id) for _, copied in kept for algorithm, octets in copied.signals]
             connection.executemany("INSERT OR IGNORE INTO signals VALUES (?, ?, ?)", sorted(signals))
@@ -207,7 +207,7 @@ class Tables:
                 raise
 
 
-def _row(seq: int, contribution: Copied) -> tuple[object, ...]:
+def _row(seq: int, contribution: CopiedContribution) -> tuple[object, ...]:
     removed_at, expires_at = contribution.removed_at, contribution.expires_at
     return (
         contribution.id,
@@ -231,7 +231,7 @@ def _holder(algorithm: Algorithm, row: Any) -> Holder:
         member=member,
         severity=severity,
         standing=Standing(standing),
-        about=About(
+        about=MatchDetails(
             tuple(labels.split()),
             tuple(context.split()),
             None if removed is None else from_microseconds(removed),

@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from hashdb.domain.matching.matches import Neighbor
 from hashdb.domain.signals import Algorithm
 from hashdb.index.follower import LogFollower, LogSnapshot
-from hashdb.index.segment import most
+from hashdb.index.segment import max_values
 from hashdb.index.segments import SegmentStore
 from hashdb.index.tiered import ARRAY, TieredIndex
-from hashdb.index.vectors import Words, among, from_octets
-from hashdb.local.tables import Tables
+from hashdb.index.vectors import Words, from_octets, is_among
+from hashdb.local.tables import CopyTables
 
 
-class Tiers:
+class CopyIndex:
     """Searches the values of the tables; the index files can always be built again from the tables."""
 
-    def __init__(self, tables: Tables, folder: Path) -> None:
+    def __init__(self, tables: CopyTables, folder: Path) -> None:
         """Over open tables; `folder` has the segments. Fills at the first search."""
         self._tables = tables
         self._radii = {algorithm: algorithm.radius for algorithm in Algorithm}
@@ -63,11 +63,11 @@ class Tiers:
                 if not self._engine.sound(thoroughly=True):
                     self._follower.head = None
 
-    def start(self, log: LogSnapshot[Tables]) -> None:
+    def start(self, log: LogSnapshot[CopyTables]) -> None:
         """Start from the segments."""
         self._add(log, self._engine.start(log.head.epoch, log.head.seq, log.leaf))
 
-    def advance(self, log: LogSnapshot[Tables], after: int) -> bool:
+    def advance(self, log: LogSnapshot[CopyTables], after: int) -> bool:
         """Add the changes past `after`; False if another process has deleted the segments."""
         if not self._engine.refresh(log.head.seq, log.leaf):
             return False
@@ -75,12 +75,12 @@ class Tiers:
         return True
 
     @contextmanager
-    def _snapshot(self, after: int | None) -> Iterator[LogSnapshot[Tables]]:
+    def _snapshot(self, after: int | None) -> Iterator[LogSnapshot[CopyTables]]:
         # Changes that are stored after the head was read are added again the next time, which does no harm.
         # A copy has the seqs of the log, not its leaves: a log that was set back has another epoch.
         yield LogSnapshot(self._tables.head(), lambda seq: "", self._tables)
 
-    def _add(self, log: LogSnapshot[Tables], after: int) -> None:
+    def _add(self, log: LogSnapshot[CopyTables], after: int) -> None:
         seq = log.head.seq
         if after == 0:
             for algorithm, index in self._engine.indexes.items():
@@ -94,10 +94,10 @@ class Tiers:
                     _load(index, b"".join(values), seq)
 
     def _alive(self, algorithm: Algorithm, words: Words) -> NDArray[np.bool_]:
-        return among(words, from_octets(self._tables.every(algorithm), algorithm.bits))
+        return is_among(words, from_octets(self._tables.every(algorithm), algorithm.bits))
 
 
 def _load(index: TieredIndex, values: bytes, seq: int) -> None:
     words = from_octets(values, index.bits)
-    for start in range(0, len(words), most(index.bits)):
-        index.load(words[start : start + most(index.bits)], seq)
+    for start in range(0, len(words), max_values(index.bits)):
+        index.load(words[start : start + max_values(index.bits)], seq)

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from hashdb.domain.accounts.budgets import amounts
+from hashdb.domain.accounts.budgets import budget_amounts
 from hashdb.domain.rules import Rules
 from hashdb.domain.stats.counts import MatchLog
 from hashdb.domain.turns import Turns
@@ -68,7 +68,7 @@ class HashDB:
         self.stats = StatsBuffer()
         self.background = Background(store, clock)
         self.suspicions = Suspicions()
-        self.budgets = Budgets(amounts(rules.budgets))
+        self.budgets = Budgets(budget_amounts(rules.budgets))
         # Seconds within which other processes store the hits that they answered; `hashdb serve` sets it.
         self.hits_within = 0.0
         self.feed_read_on: dict[int, date] = {}

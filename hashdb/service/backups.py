@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hashdb.domain.accounts.members import Actor, Scope
-from hashdb.domain.ledger.events import Action, Entry
+from hashdb.domain.ledger.events import Action, LogEntry
 from hashdb.service import HashDB
 from hashdb.service.ledger.verification import Verdict, verify
 from hashdb.store import Store
 from hashdb.store.moves import Advance, Moved
 
 
-def made(db: HashDB, actor: Actor, *, with_key: bool) -> tuple[str, int]:
+def log_backup(db: HashDB, actor: Actor, *, with_key: bool) -> tuple[str, int]:
     """Log a backup before it is made, so that the copy has the event too.
 
     Returns the leaf of the log's first event, which identifies the log, and the seq of the new event.
@@ -20,19 +20,21 @@ def made(db: HashDB, actor: Actor, *, with_key: bool) -> tuple[str, int]:
     actor.require(Scope.ADMIN)
     now, details = db.now(), {"with_key": "yes" if with_key else "no"}
     with db.store.begin() as tx:
-        seq = tx.audit.append(now, actor, [Entry(Action.BACKUP_MADE, "backup", int(f"{now:%Y%m%d}"), details)])
+        seq = tx.audit.append(now, actor, [LogEntry(Action.BACKUP_MADE, "backup", int(f"{now:%Y%m%d}"), details)])
         return tx.audit.leaf(1), seq
 
 
-def verified(db: HashDB, actor: Actor, events: int) -> None:
+def log_verified(db: HashDB, actor: Actor, events: int) -> None:
     """Log that a backup was restored into a scratch database, and its `events` were verified there."""
     actor.require(Scope.ADMIN)
     now = db.now()
     with db.store.begin() as tx:
-        tx.audit.append(now, actor, [Entry(Action.BACKUP_VERIFIED, "backup", int(f"{now:%Y%m%d}"), {"events": events})])
+        tx.audit.append(
+            now, actor, [LogEntry(Action.BACKUP_VERIFIED, "backup", int(f"{now:%Y%m%d}"), {"events": events})]
+        )
 
 
-def restored(db: HashDB, actor: Actor) -> int:
+def log_restored(db: HashDB, actor: Actor) -> int:
     """Give a restored log a new epoch, so that each reader starts over, and log that; return how many events it had.
 
     The next seqs may have belonged to other events before the restore; a later checkpoint kept elsewhere shows that.
@@ -41,7 +43,7 @@ def restored(db: HashDB, actor: Actor) -> int:
     with db.store.begin() as tx:
         size = tx.audit.head().seq
         epoch = tx.audit.renew_epoch()
-        tx.audit.append(db.now(), actor, [Entry(Action.LOG_RESTORED, "log", 1, {"events": size, "epoch": epoch})])
+        tx.audit.append(db.now(), actor, [LogEntry(Action.LOG_RESTORED, "log", 1, {"events": size, "epoch": epoch})])
     return size
 
 
@@ -60,7 +62,7 @@ def move(db: HashDB, actor: Actor, target: Store, advance: Advance, *, last: boo
     `advance` is called with numbers of rows. Raises MoveFailed, StoreBusy.
     """
     actor.require(Scope.ADMIN)
-    made(db, actor, with_key=False)
+    log_backup(db, actor, with_key=False)
     moved = db.store.move_to(target, advance)
     if not last:
         return Move(moved, None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
-from hashdb.domain.ledger.events import Action, Details, Entry, type_of_detail
+from hashdb.domain.ledger.events import Action, Detail, Details, LogEntry
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.stats.counts import MatchLog
 from hashdb.errors import Unavailable
@@ -93,7 +93,7 @@ def start(db: HashDB) -> None:
         if logged != settings:
             before = [f"{name}={_text(logged[name])}" for name in sorted(settings) if logged[name] != settings[name]]
             details: Details = {**settings, "before": before}
-            tx.audit.append(db.now(), SYSTEM, [Entry(Action.SETTINGS_CHANGED, *_SUBJECT, details)])
+            tx.audit.append(db.now(), SYSTEM, [LogEntry(Action.SETTINGS_CHANGED, *_SUBJECT, details)])
 
 
 def _settings(db: HashDB) -> Details:
@@ -111,5 +111,5 @@ def _logged(tx: Transaction) -> Details:
     return {name: events[0].details.get(name, default) for name, default in _DEFAULT.items()} if events else _DEFAULT
 
 
-def _text(value: type_of_detail) -> str:
+def _text(value: Detail) -> str:
     return (",".join(value) if isinstance(value, list) else str(value or "")) or "none"

@@ -20,7 +20,7 @@ from hashdb.index import Index, OpenEngine
 from hashdb.index.follower import RETRY_AFTER, LogFollower, LogSnapshot
 from hashdb.index.segments import SegmentStore
 from hashdb.index.tiered import ARRAY
-from hashdb.index.vectors import Words, among, from_octets, to_octets
+from hashdb.index.vectors import Words, from_octets, is_among, to_octets
 from hashdb.store import Store, Transaction
 
 Progress = Callable[[int], None]
@@ -235,7 +235,7 @@ class IndexView:
             for part in tx.matches.every(algorithm, lasting=True):
                 stored = from_octets(part, algorithm.bits)
                 start, end = np.searchsorted(first, stored[0, 0]), np.searchsorted(first, stored[-1, 0], "right")
-                mask[start:end] |= among(words[start:end], stored)
+                mask[start:end] |= is_among(words[start:end], stored)
             return mask
 
 

@@ -12,7 +12,7 @@ from time import monotonic
 
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.sharing.webhooks import DeliveryOutcome
-from hashdb.index.folder import locked
+from hashdb.index.folder import lock_folder
 from hashdb.index.segments import low_priority
 from hashdb.service import HashDB
 from hashdb.service.accounts import members
@@ -151,7 +151,7 @@ def deliver(
 ) -> None:
     """Deliver until `stop` is set, whenever this process holds the folder's lock; one process of a machine does."""
     while not stop.is_set():
-        with locked(folder) as mine:
+        with lock_folder(folder) as mine:
             if mine:
                 dispatcher = deliveries.Dispatcher(post, report)
                 work(db, Lane.WEBHOOKS, stop, {Task.WEBHOOKS: dispatcher.look}, dispatcher.wait)

@@ -13,7 +13,7 @@ from hashdb.domain.accounts.members import Actor, Key
 from hashdb.domain.contributions import Draft
 from hashdb.domain.matching.benign import REFUSAL
 from hashdb.domain.review.incidents import Incident
-from hashdb.domain.signals import Algorithm, Signal, counts
+from hashdb.domain.signals import Algorithm, Signal, is_within_match_radius
 from hashdb.errors import Fault
 from hashdb.index.follower import LogSnapshot
 from hashdb.index.tiered import ARRAY, TieredIndex
@@ -172,7 +172,11 @@ class RetiredSignals:
         for algorithm, values in by_algorithm.items():
             index = indexes[algorithm]
             for value, neighbors in zip(values, index.search(list(values), index.radius), strict=True):
-                near = [stored for distance, stored in neighbors if counts(algorithm, distance, value, stored)]
+                near = [
+                    stored
+                    for distance, stored in neighbors
+                    if is_within_match_radius(algorithm, distance, value, stored)
+                ]
                 if near:
                     close[Signal(algorithm, value)] = [Signal(algorithm, stored) for stored in near]
         return close

@@ -98,7 +98,7 @@ class Transaction:
 
     def server(self) -> connections.Server | None:
         """The state of PostgreSQL; None for SQLite."""
-        return None if self.connection.dialect.name == "sqlite" else connections.server_of(self.connection)
+        return None if self.connection.dialect.name == "sqlite" else connections.read_server(self.connection)
 
 
 class Store:
@@ -111,7 +111,7 @@ class Store:
             if parsed.get_backend_name() == "sqlite":
                 self._engine = _sqlite(parsed, busy_seconds)
             elif parsed.get_backend_name() == "postgresql":
-                self._engine = connections.engine_of(parsed, busy_seconds)
+                self._engine = connections.postgresql_engine(parsed, busy_seconds)
             else:
                 raise BadSetting("HASHDB_DATABASE_URL", "use sqlite or postgresql")
         except ArgumentError:

@@ -18,7 +18,7 @@ SILENT_TIMES = 7
 statement timeout, and how long this process waits for a server that sends nothing at all."""
 
 
-def engine_of(url: URL, busy_seconds: float) -> Engine:
+def postgresql_engine(url: URL, busy_seconds: float) -> Engine:
     """An engine whose connections time out. Raises ImportError if the driver is missing."""
     thousand = busy_seconds * 1000
     limits = {
@@ -66,7 +66,7 @@ class Server(NamedTuple):
     lag: int
 
 
-def server_of(connection: Connection) -> Server:
+def read_server(connection: Connection) -> Server:
     """The current figures. A user without the role pg_monitor sees that a standby exists, but not its lag."""
     return Server(*connection.execute(_SERVER).one())
 
@@ -78,7 +78,7 @@ _SERVER = text(
 )
 
 
-def for_short(connection: PoolProxiedConnection) -> None:
+def use_short_queries(connection: PoolProxiedConnection) -> None:
     """Prepare a connection for short queries: autocommit, and a short wait for the server."""
     driver: Any = connection.driver_connection
     driver.autocommit = True
@@ -122,7 +122,7 @@ _REASONS = {
 _ELSE = "does not answer: see that it runs, and that HASHDB_DATABASE_URL names it"
 
 
-def database_away(url: str, busy: StoreBusy, setting: str = "HASHDB_DATABASE_URL") -> DatabaseAway | StoreBusy:
+def explain_busy(url: str, busy: StoreBusy, setting: str = "HASHDB_DATABASE_URL") -> DatabaseAway | StoreBusy:
     """The error that names the database's address if no connection could be made; otherwise the same error.
 
     `setting` is the setting that has the URL.

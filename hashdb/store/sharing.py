@@ -11,11 +11,11 @@ from sqlalchemy import Row, Select, and_, delete, func, insert, or_, select, upd
 
 from hashdb.domain.accounts.members import MemberStatus
 from hashdb.domain.sharing.webhooks import (
-    KEPT_EACH,
-    TESTED,
-    WAITING_EACH,
+    MAX_KEPT_DELIVERIES,
+    MAX_WAITING_DELIVERIES,
+    TEST_TOPIC,
     Attempt,
-    Claimed,
+    ClaimedDelivery,
     Delivery,
     DeliveryOutcome,
     Message,
@@ -126,7 +126,7 @@ class Webhooks(Repository):
         return tuple(
             DeliveryPosition(row.webhook_id, row.member_id, Topic(row.topic), row.seq)
             for row in self._connection.execute(_BEHIND.where(webhook_topics.c.seq < seq))
-            if row.waiting < WAITING_EACH and not (Topic(row.topic).gathers and row.alike)
+            if row.waiting < MAX_WAITING_DELIVERIES and not (Topic(row.topic).gathers and row.alike)
         )
 
     def hold(self, ids: Collection[int]) -> None:
@@ -256,14 +256,14 @@ class Deliveries(Repository):
                 _WAITS,
                 deliveries.c.next_at <= now,
                 members.c.status == str(MemberStatus.ACTIVE),
-                or_(webhooks.c.enabled.is_(True), deliveries.c.topic == TESTED),
+                or_(webhooks.c.enabled.is_(True), deliveries.c.topic == TEST_TOPIC),
                 deliveries.c.webhook_id.not_in(busy),
             )
             .group_by(deliveries.c.webhook_id)
         )
         return tuple(sorted(self._connection.scalars(query)))
 
-    def claim(self, ids: Collection[int], now: datetime, until: datetime) -> tuple[Claimed, ...]:
+    def claim(self, ids: Collection[int], now: datetime, until: datetime) -> tuple[ClaimedDelivery, ...]:
         """Claim those of these deliveries that are still due; no other process takes them before `until`."""
         query = update(deliveries).where(deliveries.c.id.in_(ids), _WAITS, deliveries.c.next_at <= now)
         claimed_ids = self._connection.scalars(query.values(next_at=until).returning(deliveries.c.id)).all()
@@ -276,7 +276,7 @@ class Deliveries(Repository):
         return tuple(_claimed(row, now) for row in self._connection.execute(query_claimed))
 
     def note(
-        self, claimed: Claimed, attempt: Attempt, outcome: DeliveryOutcome, now: datetime, then: datetime | None
+        self, claimed: ClaimedDelivery, attempt: Attempt, outcome: DeliveryOutcome, now: datetime, then: datetime | None
     ) -> bool:
         """Record the result of an attempt and when the next one is; return whether the delivery was still claimed."""
         query = update(deliveries).where(deliveries.c.id == claimed.id)
@@ -293,7 +293,7 @@ class Deliveries(Repository):
         }
         return self._connection.execute(query.where(still).values(values)).rowcount == 1
 
-    def prune(self, before: datetime, keep: int = KEPT_EACH) -> int:
+    def prune(self, before: datetime, keep: int = MAX_KEPT_DELIVERIES) -> int:
         """Delete deliveries that do not wait: those made before then, and all but the last `keep` of each webhook."""
         done = deliveries.c.outcome != str(DeliveryOutcome.WAITING)
         deleted = self._connection.execute(delete(deliveries).where(done, deliveries.c.made_at < before)).rowcount
@@ -315,10 +315,10 @@ def _message(row: Row[tuple[object, ...]]) -> Message:
     return Message(row.message, row.topic, row.made_at, row.data)
 
 
-def _claimed(row: Row[tuple[object, ...]], now: datetime) -> Claimed:
+def _claimed(row: Row[tuple[object, ...]], now: datetime) -> ClaimedDelivery:
     overlaps = row.before is not None and row.overlap_until is not None and now < row.overlap_until
     secrets = (row.secret, row.before) if overlaps else (row.secret,)
-    return Claimed(row.id, row.webhook_id, row.url, secrets, _message(row), row.attempts)
+    return ClaimedDelivery(row.id, row.webhook_id, row.url, secrets, _message(row), row.attempts)
 
 
 def _delivery(row: Row[tuple[object, ...]]) -> Delivery:

@@ -12,7 +12,7 @@ from hashdb.service import HashDB
 from hashdb.settings import Settings
 from hashdb.web import access_log, console, problems
 from hashdb.web.api import BLUEPRINTS
-from hashdb.web.context import AppState, Id, InMemoryRequest, leave, visit
+from hashdb.web.context import AppState, Id, InMemoryRequest, count_visit, release_place
 from hashdb.web.fast_path import FastPath, secured
 from hashdb.web.limits import RateLimits
 from hashdb.web.sharing import hma, stopncii, threatexchange
@@ -48,8 +48,8 @@ def create_app(db: HashDB, settings: Settings) -> Flask:
     app.url_map.converters["id"] = Id
     app.extensions["hashdb"] = AppState(db, settings)
     access_log.register(app)
-    app.before_request(visit)
-    app.teardown_request(leave)
+    app.before_request(count_visit)
+    app.teardown_request(release_place)
     problems.register(app, db)
     systems = (hma.blueprint, stopncii.blueprint, stopncii.tat_blueprint, threatexchange.blueprint)
     for blueprint in (*BLUEPRINTS, *systems):
@@ -67,6 +67,6 @@ def create_app(db: HashDB, settings: Settings) -> Flask:
 
 def _routes(app: Flask) -> Iterator[tuple[str, str]]:
     """The method and route of every view, as the metrics count them."""
-    yield access_log.NOWHERE
+    yield access_log.NO_ROUTE
     for rule in app.url_map.iter_rules():
         yield from ((method, rule.rule) for method in (rule.methods or set()) & _METHODS)

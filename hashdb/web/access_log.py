@@ -11,11 +11,11 @@ from flask import Flask, Response, g, request
 
 from hashdb.domain.accounts.members import Actor
 from hashdb.domain.times import format_instant, from_microseconds
-from hashdb.web.context import AppState, app_state, hashdb, told_budgets
+from hashdb.web.context import AppState, app_state, hashdb, remaining_budget_headers
 from hashdb.web.limits import budgets_of
 from hashdb.web.request_id import current
 
-NOWHERE = ("(any)", "(none)")
+NO_ROUTE = ("(any)", "(none)")
 """Logged as method and route of a request that no route matches."""
 
 
@@ -41,9 +41,9 @@ def _start() -> None:
 def _log_response(response: Response) -> Response:
     # The rule, not the path: a client may put anything into the path, even a hash.
     rule = request.url_rule
-    method, route = (request.method, rule.rule) if rule else NOWHERE
+    method, route = (request.method, rule.rule) if rule else NO_ROUTE
     if (actor := g.get("actor")) is not None:
-        response.headers.extend(told_budgets(hashdb(), actor, budgets_of(request.method, request.endpoint)))
+        response.headers.extend(remaining_budget_headers(hashdb(), actor, budgets_of(request.method, request.endpoint)))
     log_answer(app_state(), method, route, response.status_code, g.get("started", time.perf_counter()), actor)
     return response
 

@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.formparser import FormDataParser
 from werkzeug.routing import IntegerConverter
 
-from hashdb.domain.accounts.budgets import A_CHANGE, Budget
+from hashdb.domain.accounts.budgets import CHANGE_COST, Budget
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import IdempotencyKey
 from hashdb.errors import (
@@ -36,7 +36,7 @@ from hashdb.settings import Settings
 from hashdb.web.limits import RateLimits, budget_headers, budgets_of
 from hashdb.web.metrics import Metrics
 from hashdb.web.traces import Traces
-from hashdb.wire import Answered, ValidationContext, path, refusal, refused
+from hashdb.wire import ResponseModel, ValidationContext, error_from_validation, invalid_input, path
 
 _Query = TypeVar("_Query", bound=BaseModel)
 _Item = TypeVar("_Item")
@@ -98,7 +98,7 @@ def hashdb() -> HashDB:
     return app_state().db
 
 
-def visit() -> None:
+def count_visit() -> None:
     """Count this request of its client address, except health checks. Raises LimitReached."""
     if flask.request.path not in _HEALTH:
         app_state().limits.visit(flask.request.remote_addr or "")
@@ -107,16 +107,16 @@ def visit() -> None:
 def actor() -> Actor:
     """The actor of this request. Raises NotAuthenticated, LimitReached."""
     if "actor" not in g:
-        return recognise(bearer(flask.request.headers.get("Authorization", "")))
+        return authenticate_request(bearer(flask.request.headers.get("Authorization", "")))
     return cast(Actor, g.actor)
 
 
-def recognise(secret: str) -> Actor:
+def authenticate_request(secret: str) -> Actor:
     """Authenticate this request by a key's secret, and return its actor. A large body takes one of the key's places.
 
     Raises NotAuthenticated, LimitReached.
     """
-    caller = holder(app_state(), secret, flask.request.remote_addr or "")
+    caller = authenticate_key(app_state(), secret, flask.request.remote_addr or "")
     g.actor = caller
     is_large = (flask.request.content_length or 0) > LARGE or "Transfer-Encoding" in flask.request.headers
     if is_large and "placed" not in g:
@@ -125,7 +125,7 @@ def recognise(secret: str) -> Actor:
     return caller
 
 
-def leave(_: BaseException | None = None) -> None:
+def release_place(_: BaseException | None = None) -> None:
     """Release the place of this request, if it took one."""
     if (placed := g.pop("placed", None)) is not None:
         hashdb().places.leave(placed)
@@ -146,10 +146,10 @@ def admit(who: Actor, *scopes: Scope) -> Actor:
 def spend_change(who: Actor) -> None:
     """Count a request that may append to the log. Raises LimitReached."""
     db = hashdb()
-    db.budgets.spend(who, A_CHANGE, db.now())
+    db.budgets.spend(who, CHANGE_COST, db.now())
 
 
-def told_budgets(db: HashDB, who: Actor, budgets: Sequence[Budget]) -> list[tuple[str, str]]:
+def remaining_budget_headers(db: HashDB, who: Actor, budgets: Sequence[Budget]) -> list[tuple[str, str]]:
     """The RateLimit headers with what is left of a key's budgets. None for an actor without a key."""
     if who.key is None or not budgets:
         return []
@@ -163,7 +163,7 @@ def bearer(authorization: str) -> str:
     return secret.strip() if scheme.lower() == "bearer" else ""
 
 
-def holder(state: AppState, secret: str, address: str) -> Actor:
+def authenticate_key(state: AppState, secret: str, address: str) -> Actor:
     """The actor whose key has this secret; counts the request. Raises NotAuthenticated, LimitReached."""
     try:
         caller = authenticate(state.db, secret)
@@ -191,7 +191,7 @@ def body() -> bytes:
 def raw_body(*, keep: bool = False) -> bytes:
     """The body of this request; with `keep`, a form can still be read from it. Raises MalformedRequest, TooLarge."""
     request = flask.request
-    with sent_whole("the body is not sent as its headers say"):
+    with reading_body("the body is not sent as its headers say"):
         data = request.get_data(cache=keep)
     limit = request.max_content_length
     if limit is not None and request.content_length is None and len(data) >= limit:
@@ -201,7 +201,7 @@ def raw_body(*, keep: bool = False) -> bytes:
 
 
 @contextmanager
-def sent_whole(otherwise: str) -> Iterator[None]:
+def reading_body(otherwise: str) -> Iterator[None]:
     """Raise MalformedRequest with this text for any error of the server while it reads a body (length, chunks)."""
     try:
         yield
@@ -218,7 +218,7 @@ def query(model: type[_Query]) -> _Query:
         return _validated(model, {})
     arguments = flask.request.args
     if twice := [Fault(path([name]), "is given twice") for name in arguments if len(arguments.getlist(name)) > 1]:
-        raise refused(twice)
+        raise invalid_input(twice)
     return _validated(model, arguments.to_dict())
 
 
@@ -226,10 +226,10 @@ def _validated(model: type[_Query], arguments: dict[str, str]) -> _Query:
     try:
         return model.model_validate(arguments, context=validation_context())
     except ValidationError as error:
-        raise refusal(error) from None
+        raise error_from_validation(error) from None
 
 
-def once(*parts: bytes) -> IdempotencyKey | None:
+def read_idempotency_key(*parts: bytes) -> IdempotencyKey | None:
     """The idempotency key of this request with the digest of its content; None without the header.
 
     Raises InvalidInput.
@@ -245,18 +245,18 @@ def once(*parts: bytes) -> IdempotencyKey | None:
     return IdempotencyKey(key, digest.digest())
 
 
-def answer(model: Answered, status: int = 200) -> Response:
+def answer(model: ResponseModel, status: int = 200) -> Response:
     """A JSON response with this model."""
     return Response(model.json_text(), status, mimetype="application/json")
 
 
-def nothing() -> Response:
+def no_content() -> Response:
     """A response without content."""
     response = Response(status=204)
     del response.headers["Content-Type"]
     return response
 
 
-def page_of(rows: tuple[_Item, ...], limit: int) -> tuple[tuple[_Item, ...], bool]:
+def split_page(rows: tuple[_Item, ...], limit: int) -> tuple[tuple[_Item, ...], bool]:
     """The first `limit` rows, and whether there are more."""
     return rows[:limit], len(rows) > limit

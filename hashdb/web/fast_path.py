@@ -9,12 +9,12 @@ from io import BytesIO
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from hashdb.domain.accounts.budgets import MATCHING
+from hashdb.domain.accounts.budgets import MATCH_BUDGETS
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.service.matching import matches
 from hashdb.service.stats import refusals
 from hashdb.web import access_log, problems, request_id
-from hashdb.web.context import LARGE, AppState, bearer, holder, told_budgets
+from hashdb.web.context import LARGE, AppState, authenticate_key, bearer, remaining_budget_headers
 from hashdb.wire import ValidationContext
 from hashdb.wire.matching import answer_text, read_queries
 
@@ -43,7 +43,7 @@ class FastPath:
             # A request with a truncated body is counted here and again by the application: harmless.
             address = environ.get("REMOTE_ADDR", "")
             self._state.limits.visit(address)
-            actor = holder(self._state, bearer(environ.get("HTTP_AUTHORIZATION", "")), address)
+            actor = authenticate_key(self._state, bearer(environ.get("HTTP_AUTHORIZATION", "")), address)
             actor.require(Scope.MATCH)
             self._state.limits.use(actor, _SCOPES)
             is_large = int(environ["CONTENT_LENGTH"]) > LARGE
@@ -62,12 +62,12 @@ class FastPath:
             refusals.note(db, actor, error)
             response = problems.respond(error)
             if actor is not None:
-                response.headers.extend(told_budgets(db, actor, MATCHING))
+                response.headers.extend(remaining_budget_headers(db, actor, MATCH_BUDGETS))
             access_log.log_answer(self._state, "POST", ROUTE, response.status_code, started, actor)
             return response(environ, start_response)
         access_log.log_answer(self._state, "POST", ROUTE, 200, started, actor)
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(content)))]
-        start_response("200 OK", headers + told_budgets(db, actor, MATCHING))
+        start_response("200 OK", headers + remaining_budget_headers(db, actor, MATCH_BUDGETS))
         return [content]
 
     def _is_plain(self, environ: WSGIEnvironment) -> bool:

@@ -14,7 +14,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from hashdb.domain.accounts.budgets import MATCHING, Budget, BudgetLeft
+from hashdb.domain.accounts.budgets import MATCH_BUDGETS, Budget, BudgetLeft
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.addresses import network_of
 from hashdb.errors import BadSetting, LimitReached
@@ -37,11 +37,11 @@ _RETRY_SECONDS = 5.0
 
 _CONTRIBUTIONS = (Budget.CONTRIBUTIONS,)
 _BUDGETS: dict[str, tuple[Budget, ...]] = {
-    "matches.match": MATCHING,
-    "matches.match_media": MATCHING,
-    "hma.look_up": MATCHING,
-    "hma.lookup_upload": MATCHING,
-    "hma.look_up_raw": MATCHING,
+    "matches.match": MATCH_BUDGETS,
+    "matches.match_media": MATCH_BUDGETS,
+    "hma.look_up": MATCH_BUDGETS,
+    "hma.lookup_upload": MATCH_BUDGETS,
+    "hma.look_up_raw": MATCH_BUDGETS,
     "contributions.contribute": _CONTRIBUTIONS,
     "contributions.contribute_media": _CONTRIBUTIONS,
     "hma.add_content": _CONTRIBUTIONS,

@@ -12,8 +12,8 @@ from hashdb.domain.accounts.members import Actor
 from hashdb.errors import Fault, MalformedRequest, MediaRefused, TooLarge, UnreadablePicture, WrongContentType
 from hashdb.hashing import Hashed, Mode
 from hashdb.settings import Settings
-from hashdb.web.context import app_state, sent_whole
-from hashdb.wire import path, refused
+from hashdb.web.context import app_state, reading_body
+from hashdb.wire import invalid_input, path
 from hashdb.wire.contributions import FILES_A_REQUEST
 
 METADATA_BYTES = 1024 * 1024
@@ -35,7 +35,7 @@ def read_form(*, metadata: bool = True) -> MediaForm:
     Raises MediaRefused, WrongContentType, TooLarge, MalformedRequest, InvalidInput.
     """
     settings = _require_media_form()
-    with sent_whole(_MALFORMED):
+    with reading_body(_MALFORMED):
         files = request.files.getlist("file")
     if not request.files and not request.form:
         # RFC 2046 requires at least one part; Werkzeug reads any other text as the preamble.
@@ -43,7 +43,7 @@ def read_form(*, metadata: bool = True) -> MediaForm:
     if len(files) > FILES_A_REQUEST:
         raise TooLarge("a request here, in files,", FILES_A_REQUEST)
     if faults := _faults(metadata):
-        raise refused(faults)
+        raise invalid_input(faults)
     pictures = tuple(file.stream.read() for file in files)
     if any(len(picture) > settings.media_max_bytes for picture in pictures):
         raise TooLarge("a picture, in bytes,", settings.media_max_bytes)
@@ -56,7 +56,7 @@ def read_picture(*fields: str) -> bytes:
     Raises MediaRefused, WrongContentType, TooLarge, MalformedRequest.
     """
     settings = _require_media_form()
-    with sent_whole(_MALFORMED):
+    with reading_body(_MALFORMED):
         files = list(request.files.items(multi=True))
     if len(files) != 1:
         raise MalformedRequest("a form with one file is needed")

@@ -20,14 +20,14 @@ from hashdb.domain.accounts.members import SYSTEM, MemberKind
 from hashdb.domain.sharing import webhooks
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.stats import counts
-from hashdb.domain.stats.counts import Reason
+from hashdb.domain.stats.counts import RefusalReason
 from hashdb.errors import HashDBError, InvalidInput
 from hashdb.service import HashDB
 from hashdb.service.background import Task
 from hashdb.service.health import Vitals, vitals
 from hashdb.service.schedule import TABLE, repeated
 from hashdb.web.machine import Machine
-from hashdb.web.prometheus_multiprocess import FOLDER, reserve
+from hashdb.web.prometheus_multiprocess import FOLDER, reserve_space
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry, Histogram
@@ -54,7 +54,7 @@ class Metrics:
         from prometheus_client import CollectorRegistry, Gauge, Histogram
         from prometheus_client import Counter as Counting
 
-        reserve()
+        reserve_space()
         self._db = db
         self._machine = Machine(home, certificate)
         self._registry = CollectorRegistry()
@@ -288,11 +288,19 @@ def _observe(histogram: Histogram, seconds: Sequence[float]) -> None:
 _ZERO_COUNTS = tuple(
     (kind, member, algorithm, outcome)
     for kind, algorithms, outcomes in (
-        (counts.Kind.QUERY, (counts.ANY, *Algorithm), (counts.QueryOutcome.HIT, counts.QueryOutcome.NONE)),
-        (counts.Kind.HIT, (counts.ANY, *Algorithm), (counts.QueryOutcome.OWN, counts.QueryOutcome.OTHERS)),
+        (
+            counts.CountKind.QUERY,
+            (counts.ANY_ALGORITHM, *Algorithm),
+            (counts.QueryOutcome.HIT, counts.QueryOutcome.NONE),
+        ),
+        (
+            counts.CountKind.HIT,
+            (counts.ANY_ALGORITHM, *Algorithm),
+            (counts.QueryOutcome.OWN, counts.QueryOutcome.OTHERS),
+        ),
         # The many other codes each name a field, and start with their first refusal.
-        (counts.Kind.REFUSAL, (counts.ANY,), (InvalidInput.slug,)),
-        (counts.Kind.ACCESS, (counts.ANY,), tuple(Reason)),
+        (counts.CountKind.REFUSAL, (counts.ANY_ALGORITHM,), (InvalidInput.slug,)),
+        (counts.CountKind.ACCESS, (counts.ANY_ALGORITHM,), tuple(RefusalReason)),
     )
     for member in MemberKind
     for algorithm in algorithms
@@ -319,7 +327,7 @@ class _VitalsCollector:
         )
         numbers: dict[tuple[str, str, str, str], int] = dict.fromkeys(_ZERO_COUNTS, 0)
         for total in figures.totals:
-            numbers[total.kind, total.member, total.algorithm or counts.ANY, total.outcome] = total.times
+            numbers[total.kind, total.member, total.algorithm or counts.ANY_ALGORITHM, total.outcome] = total.times
         for labels, times in numbers.items():
             counted.add_metric(labels, times)
         yield counted

@@ -19,7 +19,7 @@ _FILE_BYTES = 1024 * 1024
 log = logging.getLogger("hashdb.web")
 
 
-def share(folder: Path) -> None:
+def share_folder(folder: Path) -> None:
     """Empty the folder, and let this process and its children count in files there.
 
     Call it before any of them makes `Metrics`.
@@ -29,7 +29,7 @@ def share(folder: Path) -> None:
     os.environ[FOLDER] = str(folder)
 
 
-def ended(process: int) -> None:
+def remove_process(process: int) -> None:
     """Remove the gauges of a process that has ended."""
     from prometheus_client import multiprocess
 
@@ -37,7 +37,7 @@ def ended(process: int) -> None:
         multiprocess.mark_process_dead(process)
 
 
-def reserve() -> None:
+def reserve_space() -> None:
     """Reserve disk space for the metrics of this process. Call it before the process counts anything.
 
     The files are memory-mapped: a write to one on a full disk would kill the process (SIGBUS). Without space, this

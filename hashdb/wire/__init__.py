@@ -27,7 +27,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from hashdb.domain.rules import FAULTS_TOLD, Rules
+from hashdb.domain.rules import MAX_FAULTS, Rules
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.times import format_instant, parse_instant
 from hashdb.errors import Fault, InvalidInput, MalformedRequest, TooLarge
@@ -71,13 +71,13 @@ class _Derived(BaseModel):
         return construct(cls, fields)
 
 
-class Sent(_Derived):
+class RequestModel(_Derived):
     """The base of request bodies."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class Answered(_Derived):
+class ResponseModel(_Derived):
     """The base of response bodies; fields that are not set are not written."""
 
     model_config = ConfigDict(extra="ignore")
@@ -92,18 +92,18 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 def read(model: type[_Model], text: str | bytes, context: ValidationContext | None = None) -> _Model:
     """The model of a JSON text. Raises MalformedRequest (no JSON), InvalidInput with every fault, TooLarge."""
-    require_few(text)
+    check_size(text)
     try:
         return model.model_validate_json(text, context=context)
     except ValidationError as error:
-        raise refusal(error, text) from None
+        raise error_from_validation(error, text) from None
 
 
 _STRING = rb'"(?:[^"\\]++|\\.)*+"\s*+'
 _TO_NEXT_KEY = re.compile(rb'(?:[^"]++|' + _STRING + rb"(?!:))*+" + _STRING + rb":", re.DOTALL)
 
 
-def require_few(text: str | bytes, values: int = VALUES, keys: int = KEYS) -> None:
+def check_size(text: str | bytes, values: int = VALUES, keys: int = KEYS) -> None:
     """Raise TooLarge for a JSON text with more values or field names than any valid request has.
 
     This runs before the text is parsed, because the parsed form takes many times the memory of the text.
@@ -121,7 +121,7 @@ def require_few(text: str | bytes, values: int = VALUES, keys: int = KEYS) -> No
             raise TooLarge("a request here, in names of fields,", keys)
 
 
-def refusal(
+def error_from_validation(
     error: ValidationError,
     text: str | bytes | None = None,
     *,
@@ -136,12 +136,12 @@ def refusal(
     if errors[0]["type"] == "json_invalid" or (text is not None and not _is_json(text)):
         return MalformedRequest(f"the {within[0] if within else 'body'} is not JSON in UTF-8")
     faults = [Fault(path((*within, *item["loc"])), _without_hashes(_reason(item))) for item in errors]
-    return refused([*faults, *more])
+    return invalid_input([*faults, *more])
 
 
-def refused(faults: Sequence[Fault]) -> InvalidInput:
+def invalid_input(faults: Sequence[Fault]) -> InvalidInput:
     """The error that lists the first thousand faults and counts the others."""
-    return InvalidInput(tuple(faults[:FAULTS_TOLD]), max(0, len(faults) - FAULTS_TOLD))
+    return InvalidInput(tuple(faults[:MAX_FAULTS]), max(0, len(faults) - MAX_FAULTS))
 
 
 def path(parts: Iterable[int | str]) -> str:

@@ -24,11 +24,11 @@ from hashdb.domain.accounts.members import (
 from hashdb.domain.accounts.users import AddedUser, Role, User, UserChange, UserDraft, UserStatus
 from hashdb.domain.rules import Rules, Vocabulary
 from hashdb.domain.signals import Algorithm
-from hashdb.wire import UNSENT, Answered, Line, Moment, Name, Sent
-from hashdb.wire.conversions import SPARSE, ChangeMirror, FromDomain, Mirror, Named
+from hashdb.wire import UNSENT, Line, Moment, Name, RequestModel, ResponseModel
+from hashdb.wire.conversions import SPARSE, ChangeMirror, FromDomain, MappedTo, Mirror
 
 
-class LimitsIn(Sent, Mirror[MemberLimits]):
+class LimitsIn(RequestModel, Mirror[MemberLimits]):
     """What a member may use."""
 
     contributions_per_day: Annotated[int, Ge(0), Le(2**31 - 1)] | None = None
@@ -37,7 +37,7 @@ class LimitsIn(Sent, Mirror[MemberLimits]):
     ] = 1
 
 
-class LimitsOut(Answered, Mirror[MemberLimits]):
+class LimitsOut(ResponseModel, Mirror[MemberLimits]):
     """What a member may use; null is no limit of contributions."""
 
     contributions_per_day: int | None
@@ -46,11 +46,11 @@ class LimitsOut(Answered, Mirror[MemberLimits]):
     )
 
 
-class BudgetOut(Answered, FromDomain[BudgetLeft]):
+class BudgetOut(ResponseModel, FromDomain[BudgetLeft]):
     """A budget of the key: what it may use within so many seconds."""
 
     limit: int
-    seconds: Annotated[int, Named("budget.seconds")]
+    seconds: Annotated[int, MappedTo("budget.seconds")]
     left: int = Field(description="What is left of it, as far as the worker that answers knows.")
     renews_at: Moment
 
@@ -61,7 +61,7 @@ class OwnLimitsOut(LimitsOut):
     budgets: dict[Budget, BudgetOut] = Field({}, description="By what is counted.")
 
 
-class MemberIn(Sent, Mirror[MemberDraft]):
+class MemberIn(RequestModel, Mirror[MemberDraft]):
     """A member to add."""
 
     name: Name
@@ -70,7 +70,7 @@ class MemberIn(Sent, Mirror[MemberDraft]):
     limits: LimitsIn = LimitsIn()
 
 
-class MemberChangeIn(Sent, ChangeMirror[MemberChange]):
+class MemberChangeIn(RequestModel, ChangeMirror[MemberChange]):
     """A change to a member: the fields to change."""
 
     name: Name = UNSENT
@@ -97,7 +97,7 @@ class MemberChangeIn(Sent, ChangeMirror[MemberChange]):
         return super().arguments() | {"limits": limits, "budget_factor": factor}
 
 
-class MemberOut(Answered, Mirror[Member]):
+class MemberOut(ResponseModel, Mirror[Member]):
     """A member."""
 
     id: int
@@ -109,14 +109,14 @@ class MemberOut(Answered, Mirror[Member]):
     created_at: Moment
 
 
-class MembersOut(Answered):
+class MembersOut(ResponseModel):
     """A page of members."""
 
     members: list[MemberOut]
     next: int | None
 
 
-class KeyIn(Sent, Mirror[KeyDraft]):
+class KeyIn(RequestModel, Mirror[KeyDraft]):
     """A key to issue."""
 
     scopes: Annotated[list[Scope], Len(1, len(Scope))]
@@ -124,7 +124,7 @@ class KeyIn(Sent, Mirror[KeyDraft]):
     hides_distances: bool = Field(False, description="Whether matches are answered to it without how close they are.")
 
 
-class KeyOut(Answered, FromDomain[Key]):
+class KeyOut(ResponseModel, FromDomain[Key]):
     """A key, without its secret."""
 
     id: str
@@ -135,7 +135,7 @@ class KeyOut(Answered, FromDomain[Key]):
     hides_distances: Annotated[bool, SPARSE] = False
 
 
-class KeysOut(Answered):
+class KeysOut(ResponseModel):
     """A page of keys."""
 
     keys: list[KeyOut]
@@ -164,21 +164,21 @@ class OwnedKeyOut(KeyOut):
         return cls.build(**KeyOut.fields_from(key), member=MemberOut.from_domain(member))
 
 
-class OwnedKeysOut(Answered):
+class OwnedKeysOut(ResponseModel):
     """The keys of one member, or of all."""
 
     keys: list[OwnedKeyOut]
     next: None
 
 
-class MemberWithKeyOut(Answered):
+class MemberWithKeyOut(ResponseModel):
     """A new member with its first key, as the command line prints them."""
 
     member: MemberOut
     key: IssuedKeyOut
 
 
-class OwnKey(Answered, FromDomain[Key]):
+class OwnKey(ResponseModel, FromDomain[Key]):
     """The key of a request."""
 
     id: str
@@ -188,7 +188,7 @@ class OwnKey(Answered, FromDomain[Key]):
     )
 
 
-class AlgorithmOut(Answered):
+class AlgorithmOut(ResponseModel):
     """An algorithm that this service accepts."""
 
     bits: int
@@ -196,7 +196,7 @@ class AlgorithmOut(Answered):
     max_radius: int = Field(description="The widest radius that a query may ask for.")
 
 
-class MeOut(Answered):
+class MeOut(ResponseModel):
     """Who you are here, and what this service takes."""
 
     member: MemberOut
@@ -235,21 +235,21 @@ def _algorithm(algorithm: Algorithm, rules: Rules) -> AlgorithmOut:
     )
 
 
-class UserIn(Sent, Mirror[UserDraft]):
+class UserIn(RequestModel, Mirror[UserDraft]):
     """A user to add."""
 
     name: Name
     role: Role
 
 
-class UserChangeIn(Sent, ChangeMirror[UserChange]):
+class UserChangeIn(RequestModel, ChangeMirror[UserChange]):
     """A change to a user: the fields to change."""
 
     role: Role = UNSENT
     status: UserStatus = UNSENT
 
 
-class UserOut(Answered, FromDomain[User]):
+class UserOut(ResponseModel, FromDomain[User]):
     """A user."""
 
     id: int
@@ -268,7 +268,7 @@ class UserOut(Answered, FromDomain[User]):
         return cls.build(**cls.fields_from(added.user), **password)
 
 
-class UsersOut(Answered):
+class UsersOut(ResponseModel):
     """All users."""
 
     users: list[UserOut]

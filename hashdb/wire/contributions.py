@@ -32,19 +32,19 @@ from hashdb.domain.rules import (
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import Fault
 from hashdb.wire import (
-    Answered,
     Line,
     Moment,
-    Sent,
+    RequestModel,
+    ResponseModel,
     SignalText,
     Token,
     ValidationContext,
+    check_size,
     checked_by,
+    error_from_validation,
+    invalid_input,
     path,
     read,
-    refusal,
-    refused,
-    require_few,
 )
 from hashdb.wire.conversions import DISTINCT, ChangeMirror, Mirror, construct
 
@@ -100,7 +100,7 @@ _Severity = Annotated[int, Ge(0), Le(4)]
 _Quality = Annotated[int, Ge(0), Le(100), checked_by(lambda context, quality: quality_fault(quality))]
 
 
-class MetadataIn(Sent):
+class MetadataIn(RequestModel):
     """The metadata of a removed item: all but its signals and its quality."""
 
     model_config = ConfigDict(json_schema_extra=_require_removed_at)
@@ -156,7 +156,7 @@ class DraftIn(MetadataIn, Mirror[Draft]):
         return self.to_draft(self.signals, self.quality)
 
 
-class ContributionsIn(Sent):
+class ContributionsIn(RequestModel):
     """A request to contribute."""
 
     contributions: Annotated[list[DraftIn], Len(1, DRAFTS_A_REQUEST)]
@@ -169,11 +169,11 @@ class ContributionsIn(Sent):
 
 def read_drafts(text: bytes, context: ValidationContext) -> tuple[Draft, ...]:
     """The drafts of a request, in order. Raises MalformedRequest, InvalidInput with every fault, TooLarge."""
-    require_few(text)
+    check_size(text)
     try:
         request = ContributionsIn.model_validate_json(text, context=context)
     except ValidationError as error:
-        raise refusal(error, text, more=_hidden_faults(error, text, context)) from None
+        raise error_from_validation(error, text, more=_hidden_faults(error, text, context)) from None
     return tuple(draft.to_domain() for draft in request.contributions)
 
 
@@ -221,15 +221,17 @@ def read_draft(text: str, context: ValidationContext) -> Draft:
 
 def read_metadata(text: str, count: int, context: ValidationContext) -> tuple[MetadataIn, ...]:
     """The metadata of `count` pictures: one object for all, or a list with one for each. Raises as `read_drafts`."""
-    require_few(text)
+    check_size(text)
     single = text.lstrip()[:1] == "{"
     adapter: TypeAdapter[Any] = _ONE if single else _MANY
     try:
         metadata = adapter.validate_json(text, context=context)
     except ValidationError as error:
-        raise refusal(error, text, within=["metadata"]) from None
+        raise error_from_validation(error, text, within=["metadata"]) from None
     if not single and len(metadata) != count:
-        raise refused([Fault("metadata", f"takes one object, or one for each of {count} files; got {len(metadata)}")])
+        raise invalid_input(
+            [Fault("metadata", f"takes one object, or one for each of {count} files; got {len(metadata)}")]
+        )
     return (metadata,) * count if single else tuple(metadata)
 
 
@@ -237,7 +239,7 @@ _ONE = TypeAdapter(MetadataIn)
 _MANY = TypeAdapter(Annotated[list[MetadataIn], Len(max_length=FILES_A_REQUEST)])
 
 
-class AmendmentIn(Sent, ChangeMirror[Amendment]):
+class AmendmentIn(RequestModel, ChangeMirror[Amendment]):
     """A change to a contribution: the fields to change."""
 
     labels: _Labels = Field(default_factory=list, description="Replaces the labels.")
@@ -268,13 +270,13 @@ class ContributedMediaIn(MediaIn):
     )
 
 
-class WithdrawalIn(Sent):
+class WithdrawalIn(RequestModel):
     """The reason of a withdrawal."""
 
     reason: Reason = Field(description="A reason of the vocabulary.")
 
 
-class Contributor(Answered):
+class Contributor(ResponseModel):
     """The member that contributed; id 0 and an empty name for a key that is not told it."""
 
     id: int
@@ -323,7 +325,7 @@ class Shown(Mirror[_S]):
         return arguments | {"member": member.id, "member_name": member.name, "hidden": hidden}
 
 
-class ContributionOut(Answered, Shown[Contribution]):
+class ContributionOut(ResponseModel, Shown[Contribution]):
     """A contribution; `signals` and `reference` are left out for readers who may not see them."""
 
     HIDEABLE: ClassVar[frozenset[str]] = frozenset({"signals", "reference"})
@@ -357,7 +359,7 @@ class ContributionOut(Answered, Shown[Contribution]):
     @classmethod
     def fields_from(cls, value: Contribution) -> dict[str, Any]:
         """The fields of the model that the reader may see."""
-        return seen(value) | {"member": _contributor(value)}
+        return visible_fields(value) | {"member": _contributor(value)}
 
     @classmethod
     def from_recorded(cls, recorded: Recorded) -> Self:
@@ -369,7 +371,7 @@ class ContributionOut(Answered, Shown[Contribution]):
         return Recorded(self.to_domain(), self.known)
 
 
-def seen(contribution: Contribution) -> dict[str, Any]:
+def visible_fields(contribution: Contribution) -> dict[str, Any]:
     """The fields of `ContributionOut` that the reader may see, by name, for lists and feeds."""
     # Not derived, in a quarter of the time.
     fields: dict[str, Any] = {
@@ -404,7 +406,7 @@ def seen(contribution: Contribution) -> dict[str, Any]:
     return fields
 
 
-class ReceiptOut(Answered):
+class ReceiptOut(ResponseModel):
     """The response to a request to contribute: the contributions, in order."""
 
     contributions: list[ContributionOut]
@@ -421,21 +423,21 @@ class ReceiptOut(Answered):
         return Receipt(tuple(contribution.to_recorded() for contribution in self.contributions), self.checkpoint)
 
 
-class ContributionsOut(Answered):
+class ContributionsOut(ResponseModel):
     """A page of contributions."""
 
     contributions: list[ContributionOut]
     next: int | None
 
 
-class PictureOut(Answered):
+class PictureOut(ResponseModel):
     """The signals and the quality of a picture."""
 
     signals: list[SignalText]
     quality: int | None
 
 
-class PicturesOut(Answered):
+class PicturesOut(ResponseModel):
     """The signals and the quality of each picture, in order."""
 
     pictures: list[PictureOut]

@@ -31,7 +31,7 @@ _Convert = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class MappedTo:
     """In the annotation of a field: the path of the attribute in the domain value, like `message.id`."""
 
     path: str
@@ -195,7 +195,7 @@ def _plan(model: type[BaseModel], domain: type) -> _Plan:
     writes: dict[str, str] = {}
     backs: dict[str, _Convert] = {}
     for name, field in model.model_fields.items():
-        path = next((item.path for item in field.metadata if isinstance(item, Named)), name)
+        path = next((item.path for item in field.metadata if isinstance(item, MappedTo)), name)
         if path not in hints and not hasattr(domain, path.partition(".")[0]):
             continue
         into, back = _converters(field.annotation, hints.get(path, Any))

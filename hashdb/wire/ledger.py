@@ -13,11 +13,11 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 from hashdb.domain.ledger.checkpoints import Consistency, Inclusion, Log, LogKey, Verifier
 from hashdb.domain.ledger.events import Event
-from hashdb.wire import Answered, Moment
-from hashdb.wire.conversions import FromDomain, Mirror, Named
+from hashdb.wire import Moment, ResponseModel
+from hashdb.wire.conversions import FromDomain, MappedTo, Mirror
 
 
-class EventOut(Answered, FromDomain[Event]):
+class EventOut(ResponseModel, FromDomain[Event]):
     """An event. The leaf is the hash of its other fields as RFC 8785 canonical JSON."""
 
     seq: int
@@ -34,7 +34,7 @@ class EventOut(Answered, FromDomain[Event]):
         return super().fields_from(value) | {"leaf": value.leaf.hex()}
 
 
-class EventsOut(Answered):
+class EventsOut(ResponseModel):
     """A page of events."""
 
     events: list[EventOut]
@@ -65,10 +65,10 @@ Leaf = Annotated[
 ]
 
 
-class LogKeyOut(Answered, Mirror[LogKey]):
+class LogKeyOut(ResponseModel, Mirror[LogKey]):
     """A key that signs the checkpoints of the log, or signed earlier ones."""
 
-    vkey: Annotated[str, Named("verifier")]
+    vkey: Annotated[str, MappedTo("verifier")]
     since: Moment
     until: Moment | None
 
@@ -82,14 +82,14 @@ class LogKeyOut(Answered, Mirror[LogKey]):
         return LogKey(Verifier.parse(self.vkey), self.since, self.until)
 
 
-class LogOut(Answered, Mirror[Log]):
+class LogOut(ResponseModel, Mirror[Log]):
     """The name of the log, and its keys, newest last."""
 
     origin: str
     keys: list[LogKeyOut]
 
 
-class InclusionOut(Answered, Mirror[Inclusion]):
+class InclusionOut(ResponseModel, Mirror[Inclusion]):
     """The proof that event `seq` with this leaf is among the first `size` events."""
 
     seq: int
@@ -98,7 +98,7 @@ class InclusionOut(Answered, Mirror[Inclusion]):
     hashes: list[Hash]
 
 
-class ConsistencyOut(Answered, Mirror[Consistency]):
+class ConsistencyOut(ResponseModel, Mirror[Consistency]):
     """The proof that the log of `second` events begins with the log of `first` events."""
 
     first: int

@@ -15,13 +15,13 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationError, 
 from pydantic_core import InitErrorDetails
 
 from hashdb.domain.contributions import Standing
-from hashdb.domain.matching.benign import SIGNALS_AN_ENTRY, Benign, BenignDraft
+from hashdb.domain.matching.benign import SIGNALS_AN_ENTRY, BenignDraft, BenignEntry
 from hashdb.domain.matching.matches import Answer, Match, Query, Result
 from hashdb.domain.rules import QUERIES_A_REQUEST, SIGNALS_A_REQUEST, SIGNALS_AN_ITEM
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.times import format_instant
 from hashdb.errors import Fault, InvalidInput
-from hashdb.wire import Answered, Line, Moment, Opaque, Sent, SignalText, ValidationContext, read
+from hashdb.wire import Line, Moment, Opaque, RequestModel, ResponseModel, SignalText, ValidationContext, read
 from hashdb.wire.conversions import DISTINCT, Mirror
 
 
@@ -61,7 +61,7 @@ _EnabledSignal = Annotated[SignalText, AfterValidator(_check_enabled)]
 _EMPTY: dict[str, Any] = {"default": {}}
 
 
-class QueryIn(Sent):
+class QueryIn(RequestModel):
     """One item to match."""
 
     id: Opaque | None = Field(None, description="Comes back with the result.")
@@ -89,7 +89,7 @@ def _few_enough(queries: list[QueryIn]) -> list[QueryIn]:
     return queries
 
 
-class QueriesIn(Sent):
+class QueriesIn(RequestModel):
     """A request to match."""
 
     queries: Annotated[list[QueryIn], Len(1, QUERIES_A_REQUEST), AfterValidator(_few_enough)]
@@ -125,7 +125,7 @@ def read_queries(text: bytes, context: ValidationContext) -> tuple[Query, ...]:
     return tuple(map(QueryIn.to_domain, read(QueriesIn, text, context).queries))
 
 
-class MatchOut(Answered):
+class MatchOut(ResponseModel):
     """An active contribution that is close to the query."""
 
     contribution: int
@@ -172,7 +172,7 @@ class MatchOut(Answered):
         )
 
 
-class ResultOut(Answered):
+class ResultOut(ResponseModel):
     """The result of one query: advice to review, never a command."""
 
     id: str | None
@@ -203,7 +203,7 @@ class ResultOut(Answered):
         return Result(self.id, matches, self.members, self.truncated, tuple(self.signals), self.severity)
 
 
-class AnswerOut(Answered):
+class AnswerOut(ResponseModel):
     """The response to a request to match: one result for each query, in order."""
 
     results: list[ResultOut]
@@ -288,7 +288,7 @@ def _check_radii(radii: dict[Algorithm, int], info: ValidationInfo) -> dict[Algo
     return radii
 
 
-class BenignIn(Sent, Mirror[BenignDraft]):
+class BenignIn(RequestModel, Mirror[BenignDraft]):
     """Signals that are never accepted nor matched."""
 
     signals: Annotated[list[_EnabledSignal], Len(1, SIGNALS_AN_ENTRY), DISTINCT] = Field(
@@ -300,7 +300,7 @@ class BenignIn(Sent, Mirror[BenignDraft]):
     note: Line = Field("", description="What it is, for whoever reads the list.")
 
 
-class BenignOut(Answered, Mirror[Benign]):
+class BenignOut(ResponseModel, Mirror[BenignEntry]):
     """An entry of the benign list."""
 
     id: int
@@ -312,7 +312,7 @@ class BenignOut(Answered, Mirror[Benign]):
     masked: int = Field(description="Signals of contributions that it keeps from matching now.")
 
 
-class BenignsOut(Answered):
+class BenignsOut(ResponseModel):
     """A page of the benign list."""
 
     benign: list[BenignOut]
@@ -324,7 +324,7 @@ LINES = 500
 _NAME_LENGTH = 40
 
 
-def read_lines(text: str) -> dict[str, tuple[Signal, ...]]:
+def parse_lines(text: str) -> dict[str, tuple[Signal, ...]]:
     """Signals by the name of their transform, empty for the item itself. Raises InvalidInput with every fault."""
     lines = [line.strip() for line in text.replace(",", "\n").splitlines()]
     sides: dict[str, list[Signal]] = defaultdict(list)
@@ -346,7 +346,7 @@ def read_lines(text: str) -> dict[str, tuple[Signal, ...]]:
     return {name: tuple(dict.fromkeys(signals)) for name, signals in sides.items()}
 
 
-def spell_lines(sides: Mapping[str, tuple[Signal, ...]]) -> str:
+def format_lines(sides: Mapping[str, tuple[Signal, ...]]) -> str:
     """The inverse of `read_lines`."""
     return "\n".join(f"{name} {signal}".strip() for name, signals in sides.items() for signal in signals)
 

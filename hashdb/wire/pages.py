@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from hashdb.domain.contributions import Filter, Listing, Position, Sort, Standing, Status
 from hashdb.domain.ledger.events import Action
 from hashdb.domain.matching.benign import BenignFilter
-from hashdb.domain.review.cases import CaseState, Order
+from hashdb.domain.review.cases import CaseState, QueueOrder
 from hashdb.domain.sharing.webhooks import DeliveryOutcome
 from hashdb.domain.signals import Algorithm, Profile
 from hashdb.wire import LARGEST_ID, Line, Moment, Token, checked_by
@@ -232,7 +232,7 @@ class CasesPageQuery(QueryString):
     """
 
     state: CaseState = CaseState.OPEN
-    order: Order = Order.CLOCK
+    order: QueueOrder = QueueOrder.CLOCK
     before: Count | None = None
     pile: Count | None = None
 

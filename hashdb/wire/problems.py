@@ -12,21 +12,21 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from hashdb.errors import Fault, HashDBError, InvalidInput, ServiceError
-from hashdb.wire import Answered
+from hashdb.wire import ResponseModel
 
 PREFIX = "/problems/"
 _POSITION = re.compile(r"\[(\d+)\]")
 _CONVERTED = {"faults", "omitted"}
 
 
-class FaultOut(Answered):
+class FaultOut(ResponseModel):
     """One thing that is wrong with a request."""
 
     at: str
     reason: str
 
 
-class Problem(Answered):
+class Problem(ResponseModel):
     """The problem details of an error (RFC 9457); further members carry the data of the error."""
 
     type: str
@@ -54,7 +54,7 @@ def problem(error: HashDBError, status: int) -> dict[str, Any]:
     return body | {name: value for name, value in data.items() if name not in _CONVERTED}
 
 
-def error_of(status: int, text: bytes) -> HashDBError:
+def error_from_problem(status: int, text: bytes) -> HashDBError:
     """The error of problem details; ServiceError if this version does not know it."""
     try:
         details = Problem.model_validate_json(text)
@@ -97,13 +97,13 @@ def _subclasses(kind: type[HashDBError]) -> Iterator[type[HashDBError]]:
         yield from _subclasses(subclass)
 
 
-class HealthOut(Answered):
+class HealthOut(ResponseModel):
     """The process is alive."""
 
     status: Literal["alive"]
 
 
-class ReadyOut(Answered):
+class ReadyOut(ResponseModel):
     """The process answers, and has caught up with the log to this seq."""
 
     status: Literal["ready"]

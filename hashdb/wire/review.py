@@ -18,9 +18,9 @@ from hashdb.domain.review.incidents import (
 )
 from hashdb.domain.rules import incident_fault
 from hashdb.domain.stats.counts import Reversal
-from hashdb.wire import LARGEST_ID, UNSENT, Answered, Moment, Note, Sent, Token
+from hashdb.wire import LARGEST_ID, UNSENT, Moment, Note, RequestModel, ResponseModel, Token
 from hashdb.wire.contributions import Contributor, Reason, Shown
-from hashdb.wire.conversions import ChangeMirror, Mirror, Named
+from hashdb.wire.conversions import ChangeMirror, MappedTo, Mirror
 
 
 def _check_reason(reason: str | None, info: ValidationInfo) -> str | None:
@@ -30,17 +30,17 @@ def _check_reason(reason: str | None, info: ValidationInfo) -> str | None:
     return reason
 
 
-class OpinionIn(Sent, Mirror[OpinionDraft]):
+class OpinionIn(RequestModel, Mirror[OpinionDraft]):
     """An opinion on another member's contribution."""
 
-    opinion: Annotated[Stance, Named("stance")]
+    opinion: Annotated[Stance, MappedTo("stance")]
     reason: Annotated[Reason | None, AfterValidator(_check_reason)] = Field(
         None, validate_default=True, description="A reason of the vocabulary, with a dispute."
     )
     note: Note | None = Field(None, description="For the contributor and the reviewer; name nobody.")
 
 
-class OpinionOut(Answered, Shown[Opinion]):
+class OpinionOut(ResponseModel, Shown[Opinion]):
     """An opinion; `note` is left out for readers who may not see it."""
 
     HIDEABLE: ClassVar[frozenset[str]] = frozenset({"note"})
@@ -48,7 +48,7 @@ class OpinionOut(Answered, Shown[Opinion]):
     id: int
     contribution: int
     member: Contributor
-    opinion: Annotated[Stance, Named("stance")]
+    opinion: Annotated[Stance, MappedTo("stance")]
     reason: str | None
     note: str | None = None
     given_at: Moment
@@ -56,7 +56,7 @@ class OpinionOut(Answered, Shown[Opinion]):
     counts: bool = Field(description="Whether the standing of the contribution takes account of it.")
 
 
-class OpinionsOut(Answered):
+class OpinionsOut(ResponseModel):
     """A page of opinions."""
 
     opinions: list[OpinionOut]
@@ -66,7 +66,7 @@ class OpinionsOut(Answered):
 Place = Annotated[int, Field(ge=0, le=63)]
 
 
-class DecisionIn(Sent):
+class DecisionIn(RequestModel):
     """The decision of a reviewer."""
 
     decision: Decision
@@ -78,14 +78,14 @@ class DecisionIn(Sent):
     )
 
 
-class UpholdIn(Sent):
+class UpholdIn(RequestModel):
     """The reason to uphold the cases of a pile, up to a case id."""
 
     note: Annotated[Note, Field(min_length=1)]
     upto: Annotated[int, Field(ge=1, le=LARGEST_ID)]
 
 
-class CaseOut(Answered, Shown[Case]):
+class CaseOut(ResponseModel, Shown[Case]):
     """A case; `decided_by` is left out for the parties."""
 
     HIDEABLE: ClassVar[frozenset[str]] = frozenset({"decided_by"})
@@ -111,20 +111,20 @@ class CaseOut(Answered, Shown[Case]):
     )
 
 
-class CasesOut(Answered):
+class CasesOut(ResponseModel):
     """A page of cases."""
 
     cases: list[CaseOut]
     next: int | None
 
 
-class ProposalOut(Answered, Mirror[Proposal]):
+class ProposalOut(ResponseModel, Mirror[Proposal]):
     """A proposal: a request that waits for the same request of a second person."""
 
-    proposal: Annotated[int, Named("id")]
-    act: Annotated[TwoPersonAction, Named("request.act")]
-    subject: Annotated[str, Named("request.subject")] = Field(description="kind:id; of what is new, number 0.")
-    content: Annotated[dict[str, Any], Named("request.content")] = Field(
+    proposal: Annotated[int, MappedTo("id")]
+    act: Annotated[TwoPersonAction, MappedTo("request.act")]
+    subject: Annotated[str, MappedTo("request.subject")] = Field(description="kind:id; of what is new, number 0.")
+    content: Annotated[dict[str, Any], MappedTo("request.content")] = Field(
         description="What was asked, as it is to be asked again."
     )
     actor: str
@@ -138,7 +138,7 @@ class ProposalOut(Answered, Mirror[Proposal]):
         return Proposal(request=request, **self.arguments())
 
 
-class ProposalsOut(Answered):
+class ProposalsOut(ResponseModel):
     """A page of open proposals."""
 
     proposals: list[ProposalOut]
@@ -161,7 +161,7 @@ def _check_end(end: Any, info: ValidationInfo) -> Any:
 _End = Annotated[Moment | None, AfterValidator(_check_end)]
 
 
-class IncidentIn(Sent, Mirror[IncidentDraft]):
+class IncidentIn(RequestModel, Mirror[IncidentDraft]):
     """An incident to open."""
 
     label: Annotated[Token, AfterValidator(_check_label)] = Field(description="`CIP:<slug>` or `CI:<slug>`.")
@@ -170,7 +170,7 @@ class IncidentIn(Sent, Mirror[IncidentDraft]):
     expires: bool = Field(False, description="Whether what is contributed under the label expires at the end.")
 
 
-class IncidentChangeIn(Sent, ChangeMirror[IncidentChange]):
+class IncidentChangeIn(RequestModel, ChangeMirror[IncidentChange]):
     """A change to an incident: the fields to change; `end` null removes the end."""
 
     start: Moment = UNSENT
@@ -178,7 +178,7 @@ class IncidentChangeIn(Sent, ChangeMirror[IncidentChange]):
     expires: bool = UNSENT
 
 
-class IncidentOut(Answered, Mirror[Incident]):
+class IncidentOut(ResponseModel, Mirror[Incident]):
     """An incident; one without an end is still on."""
 
     id: int
@@ -188,14 +188,14 @@ class IncidentOut(Answered, Mirror[Incident]):
     expires: bool
 
 
-class IncidentsOut(Answered):
+class IncidentsOut(ResponseModel):
     """A page of incidents."""
 
     incidents: list[IncidentOut]
     next: int | None
 
 
-class ReversalOut(Answered, Mirror[Reversal]):
+class ReversalOut(ResponseModel, Mirror[Reversal]):
     """A contribution that the member was given as a match, and its state now."""
 
     seq: int
@@ -205,7 +205,7 @@ class ReversalOut(Answered, Mirror[Reversal]):
     at: Moment
 
 
-class ReversalsOut(Answered):
+class ReversalsOut(ResponseModel):
     """A page of reversals; read on after `next`, or after the last `seq`."""
 
     reversals: list[ReversalOut]

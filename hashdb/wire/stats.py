@@ -21,19 +21,19 @@ from hashdb.domain.stats.reports import (
     Share,
 )
 from hashdb.domain.times import Period
-from hashdb.wire import Answered
+from hashdb.wire import ResponseModel
 from hashdb.wire.cells import line
-from hashdb.wire.conversions import FromDomain, Mirror, Named
+from hashdb.wire.conversions import FromDomain, MappedTo, Mirror
 
 
-class SealOut(Answered):
+class SealOut(ResponseModel):
     """The event that sealed a day, and the digest in it."""
 
     seq: int
     digest: str
 
 
-class CountsOut(Answered):
+class CountsOut(ResponseModel):
     """The counts of a day: the SHA-256 of the day and the lines, each ended by a line feed, is the digest."""
 
     day: date
@@ -48,7 +48,7 @@ class CountsOut(Answered):
         return cls.build(day=day, lines=list(lines(counts)), digest=digest(day, counts), sealed=seal)
 
 
-class ShareOut(Answered, Mirror[Share]):
+class ShareOut(ResponseModel, Mirror[Share]):
     """For one member, label, …: contributions added and withdrawn in the period, and active at its end."""
 
     added: int
@@ -56,7 +56,7 @@ class ShareOut(Answered, Mirror[Share]):
     active: int
 
 
-class DurationsOut(Answered, Mirror[Durations]):
+class DurationsOut(ResponseModel, Mirror[Durations]):
     """Durations in seconds; shares are from 0 to 1."""
 
     count: int
@@ -66,39 +66,39 @@ class DurationsOut(Answered, Mirror[Durations]):
     within_24h: float | None
 
 
-class ContributedOut(Answered, Mirror[Contributed]):
+class ContributedOut(ResponseModel, Mirror[Contributed]):
     """Contributions of the period; `withdrawn` is by reason, `events` counts their other events by kind."""
 
     added: int
     active: int
     withdrawn: dict[str, int]
-    events: Annotated[dict[str, int], Named("told")]
+    events: Annotated[dict[str, int], MappedTo("told")]
     by: dict[str, dict[str, ShareOut]]
 
 
-class AskedOut(Answered, Mirror[QueryFigures]):
+class AskedOut(ResponseModel, Mirror[QueryFigures]):
     """Queries by outcome, and matches on the member's own and on others' contributions."""
 
-    queries_hit: Annotated[int, Named("hit")]
-    queries_none: Annotated[int, Named("none")]
-    matches_own: Annotated[int, Named("own")]
-    matches_others: Annotated[int, Named("others")]
+    queries_hit: Annotated[int, MappedTo("hit")]
+    queries_none: Annotated[int, MappedTo("none")]
+    matches_own: Annotated[int, MappedTo("own")]
+    matches_others: Annotated[int, MappedTo("others")]
 
 
-class MatchesOut(Answered, FromDomain[Report]):
+class MatchesOut(ResponseModel, FromDomain[Report]):
     """Queries and matches, by algorithm and by member."""
 
-    by_algorithm: Annotated[dict[str, AskedOut], Named("asked")]
-    by_member: Annotated[dict[str, AskedOut], Named("asked_by")]
+    by_algorithm: Annotated[dict[str, AskedOut], MappedTo("asked")]
+    by_member: Annotated[dict[str, AskedOut], MappedTo("asked_by")]
 
 
-class ReappearancesOut(Answered, FromDomain[Report]):
+class ReappearancesOut(ResponseModel, FromDomain[Report]):
     """Matches, the contributions that another member matched for the first time in the period, and the time to that."""
 
     own: int
     others: int
-    caught: Annotated[int, Named("caught.contributions")]
-    time_to_first_catch: Annotated[DurationsOut, Named("caught.first_catch")]
+    caught: Annotated[int, MappedTo("caught.contributions")]
+    time_to_first_catch: Annotated[DurationsOut, MappedTo("caught.first_catch")]
 
     @classmethod
     def fields_from(cls, value: Report) -> dict[str, Any]:
@@ -107,7 +107,7 @@ class ReappearancesOut(Answered, FromDomain[Report]):
         return super().fields_from(value) | {"own": figures.own, "others": figures.others}
 
 
-class ReviewsOut(Answered, Mirror[Reviewed]):
+class ReviewsOut(ResponseModel, Mirror[Reviewed]):
     """Opinions, cases and decisions; disputes by reason, decisions by outcome, `cases_open` at the end.
 
     `disputes_decided` are the decisions on cases under which a member disputed.
@@ -115,50 +115,50 @@ class ReviewsOut(Answered, Mirror[Reviewed]):
 
     confirms: int
     disputes: dict[str, int]
-    cases_opened: Annotated[int, Named("opened")]
-    cases_decided: Annotated[dict[str, int], Named("decided")]
+    cases_opened: Annotated[int, MappedTo("opened")]
+    cases_decided: Annotated[dict[str, int], MappedTo("decided")]
     disputes_decided: dict[str, int] = Field(default_factory=dict)
     """Empty in a report that an earlier version stored."""
-    cases_open: Annotated[int, Named("open")]
-    time_to_decide: Annotated[DurationsOut, Named("to_decide")]
+    cases_open: Annotated[int, MappedTo("open")]
+    time_to_decide: Annotated[DurationsOut, MappedTo("to_decide")]
 
 
-class PrecisionOut(Answered, Mirror[Precision]):
+class PrecisionOut(ResponseModel, Mirror[Precision]):
     """How many of a member's judged contributions hold."""
 
     confirmed: int
     disputed: int
-    precision: Annotated[float | None, Named("share")]
+    precision: Annotated[float | None, MappedTo("share")]
 
 
-class RefusalsOut(Answered, FromDomain[Report]):
+class RefusalsOut(ResponseModel, FromDomain[Report]):
     """Refused requests to contribute, and requests that were turned away, by reason."""
 
-    contributions: Annotated[dict[str, int], Named("refused")]
-    requests: Annotated[dict[str, int], Named("turned_away")]
+    contributions: Annotated[dict[str, int], MappedTo("refused")]
+    requests: Annotated[dict[str, int], MappedTo("turned_away")]
 
 
-class DayOut(Answered, Mirror[DayReport]):
+class DayOut(ResponseModel, Mirror[DayReport]):
     """The figures of a day."""
 
     added: int
     withdrawn: int
     queries: int
-    matches: Annotated[int, Named("hits")]
+    matches: Annotated[int, MappedTo("hits")]
 
 
-class ReportOut(Answered, Mirror[Report]):
+class ReportOut(ResponseModel, Mirror[Report]):
     """The figures of a period. `final`: none can change any more. `size` is the seq of the last event that was read."""
 
-    first: Annotated[date, Named("period.first")] = Field(alias="from", serialization_alias="from")
-    last: Annotated[date, Named("period.last")] = Field(alias="to", serialization_alias="to")
+    first: Annotated[date, MappedTo("period.first")] = Field(alias="from", serialization_alias="from")
+    last: Annotated[date, MappedTo("period.last")] = Field(alias="to", serialization_alias="to")
     final: bool
     size: int
     member: int | None
     members: dict[str, str]
     contributions: ContributedOut
-    time_to_remove: Annotated[dict[str, DurationsOut], Named("to_remove")]
-    time_to_share: Annotated[dict[str, DurationsOut], Named("to_share")]
+    time_to_remove: Annotated[dict[str, DurationsOut], MappedTo("to_remove")]
+    time_to_share: Annotated[dict[str, DurationsOut], MappedTo("to_share")]
     matches: MatchesOut
     reappearances: ReappearancesOut
     reviews: ReviewsOut

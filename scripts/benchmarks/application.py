@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threading import Event
 
-from hashdb.cli.serve import fill
+from hashdb.cli.serve import fill_index
 from hashdb.service import open_hashdb, schedule
 from hashdb.service.background import Task
 from hashdb.settings import Settings
@@ -14,5 +14,5 @@ from hashdb.web.access_log import write_json_lines
 write_json_lines()
 _settings = Settings.read()
 _db = open_hashdb(_settings.database, _settings.rules(), index=_settings.home / "index")
-schedule.start(_db, Event(), {Task.FILL: fill})
+schedule.start(_db, Event(), {Task.FILL: fill_index})
 app = create_app(_db, _settings)

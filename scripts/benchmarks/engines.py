@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from hashdb.index.plan import Chunks
-from hashdb.index.segment import Segment, build, open_segment, write_segment
+from hashdb.index.segment import Segment, build_segment, open_segment, write_segment
 from hashdb.index.tiered import ARRAY, TieredIndex
 from hashdb.index.vectors import Words, unpack
 
@@ -63,7 +63,7 @@ class Hashdb:
     @staticmethod
     def make(folder: Path, words: Words, radius: int) -> None:
         """Build the segment; the newest values are left to the array."""
-        write_segment(folder / "hashdb.segment", build(words[:-ARRAY], radius))
+        write_segment(folder / "hashdb.segment", build_segment(words[:-ARRAY], radius))
 
     def __init__(self, folder: Path, words: Words, radius: int) -> None:
         """Map the file and fill the array."""

@@ -12,11 +12,11 @@ from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, Member
 from hashdb.domain.accounts.users import Role, UserDraft
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.review.incidents import IncidentDraft
-from hashdb.domain.sharing.webhooks import LEASE, Attempt, DeliveryOutcome, Topic, Trouble, WebhookDraft
+from hashdb.domain.sharing.webhooks import ATTEMPT_LEASE, Attempt, DeliveryOutcome, Topic, Trouble, WebhookDraft
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.stats.counts import Use
 from hashdb.domain.times import Period
-from hashdb.hashing.algorithms import built_in
+from hashdb.hashing.algorithms import built_in_benign
 from hashdb.service import HashDB
 from hashdb.service.accounts import members, users
 from hashdb.service.contributions import contributions
@@ -46,7 +46,7 @@ def through(db: HashDB, password: str) -> None:
 def _live(db: HashDB, password: str) -> None:
     added = {name: users.add(db, COMMAND_LINE, UserDraft(name, role), password).user for name, role in PEOPLE.items()}
     now = db.now()
-    benign.start(db, built_in())
+    benign.start(db, built_in_benign())
     for id, note in ((1_011, "Splash screen of Palaver"), (2_022, "Weather map of a regional channel")):
         signals = contributions.get(db, COMMAND_LINE, id).signals
         benign.add(db, COMMAND_LINE, BenignDraft(signals, note=note))
@@ -77,7 +77,7 @@ def _push(db: HashDB) -> None:
     for topic, (attempt, outcome) in attempts.items():
         with db.store.begin() as tx:
             made = tx.deliveries.add(1, webhooks.new_message(db, topic, {}))
-            (claimed,) = tx.deliveries.claim([made.id], now, now + LEASE)
+            (claimed,) = tx.deliveries.claim([made.id], now, now + ATTEMPT_LEASE)
             tx.deliveries.note(claimed, attempt, outcome, now, None)
     webhooks.test(db, COMMAND_LINE, 1)
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashdb.domain.signals import Algorithm
-from hashdb.index.segment import build as build_segment
+from hashdb.index.segment import build_segment
 from hashdb.index.segments import SegmentStore, low_priority
 from hashdb.index.vectors import Words, unpack
 from scripts.benchmarks.engines import ROOT, surroundings

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, create_engine, text
 
 from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
 from hashdb.domain.contributions import Media, Standing, Status
-from hashdb.domain.ledger.events import Action, Entry
+from hashdb.domain.ledger.events import Action, LogEntry
 from hashdb.domain.rules import Rules
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.index.vectors import Words, to_octets, unpack
@@ -52,7 +52,7 @@ def fill(url: str, rules: Rules, words: Words) -> str:
                 insert_rows(connection, signals, [_signal(id, values[id - 1]) for id in ids])
     # One event for all: each contribution's own would take longer to write than all else.
     with store.begin() as tx:
-        tx.audit.append(now, COMMAND_LINE, [Entry(Action.CONTRIBUTION_ADDED, "contribution", len(values), {})])
+        tx.audit.append(now, COMMAND_LINE, [LogEntry(Action.CONTRIBUTION_ADDED, "contribution", len(values), {})])
     if not store.embedded:
         with engine.begin() as connection:
             last = {"last": len(values)}

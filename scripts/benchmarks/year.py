@@ -13,11 +13,11 @@ from sqlalchemy import create_engine, select, text, update
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, Member, MemberDraft, MemberKind, Scope
 from hashdb.domain.contributions import Media, Standing, Status
-from hashdb.domain.ledger.events import Action, Details, Entry, leaf
+from hashdb.domain.ledger.events import Action, Details, LogEntry, leaf
 from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
 from hashdb.domain.rules import Rules
 from hashdb.domain.signals import Algorithm
-from hashdb.domain.stats.counts import ANY, Cell, Hit, Kind, QueryOutcome
+from hashdb.domain.stats.counts import ANY_ALGORITHM, Cell, CountKind, Hit, QueryOutcome
 from hashdb.service import HashDB
 from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions
@@ -113,7 +113,7 @@ def _id(actor: Actor) -> int:
 class _Batch:
     rows: list[dict[str, object]]
     signals: list[dict[str, object]]
-    events: list[tuple[datetime, Actor, Entry]]
+    events: list[tuple[datetime, Actor, LogEntry]]
 
 
 def _days(rng: np.random.Generator, size: int, end: datetime) -> np.ndarray:
@@ -197,7 +197,7 @@ def _add(batch: _Batch, rng: np.random.Generator, place: int, member: Member, at
         "seconds_to_share": None if removed is None else int((received - removed).total_seconds()),
         "seconds_to_remove": None,
     }
-    entry = Entry(Action.CONTRIBUTION_ADDED, "contribution", id, details)
+    entry = LogEntry(Action.CONTRIBUTION_ADDED, "contribution", id, details)
     batch.events.append((received, Actor(f"key:{member.id}", frozenset()), entry))
 
 
@@ -227,7 +227,7 @@ def _write(url: str, store: Store, batch: _Batch) -> None:
     engine.dispose()
 
 
-def _event(seq: int, at: datetime, actor: Actor, entry: Entry) -> dict[str, Any]:
+def _event(seq: int, at: datetime, actor: Actor, entry: LogEntry) -> dict[str, Any]:
     return {
         "seq": seq,
         "at": at,
@@ -259,9 +259,9 @@ def _ask(store: Store, ids: list[int], judged: list[int], end: datetime, rng: np
         for id, share in zip(ids, busy, strict=True):
             asked = int(40_000 * share * rng.uniform(0.7, 1.3) * (0.7 if day.weekday() >= 5 else 1))
             found = int(asked * rng.uniform(0.0004, 0.0012))
-            numbers[Cell(Kind.QUERY, id, ANY, QueryOutcome.NONE)] = asked - found
-            numbers[Cell(Kind.QUERY, id, ANY, QueryOutcome.HIT)] = found
-            numbers[Cell(Kind.HIT, id, ANY, QueryOutcome.OTHERS)] = found
+            numbers[Cell(CountKind.QUERY, id, ANY_ALGORITHM, QueryOutcome.NONE)] = asked - found
+            numbers[Cell(CountKind.QUERY, id, ANY_ALGORITHM, QueryOutcome.HIT)] = found
+            numbers[Cell(CountKind.HIT, id, ANY_ALGORITHM, QueryOutcome.OTHERS)] = found
         with store.begin() as tx:
             tx.counts.add(day, {cell: times for cell, times in numbers.items() if times})
     with store.begin() as tx:
@@ -310,5 +310,5 @@ def _judge(
                 tx.contributions.withdraw(found.id, "removal_reversed", db.now())
                 told = {"reason": "removal_reversed", "before": "active"}
                 by = Actor(f"key:{found.member}", frozenset())
-                tx.audit.append(db.now(), by, [Entry(Action.CONTRIBUTION_WITHDRAWN, "contribution", found.id, told)])
+                tx.audit.append(db.now(), by, [LogEntry(Action.CONTRIBUTION_WITHDRAWN, "contribution", found.id, told)])
     return [int(id) for id in chosen]

@@ -21,7 +21,7 @@ from sqlalchemy import make_url
 from hashdb.client import Client
 from hashdb.domain.matching.matches import Query
 from hashdb.errors import FeedRestarted, LogRewritten
-from hashdb.index.folder import locked
+from hashdb.index.folder import lock_folder
 from tests.builders import draft
 from tests.cli.conftest import Commands
 from tests.postgres import WHEEL, PostgresServer
@@ -226,7 +226,7 @@ def test_how_a_backup_is_asked_for_is_checked(run: Commands, tmp_path: Path) -> 
     assert "--keep takes --into" in run("backup", tmp_path / "a.tar", "--keep", "3").stderr
     run("member", "add", "Alpha", "--kind", "platform", "--scope", "match")
     (tmp_path / "backups").mkdir()
-    with locked(tmp_path / "backups"):
+    with lock_folder(tmp_path / "backups"):
         assert "another backup is being written into" in run("backup", "--into", tmp_path / "backups").stderr
     (tmp_path / "file").write_text("")
     assert run("backup", "--into", tmp_path / "file").returncode == 2

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.cli.home import opened
+from hashdb.cli.home import open_home
 from hashdb.domain.signals import Algorithm
-from hashdb.index.segment import build, open_segment, write_segment
+from hashdb.index.segment import build_segment, open_segment, write_segment
 from hashdb.settings import Settings
 from tests.builders import contributed, draft, member_with
 from tests.cli.conftest import Commands
@@ -22,7 +22,7 @@ def index(run: Commands) -> Path:
     """The folder of an index of forty values, which a service wrote."""
     settings = Settings(home=Path(run.environment["HASHDB_HOME"]))
     folder = settings.home / "index"
-    with opened(settings, folder) as db:
+    with open_home(settings, folder) as db:
         contributed(db, member_with(db), *map(draft, range(40)))
         db.index.maintain(at_once=True)
     return folder
@@ -41,7 +41,7 @@ def test_an_index_is_compared_with_the_database(run: Commands, index: Path) -> N
 def test_a_difference_is_told_and_what_to_do(run: Commands, index: Path) -> None:
     [path] = index.glob("pdq-*.segment")
     words = open_segment(path).words(slice(1, None))
-    write_segment(path, build(words, PDQ.radius))
+    write_segment(path, build_segment(words, PDQ.radius))
     done = run("index", "check")
     assert done.returncode == 1
     assert "pdq: 40 values, 39 of the index in files; 40 queries: 1 missing," in done.stdout
@@ -53,14 +53,14 @@ def test_a_difference_is_told_and_what_to_do(run: Commands, index: Path) -> None
     assert (said["same"], said["algorithms"]["pdq"]["missing"]) == (False, 1)
     for path in index.iterdir():
         path.unlink()
-    with opened(Settings(home=index.parent), index) as db:
+    with open_home(Settings(home=index.parent), index) as db:
         db.index.maintain(at_once=True)
     assert run.json("index", "check")["same"]
 
 
 def test_an_index_that_cannot_be_used_is_told(run: Commands) -> None:
     settings = Settings(home=Path(run.environment["HASHDB_HOME"]))
-    with opened(settings) as db:
+    with open_home(settings) as db:
         fill_store(db, member_with(db))
     done = run("index", "check")
     assert (done.returncode, done.stdout) == (1, "")

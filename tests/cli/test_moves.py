@@ -15,7 +15,7 @@ from threading import Event, Thread
 import pytest
 from sqlalchemy import NullPool, create_engine, inspect, make_url, text
 
-from hashdb.cli.home import copying_alone
+from hashdb.cli.home import lock_copy
 from hashdb.client import Client
 from hashdb.domain.matching.matches import Query
 from hashdb.service import open_hashdb
@@ -149,7 +149,7 @@ def _made(connection: sqlite3.Connection, path: str, pid: int) -> bool:
 
 def test_two_copies_at_a_time_are_refused(run: Commands, tmp_path: Path) -> None:
     run("upgrade")
-    with copying_alone(Path(run.environment["HASHDB_HOME"])):
+    with lock_copy(Path(run.environment["HASHDB_HOME"])):
         done = run("copy-to", HASHDB_COPY_TO=f"sqlite:///{tmp_path}/file.sqlite")
     assert (done.returncode, done.stderr.count("another `hashdb copy-to` runs from this home")) == (1, 1)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.cli.serve import is_loopback, misspelt, require_safe
+from hashdb.cli.serve import is_loopback, require_safe, unknown_settings
 from hashdb.errors import UnsafeStart
 from hashdb.settings import Settings
 from tests.cli.conftest import Commands
@@ -66,7 +66,7 @@ def test_debugging_that_is_off_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path
 def test_a_variable_that_is_no_setting_is_warned_of() -> None:
     others = ["HASHDB_HOME", "hashdb_home", "HASHDB_KERNEL", "HASHDB_TEST_CHROMIUM", "HASHDB_REQUIRE_ALL", "HOME"]
     others += ["HASHDB_SERVICE_HOST", "HASHDB_PORT_8000_TCP"]
-    assert list(misspelt(["HASHDB_RATE_LIMITS", *others, "HASHDB_COLOUR_OF_THE_MOON"])) == [
+    assert list(unknown_settings(["HASHDB_RATE_LIMITS", *others, "HASHDB_COLOUR_OF_THE_MOON"])) == [
         "HASHDB_COLOUR_OF_THE_MOON is no setting",
         "HASHDB_RATE_LIMITS is no setting: do you mean HASHDB_RATE_LIMIT?",
     ]

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from hashdb import __version__
-from hashdb.cli.serve import not_bound
+from hashdb.cli.serve import bind_error
 from hashdb.store.migrations import NEWEST
 from tests.cli.conftest import Commands
 from tests.serving import serving
@@ -71,7 +71,7 @@ def test_no_address_is_not_every_address(run: Commands) -> None:
     ],
 )
 def test_what_the_system_says_of_an_address_is_told_apart(error: int, sentence: str) -> None:
-    assert str(not_bound(OSError(error, os.strerror(error)), "::1", 80)) == sentence
+    assert str(bind_error(OSError(error, os.strerror(error)), "::1", 80)) == sentence
 
 
 def test_a_second_service_from_one_home_is_refused(served: str, home: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.cli.matching.match import spelled_age
+from hashdb.cli.matching.match import format_age
 from hashdb.client import Client
 from hashdb.local import LocalIndex
 from tests.builders import draft, query
@@ -115,4 +115,4 @@ def test_without_a_copy_match_says_how_to_get_one(run: Commands) -> None:
     ("seconds", "said"), [(-1, "0 seconds"), (1, "1 second"), (119, "1 minute"), (7_200, "2 hours"), (10**6, "11 days")]
 )
 def test_an_age_is_told_in_the_largest_unit(seconds: int, said: str) -> None:
-    assert spelled_age(timedelta(seconds=seconds)) == said
+    assert format_age(timedelta(seconds=seconds)) == said

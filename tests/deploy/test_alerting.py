@@ -16,7 +16,7 @@ import httpx
 import pytest
 import yaml
 
-from hashdb.cli.serve import free
+from hashdb.cli.serve import check_port
 from tests.snippets import ROOT
 
 CONF = ROOT / "deploy" / "alertmanager" / "alertmanager.yaml"
@@ -55,7 +55,7 @@ def test_an_alert_reaches_the_receiver(tmp_path: Path) -> None:
         (tmp_path / "alert_url").write_text(f"http://127.0.0.1:{server.server_port}/alerts")
         text = CONF.read_text("utf-8").replace("/run/secrets/alert_url", f"{tmp_path}/alert_url")
         (tmp_path / "alertmanager.yaml").write_text(text.replace("group_wait: 30s", "group_wait: 0s"))
-        port = free("127.0.0.1", 0)
+        port = check_port("127.0.0.1", 0)
         words = [f"--config.file={tmp_path}/alertmanager.yaml", f"--storage.path={tmp_path}/data"]
         listens = [f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address="]
         with (tmp_path / "log").open("w") as log:

@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from hashdb.domain.addresses import EgressPolicy, network_of, public
+from hashdb.domain.addresses import EgressPolicy, is_public, network_of
 
 PRIVATE = [
     "127.0.0.1", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "224.0.0.1",
@@ -40,13 +40,13 @@ def test_an_address_counts_as_its_network(address: str, network: str) -> None:
 
 @pytest.mark.parametrize("address", PRIVATE)
 def test_what_is_not_of_the_internet_is_not_public(address: str) -> None:
-    assert not public(ip_address(address))
+    assert not is_public(ip_address(address))
     assert EgressPolicy().fault("https", address) == "this address is not of the internet"
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "2606:4700:4700::1111", "2a00:1450::1"])
 def test_what_is_of_the_internet_is_public(address: str) -> None:
-    assert public(ip_address(address))
+    assert is_public(ip_address(address))
     assert EgressPolicy().fault("https", address) is None
 
 

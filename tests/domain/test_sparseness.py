@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from PIL import Image, ImageDraw
 
-from hashdb.domain.signals import FURTHER, Algorithm, Signal, is_sparse, reach
-from hashdb.hashing.algorithms import perceptual
+from hashdb.domain.signals import SPARSE_MARGIN, Algorithm, Signal, is_sparse, match_radius
+from hashdb.hashing.algorithms import imagehash_signal
 from hashdb.hashing.pictures import Picture
 from tests.builders import near, signal, sparse
 
@@ -27,14 +27,14 @@ def test_a_product_of_rows_and_columns_is_sparse_also_with_bits_changed_and_rand
 def test_a_small_thing_on_a_plain_ground_is_sparse(left: int, top: int) -> None:
     picture = Image.new("RGB", (320, 240), (200, 210, 220))
     ImageDraw.Draw(picture).ellipse((left, top, left + 12, top + 12), (30, 20, 20))
-    assert is_sparse(perceptual(Picture(picture), PHASH256).value)
+    assert is_sparse(imagehash_signal(Picture(picture), PHASH256).value)
 
 
 def test_only_phash256_reaches_less_far_and_whichever_of_the_two_is_sparse() -> None:
     one, thin = signal(1, PHASH256).value, sparse(1).value
-    assert reach(PHASH256, one, signal(2, PHASH256).value) == PHASH256.radius
-    assert reach(PHASH256, one, thin) == reach(PHASH256, thin, one) == PHASH256.radius - FURTHER
-    assert reach(Algorithm.PDQ, thin, thin) == Algorithm.PDQ.radius
+    assert match_radius(PHASH256, one, signal(2, PHASH256).value) == PHASH256.radius
+    assert match_radius(PHASH256, one, thin) == match_radius(PHASH256, thin, one) == PHASH256.radius - SPARSE_MARGIN
+    assert match_radius(Algorithm.PDQ, thin, thin) == Algorithm.PDQ.radius
 
 
 def test_a_sparse_signal_is_accepted_as_any_other() -> None:

@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from hashdb.domain.signals import FURTHER, Algorithm
+from hashdb.domain.signals import SPARSE_MARGIN, Algorithm
 from hashdb.evaluation.pairs import compare
 from hashdb.index.vectors import pack
 from tests.builders import near, signal, sparse
@@ -64,4 +64,4 @@ def test_a_pair_of_which_either_is_sparse_is_further_apart() -> None:
     one = sparse(1)
     words = [pack([value.value], 256) for value in (one, near(one, 20), signal(1, Algorithm.PHASH256))]
     pairs, _ = compare(words, words, Algorithm.PHASH256)
-    assert pairs.first(1) == [(0, 1, 20 + FURTHER)]
+    assert pairs.first(1) == [(0, 1, 20 + SPARSE_MARGIN)]

@@ -14,7 +14,7 @@ from hashdb.evaluation.runs import MOST, AlgorithmChoice, ChoiceResult, Evaluati
 from hashdb.evaluation.samples import Scheme
 from hashdb.evaluation.tails import Tail
 from hashdb.hashing import Limits
-from hashdb.index.plan import choose
+from hashdb.index.plan import choose_chunks
 from tests.evaluation.conftest import SCHEME
 from tests.evaluation.photos import PHOTOS
 
@@ -40,7 +40,7 @@ def test_values_that_stand_in_a_table_count_once() -> None:
 
 def _built(algorithm: Algorithm, radius: int, count: int) -> int:
     """What the tables of a segment of so many values take: eight bytes a value and chunk, four a place."""
-    cut = choose(count, algorithm.bits, radius)
+    cut = choose_chunks(count, algorithm.bits, radius)
     return 8 * count * len(cut.widths) + 4 * cut.bases[-1]
 
 

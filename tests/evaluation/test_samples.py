@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hashdb.domain.signals import FURTHER, Algorithm, is_sparse
+from hashdb.domain.signals import SPARSE_MARGIN, Algorithm, is_sparse
 from hashdb.evaluation.samples import (
     FAR,
     LONGEST_SIDE,
@@ -19,14 +19,14 @@ from hashdb.evaluation.samples import (
     Scheme,
     Unfit,
     asked,
-    contributed,
+    contribution_hashes,
     further,
     measure,
     measure_all,
     nearest,
 )
 from hashdb.hashing import Limits
-from hashdb.hashing.algorithms import perceptual
+from hashdb.hashing.algorithms import imagehash_signal
 from hashdb.hashing.pdq import pdq
 from hashdb.hashing.pictures import Picture
 from hashdb.index.vectors import pack, unpack
@@ -45,13 +45,13 @@ def test_the_first_of_what_is_asked_is_the_picture_itself() -> None:
     photo = _photo()
     hashes = asked(photo, BOTH)
     assert unpack(hashes[Algorithm.PDQ])[0] == pdq(photo)[0].value
-    assert unpack(hashes[Algorithm.PHASH])[0] == perceptual(photo, Algorithm.PHASH).value
+    assert unpack(hashes[Algorithm.PHASH])[0] == imagehash_signal(photo, Algorithm.PHASH).value
 
 
 def test_every_profile_contributes_the_picture_itself_and_each_value_once() -> None:
     photo = _photo()
     for profile in PROFILES:
-        for algorithm, words in contributed(photo, BOTH, profile).items():
+        for algorithm, words in contribution_hashes(photo, BOTH, profile).items():
             values = unpack(words)
             assert asked(photo, BOTH)[algorithm][0].tolist() in words.tolist()
             assert len(set(values)) == len(values)
@@ -60,7 +60,7 @@ def test_every_profile_contributes_the_picture_itself_and_each_value_once() -> N
 def test_what_would_be_refused_is_not_contributed() -> None:
     flat = Picture(Image.new("RGB", (100, 100), (9, 9, 9)))
     for profile in PROFILES:
-        assert not len(contributed(flat, (Algorithm.PHASH,), profile)[Algorithm.PHASH])
+        assert not len(contribution_hashes(flat, (Algorithm.PHASH,), profile)[Algorithm.PHASH])
 
 
 def test_a_radius_is_the_default_one_unless_another_is_given() -> None:
@@ -72,7 +72,7 @@ def test_a_radius_is_the_default_one_unless_another_is_given() -> None:
 def test_it_is_the_same_as_at_a_match() -> None:
     values = [near(sparse(seed), bits).value for seed in range(20) for bits in range(0, 128, 8)]
     values += [signal(seed, Algorithm.PHASH256).value for seed in range(50)]
-    expected = [FURTHER * is_sparse(value) for value in values]
+    expected = [SPARSE_MARGIN * is_sparse(value) for value in values]
     assert 0 < sum(map(bool, expected)) < len(values)
     assert further(Algorithm.PHASH256, pack(values, 256)).tolist() == expected
 
@@ -149,7 +149,7 @@ def test_the_nearest_value(queries: list[int], values: list[int], expected: tupl
 def test_all_of_256_bits_may_differ() -> None:
     none, every = np.zeros((1, 4), np.uint64), np.full((1, 4), 2**64 - 1, np.uint64)
     assert nearest(none, every, Algorithm.PDQ) == (256, 256)
-    assert nearest(none, every, Algorithm.PHASH256) == (256 + FURTHER, 256 + FURTHER)
+    assert nearest(none, every, Algorithm.PHASH256) == (256 + SPARSE_MARGIN, 256 + SPARSE_MARGIN)
 
 
 def test_two_processes_find_what_one_does_in_the_same_order() -> None:

@@ -10,7 +10,7 @@ from typing import Self
 
 import httpx
 
-from hashdb.cli.home import signing_of
+from hashdb.cli.home import configured_signing
 from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
 from hashdb.service import open_hashdb
 from hashdb.service.accounts import members
@@ -102,7 +102,7 @@ class Scene:
     def verified(self) -> list[str]:
         """What does not hold of the log; what `hashdb audit verify` says."""
         settings = self._read()
-        with closing(open_hashdb(settings.database, settings.rules(), signing=signing_of(settings))) as db:
+        with closing(open_hashdb(settings.database, settings.rules(), signing=configured_signing(settings))) as db:
             return [str(finding) for finding in verify(db, COMMAND_LINE).findings]
 
     def _read(self) -> Settings:

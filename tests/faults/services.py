@@ -14,7 +14,7 @@ from typing import Self
 
 import httpx
 
-from hashdb.cli.serve import free
+from hashdb.cli.serve import check_port
 from tests.processes import children
 
 _WITHIN = 60.0
@@ -37,7 +37,7 @@ class Service:
         self.home, self.log = home, log or home.parent / f"{home.name}.log"
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
         self.environment = kept | {"HASHDB_HOME": str(home)} | dict(settings or {})
-        self.port = free("127.0.0.1", 0)
+        self.port = check_port("127.0.0.1", 0)
         self.host, self.url = host, f"http://{host}:{self.port}"
         # Not of the folder in which this happens to run: of PYTHONPATH, else as it is installed.
         self._words = [*before, sys.executable, "-P", "-m", "hashdb"]

@@ -11,7 +11,7 @@ from PIL import Image
 
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.hashing import Limits
-from hashdb.hashing.algorithms import perceptual
+from hashdb.hashing.algorithms import imagehash_signal
 from hashdb.hashing.pictures import Picture, read_picture
 from tests.hashing.samples import PHOTOS, drawn
 
@@ -28,18 +28,18 @@ BY_IMAGEHASH: dict[Algorithm, Callable[[Image.Image], imagehash.ImageHash]] = {
 @pytest.mark.parametrize("photo", PHOTOS[:6], ids=lambda photo: photo.name)
 def test_photos_hash_as_by_imagehash(photo: Path, algorithm: Algorithm) -> None:
     picture = read_picture(photo.read_bytes(), Limits())
-    assert str(perceptual(picture, algorithm)) == f"{algorithm}:{BY_IMAGEHASH[algorithm](picture.colour)}"
+    assert str(imagehash_signal(picture, algorithm)) == f"{algorithm}:{BY_IMAGEHASH[algorithm](picture.colour)}"
 
 
 @pytest.mark.parametrize("algorithm", BY_IMAGEHASH)
 @pytest.mark.parametrize("size", [(1, 1), (1, 500), (7, 3), (64, 64), (1000, 30), (640, 481)], ids=str)
 def test_pictures_of_any_size_hash_as_by_imagehash(size: tuple[int, int], algorithm: Algorithm) -> None:
     image = drawn(*size)
-    assert str(perceptual(Picture(image), algorithm)) == f"{algorithm}:{BY_IMAGEHASH[algorithm](image)}"
+    assert str(imagehash_signal(Picture(image), algorithm)) == f"{algorithm}:{BY_IMAGEHASH[algorithm](image)}"
 
 
 @pytest.mark.parametrize("algorithm", BY_IMAGEHASH)
 def test_nothing_of_imagehash_leaves(algorithm: Algorithm) -> None:
-    signal = perceptual(Picture(drawn()), algorithm)
+    signal = imagehash_signal(Picture(drawn()), algorithm)
     assert signal == Signal.parse(str(signal))
     assert type(signal.value) is int

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 import hashdb
-from hashdb.domain.matching.benign import usual_radius, within_reach
+from hashdb.domain.matching.benign import can_be_contributed_near, default_radius
 from hashdb.domain.signals import Algorithm, Profile, Signal
 from hashdb.hashing import Mode, hash_file, hash_variants
-from hashdb.hashing.algorithms import built_in, is_benign
+from hashdb.hashing.algorithms import built_in_benign, is_benign
 from scripts import benign
 from tests.builders import near, signal
 
@@ -23,7 +23,7 @@ PHOTOS = sorted((Path(hashdb.__file__).parent / "photos").glob("*.jpg"))
 def test_the_file_is_what_the_script_draws() -> None:
     """To the letter but for PDQ: where a picture is symmetric, the processor's rounding decides some of its bits."""
     drawn = [Signal.parse(one) for family in tomllib.loads(benign.text()).values() for one in family["signals"]]
-    written = [one for entry in built_in() for one in entry.signals]
+    written = [one for entry in built_in_benign() for one in entry.signals]
     exact = [[one for one in signals if one.algorithm is not Algorithm.PDQ] for signals in (drawn, written)]
     assert exact[0] == exact[1]
     rounded = [one for one in drawn if one.algorithm is Algorithm.PDQ]
@@ -31,10 +31,10 @@ def test_the_file_is_what_the_script_draws() -> None:
 
 
 def test_every_algorithm_has_some_and_each_is_worth_keeping() -> None:
-    held = [one for entry in built_in() for one in entry.signals]
+    held = [one for entry in built_in_benign() for one in entry.signals]
     assert {one.algorithm for one in held} == set(Algorithm)
-    assert all(map(within_reach, held))
-    assert [entry.built_in for entry in built_in()] == list(benign.FAMILIES)
+    assert all(map(can_be_contributed_near, held))
+    assert [entry.built_in for entry in built_in_benign()] == list(benign.FAMILIES)
 
 
 @pytest.mark.parametrize("photo", PHOTOS, ids=lambda photo: photo.stem)
@@ -46,9 +46,11 @@ def test_no_photograph_and_no_part_of_one_is_close_to_any(photo: Path) -> None:
 
 @pytest.mark.parametrize("algorithm", Algorithm)
 def test_what_is_within_the_usual_radius_of_one_is_benign(algorithm: Algorithm) -> None:
-    one = next(one for entry in built_in() for one in entry.signals if one.algorithm is algorithm and not one.fault())
+    one = next(
+        one for entry in built_in_benign() for one in entry.signals if one.algorithm is algorithm and not one.fault()
+    )
     assert is_benign(one)
-    assert is_benign(near(one, usual_radius(algorithm)))
+    assert is_benign(near(one, default_radius(algorithm)))
     assert not is_benign(signal(1, algorithm))
 
 

@@ -13,7 +13,7 @@ import pytest
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import UnreadablePicture
 from hashdb.hashing import Hashed, Limits, hash_file, hash_picture, warm
-from hashdb.hashing.algorithms import perceptual
+from hashdb.hashing.algorithms import imagehash_signal
 from hashdb.hashing.pdq import pdq
 from hashdb.hashing.pictures import Picture
 from tests.hashing.samples import drawn, encoded
@@ -38,7 +38,7 @@ def test_the_signals_are_those_of_each_algorithm() -> None:
     picture = Picture(drawn())
     signal, quality = pdq(picture)
     assert hash_picture(OCTETS, [Algorithm.DHASH, Algorithm.PDQ], Limits()) == Hashed(
-        (perceptual(picture, Algorithm.DHASH), signal), quality
+        (imagehash_signal(picture, Algorithm.DHASH), signal), quality
     )
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from hashdb.domain.signals import Algorithm
 from hashdb.hashing import Limits
-from hashdb.hashing.algorithms import perceptual
+from hashdb.hashing.algorithms import imagehash_signal
 from hashdb.hashing.pdq import pdq, pdq_coefficients, pdq_signal
 from hashdb.hashing.pictures import Picture, read_picture
 from hashdb.hashing.transforms import NAMES, orientations
@@ -35,7 +35,7 @@ on_photos = pytest.mark.parametrize("photo", PHOTOS[:8], ids=lambda photo: photo
 def test_phash256_of_a_turned_picture_is_what_imagehash_says(photo: Path) -> None:
     picture = read_picture(photo.read_bytes(), Limits())
     for name, coefficients in orientations(whole_coefficients(picture), 0):
-        turned = perceptual(Picture(picture.colour.transpose(TURNS[name])), Algorithm.PHASH256)
+        turned = imagehash_signal(Picture(picture.colour.transpose(TURNS[name])), Algorithm.PHASH256)
         assert phash256_signal(coefficients).distance(turned) <= PHASH256_BITS, name
 
 
@@ -53,7 +53,7 @@ def test_mirrored_and_flipped_phash256_is_bit_for_bit(photo: Path) -> None:
     for name, coefficients in orientations(whole_coefficients(picture), 0):
         if name in ("mirror", "flip", "rotate-180"):
             turned = Picture(picture.colour.transpose(TURNS[name]))
-            assert phash256_signal(coefficients) == perceptual(turned, Algorithm.PHASH256), name
+            assert phash256_signal(coefficients) == imagehash_signal(turned, Algorithm.PHASH256), name
 
 
 def test_all_eight_orientations_are_named() -> None:

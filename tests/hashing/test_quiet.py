@@ -7,11 +7,11 @@ from threading import Barrier, Thread
 
 import pytest
 
-from hashdb.hashing.pictures import QUIET
+from hashdb.hashing.pictures import IGNORING_WARNINGS
 
 
 def test_other_warnings_are_still_heard() -> None:
-    with QUIET, pytest.warns(UserWarning, match="mine"):
+    with IGNORING_WARNINGS, pytest.warns(UserWarning, match="mine"):
         warnings.warn("mine", stacklevel=1)
 
 
@@ -20,7 +20,7 @@ def test_the_filters_are_as_before_when_the_last_thread_has_left() -> None:
     together = Barrier(4)
 
     def read(last: int) -> None:
-        with QUIET:
+        with IGNORING_WARNINGS:
             together.wait()
             warnings.warn_explicit("a warning of Pillow's", UserWarning, "Image.py", last, "PIL.Image")
 

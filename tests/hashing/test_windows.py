@@ -10,17 +10,17 @@ from PIL import Image
 
 from hashdb.domain.signals import Algorithm
 from hashdb.hashing import Limits
-from hashdb.hashing.algorithms import perceptual
+from hashdb.hashing.algorithms import imagehash_signal
 from hashdb.hashing.pictures import Picture, read_picture
 from hashdb.hashing.windows import (
     REDUCED,
     WHOLE,
     Window,
     coefficients,
-    part,
+    crop,
     phash256_signal,
-    reduced,
-    turned,
+    reduce_picture,
+    rotate,
     whole_coefficients,
 )
 from tests.hashing.samples import PHOTOS, drawn
@@ -35,7 +35,7 @@ def _photo(path: Path) -> Picture:
 @pytest.mark.parametrize("photo", PHOTOS, ids=lambda photo: photo.name)
 def test_the_whole_picture_hashes_as_by_imagehash(photo: Path) -> None:
     picture = _photo(photo)
-    assert phash256_signal(whole_coefficients(picture)) == perceptual(picture, Algorithm.PHASH256)
+    assert phash256_signal(whole_coefficients(picture)) == imagehash_signal(picture, Algorithm.PHASH256)
 
 
 @pytest.mark.parametrize("window", [WHOLE, Window(0.1, 0.1, 0.9, 0.9), Window(0.25, 0, 1, 0.75)], ids=str)
@@ -45,20 +45,20 @@ def test_a_part_hashes_as_the_part_cut_out(photo: Path, window: Window) -> None:
     width, height = picture.colour.size
     box = (round(window.left * width), round(window.top * height), round(window.right * width))
     cut = picture.colour.crop((*box, round(window.bottom * height)))
-    signal = phash256_signal(coefficients(reduced(picture), window))
-    assert signal.distance(perceptual(Picture(cut), Algorithm.PHASH256)) <= FEW_BITS
+    signal = phash256_signal(coefficients(reduce_picture(picture), window))
+    assert signal.distance(imagehash_signal(Picture(cut), Algorithm.PHASH256)) <= FEW_BITS
 
 
 @pytest.mark.parametrize("size", [(1000, 500), (320, 320), (40, 30), (2000, 3)], ids=str)
 def test_a_reduced_picture_keeps_its_proportions(size: tuple[int, int]) -> None:
-    height, width = reduced(Picture(drawn(*size))).shape
+    height, width = reduce_picture(Picture(drawn(*size))).shape
     assert max(width, height) == min(REDUCED, max(size))
     assert abs(width / size[0] - height / size[1]) * min(size) <= 1
 
 
 def test_what_is_cut_out_of_a_turned_picture_is_nothing_but_picture() -> None:
     white = np.full((240, 320), 255, np.float32)
-    pixels, window = turned(white, 5)
+    pixels, window = rotate(white, 5)
     height, width = pixels.shape
     left, right = round(window.left * width), round(window.right * width)
     top, bottom = round(window.top * height), round(window.bottom * height)
@@ -68,9 +68,9 @@ def test_what_is_cut_out_of_a_turned_picture_is_nothing_but_picture() -> None:
 
 
 def test_a_slender_picture_is_turned_whole() -> None:
-    assert turned(np.zeros((10, 320), np.float32), 5)[1] == WHOLE
+    assert rotate(np.zeros((10, 320), np.float32), 5)[1] == WHOLE
 
 
 def test_a_part_is_of_a_bounded_size() -> None:
-    assert part(Image.new("RGB", (4000, 3000)), Window(0, 0, 1, 0.5)).size == (1024, 384)
-    assert part(Image.new("RGB", (400, 300)), Window(0.5, 0, 1, 1)).size == (200, 300)
+    assert crop(Image.new("RGB", (4000, 3000)), Window(0, 0, 1, 0.5)).size == (1024, 384)
+    assert crop(Image.new("RGB", (400, 300)), Window(0.5, 0, 1, 1)).size == (200, 300)

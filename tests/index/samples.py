@@ -10,7 +10,7 @@ import numpy as np
 
 from hashdb.domain.matching.matches import Neighbor
 from hashdb.index.plan import Chunks
-from hashdb.index.segment import Segment, build
+from hashdb.index.segment import Segment, build_segment
 from hashdb.index.tiered import TieredIndex
 from hashdb.index.vectors import Hits, Words
 
@@ -66,7 +66,7 @@ class Probing(Segment):
 
 def probing(words: Words, radius: int) -> Segment:
     """Values in such a segment."""
-    made = build(words, radius, cut_small(words.shape[1] * 64))
+    made = build_segment(words, radius, cut_small(words.shape[1] * 64))
     return Probing(made.lanes, made.cut, made.offsets, made.entries)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashdb.index.plan import SCANNED, WIDEST, Chunks, ball, choose, masks, worth_probing, worth_verifying
+from hashdb.index.plan import SCANNED, WIDEST, Chunks, ball_size, choose_chunks, masks, worth_probing, worth_verifying
 
 of_every_length = pytest.mark.parametrize("bits", [64, 256])
 
@@ -75,7 +75,7 @@ def test_masks_are_the_ball_around_a_value(width: int) -> None:
         near = [mask for mask in range(1 << width) if mask.bit_count() <= radius]
         found = masks(width, radius).tolist()
         assert sorted(found) == near
-        assert ball(width, radius) == len(near)
+        assert ball_size(width, radius) == len(near)
         assert [mask.bit_count() for mask in found] == sorted(mask.bit_count() for mask in found)
 
 
@@ -83,14 +83,14 @@ def test_masks_are_the_ball_around_a_value(width: int) -> None:
 @pytest.mark.parametrize("count", [0, 1, SCANNED - 1, SCANNED, 100_000, 1_000_000, 10_000_000, 100_000_000])
 def test_a_chosen_cut_fits_the_values_and_the_memory(bits: int, count: int) -> None:
     for radius in (0, 4, bits // 8, bits // 4, bits):
-        cut = choose(count, bits, radius)
+        cut = choose_chunks(count, bits, radius)
         assert sum(cut.widths) in (0, bits)
         assert max(cut.widths, default=0) <= WIDEST
         if cut.widths:
             assert worth_probing(cut, count, radius)
             held = 8 * len(cut.widths) if bits == 64 else 32 + 4 * len(cut.widths)
             assert held + 4 * cut.bases[-1] / count <= {64: 64, 256: 124}[bits]
-    assert bool(choose(count, bits, 4).widths) or count < 1_000_000
+    assert bool(choose_chunks(count, bits, 4).widths) or count < 1_000_000
 
 
 @of_every_length

@@ -11,7 +11,7 @@ import pytest
 from hashdb.index import segment as segments
 from hashdb.index.kernel import kernel
 from hashdb.index.plan import Chunks, worth_verifying
-from hashdb.index.segment import Segment, build, most
+from hashdb.index.segment import Segment, build_segment, max_values
 from hashdb.index.vectors import Hits, pack, unpack
 from tests.index.samples import SKEWED, at_distance, plainly, skewed
 
@@ -59,7 +59,7 @@ def test_tables_and_scan_find_what_plain_python_finds(engine: str, bits: int, wi
     # More than one block of queries.
     queries = [*stored[:30], *(at_distance(one, 5, bits, rng) for one in stored[:8]), 0, 2**bits - 1]
     cut = cut_of(bits, width)
-    segment, asked = build(pack(stored, bits), 8, cut), pack(queries, bits)
+    segment, asked = build_segment(pack(stored, bits), 8, cut), pack(queries, bits)
     assert segment.cut == cut
     assert sorted(unpack(segment.words(slice(None)))) == sorted(set(stored))
     for radius in (0, 1, 5, bits // width, bits // 8, bits // 3, bits):
@@ -77,7 +77,7 @@ def test_a_query_with_too_many_candidates_is_scanned_beside_others_that_are_not(
     crowd = [rng.getrandbits(bits - 16) for _ in range(1_000)]
     strangers = [rng.getrandbits(bits) for _ in range(1_000)]
     queries = [crowd[0], strangers[0], at_distance(strangers[1], 2, bits, rng), crowd[1], rng.getrandbits(bits)]
-    segment = build(pack(crowd + strangers, bits), 4, cut_of(bits, 16))
+    segment = build_segment(pack(crowd + strangers, bits), 4, cut_of(bits, 16))
     assert not worth_verifying(len(crowd), len(segment), bits)
     for radius in (0, 1, 3, bits // 16):
         hits = segment.probe(pack(queries, bits), radius)
@@ -88,7 +88,7 @@ def test_a_query_with_too_many_candidates_is_scanned_beside_others_that_are_not(
 def test_a_row_that_several_chunks_find_is_told_once(engine: str, bits: int) -> None:
     rng = random.Random(bits)
     stored = [rng.getrandbits(bits) for _ in range(200)]
-    segment = build(pack(stored, bits), 8, cut_of(bits, 16))
+    segment = build_segment(pack(stored, bits), 8, cut_of(bits, 16))
     for many in (1, 2, 40):
         hits = segment.probe(pack(stored[:many], bits), 2)
         assert found(segment, hits) == [(position, 0, value) for position, value in enumerate(stored[:many])]
@@ -96,11 +96,11 @@ def test_a_row_that_several_chunks_find_is_told_once(engine: str, bits: int) -> 
 
 @of_every_length
 def test_no_values_and_no_queries(engine: str, bits: int) -> None:
-    none = build(pack([], bits), 4)
+    none = build_segment(pack([], bits), 4)
     assert (len(none), unpack(none.words(slice(None)))) == (0, [])
     assert len(none.search(pack([1, 2], bits), bits).rows) == 0
     for cut in (None, cut_of(bits, 16)):
-        some = build(pack([1, 2], bits), 4, cut)
+        some = build_segment(pack([1, 2], bits), 4, cut)
         assert len(some.search(pack([], bits), bits).rows) == 0
 
 
@@ -108,15 +108,15 @@ def test_no_values_and_no_queries(engine: str, bits: int) -> None:
 def test_many_values_get_tables_and_few_do_not(bits: int) -> None:
     rng = np.random.default_rng(bits)
     words = rng.integers(0, 2**64, (200_000, bits // 64), np.uint64)
-    assert build(words, 4).offsets is not None
-    assert build(words[:1_000], 4).offsets is None
+    assert build_segment(words, 4).offsets is not None
+    assert build_segment(words[:1_000], 4).offsets is None
 
 
 @of_every_length
 def test_a_large_segment_finds_what_a_scan_finds(engine: str, bits: int) -> None:
     rng = np.random.default_rng(bits)
     words = rng.integers(0, 2**64, (200_000, bits // 64), np.uint64)
-    segment = build(words, bits // 9)
+    segment = build_segment(words, bits // 9)
     assert segment.cut.widths
     queries = words[:50].copy()
     queries[::2, 0] ^= np.uint64(0b10110)
@@ -133,7 +133,7 @@ def test_both_engines_make_the_same_tables(monkeypatch: pytest.MonkeyPatch, bits
     for value in ("1", "0"):
         monkeypatch.setenv("HASHDB_KERNEL", value)
         kernel.cache_clear()
-        made.append(build(words, 4, cut_of(bits, 12)))
+        made.append(build_segment(words, 4, cut_of(bits, 12)))
     kernel.cache_clear()
     one, other = made
     for ours, theirs in ((one.offsets, other.offsets), (one.entries, other.entries)):
@@ -142,10 +142,10 @@ def test_both_engines_make_the_same_tables(monkeypatch: pytest.MonkeyPatch, bits
 
 
 def test_more_than_its_tables_can_number_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert most(64) * 8 < 2**32 <= (most(64) + 1) * 8
-    assert most(256) * 32 < 2**32 <= (most(256) + 1) * 32
+    assert max_values(64) * 8 < 2**32 <= (max_values(64) + 1) * 8
+    assert max_values(256) * 32 < 2**32 <= (max_values(256) + 1) * 32
     monkeypatch.setattr(segments, "_PLACES", 800)
     words = pack(list(range(100)), 64)
-    assert len(build(words[:99], 4, Chunks(64, (8,) * 8))) == most(64) == 99
+    assert len(build_segment(words[:99], 4, Chunks(64, (8,) * 8))) == max_values(64) == 99
     with pytest.raises(ValueError, match="a segment cannot hold 100 values"):
-        build(words, 4, Chunks(64, (8,) * 8))
+        build_segment(words, 4, Chunks(64, (8,) * 8))

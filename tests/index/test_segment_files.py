@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from hashdb.index.plan import Chunks
-from hashdb.index.segment import DamagedSegment, Segment, build, open_segment, verify, write_segment
+from hashdb.index.segment import DamagedSegment, Segment, build_segment, open_segment, verify_segment, write_segment
 from hashdb.index.vectors import pack
 
 CUTS = [(64, ()), (64, (16, 16, 16, 16)), (256, ()), (256, (20,) * 12 + (16,))]
@@ -21,7 +21,7 @@ MAGIC = b"hashdb segment 2\n"
 
 def segment_of(count: int, bits: int = 64, widths: tuple[int, ...] = (8,) * 8) -> Segment:
     rng = random.Random(count)
-    return build(pack([rng.getrandbits(bits) for _ in range(count)], bits), 4, Chunks(bits, widths))
+    return build_segment(pack([rng.getrandbits(bits) for _ in range(count)], bits), 4, Chunks(bits, widths))
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def with_header(octets: bytes, **fields: object) -> bytes:
 def test_what_was_written_is_opened(tmp_path: Path, bits: int, widths: tuple[int, ...], count: int) -> None:
     written, path = segment_of(count, bits, widths), tmp_path / "one.segment"
     write_segment(path, written)
-    verify(path)
+    verify_segment(path)
     opened = open_segment(path)
     assert opened.cut == written.cut
     assert np.array_equal(opened.words(slice(None)), written.words(slice(None)))
@@ -63,13 +63,13 @@ def test_what_was_written_is_opened(tmp_path: Path, bits: int, widths: tuple[int
 def test_a_body_of_several_blocks_is_checked_to_its_end(tmp_path: Path) -> None:
     path, words = tmp_path / "large.segment", np.arange(5_000_000, dtype=np.uint64).reshape(-1, 1)
     write_segment(path, Segment([words], Chunks(64, ())))
-    verify(path)
+    verify_segment(path)
     assert path.stat().st_size > 2 * 16 * 1024 * 1024
     with path.open("r+b") as file:
         file.seek(-1_000, 2)
         file.write(b"\xff")
     with pytest.raises(DamagedSegment, match=r"block 2 of large\.segment is not what was written"):
-        verify(path)
+        verify_segment(path)
 
 
 def test_an_opened_segment_cannot_be_changed(path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_file_that_is_cut_anywhere_is_refused(path: Path) -> None:
         with pytest.raises(DamagedSegment):
             open_segment(path)
         with pytest.raises(DamagedSegment):
-            verify(path)
+            verify_segment(path)
 
 
 def test_a_file_that_is_longer_is_refused(path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_flipped_bit_is_found_wherever_something_is_written(path: Path) -> Non
             with pytest.raises(DamagedSegment):
                 open_segment(path)
         with pytest.raises(DamagedSegment):
-            verify(path)
+            verify_segment(path)
 
 
 @pytest.mark.parametrize(
@@ -150,4 +150,4 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
         with pytest.raises(DamagedSegment, match="cannot be read"):
             open_segment(path)
         with pytest.raises(DamagedSegment, match="cannot be read"):
-            verify(path)
+            verify_segment(path)

@@ -19,8 +19,16 @@ from hashdb.domain.signals import Algorithm
 from hashdb.index import Manifest
 from hashdb.index import segment as segments
 from hashdb.index.plan import Chunks
-from hashdb.index.segment import Segment, build, most
-from hashdb.index.segments import NAME, NOWHERE, SegmentStore, merged, read_manifest, stamp, write_manifest
+from hashdb.index.segment import Segment, build_segment, max_values
+from hashdb.index.segments import (
+    MANIFEST_NAME,
+    NOWHERE,
+    SegmentStore,
+    manifest_stamp,
+    merge_words,
+    read_manifest,
+    write_manifest,
+)
 from hashdb.index.vectors import Words, pack, unpack
 from tests.index.keepers import PDQ, PHASH, STEPS, Keeper, Log, files_of
 from tests.index.samples import SKEWED, skewed
@@ -179,7 +187,7 @@ def test_an_algorithm_that_was_switched_off_for_a_while_is_read_anew(folder: Pat
 
 def test_no_segment_has_more_values_than_its_tables_can_number(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segments, "_PLACES", 3_200)
-    assert most(64) == 399
+    assert max_values(64) == 399
 
     def sizes() -> list[int]:
         return [len(segment) for segment in keeper.store.indexes[PHASH].segments]
@@ -230,7 +238,7 @@ def test_each_value_comes_out_once_and_in_order(bits: int, kind: str, counts: tu
     # Some are in several segments.
     values = skewed(kind, 1 + sum(counts), bits, rng)
     parts = [[*rng.sample(values, count // 2), *values[: count - count // 2]] for count in counts]
-    found = unpack(merged([build(pack(part, bits), bits // 8) for part in parts]))
+    found = unpack(merge_words([build_segment(pack(part, bits), bits // 8) for part in parts]))
     assert found == sorted({value for part in parts for value in part})
 
 
@@ -239,7 +247,7 @@ def test_each_value_comes_out_once_and_in_order(bits: int, kind: str, counts: tu
 def test_nothing_is_lost_of_what_is_not_sorted(bits: int) -> None:
     rng = random.Random(bits)
     parts = [[rng.getrandbits(bits) for _ in range(count)] for count in (300, 170)]
-    found = unpack(merged([lanes(pack(part, bits)) for part in parts]))
+    found = unpack(merge_words([lanes(pack(part, bits)) for part in parts]))
     assert set(found) == {value for part in parts for value in part}
 
 
@@ -251,14 +259,14 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     for manifest in (ONE, Manifest("other"), Manifest("é", 2**60, {Algorithm.AHASH: ("c",)})):
         write_manifest(tmp_path, manifest)
         assert read_manifest(tmp_path) == manifest
-    assert [one.name for one in tmp_path.iterdir()] == [NAME]
+    assert [one.name for one in tmp_path.iterdir()] == [MANIFEST_NAME]
     assert ONE.names == {"a.segment", "b.segment"}
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(garbage=st.binary())
 def test_garbage_counts_as_none(tmp_path: Path, garbage: bytes) -> None:
-    (tmp_path / NAME).write_bytes(garbage)
+    (tmp_path / MANIFEST_NAME).write_bytes(garbage)
     assert read_manifest(tmp_path) is None
 
 
@@ -266,21 +274,21 @@ def test_garbage_counts_as_none(tmp_path: Path, garbage: bytes) -> None:
     "text", ["", "null", "[]", "{}", '{"version": 1}', "[" * 100_000, "1" * 5_000, '{"version": 1, "checksum": 1e999}']
 )
 def test_other_json_counts_as_none(tmp_path: Path, text: str) -> None:
-    (tmp_path / NAME).write_text(text)
+    (tmp_path / MANIFEST_NAME).write_text(text)
     assert read_manifest(tmp_path) is None
 
 
 def test_a_flipped_bit_counts_as_none(tmp_path: Path) -> None:
     write_manifest(tmp_path, ONE)
-    whole = bytearray((tmp_path / NAME).read_bytes())
+    whole = bytearray((tmp_path / MANIFEST_NAME).read_bytes())
     for place in range(len(whole)):
         for bit in range(8):
             whole[place] ^= 1 << bit
-            (tmp_path / NAME).write_bytes(whole)
+            (tmp_path / MANIFEST_NAME).write_bytes(whole)
             whole[place] ^= 1 << bit
             assert read_manifest(tmp_path) in (None, ONE)
     for length in range(len(whole)):
-        (tmp_path / NAME).write_bytes(whole[:length])
+        (tmp_path / MANIFEST_NAME).write_bytes(whole[:length])
         assert read_manifest(tmp_path) is None
 
 
@@ -289,8 +297,8 @@ def test_a_flipped_bit_counts_as_none(tmp_path: Path) -> None:
 )
 def test_another_version_and_a_change_by_hand_count_as_none(tmp_path: Path, change: dict[str, object]) -> None:
     write_manifest(tmp_path, ONE)
-    said = json.loads((tmp_path / NAME).read_text())
-    (tmp_path / NAME).write_text(json.dumps(said | change))
+    said = json.loads((tmp_path / MANIFEST_NAME).read_text())
+    (tmp_path / MANIFEST_NAME).write_text(json.dumps(said | change))
     assert read_manifest(tmp_path) is None
 
 
@@ -315,9 +323,9 @@ def test_who_reads_while_it_is_swapped_reads_one_or_the_other(tmp_path: Path) ->
 
 
 def test_a_new_manifest_has_another_stamp(tmp_path: Path) -> None:
-    assert stamp(tmp_path) == stamp(tmp_path / "none") == NOWHERE
+    assert manifest_stamp(tmp_path) == manifest_stamp(tmp_path / "none") == NOWHERE
     write_manifest(tmp_path, ONE)
-    before = stamp(tmp_path)
-    assert before == stamp(tmp_path) != NOWHERE
+    before = manifest_stamp(tmp_path)
+    assert before == manifest_stamp(tmp_path) != NOWHERE
     write_manifest(tmp_path, ONE)
-    assert stamp(tmp_path) != before
+    assert manifest_stamp(tmp_path) != before

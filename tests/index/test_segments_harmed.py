@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hashdb.index import Manifest
-from hashdb.index.segments import NAME, read_manifest, write_manifest
+from hashdb.index.segments import MANIFEST_NAME, read_manifest, write_manifest
 from tests.index.keepers import PDQ, PHASH, STEPS, Keeper, Log, files_of
 from tests.processes import exit_code
 
@@ -135,7 +135,7 @@ def test_what_is_of_no_use_is_not_used_and_says_why(folder: Path, caplog: pytest
         keeper = Keeper(log, folder)
         assert (keeper.begun, keeper.missed()) == (0, [])
         assert [record.getMessage() for record in caplog.records] == [f"the index on disk is not used: {reason}"]
-    (folder / NAME).write_text("{")
+    (folder / MANIFEST_NAME).write_text("{")
     caplog.clear()
     keeper = Keeper(log, folder)
     assert (keeper.begun, keeper.missed()) == (0, [])
@@ -157,7 +157,9 @@ def test_what_happens_to_the_folder_while_it_is_in_use_is_made_good_by_the_next_
         # A new file: who has mapped the old one keeps it.
         (folder / name).unlink()
         (folder / name).write_bytes(body[:-8] if harm == "truncate" else body[:-8] + b"\xff" * 8)
-    for path in {"remove": [folder / name], "manifest": [folder / NAME], "folder": folder.iterdir()}.get(harm, []):
+    for path in {"remove": [folder / name], "manifest": [folder / MANIFEST_NAME], "folder": folder.iterdir()}.get(
+        harm, []
+    ):
         path.unlink()
     log.add(10)
     for one in (keeper, other):

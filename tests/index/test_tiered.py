@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hashdb.domain.matching.matches import Neighbor
-from hashdb.index.segment import build
+from hashdb.index.segment import build_segment
 from hashdb.index.tiered import ARRAY, PLAIN, TieredIndex
 from hashdb.index.vectors import Words, pack, unpack
 from tests.index.samples import probing
@@ -45,7 +45,7 @@ def test_values_are_found_when_they_are_few_and_when_memory_grows() -> None:
 
 def test_a_value_in_every_tier_is_answered_once() -> None:
     index = TieredIndex(64, 6)
-    index.adopt([probing(segment(*range(100)), 4), build(segment(*range(50, 150)), 4)], 0)
+    index.adopt([probing(segment(*range(100)), 4), build_segment(segment(*range(50, 150)), 4)], 0)
     index.load(segment(*range(25, 75)), 1)
     index.add(range(60, 60 + PLAIN // 2), 2)
     for radius in (0, 3, 64):
@@ -59,7 +59,7 @@ def test_only_what_came_after_is_kept_when_segments_are_adopted() -> None:
     index.load(segment(3, 4), 11)
     index.add([5], 12)
     index.load(segment(6), 12)
-    index.adopt([build(segment(1, 2, 3, 4), 4)], 11)
+    index.adopt([build_segment(segment(1, 2, 3, 4), 4)], 11)
     assert (index.in_memory, len(index), len(index.segments)) == (2, 6, 1)
     assert sorted(unpack(index.snapshot())) == [5, 6]
     assert all(found(index, 1, 2, 3, 4, 5, 6))

@@ -9,7 +9,7 @@ import pytest
 
 from hashdb.index import vectors
 from hashdb.index.plan import Chunks
-from hashdb.index.segment import Segment, build
+from hashdb.index.segment import Segment, build_segment
 from hashdb.index.vectors import pack, unpack
 from tests.index.samples import SKEWED, at_distance, clusters, cut_small, plainly, skewed
 
@@ -25,7 +25,7 @@ def without_tables(segment: Segment) -> Segment:
 def test_what_is_near_one_value_is_what_plain_python_finds(bits: int, kind: str) -> None:
     rng = random.Random(f"{bits}{kind}")
     stored = clusters(bits, rng) if kind == "clusters" else skewed(kind, 300, bits, rng)
-    segment = build(pack(stored, bits), 4, cut_small(bits))
+    segment = build_segment(pack(stored, bits), 4, cut_small(bits))
     for value in [*stored[:6], at_distance(stored[0], 3, bits, rng), 0, 2**bits - 1]:
         for radius in (0, 1, 5, bits // 12, bits // 3, bits):
             right = [tuple(one) for one in plainly(set(stored), value, radius)]
@@ -39,7 +39,7 @@ def test_what_is_near_one_value_is_what_plain_python_finds(bits: int, kind: str)
 def test_lanes_may_stand_column_by_column(bits: int) -> None:
     rng = random.Random(bits)
     stored = clusters(bits, rng)
-    rows = build(pack(stored, bits), 4, Chunks(bits, ()))
+    rows = build_segment(pack(stored, bits), 4, Chunks(bits, ()))
     columns = Segment([np.asfortranarray(lane) for lane in rows.lanes], rows.cut)
     queries = pack(stored[:5], bits)
     for radius in (0, 7, bits // 4):
@@ -53,7 +53,7 @@ def test_lanes_may_stand_column_by_column(bits: int) -> None:
 def test_blocks_of_queries_answer_as_each_alone(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = random.Random(bits)
     stored = clusters(bits, rng)
-    segment = build(pack(stored, bits), 4, cut_small(bits))
+    segment = build_segment(pack(stored, bits), 4, cut_small(bits))
     queries = pack(stored[:50], bits)
     alone = [vectors.probe(segment, query[None], 9) for query in queries]
     for room in (1, 100, 10_000, 10**7):
@@ -70,6 +70,6 @@ def test_blocks_of_queries_answer_as_each_alone(bits: int, monkeypatch: pytest.M
 
 def test_distances_of_complements_do_not_wrap() -> None:
     stored = [0, 2**256 - 1]
-    segment = build(pack(stored, 256), 4, Chunks(256, ()))
+    segment = build_segment(pack(stored, 256), 4, Chunks(256, ()))
     assert sorted(vectors.near(segment, 0, 256, probing=False)) == [(0, 0), (256, 2**256 - 1)]
     assert sorted(vectors.scan(segment, pack([0], 256), 256).distances.tolist()) == [0, 256]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashdb.index.vectors import among, copied, distinct, from_octets, pack, room, to_octets, unpack
+from hashdb.index.vectors import allocate, copy_columns, distinct, from_octets, is_among, pack, to_octets, unpack
 
 of_every_length = pytest.mark.parametrize("bits", [64, 256])
 
@@ -35,7 +35,7 @@ def test_the_most_significant_word_stands_first() -> None:
 
 @pytest.mark.parametrize("rows", [0, 3, 2_000_000])
 def test_room_for_few_or_many_is_an_array_to_be_filled(rows: int) -> None:
-    array = room((rows, 2), np.uint32)
+    array = allocate((rows, 2), np.uint32)
     assert array.shape == (rows, 2)
     assert array.dtype == np.uint32
     array[:] = 7
@@ -44,7 +44,7 @@ def test_room_for_few_or_many_is_an_array_to_be_filled(rows: int) -> None:
 
 def test_copied_columns_are_apart_from_what_they_are_of() -> None:
     words = pack([1, 2, 3], 256)
-    own = copied(words[:, 2:])
+    own = copy_columns(words[:, 2:])
     assert own.flags.c_contiguous
     own[:] = 0
     assert unpack(words) == [1, 2, 3]
@@ -74,7 +74,7 @@ def test_which_values_are_among_others(bits: int, data: st.DataObject) -> None:
     rows = st.lists(st.lists(word, min_size=bits // 64, max_size=bits // 64))
     words, others = (distinct(np.array(data.draw(rows), np.uint64).reshape(-1, bits // 64)) for _ in range(2))
     known = set(unpack(others))
-    assert among(words, others).tolist() == [value in known for value in unpack(words)]
+    assert is_among(words, others).tolist() == [value in known for value in unpack(words)]
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is glibc's malloc that is told")

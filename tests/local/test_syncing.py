@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hashdb.errors import CopyInUse, NoCopy, ServiceUnreachable
-from hashdb.index.folder import locked
+from hashdb.index.folder import lock_folder
 from hashdb.index.tiered import ARRAY
 from hashdb.local import LocalIndex, syncing
 from hashdb.local.syncing import CURRENT, FILE, INDEX
@@ -96,7 +96,7 @@ def test_a_copy_is_its_owners_only_whatever_the_umask(service: Service, folder: 
 
 def test_two_do_not_sync_at_once(service: Service, index: LocalIndex, folder: Path) -> None:
     index.sync(service.client)
-    with locked(folder), pytest.raises(CopyInUse, match=f"^another process syncs the local copy in {folder}$"):
+    with lock_folder(folder), pytest.raises(CopyInUse, match=f"^another process syncs the local copy in {folder}$"):
         index.sync(service.client)
 
 

@@ -9,27 +9,27 @@ from pathlib import Path
 import pytest
 
 from hashdb.domain.contributions import Standing
-from hashdb.domain.sharing.feed import Copied, FeedStep, Gone
+from hashdb.domain.sharing.feed import CopiedContribution, FeedStep, Gone
 from hashdb.domain.signals import Algorithm
-from hashdb.local.tables import Tables
+from hashdb.local.tables import CopyTables
 from tests.builders import NOON, signal
 from tests.local.conftest import Service
 
 
 @pytest.fixture
-def tables(service: Service, tmp_path: Path) -> Tables:
-    made = Tables(tmp_path / "copy.sqlite")
+def tables(service: Service, tmp_path: Path) -> CopyTables:
+    made = CopyTables(tmp_path / "copy.sqlite")
     made.create("epoch", service.client.me(), NOON)
     return made
 
 
-def one(id: int, expires_at: datetime | None = None) -> Copied:
+def one(id: int, expires_at: datetime | None = None) -> CopiedContribution:
     """As it comes from the feed; its number is the seed of its signals."""
     signals = tuple((of.algorithm, of.to_bytes()) for of in (signal(id), signal(id, Algorithm.PHASH)))
-    return Copied(id, 1, signals, ("glorification",), None, Standing.UNREVIEWED, (), NOON, NOON, expires_at)
+    return CopiedContribution(id, 1, signals, ("glorification",), None, Standing.UNREVIEWED, (), NOON, NOON, expires_at)
 
 
-def test_what_is_taken_in_twice_is_there_once(tables: Tables) -> None:
+def test_what_is_taken_in_twice_is_there_once(tables: CopyTables) -> None:
     change = FeedStep(5, one(1))
     for _ in range(2):
         tables.store([change, change], 5, NOON)
@@ -40,7 +40,7 @@ def test_what_is_taken_in_twice_is_there_once(tables: Tables) -> None:
     tables.close()
 
 
-def test_what_is_gone_is_gone_with_its_signals(tables: Tables) -> None:
+def test_what_is_gone_is_gone_with_its_signals(tables: CopyTables) -> None:
     first, second = one(1), one(2)
     tables.store([FeedStep(5, first), FeedStep(6, second)], 6, NOON)
     tables.store([FeedStep(7, Gone(first.id, "withdrawn"))], 7, None)
@@ -50,14 +50,14 @@ def test_what_is_gone_is_gone_with_its_signals(tables: Tables) -> None:
     tables.close()
 
 
-def test_what_has_expired_is_held_by_none(tables: Tables) -> None:
+def test_what_has_expired_is_held_by_none(tables: CopyTables) -> None:
     tables.store([FeedStep(5, one(1, NOON + timedelta(hours=1)))], 5, NOON)
     assert tables.holders([signal(1)], NOON)
     assert tables.holders([signal(1)], NOON + timedelta(hours=1)) == []
     tables.close()
 
 
-def test_either_all_of_some_changes_is_taken_in_or_nothing(tables: Tables) -> None:
+def test_either_all_of_some_changes_is_taken_in_or_nothing(tables: CopyTables) -> None:
     broken = [FeedStep(5, one(1)), FeedStep("six", one(2))]  # type: ignore[arg-type]
     tables._connection.execute("CREATE TRIGGER no BEFORE UPDATE ON state BEGIN SELECT raise(ABORT, 'no'); END")
     with pytest.raises(Exception, match="no"):
@@ -66,7 +66,7 @@ def test_either_all_of_some_changes_is_taken_in_or_nothing(tables: Tables) -> No
     tables.close()
 
 
-def test_a_fork_has_a_connection_of_its_own(tables: Tables) -> None:
+def test_a_fork_has_a_connection_of_its_own(tables: CopyTables) -> None:
     tables.store([FeedStep(5, one(1))], 5, NOON)
     child = os.fork()
     if child == 0:

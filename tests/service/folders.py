@@ -10,7 +10,7 @@ from sqlalchemy import Connection, create_engine, text
 
 from hashdb.domain.accounts.members import SYSTEM, Actor
 from hashdb.domain.ledger import merkle
-from hashdb.domain.ledger.events import Action, Entry
+from hashdb.domain.ledger.events import Action, LogEntry
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.index.segment import open_segment
 from hashdb.index.segments import read_manifest
@@ -52,7 +52,9 @@ def fill_store(db: HashDB, actor: Actor, count: int = ARRAY) -> list[Signal]:
     with db.store.begin() as tx:
         drafts = [draft(*made[start : start + 64]) for start in range(0, count, 64)]
         added = tx.contributions.add(actor.member, drafts, NOON)
-        tx.audit.append(NOON, SYSTEM, [Entry(Action.CONTRIBUTION_ADDED, "contribution", one.id, {}) for one in added])
+        tx.audit.append(
+            NOON, SYSTEM, [LogEntry(Action.CONTRIBUTION_ADDED, "contribution", one.id, {}) for one in added]
+        )
     return made
 
 

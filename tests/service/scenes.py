@@ -12,7 +12,7 @@ import pyotp
 from sqlalchemy import create_engine, text
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, MemberChange, MemberKind, MemberStatus, Scope
-from hashdb.domain.accounts.users import Identity, Role, UserChange, UserDraft, UserStatus
+from hashdb.domain.accounts.users import ProviderIdentity, Role, UserChange, UserDraft, UserStatus
 from hashdb.domain.contributions import Amendment, IdempotencyKey
 from hashdb.domain.ledger.records import ExpectedRecords
 from hashdb.domain.matching.benign import BenignDraft
@@ -112,7 +112,7 @@ class FullScene(Scene):
         delta = member_with(db)
         held, *_ = contributed(db, delta, draft(50), draft(51))
         contributions.contribute(db, delta, [draft(52)], IdempotencyKey("key-1", bytes(32)))
-        cases.bring(db, COMMAND_LINE, held.id, "other", holds=True)
+        cases.open_case(db, COMMAND_LINE, held.id, "other", holds=True)
         benign.add(db, COMMAND_LINE, BenignDraft((signal(51),), note="a splash screen"))
         benign.settle(db)
         db.rules = replace(db.rules, retention=Retention({"recruitment": 400}))
@@ -133,7 +133,7 @@ class FullScene(Scene):
         users.add_factor(db, grace, PASSWORD, secret, pyotp.TOTP(secret).at(self.clock()))
         # Half open: the second factor is outstanding.
         sessions.sign_in(db, "grace", PASSWORD, "office")
-        sessions.admit(db, "lin", Identity("https://id.example", "subject-1"), "office")
+        sessions.sign_in_by_provider(db, "lin", ProviderIdentity("https://id.example", "subject-1"), "office")
         with suppress(SignInRefused):
             sessions.sign_in(db, "grace", "wrong", "elsewhere")
 
@@ -144,7 +144,7 @@ class FullScene(Scene):
             matches.match(db, asker, [query(15), query(999)])
             db.stats.refuse(db.now(), 1, "invalid_input")
             feed.read(db, asker, 0, 10)
-            feed.note(db, asker)
+            feed.log_feed_read(db, asker)
             counts.flush(db)
             members.flush(db)
             self.clock.go(days=1)

@@ -13,7 +13,7 @@ from hashdb.domain.contributions import Contribution
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import IndexNotReady
 from hashdb.index.kernel import kernel
-from hashdb.index.segment import Segment, build, open_segment, write_segment
+from hashdb.index.segment import Segment, build_segment, open_segment, write_segment
 from hashdb.index.segments import read_manifest
 from hashdb.index.vectors import pack, unpack
 from hashdb.service import HashDB, index_check
@@ -52,7 +52,7 @@ def rewrite(folder: Path, change: Callable[[list[int]], list[int]]) -> None:
     [name] = manifest.files[PDQ]
     segment: Segment = open_segment(folder / name)
     values = change(unpack(segment.words(slice(None))))
-    write_segment(folder / name, build(pack(values, PDQ.bits), PDQ.radius))
+    write_segment(folder / name, build_segment(pack(values, PDQ.bits), PDQ.radius))
 
 
 def test_a_sound_index_is_the_same(written: Sequence[Contribution], database_url: str, folder: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM, Actor, KeyDraft
-from hashdb.domain.ledger.events import Action, Entry
+from hashdb.domain.ledger.events import Action, LogEntry
 from hashdb.domain.signals import Algorithm
 from hashdb.service import HashDB
 from hashdb.service.accounts import members
@@ -91,7 +91,7 @@ def test_an_index_does_not_look_into_a_transaction_that_may_be_rolled_back(
     assert actor.member is not None
     with db.store.begin() as tx:
         (added,) = tx.contributions.add(actor.member, [draft(1)], NOON)
-        entry = Entry(Action.CONTRIBUTION_ADDED, "contribution", added.id, {})
+        entry = LogEntry(Action.CONTRIBUTION_ADDED, "contribution", added.id, {})
         assert tx.audit.append(NOON, SYSTEM, [entry]) == head.seq + 1
         for service in (db, elsewhere):
             assert service.index.catch_up() == head

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from hashdb.domain.accounts.budgets import Budget
 from hashdb.domain.accounts.members import SYSTEM
-from hashdb.domain.ledger.events import Action, Details, Entry, Event
+from hashdb.domain.ledger.events import Action, Details, Event, LogEntry
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.stats.counts import MatchLog
 from hashdb.service import HashDB, health
@@ -46,7 +46,7 @@ def test_a_service_that_starts_with_other_settings_says_which_and_what_they_were
 def test_an_event_of_a_version_without_budgets_says_that_none_was_set(db: HashDB) -> None:
     details: Details = {"two_persons": "yes", "flood_cap": None, "match_log": "hits", "max_radius": [], "before": []}
     with db.store.begin() as tx:
-        tx.audit.append(db.now(), SYSTEM, [Entry(Action.SETTINGS_CHANGED, "safeguards", 1, details)])
+        tx.audit.append(db.now(), SYSTEM, [LogEntry(Action.SETTINGS_CHANGED, "safeguards", 1, details)])
     db.rules = replace(RULES, two_persons=True)
     health.start(db)
     assert len(told(db)) == 1

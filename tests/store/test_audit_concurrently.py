@@ -10,7 +10,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from hashdb.domain.accounts.members import SYSTEM, Actor, Member
-from hashdb.domain.ledger.events import Action, Entry, Event, leaf
+from hashdb.domain.ledger.events import Action, Event, LogEntry, leaf
 from hashdb.store import Store
 from tests.builders import NOON, draft
 from tests.processes import processes
@@ -53,7 +53,7 @@ def write(url: str, member: Member, writer: int) -> Written:
         try:
             with store.begin() as tx:
                 tx.contributions.add(member, [draft(subjects[0])], now)
-                entries = [Entry(Action.KEY_ISSUED, "key", subject, {"member": writer}) for subject in subjects]
+                entries = [LogEntry(Action.KEY_ISSUED, "key", subject, {"member": writer}) for subject in subjects]
                 last = tx.audit.append(now, Actor(f"key:{writer}", frozenset()), entries)
                 if fails:
                     raise RolledBack
@@ -90,7 +90,7 @@ def test_no_reader_ever_misses_an_event_of_concurrent_writers(store: Store, memb
         writers = [pool.submit(write, database_url, member, writer) for writer in range(1, WRITERS + 1)]
         written = [writer.result() for writer in writers]
         with store.begin() as tx:
-            last = tx.audit.append(NOON, SYSTEM, [Entry(Action.MEMBER_ADDED, "member", member.id, {})])
+            last = tx.audit.append(NOON, SYSTEM, [LogEntry(Action.MEMBER_ADDED, "member", member.id, {})])
         followed = [reader.result() for reader in readers]
 
     with store.read() as tx:

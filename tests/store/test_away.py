@@ -9,13 +9,13 @@ from sqlalchemy import make_url
 
 from hashdb.errors import DatabaseAway, StoreBusy
 from hashdb.store import Store
-from hashdb.store.connections import database_away
+from hashdb.store.connections import explain_busy
 
 
 def refused(url: str) -> DatabaseAway | StoreBusy:
     with closing(Store(url, 1)) as store, pytest.raises(StoreBusy) as caught:
         store.require_current()
-    return database_away(url, caught.value)
+    return explain_busy(url, caught.value)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,6 @@ def test_what_a_server_refuses_is_told_without_its_words(empty_postgres_url: str
 
 def test_a_database_that_is_busy_is_not_called_away(database_url: str) -> None:
     busy = StoreBusy(1)
-    assert database_away(database_url, busy) is busy
+    assert explain_busy(database_url, busy) is busy
     away = "sqlite:////nowhere/at/all.sqlite"
     assert type(refused(away)) is StoreBusy

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE
-from hashdb.domain.ledger.events import Action, Entry
+from hashdb.domain.ledger.events import Action, LogEntry
 from hashdb.errors import BadSetting, StoreBusy
 from hashdb.store import Store, Transaction
 from tests.postgres import OwnServer
@@ -29,7 +29,7 @@ def url(own_postgres: OwnServer) -> Iterator[str]:
 
 
 def append(transaction: Transaction) -> int:
-    return transaction.audit.append(NOW, COMMAND_LINE, [Entry(Action.BACKUP_MADE, "log", 0, {})])
+    return transaction.audit.append(NOW, COMMAND_LINE, [LogEntry(Action.BACKUP_MADE, "log", 0, {})])
 
 
 def test_who_stands_still_and_holds_the_log_loses_it_and_the_others_go_on(url: str) -> None:

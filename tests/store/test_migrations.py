@@ -13,7 +13,7 @@ from sqlalchemy import Engine, create_engine, insert, inspect, text
 
 from hashdb.domain.accounts.members import SYSTEM, MemberDraft, MemberKind
 from hashdb.domain.ledger import merkle
-from hashdb.domain.ledger.events import Action, Entry, leaf
+from hashdb.domain.ledger.events import Action, LogEntry, leaf
 from hashdb.errors import SchemaOutdated
 from hashdb.store import Store, migrations
 from hashdb.store.tables import events, metadata
@@ -77,7 +77,7 @@ def test_who_makes_a_schema_is_told_that_there_was_none(empty_url: str) -> None:
 
 
 def test_the_tree_is_made_over_the_events_that_there_are(empty_url: str) -> None:
-    entries = [Entry(Action.KEY_ISSUED, "key", number, {}) for number in range(1, 46)]
+    entries = [LogEntry(Action.KEY_ISSUED, "key", number, {}) for number in range(1, 46)]
     engine = at_revision(empty_url, "0001")
     leaves = [leaf(number, NOON, str(SYSTEM), one.action, one.subject, {}) for number, one in enumerate(entries, 1)]
     with engine.begin() as connection:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Boolean, Column, LargeBinary, String, create_engine, func, inspect, select, text
 
 from hashdb.domain.accounts.members import SYSTEM, MemberDraft, MemberKind
-from hashdb.domain.ledger.events import Action, Entry
+from hashdb.domain.ledger.events import Action, LogEntry
 from hashdb.errors import MoveFailed, UnfinishedCopy
 from hashdb.store import Store
 from hashdb.store.moves import differing
@@ -230,7 +230,7 @@ def test_a_copy_is_not_finished_where_the_log_went_on(tmp_path: Path, empty_post
         moved = store.move_to(target, silent)
         with store.begin() as tx:
             tx.members.add(MemberDraft("Alpha", MemberKind.PLATFORM), NOON)
-            tx.audit.append(NOON, SYSTEM, [Entry(Action.MEMBER_ADDED, "member", 1, {"kind": "platform"})])
+            tx.audit.append(NOON, SYSTEM, [LogEntry(Action.MEMBER_ADDED, "member", 1, {"kind": "platform"})])
         with pytest.raises(MoveFailed, match="meanwhile"):
             store.finish_move_to(target, moved.head)
         with pytest.raises(UnfinishedCopy):

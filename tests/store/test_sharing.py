@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from hashdb.domain.accounts.members import Member, MemberChange, MemberDraft, MemberKind, MemberStatus
-from hashdb.domain.sharing.webhooks import WAITING_EACH, Message, Topic, WebhookDraft
+from hashdb.domain.sharing.webhooks import MAX_WAITING_DELIVERIES, Message, Topic, WebhookDraft
 from hashdb.errors import NotFound
 from hashdb.store import Store
 from hashdb.store.sharing import DeliveryPosition
@@ -76,7 +76,7 @@ def test_no_deliveries_are_made_for_one_that_cannot_take_them(store: Store, memb
         id = tx.webhooks.add(member.id, DRAFT, "whsec_YQ==", NOON, 7).id
         tx.deliveries.add(id, Message("msg_1", "feed.changed", NOON, {}))
         assert [one.topic for one in tx.webhooks.behind(8)] == [Topic.CASE_OPENED]
-        for number in range(WAITING_EACH):
+        for number in range(MAX_WAITING_DELIVERIES):
             tx.deliveries.add(id, Message(f"msg_{number}", "case.opened", NOON, {}))
         assert tx.webhooks.behind(8) == ()
         other = tx.members.add(MemberDraft("Other", MemberKind.PLATFORM), NOON)

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Connection, create_engine, make_url, text
 
 from hashdb.domain.accounts.members import SYSTEM, Member, MemberDraft, MemberKind
-from hashdb.domain.ledger.events import Action, Entry
+from hashdb.domain.ledger.events import Action, LogEntry
 from hashdb.errors import BadSetting, NameTaken, StoreBusy
 from hashdb.store import Store, Transaction
 from tests.builders import NOON, draft
@@ -27,7 +27,7 @@ DRAFT = MemberDraft("Another", MemberKind.AUTHORITY)
 def write(tx: Transaction, member: Member, seed: int = 1) -> int:
     """A contribution and its event, and the event's number."""
     (added,) = tx.contributions.add(member, [draft(seed)], NOON)
-    return tx.audit.append(NOON, SYSTEM, [Entry(Action.CONTRIBUTION_ADDED, "contribution", added.id, {})])
+    return tx.audit.append(NOON, SYSTEM, [LogEntry(Action.CONTRIBUTION_ADDED, "contribution", added.id, {})])
 
 
 def all_of(store: Store) -> tuple[object, ...]:

@@ -63,7 +63,7 @@ class World:
                 return (self._answered(member),)
             case "case":
                 return (
-                    cases.bring(self.service.db, COMMAND_LINE, self._contribution(member), "other", holds=False).id,
+                    cases.open_case(self.service.db, COMMAND_LINE, self._contribution(member), "other", holds=False).id,
                 )
             case "proposal":
                 return (self._proposal(member),)

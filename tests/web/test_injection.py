@@ -41,7 +41,7 @@ LINES = 'x\r\nSet-Cookie: a=b\r\n\r\n<script>\x1b[2J\u2028{"level": "error"}'
 def test_who_signs_in_is_led_nowhere_else(service: Service) -> None:
     added(service, "ada", Role.ADMIN)
     with service.app.test_request_context("/console"):
-        assert {pages.local(address) for address in ELSEWHERE} == {"/console"}
+        assert {pages.local_address(address) for address in ELSEWHERE} == {"/console"}
     for address in ELSEWHERE[:3]:
         done = Visitor(service, "ada").sign_in(next=address)
         assert (done.status_code, done.headers["Location"]) == (303, "/console"), address

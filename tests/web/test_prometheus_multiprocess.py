@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.web.prometheus_multiprocess import reserve
+from hashdb.web.prometheus_multiprocess import reserve_space
 
 
 def test_the_room_for_what_is_counted_is_taken_before_where_there_is_any(
@@ -17,7 +17,7 @@ def test_the_room_for_what_is_counted_is_taken_before_where_there_is_any(
     folder.mkdir()
     for given, used in ((folder, True), (tmp_path / "none", False)):
         monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(given))
-        reserve()
+        reserve_space()
         found = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
         assert (found == given) is used
         taken = [path.stat() for path in found.iterdir()]

@@ -11,8 +11,8 @@ import pytest
 
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.contributions import UNSET, Unset
-from hashdb.wire import UNSENT, Answered, Sent
-from hashdb.wire.conversions import SPARSE, ChangeMirror, FromDomain, Mirror, Named
+from hashdb.wire import UNSENT, RequestModel, ResponseModel
+from hashdb.wire.conversions import SPARSE, ChangeMirror, FromDomain, MappedTo, Mirror
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +42,17 @@ class Whole:
         return 2 * self.called
 
 
-class PartOut(Answered, Mirror[Part]):
+class PartOut(ResponseModel, Mirror[Part]):
     """Its model."""
 
     id: str
 
 
-class WholeOut(Answered, Mirror[Whole]):
+class WholeOut(ResponseModel, Mirror[Whole]):
     """Its model."""
 
     kept: str
-    named: Annotated[int, Named("called")]
+    named: Annotated[int, MappedTo("called")]
     part: PartOut
     parts: list[PartOut]
     scopes: list[Scope]
@@ -61,7 +61,7 @@ class WholeOut(Answered, Mirror[Whole]):
     maybe: list[int] | None
     number: Annotated[int, SPARSE] = 7
     twice: int
-    part_id: Annotated[int, Named("part.id")]
+    part_id: Annotated[int, MappedTo("part.id")]
     note: str = ""
 
 
@@ -99,11 +99,11 @@ class Change:
     end: int | None | Unset = UNSET
 
 
-class ChangeIn(Sent, ChangeMirror[Change]):
+class ChangeIn(RequestModel, ChangeMirror[Change]):
     """Its model."""
 
     tags: list[str] = UNSENT
-    last: Annotated[int | None, Named("end")] = None
+    last: Annotated[int | None, MappedTo("end")] = None
 
 
 @pytest.mark.parametrize(
@@ -123,12 +123,12 @@ def test_a_change_tells_what_changes_only(change: Change, text: str) -> None:
 def test_a_model_that_differs_from_its_value_is_refused_when_the_class_is_made() -> None:
     with pytest.raises(TypeError, match="Lacking and Part differ in id"):
 
-        class Lacking(Answered, Mirror[Part]):
+        class Lacking(ResponseModel, Mirror[Part]):
             """Without what the value needs."""
 
     with pytest.raises(TypeError, match="More and Part differ in name"):
 
-        class More(Answered, FromDomain[Part]):
+        class More(ResponseModel, FromDomain[Part]):
             """With what no value tells."""
 
             id: int
@@ -136,7 +136,7 @@ def test_a_model_that_differs_from_its_value_is_refused_when_the_class_is_made()
 
 
 def test_what_is_not_derived_is_written_out() -> None:
-    class Spelled(Answered, Mirror[Part]):
+    class Spelled(ResponseModel, Mirror[Part]):
         """Of another form than the value."""
 
         text: str

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashdb.domain.matching.benign import Benign, BenignDraft
+from hashdb.domain.matching.benign import BenignDraft, BenignEntry
 from hashdb.domain.matching.matches import Answer, Query, Result
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import InvalidInput
@@ -21,9 +21,9 @@ from hashdb.wire.matching import (
     BenignOut,
     QueriesIn,
     answer_text,
-    read_lines,
+    format_lines,
+    parse_lines,
     read_queries,
-    spell_lines,
 )
 from tests.builders import signal
 from tests.wire.strategies import TERMS, answers, ids, moments, queries, signals, texts, usual_signals
@@ -129,7 +129,7 @@ drafts = st.builds(
     texts,
 )
 entries = st.builds(
-    Benign,
+    BenignEntry,
     ids,
     st.lists(signals, max_size=3).map(tuple),
     st.dictionaries(st.sampled_from(Algorithm), st.integers(0, 46)),
@@ -146,7 +146,7 @@ def test_an_entry_to_add_comes_back_as_it_was_sent(sent: BenignDraft) -> None:
 
 
 @given(entries)
-def test_an_entry_comes_back(answered: Benign) -> None:
+def test_an_entry_comes_back(answered: BenignEntry) -> None:
     assert BenignOut.model_validate_json(BenignOut.from_domain(answered).json_text()).to_domain() == answered
 
 
@@ -182,13 +182,13 @@ SIDES = st.dictionaries(
 
 @given(SIDES)
 def test_what_was_spelled_is_read_again(sides: dict[str, tuple[Signal, ...]]) -> None:
-    assert read_lines(spell_lines(sides)) == sides
+    assert parse_lines(format_lines(sides)) == sides
 
 
 def test_people_paste_as_they_like() -> None:
     one, other = signal(1), signal(2)
     text = f"  {str(one).upper()}\r\n\n{other}, mirror {one}\n{one}"
-    assert read_lines(text) == {"": (one, other), "mirror": (one,)}
+    assert parse_lines(text) == {"": (one, other), "mirror": (one,)}
 
 
 @pytest.mark.parametrize(
@@ -204,5 +204,5 @@ def test_people_paste_as_they_like() -> None:
 )
 def test_what_is_wrong_is_told_with_its_line(text: str, told: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        read_lines(text)
+        parse_lines(text)
     assert any(fault.at == "signals" and told in fault.reason for fault in caught.value.faults)

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from hashdb.domain.contributions import Filter, Listing, Position, Sort, Standing, Status
-from hashdb.domain.review.cases import CaseState, Order
+from hashdb.domain.review.cases import CaseState, QueueOrder
 from hashdb.domain.signals import Algorithm
 from hashdb.wire.pages import (
     DAYS,
@@ -116,9 +116,9 @@ def test_what_is_wrong_is_named(name: str, value: str) -> None:
 
 
 def test_the_open_cases_come_by_the_clock_unless_something_else_is_asked() -> None:
-    assert CasesPageQuery() == CasesPageQuery(state=CaseState.OPEN, order=Order.CLOCK, before=None)
+    assert CasesPageQuery() == CasesPageQuery(state=CaseState.OPEN, order=QueueOrder.CLOCK, before=None)
     asked = CasesPageQuery.model_validate({"state": "decided", "order": "severity", "before": "7"})
-    assert (asked.state, asked.order, asked.before) == (CaseState.DECIDED, Order.SEVERITY, 7)
+    assert (asked.state, asked.order, asked.before) == (CaseState.DECIDED, QueueOrder.SEVERITY, 7)
     assert CasesPageQuery.model_validate({"pile": "3"}).pile == 3
 
 

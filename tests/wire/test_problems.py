@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashdb.errors import Fault, HashDBError, InvalidInput, NotActive, ServiceError
-from hashdb.wire.problems import HealthOut, ReadyOut, error_of, problem
+from hashdb.wire.problems import HealthOut, ReadyOut, error_from_problem, problem
 
 
 def _kinds(kind: type[HashDBError] = HashDBError) -> Iterator[type[HashDBError]]:
@@ -42,7 +42,7 @@ def test_an_error_comes_back_equal(error: HashDBError) -> None:
     said = problem(error, status)
     assert (said["status"], said["title"], said["type"]) == (status, error.title, f"/problems/{error.slug}")
     assert isinstance(said["detail"], str)
-    assert error_of(status, json.dumps(said).encode()).__reduce__() == error.__reduce__()
+    assert error_from_problem(status, json.dumps(said).encode()).__reduce__() == error.__reduce__()
 
 
 def test_every_slug_is_of_one_class() -> None:
@@ -75,7 +75,7 @@ def test_faults_beyond_a_thousand_are_counted() -> None:
     ],
 )
 def test_an_answer_that_is_no_problem_we_know_is_a_service_error(text: bytes) -> None:
-    error = error_of(502, text)
+    error = error_from_problem(502, text)
     assert isinstance(error, ServiceError)
     assert error.status == 502
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashdb.errors import Fault, InvalidInput, MalformedRequest, TooLarge
-from hashdb.wire import KEYS, VALUES, path, read, refused, require_few
+from hashdb.wire import KEYS, VALUES, check_size, invalid_input, path, read
 from hashdb.wire.accounts import MemberIn
 
 
@@ -59,7 +59,7 @@ def test_a_path_reads_as_in_a_program() -> None:
 
 def test_a_thousand_faults_are_told_and_the_others_counted() -> None:
     faults = [Fault(str(number), "is wrong") for number in range(1003)]
-    error = refused(faults)
+    error = invalid_input(faults)
     assert (len(error.faults), error.omitted) == (1000, 3)
 
 
@@ -78,7 +78,7 @@ def _keys(value: object) -> int:
 
 def _refused(text: str | bytes, keys: int = KEYS) -> bool:
     try:
-        require_few(text, keys=keys)
+        check_size(text, keys=keys)
     except TooLarge:
         return True
     return False

@@ -12,20 +12,20 @@ from typing import Any
 
 import click
 
-from hashdb.cli.home import opened
+from hashdb.cli.home import open_home
 from hashdb.cli.matching.pictures import (
-    Done,
     Outcome,
-    expand,
-    fit_to_contribute,
+    StateFile,
+    check_quality,
+    find_pictures,
     hash_all,
-    in_batches,
     jobs_option,
-    report_failures,
+    print_failures,
+    send_in_batches,
     state_option,
 )
 from hashdb.cli.options import TEXT, Instant
-from hashdb.cli.output import as_json, console, escaped, json_array, print_result, tracked
+from hashdb.cli.output import as_json, console, escape_controls, print_json_array, print_result, progress_bar
 from hashdb.client import Client
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.contributions import Draft, Media, Recorded
@@ -81,8 +81,8 @@ def contribute_command(
 ) -> int:
     """Contribute the hashes of pictures that you removed (files, or folders of them). The pictures stay here."""
     settings = Settings.read()
-    done = Done(state)
-    files, already_done = done.split(expand(paths))
+    done = StateFile(state)
+    files, already_done = done.split(find_pictures(paths))
     template = Draft(
         signals=(),
         labels=fields.pop("labels"),
@@ -91,13 +91,13 @@ def contribute_command(
         **fields,
     )
     mode = Mode(profile or Profile.of_severity(template.severity))
-    bar, advance = tracked("contributing", len(files))
+    bar, advance = progress_bar("contributing", len(files))
     failed = []
-    with done, Client.from_environment() as client, bar, json_array(as_json) as add:
+    with done, Client.from_environment() as client, bar, print_json_array(as_json) as add:
         algorithms = tuple(client.me().algorithms)
         done.report(already_done, add if as_json else None)
-        outcomes = map(fit_to_contribute, hash_all(files, algorithms, settings, mode, jobs))
-        for outcome, recorded in in_batches(list(files), outcomes, partial(_send, client, template)):
+        outcomes = map(check_quality, hash_all(files, algorithms, settings, mode, jobs))
+        for outcome, recorded in send_in_batches(list(files), outcomes, partial(_send, client, template)):
             advance()
             if recorded is not None:
                 done.record(outcome.path, recorded.contribution.id)
@@ -107,7 +107,7 @@ def contribute_command(
                 add(_to_json(outcome, recorded))
             elif recorded is not None:
                 _print_recorded(outcome.path, recorded)
-    return report_failures(failed)
+    return print_failures(failed)
 
 
 def _send(client: Client, template: Draft, batch: list[Outcome]) -> list[Recorded | None]:
@@ -146,7 +146,7 @@ def _draft(template: Draft, outcome: Outcome) -> Draft:
 def _print_recorded(path: Path, recorded: Recorded) -> None:
     contribution, known = recorded.contribution, " (known already)" if recorded.known else ""
     standing = "" if contribution.standing.matches else f", {contribution.standing}"
-    console().print(f"{escaped(path)}  contribution {contribution.id}{known}{standing}", soft_wrap=True)
+    console().print(f"{escape_controls(path)}  contribution {contribution.id}{known}{standing}", soft_wrap=True)
 
 
 def _to_json(outcome: Outcome, recorded: Recorded | None) -> dict[str, object]:
@@ -177,7 +177,7 @@ def withdraw_command(contribution: int, reason: str, as_json: bool) -> None:
 @as_json
 def erase_command(contribution: int, now: bool, as_json: bool) -> None:
     """Erase what any contribution holds, on the service's machine; it is withdrawn first, and its events stay."""
-    with opened(Settings.read()) as db:
+    with open_home(Settings.read()) as db:
         contributions.erase(db, COMMAND_LINE, contribution, at_once=now)
         erased = contributions.get(db, COMMAND_LINE, contribution)
     kept = "" if now else "; its signals are kept, unseen, until 90 days after the withdrawal"

@@ -19,10 +19,10 @@ import click
 
 from hashdb.cli.contributions.rows import FIELDS, LISTS, Format, Row, read_rows
 from hashdb.cli.options import TEXT
-from hashdb.cli.output import as_json, counted, escaped, print_json, tracked
+from hashdb.cli.output import as_json, escape_controls, print_json, progress_bar, progress_counter
 from hashdb.client import Client
 from hashdb.domain.contributions import Contribution, Draft, Filter, Status
-from hashdb.domain.rules import DRAFTS_A_REQUEST, FAULTS_TOLD
+from hashdb.domain.rules import DRAFTS_A_REQUEST, MAX_FAULTS
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import Fault, InvalidInput, MalformedRequest
 from hashdb.settings import Settings
@@ -50,10 +50,10 @@ class Report:
         """Report a faulty row by its line. The row itself is never printed: it contains a hash."""
         self.faulty += 1
         for fault in faults:
-            if self.as_json and len(self.faults) < FAULTS_TOLD:
+            if self.as_json and len(self.faults) < MAX_FAULTS:
                 self.faults.append({"line": line, "at": fault.at, "reason": fault.reason})
             if not self.as_json:
-                click.echo(escaped(f"{self.name}:{line}: {fault}"), err=True)
+                click.echo(escape_controls(f"{self.name}:{line}: {fault}"), err=True)
 
 
 @click.command("import")
@@ -90,7 +90,7 @@ def import_command(
             )
 
         if dry_run or not skip_faulty:
-            bar, advance = counted("checking")
+            bar, advance = progress_counter("checking")
             with bar:
                 for _ in drafts():
                     advance(1)
@@ -120,7 +120,7 @@ def _drafts(
 
 
 def _contribute(client: Client, drafts: Iterator[tuple[int, Draft]], report: Report, *, skip_faulty: bool) -> None:
-    bar, advance = tracked("importing", report.rows) if report.rows else counted("importing")
+    bar, advance = progress_bar("importing", report.rows) if report.rows else progress_counter("importing")
     with bar:
         while batch := dict(islice(drafts, DRAFTS_A_REQUEST)):
             advance(len(batch))
@@ -160,7 +160,7 @@ def _print_report(report: Report, *, dry_run: bool) -> None:
     summary = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count or name in ("rows", "faulty"))
     stored = report.contributed or report.known
     summary = summary.replace("1 rows", "1 row", 1) if report.rows == 1 else summary
-    click.echo(f"{escaped(report.name)}: {summary}{'' if stored else '; nothing was stored'}")
+    click.echo(f"{escape_controls(report.name)}: {summary}{'' if stored else '; nothing was stored'}")
 
 
 @contextmanager
@@ -200,7 +200,7 @@ def export_command(form: str, as_json: bool) -> None:
     if form in ("misp", "stix"):
         _print_bundle(form)
         return
-    bar, advance = counted("exporting")
+    bar, advance = progress_counter("exporting")
     with Client.from_environment() as client, bar:
         contributions = client.contributions(Filter(member=client.me().member.id, status=Status.ACTIVE))
         write = _print_array if as_json else _print_lines if form == "jsonl" else _print_csv
@@ -209,7 +209,7 @@ def export_command(form: str, as_json: bool) -> None:
 
 def _print_bundle(form: str) -> None:
     """Print the contributions for MISP or STIX, without erased ones, which have nothing left to be identified by."""
-    bar, advance = counted("exporting")
+    bar, advance = progress_counter("exporting")
     url = Settings.read().url
     with Client.from_environment() as client, bar:
         me = client.me().member

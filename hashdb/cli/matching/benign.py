@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from hashdb.cli.home import opened
+from hashdb.cli.home import open_home
 from hashdb.cli.options import TEXT, Radius
 from hashdb.cli.output import as_json, print_json, print_proposal, print_result, print_table
 from hashdb.domain.accounts.members import COMMAND_LINE
-from hashdb.domain.matching.benign import Benign, BenignDraft
+from hashdb.domain.matching.benign import BenignDraft, BenignEntry
 from hashdb.domain.review.incidents import Proposal
 from hashdb.domain.signals import Algorithm, Profile
 from hashdb.hashing import Limits, Mode, hash_file
@@ -43,8 +43,8 @@ def add(picture: Path, radii: tuple[tuple[Algorithm, int], ...], note: str, prof
     settings = Settings.read()
     limits = Limits(settings.media_max_bytes, settings.media_max_pixels)
     signals = hash_file(picture, settings.algorithms, limits, Mode(profile)).signals
-    draft = checked(BenignDraft(signals, dict(radii), note or picture.name))
-    with opened(settings) as db:
+    draft = validate_benign(BenignDraft(signals, dict(radii), note or picture.name))
+    with open_home(settings) as db:
         added = benign.add(db, COMMAND_LINE, draft)
     if isinstance(added, Proposal):
         print_proposal(added, as_json)
@@ -58,7 +58,7 @@ def add(picture: Path, radii: tuple[tuple[Algorithm, int], ...], note: str, prof
 @as_json
 def browse(as_json: bool) -> None:
     """List what is never accepted and never matched."""
-    with opened(Settings.read()) as db:
+    with open_home(Settings.read()) as db:
         entries = _list_all(db)
     if as_json:
         print_json(BenignsOut.model_construct(benign=[BenignOut.from_domain(entry) for entry in entries], next=None))
@@ -81,18 +81,18 @@ def browse(as_json: bool) -> None:
 @as_json
 def delete(entry: int, as_json: bool) -> None:
     """Take an entry away: what it alone kept from matching matches again."""
-    with opened(Settings.read()) as db:
+    with open_home(Settings.read()) as db:
         benign.delete(db, COMMAND_LINE, entry)
     print_result({"deleted": entry}, f"benign entry {entry} is deleted", as_json)
 
 
-def checked(draft: BenignDraft) -> BenignDraft:
+def validate_benign(draft: BenignDraft) -> BenignDraft:
     """The draft, checked as the API checks it. Raises InvalidInput."""
     return read(BenignIn, BenignIn.from_domain(draft).model_dump_json()).to_domain()
 
 
-def _list_all(db: HashDB) -> list[Benign]:
-    entries: list[Benign] = []
+def _list_all(db: HashDB) -> list[BenignEntry]:
+    entries: list[BenignEntry] = []
     while page := benign.page(db, COMMAND_LINE, entries[-1].id if entries else 0, 1000):
         entries += page
     return entries

@@ -12,17 +12,17 @@ from pathlib import Path
 import click
 
 from hashdb.cli.matching.pictures import (
-    Done,
     Outcome,
-    expand,
+    StateFile,
+    find_pictures,
     hash_all,
-    in_batches,
     jobs_option,
-    report_failures,
+    print_failures,
+    send_in_batches,
     state_option,
 )
 from hashdb.cli.options import Radius
-from hashdb.cli.output import as_json, console, escaped, json_array, tracked
+from hashdb.cli.output import as_json, console, escape_controls, print_json_array, progress_bar
 from hashdb.client import Client
 from hashdb.domain.matching.matches import Answer, Match, Query, Result
 from hashdb.domain.signals import Algorithm
@@ -53,18 +53,18 @@ def match_command(
 ) -> int:
     """Ask whether pictures (files, or folders of them) are close to contributions. The pictures stay here."""
     settings = Settings.read()
-    done = Done(state, "match")
-    files, already_done = done.split(expand(paths))
-    bar, advance = tracked("matching", len(files))
+    done = StateFile(state, "match")
+    files, already_done = done.split(find_pictures(paths))
+    bar, advance = progress_bar("matching", len(files))
     failed = []
     with ExitStack() as stack:
         algorithms, match = stack.enter_context(_open_copy(settings) if local else _connect())
         stack.enter_context(done)
         stack.enter_context(bar)
-        add = stack.enter_context(json_array(as_json))
+        add = stack.enter_context(print_json_array(as_json))
         done.report(already_done, add if as_json else None)
         outcomes = hash_all(files, algorithms, settings, Mode.TRANSFORMS if transforms else Mode.PLAIN, jobs)
-        for outcome, result in in_batches(list(files), outcomes, partial(_match_batch, match, dict(radii))):
+        for outcome, result in send_in_batches(list(files), outcomes, partial(_match_batch, match, dict(radii))):
             advance()
             if as_json:
                 add(_to_json(outcome, result))
@@ -74,7 +74,7 @@ def match_command(
                 failed.append(outcome)
             else:
                 done.record(outcome.path)
-    return report_failures(failed)
+    return print_failures(failed)
 
 
 Matcher = tuple[tuple[Algorithm, ...], Callable[[Sequence[Query]], Answer]]
@@ -91,10 +91,10 @@ def _connect() -> Iterator[Matcher]:
 def _open_copy(settings: Settings) -> Iterator[Matcher]:
     with LocalIndex(settings.home / "local") as index:
         yield index.rules.algorithms, index.match
-        click.echo(f"hashdb: the local copy is {spelled_age(index.age)} old (event {index.checkpoint:,})", err=True)
+        click.echo(f"hashdb: the local copy is {format_age(index.age)} old (event {index.checkpoint:,})", err=True)
 
 
-def spelled_age(age: timedelta) -> str:
+def format_age(age: timedelta) -> str:
     """A duration in the largest unit that fits, like `3 hours`."""
     seconds = max(0, int(age.total_seconds()))
     for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
@@ -114,11 +114,11 @@ def _match_batch(
 
 
 def _print_result(path: Path, result: Result) -> None:
-    columns = [escaped(path), advice(result), *map(described, result.matches)]
+    columns = [escape_controls(path), format_action(result), *map(format_match, result.matches)]
     console().print("  ".join(columns), soft_wrap=True)
 
 
-def advice(result: Result) -> str:
+def format_action(result: Result) -> str:
     """The action of a result in words, like `review (2 members)`."""
     if result.action == "none":
         return "no match"
@@ -127,7 +127,7 @@ def advice(result: Result) -> str:
     return f"review ({', '.join(details)})"
 
 
-def described(match: Match) -> str:
+def format_match(match: Match) -> str:
     """A match in words: contribution, transform, distances in bits, labels, severity and standing."""
     distances = ", ".join(
         f"{algorithm} {bits}" if bits is not None else algorithm for algorithm, bits in match.distance.items()
@@ -162,11 +162,11 @@ def hash_command(
     """Print the hashes of pictures (files, or folders of them), a line each."""
     settings = Settings.read()
     algorithms = tuple(map(Algorithm, names)) or settings.algorithms
-    done = Done(state, "hash")
-    files, already_done = done.split(expand(paths))
-    bar, advance = tracked("hashing", len(files))
+    done = StateFile(state, "hash")
+    files, already_done = done.split(find_pictures(paths))
+    bar, advance = progress_bar("hashing", len(files))
     failed = []
-    with done, bar, json_array(as_json) as add:
+    with done, bar, print_json_array(as_json) as add:
         done.report(already_done, add if as_json else None)
         for outcome in hash_all(files, algorithms, settings, jobs=jobs):
             advance()
@@ -178,12 +178,12 @@ def hash_command(
                 failed.append(outcome)
             else:
                 done.record(outcome.path)
-    return report_failures(failed)
+    return print_failures(failed)
 
 
 def _print_hashes(outcome: Outcome) -> None:
     if outcome.hashed is not None:
-        columns = [escaped(outcome.path), *map(str, outcome.hashed.signals)]
+        columns = [escape_controls(outcome.path), *map(str, outcome.hashed.signals)]
         if outcome.hashed.quality is not None:
             columns.append(f"quality {outcome.hashed.quality}")
         console().print("  ".join(columns), soft_wrap=True)

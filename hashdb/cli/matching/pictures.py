@@ -13,13 +13,13 @@ from typing import NamedTuple, Self, TypeVar
 
 import click
 
-from hashdb.cli.output import escaped
+from hashdb.cli.output import escape_controls
 from hashdb.domain.rules import quality_fault
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import HashDBError, UnreadablePicture
 from hashdb.hashing import Hashed, Limits, Mode, hash_file, read_file, warm
 from hashdb.hashing.workers import Worker, hash_in_order
-from hashdb.index.folder import opener, restrict
+from hashdb.index.folder import opener, restrict_access
 from hashdb.settings import Settings
 
 _EXTENSIONS = "avif bmp gif j2k jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp"
@@ -43,7 +43,7 @@ class Outcome(NamedTuple):
         return Outcome(self.path, None, self.error or error)
 
 
-def expand(paths: Sequence[Path]) -> dict[Path, str | None]:
+def find_pictures(paths: Sequence[Path]) -> dict[Path, str | None]:
     """The named files, and the pictures in the named folders and below, in order, each once, with its error or None.
 
     A folder that cannot be read is included with its error. A folder without pictures is reported on standard error.
@@ -53,7 +53,7 @@ def expand(paths: Sequence[Path]) -> dict[Path, str | None]:
         # Path.is_dir raises if the name is too long; this returns False.
         pictures = _list_below(path) if os.path.isdir(path) else {path: None}
         if not pictures:
-            click.echo(f"hashdb: no pictures in {escaped(path)}", err=True)
+            click.echo(f"hashdb: no pictures in {escape_controls(path)}", err=True)
         files.update(pictures)
     return files
 
@@ -112,7 +112,7 @@ def _hash_in_threads(
             yield running.popleft().result()
 
 
-def in_batches(
+def send_in_batches(
     paths: Sequence[Path], outcomes: Iterator[Outcome], send: Callable[[list[Outcome]], Sequence[_Answer | None]]
 ) -> Iterator[tuple[Outcome, _Answer | None]]:
     """Each outcome, in order, with the service's answer (None if there is none); `send` gets 100 at a time.
@@ -132,7 +132,7 @@ def in_batches(
         yield from zip(batch, answers, strict=True)
 
 
-def fit_to_contribute(outcome: Outcome) -> Outcome:
+def check_quality(outcome: Outcome) -> Outcome:
     """The outcome, or an error if the service would refuse the picture: too little detail, or a flat hash."""
     if outcome.hashed is None:
         return outcome
@@ -141,11 +141,11 @@ def fit_to_contribute(outcome: Outcome) -> Outcome:
     return outcome if error is None else outcome.failed(error)
 
 
-def report_failures(outcomes: Sequence[Outcome]) -> int:
+def print_failures(outcomes: Sequence[Outcome]) -> int:
     """Print each failed path on standard error. The exit status: 1 if any failed, else 0."""
     failures = [outcome for outcome in outcomes if outcome.error is not None]
     for outcome in failures:
-        click.echo(escaped(f"hashdb: {outcome.path}: {outcome.error}"), err=True)
+        click.echo(escape_controls(f"hashdb: {outcome.path}: {outcome.error}"), err=True)
     return 1 if failures else 0
 
 
@@ -181,7 +181,7 @@ state_option = click.option(
 )
 
 
-class Done:
+class StateFile:
     """The file of `--state`: a JSON line for each picture that is done, so that a repeated command skips it.
 
     A line holds the path, size and modification time, and the contribution's id or the task. A picture that has
@@ -199,7 +199,7 @@ class Done:
             return
         try:
             self._file = open(path, "a+", encoding="utf-8", opener=opener)  # noqa: SIM115
-            restrict(path)
+            restrict_access(path)
             self._file.seek(0)
             text = self._file.read()
         except (OSError, UnicodeDecodeError) as error:
@@ -235,7 +235,7 @@ class Done:
     def report(self, already_done: Sequence[DoneLine], add: Callable[[DoneLine], None] | None) -> None:
         """Print on standard error how many were done before, and pass each of their lines to `add`."""
         if already_done:
-            click.echo(f"hashdb: {len(already_done):,} done before, as {escaped(self._path)} says", err=True)
+            click.echo(f"hashdb: {len(already_done):,} done before, as {escape_controls(self._path)} says", err=True)
         if add is not None:
             for entry in already_done:
                 add(entry)

@@ -59,17 +59,17 @@ _BUDGETS = {
 }
 """The amount, the seconds, and what is counted. Decision 29 has the reasons."""
 
-MATCHING = (Budget.QUERIES, Budget.SIGNALS, Budget.SHORT_SIGNALS)
+MATCH_BUDGETS = (Budget.QUERIES, Budget.SIGNALS, Budget.SHORT_SIGNALS)
 """The budgets that a match uses."""
 Cost = tuple[tuple[Budget, int], ...]
-A_CHANGE: Cost = ((Budget.CHANGES, 1),)
+CHANGE_COST: Cost = ((Budget.CHANGES, 1),)
 # Each match looks these up, and an attribute of an Enum takes longer.
 _QUERIES, _SIGNALS = Budget.QUERIES, Budget.SIGNALS
 _PDQ, _PHASH256 = Algorithm.PDQ, Algorithm.PHASH256
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class BudgetUse:
     """What an actor has used of a budget until it renews."""
 
     actor: str
@@ -93,7 +93,7 @@ class BudgetLeft(NamedTuple):
         return datetime.fromtimestamp(self.until, UTC)
 
 
-def cost_of(queries: Iterable[Query]) -> Cost:
+def query_cost(queries: Iterable[Query]) -> Cost:
     """The cost of a request with these queries.
 
     A random 64-bit signal finds a stored one by chance, a random 256-bit one does not. So the 64-bit signals of a
@@ -113,6 +113,6 @@ def cost_of(queries: Iterable[Query]) -> Cost:
     return (*cost, (Budget.SHORT_SIGNALS, short)) if short else cost
 
 
-def amounts(widened: Mapping[Budget, int]) -> dict[Budget, int]:
+def budget_amounts(widened: Mapping[Budget, int]) -> dict[Budget, int]:
     """The amount of every budget; `widened` has those that the operator set."""
     return {budget: widened.get(budget, budget.amount) for budget in Budget}

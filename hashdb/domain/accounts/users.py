@@ -88,14 +88,14 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class ProviderIdentity:
     """The identity of a user at a provider of OpenID Connect. A subject is unique only within its issuer."""
 
     issuer: str | None
     """None where version 0.1.0 stored the subject without its issuer."""
     subject: str
 
-    def is_same(self, other: Identity) -> bool:
+    def is_same(self, other: ProviderIdentity) -> bool:
         """Whether both are the same account at the same provider; a missing issuer equals any."""
         return self.subject == other.subject and (None in (self.issuer, other.issuer) or self.issuer == other.issuer)
 
@@ -122,14 +122,14 @@ class Credentials:
     """Digests of the unused recovery codes, in hex."""
 
 
-def normal(password: str) -> str:
+def normalized_password(password: str) -> str:
     """The password in the Unicode form that is compared, the same for every keyboard (NIST SP 800-63B)."""
     return unicodedata.normalize("NFKC", password)
 
 
 def password_fault(password: str, name: str) -> str | None:
     """Why a user of this name may not choose a password, or None. Length counts most (NIST SP 800-63B)."""
-    text = normal(password)
+    text = normalized_password(password)
     if len(text) not in PASSWORD_LENGTHS:
         return f"takes {PASSWORD_LENGTHS.start} to {PASSWORD_LENGTHS.stop - 1} characters"
     if len(set(text)) < 5:
@@ -139,9 +139,9 @@ def password_fault(password: str, name: str) -> str | None:
     return None
 
 
-HALF_OPEN = timedelta(minutes=5)
+SECOND_FACTOR_TIMEOUT = timedelta(minutes=5)
 """The time that a user has to enter the second factor."""
-LONGEST = timedelta(days=30)
+LONGEST_SESSION = timedelta(days=30)
 """The longest lifetime of a session, whatever the operator sets."""
 _FREE_TRIES = {"user": 5, "address": 20}
 _FIRST_DELAY = timedelta(seconds=30)
@@ -150,7 +150,7 @@ FORGOTTEN_AFTER = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Lifetime:
+class SessionLifetime:
     """How long a session lasts without a request, and at most."""
 
     idle: timedelta
@@ -170,10 +170,10 @@ class Session:
     tag: str
     """The name of the session in events."""
 
-    def valid(self, now: datetime, lifetime: Lifetime) -> bool:
+    def valid(self, now: datetime, lifetime: SessionLifetime) -> bool:
         """Whether the session may be used at `now`."""
         if not self.complete:
-            return now < self.created_at + HALF_OPEN
+            return now < self.created_at + SECOND_FACTOR_TIMEOUT
         return now < self.seen_at + lifetime.idle and now < self.created_at + lifetime.whole
 
 

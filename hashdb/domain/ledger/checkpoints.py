@@ -45,9 +45,9 @@ class Verifier:
         """The verifier of a vkey. Raises BadNote."""
         name, _, rest = vkey.partition("+")
         hash, _, text = rest.partition("+")
-        octets = decoded(text)
+        octets = decode_base64(text)
         verifier = cls(name, octets[1:])
-        if not is_name(name) or octets[:1] != _ED25519 or len(octets) != 1 + _PUBLIC or verifier.id.hex() != hash:
+        if not is_key_name(name) or octets[:1] != _ED25519 or len(octets) != 1 + _PUBLIC or verifier.id.hex() != hash:
             raise BadNote("this is not a verifier key of Ed25519")
         return verifier
 
@@ -109,7 +109,7 @@ class Signer:
         return f"{text}\n{_DASH} {self.name} {base64.b64encode(octets).decode()}\n"
 
 
-def is_name(text: str) -> bool:
+def is_key_name(text: str) -> bool:
     """Whether a text can be the name of a key: printable, without spaces and plus signs."""
     return bool(text) and text.isprintable() and "+" not in text and not any(letter.isspace() for letter in text)
 
@@ -140,14 +140,14 @@ def _split(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     for line in lines[:-1].split("\n"):
         dash, _, rest = line.partition(" ")
         name, _, signature = rest.partition(" ")
-        octets = decoded(signature)
-        if dash != _DASH or not is_name(name) or len(octets) <= _KEY_ID:
+        octets = decode_base64(signature)
+        if dash != _DASH or not is_key_name(name) or len(octets) <= _KEY_ID:
             raise BadNote("a line of its signatures is none")
         signatures.append((name, octets))
     return f"{text}\n", signatures
 
 
-def decoded(text: str) -> bytes:
+def decode_base64(text: str) -> bytes:
     """The octets of a base64 text, which must be the canonical one for them. Raises BadNote."""
     try:
         octets = base64.b64decode(text.encode("ascii"), validate=True)
@@ -226,7 +226,7 @@ class Consistency:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckpointComparison:
     """The result of checking a log against a checkpoint kept from `before` (None: there was none)."""
 
     before: Checkpoint | None
@@ -244,4 +244,4 @@ def read_checkpoint(note: str, verifiers: Iterable[Verifier]) -> tuple[Checkpoin
         raise BadNote("this is not a checkpoint")
     if body[1] != verifier.name:
         raise BadNote("it is of another log than its signature")
-    return Checkpoint(body[1], int(body[2]), decoded(body[3])), verifier
+    return Checkpoint(body[1], int(body[2]), decode_base64(body[3])), verifier

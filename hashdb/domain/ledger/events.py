@@ -118,9 +118,9 @@ STANDING_AFTER: Mapping[str, Standing] = {
     **{action: standing for standing, action in STANDING_EVENTS.items()},
 }
 """The standing of a contribution after an event. Other events do not change the standing."""
-ENDING = tuple(action for action in Action if STATUS_AFTER.get(action, Status.ACTIVE) is not Status.ACTIVE)
+ENDING_ACTIONS = tuple(action for action in Action if STATUS_AFTER.get(action, Status.ACTIVE) is not Status.ACTIVE)
 """The events after which a contribution is not active."""
-REVERSING = tuple(
+REVERSING_ACTIONS = tuple(
     action
     for action in Action
     if STATUS_AFTER.get(action) is Status.WITHDRAWN or not STANDING_AFTER.get(action, Standing.UNREVIEWED).matches
@@ -154,15 +154,15 @@ def _after(state: ContributionState, action: str) -> ContributionState:
     return ContributionState(STATUS_AFTER.get(action, state.status), STANDING_AFTER.get(action, state.standing))
 
 
-ADDED = ContributionState().after(Action.CONTRIBUTION_ADDED)
+ADDED_STATE = ContributionState().after(Action.CONTRIBUTION_ADDED)
 """The state of a contribution that nothing changed since it was added."""
 
-type_of_detail = str | int | list[str] | None
-Details = Mapping[str, type_of_detail]
+Detail = str | int | list[str] | None
+Details = Mapping[str, Detail]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LogEntry:
     """What a service logs: one action on one subject (`contribution`, 17)."""
 
     action: Action
@@ -197,7 +197,7 @@ class Event:
     @property
     def text(self) -> str:
         """The canonical JSON of the event, from which the leaf is computed."""
-        return text_of(self.seq, self.at, self.actor, self.action, self.subject, canonical(self.details))
+        return event_text(self.seq, self.at, self.actor, self.action, self.subject, canonical(self.details))
 
     @property
     def computed_leaf(self) -> bytes:
@@ -216,10 +216,10 @@ def leaf(seq: int, at: datetime, actor: str, action: str, subject: str, details:
 
 def leaf_of_text(seq: int, at: datetime, actor: str, action: str, subject: str, details: str) -> bytes:
     """The leaf of an event, from the canonical JSON of its details."""
-    return hashlib.sha256(b"\x00" + text_of(seq, at, actor, action, subject, details).encode()).digest()
+    return hashlib.sha256(b"\x00" + event_text(seq, at, actor, action, subject, details).encode()).digest()
 
 
-def text_of(seq: int, at: datetime, actor: str, action: str, subject: str, details: str) -> str:
+def event_text(seq: int, at: datetime, actor: str, action: str, subject: str, details: str) -> str:
     """The canonical JSON of an event, from the canonical JSON of its details."""
     return (
         f'{{"action":{_quoted(action)},"actor":{_quoted(actor)},"at":"{format_instant(at)}","details":{details}'
@@ -227,7 +227,7 @@ def text_of(seq: int, at: datetime, actor: str, action: str, subject: str, detai
     )
 
 
-def tag(secret: bytes) -> str:
+def secret_tag(secret: bytes) -> str:
     """128 bits of a digest, in hex, by which an event names a secret that a table keeps.
 
     Use it only for secrets with at least 128 random bits, like a salted password hash: they cannot be computed from it.
@@ -241,7 +241,7 @@ _quoted = json.encoder.encode_basestring
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class HistoryEntry:
     """One row of a history: an event of the log, or a hit of a member.
 
     `seq` is None where the row is no event. `note` is the text of a note, `before` has the old values of changed

@@ -36,7 +36,7 @@ class Subtree(NamedTuple):
         return inner_nodes(self.end - 1) + self.level
 
 
-class Inner(NamedTuple):
+class InnerNode(NamedTuple):
     """An inner node: its hash and, directly above two leaves, the hash of the left leaf."""
 
     hash: bytes
@@ -57,7 +57,7 @@ def inner_nodes(size: int) -> int:
     return size - size.bit_count()
 
 
-def inner_places(begin: int, end: int) -> Iterator[Subtree]:
+def inner_subtrees(begin: int, end: int) -> Iterator[Subtree]:
     """The inner nodes that a tree completes while it grows from one size to another, in order."""
     for size in range(begin + 1, end + 1):
         for level in range(1, (size & -size).bit_length()):
@@ -84,7 +84,7 @@ def fold(hashes: Sequence[bytes]) -> bytes:
     return root
 
 
-def grow(size: int, edge: Sequence[bytes], leaves: Iterable[bytes]) -> tuple[list[Inner], list[bytes]]:
+def grow(size: int, edge: Sequence[bytes], leaves: Iterable[bytes]) -> tuple[list[InnerNode], list[bytes]]:
     """Add leaves to a tree of this size, whose peaks have the hashes `edge`.
 
     Returns the inner nodes that become complete, in the order of their numbers, and the hashes of the new peaks.
@@ -96,7 +96,7 @@ def grow(size: int, edge: Sequence[bytes], leaves: Iterable[bytes]) -> tuple[lis
         for level in range((size & -size).bit_length() - 1):
             left = edge.pop()
             node = interior(left, node)
-            inner.append(Inner(node, None if level else left))
+            inner.append(InnerNode(node, None if level else left))
         edge.append(node)
     return inner, edge
 
@@ -140,7 +140,7 @@ def consistency(first: int, second: int) -> tuple[Span, ...]:
     return tuple(reversed(spans))
 
 
-def parts(span: Span) -> tuple[Subtree, ...]:
+def subtrees_of_span(span: Span) -> tuple[Subtree, ...]:
     """The complete subtrees of a span of a proof."""
     begin, end = span
     return tuple(Subtree(level, (begin >> level) + nth) for level, nth in peaks(end - begin))
@@ -148,7 +148,7 @@ def parts(span: Span) -> tuple[Subtree, ...]:
 
 def proof(spans: Iterable[Span], hashes: Mapping[Subtree, bytes]) -> tuple[bytes, ...]:
     """The hashes of a proof, from the hashes of the subtrees (`parts`) of its spans."""
-    return tuple(fold([hashes[place] for place in parts(span)]) for span in spans)
+    return tuple(fold([hashes[place] for place in subtrees_of_span(span)]) for span in spans)
 
 
 def includes(index: int, size: int, leaf: bytes, hashes: Sequence[bytes], root: bytes) -> bool:

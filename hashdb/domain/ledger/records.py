@@ -9,19 +9,19 @@ from datetime import timedelta
 from enum import Enum
 
 from hashdb.domain.accounts.members import MemberStatus
-from hashdb.domain.accounts.users import LONGEST, UserStatus
+from hashdb.domain.accounts.users import LONGEST_SESSION, UserStatus
 from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.ledger.events import STANDING_AFTER, STATUS_AFTER, Action
 
 
-class Unsaid(Enum):
+class NotLogged(Enum):
     """The mark of a field that no event logs."""
 
     UNSAID = "unsaid"
 
 
-UNSAID = Unsaid.UNSAID
-Value = str | int | tuple[str, ...] | Unsaid | None
+NOT_LOGGED = NotLogged.UNSAID
+Value = str | int | tuple[str, ...] | NotLogged | None
 Record = tuple[Value, ...]
 """The values that a row must hold, in the order of `FIELDS` for its kind."""
 Details = Mapping[str, object]
@@ -55,7 +55,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
 """For each kind of subject with a table, the fields that events log."""
 
 _TAGGED = frozenset({"password", "second_factor"})
-_LONGEST_SESSION = LONGEST // timedelta(microseconds=1)
+_LONGEST_SESSION = LONGEST_SESSION // timedelta(microseconds=1)
 _PAGE_BITS = 12
 """The bits of an id that are its position within a page."""
 
@@ -73,7 +73,7 @@ class ExpectedRecords:
         self.sessions = ExpectedSessions()
         self.signers: set[str] = set()
         """The public keys that events log."""
-        self.epoch: Value = UNSAID
+        self.epoch: Value = NOT_LOGGED
 
     def take(self, at: int, actor: str, action: str, kind: str, id: object, details: str) -> None:
         """Replay the next event as it is stored: `at` in microseconds, `details` as JSON text.
@@ -108,7 +108,7 @@ class ExpectedRecords:
         record = self._records[self._numbers_by_kind[kind].at(id)]
         if kind == "opinion" and record and record[1] in self._suspended:
             # The service changes `silent` some time after the suspension or the reinstatement.
-            return (*record[:-1], UNSAID)
+            return (*record[:-1], NOT_LOGGED)
         return record
 
     def ids(self, kind: str) -> Iterator[int]:
@@ -126,7 +126,7 @@ class ExpectedRecords:
         kind, _, id = actor.partition(":")
         if kind == "key" and id.isdecimal() and (key := self.of("key", int(id))):
             return key[0]
-        return UNSAID
+        return NOT_LOGGED
 
     def _replace_opinion(self, id: int) -> None:
         """Mark the previous opinion of the same member on the same contribution as replaced."""
@@ -192,10 +192,10 @@ class _NumberById:
 
 
 def _value(details: Details, name: str) -> Value:
-    value = details.get(name, UNSAID)
+    value = details.get(name, NOT_LOGGED)
     if isinstance(value, list):
         return tuple(map(str, value))
-    return value if value is None or isinstance(value, str | int | Unsaid) else str(value)
+    return value if value is None or isinstance(value, str | int | NotLogged) else str(value)
 
 
 def _record(*names: str, **constants: Value) -> Callable[[Details, str, Value], Record]:
@@ -205,7 +205,7 @@ def _record(*names: str, **constants: Value) -> Callable[[Details, str, Value], 
 
 
 def _new_contribution(details: Details, actor: str, member: Value) -> Record:
-    initial = (str(Status.ACTIVE), False, None, UNSAID, str(Standing.UNREVIEWED), False)
+    initial = (str(Status.ACTIVE), False, None, NOT_LOGGED, str(Standing.UNREVIEWED), False)
     return (*initial, *[_value(details, name) for name in FIELDS["contribution"][len(initial) :]])
 
 
@@ -230,7 +230,7 @@ def _new_case(details: Details, actor: str, member: Value) -> Record:
 
 
 def _new_proposal(details: Details, actor: str, member: Value) -> Record:
-    subject = next((f"{kind}:{id}" for kind, id in details.items() if kind != "act"), UNSAID)
+    subject = next((f"{kind}:{id}" for kind, id in details.items() if kind != "act"), NOT_LOGGED)
     return _value(details, "act"), subject, actor, f"member:{member}" if actor.startswith("key:") else actor
 
 
@@ -262,15 +262,20 @@ def _amended_user(details: Details, actor: str) -> Mapping[str, Value]:
 def _amended_contribution(details: Details, actor: str) -> Mapping[str, Value]:
     """The same for a contribution; where the clocks of hosts differ, one may extend what another logged as expired."""
     fields = _amended_fields(details, actor)
-    return {**fields, "expired": UNSAID} if "expires_at" in fields else fields
+    return {**fields, "expired": NOT_LOGGED} if "expires_at" in fields else fields
 
 
 def _ends_with(status: Status) -> Callable[[Details, str], Mapping[str, Value]]:
-    return _sets(status=str(status), expired=status is Status.EXPIRED or UNSAID)
+    return _sets(status=str(status), expired=status is Status.EXPIRED or NOT_LOGGED)
 
 
 def _withdrawn(details: Details, actor: str) -> Mapping[str, Value]:
-    return {"status": str(Status.WITHDRAWN), "withdrawn": True, "reason": _value(details, "reason"), "expired": UNSAID}
+    return {
+        "status": str(Status.WITHDRAWN),
+        "withdrawn": True,
+        "reason": _value(details, "reason"),
+        "expired": NOT_LOGGED,
+    }
 
 
 def _decided(details: Details, actor: str) -> Mapping[str, Value]:
@@ -307,7 +312,7 @@ _CHANGES: Mapping[str, Callable[[Details, str], Mapping[str, Value]]] = {
     Action.CASE_HELD: _sets(holds="yes"),
     Action.CASE_DECIDED: _decided,
     # The signals of an entry are deleted once it suppresses nothing.
-    Action.BENIGN_DELETED: _sets(deleted=True, algorithms=UNSAID, signals=UNSAID),
+    Action.BENIGN_DELETED: _sets(deleted=True, algorithms=NOT_LOGGED, signals=NOT_LOGGED),
     Action.INCIDENT_AMENDED: _amended_fields,
 }
 _DELETES = frozenset(

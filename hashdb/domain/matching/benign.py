@@ -25,11 +25,11 @@ class BenignDraft:
 
     def radius_of(self, algorithm: Algorithm) -> int:
         """The radius of the entry in bits, for an algorithm."""
-        return self.radius.get(algorithm, usual_radius(algorithm))
+        return self.radius.get(algorithm, default_radius(algorithm))
 
 
 @dataclass(frozen=True, slots=True)
-class Benign:
+class BenignEntry:
     """An entry of the benign list; `masked` is how many signals of contributions it suppresses now."""
 
     id: int
@@ -51,7 +51,7 @@ class BenignFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class BenignEffect:
+class BenignImpact:
     """What an entry suppresses, or what matches again without it: `signals` of `contributions` by `members`.
 
     `silenced` contributions have no other signal that matches.
@@ -63,13 +63,13 @@ class BenignEffect:
     silenced: int
 
 
-def usual_radius(algorithm: Algorithm) -> int:
+def default_radius(algorithm: Algorithm) -> int:
     """The radius of a benign signal by default, in bits: half of the algorithm's."""
     return algorithm.radius // 2
 
 
-def within_reach(signal: Signal) -> bool:
+def can_be_contributed_near(signal: Signal) -> bool:
     """Whether a value that may be contributed can be within the default radius of this one."""
     count, allowed = signal.value.bit_count(), signal.algorithm.set_bits
-    radius = usual_radius(signal.algorithm)
+    radius = default_radius(signal.algorithm)
     return allowed.start - radius <= count < allowed.stop + radius

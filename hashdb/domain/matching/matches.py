@@ -117,7 +117,7 @@ class Answer:
     checkpoint: int = 0
 
 
-class About(NamedTuple):
+class MatchDetails(NamedTuple):
     """The fields of a match that are not needed to select it."""
 
     labels: tuple[str, ...]
@@ -134,7 +134,7 @@ class Holder(NamedTuple):
     member: int
     severity: int | None
     standing: Standing
-    about: About | None
+    about: MatchDetails | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ class NearContribution:
     def usual(self, algorithm: Algorithm) -> int:
         """The radius in bits for queries that name none."""
         pair = self.pairs.get(algorithm)
-        return algorithm.radius if pair is None else signals.reach(algorithm, pair[0].value, pair[1].value)
+        return algorithm.radius if pair is None else signals.match_radius(algorithm, pair[0].value, pair[1].value)
 
     def _limit(self, algorithm: Algorithm, radii: Mapping[Algorithm, int]) -> int:
         radius = radii.get(algorithm, algorithm.radius)
@@ -202,16 +202,16 @@ class NearBenign:
         return self.distance <= self.radius
 
 
-def reach(algorithm: Algorithm) -> int:
+def neighbor_radius(algorithm: Algorithm) -> int:
     """The radius in bits of a search for neighbors: twice the default, to show what a wider radius would add."""
     return 2 * algorithm.radius
 
 
-WINDOW = timedelta(hours=1)
-STEP = timedelta(minutes=5)
-REST = timedelta(days=7)
+FLOOD_WINDOW = timedelta(hours=1)
+FLOOD_STEP = timedelta(minutes=5)
+FLOOD_REST = timedelta(days=7)
 """How long a contribution that a reviewer upheld opens no case by a flood."""
-MEMBERS = 3
+FLOOD_MEMBERS = 3
 """A flood takes hits of at least so many members other than the contributor, so that one key cannot make one."""
 
 
@@ -224,11 +224,11 @@ class Flood:
     members: int
 
 
-def share_of(cap: int) -> int:
+def hits_counted_of_member(cap: int) -> int:
     """How many hits of one member count towards the cap. It takes `MEMBERS` members to exceed the cap."""
-    return max(1, cap // (MEMBERS - 1))
+    return max(1, cap // (FLOOD_MEMBERS - 1))
 
 
-def step_of(at: datetime) -> datetime:
+def flood_step(at: datetime) -> datetime:
     """The start of the five minutes (`STEP`) that contain an instant."""
-    return datetime.fromtimestamp(at.timestamp() // STEP.total_seconds() * STEP.total_seconds(), UTC)
+    return datetime.fromtimestamp(at.timestamp() // FLOOD_STEP.total_seconds() * FLOOD_STEP.total_seconds(), UTC)

@@ -12,14 +12,14 @@ from hashdb.domain.contributions import Contribution, Media, Standing, Status
 from hashdb.domain.matching.matches import (
     MATCHES_A_QUERY,
     MATCHES_A_REQUEST,
-    About,
     Holder,
     Match,
+    MatchDetails,
     Neighbor,
     Query,
     Result,
 )
-from hashdb.domain.signals import Algorithm, Signal, counts
+from hashdb.domain.signals import Algorithm, Signal, is_within_match_radius
 
 Distances = Mapping[Signal, int]
 """For one query: stored signal → distance in bits to the nearest signal of the query."""
@@ -30,7 +30,7 @@ Through = Mapping[Signal, str]
 Search = Callable[[Algorithm, Sequence[int], int], list[list[Neighbor]]]
 """Returns, for each value, the stored values of the algorithm within the radius (bits)."""
 
-Having = Callable[[Collection[int]], Mapping[int, frozenset[Algorithm]]]
+OverrulingAlgorithms = Callable[[Collection[int]], Mapping[int, frozenset[Algorithm]]]
 """Returns, for each contribution, the algorithms of its matchable signals that overrule phash."""
 
 
@@ -56,11 +56,11 @@ def suggest(queries: Sequence[Query], search: Search) -> tuple[Sequence[Distance
 
 
 _NO_TRANSFORM: Through = {}
-_NO_DETAILS: Mapping[int, About] = {}
+_NO_DETAILS: Mapping[int, MatchDetails] = {}
 _NO_CONFIRMATIONS: Mapping[int, Set[int]] = {}
 
 
-class Decided(NamedTuple):
+class Selection(NamedTuple):
     """The matches of one query that are returned, and the sums over all matches within its radius."""
 
     found: Distances
@@ -79,15 +79,15 @@ def decide(
     suggested: Sequence[Distances],
     through: Sequence[Through],
     held: Mapping[Signal, Sequence[Holder]],
-    having: Having,
-) -> list[Decided]:
+    having: OverrulingAlgorithms,
+) -> list[Selection]:
     """For each query the contributions to return, at most `MATCHES_A_REQUEST` together.
 
     Queries that found the same share one value. Once the answer is full, queries that differ only in distances do too.
     """
-    decided: list[Decided] = []
+    decided: list[Selection] = []
     remaining = MATCHES_A_REQUEST
-    reused: dict[tuple[object, ...], Decided] = {}
+    reused: dict[tuple[object, ...], Selection] = {}
     candidates: dict[tuple[object, ...], _Candidates] = {}
     for query, distances, transforms in zip(queries, suggested, through, strict=True):
         if not distances:
@@ -105,10 +105,10 @@ def decide(
     return decided
 
 
-def results(
+def build_results(
     queries: Sequence[Query],
-    decided: Sequence[Decided],
-    about: Mapping[int, About] = _NO_DETAILS,
+    decided: Sequence[Selection],
+    about: Mapping[int, MatchDetails] = _NO_DETAILS,
     confirming: Mapping[int, Set[int]] = _NO_CONFIRMATIONS,
 ) -> tuple[Result, ...]:
     """The results of the queries, each with its nearest match first.
@@ -132,7 +132,7 @@ def results(
     return tuple(answers)
 
 
-def _build_match(holders: Sequence[Holder], decided: Decided, about: About) -> Match:
+def _build_match(holders: Sequence[Holder], decided: Selection, about: MatchDetails) -> Match:
     """The match that the holders of one contribution make."""
     first, distances, through = holders[0], decided.found, decided.through
     nearest, distance = first.signal, {first.signal.algorithm: distances[first.signal]}
@@ -174,11 +174,11 @@ class _Candidates:
                 self._judged.append(holder.contribution)
         self._chosen: dict[tuple[object, ...], Sequence[Sequence[Holder]]] = {}
 
-    def decide(self, found: Distances, through: Through, limit: int) -> Decided:
+    def decide(self, found: Distances, through: Through, limit: int) -> Selection:
         """Select the contributions to return for one of the queries."""
         is_cut = len(self._groups) > limit
         if len(self._groups) <= 1 and not is_cut:
-            return Decided(found, through, self._groups, self._members, self._severity, self._judged, is_cut)
+            return Selection(found, through, self._groups, self._members, self._severity, self._judged, is_cut)
         # The key has the order of the distances: queries near one value share a choice, whatever the distance.
         near = {signal: bits / signal.algorithm.radius for signal, bits in found.items()}
         places = {nearness: place for place, nearness in enumerate(sorted(set(near.values())))}
@@ -186,11 +186,14 @@ class _Candidates:
         key = frozenset(order.items()), limit
         if key not in self._chosen:
             self._chosen[key] = _alternate_members(_rank(self._groups, order), limit) if limit else ()
-        return Decided(found, through, self._chosen[key], self._members, self._severity, self._judged, is_cut)
+        return Selection(found, through, self._chosen[key], self._members, self._severity, self._judged, is_cut)
 
 
 def _group_by_contribution(
-    decisive: Collection[Algorithm], signals: Distances, held: Mapping[Signal, Sequence[Holder]], having: Having
+    decisive: Collection[Algorithm],
+    signals: Distances,
+    held: Mapping[Signal, Sequence[Holder]],
+    having: OverrulingAlgorithms,
 ) -> list[list[Holder]]:
     """The holders of each contribution that matches, grouped by contribution."""
     grouped: dict[int, list[Holder]] = defaultdict(list)
@@ -251,14 +254,14 @@ def _search(queries: Sequence[Query], search: Search) -> Sequence[Distances]:
             # A query that names a radius gets all that is within it, sparse values too.
             named = signal.algorithm in query.radius
             requests.setdefault((signal.algorithm, radius, named), {}).setdefault(signal.value, []).append(position)
-            if test_item := near_test(signal, radius):
+            if test_item := near_test_item(signal, radius):
                 distance, test_signal = test_item
                 suggested[position][test_signal] = min(distance, suggested[position].get(test_signal, distance))
     for (algorithm, radius, named), values in requests.items():
         neighbors_by_value = search(algorithm, list(values), radius)
         for (value, positions), neighbors in zip(values.items(), neighbors_by_value, strict=True):
             for distance, stored in neighbors:
-                if not named and not counts(algorithm, distance, value, stored):
+                if not named and not is_within_match_radius(algorithm, distance, value, stored):
                     continue
                 signal = Signal(algorithm, stored)
                 for position in positions:
@@ -267,12 +270,12 @@ def _search(queries: Sequence[Query], search: Search) -> Sequence[Distances]:
 
 
 _POSITIONS = {algorithm: position for position, algorithm in enumerate(Algorithm)}
-_NO_MATCH = Decided({}, {}, (), frozenset(), None, (), False)
+_NO_MATCH = Selection({}, {}, (), frozenset(), None, (), False)
 
 
 TEST_ID = 0
 """The id of the test item as a contribution and as a member: stored ids begin with 1."""
-LABEL = "test"
+TEST_LABEL = "test"
 _PUBLISHED = datetime(2026, 11, 1, tzinfo=UTC)
 TEST_SIGNALS = tuple(
     map(
@@ -287,7 +290,7 @@ TEST_SIGNALS = tuple(
         ),
     )
 )
-_TEST_DETAILS = About((LABEL,), (), None, _PUBLISHED)
+_TEST_DETAILS = MatchDetails((TEST_LABEL,), (), None, _PUBLISHED)
 _TEST_VALUES = {signal.algorithm: signal.value for signal in TEST_SIGNALS}
 TEST_HOLDERS = {
     signal: Holder(signal, TEST_ID, TEST_ID, None, Standing.UNREVIEWED, _TEST_DETAILS) for signal in TEST_SIGNALS
@@ -295,14 +298,14 @@ TEST_HOLDERS = {
 """The test item, as the holder of each of its signals."""
 
 
-def near_test(signal: Signal, radius: int) -> tuple[int, Signal] | None:
+def near_test_item(signal: Signal, radius: int) -> tuple[int, Signal] | None:
     """The test item's signal of the algorithm and its distance in bits (first); None beyond the radius."""
     value = _TEST_VALUES[signal.algorithm]
     distance = (signal.value ^ value).bit_count()
     return (distance, Signal(signal.algorithm, value)) if distance <= radius else None
 
 
-def contribution_of_test(algorithms: Collection[Algorithm]) -> Contribution:
+def contribution_of_test_item(algorithms: Collection[Algorithm]) -> Contribution:
     """The test item as a contribution, with its signals of these algorithms."""
     return Contribution(
         id=TEST_ID,
@@ -312,7 +315,7 @@ def contribution_of_test(algorithms: Collection[Algorithm]) -> Contribution:
         standing=Standing.UNREVIEWED,
         received_at=_PUBLISHED,
         signals=tuple(signal for signal in TEST_SIGNALS if signal.algorithm in algorithms),
-        labels=(LABEL,),
+        labels=(TEST_LABEL,),
         removed_at=None,
         quality=100,
         media=Media.IMAGE,

@@ -118,7 +118,7 @@ class CaseState(StrEnum):
     DECIDED = "decided"
 
 
-class Order(StrEnum):
+class QueueOrder(StrEnum):
     """The order of the queue: by due time, or by severity, highest first."""
 
     CLOCK = "clock"
@@ -255,7 +255,7 @@ class StandingChange:
         return self.after.matches and not self.before.matches
 
 
-Placed = Mapping[int, Signal]
+SignalsByPlace = Mapping[int, Signal]
 """The signals of a contribution by place, counted from 0 in the order of the draft."""
 
 
@@ -268,7 +268,7 @@ class ShadowChoice:
     usual: bool
 
 
-def usual(placed: Placed) -> tuple[int, ...]:
+def usual(placed: SignalsByPlace) -> tuple[int, ...]:
     """The places that cast a shadow where the reviewer names none, in order.
 
     These are the first signal of each algorithm, which is the picture's own, and the signals within the default radius
@@ -280,7 +280,7 @@ def usual(placed: Placed) -> tuple[int, ...]:
     return tuple(place for place in sorted(placed) if _near(first_signals[placed[place].algorithm], placed[place]))
 
 
-def reach(algorithm: Algorithm) -> int:
+def shadow_radius(algorithm: Algorithm) -> int:
     """The distance in bits from a shadow within which the retirement quarantines contributions of the same member.
 
     For `pdq` it is twice the default radius: no query can match two values that are farther apart, and among a
@@ -293,8 +293,10 @@ def is_twin(first: Signal, other: Signal) -> bool:
     """Whether two signals of one member are so near that retiring the first one quarantines the other."""
     if first.algorithm is not other.algorithm:
         return False
-    return first.distance(other) <= reach(first.algorithm) and (first.algorithm is Algorithm.PDQ or _near(first, other))
+    return first.distance(other) <= shadow_radius(first.algorithm) and (
+        first.algorithm is Algorithm.PDQ or _near(first, other)
+    )
 
 
 def _near(first: Signal, other: Signal) -> bool:
-    return first.distance(other) <= signals.reach(first.algorithm, first.value, other.value)
+    return first.distance(other) <= signals.match_radius(first.algorithm, first.value, other.value)

@@ -56,7 +56,7 @@ class IncidentChange:
 
 
 @dataclass(frozen=True, slots=True)
-class IncidentEffect:
+class IncidentImpact:
     """The effect of an incident: of `held` contributions under its label, `sooner` end earlier than without it.
 
     They end at `expiry`, which is now if the incident has `ended`.
@@ -102,7 +102,7 @@ class TwoPersonAction(StrEnum):
     RETIRE = "case.retire"
 
 
-REVIEWED = (TwoPersonAction.RETIRE,)
+REVIEWER_ACTIONS = (TwoPersonAction.RETIRE,)
 """The actions of reviewers; the others are for administrators."""
 
 

@@ -44,7 +44,7 @@ class Changes:
     epoch: str
 
 
-class Copied(NamedTuple):
+class CopiedContribution(NamedTuple):
     """What a copy stores of a contribution: the fields of a match, and until when it matches.
 
     A value is big-endian, 8 or 32 bytes: a copy reads a million of them and makes only rows.
@@ -66,7 +66,7 @@ class FeedStep(NamedTuple):
     """A change as a copy reads it."""
 
     seq: int
-    what: Copied | Gone
+    what: CopiedContribution | Gone
 
 
 class FeedPage(NamedTuple):
@@ -111,7 +111,7 @@ class ExchangePage:
     more: bool
 
 
-def matched(actions: Iterable[Action]) -> bool:
+def matched_after(actions: Iterable[Action]) -> bool:
     """Whether a contribution matched after these events, which are all events on it so far, in order."""
     state = ContributionState()
     for action in actions:

@@ -17,13 +17,13 @@ from hashdb.domain.addresses import EgressPolicy
 from hashdb.domain.ledger.events import canonical
 from hashdb.domain.times import format_instant
 
-MOST = 10
+MAX_WEBHOOKS = 10
 """The most webhooks of a member."""
-OVERLAP = timedelta(hours=24)
+SECRET_OVERLAP = timedelta(hours=24)
 """How long the previous secret signs beside a new one."""
-TESTED = "webhook.tested"
+TEST_TOPIC = "webhook.tested"
 """The topic of a test delivery, which a member requests."""
-PREFIX = "whsec_"
+SECRET_PREFIX = "whsec_"
 _MAX_URL = 1_000
 
 
@@ -108,7 +108,7 @@ def secret_text(secret: bytes) -> str:
     >>> secret_text(b"secret")
     'whsec_c2VjcmV0'
     """
-    return PREFIX + base64.b64encode(secret).decode()
+    return SECRET_PREFIX + base64.b64encode(secret).decode()
 
 
 def sign(secret: str, id: str, seconds: int, body: bytes) -> str:
@@ -116,9 +116,9 @@ def sign(secret: str, id: str, seconds: int, body: bytes) -> str:
 
     Raises ValueError for an invalid secret.
     """
-    if not secret.startswith(PREFIX):
-        raise ValueError(f"takes a secret that begins with {PREFIX}")
-    key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
+    if not secret.startswith(SECRET_PREFIX):
+        raise ValueError(f"takes a secret that begins with {SECRET_PREFIX}")
+    key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
     digest = hmac.digest(key, f"{id}.{seconds}.".encode() + body, hashlib.sha256)
     return f"v1,{base64.b64encode(digest).decode()}"
 
@@ -141,17 +141,17 @@ def url_fault(url: str, reach: EgressPolicy) -> str | None:
     return reach.fault(parts.scheme, host)
 
 
-PAUSES = (5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 28_800, 28_800)
+RETRY_PAUSES = (5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 28_800, 28_800)
 """The seconds between attempts: almost a day in total."""
-LEASE = timedelta(seconds=60)
+ATTEMPT_LEASE = timedelta(seconds=60)
 """How long an attempt may run until another process repeats it; an attempt takes at most 20 seconds."""
-PATIENCE = timedelta(days=3)
+DISABLE_AFTER = timedelta(days=3)
 """How long all deliveries may fail until the next one that is given up disables the webhook."""
-KEPT = timedelta(days=30)
+KEEP_DELIVERIES = timedelta(days=30)
 """How long the service keeps ended deliveries."""
-KEPT_EACH = 1_000
+MAX_KEPT_DELIVERIES = 1_000
 """The most ended deliveries that the service keeps of a webhook."""
-WAITING_EACH = 100
+MAX_WAITING_DELIVERIES = 100
 """The most deliveries that wait for a webhook; later changes are reported once there are fewer."""
 
 
@@ -206,7 +206,7 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class ClaimedDelivery:
     """A delivery that is being sent: its address, and the valid secrets, the newest first."""
 
     id: int
@@ -217,7 +217,7 @@ class Claimed:
     attempts: int
 
 
-def body_of(message: Message) -> bytes:
+def encode_message(message: Message) -> bytes:
     """The JSON body of a message, the same at every attempt."""
     data: Mapping[str, object] = {"type": message.topic, "timestamp": format_instant(message.at), "data": message.data}
     return canonical(data).encode()
@@ -229,7 +229,7 @@ def pause_after(attempts: int, topic: str, chance: float | None = None) -> timed
     >>> pause_after(1, "feed.changed", 0.5), pause_after(11, "feed.changed"), pause_after(1, "webhook.tested")
     (datetime.timedelta(seconds=5), None, None)
     """
-    if topic == TESTED or attempts > len(PAUSES):
+    if topic == TEST_TOPIC or attempts > len(RETRY_PAUSES):
         return None
     spread = random.random() if chance is None else chance
-    return timedelta(seconds=PAUSES[attempts - 1] * (0.8 + 0.4 * spread))
+    return timedelta(seconds=RETRY_PAUSES[attempts - 1] * (0.8 + 0.4 * spread))

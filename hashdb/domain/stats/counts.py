@@ -10,11 +10,11 @@ from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-ANY = "any"
+ANY_ALGORITHM = "any"
 """The algorithm of a count over all algorithms."""
 
 
-class Kind(StrEnum):
+class CountKind(StrEnum):
     """What is counted."""
 
     QUERY = "query"
@@ -34,8 +34,8 @@ class QueryOutcome(StrEnum):
 
 
 _OUTCOMES = {
-    str(Kind.QUERY): (str(QueryOutcome.HIT), str(QueryOutcome.NONE)),
-    str(Kind.HIT): (str(QueryOutcome.OWN), str(QueryOutcome.OTHERS)),
+    str(CountKind.QUERY): (str(QueryOutcome.HIT), str(QueryOutcome.NONE)),
+    str(CountKind.HIT): (str(QueryOutcome.OWN), str(QueryOutcome.OTHERS)),
 }
 
 
@@ -59,22 +59,26 @@ class Count(NamedTuple):
         return " ".join(map(str, (*self.cell, self.times)))
 
 
-def faults(counts: Iterable[Count]) -> Iterator[str]:
+def count_faults(counts: Iterable[Count]) -> Iterator[str]:
     """What is inconsistent in the counts of a day that is not sealed yet, as sentences."""
     times: Counter[tuple[str, int, str, str]] = Counter()
     for cell, number in counts:
-        if number < 1 or cell.kind not in tuple(Kind) or cell.outcome not in _OUTCOMES.get(cell.kind, (cell.outcome,)):
+        if (
+            number < 1
+            or cell.kind not in tuple(CountKind)
+            or cell.outcome not in _OUTCOMES.get(cell.kind, (cell.outcome,))
+        ):
             yield f"no service counts “{cell.kind} {cell.member} {cell.algorithm} {cell.outcome}”"
             return
         times[cell.kind, cell.member, cell.algorithm, cell.outcome] += number
         times[cell.kind, cell.member, cell.algorithm, ""] += number
     for (kind, member, algorithm, outcome), number in times.items():
         # The counts of an algorithm are part of the counts of all algorithms.
-        if kind in _OUTCOMES and outcome != QueryOutcome.NONE and number > times[kind, member, ANY, outcome]:
+        if kind in _OUTCOMES and outcome != QueryOutcome.NONE and number > times[kind, member, ANY_ALGORITHM, outcome]:
             yield f"member {member} has more of {kind} {algorithm} {outcome or 'in all'} than of any algorithm"
     for (kind, member, algorithm, outcome), number in times.items():
-        hit_queries = (kind, algorithm, outcome) == (Kind.QUERY, ANY, QueryOutcome.HIT)
-        if hit_queries and number > times[Kind.HIT, member, ANY, ""]:
+        hit_queries = (kind, algorithm, outcome) == (CountKind.QUERY, ANY_ALGORITHM, QueryOutcome.HIT)
+        if hit_queries and number > times[CountKind.HIT, member, ANY_ALGORITHM, ""]:
             yield f"member {member} has more queries that hit than hits"
 
 
@@ -93,7 +97,7 @@ def digest(day: date, counts: Iterable[Count]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def number_of(day: date) -> int:
+def number_of_day(day: date) -> int:
     """The id of a day as the subject of an event: 20261120."""
     return day.year * 10_000 + day.month * 100 + day.day
 
@@ -103,7 +107,7 @@ def day_of(number: int) -> date:
     return date(number // 10_000, number // 100 % 100, number % 100)
 
 
-class Reason(StrEnum):
+class RefusalReason(StrEnum):
     """Why a request was refused: it had no valid key, or a key without the scope."""
 
     NO_KEY = "no-key"
@@ -179,7 +183,7 @@ class Reversal:
     at: datetime
 
 
-MOST = 1_000
+MAX_LAG = 1_000
 """The most changes that are counted of a reader's lag."""
 
 
@@ -203,7 +207,7 @@ class Lag:
     @property
     def more(self) -> bool:
         """Whether there may be more than were counted."""
-        return self.changes >= MOST
+        return self.changes >= MAX_LAG
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.ledger.events import STANDING_AFTER, STATUS_AFTER, Action, Event
-from hashdb.domain.stats.counts import ANY, Count, Kind, day_of
+from hashdb.domain.stats.counts import ANY_ALGORITHM, Count, CountKind, day_of
 from hashdb.domain.stats.reports import Precision
 
 EVERYONE = 0
@@ -82,16 +82,16 @@ def deltas(
             elif event.id in contributors:
                 _change(event, contributors[event.id], by_day, in_all)
         elif event.action == Action.COUNTS_SEALED:
-            by_day.update(asked(day_of(event.id), sealed.get(event.id, ())))
+            by_day.update(query_figures(day_of(event.id), sealed.get(event.id, ())))
     return Deltas(seq, by_day, in_all)
 
 
-def asked(day: date, counts: Iterable[Count]) -> Counter[DayCount]:
+def query_figures(day: date, counts: Iterable[Count]) -> Counter[DayCount]:
     """The queries and hits of a day, from its counts."""
     figures: Counter[DayCount] = Counter()
     for cell, times in counts:
         figure = _FIGURE_OF_COUNT.get(cell.kind)
-        if figure is not None and cell.algorithm == ANY:
+        if figure is not None and cell.algorithm == ANY_ALGORITHM:
             figures[DayCount(day, figure, EVERYONE)] += times
             figures[DayCount(day, figure, cell.member)] += times if cell.member != EVERYONE else 0
     return figures
@@ -102,28 +102,28 @@ def sealed(events: Iterable[Event]) -> set[int]:
     return {event.id for event in events if event.action == Action.COUNTS_SEALED}
 
 
-def concerned(events: Iterable[Event]) -> set[int]:
+def changed_contributions(events: Iterable[Event]) -> set[int]:
     """The contributions whose member must be known for `deltas`."""
     return {event.id for event in events if event.kind == "contribution" and event.action != Action.CONTRIBUTION_ADDED}
 
 
-def bucket(bound: int | None) -> str:
+def share_figure(bound: int | None) -> str:
     """The name of the figure of contributions in one class of times to share; `bound` is in seconds (None: later)."""
     return f"share:{'later' if bound is None else bound}"
 
 
-def status(value: Status) -> str:
+def status_figure(value: Status) -> str:
     """The name of the figure of contributions with a status."""
     return f"status:{value}"
 
 
-def standing(value: Standing) -> str:
+def standing_figure(value: Standing) -> str:
     """The name of the figure of contributions with a standing."""
     return f"standing:{value}"
 
 
-_SHARE_FIGURES = {bound: bucket(bound) for bound in BOUNDS}
-_FIGURE_OF_COUNT = {str(Kind.QUERY): str(Figure.QUERIES), str(Kind.HIT): str(Figure.HITS)}
+_SHARE_FIGURES = {bound: share_figure(bound) for bound in BOUNDS}
+_FIGURE_OF_COUNT = {str(CountKind.QUERY): str(Figure.QUERIES), str(CountKind.HIT): str(Figure.HITS)}
 
 
 def _add(event: Event, by_day: Counter[DayCount], in_all: Counter[TotalCount]) -> None:
@@ -136,22 +136,22 @@ def _add(event: Event, by_day: Counter[DayCount], in_all: Counter[TotalCount]) -
             *([Figure.IN_HOUR] if seconds <= HOUR else []),
             *([Figure.IN_DAY] if seconds <= DAY else []),
         ]
-        by_day[DayCount(day, bucket(next((bound for bound in BOUNDS if seconds <= bound), None)), EVERYONE)] += 1
+        by_day[DayCount(day, share_figure(next((bound for bound in BOUNDS if seconds <= bound), None)), EVERYONE)] += 1
     for figure in figures:
         by_day[DayCount(day, str(figure), EVERYONE)] += 1
         by_day[DayCount(day, str(figure), contributor)] += contributor != EVERYONE
-    in_all[TotalCount(status(Status.ACTIVE), contributor)] += 1
-    in_all[TotalCount(standing(Standing.UNREVIEWED), contributor)] += 1
+    in_all[TotalCount(status_figure(Status.ACTIVE), contributor)] += 1
+    in_all[TotalCount(standing_figure(Standing.UNREVIEWED), contributor)] += 1
 
 
 def _change(event: Event, contributor: int, by_day: Counter[DayCount], in_all: Counter[TotalCount]) -> None:
     before = str(event.details.get("before"))
     if event.action in STATUS_AFTER:
         in_all[TotalCount(f"status:{before}", contributor)] -= 1
-        in_all[TotalCount(status(STATUS_AFTER[event.action]), contributor)] += 1
+        in_all[TotalCount(status_figure(STATUS_AFTER[event.action]), contributor)] += 1
     elif event.action in STANDING_AFTER:
         in_all[TotalCount(f"standing:{before}", contributor)] -= 1
-        in_all[TotalCount(standing(STANDING_AFTER[event.action]), contributor)] += 1
+        in_all[TotalCount(standing_figure(STANDING_AFTER[event.action]), contributor)] += 1
     if event.action == Action.CONTRIBUTION_WITHDRAWN:
         by_day[DayCount(event.at.date(), str(Figure.WITHDRAWN), EVERYONE)] += 1
         by_day[DayCount(event.at.date(), str(Figure.WITHDRAWN), contributor)] += contributor != EVERYONE
@@ -231,7 +231,7 @@ class Overview:
     health: Health
 
 
-def within(figures: Mapping[str, int], share: float) -> int | None:
+def shared_within(figures: Mapping[str, int], share: float) -> int | None:
     """The bound (seconds) within which this share of contributions was shared; None without any, or past the last."""
     total, counted = figures.get(Figure.TIMED, 0), 0
     for bound in BOUNDS:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from hashdb.domain.accounts.members import MemberKind
 from hashdb.domain.contributions import Standing
-from hashdb.domain.ledger.events import ADDED, ContributionState, Event
+from hashdb.domain.ledger.events import ADDED_STATE, ContributionState, Event
 from hashdb.domain.review.cases import Decision
 from hashdb.domain.stats.reports import (
     GROUPS,
@@ -112,7 +112,7 @@ class Replay:
 
     def precision(self) -> Mapping[int, Precision]:
         """By member, how many of its judged contributions hold."""
-        return self.reviews.precision(lambda id: self._states.get(id, ADDED).standing)
+        return self.reviews.precision(lambda id: self._states.get(id, ADDED_STATE).standing)
 
     def caught(self, firsts: Mapping[int, Mapping[int, datetime]]) -> Caught:
         """The contributions that others first matched in the period; `firsts` has times by contribution and member."""
@@ -132,7 +132,7 @@ class Replay:
         if verb == "amended":
             self._amend_contribution(event)
         elif verb != "added":
-            self._states[event.id] = self._states.get(event.id, ADDED).after(event.action)
+            self._states[event.id] = self._states.get(event.id, ADDED_STATE).after(event.action)
         if inside:
             self._verb_counts[verb] += 1
         if inside and verb in ("added", "withdrawn"):

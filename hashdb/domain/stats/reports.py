@@ -217,7 +217,7 @@ _PLATFORM_FIELDS = (
 )
 
 
-def statement(media: Media, context: Collection[str], labels: Collection[str]) -> Mapping[str, object]:
+def statement_of_reasons(media: Media, context: Collection[str], labels: Collection[str]) -> Mapping[str, object]:
     """The fields of a statement of reasons to the DSA Transparency Database that a match provides.
 
     The platform fills the fields with None. Fields and values follow
@@ -241,7 +241,7 @@ def statement(media: Media, context: Collection[str], labels: Collection[str]) -
     } | dict.fromkeys(_PLATFORM_FIELDS)
 
 
-def terrorist_content(report: Report) -> Mapping[str, object]:
+def tco_report(report: Report) -> Mapping[str, object]:
     """The points of Regulation (EU) 2021/784, Article 7(3), as far as known; the platform fills those with None."""
     period = {"from": report.period.first.isoformat(), "to": report.period.last.isoformat()}
     regulation = {"regulation": "Regulation (EU) 2021/784", "article": "7(3)"}

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from threading import Lock, local
 
-from hashdb.domain.accounts.budgets import Budget, BudgetLeft, Cost, Spent
+from hashdb.domain.accounts.budgets import Budget, BudgetLeft, BudgetUse, Cost
 from hashdb.domain.accounts.members import SYSTEM, Actor
-from hashdb.domain.ledger.events import Action, Details, Entry
+from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.domain.matching.matches import Answer, Query
 from hashdb.domain.matching.suggestions import TEST_ID
 from hashdb.domain.signals import Signal
@@ -80,17 +80,17 @@ class Budgets:
                 budgets_left.append(BudgetLeft(budget, limit, left if left > 0 else 0, account.until))
         return budgets_left
 
-    def unwritten(self) -> list[Spent]:
+    def unwritten(self) -> list[BudgetUse]:
         """What was used here and is not written yet. Only one thread may call it, and `synchronise` after it."""
         with self._lock:
             return [
-                Spent(name, budget, account.renews_at, account.unwritten)
+                BudgetUse(name, budget, account.renews_at, account.unwritten)
                 for name, accounts in self._accounts.items()
                 for budget, account in accounts.items()
                 if account.unwritten
             ]
 
-    def synchronise(self, written: Sequence[Spent], known: Sequence[Spent], now: datetime) -> None:
+    def synchronise(self, written: Sequence[BudgetUse], known: Sequence[BudgetUse], now: datetime) -> None:
         """Subtract what is `written` now, and set the amounts `known` to be used by all processes together."""
         with self._lock:
             for spent in written:
@@ -237,7 +237,7 @@ class Suspicions:
             tx.counts.hold()
             last = {key: tx.refusals.last_told("key", key, Action.KEY_SUSPECTED) for key in sorted(suspects)}
             due = [key for key, at in last.items() if is_due(at, now, WINDOW)]
-            entries = [Entry(Action.KEY_SUSPECTED, "key", key, _details(suspects[key])) for key in due]
+            entries = [LogEntry(Action.KEY_SUSPECTED, "key", key, _details(suspects[key])) for key in due]
             tx.audit.append(now, SYSTEM, entries)
         self._logged |= set(suspects)
         return len(due)

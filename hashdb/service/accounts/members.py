@@ -23,15 +23,15 @@ from hashdb.domain.accounts.members import (
     Scope,
     SuspensionImpact,
 )
-from hashdb.domain.ledger.events import Action, Details, Entry, tag
+from hashdb.domain.ledger.events import Action, Details, LogEntry, secret_tag
 from hashdb.domain.review.incidents import Proposal, ProposedChange, TwoPersonAction
 from hashdb.domain.rules import future_fault
 from hashdb.domain.sharing.feed import bank_name
-from hashdb.domain.stats.counts import KeyUse, Reason
+from hashdb.domain.stats.counts import KeyUse, RefusalReason
 from hashdb.domain.times import format_instant
 from hashdb.errors import AlreadyRevoked, Fault, InvalidInput, NameTaken, NotAuthenticated, NotFound
 from hashdb.service import HashDB
-from hashdb.service.review.proposals import second
+from hashdb.service.review.proposals import require_second_person
 from hashdb.service.stats.buffer import Refusal
 from hashdb.store import Transaction
 
@@ -43,15 +43,17 @@ _SECRET_BYTES = 32
 def authenticate(db: HashDB, secret: str) -> Actor:
     """The actor whose key has this secret. Raises NotAuthenticated, and counts the refusal."""
     if not secret.startswith(_PREFIX):
-        raise _refused(db, Reason.UNKNOWN_KEY if secret else Reason.NO_KEY)
+        raise _refused(db, RefusalReason.UNKNOWN_KEY if secret else RefusalReason.NO_KEY)
     db.follower.catch_up()
     key_and_actor = db.keys.find(_digest(secret))
     if key_and_actor is None:
-        raise _refused(db, Reason.UNKNOWN_KEY)
+        raise _refused(db, RefusalReason.UNKNOWN_KEY)
     key, actor = key_and_actor
     now = db.now()
     if not key.valid(now):
-        raise _refused(db, Reason.EXPIRED_KEY if key.revoked_at is None else Reason.REVOKED_KEY, key.member)
+        raise _refused(
+            db, RefusalReason.EXPIRED_KEY if key.revoked_at is None else RefusalReason.REVOKED_KEY, key.member
+        )
     db.stats.use(now, key.id)
     return actor
 
@@ -62,7 +64,7 @@ def add(db: HashDB, actor: Actor, draft: MemberDraft) -> Member:
     now = db.now()
     with db.store.begin() as tx:
         member = tx.members.add(draft, now)
-        tx.audit.append(now, actor, [Entry(Action.MEMBER_ADDED, "member", member.id, {"kind": str(member.kind)})])
+        tx.audit.append(now, actor, [LogEntry(Action.MEMBER_ADDED, "member", member.id, {"kind": str(member.kind)})])
         # The append has locked the log, so nobody else adds a name now.
         require_distinct(member.name, tx.members.names(besides=member.id), "member")
     return member
@@ -101,7 +103,7 @@ def change(db: HashDB, actor: Actor, member: int, member_change: MemberChange) -
         before = tx.members.get(member)
         if member_change.status is MemberStatus.SUSPENDED and before.status is not member_change.status:
             proposed = ProposedChange(TwoPersonAction.SUSPEND, "member", member, _content(member_change))
-            if proposal := second(db, tx, actor, proposed, now):
+            if proposal := require_second_person(db, tx, actor, proposed, now):
                 return proposal
         after = tx.members.change(member, member_change)
         tx.audit.append(now, actor, _change_entries(before, after))
@@ -129,10 +131,10 @@ def issue_key(db: HashDB, actor: Actor, member: int, draft: KeyDraft) -> IssuedK
             "member": member,
             "scopes": sorted(map(str, key.scopes)),
             "expires_at": expiry,
-            "secret_tag": tag(_digest(secret)),
+            "secret_tag": secret_tag(_digest(secret)),
             **hides,
         }
-        tx.audit.append(now, actor, [Entry(Action.KEY_ISSUED, "key", key.id, details)])
+        tx.audit.append(now, actor, [LogEntry(Action.KEY_ISSUED, "key", key.id, details)])
     return IssuedKey(key, secret)
 
 
@@ -176,7 +178,7 @@ def revoke_key(db: HashDB, actor: Actor, key: int, member: int | None = None) ->
         if before.revoked_at is not None:
             raise AlreadyRevoked(key)
         revoked = tx.members.revoke(key, now)
-        tx.audit.append(now, actor, [Entry(Action.KEY_REVOKED, "key", key, {"member": before.member})])
+        tx.audit.append(now, actor, [LogEntry(Action.KEY_REVOKED, "key", key, {"member": before.member})])
     return revoked
 
 
@@ -192,19 +194,19 @@ def _content(change: MemberChange) -> dict[str, object]:
     return content | ({"limits": limits} if limits else {})
 
 
-def _refused(db: HashDB, reason: Reason, member: int = 0) -> NotAuthenticated:
+def _refused(db: HashDB, reason: RefusalReason, member: int = 0) -> NotAuthenticated:
     db.stats.turn_away(db.now(), member, Refusal(None, reason))
     return NotAuthenticated()
 
 
-def _change_entries(before: Member, after: Member) -> list[Entry]:
+def _change_entries(before: Member, after: Member) -> list[LogEntry]:
     fields = [name for name in ("contact", "kind", "limits", "name") if getattr(before, name) != getattr(after, name)]
     kind: Details = {"kind": str(after.kind)} if "kind" in fields else {}
-    entries = [Entry(Action.MEMBER_AMENDED, "member", after.id, {"fields": fields, **kind})] if fields else []
+    entries = [LogEntry(Action.MEMBER_AMENDED, "member", after.id, {"fields": fields, **kind})] if fields else []
     if before.status is not after.status:
         suspended = after.status is MemberStatus.SUSPENDED
         action = Action.MEMBER_SUSPENDED if suspended else Action.MEMBER_REINSTATED
-        entries.append(Entry(action, "member", after.id, {}))
+        entries.append(LogEntry(action, "member", after.id, {}))
     return entries
 
 
@@ -302,7 +304,7 @@ def flush(db: HashDB) -> bool:
     return bool(due)
 
 
-def listed(db: HashDB, actor: Actor) -> None:
+def log_listing(db: HashDB, actor: Actor) -> None:
     """Log that a key lists other members' contributions: one event for each key and day."""
     key, now = actor.key, db.now()
     if key is None or db.listing_read_on.get(key.id) == now.date():
@@ -311,7 +313,7 @@ def listed(db: HashDB, actor: Actor) -> None:
         tx.members.lock(key.member)
         last = tx.audit.between(0, tx.audit.head().seq + 1, 1, None, Action.LISTING_READ, ("key", key.id))
         if not last or last[0].at.date() < now.date():
-            tx.audit.append(now, actor, [Entry(Action.LISTING_READ, "key", key.id, {})])
+            tx.audit.append(now, actor, [LogEntry(Action.LISTING_READ, "key", key.id, {})])
     db.listing_read_on[key.id] = now.date()
 
 

@@ -15,20 +15,20 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from hashdb.domain.accounts.members import SYSTEM
 from hashdb.domain.accounts.users import (
-    LONGEST,
+    LONGEST_SESSION,
     Credentials,
-    Identity,
-    Lifetime,
     OpenedSession,
+    ProviderIdentity,
     Session,
+    SessionLifetime,
     SignIn,
     User,
     UserStatus,
-    normal,
+    normalized_password,
 )
 from hashdb.domain.addresses import network_of
-from hashdb.domain.ledger.events import Action, Details, Entry
-from hashdb.domain.stats.counts import Reason
+from hashdb.domain.ledger.events import Action, Details, LogEntry
+from hashdb.domain.stats.counts import RefusalReason
 from hashdb.errors import Fault, InvalidInput, LimitReached, NotAuthenticated, NotFound, SignInRefused
 from hashdb.service import HashDB
 from hashdb.service.stats.buffer import Refusal
@@ -50,7 +50,7 @@ def sign_in(db: HashDB, name: str, password: str, address: str) -> OpenedSession
         _count_attempt(tx, counted, db.now())
         user = _find_user(tx, name)
         hashed_password = tx.users.credentials(user.id).password if user else None
-    right = recognised(password, hashed_password)
+    right = verify_password(password, hashed_password)
     now = db.now()
     with db.store.begin() as tx:
         user = tx.users.get(user.id, lock=True) if user else None
@@ -84,7 +84,7 @@ def confirm(db: HashDB, token: str, code: str, address: str) -> OpenedSession:
     raise SignInRefused("the code is not right")
 
 
-def approach(db: HashDB, address: str) -> None:
+def count_provider_attempt(db: HashDB, address: str) -> None:
     """Count an attempt to sign in by the provider before the provider is asked; `admit` uncounts it.
 
     Raises LimitReached after many failures from the address.
@@ -93,7 +93,7 @@ def approach(db: HashDB, address: str) -> None:
         _count_attempt(tx, _by_address(address), db.now())
 
 
-def admit(db: HashDB, name: str, identity: Identity, address: str) -> OpenedSession:
+def sign_in_by_provider(db: HashDB, name: str, identity: ProviderIdentity, address: str) -> OpenedSession:
     """Begin a session of a person whom the provider has authenticated, as the user of that name.
 
     The user must be one that signs in by the provider. Its first sign-in binds it to the identity.
@@ -125,7 +125,7 @@ def require_password(db: HashDB, session: Session, present: str) -> None:
     with db.store.begin() as tx:
         _count_attempt(tx, counted, now)
         hashed_password = tx.users.credentials(user.id).password
-    right = recognised(present, hashed_password)
+    right = verify_password(present, hashed_password)
     with db.store.begin() as tx:
         if right:
             tx.sessions.forget_tries(counted["user"])
@@ -140,7 +140,7 @@ def require_password(db: HashDB, session: Session, present: str) -> None:
     raise InvalidInput((Fault("present", "is not your password"),))
 
 
-def who(db: HashDB, token: str, lifetime: Lifetime, *, in_use: bool = True) -> Session:
+def find_session(db: HashDB, token: str, lifetime: SessionLifetime, *, in_use: bool = True) -> Session:
     """The session of this secret, complete or half open; `in_use` extends it. Raises NotAuthenticated."""
     now = db.now()
     with db.store.read() as tx:
@@ -160,7 +160,7 @@ def sign_out(db: HashDB, session: Session) -> None:
             tx.audit.append(db.now(), session.user.actor, [_sign_out_entry(session, 1, session=session.tag)])
 
 
-def of_user(db: HashDB, session: Session) -> tuple[Session, ...]:
+def list_of_user(db: HashDB, session: Session) -> tuple[Session, ...]:
     """The sessions of the same user, the most recently used first."""
     with db.store.read() as tx:
         return tx.sessions.of(session.user.id)
@@ -175,7 +175,7 @@ def end_others(db: HashDB, session: Session) -> int:
     return ended
 
 
-_NO_LIFETIME = Lifetime(timedelta(0), timedelta(0))
+_NO_LIFETIME = SessionLifetime(timedelta(0), timedelta(0))
 
 
 def _count_attempt(tx: Transaction, counted: Counted, now: datetime) -> None:
@@ -208,7 +208,7 @@ def _use_code(tx: Transaction, user: User, code: str, now: datetime) -> str | No
     if step := code_step(credentials.secret, code, now, credentials.step):
         tx.users.set_factor(user.id, credentials.secret, step, credentials.recovery)
         return "code"
-    if (left := left_without(code, credentials)) is not None:
+    if (left := remaining_codes(code, credentials)) is not None:
         tx.users.set_factor(user.id, credentials.secret, credentials.step, left)
         return "recovery"
     return None
@@ -217,13 +217,13 @@ def _use_code(tx: Transaction, user: User, code: str, now: datetime) -> str | No
 def _open_complete(tx: Transaction, user: User, now: datetime, details: Details) -> OpenedSession:
     tx.sessions.forget_tries(_digests(user.name)["user"])
     opened = _open(tx, user, now, complete=True)
-    entry = Entry(Action.USER_SIGNED_IN, "user", user.id, {**details, "session": opened.session.tag})
+    entry = LogEntry(Action.USER_SIGNED_IN, "user", user.id, {**details, "session": opened.session.tag})
     tx.audit.append(now, user.actor, [entry])
     return opened
 
 
 def _open(tx: Transaction, user: User, now: datetime, *, complete: bool) -> OpenedSession:
-    tx.sessions.end_old(now - LONGEST)
+    tx.sessions.end_old(now - LONGEST_SESSION)
     token = secrets.token_urlsafe(32)
     return OpenedSession(tx.sessions.add(user, _digest(token), now, complete=complete), token)
 
@@ -231,17 +231,17 @@ def _open(tx: Transaction, user: User, now: datetime, *, complete: bool) -> Open
 def _refuse(db: HashDB, tx: Transaction, user: User | None, now: datetime, what: str, counted: Counted) -> None:
     """Log a failed sign-in of a user; without such a user only count it, or anybody could fill the log."""
     if user is None:
-        db.stats.turn_away(now, 0, Refusal(None, Reason.UNKNOWN_USER))
+        db.stats.turn_away(now, 0, Refusal(None, RefusalReason.UNKNOWN_USER))
         # This writes too, so that the response takes as long as for a name that exists.
         tx.sessions.hold_tries(counted, now)
         return
     reason = "disabled" if user.status is UserStatus.DISABLED else what
-    tx.audit.append(now, SYSTEM, [Entry(Action.USER_REFUSED, "user", user.id, {"reason": reason})])
+    tx.audit.append(now, SYSTEM, [LogEntry(Action.USER_REFUSED, "user", user.id, {"reason": reason})])
 
 
-def _sign_out_entry(own: Session, sessions: int, **tags: str) -> Entry:
+def _sign_out_entry(own: Session, sessions: int, **tags: str) -> LogEntry:
     """The event of sessions that a user ended, with the tag of the session that ended, or of the one it kept."""
-    return Entry(Action.USER_SIGNED_OUT, "user", own.user.id, {"sessions": sessions, **tags})
+    return LogEntry(Action.USER_SIGNED_OUT, "user", own.user.id, {"sessions": sessions, **tags})
 
 
 def _digests(name: str, address: str = "") -> Counted:
@@ -264,20 +264,20 @@ HASHER = PasswordHasher()
 """Argon2id with the costs of RFC 9106's second choice: 64 MiB, three passes."""
 
 
-def hashed(password: str) -> str:
+def hash_password(password: str) -> str:
     """The password hashed by Argon2id: a text with parameters, salt and digest."""
-    return HASHER.hash(normal(password))
+    return HASHER.hash(normalized_password(password))
 
 
-def recognised(password: str, kept: str | None) -> bool:
+def verify_password(password: str, kept: str | None) -> bool:
     """Whether a password has this hash. Without a hash it is false, and takes as long."""
     try:
-        return HASHER.verify(kept or _decoy(), normal(password)) and kept is not None
+        return HASHER.verify(kept or _decoy(), normalized_password(password)) and kept is not None
     except (VerificationError, InvalidHashError):
         return False
 
 
-def generated() -> str:
+def generate_password() -> str:
     """A password of 98 random bits, in four groups."""
     return "-".join(_word(5) for _ in range(4))
 
@@ -313,7 +313,7 @@ def code_step(secret: str, code: str, now: datetime, after: int) -> int | None:
     return None
 
 
-def left_without(code: str, credentials: Credentials) -> tuple[str, ...] | None:
+def remaining_codes(code: str, credentials: Credentials) -> tuple[str, ...] | None:
     """The digests of the other recovery codes, if this is one of them; else None."""
     used = recovery_digest(code)
     if used not in credentials.recovery:
@@ -332,4 +332,4 @@ def _word(length: int) -> str:
 
 @cache
 def _decoy() -> str:
-    return hashed(secrets.token_urlsafe())
+    return hash_password(secrets.token_urlsafe())

@@ -13,7 +13,7 @@ from hashdb.domain.accounts.users import (
     UserStatus,
     password_fault,
 )
-from hashdb.domain.ledger.events import Action, Details, Entry, tag
+from hashdb.domain.ledger.events import Action, Details, LogEntry, secret_tag
 from hashdb.errors import Fault, InvalidInput
 from hashdb.service import HashDB
 from hashdb.service.accounts import sessions
@@ -26,15 +26,15 @@ def add(db: HashDB, actor: Actor, draft: UserDraft, password: str | None = None,
     With `local` false there is no password: the user signs in by the provider. Raises NameTaken, InvalidInput.
     """
     actor.require(Scope.ADMIN)
-    generated = sessions.generated() if local and password is None else None
+    generated = sessions.generate_password() if local and password is None else None
     if password is not None:
         _require_good(password, draft.name)
     chosen = password or generated
-    hashed, now = sessions.hashed(chosen) if chosen else None, db.now()
+    hashed, now = sessions.hash_password(chosen) if chosen else None, db.now()
     with db.store.begin() as tx:
         user = tx.users.add(draft, hashed, now, provisional=generated is not None)
         details: Details = {"role": str(draft.role), "sign_in": str(user.sign_in), "password_tag": _tag(hashed)}
-        tx.audit.append(now, actor, [Entry(Action.USER_ADDED, "user", user.id, details)])
+        tx.audit.append(now, actor, [LogEntry(Action.USER_ADDED, "user", user.id, details)])
         # The append has locked the log, so nobody else adds a name now.
         require_distinct(user.name, tx.users.names(besides=user.id), "user")
     return AddedUser(user, generated)
@@ -80,8 +80,8 @@ def reset(db: HashDB, actor: Actor, user: int) -> AddedUser:
     Only the returned value has the password. From now on the user signs in by it, and no longer by the provider.
     """
     actor.require(Scope.ADMIN)
-    password, now = sessions.generated(), db.now()
-    hashed = sessions.hashed(password)
+    password, now = sessions.generate_password(), db.now()
+    hashed = sessions.hash_password(password)
     with db.store.begin() as tx:
         before = tx.users.get(user, lock=True)
         tx.users.clear_credentials(user)
@@ -113,7 +113,7 @@ def choose_password(db: HashDB, session: Session, present: str, password: str) -
     if password == present:
         raise InvalidInput((Fault("password", "is the one that you have"),))
     _require_good(password, user.name)
-    hashed = sessions.hashed(password)
+    hashed = sessions.hash_password(password)
     with db.store.begin() as tx:
         changed = tx.users.set_password(user.id, hashed, provisional=False)
         tx.sessions.end_all(user.id, besides=session.id)
@@ -156,15 +156,15 @@ def any_admin(db: HashDB) -> bool:
         return any(user.role is Role.ADMIN for user in tx.users.page(0, 1000))
 
 
-def _change_entries(before: User, after: User) -> list[Entry]:
+def _change_entries(before: User, after: User) -> list[LogEntry]:
     entries = [_amended(after.id, "role", role=str(after.role))] if before.role is not after.role else []
     if before.status is not after.status:
         disabled = after.status is UserStatus.DISABLED
-        entries.append(Entry(Action.USER_DISABLED if disabled else Action.USER_ENABLED, "user", after.id, {}))
+        entries.append(LogEntry(Action.USER_DISABLED if disabled else Action.USER_ENABLED, "user", after.id, {}))
     return entries
 
 
-def _credentials_entry(before: User, after: User, hashed: str | None) -> Entry:
+def _credentials_entry(before: User, after: User, hashed: str | None) -> LogEntry:
     """The event of a user that got this hashed password, or none, and no second factor."""
     sign_in = {} if before.sign_in is after.sign_in else {"sign_in": str(after.sign_in)}
     tags = {"password_tag": _tag(hashed), "second_factor_tag": None}
@@ -172,12 +172,12 @@ def _credentials_entry(before: User, after: User, hashed: str | None) -> Entry:
 
 
 def _tag(text: str | None) -> str | None:
-    return None if text is None else tag(text.encode())
+    return None if text is None else secret_tag(text.encode())
 
 
-def _amended(user: int, *fields: str, **more: str | None) -> Entry:
+def _amended(user: int, *fields: str, **more: str | None) -> LogEntry:
     details: Details = {"fields": list(fields), **more}
-    return Entry(Action.USER_AMENDED, "user", user, details)
+    return LogEntry(Action.USER_AMENDED, "user", user, details)
 
 
 def _require_good(password: str, name: str) -> None:

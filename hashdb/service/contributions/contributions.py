@@ -21,10 +21,10 @@ from hashdb.domain.contributions import (
     Recorded,
     Status,
 )
-from hashdb.domain.ledger.events import STATUS_EVENTS, Action, Details, Entry
-from hashdb.domain.matching.suggestions import TEST_ID, contribution_of_test
+from hashdb.domain.ledger.events import STATUS_EVENTS, Action, Details, LogEntry
+from hashdb.domain.matching.suggestions import TEST_ID, contribution_of_test_item
 from hashdb.domain.review.cases import CaseState
-from hashdb.domain.rules import FAULTS_TOLD
+from hashdb.domain.rules import MAX_FAULTS
 from hashdb.domain.times import format_instant
 from hashdb.errors import (
     AlreadyWithdrawn,
@@ -41,11 +41,11 @@ from hashdb.service import HashDB
 from hashdb.service.accounts import members
 from hashdb.service.contributions.expiry import amend_with_expiry, expiry_of
 from hashdb.service.contributions.intake import append, with_intake
-from hashdb.service.contributions.reuploads import hold_returns
-from hashdb.service.contributions.sight import await_hits, owns, shown, visible
+from hashdb.service.contributions.reuploads import hold_reuploads
+from hashdb.service.contributions.sight import await_hits, may_see, owns, visible_fields
 from hashdb.service.views import IntakeRules
 from hashdb.store import Transaction
-from hashdb.store.contributions.statuses import Pending
+from hashdb.store.contributions.statuses import PendingStatus
 
 REMEMBERED = timedelta(hours=24)
 """For how long the answer to a request with an idempotency key is kept."""
@@ -79,8 +79,8 @@ def _contribute(
         now = db.now()
         if key is not None and (answer := tx.requests.answered(member.id, key, now - REMEMBERED)):
             return _receipt(tx, answer, now)
-        recorded, held = hold_returns(db, tx, _record(db, tx, member, drafts, now, rules), near, now)
-        entries = [added(member, item.contribution) for item in recorded if not item.known]
+        recorded, held = hold_reuploads(db, tx, _record(db, tx, member, drafts, now, rules), near, now)
+        entries = [added_entry(member, item.contribution) for item in recorded if not item.known]
         receipt = Receipt(recorded, append(tx, now, actor, [*entries, *held], seq))
         if key is not None:
             tx.requests.remember(member.id, key, _answer(receipt), now, now - REMEMBERED)
@@ -121,7 +121,7 @@ def _require_within_limit(tx: Transaction, member: Member, count: int, now: date
         raise LimitReached(f"{limit:,} contributions a day", int(seconds) + 1)
 
 
-def added(member: Member, contribution: Contribution) -> Entry:
+def added_entry(member: Member, contribution: Contribution) -> LogEntry:
     """The event of a recorded contribution."""
     details: Details = {
         "member": member.id,
@@ -134,7 +134,7 @@ def added(member: Member, contribution: Contribution) -> Entry:
         "seconds_to_share": _seconds(contribution.removed_at, contribution.received_at),
         "seconds_to_remove": _seconds(contribution.notified_at, contribution.removed_at),
     }
-    return Entry(Action.CONTRIBUTION_ADDED, "contribution", contribution.id, details)
+    return LogEntry(Action.CONTRIBUTION_ADDED, "contribution", contribution.id, details)
 
 
 def _seconds(start: datetime | None, end: datetime | None) -> int | None:
@@ -175,19 +175,19 @@ def check(db: HashDB, drafts: Sequence[Draft], now: datetime, rules: IntakeRules
     pairs = sorted((*own, *rules.faults(drafts, now)), key=lambda pair: pair[0])
     faults = [Fault(f"{at}[{position}].{fault.at}", fault.reason) for position, fault in pairs]
     if faults:
-        raise InvalidInput(tuple(faults[:FAULTS_TOLD]), max(0, len(faults) - FAULTS_TOLD))
+        raise InvalidInput(tuple(faults[:MAX_FAULTS]), max(0, len(faults) - MAX_FAULTS))
 
 
 def get(db: HashDB, actor: Actor, id: int) -> Contribution:
     """A contribution, with the fields that the actor may see. Raises NotFound, TooManyAtOnce, StoreBusy."""
     actor.require()
     if id == TEST_ID:
-        return contribution_of_test(db.rules.algorithms)
+        return contribution_of_test_item(db.rules.algorithms)
     await_hits(db, actor, id)
     with db.store.read() as tx:
         contribution = tx.contributions.one(id, db.now())
-        if visible(tx, actor, contribution):
-            return shown(actor, contribution)
+        if may_see(tx, actor, contribution):
+            return visible_fields(actor, contribution)
     raise NotFound(f"contribution {id}")
 
 
@@ -202,11 +202,11 @@ def page(db: HashDB, actor: Actor, chosen: Filter, after: int, limit: int) -> tu
             raise ScopeMissing(Scope.AUDIT)
         chosen = replace(chosen, member=actor.member.id)
     if actor.member is None or chosen.member != actor.member.id:
-        members.listed(db, actor)
+        members.log_listing(db, actor)
     with db.store.read() as tx:
         contributions = tx.contributions.page(chosen, after, limit, db.now())
         changed = tx.audit.changed([contribution.id for contribution in contributions])
-    return tuple(replace(shown(actor, each), changed_at=changed.get(each.id)) for each in contributions)
+    return tuple(replace(visible_fields(actor, each), changed_at=changed.get(each.id)) for each in contributions)
 
 
 def amend(db: HashDB, actor: Actor, id: int, change: Amendment) -> Contribution:
@@ -231,7 +231,7 @@ def _amend(db: HashDB, actor: Actor, id: int, change: Amendment, rules: IntakeRu
         amended = tx.contributions.one(id, now)
         if fields:
             details = _amendment_details(amended, fields)
-            append(tx, now, actor, [Entry(Action.CONTRIBUTION_AMENDED, "contribution", id, details)], seq)
+            append(tx, now, actor, [LogEntry(Action.CONTRIBUTION_AMENDED, "contribution", id, details)], seq)
         return amended
 
 
@@ -248,7 +248,7 @@ def withdraw(db: HashDB, actor: Actor, id: int, reason: str) -> Contribution:
         contribution = _lock_own(tx, actor, id, now)
         if contribution.status is Status.WITHDRAWN:
             raise AlreadyWithdrawn(id)
-        take_back(tx, actor, contribution, reason, now)
+        record_withdrawal(tx, actor, contribution, reason, now)
     return replace(contribution, status=Status.WITHDRAWN, withdrawn_at=now, withdrawal_reason=reason)
 
 
@@ -269,15 +269,15 @@ def emit_pending(db: HashDB, limit: int = 500) -> int:
     return len(pending)
 
 
-def take_back(tx: Transaction, actor: Actor, contribution: Contribution, reason: str, now: datetime) -> None:
+def record_withdrawal(tx: Transaction, actor: Actor, contribution: Contribution, reason: str, now: datetime) -> None:
     """Withdraw a locked contribution, and log that."""
     tx.contributions.withdraw(contribution.id, reason, now)
     details = {"reason": reason, "before": str(contribution.status)}
-    tx.audit.append(now, actor, [Entry(Action.CONTRIBUTION_WITHDRAWN, "contribution", contribution.id, details)])
+    tx.audit.append(now, actor, [LogEntry(Action.CONTRIBUTION_WITHDRAWN, "contribution", contribution.id, details)])
 
 
-def _status_entry(change: Pending) -> Entry:
-    return Entry(STATUS_EVENTS[change.now], "contribution", change.id, {"before": str(change.logged)})
+def _status_entry(change: PendingStatus) -> LogEntry:
+    return LogEntry(STATUS_EVENTS[change.now], "contribution", change.id, {"before": str(change.logged)})
 
 
 def _amendment_details(amended: Contribution, fields: Sequence[str]) -> Details:
@@ -342,14 +342,14 @@ def _must_be_kept(tx: Transaction, contribution: Contribution) -> bool:
     return not contribution.standing.matches or any(case.state is CaseState.OPEN for case in cases)
 
 
-def _erasure_entry(id: int, kept_until: str | None = None) -> Entry:
+def _erasure_entry(id: int, kept_until: str | None = None) -> LogEntry:
     details: Details = {} if kept_until is None else {"signals_kept_until": kept_until}
-    return Entry(Action.CONTRIBUTION_ERASED, "contribution", id, details)
+    return LogEntry(Action.CONTRIBUTION_ERASED, "contribution", id, details)
 
 
-def _erase(tx: Transaction, actor: Actor, contribution: Contribution, reason: str, now: datetime) -> Entry:
+def _erase(tx: Transaction, actor: Actor, contribution: Contribution, reason: str, now: datetime) -> LogEntry:
     if contribution.status is not Status.WITHDRAWN:
-        take_back(tx, actor, contribution, reason, now)
+        record_withdrawal(tx, actor, contribution, reason, now)
     kept_until = (contribution.withdrawn_at or now) + TOMBSTONES_KEPT
     tx.contributions.erase(contribution.id, now, kept_until)
     tx.opinions.erase(contribution.id)

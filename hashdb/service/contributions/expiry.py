@@ -8,12 +8,12 @@ from datetime import datetime
 
 from hashdb.domain.accounts.members import SYSTEM, Actor
 from hashdb.domain.contributions import UNSET, Amendment, Contribution, Draft, Status
-from hashdb.domain.ledger.events import Action, Details, Entry
+from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.service import HashDB
 from hashdb.service.contributions.intake import append, with_intake
 from hashdb.service.views import IntakeRules
 from hashdb.store import Transaction
-from hashdb.store.contributions.statuses import Expiring
+from hashdb.store.contributions.statuses import ExpiryFields
 
 _BATCH = 500
 """Contributions that one transaction updates."""
@@ -52,7 +52,7 @@ def start(db: HashDB) -> None:
         if tx.retention.in_force() != chosen:
             tx.retention.begin(chosen)
             details: Details = {"days": [f"{label}={days}" for label, days in sorted(chosen.days.items())]}
-            tx.audit.append(db.now(), SYSTEM, [Entry(Action.SETTINGS_CHANGED, "retention", 1, details)])
+            tx.audit.append(db.now(), SYSTEM, [LogEntry(Action.SETTINGS_CHANGED, "retention", 1, details)])
 
 
 def settle(db: HashDB, actor: Actor = SYSTEM) -> int:
@@ -99,7 +99,9 @@ def _retain(db: HashDB, rules: IntakeRules, seq: int) -> bool:
     return more
 
 
-def _move(db: HashDB, tx: Transaction, page: Sequence[Expiring], rules: IntakeRules, now: datetime) -> list[Entry]:
+def _move(
+    db: HashDB, tx: Transaction, page: Sequence[ExpiryFields], rules: IntakeRules, now: datetime
+) -> list[LogEntry]:
     """Set the expiries that follow from the rules; return an event for each that changes."""
     moved, reinstated, entries = [], [], []
     for item in page:
@@ -110,10 +112,10 @@ def _move(db: HashDB, tx: Transaction, page: Sequence[Expiring], rules: IntakeRu
         moved.append((item.id, at))
         if item.told is Status.EXPIRED and (at is None or at > now):
             reinstated.append(item.id)
-            entries.append(Entry(Action.CONTRIBUTION_REINSTATED, "contribution", item.id, {"before": "expired"}))
+            entries.append(LogEntry(Action.CONTRIBUTION_REINSTATED, "contribution", item.id, {"before": "expired"}))
         else:
             details: Details = {"fields": ["expires_at"]}
-            entries.append(Entry(Action.CONTRIBUTION_AMENDED, "contribution", item.id, details))
+            entries.append(LogEntry(Action.CONTRIBUTION_AMENDED, "contribution", item.id, details))
     tx.retention.expire(moved)
     tx.statuses.mark_logged(reinstated, Status.ACTIVE)
     return entries

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from hashdb.domain.accounts.members import Actor
-from hashdb.domain.ledger.events import Entry
+from hashdb.domain.ledger.events import LogEntry
 from hashdb.service import HashDB
 from hashdb.service.views import INTAKE, IntakeRules
 from hashdb.store import Transaction
@@ -31,7 +31,7 @@ def with_intake(db: HashDB, verb: Callable[[IntakeRules, int], _Result]) -> _Res
             return verb(db.intake.rules(), seq)
 
 
-def append(tx: Transaction, now: datetime, actor: Actor, entries: Sequence[Entry], read_seq: int) -> int:
+def append(tx: Transaction, now: datetime, actor: Actor, entries: Sequence[LogEntry], read_seq: int) -> int:
     """Append entries that were checked against the intake rules of `read_seq`, and return the last seq.
 
     Raises StaleRead if the rules have changed since, or if a contribution was retired since: the change may be near it.

@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 
 from hashdb.domain.accounts.members import Actor, Scope
-from hashdb.domain.contributions import Contribution, Filter, Listed, Listing, Position
-from hashdb.domain.ledger.events import Action, Details, Entry
+from hashdb.domain.contributions import Contribution, ContributionPage, Filter, Listing, Position
+from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.errors import Fault, InvalidInput
 from hashdb.service import HashDB
-from hashdb.service.contributions.sight import shown
+from hashdb.service.contributions.sight import visible_fields
 
 BLOCK = 500
 """Contributions that one statement of an export reads."""
 
 
-def page(db: HashDB, actor: Actor, listing: Listing, after: Position | None, limit: int) -> Listed:
+def page(db: HashDB, actor: Actor, listing: Listing, after: Position | None, limit: int) -> ContributionPage:
     """At most `limit` contributions after a position, in the order of the listing.
 
     Each call examines a limited number of rows, so it is quick. If the page is `unfinished`, request the next one.
@@ -24,7 +24,7 @@ def page(db: HashDB, actor: Actor, listing: Listing, after: Position | None, lim
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
         listed = tx.listings.page(listing, after, limit, db.now())
-    return replace(listed, contributions=tuple(shown(actor, each) for each in listed.contributions))
+    return replace(listed, contributions=tuple(visible_fields(actor, each) for each in listed.contributions))
 
 
 def export(db: HashDB, actor: Actor, listing: Listing, form: str) -> Iterator[Contribution]:
@@ -37,7 +37,7 @@ def export(db: HashDB, actor: Actor, listing: Listing, form: str) -> Iterator[Co
     chosen = sorted(field.name for field in fields(Filter) if getattr(listing.chosen, field.name) is not None)
     with db.store.begin() as tx:
         details: Details = {"form": form, "chosen": chosen}
-        tx.audit.append(now, actor, [Entry(Action.LISTING_EXPORTED, "listing", int(f"{now:%Y%m%d}"), details)])
+        tx.audit.append(now, actor, [LogEntry(Action.LISTING_EXPORTED, "listing", int(f"{now:%Y%m%d}"), details)])
     return _read_all(db, actor, listing)
 
 
@@ -57,7 +57,7 @@ def _read_all(db: HashDB, actor: Actor, listing: Listing) -> Iterator[Contributi
     while True:
         with db.store.read() as tx:
             listed = tx.listings.page(listing, after, BLOCK, db.now(), ahead=None)
-        yield from (shown(actor, each) for each in listed.contributions)
+        yield from (visible_fields(actor, each) for each in listed.contributions)
         if listed.next is None:
             return
         after = listed.next

@@ -7,18 +7,18 @@ from dataclasses import replace
 from datetime import datetime
 
 from hashdb.domain.contributions import Contribution, Recorded, Standing
-from hashdb.domain.ledger.events import Details, Entry
+from hashdb.domain.ledger.events import Details, LogEntry
 from hashdb.domain.review.cases import Case, Cause
 from hashdb.domain.signals import Signal
 from hashdb.service import HashDB
-from hashdb.service.review.cases import follow, hold
+from hashdb.service.review.cases import continue_cases, hold
 from hashdb.service.views import Close
 from hashdb.store import Transaction
 
 
-def hold_returns(
+def hold_reuploads(
     db: HashDB, tx: Transaction, recorded: Sequence[Recorded], near: Close, now: datetime
-) -> tuple[tuple[Recorded, ...], list[Entry]]:
+) -> tuple[tuple[Recorded, ...], list[LogEntry]]:
     """Quarantine the newly recorded contributions that are near a retired one: the index suggests, the store decides.
 
     A case on a contribution that the same member withdrew, or let expire, continues on the new one near it.
@@ -37,7 +37,7 @@ def hold_returns(
     others = [contribution for contribution in fresh.values() if contribution.id not in figures]
     continued = _continued_cases(tx, others, values, near, now)
     entries = hold(tx, db.rules, [fresh[id] for id in figures], Cause.NEAR_RETIRED, now, figures)
-    entries += follow(tx, db.rules, [fresh[id] for id in continued], continued, now)
+    entries += continue_cases(tx, db.rules, [fresh[id] for id in continued], continued, now)
     standings = {id: Standing.QUARANTINED if case.holds else Standing.DISPUTED for id, case in continued.items()}
     standings |= dict.fromkeys(figures, Standing.QUARANTINED)
     return tuple(

@@ -19,12 +19,12 @@ def owns(actor: Actor, contribution: Contribution) -> bool:
     return actor.member is not None and actor.member.id == contribution.member
 
 
-def told_members(actor: Actor) -> bool:
+def sees_members(actor: Actor) -> bool:
     """Whether the actor may see which member contributed what."""
     return actor.has(Scope.FEED) or actor.has(Scope.AUDIT) or actor.has(Scope.REVIEW)
 
 
-def knows(tx: Transaction, actor: Actor, contribution: Contribution) -> bool:
+def may_know(tx: Transaction, actor: Actor, contribution: Contribution) -> bool:
     """Whether the actor may know that this contribution exists, whatever its status and standing.
 
     Its own; with `feed` or `audit` any; with `match` those answered to its member; with `review` those with a case.
@@ -34,7 +34,7 @@ def knows(tx: Transaction, actor: Actor, contribution: Contribution) -> bool:
     return _was_answered(tx, actor, contribution.id) or _may_review(tx, actor, contribution.id)
 
 
-def visible(tx: Transaction, actor: Actor, contribution: Contribution) -> bool:
+def may_see(tx: Transaction, actor: Actor, contribution: Contribution) -> bool:
     """Whether the actor may see this contribution and the opinions on it."""
     if owns(actor, contribution) or actor.has(Scope.AUDIT):
         return True
@@ -44,10 +44,10 @@ def visible(tx: Transaction, actor: Actor, contribution: Contribution) -> bool:
     return _may_review(tx, actor, contribution.id)
 
 
-def shown(actor: Actor, contribution: Contribution) -> Contribution:
+def visible_fields(actor: Actor, contribution: Contribution) -> Contribution:
     """The contribution with the fields that the actor may see."""
     full = owns(actor, contribution) or actor.has(Scope.AUDIT)
-    return contribution.shown(signals=full or actor.has(Scope.FEED), reference=full, member=full or told_members(actor))
+    return contribution.shown(signals=full or actor.has(Scope.FEED), reference=full, member=full or sees_members(actor))
 
 
 def await_hits(db: HashDB, actor: Actor, contribution: int) -> None:

@@ -8,13 +8,13 @@ from datetime import timedelta
 from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
 from hashdb.domain.ledger import merkle
 from hashdb.domain.ledger.checkpoints import Checkpoint, Consistency, Inclusion, Log, Verifier
-from hashdb.domain.ledger.events import Action, Details, Entry
+from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.errors import BadSetting, CannotStart, Fault, InvalidInput, Unavailable
 from hashdb.service import HashDB
 from hashdb.service.background import is_due
 from hashdb.service.ledger.signing import Signing
 from hashdb.store import Transaction
-from hashdb.store.ledger.tree import KeptCheckpoint
+from hashdb.store.ledger.tree import StoredCheckpoint
 
 KEPT_EVERY = timedelta(seconds=50)
 """With the period of the task, a checkpoint is at most a minute old."""
@@ -35,7 +35,7 @@ def start(db: HashDB) -> Verifier:
             tx.audit.hold()
             if not _has_epoch(tx):
                 epoch: Details = {"epoch": tx.audit.head().epoch}
-                tx.audit.append(db.now(), SYSTEM, [Entry(Action.LOG_BEGUN, "log", 1, epoch)])
+                tx.audit.append(db.now(), SYSTEM, [LogEntry(Action.LOG_BEGUN, "log", 1, epoch)])
     if signer is None:
         with db.store.begin() as tx:
             tx.audit.hold()
@@ -68,7 +68,7 @@ def log(db: HashDB) -> Log:
     return Log(keys[-1].verifier.name, keys)
 
 
-def named(db: HashDB) -> Log | None:
+def find_log(db: HashDB) -> Log | None:
     """The log's name and keys; None before its first start."""
     try:
         return log(db)
@@ -98,7 +98,7 @@ def keep(db: HashDB, *, at_once: bool = False) -> bool:
         if not _is_due(db, tx, at_once):
             return False
         size, note = _signed(_signing(db), tx)
-        tx.checkpoints.keep(KeptCheckpoint(size, db.now(), note))
+        tx.checkpoints.keep(StoredCheckpoint(size, db.now(), note))
     _signing(db).write_down(note)
     return True
 
@@ -122,7 +122,7 @@ def _add(db: HashDB, tx: Transaction, actor: Actor, verifier: Verifier) -> Verif
     now = db.now()
     id = tx.checkpoints.sign_with(verifier, now)
     details: Details = {"key": str(verifier), "epoch": tx.audit.head().epoch}
-    tx.audit.append(now, actor, [Entry(Action.SIGNER_ADDED, "signer", id, details)])
+    tx.audit.append(now, actor, [LogEntry(Action.SIGNER_ADDED, "signer", id, details)])
     return verifier
 
 

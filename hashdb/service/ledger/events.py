@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from hashdb.domain.accounts.members import Actor, Scope
-from hashdb.domain.ledger.events import Action, Details, Event, Moment
+from hashdb.domain.ledger.events import Action, Details, Event, HistoryEntry
 from hashdb.service import HashDB
 from hashdb.store import Transaction
 
@@ -103,7 +103,7 @@ _HITS = 200
 class Timeline(NamedTuple):
     """What happened, oldest first, and the names of the actors: for a key, its member's."""
 
-    moments: tuple[Moment, ...]
+    moments: tuple[HistoryEntry, ...]
     names: Mapping[str, str]
 
 
@@ -123,7 +123,7 @@ def names(db: HashDB, actor: Actor, actors: Collection[str]) -> Mapping[str, str
         return tx.timelines.names(actors)
 
 
-def _moments(tx: Transaction, contribution: int) -> Iterator[Moment]:
+def _moments(tx: Transaction, contribution: int) -> Iterator[HistoryEntry]:
     changes = iter(tx.timelines.amended(contribution))
     for event in tx.timelines.events("contribution", [contribution]):
         # The event and its change are written together, so they come in the same order; an erasure keeps the events.
@@ -135,11 +135,11 @@ def _moments(tx: Transaction, contribution: int) -> Iterator[Moment]:
     for hit in tx.timelines.hits(contribution, _HITS):
         distance = [f"{algorithm} {bits}" for algorithm, bits in hit.distance.items()]
         details: Details = {"times": hit.times, "distance": distance}
-        yield Moment(hit.first_at, HIT, f"member:{hit.member}", None, details)
+        yield HistoryEntry(hit.first_at, HIT, f"member:{hit.member}", None, details)
     case_notes = {case.id: case.note for case in tx.cases.of([contribution]).get(contribution, ())}
     for event in tx.timelines.events("case", case_notes):
         yield _moment(event, note=case_notes[event.id] if event.action == Action.CASE_DECIDED else None)
 
 
-def _moment(event: Event, note: str | None = None, before: Mapping[str, object] | None = None) -> Moment:
-    return Moment(event.at, event.action, event.actor, event.seq, event.details, note, before or {})
+def _moment(event: Event, note: str | None = None, before: Mapping[str, object] | None = None) -> HistoryEntry:
+    return HistoryEntry(event.at, event.action, event.actor, event.seq, event.details, note, before or {})

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from hashdb.domain.ledger.events import tag
-from hashdb.domain.ledger.records import FIELDS, UNSAID, ExpectedRecords
+from hashdb.domain.ledger.events import secret_tag
+from hashdb.domain.ledger.records import FIELDS, NOT_LOGGED, ExpectedRecords
 from hashdb.store import Transaction
 
 _LONGEST = 80
@@ -73,14 +73,14 @@ def _field_differences(
     kind: str, id: int, record: tuple[object, ...], row: tuple[object, ...]
 ) -> Iterator[tuple[str, str]]:
     for field, expected, stored in zip(FIELDS[kind], record, row, strict=True):
-        if expected is not UNSAID and expected != stored:
+        if expected is not NOT_LOGGED and expected != stored:
             yield field, f"{kind} {id}, {field}: the log says {_shown(expected)}, the table {_shown(stored)}"
 
 
 def _unlike_sessions(tx: Transaction, records: ExpectedRecords) -> Iterator[tuple[str, str]]:
     """Each session that differs from its sign-in, has none, or was ended."""
     for id, user, digest, complete, created_at in tx.records.sessions():
-        begun = records.sessions.begun_at(user, tag(digest)) if isinstance(digest, bytes) else None
+        begun = records.sessions.begun_at(user, secret_tag(digest)) if isinstance(digest, bytes) else None
         which = f"session {id} of user {_shown(user)}"
         if begun is None and complete:
             yield (
@@ -103,7 +103,7 @@ def _unlike_answers(tx: Transaction, records: ExpectedRecords) -> Iterator[tuple
             named = (("answer", 0),)
         for kind, id in named:
             record = records.of(kind, id) if kind in _MEMBER_OF else ()
-            if not record or record[_MEMBER_OF[kind]] not in (member, UNSAID):
+            if not record or record[_MEMBER_OF[kind]] not in (member, NOT_LOGGED):
                 what = f"{kind} {id}, which is not the member's" if kind in _MEMBER_OF else "what no service answers"
                 which = f"a kept answer to a request of member {_shown(member)}"
                 yield "requests", f"{which}: it names {what}: delete the row from the table requests"

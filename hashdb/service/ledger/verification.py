@@ -13,9 +13,9 @@ from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.jobs import JobOutcome, Verification
 from hashdb.domain.ledger import merkle
 from hashdb.domain.ledger.checkpoints import LogKey, read_checkpoint
-from hashdb.domain.ledger.events import Action, Details, Entry, canonical, leaf_of_text, tag
-from hashdb.domain.ledger.merkle import Inner, Subtree
-from hashdb.domain.ledger.records import UNSAID, ExpectedRecords
+from hashdb.domain.ledger.events import Action, Details, LogEntry, canonical, leaf_of_text, secret_tag
+from hashdb.domain.ledger.merkle import InnerNode, Subtree
+from hashdb.domain.ledger.records import NOT_LOGGED, ExpectedRecords
 from hashdb.domain.times import from_microseconds
 from hashdb.errors import BadNote, HashDBError
 from hashdb.service import HashDB, jobs
@@ -155,9 +155,9 @@ def _verify(db: HashDB, actor: Actor, begun: Verification, progress: Progress) -
             "done": progress.done,
             "outcome": str(outcome),
             "checkpoints": checkpoints,
-            "findings": tag(canonical({"reasons": kept}).encode()),
+            "findings": secret_tag(canonical({"reasons": kept}).encode()),
         }
-        tx.audit.append(now, actor, [Entry(Action.VERIFICATION_ENDED, "verification", begun.id, details)])
+        tx.audit.append(now, actor, [LogEntry(Action.VERIFICATION_ENDED, "verification", begun.id, details)])
 
 
 class _Walk:
@@ -207,7 +207,7 @@ class _Walk:
         (head,) = self._tx.audit.heads()
         if head.at != self._at:
             yield Finding(None, None, "the head of the log tells another time than its last event")
-        if self.records.epoch not in (head.epoch, UNSAID):
+        if self.records.epoch not in (head.epoch, NOT_LOGGED):
             yield Finding(None, None, "the epoch of the log is not the one that its events tell")
 
     def _head(self) -> Finding | None:
@@ -245,7 +245,7 @@ class _Walk:
         for stop in [*stops, end]:
             start = self.size
             inner, edge = merkle.grow(start, self.edge, leaves[start - begin : stop - begin])
-            for place, node in zip(merkle.inner_places(start, stop), inner, strict=True):
+            for place, node in zip(merkle.inner_subtrees(start, stop), inner, strict=True):
                 if stored.get(place.number) != node:
                     self.finding = self._between(place, node, stored.get(place.number))
                     return
@@ -258,7 +258,7 @@ class _Walk:
                     return
             self.agreed = stop if stop in stops else self.agreed
 
-    def _between(self, place: Subtree, ours: Inner, theirs: Inner | None) -> Finding:
+    def _between(self, place: Subtree, ours: InnerNode, theirs: InnerNode | None) -> Finding:
         if theirs is None or place.level > 1:
             return self._over(place)
         right = theirs.left == ours.left

@@ -8,35 +8,37 @@ from itertools import groupby
 import numpy as np
 
 from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
-from hashdb.domain.ledger.events import Action, Details, Entry
-from hashdb.domain.matching.benign import Benign, BenignDraft, BenignEffect, BenignFilter
+from hashdb.domain.ledger.events import Action, Details, LogEntry
+from hashdb.domain.matching.benign import BenignDraft, BenignEntry, BenignFilter, BenignImpact
 from hashdb.domain.review.incidents import Proposal, ProposedChange, TwoPersonAction
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import InvalidInput
 from hashdb.index.vectors import from_octets, pack, to_octets
 from hashdb.service import HashDB
 from hashdb.service.contributions.intake import append, with_intake
-from hashdb.service.review.proposals import second
+from hashdb.service.review.proposals import require_second_person
 from hashdb.service.views import IntakeRules
 from hashdb.store import Transaction
-from hashdb.store.matching.benign import BenignBall, HeldSignal, Unsettled
+from hashdb.store.matching.benign import BenignBall, HeldSignal, UnappliedEntry
 
 
-def page(db: HashDB, actor: Actor, after: int, limit: int, chosen: BenignFilter | None = None) -> tuple[Benign, ...]:
+def page(
+    db: HashDB, actor: Actor, after: int, limit: int, chosen: BenignFilter | None = None
+) -> tuple[BenignEntry, ...]:
     """At most `limit` entries with ids above `after` that pass the filter, in order."""
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
         return tx.benign.page(after, limit, chosen)
 
 
-def get(db: HashDB, actor: Actor, id: int) -> Benign:
+def get(db: HashDB, actor: Actor, id: int) -> BenignEntry:
     """One entry. Raises NotFound."""
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
         return tx.benign.one(id)
 
 
-def effect(db: HashDB, actor: Actor, draft: BenignDraft) -> BenignEffect:
+def effect(db: HashDB, actor: Actor, draft: BenignDraft) -> BenignImpact:
     """What an entry would suppress that matches now. Raises InvalidInput."""
     actor.require(Scope.AUDIT)
     if faults := tuple(db.rules.benign_faults(draft)):
@@ -52,18 +54,18 @@ def effect(db: HashDB, actor: Actor, draft: BenignDraft) -> BenignEffect:
                 lost += 1
             else:
                 still_matching.add(held.contribution)
-        return BenignEffect(lost, len(ids), tx.suppressions.members(ids), len(ids) - len(still_matching))
+        return BenignImpact(lost, len(ids), tx.suppressions.members(ids), len(ids) - len(still_matching))
 
 
-def held_back(db: HashDB, actor: Actor, id: int) -> BenignEffect:
+def suppressed_by(db: HashDB, actor: Actor, id: int) -> BenignImpact:
     """What an entry suppresses now. Without it that matches again, unless another entry is near it. Raises NotFound."""
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
         tx.benign.one(id)
-        return BenignEffect(*tx.suppressions.of_entry(id), tx.suppressions.silenced(id))
+        return BenignImpact(*tx.suppressions.of_entry(id), tx.suppressions.silenced(id))
 
 
-def add(db: HashDB, actor: Actor, draft: BenignDraft) -> Benign | Proposal:
+def add(db: HashDB, actor: Actor, draft: BenignDraft) -> BenignEntry | Proposal:
     """Accept and match nothing within the radius of these signals any more; log each contribution that changes.
 
     When this returns an entry, no process matches what it touches. If two persons are required, the first one's request
@@ -77,7 +79,7 @@ def add(db: HashDB, actor: Actor, draft: BenignDraft) -> Benign | Proposal:
     with db.store.begin() as tx:
         now = db.now()
         change = ProposedChange(TwoPersonAction.BENIGN, "benign", 0, _content(draft))
-        if proposal := second(db, tx, actor, change, now):
+        if proposal := require_second_person(db, tx, actor, change, now):
             return proposal
         added = tx.benign.add(draft, now)
         tx.audit.append(now, actor, [_added_entry(added)])
@@ -94,7 +96,7 @@ def delete(db: HashDB, actor: Actor, id: int) -> None:
     settle(db, actor)
 
 
-def spared(db: HashDB, signals: Sequence[Signal], own: int) -> tuple[Signal, ...]:
+def without_benign_variants(db: HashDB, signals: Sequence[Signal], own: int) -> tuple[Signal, ...]:
     """The signals of a picture without the variants that are close to a benign one; the first `own` are no variants.
 
     The picture's own signals stay, so that the check at intake reports them to the contributor.
@@ -138,7 +140,7 @@ def _changed_drafts(tx: Transaction, drafts: Sequence[BenignDraft]) -> list[tupl
 def _delete(db: HashDB, tx: Transaction, actor: Actor, id: int) -> None:
     now = db.now()
     tx.benign.delete(id, now)
-    tx.audit.append(now, actor, [Entry(Action.BENIGN_DELETED, "benign", id, {})])
+    tx.audit.append(now, actor, [LogEntry(Action.BENIGN_DELETED, "benign", id, {})])
 
 
 def _content(draft: BenignDraft) -> dict[str, object]:
@@ -147,13 +149,13 @@ def _content(draft: BenignDraft) -> dict[str, object]:
     return {"signals": [str(signal) for signal in draft.signals], "radius": radius, "note": draft.note}
 
 
-def _added_entry(benign: Benign) -> Entry:
+def _added_entry(benign: BenignEntry) -> LogEntry:
     details: Details = {
         "algorithms": sorted({str(signal.algorithm) for signal in benign.signals}),
         "signals": len(benign.signals),
         "built_in": benign.built_in,
     }
-    return Entry(Action.BENIGN_ADDED, "benign", benign.id, details)
+    return LogEntry(Action.BENIGN_ADDED, "benign", benign.id, details)
 
 
 _BATCH = 500
@@ -175,7 +177,7 @@ def settle(db: HashDB, actor: Actor = SYSTEM) -> int:
     return len(entries)
 
 
-def _suppress(db: HashDB, actor: Actor, entry: Unsettled) -> None:
+def _suppress(db: HashDB, actor: Actor, entry: UnappliedEntry) -> None:
     # Once caught up, the index has every contribution that was not checked against this entry at its intake.
     db.index.catch_up()
     with db.store.read() as tx:
@@ -189,12 +191,12 @@ def _suppress(db: HashDB, actor: Actor, entry: Unsettled) -> None:
             tx.audit.append(db.now(), actor, _amended_entries(held, entry, "masked"))
 
 
-def _restore(db: HashDB, actor: Actor, entry: Unsettled) -> None:
+def _restore(db: HashDB, actor: Actor, entry: UnappliedEntry) -> None:
     while with_intake(db, lambda rules, seq: _restore_batch(db, actor, entry, rules, seq)):
         pass
 
 
-def _restore_batch(db: HashDB, actor: Actor, entry: Unsettled, rules: IntakeRules, seq: int) -> bool:
+def _restore_batch(db: HashDB, actor: Actor, entry: UnappliedEntry, rules: IntakeRules, seq: int) -> bool:
     """Restore what a deleted entry suppressed and no other touches, of some contributions; return whether any had it.
 
     What another entry touches is assigned to that one.
@@ -239,10 +241,10 @@ def _algorithm_and_radius(ball: BenignBall) -> tuple[Algorithm, int]:
     return ball.signal.algorithm, ball.radius
 
 
-def _amended_entries(held: Sequence[HeldSignal], entry: Unsettled, change: str) -> list[Entry]:
+def _amended_entries(held: Sequence[HeldSignal], entry: UnappliedEntry, change: str) -> list[LogEntry]:
     """An event for each contribution, with the number of its signals that changed."""
     return [
-        Entry(
+        LogEntry(
             Action.CONTRIBUTION_AMENDED,
             "contribution",
             id,

@@ -9,12 +9,12 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from time import perf_counter
 
-from hashdb.domain.accounts.budgets import cost_of
+from hashdb.domain.accounts.budgets import query_cost
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Standing
 from hashdb.domain.ledger.events import Head
 from hashdb.domain.matching.matches import MATCHES_A_REQUEST, Answer, Holder, Query, Result
-from hashdb.domain.matching.suggestions import Distances, Through, decide, results, suggest
+from hashdb.domain.matching.suggestions import Distances, Through, build_results, decide, suggest
 from hashdb.domain.signals import Signal
 from hashdb.errors import Fault, InvalidInput
 from hashdb.service import HashDB
@@ -53,7 +53,7 @@ def match(
         # Spent only at the request's turn: a request that is told to retry has used nothing.
         now = db.now()
         if actor.key is not None:
-            db.budgets.spend(actor, cost_of(queries), now)
+            db.budgets.spend(actor, query_cost(queries), now)
         if head is None or is_batch:
             head = db.index.catch_up()
         started = perf_counter()
@@ -94,7 +94,7 @@ def _results(
         # Few holders are read with all fields of a match.
         unread = {group[0].contribution for choice in decided for group in choice.chosen if group[0].about is None}
         about = tx.matches.about(unread)
-    return results(queries, decided, about, confirming)
+    return build_results(queries, decided, about, confirming)
 
 
 @contextmanager

@@ -10,13 +10,13 @@ from typing import NamedTuple
 from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
 from hashdb.domain.contributions import Contribution
 from hashdb.domain.ledger.events import Details
-from hashdb.domain.matching.benign import Benign, usual_radius
-from hashdb.domain.matching.matches import WINDOW, NearBenign, NearContribution, Query, reach
+from hashdb.domain.matching.benign import BenignEntry, default_radius
+from hashdb.domain.matching.matches import FLOOD_WINDOW, NearBenign, NearContribution, Query, neighbor_radius
 from hashdb.domain.review.cases import Cause
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import Fault, InvalidInput
 from hashdb.service import HashDB
-from hashdb.service.contributions.sight import shown
+from hashdb.service.contributions.sight import visible_fields
 from hashdb.service.review.cases import hold
 from hashdb.store import Transaction
 
@@ -40,7 +40,7 @@ def list_near(db: HashDB, actor: Actor, contribution: int, limit: int) -> tuple[
     return tuple(_shown(actor, each) for each in near if each.contribution.id != contribution)[:limit]
 
 
-def around(db: HashDB, actor: Actor, sides: Sides, limit: int) -> tuple[NearContribution, ...]:
+def list_near_signals(db: HashDB, actor: Actor, sides: Sides, limit: int) -> tuple[NearContribution, ...]:
     """The contributions within twice the default radius of signals or of any of their transforms, nearest first.
 
     The signals are not kept. Raises InvalidInput.
@@ -55,18 +55,18 @@ def around(db: HashDB, actor: Actor, sides: Sides, limit: int) -> tuple[NearCont
         raise InvalidInput(tuple(faults))
     db.index.catch_up()
     with db.store.read() as tx:
-        near = _near(db, tx, sides, {algorithm: reach(algorithm) for algorithm in Algorithm}, limit)
+        near = _near(db, tx, sides, {algorithm: neighbor_radius(algorithm) for algorithm in Algorithm}, limit)
     return tuple(_shown(actor, each) for each in near)
 
 
-def benign(db: HashDB, actor: Actor, signals: Sequence[Signal]) -> tuple[NearBenign, ...]:
+def nearest_benign(db: HashDB, actor: Actor, signals: Sequence[Signal]) -> tuple[NearBenign, ...]:
     """For each algorithm of the signals, the benign signal with the least distance in relation to its radius."""
     actor.require(Scope.AUDIT, Scope.REVIEW)
     nearest: dict[Algorithm, NearBenign] = {}
     for entry in _entries(db):
         for stored, signal in product(entry.signals, signals):
             if stored.algorithm is signal.algorithm:
-                radius = entry.radius.get(stored.algorithm, usual_radius(stored.algorithm))
+                radius = entry.radius.get(stored.algorithm, default_radius(stored.algorithm))
                 name = entry.note or entry.built_in or f"entry {entry.id}"
                 near = NearBenign(entry.id, name, stored.algorithm, stored.distance(signal), radius)
                 best = nearest.get(stored.algorithm)
@@ -75,7 +75,7 @@ def benign(db: HashDB, actor: Actor, signals: Sequence[Signal]) -> tuple[NearBen
     return tuple(nearest[algorithm] for algorithm in Algorithm if algorithm in nearest)
 
 
-def _entries(db: HashDB) -> Iterator[Benign]:
+def _entries(db: HashDB) -> Iterator[BenignEntry]:
     after = 0
     with db.store.read() as tx:
         while page := tx.benign.page(after, 1_000):
@@ -84,7 +84,7 @@ def _entries(db: HashDB) -> Iterator[Benign]:
 
 
 def _shown(actor: Actor, near: NearContribution) -> NearContribution:
-    return replace(near, contribution=shown(actor, near.contribution))
+    return replace(near, contribution=visible_fields(actor, near.contribution))
 
 
 def _near(
@@ -167,7 +167,7 @@ def guard(db: HashDB) -> int:
             flood.contribution: {
                 "hits": flood.hits,
                 "cap": cap,
-                "seconds": int(WINDOW.total_seconds()),
+                "seconds": int(FLOOD_WINDOW.total_seconds()),
                 "members": flood.members,
             }
             for flood in tx.floods.over(cap, now)

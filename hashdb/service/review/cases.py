@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Contribution, Standing, Status
-from hashdb.domain.ledger.events import STANDING_EVENTS, Action, Details, Entry
+from hashdb.domain.ledger.events import STANDING_EVENTS, Action, Details, LogEntry
 from hashdb.domain.review.cases import (
     PILE,
     Case,
@@ -21,8 +21,8 @@ from hashdb.domain.review.cases import (
     Decision,
     Impact,
     Opinion,
-    Order,
     Queue,
+    QueueOrder,
     ShadowChoice,
     Stance,
     StandingChange,
@@ -35,10 +35,10 @@ from hashdb.domain.review.incidents import Proposal, ProposedChange, TwoPersonAc
 from hashdb.domain.rules import Rules
 from hashdb.errors import AlreadyDecided, AlreadyOpen, Fault, InvalidInput, NotActive
 from hashdb.service import HashDB
-from hashdb.service.contributions.sight import shown as shown_contribution
-from hashdb.service.contributions.sight import told_members
-from hashdb.service.review.proposals import second
-from hashdb.service.review.twins import Around, around, twins
+from hashdb.service.contributions.sight import sees_members
+from hashdb.service.contributions.sight import visible_fields as shown_contribution
+from hashdb.service.review.proposals import require_second_person
+from hashdb.service.review.twins import NearSignals, list_twins, search_near
 from hashdb.store import Transaction
 from hashdb.store.review.cases import Opening
 
@@ -57,7 +57,7 @@ def page(db: HashDB, actor: Actor, state: CaseState | None, after: int, limit: i
         return tuple(visible_case(actor, case) for case in tx.cases.page(state, _party(actor), after, limit))
 
 
-def on(db: HashDB, actor: Actor, contribution: int) -> tuple[Case, ...]:
+def list_on_contribution(db: HashDB, actor: Actor, contribution: int) -> tuple[Case, ...]:
     """The cases on a contribution, oldest first, without the opinions under them."""
     actor.require(Scope.REVIEW, Scope.AUDIT)
     with db.store.read() as tx:
@@ -71,7 +71,7 @@ def latest(db: HashDB, actor: Actor, before: int | None, limit: int) -> tuple[Ca
         return tx.cases.latest(before, limit)
 
 
-def choices(db: HashDB, actor: Actor, id: int) -> tuple[ShadowChoice, ...]:
+def list_shadow_choices(db: HashDB, actor: Actor, id: int) -> tuple[ShadowChoice, ...]:
     """The signals of a case's contribution that can cast a shadow once it is retired; none if it is erased.
 
     Raises NotFound.
@@ -106,7 +106,7 @@ def decide(
         case = tx.cases.one(id)
         # The member contributes nothing from here on: contributions and disputes lock the member first, too.
         tx.members.lock(case.member)
-        ids = () if near is None else twins(tx, near, case.member, now)
+        ids = () if near is None else list_twins(tx, near, case.member, now)
         tx.contributions.hold({case.contribution, *ids})
         contribution = tx.contributions.one(case.contribution, now)
         # Read again: now that it is locked, nobody else decides on it.
@@ -116,11 +116,14 @@ def decide(
         shadow = _shadow(tx, case, decision, signals)
         if shadow is not None:
             change = ProposedChange(TwoPersonAction.RETIRE, "case", id, {"decision": str(decision), **shadow.content})
-            if proposal := second(db, tx, actor, change, now):
+            if proposal := require_second_person(db, tx, actor, change, now):
                 return proposal
         # An erasure that is done would not remove a note of today.
         tx.cases.decide(id, decision, None if contribution.erased else note, str(actor), now, shadow and shadow.places)
-        entries = [decided(case, decision, now, shadow and shadow.places), *settle(tx, [contribution], case.reason)]
+        entries = [
+            decided_entry(case, decision, now, shadow and shadow.places),
+            *settle(tx, [contribution], case.reason),
+        ]
         candidates = [twin for twin in tx.contributions.get(ids, now).values() if twin.id != contribution.id]
         held = sorted((twin for twin in candidates if twin.standing.matches), key=lambda twin: twin.id)
         figures: dict[int, Details] = {twin.id: {"near": contribution.id} for twin in held}
@@ -129,7 +132,7 @@ def decide(
         return visible_case(actor, tx.cases.one(id))
 
 
-def _search_shadow(db: HashDB, id: int, decision: Decision, signals: Collection[int] | None) -> Around | None:
+def _search_shadow(db: HashDB, id: int, decision: Decision, signals: Collection[int] | None) -> NearSignals | None:
     """What is stored near the shadow that a retirement casts; None for another decision."""
     if decision is not Decision.RETIRE:
         return None
@@ -137,10 +140,10 @@ def _search_shadow(db: HashDB, id: int, decision: Decision, signals: Collection[
         case = tx.cases.one(id)
         shadow = _shadow(tx, case, decision, signals)
         placed = tx.retired.placed([case.contribution])[case.contribution]
-    return None if shadow is None else around(db, [placed[place] for place in shadow.places])
+    return None if shadow is None else search_near(db, [placed[place] for place in shadow.places])
 
 
-def bring(db: HashDB, actor: Actor, contribution: int, reason: str, *, holds: bool) -> Case:
+def open_case(db: HashDB, actor: Actor, contribution: int, reason: str, *, holds: bool) -> Case:
     """Open a case on an active contribution at a reviewer's request; `holds` quarantines it until the decision.
 
     Raises InvalidInput, NotFound, NotActive, AlreadyOpen.
@@ -156,7 +159,7 @@ def bring(db: HashDB, actor: Actor, contribution: int, reason: str, *, holds: bo
         if any(case.state is CaseState.OPEN for case in tx.cases.of([contribution]).get(contribution, ())):
             raise AlreadyOpen(contribution)
         case = tx.cases.open(contribution, reason, now, now + db.rules.time_to_decide, holds=holds)
-        tx.audit.append(now, actor, [opened(case), *settle(tx, [item], reason)])
+        tx.audit.append(now, actor, [opened_entry(case), *settle(tx, [item], reason)])
         return visible_case(actor, case)
 
 
@@ -167,7 +170,7 @@ def hold(
     cause: Cause,
     now: datetime,
     figures: Mapping[int, Details] = MappingProxyType({}),
-) -> list[Entry]:
+) -> list[LogEntry]:
     """Quarantine locked contributions until a reviewer decides; return the events, which the caller appends.
 
     The service calls this for what it detects itself; `figures` has further details of the event, by contribution. A
@@ -175,20 +178,20 @@ def hold(
     """
     known = tx.cases.of([contribution.id for contribution in contributions])
     openings: list[Opening] = []
-    entries: list[Entry] = []
+    entries: list[LogEntry] = []
     for id in (contribution.id for contribution in contributions):
         case = next((case for case in known.get(id, ()) if case.state is CaseState.OPEN), None)
         if case is None:
             openings.append(Opening(id, cause, now + rules.time_to_decide, holds=True))
         elif not case.holds:
             tx.cases.hold(case.id)
-            entries.append(Entry(Action.CASE_HELD, "case", case.id, {"contribution": id, "reason": str(cause)}))
+            entries.append(LogEntry(Action.CASE_HELD, "case", case.id, {"contribution": id, "reason": str(cause)}))
     return [*_open_each(tx, openings, now), *entries, *settle(tx, contributions, cause, figures)]
 
 
-def follow(
+def continue_cases(
     tx: Transaction, rules: Rules, contributions: Sequence[Contribution], before: Mapping[int, Case], now: datetime
-) -> list[Entry]:
+) -> list[LogEntry]:
     """Continue cases on newly recorded contributions; return the events, which the caller appends.
 
     `before` has the case that each contribution continues; its `holds` is that of the new case. If it is open, its due
@@ -203,7 +206,7 @@ def follow(
     return [*_open_each(tx, openings, now), *settle(tx, contributions, figures=reasons)]
 
 
-def _open_each(tx: Transaction, openings: Sequence[Opening], now: datetime) -> list[Entry]:
+def _open_each(tx: Transaction, openings: Sequence[Opening], now: datetime) -> list[LogEntry]:
     ids = tx.cases.open_each(openings, now)
     return [_opened_entry(ids[opening.contribution_id], opening) for opening in openings]
 
@@ -213,7 +216,7 @@ def settle(
     contributions: Collection[Contribution],
     reason: str | None = None,
     figures: Mapping[int, Details] = MappingProxyType({}),
-) -> list[Entry]:
+) -> list[LogEntry]:
     """Give locked contributions the standing that opinions and cases now add up to.
 
     Returns the events of changed standings, which the caller appends. `reason` and `figures` (by contribution) go into
@@ -236,12 +239,12 @@ def settle(
     ]
 
 
-def opened(case: Case) -> Entry:
+def opened_entry(case: Case) -> LogEntry:
     """The event of a case that was opened."""
     return _opened_entry(case.id, Opening(case.contribution, case.reason, case.due_at, case.holds, case.follows))
 
 
-def _opened_entry(id: int, opening: Opening) -> Entry:
+def _opened_entry(id: int, opening: Opening) -> LogEntry:
     details: Details = {
         "contribution": opening.contribution_id,
         "reason": opening.reason,
@@ -249,14 +252,14 @@ def _opened_entry(id: int, opening: Opening) -> Entry:
     }
     if opening.follows is not None:
         details = {**details, "follows": opening.follows}
-    return Entry(Action.CASE_OPENED, "case", id, details)
+    return LogEntry(Action.CASE_OPENED, "case", id, details)
 
 
 def visible_case(actor: Actor, case: Case) -> Case:
     """The case with the fields that the actor, a party or a reviewer, may see."""
     opinions = tuple(visible_opinion(actor, opinion, case.member) for opinion in case.opinions)
     own = actor.member is not None and actor.member.id == case.member
-    see_member = own or told_members(actor)
+    see_member = own or sees_members(actor)
     return replace(case, opinions=opinions).shown(decided_by=_party(actor) is None, member=see_member)
 
 
@@ -298,7 +301,7 @@ def _shadow(tx: Transaction, case: Case, decision: Decision, signals: Collection
     return _Shadow(places, {} if places == standard else {"signals": list(places)})
 
 
-def decided(case: Case, decision: Decision, now: datetime, shadow: Sequence[int] | None = None) -> Entry:
+def decided_entry(case: Case, decision: Decision, now: datetime, shadow: Sequence[int] | None = None) -> LogEntry:
     """The event of a decision; a retirement has in `shadow` the places of the signals that cast one."""
     details: Details = {
         "contribution": case.contribution,
@@ -309,12 +312,12 @@ def decided(case: Case, decision: Decision, now: datetime, shadow: Sequence[int]
     }
     if shadow is not None:
         details = {**details, "shadow": list(map(str, shadow))}
-    return Entry(Action.CASE_DECIDED, "case", case.id, details)
+    return LogEntry(Action.CASE_DECIDED, "case", case.id, details)
 
 
-def _standing_entry(contribution: Contribution, after: Standing, reason: str | None, figures: Details) -> Entry:
+def _standing_entry(contribution: Contribution, after: Standing, reason: str | None, figures: Details) -> LogEntry:
     details: Details = {"before": str(contribution.standing), "reason": reason, **figures}
-    return Entry(STANDING_EVENTS[after], "contribution", contribution.id, details)
+    return LogEntry(STANDING_EVENTS[after], "contribution", contribution.id, details)
 
 
 LATELY = timedelta(days=90)
@@ -340,7 +343,7 @@ def impact(db: HashDB, actor: Actor, contribution: int) -> Impact:
         )
 
 
-def outcomes(db: HashDB, actor: Actor, id: int) -> dict[Decision, StandingChange]:
+def preview_decisions(db: HashDB, actor: Actor, id: int) -> dict[Decision, StandingChange]:
     """The standing that each decision on a case would give its contribution. Raises NotFound."""
     actor.require(Scope.AUDIT, Scope.REVIEW)
     with db.store.read() as tx:
@@ -367,7 +370,7 @@ LONGEST_QUEUE = 1_000
 """The most cases that a queue shows; further ones wait until these are decided."""
 
 
-def queue(db: HashDB, actor: Actor, order: Order, pile: int | None = None) -> Queue:
+def queue(db: HashDB, actor: Actor, order: QueueOrder, pile: int | None = None) -> Queue:
     """The open cases with their contributions, without those in piles, and the piles; or the cases of one pile.
 
     `pile` is the member whose pile it is.
@@ -380,7 +383,9 @@ def queue(db: HashDB, actor: Actor, order: Order, pile: int | None = None) -> Qu
     return Queue(tuple(WaitingCase(case, shown_contribution(actor, about[case.contribution])) for case in cases), piles)
 
 
-def beside(db: HashDB, actor: Actor, order: Order, case: int, pile: int | None = None) -> tuple[int | None, int | None]:
+def neighbors_in_queue(
+    db: HashDB, actor: Actor, order: QueueOrder, case: int, pile: int | None = None
+) -> tuple[int | None, int | None]:
     """The ids of the cases before and after one in the queue, or in a member's pile; None if there is none.
 
     If the case is no longer there, the first case is the next one.
@@ -403,17 +408,19 @@ def uphold_pile(db: HashDB, actor: Actor, pile: int, upto: int, note: str) -> in
     actor.require(Scope.REVIEW)
     with db.store.begin() as tx:
         now = db.now()
-        locked = {case.contribution for case in tx.cases.queue(Order.CLOCK, LONGEST_QUEUE, of=pile) if case.id <= upto}
+        locked = {
+            case.contribution for case in tx.cases.queue(QueueOrder.CLOCK, LONGEST_QUEUE, of=pile) if case.id <= upto
+        }
         tx.contributions.hold(locked)
         # Read again: now that they are locked, nobody else decides on them.
-        waiting = tx.cases.queue(Order.CLOCK, LONGEST_QUEUE, of=pile)
+        waiting = tx.cases.queue(QueueOrder.CLOCK, LONGEST_QUEUE, of=pile)
         cases = [case for case in waiting if case.id <= upto and case.contribution in locked]
         about = tx.contributions.get([case.contribution for case in cases], now)
         entries = []
         for case in cases:
             kept = None if about[case.contribution].erased else note
             tx.cases.decide(case.id, Decision.UPHOLD, kept, str(actor), now)
-            entries.append(decided(case, Decision.UPHOLD, now))
+            entries.append(decided_entry(case, Decision.UPHOLD, now))
         for reason, group in groupby(sorted(cases, key=lambda case: case.reason), key=lambda case: case.reason):
             entries += settle(tx, [about[case.contribution] for case in group], reason)
         tx.audit.append(now, actor, entries)

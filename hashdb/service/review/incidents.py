@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from hashdb.domain.accounts.members import Actor, Scope
-from hashdb.domain.ledger.events import Action, Details, Entry
-from hashdb.domain.review.incidents import Incident, IncidentChange, IncidentDraft, IncidentEffect, end_fault
+from hashdb.domain.ledger.events import Action, Details, LogEntry
+from hashdb.domain.review.incidents import Incident, IncidentChange, IncidentDraft, IncidentImpact, end_fault
 from hashdb.domain.rules import incident_fault
 from hashdb.domain.times import format_instant
 from hashdb.errors import Fault, InvalidInput
@@ -35,14 +35,14 @@ def named(db: HashDB, actor: Actor, labels: Collection[str]) -> Mapping[str, int
         return tx.incidents.held(labels, db.now())
 
 
-def effect(db: HashDB, actor: Actor, incident: Incident) -> IncidentEffect:
+def effect(db: HashDB, actor: Actor, incident: Incident) -> IncidentImpact:
     """What a new or changed incident would do to the contributions under its label."""
     actor.require(Scope.AUDIT)
     now = db.now()
     with db.store.read() as tx:
         held = tx.incidents.held([incident.label], now)[incident.label]
         sooner = 0 if incident.expiry is None else tx.incidents.lasting(incident.label, now, incident.expiry)
-    return IncidentEffect(held, sooner, incident.expiry, ended=incident.expiry is not None and incident.expiry <= now)
+    return IncidentImpact(held, sooner, incident.expiry, ended=incident.expiry is not None and incident.expiry <= now)
 
 
 def add(db: HashDB, actor: Actor, draft: IncidentDraft) -> Incident:
@@ -57,7 +57,7 @@ def add(db: HashDB, actor: Actor, draft: IncidentDraft) -> Incident:
     with db.store.begin() as tx:
         added = tx.incidents.add(draft)
         details: Details = {"label": added.label, **_details(added)}
-        tx.audit.append(db.now(), actor, [Entry(Action.INCIDENT_ADDED, "incident", added.id, details)])
+        tx.audit.append(db.now(), actor, [LogEntry(Action.INCIDENT_ADDED, "incident", added.id, details)])
     settle(db, actor)
     return added
 
@@ -78,7 +78,7 @@ def change(db: HashDB, actor: Actor, id: int, incident_change: IncidentChange) -
             tx.incidents.change(after)
             values = {name: value for name, value in _details(after).items() if name in fields}
             details: Details = {"fields": fields, **values}
-            tx.audit.append(db.now(), actor, [Entry(Action.INCIDENT_AMENDED, "incident", id, details)])
+            tx.audit.append(db.now(), actor, [LogEntry(Action.INCIDENT_AMENDED, "incident", id, details)])
     settle(db, actor)
     return after
 

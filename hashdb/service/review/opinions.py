@@ -8,14 +8,14 @@ from datetime import datetime
 from hashdb.domain.accounts.budgets import Budget, Cost
 from hashdb.domain.accounts.members import SYSTEM, Actor, Member, Scope
 from hashdb.domain.contributions import Contribution, IdempotencyKey, Status
-from hashdb.domain.ledger.events import Action, Details, Entry
+from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.domain.review.cases import CaseState, Cause, Opinion, OpinionDraft, Stance, opens_case
 from hashdb.domain.rules import Rules
 from hashdb.errors import InvalidInput, NotActive, NotFound, OwnContribution
 from hashdb.service import HashDB
 from hashdb.service.contributions.contributions import REMEMBERED
-from hashdb.service.contributions.sight import await_hits, knows, owns, visible
-from hashdb.service.review.cases import opened, settle, visible_opinion
+from hashdb.service.contributions.sight import await_hits, may_know, may_see, owns
+from hashdb.service.review.cases import opened_entry, settle, visible_opinion
 from hashdb.store import Transaction
 
 
@@ -69,7 +69,7 @@ def page(db: HashDB, actor: Actor, contribution: int, after: int, limit: int) ->
     await_hits(db, actor, contribution)
     with db.store.read() as tx:
         item = tx.contributions.one(contribution, db.now())
-        if not visible(tx, actor, item):
+        if not may_see(tx, actor, item):
             raise NotFound(f"contribution {contribution}")
         opinions = tx.opinions.page(contribution, after, limit)
     return tuple(visible_opinion(actor, opinion, item.member) for opinion in opinions)
@@ -95,11 +95,11 @@ def _lock(tx: Transaction, actor: Actor, id: int, now: datetime) -> Contribution
     contribution = tx.contributions.one(id, now, lock=True)
     if owns(actor, contribution):
         raise OwnContribution(id)
-    if not knows(tx, actor, contribution):
+    if not may_know(tx, actor, contribution):
         raise NotFound(f"contribution {id}")
     if contribution.status is not Status.ACTIVE:
         raise NotActive(id, contribution.status)
-    if not visible(tx, actor, contribution):
+    if not may_see(tx, actor, contribution):
         raise NotFound(f"contribution {id}")
     return contribution
 
@@ -116,7 +116,7 @@ def _record(
         return same
     case = opening or next((case for case in cases if case.state is CaseState.OPEN), None)
     opinion = tx.opinions.add(item.id, member.id, draft, None if case is None else case.id, now)
-    entries = [_entry(opinion), *([opened(opening)] if opening else []), *settle(tx, [item], draft.reason)]
+    entries = [_entry(opinion), *([opened_entry(opening)] if opening else []), *settle(tx, [item], draft.reason)]
     tx.audit.append(now, actor, entries)
     return opinion
 
@@ -127,11 +127,11 @@ def _same_opinion(tx: Transaction, member: Member, item: Contribution, draft: Op
     return next((each for each in opinions if each.member == member.id and each.counts and each.says(draft)), None)
 
 
-def _entry(opinion: Opinion) -> Entry:
+def _entry(opinion: Opinion) -> LogEntry:
     details: Details = {
         "contribution": opinion.contribution,
         "opinion": str(opinion.stance),
         "reason": opinion.reason,
         "case": opinion.case,
     }
-    return Entry(Action.OPINION_GIVEN, "opinion", opinion.id, details)
+    return LogEntry(Action.OPINION_GIVEN, "opinion", opinion.id, details)

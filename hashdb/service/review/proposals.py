@@ -6,8 +6,8 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
-from hashdb.domain.ledger.events import Action, Entry
-from hashdb.domain.review.incidents import REVIEWED, Proposal, ProposedChange, TwoPersonAction
+from hashdb.domain.ledger.events import Action, LogEntry
+from hashdb.domain.review.incidents import REVIEWER_ACTIONS, Proposal, ProposedChange, TwoPersonAction
 from hashdb.service import HashDB
 from hashdb.store import Transaction
 
@@ -29,7 +29,7 @@ def get(db: HashDB, actor: Actor, id: int) -> Proposal:
         return tx.proposals.one(id, db.now(), acts)
 
 
-def on(db: HashDB, actor: Actor, kind: str, id: int) -> tuple[Proposal, ...]:
+def list_on_subject(db: HashDB, actor: Actor, kind: str, id: int) -> tuple[Proposal, ...]:
     """The waiting proposals on a subject."""
     acts = _visible(actor)
     with db.store.read() as tx:
@@ -58,11 +58,13 @@ def expire(db: HashDB) -> int:
         ids = tx.proposals.expired(now)
         for id in ids:
             tx.proposals.remove(id)
-        tx.audit.append(now, SYSTEM, [Entry(Action.PROPOSAL_EXPIRED, "proposal", id, {}) for id in ids])
+        tx.audit.append(now, SYSTEM, [LogEntry(Action.PROPOSAL_EXPIRED, "proposal", id, {}) for id in ids])
     return len(ids)
 
 
-def second(db: HashDB, tx: Transaction, actor: Actor, request: ProposedChange, now: datetime) -> Proposal | None:
+def require_second_person(
+    db: HashDB, tx: Transaction, actor: Actor, request: ProposedChange, now: datetime
+) -> Proposal | None:
     """None if the request may be done now: one person is enough here, or this is the second person's request.
 
     Else the proposal that waits for a second person; it is made now, or the same person made it before. A person is a
@@ -86,14 +88,14 @@ def second(db: HashDB, tx: Transaction, actor: Actor, request: ProposedChange, n
 
 def _visible(actor: Actor) -> Collection[TwoPersonAction]:
     actor.require(Scope.AUDIT, Scope.REVIEW)
-    return tuple(TwoPersonAction) if actor.has(Scope.AUDIT) else REVIEWED
+    return tuple(TwoPersonAction) if actor.has(Scope.AUDIT) else REVIEWER_ACTIONS
 
 
 def _droppable(actor: Actor) -> Collection[TwoPersonAction]:
     actor.require(Scope.ADMIN, Scope.REVIEW)
-    return tuple(TwoPersonAction) if actor.has(Scope.ADMIN) else REVIEWED
+    return tuple(TwoPersonAction) if actor.has(Scope.ADMIN) else REVIEWER_ACTIONS
 
 
-def _entry(action: Action, proposal: Proposal) -> Entry:
+def _entry(action: Action, proposal: Proposal) -> LogEntry:
     request = proposal.request
-    return Entry(action, "proposal", proposal.id, {"act": str(request.act), request.kind: request.id})
+    return LogEntry(action, "proposal", proposal.id, {"act": str(request.act), request.kind: request.id})

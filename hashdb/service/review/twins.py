@@ -7,13 +7,13 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import NamedTuple
 
-from hashdb.domain.review.cases import is_twin, reach
+from hashdb.domain.review.cases import is_twin, shadow_radius
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.service import HashDB
 from hashdb.store import Transaction
 
 
-class Around(NamedTuple):
+class NearSignals(NamedTuple):
     """The stored signals near some signals, as of a seq of the log."""
 
     signals: tuple[Signal, ...]
@@ -21,17 +21,17 @@ class Around(NamedTuple):
     seq: int
 
 
-def around(db: HashDB, signals: Iterable[Signal]) -> Around:
+def search_near(db: HashDB, signals: Iterable[Signal]) -> NearSignals:
     """Search the index for stored signals near these. Raises IndexNotReady.
 
     The search may take a second: call it before the transaction that decides.
     """
     signals = tuple(signal for signal in signals if signal.algorithm in db.rules.algorithms)
     seq = db.index.catch_up().seq
-    return Around(signals, frozenset(_search(db, signals)), seq)
+    return NearSignals(signals, frozenset(_search(db, signals)), seq)
 
 
-def twins(tx: Transaction, near: Around, member: int, now: datetime) -> tuple[int, ...]:
+def list_twins(tx: Transaction, near: NearSignals, member: int, now: datetime) -> tuple[int, ...]:
     """The ids of the contributions of a locked member that match and are near the signals, in order.
 
     What the member contributed since the search is compared one by one.
@@ -48,7 +48,7 @@ def _search(db: HashDB, signals: Collection[Signal]) -> Iterator[Signal]:
     for signal in signals:
         by_algorithm[signal.algorithm].append(signal.value)
     for algorithm, values in by_algorithm.items():
-        for value, neighbors in zip(values, db.index.search(algorithm, values, reach(algorithm)), strict=True):
+        for value, neighbors in zip(values, db.index.search(algorithm, values, shadow_radius(algorithm)), strict=True):
             for neighbor in neighbors:
                 stored = Signal(algorithm, neighbor.value)
                 if is_twin(Signal(algorithm, value), stored):

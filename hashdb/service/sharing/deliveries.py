@@ -14,18 +14,18 @@ from urllib.parse import urlsplit
 
 from hashdb.domain.accounts.members import SYSTEM
 from hashdb.domain.addresses import EgressPolicy
-from hashdb.domain.ledger.events import REVERSING, Action, Entry
+from hashdb.domain.ledger.events import REVERSING_ACTIONS, Action, LogEntry
 from hashdb.domain.sharing.webhooks import (
-    KEPT,
-    LEASE,
-    PATIENCE,
-    WAITING_EACH,
+    ATTEMPT_LEASE,
+    DISABLE_AFTER,
+    KEEP_DELIVERIES,
+    MAX_WAITING_DELIVERIES,
     Attempt,
-    Claimed,
+    ClaimedDelivery,
     DeliveryOutcome,
     Topic,
     Trouble,
-    body_of,
+    encode_message,
     pause_after,
     sign,
     url_fault,
@@ -33,7 +33,7 @@ from hashdb.domain.sharing.webhooks import (
 from hashdb.errors import NotFound
 from hashdb.service import HashDB
 from hashdb.service.background import Task
-from hashdb.service.sharing.safe_http import NotPermittedError, UnknownNameError, connected, resolved, target
+from hashdb.service.sharing.safe_http import NotPermittedError, UnknownNameError, connect, resolve, target
 from hashdb.service.sharing.webhooks import new_message
 from hashdb.service.stats.counts import settled
 from hashdb.store import Transaction
@@ -50,7 +50,7 @@ _SLACK = 1_000
 _FEED = (*(action for action in Action if action.changes_feed), Action.LOG_RESTORED)
 _CASES = {Topic.CASE_OPENED: Action.CASE_OPENED, Topic.CASE_DECIDED: Action.CASE_DECIDED}
 
-Post = Callable[[Claimed, datetime], Attempt]
+Post = Callable[[ClaimedDelivery, datetime], Attempt]
 _News = Mapping[int, Sequence[dict[str, object]]]
 """The data of messages to be sent, by member; 0 is every member."""
 
@@ -81,7 +81,7 @@ def make(db: HashDB) -> int:
     return made
 
 
-def claim(db: HashDB, busy: Collection[int], most: int) -> tuple[Claimed, ...]:
+def claim(db: HashDB, busy: Collection[int], most: int) -> tuple[ClaimedDelivery, ...]:
     """Claim at most `most` due deliveries, each to a different webhook that is not `busy`, for this process alone."""
     now = db.now()
     with db.store.read() as tx:
@@ -89,10 +89,10 @@ def claim(db: HashDB, busy: Collection[int], most: int) -> tuple[Claimed, ...]:
     if not due:
         return ()
     with db.store.begin() as tx:
-        return tx.deliveries.claim(due, now, now + LEASE)
+        return tx.deliveries.claim(due, now, now + ATTEMPT_LEASE)
 
 
-def send(db: HashDB, claimed: Claimed, post: Post) -> DeliveryOutcome:
+def send(db: HashDB, claimed: ClaimedDelivery, post: Post) -> DeliveryOutcome:
     """Send one delivery and store the outcome: delivered, failed, or waiting for the next attempt.
 
     If nothing has arrived at a webhook for days, it is disabled when a delivery is given up.
@@ -115,10 +115,10 @@ def send(db: HashDB, claimed: Claimed, post: Post) -> DeliveryOutcome:
             tx.webhooks.arrived(claimed.webhook)
             return outcome
         since = tx.webhooks.failed(claimed.webhook, now)
-        given_up = outcome is DeliveryOutcome.FAILED and topic in set(Topic) and now - since >= PATIENCE
+        given_up = outcome is DeliveryOutcome.FAILED and topic in set(Topic) and now - since >= DISABLE_AFTER
         if (given_up or attempt.gone) and tx.webhooks.disable(claimed.webhook):
             reason = "gone" if attempt.gone else "failing"
-            entry = Entry(Action.WEBHOOK_DISABLED, "webhook", claimed.webhook, {"reason": reason})
+            entry = LogEntry(Action.WEBHOOK_DISABLED, "webhook", claimed.webhook, {"reason": reason})
             tx.audit.append(now, SYSTEM, [entry])
     return outcome
 
@@ -126,10 +126,10 @@ def send(db: HashDB, claimed: Claimed, post: Post) -> DeliveryOutcome:
 def prune(db: HashDB) -> int:
     """Remove old deliveries, and the oldest of a webhook with too many; return how many."""
     with db.store.begin() as tx:
-        return tx.deliveries.prune(db.now() - KEPT)
+        return tx.deliveries.prune(db.now() - KEEP_DELIVERIES)
 
 
-def post(claimed: Claimed, now: datetime, reach: EgressPolicy) -> Attempt:
+def post(claimed: ClaimedDelivery, now: datetime, reach: EgressPolicy) -> Attempt:
     """Send the request once, within ten seconds, to a checked address; only the status of the response counts."""
     begun = time.monotonic()
     status, trouble = None, None
@@ -178,7 +178,7 @@ class Dispatcher:
         self._sent.wait(seconds)
         self._sent.clear()
 
-    def _send(self, db: HashDB, claimed: Claimed) -> None:
+    def _send(self, db: HashDB, claimed: ClaimedDelivery) -> None:
         try:
             self._report(send(db, claimed, self._post))
         except Exception as error:
@@ -188,11 +188,11 @@ class Dispatcher:
             self._sent.set()
 
 
-def _send_request(claimed: Claimed, now: datetime, reach: EgressPolicy) -> int:
+def _send_request(claimed: ClaimedDelivery, now: datetime, reach: EgressPolicy) -> int:
     # The policy may have changed since the webhook was made.
     if url_fault(claimed.url, reach):
         raise NotPermittedError
-    parts, body, seconds = urlsplit(claimed.url), body_of(claimed.message), int(now.timestamp())
+    parts, body, seconds = urlsplit(claimed.url), encode_message(claimed.message), int(now.timestamp())
     signatures = [sign(secret, claimed.message.id, seconds, body) for secret in claimed.secrets]
     headers = {
         "Content-Type": "application/json",
@@ -202,7 +202,7 @@ def _send_request(claimed: Claimed, now: datetime, reach: EgressPolicy) -> int:
         "webhook-timestamp": str(seconds),
         "webhook-signature": " ".join(signatures),
     }
-    with connected(parts, resolved(parts, reach.permits), _SECONDS) as connection:
+    with connect(parts, resolve(parts, reach.permits), _SECONDS) as connection:
         connection.request("POST", target(parts), body, headers)
         with connection.getresponse() as response:
             response.read(_RESPONSE_BYTES)
@@ -219,7 +219,7 @@ def _news(
         return head, _summary(after, head, count, epoch=epoch)
     if topic is Topic.MATCH_REVERSED:
         return _reversals(db, tx, positions)
-    events = tx.audit.since(after, WAITING_EACH, [_CASES[topic]])
+    events = tx.audit.since(after, MAX_WAITING_DELIVERIES, [_CASES[topic]])
     parties = tx.cases.parties([event.id for event in events])
     news: dict[int, list[dict[str, object]]] = {position.member: [] for position in positions}
     for event in events:
@@ -230,7 +230,7 @@ def _news(
                 "contribution": event.details["contribution"],
             }
             news[member].append(data)
-    upto = head if len(events) < WAITING_EACH else events[-1].seq
+    upto = head if len(events) < MAX_WAITING_DELIVERIES else events[-1].seq
     return upto, news if any(news.values()) else {}
 
 
@@ -238,7 +238,7 @@ def _reversals(db: HashDB, tx: Transaction, positions: Sequence[DeliveryPosition
     after = positions[0].seq
     # A recent match may not be stored yet, and without it its reversal would not concern the member.
     upto = max(after, settled(db, tx))
-    if not tx.audit.count(after, upto, REVERSING):
+    if not tx.audit.count(after, upto, REVERSING_ACTIONS):
         return upto, {}
     counts = {position.member: tx.reversals.count(position.member, after, upto) for position in positions}
     news = {member: _summary(after, upto, count).get(0, ()) for member, count in counts.items()}

@@ -10,18 +10,27 @@ from datetime import datetime
 
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Contribution, Status
-from hashdb.domain.ledger.events import Action, Entry, Event
+from hashdb.domain.ledger.events import Action, Event, LogEntry
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.matching.suggestions import TEST_ID
 from hashdb.domain.review.cases import OpinionDraft
-from hashdb.domain.sharing.feed import BankHit, Change, Changes, ExchangePage, ExchangeRecord, Gone, bank_names, matched
+from hashdb.domain.sharing.feed import (
+    BankHit,
+    Change,
+    Changes,
+    ExchangePage,
+    ExchangeRecord,
+    Gone,
+    bank_names,
+    matched_after,
+)
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import BankOfMember, Fault, FeedRestarted, InvalidInput, NotFound, NotYours, TooManyAtOnce
 from hashdb.service import HashDB
 from hashdb.service.accounts.limits import Places
 from hashdb.service.accounts.members import all_members
 from hashdb.service.contributions import contributions
-from hashdb.service.contributions.sight import owns, told_members
+from hashdb.service.contributions.sight import owns, sees_members
 from hashdb.service.matching import matches
 from hashdb.service.review import opinions
 from hashdb.store import Transaction
@@ -39,7 +48,7 @@ def read(db: HashDB, actor: Actor, after: int, limit: int, epoch: str | None = N
     Raises FeedRestarted if `epoch` or `after` are not of this log.
     """
     actor.require(Scope.FEED)
-    note(db, actor)
+    log_feed_read(db, actor)
     with db.store.read() as tx:
         head = tx.audit.head()
         if after > head.seq or epoch not in (None, head.epoch):
@@ -51,7 +60,7 @@ def read(db: HashDB, actor: Actor, after: int, limit: int, epoch: str | None = N
         changes = tuple(Change(seq, _state(contributions[id], logged[id])) for seq, id in page)
     more = len(events) > limit
     checkpoint = page[-1][0] if more else head.seq
-    fed(db, actor, checkpoint)
+    note_position(db, actor, checkpoint)
     return Changes(changes, checkpoint, more, head.epoch)
 
 
@@ -72,18 +81,18 @@ def wait(db: HashDB, actor: Actor, after: int, seconds: float) -> bool:
         return False
 
 
-def note(db: HashDB, actor: Actor) -> None:
+def log_feed_read(db: HashDB, actor: Actor) -> None:
     """Log that a key reads the feed: one event for each key and day."""
     now = db.now()
     if actor.key is None or db.feed_read_on.get(actor.key.id) == now.date():
         return
     with db.store.begin() as tx:
         if tx.members.first_feed_read(actor.key.id, now.date().isoformat()):
-            tx.audit.append(now, actor, [Entry(Action.FEED_READ, "key", actor.key.id, {})])
+            tx.audit.append(now, actor, [LogEntry(Action.FEED_READ, "key", actor.key.id, {})])
     db.feed_read_on[actor.key.id] = now.date()
 
 
-def fed(db: HashDB, actor: Actor, seq: int) -> None:
+def note_position(db: HashDB, actor: Actor, seq: int) -> None:
     """Note that the reader has read up to an event."""
     if actor.key is not None:
         db.stats.feed(db.now(), actor.key.id, seq)
@@ -126,7 +135,7 @@ def exchange(db: HashDB, actor: Actor, since: int, after: int, upto: int, limit:
     reported as gone.
     """
     actor.require(Scope.FEED)
-    note(db, actor)
+    log_feed_read(db, actor)
     with db.store.read() as tx:
         events = tx.audit.since(after, limit + 1, _EXCHANGED)
         # Erased contributions still have their signals here until they are purged.
@@ -137,13 +146,13 @@ def exchange(db: HashDB, actor: Actor, since: int, after: int, upto: int, limit:
         latest = {signal: event for event in page for signal in held.get(_contribution(event), ())}
         ids = {id for event in page if (id := _contribution(event)) in held}
         matched_before = (
-            {id for id, actions in tx.audit.actions(ids, since).items() if matched(actions)} if since else ()
+            {id for id, actions in tx.audit.actions(ids, since).items() if matched_after(actions)} if since else ()
         )
         before = {signal for id in matched_before for signal in held[id]}
         records = _records(tx, latest, db.now())
     shown = (record for record in records if not record.gone or record.signal in before)
     seq = page[-1].seq if more else max(after, upto)
-    fed(db, actor, seq)
+    note_position(db, actor, seq)
     return ExchangePage(tuple(sorted(shown, key=lambda record: record.seq)), seq, more)
 
 
@@ -217,7 +226,7 @@ _SHARED, _SHARED_BANK = -1, "HASHDB_SHARED"
 """The bank of all other members together, for an actor that may not see who contributed."""
 
 
-def names(db: HashDB, actor: Actor) -> Mapping[int, str]:
+def list_banks(db: HashDB, actor: Actor) -> Mapping[int, str]:
     """The names of the banks, by member; the member of the test item's bank is 0.
 
     An actor that may not see who contributed has its own bank, and one for all other members together.
@@ -225,7 +234,7 @@ def names(db: HashDB, actor: Actor) -> Mapping[int, str]:
     actor.require(Scope.MATCH, Scope.CONTRIBUTE)
     with db.store.read() as tx:
         every = bank_names(list(all_members(tx)), _TEST_BANK, _SHARED_BANK)
-    if told_members(actor):
+    if sees_members(actor):
         return {TEST_ID: _TEST_BANK, **every}
     own = {} if actor.member is None else {actor.member.id: every[actor.member.id]}
     return {**own, TEST_ID: _TEST_BANK, _SHARED: _SHARED_BANK}
@@ -233,16 +242,16 @@ def names(db: HashDB, actor: Actor) -> Mapping[int, str]:
 
 def own(db: HashDB, actor: Actor, bank: str) -> None:
     """Raise NotFound if there is no such bank, NotYours or BankOfMember if it is not the actor's."""
-    member = find(db, actor, bank)
+    member = find_bank(db, actor, bank)
     if member == _SHARED:
         raise BankOfMember()
     if actor.member is None or actor.member.id != member:
         raise NotYours("the bank of member", member)
 
 
-def find(db: HashDB, actor: Actor, bank: str) -> int:
+def find_bank(db: HashDB, actor: Actor, bank: str) -> int:
     """The key of `names` that has this bank. Raises NotFound."""
-    for member, name in names(db, actor).items():
+    for member, name in list_banks(db, actor).items():
         if name == bank:
             return member
     raise NotFound("a bank of this name")
@@ -253,7 +262,7 @@ def look_up(db: HashDB, actor: Actor, query: Query) -> tuple[BankHit, ...]:
     (result,) = matches.match(db, actor, [query]).results
     if not result.matches:
         return ()
-    banks, ids = names(db, actor), [match.contribution for match in result.matches]
+    banks, ids = list_banks(db, actor), [match.contribution for match in result.matches]
     with db.store.read() as tx:
         contributions = tx.contributions.get(ids, db.now(), hidden=_HIDDEN)
     members = {id: contribution.member for id, contribution in contributions.items()}
@@ -264,7 +273,7 @@ def look_up(db: HashDB, actor: Actor, query: Query) -> tuple[BankHit, ...]:
 
 def content(db: HashDB, actor: Actor, bank: str, id: int) -> Contribution:
     """A contribution of this bank, with the fields that the actor may see. Raises NotFound."""
-    member = find(db, actor, bank)
+    member = find_bank(db, actor, bank)
     contribution = contributions.get(db, actor, id)
     if (contribution.member if contribution.member or id == TEST_ID else _SHARED) != member:
         raise NotFound(f"contribution {id} in this bank")

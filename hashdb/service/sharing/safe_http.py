@@ -25,7 +25,7 @@ class UnknownNameError(OSError):
     """The host name has no address."""
 
 
-def resolved(parts: SplitResult, permits: Callable[[Address], bool]) -> str:
+def resolve(parts: SplitResult, permits: Callable[[Address], bool]) -> str:
     """The address to connect to for the host of a URL; all addresses of its name must be permitted.
 
     Raises NotPermittedError, UnknownNameError.
@@ -41,7 +41,7 @@ def resolved(parts: SplitResult, permits: Callable[[Address], bool]) -> str:
 
 
 @contextmanager
-def connected(parts: SplitResult, address: str, seconds: float) -> Iterator[HTTPConnection]:
+def connect(parts: SplitResult, address: str, seconds: float) -> Iterator[HTTPConnection]:
     """A connection to this address for the host of a URL, which is cut after `seconds`, whatever is sent by then.
 
     It uses no proxy and follows no redirect. Raises OSError, also for a certificate that is not the host's;

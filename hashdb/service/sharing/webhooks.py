@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from hashdb.domain.accounts.members import Actor, Member, Scope
 from hashdb.domain.addresses import EgressPolicy
-from hashdb.domain.ledger.events import Action, Details, Entry
+from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.domain.sharing.webhooks import (
-    MOST,
-    OVERLAP,
-    TESTED,
-    WAITING_EACH,
+    MAX_WAITING_DELIVERIES,
+    MAX_WEBHOOKS,
+    SECRET_OVERLAP,
+    TEST_TOPIC,
     Delivery,
     DeliveryOutcome,
     IssuedWebhook,
@@ -66,11 +66,11 @@ def add(db: HashDB, actor: Actor, draft: WebhookDraft) -> IssuedWebhook:
     _check(db, draft.url)
     secret, now = secret_text(secrets.token_bytes(_SECRET_BYTES)), db.now()
     with db.store.begin() as tx:
-        if tx.webhooks.count(member.id) >= MOST:
-            raise TooManyWebhooks(MOST)
+        if tx.webhooks.count(member.id) >= MAX_WEBHOOKS:
+            raise TooManyWebhooks(MAX_WEBHOOKS)
         added = tx.webhooks.add(member.id, draft, secret, now, tx.audit.head().seq)
         details: Details = {"member": member.id, "topics": [str(topic) for topic in added.topics]}
-        tx.audit.append(now, actor, [Entry(Action.WEBHOOK_ADDED, "webhook", added.id, details)])
+        tx.audit.append(now, actor, [LogEntry(Action.WEBHOOK_ADDED, "webhook", added.id, details)])
     return IssuedWebhook(added, secret)
 
 
@@ -93,7 +93,7 @@ def change(db: HashDB, actor: Actor, id: int, webhook_change: WebhookChange) -> 
             _check(db, after.url)
         if fields:
             tx.webhooks.change(after, before, tx.audit.head().seq)
-            tx.audit.append(db.now(), actor, [Entry(Action.WEBHOOK_AMENDED, "webhook", id, {"fields": fields})])
+            tx.audit.append(db.now(), actor, [LogEntry(Action.WEBHOOK_AMENDED, "webhook", id, {"fields": fields})])
         return after
 
 
@@ -108,7 +108,7 @@ def delete(db: HashDB, actor: Actor, id: int) -> None:
         if not actor.has(Scope.ADMIN):
             _require(actor, webhook.topics)
         tx.webhooks.delete(id)
-        tx.audit.append(db.now(), actor, [Entry(Action.WEBHOOK_DELETED, "webhook", id, {"member": webhook.member})])
+        tx.audit.append(db.now(), actor, [LogEntry(Action.WEBHOOK_DELETED, "webhook", id, {"member": webhook.member})])
 
 
 def renew(db: HashDB, actor: Actor, id: int) -> IssuedWebhook:
@@ -121,8 +121,8 @@ def renew(db: HashDB, actor: Actor, id: int) -> IssuedWebhook:
     with db.store.begin() as tx:
         webhook = _require_own(actor, _changeable(tx, actor, id))
         _require(actor, webhook.topics)
-        tx.webhooks.renew(id, secret, now + OVERLAP)
-        tx.audit.append(now, actor, [Entry(Action.WEBHOOK_RENEWED, "webhook", id, {"member": webhook.member})])
+        tx.webhooks.renew(id, secret, now + SECRET_OVERLAP)
+        tx.audit.append(now, actor, [LogEntry(Action.WEBHOOK_RENEWED, "webhook", id, {"member": webhook.member})])
         return IssuedWebhook(tx.webhooks.one(id), secret)
 
 
@@ -135,9 +135,9 @@ def test(db: HashDB, actor: Actor, id: int) -> Delivery:
     _require_on(db)
     with db.store.begin() as tx:
         _changeable(tx, actor, id)
-        if tx.deliveries.waiting(id) >= WAITING_EACH:
-            raise LimitReached(f"{WAITING_EACH} deliveries that wait", _RETRY_AFTER)
-        return tx.deliveries.add(id, new_message(db, TESTED, {"webhook": id}))
+        if tx.deliveries.waiting(id) >= MAX_WAITING_DELIVERIES:
+            raise LimitReached(f"{MAX_WAITING_DELIVERIES} deliveries that wait", _RETRY_AFTER)
+        return tx.deliveries.add(id, new_message(db, TEST_TOPIC, {"webhook": id}))
 
 
 def deliveries(

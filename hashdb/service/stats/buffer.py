@@ -10,10 +10,10 @@ from threading import Lock
 from typing import NamedTuple
 
 from hashdb.domain.accounts.members import Actor
-from hashdb.domain.matching.matches import Answer, Match, Query, step_of
+from hashdb.domain.matching.matches import Answer, Match, Query, flood_step
 from hashdb.domain.matching.suggestions import TEST_ID
 from hashdb.domain.signals import Algorithm
-from hashdb.domain.stats.counts import ANY, Cell, Hit, Kind, QueryOutcome, Reason, Use
+from hashdb.domain.stats.counts import ANY_ALGORITHM, Cell, CountKind, Hit, QueryOutcome, RefusalReason, Use
 from hashdb.service.background import is_due
 
 _A_USE_EVERY = timedelta(minutes=1)
@@ -23,7 +23,7 @@ class Refusal(NamedTuple):
     """Who was refused (None: nobody with a valid key), why, and which scopes would have sufficed."""
 
     actor: Actor | None
-    reason: Reason
+    reason: RefusalReason
     scopes: tuple[str, ...] = ()
 
 
@@ -36,7 +36,7 @@ It has no signals. It is a plain tuple because each match waits until it is made
 
 class _Refused(NamedTuple):
     at: datetime
-    kind: Kind
+    kind: CountKind
     member: int
     code: str
     turned_away: Refusal | None
@@ -87,10 +87,10 @@ class Tally:
         numbers: dict[date, Counter[Cell]] = defaultdict(Counter)
         for (day, member, algorithms, near), times in self.queries.items():
             outcome = QueryOutcome.NONE if near is None else QueryOutcome.HIT
-            numbers[day][Cell(Kind.QUERY, member, ANY, outcome)] += times
+            numbers[day][Cell(CountKind.QUERY, member, ANY_ALGORITHM, outcome)] += times
             for algorithm in {*algorithms, *(near or ())}:
                 outcome = QueryOutcome.HIT if near and algorithm in near else QueryOutcome.NONE
-                numbers[day][Cell(Kind.QUERY, member, str(algorithm), outcome)] += times
+                numbers[day][Cell(CountKind.QUERY, member, str(algorithm), outcome)] += times
         for (day, cell), times in self.refused.items():
             numbers[day][cell] += times
         return numbers
@@ -107,7 +107,7 @@ class Tally:
 
     def refuse(self, refused: _Refused) -> None:
         """Count a refusal."""
-        self.refused[refused.at.date(), Cell(refused.kind, refused.member, ANY, refused.code)] += 1
+        self.refused[refused.at.date(), Cell(refused.kind, refused.member, ANY_ALGORITHM, refused.code)] += 1
         refusal = refused.turned_away
         if refusal is not None and refusal.actor is not None:
             self.named.setdefault(str(refusal.actor), refusal)
@@ -118,7 +118,7 @@ class Tally:
         """The number of hits by contribution, member and five-minute step."""
         times: Counter[tuple[int, int, datetime]] = Counter()
         for (_, member, contribution), seen in self.hits.items():
-            times[contribution, member, step_of(seen.last_at)] += seen.times
+            times[contribution, member, flood_step(seen.last_at)] += seen.times
         return times
 
     def found(self) -> list[Hit]:
@@ -171,15 +171,15 @@ class StatsBuffer:
 
     def refuse(self, at: datetime, member: int, code: str) -> None:
         """Note that contributions of a member were refused."""
-        self._refused.append(_Refused(at, Kind.REFUSAL, member, code, None))
+        self._refused.append(_Refused(at, CountKind.REFUSAL, member, code, None))
 
     def refuse_form(self, at: datetime, code: str) -> None:
         """Note that a form of the console was refused."""
-        self._refused.append(_Refused(at, Kind.FORM, 0, code, None))
+        self._refused.append(_Refused(at, CountKind.FORM, 0, code, None))
 
     def turn_away(self, at: datetime, member: int, refusal: Refusal) -> None:
         """Note that a request was refused; `member` is whose the key is or was, 0 if that is unknown."""
-        self._refused.append(_Refused(at, Kind.ACCESS, member, refusal.reason, refusal))
+        self._refused.append(_Refused(at, CountKind.ACCESS, member, refusal.reason, refusal))
 
     def take(self) -> Tally:
         """All that was noted and is not yet `written`; the caller holds `writing`."""

@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
-from hashdb.domain.ledger.events import Action, Details, Entry
+from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.domain.stats import counts as hits
 from hashdb.domain.stats.counts import (
-    ANY,
+    ANY_ALGORITHM,
     Cell,
     Count,
-    Kind,
+    CountKind,
     MatchLog,
     QueryOutcome,
     Reversal,
+    count_faults,
     digest,
-    faults,
     in_open_days,
-    number_of,
+    number_of_day,
 )
 from hashdb.service import HashDB
 from hashdb.service.stats import refusals
@@ -95,7 +95,7 @@ def seal(db: HashDB) -> bool:
         for day in _unsealed(tx, today):
             counts = tx.counts.of(day)
             details: Details = {"digest": digest(day, counts), "lines": len(counts)}
-            entries.append(Entry(Action.COUNTS_SEALED, "day", number_of(day), details))
+            entries.append(LogEntry(Action.COUNTS_SEALED, "day", number_of_day(day), details))
         tx.audit.append(now, SYSTEM, entries)
     return bool(entries)
 
@@ -128,7 +128,7 @@ def _unlike_sealed(tx: Transaction) -> Iterator[tuple[int | None, str]]:
             yield None, f"there are counts of {day}, which no event sealed, though a later day is sealed"
     if (newest := tx.counts.newest()) is not None:
         for day in (day for day in (*tx.counts.days(newest), newest) if last is None or day > last):
-            yield from ((None, f"the counts of {day}: {reason}") for reason in faults(tx.counts.of(day)))
+            yield from ((None, f"the counts of {day}: {reason}") for reason in count_faults(tx.counts.of(day)))
     yield from _unlike_counted(tx)
 
 
@@ -151,8 +151,8 @@ def _with_hits(tally: Tally, contributors: Mapping[int, int]) -> dict[date, Coun
     numbers = tally.numbers()
     for (day, member, contribution), seen in tally.hits.items():
         whose = QueryOutcome.OWN if contributors.get(contribution) == member else QueryOutcome.OTHERS
-        for algorithm, times in ((ANY, seen.times), *seen.algorithms.items()):
-            numbers[day][Cell(Kind.HIT, member, algorithm, whose)] += times
+        for algorithm, times in ((ANY_ALGORITHM, seen.times), *seen.algorithms.items()):
+            numbers[day][Cell(CountKind.HIT, member, algorithm, whose)] += times
     return numbers
 
 

@@ -18,13 +18,13 @@ from hashdb.domain.stats.overviews import (
     MemberFigures,
     Overview,
     TotalCount,
-    asked,
-    concerned,
+    changed_contributions,
     deltas,
+    query_figures,
     sealed,
-    standing,
-    status,
-    within,
+    shared_within,
+    standing_figure,
+    status_figure,
 )
 from hashdb.domain.stats.reports import Judgement, Precision
 from hashdb.service import HashDB
@@ -69,8 +69,8 @@ def get(db: HashDB, actor: Actor, days: int) -> Overview:
         return Overview(
             seq=counted.seq,
             behind=head.seq - counted.seq,
-            statuses={each: _sum(in_all, status(each)) for each in Status},
-            standings={each: _sum(in_all, standing(each)) for each in Standing},
+            statuses={each: _sum(in_all, status_figure(each)) for each in Status},
+            standings={each: _sum(in_all, standing_figure(each)) for each in Standing},
             new=tx.overviews.received(now - _DAY),
             expiring=tx.overviews.expiring(now, now + EXPIRING),
             suspected=tx.overviews.suspected(now - EXPIRING),
@@ -97,7 +97,7 @@ def _next_deltas(tx: Transaction, after: int) -> tuple[Deltas, int]:
     """What the next events past `after` change, and how many events these are."""
     events = tx.audit.since(after, BLOCK)
     counts = {number: tx.counts.of(day_of(number)) for number in sealed(events)}
-    return deltas(events, tx.overviews.contributors(concerned(events)), after, counts), len(events)
+    return deltas(events, tx.overviews.contributors(changed_contributions(events)), after, counts), len(events)
 
 
 def _add_open_days(tx: Transaction, since: date, counted: Deltas) -> None:
@@ -105,7 +105,7 @@ def _add_open_days(tx: Transaction, since: date, counted: Deltas) -> None:
     last = max((seal.day for seal in tx.counts.seals() if seal.seq <= counted.seq), default=None)
     first = since if last is None else max(since, last + _DAY)
     for day, count in tx.counts.between(first, date.max):
-        counted.by_day.update(asked(day, [count]))
+        counted.by_day.update(query_figures(day, [count]))
 
 
 def _day_figures(day: date, figures: Counter[str]) -> DayFigures:
@@ -117,8 +117,8 @@ def _day_figures(day: date, figures: Counter[str]) -> DayFigures:
         in_hour=figures[Figure.IN_HOUR],
         queries=figures[Figure.QUERIES],
         hits=figures[Figure.HITS],
-        half=within(figures, 0.5),
-        most=within(figures, 0.9),
+        half=shared_within(figures, 0.5),
+        most=shared_within(figures, 0.9),
     )
 
 
@@ -148,16 +148,18 @@ def _figures(
         name=member.name,
         suspended=member.status is MemberStatus.SUSPENDED,
         added=period(Figure.ADDED),
-        active=now(status(Status.ACTIVE)),
+        active=now(status_figure(Status.ACTIVE)),
         timed=period(Figure.TIMED),
         in_hour=period(Figure.IN_HOUR),
         queries=period(Figure.QUERIES),
         hits=period(Figure.HITS),
         precision=Precision.of(
             {
-                **{Judgement(each): now(standing(each)) for each in Standing if each is not Standing.QUARANTINED},
+                **{
+                    Judgement(each): now(standing_figure(each)) for each in Standing if each is not Standing.QUARANTINED
+                },
                 Judgement(Standing.UNREVIEWED, upheld=True): upheld,
-                Judgement(Standing.QUARANTINED): now(standing(Standing.QUARANTINED)) - waiting,
+                Judgement(Standing.QUARANTINED): now(standing_figure(Standing.QUARANTINED)) - waiting,
             }
         ),
     )

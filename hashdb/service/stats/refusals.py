@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from hashdb.domain.accounts.members import SYSTEM, Actor
 from hashdb.domain.contributions import Draft
-from hashdb.domain.ledger.events import Action, Details, Entry
-from hashdb.domain.stats.counts import Reason
+from hashdb.domain.ledger.events import Action, Details, LogEntry
+from hashdb.domain.stats.counts import RefusalReason
 from hashdb.errors import (
     FormRefused,
     HashDBError,
@@ -38,14 +38,14 @@ def note(db: HashDB, actor: Actor | None, error: Exception) -> None:
     """Count a refused key, user or form, if the error is such a refusal."""
     if isinstance(error, FormRefused):
         # The user is not looked up before the form is known to be the service's own.
-        db.stats.turn_away(db.now(), 0, Refusal(None, Reason.FORM_REFUSED))
+        db.stats.turn_away(db.now(), 0, Refusal(None, RefusalReason.FORM_REFUSED))
         return
     if actor is None or (actor.member is None and not actor.name.startswith("user:")):
         return
     if isinstance(error, ScopeMissing):
-        refusal = Refusal(actor, Reason.SCOPE_MISSING, tuple(error.scope.split(" or ")))
+        refusal = Refusal(actor, RefusalReason.SCOPE_MISSING, tuple(error.scope.split(" or ")))
     elif isinstance(error, MemberSuspended):
-        refusal = Refusal(actor, Reason.MEMBER_SUSPENDED)
+        refusal = Refusal(actor, RefusalReason.MEMBER_SUSPENDED)
     else:
         return
     db.stats.turn_away(db.now(), 0 if actor.member is None else actor.member.id, refusal)
@@ -75,7 +75,7 @@ def write(tx: Transaction, tally: Tally, now: datetime) -> None:
     for name, refusal in tally.named.items():
         kind, _, id = name.partition(":")
         if refusal.actor is not None and is_due(tx.refusals.last_told(kind, int(id)), now, _NAMED_EVERY):
-            tx.audit.append(now, refusal.actor, [Entry(Action.AUTH_REFUSED, kind, int(id), _details(refusal))])
+            tx.audit.append(now, refusal.actor, [LogEntry(Action.AUTH_REFUSED, kind, int(id), _details(refusal))])
     _log_anonymous(tx, now)
 
 
@@ -94,7 +94,7 @@ def _log_anonymous(tx: Transaction, now: datetime) -> bool:
     pending = _pending(tx, now)
     if pending:
         tx.refusals.forget()
-        tx.audit.append(now, SYSTEM, [Entry(Action.AUTH_REFUSED, *_SERVICE, dict(sorted(pending.items())))])
+        tx.audit.append(now, SYSTEM, [LogEntry(Action.AUTH_REFUSED, *_SERVICE, dict(sorted(pending.items())))])
     return bool(pending)
 
 

@@ -10,8 +10,8 @@ from functools import partial
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.jobs import JobOutcome as Ended
 from hashdb.domain.jobs import ReportJob
-from hashdb.domain.ledger.events import Action, Details, Entry, Event
-from hashdb.domain.stats.counts import ANY, Count, Kind, QueryOutcome, number_of
+from hashdb.domain.ledger.events import Action, Details, Event, LogEntry
+from hashdb.domain.stats.counts import ANY_ALGORITHM, Count, CountKind, QueryOutcome, number_of_day
 from hashdb.domain.stats.replays import Replay
 from hashdb.domain.stats.reports import DayReport, QueryFigures, Report
 from hashdb.domain.times import Period
@@ -47,7 +47,7 @@ def transparency(
         if member is not None:
             tx.members.get(member)
         report = _report(db, tx, days, member)
-    note(db, actor, days, member, form)
+    log_report(db, actor, days, member, form)
     return report
 
 
@@ -95,7 +95,7 @@ def text(db: HashDB, actor: Actor, id: int, form: str | None = None) -> str:
     with db.store.read() as tx:
         job, encoded = tx.report_jobs.one(id), tx.report_jobs.text(id)
     if form is not None:
-        note(db, actor, job.period, job.member, form)
+        log_report(db, actor, job.period, job.member, form)
     return encoded
 
 
@@ -112,16 +112,18 @@ def _make(db: HashDB, actor: Actor, encode: Encode, begun: ReportJob, progress: 
     with db.store.begin() as tx:
         tx.report_jobs.end(begun.id, outcome, progress.done, encoded, db.now())
     if encoded is not None:
-        note(db, actor, begun.period, begun.member, "console")
+        log_report(db, actor, begun.period, begun.member, "console")
 
 
-def note(db: HashDB, actor: Actor, days: Period, member: int | None, form: str) -> None:
+def log_report(db: HashDB, actor: Actor, days: Period, member: int | None, form: str) -> None:
     """Log that a report was made or downloaded."""
     details: Details = {"from": days.first.isoformat(), "to": days.last.isoformat(), "form": form}
     if member is not None:
         details = {**details, "member": member}
     with db.store.begin() as tx:
-        tx.audit.append(db.now(), actor, [Entry(Action.REPORT_EXPORTED, "report", number_of(days.last), details)])
+        tx.audit.append(
+            db.now(), actor, [LogEntry(Action.REPORT_EXPORTED, "report", number_of_day(days.last), details)]
+        )
 
 
 def period_report(db: HashDB, tx: Transaction, first: date | None, last: date | None) -> Period:
@@ -150,7 +152,7 @@ def _report(
     final = period.end <= db.now() - counts.SETTLED and {day for day, _ in numbers} <= sealed
     numbers = [(day, count) for day, count in numbers if member in (None, count.cell.member)]
     period_counts = [count for _, count in numbers]
-    of_any = [count for count in period_counts if count.cell.algorithm == ANY]
+    of_any = [count for count in period_counts if count.cell.algorithm == ANY_ALGORITHM]
     return Report(
         period=period,
         member=member,
@@ -165,8 +167,8 @@ def _report(
         caught=replay.caught(firsts),
         reviews=replay.reviews.reviewed(),
         precision=replay.precision(),
-        refused=_by_outcome(period_counts, Kind.REFUSAL),
-        turned_away=_by_outcome(period_counts, Kind.ACCESS),
+        refused=_by_outcome(period_counts, CountKind.REFUSAL),
+        turned_away=_by_outcome(period_counts, CountKind.ACCESS),
         days=_days(replay.days, numbers),
     )
 
@@ -194,7 +196,7 @@ def _grouped(numbers: Iterable[Count], name: str) -> dict[str, list[Count]]:
     """The counts of queries and hits, by a field of their cells."""
     groups: dict[str, list[Count]] = defaultdict(list)
     for count in numbers:
-        if count.cell.kind in (Kind.QUERY, Kind.HIT):
+        if count.cell.kind in (CountKind.QUERY, CountKind.HIT):
             groups[str(getattr(count.cell, name))].append(count)
     return dict(sorted(groups.items()))
 
@@ -204,14 +206,14 @@ def _query_figures(numbers: Iterable[Count]) -> QueryFigures:
     for count in numbers:
         sums[count.cell.kind, count.cell.outcome] += count.times
     return QueryFigures(
-        hit=sums[Kind.QUERY, QueryOutcome.HIT],
-        none=sums[Kind.QUERY, QueryOutcome.NONE],
-        own=sums[Kind.HIT, QueryOutcome.OWN],
-        others=sums[Kind.HIT, QueryOutcome.OTHERS],
+        hit=sums[CountKind.QUERY, QueryOutcome.HIT],
+        none=sums[CountKind.QUERY, QueryOutcome.NONE],
+        own=sums[CountKind.HIT, QueryOutcome.OWN],
+        others=sums[CountKind.HIT, QueryOutcome.OTHERS],
     )
 
 
-def _by_outcome(numbers: Iterable[Count], kind: Kind) -> dict[str, int]:
+def _by_outcome(numbers: Iterable[Count], kind: CountKind) -> dict[str, int]:
     sums: Counter[str] = Counter()
     for count in numbers:
         if count.cell.kind == kind:
@@ -223,8 +225,8 @@ def _days(events: Mapping[tuple[date, str], int], numbers: Iterable[tuple[date, 
     """The figures of each day, without days that have none."""
     sums: Counter[tuple[date, str]] = Counter(events)
     for day, count in numbers:
-        if count.cell.algorithm == ANY and count.cell.kind in (Kind.QUERY, Kind.HIT):
-            sums[day, "queries" if count.cell.kind == Kind.QUERY else "hits"] += count.times
+        if count.cell.algorithm == ANY_ALGORITHM and count.cell.kind in (CountKind.QUERY, CountKind.HIT):
+            sums[day, "queries" if count.cell.kind == CountKind.QUERY else "hits"] += count.times
     days = sorted({day for day, _ in sums})
     return {
         day: DayReport(sums[day, "added"], sums[day, "withdrawn"], sums[day, "queries"], sums[day, "hits"])

@@ -10,7 +10,7 @@ from typing import cast
 from sqlalchemy import Row, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from hashdb.domain.accounts.budgets import Budget, Spent
+from hashdb.domain.accounts.budgets import Budget, BudgetUse
 from hashdb.domain.accounts.members import (
     Activity,
     Key,
@@ -203,7 +203,7 @@ def _key(row: Row[tuple[object, ...]]) -> Key:
 class BudgetsUsed(Repository):
     """Used budgets within one transaction."""
 
-    def add(self, amounts: Sequence[Spent], now: datetime) -> None:
+    def add(self, amounts: Sequence[BudgetUse], now: datetime) -> None:
         """Add what was used, and delete what is past its renewal."""
         self._connection.execute(delete(spent).where(spent.c.renews_at <= now))
         rows = [
@@ -213,11 +213,13 @@ class BudgetsUsed(Repository):
         ]
         upsert(self._connection, spent, rows, adds=("amount",))
 
-    def used(self, now: datetime) -> list[Spent]:
+    def used(self, now: datetime) -> list[BudgetUse]:
         """What all actors have used of the budgets that renew after `now`."""
         rows = self._connection.execute(select(spent).where(spent.c.renews_at > now))
         # A newer version may count what this one does not know.
-        return [Spent(row.actor, Budget(row.budget), row.renews_at, row.amount) for row in rows if row.budget in _KNOWN]
+        return [
+            BudgetUse(row.actor, Budget(row.budget), row.renews_at, row.amount) for row in rows if row.budget in _KNOWN
+        ]
 
 
 _KNOWN = frozenset(map(str, Budget))

@@ -14,7 +14,7 @@ from hashdb.domain.accounts.users import (
     FORGOTTEN_AFTER,
     Credentials,
     FailedTries,
-    Identity,
+    ProviderIdentity,
     Role,
     Session,
     User,
@@ -22,7 +22,7 @@ from hashdb.domain.accounts.users import (
     UserDraft,
     UserStatus,
 )
-from hashdb.domain.ledger.events import tag
+from hashdb.domain.ledger.events import secret_tag
 from hashdb.errors import NameTaken, NotFound
 from hashdb.store.repositories import Repository
 from hashdb.store.tables import sessions, tries, users
@@ -45,7 +45,7 @@ class Users(Repository):
         }
         with _unique_name(draft.name):
             added = self._connection.execute(insert(users).returning(users), row).one()
-        return user_of(added)
+        return user_from_row(added)
 
     def get(self, user: int, *, lock: bool = False) -> User:
         """One user; `lock` locks it until the transaction ends. Raises NotFound."""
@@ -59,7 +59,7 @@ class Users(Repository):
     def page(self, after: int, limit: int) -> tuple[User, ...]:
         """At most `limit` users with ids above `after`, in order."""
         query = select(users).where(users.c.id > after).order_by(users.c.id).limit(limit)
-        return tuple(map(user_of, self._connection.execute(query)))
+        return tuple(map(user_from_row, self._connection.execute(query)))
 
     def names(self, besides: int) -> tuple[str, ...]:
         """The names of all users but one."""
@@ -85,12 +85,12 @@ class Users(Repository):
         """Store the secret of the second factor (None: remove it) and its recovery codes."""
         return self._update(user, {"secret": secret, "step": step, "recovery": recovery})
 
-    def identity(self, user: int) -> Identity | None:
+    def identity(self, user: int) -> ProviderIdentity | None:
         """The user's identity at the identity provider; None before the first sign-in."""
         row = self._connection.execute(select(users.c.issuer, users.c.subject).where(users.c.id == user)).one()
-        return None if row.subject is None else Identity(row.issuer, row.subject)
+        return None if row.subject is None else ProviderIdentity(row.issuer, row.subject)
 
-    def set_identity(self, user: int, identity: Identity) -> User:
+    def set_identity(self, user: int, identity: ProviderIdentity) -> User:
         """Bind the user to that identity at the provider."""
         return self._update(user, {"issuer": identity.issuer, "subject": identity.subject})
 
@@ -103,11 +103,11 @@ class Users(Repository):
         row = self._connection.execute(query).one_or_none()
         if row is None:
             raise NotFound(what)
-        return user_of(row)
+        return user_from_row(row)
 
     def _update(self, user: int, values: dict[str, object]) -> User:
         query = update(users).where(users.c.id == user).values(values).returning(users)
-        return user_of(self._connection.execute(query).one())
+        return user_from_row(self._connection.execute(query).one())
 
 
 @contextmanager
@@ -119,7 +119,7 @@ def _unique_name(name: str) -> Iterator[None]:
         raise NameTaken(name, "user") from None
 
 
-def user_of(row: Row[tuple[object, ...]]) -> User:
+def user_from_row(row: Row[tuple[object, ...]]) -> User:
     """The user of a row of the table."""
     return User(
         id=row.id,
@@ -149,7 +149,7 @@ class Sessions(Repository):
         """Record a session by the digest of its secret."""
         row = {"user_id": user.id, "digest": digest, "complete": complete, "created_at": now, "seen_at": now}
         id = self._connection.execute(insert(sessions).returning(sessions.c.id), row).scalar_one()
-        return Session(id, user, now, now, complete, tag(digest))
+        return Session(id, user, now, now, complete, secret_tag(digest))
 
     def with_digest(self, digest: bytes) -> Session | None:
         """The session whose secret has this digest, if there is one."""
@@ -211,4 +211,4 @@ class Sessions(Repository):
 
 
 def _session(row: Row[tuple[object, ...]]) -> Session:
-    return Session(row.session, user_of(row), row.begun_at, row.seen_at, row.complete, tag(row.digest))
+    return Session(row.session, user_from_row(row), row.begun_at, row.seen_at, row.complete, secret_tag(row.digest))

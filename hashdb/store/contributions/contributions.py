@@ -35,7 +35,7 @@ from hashdb.domain.contributions import (
 )
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import IdempotencyKeyReused, NotFound
-from hashdb.store.contributions.statuses import conditions, status_at, unended
+from hashdb.store.contributions.statuses import filter_conditions, status_at, unended
 from hashdb.store.repositories import Repository, chunks, insert_rows
 from hashdb.store.tables import amendments, contributions, erasures, masks, members, requests, signals
 
@@ -147,7 +147,7 @@ class Contributions(Repository):
 
     def page(self, filter: Filter, after: int, limit: int, now: datetime) -> tuple[Contribution, ...]:
         """At most `limit` contributions that the filter selects, with ids above `after`, in order."""
-        query = _contributions(now).where(contributions.c.id > after, *conditions(filter, now))
+        query = _contributions(now).where(contributions.c.id > after, *filter_conditions(filter, now))
         return tuple(self._read(query.order_by(contributions.c.id).limit(limit)).values())
 
     def signals(self, ids: Collection[int]) -> dict[int, tuple[Signal, ...]]:

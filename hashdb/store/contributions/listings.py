@@ -20,9 +20,9 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from hashdb.domain.contributions import Filter, Listed, Listing, Position, Sort, Standing, Status
+from hashdb.domain.contributions import ContributionPage, Filter, Listing, Position, Sort, Standing, Status
 from hashdb.store.contributions.contributions import Contributions
-from hashdb.store.contributions.statuses import conditions
+from hashdb.store.contributions.statuses import filter_conditions
 from hashdb.store.repositories import Repository, chunks
 from hashdb.store.tables import contributions, members
 
@@ -37,7 +37,7 @@ class Listings(Repository):
 
     def page(
         self, listing: Listing, after: Position | None, limit: int, now: datetime, ahead: int | None = AHEAD
-    ) -> Listed:
+    ) -> ContributionPage:
         """At most `limit` contributions after a position.
 
         The search reads `ahead` contributions and then stops (None: it reads on until it has a page).
@@ -55,13 +55,15 @@ class Listings(Repository):
                 break
         return self._listed(positions, limit, stopped, now)
 
-    def _listed(self, positions: list[Position], limit: int, stopped: Position | None, now: datetime) -> Listed:
+    def _listed(
+        self, positions: list[Position], limit: int, stopped: Position | None, now: datetime
+    ) -> ContributionPage:
         page = positions[:limit]
         contributions_by_id = Contributions(self._connection).get([position.id for position in page], now)
         listed = tuple(contributions_by_id[position.id] for position in page)
         if len(positions) > limit:
-            return Listed(listed, page[-1])
-        return Listed(listed, stopped, unfinished=stopped is not None)
+            return ContributionPage(listed, page[-1])
+        return ContributionPage(listed, stopped, unfinished=stopped is not None)
 
     def _few(self, filter: Filter, now: datetime) -> set[int] | None:
         """Ids that contain all that the filter selects; None where each part of the filter selects many."""
@@ -88,11 +90,11 @@ class Listings(Repository):
         # Each alone: the other parts are checked on the rows that this one selects.
         for name in ("incident", "member", "severity"):
             if getattr(filter, name) is not None:
-                yield from conditions(replace(Filter(), **{name: getattr(filter, name)}), now)
+                yield from filter_conditions(replace(Filter(), **{name: getattr(filter, name)}), now)
         for names in (("since", "until"), ("removed_since", "removed_until")):
             bounds = {name: getattr(filter, name) for name in names}
             if any(bounds.values()):
-                yield and_(*conditions(replace(Filter(), **bounds), now))
+                yield and_(*filter_conditions(replace(Filter(), **bounds), now))
 
     def _begins(self, text: str) -> ColumnElement[bool]:
         column = contributions.c.reference
@@ -103,7 +105,9 @@ class Listings(Repository):
     def _among(self, listing: Listing, ids: Collection[int], now: datetime) -> list[Position]:
         positions: list[Position] = []
         for chunk in chunks(sorted(ids)):
-            query = _positions(listing.sort).where(contributions.c.id.in_(chunk), *conditions(listing.chosen, now))
+            query = _positions(listing.sort).where(
+                contributions.c.id.in_(chunk), *filter_conditions(listing.chosen, now)
+            )
             positions += [Position(row.key, row.id) for row in self._connection.execute(query)]
         known = [position for position in positions if position.key is not None]
         unknown = [position for position in positions if position.key is None]
@@ -116,7 +120,7 @@ class Listings(Repository):
         return None if row is None else Position(*row)
 
     def _walk(self, listing: Listing, part: _Part, end: Position | None, limit: int, now: datetime) -> list[Position]:
-        chosen = conditions(listing.chosen, now, aside=True)
+        chosen = filter_conditions(listing.chosen, now, aside=True)
         query = _ordered(_positions(listing.sort), part).where(*part.within, *chosen)
         if end is not None:
             query = query.where(_upto(part, end))

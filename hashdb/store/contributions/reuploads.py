@@ -12,7 +12,7 @@ from sqlalchemy import Select, and_, bindparam, exists, func, not_, or_, select
 
 from hashdb.domain.contributions import Standing
 from hashdb.domain.ledger.events import Action
-from hashdb.domain.review.cases import Decision, Placed, usual
+from hashdb.domain.review.cases import Decision, SignalsByPlace, usual
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.store.contributions.statuses import unended
 from hashdb.store.repositories import Repository, chunks
@@ -71,7 +71,7 @@ class Retired(Repository):
         placed = self.placed(set(ids) - named.keys())
         return {id: frozenset(usual(signals)) for id, signals in placed.items()} | named
 
-    def placed(self, ids: Collection[int]) -> dict[int, Placed]:
+    def placed(self, ids: Collection[int]) -> dict[int, SignalsByPlace]:
         """The signals of each contribution by their position, suppressed ones too."""
         signals_by_id: dict[int, dict[int, Signal]] = {id: {} for id in ids}
         for chunk in chunks(sorted(ids)):

@@ -32,7 +32,7 @@ Instant = datetime | BindParameter[datetime]
 """An instant, or the parameter for one in a statement that is built once."""
 
 
-class Pending(NamedTuple):
+class PendingStatus(NamedTuple):
     """A contribution whose status is no longer what the log says."""
 
     id: int
@@ -51,7 +51,7 @@ class Statuses(Repository):
             statuses.update((row[0], Status(row[1])) for row in self._connection.execute(query))
         return statuses
 
-    def pending(self, now: datetime, limit: int, *, hold: bool = True) -> tuple[Pending, ...]:
+    def pending(self, now: datetime, limit: int, *, hold: bool = True) -> tuple[PendingStatus, ...]:
         """At most `limit` contributions whose status differs from what the log says.
 
         With `hold` they are locked until the transaction ends, and those that another transaction locks are left out.
@@ -74,7 +74,7 @@ class Statuses(Repository):
         if hold:
             query = query.with_for_update(of=contributions, skip_locked=True)
         return tuple(
-            Pending(row.id, Status(row.announced), Status(row.status)) for row in self._connection.execute(query)
+            PendingStatus(row.id, Status(row.announced), Status(row.status)) for row in self._connection.execute(query)
         )
 
     def mark_logged(self, ids: Collection[int], status: Status) -> None:
@@ -113,7 +113,7 @@ def status_at(now: datetime) -> ColumnElement[str]:
     )
 
 
-class Expiring(NamedTuple):
+class ExpiryFields(NamedTuple):
     """What the expiry of a contribution depends on, the expiry, and the status in the log."""
 
     id: int
@@ -147,7 +147,7 @@ class Retentions(Repository):
         """Record the last contribution to which it is applied; None where it is applied to all."""
         self._connection.execute(update(retention).values(after=after))
 
-    def page(self, after: int, limit: int, incident: str | None = None) -> tuple[Expiring, ...]:
+    def page(self, after: int, limit: int, incident: str | None = None) -> tuple[ExpiryFields, ...]:
         """At most `limit` contributions that were not withdrawn, with ids above `after`, in order (of an incident).
 
         They are locked until the transaction ends.
@@ -157,7 +157,7 @@ class Retentions(Repository):
             query = query.where(contributions.c.incident == incident)
         rows = self._connection.execute(query.order_by(contributions.c.id).limit(limit).with_for_update())
         return tuple(
-            Expiring(
+            ExpiryFields(
                 row.id,
                 row.own_expiry,
                 row.labels,
@@ -181,7 +181,7 @@ class Retentions(Repository):
             self._connection.execute(update(contributions).where(contributions.c.id == id).values(expires_at=at))
 
 
-def conditions(filter: Filter, now: datetime, *, aside: bool = False) -> Iterator[ColumnElement[bool]]:
+def filter_conditions(filter: Filter, now: datetime, *, aside: bool = False) -> Iterator[ColumnElement[bool]]:
     """The conditions of a filter; where it has a status, the query must join the members.
 
     With `aside` they are written so that no index is used for them: the query follows another one.

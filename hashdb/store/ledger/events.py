@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Row, Select, Text, bindparam, case, func, sel
 from sqlalchemy.types import NullType
 
 from hashdb.domain.accounts.members import Actor
-from hashdb.domain.ledger.events import Action, Entry, Event, Head, leaf
+from hashdb.domain.ledger.events import Action, Event, Head, LogEntry, leaf
 from hashdb.domain.stats.counts import Hit
 from hashdb.errors import NotFound
 from hashdb.store.ledger.tree import grow
@@ -80,7 +80,7 @@ class Audit(Repository):
             instants.update((id, at) for id, at in self._connection.execute(_CHANGED, {"ids": chunk}))
         return instants
 
-    def append(self, now: datetime, actor: Actor, entries: Sequence[Entry]) -> int:
+    def append(self, now: datetime, actor: Actor, entries: Sequence[LogEntry]) -> int:
         """Append an event for each entry and return the last seq.
 
         The row of the head stays locked until the transaction ends. So seqs follow the order of commits, a client that
@@ -248,7 +248,7 @@ def _chosen(actor: str | None, action: str | None, subject: tuple[str, int] | No
     return query
 
 
-def _row(seq: int, at: datetime, actor: str, entry: Entry) -> dict[str, object]:
+def _row(seq: int, at: datetime, actor: str, entry: LogEntry) -> dict[str, object]:
     return {
         "seq": seq,
         "at": at,

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, PoolProxiedConnection
 from hashdb.domain.ledger.events import Head
 from hashdb.domain.times import from_microseconds
 from hashdb.errors import StoreBusy
-from hashdb.store.connections import RETRY_AFTER, for_short
+from hashdb.store.connections import RETRY_AFTER, use_short_queries
 
 _HEAD = "SELECT seq, at, epoch FROM log"
 _TAIL = (
@@ -96,7 +96,7 @@ class HeadReader:
     def _connect(self) -> _ThreadConnection:
         connection = self._engine.raw_connection()
         if self._engine.dialect.name == "postgresql":
-            for_short(connection)
+            use_short_queries(connection)
         # Never back to the pool, whose users expect a connection in a transaction.
         connection.detach()
         held = _ThreadConnection(connection)

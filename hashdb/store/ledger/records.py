@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import NullType
 
-from hashdb.domain.ledger.events import tag
+from hashdb.domain.ledger.events import secret_tag
 from hashdb.domain.times import format_instant, from_microseconds
 from hashdb.store.repositories import Repository
 from hashdb.store.tables import (
@@ -104,7 +104,7 @@ def _yes(value: object) -> object:
 def _tag(value: object) -> object:
     if isinstance(value, str):
         value = value.encode("utf-8", "surrogatepass")
-    return tag(value) if isinstance(value, bytes) else value
+    return secret_tag(value) if isinstance(value, bytes) else value
 
 
 _DECODED: Mapping[str, Sequence[tuple[int, Callable[[object], object]]]] = {

@@ -11,7 +11,7 @@ from sqlalchemy.types import NullType
 
 from hashdb.domain.ledger import merkle
 from hashdb.domain.ledger.checkpoints import LogKey, Verifier
-from hashdb.domain.ledger.merkle import Inner, Span, Subtree
+from hashdb.domain.ledger.merkle import InnerNode, Span, Subtree
 from hashdb.store.repositories import Repository, insert_rows
 from hashdb.store.tables import checkpoints, events, log, nodes, signers
 
@@ -24,7 +24,7 @@ class Tree(Repository):
     def edge(self) -> tuple[int, tuple[bytes, ...]]:
         """The size of the tree, and the hashes of its peaks: one read, whatever the size."""
         row = self._connection.execute(select(log.c.seq, _raw(log.c.peaks))).one()
-        return row.seq, cut(row.peaks)
+        return row.seq, split_peaks(row.peaks)
 
     def leaf(self, seq: int) -> bytes:
         """The leaf of the event with that seq, which must exist."""
@@ -33,13 +33,13 @@ class Tree(Repository):
 
     def proof(self, spans: Sequence[Span]) -> tuple[bytes, ...]:
         """The hashes of a proof, whose leaves must all exist: about 2·log₂(size) reads by key."""
-        return merkle.proof(spans, self._hashes([place for span in spans for place in merkle.parts(span)]))
+        return merkle.proof(spans, self._hashes([place for span in spans for place in merkle.subtrees_of_span(span)]))
 
-    def inner(self, after: int, upto: int) -> Iterator[tuple[int, Inner]]:
+    def inner(self, after: int, upto: int) -> Iterator[tuple[int, InnerNode]]:
         """The inner nodes with `after` < number ≤ `upto`, in order, with their numbers."""
         query = select(nodes.c.number, _raw(nodes.c.hash), _raw(nodes.c.left))
         query = query.where(nodes.c.number > after, nodes.c.number <= upto).order_by(nodes.c.number)
-        return ((row.number, Inner(row.hash, row.left)) for row in self._connection.execute(query))
+        return ((row.number, InnerNode(row.hash, row.left)) for row in self._connection.execute(query))
 
     def has_beyond(self, number: int) -> bool:
         """Whether there are inner nodes with numbers above this one, or below 1."""
@@ -61,7 +61,7 @@ class Tree(Repository):
 
 def grow(connection: Connection, size: int, peaks: bytes, leaves: Sequence[bytes]) -> bytes:
     """Store the inner nodes that new leaves complete in a tree of that size; return its new peaks."""
-    inner, edge = merkle.grow(size, cut(peaks), leaves)
+    inner, edge = merkle.grow(size, split_peaks(peaks), leaves)
     first = merkle.inner_nodes(size) + 1
     rows = [{"number": first + i, "hash": node.hash, "left": node.left} for i, node in enumerate(inner)]
     insert_rows(connection, nodes, rows)
@@ -73,12 +73,12 @@ def _raw(column: Column[bytes]) -> ColumnElement[Any]:
     return type_coerce(column, NullType()).label(column.name)
 
 
-def cut(peaks: bytes) -> tuple[bytes, ...]:
+def split_peaks(peaks: bytes) -> tuple[bytes, ...]:
     """The hashes of the peaks, which the log stores in one value."""
     return tuple(peaks[start : start + _HASH] for start in range(0, len(peaks), _HASH))
 
 
-class KeptCheckpoint(NamedTuple):
+class StoredCheckpoint(NamedTuple):
     """A signed checkpoint: the number of events, when it was signed, the note."""
 
     size: int
@@ -106,12 +106,12 @@ class Checkpoints(Repository):
         row = {"name": verifier.name, "public": verifier.public, "since": now}
         return int(self._connection.execute(insert(signers).returning(signers.c.id), row).scalar_one())
 
-    def last(self) -> KeptCheckpoint | None:
+    def last(self) -> StoredCheckpoint | None:
         """The newest stored checkpoint."""
         row = self._connection.execute(select(checkpoints).order_by(checkpoints.c.size.desc()).limit(1)).one_or_none()
-        return None if row is None else KeptCheckpoint(row.size, row.at, row.note)
+        return None if row is None else StoredCheckpoint(row.size, row.at, row.note)
 
-    def keep(self, kept: KeptCheckpoint) -> None:
+    def keep(self, kept: StoredCheckpoint) -> None:
         """Store a checkpoint; there must be none of this size yet."""
         self._connection.execute(insert(checkpoints), kept._asdict())
 

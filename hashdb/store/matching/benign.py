@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Row, Select, Table, and_, delete, func, insert, or_, select, update
 
-from hashdb.domain.matching.benign import Benign, BenignDraft, BenignFilter
+from hashdb.domain.matching.benign import BenignDraft, BenignEntry, BenignFilter
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import NotFound
 from hashdb.store.contributions.contributions import Contributions
@@ -26,7 +26,7 @@ class BenignBall(NamedTuple):
     radius: int
 
 
-class Unsettled(NamedTuple):
+class UnappliedEntry(NamedTuple):
     """An entry that is not applied to contributions yet."""
 
     id: int
@@ -36,7 +36,7 @@ class Unsettled(NamedTuple):
 class BenignList(Repository):
     """The benign list within one transaction."""
 
-    def add(self, draft: BenignDraft, now: datetime) -> Benign:
+    def add(self, draft: BenignDraft, now: datetime) -> BenignEntry:
         """Record an entry, which is not applied to contributions yet."""
         row = {"built_in": draft.built_in, "note": draft.note, "created_at": now, "settled": False}
         id = self._connection.execute(insert(benign).returning(benign.c.id), row).scalar_one()
@@ -59,14 +59,14 @@ class BenignList(Repository):
         if not self._connection.execute(query.values(deleted_at=now, note="", settled=False)).rowcount:
             raise NotFound(f"benign entry {id}")
 
-    def one(self, id: int) -> Benign:
+    def one(self, id: int) -> BenignEntry:
         """One entry. Raises NotFound."""
         entries = self._read(_ENTRIES.where(benign.c.id == id))
         if not entries:
             raise NotFound(f"benign entry {id}")
         return entries[0]
 
-    def page(self, after: int, limit: int, filter: BenignFilter | None = None) -> tuple[Benign, ...]:
+    def page(self, after: int, limit: int, filter: BenignFilter | None = None) -> tuple[BenignEntry, ...]:
         """At most `limit` entries with ids above `after` that the filter selects, in order."""
         query = _ENTRIES.where(benign.c.id > after).order_by(benign.c.id).limit(limit)
         filter = filter or BenignFilter()
@@ -99,22 +99,22 @@ class BenignList(Repository):
         rows = self._connection.execute(query.order_by(benign.c.id))
         return {row.built_in: (row.id, row.deleted_at is not None) for row in rows}
 
-    def unsettled(self) -> tuple[Unsettled, ...]:
+    def unsettled(self) -> tuple[UnappliedEntry, ...]:
         """The entries that are not applied to contributions yet, in order."""
         query = select(benign.c.id, benign.c.deleted_at).where(benign.c.settled.is_(False)).order_by(benign.c.id)
-        return tuple(Unsettled(row.id, row.deleted_at is not None) for row in self._connection.execute(query))
+        return tuple(UnappliedEntry(row.id, row.deleted_at is not None) for row in self._connection.execute(query))
 
-    def settle(self, entry: Unsettled) -> None:
+    def settle(self, entry: UnappliedEntry) -> None:
         """Record that an entry is applied, unless it was deleted in between; a deleted entry loses its signals."""
         query = update(benign).where(benign.c.id == entry.id, benign.c.deleted_at.is_not(None) == entry.deleted)
         if self._connection.execute(query.values(settled=True)).rowcount and entry.deleted:
             self._connection.execute(delete(benign_signals).where(benign_signals.c.benign_id == entry.id))
 
-    def _read(self, query: Select[tuple[object, ...]]) -> tuple[Benign, ...]:
+    def _read(self, query: Select[tuple[object, ...]]) -> tuple[BenignEntry, ...]:
         rows = self._connection.execute(query).all()
         held = self._held([row.id for row in rows])
         return tuple(
-            Benign(
+            BenignEntry(
                 id=row.id,
                 signals=held[row.id][1],
                 radius={one.algorithm: bits for bits, one in zip(*held[row.id], strict=True)},

@@ -12,8 +12,8 @@ from sqlalchemy import ColumnElement, Select, and_, bindparam, func, or_, select
 
 from hashdb.domain.accounts.members import MemberStatus
 from hashdb.domain.contributions import Standing, Status
-from hashdb.domain.ledger.events import ENDING, Action
-from hashdb.domain.matching.matches import OVERRULING, About, Holder
+from hashdb.domain.ledger.events import ENDING_ACTIONS, Action
+from hashdb.domain.matching.matches import OVERRULING, Holder, MatchDetails
 from hashdb.domain.review.cases import Stance
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.store.contributions.statuses import active
@@ -88,7 +88,9 @@ class Matches(Repository):
         holders: list[Holder] = []
         for by_value, rows in self._read(_HOLDERS, wanted, now, standings, limit):
             for value, id, member, severity, standing, *about in rows:
-                holders.append(Holder(by_value[value], id, member, severity, _STANDINGS[standing], About(*about)))
+                holders.append(
+                    Holder(by_value[value], id, member, severity, _STANDINGS[standing], MatchDetails(*about))
+                )
         return holders
 
     def all_holders(
@@ -99,13 +101,13 @@ class Matches(Repository):
             for value, id, member, severity, standing in rows:
                 yield Holder(by_value[value], id, member, severity, _STANDINGS[standing], None)
 
-    def about(self, ids: Collection[int]) -> dict[int, About]:
+    def about(self, ids: Collection[int]) -> dict[int, MatchDetails]:
         """The fields of these contributions that a match returns."""
-        by_id: dict[int, About] = {}
+        by_id: dict[int, MatchDetails] = {}
         if not ids:
             return by_id
         for chunk in chunks(list(ids)):
-            by_id.update((id, About(*about)) for id, *about in self._connection.execute(_ABOUT, {"ids": chunk}))
+            by_id.update((id, MatchDetails(*about)) for id, *about in self._connection.execute(_ABOUT, {"ids": chunk}))
         return by_id
 
     def having(self, ids: Collection[int]) -> dict[int, frozenset[Algorithm]]:
@@ -142,7 +144,7 @@ class Matches(Repository):
                     return
 
 
-_ENDING = [str(action) for action in (*ENDING, Action.CONTRIBUTION_ERASED)]
+_ENDING = [str(action) for action in (*ENDING_ACTIONS, Action.CONTRIBUTION_ERASED)]
 _HEAD_AT = select(log.c.at).scalar_subquery()
 _ADDED = (
     select(signals.c.algorithm, signals.c.value)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Integer, Row, and_, case, cast, func, insert, or_, select, update
 
-from hashdb.domain.review.cases import Case, CaseState, Cause, Decision, Order, Pile, Stance
+from hashdb.domain.review.cases import Case, CaseState, Cause, Decision, Pile, QueueOrder, Stance
 from hashdb.errors import NotFound
 from hashdb.store.repositories import Repository, chunks
 from hashdb.store.review.opinions import Opinions
@@ -78,14 +78,14 @@ class Cases(Repository):
         return self._with_opinions(self._connection.execute(query).all())
 
     def queue(
-        self, order: Order, limit: int, *, of: int | None = None, without: Collection[int] = ()
+        self, order: QueueOrder, limit: int, *, of: int | None = None, without: Collection[int] = ()
     ) -> tuple[Case, ...]:
         """At most `limit` open cases in an order; of equal ones, the case that was opened first comes first.
 
         `of` keeps those that count for this member (`piles`); those of the members `without` are left out.
         """
         # The two databases sort NULL differently.
-        gravest = [func.coalesce(contributions.c.severity, -1).desc()] if order is Order.SEVERITY else []
+        gravest = [func.coalesce(contributions.c.severity, -1).desc()] if order is QueueOrder.SEVERITY else []
         query = _CASES.where(cases.c.decision.is_(None)).order_by(*gravest, cases.c.due_at, cases.c.id).limit(limit)
         if of is not None:
             query = query.where(_OPENER.in_([of]))

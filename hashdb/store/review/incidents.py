@@ -91,7 +91,7 @@ def _incident(row: Row[tuple[object, ...]]) -> Incident:
     return Incident(row.id, row.label, row.start, row.end, row.expires)
 
 
-class Open(NamedTuple):
+class PendingProposal(NamedTuple):
     """A pending proposal, and the person who made it."""
 
     proposal: Proposal
@@ -101,7 +101,7 @@ class Open(NamedTuple):
 class Proposals(Repository):
     """Proposals within one transaction."""
 
-    def like(self, request: ProposedChange, now: datetime) -> Open | None:
+    def like(self, request: ProposedChange, now: datetime) -> PendingProposal | None:
         """The pending proposal of the same request, if there is one."""
         query = _open(now, [request.act]).where(
             proposals.c.subject_kind == request.kind,
@@ -109,7 +109,7 @@ class Proposals(Repository):
             proposals.c.content == dict(request.content),
         )
         row = self._connection.execute(query.limit(1)).one_or_none()
-        return None if row is None else Open(_proposal(row), row.person)
+        return None if row is None else PendingProposal(_proposal(row), row.person)
 
     def add(self, request: ProposedChange, actor: str, person: str, now: datetime, until: datetime) -> Proposal:
         """Record a proposal."""

@@ -24,10 +24,10 @@ from sqlalchemy import (
 
 from hashdb.domain.accounts.members import MemberStatus, Scope
 from hashdb.domain.contributions import Standing, Status
-from hashdb.domain.ledger.events import REVERSING, Action
-from hashdb.domain.matching.matches import MEMBERS, REST, WINDOW, Flood, share_of
+from hashdb.domain.ledger.events import REVERSING_ACTIONS, Action
+from hashdb.domain.matching.matches import FLOOD_MEMBERS, FLOOD_REST, FLOOD_WINDOW, Flood, hits_counted_of_member
 from hashdb.domain.review.cases import Decision
-from hashdb.domain.stats.counts import ANY, MOST, Cell, Count, Hit, Kind, Lag, Reversal, Use, day_of
+from hashdb.domain.stats.counts import ANY_ALGORITHM, MAX_LAG, Cell, Count, CountKind, Hit, Lag, Reversal, Use, day_of
 from hashdb.store.contributions.statuses import active
 from hashdb.store.repositories import Repository, chunks, upsert
 from hashdb.store.tables import (
@@ -138,7 +138,7 @@ _KEPT = (
 )
 _COUNTED = (
     select(counts.c.day, counts.c.member, cast(func.sum(counts.c.times), BigInteger).label("times"))
-    .where(counts.c.kind == str(Kind.HIT), counts.c.algorithm == ANY)
+    .where(counts.c.kind == str(CountKind.HIT), counts.c.algorithm == ANY_ALGORITHM)
     .group_by(counts.c.day, counts.c.member)
     .subquery()
 )
@@ -285,7 +285,7 @@ _ENDED = (
 _EVENTS = select(events.c.seq, events.c.subject_id, events.c.at, events.c.details).where(
     events.c.subject_kind == "contribution",
     events.c.subject_id.in_(bindparam("ids", expanding=True)),
-    events.c.action.in_([str(action) for action in REVERSING]),
+    events.c.action.in_([str(action) for action in REVERSING_ACTIONS]),
     events.c.seq > bindparam("after"),
     events.c.seq <= bindparam("upto"),
 )
@@ -338,7 +338,7 @@ class Uses(Repository):
     def lag(self, seq: int) -> Lag:
         """The changes that the feed has after a seq."""
         query = select(events.c.at).where(events.c.seq > seq, events.c.action.in_(_FEED)).order_by(events.c.seq)
-        part = query.limit(MOST).subquery()
+        part = query.limit(MAX_LAG).subquery()
         changes, since = self._connection.execute(select(func.count(), func.min(part.c.at))).one()
         return Lag(int(changes), since if isinstance(since, datetime) else None)
 
@@ -357,11 +357,11 @@ class Floods(Repository):
 
         Counts older than an hour are deleted.
         """
-        self._connection.execute(delete(recent_hits).where(recent_hits.c.since <= now - WINDOW))
+        self._connection.execute(delete(recent_hits).where(recent_hits.c.since <= now - FLOOD_WINDOW))
         rows = [
             {"contribution": contribution, "member": member, "since": since, "times": times}
             for (contribution, member, since), times in sorted(counted.items())
-            if since > now - WINDOW
+            if since > now - FLOOD_WINDOW
         ]
         upsert(self._connection, recent_hits, rows, adds=("times",))
 
@@ -375,16 +375,16 @@ class Floods(Repository):
         each = (
             select(recent_hits.c.contribution, times.label("times"))
             .join(contributions, contributions.c.id == recent_hits.c.contribution)
-            .where(recent_hits.c.since > now - WINDOW, recent_hits.c.member != contributions.c.member_id)
+            .where(recent_hits.c.since > now - FLOOD_WINDOW, recent_hits.c.member != contributions.c.member_id)
             .group_by(recent_hits.c.contribution, recent_hits.c.member)
             .subquery()
         )
-        share = share_of(cap)
+        share = hits_counted_of_member(cap)
         counted = func.sum(case((each.c.times > share, share), else_=each.c.times))
         upheld = exists().where(
             cases.c.contribution_id == contributions.c.id,
             cases.c.decision == str(Decision.UPHOLD),
-            cases.c.decided_at > now - REST,
+            cases.c.decided_at > now - FLOOD_REST,
         )
         matching = [str(standing) for standing in Standing if standing.matches]
         query = (
@@ -393,7 +393,7 @@ class Floods(Repository):
             .join(members, members.c.id == contributions.c.member_id)
             .where(active(now), contributions.c.standing.in_(matching), ~upheld)
             .group_by(contributions.c.id)
-            .having(and_(counted > cap, func.count() >= MEMBERS))
+            .having(and_(counted > cap, func.count() >= FLOOD_MEMBERS))
             .order_by(contributions.c.id)
             .limit(_AT_ONCE)
         )

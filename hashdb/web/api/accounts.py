@@ -10,7 +10,7 @@ from hashdb.domain.accounts.members import Scope
 from hashdb.domain.review.incidents import Proposal
 from hashdb.errors import NotAuthenticated
 from hashdb.service.accounts import members
-from hashdb.web.context import actor, answer, body, hashdb, nothing, page_of, query
+from hashdb.web.context import actor, answer, body, hashdb, no_content, query, split_page
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
 from hashdb.wire.accounts import (
@@ -37,7 +37,7 @@ _ADMIN = [Scope.ADMIN]
 def browse() -> Response:
     """List the members."""
     params = query(PageQuery)
-    page, more = page_of(members.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
+    page, more = split_page(members.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
     listed = [MemberOut.from_domain(member) for member in page]
     return answer(MembersOut.model_construct(members=listed, next=page[-1].id if more else None))
 
@@ -78,7 +78,7 @@ def keys(member_id: int) -> Response:
     """List a member's keys, without their secrets."""
     params = query(PageQuery)
     rows = members.keys(hashdb(), actor(), member_id, params.after, params.limit + 1)
-    page, more = page_of(rows, params.limit)
+    page, more = split_page(rows, params.limit)
     listed = [KeyOut.from_domain(key) for key in page]
     return answer(KeysOut.model_construct(keys=listed, next=page[-1].id if more else None))
 
@@ -97,7 +97,7 @@ def issue_key(member_id: int) -> Response:
 def revoke_key(member_id: int, key_id: int) -> Response:
     """Revoke a key: it opens nothing from the next request on."""
     members.revoke_key(hashdb(), actor(), key_id, member_id)
-    return nothing()
+    return no_content()
 
 
 me_api = ApiBlueprint("me", __name__, url_prefix="/v1/me", tag="Who you are")

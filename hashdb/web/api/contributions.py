@@ -13,7 +13,17 @@ from hashdb.hashing import Mode
 from hashdb.service.contributions import contributions
 from hashdb.service.matching import benign
 from hashdb.web import media
-from hashdb.web.context import actor, answer, body, hashdb, nothing, once, page_of, query, validation_context
+from hashdb.web.context import (
+    actor,
+    answer,
+    body,
+    hashdb,
+    no_content,
+    query,
+    read_idempotency_key,
+    split_page,
+    validation_context,
+)
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
 from hashdb.wire.contributions import (
@@ -48,7 +58,7 @@ def contribute() -> Response:
     """
     imported = bool(query(ContributeQuery).imported)
     text = body()
-    key = once(text, *([b"imported"] if imported else ()))
+    key = read_idempotency_key(text, *([b"imported"] if imported else ()))
     receipt = contributions.repeated(hashdb(), actor(), key)
     if receipt is None:
         drafts = read_drafts(text, replace(validation_context(), imported=imported))
@@ -69,7 +79,7 @@ def contribute_media() -> Response:
     """Contribute pictures: each is hashed here, in memory, and not kept."""
     profile = query(MediaQuery).profile
     form = media.read_form()
-    key = once(form.metadata.encode(), *form.files, *([profile.encode()] if profile else ()))
+    key = read_idempotency_key(form.metadata.encode(), *form.files, *([profile.encode()] if profile else ()))
     receipt = contributions.repeated(hashdb(), actor(), key)
     if receipt is None:
         receipt = contributions.contribute(hashdb(), actor(), _drafts(form, profile), key)
@@ -82,7 +92,7 @@ def browse() -> Response:
     """List your own contributions, or with scope audit all."""
     params = query(ContributionsQuery)
     rows = contributions.page(hashdb(), actor(), params.to_domain(), params.after, params.limit + 1)
-    page, more = page_of(rows, params.limit)
+    page, more = split_page(rows, params.limit)
     listed = [ContributionOut.from_domain(contribution) for contribution in page]
     return answer(ContributionsOut.model_construct(contributions=listed, next=page[-1].id if more else None))
 
@@ -124,7 +134,7 @@ def erase(contribution_id: int) -> Response:
     """
     at_once = bool(query(EraseQuery).now)
     contributions.erase(hashdb(), actor(), contribution_id, at_once=at_once)
-    return nothing()
+    return no_content()
 
 
 def _drafts(form: media.MediaForm, profile: Profile | None) -> list[Draft]:
@@ -134,7 +144,7 @@ def _drafts(form: media.MediaForm, profile: Profile | None) -> list[Draft]:
     pictures = media.hash_pictures(form.files, modes)
     own = len(hashdb().rules.algorithms)
     drafts = [
-        item.to_draft(benign.spared(hashdb(), picture.signals, own), picture.quality)
+        item.to_draft(benign.without_benign_variants(hashdb(), picture.signals, own), picture.quality)
         for item, picture in zip(metadata, pictures, strict=True)
     ]
     contributions.check(hashdb(), drafts, hashdb().now(), hashdb().intake.rules(), at="file")

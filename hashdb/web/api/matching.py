@@ -14,7 +14,7 @@ from hashdb.domain.review.incidents import Proposal
 from hashdb.hashing import Mode
 from hashdb.service.matching import benign, matches
 from hashdb.web import media
-from hashdb.web.context import LARGE, actor, answer, body, hashdb, nothing, page_of, query, validation_context
+from hashdb.web.context import LARGE, actor, answer, body, hashdb, no_content, query, split_page, validation_context
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
 from hashdb.wire.contributions import MediaIn, PictureOut, PicturesOut
@@ -79,7 +79,7 @@ _ADMIN = [Scope.ADMIN]
 def browse_benign() -> Response:
     """List what is never accepted and never matched."""
     params = query(PageQuery)
-    page, more = page_of(benign.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
+    page, more = split_page(benign.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
     listed = [BenignOut.from_domain(entry) for entry in page]
     return answer(BenignsOut.model_construct(benign=listed, next=page[-1].id if more else None))
 
@@ -103,4 +103,4 @@ def add_benign() -> Response:
 def delete_benign(benign_id: int) -> Response:
     """Take an entry away: what it alone kept from matching matches again."""
     benign.delete(hashdb(), actor(), benign_id)
-    return nothing()
+    return no_content()

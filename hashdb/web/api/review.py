@@ -7,7 +7,17 @@ from flask import Response
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.review.incidents import Proposal
 from hashdb.service.review import cases, incidents, opinions, proposals
-from hashdb.web.context import actor, answer, body, hashdb, nothing, once, page_of, query, validation_context
+from hashdb.web.context import (
+    actor,
+    answer,
+    body,
+    hashdb,
+    no_content,
+    query,
+    read_idempotency_key,
+    split_page,
+    validation_context,
+)
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
 from hashdb.wire.pages import CasesQuery, PageQuery
@@ -38,7 +48,10 @@ def give_opinion(contribution_id: int) -> Response:
     """
     text = body()
     draft = read(OpinionIn, text, validation_context()).to_domain()
-    return answer(OpinionOut.from_domain(opinions.give(hashdb(), actor(), contribution_id, draft, once(text))), 201)
+    return answer(
+        OpinionOut.from_domain(opinions.give(hashdb(), actor(), contribution_id, draft, read_idempotency_key(text))),
+        201,
+    )
 
 
 @opinions_api.get("/<id:contribution_id>/opinions", endpoint="browse")
@@ -47,7 +60,7 @@ def browse_opinions(contribution_id: int) -> Response:
     """List the opinions on a contribution that you may see, those that count no more with them."""
     params = query(PageQuery)
     rows = opinions.page(hashdb(), actor(), contribution_id, params.after, params.limit + 1)
-    page, more = page_of(rows, params.limit)
+    page, more = split_page(rows, params.limit)
     listed = [OpinionOut.from_domain(opinion) for opinion in page]
     return answer(OpinionsOut.model_construct(opinions=listed, next=page[-1].id if more else None))
 
@@ -60,7 +73,7 @@ cases_api = ApiBlueprint("cases", __name__, url_prefix="/v1/cases", tag="Cases")
 def browse_cases() -> Response:
     """List the cases on your contributions and those under which you disputed; with scope review or audit all."""
     params = query(CasesQuery)
-    page, more = page_of(cases.page(hashdb(), actor(), params.state, params.after, params.limit + 1), params.limit)
+    page, more = split_page(cases.page(hashdb(), actor(), params.state, params.after, params.limit + 1), params.limit)
     listed = [CaseOut.from_domain(case) for case in page]
     return answer(CasesOut.model_construct(cases=listed, next=page[-1].id if more else None))
 
@@ -101,7 +114,7 @@ def browse_proposals() -> Response:
     With scope review only what is asked of cases.
     """
     params = query(PageQuery)
-    page, more = page_of(proposals.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
+    page, more = split_page(proposals.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
     listed = [ProposalOut.from_domain(proposal) for proposal in page]
     return answer(ProposalsOut.model_construct(proposals=listed, next=page[-1].id if more else None))
 
@@ -111,7 +124,7 @@ def browse_proposals() -> Response:
 def drop_proposal(proposal_id: int) -> Response:
     """Let a proposal be forgotten."""
     proposals.drop(hashdb(), actor(), proposal_id)
-    return nothing()
+    return no_content()
 
 
 incidents_api = ApiBlueprint("incidents", __name__, url_prefix="/v1/incidents", tag="Incidents")
@@ -124,7 +137,7 @@ _ADMIN = [Scope.ADMIN]
 def browse_incidents() -> Response:
     """List the incidents."""
     params = query(PageQuery)
-    page, more = page_of(incidents.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
+    page, more = split_page(incidents.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
     listed = [IncidentOut.from_domain(incident) for incident in page]
     return answer(IncidentsOut.model_construct(incidents=listed, next=page[-1].id if more else None))
 

@@ -83,7 +83,7 @@ def register(app: Flask) -> None:
 
 def landing() -> Response:
     """Redirect to the first page."""
-    return pages.to(url_for("console.overviews.show"))
+    return pages.redirect(url_for("console.overviews.show"))
 
 
 def theme() -> Response:
@@ -91,7 +91,7 @@ def theme() -> Response:
     chosen = request.form.get("theme", "")
     if chosen not in _THEMES:
         raise InvalidInput((Fault("theme", f"is one of {', '.join(_THEMES)}"),))
-    response = pages.to(pages.local(request.form.get("next", "")))
+    response = pages.redirect(pages.local_address(request.form.get("next", "")))
     guard.put_theme(response, chosen)
     return response
 
@@ -137,7 +137,7 @@ def _sign_in() -> Response:
     if request.headers.get("HX-Request"):
         # htmx would put the sign-in form into part of the page: make it load the sign-in page instead.
         return Response(status=204, headers={"HX-Redirect": url_for("console.sessions.sign_in")})
-    response = pages.to(address)
+    response = pages.redirect(address)
     if incomplete:
         guard.drop(response, guard.SESSION)
     return response

@@ -16,7 +16,7 @@ blueprint = pages.blueprint_of("account", __name__)
 @blueprint.get("")
 def show() -> Response:
     """Show the signed-in user and the user's sessions."""
-    return pages.page("account.html", sessions=sessions.of_user(hashdb(), guard.session()))
+    return pages.page("account.html", sessions=sessions.list_of_user(hashdb(), guard.session()))
 
 
 @blueprint.get("/password")
@@ -35,7 +35,9 @@ def choose_password() -> Response:
         users.choose_password(hashdb(), guard.session(), present, chosen)
     except pages.REFUSALS as error:
         return pages.page("password.html", form=sent.refused(error), status=422)
-    return pages.done(url_for("console.account.show"), "Your password was changed, and your other sessions are ended.")
+    return pages.redirect_with_notice(
+        url_for("console.account.show"), "Your password was changed, and your other sessions are ended."
+    )
 
 
 @blueprint.get("/second-factor")
@@ -64,14 +66,14 @@ def remove_factor() -> Response:
         users.remove_factor(hashdb(), guard.session(), sent.secret("present"))
     except pages.REFUSALS as error:
         return _factor(sent.refused(error), status=422)
-    return pages.done(url_for("console.account.show"), "Your second factor was removed.")
+    return pages.redirect_with_notice(url_for("console.account.show"), "Your second factor was removed.")
 
 
 @blueprint.post("/sessions")
 def end_sessions() -> Response:
     """End every other session of this user."""
     ended = sessions.end_others(hashdb(), guard.session())
-    return pages.done(url_for("console.account.show"), f"{ended} other sessions were ended.")
+    return pages.redirect_with_notice(url_for("console.account.show"), f"{ended} other sessions were ended.")
 
 
 def _factor(form: Form, status: int = 200) -> Response:

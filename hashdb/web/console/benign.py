@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response, url_for
 
 from hashdb.domain.accounts.members import Scope
-from hashdb.domain.matching.benign import BenignDraft, BenignEffect, usual_radius
+from hashdb.domain.matching.benign import BenignDraft, BenignImpact, default_radius
 from hashdb.domain.review.incidents import Proposal
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import InvalidInput
@@ -13,10 +13,10 @@ from hashdb.hashing import Mode
 from hashdb.service.matching import benign
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
-from hashdb.web.console.signals import grid, sides, together
-from hashdb.web.context import actor, app_state, hashdb, page_of, validation_context
+from hashdb.web.console.signals import grid, merge_faults, read_signals
+from hashdb.web.context import actor, app_state, hashdb, split_page, validation_context
 from hashdb.wire import read
-from hashdb.wire.matching import BenignIn, spell_lines
+from hashdb.wire.matching import BenignIn, format_lines
 from hashdb.wire.pages import BenignPageQuery
 
 blueprint = pages.blueprint_of("benign", __name__)
@@ -26,11 +26,11 @@ blueprint = pages.blueprint_of("benign", __name__)
 def browse() -> Response:
     """List the entries that match a filter."""
     form = Form()
-    params = pages.asked(BenignPageQuery, form=form)
+    params = pages.read_query(BenignPageQuery, form=form)
     if params is None:
         return pages.page("benign.html", status=422, form=form, entries=(), next=None, algorithms=Algorithm)
     rows = benign.page(hashdb(), actor(), params.after, params.limit + 1, params.to_domain())
-    entries, more = page_of(rows, params.limit)
+    entries, more = split_page(rows, params.limit)
     after = entries[-1].id if more else None
     return pages.page("benign.html", form=form, entries=entries, next=after, algorithms=Algorithm)
 
@@ -48,15 +48,15 @@ def add() -> Response:
     sent = Form.sent()
     try:
         draft = _draft(sent)
-        if sent.text("again") or sent.text("seen") != pages.mark(draft):
-            return _ask_page(sent, benign.effect(hashdb(), actor(), draft), pages.mark(draft))
+        if sent.text("again") or sent.text("seen") != pages.digest_of(draft):
+            return _ask_page(sent, benign.effect(hashdb(), actor(), draft), pages.digest_of(draft))
         added = benign.add(hashdb(), actor(), draft)
     except InvalidInput as error:
-        return _ask_page(sent.refused(together(error)), status=422)
+        return _ask_page(sent.refused(merge_faults(error)), status=422)
     if isinstance(added, Proposal):
-        return pages.done(url_for("console.proposals.show", proposal_id=added.id), pages.PROPOSED)
+        return pages.redirect_with_notice(url_for("console.proposals.show", proposal_id=added.id), pages.PROPOSED)
     message = f"Entry {added.id} was added: it keeps {added.masked} signals of contributions from matching."
-    return pages.done(_address(added.id), message)
+    return pages.redirect_with_notice(_address(added.id), message)
 
 
 @blueprint.get("/<id:benign_id>")
@@ -75,35 +75,35 @@ def ask_deletion(benign_id: int) -> Response:
 def delete(benign_id: int) -> Response:
     """Delete an entry."""
     benign.delete(hashdb(), actor(), benign_id)
-    return pages.done(url_for("console.benign.browse"), f"Entry {benign_id} is deleted.")
+    return pages.redirect_with_notice(url_for("console.benign.browse"), f"Entry {benign_id} is deleted.")
 
 
 def _draft(sent: Form) -> BenignDraft:
     """The entry in a form. Writes the signals of a picture into the form. Raises InvalidInput."""
-    by_transform = sides(sent, Mode.BALANCED)
+    by_transform = read_signals(sent, Mode.BALANCED)
     signals = tuple(dict.fromkeys(signal for of_transform in by_transform.values() for signal in of_transform))
-    sent.values["signals"] = spell_lines({"": signals})
+    sent.values["signals"] = format_lines({"": signals})
     radii = {str(algorithm): sent.number(f"radius.{algorithm}") for algorithm in Algorithm}
     radius = {name: bits for name, bits in radii.items() if bits is not None}
     fields = {"signals": [str(signal) for signal in signals], "radius": radius, "note": sent.text("note")}
     return read(BenignIn, pages.query_text(fields), validation_context()).to_domain()
 
 
-def _ask_page(form: Form, effect: BenignEffect | None = None, seen: str = "", status: int = 200) -> Response:
+def _ask_page(form: Form, effect: BenignImpact | None = None, seen: str = "", status: int = 200) -> Response:
     return pages.page(
         "benign_new.html",
         status=status,
         form=form,
         effect=effect,
         seen=seen,
-        radii={algorithm: usual_radius(algorithm) for algorithm in hashdb().rules.algorithms},
+        radii={algorithm: default_radius(algorithm) for algorithm in hashdb().rules.algorithms},
         accept_media=app_state().settings.accept_media,
         two_persons=hashdb().rules.two_persons,
     )
 
 
 def _entry_page(template: str, id: int) -> Response:
-    entry, effect = benign.get(hashdb(), actor(), id), benign.held_back(hashdb(), actor(), id)
+    entry, effect = benign.get(hashdb(), actor(), id), benign.suppressed_by(hashdb(), actor(), id)
     return pages.page(template, entry=entry, effect=effect, grid=grid)
 
 

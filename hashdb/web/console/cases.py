@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from flask import Response, request, url_for
 
 from hashdb.domain.accounts.members import Scope
-from hashdb.domain.review.cases import Case, CaseState, Decision, Order, Queue
+from hashdb.domain.review.cases import Case, CaseState, Decision, Queue, QueueOrder
 from hashdb.domain.review.incidents import Proposal
 from hashdb.errors import Fault, InvalidInput
 from hashdb.service.accounts import members
@@ -18,7 +18,7 @@ from hashdb.service.review import cases, proposals
 from hashdb.web.console import filters, pages
 from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import grid
-from hashdb.web.context import actor, hashdb, page_of
+from hashdb.web.context import actor, hashdb, split_page
 from hashdb.wire import read
 from hashdb.wire.pages import CasesPageQuery
 from hashdb.wire.review import DecisionIn, UpholdIn
@@ -33,13 +33,13 @@ _NOTHING = Queue()
 def browse() -> Response:
     """List the open cases in the order of the queue, or the decided ones."""
     form = Form()
-    params = pages.asked(CasesPageQuery, form=form)
+    params = pages.read_query(CasesPageQuery, form=form)
     if params is None:
         return _list_page(form, CasesPageQuery(), status=422)
     if params.state is CaseState.OPEN:
         return _list_page(form, params, queue=cases.queue(hashdb(), actor(), params.order, params.pile))
     rows = cases.latest(hashdb(), actor(), params.before, _DECIDED + 1)
-    decided, more = page_of(rows, _DECIDED)
+    decided, more = split_page(rows, _DECIDED)
     return _list_page(form, params, decided=decided, next=decided[-1].id if more else None)
 
 
@@ -54,7 +54,9 @@ def uphold(member_id: int) -> Response:
         queue = cases.queue(hashdb(), actor(), params.order, member_id)
         return _list_page(sent.refused(error), params, queue=queue, status=422)
     count = cases.uphold_pile(hashdb(), actor(), member_id, upheld.upto, upheld.note)
-    return pages.done(url_for("console.cases.browse", order=params.order), f"{filters.counted(count, 'case')} upheld.")
+    return pages.redirect_with_notice(
+        url_for("console.cases.browse", order=params.order), f"{filters.counted(count, 'case')} upheld."
+    )
 
 
 @blueprint.get("/<id:case_id>")
@@ -68,7 +70,7 @@ def decide(case_id: int) -> Response:
     """Decide a case with a reason, and go on to the next."""
     actor().require(Scope.REVIEW)
     case, sent = cases.get(hashdb(), actor(), case_id), Form.sent()
-    _, after = cases.beside(hashdb(), actor(), _order(), case_id, _pile())
+    _, after = cases.neighbors_in_queue(hashdb(), actor(), _order(), case_id, _pile())
     try:
         requested = read(DecisionIn, pages.query_text(_decision_fields(sent)))
         if requested.note is None:
@@ -78,9 +80,11 @@ def decide(case_id: int) -> Response:
         return _case_page(cases.get(hashdb(), actor(), case_id), sent.refused(error), status=422)
     done = _outcome_text(case, decided)
     if after is not None:
-        return pages.done(url_for("console.cases.show", case_id=after, order=_order(), pile=_pile()), done)
+        return pages.redirect_with_notice(
+            url_for("console.cases.show", case_id=after, order=_order(), pile=_pile()), done
+        )
     left = cases.queue(hashdb(), actor(), _order())
-    return pages.done(
+    return pages.redirect_with_notice(
         url_for("console.cases.browse"), done if left.waiting or left.piles else f"{done} Nothing else waits."
     )
 
@@ -122,7 +126,7 @@ def _list_page(
 
 def _case_page(case: Case, form: Form, status: int = 200) -> Response:
     order = _order()
-    before, after = cases.beside(hashdb(), actor(), order, case.id, _pile())
+    before, after = cases.neighbors_in_queue(hashdb(), actor(), order, case.id, _pile())
     open_ = case.state is CaseState.OPEN
     return pages.page(
         "case.html",
@@ -130,12 +134,12 @@ def _case_page(case: Case, form: Form, status: int = 200) -> Response:
         case=case,
         contribution=contributions.get(hashdb(), actor(), case.contribution),
         effect=cases.impact(hashdb(), actor(), case.contribution),
-        outcomes=cases.outcomes(hashdb(), actor(), case.id) if open_ else {},
-        choices=cases.choices(hashdb(), actor(), case.id) if open_ else (),
+        outcomes=cases.preview_decisions(hashdb(), actor(), case.id) if open_ else {},
+        choices=cases.list_shadow_choices(hashdb(), actor(), case.id) if open_ else (),
         ticked=form.many("signals") if form.text("boxes") else None,
-        near=pages.once_built(lambda: neighbors.list_near(hashdb(), actor(), case.contribution, _NEAR)),
+        near=pages.if_index_ready(lambda: neighbors.list_near(hashdb(), actor(), case.contribution, _NEAR)),
         names=events.names(hashdb(), actor(), [case.decided_by] if case.decided_by else []),
-        proposals=proposals.on(hashdb(), actor(), "case", case.id),
+        proposals=proposals.list_on_subject(hashdb(), actor(), "case", case.id),
         timeline=events.timeline(hashdb(), actor(), case.contribution),
         form=form,
         grid=grid,
@@ -147,8 +151,8 @@ def _case_page(case: Case, form: Form, status: int = 200) -> Response:
     )
 
 
-def _order() -> Order:
-    return Order.SEVERITY if request.args.get("order") == Order.SEVERITY else Order.CLOCK
+def _order() -> QueueOrder:
+    return QueueOrder.SEVERITY if request.args.get("order") == QueueOrder.SEVERITY else QueueOrder.CLOCK
 
 
 def _pile() -> int | None:

@@ -72,7 +72,7 @@ def show(contribution_id: int) -> Response:
 def near(contribution_id: int) -> Response:
     """The contributions near one, as a fragment of its page."""
     contribution = contributions.get(hashdb(), actor(), contribution_id)
-    neighborhood = pages.once_built(lambda: neighbors.list_near(hashdb(), actor(), contribution_id, _NEAR))
+    neighborhood = pages.if_index_ready(lambda: neighbors.list_near(hashdb(), actor(), contribution_id, _NEAR))
     return pages.page("neighbors_part.html", contribution=contribution, near=neighborhood, grid=grid)
 
 
@@ -90,11 +90,11 @@ def open_case(contribution_id: int) -> Response:
     try:
         _require_confirmation(sent, reason=True)
         holds = sent.text("holds") == "yes"
-        case = cases.bring(hashdb(), actor(), contribution_id, sent.text("reason"), holds=holds)
+        case = cases.open_case(hashdb(), actor(), contribution_id, sent.text("reason"), holds=holds)
     except pages.REFUSALS as error:
         return _confirmation_page("contribution_case.html", contribution_id, sent.refused(error), status=422)
     address = url_for("console.cases.show", case_id=case.id)
-    return pages.done(address, f"Case {case.id} is open on contribution {contribution_id}.")
+    return pages.redirect_with_notice(address, f"Case {case.id} is open on contribution {contribution_id}.")
 
 
 @blueprint.get("/<id:contribution_id>/erasure")
@@ -113,7 +113,9 @@ def erase(contribution_id: int) -> Response:
         contributions.erase(hashdb(), actor(), contribution_id, sent.text("reason"))
     except pages.REFUSALS as error:
         return _confirmation_page("contribution_erasure.html", contribution_id, sent.refused(error), status=422)
-    return pages.done(_address(contribution_id), f"Contribution {contribution_id} is erased. Its events stay.")
+    return pages.redirect_with_notice(
+        _address(contribution_id), f"Contribution {contribution_id} is erased. Its events stay."
+    )
 
 
 def _require_confirmation(sent: Form, *, reason: bool, number: int | None = None) -> None:
@@ -127,7 +129,7 @@ def _require_confirmation(sent: Form, *, reason: bool, number: int | None = None
 
 def _read_query(form: Form) -> ListingQuery | None:
     """The filter in the query string. If it is invalid: None, with the faults in the form."""
-    params = pages.asked(ListingQuery, form=form, apart=("form",))
+    params = pages.read_query(ListingQuery, form=form, apart=("form",))
     if params is not None:
         try:
             listings.check(params.to_domain().chosen)
@@ -155,7 +157,7 @@ def _address_with(**changed: Any) -> str:
 
 
 def _contribution_page(contribution: Contribution) -> Response:
-    opened = cases.on(hashdb(), actor(), contribution.id)
+    opened = cases.list_on_contribution(hashdb(), actor(), contribution.id)
     return pages.page(
         "contribution.html",
         contribution=contribution,

@@ -30,7 +30,7 @@ _NOTHING = EventsPageQuery()
 def browse() -> Response:
     """List the events that match a filter, newest first."""
     form = Form()
-    params = pages.asked(EventsPageQuery, form=form)
+    params = pages.read_query(EventsPageQuery, form=form)
     if params is None:
         return pages.page("events.html", status=422, form=form, actions=Action, params=_NOTHING, listing=None)
     listing = audit.latest(hashdb(), actor(), _filter(params), _range(params), _SHOWN)
@@ -43,7 +43,7 @@ def browse() -> Response:
 @blueprint.get("/new")
 def follow() -> Response:
     """The events after a seq, as rows for the table that follows the log."""
-    params = pages.asked(EventsPageQuery, form=Form()) or _NOTHING
+    params = pages.read_query(EventsPageQuery, form=Form()) or _NOTHING
     listing = audit.latest(hashdb(), actor(), _filter(params), _range(params), _SHOWN)
     return pages.page(
         "events_new.html", params=params, listing=listing, address=_address_with, names=_names(listing.events)
@@ -82,14 +82,14 @@ def verification() -> Response:
 def verify() -> Response:
     """Verify the whole log, in the background."""
     jobs.start(hashdb(), actor())
-    return pages.to(url_for("console.events.verification"))
+    return pages.redirect(url_for("console.events.verification"))
 
 
 @blueprint.get("/download")
 def download() -> Response:
     """Download the events of a period, with their digest and the signed checkpoint that covers them."""
     form = Form()
-    params = pages.asked(EventsPageQuery, form=form)
+    params = pages.read_query(EventsPageQuery, form=form)
     if params is None:
         return pages.page("events.html", status=422, form=form, actions=Action, params=_NOTHING, listing=None)
     period = audit.period(hashdb(), actor(), *params.period)

@@ -42,7 +42,7 @@ def enter() -> Response | None:
     # A page that polls does not show that the user is still there.
     by_itself = request.headers.get("HX-Trigger", "").startswith(POLL)
     token, lifetime = get(SESSION), app_state().settings.lifetime
-    g.session = sessions.who(hashdb(), token, lifetime, in_use=not by_itself)
+    g.session = sessions.find_session(hashdb(), token, lifetime, in_use=not by_itself)
     if not session().complete:
         return None if endpoint in _BEFORE_SECOND_FACTOR else _go("console.sessions.code")
     g.actor = session().user.actor
@@ -60,14 +60,14 @@ def session() -> Session:
 
 def form_secret() -> str:
     """The CSRF token of the forms of this visit."""
-    return derived(FORM)
+    return derive_secret(FORM)
 
 
 def _require_own_form() -> None:
     """Raise FormRefused unless a page of this visit made the form."""
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         raise FormRefused()
-    if not is_derived(FORM, request.form.get("csrf", "")):
+    if not verify_secret(FORM, request.form.get("csrf", "")):
         raise FormRefused()
 
 
@@ -133,12 +133,12 @@ def visit() -> str:
     return get(SESSION) or get(VISIT) or _new_visit()
 
 
-def derived(purpose: str) -> str:
+def derive_secret(purpose: str) -> str:
     """A secret for one purpose, derived from the secret of this visit."""
     return _signer(purpose).get_signature(purpose.encode()).decode()
 
 
-def is_derived(purpose: str, value: str) -> bool:
+def verify_secret(purpose: str, value: str) -> bool:
     """Whether `value` is the derived secret of this visit for the purpose."""
     return _signer(purpose).verify_signature(purpose.encode(), value.encode("utf-8", "replace"))
 

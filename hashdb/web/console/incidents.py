@@ -8,11 +8,11 @@ from datetime import datetime
 from flask import Response, url_for
 
 from hashdb.domain.accounts.members import Scope
-from hashdb.domain.review.incidents import Incident, IncidentEffect
+from hashdb.domain.review.incidents import Incident, IncidentImpact
 from hashdb.service.review import incidents
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
-from hashdb.web.context import actor, hashdb, page_of, query
+from hashdb.web.context import actor, hashdb, query, split_page
 from hashdb.wire import read
 from hashdb.wire.pages import PageQuery
 from hashdb.wire.review import IncidentChangeIn, IncidentIn
@@ -37,11 +37,11 @@ def add() -> Response:
         draft = read(IncidentIn, pages.query_text({**fields, "expires": bool(sent.text("expires"))})).to_domain()
         wanted = Incident(0, draft.label, draft.start, draft.end, draft.expires)
         if effect := _unseen_effect(sent, wanted, None):
-            return _list_page(sent, effect=effect, seen=pages.mark(wanted))
+            return _list_page(sent, effect=effect, seen=pages.digest_of(wanted))
         added = incidents.add(hashdb(), actor(), draft)
     except pages.REFUSALS as error:
         return _list_page(sent.refused(error), status=422)
-    return pages.done(_address(added.id), f"{added.label} is open.")
+    return pages.redirect_with_notice(_address(added.id), f"{added.label} is open.")
 
 
 @blueprint.get("/<id:incident_id>")
@@ -64,24 +64,24 @@ def change(incident_id: int) -> Response:
         change = read(IncidentChangeIn, text).to_domain()
         wanted = change.of(incident)
         if effect := _unseen_effect(sent, wanted, incident):
-            return _incident_page(incident, sent, effect=effect, seen=pages.mark(wanted))
+            return _incident_page(incident, sent, effect=effect, seen=pages.digest_of(wanted))
         changed = incidents.change(hashdb(), actor(), incident_id, change)
     except pages.REFUSALS as error:
         return _incident_page(incident, sent.refused(error), status=422)
-    return pages.done(_address(incident_id), f"{changed.label} was changed.")
+    return pages.redirect_with_notice(_address(incident_id), f"{changed.label} was changed.")
 
 
-def _unseen_effect(sent: Form, wanted: Incident, before: Incident | None) -> IncidentEffect | None:
+def _unseen_effect(sent: Form, wanted: Incident, before: Incident | None) -> IncidentImpact | None:
     """The effect on contributions. None if there is none, or if the user has seen it."""
-    if sent.text("seen") == pages.mark(wanted) or (before is not None and before.expiry == wanted.expiry):
+    if sent.text("seen") == pages.digest_of(wanted) or (before is not None and before.expiry == wanted.expiry):
         return None
     effect = incidents.effect(hashdb(), actor(), wanted)
     return effect if effect.sooner or (before is not None and effect.held) else None
 
 
-def _list_page(form: Form, effect: IncidentEffect | None = None, seen: str = "", status: int = 200) -> Response:
+def _list_page(form: Form, effect: IncidentImpact | None = None, seen: str = "", status: int = 200) -> Response:
     params = query(PageQuery)
-    rows, more = page_of(incidents.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
+    rows, more = split_page(incidents.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
     now = hashdb().now()
     return pages.page(
         "incidents.html",
@@ -97,7 +97,7 @@ def _list_page(form: Form, effect: IncidentEffect | None = None, seen: str = "",
 
 
 def _incident_page(
-    incident: Incident, form: Form, effect: IncidentEffect | None = None, seen: str = "", status: int = 200
+    incident: Incident, form: Form, effect: IncidentImpact | None = None, seen: str = "", status: int = 200
 ) -> Response:
     return pages.page(
         "incident.html",

@@ -6,7 +6,7 @@ from flask import Response, request, url_for
 
 from hashdb.domain.accounts.members import Key, Member, MemberChange, MemberKind, MemberStatus, Scope
 from hashdb.domain.review.incidents import Proposal
-from hashdb.domain.sharing.webhooks import MOST
+from hashdb.domain.sharing.webhooks import MAX_WEBHOOKS
 from hashdb.domain.stats.counts import KeyUse
 from hashdb.domain.stats.overviews import MemberFigures
 from hashdb.service.accounts import members
@@ -15,7 +15,7 @@ from hashdb.service.sharing import webhooks
 from hashdb.service.stats import overviews
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
-from hashdb.web.context import actor, hashdb, page_of, query
+from hashdb.web.context import actor, hashdb, query, split_page
 from hashdb.wire import read
 from hashdb.wire.accounts import KeyIn, MemberChangeIn, MemberIn
 from hashdb.wire.pages import PageQuery
@@ -46,7 +46,9 @@ def add() -> Response:
         member = members.add(hashdb(), actor(), read(MemberIn, _sent_fields(sent)).to_domain())
     except pages.REFUSALS as error:
         return _list_page(sent.refused(error), status=422)
-    return pages.done(_address(member.id), f"{member.name} is a member now. Issue a key to let its programs in.")
+    return pages.redirect_with_notice(
+        _address(member.id), f"{member.name} is a member now. Issue a key to let its programs in."
+    )
 
 
 @blueprint.get("/<id:member_id>")
@@ -65,13 +67,13 @@ def change(member_id: int) -> Response:
         assert isinstance(changed, Member)  # Only a suspension needs a second person.
     except pages.REFUSALS as error:
         return _member_page(member, sent.refused(error), status=422)
-    return pages.done(_address(member_id), f"{sent.text('name') or changed.id} was changed.")
+    return pages.redirect_with_notice(_address(member_id), f"{sent.text('name') or changed.id} was changed.")
 
 
 @blueprint.get("/keys/<id:key_id>")
 def find_key(key_id: int) -> Response:
     """Redirect to the member that has this key."""
-    return pages.to(_address(members.key(hashdb(), actor(), key_id).member))
+    return pages.redirect(_address(members.key(hashdb(), actor(), key_id).member))
 
 
 @blueprint.get("/<id:member_id>/status")
@@ -88,8 +90,8 @@ def set_status(member_id: int) -> Response:
     status = MemberStatus.SUSPENDED if suspends else MemberStatus.ACTIVE
     member = members.change(hashdb(), actor(), member_id, MemberChange(status=status))
     if isinstance(member, Proposal):
-        return pages.done(url_for("console.proposals.show", proposal_id=member.id), pages.PROPOSED)
-    return pages.done(_address(member_id), f"{member.name} is {member.status}.")
+        return pages.redirect_with_notice(url_for("console.proposals.show", proposal_id=member.id), pages.PROPOSED)
+    return pages.redirect_with_notice(_address(member_id), f"{member.name} is {member.status}.")
 
 
 @blueprint.post("/<id:member_id>/keys")
@@ -122,12 +124,12 @@ def ask_revocation(member_id: int, key_id: int) -> Response:
 def revoke_key(member_id: int, key_id: int) -> Response:
     """Revoke a key, with effect from the next request."""
     members.revoke_key(hashdb(), actor(), key_id, member_id)
-    return pages.done(_address(member_id), f"Key {key_id} is revoked.")
+    return pages.redirect_with_notice(_address(member_id), f"Key {key_id} is revoked.")
 
 
 def _list_page(form: Form, status: int = 200) -> Response:
     params = query(PageQuery)
-    rows, more = page_of(members.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
+    rows, more = split_page(members.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
     after = rows[-1].id if more else None
     return pages.page(
         "members.html",
@@ -150,9 +152,9 @@ def _member_page(member: Member, form: Form, key_form: Form | None = None, statu
         member=member,
         activity=activity,
         figures=_figures()[member.id],
-        proposals=proposals.on(hashdb(), actor(), "member", member.id),
+        proposals=proposals.list_on_subject(hashdb(), actor(), "member", member.id),
         keys=_keys(member.id),
-        hooks=webhooks.page(hashdb(), actor(), 0, MOST, of=member.id),
+        hooks=webhooks.page(hashdb(), actor(), 0, MAX_WEBHOOKS, of=member.id),
         uses=members.key_uses(hashdb(), actor(), member.id),
         form=form,
         key_form=key_form or Form(),

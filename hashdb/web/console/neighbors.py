@@ -6,16 +6,16 @@ from collections.abc import Mapping
 
 from flask import Response
 
-from hashdb.domain.matching.matches import NearContribution, reach
+from hashdb.domain.matching.matches import NearContribution, neighbor_radius
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import Fault, InvalidInput
 from hashdb.hashing import Mode
 from hashdb.service.matching import neighbors
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
-from hashdb.web.console.signals import Sides, grid, sides, together
+from hashdb.web.console.signals import Sides, grid, merge_faults, read_signals
 from hashdb.web.context import actor, app_state, hashdb
-from hashdb.wire.matching import spell_lines
+from hashdb.wire.matching import format_lines
 
 blueprint = pages.blueprint_of("neighbors", __name__, "/debugger")
 _NEAR = 200
@@ -33,13 +33,13 @@ def find() -> Response:
     sent = Form.sent()
     radii, faults = _radii(sent)
     try:
-        signals = sides(sent, Mode.TRANSFORMS if sent.text("transforms") else Mode.PLAIN)
+        signals = read_signals(sent, Mode.TRANSFORMS if sent.text("transforms") else Mode.PLAIN)
         if faults:
             raise InvalidInput(tuple(faults))
-        near = neighbors.around(hashdb(), actor(), signals, _NEAR)
+        near = neighbors.list_near_signals(hashdb(), actor(), signals, _NEAR)
     except InvalidInput as error:
-        return _page(sent.refused(together(error)), radii, None, status=422)
-    sent.values["signals"] = spell_lines(signals)
+        return _page(sent.refused(merge_faults(error)), radii, None, status=422)
+    sent.values["signals"] = format_lines(signals)
     return _page(sent, radii, near, signals)
 
 
@@ -48,8 +48,8 @@ def _radii(sent: Form) -> tuple[dict[Algorithm, int], list[Fault]]:
     for algorithm in hashdb().rules.algorithms:
         chosen = sent.number(f"radius.{algorithm}")
         radii[algorithm] = chosen if isinstance(chosen, int) else algorithm.radius
-        if isinstance(chosen, str) or radii[algorithm] > reach(algorithm):
-            faults.append(Fault(f"radius.{algorithm}", f"is 0 to {reach(algorithm)} bits here"))
+        if isinstance(chosen, str) or radii[algorithm] > neighbor_radius(algorithm):
+            faults.append(Fault(f"radius.{algorithm}", f"is 0 to {neighbor_radius(algorithm)} bits here"))
             radii[algorithm] = algorithm.radius
     return radii, faults
 
@@ -69,10 +69,10 @@ def _page(
         form=form,
         algorithms=rules.algorithms,
         radii=chosen,
-        reach=reach,
+        reach=neighbor_radius,
         near=near,
         matching=sum(neighbor.matches(chosen) for neighbor in near or ()),
-        benign=neighbors.benign(hashdb(), actor(), unaltered) if unaltered else (),
+        benign=neighbors.nearest_benign(hashdb(), actor(), unaltered) if unaltered else (),
         sides=signals or {},
         accept_media=app_state().settings.accept_media,
         grid=grid,

@@ -21,7 +21,7 @@ _MATCHES = "/v1/matches"
 def show() -> Response:
     """Show the figures of 30, 90 or 365 days."""
     form = Form()
-    params = pages.asked(OverviewQuery, form=form)
+    params = pages.read_query(OverviewQuery, form=form)
     days = OverviewQuery().days if params is None else params.days
     overview = overviews.get(hashdb(), actor(), days)
     status = 422 if params is None else 200

@@ -24,7 +24,7 @@ from hashdb.service.accounts import members
 from hashdb.service.stats import refusals
 from hashdb.web.console import filters, guard
 from hashdb.web.context import actor, hashdb, validation_context
-from hashdb.wire import refusal
+from hashdb.wire import error_from_validation
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ MENU = (
 )
 
 
-def seen_by(user: Actor) -> tuple[MenuEntry, ...]:
+def menu_of(user: Actor) -> tuple[MenuEntry, ...]:
     """The menu entries that the user may open."""
     return tuple(entry for entry in MENU if user.has(entry.scope))
 
@@ -123,14 +123,14 @@ class Form:
         return self
 
 
-def asked(model: type[_Query], *, form: Form, apart: Collection[str] = ()) -> _Query | None:
+def read_query(model: type[_Query], *, form: Form, apart: Collection[str] = ()) -> _Query | None:
     """The query string as a model, without empty fields. If it is invalid: None, with the faults in the form."""
     arguments = request.args.to_dict().items()
     form.values = {name: value for name, value in arguments if value.strip() and name not in apart}
     try:
         return model.model_validate(form.values, context=validation_context())
     except ValidationError as error:
-        form.refused(refusal(error))
+        form.refused(error_from_validation(error))
         return None
 
 
@@ -144,7 +144,7 @@ def page(template: str, *, status: int = 200, **values: object) -> Response:
     return Response(render_template(f"console/{template}", **values), status)
 
 
-def once_built(search: Callable[[], _Result]) -> _Result | None:
+def if_index_ready(search: Callable[[], _Result]) -> _Result | None:
     """The result of a search of the index. None while the index is being built, so that the page still works."""
     with suppress(IndexNotReady):
         return search()
@@ -157,14 +157,14 @@ def member_choices() -> list[tuple[str, str]]:
     return [(str(member.id), member.name) for member in sorted(rows, key=lambda member: member.name.casefold())]
 
 
-def to(address: str) -> Response:
+def redirect(address: str) -> Response:
     """Redirect to another page (303)."""
     return Response(status=303, headers={"Location": address})
 
 
-def done(address: str, what: str) -> Response:
+def redirect_with_notice(address: str, what: str) -> Response:
     """Redirect to another page, which shows what was done."""
-    response = to(address)
+    response = redirect(address)
     guard.put_notice(response, what)
     return response
 
@@ -174,7 +174,7 @@ def query_text(fields: Mapping[str, object]) -> str:
     return json.dumps({name: value for name, value in fields.items() if value is not None})
 
 
-def mark(value: object) -> str:
+def digest_of(value: object) -> str:
     """A short digest of a request. It shows that the user confirms the request whose effect was displayed."""
     return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
 
@@ -185,7 +185,7 @@ def require_same(chosen: str, again: str) -> None:
         raise InvalidInput((Fault("again", "is not the same"),))
 
 
-def local(address: str) -> str:
+def local_address(address: str) -> str:
     """The address if it is within the console, else the console's first page."""
     plain = address.isascii() and address.isprintable() and "\\" not in address and len(address) < 1000
     here = address == "/console" or address.startswith(("/console/", "/console?"))
@@ -201,7 +201,7 @@ def context() -> dict[str, Any]:
         "address_of": address_of,
         "csrf": lambda: Markup('<input type="hidden" name="csrf" value="{}">').format(guard.form_secret()),
         "may": lambda scope: session is not None and session.user.actor.has(Scope(scope)),
-        "menu": seen_by(session.user.actor) if session else (),
+        "menu": menu_of(session.user.actor) if session else (),
         "notice": guard.notice(),
         "now": hashdb().now(),
         "session": session,

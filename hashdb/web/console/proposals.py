@@ -6,7 +6,7 @@ from flask import Response, url_for
 
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.review.cases import Decision
-from hashdb.domain.review.incidents import REVIEWED, Proposal, TwoPersonAction
+from hashdb.domain.review.incidents import REVIEWER_ACTIONS, Proposal, TwoPersonAction
 from hashdb.errors import Fault, InvalidInput
 from hashdb.service.accounts import members
 from hashdb.service.ledger import events
@@ -54,14 +54,14 @@ def confirm(proposal_id: int) -> Response:
     if isinstance(done, Proposal):
         sent.error = "you asked for it first: it takes another person"
         return _proposal_page(proposal, sent, status=422)
-    return pages.done(url_for("console.proposals.browse"), f"Done: {_NAMES[proposal.request.act]}.")
+    return pages.redirect_with_notice(url_for("console.proposals.browse"), f"Done: {_NAMES[proposal.request.act]}.")
 
 
 @blueprint.post("/<id:proposal_id>/removal")
 def drop(proposal_id: int) -> Response:
     """Discard a proposal."""
     proposals.drop(hashdb(), actor(), proposal_id)
-    return pages.done(url_for("console.proposals.browse"), f"Proposal {proposal_id} is dropped.")
+    return pages.redirect_with_notice(url_for("console.proposals.browse"), f"Proposal {proposal_id} is dropped.")
 
 
 _NAMES = {
@@ -93,7 +93,7 @@ def _proposal_page(proposal: Proposal, form: Form, status: int = 200) -> Respons
         values["effect"] = members.effect(hashdb(), actor(), request.id)
     elif request.act is TwoPersonAction.BENIGN:
         draft = read(BenignIn, pages.query_text(request.content), validation_context()).to_domain()
-        values = {"draft": draft, "effect": pages.once_built(lambda: benign.effect(hashdb(), actor(), draft))}
+        values = {"draft": draft, "effect": pages.if_index_ready(lambda: benign.effect(hashdb(), actor(), draft))}
     else:
         case = cases.get(hashdb(), actor(), request.id)
         values = {"case": case, "effect": cases.impact(hashdb(), actor(), case.contribution)}
@@ -112,4 +112,4 @@ def _proposal_page(proposal: Proposal, form: Form, status: int = 200) -> Respons
 
 
 def _scope(proposal: Proposal) -> Scope:
-    return Scope.REVIEW if proposal.request.act in REVIEWED else Scope.ADMIN
+    return Scope.REVIEW if proposal.request.act in REVIEWER_ACTIONS else Scope.ADMIN

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 from flask import Response, request, url_for
 from pydantic import BaseModel, Field, JsonValue, ValidationError
 
-from hashdb.domain.accounts.users import Identity
+from hashdb.domain.accounts.users import ProviderIdentity
 from hashdb.errors import LimitReached, SignInRefused
 from hashdb.service.accounts import sessions
 from hashdb.web.console import guard, pages
 from hashdb.web.console.pages import Form
-from hashdb.web.console.sessions import address, ask, begun, status_of
+from hashdb.web.console.sessions import address, redirect_signed_in, sign_in_page, status_of
 from hashdb.web.context import app_state, hashdb
 
 # Importing it takes a tenth of the service's start, so it is imported at the first such sign-in.
@@ -75,13 +75,13 @@ def go() -> Response:
             metadata = _ask_provider(lambda: _get_metadata(client))
             sign_in_url, _ = client.create_authorization_url(
                 metadata.authorization_endpoint,
-                state=guard.derived("state"),
-                nonce=guard.derived("nonce"),
+                state=guard.derive_secret("state"),
+                nonce=guard.derive_secret("nonce"),
                 code_verifier=_verifier(),
             )
     except SignInRefused as error:
-        return ask(Form().refused(error), status=502)
-    response = pages.to(sign_in_url)
+        return sign_in_page(Form().refused(error), status=502)
+    response = pages.redirect(sign_in_url)
     if not guard.get(guard.SESSION):
         guard.put(response, guard.VISIT, guard.visit())
     return response
@@ -91,16 +91,16 @@ def go() -> Response:
 def come_back() -> Response:
     """Begin a session of the user that the provider authenticated."""
     try:
-        if not guard.is_derived("state", request.args.get("state", "")) or "code" not in request.args:
+        if not guard.verify_secret("state", request.args.get("state", "")) or "code" not in request.args:
             raise SignInRefused("the provider sent you back without having been asked by this browser: begin again")
         # Each false code costs a request to the provider, so attempts are counted before it is sent.
-        sessions.approach(hashdb(), address())
+        sessions.count_provider_attempt(hashdb(), address())
         claims = _ask_provider(lambda: _claims(request.args["code"]))
-        identity = Identity(app_state().settings.oidc_issuer, claims.sub)
-        opened = sessions.admit(hashdb(), _name(claims), identity, address())
+        identity = ProviderIdentity(app_state().settings.oidc_issuer, claims.sub)
+        opened = sessions.sign_in_by_provider(hashdb(), _name(claims), identity, address())
     except (SignInRefused, LimitReached) as error:
-        return ask(Form().refused(error), status=status_of(error))
-    return begun(opened, url_for("console.landing"))
+        return sign_in_page(Form().refused(error), status=status_of(error))
+    return redirect_signed_in(opened, url_for("console.landing"))
 
 
 def _client() -> OAuth2Client:
@@ -145,7 +145,7 @@ def _claims(code: str) -> _Claims:
     several = isinstance(claims.aud, list) and len(claims.aud) > 1
     if claims.azp != settings.oidc_client_id and (several or claims.azp is not None):
         raise SignInRefused("the provider's answer is for another client")
-    if not guard.is_derived("nonce", claims.nonce):
+    if not guard.verify_secret("nonce", claims.nonce):
         raise SignInRefused("the provider answered another question: begin again")
     return claims
 
@@ -198,4 +198,4 @@ def _ask_provider(request_provider: Callable[[], _Answer]) -> _Answer:
 
 def _verifier() -> str:
     # 43 to 128 characters, by RFC 7636.
-    return hashlib.sha256(guard.derived("verifier").encode()).hexdigest()
+    return hashlib.sha256(guard.derive_secret("verifier").encode()).hexdigest()

@@ -42,7 +42,11 @@ def make() -> Response:
         return _list_page(sent.refused(error), status=422)
     address = url_for("console.reports.show", report_id=job.id)
     wanted = job.asks(Period(first or job.period.first, last or job.period.last), member)
-    return pages.to(address) if wanted else pages.done(address, "This one is made first: ask for yours again after it.")
+    return (
+        pages.redirect(address)
+        if wanted
+        else pages.redirect_with_notice(address, "This one is made first: ask for yours again after it.")
+    )
 
 
 @blueprint.get("/<id:report_id>")

@@ -17,7 +17,7 @@ blueprint = pages.blueprint_of("sessions", __name__, "/sign-in")
 @blueprint.get("")
 def sign_in() -> Response:
     """Show the form for name and password."""
-    return ask(Form({"next": request.args.get("next", "")}))
+    return sign_in_page(Form({"next": request.args.get("next", "")}))
 
 
 @blueprint.post("")
@@ -27,10 +27,10 @@ def begin() -> Response:
     try:
         opened = sessions.sign_in(hashdb(), sent.text("name"), sent.secret("password"), address())
     except (SignInRefused, LimitReached) as error:
-        return ask(sent.refused(error), status=status_of(error))
+        return sign_in_page(sent.refused(error), status=status_of(error))
     if not opened.session.complete:
-        return begun(opened, url_for("console.sessions.code", next=sent.text("next") or None))
-    return begun(opened, pages.local(sent.text("next")))
+        return redirect_signed_in(opened, url_for("console.sessions.code", next=sent.text("next") or None))
+    return redirect_signed_in(opened, pages.local_address(sent.text("next")))
 
 
 @blueprint.get("/code")
@@ -47,27 +47,27 @@ def confirm() -> Response:
         opened = sessions.confirm(hashdb(), guard.get(guard.SESSION), sent.secret("code"), address())
     except (SignInRefused, LimitReached) as error:
         return pages.page("code.html", form=sent.refused(error), status=status_of(error))
-    return begun(opened, pages.local(sent.text("next")))
+    return redirect_signed_in(opened, pages.local_address(sent.text("next")))
 
 
 @blueprint.post("/out")
 def sign_out() -> Response:
     """End this session."""
     sessions.sign_out(hashdb(), guard.session())
-    response = pages.to(url_for("console.sessions.sign_in"))
+    response = pages.redirect(url_for("console.sessions.sign_in"))
     guard.drop(response, guard.SESSION)
     return response
 
 
-def begun(opened: OpenedSession, next_page: str) -> Response:
+def redirect_signed_in(opened: OpenedSession, next_page: str) -> Response:
     """Redirect with the cookie of a new session, whose secret is new."""
-    response = pages.to(next_page)
+    response = pages.redirect(next_page)
     guard.put(response, guard.SESSION, opened.token)
     guard.drop(response, guard.VISIT)
     return response
 
 
-def ask(form: Form, status: int = 200) -> Response:
+def sign_in_page(form: Form, status: int = 200) -> Response:
     """The page with the form for name and password, and its error."""
     response = pages.page("sign_in.html", form=form, provider=app_state().settings.oidc_issuer, status=status)
     if not guard.get(guard.SESSION):

@@ -27,7 +27,7 @@ def show() -> Response:
     actor().require(Scope.AUDIT)
     return pages.page(
         "settings.html",
-        log=checkpoints.named(hashdb()),
+        log=checkpoints.find_log(hashdb()),
         settings=_settings(app_state().settings),
         tasks=_tasks(),
     )

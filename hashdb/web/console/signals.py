@@ -13,7 +13,7 @@ from hashdb.hashing import Mode
 from hashdb.web import media
 from hashdb.web.console.pages import Form
 from hashdb.web.context import app_state
-from hashdb.wire.matching import read_lines
+from hashdb.wire.matching import parse_lines
 
 
 def grid(signal: Signal, other: Signal | None = None) -> Markup:
@@ -59,19 +59,19 @@ Sides = Mapping[str, tuple[Signal, ...]]
 _SHOWN_FAULTS = 3
 
 
-def sides(sent: Form, mode: Mode) -> Sides:
+def read_signals(sent: Form, mode: Mode) -> Sides:
     """The signals of the uploaded picture, or the pasted ones. Raises InvalidInput at `file` or `signals`."""
     picture = request.files.get("file")
     content = b"" if picture is None else picture.stream.read()
     try:
-        return _hashed(content, mode) if content else read_lines(sent.text("signals"))
+        return _hashed(content, mode) if content else parse_lines(sent.text("signals"))
     except (UnreadablePicture, MediaRefused, TooLarge) as error:
         raise InvalidInput((Fault("file", str(error)),)) from None
     except InvalidInput as error:
-        raise together(error) from None
+        raise merge_faults(error) from None
 
 
-def together(error: InvalidInput) -> InvalidInput:
+def merge_faults(error: InvalidInput) -> InvalidInput:
     """The error with all faults of signals merged into one, at the field `signals` of the form."""
     of_signals = [fault.reason for fault in error.faults if fault.at.startswith("signals")]
     others = tuple(fault for fault in error.faults if not fault.at.startswith("signals"))

@@ -38,7 +38,7 @@ def add() -> Response:
         return _list_page(sent.refused(error), status=422)
     if added.password:
         return _password_page(added)
-    return pages.done(_address(added.user), f"{added.user.name} was added.")
+    return pages.redirect_with_notice(_address(added.user), f"{added.user.name} was added.")
 
 
 @blueprint.get("/<id:user_id>")
@@ -57,7 +57,7 @@ def change(user_id: int) -> Response:
         changed = users.change(hashdb(), actor(), user_id, requested)
     except pages.REFUSALS as error:
         return _user_page(user, sent.refused(error), status=422)
-    return pages.done(_address(changed), f"{changed.name} is {changed.role} from the next request on.")
+    return pages.redirect_with_notice(_address(changed), f"{changed.name} is {changed.role} from the next request on.")
 
 
 @blueprint.post("/<id:user_id>/status")
@@ -66,7 +66,7 @@ def set_status(user_id: int) -> Response:
     disables = request.form.get("status") == UserStatus.DISABLED
     status = UserStatus.DISABLED if disables else UserStatus.ACTIVE
     changed = users.change(hashdb(), actor(), user_id, UserChange(status=status))
-    return pages.done(_address(changed), f"{changed.name} is {changed.status}.")
+    return pages.redirect_with_notice(_address(changed), f"{changed.name} is {changed.status}.")
 
 
 @blueprint.post("/<id:user_id>/password")
@@ -79,7 +79,7 @@ def reset(user_id: int) -> Response:
 def use_provider(user_id: int) -> Response:
     """Make a user sign in by the provider only."""
     changed = users.use_provider(hashdb(), actor(), user_id)
-    return pages.done(_address(changed), f"{changed.name} signs in by the provider from now on.")
+    return pages.redirect_with_notice(_address(changed), f"{changed.name} signs in by the provider from now on.")
 
 
 def _password_page(added: AddedUser) -> Response:

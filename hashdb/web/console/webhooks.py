@@ -5,13 +5,13 @@ from __future__ import annotations
 from flask import Response, request, url_for
 
 from hashdb.domain.accounts.members import Scope
-from hashdb.domain.sharing.webhooks import KEPT_EACH, Webhook, WebhookChange
+from hashdb.domain.sharing.webhooks import MAX_KEPT_DELIVERIES, Webhook, WebhookChange
 from hashdb.errors import LimitReached, WebhooksOff
 from hashdb.service.accounts import members
 from hashdb.service.sharing import webhooks
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
-from hashdb.web.context import actor, hashdb, page_of, query
+from hashdb.web.context import actor, hashdb, query, split_page
 from hashdb.wire.pages import PageQuery
 
 blueprint = pages.blueprint_of("webhooks", __name__)
@@ -22,7 +22,7 @@ _SHOWN = 100
 def browse() -> Response:
     """List the webhooks of all members."""
     params = query(PageQuery)
-    rows, more = page_of(webhooks.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
+    rows, more = split_page(webhooks.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
     return pages.page(
         "webhooks.html",
         webhooks=rows,
@@ -46,7 +46,7 @@ def test(webhook_id: int) -> Response:
         webhooks.test(hashdb(), actor(), webhook_id)
     except (LimitReached, WebhooksOff) as error:
         return _webhook_page(webhook_id, Form().refused(error), status=422)
-    return pages.done(_address(webhook_id), "A test is on its way; below is what becomes of it.")
+    return pages.redirect_with_notice(_address(webhook_id), "A test is on its way; below is what becomes of it.")
 
 
 @blueprint.post("/<id:webhook_id>/status")
@@ -56,7 +56,7 @@ def set_status(webhook_id: int) -> Response:
     enabled = request.form.get("enabled") == "yes"
     webhooks.change(hashdb(), actor(), webhook_id, WebhookChange(enabled=enabled))
     state_text = "enabled: it goes on where it was" if enabled else "disabled"
-    return pages.done(_address(webhook_id), f"Webhook {webhook_id} is {state_text}.")
+    return pages.redirect_with_notice(_address(webhook_id), f"Webhook {webhook_id} is {state_text}.")
 
 
 @blueprint.post("/<id:webhook_id>/deliveries/<id:delivery_id>")
@@ -67,7 +67,7 @@ def redeliver(webhook_id: int, delivery_id: int) -> Response:
         webhooks.redeliver(hashdb(), actor(), webhook_id, delivery_id)
     except WebhooksOff as error:
         return _webhook_page(webhook_id, Form().refused(error), status=422)
-    return pages.done(_address(webhook_id), f"Delivery {delivery_id} is on its way again.")
+    return pages.redirect_with_notice(_address(webhook_id), f"Delivery {delivery_id} is on its way again.")
 
 
 def state(webhook: Webhook) -> str:
@@ -79,7 +79,7 @@ def state(webhook: Webhook) -> str:
 
 def _webhook_page(webhook_id: int, form: Form, status: int = 200) -> Response:
     webhook = webhooks.get(hashdb(), actor(), webhook_id)
-    kept = webhooks.deliveries(hashdb(), actor(), webhook_id, None, 0, KEPT_EACH)
+    kept = webhooks.deliveries(hashdb(), actor(), webhook_id, None, 0, MAX_KEPT_DELIVERIES)
     return pages.page(
         "webhook.html",
         status=status,

@@ -13,13 +13,13 @@ from hashdb.domain.contributions import Contribution, Draft
 from hashdb.domain.signals import Signal
 from hashdb.errors import NoLabel
 from hashdb.service.contributions import contributions
-from hashdb.web.context import app_state, hashdb, raw_body, sent_whole
+from hashdb.web.context import app_state, hashdb, raw_body, reading_body
 
 MOUNTS = ("/stopncii/", "/graph/", "/tat/", "/hma/")
 """URL prefixes of the protocols. The OpenAPI document leaves them out: other projects define them."""
 
 
-def answered(content: object, status: int = 200) -> Response:
+def json_response(content: object, status: int = 200) -> Response:
     """A JSON response."""
     return Response(json.dumps(content, ensure_ascii=False), status, mimetype="application/json")
 
@@ -29,7 +29,7 @@ def fields() -> dict[str, str]:
     if request.mimetype != "application/x-www-form-urlencoded":
         return request.args.to_dict()
     raw_body(keep=True)
-    with sent_whole("the form is not sent as its headers say"):
+    with reading_body("the form is not sent as its headers say"):
         return {**request.args.to_dict(), **request.form.to_dict()}
 
 
@@ -38,12 +38,12 @@ def this_second() -> int:
     return int(hashdb().now().timestamp())
 
 
-def instant(second: int) -> datetime:
+def start_of_second(second: int) -> datetime:
     """The start of a second, counted since 1970."""
     return datetime.fromtimestamp(second, UTC)
 
 
-def labelled() -> str:
+def required_label() -> str:
     """The label of everything that these protocols contribute. Raises NoLabel if the operator set none."""
     label = app_state().settings.interop_label
     if label is None:
@@ -53,7 +53,7 @@ def labelled() -> str:
 
 def contribute(caller: Actor, signals: Sequence[Signal]) -> tuple[Contribution, ...]:
     """Contribute items of one signal each, with the operator's label and no time. Raises NoLabel, InvalidInput."""
-    label = labelled()
+    label = required_label()
     drafts = [Draft((signal,), (label,), None) for signal in signals]
     receipt = contributions.contribute(hashdb(), caller, drafts)
     return tuple(recorded.contribution for recorded in receipt.recorded)

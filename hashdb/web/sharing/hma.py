@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, request
 
 from hashdb.domain.accounts.members import Actor, Scope
-from hashdb.domain.addresses import Address, public
+from hashdb.domain.addresses import Address, is_public
 from hashdb.domain.contributions import Contribution, Draft
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.sharing.feed import BankHit
@@ -32,12 +32,12 @@ from hashdb.hashing import Hashed
 from hashdb.service import health
 from hashdb.service.contributions import contributions
 from hashdb.service.sharing import feed
-from hashdb.service.sharing.safe_http import PORTS, NotPermittedError, connected, resolved, target
+from hashdb.service.sharing.safe_http import PORTS, NotPermittedError, connect, resolve, target
 from hashdb.web import media, problems
-from hashdb.web.context import actor, admit, app_state, body, hashdb, recognise, sent_whole
-from hashdb.web.sharing import answered, labelled
+from hashdb.web.context import actor, admit, app_state, authenticate_request, body, hashdb, reading_body
+from hashdb.web.sharing import json_response, required_label
 from hashdb.wire import read
-from hashdb.wire.sharing import parsed
+from hashdb.wire.sharing import parse_fields
 from hashdb.wire.sharing.hma import (
     BankIn,
     CompareIn,
@@ -48,6 +48,7 @@ from hashdb.wire.sharing.hma import (
     MetadataIn,
     SignalsIn,
     StatusQuery,
+    added_out,
     algorithm_of,
     bank_out,
     compared_out,
@@ -57,7 +58,6 @@ from hashdb.wire.sharing.hma import (
     hashes_out,
     hits_out,
     index_out,
-    made_out,
     raw_out,
     signal_of,
 )
@@ -105,9 +105,9 @@ def alive() -> Response:
 def hash_media() -> Response:
     """Hash a picture in memory, without storing it."""
     _caller(*_EITHER)
-    params = parsed(HashQuery, request.args.to_dict())
+    params = parse_fields(HashQuery, request.args.to_dict())
     hashed = _hash_picture(params)
-    return answered(hashes_out(hashed.signals, hashed.quality, params.types))
+    return json_response(hashes_out(hashed.signals, hashed.quality, params.types))
 
 
 @blueprint.get("/m/lookup")
@@ -115,95 +115,95 @@ def hash_media() -> Response:
 def look_up() -> Response:
     """Look up a signal, or the signals of a picture. Returns the matches by bank."""
     caller = _caller(Scope.MATCH)
-    params = parsed(LookupQuery, request.args.to_dict())
+    params = parse_fields(LookupQuery, request.args.to_dict())
     if request.method == "GET" and params.url is None:
         signal = _requested_signal(params)
-        return answered(hits_out(_look_up(caller, [signal]), signal.algorithm, params.banks))
+        return json_response(hits_out(_look_up(caller, [signal]), signal.algorithm, params.banks))
     hashed = _hash_picture(params)
     hashes = hashes_out(hashed.signals, hashed.quality, params.types)
     fit = [signal for signal in hashed.signals if hashes.get(signal.algorithm)]
     hits = _look_up(caller, fit) if fit else ()
     by_algorithm = {signal.algorithm: hits_out(hits, signal.algorithm, params.banks) for signal in fit}
     if params.signal_type is not None:
-        return answered(by_algorithm.get(_type(params.signal_type), {}))
-    return answered({name: by_algorithm.get(Algorithm(name), {}) for name in hashes})
+        return json_response(by_algorithm.get(_type(params.signal_type), {}))
+    return json_response({name: by_algorithm.get(Algorithm(name), {}) for name in hashes})
 
 
 @blueprint.get("/m/raw_lookup")
 def look_up_raw() -> Response:
     """Look up a signal. Returns the matches in one list, nearest first."""
     caller = _caller(Scope.MATCH)
-    params = parsed(LookupQuery, request.args.to_dict())
+    params = parse_fields(LookupQuery, request.args.to_dict())
     signal = _requested_signal(params)
-    return answered(raw_out(_look_up(caller, [signal]), signal.algorithm, params))
+    return json_response(raw_out(_look_up(caller, [signal]), signal.algorithm, params))
 
 
 @blueprint.post("/m/compare")
 def compare() -> Response:
     """Compare two signals of one type."""
     _caller(*_EITHER)
-    return answered(compared_out(read(CompareIn, body()).pairs(_enabled())))
+    return json_response(compared_out(read(CompareIn, body()).pairs(_enabled())))
 
 
 @blueprint.get("/m/index/status")
 def show_index() -> Response:
     """Show how many values of each type the index holds."""
-    return answered(index_out(*_index_sizes()))
+    return json_response(index_out(*_index_sizes()))
 
 
 @blueprint.get("/c/signal_type/index")
 def show_database() -> Response:
     """Show how many values of each type the database and the index hold."""
-    return answered(database_out(*_index_sizes()))
+    return json_response(database_out(*_index_sizes()))
 
 
 @blueprint.get("/c/signal_type")
 def list_types() -> Response:
     """List the types of signal."""
     _caller(*_EITHER)
-    return answered([{"name": str(algorithm), "enabled_ratio": 1.0} for algorithm in _enabled()])
+    return json_response([{"name": str(algorithm), "enabled_ratio": 1.0} for algorithm in _enabled()])
 
 
 @blueprint.get("/c/content_type")
 def list_content_types() -> Response:
     """List the types of content."""
     _caller(*_EITHER)
-    return answered([{"name": "photo", "enabled": True}])
+    return json_response([{"name": "photo", "enabled": True}])
 
 
 @blueprint.get("/c/exchanges")
 def list_exchanges() -> Response:
     """List the exchanges that this service fetches: none."""
     _caller(*_EITHER)
-    return answered([])
+    return json_response([])
 
 
 @blueprint.get("/c/banks")
 def list_banks() -> Response:
     """List the banks: one for each member."""
-    return answered([bank_out(name) for name in feed.names(hashdb(), _caller(*_EITHER)).values()])
+    return json_response([bank_out(name) for name in feed.list_banks(hashdb(), _caller(*_EITHER)).values()])
 
 
 @blueprint.post("/c/banks")
 def add_bank() -> Response:
     """Reject the request: a bank comes with its member."""
     caller = _caller(*_EITHER)
-    feed.find(hashdb(), caller, read(BankIn, body()).name)
+    feed.find_bank(hashdb(), caller, read(BankIn, body()).name)
     raise BankOfMember()
 
 
 @blueprint.get("/c/bank/<name>")
 def show_bank(name: str) -> Response:
     """Show a bank."""
-    feed.find(hashdb(), _caller(*_EITHER), name)
-    return answered(bank_out(name))
+    feed.find_bank(hashdb(), _caller(*_EITHER), name)
+    return json_response(bank_out(name))
 
 
 @blueprint.put("/c/bank/<name>")
 @blueprint.delete("/c/bank/<name>", endpoint="remove_bank")
 def change_bank(name: str) -> Response:
     """Reject the request: a bank cannot be changed or removed."""
-    feed.find(hashdb(), _caller(*_EITHER), name)
+    feed.find_bank(hashdb(), _caller(*_EITHER), name)
     raise BankOfMember()
 
 
@@ -212,8 +212,8 @@ def add_content(name: str) -> Response:
     """Contribute a picture to the caller's bank, with the label that the operator set."""
     caller = _caller(Scope.CONTRIBUTE)
     feed.own(hashdb(), caller, name)
-    hashed = _hash_picture(parsed(HashQuery, request.args.to_dict()))
-    return answered(made_out(_contribute(caller, hashed.signals, hashed.quality, _reference())))
+    hashed = _hash_picture(parse_fields(HashQuery, request.args.to_dict()))
+    return json_response(added_out(_contribute(caller, hashed.signals, hashed.quality, _reference())))
 
 
 @blueprint.post("/c/bank/<name>/signal")
@@ -222,14 +222,14 @@ def add_signal(name: str) -> Response:
     caller = _caller(Scope.CONTRIBUTE)
     feed.own(hashdb(), caller, name)
     signals = read(SignalsIn, body()).signals(_enabled())
-    return answered(made_out(_contribute(caller, signals, None, None)))
+    return json_response(added_out(_contribute(caller, signals, None, None)))
 
 
 @blueprint.get("/c/bank/<name>/content/<id:content>")
 def show_content(name: str, content: int) -> Response:
     """Show one content of a bank."""
-    params = parsed(ContentQuery, request.args.to_dict())
-    return answered(content_out(feed.content(hashdb(), _caller(*_EITHER), name, content), name, params))
+    params = parse_fields(ContentQuery, request.args.to_dict())
+    return json_response(content_out(feed.content(hashdb(), _caller(*_EITHER), name, content), name, params))
 
 
 @blueprint.put("/c/bank/<name>/content/<id:content>")
@@ -238,19 +238,19 @@ def change_content(name: str, content: int) -> Response:
     bank_content = feed.content(hashdb(), _caller(*_EITHER), name, content)
     if read(ContentChange, body()).disable_until_ts != 1:
         raise MalformedRequest("nothing is disabled here for a time: withdraw it, by DELETE")
-    return answered(content_out(bank_content, name, ContentQuery()))
+    return json_response(content_out(bank_content, name, ContentQuery()))
 
 
 @blueprint.delete("/c/bank/<name>/content/<id:content>")
 def remove_content(name: str, content: int) -> Response:
     """Withdraw a content of the caller's bank."""
     caller = _caller(Scope.CONTRIBUTE)
-    feed.find(hashdb(), caller, name)
+    feed.find_bank(hashdb(), caller, name)
     try:
         feed.remove(hashdb(), caller, name, content)
     except (NotFound, AlreadyWithdrawn):
-        return answered({"deleted": 0})
-    return answered({"deleted": 1})
+        return json_response({"deleted": 0})
+    return json_response({"deleted": 1})
 
 
 def _caller(*scopes: Scope) -> Actor:
@@ -258,7 +258,7 @@ def _caller(*scopes: Scope) -> Actor:
     lent = app_state().settings.hma_key
     if lent is None or "Authorization" in request.headers:
         return admit(actor(), *scopes)
-    return admit(recognise(lent.get_secret_value()), *scopes)
+    return admit(authenticate_request(lent.get_secret_value()), *scopes)
 
 
 def _enabled() -> tuple[Algorithm, ...]:
@@ -297,20 +297,20 @@ def _hash_picture(params: HashQuery) -> Hashed:
 
 def _reference() -> str | None:
     """The member's own id of the content, from the `metadata` of the form."""
-    with sent_whole("the form is not sent as its headers say"):
+    with reading_body("the form is not sent as its headers say"):
         metadata = request.form.get("metadata")
     return None if metadata is None else read(MetadataIn, metadata).content_id
 
 
 def _contribute(caller: Actor, signals: tuple[Signal, ...], quality: int | None, reference: str | None) -> Contribution:
-    draft = Draft(signals, (labelled(),), None, quality, reference=reference)
+    draft = Draft(signals, (required_label(),), None, quality, reference=reference)
     (recorded,) = contributions.contribute(hashdb(), caller, [draft]).recorded
     return recorded.contribution
 
 
 def _index_sizes() -> tuple[dict[Algorithm, int], int]:
     _caller(*_EITHER)
-    params = parsed(StatusQuery, request.args.to_dict())
+    params = parse_fields(StatusQuery, request.args.to_dict())
     algorithms = _enabled() if params.signal_type is None else (_type(params.signal_type),)
     return health.sizes(hashdb(), algorithms)
 
@@ -320,7 +320,7 @@ _CHUNK = 65536
 _FETCH_FAILED = "the picture cannot be fetched from that address"
 
 
-def fetch(url: str, hosts: Collection[str], max_bytes: int, permitted: Callable[[Address], bool] = public) -> bytes:
+def fetch(url: str, hosts: Collection[str], max_bytes: int, permitted: Callable[[Address], bool] = is_public) -> bytes:
     """Fetch at most `max_bytes` from a URL, within 20 seconds and without following redirects.
 
     The host must be one of `hosts`, and all its addresses must be permitted. The connection uses one of these
@@ -337,7 +337,7 @@ def fetch(url: str, hosts: Collection[str], max_bytes: int, permitted: Callable[
     if parts.scheme not in PORTS or "@" in parts.netloc or address not in hosts:
         raise FetchRefused()
     try:
-        with connected(parts, resolved(parts, permitted), _SECONDS) as connection:
+        with connect(parts, resolve(parts, permitted), _SECONDS) as connection:
             connection.request("GET", target(parts), headers={"Connection": "close"})
             return _read(connection.getresponse(), max_bytes)
     except NotPermittedError:

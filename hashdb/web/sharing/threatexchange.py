@@ -15,16 +15,16 @@ from hashdb.errors import NotAuthenticated
 from hashdb.service.contributions import contributions
 from hashdb.service.review import opinions
 from hashdb.service.sharing import feed
-from hashdb.web.context import admit, app_state, hashdb, recognise
-from hashdb.web.sharing import answered, contribute, fields, instant, this_second
-from hashdb.wire.sharing import parsed
+from hashdb.web.context import admit, app_state, authenticate_request, hashdb
+from hashdb.web.sharing import contribute, fields, json_response, start_of_second, this_second
+from hashdb.wire.sharing import parse_fields
 from hashdb.wire.sharing.threatexchange import (
     PDQ,
     DescriptorIn,
     ReactionIn,
     UpdatesQuery,
     group_out,
-    level_out,
+    last_update_out,
     update_out,
     updates_out,
 )
@@ -38,52 +38,52 @@ _GROUP = 1
 def updates(group: int) -> Response:
     """Page through the values that changed since a given second, up to the last complete second."""
     caller = _caller(Scope.FEED)
-    params = parsed(UpdatesQuery, request.args.to_dict())
+    params = parse_fields(UpdatesQuery, request.args.to_dict())
     now = this_second()
     after, end = map(int, params.after.split("-")) if params.after else (None, min(now, params.stop_time or now))
-    since = feed.head(hashdb(), caller, instant(min(params.start_time, now)))
-    last = feed.head(hashdb(), caller, instant(end))
+    since = feed.head(hashdb(), caller, start_of_second(min(params.start_time, now)))
+    last = feed.head(hashdb(), caller, start_of_second(end))
     page = feed.exchange(hashdb(), caller, since, since if after is None else after, last, params.limit)
     while page.more and not page.records:
         page = feed.exchange(hashdb(), caller, since, page.checkpoint, last, params.limit)
     listed = [update_out(record) for record in page.records] if PDQ in params.types.split(",") else []
     if page.more and listed:
-        return answered(updates_out(listed, _next_page(group, params, f"{page.checkpoint}-{end}")))
-    listed.append(level_out(max(params.start_time, end)))
-    return answered(updates_out(listed, None))
+        return json_response(updates_out(listed, _next_page(group, params, f"{page.checkpoint}-{end}")))
+    listed.append(last_update_out(max(params.start_time, end)))
+    return json_response(updates_out(listed, None))
 
 
 @blueprint.post("/threat_descriptors/", strict_slashes=False)
 def describe() -> Response:
     """Contribute a value, with the label that the operator set."""
     caller = _caller(Scope.CONTRIBUTE)
-    (contribution,) = contribute(caller, [parsed(DescriptorIn, fields()).indicator])
-    return answered({"success": True, "id": str(contribution.id)})
+    (contribution,) = contribute(caller, [parse_fields(DescriptorIn, fields()).indicator])
+    return json_response({"success": True, "id": str(contribution.id)})
 
 
 @blueprint.post("/<id:descriptor>/", strict_slashes=False)
 def react(descriptor: int) -> Response:
     """Confirm (HELPFUL) or dispute (NOT_HELPFUL, DISAGREE_WITH_TAGS) a contribution; other reactions have no effect."""
     caller = _caller(Scope.MATCH)
-    opinion = parsed(ReactionIn, fields()).opinion()
+    opinion = parse_fields(ReactionIn, fields()).opinion()
     if opinion is None:
         contributions.get(hashdb(), caller, descriptor)
     else:
         opinions.give(hashdb(), caller, descriptor, opinion)
-    return answered({"success": True, "id": str(descriptor)})
+    return json_response({"success": True, "id": str(descriptor)})
 
 
 @blueprint.delete("/<id:descriptor>/", strict_slashes=False)
 def remove(descriptor: int) -> Response:
     """Withdraw a contribution."""
     contributions.withdraw(hashdb(), _caller(Scope.CONTRIBUTE), descriptor, "other")
-    return answered({"success": True})
+    return json_response({"success": True})
 
 
 @blueprint.get("/<id:group>/", strict_slashes=False)
 def show_group(group: int) -> Response:
     """Show the database as a privacy group."""
-    return answered(group_out(group, _member_since(_caller())))
+    return json_response(group_out(group, _member_since(_caller())))
 
 
 @blueprint.get("/<id:app>/threat_privacy_groups_member", strict_slashes=False)
@@ -91,13 +91,13 @@ def show_group(group: int) -> Response:
 def groups(app: int) -> Response:
     """List the one privacy group, of which every caller is a member and nobody the owner."""
     listed = [group_out(_GROUP, _member_since(_caller()))]
-    return answered({"data": listed if request.path.rstrip("/").endswith("member") else []})
+    return json_response({"data": listed if request.path.rstrip("/").endswith("member") else []})
 
 
 def _caller(*scopes: Scope) -> Actor:
     """The actor of the access token `<member id>|<key secret>`. Raises NotAuthenticated, NotAllowed."""
     number, _, secret = fields().get("access_token", "").partition("|")
-    caller = recognise(secret)
+    caller = authenticate_request(secret)
     if caller.member is None or not number.isdecimal() or number.lstrip("0") != str(caller.member.id):
         raise NotAuthenticated()
     return admit(caller, *scopes)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hashdb.domain.contributions import Contribution, Status
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.wire import refusal
+from hashdb.wire import error_from_validation
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -20,12 +20,12 @@ class Foreign(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-def parsed(model: type[_Model], fields: object) -> _Model:
+def parse_fields(model: type[_Model], fields: object) -> _Model:
     """The model of a query string or a form. Raises InvalidInput with every fault."""
     try:
         return model.model_validate(fields)
     except ValidationError as error:
-        raise refusal(error) from None
+        raise error_from_validation(error) from None
 
 
 def is_gone(contribution: Contribution) -> bool:

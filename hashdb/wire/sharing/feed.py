@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from hashdb.domain.addresses import EgressPolicy
 from hashdb.domain.contributions import Standing
-from hashdb.domain.sharing.feed import Change, Changes, Copied, FeedPage, FeedStep, Gone
+from hashdb.domain.sharing.feed import Change, Changes, CopiedContribution, FeedPage, FeedStep, Gone
 from hashdb.domain.sharing.webhooks import (
     Delivery,
     DeliveryOutcome,
@@ -25,12 +25,12 @@ from hashdb.domain.sharing.webhooks import (
 )
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.times import format_instant, parse_instant
-from hashdb.wire import UNSENT, Answered, Line, Moment, Sent, ValidationContext, checked_by
-from hashdb.wire.contributions import ContributionOut, seen
-from hashdb.wire.conversions import ChangeMirror, Mirror, Named
+from hashdb.wire import UNSENT, Line, Moment, RequestModel, ResponseModel, ValidationContext, checked_by
+from hashdb.wire.contributions import ContributionOut, visible_fields
+from hashdb.wire.conversions import ChangeMirror, MappedTo, Mirror
 
 
-class ChangeOut(Answered, Mirror[Change]):
+class ChangeOut(ResponseModel, Mirror[Change]):
     """One change: a contribution as it is now, or the id of one that is gone and why."""
 
     seq: int
@@ -52,7 +52,7 @@ class ChangeOut(Answered, Mirror[Change]):
         return Change(self.seq, Gone(self.gone or 0, self.reason or ""))
 
 
-class ChangesOut(Answered, Mirror[Changes]):
+class ChangesOut(ResponseModel, Mirror[Changes]):
     """A page of the feed; read on after `checkpoint`."""
 
     changes: list[ChangeOut]
@@ -61,7 +61,7 @@ class ChangesOut(Answered, Mirror[Changes]):
     epoch: str
 
 
-class ChangesEnd(Answered):
+class ChangesEnd(ResponseModel):
     """The last line of a stream of changes."""
 
     checkpoint: int
@@ -73,7 +73,7 @@ def line(change: Change) -> str:
     """A line of a stream: the JSON text of a `ChangeOut`, in two thirds of the time."""
     if isinstance(change.what, Gone):
         return _encode({"seq": change.seq, "gone": change.what.contribution, "reason": change.what.reason}) + "\n"
-    return _encode({"seq": change.seq, "contribution": seen(change.what)}) + "\n"
+    return _encode({"seq": change.seq, "contribution": visible_fields(change.what)}) + "\n"
 
 
 def _text(value: object) -> str:
@@ -83,7 +83,7 @@ def _text(value: object) -> str:
 _encode = json.JSONEncoder(default=_text, separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
 
 
-def read_lines(text: bytes) -> FeedPage:
+def parse_lines(text: bytes) -> FeedPage:
     """The changes in some whole lines of a stream, in a third of the time that models take.
 
     Signals of algorithms that this version does not know are left out. Raises ValueError for a malformed line.
@@ -99,12 +99,12 @@ def read_lines(text: bytes) -> FeedPage:
         raise ValueError("a line is neither a change nor the end") from error
 
 
-def _parse_change(line: Any) -> Copied | Gone:
+def _parse_change(line: Any) -> CopiedContribution | Gone:
     fields = line.get("contribution")
     if fields is None:
         return Gone(int(line["gone"]), str(line["reason"]))
     removed, expires, severity = fields["removed_at"], fields["expires_at"], fields["severity"]
-    return Copied(
+    return CopiedContribution(
         int(fields["id"]),
         int(fields["member"]["id"]),
         tuple([octets for text in fields["signals"] if (octets := _octets(text))]),
@@ -158,7 +158,7 @@ _Topics = Annotated[
 ]
 
 
-class WebhookIn(Sent, Mirror[WebhookDraft]):
+class WebhookIn(RequestModel, Mirror[WebhookDraft]):
     """A webhook to make."""
 
     url: _Url
@@ -166,7 +166,7 @@ class WebhookIn(Sent, Mirror[WebhookDraft]):
     note: Line = Field("", description="What it is for; shown to you and to administrators.")
 
 
-class WebhookChangeIn(Sent, ChangeMirror[WebhookChange]):
+class WebhookChangeIn(RequestModel, ChangeMirror[WebhookChange]):
     """A change to a webhook: the fields to change."""
 
     url: _Url = UNSENT
@@ -175,7 +175,7 @@ class WebhookChangeIn(Sent, ChangeMirror[WebhookChange]):
     enabled: bool = UNSENT
 
 
-class WebhookOut(Answered, Mirror[Webhook]):
+class WebhookOut(ResponseModel, Mirror[Webhook]):
     """A webhook; with its secret if that is new."""
 
     id: int
@@ -199,14 +199,14 @@ class WebhookOut(Answered, Mirror[Webhook]):
         return IssuedWebhook(self.to_domain(), self.secret)
 
 
-class WebhooksOut(Answered):
+class WebhooksOut(ResponseModel):
     """A page of webhooks."""
 
     webhooks: list[WebhookOut]
     next: int | None
 
 
-class MessageOut(Answered):
+class MessageOut(ResponseModel):
     """The body of a message: topic, time, and ids and numbers; the id of the message is in the header."""
 
     type: str
@@ -218,15 +218,15 @@ class MessageOut(Answered):
         return Message(id, self.type, self.timestamp, self.data)
 
 
-class DeliveryOut(Answered, Mirror[Delivery]):
+class DeliveryOut(ResponseModel, Mirror[Delivery]):
     """A delivery; `status`, `ms` and `trouble` are those of the last attempt."""
 
     id: int
     webhook: int
-    message: Annotated[str, Named("message.id")] = Field(description="The `webhook-id`: the same at every attempt.")
-    topic: Annotated[str, Named("message.topic")]
-    data: Annotated[dict[str, Any], Named("message.data")]
-    made_at: Annotated[Moment, Named("message.at")]
+    message: Annotated[str, MappedTo("message.id")] = Field(description="The `webhook-id`: the same at every attempt.")
+    topic: Annotated[str, MappedTo("message.topic")]
+    data: Annotated[dict[str, Any], MappedTo("message.data")]
+    made_at: Annotated[Moment, MappedTo("message.at")]
     outcome: DeliveryOutcome
     attempts: int
     next_at: Moment | None = Field(description="The next attempt, while it waits.")
@@ -240,7 +240,7 @@ class DeliveryOut(Answered, Mirror[Delivery]):
         return Delivery(message=Message(self.message, self.topic, self.made_at, self.data), **self.arguments())
 
 
-class DeliveriesOut(Answered):
+class DeliveriesOut(ResponseModel):
     """A page of deliveries."""
 
     deliveries: list[DeliveryOut]

@@ -175,7 +175,7 @@ def bank_out(name: str) -> dict[str, object]:
     return {"name": name, "matching_enabled_ratio": 1.0}
 
 
-def made_out(contribution: Contribution) -> dict[str, object]:
+def added_out(contribution: Contribution) -> dict[str, object]:
     """A content that was added to a bank."""
     return {"id": contribution.id, "signals": _signals(contribution)}
 

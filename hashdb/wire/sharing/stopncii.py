@@ -15,7 +15,7 @@ from hashdb.domain.sharing.feed import ExchangeRecord
 from hashdb.domain.signals import Signal
 from hashdb.domain.times import format_instant
 from hashdb.errors import Fault
-from hashdb.wire import refused
+from hashdb.wire import invalid_input
 from hashdb.wire.pages import Count
 from hashdb.wire.sharing import Foreign, digits_of, pdq_of
 
@@ -92,7 +92,7 @@ class HashesIn(_Camel):
             except ValueError as error:
                 faults.append(Fault(f"{at}.hashValue", str(error)))
         if faults:
-            raise refused(faults)
+            raise invalid_input(faults)
         return signals
 
 

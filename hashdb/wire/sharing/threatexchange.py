@@ -81,7 +81,7 @@ def update_out(record: ExchangeRecord) -> dict[str, object]:
     }
 
 
-def level_out(second: int) -> dict[str, object]:
+def last_update_out(second: int) -> dict[str, object]:
     """The last update of a fetch: it deletes nothing, and has the second (Unix time) from which to continue.
 
     The client fails on an empty page, and continues from the latest time that it has seen.

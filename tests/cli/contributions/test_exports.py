@@ -117,7 +117,7 @@ STEPS: dict[str, Step] = {
     "amended": (lambda db, actor, id, _: contributions.amend(db, actor, id, Amendment(severity=2)), True),
     "disputed": (lambda db, _actor, id, _clock: _disputed(db, id), True),
     "settled": (lambda db, *_: _decided(db, Decision.UPHOLD), True),
-    "held": (lambda db, _actor, id, _clock: cases.bring(db, COMMAND_LINE, id, "other", holds=True), False),
+    "held": (lambda db, _actor, id, _clock: cases.open_case(db, COMMAND_LINE, id, "other", holds=True), False),
     "upheld": (lambda db, *_: _decided(db, Decision.UPHOLD), True),
     "suspended": (lambda db, actor, *_: _set(db, actor, MemberStatus.SUSPENDED), False),
     "reinstated": (lambda db, actor, *_: _set(db, actor, MemberStatus.ACTIVE), True),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.cli.matching.pictures import Done
+from hashdb.cli.matching.pictures import StateFile
 from tests.cli.conftest import PHOTOS, Commands
 
 SAID = ("--label", "glorification", "--removed-at", "2026-11-20T10:00:00Z")
@@ -40,7 +40,7 @@ def test_the_state_is_its_owners_only_also_one_that_others_could_read(tmp_path: 
     state, before = tmp_path / "state.jsonl", os.umask(0)
     try:
         for _ in range(2):
-            with Done(state):
+            with StateFile(state):
                 assert state.stat().st_mode & 0o777 == 0o600
             state.chmod(0o644)
     finally:
@@ -74,7 +74,7 @@ def test_what_was_hashed_or_matched_is_not_contributed_by_that(member: Commands,
 
 
 def test_without_a_file_nothing_is_noted(tmp_path: Path) -> None:
-    with Done(None) as done:
+    with StateFile(None) as done:
         done.record(PHOTOS[0], 7)
         assert done.split({PHOTOS[0]: None}) == ({PHOTOS[0]: None}, [])
     assert list(tmp_path.iterdir()) == []

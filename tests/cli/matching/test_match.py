@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hashdb.cli.matching.match import advice, described
+from hashdb.cli.matching.match import format_action, format_match
 from hashdb.domain.contributions import Standing
 from hashdb.domain.matching.matches import Match, Result
 from hashdb.domain.signals import Algorithm
@@ -25,9 +25,9 @@ FOUND = Match(1, {Algorithm.PDQ: 3}, ("glorification",), None, Standing.UNREVIEW
     ],
 )
 def test_matches_that_are_not_shown_are_told_of(result: Result, words: str) -> None:
-    assert advice(result) == words
+    assert format_action(result) == words
 
 
 def test_a_match_whose_distance_is_not_told_names_the_algorithms() -> None:
-    assert described(FOUND) == "contribution 1: pdq 3; glorification, unreviewed"
-    assert described(FOUND.without_distances()) == "contribution 1: pdq; glorification, unreviewed"
+    assert format_match(FOUND) == "contribution 1: pdq 3; glorification, unreviewed"
+    assert format_match(FOUND.without_distances()) == "contribution 1: pdq; glorification, unreviewed"

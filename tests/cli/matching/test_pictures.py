@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hashdb.cli.output import json_array
+from hashdb.cli.output import print_json_array
 from tests.cli.conftest import PHOTOS, Commands
 
 SAID = ("--label", "glorification", "--removed-at", "now")
@@ -111,18 +111,18 @@ def test_the_array_is_printed_as_it_comes_and_closed_whatever_ends_it(capsys: py
         {"path": "a\nb", "signals": ["x", "y"]},
         {"path": "c", "deep": {"pdq": 1}, "none": []},
     ]
-    with json_array(True) as add:
+    with print_json_array(True) as add:
         for number, one in enumerate(said):
             add(one)
             assert capsys.readouterr().out.startswith(",\n {" if number else "[\n {")
     assert capsys.readouterr().out == "\n]\n"
     for count in range(3):
-        with json_array(True) as add:
+        with print_json_array(True) as add:
             for one in said[:count]:
                 add(one)
         assert capsys.readouterr().out == f"{json.dumps(said[:count], indent=1)}\n"
     for count in range(3):
-        with pytest.raises(KeyboardInterrupt), json_array(True) as add:
+        with pytest.raises(KeyboardInterrupt), print_json_array(True) as add:
             for one in said[:count]:
                 add(one)
             raise KeyboardInterrupt

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from hashdb.domain.accounts.budgets import Budget, amounts, cost_of
+from hashdb.domain.accounts.budgets import Budget, budget_amounts, query_cost
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.signals import Algorithm
 from tests.builders import NOON, signal
@@ -31,14 +31,14 @@ DHASH = signal(1, Algorithm.DHASH)
 def test_a_query_costs_its_signals_and_the_short_ones_that_no_long_one_stands_beside(
     query: Query, signals: int, short: int
 ) -> None:
-    cost = dict(cost_of([query]))
+    cost = dict(query_cost([query]))
     assert cost.pop(Budget.QUERIES) == 1
     assert cost.pop(Budget.SIGNALS) == signals
     assert cost == ({Budget.SHORT_SIGNALS: short} if short else {})
 
 
 def test_long_signals_of_one_query_do_not_pay_for_short_ones_of_another() -> None:
-    assert dict(cost_of([Query((PHASH,)), Query((PDQ, PHASH256))])) == {
+    assert dict(query_cost([Query((PHASH,)), Query((PDQ, PHASH256))])) == {
         Budget.QUERIES: 2,
         Budget.SIGNALS: 3,
         Budget.SHORT_SIGNALS: 1,
@@ -53,7 +53,7 @@ def test_days_and_hours_are_those_of_utc() -> None:
 
 
 def test_what_the_operator_does_not_set_keeps_its_default() -> None:
-    set_ = amounts({Budget.QUERIES: 5})
+    set_ = budget_amounts({Budget.QUERIES: 5})
     assert set_[Budget.QUERIES] == 5
     assert set_[Budget.DISPUTES] == Budget.DISPUTES.amount
     assert set(set_) == set(Budget)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from hashdb.domain.accounts.users import FailedTries, Lifetime, Role, Session, User, UserStatus
+from hashdb.domain.accounts.users import FailedTries, Role, Session, SessionLifetime, User, UserStatus
 from tests.builders import NOON
 
 USER = User(1, "ada", Role.ADMIN, UserStatus.ACTIVE, True, False, False, NOON)
-LIFETIME = Lifetime(timedelta(hours=1), timedelta(hours=12))
+LIFETIME = SessionLifetime(timedelta(hours=1), timedelta(hours=12))
 MINUTE = timedelta(minutes=1)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hashdb.domain.accounts.members import Scope
-from hashdb.domain.accounts.users import Role, normal, password_fault
+from hashdb.domain.accounts.users import Role, normalized_password, password_fault
 
 
 def test_an_auditor_sees_and_changes_nothing() -> None:
@@ -30,4 +30,4 @@ def test_a_password_is_long_and_not_the_name(password: str, reason: str | None) 
 
 
 def test_a_password_is_the_same_however_it_is_typed() -> None:
-    assert normal("cafe\u0301 \ufb01n") == normal("caf\u00e9 fin")
+    assert normalized_password("cafe\u0301 \ufb01n") == normalized_password("caf\u00e9 fin")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.ledger.events import (
-    ENDING,
-    REVERSING,
+    ENDING_ACTIONS,
+    REVERSING_ACTIONS,
     STANDING_AFTER,
     STANDING_EVENTS,
     STATUS_AFTER,
@@ -20,13 +20,13 @@ from hashdb.domain.ledger.events import (
     Action,
     ContributionState,
     Details,
-    Entry,
     Event,
+    LogEntry,
     canonical,
     leaf,
 )
 from hashdb.domain.ledger.records import FIELDS, ExpectedRecords
-from hashdb.domain.sharing.feed import matched
+from hashdb.domain.sharing.feed import matched_after
 from hashdb.domain.stats.overviews import deltas
 from hashdb.domain.stats.replays import Replay
 from hashdb.domain.times import Period, format_instant
@@ -103,7 +103,7 @@ def test_only_what_changes_the_active_contributions_is_in_the_feed() -> None:
 
 
 def test_a_subject_is_written_as_kind_and_id() -> None:
-    assert Entry(Action.KEY_ISSUED, "key", 7, {}).subject == "key:7"
+    assert LogEntry(Action.KEY_ISSUED, "key", 7, {}).subject == "key:7"
     assert Event(1, AT, "system:cli", "key.issued", "key", 7, {}, b"").subject == "key:7"
 
 
@@ -127,10 +127,10 @@ def test_all_that_reads_the_events_of_a_contribution_agrees_on_its_status_and_st
     state, ended, reversed_ = ContributionState(), False, False
     for action in actions:
         state = state.after(action)
-        ended = action in ENDING if action in STATUS_AFTER else ended
-        reversed_ = action in REVERSING if action in STANDING_AFTER else reversed_
+        ended = action in ENDING_ACTIONS if action in STATUS_AFTER else ended
+        reversed_ = action in REVERSING_ACTIONS if action in STANDING_AFTER else reversed_
     events = told(actions)
-    assert matched(actions) == state.matches == (not ended and not reversed_)
+    assert matched_after(actions) == state.matches == (not ended and not reversed_)
 
     replay = Replay(Period(NOON.date(), NOON.date()))
     records = ExpectedRecords()
@@ -150,8 +150,12 @@ def test_all_that_reads_the_events_of_a_contribution_agrees_on_its_status_and_st
 def test_each_status_and_standing_has_the_event_that_logs_it() -> None:
     assert set(STATUS_EVENTS) == set(Status) and set(STANDING_EVENTS) == set(Standing)
     assert {*STATUS_AFTER, *STANDING_AFTER} <= {action for action in Action if action.changes_feed}
-    assert set(ENDING) == {Action.CONTRIBUTION_WITHDRAWN, Action.CONTRIBUTION_EXPIRED, Action.CONTRIBUTION_SUSPENDED}
-    assert set(REVERSING) == {
+    assert set(ENDING_ACTIONS) == {
+        Action.CONTRIBUTION_WITHDRAWN,
+        Action.CONTRIBUTION_EXPIRED,
+        Action.CONTRIBUTION_SUSPENDED,
+    }
+    assert set(REVERSING_ACTIONS) == {
         Action.CONTRIBUTION_WITHDRAWN,
         Action.CONTRIBUTION_QUARANTINED,
         Action.CONTRIBUTION_RETIRED,

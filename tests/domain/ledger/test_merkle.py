@@ -93,7 +93,7 @@ def _half(count: int) -> int:
 def made(spans: Sequence[merkle.Span], entries: Sequence[bytes]) -> list[bytes]:
     """A proof, from places as they are stored."""
     inner, _ = merkle.grow(0, (), entries)
-    numbered = zip(merkle.inner_places(0, len(entries)), inner, strict=True)
+    numbered = zip(merkle.inner_subtrees(0, len(entries)), inner, strict=True)
     hashes = {Subtree(0, index): leaf for index, leaf in enumerate(entries)}
     hashes |= {place: node.hash for place, node in numbered}
     return list(merkle.proof(spans, hashes))
@@ -144,7 +144,7 @@ def test_a_tree_grown_in_steps_is_the_same(entries: list[bytes], data: st.DataOb
     assert (first + more, edge) == merkle.grow(0, (), entries)
     assert merkle.fold(edge) == tree_head(entries)
     assert len(first) == merkle.inner_nodes(at)
-    places = list(merkle.inner_places(0, len(entries)))
+    places = list(merkle.inner_subtrees(0, len(entries)))
     assert [place.number for place in places] == list(range(1, merkle.inner_nodes(len(entries)) + 1))
     for place, node in zip(places, [*first, *more], strict=True):
         assert node.hash == tree_head(entries[place.begin : place.end])
@@ -155,7 +155,7 @@ def test_a_tree_grown_in_steps_is_the_same(entries: list[bytes], data: st.DataOb
 def test_a_proof_takes_few_reads_however_large_the_tree(size: int, data: st.DataObject) -> None:
     index = data.draw(st.integers(0, size - 1))
     for spans in (merkle.inclusion(index, size), merkle.consistency(index + 1, size)):
-        assert sum(len(merkle.parts(span)) for span in spans) <= 2 * size.bit_length()
+        assert sum(len(merkle.subtrees_of_span(span)) for span in spans) <= 2 * size.bit_length()
     assert [place.end for place in merkle.peaks(size)][-1] == size
 
 

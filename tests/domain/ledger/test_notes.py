@@ -7,7 +7,7 @@ import base64
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from hashdb.domain.ledger.checkpoints import Signer, Verifier, is_name, read_note
+from hashdb.domain.ledger.checkpoints import Signer, Verifier, is_key_name, read_note
 from hashdb.errors import BadNote
 
 VKEY = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
@@ -100,5 +100,5 @@ def test_a_key_that_is_no_point_verifies_nothing() -> None:
 
 
 def test_names_have_no_spaces_and_no_plus() -> None:
-    assert all(map(is_name, ["log.example/1", "hashdb", "ü"]))
-    assert not any(map(is_name, ["", "a b", "a+b", "a\u00a0b", "a\nb", "\u2003"]))
+    assert all(map(is_key_name, ["log.example/1", "hashdb", "ü"]))
+    assert not any(map(is_key_name, ["", "a b", "a+b", "a\u00a0b", "a\nb", "\u2003"]))

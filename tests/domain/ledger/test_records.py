@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from hashdb.domain.ledger.events import Action
-from hashdb.domain.ledger.records import FIELDS, UNSAID, ExpectedRecords
+from hashdb.domain.ledger.records import FIELDS, NOT_LOGGED, ExpectedRecords
 
 ADDED = {"member": 1, "labels": ["b", "a"], "severity": 2, "basis": None, "media": "image", "seconds_to_share": 4}
 
@@ -31,7 +31,7 @@ def test_a_contribution_begins_active_and_unreviewed_with_what_its_event_says() 
         "status": "active",
         "withdrawn": False,
         "reason": None,
-        "expired": UNSAID,
+        "expired": NOT_LOGGED,
         "standing": "unreviewed",
         "erased": False,
         "member": 1,
@@ -48,8 +48,8 @@ def test_a_contribution_begins_active_and_unreviewed_with_what_its_event_says() 
     [
         ([(Action.CONTRIBUTION_WITHDRAWN, {"reason": "other"})], {"status": "withdrawn", "reason": "other"}),
         ([(Action.CONTRIBUTION_EXPIRED, {})], {"status": "expired", "expired": True}),
-        ([(Action.CONTRIBUTION_EXPIRED, {}), (Action.CONTRIBUTION_REINSTATED, {})], {"expired": UNSAID}),
-        ([(Action.CONTRIBUTION_EXPIRED, {}), (Action.CONTRIBUTION_WITHDRAWN, {})], {"expired": UNSAID}),
+        ([(Action.CONTRIBUTION_EXPIRED, {}), (Action.CONTRIBUTION_REINSTATED, {})], {"expired": NOT_LOGGED}),
+        ([(Action.CONTRIBUTION_EXPIRED, {}), (Action.CONTRIBUTION_WITHDRAWN, {})], {"expired": NOT_LOGGED}),
         ([(Action.CONTRIBUTION_SUSPENDED, {})], {"status": "suspended"}),
         ([(Action.CONTRIBUTION_SUSPENDED, {}), (Action.CONTRIBUTION_REINSTATED, {})], {"status": "active"}),
         ([(Action.CONTRIBUTION_ERASED, {})], {"erased": True, "status": "active"}),
@@ -58,11 +58,11 @@ def test_a_contribution_begins_active_and_unreviewed_with_what_its_event_says() 
         ([(Action.CONTRIBUTION_AMENDED, {"fields": ["severity"], "severity": None})], {"severity": None}),
         ([(Action.CONTRIBUTION_AMENDED, {"fields": ["labels"], "labels": ["c"]})], {"labels": ("c",)}),
         # Where the event does not say what it is now, nothing is said of it.
-        ([(Action.CONTRIBUTION_AMENDED, {"fields": ["severity"]})], {"severity": UNSAID, "labels": ("b", "a")}),
+        ([(Action.CONTRIBUTION_AMENDED, {"fields": ["severity"]})], {"severity": NOT_LOGGED, "labels": ("b", "a")}),
         # Another host's clock may go after.
         (
             [(Action.CONTRIBUTION_EXPIRED, {}), (Action.CONTRIBUTION_AMENDED, {"fields": ["expires_at"]})],
-            {"status": "expired", "expired": UNSAID},
+            {"status": "expired", "expired": NOT_LOGGED},
         ),
     ],
 )
@@ -80,9 +80,9 @@ def test_events_before_there_was_a_detail_leave_it_open() -> None:
         (Action.MEMBER_ADDED, 1, {"kind": "platform"}),
         (Action.MEMBER_AMENDED, 1, {"fields": ["kind", "name"]}),
     )
-    assert records.of("key", 1) == (3, ("match",), UNSAID, False, UNSAID, False)
-    assert records.of("incident", 1) == ("CI:x", UNSAID, UNSAID, "no")
-    assert records.of("member", 1) == (UNSAID, "active")
+    assert records.of("key", 1) == (3, ("match",), NOT_LOGGED, False, NOT_LOGGED, False)
+    assert records.of("incident", 1) == ("CI:x", NOT_LOGGED, NOT_LOGGED, "no")
+    assert records.of("member", 1) == (NOT_LOGGED, "active")
 
 
 def test_an_opinion_is_of_the_member_whose_key_gave_it_and_is_replaced_by_its_next() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hashdb.domain.matching.benign import BenignDraft, usual_radius, within_reach
+from hashdb.domain.matching.benign import BenignDraft, can_be_contributed_near, default_radius
 from hashdb.domain.signals import Algorithm, Signal
 from tests.builders import signal
 
@@ -14,14 +14,14 @@ from tests.builders import signal
     [("pdq", 15), ("phash256", 23), ("phash", 3), ("dhash", 2), ("whash", 2), ("ahash", 2)],
 )
 def test_the_usual_radius_is_half_the_algorithms(algorithm: str, radius: int) -> None:
-    assert usual_radius(Algorithm(algorithm)) == radius
+    assert default_radius(Algorithm(algorithm)) == radius
     assert BenignDraft((signal(1),)).radius_of(Algorithm(algorithm)) == radius
     assert BenignDraft((signal(1),), {Algorithm(algorithm): 1}).radius_of(Algorithm(algorithm)) == 1
 
 
 @pytest.mark.parametrize("algorithm", Algorithm)
 def test_a_value_is_within_reach_if_one_that_may_be_contributed_is_close(algorithm: Algorithm) -> None:
-    radius = usual_radius(algorithm)
+    radius = default_radius(algorithm)
     for count in range(algorithm.bits + 1):
         nearest = min(abs(count - allowed) for allowed in algorithm.set_bits)
-        assert within_reach(Signal(algorithm, 2**count - 1)) == (nearest <= radius)
+        assert can_be_contributed_near(Signal(algorithm, 2**count - 1)) == (nearest <= radius)

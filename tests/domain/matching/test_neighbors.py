@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from hashdb.domain.contributions import Contribution, Media, Standing, Status
-from hashdb.domain.matching.matches import NearContribution, reach
-from hashdb.domain.signals import FURTHER, Algorithm
+from hashdb.domain.matching.matches import NearContribution, neighbor_radius
+from hashdb.domain.signals import SPARSE_MARGIN, Algorithm
 from tests.builders import NOON, sparse
 from tests.builders import near as near_to
 
@@ -58,12 +58,12 @@ def test_the_nearest_against_its_radius_comes_first() -> None:
     assert [dict(one.distance) for one in sorted(several, key=lambda one: one.rank)] == [
         {PHASH: 1}, {PDQ: 10, PHASH: 3}, {PDQ: 10}, {PDQ: 31},
     ]  # fmt: skip
-    assert reach(PDQ) == 62
+    assert neighbor_radius(PDQ) == 62
 
 
 def test_a_pair_that_tells_little_is_within_less_unless_another_radius_is_chosen() -> None:
     one = sparse(1)
     found = NearContribution(ONE, {one.algorithm: 30}, {one.algorithm: (one, near_to(one, 30))}, {})
-    assert found.usual(one.algorithm) == one.algorithm.radius - FURTHER
+    assert found.usual(one.algorithm) == one.algorithm.radius - SPARSE_MARGIN
     assert found.within({}) == found.within({one.algorithm: one.algorithm.radius}) == ()
     assert found.within({one.algorithm: one.algorithm.radius - 1}) == (one.algorithm,)

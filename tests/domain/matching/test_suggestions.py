@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from hashdb.domain.contributions import Standing
-from hashdb.domain.matching.matches import MATCHES_A_QUERY, About, Holder, Neighbor, Query, Result
-from hashdb.domain.matching.suggestions import TEST_SIGNALS, Distances, decide, results, suggest
-from hashdb.domain.signals import FURTHER, Algorithm, Signal
+from hashdb.domain.matching.matches import MATCHES_A_QUERY, Holder, MatchDetails, Neighbor, Query, Result
+from hashdb.domain.matching.suggestions import TEST_SIGNALS, Distances, build_results, decide, suggest
+from hashdb.domain.signals import SPARSE_MARGIN, Algorithm, Signal
 from tests.builders import NOON, near, signal, sparse
 
-NEAR = Algorithm.PHASH256.radius - FURTHER
+NEAR = Algorithm.PHASH256.radius - SPARSE_MARGIN
 
 
 def search(algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
@@ -19,7 +19,7 @@ def search(algorithm: Algorithm, values: Sequence[int], radius: int) -> list[lis
 
 
 def holder(held: Signal, contribution: int, member: int = 1, severity: int | None = None) -> Holder:
-    about = About(("glorification",), (), None, NOON)
+    about = MatchDetails(("glorification",), (), None, NOON)
     return Holder(held, contribution, member, severity, Standing.UNREVIEWED, about)
 
 
@@ -35,7 +35,7 @@ def answered(
         return {id: of for id, of in (algorithms or {}).items() if id in ids}
 
     by_signal = {signal: [one for one in held if one.signal == signal] for signal in found}
-    return results([query], decide([query], [found], [{}], by_signal, having))
+    return build_results([query], decide([query], [found], [{}], by_signal, having))
 
 
 def test_what_is_found_is_told_with_the_distance_to_the_nearest_of_a_query() -> None:
@@ -115,7 +115,7 @@ def test_queries_with_the_same_values_in_the_same_order_choose_once() -> None:
     assert first.chosen is second.chosen
     assert [group[0].contribution for group in first.chosen] == list(range(1, 1_001))
     assert [group[0].contribution for group in third.chosen] == list(range(1_001, 2_001))
-    told = results([Query((one, two))] * 3, [first, second, third])
+    told = build_results([Query((one, two))] * 3, [first, second, third])
     assert [result.matches[0].distance for result in told] == [
         {one.algorithm: 1},
         {one.algorithm: 3},

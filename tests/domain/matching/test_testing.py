@@ -7,7 +7,13 @@ from pathlib import Path
 from PIL import Image, ImageChops
 
 import hashdb
-from hashdb.domain.matching.suggestions import TEST_HOLDERS, TEST_ID, TEST_SIGNALS, contribution_of_test, near_test
+from hashdb.domain.matching.suggestions import (
+    TEST_HOLDERS,
+    TEST_ID,
+    TEST_SIGNALS,
+    contribution_of_test_item,
+    near_test_item,
+)
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.hashing import hash_file
 from scripts.test_picture import PICTURE, drawn
@@ -18,7 +24,7 @@ FOLDER = Path(hashdb.__file__).parent
 def test_the_published_signals_are_those_of_the_picture() -> None:
     hashed = hash_file(PICTURE, tuple(Algorithm))
     assert hashed.signals == TEST_SIGNALS
-    assert hashed.quality == contribution_of_test(tuple(Algorithm)).quality
+    assert hashed.quality == contribution_of_test_item(tuple(Algorithm)).quality
     assert not [signal for signal in TEST_SIGNALS if signal.fault()]
 
 
@@ -33,8 +39,8 @@ def test_the_picture_is_the_one_that_the_script_draws() -> None:
 def test_it_is_near_within_the_radius_and_no_further() -> None:
     signal = TEST_SIGNALS[0]
     other = Signal(signal.algorithm, signal.value ^ 0b111)
-    assert near_test(other, 3) == (3, signal)
-    assert near_test(other, 2) is None
+    assert near_test_item(other, 3) == (3, signal)
+    assert near_test_item(other, 2) is None
 
 
 def test_no_photograph_is_near_it() -> None:
@@ -42,7 +48,7 @@ def test_no_photograph_is_near_it() -> None:
     assert len(photos) == 18
     for photo in photos:
         for signal in hash_file(photo, tuple(Algorithm)).signals:
-            assert near_test(signal, signal.algorithm.radius) is None
+            assert near_test_item(signal, signal.algorithm.radius) is None
 
 
 def test_it_holds_its_own_signals_only() -> None:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from hashdb.domain.sharing.webhooks import PAUSES, TESTED, Attempt, Message, Trouble, body_of, pause_after
+from hashdb.domain.sharing.webhooks import (
+    RETRY_PAUSES,
+    TEST_TOPIC,
+    Attempt,
+    Message,
+    Trouble,
+    encode_message,
+    pause_after,
+)
 from tests.builders import NOON
 
 
@@ -12,22 +20,22 @@ def test_a_message_is_the_same_text_each_time() -> None:
     written = b'{"data":{"after":1,"count":2},"timestamp":"2026-11-20T12:00:00.000000Z","type":"feed.changed"}'
     # The stored details come back in an order of the database's own.
     for data in ({"count": 2, "after": 1}, {"after": 1, "count": 2}):
-        assert body_of(Message("msg_1", "feed.changed", NOON, data)) == written
+        assert encode_message(Message("msg_1", "feed.changed", NOON, data)) == written
 
 
 def test_attempts_go_on_for_about_a_day_with_pauses_that_grow() -> None:
-    assert list(PAUSES) == sorted(PAUSES)
-    assert timedelta(hours=23) < timedelta(seconds=sum(PAUSES)) < timedelta(hours=25)
-    for attempts, seconds in enumerate(PAUSES, 1):
+    assert list(RETRY_PAUSES) == sorted(RETRY_PAUSES)
+    assert timedelta(hours=23) < timedelta(seconds=sum(RETRY_PAUSES)) < timedelta(hours=25)
+    for attempts, seconds in enumerate(RETRY_PAUSES, 1):
         least, most = pause_after(attempts, "feed.changed", 0), pause_after(attempts, "feed.changed", 1)
         assert (least, most) == (timedelta(seconds=seconds * 0.8), timedelta(seconds=seconds * 1.2))
         drawn = pause_after(attempts, "feed.changed")
         assert drawn is not None and least is not None and most is not None and least <= drawn <= most
-    assert pause_after(len(PAUSES) + 1, "feed.changed") is None
+    assert pause_after(len(RETRY_PAUSES) + 1, "feed.changed") is None
 
 
 def test_a_test_is_sent_once() -> None:
-    assert pause_after(1, TESTED) is None
+    assert pause_after(1, TEST_TOPIC) is None
 
 
 def test_a_receiver_may_say_that_it_is_gone() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hashdb.domain.ledger.events import Action
-from hashdb.domain.sharing.feed import ExchangeRecord, matched
+from hashdb.domain.sharing.feed import ExchangeRecord, matched_after
 from tests.builders import NOON, signal
 
 A = Action
@@ -26,7 +26,7 @@ A = Action
     ],
 )
 def test_whether_it_matched_follows_from_its_events(actions: list[Action], expected: bool) -> None:
-    assert matched(actions) is expected
+    assert matched_after(actions) is expected
 
 
 def test_a_value_has_one_number_and_it_fits_into_a_long() -> None:

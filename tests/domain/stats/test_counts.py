@@ -9,13 +9,23 @@ from subprocess import run
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashdb.domain.stats.counts import ANY, Cell, Count, Kind, QueryOutcome, day_of, digest, lines, number_of
+from hashdb.domain.stats.counts import (
+    ANY_ALGORITHM,
+    Cell,
+    Count,
+    CountKind,
+    QueryOutcome,
+    day_of,
+    digest,
+    lines,
+    number_of_day,
+)
 
 DAY = date(2026, 11, 20)
 COUNTS = [
-    Count(Cell(Kind.QUERY, 3, "pdq", QueryOutcome.HIT), 12),
-    Count(Cell(Kind.QUERY, 10, ANY, QueryOutcome.NONE), 1),
-    Count(Cell(Kind.REFUSAL, 0, ANY, "invalid-input.signals"), 2),
+    Count(Cell(CountKind.QUERY, 3, "pdq", QueryOutcome.HIT), 12),
+    Count(Cell(CountKind.QUERY, 10, ANY_ALGORITHM, QueryOutcome.NONE), 1),
+    Count(Cell(CountKind.REFUSAL, 0, ANY_ALGORITHM, "invalid-input.signals"), 2),
 ]
 
 
@@ -43,4 +53,4 @@ def test_the_digest_is_of_that_day_and_those_numbers_in_any_order() -> None:
 
 @given(st.dates())
 def test_a_day_is_a_number_and_back(day: date) -> None:
-    assert day_of(number_of(day)) == day
+    assert day_of(number_of_day(day)) == day

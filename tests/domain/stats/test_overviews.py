@@ -7,18 +7,18 @@ from datetime import timedelta
 import pytest
 
 from hashdb.domain.ledger.events import Action, Details, Event
-from hashdb.domain.stats.counts import ANY, Cell, Count
+from hashdb.domain.stats.counts import ANY_ALGORITHM, Cell, Count
 from hashdb.domain.stats.overviews import (
     BOUNDS,
     EVERYONE,
     DayCount,
     Figure,
     TotalCount,
-    bucket,
-    concerned,
+    changed_contributions,
     deltas,
     sealed,
-    within,
+    share_figure,
+    shared_within,
 )
 from tests.builders import NOON
 
@@ -61,11 +61,11 @@ def test_a_status_and_a_standing_move_from_one_figure_to_the_other() -> None:
 
 def test_what_was_asked_on_a_day_counts_once_the_day_is_sealed() -> None:
     counts = [
-        Count(Cell("query", 7, ANY, "hit"), 3),
-        Count(Cell("query", 7, ANY, "none"), 4),
+        Count(Cell("query", 7, ANY_ALGORITHM, "hit"), 3),
+        Count(Cell("query", 7, ANY_ALGORITHM, "none"), 4),
         Count(Cell("query", 7, "pdq", "hit"), 3),
-        Count(Cell("hit", 8, ANY, "others"), 2),
-        Count(Cell("refusal", 8, ANY, "quality"), 9),
+        Count(Cell("hit", 8, ANY_ALGORITHM, "others"), 2),
+        Count(Cell("refusal", 8, ANY_ALGORITHM, "quality"), 9),
     ]
     events = [event(Action.COUNTS_SEALED, 20261120)]
     assert sealed(events) == {20261120}
@@ -80,7 +80,7 @@ def test_what_was_asked_on_a_day_counts_once_the_day_is_sealed() -> None:
 
 def test_what_a_change_concerns_must_be_known() -> None:
     events = [added(1, 7, 0), event(Action.CONTRIBUTION_RETIRED, 2, before="disputed"), event(Action.KEY_ISSUED, 3)]
-    assert concerned(events) == {2}
+    assert changed_contributions(events) == {2}
     assert deltas(events[1:2], {}, 0).in_all == {}
 
 
@@ -89,11 +89,11 @@ def test_a_time_counts_at_the_first_bound_that_it_does_not_pass(seconds: int) ->
     counted = deltas([added(1, 7, seconds)], {}, 0).by_day
     found = {key.what: times for key, times in counted.items() if key.what.startswith("share:")}
     expected = next((bound for bound in BOUNDS if seconds <= bound), None)
-    assert found == {bucket(expected): 1}
-    assert within({**found, Figure.TIMED: 1}, 0.5) == expected
+    assert found == {share_figure(expected): 1}
+    assert shared_within({**found, Figure.TIMED: 1}, 0.5) == expected
 
 
 def test_half_is_within_the_bound_that_half_do_not_pass() -> None:
-    buckets = {bucket(60): 5, bucket(3_600): 4, bucket(None): 1, Figure.TIMED: 10}
-    assert [within(buckets, share) for share in (0.5, 0.51, 0.9, 0.91)] == [60, 3_600, 3_600, None]
-    assert within({}, 0.5) is None
+    buckets = {share_figure(60): 5, share_figure(3_600): 4, share_figure(None): 1, Figure.TIMED: 10}
+    assert [shared_within(buckets, share) for share in (0.5, 0.51, 0.9, 0.91)] == [60, 3_600, 3_600, None]
+    assert shared_within({}, 0.5) is None

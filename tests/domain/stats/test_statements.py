@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashdb.domain.contributions import Media
-from hashdb.domain.stats.reports import statement
+from hashdb.domain.stats.reports import statement_of_reasons
 
 REQUIRED = {
     "decision_facts",
@@ -22,7 +22,7 @@ REQUIRED = {
 
 
 def test_a_statement_has_every_field_that_is_required() -> None:
-    said = statement(Media.IMAGE, (), ("glorification", "manifesto"))
+    said = statement_of_reasons(Media.IMAGE, (), ("glorification", "manifesto"))
     assert set(said) >= REQUIRED | {"decision_visibility"}
     assert said["category"] == "STATEMENT_CATEGORY_RISK_FOR_PUBLIC_SECURITY"
     assert said["category_specification"] == ["KEYWORD_TERRORIST_CONTENT"]
@@ -32,8 +32,8 @@ def test_a_statement_has_every_field_that_is_required() -> None:
 
 
 def test_the_content_is_named_by_its_media_and_that_it_is_synthetic() -> None:
-    kinds = {media: statement(media, (), ("manifesto",))["content_type"] for media in Media}
+    kinds = {media: statement_of_reasons(media, (), ("manifesto",))["content_type"] for media in Media}
     assert kinds[Media.VIDEO] == kinds[Media.VIDEO_FRAME] == ["CONTENT_TYPE_VIDEO"]
     assert kinds[Media.DOCUMENT] == ["CONTENT_TYPE_TEXT"]
-    said = statement(Media.IMAGE, ("synthetic",), ("manifesto",))
+    said = statement_of_reasons(Media.IMAGE, ("synthetic",), ("manifesto",))
     assert said["content_type"] == ["CONTENT_TYPE_IMAGE", "CONTENT_TYPE_SYNTHETIC_MEDIA"]

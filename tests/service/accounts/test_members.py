@@ -22,7 +22,7 @@ from hashdb.domain.accounts.members import (
     MemberStatus,
     Scope,
 )
-from hashdb.domain.ledger.events import Event, tag
+from hashdb.domain.ledger.events import Event, secret_tag
 from hashdb.errors import AlreadyRevoked, InvalidInput, NameTaken, NotAuthenticated, NotFound, ScopeMissing
 from hashdb.service import HashDB
 from hashdb.service.accounts import members
@@ -111,7 +111,7 @@ def test_a_secret_is_shown_once_and_kept_as_a_digest(db: HashDB) -> None:
             "member": member.id,
             "scopes": ["match"],
             "expires_at": None,
-            "secret_tag": tag(hashlib.sha256(issued.secret.encode()).digest()),
+            "secret_tag": secret_tag(hashlib.sha256(issued.secret.encode()).digest()),
         },
     )
     actor = members.authenticate(db, issued.secret)

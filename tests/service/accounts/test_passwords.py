@@ -13,12 +13,12 @@ from tests.builders import NOON
 
 
 def test_a_password_is_recognised_by_what_is_kept() -> None:
-    kept = sessions.hashed("correct horse caf\u00e9")
+    kept = sessions.hash_password("correct horse caf\u00e9")
     assert kept.startswith("$argon2id$")
-    assert sessions.recognised("correct horse cafe\u0301", kept)
-    assert not sessions.recognised("correct horse", kept)
-    assert not sessions.recognised("x", None)
-    assert not sessions.recognised("x", "not of argon2")
+    assert sessions.verify_password("correct horse cafe\u0301", kept)
+    assert not sessions.verify_password("correct horse", kept)
+    assert not sessions.verify_password("x", None)
+    assert not sessions.verify_password("x", "not of argon2")
 
 
 def test_a_code_is_good_for_its_step_and_the_neighbours_and_once() -> None:
@@ -38,15 +38,15 @@ def test_a_code_is_good_for_its_step_and_the_neighbours_and_once() -> None:
 def test_a_recovery_code_is_used_up() -> None:
     codes = sessions.new_codes()
     known = Credentials(None, None, 0, tuple(map(sessions.recovery_digest, codes)))
-    left = sessions.left_without(f" {codes[3].upper()} ", known)
+    left = sessions.remaining_codes(f" {codes[3].upper()} ", known)
     assert left is not None
     assert len(left) == 9
-    assert sessions.left_without(codes[3], Credentials(None, None, 0, left)) is None
+    assert sessions.remaining_codes(codes[3], Credentials(None, None, 0, left)) is None
 
 
 def test_what_is_made_is_never_the_same() -> None:
-    assert len({sessions.generated() for _ in range(50)}) == 50
-    assert len(sessions.generated()) == 23
+    assert len({sessions.generate_password() for _ in range(50)}) == 50
+    assert len(sessions.generate_password()) == 23
 
 
 def test_the_authenticator_is_told_whose_secret_it_is() -> None:

@@ -10,7 +10,15 @@ import pyotp
 import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE
-from hashdb.domain.accounts.users import Identity, Lifetime, Role, Session, UserChange, UserDraft, UserStatus
+from hashdb.domain.accounts.users import (
+    ProviderIdentity,
+    Role,
+    Session,
+    SessionLifetime,
+    UserChange,
+    UserDraft,
+    UserStatus,
+)
 from hashdb.errors import InvalidInput, LimitReached, NotAuthenticated, SignInRefused
 from hashdb.service import HashDB
 from hashdb.service.accounts import sessions, users
@@ -18,7 +26,7 @@ from hashdb.service.stats import counts
 from tests.builders import Clock
 
 PASSWORD = "correct horse battery staple"
-LIFETIME = Lifetime(timedelta(hours=1), timedelta(hours=12))
+LIFETIME = SessionLifetime(timedelta(hours=1), timedelta(hours=12))
 
 
 @pytest.fixture
@@ -31,10 +39,10 @@ def test_a_session_is_its_users_as_it_is_now(db: HashDB, ada: int) -> None:
     opened = sessions.sign_in(db, "ada", PASSWORD, "a")
     assert opened.token not in repr(opened)
     users.change(db, COMMAND_LINE, ada, UserChange(role=Role.AUDITOR))
-    assert sessions.who(db, opened.token, LIFETIME).user.role is Role.AUDITOR
+    assert sessions.find_session(db, opened.token, LIFETIME).user.role is Role.AUDITOR
     sessions.sign_out(db, opened.session)
     with pytest.raises(NotAuthenticated):
-        sessions.who(db, opened.token, LIFETIME)
+        sessions.find_session(db, opened.token, LIFETIME)
 
 
 def test_many_guesses_at_a_time_are_as_many_as_one_after_the_other(db: HashDB, ada: int) -> None:
@@ -103,8 +111,8 @@ def test_guesses_of_the_present_password_end_the_session_and_then_wait(
     with pytest.raises(SignInRefused, match="this session has ended"):
         form(db, stolen.session, "guess 5")
     with pytest.raises(NotAuthenticated):
-        sessions.who(db, stolen.token, LIFETIME)
-    assert sessions.who(db, own.token, LIFETIME).complete
+        sessions.find_session(db, stolen.token, LIFETIME)
+    assert sessions.find_session(db, own.token, LIFETIME).complete
     with pytest.raises(LimitReached) as caught:
         form(db, own.session, PASSWORD)
     assert caught.value.retry_after == 30
@@ -142,7 +150,7 @@ def test_failures_as_users_that_do_not_exist_are_gathered_in_one_event(db: HashD
         with pytest.raises(SignInRefused):
             sessions.sign_in(db, f"name {number}", "x", f"192.0.2.{number}")
     with pytest.raises(SignInRefused):
-        sessions.admit(db, "nobody", Identity("https://one.example", "subject 1"), "b")
+        sessions.sign_in_by_provider(db, "nobody", ProviderIdentity("https://one.example", "subject 1"), "b")
     counts.flush(db)
     with db.store.read() as tx:
         told = [(event.action, dict(event.details)) for event in tx.audit.since(before, 99)]
@@ -154,7 +162,7 @@ def test_a_name_that_nobody_can_have_is_refused_as_one_that_nobody_has(db: HashD
     with pytest.raises(SignInRefused, match=r"^the name or the password is not right$"):
         sessions.sign_in(db, name, PASSWORD, "a")
     with pytest.raises(SignInRefused):
-        sessions.admit(db, name, Identity("https://one.example", "subject 1"), "a")
+        sessions.sign_in_by_provider(db, name, ProviderIdentity("https://one.example", "subject 1"), "a")
 
 
 def test_an_address_of_ipv6_counts_as_its_network(db: HashDB, ada: int) -> None:
@@ -174,63 +182,65 @@ def test_an_address_of_ipv6_counts_as_its_network(db: HashDB, ada: int) -> None:
 
 def test_a_user_of_the_provider_belongs_to_one_subject_of_one_issuer(db: HashDB) -> None:
     bob = users.add(db, COMMAND_LINE, UserDraft("bob", Role.ADMIN), local=False).user.id
-    own = Identity("https://one.example", "subject 1")
-    assert sessions.admit(db, "bob", own, "a").session.complete
-    assert sessions.admit(db, "bob", own, "a").session.complete
+    own = ProviderIdentity("https://one.example", "subject 1")
+    assert sessions.sign_in_by_provider(db, "bob", own, "a").session.complete
+    assert sessions.sign_in_by_provider(db, "bob", own, "a").session.complete
     others = (
-        ("bob", Identity("https://one.example", "subject 2")),
-        ("bob", Identity("https://two.example", "subject 1")),
+        ("bob", ProviderIdentity("https://one.example", "subject 2")),
+        ("bob", ProviderIdentity("https://two.example", "subject 1")),
         ("nobody", own),
     )
     for name, identity in others:
         with pytest.raises(SignInRefused):
-            sessions.admit(db, name, identity, "a")
+            sessions.sign_in_by_provider(db, name, identity, "a")
     users.change(db, COMMAND_LINE, bob, UserChange(status=UserStatus.DISABLED))
     with pytest.raises(SignInRefused):
-        sessions.admit(db, "bob", own, "a")
+        sessions.sign_in_by_provider(db, "bob", own, "a")
 
 
 def test_a_subject_that_was_stored_without_its_issuer_is_bound_to_the_next_one(db: HashDB) -> None:
     bob = users.add(db, COMMAND_LINE, UserDraft("bob", Role.ADMIN), local=False).user.id
     with db.store.begin() as tx:
-        tx.users.set_identity(bob, Identity(None, "subject 1"))
+        tx.users.set_identity(bob, ProviderIdentity(None, "subject 1"))
     with pytest.raises(SignInRefused):
-        sessions.admit(db, "bob", Identity("https://one.example", "subject 2"), "a")
-    assert sessions.admit(db, "bob", Identity("https://one.example", "subject 1"), "a").session.complete
+        sessions.sign_in_by_provider(db, "bob", ProviderIdentity("https://one.example", "subject 2"), "a")
+    assert sessions.sign_in_by_provider(
+        db, "bob", ProviderIdentity("https://one.example", "subject 1"), "a"
+    ).session.complete
     with pytest.raises(SignInRefused):
-        sessions.admit(db, "bob", Identity("https://two.example", "subject 1"), "a")
+        sessions.sign_in_by_provider(db, "bob", ProviderIdentity("https://two.example", "subject 1"), "a")
 
 
 def test_the_provider_does_not_open_an_account_with_a_password(db: HashDB, ada: int) -> None:
-    account = Identity("https://one.example", "subject 1")
+    account = ProviderIdentity("https://one.example", "subject 1")
     with db.store.begin() as tx:
         # As version 0.1.0 left it.
         tx.users.set_identity(ada, account)
     with pytest.raises(SignInRefused):
-        sessions.admit(db, "ada", account, "a")
+        sessions.sign_in_by_provider(db, "ada", account, "a")
     users.use_provider(db, COMMAND_LINE, ada)
     with pytest.raises(SignInRefused):
         sessions.sign_in(db, "ada", PASSWORD, "a")
-    assert sessions.admit(db, "ada", account, "a").session.complete
+    assert sessions.sign_in_by_provider(db, "ada", account, "a").session.complete
 
 
 def test_only_what_is_seen_now_and_then_is_written(db: HashDB, ada: int, clock: Clock) -> None:
     opened = sessions.sign_in(db, "ada", PASSWORD, "a")
     begun = clock()
     clock.go(seconds=59)
-    sessions.who(db, opened.token, LIFETIME)
-    assert sessions.of_user(db, opened.session)[0].seen_at == begun
+    sessions.find_session(db, opened.token, LIFETIME)
+    assert sessions.list_of_user(db, opened.session)[0].seen_at == begun
     clock.go(seconds=1)
-    sessions.who(db, opened.token, LIFETIME, in_use=False)
-    assert sessions.of_user(db, opened.session)[0].seen_at == begun
-    sessions.who(db, opened.token, LIFETIME)
-    assert sessions.of_user(db, opened.session)[0].seen_at == clock()
+    sessions.find_session(db, opened.token, LIFETIME, in_use=False)
+    assert sessions.list_of_user(db, opened.session)[0].seen_at == begun
+    sessions.find_session(db, opened.token, LIFETIME)
+    assert sessions.list_of_user(db, opened.session)[0].seen_at == clock()
 
 
 def test_other_sessions_are_ended(db: HashDB, ada: int) -> None:
     one, other = (sessions.sign_in(db, "ada", PASSWORD, "a") for _ in range(2))
     assert sessions.end_others(db, one.session) == 1
     assert sessions.end_others(db, one.session) == 0
-    assert len(sessions.of_user(db, one.session)) == 1
+    assert len(sessions.list_of_user(db, one.session)) == 1
     with pytest.raises(NotAuthenticated):
-        sessions.who(db, other.token, LIFETIME)
+        sessions.find_session(db, other.token, LIFETIME)

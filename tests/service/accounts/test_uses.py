@@ -8,7 +8,7 @@ import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, Scope
 from hashdb.domain.contributions import Filter
-from hashdb.domain.stats.counts import MOST, Lag, Use
+from hashdb.domain.stats.counts import MAX_LAG, Lag, Use
 from hashdb.errors import ScopeMissing
 from hashdb.service import HashDB
 from hashdb.service.accounts import members
@@ -106,7 +106,7 @@ def test_what_a_reader_was_not_given_yet_is_counted(db: HashDB, actor: Actor, se
 
 
 def test_a_long_lag_is_not_counted_to_its_end() -> None:
-    assert Lag(MOST, NOON).more and not Lag(MOST - 1, NOON + timedelta(1)).more
+    assert Lag(MAX_LAG, NOON).more and not Lag(MAX_LAG - 1, NOON + timedelta(1)).more
 
 
 def test_uses_are_for_who_audits(db: HashDB, actor: Actor) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from hashdb.domain.accounts.members import SYSTEM
-from hashdb.domain.ledger.events import Action, Entry
+from hashdb.domain.ledger.events import Action, LogEntry
 from hashdb.domain.matching.benign import REFUSAL
 from hashdb.domain.review.incidents import Incident
 from hashdb.domain.signals import Algorithm
@@ -58,7 +58,7 @@ def test_faults_stand_at_their_fields() -> None:
 )
 def test_what_was_checked_against_old_rules_is_not_appended(db: HashDB, action: Action, changes: bool) -> None:
     known = db.index.catch_up().seq
-    entry = Entry(action, action.partition(".")[0], 1, {})
+    entry = LogEntry(action, action.partition(".")[0], 1, {})
     with db.store.begin() as tx:
         tx.audit.append(NOON, SYSTEM, [entry])
     if changes:

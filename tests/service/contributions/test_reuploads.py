@@ -10,7 +10,7 @@ import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM, Actor
 from hashdb.domain.contributions import Contribution, Draft, IdempotencyKey, Standing
-from hashdb.domain.matching.benign import Benign, BenignDraft
+from hashdb.domain.matching.benign import BenignDraft, BenignEntry
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.review.cases import Case, CaseState, Decision, OpinionDraft, Stance
 from hashdb.domain.sharing.feed import Gone
@@ -167,7 +167,7 @@ def test_a_masked_signal_of_a_retired_one_counts_once_it_is_unmasked(
     db: HashDB, other: Actor, retired: Contribution
 ) -> None:
     entry = benign.add(db, COMMAND_LINE, BenignDraft((signal(1),), {Algorithm.PDQ: 0}))
-    assert isinstance(entry, Benign)
+    assert isinstance(entry, BenignEntry)
     assert contributed(db, other, draft(near(signal(1), 4)))[0].standing is Standing.UNREVIEWED
     benign.delete(db, COMMAND_LINE, entry.id)
     assert contributed(db, other, draft(near(signal(1), 6)))[0].standing is Standing.QUARANTINED

@@ -155,14 +155,14 @@ def test_ones_own_is_not_waited_for(db: HashDB, actor: Actor, one: Contribution)
 
 
 def test_the_banks_of_a_key_that_only_matches_name_no_member(db: HashDB, matcher: Actor, one: Contribution) -> None:
-    names = feed.names(db, matcher)
+    names = feed.list_banks(db, matcher)
     assert matcher.member is not None
     assert set(names) == {-1, 0, matcher.member.id}
     assert names[-1] == "HASHDB_SHARED"
     (hit,) = feed.look_up(db, matcher, query(1))
     assert hit.bank == "HASHDB_SHARED"
     assert feed.content(db, matcher, "HASHDB_SHARED", one.id).id == one.id
-    every = feed.names(db, member_with(db, Scope.MATCH, Scope.FEED))
+    every = feed.list_banks(db, member_with(db, Scope.MATCH, Scope.FEED))
     assert every[one.member] == one.member_name.upper().replace(" ", "_")
     for bank in (every[one.member], "HASHDB_TEST", names[matcher.member.id]):
         with pytest.raises(NotFound):

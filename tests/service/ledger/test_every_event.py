@@ -25,13 +25,13 @@ from hashdb.domain.accounts.members import (
     MemberStatus,
     Scope,
 )
-from hashdb.domain.accounts.users import Identity, OpenedSession, Role, Session, UserChange, UserDraft
+from hashdb.domain.accounts.users import OpenedSession, ProviderIdentity, Role, Session, UserChange, UserDraft
 from hashdb.domain.contributions import Amendment, Listing
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
 from hashdb.domain.review.incidents import IncidentChange, IncidentDraft, Retention
 from hashdb.domain.sharing.webhooks import Topic, WebhookChange, WebhookDraft
-from hashdb.domain.stats.counts import Reason
+from hashdb.domain.stats.counts import RefusalReason
 from hashdb.domain.times import Period
 from hashdb.errors import InvalidInput
 from hashdb.service import HashDB, backups, health
@@ -149,7 +149,7 @@ def confirmed(db: HashDB) -> OpenedSession:
 def admitted(db: HashDB) -> OpenedSession:
     """What the provider opens."""
     users.add(db, COMMAND_LINE, UserDraft("bob", Role.ADMIN), local=False)
-    return sessions.admit(db, "bob", Identity("https://login.example", "subject"), "")
+    return sessions.sign_in_by_provider(db, "bob", ProviderIdentity("https://login.example", "subject"), "")
 
 
 def _fail(db: HashDB) -> None:
@@ -166,7 +166,7 @@ CHANGES: dict[str, Verb] = {
     "expiry.settle": lambda db, actor, id: expiry.settle(db),
     "expiry.start": lambda db, actor, id: expiry.start(db),
     "health.start": lambda db, actor, id: health.start(db),
-    "members.listed": lambda db, actor, id: members.listed(db, actor),
+    "members.log_listing": lambda db, actor, id: members.log_listing(db, actor),
     "incidents.add": lambda db, actor, id: incidents.add(db, COMMAND_LINE, IncidentDraft("CI:x", NOON)),
     "incidents.change": lambda db, actor, id: incidents.change(db, COMMAND_LINE, 1, IncidentChange(expires=True)),
     "benign.settle": lambda db, actor, id: benign.settle(db),
@@ -174,7 +174,7 @@ CHANGES: dict[str, Verb] = {
     "proposals.expire": lambda db, actor, id: proposals.expire(db),
     "feed.read": lambda db, actor, id: feed.read(db, actor, 0, 10),
     "feed.exchange": lambda db, actor, id: feed.exchange(db, actor, 0, 0, 1, 10),
-    "feed.note": lambda db, actor, id: feed.note(db, actor),
+    "feed.log_feed_read": lambda db, actor, id: feed.log_feed_read(db, actor),
     "checkpoints.rotate": lambda db, actor, id: checkpoints.rotate(db, COMMAND_LINE),
     "checkpoints.start": lambda db, actor, id: checkpoints.start(db),
     "contributions.amend": lambda db, actor, id: contributions.amend(db, actor, id, Amendment(severity=4)),
@@ -185,14 +185,14 @@ CHANGES: dict[str, Verb] = {
     "contributions.withdraw": lambda db, actor, id: contributions.withdraw(db, actor, id, "other"),
     "opinions.give": lambda db, actor, id: disputed(db, id),
     "opinions.recount": lambda db, actor, id: opinions.recount(db),
-    "backups.made": lambda db, actor, id: backups.made(db, COMMAND_LINE, with_key=False),
-    "backups.verified": lambda db, actor, id: backups.verified(db, COMMAND_LINE, 7),
+    "backups.log_backup": lambda db, actor, id: backups.log_backup(db, COMMAND_LINE, with_key=False),
+    "backups.log_verified": lambda db, actor, id: backups.log_verified(db, COMMAND_LINE, 7),
     "cases.uphold_pile": lambda db, actor, id: (
         disputed(db, id),
         cases.uphold_pile(db, COMMAND_LINE, 2, 99, "as an example"),
     ),
-    "backups.restored": lambda db, actor, id: backups.restored(db, COMMAND_LINE),
-    "cases.bring": lambda db, actor, id: cases.bring(db, COMMAND_LINE, id, "other", holds=False),
+    "backups.log_restored": lambda db, actor, id: backups.log_restored(db, COMMAND_LINE),
+    "cases.open_case": lambda db, actor, id: cases.open_case(db, COMMAND_LINE, id, "other", holds=False),
     "listings.export": lambda db, actor, id: listings.export(db, COMMAND_LINE, Listing(), "csv"),
     "counts.flush": lambda db, actor, id: _turned_away(db),
     "counts.seal": lambda db, actor, id: _seal(db, actor),
@@ -202,11 +202,13 @@ CHANGES: dict[str, Verb] = {
         db, COMMAND_LINE, 1, KeyDraft(frozenset({Scope.MATCH}))
     ),
     "members.revoke_key": lambda db, actor, id: members.revoke_key(db, COMMAND_LINE, 1),
-    "reports.note": lambda db, actor, id: reports.note(db, actor, Period(NOON.date(), NOON.date()), None, "csv"),
+    "reports.log_report": lambda db, actor, id: reports.log_report(
+        db, actor, Period(NOON.date(), NOON.date()), None, "csv"
+    ),
     "reports.text": lambda db, actor, id: _downloaded(db),
     "reports.transparency": lambda db, actor, id: reports.transparency(db, COMMAND_LINE, None, None, form="json"),
     "refusals.log_anonymous": lambda db, actor, id: _tell(db),
-    "sessions.admit": lambda db, actor, id: admitted(db),
+    "sessions.sign_in_by_provider": lambda db, actor, id: admitted(db),
     "sessions.confirm": lambda db, actor, id: confirmed(db),
     "sessions.end_others": lambda db, actor, id: sessions.end_others(db, two_sessions(db)),
     "sessions.sign_in": lambda db, actor, id: opened(db),
@@ -228,7 +230,7 @@ CHANGES: dict[str, Verb] = {
 
 
 def _turned_away(db: HashDB) -> bool:
-    db.stats.turn_away(db.now(), 0, Refusal(None, Reason.NO_KEY))
+    db.stats.turn_away(db.now(), 0, Refusal(None, RefusalReason.NO_KEY))
     return counts.flush(db)
 
 
@@ -254,10 +256,10 @@ def _tell(db: HashDB) -> bool:
 
 
 WITHOUT = {
-    "backups.move": "`backups.made` writes its event",
+    "backups.move": "`backups.log_backup` writes its event",
     "checkpoints.keep": "what it writes is over the events, and signed",
-    "sessions.approach": "it counts an attempt; its failure is told by `sessions.admit`",
-    "sessions.who": "it notes when a session was last used, once a minute",
+    "sessions.count_provider_attempt": "it counts an attempt; its failure is told by `sessions.sign_in_by_provider`",
+    "sessions.find_session": "it notes when a session was last used, once a minute",
     "deliveries.claim": "who sends what is in the log of deliveries",
     "deliveries.make": "what it has sent tells of events",
     "deliveries.prune": "it forgets old lines of the log of deliveries",

@@ -12,7 +12,7 @@ import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor
 from hashdb.domain.contributions import Standing
-from hashdb.domain.ledger.events import Action, Entry
+from hashdb.domain.ledger.events import Action, LogEntry
 from hashdb.domain.ledger.records import FIELDS
 from hashdb.service import HashDB
 from hashdb.service.contributions import contributions
@@ -233,7 +233,7 @@ def test_details_that_no_service_writes_are_named_by_their_event(
     db: HashDB, actor: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with db.store.begin() as tx:
-        tx.audit.append(NOON, COMMAND_LINE, [Entry(Action.MEMBER_ADDED, "member", 9, [])])  # type: ignore[arg-type]
+        tx.audit.append(NOON, COMMAND_LINE, [LogEntry(Action.MEMBER_ADDED, "member", 9, [])])  # type: ignore[arg-type]
     (found,) = verify(db, COMMAND_LINE).findings
     assert str(found) == f"event {db.store.head().seq}: its details are none that the service writes"
 

@@ -90,7 +90,7 @@ class Tamperer:
         leaves = self.leaves()
         inner, edge = merkle.grow(0, (), leaves)
         self.run("DELETE FROM nodes") if upto == 99 else None
-        for place, node in zip(merkle.inner_places(0, len(leaves)), inner, strict=True):
+        for place, node in zip(merkle.inner_subtrees(0, len(leaves)), inner, strict=True):
             if place.level <= upto:
                 self.run("DELETE FROM nodes WHERE number = :number", number=place.number)
                 values = {"number": place.number, "hash": node.hash, "left": node.left}
@@ -335,7 +335,7 @@ def test_a_checkpoint_of_another_log_is_told(log: HashDB) -> None:
 
 @pytest.mark.parametrize("number", [1, 5, merkle.inner_nodes(EVENTS)])
 def test_the_tree_itself_is_held_against_the_rows(log: HashDB, database_url: str, number: int) -> None:
-    place = list(merkle.inner_places(0, EVENTS))[number - 1]
+    place = list(merkle.inner_subtrees(0, EVENTS))[number - 1]
     tampered(database_url, lambda hand: hand.run("DELETE FROM nodes WHERE number = :number", number=number))
     found = finding(log)
     assert found.first is not None

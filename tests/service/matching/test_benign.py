@@ -10,7 +10,7 @@ import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, Scope
 from hashdb.domain.contributions import Contribution
-from hashdb.domain.matching.benign import REFUSAL, Benign, BenignDraft, BenignEffect, BenignFilter
+from hashdb.domain.matching.benign import REFUSAL, BenignDraft, BenignEntry, BenignFilter, BenignImpact
 from hashdb.domain.sharing.feed import Gone
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import InvalidInput, NotFound, ScopeMissing
@@ -21,10 +21,10 @@ from hashdb.service.sharing import feed
 from tests.builders import NOON, RULES, Clock, contributed, draft, hashdb, member_with, near, query, signal
 
 
-def listed(db: HashDB, *signals: Signal, note: str = "", **radius: int) -> Benign:
+def listed(db: HashDB, *signals: Signal, note: str = "", **radius: int) -> BenignEntry:
     asked = BenignDraft(signals, {Algorithm(name): bits for name, bits in radius.items()}, note)
     added = benign.add(db, COMMAND_LINE, asked)
-    assert isinstance(added, Benign)
+    assert isinstance(added, BenignEntry)
     return added
 
 
@@ -213,22 +213,22 @@ def test_what_comes_with_hashdb_is_added_once_replaced_where_it_differs_and_stay
 
 def test_of_a_pictures_signals_only_variants_are_left_out(db: HashDB) -> None:
     listed(db, signal(1), signal(2))
-    assert benign.spared(db, (signal(1), signal(2), signal(3)), 1) == (signal(1), signal(3))
+    assert benign.without_benign_variants(db, (signal(1), signal(2), signal(3)), 1) == (signal(1), signal(3))
 
 
 def test_the_effect_of_an_entry_is_told_before_it_is_added(db: HashDB, actor: Actor) -> None:
     contributed(db, actor, draft(1), draft(near(signal(1), 9), signal(5)), draft(2))
     contributed(db, member_with(db), draft(signal(1)))
     asked = BenignDraft((signal(1),), {Algorithm.PDQ: 9})
-    assert benign.effect(db, COMMAND_LINE, asked) == BenignEffect(3, 3, 2, 2)
-    assert benign.effect(db, COMMAND_LINE, replace(asked, radius={Algorithm.PDQ: 8})) == BenignEffect(2, 2, 2, 2)
-    assert benign.effect(db, COMMAND_LINE, BenignDraft((signal(7),))) == BenignEffect(0, 0, 0, 0)
+    assert benign.effect(db, COMMAND_LINE, asked) == BenignImpact(3, 3, 2, 2)
+    assert benign.effect(db, COMMAND_LINE, replace(asked, radius={Algorithm.PDQ: 8})) == BenignImpact(2, 2, 2, 2)
+    assert benign.effect(db, COMMAND_LINE, BenignDraft((signal(7),))) == BenignImpact(0, 0, 0, 0)
     added = benign.add(db, COMMAND_LINE, asked)
-    assert isinstance(added, Benign)
-    assert benign.held_back(db, COMMAND_LINE, added.id) == BenignEffect(3, 3, 2, 2)
-    assert benign.effect(db, COMMAND_LINE, asked) == BenignEffect(0, 0, 0, 0), "it is masked already"
+    assert isinstance(added, BenignEntry)
+    assert benign.suppressed_by(db, COMMAND_LINE, added.id) == BenignImpact(3, 3, 2, 2)
+    assert benign.effect(db, COMMAND_LINE, asked) == BenignImpact(0, 0, 0, 0), "it is masked already"
     with pytest.raises(NotFound):
-        benign.held_back(db, COMMAND_LINE, 99)
+        benign.suppressed_by(db, COMMAND_LINE, 99)
 
 
 def test_the_list_is_filtered(db: HashDB) -> None:

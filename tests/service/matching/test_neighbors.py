@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor
-from hashdb.domain.matching.benign import Benign, BenignDraft
+from hashdb.domain.matching.benign import BenignDraft, BenignEntry
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import InvalidInput, NotFound, ScopeMissing
 from hashdb.service import HashDB
@@ -37,7 +37,7 @@ def test_what_is_asked_about_is_looked_for_within_twice_the_radius(db: HashDB, a
     one, two, _ = contributed(
         db, actor, draft(near(signal(1), 62)), draft(near(signal(2), 6)), draft(near(signal(1), 63))
     )
-    found = neighbors.around(db, COMMAND_LINE, {"": [signal(1)], "mirror": [signal(2)]}, 10)
+    found = neighbors.list_near_signals(db, COMMAND_LINE, {"": [signal(1)], "mirror": [signal(2)]}, 10)
     assert [(each.contribution.id, dict(each.distance), dict(each.through)) for each in found] == [
         (two.id, {PDQ: 6}, {PDQ: "mirror"}),
         (one.id, {PDQ: 62}, {}),
@@ -47,25 +47,27 @@ def test_what_is_asked_about_is_looked_for_within_twice_the_radius(db: HashDB, a
 
 def test_the_nearest_benign_signal_is_told_by_algorithm(db: HashDB, actor: Actor) -> None:
     entry = benign.add(db, COMMAND_LINE, BenignDraft((signal(1), signal(2), signal(1, PHASH)), note="a test card"))
-    assert isinstance(entry, Benign)
-    found = neighbors.benign(db, COMMAND_LINE, [near(signal(2), 16), near(signal(1), 40), near(signal(1, PHASH), 3)])
+    assert isinstance(entry, BenignEntry)
+    found = neighbors.nearest_benign(
+        db, COMMAND_LINE, [near(signal(2), 16), near(signal(1), 40), near(signal(1, PHASH), 3)]
+    )
     assert [(one.algorithm, one.distance, one.radius, one.touches, one.name) for one in found] == [
         (PDQ, 16, 15, False, "a test card"),
         (PHASH, 3, 3, True, "a test card"),
     ]
-    assert neighbors.benign(db, COMMAND_LINE, []) == ()
+    assert neighbors.nearest_benign(db, COMMAND_LINE, []) == ()
     with pytest.raises(ScopeMissing):
-        neighbors.benign(db, actor, [])
+        neighbors.nearest_benign(db, actor, [])
 
 
 def test_signals_that_are_not_enabled_are_refused_and_nothing_is_told_to_members(db: HashDB, actor: Actor) -> None:
     (one,) = contributed(db, actor, draft(1))
     with pytest.raises(InvalidInput) as caught:
-        neighbors.around(db, COMMAND_LINE, {"": [signal(1), signal(1, Algorithm.AHASH)]}, 1)
+        neighbors.list_near_signals(db, COMMAND_LINE, {"": [signal(1), signal(1, Algorithm.AHASH)]}, 1)
     assert [fault.at for fault in caught.value.faults] == ["signals[1]"]
     with pytest.raises(ScopeMissing):
         neighbors.list_near(db, actor, one.id, 1)
     with pytest.raises(ScopeMissing):
-        neighbors.around(db, actor, {}, 1)
+        neighbors.list_near_signals(db, actor, {}, 1)
     with pytest.raises(NotFound):
         neighbors.list_near(db, COMMAND_LINE, 99, 1)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM, Actor
-from hashdb.domain.matching.benign import Benign, BenignDraft
+from hashdb.domain.matching.benign import BenignDraft, BenignEntry
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import InvalidInput
 from hashdb.service import HashDB
@@ -117,7 +117,7 @@ def test_masks_are_at_any_time_what_the_list_says(db: HashDB, actor: Actor) -> N
             db, actor, *(draft(near(signal(seed % 3), 5 + seed, seed), signal(50 + seed)) for seed in range(12))
         )
     }
-    entries: list[Benign] = []
+    entries: list[BenignEntry] = []
     for _ in range(12):
         if entries and rng.random() < 0.4:
             benign.delete(db, COMMAND_LINE, entries.pop(rng.randrange(len(entries))).id)
@@ -125,7 +125,7 @@ def test_masks_are_at_any_time_what_the_list_says(db: HashDB, actor: Actor) -> N
             close = near(signal(rng.randrange(3)), 4, rng.randrange(99))
             asked = BenignDraft((close,), {Algorithm.PDQ: rng.randrange(31)})
             added = benign.add(db, COMMAND_LINE, asked)
-            assert isinstance(added, Benign)
+            assert isinstance(added, BenignEntry)
             entries.append(added)
         for id, signals in items.items():
             seen = contributions.get(db, actor, id)
@@ -133,7 +133,7 @@ def test_masks_are_at_any_time_what_the_list_says(db: HashDB, actor: Actor) -> N
             assert (seen.signals, seen.masked) == (expected, len(signals) - len(expected))
 
 
-def _touched(one: Signal, entries: list[Benign]) -> bool:
+def _touched(one: Signal, entries: list[BenignEntry]) -> bool:
     return any(one.distance(other) <= entry.radius[other.algorithm] for entry in entries for other in entry.signals)
 
 

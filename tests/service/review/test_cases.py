@@ -18,8 +18,8 @@ from hashdb.domain.review.cases import (
     Decision,
     Impact,
     OpinionDraft,
-    Order,
     Pile,
+    QueueOrder,
     Stance,
     StandingChange,
 )
@@ -330,10 +330,10 @@ def test_what_the_service_holds_is_quarantined_until_it_is_decided(db: HashDB, r
 
 def test_a_reviewer_who_doubts_opens_a_case_and_may_hold_the_contribution(db: HashDB, actor: Actor) -> None:
     one, two = contributed(db, actor, draft(1), draft(2))
-    case = cases.bring(db, COMMAND_LINE, one.id, "edsa_context", holds=True)
+    case = cases.open_case(db, COMMAND_LINE, one.id, "edsa_context", holds=True)
     assert (case.contribution, case.reason, case.holds, case.state) == (one.id, "edsa_context", True, CaseState.OPEN)
     assert contributions.get(db, COMMAND_LINE, one.id).standing is Standing.QUARANTINED
-    cases.bring(db, COMMAND_LINE, two.id, "other", holds=False)
+    cases.open_case(db, COMMAND_LINE, two.id, "other", holds=False)
     assert contributions.get(db, COMMAND_LINE, two.id).standing is Standing.UNREVIEWED
     with db.store.read() as tx:
         actions = [event.action for event in tx.audit.events(0, 100, str(COMMAND_LINE), None, None)]
@@ -342,7 +342,7 @@ def test_a_reviewer_who_doubts_opens_a_case_and_may_hold_the_contribution(db: Ha
 
 def test_a_case_is_opened_on_what_is_active_once_with_a_reason_by_a_reviewer(db: HashDB, actor: Actor) -> None:
     one, two = contributed(db, actor, draft(1), draft(2))
-    cases.bring(db, COMMAND_LINE, one.id, "other", holds=False)
+    cases.open_case(db, COMMAND_LINE, one.id, "other", holds=False)
     contributions.withdraw(db, actor, two.id, "other")
     head = db.store.head()
     refused = [
@@ -354,7 +354,7 @@ def test_a_case_is_opened_on_what_is_active_once_with_a_reason_by_a_reviewer(db:
     ]
     for who, id, reason, error in refused:
         with pytest.raises(error):
-            cases.bring(db, who, id, reason, holds=True)
+            cases.open_case(db, who, id, reason, holds=True)
     assert db.store.head() == head
 
 
@@ -369,7 +369,7 @@ def test_what_is_foretold_of_a_decision_comes_true(
 ) -> None:
     (one,) = contributed(db, actor, draft(1))
     if held:
-        case = cases.bring(db, COMMAND_LINE, one.id, "other", holds=True)
+        case = cases.open_case(db, COMMAND_LINE, one.id, "other", holds=True)
         assert db.store.head()
     else:
         opinions.give(db, other, one.id, DISPUTE)
@@ -377,7 +377,7 @@ def test_what_is_foretold_of_a_decision_comes_true(
     if confirmed and not held:
         opinions.give(db, member_with(db), one.id, CONFIRM)
     before = contributions.get(db, COMMAND_LINE, one.id).standing
-    foretold = cases.outcomes(db, COMMAND_LINE, case.id)[decision]
+    foretold = cases.preview_decisions(db, COMMAND_LINE, case.id)[decision]
     cases.decide(db, COMMAND_LINE, case.id, decision)
     assert foretold == StandingChange(before, contributions.get(db, COMMAND_LINE, one.id).standing)
     assert before is (Standing.QUARANTINED if held else Standing.DISPUTED)
@@ -401,25 +401,25 @@ def test_effects_are_for_who_audits_or_reviews(db: HashDB, actor: Actor) -> None
     with pytest.raises(ScopeMissing):
         cases.impact(db, actor, one.id)
     with pytest.raises(ScopeMissing):
-        cases.outcomes(db, actor, 1)
+        cases.preview_decisions(db, actor, 1)
     with pytest.raises(NotFound):
-        cases.outcomes(db, COMMAND_LINE, 1)
+        cases.preview_decisions(db, COMMAND_LINE, 1)
 
 
 def test_cases_wait_by_their_clock_or_the_gravest_first(db: HashDB, actor: Actor, clock: Clock) -> None:
     grave = [2, None, 4, 0, 4]
     for one in contributed(db, actor, *(draft(seed, severity=how) for seed, how in enumerate(grave))):
-        cases.bring(db, COMMAND_LINE, one.id, "other", holds=False)
+        cases.open_case(db, COMMAND_LINE, one.id, "other", holds=False)
         clock.go(hours=1)
-    assert [one.case.id for one in cases.queue(db, COMMAND_LINE, Order.CLOCK).waiting] == [1, 2, 3, 4, 5]
-    found = cases.queue(db, COMMAND_LINE, Order.SEVERITY).waiting
+    assert [one.case.id for one in cases.queue(db, COMMAND_LINE, QueueOrder.CLOCK).waiting] == [1, 2, 3, 4, 5]
+    found = cases.queue(db, COMMAND_LINE, QueueOrder.SEVERITY).waiting
     assert [one.case.id for one in found] == [3, 5, 1, 4, 2]
     assert [one.contribution.severity for one in found] == [4, 4, 2, 0, None]
     cases.decide(db, COMMAND_LINE, 5, Decision.UPHOLD)
-    assert cases.beside(db, COMMAND_LINE, Order.SEVERITY, 3) == (None, 1)
-    assert cases.beside(db, COMMAND_LINE, Order.SEVERITY, 4) == (1, 2)
-    assert cases.beside(db, COMMAND_LINE, Order.SEVERITY, 2) == (4, None)
-    assert cases.beside(db, COMMAND_LINE, Order.SEVERITY, 5) == (None, 3)
+    assert cases.neighbors_in_queue(db, COMMAND_LINE, QueueOrder.SEVERITY, 3) == (None, 1)
+    assert cases.neighbors_in_queue(db, COMMAND_LINE, QueueOrder.SEVERITY, 4) == (1, 2)
+    assert cases.neighbors_in_queue(db, COMMAND_LINE, QueueOrder.SEVERITY, 2) == (4, None)
+    assert cases.neighbors_in_queue(db, COMMAND_LINE, QueueOrder.SEVERITY, 5) == (None, 3)
     assert [case.id for case in cases.latest(db, COMMAND_LINE, None, 9)] == [5]
     assert cases.latest(db, COMMAND_LINE, 5, 9) == ()
 
@@ -436,23 +436,25 @@ def test_the_cases_of_a_member_with_many_are_a_pile_after_all_others(
     piled = disputed(db, other, contributed(db, actor, *map(draft, range(PILE)), draft(100, severity=4)))
     clock.go(hours=1)
     (case,) = disputed(db, actor, contributed(db, other, draft(200)))
-    brought = cases.bring(db, COMMAND_LINE, contributed(db, third, draft(201))[0].id, "other", holds=True).id
-    for order in Order:
+    brought = cases.open_case(db, COMMAND_LINE, contributed(db, third, draft(201))[0].id, "other", holds=True).id
+    for order in QueueOrder:
         queue = cases.queue(db, COMMAND_LINE, order)
         assert [one.case.id for one in queue.waiting] == [case, brought]
         assert queue.piles == (
             Pile(other.require_member(Scope.MATCH).id, piled_by(other), PILE + 1, 0, NOON + timedelta(hours=72), 4),
         )
-        assert cases.beside(db, COMMAND_LINE, order, case) == (None, brought)
-    pile = cases.queue(db, COMMAND_LINE, Order.SEVERITY, other.require_member(Scope.MATCH).id)
+        assert cases.neighbors_in_queue(db, COMMAND_LINE, order, case) == (None, brought)
+    pile = cases.queue(db, COMMAND_LINE, QueueOrder.SEVERITY, other.require_member(Scope.MATCH).id)
     assert [one.case.id for one in pile.waiting] == [piled[-1], *piled[:-1]]
     assert pile.piles == ()
-    beside = cases.beside(db, COMMAND_LINE, Order.CLOCK, piled[1], other.require_member(Scope.MATCH).id)
+    beside = cases.neighbors_in_queue(
+        db, COMMAND_LINE, QueueOrder.CLOCK, piled[1], other.require_member(Scope.MATCH).id
+    )
     assert beside == (piled[0], piled[2])
     # Every case is listed, and the one that is decided leaves the pile.
     assert len(cases.page(db, COMMAND_LINE, CaseState.OPEN, 0, 99)) == PILE + 3
     cases.decide(db, COMMAND_LINE, piled[-1], Decision.UPHOLD)
-    assert cases.queue(db, COMMAND_LINE, Order.CLOCK).piles == ()
+    assert cases.queue(db, COMMAND_LINE, QueueOrder.CLOCK).piles == ()
 
 
 def piled_by(actor: Actor) -> str:
@@ -464,7 +466,7 @@ def test_what_a_member_contributed_again_counts_for_its_own_pile(db: HashDB, act
     twins = [draft(near(signal(1), 8, seed=seed)) for seed in range(PILE + 1)]
     contributed(db, actor, *twins)
     cases.decide(db, COMMAND_LINE, disputed(db, other, [one])[0], Decision.RETIRE)
-    (pile,) = cases.queue(db, COMMAND_LINE, Order.CLOCK).piles
+    (pile,) = cases.queue(db, COMMAND_LINE, QueueOrder.CLOCK).piles
     assert (pile.member_name, pile.count, pile.held) == (piled_by(actor), PILE + 1, PILE + 1)
 
 
@@ -486,12 +488,12 @@ def test_a_pile_is_upheld_with_one_reason_but_for_what_came_since(db: HashDB, ac
 
 
 def test_a_queue_is_for_who_reviews_or_audits(db: HashDB, actor: Actor) -> None:
-    assert cases.beside(db, COMMAND_LINE, Order.CLOCK, 1) == (None, None)
+    assert cases.neighbors_in_queue(db, COMMAND_LINE, QueueOrder.CLOCK, 1) == (None, None)
     for ask in (
-        lambda: cases.queue(db, actor, Order.CLOCK),
-        lambda: cases.beside(db, actor, Order.CLOCK, 1),
+        lambda: cases.queue(db, actor, QueueOrder.CLOCK),
+        lambda: cases.neighbors_in_queue(db, actor, QueueOrder.CLOCK, 1),
         lambda: cases.latest(db, actor, None, 1),
-        lambda: cases.on(db, actor, 1),
+        lambda: cases.list_on_contribution(db, actor, 1),
         lambda: cases.uphold_pile(db, actor, 1, 9, "it stands"),
     ):
         with pytest.raises(ScopeMissing):

@@ -10,7 +10,7 @@ import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, Scope
 from hashdb.domain.contributions import Amendment, Status
-from hashdb.domain.review.incidents import Incident, IncidentChange, IncidentDraft, IncidentEffect
+from hashdb.domain.review.incidents import Incident, IncidentChange, IncidentDraft, IncidentImpact
 from hashdb.errors import IncidentExists, InvalidInput, NotFound, ScopeMissing
 from hashdb.service import HashDB
 from hashdb.service.contributions import contributions
@@ -182,9 +182,9 @@ def test_the_effect_of_an_incident_is_told_before(db: HashDB, actor: Actor) -> N
     contributed(db, actor, draft(1, incident=LABEL), draft(2, incident=LABEL, expires_at=NOON + DAY / 2), draft(3))
     asked = Incident(0, LABEL, NOON - DAY, NOON + DAY, True)
     auditor = member_with(db, Scope.AUDIT)
-    assert incidents.effect(db, auditor, asked) == IncidentEffect(2, 1, NOON + DAY, ended=False)
-    assert incidents.effect(db, auditor, replace(asked, end=NOON)) == IncidentEffect(2, 2, NOON, ended=True)
-    assert incidents.effect(db, auditor, replace(asked, expires=False)) == IncidentEffect(2, 0, None, ended=False)
+    assert incidents.effect(db, auditor, asked) == IncidentImpact(2, 1, NOON + DAY, ended=False)
+    assert incidents.effect(db, auditor, replace(asked, end=NOON)) == IncidentImpact(2, 2, NOON, ended=True)
+    assert incidents.effect(db, auditor, replace(asked, expires=False)) == IncidentImpact(2, 0, None, ended=False)
     assert incidents.named(db, auditor, [LABEL, "CI:other"]) == {LABEL: 2, "CI:other": 0}
 
 

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, Member, MemberChange, MemberStatus, Scope
-from hashdb.domain.matching.benign import Benign, BenignDraft
+from hashdb.domain.matching.benign import BenignDraft, BenignEntry
 from hashdb.domain.review.cases import Case, CaseState, Decision, OpinionDraft, Stance
 from hashdb.domain.review.incidents import Proposal, TwoPersonAction
 from hashdb.errors import AlreadyDecided, NotFound, ScopeMissing
@@ -106,7 +106,7 @@ def test_a_benign_signal_is_added_by_the_second_person(db: HashDB, admin: Actor,
     assert waits.request.content == {"signals": [str(signal(1))], "radius": {}, "note": "a test card"}
     assert benign.page(db, admin, 0, 9) == ()
     assert isinstance(benign.add(db, second, replace(asked, note="")), Proposal)
-    assert isinstance(benign.add(db, second, asked), Benign)
+    assert isinstance(benign.add(db, second, asked), BenignEntry)
     with db.store.read() as tx:
         events = tx.audit.events(0, 1000, None, None, None)
     assert signal(1).to_bytes().hex() not in str(events)
@@ -220,8 +220,12 @@ def test_one_proposal_is_shown_and_those_on_a_subject(db: HashDB, actor: Actor, 
     waits, auditor = suspend(db, admin, actor), member_with(db, Scope.AUDIT)
     assert isinstance(waits, Proposal)
     assert proposals.get(db, auditor, waits.id) == waits
-    assert proposals.page(db, auditor, 0, 9) == proposals.on(db, auditor, "member", actor.member.id) == (waits,)
-    assert proposals.on(db, auditor, "case", case) == ()
+    assert (
+        proposals.page(db, auditor, 0, 9)
+        == proposals.list_on_subject(db, auditor, "member", actor.member.id)
+        == (waits,)
+    )
+    assert proposals.list_on_subject(db, auditor, "case", case) == ()
     with pytest.raises(NotFound):
         proposals.get(db, member_with(db, Scope.REVIEW), waits.id)
     with pytest.raises(ScopeMissing):

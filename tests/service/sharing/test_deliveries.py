@@ -20,11 +20,11 @@ from hashdb.domain.accounts.members import COMMAND_LINE, Actor, MemberChange, Me
 from hashdb.domain.addresses import EgressPolicy
 from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
 from hashdb.domain.sharing.webhooks import (
-    LEASE,
-    PATIENCE,
-    PAUSES,
+    ATTEMPT_LEASE,
+    DISABLE_AFTER,
+    RETRY_PAUSES,
     Attempt,
-    Claimed,
+    ClaimedDelivery,
     Delivery,
     DeliveryOutcome,
     IssuedWebhook,
@@ -86,20 +86,20 @@ def told(db: HashDB, actor: Actor, webhook: int) -> list[tuple[str, dict[str, ob
     return [(one.message.topic, dict(one.message.data)) for one in listed(db, actor, webhook)]
 
 
-def answers(*status: int) -> Callable[[Claimed, datetime], Attempt]:
+def answers(*status: int) -> Callable[[ClaimedDelivery, datetime], Attempt]:
     """A receiver that answers so, in turn, and with the last for ever."""
     left = list(status)
 
-    def post(claimed: Claimed, now: datetime) -> Attempt:
+    def post(claimed: ClaimedDelivery, now: datetime) -> Attempt:
         said = left.pop(0) if len(left) > 1 else left[0]
         return Attempt(said, 1, None if 200 <= said < 300 else Trouble.STATUS)
 
     return post
 
 
-def to(url: str) -> Claimed:
+def to(url: str) -> ClaimedDelivery:
     """A delivery that is under way to an address."""
-    return Claimed(1, 1, url, ("whsec_YQ==",), Message("msg_1", "feed.changed", builders.NOON, {}), 0)
+    return ClaimedDelivery(1, 1, url, ("whsec_YQ==",), Message("msg_1", "feed.changed", builders.NOON, {}), 0)
 
 
 def sent(db: HashDB, post: deliveries.Post | None = None) -> list[DeliveryOutcome]:
@@ -202,7 +202,7 @@ def test_what_is_not_taken_is_sent_again_and_no_redirect_followed(
     assert sent(db, partial(deliveries.post, reach=REACH)) == [DeliveryOutcome.WAITING]
     assert sent(db) == []
     assert webhooks.get(db, actor, id).failing_since == clock.at
-    clock.go(seconds=PAUSES[0] * 1.2)
+    clock.go(seconds=RETRY_PAUSES[0] * 1.2)
     hook.status = 200
     assert sent(db, partial(deliveries.post, reach=REACH)) == [DeliveryOutcome.DELIVERED]
     first, second = hook.received
@@ -221,10 +221,10 @@ def test_a_day_of_failures_is_given_up_and_days_disable(db: HashDB, clock: Clock
         while outcomes == [DeliveryOutcome.WAITING]:
             clock.at = listed(db, actor, id)[-1].next_at or clock.at
             outcomes, attempts = sent(db, answers(500)), attempts + 1
-        assert (outcomes, attempts) == ([DeliveryOutcome.FAILED], len(PAUSES) + 1)
+        assert (outcomes, attempts) == ([DeliveryOutcome.FAILED], len(RETRY_PAUSES) + 1)
         found = webhooks.get(db, actor, id)
         assert found.failing_since == begun
-        assert found.enabled == (clock.at - begun < PATIENCE)
+        assert found.enabled == (clock.at - begun < DISABLE_AFTER)
     assert len(listed(db, actor, id)) in (3, 4)
     with db.store.read() as tx:
         events = [one for one in tx.audit.since(0, 1000) if one.action == "webhook.disabled"]
@@ -286,7 +286,7 @@ def test_two_processes_do_not_send_one_delivery(db: HashDB, clock: Clock, actor:
     deliveries.make(db)
     assert len(deliveries.claim(db, (), 8)) == 1
     assert deliveries.claim(db, (), 8) == ()
-    clock.go(seconds=LEASE.total_seconds())
+    clock.go(seconds=ATTEMPT_LEASE.total_seconds())
     assert len(deliveries.claim(db, (), 8)) == 1
 
 
@@ -294,7 +294,7 @@ def _die(url: str, at: str) -> None:
     """Make and send deliveries in a process of its own, which is killed at a place."""
     db = builders.hashdb(url, Clock())
 
-    def post(claimed: Claimed, now: datetime) -> Attempt:
+    def post(claimed: ClaimedDelivery, now: datetime) -> Attempt:
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError
 
@@ -317,7 +317,7 @@ def test_what_a_killed_process_left_is_sent_by_the_next(
     assert len(told(db, actor, id)) == (at == "sending")
     if at == "sending":
         assert sent(db) == []  # until it is taken for lost
-    clock.go(seconds=LEASE.total_seconds())
+    clock.go(seconds=ATTEMPT_LEASE.total_seconds())
     assert sent(db) == [DeliveryOutcome.DELIVERED]
     ((_, data),) = told(db, actor, id)
     assert (data["count"], data["checkpoint"]) == (2, db.store.head().seq)

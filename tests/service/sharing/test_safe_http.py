@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from hashdb.domain.addresses import Address, public
-from hashdb.service.sharing.safe_http import NotPermittedError, UnknownNameError, connected, resolved, target
+from hashdb.domain.addresses import Address, is_public
+from hashdb.service.sharing.safe_http import NotPermittedError, UnknownNameError, connect, resolve, target
 
 
 def anywhere(address: Address) -> bool:
@@ -63,17 +63,17 @@ def test_a_name_of_which_one_address_is_not_permitted_is_refused(
 ) -> None:
     names(monkeypatch, *addresses)
     with pytest.raises(NotPermittedError):
-        resolved(urlsplit("https://example.org/"), public)
+        resolve(urlsplit("https://example.org/"), is_public)
 
 
 def test_a_name_is_looked_up_once_and_asked_where_it_was_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     names(monkeypatch, "8.8.8.8", "1.1.1.1")
-    assert resolved(urlsplit("https://example.org/"), public) == "1.1.1.1"
+    assert resolve(urlsplit("https://example.org/"), is_public) == "1.1.1.1"
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         monkeypatch.undo()
         parts = urlsplit(f"http://example.org:{port}/")
-        with connected(parts, "127.0.0.1", 5) as connection:
+        with connect(parts, "127.0.0.1", 5) as connection:
             taken, _ = server.accept()
             connection.request("GET", target(parts))
             assert f"Host: example.org:{port}".encode() in taken.recv(4096)
@@ -83,7 +83,7 @@ def test_a_name_is_looked_up_once_and_asked_where_it_was_checked(monkeypatch: py
 def test_a_name_without_an_address_is_told() -> None:
     for url in ("http://hashdb.invalid/", f"http://{'x' * 70}.example/"):
         with pytest.raises(UnknownNameError):
-            resolved(urlsplit(url), anywhere)
+            resolve(urlsplit(url), anywhere)
 
 
 @pytest.mark.parametrize("octets", [b"", b"HTTP/1.1 200 OK\r\nX-", b"HTTP/1.1 200 OK\r\n\r\n"])
@@ -91,7 +91,7 @@ def test_a_name_without_an_address_is_told() -> None:
 def test_a_host_that_never_ends_is_left_when_the_time_is_over(octets: bytes, scheme: str) -> None:
     with dripping(octets) as port:
         parts = urlsplit(f"{scheme}://127.0.0.1:{port}/")
-        with pytest.raises(OSError), connected(parts, "127.0.0.1", 0.3) as connection:  # noqa: PT011
+        with pytest.raises(OSError), connect(parts, "127.0.0.1", 0.3) as connection:  # noqa: PT011
             connection.request("GET", "/")
             with connection.getresponse() as response:
                 response.read()

@@ -8,10 +8,10 @@ import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, Scope
 from hashdb.domain.sharing.webhooks import (
-    MOST,
-    OVERLAP,
-    TESTED,
-    WAITING_EACH,
+    MAX_WAITING_DELIVERIES,
+    MAX_WEBHOOKS,
+    SECRET_OVERLAP,
+    TEST_TOPIC,
     DeliveryOutcome,
     Topic,
     WebhookChange,
@@ -49,7 +49,7 @@ def test_a_webhook_is_made_changed_and_deleted_and_the_log_tells(db: HashDB, clo
     assert webhooks.change(db, actor, id, WebhookChange(enabled=False)) == changed
     renewed = webhooks.renew(db, actor, id)
     assert renewed.secret != issued.secret
-    assert renewed.webhook.overlap_until == clock.at + OVERLAP
+    assert renewed.webhook.overlap_until == clock.at + SECRET_OVERLAP
     assert webhooks.page(db, actor, 0, 9) == (renewed.webhook,) == (webhooks.get(db, actor, id),)
     webhooks.delete(db, actor, id)
     assert webhooks.page(db, actor, 0, 9) == ()
@@ -121,7 +121,7 @@ def test_a_webhook_is_its_members_and_an_administrator_may_end_it(db: HashDB, ac
 
 
 def test_a_member_has_so_many(db: HashDB, actor: Actor, other: Actor) -> None:
-    for _ in range(MOST):
+    for _ in range(MAX_WEBHOOKS):
         webhooks.add(db, actor, DRAFT)
     with pytest.raises(TooManyWebhooks):
         webhooks.add(db, actor, DRAFT)
@@ -155,13 +155,13 @@ def test_a_test_waits_to_be_sent_and_not_too_many(db: HashDB, actor: Actor) -> N
     id = webhooks.add(db, actor, DRAFT).webhook.id
     asked = webhooks.test(db, actor, id)
     assert (asked.message.topic, asked.outcome, asked.message.data) == (
-        TESTED,
+        TEST_TOPIC,
         DeliveryOutcome.WAITING,
         {"webhook": id},
     )
     assert webhooks.deliveries(db, actor, id, DeliveryOutcome.WAITING, 0, 9) == (asked,)
     assert webhooks.delivery(db, actor, id, asked.id) == webhooks.redeliver(db, actor, id, asked.id) == asked
-    for _ in range(WAITING_EACH - 1):
+    for _ in range(MAX_WAITING_DELIVERIES - 1):
         webhooks.test(db, actor, id)
     with pytest.raises(LimitReached):
         webhooks.test(db, actor, id)

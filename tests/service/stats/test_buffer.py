@@ -9,7 +9,7 @@ from hashdb.domain.contributions import Standing
 from hashdb.domain.matching.matches import Answer, Match, Result
 from hashdb.domain.matching.suggestions import TEST_ID
 from hashdb.domain.signals import Algorithm
-from hashdb.domain.stats.counts import ANY, Cell, Hit, Kind, MatchLog, QueryOutcome
+from hashdb.domain.stats.counts import ANY_ALGORITHM, Cell, CountKind, Hit, MatchLog, QueryOutcome
 from hashdb.service.stats.buffer import StatsBuffer
 from hashdb.settings import Settings
 from tests.builders import NOON, query, signal
@@ -20,7 +20,7 @@ BOTH = query(signal(1), signal(1, Algorithm.PHASH))
 
 
 def _query(algorithm: str, outcome: QueryOutcome) -> Cell:
-    return Cell(Kind.QUERY, 3, algorithm, outcome)
+    return Cell(CountKind.QUERY, 3, algorithm, outcome)
 
 
 def test_a_query_counts_once_for_each_algorithm_and_once_in_all() -> None:
@@ -30,10 +30,10 @@ def test_a_query_counts_once_for_each_algorithm_and_once_in_all() -> None:
     assert tally.numbers() == {
         DAY: Counter(
             {
-                _query(ANY, QueryOutcome.HIT): 1,
+                _query(ANY_ALGORITHM, QueryOutcome.HIT): 1,
                 _query("pdq", QueryOutcome.HIT): 1,
                 _query("phash", QueryOutcome.NONE): 1,
-                _query(ANY, QueryOutcome.NONE): 1,
+                _query(ANY_ALGORITHM, QueryOutcome.NONE): 1,
                 _query("pdq", QueryOutcome.NONE): 1,
             }
         )
@@ -56,7 +56,7 @@ def test_a_quarantined_match_that_was_asked_for_is_no_hit() -> None:
     tallies.match(NOON, 3, [query(1)], Answer((Result(None, (match,), 1),), 40))
     tally = tallies.take()
     assert tally.found() == []
-    assert tally.numbers()[DAY] == {_query(ANY, QueryOutcome.NONE): 1, _query("pdq", QueryOutcome.NONE): 1}
+    assert tally.numbers()[DAY] == {_query(ANY_ALGORITHM, QueryOutcome.NONE): 1, _query("pdq", QueryOutcome.NONE): 1}
 
 
 def test_the_test_item_is_no_hit() -> None:
@@ -65,7 +65,7 @@ def test_the_test_item_is_no_hit() -> None:
     tally = tallies.take()
     assert (tally.found(), set(tally.numbers()[DAY])) == (
         [],
-        {_query(ANY, QueryOutcome.NONE), _query("pdq", QueryOutcome.NONE)},
+        {_query(ANY_ALGORITHM, QueryOutcome.NONE), _query("pdq", QueryOutcome.NONE)},
     )
 
 
@@ -74,7 +74,7 @@ def test_what_is_not_written_is_taken_again_and_added_to() -> None:
     for _ in range(2):
         tallies.refuse(NOON, 3, "limit-reached")
         tally = tallies.take()
-    assert tally.numbers() == {DAY: {Cell(Kind.REFUSAL, 3, ANY, "limit-reached"): 2}}
+    assert tally.numbers() == {DAY: {Cell(CountKind.REFUSAL, 3, ANY_ALGORITHM, "limit-reached"): 2}}
     tallies.written()
     assert not tallies.take()
 

@@ -119,7 +119,7 @@ def test_the_figures_are_for_who_audits_or_reviews(db: HashDB, actor: Actor) -> 
 
 def test_what_only_the_service_doubts_is_not_held_against_its_member(db: HashDB, actor: Actor, other: Actor) -> None:
     held, disputed = contributed(db, actor, draft(1), draft(2))
-    cases.bring(db, COMMAND_LINE, held.id, "other", holds=True)
+    cases.open_case(db, COMMAND_LINE, held.id, "other", holds=True)
     opinions.give(db, other, disputed.id, DISPUTE)
     (first, _) = overviews.members(db, COMMAND_LINE, 30)
     assert first.precision == Precision(0, 1)

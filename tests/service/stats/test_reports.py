@@ -8,7 +8,7 @@ import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM, Actor, MemberKind
 from hashdb.domain.review.cases import CaseState, Cause, Decision, OpinionDraft, Stance
-from hashdb.domain.stats.reports import Precision, QueryFigures, Share, terrorist_content
+from hashdb.domain.stats.reports import Precision, QueryFigures, Share, tco_report
 from hashdb.errors import InvalidInput, NotAuthenticated, NotFound, ScopeMissing
 from hashdb.service import HashDB
 from hashdb.service.accounts import members
@@ -65,7 +65,7 @@ def test_a_report_of_one_member_is_of_its_contributions_and_its_queries(told: Ha
     assert (found.contributions.added, found.asked["any"]) == (2, QueryFigures(hit=1, none=0, own=1, others=0))
     assert set(found.asked_by) == {actor.member.id}
     assert found.turned_away == {}
-    said = terrorist_content(found)
+    said = tco_report(found)
     points = said["points"]
     assert isinstance(points, dict) and list(points) == ["a", "b", "c", "d", "e", "f", "g"]
     assert points["c"]["items_removed_following_removal_orders"] == 1
@@ -104,14 +104,14 @@ def test_the_outcomes_of_disputes_are_of_cases_in_which_somebody_disputed(
     disputed, joined, brought = contributed(db, actor, draft(1), draft(2), draft(3))
     ruled = {disputed.id: Decision.RETIRE, joined.id: Decision.QUARANTINE, brought.id: Decision.UPHOLD}
     for one in (joined, brought):
-        cases.bring(db, COMMAND_LINE, one.id, "edsa_context", holds=False)
+        cases.open_case(db, COMMAND_LINE, one.id, "edsa_context", holds=False)
     for one in (disputed, joined):
         opinions.give(db, other, one.id, DISPUTES)
     for case in cases.page(db, COMMAND_LINE, CaseState.OPEN, 0, 10):
         cases.decide(db, COMMAND_LINE, case.id, ruled[case.contribution])
     found = reports.transparency(db, COMMAND_LINE, DAY, DAY, form="tco")
     assert found.reviews.decided == {"quarantine": 1, "retire": 1, "uphold": 1}
-    points = terrorist_content(found)["points"]
+    points = tco_report(found)["points"]
     assert isinstance(points, dict)
     assert points["d"]["disputes_by_other_members"] == 2
     assert points["d"]["outcomes_of_disputes"] == {"quarantine": 1, "retire": 1}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import create_engine, text
 
-from hashdb.domain.accounts.budgets import Budget, Spent
+from hashdb.domain.accounts.budgets import Budget, BudgetUse
 from hashdb.store import Store
 from tests.builders import NOON
 
@@ -14,9 +14,11 @@ MIDNIGHT = Budget.QUERIES.renewal(NOON)
 def test_what_several_processes_used_is_added_up_until_the_budget_renews(store: Store) -> None:
     soon = Budget.CHANGES.renewal(NOON)
     with store.begin() as tx:
-        tx.budgets.add([Spent("key:1", Budget.QUERIES, MIDNIGHT, 5), Spent("key:1", Budget.CHANGES, soon, 2)], NOON)
-        tx.budgets.add([Spent("key:2", Budget.QUERIES, MIDNIGHT, 1)], NOON)
-        tx.budgets.add([Spent("key:1", Budget.QUERIES, MIDNIGHT, 7)], NOON)
+        tx.budgets.add(
+            [BudgetUse("key:1", Budget.QUERIES, MIDNIGHT, 5), BudgetUse("key:1", Budget.CHANGES, soon, 2)], NOON
+        )
+        tx.budgets.add([BudgetUse("key:2", Budget.QUERIES, MIDNIGHT, 1)], NOON)
+        tx.budgets.add([BudgetUse("key:1", Budget.QUERIES, MIDNIGHT, 7)], NOON)
     with store.read() as tx:
         used = {(one.actor, one.budget): one.amount for one in tx.budgets.used(NOON)}
         later = {(one.actor, one.budget): one.amount for one in tx.budgets.used(soon)}
@@ -26,10 +28,10 @@ def test_what_several_processes_used_is_added_up_until_the_budget_renews(store: 
 
 def test_rows_of_budgets_that_have_renewed_are_deleted(store: Store) -> None:
     with store.begin() as tx:
-        tx.budgets.add([Spent("key:1", Budget.QUERIES, MIDNIGHT, 5)], NOON)
+        tx.budgets.add([BudgetUse("key:1", Budget.QUERIES, MIDNIGHT, 5)], NOON)
     with store.begin() as tx:
         # The last of them is too late to count for anything.
-        tx.budgets.add([Spent("key:2", Budget.QUERIES, MIDNIGHT, 1)], MIDNIGHT)
+        tx.budgets.add([BudgetUse("key:2", Budget.QUERIES, MIDNIGHT, 1)], MIDNIGHT)
         assert tx.budgets.used(NOON) == []
 
 

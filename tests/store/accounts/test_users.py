@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hashdb.domain.accounts.users import Identity, Role, UserChange, UserDraft, UserStatus
+from hashdb.domain.accounts.users import ProviderIdentity, Role, UserChange, UserDraft, UserStatus
 from hashdb.errors import NameTaken, NotFound
 from hashdb.store import Store
 from tests.builders import NOON
@@ -44,11 +44,11 @@ def test_what_is_changed_stays(store: Store) -> None:
         assert tx.users.change(id, UserChange(Role.AUDITOR, UserStatus.DISABLED)).status is UserStatus.DISABLED
         assert tx.users.set_password(id, "other", provisional=True).has_password
         assert tx.users.set_factor(id, "SECRET", 5, ("a", "b")).second_factor
-        tx.users.set_identity(id, Identity("https://login.example", "sub"))
+        tx.users.set_identity(id, ProviderIdentity("https://login.example", "sub"))
     with store.read() as tx:
         known = tx.users.credentials(id)
         assert (known.password, known.secret, known.step, known.recovery) == ("other", "SECRET", 5, ("a", "b"))
-        assert tx.users.identity(id) == Identity("https://login.example", "sub")
+        assert tx.users.identity(id) == ProviderIdentity("https://login.example", "sub")
     with store.begin() as tx:
         cleared = tx.users.clear_credentials(id)
         assert (cleared.has_password, cleared.second_factor, tx.users.identity(id)) == (False, False, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hashdb.domain.accounts.members import SYSTEM, Member
 from hashdb.domain.contributions import Standing
-from hashdb.domain.ledger.events import Action, Entry
+from hashdb.domain.ledger.events import Action, LogEntry
 from hashdb.domain.review.cases import Decision
 from hashdb.domain.signals import Algorithm
 from hashdb.store import Store
@@ -16,8 +16,8 @@ def test_the_values_on_which_there_was_a_case_are_read_at_once_and_since_a_numbe
         assert (tx.retired.every(), tx.retired.among([])) == ({}, {})
         ids = [one.id for one in tx.contributions.add(member, [draft(1), draft(2), draft(1), draft(4)], NOON)]
         opened = [tx.cases.open(id, "other", NOON, NOON).id for id in (ids[0], ids[2], ids[3])]
-        entries = [Entry(Action.CASE_OPENED, "case", id, {}) for id in opened]
-        head = tx.audit.append(NOON, SYSTEM, [*entries, Entry(Action.CASE_DECIDED, "case", opened[0], {})])
+        entries = [LogEntry(Action.CASE_OPENED, "case", id, {}) for id in opened]
+        head = tx.audit.append(NOON, SYSTEM, [*entries, LogEntry(Action.CASE_DECIDED, "case", opened[0], {})])
         everything = tx.retired.every()
         assert list(everything) == [Algorithm.PDQ]
         assert sorted(everything[Algorithm.PDQ]) == sorted([signal(1).to_bytes(), signal(4).to_bytes()])
@@ -44,7 +44,9 @@ def test_of_what_was_retired_the_signals_that_cast_a_shadow_are_found_whatever_i
 def test_what_a_member_holds_and_matches_is_found_by_signals_and_by_number(store: Store, member: Member) -> None:
     with store.begin() as tx:
         ids = [one.id for one in tx.contributions.add(member, [draft(1), draft(1, 2), draft(1), draft(3)], NOON)]
-        head = tx.audit.append(NOON, SYSTEM, [Entry(Action.CONTRIBUTION_ADDED, "contribution", id, {}) for id in ids])
+        head = tx.audit.append(
+            NOON, SYSTEM, [LogEntry(Action.CONTRIBUTION_ADDED, "contribution", id, {}) for id in ids]
+        )
         tx.contributions.withdraw(ids[0], "other", NOON)
         tx.statuses.judge([ids[1]], Standing.RETIRED)
         assert tx.retired.holding(member.id, [signal(1), signal(2)], NOON) == (ids[2],)

@@ -9,7 +9,7 @@ import pytest
 from hashdb.domain.accounts.members import Member, MemberChange, MemberDraft, MemberKind, MemberStatus
 from hashdb.domain.contributions import Standing, Status
 from hashdb.store import Store
-from hashdb.store.contributions.statuses import Pending
+from hashdb.store.contributions.statuses import PendingStatus
 from tests.builders import NOON, draft
 
 ACTIVE, WITHDRAWN, EXPIRED, SUSPENDED = Status
@@ -39,7 +39,7 @@ def test_nothing_is_pending_while_nothing_has_ended(store: Store, ids: list[int]
 def test_an_expiry_is_pending_from_its_instant_until_it_is_announced(store: Store, ids: list[int]) -> None:
     with store.begin() as tx:
         pending = tx.statuses.pending(LATER, 10)
-        assert pending == (Pending(ids[1], ACTIVE, EXPIRED), Pending(ids[2], ACTIVE, EXPIRED))
+        assert pending == (PendingStatus(ids[1], ACTIVE, EXPIRED), PendingStatus(ids[2], ACTIVE, EXPIRED))
         assert tx.statuses.pending(LATER, 1) == pending[:1]
         assert tx.statuses.pending(LATER, 10, hold=False) == pending
         tx.statuses.mark_logged([ids[1]], EXPIRED)

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from hashdb.domain.ledger.checkpoints import LogKey, Verifier
 from hashdb.store import Store
-from hashdb.store.ledger.tree import KeptCheckpoint
+from hashdb.store.ledger.tree import StoredCheckpoint
 from tests.builders import NOON
 
 OLD, NEW = Verifier("log.example", bytes(32)), Verifier("log.example", bytes([1]) * 32)
@@ -28,7 +28,7 @@ def test_one_key_signs_at_a_time_and_the_old_ones_stay(store: Store) -> None:
 
 
 def test_checkpoints_come_back_in_order_and_one_of_a_size(store: Store) -> None:
-    kept = [KeptCheckpoint(size, NOON, f"note {size}\n") for size in (9, 12)]
+    kept = [StoredCheckpoint(size, NOON, f"note {size}\n") for size in (9, 12)]
     with store.begin() as tx:
         tx.audit.hold()
         assert tx.checkpoints.last() is None

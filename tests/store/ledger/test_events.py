@@ -12,7 +12,7 @@ import pytest
 from hashdb import store as store_layer
 from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM, KeyDraft, Member, Scope
 from hashdb.domain.contributions import Amendment
-from hashdb.domain.ledger.events import Action, Details, Entry, leaf
+from hashdb.domain.ledger.events import Action, Details, LogEntry, leaf
 from hashdb.errors import NotFound
 from hashdb.store import Store, Transaction
 from tests.builders import NOON, draft
@@ -20,7 +20,7 @@ from tests.builders import NOON, draft
 ADDED, ISSUED, READ = Action.MEMBER_ADDED, Action.KEY_ISSUED, Action.FEED_READ
 
 
-def append(store: Store, *entries: Entry, seconds: float = 0) -> int:
+def append(store: Store, *entries: LogEntry, seconds: float = 0) -> int:
     with store.begin() as tx:
         return tx.audit.append(NOON + timedelta(seconds=seconds), SYSTEM, entries)
 
@@ -47,8 +47,8 @@ def test_an_empty_log_ends_at_0(store: Store) -> None:
 
 def test_events_are_numbered_from_1_and_come_back_to_the_letter(store: Store) -> None:
     details: Details = {"labels": ["b", "a"], "count": 2**52, "basis": None, "text": 'ä"\\\n'}
-    assert append(store, Entry(ADDED, "member", 1, {}), Entry(ISSUED, "key", 2, details)) == 2
-    assert append(store, Entry(READ, "key", 2**40, {})) == 3
+    assert append(store, LogEntry(ADDED, "member", 1, {}), LogEntry(ISSUED, "key", 2, details)) == 2
+    assert append(store, LogEntry(READ, "key", 2**40, {})) == 3
     with store.read() as tx:
         events = tx.audit.since(0, 10)
     assert [(event.seq, event.action, event.subject) for event in events] == [
@@ -63,21 +63,21 @@ def test_events_are_numbered_from_1_and_come_back_to_the_letter(store: Store) ->
 
 def test_nothing_appended_answers_the_last_number(store: Store) -> None:
     assert append(store) == 0
-    append(store, Entry(ADDED, "member", 1, {}))
+    append(store, LogEntry(ADDED, "member", 1, {}))
     assert append(store) == 1
 
 
 def test_a_unit_of_work_may_append_more_than_once(store: Store) -> None:
     with store.begin() as tx:
-        assert tx.audit.append(NOON, SYSTEM, [Entry(ADDED, "member", 1, {})]) == 1
-        assert tx.audit.append(NOON, SYSTEM, [Entry(ADDED, "member", 2, {})] * 2) == 3
+        assert tx.audit.append(NOON, SYSTEM, [LogEntry(ADDED, "member", 1, {})]) == 1
+        assert tx.audit.append(NOON, SYSTEM, [LogEntry(ADDED, "member", 2, {})] * 2) == 3
     with store.read() as tx:
         assert tx.audit.head()[:2] == (3, NOON)
 
 
 def test_time_stands_still_while_the_clock_is_set_back(store: Store) -> None:
     for seconds in (0, -3600, 5, 4, 6):
-        append(store, Entry(ADDED, "member", 1, {}), seconds=seconds)
+        append(store, LogEntry(ADDED, "member", 1, {}), seconds=seconds)
     with store.read() as tx:
         times = [(event.at - NOON).total_seconds() for event in tx.audit.since(0, 10)]
         assert tx.audit.head().at == NOON + timedelta(seconds=6)
@@ -86,16 +86,16 @@ def test_time_stands_still_while_the_clock_is_set_back(store: Store) -> None:
 
 
 def test_a_roll_back_uses_no_number(store: Store) -> None:
-    append(store, Entry(ADDED, "member", 1, {}))
+    append(store, LogEntry(ADDED, "member", 1, {}))
     with pytest.raises(NotFound), store.begin() as tx:
         _append_and_fail(tx)
-    assert append(store, Entry(ADDED, "member", 3, {})) == 2
+    assert append(store, LogEntry(ADDED, "member", 3, {})) == 2
     with store.read() as tx:
         assert [event.id for event in tx.audit.since(0, 10)] == [1, 3]
 
 
 def test_the_log_is_read_on_in_pages_and_by_action(store: Store) -> None:
-    append(store, *[Entry(ISSUED if id % 3 else READ, "key", id, {}) for id in range(1, 11)])
+    append(store, *[LogEntry(ISSUED if id % 3 else READ, "key", id, {}) for id in range(1, 11)])
     with store.read() as tx:
         assert [event.seq for event in tx.audit.since(4, 3)] == [5, 6, 7]
         assert [event.seq for event in tx.audit.since(8, 3)] == [9, 10]
@@ -105,9 +105,9 @@ def test_the_log_is_read_on_in_pages_and_by_action(store: Store) -> None:
 
 
 def test_events_are_chosen_by_actor_action_and_subject(store: Store) -> None:
-    append(store, Entry(ADDED, "member", 1, {}), Entry(ISSUED, "key", 1, {}), Entry(ISSUED, "key", 2, {}))
+    append(store, LogEntry(ADDED, "member", 1, {}), LogEntry(ISSUED, "key", 1, {}), LogEntry(ISSUED, "key", 2, {}))
     with store.begin() as tx:
-        tx.audit.append(NOON, COMMAND_LINE, [Entry(ISSUED, "key", 1, {})])
+        tx.audit.append(NOON, COMMAND_LINE, [LogEntry(ISSUED, "key", 1, {})])
 
     def chosen(after: int = 0, limit: int = 10, **by: object) -> list[int]:
         wanted = {"actor": None, "action": None, "subject": None} | by
@@ -123,31 +123,31 @@ def test_events_are_chosen_by_actor_action_and_subject(store: Store) -> None:
 
 
 def test_the_kinds_of_subject_between_two_numbers(store: Store) -> None:
-    append(store, *[Entry(ADDED, kind, 1, {}) for kind in ("member", "key", "contribution", "key")])
+    append(store, *[LogEntry(ADDED, kind, 1, {}) for kind in ("member", "key", "contribution", "key")])
     with store.read() as tx:
         assert tx.audit.kinds(0, 4) == {"member", "key", "contribution"}
         assert tx.audit.kinds(1, 2) == {"key"}
         assert tx.audit.kinds(4, 4) == frozenset()
-    append(store, Entry(Action.CONTRIBUTION_RETIRED, "contribution", 1, {}))
+    append(store, LogEntry(Action.CONTRIBUTION_RETIRED, "contribution", 1, {}))
     with store.read() as tx:
         assert tx.audit.kinds(3, 5) == {"key", "retired"}
 
 
 def _append_and_fail(tx: Transaction) -> None:
-    assert tx.audit.append(NOON, SYSTEM, [Entry(ADDED, "member", 2, {})]) == 2
+    assert tx.audit.append(NOON, SYSTEM, [LogEntry(ADDED, "member", 2, {})]) == 2
     tx.members.get(2)
 
 
 def test_when_a_contribution_was_last_told_of(store: Store) -> None:
     for seconds, kind, id in ((0, "contribution", 1), (1, "contribution", 2), (2, "contribution", 1), (3, "case", 1)):
-        append(store, Entry(Action.CONTRIBUTION_AMENDED, kind, id, {}), seconds=seconds)
+        append(store, LogEntry(Action.CONTRIBUTION_AMENDED, kind, id, {}), seconds=seconds)
     with store.read() as tx:
         assert tx.audit.changed([1, 2, 3]) == {1: NOON + timedelta(seconds=2), 2: NOON + timedelta(seconds=1)}
 
 
 def test_events_on_subjects_come_in_the_order_of_the_log(store: Store, member: Member) -> None:
     with store.begin() as tx:
-        tx.audit.append(NOON, SYSTEM, [Entry(Action.CASE_OPENED, "case", id, {}) for id in (2, 1, 3, 2)])
+        tx.audit.append(NOON, SYSTEM, [LogEntry(Action.CASE_OPENED, "case", id, {}) for id in (2, 1, 3, 2)])
     with store.read() as tx:
         assert [(one.seq, one.id) for one in tx.timelines.events("case", [1, 2])] == [(1, 2), (2, 1), (4, 2)]
         assert tx.timelines.events("opinion", [1]) == []

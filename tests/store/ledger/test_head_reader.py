@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import create_engine, event, func, select, text
 
 from hashdb.domain.accounts.members import SYSTEM
-from hashdb.domain.ledger.events import Action, Entry
+from hashdb.domain.ledger.events import Action, LogEntry
 from hashdb.errors import StoreBusy
 from hashdb.store import Store
 from hashdb.store.ledger.head_reader import Tail
@@ -18,7 +18,7 @@ from tests.builders import NOON
 
 
 def test_the_head_is_that_of_the_last_commit_in_every_thread(store: Store) -> None:
-    entry = Entry(Action.MEMBER_ADDED, "member", 1, {})
+    entry = LogEntry(Action.MEMBER_ADDED, "member", 1, {})
     with ThreadPoolExecutor(4) as pool:
         for number in range(1, 6):
             with store.begin() as tx:
@@ -29,7 +29,7 @@ def test_the_head_is_that_of_the_last_commit_in_every_thread(store: Store) -> No
 
 
 def test_the_tail_of_the_log_has_its_head_the_leaves_at_both_ends_and_the_kinds_between(store: Store) -> None:
-    told = [Entry(Action.MEMBER_ADDED, kind, 1, {}) for kind in ("member", "key", "key", "case")]
+    told = [LogEntry(Action.MEMBER_ADDED, kind, 1, {}) for kind in ("member", "key", "key", "case")]
     with store.begin() as tx:
         tx.audit.append(NOON, SYSTEM, told)
     with store.read() as tx:
@@ -43,7 +43,7 @@ def test_the_tail_of_the_log_has_its_head_the_leaves_at_both_ends_and_the_kinds_
 def test_what_is_rolled_back_was_never_the_head(store: Store) -> None:
     before = store.head()
     with pytest.raises(ZeroDivisionError), store.begin() as tx:
-        tx.audit.append(NOON, SYSTEM, [Entry(Action.MEMBER_ADDED, "member", 1, {})])
+        tx.audit.append(NOON, SYSTEM, [LogEntry(Action.MEMBER_ADDED, "member", 1, {})])
         raise ZeroDivisionError
     assert store.head() == before
 

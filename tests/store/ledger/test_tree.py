@@ -8,14 +8,14 @@ import pytest
 
 from hashdb.domain.accounts.members import SYSTEM
 from hashdb.domain.ledger import merkle
-from hashdb.domain.ledger.events import Action, Entry
+from hashdb.domain.ledger.events import Action, LogEntry
 from hashdb.store import Store
 from tests.builders import NOON
 
 
 def append(store: Store, count: int) -> None:
     with store.begin() as tx:
-        tx.audit.append(NOON, SYSTEM, [Entry(Action.KEY_ISSUED, "key", id, {}) for id in range(count)])
+        tx.audit.append(NOON, SYSTEM, [LogEntry(Action.KEY_ISSUED, "key", id, {}) for id in range(count)])
 
 
 @pytest.fixture

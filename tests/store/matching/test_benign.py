@@ -8,7 +8,7 @@ from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import NotFound
 from hashdb.store import Store
-from hashdb.store.matching.benign import BenignBall, Unsettled
+from hashdb.store.matching.benign import BenignBall, UnappliedEntry
 from tests.builders import NOON, signal
 
 DRAFT = BenignDraft((signal(1), signal(1, Algorithm.PHASH)), {Algorithm.PDQ: 9}, "a card", "one")
@@ -30,17 +30,17 @@ def test_an_entry_comes_back_as_it_was_recorded(store: Store) -> None:
 def test_a_deleted_entry_is_kept_until_it_is_settled_and_its_note_is_not(store: Store) -> None:
     with store.begin() as tx:
         id = tx.benign.add(DRAFT, NOON).id
-        assert tx.benign.unsettled() == (Unsettled(id, False),)
-        tx.benign.settle(Unsettled(id, False))
+        assert tx.benign.unsettled() == (UnappliedEntry(id, False),)
+        tx.benign.settle(UnappliedEntry(id, False))
         assert tx.benign.unsettled() == ()
         tx.benign.delete(id, NOON)
     with store.begin() as tx:
         assert (tx.benign.every(), tx.benign.page(0, 10)) == ((), ())
         assert len(tx.benign.signals(id)) == 2
         # Whoever was still settling what came before does not settle this.
-        tx.benign.settle(Unsettled(id, False))
-        assert tx.benign.unsettled() == (Unsettled(id, True),)
-        tx.benign.settle(Unsettled(id, True))
+        tx.benign.settle(UnappliedEntry(id, False))
+        assert tx.benign.unsettled() == (UnappliedEntry(id, True),)
+        tx.benign.settle(UnappliedEntry(id, True))
         assert (tx.benign.unsettled(), tx.benign.signals(id)) == ((), ())
         assert tx.benign.built_in() == {"one": (id, True)}
         with pytest.raises(NotFound):

@@ -10,8 +10,8 @@ from sqlalchemy import create_engine
 
 from hashdb.domain.accounts.members import SYSTEM, Member, MemberChange, MemberDraft, MemberKind, MemberStatus
 from hashdb.domain.contributions import Standing, Status
-from hashdb.domain.ledger.events import Action, Entry
-from hashdb.domain.matching.matches import About
+from hashdb.domain.ledger.events import Action, LogEntry
+from hashdb.domain.matching.matches import MatchDetails
 from hashdb.domain.review.cases import OpinionDraft, Stance
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.store import Store
@@ -34,7 +34,7 @@ def test_every_active_holder_of_a_value_is_found_once_a_signal(store: Store, mem
     assert len(holders) == 3
     (held,) = (holder for holder in holders if holder.contribution == two.id)
     assert (held.member, held.severity, held.standing) == (member.id, 3, Standing.UNREVIEWED)
-    assert held.about == About(two.labels, (), two.removed_at, NOON)
+    assert held.about == MatchDetails(two.labels, (), two.removed_at, NOON)
 
 
 def test_equal_values_of_two_algorithms_are_not_the_same(store: Store, member: Member) -> None:
@@ -102,11 +102,11 @@ def test_which_algorithms_overrule_phash_is_told_by_contribution(store: Store, m
 def test_the_index_gets_what_may_match_since_a_number(store: Store, member: Member) -> None:
     with store.begin() as tx:
         one, two, three = tx.contributions.add(member, [draft(1, PHASH), draft(1, 2), draft(3)], NOON)
-        entries = [Entry(Action.CONTRIBUTION_ADDED, "contribution", added.id, {}) for added in (one, two, three)]
+        entries = [LogEntry(Action.CONTRIBUTION_ADDED, "contribution", added.id, {}) for added in (one, two, three)]
         entries[2:2] = [
-            Entry(Action.CONTRIBUTION_ADDED, "member", three.id, {}),
-            Entry(Action.CONTRIBUTION_WITHDRAWN, "contribution", three.id, {}),
-            Entry(Action.CONTRIBUTION_EXPIRED, "contribution", three.id, {}),
+            LogEntry(Action.CONTRIBUTION_ADDED, "member", three.id, {}),
+            LogEntry(Action.CONTRIBUTION_WITHDRAWN, "contribution", three.id, {}),
+            LogEntry(Action.CONTRIBUTION_EXPIRED, "contribution", three.id, {}),
         ]
         assert tx.audit.append(NOON, SYSTEM, entries) == 6
     first, second, third, phash = (one.to_bytes() for one in (signal(1), signal(2), signal(3), PHASH))
@@ -130,8 +130,8 @@ def test_the_index_gets_what_may_match_since_a_number(store: Store, member: Memb
 def test_the_index_gets_what_may_match_again(store: Store, member: Member, action: Action) -> None:
     with store.begin() as tx:
         one, two = tx.contributions.add(member, [draft(1), draft(2)], NOON)
-        entries = [Entry(Action.CONTRIBUTION_ADDED, "contribution", added.id, {}) for added in (one, two)]
-        assert tx.audit.append(NOON, SYSTEM, [*entries, Entry(action, "contribution", one.id, {})]) == 3
+        entries = [LogEntry(Action.CONTRIBUTION_ADDED, "contribution", added.id, {}) for added in (one, two)]
+        assert tx.audit.append(NOON, SYSTEM, [*entries, LogEntry(action, "contribution", one.id, {})]) == 3
         assert tx.matches.added(2, 3) == {Algorithm.PDQ: [signal(1).to_bytes()]}
 
 
@@ -173,7 +173,7 @@ def test_a_value_lasts_as_long_as_one_contribution_of_it_may_match_now_or_later(
         assert tx.matches.ended()
         tx.contributions.withdraw(ids[1], "other", NOON)
         tx.statuses.mark_logged(ids[2:4], Status.EXPIRED)
-        tx.audit.append(NOON, SYSTEM, [Entry(Action.CONTRIBUTION_EXPIRED, "contribution", ids[2], {})])
+        tx.audit.append(NOON, SYSTEM, [LogEntry(Action.CONTRIBUTION_EXPIRED, "contribution", ids[2], {})])
         tx.statuses.mark_logged(ids[4:5], Status.SUSPENDED)
         tx.contributions.withdraw(ids[7], "other", NOON)
         tx.contributions.erase(ids[7], NOON, NOON)
@@ -194,7 +194,7 @@ def test_a_value_lasts_that_the_log_told_to_have_expired_and_that_has_more_time(
         everything = [signal(seed).to_bytes() for seed in range(3)]
         assert tx.matches.lasting(Algorithm.PDQ, everything) == set(everything)
         for hours, left in ((0, everything[1:]), (1, everything[2:])):
-            entry = Entry(Action.CONTRIBUTION_EXPIRED, "contribution", added[0].id, {})
+            entry = LogEntry(Action.CONTRIBUTION_EXPIRED, "contribution", added[0].id, {})
             tx.audit.append(NOON + timedelta(hours=hours), SYSTEM, [entry])
             assert tx.matches.lasting(Algorithm.PDQ, everything) == set(left)
 

@@ -9,7 +9,7 @@ import pytest
 from hashdb.domain.review.incidents import ProposedChange, TwoPersonAction
 from hashdb.errors import NotFound
 from hashdb.store import Store
-from hashdb.store.review.incidents import Open
+from hashdb.store.review.incidents import PendingProposal
 from tests.builders import NOON
 
 REQUEST = ProposedChange(
@@ -25,7 +25,7 @@ def test_a_proposal_is_found_by_its_request_until_it_expires(store: Store) -> No
     with store.read() as tx:
         assert tx.proposals.like(
             ProposedChange(TwoPersonAction.SUSPEND, "member", 3, dict(REQUEST.content)), NOON
-        ) == Open(made, "member:1")
+        ) == PendingProposal(made, "member:1")
         for other in (
             ProposedChange(TwoPersonAction.RETIRE, "member", 3, REQUEST.content),
             ProposedChange(TwoPersonAction.SUSPEND, "member", 4, REQUEST.content),

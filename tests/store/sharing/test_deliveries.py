@@ -8,8 +8,8 @@ import pytest
 
 from hashdb.domain.accounts.members import Member, MemberChange, MemberStatus
 from hashdb.domain.sharing.webhooks import (
-    LEASE,
-    TESTED,
+    ATTEMPT_LEASE,
+    TEST_TOPIC,
     Attempt,
     DeliveryOutcome,
     Message,
@@ -43,7 +43,7 @@ def test_a_delivery_comes_back_as_it_was_made_and_tried(store: Store, member: Me
             0,
             NOON,
         )
-        (claimed,) = tx.deliveries.claim([made.id], NOON, NOON + LEASE)
+        (claimed,) = tx.deliveries.claim([made.id], NOON, NOON + ATTEMPT_LEASE)
         failed = Attempt(500, 12, Trouble.STATUS)
         assert tx.deliveries.note(claimed, failed, DeliveryOutcome.WAITING, NOON, NOON + MINUTE)
         found = tx.deliveries.one(id, made.id, lock=True)
@@ -69,10 +69,10 @@ def test_of_each_webhook_the_first_that_is_due_is_sent_by_one(store: Store, memb
         assert tx.deliveries.due(NOON, ()) == (first, third)
         assert tx.deliveries.due(NOON, [two]) == (first,)
         assert tx.deliveries.due(NOON - MINUTE, ()) == ()
-        assert [found.id for found in tx.deliveries.claim([first, third], NOON, NOON + LEASE)] == [first, third]
-        assert tx.deliveries.claim([first, third], NOON, NOON + LEASE) == ()
+        assert [found.id for found in tx.deliveries.claim([first, third], NOON, NOON + ATTEMPT_LEASE)] == [first, third]
+        assert tx.deliveries.claim([first, third], NOON, NOON + ATTEMPT_LEASE) == ()
         assert tx.deliveries.due(NOON, ()) == (second,)
-        assert tx.deliveries.due(NOON + LEASE, ()) == (first, third)
+        assert tx.deliveries.due(NOON + ATTEMPT_LEASE, ()) == (first, third)
 
 
 def test_both_secrets_sign_until_the_overlap_is_over(store: Store, member: Member) -> None:
@@ -81,7 +81,7 @@ def test_both_secrets_sign_until_the_overlap_is_over(store: Store, member: Membe
         tx.webhooks.renew(id, "whsec_Yg==", NOON + MINUTE)
         made = tx.deliveries.add(id, message()).id
         (during,) = tx.deliveries.claim([made], NOON, NOON)
-        (after,) = tx.deliveries.claim([made], NOON + MINUTE, NOON + LEASE)
+        (after,) = tx.deliveries.claim([made], NOON + MINUTE, NOON + ATTEMPT_LEASE)
     assert during.secrets == ("whsec_Yg==", "whsec_YQ==")
     assert after.secrets == ("whsec_Yg==",)
 
@@ -92,7 +92,7 @@ def test_nothing_is_due_to_one_that_is_disabled_but_a_test_and_nothing_to_a_susp
     with store.begin() as tx:
         id = webhook(tx, member)
         tx.deliveries.add(id, message(1))
-        test = tx.deliveries.add(id, message(2, TESTED)).id
+        test = tx.deliveries.add(id, message(2, TEST_TOPIC)).id
         tx.webhooks.disable(id)
         assert tx.deliveries.due(NOON, ()) == (test,)
         tx.members.change(member.id, MemberChange(status=MemberStatus.SUSPENDED))
@@ -106,7 +106,7 @@ def test_old_ones_and_too_many_are_forgotten_unless_they_wait(store: Store, memb
         tx.deliveries.add(other, message())
         for number in range(12):
             made = tx.deliveries.add(id, message(number)).id
-            (claimed,) = tx.deliveries.claim([made], NOON, NOON + LEASE)
+            (claimed,) = tx.deliveries.claim([made], NOON, NOON + ATTEMPT_LEASE)
             tx.deliveries.note(claimed, Attempt(200, 1), DeliveryOutcome.DELIVERED, NOON, None)
         assert tx.deliveries.prune(NOON, 7) == 5
         left = tx.deliveries.page(id, None, 0, 9)

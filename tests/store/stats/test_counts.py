@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from hashdb.domain.accounts.members import SYSTEM
-from hashdb.domain.ledger.events import Action, Entry
-from hashdb.domain.stats.counts import Cell, Count, number_of
+from hashdb.domain.ledger.events import Action, LogEntry
+from hashdb.domain.stats.counts import Cell, Count, number_of_day
 from hashdb.store import Store
 from tests.builders import NOON
 from tests.processes import processes
@@ -56,7 +56,8 @@ def test_the_events_that_seal_are_found_by_their_day(store: Store) -> None:
         assert (tx.counts.seals(), tx.counts.last_sealed()) == ((), None)
     with store.begin() as tx:
         entries = [
-            Entry(Action.COUNTS_SEALED, "day", number_of(day), {"digest": f"{day}", "lines": 0}) for day in (NEXT, DAY)
+            LogEntry(Action.COUNTS_SEALED, "day", number_of_day(day), {"digest": f"{day}", "lines": 0})
+            for day in (NEXT, DAY)
         ]
         tx.audit.append(NOON, SYSTEM, entries)
     with store.read() as tx:
@@ -77,6 +78,6 @@ def test_what_is_to_be_told_adds_up_until_it_is_told(store: Store) -> None:
 def test_the_last_event_of_a_subject_is_found(store: Store) -> None:
     with store.begin() as tx:
         for hours, action in enumerate((Action.AUTH_REFUSED, Action.AUTH_REFUSED, Action.FEED_READ)):
-            tx.audit.append(NOON + timedelta(hours=hours), SYSTEM, [Entry(action, "key", 9, {})])
+            tx.audit.append(NOON + timedelta(hours=hours), SYSTEM, [LogEntry(action, "key", 9, {})])
         assert tx.refusals.last_told("key", 9) == NOON + timedelta(hours=1)
         assert tx.refusals.last_told("key", 10) is None

@@ -8,7 +8,7 @@ from datetime import timedelta
 from sqlalchemy import update
 
 from hashdb.domain.accounts.members import SYSTEM, KeyDraft, Member, MemberChange, MemberStatus, Scope
-from hashdb.domain.ledger.events import Action, Entry
+from hashdb.domain.ledger.events import Action, LogEntry
 from hashdb.domain.stats.counts import Hit, Reversal
 from hashdb.store import Store
 from hashdb.store.tables import contributions
@@ -44,7 +44,7 @@ def _withdrawn(store: Store, member: Member, count: int) -> list[int]:
         ids = [one.id for one in tx.contributions.add(member, [draft(seed) for seed in range(count)], NOON)]
         for id in ids:
             tx.contributions.withdraw(id, "other", NOON)
-        entries = [Entry(Action.CONTRIBUTION_WITHDRAWN, "contribution", id, {"reason": "other"}) for id in ids]
+        entries = [LogEntry(Action.CONTRIBUTION_WITHDRAWN, "contribution", id, {"reason": "other"}) for id in ids]
         tx.audit.append(NOON, SYSTEM, entries)
     return ids
 

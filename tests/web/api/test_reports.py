@@ -119,7 +119,7 @@ class History:
             return
         id, _, _ = self.chance.choice(self.there)
         with suppress(HashDBError):
-            cases.bring(self.db, COMMAND_LINE, id, "edsa_context", holds=self.chance.random() < 0.5)
+            cases.open_case(self.db, COMMAND_LINE, id, "edsa_context", holds=self.chance.random() < 0.5)
 
     def decide(self) -> None:
         for case in cases.page(self.db, COMMAND_LINE, CaseState.OPEN, 0, 100):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from hashdb.domain.accounts.members import Scope
-from hashdb.domain.sharing.webhooks import Attempt, Claimed
+from hashdb.domain.sharing.webhooks import Attempt, ClaimedDelivery
 from hashdb.service.sharing import deliveries
 from tests.web.callers import Caller, Service, body, faults, item, problem, service_at
 
@@ -16,7 +16,7 @@ DRAFT = {"url": "https://example.org/hook", "topics": ["feed.changed", "case.ope
 def deliver(service: Service, status: int) -> None:
     """Send what is due to a receiver that answers so."""
 
-    def post(claimed: Claimed, now: object) -> Attempt:
+    def post(claimed: ClaimedDelivery, now: object) -> Attempt:
         return Attempt(status, 7)
 
     deliveries.make(service.db)

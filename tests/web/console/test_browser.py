@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hashdb.domain.accounts.users import Role
-from hashdb.domain.sharing.webhooks import LEASE, Attempt, DeliveryOutcome, Trouble
+from hashdb.domain.sharing.webhooks import ATTEMPT_LEASE, Attempt, DeliveryOutcome, Trouble
 from hashdb.service.ledger import checkpoints
 from tests.web.callers import Service, item
 from tests.web.console.browsers import EVERY_WAY, View, Watched, faults, listening
@@ -53,7 +53,7 @@ def address(service: Service) -> Iterator[str]:
     alpha.post("/v1/webhooks/1/test")
     now = service.clock()
     with service.db.store.begin() as tx:
-        (claimed,) = tx.deliveries.claim([1], now, now + LEASE)
+        (claimed,) = tx.deliveries.claim([1], now, now + ATTEMPT_LEASE)
         assert tx.deliveries.note(claimed, Attempt(None, 10_000, Trouble.TOO_SLOW), DeliveryOutcome.FAILED, now, None)
     alpha.post("/v1/webhooks/1/test")
     service.caller(name="Beta")

@@ -58,7 +58,7 @@ def service() -> Iterator[Service]:
         alpha = service.caller(name="Alpha Video")
         alpha.contribute(item(1), item(2, incident=LABEL), item(3))
         for id in (1, 3):
-            cases.bring(service.db, COMMAND_LINE, id, "other", holds=False)
+            cases.open_case(service.db, COMMAND_LINE, id, "other", holds=False)
         benign.add(service.db, COMMAND_LINE, BenignDraft((signal(9),), note="a test card"))
         incidents.add(service.db, COMMAND_LINE, IncidentDraft(LABEL, NOON))
         service.db.rules = replace(service.db.rules, two_persons=True)

@@ -35,7 +35,7 @@ def whole(service: Service, ada: Visitor) -> Service:
     ada.post("/console/members", {"name": "Alpha", "kind": "platform"})
     ada.post("/console/members/1/keys", {"scopes": ["match"]})
     service.key(1, Scope.CONTRIBUTE).contribute(item(1))
-    cases.bring(service.db, COMMAND_LINE, 1, "other", holds=False)
+    cases.open_case(service.db, COMMAND_LINE, 1, "other", holds=False)
     incidents.add(service.db, COMMAND_LINE, IncidentDraft("CI:example", service.clock()))
     benign.add(service.db, COMMAND_LINE, BenignDraft((signal(9),)))
     service.db.rules = replace(service.db.rules, two_persons=True)

@@ -126,7 +126,7 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with service_at(f"sqlite:///{tmp_path_factory.mktemp('guard')}/hashdb.sqlite") as made:
         checkpoints.start(made.db)
         made.caller(Scope.CONTRIBUTE).contribute(item(1))
-        cases.bring(made.db, COMMAND_LINE, 1, "other", holds=False)
+        cases.open_case(made.db, COMMAND_LINE, 1, "other", holds=False)
         benign.add(made.db, COMMAND_LINE, BenignDraft((signal(99),)))
         incidents.add(made.db, COMMAND_LINE, IncidentDraft("CI:first", made.clock()))
         asked = ProposedChange(TwoPersonAction.SUSPEND, "member", 1, {"status": "suspended"})

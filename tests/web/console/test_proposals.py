@@ -24,7 +24,7 @@ def alpha(service: Service) -> Caller:
     service.db.rules = replace(service.db.rules, two_persons=True)
     caller = service.caller(name="Alpha")
     caller.contribute(item(1))
-    cases.bring(service.db, COMMAND_LINE, 1, "other", holds=False)
+    cases.open_case(service.db, COMMAND_LINE, 1, "other", holds=False)
     return caller
 
 

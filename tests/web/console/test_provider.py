@@ -16,7 +16,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from hashdb.domain.accounts.members import COMMAND_LINE
-from hashdb.domain.accounts.users import Identity, Role, User
+from hashdb.domain.accounts.users import ProviderIdentity, Role, User
 from hashdb.service.accounts import sessions, users
 from tests.web.callers import Service, service_at
 from tests.web.console.oidc import CLIENT, SECRET, provider
@@ -97,7 +97,7 @@ def test_a_verified_address_of_mail_may_be_the_name(tmp_path: Path) -> None:
 
 def test_a_user_belongs_to_one_subject(tmp_path: Path) -> None:
     with served(tmp_path) as service:
-        sessions.admit(service.db, "ada", Identity(None, "subject-0"), "a")
+        sessions.sign_in_by_provider(service.db, "ada", ProviderIdentity(None, "subject-0"), "a")
         assert "is another account there" in there_and_back(Visitor(service)).text
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.accounts.users import Role
-from hashdb.domain.sharing.webhooks import LEASE, Attempt, DeliveryOutcome, Trouble
+from hashdb.domain.sharing.webhooks import ATTEMPT_LEASE, Attempt, DeliveryOutcome, Trouble
 from hashdb.service.sharing import webhooks
 from tests.web.callers import Service, service_at
 from tests.web.console.visitors import Visitor, heading, signed_in
@@ -40,7 +40,7 @@ def test_a_test_is_sent_and_what_became_of_it_is_shown(hooked: Service, ada: Vis
     hooked.clock.go(seconds=1)
     now = hooked.clock()
     with hooked.db.store.begin() as tx:
-        (claimed,) = tx.deliveries.claim([1], now, now + LEASE)
+        (claimed,) = tx.deliveries.claim([1], now, now + ATTEMPT_LEASE)
         assert tx.deliveries.note(claimed, Attempt(503, 41, Trouble.STATUS), DeliveryOutcome.FAILED, now, None)
     page = ada.get(f"{PAGE}/1").text
     assert all(told in page for told in (">failed<", "status 503 after 41 ms", "Send again"))

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hashdb.domain.contributions import Contribution, Media, Standing, Status
-from hashdb.domain.sharing.feed import Change, Changes, Copied, Gone
+from hashdb.domain.sharing.feed import Change, Changes, CopiedContribution, Gone
 from hashdb.domain.sharing.webhooks import (
     Delivery,
     DeliveryOutcome,
@@ -35,7 +35,7 @@ from hashdb.wire.sharing.feed import (
     WebhookIn,
     WebhookOut,
     line,
-    read_lines,
+    parse_lines,
 )
 from tests.builders import NOON, signal
 from tests.wire.strategies import TERMS, changes, ids, moments, texts
@@ -82,7 +82,7 @@ def test_a_line_says_what_the_page_does(page: Changes) -> None:
         assert json.loads(line(change)) == json.loads(ChangeOut.from_domain(change).json_text())
         assert line(change).count("\n") == 1
         if isinstance(change.what, Gone) or "signals" not in change.what.hidden:
-            assert read_lines(line(change).encode()).checkpoint == change.seq
+            assert parse_lines(line(change).encode()).checkpoint == change.seq
 
 
 def test_what_is_gone_is_an_id_and_a_reason() -> None:
@@ -97,11 +97,11 @@ def test_what_is_gone_is_an_id_and_a_reason() -> None:
 
 def test_lines_are_read_as_a_copy_takes_them_in() -> None:
     end = '{"checkpoint": 9, "more": true, "epoch": "9f3c"}'
-    read = read_lines(("".join(map(line, PAGE.changes)) + end).encode())
+    read = parse_lines(("".join(map(line, PAGE.changes)) + end).encode())
     assert (read.checkpoint, read.more, read.epoch) == (9, True, "9f3c")
     (first, second) = read.steps
     assert (second.seq, second.what) == (7, Gone(4, "withdrawn"))
-    assert first.what == Copied(
+    assert first.what == CopiedContribution(
         17,
         3,
         tuple((one.algorithm, one.to_bytes()) for one in ONE.signals),
@@ -113,13 +113,13 @@ def test_lines_are_read_as_a_copy_takes_them_in() -> None:
         NOON,
         ONE.expires_at,
     )
-    assert read_lines("".join(map(line, PAGE.changes)).encode())[1:] == (7, True, "")
+    assert parse_lines("".join(map(line, PAGE.changes)).encode())[1:] == (7, True, "")
 
 
 def test_a_signal_that_this_version_does_not_know_is_left_out() -> None:
     text = line(Change(5, replace(ONE, signals=ONE.signals[:1]))).replace("pdq:", "pdq3:").encode()
-    what = read_lines(text).steps[0].what
-    assert isinstance(what, Copied)
+    what = parse_lines(text).steps[0].what
+    assert isinstance(what, CopiedContribution)
     assert what.signals == ()
 
 
@@ -143,7 +143,7 @@ def test_a_signal_that_this_version_does_not_know_is_left_out() -> None:
 )
 def test_what_is_no_line_is_refused(text: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
-        read_lines(text)
+        parse_lines(text)
 
 
 URL = "https://example.org/hook"
