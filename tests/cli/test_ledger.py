@@ -159,7 +159,8 @@ def test_a_member_checks_the_log_from_outside(member: Commands, tmp_path: Path) 
     # What others were refused meanwhile may be an event of its own.
     assert (done.returncode, done.stderr) == (0, "")
     said = re.fullmatch(r"the log of (\S+) only grew: (\d+) events, now (\d+)\n", done.stdout)
-    assert said and (said[1], said[2]) == (first["origin"], str(first["size"])) and int(said[3]) > first["size"]
+    assert said, done.stdout
+    assert (said[1], said[2]) == (first["origin"], str(first["size"])) and int(said[3]) > first["size"]
     assert file.read_text() == kept
     second = member.json("audit", "check", "--checkpoint", file, "--save")
     assert second["before"] == first["size"] < second["size"]

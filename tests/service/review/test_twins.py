@@ -121,7 +121,7 @@ def test_a_twin_that_is_contributed_after_the_index_was_asked_is_found(
         made.extend(contributed(elsewhere, actor, draft(near(signal(1), 32)), draft(3)))
         return found
 
-    monkeypatch.setattr("hashdb.service.review.cases.around", contribute_after)
+    monkeypatch.setattr("hashdb.service.review.cases.search_near", contribute_after)
     cases.decide(db, COMMAND_LINE, case, Decision.RETIRE)
     assert standings(db, *made) == [Standing.QUARANTINED, Standing.UNREVIEWED]
     elsewhere.close()
