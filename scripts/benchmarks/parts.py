@@ -17,13 +17,11 @@ from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
-from hashdb.service import open_hashdb
-from hashdb.service.index_view import IndexView
+from hashdb.service import HashDB, open_hashdb
 from hashdb.service.matching import matches
 from hashdb.settings import Settings
 from hashdb.web import access_log as web_logs
 from hashdb.web import create_app, fast_path
-from hashdb.wire.matching import AnswerOut
 
 PARTS = ("parse", "freshness", "search", "store", "answer", "log", "the rest")
 _WARM = 200
@@ -33,11 +31,11 @@ def measure(home: Path, key: str, bodies: Sequence[bytes]) -> dict[str, float]:
     """Microseconds of each part of a request, the mean (most requests find nothing); `all` is the whole request."""
     settings = Settings.read().model_copy(update={"home": home})
     db = open_hashdb(settings.database, settings.rules(), index=home / "index")
-    getattr(db.index, "fill", lambda _: db.index.catch_up())(lambda _: None)
+    db.index.catch_up()
     with _silent():
         app = create_app(db, settings)
         taken: dict[str, list[float]] = defaultdict(list)
-        with _timed(taken):
+        with _timed(taken, db):
             warm = min(_WARM, len(bodies) // 4)
             for body in bodies[:warm]:
                 _call(app, key, body)
@@ -86,7 +84,7 @@ def _call(app: Callable[..., Any], key: str, body: bytes) -> None:
 
 
 @contextmanager
-def _timed(taken: dict[str, list[float]]) -> Iterator[None]:
+def _timed(taken: dict[str, list[float]], db: HashDB) -> Iterator[None]:
     """Clocks around the functions that do each part, for the length of the block."""
     inside: list[str] = []
 
@@ -107,10 +105,11 @@ def _timed(taken: dict[str, list[float]]) -> Iterator[None]:
 
     places: list[tuple[Any, str, str]] = [
         (fast_path, "read_queries", "parse"),
-        (IndexView, "catch_up", "freshness"),
+        (db.index, "catch_up", "freshness"),
+        (db.follower, "catch_up", "freshness"),
         (matches, "suggest", "search"),
         (matches, "match", "match"),
-        (AnswerOut, "json_text", "answer"),
+        (fast_path, "answer_text", "answer"),
         (web_logs, "log_answer", "log"),
     ]
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
