@@ -27,11 +27,22 @@ from typing import Any
 from wsgiref.util import setup_testing_defaults
 
 import hashdb
-from hashdb.cli.home import open_home
-from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
-from hashdb.service.accounts import members
 from hashdb.settings import Settings
 from hashdb.web import create_app
+
+try:
+    from hashdb.cli.home import open_home
+    from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+    from hashdb.service.accounts import members
+except ImportError:
+    # The code of version 0.1.0, whose modules are not in folders of areas.
+    from importlib import import_module
+
+    open_home = import_module("hashdb.cli.home").opened
+    members = import_module("hashdb.service.members")
+    old = import_module("hashdb.domain.members")
+    COMMAND_LINE, KeyDraft, MemberDraft = old.COMMAND_LINE, old.KeyDraft, old.MemberDraft  # type: ignore[misc]
+    MemberKind, Scope = old.MemberKind, old.Scope  # type: ignore[misc]
 
 ROOT = Path(__file__).parents[1]
 _STORED, _BATCH = 2_000, 1_000
