@@ -74,7 +74,7 @@ def _compare(db: HashDB, algorithm: Algorithm, sample: int, progress: Progress) 
     in_files = db.index.sizes()[algorithm].in_files
     try:
         pairs = _search_twice(index, queries, algorithm.radius)
-    except IndexError:
+    except (IndexError, ValueError):  # NumPy raises either for damaged tables
         return Compared(count, in_files, len(queries), 0, 0, 0, damaged=True)
     missing, extra, wrong = set[int](), set[int](), 0
     for query, results in pairs:

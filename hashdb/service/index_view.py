@@ -99,7 +99,7 @@ class IndexView:
         """
         try:
             return self._indexes[algorithm].search(values, radius)
-        except IndexError as error:
+        except (IndexError, ValueError) as error:  # NumPy raises either for damaged tables
             logger.warning("the index is checked: %s", error)
             self._engine.doubted = True
             raise IndexNotReady(RETRY_AFTER) from error

