@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -17,7 +18,7 @@ from hashdb.store.tables import LONGEST_TEXT, report_jobs, task_errors, verifica
 _Job = TypeVar("_Job", bound=Job)
 
 
-class Jobs(Repository, Generic[_Job]):
+class Jobs(Repository, ABC, Generic[_Job]):
     """Jobs of one kind within one transaction."""
 
     _table: Table
@@ -41,8 +42,9 @@ class Jobs(Repository, Generic[_Job]):
         values = {"outcome": str(outcome), "done": done, "touched_at": now, **more}
         self._connection.execute(update(self._table).where(self._table.c.id == id).values(values))
 
+    @abstractmethod
     def _read(self, row: Row[Any]) -> _Job:
-        raise NotImplementedError
+        """The job of a row."""
 
 
 class ReportJobs(Jobs[ReportJob]):

@@ -97,7 +97,7 @@ def _next_deltas(tx: Transaction, after: int) -> tuple[Deltas, int]:
     """What the next events past `after` change, and how many events these are."""
     events = tx.audit.since(after, BLOCK)
     counts = {number: tx.counts.of(day_of(number)) for number in sealed(events)}
-    return deltas(events, tx.overviews.contributors(changed_contributions(events)), after, counts), len(events)
+    return deltas(events, tx.hits.contributors(changed_contributions(events)), after, counts), len(events)
 
 
 def _add_open_days(tx: Transaction, since: date, counted: Deltas) -> None:

@@ -45,7 +45,7 @@ class Members(Repository):
             "budget_factor": draft.limits.budget_factor,
             "created_at": now,
         }
-        with _unique_name(draft.name):
+        with unique_name(draft.name):
             added = self._connection.execute(insert(members).returning(members), row).one()
         return _member(added)
 
@@ -88,7 +88,7 @@ class Members(Repository):
         if change.limits is not None:
             values["contributions_per_day"] = change.limits.contributions_per_day
         if values:
-            with _unique_name(change.name or ""):
+            with unique_name(change.name or ""):
                 self._connection.execute(update(members).where(members.c.id == member).values(values))
         return self.get(member)
 
@@ -155,12 +155,12 @@ class Members(Repository):
 
 
 @contextmanager
-def _unique_name(name: str) -> Iterator[None]:
-    """Raises NameTaken where the database refuses a second member of that name."""
+def unique_name(name: str, what: str = "member") -> Iterator[None]:
+    """Raise NameTaken if the database refuses a second member, or user, of that name."""
     try:
         yield
     except IntegrityError:
-        raise NameTaken(name) from None
+        raise NameTaken(name, what) from None
 
 
 _MEMBER = select(members).where(members.c.id == bindparam("member"))

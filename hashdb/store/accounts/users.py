@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy import Row, Select, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import IntegrityError
 
 from hashdb.domain.accounts.users import (
     FORGOTTEN_AFTER,
@@ -23,7 +21,8 @@ from hashdb.domain.accounts.users import (
     UserStatus,
 )
 from hashdb.domain.ledger.events import secret_tag
-from hashdb.errors import NameTaken, NotFound
+from hashdb.errors import NotFound
+from hashdb.store.accounts.members import unique_name
 from hashdb.store.repositories import Repository
 from hashdb.store.tables import sessions, tries, users
 
@@ -43,7 +42,7 @@ class Users(Repository):
             "recovery": (),
             "created_at": now,
         }
-        with _unique_name(draft.name):
+        with unique_name(draft.name, "user"):
             added = self._connection.execute(insert(users).returning(users), row).one()
         return user_from_row(added)
 
@@ -108,15 +107,6 @@ class Users(Repository):
     def _update(self, user: int, values: dict[str, object]) -> User:
         query = update(users).where(users.c.id == user).values(values).returning(users)
         return user_from_row(self._connection.execute(query).one())
-
-
-@contextmanager
-def _unique_name(name: str) -> Iterator[None]:
-    """Raises NameTaken where the database refuses a second user of that name."""
-    try:
-        yield
-    except IntegrityError:
-        raise NameTaken(name, "user") from None
 
 
 def user_from_row(row: Row[tuple[object, ...]]) -> User:

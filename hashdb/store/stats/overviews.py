@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import date, datetime
 
 from sqlalchemy import ColumnElement, func, select, update
@@ -12,7 +12,7 @@ from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.ledger.events import Action
 from hashdb.domain.review.cases import Decision, Stance
 from hashdb.domain.stats.overviews import EVERYONE, Deltas, ReviewBacklog, TotalCount
-from hashdb.store.repositories import Repository, chunks, upsert
+from hashdb.store.repositories import Repository, upsert
 from hashdb.store.tables import cases, contributions, events, figures_by_day, figures_in_all, followed, opinions
 
 
@@ -61,14 +61,6 @@ class Overviews(Repository):
         """How many contributions of each member are of each status and standing."""
         rows = self._connection.execute(select(figures_in_all))
         return Counter({TotalCount(row.what, row.member): row.times for row in rows})
-
-    def contributors(self, ids: Collection[int]) -> Mapping[int, int]:
-        """The members whose contributions these are, by the contribution's id."""
-        found: dict[int, int] = {}
-        for chunk in chunks(sorted(ids)):
-            query = select(contributions.c.id, contributions.c.member_id).where(contributions.c.id.in_(chunk))
-            found.update((row[0], row[1]) for row in self._connection.execute(query))
-        return found
 
     def received(self, since: datetime) -> int:
         """How many contributions were received from an instant on."""
