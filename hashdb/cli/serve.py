@@ -79,7 +79,8 @@ def serve_command(host: str, port: int, workers: int) -> None:
             no_members = not members.page(db, COMMAND_LINE, 0, 1)
         write_json_lines()
         prometheus_multiprocess.share_folder(settings.home / "metrics")
-        click.echo(f"hashdb {__version__} serves on http://{bracket_ipv6(host)}:{port} (index: {engine()})", err=True)
+        index = engine() if settings.index == "tiered" else settings.index
+        click.echo(f"hashdb {__version__} serves on http://{bracket_ipv6(host)}:{port} (index: {index})", err=True)
         if no_members:
             click.echo(
                 "no member yet: `hashdb member add NAME --kind platform --scope contribute --scope match`", err=True

@@ -239,10 +239,11 @@ def test_the_version_is_printed_with_what_the_index_runs_on(run: Commands) -> No
     assert (without.returncode, without.stdout) == (0, f"hashdb, version {__version__} (index: NumPy)\n")
 
 
-def test_the_service_says_what_the_index_runs_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("setting", "index"), [("tiered", "NumPy"), ("bktree", "bktree")])
+def test_the_service_says_what_the_index_runs_on(tmp_path: Path, setting: str, index: str) -> None:
     log = tmp_path / "serve.log"
-    with serving(tmp_path / "home", log=log, HASHDB_KERNEL="0") as url:
-        assert log.read_text().splitlines()[0] == f"hashdb {__version__} serves on {url} (index: NumPy)"
+    with serving(tmp_path / "home", log=log, HASHDB_KERNEL="0", HASHDB_INDEX=setting) as url:
+        assert log.read_text().splitlines()[0] == f"hashdb {__version__} serves on {url} (index: {index})"
 
 
 def test_a_command_that_searches_nothing_does_not_wait_for_numpy() -> None:
