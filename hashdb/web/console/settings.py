@@ -51,7 +51,8 @@ def _tasks() -> Iterator[_TaskRow]:
         run, error = runs[plan.task], errors.get(plan.task)
         yield _TaskRow(
             plan,
-            datetime.fromtimestamp(run.done_at, UTC) if run.done_at else None,
+            # Before the first run the metric has the start of the worker, for the alert on tasks that are late.
+            datetime.fromtimestamp(run.done_at, UTC) if run.seconds else None,
             run.seconds,
             int(run.errors),
             None if error is None else error.at,

@@ -39,3 +39,5 @@ def test_each_background_task_is_shown_with_its_period_and_its_last_error(servic
     assert "ValueError at tests.web.console.test_settings._fail:" in rows["expiry"] and "ffff" not in page
     assert '<td class="number">1</td>' in rows["expiry"]
     assert "<td>none</td>" in rows["counts"]
+    # A task that no worker has run yet shows no time.
+    assert "<time " in rows["counts"] and "<time " not in rows["seals"]
