@@ -99,7 +99,6 @@ TESTED_IN = {
     "__init__.py": "test_hashdb.py",
     "cli/__init__.py": "cli/test_serve.py",
     "cli/database.py": "cli/test_serve.py",
-    "cli/home.py": "cli/test_serve.py",
     "cli/output.py": "cli/contributions/test_contribute.py",
     "domain/jobs.py": "service/test_jobs.py",
     "evaluation/edits.py": "evaluation/test_alterations.py",

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import click
 
-from hashdb.cli.home import open_home
+from hashdb.cli.home import list_all, open_home
 from hashdb.cli.options import TEXT, Instant
 from hashdb.cli.output import as_json, print_json, print_proposal, print_result, print_table
 from hashdb.domain.accounts.members import (
@@ -86,7 +86,7 @@ def add_member(name: str, kind: str, contact: str, a_day: int | None, scopes: tu
 def list_members(as_json: bool) -> None:
     """List the members."""
     with open_home(Settings.read()) as db:
-        listed = list_all_members(db)
+        listed = list_all(db, members.page)
     if as_json:
         print_json(MembersOut.model_construct(members=[MemberOut.from_domain(member) for member in listed], next=None))
         return
@@ -147,14 +147,6 @@ def find_member(db: HashDB, text: str) -> Member:
     return members.named(db, COMMAND_LINE, text)
 
 
-def list_all_members(db: HashDB) -> list[Member]:
-    """All members."""
-    listed: list[Member] = []
-    while page := members.page(db, COMMAND_LINE, listed[-1].id if listed else 0, 1000):
-        listed += page
-    return listed
-
-
 def validate_member(draft: MemberDraft) -> MemberDraft:
     """The draft, checked as the API checks it. Raises InvalidInput."""
     return read(MemberIn, MemberIn.from_domain(draft).model_dump_json()).to_domain()
@@ -205,16 +197,18 @@ def add_key(
     click.echo(issued.secret)
 
 
+def _keys_of(db: HashDB, member: Member) -> list[Key]:
+    return list_all(db, lambda db, actor, after, limit: members.keys(db, actor, member.id, after, limit))
+
+
 @key_command.command("list")
 @click.argument("member", type=TEXT, required=False)
 @as_json
 def list_keys(member: str | None, as_json: bool) -> None:
     """List the keys of a member (its id or name), or of all members, without their secrets."""
     with open_home(Settings.read()) as db:
-        owners = list_all_members(db) if member is None else [find_member(db, member)]
-        keys = sorted(
-            ((key, owner) for owner in owners for key in _list_keys(db, owner.id)), key=lambda pair: pair[0].id
-        )
+        owners = list_all(db, members.page) if member is None else [find_member(db, member)]
+        keys = sorted(((key, owner) for owner in owners for key in _keys_of(db, owner)), key=lambda pair: pair[0].id)
     if as_json:
         print_json(
             OwnedKeysOut.model_construct(keys=[OwnedKeyOut.from_owned(owner, key) for key, owner in keys], next=None)
@@ -257,13 +251,6 @@ def rotate_signing(as_json: bool) -> None:
     print_result({"vkey": str(verifier)}, f"the log is signed by {verifier} from now on", as_json)
 
 
-def _list_keys(db: HashDB, member: int) -> list[Key]:
-    keys: list[Key] = []
-    while page := members.keys(db, COMMAND_LINE, member, keys[-1].id if keys else 0, 1000):
-        keys += page
-    return keys
-
-
 _ROLES = click.Choice(list(map(str, Role)))
 
 
@@ -295,7 +282,7 @@ def add_user(name: str, role: str, prompted: bool, provider: bool, as_json: bool
 def list_users(as_json: bool) -> None:
     """List the users."""
     with open_home(Settings.read()) as db:
-        listed = users.page(db, COMMAND_LINE, 0, 1000)
+        listed = list_all(db, users.page)
     if as_json:
         print_json(UsersOut.model_construct(users=[UserOut.from_domain(user) for user in listed]))
         return

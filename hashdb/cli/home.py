@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Protocol, TypeVar
 
+from hashdb.domain.accounts.members import COMMAND_LINE, Actor
 from hashdb.errors import BadSetting, HomeInUse, MoveFailed, StoreBusy
 from hashdb.index import OpenEngine
 from hashdb.index.bktree import BKTreeEngine
@@ -19,6 +21,16 @@ from hashdb.service import HashDB, open_hashdb
 from hashdb.service.ledger.signing import Signing
 from hashdb.settings import Settings
 from hashdb.store import connections
+
+_PAGE = 1_000
+
+
+class _Identified(Protocol):
+    @property
+    def id(self) -> int: ...
+
+
+_Item = TypeVar("_Item", bound=_Identified)
 
 
 @contextmanager
@@ -112,3 +124,11 @@ def _lock(path: Path, *, wait: bool) -> Iterator[None]:
         except BlockingIOError:
             raise HomeInUse(str(path.parent)) from None
         yield
+
+
+def list_all(db: HashDB, page: Callable[[HashDB, Actor, int, int], Sequence[_Item]]) -> list[_Item]:
+    """Every item that a service's `page(db, actor, after, limit)` lists, in the order of the ids."""
+    items: list[_Item] = []
+    while found := page(db, COMMAND_LINE, items[-1].id if items else 0, _PAGE):
+        items += found
+    return items

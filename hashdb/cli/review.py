@@ -6,7 +6,7 @@ from datetime import datetime
 
 import click
 
-from hashdb.cli.home import open_home
+from hashdb.cli.home import list_all, open_home
 from hashdb.cli.options import TEXT, Instant
 from hashdb.cli.output import as_json, print_json, print_proposal, print_result, print_table
 from hashdb.client import Client
@@ -112,7 +112,7 @@ def proposal_command() -> None:
 def list_proposals(as_json: bool) -> None:
     """List what waits for a second person."""
     with open_home(Settings.read()) as db:
-        pending = proposals.page(db, COMMAND_LINE, 0, 1000)
+        pending = list_all(db, proposals.page)
     if as_json:
         print_json(
             ProposalsOut.model_construct(
@@ -169,7 +169,7 @@ def add(label: str, start: datetime, end: datetime | None, expires: bool, as_jso
 def list_incidents(as_json: bool) -> None:
     """List the incidents."""
     with open_home(Settings.read()) as db:
-        listed = incidents.page(db, COMMAND_LINE, 0, 1000)
+        listed = list_all(db, incidents.page)
     if as_json:
         print_json(
             IncidentsOut.model_construct(

@@ -6,15 +6,14 @@ from pathlib import Path
 
 import click
 
-from hashdb.cli.home import open_home
+from hashdb.cli.home import list_all, open_home
 from hashdb.cli.options import TEXT, Radius
 from hashdb.cli.output import as_json, print_json, print_proposal, print_result, print_table
 from hashdb.domain.accounts.members import COMMAND_LINE
-from hashdb.domain.matching.benign import BenignDraft, BenignEntry
+from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.review.incidents import Proposal
 from hashdb.domain.signals import Algorithm, Profile
 from hashdb.hashing import Limits, Mode, hash_file
-from hashdb.service import HashDB
 from hashdb.service.matching import benign
 from hashdb.settings import Settings
 from hashdb.wire import LARGEST_ID, read
@@ -59,7 +58,7 @@ def add(picture: Path, radii: tuple[tuple[Algorithm, int], ...], note: str, prof
 def browse(as_json: bool) -> None:
     """List what is never accepted and never matched."""
     with open_home(Settings.read()) as db:
-        entries = _list_all(db)
+        entries = list_all(db, benign.page)
     if as_json:
         print_json(BenignsOut.model_construct(benign=[BenignOut.from_domain(entry) for entry in entries], next=None))
         return
@@ -89,10 +88,3 @@ def delete(entry: int, as_json: bool) -> None:
 def validate_benign(draft: BenignDraft) -> BenignDraft:
     """The draft, checked as the API checks it. Raises InvalidInput."""
     return read(BenignIn, BenignIn.from_domain(draft).model_dump_json()).to_domain()
-
-
-def _list_all(db: HashDB) -> list[BenignEntry]:
-    entries: list[BenignEntry] = []
-    while page := benign.page(db, COMMAND_LINE, entries[-1].id if entries else 0, 1000):
-        entries += page
-    return entries

@@ -1,0 +1,38 @@
+"""What the commands of the service's side share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hashdb.cli.home import list_all
+from hashdb.domain.accounts.members import COMMAND_LINE, Actor
+from hashdb.domain.accounts.users import Role, User, UserDraft
+from hashdb.service import HashDB
+from hashdb.service.accounts import users
+from tests.builders import Clock, hashdb
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[HashDB]:
+    """An empty service."""
+    db = hashdb(f"sqlite:///{tmp_path / 'hashdb.sqlite'}", Clock())
+    yield db
+    db.close()
+
+
+def test_a_list_of_several_pages_is_read_to_its_end(db: HashDB) -> None:
+    names = ("amira", "jonas", "otto")
+    for name in names:
+        users.add(db, COMMAND_LINE, UserDraft(name, Role.AUDITOR))
+    asked = []
+
+    def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[User, ...]:
+        asked.append(after)
+        return users.page(db, actor, after, min(limit, 2))
+
+    listed = list_all(db, page)
+    assert tuple(user.name for user in listed) == names
+    assert asked == [0, listed[1].id, listed[2].id]
