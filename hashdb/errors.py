@@ -378,10 +378,15 @@ class UnsafeStart(CannotStart):
 class SchemaOutdated(CannotStart):
     found: str
     needed: str
+    oldest: str
+    """The oldest schema that this version upgrades."""
 
     def __str__(self) -> str:
-        newer = self.found.isdecimal() and self.found > self.needed
-        remedy = "it was made by a newer hashdb" if newer else "run `hashdb upgrade`"
+        remedy = "run `hashdb upgrade`"
+        if self.found.isdecimal() and self.found > self.needed:
+            remedy = "it was made by a newer hashdb"
+        elif self.found < self.oldest:
+            remedy = "upgrade it with version 0.1.0 first"
         return f"the database has schema {self.found}, this version needs {self.needed}: {remedy}"
 
 

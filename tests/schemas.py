@@ -1,16 +1,38 @@
-"""Databases that have the schema and nothing else: made once by the migrations, and then copied."""
+"""Databases that have the schema and nothing else, made once and then copied; and those of earlier versions."""
 
 from __future__ import annotations
 
+import lzma
+import sqlite3
 import tempfile
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 
-from sqlalchemy import make_url
+from sqlalchemy import create_engine, make_url
 
 from hashdb.store import Store
 
+FOLDER = Path(__file__).parent / "data" / "schemas"
+"""Databases as earlier versions left them; scripts/schemas writes them."""
 _made: set[str] = set()
+
+
+def filled(url: str, schema: str) -> str:
+    """The URL of an empty database, filled as the version with that schema left its own."""
+    kind = "sqlite" if url.startswith("sqlite") else "postgresql"
+    text = lzma.decompress((FOLDER / f"{schema}.{kind}.sql.xz").read_bytes()).decode()
+    if kind == "sqlite":
+        with closing(sqlite3.connect(make_url(url).database or "")) as connection:
+            connection.executescript(text)
+    else:
+        engine = create_engine(url)
+        raw = engine.raw_connection()
+        raw.cursor().execute(text)
+        raw.commit()
+        raw.close()
+        engine.dispose()
+    return url
 
 
 def make(url: str) -> None:

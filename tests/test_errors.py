@@ -92,9 +92,14 @@ def test_one_fault_is_told_and_of_many_the_first() -> None:
 
 @pytest.mark.parametrize(
     ("found", "remedy"),
-    [("none", "run `hashdb upgrade`"), ("0001", "run `hashdb upgrade`"), ("0003", "it was made by a newer hashdb")],
+    [
+        ("none", "run `hashdb upgrade`"),
+        ("0016", "run `hashdb upgrade`"),
+        ("0014", "upgrade it with version 0.1.0 first"),
+        ("0021", "it was made by a newer hashdb"),
+    ],
 )
 def test_another_schema_is_told_with_its_remedy(found: str, remedy: str) -> None:
-    assert str(errors.SchemaOutdated(found, "0002")) == (
-        f"the database has schema {found}, this version needs 0002: {remedy}"
+    assert str(errors.SchemaOutdated(found, "0020", "0015")) == (
+        f"the database has schema {found}, this version needs 0020: {remedy}"
     )

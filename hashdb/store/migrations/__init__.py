@@ -1,12 +1,18 @@
-"""The schema's history, by Alembic: `migrate` brings a database up, `require_current` checks it."""
+"""The schema: `migrate` creates it, or upgrades it by Alembic; `require_current` checks it."""
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 
-from sqlalchemy import Connection, func, inspect, select, text
+from sqlalchemy import Column, Connection, MetaData, String, Table, func, insert, inspect, select
 
+from hashdb.domain.times import EPOCH
 from hashdb.errors import SchemaOutdated, UnfinishedCopy
+from hashdb.store.tables import followed, log, metadata
+
+OLDEST = "0015"
+"""The schema of version 0.1.0, the oldest that can be upgraded."""
 
 NEWEST = "0020"
 """The newest of versions/; known here so that a current schema costs one query and no import of Alembic (0.2 s)."""
@@ -18,10 +24,11 @@ _LOCK = 0x68617368
 
 
 def migrate(connection: Connection) -> str | None:
-    """Make or bring up the schema, and return the number of the schema that was there before; None where none was.
+    """Create or upgrade the schema, and return the number of the schema that was there before; None where none was.
 
     Does nothing when it is current, or a newer one that this version may go on with. Commit afterwards.
-    Raises UnfinishedCopy, or SchemaOutdated when a newer version made it that this one may not go on with.
+    Raises UnfinishedCopy, or SchemaOutdated for a newer one that this version may not go on with, or for one that is
+    older than that of version 0.1.0.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
@@ -29,8 +36,11 @@ def migrate(connection: Connection) -> str | None:
     _require_finished(found)
     if _will_do(found):
         return found
-    if found is not None and found > NEWEST:
-        raise SchemaOutdated(found, NEWEST)
+    if found is None:
+        _create(connection)
+        return None
+    if not OLDEST <= found <= NEWEST:
+        raise SchemaOutdated(found, NEWEST, OLDEST)
     from alembic import command
     from alembic.config import Config
 
@@ -41,6 +51,16 @@ def migrate(connection: Connection) -> str | None:
     return found
 
 
+def _create(connection: Connection) -> None:
+    """Create all tables, with the head of an empty log of a new epoch."""
+    metadata.create_all(connection, checkfirst=False)
+    head = {"id": 1, "seq": 0, "at": EPOCH, "epoch": secrets.token_hex(16), "peaks": b""}
+    connection.execute(insert(log), head)
+    connection.execute(insert(followed), {"id": 1, "seq": 0})
+    _VERSION.create(connection, checkfirst=True)
+    connection.execute(insert(_VERSION), {"version_num": NEWEST})
+
+
 def require_current(connection: Connection) -> None:
     """Raise SchemaOutdated unless the schema is the one that this version was written for, or only adds to it.
 
@@ -49,7 +69,7 @@ def require_current(connection: Connection) -> None:
     found = revision(connection)
     _require_finished(found)
     if not _will_do(found):
-        raise SchemaOutdated(found or "none", NEWEST)
+        raise SchemaOutdated(found or "none", NEWEST, OLDEST)
 
 
 def _require_finished(found: str | None) -> None:
@@ -66,4 +86,9 @@ def revision(connection: Connection) -> str | None:
     """The number of the schema that is there, None where there is none; of an unfinished copy, after COPYING."""
     if not inspect(connection).has_table("alembic_version"):
         return None
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    return connection.execute(select(_VERSION.c.version_num)).scalar_one_or_none()
+
+
+_NAMES = MetaData(naming_convention={"pk": "%(table_name)s_pkc"})
+_VERSION = Table("alembic_version", _NAMES, Column("version_num", String(32), primary_key=True))
+"""The table in which Alembic keeps the number of the schema, as Alembic creates it."""
