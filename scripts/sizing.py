@@ -1,6 +1,6 @@
-"""Machines and money for so many hashes and matches a second, from what was measured in docs/benchmarks/.
+"""Machines and costs for a number of hashes and of matches a second, from the measurements in docs/benchmarks/.
 
-`python -m scripts.sizing` prints the tables of docs/sizing.md that scripts/docs writes; with options for other prices.
+`python -m scripts.sizing` prints the tables of docs/sizing.md; options set other prices.
 """
 
 from __future__ import annotations
@@ -20,45 +20,45 @@ BENCHMARKS = Path(__file__).resolve().parent.parent / "docs" / "benchmarks"
 HASHES = (1_000_000, 10_000_000, 100_000_000, 1_000_000_000)
 RATES = (1_000, 10_000, 100_000)
 _CORES = 2
-"""Of the machine on which the service was measured, whose other cores' time goes to PostgreSQL and the client."""
+"""Cores of the machine on which the service was measured. PostgreSQL and the client use the rest of their time."""
 _ASKED = 1_000_000
-"""Values among which the service was measured."""
+"""Stored values when the service was measured."""
 _HOURS = 730
 _GB = 1e9
 
 
 @dataclass(frozen=True, slots=True)
 class Assumed:
-    """What is not measured: prices, and how machines are bought and kept busy. Each is an option of the script."""
+    """What was not measured: prices, and how machines are chosen and used. Each is an option of the script."""
 
     vcpu_hour: float = 0.04
     """Price of one vCPU for an hour."""
     gb_hour: float = 0.005
     """Price of one GB of memory for an hour."""
     disk_month: float = 0.10
-    """Price of one GB of disk for a month, kept twice."""
+    """Price of one GB of disk for a month; every disk is counted twice."""
     busy: float = 0.5
-    """Share of the processors that may be busy in the busiest hour, so that one machine can be lost."""
+    """Share of the processors that may be busy in the busiest hour, so that one machine can fail."""
     machine: int = 16
-    """Most vCPUs of a machine that serves."""
+    """Most vCPUs of a machine that runs hashdb."""
     beside: float = 4.0
-    """GB of memory of a machine beside the index: system, workers."""
+    """GB of memory of a machine besides the index: system, workers."""
     row: float = 1_600.0
-    """Bytes of the database for a contribution of one hash, log included: half as much again as PostgreSQL took."""
+    """Bytes of the database for a contribution of one hash, log included: 1.5 times the measured size."""
     cached: float = 0.1
     """Share of the database that PostgreSQL should have in memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What was measured: µs of processor, bytes; the search by the number of values."""
+    """The measurements: µs of processor time, bytes, and the time of a search by the number of values."""
 
     single: float
-    """µs of the service for a match asked one by one, PostgreSQL."""
+    """µs of the service for a single match, with PostgreSQL."""
     batched: float
     """The same for one of a thousand."""
     database: float
-    """µs of all else for a match, at most: PostgreSQL, and the client that measured."""
+    """At most µs of everything else for a match: PostgreSQL, and the client that measured."""
     database_batched: float
     search: tuple[tuple[int, float], ...]
     """Values, µs of a search."""
@@ -68,7 +68,7 @@ class Measured:
     """Bytes of PostgreSQL for a contribution of one hash, log included."""
 
     def searching(self, hashes: int) -> float:
-        """µs of a search; past the most that was measured as if it grew with the number, which it does not quite."""
+        """µs of a search. Beyond the largest measured number it assumes proportional growth, which is pessimistic."""
         most, slowest = self.search[-1]
         if hashes > most:
             return slowest * hashes / most
@@ -106,7 +106,7 @@ def _median(rounds: Sequence[Sequence[float]], column: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What is to be had: machines that serve, and PostgreSQL on two."""
+    """The machines that run hashdb, and the two of PostgreSQL."""
 
     machines: int
     cores: int
@@ -119,7 +119,7 @@ class Size:
 
 
 def size(found: Measured, assumed: Assumed, hashes: int, rate: int, *, batched: bool) -> Size:
-    """Machines for so many hashes and matches a second; at least two that serve, and a primary and a standby."""
+    """Machines for a load: at least two that run hashdb, and a primary and a standby of PostgreSQL."""
     grown = found.searching(hashes) - found.searching(_ASKED)
     work = (found.batched if batched else found.single) + max(grown, 0.0)
     cores = rate * work / 1e6 / assumed.busy
@@ -137,26 +137,30 @@ def size(found: Measured, assumed: Assumed, hashes: int, rate: int, *, batched: 
 
 
 def figures() -> str:
-    """What is taken from the measurements, as a table."""
+    """The measurements that the calculation uses, as a table."""
     found = measured()
     values, slowest = found.search[-1]
     rows = [
-        ("processor time of a match, asked one by one", f"{found.single:.0f} µs", "[the service](benchmarks/http.md)"),
-        ("the same, in batches of 1,000", f"{found.batched:.0f} µs", "the same"),
-        ("PostgreSQL for a match, at most", f"{found.database:.0f} µs", "the same: what the other cores did"),
+        ("processor time of a match, one in a request", f"{found.single:.0f} µs", "[the service](benchmarks/http.md)"),
+        ("the same, 1,000 in a request", f"{found.batched:.0f} µs", "the same"),
+        ("PostgreSQL for a match, at most", f"{found.database:.0f} µs", "the same: the rest of the cores' time"),
         ("a search among 1,000,000 values", f"{found.searching(_ASKED):.0f} µs", "[the index](benchmarks/index.md)"),
         (f"a search among {values:,} values", f"{slowest:.0f} µs", "the same"),
-        ("the index, for a value", f"{found.value:.0f} bytes", "the same"),
-        ("PostgreSQL, for a contribution of one hash", f"{found.row:,.0f} bytes", "`python -m scripts.bench_rows`"),
+        ("size of the index, for each value", f"{found.value:.0f} bytes", "the same"),
+        (
+            "size in PostgreSQL, for each contribution of one hash",
+            f"{found.row:,.0f} bytes",
+            "`python -m scripts.bench_rows`",
+        ),
     ]
-    return _table(("measured", "figure", "where"), rows)
+    return _table(("measurement", "figure", "source"), rows)
 
 
 def machines(assumed: Assumed | None = None) -> str:
-    """The table of machines and money."""
+    """The table of machines and costs."""
     found, given = measured(), assumed or Assumed()
     return _table(
-        ("hashes", "matches/s", "asked", "machines", "PostgreSQL", "disk", "a month"),
+        ("hashes", "matches/s", "matches in a request", "machines for hashdb", "PostgreSQL", "disk", "cost a month"),
         _rows(found, given),
     )
 
@@ -169,7 +173,7 @@ def _rows(found: Measured, given: Assumed) -> Iterator[Sequence[str]]:
                 yield (
                     f"{hashes:,}",
                     f"{rate:,}",
-                    "by 1,000" if batched else "one by one",
+                    "1,000" if batched else "1",
                     f"{one.machines:,} × {one.cores} vCPUs, {one.memory:,} GB",
                     f"2 × {one.database_cores} vCPUs, {one.database_memory} GB",
                     f"2 × {one.disk:,.0f} GB",
@@ -178,8 +182,8 @@ def _rows(found: Measured, given: Assumed) -> Iterator[Sequence[str]]:
 
 
 def assumptions() -> str:
-    """What is assumed, as a table."""
-    # A docstring of each field is not kept by Python: it is read from this file.
+    """The assumptions, as a table."""
+    # Python does not keep the docstrings of fields: read them from this file.
     lines = Path(__file__).read_text("utf-8").partition("class Assumed")[2].splitlines()
     meanings = {
         line.split(":")[0].strip(): lines[number + 1].strip().strip('"')
@@ -190,7 +194,7 @@ def assumptions() -> str:
         (f"`--{one.name.replace('_', '-')}`", f"{one.default:,}", meanings[one.name])
         for one in dataclasses.fields(Assumed)
     )
-    return _table(("option", "assumed", "what it is"), rows)
+    return _table(("option", "assumed", "meaning"), rows)
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]] | Iterator[Sequence[str]]) -> str:
@@ -198,8 +202,10 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]] | Iterator[Sequen
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the tables, with other assumptions where they are given."""
-    parser = argparse.ArgumentParser(description="Machines and money, from what was measured.")
+    """Print the tables, with the assumptions from the command line."""
+    parser = argparse.ArgumentParser(
+        description="Machines and costs, from measurements. Example: --vcpu-hour 0.03 --gb-hour 0.004"
+    )
     for one in dataclasses.fields(Assumed):
         parser.add_argument(f"--{one.name.replace('_', '-')}", type=type(one.default), default=one.default)
     given = Assumed(**vars(parser.parse_args(arguments)))
