@@ -39,7 +39,6 @@ from hashdb.web.traces import Traces
 from hashdb.wire import ResponseModel, ValidationContext, error_from_validation, invalid_input, path
 
 _Query = TypeVar("_Query", bound=BaseModel)
-_Item = TypeVar("_Item")
 _KEY_LENGTH = 200
 _HEALTH = ("/healthz", "/readyz")
 LARGE = 16 * 1024
@@ -255,8 +254,3 @@ def no_content() -> Response:
     response = Response(status=204)
     del response.headers["Content-Type"]
     return response
-
-
-def split_page(rows: tuple[_Item, ...], limit: int) -> tuple[tuple[_Item, ...], bool]:
-    """The first `limit` rows, and whether there are more."""
-    return rows[:limit], len(rows) > limit

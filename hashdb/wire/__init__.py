@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -85,6 +85,22 @@ class ResponseModel(_Derived):
     def json_text(self) -> str:
         """The JSON text of the fields that are set."""
         return self.model_dump_json(exclude_unset=True)
+
+
+class PageModel(ResponseModel):
+    """The base of pages: one list, and in `next` the cursor of the next page (null: this page is the last one)."""
+
+    CURSOR: ClassVar[str] = "id"
+    """The attribute of a row that is its cursor."""
+
+    @classmethod
+    def of(cls, rows: Sequence[Any], limit: int) -> Self:
+        """The page of the first `limit` rows; `rows` has one more if there is a next page."""
+        name, field = next(iter(cls.model_fields.items()))
+        (item,) = get_args(field.annotation)
+        page = rows[:limit]
+        cursor = getattr(page[-1], cls.CURSOR) if len(rows) > limit else None
+        return cls.build(**{name: [item.from_domain(row) for row in page]}, next=cursor)
 
 
 _Model = TypeVar("_Model", bound=BaseModel)

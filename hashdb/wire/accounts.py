@@ -24,7 +24,7 @@ from hashdb.domain.accounts.members import (
 from hashdb.domain.accounts.users import AddedUser, Role, User, UserChange, UserDraft, UserStatus
 from hashdb.domain.rules import Rules, Vocabulary
 from hashdb.domain.signals import Algorithm
-from hashdb.wire import UNSENT, Line, Moment, Name, RequestModel, ResponseModel
+from hashdb.wire import UNSENT, Line, Moment, Name, PageModel, RequestModel, ResponseModel
 from hashdb.wire.conversions import SPARSE, ChangeMirror, FromDomain, MappedTo, Mirror
 
 
@@ -109,7 +109,7 @@ class MemberOut(ResponseModel, Mirror[Member]):
     created_at: Moment
 
 
-class MembersOut(ResponseModel):
+class MembersOut(PageModel):
     """A page of members."""
 
     members: list[MemberOut]
@@ -135,7 +135,7 @@ class KeyOut(ResponseModel, FromDomain[Key]):
     hides_distances: Annotated[bool, SPARSE] = False
 
 
-class KeysOut(ResponseModel):
+class KeysOut(PageModel):
     """A page of keys."""
 
     keys: list[KeyOut]

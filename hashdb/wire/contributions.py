@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Protocol, Self, TypeVar, cast
+from operator import attrgetter
+from typing import Annotated, Any, ClassVar, Self, TypeVar, cast
 
 from annotated_types import Ge, Le, Len
 from pydantic import (
@@ -21,6 +22,7 @@ from pydantic import (
 
 from hashdb.domain.contributions import Amendment, Contribution, Draft, Media, Receipt, Recorded, Standing, Status
 from hashdb.domain.matching.benign import REFUSAL
+from hashdb.domain.review.cases import Case, Opinion
 from hashdb.domain.rules import (
     DRAFTS_A_REQUEST,
     SIGNALS_AN_ITEM,
@@ -34,6 +36,7 @@ from hashdb.errors import Fault
 from hashdb.wire import (
     Line,
     Moment,
+    PageModel,
     RequestModel,
     ResponseModel,
     SignalText,
@@ -123,22 +126,9 @@ class MetadataIn(RequestModel):
     def to_draft(self, signals: Sequence[Signal], quality: int | None) -> Draft:
         """The draft of an item with these signals."""
         # Not derived: requests have up to a thousand drafts, and the derived conversion takes a third longer.
-        return Draft(
-            signals=tuple(dict.fromkeys(signals)),
-            labels=tuple(dict.fromkeys(self.labels)),
-            removed_at=self.removed_at,
-            quality=quality,
-            media=self.media,
-            severity=self.severity,
-            basis=self.basis,
-            tco_ground=self.tco_ground,
-            entity=self.entity,
-            incident=self.incident,
-            context=tuple(dict.fromkeys(self.context)),
-            notified_at=self.notified_at,
-            reference=self.reference,
-            expires_at=self.expires_at,
-        )
+        lists = {"signals": signals, "labels": self.labels, "context": self.context}
+        unique = {name: tuple(dict.fromkeys(items)) for name, items in lists.items()}
+        return Draft(**{**self.__dict__, **unique, "quality": quality})
 
 
 class DraftIn(MetadataIn, Mirror[Draft]):
@@ -283,21 +273,10 @@ class Contributor(ResponseModel):
     name: str
 
 
-class _FromMember(Protocol):
-    """A domain value that comes from a member, with the names of the fields that its reader may not see."""
-
-    @property
-    def member(self) -> int: ...
-    @property
-    def member_name(self) -> str: ...
-    @property
-    def hidden(self) -> frozenset[str]: ...
+_S = TypeVar("_S", bound=Contribution | Opinion | Case)
 
 
-_S = TypeVar("_S", bound=_FromMember)
-
-
-def _contributor(value: _FromMember) -> Contributor:
+def _contributor(value: Contribution | Opinion | Case) -> Contributor:
     """The member that a value comes from, as its reader may see it."""
     return construct(Contributor, {"id": value.member, "name": value.member_name})
 
@@ -374,36 +353,19 @@ class ContributionOut(ResponseModel, Shown[Contribution]):
 def visible_fields(contribution: Contribution) -> dict[str, Any]:
     """The fields of `ContributionOut` that the reader may see, by name, for lists and feeds."""
     # Not derived, in a quarter of the time.
-    fields: dict[str, Any] = {
-        "id": contribution.id,
-        "status": contribution.status,
-        "standing": contribution.standing,
-        "member": {"id": contribution.member, "name": contribution.member_name},
-        "received_at": contribution.received_at,
-        "signals": list(contribution.signals),
-        "labels": list(contribution.labels),
-        "removed_at": contribution.removed_at,
-        "quality": contribution.quality,
-        "media": contribution.media,
-        "severity": contribution.severity,
-        "basis": contribution.basis,
-        "tco_ground": contribution.tco_ground,
-        "entity": contribution.entity,
-        "incident": contribution.incident,
-        "context": list(contribution.context),
-        "notified_at": contribution.notified_at,
-        "reference": contribution.reference,
-        "expires_at": contribution.expires_at,
-        "withdrawn_at": contribution.withdrawn_at,
-        "withdrawal_reason": contribution.withdrawal_reason,
-        "erased": contribution.erased,
-        "masked": contribution.masked,
-    }
+    fields = dict(zip(_FIELDS, _get_fields(contribution), strict=True))
+    for name in ("signals", "labels", "context"):
+        fields[name] = list(fields[name])
+    fields["member"] = {"id": contribution.member, "name": contribution.member_name}
     if contribution.changed_at is not None:
         fields["changed_at"] = contribution.changed_at
     for name in contribution.hidden:
         del fields[name]
     return fields
+
+
+_FIELDS = tuple(name for name in ContributionOut.model_fields if name not in ("known", "changed_at"))
+_get_fields = attrgetter(*_FIELDS)
 
 
 class ReceiptOut(ResponseModel):
@@ -423,7 +385,7 @@ class ReceiptOut(ResponseModel):
         return Receipt(tuple(contribution.to_recorded() for contribution in self.contributions), self.checkpoint)
 
 
-class ContributionsOut(ResponseModel):
+class ContributionsOut(PageModel):
     """A page of contributions."""
 
     contributions: list[ContributionOut]

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import MISSING, dataclass
+from dataclasses import dataclass
 from datetime import date
+from enum import Enum, auto
+from inspect import signature
 from operator import attrgetter
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Generic, NamedTuple, Self, TypeVar, Union, cast, get_args, get_origin
@@ -37,19 +39,14 @@ class MappedTo:
     path: str
 
 
-class _Sparse:
-    """The type of `SPARSE`."""
+class _Mark(Enum):
+    SPARSE = auto()
+    DISTINCT = auto()
 
 
-SPARSE = _Sparse()
+SPARSE = _Mark.SPARSE
 """In the annotation of a field: it is left out if it has its default."""
-
-
-class _Distinct:
-    """The type of `DISTINCT`."""
-
-
-DISTINCT = _Distinct()
+DISTINCT = _Mark.DISTINCT
 """In the annotation of a list: duplicates are removed in the domain value."""
 
 
@@ -174,17 +171,13 @@ def _missing(model: type[Any], domain: type) -> list[str]:
         required = [name for name, field in model.model_fields.items() if field.is_required()]
         missing += [name for name in required if name not in plan.names]
     if issubclass(model, Mirror) and _is_derived(model, "to_domain") and _is_derived(model, "arguments"):
-        required = [field.name for field in dataclasses.fields(domain) if _is_required(field)]
-        missing += [name for name in required if name not in plan.writes]
+        parameters = signature(domain).parameters.values()
+        missing += [each.name for each in parameters if each.default is each.empty and each.name not in plan.writes]
     return missing
 
 
 def _is_derived(model: type, method: str) -> bool:
     return next(base for base in model.__mro__ if method in vars(base)) in (FromDomain, Mirror)
-
-
-def _is_required(field: dataclasses.Field[Any]) -> bool:
-    return field.default is MISSING and field.default_factory is MISSING
 
 
 def _plan(model: type[BaseModel], domain: type) -> _Plan:

@@ -6,14 +6,14 @@ Hashes are in base64, as in checkpoints; a leaf is in hex, as in events.
 from __future__ import annotations
 
 import base64
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from annotated_types import Len
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 from hashdb.domain.ledger.checkpoints import Consistency, Inclusion, Log, LogKey, Verifier
 from hashdb.domain.ledger.events import Event
-from hashdb.wire import Moment, ResponseModel
+from hashdb.wire import Moment, PageModel, ResponseModel
 from hashdb.wire.conversions import FromDomain, MappedTo, Mirror
 
 
@@ -34,8 +34,10 @@ class EventOut(ResponseModel, FromDomain[Event]):
         return super().fields_from(value) | {"leaf": value.leaf.hex()}
 
 
-class EventsOut(ResponseModel):
+class EventsOut(PageModel):
     """A page of events."""
+
+    CURSOR: ClassVar[str] = "seq"
 
     events: list[EventOut]
     next: int | None

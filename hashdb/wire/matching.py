@@ -21,8 +21,18 @@ from hashdb.domain.rules import QUERIES_A_REQUEST, SIGNALS_A_REQUEST, SIGNALS_AN
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.times import format_instant
 from hashdb.errors import Fault, InvalidInput
-from hashdb.wire import Line, Moment, Opaque, RequestModel, ResponseModel, SignalText, ValidationContext, read
-from hashdb.wire.conversions import DISTINCT, Mirror
+from hashdb.wire import (
+    Line,
+    Moment,
+    Opaque,
+    PageModel,
+    RequestModel,
+    ResponseModel,
+    SignalText,
+    ValidationContext,
+    read,
+)
+from hashdb.wire.conversions import DISTINCT, SPARSE, Mirror
 
 
 def _within_rules(radii: dict[Algorithm, int], info: ValidationInfo) -> dict[Algorithm, int]:
@@ -125,7 +135,7 @@ def read_queries(text: bytes, context: ValidationContext) -> tuple[Query, ...]:
     return tuple(map(QueryIn.to_domain, read(QueriesIn, text, context).queries))
 
 
-class MatchOut(ResponseModel):
+class MatchOut(ResponseModel, Mirror[Match]):
     """An active contribution that is close to the query."""
 
     contribution: int
@@ -139,85 +149,30 @@ class MatchOut(ResponseModel):
     context: list[str]
     removed_at: Moment | None
     received_at: Moment
-    transform: str | None = Field(None, description="Where only this transform of the item is close.")
-
-    @classmethod
-    def from_domain(cls, match: Match) -> MatchOut:
-        """The model of a match; `to_domain` is the inverse."""
-        return cls.build(
-            contribution=match.contribution,
-            distance=match.distance,
-            agree=list(match.agree),
-            labels=list(match.labels),
-            severity=match.severity,
-            standing=match.standing,
-            context=list(match.context),
-            removed_at=match.removed_at,
-            received_at=match.received_at,
-            **({} if match.transform is None else {"transform": match.transform}),
-        )
-
-    def to_domain(self) -> Match:
-        """The match."""
-        return Match(
-            contribution=self.contribution,
-            distance=self.distance,
-            labels=tuple(self.labels),
-            severity=self.severity,
-            standing=self.standing,
-            context=tuple(self.context),
-            removed_at=self.removed_at,
-            received_at=self.received_at,
-            transform=self.transform,
-        )
+    transform: Annotated[str | None, SPARSE] = Field(
+        None, description="Where only this transform of the item is close."
+    )
 
 
-class ResultOut(ResponseModel):
+class ResultOut(ResponseModel, Mirror[Result]):
     """The result of one query: advice to review, never a command."""
 
     id: str | None
-    signals: list[SignalText] = Field([], description="(matches of media) The picture's own signals.")
+    signals: Annotated[list[SignalText], SPARSE] = Field(
+        [], description="(matches of media) The picture's own signals."
+    )
     members: int = Field(description="How many members contributed or confirmed any match, also those cut off.")
     severity: int | None = Field(None, description="The highest severity of any match, also of those cut off.")
     action: Literal["review", "none"]
     truncated: bool
     matches: list[MatchOut]
 
-    @classmethod
-    def from_domain(cls, result: Result) -> ResultOut:
-        """The model of a result; `to_domain` is the inverse."""
-        signals: dict[str, Any] = {"signals": list(result.signals)} if result.signals else {}
-        return cls.build(
-            id=result.id,
-            members=result.members,
-            severity=result.severity,
-            action=result.action,
-            truncated=result.truncated,
-            matches=[MatchOut.from_domain(match) for match in result.matches],
-            **signals,
-        )
 
-    def to_domain(self) -> Result:
-        """The result."""
-        matches = tuple(match.to_domain() for match in self.matches)
-        return Result(self.id, matches, self.members, self.truncated, tuple(self.signals), self.severity)
-
-
-class AnswerOut(ResponseModel):
+class AnswerOut(ResponseModel, Mirror[Answer]):
     """The response to a request to match: one result for each query, in order."""
 
     results: list[ResultOut]
     checkpoint: int
-
-    @classmethod
-    def from_domain(cls, answer: Answer) -> AnswerOut:
-        """The model of an answer; `to_domain` is the inverse."""
-        results = [ResultOut.from_domain(result) for result in answer.results]
-        return cls.build(results=results, checkpoint=answer.checkpoint)
-
-    def to_domain(self) -> Answer:
-        """The answer."""
-        return Answer(tuple(result.to_domain() for result in self.results), self.checkpoint)
 
 
 _text = JSONEncoder(ensure_ascii=False).encode
@@ -312,7 +267,7 @@ class BenignOut(ResponseModel, Mirror[BenignEntry]):
     masked: int = Field(description="Signals of contributions that it keeps from matching now.")
 
 
-class BenignsOut(ResponseModel):
+class BenignsOut(PageModel):
     """A page of the benign list."""
 
     benign: list[BenignOut]

@@ -18,7 +18,7 @@ from hashdb.domain.review.incidents import (
 )
 from hashdb.domain.rules import incident_fault
 from hashdb.domain.stats.counts import Reversal
-from hashdb.wire import LARGEST_ID, UNSENT, Moment, Note, RequestModel, ResponseModel, Token
+from hashdb.wire import LARGEST_ID, UNSENT, Moment, Note, PageModel, RequestModel, ResponseModel, Token
 from hashdb.wire.contributions import Contributor, Reason, Shown
 from hashdb.wire.conversions import ChangeMirror, MappedTo, Mirror
 
@@ -56,7 +56,7 @@ class OpinionOut(ResponseModel, Shown[Opinion]):
     counts: bool = Field(description="Whether the standing of the contribution takes account of it.")
 
 
-class OpinionsOut(ResponseModel):
+class OpinionsOut(PageModel):
     """A page of opinions."""
 
     opinions: list[OpinionOut]
@@ -111,7 +111,7 @@ class CaseOut(ResponseModel, Shown[Case]):
     )
 
 
-class CasesOut(ResponseModel):
+class CasesOut(PageModel):
     """A page of cases."""
 
     cases: list[CaseOut]
@@ -138,7 +138,7 @@ class ProposalOut(ResponseModel, Mirror[Proposal]):
         return Proposal(request=request, **self.arguments())
 
 
-class ProposalsOut(ResponseModel):
+class ProposalsOut(PageModel):
     """A page of open proposals."""
 
     proposals: list[ProposalOut]
@@ -188,7 +188,7 @@ class IncidentOut(ResponseModel, Mirror[Incident]):
     expires: bool
 
 
-class IncidentsOut(ResponseModel):
+class IncidentsOut(PageModel):
     """A page of incidents."""
 
     incidents: list[IncidentOut]
@@ -205,8 +205,10 @@ class ReversalOut(ResponseModel, Mirror[Reversal]):
     at: Moment
 
 
-class ReversalsOut(ResponseModel):
+class ReversalsOut(PageModel):
     """A page of reversals; read on after `next`, or after the last `seq`."""
+
+    CURSOR: ClassVar[str] = "seq"
 
     reversals: list[ReversalOut]
     next: int | None

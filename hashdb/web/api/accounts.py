@@ -10,13 +10,12 @@ from hashdb.domain.accounts.members import Scope
 from hashdb.domain.review.incidents import Proposal
 from hashdb.errors import NotAuthenticated
 from hashdb.service.accounts import members
-from hashdb.web.context import actor, answer, body, hashdb, no_content, query, split_page
+from hashdb.web.context import actor, answer, body, hashdb, no_content, query
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
 from hashdb.wire.accounts import (
     IssuedKeyOut,
     KeyIn,
-    KeyOut,
     KeysOut,
     MemberChangeIn,
     MemberIn,
@@ -37,9 +36,8 @@ _ADMIN = [Scope.ADMIN]
 def browse() -> Response:
     """List the members."""
     params = query(PageQuery)
-    page, more = split_page(members.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
-    listed = [MemberOut.from_domain(member) for member in page]
-    return answer(MembersOut.model_construct(members=listed, next=page[-1].id if more else None))
+    rows = members.page(hashdb(), actor(), params.after, params.limit + 1)
+    return answer(MembersOut.of(rows, params.limit))
 
 
 @members_api.post("")
@@ -78,9 +76,7 @@ def keys(member_id: int) -> Response:
     """List a member's keys, without their secrets."""
     params = query(PageQuery)
     rows = members.keys(hashdb(), actor(), member_id, params.after, params.limit + 1)
-    page, more = split_page(rows, params.limit)
-    listed = [KeyOut.from_domain(key) for key in page]
-    return answer(KeysOut.model_construct(keys=listed, next=page[-1].id if more else None))
+    return answer(KeysOut.of(rows, params.limit))
 
 
 @members_api.post("/<id:member_id>/keys")

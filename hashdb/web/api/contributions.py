@@ -21,7 +21,6 @@ from hashdb.web.context import (
     no_content,
     query,
     read_idempotency_key,
-    split_page,
     validation_context,
 )
 from hashdb.web.openapi import ApiBlueprint, operation
@@ -92,9 +91,7 @@ def browse() -> Response:
     """List your own contributions, or with scope audit all."""
     params = query(ContributionsQuery)
     rows = contributions.page(hashdb(), actor(), params.to_domain(), params.after, params.limit + 1)
-    page, more = split_page(rows, params.limit)
-    listed = [ContributionOut.from_domain(contribution) for contribution in page]
-    return answer(ContributionsOut.model_construct(contributions=listed, next=page[-1].id if more else None))
+    return answer(ContributionsOut.of(rows, params.limit))
 
 
 @blueprint.get("/<id:contribution_id>")

@@ -6,9 +6,9 @@ from flask import Response
 
 from hashdb.domain.accounts.members import Scope
 from hashdb.service.ledger import checkpoints, events
-from hashdb.web.context import actor, answer, hashdb, query, split_page
+from hashdb.web.context import actor, answer, hashdb, query
 from hashdb.web.openapi import ApiBlueprint, operation
-from hashdb.wire.ledger import ConsistencyOut, EventOut, EventsOut, InclusionOut, LogOut
+from hashdb.wire.ledger import ConsistencyOut, EventsOut, InclusionOut, LogOut
 from hashdb.wire.pages import ConsistencyQuery, EventsQuery, InclusionQuery
 
 events_api = ApiBlueprint("events", __name__, url_prefix="/v1/events", tag="Audit")
@@ -20,9 +20,8 @@ def browse() -> Response:
     """List the events of the audit log."""
     params = query(EventsQuery)
     chosen = events.EventFilter(params.actor, params.action, params.subject)
-    page, more = split_page(events.page(hashdb(), actor(), chosen, params.after, params.limit + 1), params.limit)
-    listed = [EventOut.from_domain(event) for event in page]
-    return answer(EventsOut.model_construct(events=listed, next=page[-1].seq if more else None))
+    rows = events.page(hashdb(), actor(), chosen, params.after, params.limit + 1)
+    return answer(EventsOut.of(rows, params.limit))
 
 
 proofs_api = ApiBlueprint("proofs", __name__, url_prefix="/v1", tag="Proofs")

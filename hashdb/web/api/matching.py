@@ -14,11 +14,11 @@ from hashdb.domain.review.incidents import Proposal
 from hashdb.hashing import Mode
 from hashdb.service.matching import benign, matches
 from hashdb.web import media
-from hashdb.web.context import LARGE, actor, answer, body, hashdb, no_content, query, split_page, validation_context
+from hashdb.web.context import LARGE, actor, answer, body, hashdb, no_content, query, validation_context
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
 from hashdb.wire.contributions import MediaIn, PictureOut, PicturesOut
-from hashdb.wire.matching import AnswerOut, BenignIn, BenignOut, BenignsOut, QueriesIn, read_queries
+from hashdb.wire.matching import AnswerOut, BenignIn, BenignOut, BenignsOut, QueriesIn, answer_text, read_queries
 from hashdb.wire.pages import MatchesQuery, MediaMatchesQuery, PageQuery
 from hashdb.wire.review import ProposalOut
 
@@ -36,7 +36,7 @@ def match() -> Response:
     with matches.turn(hashdb(), actor()) if is_large else nullcontext():
         queries = read_queries(text, validation_context())
         matched = matches.match(hashdb(), actor(), queries, quarantined=quarantined, has_turn=is_large)
-        return answer(AnswerOut.from_domain(matched))
+        return Response(answer_text(matched), mimetype="application/json")
 
 
 @matches_api.post("/media")
@@ -52,7 +52,7 @@ def match_media() -> Response:
     results = tuple(
         replace(result, signals=picture.signals) for result, picture in zip(matched.results, pictures, strict=True)
     )
-    return answer(AnswerOut.from_domain(replace(matched, results=results)))
+    return Response(answer_text(replace(matched, results=results)), mimetype="application/json")
 
 
 signals_api = ApiBlueprint("signals", __name__, url_prefix="/v1/signals", tag="Hash")
@@ -79,9 +79,8 @@ _ADMIN = [Scope.ADMIN]
 def browse_benign() -> Response:
     """List what is never accepted and never matched."""
     params = query(PageQuery)
-    page, more = split_page(benign.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
-    listed = [BenignOut.from_domain(entry) for entry in page]
-    return answer(BenignsOut.model_construct(benign=listed, next=page[-1].id if more else None))
+    rows = benign.page(hashdb(), actor(), params.after, params.limit + 1)
+    return answer(BenignsOut.of(rows, params.limit))
 
 
 @benign_api.post("", endpoint="add")

@@ -15,7 +15,6 @@ from hashdb.web.context import (
     no_content,
     query,
     read_idempotency_key,
-    split_page,
     validation_context,
 )
 from hashdb.web.openapi import ApiBlueprint, operation
@@ -60,9 +59,7 @@ def browse_opinions(contribution_id: int) -> Response:
     """List the opinions on a contribution that you may see, those that count no more with them."""
     params = query(PageQuery)
     rows = opinions.page(hashdb(), actor(), contribution_id, params.after, params.limit + 1)
-    page, more = split_page(rows, params.limit)
-    listed = [OpinionOut.from_domain(opinion) for opinion in page]
-    return answer(OpinionsOut.model_construct(opinions=listed, next=page[-1].id if more else None))
+    return answer(OpinionsOut.of(rows, params.limit))
 
 
 cases_api = ApiBlueprint("cases", __name__, url_prefix="/v1/cases", tag="Cases")
@@ -73,9 +70,8 @@ cases_api = ApiBlueprint("cases", __name__, url_prefix="/v1/cases", tag="Cases")
 def browse_cases() -> Response:
     """List the cases on your contributions and those under which you disputed; with scope review or audit all."""
     params = query(CasesQuery)
-    page, more = split_page(cases.page(hashdb(), actor(), params.state, params.after, params.limit + 1), params.limit)
-    listed = [CaseOut.from_domain(case) for case in page]
-    return answer(CasesOut.model_construct(cases=listed, next=page[-1].id if more else None))
+    rows = cases.page(hashdb(), actor(), params.state, params.after, params.limit + 1)
+    return answer(CasesOut.of(rows, params.limit))
 
 
 @cases_api.get("/<id:case_id>", endpoint="show")
@@ -114,9 +110,8 @@ def browse_proposals() -> Response:
     With scope review only what is asked of cases.
     """
     params = query(PageQuery)
-    page, more = split_page(proposals.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
-    listed = [ProposalOut.from_domain(proposal) for proposal in page]
-    return answer(ProposalsOut.model_construct(proposals=listed, next=page[-1].id if more else None))
+    rows = proposals.page(hashdb(), actor(), params.after, params.limit + 1)
+    return answer(ProposalsOut.of(rows, params.limit))
 
 
 @proposals_api.delete("/<id:proposal_id>", endpoint="drop")
@@ -137,9 +132,8 @@ _ADMIN = [Scope.ADMIN]
 def browse_incidents() -> Response:
     """List the incidents."""
     params = query(PageQuery)
-    page, more = split_page(incidents.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
-    listed = [IncidentOut.from_domain(incident) for incident in page]
-    return answer(IncidentsOut.model_construct(incidents=listed, next=page[-1].id if more else None))
+    rows = incidents.page(hashdb(), actor(), params.after, params.limit + 1)
+    return answer(IncidentsOut.of(rows, params.limit))
 
 
 @incidents_api.post("", endpoint="add")

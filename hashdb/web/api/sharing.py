@@ -11,11 +11,11 @@ from hashdb.domain.sharing.feed import Changes
 from hashdb.service import HashDB
 from hashdb.service.sharing import feed, webhooks
 from hashdb.service.stats import counts
-from hashdb.web.context import actor, answer, body, hashdb, no_content, query, split_page, validation_context
+from hashdb.web.context import actor, answer, body, hashdb, no_content, query, validation_context
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
 from hashdb.wire.pages import ChangesQuery, DeliveriesQuery, PageQuery
-from hashdb.wire.review import ReversalOut, ReversalsOut
+from hashdb.wire.review import ReversalsOut
 from hashdb.wire.sharing.feed import (
     ChangesEnd,
     ChangesOut,
@@ -77,9 +77,8 @@ webhooks_api = ApiBlueprint("webhooks", __name__, url_prefix="/v1/webhooks", tag
 def browse() -> Response:
     """List your webhooks; with `audit`, everybody's."""
     params = query(PageQuery)
-    page, more = split_page(webhooks.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
-    listed = [WebhookOut.from_domain(webhook) for webhook in page]
-    return answer(WebhooksOut.model_construct(webhooks=listed, next=page[-1].id if more else None))
+    rows = webhooks.page(hashdb(), actor(), params.after, params.limit + 1)
+    return answer(WebhooksOut.of(rows, params.limit))
 
 
 @webhooks_api.post("")
@@ -143,9 +142,7 @@ def deliveries(webhook_id: int) -> Response:
     """List what was delivered to a webhook, and what waits: the last thousand, of thirty days."""
     params = query(DeliveriesQuery)
     rows = webhooks.deliveries(hashdb(), actor(), webhook_id, params.outcome, params.after, params.limit + 1)
-    page, more = split_page(rows, params.limit)
-    listed = [DeliveryOut.from_domain(delivery) for delivery in page]
-    return answer(DeliveriesOut.model_construct(deliveries=listed, next=page[-1].id if more else None))
+    return answer(DeliveriesOut.of(rows, params.limit))
 
 
 @webhooks_api.get("/<id:webhook_id>/deliveries/<id:delivery_id>")
@@ -174,6 +171,5 @@ def browse_reversals() -> Response:
     An event is listed three seconds after it happened.
     """
     params = query(PageQuery)
-    page, more = split_page(counts.reversals(hashdb(), actor(), params.after, params.limit + 1), params.limit)
-    listed = [ReversalOut.from_domain(reversal) for reversal in page]
-    return answer(ReversalsOut.model_construct(reversals=listed, next=page[-1].seq if more else None))
+    rows = counts.reversals(hashdb(), actor(), params.after, params.limit + 1)
+    return answer(ReversalsOut.of(rows, params.limit))

@@ -14,7 +14,7 @@ from hashdb.service.matching import benign
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import grid, merge_faults, read_signals
-from hashdb.web.context import actor, app_state, hashdb, split_page, validation_context
+from hashdb.web.context import actor, app_state, hashdb, validation_context
 from hashdb.wire import read
 from hashdb.wire.matching import BenignIn, format_lines
 from hashdb.wire.pages import BenignPageQuery
@@ -30,8 +30,7 @@ def browse() -> Response:
     if params is None:
         return pages.page("benign.html", status=422, form=form, entries=(), next=None, algorithms=Algorithm)
     rows = benign.page(hashdb(), actor(), params.after, params.limit + 1, params.to_domain())
-    entries, more = split_page(rows, params.limit)
-    after = entries[-1].id if more else None
+    entries, after = pages.split_page(rows, params.limit)
     return pages.page("benign.html", form=form, entries=entries, next=after, algorithms=Algorithm)
 
 

@@ -18,7 +18,7 @@ from hashdb.service.review import cases, proposals
 from hashdb.web.console import filters, pages
 from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import grid
-from hashdb.web.context import actor, hashdb, split_page
+from hashdb.web.context import actor, hashdb
 from hashdb.wire import read
 from hashdb.wire.pages import CasesPageQuery
 from hashdb.wire.review import DecisionIn, UpholdIn
@@ -39,8 +39,8 @@ def browse() -> Response:
     if params.state is CaseState.OPEN:
         return _list_page(form, params, queue=cases.queue(hashdb(), actor(), params.order, params.pile))
     rows = cases.latest(hashdb(), actor(), params.before, _DECIDED + 1)
-    decided, more = split_page(rows, _DECIDED)
-    return _list_page(form, params, decided=decided, next=decided[-1].id if more else None)
+    decided, after = pages.split_page(rows, _DECIDED)
+    return _list_page(form, params, decided=decided, next=after)
 
 
 @blueprint.post("/piles/<id:member_id>")

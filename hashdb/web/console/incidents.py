@@ -12,7 +12,7 @@ from hashdb.domain.review.incidents import Incident, IncidentImpact
 from hashdb.service.review import incidents
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
-from hashdb.web.context import actor, hashdb, query, split_page
+from hashdb.web.context import actor, hashdb, query
 from hashdb.wire import read
 from hashdb.wire.pages import PageQuery
 from hashdb.wire.review import IncidentChangeIn, IncidentIn
@@ -81,7 +81,7 @@ def _unseen_effect(sent: Form, wanted: Incident, before: Incident | None) -> Inc
 
 def _list_page(form: Form, effect: IncidentImpact | None = None, seen: str = "", status: int = 200) -> Response:
     params = query(PageQuery)
-    rows, more = split_page(incidents.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
+    rows, after = pages.split_page(incidents.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
     now = hashdb().now()
     return pages.page(
         "incidents.html",
@@ -89,7 +89,7 @@ def _list_page(form: Form, effect: IncidentImpact | None = None, seen: str = "",
         form=form,
         incidents=sorted(rows, key=lambda incident: (state(incident, now) == "ended", -incident.start.timestamp())),
         held=incidents.named(hashdb(), actor(), [incident.label for incident in rows]),
-        next=rows[-1].id if more else None,
+        next=after,
         effect=effect,
         seen=seen,
         state=state,

@@ -15,7 +15,7 @@ from hashdb.service.sharing import webhooks
 from hashdb.service.stats import overviews
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
-from hashdb.web.context import actor, hashdb, query, split_page
+from hashdb.web.context import actor, hashdb, query
 from hashdb.wire import read
 from hashdb.wire.accounts import KeyIn, MemberChangeIn, MemberIn
 from hashdb.wire.pages import PageQuery
@@ -129,8 +129,7 @@ def revoke_key(member_id: int, key_id: int) -> Response:
 
 def _list_page(form: Form, status: int = 200) -> Response:
     params = query(PageQuery)
-    rows, more = split_page(members.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
-    after = rows[-1].id if more else None
+    rows, after = pages.split_page(members.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
     return pages.page(
         "members.html",
         status=status,

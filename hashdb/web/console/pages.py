@@ -17,7 +17,11 @@ from markupsafe import Markup
 from pydantic import BaseModel, ValidationError
 
 from hashdb import __version__
-from hashdb.domain.accounts.members import Actor, Scope
+from hashdb.domain.accounts.members import Actor, Member, Scope
+from hashdb.domain.matching.benign import BenignEntry
+from hashdb.domain.review.cases import Case
+from hashdb.domain.review.incidents import Incident
+from hashdb.domain.sharing.webhooks import Webhook
 from hashdb.domain.times import format_instant
 from hashdb.errors import Conflict, Fault, HashDBError, IndexNotReady, InvalidInput, MalformedRequest, SignInRefused
 from hashdb.service.accounts import members
@@ -67,6 +71,7 @@ def menu_of(user: Actor) -> tuple[MenuEntry, ...]:
 
 _Query = TypeVar("_Query", bound=BaseModel)
 _Result = TypeVar("_Result")
+_Row = TypeVar("_Row", bound=Member | Webhook | BenignEntry | Case | Incident)
 _MEMBERS = 1_000
 _PAGES = {
     "benign": ("console.benign.show", "benign_id"),
@@ -142,6 +147,12 @@ def blueprint_of(noun: str, module: str, prefix: str | None = None) -> Blueprint
 def page(template: str, *, status: int = 200, **values: object) -> Response:
     """The page of a template in templates/console/."""
     return Response(render_template(f"console/{template}", **values), status)
+
+
+def split_page(rows: tuple[_Row, ...], limit: int) -> tuple[tuple[_Row, ...], int | None]:
+    """The first `limit` rows, and the id after which the next page begins (None: this page is the last one)."""
+    page = rows[:limit]
+    return page, page[-1].id if len(rows) > limit else None
 
 
 def if_index_ready(search: Callable[[], _Result]) -> _Result | None:

@@ -11,7 +11,7 @@ from hashdb.service.accounts import members
 from hashdb.service.sharing import webhooks
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
-from hashdb.web.context import actor, hashdb, query, split_page
+from hashdb.web.context import actor, hashdb, query
 from hashdb.wire.pages import PageQuery
 
 blueprint = pages.blueprint_of("webhooks", __name__)
@@ -22,12 +22,12 @@ _SHOWN = 100
 def browse() -> Response:
     """List the webhooks of all members."""
     params = query(PageQuery)
-    rows, more = split_page(webhooks.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
+    rows, after = pages.split_page(webhooks.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
     return pages.page(
         "webhooks.html",
         webhooks=rows,
         names={member: members.get(hashdb(), actor(), member).name for member in {webhook.member for webhook in rows}},
-        next=rows[-1].id if more else None,
+        next=after,
         state=state,
     )
 

@@ -25,7 +25,7 @@ from hashdb.domain.sharing.webhooks import (
 )
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.times import format_instant, parse_instant
-from hashdb.wire import UNSENT, Line, Moment, RequestModel, ResponseModel, ValidationContext, checked_by
+from hashdb.wire import UNSENT, Line, Moment, PageModel, RequestModel, ResponseModel, ValidationContext, checked_by
 from hashdb.wire.contributions import ContributionOut, visible_fields
 from hashdb.wire.conversions import ChangeMirror, MappedTo, Mirror
 
@@ -199,7 +199,7 @@ class WebhookOut(ResponseModel, Mirror[Webhook]):
         return IssuedWebhook(self.to_domain(), self.secret)
 
 
-class WebhooksOut(ResponseModel):
+class WebhooksOut(PageModel):
     """A page of webhooks."""
 
     webhooks: list[WebhookOut]
@@ -240,7 +240,7 @@ class DeliveryOut(ResponseModel, Mirror[Delivery]):
         return Delivery(message=Message(self.message, self.topic, self.made_at, self.data), **self.arguments())
 
 
-class DeliveriesOut(ResponseModel):
+class DeliveriesOut(PageModel):
     """A page of deliveries."""
 
     deliveries: list[DeliveryOut]
