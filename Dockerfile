@@ -1,7 +1,7 @@
-# Pinned by digest: scripts/pin-images renews it.
+# Pinned by digest: scripts/pin-images updates it.
 FROM python:3.13-slim-trixie@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285 AS build
 
-# What compiles the index's kernel; they stay in this stage, and follow the image's release.
+# The compiler for the index's kernel. It stays in this stage; its version follows the image's release.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --no-install-recommends --yes gcc libc6-dev \
@@ -9,7 +9,7 @@ RUN apt-get update \
 
 WORKDIR /src
 COPY . .
-# By hashes, and from nowhere else: scripts/requirements writes both files.
+# Installs only packages with a known hash. scripts/requirements writes both files.
 RUN python -m venv --without-pip /opt/hashdb \
     && python -m pip --python /opt/hashdb/bin/python install --no-cache-dir --no-deps --require-hashes --requirement deploy/requirements.txt \
     && python -m pip install --no-cache-dir --no-deps --require-hashes --requirement deploy/requirements-build.txt \
@@ -20,7 +20,7 @@ RUN python -m venv --without-pip /opt/hashdb \
 
 FROM python:3.13-slim-trixie@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285
 
-# For backups: pg_dump and pg_restore of the version of PostgreSQL that compose.yaml starts.
+# pg_dump and pg_restore for backups, in the version of PostgreSQL that compose.yaml starts.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --no-install-recommends --yes postgresql-client-17 \
@@ -31,11 +31,11 @@ ENV PATH=/opt/hashdb/bin:/usr/lib/postgresql/17/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     HASHDB_HOME=/var/lib/hashdb
-# A key that several share lies in a folder of its own; a volume that is new has the owner of the folder that it covers.
+# The shared signing key has its own folder. A new volume gets the owner of the folder over which it is mounted.
 RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/hashdb --create-home --shell /usr/sbin/nologin hashdb \
     && install --directory --owner=hashdb --group=hashdb --mode=0700 /var/lib/hashdb /var/lib/hashdb-key /var/lib/hashdb-backups
 
-# Nothing but the home is written to: the root file system may be read-only.
+# hashdb writes only to its home, so the root file system can be read-only.
 USER 10001:10001
 WORKDIR /var/lib/hashdb
 VOLUME /var/lib/hashdb
@@ -44,5 +44,5 @@ EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import urllib.request as u; u.build_opener(u.ProxyHandler({})).open('http://127.0.0.1:8000/healthz', timeout=4)"]
 
-# It does not start until HASHDB_BEHIND_TLS=true says that a proxy with TLS is before it.
+# It refuses to start without HASHDB_BEHIND_TLS=true, which states that a proxy with TLS is in front of it.
 CMD ["hashdb", "serve", "--host", "0.0.0.0"]

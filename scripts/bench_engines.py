@@ -167,36 +167,42 @@ def _line(cell: Mapping[str, Any]) -> str:
 def _page(machine: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield "# Engines of the index, measured"
     yield ""
+    yield "For operators: which engine to choose with `HASHDB_INDEX`, and what each costs."
+    yield ""
     yield "Written by `./scripts/bench engines`; do not edit."
     yield report.told(machine)
     kernels = {one["kernel"] for one in cells if one["kernel"]}
     yield f"*tiered* runs on: {', '.join(sorted(kernels))}. *milvus* is milvus-lite, in one process on this machine."
-    yield f"Other work ran on the machine: its load was {machine['load']:.1f} at the end."
+    yield f"Other work ran on the machine; its load was {machine['load']:.1f} at the end."
     yield ""
     yield "## Which engine to take"
     yield ""
-    yield "All three engines are exact: the same tests hold each of them to plain Python's answers."
-    yield "`HASHDB_INDEX` chooses ([settings](../settings.md))."
+    yield "All three engines are exact: the same tests compare each of them with plain Python."
+    yield "`HASHDB_INDEX` chooses the engine ([settings](../settings.md))."
     yield ""
     yield "| engine | take it | do not take it |"
     yield "|---|---|---|"
     yield "| `tiered` (default) | for every service whose values one machine holds | past one machine's memory |"
     yield (
-        "| `bktree` | to try hashdb, to test, to compare answers: it needs no file and no compiler"
-        " | above 10,000 values: a query takes over 10 ms at the default radius and holds up the others of its worker,"
-        " and each worker fills its own trees at its start |"
+        "| `bktree` | to try hashdb, to test, to compare answers; it needs no file and no compiler"
+        " | above 10,000 values: a query takes over 10 ms at the default radius and delays the other queries of its"
+        " worker,"
+        " and each worker must fill its own trees at its start |"
     )
     yield (
         "| `milvus` | where the values no longer fit one machine"
-        " | otherwise: each query is compared with every value and crosses the network |"
+        " | in all other cases: each query is compared with every value and crosses the network |"
     )
     for algorithm, radii in RADII.items():
         yield ""
         yield f"## {algorithm}, {algorithm.bits} bits"
         yield ""
-        yield "Milliseconds of a single query (median); seconds to fill and store the index."
-        yield "Time is the processor's, for *milvus* the clock's."
-        yield "Memory is what the process and its children have grown by; *tiered* counts the pages of its files in it."
+        yield (
+            "The radius columns are the median time of a single query in milliseconds; *build* is the time to fill and "
+            "store the index."
+        )
+        yield "Times are processor time; for *milvus* they are elapsed time."
+        yield "*memory* is the growth of the process and its children; for *tiered* it includes the pages of its files."
         yield ""
         yield "| values | engine | " + " | ".join(f"radius {one}" for one in radii) + " | build | memory | files |"
         yield "|---:|---|" + "---:|" * (len(radii) + 3)
@@ -208,7 +214,7 @@ def _page(machine: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> Ite
                 f" | {cell['memory_mb']:,.1f} MB | {cell['files_mb']:,.1f} MB |"
             )
     yield ""
-    yield "A number in brackets is how many queries were asked, where it was not 200."
+    yield "A number in brackets is the number of queries, if it was not 200."
 
 
 def _milliseconds(searches: Mapping[Any, Any], radius: int) -> str:

@@ -69,11 +69,14 @@ class _Run:
         lines = [
             "# The service, measured",
             "",
+            "For operators and contributors: how many requests a second the service answers, and where the time goes.",
+            "",
             f"Written by `./scripts/bench http{' --quick' if self.quick else ''}`; do not edit.",
             report.told(machine),
-            f"`hashdb serve --workers {WORKERS}` on loopback, {self.count:,} PDQ values, the index's engine is "
-            f"{'the kernel' if kernel() else 'NumPy'};",
-            f"the client is {client()}, on the same cores. One query in ten finds something.",
+            f"The service is `hashdb serve --workers {WORKERS}` on loopback with {self.count:,} PDQ values; the index "
+            f"uses {'the kernel' if kernel() else 'NumPy'}.",
+            f"The client is {client()}, on the same cores.",
+            "One query in ten has a match.",
             f"Each figure is the median of {self.rounds} rounds of {self.seconds:.0f} s.",
             "",
             "## Targets",
@@ -118,8 +121,11 @@ class _Run:
         except PostgresMissing as error:
             _say(f"PostgreSQL is left out: {error}")
             return []
-        said = f"With {len(words):,} values, and without `fsync`, as the tests start it: a disk's waits are not in it."
-        return ["## PostgreSQL", said, *report.table(_HEADS, rows)]
+        said = (
+            f"PostgreSQL has {len(words):,} values and runs without `fsync`, as the tests start it, so the figures"
+            " include no waiting for a disk."
+        )
+        return ["", "## PostgreSQL", "", said, *report.table(_HEADS, rows)]
 
     def matching(self, url: str, key: str, words: Words) -> list[Sequence[object]]:
         """Matches one by one and in batches."""
@@ -210,11 +216,13 @@ class _Run:
         self.results["parts"] = found
         rows = [(part, *(number(found[name][part]) for name in found)) for part in next(iter(found.values()))]
         return [
-            "## Where the time of a request goes: µs, in one process without HTTP",
+            "## Where the time of a request goes",
+            "",
+            "Microseconds, in one process without HTTP.",
             *report.table(("part", *found), rows),
             "",
-            f"In the service one client's single match takes {number(server)} µs more of processor time: "
-            "HTTP, by gunicorn, and going from thread to thread.",
+            f"In the service, a single match of one client takes {number(server)} µs more of processor time: "
+            "for HTTP in gunicorn, and for switching threads.",
         ]
 
     def rounds_of(self, load: Load, clients: int) -> Told:

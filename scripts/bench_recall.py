@@ -51,19 +51,24 @@ def main() -> None:
     lines = [
         "# What is recognised, measured",
         "",
+        "For engineers who choose a profile: which altered pictures each profile recognises, and how often it matches "
+        "different pictures.",
+        "",
         "Written by `./scripts/bench recall`; do not edit.",
         told(measured),
         f"{found['pictures']:,} pictures, altered with seed {found['seed']}: {arguments.pictures}.",
-        "[The evaluation](../evaluation.md) says what is done and counted.",
+        "[The evaluation](../evaluation.md) describes the method.",
         "",
         "## Targets",
         *targets([*_recognised(found, recalls), *_mistaken(found, choices)]),
         "## Pairs of different pictures",
-        "The nearest pair, and false matches a pair of pictures at the radius in force; "
-        f"{found['rate']:.0e} is asked of all algorithms together.",
+        "",
+        "The nearest pair, and the rate of false matches for a pair of pictures at the radius in force; "
+        f"the target for all algorithms together is {found['rate']:.0e}.",
         *table(("algorithm", "profile", "radius", "nearest pair", "estimate", "upper end", "counted"), _pairs(choices)),
         "## Each alteration",
-        "Per cent recognised by any algorithm at the radius in force, with transforms.",
+        "",
+        "Percentage recognised by any algorithm at the radius in force, with transforms.",
         *table(("alteration", *recalls), _alterations(found, recalls)),
     ]
     results = {"machine": measured, "pictures": found["pictures"], "recall": recalls, "pairs": _pairs(choices)}
@@ -100,7 +105,7 @@ def _mistaken(found: Mapping[str, Any], choices: list[dict[str, Any]]) -> list[T
         [one] = [one for one in choices if (one["algorithm"], one["profile"]) == (algorithm, PROFILE)]
         within = one["pairs_within"][one["radius_in_force"]]
         upper, share = one["tail"]["high"][one["radius_in_force"]], found["rate"] / 3
-        what = f"{algorithm}, {PROFILE}: false matches a pair, upper end of the estimate"
+        what = f"{algorithm}, {PROFILE}: false matches for a pair, upper end of the estimate"
         told.append(Target(what, f"≤ {share:.1e}", f"{upper:.1e}", upper <= share))
         told.append(
             Target(f"{algorithm}, {PROFILE}: false matches counted", "0", f"{within} of {one['pairs']:,}", within == 0)

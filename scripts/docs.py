@@ -254,7 +254,7 @@ def background() -> str:
     rows = (
         (f"`{one.task}`", one.does, one.when, one.place, f"`{one.lane}`" if one.lane else "its own") for one in TABLE
     )
-    return table(["task", "what it does", "every", "runs in", "thread"], rows)
+    return table(["task", "what it does", "period or trigger", "runs in", "thread"], rows)
 
 
 BLOCKS: dict[str, Callable[[], str]] = {

@@ -193,19 +193,21 @@ def _write(table: list[str], values: int) -> None:
     lines = [
         "# Replicas, measured",
         "",
+        "For operators of several machines: that every machine matches what another one accepted, and at what rate.",
+        "",
         "Written by `./scripts/replicas`; do not edit.",
         report.told(machine),
-        f"One PostgreSQL with {values:,} hashes, and services of one worker each on hosts of their own:",
-        "network namespaces on a bridge, of which each service has its address, its home and its index.",
-        f"The load is {client()} with {_CLIENTS} connections to each host, one query a request.",
+        f"One PostgreSQL has {values:,} hashes; each service has one worker and its own host.",
+        "A host is a network namespace on a bridge, with its own address, home and index.",
+        f"The load is {client()} with {_CLIENTS} connections to each host, and one query in each request.",
         "",
-        "**All hosts, PostgreSQL and the load share the cores of this one machine**, so the rate cannot grow beyond",
-        "what those give: it tells that hosts are not in each other's way, and the processor time of a match what each",
-        "host of its own would add.",
-        "With one host, what it took is matched by itself.",
-        "PostgreSQL runs without `fsync`, as the tests start it: a disk's waits are not in it.",
+        "**All hosts, PostgreSQL and the load share the cores of this one machine**, so these limit the rate.",
+        "The rate shows that the hosts do not slow each other down; the processor time of a match shows what a "
+        "separate machine would add.",
+        "With one host, that host matches what it accepted itself.",
+        "PostgreSQL runs without `fsync`, as the tests start it, so the figures include no waiting for a disk.",
         *table,
-        "Contributions are serialised by the log, whoever takes them: more hosts add none.",
+        "The log serialises all contributions, whichever host accepts them: more hosts do not raise their rate.",
     ]
     report.write("replicas", lines, {"machine": machine, "table": table})
 

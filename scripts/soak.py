@@ -132,20 +132,23 @@ def _write(told: list[dict[str, int | str]], seconds: float, seed: int) -> None:
     names = list(dict.fromkeys(name for one in told for name in one if name != "database"))
     rows = [(name, *(f"{one.get(name, 0):,}" for one in told)) for name in names]
     lines = [
-        "# Faults for a while, measured",
+        "# Faults under load, measured",
+        "",
+        "For operators: what members notice while services and databases fail.",
         "",
         f"Written by `./scripts/soak --seconds {seconds:.0f} --seed {seed} --write`; do not edit.",
         report.told(machine),
         "",
-        "Two members write and two read, each a request after the other, while something breaks every few seconds,",
-        "on both databases at once:",
-        "with SQLite one service of two workers, with PostgreSQL two services of one worker each.",
-        "Each minute all that was answered is held against what is there, and the log is verified.",
-        "Nobody is refused there: every service has said before that it is ready.",
+        "Two members write and two read, one request after the other, while something breaks every few seconds.",
+        "The test runs on both databases at once: one service with two workers on SQLite, and two services with one "
+        "worker each on PostgreSQL.",
+        "Once a minute the test compares every answer with the database, and verifies the log.",
+        "This check may see no refused request, because every service has reported before that it is ready.",
         "",
-        "*Lost* are contributions that were answered and are not matched; *refused* are answers of 503 with",
-        "`Retry-After`; *wrong* is any other answer that is not so, or of another status; *broken* are connections of",
-        "a process that was killed, or had not started again.",
+        "- *lost*: contributions that were accepted and are not matched;",
+        "- *refused*: answers of 503 with `Retry-After`;",
+        "- *wrong*: answers with any other wrong content or status;",
+        "- *broken*: connections to a process that was killed, or that had not started again.",
         *report.table(heads, rows),
     ]
     report.write("soak", lines, {"machine": machine, "seed": seed, "runs": told})

@@ -83,13 +83,13 @@ def _follow(db: HashDB) -> None:
 _ONE_WORKER = "one worker of a machine"
 
 TABLE = (
-    Plan(Task.METRICS, "adds up the times of matches for the metrics", 1, Lane.FLUSH),
+    Plan(Task.METRICS, "adds match times to the metrics", 1, Lane.FLUSH),
     Plan(Task.COUNTS, "stores counts and hits", 1, Lane.FLUSH, counts.flush),
     Plan(Task.USES, "stores which keys were used", 1, Lane.FLUSH, members.flush),
-    Plan(Task.SUSPICIONS, "writes the event that names a key which may be reading hashes", 1, Lane.FLUSH),
-    Plan(Task.FLOODS, "quarantines what many members match within an hour", 10, Lane.FLUSH, neighbors.guard),
-    Plan(Task.SEALS, "seals the counts of days that are over", 10, Lane.FLUSH, counts.seal),
-    Plan(Task.EXPIRY, "moves expiries after a change of incidents or retention", 5, Lane.LOG, expiry.settle),
+    Plan(Task.SUSPICIONS, "logs a key that may be reading hashes (`key.suspected`)", 1, Lane.FLUSH),
+    Plan(Task.FLOODS, "quarantines contributions with too many hits in an hour", 10, Lane.FLUSH, neighbors.guard),
+    Plan(Task.SEALS, "seals the counts of past days", 10, Lane.FLUSH, counts.seal),
+    Plan(Task.EXPIRY, "updates expiry times after incidents or retention changed", 5, Lane.LOG, expiry.settle),
     Plan(Task.PROPOSALS, "expires proposals", 5, Lane.LOG, proposals.expire),
     Plan(Task.CHANGES, "logs expiries and suspensions, recounts opinions, erases", 5, Lane.LOG, _log_changes),
     Plan(Task.OVERVIEWS, "counts new events for the console", 5, Lane.LOG, _follow),
@@ -97,12 +97,12 @@ TABLE = (
     Plan(Task.FILL, "builds the index", None, Lane.INDEX, demand="at the start of a worker"),
     Plan(Task.INDEX, "reads new events, writes and merges segments", 1, Lane.INDEX, lambda db: db.index.maintain()),
     Plan(Task.MASKS, "applies changes of the benign list to contributions", 5, Lane.INDEX, benign.settle),
-    Plan(Task.WEBHOOKS, "makes and claims deliveries", 0.5, Lane.WEBHOOKS, place=_ONE_WORKER),
+    Plan(Task.WEBHOOKS, "creates deliveries and starts those that are due", 0.5, Lane.WEBHOOKS, place=_ONE_WORKER),
     Plan(Task.DELIVERY_RECORDS, "removes old deliveries", 600, Lane.WEBHOOKS, deliveries.prune, place=_ONE_WORKER),
-    Plan(Task.DELIVERY, "sends one delivery", demand="when it is due", place=_ONE_WORKER),
-    Plan(Task.VERIFICATION, "verifies the log", demand="when the console is asked for it", place="one worker"),
-    Plan(Task.REPORT, "makes a report", demand="when the console is asked for it", place="one worker"),
-    Plan(Task.STOP, "stores what was counted, signs the log", demand="when the service stops"),
+    Plan(Task.DELIVERY, "sends one delivery", demand="when the delivery is due", place=_ONE_WORKER),
+    Plan(Task.VERIFICATION, "verifies the log", demand="on request in the console", place="one worker"),
+    Plan(Task.REPORT, "makes a report", demand="on request in the console", place="one worker"),
+    Plan(Task.STOP, "stores the counts, signs the log", demand="when the service stops"),
 )
 """Every background task of the service."""
 

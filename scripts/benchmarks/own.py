@@ -1,4 +1,4 @@
-"""What is measured of hashdb alone, each in a fresh process: building, opening, freezing and merging."""
+"""What is measured of hashdb alone, each in a fresh process: building, opening, writing segments and merging."""
 
 from __future__ import annotations
 
@@ -118,10 +118,10 @@ def _work(store: SegmentStore, later: Words, phases: list[tuple[str, float, floa
         phase(_IDLE, lambda: time.sleep(2))
         for seq, part in enumerate(parts[:2], start=2):
             phase(f"adding {len(part):,} ({seq - 1})", lambda part=part, seq=seq: add(part, seq))  # type: ignore[misc]
-            phase(f"freezing {len(part):,} ({seq - 1})", lambda seq=seq: freeze(seq))  # type: ignore[misc]
+            phase(f"writing {len(part):,} ({seq - 1})", lambda seq=seq: freeze(seq))  # type: ignore[misc]
         phase("merging two small", lambda: store.merge(_all))
         phase(f"adding {len(parts[2]):,}", lambda: add(parts[2], 4))
-        phase(f"freezing {len(parts[2]):,}", lambda: freeze(4))
+        phase(f"writing {len(parts[2]):,}", lambda: freeze(4))
         while len(index.segments) > 1:
             first = f"{len(index.segments[-2]):,} and {len(index.segments[-1]):,}"
             begun = time.perf_counter()
