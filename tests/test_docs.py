@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
 
 from hashdb.domain.accounts.members import MemberKind, Scope
 from hashdb.domain.ledger.events import Action
+from hashdb.domain.matching.suggestions import TEST_SIGNALS
+from hashdb.domain.signals import Algorithm
 from hashdb.settings import Settings
 from hashdb.store.tables import metadata
 from hashdb.web import create_app
@@ -148,9 +151,16 @@ def test_every_table_of_the_database_is_in_the_data_flows() -> None:
         assert f"| `{table}` |" in _page("dataflows.md")
 
 
-def test_every_scope_and_kind_of_member_is_in_the_glossary() -> None:
-    for word in (*Scope, *MemberKind):
+def test_every_scope_kind_of_member_and_engine_is_in_the_glossary() -> None:
+    for word in (*Scope, *MemberKind, *get_args(Settings.model_fields["index"].annotation)):
         assert f"`{word}`" in _page("glossary.md")
+
+
+def test_every_algorithm_is_in_the_glossary_and_the_test_picture_has_its_signal() -> None:
+    for algorithm in Algorithm:
+        assert f"`{algorithm}`" in _page("glossary.md")
+    for signal in TEST_SIGNALS:
+        assert "| `{}` | `{}` |".format(*str(signal).split(":")) in _page("members.md")
 
 
 def test_every_page_and_decision_is_in_the_table_of_contents() -> None:

@@ -376,6 +376,28 @@ def test_exceptions_are_of_modules_that_exist() -> None:
     ) <= names
 
 
+MADE = re.compile(r"__pycache__|\.egg-info|/\.|^(build|dist|hashdb-data|site)\b")
+"""Folders that are made by tools and hold no source."""
+
+
+def _is_mirror(folder: str) -> bool:
+    """Whether a folder of tests has the name of a package, or of a module that has several files of tests."""
+    tested = ROOT / folder.replace("tests", "hashdb", 1)
+    return tested.is_dir() or tested.with_suffix(".py").is_file()
+
+
+def test_every_folder_is_in_the_map_of_the_code() -> None:
+    tops = [
+        path for path in ROOT.iterdir() if path.is_dir() and (path.name[0] != "." or path.name in (".ci", ".github"))
+    ]
+    holders = {file.parent.relative_to(ROOT).as_posix() for top in tops for file in top.rglob("*") if file.is_file()}
+    folders = {name for name in holders if not MADE.search(name)}
+    mirrors = {name for name in folders if name.startswith("tests/") and _is_mirror(name)}
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8").partition("\n## Map of the code\n")[2]
+    rows = re.findall(r"^\| `([^`]+)` \| [^|]{10,}\. \|$", text.partition("\n## ")[0], re.MULTILINE)
+    assert sorted(rows) == sorted(folders - mirrors)
+
+
 def test_modules_are_named_for_what_they_hold() -> None:
     vague = {"common", "data", "handler", "handlers", "helper", "helpers", "info", "item", "items", "manager", "misc"}
     assert {path.stem for path in MODULES}.isdisjoint(vague | {"process", "util", "utils"})

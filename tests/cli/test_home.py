@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.cli.home import list_all
+from hashdb.cli.home import configured_engine, list_all
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor
 from hashdb.domain.accounts.users import Role, User, UserDraft
 from hashdb.service import HashDB
 from hashdb.service.accounts import users
+from hashdb.settings import Settings
 from tests.builders import Clock, hashdb
+from tests.index.samples import ENGINES
 
 
 @pytest.fixture
@@ -21,6 +23,12 @@ def db(tmp_path: Path) -> Iterator[HashDB]:
     db = hashdb(f"sqlite:///{tmp_path / 'hashdb.sqlite'}", Clock())
     yield db
     db.close()
+
+
+def test_every_engine_of_the_setting_can_be_chosen() -> None:
+    # Milvus needs a server and a package that the tests do without.
+    names = [name for name in ENGINES if name != "milvus"]
+    assert len({configured_engine(Settings(index=name)) for name in names}) == len(names)  # type: ignore[arg-type]
 
 
 def test_a_list_of_several_pages_is_read_to_its_end(db: HashDB) -> None:

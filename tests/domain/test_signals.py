@@ -94,17 +94,21 @@ def test_a_refusal_says_what_is_wrong(text: str, sentence: str) -> None:
         Signal.parse(text)
 
 
-@pytest.mark.parametrize(
-    ("algorithm", "bits", "radius", "fewest", "most"),
-    [
-        ("pdq", 256, 31, 120, 136),
-        ("phash256", 256, 46, 120, 136),
-        ("phash", 64, 6, 24, 40),
-        ("dhash", 64, 4, 8, 56),
-        ("whash", 64, 4, 8, 56),
-        ("ahash", 64, 4, 8, 56),
-    ],
-)
+FIGURES = [
+    ("pdq", 256, 31, 120, 136),
+    ("phash256", 256, 46, 120, 136),
+    ("phash", 64, 6, 24, 40),
+    ("dhash", 64, 4, 8, 56),
+    ("whash", 64, 4, 8, 56),
+    ("ahash", 64, 4, 8, 56),
+]
+
+
+def test_every_algorithm_has_its_line() -> None:
+    assert [name for name, *_ in FIGURES] == list(Algorithm)
+
+
+@pytest.mark.parametrize(("algorithm", "bits", "radius", "fewest", "most"), FIGURES)
 def test_an_algorithm_has_its_length_radius_and_set_bits(
     algorithm: Algorithm, bits: int, radius: int, fewest: int, most: int
 ) -> None:

@@ -24,6 +24,10 @@ BY_IMAGEHASH: dict[Algorithm, Callable[[Image.Image], imagehash.ImageHash]] = {
 }
 
 
+def test_every_algorithm_but_pdq_is_compared() -> None:
+    assert BY_IMAGEHASH.keys() == set(Algorithm) - {Algorithm.PDQ}
+
+
 @pytest.mark.parametrize("algorithm", BY_IMAGEHASH)
 @pytest.mark.parametrize("photo", PHOTOS[:6], ids=lambda photo: photo.name)
 def test_photos_hash_as_by_imagehash(photo: Path, algorithm: Algorithm) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 from threading import Lock
+from typing import get_args
 
 import numpy as np
 
@@ -13,7 +14,10 @@ from hashdb.index.plan import Chunks
 from hashdb.index.segment import Segment, build_segment
 from hashdb.index.tiered import TieredIndex
 from hashdb.index.vectors import Hits, Words
+from hashdb.settings import Settings
 
+ENGINES: tuple[str, ...] = get_args(Settings.model_fields["index"].annotation)
+"""Each engine that HASHDB_INDEX names."""
 SKEWED = ["equal", "zeros", "bucket", "complements", "neighbors"]
 
 

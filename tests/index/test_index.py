@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hashdb.domain.matching.matches import Neighbor
 from hashdb.domain.signals import Algorithm
-from hashdb.index import Alive, Engine, Index
+from hashdb.index import Alive, Engine, Index, OpenEngine
 from hashdb.index.bktree import BKTreeEngine, BKTreeIndex
 from hashdb.index.kernel import kernel
 from hashdb.index.milvus import Milvus, MilvusEngine
@@ -25,7 +25,7 @@ from hashdb.index.segments import SegmentStore
 from hashdb.index.tiered import TieredIndex
 from hashdb.index.vectors import Words, unpack
 from tests.index.milvus import WrittenIndex, milvus_lite
-from tests.index.samples import SKEWED, SegmentedIndex, at_distance, clusters, plainly, skewed
+from tests.index.samples import ENGINES, SKEWED, SegmentedIndex, at_distance, clusters, plainly, skewed
 
 Make = Callable[[int], Index]
 MAKE: dict[str, Make] = {
@@ -215,16 +215,15 @@ def epoch(tmp_path: Path) -> str:
     return tmp_path.name
 
 
-@pytest.fixture(params=["tiered", "bktree", "milvus"])
+@pytest.fixture(params=ENGINES)
 def open_engine(request: pytest.FixtureRequest, folder: Path) -> Callable[[], Engine]:
     """Opens an engine as another process would, over what is stored already."""
     radii = {Algorithm.PHASH: Algorithm.PHASH.radius}
-    if request.param == "tiered":
-        return lambda: SegmentStore(folder, radii)
-    if request.param == "bktree":
-        return lambda: BKTreeEngine(folder, radii)
-    milvus: Milvus = request.getfixturevalue("milvus")
-    return lambda: MilvusEngine(milvus, folder, radii)
+    if request.param == "milvus":
+        milvus: Milvus = request.getfixturevalue("milvus")
+        return lambda: MilvusEngine(milvus, folder, radii)
+    engines: dict[str, OpenEngine] = {"tiered": SegmentStore, "bktree": BKTreeEngine}
+    return partial(engines[request.param], folder, radii)
 
 
 def leaf(seq: int) -> str:

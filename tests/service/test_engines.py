@@ -18,6 +18,7 @@ from hashdb.service import HashDB, index_check, open_hashdb
 from hashdb.service.contributions import contributions
 from tests.builders import RULES, Clock, contributed, draft
 from tests.index.milvus import milvus_lite
+from tests.index.samples import ENGINES
 from tests.service.folders import PHASH, fill_store, missed
 
 Process = Callable[[], HashDB]
@@ -30,7 +31,7 @@ def milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Milvus]:
         yield milvus
 
 
-@pytest.fixture(params=["tiered", "bktree", "milvus"])
+@pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> OpenEngine:
     """Each engine of HASHDB_INDEX."""
     if request.param == "milvus":
