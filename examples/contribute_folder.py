@@ -1,4 +1,4 @@
-"""Contribute the pictures of a folder. Set HASHDB_URL and HASHDB_KEY (scope contribute); give the folder."""
+"""Contribute the pictures of a folder. Set HASHDB_URL and HASHDB_KEY (scope contribute); pass the folder."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ with Client.from_environment() as client:
             hashed = hash_file(path, algorithms)
             removed_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
             draft = Draft(hashed.signals, ("glorification",), removed_at, hashed.quality, reference=path.name)
-            # Sent again after a failure, the same request is recorded once; of another picture it is another.
+            # Repeated after a failure, the same request is stored once. Another picture has another key.
             key = hashlib.sha256(repr(draft).encode() + path.read_bytes()).hexdigest()
             (recorded,) = client.contribute([draft], idempotency_key=key).recorded
-        except (UnreadablePicture, InvalidInput) as refused:
-            print(f"{path.name}: {refused}", file=sys.stderr)
+        except (UnreadablePicture, InvalidInput) as error:
+            print(f"{path.name}: {error}", file=sys.stderr)
         else:
             print(f"{path.name}: contribution {recorded.contribution.id}{' (known)' * recorded.known}")

@@ -7,13 +7,14 @@ from hashdb.errors import FeedRestarted
 
 
 def follow(client: Client) -> None:
-    """Say what changes, for ever."""
+    """Print each change. Never returns."""
     copy: dict[int, Contribution] = {}
     after, epoch = 0, None
     while True:
         try:
             page = client.changes(after, epoch=epoch, wait=20)
         except FeedRestarted:
+            # The service has another log, for example after a restore: start over.
             copy.clear()
             after, epoch = 0, None
             continue

@@ -1,4 +1,4 @@
-"""A Flask handler that asks hashdb about each upload. Set HASHDB_URL and HASHDB_KEY (scope match)."""
+"""A Flask handler that matches each upload. Set HASHDB_URL and HASHDB_KEY (scope match)."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from hashdb.errors import HashDBError, UnreadablePicture
 ALGORITHMS = (Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH)
 
 app = Flask(__name__)
-hashdb = Client.from_environment()  # one for the process: it keeps its connections, and threads may share it
+hashdb = Client.from_environment()  # one for the process: threads share its connections
 
 
 @app.post("/uploads")
 def upload() -> tuple[dict[str, object], int]:
     octets = request.files["picture"].read()
     try:
-        signals = hash_picture(octets, ALGORITHMS).signals  # the picture stays here
+        signals = hash_picture(octets, ALGORITHMS).signals  # the picture stays on this machine
         (result,) = hashdb.match([Query(signals)]).results
-    except UnreadablePicture as refused:
-        return {"error": str(refused)}, 415
+    except UnreadablePicture as error:
+        return {"error": str(error)}, 415
     except HashDBError as error:
-        # No answer must not mean "no match": let it wait, and ask again.
-        app.logger.warning("not asked: %s", error)
+        # No answer does not mean "no match": hold the upload back, and query again later.
+        app.logger.warning("not matched: %s", error)
         return {"state": "waiting"}, 202
     if result.matches:
-        # Advice to review, never a command: a person decides before anything is removed.
+        # A match is advice to review: a person decides before anything is removed.
         return {"state": "review", "contributions": [match.contribution for match in result.matches]}, 202
     return {"state": "published"}, 201

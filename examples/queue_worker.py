@@ -1,4 +1,4 @@
-"""Match what a queue of uploads brings, many at a time. Set HASHDB_URL and HASHDB_KEY (scope match); names on stdin."""
+"""Match a queue of uploads in batches. Set HASHDB_URL and HASHDB_KEY (scope match); file names come on stdin."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ uploads: Queue[Path | None] = Queue()
 
 
 def work(client: Client) -> None:
-    """Take what waits, a hundred at most, and ask about all of it in one request; `None` ends it."""
+    """Match the waiting uploads, at most a hundred in a request, until the queue has `None`."""
     algorithms, batch = tuple(client.me().algorithms), list[Path | None]()
     while None not in batch:
         batch = [uploads.get(), *(uploads.get() for _ in range(min(uploads.qsize(), 99)))]
@@ -22,9 +22,9 @@ def work(client: Client) -> None:
         for path in filter(None, batch):
             try:
                 queries.append(Query(hash_file(path, algorithms).signals, id=str(path)))
-            except UnreadablePicture as refused:
-                print(f"{path}: {refused}", file=sys.stderr)
-        for result in client.match(queries).results if queries else ():  # sent again while the service is busy
+            except UnreadablePicture as error:
+                print(f"{path}: {error}", file=sys.stderr)
+        for result in client.match(queries).results if queries else ():  # retried while the service is busy
             print(f"{result.id}: {result.action}", flush=True)
 
 

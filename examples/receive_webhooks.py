@@ -1,4 +1,4 @@
-"""Be told of changes by a webhook. Set HASHDB_URL and HASHDB_KEY (scope feed), and WEBHOOK_SECRET."""
+"""Receive webhooks and read the changes. Set HASHDB_URL, HASHDB_KEY (scope feed) and WEBHOOK_SECRET."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from hashdb.webhooks import verify
 app = Flask(__name__)
 hashdb = Client.from_environment()
 secret = os.environ["WEBHOOK_SECRET"]  # shown once, by `hashdb webhook add`
-place: list[tuple[int, str | None]] = [(0, None)]  # keep it where it lasts: what is read on from here is complete
+position: list[tuple[int, str | None]] = [(0, None)]  # store it on disk: from here you read every change
 
 
 @app.post("/hook")
 def hook() -> tuple[str, int]:
     try:
-        told = verify(secret, request.headers, request.get_data())
-    except NotSigned as refused:
-        return str(refused), 401
-    more = told.topic == "feed.changed"
-    while more:  # of many changes: hand this to a queue, and answer at once
+        message = verify(secret, request.headers, request.get_data())
+    except NotSigned as error:
+        return str(error), 401
+    more = message.topic == "feed.changed"
+    while more:  # with many changes, answer first and do this in a queue
         try:
-            page = hashdb.changes(place[0][0], epoch=place[0][1])
+            page = hashdb.changes(position[0][0], epoch=position[0][1])
         except FeedRestarted:
-            place[0] = (0, None)  # the log is another one: drop what you keep of it, and read it anew
+            position[0] = (0, None)  # the service has another log: discard your copy, and read everything again
             continue
         for change in page.changes:
             print(f"{change.seq}: {type(change.what).__name__}", flush=True)
-        place[0], more = (page.checkpoint, page.epoch), page.more
+        position[0], more = (page.checkpoint, page.epoch), page.more
     return "", 204
 
 

@@ -107,7 +107,7 @@ def test_the_example_reads_what_it_is_told_of(
         after = capsys.readouterr().out.splitlines()
         assert len(after) >= 1_001
         # The log is another one, as after a restore.
-        example.place[0] = (example.place[0][0], "0" * 32)
+        example.position[0] = (example.position[0][0], "0" * 32)
         assert browser.post("/hook", data=received.body, headers=received.headers).status_code == 204
         assert capsys.readouterr().out.splitlines() == before + after
 

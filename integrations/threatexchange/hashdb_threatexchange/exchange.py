@@ -1,4 +1,4 @@
-"""Reading a hashdb service by its feed, and telling it opinions."""
+"""The exchange: reads the feed of a hashdb service, and sends opinions to it."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class HashdbSignalExchangeAPI(
     auth.SignalExchangeWithAuth[HashdbConfig, HashdbCredentials],
     SignalExchangeAPI[HashdbConfig, HashdbCheckpoint, HashdbMetadata, str, HashdbMetadata],
 ):
-    """Follows a service by contributions, so that exactly what is gone is deleted."""
+    """Follows a service by contributions, not by values, so it deletes exactly those that are gone."""
 
     def __init__(self, url: str, secret: str) -> None:
-        """Asks nothing yet."""
+        """Sends no request yet."""
         super().__init__()
         self._url = url.rstrip("/")
         self._session = requests.Session()
@@ -45,45 +45,45 @@ class HashdbSignalExchangeAPI(
 
     @classmethod
     def get_name(cls) -> str:
-        """As it is named on the command line."""
+        """The name on the command line."""
         return NAME
 
     @staticmethod
     def get_config_cls() -> type[HashdbConfig]:
-        """What is configured."""
+        """The configuration of a collaboration."""
         return HashdbConfig
 
     @staticmethod
     def get_checkpoint_cls() -> type[HashdbCheckpoint]:
-        """How far it was read."""
+        """The position in the feed."""
         return HashdbCheckpoint
 
     @staticmethod
     def get_record_cls() -> type[HashdbMetadata]:
-        """What is kept."""
+        """The stored record of a contribution or a value."""
         return HashdbMetadata
 
     @staticmethod
     def get_credential_cls() -> type[HashdbCredentials]:
-        """What opens it."""
+        """The key of the service."""
         return HashdbCredentials
 
     @classmethod
     def for_collab(cls, collab: HashdbConfig, credentials: HashdbCredentials | None = None) -> HashdbSignalExchangeAPI:
-        """An exchange with one service."""
-        found = credentials or HashdbCredentials.get(cls)
-        return cls(collab.url, found.for_url(collab.url))
+        """The exchange with the service of a collaboration."""
+        credentials = credentials or HashdbCredentials.get(cls)
+        return cls(collab.url, credentials.for_url(collab.url))
 
     def fetch_iter(
         self, supported_signal_types: Sequence[type[SignalType]], checkpoint: HashdbCheckpoint | None
     ) -> Iterator[_Delta]:
-        """What changed since, a page at a time; where the log was set back, that all is to be fetched again."""
+        """The changes after a checkpoint, page by page; a stale checkpoint if the service has another log."""
         after, epoch = (checkpoint.after, checkpoint.epoch) if checkpoint else (0, None)
         me = self._ask("GET", "/v1/me")["member"]["id"]
         while True:
             response = self._send("GET", "/v1/changes", params={"after": after, "limit": _PAGE, "epoch": epoch})
             if response.status_code == _GONE:
-                logging.warning("%s was set back: what is here is dropped, fetch once more", self._url)
+                logging.warning("%s has another log, perhaps after a restore: fetch again to start over", self._url)
                 yield FetchDelta({}, HashdbCheckpoint(after, str(epoch), stale=True))
                 return
             response.raise_for_status()
@@ -100,37 +100,38 @@ class HashdbSignalExchangeAPI(
         collab: HashdbConfig,
         fetched: Mapping[str, HashdbMetadata],
     ) -> dict[type[SignalType], dict[str, HashdbMetadata]]:
-        """The PDQ values, each with all contributions that hold it."""
+        """The PDQ values, each with all contributions that have it."""
         if PdqSignal not in signal_types:
             return {}
-        found: dict[str, HashdbMetadata] = {}
+        by_value: dict[str, HashdbMetadata] = {}
         for metadata in fetched.values():
-            for one in metadata.contributions if metadata else ():
-                for value in {text.removeprefix(_PDQ) for text in one.signals if text.startswith(_PDQ)}:
-                    found.setdefault(value, HashdbMetadata([])).contributions.append(one)
-        return {PdqSignal: found} if found else {}
+            for contribution in metadata.contributions if metadata else ():
+                for value in {text.removeprefix(_PDQ) for text in contribution.signals if text.startswith(_PDQ)}:
+                    by_value.setdefault(value, HashdbMetadata([])).contributions.append(contribution)
+        return {PdqSignal: by_value} if by_value else {}
 
     def report_opinion(self, s_type: type[SignalType], signal: str, opinion: SignalOpinion) -> None:
-        """Confirm or dispute what others contribute with a value; where nobody does, contribute it.
+        """Confirm or dispute the contributions of other members that have a value.
 
-        The labels are those of the opinion's tags; of a dispute a tag may be the reason.
+        A positive opinion on a value that no member contributes contributes it, with the opinion's tags as labels. A
+        dispute has the first tag as its reason, or `other`.
         """
         if s_type.get_name() != PdqSignal.get_name():
-            raise NotImplementedError("hashdb takes PDQ here")
+            raise NotImplementedError("this exchange accepts PDQ only")
         if opinion.category is SignalOpinionCategory.INVESTIGATION_SEED:
-            raise NotImplementedError("hashdb takes what is positive or negative")
+            raise NotImplementedError("this exchange accepts positive and negative opinions only")
         mine, others = self._holders(signal)
         positive = opinion.category is SignalOpinionCategory.POSITIVE_CLASS
         tags = sorted(opinion.tags)
-        said = {"opinion": "confirms"} if positive else {"opinion": "disputes", "reason": (tags or ["other"])[0]}
+        body = {"opinion": "confirms"} if positive else {"opinion": "disputes", "reason": (tags or ["other"])[0]}
         for id in others:
-            self._ask("POST", f"/v1/contributions/{id}/opinions", json=said)
+            self._ask("POST", f"/v1/contributions/{id}/opinions", json=body)
         if positive and not (mine or others):
             item = {"signals": [_PDQ + signal], "labels": tags, "removed_at": None}
             self._ask("POST", "/v1/contributions", params={"imported": 1}, json={"contributions": [item]})
 
     def _holders(self, value: str) -> tuple[list[int], list[int]]:
-        """The contributions that hold a value: one's own, and others'."""
+        """The contributions that have a value: those of this member, and those of others."""
         me = self._ask("GET", "/v1/me")["member"]["id"]
         query = {"signals": [_PDQ + value], "radius": {"pdq": 0}}
         (result,) = self._ask("POST", "/v1/matches", json={"queries": [query]})["results"]
@@ -138,26 +139,26 @@ class HashdbSignalExchangeAPI(
         owners = {id: self._ask("GET", f"/v1/contributions/{id}")["member"]["id"] for id in ids}
         return [id for id in ids if owners[id] == me], [id for id in ids if owners[id] != me]
 
-    def _ask(self, method: str, path: str, **more: Any) -> Any:
-        response = self._send(method, path, **more)
+    def _ask(self, method: str, path: str, **options: Any) -> Any:
+        response = self._send(method, path, **options)
         if not response.ok:
             raise requests.HTTPError(f"{response.status_code} from {self._url}{path}: {response.text[:500]}")
         return response.json()
 
-    def _send(self, method: str, path: str, **more: Any) -> requests.Response:
-        return self._session.request(method, self._url + path, timeout=_SECONDS, allow_redirects=False, **more)
+    def _send(self, method: str, path: str, **options: Any) -> requests.Response:
+        return self._session.request(method, self._url + path, timeout=_SECONDS, allow_redirects=False, **options)
 
 
 def _update(change: dict[str, Any], me: int) -> tuple[str, HashdbMetadata | None]:
     if "gone" in change:
         return str(change["gone"]), None
-    one = change["contribution"]
-    kept = HashdbContribution(
-        id=one["id"],
-        member=one["member"]["name"],
-        is_mine=one["member"]["id"] == me,
-        signals=one["signals"],
-        labels=one["labels"],
-        standing=one["standing"],
+    contribution = change["contribution"]
+    record = HashdbContribution(
+        id=contribution["id"],
+        member=contribution["member"]["name"],
+        is_mine=contribution["member"]["id"] == me,
+        signals=contribution["signals"],
+        labels=contribution["labels"],
+        standing=contribution["standing"],
     )
-    return str(one["id"]), HashdbMetadata([kept])
+    return str(record.id), HashdbMetadata([record])

@@ -1,6 +1,6 @@
-"""What is kept of a hashdb service: its address and key, how far it was read, and each contribution."""
+"""What is stored of a hashdb service: its address and key, the position in its feed, and each contribution."""
 
-# The command line reads the types of these fields as they stand: not `from __future__ import annotations` here.
+# The command line evaluates the types of these fields, so this module cannot import annotations from __future__.
 import time
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
@@ -24,19 +24,19 @@ class _Url:
 
 @dataclass
 class HashdbConfig(CollaborationConfigWithDefaults, _Url):
-    """One service; configure as many as there are."""
+    """One service; an installation can have several."""
 
     api: str = field(init=False, default=NAME)
 
 
 @dataclass
 class HashdbCredentials(auth.CredentialHelper):
-    """A key's secret; or one for each of several services, written as url=secret, separated by commas."""
+    """The secret of a key; for several services, pairs url=secret separated by commas."""
 
     ENV_VARIABLE: ClassVar[str] = "TX_HASHDB_KEY"
     FILE_NAME: ClassVar[str] = "~/.tx_hashdb_key"
 
-    key: str = field(metadata={"help": "Secret of the key (scope feed); of several services: url=secret,url=secret"})
+    key: str = field(metadata={"help": "Secret of the key (scope feed); for several services: url=secret,url=secret"})
 
     @classmethod
     def _from_str(cls, s: str) -> Self:
@@ -46,7 +46,7 @@ class HashdbCredentials(auth.CredentialHelper):
         return "hdb_" in self.key
 
     def for_url(self, url: str) -> str:
-        """The secret for a service; empty where none is named for it."""
+        """The secret for a service; empty if there is none for it."""
         if self.key.startswith("hdb_"):
             return self.key
         pairs = (pair.rpartition("=") for pair in self.key.split(","))
@@ -55,7 +55,7 @@ class HashdbCredentials(auth.CredentialHelper):
 
 @dataclass
 class HashdbCheckpoint(FetchCheckpointBase):
-    """Up to which number of which log all is known; one of a log that was set back is stale."""
+    """The seq up to which the log with this epoch was read; stale if the service has another log now."""
 
     after: int
     epoch: str
@@ -63,17 +63,17 @@ class HashdbCheckpoint(FetchCheckpointBase):
     stale: bool = False
 
     def is_stale(self) -> bool:
-        """Whether what is kept is to be dropped, and read again from the beginning."""
+        """Whether the stored records must be deleted and fetched again."""
         return self.stale
 
     def get_progress_timestamp(self) -> int:
-        """When it was read."""
+        """When it was read, in seconds since 1970."""
         return self.fetched_at
 
 
 @dataclass
 class HashdbContribution:
-    """What is kept of a contribution."""
+    """The stored fields of a contribution."""
 
     id: int
     member: str
@@ -85,20 +85,21 @@ class HashdbContribution:
 
 @dataclass
 class HashdbMetadata(FetchedSignalMetadata):
-    """The contributions of a value; of what was fetched, one."""
+    """The contributions that have a value; as fetched, a single contribution."""
 
     contributions: list[HashdbContribution]
 
     def get_as_opinions(self) -> list[SignalOpinion]:
-        """What each contributor says; of a disputed contribution also the contrary."""
-        said = []
-        for one in self.contributions:
-            said.append(SignalOpinion(one.is_mine, SignalOpinionCategory.POSITIVE_CLASS, set(one.labels)))
-            if one.standing == "disputed":
-                said.append(SignalOpinion(False, SignalOpinionCategory.NEGATIVE_CLASS, set()))
-        return said
+        """The opinion of each contributor; a disputed contribution adds a negative one."""
+        opinions = []
+        for contribution in self.contributions:
+            labels = set(contribution.labels)
+            opinions.append(SignalOpinion(contribution.is_mine, SignalOpinionCategory.POSITIVE_CLASS, labels))
+            if contribution.standing == "disputed":
+                opinions.append(SignalOpinion(False, SignalOpinionCategory.NEGATIVE_CLASS, set()))
+        return opinions
 
     def __str__(self) -> str:
         opinion = self.get_as_aggregate_opinion()
-        members = ",".join(sorted({one.member for one in self.contributions}))
+        members = ",".join(sorted({contribution.member for contribution in self.contributions}))
         return f"{opinion.category.name} {','.join(sorted(opinion.tags))} ({members})"
