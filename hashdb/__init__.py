@@ -52,7 +52,7 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
-    """What a client user imports, loaded when it is first asked for: a command that needs none of it starts sooner."""
+    """A public name, imported on first use, so that a command without it starts faster."""
     if name not in _HOME:
         raise AttributeError(f"module 'hashdb' has no attribute {name!r}")
     from importlib import import_module

@@ -59,15 +59,15 @@ def choices(evaluation: Evaluation) -> Table:
         "algorithm",
         "profile",
         "transforms",
-        ">values an item",
-        ">values a query",
+        ">values per item",
+        ">values per query",
         ">nearest pair",
         ">radius",
         ">(curved)",
         ">recall %",
-        ">bytes an item",
-        ">µs a query",
-        "searched by",
+        ">bytes per item",
+        ">µs per query",
+        "search",
     )
     return Table(columns, [_choice_row(outcome) for outcome in evaluation.outcomes])
 
@@ -81,10 +81,10 @@ def in_force(evaluation: Evaluation) -> Table:
         ">radius",
         ">recall %",
         ">false pairs",
-        ">of altered",
-        ">a pair, at most",
-        ">bytes an item",
-        ">µs a query",
+        ">false pairs, altered",
+        ">false rate, at most",
+        ">bytes per item",
+        ">µs per query",
     )
     return Table(columns, [_in_force_row(outcome) for outcome in evaluation.outcomes])
 
@@ -94,7 +94,7 @@ def checks(evaluation: Evaluation) -> Iterator[str]:
     for outcome in evaluation.outcomes:
         if (check := outcome.check) is not None:
             yield (
-                f"{outcome.choice}: within {check.radius} bits {check.cautious:.0f} pairs foretold "
+                f"{outcome.choice}: within {check.radius} bits {check.cautious:.0f} pairs predicted "
                 f"({check.curved:.0f} by the curved estimate), {check.found} found"
             )
 
