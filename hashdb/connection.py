@@ -49,7 +49,7 @@ class Connection:
         """Does not connect yet. Raises BadSetting."""
         self._url, self._retries = url.rstrip("/"), retries
         if not self._url.startswith(("http://", "https://")):
-            raise BadSetting("HASHDB_URL", "takes an address like https://hashdb.example")
+            raise BadSetting("HASHDB_URL", "must be an address like https://hashdb.example")
         if not key.isprintable():
             raise BadSetting("HASHDB_KEY", "has characters that cannot be sent")
         try:

@@ -43,18 +43,18 @@ def verify(
     values = {name.lower(): value for name, value in headers.items()}
     id, timestamp, signatures = (values.get(f"webhook-{name}", "") for name in ("id", "timestamp", "signature"))
     if not (id and timestamp and signatures):
-        raise NotSigned("the headers webhook-id, webhook-timestamp and webhook-signature are needed")
+        raise NotSigned("a header is missing: webhook-id, webhook-timestamp or webhook-signature")
     if not (timestamp.isascii() and timestamp.isdecimal() and len(timestamp) <= 12):
-        raise NotSigned("the webhook-timestamp is no time")
+        raise NotSigned("webhook-timestamp is not a time in seconds")
     if abs((time.time() if now is None else now) - int(timestamp)) > tolerance.total_seconds():
-        raise NotSigned("the webhook-timestamp is too far from the present")
+        raise NotSigned("webhook-timestamp is too far from this machine's clock")
     try:
         expected = sign(secret, id, int(timestamp), body)
     except ValueError:
-        raise BadSetting("the webhook's secret", "takes whsec_ and base64, as it was shown") from None
+        raise BadSetting("the webhook's secret", "must be the text that hashdb showed: whsec_ and base64") from None
     # For 24 hours after a renewal, the service signs with the old and the new secret.
     if not any(hmac.compare_digest(expected.encode(), signature.encode()) for signature in signatures.split()):
-        raise NotSigned("the signature is not of this webhook's secret")
+        raise NotSigned("the signature does not match this webhook's secret")
     try:
         return MessageOut.model_validate_json(body).to_domain(id)
     except ValidationError:

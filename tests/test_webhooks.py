@@ -35,7 +35,7 @@ def test_either_of_two_secrets_verifies_while_one_takes_the_others_place() -> No
 
 @pytest.mark.parametrize("late", [301, -301])
 def test_what_is_not_of_the_present_is_refused(late: int) -> None:
-    with pytest.raises(NotSigned, match="too far from the present"):
+    with pytest.raises(NotSigned, match="too far from this machine"):
         verify(SECRET, headers(), BODY, now=AT + late)
     assert verify(SECRET, headers(), BODY, now=AT + late, tolerance=timedelta(minutes=6)) == MESSAGE
     with pytest.raises(NotSigned):
@@ -66,7 +66,7 @@ def test_another_body_and_a_missing_header_are_refused() -> None:
     with pytest.raises(NotSigned):
         verify(SECRET, headers(), BODY + b" ", now=AT)
     for name in headers():
-        with pytest.raises(NotSigned, match="are needed"):
+        with pytest.raises(NotSigned, match="a header is missing"):
             verify(SECRET, {one: value for one, value in headers().items() if one != name}, BODY, now=AT)
 
 

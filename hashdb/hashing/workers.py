@@ -281,7 +281,7 @@ class _WorkerThreads(Generic[_Source]):
 
 
 _SLOW_A_REQUEST = 2
-"""Pictures of a request that may time out before the rest of the request is not tried."""
+"""Pictures of a request that may time out; after these, the rest of the request is not hashed."""
 
 
 class HashingPool:
@@ -379,7 +379,7 @@ class HashingPool:
         worker, started = self._idle.get(), time.monotonic()
         try:
             if len(slow_pictures) >= _SLOW_A_REQUEST:
-                raise UnreadablePicture("the picture is not tried: others that came with it take too long")
+                raise UnreadablePicture("the picture was not hashed: other pictures of the request took too long")
             self._limits.check_bytes(len(octets))
             return worker.hash(octets, algorithms, mode)
         except UnreadablePicture as error:

@@ -83,7 +83,7 @@ class Sync:
         try:
             count = self._read(tables, wait, progress)
         except FeedRestarted:
-            self._say("the service's log is not the one of the copy: it starts over")
+            self._say("the service has another log than this copy, perhaps after a restore: building a new copy")
             tables = self._create()
             count = self._read(tables, 0, progress)
         self._tiers.write()
@@ -142,7 +142,7 @@ class Sync:
                 tables.close()
             except sqlite3.DatabaseError:
                 pass
-            self._say(f"the copy in {self._folder} is damaged, or of another version: it starts over")
+            self._say(f"the copy in {self._folder} is damaged or of another version: building a new copy")
             return None
         return None
 

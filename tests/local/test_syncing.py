@@ -60,7 +60,7 @@ def test_a_copy_of_another_log_starts_over_and_says_so(service: Service, index: 
     assert len(index.match([query(0)]).results[0].matches) == 1  # the old copy, while the new one is not level
     with syncing(folder, service.client, say=said.append) as sync:
         sync.catch_up()
-    assert said == ["the service's log is not the one of the copy: it starts over"]
+    assert said == ["the service has another log than this copy, perhaps after a restore: building a new copy"]
     assert same(service, index, 50)
     assert len(list(folder.glob("copy-*"))) == 1
 
@@ -130,7 +130,7 @@ def test_damaged_tables_are_filled_anew(service: Service, index: LocalIndex, fol
     said: list[str] = []
     with syncing(folder, service.client, say=said.append, clock=service.clock) as sync:
         assert sync.catch_up() == 20
-    assert [one.endswith("is damaged, or of another version: it starts over") for one in said] == [True]
+    assert [one.endswith("is damaged or of another version: building a new copy") for one in said] == [True]
     assert same(service, index, 20)
 
 

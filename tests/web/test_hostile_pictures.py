@@ -133,5 +133,5 @@ def test_what_takes_all_the_time_is_given_up_and_holds_up_no_more_than_twice(wat
     assert (
         reasons
         == ["the picture takes longer than 1 seconds to hash"] * 2
-        + ["the picture is not tried: others that came with it take too long"] * 2
+        + ["the picture was not hashed: other pictures of the request took too long"] * 2
     )
