@@ -62,7 +62,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="hashdb-bench-") as name, ExitStack() as stack:
         versions = {"this": ROOT}
         if arguments.against:
-            versions[arguments.against] = _built(arguments.against, Path(name) / "code")
+            versions[arguments.against] = built(arguments.against, Path(name) / "code")
         running = {
             what: stack.enter_context(_running(code, Path(name) / f"home-{number}"))
             for number, (what, code) in enumerate(versions.items())
@@ -74,8 +74,8 @@ def main() -> None:
     _print({what: {one: min(times[one] for times in some) for one in some[0]} for what, some in found.items()})
 
 
-def _built(revision: str, folder: Path) -> Path:
-    """The code of a revision, with what is compiled of it."""
+def built(revision: str, folder: Path) -> Path:
+    """Export the code of a revision to `folder`, compile its extensions, and return the folder."""
     folder.mkdir()
     archive = subprocess.run(["git", "archive", revision, "--", *_BUILT], cwd=ROOT, check=True, stdout=subprocess.PIPE)
     subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)

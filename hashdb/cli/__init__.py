@@ -7,56 +7,78 @@ import os
 import sys
 
 import click
+from click.shell_completion import CompletionItem
 
 from hashdb import __version__
 from hashdb.cli.output import escape_controls, escape_unencodable
 from hashdb.errors import BadSetting, HashDBError
 
-_COMMANDS = {
-    "audit": "hashdb.cli.ledger",
-    "backup": "hashdb.cli.backup",
-    "benign": "hashdb.cli.matching.benign",
-    "case": "hashdb.cli.review",
-    "contribute": "hashdb.cli.contributions.contribute",
-    "copy-to": "hashdb.cli.database",
-    "demo": "hashdb.cli.demo",
-    "erase": "hashdb.cli.contributions.contribute",
-    "evaluate": "hashdb.cli.evaluate",
-    "export": "hashdb.cli.contributions.imports",
-    "hash": "hashdb.cli.matching.match",
-    "import": "hashdb.cli.contributions.imports",
-    "incident": "hashdb.cli.review",
-    "index": "hashdb.cli.index",
-    "key": "hashdb.cli.accounts",
-    "match": "hashdb.cli.matching.match",
-    "member": "hashdb.cli.accounts",
-    "opinion": "hashdb.cli.review",
-    "proposal": "hashdb.cli.review",
-    "report": "hashdb.cli.stats",
-    "restore": "hashdb.cli.backup",
-    "selftest": "hashdb.cli.selftest",
-    "serve": "hashdb.cli.serve",
-    "sync": "hashdb.cli.sharing",
-    "upgrade": "hashdb.cli.database",
-    "user": "hashdb.cli.accounts",
-    "webhook": "hashdb.cli.sharing",
-    "withdraw": "hashdb.cli.contributions.contribute",
+_SECTIONS = {
+    "Commands for members (HASHDB_URL, HASHDB_KEY)": {
+        "audit": ("ledger", "Verify the audit log."),
+        "case": ("review", "List and decide cases."),
+        "contribute": ("contributions.contribute", "Contribute the hashes of pictures that you removed."),
+        "export": ("contributions.imports", "Export your active contributions as a list."),
+        "hash": ("matching.match", "Print the hashes of pictures."),
+        "import": ("contributions.imports", "Import a list of hashes."),
+        "match": ("matching.match", "Check whether pictures match contributions."),
+        "opinion": ("review", "Confirm or dispute another member's contribution."),
+        "selftest": ("selftest", "Test every step from picture to match."),
+        "sync": ("sharing", "Update the local copy of the contributions."),
+        "webhook": ("sharing", "Manage webhooks and their deliveries."),
+        "withdraw": ("contributions.contribute", "Withdraw one of your contributions."),
+    },
+    "Commands for operators (HASHDB_HOME, HASHDB_DATABASE_URL)": {
+        "backup": ("backup", "Back up the whole service into one file."),
+        "benign": ("matching.benign", "Manage the benign list."),
+        "copy-to": ("database", "Copy the database from SQLite to PostgreSQL, or back."),
+        "erase": ("contributions.contribute", "Erase the data of a contribution."),
+        "incident": ("incidents", "Manage incidents."),
+        "index": ("index", "Check the search index."),
+        "key": ("accounts", "Manage keys."),
+        "member": ("accounts", "Manage members."),
+        "proposal": ("incidents", "List and drop proposals that wait for a second person."),
+        "report": ("stats", "Report what happened in a period."),
+        "restore": ("backup", "Restore the service from a backup."),
+        "serve": ("serve", "Run the service."),
+        "upgrade": ("database", "Create or upgrade the database schema."),
+        "user": ("accounts", "Manage the users of the console."),
+    },
+    "Commands to try hashdb": {
+        "demo": ("demo", "Try hashdb with a real service and real photographs."),
+        "evaluate": ("evaluate", "Measure how many altered copies of your pictures are recognised."),
+    },
 }
+"""The commands, each with its module and the first sentence of its help, so that a list of them imports no module."""
+_COMMANDS = {name: place for commands in _SECTIONS.values() for name, place in commands.items()}
 _FAILED, _USAGE, _INTERRUPTED = 1, 2, 130
 
 
 class _LazyGroup(click.Group):
-    """A group that imports a command's module when the command runs: `hashdb hash` needs no database."""
+    """A group that imports the module of a command when the command runs.
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(_COMMANDS)
+    Its own list, its completion and its suggestions use placeholders, which have a name and a short help.
+    """
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        module = _COMMANDS.get(cmd_name)
-        if module is None:
+        if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(module), f"{cmd_name.replace('-', '_')}_command")
+        module = importlib.import_module(f"hashdb.cli.{_COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, commands in _SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, summary) for name, (_, summary) in commands.items()], col_max=12)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        commands = [
+            CompletionItem(name, help=summary)
+            for name, (_, summary) in sorted(_COMMANDS.items())
+            if name.startswith(incomplete)
+        ]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
 
 def _print_version(context: click.Context, option: click.Parameter, wanted: bool) -> None:
@@ -67,21 +89,37 @@ def _print_version(context: click.Context, option: click.Parameter, wanted: bool
         context.exit()
 
 
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_LazyGroup,
+    commands={name: click.Command(name, short_help=summary) for name, (_, summary) in _COMMANDS.items()},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="""\b
+Examples:
+  hashdb demo
+  hashdb match upload.jpg
+  hashdb contribute removed/ --label glorification --removed-at now
+
+\b
+Completion of commands, options and values with the Tab key:
+  bash   eval "$(_HASHDB_COMPLETE=bash_source hashdb)"
+  zsh    eval "$(_HASHDB_COMPLETE=zsh_source hashdb)"
+  fish   _HASHDB_COMPLETE=fish_source hashdb | source
+
+The settings HASHDB_… are environment variables. "hashdb COMMAND --help" describes a command.""",
+)
 @click.option(
     "--version",
     is_flag=True,
     expose_value=False,
     is_eager=True,
     callback=_print_version,
-    help="Show the version and what the index runs on, and exit.",
+    help="Show the version and the implementation of the index, and exit.",
 )
 def hashdb() -> None:
-    """A shared database of perceptual hashes of removed terrorist content.
+    """Recognise content that other platforms have removed as terrorist content.
 
-    The member's side (hash, contribute, match, import, export, opinion, case, sync, selftest, webhook, withdraw,
-    audit check) reads HASHDB_URL and HASHDB_KEY; the service's side (serve, member, key, benign, incident, index check,
-    proposal, report, audit verify, backup, restore, upgrade) reads HASHDB_HOME and HASHDB_DATABASE_URL.
+    Members contribute perceptual hashes of what they removed, and match their uploads against all contributions.
+    A match is advice to review, never a command.
     """
 
 

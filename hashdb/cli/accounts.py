@@ -52,7 +52,10 @@ scopes_option = click.option("--scope", "scopes", multiple=True, type=_SCOPES, h
 
 @click.group("member")
 def member_command() -> None:
-    """Add, list, suspend and reinstate members, on the service's machine."""
+    """Manage members.
+
+    Add, list, suspend and reinstate members, on the service's machine.
+    """
 
 
 @member_command.command("add")
@@ -172,7 +175,10 @@ def _format_limit(member: Member) -> str:
 
 @click.group("key")
 def key_command() -> None:
-    """Issue, list and revoke keys, and renew the one that signs the log, on the service's machine."""
+    """Manage keys.
+
+    Issue, list and revoke keys, and renew the one that signs the log, on the service's machine.
+    """
 
 
 @key_command.command("add")
@@ -256,7 +262,10 @@ _ROLES = click.Choice(list(map(str, Role)))
 
 @click.group("user")
 def user_command() -> None:
-    """Add, list, change and disable the users of the console, on the service's machine."""
+    """Manage the users of the console.
+
+    Add, list, change and disable the users of the console, on the service's machine.
+    """
 
 
 @user_command.command("add")

@@ -44,7 +44,9 @@ from hashdb.store import Store
 def backup_command(
     file: Path | None, with_key: bool, into: Path | None, keep: int | None, verify: bool, as_json: bool
 ) -> None:
-    """Write all that the service holds at one moment into FILE, also while it is served.
+    """Back up the whole service into one file.
+
+    Write all that the service holds at one moment into FILE, also while it is served.
 
     Example: hashdb backup --into backups --keep 14 --verify
 
@@ -137,7 +139,9 @@ _FAILED = 1
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @as_json
 def restore_command(file: Path, as_json: bool) -> int:
-    """Make the service of FILE anew: into HASHDB_HOME and HASHDB_DATABASE_URL, which must be empty.
+    """Restore the service from a backup.
+
+    Make the service of FILE anew: into HASHDB_HOME and HASHDB_DATABASE_URL, which must be empty.
 
     Everybody who reads the log starts over, and it is verified. Exits 1 where it does not verify: it is there all the
     same.

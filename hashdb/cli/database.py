@@ -26,7 +26,10 @@ from hashdb.store.migrations import NEWEST
 )
 @as_json
 def upgrade_command(with_key: bool, as_json: bool) -> None:
-    """Make or bring up the schema of HASHDB_DATABASE_URL. Safe to repeat."""
+    """Create or upgrade the database schema.
+
+    Make or bring up the schema of HASHDB_DATABASE_URL. Safe to repeat.
+    """
     settings = Settings.read()
     prepare_home(settings.home)
     store = Store(settings.database, settings.busy_seconds)
@@ -58,7 +61,9 @@ _FAILED = 1
 @click.argument("url", type=TEXT, required=False)
 @as_json
 def copy_to_command(url: str | None, as_json: bool) -> int:
-    """Copy the service's database to the one at URL, from SQLite to PostgreSQL or back, also while it is served.
+    """Copy the database from SQLite to PostgreSQL, or back.
+
+    Copy the service's database to the one at URL, from SQLite to PostgreSQL or back, also while it is served.
 
     A URL with a password belongs in HASHDB_COPY_TO instead: whoever lists the processes sees the argument. URL names
     an empty database, or one that this command has not finished; run again, it goes on. It finishes once the service

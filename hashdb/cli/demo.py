@@ -46,7 +46,10 @@ _STARTS_WITHIN = 30.0
 )
 @as_json
 def demo_command(once: bool, port: int, as_json: bool) -> int:
-    """Run the real service in a folder of its own, and the main job on it, on real photographs."""
+    """Try hashdb with a real service and real photographs.
+
+    Run the real service in a folder of its own, and the main job on it, on real photographs.
+    """
     photos = sorted(PHOTOS.glob("*.jpg"))
     with _folder() as home, _serving(home, _free_port(port)) as url:
         echo = console(err=as_json).print

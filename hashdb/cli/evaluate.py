@@ -86,7 +86,7 @@ def evaluate_command(
     output: Path | None,
     as_json: bool,
 ) -> int:
-    """Measure what of the pictures of a folder is recognised after people's usual alterations, and at what cost."""
+    """Measure how many altered copies of your pictures are recognised."""
     _prepare_output(output)
     settings = Settings.read()
     files = find_pictures([folder])

@@ -9,18 +9,17 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor
 from hashdb.errors import BadSetting, HomeInUse, MoveFailed, StoreBusy
-from hashdb.index import OpenEngine
-from hashdb.index.bktree import BKTreeEngine
-from hashdb.index.milvus import Milvus, MilvusEngine
-from hashdb.index.segments import SegmentStore
-from hashdb.service import HashDB, open_hashdb
-from hashdb.service.ledger.signing import Signing
 from hashdb.settings import Settings
-from hashdb.store import connections
+
+if TYPE_CHECKING:
+    # At run time, the commands of the member need none of these: SQLAlchemy and NumPy take half a second to load.
+    from hashdb.index import OpenEngine
+    from hashdb.service import HashDB
+    from hashdb.service.ledger.signing import Signing
 
 _PAGE = 1_000
 
@@ -34,11 +33,15 @@ _Item = TypeVar("_Item", bound=_Identified)
 
 
 @contextmanager
-def open_home(settings: Settings, index: Path | None = None, engine: OpenEngine = SegmentStore) -> Iterator[HashDB]:
+def open_home(settings: Settings, index: Path | None = None, engine: OpenEngine | None = None) -> Iterator[HashDB]:
     """The HashDB of these settings; closed at the end. An SQLite schema is created or migrated first.
 
-    `engine` keeps the index in memory, or in the folder `index`. Raises BadSetting, DatabaseAway, SchemaOutdated.
+    `engine` keeps the index in memory, or in the folder `index`; by default it is the tiered engine.
+    Raises BadSetting, DatabaseAway, SchemaOutdated.
     """
+    from hashdb.index.segments import SegmentStore
+    from hashdb.service import open_hashdb
+
     prepare_home(settings.home)
     with _lock(settings.home / "schema.lock", wait=True), naming_database(settings):
         rules, signing, busy_seconds = settings.rules(), configured_signing(settings), settings.busy_seconds
@@ -49,7 +52,7 @@ def open_home(settings: Settings, index: Path | None = None, engine: OpenEngine 
             index=index,
             signing=signing,
             match_log=settings.match_log,
-            engine=engine,
+            engine=engine or SegmentStore,
         )
     try:
         yield db
@@ -60,6 +63,8 @@ def open_home(settings: Settings, index: Path | None = None, engine: OpenEngine 
 @contextmanager
 def naming_database(settings: Settings) -> Iterator[None]:
     """Raise DatabaseAway, which names the database, instead of StoreBusy if no connection can be made."""
+    from hashdb.store import connections
+
     try:
         yield
     except StoreBusy as error:
@@ -68,19 +73,27 @@ def naming_database(settings: Settings) -> Iterator[None]:
 
 def configured_signing(settings: Settings) -> Signing:
     """The key with which this machine signs the log, and the file of the signed checkpoints."""
+    from hashdb.service.ledger.signing import Signing
+
     return Signing(settings.signing_key, settings.home / "checkpoints.txt", settings.origin)
 
 
 def configured_engine(settings: Settings) -> OpenEngine:
     """The constructor of the engine that HASHDB_INDEX names. Raises BadSetting."""
     if settings.index == "tiered":
+        from hashdb.index.segments import SegmentStore
+
         return SegmentStore
     if settings.index == "bktree":
+        from hashdb.index.bktree import BKTreeEngine
+
         return BKTreeEngine
     if not settings.milvus_uri:
         raise BadSetting("HASHDB_MILVUS_URI", "is needed with HASHDB_INDEX=milvus")
     if find_spec("pymilvus") is None:
         raise BadSetting("HASHDB_INDEX", "pymilvus is missing: pip install 'hashdb[milvus]'")
+    from hashdb.index.milvus import Milvus, MilvusEngine
+
     token = settings.milvus_token
     milvus = Milvus(settings.milvus_uri, "" if token is None else token.get_secret_value())
     return partial(MilvusEngine, milvus)

@@ -15,7 +15,10 @@ _FAILED = 1
 
 @click.group("index")
 def index_command() -> None:
-    """Compare the search index with the database."""
+    """Check the search index.
+
+    Compare the search index with the database.
+    """
 
 
 @index_command.command("check")

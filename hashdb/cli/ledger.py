@@ -7,6 +7,7 @@ import os
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,15 +18,20 @@ from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.ledger.checkpoints import CheckpointComparison
 from hashdb.domain.times import format_instant
 from hashdb.errors import BadNote, BadSetting
-from hashdb.service.ledger.verification import Finding, Verdict, verify
 from hashdb.settings import Settings
+
+if TYPE_CHECKING:
+    from hashdb.service.ledger.verification import Finding, Verdict
 
 _FAILED = 1
 
 
 @click.group("audit")
 def audit_command() -> None:
-    """Verify the log on the service's machine, or check it from outside."""
+    """Verify the audit log.
+
+    Verify the log on the service's machine, or check it from outside.
+    """
 
 
 @audit_command.command("verify")
@@ -45,6 +51,8 @@ def verify_log(file: Path | None, as_json: bool) -> int:
     A person who holds the database, the signing key and the file of checkpoints can write another log that agrees with
     itself. Only a checkpoint that is kept on another machine shows this: name its file with --checkpoint.
     """
+    from hashdb.service.ledger.verification import verify
+
     outside = None if file is None else _read_checkpoint(file, may_be_missing=False)
     with open_home(Settings.read()) as db:
         with db.store.read() as tx:

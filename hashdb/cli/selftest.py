@@ -62,7 +62,9 @@ class _WrongAnswer(Exception):
 @click.command("selftest")
 @as_json
 def selftest_command(as_json: bool) -> int:
-    """Prove with the published test picture that your key, your hashing and the service stand together.
+    """Test every step from picture to match.
+
+    Prove with the published test picture that your key, your hashing and the service stand together.
 
     It needs the scope match, and stores nothing.
     """

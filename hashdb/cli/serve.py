@@ -59,7 +59,10 @@ _GC_THRESHOLD = 10_000
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 256), help="Processes.")
 def serve_command(host: str, port: int, workers: int) -> None:
-    """Serve the API until interrupted. Makes or brings up the schema where the database is SQLite."""
+    """Run the service.
+
+    Serve the API until interrupted. Makes or brings up the schema where the database is SQLite.
+    """
     settings = Settings.read()
     for sentence in unknown_settings(os.environ):
         click.echo(f"hashdb: {escape_controls(sentence)}", err=True)

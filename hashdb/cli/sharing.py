@@ -37,7 +37,10 @@ _TOPICS = click.Choice(list(map(str, Topic)))
 
 @click.group("webhook")
 def webhook_command() -> None:
-    """Have the service push to an address of yours what changes, and see what it delivered."""
+    """Manage webhooks and their deliveries.
+
+    Have the service push to an address of yours what changes, and see what it delivered.
+    """
 
 
 @webhook_command.command("add")
@@ -208,7 +211,10 @@ _PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 @click.option("--follow", is_flag=True, help="Go on for ever: a change is there within a second of being made.")
 @as_json
 def sync_command(follow: bool, as_json: bool) -> None:
-    """Bring the local copy level, from where it was. `hashdb match --local` reads it, also meanwhile."""
+    """Update the local copy of the contributions.
+
+    Bring the local copy level, from where it was. `hashdb match --local` reads it, also meanwhile.
+    """
     if follow and as_json:
         raise click.UsageError("--follow does not end, so it prints no JSON document")
     started_over: list[str] = []

@@ -62,7 +62,9 @@ def report_command(
     contribution: int | None,
     as_json: bool,
 ) -> None:
-    """Report on a period: what was contributed, matched, disputed and refused, into FILE or on standard output.
+    """Report what happened in a period.
+
+    Report on a period: what was contributed, matched, disputed and refused, into FILE or on standard output.
 
     The same period has the same numbers each time, once it is final.
     """

@@ -32,7 +32,6 @@ from hashdb.domain.contributions import Draft, Media, Recorded
 from hashdb.domain.signals import Profile
 from hashdb.errors import Fault, InvalidInput
 from hashdb.hashing import Mode
-from hashdb.service.contributions import contributions
 from hashdb.settings import Settings
 from hashdb.wire import LARGEST_ID
 from hashdb.wire.contributions import ContributionOut
@@ -79,7 +78,10 @@ def contribute_command(
     jobs: int | None,
     **fields: Any,
 ) -> int:
-    """Contribute the hashes of pictures that you removed (files, or folders of them). The pictures stay here."""
+    """Contribute the hashes of pictures that you removed.
+
+    Contribute the hashes of pictures that you removed (files, or folders of them). The pictures stay here.
+    """
     settings = Settings.read()
     done = StateFile(state)
     files, already_done = done.split(find_pictures(paths))
@@ -161,7 +163,10 @@ def _to_json(outcome: Outcome, recorded: Recorded | None) -> dict[str, object]:
 @click.option("--reason", type=TEXT, required=True, help="A reason of the vocabulary, like `removal_reversed`.")
 @as_json
 def withdraw_command(contribution: int, reason: str, as_json: bool) -> None:
-    """Withdraw one of your contributions: the next match no longer has it."""
+    """Withdraw one of your contributions.
+
+    Withdraw one of your contributions: the next match no longer has it.
+    """
     with Client.from_environment() as client:
         withdrawn = client.withdraw(contribution, reason)
     print_result(
@@ -176,7 +181,12 @@ def withdraw_command(contribution: int, reason: str, as_json: bool) -> None:
 @click.option("--now", is_flag=True, help="The signals too, which are otherwise kept for 90 days to tell readers by.")
 @as_json
 def erase_command(contribution: int, now: bool, as_json: bool) -> None:
-    """Erase what any contribution holds, on the service's machine; it is withdrawn first, and its events stay."""
+    """Erase the data of a contribution.
+
+    Erase what any contribution holds, on the service's machine; it is withdrawn first, and its events stay.
+    """
+    from hashdb.service.contributions import contributions
+
     with open_home(Settings.read()) as db:
         contributions.erase(db, COMMAND_LINE, contribution, at_once=now)
         erased = contributions.get(db, COMMAND_LINE, contribution)

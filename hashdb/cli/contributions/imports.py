@@ -75,7 +75,9 @@ def import_command(
     skip_faulty: bool,
     as_json: bool,
 ) -> int:
-    """Contribute what stands in a list (`-`: standard input). Run again, what is known already stays as it is.
+    """Import a list of hashes.
+
+    Contribute what stands in a list (`-`: standard input). Run again, what is known already stays as it is.
 
     CSV and JSON Lines name the fields of a draft; a text has an algorithm and a hash a line.
     """
@@ -193,7 +195,9 @@ Fields = Mapping[str, object]
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl", "misp", "stix"]), default="csv", show_default=True)
 @as_json
 def export_command(form: str, as_json: bool) -> None:
-    """Print your own active contributions, a row each, so that `hashdb import` reads them again.
+    """Export your active contributions as a list.
+
+    Print your own active contributions, a row each, so that `hashdb import` reads them again.
 
     `misp` prints one event, `stix` one bundle (STIX 2.1); both have what matches no more too, as deleted and revoked.
     """

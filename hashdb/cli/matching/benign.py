@@ -22,7 +22,10 @@ from hashdb.wire.matching import BenignIn, BenignOut, BenignsOut
 
 @click.group("benign")
 def benign_command() -> None:
-    """Add, list and delete pictures that are never to be accepted or matched, on the service's machine."""
+    """Manage the benign list.
+
+    Add, list and delete pictures that are never to be accepted or matched, on the service's machine.
+    """
 
 
 @benign_command.command("add")

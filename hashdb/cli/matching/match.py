@@ -27,7 +27,6 @@ from hashdb.client import Client
 from hashdb.domain.matching.matches import Answer, Match, Query, Result
 from hashdb.domain.signals import Algorithm
 from hashdb.hashing import Mode
-from hashdb.local import LocalIndex
 from hashdb.settings import Settings
 from hashdb.wire.matching import ResultOut
 
@@ -51,7 +50,10 @@ def match_command(
     jobs: int | None,
     as_json: bool,
 ) -> int:
-    """Ask whether pictures (files, or folders of them) are close to contributions. The pictures stay here."""
+    """Check whether pictures match contributions.
+
+    Ask whether pictures (files, or folders of them) are close to contributions. The pictures stay here.
+    """
     settings = Settings.read()
     done = StateFile(state, "match")
     files, already_done = done.split(find_pictures(paths))
@@ -89,6 +91,8 @@ def _connect() -> Iterator[Matcher]:
 
 @contextmanager
 def _open_copy(settings: Settings) -> Iterator[Matcher]:
+    from hashdb.local import LocalIndex
+
     with LocalIndex(settings.home / "local") as index:
         yield index.rules.algorithms, index.match
         click.echo(f"hashdb: the local copy is {format_age(index.age)} old (event {index.checkpoint:,})", err=True)
@@ -159,7 +163,10 @@ def _to_json(outcome: Outcome, result: Result | None) -> dict[str, object]:
 def hash_command(
     paths: tuple[Path, ...], names: tuple[str, ...], state: Path | None, jobs: int | None, as_json: bool
 ) -> int:
-    """Print the hashes of pictures (files, or folders of them), a line each."""
+    """Print the hashes of pictures.
+
+    Print the hashes of pictures (files, or folders of them), a line each.
+    """
     settings = Settings.read()
     algorithms = tuple(map(Algorithm, names)) or settings.algorithms
     done = StateFile(state, "hash")

@@ -1,0 +1,149 @@
+"""hashdb proposal, incident: list what waits for a second person, and open, list and change incidents."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+
+from hashdb.cli.home import list_all, open_home
+from hashdb.cli.options import TEXT, Instant
+from hashdb.cli.output import as_json, print_json, print_result, print_table
+from hashdb.domain.accounts.members import COMMAND_LINE
+from hashdb.domain.contributions import UNSET
+from hashdb.domain.review.incidents import Incident, IncidentChange, IncidentDraft
+from hashdb.service.review import incidents, proposals
+from hashdb.settings import Settings
+from hashdb.wire import LARGEST_ID, read
+from hashdb.wire.review import IncidentIn, IncidentOut, IncidentsOut, ProposalOut, ProposalsOut
+
+
+@click.group("proposal")
+def proposal_command() -> None:
+    """List and drop proposals that wait for a second person.
+
+    List and drop what waits for a second person, on the service's machine. To approve, ask for the same.
+    """
+
+
+@proposal_command.command("list")
+@as_json
+def list_proposals(as_json: bool) -> None:
+    """List what waits for a second person."""
+    with open_home(Settings.read()) as db:
+        pending = list_all(db, proposals.page)
+    if as_json:
+        print_json(
+            ProposalsOut.model_construct(
+                proposals=[ProposalOut.from_domain(proposal) for proposal in pending], next=None
+            )
+        )
+        return
+    rows = [
+        [
+            str(proposal.id),
+            proposal.request.act,
+            proposal.request.subject,
+            proposal.actor,
+            f"{proposal.expires_at:%Y-%m-%d %H:%M}",
+        ]
+        for proposal in pending
+    ]
+    print_table([">id", "act", "subject", "by", "expires"], rows)
+
+
+@proposal_command.command("drop")
+@click.argument("proposal", type=click.IntRange(1, LARGEST_ID))
+@as_json
+def drop(proposal: int, as_json: bool) -> None:
+    """Let a proposal be forgotten."""
+    with open_home(Settings.read()) as db:
+        proposals.drop(db, COMMAND_LINE, proposal)
+    print_result({"dropped": proposal}, f"proposal {proposal} is dropped", as_json)
+
+
+@click.group("incident")
+def incident_command() -> None:
+    """Manage incidents.
+
+    Open, list and change incidents, on the service's machine.
+    """
+
+
+@incident_command.command("add")
+@click.argument("label", type=TEXT)
+@click.option("--start", type=Instant(), required=True, help="When it began: RFC 3339, or `now`.")
+@click.option("--end", type=Instant(), help="When it ends, where that is known.")
+@click.option("--expires", is_flag=True, help="Let what is contributed under the label expire at the end.")
+@as_json
+def add(label: str, start: datetime, end: datetime | None, expires: bool, as_json: bool) -> None:
+    """Open an incident of this label (`CIP:` or `CI:` and a slug)."""
+    draft = IncidentDraft(label, start, end, expires)
+    with open_home(Settings.read()) as db:
+        added = incidents.add(
+            db, COMMAND_LINE, read(IncidentIn, IncidentIn.from_domain(draft).model_dump_json()).to_domain()
+        )
+    _print_incident(added, as_json)
+
+
+@incident_command.command("list")
+@as_json
+def list_incidents(as_json: bool) -> None:
+    """List the incidents."""
+    with open_home(Settings.read()) as db:
+        listed = list_all(db, incidents.page)
+    if as_json:
+        print_json(
+            IncidentsOut.model_construct(
+                incidents=[IncidentOut.from_domain(incident) for incident in listed], next=None
+            )
+        )
+        return
+    rows = [
+        [
+            str(incident.id),
+            incident.label,
+            _format_time(incident.start),
+            _format_time(incident.end),
+            _format_expiry(incident),
+        ]
+        for incident in listed
+    ]
+    print_table([">id", "label", "start", "end", "contributions"], rows)
+
+
+@incident_command.command("change")
+@click.argument("incident", type=click.IntRange(1, LARGEST_ID))
+@click.option("--start", type=Instant(), help="When it began.")
+@click.option("--end", type=Instant(), help="When it ends.")
+@click.option("--no-end", is_flag=True, help="Let it go on.")
+@click.option("--expires/--lasts", default=None, help="Whether its contributions expire at its end.")
+@as_json
+def change(
+    incident: int, start: datetime | None, end: datetime | None, no_end: bool, expires: bool | None, as_json: bool
+) -> None:
+    """Change an incident; what was contributed under its label follows at once."""
+    if no_end and end is not None:
+        raise click.UsageError("give --end or --no-end, not both")
+    incident_change = IncidentChange(
+        UNSET if start is None else start,
+        UNSET if end is None and not no_end else end,
+        UNSET if expires is None else expires,
+    )
+    with open_home(Settings.read()) as db:
+        changed = incidents.change(db, COMMAND_LINE, incident, incident_change)
+    _print_incident(changed, as_json)
+
+
+def _print_incident(incident: Incident, as_json: bool) -> None:
+    until = f", until {_format_time(incident.end)}" if incident.end else ""
+    since = f"incident {incident.id}: {incident.label} since {_format_time(incident.start)}{until}"
+    print_result(IncidentOut.from_domain(incident), f"{since}; its contributions {_format_expiry(incident)}", as_json)
+
+
+def _format_expiry(incident: Incident) -> str:
+    return "expire at its end" if incident.expires else "stay"
+
+
+def _format_time(at: datetime | None) -> str:
+    return "" if at is None else f"{at:%Y-%m-%d %H:%M} UTC"

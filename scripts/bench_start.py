@@ -1,0 +1,151 @@
+"""The start of the command line: prints a table, and writes docs/benchmarks/start.md and start.json.
+
+    scripts/bench start [--against REV] [--quick]
+
+Each command is run in a process of its own, by turns in both versions. The processor time of the fastest run counts:
+work of others on the machine makes a run slower and never faster.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from hashdb.cli.home import open_home
+from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.service.accounts import members
+from hashdb.settings import Settings
+from scripts.bench_match import built
+from scripts.benchmarks import report
+from scripts.benchmarks.report import Target
+from tests.serving import serving
+
+PICTURE = report.ROOT / "hashdb" / "test.png"
+COMMANDS = {
+    "hashdb --help": ("--help",),
+    "hashdb --version": ("--version",),
+    "hashdb match --help": ("match", "--help"),
+    "hashdb hash PICTURE": ("hash", str(PICTURE)),
+    "hashdb hash PICTURE, by pdq only": ("hash", "--algorithm", "pdq", str(PICTURE)),
+    "hashdb match PICTURE": ("match", str(PICTURE)),
+    "hashdb match --local PICTURE": ("match", "--local", str(PICTURE)),
+    "hashdb case list": ("case", "list"),
+    "hashdb member list": ("member", "list"),
+}
+TARGETS = {"hashdb --help": 0.3, "hashdb match PICTURE": 0.6, "hashdb match --local PICTURE": 0.6}
+"""The processor time that a command may take, in seconds."""
+
+
+class Run(NamedTuple):
+    """What a process took, in seconds."""
+
+    processor: float
+    elapsed: float
+
+
+def main() -> None:
+    """Serve, run each command in turns, and write the fastest run of each."""
+    parser = argparse.ArgumentParser(prog="scripts/bench start", description=__doc__.partition("\n")[0])
+    parser.add_argument("--against", metavar="REV", help="a revision of this repository to compare with")
+    parser.add_argument("--quick", action="store_true", help="3 rounds instead of 15; writes no page")
+    arguments = parser.parse_args()
+    rounds = 3 if arguments.quick else 15
+    with tempfile.TemporaryDirectory(prefix="hashdb-bench-") as name:
+        folder = Path(name)
+        versions = {"this": report.ROOT}
+        if arguments.against:
+            versions[arguments.against] = built(arguments.against, folder / "code")
+        home = folder / "home"
+        with serving(home, workers=1) as url:
+            settings = {"HASHDB_HOME": str(home), "HASHDB_URL": url, "HASHDB_KEY": _key(home)}
+            _run(report.ROOT, ("sync",), settings)
+            fastest = _measure(versions, settings, rounds)
+    rows = _rows(fastest)
+    if arguments.quick:
+        print("\n".join(report.table(_heads(fastest), rows)))
+    else:
+        _write(fastest, rows, rounds)
+
+
+def _key(home: Path) -> str:
+    with open_home(Settings(home=home)) as db:
+        member = members.add(db, COMMAND_LINE, MemberDraft("Member", MemberKind.PLATFORM))
+        return members.issue_key(db, COMMAND_LINE, member.id, KeyDraft(frozenset({Scope.MATCH, Scope.FEED}))).secret
+
+
+def _measure(versions: Mapping[str, Path], settings: Mapping[str, str], rounds: int) -> dict[str, dict[str, Run]]:
+    """The fastest run of each command, by version."""
+    found: dict[str, dict[str, Run]] = {version: {} for version in versions}
+    for _ in range(rounds):
+        for what, arguments in COMMANDS.items():
+            for version, code in versions.items():
+                run = _run(code, arguments, settings)
+                before = found[version].get(what, run)
+                found[version][what] = Run(*map(min, run, before))
+    return found
+
+
+def _run(code: Path, arguments: tuple[str, ...], settings: Mapping[str, str]) -> Run:
+    """Run a command with the code of a folder. Raises CalledProcessError if it fails."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
+    command = [sys.executable, "-P", "-m", "hashdb", *arguments]
+    begun, before = time.monotonic(), os.times()
+    subprocess.run(command, env=kept | {"PYTHONPATH": str(code)} | dict(settings), check=True, capture_output=True)
+    after, elapsed = os.times(), time.monotonic() - begun
+    user, system = after.children_user - before.children_user, after.children_system - before.children_system
+    return Run(user + system, elapsed)
+
+
+def _heads(found: Mapping[str, Mapping[str, Run]]) -> list[str]:
+    _, *others = found
+    heads = ["command", "processor s", "elapsed s"]
+    return [*heads, *(head for other in others for head in (f"processor s, {other}", "ratio"))]
+
+
+def _rows(found: Mapping[str, Mapping[str, Run]]) -> list[list[str]]:
+    first, *others = found.values()
+    rows = []
+    for what, run in first.items():
+        row = [f"`{what}`", f"{run.processor:.2f}", f"{run.elapsed:.2f}"]
+        for other in others:
+            row += [f"{other[what].processor:.2f}", f"{run.processor / other[what].processor:.2f}"]
+        rows.append(row)
+    return rows
+
+
+def _write(found: Mapping[str, Mapping[str, Run]], rows: list[list[str]], rounds: int) -> None:
+    machine = report.machine("click", "httpx", "numpy", "pydantic", "scipy")
+    this = next(iter(found.values()))
+    targets = [
+        Target(f"processor time of `{what}`", f"≤ {limit:g} s", f"{this[what].processor:.2f} s",
+               this[what].processor <= limit)
+        for what, limit in TARGETS.items()
+    ]  # fmt: skip
+    lines = [
+        "# The start of the command line, measured",
+        "",
+        "Written by `./scripts/bench start`; do not edit.",
+        report.told(machine),
+        f"Each command ran {rounds} times in a process of its own; the fastest run counts.",
+        "The service ran on the same machine, with one worker.",
+        "",
+        "## Targets",
+        *report.targets(targets),
+        "## Commands",
+        *report.table(_heads(found), rows),
+        "Processor time is the user and system time of the process; elapsed time includes the wait for the service.",
+        "The hashes `phash` and `phash256` need SciPy, which takes most of the time of `hash` and `match`.",
+    ]
+    results = {version: {what: run._asdict() for what, run in runs.items()} for version, runs in found.items()}
+    report.write("start", lines, {"machine": machine, "rounds": rounds, "runs": results})
+
+
+if __name__ == "__main__":
+    main()
