@@ -20,9 +20,11 @@ class _TookTooLong(Exception):
 def main(arguments: list[str] | None = None) -> int:
     """Run the attacks that are named, else all; return 1 where one succeeded or broke off."""
     modules = {found.name: import_module(f"scripts.attacks.{found.name}") for found in _found()}
-    parser = argparse.ArgumentParser(prog="scripts/attack", description="Attack a hashdb on 127.0.0.1.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="; ".join(modules) or "none yet")
-    parser.add_argument("--list", action="store_true", help="say what each attack tries")
+    parser = argparse.ArgumentParser(
+        prog="scripts/attack", description="Attack a hashdb on 127.0.0.1. Example: scripts/attack walk pushed_out"
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="; ".join(modules))
+    parser.add_argument("--list", action="store_true", help="Print what each attack tries.")
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.names if name not in modules]:
         parser.error(f"no attack {', '.join(unknown)}: choose from {', '.join(modules)}")

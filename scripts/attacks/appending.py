@@ -1,4 +1,4 @@
-"""A member's key fills the log and the reviewers' queue: changes back and forth, webhook tests, a pile of disputes."""
+"""One key tries to fill the log and the reviewers' queue, with repeated changes, webhook tests and many disputes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""One `match` key sends batches of 1,000 queries on 24 connections: the requests of another member go on as before.
+"""One `match` key sends batches of 1,000 queries on 24 connections, to slow down the requests of another member.
 
-The service is what `deploy/` runs: nginx before two replicas of two workers, over PostgreSQL.
+The service is that of `deploy/`: nginx in front of two replicas with two workers each, on PostgreSQL.
 """
 
 from __future__ import annotations

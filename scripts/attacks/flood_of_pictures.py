@@ -1,4 +1,4 @@
-"""One key sends forms of 32 pictures on six connections: a picture of another member goes on as before."""
+"""One key sends forms of 32 pictures on six connections, to slow down a picture of another member."""
 
 from __future__ import annotations
 

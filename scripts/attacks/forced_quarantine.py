@@ -1,4 +1,4 @@
-"""Under a flood cap of 800, one member's 2,400 queries within an hour do not quarantine another's contribution."""
+"""One member sends 2,400 queries within an hour, to quarantine another's contribution under a flood cap of 800."""
 
 from __future__ import annotations
 

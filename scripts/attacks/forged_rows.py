@@ -1,4 +1,4 @@
-"""Forge rows in the database of a stopped service, and see whether verification finds them."""
+"""An intruder forges rows in the database of a stopped service; verification must find them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PASSWORD = "correct horse battery staple"
 
 
 def run() -> Iterator[Finding]:
-    """Use a service, stop it, then forge each column that docs/audit.md lists as found, and a session of its own."""
+    """Use a service, stop it, then forge each column that docs/audit.md lists as found, and a session."""
     with service() as target:
         _use(target)
         target.replicas[0].stop()

@@ -1,4 +1,4 @@
-"""Batches of 1,000 queries that all find one value with 3,000 holders: the work ends with the answer."""
+"""One key sends batches of 1,000 queries that all find one value with 3,000 holders, to keep a worker busy."""
 
 from __future__ import annotations
 

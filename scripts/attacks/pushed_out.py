@@ -1,4 +1,4 @@
-"""1,005 contributions of one key around another member's: it stays in the answer, and so does its severity."""
+"""One key adds 1,005 contributions around another member's, to push it and its severity out of the answer."""
 
 from __future__ import annotations
 

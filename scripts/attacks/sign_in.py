@@ -1,4 +1,4 @@
-"""Sign-in and names: guesses in a session or from one /64, an account of the provider's, names that look alike."""
+"""An attacker guesses passwords in a session and from one /64, takes over a provider's account, imitates names."""
 
 from __future__ import annotations
 

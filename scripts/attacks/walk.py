@@ -1,4 +1,4 @@
-"""A member's key reads stored hashes bit by bit from a near copy, with distances and without, and guesses others."""
+"""One key reads stored hashes bit by bit from a near-duplicate, with and without distances, and guesses others."""
 
 from __future__ import annotations
 

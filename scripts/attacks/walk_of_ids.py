@@ -1,4 +1,4 @@
-"""A `match` key asks for contributions by their numbers: it sees what it was answered, and no member's name."""
+"""One `match` key walks through the numbers of contributions, to see contributions and their members."""
 
 from __future__ import annotations
 
