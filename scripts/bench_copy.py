@@ -27,7 +27,7 @@ from hashdb.domain.contributions import Draft
 from hashdb.domain.signals import Signal
 from hashdb.service import HashDB
 from hashdb.service.accounts import members
-from hashdb.service.contributions.contributions import added_entry
+from hashdb.service.contributions.recording import added_entry
 from hashdb.service.ledger import checkpoints
 from hashdb.service.ledger.signing import Signing
 from hashdb.settings import Settings

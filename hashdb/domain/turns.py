@@ -1,11 +1,12 @@
-"""Turns: work that only one thread (or a few) may do at a time, shared fairly among those that wait."""
+"""Turns: work that only one thread (or a few) may do at a time, shared among those that wait."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event, Lock
+from typing import Generic, Protocol, TypeVar
 
 
 class Turns:
@@ -49,3 +50,78 @@ class Turns:
                 # The key goes behind the others.
                 self._waiting[key] = queue
             self._free, self._last = self._free - 1, key
+
+
+class Sized(Protocol):
+    """A request with a size, in any unit."""
+
+    @property
+    def size(self) -> int:
+        """The size."""
+
+
+_Request = TypeVar("_Request", bound=Sized)
+_Answer = TypeVar("_Answer")
+_Handle = Callable[[Sequence[_Request]], Sequence[_Answer | Exception]]
+
+
+class _Waiting(Generic[_Request, _Answer]):
+    """A request of a waiting thread. When `woken` is set without an answer, its thread handles the next group."""
+
+    def __init__(self, request: _Request) -> None:
+        self.request = request
+        self.woken = Event()
+        self.answer: list[_Answer | Exception] = []
+
+
+class Together(Generic[_Request, _Answer]):
+    """Handles the requests that wait at the same time in one call: while a thread handles a group, the next one forms.
+
+    A request that comes alone is handled at once, by its own thread.
+    """
+
+    def __init__(self, most: int) -> None:
+        """A group has at most the size `most`, or is one request."""
+        self._most = most
+        self._lock = Lock()
+        self._handling = False
+        self._waiting: deque[_Waiting[_Request, _Answer]] = deque()
+
+    def submit(self, request: _Request, handle: _Handle[_Request, _Answer]) -> _Answer:
+        """Wait until the request is handled, and return its answer, or raise the exception that is its answer.
+
+        `handle` returns the answer to each request of a group, in order; it must be the same in every call.
+        """
+        own = _Waiting[_Request, _Answer](request)
+        with self._lock:
+            self._waiting.append(own)
+            alone, self._handling = not self._handling, True
+        if not alone:
+            own.woken.wait()
+        if not own.answer:
+            self._handle_group(handle)
+        (answer,) = own.answer
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def _handle_group(self, handle: _Handle[_Request, _Answer]) -> None:
+        """Handle the requests that wait now, and wake their threads and the thread that handles the next group."""
+        with self._lock:
+            group = [self._waiting.popleft()]
+            size = group[0].request.size
+            while self._waiting and (size := size + self._waiting[0].request.size) <= self._most:
+                group.append(self._waiting.popleft())
+        try:
+            answers: Sequence[_Answer | Exception] = handle([waiting.request for waiting in group])
+        except Exception as error:
+            answers = [error for _ in group]
+        for waiting, answer in zip(group, answers, strict=True):
+            waiting.answer.append(answer)
+        with self._lock:
+            following = self._waiting[0] if self._waiting else None
+            self._handling = following is not None
+        for waiting in group:
+            waiting.woken.set()
+        if following:
+            following.woken.set()

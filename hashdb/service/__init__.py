@@ -6,11 +6,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hashdb.domain.accounts.budgets import budget_amounts
+from hashdb.domain.contributions import Receipt
 from hashdb.domain.rules import Rules
 from hashdb.domain.stats.counts import MatchLog
-from hashdb.domain.turns import Turns
+from hashdb.domain.turns import Together, Turns
 from hashdb.errors import StoreBusy
 from hashdb.index import OpenEngine
 from hashdb.index.follower import LogFollower, LogSnapshot
@@ -22,6 +24,9 @@ from hashdb.service.ledger.signing import Signing
 from hashdb.service.stats.buffer import StatsBuffer
 from hashdb.service.views import IntakeCache, KeyCache, Kinds, RetiredSignals
 from hashdb.store import Store
+
+if TYPE_CHECKING:
+    from hashdb.service.contributions.recording import Request
 
 __all__ = ["HashDB", "open_hashdb", "system_clock"]
 
@@ -64,6 +69,8 @@ class HashDB:
         self.places = Places()
         # A process answers one large match request at a time, so that single matches overtake it.
         self.batches = Turns()
+        # Contributions that arrive together share a commit.
+        self.recording: Together[Request, Receipt] = Together(most=1_000)
         self.match_log = match_log
         self.stats = StatsBuffer()
         self.background = Background(store, clock)

@@ -36,6 +36,7 @@ from hashdb.store.review.opinions import Opinions
 from hashdb.store.sharing import Deliveries, Webhooks
 from hashdb.store.stats.counts import Counts, Floods, Hits, Refusals, Reversals, Uses
 from hashdb.store.stats.overviews import Overviews
+from hashdb.store.writer_turns import WriterTurns
 
 __all__ = ["Store", "Transaction"]
 
@@ -121,13 +122,14 @@ class Store:
         self._driver_error = self._engine.dialect.loaded_dbapi.OperationalError
         self.embedded = self._engine.dialect.name == "sqlite"
         """Whether this is SQLite, whose schema hashdb migrates by itself."""
+        self._turns = _writer_turns(parsed, busy_seconds) if self.embedded else None
         self._heads = HeadReader(self._engine)
         # Without a method in between: each request reads the head.
         self.head, self.tail = self._heads.read, self._heads.tail
 
     def begin(self) -> AbstractContextManager[Transaction]:
         """A unit of work that may write; rolled back when the block raises. Raises StoreBusy."""
-        return self._transaction(writes=True)
+        return self._transaction(writes=True) if self._turns is None else self._embedded_write(self._turns)
 
     def read(self) -> AbstractContextManager[Transaction]:
         """A snapshot: all that is read in the block is of one moment. Raises StoreBusy."""
@@ -203,6 +205,13 @@ class Store:
         """Close every connection of this process."""
         self._heads.close()
         self._engine.dispose()
+        if self._turns is not None:
+            self._turns.close()
+
+    @contextmanager
+    def _embedded_write(self, turns: WriterTurns) -> Iterator[Transaction]:
+        with turns.turn(), self._transaction(writes=True) as tx:
+            yield tx
 
     @contextmanager
     def _transaction(self, writes: bool) -> Iterator[Transaction]:
@@ -242,6 +251,13 @@ def _parsed(url: str) -> URL:
         return make_url(url)
     # The rest is the path, except in SQLite's own URIs: a folder may have a question mark in its name.
     return URL.create("sqlite", database=path)
+
+
+def _writer_turns(url: URL, busy_seconds: float) -> WriterTurns | None:
+    """The turns of a database in a file; None for one in memory, or one that SQLite's own URI names."""
+    if not url.database or url.database == ":memory:" or url.query.get("uri"):
+        return None
+    return WriterTurns(Path(f"{url.database}-writers"), busy_seconds)
 
 
 def _sqlite(url: URL, busy_seconds: float) -> Engine:

@@ -99,7 +99,7 @@ def change(db: HashDB, actor: Actor, member: int, member_change: MemberChange) -
     actor.require(Scope.ADMIN)
     now = db.now()
     with db.store.begin() as tx:
-        tx.members.lock(member)
+        tx.members.lock([member])
         before = tx.members.get(member)
         if member_change.status is MemberStatus.SUSPENDED and before.status is not member_change.status:
             proposed = ProposedChange(TwoPersonAction.SUSPEND, "member", member, _content(member_change))
@@ -310,7 +310,7 @@ def log_listing(db: HashDB, actor: Actor) -> None:
     if key is None or db.listing_read_on.get(key.id) == now.date():
         return
     with db.store.begin() as tx:
-        tx.members.lock(key.member)
+        tx.members.lock([key.member])
         last = tx.audit.between(0, tx.audit.head().seq + 1, 1, None, Action.LISTING_READ, ("key", key.id))
         if not last or last[0].at.date() < now.date():
             tx.audit.append(now, actor, [LogEntry(Action.LISTING_READ, "key", key.id, {})])

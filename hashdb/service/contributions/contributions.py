@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import partial
 from itertools import groupby
 
 from hashdb.domain.accounts.budgets import Budget
-from hashdb.domain.accounts.members import SYSTEM, Actor, Member, Scope
+from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
 from hashdb.domain.contributions import (
     TOMBSTONES_KEPT,
     UNSET,
@@ -18,7 +19,6 @@ from hashdb.domain.contributions import (
     Filter,
     IdempotencyKey,
     Receipt,
-    Recorded,
     Status,
 )
 from hashdb.domain.ledger.events import STATUS_EVENTS, Action, Details, LogEntry
@@ -30,7 +30,6 @@ from hashdb.errors import (
     AlreadyWithdrawn,
     Fault,
     InvalidInput,
-    LimitReached,
     NotActive,
     NotFound,
     NotYours,
@@ -39,17 +38,13 @@ from hashdb.errors import (
 )
 from hashdb.service import HashDB
 from hashdb.service.accounts import members
-from hashdb.service.contributions.expiry import amend_with_expiry, expiry_of
+from hashdb.service.contributions.expiry import amend_with_expiry
 from hashdb.service.contributions.intake import append, with_intake
-from hashdb.service.contributions.reuploads import hold_reuploads
+from hashdb.service.contributions.recording import REMEMBERED, Request, kept_receipt, record
 from hashdb.service.contributions.sight import await_hits, may_see, owns, visible_fields
 from hashdb.service.views import IntakeRules
 from hashdb.store import Transaction
 from hashdb.store.contributions.statuses import PendingStatus
-
-REMEMBERED = timedelta(hours=24)
-"""For how long the answer to a request with an idempotency key is kept."""
-_DAY = timedelta(days=1)
 
 
 def contribute(db: HashDB, actor: Actor, drafts: Sequence[Draft], key: IdempotencyKey | None = None) -> Receipt:
@@ -60,99 +55,13 @@ def contribute(db: HashDB, actor: Actor, drafts: Sequence[Draft], key: Idempoten
     """
     member = actor.require_member(Scope.CONTRIBUTE)
     db.budgets.spend(actor, ((Budget.CONTRIBUTIONS, len(drafts)),), db.now())
-    return with_intake(db, lambda rules, seq: _contribute(db, actor, member, drafts, key, rules, seq))
 
+    def check_and_record(rules: IntakeRules, seq: int) -> Receipt:
+        check(db, drafts, db.now(), rules)
+        near = db.retired.near(signal for draft in drafts for signal in draft.signals)
+        return db.recording.submit(Request(actor, member, drafts, key, rules, seq, near), partial(record, db))
 
-def _contribute(
-    db: HashDB,
-    actor: Actor,
-    member: Member,
-    drafts: Sequence[Draft],
-    key: IdempotencyKey | None,
-    rules: IntakeRules,
-    seq: int,
-) -> Receipt:
-    check(db, drafts, db.now(), rules)
-    near = db.retired.near(signal for draft in drafts for signal in draft.signals)
-    with db.store.begin() as tx:
-        tx.members.lock(member.id)
-        now = db.now()
-        if key is not None and (answer := tx.requests.answered(member.id, key, now - REMEMBERED)):
-            return _receipt(tx, answer, now)
-        recorded, held = hold_reuploads(db, tx, _record(db, tx, member, drafts, now, rules), near, now)
-        entries = [added_entry(member, item.contribution) for item in recorded if not item.known]
-        receipt = Receipt(recorded, append(tx, now, actor, [*entries, *held], seq))
-        if key is not None:
-            tx.requests.remember(member.id, key, _answer(receipt), now, now - REMEMBERED)
-    return receipt
-
-
-def _record(
-    db: HashDB, tx: Transaction, member: Member, drafts: Sequence[Draft], now: datetime, rules: IntakeRules
-) -> tuple[Recorded, ...]:
-    """Record the drafts that the member does not have active already, in order. Raises LimitReached."""
-    fingerprints = [draft.fingerprint() for draft in drafts]
-    known = tx.contributions.known(member.id, set(fingerprints), now)
-    firsts: dict[bytes, Draft] = {}
-    for fingerprint, draft in zip(fingerprints, drafts, strict=True):
-        if fingerprint not in known:
-            firsts.setdefault(fingerprint, draft)
-    _require_within_limit(tx, member, len(firsts), now)
-    fresh = list(firsts.values())
-    expiries = [expiry_of(db, draft, now, rules) for draft in fresh]
-    new = dict(zip(firsts, tx.contributions.add(member, fresh, now, expiries, list(firsts)), strict=True))
-    old = tx.contributions.get(known.values(), now)
-    recorded = []
-    for fingerprint in fingerprints:
-        if fingerprint in known:
-            recorded.append(Recorded(old[known[fingerprint]], known=True))
-        else:
-            recorded.append(Recorded(new[fingerprint], known=firsts.pop(fingerprint, None) is None))
-    return tuple(recorded)
-
-
-def _require_within_limit(tx: Transaction, member: Member, count: int, now: datetime) -> None:
-    limit = tx.members.get(member.id).limits.contributions_per_day
-    if limit is None:
-        return
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    if tx.contributions.received_since(member.id, midnight) + count > limit:
-        seconds = (midnight + _DAY - now).total_seconds()
-        raise LimitReached(f"{limit:,} contributions a day", int(seconds) + 1)
-
-
-def added_entry(member: Member, contribution: Contribution) -> LogEntry:
-    """The event of a recorded contribution."""
-    details: Details = {
-        "member": member.id,
-        "kind": str(member.kind),
-        "labels": list(contribution.labels),
-        "algorithms": sorted({str(signal.algorithm) for signal in contribution.signals}),
-        "media": str(contribution.media),
-        "basis": contribution.basis,
-        "severity": contribution.severity,
-        "seconds_to_share": _seconds(contribution.removed_at, contribution.received_at),
-        "seconds_to_remove": _seconds(contribution.notified_at, contribution.removed_at),
-    }
-    return LogEntry(Action.CONTRIBUTION_ADDED, "contribution", contribution.id, details)
-
-
-def _seconds(start: datetime | None, end: datetime | None) -> int | None:
-    return None if start is None or end is None else int((end - start).total_seconds())
-
-
-def _answer(receipt: Receipt) -> Mapping[str, object]:
-    """The part of a receipt that is kept for a repeated request; `_receipt` is the inverse."""
-    pairs = [[item.contribution.id, item.known] for item in receipt.recorded]
-    return {"contributions": pairs, "checkpoint": receipt.checkpoint}
-
-
-def _receipt(tx: Transaction, answer: Mapping[str, object], now: datetime) -> Receipt:
-    """The receipt of a kept answer, with the contributions as they are now."""
-    pairs, checkpoint = answer["contributions"], answer["checkpoint"]
-    assert isinstance(pairs, list) and isinstance(checkpoint, int)
-    contributions = tx.contributions.get([id for id, _ in pairs], now)
-    return Receipt(tuple(Recorded(contributions[id], known) for id, known in pairs), checkpoint)
+    return with_intake(db, check_and_record)
 
 
 def repeated(db: HashDB, actor: Actor, key: IdempotencyKey | None) -> Receipt | None:
@@ -166,7 +75,7 @@ def repeated(db: HashDB, actor: Actor, key: IdempotencyKey | None) -> Receipt | 
     now = db.now()
     with db.store.read() as tx:
         answer = tx.requests.answered(member.id, key, now - REMEMBERED)
-        return None if answer is None else _receipt(tx, answer, now)
+        return None if answer is None else kept_receipt(tx, answer, now)
 
 
 def check(db: HashDB, drafts: Sequence[Draft], now: datetime, rules: IntakeRules, at: str = "contributions") -> None:

@@ -32,12 +32,17 @@ def with_intake(db: HashDB, verb: Callable[[IntakeRules, int], _Result]) -> _Res
 
 
 def append(tx: Transaction, now: datetime, actor: Actor, entries: Sequence[LogEntry], read_seq: int) -> int:
+    """Append entries of one actor as `append_all` does."""
+    return append_all(tx, now, [(actor, entry) for entry in entries], read_seq)
+
+
+def append_all(tx: Transaction, now: datetime, entries: Sequence[tuple[Actor, LogEntry]], read_seq: int) -> int:
     """Append entries that were checked against the intake rules of `read_seq`, and return the last seq.
 
     Raises StaleRead if the rules have changed since, or if a contribution was retired since: the change may be near it.
     The append locks the log until the transaction ends, so nothing can change between this check and the commit.
     """
-    seq = tx.audit.append(now, actor, entries)
+    seq = tx.audit.append_all(now, entries)
     before = seq - len(entries)
     if before > read_seq and tx.audit.kinds(read_seq, before) & {*INTAKE, "retired"}:
         raise StaleRead

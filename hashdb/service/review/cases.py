@@ -105,7 +105,7 @@ def decide(
         now = db.now()
         case = tx.cases.one(id)
         # The member contributes nothing from here on: contributions and disputes lock the member first, too.
-        tx.members.lock(case.member)
+        tx.members.lock([case.member])
         ids = () if near is None else list_twins(tx, near, case.member, now)
         tx.contributions.hold({case.contribution, *ids})
         contribution = tx.contributions.one(case.contribution, now)

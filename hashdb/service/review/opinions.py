@@ -13,7 +13,7 @@ from hashdb.domain.review.cases import CaseState, Cause, Opinion, OpinionDraft, 
 from hashdb.domain.rules import Rules
 from hashdb.errors import InvalidInput, NotActive, NotFound, OwnContribution
 from hashdb.service import HashDB
-from hashdb.service.contributions.contributions import REMEMBERED
+from hashdb.service.contributions.recording import REMEMBERED
 from hashdb.service.contributions.sight import await_hits, may_know, may_see, owns
 from hashdb.service.review.cases import opened_entry, settle, visible_opinion
 from hashdb.store import Transaction
@@ -48,7 +48,7 @@ def give(
         spend(db, actor, [draft])
     await_hits(db, actor, contribution)
     with db.store.begin() as tx:
-        tx.members.lock(member.id)
+        tx.members.lock([member.id])
         now = db.now()
         if key is not None and (answer := tx.requests.answered(member.id, key, now - REMEMBERED)):
             id = answer["opinion"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from typing import cast
@@ -63,11 +63,11 @@ class Members(Repository):
             raise NotFound(f"a member named {name}")
         return _member(row)
 
-    def lock(self, member: int) -> None:
-        """Lock this member until the transaction ends, so that its requests run one after the other."""
+    def lock(self, ids: Collection[int]) -> None:
+        """Lock members until the transaction ends, so that the requests of each run one after the other."""
         # In SQLite, a writing transaction excludes all others from its beginning.
         if self._connection.dialect.name != "sqlite":
-            self._connection.execute(_LOCK, {"member": member})
+            self._connection.execute(_LOCK, {"members": sorted(ids)})
 
     def page(self, after: int, limit: int) -> tuple[Member, ...]:
         """At most `limit` members with ids above `after`, in order."""
@@ -172,7 +172,12 @@ _CONTRIBUTED = select(
 _OPINED = select(func.count()).where(
     opinions.c.member_id == bindparam("member"), opinions.c.given_at >= bindparam("since")
 )
-_LOCK = select(members.c.id).where(members.c.id == bindparam("member")).with_for_update(key_share=True)
+_LOCK = (
+    select(members.c.id)
+    .where(members.c.id.in_(bindparam("members", expanding=True)))
+    .order_by(members.c.id)
+    .with_for_update(key_share=True)
+)
 
 
 def _member(row: Row[tuple[object, ...]]) -> Member:

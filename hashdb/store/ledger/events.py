@@ -81,7 +81,11 @@ class Audit(Repository):
         return instants
 
     def append(self, now: datetime, actor: Actor, entries: Sequence[LogEntry]) -> int:
-        """Append an event for each entry and return the last seq.
+        """Append an event of the actor for each entry and return the last seq, as `append_all` does."""
+        return self.append_all(now, [(actor, entry) for entry in entries])
+
+    def append_all(self, now: datetime, entries: Sequence[tuple[Actor, LogEntry]]) -> int:
+        """Append an event for each actor and entry and return the last seq.
 
         The row of the head stays locked until the transaction ends. So seqs follow the order of commits, a client that
         reads after N misses none, and a roll-back leaves no gap. Append last in a transaction.
@@ -90,7 +94,7 @@ class Audit(Repository):
             return self.head().seq
         row = self._take(len(entries))
         at, size = max(now, row.at), row.seq - len(entries)
-        rows = [_row(size + i, at, str(actor), entry) for i, entry in enumerate(entries, 1)]
+        rows = [_row(size + i, at, str(actor), entry) for i, (actor, entry) in enumerate(entries, 1)]
         insert_rows(self._connection, events, rows)
         peaks = grow(self._connection, size, row.peaks, [cast(bytes, row["leaf"]) for row in rows])
         self._connection.execute(_KEEP, {"time": at, "edge": peaks})

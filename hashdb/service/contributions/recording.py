@@ -1,0 +1,192 @@
+"""Recording of contributions: requests that wait at the same time share one transaction, so one wait for the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import NamedTuple
+
+from hashdb.domain.accounts.members import Actor, Member
+from hashdb.domain.contributions import Contribution, Draft, IdempotencyKey, Receipt, Recorded
+from hashdb.domain.ledger.events import Action, Details, LogEntry
+from hashdb.errors import IdempotencyKeyReused, LimitReached, StoreBusy
+from hashdb.service import HashDB
+from hashdb.service.contributions.expiry import expiry_of
+from hashdb.service.contributions.intake import append_all
+from hashdb.service.contributions.reuploads import hold_reuploads
+from hashdb.service.views import Close, IntakeRules
+from hashdb.store import Transaction
+
+REMEMBERED = timedelta(hours=24)
+"""For how long the answer to a request with an idempotency key is kept."""
+_DAY = timedelta(days=1)
+
+
+class Request(NamedTuple):
+    """Checked drafts of a member, which are recorded all or none."""
+
+    actor: Actor
+    member: Member
+    drafts: Sequence[Draft]
+    key: IdempotencyKey | None
+    rules: IntakeRules
+    seq: int
+    """The drafts were checked against the rules of this seq."""
+    near: Close
+    """The stored signals of retired contributions that the drafts are near to."""
+
+    @property
+    def size(self) -> int:
+        """The number of drafts."""
+        return len(self.drafts)
+
+
+def record(db: HashDB, requests: Sequence[Request]) -> list[Receipt | Exception]:
+    """Record requests in one transaction; return for each its receipt, or why it was not recorded.
+
+    The requests are independent: one that fails changes nothing, and the others are recorded.
+    """
+    first: dict[object, Request] = {}
+    for request in requests:
+        # Two requests with one idempotency key: the second is answered from what the first has stored.
+        first.setdefault((request.member.id, request.key) if request.key else id(request), request)
+    if len(first) < len(requests):
+        return [outcome for request in requests for outcome in record(db, [request])]
+    try:
+        with db.store.begin() as tx:
+            return _record(db, tx, requests)
+    except StoreBusy as busy:
+        return [busy for _ in requests]
+    except Exception as error:
+        # The error is of one of them.
+        if len(requests) == 1:
+            return [error]
+        return [outcome for request in requests for outcome in record(db, [request])]
+
+
+def _record(db: HashDB, tx: Transaction, requests: Sequence[Request]) -> list[Receipt | Exception]:
+    # In the order of ids, and before the log is locked, so that two transactions cannot deadlock.
+    tx.members.lock({request.member.id for request in requests})
+    now = db.now()
+    outcomes: dict[int, Receipt | Exception] = {}
+    recorded: dict[int, tuple[Recorded, ...]] = {}
+    entries: list[tuple[Actor, LogEntry]] = []
+    order = sorted(range(len(requests)), key=lambda place: requests[place].member.id)
+    for _, places in groupby(order, key=lambda place: requests[place].member.id):
+        for place, outcome in _record_of_member(db, tx, {place: requests[place] for place in places}, now).items():
+            if not isinstance(outcome, list):
+                outcomes[place] = outcome
+                continue
+            request = requests[place]
+            recorded[place], held = hold_reuploads(db, tx, outcome, request.near, now)
+            new = [added_entry(request.member, item.contribution) for item in recorded[place] if not item.known]
+            entries += [(request.actor, entry) for entry in (*new, *held)]
+    seq = append_all(tx, now, entries, min(request.seq for request in requests))
+    for place, items in recorded.items():
+        request, receipt = requests[place], Receipt(items, seq)
+        outcomes[place] = receipt
+        if request.key is not None:
+            tx.requests.remember(request.member.id, request.key, _answer(receipt), now, now - REMEMBERED)
+    return [outcomes[place] for place in range(len(requests))]
+
+
+def _record_of_member(
+    db: HashDB, tx: Transaction, requests: Mapping[int, Request], now: datetime
+) -> dict[int, list[Recorded] | Receipt | Exception]:
+    """Record the drafts of one member's requests that it does not have active already.
+
+    Returns by place: the recorded contributions, in the order of the drafts; or the receipt of the same request
+    before; or why nothing is recorded.
+    """
+    member = next(iter(requests.values())).member
+    outcomes: dict[int, list[Recorded] | Receipt | Exception] = {}
+    for place, request in requests.items():
+        try:
+            if request.key and (answer := tx.requests.answered(member.id, request.key, now - REMEMBERED)):
+                outcomes[place] = kept_receipt(tx, answer, now)
+        except IdempotencyKeyReused as error:
+            outcomes[place] = error
+    prints = {
+        place: [draft.fingerprint() for draft in request.drafts]
+        for place, request in requests.items()
+        if place not in outcomes
+    }
+    known = tx.contributions.known(member.id, {fingerprint for each in prints.values() for fingerprint in each}, now)
+    allowance = _Allowance(tx, member, now)
+    fresh: dict[bytes, tuple[int, Draft]] = {}
+    for place, fingerprints in prints.items():
+        new: dict[bytes, tuple[int, Draft]] = {}
+        for fingerprint, draft in zip(fingerprints, requests[place].drafts, strict=True):
+            if fingerprint not in known and fingerprint not in fresh:
+                new.setdefault(fingerprint, (place, draft))
+        try:
+            allowance.take(len(new))
+        except LimitReached as error:
+            outcomes[place] = error
+        else:
+            fresh |= new
+    drafts = [draft for _, draft in fresh.values()]
+    expiries = [expiry_of(db, draft, now, requests[place].rules) for place, draft in fresh.values()]
+    added = dict(zip(fresh, tx.contributions.add(member, drafts, now, expiries, list(fresh)), strict=True))
+    old = tx.contributions.get(known.values(), now)
+    for place, fingerprints in prints.items():
+        if place not in outcomes:
+            outcomes[place] = [
+                Recorded(old[known[fingerprint]], known=True)
+                if fingerprint in known
+                else Recorded(added[fingerprint], known=fresh.pop(fingerprint, None) is None)
+                for fingerprint in fingerprints
+            ]
+    return outcomes
+
+
+class _Allowance:
+    """How many contributions a member may still make today."""
+
+    def __init__(self, tx: Transaction, member: Member, now: datetime) -> None:
+        self._limit = tx.members.get(member.id).limits.contributions_per_day
+        self._midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        self._now = now
+        self._used = 0 if self._limit is None else tx.contributions.received_since(member.id, self._midnight)
+
+    def take(self, count: int) -> None:
+        """Use it for that many. Raises LimitReached, and uses nothing, if fewer are left."""
+        if self._limit is not None and self._used + count > self._limit:
+            seconds = (self._midnight + _DAY - self._now).total_seconds()
+            raise LimitReached(f"{self._limit:,} contributions a day", int(seconds) + 1)
+        self._used += count
+
+
+def added_entry(member: Member, contribution: Contribution) -> LogEntry:
+    """The event of a recorded contribution."""
+    details: Details = {
+        "member": member.id,
+        "kind": str(member.kind),
+        "labels": list(contribution.labels),
+        "algorithms": sorted({str(signal.algorithm) for signal in contribution.signals}),
+        "media": str(contribution.media),
+        "basis": contribution.basis,
+        "severity": contribution.severity,
+        "seconds_to_share": _seconds(contribution.removed_at, contribution.received_at),
+        "seconds_to_remove": _seconds(contribution.notified_at, contribution.removed_at),
+    }
+    return LogEntry(Action.CONTRIBUTION_ADDED, "contribution", contribution.id, details)
+
+
+def _seconds(start: datetime | None, end: datetime | None) -> int | None:
+    return None if start is None or end is None else int((end - start).total_seconds())
+
+
+def _answer(receipt: Receipt) -> Mapping[str, object]:
+    """The part of a receipt that is kept for a repeated request; `kept_receipt` is the inverse."""
+    pairs = [[item.contribution.id, item.known] for item in receipt.recorded]
+    return {"contributions": pairs, "checkpoint": receipt.checkpoint}
+
+
+def kept_receipt(tx: Transaction, answer: Mapping[str, object], now: datetime) -> Receipt:
+    """The receipt of a kept answer, with the contributions as they are now."""
+    pairs, checkpoint = answer["contributions"], answer["checkpoint"]
+    assert isinstance(pairs, list) and isinstance(checkpoint, int)
+    contributions = tx.contributions.get([id for id, _ in pairs], now)
+    return Receipt(tuple(Recorded(contributions[id], known) for id, known in pairs), checkpoint)
