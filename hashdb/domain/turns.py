@@ -87,6 +87,12 @@ class Together(Generic[_Request, _Answer]):
         self._handling = False
         self._waiting: deque[_Waiting[_Request, _Answer]] = deque()
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for the group that is handled now to end."""
+        with self._lock:
+            return len(self._waiting)
+
     def submit(self, request: _Request, handle: _Handle[_Request, _Answer]) -> _Answer:
         """Wait until the request is handled, and return its answer, or raise the exception that is its answer.
 

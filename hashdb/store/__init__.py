@@ -254,10 +254,8 @@ def _parsed(url: str) -> URL:
 
 
 def _writer_turns(url: URL, busy_seconds: float) -> WriterTurns | None:
-    """The turns of a database in a file; None for one in memory, or one that SQLite's own URI names."""
-    if not url.database or url.database == ":memory:" or url.query.get("uri"):
-        return None
-    return WriterTurns(Path(f"{url.database}-writers"), busy_seconds)
+    """The turns of a database in a file; None for one that SQLite's own URI names."""
+    return None if url.query.get("uri") else WriterTurns(Path(f"{url.database}-writers"), busy_seconds)
 
 
 def _sqlite(url: URL, busy_seconds: float) -> Engine:

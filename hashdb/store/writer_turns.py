@@ -1,7 +1,7 @@
 """Turns of writers to SQLite: processes that write one database take turns, so that none waits long.
 
 SQLite lets one transaction write at a time. A second writer polls, with growing pauses of up to 0.1 s, and one that
-writes again and again keeps the others out for seconds.
+writes again and again keeps the others out for seconds. The turns only add fairness: SQLite's own lock still decides.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
@@ -19,7 +19,7 @@ from hashdb.store.connections import RETRY_AFTER
 
 _PAUSE = 0.0005
 """Seconds between two attempts to take a lock of another process: a fraction of a commit."""
-_WRITER, _NEXT = 0, 1
+WRITER, NEXT = 0, 1
 """The bytes of the file that the writer locks, and the process that writes next."""
 
 
@@ -27,30 +27,34 @@ class WriterTurns:
     """Turns of the threads of this process, and of all processes that use the same file."""
 
     def __init__(self, path: Path, busy_seconds: float) -> None:
-        """Open nothing yet. The file is created beside the database at the first turn, and stays empty."""
+        """Open nothing yet. The first turn creates the file, which stays empty."""
         self._path, self._busy_seconds = path, busy_seconds
         self._thread = Lock()
         self._file: int | None = None
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Wait for a turn, and hold it for the block. Raises StoreBusy after `busy_seconds`."""
+        """Wait for a turn, and hold it for the block. Raises StoreBusy after `busy_seconds`.
+
+        Where the file cannot be opened, only the threads of this process take turns.
+        """
         until = time.monotonic() + self._busy_seconds
         if not self._thread.acquire(timeout=self._busy_seconds):
             raise StoreBusy(RETRY_AFTER)
         try:
             if self._file is None:
-                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                with suppress(OSError):
+                    self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             # Whoever waits for the writer keeps the others from overtaking.
-            self._lock(_NEXT, until)
+            self._lock(NEXT, until)
             try:
-                self._lock(_WRITER, until)
+                self._lock(WRITER, until)
             finally:
-                self._unlock(_NEXT)
+                self._unlock(NEXT)
             try:
                 yield
             finally:
-                self._unlock(_WRITER)
+                self._unlock(WRITER)
         finally:
             self._thread.release()
 
@@ -62,8 +66,7 @@ class WriterTurns:
                 self._file = None
 
     def _lock(self, byte: int, until: float) -> None:
-        assert self._file is not None
-        while True:
+        while self._file is not None:
             try:
                 fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
                 return
@@ -73,5 +76,5 @@ class WriterTurns:
                 time.sleep(_PAUSE)
 
     def _unlock(self, byte: int) -> None:
-        assert self._file is not None
-        fcntl.lockf(self._file, fcntl.LOCK_UN, 1, byte)
+        if self._file is not None:
+            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, byte)

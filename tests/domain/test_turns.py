@@ -1,14 +1,17 @@
-"""Turns are given to one key after the other."""
+"""Turns are given to one key after the other; requests that wait are handled together."""
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
+from typing import NamedTuple
 
 import pytest
 
-from hashdb.domain.turns import Turns
+from hashdb.domain.turns import Together, Turns
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -64,3 +67,77 @@ def test_a_turn_is_given_back_when_its_block_raises() -> None:
             raise ValueError("broken")
     with turns.turn("a"):
         assert turns.waiting == 0
+
+
+class Item(NamedTuple):
+    """A request of a size."""
+
+    name: str
+    size: int = 1
+
+
+class Groups:
+    """A handler that keeps the groups that it handled; it waits with the first one until it is let go."""
+
+    def __init__(self) -> None:
+        self.handled = list[str]()
+        self.arrived, self.go = Event(), Event()
+        self.together = Together[Item, str](most=4)
+
+    def handle(self, items: Sequence[Item]) -> list[str | Exception]:
+        if not self.handled:
+            self.arrived.set()
+            assert self.go.wait(20)
+        self.handled.append("".join(item.name for item in items))
+        return [ValueError(item.name) if item.name.isupper() else item.name * 2 for item in items]
+
+    def submit(self, items: Sequence[Item]) -> list[Future[str]]:
+        """Submit the first item, and once it is being handled the others, in order."""
+        with ThreadPoolExecutor(len(items)) as pool:
+            first, *others = items
+            answers = [pool.submit(self.together.submit, first, self.handle)]
+            assert self.arrived.wait(20)
+            for number, item in enumerate(others, start=1):
+                answers.append(pool.submit(self.together.submit, item, self.handle))
+                until(lambda number=number: self.together.waiting == number)  # type: ignore[misc]
+            self.go.set()
+        return answers
+
+
+@pytest.mark.parametrize(
+    ("items", "expected"),
+    [
+        ("a", ["a"]),
+        ("abc", ["a", "bc"]),
+        ("abcdefg", ["a", "bcde", "fg"]),
+        ("ab3c1d", ["a", "bc", "d"]),
+        ("ab9cd", ["a", "b", "cd"]),
+    ],
+)
+def test_requests_that_wait_are_handled_together_up_to_a_size(items: str, expected: list[str]) -> None:
+    groups = Groups()
+    parsed = [Item(name, int(size or 1)) for name, size in re.findall(r"([a-z])(\d?)", items)]
+    answers = groups.submit(parsed)
+    assert groups.handled == expected
+    assert [answer.result() for answer in answers] == [item.name * 2 for item in parsed]
+
+
+def test_each_request_gets_its_own_answer_or_exception() -> None:
+    answers = Groups().submit([Item("a"), Item("B"), Item("c"), Item("D")])
+    assert [repr(answer.exception() or answer.result()) for answer in answers] == [
+        "'aa'",
+        "ValueError('B')",
+        "'cc'",
+        "ValueError('D')",
+    ]
+
+
+def test_a_handler_that_raises_does_so_for_its_group_and_the_next_one_is_handled() -> None:
+    together = Together[Item, str](most=4)
+
+    def broken(items: Sequence[Item]) -> list[str | Exception]:
+        raise OSError("broken")
+
+    with pytest.raises(OSError, match="broken"):
+        together.submit(Item("a"), broken)
+    assert together.submit(Item("b"), lambda items: [item.name for item in items]) == "b"

@@ -1,0 +1,116 @@
+"""Requests that share a transaction are recorded, or refused, as if each had its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hashdb.domain.accounts.members import COMMAND_LINE, Actor
+from hashdb.domain.contributions import Draft, IdempotencyKey, Receipt
+from hashdb.domain.matching.benign import BenignDraft
+from hashdb.errors import IdempotencyKeyReused, LimitReached, StoreBusy
+from hashdb.service import HashDB
+from hashdb.service.contributions.intake import StaleRead
+from hashdb.service.contributions.recording import Request, record
+from hashdb.service.matching import benign
+from tests.builders import Clock, draft, hashdb, member_with, signal
+
+KEY = IdempotencyKey("request-1", b"1" * 32)
+
+
+def request(db: HashDB, actor: Actor, drafts: Sequence[Draft], key: IdempotencyKey | None = None) -> Request:
+    assert actor.member is not None
+    seq = db.follower.catch_up().seq
+    return Request(actor, actor.member, drafts, key, db.intake.rules(), seq, {})
+
+
+def receipt(outcome: Receipt | Exception) -> Receipt:
+    assert isinstance(outcome, Receipt), outcome
+    return outcome
+
+
+def size(db: HashDB) -> int:
+    return db.follower.catch_up().seq
+
+
+class TestTogether:
+    """One transaction for requests of several members."""
+
+    def test_each_request_gets_its_contributions_and_each_member_its_events(
+        self, db: HashDB, actor: Actor, other: Actor
+    ) -> None:
+        before = size(db)
+        outcomes = record(
+            db,
+            [
+                request(db, other, [draft(1)]),
+                request(db, actor, [draft(1), draft(2)]),
+                request(db, other, [draft(3), draft(1)]),
+            ],
+        )
+        first, second, third = map(receipt, outcomes)
+        members = [[item.contribution.member for item in each.recorded] for each in (first, second, third)]
+        assert other.member is not None and actor.member is not None
+        assert members == [[other.member.id], [actor.member.id] * 2, [other.member.id] * 2]
+        assert [[item.known for item in each.recorded] for each in (first, second, third)] == [
+            [False],
+            [False, False],
+            [False, True],
+        ]
+        assert third.recorded[1].contribution == first.recorded[0].contribution
+        with db.store.read() as tx:
+            events = tx.audit.since(before, 10)
+        assert sorted(event.actor for event in events) == sorted([str(actor)] * 2 + [str(other)] * 2)
+        assert {first.checkpoint, second.checkpoint, third.checkpoint} == {before + 4}
+
+    def test_a_request_past_the_limit_is_refused_and_the_others_are_recorded(self, db: HashDB, other: Actor) -> None:
+        small = member_with(db, a_day=2)
+        first, second, third, fourth = record(
+            db,
+            [
+                request(db, small, [draft(1)]),
+                request(db, small, [draft(2), draft(3)]),
+                request(db, other, [draft(4)]),
+                request(db, small, [draft(3), draft(1)]),
+            ],
+        )
+        assert isinstance(second, LimitReached)
+        assert not receipt(first).recorded[0].known
+        assert not receipt(third).recorded[0].known
+        # The refused request has recorded nothing: its draft is new in a later one.
+        assert [item.known for item in receipt(fourth).recorded] == [False, True]
+
+    def test_the_same_idempotency_key_twice_is_recorded_once(self, db: HashDB, actor: Actor) -> None:
+        first, second = record(db, [request(db, actor, [draft(1)], KEY), request(db, actor, [draft(1)], KEY)])
+        assert receipt(first) == receipt(second)
+        assert not receipt(first).recorded[0].known
+
+    def test_a_reused_idempotency_key_is_refused_and_the_others_are_recorded(self, db: HashDB, actor: Actor) -> None:
+        receipt(record(db, [request(db, actor, [draft(1)], KEY)])[0])
+        again = replace(KEY, digest=b"2" * 32)
+        refused, recorded = record(db, [request(db, actor, [draft(2)], again), request(db, actor, [draft(3)])])
+        assert isinstance(refused, IdempotencyKeyReused)
+        assert not receipt(recorded).recorded[0].known
+
+    def test_a_request_that_was_checked_against_old_rules_is_refused_alone(self, db: HashDB, actor: Actor) -> None:
+        old = request(db, actor, [draft(1)])
+        benign.add(db, COMMAND_LINE, BenignDraft((signal(9),)))
+        new = request(db, actor, [draft(2)])
+        before = size(db)
+        stale, recorded = record(db, [old, new])
+        assert isinstance(stale, StaleRead)
+        assert not receipt(recorded).recorded[0].known
+        assert size(db) == before + 1
+
+
+def test_a_busy_database_is_the_outcome_of_each_request(
+    database_url: str, db: HashDB, actor: Actor, clock: Clock
+) -> None:
+    requests = [request(db, actor, [draft(1)]), request(db, actor, [draft(2)])]
+    impatient, before = hashdb(database_url, clock, busy_seconds=0.05), size(db)
+    with db.store.begin() as tx:
+        tx.audit.hold()
+        outcomes = record(impatient, requests)
+    impatient.close()
+    assert [type(outcome) for outcome in outcomes] == [StoreBusy, StoreBusy]
+    assert size(db) == before

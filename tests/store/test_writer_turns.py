@@ -1,0 +1,127 @@
+"""Writers of one SQLite file take turns: threads, and processes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from hashdb.errors import StoreBusy
+from hashdb.store import Store
+from hashdb.store.writer_turns import NEXT, WriterTurns
+
+_HOLDER = """
+import sys
+from pathlib import Path
+from hashdb.store.writer_turns import WriterTurns
+with WriterTurns(Path(sys.argv[1]), 20).turn():
+    print("holds", flush=True)
+    sys.stdin.read()
+print("done", flush=True)
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """The file of the turns."""
+    return tmp_path / "writers"
+
+
+@pytest.fixture
+def holder(file: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has a turn until its standard input ends."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _HOLDER, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "holds\n"
+        yield process
+        process.kill()
+
+
+def test_a_second_process_waits_for_its_turn(file: Path, holder: subprocess.Popen[str]) -> None:
+    turns = WriterTurns(file, 20)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(turns.turn().__enter__)
+        time.sleep(0.2)
+        assert not waiting.done()
+        assert holder.stdin is not None
+        holder.stdin.close()
+        waiting.result(20)
+    turns.close()
+
+
+def test_the_turn_of_a_killed_process_is_free(file: Path, holder: subprocess.Popen[str]) -> None:
+    holder.kill()
+    with WriterTurns(file, 20).turn():
+        pass
+
+
+def test_a_turn_that_another_process_keeps_is_an_error_after_the_timeout(
+    file: Path, holder: subprocess.Popen[str]
+) -> None:
+    turns = WriterTurns(file, 0.05)
+    with pytest.raises(StoreBusy), turns.turn():
+        pytest.fail("another process has the turn")
+    # Neither the thread's turn nor the place of the next process is kept.
+    with pytest.raises(StoreBusy), turns.turn():
+        pytest.fail("another process has the turn")
+
+
+def test_a_turn_that_another_thread_keeps_is_an_error_after_the_timeout(file: Path) -> None:
+    turns = WriterTurns(file, 0.05)
+    with turns.turn(), ThreadPoolExecutor(1) as pool, pytest.raises(StoreBusy):
+        pool.submit(turns.turn().__enter__).result(20)
+
+
+def test_a_process_that_waits_is_not_overtaken(file: Path) -> None:
+    turns = WriterTurns(file, 1)
+    with turns.turn():
+        process = subprocess.Popen(
+            [sys.executable, "-c", _HOLDER, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        # Closed after the test only: a process that closes a file loses its locks on it.
+        probe = os.open(file, os.O_RDWR)
+        while not _is_locked_by_another(probe, NEXT):
+            assert process.poll() is None
+            time.sleep(0.001)
+    with pytest.raises(StoreBusy), turns.turn():
+        pytest.fail("the other process waited first")
+    assert process.communicate("", timeout=20)[0] == "holds\ndone\n"
+    with turns.turn():
+        os.close(probe)
+
+
+def _is_locked_by_another(file: int, byte: int) -> bool:
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
+    except BlockingIOError:
+        return True
+    fcntl.lockf(file, fcntl.LOCK_UN, 1, byte)
+    return False
+
+
+def test_the_file_is_empty_and_its_owners_alone(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'hashdb.sqlite'}")
+    store.migrate()
+    store.close()
+    file = tmp_path / "hashdb.sqlite-writers"
+    assert file.read_bytes() == b""
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_without_the_file_threads_still_take_turns(tmp_path: Path) -> None:
+    turns = WriterTurns(tmp_path / "missing" / "writers", 0.05)
+    with turns.turn(), ThreadPoolExecutor(1) as pool, pytest.raises(StoreBusy):
+        pool.submit(turns.turn().__enter__).result(20)
+    with turns.turn():
+        pass
+    turns.close()
