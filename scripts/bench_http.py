@@ -20,6 +20,7 @@ import numpy as np
 from hashdb.index.kernel import kernel
 from hashdb.index.vectors import Words
 from hashdb.settings import Settings
+from scripts import bench_against
 from scripts.benchmarks import data, report, service
 from scripts.benchmarks.engines import ROOT
 from scripts.benchmarks.load import Load, Sending, Told, client, send
@@ -40,7 +41,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench http", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="shorter rounds: under two minutes")
     parser.add_argument("--values", type=int, default=1_000_000, help="how many are stored (default: 1 M)")
+    parser.add_argument("--against", metavar="REV", help="a revision to measure beside, in turns: writes against.md")
     arguments = parser.parse_args()
+    if arguments.against:
+        return bench_against.compare(arguments.against, arguments.quick, arguments.values)
     folder = Path(tempfile.mkdtemp(prefix="hashdb-bench-"))
     try:
         _Run(folder, arguments.quick, arguments.values).report()

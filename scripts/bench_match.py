@@ -74,10 +74,12 @@ def main() -> None:
     _print({what: {one: min(times[one] for times in some) for one in some[0]} for what, some in found.items()})
 
 
-def built(revision: str, folder: Path) -> Path:
-    """Export the code of a revision to `folder`, compile its extensions, and return the folder."""
+def built(revision: str, folder: Path, *more: str) -> Path:
+    """Export the code of a revision, and `more` folders beside `hashdb`; compile its extensions; return the folder."""
     folder.mkdir()
-    archive = subprocess.run(["git", "archive", revision, "--", *_BUILT], cwd=ROOT, check=True, stdout=subprocess.PIPE)
+    archive = subprocess.run(
+        ["git", "archive", revision, "--", *_BUILT, *more], cwd=ROOT, check=True, stdout=subprocess.PIPE
+    )
     subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
     build = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"]
     subprocess.run(build, cwd=folder, check=True, stdout=subprocess.DEVNULL)

@@ -1,0 +1,173 @@
+"""The service beside an earlier version of it, request by request in turns: `scripts/bench http --against REV`.
+
+Each version runs with its own code, over a home of its own with the same values. Of each row the two versions are
+measured one after the other, round by round; a figure is the median of the rounds, and the ratio is that of the medians.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scripts.bench_match import built
+from scripts.benchmarks import data, report, service
+from scripts.benchmarks.engines import ROOT
+from scripts.benchmarks.load import Load, Told, client, send
+from tests.postgres import PostgresMissing, postgres_server
+from tests.serving import serving
+
+WORKERS = 2
+_FILL = """
+from hashdb.settings import Settings
+from scripts.benchmarks import data, service
+import sys
+print(service.fill(sys.argv[1], Settings().rules(), data.stored(int(sys.argv[2]), 256)))
+"""
+_HEADS = ("what", "clients", "items/s", "before", "ratio", "p99 ms", "before", "ratio", "µs an item", "before", "ratio")
+
+
+class Running(NamedTuple):
+    """A version that is served: its address, its process, and a key that may do all."""
+
+    url: str
+    process: int
+    key: str
+
+
+class Row(NamedTuple):
+    """A kind of request: what it is, how many items it has, and a function that makes bodies for a round."""
+
+    what: str
+    clients: int
+    path: str
+    items: int
+    bodies: Callable[[], Sequence[bytes]]
+    content_type: str = "application/json"
+
+
+def compare(revision: str, quick: bool, values: int) -> None:
+    """Measure this checkout beside a revision, and write docs/benchmarks/against.md and .json."""
+    rounds, seconds = (3, 3.0) if quick else (7, 4.0)
+    results: dict[str, Any] = {"machine": report.machine("flask", "gunicorn", "sqlalchemy"), "against": revision}
+    lines = [
+        f"# The service beside {revision}",
+        "",
+        f"Written by `scripts/bench http --against {revision}{' --quick' if quick else ''}`; do not edit.",
+        report.told(results["machine"]),
+        f"`hashdb serve --workers {WORKERS}` on loopback, {values:,} PDQ values; the client is {client()}, on the same cores.",
+        f"Both versions run at the same time; one is asked while the other idles. Medians of {rounds} rounds of {seconds:.0f} s.",
+        'The columns "before" are those of the earlier version; µs are processor time of the service.',
+    ]
+    with tempfile.TemporaryDirectory(prefix="hashdb-bench-") as name:
+        folder = Path(name)
+        codes = {"this": ROOT, "before": built(revision, folder / "code", "scripts", "tests")}
+        for where, databases in (("SQLite", _sqlite), ("PostgreSQL", _postgresql)):
+            try:
+                with databases(codes, folder, values) as running:
+                    measured = _measure(running, values, rounds, seconds)
+            except PostgresMissing as error:
+                print(f"hashdb: PostgreSQL is left out: {error}", file=sys.stderr)
+                continue
+            results[where] = measured
+            lines += [f"## {where}", *report.table(_HEADS, [_cells(each) for each in measured])]
+    report.write("against", lines, results)
+
+
+def _rows(values: int) -> list[Row]:
+    rng, words = np.random.default_rng(data.SEED), data.stored(values, 256)
+    picture, form = service.form((ROOT / "hashdb" / "photos" / "casa-mila.jpg").read_bytes())
+    one, many = service.match_bodies(words, 2_000, 1), service.match_bodies(words, 20, 1_000)
+
+    def contributions(count: int, size: int) -> Callable[[], Sequence[bytes]]:
+        return lambda: list(service.contribute_bodies(rng, count, size))
+
+    return [
+        *(Row("match one", clients, "/v1/matches", 1, lambda: one) for clients in (1, 8, 32)),
+        *(Row("match 1,000", clients, "/v1/matches", 1_000, lambda: many) for clients in (1, 4)),
+        *(Row("contribute one", clients, "/v1/contributions", 1, contributions(4_000, 1)) for clients in (1, 8)),
+        Row("contribute 1,000", 2, "/v1/contributions", 1_000, contributions(30, 1_000)),
+        *(Row("match a picture", clients, "/v1/matches/media", 1, lambda: [picture], form) for clients in (1, 4)),
+    ]
+
+
+def _measure(running: Mapping[str, Running], values: int, rounds: int, seconds: float) -> list[dict[str, Any]]:
+    measured = []
+    for row in _rows(values):
+        rounds_of: dict[str, list[Told]] = {name: [] for name in running}
+        for _ in range(rounds):
+            bodies = row.bodies()
+            for name, each in running.items():
+                load = Load(f"{each.url}{row.path}", each.process, each.key, bodies, row.content_type)
+                rounds_of[name].append(send(load, row.clients, seconds))
+        medians = {
+            name: Told(*(statistics.median(column) for column in zip(*some, strict=True)))._asdict()
+            for name, some in rounds_of.items()
+        }
+        print(f"hashdb: {row.what}, {row.clients} clients: {medians}", file=sys.stderr, flush=True)
+        measured.append({"what": row.what, "clients": row.clients, "items": row.items, **medians})
+    return measured
+
+
+def _cells(measured: Mapping[str, Any]) -> tuple[object, ...]:
+    this, before, items = measured["this"], measured["before"], measured["items"]
+    cells: list[object] = [measured["what"], measured["clients"]]
+    for now, then in (
+        (this["rate"] * items, before["rate"] * items),
+        (this["p99"], before["p99"]),
+        (this["work"] / items, before["work"] / items),
+    ):
+        cells += [report.number(now), report.number(then), f"{now / then:.2f}"]
+    return tuple(cells)
+
+
+@contextmanager
+def _sqlite(codes: Mapping[str, Path], folder: Path, values: int) -> Iterator[Mapping[str, Running]]:
+    with ExitStack() as stack:
+        yield {
+            name: stack.enter_context(
+                _served(code, folder / name, f"sqlite:///{folder / name / 'hashdb.sqlite'}", values)
+            )
+            for name, code in codes.items()
+        }
+
+
+@contextmanager
+def _postgresql(codes: Mapping[str, Path], folder: Path, values: int) -> Iterator[Mapping[str, Running]]:
+    with ExitStack() as stack:
+        server = stack.enter_context(postgres_server())
+        yield {
+            name: stack.enter_context(
+                _served(code, folder / f"{name}-postgresql", stack.enter_context(server.new_database()), values)
+            )
+            for name, code in codes.items()
+        }
+
+
+@contextmanager
+def _served(code: Path, home: Path, database: str, values: int) -> Iterator[Running]:
+    """A version over a home of its own, which is filled first."""
+    home.mkdir(mode=0o700)
+    used = {"PYTHONPATH": str(code), "PYTHONSAFEPATH": "1", "HASHDB_HOME": str(home), "HASHDB_DATABASE_URL": database}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")} | used
+    run = [sys.executable, "-m", "hashdb", "upgrade"]
+    subprocess.run(run, check=True, env=environment, stdout=subprocess.DEVNULL, cwd=code)
+    fill = [sys.executable, "-c", _FILL, database, str(values)]
+    key = subprocess.check_output(fill, text=True, env=environment, cwd=code).strip()
+    before = set(_children())
+    del used["HASHDB_HOME"]
+    with serving(home, workers=WORKERS, within=120, **used) as url:
+        [process] = set(_children()) - before
+        yield Running(url, process, key)
+
+
+def _children() -> list[int]:
+    return list(map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()))
