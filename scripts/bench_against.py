@@ -1,7 +1,7 @@
 """The service beside an earlier version of it, request by request in turns: `scripts/bench http --against REV`.
 
-Each version runs with its own code, over a home of its own with the same values. Of each row the two versions are
-measured one after the other, round by round; a figure is the median of the rounds, and the ratio is that of the medians.
+Each version runs with its own code, over a home of its own with the same values. For each row the two versions are
+measured one after the other, round by round. A figure is the median of the rounds, a ratio is that of the medians.
 """
 
 from __future__ import annotations
@@ -63,8 +63,10 @@ def compare(revision: str, quick: bool, values: int) -> None:
         "",
         f"Written by `scripts/bench http --against {revision}{' --quick' if quick else ''}`; do not edit.",
         report.told(results["machine"]),
-        f"`hashdb serve --workers {WORKERS}` on loopback, {values:,} PDQ values; the client is {client()}, on the same cores.",
-        f"Both versions run at the same time; one is asked while the other idles. Medians of {rounds} rounds of {seconds:.0f} s.",
+        f"`hashdb serve --workers {WORKERS}` on loopback, {values:,} PDQ values.",
+        f"The client is {client()}, on the same cores.",
+        "Both versions run at the same time; one is asked while the other idles.",
+        f"A figure is the median of {rounds} rounds of {seconds:.0f} s.",
         'The columns "before" are those of the earlier version; µs are processor time of the service.',
     ]
     with tempfile.TemporaryDirectory(prefix="hashdb-bench-") as name:
@@ -163,8 +165,14 @@ def _served(code: Path, home: Path, database: str, values: int) -> Iterator[Runn
     fill = [sys.executable, "-c", _FILL, database, str(values)]
     key = subprocess.check_output(fill, text=True, env=environment, cwd=code).strip()
     before = set(_children())
-    del used["HASHDB_HOME"]
-    with serving(home, workers=WORKERS, within=120, **used) as url:
+    with serving(
+        home,
+        workers=WORKERS,
+        within=120,
+        PYTHONPATH=str(code),
+        PYTHONSAFEPATH="1",
+        HASHDB_DATABASE_URL=database,
+    ) as url:
         [process] = set(_children()) - before
         yield Running(url, process, key)
 
