@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+import tokenize
 from collections.abc import Iterator
 from configparser import ConfigParser
 from functools import cache
@@ -12,6 +13,8 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+
+from hashdb.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "hashdb").rglob("*.py"))
@@ -417,3 +420,38 @@ def test_no_secret_is_in_the_repository() -> None:
     for path in files:
         if path.is_file() and path.suffix in endings:
             assert not secret.search(path.read_text("utf-8", "replace")), path
+
+
+_QUOTED = re.compile(r"`([A-Za-z_][A-Za-z0-9_.]*)(?:\([^`]*\))?`")
+"""A name, dotted or called, in backticks."""
+
+
+def _prose_and_names(module: Path) -> tuple[list[tuple[int, str]], set[str]]:
+    """The docstrings and comments of a module, each with its line, and all words of the rest."""
+    prose, names = list[tuple[int, str]](), set[str]()
+    with module.open("rb") as file:
+        for token in tokenize.tokenize(file.readline):
+            is_docstring = token.type == tokenize.STRING and token.string.startswith('"""')
+            if token.type == tokenize.COMMENT or is_docstring:
+                prose.append((token.start[0], token.string))
+            else:
+                names.update(re.findall(r"\w+", token.string))
+    return prose, names
+
+
+def test_a_name_in_a_docstring_or_comment_exists() -> None:
+    parsed = {module: _prose_and_names(module) for module in MODULES}
+    known = {name for _, names in parsed.values() for name in names} | {module.stem for module in MODULES}
+    known |= {part for module in MODULES for part in re.split(r"[/.]", str(module.relative_to(ROOT)))}
+    known |= {f"HASHDB_{name.upper()}" for name in Settings.model_fields}
+    for file in (ROOT / "hashdb").rglob("*"):
+        if file.suffix in {".html", ".c", ".toml"}:
+            known |= set(re.findall(r"\w+", file.read_text("utf-8")))
+    wrong = [
+        f"{module.relative_to(ROOT)}:{line}: {name}"
+        for module, (prose, _) in parsed.items()
+        for line, text in prose
+        for name in _QUOTED.findall(text)
+        if not set(re.findall(r"\w+", name)) <= known
+    ]
+    assert wrong == []

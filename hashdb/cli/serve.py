@@ -338,7 +338,7 @@ def is_loopback(host: str) -> bool:
     try:
         addresses = {entry[4][0] for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
     except (OSError, UnicodeError):
-        # `free` reports a name that does not exist.
+        # `check_port` reports a name that does not exist.
         return True
     return all(ipaddress.ip_address(str(address).partition("%")[0]).is_loopback for address in addresses)
 

@@ -103,7 +103,7 @@ def nearest(evaluation: Evaluation, many: int) -> Iterator[str]:
     """The nearest pairs of different pictures, by name, for every algorithm with all of its variants."""
     for outcome in evaluation.outcomes:
         if outcome.choice.transforms and outcome.choice.profile == evaluation.scheme.profiles[-1]:
-            for one, other, distance in outcome.pairs.first(many):
+            for one, other, distance in outcome.pairs.nearest_pairs(many):
                 names = evaluation.names
                 yield f"{outcome.choice.algorithm} {distance}: {names[one]} – {names[other]}"
 
@@ -213,7 +213,7 @@ def _choice_document(evaluation: Evaluation, outcome: ChoiceResult) -> Document:
         "altered_pairs_within": np.cumsum(outcome.altered_pairs.counts)[: algorithm.bits // 2].tolist(),
         "nearest": [
             {"pair": [evaluation.names[one], evaluation.names[other]], "distance": distance}
-            for one, other, distance in outcome.pairs.first(NEAREST)
+            for one, other, distance in outcome.pairs.nearest_pairs(NEAREST)
         ],
         "tail": None if outcome.tail is None else _tail_document(outcome.tail),
         "check": None if outcome.check is None else _check_document(outcome.check),

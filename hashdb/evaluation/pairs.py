@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashdb.domain.signals import Algorithm
-from hashdb.evaluation.samples import FAR, further
+from hashdb.evaluation.samples import FAR, sparse_penalty
 from hashdb.index.vectors import Words
 
 Distances: TypeAlias = NDArray[np.uint16]
@@ -19,8 +19,8 @@ _BLOCK = 32
 """Queries (pictures) in one block."""
 _AT_ONCE = 8
 """Blocks that are computed at once."""
-KEPT: Final = 0.02
-"""The share of the pairs that are kept one by one, nearest first; all that agree on three bits of four are, too."""
+NEAR_SHARE: Final = 0.02
+"""The share of the pairs, the nearest ones, that `Pairs.near` lists. All at up to a quarter of the bits are listed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,12 +51,12 @@ class Pairs:
         distances = np.flatnonzero(self.counts)
         return int(distances[0]) if len(distances) else None
 
-    def first(self, many: int) -> list[tuple[int, int, int]]:
-        """The `many` nearest pairs as (picture, picture, distance), each two pictures once."""
+    def nearest_pairs(self, count: int) -> list[tuple[int, int, int]]:
+        """The `count` nearest pairs as (picture, picture, distance), each two pictures once."""
         pairs: dict[tuple[int, int], int] = {}
         for one, other, distance in self.near[np.argsort(self.near[:, 2], kind="stable")].tolist():
             pairs.setdefault((min(one, other), max(one, other)), distance)
-        return [(*pair, distance) for pair, distance in list(pairs.items())[:many]]
+        return [(*pair, distance) for pair, distance in list(pairs.items())[:count]]
 
 
 def compare(
@@ -65,7 +65,8 @@ def compare(
     """The pairs of each picture as the query and each other picture as stored: without transforms, and with them.
 
     The query of picture i has the values `queries[i]`, first its own; `stored[i]` are its stored values. The pairs
-    (query, stored) in `left_out`, and each picture with itself, are not counted. Sparse hashes are `further` apart.
+    (query, stored) in `left_out`, and each picture with itself, are not counted. The distance of sparse hashes has
+    their `sparse_penalty` added.
     """
     store = _Store(stored, algorithm)
     tallies = (_Tally(algorithm.bits), _Tally(algorithm.bits))
@@ -73,7 +74,7 @@ def compare(
     for one, other in left_out:
         skipped[one].append(other)
 
-    def block(start: int) -> Distances:
+    def distances_from(start: int) -> Distances:
         distances = np.stack([store.distances(values) for values in queries[start : start + _BLOCK]])
         for row in range(len(distances)):
             distances[row, skipped[start + row]] = FAR
@@ -83,11 +84,11 @@ def compare(
         # A few blocks at a time: the memory for all distances grows with the square of the number of pictures.
         for first in range(0, len(queries), _AT_ONCE * _BLOCK):
             starts = range(first, min(len(queries), first + _AT_ONCE * _BLOCK), _BLOCK)
-            for start, distances in zip(starts, pool.map(block, starts), strict=True):
+            for start, distances in zip(starts, pool.map(distances_from, starts), strict=True):
                 for side, tally in enumerate(tallies):
                     tally.add(start, distances[:, :, side])
-    alone, transformed = (tally.pairs(len(queries)) for tally in tallies)
-    return alone, transformed
+    without_transforms, with_transforms = (tally.pairs(len(queries)) for tally in tallies)
+    return without_transforms, with_transforms
 
 
 class _Store:
@@ -100,7 +101,7 @@ class _Store:
         together = np.concatenate(stored)
         self._columns = np.ascontiguousarray(together.T)
         self._algorithm = algorithm
-        self._further = further(algorithm, together)
+        self._penalties = sparse_penalty(algorithm, together)
         self._pictures = len(stored)
 
     def distances(self, queries: Words) -> Distances:
@@ -108,8 +109,8 @@ class _Store:
         least = np.full((self._pictures, 2), FAR, np.uint16)
         if not len(self._filled):
             return least
-        for row, (query, more) in enumerate(zip(queries, further(self._algorithm, queries), strict=True)):
-            apart = np.maximum(self._further, more)
+        for row, (query, more) in enumerate(zip(queries, sparse_penalty(self._algorithm, queries), strict=True)):
+            apart = np.maximum(self._penalties, more)
             for column, word in zip(self._columns, query, strict=True):
                 apart += np.bitwise_count(column ^ word)
             nearest = np.minimum.reduceat(apart, self._starts)
@@ -126,22 +127,23 @@ class _Tally:
         self._bits = bits
         self._counts = np.zeros(bits + 1, np.int64)
         self._near: list[NDArray[np.int64]] = []
-        self._most = -1
+        self._near_limit = -1
 
     def add(self, start: int, distances: Distances) -> None:
         """Add the distances of the queries from `start` on.
 
         The first block fixes the limit for all blocks: twice the share that is kept in the end.
         """
+        # FAR, and what is above `bits`, is not counted.
         self._counts += np.bincount(distances.ravel(), minlength=FAR + 1)[: self._bits + 1]
-        if self._most < 0:
-            self._most = self._limit(2 * KEPT)
-        one, other = np.nonzero(distances <= self._most)
+        if self._near_limit < 0:
+            self._near_limit = self._limit(2 * NEAR_SHARE)
+        one, other = np.nonzero(distances <= self._near_limit)
         self._near.append(np.stack([one + start, other, distances[one, other]], axis=1).astype(np.int64))
 
     def pairs(self, pictures: int) -> Pairs:
         """The pairs that were added."""
-        limit = min(self._most, self._limit(KEPT))
+        limit = min(self._near_limit, self._limit(NEAR_SHARE))
         near = np.concatenate(self._near)
         return Pairs(pictures, self._counts, limit, near[near[:, 2] <= limit])
 

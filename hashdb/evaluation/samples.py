@@ -88,8 +88,8 @@ def singular_values(values: Words) -> NDArray[np.float64]:
     return largest
 
 
-def further(algorithm: Algorithm, values: Words) -> NDArray[np.uint16]:
-    """For each value: FURTHER if it is sparse, else 0."""
+def sparse_penalty(algorithm: Algorithm, values: Words) -> NDArray[np.uint16]:
+    """The bits that are added to a distance of each value: SPARSE_MARGIN if it is sparse, else 0."""
     if algorithm is not Algorithm.PHASH256 or not len(values):
         return np.zeros(len(values), np.uint16)
     return np.where(singular_values(values) >= SPARSE, SPARSE_MARGIN, 0).astype(np.uint16)
@@ -160,12 +160,14 @@ def measure(job: SampleJob, scheme: Scheme) -> Sample | Unfit:
 def nearest(queries: Words, values: Words, algorithm: Algorithm) -> tuple[int, int]:
     """The least distance from the first query, and from any query, to any value; FAR if there is none.
 
-    Pairs with a sparse value are `further` apart.
+    Pairs with a sparse value are `sparse_penalty` apart.
     """
     if not len(values) or not len(queries):
         return FAR, FAR
     apart = np.bitwise_count(queries[:, None] ^ values[None]).sum(axis=2, dtype=np.uint16)
-    apart = (apart + np.maximum(further(algorithm, queries)[:, None], further(algorithm, values))).min(axis=1)
+    apart = (apart + np.maximum(sparse_penalty(algorithm, queries)[:, None], sparse_penalty(algorithm, values))).min(
+        axis=1
+    )
     return int(apart[0]), int(apart.min())
 
 

@@ -102,7 +102,12 @@ TABLE = (
     Plan(Task.DELIVERY, "sends one delivery", demand="when the delivery is due", place=_ONE_WORKER),
     Plan(Task.VERIFICATION, "verifies the log", demand="on request in the console", place="one worker"),
     Plan(Task.REPORT, "makes a report", demand="on request in the console", place="one worker"),
-    Plan(Task.STOP, "stores the counts, signs the log", demand="when the service stops"),
+    Plan(
+        Task.STOP,
+        "stores the counts (a worker), signs the log (the main process)",
+        demand="when the service stops",
+        place="each worker and the main process",
+    ),
 )
 """Every background task of the service."""
 

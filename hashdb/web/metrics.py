@@ -327,7 +327,9 @@ class _VitalsCollector:
         )
         numbers: dict[tuple[str, str, str, str], int] = dict.fromkeys(_ZERO_COUNTS, 0)
         for total in figures.totals:
-            numbers[total.kind, total.member, total.algorithm or counts.ANY_ALGORITHM, total.outcome] = total.times
+            numbers[total.count_kind, total.member_kind, total.algorithm or counts.ANY_ALGORITHM, total.outcome] = (
+                total.times
+            )
         for labels, times in numbers.items():
             counted.add_metric(labels, times)
         yield counted

@@ -4,7 +4,7 @@
 
     IncidentOut.from_domain(incident).to_domain() == incident
 
-A field takes the attribute of the same name, or the one that `Named` gives. The types of both decide the conversion:
+A field takes the attribute of the same name, or the one that `MappedTo` gives. The types of both decide the conversion:
 a nested model converts itself, a tuple or a set becomes a list, a mapping becomes a dict, and a number or a day becomes
 a string if the field is one. Everything else is unchanged: pydantic serializes times, signals and enums.
 If these rules do not fit, a model overrides `from_domain` or `fields_from`, and `to_domain` or `arguments`.

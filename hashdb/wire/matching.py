@@ -302,7 +302,7 @@ def parse_lines(text: str) -> dict[str, tuple[Signal, ...]]:
 
 
 def format_lines(sides: Mapping[str, tuple[Signal, ...]]) -> str:
-    """The inverse of `read_lines`."""
+    """The inverse of `parse_lines`."""
     return "\n".join(f"{name} {signal}".strip() for name, signals in sides.items() for signal in signals)
 
 

@@ -38,7 +38,7 @@ class Problem(ResponseModel):
 
 
 def problem(error: HashDBError, status: int) -> dict[str, Any]:
-    """The problem details of an error; `error_of` is the inverse."""
+    """The problem details of an error; `error_from_problem` is the inverse."""
     faults: tuple[Fault, ...] = getattr(error, "faults", ())
     body: dict[str, Any] = {
         "type": PREFIX + error.slug,

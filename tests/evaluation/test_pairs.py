@@ -50,18 +50,18 @@ def test_each_pair_counts_once_at_its_least_distance(algorithm: Algorithm) -> No
 def test_a_pair_is_named_once_whichever_asks() -> None:
     words = [pack([value], 64) for value in (0b0, 0b1, 0xFFFF_FFFF_0000_0000)]
     pairs, _ = compare(words, words, Algorithm.PHASH)
-    assert pairs.first(5) == [(0, 1, 1)]
+    assert pairs.nearest_pairs(5) == [(0, 1, 1)]
 
 
 def test_pictures_without_any_value_make_no_pair() -> None:
     nothing = [np.empty((0, 4), np.uint64)] * 3
     asked = [pack([value], 256) for value in (1, 2, 3)]
     pairs, _ = compare(asked, nothing, Algorithm.PDQ)
-    assert (pairs.total, pairs.nearest, pairs.first(3)) == (0, None, [])
+    assert (pairs.total, pairs.nearest, pairs.nearest_pairs(3)) == (0, None, [])
 
 
 def test_a_pair_of_which_either_is_sparse_is_further_apart() -> None:
     one = sparse(1)
     words = [pack([value.value], 256) for value in (one, near(one, 20), signal(1, Algorithm.PHASH256))]
     pairs, _ = compare(words, words, Algorithm.PHASH256)
-    assert pairs.first(1) == [(0, 1, 20 + SPARSE_MARGIN)]
+    assert pairs.nearest_pairs(1) == [(0, 1, 20 + SPARSE_MARGIN)]

@@ -20,10 +20,10 @@ from hashdb.evaluation.samples import (
     Unfit,
     asked,
     contribution_hashes,
-    further,
     measure,
     measure_all,
     nearest,
+    sparse_penalty,
 )
 from hashdb.hashing import Limits
 from hashdb.hashing.algorithms import imagehash_signal
@@ -74,12 +74,12 @@ def test_it_is_the_same_as_at_a_match() -> None:
     values += [signal(seed, Algorithm.PHASH256).value for seed in range(50)]
     expected = [SPARSE_MARGIN * is_sparse(value) for value in values]
     assert 0 < sum(map(bool, expected)) < len(values)
-    assert further(Algorithm.PHASH256, pack(values, 256)).tolist() == expected
+    assert sparse_penalty(Algorithm.PHASH256, pack(values, 256)).tolist() == expected
 
 
 def test_of_other_algorithms_and_of_nothing_there_is_none() -> None:
-    assert not further(Algorithm.PDQ, pack([sparse(1).value], 256)).any()
-    assert further(Algorithm.PHASH256, np.empty((0, 4), np.uint64)).shape == (0,)
+    assert not sparse_penalty(Algorithm.PDQ, pack([sparse(1).value], 256)).any()
+    assert sparse_penalty(Algorithm.PHASH256, np.empty((0, 4), np.uint64)).shape == (0,)
 
 
 SCHEME = Scheme((Algorithm.PDQ, Algorithm.PHASH), ("plain",), ("JPEG 50", "crop 30 %", "collage of two"))

@@ -65,7 +65,7 @@ Cost = tuple[tuple[Budget, int], ...]
 CHANGE_COST: Cost = ((Budget.CHANGES, 1),)
 # Each match looks these up, and an attribute of an Enum takes longer.
 _QUERIES, _SIGNALS = Budget.QUERIES, Budget.SIGNALS
-_PDQ, _PHASH256 = Algorithm.PDQ, Algorithm.PHASH256
+_LONG = tuple(algorithm for algorithm in Algorithm if algorithm.bits == 256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def query_cost(queries: Iterable[Query]) -> Cost:
     """The cost of a request with these queries.
 
     A random 64-bit signal finds a stored one by chance, a random 256-bit one does not. So the 64-bit signals of a
-    query have their own budget, as far as there are more of them than 256-bit ones.
+    query beyond its number of 256-bit ones have their own budget.
     """
     items = total = short = 0
     for query in queries:
@@ -106,7 +106,8 @@ def query_cost(queries: Iterable[Query]) -> Cost:
             algorithms += [signal.algorithm for transform in query.transforms.values() for signal in transform]
         items += 1
         total += len(algorithms)
-        excess = len(algorithms) - 2 * (algorithms.count(_PDQ) + algorithms.count(_PHASH256))
+        # All minus twice the 256-bit ones: the 64-bit ones minus the 256-bit ones.
+        excess = len(algorithms) - 2 * sum(map(algorithms.count, _LONG))
         if excess > 0:
             short += excess
     cost = (_QUERIES, items), (_SIGNALS, total)

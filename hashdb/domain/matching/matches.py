@@ -225,10 +225,10 @@ class Flood:
 
 
 def hits_counted_of_member(cap: int) -> int:
-    """How many hits of one member count towards the cap. It takes `MEMBERS` members to exceed the cap."""
+    """How many hits of one member count towards the cap. It takes `FLOOD_MEMBERS` members to exceed the cap."""
     return max(1, cap // (FLOOD_MEMBERS - 1))
 
 
 def flood_step(at: datetime) -> datetime:
-    """The start of the five minutes (`STEP`) that contain an instant."""
+    """The start of the five minutes (`FLOOD_STEP`) that contain an instant."""
     return datetime.fromtimestamp(at.timestamp() // FLOOD_STEP.total_seconds() * FLOOD_STEP.total_seconds(), UTC)

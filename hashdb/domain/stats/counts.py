@@ -103,7 +103,7 @@ def number_of_day(day: date) -> int:
 
 
 def day_of(number: int) -> date:
-    """The inverse of `number_of`. Raises ValueError."""
+    """The inverse of `number_of_day`. Raises ValueError."""
     return date(number // 10_000, number // 100 % 100, number % 100)
 
 
@@ -199,7 +199,7 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """The changes of the feed that a reader has not read: how many (at most `MOST`), and since when."""
+    """The changes of the feed that a reader has not read: how many (at most `MAX_LAG`), and since when."""
 
     changes: int
     since: datetime | None

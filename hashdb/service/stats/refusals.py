@@ -74,7 +74,7 @@ def write(tx: Transaction, tally: Tally, now: datetime) -> None:
     tx.refusals.add(tally.keyless)
     for name, refusal in tally.named.items():
         kind, _, id = name.partition(":")
-        if refusal.actor is not None and is_due(tx.refusals.last_told(kind, int(id)), now, _NAMED_EVERY):
+        if refusal.actor is not None and is_due(tx.refusals.last_logged(kind, int(id)), now, _NAMED_EVERY):
             tx.audit.append(now, refusal.actor, [LogEntry(Action.AUTH_REFUSED, kind, int(id), _details(refusal))])
     _log_anonymous(tx, now)
 
@@ -93,15 +93,15 @@ def log_anonymous(db: HashDB) -> bool:
 def _log_anonymous(tx: Transaction, now: datetime) -> bool:
     pending = _pending(tx, now)
     if pending:
-        tx.refusals.forget()
+        tx.refusals.delete_logged()
         tx.audit.append(now, SYSTEM, [LogEntry(Action.AUTH_REFUSED, *_SERVICE, dict(sorted(pending.items())))])
     return bool(pending)
 
 
 def _pending(tx: Transaction, now: datetime) -> Mapping[str, int]:
     """The refusals without a key that are to be logged now, by reason."""
-    pending = tx.refusals.untold()
-    return pending if pending and is_due(tx.refusals.last_told(*_SERVICE), now, _ANONYMOUS_EVERY) else {}
+    pending = tx.refusals.not_logged()
+    return pending if pending and is_due(tx.refusals.last_logged(*_SERVICE), now, _ANONYMOUS_EVERY) else {}
 
 
 def _details(refusal: Refusal) -> Details:

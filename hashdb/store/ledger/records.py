@@ -49,7 +49,7 @@ class StoredRecords(Repository):
     """Rows within one transaction."""
 
     def pages(self, kind: str, now: datetime, size: int = 8_192) -> Iterator[list[Found]]:
-        """All rows of a kind in the order of their ids, `size` at a time, with the fields that `domain.records` names.
+        """All rows of a kind by id, `size` at a time, with the fields that `domain.ledger.records` names.
 
         Somebody may have edited the database, so no value is assumed to have its type.
         """

@@ -160,7 +160,7 @@ _ADDED = (
     .where(events.c.seq > bindparam("after"), events.c.seq <= bindparam("upto"), events.c.action.not_in(_ENDING))
 )
 
-# In the order of the fields of Holder, and of About.
+# In the order of the fields of Holder, and of MatchDetails.
 _HOLDER_COLUMNS = (
     signals.c.value,
     contributions.c.id,

@@ -56,10 +56,10 @@ class Seal(NamedTuple):
 
 
 class Total(NamedTuple):
-    """A count over all days; the member's kind is `none` where no member is known."""
+    """A count over all days; `member_kind` is `none` where no member is known."""
 
-    member: str
-    kind: str
+    member_kind: str
+    count_kind: str
     algorithm: str
     outcome: str
     times: int
@@ -74,27 +74,27 @@ class Counts(Repository):
         if self._connection.dialect.name == "postgresql":
             self._connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
 
-    def add(self, day: date, numbers: Mapping[Cell, int]) -> None:
-        """Add to the numbers of a day."""
-        rows = [{"day": day, **cell._asdict(), "times": times} for cell, times in sorted(numbers.items())]
+    def add(self, day: date, counts_by_cell: Mapping[Cell, int]) -> None:
+        """Add to the counts of a day."""
+        rows = [{"day": day, **cell._asdict(), "times": times} for cell, times in sorted(counts_by_cell.items())]
         upsert(self._connection, counts, rows, adds=("times",))
 
     def of(self, day: date) -> tuple[Count, ...]:
-        """The numbers of a day, in no order."""
+        """The counts of a day, in no order."""
         return tuple(count for _, count in self.between(day, day))
 
     def between(self, first: date, last: date) -> Iterable[tuple[date, Count]]:
-        """The numbers of each day from the first to the last, both included."""
+        """The counts of each day from the first to the last, both included."""
         rows = self._connection.execute(select(counts).where(counts.c.day.between(first, last)))
         for row in rows:
             yield row.day, Count(Cell(row.kind, row.member, row.algorithm, row.outcome), row.times)
 
     def totals(self) -> tuple[Total, ...]:
-        """The numbers of all days together, by the kind of the member."""
+        """The counts of all days together, by the kind of the member."""
         return tuple(Total(*row) for row in self._connection.execute(_TOTALS))
 
     def days(self, before: date) -> tuple[date, ...]:
-        """The days before one that have numbers, in order."""
+        """The days before one that have counts, in order."""
         query = select(counts.c.day).distinct().where(counts.c.day < before).order_by(counts.c.day)
         return tuple(self._connection.scalars(query))
 
@@ -104,17 +104,21 @@ class Counts(Repository):
         return tuple(Seal(day_of(row.subject_id), row.seq, str(row.details.get("digest"))) for row in rows)
 
     def newest(self) -> date | None:
-        """The last day that has numbers."""
+        """The last day that has counts."""
         return self._connection.execute(select(func.max(counts.c.day))).scalar()
 
     def hits_uncounted(self, limit: int) -> tuple[tuple[object, object, int, int], ...]:
-        """At most `limit` days and members with more hits than were counted: day, member, hits, counted."""
+        """At most `limit` days and members with more hits than were counted: day, member, hits, counted.
+
+        The values may be of any type: somebody may have edited the database.
+        """
         return tuple(tuple(row) for row in self._connection.execute(_UNCOUNTED.limit(limit)))
 
     def hits_astray(self, head: int, limit: int) -> tuple[tuple[object, object, object], ...]:
         """At most `limit` hits that a service would not write: contribution, member, day.
 
         Their contribution does not exist, they end before they begin, or the log does not have their event.
+        The values may be of any type: somebody may have edited the database.
         """
         return tuple(tuple(row) for row in self._connection.execute(_ASTRAY.limit(limit), {"head": head}))
 
@@ -124,30 +128,32 @@ class Counts(Repository):
         return None if number is None else day_of(number)
 
 
-_OF = (func.coalesce(members.c.kind, "none"), counts.c.kind, counts.c.algorithm, counts.c.outcome)
+_TOTAL_KEYS = (func.coalesce(members.c.kind, "none"), counts.c.kind, counts.c.algorithm, counts.c.outcome)
 _TOTALS = (
-    select(*_OF, cast(func.sum(counts.c.times), BigInteger))
+    select(*_TOTAL_KEYS, cast(func.sum(counts.c.times), BigInteger))
     .join(members, members.c.id == counts.c.member, isouter=True)
-    .group_by(*_OF)
-    .order_by(*_OF)
+    .group_by(*_TOTAL_KEYS)
+    .order_by(*_TOTAL_KEYS)
 )
-_KEPT = (
+_STORED_HITS = (
     select(hits.c.day, hits.c.member, cast(func.sum(hits.c.times), BigInteger).label("times"))
     .group_by(hits.c.day, hits.c.member)
     .subquery()
 )
-_COUNTED = (
+_COUNTED_HITS = (
     select(counts.c.day, counts.c.member, cast(func.sum(counts.c.times), BigInteger).label("times"))
     .where(counts.c.kind == str(CountKind.HIT), counts.c.algorithm == ANY_ALGORITHM)
     .group_by(counts.c.day, counts.c.member)
     .subquery()
 )
-_BEFORE = func.coalesce(_COUNTED.c.times, 0)
+_COUNTED_TIMES = func.coalesce(_COUNTED_HITS.c.times, 0)
 _UNCOUNTED = (
-    select(type_coerce(_KEPT.c.day, String), _KEPT.c.member, _KEPT.c.times, _BEFORE)
-    .outerjoin(_COUNTED, and_(_COUNTED.c.day == _KEPT.c.day, _COUNTED.c.member == _KEPT.c.member))
-    .where(_KEPT.c.times > _BEFORE)
-    .order_by(_KEPT.c.day, _KEPT.c.member)
+    select(type_coerce(_STORED_HITS.c.day, String), _STORED_HITS.c.member, _STORED_HITS.c.times, _COUNTED_TIMES)
+    .outerjoin(
+        _COUNTED_HITS, and_(_COUNTED_HITS.c.day == _STORED_HITS.c.day, _COUNTED_HITS.c.member == _STORED_HITS.c.member)
+    )
+    .where(_STORED_HITS.c.times > _COUNTED_TIMES)
+    .order_by(_STORED_HITS.c.day, _STORED_HITS.c.member)
 )
 _ASTRAY = (
     select(hits.c.contribution, hits.c.member, type_coerce(hits.c.day, String))
@@ -155,28 +161,28 @@ _ASTRAY = (
     .where(or_(contributions.c.id.is_(None), hits.c.first_at > hits.c.last_at, hits.c.seq > bindparam("head")))
     .order_by(hits.c.contribution, hits.c.member, hits.c.day)
 )
-_OF_DAYS = (events.c.subject_kind == "day", events.c.action == str(Action.COUNTS_SEALED))
-_SEALS = select(events.c.subject_id, events.c.seq, events.c.details).where(*_OF_DAYS).order_by(events.c.subject_id)
-_LAST_SEALED = select(func.max(events.c.subject_id)).where(*_OF_DAYS)
+_IS_SEAL = (events.c.subject_kind == "day", events.c.action == str(Action.COUNTS_SEALED))
+_SEALS = select(events.c.subject_id, events.c.seq, events.c.details).where(*_IS_SEAL).order_by(events.c.subject_id)
+_LAST_SEALED = select(func.max(events.c.subject_id)).where(*_IS_SEAL)
 
 
 class Refusals(Repository):
     """Refusals within one transaction."""
 
-    def add(self, numbers: Mapping[str, int]) -> None:
+    def add(self, times_by_reason: Mapping[str, int]) -> None:
         """Add to the counts, by reason, that are not in the log yet."""
-        rows = [{"reason": reason, "times": times} for reason, times in sorted(numbers.items())]
+        rows = [{"reason": reason, "times": times} for reason, times in sorted(times_by_reason.items())]
         upsert(self._connection, refusals, rows, adds=("times",))
 
-    def untold(self) -> dict[str, int]:
+    def not_logged(self) -> dict[str, int]:
         """The counts, by reason, that are not in the log yet."""
         return {row.reason: row.times for row in self._connection.execute(select(refusals))}
 
-    def forget(self) -> None:
+    def delete_logged(self) -> None:
         """Delete the counts: they are in the log."""
         self._connection.execute(delete(refusals))
 
-    def last_told(self, kind: str, id: int, action: Action = Action.AUTH_REFUSED) -> datetime | None:
+    def last_logged(self, kind: str, id: int, action: Action = Action.AUTH_REFUSED) -> datetime | None:
         """When the last event with this action on this subject was written."""
         query = (
             select(events.c.at)
@@ -257,7 +263,7 @@ class Reversals(Repository):
     def _found(self, member: int, after: int, upto: int) -> tuple[Reversal, ...]:
         ended = {row.id: row for row in self._connection.execute(_ENDED, {"of": member})}
         reversals = []
-        # In one query with the other, SQLite would read every event on a contribution.
+        # Joined with `_ENDED` in one query, SQLite would read every event on a contribution.
         for ids in chunks(sorted(ended)):
             for row in self._connection.execute(_EVENTS, {"ids": ids, "after": after, "upto": upto}):
                 if row.seq > ended[row.subject_id].seq:
@@ -295,7 +301,7 @@ class Uses(Repository):
     """Uses of keys within one transaction."""
 
     def write(self, new: Sequence[Use]) -> None:
-        """Record the latest use of each key; a key that has not read the feed since keeps its position in the feed."""
+        """Record the latest use of each key. If a use has no `fed_at`, the stored position in the feed stays."""
         uses = sorted(new, key=lambda use: use.key)
         upsert(
             self._connection, key_uses, [{"key_id": use.key, "used_at": use.used_at} for use in uses], most=("used_at",)
@@ -315,7 +321,10 @@ class Uses(Repository):
         return tuple((Use(row.key_id, row.used_at, row.fed_at, row.fed_seq), row.member_id) for row in rows)
 
     def readers(self, now: datetime) -> tuple[tuple[int, int], ...]:
-        """The valid keys that have read the feed, each with the seq up to which it has."""
+        """The valid keys that have read the feed, each with the seq up to which it has read.
+
+        Other than `keys.feed_read_on`, which the event `feed.read` sets, this is stored within a second of the request.
+        """
         valid = keys.c.revoked_at.is_(None) & (keys.c.expires_at.is_(None) | (keys.c.expires_at > now))
         query = select(key_uses.c.key_id, key_uses.c.fed_seq).join(keys, keys.c.id == key_uses.c.key_id)
         rows = self._connection.execute(query.where(valid, key_uses.c.fed_seq.is_not(None)).order_by(keys.c.id))
@@ -323,6 +332,7 @@ class Uses(Repository):
 
     def readers_since(self, since: date) -> int:
         """How many members read the feed from the day `since` on."""
+        # A column of words stores ` a b c `.
         query = (
             select(func.count(members.c.id.distinct()))
             .join(keys, keys.c.member_id == members.c.id)
@@ -366,10 +376,10 @@ class Floods(Repository):
         upsert(self._connection, recent_hits, rows, adds=("times",))
 
     def over(self, cap: int, now: datetime) -> tuple[Flood, ...]:
-        """Contributions that match and had more than `cap` hits within the last hour, by id, a limited number.
+        """At most 100 contributions that match and had more than `cap` hits within the last hour, by id.
 
-        At most a share of the cap counts of each member, and nothing of the contributor. A contribution that a
-        reviewer upheld lately is left out.
+        The contributor's own hits do not count, and of each other member at most `hits_counted_of_member(cap)`. A
+        contribution that a reviewer upheld within FLOOD_REST is left out.
         """
         times = func.sum(recent_hits.c.times)
         each = (

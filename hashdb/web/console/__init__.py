@@ -4,8 +4,8 @@ To add a page, add three things of one name: a module here with its blueprint (`
 `templates/console/<noun>.html`, and an entry in `_NOUNS` and, for a page in the menu, in `pages.MENU`.
 Every view requires a signed-in user unless `guard.OPEN` names it. The service checks what the user may do; the page
 only hides the rest (`may("review")` in a template). A view that changes something is a POST whose form has
-`{{ csrf() }}`. It reads `Form.sent()` and returns `pages.done(…)`. On an error of `pages.REFUSALS` it returns the same
-page with `form.refused(error)` and status 422; `members.py` is an example.
+`{{ csrf() }}`. It reads `Form.sent()` and returns `pages.redirect_with_notice(…)`. On an error of `pages.REFUSALS` it
+returns the same page with `form.refused(error)` and status 422; `members.py` is an example.
 docs/console.md lists every page, which a test checks.
 """
 

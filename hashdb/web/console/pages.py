@@ -72,7 +72,6 @@ def menu_of(user: Actor) -> tuple[MenuEntry, ...]:
 _Query = TypeVar("_Query", bound=BaseModel)
 _Result = TypeVar("_Result")
 _Row = TypeVar("_Row", bound=Member | Webhook | BenignEntry | Case | Incident)
-_MEMBERS = 1_000
 _PAGES = {
     "benign": ("console.benign.show", "benign_id"),
     "case": ("console.cases.show", "case_id"),
@@ -162,9 +161,11 @@ def if_index_ready(search: Callable[[], _Result]) -> _Result | None:
     return None
 
 
-def member_choices() -> list[tuple[str, str]]:
-    """(id, name) of every member, ordered by name, for a select field."""
-    rows = members.page(hashdb(), actor(), 0, _MEMBERS)
+def member_choices(page_size: int = 1_000) -> list[tuple[str, str]]:
+    """(id, name) of every member, ordered by name, for a select field. `page_size` members are read at a time."""
+    rows: list[Member] = []
+    while page := members.page(hashdb(), actor(), rows[-1].id if rows else 0, page_size):
+        rows += page
     return [(str(member.id), member.name) for member in sorted(rows, key=lambda member: member.name.casefold())]
 
 

@@ -51,7 +51,7 @@ def _tasks() -> Iterator[_TaskRow]:
         run, error = runs[plan.task], errors.get(plan.task)
         yield _TaskRow(
             plan,
-            # Before the first run the metric has the start of the worker, for the alert on tasks that are late.
+            # `seconds` is 0 until the first run; until then `done_at` is the start of the worker.
             datetime.fromtimestamp(run.done_at, UTC) if run.seconds else None,
             run.seconds,
             int(run.errors),
@@ -82,7 +82,7 @@ def _format_value(value: object) -> str:
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     if isinstance(value, dict):
-        return ",".join(f"{key}={bits}" for key, bits in value.items())
+        return ",".join(f"{key}={part}" if key else str(part) for key, part in value.items())
     if isinstance(value, int | float):
         return f"{value:,}"
     return str(value) if not isinstance(value, Path) else value.as_posix()

@@ -70,14 +70,14 @@ def test_what_is_to_be_told_adds_up_until_it_is_told(store: Store) -> None:
         tx.refusals.add({"no-key": 1, "unknown-key": 2})
         tx.refusals.add({"no-key": 4})
         tx.refusals.add({})
-        assert tx.refusals.untold() == {"no-key": 5, "unknown-key": 2}
-        tx.refusals.forget()
-        assert tx.refusals.untold() == {}
+        assert tx.refusals.not_logged() == {"no-key": 5, "unknown-key": 2}
+        tx.refusals.delete_logged()
+        assert tx.refusals.not_logged() == {}
 
 
 def test_the_last_event_of_a_subject_is_found(store: Store) -> None:
     with store.begin() as tx:
         for hours, action in enumerate((Action.AUTH_REFUSED, Action.AUTH_REFUSED, Action.FEED_READ)):
             tx.audit.append(NOON + timedelta(hours=hours), SYSTEM, [LogEntry(action, "key", 9, {})])
-        assert tx.refusals.last_told("key", 9) == NOON + timedelta(hours=1)
-        assert tx.refusals.last_told("key", 10) is None
+        assert tx.refusals.last_logged("key", 9) == NOON + timedelta(hours=1)
+        assert tx.refusals.last_logged("key", 10) is None

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from flask import Flask
+from flask import Flask, g
 
+from hashdb.domain.accounts.members import COMMAND_LINE, MemberDraft, MemberKind
 from hashdb.errors import Fault, InvalidInput, NameTaken
+from hashdb.service.accounts import members
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
+from tests.web.callers import Service
 
 
 def test_a_form_tells_faults_at_their_fields_and_another_error_above() -> None:
@@ -35,3 +38,13 @@ def test_times_are_for_eyes_and_programs() -> None:
 
 def test_a_sentence_begins_and_ends_as_one() -> None:
     assert pages.sentence("a key is needed") == "A key is needed."
+
+
+def test_every_member_can_be_chosen_in_the_order_of_names(service: Service) -> None:
+    names = ["beta", "Alpha", "delta", "Gamma"]
+    added = [members.add(service.db, COMMAND_LINE, MemberDraft(name, MemberKind.PLATFORM)).id for name in names]
+    with service.app.test_request_context():
+        g.actor = COMMAND_LINE
+        chosen = [pages.member_choices(page_size) for page_size in (1, 2, 3, 4, 5)]
+    ids = dict(zip(names, map(str, added), strict=True))
+    assert chosen == [[(ids[name], name) for name in ("Alpha", "beta", "delta", "Gamma")]] * 5
