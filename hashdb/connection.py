@@ -51,12 +51,12 @@ class Connection:
         if not self._url.startswith(("http://", "https://")):
             raise BadSetting("HASHDB_URL", "must be an address like https://hashdb.example")
         if not key.isprintable():
-            raise BadSetting("HASHDB_KEY", "has characters that cannot be sent")
+            raise BadSetting("HASHDB_KEY", "has characters that HTTP cannot carry")
         try:
             headers = {"Authorization": f"Bearer {key}", "Accept": "application/json"}
             self._http = httpx.Client(base_url=self._url, headers=headers, timeout=timeout, transport=transport)
         except (httpx.InvalidURL, UnicodeEncodeError):
-            raise BadSetting("HASHDB_URL or HASHDB_KEY", "has characters that cannot be sent") from None
+            raise BadSetting("HASHDB_URL or HASHDB_KEY", "has characters that HTTP cannot carry") from None
 
     def close(self) -> None:
         """Close the sockets."""

@@ -116,7 +116,7 @@ class MalformedRequest(HashDBError):
 
 
 class NotAuthenticated(HashDBError):
-    message = "a valid key is needed: send it as `Authorization: Bearer hdb_…`"
+    message = "the request needs a valid key: send it as `Authorization: Bearer hdb_…`"
 
 
 class SignInRefused(NotAuthenticated):
@@ -141,42 +141,42 @@ class MemberSuspended(NotAllowed):
 class NotYours(NotAllowed):
     what: str
     id: int
-    message = "{what} {id} is another member's"
+    message = "{what} {id} belongs to another member"
 
 
 class OwnContribution(NotAllowed):
     contribution: int
     title = "Your own contribution"
-    message = "contribution {contribution} is your own: opinions on it are for other members to give"
+    message = "contribution {contribution} is your own: only other members may give opinions on it"
 
 
 class NoLabel(NotAllowed):
     title = "No label for what comes this way"
-    message = "this protocol tells no label, and the operator has set none in HASHDB_INTEROP_LABEL"
+    message = "this protocol sends no label, and the operator has set no HASHDB_INTEROP_LABEL: use the hashdb API"
 
 
 class BankOfMember(NotAllowed):
     title = "A bank is a member's"
-    message = "a bank here is what a member contributes: the operator adds members"
+    message = "a bank is the contributions of one member: the operator adds members"
 
 
 class FetchRefused(NotAllowed):
     title = "Nothing is fetched from there"
-    message = "this service fetches nothing from that address: send the picture itself"
+    message = "this service does not fetch from that address: send the picture itself"
 
 
 class MediaRefused(NotAllowed):
     title = "Pictures are not accepted"
-    message = "this service takes hashes only: hash pictures at your side, with `hashdb hash`"
+    message = "this service accepts hashes only: hash pictures on your machine with `hashdb hash`"
 
 
 class WebhooksOff(NotAllowed):
     title = "Webhooks are off"
-    message = "this service pushes nothing: read the feed, with `?wait=`"
+    message = "webhooks are off on this service: read the feed with `?wait=` instead"
 
 
 class FormRefused(NotAllowed):
-    message = "this form was made for another session, and nothing was changed: open the page again and send it anew"
+    message = "this form belongs to another session; nothing was changed: open the page again and send the form again"
 
 
 class NotFound(HashDBError):
@@ -186,7 +186,7 @@ class NotFound(HashDBError):
 
 class MethodNotAllowed(HashDBError):
     allowed: str
-    message = "this address takes {allowed}"
+    message = "this address accepts {allowed}"
 
 
 class Conflict(HashDBError):
@@ -201,16 +201,15 @@ class AlreadyWithdrawn(Conflict):
 class NotActive(Conflict):
     contribution: int
     now: str
-    message = "contribution {contribution} is {now}: it takes no change and no opinion"
+    message = "contribution {contribution} is {now}: it cannot be changed, confirmed or disputed"
 
 
 class RetiredKept(Conflict):
     contribution: int
     title = "Kept while retired"
     message = (
-        "contribution {contribution} is before a reviewer, quarantined or retired: its signals are kept until"
-        " 90 days after its withdrawal, so that it does not come back unseen; erase it without now=1, or ask the"
-        " operator"
+        "contribution {contribution} is under review, quarantined or retired: the service keeps its signals until 90"
+        " days after its withdrawal, to recognise copies of it; erase it without now=1, or ask the operator"
     )
 
 
@@ -221,7 +220,7 @@ class AlreadyDecided(Conflict):
 
 class AlreadyOpen(Conflict):
     contribution: int
-    message = "a case on contribution {contribution} is open already"
+    message = "a case on contribution {contribution} is already open"
 
 
 class AlreadyRevoked(Conflict):
@@ -236,13 +235,13 @@ class NameTaken(Conflict):
 
     def __str__(self) -> str:
         if self.like:
-            return f"{self.name} is easily mistaken for the {self.what} {self.like}: choose another name"
-        return f"a {self.what} named {self.name} exists already"
+            return f"{self.name} looks like the name of the {self.what} {self.like}: choose another name"
+        return f"a {self.what} named {self.name} already exists"
 
 
 class IncidentExists(Conflict):
     label: str
-    message = "an incident labelled {label} exists already"
+    message = "an incident labelled {label} already exists"
 
 
 class TooManyWebhooks(Conflict):
@@ -251,19 +250,19 @@ class TooManyWebhooks(Conflict):
 
 
 class IdempotencyKeyReused(Conflict):
-    message = "this Idempotency-Key was used within 24 hours for another request"
+    message = "this Idempotency-Key was used for another request within 24 hours: send a new key"
 
 
 class FeedRestarted(HashDBError):
     epoch: str
     title = "Start over"
-    message = "this cursor is not of the present log: drop your copy and read again from 0"
+    message = "this cursor belongs to another log: delete your copy and read again from 0"
 
 
 class TooLarge(HashDBError):
     what: str
     limit: int
-    message = "{what} may have at most {limit:,}"
+    message = "{what} are limited to {limit:,}"
 
 
 class UnsupportedContent(HashDBError):
@@ -273,7 +272,7 @@ class UnsupportedContent(HashDBError):
 class WrongContentType(UnsupportedContent):
     expected: str
     title = "Wrong Content-Type"
-    message = "this address takes {expected}"
+    message = "this address accepts {expected}"
 
 
 class UnreadablePicture(UnsupportedContent):
@@ -300,24 +299,27 @@ class LimitReached(HashDBError):
 
 
 class TooManyAtOnce(LimitReached):
-    message = "this key has too much under way: the limit is {limit}; send this again when one is answered"
+    message = (
+        "this key has too many requests in progress: the limit is {limit}; send this request again when another one is"
+        " answered"
+    )
 
 
 class HashingBusy(TooManyAtOnce):
-    message = "too many pictures wait to be hashed: the limit is {limit}; nothing was stored"
+    message = "too many pictures of this key wait to be hashed: the limit is {limit}; nothing was stored"
 
 
 class Unavailable(HashDBError):
     retry_after: int
-    message = "the service cannot answer now"
+    message = "the service cannot answer now: try again"
 
 
 class StoreBusy(Unavailable):
-    message = "the database is busy or away: ask again"
+    message = "the database is busy or unreachable: try again"
 
 
 class IndexNotReady(Unavailable):
-    message = "the index is being built from the database"
+    message = "the index is being built from the database: try again later"
 
 
 class BadNote(HashDBError):
@@ -327,7 +329,7 @@ class BadNote(HashDBError):
 
 class LogRewritten(HashDBError):
     reason: str
-    message = "the log is not the one of which the checkpoint was kept: {reason}"
+    message = "this is not the log of the kept checkpoint, or it was rewritten: {reason}"
 
 
 class NotSigned(HashDBError):
@@ -338,13 +340,13 @@ class NotSigned(HashDBError):
 class NoCopy(HashDBError):
     folder: str
     title = "No local copy"
-    message = "there is no local copy in {folder}: run `hashdb sync`"
+    message = "there is no local copy in {folder}: run `hashdb sync` first"
 
 
 class CopyInUse(HashDBError):
     folder: str
     title = "Local copy in use"
-    message = "another process syncs the local copy in {folder}"
+    message = "another process syncs the local copy in {folder}: wait until it ends, or stop it"
 
 
 class ServiceError(HashDBError):
@@ -384,7 +386,7 @@ class SchemaOutdated(CannotStart):
     def __str__(self) -> str:
         remedy = "run `hashdb upgrade`"
         if self.found.isdecimal() and self.found > self.needed:
-            remedy = "it was made by a newer hashdb"
+            remedy = "a newer hashdb made it: upgrade this one"
         elif self.found < self.oldest:
             remedy = "upgrade it with version 0.1.0 first"
         return f"the database has schema {self.found}, this version needs {self.needed}: {remedy}"
@@ -410,7 +412,7 @@ class PortInUse(CannotStart):
 
 class HomeInUse(CannotStart):
     home: str
-    message = "another hashdb serves from {home}: stop it, or set HASHDB_HOME"
+    message = "another hashdb runs from {home}: stop it, or set HASHDB_HOME"
 
 
 class BackupFailed(CannotStart):
@@ -424,7 +426,7 @@ class MoveFailed(CannotStart):
 
 
 class UnfinishedCopy(CannotStart):
-    message = "the database is an unfinished copy: stop the service that it is of, and run `hashdb copy-to` there again"
+    message = "the database is an unfinished copy: stop the original service, and run `hashdb copy-to` there again"
 
 
 class DemoFailed(CannotStart):

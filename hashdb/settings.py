@@ -260,7 +260,7 @@ class Settings(BaseSettings):
             return value
         names = _items(value)
         if not names:
-            raise ValueError("at least one algorithm is needed")
+            raise ValueError("must have at least one algorithm")
         return tuple(dict.fromkeys(_parse_algorithm(name) for name in names))
 
     @field_validator("index", mode="before")
@@ -275,7 +275,7 @@ class Settings(BaseSettings):
             return value
         hosts = frozenset(_items(value.lower()))
         if any("/" in host or "*" in host or not host.isprintable() or " " in host for host in hosts):
-            raise ValueError("takes host names, each with a port where that is not the usual one")
+            raise ValueError("must be host names, each with its port if it is not the usual one")
         return hosts
 
     @field_validator("webhook_networks", mode="before")
@@ -286,27 +286,27 @@ class Settings(BaseSettings):
         try:
             return tuple(ip_network(network) for network in _items(value))
         except ValueError:
-            raise ValueError("takes networks, like 10.2.0.0/16, separated by commas") from None
+            raise ValueError("must be networks, like 10.2.0.0/16, separated by commas") from None
 
     @field_validator("database_url", "copy_to")
     @classmethod
     def _require_file(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and value.get_secret_value() in ("sqlite://", "sqlite:///", "sqlite:///:memory:"):
-            raise ValueError("names no file: a database in memory would be gone at the end")
+            raise ValueError("must name a file: a database in memory is lost when the process ends")
         return value
 
     @field_validator("hma_key")
     @classmethod
     def _require_key_secret(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not re.fullmatch(r"hdb_[A-Za-z0-9_-]+", value.get_secret_value()):
-            raise ValueError("takes the secret of a key, hdb_…, as `hashdb key add` prints it")
+            raise ValueError("must be the secret of a key, hdb_…, as `hashdb key add` prints it")
         return value
 
     @field_validator("origin")
     @classmethod
     def _require_name(cls, value: str | None) -> str | None:
         if value is not None and not is_key_name(value):
-            raise ValueError("takes a name without spaces and plus signs")
+            raise ValueError("must be a name without spaces and plus signs")
         return value
 
     @field_validator("max_radius", mode="before")
@@ -319,7 +319,7 @@ class Settings(BaseSettings):
             name, equals, bits = pair.partition("=")
             algorithm = _parse_algorithm(name.strip())
             if not equals or not bits.strip().isdecimal() or int(bits) > algorithm.bits:
-                raise ValueError(f"write {algorithm}=<bits>, at most {algorithm.bits}")
+                raise ValueError(f"must be written as {algorithm}=<bits>, at most {algorithm.bits}")
             radii[algorithm] = int(bits)
         return radii
 
@@ -332,7 +332,7 @@ class Settings(BaseSettings):
         for pair in _items(value):
             name, _, rate = (part.strip() for part in pair.rpartition("="))
             if name not in ("", *Scope) or not re.fullmatch(_RATE_PATTERN, rate):
-                raise ValueError(f"write 1000/second or <scope>=50/minute, the scope one of {', '.join(Scope)}")
+                raise ValueError(f"must be like 1000/second or <scope>=50/minute, with a scope of {', '.join(Scope)}")
             rates[Scope(name) if name else None] = rate
         return rates
 
@@ -345,7 +345,7 @@ class Settings(BaseSettings):
         for pair in _items(value):
             name, _, amount = (part.strip() for part in pair.partition("="))
             if name not in set(Budget) or not re.fullmatch("[1-9][0-9]{0,14}", amount):
-                raise ValueError(f"write <budget>=<number>, the budget one of {', '.join(Budget)}")
+                raise ValueError(f"must be written as <budget>=<number>, with a budget of {', '.join(Budget)}")
             budgets[name] = int(amount)
         return {Budget(name): amount for name, amount in budgets.items()}
 
@@ -358,7 +358,7 @@ class Settings(BaseSettings):
         for pair in _items(value):
             label, _, count = (part.strip() for part in pair.partition("="))
             if not label or not (count.isascii() and count.isdecimal()) or not 0 < int(count[:6]) <= _MAX_DAYS:
-                raise ValueError(f"write label=<days>, 1 to {_MAX_DAYS}")
+                raise ValueError(f"must be written as label=<days>, with days from 1 to {_MAX_DAYS}")
             days[label] = int(count)
         return days
 
@@ -366,7 +366,8 @@ class Settings(BaseSettings):
     def _require_all_of_oidc(self) -> Self:
         oidc = (self.oidc_issuer, self.oidc_client_id, self.oidc_client_secret)
         if any(oidc) and not (all(oidc) and self.console_url):
-            raise ValueError("oidc_issuer, oidc_client_id, oidc_client_secret and console_url go together")
+            names = "HASHDB_OIDC_ISSUER, HASHDB_OIDC_CLIENT_ID, HASHDB_OIDC_CLIENT_SECRET and HASHDB_CONSOLE_URL"
+            raise ValueError(f"{names} go together: set all four, or none")
         return self
 
     @property
@@ -427,24 +428,24 @@ class Settings(BaseSettings):
 
 
 _PATTERN_REASONS = {
-    "RATE_LIMIT_ADDRESS": "write a number a second, minute, hour or day, like 3000/minute",
-    "CONSOLE_URL": "takes an address without a path, like https://hashes.example",
-    "OTLP_ENDPOINT": "takes an address, like http://127.0.0.1:4318",
-    "OIDC_ISSUER": "takes an address, like https://login.example/realms/staff",
-    "PUBLIC_URL": "takes an address without ? and #, like https://hashes.example/hashdb",
+    "RATE_LIMIT_ADDRESS": "must be a number per second, minute, hour or day, like 3000/minute",
+    "CONSOLE_URL": "must be a URL without a path, like https://hashes.example",
+    "OTLP_ENDPOINT": "must be a URL, like http://127.0.0.1:4318",
+    "OIDC_ISSUER": "must be a URL, like https://login.example/realms/staff",
+    "PUBLIC_URL": "must be a URL without ? and #, like https://hashes.example/hashdb",
 }
 """The reason for a value that does not match the pattern of its setting."""
 _REASONS = {
-    "int": "takes a whole number",
-    "float": "takes a number",
-    "finite": "takes a number",
-    "bool": "takes true or false",
-    "literal": "is one of {expected}",
-    "enum": "is one of {expected}",
-    "greater_than": "is more than {gt:n}",
-    "greater_than_equal": "is at least {ge:n}",
-    "less_than_equal": "is at most {le:n}",
-    "string_too_long": "takes at most {max_length} characters",
+    "int": "must be a whole number",
+    "float": "must be a number",
+    "finite": "must be a number",
+    "bool": "must be true or false",
+    "literal": "must be one of {expected}",
+    "enum": "must be one of {expected}",
+    "greater_than": "must be more than {gt:n}",
+    "greater_than_equal": "must be at least {ge:n}",
+    "less_than_equal": "must be at most {le:n}",
+    "string_too_long": "must have at most {max_length} characters",
 }
 
 

@@ -54,9 +54,9 @@ def main() -> None:
     """Serve, run each command in turns, and write the fastest run of each."""
     parser = argparse.ArgumentParser(prog="scripts/bench start", description=__doc__.partition("\n")[0])
     parser.add_argument("--against", metavar="REV", help="a revision of this repository to compare with")
-    parser.add_argument("--quick", action="store_true", help="3 rounds instead of 15; writes no page")
+    parser.add_argument("--quick", action="store_true", help="3 rounds instead of 10; writes no page")
     arguments = parser.parse_args()
-    rounds = 3 if arguments.quick else 15
+    rounds = 3 if arguments.quick else 10
     with tempfile.TemporaryDirectory(prefix="hashdb-bench-") as name:
         folder = Path(name)
         versions = {"this": report.ROOT}

@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 
 from hashdb import errors
 from hashdb.cli import hashdb as command_line
+from hashdb.cli.help import Command, values
 from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind
 from hashdb.domain.rules import Vocabulary
 from hashdb.domain.signals import Algorithm
@@ -107,9 +108,13 @@ def _command(names: tuple[str, ...], command: click.Command) -> str:
     context = click.Context(command, info_name=words)
     usage = " ".join(command.collect_usage_pieces(context))
     text = f"### {words}\n\n{inspect.cleandoc(command.help or '')}\n\n```text\n{words} {usage}\n```\n"
+    if isinstance(command, Command):
+        text += "\n```bash\n" + "\n".join(command.examples) + "\n```\n"
     options = [param for param in command.params if isinstance(param, click.Option)]
     if options:
         text += "\n" + table(["option", "takes", "meaning"], (_option(option, context) for option in options))
+    for heading, meanings in values(command):
+        text += "\n" + table([heading, "meaning"], ((f"`{value}`", meaning) for value, meaning in meanings.items()))
     return text
 
 

@@ -84,8 +84,8 @@ def test_a_branch_catches_its_leaves() -> None:
 
 
 def test_one_fault_is_told_and_of_many_the_first() -> None:
-    one, two = Fault("contributions[3].signals[0]", "pdq takes 64 hex digits, got 63"), Fault("", "is empty")
-    assert str(InvalidInput((one,))) == "contributions[3].signals[0]: pdq takes 64 hex digits, got 63"
+    one, two = Fault("contributions[3].signals[0]", "pdq needs 64 hex digits, got 63"), Fault("", "is empty")
+    assert str(InvalidInput((one,))) == "contributions[3].signals[0]: pdq needs 64 hex digits, got 63"
     assert str(InvalidInput((two, one))) == "2 faults, the first: is empty"
     assert str(InvalidInput((one,), omitted=1_999)).startswith("2,000 faults, the first: contributions[3]")
 
@@ -96,7 +96,7 @@ def test_one_fault_is_told_and_of_many_the_first() -> None:
         ("none", "run `hashdb upgrade`"),
         ("0016", "run `hashdb upgrade`"),
         ("0014", "upgrade it with version 0.1.0 first"),
-        ("0021", "it was made by a newer hashdb"),
+        ("0021", "a newer hashdb made it: upgrade this one"),
     ],
 )
 def test_another_schema_is_told_with_its_remedy(found: str, remedy: str) -> None:

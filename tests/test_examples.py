@@ -116,7 +116,7 @@ def test_the_log_is_monitored_and_a_forged_checkpoint_is_an_alarm(member: Member
     kept.write_text(note.replace("\n", "\n1", 1))
     done = member.run("monitor_log.py", kept)
     assert done.returncode == 1
-    assert done.stderr == "ALARM: the checkpoint that was kept: the signature is not of this text\n"
+    assert done.stderr == "ALARM: the checkpoint that was kept: the signature does not fit the text\n"
     assert kept.read_text() != note
     kept.write_text(note)
     away = Member({**member.settings, "HASHDB_URL": "http://127.0.0.1:9"}).run("monitor_log.py", kept)

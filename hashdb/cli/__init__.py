@@ -10,6 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from hashdb import __version__
+from hashdb.cli.help import Group
 from hashdb.cli.output import escape_controls, escape_unencodable
 from hashdb.errors import BadSetting, HashDBError
 
@@ -42,7 +43,7 @@ _SECTIONS = {
         "restore": ("backup", "Restore the service from a backup."),
         "serve": ("serve", "Run the service."),
         "upgrade": ("database", "Create or upgrade the database schema."),
-        "user": ("accounts", "Manage the users of the console."),
+        "user": ("users", "Manage the users of the console."),
     },
     "Commands to try hashdb": {
         "demo": ("demo", "Try hashdb with a real service and real photographs."),
@@ -54,7 +55,7 @@ _COMMANDS = {name: place for commands in _SECTIONS.values() for name, place in c
 _FAILED, _USAGE, _INTERRUPTED = 1, 2, 130
 
 
-class _LazyGroup(click.Group):
+class _LazyGroup(Group):
     """A group that imports the module of a command when the command runs.
 
     Its own list, its completion and its suggestions use placeholders, which have a name and a short help.
@@ -92,14 +93,13 @@ def _print_version(context: click.Context, option: click.Parameter, wanted: bool
 @click.group(
     cls=_LazyGroup,
     commands={name: click.Command(name, short_help=summary) for name, (_, summary) in _COMMANDS.items()},
+    examples=(
+        "hashdb demo",
+        "hashdb match upload.jpg",
+        "hashdb contribute removed/ --label glorification --removed-at now",
+    ),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="""\b
-Examples:
-  hashdb demo
-  hashdb match upload.jpg
-  hashdb contribute removed/ --label glorification --removed-at now
-
-\b
 Completion of commands, options and values with the Tab key:
   bash   eval "$(_HASHDB_COMPLETE=bash_source hashdb)"
   zsh    eval "$(_HASHDB_COMPLETE=zsh_source hashdb)"

@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 import hashdb
+from hashdb.cli.help import Command
 from hashdb.cli.home import configured_signing, lock_home, open_home, prepare_home
 from hashdb.cli.output import as_json, escape_controls, print_json
 from hashdb.domain.accounts.members import COMMAND_LINE
@@ -30,47 +31,49 @@ from hashdb.settings import Settings
 from hashdb.store import Store
 
 
-@click.command("backup")
+@click.command(
+    "backup", cls=Command, examples=("hashdb backup backup.tar", "hashdb backup --into backups --keep 14 --verify")
+)
 @click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--with-key", is_flag=True, help="Put in the key that signs the log; without it, keep that elsewhere.")
+@click.option(
+    "--with-key", is_flag=True, help="Include the key that signs the log. Without this option, keep the key elsewhere."
+)
 @click.option(
     "--into",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Write into this folder instead, under a name with the time, like hashdb-20261128T030000Z.tar.",
+    help="Write into this folder instead, to a file named by the time, like hashdb-20261128T030000Z.tar.",
 )
-@click.option("--keep", type=click.IntRange(1), help="With --into: delete all but the newest N backups of this log.")
-@click.option("--verify", is_flag=True, help="Restore it into a scratch database, and verify the log there.")
+@click.option("--keep", type=click.IntRange(1), help="With --into: delete all backups of this log except the newest N.")
+@click.option("--verify", is_flag=True, help="Restore the backup into a scratch database, and verify the log there.")
 @as_json
 def backup_command(
     file: Path | None, with_key: bool, into: Path | None, keep: int | None, verify: bool, as_json: bool
 ) -> None:
     """Back up the whole service into one file.
 
-    Write all that the service holds at one moment into FILE, also while it is served.
+    The backup has the database, the record of signed checkpoints and, with --with-key, the key that signs the audit
+    log. It does not have the index, which the service builds from the database. The service may run meanwhile. The
+    backup needs twice its size on the disk of FILE.
 
-    Example: hashdb backup --into backups --keep 14 --verify
+    --verify restores the backup into a scratch database, which is deleted afterwards (with SQLite, a file beside FILE).
+    A verified backup in the folder of --into ends with `.verified.tar`. If the verification fails, the backup is
+    renamed to `.failed.tar`, and earlier `.failed.tar` files are deleted.
 
-    The database, the record of signed checkpoints and, if asked for, the key that signs the log. The index is not in
-    it: it is made from the database. For the time of the copy it takes its size twice on FILE's disk.
-
-    With --verify a scratch database is made and dropped again (with SQLite, a file beside FILE), and a backup in the
-    folder of --into gets a name that ends with .verified.tar. With --keep the newest verified backup is never deleted,
-    and neither is a file that is no backup of this log. If the test fails, the file is named .failed.tar, and only an
-    earlier .failed.tar is deleted.
+    --keep never deletes the newest verified backup, nor a file that is not a backup of this log.
     """
     settings = Settings.read()
     if (file is None) == (into is None):
         raise click.UsageError("give either a FILE or a folder with --into")
     if file is not None:
         if keep is not None:
-            raise click.UsageError("--keep takes --into: it deletes backups of a folder")
+            raise click.UsageError("--keep needs --into: it deletes backups in that folder")
         _print_backup(file, _write_backup(settings, file, with_key, verify), [], as_json)
         return
     assert into is not None
     try:
         with lock_folder(into) as acquired:
             if not acquired:
-                raise BackupFailed(f"another backup is being written into {into}")
+                raise BackupFailed(f"another backup is being written into {into}: wait until it ends")
             file = dated_path(into, system_clock())
             try:
                 about = _write_backup(settings, file, with_key, verify)
@@ -88,12 +91,13 @@ def backup_command(
 def _write_backup(settings: Settings, file: Path, with_key: bool, verify: bool) -> dict[str, Any]:
     """Write a backup into a new file, and restore it on trial if `verify`. The fields to print."""
     if file.exists():
-        raise BackupFailed(f"{file} is there already")
+        raise BackupFailed(f"{file} already exists: choose another name")
     with open_home(settings) as db:
         with scratch_folder(file) as folder:
             if not db.store.head().seq:
                 raise BadSetting(
-                    "HASHDB_HOME", "its log is empty (or HASHDB_DATABASE_URL's): name what the service uses"
+                    "HASHDB_HOME",
+                    "the audit log there is empty: set HASHDB_HOME and HASHDB_DATABASE_URL as for the service",
                 )
             parts = {ABOUT: folder / ABOUT, DATABASE: folder / DATABASE}
             # Copied before the database, so that its log has at least the events of these checkpoints.
@@ -101,7 +105,7 @@ def _write_backup(settings: Settings, file: Path, with_key: bool, verify: bool) 
                 if path.exists() and (name != KEY or with_key):
                     parts[name] = Path(shutil.copyfile(path, folder / name))
             if with_key and KEY not in parts:
-                raise BackupFailed(f"there is no key to put in: {settings.signing_key}")
+                raise BackupFailed(f"there is no key to include: {settings.signing_key} does not exist")
             log, seq = backups.log_backup(db, COMMAND_LINE, with_key=with_key)
             db.store.copy_to(parts[DATABASE])
             about = {
@@ -124,8 +128,8 @@ def _print_backup(file: Path, about: dict[str, Any], deleted: list[str], as_json
     if as_json:
         print_json({"file": str(file)} | about | {"deleted": deleted})
         return
-    key = "" if about["with_key"] else "; the key that signs the log is not in it"
-    verified = "; restored on trial and verified" if about["verified"] else ""
+    key = "" if about["with_key"] else "; it does not contain the key that signs the log"
+    verified = "; restored into a scratch database and verified" if about["verified"] else ""
     click.echo(f"{escape_controls(file)}: {about['bytes']:,} bytes{verified}{key}")
     for name in deleted:
         click.echo(f"{escape_controls(name)}: deleted")
@@ -135,22 +139,20 @@ _LOCKS = frozenset({"serve.lock", "schema.lock", "copy.lock"})
 _FAILED = 1
 
 
-@click.command("restore")
+@click.command("restore", cls=Command, examples=("hashdb restore backup.tar",))
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @as_json
 def restore_command(file: Path, as_json: bool) -> int:
     """Restore the service from a backup.
 
-    Make the service of FILE anew: into HASHDB_HOME and HASHDB_DATABASE_URL, which must be empty.
-
-    Everybody who reads the log starts over, and it is verified. Exits 1 where it does not verify: it is there all the
-    same.
+    The command restores FILE into HASHDB_HOME and HASHDB_DATABASE_URL, which must be empty. All readers of the log
+    start over. Then it verifies the log. If the verification fails, it exits 1 and keeps the data.
     """
     settings = Settings.read()
     prepare_home(settings.home)
     with lock_home(settings.home), scratch_folder(settings.home / DATABASE) as folder:
         if left := sorted({path.name for path in settings.home.iterdir()} - _LOCKS - {folder.name}):
-            raise BackupFailed(f"{settings.home} is not empty (it has {left[0]}): restore into an empty home")
+            raise BackupFailed(f"{settings.home} is not empty (it has {left[0]}): restore into an empty folder")
         parts = unpack(file, folder)
         events = _restore_into(settings, parts)
         with closing(open_hashdb(settings.database, settings.rules(), signing=configured_signing(settings))) as db:
@@ -161,9 +163,11 @@ def restore_command(file: Path, as_json: bool) -> int:
         return _FAILED if findings else 0
     for finding in findings:
         click.echo(finding)
-    click.echo(f"{events:,} events are restored" + ("" if findings else ", and nothing of them was rewritten"))
+    click.echo(f"{events:,} events restored" + ("" if findings else "; the log verifies: nothing was rewritten"))
     if KEY not in parts:
-        click.echo(f"before you serve, put the key that signs the log at {escape_controls(settings.signing_key)}")
+        click.echo(
+            f"before you start the service, copy the key that signs the log to {escape_controls(settings.signing_key)}"
+        )
     return _FAILED if findings else 0
 
 
@@ -185,9 +189,13 @@ def verify_restorable(settings: Settings, live: Store, file: Path, seq: int) -> 
             with closing(open_hashdb(url, settings.rules(), signing=signing)) as db:
                 verdict = verify(db, COMMAND_LINE)
     if verdict.findings:
-        raise BackupFailed(f"{file} was restored on trial, and its log does not verify: {verdict.findings[0]}")
+        raise BackupFailed(
+            f"{file} was restored into a scratch database, and its log does not verify: {verdict.findings[0]}"
+        )
     if verdict.size < seq:
-        raise BackupFailed(f"{file} was restored on trial, and has {verdict.size} events of at least {seq}")
+        raise BackupFailed(
+            f"{file} was restored into a scratch database: it has {verdict.size} events, and should have at least {seq}"
+        )
     return verdict.size
 
 
@@ -199,7 +207,9 @@ def _restore_into(settings: Settings, parts: dict[str, Path]) -> int:
     store = Store(settings.database, settings.busy_seconds)
     try:
         if (backup_kind := json.loads(parts[ABOUT].read_bytes()).get("database")) != database_kind(store):
-            raise BackupFailed(f"the backup is of {backup_kind}, and HASHDB_DATABASE_URL is of {database_kind(store)}")
+            raise BackupFailed(
+                f"the backup is of {backup_kind}, and HASHDB_DATABASE_URL is of {database_kind(store)}: use the same"
+            )
         store.fill_from(parts[DATABASE])
         store.migrate()
     finally:
@@ -207,7 +217,7 @@ def _restore_into(settings: Settings, parts: dict[str, Path]) -> int:
     for name, path in ((RECORD, settings.home / RECORD), (KEY, settings.signing_key)):
         if name in parts:
             if path.exists():
-                raise BackupFailed(f"{path} is there already")
+                raise BackupFailed(f"{path} already exists: move it away first")
             shutil.copyfile(parts[name], path)
             path.chmod(0o600)
     with closing(open_hashdb(settings.database, settings.rules())) as db:
@@ -254,11 +264,11 @@ def unpack(file: Path, folder: Path) -> dict[str, Path]:
                         shutil.copyfileobj(content, part)
         format = json.loads(parts[ABOUT].read_bytes())["format"]
     except (tarfile.TarError, KeyError, TypeError, ValueError):
-        raise BackupFailed(f"{file} is no backup of hashdb, or a damaged one") from None
+        raise BackupFailed(f"{file} is not a backup of hashdb, or it is damaged") from None
     except OSError as error:
         raise BackupFailed(f"{file} cannot be unpacked: {(error.strerror or '').lower()}") from None
     if format != FORMAT or DATABASE not in parts:
-        raise BackupFailed(f"{file} is of another version of hashdb")
+        raise BackupFailed(f"{file} was made by another version of hashdb, whose format this version cannot read")
     return parts
 
 
@@ -279,7 +289,7 @@ def dated_path(folder: Path, now: datetime) -> Path:
     file = folder / f"hashdb-{now:%Y%m%dT%H%M%SZ}.tar"
     for existing in (file, file.with_suffix(_VERIFIED)):
         if existing.exists():
-            raise BackupFailed(f"{existing} is there already: try again in a second")
+            raise BackupFailed(f"{existing} already exists: try again in a second")
     return file
 
 

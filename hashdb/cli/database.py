@@ -6,6 +6,7 @@ from contextlib import ExitStack, closing
 
 import click
 
+from hashdb.cli.help import Command
 from hashdb.cli.home import lock_copy, lock_home, naming_database, open_home, prepare_home
 from hashdb.cli.options import TEXT
 from hashdb.cli.output import as_json, print_json, progress_bar
@@ -18,17 +19,17 @@ from hashdb.store import Store, connections
 from hashdb.store.migrations import NEWEST
 
 
-@click.command("upgrade")
+@click.command("upgrade", cls=Command, examples=("hashdb upgrade", "hashdb upgrade --with-key"))
 @click.option(
     "--with-key",
     is_flag=True,
-    help="Also name the log and make the key that signs it, where it has none: before several share it.",
+    help="Also name the log and create the key that signs it, if it has none. Do this before services share it.",
 )
 @as_json
 def upgrade_command(with_key: bool, as_json: bool) -> None:
     """Create or upgrade the database schema.
 
-    Make or bring up the schema of HASHDB_DATABASE_URL. Safe to repeat.
+    The command changes the database of HASHDB_DATABASE_URL. Safe to repeat: an up-to-date schema is unchanged.
     """
     settings = Settings.read()
     prepare_home(settings.home)
@@ -45,11 +46,11 @@ def upgrade_command(with_key: bool, as_json: bool) -> None:
     if as_json:
         print_json({"schema": NEWEST, "before": before})
     elif before is None:
-        click.echo(f"the database was empty: schema {NEWEST} is made")
+        click.echo(f"created schema {NEWEST} in an empty database")
     elif before < NEWEST:
-        click.echo(f"the schema is brought up from {before} to {NEWEST}")
+        click.echo(f"upgraded the schema from {before} to {NEWEST}")
     else:
-        click.echo("the schema is current")
+        click.echo("the schema is up to date")
 
 
 _PATIENCE = 60.0
@@ -57,24 +58,24 @@ _PATIENCE = 60.0
 _FAILED = 1
 
 
-@click.command("copy-to")
+@click.command("copy-to", cls=Command, examples=("hashdb copy-to postgresql://hashdb@db.example/hashdb",))
 @click.argument("url", type=TEXT, required=False)
 @as_json
 def copy_to_command(url: str | None, as_json: bool) -> int:
     """Copy the database from SQLite to PostgreSQL, or back.
 
-    Copy the service's database to the one at URL, from SQLite to PostgreSQL or back, also while it is served.
+    URL is the target: an empty database, or one that this command has not finished. The service may run meanwhile. To
+    finish, stop the service and run the command again: it continues where it stopped. Exits 1 if the copy is finished
+    and its log does not verify.
 
-    A URL with a password belongs in HASHDB_COPY_TO instead: whoever lists the processes sees the argument. URL names
-    an empty database, or one that this command has not finished; run again, it goes on. It finishes once the service
-    has stopped. Exits 1 where the copy is finished and its log does not verify.
+    Give a URL with a password in HASHDB_COPY_TO instead: other users of the machine can see the arguments of a process.
     """
     settings = Settings.read()
     prepare_home(settings.home)
     name = "URL" if url else "HASHDB_COPY_TO"
     if url is None:
         if settings.copy_to is None:
-            raise BadSetting("HASHDB_COPY_TO", "is not set, and no URL is given")
+            raise BadSetting("HASHDB_COPY_TO", "is not set: set it to the target, or give a URL")
         url = settings.copy_to.get_secret_value()
     with ExitStack() as stack:
         stack.enter_context(lock_copy(settings.home))
@@ -125,14 +126,16 @@ def _print_move(move: Move, as_json: bool) -> int:
         )
         return _FAILED if findings else 0
     click.echo(
-        f"{rows:,} rows are the same on both sides, up to event {moved.head.seq:,}; {moved.written:,} were written"
+        f"{rows:,} rows are the same in both databases, up to event {moved.head.seq}; {moved.written:,} were written"
     )
     if verdict is None:
-        click.echo("the service still runs: stop it, then run this again to finish")
+        click.echo("the service still runs: stop it, then run this command again to finish")
         return 0
     for finding in findings:
         click.echo(finding)
     if not findings:
-        click.echo(f"the copy's {verdict.size:,} events were verified, and nothing of them was rewritten")
-    click.echo("the copy is finished: set HASHDB_DATABASE_URL to it, and never start the service on the old one again")
+        click.echo(f"the {verdict.size:,} events of the copy verify: nothing was rewritten")
+    click.echo(
+        "the copy is finished: set HASHDB_DATABASE_URL to it, and never start the service on the old database again"
+    )
     return _FAILED if findings else 0

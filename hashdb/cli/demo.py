@@ -22,6 +22,7 @@ import httpx
 from PIL import Image
 
 import hashdb
+from hashdb.cli.help import Command
 from hashdb.cli.output import as_json, console, print_json, print_table
 from hashdb.client import Client
 from hashdb.domain.matching.matches import Query, Result
@@ -39,16 +40,21 @@ _CONTRIBUTED = 12
 _STARTS_WITHIN = 30.0
 
 
-@click.command("demo")
-@click.option("--once", is_flag=True, help="End when the table is printed: exit 0 if every expectation held.")
+@click.command("demo", cls=Command, examples=("hashdb demo", "hashdb demo --once"))
+@click.option("--once", is_flag=True, help="End after the table. Exits 1 if a result is not the expected one.")
 @click.option(
-    "--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="A free one, where this is taken."
+    "--port",
+    default=8000,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="Port of the service. If it is in use, the command takes a free one.",
 )
 @as_json
 def demo_command(once: bool, port: int, as_json: bool) -> int:
     """Try hashdb with a real service and real photographs.
 
-    Run the real service in a folder of its own, and the main job on it, on real photographs.
+    The command starts a service in a temporary folder, contributes photographs, and matches altered copies of them.
+    It needs no settings, and deletes everything when it ends.
     """
     photos = sorted(PHOTOS.glob("*.jpg"))
     with _folder() as home, _serving(home, _free_port(port)) as url:
@@ -57,7 +63,7 @@ def demo_command(once: bool, port: int, as_json: bool) -> int:
         echo(f"index         {Settings.model_fields['index'].default} (by {engine()})")
         alpha = _add_member(home, "Alpha Video", "contribute", "match", "feed")
         beta = _add_member(home, "Beta Photos", "match")
-        echo("members       Alpha Video, which contributes; Beta Photos, which matches")
+        echo("members       Alpha Video contributes, Beta Photos matches")
         half = _CONTRIBUTED // 2
         ids = _contribute_by_command(home, url, alpha, photos[:half])
         echo(f"contributed   {half} photographs by `hashdb contribute` (hashed here)")
@@ -72,7 +78,7 @@ def demo_command(once: bool, port: int, as_json: bool) -> int:
             print_trials(trials)
         if not once:
             echo()
-            echo("It stays up until Ctrl-C. As Beta Photos, try a picture of your own:")
+            echo("The service runs until you press Ctrl-C. As Beta Photos, match a picture of your own:")
             echo(f"  export HASHDB_URL={url} HASHDB_KEY={beta}", soft_wrap=True)
             echo("  hashdb match PATH        (.venv/bin/hashdb, if it is not on your PATH)")
             echo(f"  {url}/docs")
@@ -151,7 +157,7 @@ def _run_json(home: Path, *arguments: str, **environment: str) -> Any:
         check=False,
     )
     if done.returncode:
-        raise DemoFailed(f"`hashdb {arguments[0]}` ended with {done.returncode}")
+        raise DemoFailed(f"`hashdb {arguments[0]}` exited with status {done.returncode}")
     return json.loads(done.stdout)
 
 
@@ -245,7 +251,7 @@ def print_trials(trials: Sequence[Trial]) -> None:
         f"{recognised} of {len(copies)} altered copies were recognised;"
         f" {wrong} of {len(others)} other photographs were."
     )
-    echo("Distances are bits that differ, where they are within the radius; – is further away.")
+    echo("A distance is the number of bits that differ; – means that it is beyond the radius.")
     echo(f"A match took {median(trial.milliseconds for trial in trials):.1f} ms (median, one query a request).")
 
 

@@ -11,6 +11,8 @@ from random import Random
 
 import click
 
+from hashdb.cli.help import ALGORITHMS, Choice, Command
+from hashdb.cli.help import PROFILES as MEANINGS
 from hashdb.cli.matching.pictures import find_pictures
 from hashdb.cli.options import Radius
 from hashdb.cli.output import as_json, console, escape_controls, print_json, print_table, progress_bar
@@ -27,31 +29,42 @@ from hashdb.settings import Settings
 _FEWEST = 2
 
 
-@click.command("evaluate")
+@click.command(
+    "evaluate",
+    cls=Command,
+    examples=(
+        "hashdb evaluate photos/ --limit 200 --output evaluation",
+        "hashdb evaluate photos/ --algorithm pdq --radius pdq=44",
+    ),
+)
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(
     "--algorithm",
     "names",
     multiple=True,
-    type=click.Choice(list(map(str, Algorithm))),
-    help="Measure only this one; may be given several times.",
+    type=Choice(ALGORITHMS),
+    help="Measure only this algorithm; may be repeated. By default, those of HASHDB_ALGORITHMS.",
 )
 @click.option(
     "--profile",
     "profiles",
     multiple=True,
-    type=click.Choice(list(PROFILES)),
-    help="Contribute by this one only; may be given several times.",
+    type=Choice(MEANINGS),
+    help="Measure only this profile of variants; may be repeated. By default all.",
 )
-@click.option("--limit", type=click.IntRange(_FEWEST), help="Measure this many pictures, drawn by the seed.")
-@click.option("--seed", default=0, show_default=True, help="Decides all that is left to chance.")
-@click.option("--processes", type=click.IntRange(1, 256), help="How many run at once; one a core, if not said.")
+@click.option(
+    "--limit", type=click.IntRange(_FEWEST), help="Measure only this many pictures, drawn at random with the seed."
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of all random choices.")
+@click.option(
+    "--processes", type=click.IntRange(1, 256), help="Number of processes.  [default: one per processor core]"
+)
 @click.option(
     "--radius",
     "radii",
     multiple=True,
     type=Radius(),
-    help="The radius of an algorithm, like `pdq=44`, instead of the default one; may be given several times.",
+    help="Radius of an algorithm in bits, like `pdq=44`, instead of the default; may be repeated.",
 )
 @click.option(
     "--rate",
@@ -65,7 +78,7 @@ _FEWEST = 2
     default=1_000_000,
     show_default=True,
     type=click.IntRange(1, 100_000_000),
-    help="Size of the index whose costs are told.",
+    help="Number of items in the index for which the costs are estimated.",
 )
 @click.option(
     "--output",
@@ -86,19 +99,18 @@ def evaluate_command(
     output: Path | None,
     as_json: bool,
 ) -> int:
-    """Measure how many altered copies of your pictures are recognised."""
+    """Measure how many altered copies of your pictures are recognised.
+
+    The command alters the pictures of FOLDER, matches the copies, and reports recall, false matches and costs.
+    """
     _prepare_output(output)
     settings = Settings.read()
     files = find_pictures([folder])
     paths = _sample([path for path, error in files.items() if error is None], limit, seed)
     failures = {str(path): error for path, error in files.items() if error is not None}
-    scheme = Scheme(
-        tuple(map(Algorithm, dict.fromkeys(names))) or settings.algorithms,
-        tuple(profile for profile in PROFILES if not profiles or profile in profiles),
-        tuple(ALTERATIONS),
-        seed,
-        _check_radii(radii),
-    )
+    algorithms = tuple(map(Algorithm, dict.fromkeys(names))) or settings.algorithms
+    chosen = tuple(profile for profile in PROFILES if not profiles or profile in profiles)
+    scheme = Scheme(algorithms, chosen, tuple(ALTERATIONS), seed, _check_radii(radii))
     limits = Limits(max_bytes=settings.media_max_bytes, max_pixels=settings.media_max_pixels)
     stopwatch = _Stopwatch(len(paths))
     with stopwatch.bar:
@@ -118,7 +130,9 @@ def evaluate_command(
     for path, reason in failures.items():
         click.echo(escape_controls(f"hashdb: {path}: {reason}"), err=True)
     if (usable := len(evaluation.names)) < _FEWEST:
-        text = f"{escape_controls(folder)}: an evaluation takes {_FEWEST} pictures at least, here are {usable}"
+        text = (
+            f"{escape_controls(folder)}: an evaluation needs at least {_FEWEST} pictures, and this folder has {usable}"
+        )
         click.echo(f"hashdb: {text}", err=True)
         return 1
     return 1 if failures else 0
@@ -135,7 +149,7 @@ def _check_radii(radii: Sequence[tuple[Algorithm, int]]) -> dict[Algorithm, int]
     for algorithm, bits in radii:
         if not 0 <= bits < algorithm.bits // 2:
             most = algorithm.bits // 2 - 1
-            raise click.BadParameter(f"a radius of {algorithm} is 0 to {most} bits here", param_hint="--radius")
+            raise click.BadParameter(f"the radius of {algorithm} must be 0 to {most} bits", param_hint="--radius")
     return dict(radii)
 
 
@@ -148,7 +162,7 @@ def _prepare_output(output: Path | None) -> None:
         (output / "evaluation.json").touch()
     except OSError as error:
         reason = (error.strerror or "unknown error").lower()
-        raise click.BadParameter(f"it cannot be written to: {reason}", param_hint="--output") from error
+        raise click.BadParameter(f"the folder cannot be written: {reason}", param_hint="--output") from error
 
 
 def _write_output(evaluation: Evaluation, output: Path | None) -> None:
@@ -193,7 +207,7 @@ def _print_evaluation(evaluation: Evaluation, stopwatch: _Stopwatch, as_json: bo
         echo(title)
         print_table(*table)
         echo()
-    echo("In force, at the rate: by any algorithm at the radius of the one or the other table, with transforms.")
+    echo("In force, at the rate: by any algorithm at the radius of the first or the second table, with transforms.")
     echo()
     for title, sentences in (
         ("The fit of half of the pictures, and what the other half has:", figures.checks(evaluation)),

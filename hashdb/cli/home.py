@@ -89,7 +89,7 @@ def configured_engine(settings: Settings) -> OpenEngine:
 
         return BKTreeEngine
     if not settings.milvus_uri:
-        raise BadSetting("HASHDB_MILVUS_URI", "is needed with HASHDB_INDEX=milvus")
+        raise BadSetting("HASHDB_MILVUS_URI", "must be set for HASHDB_INDEX=milvus")
     if find_spec("pymilvus") is None:
         raise BadSetting("HASHDB_INDEX", "pymilvus is missing: pip install 'hashdb[milvus]'")
     from hashdb.index.milvus import Milvus, MilvusEngine
@@ -125,7 +125,7 @@ def lock_copy(home: Path) -> Iterator[None]:
         try:
             stack.enter_context(_lock(home / "copy.lock", wait=False))
         except HomeInUse:
-            raise MoveFailed("another `hashdb copy-to` runs from this home: wait for it") from None
+            raise MoveFailed("another `hashdb copy-to` runs from this home: wait until it ends") from None
         yield
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import click
 
+from hashdb.cli.help import Group
 from hashdb.cli.home import list_all, open_home
 from hashdb.cli.options import TEXT, Instant
 from hashdb.cli.output import as_json, print_json, print_result, print_table
@@ -18,18 +19,18 @@ from hashdb.wire import LARGEST_ID, read
 from hashdb.wire.review import IncidentIn, IncidentOut, IncidentsOut, ProposalOut, ProposalsOut
 
 
-@click.group("proposal")
+@click.group("proposal", cls=Group, examples=("hashdb proposal list", "hashdb proposal drop 4"))
 def proposal_command() -> None:
     """List and drop proposals that wait for a second person.
 
-    List and drop what waits for a second person, on the service's machine. To approve, ask for the same.
+    To approve a proposal, a second person makes the same request. Run this command on the service's machine.
     """
 
 
-@proposal_command.command("list")
+@proposal_command.command("list", examples=("hashdb proposal list",))
 @as_json
 def list_proposals(as_json: bool) -> None:
-    """List what waits for a second person."""
+    """List the proposals that wait for a second person."""
     with open_home(Settings.read()) as db:
         pending = list_all(db, proposals.page)
     if as_json:
@@ -52,32 +53,45 @@ def list_proposals(as_json: bool) -> None:
     print_table([">id", "act", "subject", "by", "expires"], rows)
 
 
-@proposal_command.command("drop")
+@proposal_command.command("drop", examples=("hashdb proposal drop 4",))
 @click.argument("proposal", type=click.IntRange(1, LARGEST_ID))
 @as_json
 def drop(proposal: int, as_json: bool) -> None:
-    """Let a proposal be forgotten."""
+    """Drop a proposal: its request is not carried out."""
     with open_home(Settings.read()) as db:
         proposals.drop(db, COMMAND_LINE, proposal)
-    print_result({"dropped": proposal}, f"proposal {proposal} is dropped", as_json)
+    print_result({"dropped": proposal}, f"proposal {proposal} dropped", as_json)
 
 
-@click.group("incident")
+@click.group(
+    "incident", cls=Group, examples=("hashdb incident add CIP:example-2026 --start now", "hashdb incident list")
+)
 def incident_command() -> None:
     """Manage incidents.
 
-    Open, list and change incidents, on the service's machine.
+    Members contribute under the label of an incident. Run this command on the service's machine.
     """
 
 
-@incident_command.command("add")
+@incident_command.command(
+    "add",
+    examples=(
+        "hashdb incident add CIP:example-2026 --start now",
+        "hashdb incident add CI:example-2026 --start 2026-11-20T10:00:00Z --end 2026-12-20T10:00:00Z --expires",
+    ),
+)
 @click.argument("label", type=TEXT)
-@click.option("--start", type=Instant(), required=True, help="When it began: RFC 3339, or `now`.")
-@click.option("--end", type=Instant(), help="When it ends, where that is known.")
-@click.option("--expires", is_flag=True, help="Let what is contributed under the label expire at the end.")
+@click.option(
+    "--start", type=Instant(), required=True, help="When it began: RFC 3339, like `2026-11-20T10:00:00Z`, or `now`."
+)
+@click.option("--end", type=Instant(), help="When it ends, if that is known.")
+@click.option("--expires", is_flag=True, help="Contributions under the label expire when the incident ends.")
 @as_json
 def add(label: str, start: datetime, end: datetime | None, expires: bool, as_json: bool) -> None:
-    """Open an incident of this label (`CIP:` or `CI:` and a slug)."""
+    """Open an incident.
+
+    LABEL is `CIP:` or `CI:` and a slug.
+    """
     draft = IncidentDraft(label, start, end, expires)
     with open_home(Settings.read()) as db:
         added = incidents.add(
@@ -86,7 +100,7 @@ def add(label: str, start: datetime, end: datetime | None, expires: bool, as_jso
     _print_incident(added, as_json)
 
 
-@incident_command.command("list")
+@incident_command.command("list", examples=("hashdb incident list",))
 @as_json
 def list_incidents(as_json: bool) -> None:
     """List the incidents."""
@@ -112,17 +126,20 @@ def list_incidents(as_json: bool) -> None:
     print_table([">id", "label", "start", "end", "contributions"], rows)
 
 
-@incident_command.command("change")
+@incident_command.command("change", examples=("hashdb incident change 2 --end now --expires",))
 @click.argument("incident", type=click.IntRange(1, LARGEST_ID))
 @click.option("--start", type=Instant(), help="When it began.")
 @click.option("--end", type=Instant(), help="When it ends.")
-@click.option("--no-end", is_flag=True, help="Let it go on.")
-@click.option("--expires/--lasts", default=None, help="Whether its contributions expire at its end.")
+@click.option("--no-end", is_flag=True, help="Remove the end: the incident continues.")
+@click.option("--expires/--lasts", default=None, help="Whether its contributions expire when it ends.")
 @as_json
 def change(
     incident: int, start: datetime | None, end: datetime | None, no_end: bool, expires: bool | None, as_json: bool
 ) -> None:
-    """Change an incident; what was contributed under its label follows at once."""
+    """Change an incident.
+
+    INCIDENT is its id. The change applies to contributions under its label at once.
+    """
     if no_end and end is not None:
         raise click.UsageError("give --end or --no-end, not both")
     incident_change = IncidentChange(

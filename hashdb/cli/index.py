@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from hashdb.cli.help import Group
 from hashdb.cli.home import configured_engine, open_home
 from hashdb.cli.output import as_json, print_json, progress_bar
 from hashdb.errors import BadSetting, IndexNotReady
@@ -13,37 +14,35 @@ from hashdb.settings import Settings
 _FAILED = 1
 
 
-@click.group("index")
+@click.group("index", cls=Group, examples=("hashdb index check",))
 def index_command() -> None:
     """Check the search index.
 
-    Compare the search index with the database.
+    Run this command on the service's machine.
     """
 
 
-@index_command.command("check")
+@index_command.command("check", examples=("hashdb index check", "hashdb index check --sample 1000"))
 @click.option(
     "--sample",
     default=100,
     show_default=True,
     type=click.IntRange(1, 100_000),
-    help="Queries for each algorithm; more find a smaller fault and take longer.",
+    help="Queries for each algorithm. More queries find smaller faults and take longer.",
 )
 @as_json
 def check(sample: int, as_json: bool) -> int:
-    """Compare the index's answers with a BK-tree of the database. Run it after a fault, also while the service runs.
+    """Compare the answers of the index with a BK-tree of the database.
 
-    Takes a random sample of the stored values, and searches for each within the default radius. Opens the index's
-    files as a worker of the service does, and changes nothing. Exits 1 where the index missed a value, or has none
-    that can be used.
+    Run this command after a fault; the service may run meanwhile. The command takes a random sample of the stored
+    values, and searches for each within the default radius. It opens the files of the index as a worker does, and
+    changes nothing. It exits 1 if the index missed a value or cannot be used.
 
-    A value that only waits to be removed (`stale`) is no fault: the database decides what a match answers.
-
-    Example: hashdb index check --sample 1000
+    A value that only waits to be removed (`stale`) is not a fault: the database decides what a match answers.
     """
     settings = Settings.read()
     if settings.index == "bktree":
-        raise BadSetting("HASHDB_INDEX", "bktree stores no index that could be checked: restart the service instead")
+        raise BadSetting("HASHDB_INDEX", "bktree stores no index to check: restart the service instead")
     with open_home(settings, settings.home / "index", configured_engine(settings)) as db:
         bar, advance = progress_bar("comparing the index", index_check.backlog(db))
         try:
@@ -51,8 +50,8 @@ def check(sample: int, as_json: bool) -> int:
                 compared = index_check.check(db, sample, advance)
         except IndexNotReady:
             click.echo(
-                "there is no index that can be used: start the service and wait until /readyz answers 200;"
-                " if it does not, its log says why",
+                "there is no usable index: start the service and wait until /readyz answers 200;"
+                " if it does not, the log of the service says why",
                 err=True,
             )
             return _FAILED
@@ -79,5 +78,5 @@ def _format_comparison(comparison: index_check.Compared) -> str:
 def _format_repair(settings: Settings) -> str:
     """What the operator must do to have the index built again."""
     if settings.index == "milvus":
-        return "Stop the service, drop the collections hashdb_… in Milvus, and start it: it writes them again."
-    return f"Stop the service, remove {settings.home / 'index'}, and start it: it builds the index from the database."
+        return "Stop the service, drop the collections hashdb_… in Milvus, and start the service: it writes them again."
+    return f"Stop the service, delete {settings.home / 'index'}, and start the service: it builds the index again."

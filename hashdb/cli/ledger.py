@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hashdb.cli.help import Group
 from hashdb.cli.home import open_home
 from hashdb.cli.output import as_json, print_json, progress_bar
 from hashdb.client import Client
@@ -26,30 +27,32 @@ if TYPE_CHECKING:
 _FAILED = 1
 
 
-@click.group("audit")
+@click.group("audit", cls=Group, examples=("hashdb audit verify", "hashdb audit check --checkpoint kept.txt --save"))
 def audit_command() -> None:
     """Verify the audit log.
 
-    Verify the log on the service's machine, or check it from outside.
+    The operator runs `verify` on the service's machine. An auditor runs `check` on another machine, with a key of scope
+    `audit`.
     """
 
 
-@audit_command.command("verify")
+@audit_command.command("verify", examples=("hashdb audit verify", "hashdb audit verify --checkpoint kept.txt"))
 @click.option(
     "--checkpoint",
     "file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="A checkpoint that was kept on another machine.",
+    help="File of a checkpoint that was kept on another machine.",
 )
 @as_json
 def verify_log(file: Path | None, as_json: bool) -> int:
-    """Compute the log's tree anew from every row, and hold it against the stored tree and the signed checkpoints.
+    """Verify the whole audit log in the database.
 
-    Names the first event that was changed, removed, added or moved. Where there is none, holds the tables against what
-    the events add up to, and names the first row of each kind that is not so. Exits 1 where anything does not hold.
+    The command computes the log's tree again from every row, and compares it with the stored tree and the signed
+    checkpoints. It reports the first event that was changed, removed, added or moved. If there is none, it compares the
+    tables with the events, and reports the first row of each kind that differs. It exits 1 if it finds anything.
 
-    A person who holds the database, the signing key and the file of checkpoints can write another log that agrees with
-    itself. Only a checkpoint that is kept on another machine shows this: name its file with --checkpoint.
+    A person who has the database, the signing key and the file of checkpoints can write another log that is consistent.
+    Only a checkpoint that was kept on another machine reveals this: pass its file with --checkpoint.
     """
     from hashdb.service.ledger.verification import verify
 
@@ -61,7 +64,9 @@ def verify_log(file: Path | None, as_json: bool) -> int:
             verdict = verify(db, COMMAND_LINE, advance, outside)
     if not (verdict.size or verdict.checkpoints or verdict.findings):
         # Probably another home than the service's: an empty log proves nothing.
-        raise BadSetting("HASHDB_HOME", "its log is empty (or HASHDB_DATABASE_URL's): name what the service uses")
+        raise BadSetting(
+            "HASHDB_HOME", "the audit log there is empty: set HASHDB_HOME and HASHDB_DATABASE_URL as for the service"
+        )
     if as_json:
         print_json(_verdict_to_json(verdict))
     elif verdict.findings:
@@ -74,18 +79,22 @@ def verify_log(file: Path | None, as_json: bool) -> int:
     return _FAILED if verdict.findings else 0
 
 
-@audit_command.command("check")
+@audit_command.command("check", examples=("hashdb audit check --checkpoint kept.txt --save",))
 @click.option(
     "--checkpoint",
     "file",
     required=True,
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The checkpoint that you kept; with --save it need not be there yet.",
+    help="File of the checkpoint that you kept. With --save it may not exist yet.",
 )
-@click.option("--save", is_flag=True, help="Keep the new checkpoint in that file, where the log only grew.")
+@click.option("--save", is_flag=True, help="Write the new checkpoint to that file if the log only grew.")
 @as_json
 def check(file: Path, save: bool, as_json: bool) -> None:
-    """Prove from outside, with a checkpoint that you kept, that the log only grew since. Exits 1 where it did not."""
+    """Check from another machine that the audit log only grew.
+
+    The command reads the current checkpoint from the service, and verifies by a consistency proof that the log still
+    contains the checkpoint that you kept. It exits 1 if not.
+    """
     kept = _read_checkpoint(file, save)
     with Client.from_environment() as client:
         checked = client.check(kept)
@@ -101,7 +110,9 @@ def check(file: Path, save: bool, as_json: bool) -> None:
             f"the log of {checked.now.origin} only grew: {checked.before.size:,} events, now {checked.now.size:,}"
         )
     if checked.new_key:
-        click.echo(f"it is signed by another key than the checkpoint that was kept: {checked.key}", err=True)
+        click.echo(
+            f"the key that signs the log has changed since the kept checkpoint: it is now {checked.key}", err=True
+        )
 
 
 def _format_reach(verdict: Verdict) -> str:
@@ -114,8 +125,8 @@ def _format_reach(verdict: Verdict) -> str:
     size, later = verdict.outside.size, verdict.size - verdict.outside.size
     age = datetime.now(UTC) - verdict.outside.at
     return (
-        f"the checkpoint from outside proves events 1 to {size:,}, the last {age.days:,} days old; the {later:,} later"
-        " events are proved only against who does not control this machine"
+        f"the checkpoint from outside proves events 1 to {size}, the last {age.days:,} days old; the {later:,} later"
+        " events are proved only against people who do not control this machine"
     )
 
 
@@ -159,9 +170,11 @@ def _read_checkpoint(file: Path, may_be_missing: bool) -> str | None:
     except FileNotFoundError:
         if may_be_missing:
             return None
-        raise BadNote(f"there is no {file}: keep a first checkpoint with hashdb audit check --save") from None
+        raise BadNote(
+            f"{file} does not exist: write a first checkpoint with `hashdb audit check --checkpoint {file} --save`"
+        ) from None
     except (OSError, UnicodeDecodeError):
-        raise BadNote(f"{file} cannot be read as a checkpoint") from None
+        raise BadNote(f"{file} is not a readable checkpoint") from None
 
 
 def _write_checkpoint(file: Path, note: str) -> None:

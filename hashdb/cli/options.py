@@ -22,7 +22,7 @@ class Text(click.ParamType[str]):
         try:
             text.encode("utf-8")
         except UnicodeEncodeError:
-            self.fail("takes a text in UTF-8", param, ctx)
+            self.fail("the text is not valid UTF-8", param, ctx)
         return text
 
 
@@ -57,4 +57,4 @@ class Radius(click.ParamType[tuple[Algorithm, int]]):
         try:
             return Algorithm(name), int(bits)
         except ValueError:
-            self.fail("write it as algorithm=bits, like pdq=20", param, ctx)
+            self.fail(f"{value!r} is not a radius: write it as algorithm=bits, like pdq=20", param, ctx)

@@ -73,7 +73,9 @@ def print_proposal(proposal: Proposal, as_json: bool) -> None:
         print_json(ProposalOut.from_domain(proposal))
     else:
         until = f"{proposal.expires_at:%Y-%m-%d %H:%M} UTC"
-        click.echo(f"proposal {proposal.id}: nothing is done until a second person asks for the same, by {until}")
+        click.echo(
+            f"proposal {proposal.id}: a second person must make the same request by {until}; until then nothing changes"
+        )
 
 
 def escape_unencodable() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from hashdb.cli.help import REASONS, Choice, Code, Command, Group
 from hashdb.cli.options import TEXT
 from hashdb.cli.output import as_json, print_json, print_proposal, print_result, print_table
 from hashdb.client import Client
@@ -12,20 +13,36 @@ from hashdb.domain.review.incidents import Proposal
 from hashdb.wire import LARGEST_ID
 from hashdb.wire.review import CaseOut, CasesOut, OpinionOut
 
+_STATES = {"open": "a reviewer has still to decide", "decided": "a reviewer has decided"}
+_DECISIONS = {
+    "uphold": "the contribution stands",
+    "quarantine": "the contribution does not match until another decision",
+    "retire": "the contribution was wrong and no longer matches",
+}
+_OPINIONS = {
+    "confirms": "the contribution is right",
+    "disputes": "the contribution is wrong; needs --reason and opens a case",
+}
 
-@click.group("case")
+
+@click.group(
+    "case", cls=Group, examples=("hashdb case list --state open", "hashdb case decide 5 uphold --note 'Checked.'")
+)
 def case_command() -> None:
     """List and decide cases.
 
-    List the cases that you may see, and decide them (with a key of scope review).
+    A case asks a reviewer to decide about a contribution. To decide cases, a key needs the scope `review`.
     """
 
 
-@case_command.command("list")
-@click.option("--state", type=click.Choice(list(map(str, CaseState))), help="Only those.")
+@case_command.command("list", examples=("hashdb case list --state open",))
+@click.option("--state", type=Choice(_STATES), help="List only cases in this state.")
 @as_json
 def list_cases(state: str | None, as_json: bool) -> None:
-    """List cases: those on your contributions and those you opened; with scope review or audit all."""
+    """List the cases on your contributions, and those that you opened.
+
+    With the scope `review` or `audit`, the list has all cases.
+    """
     with Client.from_environment() as client:
         cases = list(client.cases(None if state is None else CaseState(state)))
     if as_json:
@@ -46,21 +63,27 @@ def list_cases(state: str | None, as_json: bool) -> None:
     print_table([">id", ">contribution", "reason", "opened", "due", "decision", "note"], rows)
 
 
-@case_command.command("decide")
+@case_command.command(
+    "decide", examples=("hashdb case decide 5 uphold", "hashdb case decide 5 retire --signal 0 --note 'A news report.'")
+)
 @click.argument("case", type=click.IntRange(1, LARGEST_ID))
-@click.argument("decision", type=click.Choice(list(map(str, Decision))))
-@click.option("--note", type=TEXT, help="Why, for the contributor and who disputed; name nobody.")
+@click.argument("decision", type=Choice(_DECISIONS))
+@click.option("--note", type=TEXT, help="Why. Visible to the contributor and the disputers. Do not name people.")
 @click.option(
     "--signal",
     "signals",
     type=click.IntRange(0, 63),
     multiple=True,
-    help="With retire: the place, from 0, of a signal near which later contributions wait for a reviewer. May be"
-    " repeated; without it, the first signal of each algorithm and what is near to it.",
+    help="With `retire`: position, from 0, of a signal of the contribution. Later contributions near it wait for a"
+    " reviewer. May be repeated. By default the first signal of each algorithm, and those near it.",
 )
 @as_json
 def decide(case: int, decision: str, note: str | None, signals: tuple[int, ...], as_json: bool) -> None:
-    """Decide a case, once: `uphold` the contribution, `quarantine` it until further notice, or `retire` it."""
+    """Decide a case.
+
+    CASE is its id. A case is decided once. If the service needs two persons for `retire`, the command prints the
+    proposal, and a second reviewer must make the same decision.
+    """
     with Client.from_environment() as client:
         decided = client.decide(case, Decision(decision), note, signals or None)
     if isinstance(decided, Proposal):
@@ -68,19 +91,26 @@ def decide(case: int, decision: str, note: str | None, signals: tuple[int, ...],
     elif as_json:
         print_json(CaseOut.from_domain(decided))
     else:
-        click.echo(f"case {decided.id} on contribution {decided.contribution} is decided: {decided.decision}")
+        click.echo(f"case {decided.id} on contribution {decided.contribution} decided: {decided.decision}")
 
 
-@click.command("opinion")
+@click.command(
+    "opinion",
+    cls=Command,
+    examples=(
+        "hashdb opinion 17 confirms",
+        "hashdb opinion 17 disputes --reason edsa_context --note 'Part of a news report.'",
+    ),
+)
 @click.argument("contribution", type=click.IntRange(1, LARGEST_ID))
-@click.argument("opinion", type=click.Choice(list(map(str, Stance))))
-@click.option("--reason", type=TEXT, help="To dispute: a reason of the vocabulary, like `edsa_context`.")
-@click.option("--note", type=TEXT, help="For the contributor and the reviewer; name nobody.")
+@click.argument("opinion", type=Choice(_OPINIONS))
+@click.option("--reason", type=Code(REASONS), help="Why you dispute it.")
+@click.option("--note", type=TEXT, help="Visible to the contributor and the reviewers. Do not name people.")
 @as_json
 def opinion_command(contribution: int, opinion: str, reason: str | None, note: str | None, as_json: bool) -> None:
     """Confirm or dispute another member's contribution.
 
-    Your latest opinion counts. A dispute opens a case, which a reviewer decides.
+    CONTRIBUTION is its id. Your latest opinion counts. A dispute opens a case, which a reviewer decides.
     """
     with Client.from_environment() as client:
         added = client.give_opinion(contribution, OpinionDraft(Stance(opinion), reason, note))

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 from PIL import Image
 
+from hashdb.cli.help import Command
 from hashdb.cli.output import as_json, escape_controls, print_json
 from hashdb.client import Client
 from hashdb.domain.matching.matches import Answer, Query
@@ -59,20 +60,21 @@ class _WrongAnswer(Exception):
     """The answer is not the expected one."""
 
 
-@click.command("selftest")
+@click.command("selftest", cls=Command, examples=("hashdb selftest",))
 @as_json
 def selftest_command(as_json: bool) -> int:
     """Test every step from picture to match.
 
-    Prove with the published test picture that your key, your hashing and the service stand together.
-
-    It needs the scope match, and stores nothing.
+    The command hashes the published test picture, and matches it with your key at the service and in the local copy.
+    The key needs the scope `match`. Nothing is stored. Exits 1 if a step fails.
     """
     steps = SelftestSteps(as_json)
     octets = TEST_PICTURE.read_bytes()
     with steps.step("the test picture is hashed here"):
         if hash_picture(octets, tuple(Algorithm)).signals != TEST_SIGNALS:
-            raise _WrongAnswer("its signals are not the published ones: compare the versions of Pillow and NumPy")
+            raise _WrongAnswer(
+                "its hashes are not the published ones: compare your Pillow and NumPy with constraints.txt"
+            )
     with Client.from_environment() as client:
         _ask_service(steps, client, octets)
     with (
@@ -81,7 +83,7 @@ def selftest_command(as_json: bool) -> int:
     ):
         algorithms = index.rules.algorithms
         _require(index.match([Query(_test_signals(algorithms))]), algorithms)
-        add_detail(f"level with event {index.checkpoint:,}")
+        add_detail(f"up to date (event {index.checkpoint})")
     if as_json:
         print_json({"passed": not steps.failed, "steps": steps.done})
     return 1 if steps.failed else 0
@@ -114,7 +116,7 @@ def _require(answer: Answer, exactly: Sequence[Algorithm] = ()) -> None:
     for match in answer.results[0].matches:
         if match.contribution == TEST_ID:
             if apart := [algorithm for algorithm in exactly if match.distance.get(algorithm, 1) not in (0, None)]:
-                raise _WrongAnswer(f"it matches, but not exactly by {', '.join(apart)}")
+                raise _WrongAnswer(f"it matches, but not at distance 0 by {', '.join(apart)}")
             return
     raise _WrongAnswer("it does not match")
 

@@ -29,6 +29,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.workers.gthread import ThreadWorker
 
 from hashdb import __version__
+from hashdb.cli.help import Command
 from hashdb.cli.home import configured_engine, configured_signing, lock_home, open_home, prepare_home
 from hashdb.cli.options import TEXT
 from hashdb.cli.output import escape_controls, progress_bar
@@ -54,14 +55,23 @@ _GC_THRESHOLD = 10_000
 """New objects between two garbage collections. Python's default of 700 is less than one large request creates."""
 
 
-@click.command("serve")
+@click.command("serve", cls=Command, examples=("hashdb serve", "hashdb serve --port 8080 --workers 4"))
 @click.option("--host", type=TEXT, default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
-@click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 256), help="Processes.")
+@click.option(
+    "--port",
+    default=8000,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port to listen on; 0 picks a free port.",
+)
+@click.option(
+    "--workers", default=2, show_default=True, type=click.IntRange(1, 256), help="Number of worker processes."
+)
 def serve_command(host: str, port: int, workers: int) -> None:
     """Run the service.
 
-    Serve the API until interrupted. Makes or brings up the schema where the database is SQLite.
+    The service runs until it is interrupted. With SQLite, it creates or upgrades the database schema at the start. With
+    PostgreSQL, run `hashdb upgrade` first.
     """
     settings = Settings.read()
     for sentence in unknown_settings(os.environ):
@@ -262,7 +272,7 @@ def check_port(host: str, port: int, settings: tuple[str, str] = _SERVE_OPTIONS)
     address on which this machine cannot listen.
     """
     if not host:
-        raise BadSetting(settings[0], "is empty, which would be every address")
+        raise BadSetting(settings[0], "is empty, which would listen on every address: name one, like 127.0.0.1")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -279,11 +289,11 @@ def bind_error(error: Exception, host: str, port: int, settings: tuple[str, str]
     """The error to raise for an address, from the error of the operating system."""
     host_setting, port_setting = settings
     if not isinstance(error, OSError) or isinstance(error, socket.gaierror):
-        return BadSetting(host_setting, f"there is no machine of the name {host}")
+        return BadSetting(host_setting, f"no machine has the name {host}")
     if error.errno == errno.EADDRINUSE:
         return PortInUse(f"{bracket_ipv6(host)}:{port}", port_setting)
     if error.errno in (errno.EACCES, errno.EPERM):
-        return BadSetting(port_setting, f"{port} is not for everybody to listen on: choose one above 1023")
+        return BadSetting(port_setting, f"{port} needs the rights of the administrator: choose a port above 1023")
     if error.errno == errno.EADDRNOTAVAIL:
         return BadSetting(host_setting, f"{host} is not an address of this machine")
     return BadSetting(host_setting, f"{host} cannot be listened on: {(error.strerror or 'unknown error').lower()}")
@@ -310,7 +320,9 @@ def unknown_settings(names: Iterable[str]) -> Iterator[str]:
             and setting not in (*known, *_NOT_SETTINGS)
         ):
             suggestions = get_close_matches(setting, known, 1)
-            yield f"{name} is no setting" + (f": do you mean HASHDB_{suggestions[0]}?" if suggestions else "")
+            yield f"{name} is not a setting and is ignored" + (
+                f": did you mean HASHDB_{suggestions[0]}?" if suggestions else ""
+            )
 
 
 def require_safe(settings: Settings, host: str) -> None:
@@ -318,7 +330,7 @@ def require_safe(settings: Settings, host: str) -> None:
     _require_tls(settings, host)
     _require_private_key(settings.signing_key)
     if get_debug_flag():
-        raise UnsafeStart("FLASK_DEBUG is set, by which errors show what they hold", "unset it")
+        raise UnsafeStart("FLASK_DEBUG is set, so error pages would show data", "unset it")
     if sys.flags.dev_mode:
         raise UnsafeStart("Python's development mode is on", "unset PYTHONDEVMODE")
 
@@ -327,7 +339,7 @@ def _require_tls(settings: Settings, host: str) -> None:
     if not settings.behind_tls and not is_loopback(host):
         raise UnsafeStart(
             f"--host {host} is open to other machines, and hashdb speaks plain HTTP",
-            "put a proxy with TLS before it and set HASHDB_BEHIND_TLS=true, or listen on 127.0.0.1",
+            "put a TLS proxy in front of it and set HASHDB_BEHIND_TLS=true, or listen on 127.0.0.1",
         )
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import click
 
+from hashdb.cli.help import Choice, Command, Group
 from hashdb.cli.home import prepare_home
 from hashdb.cli.options import TEXT
 from hashdb.cli.output import as_json, print_json, print_result, print_table, progress_counter
@@ -32,32 +33,56 @@ _PATIENCE = 30.0
 _POLL = 0.2
 _id = click.argument("webhook", type=click.IntRange(1, LARGEST_ID))
 _delivery = click.argument("delivery", type=click.IntRange(1, LARGEST_ID))
-_TOPICS = click.Choice(list(map(str, Topic)))
+_TOPICS = Choice(
+    {
+        "feed.changed": "contributions were added, changed or removed (scope feed)",
+        "case.opened": "a case on one of your contributions was opened",
+        "case.decided": "a case that you take part in was decided",
+        "match.reversed": "a match that you were given was withdrawn, retired or quarantined (scope match)",
+    }
+)
+_OUTCOMES = {
+    "waiting": "not yet delivered; the service tries again",
+    "delivered": "your server accepted it",
+    "failed": "the service gave up",
+}
 
 
-@click.group("webhook")
+@click.group(
+    "webhook",
+    cls=Group,
+    examples=(
+        "hashdb webhook add https://hooks.example/hashdb --topic case.opened --topic case.decided",
+        "hashdb webhook test 1",
+    ),
+)
 def webhook_command() -> None:
     """Manage webhooks and their deliveries.
 
-    Have the service push to an address of yours what changes, and see what it delivered.
+    With a webhook, the service sends a message to your server when something changes.
     """
 
 
-@webhook_command.command("add")
+@webhook_command.command(
+    "add", examples=("hashdb webhook add https://hooks.example/hashdb --topic feed.changed --note 'Cache'",)
+)
 @click.argument("url", type=TEXT)
-@click.option("--topic", "topics", type=_TOPICS, multiple=True, required=True, help="What to tell of; may be repeated.")
+@click.option("--topic", "topics", type=_TOPICS, multiple=True, required=True, help="What to report; may be repeated.")
 @click.option("--note", type=TEXT, default="", help="What it is for.")
 @as_json
 def add(url: str, topics: tuple[str, ...], note: str, as_json: bool) -> None:
-    """Make a webhook to URL. Its secret is shown this once."""
+    """Add a webhook that sends messages to URL.
+
+    The secret, which signs the messages, is shown only once.
+    """
     with Client.from_environment() as client:
         _print_secret(client.add_webhook(WebhookDraft(url, tuple(map(Topic, topics)), note)), as_json)
 
 
-@webhook_command.command("list")
+@webhook_command.command("list", examples=("hashdb webhook list",))
 @as_json
 def browse(as_json: bool) -> None:
-    """List your webhooks (with scope admin, everybody's)."""
+    """List your webhooks; with the scope `audit`, those of all members."""
     with Client.from_environment() as client:
         webhooks = list(client.webhooks())
     if as_json:
@@ -72,61 +97,74 @@ def browse(as_json: bool) -> None:
     print_table([">id", "url", "topics", "state", "note"], rows)
 
 
-@webhook_command.command("change")
+@webhook_command.command(
+    "change", examples=("hashdb webhook change 1 --disable", "hashdb webhook change 1 --topic case.opened")
+)
 @_id
-@click.option("--url", type=TEXT, help="Where to push from now on.")
-@click.option("--topic", "topics", type=_TOPICS, multiple=True, help="What to tell of, instead of what it told.")
+@click.option("--url", type=TEXT, help="New URL.")
+@click.option("--topic", "topics", type=_TOPICS, multiple=True, help="What to report instead; may be repeated.")
 @click.option("--note", type=TEXT, help="What it is for.")
-@click.option("--enable/--disable", "enabled", default=None, help="Send again from where it stopped, or send nothing.")
+@click.option(
+    "--enable/--disable", "enabled", default=None, help="Send messages again from where it stopped, or stop sending."
+)
 @as_json
 def change(
     webhook: int, url: str | None, topics: tuple[str, ...], note: str | None, enabled: bool | None, as_json: bool
 ) -> None:
-    """Change a webhook."""
+    """Change a webhook.
+
+    WEBHOOK is its id.
+    """
     webhook_change = WebhookChange(url, tuple(map(Topic, topics)) or None, note, enabled)
     with Client.from_environment() as client:
         changed = client.change_webhook(webhook, webhook_change)
     print_result(
         WebhookOut.from_domain(changed),
-        f"webhook {changed.id}: {_format_state(changed)}, tells of {' and '.join(changed.topics)}",
+        f"webhook {changed.id}: {_format_state(changed)}, reports {' and '.join(changed.topics)}",
         as_json,
     )
 
 
-@webhook_command.command("delete")
+@webhook_command.command("delete", examples=("hashdb webhook delete 1",))
 @_id
 @as_json
 def delete(webhook: int, as_json: bool) -> None:
-    """Delete a webhook, and the list of what it delivered."""
+    """Delete a webhook and the list of its deliveries."""
     with Client.from_environment() as client:
         client.delete_webhook(webhook)
-    print_result({"deleted": webhook}, f"webhook {webhook} is deleted", as_json)
+    print_result({"deleted": webhook}, f"webhook {webhook} deleted", as_json)
 
 
-@webhook_command.command("renew")
+@webhook_command.command("renew", examples=("hashdb webhook renew 1",))
 @_id
 @as_json
 def renew(webhook: int, as_json: bool) -> None:
-    """Give a webhook another secret, shown this once. The one before signs beside it for 24 hours."""
+    """Replace the secret of a webhook.
+
+    The new secret is shown only once. For 24 hours, messages are signed with the old secret, too.
+    """
     with Client.from_environment() as client:
         _print_secret(client.renew_webhook(webhook), as_json)
 
 
-@webhook_command.command("test")
+@webhook_command.command("test", examples=("hashdb webhook test 1",))
 @_id
 @as_json
 def test(webhook: int, as_json: bool) -> int:
-    """Have a message sent that tells of nothing, and tell whether it arrived: exit 1 where it did not."""
+    """Send a test message, and report whether it arrived.
+
+    Exits 1 if it did not.
+    """
     with Client.from_environment() as client:
         return _print_delivery(client, client.test_webhook(webhook), as_json)
 
 
-@webhook_command.command("deliveries")
+@webhook_command.command("deliveries", examples=("hashdb webhook deliveries 1 --outcome failed",))
 @_id
-@click.option("--outcome", type=click.Choice(list(map(str, DeliveryOutcome))), help="Only those.")
+@click.option("--outcome", type=Choice(_OUTCOMES), help="List only deliveries with this outcome.")
 @as_json
 def deliveries(webhook: int, outcome: str | None, as_json: bool) -> None:
-    """List what was delivered to a webhook, and what waits, the oldest first."""
+    """List the deliveries of a webhook, the oldest first."""
     with Client.from_environment() as client:
         listed = list(client.deliveries(webhook, None if outcome is None else DeliveryOutcome(outcome)))
     if as_json:
@@ -152,12 +190,15 @@ def deliveries(webhook: int, outcome: str | None, as_json: bool) -> None:
     print_table([">id", "made", "topic", "outcome", ">attempts", "answer", ">ms", "next attempt"], rows)
 
 
-@webhook_command.command("redeliver")
+@webhook_command.command("redeliver", examples=("hashdb webhook redeliver 1 12",))
 @_id
 @_delivery
 @as_json
 def redeliver(webhook: int, delivery: int, as_json: bool) -> int:
-    """Send a delivery again, now, and tell whether it arrived: exit 1 where it did not."""
+    """Send a delivery again, and report whether it arrived.
+
+    Exits 1 if it did not.
+    """
     with Client.from_environment() as client:
         return _print_delivery(client, client.redeliver(webhook, delivery), as_json)
 
@@ -171,9 +212,9 @@ def _print_delivery(client: Client, delivery: Delivery, as_json: bool) -> int:
     if as_json:
         print_json(DeliveryOut.from_domain(delivery))
     elif delivery.outcome is DeliveryOutcome.DELIVERED:
-        click.echo(f"delivery {delivery.id} has arrived: {delivery.status} after {delivery.ms} ms")
+        click.echo(f"delivery {delivery.id} arrived: {delivery.status} after {delivery.ms} ms")
     else:
-        click.echo(f"delivery {delivery.id} has not arrived: {_format_answer(delivery) or 'it waits'}", err=True)
+        click.echo(f"delivery {delivery.id} did not arrive: {_format_answer(delivery) or 'still waiting'}", err=True)
     return 0 if delivery.outcome is DeliveryOutcome.DELIVERED else _FAILED
 
 
@@ -181,8 +222,8 @@ def _print_secret(issued: IssuedWebhook, as_json: bool) -> None:
     if as_json:
         print_json(WebhookOut.from_issued(issued))
         return
-    click.echo(f"webhook {issued.webhook.id} tells of {' and '.join(issued.webhook.topics)}")
-    click.echo(f"secret (shown this once): {issued.secret}")
+    click.echo(f"webhook {issued.webhook.id} reports {' and '.join(issued.webhook.topics)}")
+    click.echo(f"secret (shown only once): {issued.secret}")
 
 
 def _format_state(webhook: Webhook) -> str:
@@ -207,16 +248,16 @@ _WAIT = 20
 _PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 
 
-@click.command("sync")
-@click.option("--follow", is_flag=True, help="Go on for ever: a change is there within a second of being made.")
+@click.command("sync", cls=Command, examples=("hashdb sync", "hashdb sync --follow"))
+@click.option("--follow", is_flag=True, help="Keep running, and apply each change within a second.")
 @as_json
 def sync_command(follow: bool, as_json: bool) -> None:
     """Update the local copy of the contributions.
 
-    Bring the local copy level, from where it was. `hashdb match --local` reads it, also meanwhile.
+    The command reads the changes since the last run. `hashdb match --local` uses the copy, also during a run.
     """
     if follow and as_json:
-        raise click.UsageError("--follow does not end, so it prints no JSON document")
+        raise click.UsageError("--follow never ends, so it cannot print one JSON document: leave out --json")
     started_over: list[str] = []
 
     def say(message: str) -> None:
@@ -247,7 +288,10 @@ def _follow_feed(sync: Sync, sync_once: Callable[[], None]) -> None:
             sync_once()
             pause = _PAUSE
         except (ServiceUnreachable, ServiceError, Unavailable) as error:
-            click.echo(f"hashdb: {error}; the copy stays at event {sync.state.seq:,}", err=True)
+            click.echo(
+                f"hashdb: {error}; the local copy stays at event {sync.state.seq}; trying again",
+                err=True,
+            )
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -255,4 +299,4 @@ def _follow_feed(sync: Sync, sync_once: Callable[[], None]) -> None:
 def _print_progress(sync: Sync, changes: int, *, quiet: bool = False) -> None:
     if changes or not quiet:
         count = "1 change" if changes == 1 else f"{changes:,} changes"
-        click.echo(f"level with event {sync.state.seq:,}: {count}, {sync.count():,} contributions")
+        click.echo(f"up to date (event {sync.state.seq}): {count}, {sync.count():,} contributions")

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from hashdb.cli.accounts import find_member
+from hashdb.cli.help import Choice, Command
 from hashdb.cli.home import open_home
 from hashdb.cli.options import TEXT
 from hashdb.domain.accounts.members import COMMAND_LINE
@@ -22,7 +23,11 @@ from hashdb.settings import Settings
 from hashdb.web.reports import page
 from hashdb.wire.stats import ReportOut, csv_text
 
-_FORMS = ("json", "csv", "html")
+_FORMS = {"json": "one JSON document", "csv": "one row per figure", "html": "a page for people"}
+_PRESETS = {
+    "tco": "what hashdb knows for Regulation (EU) 2021/784, Article 7(3), of one platform: give --member",
+    "dsa": "fields of a statement of reasons, for a match with one contribution: give --contribution",
+}
 
 
 class _Day(click.ParamType[date]):
@@ -35,22 +40,33 @@ class _Day(click.ParamType[date]):
         try:
             return value if isinstance(value, date) else date.fromisoformat(value)
         except ValueError:
-            self.fail("takes a day, like 2026-11-20", param, ctx)
+            self.fail(f"{value!r} is not a day: write it like 2026-11-20", param, ctx)
 
 
-@click.command("report")
+@click.command(
+    "report",
+    cls=Command,
+    examples=(
+        "hashdb report --from 2026-07-01 --to 2026-09-30 report.html",
+        "hashdb report --preset tco --member 'Example Video' tco.json",
+        "hashdb report --preset dsa --contribution 17",
+    ),
+)
 @click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--from", "first", type=_Day(), help="The first day (UTC); by default the first of the log.")
-@click.option("--to", "last", type=_Day(), help="The last day (UTC), included; today by default.")
-@click.option("--format", "form", type=click.Choice(_FORMS), help="By default what FILE ends in, else json.")
-@click.option("--member", type=TEXT, help="Of one member alone, by its id or name.")
+@click.option("--from", "first", type=_Day(), help="First day (UTC). By default the first day of the log.")
+@click.option("--to", "last", type=_Day(), help="Last day (UTC), included. By default today.")
+@click.option(
+    "--format", "form", type=Choice(_FORMS), help="Format. By default the suffix of FILE decides; without FILE, json."
+)
+@click.option("--member", type=TEXT, help="Report on one member only: its id or name.")
 @click.option(
     "--preset",
-    type=click.Choice(["tco", "dsa"]),
-    help="tco: what is known here of Regulation (EU) 2021/784, Art. 7(3), for a platform (see --member); "
-    "dsa: the fields of a statement of reasons for a match on the contribution of --contribution. In JSON.",
+    type=Choice(_PRESETS),
+    help="Report in the terms of a law, in JSON.",
 )
-@click.option("--contribution", type=click.IntRange(1), help="With --preset dsa: which contribution was matched.")
+@click.option(
+    "--contribution", type=click.IntRange(1), help="With --preset dsa: the id of the contribution that matched."
+)
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def report_command(
     file: Path | None,
@@ -64,17 +80,16 @@ def report_command(
 ) -> None:
     """Report what happened in a period.
 
-    Report on a period: what was contributed, matched, disputed and refused, into FILE or on standard output.
-
-    The same period has the same numbers each time, once it is final.
+    The report counts contributions, matches, disputes and refusals. It is written to FILE, or to standard output.
+    Once a period is over and final, its numbers never change. Run this command on the service's machine.
     """
     format = "json" if as_json else form or ("json" if file is None else file.suffix.removeprefix(".").lower())
     if format not in _FORMS:
-        raise click.UsageError(f"{file} does not end in .json, .csv or .html: name a --format")
+        raise click.UsageError(f"{file} does not end in .json, .csv or .html: give --format")
     if preset is not None and format != "json":
-        raise click.UsageError("a preset is told in JSON")
+        raise click.UsageError("--preset writes JSON only: leave out --format, or give --format json")
     if (preset == "dsa") != (contribution is not None):
-        raise click.UsageError("--preset dsa and --contribution go together")
+        raise click.UsageError("--preset dsa and --contribution go together: give both or neither")
     with open_home(Settings.read()) as db:
         if contribution is not None:
             text = _format_json(_statement(db, contribution))

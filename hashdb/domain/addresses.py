@@ -62,10 +62,12 @@ class EgressPolicy:
         """Why the service may not connect to a host by this scheme, without a look-up of its name; or None."""
         if scheme != "https" and not (self.plain and scheme == "http"):
             return (
-                "takes an address that begins with http:// or https://" if self.plain else "takes an https:// address"
+                "must be a URL that begins with http:// or https://"
+                if self.plain
+                else "must be a URL that begins with https://"
             )
         try:
             address = ip_address(host)
         except ValueError:
             return None
-        return None if self.permits(address) else "this address is not of the internet"
+        return None if self.permits(address) else "this is not a public address"

@@ -57,7 +57,7 @@ class Rules:
         widest = max(algorithm.radius, self.max_radius.get(algorithm, 0))
         if 0 <= radius <= widest:
             return None
-        return f"a radius of {algorithm} is 0 to {widest} bits on this service"
+        return f"the radius of {algorithm} must be 0 to {widest} bits on this service"
 
     def draft_faults(self, draft: Draft, now: datetime) -> Iterator[Fault]:
         """Every fault of a draft, at its field."""
@@ -89,7 +89,7 @@ class Rules:
         """Why a benign signal may not have this radius (bits), or None: a larger one would mask unlike signals."""
         if 0 <= radius <= algorithm.radius:
             return None
-        return f"a radius of {algorithm} is 0 to {algorithm.radius} bits here"
+        return f"the radius of {algorithm} must be 0 to {algorithm.radius} bits"
 
     def amendment_faults(self, change: Amendment, now: datetime) -> Iterator[Fault]:
         """Every fault of a change to a contribution, at its field."""
@@ -147,17 +147,19 @@ def quality_fault(quality: int | None) -> str | None:
     """Why a picture of this PDQ quality (0 to 100) is unfit for matching, or None."""
     if quality is None or quality >= MINIMUM_QUALITY:
         return None
-    return f"a picture of quality {quality} gives a hash that matches by accident: at least {MINIMUM_QUALITY} is needed"
+    return (
+        f"quality {quality} is too low: the hash would match other pictures by accident; the least is {MINIMUM_QUALITY}"
+    )
 
 
 def past_fault(at: datetime, now: datetime) -> str | None:
     """Why a past event cannot have the time `at`, or None."""
-    return None if at <= now + CLOCK_SKEW else "this lies in the future"
+    return None if at <= now + CLOCK_SKEW else "must not be in the future"
 
 
 def future_fault(at: datetime, now: datetime) -> str | None:
     """Why a future event cannot have the time `at`, or None."""
-    return None if at > now else "this lies in the past"
+    return None if at > now else "must be in the future"
 
 
 _ENTITY = re.compile(r"([A-Z-]{2,10}):([a-z0-9][a-z0-9_-]{0,63})", re.ASCII)
@@ -202,7 +204,7 @@ class Vocabulary:
         """Why `entity` is not a list of the vocabulary and a slug (`UN:example`), or None."""
         parts = _ENTITY.fullmatch(entity)
         if not parts:
-            return "an entity is a list and a slug, like UN:example"
+            return "must be a list and a slug, like UN:example"
         return self.fault("entity_list", parts[1])
 
 
@@ -220,4 +222,4 @@ def incident_fault(incident: str) -> str | None:
     """Why `incident` is not `CIP:<slug>` or `CI:<slug>` (GIFCT's incident response), or None."""
     if _INCIDENT.fullmatch(incident):
         return None
-    return "an incident is CIP: or CI: and a slug, like CIP:example-2026"
+    return "must be CIP: or CI: and a slug, like CIP:example-2026"

@@ -72,12 +72,12 @@ class Signal:
         name, colon, digits = text.partition(":")
         algorithm = _NAMES.get(name)
         if not colon or algorithm is None:
-            raise ValueError(f"a signal is algorithm:hex, with an algorithm of {', '.join(_NAMES)}")
+            raise ValueError(f"must be algorithm:hex, with one of the algorithms {', '.join(_NAMES)}")
         expected = algorithm.bits // 4
         if not _HEX.fullmatch(digits):
-            raise ValueError(f"{algorithm} takes {expected} hex digits in lower case")
+            raise ValueError(f"{algorithm} needs {expected} hex digits in lower case")
         if len(digits) != expected:
-            raise ValueError(f"{algorithm} takes {expected} hex digits, got {len(digits)}")
+            raise ValueError(f"{algorithm} needs {expected} hex digits, got {len(digits)}")
         return cls(algorithm, int(digits, 16))
 
     def __str__(self) -> str:

@@ -22,14 +22,14 @@ def parse_instant(text: str) -> datetime:
     """
     parts = _RFC3339.fullmatch(text)
     if not parts:
-        raise ValueError("a time is RFC 3339 with a zone, like 2026-11-20T10:00:00Z")
+        raise ValueError("must be an RFC 3339 time with a zone, like 2026-11-20T10:00:00Z")
     try:
         # Python accepts zones of 99 minutes and, in newer versions, the hour 24.
         if parts["hour"] > "23" or (parts["minutes"] or "") > "59":
             raise ValueError
         return datetime.fromisoformat(text.upper()).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise ValueError("there is no such time in the calendar") from None
+        raise ValueError("is not a time of the calendar") from None
 
 
 @lru_cache(4096)

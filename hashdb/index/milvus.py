@@ -71,7 +71,7 @@ class Milvus:
             yield self._client
         except (MilvusException, RpcError) as error:
             if not self.failed:
-                log.warning("Milvus does not do what it is asked: %s", type(error).__name__)
+                log.warning("a request to Milvus failed: %s", type(error).__name__)
             self.failed = True
             raise IndexNotReady(_RETRY_AFTER) from error
 
@@ -264,7 +264,7 @@ class MilvusEngine:
             generation, manifest = self._read_manifest()
             self.doubted = False
             if manifest is not None and (reason := self._fault(manifest, epoch, head, leaf)):
-                log.warning("what Milvus holds is not used: %s", reason)
+                log.warning("the data in Milvus is not used: %s", reason)
             elif manifest is not None:
                 self._adopt(generation, manifest)
         return self.last_seq
@@ -337,7 +337,7 @@ class MilvusEngine:
 
     def fail(self, error: OSError) -> None:
         """Log that the folder, which has only the lock, cannot be written."""
-        log.warning("the index's folder cannot be written: %s", (error.strerror or "").lower())
+        log.warning("the folder of the index cannot be written: %s", (error.strerror or "").lower())
 
     @contextmanager
     def writing(self) -> Iterator[bool]:

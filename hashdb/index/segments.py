@@ -170,7 +170,7 @@ class SegmentStore:
                 self._delete_unused(self._manifest)
                 return True
         except DamagedSegment as error:
-            log.warning("the index is built anew from the store: %s", error)
+            log.warning("rebuilding the index from the database: %s", error)
         self.throw_away()
         # At seq 0 no value is expected on disk.
         return self.last_seq == 0
@@ -284,7 +284,7 @@ class SegmentStore:
                 self._current_stamp = self._last_stamp = manifest_stamp(self._folder)
         if self.failing:
             self.failing = False
-            log.warning("the index is written again")
+            log.warning("writing the index again")
         self._step("tidy")
         self._delete_unused(manifest)
 

@@ -86,7 +86,7 @@ class Background:
                 tx.task_errors.put(task, text, self._now())
         except Exception as error:
             # The store may be what failed. The failure is already in the log.
-            log.warning("the failure of background task %s is not stored: %s", task, type(error).__name__)
+            log.warning("the failure of background task %s could not be stored: %s", task, type(error).__name__)
 
 
 def is_due(last: datetime | None, now: datetime, every: timedelta) -> bool:

@@ -198,7 +198,7 @@ class IndexView:
         """Fill an index of many values from the store; where files can be written, one process does it for all."""
         if not self._may_write and not self._engine.failing:
             raise IndexNotReady(RETRY_AFTER)
-        logger.info("the index is built from the store")
+        logger.info("building the index from the database")
         if self._may_write:
             self._engine.throw_away()
         self._add(log.source, 0, log.head.seq)

@@ -103,7 +103,7 @@ class IntakeRules:
         incident = self.incidents.get(label) if label else None
         if incident is None or incident.expiry is None or incident.expiry > now:
             return None
-        return "this incident has ended, and what was contributed under it has expired with it"
+        return "this incident has ended, and its contributions have expired"
 
 
 class IntakeCache:

@@ -114,9 +114,12 @@ class Store:
             elif parsed.get_backend_name() == "postgresql":
                 self._engine = connections.postgresql_engine(parsed, busy_seconds)
             else:
-                raise BadSetting("HASHDB_DATABASE_URL", "use sqlite or postgresql")
+                raise BadSetting("HASHDB_DATABASE_URL", "must begin with sqlite:// or postgresql://")
         except ArgumentError:
-            raise BadSetting("HASHDB_DATABASE_URL", "is not a database URL") from None
+            raise BadSetting(
+                "HASHDB_DATABASE_URL",
+                "is not a database URL, like postgresql://user@host/hashdb",
+            ) from None
         except ImportError:
             raise BadSetting("HASHDB_DATABASE_URL", "the driver is missing: pip install 'hashdb[postgres]'") from None
         self._driver_error = self._engine.dialect.loaded_dbapi.OperationalError

@@ -107,19 +107,19 @@ def _patient(driver: Any, busy_seconds: float) -> Any:
 
 _REASONS = {
     "authentication failed": "refuses the user or the password of HASHDB_DATABASE_URL",
-    "no pg_hba.conf entry": "lets nobody in from here",
+    "no pg_hba.conf entry": "does not accept connections from this machine: see pg_hba.conf",
     "does not exist": "does not have the database or the user of HASHDB_DATABASE_URL",
     "starting up": "is starting",
-    "shutting down": "is ending",
-    "too many clients": "has no connection left",
-    "connection slots": "has no connection left",
-    "resolve host": "does not answer: there is no host of that name",
+    "shutting down": "is shutting down",
+    "too many clients": "has no free connection",
+    "connection slots": "has no free connection",
+    "resolve host": "does not answer: no host has that name",
     "refused": "does not answer: connection refused",
     "timeout": "does not answer: no connection within HASHDB_BUSY_SECONDS",
-    "no such file": "does not answer: there is no such socket",
+    "no such file": "does not answer: the socket does not exist",
 }
 """By a part of the driver's message: the text that replaces the message, which may name the user."""
-_ELSE = "does not answer: see that it runs, and that HASHDB_DATABASE_URL names it"
+_ELSE = "does not answer: check that it runs, and that HASHDB_DATABASE_URL names it"
 
 
 def explain_busy(url: str, busy: StoreBusy, setting: str = "HASHDB_DATABASE_URL") -> DatabaseAway | StoreBusy:

@@ -51,14 +51,16 @@ def begin(source: Connection, target: Engine) -> None:
     keys are dropped: creating them once all rows are there is faster than updating them row by row.
     """
     if revision(source) != NEWEST:
-        raise MoveFailed("the service's database has the schema of another version: use the version that serves it")
+        raise MoveFailed(
+            "the service's database has the schema of another version: run this command with the version of the service"
+        )
     epoch = source.execute(select(log.c.epoch)).scalar_one()
     with _writing(target) as connection, connection.begin():
         if not inspect(connection).get_table_names():
             try:
                 migrate(connection)
             except ProgrammingError:
-                raise MoveFailed("the target does not let its user make tables: give it the right to") from None
+                raise MoveFailed("the user of the target may not create tables: grant it that right") from None
             connection.execute(update(log).values(epoch=epoch))
             _drop_extras(connection)
             _mark(connection, COPYING + NEWEST)
@@ -67,7 +69,7 @@ def begin(source: Connection, target: Engine) -> None:
         if schema is None or not schema.startswith(COPYING):
             raise MoveFailed("the target is neither empty nor an unfinished copy: name an empty database")
         if schema != COPYING + NEWEST:
-            raise MoveFailed("the unfinished copy was begun by another version: name an empty database")
+            raise MoveFailed("another version began the unfinished copy: name an empty database")
         if connection.execute(select(log.c.epoch)).scalar_one() != epoch:
             raise MoveFailed("the unfinished copy is of another log: name an empty database")
 
@@ -92,7 +94,7 @@ def make_equal(source: Connection, target: Engine, advance: Advance) -> Moved:
         if written:
             rows, unlike = _compare(source, target, connection, advance)
             if unlike:
-                raise MoveFailed(f"the target did not keep {unlike:,} rows as they were written")
+                raise MoveFailed(f"the target did not keep {unlike:,} rows as this command wrote them")
     return Moved(Audit(source).head(), rows, written)
 
 
@@ -102,7 +104,9 @@ def finish(source: Connection, target: Engine, head: Head) -> None:
     Raises MoveFailed where the head of the source's log is not the one that was moved.
     """
     if Audit(source).head() != head:
-        raise MoveFailed("somebody has written to the service's database meanwhile: stop them, and run this again")
+        raise MoveFailed(
+            "another process wrote to the service's database meanwhile: stop it, and run this command again"
+        )
     with _writing(target) as connection, connection.begin():
         for table in metadata.sorted_tables:
             if (column := table.autoincrement_column) is not None:

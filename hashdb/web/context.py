@@ -195,7 +195,7 @@ def raw_body(*, keep: bool = False) -> bytes:
     limit = request.max_content_length
     if limit is not None and request.content_length is None and len(data) >= limit:
         # Werkzeug silently truncates a chunked body at the limit.
-        raise TooLarge("a request here, in bytes,", limit)
+        raise TooLarge("the bytes of a request", limit)
     return data
 
 
@@ -237,7 +237,7 @@ def read_idempotency_key(*parts: bytes) -> IdempotencyKey | None:
     if key is None:
         return None
     if not 0 < len(key) <= _KEY_LENGTH or not key.isprintable():
-        raise InvalidInput((Fault("Idempotency-Key", f"takes 1 to {_KEY_LENGTH} printable characters"),))
+        raise InvalidInput((Fault("Idempotency-Key", f"must be 1 to {_KEY_LENGTH} printable characters"),))
     digest = hashlib.sha256(flask.request.path.encode())
     for part in parts:
         digest.update(hashlib.sha256(part).digest())

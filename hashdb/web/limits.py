@@ -139,7 +139,9 @@ class RateLimits:
             except StorageError:
                 # Otherwise each request would wait for the timeout and write a log line.
                 self._retry_at = time.monotonic() + _RETRY_SECONDS
-                log.warning("the storage of HASHDB_RATE_LIMIT_STORAGE does not answer: this worker counts alone")
+                log.warning(
+                    "the storage of HASHDB_RATE_LIMIT_STORAGE does not answer: this worker counts requests by itself"
+                )
         # Better that each worker counts alone than that all requests fail, or that nothing is limited.
         self._count_or_raise(self._local, rate, *who)
 

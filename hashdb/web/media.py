@@ -41,12 +41,12 @@ def read_form(*, metadata: bool = True) -> MediaForm:
         # RFC 2046 requires at least one part; Werkzeug reads any other text as the preamble.
         raise MalformedRequest(_MALFORMED)
     if len(files) > FILES_A_REQUEST:
-        raise TooLarge("a request here, in files,", FILES_A_REQUEST)
+        raise TooLarge("the files of a request", FILES_A_REQUEST)
     if faults := _faults(metadata):
         raise invalid_input(faults)
     pictures = tuple(file.stream.read() for file in files)
     if any(len(picture) > settings.media_max_bytes for picture in pictures):
-        raise TooLarge("a picture, in bytes,", settings.media_max_bytes)
+        raise TooLarge("the bytes of a picture", settings.media_max_bytes)
     return MediaForm(pictures, _metadata())
 
 
@@ -59,13 +59,13 @@ def read_picture(*fields: str) -> bytes:
     with reading_body(_MALFORMED):
         files = list(request.files.items(multi=True))
     if len(files) != 1:
-        raise MalformedRequest("a form with one file is needed")
+        raise MalformedRequest("the request must be a form with one file")
     ((name, file),) = files
     if name not in fields:
         raise MalformedRequest(f"the file's field is {' or '.join(fields)}, which names what it is")
     picture = file.stream.read()
     if len(picture) > settings.media_max_bytes:
-        raise TooLarge("a picture, in bytes,", settings.media_max_bytes)
+        raise TooLarge("the bytes of a picture", settings.media_max_bytes)
     return picture
 
 
@@ -102,9 +102,9 @@ def _faults(metadata: bool) -> list[Fault]:
     faults = []
     fields, files = request.form, request.files
     if "file" in fields:
-        faults.append(Fault("file", "takes files, each with a file name"))
+        faults.append(Fault("file", "must be files, each with a file name"))
     elif not files.getlist("file"):
-        faults.append(Fault("file", "is required: one picture or more"))
+        faults.append(Fault("file", "is required: send one or more pictures"))
     count = len(fields.getlist("metadata")) + len(files.getlist("metadata"))
     if metadata and count == 0:
         faults.append(Fault("metadata", "is required: a JSON object, or a list of them"))
@@ -122,7 +122,7 @@ def _metadata() -> str:
     part = request.files.get("metadata")
     text = request.form.get("metadata", "") if part is None else part.stream.read().decode("utf-8", "replace")
     if len(text) > METADATA_BYTES:
-        raise TooLarge("metadata, in characters,", METADATA_BYTES)
+        raise TooLarge("the characters of the metadata", METADATA_BYTES)
     if "\ufffd" in text:
         raise MalformedRequest("the metadata is not JSON in UTF-8")
     return text

@@ -96,12 +96,12 @@ def _too_large() -> errors.TooLarge:
     limit = request.max_content_length or 0
     if request.mimetype == "multipart/form-data":
         # The parser does not say which of the two limits was exceeded.
-        return errors.TooLarge(f"a form here, of {request.max_form_parts} parts at most, in bytes,", limit)
-    return errors.TooLarge("a request here, in bytes,", limit)
+        return errors.TooLarge(f"the bytes of a form, which may have {request.max_form_parts} parts,", limit)
+    return errors.TooLarge("the bytes of a request", limit)
 
 
 def _internal_error(error: Exception) -> Response:
     # The text of an unexpected error may hold content, so only its class and place are logged.
-    log.error("unforeseen %s at %s", type(error).__name__, place(error))
+    log.error("unexpected %s at %s", type(error).__name__, place(error))
     body = {"type": "/problems/internal", "title": "Internal error", "status": 500, "detail": "a fault of the service"}
     return Response(json.dumps(body), 500, mimetype="application/problem+json")

@@ -52,7 +52,7 @@ def reserve_space() -> None:
         folder = tempfile.mkdtemp(prefix="hashdb-metrics-", dir=parent)
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         os.environ[FOLDER] = folder
-        log.warning("there is no room to count metrics: this process counts for itself")
+        log.warning("no space left to share metrics between processes: this process counts by itself")
         _reserve(Path(folder))
 
 

@@ -24,7 +24,7 @@ def require_installed() -> None:
     try:
         import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
     except ImportError:
-        raise BadSetting("HASHDB_OTLP_ENDPOINT", "takes OpenTelemetry: pip install 'hashdb[otel]'") from None
+        raise BadSetting("HASHDB_OTLP_ENDPOINT", "needs OpenTelemetry: pip install 'hashdb[otel]'") from None
 
 
 class Traces:

@@ -127,14 +127,14 @@ def check_size(text: str | bytes, values: int = VALUES, keys: int = KEYS) -> Non
     octets = text.encode("utf-8", "replace") if isinstance(text, str) else text
     # Counting bytes is cheap. It also counts those within strings, so these are upper bounds.
     if octets.count(b",") + octets.count(b"[") + octets.count(b"{") > values:
-        raise TooLarge("a request here, in values,", values)
+        raise TooLarge("the values in a request", values)
     if octets.count(b":") <= keys:
         return
     count, position = 0, 0
     while match := _TO_NEXT_KEY.match(octets, position):
         count, position = count + 1, match.end()
         if count > keys:
-            raise TooLarge("a request here, in names of fields,", keys)
+            raise TooLarge("the field names in a request", keys)
 
 
 def error_from_validation(
@@ -199,14 +199,14 @@ _HASH = re.compile(r"[0-9A-Fa-f]{16,}")
 _REASONS = {
     "missing": "is required",
     "extra_forbidden": "is not a field of this request",
-    "list_type": "takes a list",
-    "string_type": "takes a string",
-    "int_type": "takes a whole number",
-    "int_parsing": "takes a whole number",
-    "model_type": "takes an object",
-    "dict_type": "takes an object",
-    "bool_type": "takes true or false",
-    "bool_parsing": "takes true or false",
+    "list_type": "must be a list",
+    "string_type": "must be a string",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "model_type": "must be an object",
+    "dict_type": "must be an object",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
 }
 
 
@@ -216,14 +216,14 @@ def _reason(error: Any) -> str:
         return str(context["error"])
     if kind in ("too_long", "too_short"):
         limit = context.get("max_length", context.get("min_length"))
-        return f"takes at {'most' if kind == 'too_long' else 'least'} {limit:,} entries"
+        return f"must have at {'most' if kind == 'too_long' else 'least'} {limit:,} entries"
     if kind in ("string_too_long", "string_too_short"):
         limit = context.get("max_length", context.get("min_length"))
-        return f"takes at {'most' if kind == 'string_too_long' else 'least'} {limit:,} characters"
+        return f"must have at {'most' if kind == 'string_too_long' else 'least'} {limit:,} characters"
     if kind in ("less_than_equal", "greater_than_equal"):
-        return f"is at most {context['le']}" if "le" in context else f"is at least {context['ge']}"
+        return f"must be at most {context['le']}" if "le" in context else f"must be at least {context['ge']}"
     if kind == "enum":
-        return f"is one of {context['expected']}"
+        return f"must be one of {context['expected']}"
     fallback: str = error["msg"]
     return _REASONS.get(kind, fallback[:1].lower() + fallback[1:])
 
@@ -231,7 +231,7 @@ def _reason(error: Any) -> str:
 def _parse(parser: Callable[[str], Any]) -> PlainValidator:
     def validate(value: object) -> object:
         if not isinstance(value, str):
-            raise ValueError("takes a string")
+            raise ValueError("must be a string")
         return parser(value)
 
     return PlainValidator(validate)
@@ -239,13 +239,13 @@ def _parse(parser: Callable[[str], Any]) -> PlainValidator:
 
 def _check_name(text: str) -> str:
     if text != text.strip() or text.isdecimal():
-        raise ValueError("takes a name that is no number, without spaces around it")
+        raise ValueError("must not be a number, nor begin or end with a space")
     return _check_printable(text)
 
 
 def _check_printable(text: str) -> str:
     if not text.isprintable():
-        raise ValueError("takes printable characters only")
+        raise ValueError("must have printable characters only")
     return text
 
 
@@ -256,7 +256,7 @@ def _check_lines(text: str) -> str:
 
 def _check_line(text: str) -> str:
     if any(unicodedata.category(character) == "Cc" for character in text):
-        raise ValueError("takes no control characters")
+        raise ValueError("must not have control characters")
     return text
 
 

@@ -53,7 +53,7 @@ from hashdb.wire.conversions import DISTINCT, ChangeMirror, Mirror, construct
 
 CODES_A_LIST = 32
 FILES_A_REQUEST = 32
-QUALITY_NEEDED = "is required with pdq: the picture's quality, 0 to 100, as PDQ gives it"
+QUALITY_NEEDED = "is required with pdq: send the quality that PDQ computed, 0 to 100"
 
 
 def _code(kind: str) -> AfterValidator:
@@ -220,7 +220,7 @@ def read_metadata(text: str, count: int, context: ValidationContext) -> tuple[Me
         raise error_from_validation(error, text, within=["metadata"]) from None
     if not single and len(metadata) != count:
         raise invalid_input(
-            [Fault("metadata", f"takes one object, or one for each of {count} files; got {len(metadata)}")]
+            [Fault("metadata", f"must be one object, or one for each of {count} files; got {len(metadata)}")]
         )
     return (metadata,) * count if single else tuple(metadata)
 

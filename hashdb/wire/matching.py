@@ -51,7 +51,7 @@ def _error_details(name: str, reason: str) -> InitErrorDetails:
 
 def _few_signals(transforms: dict[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
     if sum(map(len, transforms.values())) > SIGNALS_AN_ITEM:
-        raise ValueError(f"take at most {SIGNALS_AN_ITEM} signals in all")
+        raise ValueError(f"must be at most {SIGNALS_AN_ITEM} signals in all")
     return transforms
 
 
@@ -95,7 +95,7 @@ class QueryIn(RequestModel):
 
 def _few_enough(queries: list[QueryIn]) -> list[QueryIn]:
     if sum([len(query.signals) + sum(map(len, query.transforms.values())) for query in queries]) > SIGNALS_A_REQUEST:
-        raise ValueError(f"take at most {SIGNALS_A_REQUEST:,} signals in all")
+        raise ValueError(f"must be at most {SIGNALS_A_REQUEST:,} signals in all")
     return queries
 
 
@@ -239,7 +239,7 @@ def _check_radii(radii: dict[Algorithm, int], info: ValidationInfo) -> dict[Algo
         if not any(signal.algorithm is algorithm for signal in info.data.get("signals", ())):
             raise ValueError(f"there is no signal of {algorithm}")
         if radius > algorithm.radius:
-            raise ValueError(f"a radius of {algorithm} is 0 to {algorithm.radius} bits here")
+            raise ValueError(f"the radius of {algorithm} must be 0 to {algorithm.radius} bits")
     return radii
 
 
@@ -293,9 +293,9 @@ def parse_lines(text: str) -> dict[str, tuple[Signal, ...]]:
         except ValueError as error:
             faults.append(Fault("signals", f"line {place}: {error}"))
     if not any(sides.values()) and not faults:
-        faults.append(Fault("signals", "are required: one a line, like phash:d1c4b2a09f8e7d6c"))
+        faults.append(Fault("signals", "are required: write one per line, like phash:d1c4b2a09f8e7d6c"))
     if len(lines) > LINES:
-        faults.append(Fault("signals", f"take at most {LINES} lines"))
+        faults.append(Fault("signals", f"must be at most {LINES} lines"))
     if faults:
         raise InvalidInput(tuple(faults))
     return {name: tuple(dict.fromkeys(signals)) for name, signals in sides.items()}
@@ -308,5 +308,5 @@ def format_lines(sides: Mapping[str, tuple[Signal, ...]]) -> str:
 
 def _name(text: str) -> str:
     if len(text) > _NAME_LENGTH or not text.isprintable():
-        raise ValueError("what stands before the signal is no name of a transform")
+        raise ValueError("the word before the signal is not the name of a transform")
     return text

@@ -20,7 +20,7 @@ from hashdb.wire import LARGEST_ID, Line, Moment, Token, checked_by
 
 def _whole(value: Any) -> Any:
     if isinstance(value, str) and not (value.isascii() and value.isdecimal() and len(value) <= 16):
-        raise ValueError("takes a whole number")
+        raise ValueError("must be a whole number")
     return value
 
 
@@ -43,11 +43,11 @@ class QueryString(BaseModel):
 
 def _day(value: Any) -> Any:
     if isinstance(value, str) and not re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.ASCII):
-        raise ValueError("takes a day, like 2026-11-20")
+        raise ValueError("must be a day, like 2026-11-20")
     try:
         return date.fromisoformat(value)
     except ValueError:
-        raise ValueError("there is no such day in the calendar") from None
+        raise ValueError("is not a day of the calendar") from None
 
 
 Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
@@ -287,7 +287,7 @@ DAYS = (30, 90, 365)
 
 def _check_days(days: int) -> int:
     if days not in DAYS:
-        raise ValueError(f"is one of {', '.join(map(str, DAYS))}")
+        raise ValueError(f"must be one of {', '.join(map(str, DAYS))}")
     return days
 
 

@@ -32,12 +32,12 @@ def test_for_people_the_secret_stands_on_a_line_of_its_own(run: Commands) -> Non
 def test_a_second_member_of_that_name_is_refused_in_one_sentence(run: Commands) -> None:
     run("member", "add", "Alpha", "--kind", "platform")
     done = run("member", "add", "Alpha", "--kind", "authority")
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", "hashdb: a member named Alpha exists already\n")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "hashdb: a member named Alpha already exists\n")
 
 
 def test_a_name_that_the_api_would_refuse_is_refused_here(run: Commands) -> None:
     done = run("member", "add", "Al\npha", "--kind", "platform")
-    assert (done.returncode, done.stderr) == (1, "hashdb: name: takes printable characters only\n")
+    assert (done.returncode, done.stderr) == (1, "hashdb: name: must have printable characters only\n")
 
 
 def test_a_kind_that_does_not_exist_is_wrong_usage(run: Commands) -> None:

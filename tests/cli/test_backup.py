@@ -103,16 +103,16 @@ def backed_up(run: Commands, tmp_path: Path) -> Path:
     run("member", "add", "Alpha", "--kind", "platform", "--scope", "match")
     file = tmp_path / "backup.tar"
     done = run("backup", file)
-    assert done.returncode == 0 and "the key that signs the log is not in it" in done.stdout
+    assert done.returncode == 0 and "it does not contain the key that signs the log" in done.stdout
     return file
 
 
 def test_what_a_backup_cannot_be_made_of_or_written_over_is_told(run: Commands, tmp_path: Path) -> None:
-    assert "HASHDB_HOME: its log is empty" in run("backup", tmp_path / "one").stderr
+    assert "HASHDB_HOME: the audit log there is empty" in run("backup", tmp_path / "one").stderr
     run("member", "add", "Alpha", "--kind", "platform", "--scope", "match")
-    assert "there is no key to put in" in run("backup", tmp_path / "two", "--with-key").stderr
+    assert "there is no key to include" in run("backup", tmp_path / "two", "--with-key").stderr
     (tmp_path / "three").write_text("mine")
-    assert "three is there already" in run("backup", tmp_path / "three").stderr
+    assert "three already exists" in run("backup", tmp_path / "three").stderr
     assert (tmp_path / "three").read_text() == "mine"
     assert "cannot be written: no such file" in run("backup", tmp_path / "none" / "four").stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "three"]
@@ -127,7 +127,7 @@ def test_what_a_backup_cannot_be_restored_into_is_left_as_it_is(run: Commands, t
     done = run("restore", backed_up, HASHDB_HOME=str(tmp_path / "new"), HASHDB_DATABASE_URL=f"sqlite:///{elsewhere}")
     assert "the database has tables already" in done.stderr
     with serving(tmp_path / "third", workers=1):
-        assert "another hashdb serves" in run("restore", backed_up, HASHDB_HOME=str(tmp_path / "third")).stderr
+        assert "another hashdb runs" in run("restore", backed_up, HASHDB_HOME=str(tmp_path / "third")).stderr
 
 
 @pytest.mark.parametrize("harm", ["text", "cut", "other"])
@@ -142,14 +142,14 @@ def test_what_is_no_backup_restores_nothing(run: Commands, tmp_path: Path, backe
             archive.add(__file__, "../backup.json")
     home = tmp_path / "new"
     done = run("restore", backed_up, HASHDB_HOME=str(home))
-    assert done.returncode == 1 and "is no backup of hashdb, or a damaged one" in done.stderr
+    assert done.returncode == 1 and "is not a backup of hashdb, or it is damaged" in done.stderr
     assert [path.name for path in home.iterdir() if path.suffix != ".lock"] == []
 
 
 def test_without_the_key_one_is_told_where_it_belongs(run: Commands, tmp_path: Path, backed_up: Path) -> None:
     done = run("restore", backed_up, HASHDB_HOME=str(tmp_path / "new"))
     assert done.returncode == 0, done.stderr
-    assert f"put the key that signs the log at {tmp_path / 'new' / 'signing.key'}" in done.stdout
+    assert f"copy the key that signs the log to {tmp_path / 'new' / 'signing.key'}" in done.stdout
 
 
 def test_nothing_that_was_erased_is_in_a_backup(run: Commands, tmp_path: Path) -> None:
@@ -212,7 +212,10 @@ def test_a_backup_that_does_not_verify_is_told_and_deletes_nothing(run: Commands
     before = set(folder.glob("hashdb-*.tar"))
     for _ in range(2):
         done = run("backup", "--into", folder, "--keep", "1", "--verify")
-        assert done.returncode == 1 and "was restored on trial, and its log does not verify: event 1" in done.stderr
+        assert (
+            done.returncode == 1
+            and "was restored into a scratch database, and its log does not verify: event 1" in done.stderr
+        )
         # The last one that failed is kept, so that tests that fail each hour do not fill the disk.
         (failed,) = folder.glob("hashdb-*.failed.tar")
         assert failed.name.partition(".")[0] in done.stderr
@@ -223,7 +226,7 @@ def test_a_backup_that_does_not_verify_is_told_and_deletes_nothing(run: Commands
 def test_how_a_backup_is_asked_for_is_checked(run: Commands, tmp_path: Path) -> None:
     assert "give either a FILE or a folder with --into" in run("backup").stderr
     assert "give either a FILE" in run("backup", tmp_path / "a.tar", "--into", tmp_path).stderr
-    assert "--keep takes --into" in run("backup", tmp_path / "a.tar", "--keep", "3").stderr
+    assert "--keep needs --into" in run("backup", tmp_path / "a.tar", "--keep", "3").stderr
     run("member", "add", "Alpha", "--kind", "platform", "--scope", "match")
     (tmp_path / "backups").mkdir()
     with lock_folder(tmp_path / "backups"):

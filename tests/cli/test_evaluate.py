@@ -60,13 +60,13 @@ def test_one_picture_is_not_enough(run: Commands, folder: Path) -> None:
         path.unlink()
     done = run("evaluate", folder, *QUICK)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"hashdb: {folder}: an evaluation takes 2 pictures at least, here are 1\n"
+    assert done.stderr == f"hashdb: {folder}: an evaluation needs at least 2 pictures, and this folder has 1\n"
 
 
 def test_a_folder_without_pictures_is_told(run: Commands, tmp_path: Path) -> None:
     done = run("evaluate", tmp_path, *QUICK)
     assert done.returncode == 1
-    assert f"no pictures in {tmp_path}" in done.stderr
+    assert f"{tmp_path}: no pictures in this folder" in done.stderr
 
 
 @pytest.mark.parametrize(

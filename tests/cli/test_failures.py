@@ -64,7 +64,7 @@ def test_an_answer_that_is_lost_is_asked_for_again_and_stored_once(member: Comma
 def test_a_busy_service_is_asked_three_times_more(member: Commands, served: str) -> None:
     with between(served, lambda number: StoreBusy(0)) as proxy:
         said = member.json("contribute", PHOTOS[6], *SAID, status=1, HASHDB_URL=proxy.url)
-    assert [one["error"] for one in said] == ["the database is busy or away: ask again"]
+    assert [one["error"] for one in said] == ["the database is busy or unreachable: try again"]
     assert len(proxy.keys) == 4
     assert len(set(proxy.keys)) == 1
 

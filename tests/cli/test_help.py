@@ -1,15 +1,30 @@
-"""The help of every command: what it lists, and that it starts without what it does not need."""
+"""The help of every command: what it lists, its examples, and that it starts without what it does not need."""
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
+from enum import StrEnum
+from pathlib import Path
 
 import click
 import pytest
 
 from hashdb.cli import hashdb
+from hashdb.cli.contributions.rows import Format
+from hashdb.cli.help import BASES, CONTEXTS, GROUNDS, LABELS, REASONS, Choice, Command, values
+from hashdb.domain.accounts.members import MemberKind, Scope
+from hashdb.domain.accounts.users import Role
+from hashdb.domain.contributions import Media
+from hashdb.domain.review.cases import CaseState, Decision, Stance
+from hashdb.domain.sharing.webhooks import DeliveryOutcome, Topic
+from hashdb.domain.signals import Algorithm, Profile
+from hashdb.settings import Settings
+from scripts.docs import walk
 from tests.cli.conftest import Commands
+
+COMMANDS = dict(walk())
 
 
 def _imported(*arguments: str) -> set[str]:
@@ -23,6 +38,28 @@ def _imported(*arguments: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
+def _groups(words: tuple[str, ...] = ("hashdb",), group: click.Group = hashdb) -> dict[tuple[str, ...], click.Group]:
+    context = click.Context(group)
+    inner = {(*words, name): group.get_command(context, name) for name in group.list_commands(context)}
+    return {words: group} | {names: found for names, found in inner.items() if isinstance(found, click.Group)}
+
+
+EVERYTHING = COMMANDS | _groups()
+
+
+def _parse(line: str) -> click.Context:
+    """The context of a command as a shell would start it, up to a redirection. Raises click.UsageError."""
+    program, *words = shlex.split(line.partition(" > ")[0])
+    assert program == "hashdb"
+    command: click.Command = hashdb
+    context = click.Context(command)
+    while isinstance(command, click.Group):
+        name, found, words = command.resolve_command(context, words)
+        assert name is not None and found is not None
+        command = found
+    return command.make_context(name, words, parent=context)
+
+
 def test_the_list_of_commands_imports_no_library_but_click() -> None:
     imported = _imported("--help")
 
@@ -34,7 +71,7 @@ def test_the_list_of_commands_imports_no_library_but_click() -> None:
 def test_a_command_of_a_member_imports_no_part_of_the_service(words: tuple[str, ...]) -> None:
     imported = _imported(*words, "--help")
 
-    assert "httpx" in imported
+    assert "click" in imported
     assert not imported & {"scipy", "flask", "sqlalchemy"}
 
 
@@ -48,8 +85,92 @@ def test_the_list_has_the_first_sentence_of_each_command(run: Commands) -> None:
         assert command.help.split("\n")[0] == hashdb.commands[name].short_help
 
 
-def test_an_unknown_command_is_answered_with_the_nearest_one(run: Commands) -> None:
-    done = run("mach", "upload.jpg")
+def test_an_unknown_command_option_or_value_is_answered_with_the_nearest_one(run: Commands) -> None:
+    for words, nearest in {
+        ("mach", "upload.jpg"): "Did you mean 'match'?",
+        ("key", "revok", "1"): "Did you mean 'revoke'?",
+        ("match", "--transform-all", "x"): "Did you mean --transforms?",
+        ("member", "add", "A", "--kind", "plattform"): "Did you mean 'platform'?",
+    }.items():
+        done = run(*words)
+        assert done.returncode == 2
+        assert nearest.replace("'", "") in done.stderr.replace("'", "")
 
-    assert done.returncode == 2
-    assert "Did you mean 'match'?" in done.stderr
+
+@pytest.mark.parametrize("words", EVERYTHING, ids=" ".join)
+def test_every_help_has_an_example_and_the_meaning_of_every_value(run: Commands, words: tuple[str, ...]) -> None:
+    command, shown = EVERYTHING[words], run(*words[1:], "--help").stdout
+
+    assert isinstance(command, Command)
+    assert command.examples
+    for example in command.examples:
+        assert f"  {example}\n" in shown
+    for parameter in command.params:
+        assert not isinstance(parameter.type, click.Choice) or isinstance(parameter.type, Choice)
+    for _, meanings in values(command):
+        for value, meaning in meanings.items():
+            assert f"  {value} " in shown and meaning
+
+
+@pytest.mark.parametrize("words", EVERYTHING, ids=" ".join)
+def test_every_example_can_be_given_as_it_is_written(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "backup.tar").touch()
+    monkeypatch.chdir(tmp_path)
+    command = EVERYTHING[words]
+    assert isinstance(command, Command)
+
+    for example in command.examples:
+        assert any(" ".join(words) in part for part in example.split(" | ")), example
+        for part in example.split(" | "):
+            assert _parse(part).params
+
+
+def test_an_example_that_cannot_be_given_is_found() -> None:
+    for wrong in ("hashdb match", "hashdb match --nothing x", "hashdb nothing", "hashdb case decide 5 lost"):
+        with pytest.raises(click.UsageError):
+            _parse(wrong)
+
+
+@pytest.mark.parametrize(
+    ("words", "parameter", "kind"),
+    [
+        (("member", "add"), "kind", MemberKind),
+        (("member", "add"), "scopes", Scope),
+        (("user", "add"), "role", Role),
+        (("contribute",), "media", Media),
+        (("contribute",), "profile", Profile),
+        (("hash",), "names", Algorithm),
+        (("import",), "form", Format),
+        (("case", "list"), "state", CaseState),
+        (("case", "decide"), "decision", Decision),
+        (("opinion",), "opinion", Stance),
+        (("webhook", "add"), "topics", Topic),
+        (("webhook", "deliveries"), "outcome", DeliveryOutcome),
+    ],
+)
+def test_the_choices_are_all_values(words: tuple[str, ...], parameter: str, kind: type[StrEnum]) -> None:
+    (found,) = (one for one in COMMANDS["hashdb", *words].params if one.name == parameter)
+    assert isinstance(found.type, Choice)
+    assert set(found.type.choices) == set(map(str, kind))
+
+
+def test_the_codes_are_those_of_the_default_vocabulary() -> None:
+    vocabulary = Settings().vocabulary()
+    assert (tuple(LABELS), tuple(BASES), tuple(CONTEXTS)) == (
+        vocabulary.behaviour,
+        vocabulary.basis,
+        vocabulary.context,
+    )
+    assert (tuple(REASONS), tuple(GROUNDS)) == (vocabulary.reason, vocabulary.tco_ground)
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"), [("ma", "plain,match"), ("member add A --kind p", "plain,platform"), ("key li", "plain,list")]
+)
+def test_the_shell_completes_commands_and_values(run: Commands, typed: str, offered: str) -> None:
+    words = f"hashdb {typed}"
+    done = run.process(_HASHDB_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=str(len(words.split()) - 1))
+    assert offered in done.stdout.split()

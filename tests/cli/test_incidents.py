@@ -27,11 +27,11 @@ def test_an_incident_is_opened_listed_and_changed(run: Commands) -> None:
 
 def test_what_makes_no_sense_is_told_in_one_sentence(run: Commands) -> None:
     assert run("incident", "add", "example", "--start", START).stderr == (
-        "hashdb: label: an incident is CIP: or CI: and a slug, like CIP:example-2026\n"
+        "hashdb: label: must be CIP: or CI: and a slug, like CIP:example-2026\n"
     )
     run("incident", "add", "CI:x", "--start", START)
     assert run("incident", "add", "CI:x", "--start", START).stderr == (
-        "hashdb: an incident labelled CI:x exists already\n"
+        "hashdb: an incident labelled CI:x already exists\n"
     )
-    assert run("incident", "change", "1", "--end", START).stderr == "hashdb: end: this is not after the start\n"
+    assert run("incident", "change", "1", "--end", START).stderr == "hashdb: end: must be after the start\n"
     assert run("incident", "change", "1", "--end", END, "--no-end").returncode == 2

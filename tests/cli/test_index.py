@@ -46,8 +46,8 @@ def test_a_difference_is_told_and_what_to_do(run: Commands, index: Path) -> None
     assert done.returncode == 1
     assert "pdq: 40 values, 39 of the index in files; 40 queries: 1 missing," in done.stdout
     assert done.stderr == (
-        f"the index differs from the database. Stop the service, remove {index}, and start it:"
-        " it builds the index from the database.\n"
+        f"the index differs from the database. Stop the service, delete {index}, and start the service:"
+        " it builds the index again.\n"
     )
     said = run.json("index", "check", status=1)
     assert (said["same"], said["algorithms"]["pdq"]["missing"]) == (False, 1)
@@ -64,12 +64,12 @@ def test_an_index_that_cannot_be_used_is_told(run: Commands) -> None:
         fill_store(db, member_with(db))
     done = run("index", "check")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("there is no index that can be used: start the service and wait until /readyz")
+    assert done.stderr.startswith("there is no usable index: start the service and wait until /readyz")
 
 
 def test_an_engine_that_stores_nothing_cannot_be_checked(run: Commands) -> None:
     done = run("index", "check", HASHDB_INDEX="bktree")
     assert (done.returncode, done.stderr) == (
         2,
-        "hashdb: HASHDB_INDEX: bktree stores no index that could be checked: restart the service instead\n",
+        "hashdb: HASHDB_INDEX: bktree stores no index to check: restart the service instead\n",
     )

@@ -52,7 +52,7 @@ def test_a_checkpoint_that_was_kept_elsewhere_is_held_against_the_log(run: Comma
     (stopped / "kept.txt").write_text(notes[-1].replace("\n10\n", "\n9\n"))
     verdict = run.json(*kept, status=1)
     assert verdict["outside"] is None
-    assert verdict["findings"][0]["reason"] == "the checkpoint from outside: the signature is not of this text"
+    assert verdict["findings"][0]["reason"] == "the checkpoint from outside: the signature does not fit the text"
 
 
 def edit(home: Path, statement: str) -> None:
@@ -80,13 +80,13 @@ def test_of_an_empty_log_nothing_is_said_to_be_proved(run: Commands) -> None:
     for options in ([], ["--json"]):
         done = run("audit", "verify", *options)
         assert done.returncode == 2 and "rewritten" not in done.stdout + done.stderr
-        assert "HASHDB_HOME: its log is empty" in done.stderr
+        assert "HASHDB_HOME: the audit log there is empty" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
-        ("UPDATE events SET actor = 'key:9' WHERE seq = 2", "event 2: not what was written"),
+        ("UPDATE events SET actor = 'key:9' WHERE seq = 2", "event 2: changed"),
         ("DELETE FROM events WHERE seq = 3", "event 3: missing"),
         ("DELETE FROM events WHERE seq = 1", "event 1: missing"),
         ("UPDATE checkpoints SET note = 'x'", "the checkpoint of "),
@@ -149,7 +149,8 @@ def test_a_member_checks_the_log_from_outside(member: Commands, tmp_path: Path) 
     file = tmp_path / "checkpoint"
     done = member("audit", "check", "--checkpoint", file)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"hashdb: there is no {file}: keep a first checkpoint with hashdb audit check --save\n"
+    command = f"`hashdb audit check --checkpoint {file} --save`"
+    assert done.stderr == f"hashdb: {file} does not exist: write a first checkpoint with {command}\n"
     first = member.json("audit", "check", "--checkpoint", file, "--save")
     assert (first["before"], first["saved"], first["new_key"]) == (None, True, False)
     kept = file.read_text()
@@ -186,7 +187,7 @@ def test_a_service_takes_up_a_new_key_while_it_runs(member: Commands, tmp_path: 
     new = member.json("key", "rotate-signing")["vkey"]
     done = member("audit", "check", "--checkpoint", file, "--save")
     assert done.returncode == 0
-    assert done.stderr == f"it is signed by another key than the checkpoint that was kept: {new}\n"
+    assert done.stderr == f"the key that signs the log has changed since the kept checkpoint: it is now {new}\n"
     assert old["key"] != new
     assert not member.json("audit", "check", "--checkpoint", file)["new_key"]
 
@@ -198,9 +199,9 @@ def test_what_was_kept_and_is_no_checkpoint_is_told(member: Commands, tmp_path: 
     file.write_text(re.sub(r"^\d+$", "1", text, flags=re.MULTILINE))
     done = member("audit", "check", "--checkpoint", file, "--save")
     assert done.returncode == 1
-    assert done.stderr == "hashdb: the checkpoint that was kept: the signature is not of this text\n"
+    assert done.stderr == "hashdb: the checkpoint that was kept: the signature does not fit the text\n"
     file.write_bytes(b"\xff")
-    assert member("audit", "check", "--checkpoint", file).stderr.endswith("cannot be read as a checkpoint\n")
+    assert member("audit", "check", "--checkpoint", file).stderr.endswith("is not a readable checkpoint\n")
     done = member("audit", "check", "--checkpoint", tmp_path / "away" / "file", "--save")
     assert done.stderr.endswith("cannot be written: no such file or directory\n")
     assert member("audit", "check").returncode == 2

@@ -62,7 +62,7 @@ def test_a_service_goes_on_over_another_database_with_nothing_lost(tmp_path: Pat
             for _ in range(2):
                 done = run.process("copy-to", HASHDB_COPY_TO=target)
                 assert done.returncode == 0, done.stderr
-                assert done.stdout.endswith("the service still runs: stop it, then run this again to finish\n")
+                assert done.stdout.endswith("the service still runs: stop it, then run this command again to finish\n")
         finally:
             stop.set()
             writer.join()
@@ -160,9 +160,15 @@ def test_the_url_is_in_no_message(run: Commands) -> None:
         ("postgresql://someone:secret@127.0.0.1:9/hashdb", 1, "127.0.0.1:9"),
         ("mysql://someone:secret@127.0.0.1/x", 2, "HASHDB_COPY_TO: "),
         ("sqlite:////absent/secret/x.sqlite", 1, "the target cannot be opened"),
-        ("secret", 2, "HASHDB_COPY_TO: is not a database URL"),
+        (
+            "secret",
+            2,
+            "HASHDB_COPY_TO: is not a database URL, like postgresql://user@host/hashdb",
+        ),
     ):
         done = run("copy-to", HASHDB_COPY_TO=url)
         assert (done.returncode, said in done.stderr, "secret" in done.stderr) == (status, True, False), done.stderr
-    assert run("copy-to").stderr == "hashdb: HASHDB_COPY_TO: is not set, and no URL is given\n"
-    assert run("copy-to", "nonsense").stderr == "hashdb: URL: is not a database URL\n"
+    assert run("copy-to").stderr == "hashdb: HASHDB_COPY_TO: is not set: set it to the target, or give a URL\n"
+    assert (
+        run("copy-to", "nonsense").stderr == "hashdb: URL: is not a database URL, like postgresql://user@host/hashdb\n"
+    )

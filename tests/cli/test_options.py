@@ -41,4 +41,4 @@ def test_an_argument_that_is_not_utf8_is_wrong_usage(run: Commands, words: tuple
 def test_the_sentence_about_it_can_be_written(run: Commands) -> None:
     done = run.process("member", "add", BYTES, "--kind", "platform")
     assert done.returncode == 2
-    assert done.stderr.endswith("Error: Invalid value for 'NAME': takes a text in UTF-8\n")
+    assert done.stderr.endswith("Error: Invalid value for 'NAME': the text is not valid UTF-8\n")

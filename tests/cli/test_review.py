@@ -13,7 +13,7 @@ def test_a_case_is_listed_and_decided(member: Commands, other: Commands, one: in
     assert [found["id"] for found in other.json("case", "list")["cases"]] == [case]
     assert case in [found["id"] for found in member.json("case", "list", "--state", "open")["cases"]]
     decided = member("case", "decide", str(case), "quarantine", "--note", "a news\nreport")
-    assert decided.stdout == f"case {case} on contribution {one} is decided: quarantine\n"
+    assert decided.stdout == f"case {case} on contribution {one} decided: quarantine\n"
     (heads, row) = other("case", "list").stdout.splitlines()
     assert heads.split() == ["id", "contribution", "reason", "opened", "due", "decision", "note"]
     assert row.split()[:3] == [str(case), str(one), "edsa_context"]

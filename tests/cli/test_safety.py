@@ -30,7 +30,7 @@ def test_the_service_says_why_it_does_not_start_and_makes_nothing(run: Commands)
     done = run("serve", "--host", "0.0.0.0", "--port", "0")
     assert done.returncode == 1
     assert done.stderr == (
-        "hashdb: --host 0.0.0.0 is open to other machines, and hashdb speaks plain HTTP: put a proxy with TLS before it"
+        "hashdb: --host 0.0.0.0 is open to other machines, and hashdb speaks plain HTTP: put a TLS proxy in front of it"
         " and set HASHDB_BEHIND_TLS=true, or listen on 127.0.0.1\n"
     )
     home = Path(run.environment["HASHDB_HOME"])
@@ -67,8 +67,8 @@ def test_a_variable_that_is_no_setting_is_warned_of() -> None:
     others = ["HASHDB_HOME", "hashdb_home", "HASHDB_KERNEL", "HASHDB_TEST_CHROMIUM", "HASHDB_REQUIRE_ALL", "HOME"]
     others += ["HASHDB_SERVICE_HOST", "HASHDB_PORT_8000_TCP"]
     assert list(unknown_settings(["HASHDB_RATE_LIMITS", *others, "HASHDB_COLOUR_OF_THE_MOON"])) == [
-        "HASHDB_COLOUR_OF_THE_MOON is no setting",
-        "HASHDB_RATE_LIMITS is no setting: do you mean HASHDB_RATE_LIMIT?",
+        "HASHDB_COLOUR_OF_THE_MOON is not a setting and is ignored",
+        "HASHDB_RATE_LIMITS is not a setting and is ignored: did you mean HASHDB_RATE_LIMIT?",
     ]
 
 
@@ -76,6 +76,6 @@ def test_what_is_warned_of_keeps_no_service_from_starting(run: Commands) -> None
     done = run("serve", "--host", "0.0.0.0", "--port", "0", HASHDB_MAXBODY="1", **{"HASHDB_A\nB": "1"})
     assert done.returncode == 1
     first, second, refused = done.stderr.splitlines()
-    assert first.startswith("hashdb: HASHDB_A\\nB is no setting")
-    assert second == "hashdb: HASHDB_MAXBODY is no setting: do you mean HASHDB_MAX_BODY?"
+    assert first.startswith("hashdb: HASHDB_A\\nB is not a setting")
+    assert second == "hashdb: HASHDB_MAXBODY is not a setting and is ignored: did you mean HASHDB_MAX_BODY?"
     assert refused.startswith("hashdb: --host 0.0.0.0 is open to other machines")

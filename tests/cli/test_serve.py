@@ -58,14 +58,17 @@ def test_an_address_that_is_not_of_this_machine_is_a_bad_setting(run: Commands, 
 
 def test_no_address_is_not_every_address(run: Commands) -> None:
     done = run("serve", "--host", "", "--port", "0")
-    assert (done.returncode, done.stderr) == (2, "hashdb: --host: is empty, which would be every address\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "hashdb: --host: is empty, which would listen on every address: name one, like 127.0.0.1\n",
+    )
 
 
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
         (errno.EADDRINUSE, "[::1]:80 is already in use: stop what listens there, or choose another --port"),
-        (errno.EACCES, "--port: 80 is not for everybody to listen on: choose one above 1023"),
+        (errno.EACCES, "--port: 80 needs the rights of the administrator: choose a port above 1023"),
         (errno.EADDRNOTAVAIL, "--host: ::1 is not an address of this machine"),
         (errno.EAFNOSUPPORT, "--host: ::1 cannot be listened on: address family not supported by protocol"),
     ],
@@ -77,7 +80,7 @@ def test_what_the_system_says_of_an_address_is_told_apart(error: int, sentence: 
 def test_a_second_service_from_one_home_is_refused(served: str, home: Path) -> None:
     done = Commands({"HASHDB_HOME": str(home)}).process("serve", "--port", "0")
     assert done.returncode == 1
-    assert done.stderr == f"hashdb: another hashdb serves from {home}: stop it, or set HASHDB_HOME\n"
+    assert done.stderr == f"hashdb: another hashdb runs from {home}: stop it, or set HASHDB_HOME\n"
 
 
 def test_the_home_is_readable_by_its_owner_only(served: str, home: Path) -> None:
@@ -119,7 +122,7 @@ def test_an_index_elsewhere_needs_an_address(run: Commands) -> None:
     done = run("serve", HASHDB_INDEX="milvus")
     assert (done.returncode, done.stderr) == (
         2,
-        "hashdb: HASHDB_MILVUS_URI: is needed with HASHDB_INDEX=milvus\n",
+        "hashdb: HASHDB_MILVUS_URI: must be set for HASHDB_INDEX=milvus\n",
     )
 
 
@@ -128,8 +131,8 @@ def test_an_old_schema_is_refused_on_postgresql_until_upgraded(run: Commands, em
     assert done.returncode == 1
     assert done.stderr == f"hashdb: the database has schema none, this version needs {NEWEST}: run `hashdb upgrade`\n"
     made = run("upgrade", HASHDB_DATABASE_URL=empty_postgres_url)
-    assert made.stdout == f"the database was empty: schema {NEWEST} is made\n"
-    assert run("upgrade", HASHDB_DATABASE_URL=empty_postgres_url).stdout == "the schema is current\n"
+    assert made.stdout == f"created schema {NEWEST} in an empty database\n"
+    assert run("upgrade", HASHDB_DATABASE_URL=empty_postgres_url).stdout == "the schema is up to date\n"
     told = run.json("upgrade", HASHDB_DATABASE_URL=empty_postgres_url)
     assert told == {"schema": NEWEST, "before": NEWEST}
     with serving(Path(run.environment["HASHDB_HOME"]), HASHDB_DATABASE_URL=empty_postgres_url) as url:
@@ -141,7 +144,7 @@ def test_upgrade_makes_the_logs_key_before_several_start_that_share_it(run: Comm
     key.parent.mkdir()
     database = f"sqlite:///{tmp_path}/hashdb.sqlite"
     shared = {"HASHDB_DATABASE_URL": database, "HASHDB_SIGNING_KEY_FILE": str(key), "HASHDB_ORIGIN": "log.example"}
-    for said in (f"the database was empty: schema {NEWEST} is made\n", "the schema is current\n"):
+    for said in (f"created schema {NEWEST} in an empty database\n", "the schema is up to date\n"):
         assert run("upgrade", "--with-key", **shared).stdout == said
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     refused = run("upgrade", "--with-key", **shared | {"HASHDB_SIGNING_KEY_FILE": elsewhere})

@@ -48,12 +48,12 @@ def test_a_webhook_is_tested_changed_and_its_deliveries_listed(
     id, secret = added
     done = delivering("webhook", "test", id)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("delivery ") and "has arrived: 204 after " in done.stdout
+    assert done.stdout.startswith("delivery ") and "arrived: 204 after " in done.stdout
     (received,) = hook.wait(1)
     assert verify(secret, received.headers, received.body).topic == "webhook.tested"
     hook.status = 500
     failed = delivering("webhook", "test", id)
-    assert (failed.returncode, failed.stderr.partition(" has")[2]) == (1, " not arrived: 500\n")
+    assert (failed.returncode, failed.stderr.partition(" did")[2]) == (1, " not arrive: 500\n")
     heads, *rows = delivering("webhook", "deliveries", id).stdout.splitlines()
     assert heads.split()[:4] == ["id", "made", "topic", "outcome"]
     assert [row.split()[5] for row in rows] == ["delivered", "failed"]
@@ -63,9 +63,9 @@ def test_a_webhook_is_tested_changed_and_its_deliveries_listed(
     assert "mine" in delivering("webhook", "list").stdout
     assert delivering.json("webhook", "list")["webhooks"][-1]["id"] == int(id)
     changed = delivering("webhook", "change", id, "--topic", "case.opened", "--topic", "case.decided", "--disable")
-    assert changed.stdout == f"webhook {id}: disabled, tells of case.opened and case.decided\n"
+    assert changed.stdout == f"webhook {id}: disabled, reports case.opened and case.decided\n"
     renewed = delivering("webhook", "renew", id)
-    assert "secret (shown this once): whsec_" in renewed.stdout
+    assert "secret (shown only once): whsec_" in renewed.stdout
     assert delivering.json("webhook", "renew", id)["secret"] != secret
 
 
@@ -114,7 +114,7 @@ def test_the_example_reads_what_it_is_told_of(
 
 def test_an_address_inside_is_refused_in_one_sentence(delivering: Commands) -> None:
     refused = delivering("webhook", "add", "http://10.0.0.1/", "--topic", "feed.changed")
-    assert (refused.returncode, refused.stderr) == (1, "hashdb: url: this address is not of the internet\n")
+    assert (refused.returncode, refused.stderr) == (1, "hashdb: url: this is not a public address\n")
 
 
 def test_one_that_is_not_there_is_told(delivering: Commands) -> None:

@@ -61,7 +61,7 @@ def test_a_statement_of_reasons_for_a_match(kept: Commands) -> None:
         (["--preset", "dsa"], "go together"),
         (["--contribution", "1"], "go together"),
         (["--preset", "tco", "--format", "csv"], "in JSON"),
-        (["--from", "yesterday"], "takes a day, like 2026-11-20"),
+        (["--from", "yesterday"], "must be a day, like 2026-11-20"),
         (["--from", "2026-01-02", "--to", "2026-01-01"], "to: is before from"),
         (["--member", "Nobody"], "a member named Nobody does not exist"),
         (["--preset", "dsa", "--contribution", "9"], "contribution 9 does not exist"),

@@ -63,7 +63,7 @@ def test_a_copy_matches_as_the_service_does_with_the_service_away(own: Member) -
     assert "review" in done.stdout
     assert done.stderr.startswith("hashdb: the local copy is ") and "(event " in done.stderr
     assert own.run.json("sync")["changes"] == 0
-    assert own.run("sync").stdout.startswith("level with event ")
+    assert own.run("sync").stdout.startswith("up to date (event ")
     assert own.run("sync", HASHDB_URL=away).returncode == 1
 
 
@@ -87,7 +87,7 @@ def test_who_follows_hears_of_a_change_as_it_is_made(own: Member) -> None:
     process = own.start("sync", "--follow")
     assert process.stdout is not None
     try:
-        assert process.stdout.readline().startswith("level with event ")
+        assert process.stdout.readline().startswith("up to date (event ")
         own.client.contribute([draft(90_001)])
         assert ": 1 change, " in process.stdout.readline()
         with LocalIndex(own.home / "local") as index:
@@ -102,7 +102,7 @@ def test_who_follows_hears_of_a_change_as_it_is_made(own: Member) -> None:
 
 def test_what_has_no_end_is_no_json_document(run: Commands) -> None:
     done = run("sync", "--follow", "--json")
-    assert (done.returncode, "--follow does not end" in done.stderr) == (2, True)
+    assert (done.returncode, "--follow never ends" in done.stderr) == (2, True)
 
 
 def test_without_a_copy_match_says_how_to_get_one(run: Commands) -> None:

@@ -36,7 +36,7 @@ def test_for_people_the_password_stands_on_a_line_of_its_own(run: Commands) -> N
 def test_a_password_is_read_and_must_be_good(run: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("short\n"))
     done = run("user", "add", "ada", "--role", "admin", "--password")
-    assert (done.returncode, done.stderr) == (1, "hashdb: password: takes 12 to 200 characters\n")
+    assert (done.returncode, done.stderr) == (1, "hashdb: password: must have 12 to 200 characters\n")
     monkeypatch.setattr(sys, "stdin", io.StringIO("correct horse battery\n"))
     assert run("user", "add", "ada", "--role", "admin", "--password").stdout == "user 1: ada (admin)\n"
 
@@ -57,7 +57,7 @@ def test_a_user_is_given_another_role_disabled_enabled_and_a_new_password(run: C
 
 def test_a_user_is_moved_to_the_provider_and_back(run: Commands) -> None:
     run("user", "add", "ada", "--role", "admin")
-    assert run("user", "use-provider", "ada").stdout == "user 1 (ada) signs in by the provider\n"
+    assert run("user", "use-provider", "ada").stdout == "user 1 (ada) signs in with OpenID Connect\n"
     assert run.json("user", "use-provider", "ada")["has_password"] is False
     assert run.json("user", "reset-password", "ada")["has_password"] is True
 
@@ -65,4 +65,4 @@ def test_a_user_is_moved_to_the_provider_and_back(run: Commands) -> None:
 def test_who_is_not_there_and_who_is_there_already_is_told(run: Commands) -> None:
     assert run("user", "disable", "ada").stderr == "hashdb: a user named ada does not exist\n"
     run("user", "add", "ada", "--role", "admin")
-    assert run("user", "add", "ada", "--role", "admin").stderr == "hashdb: a user named ada exists already\n"
+    assert run("user", "add", "ada", "--role", "admin").stderr == "hashdb: a user named ada already exists\n"

@@ -41,7 +41,7 @@ def test_an_address_counts_as_its_network(address: str, network: str) -> None:
 @pytest.mark.parametrize("address", PRIVATE)
 def test_what_is_not_of_the_internet_is_not_public(address: str) -> None:
     assert not is_public(ip_address(address))
-    assert EgressPolicy().fault("https", address) == "this address is not of the internet"
+    assert EgressPolicy().fault("https", address) == "this is not a public address"
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "2606:4700:4700::1111", "2a00:1450::1"])
@@ -59,7 +59,7 @@ def test_a_network_that_is_named_is_reached_and_no_other() -> None:
 
 
 def test_without_tls_nothing_is_reached_unless_that_is_allowed() -> None:
-    assert EgressPolicy().fault("http", "example.org") == "takes an https:// address"
+    assert EgressPolicy().fault("http", "example.org") == "must be a URL that begins with https://"
     assert EgressPolicy(plain=True).fault("http", "example.org") is None
     for scheme in ("ftp", "file", "", "gopher"):
         assert EgressPolicy(plain=True).fault(scheme, "example.org") is not None

@@ -65,7 +65,7 @@ def test_an_entity_is_a_list_and_a_slug(entity: str) -> None:
     "entity", ["", "UN", "UN:", ":example", "un:example", "UN:Example", "UN:-a", "UN:a b", "UN:a\n"]
 )
 def test_another_form_of_entity_is_refused(entity: str) -> None:
-    assert DEFAULT.entity_fault(entity) == "an entity is a list and a slug, like UN:example"
+    assert DEFAULT.entity_fault(entity) == "must be a list and a slug, like UN:example"
 
 
 def test_an_entity_of_an_unknown_list_is_refused_by_name() -> None:
@@ -77,4 +77,4 @@ def test_an_entity_of_an_unknown_list_is_refused_by_name() -> None:
 def test_an_incident_is_one_of_two_levels_and_a_slug() -> None:
     assert incident_fault("CIP:example-2026") is incident_fault("CI:example") is None
     for wrong in ("", "CIP", "CIP:", "cip:example", "XX:example", "CIP:Example", "CIP:a\n", "CIP:" + "a" * 65):
-        assert incident_fault(wrong) == "an incident is CIP: or CI: and a slug, like CIP:example-2026"
+        assert incident_fault(wrong) == "must be CIP: or CI: and a slug, like CIP:example-2026"

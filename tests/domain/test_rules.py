@@ -77,9 +77,11 @@ def test_every_fault_of_a_draft_is_told_at_its_field() -> None:
     ]
     assert found["signals[1]"] == ("phash with 0 of 64 bits set is not of an ordinary picture (24 to 40 are accepted)")
     assert found["signals[2]"] == "dhash is not enabled on this service: pdq, phash256, phash"
-    assert found["quality"] == ("a picture of quality 49 gives a hash that matches by accident: at least 50 is needed")
-    assert found["removed_at"] == found["notified_at"] == "this lies in the future"
-    assert found["expires_at"] == "this lies in the past"
+    assert found["quality"] == (
+        "quality 49 is too low: the hash would match other pictures by accident; the least is 50"
+    )
+    assert found["removed_at"] == found["notified_at"] == "must not be in the future"
+    assert found["expires_at"] == "must be in the future"
     assert found["labels[1]"].startswith("'nice' is not a behaviour of this service: ")
 
 
@@ -106,8 +108,8 @@ def test_every_fault_of_a_query_is_told_at_its_field() -> None:
     wrong = Query((signal(1), signal(1, Algorithm.AHASH)), radius={Algorithm.PDQ: 32, Algorithm.PHASH: -1})
     assert [str(fault) for fault in RULES.query_faults(wrong)] == [
         "signals[1]: ahash is not enabled on this service: pdq, phash256, phash",
-        "radius.pdq: a radius of pdq is 0 to 31 bits on this service",
-        "radius.phash: a radius of phash is 0 to 6 bits on this service",
+        "radius.pdq: the radius of pdq must be 0 to 31 bits on this service",
+        "radius.phash: the radius of phash must be 0 to 6 bits on this service",
     ]
 
 

@@ -46,7 +46,7 @@ def test_to_bytes_and_from_bytes_are_each_others_inverse(one: Signal) -> None:
 
 @given(st.text(max_size=80))
 def test_any_other_text_is_refused_with_a_sentence(text: str) -> None:
-    with pytest.raises(ValueError, match=r"\Aa signal is algorithm:hex"):
+    with pytest.raises(ValueError, match=r"\Amust be algorithm:hex"):
         Signal.parse(text)
 
 
@@ -72,21 +72,21 @@ def test_signals_of_different_algorithms_are_not_compared() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "a signal is algorithm:hex, with an algorithm of pdq, phash256, phash, dhash, whash, ahash"),
-        ("pdq", "a signal is algorithm:hex, with an algorithm of pdq, phash256, phash, dhash, whash, ahash"),
-        ("md5:00", "a signal is algorithm:hex, with an algorithm of pdq, phash256, phash, dhash, whash, ahash"),
-        ("PDQ:00", "a signal is algorithm:hex, with an algorithm of pdq, phash256, phash, dhash, whash, ahash"),
-        ("phash:", "phash takes 16 hex digits, got 0"),
-        ("pdq:" + "0" * 63, "pdq takes 64 hex digits, got 63"),
-        ("phash:" + "0" * 17, "phash takes 16 hex digits, got 17"),
-        ("phash:D1C4B2A09F8E7D6C", "phash takes 16 hex digits in lower case"),
-        ("phash:d1c4b2a09f8e7d6g", "phash takes 16 hex digits in lower case"),
-        ("phash:0x1c4b2a09f8e7d6", "phash takes 16 hex digits in lower case"),
-        ("phash: d1c4b2a09f8e7d6", "phash takes 16 hex digits in lower case"),
-        ("phash:d1c4b2a09f8e7d6c\n", "phash takes 16 hex digits in lower case"),
-        ("phash:d1c4b2a0_9f8e7d6", "phash takes 16 hex digits in lower case"),
-        ("phash:" + "\N{ARABIC-INDIC DIGIT ONE}" * 16, "phash takes 16 hex digits in lower case"),
-        ("phash:d1c4:b2a09f8e7d6", "phash takes 16 hex digits in lower case"),
+        ("", "must be algorithm:hex, with one of the algorithms pdq, phash256, phash, dhash, whash, ahash"),
+        ("pdq", "must be algorithm:hex, with one of the algorithms pdq, phash256, phash, dhash, whash, ahash"),
+        ("md5:00", "must be algorithm:hex, with one of the algorithms pdq, phash256, phash, dhash, whash, ahash"),
+        ("PDQ:00", "must be algorithm:hex, with one of the algorithms pdq, phash256, phash, dhash, whash, ahash"),
+        ("phash:", "phash needs 16 hex digits, got 0"),
+        ("pdq:" + "0" * 63, "pdq needs 64 hex digits, got 63"),
+        ("phash:" + "0" * 17, "phash needs 16 hex digits, got 17"),
+        ("phash:D1C4B2A09F8E7D6C", "phash needs 16 hex digits in lower case"),
+        ("phash:d1c4b2a09f8e7d6g", "phash needs 16 hex digits in lower case"),
+        ("phash:0x1c4b2a09f8e7d6", "phash needs 16 hex digits in lower case"),
+        ("phash: d1c4b2a09f8e7d6", "phash needs 16 hex digits in lower case"),
+        ("phash:d1c4b2a09f8e7d6c\n", "phash needs 16 hex digits in lower case"),
+        ("phash:d1c4b2a0_9f8e7d6", "phash needs 16 hex digits in lower case"),
+        ("phash:" + "\N{ARABIC-INDIC DIGIT ONE}" * 16, "phash needs 16 hex digits in lower case"),
+        ("phash:d1c4:b2a09f8e7d6", "phash needs 16 hex digits in lower case"),
     ],
 )
 def test_a_refusal_says_what_is_wrong(text: str, sentence: str) -> None:

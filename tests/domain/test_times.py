@@ -13,8 +13,8 @@ from hashdb.domain.times import EPOCH, format_instant, from_microseconds, parse_
 instants = st.datetimes(timezones=st.just(UTC))
 offsets = st.integers(-23 * 60 - 59, 23 * 60 + 59).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 
-FORM = "^a time is RFC 3339 with a zone, like 2026-11-20T10:00:00Z$"
-CALENDAR = "^there is no such time in the calendar$"
+FORM = "^must be an RFC 3339 time with a zone, like 2026-11-20T10:00:00Z$"
+CALENDAR = "^is not a time of the calendar$"
 
 
 @given(instants)

@@ -169,7 +169,7 @@ def test_what_happens_to_the_folder_while_it_is_in_use_is_made_good_by_the_next_
     assert keeper.missed() == []
     again = Keeper(log, folder)
     assert (again.begun, again.missed()) == (log.head, [])
-    assert ("the index is built anew from the store" in caplog.text) == (harm in ("truncate", "flip", "remove"))
+    assert ("rebuilding the index from the database" in caplog.text) == (harm in ("truncate", "flip", "remove"))
 
 
 def test_what_a_full_disk_stopped_leaves_nothing(folder: Path) -> None:

@@ -115,7 +115,7 @@ def test_a_suspended_member_leaves_the_copy_and_comes_back(service: Service, ind
 
 
 def test_without_a_copy_it_says_how_to_get_one(index: LocalIndex, folder: Path) -> None:
-    with pytest.raises(NoCopy, match=rf"^there is no local copy in {folder}: run `hashdb sync`$"):
+    with pytest.raises(NoCopy, match=rf"^there is no local copy in {folder}: run `hashdb sync` first$"):
         index.match([query(1)])
 
 

@@ -96,7 +96,13 @@ def test_a_copy_is_its_owners_only_whatever_the_umask(service: Service, folder: 
 
 def test_two_do_not_sync_at_once(service: Service, index: LocalIndex, folder: Path) -> None:
     index.sync(service.client)
-    with lock_folder(folder), pytest.raises(CopyInUse, match=f"^another process syncs the local copy in {folder}$"):
+    with (
+        lock_folder(folder),
+        pytest.raises(
+            CopyInUse,
+            match=f"^another process syncs the local copy in {folder}: wait until it ends, or stop it$",
+        ),
+    ):
         index.sync(service.client)
 
 

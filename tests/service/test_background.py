@@ -91,6 +91,6 @@ def test_a_failure_that_cannot_be_stored_is_logged_all_the_same(
     told.background.run(Task.EXPIRY, partial(raises, ValueError("secret")))
     assert [message.partition(" at ")[0] for message in caplog.messages] == [
         "background task expiry failed: ValueError",
-        "the failure of background task expiry is not stored: StoreBusy",
+        "the failure of background task expiry could not be stored: StoreBusy",
     ]
     assert told.failed == [Task.EXPIRY]

@@ -49,7 +49,7 @@ SAYS = {
     "epoch": "the index on disk is not used: it is of another log",
     "head": "the index on disk is not used: it covers events up to",
     "truncate": "which is not its size",
-    "flip": "the index is built anew from the store: block 0 of",
+    "flip": "rebuilding the index from the database: block 0 of",
 }
 
 
@@ -109,7 +109,7 @@ def test_a_large_index_is_built_anew_by_one_and_not_ready_for_others(
                 with pytest.raises(IndexNotReady):
                     other.index.catch_up()
         one.index.maintain()
-        assert "the index is built from the store" in caplog.text
+        assert "building the index from the database" in caplog.text
         other.index.maintain()
         for db in (one, other):
             db.index.catch_up()
@@ -267,7 +267,7 @@ def test_a_file_that_turns_out_damaged_in_a_search_is_built_anew_and_nobody_is_a
             assert found(each, made) == len(made)
             each.index.maintain()
         assert index_of(one, PHASH).in_memory == 0
-    assert "the index is built anew from the store: block 0 of phash-" in caplog.text
+    assert "rebuilding the index from the database: block 0 of phash-" in caplog.text
     with opened(database_url, folder) as again:
         again.index.catch_up()
         assert found(again, made) == len(made)
@@ -358,7 +358,7 @@ def test_what_cannot_be_written_stays_in_memory_is_ready_and_is_tried_again(
         for each in (one, other):
             each.index.maintain()
             assert found(each, made) == len(made)
-        assert caplog.messages[-1] == "the index is written again"
+        assert caplog.messages[-1] == "writing the index again"
         assert index_of(one, PHASH).in_memory == 0
     with opened(database_url, folder) as again:
         again.index.catch_up()

@@ -25,9 +25,9 @@ def refused(url: str) -> DatabaseAway | StoreBusy:
         ("postgresql://someone:secret@[::1]:9/x", "[::1]:9 does not answer: connection refused"),
         (
             "postgresql://someone@nowhere.invalid/x",
-            "nowhere.invalid:5432 does not answer: there is no host of that name",
+            "nowhere.invalid:5432 does not answer: no host has that name",
         ),
-        ("postgresql://someone@/x?host=/nowhere", "/nowhere does not answer: there is no such socket"),
+        ("postgresql://someone@/x?host=/nowhere", "/nowhere does not answer: the socket does not exist"),
         (
             "postgresql://someone@/x?host=127.0.0.1:9&host=127.0.0.1:8",
             "127.0.0.1:9, 127.0.0.1:8 does not answer: connection refused",

@@ -94,12 +94,15 @@ def test_a_killed_process_leaves_what_it_had_committed(store: Store, member: Mem
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("", "is not a database URL"),
-        ("nonsense", "is not a database URL"),
-        ("mysql://localhost/hashdb", "use sqlite or postgresql"),
-        ("oracle://localhost/hashdb", "use sqlite or postgresql"),
+        ("", "is not a database URL, like postgresql://user@host/hashdb"),
+        ("nonsense", "is not a database URL, like postgresql://user@host/hashdb"),
+        ("mysql://localhost/hashdb", "must begin with sqlite:// or postgresql://"),
+        ("oracle://localhost/hashdb", "must begin with sqlite:// or postgresql://"),
         ("postgresql+pg8000://localhost/hashdb", "the driver is missing: pip install 'hashdb[postgres]'"),
-        ("postgresql+nodriver://localhost/hashdb", "is not a database URL"),
+        (
+            "postgresql+nodriver://localhost/hashdb",
+            "is not a database URL, like postgresql://user@host/hashdb",
+        ),
     ],
 )
 def test_a_url_that_cannot_be_used_is_told(url: str, reason: str) -> None:

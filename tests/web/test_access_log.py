@@ -35,7 +35,7 @@ def test_the_log_of_every_way_has_the_id_of_the_answer(service: Service, monkeyp
     assert len(set(ids)) == 4
     # What went wrong is a line of its own, and is found by the same id.
     assert [line["request_id"] for line in lines] == [*ids, ids[-1]]
-    assert [line["message"].partition(" ")[0] for line in lines[-2:]] == ["unforeseen", "request"]
+    assert [line["message"].partition(" ")[0] for line in lines[-2:]] == ["unexpected", "request"]
 
 
 def _fail(*_: object, **__: object) -> None:

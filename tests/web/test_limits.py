@@ -194,7 +194,7 @@ def test_with_redis_all_workers_count_together_and_each_alone_while_it_is_away(
             asked = [each.get("/v1/me").status_code for each in (caller, there, caller, there, caller)]
             assert asked == [200, 200, 200, 429, 429]
         assert [there.get("/v1/me").status_code for _ in range(4)] == [200, 200, 200, 429]
-        assert caplog.text.count("this worker counts alone") == 1
+        assert caplog.text.count("this worker counts requests by itself") == 1
         (tmp_path / "redis.sock").unlink(missing_ok=True)
         with redis_at(tmp_path):
             monkeypatch.setattr(limits, "_RETRY_SECONDS", 0.0)

@@ -84,6 +84,6 @@ def test_what_nobody_foresaw_is_a_problem_that_tells_nothing(
         said = problem(service.anyone.get("/fail"), 500, "internal")
     assert set(said) == {"type", "title", "status", "detail"}
     (told,) = [record.getMessage() for record in caplog.records if record.name == "hashdb.web"]
-    assert told.startswith("unforeseen RuntimeError at ")
+    assert told.startswith("unexpected RuntimeError at ")
     assert "fail" in told
     assert "f8f8" not in caplog.text

@@ -89,9 +89,9 @@ def test_every_fault_of_a_request_is_told_where_it_is() -> None:
         "contributions[3].reference",
         "contributions[4]",
     }
-    assert faults["contributions[1].signals[1]"] == "pdq takes 64 hex digits, got 2"
+    assert faults["contributions[1].signals[1]"] == "pdq needs 64 hex digits, got 2"
     assert faults["contributions[1].colour"] == "is not a field of this request"
-    assert faults["contributions[1].severity"] == "is at most 4"
+    assert faults["contributions[1].severity"] == "must be at most 4"
 
 
 def test_what_is_required_is_missed_by_name() -> None:
@@ -157,10 +157,10 @@ def test_a_long_name_of_an_unknown_field_is_cut() -> None:
 
 def test_1_to_64_signals_and_1_to_1000_items_are_taken() -> None:
     many = [str(signal(seed)) for seed in range(65)]
-    assert _faults(_said(signals=many)) == {"contributions[0].signals": "takes at most 64 entries"}
-    assert _faults(_said(signals=[])) == {"contributions[0].signals": "takes at least 1 entries"}
-    assert _faults(*[_said()] * 1001) == {"contributions": "takes at most 1,000 entries"}
-    assert _faults() == {"contributions": "takes at least 1 entries"}
+    assert _faults(_said(signals=many)) == {"contributions[0].signals": "must have at most 64 entries"}
+    assert _faults(_said(signals=[])) == {"contributions[0].signals": "must have at least 1 entries"}
+    assert _faults(*[_said()] * 1001) == {"contributions": "must have at most 1,000 entries"}
+    assert _faults() == {"contributions": "must have at least 1 entries"}
 
 
 def test_the_first_thousand_faults_are_told_and_the_others_counted() -> None:

@@ -79,14 +79,14 @@ def test_every_fault_of_a_query_is_told_where_it_is() -> None:
         "queries[4].radius.pdq",
         "queries[5].signals",
     }
-    assert faults["queries[2].radius.pdq"] == "a radius of pdq is 0 to 31 bits on this service"
+    assert faults["queries[2].radius.pdq"] == "the radius of pdq must be 0 to 31 bits on this service"
 
 
 def test_64_signals_a_query_4000_in_all_and_1000_queries_are_taken() -> None:
-    assert _faults({"signals": [_PDQ] * 65}) == {"queries[0].signals": "takes at most 64 entries"}
-    assert _faults(*[{"signals": [_PDQ] * 5}] * 801) == {"queries": "take at most 4,000 signals in all"}
-    assert _faults(*[{"signals": [_PDQ]}] * 1001) == {"queries": "takes at most 1,000 entries"}
-    assert _faults() == {"queries": "takes at least 1 entries"}
+    assert _faults({"signals": [_PDQ] * 65}) == {"queries[0].signals": "must have at most 64 entries"}
+    assert _faults(*[{"signals": [_PDQ] * 5}] * 801) == {"queries": "must be at most 4,000 signals in all"}
+    assert _faults(*[{"signals": [_PDQ]}] * 1001) == {"queries": "must have at most 1,000 entries"}
+    assert _faults() == {"queries": "must have at least 1 entries"}
     assert len(read_queries(json.dumps({"queries": [{"signals": [_PDQ] * 4}] * 1000}).encode(), TERMS)) == 1000
 
 
@@ -196,10 +196,10 @@ def test_people_paste_as_they_like() -> None:
     [
         ("", "are required"),
         (" \n ", "are required"),
-        ("pdq:12", "line 1: pdq takes 64 hex digits, got 2"),
-        (f"{signal(1)}\nnonsense", "line 2: a signal is algorithm:hex"),
-        (f"{'x' * 41} {signal(1)}", "line 1: what stands before the signal"),
-        ("\n" * LINES + str(signal(1)), "take at most"),
+        ("pdq:12", "line 1: pdq needs 64 hex digits, got 2"),
+        (f"{signal(1)}\nnonsense", "line 2: must be algorithm:hex"),
+        (f"{'x' * 41} {signal(1)}", "line 1: the word before the signal"),
+        ("\n" * LINES + str(signal(1)), "must be at most"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(text: str, told: str) -> None:

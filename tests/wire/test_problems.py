@@ -52,7 +52,7 @@ def test_every_slug_is_of_one_class() -> None:
 def test_the_data_of_an_error_does_not_hide_the_members_of_the_problem() -> None:
     said = problem(NotActive(17, "withdrawn"), 409)
     assert said["status"] == 409
-    assert said["detail"] == "contribution 17 is withdrawn: it takes no change and no opinion"
+    assert said["detail"] == "contribution 17 is withdrawn: it cannot be changed, confirmed or disputed"
 
 
 def test_faults_beyond_a_thousand_are_counted() -> None:

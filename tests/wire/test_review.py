@@ -54,16 +54,18 @@ def test_an_opinion_comes_back_with_what_is_hidden(answered: Opinion) -> None:
 
 
 def test_a_reason_goes_with_a_dispute_and_only_with_one() -> None:
-    needed = {"reason": "is required to dispute: a reason of the vocabulary"}
+    needed = {"reason": "is required for a dispute: send a reason of the vocabulary"}
     assert _faults({"opinion": "disputes"}) == _faults({"opinion": "disputes", "reason": None}) == needed
-    assert _faults({"opinion": "confirms", "reason": "other"}) == {"reason": "is for disputes: to confirm takes none"}
+    assert _faults({"opinion": "confirms", "reason": "other"}) == {
+        "reason": "is for disputes only: leave it out to confirm"
+    }
     assert read(OpinionIn, '{"opinion": "confirms", "reason": null}', TERMS).reason is None
 
 
 def test_every_fault_is_told() -> None:
     faults = _faults({"opinion": "likes", "reason": "boredom", "note": "x" * 2001, "member": 3})
     assert set(faults) == {"opinion", "reason", "note", "member"}
-    assert faults["note"] == "takes at most 2,000 characters"
+    assert faults["note"] == "must have at most 2,000 characters"
     assert list(_faults({})) == ["opinion"]
 
 

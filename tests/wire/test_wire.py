@@ -42,7 +42,7 @@ def test_what_is_not_json_in_utf_8_is_malformed(text: bytes) -> None:
 def test_json_that_is_no_object_is_refused_as_such(text: str) -> None:
     with pytest.raises(InvalidInput) as refusal:
         read(MemberIn, text)
-    assert refusal.value.faults == (Fault("", "takes an object"),)
+    assert refusal.value.faults == (Fault("", "must be an object"),)
 
 
 def test_of_a_name_given_twice_the_last_counts() -> None:

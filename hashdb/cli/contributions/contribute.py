@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from hashdb.cli.help import BASES, CONTEXTS, GROUNDS, LABELS, PROFILES, REASONS, Choice, Code, Command
 from hashdb.cli.home import open_home
 from hashdb.cli.matching.pictures import (
     Outcome,
@@ -39,32 +40,59 @@ from hashdb.wire.contributions import ContributionOut
 _POSITION = re.compile(r"contributions\[(\d+)\]")
 
 
-@click.command("contribute")
+_MEDIA = {
+    "image": "a picture",
+    "video": "a video",
+    "video_frame": "a frame of a video",
+    "document": "a document",
+    "audio": "a recording of sound",
+}
+
+
+@click.command(
+    "contribute",
+    cls=Command,
+    examples=(
+        "hashdb contribute removed.jpg --label glorification --removed-at now",
+        "hashdb contribute removed/ --label recruitment --severity 3 --removed-at now --state done.jsonl",
+    ),
+)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "--label", "labels", multiple=True, type=TEXT, required=True, help="What the content does; may be repeated."
+    "--label", "labels", multiple=True, type=Code(LABELS), required=True, help="What the content does; may be repeated."
 )
-@click.option("--removed-at", type=Instant(), required=True, help="When it was removed: RFC 3339, or `now`.")
-@click.option("--severity", type=click.IntRange(0, 4), help="0 to 4, 4 = crisis.")
-@click.option("--basis", type=TEXT, help="Why it was removed, like `terms` or `removal_order`.")
-@click.option("--tco-ground", type=TEXT, help="Ground of Regulation (EU) 2021/784, like `2.7.a`.")
-@click.option("--entity", type=TEXT, help="List and slug of the entity behind it, like `UN:example`.")
-@click.option("--incident", type=TEXT, help="Incident, like `CIP:example-2026`.")
-@click.option("--context", "contexts", multiple=True, type=TEXT, help="What a reviewer should know; may be repeated.")
-@click.option("--notified-at", type=Instant(), help="When you were told of it.")
-@click.option("--expires-at", type=Instant(), help="When it stops matching.")
-@click.option("--reference", type=TEXT, help="Your own id for it; shown to you and to auditors only.")
+@click.option(
+    "--removed-at",
+    type=Instant(),
+    required=True,
+    help="When you removed it: RFC 3339, like `2026-11-20T10:00:00Z`, or `now`.",
+)
+@click.option("--severity", type=click.IntRange(0, 4), help="Severity from 0 to 4; 4 is a crisis.")
+@click.option("--basis", type=Code(BASES), help="Why you removed it.")
+@click.option("--tco-ground", type=Code(GROUNDS), help="Ground of Regulation (EU) 2021/784, Article 2(7).")
+@click.option(
+    "--entity",
+    type=TEXT,
+    help="Entity behind it: a list and a slug, like `UN:example`. Lists: UN, EU, UK, US-FTO, CA, AU, NZ.",
+)
+@click.option("--incident", type=TEXT, help="Label of an incident, like `CIP:example-2026`.")
+@click.option(
+    "--context", "contexts", multiple=True, type=Code(CONTEXTS), help="What a reviewer should know; may be repeated."
+)
+@click.option("--notified-at", type=Instant(), help="When someone reported it to you: RFC 3339, or `now`.")
+@click.option("--expires-at", type=Instant(), help="When the contribution stops matching: RFC 3339.")
+@click.option("--reference", type=TEXT, help="Your own id of the content. Visible to you and to auditors only.")
 @click.option(
     "--media",
-    type=click.Choice(list(map(str, Media))),
+    type=Choice(_MEDIA),
     default="image",
     show_default=True,
-    help="What kind of thing was removed.",
+    help="The kind of content that you removed.",
 )
 @click.option(
     "--profile",
-    type=click.Choice(list(map(str, Profile))),
-    help="How many variants are stored.  [default: thorough at severity 3 and 4, else balanced]",
+    type=Choice(PROFILES),
+    help="How many variants of each picture to contribute.  [default: thorough for severity 3 and 4, else balanced]",
 )
 @state_option
 @jobs_option
@@ -80,7 +108,8 @@ def contribute_command(
 ) -> int:
     """Contribute the hashes of pictures that you removed.
 
-    Contribute the hashes of pictures that you removed (files, or folders of them). The pictures stay here.
+    PATHS are files or folders. The command hashes the pictures on this machine; no picture is sent.
+    Safe to repeat: the service returns the existing contribution for a picture that you contributed before.
     """
     settings = Settings.read()
     done = StateFile(state)
@@ -146,7 +175,7 @@ def _draft(template: Draft, outcome: Outcome) -> Draft:
 
 
 def _print_recorded(path: Path, recorded: Recorded) -> None:
-    contribution, known = recorded.contribution, " (known already)" if recorded.known else ""
+    contribution, known = recorded.contribution, " (already known)" if recorded.known else ""
     standing = "" if contribution.standing.matches else f", {contribution.standing}"
     console().print(f"{escape_controls(path)}  contribution {contribution.id}{known}{standing}", soft_wrap=True)
 
@@ -158,37 +187,42 @@ def _to_json(outcome: Outcome, recorded: Recorded | None) -> dict[str, object]:
     return {"path": str(outcome.path), **json.loads(contribution.json_text())}
 
 
-@click.command("withdraw")
+@click.command("withdraw", cls=Command, examples=("hashdb withdraw 17 --reason removal_reversed",))
 @click.argument("contribution", type=click.IntRange(1, LARGEST_ID))
-@click.option("--reason", type=TEXT, required=True, help="A reason of the vocabulary, like `removal_reversed`.")
+@click.option("--reason", type=Code(REASONS), required=True, help="Why you withdraw it.")
 @as_json
 def withdraw_command(contribution: int, reason: str, as_json: bool) -> None:
     """Withdraw one of your contributions.
 
-    Withdraw one of your contributions: the next match no longer has it.
+    CONTRIBUTION is its id. From the next request on it no longer matches.
     """
     with Client.from_environment() as client:
         withdrawn = client.withdraw(contribution, reason)
     print_result(
         ContributionOut.from_domain(withdrawn),
-        f"contribution {withdrawn.id} is withdrawn ({withdrawn.withdrawal_reason})",
+        f"contribution {withdrawn.id} withdrawn ({withdrawn.withdrawal_reason})",
         as_json,
     )
 
 
-@click.command("erase")
+@click.command("erase", cls=Command, examples=("hashdb erase 17", "hashdb erase 17 --now"))
 @click.argument("contribution", type=click.IntRange(1, LARGEST_ID))
-@click.option("--now", is_flag=True, help="The signals too, which are otherwise kept for 90 days to tell readers by.")
+@click.option(
+    "--now",
+    is_flag=True,
+    help="Also erase the signals at once. By default they are kept for 90 days, so that copies can delete theirs.",
+)
 @as_json
 def erase_command(contribution: int, now: bool, as_json: bool) -> None:
     """Erase the data of a contribution.
 
-    Erase what any contribution holds, on the service's machine; it is withdrawn first, and its events stay.
+    CONTRIBUTION is the id of any member's contribution. The command withdraws it first. Its events stay in the audit
+    log. Run this command on the service's machine.
     """
     from hashdb.service.contributions import contributions
 
     with open_home(Settings.read()) as db:
         contributions.erase(db, COMMAND_LINE, contribution, at_once=now)
         erased = contributions.get(db, COMMAND_LINE, contribution)
-    kept = "" if now else "; its signals are kept, unseen, until 90 days after the withdrawal"
-    print_result(ContributionOut.from_domain(erased), f"contribution {contribution} is erased{kept}", as_json)
+    kept = "" if now else "; the database keeps its signals, hidden, until 90 days after the withdrawal"
+    print_result(ContributionOut.from_domain(erased), f"contribution {contribution} erased{kept}", as_json)

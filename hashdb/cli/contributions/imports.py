@@ -18,7 +18,7 @@ from typing import TextIO
 import click
 
 from hashdb.cli.contributions.rows import FIELDS, LISTS, Format, Row, read_rows
-from hashdb.cli.options import TEXT
+from hashdb.cli.help import ALGORITHMS, LABELS, Choice, Code, Command
 from hashdb.cli.output import as_json, escape_controls, print_json, progress_bar, progress_counter
 from hashdb.client import Client
 from hashdb.domain.contributions import Contribution, Draft, Filter, Status
@@ -56,15 +56,30 @@ class Report:
                 click.echo(escape_controls(f"{self.name}:{line}: {fault}"), err=True)
 
 
-@click.command("import")
-@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
-@click.option("--format", "form", type=click.Choice(list(map(str, Format))), help="By the file's name, if not given.")
-@click.option("--label", "labels", multiple=True, type=TEXT, help="Of rows that have none; may be repeated.")
-@click.option(
-    "--algorithm", type=click.Choice(list(map(str, Algorithm))), help="Of a text whose lines are hashes alone."
+_FORMATS = {
+    "csv": "a table whose first line names the columns",
+    "jsonl": "one JSON object per line",
+    "text": "an algorithm and a hash, or only a hash, per line",
+}
+
+
+@click.command(
+    "import",
+    cls=Command,
+    examples=(
+        "hashdb import --dry-run hashes.csv",
+        "hashdb import --label glorification --algorithm pdq --skip-faulty hashes.txt",
+        "hashdb export --format jsonl | hashdb import --format jsonl -",
+    ),
 )
-@click.option("--dry-run", is_flag=True, help="Only look for faults: nothing is stored.")
-@click.option("--skip-faulty", is_flag=True, help="Go on without the faulty rows; else nothing is stored if there are.")
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+@click.option("--format", "form", type=Choice(_FORMATS), help="Format of the file. By default its suffix decides.")
+@click.option(
+    "--label", "labels", multiple=True, type=Code(LABELS), help="Label for rows without labels; may be repeated."
+)
+@click.option("--algorithm", type=Choice(ALGORITHMS), help="Algorithm, for files with one bare hash per line.")
+@click.option("--dry-run", is_flag=True, help="Only check the rows; store nothing.")
+@click.option("--skip-faulty", is_flag=True, help="Skip invalid rows. By default one invalid row stops the import.")
 @as_json
 def import_command(
     file: Path,
@@ -77,9 +92,9 @@ def import_command(
 ) -> int:
     """Import a list of hashes.
 
-    Contribute what stands in a list (`-`: standard input). Run again, what is known already stays as it is.
-
-    CSV and JSON Lines name the fields of a draft; a text has an algorithm and a hash a line.
+    FILE is a CSV file, a JSON Lines file or a text file; `-` is standard input. In CSV and JSON Lines, the columns and
+    keys are the fields of a contribution. A text file has an algorithm and a hash on each line.
+    Safe to repeat: known items are unchanged.
     """
     report, format = Report(str(file), as_json), Format(form) if form else Format.of(file)
     with Client.from_environment() as client, _open_seekable(file) as lines:
@@ -191,15 +206,24 @@ def _copy(read: Callable[[int], str], copy: TextIO) -> None:
 Fields = Mapping[str, object]
 
 
-@click.command("export")
-@click.option("--format", "form", type=click.Choice(["csv", "jsonl", "misp", "stix"]), default="csv", show_default=True)
+_EXPORTS = {
+    "csv": "a table whose first line names the columns",
+    "jsonl": "one JSON object per line",
+    "misp": "one MISP event",
+    "stix": "one bundle of STIX 2.1",
+}
+
+
+@click.command(
+    "export", cls=Command, examples=("hashdb export > contributions.csv", "hashdb export --format stix > bundle.json")
+)
+@click.option("--format", "form", type=Choice(_EXPORTS), default="csv", show_default=True, help="Format.")
 @as_json
 def export_command(form: str, as_json: bool) -> None:
     """Export your active contributions as a list.
 
-    Print your own active contributions, a row each, so that `hashdb import` reads them again.
-
-    `misp` prints one event, `stix` one bundle (STIX 2.1); both have what matches no more too, as deleted and revoked.
+    The command prints one row for each contribution. `hashdb import` reads the formats `csv` and `jsonl`. The formats
+    `misp` and `stix` also contain contributions that no longer match, marked as deleted or revoked.
     """
     if form in ("misp", "stix"):
         _print_bundle(form)

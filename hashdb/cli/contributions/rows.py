@@ -26,7 +26,7 @@ _KNOWN_COLUMNS = frozenset({*FIELDS, *_ALGORITHM_COLUMNS, *_VALUE_COLUMNS})
 _ALIASES = {"hash_pdq": "pdq", "imagepdq": "pdq"}
 """The names of PDQ at StopNCII and ThreatExchange."""
 _NOT_UTF8 = Fault("", "is not UTF-8")
-_IS_ARRAY = Fault("", "begins an array: JSON Lines have one object a line, as `jq -c '.[]'` makes of an array")
+_IS_ARRAY = Fault("", "begins an array: JSON Lines need one object per line; convert the file with `jq -c '.[]'`")
 _SEPARATOR = re.compile(r"[\s,;:|]+")
 
 
@@ -87,18 +87,18 @@ def _heading_fault(names: Sequence[str]) -> Fault | None:
     """Why these column names are invalid, or None. A list of another system may have unknown columns."""
     repeated = [name for name in names if name in _KNOWN_COLUMNS and names.count(name) > 1]
     if repeated:
-        return Fault(repeated[0], "is the name of more than one column")
+        return Fault(repeated[0], "names more than one column")
     if "signals" in names:
         unknown = [name for name in names if name not in FIELDS]
-        return Fault(unknown[0] or "a column", "is not a field of a draft") if unknown else None
+        return Fault(unknown[0] or "a column", "is not a field of a contribution") if unknown else None
     if set(names) & set(_ALGORITHM_COLUMNS) and set(names) & set(_VALUE_COLUMNS):
         return None
-    return Fault("", "the first line names the columns: `signals`, or `algorithm` and `hash`, among them")
+    return Fault("", "the first line must name the columns, with `signals`, or with `algorithm` and `hash`")
 
 
 def _row_from_cells(line: int, names: Sequence[str], cells: Sequence[str]) -> Row:
     if len(cells) != len(names):
-        return Row(line, {}, Fault("", f"has {len(cells)} cells, and there are {len(names)} columns"))
+        return Row(line, {}, Fault("", f"has {len(cells)} cells, but the first line names {len(names)} columns"))
     fields: dict[str, object] = {}
     for name, cell in zip(names, map(unguarded, cells), strict=True):
         # The member's own id is stored exactly as it was sent.
@@ -130,7 +130,7 @@ def _read_json_lines(lines: Iterable[str]) -> Iterator[Row]:
         if isinstance(fields, dict):
             yield _row_from_fields(line, {name: value for name, value in fields.items() if value is not None})
         else:
-            yield Row(line, {}, Fault("", "takes an object"))
+            yield Row(line, {}, Fault("", "must be an object"))
 
 
 def _read_text(lines: Iterable[str], algorithm: Algorithm | None) -> Iterator[Row]:
@@ -146,7 +146,9 @@ def _read_text(lines: Iterable[str], algorithm: Algorithm | None) -> Iterator[Ro
             quality = {"quality": int(words[2][:9])} if len(words) == 3 else {}
             yield Row(line, {"signals": [_signal(words[0], words[1])], **quality})
         else:
-            yield Row(line, {}, Fault("", "is not an algorithm and a hash (a hash alone takes --algorithm)"))
+            yield Row(
+                line, {}, Fault("", "must be an algorithm and a hash (for lines with a hash alone, give --algorithm)")
+            )
 
 
 def _row_from_fields(line: int, fields: Mapping[str, object]) -> Row:

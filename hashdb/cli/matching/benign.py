@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from hashdb.cli.help import PROFILES, Choice, Group
 from hashdb.cli.home import list_all, open_home
 from hashdb.cli.options import TEXT, Radius
 from hashdb.cli.output import as_json, print_json, print_proposal, print_result, print_table
@@ -20,28 +21,44 @@ from hashdb.wire import LARGEST_ID, read
 from hashdb.wire.matching import BenignIn, BenignOut, BenignsOut
 
 
-@click.group("benign")
+@click.group("benign", cls=Group, examples=("hashdb benign add test-card.png", "hashdb benign list"))
 def benign_command() -> None:
     """Manage the benign list.
 
-    Add, list and delete pictures that are never to be accepted or matched, on the service's machine.
+    The service refuses contributions that are close to an entry of this list, and answers no matches with them.
+    Run this command on the service's machine.
     """
 
 
-@benign_command.command("add")
+@benign_command.command(
+    "add",
+    examples=(
+        "hashdb benign add test-card.png --note 'Test card of a channel'",
+        "hashdb benign add logo.png --radius pdq=20",
+    ),
+)
 @click.argument("picture", type=click.Path(path_type=Path))
-@click.option("--radius", "radii", type=Radius(), multiple=True, help="Bits around it, like `pdq=20`; half the usual.")
-@click.option("--note", type=TEXT, default="", help="What it is, for whoever reads the list; its name, if not said.")
+@click.option(
+    "--radius",
+    "radii",
+    type=Radius(),
+    multiple=True,
+    help="Radius of the entry in bits, like `pdq=20`; may be repeated. By default half the algorithm's radius.",
+)
+@click.option("--note", type=TEXT, default="", help="What the picture is. By default the name of the file.")
 @click.option(
     "--profile",
     default=str(Profile.BALANCED),
     show_default=True,
-    type=click.Choice(list(map(str, Profile))),
-    help="Which variants are added with it: a contribution of it by that profile has the same.",
+    type=Choice(PROFILES),
+    help="Variants to add. Use the profile of the contributions that the entry must cover.",
 )
 @as_json
 def add(picture: Path, radii: tuple[tuple[Algorithm, int], ...], note: str, profile: str, as_json: bool) -> None:
-    """Accept and match nothing that is close to this picture, like a splash screen or a channel's test card."""
+    """Add a picture to the benign list, like a splash screen or a test card.
+
+    From now on the service accepts and matches nothing that is close to PICTURE.
+    """
     settings = Settings.read()
     limits = Limits(settings.media_max_bytes, settings.media_max_pixels)
     signals = hash_file(picture, settings.algorithms, limits, Mode(profile)).signals
@@ -53,13 +70,13 @@ def add(picture: Path, radii: tuple[tuple[Algorithm, int], ...], note: str, prof
     elif as_json:
         print_json(BenignOut.from_domain(added))
     else:
-        click.echo(f"benign entry {added.id}: masks {added.masked} signals of contributions")
+        click.echo(f"benign entry {added.id} added: it hides {added.masked} signals of contributions")
 
 
-@benign_command.command("list")
+@benign_command.command("list", examples=("hashdb benign list",))
 @as_json
 def browse(as_json: bool) -> None:
-    """List what is never accepted and never matched."""
+    """List the entries of the benign list."""
     with open_home(Settings.read()) as db:
         entries = list_all(db, benign.page)
     if as_json:
@@ -75,17 +92,17 @@ def browse(as_json: bool) -> None:
         ]
         for entry in entries
     ]
-    print_table([">id", "what", "built in", ">signals", ">masks"], rows)
+    print_table([">id", "what", "built in", ">signals", ">hides"], rows)
 
 
-@benign_command.command("delete")
+@benign_command.command("delete", examples=("hashdb benign delete 3",))
 @click.argument("entry", type=click.IntRange(1, LARGEST_ID))
 @as_json
 def delete(entry: int, as_json: bool) -> None:
-    """Take an entry away: what it alone kept from matching matches again."""
+    """Delete an entry. Contributions that only this entry hid match again."""
     with open_home(Settings.read()) as db:
         benign.delete(db, COMMAND_LINE, entry)
-    print_result({"deleted": entry}, f"benign entry {entry} is deleted", as_json)
+    print_result({"deleted": entry}, f"benign entry {entry} deleted", as_json)
 
 
 def validate_benign(draft: BenignDraft) -> BenignDraft:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from hashdb.cli.help import ALGORITHMS, Choice, Command
 from hashdb.cli.matching.pictures import (
     Outcome,
     StateFile,
@@ -23,21 +24,35 @@ from hashdb.cli.matching.pictures import (
 )
 from hashdb.cli.options import Radius
 from hashdb.cli.output import as_json, console, escape_controls, print_json_array, progress_bar
-from hashdb.client import Client
 from hashdb.domain.matching.matches import Answer, Match, Query, Result
 from hashdb.domain.signals import Algorithm
 from hashdb.hashing import Mode
 from hashdb.settings import Settings
-from hashdb.wire.matching import ResultOut
 
 
-@click.command("match")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--radius", "radii", multiple=True, type=Radius(), help="Narrower than the default, like `pdq=20`.")
-@click.option(
-    "--transforms", is_flag=True, help="Also try each mirrored, turned, straightened, without borders or caption bands."
+@click.command(
+    "match",
+    cls=Command,
+    examples=(
+        "hashdb match upload.jpg",
+        "hashdb match --transforms --state done.jsonl --json uploads/ > matches.json",
+        "hashdb match --local --radius pdq=20 upload.jpg",
+    ),
 )
-@click.option("--local", is_flag=True, help="Ask the copy that `hashdb sync` keeps here, not the service.")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--radius",
+    "radii",
+    multiple=True,
+    type=Radius(),
+    help="Match within this many bits, like `pdq=20`, instead of the default radius; may be repeated.",
+)
+@click.option(
+    "--transforms",
+    is_flag=True,
+    help="Also match each picture mirrored, rotated, straightened, and without borders or caption bands.",
+)
+@click.option("--local", is_flag=True, help="Match in the local copy that `hashdb sync` keeps, without the service.")
 @state_option
 @jobs_option
 @as_json
@@ -52,7 +67,8 @@ def match_command(
 ) -> int:
     """Check whether pictures match contributions.
 
-    Ask whether pictures (files, or folders of them) are close to contributions. The pictures stay here.
+    PATHS are files or folders. The command hashes the pictures on this machine; no picture is sent.
+    It prints `review` with the contributions that match, or `no match`. A match is advice to review.
     """
     settings = Settings.read()
     done = StateFile(state, "match")
@@ -85,6 +101,9 @@ Matcher = tuple[tuple[Algorithm, ...], Callable[[Sequence[Query]], Answer]]
 
 @contextmanager
 def _connect() -> Iterator[Matcher]:
+    # `hashdb hash` needs no client.
+    from hashdb.client import Client
+
     with Client.from_environment() as client:
         yield tuple(client.me().algorithms), client.match
 
@@ -95,7 +114,7 @@ def _open_copy(settings: Settings) -> Iterator[Matcher]:
 
     with LocalIndex(settings.home / "local") as index:
         yield index.rules.algorithms, index.match
-        click.echo(f"hashdb: the local copy is {format_age(index.age)} old (event {index.checkpoint:,})", err=True)
+        click.echo(f"hashdb: the local copy is {format_age(index.age)} old (event {index.checkpoint})", err=True)
 
 
 def format_age(age: timedelta) -> str:
@@ -145,17 +164,19 @@ def format_match(match: Match) -> str:
 def _to_json(outcome: Outcome, result: Result | None) -> dict[str, object]:
     if result is None:
         return {"path": str(outcome.path), "error": outcome.error}
+    from hashdb.wire.matching import ResultOut
+
     return {"path": str(outcome.path), **json.loads(ResultOut.from_domain(result).json_text())}
 
 
-@click.command("hash")
+@click.command("hash", cls=Command, examples=("hashdb hash photo.jpg", "hashdb hash --algorithm pdq --json photos/"))
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--algorithm",
     "names",
     multiple=True,
-    type=click.Choice(list(map(str, Algorithm))),
-    help="Compute only this one; may be given several times.",
+    type=Choice(ALGORITHMS),
+    help="Compute only this algorithm; may be repeated. By default, those of HASHDB_ALGORITHMS.",
 )
 @state_option
 @jobs_option
@@ -165,7 +186,7 @@ def hash_command(
 ) -> int:
     """Print the hashes of pictures.
 
-    Print the hashes of pictures (files, or folders of them), a line each.
+    PATHS are files or folders. The command prints one line for each picture, and needs no service.
     """
     settings = Settings.read()
     algorithms = tuple(map(Algorithm, names)) or settings.algorithms

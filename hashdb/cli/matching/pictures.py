@@ -53,7 +53,7 @@ def find_pictures(paths: Sequence[Path]) -> dict[Path, str | None]:
         # Path.is_dir raises if the name is too long; this returns False.
         pictures = _list_below(path) if os.path.isdir(path) else {path: None}
         if not pictures:
-            click.echo(f"hashdb: no pictures in {escape_controls(path)}", err=True)
+            click.echo(f"hashdb: {escape_controls(path)}: no pictures in this folder", err=True)
         files.update(pictures)
     return files
 
@@ -61,7 +61,7 @@ def find_pictures(paths: Sequence[Path]) -> dict[Path, str | None]:
 jobs_option = click.option(
     "--jobs",
     type=click.IntRange(1, 256),
-    help="Pictures hashed at a time, by processes where there are many.  [default: one a core]",
+    help="How many pictures to hash at a time.  [default: one per processor core]",
 )
 
 
@@ -177,7 +177,7 @@ DoneLine = dict[str, object]
 state_option = click.option(
     "--state",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A file in which what was done is noted: run again, it goes on from there.",
+    help="File that records which pictures are done. If you run the command again, it skips them.",
 )
 
 
@@ -203,7 +203,7 @@ class StateFile:
             self._file.seek(0)
             text = self._file.read()
         except (OSError, UnicodeDecodeError) as error:
-            raise click.UsageError(f"{path} cannot be used to note what is done: {error}") from None
+            raise click.UsageError(f"the state file {path} cannot be used: {error}") from None
         for line in text.splitlines():
             try:
                 entry = json.loads(line)
@@ -235,7 +235,8 @@ class StateFile:
     def report(self, already_done: Sequence[DoneLine], add: Callable[[DoneLine], None] | None) -> None:
         """Print on standard error how many were done before, and pass each of their lines to `add`."""
         if already_done:
-            click.echo(f"hashdb: {len(already_done):,} done before, as {escape_controls(self._path)} says", err=True)
+            files = "1 file" if len(already_done) == 1 else f"{len(already_done):,} files"
+            click.echo(f"hashdb: {files} skipped: already in {escape_controls(self._path)}", err=True)
         if add is not None:
             for entry in already_done:
                 add(entry)

@@ -117,7 +117,7 @@ class KeyDraft:
         shown = sorted(self.scopes & {Scope.FEED, Scope.AUDIT, Scope.ADMIN})
         if not self.hides_distances or not shown:
             return None
-        return f"is of no use to a key with scope {shown[0]}, which is shown signals"
+        return f"does not work with the scope {shown[0]}, which shows signals"
 
 
 @dataclass(frozen=True, slots=True)

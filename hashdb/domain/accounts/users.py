@@ -131,11 +131,11 @@ def password_fault(password: str, name: str) -> str | None:
     """Why a user of this name may not choose a password, or None. Length counts most (NIST SP 800-63B)."""
     text = normalized_password(password)
     if len(text) not in PASSWORD_LENGTHS:
-        return f"takes {PASSWORD_LENGTHS.start} to {PASSWORD_LENGTHS.stop - 1} characters"
+        return f"must have {PASSWORD_LENGTHS.start} to {PASSWORD_LENGTHS.stop - 1} characters"
     if len(set(text)) < 5:
-        return "has too few different characters"
+        return "must have more different characters"
     if len(name) > 2 and name.casefold() in text.casefold():
-        return "may not hold the user's name"
+        return "must not contain the user's name"
     return None
 
 

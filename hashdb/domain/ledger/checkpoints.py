@@ -48,7 +48,7 @@ class Verifier:
         octets = decode_base64(text)
         verifier = cls(name, octets[1:])
         if not is_key_name(name) or octets[:1] != _ED25519 or len(octets) != 1 + _PUBLIC or verifier.id.hex() != hash:
-            raise BadNote("this is not a verifier key of Ed25519")
+            raise BadNote("this is not an Ed25519 verifier key")
         return verifier
 
     def verifies(self, text: str, signature: bytes) -> bool:
@@ -94,7 +94,7 @@ class Signer:
         except (ValueError, TypeError, UnsupportedAlgorithm):
             key = None
         if not isinstance(key, Ed25519PrivateKey):
-            raise BadNote("it holds no private key of Ed25519 in PEM, without a password")
+            raise BadNote("the file must hold an Ed25519 private key in PEM, without a password")
         return cls(name, key)
 
     def pem(self) -> bytes:
@@ -124,9 +124,9 @@ def read_note(note: str, verifiers: Iterable[Verifier]) -> tuple[str, Verifier]:
         if (verifier := known.get((name, octets[:_KEY_ID]))) is not None
     ]
     if not claims:
-        raise BadNote("it is not signed by a key of this log")
+        raise BadNote("the note is not signed by a key of this log")
     if not all(verifier.verifies(text, signature) for verifier, signature in claims):
-        raise BadNote("the signature is not of this text")
+        raise BadNote("the signature does not fit the text")
     return text, claims[0][0]
 
 
@@ -135,14 +135,14 @@ def _split(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     if not blank or not lines.endswith("\n") or len(note) > _MOST:
         raise BadNote("this is not a signed note")
     if any(letter < " " and letter != "\n" for letter in note):
-        raise BadNote("a signed note has no control characters")
+        raise BadNote("the note has control characters")
     signatures = []
     for line in lines[:-1].split("\n"):
         dash, _, rest = line.partition(" ")
         name, _, signature = rest.partition(" ")
         octets = decode_base64(signature)
         if dash != _DASH or not is_key_name(name) or len(octets) <= _KEY_ID:
-            raise BadNote("a line of its signatures is none")
+            raise BadNote("a signature line of the note is malformed")
         signatures.append((name, octets))
     return f"{text}\n", signatures
 
@@ -152,9 +152,9 @@ def decode_base64(text: str) -> bytes:
     try:
         octets = base64.b64decode(text.encode("ascii"), validate=True)
     except (binascii.Error, UnicodeEncodeError):
-        raise BadNote("it is not in base64") from None
+        raise BadNote("the text is not base64") from None
     if base64.b64encode(octets).decode() != text:
-        raise BadNote("it is not in base64")
+        raise BadNote("the text is not base64")
     return octets
 
 
@@ -243,5 +243,5 @@ def read_checkpoint(note: str, verifiers: Iterable[Verifier]) -> tuple[Checkpoin
     if not body:
         raise BadNote("this is not a checkpoint")
     if body[1] != verifier.name:
-        raise BadNote("it is of another log than its signature")
+        raise BadNote("the checkpoint and its signature name different logs")
     return Checkpoint(body[1], int(body[2]), decode_base64(body[3])), verifier

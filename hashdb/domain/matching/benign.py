@@ -9,7 +9,7 @@ from datetime import datetime
 from hashdb.domain.signals import Algorithm, Signal
 
 SIGNALS_AN_ENTRY = 64
-REFUSAL = "this is close to what everybody may show (a benign signal of this service), which is not accepted"
+REFUSAL = "is close to an entry of the benign list, so the service does not accept it"
 """Why a signal may not be contributed. The text does not repeat the hash."""
 
 

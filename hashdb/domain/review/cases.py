@@ -61,9 +61,9 @@ class Opinion:
 def stance_fault(stance: Stance, reason: str | None) -> str | None:
     """Why an opinion may not have this reason (None: no reason), or None."""
     if stance is Stance.DISPUTES and reason is None:
-        return "is required to dispute: a reason of the vocabulary"
+        return "is required for a dispute: send a reason of the vocabulary"
     if stance is Stance.CONFIRMS and reason is not None:
-        return "is for disputes: to confirm takes none"
+        return "is for disputes only: leave it out to confirm"
     return None
 
 

@@ -70,7 +70,7 @@ class IncidentImpact:
 
 def end_fault(start: datetime, end: datetime | None) -> str | None:
     """Why an incident with this start cannot have this end, or None."""
-    return "this is not after the start" if end is not None and end <= start else None
+    return "must be after the start" if end is not None and end <= start else None
 
 
 @dataclass(frozen=True, slots=True)

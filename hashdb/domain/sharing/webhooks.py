@@ -117,7 +117,7 @@ def sign(secret: str, id: str, seconds: int, body: bytes) -> str:
     Raises ValueError for an invalid secret.
     """
     if not secret.startswith(SECRET_PREFIX):
-        raise ValueError(f"takes a secret that begins with {SECRET_PREFIX}")
+        raise ValueError(f"must be a secret that begins with {SECRET_PREFIX}")
     key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
     digest = hmac.digest(key, f"{id}.{seconds}.".encode() + body, hashlib.sha256)
     return f"v1,{base64.b64encode(digest).decode()}"
@@ -126,9 +126,9 @@ def sign(secret: str, id: str, seconds: int, body: bytes) -> str:
 def url_fault(url: str, reach: EgressPolicy) -> str | None:
     """Why the service cannot deliver to an address, or None."""
     if not (url.isascii() and url.isprintable()) or " " in url:
-        return "takes an address in ASCII, without spaces"
+        return "must be a URL in ASCII, without spaces"
     if len(url) > _MAX_URL:
-        return f"takes at most {_MAX_URL:,} characters"
+        return f"must have at most {_MAX_URL:,} characters"
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -137,7 +137,7 @@ def url_fault(url: str, reach: EgressPolicy) -> str | None:
     if not host or port == 0:
         return "is not an address"
     if "@" in parts.netloc or parts.fragment:
-        return "takes an address without a user and without a fragment"
+        return "must be a URL without a user and without a fragment"
     return reach.fault(parts.scheme, host)
 
 

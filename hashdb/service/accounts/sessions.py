@@ -60,7 +60,7 @@ def sign_in(db: HashDB, name: str, password: str, address: str) -> OpenedSession
                 return _open(tx, user, now, complete=False)
             return _open_complete(tx, user, now, {"by": "password"})
         _refuse(db, tx, user, now, "password", counted)
-    raise SignInRefused("the name or the password is not right")
+    raise SignInRefused("the name or the password is wrong")
 
 
 def confirm(db: HashDB, token: str, code: str, address: str) -> OpenedSession:
@@ -81,7 +81,7 @@ def confirm(db: HashDB, token: str, code: str, address: str) -> OpenedSession:
             tx.sessions.end(session.id)
             return _open_complete(tx, user, now, {"by": "password", "second": by})
         _refuse(db, tx, user, now, "code", counted)
-    raise SignInRefused("the code is not right")
+    raise SignInRefused("the code is wrong")
 
 
 def count_provider_attempt(db: HashDB, address: str) -> None:

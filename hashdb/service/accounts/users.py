@@ -111,7 +111,7 @@ def choose_password(db: HashDB, session: Session, present: str, password: str) -
     user, now = session.user, db.now()
     sessions.require_password(db, session, present)
     if password == present:
-        raise InvalidInput((Fault("password", "is the one that you have"),))
+        raise InvalidInput((Fault("password", "must differ from the present password"),))
     _require_good(password, user.name)
     hashed = sessions.hash_password(password)
     with db.store.begin() as tx:
@@ -130,7 +130,7 @@ def add_factor(db: HashDB, session: Session, present: str, secret: str, code: st
     sessions.require_password(db, session, present)
     step = sessions.code_step(secret, code, now, 0) if sessions.is_secret(secret) else None
     if step is None:
-        raise InvalidInput((Fault("code", "is not the one that the authenticator shows now"),))
+        raise InvalidInput((Fault("code", "is not the code that the authenticator shows now"),))
     codes = sessions.new_codes()
     with db.store.begin() as tx:
         tx.users.set_factor(user.id, secret, step, tuple(map(sessions.recovery_digest, codes)))

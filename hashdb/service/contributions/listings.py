@@ -44,7 +44,7 @@ def export(db: HashDB, actor: Actor, listing: Listing, form: str) -> Iterator[Co
 def check(chosen: Filter) -> None:
     """Raise InvalidInput if a period ends before it begins."""
     faults = [
-        Fault(end, "is before the first day")
+        Fault(end, "must not be before the first day")
         for start, end in (("since", "until"), ("removed_since", "removed_until"))
         if (first := getattr(chosen, start)) and (last := getattr(chosen, end)) and last <= first
     ]

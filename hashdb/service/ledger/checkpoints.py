@@ -165,4 +165,4 @@ def consistency(db: HashDB, actor: Actor, first: int, second: int) -> Consistenc
 
 def _require(name: str, value: int, least: int, most: int) -> None:
     if not least <= value <= most:
-        raise InvalidInput((Fault(name, f"is {least} to {most:,} here" if least <= most else "has no event yet"),))
+        raise InvalidInput((Fault(name, f"must be {least} to {most}" if least <= most else "has no event yet"),))

@@ -94,7 +94,7 @@ class Signing:
         try:
             self._append(note)
         except OSError as error:
-            log.warning("a checkpoint is not in %s: %s", self._record.name, _why(error))
+            log.warning("a checkpoint could not be written to %s: %s", self._record.name, _why(error))
 
     def _append(self, note: str) -> None:
         with self._record.open("ab+") as file:

@@ -145,7 +145,7 @@ def _verify(db: HashDB, actor: Actor, begun: Verification, progress: Progress) -
         db.background.failed(Task.VERIFICATION, error)
         findings = ["a fault of the service, which it has noted"]
     if outcome is JobOutcome.BROKEN:
-        log.error("the log does not hold: %s", findings[0])
+        log.error("the audit log does not verify: %s", findings[0])
     kept = findings[:_FINDINGS_KEPT]
     with db.store.begin() as tx:
         now = db.now()
@@ -193,12 +193,12 @@ class _Walk:
         size = self.size
         later = [signed for signed in self._sizes if signed > size]
         if size < self._last:
-            self.finding = Finding(size + 1, self._last, "missing, the log ends later")
+            self.finding = Finding(size + 1, self._last, "missing: the log ends later")
         elif self._tx.tree.has_beyond(merkle.inner_nodes(size)):
-            self.finding = Finding(size + 1, size + 1, "missing, the tree has nodes over it")
+            self.finding = Finding(size + 1, size + 1, "missing: the tree has nodes above it")
         elif later:
             place = self._signed[later[0]][0].place
-            self.finding = Finding(self.agreed + 1, later[0], f"not those of which {place} was signed")
+            self.finding = Finding(self.agreed + 1, later[0], f"differ from the events for which {place} was signed")
         else:
             self.finding = self._head()
 
@@ -206,15 +206,15 @@ class _Walk:
         """What is wrong with the time and the epoch of the log's head."""
         (head,) = self._tx.audit.heads()
         if head.at != self._at:
-            yield Finding(None, None, "the head of the log tells another time than its last event")
+            yield Finding(None, None, "the head of the log has another time than its last event")
         if self.records.epoch not in (head.epoch, NOT_LOGGED):
-            yield Finding(None, None, "the epoch of the log is not the one that its events tell")
+            yield Finding(None, None, "the epoch of the log differs from the epoch in its events")
 
     def _head(self) -> Finding | None:
         """What is wrong with the tree of the log's head, now that all rows were read."""
         _, edge = self._tx.tree.edge()
         if len(edge) != len(self.edge):
-            return Finding(self.size + 1, self.size + 1, "missing, the head of the log is over it")
+            return Finding(self.size + 1, self.size + 1, "missing: the head of the log is beyond it")
         for place, ours, theirs in zip(merkle.peaks(self.size), self.edge, edge, strict=True):
             if ours != theirs:
                 return self._over(place)
@@ -224,9 +224,9 @@ class _Walk:
         if row.seq > seq:
             return Finding(seq, row.seq - 1, "missing")
         if row.seq < seq or seq > self._last:
-            return Finding(row.seq, row.seq, "added, the log does not count it")
+            return Finding(row.seq, row.seq, "added: the log does not count it")
         if _leaf(row) != row.leaf:
-            return Finding(seq, seq, "not what was written, its leaf is of something else")
+            return Finding(seq, seq, "changed: its leaf is of other content")
         return None
 
     def _replayed(self, rows: Sequence[Any]) -> Finding | None:
@@ -234,7 +234,7 @@ class _Walk:
             try:
                 self.records.take(row.at, row.actor, row.action, row.subject_kind, row.subject_id, row.details)
             except (TypeError, ValueError, RecursionError):
-                return Finding(row.seq, row.seq, "its details are none that the service writes")
+                return Finding(row.seq, row.seq, "has details that the service never writes")
         return None
 
     def _grow(self, leaves: Sequence[bytes]) -> None:
@@ -252,7 +252,9 @@ class _Walk:
             self.size, self.edge = stop, edge
             for signed in self._signed.get(stop, ()) if stop in stops else ():
                 if signed.root != merkle.fold(edge):
-                    finding = Finding(self.agreed + 1, stop, f"not those of which {signed.place} was signed")
+                    finding = Finding(
+                        self.agreed + 1, stop, f"differ from the events for which {signed.place} was signed"
+                    )
                     # The comparison with the head may locate it more exactly.
                     self.finding = (self._head() if stop == self._last else None) or finding
                     return
@@ -266,9 +268,9 @@ class _Walk:
 
     def _over(self, place: Subtree) -> Finding:
         if self.agreed >= place.end:
-            return Finding(None, None, "the head of the log is of something else than its events")
+            return Finding(None, None, "the head of the log does not fit its events")
         first = max(place.begin, self.agreed) + 1
-        return Finding(first, place.end, "not what was written, the tree over the log is of something else")
+        return Finding(first, place.end, "changed: the tree of the log is of other content")
 
 
 def _leaf(row: Any) -> bytes | None:

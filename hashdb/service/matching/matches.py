@@ -19,7 +19,7 @@ from hashdb.domain.signals import Signal
 from hashdb.errors import Fault, InvalidInput
 from hashdb.service import HashDB
 
-_NO_RADIUS = "is not for a key that is told no distances"
+_NO_RADIUS = "is not allowed for a key that hides distances"
 _SWITCH_INTERVAL = 0.0005
 """Seconds that the thread of a batch runs while others wait; Python's default is 0.005."""
 MATCHING = tuple(standing for standing in Standing if standing.matches)

@@ -90,7 +90,7 @@ def theme() -> Response:
     """Store the theme in a cookie, and return to the page that the user came from."""
     chosen = request.form.get("theme", "")
     if chosen not in _THEMES:
-        raise InvalidInput((Fault("theme", f"is one of {', '.join(_THEMES)}"),))
+        raise InvalidInput((Fault("theme", f"must be one of {', '.join(_THEMES)}"),))
     response = pages.redirect(pages.local_address(request.form.get("next", "")))
     guard.put_theme(response, chosen)
     return response

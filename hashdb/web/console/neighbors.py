@@ -49,7 +49,7 @@ def _radii(sent: Form) -> tuple[dict[Algorithm, int], list[Fault]]:
         chosen = sent.number(f"radius.{algorithm}")
         radii[algorithm] = chosen if isinstance(chosen, int) else algorithm.radius
         if isinstance(chosen, str) or radii[algorithm] > neighbor_radius(algorithm):
-            faults.append(Fault(f"radius.{algorithm}", f"is 0 to {neighbor_radius(algorithm)} bits here"))
+            faults.append(Fault(f"radius.{algorithm}", f"must be 0 to {neighbor_radius(algorithm)} bits"))
             radii[algorithm] = algorithm.radius
     return radii, faults
 

@@ -64,7 +64,7 @@ def download(report_id: int) -> Response:
     """Download a report as JSON, CSV or HTML."""
     form = request.args.get("form", "json")
     if form not in _FORMS:
-        raise InvalidInput((Fault("form", f"is one of {', '.join(_FORMS)}"),))
+        raise InvalidInput((Fault("form", f"must be one of {', '.join(_FORMS)}"),))
     report = _report(report_id, form)
     text = {"json": lambda: _json_text(report), "csv": lambda: csv_text(report), "html": lambda: reports.page(report)}
     response = Response(text[form](), mimetype=_FORMS[form])
@@ -96,7 +96,7 @@ def _read_period(sent: Form) -> tuple[date | None, date | None, int | None]:
         try:
             days[name] = date.fromisoformat(sent.text(name)) if sent.text(name) else None
         except ValueError:
-            faults.append(Fault(name, "takes a day, like 2026-11-20"))
+            faults.append(Fault(name, "must be a day, like 2026-11-20"))
     member = sent.number("member")
     if isinstance(member, str):
         faults.append(Fault("member", "is not one of the members"))

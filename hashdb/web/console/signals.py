@@ -85,6 +85,6 @@ def _hashed(picture: bytes, mode: Mode) -> Sides:
     if not settings.accept_media:
         raise MediaRefused()
     if len(picture) > settings.media_max_bytes:
-        raise TooLarge("a picture, in bytes,", settings.media_max_bytes)
+        raise TooLarge("the bytes of a picture", settings.media_max_bytes)
     [hashed] = media.hash_pictures([picture], [mode])
     return {"": hashed.signals, **dict(hashed.transforms)}

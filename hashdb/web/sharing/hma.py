@@ -237,7 +237,7 @@ def change_content(name: str, content: int) -> Response:
     """Accept a change that keeps a content enabled, and reject one that would disable it."""
     bank_content = feed.content(hashdb(), _caller(*_EITHER), name, content)
     if read(ContentChange, body()).disable_until_ts != 1:
-        raise MalformedRequest("nothing is disabled here for a time: withdraw it, by DELETE")
+        raise MalformedRequest("content cannot be disabled for a time: withdraw it with DELETE")
     return json_response(content_out(bank_content, name, ContentQuery()))
 
 
@@ -288,7 +288,7 @@ def _hash_picture(params: HashQuery) -> Hashed:
     if params.url is None:
         picture = media.read_picture("photo")
     elif params.content_type != "photo":
-        raise MalformedRequest("no such content_type: there is photo")
+        raise MalformedRequest("content_type must be photo")
     else:
         picture = fetch(params.url, settings.fetch_hosts, settings.media_max_bytes)
     (hashed,) = media.hash_pictures([picture])
@@ -354,5 +354,5 @@ def _read(response: HTTPResponse, max_bytes: int) -> bytes:
         while part := response.read(_CHUNK):
             picture += part
             if len(picture) > max_bytes:
-                raise TooLarge("a picture, in bytes,", max_bytes)
+                raise TooLarge("the bytes of a picture", max_bytes)
     return picture

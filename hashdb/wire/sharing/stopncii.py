@@ -27,7 +27,7 @@ Seconds = Annotated[Count, Le(253_402_300_799)]
 
 
 def _require_text() -> None:
-    raise ValueError("takes a string")
+    raise ValueError("must be a string")
 
 
 class _Camel(Foreign):
@@ -44,7 +44,7 @@ class FetchQuery(_Camel):
 
 def _check_feedback(value: str) -> str:
     if value not in (_BLOCKED, _NOT_BLOCKED, *_IGNORED):
-        raise ValueError(f"is one of {', '.join((_BLOCKED, _NOT_BLOCKED, *_IGNORED))}")
+        raise ValueError(f"must be one of {', '.join((_BLOCKED, _NOT_BLOCKED, *_IGNORED))}")
     return value
 
 
@@ -83,10 +83,10 @@ class HashesIn(_Camel):
         for i, record in enumerate(self.hash_records):
             at = f"hashRecords[{i}]"
             if record.signal_type != "ImagePDQ":
-                faults.append(Fault(f"{at}.signalType", "only ImagePDQ is taken here"))
+                faults.append(Fault(f"{at}.signalType", "must be ImagePDQ"))
                 continue
             if any(feedback.feedback_value != _BLOCKED for feedback in record.csp_feedbacks):
-                faults.append(Fault(f"{at}.CSPFeedbacks", "only what you have Blocked is taken: else send feedback"))
+                faults.append(Fault(f"{at}.CSPFeedbacks", "must be Blocked: send other opinions as feedback"))
             try:
                 signals.append(pdq_of(record.hash_value))
             except ValueError as error:

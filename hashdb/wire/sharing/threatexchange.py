@@ -35,7 +35,7 @@ class UpdatesQuery(Foreign):
 
 def _reaction(name: object) -> object:
     if name not in (*_STANCES, *_IGNORED):
-        raise ValueError(f"is one of {', '.join((*_STANCES, *_IGNORED))}")
+        raise ValueError(f"must be one of {', '.join((*_STANCES, *_IGNORED))}")
     return name
 
 

@@ -39,7 +39,7 @@ def test_a_key_without_a_scope_is_wrong_usage(run: Commands) -> None:
 def test_a_key_that_has_expired_already_is_refused(run: Commands) -> None:
     run("member", "add", "Alpha", "--kind", "platform")
     done = run("key", "add", "Alpha", "--scope", "feed", "--expires-at", "2020-01-01T00:00:00Z")
-    assert (done.returncode, done.stderr) == (1, "hashdb: expires_at: this lies in the past\n")
+    assert (done.returncode, done.stderr) == (1, "hashdb: expires_at: must be in the future\n")
 
 
 def test_a_time_without_a_zone_is_wrong_usage(run: Commands) -> None:
@@ -64,5 +64,5 @@ def test_a_key_may_be_told_no_distances(run: Commands) -> None:
     assert run.json("key", "add", "Alpha", "--scope", "match").keys() & {"hides_distances"} == set()
     assert "hidden" in run("key", "list", "Alpha").stdout
     refused = run("key", "add", "Alpha", "--scope", "match", "--scope", "audit", "--hide-distances")
-    told = "hashdb: hides_distances: is of no use to a key with scope audit, which is shown signals\n"
+    told = "hashdb: hides_distances: does not work with the scope audit, which shows signals\n"
     assert (refused.returncode, refused.stderr) == (1, told)

@@ -44,7 +44,7 @@ def test_a_folder_is_contributed_once_and_known_the_second_time(member: Commands
     assert [one["id"] for one in again] == [one["id"] for one in first]
     assert {one["known"] for one in first} == {False}
     assert {one["known"] for one in again} == {True}
-    assert "(known already)" in member("contribute", PHOTOS[0], *SAID).stdout
+    assert "(already known)" in member("contribute", PHOTOS[0], *SAID).stdout
 
 
 def test_a_flat_or_broken_picture_is_named_and_the_others_are_contributed(member: Commands, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_without_a_key_the_setting_is_named(member: Commands) -> None:
 def test_with_a_wrong_key_one_sentence_says_so(member: Commands) -> None:
     done = member("match", PHOTOS[0], HASHDB_KEY="hdb_wrong")
     assert done.returncode == 1
-    assert done.stderr.startswith("hashdb: a valid key is needed")
+    assert done.stderr.startswith("hashdb: the request needs a valid key")
 
 
 def test_without_a_service_one_sentence_says_so(member: Commands) -> None:

@@ -12,9 +12,9 @@ __all__ = ["one"]
 def test_a_contribution_is_erased_and_stays_so(member: Commands, one: int) -> None:
     done = member("erase", str(one))
     assert done.stdout == (
-        f"contribution {one} is erased; its signals are kept, unseen, until 90 days after the withdrawal\n"
+        f"contribution {one} erased; the database keeps its signals, hidden, until 90 days after the withdrawal\n"
     )
-    assert member("erase", str(one), "--now").stdout == f"contribution {one} is erased\n"
+    assert member("erase", str(one), "--now").stdout == f"contribution {one} erased\n"
     said = member.json("erase", str(one))
     assert (said["erased"], said["signals"], said["status"]) == (True, [], "withdrawn")
     assert str(signal(1)) not in str(said)

@@ -61,7 +61,7 @@ def test_of_a_list_with_faulty_rows_nothing_is_stored_and_each_is_named(member: 
     assert done.stdout == f"{file}: 3 rows, 2 faulty; nothing was stored\n"
     told = done.stderr.splitlines()
     assert [line.split(": ")[0] for line in told] == [f"{file}:3", f"{file}:3", f"{file}:3", f"{file}:4"]
-    assert told[-1] == f"{file}:4: signals[0]: pdq takes 64 hex digits, got 2"
+    assert told[-1] == f"{file}:4: signals[0]: pdq needs 64 hex digits, got 2"
     assert ODD not in done.stderr
     assert own(member) == []
     said = member.json("import", file, "--dry-run", status=1)
@@ -85,7 +85,7 @@ def test_a_text_takes_its_labels_from_the_command_line(member: Commands, tmp_pat
     file.write_text(f"pdq {signal(1).value:064x}\nphotodna aGVsbG8=\n{signal(2).value:064x}\n")
     done = member("import", file, "--label", "glorification", "--algorithm", "pdq", "--skip-faulty")
     assert done.returncode == 1
-    assert done.stderr.startswith(f"{file}:2: signals[0]: a signal is algorithm:hex")
+    assert done.stderr.startswith(f"{file}:2: signals[0]: must be algorithm:hex")
     assert [one.signals for one in own(member)] == [(signal(1),), (signal(2),)]
     assert {one.labels for one in own(member)} == {("glorification",)}
 

@@ -33,14 +33,14 @@ def test_csv_has_the_fields_of_a_draft_and_its_lists_are_separated_by_spaces() -
 @pytest.mark.parametrize(
     ("text", "line", "fault"),
     [
-        ("signals,colour\npdq:aa,red\n", 1, Fault("colour", "is not a field of a draft")),
-        ("signals,labels\npdq:aa\n", 2, Fault("", "has 1 cells, and there are 2 columns")),
+        ("signals,colour\npdq:aa,red\n", 1, Fault("colour", "is not a field of a contribution")),
+        ("signals,labels\npdq:aa\n", 2, Fault("", "has 1 cells, but the first line names 2 columns")),
         (
             "a,b\n1,2\n",
             1,
-            Fault("", "the first line names the columns: `signals`, or `algorithm` and `hash`, among them"),
+            Fault("", "the first line must name the columns, with `signals`, or with `algorithm` and `hash`"),
         ),
-        ("signals,labels,signals\npdq:aa,a,pdq:bb\n", 1, Fault("signals", "is the name of more than one column")),
+        ("signals,labels,signals\npdq:aa,a,pdq:bb\n", 1, Fault("signals", "names more than one column")),
         ("signals,reference\npdq:aa,caf\udce9\n", 2, Fault("", "is not UTF-8")),
         ('signals\n"pdq:aa\n', 2, Fault("", "is not CSV: unexpected end of data")),
     ],
@@ -75,7 +75,7 @@ def test_json_lines_have_an_object_each() -> None:
     text = '{"signals": ["pdq:aa"], "labels": null}\n\n[1]\n{"algorithm": "PDQ", "hash": "AA", "more": 1}\n{"a\n'
     first, second, third, fourth = rows(text, Format.JSONL)
     assert first == Row(1, {"signals": ["pdq:aa"]})
-    assert (second.line, second.fault) == (3, Fault("", "takes an object"))
+    assert (second.line, second.fault) == (3, Fault("", "must be an object"))
     assert third == Row(4, {"signals": ["pdq:aa"]})
     assert (fourth.line, fourth.fault) == (5, Fault("", "is not JSON in UTF-8"))
 
@@ -97,7 +97,7 @@ def test_what_is_not_utf_8_is_a_faulty_row(text: str, form: Format) -> None:
     ("text", "line"), [('[{"signals": ["pdq:aa"]}]\n', 1), ('\n [\n  {\n   "signals": []\n  }\n ]\n', 2)]
 )
 def test_an_array_is_told_once_with_what_to_do(text: str, line: int) -> None:
-    reason = "begins an array: JSON Lines have one object a line, as `jq -c '.[]'` makes of an array"
+    reason = "begins an array: JSON Lines need one object per line; convert the file with `jq -c '.[]'`"
     assert rows(text, Format.JSONL) == [Row(line, {}, Fault("", reason))]
 
 

@@ -29,8 +29,8 @@ def test_a_run_goes_on_where_the_one_before_ended(member: Commands, tmp_path: Pa
     changed = folder / PHOTOS[0].name
     os.utime(changed, ns=(1, 1))
     done = member("contribute", folder, *SAID, "--state", state)
-    assert f"hashdb: 7 done before, as {state} says" in done.stderr
-    assert f"{changed}  contribution {ids[str(changed)]} (known already)" in done.stdout
+    assert f"hashdb: 7 files skipped: already in {state}" in done.stderr
+    assert f"{changed}  contribution {ids[str(changed)]} (already known)" in done.stdout
     again = member.json("contribute", folder, *SAID, "--state", state, status=1)
     assert {one["path"]: one["id"] for one in again if "id" in one} == ids
     assert [one["error"][:13] for one in again if "error" in one] == ["not a picture"]
@@ -59,7 +59,7 @@ def test_hashing_and_matching_go_on_too(member: Commands, tmp_path: Path, verb: 
     assert [one["path"] for one in first] == paths
     os.utime(folder / PHOTOS[0].name, ns=(1, 1))
     done = member(verb, folder, "--state", state)
-    assert done.stderr.startswith(f"hashdb: 3 done before, as {state} says\nhashdb: {folder}/broken.jpg: ")
+    assert done.stderr.startswith(f"hashdb: 3 files skipped: already in {state}\nhashdb: {folder}/broken.jpg: ")
     assert [line.split("  ")[0] for line in done.stdout.splitlines()] == [str(folder / PHOTOS[0].name)]
     again = member.json(verb, folder, "--state", state, status=1)
     assert [one["known"] for one in again if "known" in one] == [True] * 4
@@ -82,4 +82,4 @@ def test_without_a_file_nothing_is_noted(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_used_is_a_usage_error(run: Commands, tmp_path: Path) -> None:
     done = run("contribute", PHOTOS[0], *SAID, "--state", tmp_path / "no" / "such")
-    assert (done.returncode, "cannot be used to note" in done.stderr) == (2, True)
+    assert (done.returncode, "state file" in done.stderr) == (2, True)

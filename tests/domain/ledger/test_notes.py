@@ -48,7 +48,7 @@ def test_a_signature_of_an_unknown_key_beside_a_known_one_is_passed_over(signer:
 
 def test_one_bad_signature_of_a_known_key_spoils_the_note(signer: Signer) -> None:
     other = signer.sign("Another text\n").rpartition("\n\n")[2]
-    with pytest.raises(BadNote, match="signature is not of this text"):
+    with pytest.raises(BadNote, match="signature does not fit the text"):
         read_note(NOTE + other, [PETER, signer.verifier])
 
 

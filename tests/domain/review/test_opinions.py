@@ -67,8 +67,8 @@ def test_what_counts(stance: Stance, replaced: bool, suspended: bool, answered: 
 def test_a_dispute_needs_a_reason_and_a_confirmation_takes_none() -> None:
     assert stance_fault(Stance.DISPUTES, "other") is None
     assert stance_fault(Stance.CONFIRMS, None) is None
-    assert stance_fault(Stance.DISPUTES, None) == "is required to dispute: a reason of the vocabulary"
-    assert stance_fault(Stance.CONFIRMS, "other") == "is for disputes: to confirm takes none"
+    assert stance_fault(Stance.DISPUTES, None) == "is required for a dispute: send a reason of the vocabulary"
+    assert stance_fault(Stance.CONFIRMS, "other") == "is for disputes only: leave it out to confirm"
 
 
 def test_an_opinion_is_known_by_all_that_was_said() -> None:

@@ -50,7 +50,7 @@ def test_names_that_look_alike_or_are_read_as_the_same_are_not_distinct(pair: tu
     for name, other in (pair, pair[::-1]):
         with pytest.raises(NameTaken) as caught:
             require_distinct(name, ["Beta", other], what)
-        assert str(caught.value) == f"{name} is easily mistaken for the {what} {other}: choose another name"
+        assert str(caught.value) == f"{name} looks like the name of the {what} {other}: choose another name"
 
 
 @pytest.mark.parametrize(

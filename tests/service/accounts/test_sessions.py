@@ -78,7 +78,7 @@ def test_guesses_of_a_code_count_as_guesses_of_the_user(db: HashDB, ada: int, cl
     half = sessions.sign_in(db, "ada", PASSWORD, "a")
     assert not half.session.complete
     for _ in range(4):
-        with pytest.raises(SignInRefused, match=r"^the code is not right$"):
+        with pytest.raises(SignInRefused, match=r"^the code is wrong$"):
             sessions.confirm(db, half.token, "0", "a")
     with pytest.raises(LimitReached):
         sessions.confirm(db, half.token, "0", "a")
@@ -159,7 +159,7 @@ def test_failures_as_users_that_do_not_exist_are_gathered_in_one_event(db: HashD
 
 @pytest.mark.parametrize("name", ["a\x00da", "\x00", "ada\n", ""])
 def test_a_name_that_nobody_can_have_is_refused_as_one_that_nobody_has(db: HashDB, ada: int, name: str) -> None:
-    with pytest.raises(SignInRefused, match=r"^the name or the password is not right$"):
+    with pytest.raises(SignInRefused, match=r"^the name or the password is wrong$"):
         sessions.sign_in(db, name, PASSWORD, "a")
     with pytest.raises(SignInRefused):
         sessions.sign_in_by_provider(db, name, ProviderIdentity("https://one.example", "subject 1"), "a")

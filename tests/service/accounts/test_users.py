@@ -32,9 +32,9 @@ def test_a_user_is_added_with_a_password_made_or_chosen_or_none(db: HashDB, admi
 
 
 def test_a_poor_password_and_a_taken_name_are_refused(db: HashDB, admin: Actor) -> None:
-    with pytest.raises(InvalidInput, match=r"^password: takes 12 to 200 characters$"):
+    with pytest.raises(InvalidInput, match=r"^password: must have 12 to 200 characters$"):
         users.add(db, admin, UserDraft("one", Role.AUDITOR), "short")
-    with pytest.raises(NameTaken, match=r"^a user named ada exists already$"):
+    with pytest.raises(NameTaken, match=r"^a user named ada already exists$"):
         users.add(db, admin, UserDraft("ada", Role.AUDITOR))
 
 

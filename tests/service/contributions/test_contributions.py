@@ -361,7 +361,9 @@ class TestAmend:
         contributions.withdraw(db, actor, one.id, "other")
         clock.go(hours=1)
         for id, status in ((one.id, "withdrawn"), (two.id, "expired")):
-            with pytest.raises(NotActive, match=rf"^contribution {id} is {status}: it takes no change and no opinion$"):
+            with pytest.raises(
+                NotActive, match=rf"^contribution {id} is {status}: it cannot be changed, confirmed or disputed$"
+            ):
                 contributions.amend(db, actor, id, Amendment(severity=1, expires_at=None))
 
     def test_a_new_end_holds_at_once(self, db: HashDB, actor: Actor, clock: Clock) -> None:

@@ -235,7 +235,7 @@ def test_details_that_no_service_writes_are_named_by_their_event(
     with db.store.begin() as tx:
         tx.audit.append(NOON, COMMAND_LINE, [LogEntry(Action.MEMBER_ADDED, "member", 9, [])])  # type: ignore[arg-type]
     (found,) = verify(db, COMMAND_LINE).findings
-    assert str(found) == f"event {db.store.head().seq}: its details are none that the service writes"
+    assert str(found) == f"event {db.store.head().seq}: has details that the service never writes"
 
 
 def test_while_it_is_used_nothing_is_found(db: HashDB, actor: Actor, other: Actor) -> None:

@@ -47,7 +47,9 @@ def test_another_key_or_none_is_refused(signing: Signing, tmp_path: Path) -> Non
 @pytest.mark.parametrize("content", ["", "nonsense", "-----BEGIN X-----\nAAAA\n-----END X-----\n"])
 def test_a_file_that_holds_no_key_is_a_bad_setting(signing: Signing, tmp_path: Path, content: str) -> None:
     (tmp_path / "signing.key").write_text(content)
-    with pytest.raises(BadSetting, match=r"^HASHDB_SIGNING_KEY_FILE: \S+signing\.key: it holds no private key"):
+    with pytest.raises(
+        BadSetting, match=r"^HASHDB_SIGNING_KEY_FILE: \S+signing\.key: the file must hold an Ed25519 private key"
+    ):
         signing.first(NAME)
 
 
@@ -112,7 +114,7 @@ def test_one_that_cannot_be_written_down_is_told_and_stops_nobody(
     folder = tmp_path / "none"
     signing = Signing(tmp_path / "signing.key", folder / "checkpoints.txt")
     signing.write_down(NOTES[0])
-    assert "a checkpoint is not in checkpoints.txt: no such file or directory" in caplog.text
+    assert "a checkpoint could not be written to checkpoints.txt: no such file or directory" in caplog.text
     folder.mkdir()
     signing.write_down(NOTES[1])
     assert signing.written() == (NOTES[1],)

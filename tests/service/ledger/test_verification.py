@@ -320,7 +320,7 @@ def test_a_log_that_was_rebuilt_as_a_whole_is_found_by_a_checkpoint_from_outside
     assert verify(log, COMMAND_LINE).findings == ()
     verdict = verify(log, COMMAND_LINE, outside=kept)
     assert list(map(str, verdict.findings)) == [
-        f"events 1 to {EVENTS}: not those of which the checkpoint from outside was signed"
+        f"events 1 to {EVENTS}: differ from the events for which the checkpoint from outside was signed"
     ]
     assert verdict.outside is None
 
@@ -344,7 +344,7 @@ def test_the_tree_itself_is_held_against_the_rows(log: HashDB, database_url: str
 
 def test_so_are_nodes_of_nothing_and_the_head(log: HashDB, database_url: str, tmp_path: Path) -> None:
     tampered(database_url, lambda hand: hand.run("UPDATE log SET peaks = :peaks", peaks=bytes(96)))
-    assert str(finding(log)) == "the head of the log is of something else than its events"
+    assert str(finding(log)) == "the head of the log does not fit its events"
     tampered(database_url, lambda hand: hand.run("DELETE FROM checkpoints"))
     (tmp_path / "checkpoints.txt").unlink()
     assert (finding(log).first, finding(log).last) == (1, 16)
@@ -366,7 +366,7 @@ def test_a_checkpoint_that_was_forged_is_not_signed(log: HashDB, database_url: s
 
     (tmp_path / "checkpoints.txt").unlink()
     tampered(database_url, act)
-    assert str(finding(log)) == "the checkpoint of 12: the signature is not of this text"
+    assert str(finding(log)) == "the checkpoint of 12: the signature does not fit the text"
     tampered(database_url, lambda hand: hand.run("UPDATE checkpoints SET note = 'x'"))
     assert str(finding(log)) == "the checkpoint of 12: this is not a signed note"
 
@@ -379,7 +379,7 @@ def test_a_checkpoint_under_another_size_is_told(log: HashDB, database_url: str)
 def test_the_file_alone_is_held_against_the_rows(log: HashDB, tmp_path: Path) -> None:
     file = tmp_path / "checkpoints.txt"
     file.write_text(file.read_text().replace("\n12\n", "\n11\n"))
-    assert str(finding(log)) == "checkpoint 2 of the file: the signature is not of this text"
+    assert str(finding(log)) == "checkpoint 2 of the file: the signature does not fit the text"
 
 
 def test_a_key_that_somebody_put_in_is_in_no_event(log: HashDB, database_url: str, tmp_path: Path) -> None:
@@ -393,8 +393,8 @@ def test_a_key_that_somebody_put_in_is_in_no_event(log: HashDB, database_url: st
     # In the place of the log's own, nothing that was signed before is signed by it.
     tampered(database_url, lambda hand: hand.run("DELETE FROM signers WHERE id = 1"))
     reasons = [one.reason for one in verify(log, COMMAND_LINE).findings]
-    assert "checkpoint 1 of the file: it is not signed by a key of this log" not in reasons
-    assert "the checkpoint of 12: it is not signed by a key of this log" in reasons
+    assert "checkpoint 1 of the file: the note is not signed by a key of this log" not in reasons
+    assert "the checkpoint of 12: the note is not signed by a key of this log" in reasons
     assert any(reason.startswith("the key of this machine, ") for reason in reasons)
 
 

@@ -175,7 +175,7 @@ def test_every_fault_of_an_entry_is_told(db: HashDB) -> None:
         benign.add(db, COMMAND_LINE, asked)
     assert [str(fault) for fault in refusal.value.faults] == [
         "signals[1]: dhash is not enabled on this service: pdq, phash256, phash",
-        "radius.pdq: a radius of pdq is 0 to 31 bits here",
+        "radius.pdq: the radius of pdq must be 0 to 31 bits",
     ]
 
 

@@ -183,7 +183,7 @@ def test_a_wider_radius_is_the_operators_to_allow(db: HashDB, actor: Actor, cloc
     contributed(db, actor, draft(near(signal(1), 60)))
     with pytest.raises(InvalidInput) as caught:
         match(db, actor, query(2), query(1, pdq=32))
-    assert str(caught.value) == "queries[1].radius.pdq: a radius of pdq is 0 to 31 bits on this service"
+    assert str(caught.value) == "queries[1].radius.pdq: the radius of pdq must be 0 to 31 bits on this service"
     wide = hashdb(database_url, clock, replace(RULES, max_radius={PDQ: 60}))
     assert [len(result.matches) for result in match(wide, actor, query(1, pdq=60), query(1, pdq=59), query(1))] == [
         1,

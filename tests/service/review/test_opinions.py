@@ -191,7 +191,9 @@ def test_what_has_ended_takes_no_opinion(db: HashDB, actor: Actor, other: Actor,
     clock.go(hours=1)
     set_status(db, actor, MemberStatus.SUSPENDED)
     for id, status in ((one.id, "withdrawn"), (two.id, "expired"), (three.id, "suspended")):
-        with pytest.raises(NotActive, match=rf"^contribution {id} is {status}: it takes no change and no opinion$"):
+        with pytest.raises(
+            NotActive, match=rf"^contribution {id} is {status}: it cannot be changed, confirmed or disputed$"
+        ):
             opinions.give(db, other, id, CONFIRMS)
     set_status(db, actor, MemberStatus.ACTIVE)
     assert opinions.give(db, other, three.id, CONFIRMS).counts

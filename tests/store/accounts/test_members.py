@@ -36,7 +36,7 @@ def test_every_field_of_a_member_comes_back(store: Store) -> None:
 
 
 def test_a_name_is_taken_once(store: Store, member: Member) -> None:
-    with pytest.raises(NameTaken, match=r"^a member named Example exists already$"), store.begin() as tx:
+    with pytest.raises(NameTaken, match=r"^a member named Example already exists$"), store.begin() as tx:
         tx.members.add(MemberDraft("Example", MemberKind.PLATFORM), NOON)
     with store.begin() as tx:
         other = tx.members.add(DRAFT, NOON)

@@ -25,7 +25,7 @@ def test_a_user_comes_back_as_it_was_recorded(store: Store) -> None:
 def test_a_name_is_taken_once(store: Store) -> None:
     with store.begin() as tx:
         tx.users.add(ADA, None, NOON, provisional=False)
-    with pytest.raises(NameTaken, match=r"^a user named ada exists already$"), store.begin() as tx:
+    with pytest.raises(NameTaken, match=r"^a user named ada already exists$"), store.begin() as tx:
         tx.users.add(ADA, None, NOON, provisional=False)
 
 

@@ -116,9 +116,9 @@ def test_pdq_needs_a_quality_of_50_and_the_others_none(platform: Caller) -> None
     items = [item(1, quality=49), item(2, quality=50), item(3, quality=None), item(4, signals=[phash], quality=None)]
     assert faults(platform.post(URL, {"contributions": items})) == {
         "contributions[0].quality": (
-            "a picture of quality 49 gives a hash that matches by accident: at least 50 is needed"
+            "quality 49 is too low: the hash would match other pictures by accident; the least is 50"
         ),
-        "contributions[2].quality": "is required with pdq: the picture's quality, 0 to 100, as PDQ gives it",
+        "contributions[2].quality": "is required with pdq: send the quality that PDQ computed, 0 to 100",
     }
     platform.contribute(items[1], items[3])
 

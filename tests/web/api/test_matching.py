@@ -169,6 +169,6 @@ def test_a_key_that_is_told_no_distances_chooses_no_radius(service: Service, pla
     for radius in ({"pdq": 31}, {"pdq": 3}):
         asked = {"queries": [{"signals": [pdq(1)]}, {"signals": [pdq(1)], "radius": radius}]}
         assert faults(hidden.post("/v1/matches", asked)) == {
-            "queries[1].radius": "is not for a key that is told no distances"
+            "queries[1].radius": "is not allowed for a key that hides distances"
         }
     assert body(hidden.post("/v1/matches", {"queries": [{"signals": [pdq(1)], "radius": {}}]}))

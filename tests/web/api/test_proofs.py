@@ -79,7 +79,7 @@ def test_proofs_take_a_key_with_scope_audit_and_two_numbers(log: Service, platfo
         assert body(auditor.get(f"/v1/proofs/{path}"))["hashes"]
     assert set(faults(auditor.get("/v1/proofs/inclusion"))) == {"seq", "size"}
     assert set(faults(auditor.get("/v1/proofs/inclusion?seq=x&size=-1&by=1"))) == {"seq", "size", "by"}
-    assert faults(auditor.get("/v1/proofs/inclusion?seq=3&size=2")) == {"seq": "is 1 to 2 here"}
+    assert faults(auditor.get("/v1/proofs/inclusion?seq=3&size=2")) == {"seq": "must be 1 to 2"}
     assert set(faults(auditor.get("/v1/proofs/consistency"))) == {"first", "second"}
     assert set(faults(auditor.get("/v1/proofs/consistency?first=1&second=999"))) == {"second"}
     assert body(auditor.get("/v1/proofs/consistency?first=0&second=2"))["hashes"] == []

@@ -74,7 +74,7 @@ def test_what_was_delivered_is_listed_and_sent_again(service: Service, platform:
 def test_what_makes_no_sense_is_refused(platform: Caller) -> None:
     refused = platform.post(URL, {"url": "https://127.0.0.1/", "topics": ["feed.changed"], "secret": "mine"})
     assert faults(refused) == {
-        "url": "this address is not of the internet",
+        "url": "this is not a public address",
         "secret": "is not a field of this request",
     }
     for _ in range(10):

@@ -98,7 +98,7 @@ def test_a_reviewer_opens_a_case_knowing_what_it_does(service: Service, alpha: C
     assert (heading(page), "quarantined" in page.text) == ("Case 1", True)
     assert alpha.matched(str(signal(1))) == []
     again = rosa.post(f"{LIST}/1/case", {"reason": "other"})
-    assert (again.status_code, "A case on contribution 1 is open already." in again.text) == (422, True)
+    assert (again.status_code, "A case on contribution 1 is already open." in again.text) == (422, True)
 
 
 def test_an_admin_erases_after_typing_the_number(service: Service, alpha: Caller, ada: Visitor) -> None:

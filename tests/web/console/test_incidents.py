@@ -81,7 +81,7 @@ def test_a_wrong_change_is_told(ada: Visitor) -> None:
     assert set(faults(ada.post("/console/incidents/1", {"start": "", "end": "x"}))) == {"end"}
     assert set(faults(ada.post("/console/incidents/1", {"start": "2026-11-21T08:00", "end": SENT["end"]}))) == {"end"}
     again = ada.post("/console/incidents", SENT)
-    assert (again.status_code, "exists already" in again.text) == (422, True)
+    assert (again.status_code, "already exists" in again.text) == (422, True)
 
 
 def test_an_auditor_sees_them_without_a_form(ada: Visitor, otto: Visitor) -> None:

@@ -54,7 +54,7 @@ def test_each_wrong_field_is_told_at_it(
 
 def test_a_name_that_is_taken_is_told(service: Service, ada: Visitor, alpha: Caller) -> None:
     page = ada.post("/console/members", {"name": "Alpha", "kind": "platform"})
-    assert (page.status_code, "A member named Alpha exists already." in page.text) == (422, True)
+    assert (page.status_code, "A member named Alpha already exists." in page.text) == (422, True)
     assert 'value="Alpha"' in page.text
 
 

@@ -41,7 +41,7 @@ def test_how_long_a_match_takes_is_told(service: Service, otto: Visitor) -> None
 
 def test_another_period_is_refused_and_the_page_stands(otto: Visitor) -> None:
     page = otto.get("/console/overview?days=7")
-    assert faults(page) == {"days": "is one of 30, 90, 365"}
+    assert faults(page) == {"days": "must be one of 30, 90, 365"}
 
 
 def test_an_empty_service_has_a_page_too(otto: Visitor) -> None:

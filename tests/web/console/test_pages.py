@@ -20,7 +20,7 @@ def test_a_form_tells_faults_at_their_fields_and_another_error_above() -> None:
     assert (form.number("limit"), form.number("none"), form.number("wrong")) == (7, None, "7.5")
     with Flask(__name__).test_request_context():
         assert form.refused(InvalidInput((Fault("name", "is short"),))).faults == {"name": "is short"}
-        assert form.refused(NameTaken("A")).error == "a member named A exists already"
+        assert form.refused(NameTaken("A")).error == "a member named A already exists"
 
 
 def test_a_secret_is_taken_out_of_a_form() -> None:
