@@ -60,8 +60,8 @@ def test_a_statement_of_reasons_for_a_match(kept: Commands) -> None:
     [
         (["--preset", "dsa"], "go together"),
         (["--contribution", "1"], "go together"),
-        (["--preset", "tco", "--format", "csv"], "in JSON"),
-        (["--from", "yesterday"], "must be a day, like 2026-11-20"),
+        (["--preset", "tco", "--format", "csv"], "writes JSON only"),
+        (["--from", "yesterday"], "'yesterday' is not a day: write it like 2026-11-20"),
         (["--from", "2026-01-02", "--to", "2026-01-01"], "to: is before from"),
         (["--member", "Nobody"], "a member named Nobody does not exist"),
         (["--preset", "dsa", "--contribution", "9"], "contribution 9 does not exist"),

@@ -108,7 +108,7 @@ def test_what_has_no_end_is_no_json_document(run: Commands) -> None:
 def test_without_a_copy_match_says_how_to_get_one(run: Commands) -> None:
     done = run("match", PHOTOS[0], "--local")
     assert done.returncode == 1
-    assert done.stderr.endswith("run `hashdb sync`\n")
+    assert done.stderr.endswith("run `hashdb sync` first\n")
 
 
 @pytest.mark.parametrize(
