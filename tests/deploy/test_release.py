@@ -1,10 +1,11 @@
-"""What is released, and by which checks: the script, and the workflow that does what .ci/run does."""
+"""What is released, and by which checks: the script, and the workflows that check a change and publish a release."""
 
 from __future__ import annotations
 
 import configparser
 import os
 import re
+import runpy
 import shutil
 import subprocess
 from pathlib import Path
@@ -17,7 +18,11 @@ from hashdb import __version__
 from scripts import release
 from tests.snippets import ROOT
 
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yaml"))
 WORKFLOW: Any = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yaml").read_text("utf-8"))
+PUBLICATION: Any = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yaml").read_text("utf-8"))
+CONFIG = configparser.ConfigParser()
+CONFIG.read(ROOT / "setup.cfg", "utf-8")
 CHANGES = (ROOT / "CHANGELOG.md").read_text("utf-8")
 
 
@@ -34,6 +39,42 @@ def test_what_is_released_is_told_in_the_changes_and_committed() -> None:
         "CHANGELOG.md has a part that is unreleased",
         "there are changes that are not committed",
     ]
+
+
+def test_a_release_has_the_address_of_its_repository() -> None:
+    config = "    Source = https://git.example/hashdb\n"
+    assert release.faults("0.1.0", "## 0.1.0 (2026-12-01)\n", changed="", config=config) == [
+        "setup.cfg has no address of the repository: project_urls has .example"
+    ]
+
+
+def test_a_wheel_is_for_every_python_and_its_description_works_anywhere() -> None:
+    name = "hashdb_server-0.2.0-cp311-abi3-{}.whl"
+    for platform in ("manylinux_2_17_x86_64.manylinux2014_x86_64", "macosx_11_0_arm64"):
+        assert release.wheel_faults(name.format(platform), "Name: x\n\n[a](https://b) [c](#d)") == []
+    assert release.wheel_faults(name.format("linux_x86_64"), "Name: x\n\n[a](b.md)") == [
+        "hashdb_server-0.2.0-cp311-abi3-linux_x86_64.whl is no wheel for every Python from 3.11 on",
+        "the description has a relative link: b.md",
+    ]
+    assert release.wheel_faults("hashdb_server-0.2.0-cp311-cp311-manylinux_2_17_x86_64.whl", "")
+
+
+def test_the_description_on_the_index_links_to_the_repository() -> None:
+    setup = runpy.run_path(str(ROOT / "setup.py"))
+    text = '![a](b.png) [c](docs/d.md) [e](#f) [g](https://h.example) <img src="i.png">'
+    assert setup["readme_for_index"](text, "https://git.example/x", "v1") == (
+        "![a](https://git.example/x/raw/v1/b.png) [c](https://git.example/x/blob/v1/docs/d.md) [e](#f)"
+        ' [g](https://h.example) <img src="https://git.example/x/raw/v1/i.png">'
+    )
+    name = "hashdb_server-1-cp311-abi3-macosx_11_0_arm64.whl"
+    assert release.wheel_faults(name, f"\n{setup['long_description']()}") == []
+
+
+def test_the_wheel_is_named_by_one_name_everywhere() -> None:
+    name = CONFIG["metadata"]["name"]
+    assert name.replace("-", "_") == release.NAME
+    assert f"--find-links /opt/wheel {name} " in (ROOT / "Dockerfile").read_text("utf-8")
+    assert name in (ROOT / ".github" / "workflows" / "release.yaml").read_text("utf-8")
 
 
 def test_the_changes_are_of_the_version_that_there_is() -> None:
@@ -63,10 +104,30 @@ def test_the_workflow_runs_what_a_fresh_machine_runs_on_both_ends_of_the_version
     assert any(step.get("run", "").endswith(".ci/run") for step in checks["steps"])
     # The runner is not root, and what takes root is part of it.
     assert any("sudo" in step.get("run", "") and "scripts/faults --quick" in step["run"] for step in checks["steps"])
-    for job in WORKFLOW["jobs"].values():
-        for step in job["steps"]:
-            assert re.fullmatch(r"actions/[\w-]+@v\d+\.\d+\.\d+", step.get("uses", "actions/x@v1.0.0"))
     assert WORKFLOW["permissions"] == {"contents": "read"}
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_every_action_is_pinned_by_commit_and_says_its_version(workflow: Path) -> None:
+    lines = re.findall(r"^ *(?:- )?uses: (.*)$", workflow.read_text("utf-8"), re.MULTILINE)
+    assert lines
+    for line in lines:
+        assert re.fullmatch(r"(actions|pypa)/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)
+
+
+def test_only_what_was_built_and_installed_is_published_and_without_a_token() -> None:
+    jobs = PUBLICATION["jobs"]
+    assert PUBLICATION["permissions"] == {"contents": "read"}
+    assert {name for name, job in jobs.items() if "permissions" in job} == {"publish"}
+    assert jobs["publish"]["permissions"] == {"id-token": "write", "attestations": "write"}
+    assert set(jobs["publish"]["needs"]) == {"source", "install"} and jobs["install"]["needs"] == "wheels"
+    assert "ref_type == 'tag'" in jobs["publish"]["if"]
+    # What publishes runs no code of the repository, and knows no secret.
+    assert not any("checkout" in step.get("uses", "") for step in jobs["publish"]["steps"])
+    text = (ROOT / ".github" / "workflows" / "release.yaml").read_text("utf-8")
+    assert "secrets." not in text and "password" not in text
+    assert jobs["install"]["strategy"]["matrix"]["runner"] == jobs["wheels"]["strategy"]["matrix"]["runner"]
+    assert jobs["install"]["strategy"]["matrix"]["python"] == WORKFLOW["jobs"]["checks"]["strategy"]["matrix"]["python"]
 
 
 def test_every_program_that_the_checks_take_is_named_in_the_workflow() -> None:
@@ -111,10 +172,8 @@ def test_the_image_installs_by_hash_what_the_constraints_say() -> None:
         assert {(one, version) for one, version, _ in wanted} <= pinned, "run scripts/requirements"
         assert f"--require-hashes --requirement deploy/{name}" in (ROOT / "Dockerfile").read_text("utf-8")
     # All that hashdb needs is there, and what that needs: the image checks it by `pip check`.
-    config = configparser.ConfigParser()
-    config.read(ROOT / "setup.cfg")
-    extras = config["options.extras_require"]
-    needed = [config["options"]["install_requires"], *(extras[name] for name in ("postgres", "otel", "redis"))]
+    extras = CONFIG["options.extras_require"]
+    needed = [CONFIG["options"]["install_requires"], *(extras[name] for name in ("postgres", "otel", "redis"))]
     listed = set(re.findall(r"^([\w.-]+)==", (ROOT / "deploy" / "requirements.txt").read_text("utf-8"), re.MULTILINE))
     for name in re.findall(r"^\s*([\w-]+)", "\n".join(needed), re.MULTILINE):
         assert name in listed, f"{name}: run scripts/requirements"
