@@ -1,16 +1,17 @@
 """Exact Hamming range search over bare values of one length; it knows no rows and no members.
 
 An engine holds one index for each algorithm, and the seq up to which its values are stored durably. Three engines
-follow one protocol: `SegmentStore` (tiered), `BKTreeEngine` and `MilvusEngine`.
+have one base class: `SegmentStore` (tiered), `BKTreeEngine` and `MilvusEngine`.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from hashdb.domain.matching.matches import Neighbor
 from hashdb.domain.signals import Algorithm
@@ -29,31 +30,36 @@ Leaf = Callable[[int], str]
 """Returns the leaf of an event of the store's log by its seq, in hex; empty where there is no such event."""
 
 
-class Index(Protocol):
+class Index(ABC):
     """A growing set of values with the same number of bits. Any thread may call any method at any time."""
 
+    @abstractmethod
     def add(self, values: Iterable[int], seq: int = 0) -> None:
         """Add the values of the events up to `seq`; a value that is already there is stored once.
 
         A search that begins after this call finds them.
         """
 
+    @abstractmethod
     def fill(self, parts: Iterable[bytes], seq: int) -> None:
         """Add all values of the store, of the events up to `seq`.
 
         Each part holds many values of bits / 8 bytes, big-endian, one after the other.
         """
 
+    @abstractmethod
     def search(self, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
         """For each value, all stored values within `radius` bits of it: recall 1.0, each once, nearest first.
 
         Raises IndexError for a damaged file, IndexNotReady while a server does not answer.
         """
 
+    @abstractmethod
     def __len__(self) -> int:
         """How many values are stored; a value that is in memory and in a file may count twice."""
 
     @property
+    @abstractmethod
     def in_memory(self) -> int:
         """How many values only the memory of this process has."""
 
@@ -89,61 +95,61 @@ class Snapshot(NamedTuple):
     words: Mapping[Algorithm, Words]
 
 
-class Engine(Protocol):
-    """The index of each algorithm, and the storage of their values outside of this process."""
+class Engine:
+    """The index of each algorithm, and the storage of their values outside of this process, if it has one.
 
-    doubted: bool
+    An engine without a storage overrides only what has no default here.
+    """
+
+    indexes: Mapping[Algorithm, Index]
+    """The index of each algorithm. `start` replaces the indexes; a running search continues in the old ones."""
+    doubted = False
     """Whether a search failed, so that the stored values must be checked before the next search."""
-
-    @property
-    def indexes(self) -> Mapping[Algorithm, Index]:
-        """The index of each algorithm. `start` replaces the indexes; a running search continues in the old ones."""
-
-    @property
-    def failing(self) -> bool:
-        """Whether the last write failed."""
-
-    @property
-    def on_disk(self) -> bool:
-        """Whether values are stored outside of this process, so that one process builds the index for all."""
-
-    @property
-    def shared(self) -> bool:
-        """Whether processes of other machines write to the same storage."""
-
-    @property
-    def sweeps(self) -> bool:
-        """Whether a `merge` every few seconds removes ended values, rather than a merge of segments."""
+    failing = False
+    """Whether the last write failed."""
+    on_disk = False
+    """Whether values are stored outside of this process, so that one process builds the index for all."""
+    shared = False
+    """Whether processes of other machines write to the same storage."""
+    sweeps = True
+    """Whether a `merge` every few seconds removes ended values, rather than a merge of segments."""
 
     @property
     def moved(self) -> bool:
         """Whether another process has written since this one last checked."""
+        return False
 
     @property
     def unflushed(self) -> int:
         """How many values wait for the next `flush`."""
+        return 0
 
     @property
     def last_seq(self) -> int:
         """The seq up to which every value is stored outside of this process."""
+        return 0
 
     def start(self, epoch: str, head: int, leaf: Leaf) -> int:
         """Load what is stored for the log with this epoch, whose last event is `head`; return `last_seq`."""
-
-    def refresh(self, head: int, leaf: Leaf) -> bool:
-        """Load what another process has written since; return False where the engine must `start` again."""
-
-    def snapshot(self) -> Snapshot:
-        """The values that `flush` writes. Only the process that may write calls it."""
-
-    def flush(self, seq: int, leaf: str, snapshot: Snapshot) -> None:
-        """Store a snapshot taken at `seq`, and free its memory. `leaf` is the leaf of event `seq`, in hex.
-
-        Only the process that may write calls it. Raises OSError if the folder cannot be written.
-        """
+        raise NotImplementedError
 
     def merge(self, alive: Alive) -> bool:
         """Do one step of merging segments and of removing values that are not `alive`; return whether more is due.
+
+        Only the process that may write calls it. Raises OSError if the folder cannot be written.
+        """
+        raise NotImplementedError
+
+    def refresh(self, head: int, leaf: Leaf) -> bool:
+        """Load what another process has written since; return False where the engine must `start` again."""
+        return True
+
+    def snapshot(self) -> Snapshot:
+        """The values that `flush` writes. Only the process that may write calls it."""
+        return Snapshot(Manifest(""), {})
+
+    def flush(self, seq: int, leaf: str, snapshot: Snapshot) -> None:
+        """Store a snapshot taken at `seq`, and free its memory. `leaf` is the leaf of event `seq`, in hex.
 
         Only the process that may write calls it. Raises OSError if the folder cannot be written.
         """
@@ -153,6 +159,7 @@ class Engine(Protocol):
 
         `thoroughly` verifies the checksums of every file. Only the process that may write calls it.
         """
+        return True
 
     def throw_away(self) -> None:
         """Discard the stored values, for all processes. Only the process that may write calls it."""
@@ -162,6 +169,7 @@ class Engine(Protocol):
 
     def writing(self) -> AbstractContextManager[bool]:
         """Yield whether this process may write; if so, no other process of this machine may until the block ends."""
+        return nullcontext(True)
 
 
 OpenEngine = Callable[[Path | None, Mapping[Algorithm, int]], Engine]

@@ -5,8 +5,7 @@ W. A. Burkhard, R. M. Keller: Some approaches to best-match file searching, CACM
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from threading import Lock
@@ -15,14 +14,14 @@ import pybktree
 
 from hashdb.domain.matching.matches import Neighbor
 from hashdb.domain.signals import Algorithm
-from hashdb.index import Alive, Leaf, Manifest, Snapshot
+from hashdb.index import Alive, Engine, Index, Leaf
 from hashdb.index.vectors import pack
 
 _SWEEP_SIZE = 16_384
 """The number of values that one `merge` checks: the store answers for so many in one request."""
 
 
-class BKTreeIndex:
+class BKTreeIndex(Index):
     """The values of one algorithm in a BK-tree in memory."""
 
     def __init__(self, bits: int) -> None:
@@ -37,19 +36,16 @@ class BKTreeIndex:
         self._lock = Lock()
 
     def add(self, values: Iterable[int], seq: int = 0) -> None:
-        """Add the values of the events up to `seq`; a value that is already there is stored once."""
         with self._lock:
             for value in values:
                 self._add(value, seq)
 
     def fill(self, parts: Iterable[bytes], seq: int) -> None:
-        """Add all values of the store, of the events up to `seq`."""
         size = self.bits // 8
         for part in parts:
             self.add((int.from_bytes(part[start : start + size]) for start in range(0, len(part), size)), seq)
 
     def search(self, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
-        """For each value, all stored values within `radius` bits of it, nearest first."""
         return [self._find(value, radius) for value in values]
 
     def remove(self, values: Mapping[int, int]) -> None:
@@ -66,12 +62,10 @@ class BKTreeIndex:
             return dict(islice(self._seqs.items(), start, start + _SWEEP_SIZE))
 
     def __len__(self) -> int:
-        """How many values are stored."""
         return len(self._seqs)
 
     @property
     def in_memory(self) -> int:
-        """How many values are stored: all are in memory."""
         return len(self._seqs)
 
     def _add(self, value: int, seq: int) -> None:
@@ -89,12 +83,10 @@ class BKTreeIndex:
             return [Neighbor(*pair) for pair in self._tree.find(value, radius) if pair[1] in self._seqs]
 
 
-class BKTreeEngine:
+class BKTreeEngine(Engine):
     """The engine *bktree*: one BK-tree for each algorithm, in memory. Each process fills its own from the store."""
 
-    doubted = failing = on_disk = shared = moved = False
-    sweeps = True
-    unflushed = last_seq = 0
+    indexes: dict[Algorithm, BKTreeIndex]
 
     def __init__(self, folder: Path | None, radii: Mapping[Algorithm, int]) -> None:
         """Empty indexes for the algorithms of `radii`; folder and radii do not matter, since no file is written."""
@@ -105,17 +97,6 @@ class BKTreeEngine:
         """Start with empty indexes; return 0, since every value must come from the store."""
         self.indexes = {algorithm: BKTreeIndex(algorithm.bits) for algorithm in self.indexes}
         return 0
-
-    def refresh(self, head: int, leaf: Leaf) -> bool:
-        """Return True, since no other process changes these trees."""
-        return True
-
-    def snapshot(self) -> Snapshot:
-        """An empty snapshot, since no value is ever written."""
-        return Snapshot(Manifest(""), {})
-
-    def flush(self, seq: int, leaf: str, snapshot: Snapshot) -> None:
-        """Write nothing."""
 
     def merge(self, alive: Alive) -> bool:
         """Check some thousand values and remove those that are not `alive`; return False."""
@@ -132,21 +113,6 @@ class BKTreeEngine:
             if len(stored) == _SWEEP_SIZE:
                 self._to_sweep.append((algorithm, start + len(stored) - len(ended)))
         return False
-
-    def sound(self, *, thoroughly: bool) -> bool:
-        """Return True, since memory is not checked."""
-        return True
-
-    def throw_away(self) -> None:
-        """Do nothing, since nothing is stored outside of this process."""
-
-    def fail(self, error: OSError) -> None:
-        """Do nothing, since nothing is written."""
-
-    @contextmanager
-    def writing(self) -> Iterator[bool]:
-        """Yield True, since no other process writes to this memory."""
-        yield True
 
 
 def _distance(a: int, b: int) -> int:

@@ -11,7 +11,7 @@ import json
 import logging
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +24,7 @@ from hashdb.domain.signals import Algorithm
 from hashdb.errors import IndexNotReady
 from hashdb.index import Alive, Leaf, Manifest, Snapshot
 from hashdb.index.folder import lock_folder
-from hashdb.index.tiered import TieredIndex
+from hashdb.index.tiered import TieredEngine, TieredIndex
 from hashdb.index.vectors import from_octets, to_octets
 
 log = logging.getLogger("hashdb.index")
@@ -193,7 +193,6 @@ class MilvusIndex(TieredIndex):
     """Whether `fill` writes to the collection, because the store has more values than the memory holds."""
 
     def fill(self, parts: Iterable[bytes], seq: int) -> None:
-        """Add all values of the store, of the events up to `seq`."""
         if not self.filling or self.collection is None:
             super().fill(parts, seq)
             return
@@ -201,7 +200,6 @@ class MilvusIndex(TieredIndex):
             self.collection.write(to_octets(from_octets(part, self.bits)))
 
     def search(self, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
-        """For each value, all stored values within `radius` bits of it, each once, nearest first."""
         # Memory first: a value that leaves it meanwhile is in the collection before.
         in_memory = super().search(values, radius)
         if self.collection is None:
@@ -214,25 +212,23 @@ class MilvusIndex(TieredIndex):
         return self.in_memory + self.stored
 
 
-class MilvusEngine:
+class MilvusEngine(TieredEngine):
     """The engine *milvus*: the index of every algorithm, and the seq up to which Milvus has all values.
 
     A generation has its own collections. Another log, or a rebuilt index, has another generation.
     """
 
+    indexes: dict[Algorithm, MilvusIndex]
+    on_disk = shared = True
+
     def __init__(self, milvus: Milvus, folder: Path | None, radii: Mapping[Algorithm, int]) -> None:
         """An engine that opens nothing yet; `folder` has the lock by which one process of this machine writes."""
         self._milvus, self._folder = milvus, folder
         self.indexes = {algorithm: MilvusIndex(algorithm.bits, radius) for algorithm, radius in radii.items()}
-        self.failing = False
-        self._manifest: Manifest | None = None
         self._generation = ""
         self._lock = Lock()
         self._checked_at = 0.0
         self._to_sweep: list[tuple[Algorithm, str]] = []
-
-    on_disk = shared = sweeps = True
-    moved = False
 
     @property
     def doubted(self) -> bool:
@@ -244,18 +240,7 @@ class MilvusEngine:
         """Set whether Milvus must be checked before the next search."""
         self._milvus.failed = value
 
-    @property
-    def unflushed(self) -> int:
-        """How many values Milvus does not have yet."""
-        return sum(index.in_memory for index in self.indexes.values())
-
-    @property
-    def last_seq(self) -> int:
-        """The seq up to which Milvus has every value."""
-        return 0 if self._manifest is None else self._manifest.last_seq
-
     def start(self, epoch: str, head: int, leaf: Leaf) -> int:
-        """Load what Milvus holds of the log with this epoch; return the seq up to which it has every value."""
         with self._lock:
             self.indexes = {
                 algorithm: MilvusIndex(index.bits, index.radius) for algorithm, index in self.indexes.items()
@@ -263,20 +248,19 @@ class MilvusEngine:
             self._manifest, self._generation = Manifest(epoch), ""
             generation, manifest = self._read_manifest()
             self.doubted = False
-            if manifest is not None and (reason := self._fault(manifest, epoch, head, leaf)):
+            if manifest is not None and (reason := self._fault(manifest, self._manifest, head, leaf)):
                 log.warning("the data in Milvus is not used: %s", reason)
             elif manifest is not None:
                 self._adopt(generation, manifest)
         return self.last_seq
 
     def refresh(self, head: int, leaf: Leaf) -> bool:
-        """Load what another process has written since; return whether the open generation is still valid."""
         if self._manifest is None or monotonic() - self._checked_at < _CHECK_SECONDS:
             return True
         self._checked_at = monotonic()
         generation, manifest = self._read_manifest()
         self.doubted = False
-        if manifest is None or self._fault(manifest, self._manifest.epoch, head, leaf):
+        if manifest is None or self._fault(manifest, self._manifest, head, leaf):
             return self.last_seq == 0
         if generation != self._generation:
             return False
@@ -284,13 +268,7 @@ class MilvusEngine:
             self._adopt(generation, manifest)
         return True
 
-    def snapshot(self) -> Snapshot:
-        """The values in memory, to be written. Only the holder of the lock calls it."""
-        assert self._manifest is not None
-        return Snapshot(self._manifest, {algorithm: index.snapshot() for algorithm, index in self.indexes.items()})
-
     def flush(self, seq: int, leaf: str, snapshot: Snapshot) -> None:
-        """Write a snapshot taken at `seq`, and free its memory. Only the holder of the lock calls it."""
         generation = self._generation or self._new_generation()
         for algorithm, words in snapshot.words.items():
             self._collection(generation, algorithm).write(to_octets(words))
@@ -302,10 +280,7 @@ class MilvusEngine:
                 self._adopt(generation, manifest)
 
     def merge(self, alive: Alive) -> bool:
-        """Delete some values that are not `alive`; return True where too many share a prefix for one step.
-
-        Only the holder of the lock calls it.
-        """
+        """Delete some values that are not `alive`; return True where too many share a prefix for one step."""
         if not self._generation:
             return False
         if not self._to_sweep:
@@ -323,13 +298,12 @@ class MilvusEngine:
         return False
 
     def sound(self, *, thoroughly: bool) -> bool:
-        """Whether Milvus has the values that this process uses. Only the holder of the lock calls it."""
         generation, manifest = self._read_manifest()
         self.doubted = False
         return self.last_seq == 0 if manifest is None else (generation, manifest) == (self._generation, self._manifest)
 
     def throw_away(self) -> None:
-        """Begin a new generation, unused until its manifest is written. Only the holder of the lock calls it."""
+        """Begin a new generation, unused until its manifest is written."""
         generation = self._new_generation()
         for algorithm, index in self.indexes.items():
             index.collection, index.filling = self._collection(generation, algorithm), True
@@ -339,11 +313,8 @@ class MilvusEngine:
         """Log that the folder, which has only the lock, cannot be written."""
         log.warning("the folder of the index cannot be written: %s", (error.strerror or "").lower())
 
-    @contextmanager
-    def writing(self) -> Iterator[bool]:
-        """Yield whether this process may write, among those of this machine, until the block ends."""
-        with nullcontext(True) if self._folder is None else lock_folder(self._folder) as locked_here:
-            yield locked_here
+    def writing(self) -> AbstractContextManager[bool]:
+        return super().writing() if self._folder is None else lock_folder(self._folder)
 
     def _new_generation(self) -> str:
         """Create a new, empty generation and drop all others; return its name."""
@@ -366,15 +337,6 @@ class MilvusEngine:
 
     def _collection(self, generation: str, algorithm: Algorithm) -> Collection:
         return Collection(self._milvus, _collection_name(generation, algorithm), algorithm.bits)
-
-    def _fault(self, manifest: Manifest, epoch: str, head: int, leaf: Leaf) -> str | None:
-        if manifest.epoch != epoch:
-            return "it is of another log"
-        if manifest.last_seq > head or manifest.leaf != leaf(manifest.last_seq):
-            return f"event {manifest.last_seq:,} is not what it was when it was written: the log was set back"
-        if missing := set(self.indexes) - set(manifest.files):
-            return f"it does not have {', '.join(sorted(missing))}"
-        return None
 
     def _read_manifest(self) -> tuple[str, Manifest | None]:
         """The generation in use and its manifest; empty and None where there is none."""

@@ -35,7 +35,7 @@ from hashdb.index.segment import (
     verify_segment,
     write_segment,
 )
-from hashdb.index.tiered import TieredIndex
+from hashdb.index.tiered import TieredEngine, TieredIndex
 from hashdb.index.vectors import Words, allocate, copy_columns, distinct
 
 log = logging.getLogger("hashdb.index")
@@ -51,14 +51,14 @@ _BLOCK_ROWS = 65_536
 """Values of the largest segment in one block of a merge."""
 
 
-class SegmentStore:
+class SegmentStore(TieredEngine):
     """The engine *tiered*: the tiers of each algorithm, with segments in a folder (None: all in memory)."""
 
-    shared = sweeps = False
+    sweeps = False
 
     def __init__(self, folder: Path | None, radii: Mapping[Algorithm, int], step: Step = no_step) -> None:
         """A store that opens nothing yet. `radii` has the usual radius of each algorithm in bits."""
-        self._folder, self._step = folder, step
+        self._folder, self._step, self.on_disk = folder, step, folder is not None
         self.indexes = {algorithm: TieredIndex(algorithm.bits, radius) for algorithm, radius in radii.items()}
         # Whether a search found an open file damaged; whether the last write to the folder failed.
         self.doubted = self.failing = False
@@ -69,30 +69,10 @@ class SegmentStore:
         self._manifest_lock = Lock()
 
     @property
-    def on_disk(self) -> bool:
-        """Whether there is a folder for segments."""
-        return self._folder is not None
-
-    @property
     def moved(self) -> bool:
-        """Whether another process has written since this one last checked."""
         return self._folder is not None and manifest_stamp(self._folder) != self._last_stamp
 
-    @property
-    def unflushed(self) -> int:
-        """How many values no file holds yet."""
-        return sum(index.in_memory for index in self.indexes.values())
-
-    @property
-    def last_seq(self) -> int:
-        """The seq up to which files hold every value."""
-        return 0 if self._manifest is None else self._manifest.last_seq
-
     def start(self, epoch: str, head: int, leaf: Leaf) -> int:
-        """Load what the folder holds of the log with this epoch; return the seq up to which files hold every value.
-
-        The method replaces `indexes`: a running search continues in the old ones.
-        """
         with self._manifest_lock:
             restarted = self._manifest is not None
             self.indexes = {
@@ -110,23 +90,10 @@ class SegmentStore:
         return self.last_seq
 
     def refresh(self, head: int, leaf: Leaf) -> bool:
-        """Load what another process has written since; return whether the open segments are still valid.
-
-        They are not after another process found them damaged and discarded them.
-        """
         with self._manifest_lock:
             return self._refresh(head, leaf)
 
-    def snapshot(self) -> Snapshot:
-        """The values in memory, to be written. Only the holder of the lock calls it."""
-        assert self._manifest is not None
-        return Snapshot(self._manifest, {algorithm: index.snapshot() for algorithm, index in self.indexes.items()})
-
     def flush(self, seq: int, leaf: str, snapshot: Snapshot) -> None:
-        """Write a snapshot taken at `seq`, and free its memory. Only the holder of the lock calls it.
-
-        `leaf` is the leaf of event `seq`, in hex. Raises OSError if the folder cannot be written.
-        """
         files: dict[Algorithm, tuple[str, ...]] = {}
         # Only enabled algorithms: of others, this process does not know the values up to `seq`.
         for algorithm, words in snapshot.words.items():
@@ -137,11 +104,7 @@ class SegmentStore:
         self._publish(snapshot.manifest, Manifest(snapshot.manifest.epoch, seq, files, leaf))
 
     def merge(self, alive: Alive) -> bool:
-        """Merge the two last segments of an algorithm if their sizes are similar; return whether there were any.
-
-        The merge removes values that are not `alive`. Only the holder of the lock calls it. Raises OSError if the
-        folder cannot be written.
-        """
+        """Merge the two last segments of an algorithm if their sizes are similar; return whether there were any."""
         with self._manifest_lock:
             manifest, segments = self._manifest, self._segments
         assert manifest is not None
@@ -157,10 +120,6 @@ class SegmentStore:
         return False
 
     def sound(self, *, thoroughly: bool) -> bool:
-        """Whether the folder has the segments that this process uses; `thoroughly` verifies their checksums.
-
-        If not, all processes discard the segments and rebuild them. Only the holder of the lock calls it.
-        """
         assert self._folder is not None and self._manifest is not None
         try:
             if read_manifest(self._folder) == self._manifest:
@@ -176,7 +135,6 @@ class SegmentStore:
         return self.last_seq == 0
 
     def throw_away(self) -> None:
-        """Discard the segments of the folder, for all processes. Only the holder of the lock calls it."""
         assert self._folder is not None and self._manifest is not None
         current = manifest_stamp(self._folder)
         if current == NOWHERE:
@@ -191,14 +149,12 @@ class SegmentStore:
             self.fail(error)
 
     def fail(self, error: OSError) -> None:
-        """Note that a write to the folder failed, and log it once."""
         if not self.failing:
             log.warning("the index cannot be written and stays in memory: %s", (error.strerror or "").lower())
         self.failing = True
 
     @contextmanager
     def writing(self) -> Iterator[bool]:
-        """Yield whether this process may write, until the block ends."""
         if self._folder is None:
             yield False
             return
@@ -233,23 +189,6 @@ class SegmentStore:
         assert self._folder is not None
         self._last_stamp = manifest_stamp(self._folder)
         return self._last_stamp
-
-    def _fault(self, manifest: Manifest | None, known: Manifest, head: int, leaf: Leaf) -> str | None:
-        """Why a manifest cannot be adopted when the log has `head` events, or None."""
-        if manifest is None:
-            return "its manifest is damaged or of another version"
-        if manifest.epoch != known.epoch:
-            return "it is of another log"
-        if manifest.last_seq > head:
-            return f"it covers events up to {manifest.last_seq:,}, and the log has {head:,}"
-        if manifest.leaf != leaf(manifest.last_seq):
-            return f"event {manifest.last_seq:,} is not what it was when it was written: the log was set back"
-        if manifest.last_seq < known.last_seq:
-            return "it is older than what is in use"
-        if missing := set(self.indexes) - set(manifest.files):
-            # An algorithm was enabled since: no file has its values.
-            return f"it does not have {', '.join(sorted(missing))}"
-        return None
 
     def _merge_segments(
         self, manifest: Manifest, algorithm: Algorithm, segments: Sequence[Segment], alive: Alive

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 from threading import Lock, Timer
 from typing import NamedTuple
@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from hashdb.domain.matching.matches import Neighbor
+from hashdb.domain.signals import Algorithm
+from hashdb.index import Engine, Index, Leaf, Manifest, Snapshot
 from hashdb.index.kernel import Parts, kernel
 from hashdb.index.plan import Chunks
 from hashdb.index.segment import Segment, build_segment, max_values
@@ -55,7 +57,7 @@ class Loaded(NamedTuple):
     seq: int
 
 
-class TieredIndex:
+class TieredIndex(Index):
     """An exact index that grows immediately, is searched without locks, and moves its values to segments."""
 
     def __init__(self, bits: int, radius: int) -> None:
@@ -96,7 +98,6 @@ class TieredIndex:
             self.load(words[start : start + max_values(self.bits)], seq)
 
     def search(self, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
-        """For each value, all stored values within `radius` bits of it, each once, nearest first."""
         state = self._state
         if len(values) <= _MAX_SINGLE_QUERIES:
             if (native := kernel()) is not None:
@@ -177,6 +178,42 @@ class TieredIndex:
 
     def _memory_segment(self, count: int) -> Segment:
         return Segment([lane[:count] for lane in self._lanes], Chunks(self.bits, ()))
+
+
+class TieredEngine(Engine):
+    """An engine that has the values of the newest events in memory, and a manifest of those that it stored."""
+
+    indexes: Mapping[Algorithm, TieredIndex]
+    _manifest: Manifest | None = None
+
+    @property
+    def unflushed(self) -> int:
+        return sum(index.in_memory for index in self.indexes.values())
+
+    @property
+    def last_seq(self) -> int:
+        return 0 if self._manifest is None else self._manifest.last_seq
+
+    def snapshot(self) -> Snapshot:
+        assert self._manifest is not None
+        return Snapshot(self._manifest, {algorithm: index.snapshot() for algorithm, index in self.indexes.items()})
+
+    def _fault(self, manifest: Manifest | None, known: Manifest, head: int, leaf: Leaf) -> str | None:
+        """Why a manifest cannot be adopted when the log has `head` events, or None."""
+        if manifest is None:
+            return "its manifest is damaged or of another version"
+        if manifest.epoch != known.epoch:
+            return "it is of another log"
+        if manifest.last_seq > head:
+            return f"it covers events up to {manifest.last_seq:,}, and the log has {head:,}"
+        if manifest.leaf != leaf(manifest.last_seq):
+            return f"event {manifest.last_seq:,} is not what it was when it was written: the log was set back"
+        if manifest.last_seq < known.last_seq:
+            return "it is older than what is in use"
+        if missing := set(self.indexes) - set(manifest.files):
+            # An algorithm was enabled since: nothing that is stored has its values.
+            return f"it does not have {', '.join(sorted(missing))}"
+        return None
 
 
 def _release_later(states: list[_State]) -> None:
