@@ -6,7 +6,7 @@ import os
 import uuid
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import httpx
 from pydantic import ValidationError
@@ -39,7 +39,7 @@ from hashdb.domain.sharing.webhooks import (
 from hashdb.domain.stats.counts import Reversal
 from hashdb.domain.times import format_instant
 from hashdb.errors import BadNote, BadSetting, LogRewritten, ServiceError
-from hashdb.wire import ResponseModel
+from hashdb.wire import PageModel, ResponseModel
 from hashdb.wire.accounts import MeOut
 from hashdb.wire.contributions import (
     AmendmentIn,
@@ -79,18 +79,6 @@ from hashdb.wire.sharing.feed import (
 )
 
 _Body = TypeVar("_Body", bound=ResponseModel)
-_Page = TypeVar(
-    "_Page",
-    ContributionsOut,
-    OpinionsOut,
-    CasesOut,
-    ReversalsOut,
-    BenignsOut,
-    IncidentsOut,
-    ProposalsOut,
-    WebhooksOut,
-    DeliveriesOut,
-)
 
 
 class Client:
@@ -190,8 +178,7 @@ class Client:
     def contributions(self, filter: Filter | None = None) -> Iterator[Contribution]:
         """Every contribution that passes the filter, page by page."""
         params = _filter_params(filter or Filter()) | {"limit": 1000}
-        for page in self._pages(ContributionsOut, "/v1/contributions", params):
-            yield from (contribution.to_domain() for contribution in page.contributions)
+        return self._list(ContributionsOut, "/v1/contributions", params)
 
     def amend(self, id: int, change: Amendment) -> Contribution:
         """Change the metadata of a contribution."""
@@ -222,14 +209,12 @@ class Client:
 
     def opinions(self, contribution: int) -> Iterator[Opinion]:
         """Every opinion on a contribution, page by page, the oldest first."""
-        for page in self._pages(OpinionsOut, f"/v1/contributions/{contribution}/opinions"):
-            yield from (opinion.to_domain() for opinion in page.opinions)
+        return self._list(OpinionsOut, f"/v1/contributions/{contribution}/opinions")
 
     def cases(self, state: CaseState | None = None) -> Iterator[Case]:
         """Every case that this key may see, page by page, in the order of opening."""
         params = {} if state is None else {"state": str(state)}
-        for page in self._pages(CasesOut, "/v1/cases", params):
-            yield from (case.to_domain() for case in page.cases)
+        return self._list(CasesOut, "/v1/cases", params)
 
     def case(self, id: int) -> Case:
         """One case, with the fields that this key may see."""
@@ -276,13 +261,11 @@ class Client:
 
     def reversals(self, after: int = 0) -> Iterator[Reversal]:
         """Every match answered to this member that is no longer one, after a number, page by page."""
-        for page in self._pages(ReversalsOut, "/v1/reversals", after=after):
-            yield from (reversal.to_domain() for reversal in page.reversals)
+        return self._list(ReversalsOut, "/v1/reversals", after=after)
 
     def benign(self) -> Iterator[BenignEntry]:
         """Every entry of the benign list, page by page."""
-        for page in self._pages(BenignsOut, "/v1/benign"):
-            yield from (entry.to_domain() for entry in page.benign)
+        return self._list(BenignsOut, "/v1/benign")
 
     def add_benign(self, draft: BenignDraft) -> BenignEntry | Proposal:
         """Accept and match nothing close to these signals. Returns a proposal if that needs a second person."""
@@ -295,8 +278,7 @@ class Client:
 
     def incidents(self) -> Iterator[Incident]:
         """Every incident, page by page."""
-        for page in self._pages(IncidentsOut, "/v1/incidents"):
-            yield from (incident.to_domain() for incident in page.incidents)
+        return self._list(IncidentsOut, "/v1/incidents")
 
     def add_incident(self, draft: IncidentDraft) -> Incident:
         """Open an incident."""
@@ -310,8 +292,7 @@ class Client:
 
     def proposals(self) -> Iterator[Proposal]:
         """Every request that waits for a second person, page by page."""
-        for page in self._pages(ProposalsOut, "/v1/proposals"):
-            yield from (proposal.to_domain() for proposal in page.proposals)
+        return self._list(ProposalsOut, "/v1/proposals")
 
     def drop_proposal(self, id: int) -> None:
         """Drop a proposal."""
@@ -319,8 +300,7 @@ class Client:
 
     def webhooks(self) -> Iterator[Webhook]:
         """Every webhook of this member (with scope `admin`, of all members), page by page."""
-        for page in self._pages(WebhooksOut, "/v1/webhooks"):
-            yield from (webhook.to_domain() for webhook in page.webhooks)
+        return self._list(WebhooksOut, "/v1/webhooks")
 
     def add_webhook(self, draft: WebhookDraft) -> IssuedWebhook:
         """Add a webhook. Its secret is only in this answer."""
@@ -347,8 +327,7 @@ class Client:
     def deliveries(self, webhook: int, outcome: DeliveryOutcome | None = None) -> Iterator[Delivery]:
         """Every delivery to a webhook, also waiting ones, page by page, the oldest first."""
         params = {} if outcome is None else {"outcome": str(outcome)}
-        for page in self._pages(DeliveriesOut, f"/v1/webhooks/{webhook}/deliveries", params):
-            yield from (delivery.to_domain() for delivery in page.deliveries)
+        return self._list(DeliveriesOut, f"/v1/webhooks/{webhook}/deliveries", params)
 
     def delivery(self, webhook: int, id: int) -> Delivery:
         """One delivery."""
@@ -400,12 +379,13 @@ class Client:
             return earlier.root == current.root
         return self.consistency(earlier.size, current.size).proves(earlier, current)
 
-    def _pages(
-        self, model: type[_Page], path: str, params: Params | None = None, after: int | None = 0
-    ) -> Iterator[_Page]:
+    def _list(
+        self, model: type[PageModel], path: str, params: Params | None = None, after: int | None = 0
+    ) -> Iterator[Any]:
+        """Every row of a list, page by page."""
         while after is not None:
             page = self._ask(model, ClientRequest("GET", path, params={**(params or {}), "after": after}))
-            yield page
+            yield from page.rows()
             after = page.next
 
     def _ask_or_proposal(self, model: type[_Body], request: ClientRequest) -> _Body | ProposalOut:

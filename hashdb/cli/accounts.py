@@ -9,7 +9,7 @@ import click
 from hashdb.cli.help import SCOPES, Choice, Group
 from hashdb.cli.home import list_all, open_home
 from hashdb.cli.options import TEXT, Instant
-from hashdb.cli.output import as_json, print_json, print_proposal, print_result, print_table
+from hashdb.cli.output import as_json, print_json, print_list, print_proposal, print_result, print_table
 from hashdb.domain.accounts.members import (
     COMMAND_LINE,
     Key,
@@ -109,13 +109,13 @@ def list_members(as_json: bool) -> None:
     """List the members."""
     with open_home(Settings.read()) as db:
         listed = list_all(db, members.page)
-    if as_json:
-        print_json(MembersOut.model_construct(members=[MemberOut.from_domain(member) for member in listed], next=None))
-        return
-    rows = [
-        [str(member.id), member.name, member.kind, member.status, f"{member.created_at:%Y-%m-%d}"] for member in listed
-    ]
-    print_table([">id", "name", "kind", "status", "since"], rows)
+    print_list(
+        MembersOut,
+        listed,
+        [">id", "name", "kind", "status", "since"],
+        lambda member: [member.id, member.name, member.kind, member.status, f"{member.created_at:%Y-%m-%d}"],
+        as_json,
+    )
 
 
 @member_command.command(

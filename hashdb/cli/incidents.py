@@ -9,14 +9,14 @@ import click
 from hashdb.cli.help import Group
 from hashdb.cli.home import list_all, open_home
 from hashdb.cli.options import TEXT, Instant
-from hashdb.cli.output import as_json, print_json, print_result, print_table
+from hashdb.cli.output import as_json, print_list, print_result
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.contributions import UNSET
 from hashdb.domain.review.incidents import Incident, IncidentChange, IncidentDraft
 from hashdb.service.review import incidents, proposals
 from hashdb.settings import Settings
 from hashdb.wire import LARGEST_ID, read
-from hashdb.wire.review import IncidentIn, IncidentOut, IncidentsOut, ProposalOut, ProposalsOut
+from hashdb.wire.review import IncidentIn, IncidentOut, IncidentsOut, ProposalsOut
 
 
 @click.group("proposal", cls=Group, examples=("hashdb proposal list", "hashdb proposal drop 4"))
@@ -33,24 +33,13 @@ def list_proposals(as_json: bool) -> None:
     """List the proposals that wait for a second person."""
     with open_home(Settings.read()) as db:
         pending = list_all(db, proposals.page)
-    if as_json:
-        print_json(
-            ProposalsOut.model_construct(
-                proposals=[ProposalOut.from_domain(proposal) for proposal in pending], next=None
-            )
-        )
-        return
-    rows = [
-        [
-            str(proposal.id),
-            proposal.request.act,
-            proposal.request.subject,
-            proposal.actor,
-            f"{proposal.expires_at:%Y-%m-%d %H:%M}",
-        ]
-        for proposal in pending
-    ]
-    print_table([">id", "act", "subject", "by", "expires"], rows)
+    print_list(
+        ProposalsOut,
+        pending,
+        [">id", "act", "subject", "by", "expires"],
+        lambda each: [each.id, each.request.act, each.request.subject, each.actor, f"{each.expires_at:%Y-%m-%d %H:%M}"],
+        as_json,
+    )
 
 
 @proposal_command.command("drop", examples=("hashdb proposal drop 4",))
@@ -106,24 +95,13 @@ def list_incidents(as_json: bool) -> None:
     """List the incidents."""
     with open_home(Settings.read()) as db:
         listed = list_all(db, incidents.page)
-    if as_json:
-        print_json(
-            IncidentsOut.model_construct(
-                incidents=[IncidentOut.from_domain(incident) for incident in listed], next=None
-            )
-        )
-        return
-    rows = [
-        [
-            str(incident.id),
-            incident.label,
-            _format_time(incident.start),
-            _format_time(incident.end),
-            _format_expiry(incident),
-        ]
-        for incident in listed
-    ]
-    print_table([">id", "label", "start", "end", "contributions"], rows)
+    print_list(
+        IncidentsOut,
+        listed,
+        [">id", "label", "start", "end", "contributions"],
+        lambda each: [each.id, each.label, _format_time(each.start), _format_time(each.end), _format_expiry(each)],
+        as_json,
+    )
 
 
 @incident_command.command("change", examples=("hashdb incident change 2 --end now --expires",))

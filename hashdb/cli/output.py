@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from hashdb.domain.review.incidents import Proposal
-    from hashdb.wire import ResponseModel
+    from hashdb.wire import PageModel, ResponseModel
 
+_Item = TypeVar("_Item")
 _BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that change the direction of the text around them."""
 
@@ -31,6 +32,20 @@ def print_json(document: ResponseModel | Mapping[str, Any] | Sequence[Any]) -> N
         click.echo(json.dumps(document, indent=1))
     else:
         click.echo(json.dumps(json.loads(document.json_text()), separators=(",", ":")))
+
+
+def print_list(
+    model: type[PageModel],
+    items: Sequence[_Item],
+    columns: Sequence[str],
+    cells: Callable[[_Item], Sequence[object]],
+    as_json: bool,
+) -> None:
+    """Print all items of a list: with `--json` as one page of the API, else as a table. An empty cell is None."""
+    if as_json:
+        print_json(model.of(items, len(items)))
+    else:
+        print_table(columns, (["" if cell is None else str(cell) for cell in cells(item)] for item in items))
 
 
 def print_result(document: ResponseModel | Mapping[str, Any], sentence: str, as_json: bool) -> None:

@@ -6,7 +6,7 @@ import click
 
 from hashdb.cli.help import REASONS, Choice, Code, Command, Group
 from hashdb.cli.options import TEXT
-from hashdb.cli.output import as_json, print_json, print_proposal, print_result, print_table
+from hashdb.cli.output import as_json, print_json, print_list, print_proposal, print_result
 from hashdb.client import Client
 from hashdb.domain.review.cases import CaseState, Decision, OpinionDraft, Stance
 from hashdb.domain.review.incidents import Proposal
@@ -45,22 +45,21 @@ def list_cases(state: str | None, as_json: bool) -> None:
     """
     with Client.from_environment() as client:
         cases = list(client.cases(None if state is None else CaseState(state)))
-    if as_json:
-        print_json(CasesOut.model_construct(cases=[CaseOut.from_domain(case) for case in cases], next=None))
-        return
-    rows = [
-        [
-            str(case.id),
-            str(case.contribution),
+    print_list(
+        CasesOut,
+        cases,
+        [">id", ">contribution", "reason", "opened", "due", "decision", "note"],
+        lambda case: [
+            case.id,
+            case.contribution,
             case.reason,
             f"{case.opened_at:%Y-%m-%d %H:%M}",
             f"{case.due_at:%Y-%m-%d %H:%M}",
-            str(case.decision or ""),
+            case.decision,
             " ".join((case.note or "").split()),
-        ]
-        for case in cases
-    ]
-    print_table([">id", ">contribution", "reason", "opened", "due", "decision", "note"], rows)
+        ],
+        as_json,
+    )
 
 
 @case_command.command(

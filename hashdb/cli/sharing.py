@@ -11,7 +11,7 @@ import click
 from hashdb.cli.help import Choice, Command, Group
 from hashdb.cli.home import prepare_home
 from hashdb.cli.options import TEXT
-from hashdb.cli.output import as_json, print_json, print_result, print_table, progress_counter
+from hashdb.cli.output import as_json, print_json, print_list, print_result, progress_counter
 from hashdb.client import Client
 from hashdb.domain.sharing.webhooks import (
     Delivery,
@@ -85,16 +85,13 @@ def browse(as_json: bool) -> None:
     """List your webhooks; with the scope `audit`, those of all members."""
     with Client.from_environment() as client:
         webhooks = list(client.webhooks())
-    if as_json:
-        print_json(
-            WebhooksOut.model_construct(webhooks=[WebhookOut.from_domain(webhook) for webhook in webhooks], next=None)
-        )
-        return
-    rows = [
-        [str(webhook.id), webhook.url, " ".join(webhook.topics), _format_state(webhook), webhook.note]
-        for webhook in webhooks
-    ]
-    print_table([">id", "url", "topics", "state", "note"], rows)
+    print_list(
+        WebhooksOut,
+        webhooks,
+        [">id", "url", "topics", "state", "note"],
+        lambda webhook: [webhook.id, webhook.url, " ".join(webhook.topics), _format_state(webhook), webhook.note],
+        as_json,
+    )
 
 
 @webhook_command.command(
@@ -167,27 +164,22 @@ def deliveries(webhook: int, outcome: str | None, as_json: bool) -> None:
     """List the deliveries of a webhook, the oldest first."""
     with Client.from_environment() as client:
         listed = list(client.deliveries(webhook, None if outcome is None else DeliveryOutcome(outcome)))
-    if as_json:
-        print_json(
-            DeliveriesOut.model_construct(
-                deliveries=[DeliveryOut.from_domain(delivery) for delivery in listed], next=None
-            )
-        )
-        return
-    rows = [
-        [
-            str(delivery.id),
+    print_list(
+        DeliveriesOut,
+        listed,
+        [">id", "made", "topic", "outcome", ">attempts", "answer", ">ms", "next attempt"],
+        lambda delivery: [
+            delivery.id,
             _format_time(delivery.message.at),
             delivery.message.topic,
-            str(delivery.outcome),
-            str(delivery.attempts),
+            delivery.outcome,
+            delivery.attempts,
             _format_answer(delivery),
-            "" if delivery.ms is None else str(delivery.ms),
+            delivery.ms,
             _format_time(delivery.next_at),
-        ]
-        for delivery in listed
-    ]
-    print_table([">id", "made", "topic", "outcome", ">attempts", "answer", ">ms", "next attempt"], rows)
+        ],
+        as_json,
+    )
 
 
 @webhook_command.command("redeliver", examples=("hashdb webhook redeliver 1 12",))

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -92,15 +92,25 @@ class PageModel(ResponseModel):
 
     CURSOR: ClassVar[str] = "id"
     """The attribute of a row that is its cursor."""
+    if TYPE_CHECKING:
+        # At run time each model declares it, after its list.
+        next: int | None
 
     @classmethod
     def of(cls, rows: Sequence[Any], limit: int) -> Self:
         """The page of the first `limit` rows; `rows` has one more if there is a next page."""
-        name, field = next(iter(cls.model_fields.items()))
-        (item,) = get_args(field.annotation)
+        name, (item,) = cls._list(), get_args(cls.model_fields[cls._list()].annotation)
         page = rows[:limit]
         cursor = getattr(page[-1], cls.CURSOR) if len(rows) > limit else None
         return cls.build(**{name: [item.from_domain(row) for row in page]}, next=cursor)
+
+    def rows(self) -> Iterator[Any]:
+        """The domain values of the list."""
+        return (item.to_domain() for item in getattr(self, self._list()))
+
+    @classmethod
+    def _list(cls) -> str:
+        return next(iter(cls.model_fields))
 
 
 _Model = TypeVar("_Model", bound=BaseModel)

@@ -9,7 +9,7 @@ import click
 from hashdb.cli.help import PROFILES, Choice, Group
 from hashdb.cli.home import list_all, open_home
 from hashdb.cli.options import TEXT, Radius
-from hashdb.cli.output import as_json, print_json, print_proposal, print_result, print_table
+from hashdb.cli.output import as_json, print_json, print_list, print_proposal, print_result
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.review.incidents import Proposal
@@ -79,20 +79,19 @@ def browse(as_json: bool) -> None:
     """List the entries of the benign list."""
     with open_home(Settings.read()) as db:
         entries = list_all(db, benign.page)
-    if as_json:
-        print_json(BenignsOut.model_construct(benign=[BenignOut.from_domain(entry) for entry in entries], next=None))
-        return
-    rows = [
-        [
-            str(entry.id),
+    print_list(
+        BenignsOut,
+        entries,
+        [">id", "what", "built in", ">signals", ">hides"],
+        lambda entry: [
+            entry.id,
             entry.built_in or entry.note,
             "yes" if entry.built_in else "",
-            str(len(entry.signals)),
-            str(entry.masked),
-        ]
-        for entry in entries
-    ]
-    print_table([">id", "what", "built in", ">signals", ">hides"], rows)
+            len(entry.signals),
+            entry.masked,
+        ],
+        as_json,
+    )
 
 
 @benign_command.command("delete", examples=("hashdb benign delete 3",))
