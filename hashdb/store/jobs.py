@@ -11,7 +11,6 @@ from sqlalchemy import Column, Row, Table, delete, insert, select, update
 
 from hashdb.domain.jobs import Job, JobOutcome, ReportJob, Verification
 from hashdb.domain.times import Period
-from hashdb.errors import NotFound
 from hashdb.store.repositories import Repository, upsert
 from hashdb.store.tables import LONGEST_TEXT, report_jobs, task_errors, verifications
 
@@ -68,17 +67,12 @@ class ReportJobs(Jobs[ReportJob]):
 
     def one(self, id: int) -> ReportJob:
         """One report job. Raises NotFound."""
-        row = self._connection.execute(select(*self._columns).where(report_jobs.c.id == id)).one_or_none()
-        if row is None:
-            raise NotFound(f"report {id}")
-        return self._read(row)
+        return self._read(self._one(select(*self._columns).where(report_jobs.c.id == id), f"report {id}"))
 
     def text(self, id: int) -> str:
         """The text of a report. Raises NotFound if it is not finished."""
-        found = self._connection.execute(select(report_jobs.c.text).where(report_jobs.c.id == id)).scalar_one_or_none()
-        if found is None:
-            raise NotFound(f"report {id}")
-        return str(found)
+        query = select(report_jobs.c.text).where(report_jobs.c.id == id, report_jobs.c.text.is_not(None))
+        return str(self._one(query, f"report {id}").text)
 
     def _read(self, row: Row[Any]) -> ReportJob:
         return ReportJob(**_common(row), period=Period(row.first, row.last), member=row.member)

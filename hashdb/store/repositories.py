@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Column, Connection, Dialect, Table, case
+from sqlalchemy import Column, ColumnElement, Connection, Dialect, Select, Table, case
 from sqlalchemy.dialects import postgresql, sqlite
+
+from hashdb.errors import NotFound
+
+_T = TypeVar("_T")
+CHUNK = 500
+"""Values of a statement, at most."""
+
+
+def chunks(whole: Sequence[_T], size: int = CHUNK) -> Iterator[Sequence[_T]]:
+    """The sequence in pieces of at most `size`, in order.
+
+    >>> list(chunks("abcde", 2))
+    ['ab', 'cd', 'e']
+    """
+    for start in range(0, len(whole), size):
+        yield whole[start : start + size]
 
 
 class Repository:
@@ -16,6 +32,23 @@ class Repository:
     def __init__(self, connection: Connection) -> None:
         """Over an open connection."""
         self._connection = connection
+
+    def _one(
+        self, query: Select[Any], what: str, parameters: Mapping[str, object] | None = None, *, lock: bool = False
+    ) -> Any:
+        """The only row of a query; `lock` locks it until the transaction ends. Raises NotFound of `what`."""
+        row = self._connection.execute(query.with_for_update() if lock else query, parameters).one_or_none()
+        if row is None:
+            raise NotFound(what)
+        return row
+
+    def _among(self, query: Select[Any], column: ColumnElement[Any], values: Collection[Any]) -> list[Any]:
+        """The rows of a query whose column has one of the values; many values take several statements."""
+        rows: list[Any] = []
+        ordered = sorted(set(values))
+        for start in range(0, len(ordered), CHUNK):
+            rows += self._connection.execute(query.where(column.in_(ordered[start : start + CHUNK])))
+        return rows
 
 
 _R = TypeVar("_R", bound=Repository)
@@ -59,8 +92,8 @@ def insert_values(connection: Connection, table: str, names: Sequence[str], rows
     """Insert rows of values in the driver's types, in the order of these columns."""
     if not rows:
         return
-    quoted = ", ".join(f'"{name}"' for name in names)
-    into = f"{table} ({quoted})"
+    quoted = '", "'.join(names)
+    into = f'{table} ("{quoted}")'
     if connection.dialect.name == "sqlite":
         places = ", ".join("?" * len(names))
         connection.exec_driver_sql(f"INSERT INTO {into} VALUES ({places})", list(rows))
@@ -100,18 +133,3 @@ def _processes(table: Table, names: tuple[str, ...], dialect: Dialect) -> tuple[
     """The conversion of each column's values to the driver's types."""
     columns: list[Column[Any]] = [table.c[name] for name in names]
     return tuple(column.type.dialect_impl(dialect).bind_processor(dialect) for column in columns)
-
-
-_T = TypeVar("_T")
-CHUNK = 500
-"""Values of a statement, at most."""
-
-
-def chunks(whole: Sequence[_T], size: int = CHUNK) -> Iterator[Sequence[_T]]:
-    """The sequence in pieces of at most `size`, in order.
-
-    >>> list(chunks("abcde", 2))
-    ['ab', 'cd', 'e']
-    """
-    for start in range(0, len(whole), size):
-        yield whole[start : start + size]

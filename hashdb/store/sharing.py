@@ -24,7 +24,6 @@ from hashdb.domain.sharing.webhooks import (
     Webhook,
     WebhookDraft,
 )
-from hashdb.errors import NotFound
 from hashdb.store.repositories import Repository, chunks
 from hashdb.store.tables import deliveries, members, webhook_topics, webhooks
 
@@ -57,11 +56,7 @@ class Webhooks(Repository):
 
     def one(self, id: int, *, lock: bool = False) -> Webhook:
         """One webhook, held to the end of the transaction with `lock`. Raises NotFound."""
-        query = select(webhooks).where(webhooks.c.id == id)
-        row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
-        if row is None:
-            raise NotFound(f"webhook {id}")
-        return self._webhooks([row])[0]
+        return self._webhooks([self._one(select(webhooks).where(webhooks.c.id == id), f"webhook {id}", lock=lock)])[0]
 
     def page(self, member: int | None, after: int, limit: int) -> tuple[Webhook, ...]:
         """At most `limit` of a member's webhooks (None: of everybody's) with ids above `after`, in order."""
@@ -153,11 +148,9 @@ class Webhooks(Repository):
 
     def _webhooks(self, rows: Sequence[Row[tuple[object, ...]]]) -> tuple[Webhook, ...]:
         topics: dict[int, list[Topic]] = defaultdict(list)
-        for chunk in chunks(rows):
-            query = select(webhook_topics.c.webhook_id, webhook_topics.c.topic)
-            pairs = self._connection.execute(query.where(webhook_topics.c.webhook_id.in_([row.id for row in chunk])))
-            for id, topic in pairs:
-                topics[id].append(Topic(topic))
+        query = select(webhook_topics.c.webhook_id, webhook_topics.c.topic)
+        for id, topic in self._among(query, webhook_topics.c.webhook_id, [row.id for row in rows]):
+            topics[id].append(Topic(topic))
         return tuple(_webhook(row, topics[cast(int, row.id)]) for row in rows)
 
 
@@ -224,10 +217,7 @@ class Deliveries(Repository):
     def one(self, webhook: int, id: int, *, lock: bool = False) -> Delivery:
         """One delivery to a webhook, held to the end of the transaction with `lock`. Raises NotFound."""
         query = select(deliveries).where(deliveries.c.id == id, deliveries.c.webhook_id == webhook)
-        row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
-        if row is None:
-            raise NotFound(f"delivery {id} of webhook {webhook}")
-        return _delivery(row)
+        return _delivery(self._one(query, f"delivery {id} of webhook {webhook}", lock=lock))
 
     def page(self, webhook: int, outcome: DeliveryOutcome | None, after: int, limit: int) -> tuple[Delivery, ...]:
         """At most `limit` deliveries to a webhook with ids above `after`, in order, of an outcome (None: any)."""

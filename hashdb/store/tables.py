@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     false,
     text,
 )
+from sqlalchemy.schema import SchemaItem
 
 from hashdb.domain.ledger.events import canonical
 from hashdb.domain.times import EPOCH, to_microseconds
@@ -126,9 +128,14 @@ metadata = MetaData(
     }
 )
 
-log = Table(
+
+def _table(name: str, *columns: SchemaItem, **options: Any) -> Table:
+    """A table of the schema."""
+    return Table(name, metadata, *columns, **options)
+
+
+log = _table(
     "log",
-    metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("seq", BigInteger, nullable=False),
     Column("at", InstantColumn, nullable=False),
@@ -139,9 +146,8 @@ log = Table(
     comment="One row: the number and time of the last event. Who holds it appends next.",
 )
 
-events = Table(
+events = _table(
     "events",
-    metadata,
     Column("seq", Identity, primary_key=True, autoincrement=False),
     Column("at", InstantColumn, nullable=False),
     Column("actor", String(64), nullable=False),
@@ -154,18 +160,16 @@ events = Table(
     Index(None, "actor", "seq"),
 )
 
-nodes = Table(
+nodes = _table(
     "nodes",
-    metadata,
     Column("number", Identity, primary_key=True, autoincrement=False),
     Column("hash", LargeBinary(32), nullable=False),
     Column("left", LargeBinary(32), comment="The left one of the two leaves directly below it"),
     comment="The inner nodes of the tree over the events, in the order in which they were completed.",
 )
 
-signers = Table(
+signers = _table(
     "signers",
-    metadata,
     Column("id", Identity, primary_key=True),
     Column("name", String(200), nullable=False, comment="The log's origin"),
     Column("public", LargeBinary(32), nullable=False, unique=True, comment="The public half of its key"),
@@ -173,17 +177,15 @@ signers = Table(
     Column("until", InstantColumn),
 )
 
-checkpoints = Table(
+checkpoints = _table(
     "checkpoints",
-    metadata,
     Column("size", Identity, primary_key=True, autoincrement=False),
     Column("at", InstantColumn, nullable=False),
     Column("note", Text, nullable=False, comment="Signed"),
 )
 
-members = Table(
+members = _table(
     "members",
-    metadata,
     Column("id", Identity, primary_key=True),
     Column("name", String(100), nullable=False, unique=True),
     Column("kind", String(32), nullable=False),
@@ -200,9 +202,8 @@ members = Table(
     Column("created_at", InstantColumn, nullable=False),
 )
 
-keys = Table(
+keys = _table(
     "keys",
-    metadata,
     Column("id", Identity, primary_key=True),
     Column("member_id", ForeignKey("members.id"), nullable=False, index=True),
     Column("digest", LargeBinary(32), nullable=False, unique=True, comment="SHA-256 of the secret"),
@@ -220,18 +221,16 @@ keys = Table(
     ),
 )
 
-key_uses = Table(
+key_uses = _table(
     "key_uses",
-    metadata,
     Column("key_id", ForeignKey("keys.id"), primary_key=True),
     Column("used_at", InstantColumn, nullable=False, comment="Last, to the minute"),
     Column("fed_at", InstantColumn, comment="When it last read the feed, to the minute"),
     Column("fed_seq", BigInteger, comment="The number of the log that the feed gave it then"),
 )
 
-contributions = Table(
+contributions = _table(
     "contributions",
-    metadata,
     Column("id", Identity, primary_key=True),
     Column("member_id", ForeignKey("members.id"), nullable=False),
     Column("received_at", InstantColumn, nullable=False),
@@ -268,9 +267,8 @@ contributions = Table(
     sqlite_autoincrement=True,
 )
 
-signals = Table(
+signals = _table(
     "signals",
-    metadata,
     Column("contribution_id", ForeignKey("contributions.id"), primary_key=True),
     Column("position", SmallInteger, primary_key=True),
     Column("algorithm", String(16), nullable=False),
@@ -278,26 +276,23 @@ signals = Table(
     Index(None, "algorithm", "value", "contribution_id"),
 )
 
-erasures = Table(
+erasures = _table(
     "erasures",
-    metadata,
     Column("contribution_id", ForeignKey("contributions.id"), primary_key=True),
     Column("due_at", InstantColumn, nullable=False, index=True, comment="From then on its signals are not kept"),
     comment="What is erased but for its signals, by which other systems are told that they are withdrawn.",
 )
 
-amendments = Table(
+amendments = _table(
     "amendments",
-    metadata,
     Column("id", Identity, primary_key=True),
     Column("contribution_id", ForeignKey("contributions.id"), nullable=False, index=True),
     Column("at", InstantColumn, nullable=False),
     Column("before", Json, nullable=False, comment="The old values of the fields that were changed"),
 )
 
-cases = Table(
+cases = _table(
     "cases",
-    metadata,
     Column("id", Identity, primary_key=True),
     Column("contribution_id", ForeignKey("contributions.id"), nullable=False, index=True),
     Column("reason", String(64), nullable=False, comment="Of the dispute that opened it, or another cause"),
@@ -321,9 +316,8 @@ cases = Table(
     Index(None, "decision", "id"),
 )
 
-opinions = Table(
+opinions = _table(
     "opinions",
-    metadata,
     Column("id", Identity, primary_key=True),
     Column("contribution_id", ForeignKey("contributions.id"), nullable=False),
     Column("member_id", ForeignKey("members.id"), nullable=False),
@@ -338,9 +332,8 @@ opinions = Table(
     Index(None, "member_id", "replaced", "silent"),
 )
 
-users = Table(
+users = _table(
     "users",
-    metadata,
     Column("id", Identity, primary_key=True),
     Column("name", String(100), nullable=False, unique=True),
     Column("role", String(16), nullable=False),
@@ -355,9 +348,8 @@ users = Table(
     Column("issuer", Text, comment="The provider that knows the user by this subject"),
 )
 
-sessions = Table(
+sessions = _table(
     "sessions",
-    metadata,
     Column("id", Identity, primary_key=True),
     Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
     Column("digest", LargeBinary(32), nullable=False, unique=True, comment="SHA-256 of the secret"),
@@ -366,9 +358,8 @@ sessions = Table(
     Column("seen_at", InstantColumn, nullable=False),
 )
 
-tries = Table(
+tries = _table(
     "tries",
-    metadata,
     Column("digest", LargeBinary(32), primary_key=True, comment="SHA-256 of a user's name or an address"),
     Column("kind", String(16), nullable=False, comment="user or address"),
     Column("count", Integer, nullable=False),
@@ -376,9 +367,8 @@ tries = Table(
     comment="Sign-ins that failed within a day.",
 )
 
-verifications = Table(
+verifications = _table(
     "verifications",
-    metadata,
     Column("id", Identity, primary_key=True),
     Column("actor", String(64), nullable=False),
     Column("begun_at", InstantColumn, nullable=False),
@@ -391,9 +381,8 @@ verifications = Table(
     comment="Of the log, asked for in the console.",
 )
 
-report_jobs = Table(
+report_jobs = _table(
     "commissions",
-    metadata,
     Column("id", Identity, primary_key=True),
     Column("actor", String(64), nullable=False),
     Column("first", DayColumn, nullable=False, comment="UTC"),
@@ -409,18 +398,16 @@ report_jobs = Table(
     sqlite_autoincrement=True,
 )
 
-task_errors = Table(
+task_errors = _table(
     "task_errors",
-    metadata,
     Column("task", String(32), primary_key=True),
     Column("at", InstantColumn, nullable=False),
     Column("text", String(LONGEST_TEXT), nullable=False, comment="The class of the error and its place in the code"),
     comment="The last failure of each background task.",
 )
 
-requests = Table(
+requests = _table(
     "requests",
-    metadata,
     Column("member_id", ForeignKey("members.id"), primary_key=True),
     Column("key", String(200), primary_key=True, comment="The Idempotency-Key"),
     Column("digest", LargeBinary(32), nullable=False, comment="SHA-256 of the request"),
@@ -428,9 +415,8 @@ requests = Table(
     Column("answer", Json, nullable=False, comment="The ids that were answered, never the body"),
 )
 
-benign = Table(
+benign = _table(
     "benign",
-    metadata,
     Column("id", Identity, primary_key=True),
     Column("built_in", String(80), comment="Its name in the list of hashdb itself"),
     Column("note", String(200), nullable=False),
@@ -440,9 +426,8 @@ benign = Table(
     sqlite_autoincrement=True,
 )
 
-benign_signals = Table(
+benign_signals = _table(
     "benign_signals",
-    metadata,
     Column("benign_id", ForeignKey("benign.id"), primary_key=True),
     Column("position", Integer, primary_key=True),
     Column("algorithm", String(16), nullable=False),
@@ -450,9 +435,8 @@ benign_signals = Table(
     Column("radius", SmallInteger, nullable=False),
 )
 
-masks = Table(
+masks = _table(
     "masks",
-    metadata,
     Column("contribution_id", ForeignKey("contributions.id"), primary_key=True),
     Column("position", SmallInteger, primary_key=True),
     Column("algorithm", String(16), nullable=False),
@@ -462,9 +446,8 @@ masks = Table(
     comment="Signals that match nothing because they are close to a benign one: out of the table of signals.",
 )
 
-incidents = Table(
+incidents = _table(
     "incidents",
-    metadata,
     Column("id", Identity, primary_key=True),
     Column("label", String(80), nullable=False, unique=True),
     Column("start", InstantColumn, nullable=False),
@@ -473,18 +456,16 @@ incidents = Table(
     Column("settled", Boolean, nullable=False, comment="Whether its contributions go by it"),
 )
 
-retention = Table(
+retention = _table(
     "retention",
-    metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("days", Json, nullable=False, comment="Days by label"),
     Column("after", BigInteger, comment="The last contribution that goes by it; empty: all do"),
     comment="One row: the retention in force, and how far the contributions go by it.",
 )
 
-proposals = Table(
+proposals = _table(
     "proposals",
-    metadata,
     Column("id", Identity, primary_key=True),
     Column("act", String(64), nullable=False),
     Column("subject_kind", String(32), nullable=False),
@@ -497,9 +478,8 @@ proposals = Table(
     sqlite_autoincrement=True,
 )
 
-webhooks = Table(
+webhooks = _table(
     "webhooks",
-    metadata,
     Column("id", Identity, primary_key=True),
     Column("member_id", ForeignKey("members.id"), nullable=False, index=True),
     Column("url", String(1000), nullable=False),
@@ -513,17 +493,15 @@ webhooks = Table(
     sqlite_autoincrement=True,
 )
 
-webhook_topics = Table(
+webhook_topics = _table(
     "webhook_topics",
-    metadata,
     Column("webhook_id", ForeignKey("webhooks.id"), primary_key=True),
     Column("topic", String(32), primary_key=True),
     Column("seq", BigInteger, nullable=False, comment="The last event of which deliveries were made"),
 )
 
-deliveries = Table(
+deliveries = _table(
     "deliveries",
-    metadata,
     Column("id", Identity, primary_key=True),
     Column("webhook_id", ForeignKey("webhooks.id"), nullable=False),
     Column("message", String(40), nullable=False, comment="By which the receiver tells what it has had"),
@@ -542,9 +520,8 @@ deliveries = Table(
     sqlite_autoincrement=True,
 )
 
-counts = Table(
+counts = _table(
     "counts",
-    metadata,
     Column("day", DayColumn, primary_key=True),
     Column("kind", String(16), primary_key=True),
     Column("member", BigInteger, primary_key=True, autoincrement=False, comment="0 where none is known"),
@@ -554,9 +531,8 @@ counts = Table(
     comment="A day that is over is sealed by an event with the digest of its counts.",
 )
 
-hits = Table(
+hits = _table(
     "hits",
-    metadata,
     # Numbers, no references: on PostgreSQL those would be held while a hit is written.
     Column("member", BigInteger, primary_key=True, autoincrement=False),
     Column("contribution", BigInteger, primary_key=True, autoincrement=False),
@@ -569,9 +545,8 @@ hits = Table(
     Index(None, "contribution"),
 )
 
-recent_hits = Table(
+recent_hits = _table(
     "recent_hits",
-    metadata,
     Column("contribution", BigInteger, primary_key=True, autoincrement=False),
     Column("member", BigInteger, primary_key=True, autoincrement=False, comment="0 where it is not kept"),
     Column("since", InstantColumn, primary_key=True, comment="The beginning of five minutes"),
@@ -580,17 +555,15 @@ recent_hits = Table(
     comment="Hits of the last hour, for the flood guard; empty where there is no cap.",
 )
 
-refusals = Table(
+refusals = _table(
     "refusals",
-    metadata,
     Column("reason", String(64), primary_key=True),
     Column("times", BigInteger, nullable=False),
     comment="Requests without a valid key that no event tells of yet.",
 )
 
-spent = Table(
+spent = _table(
     "spent",
-    metadata,
     Column("actor", String(64), primary_key=True),
     Column("budget", String(32), primary_key=True),
     Column("renews_at", InstantColumn, primary_key=True, autoincrement=False),
@@ -598,9 +571,8 @@ spent = Table(
     comment="What actors have used of their budgets; a row is deleted once its budget has renewed.",
 )
 
-figures_by_day = Table(
+figures_by_day = _table(
     "figures_by_day",
-    metadata,
     Column("day", String(10), primary_key=True, comment="UTC"),
     Column("what", String(32), primary_key=True),
     Column("member", BigInteger, primary_key=True, autoincrement=False, comment="0 is all together"),
@@ -608,17 +580,15 @@ figures_by_day = Table(
     comment="Counted from the log: the figures of the console. Emptied together with `followed`, they are made anew.",
 )
 
-figures_in_all = Table(
+figures_in_all = _table(
     "figures_in_all",
-    metadata,
     Column("what", String(32), primary_key=True),
     Column("member", BigInteger, primary_key=True, autoincrement=False),
     Column("times", BigInteger, nullable=False),
 )
 
-followed = Table(
+followed = _table(
     "followed",
-    metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("seq", BigInteger, nullable=False, comment="The last event that the figures have counted"),
 )

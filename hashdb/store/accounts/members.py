@@ -25,7 +25,7 @@ from hashdb.domain.accounts.members import (
     SuspensionImpact,
 )
 from hashdb.domain.contributions import Standing
-from hashdb.errors import NameTaken, NotFound
+from hashdb.errors import NameTaken
 from hashdb.store.contributions.statuses import unended
 from hashdb.store.repositories import Repository, upsert
 from hashdb.store.tables import contributions, keys, members, opinions, spent
@@ -51,17 +51,11 @@ class Members(Repository):
 
     def get(self, member: int) -> Member:
         """One member. Raises NotFound."""
-        row = self._connection.execute(_MEMBER, {"member": member}).one_or_none()
-        if row is None:
-            raise NotFound(f"member {member}")
-        return _member(row)
+        return _member(self._one(_MEMBER, f"member {member}", {"member": member}))
 
     def named(self, name: str) -> Member:
         """The member of that name. Raises NotFound."""
-        row = self._connection.execute(select(members).where(members.c.name == name)).one_or_none()
-        if row is None:
-            raise NotFound(f"a member named {name}")
-        return _member(row)
+        return _member(self._one(select(members).where(members.c.name == name), f"a member named {name}"))
 
     def lock(self, ids: Collection[int]) -> None:
         """Lock members until the transaction ends, so that the requests of each run one after the other."""
@@ -106,11 +100,7 @@ class Members(Repository):
 
     def key(self, key: int, *, lock: bool = False) -> Key:
         """One key; `lock` locks it until the transaction ends. Raises NotFound."""
-        query = select(keys).where(keys.c.id == key)
-        row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
-        if row is None:
-            raise NotFound(f"key {key}")
-        return _key(row)
+        return _key(self._one(select(keys).where(keys.c.id == key), f"key {key}", lock=lock))
 
     def key_with(self, digest: bytes) -> Key | None:
         """The key whose secret has this digest, if there is one."""

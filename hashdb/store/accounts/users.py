@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import Row, Select, delete, insert, select, update
+from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from hashdb.domain.accounts.users import (
@@ -21,7 +21,6 @@ from hashdb.domain.accounts.users import (
     UserStatus,
 )
 from hashdb.domain.ledger.events import secret_tag
-from hashdb.errors import NotFound
 from hashdb.store.accounts.members import unique_name
 from hashdb.store.repositories import Repository
 from hashdb.store.tables import sessions, tries, users
@@ -48,12 +47,11 @@ class Users(Repository):
 
     def get(self, user: int, *, lock: bool = False) -> User:
         """One user; `lock` locks it until the transaction ends. Raises NotFound."""
-        query = select(users).where(users.c.id == user)
-        return self._one(query.with_for_update() if lock else query, f"user {user}")
+        return user_from_row(self._one(select(users).where(users.c.id == user), f"user {user}", lock=lock))
 
     def named(self, name: str) -> User:
         """The user of that name. Raises NotFound."""
-        return self._one(select(users).where(users.c.name == name), f"a user named {name}")
+        return user_from_row(self._one(select(users).where(users.c.name == name), f"a user named {name}"))
 
     def page(self, after: int, limit: int) -> tuple[User, ...]:
         """At most `limit` users with ids above `after`, in order."""
@@ -97,12 +95,6 @@ class Users(Repository):
         """Delete the password, the second factor and the identity at the provider."""
         credentials = {"password": None, "provisional": False, "secret": None, "step": 0, "recovery": ()}
         return self._update(user, {**credentials, "issuer": None, "subject": None})
-
-    def _one(self, query: Select[tuple[object, ...]], what: str) -> User:
-        row = self._connection.execute(query).one_or_none()
-        if row is None:
-            raise NotFound(what)
-        return user_from_row(row)
 
     def _update(self, user: int, values: dict[str, object]) -> User:
         query = update(users).where(users.c.id == user).values(values).returning(users)

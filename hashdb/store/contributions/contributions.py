@@ -125,10 +125,7 @@ class Contributions(Repository):
         self, ids: Collection[int], now: datetime, *, hidden: frozenset[str] = frozenset()
     ) -> dict[int, Contribution]:
         """The contributions with these ids, without the `hidden` fields; ids that do not exist are left out."""
-        contributions_by_id: dict[int, Contribution] = {}
-        for chunk in chunks(sorted(set(ids))):
-            contributions_by_id.update(self._read(_contributions(now).where(contributions.c.id.in_(chunk)), hidden))
-        return contributions_by_id
+        return self._read(self._among(_contributions(now), contributions.c.id, ids), hidden) if ids else {}
 
     def one(self, id: int, now: datetime, *, lock: bool = False) -> Contribution:
         """One contribution; `lock` locks it until the transaction ends. Raises NotFound."""
@@ -148,7 +145,9 @@ class Contributions(Repository):
     def page(self, filter: Filter, after: int, limit: int, now: datetime) -> tuple[Contribution, ...]:
         """At most `limit` contributions that the filter selects, with ids above `after`, in order."""
         query = _contributions(now).where(contributions.c.id > after, *filter_conditions(filter, now))
-        return tuple(self._read(query.order_by(contributions.c.id).limit(limit)).values())
+        return tuple(
+            self._read(self._connection.execute(query.order_by(contributions.c.id).limit(limit)).all()).values()
+        )
 
     def signals(self, ids: Collection[int]) -> dict[int, tuple[Signal, ...]]:
         """The signals of contributions that are not suppressed, by id, in the order they were sent."""
@@ -227,8 +226,7 @@ class Contributions(Repository):
             return list(range(last + 1, last + count + 1))
         return list(self._connection.scalars(_NEXT_IDS, {"count": count}))
 
-    def _read(self, query: Select[tuple[Any, ...]], hidden: frozenset[str] = frozenset()) -> dict[int, Contribution]:
-        rows = self._connection.execute(query).all()
+    def _read(self, rows: Sequence[Any], hidden: frozenset[str] = frozenset()) -> dict[int, Contribution]:
         signals_by_id = self.signals([row[0] for row in rows])
         return {row[0]: _contribution(row, signals_by_id.get(row[0], ()), hidden) for row in rows}
 

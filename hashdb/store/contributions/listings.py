@@ -44,7 +44,7 @@ class Listings(Repository):
         """
         candidates = self._few(listing.chosen, now)
         if candidates is not None:
-            positions = self._among(listing, candidates, now)
+            positions = self._positions_of(listing, candidates, now)
             positions = [each for each in positions if after is None or _follows(listing, each, after)]
             return self._listed(positions[: limit + 1], limit, None, now)
         positions, stopped = [], None
@@ -102,7 +102,7 @@ class Listings(Repository):
             return column.startswith(text, autoescape=True)
         return column.between(text, f"{text}\U0010ffff")
 
-    def _among(self, listing: Listing, ids: Collection[int], now: datetime) -> list[Position]:
+    def _positions_of(self, listing: Listing, ids: Collection[int], now: datetime) -> list[Position]:
         positions: list[Position] = []
         for chunk in chunks(sorted(ids)):
             query = _positions(listing.sort).where(

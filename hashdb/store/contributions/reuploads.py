@@ -74,13 +74,10 @@ class Retired(Repository):
     def placed(self, ids: Collection[int]) -> dict[int, SignalsByPlace]:
         """The signals of each contribution by their position, suppressed ones too."""
         signals_by_id: dict[int, dict[int, Signal]] = {id: {} for id in ids}
-        for chunk in chunks(sorted(ids)):
-            for table in (signals, masks):
-                columns = table.c.contribution_id, table.c.position, table.c.algorithm, table.c.value
-                for id, place, algorithm, value in self._connection.execute(
-                    select(*columns).where(table.c.contribution_id.in_(chunk))
-                ):
-                    signals_by_id[id][place] = Signal.from_bytes(Algorithm(algorithm), value)
+        for table in (signals, masks):
+            query = select(table.c.contribution_id, table.c.position, table.c.algorithm, table.c.value)
+            for id, place, algorithm, value in self._among(query, table.c.contribution_id, ids):
+                signals_by_id[id][place] = Signal.from_bytes(Algorithm(algorithm), value)
         return dict(signals_by_id)
 
     def _casting(self, query: _Holders, wanted: Collection[Signal], **parameters: object) -> list[tuple[int, Signal]]:

@@ -45,11 +45,8 @@ class Statuses(Repository):
 
     def logged(self, ids: Collection[int]) -> dict[int, Status]:
         """The status of each contribution in the log, by id."""
-        statuses: dict[int, Status] = {}
-        for chunk in chunks(sorted(set(ids))):
-            query = select(contributions.c.id, contributions.c.announced).where(contributions.c.id.in_(chunk))
-            statuses.update((row[0], Status(row[1])) for row in self._connection.execute(query))
-        return statuses
+        query = select(contributions.c.id, contributions.c.announced)
+        return {id: Status(logged) for id, logged in self._among(query, contributions.c.id, ids)}
 
     def pending(self, now: datetime, limit: int, *, hold: bool = True) -> tuple[PendingStatus, ...]:
         """At most `limit` contributions whose status differs from what the log says.

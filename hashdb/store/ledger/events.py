@@ -13,7 +13,6 @@ from sqlalchemy.types import NullType
 from hashdb.domain.accounts.members import Actor
 from hashdb.domain.ledger.events import Action, Event, Head, LogEntry, leaf
 from hashdb.domain.stats.counts import Hit
-from hashdb.errors import NotFound
 from hashdb.store.ledger.tree import grow
 from hashdb.store.repositories import Repository, chunks, insert_rows
 from hashdb.store.tables import amendments, events, hits, keys, log, members, users
@@ -149,10 +148,7 @@ class Audit(Repository):
 
     def one(self, seq: int) -> Event:
         """The event with that seq. Raises NotFound."""
-        row = self._connection.execute(select(events).where(events.c.seq == seq)).one_or_none()
-        if row is None:
-            raise NotFound(f"event {seq}")
-        return _event(row)
+        return _event(self._one(select(events).where(events.c.seq == seq), f"event {seq}"))
 
     def first_since(self, at: datetime) -> int:
         """The seq of the first event at this time or later; one past the last where there is none."""
@@ -312,7 +308,5 @@ class Timelines(Repository):
         names: dict[str, str] = {}
         for kind, query in by_kind.items():
             ids = {int(id) for of, _, id in (actor.partition(":") for actor in actors) if of == kind and id.isdecimal()}
-            for chunk in chunks(sorted(ids)):
-                rows = self._connection.execute(query.where(columns[kind].in_(chunk)))
-                names.update((f"{kind}:{row[0]}", row[1]) for row in rows)
+            names.update((f"{kind}:{row[0]}", row[1]) for row in self._among(query, columns[kind], ids))
         return names

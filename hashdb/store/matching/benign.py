@@ -129,10 +129,9 @@ class BenignList(Repository):
     def _held(self, ids: Collection[int]) -> Mapping[int, tuple[tuple[int, ...], tuple[Signal, ...]]]:
         """The radii and the signals of entries."""
         held: dict[int, list[tuple[int, Signal]]] = defaultdict(list)
-        for chunk in chunks(list(ids)):
-            query = select(benign_signals).where(benign_signals.c.benign_id.in_(chunk))
-            for row in self._connection.execute(query.order_by(benign_signals.c.benign_id, benign_signals.c.position)):
-                held[row.benign_id].append((row.radius, Signal.from_bytes(Algorithm(row.algorithm), row.value)))
+        query = select(benign_signals).order_by(benign_signals.c.benign_id, benign_signals.c.position)
+        for row in self._among(query, benign_signals.c.benign_id, ids):
+            held[row.benign_id].append((row.radius, Signal.from_bytes(Algorithm(row.algorithm), row.value)))
         return {id: (tuple(r for r, _ in held[id]), tuple(s for _, s in held[id])) for id in ids}
 
 
@@ -165,17 +164,11 @@ class Suppressions(Repository):
 
     def held(self, ids: Collection[int]) -> Iterator[HeldSignal]:
         """The signals of these contributions that are not suppressed; nothing is locked."""
-        for chunk in chunks(sorted(ids)):
-            yield from map(_held, self._of(signals, chunk))
+        return map(_held, self._of(signals, ids))
 
     def members(self, ids: Collection[int]) -> int:
         """How many members contributed these."""
-        member_ids: set[int] = set()
-        for chunk in chunks(sorted(ids)):
-            member_ids.update(
-                self._connection.scalars(select(contributions.c.member_id).where(contributions.c.id.in_(chunk)))
-            )
-        return len(member_ids)
+        return len({row.member_id for row in self._among(select(contributions.c.member_id), contributions.c.id, ids)})
 
     def of_entry(self, entry: int) -> tuple[int, int, int]:
         """How many signals, of how many contributions, by how many members, an entry suppresses."""
@@ -198,15 +191,14 @@ class Suppressions(Repository):
     def matching(self, ids: Sequence[int]) -> tuple[HeldSignal, ...]:
         """The signals of these contributions that are not suppressed; locks these until the transaction ends."""
         Contributions(self._connection).hold(ids)
-        return tuple(_held(row) for chunk in chunks(ids) for row in self._of(signals, chunk))
+        return tuple(map(_held, self._of(signals, ids)))
 
     def suppressed(self, entry: int, limit: int) -> tuple[HeldSignal, ...]:
         """The signals that an entry suppresses, of at most `limit` contributions, which it locks."""
         query = select(masks.c.contribution_id).distinct().where(masks.c.benign_id == entry)
         ids = list(self._connection.scalars(query.order_by(masks.c.contribution_id).limit(limit)))
         Contributions(self._connection).hold(ids)
-        rows = (row for chunk in chunks(ids) for row in self._of(masks, chunk))
-        return tuple(_held(row) for row in rows if row.benign_id == entry)
+        return tuple(_held(row) for row in self._of(masks, ids) if row.benign_id == entry)
 
     def suppress(self, held: Iterable[HeldSignal], entry: int) -> None:
         """Suppress signals because of an entry: they no longer match."""
@@ -226,8 +218,8 @@ class Suppressions(Repository):
             self._connection.execute(update(masks).where(_places(masks, chunk)).values(benign_id=entry))
 
     def _of(self, table: Table, ids: Collection[int]) -> Sequence[Row[Any]]:
-        query = select(table).where(table.c.contribution_id.in_(ids))
-        return self._connection.execute(query.order_by(table.c.contribution_id, table.c.position)).all()
+        query = select(table).order_by(table.c.contribution_id, table.c.position)
+        return self._among(query, table.c.contribution_id, ids)
 
     def _remove(self, table: Table, held: Sequence[HeldSignal]) -> None:
         for chunk in chunks(held):

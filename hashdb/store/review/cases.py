@@ -11,8 +11,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Integer, Row, and_, case, cast, func, insert, or_, select, update
 
 from hashdb.domain.review.cases import Case, CaseState, Cause, Decision, Pile, QueueOrder, Stance
-from hashdb.errors import NotFound
-from hashdb.store.repositories import Repository, chunks
+from hashdb.store.repositories import Repository
 from hashdb.store.review.opinions import Opinions
 from hashdb.store.tables import cases, contributions, members, opinions
 
@@ -58,9 +57,7 @@ class Cases(Repository):
     def one(self, id: int, party: int | None = None) -> Case:
         """One case; with `party`, only a case to which that member is a party. Raises NotFound."""
         query = _CASES.where(cases.c.id == id)
-        row = self._connection.execute(query if party is None else query.where(_concerns(party))).one_or_none()
-        if row is None:
-            raise NotFound(f"case {id}")
+        row = self._one(query if party is None else query.where(_concerns(party)), f"case {id}")
         return self._with_opinions([row])[0]
 
     def page(self, state: CaseState | None, party: int | None, after: int, limit: int) -> tuple[Case, ...]:
@@ -126,13 +123,8 @@ class Cases(Repository):
 
     def of(self, ids: Collection[int]) -> dict[int, tuple[Case, ...]]:
         """The cases on contributions, by contribution, in the order of their opening and without opinions."""
-        grouped: dict[int, tuple[Case, ...]] = {}
-        for chunk in chunks(sorted(set(ids))):
-            query = _CASES.where(cases.c.contribution_id.in_(chunk))
-            rows = self._connection.execute(query.order_by(cases.c.contribution_id, cases.c.id))
-            for id, group in groupby(rows, key=lambda row: row.contribution_id):
-                grouped[id] = tuple(map(_case, group))
-        return grouped
+        rows = self._among(_CASES.order_by(cases.c.contribution_id, cases.c.id), cases.c.contribution_id, ids)
+        return {id: tuple(map(_case, group)) for id, group in groupby(rows, key=lambda row: row.contribution_id)}
 
     def parties(self, ids: Collection[int]) -> dict[int, frozenset[int]]:
         """The members that are a party to each of these cases.
@@ -140,17 +132,16 @@ class Cases(Repository):
         They are the contributor, and the members that disputed in the case or in the case that it follows.
         """
         members_by_case: dict[int, set[int]] = {}
-        for chunk in chunks(sorted(set(ids))):
-            contributed = select(cases.c.id, contributions.c.member_id).join(
-                contributions, contributions.c.id == cases.c.contribution_id
-            )
-            under = or_(opinions.c.case_id == cases.c.id, opinions.c.case_id == cases.c.follows)
-            disputed = select(cases.c.id, opinions.c.member_id).join(
-                opinions, and_(under, opinions.c.opinion == str(Stance.DISPUTES))
-            )
-            for query in (contributed.where(cases.c.id.in_(chunk)), disputed.where(cases.c.id.in_(chunk))):
-                for id, member in self._connection.execute(query):
-                    members_by_case.setdefault(id, set()).add(member)
+        contributed = select(cases.c.id, contributions.c.member_id).join(
+            contributions, contributions.c.id == cases.c.contribution_id
+        )
+        under = or_(opinions.c.case_id == cases.c.id, opinions.c.case_id == cases.c.follows)
+        disputed = select(cases.c.id, opinions.c.member_id).join(
+            opinions, and_(under, opinions.c.opinion == str(Stance.DISPUTES))
+        )
+        for query in (contributed, disputed):
+            for id, member in self._among(query, cases.c.id, ids):
+                members_by_case.setdefault(id, set()).add(member)
         return {id: frozenset(members) for id, members in members_by_case.items()}
 
     def hold(self, id: int) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Row, Select, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from hashdb.domain.review.incidents import Incident, IncidentDraft, Proposal, ProposedChange, TwoPersonAction
-from hashdb.errors import IncidentExists, NotFound
+from hashdb.errors import IncidentExists
 from hashdb.store.contributions.statuses import unended
 from hashdb.store.repositories import Repository
 from hashdb.store.tables import contributions, incidents, proposals
@@ -35,11 +35,7 @@ class Incidents(Repository):
 
     def one(self, id: int, *, lock: bool = False) -> Incident:
         """One incident, held to the end of the transaction with `lock`. Raises NotFound."""
-        query = select(incidents).where(incidents.c.id == id)
-        row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
-        if row is None:
-            raise NotFound(f"incident {id}")
-        return _incident(row)
+        return _incident(self._one(select(incidents).where(incidents.c.id == id), f"incident {id}", lock=lock))
 
     def change(self, changed: Incident) -> None:
         """Store a changed incident, which is not applied to contributions yet."""
@@ -127,10 +123,7 @@ class Proposals(Repository):
 
     def one(self, id: int, now: datetime, acts: Collection[TwoPersonAction]) -> Proposal:
         """A pending proposal of one of these actions. Raises NotFound."""
-        row = self._connection.execute(_open(now, acts).where(proposals.c.id == id)).one_or_none()
-        if row is None:
-            raise NotFound(f"proposal {id}")
-        return _proposal(row)
+        return _proposal(self._one(_open(now, acts).where(proposals.c.id == id), f"proposal {id}"))
 
     def page(self, after: int, limit: int, now: datetime, acts: Collection[TwoPersonAction]) -> tuple[Proposal, ...]:
         """At most `limit` pending proposals of these actions with ids above `after`, in order."""

@@ -49,12 +49,9 @@ class Opinions(Repository):
 
     def of(self, ids: Collection[int]) -> dict[int, tuple[Opinion, ...]]:
         """The last opinion of each member on contributions, by contribution."""
-        grouped: dict[int, tuple[Opinion, ...]] = {}
-        for chunk in chunks(sorted(set(ids))):
-            query = _OPINIONS.where(opinions.c.contribution_id.in_(chunk), ~opinions.c.replaced)
-            read = self._read(query.order_by(opinions.c.contribution_id, opinions.c.id))
-            grouped.update((id, tuple(group)) for id, group in groupby(read, key=lambda opinion: opinion.contribution))
-        return grouped
+        query = _OPINIONS.where(~opinions.c.replaced).order_by(opinions.c.contribution_id, opinions.c.id)
+        read = map(_opinion, self._among(query, opinions.c.contribution_id, ids))
+        return {id: tuple(group) for id, group in groupby(read, key=lambda opinion: opinion.contribution)}
 
     def under(self, ids: Collection[int]) -> dict[int | None, tuple[Opinion, ...]]:
         """The opinions given in cases, the last of each member in each case, by case."""

@@ -216,20 +216,13 @@ class Hits(Repository):
 
     def contributors(self, ids: Collection[int]) -> dict[int, int]:
         """The members whose contributions these are, by the contribution's id."""
-        members_by_id: dict[int, int] = {}
-        for chunk in chunks(sorted(ids)):
-            query = select(contributions.c.id, contributions.c.member_id).where(contributions.c.id.in_(chunk))
-            members_by_id.update((row[0], row[1]) for row in self._connection.execute(query))
-        return members_by_id
+        query = select(contributions.c.id, contributions.c.member_id)
+        return dict(map(tuple, self._among(query, contributions.c.id, ids)))
 
     def answered(self, member: int, ids: Collection[int]) -> set[int]:
         """Those of the contributions that a member has received as a match."""
-        answered_ids: set[int] = set()
-        for chunk in chunks(sorted(ids)):
-            query = select(hits.c.contribution).distinct()
-            query = query.where(hits.c.member == member, hits.c.contribution.in_(chunk))
-            answered_ids.update(self._connection.scalars(query))
-        return answered_ids
+        query = select(hits.c.contribution).distinct().where(hits.c.member == member)
+        return {row.contribution for row in self._among(query, hits.c.contribution, ids)}
 
     def answered_since(self, contribution: int, since: date) -> tuple[int, int]:
         """How many members received a contribution as a match from the day `since` on, and how often in all."""

@@ -28,12 +28,10 @@ class Overviews(Repository):
         advance = update(followed).where(followed.c.seq == after).values(seq=deltas.seq)
         if not self._connection.execute(advance).rowcount:
             return False
-        rows = [{"day": key.day.isoformat(), "what": key.what, "member": key.member} for key in sorted(deltas.by_day)]
-        times = [deltas.by_day[key] for key in sorted(deltas.by_day)]
-        upsert(self._connection, figures_by_day, _counted(rows, times), adds=("times",))
-        rows = [{"what": key.what, "member": key.member} for key in sorted(deltas.in_all)]
-        times = [deltas.in_all[key] for key in sorted(deltas.in_all)]
-        upsert(self._connection, figures_in_all, _counted(rows, times), adds=("times",))
+        by_day = [{**key._asdict(), "day": key.day.isoformat(), "times": n} for key, n in sorted(deltas.by_day.items())]
+        upsert(self._connection, figures_by_day, by_day, adds=("times",))
+        in_all = [{**key._asdict(), "times": times} for key, times in sorted(deltas.in_all.items())]
+        upsert(self._connection, figures_in_all, in_all, adds=("times",))
         return True
 
     def by_day(self, since: date) -> dict[date, Counter[str]]:
@@ -117,7 +115,3 @@ class Overviews(Repository):
     def _count(self, *conditions: ColumnElement[bool]) -> int:
         query = select(func.count()).select_from(contributions).where(*conditions)
         return self._connection.execute(query).scalar_one()
-
-
-def _counted(rows: list[dict[str, object]], times: list[int]) -> list[dict[str, object]]:
-    return [{**row, "times": number} for row, number in zip(rows, times, strict=True)]
