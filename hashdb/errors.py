@@ -68,6 +68,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, dataclass_transform
 
@@ -432,3 +433,20 @@ class UnfinishedCopy(CannotStart):
 class DemoFailed(CannotStart):
     reason: str
     message = "{reason}"
+
+
+MAX_FAULTS = 1_000
+"""The most faults that an error lists."""
+
+
+def reject(faults: Iterable[Fault]) -> None:
+    """Raise InvalidInput if there are faults: it lists the first thousand and counts the others."""
+    listed = tuple(faults)
+    if listed:
+        raise InvalidInput(listed[:MAX_FAULTS], max(0, len(listed) - MAX_FAULTS))
+
+
+def reject_field(at: str, reason: str | None) -> None:
+    """Raise InvalidInput if there is a reason: a fault of one field."""
+    if reason:
+        raise InvalidInput((Fault(at, reason),))

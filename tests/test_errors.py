@@ -103,3 +103,16 @@ def test_another_schema_is_told_with_its_remedy(found: str, remedy: str) -> None
     assert str(errors.SchemaOutdated(found, "0020", "0015")) == (
         f"the database has schema {found}, this version needs 0020: {remedy}"
     )
+
+
+def test_a_thousand_faults_are_listed_and_the_others_counted() -> None:
+    with pytest.raises(errors.InvalidInput) as caught:
+        errors.reject(errors.Fault(str(number), "is wrong") for number in range(1003))
+    assert (len(caught.value.faults), caught.value.omitted) == (1000, 3)
+
+
+def test_what_has_no_fault_is_not_rejected() -> None:
+    errors.reject(())
+    errors.reject_field("note", None)
+    with pytest.raises(errors.InvalidInput, match="note: is too long"):
+        errors.reject_field("note", "is too long")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Self
@@ -18,7 +18,6 @@ from hashdb.domain.review.incidents import Retention
 from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
 from hashdb.errors import Fault
 
-MAX_FAULTS = 1_000
 SIGNALS_AN_ITEM = 64
 DRAFTS_A_REQUEST = 1_000
 QUERIES_A_REQUEST = 1_000
@@ -116,6 +115,12 @@ class Rules:
         for algorithm, radius in query.radius.items():
             if reason := self.radius_fault(algorithm, radius):
                 yield Fault(f"radius.{algorithm}", reason)
+
+    def queries_faults(self, queries: Sequence[Query]) -> Iterator[Fault]:
+        """Every fault of the queries of a request, at `queries[i].field`."""
+        for position, query in enumerate(queries):
+            for fault in self.query_faults(query):
+                yield Fault(f"queries[{position}].{fault.at}", fault.reason)
 
     def opinion_faults(self, draft: OpinionDraft) -> Iterator[Fault]:
         """Every fault of an opinion, at its field."""

@@ -17,7 +17,7 @@ from hashdb.domain.matching.matches import Answer, Holder, Query
 from hashdb.domain.matching.suggestions import build_results, decide, suggest
 from hashdb.domain.rules import Rules
 from hashdb.domain.signals import Signal
-from hashdb.errors import Fault, InvalidInput, NoCopy
+from hashdb.errors import NoCopy, reject
 from hashdb.index.folder import restrict_access
 from hashdb.local.syncing import CURRENT, FILE, INDEX, Sync, syncing, system_clock
 from hashdb.local.tables import CopyTables
@@ -98,7 +98,7 @@ class LocalIndex:
         `members` counts contributors only: confirmations are not in the feed.
         """
         copy = self._opened()
-        _check(copy.rules, queries)
+        reject(copy.rules.queries_faults(queries))
         seq = copy.tiers.catch_up().seq
         suggested, through = suggest(queries, copy.tiers.search)
         by_signal: dict[Signal, list[Holder]] = defaultdict(list)
@@ -141,13 +141,3 @@ class LocalIndex:
         except sqlite3.DatabaseError:
             pass
         return None
-
-
-def _check(rules: Rules, queries: Sequence[Query]) -> None:
-    faults = [
-        Fault(f"queries[{position}].{fault.at}", fault.reason)
-        for position, query in enumerate(queries)
-        for fault in rules.query_faults(query)
-    ]
-    if faults:
-        raise InvalidInput(tuple(faults))

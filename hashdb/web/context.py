@@ -22,11 +22,12 @@ from hashdb.domain.contributions import IdempotencyKey
 from hashdb.errors import (
     Fault,
     HashDBError,
-    InvalidInput,
     MalformedRequest,
     NotAuthenticated,
     TooLarge,
     WrongContentType,
+    reject,
+    reject_field,
 )
 from hashdb.hashing import Limits
 from hashdb.hashing.workers import HashingPool
@@ -36,7 +37,7 @@ from hashdb.settings import Settings
 from hashdb.web.limits import RateLimits, budget_headers, budgets_of
 from hashdb.web.metrics import Metrics
 from hashdb.web.traces import Traces
-from hashdb.wire import ResponseModel, ValidationContext, error_from_validation, invalid_input, path
+from hashdb.wire import ResponseModel, ValidationContext, error_from_validation, path
 
 _Query = TypeVar("_Query", bound=BaseModel)
 _KEY_LENGTH = 200
@@ -216,8 +217,7 @@ def query(model: type[_Query]) -> _Query:
     if not flask.request.query_string:
         return _validated(model, {})
     arguments = flask.request.args
-    if twice := [Fault(path([name]), "is given twice") for name in arguments if len(arguments.getlist(name)) > 1]:
-        raise invalid_input(twice)
+    reject(Fault(path([name]), "is given twice") for name in arguments if len(arguments.getlist(name)) > 1)
     return _validated(model, arguments.to_dict())
 
 
@@ -237,7 +237,7 @@ def read_idempotency_key(*parts: bytes) -> IdempotencyKey | None:
     if key is None:
         return None
     if not 0 < len(key) <= _KEY_LENGTH or not key.isprintable():
-        raise InvalidInput((Fault("Idempotency-Key", f"must be 1 to {_KEY_LENGTH} printable characters"),))
+        reject_field("Idempotency-Key", f"must be 1 to {_KEY_LENGTH} printable characters")
     digest = hashlib.sha256(flask.request.path.encode())
     for part in parts:
         digest.update(hashlib.sha256(part).digest())

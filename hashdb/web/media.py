@@ -9,11 +9,11 @@ from itertools import repeat
 from flask import g, request
 
 from hashdb.domain.accounts.members import Actor
-from hashdb.errors import Fault, MalformedRequest, MediaRefused, TooLarge, UnreadablePicture, WrongContentType
+from hashdb.errors import Fault, MalformedRequest, MediaRefused, TooLarge, UnreadablePicture, WrongContentType, reject
 from hashdb.hashing import Hashed, Mode
 from hashdb.settings import Settings
 from hashdb.web.context import app_state, reading_body
-from hashdb.wire import invalid_input, path
+from hashdb.wire import path
 from hashdb.wire.contributions import FILES_A_REQUEST
 
 METADATA_BYTES = 1024 * 1024
@@ -42,8 +42,7 @@ def read_form(*, metadata: bool = True) -> MediaForm:
         raise MalformedRequest(_MALFORMED)
     if len(files) > FILES_A_REQUEST:
         raise TooLarge("the files of a request", FILES_A_REQUEST)
-    if faults := _faults(metadata):
-        raise invalid_input(faults)
+    reject(_faults(metadata))
     pictures = tuple(file.stream.read() for file in files)
     if any(len(picture) > settings.media_max_bytes for picture in pictures):
         raise TooLarge("the bytes of a picture", settings.media_max_bytes)

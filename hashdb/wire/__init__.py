@@ -27,10 +27,10 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from hashdb.domain.rules import MAX_FAULTS, Rules
+from hashdb.domain.rules import Rules
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.times import format_instant, parse_instant
-from hashdb.errors import Fault, InvalidInput, MalformedRequest, TooLarge
+from hashdb.errors import MAX_FAULTS, Fault, InvalidInput, MalformedRequest, TooLarge
 from hashdb.wire.conversions import construct, derive
 
 LARGEST_ID = 2**53 - 1
@@ -162,11 +162,7 @@ def error_from_validation(
     if errors[0]["type"] == "json_invalid" or (text is not None and not _is_json(text)):
         return MalformedRequest(f"the {within[0] if within else 'body'} is not JSON in UTF-8")
     faults = [Fault(path((*within, *item["loc"])), _without_hashes(_reason(item))) for item in errors]
-    return invalid_input([*faults, *more])
-
-
-def invalid_input(faults: Sequence[Fault]) -> InvalidInput:
-    """The error that lists the first thousand faults and counts the others."""
+    faults += more
     return InvalidInput(tuple(faults[:MAX_FAULTS]), max(0, len(faults) - MAX_FAULTS))
 
 

@@ -32,7 +32,7 @@ from hashdb.domain.rules import (
     quality_fault,
 )
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.errors import Fault
+from hashdb.errors import Fault, reject_field
 from hashdb.wire import (
     Line,
     Moment,
@@ -45,7 +45,6 @@ from hashdb.wire import (
     check_size,
     checked_by,
     error_from_validation,
-    invalid_input,
     path,
     read,
 )
@@ -219,9 +218,7 @@ def read_metadata(text: str, count: int, context: ValidationContext) -> tuple[Me
     except ValidationError as error:
         raise error_from_validation(error, text, within=["metadata"]) from None
     if not single and len(metadata) != count:
-        raise invalid_input(
-            [Fault("metadata", f"must be one object, or one for each of {count} files; got {len(metadata)}")]
-        )
+        reject_field("metadata", f"must be one object, or one for each of {count} files; got {len(metadata)}")
     return (metadata,) * count if single else tuple(metadata)
 
 

@@ -20,7 +20,7 @@ from hashdb.domain.matching.matches import Answer, Match, Query, Result
 from hashdb.domain.rules import QUERIES_A_REQUEST, SIGNALS_A_REQUEST, SIGNALS_AN_ITEM
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.times import format_instant
-from hashdb.errors import Fault, InvalidInput
+from hashdb.errors import Fault, reject
 from hashdb.wire import (
     Line,
     Moment,
@@ -296,8 +296,7 @@ def parse_lines(text: str) -> dict[str, tuple[Signal, ...]]:
         faults.append(Fault("signals", "are required: write one per line, like phash:d1c4b2a09f8e7d6c"))
     if len(lines) > LINES:
         faults.append(Fault("signals", f"must be at most {LINES} lines"))
-    if faults:
-        raise InvalidInput(tuple(faults))
+    reject(faults)
     return {name: tuple(dict.fromkeys(signals)) for name, signals in sides.items()}
 
 

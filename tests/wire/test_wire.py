@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashdb.errors import Fault, InvalidInput, MalformedRequest, TooLarge
-from hashdb.wire import KEYS, VALUES, check_size, invalid_input, path, read
+from hashdb.wire import KEYS, VALUES, check_size, path, read
 from hashdb.wire.accounts import MemberIn
 
 
@@ -55,12 +55,6 @@ def test_a_path_reads_as_in_a_program() -> None:
     assert path(()) == ""
     assert path(("x" * 65,)) == "x" * 64 + "…"
     assert path(("pdq:" + "ab" * 32,)) == "pdq:…"
-
-
-def test_a_thousand_faults_are_told_and_the_others_counted() -> None:
-    faults = [Fault(str(number), "is wrong") for number in range(1003)]
-    error = invalid_input(faults)
-    assert (len(error.faults), error.omitted) == (1000, 3)
 
 
 ANYTHING = st.recursive(

@@ -22,9 +22,9 @@ from hashdb.cli.help import ALGORITHMS, LABELS, Choice, Code, Command
 from hashdb.cli.output import as_json, escape_controls, print_json, progress_bar, progress_counter
 from hashdb.client import Client
 from hashdb.domain.contributions import Contribution, Draft, Filter, Status
-from hashdb.domain.rules import DRAFTS_A_REQUEST, MAX_FAULTS
+from hashdb.domain.rules import DRAFTS_A_REQUEST
 from hashdb.domain.signals import Algorithm
-from hashdb.errors import Fault, InvalidInput, MalformedRequest
+from hashdb.errors import MAX_FAULTS, Fault, InvalidInput, MalformedRequest
 from hashdb.settings import Settings
 from hashdb.wire import ValidationContext
 from hashdb.wire.cells import line

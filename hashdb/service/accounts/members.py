@@ -29,7 +29,7 @@ from hashdb.domain.rules import future_fault
 from hashdb.domain.sharing.feed import bank_name
 from hashdb.domain.stats.counts import KeyUse, RefusalReason
 from hashdb.domain.times import format_instant
-from hashdb.errors import AlreadyRevoked, Fault, InvalidInput, NameTaken, NotAuthenticated, NotFound
+from hashdb.errors import AlreadyRevoked, Fault, NameTaken, NotAuthenticated, NotFound, reject
 from hashdb.service import HashDB
 from hashdb.service.review.proposals import require_second_person
 from hashdb.service.stats.buffer import Refusal
@@ -119,8 +119,7 @@ def issue_key(db: HashDB, actor: Actor, member: int, draft: KeyDraft) -> IssuedK
     faults = [Fault("hides_distances", reason)] if (reason := draft.distances_fault) else []
     if draft.expires_at is not None and (past := future_fault(draft.expires_at, now)):
         faults.append(Fault("expires_at", past))
-    if faults:
-        raise InvalidInput(tuple(faults))
+    reject(faults)
     secret = _PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
     with db.store.begin() as tx:
         tx.members.get(member)

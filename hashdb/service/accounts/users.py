@@ -14,7 +14,7 @@ from hashdb.domain.accounts.users import (
     password_fault,
 )
 from hashdb.domain.ledger.events import Action, Details, LogEntry, secret_tag
-from hashdb.errors import Fault, InvalidInput
+from hashdb.errors import Fault, InvalidInput, reject_field
 from hashdb.service import HashDB
 from hashdb.service.accounts import sessions
 from hashdb.service.accounts.members import require_distinct
@@ -110,8 +110,7 @@ def choose_password(db: HashDB, session: Session, present: str, password: str) -
     """Set the password that a user chose and end its other sessions. Raises InvalidInput, and as `require_password`."""
     user, now = session.user, db.now()
     sessions.require_password(db, session, present)
-    if password == present:
-        raise InvalidInput((Fault("password", "must differ from the present password"),))
+    reject_field("password", "must differ from the present password" if password == present else None)
     _require_good(password, user.name)
     hashed = sessions.hash_password(password)
     with db.store.begin() as tx:
@@ -181,5 +180,4 @@ def _amended(user: int, *fields: str, **more: str | None) -> LogEntry:
 
 
 def _require_good(password: str, name: str) -> None:
-    if reason := password_fault(password, name):
-        raise InvalidInput((Fault("password", reason),))
+    reject_field("password", password_fault(password, name))

@@ -24,17 +24,17 @@ from hashdb.domain.contributions import (
 from hashdb.domain.ledger.events import STATUS_EVENTS, Action, Details, LogEntry
 from hashdb.domain.matching.suggestions import TEST_ID, contribution_of_test_item
 from hashdb.domain.review.cases import CaseState
-from hashdb.domain.rules import MAX_FAULTS
 from hashdb.domain.times import format_instant
 from hashdb.errors import (
     AlreadyWithdrawn,
     Fault,
-    InvalidInput,
     NotActive,
     NotFound,
     NotYours,
     RetiredKept,
     ScopeMissing,
+    reject,
+    reject_field,
 )
 from hashdb.service import HashDB
 from hashdb.service.accounts import members
@@ -82,9 +82,7 @@ def check(db: HashDB, drafts: Sequence[Draft], now: datetime, rules: IntakeRules
     """Raise InvalidInput with every fault of the drafts, each at `at[i].field`."""
     own = ((position, fault) for position, draft in enumerate(drafts) for fault in db.rules.draft_faults(draft, now))
     pairs = sorted((*own, *rules.faults(drafts, now)), key=lambda pair: pair[0])
-    faults = [Fault(f"{at}[{position}].{fault.at}", fault.reason) for position, fault in pairs]
-    if faults:
-        raise InvalidInput(tuple(faults[:MAX_FAULTS]), max(0, len(faults) - MAX_FAULTS))
+    reject(Fault(f"{at}[{position}].{fault.at}", fault.reason) for position, fault in pairs)
 
 
 def get(db: HashDB, actor: Actor, id: int) -> Contribution:
@@ -130,8 +128,7 @@ def _amend(db: HashDB, actor: Actor, id: int, change: Amendment, rules: IntakeRu
     label = None if change.incident is UNSET else change.incident
     if reason := rules.incident_fault(label, now):
         faults.append(Fault("incident", reason))
-    if faults:
-        raise InvalidInput(tuple(faults))
+    reject(faults)
     with db.store.begin() as tx:
         before = _lock_own(tx, actor, id, now)
         if before.status is not Status.ACTIVE:
@@ -150,8 +147,7 @@ def withdraw(db: HashDB, actor: Actor, id: int, reason: str) -> Contribution:
     Raises InvalidInput, NotFound, NotYours, AlreadyWithdrawn.
     """
     actor.require_member(Scope.CONTRIBUTE)
-    if fault := db.rules.vocabulary.fault("reason", reason):
-        raise InvalidInput((Fault("reason", fault),))
+    reject_field("reason", db.rules.vocabulary.fault("reason", reason))
     with db.store.begin() as tx:
         now = db.now()
         contribution = _lock_own(tx, actor, id, now)
@@ -212,8 +208,7 @@ def erase(db: HashDB, actor: Actor, id: int, reason: str = "other", *, at_once: 
     Raises InvalidInput, NotFound, NotYours, RetiredKept, ScopeMissing.
     """
     actor.require(Scope.CONTRIBUTE, Scope.ADMIN)
-    if fault := db.rules.vocabulary.fault("reason", reason):
-        raise InvalidInput((Fault("reason", fault),))
+    reject_field("reason", db.rules.vocabulary.fault("reason", reason))
     with db.store.begin() as tx:
         now = db.now()
         contribution = tx.contributions.one(id, now, lock=True)

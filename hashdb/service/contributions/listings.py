@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Contribution, ContributionPage, Filter, Listing, Position
 from hashdb.domain.ledger.events import Action, Details, LogEntry
-from hashdb.errors import Fault, InvalidInput
+from hashdb.errors import Fault, reject
 from hashdb.service import HashDB
 from hashdb.service.contributions.sight import visible_fields
 
@@ -43,13 +43,11 @@ def export(db: HashDB, actor: Actor, listing: Listing, form: str) -> Iterator[Co
 
 def check(chosen: Filter) -> None:
     """Raise InvalidInput if a period ends before it begins."""
-    faults = [
+    reject(
         Fault(end, "must not be before the first day")
         for start, end in (("since", "until"), ("removed_since", "removed_until"))
         if (first := getattr(chosen, start)) and (last := getattr(chosen, end)) and last <= first
-    ]
-    if faults:
-        raise InvalidInput(tuple(faults))
+    )
 
 
 def _read_all(db: HashDB, actor: Actor, listing: Listing) -> Iterator[Contribution]:

@@ -9,7 +9,7 @@ from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
 from hashdb.domain.ledger import merkle
 from hashdb.domain.ledger.checkpoints import Checkpoint, Consistency, Inclusion, Log, Verifier
 from hashdb.domain.ledger.events import Action, Details, LogEntry
-from hashdb.errors import BadSetting, CannotStart, Fault, InvalidInput, Unavailable
+from hashdb.errors import BadSetting, CannotStart, Unavailable, reject_field
 from hashdb.service import HashDB
 from hashdb.service.background import is_due
 from hashdb.service.ledger.signing import Signing
@@ -165,4 +165,4 @@ def consistency(db: HashDB, actor: Actor, first: int, second: int) -> Consistenc
 
 def _require(name: str, value: int, least: int, most: int) -> None:
     if not least <= value <= most:
-        raise InvalidInput((Fault(name, f"must be {least} to {most}" if least <= most else "has no event yet"),))
+        reject_field(name, f"must be {least} to {most}" if least <= most else "has no event yet")

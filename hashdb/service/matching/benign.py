@@ -12,7 +12,7 @@ from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.domain.matching.benign import BenignDraft, BenignEntry, BenignFilter, BenignImpact
 from hashdb.domain.review.incidents import Proposal, ProposedChange, TwoPersonAction
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.errors import InvalidInput
+from hashdb.errors import reject
 from hashdb.index.vectors import from_octets, pack, to_octets
 from hashdb.service import HashDB
 from hashdb.service.contributions.intake import append, with_intake
@@ -41,8 +41,7 @@ def get(db: HashDB, actor: Actor, id: int) -> BenignEntry:
 def effect(db: HashDB, actor: Actor, draft: BenignDraft) -> BenignImpact:
     """What an entry would suppress that matches now. Raises InvalidInput."""
     actor.require(Scope.AUDIT)
-    if faults := tuple(db.rules.benign_faults(draft)):
-        raise InvalidInput(faults)
+    reject(db.rules.benign_faults(draft))
     db.index.catch_up()
     with db.store.read() as tx:
         balls = [BenignBall(0, signal, draft.radius_of(signal.algorithm)) for signal in draft.signals]
@@ -72,8 +71,7 @@ def add(db: HashDB, actor: Actor, draft: BenignDraft) -> BenignEntry | Proposal:
     returns a proposal. Raises InvalidInput, IndexNotReady.
     """
     actor.require(Scope.ADMIN)
-    if faults := tuple(db.rules.benign_faults(draft)):
-        raise InvalidInput(faults)
+    reject(db.rules.benign_faults(draft))
     # `settle` needs the index to find what the entry touches: without it, store nothing.
     db.index.catch_up()
     with db.store.begin() as tx:

@@ -16,7 +16,7 @@ from hashdb.domain.ledger.events import Head
 from hashdb.domain.matching.matches import MATCHES_A_REQUEST, Answer, Holder, Query, Result
 from hashdb.domain.matching.suggestions import Distances, Through, build_results, decide, suggest
 from hashdb.domain.signals import Signal
-from hashdb.errors import Fault, InvalidInput
+from hashdb.errors import Fault, reject
 from hashdb.service import HashDB
 
 _NO_RADIUS = "is not allowed for a key that hides distances"
@@ -117,12 +117,7 @@ def check(db: HashDB, queries: Sequence[Query], *, told_distances: bool = True) 
 
     A key that is told no distances may choose no radius: by halving it repeatedly, it would learn them.
     """
-    faults = [
-        Fault(f"queries[{position}].{fault.at}", fault.reason)
-        for position, query in enumerate(queries)
-        for fault in db.rules.query_faults(query)
-    ]
+    faults = list(db.rules.queries_faults(queries))
     if not told_distances:
         faults += [Fault(f"queries[{i}].radius", _NO_RADIUS) for i, query in enumerate(queries) if query.radius]
-    if faults:
-        raise InvalidInput(tuple(faults))
+    reject(faults)

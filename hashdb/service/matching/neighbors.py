@@ -14,7 +14,7 @@ from hashdb.domain.matching.benign import BenignEntry, default_radius
 from hashdb.domain.matching.matches import FLOOD_WINDOW, NearBenign, NearContribution, Query, neighbor_radius
 from hashdb.domain.review.cases import Cause
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.errors import Fault, InvalidInput
+from hashdb.errors import Fault, reject
 from hashdb.service import HashDB
 from hashdb.service.contributions.sight import visible_fields
 from hashdb.service.review.cases import hold
@@ -46,13 +46,11 @@ def list_near_signals(db: HashDB, actor: Actor, sides: Sides, limit: int) -> tup
     The signals are not kept. Raises InvalidInput.
     """
     actor.require(Scope.AUDIT, Scope.REVIEW)
-    faults = [
+    reject(
         Fault(f"signals[{place}]", reason)
         for place, signal in enumerate(sides.get("", ()))
         if (reason := db.rules.algorithm_fault(signal.algorithm))
-    ]
-    if faults:
-        raise InvalidInput(tuple(faults))
+    )
     db.index.catch_up()
     with db.store.read() as tx:
         near = _near(db, tx, sides, {algorithm: neighbor_radius(algorithm) for algorithm in Algorithm}, limit)

@@ -33,7 +33,7 @@ from hashdb.domain.review.cases import (
 )
 from hashdb.domain.review.incidents import Proposal, ProposedChange, TwoPersonAction
 from hashdb.domain.rules import Rules
-from hashdb.errors import AlreadyDecided, AlreadyOpen, Fault, InvalidInput, NotActive
+from hashdb.errors import AlreadyDecided, AlreadyOpen, Fault, NotActive, reject, reject_field
 from hashdb.service import HashDB
 from hashdb.service.contributions.sight import sees_members
 from hashdb.service.contributions.sight import visible_fields as shown_contribution
@@ -149,8 +149,7 @@ def open_case(db: HashDB, actor: Actor, contribution: int, reason: str, *, holds
     Raises InvalidInput, NotFound, NotActive, AlreadyOpen.
     """
     actor.require(Scope.REVIEW)
-    if fault := db.rules.vocabulary.fault("reason", reason):
-        raise InvalidInput((Fault("reason", fault),))
+    reject_field("reason", db.rules.vocabulary.fault("reason", reason))
     with db.store.begin() as tx:
         now = db.now()
         item = tx.contributions.one(contribution, now, lock=True)
@@ -285,17 +284,14 @@ class _Shadow(NamedTuple):
 def _shadow(tx: Transaction, case: Case, decision: Decision, signals: Collection[int] | None) -> _Shadow | None:
     """The shadow that a retirement casts; None for another decision. Raises InvalidInput."""
     if decision is not Decision.RETIRE:
-        if signals is not None:
-            raise InvalidInput((Fault("signals", "is for the decision retire: leave it out with any other"),))
+        reject_field("signals", None if signals is None else "is for the decision retire: leave it out with any other")
         return None
     placed = tx.retired.placed([case.contribution])[case.contribution]
-    faults = tuple(
+    reject(
         Fault(f"signals[{position}]", f"the contribution has no signal at place {place}; the first is at place 0")
         for position, place in enumerate(signals or ())
         if place not in placed
     )
-    if faults:
-        raise InvalidInput(faults)
     standard = usual(placed)
     places = standard if signals is None else tuple(sorted(set(signals)))
     return _Shadow(places, {} if places == standard else {"signals": list(places)})

@@ -9,7 +9,7 @@ from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.domain.review.incidents import Incident, IncidentChange, IncidentDraft, IncidentImpact, end_fault
 from hashdb.domain.rules import incident_fault
 from hashdb.domain.times import format_instant
-from hashdb.errors import Fault, InvalidInput
+from hashdb.errors import Fault, reject, reject_field
 from hashdb.service import HashDB
 from hashdb.service.contributions.expiry import settle
 
@@ -52,8 +52,7 @@ def add(db: HashDB, actor: Actor, draft: IncidentDraft) -> Incident:
     """
     actor.require(Scope.ADMIN)
     reasons = {"label": incident_fault(draft.label), "end": end_fault(draft.start, draft.end)}
-    if faults := tuple(Fault(at, reason) for at, reason in reasons.items() if reason):
-        raise InvalidInput(faults)
+    reject(Fault(at, reason) for at, reason in reasons.items() if reason)
     with db.store.begin() as tx:
         added = tx.incidents.add(draft)
         details: Details = {"label": added.label, **_details(added)}
@@ -71,8 +70,7 @@ def change(db: HashDB, actor: Actor, id: int, incident_change: IncidentChange) -
     with db.store.begin() as tx:
         before = tx.incidents.one(id, lock=True)
         after = incident_change.of(before)
-        if reason := end_fault(after.start, after.end):
-            raise InvalidInput((Fault("end", reason),))
+        reject_field("end", end_fault(after.start, after.end))
         fields = [name for name in ("end", "expires", "start") if getattr(before, name) != getattr(after, name)]
         if fields:
             tx.incidents.change(after)

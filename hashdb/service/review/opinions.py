@@ -11,7 +11,7 @@ from hashdb.domain.contributions import Contribution, IdempotencyKey, Status
 from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.domain.review.cases import CaseState, Cause, Opinion, OpinionDraft, Stance, opens_case
 from hashdb.domain.rules import Rules
-from hashdb.errors import InvalidInput, NotActive, NotFound, OwnContribution
+from hashdb.errors import NotActive, NotFound, OwnContribution, reject
 from hashdb.service import HashDB
 from hashdb.service.contributions.recording import REMEMBERED
 from hashdb.service.contributions.sight import await_hits, may_know, may_see, owns
@@ -42,8 +42,7 @@ def give(
     Raises InvalidInput, LimitReached, NotFound, OwnContribution, NotActive, IdempotencyKeyReused.
     """
     member = actor.require_member(Scope.MATCH)
-    if faults := tuple(db.rules.opinion_faults(draft)):
-        raise InvalidInput(faults)
+    reject(db.rules.opinion_faults(draft))
     if not counted:
         spend(db, actor, [draft])
     await_hits(db, actor, contribution)

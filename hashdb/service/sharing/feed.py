@@ -25,7 +25,7 @@ from hashdb.domain.sharing.feed import (
     matched_after,
 )
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.errors import BankOfMember, Fault, FeedRestarted, InvalidInput, NotFound, NotYours, TooManyAtOnce
+from hashdb.errors import BankOfMember, Fault, FeedRestarted, NotFound, NotYours, TooManyAtOnce, reject
 from hashdb.service import HashDB
 from hashdb.service.accounts.limits import Places
 from hashdb.service.accounts.members import all_members
@@ -172,13 +172,11 @@ def judge(db: HashDB, actor: Actor, drafts: Sequence[tuple[Signal, OpinionDraft]
     for holder in holders:
         if holder.member != member.id:
             others[holder.signal].add(holder.contribution)
-    faults = [
+    reject(
         Fault(f"{at}[{i}]", "no other member contributes it, or it was not answered to you")
         for i, (signal, _) in enumerate(drafts)
         if not others[signal]
-    ]
-    if faults:
-        raise InvalidInput(tuple(faults))
+    )
     pairs = [(id, draft) for signal, draft in drafts for id in sorted(others[signal])]
     opinions.spend(db, actor, [draft for _, draft in pairs])
     for id, draft in pairs:

@@ -25,14 +25,13 @@ from hashdb.domain.sharing.webhooks import (
     url_fault,
 )
 from hashdb.errors import (
-    Fault,
-    InvalidInput,
     LimitReached,
     NotFound,
     NotYours,
     ScopeMissing,
     TooManyWebhooks,
     WebhooksOff,
+    reject_field,
 )
 from hashdb.service import HashDB
 from hashdb.store import Transaction
@@ -227,5 +226,4 @@ def _require_on(db: HashDB) -> EgressPolicy:
 
 
 def _check(db: HashDB, url: str) -> None:
-    if reason := url_fault(url, _require_on(db)):
-        raise InvalidInput((Fault("url", reason),))
+    reject_field("url", url_fault(url, _require_on(db)))

@@ -15,7 +15,7 @@ from hashdb.domain.stats.counts import ANY_ALGORITHM, Count, CountKind, QueryOut
 from hashdb.domain.stats.replays import Replay
 from hashdb.domain.stats.reports import DayReport, QueryFigures, Report
 from hashdb.domain.times import Period
-from hashdb.errors import Fault, InvalidInput
+from hashdb.errors import reject_field
 from hashdb.service import HashDB, jobs
 from hashdb.service.accounts.members import all_members
 from hashdb.service.background import Task
@@ -131,8 +131,7 @@ def period_report(db: HashDB, tx: Transaction, first: date | None, last: date | 
     beginning = tx.audit.since(0, 1)
     last = last or db.now().date()
     first = first or min(last, beginning[0].at.date() if beginning else last)
-    if last < first:
-        raise InvalidInput((Fault("to", "is before from"),))
+    reject_field("to", "is before from" if last < first else None)
     return Period(first, last)
 
 

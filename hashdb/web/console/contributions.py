@@ -13,7 +13,7 @@ from hashdb.domain.contributions import Contribution, Sort, Standing, Status
 from hashdb.domain.review.cases import CaseState
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.times import format_instant
-from hashdb.errors import Fault, InvalidInput
+from hashdb.errors import Fault, InvalidInput, reject
 from hashdb.service.contributions import contributions, listings
 from hashdb.service.ledger import events
 from hashdb.service.matching import neighbors
@@ -123,8 +123,7 @@ def _require_confirmation(sent: Form, *, reason: bool, number: int | None = None
     faults = [Fault("reason", "is required")] if reason and not sent.text("reason") else []
     if number is not None and sent.text("number") != str(number):
         faults.append(Fault("number", f"is to be {number}, typed by hand"))
-    if faults:
-        raise InvalidInput(tuple(faults))
+    reject(faults)
 
 
 def _read_query(form: Form) -> ListingQuery | None:

@@ -8,7 +8,7 @@ from flask import Response
 
 from hashdb.domain.matching.matches import NearContribution, neighbor_radius
 from hashdb.domain.signals import Algorithm
-from hashdb.errors import Fault, InvalidInput
+from hashdb.errors import Fault, InvalidInput, reject
 from hashdb.hashing import Mode
 from hashdb.service.matching import neighbors
 from hashdb.web.console import pages
@@ -34,8 +34,7 @@ def find() -> Response:
     radii, faults = _radii(sent)
     try:
         signals = read_signals(sent, Mode.TRANSFORMS if sent.text("transforms") else Mode.PLAIN)
-        if faults:
-            raise InvalidInput(tuple(faults))
+        reject(faults)
         near = neighbors.list_near_signals(hashdb(), actor(), signals, _NEAR)
     except InvalidInput as error:
         return _page(sent.refused(merge_faults(error)), radii, None, status=422)

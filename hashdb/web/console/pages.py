@@ -23,7 +23,16 @@ from hashdb.domain.review.cases import Case
 from hashdb.domain.review.incidents import Incident
 from hashdb.domain.sharing.webhooks import Webhook
 from hashdb.domain.times import format_instant
-from hashdb.errors import Conflict, Fault, HashDBError, IndexNotReady, InvalidInput, MalformedRequest, SignInRefused
+from hashdb.errors import (
+    Conflict,
+    Fault,
+    HashDBError,
+    IndexNotReady,
+    InvalidInput,
+    MalformedRequest,
+    SignInRefused,
+    reject_field,
+)
 from hashdb.service.accounts import members
 from hashdb.service.stats import refusals
 from hashdb.web.console import filters, guard
@@ -193,8 +202,7 @@ def digest_of(value: object) -> str:
 
 def require_same(chosen: str, again: str) -> None:
     """Raise InvalidInput unless both passwords are the same."""
-    if chosen != again:
-        raise InvalidInput((Fault("again", "is not the same"),))
+    reject_field("again", None if chosen == again else "is not the same")
 
 
 def local_address(address: str) -> str:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from hashdb.domain.jobs import JobOutcome, ReportJob
 from hashdb.domain.stats.reports import Report
 from hashdb.domain.times import Period
-from hashdb.errors import Fault, InvalidInput
+from hashdb.errors import Fault, reject, reject_field
 from hashdb.service.accounts import members
 from hashdb.service.ledger import events
 from hashdb.service.stats import reports as jobs
@@ -64,7 +64,7 @@ def download(report_id: int) -> Response:
     """Download a report as JSON, CSV or HTML."""
     form = request.args.get("form", "json")
     if form not in _FORMS:
-        raise InvalidInput((Fault("form", f"must be one of {', '.join(_FORMS)}"),))
+        reject_field("form", f"must be one of {', '.join(_FORMS)}")
     report = _report(report_id, form)
     text = {"json": lambda: _json_text(report), "csv": lambda: csv_text(report), "html": lambda: reports.page(report)}
     response = Response(text[form](), mimetype=_FORMS[form])
@@ -100,8 +100,7 @@ def _read_period(sent: Form) -> tuple[date | None, date | None, int | None]:
     member = sent.number("member")
     if isinstance(member, str):
         faults.append(Fault("member", "is not one of the members"))
-    if faults:
-        raise InvalidInput(tuple(faults))
+    reject(faults)
     return days["from"], days["to"], None if isinstance(member, str) else member
 
 

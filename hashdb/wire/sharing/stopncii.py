@@ -14,8 +14,7 @@ from hashdb.domain.rules import DRAFTS_A_REQUEST
 from hashdb.domain.sharing.feed import ExchangeRecord
 from hashdb.domain.signals import Signal
 from hashdb.domain.times import format_instant
-from hashdb.errors import Fault
-from hashdb.wire import invalid_input
+from hashdb.errors import Fault, reject
 from hashdb.wire.pages import Count
 from hashdb.wire.sharing import Foreign, digits_of, pdq_of
 
@@ -91,8 +90,7 @@ class HashesIn(_Camel):
                 signals.append(pdq_of(record.hash_value))
             except ValueError as error:
                 faults.append(Fault(f"{at}.hashValue", str(error)))
-        if faults:
-            raise invalid_input(faults)
+        reject(faults)
         return signals
 
 
