@@ -47,17 +47,25 @@ from hashdb.store import Transaction
 from hashdb.store.contributions.statuses import PendingStatus
 
 
-def contribute(db: HashDB, actor: Actor, drafts: Sequence[Draft], key: IdempotencyKey | None = None) -> Receipt:
+def contribute(
+    db: HashDB,
+    actor: Actor,
+    drafts: Sequence[Draft],
+    key: IdempotencyKey | None = None,
+    *,
+    checked: bool = False,
+) -> Receipt:
     """Record a member's drafts, all or none. With an idempotency key, a repeated request is recorded once.
 
     When this returns, the contributions are durable and the next match of any process finds them.
+    `checked`: the drafts were read with the rules of the service, so only the intake rules are checked here.
     Raises InvalidInput, LimitReached, IdempotencyKeyReused.
     """
     member = actor.require_member(Scope.CONTRIBUTE)
     db.budgets.spend(actor, ((Budget.CONTRIBUTIONS, len(drafts)),), db.now())
 
     def check_and_record(rules: IntakeRules, seq: int) -> Receipt:
-        check(db, drafts, db.now(), rules)
+        check(db, drafts, db.now(), rules, checked=checked)
         near = db.retired.near(signal for draft in drafts for signal in draft.signals)
         return db.recording.submit(Request(actor, member, drafts, key, rules, seq, near), partial(record, db))
 
@@ -78,9 +86,18 @@ def repeated(db: HashDB, actor: Actor, key: IdempotencyKey | None) -> Receipt | 
         return None if answer is None else kept_receipt(tx, answer, now)
 
 
-def check(db: HashDB, drafts: Sequence[Draft], now: datetime, rules: IntakeRules, at: str = "contributions") -> None:
-    """Raise InvalidInput with every fault of the drafts, each at `at[i].field`."""
-    own = ((position, fault) for position, draft in enumerate(drafts) for fault in db.rules.draft_faults(draft, now))
+def check(
+    db: HashDB,
+    drafts: Sequence[Draft],
+    now: datetime,
+    rules: IntakeRules,
+    at: str = "contributions",
+    *,
+    checked: bool = False,
+) -> None:
+    """Raise InvalidInput with every fault of the drafts, each at `at[i].field`; `checked` as in `contribute`."""
+    unchecked = () if checked else drafts
+    own = ((place, fault) for place, draft in enumerate(unchecked) for fault in db.rules.draft_faults(draft, now))
     pairs = sorted((*own, *rules.faults(drafts, now)), key=lambda pair: pair[0])
     reject(Fault(f"{at}[{position}].{fault.at}", fault.reason) for position, fault in pairs)
 
@@ -133,8 +150,7 @@ def _amend(db: HashDB, actor: Actor, id: int, change: Amendment, rules: IntakeRu
         before = _lock_own(tx, actor, id, now)
         if before.status is not Status.ACTIVE:
             raise NotActive(id, before.status)
-        fields = amend_with_expiry(db, tx, before, change, now, rules)
-        amended = tx.contributions.one(id, now)
+        amended, fields = amend_with_expiry(db, tx, before, change, now, rules)
         if fields:
             details = _amendment_details(amended, fields)
             append(tx, now, actor, [LogEntry(Action.CONTRIBUTION_AMENDED, "contribution", id, details)], seq)

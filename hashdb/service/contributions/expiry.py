@@ -27,16 +27,20 @@ def expiry_of(db: HashDB, draft: Draft, now: datetime, rules: IntakeRules) -> da
 
 def amend_with_expiry(
     db: HashDB, tx: Transaction, contribution: Contribution, change: Amendment, now: datetime, rules: IntakeRules
-) -> tuple[str, ...]:
-    """Change a contribution and the expiry that follows; return the names of the changed fields."""
+) -> tuple[Contribution, tuple[str, ...]]:
+    """Change an active contribution and the expiry that follows; return it, and the names of the changed fields."""
     before = tx.retention.own(contribution.id)
     own = before if change.expires_at is UNSET else change.expires_at
     label = contribution.incident if change.incident is UNSET else change.incident
     incident = rules.incidents.get(label) if label else None
     labels = contribution.labels if change.labels is UNSET else change.labels
     at = db.rules.retention.expiry(own, labels, contribution.received_at, incident)
-    fields = tx.contributions.amend(contribution, replace(change, expires_at=at), now, own)
-    return fields if own == before or "expires_at" in fields else tuple(sorted((*fields, "expires_at")))
+    changed = replace(change, expires_at=at)
+    fields = tx.contributions.amend(contribution, changed, now, own)
+    amended = replace(contribution, **{name: getattr(changed, name) for name in fields})
+    if at is not None and at <= now:
+        amended = replace(amended, status=Status.EXPIRED)
+    return amended, fields if own == before or "expires_at" in fields else tuple(sorted((*fields, "expires_at")))
 
 
 def start(db: HashDB) -> None:

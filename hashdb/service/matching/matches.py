@@ -120,4 +120,5 @@ def check(db: HashDB, queries: Sequence[Query], *, told_distances: bool = True) 
     faults = list(db.rules.queries_faults(queries))
     if not told_distances:
         faults += [Fault(f"queries[{i}].radius", _NO_RADIUS) for i, query in enumerate(queries) if query.radius]
-    reject(faults)
+    if faults:
+        reject(faults)

@@ -61,7 +61,7 @@ def contribute() -> Response:
     receipt = contributions.repeated(hashdb(), actor(), key)
     if receipt is None:
         drafts = read_drafts(text, replace(validation_context(), imported=imported))
-        receipt = contributions.contribute(hashdb(), actor(), drafts, key)
+        receipt = contributions.contribute(hashdb(), actor(), drafts, key, checked=True)
     return answer(ReceiptOut.from_domain(receipt), 201)
 
 
@@ -81,7 +81,7 @@ def contribute_media() -> Response:
     key = read_idempotency_key(form.metadata.encode(), *form.files, *([profile.encode()] if profile else ()))
     receipt = contributions.repeated(hashdb(), actor(), key)
     if receipt is None:
-        receipt = contributions.contribute(hashdb(), actor(), _drafts(form, profile), key)
+        receipt = contributions.contribute(hashdb(), actor(), _drafts(form, profile), key, checked=True)
     return answer(ReceiptOut.from_domain(receipt), 201)
 
 
