@@ -337,7 +337,7 @@ class HashingPool:
         with self._changed:
             if self._owner != os.getpid():
                 return
-            self._changed.wait_for(lambda: not self._pending)
+            self._changed.wait_for(lambda: not self.pending)
             self._owner = 0
             while not self._idle.empty():
                 self._idle.get().stop()
@@ -352,15 +352,15 @@ class HashingPool:
         with self._changed:
             if self._owner != os.getpid():
                 self._start()
-            own, all_keys = self._pending[key], self._pending.total()
+            own, all_keys = self.pending[key], self.pending.total()
             if (own and own + count > self._share) or (all_keys and all_keys + count > self._capacity):
                 raise HashingBusy(f"{self._share} of a key, {self._capacity} in all", retry_after=1)
-            self._pending[key] += count
+            self.pending[key] += count
             return self._turns
 
     def _start(self) -> None:
         self._owner = os.getpid()
-        self._pending = Counter[str]()
+        self.pending = Counter[str]()
         self._turns = Turns(self._workers)
         self._idle = LifoQueue[Worker]()
         for _ in range(self._workers):
@@ -368,9 +368,9 @@ class HashingPool:
 
     def _release(self, key: str, count: int) -> None:
         with self._changed:
-            self._pending[key] -= count
-            if not self._pending[key]:
-                del self._pending[key]
+            self.pending[key] -= count
+            if not self.pending[key]:
+                del self.pending[key]
             self._changed.notify_all()
 
     def _hash_picture(

@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 from hashdb.index.plan import Chunks, masks
 from hashdb.index.vectors import Entries, Words
 
-_VERSION = 3
+VERSION = 3
 """The version that a compatible kernel returns: a kernel compiled from older sources is not used."""
-_FIRST_ROOM, _MAX_KEPT_ROOM = 4_096, 1 << 18
+FIRST_ROOM, MAX_KEPT_ROOM = 4_096, 1 << 18
 """The hits that a thread has room for at first, and at most between searches (11 MB)."""
 _DAMAGED = "the tables of a segment point outside of it"
 _SHORT_SEARCH = 15_000
 """Nanoseconds up to which a search keeps the interpreter's lock: releasing and taking it takes as long."""
-_ROWS_A_CANDIDATE = 4
+ROWS_A_CANDIDATE = 4
 """The rows that a scan compares while one candidate of a large bucket is verified: measured as 3 to 6."""
 
 
@@ -100,7 +100,7 @@ class _Local(local):
     """The room of one thread for the hits of its searches."""
 
     def __init__(self) -> None:
-        self.results = SearchResults(_FIRST_ROOM)
+        self.results = SearchResults(FIRST_ROOM)
 
 
 class Table:
@@ -139,7 +139,7 @@ class Parts:
     def __init__(self, searched: Sequence[tuple[Table, Chunks | None]], bits: int, radius: int, cost: float) -> None:
         """`searched` has the table of each segment, and its chunks (None: scan it); `cost` is in nanoseconds."""
         probes = [
-            None if cut is None else _probes(cut, radius, table.rows // _ROWS_A_CANDIDATE) for table, cut in searched
+            None if cut is None else _probes(cut, radius, table.rows // ROWS_A_CANDIDATE) for table, cut in searched
         ]
         parts = [
             _Part(table.address, None if prepared is None else prepared.address)
@@ -161,7 +161,7 @@ class Kernel:
         self.path, library = path, ctypes.CDLL(path)
         pointer, count, small = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
         version = getattr(library, "hashdb_version", None)
-        if version is None or version() != _VERSION:
+        if version is None or version() != VERSION:
             raise OSError(f"{path} is of another version")
         self._probe, self._scan, self._order = library.hashdb_probe, library.hashdb_scan, library.hashdb_order
         self._probe.argtypes = (pointer, pointer, pointer, count, small, pointer)
@@ -179,7 +179,7 @@ class Kernel:
 
         The results are valid until the next search of this thread. Raises IndexError for damaged tables.
         """
-        probes = _probes(cut, radius, table.rows // _ROWS_A_CANDIDATE)
+        probes = _probes(cut, radius, table.rows // ROWS_A_CANDIDATE)
         return self._search(self._probe, table.address, probes.address, _address(queries), len(queries), radius)
 
     def scan(self, table: Table, queries: Words, radius: int) -> SearchResults:
@@ -207,7 +207,7 @@ class Kernel:
     def _grow(self, count: int) -> SearchResults:
         """Room for so many hits, which this thread keeps unless it is very large."""
         results = SearchResults(count)
-        if count <= _MAX_KEPT_ROOM:
+        if count <= MAX_KEPT_ROOM:
             self._local.results = results
         return results
 

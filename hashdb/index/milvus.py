@@ -36,13 +36,13 @@ _QUERIES_A_REQUEST = 16
 _VALUES_A_REQUEST = 5_000
 _CHECK_SECONDS = 1.0
 _RETRY_AFTER = 5
-_TIMEOUT = 30.0
+TIMEOUT = 30.0
 _WRITE_DELAY = 0.002
 """Seconds until searches see a write: milvus-lite does not show writes of the same millisecond."""
 _DIGITS = "0123456789abcdef"
 _MANIFEST = "hashdb_manifest"
 _COLLECTION_PREFIX = "hashdb_g"
-_EXACT = {"consistency_level": "Strong", "timeout": _TIMEOUT}
+_EXACT = {"consistency_level": "Strong", "timeout": TIMEOUT}
 
 
 class Milvus:
@@ -59,7 +59,7 @@ class Milvus:
 
         # pymilvus would log each failure with a traceback.
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
-        return MilvusClient(self.uri, token=self._token, timeout=_TIMEOUT)
+        return MilvusClient(self.uri, token=self._token, timeout=TIMEOUT)
 
     @contextmanager
     def request(self) -> Iterator[Any]:
@@ -120,7 +120,7 @@ class Collection:
             batch = dict.fromkeys(values[start : start + _VALUES_A_REQUEST])
             rows = [{"id": value.hex(), "value": value} for value in batch]
             with self.milvus.request() as client:
-                client.upsert(self.name, rows, timeout=_TIMEOUT)
+                client.upsert(self.name, rows, timeout=TIMEOUT)
         sleep(_WRITE_DELAY)
 
     def remove(self, values: Sequence[bytes]) -> None:

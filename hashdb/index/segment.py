@@ -33,7 +33,7 @@ _PIECE_SIZE = 1024 * 1024
 _ALIGNMENT = 64
 _MAX_HEADER = 1024 * 1024
 _MAX_CHECKSUM = 2**32 - 1
-_PLACES = 2**32
+PLACES = 2**32
 _STRIDE = 131_072
 """Values, or places, that NumPy counts at a time: it lets no other thread run meanwhile."""
 
@@ -119,14 +119,14 @@ def build_segment(words: Words, radius: int, cut: Chunks | None = None) -> Segme
 
 def max_values(bits: int) -> int:
     """The most values that a segment holds with any chunks: the places of its tables have 32 bits."""
-    return (_PLACES - 1) // (bits // 8)
+    return (PLACES - 1) // (bits // 8)
 
 
 def build_sorted_segment(arranged: Words, radius: int, cut: Chunks | None = None) -> Segment:
     """A segment of values that are distinct and sorted. Raises ValueError for too many values."""
     bits = arranged.shape[1] * 64
     cut = cut or choose_chunks(len(arranged), bits, radius)
-    if len(arranged) * max(1, len(cut.widths)) >= _PLACES:
+    if len(arranged) * max(1, len(cut.widths)) >= PLACES:
         raise ValueError(f"a segment cannot hold {len(arranged):,} values")
     width = 1 if bits == 64 else 2
     lanes = [copy_columns(arranged[:, first : first + width]) for first in range(0, bits // 64, width)]
@@ -142,12 +142,12 @@ def build_sorted_segment(arranged: Words, radius: int, cut: Chunks | None = None
         if native is not None:
             native.order(arranged, shift, width, first, table, chunk_entries)
         else:
-            _sort_chunk(arranged, shift, width, first, table, chunk_entries, keys)
+            sort_chunk(arranged, shift, width, first, table, chunk_entries, keys)
     # The most significant chunk has the order of the sorted values, which need not be stored twice.
     return Segment([entries[:count, None]] if bits == 64 else lanes, cut, offsets, entries)
 
 
-def _sort_chunk(
+def sort_chunk(
     values: Words,
     shift: int,
     width: int,

@@ -47,7 +47,7 @@ MANIFEST_NAME = "manifest.json"
 _VERSION = 2
 NOWHERE = (0, 0)
 """The stamp of a folder without a manifest."""
-_BLOCK_ROWS = 65_536
+BLOCK_ROWS = 65_536
 """Values of the largest segment in one block of a merge."""
 
 
@@ -251,7 +251,7 @@ def merge_words(segments: Sequence[Segment]) -> Words:
     """The distinct values of some segments, sorted. No value is lost, even if a damaged segment is not sorted."""
     first_words = [copy_columns(segment.lanes[0][:, 0]) for segment in segments]
     # Values with the same first word fall into the same block.
-    bounds = max(first_words, key=len)[_BLOCK_ROWS::_BLOCK_ROWS]
+    bounds = max(first_words, key=len)[BLOCK_ROWS::BLOCK_ROWS]
     cuts = [
         np.maximum.accumulate([0, *np.searchsorted(first, bounds).tolist(), len(first)]).tolist()
         for first in first_words

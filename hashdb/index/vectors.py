@@ -115,7 +115,7 @@ def distinct(words: Words) -> Words:
     return arranged if is_new.all() else arranged.compress(is_new, axis=0)
 
 
-_QUERIES_A_BLOCK, _BLOCK_LOOKUPS = 32, 16_384
+_QUERIES_A_BLOCK, BLOCK_LOOKUPS = 32, 16_384
 """The most queries in a block, and the most look-ups or candidates expected for a block.
 
 The system would free and allocate larger arrays each time, which takes as long as the search.
@@ -123,7 +123,7 @@ The system would free and allocate larger arrays each time, which takes as long 
 _ROWS_A_BLOCK = 16_384
 """The values scanned at a time: two lanes of them fit into the processor's cache."""
 _NONE = np.empty(0, np.intp)
-_NUMBERS = np.arange(_BLOCK_LOOKUPS)
+_NUMBERS = np.arange(BLOCK_LOOKUPS)
 
 
 class Hits(NamedTuple):
@@ -140,7 +140,7 @@ NOTHING = Hits(_NONE, _NONE, _NONE)
 def probe(segment: Segment, queries: Words, radius: int) -> Hits:
     """Search by the tables; a query with too many candidates is compared with every row."""
     probes, candidates = segment.cut.expected(len(segment), radius)
-    size = min(_QUERIES_A_BLOCK, int(_BLOCK_LOOKUPS / max(1, probes, candidates)) + 1)
+    size = min(_QUERIES_A_BLOCK, int(BLOCK_LOOKUPS / max(1, probes, candidates)) + 1)
     blocks = (queries[first : first + size] for first in range(0, len(queries), size))
     parts = [
         _shift_queries(hits, size * block)
@@ -172,7 +172,7 @@ def near(segment: Segment, value: int, radius: int, *, probing: bool) -> Iterabl
         return _scan_values(segment, value, radius)
     ends -= candidates
     places = ends.repeat(counts)
-    places += _NUMBERS[:total] if total <= _BLOCK_LOOKUPS else np.arange(total)
+    places += _NUMBERS[:total] if total <= BLOCK_LOOKUPS else np.arange(total)
     entries = segment.entries.take(places)
     if entries.dtype == np.uint64:
         return _close_values(entries, value, radius)

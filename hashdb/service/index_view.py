@@ -28,10 +28,10 @@ Progress = Callable[[int], None]
 
 _PATIENCE = 1.0
 """Seconds that a request waits while the index starts."""
-_AFTER_FAILURE = 60.0
+AFTER_FAILURE = 60.0
 """Seconds until segments are written again after a failure."""
 _SWEEPS_EVERY = 10.0
-_FEW = 20_000
+FEW = 20_000
 """Up to this many values, the store is asked about each one; beyond, it lists all values that last."""
 logger = logging.getLogger("hashdb.index")
 
@@ -55,20 +55,20 @@ class IndexView:
     ) -> None:
         """Empty until the first `catch_up`; the engine keeps its files in `folder` (None: all is kept in memory)."""
         self._store = store
-        self._engine = engine(folder, radii)
-        self._indexes = self._engine.indexes
+        self.engine = engine(folder, radii)
+        self._indexes = self.engine.indexes
         # Only for the thread that holds the follower's lock: whether it may write segments, and its progress callback.
         self._may_write = False
         self._progress: Progress = lambda count: None
         self._checked = False
         self._write_after = 0.0
-        self._follower = LogFollower(store.head, self._snapshot, (self,), self._moved, _PATIENCE)
-        self.catch_up = self._follower.catch_up
+        self.follower = LogFollower(store.head, self._snapshot, (self,), self._moved, _PATIENCE)
+        self.catch_up = self.follower.catch_up
 
     @property
     def head(self) -> Head | None:
         """The last event that the index knows of; None before the first `catch_up`."""
-        return self._follower.head
+        return self.follower.head
 
     def fill(self, progress: Progress) -> Head:
         """Catch up, and build missing segments from the store, which may take minutes; return the head.
@@ -76,7 +76,7 @@ class IndexView:
         One process builds them. Raises IndexNotReady in the others until it has.
         """
         with self._writing() as may_write, self._locked(may_write, progress):
-            return self._follower.feed()
+            return self.follower.feed()
 
     def backlog(self) -> int:
         """The number of signals in the store, which `fill` reads where there are no segments."""
@@ -89,7 +89,7 @@ class IndexView:
 
     def sizes(self) -> Mapping[Algorithm, Size]:
         """The number of values in each index of this process."""
-        indexes = self._engine.indexes
+        indexes = self.engine.indexes
         return {name: Size(index.in_memory, len(index) - index.in_memory) for name, index in indexes.items()}
 
     def search(self, algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
@@ -101,7 +101,7 @@ class IndexView:
             return self._indexes[algorithm].search(values, radius)
         except (IndexError, ValueError) as error:  # NumPy raises either for damaged tables
             logger.warning("the index is checked: %s", error)
-            self._engine.doubted = True
+            self.engine.doubted = True
             raise IndexNotReady(RETRY_AFTER) from error
 
     def maintain(self, at_once: bool = False) -> None:
@@ -111,67 +111,67 @@ class IndexView:
         """
         with self._writing() as may_write:
             with self._locked(may_write), suppress(IndexNotReady):
-                self._follower.feed()
-            unchecked = not self._checked or self._engine.doubted
+                self.follower.feed()
+            unchecked = not self._checked or self.engine.doubted
             # Files that cannot be written must be checked too.
-            if (may_write and self._is_due(at_once)) or (unchecked and (may_write or self._engine.failing)):
+            if (may_write and self._is_due(at_once)) or (unchecked and (may_write or self.engine.failing)):
                 try:
                     self._write(at_once, may_write=may_write)
                 except OSError as error:
                     self._postpone(error)
-            elif may_write and self._engine.sweeps and monotonic() >= self._write_after:
+            elif may_write and self.engine.sweeps and monotonic() >= self._write_after:
                 self._write_after = monotonic() + _SWEEPS_EVERY
-                self._engine.merge(self._lasting)
+                self.engine.merge(self._lasting)
 
     @contextmanager
     def _writing(self) -> Iterator[bool]:
         """Whether this process may write the index in the block: one of the machine, or of all that share the index."""
         with ExitStack() as stack:
-            may_write = stack.enter_context(self._engine.writing())
-            yield may_write and (not self._engine.shared or stack.enter_context(self._store.alone()))
+            may_write = stack.enter_context(self.engine.writing())
+            yield may_write and (not self.engine.shared or stack.enter_context(self._store.alone()))
 
     def _is_due(self, at_once: bool) -> bool:
-        return at_once or (self._engine.unflushed >= ARRAY and monotonic() >= self._write_after)
+        return at_once or (self.engine.unflushed >= ARRAY and monotonic() >= self._write_after)
 
     def _postpone(self, error: OSError) -> None:
-        self._engine.fail(error)
-        self._write_after = monotonic() + _AFTER_FAILURE
+        self.engine.fail(error)
+        self._write_after = monotonic() + AFTER_FAILURE
 
     def _write(self, at_once: bool, *, may_write: bool) -> None:
-        doubted = self._engine.doubted
-        sound = self._engine.sound(thoroughly=doubted or not self._checked)
+        doubted = self.engine.doubted
+        sound = self.engine.sound(thoroughly=doubted or not self._checked)
         self._checked = True
         with self._locked(may_write):
             if doubted or not sound:
-                self._follower.head = None
-            head = self._follower.feed()
-            snapshot, leaf = self._engine.snapshot(), self._follower.leaf
+                self.follower.head = None
+            head = self.follower.feed()
+            snapshot, leaf = self.engine.snapshot(), self.follower.leaf
         if not may_write:
             return
         # If files were discarded, other processes wait for their replacement.
         if not sound or self._is_due(at_once):
-            self._engine.flush(head.seq, leaf, snapshot)
-        while self._engine.merge(self._lasting):
+            self.engine.flush(head.seq, leaf, snapshot)
+        while self.engine.merge(self._lasting):
             pass
 
     def start(self, log: LogSnapshot[Transaction]) -> None:
         """Continue from the segments, or build them if they are missing and this process may write them."""
         seq, tx = log.head.seq, log.source
-        after = self._engine.start(log.head.epoch, seq, log.leaf)
-        if after == 0 and self._engine.on_disk and tx.matches.count() >= ARRAY:
+        after = self.engine.start(log.head.epoch, seq, log.leaf)
+        if after == 0 and self.engine.on_disk and tx.matches.count() >= ARRAY:
             self._build(log)
         else:
             self._add(tx, after, seq)
         # Until here, searches went on in the old indexes.
-        self._indexes = self._engine.indexes
+        self._indexes = self.engine.indexes
 
     def advance(self, log: LogSnapshot[Transaction], after: int) -> bool:
         """Add the values of the events past `after`; return False if another process has discarded the segments."""
-        if not self._engine.refresh(log.head.seq, log.leaf):
+        if not self.engine.refresh(log.head.seq, log.leaf):
             return False
-        if self._engine.doubted:
+        if self.engine.doubted:
             raise IndexNotReady(RETRY_AFTER)
-        self._add(log.source, max(after, self._engine.last_seq), log.head.seq)
+        self._add(log.source, max(after, self.engine.last_seq), log.head.seq)
         return True
 
     @contextmanager
@@ -182,11 +182,11 @@ class IndexView:
 
     def _moved(self) -> bool:
         """Whether a file was damaged, or another process wrote files, since the index caught up."""
-        return self._engine.doubted or self._engine.moved
+        return self.engine.doubted or self.engine.moved
 
     @contextmanager
     def _locked(self, may_write: bool, progress: Progress = lambda count: None) -> Iterator[None]:
-        with self._follower.lock:
+        with self.follower.lock:
             before = self._progress
             self._may_write, self._progress = may_write, progress
             try:
@@ -196,36 +196,36 @@ class IndexView:
 
     def _build(self, log: LogSnapshot[Transaction]) -> None:
         """Fill an index of many values from the store; where files can be written, one process does it for all."""
-        if not self._may_write and not self._engine.failing:
+        if not self._may_write and not self.engine.failing:
             raise IndexNotReady(RETRY_AFTER)
         logger.info("building the index from the database")
         if self._may_write:
-            self._engine.throw_away()
+            self.engine.throw_away()
         self._add(log.source, 0, log.head.seq)
         if self._may_write:
             try:
-                self._engine.flush(log.head.seq, log.leaf(log.head.seq), self._engine.snapshot())
+                self.engine.flush(log.head.seq, log.leaf(log.head.seq), self.engine.snapshot())
             except OSError as error:
                 self._postpone(error)
 
     def _add(self, tx: Transaction, after: int, seq: int) -> None:
         """Add the values of the events past `after` up to `seq`."""
         if after == 0:
-            for algorithm, index in self._engine.indexes.items():
+            for algorithm, index in self.engine.indexes.items():
                 index.fill(_with_progress(tx.matches.every(algorithm), algorithm.bits // 8, self._progress), seq)
             return
         for algorithm, values in tx.matches.added(after, seq).items():
-            if algorithm not in self._engine.indexes:
+            if algorithm not in self.engine.indexes:
                 continue
             if len(values) < ARRAY:
-                self._engine.indexes[algorithm].add(map(int.from_bytes, values), seq)
+                self.engine.indexes[algorithm].add(map(int.from_bytes, values), seq)
             else:
-                self._engine.indexes[algorithm].fill(values, seq)
+                self.engine.indexes[algorithm].fill(values, seq)
 
     def _lasting(self, algorithm: Algorithm, words: Words) -> NDArray[np.bool_]:
         """Which of the values, sorted, a contribution that may match still holds: a mask of their length."""
         with self._store.read() as tx:
-            if len(words) <= _FEW:
+            if len(words) <= FEW:
                 octets = to_octets(words)
                 lasting = tx.matches.lasting(algorithm, octets)
                 return np.fromiter((value in lasting for value in octets), bool, len(octets))

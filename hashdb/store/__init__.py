@@ -110,9 +110,9 @@ class Store:
         try:
             parsed = _parsed(url)
             if parsed.get_backend_name() == "sqlite":
-                self._engine = _sqlite(parsed, busy_seconds)
+                self.engine = _sqlite(parsed, busy_seconds)
             elif parsed.get_backend_name() == "postgresql":
-                self._engine = connections.postgresql_engine(parsed, busy_seconds)
+                self.engine = connections.postgresql_engine(parsed, busy_seconds)
             else:
                 raise BadSetting("HASHDB_DATABASE_URL", "must begin with sqlite:// or postgresql://")
         except ArgumentError:
@@ -122,11 +122,11 @@ class Store:
             ) from None
         except ImportError:
             raise BadSetting("HASHDB_DATABASE_URL", "the driver is missing: pip install 'hashdb[postgres]'") from None
-        self._driver_error = self._engine.dialect.loaded_dbapi.OperationalError
-        self.embedded = self._engine.dialect.name == "sqlite"
+        self._driver_error = self.engine.dialect.loaded_dbapi.OperationalError
+        self.embedded = self.engine.dialect.name == "sqlite"
         """Whether this is SQLite, whose schema hashdb migrates by itself."""
         self._turns = _writer_turns(parsed, busy_seconds) if self.embedded else None
-        self._heads = HeadReader(self._engine)
+        self._heads = HeadReader(self.engine)
         # Without a method in between: each request reads the head.
         self.head, self.tail = self._heads.read, self._heads.tail
 
@@ -151,7 +151,7 @@ class Store:
     def scrub(self) -> None:
         """Remove deleted data from SQLite's journal, except where a reader still needs it."""
         if self.embedded:
-            with self._busy_errors(), closing(self._engine.raw_connection()) as connection:
+            with self._busy_errors(), closing(self.engine.raw_connection()) as connection:
                 connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
 
     @contextmanager
@@ -160,7 +160,7 @@ class Store:
         if self.embedded:
             yield True
             return
-        with self._busy_errors(), self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        with self._busy_errors(), self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             alone = bool(connection.execute(select(func.pg_try_advisory_lock(_ALONE))).scalar_one())
             try:
                 yield alone
@@ -170,11 +170,11 @@ class Store:
 
     def copy_to(self, path: Path) -> None:
         """Write a copy of the whole database to a new file, while it is in use. Raises BackupFailed."""
-        write_copy(self._engine, path)
+        write_copy(self.engine, path)
 
     def fill_from(self, path: Path) -> None:
         """Restore such a copy into this database, which must be empty. Raises BackupFailed."""
-        read_copy(self._engine, path)
+        read_copy(self.engine, path)
 
     @contextmanager
     def scratch(self, folder: Path) -> Iterator[str]:
@@ -182,7 +182,7 @@ class Store:
 
         Raises BackupFailed.
         """
-        with scratch(self._engine, folder) as url:
+        with scratch(self.engine, folder) as url:
             yield url
 
     def rows(self) -> int:
@@ -196,18 +196,18 @@ class Store:
         Nothing opens the target before `finish_move_to`. Raises MoveFailed, StoreBusy.
         """
         with self.read() as tx, target._busy_errors():
-            moves.begin(tx.connection, target._engine)
-            return moves.make_equal(tx.connection, target._engine, advance)
+            moves.begin(tx.connection, target.engine)
+            return moves.make_equal(tx.connection, target.engine, advance)
 
     def finish_move_to(self, target: Store, head: Head) -> None:
         """Let the target be opened. Raises MoveFailed if the log's head is not the one that was moved, StoreBusy."""
         with self.read() as tx, target._busy_errors():
-            moves.finish(tx.connection, target._engine, head)
+            moves.finish(tx.connection, target.engine, head)
 
     def close(self) -> None:
         """Close every connection of this process."""
         self._heads.close()
-        self._engine.dispose()
+        self.engine.dispose()
         if self._turns is not None:
             self._turns.close()
 
@@ -220,7 +220,7 @@ class Store:
     def _transaction(self, writes: bool) -> Iterator[Transaction]:
         # Each match runs this: `_busy_errors` around it would be another generator.
         try:
-            with self._engine.connect() as connection:
+            with self.engine.connect() as connection:
                 if self.embedded:
                     connection.execution_options(hashdb_writes=writes)
                 elif not writes:

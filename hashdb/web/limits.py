@@ -32,7 +32,7 @@ FAILURES = "100/minute"
 _REDIS = ("redis", "rediss", "redis+unix", "valkey", "valkeys", "valkey+unix")
 _TIMEOUTS = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5}
 """In seconds: a request waits at most so long for the shared storage."""
-_RETRY_SECONDS = 5.0
+RETRY_SECONDS = 5.0
 """After a failure, the worker does not use the shared storage for so long."""
 
 _CONTRIBUTIONS = (Budget.CONTRIBUTIONS,)
@@ -105,7 +105,7 @@ class RateLimits:
         self._failure = parse(FAILURES)
         self._shared = FixedWindowRateLimiter(storage)
         self._local = FixedWindowRateLimiter(MemoryStorage())
-        self._retry_at = 0.0
+        self.retry_at = 0.0
 
     def visit(self, address: str) -> None:
         """Count a request of an address, with or without a key. Raises LimitReached."""
@@ -132,13 +132,13 @@ class RateLimits:
     def _hit(self, rate: RateLimitItem, *who: str) -> None:
         from limits.errors import StorageError
 
-        if time.monotonic() >= self._retry_at:
+        if time.monotonic() >= self.retry_at:
             try:
                 self._count_or_raise(self._shared, rate, *who)
                 return
             except StorageError:
                 # Otherwise each request would wait for the timeout and write a log line.
-                self._retry_at = time.monotonic() + _RETRY_SECONDS
+                self.retry_at = time.monotonic() + RETRY_SECONDS
                 log.warning(
                     "the storage of HASHDB_RATE_LIMIT_STORAGE does not answer: this worker counts requests by itself"
                 )

@@ -77,7 +77,7 @@ def test_closing_waits_for_the_picture_that_another_thread_has_hashed() -> None:
     pool.hash([SMALL], QUICK)
     with ThreadPoolExecutor(2) as threads:
         slow = [threads.submit(pool.hash, [SMALL], SLOW) for _ in range(2)]
-        assert eventually(lambda: pool._pending.total() == 2)
+        assert eventually(lambda: pool.pending.total() == 2)
         pool.close()
         assert workers() == set()
     assert [reasons(one.result()) for one in slow] == [[None], [None]]
@@ -145,7 +145,7 @@ def test_a_key_fills_half_of_the_pool_and_another_finds_a_place() -> None:
     with HashingPool(1, 2, 30, MEMORY, LIMITS) as pool, ThreadPoolExecutor(1) as threads:
         pool.hash([SMALL], QUICK)
         greedy = threads.submit(pool.hash, [SMALL] * 2, SLOW, key="a")
-        assert eventually(lambda: pool._pending.total() == 2)
+        assert eventually(lambda: pool.pending.total() == 2)
         with pytest.raises(HashingBusy):
             pool.hash([SMALL], QUICK, key="a")
         assert reasons(pool.hash([SMALL], QUICK, key="b")) == [None]
@@ -158,7 +158,7 @@ def test_a_picture_of_another_key_waits_for_one_of_a_request_of_many(workers: in
     with HashingPool(workers, 64, 30, MEMORY, LIMITS) as pool, ThreadPoolExecutor(1) as threads:
         pool.hash([SMALL] * workers, QUICK)
         greedy = threads.submit(pool.hash, [SMALL] * 32, SLOW, key="a")
-        assert eventually(lambda: pool._pending["a"] == 32)
+        assert eventually(lambda: pool.pending["a"] == 32)
         for _ in range(3):
             assert reasons(pool.hash([SMALL], QUICK, key="b")) == [None]
         assert not greedy.done()

@@ -46,7 +46,7 @@ def cut_into(words: Words, cut: Chunks, order: Kernel | None = None) -> Segment:
         if order is None:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(segments, "kernel", lambda: None)
-                segments._sort_chunk(words, shift, size, start, table, into, np.empty(rows, np.uint64))
+                segments.sort_chunk(words, shift, size, start, table, into, np.empty(rows, np.uint64))
         else:
             order.order(words, shift, size, start, table, into)
     return Segment(lanes, cut, offsets, entries)
@@ -172,7 +172,7 @@ def test_hits_past_the_room_are_told_too(native: Kernel, bits: int, count: int) 
 
 
 def test_room_for_very_many_hits_is_not_kept(native: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "_MAX_KEPT_ROOM", 5_000)
+    monkeypatch.setattr(kernels, "MAX_KEPT_ROOM", 5_000)
     segment, queries = near_one(64, 9_000)
     table, native = table_of(segment), Kernel(native.path)
     many = native.scan(table, queries, 8)
@@ -199,7 +199,7 @@ def test_too_many_candidates_are_scanned_and_found_all_the_same(
     segment, queries = near_one(bits, 3_000)
     table, expected = table_of(segment), plainly(segment.words(slice(None)), queries, 4)
     for candidate in (1, 2, 10, 100, 10**9):
-        monkeypatch.setattr(kernels, "_ROWS_A_CANDIDATE", candidate)
+        monkeypatch.setattr(kernels, "ROWS_A_CANDIDATE", candidate)
         assert told(native.probe(table, segment.cut, queries, 4)) == expected
 
 
@@ -250,7 +250,7 @@ def test_values_past_the_room_are_told_too(native: Kernel, bits: int) -> None:
     segment, queries = near_one(bits, 5_000)
     [centre] = unpack(queries[1:2])
     parts = parts_of([segment, segment], 8, 0)
-    assert len(native.near(parts, centre)) == 2 * len(segment) > kernels._FIRST_ROOM
+    assert len(native.near(parts, centre)) == 2 * len(segment) > kernels.FIRST_ROOM
     assert set(native.near(parts, centre)) == {
         ((v ^ centre).bit_count(), v) for v in unpack(segment.words(slice(None)))
     }
@@ -283,7 +283,7 @@ def test_a_library_that_is_missing_or_of_other_sources_is_not_used(
 ) -> None:
     with pytest.raises(OSError, match=r"/no/such"):
         Kernel("/no/such.so")
-    monkeypatch.setattr(kernels, "_VERSION", -1)
+    monkeypatch.setattr(kernels, "VERSION", -1)
     with pytest.raises(OSError, match="is of another version"):
         Kernel(native.path)
 

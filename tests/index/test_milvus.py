@@ -83,6 +83,6 @@ def test_a_collection_that_is_gone_is_not_taken_for_an_empty_one(milvus: Milvus)
 
 def test_milvus_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pymilvus")
-    monkeypatch.setattr(module, "_TIMEOUT", 0.5)
+    monkeypatch.setattr(module, "TIMEOUT", 0.5)
     with pytest.raises(IndexNotReady):
         Collection(Milvus("http://127.0.0.1:9"), "nowhere", 64).near([5], 1)

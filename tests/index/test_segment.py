@@ -144,7 +144,7 @@ def test_both_engines_make_the_same_tables(monkeypatch: pytest.MonkeyPatch, bits
 def test_more_than_its_tables_can_number_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert max_values(64) * 8 < 2**32 <= (max_values(64) + 1) * 8
     assert max_values(256) * 32 < 2**32 <= (max_values(256) + 1) * 32
-    monkeypatch.setattr(segments, "_PLACES", 800)
+    monkeypatch.setattr(segments, "PLACES", 800)
     words = pack(list(range(100)), 64)
     assert len(build_segment(words[:99], 4, Chunks(64, (8,) * 8))) == max_values(64) == 99
     with pytest.raises(ValueError, match="a segment cannot hold 100 values"):

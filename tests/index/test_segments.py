@@ -186,7 +186,7 @@ def test_an_algorithm_that_was_switched_off_for_a_while_is_read_anew(folder: Pat
 
 
 def test_no_segment_has_more_values_than_its_tables_can_number(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segments, "_PLACES", 3_200)
+    monkeypatch.setattr(segments, "PLACES", 3_200)
     assert max_values(64) == 399
 
     def sizes() -> list[int]:
@@ -226,7 +226,7 @@ def lanes(words: Words) -> Segment:
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a few values fill several blocks."""
-    monkeypatch.setattr("hashdb.index.segments._BLOCK_ROWS", 50)
+    monkeypatch.setattr("hashdb.index.segments.BLOCK_ROWS", 50)
 
 
 @pytest.mark.usefixtures("small_blocks")

@@ -57,7 +57,7 @@ def test_blocks_of_queries_answer_as_each_alone(bits: int, monkeypatch: pytest.M
     queries = pack(stored[:50], bits)
     alone = [vectors.probe(segment, query[None], 9) for query in queries]
     for room in (1, 100, 10_000, 10**7):
-        monkeypatch.setattr(vectors, "_BLOCK_LOOKUPS", room)
+        monkeypatch.setattr(vectors, "BLOCK_LOOKUPS", room)
         together = vectors.probe(segment, queries, 9)
         for position, hits in enumerate(alone):
             mine = together.queries == position

@@ -255,7 +255,7 @@ def test_a_file_that_turns_out_damaged_in_a_search_is_built_anew_and_nobody_is_a
                 with pytest.raises(IndexNotReady):
                     health.ready(each)
         # One builds it anew; the other, who cannot write meanwhile, is not ready until it is.
-        with one.index._engine.writing() as may:
+        with one.index.engine.writing() as may:
             assert may
             other.index.maintain()
         if not silent:
@@ -288,11 +288,11 @@ def test_what_one_process_has_found_damaged_no_other_one_goes_on_with(
             told.append(count)
 
         told: list[int] = []
-        with one.index._engine.writing():
-            assert not one.index._engine.sound(thoroughly=True)
+        with one.index.engine.writing():
+            assert not one.index.engine.sound(thoroughly=True)
         with pytest.raises(IndexNotReady):
             other.index.catch_up()
-        one.index._follower.head = None
+        one.index.follower.head = None
         one.index.fill(build)
         assert sum(told) == len(set(made))
         for each in (one, other):
@@ -309,8 +309,8 @@ def test_a_small_index_that_was_thrown_away_is_read_anew_at_once(
         assert missed(other, actor, range(30)) == []
         flip(folder, "first")
         one.index._checked = False
-        with one.index._engine.writing():
-            assert not one.index._engine.sound(thoroughly=True)
+        with one.index.engine.writing():
+            assert not one.index.engine.sound(thoroughly=True)
         assert missed(other, actor, range(30)) == []
         assert index_of(other).in_memory == 30
         one.index.maintain(at_once=True)
@@ -330,7 +330,7 @@ def test_what_cannot_be_written_stays_in_memory_is_ready_and_is_tried_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     made = fill_store(db, actor)
-    monkeypatch.setattr(index_view, "_AFTER_FAILURE", 0.0)
+    monkeypatch.setattr(index_view, "AFTER_FAILURE", 0.0)
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

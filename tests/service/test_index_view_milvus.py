@@ -61,8 +61,8 @@ def restore(database_url: str) -> str:
 
 def look_again(db: HashDB) -> None:
     """As a second later."""
-    assert isinstance(db.index._engine, MilvusEngine)
-    db.index._engine._checked_at = 0.0
+    assert isinstance(db.index.engine, MilvusEngine)
+    db.index.engine._checked_at = 0.0
     db.index.maintain()
 
 
@@ -172,11 +172,11 @@ def test_what_was_written_of_a_log_that_was_restored_meanwhile_is_not_taken(
 ) -> None:
     one, _ = hosts
     contributed(one, actor, *map(draft, range(5)))
-    engine, seq = one.index._engine, one.index.catch_up().seq
+    engine, seq = one.index.engine, one.index.catch_up().seq
     snapshot = engine.snapshot()
     epoch = restore(database_url)
     assert one.index.catch_up().epoch == epoch
-    engine.flush(seq, one.index._follower.leaf, snapshot)
+    engine.flush(seq, one.index.follower.leaf, snapshot)
     assert (engine.last_seq, index_of(one).in_memory, missed(one, actor, range(5))) == (0, 5, [])
     one.index.maintain(at_once=True)
     assert (engine.last_seq, index_of(one).stored, missed(one, actor, range(5))) == (seq, 5, [])

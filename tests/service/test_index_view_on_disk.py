@@ -61,7 +61,7 @@ def test_values_leave_when_all_that_hold_them_have_ended_and_not_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if not few:
-        monkeypatch.setattr(index_view, "_FEW", 0)
+        monkeypatch.setattr(index_view, "FEW", 0)
     soon = NOON + timedelta(hours=1)
     withdrawn, shared, _, _, erased = contributed(
         db, actor, draft(1), draft(2), draft(3, expires_at=soon), draft(4, expires_at=soon), draft(5)
@@ -107,7 +107,7 @@ def test_what_had_ended_and_left_is_found_when_it_is_given_more_time(
     db: HashDB, actor: Actor, database_url: str, folder: Path, few: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not few:
-        monkeypatch.setattr(index_view, "_FEW", 0)
+        monkeypatch.setattr(index_view, "FEW", 0)
     soon, later = NOON + timedelta(hours=1), NOON + timedelta(hours=3)
     ended, *_ = contributed(db, actor, draft(1, expires_at=soon), *map(draft, range(100, 110)))
     ahead = Clock(NOON + timedelta(hours=2))

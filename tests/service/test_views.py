@@ -47,7 +47,7 @@ def test_an_unchanged_log_costs_a_look_at_its_head_and_no_transaction(db: HashDB
     _, secret = key_for(db, actor)
     members.authenticate(db, secret)
     begun: list[object] = []
-    event.listen(db.store._engine, "begin", begun.append)
+    event.listen(db.store.engine, "begin", begun.append)
     members.authenticate(db, secret)
     db.index.catch_up()
     assert db.index.catch_up(db.follower.catch_up()) == db.follower.head

@@ -197,10 +197,10 @@ def test_with_redis_all_workers_count_together_and_each_alone_while_it_is_away(
         assert caplog.text.count("this worker counts requests by itself") == 1
         (tmp_path / "redis.sock").unlink(missing_ok=True)
         with redis_at(tmp_path):
-            monkeypatch.setattr(limits, "_RETRY_SECONDS", 0.0)
+            monkeypatch.setattr(limits, "RETRY_SECONDS", 0.0)
             face = other.app.extensions["hashdb"]
             assert isinstance(face, AppState)
-            face.limits._retry_at = 0.0
+            face.limits.retry_at = 0.0
             assert [each.get("/v1/me").status_code for each in (there, caller, there, caller)] == [200, 200, 200, 429]
 
 

@@ -15,7 +15,7 @@ from hashdb.service.views import IntakeRules
 from hashdb.store import Transaction
 from hashdb.store.contributions.statuses import ExpiryFields
 
-_BATCH = 500
+BATCH = 500
 """Contributions that one transaction updates."""
 
 
@@ -82,9 +82,9 @@ def _settle_batch(db: HashDB, actor: Actor, after: int, label: str) -> int | Non
 
     def move(rules: IntakeRules, seq: int) -> int | None:
         with db.store.begin() as tx:
-            page, now = tx.retention.page(after, _BATCH, label), db.now()
+            page, now = tx.retention.page(after, BATCH, label), db.now()
             append(tx, now, actor, _move(db, tx, page, rules, now), seq)
-        return page[-1].id if len(page) == _BATCH else None
+        return page[-1].id if len(page) == BATCH else None
 
     return with_intake(db, move)
 
@@ -95,8 +95,8 @@ def _retain(db: HashDB, rules: IntakeRules, seq: int) -> bool:
         after = tx.retention.after(lock=True)
         if after is None or tx.retention.in_force() != db.rules.retention:
             return False
-        page = tx.retention.page(after, _BATCH)
-        more = len(page) == _BATCH
+        page = tx.retention.page(after, BATCH)
+        more = len(page) == BATCH
         tx.retention.went(page[-1].id if more else None)
         now = db.now()
         append(tx, now, SYSTEM, _move(db, tx, page, rules, now), seq)

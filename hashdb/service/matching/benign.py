@@ -156,7 +156,7 @@ def _added_entry(benign: BenignEntry) -> LogEntry:
     return LogEntry(Action.BENIGN_ADDED, "benign", benign.id, details)
 
 
-_BATCH = 500
+BATCH = 500
 """Contributions that one transaction updates."""
 
 
@@ -181,9 +181,9 @@ def _suppress(db: HashDB, actor: Actor, entry: UnappliedEntry) -> None:
     with db.store.read() as tx:
         touched = within_reach(db, tx, tx.benign.signals(entry.id))
         ids = tx.suppressions.holders(touched)
-    for start in range(0, len(ids), _BATCH):
+    for start in range(0, len(ids), BATCH):
         with db.store.begin() as tx:
-            batch = tx.suppressions.matching(ids[start : start + _BATCH])
+            batch = tx.suppressions.matching(ids[start : start + BATCH])
             held = [each for each in batch if each.signal in touched]
             tx.suppressions.suppress(held, entry.id)
             tx.audit.append(db.now(), actor, _amended_entries(held, entry, "masked"))
@@ -200,7 +200,7 @@ def _restore_batch(db: HashDB, actor: Actor, entry: UnappliedEntry, rules: Intak
     What another entry touches is assigned to that one.
     """
     with db.store.begin() as tx:
-        held = tx.suppressions.suppressed(entry.id, _BATCH)
+        held = tx.suppressions.suppressed(entry.id, BATCH)
         others = rules.touched({each.signal for each in held})
         free = [each for each in held if each.signal not in others]
         tx.suppressions.restore(free)

@@ -37,7 +37,7 @@ from hashdb.store import Transaction
 
 _FEED = tuple(action for action in Action if action.changes_feed)
 _HIDDEN = frozenset({"reference"})
-_WAITING = Places(each=2, all_keys=4)
+WAITING = Places(each=2, all_keys=4)
 """Readers that wait in a process at the same time; the other threads stay free for matches."""
 _POLL_SECONDS = 0.1
 
@@ -72,7 +72,7 @@ def wait(db: HashDB, actor: Actor, after: int, seconds: float) -> bool:
     """
     actor.require(Scope.FEED)
     try:
-        with db.places.place(actor), _WAITING.place(actor):
+        with db.places.place(actor), WAITING.place(actor):
             until = time.monotonic() + seconds
             while not (_changed(db, after) or db.stopping()) and time.monotonic() < until:
                 time.sleep(_POLL_SECONDS)

@@ -16,9 +16,9 @@ from hashdb.web.context import app_state, hashdb, spend_change
 
 OPEN = {"console.sessions.sign_in", "console.sessions.begin", "console.provider.go", "console.provider.come_back"}
 """Views that need no session."""
-_BEFORE_SECOND_FACTOR = {"console.sessions.code", "console.sessions.confirm", "console.sessions.sign_out"}
-_ALWAYS = {"console.sessions.sign_out", "console.theme"}
-_FIRST_THINGS = {
+BEFORE_SECOND_FACTOR = {"console.sessions.code", "console.sessions.confirm", "console.sessions.sign_out"}
+ALWAYS = {"console.sessions.sign_out", "console.theme"}
+FIRST_THINGS = {
     "password": {"console.account.password", "console.account.choose_password"},
     "factor": {"console.account.factor", "console.account.add_factor"},
 }
@@ -44,11 +44,11 @@ def enter() -> Response | None:
     token, lifetime = get(SESSION), app_state().settings.lifetime
     g.session = sessions.find_session(hashdb(), token, lifetime, in_use=not by_itself)
     if not session().complete:
-        return None if endpoint in _BEFORE_SECOND_FACTOR else _go("console.sessions.code")
+        return None if endpoint in BEFORE_SECOND_FACTOR else _go("console.sessions.code")
     g.actor = session().user.actor
     if request.method not in ("GET", "HEAD", "OPTIONS") and endpoint not in _WRITES_NOTHING:
         spend_change(g.actor)
-    return None if endpoint in _ALWAYS else _first_things(endpoint)
+    return None if endpoint in ALWAYS else _first_things(endpoint)
 
 
 def session() -> Session:
@@ -76,7 +76,7 @@ def _first_things(endpoint: str) -> Response | None:
     user = session().user
     needs_factor = app_state().settings.require_second_factor and user.has_password and not user.second_factor
     for needed, page in ((user.provisional, "password"), (needs_factor, "factor")):
-        if needed and endpoint not in _FIRST_THINGS[page]:
+        if needed and endpoint not in FIRST_THINGS[page]:
             return _go(f"console.account.{page}")
         if needed:
             return None

@@ -53,7 +53,7 @@ def test_the_earliest_of_expiry_and_retention_counts(database_url: str, clock: C
 def test_what_was_there_before_goes_by_another_retention_once_it_is_settled(
     database_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(expiry, "_BATCH", 2)
+    monkeypatch.setattr(expiry, "BATCH", 2)
     before = kept(database_url, clock, Retention({}))
     actor = member_with(before)
     items = contributed(before, actor, *(draft(seed, labels=("manifesto",)) for seed in range(5)), draft(9))
@@ -77,7 +77,7 @@ def test_what_was_there_before_goes_by_another_retention_once_it_is_settled(
 
 
 def test_interrupted_it_goes_on_where_it_was(database_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(expiry, "_BATCH", 2)
+    monkeypatch.setattr(expiry, "BATCH", 2)
     db = kept(database_url, clock, Retention({}))
     actor = member_with(db)
     items = contributed(db, actor, *(draft(seed, labels=("manifesto",)) for seed in range(5)))

@@ -36,7 +36,7 @@ def test_what_was_stored_before_an_entry_came_with_hashdb_is_masked_when_it_is_s
 
 
 def test_interrupted_it_goes_on_where_it_was(db: HashDB, actor: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benign, "_BATCH", 2)
+    monkeypatch.setattr(benign, "BATCH", 2)
     items = contributed(db, actor, *(draft(near(signal(1), 8, seed)) for seed in range(7)))
     benign.start(db, (BenignDraft((signal(1),), built_in="one"),))
     begin, left = db.store.begin, [3]

@@ -134,7 +134,7 @@ def test_many_twins_are_quarantined_with_few_statements(
     case = opinions.give(db, other, one.id, DISPUTES).case
     assert case is not None
     asked: list[str] = []
-    event.listen(db.store._engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    event.listen(db.store.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
     decided = cases.decide(db, COMMAND_LINE, case, Decision.RETIRE)
     assert isinstance(decided, Case)
     assert len(cases.page(db, COMMAND_LINE, CaseState.OPEN, 0, 999)) == 200

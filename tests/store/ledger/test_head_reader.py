@@ -80,7 +80,7 @@ def test_the_connection_of_a_thread_is_closed_when_it_ends_or_fails(empty_url: s
         store.head()
     store.migrate()
     closed: list[object] = []
-    event.listen(store._engine, "close_detached", lambda connection: closed.append(connection))
+    event.listen(store.engine, "close_detached", lambda connection: closed.append(connection))
     for number in range(1, 4):
         thread = Thread(target=store.head)
         thread.start()

@@ -145,9 +145,9 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def test_every_name_is_of_a_view(service: Service) -> None:
     names = (
         guard.OPEN
-        | guard._BEFORE_SECOND_FACTOR
-        | guard._ALWAYS
-        | {one for some in guard._FIRST_THINGS.values() for one in some}
+        | guard.BEFORE_SECOND_FACTOR
+        | guard.ALWAYS
+        | {one for some in guard.FIRST_THINGS.values() for one in some}
     )
     assert names <= set(service.app.view_functions)
 
