@@ -22,7 +22,7 @@ from hashdb.index import Engine, Index
 from hashdb.index.bktree import BKTreeEngine
 from hashdb.index.kernel import engine as kernel_name
 from hashdb.index.milvus import Milvus, MilvusEngine
-from hashdb.index.segments import SegmentStore
+from hashdb.index.segment_store import SegmentStore
 from hashdb.index.vectors import Words, unpack
 from scripts.benchmarks import report
 

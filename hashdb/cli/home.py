@@ -39,7 +39,7 @@ def open_home(settings: Settings, index: Path | None = None, engine: OpenEngine 
     `engine` keeps the index in memory, or in the folder `index`; by default it is the tiered engine.
     Raises BadSetting, DatabaseAway, SchemaOutdated.
     """
-    from hashdb.index.segments import SegmentStore
+    from hashdb.index.segment_store import SegmentStore
     from hashdb.service import open_hashdb
 
     prepare_home(settings.home)
@@ -81,7 +81,7 @@ def configured_signing(settings: Settings) -> Signing:
 def configured_engine(settings: Settings) -> OpenEngine:
     """The constructor of the engine that HASHDB_INDEX names. Raises BadSetting."""
     if settings.index == "tiered":
-        from hashdb.index.segments import SegmentStore
+        from hashdb.index.segment_store import SegmentStore
 
         return SegmentStore
     if settings.index == "bktree":

@@ -13,7 +13,7 @@ from hashdb.domain.matching.matches import Neighbor
 from hashdb.domain.signals import Algorithm
 from hashdb.index.follower import LogFollower, LogSnapshot
 from hashdb.index.segment import max_values
-from hashdb.index.segments import SegmentStore
+from hashdb.index.segment_store import SegmentStore
 from hashdb.index.tiered import ARRAY, TieredIndex
 from hashdb.index.vectors import Words, from_octets, is_among
 from hashdb.local.tables import CopyTables

@@ -16,7 +16,7 @@ from hashdb.domain.turns import Together, Turns
 from hashdb.errors import StoreBusy
 from hashdb.index import OpenEngine
 from hashdb.index.follower import LogFollower, LogSnapshot
-from hashdb.index.segments import SegmentStore
+from hashdb.index.segment_store import SegmentStore
 from hashdb.service.accounts.limits import Budgets, Places, Suspicions
 from hashdb.service.background import Background
 from hashdb.service.index_view import IndexView

@@ -18,7 +18,7 @@ from hashdb.domain.signals import Algorithm
 from hashdb.errors import IndexNotReady
 from hashdb.index import Index, OpenEngine
 from hashdb.index.follower import RETRY_AFTER, LogFollower, LogSnapshot
-from hashdb.index.segments import SegmentStore
+from hashdb.index.segment_store import SegmentStore
 from hashdb.index.tiered import ARRAY
 from hashdb.index.vectors import Words, from_octets, is_among, to_octets
 from hashdb.store import Store, Transaction

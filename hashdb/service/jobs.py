@@ -10,7 +10,7 @@ from time import monotonic
 from typing import TypeVar
 
 from hashdb.domain.jobs import Job
-from hashdb.index.segments import low_priority
+from hashdb.index.segment_store import low_priority
 from hashdb.service import HashDB
 from hashdb.service.background import Task
 from hashdb.store import Transaction

@@ -13,7 +13,7 @@ from time import monotonic
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.sharing.webhooks import DeliveryOutcome
 from hashdb.index.folder import lock_folder
-from hashdb.index.segments import low_priority
+from hashdb.index.segment_store import low_priority
 from hashdb.service import HashDB
 from hashdb.service.accounts import members
 from hashdb.service.background import Task

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hashdb.domain.signals import Algorithm
 from hashdb.index.segment import build_segment
-from hashdb.index.segments import SegmentStore, low_priority
+from hashdb.index.segment_store import SegmentStore, low_priority
 from hashdb.index.vectors import Words, unpack
 from scripts.benchmarks.engines import ROOT, surroundings
 

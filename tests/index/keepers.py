@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hashdb.domain.signals import Algorithm
 from hashdb.index.segment import no_step
-from hashdb.index.segments import SegmentStore
+from hashdb.index.segment_store import SegmentStore
 from hashdb.index.vectors import Words, unpack
 
 PHASH, PDQ = Algorithm.PHASH, Algorithm.PDQ

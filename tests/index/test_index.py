@@ -21,7 +21,7 @@ from hashdb.index import Alive, Engine, Index, OpenEngine
 from hashdb.index.bktree import BKTreeEngine, BKTreeIndex
 from hashdb.index.kernel import kernel
 from hashdb.index.milvus import Milvus, MilvusEngine
-from hashdb.index.segments import SegmentStore
+from hashdb.index.segment_store import SegmentStore
 from hashdb.index.tiered import TieredIndex
 from hashdb.index.vectors import Words, unpack
 from tests.index.milvus import WrittenIndex, milvus_lite

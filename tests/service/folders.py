@@ -13,7 +13,7 @@ from hashdb.domain.ledger import merkle
 from hashdb.domain.ledger.events import Action, LogEntry
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.index.segment import open_segment
-from hashdb.index.segments import read_manifest
+from hashdb.index.segment_store import read_manifest
 from hashdb.index.tiered import ARRAY, TieredIndex
 from hashdb.service import HashDB, open_hashdb
 from hashdb.service.matching import matches

@@ -13,7 +13,7 @@ from hashdb.domain.accounts.members import Actor
 from hashdb.index import OpenEngine
 from hashdb.index.bktree import BKTreeEngine
 from hashdb.index.milvus import Milvus, MilvusEngine
-from hashdb.index.segments import SegmentStore
+from hashdb.index.segment_store import SegmentStore
 from hashdb.service import HashDB, index_check, open_hashdb
 from hashdb.service.contributions import contributions
 from tests.builders import RULES, Clock, contributed, draft

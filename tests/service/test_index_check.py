@@ -14,7 +14,7 @@ from hashdb.domain.signals import Algorithm
 from hashdb.errors import IndexNotReady
 from hashdb.index.kernel import kernel
 from hashdb.index.segment import Segment, build_segment, open_segment, write_segment
-from hashdb.index.segments import read_manifest
+from hashdb.index.segment_store import read_manifest
 from hashdb.index.vectors import pack, unpack
 from hashdb.service import HashDB, index_check
 from hashdb.service.contributions import contributions

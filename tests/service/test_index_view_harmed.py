@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, text
 from hashdb.domain.accounts.members import Actor
 from hashdb.errors import IndexNotReady
 from hashdb.index import segment, segments
-from hashdb.index.segments import MANIFEST_NAME, read_manifest, write_manifest
+from hashdb.index.segment_store import MANIFEST_NAME, read_manifest, write_manifest
 from hashdb.service import HashDB, health, index_view
 from hashdb.service.matching import matches
 from tests.builders import Clock, contributed, draft, query

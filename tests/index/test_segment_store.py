@@ -20,7 +20,7 @@ from hashdb.index import Manifest
 from hashdb.index import segment as segments
 from hashdb.index.plan import Chunks
 from hashdb.index.segment import Segment, build_segment, max_values
-from hashdb.index.segments import (
+from hashdb.index.segment_store import (
     MANIFEST_NAME,
     NOWHERE,
     SegmentStore,
@@ -226,7 +226,7 @@ def lanes(words: Words) -> Segment:
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a few values fill several blocks."""
-    monkeypatch.setattr("hashdb.index.segments.BLOCK_ROWS", 50)
+    monkeypatch.setattr("hashdb.index.segment_store.BLOCK_ROWS", 50)
 
 
 @pytest.mark.usefixtures("small_blocks")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hashdb.index import Manifest
-from hashdb.index.segments import MANIFEST_NAME, read_manifest, write_manifest
+from hashdb.index.segment_store import MANIFEST_NAME, read_manifest, write_manifest
 from tests.index.keepers import PDQ, PHASH, STEPS, Keeper, Log, files_of
 from tests.processes import exit_code
 
