@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -416,12 +417,6 @@ def _feed_params(after: int, epoch: str | None, wait: int) -> dict[str, str | in
 
 
 def _filter_params(filter: Filter) -> dict[str, str | int]:
-    params = {
-        "status": filter.status,
-        "standing": filter.standing,
-        "label": filter.label,
-        "member": filter.member,
-        "since": None if filter.since is None else format_instant(filter.since),
-        "until": None if filter.until is None else format_instant(filter.until),
-    }
-    return {name: value for name, value in params.items() if value is not None}
+    names = ("status", "standing", "label", "member", "since", "until")
+    values = {name: value for name in names if (value := getattr(filter, name)) is not None}
+    return {name: format_instant(value) if isinstance(value, datetime) else value for name, value in values.items()}

@@ -107,8 +107,8 @@ def _settings(db: HashDB) -> Details:
 
 
 def _logged(tx: Transaction) -> Details:
-    events = tx.audit.between(0, tx.audit.head().seq + 1, 1, None, Action.SETTINGS_CHANGED, _SUBJECT)
-    return {name: events[0].details.get(name, default) for name, default in _DEFAULT.items()} if events else _DEFAULT
+    last = tx.audit.newest(*_SUBJECT, Action.SETTINGS_CHANGED)
+    return {name: last.details.get(name, default) for name, default in _DEFAULT.items()} if last else _DEFAULT
 
 
 def _text(value: Detail) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import Column, Row, Table, delete, insert, select, update
 
 from hashdb.domain.jobs import Job, JobOutcome, ReportJob, Verification
 from hashdb.domain.times import Period
-from hashdb.store.repositories import Repository, upsert
+from hashdb.store.repositories import Repository, same, upsert
 from hashdb.store.tables import LONGEST_TEXT, report_jobs, task_errors, verifications
 
 _Job = TypeVar("_Job", bound=Job)
@@ -120,12 +120,5 @@ class TaskErrors(Repository):
 
 
 def _common(row: Row[Any]) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "actor": row.actor,
-        "begun_at": row.begun_at,
-        "touched_at": row.touched_at,
-        "size": row.size,
-        "done": row.done,
-        "outcome": None if row.outcome is None else JobOutcome(row.outcome),
-    }
+    outcome = None if row.outcome is None else JobOutcome(row.outcome)
+    return {**same(row, "id", "actor", "begun_at", "touched_at", "size", "done"), "outcome": outcome}

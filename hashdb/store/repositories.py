@@ -71,6 +71,11 @@ class repository(Generic[_R]):  # noqa: N801
         return made
 
 
+def same(source: object, *names: str) -> dict[str, Any]:
+    """The attributes of a row or a value that have one name in the table and in the domain."""
+    return {name: getattr(source, name) for name in names}
+
+
 Row = Mapping[str, Any]
 _Process = Callable[[Any], Any] | None
 

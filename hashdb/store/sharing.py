@@ -24,7 +24,7 @@ from hashdb.domain.sharing.webhooks import (
     Webhook,
     WebhookDraft,
 )
-from hashdb.store.repositories import Repository, chunks
+from hashdb.store.repositories import Repository, chunks, same
 from hashdb.store.tables import deliveries, members, webhook_topics, webhooks
 
 
@@ -42,14 +42,7 @@ class Webhooks(Repository):
 
     def add(self, member: int, draft: WebhookDraft, secret: str, now: datetime, seq: int) -> Webhook:
         """Record a webhook, which receives the events after `seq`."""
-        row = {
-            "member_id": member,
-            "url": draft.url,
-            "note": draft.note,
-            "enabled": True,
-            "secret": secret,
-            "created_at": now,
-        }
+        row = {"member_id": member, **same(draft, "url", "note"), "enabled": True, "secret": secret, "created_at": now}
         id = self._connection.execute(insert(webhooks).returning(webhooks.c.id), row).scalar_one()
         self._follow(id, draft.topics, seq)
         return self.one(id)
@@ -73,12 +66,7 @@ class Webhooks(Repository):
 
     def change(self, changed: Webhook, before: Webhook, seq: int) -> None:
         """Store a changed webhook; it receives a topic that it did not have before from `seq` on."""
-        values = {
-            "url": changed.url,
-            "note": changed.note,
-            "enabled": changed.enabled,
-            "failing_since": changed.failing_since,
-        }
+        values = same(changed, "url", "note", "enabled", "failing_since")
         self._connection.execute(update(webhooks).where(webhooks.c.id == changed.id).values(values))
         gone = [str(topic) for topic in before.topics if topic not in changed.topics]
         self._connection.execute(
@@ -182,15 +170,9 @@ _BEHIND = (
 
 def _webhook(row: Row[tuple[object, ...]], topics: Collection[Topic]) -> Webhook:
     return Webhook(
-        id=row.id,
+        **same(row, "id", "url", "note", "enabled", "created_at", "failing_since", "overlap_until"),
         member=row.member_id,
-        url=row.url,
         topics=tuple(topic for topic in Topic if topic in topics),
-        note=row.note,
-        enabled=row.enabled,
-        created_at=row.created_at,
-        failing_since=row.failing_since,
-        overlap_until=row.overlap_until,
     )
 
 
@@ -313,14 +295,9 @@ def _claimed(row: Row[tuple[object, ...]], now: datetime) -> ClaimedDelivery:
 
 def _delivery(row: Row[tuple[object, ...]]) -> Delivery:
     return Delivery(
-        id=row.id,
+        **same(row, "id", "attempts", "next_at", "tried_at", "status", "ms"),
         webhook=row.webhook_id,
         message=_message(row),
         outcome=DeliveryOutcome(row.outcome),
-        attempts=row.attempts,
-        next_at=row.next_at,
-        tried_at=row.tried_at,
-        status=row.status,
-        ms=row.ms,
         trouble=None if row.trouble is None else Trouble(row.trouble),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -264,22 +265,10 @@ class ListingQuery(QueryString):
 
     def to_domain(self) -> Listing:
         """The listing; days are whole days in UTC."""
-        selection = Filter(
-            member=self.member,
-            status=self.status,
-            standing=self.standing,
-            label=self.label,
-            since=midnight(self.since, 0),
-            until=midnight(self.until, 1),
-            severity=self.severity,
-            algorithm=self.algorithm,
-            incident=self.incident,
-            reference=self.reference,
-            removed_since=midnight(self.removed_since, 0),
-            removed_until=midnight(self.removed_until, 1),
-            expires_until=midnight(self.expires_until, 1),
-        )
-        return Listing(selection, self.sort, self.order == "down")
+        values = {field.name: getattr(self, field.name) for field in fields(Filter)}
+        days = {"since": 0, "removed_since": 0, "until": 1, "removed_until": 1, "expires_until": 1}
+        values |= {name: midnight(values[name], more) for name, more in days.items()}
+        return Listing(Filter(**values), self.sort, self.order == "down")
 
 
 DAYS = (30, 90, 365)

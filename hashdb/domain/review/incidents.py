@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -46,13 +46,8 @@ class IncidentChange:
 
     def of(self, incident: Incident) -> Incident:
         """The incident with this change."""
-        return Incident(
-            incident.id,
-            incident.label,
-            incident.start if self.start is UNSET else self.start,
-            incident.end if self.end is UNSET else self.end,
-            incident.expires if self.expires is UNSET else self.expires,
-        )
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(incident, **{name: value for name, value in values.items() if value is not UNSET})
 
 
 @dataclass(frozen=True, slots=True)

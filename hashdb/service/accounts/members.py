@@ -310,8 +310,8 @@ def log_listing(db: HashDB, actor: Actor) -> None:
         return
     with db.store.begin() as tx:
         tx.members.lock([key.member])
-        last = tx.audit.between(0, tx.audit.head().seq + 1, 1, None, Action.LISTING_READ, ("key", key.id))
-        if not last or last[0].at.date() < now.date():
+        last = tx.audit.newest("key", key.id, Action.LISTING_READ)
+        if last is None or last.at.date() < now.date():
             tx.audit.append(now, actor, [LogEntry(Action.LISTING_READ, "key", key.id, {})])
     db.listing_read_on[key.id] = now.date()
 

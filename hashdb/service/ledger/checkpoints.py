@@ -128,10 +128,8 @@ def _add(db: HashDB, tx: Transaction, actor: Actor, verifier: Verifier) -> Verif
 
 def _has_epoch(tx: Transaction) -> bool:
     """Whether an event has the log's epoch: the last one on the log itself, else the one of its first key."""
-    before = tx.audit.head().seq + 1
-    last = tx.audit.between(0, before, 1, None, None, ("log", 1))
-    events = last or tx.audit.between(0, before, 1, None, None, ("signer", 1))
-    return any("epoch" in event.details for event in events)
+    last = tx.audit.newest("log", 1) or tx.audit.newest("signer", 1)
+    return last is not None and "epoch" in last.details
 
 
 def _signing(db: HashDB) -> Signing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from hashdb.domain.accounts.members import Actor, Member, Scope
 from hashdb.domain.addresses import EgressPolicy
@@ -175,14 +175,11 @@ def new_message(db: HashDB, topic: str, data: dict[str, object]) -> Message:
 
 def _changed(before: Webhook, change: WebhookChange) -> Webhook:
     """The webhook with the fields of the change, where it has them."""
-    enabled = before.enabled if change.enabled is None else change.enabled
+    values = {field.name: getattr(change, field.name) for field in fields(change)}
+    after = replace(before, **{name: value for name, value in values.items() if value is not None})
+    topics = tuple(topic for topic in Topic if topic in after.topics)
     return replace(
-        before,
-        url=before.url if change.url is None else change.url,
-        topics=before.topics if change.topics is None else tuple(topic for topic in Topic if topic in change.topics),
-        note=before.note if change.note is None else change.note,
-        enabled=enabled,
-        failing_since=before.failing_since if enabled is before.enabled else None,
+        after, topics=topics, failing_since=before.failing_since if after.enabled is before.enabled else None
     )
 
 

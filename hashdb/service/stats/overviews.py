@@ -109,17 +109,8 @@ def _add_open_days(tx: Transaction, since: date, counted: Deltas) -> None:
 
 
 def _day_figures(day: date, figures: Counter[str]) -> DayFigures:
-    return DayFigures(
-        day,
-        added=figures[Figure.ADDED],
-        withdrawn=figures[Figure.WITHDRAWN],
-        timed=figures[Figure.TIMED],
-        in_hour=figures[Figure.IN_HOUR],
-        queries=figures[Figure.QUERIES],
-        hits=figures[Figure.HITS],
-        half=shared_within(figures, 0.5),
-        most=shared_within(figures, 0.9),
-    )
+    same = {str(figure): figures[figure] for figure in Figure if figure is not Figure.IN_DAY}
+    return DayFigures(day, **same, half=shared_within(figures, 0.5), most=shared_within(figures, 0.9))
 
 
 def _members(
@@ -147,12 +138,8 @@ def _figures(
         member=member.id,
         name=member.name,
         suspended=member.status is MemberStatus.SUSPENDED,
-        added=period(Figure.ADDED),
         active=now(status_figure(Status.ACTIVE)),
-        timed=period(Figure.TIMED),
-        in_hour=period(Figure.IN_HOUR),
-        queries=period(Figure.QUERIES),
-        hits=period(Figure.HITS),
+        **{str(figure): period(figure) for figure in _OF_MEMBERS},
         precision=Precision.of(
             {
                 **{

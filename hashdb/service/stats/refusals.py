@@ -26,8 +26,6 @@ from hashdb.service.background import is_due
 from hashdb.service.stats.buffer import Refusal, Tally
 from hashdb.store import Transaction
 
-_SERVICE = ("service", 1)
-"""The subject of the event on requests without a valid key."""
 _OTHERWISE = (NotAuthenticated, NotAllowed, Unavailable)
 """Errors that say nothing about the body; the first two are counted by `note`."""
 _ANONYMOUS_EVERY = timedelta(minutes=1)
@@ -74,7 +72,7 @@ def write(tx: Transaction, tally: Tally, now: datetime) -> None:
     tx.refusals.add(tally.keyless)
     for name, refusal in tally.named.items():
         kind, _, id = name.partition(":")
-        if refusal.actor is not None and is_due(tx.refusals.last_logged(kind, int(id)), now, _NAMED_EVERY):
+        if refusal.actor is not None and is_due(tx.audit.last(kind, Action.AUTH_REFUSED, int(id)), now, _NAMED_EVERY):
             tx.audit.append(now, refusal.actor, [LogEntry(Action.AUTH_REFUSED, kind, int(id), _details(refusal))])
     _log_anonymous(tx, now)
 
@@ -94,14 +92,15 @@ def _log_anonymous(tx: Transaction, now: datetime) -> bool:
     pending = _pending(tx, now)
     if pending:
         tx.refusals.delete_logged()
-        tx.audit.append(now, SYSTEM, [LogEntry(Action.AUTH_REFUSED, *_SERVICE, dict(sorted(pending.items())))])
+        tx.audit.append(now, SYSTEM, [LogEntry(Action.AUTH_REFUSED, "service", 1, dict(sorted(pending.items())))])
     return bool(pending)
 
 
 def _pending(tx: Transaction, now: datetime) -> Mapping[str, int]:
     """The refusals without a key that are to be logged now, by reason."""
     pending = tx.refusals.not_logged()
-    return pending if pending and is_due(tx.refusals.last_logged(*_SERVICE), now, _ANONYMOUS_EVERY) else {}
+    last = tx.audit.last("service", Action.AUTH_REFUSED, 1)
+    return pending if pending and is_due(last, now, _ANONYMOUS_EVERY) else {}
 
 
 def _details(refusal: Refusal) -> Details:

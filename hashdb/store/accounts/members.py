@@ -27,7 +27,7 @@ from hashdb.domain.accounts.members import (
 from hashdb.domain.contributions import Standing
 from hashdb.errors import NameTaken
 from hashdb.store.contributions.statuses import unended
-from hashdb.store.repositories import Repository, upsert
+from hashdb.store.repositories import Repository, same, upsert
 from hashdb.store.tables import contributions, keys, members, opinions, spent
 
 
@@ -37,12 +37,9 @@ class Members(Repository):
     def add(self, draft: MemberDraft, now: datetime) -> Member:
         """Record a member. Raises NameTaken."""
         row = {
-            "name": draft.name,
-            "kind": draft.kind,
+            **same(draft, "name", "kind", "contact"),
+            **same(draft.limits, "contributions_per_day", "budget_factor"),
             "status": MemberStatus.ACTIVE,
-            "contact": draft.contact,
-            "contributions_per_day": draft.limits.contributions_per_day,
-            "budget_factor": draft.limits.budget_factor,
             "created_at": now,
         }
         with unique_name(draft.name):
@@ -89,12 +86,11 @@ class Members(Repository):
     def add_key(self, member: int, digest: bytes, draft: KeyDraft, now: datetime) -> Key:
         """Record a key by the digest of its secret."""
         row = {
+            **same(draft, "expires_at", "hides_distances"),
             "member_id": member,
             "digest": digest,
             "scopes": tuple(sorted(draft.scopes)),
             "created_at": now,
-            "expires_at": draft.expires_at,
-            "hides_distances": draft.hides_distances,
         }
         return _key(self._connection.execute(insert(keys).returning(keys), row).one())
 
@@ -172,26 +168,19 @@ _LOCK = (
 
 def _member(row: Row[tuple[object, ...]]) -> Member:
     return Member(
-        id=row.id,
-        name=row.name,
+        **same(row, "id", "name", "contact", "created_at"),
         kind=MemberKind(row.kind),
         status=MemberStatus(row.status),
-        contact=row.contact,
         limits=MemberLimits(row.contributions_per_day, row.budget_factor),
-        created_at=row.created_at,
     )
 
 
 def _key(row: Row[tuple[object, ...]]) -> Key:
     return Key(
-        id=row.id,
+        **same(row, "id", "created_at", "expires_at", "revoked_at", "hides_distances"),
         member=row.member_id,
         scopes=frozenset(Scope(scope) for scope in cast(tuple[str, ...], row.scopes)),
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        revoked_at=row.revoked_at,
         feed_read_on=None if row.feed_read_on is None else date.fromisoformat(row.feed_read_on),
-        hides_distances=row.hides_distances,
     )
 
 

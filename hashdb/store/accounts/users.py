@@ -22,7 +22,7 @@ from hashdb.domain.accounts.users import (
 )
 from hashdb.domain.ledger.events import secret_tag
 from hashdb.store.accounts.members import unique_name
-from hashdb.store.repositories import Repository
+from hashdb.store.repositories import Repository, same
 from hashdb.store.tables import sessions, tries, users
 
 
@@ -104,14 +104,11 @@ class Users(Repository):
 def user_from_row(row: Row[tuple[object, ...]]) -> User:
     """The user of a row of the table."""
     return User(
-        id=row.id,
-        name=row.name,
+        **same(row, "id", "name", "provisional", "created_at"),
         role=Role(row.role),
         status=UserStatus(row.status),
         has_password=row.password is not None,
-        provisional=row.provisional,
         second_factor=row.secret is not None,
-        created_at=row.created_at,
     )
 
 

@@ -60,9 +60,10 @@ class Audit(Repository):
                 high = middle - 1
         return low
 
-    def last(self, kind: str, action: Action) -> datetime | None:
-        """When an action was last done on a kind of subject that has few events."""
-        return self._connection.execute(_LAST, {"kind": kind, "action": str(action)}).scalar_one_or_none()
+    def last(self, kind: str, action: Action, id: int | None = None) -> datetime | None:
+        """When an action was last done on a subject, or (without `id`) on a kind of subject that has few events."""
+        query = _LAST if id is None else _LAST.where(events.c.subject_id == id)
+        return self._connection.execute(query, {"kind": kind, "action": str(action)}).scalar_one_or_none()
 
     def actions(self, contributions: Collection[int], upto: int) -> dict[int, list[Action]]:
         """The actions on contributions up to a seq, in order, by contribution."""
@@ -145,6 +146,11 @@ class Audit(Repository):
         """At most `limit` events with `after` < seq < `before`, chosen as by `events`, the newest first."""
         query = _chosen(actor, action, subject).where(events.c.seq > after, events.c.seq < before)
         return tuple(map(_event, self._connection.execute(query.order_by(events.c.seq.desc()).limit(limit))))
+
+    def newest(self, kind: str, id: int, action: Action | None = None) -> Event | None:
+        """The last event on a subject, of an action (None: any); None if there is none."""
+        found = self.between(0, self.head().seq + 1, 1, None, action, (kind, id))
+        return found[0] if found else None
 
     def one(self, seq: int) -> Event:
         """The event with that seq. Raises NotFound."""

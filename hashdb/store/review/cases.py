@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Integer, Row, and_, case, cast, func, insert, or_, select, update
 
 from hashdb.domain.review.cases import Case, CaseState, Cause, Decision, Pile, QueueOrder, Stance
-from hashdb.store.repositories import Repository
+from hashdb.store.repositories import Repository, same
 from hashdb.store.review.opinions import Opinions
 from hashdb.store.tables import cases, contributions, members, opinions
 
@@ -31,13 +31,7 @@ class Cases(Repository):
 
     def open(self, contribution: int, reason: str, now: datetime, due: datetime, *, holds: bool = False) -> Case:
         """Open a case on a contribution; `holds` quarantines the contribution until the decision."""
-        row = {
-            "contribution_id": contribution,
-            "reason": reason,
-            "holds": holds,
-            "opened_at": now,
-            "due_at": due,
-        }
+        row = {"contribution_id": contribution, "reason": reason, "holds": holds, "opened_at": now, "due_at": due}
         return self.one(self._connection.execute(insert(cases).returning(cases.c.id), row).scalar_one())
 
     def open_each(self, openings: Sequence[Opening], now: datetime) -> dict[int, int]:
@@ -215,18 +209,10 @@ def _concerns(party: int) -> ColumnElement[bool]:
 
 def _case(row: Row[tuple[object, ...]]) -> Case:
     return Case(
-        id=row.id,
+        **same(row, "id", "member_name", "reason", "holds", "opened_at", "due_at", "note"),
+        **same(row, "decided_at", "decided_by", "follows"),
         contribution=row.contribution_id,
         member=row.member_id,
-        member_name=row.member_name,
-        reason=row.reason,
-        holds=row.holds,
-        opened_at=row.opened_at,
-        due_at=row.due_at,
         decision=None if row.decision is None else Decision(row.decision),
-        note=row.note,
-        decided_at=row.decided_at,
-        decided_by=row.decided_by,
         shadow=None if row.shadow is None else tuple(map(int, row.shadow)),
-        follows=row.follows,
     )

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from hashdb.domain.review.incidents import Incident, IncidentDraft, Proposal, ProposedChange, TwoPersonAction
 from hashdb.errors import IncidentExists
 from hashdb.store.contributions.statuses import unended
-from hashdb.store.repositories import Repository
+from hashdb.store.repositories import Repository, same
 from hashdb.store.tables import contributions, incidents, proposals
 
 
@@ -21,13 +21,7 @@ class Incidents(Repository):
 
     def add(self, draft: IncidentDraft) -> Incident:
         """Record an incident, which is not applied to contributions yet. Raises IncidentExists."""
-        row = {
-            "label": draft.label,
-            "start": draft.start,
-            "end": draft.end,
-            "expires": draft.expires,
-            "settled": False,
-        }
+        row = {**same(draft, "label", "start", "end", "expires"), "settled": False}
         try:
             return _incident(self._connection.execute(insert(incidents).returning(incidents), row).one())
         except IntegrityError:
@@ -39,7 +33,7 @@ class Incidents(Repository):
 
     def change(self, changed: Incident) -> None:
         """Store a changed incident, which is not applied to contributions yet."""
-        values = {"start": changed.start, "end": changed.end, "expires": changed.expires, "settled": False}
+        values = {**same(changed, "start", "end", "expires"), "settled": False}
         self._connection.execute(update(incidents).where(incidents.c.id == changed.id).values(values))
 
     def page(self, after: int, limit: int) -> tuple[Incident, ...]:

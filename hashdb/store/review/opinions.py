@@ -11,7 +11,7 @@ from sqlalchemy import Row, Select, and_, func, insert, select, union_all, updat
 from hashdb.domain.accounts.members import MemberStatus
 from hashdb.domain.review.cases import Opinion, OpinionDraft, Stance, counts
 from hashdb.errors import NotFound
-from hashdb.store.repositories import Repository, chunks
+from hashdb.store.repositories import Repository, chunks, same
 from hashdb.store.tables import cases, contributions, members, opinions
 
 
@@ -124,14 +124,10 @@ _OWED = union_all(_differing(MemberStatus.SUSPENDED, silent=False), _differing(M
 def _opinion(row: Row[tuple[object, ...]]) -> Opinion:
     stance, suspended = Stance(row.opinion), bool(row.suspended)
     return Opinion(
-        id=row.id,
+        **same(row, "id", "member_name", "reason", "note", "given_at"),
         contribution=row.contribution_id,
         member=row.member_id,
-        member_name=row.member_name,
         stance=stance,
-        reason=row.reason,
-        note=row.note,
-        given_at=row.given_at,
         case=row.case_id,
         counts=counts(stance, replaced=row.replaced, suspended=suspended, answered=bool(row.answered)),
     )

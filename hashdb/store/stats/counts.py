@@ -29,7 +29,7 @@ from hashdb.domain.matching.matches import FLOOD_MEMBERS, FLOOD_REST, FLOOD_WIND
 from hashdb.domain.review.cases import Decision
 from hashdb.domain.stats.counts import ANY_ALGORITHM, MAX_LAG, Cell, Count, CountKind, Hit, Lag, Reversal, Use, day_of
 from hashdb.store.contributions.statuses import active
-from hashdb.store.repositories import Repository, chunks, upsert
+from hashdb.store.repositories import Repository, chunks, same, upsert
 from hashdb.store.tables import (
     cases,
     contributions,
@@ -182,17 +182,6 @@ class Refusals(Repository):
         """Delete the counts: they are in the log."""
         self._connection.execute(delete(refusals))
 
-    def last_logged(self, kind: str, id: int, action: Action = Action.AUTH_REFUSED) -> datetime | None:
-        """When the last event with this action on this subject was written."""
-        query = (
-            select(events.c.at)
-            .where(events.c.subject_kind == kind, events.c.subject_id == id)
-            .where(events.c.action == str(action))
-            .order_by(events.c.seq.desc())
-            .limit(1)
-        )
-        return self._connection.execute(query).scalar_one_or_none()
-
 
 class Hits(Repository):
     """Hits within one transaction."""
@@ -201,13 +190,7 @@ class Hits(Repository):
         """Record hits; a hit of a member on a contribution is added to the one of the same day."""
         rows = [
             {
-                "member": hit.member,
-                "contribution": hit.contribution,
-                "day": hit.day,
-                "first_at": hit.first_at,
-                "last_at": hit.last_at,
-                "seq": hit.seq,
-                "times": hit.times,
+                **same(hit, "member", "contribution", "day", "first_at", "last_at", "seq", "times"),
                 "distance": dict(hit.distance),
             }
             for hit in sorted(new, key=lambda hit: (hit.member, hit.contribution, hit.day))

@@ -79,5 +79,8 @@ def test_the_last_event_of_a_subject_is_found(store: Store) -> None:
     with store.begin() as tx:
         for hours, action in enumerate((Action.AUTH_REFUSED, Action.AUTH_REFUSED, Action.FEED_READ)):
             tx.audit.append(NOON + timedelta(hours=hours), SYSTEM, [LogEntry(action, "key", 9, {})])
-        assert tx.refusals.last_logged("key", 9) == NOON + timedelta(hours=1)
-        assert tx.refusals.last_logged("key", 10) is None
+        assert tx.audit.last("key", Action.AUTH_REFUSED, 9) == NOON + timedelta(hours=1)
+        assert tx.audit.last("key", Action.AUTH_REFUSED, 10) is None
+        newest = tx.audit.newest("key", 9)
+        assert newest is not None and (newest.seq, newest.action) == (3, Action.FEED_READ)
+        assert tx.audit.newest("key", 10) is None
