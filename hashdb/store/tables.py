@@ -43,15 +43,10 @@ class InstantColumn(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        """To the database."""
         return None if value is None else to_microseconds(value)
 
-    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        """From the database."""
-        return _instant(value)
-
+    # Not `process_result_value`, which is a call more for each value.
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[int | None], datetime | None]:
-        """The same, without a call in between."""
         return _instant
 
 
@@ -62,11 +57,9 @@ class Json(TypeDecorator[dict[str, object]]):
     cache_ok = True
 
     def process_bind_param(self, value: object, dialect: Dialect) -> str | None:
-        """To the database."""
         return None if value is None else canonical(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> dict[str, object] | None:
-        """From the database."""
         return None if value is None else json.loads(value)
 
 
@@ -77,11 +70,9 @@ class DayColumn(TypeDecorator[date]):
     cache_ok = True
 
     def process_bind_param(self, value: date | None, dialect: Dialect) -> str | None:
-        """To the database."""
         return None if value is None else value.isoformat()
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> date | None:
-        """From the database."""
         return None if value is None else date.fromisoformat(value)
 
 
@@ -92,15 +83,9 @@ class Words(TypeDecorator[tuple[str, ...]]):
     cache_ok = True
 
     def process_bind_param(self, value: tuple[str, ...] | None, dialect: Dialect) -> str | None:
-        """To the database."""
         return None if value is None else f" {' '.join(value)} " if value else ""
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[str, ...] | None:
-        """From the database."""
-        return _words(value)
-
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | None], tuple[str, ...] | None]:
-        """The same, without a call in between."""
         return _words
 
 

@@ -238,8 +238,7 @@ class CasesPageQuery(QueryString):
     pile: Count | None = None
 
 
-def _position(value: Any) -> Any:
-    return Position.parse(value) if isinstance(value, str) else value
+_Position = Annotated[Position, BeforeValidator(lambda text: Position.parse(text) if isinstance(text, str) else text)]
 
 
 class ListingQuery(QueryString):
@@ -260,7 +259,10 @@ class ListingQuery(QueryString):
     expires_until: date | None = None
     sort: Sort = Sort.RECEIVED
     order: Annotated[str, checked_by(lambda _, code: None if code in ("down", "up") else "is down or up")] = "down"
-    after: Annotated[Position, BeforeValidator(_position)] | None = None
+    after: (
+        Annotated[Position, BeforeValidator(lambda text: Position.parse(text) if isinstance(text, str) else text)]
+        | None
+    ) = None
     limit: Annotated[Count, Ge(1), Le(200)] = 50
 
     def to_domain(self) -> Listing:

@@ -19,7 +19,7 @@ codes = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1)
 @given(st.datetimes(timezones=st.just(UTC)) | st.none())
 def test_an_instant_comes_back_to_the_microsecond(at: datetime | None) -> None:
     kept = InstantColumn().process_bind_param(at, DIALECT)
-    assert InstantColumn().process_result_value(kept, DIALECT) == at
+    assert InstantColumn().result_processor(DIALECT, None)(kept) == at
 
 
 @given(objects | st.none())
@@ -31,5 +31,5 @@ def test_json_comes_back_to_the_letter(value: dict[str, object] | None) -> None:
 @given(st.lists(codes, max_size=5).map(tuple) | st.none())
 def test_words_come_back_in_order_and_each_can_be_found(words: tuple[str, ...] | None) -> None:
     kept = Words().process_bind_param(words, DIALECT)
-    assert Words().process_result_value(kept, DIALECT) == words
+    assert Words().result_processor(DIALECT, None)(kept) == words
     assert all(f" {word} " in (kept or "") for word in words or ())

@@ -95,7 +95,11 @@ class Replay:
                 for key in self._profiles[number].groups(name):
                     sums[name][key][verb] += count
         shares = {
-            name: {key: _to_share(counts) for key, counts in sorted(groups.items())} for name, groups in sums.items()
+            name: {
+                key: Share(counts["added"], counts["withdrawn"], counts["active"])
+                for key, counts in sorted(groups.items())
+            }
+            for name, groups in sums.items()
         }
         verbs = dict(sorted(self._verb_counts.items()))
         return Contributed(
@@ -176,10 +180,6 @@ class Replay:
         if number == len(self._profiles):
             self._profiles.append(profile)
         return number
-
-
-def _to_share(counts: Mapping[str, int]) -> Share:
-    return Share(counts.get("added", 0), counts.get("withdrawn", 0), counts.get("active", 0))
 
 
 def _as_int(value: object) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.accounts.users import (
     AddedUser,
-    Role,
     Session,
     User,
     UserChange,
@@ -147,12 +146,6 @@ def remove_factor(db: HashDB, session: Session, present: str) -> User:
         changed = tx.users.set_factor(user.id, None, 0, ())
         tx.audit.append(now, user.actor, [_amended(user.id, "second_factor", second_factor_tag=None)])
     return changed
-
-
-def any_admin(db: HashDB) -> bool:
-    """Whether the console has an administrator."""
-    with db.store.read() as tx:
-        return any(user.role is Role.ADMIN for user in tx.users.page(0, 1000))
 
 
 def _change_entries(before: User, after: User) -> list[LogEntry]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields as fields_of
+from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
@@ -36,7 +37,7 @@ from hashdb.domain.contributions import (
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import IdempotencyKeyReused, NotFound
 from hashdb.store.contributions.statuses import filter_conditions, status_at, unended
-from hashdb.store.repositories import Repository, chunks, insert_rows
+from hashdb.store.repositories import Repository, chunks, insert_rows, same
 from hashdb.store.tables import amendments, contributions, erasures, masks, members, requests, signals
 
 _COPIED = (
@@ -101,7 +102,8 @@ class Contributions(Repository):
             for id, draft, fingerprint in zip(ids, drafts, prints, strict=True)
         ]
         if expiries is not None:
-            drafts = [_expiring(draft, at) for draft, at in zip(drafts, expiries, strict=True)]
+            pairs = zip(drafts, expiries, strict=True)
+            drafts = [draft if draft.expires_at == at else replace(draft, expires_at=at) for draft, at in pairs]
             for row, at in zip(rows, expiries, strict=True):
                 row["expires_at"] = at
         insert_rows(self._connection, contributions, rows)
@@ -165,12 +167,12 @@ class Contributions(Repository):
 
         `own` is the expiry that the member asks for, if it is not the one of the change.
         """
-        fields = {f.name: getattr(change, f.name) for f in dataclasses.fields(change)}
+        fields = same(change, *(field.name for field in fields_of(change)))
         values = {
             name: value for name, value in fields.items() if value is not UNSET and value != getattr(contribution, name)
         }
         if values:
-            before = {name: _plain(getattr(contribution, name)) for name in values}
+            before = {name: _plain(value) for name, value in same(contribution, *values).items()}
             row = {"contribution_id": contribution.id, "at": now, "before": before}
             self._connection.execute(insert(amendments), row)
         expiry = change.expires_at if own is UNSET else own
@@ -250,12 +252,8 @@ def _contributions(now: datetime) -> Select[tuple[Any, ...]]:
     ).join(members, members.c.id == contributions.c.member_id)
 
 
-def _expiring(draft: Draft, at: datetime | None) -> Draft:
-    return draft if draft.expires_at == at else dataclasses.replace(draft, expires_at=at)
-
-
 def _row(member: Member, draft: Draft, now: datetime) -> dict[str, object]:
-    return {name: getattr(draft, name) for name in _COPIED} | {
+    return same(draft, *_COPIED) | {
         "member_id": member.id,
         "received_at": now,
         "own_expiry": draft.expires_at,
@@ -276,7 +274,7 @@ def _recorded(id: int, member: Member, draft: Draft, now: datetime) -> Contribut
         withdrawn_at=None,
         withdrawal_reason=None,
         erased=False,
-        **{name: getattr(draft, name) for name in _COPIED},
+        **same(draft, *_COPIED),
     )
 
 

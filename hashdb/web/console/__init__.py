@@ -92,7 +92,7 @@ def theme() -> Response:
     if chosen not in _THEMES:
         raise InvalidInput((Fault("theme", f"must be one of {', '.join(_THEMES)}"),))
     response = pages.redirect(pages.local_address(request.form.get("next", "")))
-    guard.put_theme(response, chosen)
+    guard.put(response, guard.THEME, chosen, guard.A_YEAR)
     return response
 
 
@@ -122,7 +122,8 @@ def respond_with_page(error: Exception) -> Response:
     if problem.status_code < 400:
         return problem
     message = _sentence(error, problem.status_code)
-    response = pages.page("problem.html", status=problem.status_code, message=message, title=_title(error))
+    title = error.title if isinstance(error, HashDBError) else "Something went wrong"
+    response = pages.page("problem.html", status=problem.status_code, message=message, title=title)
     for name in ("Retry-After", "Allow"):
         if name in problem.headers:
             response.headers[name] = problem.headers[name]
@@ -141,10 +142,6 @@ def _sign_in() -> Response:
     if incomplete:
         guard.drop(response, guard.SESSION)
     return response
-
-
-def _title(error: Exception) -> str:
-    return error.title if isinstance(error, HashDBError) else "Something went wrong"
 
 
 def _sentence(error: Exception, status: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Response, url_for
 from markupsafe import Markup
 
+from hashdb.errors import reject_field
 from hashdb.service.accounts import sessions, users
 from hashdb.web.console import guard, pages
 from hashdb.web.console.pages import Form
@@ -31,7 +32,7 @@ def choose_password() -> Response:
     sent = Form.sent()
     present, chosen, again = (sent.secret(name) for name in ("present", "password", "again"))
     try:
-        pages.require_same(chosen, again)
+        reject_field("again", None if chosen == again else "is not the same")
         users.choose_password(hashdb(), guard.session(), present, chosen)
     except pages.REFUSALS as error:
         return pages.page("password.html", form=sent.refused(error), status=422)

@@ -91,7 +91,7 @@ SESSION = "hashdb_session"
 VISIT = "hashdb_visit"
 THEME = "hashdb_theme"
 NOTICE = "hashdb_notice"
-_A_YEAR = 365 * 86_400
+A_YEAR = 365 * 86_400
 _A_MINUTE = 60
 
 
@@ -108,11 +108,6 @@ def put(response: Response, name: str, value: str, seconds: int | None = None) -
 def drop(response: Response, name: str) -> None:
     """Delete a cookie."""
     response.delete_cookie(_cookie_name(name), secure=_secure(), httponly=True, samesite="Lax", path="/")
-
-
-def put_theme(response: Response, theme: str) -> None:
-    """Store the theme for a year."""
-    put(response, THEME, theme, _A_YEAR)
 
 
 def put_notice(response: Response, text: str) -> None:

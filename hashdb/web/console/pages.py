@@ -17,7 +17,7 @@ from markupsafe import Markup
 from pydantic import BaseModel, ValidationError
 
 from hashdb import __version__
-from hashdb.domain.accounts.members import Actor, Member, Scope
+from hashdb.domain.accounts.members import Member, Scope
 from hashdb.domain.matching.benign import BenignEntry
 from hashdb.domain.review.cases import Case
 from hashdb.domain.review.incidents import Incident
@@ -31,7 +31,6 @@ from hashdb.errors import (
     InvalidInput,
     MalformedRequest,
     SignInRefused,
-    reject_field,
 )
 from hashdb.service.accounts import members
 from hashdb.service.stats import refusals
@@ -71,11 +70,6 @@ MENU = (
     MenuEntry("Settings", "settings", "console.settings.show", "t"),
     MenuEntry("Users", "users", "console.users.browse", "u"),
 )
-
-
-def menu_of(user: Actor) -> tuple[MenuEntry, ...]:
-    """The menu entries that the user may open."""
-    return tuple(entry for entry in MENU if user.has(entry.scope))
 
 
 _Query = TypeVar("_Query", bound=BaseModel)
@@ -200,11 +194,6 @@ def digest_of(value: object) -> str:
     return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
 
 
-def require_same(chosen: str, again: str) -> None:
-    """Raise InvalidInput unless both passwords are the same."""
-    reject_field("again", None if chosen == again else "is not the same")
-
-
 def local_address(address: str) -> str:
     """The address if it is within the console, else the console's first page."""
     plain = address.isascii() and address.isprintable() and "\\" not in address and len(address) < 1000
@@ -221,7 +210,7 @@ def context() -> dict[str, Any]:
         "address_of": address_of,
         "csrf": lambda: Markup('<input type="hidden" name="csrf" value="{}">').format(guard.form_secret()),
         "may": lambda scope: session is not None and session.user.actor.has(Scope(scope)),
-        "menu": menu_of(session.user.actor) if session else (),
+        "menu": [entry for entry in MENU if session and session.user.actor.has(entry.scope)],
         "notice": guard.notice(),
         "now": hashdb().now(),
         "session": session,

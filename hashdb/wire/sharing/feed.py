@@ -25,7 +25,7 @@ from hashdb.domain.sharing.webhooks import (
 )
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.times import format_instant, parse_instant
-from hashdb.wire import UNSENT, Line, Moment, PageModel, RequestModel, ResponseModel, ValidationContext, checked_by
+from hashdb.wire import UNSENT, Line, Moment, PageModel, RequestModel, ResponseModel, checked_by
 from hashdb.wire.contributions import ContributionOut, visible_fields
 from hashdb.wire.conversions import ChangeMirror, MappedTo, Mirror
 
@@ -137,24 +137,16 @@ _STANDINGS = {str(standing): standing for standing in Standing}
 _ANYWHERE = EgressPolicy(plain=True)
 
 
-def _url_fault(context: ValidationContext, url: str) -> str | None:
-    return url_fault(url, context.rules.reach or _ANYWHERE)
-
-
-def _without_duplicates(topics: list[Topic]) -> list[Topic]:
-    return [topic for topic in Topic if topic in topics]
-
-
 _Url = Annotated[
     str,
     StringConstraints(max_length=1000),
-    checked_by(_url_fault),
+    checked_by(lambda context, url: url_fault(url, context.rules.reach or _ANYWHERE)),
     Field(description="An `https://` address of yours."),
 ]
 _Topics = Annotated[
     list[Topic],
     Field(min_length=1, max_length=16, description="What it tells of."),
-    AfterValidator(_without_duplicates),
+    AfterValidator(lambda topics: [topic for topic in Topic if topic in topics]),
 ]
 
 
