@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, text
 
 from hashdb.domain.accounts.members import Actor
 from hashdb.errors import IndexNotReady
-from hashdb.index import segment, segments
+from hashdb.index import segment, segment_store
 from hashdb.index.segment_store import MANIFEST_NAME, read_manifest, write_manifest
 from hashdb.service import HashDB, health, index_view
 from hashdb.service.matching import matches
@@ -339,7 +339,7 @@ def test_what_cannot_be_written_stays_in_memory_is_ready_and_is_tried_again(
         folder.write_text("in its place")
     with monkeypatch.context() as patch, opened(database_url, folder) as one, opened(database_url, folder) as other:
         if fault == "disk":
-            patch.setattr(segments, "write_segment", full)
+            patch.setattr(segment_store, "write_segment", full)
         for each in (one, other):
             for _ in range(3):
                 with suppress(IndexNotReady):
@@ -376,7 +376,7 @@ def test_a_full_disk_is_not_tried_again_at_once(
         raise OSError(28, "No space left on device")
 
     fill_store(db, actor)
-    monkeypatch.setattr(segments, "write_segment", full)
+    monkeypatch.setattr(segment_store, "write_segment", full)
     with opened(database_url, folder) as one:
         one.index.fill(lambda count: None)
         for _ in range(5):
@@ -396,7 +396,7 @@ def test_a_damaged_index_that_cannot_be_written_is_made_good_in_memory(
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(fcntl, "flock", read_only)
-    monkeypatch.setattr(segments, "write_manifest", read_only)
+    monkeypatch.setattr(segment_store, "write_manifest", read_only)
     with opened(database_url, folder) as one:
         for _ in range(3):
             one.index.maintain()
