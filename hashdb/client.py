@@ -40,7 +40,7 @@ from hashdb.domain.sharing.webhooks import (
 from hashdb.domain.stats.counts import Reversal
 from hashdb.domain.times import format_instant
 from hashdb.errors import BadNote, BadSetting, LogRewritten, ServiceError
-from hashdb.wire import PageModel, ResponseModel
+from hashdb.wire import PageModel, ResponseModel, review
 from hashdb.wire.accounts import MeOut
 from hashdb.wire.contributions import (
     AmendmentIn,
@@ -53,21 +53,6 @@ from hashdb.wire.contributions import (
 from hashdb.wire.ledger import ConsistencyOut, InclusionOut, LogOut
 from hashdb.wire.matching import AnswerOut, BenignIn, BenignOut, BenignsOut, QueriesIn, in_requests
 from hashdb.wire.problems import positions_from
-from hashdb.wire.review import (
-    CaseOut,
-    CasesOut,
-    DecisionIn,
-    IncidentChangeIn,
-    IncidentIn,
-    IncidentOut,
-    IncidentsOut,
-    OpinionIn,
-    OpinionOut,
-    OpinionsOut,
-    ProposalOut,
-    ProposalsOut,
-    ReversalsOut,
-)
 from hashdb.wire.sharing.feed import (
     ChangesOut,
     DeliveriesOut,
@@ -204,22 +189,22 @@ class Client:
 
         With your own `idempotency_key`, a repetition from another process is recognised too (24 hours).
         """
-        path, text = f"/v1/contributions/{contribution}/opinions", OpinionIn.from_domain(draft).model_dump_json()
+        path, text = f"/v1/contributions/{contribution}/opinions", review.OpinionIn.from_domain(draft).model_dump_json()
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
-        return self._ask(OpinionOut, ClientRequest("POST", path, text, headers=headers)).to_domain()
+        return self._ask(review.OpinionOut, ClientRequest("POST", path, text, headers=headers)).to_domain()
 
     def opinions(self, contribution: int) -> Iterator[Opinion]:
         """Every opinion on a contribution, page by page, the oldest first."""
-        return self._list(OpinionsOut, f"/v1/contributions/{contribution}/opinions")
+        return self._list(review.OpinionsOut, f"/v1/contributions/{contribution}/opinions")
 
     def cases(self, state: CaseState | None = None) -> Iterator[Case]:
         """Every case that this key may see, page by page, in the order of opening."""
         params = {} if state is None else {"state": str(state)}
-        return self._list(CasesOut, "/v1/cases", params)
+        return self._list(review.CasesOut, "/v1/cases", params)
 
     def case(self, id: int) -> Case:
         """One case, with the fields that this key may see."""
-        return self._ask(CaseOut, ClientRequest("GET", f"/v1/cases/{id}")).to_domain()
+        return self._ask(review.CaseOut, ClientRequest("GET", f"/v1/cases/{id}")).to_domain()
 
     def decide(
         self, case: int, decision: Decision, note: str | None = None, signals: Sequence[int] | None = None
@@ -229,13 +214,13 @@ class Client:
         With `retire`, `signals` are the positions of the signals near which later contributions start quarantined.
         None: the first of each algorithm, and the signals near to it.
         """
-        body = DecisionIn.model_construct(
+        body = review.DecisionIn.model_construct(
             decision=decision, note=note, signals=None if signals is None else list(signals)
         )
         # A service of version 0.1.0 refuses the field `signals`.
         text = body.model_dump_json(exclude={"signals"} if signals is None else None)
         return self._ask_or_proposal(
-            CaseOut, ClientRequest("POST", f"/v1/cases/{case}/decision", text, safe=False)
+            review.CaseOut, ClientRequest("POST", f"/v1/cases/{case}/decision", text, safe=False)
         ).to_domain()
 
     def changes(self, after: int, *, limit: int = 1000, epoch: str | None = None, wait: int = 0) -> Changes:
@@ -262,7 +247,7 @@ class Client:
 
     def reversals(self, after: int = 0) -> Iterator[Reversal]:
         """Every match answered to this member that is no longer one, after a number, page by page."""
-        return self._list(ReversalsOut, "/v1/reversals", after=after)
+        return self._list(review.ReversalsOut, "/v1/reversals", after=after)
 
     def benign(self) -> Iterator[BenignEntry]:
         """Every entry of the benign list, page by page."""
@@ -279,21 +264,21 @@ class Client:
 
     def incidents(self) -> Iterator[Incident]:
         """Every incident, page by page."""
-        return self._list(IncidentsOut, "/v1/incidents")
+        return self._list(review.IncidentsOut, "/v1/incidents")
 
     def add_incident(self, draft: IncidentDraft) -> Incident:
         """Open an incident."""
-        text = IncidentIn.from_domain(draft).model_dump_json()
-        return self._ask(IncidentOut, ClientRequest("POST", "/v1/incidents", text, safe=False)).to_domain()
+        text = review.IncidentIn.from_domain(draft).model_dump_json()
+        return self._ask(review.IncidentOut, ClientRequest("POST", "/v1/incidents", text, safe=False)).to_domain()
 
     def change_incident(self, id: int, change: IncidentChange) -> Incident:
         """Change an incident, and with it the contributions under its label."""
-        text = IncidentChangeIn.from_domain(change).model_dump_json(exclude_unset=True)
-        return self._ask(IncidentOut, ClientRequest("PATCH", f"/v1/incidents/{id}", text)).to_domain()
+        text = review.IncidentChangeIn.from_domain(change).model_dump_json(exclude_unset=True)
+        return self._ask(review.IncidentOut, ClientRequest("PATCH", f"/v1/incidents/{id}", text)).to_domain()
 
     def proposals(self) -> Iterator[Proposal]:
         """Every request that waits for a second person, page by page."""
-        return self._list(ProposalsOut, "/v1/proposals")
+        return self._list(review.ProposalsOut, "/v1/proposals")
 
     def drop_proposal(self, id: int) -> None:
         """Drop a proposal."""
@@ -389,10 +374,10 @@ class Client:
             yield from page.rows()
             after = page.next
 
-    def _ask_or_proposal(self, model: type[_Body], request: ClientRequest) -> _Body | ProposalOut:
+    def _ask_or_proposal(self, model: type[_Body], request: ClientRequest) -> _Body | review.ProposalOut:
         """The answer, or (on 202) the proposal that waits for a second person."""
         response = self._connection.send(request)
-        return _read(ProposalOut, response) if response.status_code == 202 else _read(model, response)
+        return _read(review.ProposalOut, response) if response.status_code == 202 else _read(model, response)
 
     def _ask(self, model: type[_Body], request: ClientRequest) -> _Body:
         return _read(model, self._connection.send(request))

@@ -37,30 +37,8 @@ from hashdb.web import media, problems
 from hashdb.web.context import actor, admit, app_state, authenticate_request, body, hashdb, reading_body
 from hashdb.web.sharing import json_response, required_label
 from hashdb.wire import read
+from hashdb.wire.sharing import hma as wire
 from hashdb.wire.sharing import parse_fields
-from hashdb.wire.sharing.hma import (
-    BankIn,
-    CompareIn,
-    ContentChange,
-    ContentQuery,
-    HashQuery,
-    LookupQuery,
-    MetadataIn,
-    SignalsIn,
-    StatusQuery,
-    added_out,
-    algorithm_of,
-    bank_out,
-    compared_out,
-    content_out,
-    database_out,
-    faults_out,
-    hashes_out,
-    hits_out,
-    index_out,
-    raw_out,
-    signal_of,
-)
 
 blueprint = Blueprint("hma", __name__, url_prefix="/hma")
 
@@ -71,7 +49,7 @@ _EITHER = (Scope.CONTRIBUTE, Scope.MATCH)
 def refused(error: HashDBError) -> Response:
     """An error in HMA's format: a message, or a list of the faults of each field."""
     response = problems.respond(error)
-    body = faults_out(error) if isinstance(error, InvalidInput) else {"message": str(error)}
+    body = wire.faults_out(error) if isinstance(error, InvalidInput) else {"message": str(error)}
     if response.status_code < 500 or response.status_code == 503:
         response.set_data(json.dumps(body, ensure_ascii=False))
         response.mimetype = "application/json"
@@ -105,9 +83,9 @@ def alive() -> Response:
 def hash_media() -> Response:
     """Hash a picture in memory, without storing it."""
     _caller(*_EITHER)
-    params = parse_fields(HashQuery, request.args.to_dict())
+    params = parse_fields(wire.HashQuery, request.args.to_dict())
     hashed = _hash_picture(params)
-    return json_response(hashes_out(hashed.signals, hashed.quality, params.types))
+    return json_response(wire.hashes_out(hashed.signals, hashed.quality, params.types))
 
 
 @blueprint.get("/m/lookup")
@@ -115,15 +93,15 @@ def hash_media() -> Response:
 def look_up() -> Response:
     """Look up a signal, or the signals of a picture. Returns the matches by bank."""
     caller = _caller(Scope.MATCH)
-    params = parse_fields(LookupQuery, request.args.to_dict())
+    params = parse_fields(wire.LookupQuery, request.args.to_dict())
     if request.method == "GET" and params.url is None:
         signal = _requested_signal(params)
-        return json_response(hits_out(_look_up(caller, [signal]), signal.algorithm, params.banks))
+        return json_response(wire.hits_out(_look_up(caller, [signal]), signal.algorithm, params.banks))
     hashed = _hash_picture(params)
-    hashes = hashes_out(hashed.signals, hashed.quality, params.types)
+    hashes = wire.hashes_out(hashed.signals, hashed.quality, params.types)
     fit = [signal for signal in hashed.signals if hashes.get(signal.algorithm)]
     hits = _look_up(caller, fit) if fit else ()
-    by_algorithm = {signal.algorithm: hits_out(hits, signal.algorithm, params.banks) for signal in fit}
+    by_algorithm = {signal.algorithm: wire.hits_out(hits, signal.algorithm, params.banks) for signal in fit}
     if params.signal_type is not None:
         return json_response(by_algorithm.get(_type(params.signal_type), {}))
     return json_response({name: by_algorithm.get(Algorithm(name), {}) for name in hashes})
@@ -133,28 +111,28 @@ def look_up() -> Response:
 def look_up_raw() -> Response:
     """Look up a signal. Returns the matches in one list, nearest first."""
     caller = _caller(Scope.MATCH)
-    params = parse_fields(LookupQuery, request.args.to_dict())
+    params = parse_fields(wire.LookupQuery, request.args.to_dict())
     signal = _requested_signal(params)
-    return json_response(raw_out(_look_up(caller, [signal]), signal.algorithm, params))
+    return json_response(wire.raw_out(_look_up(caller, [signal]), signal.algorithm, params))
 
 
 @blueprint.post("/m/compare")
 def compare() -> Response:
     """Compare two signals of one type."""
     _caller(*_EITHER)
-    return json_response(compared_out(read(CompareIn, body()).pairs(_enabled())))
+    return json_response(wire.compared_out(read(wire.CompareIn, body()).pairs(_enabled())))
 
 
 @blueprint.get("/m/index/status")
 def show_index() -> Response:
     """Show how many values of each type the index holds."""
-    return json_response(index_out(*_index_sizes()))
+    return json_response(wire.index_out(*_index_sizes()))
 
 
 @blueprint.get("/c/signal_type/index")
 def show_database() -> Response:
     """Show how many values of each type the database and the index hold."""
-    return json_response(database_out(*_index_sizes()))
+    return json_response(wire.database_out(*_index_sizes()))
 
 
 @blueprint.get("/c/signal_type")
@@ -181,14 +159,14 @@ def list_exchanges() -> Response:
 @blueprint.get("/c/banks")
 def list_banks() -> Response:
     """List the banks: one for each member."""
-    return json_response([bank_out(name) for name in feed.list_banks(hashdb(), _caller(*_EITHER)).values()])
+    return json_response([wire.bank_out(name) for name in feed.list_banks(hashdb(), _caller(*_EITHER)).values()])
 
 
 @blueprint.post("/c/banks")
 def add_bank() -> Response:
     """Reject the request: a bank comes with its member."""
     caller = _caller(*_EITHER)
-    feed.find_bank(hashdb(), caller, read(BankIn, body()).name)
+    feed.find_bank(hashdb(), caller, read(wire.BankIn, body()).name)
     raise BankOfMember()
 
 
@@ -196,7 +174,7 @@ def add_bank() -> Response:
 def show_bank(name: str) -> Response:
     """Show a bank."""
     feed.find_bank(hashdb(), _caller(*_EITHER), name)
-    return json_response(bank_out(name))
+    return json_response(wire.bank_out(name))
 
 
 @blueprint.put("/c/bank/<name>")
@@ -212,8 +190,8 @@ def add_content(name: str) -> Response:
     """Contribute a picture to the caller's bank, with the label that the operator set."""
     caller = _caller(Scope.CONTRIBUTE)
     feed.own(hashdb(), caller, name)
-    hashed = _hash_picture(parse_fields(HashQuery, request.args.to_dict()))
-    return json_response(added_out(_contribute(caller, hashed.signals, hashed.quality, _reference())))
+    hashed = _hash_picture(parse_fields(wire.HashQuery, request.args.to_dict()))
+    return json_response(wire.added_out(_contribute(caller, hashed.signals, hashed.quality, _reference())))
 
 
 @blueprint.post("/c/bank/<name>/signal")
@@ -221,24 +199,24 @@ def add_signal(name: str) -> Response:
     """Contribute the signals of one item to the caller's bank, with the label that the operator set."""
     caller = _caller(Scope.CONTRIBUTE)
     feed.own(hashdb(), caller, name)
-    signals = read(SignalsIn, body()).signals(_enabled())
-    return json_response(added_out(_contribute(caller, signals, None, None)))
+    signals = read(wire.SignalsIn, body()).signals(_enabled())
+    return json_response(wire.added_out(_contribute(caller, signals, None, None)))
 
 
 @blueprint.get("/c/bank/<name>/content/<id:content>")
 def show_content(name: str, content: int) -> Response:
     """Show one content of a bank."""
-    params = parse_fields(ContentQuery, request.args.to_dict())
-    return json_response(content_out(feed.content(hashdb(), _caller(*_EITHER), name, content), name, params))
+    params = parse_fields(wire.ContentQuery, request.args.to_dict())
+    return json_response(wire.content_out(feed.content(hashdb(), _caller(*_EITHER), name, content), name, params))
 
 
 @blueprint.put("/c/bank/<name>/content/<id:content>")
 def change_content(name: str, content: int) -> Response:
     """Accept a change that keeps a content enabled, and reject one that would disable it."""
     bank_content = feed.content(hashdb(), _caller(*_EITHER), name, content)
-    if read(ContentChange, body()).disable_until_ts != 1:
+    if read(wire.ContentChange, body()).disable_until_ts != 1:
         raise MalformedRequest("content cannot be disabled for a time: withdraw it with DELETE")
-    return json_response(content_out(bank_content, name, ContentQuery()))
+    return json_response(wire.content_out(bank_content, name, wire.ContentQuery()))
 
 
 @blueprint.delete("/c/bank/<name>/content/<id:content>")
@@ -266,21 +244,21 @@ def _enabled() -> tuple[Algorithm, ...]:
 
 
 def _type(name: str) -> Algorithm:
-    return algorithm_of(name, _enabled())
+    return wire.algorithm_of(name, _enabled())
 
 
-def _requested_signal(params: LookupQuery) -> Signal:
+def _requested_signal(params: wire.LookupQuery) -> Signal:
     missing = [name for name in ("signal", "signal_type") if getattr(params, name) is None]
     if params.signal is None or params.signal_type is None:
         raise MalformedRequest(f"{' and '.join(missing)} must be given, or a url or a file")
-    return signal_of(params.signal_type, params.signal, _enabled())
+    return wire.signal_of(params.signal_type, params.signal, _enabled())
 
 
 def _look_up(caller: Actor, signals: Sequence[Signal]) -> tuple[BankHit, ...]:
     return feed.look_up(hashdb(), caller, Query(tuple(signals)))
 
 
-def _hash_picture(params: HashQuery) -> Hashed:
+def _hash_picture(params: wire.HashQuery) -> Hashed:
     """The hashes of the picture in this request, or of the one at its `url`."""
     for name in params.types:
         _type(name)
@@ -299,7 +277,7 @@ def _reference() -> str | None:
     """The member's own id of the content, from the `metadata` of the form."""
     with reading_body("the form is not sent as its headers say"):
         metadata = request.form.get("metadata")
-    return None if metadata is None else read(MetadataIn, metadata).content_id
+    return None if metadata is None else read(wire.MetadataIn, metadata).content_id
 
 
 def _contribute(caller: Actor, signals: tuple[Signal, ...], quality: int | None, reference: str | None) -> Contribution:
@@ -310,7 +288,7 @@ def _contribute(caller: Actor, signals: tuple[Signal, ...], quality: int | None,
 
 def _index_sizes() -> tuple[dict[Algorithm, int], int]:
     _caller(*_EITHER)
-    params = parse_fields(StatusQuery, request.args.to_dict())
+    params = parse_fields(wire.StatusQuery, request.args.to_dict())
     algorithms = _enabled() if params.signal_type is None else (_type(params.signal_type),)
     return health.sizes(hashdb(), algorithms)
 

@@ -18,16 +18,7 @@ from hashdb.service.sharing import feed
 from hashdb.web.context import admit, app_state, authenticate_request, hashdb
 from hashdb.web.sharing import contribute, fields, json_response, start_of_second, this_second
 from hashdb.wire.sharing import parse_fields
-from hashdb.wire.sharing.threatexchange import (
-    PDQ,
-    DescriptorIn,
-    ReactionIn,
-    UpdatesQuery,
-    group_out,
-    last_update_out,
-    update_out,
-    updates_out,
-)
+from hashdb.wire.sharing import threatexchange as wire
 
 blueprint = Blueprint("threatexchange", __name__, url_prefix="/graph")
 
@@ -38,7 +29,7 @@ _GROUP = 1
 def updates(group: int) -> Response:
     """Page through the values that changed since a given second, up to the last complete second."""
     caller = _caller(Scope.FEED)
-    params = parse_fields(UpdatesQuery, request.args.to_dict())
+    params = parse_fields(wire.UpdatesQuery, request.args.to_dict())
     now = this_second()
     after, end = map(int, params.after.split("-")) if params.after else (None, min(now, params.stop_time or now))
     since = feed.head(hashdb(), caller, start_of_second(min(params.start_time, now)))
@@ -46,18 +37,18 @@ def updates(group: int) -> Response:
     page = feed.exchange(hashdb(), caller, since, since if after is None else after, last, params.limit)
     while page.more and not page.records:
         page = feed.exchange(hashdb(), caller, since, page.checkpoint, last, params.limit)
-    listed = [update_out(record) for record in page.records] if PDQ in params.types.split(",") else []
+    listed = [wire.update_out(record) for record in page.records] if wire.PDQ in params.types.split(",") else []
     if page.more and listed:
-        return json_response(updates_out(listed, _next_page(group, params, f"{page.checkpoint}-{end}")))
-    listed.append(last_update_out(max(params.start_time, end)))
-    return json_response(updates_out(listed, None))
+        return json_response(wire.updates_out(listed, _next_page(group, params, f"{page.checkpoint}-{end}")))
+    listed.append(wire.last_update_out(max(params.start_time, end)))
+    return json_response(wire.updates_out(listed, None))
 
 
 @blueprint.post("/threat_descriptors/", strict_slashes=False)
 def describe() -> Response:
     """Contribute a value, with the label that the operator set."""
     caller = _caller(Scope.CONTRIBUTE)
-    (contribution,) = contribute(caller, [parse_fields(DescriptorIn, fields()).indicator])
+    (contribution,) = contribute(caller, [parse_fields(wire.DescriptorIn, fields()).indicator])
     return json_response({"success": True, "id": str(contribution.id)})
 
 
@@ -65,7 +56,7 @@ def describe() -> Response:
 def react(descriptor: int) -> Response:
     """Confirm (HELPFUL) or dispute (NOT_HELPFUL, DISAGREE_WITH_TAGS) a contribution; other reactions have no effect."""
     caller = _caller(Scope.MATCH)
-    opinion = parse_fields(ReactionIn, fields()).opinion()
+    opinion = parse_fields(wire.ReactionIn, fields()).opinion()
     if opinion is None:
         contributions.get(hashdb(), caller, descriptor)
     else:
@@ -83,14 +74,14 @@ def remove(descriptor: int) -> Response:
 @blueprint.get("/<id:group>/", strict_slashes=False)
 def show_group(group: int) -> Response:
     """Show the database as a privacy group."""
-    return json_response(group_out(group, _member_since(_caller())))
+    return json_response(wire.group_out(group, _member_since(_caller())))
 
 
 @blueprint.get("/<id:app>/threat_privacy_groups_member", strict_slashes=False)
 @blueprint.get("/<id:app>/threat_privacy_groups_owner", strict_slashes=False, endpoint="owned")
 def groups(app: int) -> Response:
     """List the one privacy group, of which every caller is a member and nobody the owner."""
-    listed = [group_out(_GROUP, _member_since(_caller()))]
+    listed = [wire.group_out(_GROUP, _member_since(_caller()))]
     return json_response({"data": listed if request.path.rstrip("/").endswith("member") else []})
 
 
@@ -103,7 +94,7 @@ def _caller(*scopes: Scope) -> Actor:
     return admit(caller, *scopes)
 
 
-def _next_page(group: int, params: UpdatesQuery, after: str) -> str:
+def _next_page(group: int, params: wire.UpdatesQuery, after: str) -> str:
     """The URL of the next page. The client requests it unchanged."""
     arguments = {"access_token": fields()["access_token"], "after": after}
     arguments |= params.model_dump(mode="json", include={"start_time", "limit", "types"})
