@@ -143,10 +143,12 @@ def test_what_is_retired_while_a_contribution_is_under_way_is_noticed(
     elsewhere = hashdb(database_url, clock)
     check, left = contributions.check, [1]
 
-    def retire_and_check(db: HashDB, drafts: Sequence[Draft], now: datetime, rules: IntakeRules) -> None:
+    def retire_and_check(
+        db: HashDB, drafts: Sequence[Draft], now: datetime, rules: IntakeRules, *, checked: bool
+    ) -> None:
         if left and left.pop():
             retire(elsewhere, other, one.id)
-        check(db, drafts, now, rules)
+        check(db, drafts, now, rules, checked=checked)
 
     monkeypatch.setattr(contributions, "check", retire_and_check)
     (two,) = contributed(db, other, draft(near(signal(1), 3)))
