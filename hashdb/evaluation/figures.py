@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.evaluation.runs import ChoiceResult, Cost, Evaluation
-from hashdb.evaluation.tails import Check, Tail
+from hashdb.evaluation.tails import Tail
 
 Row: TypeAlias = tuple[str, ...]
 
@@ -216,7 +217,7 @@ def _choice_document(evaluation: Evaluation, outcome: ChoiceResult) -> Document:
             for one, other, distance in outcome.pairs.nearest_pairs(NEAREST)
         ],
         "tail": None if outcome.tail is None else _tail_document(outcome.tail),
-        "check": None if outcome.check is None else _check_document(outcome.check),
+        "check": None if outcome.check is None else asdict(outcome.check),
     }
 
 
@@ -245,13 +246,4 @@ def _tail_document(tail: Tail) -> Document:
         "low": tail.low.tolist(),
         "high": tail.high.tolist(),
         "curved": tail.curved.tolist(),
-    }
-
-
-def _check_document(check: Check) -> Document:
-    return {
-        "radius": check.radius,
-        "cautious": check.cautious,
-        "curved": check.curved,
-        "found": check.found,
     }

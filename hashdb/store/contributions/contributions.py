@@ -40,21 +40,7 @@ from hashdb.store.contributions.statuses import filter_conditions, status_at, un
 from hashdb.store.repositories import Repository, chunks, insert_rows, same
 from hashdb.store.tables import amendments, contributions, erasures, masks, members, requests, signals
 
-_COPIED = (
-    "removed_at",
-    "quality",
-    "media",
-    "severity",
-    "basis",
-    "tco_ground",
-    "entity",
-    "incident",
-    "context",
-    "notified_at",
-    "reference",
-    "expires_at",
-    "labels",
-)
+_COPIED = tuple(field.name for field in fields_of(Draft) if field.name != "signals")
 """Fields that have one name in the draft, the contribution and the table."""
 
 _ONES = tuple(name for name in _COPIED if name != "media")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -185,31 +186,7 @@ def _address(id: int) -> str:
 
 
 FORMS = {"csv": "text/csv", "jsonl": "application/x-ndjson"}
-_COLUMNS = (
-    "id",
-    "member",
-    "member_name",
-    "status",
-    "standing",
-    "received_at",
-    "signals",
-    "labels",
-    "removed_at",
-    "quality",
-    "media",
-    "severity",
-    "basis",
-    "tco_ground",
-    "entity",
-    "incident",
-    "context",
-    "notified_at",
-    "reference",
-    "expires_at",
-    "withdrawn_at",
-    "withdrawal_reason",
-    "erased",
-)
+_COLUMNS = tuple(field.name for field in fields(Contribution) if field.name not in ("masked", "hidden", "changed_at"))
 _END = "\r\n"
 
 
