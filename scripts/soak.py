@@ -69,7 +69,7 @@ class _Soak:
 
     def _break(self, scene: Scene, server: OwnServer | None, seconds: float) -> None:
         faults = {"a worker is killed": self._kill_a_worker, "a service is killed": self._kill_a_service}
-        faults |= {"a service stands still": self._pause, "a thousand contributions at once": self._burst}
+        faults |= {"a service is paused": self._pause, "a thousand contributions at once": self._burst}
         until, turn = time.monotonic() + seconds, 0
         while time.monotonic() < until:
             turn += 1
@@ -103,13 +103,15 @@ class _Soak:
         scene.fill(_BURST)
 
     def _break_postgresql(self, server: OwnServer) -> None:
-        what = self.rng.choice(("PostgreSQL is killed", "PostgreSQL is away", "one of its connections is killed"))
+        what = self.rng.choice(
+            ("PostgreSQL is killed", "PostgreSQL is unreachable", "one of its connections is killed")
+        )
         self.faults[what] += 1
         if what == "one of its connections is killed":
             os.kill(self.rng.choice(children(server.pid)), signal.SIGKILL)
             return
         server.kill() if what == "PostgreSQL is killed" else server.stop()
-        if what == "PostgreSQL is away":
+        if what == "PostgreSQL is unreachable":
             time.sleep(self.rng.uniform(1, 10))
         server.start()
 
