@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+
+from tests.warm import HASHDB, program
 
 _STARTS_WITHIN = 30.0
 _ENDS_WITHIN = 20.0
@@ -27,7 +28,7 @@ def serving(
     """
     out = log or home.parent / f"{home.name}.log"
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
-    words = [sys.executable, "-m", "hashdb", "serve", "--port", "0", "--workers", str(workers)]
+    words = [*program(HASHDB), "serve", "--port", "0", "--workers", str(workers)]
     with out.open("wb") as file:
         process = subprocess.Popen(words, env=kept | {"HASHDB_HOME": str(home)} | settings, stdout=file, stderr=file)
     try:

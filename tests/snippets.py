@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.warm import HASHDB, THREATEXCHANGE, program
 
 ROOT = Path(__file__).resolve().parent.parent
 EXTENSION = ROOT / "integrations" / "threatexchange"
@@ -84,19 +87,13 @@ def fits(output: str, said: str) -> bool:
     return bool(re.fullmatch(".*".join(map(re.escape, said.rstrip("\n").split("…"))), output.rstrip("\n")))
 
 
-_PROGRAMS = {
-    "python": "",
-    "hashdb": "-m hashdb ",
-    "threatexchange": '-c "from threatexchange.cli.main import main; main()" ',
-}
-
-
 def _environment(folder: Path) -> dict[str, str]:
     """The environment of somebody who has installed hashdb in a folder with the photographs of a clone."""
     programs = folder / "bin"
     programs.mkdir()
-    for name, arguments in _PROGRAMS.items():
-        (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments}"$@"\n')
+    started = {"python": [sys.executable], "hashdb": program(HASHDB), "threatexchange": program(THREATEXCHANGE)}
+    for name, words in started.items():
+        (programs / name).write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
         (programs / name).chmod(0o755)
     (folder / "hashdb").mkdir()
     (folder / "hashdb" / "photos").symlink_to(ROOT / "hashdb" / "photos")

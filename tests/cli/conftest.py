@@ -22,6 +22,7 @@ from hashdb.service import open_hashdb
 from hashdb.service.accounts import members
 from hashdb.settings import Settings
 from tests.serving import serving
+from tests.warm import HASHDB, program
 
 PHOTOS = sorted((Path(hashdb.__file__).parent / "photos").glob("*.jpg"))
 
@@ -49,9 +50,12 @@ class Commands:
     def process(self, *arguments: str | Path, timeout: float = 60, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run one in a process of its own."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
+        given = self.environment | settings
+        # Python reads its own variables as it starts.
+        cold = any(name.startswith("PYTHON") for name in given)
         return subprocess.run(
-            [sys.executable, "-m", "hashdb", *map(str, arguments)],
-            env=kept | self.environment | settings,
+            [*([sys.executable, "-m", "hashdb"] if cold else program(HASHDB)), *map(str, arguments)],
+            env=kept | given,
             capture_output=True,
             text=True,
             timeout=timeout,

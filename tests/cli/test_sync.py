@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from hashdb.client import Client
 from hashdb.local import LocalIndex
 from tests.builders import draft, query
 from tests.cli.conftest import PHOTOS, Commands
+from tests.warm import HASHDB, program
 
 SAID = ("--label", "glorification", "--removed-at", "2026-11-20T10:00:00Z")
 COUNT = 3_000
@@ -36,7 +36,7 @@ class Member:
     def start(self, *words: str) -> subprocess.Popen[str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
         return subprocess.Popen(
-            [sys.executable, "-m", "hashdb", *words],
+            [*program(HASHDB), *words],
             env=kept | self.run.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -12,13 +12,12 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine
 
-from tests.snippets import ROOT
+from tests.snippets import EXTENSION
+from tests.warm import THREATEXCHANGE, program
 from tests.web.callers import Caller, Service, body, item, pdq, service_at
 from tests.web.sharing.served import digits, listening
 
 pytest.importorskip("threatexchange")
-
-PACKAGE = ROOT / "integrations" / "threatexchange"
 
 
 class Tx:
@@ -31,8 +30,8 @@ class Tx:
     def run(self, *words: str, status: int = 0) -> str:
         """What a command prints."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("HASHDB_", "TX_"))}
-        given = {"HOME": str(self.home), "TX_HASHDB_KEY": str(self.secret), "PYTHONPATH": str(PACKAGE)}
-        command = [sys.executable, "-c", "from threatexchange.cli.main import main; main()", *words]
+        given = {"HOME": str(self.home), "TX_HASHDB_KEY": str(self.secret)}
+        command = [*program(THREATEXCHANGE), *words]
         done = subprocess.run(command, env=kept | given, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout
@@ -99,11 +98,11 @@ def test_a_dispute_shows_and_an_opinion_is_told(service: Service, platform: Call
 
 
 def test_a_negative_opinion_is_a_dispute(service: Service, platform: Caller, other: Caller) -> None:
-    sys.path.insert(0, str(PACKAGE))
+    sys.path.insert(0, str(EXTENSION))
     try:
         from hashdb_threatexchange import HashdbSignalExchangeAPI
     finally:
-        sys.path.remove(str(PACKAGE))
+        sys.path.remove(str(EXTENSION))
     from threatexchange.exchanges.fetch_state import SignalOpinion, SignalOpinionCategory
     from threatexchange.signal_type.pdq.signal import PdqSignal
 
@@ -131,11 +130,11 @@ def test_a_log_that_was_set_back_is_fetched_again_from_the_beginning(
 
 
 def test_keys_of_several_services_are_told_apart() -> None:
-    sys.path.insert(0, str(PACKAGE))
+    sys.path.insert(0, str(EXTENSION))
     try:
         from hashdb_threatexchange.records import HashdbCredentials
     finally:
-        sys.path.remove(str(PACKAGE))
+        sys.path.remove(str(EXTENSION))
     several = HashdbCredentials("https://a.example=hdb_a, https://b.example:8443/=hdb_b")
     assert several.for_url("https://a.example/") == "hdb_a"
     assert several.for_url("https://b.example:8443") == "hdb_b"
