@@ -39,7 +39,7 @@ CHECKS = (
 )
 PUBLIC = {"/healthz", "/readyz", "/v1/log", "/v1/checkpoint"}
 WITHOUT_BODY = ("/secret", "/test", "/redelivery")
-EXAMPLES = 25
+EXAMPLES = 10
 
 
 @pytest.fixture(scope="module")
