@@ -91,7 +91,7 @@ def configured_engine(settings: Settings) -> OpenEngine:
     if not settings.milvus_uri:
         raise BadSetting("HASHDB_MILVUS_URI", "must be set for HASHDB_INDEX=milvus")
     if find_spec("pymilvus") is None:
-        raise BadSetting("HASHDB_INDEX", "pymilvus is missing: pip install 'hashdb[milvus]'")
+        raise BadSetting("HASHDB_INDEX", "pymilvus is missing: pip install pymilvus")
     from hashdb.index.milvus import Milvus, MilvusEngine
 
     token = settings.milvus_token

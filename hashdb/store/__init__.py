@@ -121,7 +121,7 @@ class Store:
                 "is not a database URL, like postgresql://user@host/hashdb",
             ) from None
         except ImportError:
-            raise BadSetting("HASHDB_DATABASE_URL", "the driver is missing: pip install 'hashdb[postgres]'") from None
+            raise BadSetting("HASHDB_DATABASE_URL", "the driver is missing: pip install 'psycopg[binary]'") from None
         self._driver_error = self.engine.dialect.loaded_dbapi.OperationalError
         self.embedded = self.engine.dialect.name == "sqlite"
         """Whether this is SQLite, whose schema hashdb migrates by itself."""

@@ -94,7 +94,7 @@ class RateLimits:
 
         scheme = settings.rate_limit_storage.partition("://")[0]
         if scheme.startswith("redis") and find_spec("redis") is None:
-            raise BadSetting("HASHDB_RATE_LIMIT_STORAGE", "redis is missing: pip install 'hashdb[redis]'")
+            raise BadSetting("HASHDB_RATE_LIMIT_STORAGE", "redis is missing: pip install redis")
         try:
             options = _TIMEOUTS if scheme in _REDIS else {}
             storage = storage_from_string(settings.rate_limit_storage, wrap_exceptions=True, **options)

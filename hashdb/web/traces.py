@@ -24,7 +24,8 @@ def require_installed() -> None:
     try:
         import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
     except ImportError:
-        raise BadSetting("HASHDB_OTLP_ENDPOINT", "needs OpenTelemetry: pip install 'hashdb[otel]'") from None
+        reason = "needs OpenTelemetry: pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
+        raise BadSetting("HASHDB_OTLP_ENDPOINT", reason) from None
 
 
 class Traces:

@@ -70,6 +70,13 @@ def test_the_description_on_the_index_links_to_the_repository() -> None:
     assert release.wheel_faults(name, f"\n{setup['long_description']()}") == []
 
 
+def test_until_the_publication_nothing_is_installed_by_its_name() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "hashdb").rglob("*.py")]
+    for page in pages:
+        if page.name != "0042-the-distribution-is-called-hashdb-server.md":
+            assert not re.search(r"pip install (-\S+ )*['\"]?hashdb", page.read_text("utf-8")), page
+
+
 def test_the_wheel_is_named_by_one_name_everywhere() -> None:
     name = CONFIG["metadata"]["name"]
     assert name.replace("-", "_") == release.NAME
