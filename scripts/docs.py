@@ -1,4 +1,4 @@
-"""What of docs/ is made from the code: settings, commands, routes, errors, algorithms, labels."""
+"""What of docs/ is made from the code: settings, commands, routes, examples, errors, algorithms, labels."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from hashdb.web import create_app
 from hashdb.web.problems import STATUS, status_of
 from hashdb.web.sharing import MOUNTS
 from hashdb.wire.problems import PREFIX
-from scripts import sizing
+from scripts import examples, sizing
 
 ROOT = Path(__file__).resolve().parent.parent
 _BLOCK = re.compile(r"(<!-- made by scripts/docs: ([a-z-]+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
@@ -276,6 +277,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "sizing-figures": sizing.figures,
     "sizing-assumptions": sizing.assumptions,
     "sizing-machines": sizing.machines,
+    **{f"examples-{name}": partial(examples.section, name) for name in examples.SECTIONS},
 }
 
 

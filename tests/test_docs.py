@@ -19,7 +19,7 @@ from hashdb.store.tables import metadata
 from hashdb.web import create_app
 from hashdb.web.problems import STATUS, status_of
 from hashdb.web.sharing import MOUNTS
-from scripts import docs
+from scripts import docs, examples
 from tests import builders, usages
 from tests.serving import serving
 from tests.snippets import ROOT, fits, run, steps
@@ -28,6 +28,7 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
+README = (ROOT / "README.md").read_text("utf-8")
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -106,6 +107,16 @@ def test_every_route_is_documented_with_its_scope(tmp_path: Path) -> None:
         assert set(answers.split(", ")) <= {"200", "201", "202", "204"}
 
 
+def test_every_operation_has_an_example_under_its_name() -> None:
+    shown, paths = examples.told()
+    assert set(shown) == {(method.upper(), path) for path, operations in paths.items() for method in operations}
+    text = _page("api.md")
+    for (method, path), example in shown.items():
+        assert f"#### `{method} {path}`\n" in text
+        assert f"Operation `{paths[path][method.lower()]['operationId']}`.\n" in text
+        assert example.status.value in (200, 201, 202, 204)
+
+
 def test_every_page_of_the_console_is_documented(tmp_path: Path) -> None:
     db = builders.hashdb(f"sqlite:///{tmp_path}/hashdb.sqlite", builders.Clock())
     rules = list(create_app(db, Settings(home=tmp_path)).url_map.iter_rules())
@@ -164,8 +175,13 @@ def test_every_algorithm_is_in_the_glossary_and_the_test_picture_has_its_signal(
 
 
 def test_every_page_and_decision_is_in_the_table_of_contents() -> None:
-    linked = {(ROOT / "docs" / link.partition("#")[0]).resolve() for link in _LINK.findall(_page("index.md"))}
-    assert {page for page in PAGES if page.parent != ROOT and page.name != "index.md"} <= linked
+    contents = ROOT / "docs" / "index.md", ROOT / "docs" / "decisions" / "index.md"
+    linked = {
+        (page.parent / link.partition("#")[0]).resolve()
+        for page in contents
+        for link in _LINK.findall(page.read_text())
+    }
+    assert {page for page in PAGES if page.parent != ROOT} - linked == {contents[0]}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)
@@ -195,8 +211,18 @@ def test_no_page_names_a_machine_or_a_registry(page: Path) -> None:
     assert "localhost" not in text
 
 
+def test_the_figures_of_the_readme_are_those_of_their_pages() -> None:
+    rows = re.findall(r"^\| (.*\*\*.*) \| \[\w+\]\((\S+)\) \|$", README, re.MULTILINE)
+    assert len(rows) == 3
+    for said, page in rows:
+        figures = re.findall(r"\*\*([\d,.]+)[ %]*\*\*", said)
+        assert figures
+        for figure in figures:
+            assert re.search(rf"\| {re.escape(figure)}\b", (ROOT / page).read_text("utf-8")), figure
+
+
 def test_the_commands_of_the_readme_exist() -> None:
-    text = (ROOT / "README.md").read_text("utf-8")
+    text = README
     for script in set(re.findall(r"\./scripts/(\w+)", text)):
         assert (ROOT / "scripts" / script).stat().st_mode & 0o111
     known = {" ".join(words) for words, _ in docs.walk()}
@@ -224,7 +250,7 @@ def test_a_command_that_cannot_be_given_is_told() -> None:
 
 
 def test_every_decision_has_its_three_parts() -> None:
-    for page in (ROOT / "docs" / "decisions").glob("*.md"):
+    for page in (ROOT / "docs" / "decisions").glob("0*.md"):
         text = page.read_text("utf-8")
         assert re.match(rf"# {int(page.name[:4])}\. ", text), page.name
         for part in ("## Context", "## Decision", "## Consequences"):
@@ -234,6 +260,7 @@ def test_every_decision_has_its_three_parts() -> None:
 RUN = [
     "README.md",
     *(f"docs/{name}.md" for name in ("tutorial", "audit", "members", "interop/hma", "interop/misp-stix")),
+    *(f"docs/start/{name}.md" for name in ("member", "reviewer", "auditor")),
 ]
 FOREIGN = [f"docs/interop/{name}.md" for name in ("extension", "stopncii", "tat", "threatexchange")]
 

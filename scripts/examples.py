@@ -1,0 +1,337 @@
+"""An example of each operation of the API: real calls to a service in memory, for docs/api.md."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final
+
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.domain.sharing.webhooks import Attempt
+from hashdb.service import open_hashdb
+from hashdb.service.accounts import members
+from hashdb.service.ledger import checkpoints
+from hashdb.service.ledger.signing import Signing
+from hashdb.service.sharing import deliveries
+from hashdb.settings import Settings
+from hashdb.web import create_app
+from hashdb.web.context import AppState
+
+PHOTO: Final = Path(__file__).parents[1] / "hashdb" / "photos" / "casa-mila.jpg"
+_WIDTH = 110
+_LINES = 36
+_SHOWN = 3
+"""Members of a long list that are shown."""
+_FOLDED = 12
+"""From how many lines an answer is folded."""
+# Random, or of what is random: shown as `…`.
+_CHANGING = {"epoch", "leaf", "secret", "digest", "vkey", "hashes", "message", "version"}
+SECTIONS: Final[Mapping[str, Sequence[str]]] = {
+    "contribute": ("/v1/contributions",),
+    "match": ("/v1/matches", "/v1/reversals", "/v1/me"),
+    "pictures": ("/v1/signals", "/v1/matches/media", "/v1/contributions/media"),
+    "opinions": ("/v1/contributions/{contribution_id}/opinions", "/v1/cases"),
+    "feed": ("/v1/changes",),
+    "log": ("/v1/events", "/v1/counts", "/v1/reports"),
+    "proofs": ("/v1/log", "/v1/checkpoint", "/v1/proofs"),
+    "benign": ("/v1/benign",),
+    "incidents": ("/v1/incidents",),
+    "webhooks": ("/v1/webhooks",),
+    "members": ("/v1/members",),
+    "proposals": ("/v1/proposals",),
+    "health": ("/healthz", "/readyz", "/metrics"),
+}
+"""The sections of the page, and how the addresses begin that each shows: the longest beginning counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One call: what was asked, and what was answered."""
+
+    request: str
+    status: HTTPStatus
+    answer: str
+
+
+class _Caller:
+    """A key, whose calls are noted by the address of their operation."""
+
+    def __init__(self, client: FlaskClient, secret: str, noted: dict[tuple[str, str], Example]) -> None:
+        self._client = client
+        self._headers = {"Authorization": f"Bearer {secret}"}
+        self._noted = noted
+
+    def call(self, operation: str, body: object = None, *, file: bool = False, form: object = None, **ids: int) -> Any:
+        """Call an operation, like `GET /v1/cases/{case_id}?limit=2`, and note it; the answer's JSON, or its text.
+
+        The first call of an operation is its example. One that was answered 202 gives way to one that was carried out.
+        """
+        method, _, template = operation.partition(" ")
+        address = template.format(**ids)
+        request = f"{method} {address}"
+        if file:
+            fields = {} if form is None else {"metadata": json.dumps(form)}
+            with PHOTO.open("rb") as picture:
+                answer = self._open(method, address, data={"file": (picture, PHOTO.name), **fields})
+            request += f"\nContent-Type: multipart/form-data\n\nfile: {PHOTO.name}"
+            request += "" if form is None else f"\nmetadata: {_shown(form)}"
+        else:
+            answer = self._open(method, address, **({} if body is None else {"json": body}))
+            request += "" if body is None else f"\n\n{_shown(body)}"
+        path = template.partition("?")[0]
+        noted = self._noted.get((method, path))
+        if noted is None or (noted.status == HTTPStatus.ACCEPTED != answer.status_code):
+            self._noted.pop((method, path), None)
+            self._noted[method, path] = Example(request, HTTPStatus(answer.status_code), _answer(answer))
+        return answer.get_json() if answer.is_json else answer.text
+
+    def _open(self, method: str, address: str, **more: Any) -> TestResponse:
+        answer = self._client.open(address, method=method, headers=self._headers, buffered=True, **more)
+        assert answer.status_code < 400, f"{method} {address}: {answer.text}"
+        return answer
+
+
+class _Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 20, 10, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def go(self, **by: float) -> None:
+        """Go on by seconds, hours, …"""
+        self.now += timedelta(**by)
+
+
+class _Story:
+    """A service with members, and what they do: every operation once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = _Clock()
+        settings = Settings(home=folder, two_persons=True)
+        signing = Signing(folder / "signing.key", folder / "checkpoints.txt", "hashes.example/log")
+        self.db = open_hashdb(f"sqlite:///{folder}/db", settings.rules(), clock=self.clock, signing=signing)
+        self.app: Flask = create_app(self.db, settings)
+        self.noted: dict[tuple[str, str], Example] = {}
+        checkpoints.start(self.db)
+        self.alpha = self._key("Alpha Video", MemberKind.PLATFORM, Scope.CONTRIBUTE, Scope.MATCH)
+        self.beta = self._key("Beta Photos", MemberKind.PLATFORM, Scope.MATCH, Scope.FEED)
+        self.admin = self._key("Operators", MemberKind.OPERATOR, Scope.ADMIN)
+        self.second = self._key("More operators", MemberKind.OPERATOR, Scope.ADMIN)
+
+    def _key(self, name: str, kind: MemberKind, *scopes: Scope) -> _Caller:
+        member = members.add(self.db, COMMAND_LINE, MemberDraft(name, kind))
+        issued = members.issue_key(self.db, COMMAND_LINE, member.id, KeyDraft(frozenset(scopes)))
+        return _Caller(self.app.test_client(), issued.secret, self.noted)
+
+    def close(self) -> None:
+        """Close the database, and end the processes that hash."""
+        held = self.app.extensions["hashdb"]
+        assert isinstance(held, AppState)
+        if "pool" in vars(held):
+            held.pool.close()
+        self.db.close()
+
+    def tell(self) -> None:
+        """Call every operation."""
+        self._webhooks()
+        self._contribute_and_match()
+        self._review()
+        self._pictures()
+        self._administer()
+        self._read()
+
+    def _contribute_and_match(self) -> None:
+        signals = [
+            "phash256:3a71c58e965be01dd2468ba7f10c3596687e9d1a4bc2e5338d07b6f95a1e64cb",
+            "phash:d1c4b2a09f8e7d6c",
+        ]
+        draft = {"signals": signals, "labels": ["glorification"], "removed_at": "2026-11-20T09:45:00Z", "severity": 2}
+        others = [{**draft, "signals": [f"phash:{word}"]} for word in ("0f1e2d3c4b5a6978", "a5c3960ff0695a3c")]
+        self.alpha.call(
+            "POST /v1/contributions", {"contributions": [{**draft, "basis": "terms", "reference": "item-123"}]}
+        )
+        for other in others:
+            self.alpha.call("POST /v1/contributions", {"contributions": [other]})
+        self.alpha.call("GET /v1/contributions?label=glorification&limit=1")
+        self.alpha.call("GET /v1/contributions/{contribution_id}", contribution_id=1)
+        self.alpha.call("PATCH /v1/contributions/{contribution_id}", {"severity": 3}, contribution_id=1)
+        query = {"id": "upload-991", "signals": signals, "radius": {"phash": 4}}
+        self.beta.call("POST /v1/matches", {"queries": [query]})
+        self.beta.call("GET /v1/me")
+        for other in others:
+            self.beta.call("POST /v1/matches", {"queries": [{"signals": other["signals"]}]})
+        self.clock.go(hours=1)
+        self.alpha.call(
+            "POST /v1/contributions/{contribution_id}/withdrawal", {"reason": "removal_reversed"}, contribution_id=2
+        )
+        self.alpha.call("DELETE /v1/contributions/{contribution_id}/content", contribution_id=2)
+        self.clock.go(seconds=4)
+        self.beta.call("GET /v1/reversals?after=0")
+        self.beta.call("GET /v1/changes?after=0&limit=1")
+
+    def _review(self) -> None:
+        dispute = {"opinion": "disputes", "reason": "edsa_context", "note": "a news report of the attack"}
+        here = "/v1/contributions/{contribution_id}/opinions"
+        self.beta.call(f"POST {here}", dispute, contribution_id=1)
+        self.beta.call(f"GET {here}", contribution_id=1)
+        self.admin.call("GET /v1/cases?state=open")
+        self.clock.go(hours=1)
+        decision = {"decision": "quarantine", "note": "A news report, until the contributor answers."}
+        self.admin.call("POST /v1/cases/{case_id}/decision", decision, case_id=1)
+        self.beta.call("GET /v1/cases/{case_id}", case_id=1)
+
+    def _pictures(self) -> None:
+        self.alpha.call("POST /v1/signals", file=True)
+        draft = {"labels": ["recruitment"], "removed_at": "2026-11-20T11:30:00Z"}
+        self.alpha.call("POST /v1/contributions/media?profile=plain", file=True, form=draft)
+        self.beta.call("POST /v1/matches/media", file=True)
+
+    def _administer(self) -> None:
+        screen = {"signals": ["phash:8f3c61e0d29b4a75"], "note": "the splash screen of our app"}
+        self.admin.call("POST /v1/benign", screen)
+        self.admin.call("GET /v1/proposals")
+        added = self.second.call("POST /v1/benign", screen)
+        self.admin.call("GET /v1/benign?limit=1")
+        self.admin.call("DELETE /v1/benign/{benign_id}", benign_id=added["id"])
+        incident = {"label": "CIP:example-2026", "start": "2026-11-20T08:00:00Z", "end": None, "expires": True}
+        self.admin.call("POST /v1/incidents", incident)
+        self.admin.call("GET /v1/incidents")
+        self.admin.call("GET /v1/incidents/{incident_id}", incident_id=1)
+        self.admin.call("PATCH /v1/incidents/{incident_id}", {"end": "2026-12-20T08:00:00Z"}, incident_id=1)
+        member = {"name": "Gamma Forum", "kind": "platform", "contact": "trust@gamma.example"}
+        here = self.admin.call("POST /v1/members", member)["id"]
+        self.admin.call("GET /v1/members?limit=1")
+        self.admin.call("GET /v1/members/{member_id}", member_id=here)
+        limits = {"limits": {"contributions_per_day": 1000}}
+        self.admin.call("PATCH /v1/members/{member_id}", limits, member_id=here)
+        key = self.admin.call("POST /v1/members/{member_id}/keys", {"scopes": ["contribute", "match"]}, member_id=here)[
+            "id"
+        ]
+        self.admin.call("GET /v1/members/{member_id}/keys", member_id=here)
+        self.admin.call("DELETE /v1/members/{member_id}/keys/{key_id}", member_id=here, key_id=int(key))
+        proposal = self.admin.call("PATCH /v1/members/{member_id}", {"status": "suspended"}, member_id=here)
+        self.admin.call("DELETE /v1/proposals/{proposal_id}", proposal_id=proposal["proposal"])
+
+    def _webhooks(self) -> None:
+        draft = {
+            "url": "https://alpha.example/hashdb",
+            "topics": ["match.reversed", "case.opened"],
+            "note": "production",
+        }
+        self.alpha.call("POST /v1/webhooks", draft)
+        self.alpha.call("GET /v1/webhooks")
+        here = "/v1/webhooks/{webhook_id}"
+        self.alpha.call(f"GET {here}", webhook_id=1)
+        self.alpha.call(f"PATCH {here}", {"topics": ["match.reversed", "case.decided"]}, webhook_id=1)
+        delivery = self.alpha.call(f"POST {here}/test", webhook_id=1)["id"]
+        for claimed in deliveries.claim(self.db, (), 8):
+            deliveries.send(self.db, claimed, lambda *_: Attempt(200, 41))
+        self.alpha.call(f"GET {here}/deliveries", webhook_id=1)
+        self.alpha.call(f"GET {here}/deliveries/{{delivery_id}}", webhook_id=1, delivery_id=delivery)
+        self.alpha.call(f"POST {here}/deliveries/{{delivery_id}}/redelivery", webhook_id=1, delivery_id=delivery)
+        self.alpha.call(f"POST {here}/secret", webhook_id=1)
+        self.alpha.call(f"DELETE {here}", webhook_id=1)
+
+    def _read(self) -> None:
+        self.admin.call("GET /v1/events?subject=contribution:2&limit=1")
+        self.admin.call("GET /v1/counts?day=2026-11-20")
+        self.admin.call("GET /v1/reports/transparency?from=2026-11-20&to=2026-11-20")
+        self.admin.call("GET /v1/log")
+        size = int(self.admin.call("GET /v1/checkpoint").splitlines()[1])
+        self.admin.call("GET /v1/proofs/inclusion?seq=17&size={size}", size=size)
+        self.admin.call("GET /v1/proofs/consistency?first=17&second={size}", size=size)
+        for address in ("/healthz", "/readyz", "/metrics"):
+            self.admin.call(f"GET {address}")
+
+
+@cache
+def told() -> tuple[Mapping[tuple[str, str], Example], Mapping[str, Any]]:
+    """An example of each operation by method and address, and the `paths` of the OpenAPI document."""
+    with tempfile.TemporaryDirectory() as folder:
+        story = _Story(Path(folder))
+        try:
+            story.tell()
+            document = story.app.test_client().get("/openapi.json").get_json()
+        finally:
+            story.close()
+    return story.noted, document["paths"]
+
+
+def section(name: str) -> str:
+    """The operations of a section of the page, in Markdown."""
+    examples, paths = told()
+    shown = [_operation(*at, one, paths) for at, one in examples.items() if _section_of(at[1]) == name]
+    return "\n".join(shown)
+
+
+def _operation(method: str, path: str, example: Example, paths: Mapping[str, Any]) -> str:
+    said = paths[path][method.lower()]
+    summary = said["summary"].rstrip(".")
+    text = f"#### `{method} {path}`\n\n{summary}.\nOperation `{said['operationId']}`.\n\n"
+    text += f"```http\n{example.request}\n```\n\n"
+    status = f"{example.status.value} {example.status.phrase}"
+    if not example.answer:
+        return f"{text}Answer: {status}, without a body.\n"
+    kind = "json" if example.answer.startswith("{") else "text"
+    fence = f"```{kind}\n{example.answer}\n```\n"
+    if example.answer.count("\n") < _FOLDED:
+        return f"{text}Answer: {status}.\n\n{fence}"
+    return f'{text}<details markdown="1"><summary>Answer: {status}</summary>\n\n{fence}\n</details>\n'
+
+
+def _section_of(path: str) -> str:
+    begins = {begin: name for name, some in SECTIONS.items() for begin in some}
+    return begins[max((begin for begin in begins if path.startswith(begin)), key=len)]
+
+
+def _answer(answer: TestResponse) -> str:
+    if answer.is_json:
+        return _shown(_calm(answer.get_json()))
+    text = re.sub(r"(?<=\n)— .*|[A-Za-z0-9+/]{43}=|\b[0-9a-f]{40,}\b", "…", answer.text)
+    lines = text.rstrip("\n").splitlines()
+    return "\n".join(lines if len(lines) <= 8 else [*lines[:2], "…"])
+
+
+def _calm(value: Any, name: str = "") -> Any:
+    """A value without what differs each time; long lists have an ellipsis."""
+    if name in _CHANGING and value is not None and not isinstance(value, dict):
+        return ["…"] if isinstance(value, list) else "…"
+    if isinstance(value, dict):
+        return {key: _calm(one, key) for key, one in value.items()}
+    if isinstance(value, list):
+        shown = [_calm(one) for one in value[:_SHOWN]]
+        return [*shown, "…"] if len(value) > _SHOWN else shown
+    return value
+
+
+def _shown(value: Any) -> str:
+    """JSON, a line where it is short; what is long is cut, and hashes are shortened."""
+    text = re.sub(r"\b([0-9a-f]{8})[0-9a-f]{32,}\b", r"\1…", _layout(value))
+    text = re.sub(r"(hdb|whsec)_[\w+/=-]{20,}", r"\1_…", text)
+    lines = text.splitlines()
+    return text if len(lines) <= _LINES else "\n".join([*lines[: _LINES - 1], "  …"])
+
+
+def _layout(value: Any, indent: int = 0) -> str:
+    plain = json.dumps(value, ensure_ascii=False)
+    if len(plain) + indent <= _WIDTH or not isinstance(value, dict | list) or not value:
+        return plain
+    room = " " * (indent + 2)
+    if isinstance(value, dict):
+        inner = [f"{room}{json.dumps(key)}: {_layout(one, indent + 2)}" for key, one in value.items()]
+        return "{\n" + ",\n".join(inner) + "\n" + " " * indent + "}"
+    return "[\n" + ",\n".join(room + _layout(one, indent + 2) for one in value) + "\n" + " " * indent + "]"
