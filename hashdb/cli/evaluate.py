@@ -207,12 +207,12 @@ def _print_evaluation(evaluation: Evaluation, stopwatch: _Stopwatch, as_json: bo
         echo(title)
         print_table(*table)
         echo()
-    echo("In force, at the rate: by any algorithm at the radius of the first or the second table, with transforms.")
+    echo("“In force” and “at the rate”: recognised by any algorithm, with transforms, at the radii of that table.")
     echo()
     for title, sentences in (
-        ("The fit of half of the pictures, and what the other half has:", figures.checks(evaluation)),
+        ("Check of the fits on the other half of the pictures:", figures.checks(evaluation)),
         ("Nearest pairs of different pictures:", figures.nearest(evaluation, 3)),
-        ("Taken to be of the same thing, and not counted:", figures.same(evaluation)),
+        ("Pairs assumed to show the same thing, not counted:", figures.same(evaluation)),
     ):
         for number, sentence in enumerate(sentences):
             if not number:
