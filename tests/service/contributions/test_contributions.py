@@ -265,7 +265,7 @@ class TestRights:
     ) -> None:
         (one,) = contributed(db, actor, draft(1))
         before = events(db)
-        with pytest.raises(NotYours, match=rf"^contribution {one.id} is another member's$"):
+        with pytest.raises(NotYours, match=rf"^contribution {one.id} belongs to another member$"):
             verb(db, other, one.id)
         with pytest.raises(NotFound, match=r"^contribution 99 does not exist$"):
             verb(db, other, 99)

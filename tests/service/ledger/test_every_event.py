@@ -179,7 +179,7 @@ CHANGES: dict[str, Verb] = {
     "checkpoints.start": lambda db, actor, id: checkpoints.start(db),
     "contributions.amend": lambda db, actor, id: contributions.amend(db, actor, id, Amendment(severity=4)),
     "contributions.emit_pending": lambda db, actor, id: contributions.emit_pending(db),
-    "contributions.contribute": lambda db, actor, id: contributions.contribute(db, actor, [draft(99)]),
+    "recording.record": lambda db, actor, id: contributions.contribute(db, actor, [draft(99)]),
     "contributions.erase": lambda db, actor, id: contributions.erase(db, actor, id),
     "contributions.purge": lambda db, actor, id: contributions.purge(db),
     "contributions.withdraw": lambda db, actor, id: contributions.withdraw(db, actor, id, "other"),

@@ -61,13 +61,13 @@ def test_proofs_hold_for_signed_checkpoints(db: HashDB, actor: Actor) -> None:
 
 @pytest.mark.parametrize(("seq", "size"), [(0, 3), (4, 3), (1, 0), (1, 1_000), (2**53 - 1, 2**53 - 1)])
 def test_there_is_no_proof_of_what_is_not_there(db: HashDB, actor: Actor, seq: int, size: int) -> None:
-    with pytest.raises(InvalidInput, match=r"^(seq|size): is 1 to \d+ here$"):
+    with pytest.raises(InvalidInput, match=r"^(seq|size): must be 1 to \d+$"):
         checkpoints.inclusion(db, actor, seq, size)
 
 
 @pytest.mark.parametrize(("first", "second"), [(3, 2), (1, 1_000), (1_000, 1_000)])
 def test_there_is_no_proof_between_what_is_not_there(db: HashDB, actor: Actor, first: int, second: int) -> None:
-    with pytest.raises(InvalidInput, match=r"^(first|second): is 0 to \d+ here$"):
+    with pytest.raises(InvalidInput, match=r"^(first|second): must be 0 to \d+$"):
         checkpoints.consistency(db, actor, first, second)
 
 
