@@ -176,13 +176,13 @@ def _open(page: Page, name: str, shown: _Shown) -> None:
     if name == "keyboard":
         page.keyboard.press("?")
     if name == "benign-new":
-        page.get_by_label("What it is").fill("The test card of a regional channel")
+        page.get_by_label("Description").fill("The test card of a regional channel")
         page.get_by_label("Signals").fill(shown.signals)
         page.get_by_role("button", name="Show the effect").click()
-        page.get_by_role("heading", name="What it would do").wait_for()
+        page.get_by_role("heading", name="Effect").wait_for()
     if name == "debugger":
         page.get_by_label("Signals").fill(shown.signals)
-        page.get_by_role("button", name="Look").click()
+        page.get_by_role("button", name="Search").click()
         page.get_by_role("heading", name="would match").wait_for()
     page.wait_for_load_state("networkidle")
 

@@ -56,9 +56,9 @@ def _figures(report: Report) -> dict[str, Any]:
         "groups": [(title, _share_rows(report, group)) for group, title in _GROUPS.items()],
         "to_remove": [_duration_row(_WHO[who], durations) for who, durations in report.to_remove.items()],
         "to_share": [_duration_row(_WHO[who], durations) for who, durations in report.to_share.items()],
-        "caught": [_duration_row("until another member first had it", report.caught.first_catch)],
+        "caught": [_duration_row("until another member first matched it", report.caught.first_catch)],
         "by_algorithm": [
-            _query_row("all together" if key == "any" else key, queries) for key, queries in report.asked.items()
+            _query_row("all algorithms" if key == "any" else key, queries) for key, queries in report.asked.items()
         ],
         "by_member": [_query_row(name(member), queries) for member, queries in report.asked_by.items()],
         "opinions": [

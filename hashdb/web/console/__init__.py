@@ -62,6 +62,8 @@ _NOUNS = (
     settings,
 )
 _THEMES = ("light", "dark", "system")
+_FAILED = "the service failed and logged the error: try again, and tell the operator if it fails again"
+_NO_PAGE = "this page does not exist, or does not take this kind of request: choose one from the menu"
 
 
 def register(app: Flask) -> None:
@@ -146,7 +148,7 @@ def _sign_in() -> Response:
 
 def _sentence(error: Exception, status: int) -> str:
     if isinstance(error, ScopeMissing):
-        return f"your role may not do this: it takes {error.scope}"
+        return f"your role does not have the scope {error.scope}, which this needs: ask an admin"
     if isinstance(error, HashDBError) and not isinstance(error, MethodNotAllowed):
         return str(error)
-    return "a fault of the service, which it has noted" if status >= 500 else "there is no such page, or not like this"
+    return _FAILED if status >= 500 else _NO_PAGE

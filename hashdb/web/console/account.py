@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from hashdb.errors import reject_field
 from hashdb.service.accounts import sessions, users
-from hashdb.web.console import guard, pages
+from hashdb.web.console import filters, guard, pages
 from hashdb.web.console.pages import Form
 from hashdb.web.context import hashdb
 
@@ -32,12 +32,12 @@ def choose_password() -> Response:
     sent = Form.sent()
     present, chosen, again = (sent.secret(name) for name in ("present", "password", "again"))
     try:
-        reject_field("again", None if chosen == again else "is not the same")
+        reject_field("again", None if chosen == again else "must be the same as the new password")
         users.choose_password(hashdb(), guard.session(), present, chosen)
     except pages.REFUSALS as error:
         return pages.page("password.html", form=sent.refused(error), status=422)
     return pages.redirect_with_notice(
-        url_for("console.account.show"), "Your password was changed, and your other sessions are ended."
+        url_for("console.account.show"), "Your password was changed. Your other sessions were ended."
     )
 
 
@@ -74,7 +74,9 @@ def remove_factor() -> Response:
 def end_sessions() -> Response:
     """End every other session of this user."""
     ended = sessions.end_others(hashdb(), guard.session())
-    return pages.redirect_with_notice(url_for("console.account.show"), f"{ended} other sessions were ended.")
+    return pages.redirect_with_notice(
+        url_for("console.account.show"), f"{filters.counted(ended, 'other session')} ended."
+    )
 
 
 def _factor(form: Form, status: int = 200) -> Response:

@@ -11,7 +11,7 @@ from hashdb.domain.signals import Algorithm
 from hashdb.errors import InvalidInput
 from hashdb.hashing import Mode
 from hashdb.service.matching import benign
-from hashdb.web.console import pages
+from hashdb.web.console import filters, pages
 from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import grid, merge_faults, read_signals
 from hashdb.web.context import actor, app_state, hashdb, validation_context
@@ -42,7 +42,7 @@ def ask() -> Response:
 
 @blueprint.post("/new")
 def add() -> Response:
-    """Show what an entry would mask. Add it when the user confirms."""
+    """Show which signals an entry would suppress. Add the entry when the user confirms."""
     actor().require(Scope.ADMIN)
     sent = Form.sent()
     try:
@@ -54,13 +54,13 @@ def add() -> Response:
         return _ask_page(sent.refused(merge_faults(error)), status=422)
     if isinstance(added, Proposal):
         return pages.redirect_with_notice(url_for("console.proposals.show", proposal_id=added.id), pages.PROPOSED)
-    message = f"Entry {added.id} was added: it keeps {added.masked} signals of contributions from matching."
+    message = f"Entry {added.id} was added. It suppresses {filters.counted(added.masked, 'signal')} of contributions."
     return pages.redirect_with_notice(_address(added.id), message)
 
 
 @blueprint.get("/<id:benign_id>")
 def show(benign_id: int) -> Response:
-    """Show an entry, and what it masks."""
+    """Show an entry, and which signals it suppresses."""
     return _entry_page("benign_entry.html", benign_id)
 
 
@@ -74,7 +74,7 @@ def ask_deletion(benign_id: int) -> Response:
 def delete(benign_id: int) -> Response:
     """Delete an entry."""
     benign.delete(hashdb(), actor(), benign_id)
-    return pages.redirect_with_notice(url_for("console.benign.browse"), f"Entry {benign_id} is deleted.")
+    return pages.redirect_with_notice(url_for("console.benign.browse"), f"Entry {benign_id} was deleted.")
 
 
 def _draft(sent: Form) -> BenignDraft:
@@ -97,7 +97,6 @@ def _ask_page(form: Form, effect: BenignImpact | None = None, seen: str = "", st
         seen=seen,
         radii={algorithm: default_radius(algorithm) for algorithm in hashdb().rules.algorithms},
         accept_media=app_state().settings.accept_media,
-        two_persons=hashdb().rules.two_persons,
     )
 
 

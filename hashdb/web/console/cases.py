@@ -74,7 +74,7 @@ def decide(case_id: int) -> Response:
     try:
         requested = read(DecisionIn, pages.query_text(_decision_fields(sent)))
         if requested.note is None:
-            raise InvalidInput((Fault("note", "is required: who contributed it and who disputed it read it"),))
+            raise InvalidInput((Fault("note", "is required: the contributor and the disputers read it"),))
         decided = cases.decide(hashdb(), actor(), case_id, requested.decision, requested.note, requested.signals)
     except pages.REFUSALS as error:
         return _case_page(cases.get(hashdb(), actor(), case_id), sent.refused(error), status=422)
@@ -85,7 +85,7 @@ def decide(case_id: int) -> Response:
         )
     left = cases.queue(hashdb(), actor(), _order())
     return pages.redirect_with_notice(
-        url_for("console.cases.browse"), done if left.waiting or left.piles else f"{done} Nothing else waits."
+        url_for("console.cases.browse"), done if left.waiting or left.piles else f"{done} No other case is open."
     )
 
 
@@ -99,7 +99,7 @@ def _decision_fields(sent: Form) -> dict[str, object]:
 
 def _outcome_text(case: Case, decided: Case | Proposal) -> str:
     if isinstance(decided, Proposal):
-        return f"Case {case.id} waits: to retire takes a second person, who is to decide the same within 72 hours."
+        return f"Case {case.id} needs a second person to choose retire, with the same signals, within 72 hours."
     return f"Case {case.id}, on contribution {case.contribution}: {decided.decision}."
 
 
@@ -169,7 +169,7 @@ def _pile_name(params: CasesPageQuery, queue: Queue) -> str | None:
 
 
 _MEANING = {
-    Decision.UPHOLD: "It stands; the dispute is answered.",
-    Decision.QUARANTINE: "It is kept out until further notice.",
-    Decision.RETIRE: "It was wrong. What comes near the ticked signals waits for a reviewer.",
+    Decision.UPHOLD: "The contribution is right, and the case is closed.",
+    Decision.QUARANTINE: "The contribution does not match until a later decision.",
+    Decision.RETIRE: "The contribution was wrong. A later one near the ticked signals starts quarantined.",
 }

@@ -53,7 +53,7 @@ def export() -> Response:
     form, kind = Form(), request.args.get("form", "csv")
     params = _read_query(form)
     if params is None or kind not in FORMS:
-        form.faults.setdefault("form", "is csv or jsonl") if params else None
+        form.faults.setdefault("form", "must be csv or jsonl") if params else None
         return pages.page(
             "contributions.html", status=422, form=form, listing=None, params=ListingQuery(), **_choices()
         )
@@ -95,7 +95,7 @@ def open_case(contribution_id: int) -> Response:
     except pages.REFUSALS as error:
         return _confirmation_page("contribution_case.html", contribution_id, sent.refused(error), status=422)
     address = url_for("console.cases.show", case_id=case.id)
-    return pages.redirect_with_notice(address, f"Case {case.id} is open on contribution {contribution_id}.")
+    return pages.redirect_with_notice(address, f"Case {case.id} was opened on contribution {contribution_id}.")
 
 
 @blueprint.get("/<id:contribution_id>/erasure")
@@ -115,15 +115,15 @@ def erase(contribution_id: int) -> Response:
     except pages.REFUSALS as error:
         return _confirmation_page("contribution_erasure.html", contribution_id, sent.refused(error), status=422)
     return pages.redirect_with_notice(
-        _address(contribution_id), f"Contribution {contribution_id} is erased. Its events stay."
+        _address(contribution_id), f"Contribution {contribution_id} was erased. Its events stay."
     )
 
 
 def _require_confirmation(sent: Form, *, reason: bool, number: int | None = None) -> None:
     """Raise InvalidInput unless the form has a reason if `reason`, and the number `number` if it is not None."""
-    faults = [Fault("reason", "is required")] if reason and not sent.text("reason") else []
+    faults = [Fault("reason", "is required: choose one")] if reason and not sent.text("reason") else []
     if number is not None and sent.text("number") != str(number):
-        faults.append(Fault("number", f"is to be {number}, typed by hand"))
+        faults.append(Fault("number", f"must be {number}, to confirm the erasure"))
     reject(faults)
 
 

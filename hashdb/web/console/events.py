@@ -128,14 +128,16 @@ def _checkpoint(event: Event) -> tuple[Checkpoint | None, str, str]:
     if not note:
         return None, "", reason
     checkpoint, _ = read_checkpoint(note, checkpoints.log(hashdb()).verifiers)
-    return (checkpoint, note, "") if checkpoint.size >= event.seq else (None, "", "it is signed within a minute")
+    return (
+        (checkpoint, note, "") if checkpoint.size >= event.seq else (None, "", "the service signs it within a minute")
+    )
 
 
 def _note() -> tuple[str, str]:
     try:
         return checkpoints.latest(hashdb()), ""
     except Unavailable:
-        return "", "this machine does not have the key that signs the log"
+        return "", "this machine does not have the key that signs the log, so it cannot show a checkpoint"
 
 
 def _is_leaf(event: Event, proof: Inclusion) -> bool:

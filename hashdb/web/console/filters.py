@@ -13,7 +13,7 @@ _PHRASES = {
     "contribution.added": "Contributed",
     "opinion.given": "Opinion given",
     "case.opened": "Case opened",
-    "case.held": "Held by the case",
+    "case.held": "Quarantined by the case",
     "case.decided": "Case decided",
     "hit": "Matched",
 }

@@ -41,7 +41,7 @@ def add() -> Response:
         added = incidents.add(hashdb(), actor(), draft)
     except pages.REFUSALS as error:
         return _list_page(sent.refused(error), status=422)
-    return pages.redirect_with_notice(_address(added.id), f"{added.label} is open.")
+    return pages.redirect_with_notice(_address(added.id), f"{added.label} was opened.")
 
 
 @blueprint.get("/<id:incident_id>")
@@ -112,10 +112,10 @@ def _incident_page(
 
 
 def state(incident: Incident, now: datetime) -> str:
-    """The state of an incident at a time: `to come`, `goes on` or `ended`."""
+    """The state of an incident at a time: `upcoming`, `ongoing` or `ended`."""
     if incident.end is not None and incident.end <= now:
         return "ended"
-    return "goes on" if incident.start <= now else "to come"
+    return "ongoing" if incident.start <= now else "upcoming"
 
 
 def _form_of(incident: Incident) -> Form:

@@ -15,30 +15,33 @@ from hashdb.web.context import actor, hashdb
 blueprint = pages.blueprint_of("labels", __name__, "/vocabulary")
 
 _KINDS = {
-    "behaviour": ("Labels", "What the content does; at least one on every contribution."),
-    "context": ("Context", "What a reviewer should know before acting on a match."),
+    "behaviour": ("Labels", "What the content does. Every contribution has at least one."),
+    "context": ("Context", "What a reviewer needs to know before acting on a match."),
     "basis": ("Basis", "Why it was removed."),
-    "tco_ground": ("TCO ground", "Which ground of Regulation (EU) 2021/784, Article 2(7)."),
-    "entity_list": ("Entity lists", "Whose list the entity behind it is on; an entity is a list and a slug."),
+    "tco_ground": ("TCO ground", "The ground of Regulation (EU) 2021/784, Article 2(7)."),
+    "entity_list": (
+        "Entity lists",
+        "Lists that name the entity behind the content. An entity is a list and a slug.",
+    ),
     "reason": ("Reasons", "Why a contribution is withdrawn or disputed."),
 }
 _STATUSES = {
-    Status.ACTIVE: "takes part; it matches unless it is quarantined or retired",
-    Status.WITHDRAWN: "its member took it back; it never matches again",
-    Status.EXPIRED: "its time is over: by its member, an incident’s end or the retention of a label",
-    Status.SUSPENDED: "its member is suspended; it comes back with the member",
+    Status.ACTIVE: "it matches, unless it is quarantined or retired",
+    Status.WITHDRAWN: "its member withdrew it; it never matches again",
+    Status.EXPIRED: "its time is over: its member set it, its incident ended, or the retention of a label passed",
+    Status.SUSPENDED: "its member is suspended; it matches again when the member is reinstated",
 }
 _STANDINGS = {
-    Standing.UNREVIEWED: "nobody but its contributor has said anything; it matches",
-    Standing.CONFIRMED: "another member looked and confirms it; it matches",
-    Standing.DISPUTED: "another member disputes it and a case is open; it matches meanwhile, and says so",
-    Standing.QUARANTINED: "kept out until further notice, by a reviewer or until one decides; it does not match",
-    Standing.RETIRED: "a reviewer found it wrong; it never comes back by itself",
+    Standing.UNREVIEWED: "no other member has given an opinion; it matches",
+    Standing.CONFIRMED: "another member confirms it; it matches",
+    Standing.DISPUTED: "another member disputes it and a case is open; it still matches, and the match says so",
+    Standing.QUARANTINED: "a reviewer or the service keeps it from matching until a later decision",
+    Standing.RETIRED: "a reviewer found it wrong; it does not match, and only a reviewer can change that",
 }
 _DECISIONS = {
-    Decision.UPHOLD: "it stands; the dispute is answered",
-    Decision.QUARANTINE: "it is kept out until further notice",
-    Decision.RETIRE: "it was wrong",
+    Decision.UPHOLD: "the contribution is right, and the case is closed",
+    Decision.QUARANTINE: "the contribution does not match until a later decision",
+    Decision.RETIRE: "the contribution was wrong and no longer matches",
 }
 SEVERITIES = ("lowest", "low", "medium", "high", "crisis")
 

@@ -23,11 +23,11 @@ from hashdb.wire.pages import PageQuery
 blueprint = pages.blueprint_of("members", __name__)
 
 _SCOPES = {
-    Scope.CONTRIBUTE: "contribute, amend, withdraw and erase its own",
-    Scope.MATCH: "ask about uploads, give opinions",
-    Scope.FEED: "read the feed, with signals",
+    Scope.CONTRIBUTE: "contribute; amend, withdraw and erase its own contributions",
+    Scope.MATCH: "query for matches, give opinions",
+    Scope.FEED: "read the feed, which has the signals",
     Scope.REVIEW: "decide cases",
-    Scope.AUDIT: "read events and every contribution",
+    Scope.AUDIT: "read the events and every contribution",
     Scope.ADMIN: "administer members and keys; includes review and audit",
 }
 
@@ -47,7 +47,7 @@ def add() -> Response:
     except pages.REFUSALS as error:
         return _list_page(sent.refused(error), status=422)
     return pages.redirect_with_notice(
-        _address(member.id), f"{member.name} is a member now. Issue a key to let its programs in."
+        _address(member.id), f"{member.name} was added. Issue a key so that its programs can use the service."
     )
 
 
@@ -80,7 +80,12 @@ def find_key(key_id: int) -> Response:
 def ask_status(member_id: int) -> Response:
     """Show the effect of a suspension or reinstatement before it is done."""
     member = members.get(hashdb(), actor(), member_id)
-    return pages.page("member_status.html", member=member, effect=members.effect(hashdb(), actor(), member_id))
+    return pages.page(
+        "member_status.html",
+        member=member,
+        effect=members.effect(hashdb(), actor(), member_id),
+        proposals=proposals.list_on_subject(hashdb(), actor(), "member", member_id),
+    )
 
 
 @blueprint.post("/<id:member_id>/status")
@@ -91,7 +96,7 @@ def set_status(member_id: int) -> Response:
     member = members.change(hashdb(), actor(), member_id, MemberChange(status=status))
     if isinstance(member, Proposal):
         return pages.redirect_with_notice(url_for("console.proposals.show", proposal_id=member.id), pages.PROPOSED)
-    return pages.redirect_with_notice(_address(member_id), f"{member.name} is {member.status}.")
+    return pages.redirect_with_notice(_address(member_id), f"{member.name} is now {member.status}.")
 
 
 @blueprint.post("/<id:member_id>/keys")
@@ -124,7 +129,7 @@ def ask_revocation(member_id: int, key_id: int) -> Response:
 def revoke_key(member_id: int, key_id: int) -> Response:
     """Revoke a key, with effect from the next request."""
     members.revoke_key(hashdb(), actor(), key_id, member_id)
-    return pages.redirect_with_notice(_address(member_id), f"Key {key_id} is revoked.")
+    return pages.redirect_with_notice(_address(member_id), f"Key {key_id} was revoked.")
 
 
 def _list_page(form: Form, status: int = 200) -> Response:

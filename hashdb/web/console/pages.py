@@ -43,7 +43,7 @@ from hashdb.wire import error_from_validation
 class MenuEntry:
     """A page in the menu, shown to users with the scope; `icon` is one of templates/console/icons.html.
 
-    The keys `g` and then `key` open it; `apart` begins a group of the menu.
+    The keys `g` and then `key` open it. With `apart`, it begins a new group of the menu.
     """
 
     label: str
@@ -61,7 +61,7 @@ MENU = (
     MenuEntry("Match debugger", "search", "console.neighbors.ask", "d"),
     MenuEntry("Members and keys", "building", "console.members.browse", "m", apart=True),
     MenuEntry("Incidents", "alert", "console.incidents.browse", "i"),
-    MenuEntry("Benign signals", "shield", "console.benign.browse", "b"),
+    MenuEntry("Benign list", "shield", "console.benign.browse", "b"),
     MenuEntry("Proposals", "users", "console.proposals.browse", "p"),
     MenuEntry("Webhooks", "push", "console.webhooks.browse", "w"),
     MenuEntry("Reports", "report", "console.reports.browse", "r", apart=True),
@@ -84,9 +84,9 @@ _PAGES = {
     "member": ("console.members.show", "member_id"),
     "user": ("console.users.show", "user_id"),
 }
-PROPOSED = "This takes a second person: the same request of another one does it."
+PROPOSED = "Proposed. Nothing changes until a second person confirms it within 72 hours."
 REFUSALS = (InvalidInput, Conflict, MalformedRequest, SignInRefused)
-"""Errors that are shown in the form that was sent. Other errors have an error page."""
+"""Errors that are shown in the form that was sent. Other errors get a page of their own."""
 
 
 class Form:
@@ -215,6 +215,7 @@ def context() -> dict[str, Any]:
         "now": hashdb().now(),
         "session": session,
         "theme": guard.get(guard.THEME),
+        "two_persons": hashdb().rules.two_persons,
         "version": __version__,
     }
 

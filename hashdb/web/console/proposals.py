@@ -32,8 +32,7 @@ def browse() -> Response:
     names = events.names(
         hashdb(), actor(), {who for proposal in rows for who in (proposal.actor, proposal.request.subject)}
     )
-    two_persons = hashdb().rules.two_persons
-    return pages.page("proposals.html", proposals=rows, two_persons=two_persons, name=_NAMES, names=names)
+    return pages.page("proposals.html", proposals=rows, name=_NAMES, names=names)
 
 
 @blueprint.get("/<id:proposal_id>")
@@ -52,7 +51,7 @@ def confirm(proposal_id: int) -> Response:
     except pages.REFUSALS as error:
         return _proposal_page(proposal, sent.refused(error), status=422)
     if isinstance(done, Proposal):
-        sent.error = "you asked for it first: it takes another person"
+        sent.error = "you proposed this yourself: another person must confirm it"
         return _proposal_page(proposal, sent, status=422)
     return pages.redirect_with_notice(url_for("console.proposals.browse"), f"Done: {_NAMES[proposal.request.act]}.")
 
@@ -61,12 +60,12 @@ def confirm(proposal_id: int) -> Response:
 def drop(proposal_id: int) -> Response:
     """Discard a proposal."""
     proposals.drop(hashdb(), actor(), proposal_id)
-    return pages.redirect_with_notice(url_for("console.proposals.browse"), f"Proposal {proposal_id} is dropped.")
+    return pages.redirect_with_notice(url_for("console.proposals.browse"), f"Proposal {proposal_id} was dropped.")
 
 
 _NAMES = {
     TwoPersonAction.SUSPEND: "suspend a member",
-    TwoPersonAction.BENIGN: "add a benign signal",
+    TwoPersonAction.BENIGN: "add a benign entry",
     TwoPersonAction.RETIRE: "retire a contribution",
 }
 
@@ -81,7 +80,7 @@ def _repeat(proposal: Proposal, sent: Form) -> object:
         return benign.add(hashdb(), actor(), read(BenignIn, content, validation_context()).to_domain())
     decision = read(DecisionIn, pages.query_text({**request.content, "note": sent.text("note") or None}))
     if decision.note is None:
-        raise InvalidInput((Fault("note", "is required: who contributed it and who disputed it read it"),))
+        raise InvalidInput((Fault("note", "is required: the contributor and the disputers read it"),))
     return cases.decide(hashdb(), actor(), request.id, Decision.RETIRE, decision.note, decision.signals)
 
 

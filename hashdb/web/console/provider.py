@@ -92,7 +92,7 @@ def come_back() -> Response:
     """Begin a session of the user that the provider authenticated."""
     try:
         if not guard.verify_secret("state", request.args.get("state", "")) or "code" not in request.args:
-            raise SignInRefused("the provider sent you back without having been asked by this browser: begin again")
+            raise SignInRefused("the provider’s answer does not belong to a sign-in of this browser: sign in again")
         # Each false code costs a request to the provider, so attempts are counted before it is sent.
         sessions.count_provider_attempt(hashdb(), address())
         claims = _ask_provider(lambda: _claims(request.args["code"]))
@@ -107,7 +107,7 @@ def _client() -> OAuth2Client:
     settings = app_state().settings
     secret = settings.oidc_client_secret
     if settings.oidc_issuer is None or secret is None:
-        raise SignInRefused("there is no provider here")
+        raise SignInRefused("this service has no sign-in provider: sign in with a password")
     from authlib.integrations.httpx_client import OAuth2Client
 
     return OAuth2Client(
@@ -144,17 +144,17 @@ def _claims(code: str) -> _Claims:
     # OpenID Connect Core 1.0, section 3.1.3.7: a token that another client obtained is not for this one.
     several = isinstance(claims.aud, list) and len(claims.aud) > 1
     if claims.azp != settings.oidc_client_id and (several or claims.azp is not None):
-        raise SignInRefused("the provider's answer is for another client")
+        raise SignInRefused("the provider’s answer is for another client: tell the operator")
     if not guard.verify_secret("nonce", claims.nonce):
-        raise SignInRefused("the provider answered another question: begin again")
+        raise SignInRefused("the provider’s answer belongs to another sign-in: sign in again")
     return claims
 
 
 def _name(claims: _Claims) -> str:
     if not isinstance(claims.name, str):
-        raise SignInRefused("the provider names no user")
+        raise SignInRefused("the provider sent no user name: tell the operator")
     if app_state().settings.oidc_claim == "email" and not claims.email_verified:
-        raise SignInRefused("the provider has not verified the address of mail")
+        raise SignInRefused("the provider has not verified your email address: verify it there, then sign in again")
     return claims.name
 
 
@@ -162,7 +162,7 @@ def _get_metadata(client: OAuth2Client) -> _Metadata:
     """The metadata of the provider, from a cache. One request at a time reads it: any visitor can trigger it."""
     issuer = app_state().settings.oidc_issuer or ""
     if not _lock.acquire(timeout=_WAIT_SECONDS):
-        raise SignInRefused("the provider does not answer another request: try again in some seconds")
+        raise SignInRefused("the provider is slow to answer: try again in some seconds")
     try:
         at, metadata = _cache.get(issuer, (-_FRESH_SECONDS, None))
         if metadata is None or time.monotonic() - at >= _FRESH_SECONDS:
@@ -177,7 +177,7 @@ def _request_metadata(client: OAuth2Client, issuer: str) -> _Metadata:
     response = client.request("GET", issuer.rstrip("/") + _WELL_KNOWN, withhold_token=True)
     metadata = _Metadata.model_validate(response.raise_for_status().json())
     if metadata.issuer != issuer:
-        raise SignInRefused("the provider calls itself otherwise than it is called here")
+        raise SignInRefused("the provider’s issuer differs from HASHDB_OIDC_ISSUER: tell the operator")
     return metadata
 
 
@@ -190,10 +190,10 @@ def _ask_provider(request_provider: Callable[[], _Answer]) -> _Answer:
     except SignInRefused:
         raise
     except (JoseError, ValidationError, ValueError) as error:
-        raise SignInRefused("the provider's answer cannot be believed") from error
+        raise SignInRefused("the provider’s answer is not valid: sign in again, or tell the operator") from error
     except Exception as error:
         # The client, the network and TLS each raise their own errors.
-        raise SignInRefused("the provider did not answer as it should") from error
+        raise SignInRefused("the provider did not answer: try again later, or tell the operator") from error
 
 
 def _verifier() -> str:

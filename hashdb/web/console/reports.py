@@ -45,7 +45,7 @@ def make() -> Response:
     return (
         pages.redirect(address)
         if wanted
-        else pages.redirect_with_notice(address, "This one is made first: ask for yours again after it.")
+        else pages.redirect_with_notice(address, "Another report is in progress. Make yours again when it is complete.")
     )
 
 
@@ -99,7 +99,7 @@ def _read_period(sent: Form) -> tuple[date | None, date | None, int | None]:
             faults.append(Fault(name, "must be a day, like 2026-11-20"))
     member = sent.number("member")
     if isinstance(member, str):
-        faults.append(Fault("member", "is not one of the members"))
+        faults.append(Fault("member", "must be one of the members"))
     reject(faults)
     return days["from"], days["to"], None if isinstance(member, str) else member
 

@@ -71,7 +71,7 @@ def _settings(settings: Settings) -> Iterator[tuple[str, str, bool, str]]:
 
 def _format_value(value: object) -> str:
     if isinstance(value, SecretStr):
-        return "set, not shown"
+        return "set (hidden)"
     if value is None or value == {}:
         return "none"
     if value == DEFAULT_LABELS:
@@ -83,6 +83,4 @@ def _format_value(value: object) -> str:
         return ",".join(map(str, value))
     if isinstance(value, dict):
         return ",".join(f"{key}={part}" if key else str(part) for key, part in value.items())
-    if isinstance(value, int | float):
-        return f"{value:,}"
     return str(value) if not isinstance(value, Path) else value.as_posix()

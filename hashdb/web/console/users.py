@@ -15,9 +15,9 @@ from hashdb.wire.accounts import UserChangeIn, UserIn
 blueprint = pages.blueprint_of("users", __name__)
 _ALL = 1000
 ROLES = {
-    Role.ADMIN: "sees and changes everything: members, keys, users, cases",
-    Role.REVIEWER: "sees everything, decides cases",
-    Role.AUDITOR: "sees everything, changes nothing",
+    Role.ADMIN: "sees and changes everything: members, keys, users and cases",
+    Role.REVIEWER: "sees everything and decides cases",
+    Role.AUDITOR: "sees everything and changes nothing",
 }
 
 
@@ -29,7 +29,7 @@ def browse() -> Response:
 
 @blueprint.post("")
 def add() -> Response:
-    """Add a user, with a password that is shown once, or with sign-in by the provider."""
+    """Add a user, with a password that is shown once, or with sign-in with the provider."""
     sent = Form.sent()
     try:
         draft = read(UserIn, pages.query_text({"name": sent.text("name"), "role": sent.text("role")})).to_domain()
@@ -57,7 +57,7 @@ def change(user_id: int) -> Response:
         changed = users.change(hashdb(), actor(), user_id, requested)
     except pages.REFUSALS as error:
         return _user_page(user, sent.refused(error), status=422)
-    return pages.redirect_with_notice(_address(changed), f"{changed.name} is {changed.role} from the next request on.")
+    return pages.redirect_with_notice(_address(changed), f"{changed.name} is {changed.role} from the next request.")
 
 
 @blueprint.post("/<id:user_id>/status")
@@ -66,7 +66,7 @@ def set_status(user_id: int) -> Response:
     disables = request.form.get("status") == UserStatus.DISABLED
     status = UserStatus.DISABLED if disables else UserStatus.ACTIVE
     changed = users.change(hashdb(), actor(), user_id, UserChange(status=status))
-    return pages.redirect_with_notice(_address(changed), f"{changed.name} is {changed.status}.")
+    return pages.redirect_with_notice(_address(changed), f"{changed.name} is now {changed.status}.")
 
 
 @blueprint.post("/<id:user_id>/password")
@@ -77,9 +77,9 @@ def reset(user_id: int) -> Response:
 
 @blueprint.post("/<id:user_id>/provider")
 def use_provider(user_id: int) -> Response:
-    """Make a user sign in by the provider only."""
+    """Make a user sign in with the provider only."""
     changed = users.use_provider(hashdb(), actor(), user_id)
-    return pages.redirect_with_notice(_address(changed), f"{changed.name} signs in by the provider from now on.")
+    return pages.redirect_with_notice(_address(changed), f"{changed.name} now signs in with the provider.")
 
 
 def _password_page(added: AddedUser) -> Response:

@@ -46,7 +46,7 @@ def test(webhook_id: int) -> Response:
         webhooks.test(hashdb(), actor(), webhook_id)
     except (LimitReached, WebhooksOff) as error:
         return _webhook_page(webhook_id, Form().refused(error), status=422)
-    return pages.redirect_with_notice(_address(webhook_id), "A test is on its way; below is what becomes of it.")
+    return pages.redirect_with_notice(_address(webhook_id), "The service sends a test message: see the table below.")
 
 
 @blueprint.post("/<id:webhook_id>/status")
@@ -55,7 +55,7 @@ def set_status(webhook_id: int) -> Response:
     actor().require(Scope.ADMIN)
     enabled = request.form.get("enabled") == "yes"
     webhooks.change(hashdb(), actor(), webhook_id, WebhookChange(enabled=enabled))
-    state_text = "enabled: it goes on where it was" if enabled else "disabled"
+    state_text = "enabled, and continues where it stopped" if enabled else "disabled"
     return pages.redirect_with_notice(_address(webhook_id), f"Webhook {webhook_id} is {state_text}.")
 
 
@@ -67,7 +67,7 @@ def redeliver(webhook_id: int, delivery_id: int) -> Response:
         webhooks.redeliver(hashdb(), actor(), webhook_id, delivery_id)
     except WebhooksOff as error:
         return _webhook_page(webhook_id, Form().refused(error), status=422)
-    return pages.redirect_with_notice(_address(webhook_id), f"Delivery {delivery_id} is on its way again.")
+    return pages.redirect_with_notice(_address(webhook_id), f"Delivery {delivery_id} is sent again.")
 
 
 def state(webhook: Webhook) -> str:

@@ -111,5 +111,5 @@ def test_all_other_sessions_are_ended(service: Service, ada: Visitor) -> None:
     others = [Visitor(service, "ada") for _ in range(2)]
     for other in others:
         other.sign_in()
-    assert "2 other sessions were ended." in ada.follow(ada.post("/console/account/sessions")).text
+    assert "2 other sessions ended." in ada.follow(ada.post("/console/account/sessions")).text
     assert [other.get("/console/account").status_code for other in others] == [303, 303]

@@ -31,23 +31,23 @@ def test_an_entry_is_added_once_its_effect_was_seen(service: Service, ada: Visit
     before = service.rows()
     asked = ada.post(NEW, sent)
     told = re.sub(r"<[^>]+>|\s+", " ", asked.text)
-    assert "2 contributions of 1 member would be masked: 2 of their signals" in re.sub(" +", " ", told)
+    assert "2 contributions of 1 member would be affected: 2 of their signals" in re.sub(" +", " ", told)
     assert "1 of them has no other signal" in re.sub(" +", " ", told)
     assert service.rows() == before
-    assert "masked" in ada.post(NEW, {**sent, "note": "another", "seen": seen(asked.text)}).text, (
+    assert "would be suppressed" in ada.post(NEW, {**sent, "note": "another", "seen": seen(asked.text)}).text, (
         "it was not shown of that"
     )
     assert service.rows() == before
     page = ada.follow(ada.post(NEW, {**sent, "seen": seen(asked.text)}))
-    assert (heading(page), "keeps 2 signals" in page.text) == ("Benign entry 1", True)
+    assert (heading(page), "suppresses 2 signals" in page.text) == ("Benign entry 1", True)
     assert caller.matched(str(signal(1))) == []
     assert caller.matched(str(other)) == [2]
-    assert "2 signals</b> of 2 contributions by 1 member, of which 1 match for nobody" in page.text
+    assert "2 signals</b> of 2 contributions by 1 member, of which 1 has no other signal" in page.text
 
 
 def test_a_picture_is_hashed_and_forgotten(service: Service, ada: Visitor) -> None:
     asked = ada.post(NEW, {"note": "a photograph", "file": (BytesIO(photo()), "a.png")})
-    assert "<b>0 contributions</b> would be masked" in asked.text
+    assert "<b>0 contributions</b> would be affected" in asked.text
     (signals,) = re.findall(r"<textarea[^>]*>([^<]*)", asked.text)
     assert signals.startswith("pdq:")
     page = ada.follow(ada.post(NEW, {"note": "a photograph", "signals": signals, "seen": seen(asked.text)}))
@@ -97,7 +97,7 @@ def test_a_deletion_says_first_what_it_does(service: Service, ada: Visitor) -> N
     benign.add(service.db, COMMAND_LINE, BenignDraft((signal(1),), note="a mistake"))
     asked = ada.get("/console/benign/1/deletion")
     assert "<b>1 signal</b> of 1 contribution by 1 member" in asked.text
-    assert "Entry 1 is deleted." in ada.follow(ada.post("/console/benign/1/deletion")).text
+    assert "Entry 1 was deleted." in ada.follow(ada.post("/console/benign/1/deletion")).text
     assert caller.matched(str(signal(1))) == [1]
     assert ada.post("/console/benign/1/deletion").status_code == 404
 
@@ -106,12 +106,16 @@ def test_where_two_persons_are_needed_the_first_one_proposes(service: Service, a
     service.db.rules = replace(service.db.rules, two_persons=True)
     sent = {"signals": str(signal(1)), "note": "x"}
     asked = ada.post(NEW, sent)
-    assert "Propose it" in asked.text
+    assert "Propose this entry" in asked.text
     page = ada.follow(ada.post(NEW, {**sent, "seen": seen(asked.text)}))
-    assert heading(page) == "Proposal 1: add a benign signal"
+    assert heading(page) == "Proposal 1: add a benign entry"
     assert service.rows()["benign"] == 0
 
 
 def test_an_auditor_is_shown_no_form(otto: Visitor) -> None:
     page = otto.get(NEW)
-    assert (page.status_code, "An admin adds entries." in page.text, "textarea" in page.text) == (200, True, False)
+    assert (page.status_code, "Only an admin can add entries." in page.text, "textarea" in page.text) == (
+        200,
+        True,
+        False,
+    )

@@ -83,7 +83,7 @@ def test_an_admin_takes_a_member_in_by_keyboard_and_copies_its_key(browser: Brow
     page.get_by_role("link", name="Members and keys").press("Enter")
     page.get_by_label("Name").fill("Gamma")
     page.keyboard.press("Enter")
-    page.get_by_role("status").get_by_text("Gamma is a member now").wait_for()
+    page.get_by_role("status").get_by_text("Gamma was added").wait_for()
     page.get_by_label("feed read the feed").check()
     page.get_by_role("button", name="Issue the key").press("Enter")
     secret = page.locator("#copy-secret").inner_text()
@@ -91,11 +91,11 @@ def test_an_admin_takes_a_member_in_by_keyboard_and_copies_its_key(browser: Brow
     page.get_by_role("button", name="Copy").press("Enter")
     page.get_by_role("button", name="Copied").wait_for()
     assert page.evaluate("navigator.clipboard.readText()") == secret
-    page.get_by_role("link", name="I have it").click()
+    page.get_by_role("link", name="I have copied it").click()
     page.get_by_role("link", name="Suspend").click()
-    page.get_by_text("1 key would open nothing").wait_for()
+    page.get_by_text("1 key would stop working").wait_for()
     page.get_by_role("button", name="Suspend Gamma").click()
-    page.get_by_role("status").get_by_text("Gamma is suspended").wait_for()
+    page.get_by_role("status").get_by_text("Gamma is now suspended").wait_for()
     watched.close()
 
 
@@ -105,7 +105,7 @@ def test_bad_input_is_told_where_reading_goes_on(browser: Browser, address: str)
     page = watched.page
     page.goto("/console/members")
     page.get_by_label("Name").fill("12345")
-    page.get_by_label("Contributions a day").fill("many")
+    page.get_by_label("Contributions per day").fill("many")
     page.get_by_role("button", name="Add the member").click()
     alert = page.get_by_role("alert")
     alert.wait_for()
@@ -130,7 +130,7 @@ def test_an_auditor_follows_the_log_and_verifies_it(browser: Browser, service: S
     page.get_by_role("link", name=f"{service.db.store.head().seq}", exact=True).wait_for()
     page.get_by_role("link", name="Verify").click()
     page.get_by_role("button", name="Verify now").click()
-    page.get_by_text("It holds.").wait_for()
+    page.get_by_text("The log is valid.").wait_for()
     watched.close()
 
 
@@ -163,7 +163,7 @@ def test_on_a_small_screen_the_filter_is_folded_until_it_is_asked_for(browser: B
     watched.sign_in("auditor")
     page = watched.page
     page.goto("/console/contributions?severity=4")
-    reference = page.get_by_label("Reference begins")
+    reference = page.get_by_label("Reference starts with")
     assert not reference.is_visible()
     page.get_by_text("Filter (1 set)").click()
     reference.fill("case")

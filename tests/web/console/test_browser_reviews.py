@@ -72,13 +72,13 @@ def test_a_reviewer_decides_by_keyboard_and_comes_to_the_next(browser: Browser, 
     watched.sign_in("reviewer")
     page = watched.page
     page.goto("/console/cases?order=severity")
-    page.get_by_role("link", name="Begin with the first").press("Enter")
+    page.get_by_role("link", name="Open the first case").press("Enter")
     watched.came_to("Case 1")
     page.keyboard.press("j")
     watched.came_to("Case 2")
     page.keyboard.press("k")
     watched.came_to("Case 1")
-    page.get_by_text("1 member had it as a match in the last 90 days").wait_for()
+    page.get_by_text("1 member matched it").wait_for()
     page.keyboard.press("r")
     assert page.get_by_role("radio", name="retire").is_checked()
     page.keyboard.press("n")
@@ -99,11 +99,11 @@ def test_a_decision_without_a_reason_is_not_sent(browser: Browser, address: str)
     page.goto("/console/cases/1")
     page.keyboard.press("u")
     page.keyboard.press("Control+Enter")
-    note = page.get_by_label("Why")
+    note = page.get_by_label("Reason for the decision")
     assert note.evaluate("one => one.validity.valueMissing")
     assert page.url.endswith("/console/cases/1")
     note.evaluate("one => one.removeAttribute('required')")
-    page.get_by_role("button", name="Decide, and next").click()
+    page.get_by_role("button", name="Decide and").click()
     page.get_by_role("alert").get_by_text("is required").wait_for()
     watched.close()
 
@@ -120,7 +120,7 @@ def test_charts_are_drawn_and_tell_their_figures(browser: Browser, address: str)
     assert box
     page.mouse.move(box["x"] + 5, box["y"] + 5)
     assert "5" not in legend.inner_text().replace("2026-", "").partition("added")[2]
-    page.get_by_text("As a table").first.click()
+    page.get_by_text("Show as a table").first.click()
     assert page.get_by_role("row", name="2026-11-20 5 0").count() == 1
     page.get_by_role("button", name="Dark theme").click()
     page.locator("canvas").nth(2).wait_for()
@@ -133,7 +133,7 @@ def test_an_auditor_chooses_and_exports(browser: Browser, address: str, tmp_path
     page = watched.page
     page.get_by_role("link", name="Contributions", exact=True).click()
     page.get_by_label("Member").select_option("Alpha Video")
-    page.get_by_label("Reference begins").fill("ours")
+    page.get_by_label("Reference starts with").fill("ours")
     page.get_by_role("button", name="Filter").click()
     page.wait_for_url("**reference=ours**")
     assert page.get_by_role("row").count() == 2
@@ -145,7 +145,7 @@ def test_an_auditor_chooses_and_exports(browser: Browser, address: str, tmp_path
     page.get_by_role("heading", name="Contribution 4").wait_for()
     assert page.get_by_role("link", name="Open a case").count() == 0
     page.get_by_role("link", name="event", exact=False).first.click()
-    page.get_by_text("It holds").wait_for()
+    page.get_by_text("The proof is valid").wait_for()
     watched.close()
 
 
@@ -155,8 +155,8 @@ def test_each_form_tells_what_is_wrong_with_it(browser: Browser, address: str) -
     page = watched.page
     bad = {
         "/console/contributions/4/case": ("Open the case", "reason"),
-        "/console/contributions/4/erasure": ("Erase it for good", "number"),
-        "/console/debugger": ("Look", "signals"),
+        "/console/contributions/4/erasure": ("Erase contribution 4 permanently", "number"),
+        "/console/debugger": ("Search", "signals"),
     }
     for path, (button, field) in bad.items():
         page.goto(path)
@@ -183,7 +183,7 @@ def test_a_radius_that_is_moved_before_the_script_is_there_counts_too(debugging:
     page = debugging.page
     held: list[Route] = []
     page.route("**/neighbors.js*", lambda route: held.append(route))
-    page.get_by_role("button", name="Look").click(no_wait_after=True)
+    page.get_by_role("button", name="Search").click(no_wait_after=True)
     page.get_by_role("heading", name="2 would match").wait_for()
     page.get_by_role("slider", name="pdq of 256").focus()
     page.keyboard.press("Home")
@@ -194,7 +194,7 @@ def test_a_radius_that_is_moved_before_the_script_is_there_counts_too(debugging:
 
 def test_the_radius_is_moved_and_the_verdicts_follow(debugging: Watched) -> None:
     page = debugging.page
-    page.get_by_role("button", name="Look").click()
+    page.get_by_role("button", name="Search").click()
     page.get_by_role("heading", name="2 would match").wait_for()
     slider = page.get_by_role("slider", name="pdq of 256")
     slider.focus()
@@ -206,6 +206,6 @@ def test_the_radius_is_moved_and_the_verdicts_follow(debugging: Watched) -> None
     page.get_by_role("heading", name="2 would match").wait_for()
     assert debugging.violations() == []
     page.get_by_label("Or a picture").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": photo()})
-    page.get_by_role("button", name="Look").click()
-    page.get_by_text("Nothing is that near.").wait_for()
+    page.get_by_role("button", name="Search").click()
+    page.get_by_text("Nothing is within twice the default radius.").wait_for()
     assert page.get_by_label("Signals").input_value().startswith("pdq:")

@@ -27,9 +27,9 @@ def test_cases_wait_by_clock_or_severity(disputed: Caller, otto: Visitor) -> Non
     pattern = r'<td class="number"><a href="/console/cases/(\d+)'
     assert re.findall(pattern, otto.get("/console/cases").text) == ["1", "2", "3"]
     assert re.findall(pattern, otto.get("/console/cases?order=severity").text) == ["2", "1", "3"]
-    assert "No case is decided yet." in otto.get("/console/cases?state=decided").text
+    assert "No case has been decided yet." in otto.get("/console/cases?state=decided").text
     assert set(faults(otto.get("/console/cases?order=x&state=y"))) == {"order", "state"}
-    assert "Begin with the first" not in otto.get("/console/cases").text
+    assert "Open the first case" not in otto.get("/console/cases").text
 
 
 def test_a_reviewer_decides_with_a_reason_and_comes_to_the_next(
@@ -39,7 +39,7 @@ def test_a_reviewer_decides_with_a_reason_and_comes_to_the_next(
     page = rosa.get("/console/cases/1")
     assert "a broadcast, 1" in page.text
     assert 'href="/console/contributions/4"' in page.text
-    assert "disputed → <b>retired</b>: matches for nobody any more" in page.text
+    assert "disputed → <b>retired</b>: stops matching for everyone" in page.text
     before = service.rows()
     assert set(faults(rosa.post("/console/cases/1", {"decision": "retire"}))) == {"note"}
     assert set(faults(rosa.post("/console/cases/1", {"decision": "burn", "note": "x"}))) == {"decision"}
@@ -59,7 +59,7 @@ def test_a_reviewer_chooses_the_signals_that_hold_others(service: Service, rosa:
     alpha.contribute(item(signals=[str(signal(seed)) for seed in (1, 2, 3)]))
     beta.post("/v1/contributions/1/opinions", {"opinion": "disputes", "reason": "other"})
     page = rosa.get("/console/cases/1").text
-    assert "Signals that hold others once it is retired: 1 of 3 are ticked" in page
+    assert "Signals that quarantine later contributions, if you retire this one: 1 of 3 by default" in page
     ticked = r'name="signals" value="(\d)" checked'
     assert re.findall(ticked, page) == ["0"]
     sent = {"decision": "retire", "boxes": "1", "signals": ["1", "2"]}
@@ -68,7 +68,7 @@ def test_a_reviewer_chooses_the_signals_that_hold_others(service: Service, rosa:
     assert set(faults(rosa.post("/console/cases/1", {**sent, "note": "x", "signals": ["7"]}))) == {"signals[0]"}
     assert set(faults(rosa.post("/console/cases/1", {**sent, "note": "x", "signals": ["x"]}))) == {"signals[0]"}
     rosa.follow(rosa.post("/console/cases/1", {**sent, "note": "a broadcast"}))
-    assert "signals 1, 2, counted from 0" in rosa.get("/console/cases/1").text
+    assert "signals 1, 2 (counted from 0)" in rosa.get("/console/cases/1").text
     found = beta.contribute(*(item(signals=[str(signal(seed))]) for seed in (1, 2, 3)))
     assert [one["standing"] for one in found] == ["unreviewed", "quarantined", "quarantined"]
 
@@ -84,13 +84,17 @@ def test_the_order_stays_from_case_to_case_and_the_last_leads_back(disputed: Cal
     assert answer.headers["Location"] == "/console/cases/1?order=severity"
     rosa.post("/console/cases/1?order=severity", said)
     page = rosa.follow(rosa.post("/console/cases/3?order=severity", said))
-    assert (heading(page), "Nothing else waits." in page.text) == ("Cases", True)
-    assert "Nothing waits." in page.text
+    assert (heading(page), "No other case is open." in page.text) == ("Cases", True)
+    assert "No open cases." in page.text
 
 
 def test_an_auditor_sees_and_decides_nothing(service: Service, disputed: Caller, otto: Visitor) -> None:
     page = otto.get("/console/cases/1")
-    assert (page.status_code, "A reviewer decides." in page.text, "data-decide" in page.text) == (200, True, False)
+    assert (page.status_code, "Only a reviewer can decide." in page.text, "data-decide" in page.text) == (
+        200,
+        True,
+        False,
+    )
     before = service.rows()
     assert otto.post("/console/cases/1", {"decision": "retire", "note": "x"}).status_code == 403
     assert service.rows() == before
@@ -148,7 +152,7 @@ def test_a_pile_is_one_row_at_the_end_of_the_queue_and_is_opened(piled: Caller, 
 
 def test_what_waits_in_a_pile_is_not_nothing(piled: Caller, rosa: Visitor) -> None:
     done = rosa.follow(rosa.post(f"/console/cases/{PILE + 2}", {"decision": "uphold", "note": "it stands"}))
-    assert (heading(done), "Nothing else waits." in done.text, f"{PILE + 1} cases" in done.text) == (
+    assert (heading(done), "No other case is open." in done.text, f"{PILE + 1} cases" in done.text) == (
         "Cases",
         False,
         True,

@@ -143,9 +143,9 @@ def test_a_notice_is_shown_once_and_to_its_session_only(service: Service, ada: V
     done = ada.post("/console/members", {"name": "Alpha", "kind": "platform"})
     cookie = next(one for one in done.headers.getlist("Set-Cookie") if one.startswith("hashdb_notice="))
     otto.client.set_cookie("hashdb_notice", cookie.partition("=")[2].partition(";")[0])
-    assert "Alpha is a member now" not in otto.get("/console/users").text
-    assert "Alpha is a member now" in ada.follow(done).text
-    assert "Alpha is a member now" not in ada.get("/console/members/1").text
+    assert "Alpha was added" not in otto.get("/console/users").text
+    assert "Alpha was added" in ada.follow(done).text
+    assert "Alpha was added" not in ada.get("/console/members/1").text
 
 
 def test_what_is_static_is_there(service: Service, ada: Visitor) -> None:

@@ -89,7 +89,7 @@ def test_a_contribution_is_shown_with_all_that_is_known(service: Service, alpha:
 def test_a_reviewer_opens_a_case_knowing_what_it_does(service: Service, alpha: Caller, rosa: Visitor) -> None:
     alpha.contribute(item(1))
     assert "Open a case" in rosa.get(f"{LIST}/1").text
-    assert "No other contribution that matches" in rosa.get(f"{LIST}/1/case").text
+    assert "No other contribution that can match" in rosa.get(f"{LIST}/1/case").text
     before = service.rows()
     assert set(faults(rosa.post(f"{LIST}/1/case", {"holds": "yes"}))) == {"reason"}
     assert set(faults(rosa.post(f"{LIST}/1/case", {"reason": "whim"}))) == {"reason"}
@@ -110,7 +110,7 @@ def test_an_admin_erases_after_typing_the_number(service: Service, alpha: Caller
     page = ada.follow(ada.post(f"{LIST}/1/erasure", {"reason": "removal_reversed", "number": "1"}))
     assert "Erased for good." in page.text
     assert "ours" not in page.text
-    assert "It is erased already." in ada.get(f"{LIST}/1/erasure").text
+    assert "This contribution is already erased." in ada.get(f"{LIST}/1/erasure").text
 
 
 @pytest.mark.parametrize("path", ["case", "erasure"])

@@ -76,7 +76,7 @@ def test_an_event_shows_its_form_its_leaf_and_a_proof_that_holds(logged: Service
     assert canonical and leaf
     form = canonical[1].replace("&#34;", '"')
     assert hashlib.sha256(b"\x00" + form.encode()).hexdigest() == leaf[1]
-    assert "It holds" in page.text
+    assert "The proof is valid" in page.text
     assert ada.get("/console/events/9999").status_code == 404
 
 
@@ -86,14 +86,14 @@ def test_a_row_that_was_changed_is_told(logged: Service, ada: Visitor) -> None:
         connection.execute(text("UPDATE events SET action = 'key.revoked' WHERE seq = 7"))
     engine.dispose()
     page = ada.get("/console/events/7")
-    assert "this row was changed" in page.text
-    assert "It does not hold" in page.text
-    verified(ada, "It does not hold")
+    assert "the row was changed" in page.text
+    assert "The proof is not valid" in page.text
+    verified(ada, "The log is not valid")
 
 
 def test_the_log_is_verified_in_the_background(logged: Service, ada: Visitor, otto: Visitor) -> None:
-    assert "has not been verified here" in otto.get("/console/events/verification").text
-    verified(otto, "It holds")
+    assert "has not been verified in the console" in otto.get("/console/events/verification").text
+    verified(otto, "The log is valid")
 
 
 def verified(visitor: Visitor, told: str) -> None:

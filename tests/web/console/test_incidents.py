@@ -25,14 +25,14 @@ def expiry(service: Service, id: int) -> str:
 
 def test_an_incident_under_which_nothing_is_yet_is_opened_at_once(ada: Visitor) -> None:
     page = ada.follow(ada.post("/console/incidents", SENT))
-    assert (heading(page), "goes on" in page.text) == (LABEL, True)
+    assert (heading(page), "ongoing" in page.text) == (LABEL, True)
     assert LABEL in ada.get("/console/incidents").text
 
 
 def test_what_would_end_sooner_is_said_first(service: Service, ada: Visitor) -> None:
     service.caller(name="Alpha").contribute(item(1, incident=LABEL), item(2, incident=LABEL), item(3))
     asked = ada.post("/console/incidents", SENT)
-    assert "<b>2</b> of them would expire <time" in asked.text
+    assert "<b>2</b> of them would expire at <time" in asked.text
     assert service.rows()["incidents"] == 0
     changed = ada.post("/console/incidents", {**SENT, "end": "2026-11-22T08:00", "seen": seen(asked.text)})
     assert service.rows()["incidents"] == 0, "it was not shown of that"
@@ -48,7 +48,7 @@ def test_a_change_says_first_what_becomes_of_contributions(service: Service, ada
     assert 'value="2026-11-21T08:00"' in page
     sent = {"start": "2026-11-20T08:00", "end": "", "expires": "yes"}
     asked = ada.post("/console/incidents/1", sent)
-    assert "None of them would end with the incident any more." in asked.text
+    assert "None of them would expire with the incident any more." in asked.text
     assert expiry(service, 1) == "21 08:00"
     ada.follow(ada.post("/console/incidents/1", {**sent, "seen": seen(asked.text)}))
     assert expiry(service, 1) == ""

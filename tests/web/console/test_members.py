@@ -76,7 +76,7 @@ def test_a_suspension_says_first_what_it_does(service: Service, ada: Visitor, al
     asked = ada.get("/console/members/1/status")
     assert re.findall(r"<b>(\d+ \w+)</b>", asked.text) == ["1 key", "1 contribution", "0 opinions"]
     page = ada.follow(ada.post("/console/members/1/status", {"status": "suspended"}))
-    assert "Alpha is suspended." in page.text
+    assert "Alpha is now suspended." in page.text
     assert alpha.get("/v1/me").status_code == 403
     ada.post("/console/members/1/status", {"status": "active"})
     assert alpha.get("/v1/me").status_code == 200
@@ -132,7 +132,7 @@ def test_a_key_may_be_told_no_distances(service: Service, ada: Visitor, alpha: C
     sent = {"scopes": ["match"], "hides_distances": "hidden"}
     issued = ada.post("/console/members/1/keys", sent)
     (secret,) = re.findall(r"hdb_[\w-]+", issued.text)
-    assert "not told" in issued.text
+    assert "<dd>hidden</dd>" in issued.text
     assert Caller(service.app.test_client(), secret).get("/v1/me").get_json()["key"]["hides_distances"] is True
     assert "match (no distances)" in ada.get("/console/members/1").text
     assert set(faults(ada.post("/console/members/1/keys", {**sent, "scopes": ["match", "feed"]}))) == {

@@ -30,16 +30,16 @@ def alpha(service: Service) -> Caller:
 
 def test_a_member_is_suspended_by_another_admin(service: Service, ada: Visitor, alpha: Caller) -> None:
     told = ada.follow(ada.post("/console/members/1/status", {"status": "suspended"}))
-    assert "This takes a second person" in told.text
+    assert "Nothing changes until a second person confirms it" in told.text
     assert 'href="/console/proposals/1"' in ada.get("/console/members/1").text
     own = ada.get("/console/proposals/1")
-    assert ("Confirm" in own.text, "which is you" in own.text) == (False, True)
+    assert ("Confirm" in own.text, "(you)" in own.text) == (False, True)
     again = ada.post("/console/proposals/1")
-    assert (again.status_code, "it takes another person" in again.text) == (422, True)
+    assert (again.status_code, "another person must confirm it" in again.text) == (422, True)
     assert alpha.get("/v1/me").status_code == 200
     eva = signed_in(service, "eva", Role.ADMIN)
     asked = eva.get("/console/proposals/1").text
-    assert ("Confirm: suspend a member" in asked, "<b>1 key</b> would open nothing" in asked) == (True, True)
+    assert ("Confirm: suspend a member" in asked, "<b>1 key</b> would stop working" in asked) == (True, True)
     done = eva.follow(eva.post("/console/proposals/1"))
     assert (heading(done), "Done: suspend a member." in done.text) == ("Proposals", True)
     assert alpha.get("/v1/me").status_code == 403
@@ -57,7 +57,7 @@ def test_the_same_is_asked_to_the_letter(service: Service, ada: Visitor, alpha: 
 def test_a_benign_signal_is_added_by_a_second_person(service: Service, ada: Visitor, alpha: Caller) -> None:
     benign.add(service.db, COMMAND_LINE, BenignDraft((signal(1),), note="a test card"))
     asked = ada.get("/console/proposals/1").text
-    assert ("a test card" in asked, "would be masked" in asked) == (True, True)
+    assert ("a test card" in asked, "would be affected" in asked) == (True, True)
     ada.follow(ada.post("/console/proposals/1"))
     assert alpha.matched(str(signal(1))) == []
 
@@ -85,8 +85,8 @@ def test_a_reviewer_sees_what_is_for_admins_and_leaves_it(service: Service, rosa
 
 def test_a_proposal_is_dropped(service: Service, ada: Visitor, alpha: Caller) -> None:
     ada.post("/console/members/1/status", {"status": "suspended"})
-    assert "Proposal 1 is dropped." in ada.follow(ada.post("/console/proposals/1/removal")).text
-    assert "Nothing waits for a second person." in ada.get("/console/proposals").text
+    assert "Proposal 1 was dropped." in ada.follow(ada.post("/console/proposals/1/removal")).text
+    assert "No proposal waits for a second person." in ada.get("/console/proposals").text
 
 
 def test_what_has_expired_is_gone(service: Service, ada: Visitor, alpha: Caller) -> None:

@@ -65,7 +65,7 @@ def test_an_answer_is_good_once_and_for_its_browser(tmp_path: Path) -> None:
         answer = httpx.get(one.get("/console/sign-in/provider").headers["Location"])
         back = answer.headers["Location"].removeprefix(HERE)
         other.get("/console/sign-in/provider")
-        assert "begin again" in other.get(back).text
+        assert "sign in again" in other.get(back).text
         assert one.get(back).status_code == 303
         assert one.get(back).status_code == 422
         for query in ("state=x&code=y", "error=access_denied", ""):
@@ -76,11 +76,11 @@ def test_an_answer_is_good_once_and_for_its_browser(tmp_path: Path) -> None:
     ("claims", "told"),
     [
         ({"preferred_username": "nobody"}, "no user who signs in by the provider has the name".capitalize()),
-        ({"preferred_username": None}, "names no user"),
-        ({"preferred_username": ["ada"]}, "names no user"),
-        ({"sub": "s" * 256}, "cannot be believed"),
+        ({"preferred_username": None}, "sent no user name"),
+        ({"preferred_username": ["ada"]}, "sent no user name"),
+        ({"sub": "s" * 256}, "is not valid"),
         ({"oidc_claim": "email", "email": "ada"}, "has not verified"),
-        ({"oidc_client_secret": "another"}, "did not answer as it should"),
+        ({"oidc_client_secret": "another"}, "did not answer"),
     ],
 )
 def test_whom_it_does_not_know_well_enough_is_not(tmp_path: Path, claims: dict[str, Any], told: str) -> None:
@@ -114,12 +114,12 @@ def test_an_admin_moves_a_user_to_the_provider_and_back(tmp_path: Path) -> None:
     with served(tmp_path, preferred_username="rosa") as service:
         rosa, otto = (signed_in(service, name, Role.ADMIN) for name in ("rosa", "otto"))
         number = rosa_of(service).id
-        assert "Use the provider" in otto.get(f"/console/users/{number}").text
+        assert "Switch to the provider" in otto.get(f"/console/users/{number}").text
         assert otto.post(f"/console/users/{number}/provider").status_code == 303
         assert rosa.get("/console/members").status_code == 303
         assert rosa.sign_in().status_code == 422
         assert there_and_back(Visitor(service)).status_code == 303
-        assert "Give a new password" in otto.get(f"/console/users/{number}").text
+        assert "Set a new password" in otto.get(f"/console/users/{number}").text
         assert otto.post(f"/console/users/{number}/password").status_code == 200
         assert there_and_back(Visitor(service)).status_code == 422
 
@@ -167,19 +167,19 @@ def test_a_provider_that_says_nothing_holds_one_request_at_a_time() -> None:
             first = pool.submit(Visitor(service).get, "/console/sign-in/provider")
             accepted, _ = silent.accept()
             second = Visitor(service).get("/console/sign-in/provider")
-            assert (second.status_code, "does not answer another request" in second.text) == (502, True)
+            assert (second.status_code, "is slow to answer" in second.text) == (502, True)
             accepted.close()
-            assert "did not answer as it should" in first.result().text
+            assert "did not answer" in first.result().text
 
 
 def test_an_answer_that_is_too_old_is_not_believed(tmp_path: Path) -> None:
     with served(tmp_path) as service:
         service.clock.go(hours=1)
-        assert "cannot be believed" in there_and_back(Visitor(service)).text
+        assert "is not valid" in there_and_back(Visitor(service)).text
 
 
 def test_a_provider_that_is_away_is_told(tmp_path: Path) -> None:
     settings = {"oidc_issuer": "http://127.0.0.1:9", "oidc_client_id": "x", "oidc_client_secret": "y"}
     with service_at(None, console_url=HERE, **settings) as service:
         answer = Visitor(service).get("/console/sign-in/provider")
-        assert (answer.status_code, "did not answer as it should" in answer.text) == (502, True)
+        assert (answer.status_code, "did not answer" in answer.text) == (502, True)

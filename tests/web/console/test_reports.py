@@ -79,15 +79,15 @@ def test_while_one_is_made_its_progress_is_shown(told: Service, otto: Visitor) -
     asked = otto.post("/console/reports", DAYS)
     assert asked.headers["Location"] == "/console/reports/1"
     page = otto.follow(asked)
-    assert "This one is made first" in page.text
+    assert "Another report is in progress" in page.text
     assert ('value="25"' in page.text, "Read 50 of at most 200 events" in page.text) == (True, True)
     part = otto.get("/console/reports/1", headers={"HX-Request": "true"}).text
     assert ("<html" in part, 'hx-trigger="every 1s"' in part) == (False, True)
     assert otto.get("/console/reports/1/download").status_code == 404
     told.clock.go(seconds=61)
     late = otto.get("/console/reports/1").text
-    assert ("It ended before the end" in late, "every 1s" in late) == (True, False)
-    assert "broken off" in otto.get("/console/reports").text
+    assert ("The report stopped" in late, "every 1s" in late) == (True, False)
+    assert "interrupted" in otto.get("/console/reports").text
 
 
 def test_the_periods_that_are_often_asked_for() -> None:

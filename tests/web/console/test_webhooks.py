@@ -27,7 +27,7 @@ def test_an_auditor_sees_where_members_are_told_and_changes_nothing(hooked: Serv
     page = otto.get(PAGE).text
     assert all(told in page for told in ("Alpha", "case.opened, match.reversed", URL, ">active<"))
     page = otto.get(f"{PAGE}/1").text
-    assert "Nothing was delivered yet." in page and "Send a test" not in page
+    assert "No deliveries yet." in page and "Send a test" not in page
     assert heading(otto.post(f"{PAGE}/1/test")) == "Scope missing"
     assert otto.get(f"{PAGE}/2").status_code == 404
     assert f'<dt>Webhooks</dt><dd><a href="{PAGE}/1">1</a></dd>' in otto.get("/console/members/1").text
@@ -35,7 +35,9 @@ def test_an_auditor_sees_where_members_are_told_and_changes_nothing(hooked: Serv
 
 def test_a_test_is_sent_and_what_became_of_it_is_shown(hooked: Service, ada: Visitor) -> None:
     page = ada.follow(ada.post(f"{PAGE}/1/test")).text
-    assert all(told in page for told in ("A test is on its way", "webhook.tested", ">waiting<", "not tried yet"))
+    assert all(
+        told in page for told in ("The service sends a test message", "webhook.tested", ">waiting<", "not tried yet")
+    )
     assert "Send again" not in page
     hooked.clock.go(seconds=1)
     now = hooked.clock()
@@ -45,7 +47,7 @@ def test_a_test_is_sent_and_what_became_of_it_is_shown(hooked: Service, ada: Vis
     page = ada.get(f"{PAGE}/1").text
     assert all(told in page for told in (">failed<", "status 503 after 41 ms", "Send again"))
     page = ada.follow(ada.post(f"{PAGE}/1/deliveries/1")).text
-    assert "Delivery 1 is on its way again." in page and ">waiting<" in page
+    assert "Delivery 1 is sent again." in page and ">waiting<" in page
     assert ada.post(f"{PAGE}/1/deliveries/2").status_code == 404
 
 
@@ -66,4 +68,4 @@ def test_more_tests_than_may_wait_are_refused_in_a_sentence(hooked: Service, ada
 def test_where_they_are_off_that_is_said() -> None:
     with service_at(None, webhooks=False) as service:
         ada = signed_in(service, "ada", Role.ADMIN)
-        assert "No member has a webhook." in ada.get(PAGE).text
+        assert "No webhooks yet." in ada.get(PAGE).text

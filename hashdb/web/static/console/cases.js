@@ -1,4 +1,4 @@
-// Decide by keyboard: the keys are written beside what they do.
+// Shortcuts to decide a case. The page shows each key beside its choice.
 "use strict";
 
 const form = document.querySelector("[data-decide]");

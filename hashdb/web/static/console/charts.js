@@ -1,4 +1,4 @@
-// Draws each chart from the table behind it; without scripts the table is there.
+// Draws each chart from its table, which the page shows if scripts are off.
 "use strict";
 
 const HOUR = 3600;
@@ -25,10 +25,10 @@ const read = (figure) => {
 };
 
 const options = (figure, kind, data, width) => {
-  // What is asked and what is found differ by thousands: each has an axis of its own.
+  // There are thousands of queries for each hit, so each series has an axis of its own.
   const scale = (place) => (kind === "lines" && place ? "y2" : "y");
   const strokes = [colour("--chart-1"), colour("--chart-2")];
-  const said = kind === "times" ? length : (value) => (value === null ? "–" : value.toLocaleString("en"));
+  const format = kind === "times" ? length : (value) => (value === null ? "–" : value.toLocaleString("en"));
   const axis = { stroke: colour("--ink-soft"), grid: { stroke: colour("--grid"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
   const largest = Math.max(1, ...data.series.flatMap((one) => one.values.map((value) => value ?? 0)));
   return {
@@ -47,12 +47,12 @@ const options = (figure, kind, data, width) => {
     series: [
       { label: "day", value: (_, at) => (at === null ? "–" : new Date(at * 1000).toISOString().slice(0, 10)) },
       ...data.series.map((one, place) => ({
-        label: one.name, scale: scale(place), stroke: strokes[place], width: 2, value: (_, value) => said(value), points: { show: data.days.length < 2 },
+        label: one.name, scale: scale(place), stroke: strokes[place], width: 2, value: (_, value) => format(value), points: { show: data.days.length < 2 },
         ...(kind === "bars" && place === 0 ? { fill: `${strokes[0]}40`, width: 1, paths: uPlot.paths.bars({ size: [0.7, 24] }) } : {}),
       })),
     ],
     hooks: {
-      // Where the pointer is nowhere, the legend tells of the last day.
+      // If the pointer is outside the chart, the legend shows the last day.
       setCursor: [(chart) => { if (chart.cursor.idx === null || chart.cursor.idx === undefined) chart.setLegend({ idx: data.days.length - 1 }, false); }],
       draw: kind !== "times" ? [] : [(chart) => {
         const y = chart.valToPos(HOUR, "y", true);
@@ -66,7 +66,7 @@ const options = (figure, kind, data, width) => {
 
 const charts = new Map();
 const figures = [...document.querySelectorAll("[data-chart]")];
-// Read once: a chart that is drawn has a table of its own, its legend.
+// Read only once, before drawing: a drawn chart contains another table, its legend.
 const tables = new Map(figures.map((figure) => [figure, read(figure)]));
 const draw = (figure) => {
   const data = tables.get(figure);

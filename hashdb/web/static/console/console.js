@@ -1,18 +1,18 @@
-// What the pages do in addition where there are scripts; none of them needs it.
+// Additions for browsers with scripts. Every page works without them.
 "use strict";
 
-// The menu of small screens is open or not; on large ones it always stands there.
+// On a small screen the menu opens and closes; on a large screen it is always visible.
 for (const menu of document.querySelectorAll("[data-menu]")) {
   menu.addEventListener("toggle", () => document.body.classList.toggle("menu-open", menu.open));
 }
 
-// What takes a small screen whole is folded there until it is asked for.
+// On a small screen, long forms start folded.
 const small = matchMedia("(max-width: 61.99rem)");
 const fold = () => document.querySelectorAll("[data-fold]").forEach((one) => { one.open = !small.matches; });
 small.addEventListener("change", fold);
 fold();
 
-// What is wrong with a form is where reading goes on.
+// Move the focus to the errors of a form.
 document.querySelector("[data-focus]")?.focus();
 
 document.addEventListener("click", async (event) => {
@@ -28,7 +28,7 @@ const showCopyButtons = () => {
 showCopyButtons();
 document.addEventListener("htmx:afterSwap", showCopyButtons);
 
-// A form that was sent is not sent twice by a second click.
+// A second click does not send a form again.
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (event.defaultPrevented || form.method !== "post") return;

@@ -1,4 +1,4 @@
-// A picture that is dropped anywhere on the page goes into the form, which is sent.
+// A picture dropped anywhere on the page is put into the form, and the form is sent.
 "use strict";
 
 const drop = document.querySelector("[data-drop]");

@@ -1,10 +1,10 @@
-// Go about by keyboard: what each key does stands in the help that `?` opens, where they are turned off, too.
+// Keyboard shortcuts. `?` opens a dialog that lists them and can turn them off.
 "use strict";
 
 const root = document.documentElement;
 const help = document.querySelector(".keys-help");
 const writes = (target) => target.matches?.("input:not([type=radio], [type=checkbox], [type=range]), textarea, select");
-// Where nothing may be kept, they are on.
+// If the browser refuses local storage, the shortcuts are on.
 const kept = (value) => {
   try {
     if (value !== undefined) localStorage.setItem("hashdb-keys", value);

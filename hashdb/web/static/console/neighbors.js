@@ -1,4 +1,4 @@
-// The radius sliders: what would match at each, from the distances that are in the table.
+// The radius sliders: show what would match at each radius, from the distances in the table.
 "use strict";
 
 const sliders = [...document.querySelectorAll("[data-radius]")];
@@ -12,7 +12,7 @@ const judge = () => {
   for (const row of rows) {
     const within = [];
     for (const one of row.querySelectorAll("[data-distance]")) {
-      // At the default radius less of it may count (hashdb/domain/sparseness.py).
+      // At the default radius, sparse hashes have a smaller one (match_radius in hashdb/domain/signals.py).
       const radius = radii[one.dataset.distance];
       const near = Number(one.dataset.bits) <= (radius === usual[one.dataset.distance] ? Number(one.dataset.usual) : radius);
       one.classList.toggle("is-near", near);
@@ -34,6 +34,6 @@ const refresh = () => {
 };
 
 for (const slider of sliders) slider.addEventListener("input", refresh);
-// What was moved before this was loaded, or is put back by the browser, counts too.
+// Also count sliders that were moved before this script was loaded, or that the browser restored.
 window.addEventListener("pageshow", refresh);
 refresh();

@@ -1,4 +1,4 @@
-// Before the page is drawn: where no theme was chosen, the system's.
+// Runs before the page is drawn: if the user chose no theme, use that of the system.
 "use strict";
 (() => {
   const root = document.documentElement;
